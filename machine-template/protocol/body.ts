@@ -1,0 +1,160 @@
+import { CHUNK_BYTES, WINDOW_BYTES, WINDOW_STEP_BYTES } from "./limits.ts";
+
+/**
+ * Bodies with flow control, the same on both ends of the link: `Credit` and `sendBody` on the sending side,
+ * `InboundBody` on the receiving one. A sender never has more than `WINDOW_BYTES` under way, so a slow reader
+ * costs nobody memory and holds up no other exchange.
+ */
+
+/** What a sender may still send. `take` waits for credit; after `fail` every wait ends with the reason. */
+export class Credit {
+  #bytes: number;
+  #failure: Error | null = null;
+  #waiting: { resolve: () => void; reject: (reason: Error) => void } | null = null;
+
+  constructor(bytes: number = WINDOW_BYTES) {
+    this.#bytes = bytes;
+  }
+
+  /** Uses up to `wanted` bytes of credit and says how many; waits while there is none. One waiter at a time. */
+  async take(wanted: number): Promise<number> {
+    while (this.#failure === null && this.#bytes === 0) {
+      await new Promise<void>((resolve, reject) => {
+        this.#waiting = { resolve, reject };
+      });
+    }
+    if (this.#failure !== null) throw this.#failure;
+    const taken = Math.min(wanted, this.#bytes);
+    this.#bytes -= taken;
+    return taken;
+  }
+
+  grant(bytes: number): void {
+    this.#bytes += bytes;
+    this.#waiting?.resolve();
+    this.#waiting = null;
+  }
+
+  fail(reason: Error): void {
+    this.#failure ??= reason;
+    this.#waiting?.reject(this.#failure);
+    this.#waiting = null;
+  }
+}
+
+/** Sends `bytes` in chunks as credit allows. Rejects when the credit fails. */
+export async function sendBytes(bytes: Uint8Array, credit: Credit, send: (chunk: Uint8Array) => void): Promise<void> {
+  let offset = 0;
+  while (offset < bytes.length) {
+    const taken = await credit.take(Math.min(CHUNK_BYTES, bytes.length - offset));
+    send(bytes.subarray(offset, offset + taken));
+    offset += taken;
+  }
+}
+
+/** Receives one body as a stream, and gives credit back as its reader reads. */
+export class InboundBody {
+  readonly stream: ReadableStream<Uint8Array>;
+  readonly #grant: (bytes: number) => void;
+  readonly #queue: Uint8Array[] = [];
+  #queuedBytes = 0;
+  #unreturned = 0;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #pulled: (() => void) | null = null;
+  #ended = false;
+
+  /**
+   * @param grant gives the sender this many bytes more of credit.
+   * @param cancelled called once when the reader goes away before the end.
+   */
+  constructor(grant: (bytes: number) => void, cancelled: (reason: unknown) => void) {
+    this.#grant = grant;
+    this.stream = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: () => this.#pull(),
+        cancel: (reason) => {
+          this.#ended = true;
+          this.#release();
+          cancelled(reason);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** Takes a chunk. `false`: the sender has sent more than it had credit for. */
+  push(chunk: Uint8Array): boolean {
+    if (this.#ended || chunk.length === 0) return true;
+    if (this.#queuedBytes + this.#unreturned + chunk.length > WINDOW_BYTES) return false;
+    this.#queue.push(chunk);
+    this.#queuedBytes += chunk.length;
+    if (this.#pulled !== null) this.#deliver();
+    return true;
+  }
+
+  /** No more will come. What was taken can still be read. */
+  end(): void {
+    this.#ended = true;
+    if (this.#queue.length === 0) this.#close();
+  }
+
+  /** The body ends here: what was taken is dropped and the reader's next read fails with `reason`. */
+  fail(reason: Error): void {
+    if (this.#controller === null) return;
+    this.#ended = true;
+    this.#controller.error(reason);
+    this.#release();
+  }
+
+  /** What was taken, then `last`, then the end: for a reader that is owed a closing word when the sender is lost. */
+  endWith(last: Uint8Array): void {
+    if (this.#controller === null || this.#ended) return;
+    this.#queue.push(last);
+    this.#queuedBytes += last.length;
+    this.#ended = true;
+    if (this.#pulled !== null) this.#deliver();
+  }
+
+  #pull(): Promise<void> | void {
+    if (this.#queue.length > 0) return this.#deliver();
+    if (this.#ended) return this.#close();
+    return new Promise((resolve) => {
+      this.#pulled = resolve;
+    });
+  }
+
+  #deliver(): void {
+    const chunk = this.#queue.shift();
+    if (chunk === undefined || this.#controller === null) return;
+    this.#queuedBytes -= chunk.length;
+    this.#unreturned += chunk.length;
+    this.#controller.enqueue(chunk);
+    this.#settlePull();
+    if (this.#ended) {
+      if (this.#queue.length === 0) this.#close();
+      return;
+    }
+    if (this.#unreturned < WINDOW_STEP_BYTES) return;
+    this.#grant(this.#unreturned);
+    this.#unreturned = 0;
+  }
+
+  #close(): void {
+    this.#controller?.close();
+    this.#release();
+  }
+
+  #release(): void {
+    this.#controller = null;
+    this.#queue.length = 0;
+    this.#settlePull();
+  }
+
+  #settlePull(): void {
+    this.#pulled?.();
+    this.#pulled = null;
+  }
+}

@@ -1,0 +1,87 @@
+import * as z from "zod/mini";
+import { MAX_EVENTS_PER_FRAME } from "./limits.ts";
+import { PushedEvent } from "./event.ts";
+
+/** Control frames: JSON in text WebSocket messages. Rare, so zod reads them. `PING` and `PONG` are bare text. */
+
+/** Connector to script, every `HEARTBEAT_MS`; the runtime answers `PONG` without waking the script. */
+export const PING = "ping";
+export const PONG = "pong";
+
+/** A git repository on the machine. */
+export const Repo = z.object({
+  path: z.string(),
+  remote: z.optional(z.string()),
+  branch: z.optional(z.string()),
+});
+export type Repo = z.infer<typeof Repo>;
+
+/** What a machine says of itself. Sizes in bytes. */
+export const Facts = z.object({
+  hostname: z.string(),
+  os: z.string(),
+  arch: z.string(),
+  cpus: z.int(),
+  memoryBytes: z.int(),
+  codez: z.string(),
+  agent: z.nullable(z.object({ name: z.string(), version: z.string() })),
+  repos: z.array(Repo).check(z.maxLength(200)),
+  capabilities: z.array(z.string()),
+});
+export type Facts = z.infer<typeof Facts>;
+
+/** Connector to script, first: who speaks. `stream` names the connector's own sequence of events (it outlives a process). */
+export const Hello = z.object({
+  type: z.literal("hello"),
+  protocol: z.int(),
+  stream: z.string().check(z.minLength(1), z.maxLength(64)),
+  facts: Facts,
+});
+export type Hello = z.infer<typeof Hello>;
+
+/** Script to connector: you are in. Events of your stream are stored up to and including `acked` (0: none). */
+export const Welcome = z.object({
+  type: z.literal("welcome"),
+  protocol: z.int(),
+  epoch: z.int(),
+  acked: z.int(),
+});
+export type Welcome = z.infer<typeof Welcome>;
+
+/** Connector to script: events with the connector's own sequence, rising by one from `first`. Held until acknowledged. */
+export const EventFrame = z.object({
+  type: z.literal("event"),
+  first: z.int().check(z.positive()),
+  events: z.array(PushedEvent).check(z.minLength(1), z.maxLength(MAX_EVENTS_PER_FRAME)),
+});
+export type EventFrame = z.infer<typeof EventFrame>;
+
+/** Script to connector: events up to and including `seq` are stored; forget them. */
+export const EventAck = z.object({ type: z.literal("event-ack"), seq: z.int() });
+export type EventAck = z.infer<typeof EventAck>;
+
+/** Connector to script: facts that have changed since `hello` (a repo's branch, the agent's version). */
+export const FactsFrame = z.object({ type: z.literal("facts"), facts: Facts });
+export type FactsFrame = z.infer<typeof FactsFrame>;
+
+/** Either way: the peer goes away on purpose, and why. The socket closes next. */
+export const Goodbye = z.object({ type: z.literal("goodbye"), reason: z.string() });
+export type Goodbye = z.infer<typeof Goodbye>;
+
+export const FromConnector = z.discriminatedUnion("type", [Hello, EventFrame, FactsFrame, Goodbye]);
+export type FromConnector = z.infer<typeof FromConnector>;
+
+export const FromScript = z.discriminatedUnion("type", [Welcome, EventAck, Goodbye]);
+export type FromScript = z.infer<typeof FromScript>;
+
+/** The control frame in `text`, or `null` when it is none. */
+export function parseControl<Schema extends z.ZodMiniType>(schema: Schema, text: string): z.infer<Schema> | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null; // not JSON, so not a frame: the caller closes the link
+  }
+  const parsed = schema.safeParse(value);
+  return parsed.success ? parsed.data : null;
+}

@@ -1,0 +1,170 @@
+import { MAX_FRAME_BYTES, MAX_HEAD_BYTES } from "./limits.ts";
+import type { HeaderList } from "./header.ts";
+
+/**
+ * Exchange frames: binary WebSocket messages, decoded by hand because every byte of every call passes here.
+ *
+ *   byte 0     kind
+ *   byte 1     flags (1 = END: the body is complete with this frame)
+ *   bytes 2-5  exchange, unsigned, big endian
+ *   then       REQUEST, RESPONSE: length of the head (4 bytes), the head as JSON, the first of the body
+ *              BODY: bytes of the body      WINDOW: credit in bytes (4 bytes)      CANCEL: a reason in UTF-8
+ */
+export const FrameKind = { REQUEST: 1, RESPONSE: 2, BODY: 3, CANCEL: 4, WINDOW: 5 } as const;
+
+const END = 1;
+const HEADER_BYTES = 6;
+const LENGTH_BYTES = 4;
+
+/** What is asked. `path` is relative to what the connector exposes, and begins with `/`. */
+export type RequestHead = { method: string; path: string; headers: HeaderList };
+export type ResponseHead = { status: number; headers: HeaderList };
+
+export type Frame =
+  /** Script to connector: open an exchange. */
+  | { kind: typeof FrameKind.REQUEST; exchange: number; end: boolean; head: RequestHead; body: Uint8Array }
+  /** Connector to script: the head of the answer, and as much of its body as was at hand. */
+  | { kind: typeof FrameKind.RESPONSE; exchange: number; end: boolean; head: ResponseHead; body: Uint8Array }
+  /** Either way: more of a body. */
+  | { kind: typeof FrameKind.BODY; exchange: number; end: boolean; body: Uint8Array }
+  /** Either way: this exchange is over, nobody waits for more of it. */
+  | { kind: typeof FrameKind.CANCEL; exchange: number; reason: string }
+  /** Either way: so many more bytes of body may be sent. */
+  | { kind: typeof FrameKind.WINDOW; exchange: number; credit: number };
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const EMPTY = new Uint8Array(0);
+
+export function encodeFrame(frame: Frame): Uint8Array {
+  switch (frame.kind) {
+    case FrameKind.REQUEST:
+    case FrameKind.RESPONSE: {
+      const head = encoder.encode(JSON.stringify(frame.head));
+      const bytes = allocate(frame, LENGTH_BYTES + head.length + frame.body.length, frame.end);
+      viewOf(bytes).setUint32(HEADER_BYTES, head.length);
+      bytes.set(head, HEADER_BYTES + LENGTH_BYTES);
+      bytes.set(frame.body, HEADER_BYTES + LENGTH_BYTES + head.length);
+      return bytes;
+    }
+    case FrameKind.BODY: {
+      const bytes = allocate(frame, frame.body.length, frame.end);
+      bytes.set(frame.body, HEADER_BYTES);
+      return bytes;
+    }
+    case FrameKind.CANCEL: {
+      const reason = encoder.encode(frame.reason);
+      const bytes = allocate(frame, reason.length, false);
+      bytes.set(reason, HEADER_BYTES);
+      return bytes;
+    }
+    case FrameKind.WINDOW: {
+      const bytes = allocate(frame, LENGTH_BYTES, false);
+      viewOf(bytes).setUint32(HEADER_BYTES, frame.credit);
+      return bytes;
+    }
+  }
+}
+
+/** The frame in `bytes`, or `null` when they are none. The body is a view of `bytes`, not a copy. */
+export function decodeFrame(bytes: Uint8Array): Frame | null {
+  if (bytes.length < HEADER_BYTES || bytes.length > MAX_FRAME_BYTES) return null;
+  const kind = bytes[0];
+  const flags = bytes[1];
+  const exchange = viewOf(bytes).getUint32(2);
+  const rest = bytes.subarray(HEADER_BYTES);
+  if (flags !== 0 && flags !== END) return null;
+  const end = flags === END;
+  switch (kind) {
+    case FrameKind.REQUEST: {
+      const opening = decodeOpening(rest, isRequestHead);
+      return opening && { kind, exchange, end, ...opening };
+    }
+    case FrameKind.RESPONSE: {
+      const opening = decodeOpening(rest, isResponseHead);
+      return opening && { kind, exchange, end, ...opening };
+    }
+    case FrameKind.BODY:
+      return { kind, exchange, end, body: rest };
+    case FrameKind.CANCEL: {
+      const reason = decodeText(rest);
+      return reason === null ? null : { kind, exchange, reason };
+    }
+    case FrameKind.WINDOW:
+      return rest.length === LENGTH_BYTES ? { kind, exchange, credit: viewOf(rest).getUint32(0) } : null;
+    default:
+      return null;
+  }
+}
+
+function allocate(frame: Frame, bytes: number, end: boolean): Uint8Array {
+  const message = new Uint8Array(HEADER_BYTES + bytes);
+  message[0] = frame.kind;
+  message[1] = end ? END : 0;
+  viewOf(message).setUint32(2, frame.exchange);
+  return message;
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+function decodeOpening<Head>(
+  bytes: Uint8Array,
+  isHead: (value: unknown) => value is Head,
+): { head: Head; body: Uint8Array } | null {
+  if (bytes.length < LENGTH_BYTES) return null;
+  const length = viewOf(bytes).getUint32(0);
+  if (length > MAX_HEAD_BYTES || length > bytes.length - LENGTH_BYTES) return null;
+  const head = decodeJson(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
+  if (!isHead(head)) return null;
+  const body = bytes.subarray(LENGTH_BYTES + length);
+  return { head, body: body.length === 0 ? EMPTY : body };
+}
+
+function decodeText(bytes: Uint8Array): string | null {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return null; // not UTF-8, so not a frame: the caller closes the link
+  }
+}
+
+function decodeJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(decoder.decode(bytes));
+  } catch {
+    return undefined; // neither JSON nor UTF-8, so not a frame: the caller closes the link
+  }
+}
+
+function isRequestHead(value: unknown): value is RequestHead {
+  return (
+    isRecord(value) &&
+    typeof value["method"] === "string" &&
+    typeof value["path"] === "string" &&
+    isHeaderList(value["headers"])
+  );
+}
+
+function isResponseHead(value: unknown): value is ResponseHead {
+  return isRecord(value) && isStatus(value["status"]) && isHeaderList(value["headers"]);
+}
+
+/** A final status: 1xx never crosses the link. */
+function isStatus(value: unknown): boolean {
+  return typeof value === "number" && Number.isInteger(value) && value >= 200 && value <= 599;
+}
+
+function isHeaderList(value: unknown): value is HeaderList {
+  return (
+    Array.isArray(value) &&
+    value.every(
+      (entry) => Array.isArray(entry) && entry.length === 2 && entry.every((part) => typeof part === "string"),
+    )
+  );
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

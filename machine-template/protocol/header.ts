@@ -1,0 +1,43 @@
+/**
+ * Which HTTP headers cross the link. The rule is one list of what never does; all else, known or not yet invented
+ * (`Mcp-*`, `traceparent`, `Last-Event-ID`), passes as it is.
+ */
+
+/** Headers between gates, dispatch Worker and machine script. A client's own are dropped at the first gate. */
+export const OperatorHeader = {
+  /** Slug of the machine script, from a trusted gate to the dispatch Worker. */
+  MACHINE: "x-operator-machine",
+  /** The shared secret, from a trusted gate to the dispatch Worker. Goes no further. */
+  SECRET: "x-operator-secret",
+  /** Id of the user on whose behalf a trusted gate asks. */
+  CALLER: "x-operator-caller",
+} as const;
+
+export const OPERATOR_PREFIX = "x-operator-";
+
+/** Hop-by-hop (RFC 9110 section 7.6.1), what each hop sets for itself, and what is a secret between a client and its gate. */
+const NEVER_CROSS: ReadonlySet<string> = new Set([
+  "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
+  "host", "content-length", "accept-encoding", "content-encoding", "expect", "alt-svc",
+  "authorization", "proxy-authorization", "proxy-authenticate", "www-authenticate", "cookie", "cookie2", "set-cookie", "set-cookie2",
+  "forwarded", "via", "x-real-ip", "true-client-ip", "cdn-loop", "origin", "referer", "date",
+]); // prettier-ignore
+
+const NEVER_CROSS_PREFIXES = [OPERATOR_PREFIX, "x-forwarded-", "cf-", "access-control-", "sec-", "mf-"];
+
+/** Name and value, in order. Names are lower case. */
+export type HeaderList = [name: string, value: string][];
+
+/** The headers of one side of an exchange that the other side may see. Names in `Connection` are hop-by-hop too. */
+export function crossing(headers: Headers): HeaderList {
+  const named = headers.get("connection")?.toLowerCase().split(",") ?? [];
+  const hopByHop = new Set(named.map((name) => name.trim()));
+  const list: HeaderList = [];
+  for (const [name, value] of headers) if (mayCross(name) && !hopByHop.has(name)) list.push([name, value]);
+  return list;
+}
+
+/** Whether a header of this (lower-case) name crosses the link. */
+export function mayCross(name: string): boolean {
+  return !NEVER_CROSS.has(name) && !NEVER_CROSS_PREFIXES.some((prefix) => name.startsWith(prefix));
+}

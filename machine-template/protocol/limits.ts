@@ -1,0 +1,51 @@
+/** Version of the link's wire. A connector whose version a script does not speak is closed with `protocol_too_old`. */
+export const PROTOCOL_VERSION = 1;
+
+/** One body chunk. Small beside a WebSocket message (32 MiB at most), large beside a frame's 10-byte header. */
+export const CHUNK_BYTES = 64 * 1024;
+
+/** Bytes a sender may have under way per exchange and direction. Times `MAX_EXCHANGES` it still fits a Durable Object's 128 MB. */
+export const WINDOW_BYTES = 256 * 1024;
+
+/** A receiver gives credit back in steps of this size, so that bodies under it cost no window frame at all. */
+export const WINDOW_STEP_BYTES = WINDOW_BYTES / 4;
+
+/** One frame: a chunk, its head and room to spare. Anything larger is a broken or hostile peer. */
+export const MAX_FRAME_BYTES = 1024 * 1024;
+
+/** Method, path and headers of one exchange as JSON. Node and most proxies stop at 16 to 64 KiB of headers as well. */
+export const MAX_HEAD_BYTES = 64 * 1024;
+
+/** Exchanges open at once on one link; 256 KiB of window each makes 128 MB at the very worst. */
+export const MAX_EXCHANGES = 512;
+
+/** The connector says `ping` this often. Proxies drop idle sockets after 60 s and up. */
+export const HEARTBEAT_MS = 25_000;
+
+/** Two missed heartbeats and a little: the link is dead, whatever the socket says. */
+export const LINK_SILENCE_MS = 55_000;
+
+/** From the upgrade to `hello`: a socket that says nothing for so long is no connector. */
+export const HELLO_TIMEOUT_MS = 10_000;
+
+/** From the whole request to the answer's head. A tool may work for minutes before it says a word; a lost server must not hold a call for ever. */
+export const RESPONSE_HEAD_TIMEOUT_MS = 15 * 60_000;
+
+/** Reconnection: full jitter between 0.5 s and 30 s (the ceiling doubles with each failure). */
+export const RECONNECT_MIN_MS = 500;
+export const RECONNECT_MAX_MS = 30_000;
+
+/** Rows one machine keeps in its event log; at 1 KB each about 20 MB of SQLite. */
+export const EVENT_LOG_ROWS = 20_000;
+
+/** Age past which an event is dropped from the log. */
+export const EVENT_LOG_AGE_MS = 7 * 24 * 60 * 60_000;
+
+/** JSON of one event. Whoever has more to say refers to it (a session's transcript is read with `get_session`). */
+export const MAX_EVENT_BYTES = 64 * 1024;
+
+/** Events of one `event` frame. */
+export const MAX_EVENTS_PER_FRAME = 100;
+
+/** Events of one page of the log; a reader asks again for more. */
+export const EVENT_PAGE_ROWS = 500;

@@ -1,0 +1,49 @@
+/**
+ * Names of machines and of the scripts behind them.
+ *
+ * A **name** is what its owner calls a machine (`attic`): one DNS label, unique among that owner's machines.
+ * A **slug** is the machine script's name in the dispatch namespace and its host label: the name itself for the
+ * operator's own account, `<name>--<tag>` for everybody else, so that no one can learn from a name being taken
+ * that somebody else has such a machine.
+ */
+
+/** RFC 1123 label, 1 to 32 characters, without `--` (which parts a name from its owner's tag; also keeps `xn--` out). */
+const NAME = /^[a-z0-9](?:-?[a-z0-9]){0,31}$/;
+const NAME_CHARACTERS = 32;
+const TAG = /^[a-z0-9]{8}$/;
+
+/** Host labels and paths that are, or may become, the operator's own. */
+const RESERVED: ReadonlySet<string> = new Set([
+  "admin", "api", "app", "apps", "assets", "auth", "codez", "dashboard", "dispatch", "docs", "health", "help",
+  "internal", "link", "localhost", "login", "m", "mail", "mcp", "oauth", "operator", "pair", "static", "status",
+  "support", "well-known", "www",
+]); // prettier-ignore
+
+/** Whether `text` may be a machine's name. */
+export function isMachineName(text: string): boolean {
+  return text.length <= NAME_CHARACTERS && NAME.test(text) && !RESERVED.has(text);
+}
+
+/** Whether `text` may be a machine script's name: a machine name, with or without an owner's tag. */
+export function isSlug(text: string): boolean {
+  const [name = "", tag, ...rest] = text.split("--");
+  return rest.length === 0 && isMachineName(name) && (tag === undefined || TAG.test(tag));
+}
+
+/** The slug of `name` for an owner with `tag` (empty for the operator's own account). */
+export function slugOf(name: string, tag: string): string {
+  return tag === "" ? name : `${name}--${tag}`;
+}
+
+/** The nearest machine name to what a computer calls itself (`Jeff's-MacBook.local` becomes `jeffs-macbook`), or `null`. */
+export function machineNameFrom(hostname: string): string | null {
+  const [label = ""] = hostname.normalize("NFKD").toLowerCase().split(".");
+  const name = label
+    .replaceAll(/['’]|\p{M}/gu, "")
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .slice(0, NAME_CHARACTERS)
+    .replaceAll(/^-+|-+$/g, "");
+  if (isMachineName(name)) return name;
+  const prefixed = `machine-${name}`.slice(0, NAME_CHARACTERS).replaceAll(/-+$/g, "");
+  return name !== "" && isMachineName(prefixed) ? prefixed : null;
+}
