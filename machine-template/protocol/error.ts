@@ -101,6 +101,17 @@ export function detailsOf(
   return { ...error, message: messageOf(error), retryable: isRetryable(error) };
 }
 
+/** The error as an HTTP response, for whoever is not speaking JSON-RPC. */
+export function errorResponse(error: OperatorError): Response {
+  return Response.json(
+    { error: detailsOf(error) },
+    { status: statusOf(error), headers: { [ERROR_HEADER]: error.code } },
+  );
+}
+
+/** Names the error's code on every response that stands in for a machine's own. */
+export const ERROR_HEADER = "x-operator-error";
+
 /** JSON-RPC's range for errors that a server defines itself (JSON-RPC 2.0 section 5.1). */
 const SERVER_ERROR = -32_000;
 

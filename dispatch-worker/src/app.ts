@@ -1,0 +1,54 @@
+import { errorResponse, type OperatorError } from "#protocol/error.ts";
+import { OPERATOR_PREFIX, OperatorHeader } from "#protocol/header.ts";
+import { ScriptPath } from "#protocol/script-api.ts";
+import { destinationOf } from "./destination.ts";
+import type { Env } from "./env.ts";
+import { isGateSecret } from "./gate-secret.ts";
+
+/** CPU and subrequests one call may use in a machine script. A relay needs a few milliseconds; the rest is for large bodies. */
+const LIMITS = { cpuMs: 10_000, subRequests: 50 };
+
+/** Sets the caller and the address right, and hands the request to the machine's script. */
+export const app = {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const url = new URL(request.url);
+    const isTrusted = await isGateSecret(request.headers.get(OperatorHeader.SECRET), env);
+    const destination = destinationOf(request, url, env.DOMAIN, isTrusted);
+    const isLink = destination?.path === ScriptPath.LINK;
+    // Without the secret every answer is this one, whether there is such a machine or not.
+    if (!isTrusted && !isLink) return errorResponse({ code: "unauthorized" });
+    if (destination === null)
+      return errorResponse({
+        code: "machine_unknown",
+        machine: request.headers.get(OperatorHeader.MACHINE) ?? url.hostname,
+      });
+    const { slug, path } = destination;
+    url.pathname = path;
+    const forwarded = new Request(url, request);
+    clean(forwarded.headers, isTrusted, isLink);
+    try {
+      return await env.DISPATCH.get(slug, {}, { limits: LIMITS }).fetch(forwarded);
+    } catch (reason) {
+      return errorResponse(isLink ? { code: "unauthorized" } : failureOf(reason, slug));
+    }
+  },
+};
+
+/** Our own headers go no further, but for the caller a trusted gate names. Credentials stay here, but for the link's token. */
+function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
+  const caller = isTrusted ? headers.get(OperatorHeader.CALLER) : null;
+  for (const name of Array.from(headers.keys())) if (name.startsWith(OPERATOR_PREFIX)) headers.delete(name);
+  if (caller !== null) headers.set(OperatorHeader.CALLER, caller);
+  if (!isLink) headers.delete("authorization");
+  headers.delete("cookie");
+}
+
+/** What a failed dispatch means. The messages are the platform's (Workers for Platforms, "Dynamic dispatch Worker"). */
+function failureOf(reason: unknown, machine: string): OperatorError {
+  const message = reason instanceof Error ? reason.message : String(reason);
+  if (message.startsWith("Worker not found")) return { code: "machine_unknown", machine };
+  console.error("a machine script failed", { machine, message });
+  if (/exceeded.*(?:limit|time)|timed? ?out/i.test(message))
+    return { code: "machine_timeout", machine, afterMs: LIMITS.cpuMs };
+  return { code: "machine_failed", machine, reason: "its script failed; the operator's log says how" };
+}

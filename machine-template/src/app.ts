@@ -1,0 +1,17 @@
+import { errorResponse } from "#protocol/error.ts";
+import { OperatorHeader } from "#protocol/header.ts";
+import { ScriptPath } from "#protocol/script-api.ts";
+import type { Env } from "./env.ts";
+
+/** The Durable Object's name: a script has just one. */
+const SINGLE = "machine";
+
+/** The script's door: its owner, or the machine itself with its link token. To anybody else the machine does not exist. */
+export const app = {
+  fetch(request: Request, env: Env): Response | Promise<Response> {
+    const isLink = new URL(request.url).pathname === ScriptPath.LINK;
+    if (!isLink && request.headers.get(OperatorHeader.CALLER) !== env.OWNER)
+      return errorResponse({ code: "machine_unknown", machine: env.NAME });
+    return env.MACHINE.getByName(SINGLE).fetch(request);
+  },
+};

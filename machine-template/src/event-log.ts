@@ -1,0 +1,148 @@
+import type { EventFrame } from "#protocol/control.ts";
+import type { EventPage, LoggedEvent, LogPosition, PushedEvent } from "#protocol/event.ts";
+import { EVENT_LOG_AGE_MS, EVENT_LOG_ROWS, EVENT_PAGE_ROWS, MAX_EVENT_BYTES } from "#protocol/limits.ts";
+import type { KnownSession } from "#protocol/script-api.ts";
+
+/** Trimming looks at the log once in so many events, not at each. */
+const TRIM_EVERY = 500;
+
+/** Sessions that `get_machine` shows. */
+const KNOWN_SESSIONS = 100;
+
+/**
+ * The machine's own log in SQLite, bounded by rows and age.
+ *
+ *   event    seq rises by one; data is JSON
+ *   stream   the last sequence stored of each connector's stream, so that a resent event is not stored twice
+ *   session  the sessions that events told of
+ *   log      one row: this log's epoch, and the highest seq ever given (which trimming must not forget)
+ */
+export class EventLog {
+  readonly #sql: SqlStorage;
+  readonly #epoch: string;
+  #newest: number;
+  #sinceTrim = 0;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`
+      CREATE TABLE IF NOT EXISTS event (seq INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, stored_ms INTEGER NOT NULL,
+        type TEXT NOT NULL, session TEXT, data TEXT NOT NULL);
+      CREATE TABLE IF NOT EXISTS stream (id TEXT PRIMARY KEY, acked INTEGER NOT NULL, used_ms INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS session (id TEXT PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, last_type TEXT NOT NULL);
+      CREATE TABLE IF NOT EXISTS log (single INTEGER PRIMARY KEY CHECK (single = 1), epoch TEXT NOT NULL, newest INTEGER NOT NULL);
+    `);
+    sql.exec("INSERT OR IGNORE INTO log VALUES (1, ?, 0)", crypto.randomUUID().slice(0, 8));
+    const row = sql.exec<{ epoch: string; newest: number }>("SELECT epoch, newest FROM log").one();
+    this.#epoch = row.epoch;
+    this.#newest = row.newest;
+  }
+
+  /** Where the log ends now. */
+  get position(): LogPosition {
+    return { epoch: this.#epoch, seq: this.#newest };
+  }
+
+  /** The last sequence stored of a connector's stream; 0 if none. */
+  acked(stream: string): number {
+    const [row] = this.#sql.exec<{ acked: number }>("SELECT acked FROM stream WHERE id = ?", stream).toArray();
+    return row?.acked ?? 0;
+  }
+
+  /** Stores what is new of a connector's events, in their order. Answers the last sequence stored of the stream. */
+  store(stream: string, { first, events }: EventFrame): number {
+    const acked = this.acked(stream);
+    // A gap in the connector's sequence means that its spool lost some; what is there is still worth keeping.
+    const fresh = events.filter((_, index) => first + index > acked);
+    if (fresh.length === 0) return acked;
+    const last = first + events.length - 1;
+    this.append(fresh);
+    this.#sql.exec("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", stream, last, Date.now());
+    return last;
+  }
+
+  append(events: readonly PushedEvent[]): void {
+    const now = Date.now();
+    for (const event of events) {
+      this.#newest += 1;
+      this.#sql.exec(
+        "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
+        this.#newest,
+        event.atMs,
+        now,
+        event.type,
+        event.session,
+        dataOf(event),
+      );
+      if (event.session !== null) this.#note(event.session, event);
+    }
+    this.#sql.exec("UPDATE log SET newest = ?", this.#newest);
+    this.#sinceTrim += events.length;
+    if (this.#sinceTrim >= TRIM_EVERY) this.trim(now);
+  }
+
+  /** Events after a position, of one session or of all. Without a position: none, and where the log ends. */
+  page(after: LogPosition | null, session: string | null): EventPage {
+    if (after === null) return { events: [], position: this.position, gap: false, more: false };
+    const isOurs = after.epoch === this.#epoch && after.seq <= this.#newest;
+    const from = isOurs ? after.seq : 0;
+    const [oldest] = this.#sql.exec<{ seq: number | null }>("SELECT min(seq) AS seq FROM event").toArray();
+    const trimmed = from < (oldest?.seq ?? this.#newest + 1) - 1;
+    const rows = this.#sql
+      .exec<Row>(
+        "SELECT seq, at_ms, type, session, data FROM event WHERE seq > ? AND (?2 IS NULL OR session = ?2) ORDER BY seq LIMIT ?3",
+        from,
+        session,
+        EVENT_PAGE_ROWS + 1,
+      )
+      .toArray();
+    const more = rows.length > EVENT_PAGE_ROWS;
+    const events = rows.slice(0, EVENT_PAGE_ROWS).map((row) => eventOf(row));
+    const seq = more ? (events.at(-1)?.seq ?? from) : this.#newest;
+    return { events, position: { epoch: this.#epoch, seq }, gap: !isOurs || trimmed, more };
+  }
+
+  sessions(): KnownSession[] {
+    const rows = this.#sql.exec<{ id: string; first_ms: number; last_ms: number; last_type: string }>(
+      "SELECT * FROM session ORDER BY last_ms DESC LIMIT ?",
+      KNOWN_SESSIONS,
+    );
+    return rows
+      .toArray()
+      .map((row) => ({ id: row.id, firstMs: row.first_ms, lastMs: row.last_ms, lastType: row.last_type }));
+  }
+
+  /** Drops what is past the bounds of rows and age. */
+  trim(now: number): void {
+    this.#sinceTrim = 0;
+    this.#sql.exec(
+      "DELETE FROM event WHERE seq <= ? OR stored_ms < ?",
+      this.#newest - EVENT_LOG_ROWS,
+      now - EVENT_LOG_AGE_MS,
+    );
+    this.#sql.exec("DELETE FROM stream WHERE used_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
+    this.#sql.exec("DELETE FROM session WHERE last_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
+  }
+
+  #note(session: string, event: PushedEvent): void {
+    this.#sql.exec(
+      `INSERT INTO session VALUES (?1, ?2, ?2, ?3)
+       ON CONFLICT (id) DO UPDATE SET last_ms = max(last_ms, excluded.last_ms), last_type = excluded.last_type`,
+      session,
+      event.atMs,
+      event.type,
+    );
+  }
+}
+
+type Row = { seq: number; at_ms: number; type: string; session: string | null; data: string };
+
+function eventOf(row: Row): LoggedEvent {
+  return { seq: row.seq, atMs: row.at_ms, type: row.type, session: row.session, data: JSON.parse(row.data) };
+}
+
+/** The event's data as JSON; of what is too large only its size is kept, so that one event cannot fill the log. */
+function dataOf(event: PushedEvent): string {
+  const json = JSON.stringify(event.data ?? null);
+  return json.length <= MAX_EVENT_BYTES ? json : JSON.stringify({ truncated: true, bytes: json.length });
+}

@@ -1,0 +1,151 @@
+import { Credit, InboundBody, sendBytes } from "#protocol/body.ts";
+import type { OperatorError } from "#protocol/error.ts";
+import { OperatorFailure } from "#protocol/error.ts";
+import type { Frame, ResponseHead } from "#protocol/frame.ts";
+import { encodeFrame, FrameKind } from "#protocol/frame.ts";
+import { crossing } from "#protocol/header.ts";
+import { CHUNK_BYTES } from "#protocol/limits.ts";
+
+/** Statuses whose responses have no body (Fetch standard, "null body status"). */
+const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
+
+/** How an exchange reaches its link. */
+export type ExchangeLink = {
+  send(frame: Uint8Array): void;
+  /** The exchange is over, whichever way. */
+  done(exchange: number): void;
+};
+
+/** One HTTP request and its answer over the link, seen from the script. Settles exactly once. */
+export class Exchange {
+  readonly id: number;
+  readonly response: Promise<Response>;
+  /** When waiting for the answer's head becomes a timeout; milliseconds since 1970. */
+  readonly deadlineMs: number;
+  readonly #link: ExchangeLink;
+  readonly #credit = new Credit();
+  readonly #closingWord: (error: OperatorError) => Uint8Array | null;
+  #settle: { resolve: (response: Response) => void; reject: (reason: Error) => void };
+  #answered = false;
+  #inbound: InboundBody | null = null;
+  #isEventStream = false;
+  #over = false;
+
+  /** @param closingWord what an event stream that is cut off still says to its reader. */
+  constructor(
+    id: number,
+    link: ExchangeLink,
+    deadlineMs: number,
+    closingWord: (error: OperatorError) => Uint8Array | null,
+  ) {
+    this.id = id;
+    this.deadlineMs = deadlineMs;
+    this.#link = link;
+    this.#closingWord = closingWord;
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    this.response = promise;
+    this.#settle = { resolve, reject };
+  }
+
+  get awaitsHead(): boolean {
+    return !this.#answered && !this.#over;
+  }
+
+  /** Sends the request: in one frame when its body is at hand and small, else head first and the body as credit allows. */
+  async open(request: Request, path: string, body: Uint8Array | null): Promise<void> {
+    const head = { method: request.method, path, headers: crossing(request.headers) };
+    const first = body?.subarray(0, CHUNK_BYTES) ?? new Uint8Array(0);
+    const end = body === null ? request.body === null : body.length === first.length;
+    if (body !== null) await this.#credit.take(first.length || 1); // the window is fresh, so this never waits
+    this.#link.send(encodeFrame({ kind: FrameKind.REQUEST, exchange: this.id, end, head, body: first }));
+    if (end) return;
+    if (body === null) await this.#stream(request.body);
+    else await sendBytes(body.subarray(first.length), this.#credit, (chunk) => this.#sendBody(chunk, false));
+    this.#sendBody(new Uint8Array(0), true);
+  }
+
+  /** A frame of this exchange came. `false`: it breaks the protocol. */
+  receive(frame: Exclude<Frame, { kind: typeof FrameKind.REQUEST }>): boolean {
+    switch (frame.kind) {
+      case FrameKind.RESPONSE:
+        return this.#receiveHead(frame.head, frame.body, frame.end);
+      case FrameKind.BODY:
+        return this.#receiveBody(frame.body, frame.end);
+      case FrameKind.WINDOW:
+        this.#credit.grant(frame.credit);
+        return true;
+      case FrameKind.CANCEL:
+        this.#finish();
+        this.#fail(new Error(frame.reason));
+        return true;
+    }
+  }
+
+  /** Nobody waits for the answer any more: the connector is told to stop, and whoever still does gets `reason`. */
+  cancel(reason: Error): void {
+    if (this.#over) return;
+    this.#link.send(encodeFrame({ kind: FrameKind.CANCEL, exchange: this.id, reason: reason.message }));
+    this.#finish();
+    this.#fail(reason);
+  }
+
+  /** The link cannot finish this exchange. An open event stream gets a closing word, so that its reader learns why. */
+  abandon(error: OperatorError): void {
+    if (this.#over) return;
+    this.#finish();
+    const word = this.#inbound !== null && this.#isEventStream ? this.#closingWord(error) : null;
+    if (word === null) this.#fail(new OperatorFailure(error));
+    else this.#inbound?.endWith(word);
+  }
+
+  #receiveHead(head: ResponseHead, body: Uint8Array, end: boolean): boolean {
+    if (this.#answered) return false;
+    this.#answered = true;
+    const init = { status: head.status, headers: head.headers };
+    if (end) {
+      const isNull = NULL_BODY.has(head.status);
+      this.#settle.resolve(new Response(isNull ? null : body, init));
+      this.#finish();
+      return true;
+    }
+    const inbound = new InboundBody(
+      (credit) => this.#link.send(encodeFrame({ kind: FrameKind.WINDOW, exchange: this.id, credit })),
+      () => this.cancel(new Error("the caller went away")),
+    );
+    this.#inbound = inbound;
+    const response = new Response(inbound.stream, init);
+    this.#isEventStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+    this.#settle.resolve(response);
+    return inbound.push(body);
+  }
+
+  #receiveBody(body: Uint8Array, end: boolean): boolean {
+    if (this.#inbound === null || !this.#inbound.push(body)) return false;
+    if (!end) return true;
+    this.#inbound.end();
+    this.#finish();
+    return true;
+  }
+
+  async #stream(body: ReadableStream<Uint8Array> | null): Promise<void> {
+    if (body === null) return;
+    for await (const chunk of body) await sendBytes(chunk, this.#credit, (part) => this.#sendBody(part, false));
+  }
+
+  #sendBody(body: Uint8Array, end: boolean): void {
+    if (this.#over) return; // answered or cancelled before the whole request was read, which HTTP allows
+    this.#link.send(encodeFrame({ kind: FrameKind.BODY, exchange: this.id, end, body }));
+  }
+
+  #fail(reason: Error): void {
+    this.#settle.reject(reason);
+    this.#inbound?.fail(reason);
+  }
+
+  #finish(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#credit.fail(new Error("the exchange is over"));
+    this.#link.done(this.id);
+  }
+}

@@ -1,0 +1,48 @@
+import { type MachineReport, type Presence, REPORT_KEY_HEADER } from "#protocol/script-api.ts";
+import type { Env } from "./env.ts";
+
+/** Changes within this time of each other go out as one report. */
+const GATHER_MS = 50;
+
+/** A report that got no answer for so long has failed. */
+const TIMEOUT_MS = 5_000;
+
+/** Tells the owner's Agent what changed, so that nobody ever has to ask every machine. */
+export class Reporter {
+  readonly #env: Env;
+  readonly #presence: () => Presence;
+  readonly #failed: () => Promise<void>;
+  #gathering = false;
+
+  /** @param failed called when a report did not arrive, to have `report` called again later. */
+  constructor(env: Env, presence: () => Presence, failed: () => Promise<void>) {
+    this.#env = env;
+    this.#presence = presence;
+    this.#failed = failed;
+  }
+
+  /** Sends what is so a moment from now. */
+  report(): void {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    setTimeout(() => {
+      this.#gathering = false;
+      this.send().catch((reason: unknown) => {
+        console.warn("report to the control API failed, will be repeated", String(reason));
+        return this.#failed();
+      });
+    }, GATHER_MS);
+  }
+
+  /** Sends what is so now. Throws when it did not arrive. */
+  async send(): Promise<void> {
+    const report: MachineReport = { owner: this.#env.OWNER, slug: this.#env.SLUG, presence: this.#presence() };
+    const response = await this.#env.CONTROL.fetch("http://control/report", {
+      method: "POST",
+      headers: { "content-type": "application/json", [REPORT_KEY_HEADER]: this.#env.REPORT_KEY },
+      body: JSON.stringify(report),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+  }
+}

@@ -1,0 +1,194 @@
+import type { CallRequest } from "#protocol/script-api.ts";
+import * as z from "zod/mini";
+
+/** The two revisions of MCP a machine's server may speak. */
+const MODERN = "2026-07-28";
+const LEGACY = "2025-11-25";
+
+const CLIENT = { name: "operator", version: "1" };
+
+/** How the machine's server wants to be spoken to, as found by asking it. */
+const Era = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("modern") }),
+  z.object({ kind: z.literal("legacy"), version: z.string(), session: z.nullable(z.string()) }),
+]);
+type Era = z.infer<typeof Era>;
+
+const KEY = "upstream";
+
+const InitializeResult = z.object({ result: z.object({ protocolVersion: z.string() }) });
+const DiscoverResult = z.object({ result: z.object({ supportedVersions: z.array(z.string()) }) });
+
+/** Sends one HTTP request to the machine's MCP endpoint. */
+export type Send = (request: Request, body: Uint8Array) => Promise<Response>;
+
+const encoder = new TextEncoder();
+
+/**
+ * The script's own client session at the machine's MCP server, behind the unified endpoint. It asks the server once
+ * which revision it speaks, and opens a new session by itself when the server has lost the old one.
+ */
+export class Upstream {
+  readonly #storage: SyncKvStorage;
+  readonly #send: Send;
+  #era: Era | null;
+  #opening: Promise<Era> | null = null;
+  #nextId = 1;
+
+  constructor(storage: SyncKvStorage, send: Send) {
+    this.#storage = storage;
+    this.#send = send;
+    const stored = Era.safeParse(storage.get(KEY));
+    this.#era = stored.success ? stored.data : null;
+  }
+
+  /** The server's answer to one JSON-RPC request, as it gave it: JSON, or an event stream that ends with the response. */
+  async call(call: CallRequest, signal: AbortSignal): Promise<Response> {
+    const known = this.#era;
+    const response = await this.#request(known ?? (await this.#open()), call, signal);
+    if (known === null || !isStale(known, response)) return response;
+    // The server knows nothing of our session, or speaks another revision now. It has not executed the call.
+    await response.body?.cancel();
+    if (this.#era === known) this.#remember(null);
+    return this.#request(await this.#open(), call, signal);
+  }
+
+  async #request(era: Era, call: CallRequest, signal: AbortSignal): Promise<Response> {
+    const id = `operator-${this.#nextId++}`;
+    const body = JSON.stringify({ jsonrpc: "2.0", id, method: call.method, params: paramsOf(era, call, id) });
+    if (era.kind === "legacy") {
+      // A 2025 server goes on working for a client that hangs up; it has to be told.
+      signal.addEventListener("abort", () => void this.#notify(era, "notifications/cancelled", { requestId: id }), {
+        once: true,
+      });
+    }
+    return this.#post(era, call, body, signal);
+  }
+
+  #open(): Promise<Era> {
+    this.#opening ??= this.#discover().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #discover(): Promise<Era> {
+    const era = (await this.#isModern()) ? ({ kind: "modern" } as const) : await this.#initialize();
+    this.#remember(era);
+    return era;
+  }
+
+  async #isModern(): Promise<boolean> {
+    const call = { method: "server/discover", params: {}, progress: false, timeoutMs: 0 };
+    const era = { kind: "modern" } as const;
+    const body = JSON.stringify({
+      jsonrpc: "2.0",
+      id: "operator-discover",
+      method: call.method,
+      params: paramsOf(era, call, ""),
+    });
+    const response = await this.#post(era, call, body, AbortSignal.any([]));
+    const discovered = DiscoverResult.safeParse(await readResponse(response));
+    return discovered.success && discovered.data.result.supportedVersions.includes(MODERN);
+  }
+
+  async #initialize(): Promise<Era> {
+    const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT };
+    const body = JSON.stringify({ jsonrpc: "2.0", id: "operator-initialize", method: "initialize", params });
+    const response = await this.#send(requestOf({}), encoder.encode(body));
+    const session = response.headers.get("mcp-session-id");
+    const answer = await readResponse(response);
+    const initialized = InitializeResult.safeParse(answer);
+    if (!initialized.success)
+      throw new Error(
+        `its MCP server did not answer initialize (HTTP ${response.status}): ${JSON.stringify(answer ?? null).slice(0, 300)}`,
+      );
+    const era: Era = { kind: "legacy", version: initialized.data.result.protocolVersion, session };
+    await this.#notify(era, "notifications/initialized");
+    return era;
+  }
+
+  async #notify(era: Era, method: string, params: Record<string, unknown> = {}): Promise<void> {
+    const body = encoder.encode(JSON.stringify({ jsonrpc: "2.0", method, params }));
+    const response = await this.#send(requestOf(eraHeaders(era)), body);
+    await response.body?.cancel();
+  }
+
+  #post(era: Era, call: CallRequest, body: string, signal: AbortSignal): Promise<Response> {
+    const headers = eraHeaders(era);
+    if (era.kind === "modern") {
+      headers["mcp-method"] = call.method;
+      const name = call.params?.["name"] ?? call.params?.["uri"];
+      if (typeof name === "string") headers["mcp-name"] = headerValue(name);
+    }
+    return this.#send(requestOf(headers, signal), encoder.encode(body));
+  }
+
+  #remember(era: Era | null): void {
+    this.#era = era;
+    if (era === null) this.#storage.delete(KEY);
+    else this.#storage.put(KEY, era);
+  }
+}
+
+/** 404 is a lost session (Streamable HTTP, "Session Management"); other 4xx say that the server expected another revision or session. */
+function isStale(era: Era, response: Response): boolean {
+  if (era.kind === "legacy" && era.session !== null) return response.status === 404 || response.status === 400;
+  return response.status === 400 || response.status === 404 || response.status === 405;
+}
+
+function paramsOf(era: Era, call: CallRequest, progressToken: string): Record<string, unknown> {
+  const given = call.params?.["_meta"];
+  const meta: Record<string, unknown> = typeof given === "object" && given !== null ? { ...given } : {};
+  if (call.progress) meta["progressToken"] = progressToken;
+  else delete meta["progressToken"];
+  if (era.kind === "modern") {
+    meta["io.modelcontextprotocol/protocolVersion"] = MODERN;
+    meta["io.modelcontextprotocol/clientInfo"] = CLIENT;
+    meta["io.modelcontextprotocol/clientCapabilities"] = {};
+  }
+  return Object.keys(meta).length === 0 ? { ...call.params } : { ...call.params, _meta: meta };
+}
+
+function eraHeaders(era: Era): Record<string, string> {
+  if (era.kind === "modern") return { "mcp-protocol-version": MODERN };
+  return { "mcp-protocol-version": era.version, ...(era.session === null ? {} : { "mcp-session-id": era.session }) };
+}
+
+function requestOf(headers: Record<string, string>, signal?: AbortSignal): Request {
+  return new Request("http://machine/mcp", {
+    method: "POST",
+    headers: { ...headers, "content-type": "application/json", accept: "application/json, text/event-stream" },
+    ...(signal === undefined ? {} : { signal }),
+  });
+}
+
+/** A name as a header value; what is not plain ASCII goes as Base64 (2026-07-28, Streamable HTTP, "Standard headers"). */
+function headerValue(name: string): string {
+  if (/^[\x21-\x7E](?:[\x20-\x7E]*[\x21-\x7E])?$/.test(name) && !name.startsWith("=?base64?")) return name;
+  let binary = "";
+  for (const byte of encoder.encode(name)) binary += String.fromCodePoint(byte);
+  return `=?base64?${btoa(binary)}?=`;
+}
+
+/** The JSON-RPC response in a handshake's answer, JSON or event stream; `undefined` when there is none. */
+async function readResponse(response: Response): Promise<unknown> {
+  const text = await response.text();
+  const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
+  const lines = isStream
+    ? text.split(/\r\n|\r|\n/).flatMap((line) => (line.startsWith("data:") ? [line.slice(5)] : []))
+    : [text];
+  for (const line of lines) {
+    const value = parse(line);
+    if (typeof value === "object" && value !== null && ("result" in value || "error" in value)) return value;
+  }
+  return undefined;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // no JSON, so no JSON-RPC response: the caller sees that none came
+  }
+}
