@@ -49,3 +49,9 @@ export const MAX_EVENTS_PER_FRAME = 100;
 
 /** Events of one page of the log; a reader asks again for more. */
 export const EVENT_PAGE_ROWS = 500;
+
+/** Data of one page of the log, in characters of JSON; a model has to read it. */
+export const EVENT_PAGE_BYTES = 256 * 1024;
+
+/** The longest a poll for events waits. Clients and proxies give a request 30 to 60 s. */
+export const POLL_MS = 25_000;

@@ -1,6 +1,12 @@
 import type { EventFrame } from "#protocol/control.ts";
 import type { EventPage, LoggedEvent, LogPosition, PushedEvent } from "#protocol/event.ts";
-import { EVENT_LOG_AGE_MS, EVENT_LOG_ROWS, EVENT_PAGE_ROWS, MAX_EVENT_BYTES } from "#protocol/limits.ts";
+import {
+  EVENT_LOG_AGE_MS,
+  EVENT_LOG_ROWS,
+  EVENT_PAGE_BYTES,
+  EVENT_PAGE_ROWS,
+  MAX_EVENT_BYTES,
+} from "#protocol/limits.ts";
 import type { KnownSession } from "#protocol/script-api.ts";
 
 /** Trimming looks at the log once in so many events, not at each. */
@@ -96,10 +102,22 @@ export class EventLog {
         EVENT_PAGE_ROWS + 1,
       )
       .toArray();
-    const more = rows.length > EVENT_PAGE_ROWS;
-    const events = rows.slice(0, EVENT_PAGE_ROWS).map((row) => eventOf(row));
+    const events: LoggedEvent[] = [];
+    let bytes = 0;
+    for (const row of rows) {
+      bytes += row.data.length;
+      if (events.length === EVENT_PAGE_ROWS || (bytes > EVENT_PAGE_BYTES && events.length > 0)) break;
+      events.push(eventOf(row));
+    }
+    const more = events.length < rows.length;
     const seq = more ? (events.at(-1)?.seq ?? from) : this.#newest;
     return { events, position: { epoch: this.#epoch, seq }, gap: !isOurs || trimmed, more };
+  }
+
+  /** The whole log, for a machine that moves to another script. */
+  all(): LoggedEvent[] {
+    const rows = this.#sql.exec<Row>("SELECT seq, at_ms, type, session, data FROM event ORDER BY seq");
+    return rows.toArray().map((row) => eventOf(row));
   }
 
   sessions(): KnownSession[] {

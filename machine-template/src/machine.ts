@@ -1,8 +1,9 @@
 import { Agent } from "agents";
+import * as z from "zod/mini";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts } from "#protocol/control.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
-import { LogPosition, PresenceType } from "#protocol/event.ts";
+import { LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 import { CallRequest, type MachineState, type Presence, ScriptPath } from "#protocol/script-api.ts";
 import { failureResponse, closingWord, operatorErrorOf } from "./answer.ts";
@@ -52,6 +53,8 @@ export class Machine extends Agent<Env> implements LinkListener {
         return Response.json(this.#state());
       case ScriptPath.EVENTS:
         return this.#events(url.searchParams);
+      case ScriptPath.LOG:
+        return this.#moveLog(request);
       case ScriptPath.CLOSE:
         return this.#close(request);
       default:
@@ -171,6 +174,14 @@ export class Machine extends Agent<Env> implements LinkListener {
   #events(query: URLSearchParams): Response {
     const after = LogPosition.safeParse({ epoch: query.get("epoch"), seq: Number(query.get("seq") ?? Number.NaN) });
     return Response.json(this.#log.page(after.success ? after.data : null, query.get("session")));
+  }
+
+  async #moveLog(request: Request): Promise<Response> {
+    if (request.method === "GET") return Response.json(this.#log.all());
+    const events = z.array(LoggedEvent).safeParse(await request.json());
+    if (!events.success) return errorResponse({ code: "invalid_request", reason: "not a log" });
+    this.#log.append(events.data);
+    return new Response(null, { status: 204 });
   }
 
   async #close(request: Request): Promise<Response> {

@@ -1,0 +1,9 @@
+/** What `npm run build` makes of the other runtimes, imported as modules (wrangler.jsonc, `rules`). */
+declare module "*.txt" {
+  const text: string;
+  export default text;
+}
+declare module "*.tgz" {
+  const bytes: ArrayBuffer;
+  export default bytes;
+}

@@ -1,0 +1,146 @@
+import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
+import { EventPage, type LoggedEvent, type LogPosition } from "#protocol/event.ts";
+import { POLL_MS } from "#protocol/limits.ts";
+import { ScriptPath } from "#protocol/script-api.ts";
+import type { Env } from "../env.ts";
+import { askMachine } from "../machine-door.ts";
+import { failureIn } from "../machine-failure.ts";
+import { sessionHandle } from "../session-handle.ts";
+import { isNewer } from "../user/news.ts";
+import { decodeCursor, encodeCursor, type Vector } from "./cursor.ts";
+
+/** Without a cursor a reader begins so many events before the end of each log; with a session, at the log's beginning. */
+const RECENT_EVENTS = 50;
+
+/** Machines asked at the same time. */
+const AT_ONCE = 16;
+
+/** A machine's script is waited for so long, then the answer goes without it. */
+const PAGE_TIMEOUT_MS = 5_000;
+
+export type PollRequest = {
+  readonly user: string;
+  readonly cursor: string | null;
+  /** Only these machines; `null` for all. */
+  readonly machines: readonly string[] | null;
+  /** Only this session, by the machine's own id. */
+  readonly session: string | null;
+  readonly timeoutMs: number;
+};
+
+/** An event of one of several machines. `session` is a handle that every session tool takes. */
+export type MachineEvent = Omit<LoggedEvent, "session"> & { machine: string; session: string | null };
+
+export type PollResult = {
+  events: MachineEvent[];
+  cursor: string;
+  /** There is more already: poll again at once. */
+  more: boolean;
+  /** Machines whose log was trimmed or begun anew after the cursor: some of their events are missing. */
+  gaps: string[];
+  /** Machines that did not answer; their events come with a later poll. */
+  errors: ({ machine: string } & ReturnType<typeof detailsOf>)[];
+};
+
+type Page = { name: string; page: EventPage } | { name: string; error: OperatorError };
+
+/**
+ * Reads on in the logs of a user's machines, and waits up to `timeoutMs` for something to be there. Only machines
+ * whose scripts reported something newer than the cursor are asked. Nothing is consumed: cursors are the reader's own.
+ * Throws `OperatorFailure` invalid_request for a cursor that is none.
+ */
+export async function poll(env: Env, request: PollRequest): Promise<PollResult> {
+  const registry = env.USER.getByName(request.user);
+  const untilMs = Date.now() + Math.min(Math.max(request.timeoutMs, 0), POLL_MS);
+  const vector = beginningOf(request.cursor);
+  for (;;) {
+    const newest: Record<string, LogPosition | null> = await registry.positions(request.machines);
+    if (request.cursor === null) begin(vector, newest, request.session);
+    const due = Object.keys(newest).filter((name) => isNewer(newest[name] ?? null, vector[name]));
+    const pages = await inBatches(due, AT_ONCE, (name) => read(env, request, name, vector[name]));
+    const result = gather(pages, vector);
+    const leftMs = untilMs - Date.now();
+    const isNews = result.events.length > 0 || result.gaps.length > 0 || result.errors.length > 0;
+    if (isNews || leftMs <= 0) return { ...result, cursor: encodeCursor(keep(vector, newest, request.machines)) };
+    await registry.awaitNews(vector, request.machines, leftMs);
+  }
+}
+
+function beginningOf(cursor: string | null): Vector {
+  if (cursor === null) return {};
+  const vector = decodeCursor(cursor);
+  if (vector === null)
+    throw new OperatorFailure({
+      code: "invalid_request",
+      reason: "That is no cursor of poll_events. Leave it out to begin anew.",
+    });
+  return vector;
+}
+
+/** Where a reader without a cursor begins on each machine it has not begun on yet. */
+function begin(vector: Vector, newest: Record<string, LogPosition | null>, session: string | null): void {
+  for (const [name, position] of Object.entries(newest)) {
+    if (position === null || vector[name] !== undefined) continue;
+    vector[name] = { epoch: position.epoch, seq: session === null ? Math.max(0, position.seq - RECENT_EVENTS) : 0 };
+  }
+}
+
+async function read(env: Env, request: PollRequest, name: string, after: LogPosition | undefined): Promise<Page> {
+  const query = new URLSearchParams({ epoch: after?.epoch ?? "", seq: String(after?.seq ?? 0) });
+  if (request.session !== null) query.set("session", request.session);
+  const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
+  try {
+    const response = await askMachine(env, request.user, name, `${ScriptPath.EVENTS}?${query}`, { signal });
+    if (!response.ok) return { name, error: await failureIn(response, name) };
+    const page = EventPage.parse(await response.json());
+    // A session's reader without a cursor starts from 0 on purpose; that old rows are gone is no gap to it. A machine new to the cursor has none either.
+    const gap = page.gap && after !== undefined && !(request.cursor === null && request.session !== null);
+    return { name, page: { ...page, gap } };
+  } catch (reason) {
+    const timeout = { code: "machine_timeout", machine: name, afterMs: PAGE_TIMEOUT_MS } as const;
+    return {
+      name,
+      error: signal.aborted ? timeout : { code: "machine_failed", machine: name, reason: String(reason) },
+    };
+  }
+}
+
+/** Puts pages together and moves `vector` on. Events of one machine keep their order; machines are merged by time. */
+function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "cursor"> {
+  const result: Omit<PollResult, "cursor"> = { events: [], more: false, gaps: [], errors: [] };
+  const timed: { timeMs: number; event: MachineEvent }[] = [];
+  for (const one of pages) {
+    if ("error" in one) {
+      result.errors.push({ ...detailsOf(one.error), machine: one.name });
+      continue;
+    }
+    const { name, page } = one;
+    let timeMs = 0; // never falls within a machine, whatever its clock did
+    for (const event of page.events) {
+      timeMs = Math.max(timeMs, event.atMs);
+      const session = event.session === null ? null : sessionHandle(name, event.session);
+      timed.push({ timeMs, event: { machine: name, ...event, session } });
+    }
+    vector[name] = page.position;
+    if (page.gap) result.gaps.push(name);
+    result.more ||= page.more;
+  }
+  result.events = timed.sort((one, other) => one.timeMs - other.timeMs).map(({ event }) => event);
+  return result;
+}
+
+/** Forgets machines that are gone, so that a cursor does not grow for ever; those not asked for stay as they were. */
+function keep(vector: Vector, newest: Record<string, LogPosition | null>, asked: readonly string[] | null): Vector {
+  return asked === null ? Object.fromEntries(Object.entries(vector).filter(([name]) => name in newest)) : vector;
+}
+
+async function inBatches<Item, Result>(
+  items: readonly Item[],
+  size: number,
+  work: (item: Item) => Promise<Result>,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  for (let at = 0; at < items.length; at += size)
+    results.push(...(await Promise.all(items.slice(at, at + size).map(work))));
+  return results;
+}

@@ -1,0 +1,27 @@
+/** Headers that a proxy or tunnel adds: who comes through one isn't on this computer, wherever the socket ends. */
+const FORWARDING = [
+  "forwarded",
+  "x-forwarded-for",
+  "x-forwarded-host",
+  "x-real-ip",
+  "cf-connecting-ip",
+  "cf-ray",
+  "via",
+];
+
+/**
+ * Whether a request to a local start comes from this computer. Its socket listens on loopback alone; what is left to
+ * keep out is a tunnel to it, and a web page whose name was rebound to 127.0.0.1 (MCP, Streamable HTTP, "Security Warning").
+ */
+export function isLoopbackCaller(request: Request): boolean {
+  if (FORWARDING.some((name) => request.headers.has(name))) return false;
+  if (!isLoopbackHost(new URL(request.url).hostname)) return false;
+  const origin = request.headers.get("origin");
+  return origin === null || (URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname));
+}
+
+export function isLoopbackHost(hostname: string): boolean {
+  return (
+    hostname === "127.0.0.1" || hostname === "[::1]" || hostname === "localhost" || hostname.endsWith(".localhost")
+  );
+}

@@ -1,0 +1,61 @@
+import { createMcpHandler, Server } from "@modelcontextprotocol/server";
+import type { Caller } from "../caller.ts";
+import type { Env } from "../env.ts";
+import { TEMPLATE } from "../provisioning.ts";
+import { TOOLS } from "./tool-list.ts";
+import { runTool } from "./tools.ts";
+
+/** A call's arguments may be large: a file, an image. */
+const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
+
+/** Clients may keep the lists for a day: they are the same for everybody until a new version of Operator is deployed. */
+const LIST_CACHE = { ttlMs: 24 * 60 * 60_000, cacheScope: "public" } as const;
+
+const INSTRUCTIONS = `Operator connects you to your machines. You pick the machine: call list_machines, then name one as machineId.
+On a coding machine: list_projects, create_session, send_prompt, then poll_events with the session's handle <machine>/<id>.
+On any other: list_tools and call_tool. An error says what to do; one machine's error says nothing about the others.`;
+
+const LIST_RESULT = { tools: [...TOOLS] };
+
+/** The unified endpoint: every revision of MCP on one URL, stateless, so that no machine and no other request is ever waited for. */
+export function serveMcp(request: Request, env: Env, caller: Caller): Promise<Response> {
+  const handler = createMcpHandler(() => serverFor(env, caller), {
+    maxRequestBodySize: MAX_REQUEST_BYTES,
+    onerror: (error) => console.warn("mcp", error.message),
+  });
+  return handler.fetch(request);
+}
+
+function serverFor(env: Env, caller: Caller): Server {
+  const server = new Server(
+    { name: "operator", title: "Operator", version: TEMPLATE },
+    {
+      capabilities: { tools: {} },
+      instructions: INSTRUCTIONS,
+      cacheHints: { "tools/list": LIST_CACHE, "server/discover": LIST_CACHE },
+    },
+  );
+  server.setRequestHandler("tools/list", () => LIST_RESULT);
+  server.setRequestHandler("tools/call", ({ params }, { mcpReq }) => {
+    const progressToken = mcpReq._meta?.progressToken;
+    const { progressToken: _, ...meta } = mcpReq._meta ?? {};
+    return runTool({
+      env,
+      caller,
+      name: params.name,
+      args: params.arguments ?? {},
+      meta: Object.keys(meta).length === 0 ? undefined : meta,
+      progress: progressToken !== undefined,
+      signal: mcpReq.signal,
+      onNotification: async (method, notified) => {
+        if (method !== "notifications/progress" || progressToken === undefined) return;
+        // The machine's own notification, under the token that this caller knows it by.
+        await mcpReq.notify({
+          method: "notifications/progress",
+          params: { ...(notified as { progress: number }), progressToken },
+        });
+      },
+    });
+  });
+  return server;
+}

@@ -1,0 +1,132 @@
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import * as z from "zod/mini";
+import { type OperatorError, OperatorFailure } from "#protocol/error.ts";
+import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
+import type { Env } from "../env.ts";
+import { askMachine } from "../machine-door.ts";
+import { failureIn, isFailure } from "../machine-failure.ts";
+
+/** Without a word from the machine for so long, a call fails. Every progress notification begins the time anew. */
+const SILENCE_MS = 10 * 60_000;
+
+const Message = z.object({
+  id: z.optional(z.union([z.string(), z.number(), z.null()])),
+  method: z.optional(z.string()),
+  params: z.optional(z.record(z.string(), z.unknown())),
+  result: z.optional(z.record(z.string(), z.unknown())),
+  error: z.optional(z.object({ code: z.number(), message: z.string(), data: z.optional(z.unknown()) })),
+});
+type Message = z.infer<typeof Message>;
+
+/** What a machine's MCP server answered: its result, or its own JSON-RPC error. */
+export type Answer = { result: Record<string, unknown> } | { error: { code: number; message: string; data?: unknown } };
+
+/** Progress and other notifications that came before the answer. */
+export type OnNotification = (method: string, params: Record<string, unknown>) => Promise<void>;
+
+/** One request to a machine's MCP server. Throws `OperatorFailure` when no answer of the server's own came back. */
+export async function callMachine(
+  env: Env,
+  user: string,
+  machine: string,
+  call: Omit<CallRequest, "timeoutMs">,
+  signal: AbortSignal,
+  onNotification: OnNotification,
+): Promise<Answer> {
+  const silence = new Silence(signal);
+  try {
+    const request = { ...call, timeoutMs: SILENCE_MS } satisfies CallRequest;
+    const headers = { "content-type": "application/json" };
+    const init = { method: "POST", headers, body: JSON.stringify(request), signal: silence.signal };
+    const response = await askMachine(env, user, machine, ScriptPath.CALL, init);
+    if (isFailure(response)) throw new OperatorFailure(await failureIn(response, machine));
+    return await answerIn(response, machine, async (method, params) => {
+      silence.broken();
+      await onNotification(method, params);
+    });
+  } catch (reason) {
+    if (reason instanceof OperatorFailure) throw reason;
+    throw new OperatorFailure(
+      silence.isOver ? timeoutOf(machine) : { code: "machine_failed", machine, reason: String(reason) },
+    );
+  } finally {
+    silence.end();
+  }
+}
+
+/** Aborts when the caller goes away, or when nothing was heard for `SILENCE_MS`. */
+class Silence {
+  readonly #controller = new AbortController();
+  readonly #caller: AbortSignal;
+  readonly #abort = (): void => this.#controller.abort(this.#caller.reason);
+  #timer: ReturnType<typeof setTimeout>;
+  isOver = false;
+
+  constructor(caller: AbortSignal) {
+    this.#caller = caller;
+    caller.addEventListener("abort", this.#abort, { once: true });
+    this.#timer = this.#wait();
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  broken(): void {
+    clearTimeout(this.#timer);
+    this.#timer = this.#wait();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.#caller.removeEventListener("abort", this.#abort);
+  }
+
+  #wait(): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      this.isOver = true;
+      this.#controller.abort();
+    }, SILENCE_MS);
+  }
+}
+
+async function answerIn(response: Response, machine: string, onNotification: OnNotification): Promise<Answer> {
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+    const answer = answerOf(Message.safeParse(await response.json().catch(() => null)).data, machine);
+    if (answer !== null) return answer;
+    throw new OperatorFailure({
+      code: "machine_failed",
+      machine,
+      reason: `its MCP server answered HTTP ${response.status} without a JSON-RPC response`,
+    });
+  }
+  const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
+  for await (const event of events) {
+    const message = Message.safeParse(parse(event.data)).data;
+    const answer = answerOf(message, machine);
+    if (answer !== null) return answer;
+    if (message?.method !== undefined && message.id === undefined)
+      await onNotification(message.method, message.params ?? {});
+  }
+  throw new OperatorFailure({ code: "link_lost", machine });
+}
+
+function answerOf(message: Message | undefined, machine: string): Answer | null {
+  if (message?.result !== undefined) return { result: message.result };
+  if (message?.error === undefined) return null;
+  const lost = z.object({ code: z.enum(["link_lost", "machine_revoked"]) }).safeParse(message.error.data);
+  if (lost.success) throw new OperatorFailure({ code: lost.data.code, machine }); // the closing word of a stream whose link was cut
+  return { error: message.error };
+}
+
+function timeoutOf(machine: string): OperatorError {
+  return { code: "machine_timeout", machine, afterMs: SILENCE_MS };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // an event that is no JSON is no message; the stream goes on to one that is
+  }
+}

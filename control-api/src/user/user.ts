@@ -1,0 +1,186 @@
+import { Agent } from "agents";
+import { CloseCode } from "#protocol/close-code.ts";
+import type { LogPosition } from "#protocol/event.ts";
+import type { RegisterRequest } from "#protocol/rest-api.ts";
+import { type Presence, ScriptPath } from "#protocol/script-api.ts";
+import { isMachineName, slugOf } from "#protocol/slug.ts";
+import { type Caller, tagOf } from "../caller.ts";
+import type { Env } from "../env.ts";
+import { askMachine } from "../machine-door.ts";
+import { deleteScript, TEMPLATE, uploadScript } from "../provisioning.ts";
+import { hashOf, makeLinkToken } from "./access-token.ts";
+import { isNewer, News } from "./news.ts";
+import { type MachineRecord, Registry } from "./registry.ts";
+import { type TokenRecord, Tokens } from "./tokens.ts";
+
+/** Why a change to the registry was refused. Crosses RPC, where an error's class is lost. */
+export type Refusal = { refused: "name_invalid" | "name_taken" | "machine_unknown" };
+
+/** A machine after registration. `token` only when one was made. */
+export type Registered = { machine: MachineRecord; created: boolean; token: string | null };
+
+/** One user: the registry of their machines, and their tokens. */
+export class User extends Agent<Env> {
+  readonly #registry = new Registry(this.ctx.storage.sql);
+  readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id);
+  readonly #news = new News();
+  #changing: Promise<unknown> = Promise.resolve();
+
+  get #id(): string {
+    return this.name;
+  }
+
+  machines(): MachineRecord[] {
+    return this.#registry.list();
+  }
+
+  machine(name: string): MachineRecord | null {
+    return this.#registry.get(name);
+  }
+
+  /** Adds a machine, or gives a known one its name back; repairs its script either way. */
+  register(request: RegisterRequest): Promise<Registered | Refusal> {
+    return this.#inTurn(async () => {
+      if (!isMachineName(request.name)) return { refused: "name_invalid" };
+      const known = this.#registry.get(request.name);
+      const isSame = known?.identity === request.identity;
+      if (known !== null && !isSame && request.replace !== true) return { refused: "name_taken" };
+      const needsToken = known === null || !isSame || request.rotate === true;
+      return this.#write(request.name, request.identity, known, needsToken);
+    });
+  }
+
+  /** A new link token. The old one is dead at once, and the link that used it closed. */
+  rotate(name: string): Promise<Registered | Refusal> {
+    return this.#inTurn(async () => {
+      const known = this.#registry.get(name);
+      return known === null ? { refused: "machine_unknown" } : this.#write(name, known.identity, known, true);
+    });
+  }
+
+  /** Removes a machine: its link is closed, its script and log deleted. */
+  remove(name: string): Promise<Refusal | null> {
+    return this.#inTurn(async () => {
+      const known = this.#registry.get(name);
+      if (known === null) return { refused: "machine_unknown" };
+      await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
+      await deleteScript(this.env, known.slug);
+      this.#registry.delete(name);
+      this.#news.announce(name);
+      return null;
+    });
+  }
+
+  /** Gives a machine another name: a script of that name with the same token and log, then an end to the old one. */
+  rename(from: string, to: string): Promise<MachineRecord | Refusal> {
+    return this.#inTurn(async () => {
+      const known = this.#registry.get(from);
+      if (known === null) return { refused: "machine_unknown" };
+      if (!isMachineName(to)) return { refused: "name_invalid" };
+      if (from === to) return known;
+      if (this.#registry.get(to) !== null) return { refused: "name_taken" };
+      const slug = slugOf(to, await tagOf(this.#id));
+      await uploadScript(this.env, { slug, name: to, owner: this.#id, linkTokenHash: known.linkTokenHash });
+      try {
+        await this.#moveLog(from, to);
+      } catch (failure) {
+        await deleteScript(this.env, slug); // the machine keeps its old name, script and log
+        throw failure;
+      }
+      this.#registry.put({ ...known, name: to, slug, template: TEMPLATE });
+      await this.#closeLink(from, CloseCode.RENAMED, to);
+      await deleteScript(this.env, known.slug);
+      this.#registry.delete(from);
+      this.#news.announce(from);
+      return this.#registry.get(to) ?? { refused: "machine_unknown" };
+    });
+  }
+
+  /** Uploads the current template to a machine that has another. Answers whether it did. */
+  upgrade(name: string): Promise<boolean | Refusal> {
+    return this.#inTurn(async () => {
+      const known = this.#registry.get(name);
+      if (known === null) return { refused: "machine_unknown" };
+      if (known.template === TEMPLATE) return false;
+      await this.#write(name, known.identity, known, false);
+      return true;
+    });
+  }
+
+  /** A machine script reports what changed. */
+  record(slug: string, presence: Presence): void {
+    const machine = this.#registry.list().find((one) => one.slug === slug);
+    if (machine !== undefined && this.#registry.record(slug, presence)) this.#news.announce(machine.name);
+  }
+
+  /** Where the log of each machine ends, as last reported. `names`: only of these. */
+  positions(names: readonly string[] | null): Record<string, LogPosition | null> {
+    const machines = this.#registry.list().filter(({ name }) => names === null || names.includes(name));
+    return Object.fromEntries(machines.map(({ name, position }) => [name, position]));
+  }
+
+  /** Settles when a machine's log goes on after `known`, or after `timeoutMs`. */
+  async awaitNews(
+    known: Record<string, LogPosition>,
+    names: readonly string[] | null,
+    timeoutMs: number,
+  ): Promise<void> {
+    const positions = this.positions(names);
+    if (Object.keys(positions).some((name) => isNewer(positions[name] ?? null, known[name]))) return;
+    await this.#news.wait((name) => names === null || names.includes(name), timeoutMs);
+  }
+
+  createToken(label: string, expiresMs: number | null): Promise<{ token: string; record: TokenRecord }> {
+    return this.#tokens.create(label, expiresMs);
+  }
+
+  tokens(): TokenRecord[] {
+    return this.#tokens.list();
+  }
+
+  revokeToken(id: string): boolean {
+    return this.#tokens.revoke(id);
+  }
+
+  authenticate(token: string): Promise<Caller | null> {
+    return this.#tokens.authenticate(token);
+  }
+
+  async #write(name: string, identity: string, known: MachineRecord | null, needsToken: boolean): Promise<Registered> {
+    const token = needsToken ? makeLinkToken() : null;
+    const linkTokenHash = token === null ? (known?.linkTokenHash ?? "") : await hashOf(token);
+    const slug = slugOf(name, await tagOf(this.#id));
+    if (known !== null && needsToken) await this.#closeLink(name, CloseCode.REVOKED, "the machine's token was rotated");
+    await uploadScript(this.env, { slug, name, owner: this.#id, linkTokenHash });
+    this.#registry.put({ name, slug, identity, linkTokenHash, template: TEMPLATE });
+    const machine = this.#registry.get(name);
+    if (machine === null) throw new Error("a machine that was just written is gone");
+    return { machine, created: known === null, token };
+  }
+
+  /** Tells a link to close. A script that cannot be asked has no link that could go on. */
+  async #closeLink(name: string, code: CloseCode, reason: string): Promise<void> {
+    const init = { method: "POST", body: JSON.stringify({ code, reason }) };
+    try {
+      const response = await askMachine(this.env, this.#id, name, ScriptPath.CLOSE, init);
+      await response.body?.cancel();
+    } catch (failure) {
+      console.warn("a machine's link could not be closed first", { machine: name, failure: String(failure) });
+    }
+  }
+
+  async #moveLog(from: string, to: string): Promise<void> {
+    const log = await askMachine(this.env, this.#id, from, ScriptPath.LOG);
+    if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
+    const moved = await askMachine(this.env, this.#id, to, ScriptPath.LOG, { method: "POST", body: log.body });
+    if (!moved.ok) throw new Error(`the log of ${from} could not be written: HTTP ${moved.status}`);
+    await moved.body?.cancel();
+  }
+
+  /** One change at a time: between reading and writing the registry there are uploads to wait for. */
+  #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
+    const turn = this.#changing.then(change);
+    this.#changing = turn.catch(() => undefined); // the caller gets the failure; the next one only waits its turn
+    return turn;
+  }
+}
