@@ -1,0 +1,129 @@
+import { spawn, execFile } from "node:child_process";
+import { promisify } from "node:util";
+import * as z from "zod";
+import { ServeFailure } from "../../error.ts";
+import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
+import type { Keeper } from "../keeper.ts";
+import { ClaudeRun } from "./claude-run.ts";
+
+const run = promisify(execFile);
+
+/** `claude --version` and `auth status` take a tenth of a second; a first start after an update several. */
+const CHECK_LIMIT_MS = 20_000;
+
+/** The first whose stream-json control protocol serve was tried against in full. */
+const OLDEST_VERSION = [2, 1, 0] as const;
+
+/**
+ * Set by a Claude Code that serve itself may have been started from; a session started with them takes itself for a
+ * part of that one.
+ */
+const OUTER_SESSION_VARIABLES = ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT"];
+
+/**
+ * Tools that need a person in front of a terminal. Without AskUserQuestion Claude asks in plain words, which ends the
+ * turn, and the next prompt is the answer: that works from anywhere.
+ */
+const TERMINAL_ONLY_TOOLS = "AskUserQuestion";
+
+/**
+ * The installed `claude`, driven by stream-json on its standard input and output, and not the
+ * `@anthropic-ai/claude-agent-sdk` package: that package starts the same executable and speaks the same protocol, but
+ * weighs hundreds of megabytes with an executable of its own and may not be passed on inside `codez`. And so the
+ * sessions run in the very version that its owner installed, signed in to and updates.
+ */
+export class ClaudeCode implements Agent {
+  readonly name = "claude-code";
+  readonly #command: () => string;
+  readonly #keeper: Keeper;
+
+  constructor(command: () => string, keeper: Keeper) {
+    this.#command = command;
+    this.#keeper = keeper;
+  }
+
+  async check(): Promise<AgentCheck> {
+    const command = this.#command();
+    const version = await this.#version(command);
+    if (version === null) {
+      const missing = `Claude Code was not found (${command}); run: npm install -g @anthropic-ai/claude-code`;
+      return { command, version, signedIn: null, problems: [missing] };
+    }
+    const problems: string[] = [];
+    if (isOlder(version)) problems.push(`Claude Code ${version} is too old; run: claude update`);
+    const signedIn = await this.#signedIn(command);
+    if (signedIn === false) problems.push("nobody is signed in to Claude Code; run on the machine: claude auth login");
+    return { command, version, signedIn, problems };
+  }
+
+  async start(options: StartOptions): Promise<AgentRun> {
+    const command = this.#command();
+    const mark = this.#keeper.newMark();
+    const env: NodeJS.ProcessEnv = { ...process.env, ...mark.env };
+    for (const name of OUTER_SESSION_VARIABLES) delete env[name];
+    // A group of its own: a Ctrl-C at serve's terminal must reach serve, which then ends its agents in order.
+    const child = spawn(command, startArguments(options), {
+      cwd: options.cwd,
+      env,
+      detached: true,
+      stdio: ["pipe", "pipe", "pipe"],
+    });
+    const spawned = new Promise<number>((resolve, reject) => {
+      child.once("error", () => reject(new ServeFailure({ code: "agent_missing", command })));
+      child.once("spawn", () => (child.pid === undefined ? undefined : resolve(child.pid)));
+    });
+    const pid = await spawned;
+    const guard = this.#keeper.watch(pid, mark);
+    const claude = new ClaudeRun(child, pid, () => guard.kill(), options.onEvent);
+    await claude.ready();
+    return claude;
+  }
+
+  async #version(command: string): Promise<string | null> {
+    try {
+      const { stdout } = await run(command, ["--version"], { timeout: CHECK_LIMIT_MS });
+      return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? null;
+    } catch {
+      // Not found, not executable, or it does not run on this system: all of them are "missing" to whoever asks.
+      return null;
+    }
+  }
+
+  async #signedIn(command: string): Promise<boolean | null> {
+    const { stdout } = await run(command, ["auth", "status", "--json"], { timeout: CHECK_LIMIT_MS }).catch(
+      // It exits with 1 when nobody is signed in, and says so in the same JSON.
+      (error: unknown) => ({ stdout: error instanceof Error && "stdout" in error ? String(error.stdout) : "" }),
+    );
+    try {
+      return z.looseObject({ loggedIn: z.boolean() }).parse(JSON.parse(stdout)).loggedIn;
+    } catch {
+      // A version without this command: unknown is the honest answer.
+      return null;
+    }
+  }
+}
+
+function startArguments({ session, origin, model, permissionMode }: StartOptions): string[] {
+  const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
+  const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
+  // Always said, so that a default in the owner's own settings never counts for what comes from afar.
+  args.push("--permission-mode", permissionMode, "--disallowedTools", TERMINAL_ONLY_TOOLS);
+  if (model !== null) args.push("--model", model);
+  switch (origin.kind) {
+    case "new":
+      return [...args, "--session-id", session];
+    case "resume":
+      return [...args, "--resume", session];
+    case "fork":
+      return [...args, "--resume", origin.from, "--fork-session", "--session-id", session];
+  }
+}
+
+function isOlder(version: string): boolean {
+  const found = version.split(".").map(Number);
+  for (const [index, wanted] of OLDEST_VERSION.entries()) {
+    const difference = (found[index] ?? 0) - wanted;
+    if (difference !== 0) return difference < 0;
+  }
+  return false;
+}

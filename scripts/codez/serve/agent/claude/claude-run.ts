@@ -1,0 +1,239 @@
+import type { ChildProcessWithoutNullStreams } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { ServeFailure } from "../../error.ts";
+import type { AgentEvent, AgentRun, Attachment, Decision, Prompt } from "../agent.ts";
+import { readParts } from "./content-part.ts";
+import { parseStreamLine, type StreamMessage } from "./stream-message.ts";
+
+/** Claude Code answers `initialize` in under a second; plugins and MCP servers of the project may take more. */
+const START_LIMIT_MS = 60_000;
+
+/** An interrupt is agreed to in milliseconds; one that isn't will not be. */
+const INTERRUPT_LIMIT_MS = 5_000;
+
+/** How long a process with nothing to do may take to write its last lines once its input has ended. */
+const QUIT_LIMIT_MS = 2_000;
+
+/** The last of the error output that is kept to explain a crash. */
+const LAST_OUTPUT_CHARS = 4_000;
+
+/** Kills a process and all that descends from it; resolves when they are gone. */
+export type KillTree = () => Promise<void>;
+
+/** Claude Code in `--input-format stream-json`, spoken to in its control protocol. */
+export class ClaudeRun implements AgentRun {
+  readonly pid: number;
+  readonly #child: ChildProcessWithoutNullStreams;
+  readonly #kill: KillTree;
+  readonly #onEvent: (event: AgentEvent) => void;
+  readonly #replies = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  /** The inputs of open permission requests: an allow has to hand the input back. */
+  readonly #asked = new Map<string, Record<string, unknown>>();
+  readonly #exited: Promise<void>;
+  #lastOutput = "";
+  #hasEnded = false;
+  #endAsked = false;
+  #inTurn = false;
+  #interrupting = false;
+
+  constructor(child: ChildProcessWithoutNullStreams, pid: number, kill: KillTree, onEvent: (e: AgentEvent) => void) {
+    this.#child = child;
+    this.pid = pid;
+    this.#kill = kill;
+    this.#onEvent = onEvent;
+    child.stderr.setEncoding("utf8").on("data", (text: string) => this.#keepOutput(text));
+    // Writing to a process that just died fails here; its exit says what there is to say.
+    child.stdin.on("error", (error) => this.#keepOutput(String(error)));
+    createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => this.#readLine(line));
+    this.#exited = once(child, "close").then(([code, signal]) => this.#onExit(code, signal));
+  }
+
+  /** Resolves when Claude Code is ready for prompts. Throws ServeFailure, and then nothing is left running. */
+  async ready(): Promise<void> {
+    try {
+      await this.#request({ subtype: "initialize" }, START_LIMIT_MS);
+    } catch (error) {
+      await this.end();
+      throw error;
+    }
+  }
+
+  prompt(prompt: Prompt): void {
+    this.#inTurn = true;
+    const blocks = [...prompt.attachments.map(toBlock), { type: "text", text: prompt.text }];
+    const content = blocks.length === 1 ? prompt.text : blocks;
+    this.#send({ type: "user", session_id: "", parent_tool_use_id: null, message: { role: "user", content } });
+  }
+
+  respond(request: string, decision: Decision): void {
+    const input = this.#asked.get(request);
+    if (input === undefined) return;
+    this.#asked.delete(request);
+    const response =
+      decision.behavior === "allow"
+        ? { behavior: "allow", updatedInput: input }
+        : { behavior: "deny", message: decision.reason };
+    this.#send({ type: "control_response", response: { subtype: "success", request_id: request, response } });
+  }
+
+  async interrupt(): Promise<void> {
+    this.#interrupting = this.#inTurn;
+    await this.#request({ subtype: "interrupt" }, INTERRUPT_LIMIT_MS);
+  }
+
+  async end(): Promise<void> {
+    this.#endAsked = true;
+    if (!this.#inTurn && !this.#hasEnded) {
+      this.#child.stdin.end();
+      await Promise.race([this.#exited, delay(QUIT_LIMIT_MS)]);
+    }
+    // Also after a clean exit: what it started in the background may have outlived it.
+    await this.#kill();
+    await this.#exited;
+  }
+
+  #send(message: unknown): void {
+    this.#child.stdin.write(`${JSON.stringify(message)}\n`);
+  }
+
+  #request(request: { subtype: string }, limitMs: number): Promise<void> {
+    const id = randomUUID();
+    return new Promise<void>((resolve, reject) => {
+      const finish = (settle: () => void) => {
+        clearTimeout(timer);
+        this.#replies.delete(id);
+        settle();
+      };
+      const timer = setTimeout(() => {
+        const detail = `no answer to ${request.subtype} within ${limitMs} ms. ${this.#lastOutput}`;
+        finish(() => reject(new ServeFailure({ code: "agent_silent", detail })));
+      }, limitMs);
+      this.#replies.set(id, {
+        resolve: () => finish(resolve),
+        reject: (error) => finish(() => reject(error)),
+      });
+      if (this.#hasEnded) return this.#rejectReplies();
+      this.#send({ type: "control_request", request_id: id, request });
+    });
+  }
+
+  #readLine(line: string): void {
+    let message: StreamMessage | null;
+    try {
+      message = parseStreamLine(line);
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw error;
+      // Something printed past the protocol (a hook, a wrapper script): of use only when explaining a crash.
+      this.#keepOutput(`${line}\n`);
+      return;
+    }
+    if (message !== null) this.#read(message);
+  }
+
+  #read(message: StreamMessage): void {
+    switch (message.type) {
+      case "assistant":
+      case "user": {
+        const parts = readParts(message.message.content);
+        if (parts.length === 0 || ("isReplay" in message && message.isReplay === true)) return;
+        const id = message.uuid ?? randomUUID();
+        const parentToolUse = message.parent_tool_use_id ?? null;
+        return this.#onEvent({ type: "message", id, role: message.type, parts, parentToolUse });
+      }
+      case "stream_event": {
+        const text = message.event.delta?.type === "text_delta" ? message.event.delta.text : undefined;
+        if (text !== undefined && message.parent_tool_use_id == null) this.#onEvent({ type: "delta", text });
+        return;
+      }
+      case "system":
+        return this.#readSystem(message);
+      case "result":
+        return this.#readResult(message);
+      case "control_request":
+        return this.#readAsk(message);
+      case "control_cancel_request":
+        if (this.#asked.delete(message.request_id)) {
+          this.#onEvent({ type: "permission.withdrawn", request: message.request_id });
+        }
+        return;
+      case "control_response": {
+        const reply = this.#replies.get(message.response.request_id);
+        if (message.response.subtype === "success") return reply?.resolve();
+        return reply?.reject(new ServeFailure({ code: "agent_failed", detail: message.response.error ?? "no reason" }));
+      }
+    }
+  }
+
+  #readSystem(message: Extract<StreamMessage, { type: "system" }>): void {
+    const task = message.task_id ?? "";
+    switch (message.subtype) {
+      case "init":
+        if (message.model !== undefined) this.#onEvent({ type: "model", model: message.model });
+        return;
+      case "task_started":
+        return this.#onEvent({ type: "task.started", task, description: message.description ?? "" });
+      case "task_notification": {
+        const status = message.status ?? "finished";
+        return this.#onEvent({ type: "task.finished", task, status, summary: message.summary ?? "" });
+      }
+    }
+  }
+
+  #readResult(message: Extract<StreamMessage, { type: "result" }>): void {
+    const outcome = this.#interrupting ? "interrupted" : message.is_error ? "failed" : "done";
+    this.#inTurn = false;
+    this.#interrupting = false;
+    // Of an interrupted turn Claude Code reports diagnostics for its own makers.
+    const text = outcome === "interrupted" ? "" : (message.result ?? message.errors?.join("\n") ?? "");
+    this.#onEvent({ type: "turn.finished", result: { outcome, text, costUsd: message.total_cost_usd ?? null } });
+  }
+
+  #readAsk({ request_id: id, request }: Extract<StreamMessage, { type: "control_request" }>): void {
+    if (request.subtype !== "can_use_tool") {
+      // Dialogs and hooks that only a terminal could serve: Claude Code goes on without them when told so.
+      const error = `codez serve does not handle ${request.subtype}`;
+      return this.#send({ type: "control_response", response: { subtype: "error", request_id: id, error } });
+    }
+    const input = request.input ?? {};
+    this.#asked.set(id, input);
+    const why = request.decision_reason ?? (request.blocked_path === undefined ? null : `path ${request.blocked_path}`);
+    const ask = { id, tool: request.tool_name ?? "unknown", toolUse: request.tool_use_id ?? "", input, why };
+    this.#onEvent({ type: "permission.requested", request: ask });
+  }
+
+  #keepOutput(text: string): void {
+    this.#lastOutput = (this.#lastOutput + text).slice(-LAST_OUTPUT_CHARS);
+  }
+
+  #onExit(code: unknown, signal: unknown): void {
+    this.#hasEnded = true;
+    this.#rejectReplies();
+    for (const request of this.#asked.keys()) this.#onEvent({ type: "permission.withdrawn", request });
+    this.#asked.clear();
+    const exit = signal === null ? `exit code ${String(code)}` : `signal ${String(signal)}`;
+    this.#onEvent({ type: "ended", expected: this.#endAsked, exit, lastOutput: this.#lastOutput.trim() });
+  }
+
+  #rejectReplies(): void {
+    const detail = this.#lastOutput.trim() || "it ended at once and said nothing";
+    for (const reply of this.#replies.values()) reply.reject(new ServeFailure({ code: "agent_failed", detail }));
+  }
+}
+
+function toBlock({ mediaType, content, name }: Attachment): object {
+  const title = name === null ? {} : { title: name };
+  if (mediaType.startsWith("image/")) {
+    return { type: "image", source: { type: "base64", media_type: mediaType, data: content } };
+  }
+  if (mediaType === "application/pdf") {
+    return { type: "document", source: { type: "base64", media_type: mediaType, data: content }, ...title };
+  }
+  const text = Buffer.from(content, "base64").toString("utf8");
+  return { type: "document", source: { type: "text", media_type: "text/plain", data: text }, ...title };
+}
+
+function delay(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}

@@ -1,0 +1,61 @@
+import * as z from "zod";
+import type { Part } from "../agent.ts";
+
+const Text = z.object({ type: z.literal("text"), text: z.string() });
+const Thinking = z.object({ type: z.literal("thinking"), thinking: z.string() });
+const ToolUse = z.object({ type: z.literal("tool_use"), id: z.string(), name: z.string(), input: z.unknown() });
+const ToolResult = z.object({
+  type: z.literal("tool_result"),
+  tool_use_id: z.string(),
+  content: z.unknown().optional(),
+  is_error: z.boolean().nullish(),
+});
+const Image = z.object({ type: z.literal("image"), source: z.looseObject({ media_type: z.string().optional() }) });
+const Block = z.discriminatedUnion("type", [Text, Thinking, ToolUse, ToolResult, Image]);
+
+/** The content of a message of the Messages API, live or from history; blocks of kinds not known are left out. */
+export function readParts(content: unknown): Part[] {
+  if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
+  if (!Array.isArray(content)) return [];
+  return content.flatMap((block: unknown) => {
+    const parsed = Block.safeParse(block);
+    return parsed.success ? [toPart(parsed.data)] : [];
+  });
+}
+
+function toPart(block: z.infer<typeof Block>): Part {
+  switch (block.type) {
+    case "text":
+      return { type: "text", text: block.text };
+    case "thinking":
+      return { type: "thinking", text: block.thinking };
+    case "tool_use":
+      return { type: "tool_use", id: block.id, tool: block.name, input: block.input };
+    case "tool_result":
+      return {
+        type: "tool_result",
+        toolUse: block.tool_use_id,
+        text: resultText(block.content),
+        isError: block.is_error === true,
+      };
+    case "image":
+      return { type: "image", mediaType: block.source.media_type ?? "image" };
+  }
+}
+
+/** A tool's result is a string, or blocks of which the text ones can be shown. */
+function resultText(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return content === undefined ? "" : JSON.stringify(content);
+  return content
+    .map((block: unknown) => {
+      const text = Text.safeParse(block);
+      return text.success ? text.data.text : `[${kindOf(block)}]`;
+    })
+    .join("\n");
+}
+
+function kindOf(block: unknown): string {
+  const kind = z.looseObject({ type: z.string() }).safeParse(block);
+  return kind.success ? kind.data.type : "unreadable";
+}

@@ -1,0 +1,3 @@
+import { keep } from "./keep.ts";
+
+await keep(process.stdin);

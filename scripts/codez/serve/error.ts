@@ -1,0 +1,117 @@
+/** What can be refused or fail in a tool call, each case with just its evidence. */
+export type ServeError =
+  | { code: "project_unknown"; project: string }
+  | { code: "project_not_allowed"; folder: string }
+  | { code: "folder_missing"; folder: string }
+  | { code: "session_unknown"; session: string }
+  | { code: "session_mirrored"; session: string; pid: number }
+  | { code: "session_ended"; session: string; lastOutput: string }
+  | { code: "too_many_sessions"; limit: number }
+  | { code: "queue_full"; session: string; limit: number }
+  | { code: "read_only" }
+  | { code: "permission_mode_unknown"; mode: string; known: readonly string[] }
+  | { code: "permission_mode_not_allowed"; mode: string; highest: string }
+  | { code: "approval_is_local"; request: string; config: string }
+  | { code: "request_unknown"; request: string }
+  | { code: "request_settled"; request: string; decision: string; by: string }
+  | { code: "agent_missing"; command: string }
+  | { code: "agent_failed"; detail: string }
+  | { code: "agent_silent"; detail: string }
+  | { code: "arguments_invalid"; detail: string }
+  | { code: "handle_unknown"; handle: string }
+  | { code: "cursor_invalid"; cursor: string }
+  | { code: "key_reused"; key: string }
+  | { code: "state_too_large"; limitBytes: number }
+  | { code: "index_unavailable"; detail: string };
+
+/** Thrown inside serve; a tool call turns it into an answer that says what to do. */
+export class ServeFailure extends Error {
+  override readonly name = "ServeFailure";
+  readonly error: ServeError;
+
+  constructor(error: ServeError) {
+    super(explain(error).message);
+    this.error = error;
+  }
+}
+
+export interface Explanation {
+  readonly message: string;
+  /** Whether the same call may succeed later with nothing changed by a person. */
+  readonly retryable: boolean;
+}
+
+/** What the caller reads; a new code does not compile until it has one. */
+export function explain(error: ServeError): Explanation {
+  switch (error.code) {
+    case "project_unknown":
+      return no(`No project ${error.project} on this machine; list_projects names those there are.`);
+    case "project_not_allowed":
+      return no(
+        `${error.folder} is not among the projects that may be driven from afar. The machine's owner decides: ` +
+          `use Claude Code there once, add a folder to "projects", or widen "drive" in serve.json.`,
+      );
+    case "folder_missing":
+      return no(`There is no folder ${error.folder} on this machine.`);
+    case "session_unknown":
+      return no(`No session ${error.session} on this machine; list_sessions names those of a project.`);
+    case "session_mirrored":
+      return no(
+        `Session ${error.session} is open in a terminal on the machine (process ${error.pid}) and belongs to it. ` +
+          `Watch it with poll_events and get_session, branch it with fork_session, or close the terminal first.`,
+      );
+    case "session_ended":
+      return yes(`The agent of session ${error.session} ended in the middle. Its last words: ${error.lastOutput}`);
+    case "too_many_sessions":
+      return yes(`All ${error.limit} live sessions that this machine allows are busy; wait, or dispose_session one.`);
+    case "queue_full":
+      return yes(`${error.limit} prompts already wait in session ${error.session}; wait for them, or abort_session.`);
+    case "read_only":
+      return no(`This machine is read-only: sessions can be read, not driven ("readOnly" in serve.json).`);
+    case "permission_mode_unknown":
+      return no(`No permission mode ${error.mode}; there are: ${error.known.join(", ")}.`);
+    case "permission_mode_not_allowed":
+      return no(
+        `Permission mode ${error.mode} is above what this machine lets a remote client ask for (${error.highest}; ` +
+          `"maxPermissionMode" in serve.json).`,
+      );
+    case "approval_is_local":
+      return no(
+        `Approval from afar is off on this machine, so that a model cannot approve its own requests. Someone at the ` +
+          `machine answers with: codez permissions allow ${error.request} (or deny). To allow it from here, the ` +
+          `machine's owner sets "respondPermission" in ${error.config} to true or to a list of project folders.`,
+      );
+    case "request_unknown":
+      return no(`No permission request ${error.request}; get_session lists those that wait.`);
+    case "request_settled":
+      return no(`Request ${error.request} was already settled: ${error.decision}, by ${error.by}.`);
+    case "agent_missing":
+      return no(
+        `Claude Code was not found (${error.command}). Install it on the machine: npm install -g @anthropic-ai/claude-code`,
+      );
+    case "agent_failed":
+      return no(`Claude Code did not start: ${error.detail}`);
+    case "agent_silent":
+      return yes(`Claude Code did not answer in time: ${error.detail}`);
+    case "arguments_invalid":
+      return no(error.detail);
+    case "handle_unknown":
+      return no(`Nothing is stored under the handle ${error.handle}; take handles from get_session.`);
+    case "cursor_invalid":
+      return no(`${error.cursor} is not a cursor of this tool.`);
+    case "key_reused":
+      return no(`The key ${error.key} was used before for another call; use a new key for each new intent.`);
+    case "state_too_large":
+      return no(`The state would grow past ${error.limitBytes} bytes.`);
+    case "index_unavailable":
+      return yes(`The history index is not available: ${error.detail}`);
+  }
+}
+
+function no(message: string): Explanation {
+  return { message, retryable: false };
+}
+
+function yes(message: string): Explanation {
+  return { message, retryable: true };
+}

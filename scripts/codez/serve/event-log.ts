@@ -1,0 +1,153 @@
+import { randomBytes } from "node:crypto";
+import { ServeFailure } from "./error.ts";
+
+export const EVENT_TYPES = [
+  "session.created",
+  "session.updated",
+  "session.idle",
+  "session.error",
+  "message",
+  "message.delta",
+  "tool.started",
+  "tool.finished",
+  "task.started",
+  "task.finished",
+  "permission.requested",
+  "permission.resolved",
+] as const;
+export type EventType = (typeof EVENT_TYPES)[number];
+
+/** Something that happened in a session. `id` is unique for ever: the log's epoch and the event's number in it. */
+export interface ServeEvent {
+  readonly id: string;
+  readonly atMs: number;
+  readonly type: EventType;
+  readonly session: string | null;
+  readonly data: Readonly<Record<string, unknown>>;
+}
+
+export interface EventPage {
+  readonly events: readonly ServeEvent[];
+  readonly cursor: string;
+  /** Events between the cursor and these are gone: trimmed, or from before a restart. */
+  readonly gap: boolean;
+}
+
+/** Enough for a long evening of ten sessions; older history is in Claude Code's own files. */
+const MAX_EVENTS = 20_000;
+
+/** The events' JSON altogether, so that a few giant messages cannot make serve grow. */
+const MAX_LOG_CHARS = 32 * 1024 * 1024;
+
+/** One answer of a poll: what a model can read, and well under any client's limit for a result. */
+const MAX_PAGE_EVENTS = 500;
+const MAX_PAGE_CHARS = 512 * 1024;
+
+interface Entry {
+  readonly seq: number;
+  readonly event: ServeEvent;
+  readonly chars: number;
+}
+
+/** The recent events of all sessions. Reading takes nothing away, so any number may read. */
+export class EventLog {
+  /** A restarted serve numbers anew; its cursors must not be taken for the old one's. */
+  readonly #epoch = randomBytes(6).toString("hex");
+  readonly #now: () => number;
+  #entries: Entry[] = [];
+  #chars = 0;
+  #lastSeq = 0;
+  readonly #listeners = new Set<(event: ServeEvent) => void>();
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  append(type: EventType, session: string | null, data: Readonly<Record<string, unknown>>): ServeEvent {
+    this.#lastSeq += 1;
+    const id = `${this.#epoch}.${this.#lastSeq}`;
+    const event: ServeEvent = { id, atMs: this.#now(), type, session, data };
+    const chars = JSON.stringify(event).length;
+    this.#entries.push({ seq: this.#lastSeq, event, chars });
+    this.#chars += chars;
+    this.#trim();
+    for (const listener of this.#listeners) listener(event);
+    return event;
+  }
+
+  /** The cursor before which everything so far lies. */
+  get end(): string {
+    return `${this.#epoch}.${this.#lastSeq}`;
+  }
+
+  subscribe(listener: (event: ServeEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  /** What came after the cursor, of one session or of all. Throws ServeFailure for a cursor that is none. */
+  read(cursor: string, session: string | null): EventPage {
+    const after = this.#parse(cursor);
+    const oldest = this.#entries[0]?.seq ?? this.#lastSeq + 1;
+    const gap = after === null || after + 1 < oldest;
+    const start = gap ? 0 : after + 1 - oldest;
+    const events: ServeEvent[] = [];
+    let seen = after ?? oldest - 1;
+    let chars = 0;
+    for (const entry of this.#entries.slice(start)) {
+      if (session !== null && entry.event.session !== session) {
+        seen = entry.seq;
+        continue;
+      }
+      if (events.length >= MAX_PAGE_EVENTS || (events.length > 0 && chars + entry.chars > MAX_PAGE_CHARS)) break;
+      chars += entry.chars;
+      events.push(entry.event);
+      seen = entry.seq;
+    }
+    return { events, cursor: `${this.#epoch}.${seen}`, gap };
+  }
+
+  /** As `read`, but with nothing there it waits for the first event, the time to pass, or the signal. */
+  async poll(cursor: string, session: string | null, timeoutMs: number, signal?: AbortSignal): Promise<EventPage> {
+    const page = this.read(cursor, session);
+    if (page.events.length > 0 || page.gap || timeoutMs <= 0) return page;
+    await this.#next(session, timeoutMs, signal);
+    return this.read(page.cursor, session);
+  }
+
+  #next(session: string | null, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = () => {
+        clearTimeout(timer);
+        unsubscribe();
+        signal?.removeEventListener("abort", finish);
+        resolve();
+      };
+      const timer = setTimeout(finish, timeoutMs);
+      const unsubscribe = this.subscribe((event) => {
+        if (session === null || event.session === session) finish();
+      });
+      signal?.addEventListener("abort", finish);
+      if (signal?.aborted === true) finish();
+    });
+  }
+
+  /** The number in a cursor of this log; `null` for one of an earlier life. */
+  #parse(cursor: string): number | null {
+    const [, epoch, digits] = /^([0-9a-f]{12})\.(\d{1,15})$/.exec(cursor) ?? [];
+    if (epoch === undefined || digits === undefined) throw new ServeFailure({ code: "cursor_invalid", cursor });
+    const seq = Number(digits);
+    return epoch === this.#epoch && seq <= this.#lastSeq ? seq : null;
+  }
+
+  #trim(): void {
+    let drop = 0;
+    while (this.#entries.length - drop > MAX_EVENTS || this.#chars > MAX_LOG_CHARS) {
+      const oldest = this.#entries[drop];
+      if (oldest === undefined || drop === this.#entries.length - 1) break;
+      this.#chars -= oldest.chars;
+      drop += 1;
+    }
+    if (drop > 0) this.#entries.splice(0, drop);
+  }
+}

@@ -1,0 +1,111 @@
+import {
+  hostHeaderValidationResponse,
+  localhostAllowedHostnames,
+  localhostAllowedOrigins,
+  originValidationResponse,
+} from "@modelcontextprotocol/server";
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
+
+/** Reachable from this machine alone; whoever wants more puts Operator in front. */
+const LOOPBACK = "127.0.0.1";
+
+export interface Route {
+  readonly path: string;
+  readonly maxBodyBytes: number;
+  readonly handle: (request: Request, body: string) => Promise<Response>;
+}
+
+export interface Listener {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** A page in a browser can reach loopback too; a wrong `Host` or a foreign `Origin` gives it away. */
+function guard(request: Request): Response | undefined {
+  return (
+    hostHeaderValidationResponse(request, localhostAllowedHostnames()) ??
+    originValidationResponse(request, localhostAllowedOrigins())
+  );
+}
+
+/** Rejects when the port is taken. */
+export async function listen(
+  port: number,
+  routes: readonly Route[],
+  onError: (error: Error) => void,
+): Promise<Listener> {
+  const server = createServer((incoming, outgoing) => {
+    serve(routes, incoming, outgoing).catch((error: unknown) => {
+      // A client that left in the middle of its answer is not a fault.
+      if (!outgoing.destroyed && !outgoing.writableEnded) onError(error instanceof Error ? error : new Error(String(error)));
+      outgoing.destroy();
+    });
+  });
+  // Long polls and waiting for a turn are answered late on purpose.
+  server.requestTimeout = 0;
+  server.listen(port, LOOPBACK);
+  await once(server, "listening");
+  return { port: portOf(server), close: () => close(server) };
+}
+
+async function serve(routes: readonly Route[], incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  const url = new URL(incoming.url ?? "/", `http://${LOOPBACK}`);
+  const route = routes.find(({ path }) => path === url.pathname);
+  const left = new AbortController();
+  outgoing.on("close", () => left.abort());
+  if (route === undefined) return send(new Response("Not found\n", { status: 404 }), outgoing);
+  const head = new Request(url, { method: incoming.method ?? "GET", headers: headersOf(incoming), signal: left.signal });
+  const refused = guard(head);
+  if (refused !== undefined) return send(refused, outgoing);
+  const body = await readBody(incoming, route.maxBodyBytes);
+  if (body === null) return send(new Response("Too large\n", { status: 413 }), outgoing);
+  const request = body === "" ? head : new Request(head, { body });
+  await send(await route.handle(request, body), outgoing);
+}
+
+async function send(response: Response, outgoing: ServerResponse): Promise<void> {
+  outgoing.writeHead(response.status, Object.fromEntries(response.headers));
+  if (response.body === null) {
+    outgoing.end();
+    return;
+  }
+  // Heads of event streams go out before their first event.
+  outgoing.flushHeaders();
+  await pipeline(Readable.fromWeb(response.body), outgoing);
+}
+
+/** `null` when there is more than allowed; the rest is not waited for. */
+async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<string | null> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) return null;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function headersOf(incoming: IncomingMessage): Headers {
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(incoming.headers)) {
+    for (const one of Array.isArray(value) ? value : [value ?? ""]) headers.append(name, one);
+  }
+  return headers;
+}
+
+function portOf(server: Server): number {
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("a TCP server has an address with a port");
+  return address.port;
+}
+
+async function close(server: Server): Promise<void> {
+  const closed = once(server, "close");
+  server.close();
+  server.closeAllConnections();
+  await closed;
+}

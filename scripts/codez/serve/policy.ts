@@ -1,0 +1,91 @@
+import { realpath, stat } from "node:fs/promises";
+import { sep } from "node:path";
+import type { ServeConfig } from "./config.ts";
+import { ServeFailure } from "./error.ts";
+import { isAbove, parsePermissionMode, PERMISSION_MODES, type PermissionMode } from "./permission-mode.ts";
+import type { Project } from "./project/projects.ts";
+
+/** What the machine's owner lets others do. Asked by every tool that changes something, on the machine itself. */
+export class Policy {
+  readonly #config: () => ServeConfig;
+  readonly #projects: () => Promise<readonly Project[]>;
+
+  constructor(config: () => ServeConfig, projects: () => Promise<readonly Project[]>) {
+    this.#config = config;
+    this.#projects = projects;
+  }
+
+  /** Throws ServeFailure `read_only`. */
+  mayWrite(): void {
+    if (this.#config().readOnly) throw new ServeFailure({ code: "read_only" });
+  }
+
+  /**
+   * The real path of a folder in which a session may work.
+   * Throws ServeFailure `read_only`, `folder_missing`, `project_not_allowed`.
+   */
+  async mayDrive(folder: string): Promise<string> {
+    this.mayWrite();
+    const real = await realFolder(folder);
+    if (real === null) throw new ServeFailure({ code: "folder_missing", folder });
+    if (!(await this.#isAllowed(real))) throw new ServeFailure({ code: "project_not_allowed", folder });
+    return real;
+  }
+
+  /** Throws ServeFailure `permission_mode_unknown`, `permission_mode_not_allowed`. */
+  mayUse(asked: string | undefined): PermissionMode {
+    const { defaultPermissionMode, maxPermissionMode } = this.#config();
+    if (asked === undefined) return defaultPermissionMode;
+    const mode = parsePermissionMode(asked);
+    if (mode === null) throw new ServeFailure({ code: "permission_mode_unknown", mode: asked, known: PERMISSION_MODES });
+    if (isAbove(mode, maxPermissionMode)) {
+      throw new ServeFailure({ code: "permission_mode_not_allowed", mode: asked, highest: maxPermissionMode });
+    }
+    return mode;
+  }
+
+  /** Whether an MCP client may answer the requests of a session that works in this folder. */
+  async mayApprove(folder: string): Promise<boolean> {
+    const { respondPermission, readOnly } = this.#config();
+    if (readOnly) return false;
+    if (typeof respondPermission === "boolean") return respondPermission;
+    const real = await realFolder(folder);
+    return real !== null && (await isBelowAny(real, respondPermission));
+  }
+
+  async #isAllowed(real: string): Promise<boolean> {
+    const { drive } = this.#config();
+    if (drive !== undefined) return isBelowAny(real, drive);
+    for (const { path, isRepo } of await this.#projects()) {
+      if (path === null) continue;
+      const known = await realFolder(path);
+      // Below a repository all is that project. Below another folder it need not be: somebody who once started
+      // Claude Code in their home directory has not opened everything in it.
+      if (known === real || (known !== null && isRepo && isBelow(real, known))) return true;
+    }
+    return false;
+  }
+}
+
+/** With links resolved, so that no link leads out of what is allowed; `null` when there is no such folder. */
+async function realFolder(folder: string): Promise<string | null> {
+  try {
+    const real = await realpath(folder);
+    return (await stat(real)).isDirectory() ? real : null;
+  } catch {
+    // Missing, a dangling link, a folder without access: for a caller from afar all are "not there".
+    return null;
+  }
+}
+
+async function isBelowAny(real: string, folders: readonly string[]): Promise<boolean> {
+  for (const folder of folders) {
+    const allowed = await realFolder(folder);
+    if (allowed !== null && isBelow(real, allowed)) return true;
+  }
+  return false;
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}

@@ -1,0 +1,89 @@
+import { listSessionFiles, listSlugs, type SessionFile } from "../history/session-file.ts";
+import { readHead } from "../history/head.ts";
+import { slugOf } from "../history/slug.ts";
+import { readGitRepo } from "./git-repo.ts";
+import { scanRepos } from "./scan.ts";
+
+/** New repositories appear by the day; a look takes up to a second on a slow disk. */
+const SCAN_TTL_MS = 60_000;
+
+/** Sessions whose first lines are read to learn a project's path; almost always the first one has it. */
+const MAX_PATH_LOOKS = 20;
+
+export interface Project {
+  readonly slug: string;
+  /** `null` when no session of the project says. */
+  readonly path: string | null;
+  readonly sessions: number;
+  readonly lastActiveAtMs: number | null;
+  readonly remote: string | null;
+  readonly branch: string | null;
+  /** The folder is a git repository's root. */
+  readonly isRepo: boolean;
+}
+
+/** The projects of this machine: where Claude Code has been used, and the repositories of configured folders. */
+export class Projects {
+  readonly #folder: string;
+  readonly #roots: () => readonly string[];
+  readonly #paths = new Map<string, string>();
+  #scan: { roots: string; atMs: number; repos: Promise<string[]> } | null = null;
+
+  constructor(folder: string, roots: () => readonly string[]) {
+    this.#folder = folder;
+    this.#roots = roots;
+  }
+
+  async list(): Promise<Project[]> {
+    const found = new Map<string, { path: string | null; files: readonly SessionFile[] }>();
+    for (const slug of await listSlugs(this.#folder)) {
+      const files = await listSessionFiles(this.#folder, slug);
+      if (files.length > 0) found.set(slug, { path: await this.#pathOf(slug, files), files });
+    }
+    for (const path of await this.#repos()) {
+      const slug = slugOf(path);
+      found.set(slug, { path, files: found.get(slug)?.files ?? [] });
+    }
+    const projects = await Promise.all([...found].map(([slug, { path, files }]) => describe(slug, path, files)));
+    return projects.sort((a, b) => (b.lastActiveAtMs ?? 0) - (a.lastActiveAtMs ?? 0));
+  }
+
+  /** `null` when there is no such project. */
+  async find(slug: string): Promise<Project | null> {
+    const files = await listSessionFiles(this.#folder, slug);
+    const scanned = (await this.#repos()).find((path) => slugOf(path) === slug) ?? null;
+    if (files.length === 0 && scanned === null) return null;
+    return describe(slug, scanned ?? (await this.#pathOf(slug, files)), files);
+  }
+
+  async #pathOf(slug: string, files: readonly SessionFile[]): Promise<string | null> {
+    const known = this.#paths.get(slug);
+    if (known !== undefined) return known;
+    const newestFirst = [...files].sort((a, b) => b.mtimeMs - a.mtimeMs).slice(0, MAX_PATH_LOOKS);
+    for (const file of newestFirst) {
+      for (const { cwd } of await readHead(file.path)) {
+        // A session may move to another folder later; the one that the slug was made of is the project's.
+        if (cwd === undefined || slugOf(cwd) !== slug) continue;
+        this.#paths.set(slug, cwd);
+        return cwd;
+      }
+    }
+    return null;
+  }
+
+  #repos(): Promise<string[]> {
+    const roots = this.#roots();
+    const key = roots.join("\n");
+    if (this.#scan?.roots !== key || Date.now() - this.#scan.atMs > SCAN_TTL_MS) {
+      this.#scan = { roots: key, atMs: Date.now(), repos: scanRepos(roots) };
+    }
+    return this.#scan.repos;
+  }
+}
+
+async function describe(slug: string, path: string | null, files: readonly SessionFile[]): Promise<Project> {
+  const repo = path === null ? null : await readGitRepo(path);
+  const lastActiveAtMs = files.length === 0 ? null : Math.max(...files.map((file) => file.mtimeMs));
+  const { remote, branch } = repo ?? { remote: null, branch: null };
+  return { slug, path, sessions: files.length, lastActiveAtMs, remote, branch, isRepo: repo !== null };
+}

@@ -1,0 +1,256 @@
+import { randomUUID } from "node:crypto";
+import type { AgentEvent, AgentRun, Prompt, TurnResult } from "../agent/agent.ts";
+import { ServeFailure } from "../error.ts";
+import type { EventLog, EventType } from "../event-log.ts";
+import type { PermissionBook } from "../permission/book.ts";
+import type { PermissionMode } from "../permission-mode.ts";
+import { clip, showPart } from "./clip.ts";
+import { DeltaBuffer } from "./delta-buffer.ts";
+
+/** A person who has sent this many prompts ahead is not waiting for answers; a loop is. */
+const MAX_QUEUED = 100;
+
+/** After an interrupt that the agent agreed to, the turn ends at once; one that does not is stuck. */
+const TURN_END_LIMIT_MS = 10_000;
+
+/** How much of a tool's input or result goes along with tool.started and tool.finished. */
+const TOOL_PREVIEW_CHARS = 2_000;
+
+export interface Turn {
+  readonly id: string;
+  /** Settles when the turn is over, however it went; rejects with ServeFailure when its agent died. */
+  readonly done: Promise<TurnResult>;
+}
+
+interface QueuedTurn extends Turn {
+  readonly prompt: Prompt;
+  readonly resolve: (result: TurnResult) => void;
+  readonly reject: (error: Error) => void;
+}
+
+export interface LiveSessionOptions {
+  readonly id: string;
+  readonly cwd: string;
+  readonly slug: string;
+  readonly model: string | null;
+  readonly permissionMode: PermissionMode;
+  readonly events: EventLog;
+  readonly permissions: PermissionBook;
+  readonly onEnded: (session: LiveSession) => void;
+}
+
+/** A session that has an agent process: its queue of prompts, its turn, and what it tells the log. */
+export class LiveSession {
+  readonly id: string;
+  readonly cwd: string;
+  readonly slug: string;
+  readonly permissionMode: PermissionMode;
+  readonly startedAtMs = Date.now();
+  model: string | null;
+  costUsd: number | null = null;
+  lastActiveAtMs = Date.now();
+  readonly #events: EventLog;
+  readonly #permissions: PermissionBook;
+  readonly #onEnded: (session: LiveSession) => void;
+  readonly #deltas: DeltaBuffer;
+  readonly #queue: QueuedTurn[] = [];
+  /** Names of tools in use, by the id of their use: a result does not say whose it is. */
+  readonly #toolsInUse = new Map<string, string>();
+  #run: AgentRun | null = null;
+  #turn: QueuedTurn | null = null;
+  #hasEnded = false;
+
+  constructor(options: LiveSessionOptions) {
+    this.id = options.id;
+    this.cwd = options.cwd;
+    this.slug = options.slug;
+    this.model = options.model;
+    this.permissionMode = options.permissionMode;
+    this.#events = options.events;
+    this.#permissions = options.permissions;
+    this.#onEnded = options.onEnded;
+    this.#deltas = new DeltaBuffer((text) => this.#events.append("message.delta", this.id, { text }));
+  }
+
+  attach(run: AgentRun): void {
+    this.#run = run;
+    this.#next();
+  }
+
+  get pid(): number | null {
+    return this.#run?.pid ?? null;
+  }
+
+  get hasEnded(): boolean {
+    return this.#hasEnded;
+  }
+
+  get isBusy(): boolean {
+    return this.#turn !== null || this.#queue.length > 0;
+  }
+
+  get queued(): number {
+    return this.#queue.length;
+  }
+
+  /** Queues a prompt; it runs when those before it are done. Throws ServeFailure `queue_full`, `session_ended`. */
+  prompt(prompt: Prompt): Turn {
+    if (this.#hasEnded) throw this.#endedFailure("");
+    if (this.#queue.length >= MAX_QUEUED) {
+      throw new ServeFailure({ code: "queue_full", session: this.id, limit: MAX_QUEUED });
+    }
+    const turn = queueTurn(prompt);
+    this.#queue.push(turn);
+    this.#next();
+    return turn;
+  }
+
+  /** Stops the turn and forgets the prompts that wait behind it; says how many those were, and whether one ran. */
+  async abort(): Promise<{ stopped: boolean; dropped: number }> {
+    const dropped = this.#queue.splice(0);
+    for (const { resolve } of dropped) resolve({ outcome: "interrupted", text: "", costUsd: this.costUsd });
+    const turn = this.#turn;
+    if (turn === null || this.#run === null) return { stopped: false, dropped: dropped.length };
+    try {
+      await this.#run.interrupt();
+      await within(TURN_END_LIMIT_MS, turn.done);
+    } catch (error) {
+      if (!(error instanceof ServeFailure)) throw error;
+      // An agent that does not even answer is stopped the hard way; the next prompt resumes the session.
+      await this.end();
+    }
+    return { stopped: true, dropped: dropped.length };
+  }
+
+  async end(): Promise<void> {
+    await this.#run?.end();
+  }
+
+  /** What the agent process tells; handed to Agent.start. */
+  readonly onEvent = (event: AgentEvent): void => {
+    this.lastActiveAtMs = Date.now();
+    if (event.type === "delta") return this.#deltas.add(event.text);
+    this.#deltas.flush();
+    switch (event.type) {
+      case "model":
+        this.model = event.model;
+        return;
+      case "message":
+        return this.#onMessage(event);
+      case "task.started":
+        return this.#tell("task.started", { task_id: event.task, description: event.description });
+      case "task.finished":
+        return this.#tell("task.finished", { task_id: event.task, status: event.status, summary: event.summary });
+      case "permission.requested": {
+        const respond = this.#run?.respond.bind(this.#run);
+        const { id, cwd } = this;
+        this.#permissions.ask(
+          { session: id, cwd, respond: (decision) => respond?.(event.request.id, decision) },
+          event.request,
+        );
+        return;
+      }
+      case "permission.withdrawn":
+        return this.#permissions.withdraw(event.request);
+      case "turn.finished":
+        return this.#onTurnFinished(event.result);
+      case "ended":
+        return this.#onProcessEnded(event);
+    }
+  };
+
+  #next(): void {
+    if (this.#run === null || this.#turn !== null) return;
+    const turn = this.#queue.shift();
+    if (turn === undefined) return;
+    this.#turn = turn;
+    this.lastActiveAtMs = Date.now();
+    const { text } = clip(turn.prompt.text);
+    this.#tell("session.updated", { status: "busy", turn_id: turn.id, queued: this.#queue.length });
+    this.#tell("message", { message_id: turn.id, role: "user", parts: [{ type: "text", text }] });
+    this.#run.prompt(turn.prompt);
+  }
+
+  #onMessage(message: Extract<AgentEvent, { type: "message" }>): void {
+    const parts = message.parts.map((part) => showPart(part));
+    const parent = message.parentToolUse === null ? {} : { parent_tool_use_id: message.parentToolUse };
+    this.#tell("message", { message_id: message.id, role: message.role, parts, ...parent });
+    for (const part of message.parts) {
+      if (part.type === "tool_use") {
+        this.#toolsInUse.set(part.id, part.tool);
+        const preview = clip(JSON.stringify(part.input ?? null), TOOL_PREVIEW_CHARS).text;
+        this.#tell("tool.started", { tool_use_id: part.id, tool: part.tool, input: preview });
+      }
+      if (part.type === "tool_result") {
+        const tool = this.#toolsInUse.get(part.toolUse) ?? null;
+        this.#toolsInUse.delete(part.toolUse);
+        const result = clip(part.text, TOOL_PREVIEW_CHARS).text;
+        this.#tell("tool.finished", { tool_use_id: part.toolUse, tool, is_error: part.isError, result });
+      }
+    }
+  }
+
+  #onTurnFinished(result: TurnResult): void {
+    const turn = this.#turn;
+    this.#turn = null;
+    this.costUsd = result.costUsd ?? this.costUsd;
+    this.#toolsInUse.clear();
+    turn?.resolve(result);
+    const text = clip(result.text).text;
+    const about = { turn_id: turn?.id ?? null, outcome: result.outcome, cost_usd: this.costUsd };
+    if (result.outcome === "failed") this.#tell("session.error", { ...about, message: text });
+    if (this.#queue.length > 0) {
+      this.#tell("session.updated", { status: "live", ...about, queued: this.#queue.length });
+    } else {
+      this.#tell("session.idle", { ...about, result: text });
+    }
+    this.#next();
+  }
+
+  #onProcessEnded(event: Extract<AgentEvent, { type: "ended" }>): void {
+    this.#hasEnded = true;
+    const failure = this.#endedFailure(event.lastOutput || event.exit);
+    const lost = [...(this.#turn === null ? [] : [this.#turn]), ...this.#queue.splice(0)];
+    this.#turn = null;
+    for (const turn of lost) turn.reject(failure);
+    if (!event.expected) {
+      const message = `Claude Code ended unexpectedly (${event.exit})`;
+      this.#tell("session.error", { message, last_output: event.lastOutput, lost_prompts: lost.length });
+    }
+    this.#tell("session.updated", { status: "idle", reason: event.expected ? "ended" : "crashed" });
+    this.#onEnded(this);
+  }
+
+  #endedFailure(lastOutput: string): ServeFailure {
+    return new ServeFailure({ code: "session_ended", session: this.id, lastOutput });
+  }
+
+  #tell(type: EventType, details: Record<string, unknown>): void {
+    this.#events.append(type, this.id, details);
+  }
+}
+
+function queueTurn(prompt: Prompt): QueuedTurn {
+  let resolve: QueuedTurn["resolve"] = () => undefined;
+  let reject: QueuedTurn["reject"] = () => undefined;
+  const done = new Promise<TurnResult>((settle, fail) => {
+    resolve = settle;
+    reject = fail;
+  });
+  // Most callers do not wait for a turn; its failure is told by session.error.
+  done.catch(() => undefined);
+  return { id: randomUUID(), prompt, done, resolve, reject };
+}
+
+async function within(limitMs: number, done: Promise<TurnResult>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const detail = "the turn did not end after an interrupt";
+    timer = setTimeout(() => reject(new ServeFailure({ code: "agent_silent", detail })), limitMs);
+  });
+  try {
+    await Promise.race([done, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,207 @@
+import { randomUUID } from "node:crypto";
+import type { Agent, Prompt, StartOptions } from "../agent/agent.ts";
+import type { ServeConfig } from "../config.ts";
+import { ServeFailure } from "../error.ts";
+import type { EventLog } from "../event-log.ts";
+import { slugOf } from "../history/slug.ts";
+import type { PermissionBook } from "../permission/book.ts";
+import { isAbove, type PermissionMode } from "../permission-mode.ts";
+import type { Ledger } from "./ledger.ts";
+import { LiveSession, type Turn } from "./live-session.ts";
+import type { Terminal } from "./terminals.ts";
+
+/** How often sessions are looked through for those with nothing to do. */
+const IDLE_LOOK_MS = 10_000;
+
+/** Where a session works. */
+export interface Place {
+  readonly cwd: string;
+  readonly slug: string;
+}
+
+export interface SessionsOptions {
+  readonly agent: Agent;
+  readonly config: () => ServeConfig;
+  readonly events: EventLog;
+  readonly permissions: PermissionBook;
+  readonly ledger: Ledger;
+  /** The session as Claude Code's files know it; `null` when they don't. */
+  readonly find: (session: string) => Promise<Place | null>;
+  /** The terminal that has the session open, if one has. */
+  readonly terminalOf: (session: string, own: ReadonlySet<number>) => Promise<Terminal | null>;
+}
+
+export interface Creation {
+  readonly cwd: string;
+  readonly model: string | null;
+  readonly permissionMode: PermissionMode;
+}
+
+/** The sessions that have an agent process, and how others get one. */
+export class Sessions {
+  readonly #options: SessionsOptions;
+  readonly #live = new Map<string, LiveSession>();
+  /** Sessions whose process is starting: two prompts for one must not start two. */
+  readonly #opening = new Map<string, Promise<LiveSession>>();
+  readonly #ending = new Set<Promise<void>>();
+  readonly #timer: NodeJS.Timeout;
+  #stopped = false;
+
+  constructor(options: SessionsOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => this.#endIdle(), IDLE_LOOK_MS);
+    this.#timer.unref();
+  }
+
+  live(session: string): LiveSession | null {
+    return this.#live.get(session) ?? null;
+  }
+
+  all(): LiveSession[] {
+    return [...this.#live.values()];
+  }
+
+  ownPids(): Set<number> {
+    return new Set(this.all().flatMap(({ pid }) => (pid === null ? [] : [pid])));
+  }
+
+  /** Throws ServeFailure, as Agent.start does and `too_many_sessions`. */
+  async create({ cwd, model, permissionMode }: Creation): Promise<LiveSession> {
+    const session = await this.#open({ session: randomUUID(), origin: { kind: "new" }, cwd, model, permissionMode });
+    await this.#record(session, null);
+    return session;
+  }
+
+  /** The same conversation up to now under a new id; the old one is not touched. */
+  async fork(session: string): Promise<LiveSession> {
+    const { cwd } = await this.where(session);
+    const written = (await this.#options.find(session)) !== null;
+    // A session that was never prompted has nothing to be resumed from: its fork is as empty as it is.
+    const origin = written ? ({ kind: "fork", from: session } as const) : ({ kind: "new" } as const);
+    const fork = await this.#open({ session: randomUUID(), origin, cwd, ...this.#settings(session) });
+    await this.#record(fork, session);
+    return fork;
+  }
+
+  /** Queues a prompt; a session at rest is resumed for it. Throws ServeFailure. */
+  async prompt(session: string, prompt: Prompt): Promise<{ turn: Turn; live: LiveSession }> {
+    const live = this.#live.get(session) ?? (await this.#resume(session));
+    return { turn: live.prompt(prompt), live };
+  }
+
+  async abort(session: string): Promise<{ stopped: boolean; dropped: number }> {
+    const live = this.#live.get(session);
+    if (live !== undefined) return live.abort();
+    await this.where(session);
+    return { stopped: false, dropped: 0 };
+  }
+
+  /** Ends the process of a session; its history stays, and a prompt resumes it. Says whether there was one. */
+  async dispose(session: string): Promise<boolean> {
+    const live = this.#live.get(session);
+    if (live === undefined) {
+      await this.where(session);
+      return false;
+    }
+    await live.end();
+    return true;
+  }
+
+  /** Throws ServeFailure `session_unknown`. */
+  async where(session: string): Promise<Place> {
+    const live = this.#live.get(session) ?? (await this.#options.find(session));
+    if (live !== null) return live;
+    const made = this.#options.ledger.get(session);
+    if (made === null) throw new ServeFailure({ code: "session_unknown", session });
+    return { cwd: made.cwd, slug: slugOf(made.cwd) };
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await Promise.allSettled(this.#opening.values());
+    await Promise.all(this.all().map((session) => session.end()));
+    await Promise.all(this.#ending);
+  }
+
+  async #resume(session: string): Promise<LiveSession> {
+    const { cwd } = await this.where(session);
+    const terminal = await this.#options.terminalOf(session, this.ownPids());
+    const written = (await this.#options.find(session)) !== null;
+    const late = this.#live.get(session) ?? this.#opening.get(session);
+    if (late !== undefined) return late;
+    if (terminal !== null) throw new ServeFailure({ code: "session_mirrored", session, pid: terminal.pid });
+    const origin = written ? ({ kind: "resume" } as const) : ({ kind: "new" } as const);
+    const resumed = await this.#open({ session, origin, cwd, ...this.#settings(session) });
+    this.#options.events.append("session.updated", session, { status: "live", reason: "resumed" });
+    return resumed;
+  }
+
+  /** What a session was made with, unless its owner allows less by now. */
+  #settings(session: string): { model: string | null; permissionMode: PermissionMode } {
+    const { defaultPermissionMode, maxPermissionMode } = this.#options.config();
+    const made = this.#options.ledger.get(session);
+    const mode = made?.permissionMode ?? defaultPermissionMode;
+    return { model: made?.model ?? null, permissionMode: isAbove(mode, maxPermissionMode) ? "default" : mode };
+  }
+
+  #open(options: Omit<StartOptions, "onEvent">): Promise<LiveSession> {
+    // Begun a moment later, so that it counts itself when it makes room.
+    const opening = Promise.resolve()
+      .then(() => this.#start(options))
+      .finally(() => this.#opening.delete(options.session));
+    this.#opening.set(options.session, opening);
+    return opening;
+  }
+
+  async #start(options: Omit<StartOptions, "onEvent">): Promise<LiveSession> {
+    await this.#makeRoom();
+    const { events, permissions, agent } = this.#options;
+    const { session: id, cwd, model, permissionMode } = options;
+    const onEnded = (session: LiveSession) => {
+      if (this.#live.get(session.id) === session) this.#live.delete(session.id);
+    };
+    const slug = slugOf(cwd);
+    const live = new LiveSession({ id, cwd, slug, model, permissionMode, events, permissions, onEnded });
+    const run = await agent.start({ ...options, onEvent: live.onEvent });
+    this.#live.set(id, live);
+    live.attach(run);
+    if (live.hasEnded) onEnded(live);
+    return live;
+  }
+
+  /** Within the limit there is always room; at it, the session that has been idle longest gives up its process. */
+  async #makeRoom(): Promise<void> {
+    const limit = this.#options.config().maxLiveSessions;
+    if (this.#stopped) throw new ServeFailure({ code: "agent_failed", detail: "codez serve is stopping" });
+    while (this.#live.size + this.#opening.size > limit) {
+      const idle = this.all().filter((session) => !session.isBusy);
+      const oldest = idle.sort((a, b) => a.lastActiveAtMs - b.lastActiveAtMs)[0];
+      if (oldest === undefined) throw new ServeFailure({ code: "too_many_sessions", limit });
+      await oldest.end();
+      this.#live.delete(oldest.id);
+    }
+  }
+
+  #endIdle(): void {
+    const oldestMs = Date.now() - this.#options.config().idleMinutes * 60_000;
+    for (const session of this.all()) {
+      if (session.isBusy || session.lastActiveAtMs > oldestMs) continue;
+      const ending = session.end().finally(() => this.#ending.delete(ending));
+      this.#ending.add(ending);
+    }
+  }
+
+  async #record(live: LiveSession, forkedFrom: string | null): Promise<void> {
+    const { id: session, cwd, slug, model, permissionMode } = live;
+    await this.#options.ledger.add({ session, cwd, model, permissionMode, createdAtMs: Date.now(), forkedFrom });
+    const fork = forkedFrom === null ? {} : { forked_from: forkedFrom };
+    this.#options.events.append("session.created", session, {
+      cwd,
+      slug,
+      model,
+      permission_mode: permissionMode,
+      ...fork,
+    });
+  }
+}
