@@ -44,6 +44,8 @@ export class Link {
   readonly #machine: string;
   readonly #listener: LinkListener;
   readonly #exchanges = new Map<number, Exchange>();
+  /** Timers are cleared as soon as they can be: a pending one keeps the object from hibernating. */
+  readonly #awaitsHello = new Map<WebSocket, ReturnType<typeof setTimeout>>();
   #current: WebSocket | null;
   #nextExchange = 1;
   #lastHeardMs = 0;
@@ -82,9 +84,10 @@ export class Link {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server, [TAG]);
     server.serializeAttachment({ epoch: null, acceptedMs: Date.now() } satisfies Attachment);
-    setTimeout(() => {
-      if (attachmentOf(server).epoch === null) server.close(CloseCode.SILENT, "no hello");
-    }, HELLO_TIMEOUT_MS);
+    this.#awaitsHello.set(
+      server,
+      setTimeout(() => server.close(CloseCode.SILENT, "no hello"), HELLO_TIMEOUT_MS),
+    );
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -125,6 +128,7 @@ export class Link {
 
   /** A socket is gone, whoever closed it. */
   closed(socket: WebSocket): void {
+    this.#stopAwaiting(socket);
     if (socket === this.#current) this.#lose({ code: "link_lost", machine: this.#machine });
   }
 
@@ -185,6 +189,7 @@ export class Link {
 
   #greet(socket: WebSocket, stream: string, facts: Facts): boolean {
     if (socket === this.#current) return false;
+    this.#stopAwaiting(socket);
     const older = this.#ctx
       .getWebSockets(TAG)
       .filter((other) => other !== socket && isOpen(other) && attachmentOf(other).epoch !== null);
@@ -236,6 +241,11 @@ export class Link {
       );
     }
     if (!this.isOnline || this.#exchanges.size === 0) this.#stopSweep();
+  }
+
+  #stopAwaiting(socket: WebSocket): void {
+    clearTimeout(this.#awaitsHello.get(socket));
+    this.#awaitsHello.delete(socket);
   }
 
   #stopSweep(): void {

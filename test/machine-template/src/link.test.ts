@@ -1,0 +1,297 @@
+import { evictDurableObject, reset } from "cloudflare:test";
+import { env, exports } from "cloudflare:workers";
+import { afterEach, describe, expect, it } from "vitest";
+import { CloseCode } from "#protocol/close-code.ts";
+import { FrameKind } from "#protocol/frame.ts";
+import { CHUNK_BYTES, MAX_EXCHANGES, WINDOW_BYTES } from "#protocol/limits.ts";
+import type { Env } from "../../../machine-template/src/env.ts";
+import { ask, dial, FACTS, TestConnector } from "./connector.ts";
+
+afterEach(async () => {
+  TestConnector.closeAll();
+  await reset();
+});
+
+const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+async function errorCodeOf(response: Response): Promise<string> {
+  const body: { error: { data?: { code: string }; code: string } } = await response.json();
+  return body.error.data?.code ?? body.error.code;
+}
+
+describe("who gets in", () => {
+  it("refuses a link with a wrong token, or none, and says no more than the dispatch Worker does of an unknown machine", async () => {
+    const wrong = await dial("other-token");
+    expect(wrong.status).toBe(401);
+    expect(await errorCodeOf(wrong)).toBe("unauthorized");
+    const none = await ask("/link", { headers: { upgrade: "websocket" } });
+    expect(none.status).toBe(401);
+  });
+
+  it("does not exist for a caller who isn't its owner", async () => {
+    await TestConnector.greeted();
+    for (const headers of [{ "x-operator-caller": "u-bob" }, {}] as Record<string, string>[]) {
+      for (const path of ["/mcp", "/operator/state", "/operator/events", "/operator/call", "/operator/log"]) {
+        const refused = await exports.default.fetch(new Request(`http://machine${path}`, { headers }));
+        expect(refused.status).toBe(404);
+        expect(await errorCodeOf(refused)).toBe("machine_unknown");
+      }
+    }
+  });
+
+  it("answers machine_offline, with when it was last seen, while no connector is there", async () => {
+    const response = await ask("/mcp", {
+      method: "POST",
+      body: JSON.stringify({ jsonrpc: "2.0", id: 7, method: "ping" }),
+    });
+    expect(response.status).toBe(503);
+    expect(await response.json()).toMatchObject({
+      id: 7,
+      error: { data: { code: "machine_offline", lastSeenMs: null, retryable: true } },
+    });
+  });
+});
+
+describe("an exchange", () => {
+  it("crosses as the same method, path, headers and body bytes, and so does its answer", async () => {
+    const connector = await TestConnector.greeted();
+    const body = '{"jsonrpc":"2.0",  "id":12345678901234567890,"method":"x"}';
+    const asked = ask("/mcp?a=1", {
+      method: "POST",
+      body,
+      headers: {
+        "content-type": "application/json",
+        "mcp-session-id": "s1",
+        "last-event-id": "e9",
+        "x-new": "1",
+        cookie: "c=1",
+        "x-forwarded-for": "9.9.9.9",
+      },
+    });
+    const request = await connector.request();
+    expect(request.head).toMatchObject({ method: "POST", path: "/mcp?a=1" });
+    const names = request.head.headers.map(([name]) => name);
+    expect(names).toEqual(expect.arrayContaining(["content-type", "mcp-session-id", "last-event-id", "x-new"]));
+    for (const kept of ["cookie", "x-forwarded-for", "x-operator-caller", "authorization", "host"])
+      expect(names).not.toContain(kept);
+    expect(new TextDecoder().decode(request.body)).toBe(body);
+    expect(request.end).toBe(true);
+    connector.respond(
+      request.exchange,
+      {
+        status: 207,
+        headers: [
+          ["x-answer", "yes"],
+          ["mcp-session-id", "s1"],
+        ],
+      },
+      '{"n": 9007199254740993}',
+    );
+    const response = await asked;
+    expect(response.status).toBe(207);
+    expect(response.headers.get("x-answer")).toBe("yes");
+    expect(await response.text()).toBe('{"n": 9007199254740993}');
+  });
+
+  it("streams its answer chunk by chunk as it comes, and keeps a character that is split between two", async () => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "GET" });
+    const { exchange } = await connector.request();
+    connector.respond(exchange, { headers: [["content-type", "text/event-stream"]] }, "", false);
+    const response = await asked;
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
+    const euro = encode("€");
+    connector.send({ kind: FrameKind.BODY, exchange, end: false, body: euro.subarray(0, 1) });
+    const first = await reader.read();
+    expect(first.value).toEqual(euro.subarray(0, 1));
+    connector.send({ kind: FrameKind.BODY, exchange, end: true, body: euro.subarray(1) });
+    const second = await reader.read();
+    expect(second.value).toEqual(euro.subarray(1));
+    expect((await reader.read()).done).toBe(true);
+  });
+
+  it("sends a large body no faster than it is given credit for", async () => {
+    const connector = await TestConnector.greeted();
+    const body = new Uint8Array(3 * WINDOW_BYTES).fill(7);
+    const asked = ask("/mcp", { method: "POST", body });
+    const { exchange } = await connector.request();
+    const received = (): number =>
+      connector.frames.reduce((sum, frame) => sum + (frame.kind === FrameKind.BODY ? frame.body.length : 0), 0);
+    await connector.until(() => received() === WINDOW_BYTES);
+    await ask("/operator/state"); // a round trip: anything more that was sent would be here by now
+    expect(received()).toBe(WINDOW_BYTES);
+    connector.send({ kind: FrameKind.WINDOW, exchange, credit: 2 * WINDOW_BYTES });
+    await connector.until(() => connector.frames.some((frame) => frame.kind === FrameKind.BODY && frame.end));
+    expect(received()).toBe(body.length);
+    connector.respond(exchange, {}, "done");
+    expect(await (await asked).text()).toBe("done");
+  });
+
+  it("gives credit back only as its caller reads, and drops a link that sends beyond it", async () => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "GET" });
+    const { exchange } = await connector.request();
+    connector.respond(exchange, {}, "", false);
+    const response = await asked;
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let sent = 0; sent < WINDOW_BYTES; sent += CHUNK_BYTES)
+      connector.send({ kind: FrameKind.BODY, exchange, end: false, body: chunk });
+    await ask("/operator/state");
+    const granted = (): number =>
+      connector.frames.reduce((sum, frame) => sum + (frame.kind === FrameKind.WINDOW ? frame.credit : 0), 0);
+    expect(granted()).toBeLessThan(WINDOW_BYTES);
+    for (let sent = 0; sent <= WINDOW_BYTES; sent += CHUNK_BYTES)
+      connector.send({ kind: FrameKind.BODY, exchange, end: false, body: chunk });
+    await connector.until(() => connector.closed !== null);
+    expect(connector.closed?.code).toBe(CloseCode.BAD_FRAME);
+    await expect(response.arrayBuffer()).rejects.toThrow();
+  });
+
+  it("that its caller gives up is cancelled at the connector", async () => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "GET" });
+    const { exchange } = await connector.request();
+    connector.respond(exchange, {}, "first", false);
+    const response = await asked;
+    await response.body?.cancel();
+    await connector.until(() =>
+      connector.frames.some((frame) => frame.kind === FrameKind.CANCEL && frame.exchange === exchange),
+    );
+  });
+
+  it("that the connector cancels fails at once with its reason", async () => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "POST", body: '{"jsonrpc":"2.0","id":"a","method":"x"}' });
+    const { exchange } = await connector.request();
+    connector.send({ kind: FrameKind.CANCEL, exchange, reason: "the server crashed" });
+    const response = await asked;
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({
+      id: "a",
+      error: { data: { code: "machine_failed", reason: "the server crashed" } },
+    });
+  });
+
+  it("does not wait for its neighbour that is stalled", async () => {
+    const connector = await TestConnector.greeted();
+    const stalled = ask("/mcp", { method: "GET" });
+    const first = await connector.request();
+    connector.respond(first.exchange, {}, "", false);
+    await stalled; // nobody reads its body
+    const chunk = new Uint8Array(CHUNK_BYTES);
+    for (let sent = 0; sent < WINDOW_BYTES; sent += CHUNK_BYTES)
+      connector.send({ kind: FrameKind.BODY, exchange: first.exchange, end: false, body: chunk });
+    const quick = ask("/mcp", { method: "POST", body: "{}" });
+    const second = await connector.request();
+    connector.respond(second.exchange, {}, "quick");
+    expect(await (await quick).text()).toBe("quick");
+  });
+
+  it("beyond the limit is refused with machine_busy, and none of those under way suffers", async () => {
+    const connector = await TestConnector.greeted();
+    const all = Array.from({ length: MAX_EXCHANGES }, () => ask("/mcp", { method: "POST", body: "{}" }));
+    await connector.until(() => connector.frames.length === MAX_EXCHANGES);
+    const refused = await ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
+    expect(refused.status).toBe(429);
+    expect(await errorCodeOf(refused)).toBe("machine_busy");
+    for (const frame of connector.frames) connector.respond(frame.exchange, {}, String(frame.exchange));
+    const bodies = await Promise.all(all.map(async (one) => (await one).text()));
+    expect(new Set(bodies).size).toBe(MAX_EXCHANGES);
+  });
+});
+
+describe("when the link is lost", () => {
+  it("every call in flight gets a JSON-RPC error under its own id, and an open event stream a closing word", async () => {
+    const connector = await TestConnector.greeted();
+    const waiting = ask("/mcp", { method: "POST", body: '{"jsonrpc":"2.0","id":1,"method":"x"}' });
+    await connector.request();
+    const streaming = ask("/mcp", { method: "POST", body: '{"jsonrpc":"2.0","id":2,"method":"x"}' });
+    const { exchange } = await connector.request();
+    connector.respond(exchange, { headers: [["content-type", "text/event-stream"]] }, "data: half an ev", false);
+    const stream = await streaming;
+    connector.socket.close(1001, "going");
+    const lost = await waiting;
+    expect(lost.status).toBe(502);
+    expect(await lost.json()).toMatchObject({ id: 1, error: { data: { code: "link_lost" } } });
+    const words = (await stream.text()).split("\n").filter((line) => line.startsWith("data: {"));
+    expect(JSON.parse(words.at(-1)?.slice("data: ".length) ?? "")).toMatchObject({
+      id: 2,
+      error: { data: { code: "link_lost" } },
+    });
+  });
+
+  it("a newer connector takes over: the older is told so, its calls settle, and its late words change nothing", async () => {
+    const older = await TestConnector.greeted("one");
+    const waiting = ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
+    const { exchange } = await older.request();
+    const newer = await TestConnector.greeted("two");
+    expect(await errorCodeOf(await waiting)).toBe("link_lost");
+    await older.until(() => older.closed !== null);
+    expect(older.closed?.code).toBe(CloseCode.REPLACED);
+    const asked = ask("/mcp", { method: "POST", body: "{}" });
+    const request = await newer.request();
+    expect(request.exchange).not.toBe(exchange);
+    newer.respond(request.exchange, {}, "from the newer");
+    expect(await (await asked).text()).toBe("from the newer");
+    expect(await (await ask("/operator/state")).json()).toMatchObject({ online: true, epoch: 2 });
+  });
+
+  it("a revoked machine's calls fail with machine_revoked and its connector is told", async () => {
+    const connector = await TestConnector.greeted();
+    const waiting = ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
+    await connector.request();
+    await ask("/operator/close", {
+      method: "POST",
+      body: JSON.stringify({ code: CloseCode.REVOKED, reason: "removed" }),
+    });
+    expect(await errorCodeOf(await waiting)).toBe("machine_revoked");
+    await connector.until(() => connector.closed !== null);
+    expect(connector.closed).toMatchObject({ code: CloseCode.REVOKED, reason: "removed" });
+  });
+});
+
+describe("what is no frame", () => {
+  it.each([
+    ["garbage bytes", new Uint8Array([9, 9, 9, 9, 9, 9, 9]).buffer],
+    ["garbage text", "not json"],
+    ["a control frame out of turn", JSON.stringify({ type: "event-ack", seq: 1 })],
+    ["a request from the connector", new Uint8Array([1, 1, 0, 0, 0, 1, 0, 0, 0, 2, 123, 125]).buffer],
+    ["a second hello", JSON.stringify({ type: "hello", protocol: 1, stream: "s", facts: FACTS })],
+  ])("closes the link that sends it: %s", async (_, garbage) => {
+    const connector = await TestConnector.greeted();
+    connector.socket.send(garbage);
+    await connector.until(() => connector.closed !== null);
+    expect(connector.closed?.code).toBe(CloseCode.BAD_FRAME);
+    expect(await (await ask("/operator/state")).json()).toMatchObject({ online: false });
+  });
+
+  it("a connector of another protocol version is told so for good", async () => {
+    const connector = await TestConnector.open();
+    connector.say({ type: "hello", protocol: 999, stream: "s", facts: FACTS });
+    await connector.until(() => connector.closed !== null);
+    expect(connector.closed?.code).toBe(CloseCode.PROTOCOL_TOO_OLD);
+  });
+
+  it("an answer to an exchange that was cancelled is no fault", async () => {
+    const connector = await TestConnector.greeted();
+    connector.respond(4711, {}, "late");
+    expect(await (await ask("/operator/state")).json()).toMatchObject({ online: true });
+  });
+});
+
+describe("hibernation", () => {
+  it("keeps the link: an evicted machine answers over the same WebSocket", async () => {
+    const connector = await TestConnector.greeted();
+    await evictDurableObject((env as unknown as Env).MACHINE.getByName("machine"));
+    const asked = ask("/mcp", { method: "POST", body: "{}" });
+    const request = await connector.request();
+    connector.respond(request.exchange, {}, "awake");
+    expect(await (await asked).text()).toBe("awake");
+  });
+
+  it("answers heartbeats without waking", async () => {
+    const connector = await TestConnector.open();
+    connector.socket.send("ping");
+    await connector.until(() => connector.pongs === 1);
+  });
+});

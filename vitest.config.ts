@@ -1,0 +1,96 @@
+import { fileURLToPath } from "node:url";
+import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
+import { defineConfig } from "vitest/config";
+
+const protocol = {
+  find: /^#protocol\/(.*)$/,
+  replacement: fileURLToPath(new URL("machine-template/protocol/$1", import.meta.url)),
+};
+const resolve = { alias: [protocol] };
+
+/** SHA-256 of `link-token`, which machine tests dial in with. */
+const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe516f8aa8ec";
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve,
+        test: { name: "protocol", include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"] },
+      },
+      {
+        resolve,
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./dispatch-worker/wrangler.jsonc" },
+            miniflare: { bindings: { DISPATCH_SECRET: "gate-secret", DISPATCH_SECRET_PREVIOUS: "older-secret" } },
+          }),
+        ],
+        test: { name: "dispatch-worker", include: ["test/dispatch-worker/**/*.test.ts"] },
+      },
+      {
+        resolve,
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./machine-template/wrangler.jsonc" },
+            miniflare: {
+              bindings: {
+                OWNER: "owner",
+                NAME: "attic",
+                SLUG: "attic",
+                TEMPLATE: "t1",
+                REPORT_KEY: "report-key",
+                LINK_TOKEN_HASH,
+              },
+              serviceBindings: { CONTROL: () => new Response(null, { status: 204 }) },
+            },
+          }),
+        ],
+        test: { name: "machine-template", include: ["test/machine-template/src/**/*.test.ts"], testTimeout: 30_000 },
+      },
+      {
+        resolve,
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./control-api/wrangler.jsonc" },
+            miniflare: {
+              bindings: {
+                DISPATCH_SECRET: "gate-secret",
+                REPORT_SECRET: "report-secret",
+                CLOUDFLARE_API_TOKEN: "platform-token",
+                CLOUDFLARE_ACCOUNT_ID: "local",
+                CLOUDFLARE_API_URL: "http://platform.test/client/v4",
+                LOOPBACK_OWNER: "owner",
+              },
+              serviceBindings: { DISPATCHER: () => new Response("no machine in this test", { status: 599 }) },
+              outboundService: () => Response.json({ success: true, errors: [], messages: [], result: {} }),
+            },
+          }),
+        ],
+        test: { name: "control-api", include: ["test/control-api/**/*.test.ts"] },
+      },
+      {
+        resolve,
+        test: {
+          name: "scripts",
+          include: ["test/scripts/**/*.test.ts"],
+          globalSetup: ["test/peers/setup.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 120_000,
+        },
+      },
+      {
+        resolve,
+        test: {
+          name: "end-to-end",
+          include: ["test/end-to-end/**/*.test.ts"],
+          globalSetup: ["test/peers/setup.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 180_000,
+          // Each file starts a whole Operator; two cores carry one at a time.
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
