@@ -244,7 +244,7 @@ export class Link {
   }
 
   #stopAwaiting(socket: WebSocket): void {
-    clearTimeout(this.#awaitsHello.get(socket));
+    clearTimeout(this.#awaitsHello.get(socket) ?? null);
     this.#awaitsHello.delete(socket);
   }
 

@@ -1,4 +1,4 @@
-import { exports } from "cloudflare:workers";
+import { SELF } from "cloudflare:test";
 import type { Facts, FromScript } from "#protocol/control.ts";
 import { decodeFrame, encodeFrame, type Frame, FrameKind, type ResponseHead } from "#protocol/frame.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
@@ -21,13 +21,13 @@ export type RequestFrame = Extract<Frame, { kind: typeof FrameKind.REQUEST }>;
 export function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set("x-operator-caller", "owner");
-  return exports.default.fetch(new Request(`http://machine${path}`, { ...init, headers }));
+  return SELF.fetch(new Request(`http://machine${path}`, { ...init, headers }));
 }
 
 /** Asks for the link's upgrade with this token. */
 export function dial(token: string): Promise<Response> {
   const headers = { upgrade: "websocket", authorization: `Bearer ${token}` };
-  return exports.default.fetch(new Request("http://machine/link", { headers }));
+  return SELF.fetch(new Request("http://machine/link", { headers }));
 }
 
 /** The far end of a link, played by the test frame by frame. */

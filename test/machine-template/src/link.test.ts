@@ -1,5 +1,5 @@
-import { evictDurableObject, reset } from "cloudflare:test";
-import { env, exports } from "cloudflare:workers";
+import { evictDurableObject, reset, SELF } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { FrameKind } from "#protocol/frame.ts";
@@ -32,7 +32,7 @@ describe("who gets in", () => {
     await TestConnector.greeted();
     for (const headers of [{ "x-operator-caller": "u-bob" }, {}] as Record<string, string>[]) {
       for (const path of ["/mcp", "/operator/state", "/operator/events", "/operator/call", "/operator/log"]) {
-        const refused = await exports.default.fetch(new Request(`http://machine${path}`, { headers }));
+        const refused = await SELF.fetch(new Request(`http://machine${path}`, { headers }));
         expect(refused.status).toBe(404);
         expect(await errorCodeOf(refused)).toBe("machine_unknown");
       }
