@@ -13,6 +13,9 @@ import { isNewer, News } from "./news.ts";
 import { type MachineRecord, Registry } from "./registry.ts";
 import { type TokenRecord, Tokens } from "./tokens.ts";
 
+/** A machine's script is upgraded by itself at most so often, so that two versions of Operator cannot wear each other out. */
+const UPGRADE_AGAIN_MS = 10 * 60_000;
+
 /** Why a change to the registry was refused. Crosses RPC, where an error's class is lost. */
 export type Refusal = { refused: "name_invalid" | "name_taken" | "machine_unknown" };
 
@@ -24,6 +27,7 @@ export class User extends Agent<Env> {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id);
   readonly #news = new News();
+  readonly #upgradedMs = new Map<string, number>();
   #changing: Promise<unknown> = Promise.resolve();
 
   get #id(): string {
@@ -110,7 +114,10 @@ export class User extends Agent<Env> {
   /** A machine script reports what changed. */
   record(slug: string, presence: Presence): void {
     const machine = this.#registry.list().find((one) => one.slug === slug);
-    if (machine !== undefined && this.#registry.record(slug, presence)) this.#news.announce(machine.name);
+    if (machine === undefined || !this.#registry.record(slug, presence)) return;
+    this.#news.announce(machine.name);
+    const hasJustDialled = presence.online && presence.epoch > machine.epoch;
+    if (hasJustDialled && presence.template !== TEMPLATE) this.#upgradeSoon(machine.name);
   }
 
   /** Where the log of each machine ends, as last reported. `names`: only of these. */
@@ -156,6 +163,17 @@ export class User extends Agent<Env> {
     const machine = this.#registry.get(name);
     if (machine === null) throw new Error("a machine that was just written is gone");
     return { machine, created: known === null, token };
+  }
+
+  /** The moment a machine dials in is the one at which a new script, which drops the link, breaks no call. */
+  #upgradeSoon(name: string): void {
+    const now = Date.now();
+    if (now - (this.#upgradedMs.get(name) ?? 0) < UPGRADE_AGAIN_MS) return;
+    this.#upgradedMs.set(name, now);
+    const upgrade = this.upgrade(name).catch((reason: unknown) =>
+      console.error("a machine's script could not be upgraded", { name, reason: String(reason) }),
+    );
+    this.ctx.waitUntil(upgrade);
   }
 
   /** Tells a link to close. A script that cannot be asked has no link that could go on. */
