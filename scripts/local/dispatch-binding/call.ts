@@ -1,0 +1,9 @@
+/**
+ * Carries, from the DISPATCH binding to a user script's guard, the script's own key and the URL the caller asked for:
+ * the address that is dialled says neither. An answer that bears it is the guard's and not the script's.
+ */
+export const CALL_HEADER = "operator-local-call";
+/** The guard's answer to a wrong key: another script lives here now, or somebody else is calling. */
+export const REFUSED = "refused";
+/** The guard's answer when the script threw; the message is in the body. */
+export const THREW = "threw";

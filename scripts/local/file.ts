@@ -1,0 +1,31 @@
+import { randomUUID } from "node:crypto";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
+
+/** Only its owner reads it: scripts' bindings hold secrets. */
+const OWNER_ONLY = 0o600;
+
+/** Replaces a file in one step, so that a crash leaves the old content or the new. */
+export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
+  const draft = `${path}.${randomUUID()}.tmp`;
+  try {
+    await writeFile(draft, content, { mode: OWNER_ONLY });
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+/** A file's text, or null when there is none. */
+export async function readFileIfAny(path: string): Promise<string | null> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    if (isMissing(error)) return null;
+    throw error;
+  }
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ENOENT";
+}

@@ -1,0 +1,71 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fail } from "./error.ts";
+import { checkName } from "./name.ts";
+import { Namespace, subfolders } from "./namespace.ts";
+import type { UserScript, Surroundings } from "./user-script.ts";
+
+/** All dispatch namespaces of this platform. */
+export class Directory {
+  readonly #path: string;
+  readonly #around: Surroundings;
+  readonly #namespaces = new Map<string, Namespace>();
+  #creating: Promise<unknown> = Promise.resolve();
+
+  private constructor(path: string, around: Surroundings) {
+    this.#path = path;
+    this.#around = around;
+  }
+
+  static async open(path: string, around: Surroundings): Promise<Directory> {
+    const directory = new Directory(path, around);
+    await mkdir(path, { recursive: true, mode: 0o700 });
+    for (const name of await subfolders(path)) {
+      const namespace = await Namespace.open(join(path, name), around);
+      if (namespace) directory.#namespaces.set(name, namespace);
+    }
+    return directory;
+  }
+
+  list(): Namespace[] {
+    return [...this.#namespaces.values()];
+  }
+
+  /** @throws PlatformFailure `namespace_unknown` */
+  get(name: string): Namespace {
+    return this.#namespaces.get(name) ?? fail({ code: "namespace_unknown", namespace: name });
+  }
+
+  find(namespace: string, script: string): UserScript | null {
+    return this.#namespaces.get(namespace)?.find(script) ?? null;
+  }
+
+  /** @throws PlatformFailure `namespace_exists`, `name_invalid` */
+  create(name: string): Promise<Namespace> {
+    const created = this.#creating.then(async () => {
+      checkName("namespace", name);
+      if (this.#namespaces.has(name)) fail({ code: "namespace_exists", namespace: name });
+      const namespace = await Namespace.create(name, join(this.#path, name), this.#around);
+      this.#namespaces.set(name, namespace);
+      return namespace;
+    });
+    this.#creating = created.catch(() => {
+      // Its caller has the error; the next creation only has to wait for the end of this one.
+    });
+    return created;
+  }
+
+  /** @throws PlatformFailure `namespace_unknown`, `namespace_in_use` */
+  async remove(name: string): Promise<void> {
+    const namespace = this.get(name);
+    const scripts = namespace.scripts().length;
+    if (scripts > 0) fail({ code: "namespace_in_use", namespace: name, scripts });
+    this.#namespaces.delete(name);
+    await namespace.stop();
+    await namespace.remove();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.list().map((namespace) => namespace.stop()));
+  }
+}

@@ -1,0 +1,22 @@
+import { describe, PlatformFailure } from "./error.ts";
+
+/** Cloudflare's answer around every result. */
+export function success(result: unknown, status = 200): Response {
+  return Response.json({ success: true, errors: [], messages: [], result }, { status });
+}
+
+/** A list on one page, as the SDK's SinglePage reads it. */
+export function successList(result: readonly unknown[]): Response {
+  const count = result.length;
+  const result_info = { page: 1, per_page: count, count, total_count: count, total_pages: 1 };
+  return Response.json({ success: true, errors: [], messages: [], result, result_info });
+}
+
+/** What went wrong, in the same envelope; what nobody foresaw is a 500 with its own message, for it is the user's own computer. */
+export function failure(error: unknown): Response {
+  const { status, code, message } =
+    error instanceof PlatformFailure
+      ? describe(error.error)
+      : { status: 500, code: 10013, message: error instanceof Error ? error.message : String(error) };
+  return Response.json({ success: false, errors: [{ code, message }], messages: [], result: null }, { status });
+}

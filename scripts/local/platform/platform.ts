@@ -1,0 +1,66 @@
+import { randomBytes } from "node:crypto";
+import { join } from "node:path";
+import { Ports } from "../workerd/ports.ts";
+import type { Report } from "../workerd/supervisor.ts";
+import { API_PATH, platformApi } from "./api.ts";
+import { Directory } from "./directory.ts";
+import { routeLookup } from "./route-lookup.ts";
+import { serve } from "./server.ts";
+import type { Services } from "./worker-options.ts";
+import type { DispatchOptions } from "../dispatch-binding/plugin.ts";
+
+export interface PlatformOptions {
+  /** Where namespaces, scripts and their storage are kept. */
+  readonly stateDir: string;
+  /** What callers of the API have to bear. */
+  readonly apiToken: string;
+  readonly services?: Services;
+  readonly port?: number;
+  readonly ports?: Ports;
+  readonly report?: Report;
+  readonly log?: Report;
+}
+
+export interface Platform {
+  /** The `baseURL` for the `cloudflare` SDK. */
+  readonly apiUrl: string;
+  readonly directory: Directory;
+  /** What `dispatchBinding()` needs to make a Worker's binding one of this platform's namespaces. */
+  dispatch(namespace: string): DispatchOptions;
+  /** Starts the scripts that have an alarm waiting; the others start when they are called. */
+  wake(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+const silent: Report = () => {};
+
+/** Workers for Platforms on this computer. */
+export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+  const { report = silent, log = silent, services = {}, ports = new Ports() } = options;
+  const directory = await Directory.open(join(options.stateDir, "namespaces"), { ports, services, report, log });
+  const lookupToken = randomBytes(32).toString("hex");
+  const lookup = routeLookup(directory, lookupToken);
+  const api = platformApi(directory, options.apiToken);
+  const server = await serve(
+    (request) => (new URL(request.url).pathname.startsWith("/dispatch/") ? lookup : api).fetch(request),
+    options.port ?? 0,
+  );
+  const host = `127.0.0.1:${server.port}`;
+  return {
+    apiUrl: `http://${host}${API_PATH}`,
+    directory,
+    dispatch: (namespace) => ({ platform: host, token: lookupToken, namespace }),
+    async wake() {
+      const sleeping = directory
+        .list()
+        .flatMap((namespace) => namespace.scripts().filter(({ needsStart }) => needsStart));
+      // One after the other: nobody waits for them, and those who are called meanwhile go first.
+      for (const script of sleeping)
+        await script.start().catch((error: unknown) => report(`machine script ${script.name}: ${String(error)}`));
+    },
+    async stop() {
+      await server.stop();
+      await directory.stop();
+    },
+  };
+}

@@ -1,0 +1,82 @@
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { randomUUID } from "node:crypto";
+import * as z from "zod";
+import { readFileIfAny, writeFileAtomically } from "../file.ts";
+import { Binding } from "./metadata.ts";
+import type { ScriptModule } from "./upload.ts";
+
+const own = Binding.refine((binding) => binding.type !== "inherit");
+
+/** One script as it is at rest: `script.json`, written last, names the version folder that holds its modules. */
+const Record = z.object({
+  version: z.string(),
+  mainModule: z.string(),
+  modules: z.array(
+    z.object({ name: z.string(), type: z.enum(["esm", "cjs", "text", "data", "json", "wasm", "sourcemap"]) }),
+  ),
+  compatibilityDate: z.string(),
+  compatibilityFlags: z.array(z.string()),
+  bindings: z.array(own),
+  tags: z.array(z.string()),
+  classes: z.record(z.string(), z.object({ key: z.string(), sqlite: z.boolean() })),
+  migrationTag: z.string().optional(),
+  createdOn: z.string(),
+  modifiedOn: z.string(),
+});
+export type ScriptRecord = Readonly<z.infer<typeof Record>>;
+
+/** A script's folder on disk. */
+export class ScriptFolder {
+  readonly path: string;
+
+  constructor(path: string) {
+    this.path = path;
+  }
+
+  get storage(): string {
+    return join(this.path, "storage");
+  }
+
+  async read(): Promise<ScriptRecord | null> {
+    const text = await readFileIfAny(join(this.path, "script.json"));
+    return text === null ? null : Record.parse(JSON.parse(text));
+  }
+
+  async readModules(record: ScriptRecord): Promise<ScriptModule[]> {
+    const folder = join(this.path, record.version);
+    return Promise.all(
+      record.modules.map(async (module, index) => ({
+        ...module,
+        contents: new Uint8Array(await readFile(join(folder, String(index)))),
+      })),
+    );
+  }
+
+  /** Modules are kept under numbers: their names are the uploader's, and may be anything. @returns the version's name */
+  async writeModules(modules: readonly ScriptModule[]): Promise<string> {
+    const version = `version-${randomUUID()}`;
+    const folder = join(this.path, version);
+    await mkdir(folder, { recursive: true });
+    await Promise.all(modules.map(({ contents }, index) => writeFile(join(folder, String(index)), contents)));
+    return version;
+  }
+
+  /** Makes the record the script's, and forgets the versions before it. */
+  async write(record: ScriptRecord): Promise<void> {
+    await mkdir(this.path, { recursive: true });
+    await writeFileAtomically(join(this.path, "script.json"), `${JSON.stringify(record, null, 2)}\n`);
+    for (const name of await readdir(this.path))
+      if (name.startsWith("version-") && name !== record.version) await rm(join(this.path, name), { recursive: true });
+  }
+
+  async dropStorage(keys: readonly string[]): Promise<void> {
+    for (const key of keys) await rm(join(this.storage, "do", key), { recursive: true, force: true });
+  }
+
+  /** Removes everything. The record goes first, so that a half-removed folder is no script. */
+  async remove(): Promise<void> {
+    await rm(join(this.path, "script.json"), { force: true });
+    await rm(this.path, { recursive: true, force: true });
+  }
+}

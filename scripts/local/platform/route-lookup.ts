@@ -1,0 +1,41 @@
+import { Hono } from "hono";
+import { StartFailure } from "../workerd/supervisor.ts";
+import type { Directory } from "./directory.ts";
+import { PlatformFailure } from "./error.ts";
+import { bears } from "./token.ts";
+
+/** Longer than a replacement takes (a trial and a start), shorter than a caller's patience. */
+const LOOKUP_TIMEOUT_MS = 15_000;
+
+/**
+ * What the DISPATCH binding asks: where is this script? Answers once the script runs, with its route; 404 when there is
+ * none; 503, with the reason as text, when it does not come up.
+ */
+export function routeLookup(directory: Directory, token: string): Hono {
+  const app = new Hono();
+  app.get("/dispatch/:namespace/:script", async (c) => {
+    if (!bears(c.req.header("authorization"), token)) return c.text("Forbidden", 403);
+    const script = directory.find(c.req.param("namespace"), c.req.param("script"));
+    if (!script) return c.text("Worker not found.", 404);
+    try {
+      return c.json(await inTime(script.route(), script.name));
+    } catch (error) {
+      if (error instanceof PlatformFailure && error.error.code === "script_unknown") return c.text(error.message, 404);
+      if (error instanceof StartFailure) return c.text(error.message, 503);
+      throw error;
+    }
+  });
+  return app;
+}
+
+async function inTime<T>(promise: Promise<T>, name: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new StartFailure(`machine script ${name} is still starting`)), LOOKUP_TIMEOUT_MS);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

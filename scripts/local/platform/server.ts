@@ -1,0 +1,65 @@
+import { createServer } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import { failure } from "./envelope.ts";
+import { PlatformFailure } from "./error.ts";
+import { UPLOAD_LIMIT_BYTES } from "./upload.ts";
+
+export type Handler = (request: Request) => Promise<Response> | Response;
+
+export interface Listening {
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+/** Serves a fetch handler on 127.0.0.1. Bodies are held whole: what comes here is an upload or a few lines of JSON. */
+export async function serve(handler: Handler, port: number): Promise<Listening> {
+  const server = createServer((incoming, outgoing) => void answer(handler, incoming, outgoing));
+  // workerd keeps connections for as long as the server does; Node's default of 5 s races with their reuse.
+  server.keepAliveTimeout = 0;
+  await listen(server, port);
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("the platform has no port");
+  return {
+    port: address.port,
+    stop: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+function listen(server: Server, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(port, "127.0.0.1", () => resolve());
+  });
+}
+
+async function answer(handler: Handler, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+  let response: Response;
+  try {
+    response = await handler(await toRequest(incoming));
+  } catch (error) {
+    response = failure(error);
+  }
+  const body = Buffer.from(await response.arrayBuffer());
+  outgoing.writeHead(response.status, { ...Object.fromEntries(response.headers), "content-length": body.length });
+  outgoing.end(body);
+}
+
+async function toRequest(incoming: IncomingMessage): Promise<Request> {
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size > UPLOAD_LIMIT_BYTES)
+      throw new PlatformFailure({ code: "upload_too_large", limitBytes: UPLOAD_LIMIT_BYTES });
+    chunks.push(chunk);
+  }
+  const method = incoming.method ?? "GET";
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(incoming.headers)) if (typeof value === "string") headers.set(name, value);
+  const body = method === "GET" || method === "HEAD" || size === 0 ? null : Buffer.concat(chunks);
+  return new Request(new URL(incoming.url ?? "/", "http://platform"), { method, headers, body });
+}

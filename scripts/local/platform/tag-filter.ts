@@ -1,0 +1,13 @@
+import { fail } from "./error.ts";
+
+/** `tags=a:yes,b:no` as the list and the bulk deletion take it: has a, has not b. @throws PlatformFailure `upload_invalid` */
+export function tagFilter(query: string | undefined): (tags: readonly string[]) => boolean {
+  if (query === undefined || query === "") return () => true;
+  const wanted = query.split(",").map((term) => {
+    const [, tag, answer] = /^(.+):(yes|no)$/.exec(term) ?? [];
+    if (tag === undefined)
+      return fail({ code: "upload_invalid", message: `tags: "${term}" is not <tag>:yes or <tag>:no` });
+    return { tag, present: answer === "yes" };
+  });
+  return (tags) => wanted.every(({ tag, present }) => tags.includes(tag) === present);
+}

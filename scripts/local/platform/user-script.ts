@@ -1,0 +1,213 @@
+import { randomUUID } from "node:crypto";
+import { Ports } from "../workerd/ports.ts";
+import { StartFailure, Supervisor } from "../workerd/supervisor.ts";
+import type { Report } from "../workerd/supervisor.ts";
+import { hasAlarms } from "./alarms.ts";
+import { fail } from "./error.ts";
+import type { Metadata, OwnBinding } from "./metadata.ts";
+import { migrate } from "./migrations.ts";
+import type { ScriptFolder, ScriptRecord } from "./record.ts";
+import type { Upload } from "./upload.ts";
+import { workerOptions } from "./worker-options.ts";
+import type { Services } from "./worker-options.ts";
+
+export interface Surroundings {
+  readonly ports: Ports;
+  readonly services: Services;
+  readonly report: Report;
+  readonly log: Report;
+}
+
+/** What the DISPATCH binding needs to reach a script; see dispatch-binding/binding.ts. */
+export interface Route {
+  readonly port: number;
+  readonly key: string;
+  readonly endedMs: number;
+  readonly startedMs: number;
+}
+
+/** One user script: its record on disk and the workerd that runs it. Changes to one script happen one after the other. */
+export class UserScript {
+  readonly name: string;
+  readonly #folder: ScriptFolder;
+  readonly #around: Surroundings;
+  readonly #supervisor: Supervisor;
+  /** New in every life of the platform, and never another script's. */
+  readonly #key = randomUUID();
+  #port: number | undefined;
+  #record: ScriptRecord | null;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(name: string, folder: ScriptFolder, record: ScriptRecord | null, around: Surroundings) {
+    this.name = name;
+    this.#folder = folder;
+    this.#record = record;
+    this.#around = around;
+    this.#supervisor = new Supervisor({
+      name: `machine script ${name}`,
+      options: async () => this.#options(this.record, await this.#ownPort(), folder.storage),
+      report: around.report,
+      log: (line) => around.log(`[${name}] ${line}`),
+    });
+  }
+
+  get exists(): boolean {
+    return this.#record !== null;
+  }
+
+  /** @throws PlatformFailure `script_unknown` */
+  get record(): ScriptRecord {
+    return this.#record ?? fail({ code: "script_unknown", script: this.name });
+  }
+
+  get folder(): ScriptFolder {
+    return this.#folder;
+  }
+
+  get needsStart(): boolean {
+    return hasAlarms(this.#folder.storage);
+  }
+
+  /** Where the script is, once it runs. @throws PlatformFailure `script_unknown`, StartFailure */
+  async route(): Promise<Route> {
+    await this.#last.catch(() => {
+      // A change that failed was its caller's to hear of; the script is what it was before.
+    });
+    void this.record; // throws when there is none
+    await this.#supervisor.ready();
+    const { endedMs, startedMs } = this.#supervisor;
+    return { port: await this.#ownPort(), key: this.#key, endedMs, startedMs };
+  }
+
+  /** Makes the upload the script, after a trial run of its own: one that does not start leaves the old one running. */
+  upload({ metadata, modules }: Upload): Promise<ScriptRecord> {
+    return this.#change(async () => {
+      const before = this.#record;
+      const { classes, tag, dropped } = migrate(before?.classes ?? {}, before?.migrationTag, metadata.migrations);
+      const now = new Date().toISOString();
+      const record: ScriptRecord = {
+        version: await this.#folder.writeModules(modules),
+        mainModule: metadata.main_module,
+        modules: modules.map(({ name, type }) => ({ name, type })),
+        compatibilityDate: metadata.compatibility_date,
+        compatibilityFlags: metadata.compatibility_flags,
+        bindings: mergeBindings(metadata, before?.bindings ?? []),
+        tags: metadata.tags ?? [],
+        classes,
+        ...(tag === undefined ? {} : { migrationTag: tag }),
+        createdOn: before?.createdOn ?? now,
+        modifiedOn: now,
+      };
+      await this.#replace(record, dropped);
+      return record;
+    });
+  }
+
+  /** Changes the script's bindings, which restarts it. */
+  rebind(change: (bindings: readonly OwnBinding[]) => readonly OwnBinding[]): Promise<void> {
+    return this.#change(async () => {
+      const { record } = this;
+      const bindings = [...change(record.bindings)];
+      await this.#replace({ ...record, bindings, modifiedOn: new Date().toISOString() }, []);
+    });
+  }
+
+  /** Changes the script's tags, which it does not notice. */
+  retag(change: (tags: readonly string[]) => readonly string[]): Promise<readonly string[]> {
+    return this.#change(async () => {
+      const { record } = this;
+      const tags = [...new Set(change(record.tags))];
+      this.#record = { ...record, tags };
+      await this.#folder.write(this.#record);
+      return tags;
+    });
+  }
+
+  remove(): Promise<void> {
+    return this.#change(async () => {
+      void this.record; // throws when there is none
+      this.#record = null;
+      await this.#supervisor.stop();
+      await this.#folder.remove();
+      this.#port = undefined;
+    });
+  }
+
+  start(): Promise<void> {
+    return this.#supervisor.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#change(() => this.#supervisor.stop());
+  }
+
+  async #replace(record: ScriptRecord, dropped: readonly string[]): Promise<void> {
+    try {
+      await this.#try(record);
+    } catch (error) {
+      // The modules of an upload that came to nothing: writing the old record again removes them.
+      if (this.#record) await this.#folder.write(this.#record);
+      else await this.#folder.remove();
+      throw error;
+    }
+    await this.#supervisor.stop();
+    await this.#folder.write(record);
+    await this.#folder.dropStorage(dropped);
+    this.#record = record;
+    await this.#supervisor.start();
+  }
+
+  /** Starts the script once beside the one that runs, without its storage. */
+  async #try(record: ScriptRecord): Promise<void> {
+    const trial = new Supervisor({
+      name: `trial of ${this.name}`,
+      options: () => this.#options(record, 0, null),
+      report: this.#around.report,
+    });
+    try {
+      await trial.start();
+    } catch (error) {
+      if (error instanceof StartFailure && !error.addressInUse) fail({ code: "script_broken", message: error.message });
+      throw error;
+    } finally {
+      await trial.stop();
+    }
+  }
+
+  async #options(record: ScriptRecord, port: number, storage: string | null) {
+    const modules = await this.#folder.readModules(record);
+    return workerOptions({
+      ...record,
+      name: this.name,
+      modules,
+      port,
+      storage,
+      key: this.#key,
+      services: this.#around.services,
+    });
+  }
+
+  async #ownPort(): Promise<number> {
+    return (this.#port ??= await this.#around.ports.take());
+  }
+
+  #change<T>(body: () => Promise<T>): Promise<T> {
+    const done = this.#last.then(body, body);
+    this.#last = done;
+    return done;
+  }
+}
+
+/** The upload's bindings, those it inherits by name, and those it keeps by type. */
+function mergeBindings({ bindings, keep_bindings }: Metadata, before: readonly OwnBinding[]): OwnBinding[] {
+  const merged = new Map<string, OwnBinding>();
+  for (const old of before) if (keep_bindings.includes(old.type)) merged.set(old.name, old);
+  for (const binding of bindings) {
+    if (binding.type !== "inherit") merged.set(binding.name, binding);
+    else {
+      const old = before.find(({ name }) => name === binding.name);
+      if (old) merged.set(old.name, old);
+    }
+  }
+  return [...merged.values()];
+}

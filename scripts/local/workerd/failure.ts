@@ -1,0 +1,19 @@
+import { stripVTControlCharacters } from "node:util";
+
+const NOISE = /^\s*(\{"timestamp"|stack:|at |\*\*\*|service core:user:\S+: *$)/;
+
+/** What workerd said while it failed to start, as one message for whoever uploaded the script. */
+export function explainFailure(error: unknown, said: readonly string[]): string {
+  const lines = said
+    .join("\n")
+    .split("\n")
+    .map((line) =>
+      line
+
+        .replace(/^service core:user:[^:]+: /, "")
+        .trimEnd(),
+    )
+    .filter((line) => line !== "" && !NOISE.test(line));
+  if (lines.length > 0) return lines.join("\n");
+  return error instanceof Error ? error.message : String(error);
+}

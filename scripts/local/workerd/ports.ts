@@ -1,0 +1,32 @@
+import { randomInt } from "node:crypto";
+import { createServer } from "node:net";
+
+/**
+ * Below every common range of ephemeral ports (Linux from 32768, macOS and Windows from 49152), so that the kernel
+ * does not give a script's port to somebody's outgoing connection while the script restarts.
+ */
+const LOWEST_PORT = 20_000;
+const HIGHEST_PORT = 32_000;
+
+/** Hands out ports on 127.0.0.1, each one once in its life: an address that somebody remembers never means another script. */
+export class Ports {
+  readonly #given = new Set<number>();
+
+  async take(): Promise<number> {
+    while (this.#given.size < HIGHEST_PORT - LOWEST_PORT) {
+      const port = randomInt(LOWEST_PORT, HIGHEST_PORT);
+      if (this.#given.has(port)) continue;
+      this.#given.add(port);
+      if (await isFree(port)) return port;
+    }
+    throw new Error(`no port is left between ${LOWEST_PORT} and ${HIGHEST_PORT}: restart Operator`);
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}
