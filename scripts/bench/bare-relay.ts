@@ -1,0 +1,41 @@
+import { fork, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { tree } from "./cpu.ts";
+
+/** The yardstick: the same shape with nothing in it. */
+export type BareRelay = { url: string; pids: () => number[]; stop(): Promise<void> };
+
+export async function startBareRelay(serverUrl: string): Promise<BareRelay> {
+  const script = readFileSync(new URL("bare-relay-worker.js", import.meta.url), "utf8");
+  const before = new Set(tree(process.pid));
+  const miniflare = new Miniflare(
+    convertV4MiniflareOptions({
+      modules: true,
+      script,
+      cf: false,
+      name: "relay",
+      compatibilityDate: "2026-08-01",
+      durableObjects: { RELAY: "Relay" },
+      unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }],
+    }),
+  );
+  await miniflare.ready;
+  const url = (await miniflare.unsafeGetDirectURL("relay")).href;
+  const workerds = tree(process.pid).filter((pid) => !before.has(pid));
+  const client: ChildProcess = fork(fileURLToPath(new URL("bare-relay-client.ts", import.meta.url)), [
+    url.replace("http", "ws"),
+    serverUrl,
+  ]);
+  await once(client, "message");
+  return {
+    url,
+    pids: () => [...workerds, client.pid ?? 0],
+    async stop() {
+      client.kill();
+      await miniflare.dispose();
+    },
+  };
+}
