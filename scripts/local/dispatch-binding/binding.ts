@@ -53,6 +53,7 @@ export default function dispatchNamespace(inner: Inner) {
       try {
         response = await inner.network.fetch(outgoing(request, held, route), { redirect: "manual" });
       } catch (error) {
+        if (request.signal?.aborted) throw error; // its caller has gone
         routes.delete(name);
         const fresh = await find(name);
         // Refused and lost in the middle look alike from here. A call is sent again only when it has no body (a second

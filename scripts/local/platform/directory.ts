@@ -55,6 +55,11 @@ export class Directory {
     return created;
   }
 
+  /** The namespace of that name, made if there is none. */
+  async ensure(name: string): Promise<Namespace> {
+    return this.#namespaces.get(name) ?? (await this.create(name));
+  }
+
   /** @throws PlatformFailure `namespace_unknown`, `namespace_in_use` */
   async remove(name: string): Promise<void> {
     const namespace = this.get(name);

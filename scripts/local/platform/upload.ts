@@ -56,6 +56,11 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 }
 
 export async function readForm(request: Request): Promise<FormData> {
+  if (!request.headers.get("content-type")?.startsWith("multipart/form-data"))
+    // The SDK names another type unless it is told not to, and Cloudflare then takes the form for a script.
+    return invalid(
+      `the body is not multipart/form-data (with the cloudflare SDK: { headers: { "Content-Type": null } })`,
+    );
   try {
     return await request.formData();
   } catch (error) {

@@ -8,8 +8,7 @@ export function explainFailure(error: unknown, said: readonly string[]): string 
     .join("\n")
     .split("\n")
     .map((line) =>
-      line
-
+      stripVTControlCharacters(line)
         .replace(/^service core:user:[^:]+: /, "")
         .trimEnd(),
     )

@@ -1,0 +1,106 @@
+import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { dirname, extname, join, relative, resolve } from "node:path";
+import { promisify } from "node:util";
+import * as z from "zod";
+import { readFileIfAny } from "./file.ts";
+import type { WorkerConfig } from "./worker-config.ts";
+
+/** A cold bundle takes 1 to 2 s. */
+const BUNDLE_TIMEOUT_MS = 120_000;
+const META = "bundle-meta.json";
+const STAMP = "inputs.sha256";
+
+type ModuleType = "esm" | "text" | "data" | "wasm" | "json";
+export type Modules = Record<string, { type: ModuleType; contents: Uint8Array<ArrayBuffer> }>;
+export interface Bundle {
+  readonly mainModule: string;
+  readonly modules: Modules;
+}
+
+/** Bundles a Worker with Wrangler, as a deployment would, or takes the bundle in `folder` when no source has changed. */
+export async function bundleWorker(configPath: string, config: WorkerConfig, folder: string): Promise<Bundle> {
+  const stamp = await stampOf(configPath, folder);
+  if (stamp === null || stamp !== (await readFileIfAny(join(folder, STAMP)))) {
+    await rm(folder, { recursive: true, force: true });
+    await wrangle(configPath, folder);
+    await writeFile(join(folder, STAMP), (await stampOf(configPath, folder)) ?? "");
+  }
+  return readBundle(config, folder);
+}
+
+async function wrangle(configPath: string, folder: string): Promise<void> {
+  const wrangler = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin", "wrangler.js");
+  const args = [wrangler, "deploy", "--dry-run", "--metafile", "--outdir", folder, "--config", configPath];
+  const env = {
+    ...process.env,
+    WRANGLER_HIDE_BANNER: "true",
+    WRANGLER_SEND_METRICS: "false",
+    FORCE_COLOR: "0",
+    CI: "1",
+  };
+  try {
+    await promisify(execFile)(process.execPath, args, { env, timeout: BUNDLE_TIMEOUT_MS });
+  } catch (error) {
+    const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
+    throw new Error(`${configPath} could not be bundled\n${said || String(error)}`, { cause: error });
+  }
+}
+
+const Meta = z.object({ inputs: z.record(z.string(), z.unknown()) });
+
+/** A digest of the configuration and of every source that went into the bundle; null when there is no bundle. */
+async function stampOf(configPath: string, folder: string): Promise<string | null> {
+  const meta = await readFileIfAny(join(folder, META));
+  if (meta === null) return null;
+  const root = dirname(configPath);
+  const hash = createHash("sha256");
+  for (const path of [configPath, ...Object.keys(Meta.parse(JSON.parse(meta)).inputs).toSorted()]) {
+    // esbuild names what is no file as `namespace:path`.
+    const file = resolve(root, path.replace(/^[a-z-]+:/, ""));
+    hash.update(path).update("\0");
+    hash.update((await readFileIfAny(file).catch(() => null)) ?? "").update("\0");
+  }
+  return hash.digest("hex");
+}
+
+async function readBundle(config: WorkerConfig, folder: string): Promise<Bundle> {
+  const mainModule = `${config.main.replace(/^.*\//, "").replace(/\.[^.]+$/, "")}.js`;
+  const modules: Modules = {};
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    const path = join(entry.parentPath, entry.name);
+    const name = relative(folder, path);
+    if (!entry.isFile() || name === "README.md" || name === META || name === STAMP || name.endsWith(".map")) continue;
+    modules[name] = { type: typeOf(name, config), contents: new Uint8Array(await readFile(path)) };
+  }
+  if (!modules[mainModule]) throw new Error(`${folder} has no ${mainModule}`);
+  return { mainModule, modules };
+}
+
+const RULE_TYPES: Readonly<Record<string, ModuleType>> = {
+  ESModule: "esm",
+  Text: "text",
+  Data: "data",
+  CompiledWasm: "wasm",
+};
+const DEFAULT_TYPES: Readonly<Record<string, ModuleType>> = {
+  ".js": "esm",
+  ".mjs": "esm",
+  ".txt": "text",
+  ".html": "text",
+  ".sql": "text",
+  ".bin": "data",
+  ".wasm": "wasm",
+  ".json": "json",
+};
+
+/** Wrangler writes modules under hashed names, so a rule is known by its extension and not by its folder. */
+function typeOf(name: string, { rules }: WorkerConfig): ModuleType {
+  const extension = extname(name);
+  const rule = rules.find(({ globs }) => globs.some((glob) => extname(glob) === extension));
+  const type = (rule && RULE_TYPES[rule.type]) ?? DEFAULT_TYPES[extension];
+  if (!type) throw new Error(`no rule says what kind of module ${name} is`);
+  return type;
+}

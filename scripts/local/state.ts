@@ -1,0 +1,30 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Where a local Operator keeps everything. */
+export interface State {
+  readonly folder: string;
+  readonly lock: string;
+  readonly log: string;
+  readonly secrets: string;
+  /** Dispatch namespaces, machine scripts and their storage. */
+  readonly platform: string;
+  /** The control API's Durable Objects and KV. */
+  readonly control: string;
+  /** Bundles of the two Workers, kept while their sources are the same. */
+  readonly bundles: string;
+}
+
+/** Opens the state folder, which only its owner may look into. */
+export async function openState(folder: string): Promise<State> {
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return {
+    folder,
+    lock: join(folder, "lock.json"),
+    log: join(folder, "operator.log"),
+    secrets: join(folder, "secrets.json"),
+    platform: join(folder, "platform"),
+    control: join(folder, "control"),
+    bundles: join(folder, "bundles"),
+  };
+}
