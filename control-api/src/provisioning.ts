@@ -67,11 +67,13 @@ export async function uploadScript(env: Env, script: MachineScript): Promise<voi
   const module = await toFile(new TextEncoder().encode(template), "index.js", {
     type: "application/javascript+module",
   });
-  await clientOf(env).workersForPlatforms.dispatch.namespaces.scripts.update(script.slug, {
-    ...placeOf(env),
-    metadata,
-    files: [module],
-  });
+  const { scripts } = clientOf(env).workersForPlatforms.dispatch.namespaces;
+  // The SDK names a script's type for the whole form unless it is told not to; the form has to name its own.
+  await scripts.update(
+    script.slug,
+    { ...placeOf(env), metadata, files: [module] },
+    { headers: { "Content-Type": null } },
+  );
 }
 
 /** Deletes a machine's script with its storage. One that is gone already is no error. */
