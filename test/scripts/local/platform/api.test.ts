@@ -1,0 +1,162 @@
+import { APIError } from "cloudflare";
+import { expect, test } from "vitest";
+import { bench, NAMESPACE, sdk, TOKEN, upload } from "../harness.ts";
+
+const HELLO = `export default { fetch: () => new Response("hello") };`;
+const at = { account_id: "local", dispatch_namespace: NAMESPACE };
+
+async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const all: T[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}
+
+/** What the SDK makes of a refusal: status, then Cloudflare's code. */
+async function refusal(promise: Promise<unknown>): Promise<[number | undefined, number | undefined, string]> {
+  const error: unknown = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof APIError)) throw new Error(`expected a refusal, got ${String(error)}`);
+  return [error.status, error.errors[0]?.code, error.errors[0]?.message ?? ""];
+}
+
+test("the SDK creates, finds, lists and deletes namespaces", async () => {
+  const { namespaces } = await bench();
+  await namespaces.create({ account_id: "local", name: "second" });
+  const names = (await collect(namespaces.list({ account_id: "local" }))).map((one) => one.namespace_name);
+  expect(names.toSorted()).toEqual([NAMESPACE, "second"]);
+  expect((await namespaces.get("second", { account_id: "local" })).namespace_name).toBe("second");
+  await namespaces.delete("second", { account_id: "local" });
+  expect((await refusal(namespaces.get("second", { account_id: "local" }))).slice(0, 2)).toEqual([404, 100119]);
+});
+
+test("a namespace cannot be made twice, nor removed while it has scripts", async () => {
+  const { namespaces, client } = await bench();
+  expect((await refusal(namespaces.create({ account_id: "local", name: NAMESPACE })))[0]).toBe(409);
+  await upload(client, "attic", HELLO);
+  expect((await refusal(namespaces.delete(NAMESPACE, { account_id: "local" })))[0]).toBe(409);
+});
+
+test("a script can be read back: metadata, settings, bindings without secrets, and content", async () => {
+  const { namespaces, client } = await bench();
+  await upload(client, "attic", HELLO, {
+    tags: ["user-1", "machine"],
+    bindings: [
+      { type: "plain_text", name: "WHO", text: "attic" },
+      { type: "secret_text", name: "KEY", text: "never shown" },
+    ],
+  });
+  const { scripts } = namespaces;
+  const script = await scripts.get("attic", at);
+  expect(script.script?.id).toBe("attic");
+  expect(script.script?.tags).toEqual(["user-1", "machine"]);
+  const settings = await scripts.settings.get("attic", at);
+  expect(settings.compatibility_flags).toEqual(["nodejs_compat"]);
+  const bindings = await collect(scripts.bindings.get("attic", at));
+  expect(bindings).toEqual([
+    { type: "plain_text", name: "WHO", text: "attic" },
+    { type: "secret_text", name: "KEY" },
+  ]);
+  const content = await (await scripts.content.get("attic", at)).formData();
+  expect(await (content.get("index.js") as File).text()).toBe(HELLO);
+});
+
+test("tags find scripts and delete them in bulk", async () => {
+  const { namespaces, client } = await bench();
+  await Promise.all([
+    upload(client, "attic", HELLO, { tags: ["user-1", "machine"] }),
+    upload(client, "cellar", HELLO, { tags: ["user-2", "machine"] }),
+  ]);
+  const { tags } = namespaces.scripts;
+  await tags.update("cellar", { ...at, body: ["user-2", "old"] });
+  expect(await collect(tags.list("cellar", at))).toEqual(["user-2", "old"]);
+  await tags.delete("old", { ...at, script_name: "cellar" });
+  const path = `/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts`;
+  const list = (query: string) => client.get<unknown, { result: { id: string }[] }>(`${path}?tags=${query}`);
+  expect((await list("machine:yes")).result.map(({ id }) => id)).toEqual(["attic"]);
+  expect((await list("user-1:no")).result.map(({ id }) => id)).toEqual(["cellar"]);
+  await client.delete(`${path}?tags=user-1:yes`);
+  expect((await refusal(namespaces.scripts.get("attic", at))).slice(0, 2)).toEqual([404, 10007]);
+  expect((await namespaces.scripts.get("cellar", at)).script?.tags).toEqual(["user-2"]);
+  expect((await refusal(client.delete(path)))[0]).toBe(400);
+});
+
+test("secrets are set, listed by name and removed", async () => {
+  const { namespaces, client } = await bench();
+  await upload(client, "attic", HELLO);
+  const { secrets } = namespaces.scripts;
+  await secrets.update("attic", { ...at, name: "KEY", text: "one", type: "secret_text" });
+  expect(await collect(secrets.list("attic", at))).toEqual([{ name: "KEY", type: "secret_text" }]);
+  expect(await secrets.get("KEY", { ...at, script_name: "attic" })).toEqual({ name: "KEY", type: "secret_text" });
+  await secrets.delete("KEY", { ...at, script_name: "attic" });
+  expect(await collect(secrets.list("attic", at))).toEqual([]);
+  expect((await refusal(secrets.get("KEY", { ...at, script_name: "attic" })))[0]).toBe(404);
+});
+
+test("without the right token nothing is answered", async () => {
+  const { platform, client } = await bench();
+  await upload(client, "attic", HELLO);
+  for (const token of ["wrong", `${TOKEN}x`, TOKEN.slice(1)]) {
+    const stranger = sdk(platform.apiUrl, token).workersForPlatforms.dispatch.namespaces;
+    expect(await refusal(stranger.scripts.get("attic", at))).toEqual([401, 10000, "Authentication error"]);
+    expect(await refusal(stranger.scripts.get("nobody", at))).toEqual([401, 10000, "Authentication error"]);
+  }
+  const lookup = new URL(`/dispatch/${NAMESPACE}/attic`, platform.apiUrl);
+  expect((await fetch(lookup, { headers: { authorization: `Bearer ${TOKEN}` } })).status).toBe(403);
+});
+
+test.each(["../evil", "..", "a/b", "Attic", "attic.json", "", "a".repeat(64), "-a", "ätt", "%2e%2e", "a\u0000"])(
+  "the script name %j is refused",
+  async (name) => {
+    const { platform } = await bench();
+    const path = `${platform.apiUrl}/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts/`;
+    const response = await fetch(path + encodeURIComponent(name), {
+      method: "PUT",
+      headers: { authorization: `Bearer ${TOKEN}` },
+      body: new FormData(),
+    });
+    expect([400, 404]).toContain(response.status);
+    expect(platform.directory.get(NAMESPACE).scripts()).toEqual([]);
+  },
+);
+
+test("uploads that mean nothing are refused with what is wrong", async () => {
+  const { client, platform } = await bench();
+  const cases: [string, Record<string, unknown>, number, string][] = [
+    [HELLO, { main_module: "other.js" }, 10021, "other.js"],
+    [HELLO, { compatibility_date: "yesterday" }, 10021, "compatibility_date"],
+    [HELLO, { compatibility_flags: ["no_such_flag"] }, 10021, "no_such_flag"],
+    [HELLO, { bindings: [{ type: "teleporter", name: "X" }] }, 10021, "type"],
+    [HELLO, { bindings: [{ type: "durable_object_namespace", name: "M", class_name: "M" }] }, 10061, "'M'"],
+    [HELLO, { bindings: [{ type: "service", name: "S", service: "nowhere" }] }, 10023, "nowhere"],
+    [HELLO, { tags: Array.from({ length: 9 }, (_, n) => `t${n}`) }, 10021, "at most 8 tags"],
+    [HELLO, { migrations: { new_tag: "v1", new_sqlite_classes: ["Gone"] } }, 10021, "'Gone'"],
+    [HELLO, { migrations: { old_tag: "v1", new_tag: "v2" } }, 10079, "empty"],
+    ["export default {", {}, 10021, "SyntaxError"],
+    ["throw new Error('at start');", {}, 10021, "at start"],
+    ["import 'nowhere'; export default {};", {}, 10021, "nowhere"],
+  ];
+  const results = await Promise.all(
+    cases.map(async ([source, options], index) => refusal(upload(client, `script-${index}`, source, options))),
+  );
+  for (const [index, [status, code, message]] of results.entries()) {
+    expect([status, code]).toEqual([400, cases[index]?.[2]]);
+    expect(message).toContain(cases[index]?.[3]);
+  }
+  expect(platform.directory.get(NAMESPACE).scripts()).toEqual([]);
+});
+
+test("a body that is no form, or no JSON, is refused", async () => {
+  const { platform, client } = await bench();
+  await upload(client, "attic", HELLO);
+  const path = `${platform.apiUrl}/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts/attic`;
+  const headers = { authorization: `Bearer ${TOKEN}` };
+  const put = (suffix: string, body: string, type: string) =>
+    fetch(path + suffix, { method: "PUT", body, headers: { ...headers, "content-type": type } });
+  expect((await put("", HELLO, "application/javascript")).status).toBe(400);
+  expect((await put("", "--x\r\nbroken", "multipart/form-data; boundary=x")).status).toBe(400);
+  expect((await put("/tags", "{", "application/json")).status).toBe(400);
+  expect((await put("/secrets", "[]", "application/json")).status).toBe(400);
+  expect((await fetch(`${path}/nothing`, { headers })).status).toBe(404);
+});
