@@ -24,11 +24,19 @@ export const ServeConfig = z.strictObject({
   /** Whether an MCP client may answer permission requests; a list names the project folders where it may. */
   respondPermission: z.union([z.boolean(), z.array(Folder)]).default(false),
   /** A request that nobody answers is denied after this. */
-  permissionTimeoutMinutes: z.number().positive().max(7 * 24 * 60).default(60),
+  permissionTimeoutMinutes: z
+    .number()
+    .positive()
+    .max(7 * 24 * 60)
+    .default(60),
   /** Agent processes at once; each takes a few hundred megabytes. */
   maxLiveSessions: z.int().min(1).max(100).default(8),
   /** A session with nothing to do gives its process back after this; the next prompt resumes it. */
-  idleMinutes: z.number().positive().max(7 * 24 * 60).default(30),
+  idleMinutes: z
+    .number()
+    .positive()
+    .max(7 * 24 * 60)
+    .default(30),
   /** The Claude Code executable: a name on the PATH or a path. */
   claude: z.string().min(1).default("claude"),
 });

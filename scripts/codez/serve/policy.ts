@@ -37,7 +37,8 @@ export class Policy {
     const { defaultPermissionMode, maxPermissionMode } = this.#config();
     if (asked === undefined) return defaultPermissionMode;
     const mode = parsePermissionMode(asked);
-    if (mode === null) throw new ServeFailure({ code: "permission_mode_unknown", mode: asked, known: PERMISSION_MODES });
+    if (mode === null)
+      throw new ServeFailure({ code: "permission_mode_unknown", mode: asked, known: PERMISSION_MODES });
     if (isAbove(mode, maxPermissionMode)) {
       throw new ServeFailure({ code: "permission_mode_not_allowed", mode: asked, highest: maxPermissionMode });
     }

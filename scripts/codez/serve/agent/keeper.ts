@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { entryOf } from "../entry.ts";
-import { killTree, MARK_VARIABLE } from "./process-tree.ts";
+import { killTree, MARK_VARIABLE, marked } from "./process-tree.ts";
 
 export interface Mark {
   readonly value: string;
@@ -48,6 +48,15 @@ export class Keeper {
         this.#tell({ forget: pid });
       },
     };
+  }
+
+  /** Ends the agents of an earlier serve of this home, of whom nobody is left to do it. Only Linux can tell them. */
+  async endLeftovers(): Promise<void> {
+    const prefix = `${this.#home}:`;
+    // A serve that was itself started by an agent would end its own parents.
+    if (process.env[MARK_VARIABLE]?.startsWith(prefix) === true) return;
+    const pids = await marked(prefix);
+    await Promise.all(pids.map((pid) => killTree(pid, prefix)));
   }
 
   /** To be called when no agent is left. */

@@ -40,7 +40,8 @@ export async function listen(
   const server = createServer((incoming, outgoing) => {
     serve(routes, incoming, outgoing).catch((error: unknown) => {
       // A client that left in the middle of its answer is not a fault.
-      if (!outgoing.destroyed && !outgoing.writableEnded) onError(error instanceof Error ? error : new Error(String(error)));
+      if (!outgoing.destroyed && !outgoing.writableEnded)
+        onError(error instanceof Error ? error : new Error(String(error)));
       outgoing.destroy();
     });
   });
@@ -57,12 +58,17 @@ async function serve(routes: readonly Route[], incoming: IncomingMessage, outgoi
   const left = new AbortController();
   outgoing.on("close", () => left.abort());
   if (route === undefined) return send(new Response("Not found\n", { status: 404 }), outgoing);
-  const head = new Request(url, { method: incoming.method ?? "GET", headers: headersOf(incoming), signal: left.signal });
+  const head = new Request(url, {
+    method: incoming.method ?? "GET",
+    headers: headersOf(incoming),
+    signal: left.signal,
+  });
   const refused = guard(head);
   if (refused !== undefined) return send(refused, outgoing);
   const body = await readBody(incoming, route.maxBodyBytes);
   if (body === null) return send(new Response("Too large\n", { status: 413 }), outgoing);
-  const request = body === "" ? head : new Request(head, { body });
+  const method = head.method;
+  const request = body === "" ? head : new Request(head, { method, body });
   await send(await route.handle(request, body), outgoing);
 }
 

@@ -139,15 +139,18 @@ export class PermissionBook {
   /** One write at a time, each of the newest state. */
   #save(): void {
     this.#forgetOldest();
-    this.#writing = this.#writing.then(async () => {
-      try {
-        await writeJson(this.#path, [...this.#requests.values()]);
-        this.#problem = null;
-      } catch (error) {
-        // A full disk must not stop a turn that is waiting for a person; get_health_details tells it.
-        this.#problem = `permission requests could not be written to ${this.#path}: ${String(error)}`;
-      }
-    });
+    this.#writing = this.#write(this.#writing);
+  }
+
+  async #write(earlier: Promise<void>): Promise<void> {
+    await earlier;
+    try {
+      await writeJson(this.#path, [...this.#requests.values()]);
+      this.#problem = null;
+    } catch (error) {
+      // A full disk must not stop a turn that is waiting for a person; get_health_details tells it.
+      this.#problem = `permission requests could not be written to ${this.#path}: ${String(error)}`;
+    }
   }
 
   #forgetOldest(): void {

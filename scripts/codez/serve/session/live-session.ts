@@ -4,17 +4,15 @@ import { ServeFailure } from "../error.ts";
 import type { EventLog, EventType } from "../event-log.ts";
 import type { PermissionBook } from "../permission/book.ts";
 import type { PermissionMode } from "../permission-mode.ts";
-import { clip, showPart } from "./clip.ts";
+import { clip } from "./clip.ts";
 import { DeltaBuffer } from "./delta-buffer.ts";
+import { MessageTeller } from "./tell-message.ts";
 
 /** A person who has sent this many prompts ahead is not waiting for answers; a loop is. */
 const MAX_QUEUED = 100;
 
 /** After an interrupt that the agent agreed to, the turn ends at once; one that does not is stuck. */
 const TURN_END_LIMIT_MS = 10_000;
-
-/** How much of a tool's input or result goes along with tool.started and tool.finished. */
-const TOOL_PREVIEW_CHARS = 2_000;
 
 export interface Turn {
   readonly id: string;
@@ -54,8 +52,7 @@ export class LiveSession {
   readonly #onEnded: (session: LiveSession) => void;
   readonly #deltas: DeltaBuffer;
   readonly #queue: QueuedTurn[] = [];
-  /** Names of tools in use, by the id of their use: a result does not say whose it is. */
-  readonly #toolsInUse = new Map<string, string>();
+  readonly #messages: MessageTeller;
   #run: AgentRun | null = null;
   #turn: QueuedTurn | null = null;
   #hasEnded = false;
@@ -69,6 +66,7 @@ export class LiveSession {
     this.#events = options.events;
     this.#permissions = options.permissions;
     this.#onEnded = options.onEnded;
+    this.#messages = new MessageTeller(options.events);
     this.#deltas = new DeltaBuffer((text) => this.#events.append("message.delta", this.id, { text }));
   }
 
@@ -136,7 +134,7 @@ export class LiveSession {
         this.model = event.model;
         return;
       case "message":
-        return this.#onMessage(event);
+        return this.#messages.tell(this.id, event);
       case "task.started":
         return this.#tell("task.started", { task_id: event.task, description: event.description });
       case "task.finished":
@@ -171,30 +169,10 @@ export class LiveSession {
     this.#run.prompt(turn.prompt);
   }
 
-  #onMessage(message: Extract<AgentEvent, { type: "message" }>): void {
-    const parts = message.parts.map((part) => showPart(part));
-    const parent = message.parentToolUse === null ? {} : { parent_tool_use_id: message.parentToolUse };
-    this.#tell("message", { message_id: message.id, role: message.role, parts, ...parent });
-    for (const part of message.parts) {
-      if (part.type === "tool_use") {
-        this.#toolsInUse.set(part.id, part.tool);
-        const preview = clip(JSON.stringify(part.input ?? null), TOOL_PREVIEW_CHARS).text;
-        this.#tell("tool.started", { tool_use_id: part.id, tool: part.tool, input: preview });
-      }
-      if (part.type === "tool_result") {
-        const tool = this.#toolsInUse.get(part.toolUse) ?? null;
-        this.#toolsInUse.delete(part.toolUse);
-        const result = clip(part.text, TOOL_PREVIEW_CHARS).text;
-        this.#tell("tool.finished", { tool_use_id: part.toolUse, tool, is_error: part.isError, result });
-      }
-    }
-  }
-
   #onTurnFinished(result: TurnResult): void {
     const turn = this.#turn;
     this.#turn = null;
     this.costUsd = result.costUsd ?? this.costUsd;
-    this.#toolsInUse.clear();
     turn?.resolve(result);
     const text = clip(result.text).text;
     const about = { turn_id: turn?.id ?? null, outcome: result.outcome, cost_usd: this.costUsd };

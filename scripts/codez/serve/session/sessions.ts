@@ -44,6 +44,8 @@ export class Sessions {
   /** Sessions whose process is starting: two prompts for one must not start two. */
   readonly #opening = new Map<string, Promise<LiveSession>>();
   readonly #ending = new Set<Promise<void>>();
+  /** When serve last had a process for a session: what its file holds from before was told already. */
+  readonly #lastLiveAtMs = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   #stopped = false;
 
@@ -55,6 +57,11 @@ export class Sessions {
 
   live(session: string): LiveSession | null {
     return this.#live.get(session) ?? null;
+  }
+
+  /** Whether what happened in a session at this time was told by serve itself. */
+  isTold(session: string, atMs: number): boolean {
+    return this.#live.has(session) || this.#opening.has(session) || atMs <= (this.#lastLiveAtMs.get(session) ?? 0);
   }
 
   all(): LiveSession[] {
@@ -159,6 +166,7 @@ export class Sessions {
     const { events, permissions, agent } = this.#options;
     const { session: id, cwd, model, permissionMode } = options;
     const onEnded = (session: LiveSession) => {
+      this.#lastLiveAtMs.set(session.id, Date.now());
       if (this.#live.get(session.id) === session) this.#live.delete(session.id);
     };
     const slug = slugOf(cwd);

@@ -40,7 +40,12 @@ export function promptTools(machine: Machine): Tool[] {
       outcomes.once(key, ["send_prompt", session, text, attachments], async () => {
         const { turn, live } = await send(session, text, attachments);
         const waits = live.queued > 0;
-        return { session_id: session, turn_id: turn.id, status: waits ? "queued" : "running", queue_length: live.queued };
+        return {
+          session_id: session,
+          turn_id: turn.id,
+          status: waits ? "queued" : "running",
+          queue_length: live.queued,
+        };
       }),
   });
 

@@ -1,0 +1,106 @@
+import { Command } from "commander";
+import { join } from "node:path";
+import * as z from "zod";
+import { codezHome } from "../serve/home.ts";
+import { LOCAL_PATH } from "../serve/permission/local-route.ts";
+import { findRunning, type Running } from "../serve/running-file.ts";
+
+/** Nothing runs that could be asked; the others are 0 for done and 1 for refused. */
+const NOT_RUNNING = 3;
+
+/** serve is on this computer; if it does not answer by then it never will. */
+const ANSWER_LIMIT_MS = 10_000;
+
+/** Of a tool's input in the list; `--json` has all of it. */
+const INPUT_CHARS = 300;
+
+const Request = z.looseObject({
+  request_id: z.string(),
+  session_id: z.string(),
+  cwd: z.string(),
+  tool: z.string(),
+  input: z.unknown(),
+  why: z.string().nullable(),
+  age_ms: z.number(),
+});
+const List = z.object({ requests: z.array(Request) });
+const Answered = z.object({ already_settled: z.boolean() });
+const Refused = z.object({ error: z.string() });
+
+/** `codez permissions`: what sessions on this machine wait for, and the answer to it. */
+export function permissionsCommand(): Command {
+  const command = new Command("permissions")
+    .description("list the permission requests of this machine's sessions, allow or deny them")
+    .option("--json", "as JSON")
+    .action(async ({ json }: { json?: boolean }) => withServe((serve) => list(serve, json === true)));
+  command
+    .command("allow")
+    .description("let a session do what it asked for, once")
+    .argument("<request>", "its id, or the beginning of it")
+    .action(async (request: string) => withServe((serve) => answer(serve, request, "allow", undefined)));
+  command
+    .command("deny")
+    .description("refuse what a session asked for")
+    .argument("<request>", "its id, or the beginning of it")
+    .option("--reason <text>", "told to the model")
+    .action(async (request: string, { reason }: { reason?: string }) => {
+      return withServe((serve) => answer(serve, request, "deny", reason));
+    });
+  return command;
+}
+
+async function withServe(work: (serve: Running) => Promise<void>): Promise<void> {
+  const serve = await findRunning(join(codezHome(), "serve", "running.json"));
+  if (serve !== null) return work(serve);
+  console.error("codez serve is not running here, so nothing waits for an answer. Start it with: codez serve");
+  process.exitCode = NOT_RUNNING;
+}
+
+async function list(serve: Running, json: boolean): Promise<void> {
+  const { requests } = await pending(serve);
+  if (json) return console.log(JSON.stringify(requests, null, 2));
+  if (requests.length === 0) return console.log("No session waits for permission.");
+  for (const { request_id: id, session_id: session, cwd, tool, input, why, age_ms: ageMs } of requests) {
+    console.log(`${id}  ${tool}  ${Math.round(ageMs / 1_000)} s ago`);
+    console.log(`  in ${cwd} (session ${session})${why === null ? "" : `: ${printable(why)}`}`);
+    console.log(`  ${printable(JSON.stringify(input)).slice(0, INPUT_CHARS)}`);
+  }
+  console.log("\nAnswer with: codez permissions allow <id>   or   codez permissions deny <id>");
+}
+
+async function answer(serve: Running, start: string, behavior: "allow" | "deny", reason: string | undefined) {
+  const { requests } = await pending(serve);
+  const matching = requests.map((request) => request.request_id).filter((id) => id.startsWith(start));
+  if (matching.length > 1) return refuse(`${start} fits ${matching.length} requests; give more of it`);
+  // One that does not wait any more: serve knows who settled it.
+  const request = matching[0] ?? start;
+  const response = await call(serve, "POST", { request, behavior, ...(reason === undefined ? {} : { reason }) });
+  if (!response.ok) return refuse(Refused.parse(await response.json()).error);
+  const { already_settled: again } = Answered.parse(await response.json());
+  console.log(
+    again ? `${request} had that answer already` : `${request}: ${behavior === "allow" ? "allowed" : "denied"}`,
+  );
+}
+
+async function pending(serve: Running): Promise<z.infer<typeof List>> {
+  return List.parse(await (await call(serve, "GET")).json());
+}
+
+function call({ port, token }: Running, method: string, body?: unknown): Promise<Response> {
+  return fetch(`http://127.0.0.1:${port}${LOCAL_PATH}`, {
+    method,
+    headers: { authorization: `Bearer ${token}` },
+    signal: AbortSignal.timeout(ANSWER_LIMIT_MS),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+}
+
+/** What a model wrote must not paint over what its owner is to judge. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, " ");
+}
+
+function refuse(message: string): void {
+  console.error(message);
+  process.exitCode = 1;
+}

@@ -1,0 +1,84 @@
+import { Command, InvalidArgumentError } from "commander";
+import { keep } from "../serve/agent/keep.ts";
+import { ConfigInvalid, type ServeConfig } from "../serve/config.ts";
+import { expandHome } from "../serve/home.ts";
+import { AlreadyRunning, startServe } from "../serve/index.ts";
+import { runIndexWorker } from "../serve/index/worker.ts";
+
+/** Set by the entry of `codez`; told to clients in the handshake. */
+export interface CommandOptions {
+  readonly version?: string;
+}
+
+interface Flags {
+  readonly port?: number;
+  readonly projects?: string[];
+  readonly readOnly?: boolean;
+}
+
+/** `codez serve`: this machine's Claude Code sessions as an MCP server, until Ctrl-C. */
+export function serveCommand({ version }: CommandOptions = {}): Command {
+  const command = new Command("serve")
+    .description("serve this machine's Claude Code sessions as MCP tools on 127.0.0.1")
+    .option("--port <port>", "port on 127.0.0.1 (4097 unless serve.json says otherwise)", parsePort)
+    .option("--projects <folder...>", "folders in which git repositories count as projects")
+    .option("--read-only", "sessions can be read and searched, not driven")
+    .action((flags: Flags) => serve(overridesOf(flags), version));
+  command.addCommand(partCommand(), { hidden: true });
+  return command;
+}
+
+/** How serve enters this same file again for what runs beside it (see serve/entry.ts). */
+function partCommand(): Command {
+  return new Command("part").argument("<role>").action(async (role: string) => {
+    if (role === "keeper") return keep(process.stdin);
+    if (role === "index") return runIndexWorker();
+    throw new InvalidArgumentError(`no part ${role}`);
+  });
+}
+
+async function serve(overrides: Partial<ServeConfig>, version: string | undefined): Promise<void> {
+  let running;
+  try {
+    running = await startServe({ overrides, ...(version === undefined ? {} : { version }) });
+  } catch (error) {
+    console.error(explainStart(error));
+    process.exitCode = 1;
+    return;
+  }
+  console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
+  console.log(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url}`);
+  console.log("Permission requests are answered with: codez permissions");
+  for (const problem of await running.problems()) console.log(`warning: ${problem}`);
+  await untilAskedToStop();
+  await running.stop();
+}
+
+function overridesOf({ port, projects, readOnly }: Flags): Partial<ServeConfig> {
+  return {
+    ...(port === undefined ? {} : { port }),
+    ...(projects === undefined ? {} : { projects: projects.map(expandHome) }),
+    ...(readOnly === true ? { readOnly } : {}),
+  };
+}
+
+/** Throws again what nobody can do anything about. */
+function explainStart(error: unknown): string {
+  if (error instanceof ConfigInvalid || error instanceof AlreadyRunning) return error.message;
+  if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
+    return `${error.message}: another program has this port, perhaps another codez serve; choose one with --port`;
+  }
+  throw error;
+}
+
+function untilAskedToStop(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => resolve());
+  });
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new InvalidArgumentError("not a port");
+  return port;
+}

@@ -1,0 +1,79 @@
+import { statfs } from "node:fs/promises";
+import type { Machine } from "../machine.ts";
+
+/** Less than this and Claude Code, its history and git all begin to fail in ways that do not say why. */
+const MIN_FREE_BYTES = 500 * 1024 * 1024;
+
+/** An index this far behind a minute after the start is not just catching up. */
+const BEHIND_BYTES = 64 * 1024 * 1024;
+
+/** Faults that are remembered for get_health_details. */
+const MAX_FAULTS = 50;
+
+/** What went wrong lately without any caller being told. */
+export class Faults {
+  readonly #faults: { at_ms: number; message: string }[] = [];
+
+  add(error: Error): void {
+    this.#faults.push({ at_ms: Date.now(), message: error.message });
+    if (this.#faults.length > MAX_FAULTS) this.#faults.shift();
+  }
+
+  get recent(): readonly { at_ms: number; message: string }[] {
+    return this.#faults;
+  }
+}
+
+export interface HealthDetails extends Record<string, unknown> {
+  readonly ok: boolean;
+  /** Each says what to do. */
+  readonly problems: readonly string[];
+}
+
+/** What is wrong with this machine and what to run. Takes as long as asking `claude` for its version does. */
+export async function checkHealth(machine: Machine, home: string): Promise<HealthDetails> {
+  const { agent, config, faults, index, permissions, sessions } = machine;
+  const problems: string[] = [];
+  const claude = await agent.check();
+  problems.push(...claude.problems);
+  if (config.problem !== null) problems.push(`the last good configuration is in force: ${config.problem}`);
+  if (permissions.problem !== null) problems.push(permissions.problem);
+
+  const { bavail, bsize } = await statfs(home);
+  const freeBytes = bavail * bsize;
+  if (freeBytes < MIN_FREE_BYTES) {
+    problems.push(`only ${Math.round(freeBytes / 1024 / 1024)} MB are free on the disk of ${home}; make room`);
+  }
+
+  const status = await index.ask("status", null).catch(() => null);
+  if (status === null)
+    problems.push(`the history index does not run (${index.problem ?? "no answer"}); restart codez serve`);
+  if (status?.storeProblem != null) problems.push(`search reads every file and is slow: ${status.storeProblem}`);
+  if (status !== null && status.bytesBehind > BEHIND_BYTES) {
+    const megabytes = Math.round(status.bytesBehind / 1024 / 1024);
+    problems.push(`the index is ${megabytes} MB behind the history; searches miss that until it has caught up`);
+  }
+  for (const problem of status?.problems ?? []) problems.push(`a history file can't be read: ${problem}`);
+
+  return {
+    ok: problems.length === 0,
+    problems,
+    agent: { name: agent.name, command: claude.command, version: claude.version, signed_in: claude.signedIn },
+    disk: { folder: home, free_bytes: freeBytes },
+    index: status,
+    sessions: { live: sessions.all().length, limit: config.current.maxLiveSessions },
+    permissions: { pending: permissions.pending().length },
+    config: { path: config.path, ...policyOf(machine) },
+    recent_faults: faults.recent,
+  };
+}
+
+function policyOf({ config }: Machine): Record<string, unknown> {
+  const { readOnly, maxPermissionMode, respondPermission, drive } = config.current;
+  return {
+    read_only: readOnly,
+    max_permission_mode: maxPermissionMode,
+    respond_permission: respondPermission,
+    drive: drive ?? "known projects",
+  };
+}

@@ -1,0 +1,92 @@
+import type { FileHandle } from "node:fs/promises";
+
+/** Lines with a picture in them reach a few megabytes; what is larger is not worth the memory. */
+export const MAX_LINE_BYTES = 16 * 1024 * 1024;
+
+/** One read: large enough to be fast, small enough that other work gets its turn in between. */
+const CHUNK_BYTES = 1024 * 1024;
+
+const NEWLINE = 0x0a;
+
+export interface RawLine {
+  readonly offset: number;
+  /** Of the line without its newline. */
+  readonly bytes: number;
+  /** `null` for a line that is larger than is read. */
+  readonly text: string | null;
+}
+
+/**
+ * The whole lines of a file from an offset on, in batches of what one read brought. An unfinished last line is left for
+ * the next time: Claude Code may be writing it. `end` is where to go on.
+ */
+export async function* readLines(
+  file: FileHandle,
+  offset: number,
+): AsyncGenerator<{ lines: RawLine[]; end: number }, void> {
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  let start = offset;
+  let position = offset;
+  for (;;) {
+    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
+    const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position);
+    if (bytesRead === 0) return;
+    position += bytesRead;
+    const lines: RawLine[] = [];
+    let from = 0;
+    for (;;) {
+      const at = chunk.subarray(0, bytesRead).indexOf(NEWLINE, from);
+      if (at === -1) break;
+      const bytes = pendingBytes + at - from;
+      const isReadable = bytes <= MAX_LINE_BYTES;
+      const whole = isReadable ? Buffer.concat([...pending, chunk.subarray(from, at)]) : null;
+      if (bytes > 0) lines.push({ offset: start, bytes, text: whole?.toString("utf8") ?? null });
+      start += bytes + 1;
+      from = at + 1;
+      pending = [];
+      pendingBytes = 0;
+    }
+    pendingBytes += bytesRead - from;
+    // Of a line that is too large only the length is kept.
+    if (pendingBytes <= MAX_LINE_BYTES) pending.push(chunk.subarray(from, bytesRead));
+    else pending = [];
+    yield { lines, end: start };
+  }
+}
+
+/** The whole lines before an offset, last one first. Reads backwards, so that the end of a long file costs little. */
+export async function* readLinesBackward(file: FileHandle, before: number): AsyncGenerator<RawLine, void> {
+  /** The start of a line whose end was read already; its pieces, last one first. */
+  let tail: Buffer[] = [];
+  let tailBytes = 0;
+  let position = before;
+  let isFirstChunk = true;
+  while (position > 0) {
+    const size = Math.min(CHUNK_BYTES, position);
+    const chunk = Buffer.allocUnsafe(size);
+    const { bytesRead } = await file.read(chunk, 0, size, position - size);
+    if (bytesRead < size) return;
+    position -= size;
+    let to = size;
+    for (;;) {
+      const at = to === 0 ? -1 : chunk.lastIndexOf(NEWLINE, to - 1);
+      if (at === -1) break;
+      const bytes = to - at - 1 + tailBytes;
+      // What follows the last newline is a line that is being written.
+      if (bytes > 0 && !isFirstChunk) yield rawLine(position + at + 1, bytes, [chunk.subarray(at + 1, to), ...tail]);
+      isFirstChunk = false;
+      tail = [];
+      tailBytes = 0;
+      to = at;
+    }
+    tailBytes += to;
+    if (tailBytes <= MAX_LINE_BYTES) tail.unshift(chunk.subarray(0, to));
+    else tail = [];
+  }
+  if (tailBytes > 0 && !isFirstChunk) yield rawLine(0, tailBytes, tail);
+}
+
+function rawLine(offset: number, bytes: number, pieces: readonly Buffer[]): RawLine {
+  return { offset, bytes, text: bytes <= MAX_LINE_BYTES ? Buffer.concat(pieces).toString("utf8") : null };
+}

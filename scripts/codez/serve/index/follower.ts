@@ -1,0 +1,173 @@
+import { open, readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { isSessionId, listSlugs } from "../history/session-file.ts";
+import { emptyFacts, ingest, type Added, type FileId } from "./ingest.ts";
+import type { FileFacts, Store } from "./store.ts";
+
+/** Files written to within this are looked at every second: somebody is at work in them. */
+const HOT_MS = 10 * 60_000;
+
+export interface Progress {
+  readonly filesBehind: number;
+  readonly bytesBehind: number;
+  readonly files: number;
+  /** Every file was read to its end at least once since the start. */
+  readonly isComplete: boolean;
+  /** Files that can't be read, with why. */
+  readonly problems: readonly string[];
+}
+
+interface Seen extends FileId {
+  readonly sizeBytes: number;
+  readonly mtimeMs: number;
+}
+
+export interface Growth {
+  readonly session: string;
+  readonly slug: string;
+  readonly path: string;
+  readonly isNew: boolean;
+  readonly added: readonly Added[];
+}
+
+/** Keeps a store in step with the files of history, newest first. */
+export class Follower {
+  readonly #folder: string;
+  readonly #store: Store;
+  readonly #onGrowth: (growth: Growth) => void;
+  readonly #facts = new Map<string, FileFacts>();
+  /** How large each file was at the start; what lies beyond is news. */
+  readonly #baseline = new Map<string, number>();
+  readonly #problems = new Map<string, string>();
+  #seen = new Map<string, Seen>();
+  #isPrimed = false;
+  #isComplete = false;
+  #working: Promise<void> | null = null;
+
+  constructor(folder: string, store: Store, onGrowth: (growth: Growth) => void) {
+    this.#folder = folder;
+    this.#store = store;
+    this.#onGrowth = onGrowth;
+    for (const facts of store.files()) this.#facts.set(facts.path, facts);
+  }
+
+  progress(): Progress {
+    const behind = this.#behind();
+    const bytesBehind = behind.reduce(
+      (sum, file) => sum + file.sizeBytes - (this.#facts.get(file.path)?.offset ?? 0),
+      0,
+    );
+    const problems = [...this.#problems.values()];
+    return { filesBehind: behind.length, bytesBehind, files: this.#seen.size, isComplete: this.#isComplete, problems };
+  }
+
+  /** Looks at all files, and reads what is new in them. One at a time; a second caller joins the first. */
+  sweep(): Promise<void> {
+    this.#working ??= this.#sweep().finally(() => (this.#working = null));
+    return this.#working;
+  }
+
+  /** Looks only at the files in which somebody is at work. */
+  async glance(): Promise<void> {
+    if (this.#working !== null || !this.#isPrimed) return;
+    const sinceMs = Date.now() - HOT_MS;
+    for (const file of this.#seen.values()) {
+      if (file.mtimeMs < sinceMs) continue;
+      const now = await look(file);
+      if (now === null || (now.mtimeMs === file.mtimeMs && now.sizeBytes === file.sizeBytes)) continue;
+      this.#seen.set(file.path, now);
+      await this.#read(now);
+    }
+  }
+
+  async #sweep(): Promise<void> {
+    this.#seen = new Map((await listFiles(this.#folder)).map((file) => [file.path, file]));
+    if (!this.#isPrimed) {
+      for (const file of this.#seen.values()) this.#baseline.set(file.path, file.sizeBytes);
+      this.#isPrimed = true;
+    }
+    for (const path of this.#facts.keys()) {
+      if (!this.#seen.has(path)) this.#forget(path);
+    }
+    for (const file of this.#behind()) await this.#read(file);
+    this.#isComplete = true;
+  }
+
+  #behind(): Seen[] {
+    const behind = [...this.#seen.values()].filter((file) => this.#facts.get(file.path)?.mtimeMs !== file.mtimeMs);
+    return behind.sort((a, b) => b.mtimeMs - a.mtimeMs);
+  }
+
+  async #read(file: Seen): Promise<void> {
+    const known = this.#facts.get(file.path);
+    // Shorter than before: it was written anew, and what was known is of another file.
+    if (known !== undefined && known.offset > file.sizeBytes) this.#forget(file.path);
+    const { path, session, slug, isMain } = file;
+    let facts = this.#facts.get(path) ?? emptyFacts({ path, session, slug, isMain });
+    try {
+      const handle = await open(path, "r");
+      try {
+        for await (const { batch, added } of ingest(handle, facts, file.mtimeMs)) {
+          this.#store.write(batch);
+          facts = batch.facts;
+          this.#facts.set(path, facts);
+          this.#tell(file, added);
+        }
+      } finally {
+        await handle.close();
+      }
+      this.#problems.delete(path);
+    } catch (error) {
+      this.#problems.set(path, `${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    // Also when nothing was read (an unfinished line, no access): it is looked at again when it changes.
+    this.#facts.set(path, { ...facts, mtimeMs: file.mtimeMs });
+  }
+
+  #tell({ path, session, slug, isMain }: Seen, added: readonly Added[]): void {
+    const baseline = this.#baseline.get(path);
+    const news = added.filter(({ offset }) => offset >= (baseline ?? 0));
+    if (!isMain || news.length === 0) return;
+    this.#onGrowth({ session, slug, path, isNew: baseline === undefined, added: news });
+    this.#baseline.set(path, baseline ?? 0);
+  }
+
+  #forget(path: string): void {
+    this.#store.forget(path);
+    this.#facts.delete(path);
+    this.#baseline.delete(path);
+  }
+}
+
+async function listFiles(folder: string): Promise<Seen[]> {
+  const found: Seen[] = [];
+  for (const slug of await listSlugs(folder)) {
+    const files: FileId[] = [];
+    // A project that is being deleted has no files any more.
+    for (const entry of await readdir(join(folder, slug), { withFileTypes: true }).catch(() => [])) {
+      const path = join(folder, slug, entry.name);
+      if (entry.isDirectory() && isSessionId(entry.name)) files.push(...(await asides(path, slug, entry.name)));
+      const session = entry.name.endsWith(".jsonl") ? entry.name.slice(0, -".jsonl".length) : "";
+      if (!entry.isDirectory() && isSessionId(session)) files.push({ path, session, slug, isMain: true });
+    }
+    found.push(...(await Promise.all(files.map(look))).filter((file) => file !== null));
+  }
+  return found;
+}
+
+/** The files of a session's subagents. */
+async function asides(folder: string, slug: string, session: string): Promise<FileId[]> {
+  const below = join(folder, "subagents");
+  // Most sessions have none.
+  const names = await readdir(below).catch(() => []);
+  return names
+    .filter((name) => name.endsWith(".jsonl"))
+    .map((name) => ({ path: join(below, name), session, slug, isMain: false }));
+}
+
+async function look({ path, session, slug, isMain }: FileId): Promise<Seen | null> {
+  // Gone between the listing and this, or a link to nowhere.
+  const found = await stat(path).catch(() => null);
+  if (found === null || !found.isFile()) return null;
+  return { path, session, slug, isMain, sizeBytes: found.size, mtimeMs: found.mtimeMs };
+}

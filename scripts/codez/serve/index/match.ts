@@ -1,0 +1,40 @@
+/** Words of a query: runs of letters and digits, and quoted phrases as one. */
+export function termsOf(query: string): string[] {
+  const found = query.toLowerCase().matchAll(/"([^"]+)"|([\p{L}\p{N}_]+)/gu);
+  return [...found]
+    .map(([, phrase, word]) => (phrase ?? word ?? "").trim())
+    .filter((term) => /[\p{L}\p{N}]/u.test(term));
+}
+
+/** The query for FTS5: all terms, the last one also as a beginning. `null` when there is nothing to look for. */
+export function ftsQuery(query: string): string | null {
+  const terms = termsOf(query);
+  if (terms.length === 0) return null;
+  const quoted = terms.map((term) => `"${term.replaceAll('"', " ")}"`);
+  const isPhrase = query.trimEnd().endsWith('"');
+  return isPhrase ? quoted.join(" ") : `${quoted.join(" ")}*`;
+}
+
+/** Half a year makes a match worth half: what is looked for is mostly recent. */
+const HALF_LIFE_MS = 182 * 24 * 60 * 60_000;
+
+export function recency(atMs: number | null, nowMs: number): number {
+  return atMs === null ? 0 : 2 ** (-Math.max(0, nowMs - atMs) / HALF_LIFE_MS);
+}
+
+/** Characters before and after the match. */
+const SNIPPET_BEFORE = 80;
+const SNIPPET_CHARS = 240;
+
+/** The surroundings of the first match of any term; the start of the text when none is found as written. */
+export function snippet(text: string, terms: readonly string[]): string {
+  const lower = text.toLowerCase();
+  const places = terms.map((term) => lower.indexOf(term)).filter((at) => at !== -1);
+  const first = places.length === 0 ? 0 : Math.min(...places);
+  const from = Math.max(0, first - SNIPPET_BEFORE);
+  const cut = text
+    .slice(from, from + SNIPPET_CHARS)
+    .replaceAll(/\s+/g, " ")
+    .trim();
+  return `${from > 0 ? "…" : ""}${cut}${from + SNIPPET_CHARS < text.length ? "…" : ""}`;
+}

@@ -1,0 +1,3 @@
+import { runIndexWorker } from "./worker.ts";
+
+await runIndexWorker();

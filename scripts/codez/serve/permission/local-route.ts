@@ -1,0 +1,63 @@
+import { timingSafeEqual } from "node:crypto";
+import * as z from "zod";
+import { explain, ServeFailure } from "../error.ts";
+import type { Route } from "../http/listener.ts";
+import { DENIED } from "../tools/permission-tools.ts";
+import { show, type PermissionBook } from "./book.ts";
+
+/** Beside /mcp and never through it: what the connector forwards is /mcp alone. */
+export const LOCAL_PATH = "/local/permissions";
+
+/** An answer is a few words. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+const Answer = z.object({
+  request: z.string(),
+  behavior: z.enum(["allow", "deny"]),
+  reason: z.string().optional(),
+});
+
+/** What `codez permissions` talks to. The token is in a file that only its owner can read. */
+export function permissionsRoute(permissions: PermissionBook, token: string): Route {
+  return {
+    path: LOCAL_PATH,
+    maxBodyBytes: MAX_BODY_BYTES,
+    handle: async (request, body) => {
+      if (!isBearer(request, token)) return new Response("Unauthorized\n", { status: 401 });
+      if (request.method === "GET") {
+        return Response.json({ requests: permissions.pending().map((one) => show(one, Date.now())) });
+      }
+      if (request.method !== "POST") return new Response("Method not allowed\n", { status: 405 });
+      return answer(permissions, body);
+    },
+  };
+}
+
+function answer(permissions: PermissionBook, body: string): Response {
+  const parsed = Answer.safeParse(parse(body));
+  if (!parsed.success) return Response.json({ error: z.prettifyError(parsed.error) }, { status: 400 });
+  const { request, behavior, reason = DENIED } = parsed.data;
+  const decision = behavior === "allow" ? { behavior } : { behavior, reason };
+  try {
+    const { request: settled, first } = permissions.respond(request, decision, "machine");
+    return Response.json({ request: show(settled), already_settled: !first });
+  } catch (error) {
+    if (!(error instanceof ServeFailure)) throw error;
+    return Response.json({ error: explain(error.error).message }, { status: 409 });
+  }
+}
+
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    // The schema says what is missing.
+    return null;
+  }
+}
+
+function isBearer(request: Request, token: string): boolean {
+  const given = Buffer.from(request.headers.get("authorization") ?? "");
+  const wanted = Buffer.from(`Bearer ${token}`);
+  return given.length === wanted.length && timingSafeEqual(given, wanted);
+}

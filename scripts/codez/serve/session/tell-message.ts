@@ -1,0 +1,53 @@
+import type { Part } from "../agent/agent.ts";
+import type { EventLog } from "../event-log.ts";
+import { clip, showPart } from "./clip.ts";
+
+/** How much of a tool's input or result goes along with tool.started and tool.finished. */
+const TOOL_PREVIEW_CHARS = 2_000;
+
+/** Tool uses that never got a result (an aborted turn) are forgotten past this. */
+const MAX_IN_USE = 1_000;
+
+export interface ToldMessage {
+  readonly id: string;
+  readonly role: "user" | "assistant";
+  readonly parts: readonly Part[];
+  /** The tool use whose subagent said this. */
+  readonly parentToolUse: string | null;
+}
+
+/** Tells the log about messages, and about the tools that are used in them. */
+export class MessageTeller {
+  readonly #events: EventLog;
+  /** Names of tools in use, by the id of their use: a result does not say whose it is. */
+  readonly #inUse = new Map<string, string>();
+
+  constructor(events: EventLog) {
+    this.#events = events;
+  }
+
+  tell(session: string, { id, role, parts, parentToolUse }: ToldMessage): void {
+    const parent = parentToolUse === null ? {} : { parent_tool_use_id: parentToolUse };
+    const shown = parts.map((part) => showPart(part));
+    this.#events.append("message", session, { message_id: id, role, parts: shown, ...parent });
+    for (const part of parts) {
+      if (part.type === "tool_use") this.#started(session, part);
+      if (part.type === "tool_result") this.#finished(session, part);
+    }
+  }
+
+  #started(session: string, { id, tool, input }: Extract<Part, { type: "tool_use" }>): void {
+    this.#inUse.set(id, tool);
+    const [oldest] = this.#inUse.keys();
+    if (this.#inUse.size > MAX_IN_USE && oldest !== undefined) this.#inUse.delete(oldest);
+    const preview = clip(JSON.stringify(input ?? null), TOOL_PREVIEW_CHARS).text;
+    this.#events.append("tool.started", session, { tool_use_id: id, tool, input: preview });
+  }
+
+  #finished(session: string, { toolUse, text, isError }: Extract<Part, { type: "tool_result" }>): void {
+    const tool = this.#inUse.get(toolUse) ?? null;
+    this.#inUse.delete(toolUse);
+    const result = clip(text, TOOL_PREVIEW_CHARS).text;
+    this.#events.append("tool.finished", session, { tool_use_id: toolUse, tool, is_error: isError, result });
+  }
+}
