@@ -37,12 +37,19 @@ export class Reporter {
   /** Sends what is so now. Throws when it did not arrive. */
   async send(): Promise<void> {
     const report: MachineReport = { owner: this.#env.OWNER, slug: this.#env.SLUG, presence: this.#presence() };
-    const response = await this.#env.CONTROL.fetch("http://control/report", {
-      method: "POST",
-      headers: { "content-type": "application/json", [REPORT_KEY_HEADER]: this.#env.REPORT_KEY },
-      body: JSON.stringify(report),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    // Not AbortSignal.timeout, whose timer goes on after the answer and would keep the object from hibernating.
+    const timeout = new AbortController();
+    const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS);
+    try {
+      const response = await this.#env.CONTROL.fetch("http://control/report", {
+        method: "POST",
+        headers: { "content-type": "application/json", [REPORT_KEY_HEADER]: this.#env.REPORT_KEY },
+        body: JSON.stringify(report),
+        signal: timeout.signal,
+      });
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }
