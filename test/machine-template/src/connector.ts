@@ -1,7 +1,14 @@
-import { SELF } from "cloudflare:test";
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
+import { env as bindings } from "cloudflare:workers";
 import type { Facts, FromScript } from "#protocol/control.ts";
 import { decodeFrame, encodeFrame, type Frame, FrameKind, type ResponseHead } from "#protocol/frame.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { app } from "../../../machine-template/src/app.ts";
+import type { Env } from "../../../machine-template/src/env.ts";
+import type { Machine } from "../../../machine-template/src/machine.ts";
+
+/** The script's own bindings (vitest.config.ts). */
+export const env = bindings as unknown as Env;
 
 export const FACTS: Facts = {
   hostname: "attic.lan",
@@ -17,17 +24,34 @@ export const FACTS: Facts = {
 
 export type RequestFrame = Extract<Frame, { kind: typeof FrameKind.REQUEST }>;
 
+/** The script's door. In this isolate: through the pool's own service, calls at once cost seconds. */
+export function knock(path: string, init: RequestInit = {}): Promise<Response> {
+  return Promise.resolve(app.fetch(new Request(`http://machine${path}`, init), env));
+}
+
 /** The script's door, as the owner. */
 export function ask(path: string, init: RequestInit = {}): Promise<Response> {
   const headers = new Headers(init.headers);
   headers.set("x-operator-caller", "owner");
-  return SELF.fetch(new Request(`http://machine${path}`, { ...init, headers }));
+  return knock(path, { ...init, headers });
 }
 
 /** Asks for the link's upgrade with this token. */
 export function dial(token: string): Promise<Response> {
-  const headers = { upgrade: "websocket", authorization: `Bearer ${token}` };
-  return SELF.fetch(new Request("http://machine/link", { headers }));
+  return knock("/link", { headers: { upgrade: "websocket", authorization: `Bearer ${token}` } });
+}
+
+/** Looks at the machine's Durable Object from within. */
+export function within<Result>(
+  look: (machine: Machine, state: DurableObjectState) => Result | Promise<Result>,
+): Promise<Result> {
+  return runInDurableObject(env.MACHINE.getByName("machine"), look);
+}
+
+/** Forgets the machine, and with it its links and calls, so that nothing of one test is left to the next. */
+export async function forget(): Promise<void> {
+  await within((_, { storage }) => storage.deleteAll());
+  await abortAllDurableObjects();
 }
 
 /** The far end of a link, played by the test frame by frame. */
@@ -39,7 +63,6 @@ export class TestConnector {
   #wake: () => void = () => undefined;
 
   readonly socket: WebSocket;
-  static readonly #open = new Set<TestConnector>();
 
   private constructor(socket: WebSocket) {
     this.socket = socket;
@@ -60,18 +83,10 @@ export class TestConnector {
     });
   }
 
-  /** Ends every link, so that no call of one test is left to the next. */
-  static closeAll(): void {
-    for (const { socket } of TestConnector.#open)
-      if (socket.readyState === WebSocket.OPEN) socket.close(1000, "test over");
-    TestConnector.#open.clear();
-  }
-
   static async open(): Promise<TestConnector> {
     const { webSocket, status } = await dial("link-token");
     if (webSocket === null || webSocket === undefined) throw new Error(`no upgrade: HTTP ${status}`);
     const connector = new TestConnector(webSocket);
-    TestConnector.#open.add(connector);
     webSocket.accept();
     return connector;
   }

@@ -1,16 +1,11 @@
-import { evictDurableObject, reset, SELF } from "cloudflare:test";
-import { env } from "cloudflare:workers";
+import { evictDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { FrameKind } from "#protocol/frame.ts";
 import { CHUNK_BYTES, MAX_EXCHANGES, WINDOW_BYTES } from "#protocol/limits.ts";
-import type { Env } from "../../../machine-template/src/env.ts";
-import { ask, dial, FACTS, TestConnector } from "./connector.ts";
+import { ask, dial, env, FACTS, forget, knock, TestConnector } from "./connector.ts";
 
-afterEach(async () => {
-  TestConnector.closeAll();
-  await reset();
-});
+afterEach(forget);
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
@@ -32,7 +27,7 @@ describe("who gets in", () => {
     await TestConnector.greeted();
     for (const headers of [{ "x-operator-caller": "u-bob" }, {}] as Record<string, string>[]) {
       for (const path of ["/mcp", "/operator/state", "/operator/events", "/operator/call", "/operator/log"]) {
-        const refused = await SELF.fetch(new Request(`http://machine${path}`, { headers }));
+        const refused = await knock(path, { headers });
         expect(refused.status).toBe(404);
         expect(await errorCodeOf(refused)).toBe("machine_unknown");
       }
@@ -282,7 +277,7 @@ describe("what is no frame", () => {
 describe("hibernation", () => {
   it("keeps the link: an evicted machine answers over the same WebSocket", async () => {
     const connector = await TestConnector.greeted();
-    await evictDurableObject((env as unknown as Env).MACHINE.getByName("machine"));
+    await evictDurableObject(env.MACHINE.getByName("machine"));
     const asked = ask("/mcp", { method: "POST", body: "{}" });
     const request = await connector.request();
     connector.respond(request.exchange, {}, "awake");
