@@ -1,7 +1,7 @@
-import { app } from "./app.ts";
 import type { Env } from "./env.ts";
+import { gate } from "./gate.ts";
 
 export { Reports } from "./reports.ts";
 export { User } from "./user/user.ts";
 
-export default { fetch: app.fetch } satisfies ExportedHandler<Env>;
+export default gate satisfies ExportedHandler<Env>;

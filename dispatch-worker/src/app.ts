@@ -12,7 +12,7 @@ const LIMITS = { cpuMs: 10_000, subRequests: 50 };
 export const app = {
   async fetch(request: Request, env: Env): Promise<Response> {
     const url = new URL(request.url);
-    const isTrusted = await isGateSecret(request.headers.get(OperatorHeader.SECRET), env);
+    const isTrusted = isGateSecret(request.headers.get(OperatorHeader.SECRET), env);
     const destination = destinationOf(request, url, env.DOMAIN, isTrusted);
     const isLink = destination?.path === ScriptPath.LINK;
     // Without the secret every answer is this one, whether there is such a machine or not.
@@ -23,8 +23,8 @@ export const app = {
         machine: request.headers.get(OperatorHeader.MACHINE) ?? url.hostname,
       });
     const { slug, path } = destination;
-    url.pathname = path;
-    const forwarded = new Request(url, request);
+    if (path !== url.pathname) url.pathname = path;
+    const forwarded = new Request(url.href, request);
     clean(forwarded.headers, isTrusted, isLink);
     try {
       return await env.DISPATCH.get(slug, {}, { limits: LIMITS }).fetch(forwarded);
@@ -37,7 +37,9 @@ export const app = {
 /** Our own headers go no further, but for the caller a trusted gate names. Credentials stay here, but for the link's token. */
 function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
   const caller = isTrusted ? headers.get(OperatorHeader.CALLER) : null;
-  for (const name of Array.from(headers.keys())) if (name.startsWith(OPERATOR_PREFIX)) headers.delete(name);
+  const ours: string[] = [];
+  for (const [name] of headers) if (name.startsWith(OPERATOR_PREFIX)) ours.push(name);
+  for (const name of ours) headers.delete(name);
   if (caller !== null) headers.set(OperatorHeader.CALLER, caller);
   if (!isLink) headers.delete("authorization");
   headers.delete("cookie");

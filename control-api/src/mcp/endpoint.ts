@@ -1,4 +1,4 @@
-import { createMcpHandler, Server } from "@modelcontextprotocol/server";
+import { createMcpHandler, isJsonContentType, type McpHttpHandler, Server } from "@modelcontextprotocol/server";
 import type { Caller } from "../caller.ts";
 import type { Env } from "../env.ts";
 import { TEMPLATE } from "../provisioning.ts";
@@ -17,13 +17,48 @@ On any other: list_tools and call_tool. An error says what to do; one machine's 
 
 const LIST_RESULT = { tools: [...TOOLS] };
 
-/** The unified endpoint: every revision of MCP on one URL, stateless, so that no machine and no other request is ever waited for. */
-export function serveMcp(request: Request, env: Env, caller: Caller): Promise<Response> {
-  const handler = createMcpHandler(() => serverFor(env, caller), {
+/** One handler an isolate; the caller comes with each request. */
+const handlers = new WeakMap<Env, McpHttpHandler>();
+
+/**
+ * The unified endpoint: every revision of MCP on one URL, stateless, so that no machine and no other request is ever
+ * waited for. A POST's body is read here, once, so that the handler need not keep a copy to look at it first.
+ */
+export async function serveMcp(request: Request, env: Env, caller: Caller): Promise<Response> {
+  const handler = handlers.get(env) ?? handlerFor(env);
+  const authInfo = { token: "", clientId: caller.client, scopes: [], extra: { caller } };
+  const length = Number(request.headers.get("content-length") ?? Number.NaN);
+  if (
+    request.method !== "POST" ||
+    !(length <= MAX_REQUEST_BYTES) ||
+    !isJsonContentType(request.headers.get("content-type"))
+  )
+    return handler.fetch(request, { authInfo });
+  const text = await request.text();
+  const parsedBody = parse(text);
+  if (parsedBody === undefined)
+    return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
+      authInfo,
+    });
+  return handler.fetch(request, { authInfo, parsedBody });
+}
+
+function handlerFor(env: Env): McpHttpHandler {
+  const handler = createMcpHandler(({ authInfo }) => serverFor(env, authInfo?.extra?.["caller"] as Caller), {
+    // put there by serveMcp
     maxRequestBodySize: MAX_REQUEST_BYTES,
     onerror: (error) => console.warn("mcp", error.message),
   });
-  return handler.fetch(request);
+  handlers.set(env, handler);
+  return handler;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // the handler answers it as what it is
+  }
 }
 
 function serverFor(env: Env, caller: Caller): Server {

@@ -3,7 +3,7 @@ import * as z from "zod/mini";
 import { type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
 import type { Env } from "../env.ts";
-import { askMachine } from "../machine-door.ts";
+import { postToMachine } from "../machine-door.ts";
 import { failureIn, isFailure } from "../machine-failure.ts";
 
 /** Without a word from the machine for so long, a call fails. Every progress notification begins the time anew. */
@@ -36,9 +36,7 @@ export async function callMachine(
   const silence = new Silence(signal);
   try {
     const request = { ...call, timeoutMs: SILENCE_MS } satisfies CallRequest;
-    const headers = { "content-type": "application/json" };
-    const init = { method: "POST", headers, body: JSON.stringify(request), signal: silence.signal };
-    const response = await askMachine(env, user, machine, ScriptPath.CALL, init);
+    const response = await postToMachine(env, user, machine, ScriptPath.CALL, request, silence.signal);
     if (isFailure(response)) throw new OperatorFailure(await failureIn(response, machine));
     return await answerIn(response, machine, async (method, params) => {
       silence.broken();

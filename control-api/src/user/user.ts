@@ -6,7 +6,7 @@ import { type Presence, ScriptPath } from "#protocol/script-api.ts";
 import { isMachineName, slugOf } from "#protocol/slug.ts";
 import { type Caller, tagOf } from "../caller.ts";
 import type { Env } from "../env.ts";
-import { askMachine } from "../machine-door.ts";
+import { askMachine, postToMachine } from "../machine-door.ts";
 import { deleteScript, TEMPLATE, uploadScript } from "../provisioning.ts";
 import { hashOf, makeLinkToken } from "./access-token.ts";
 import { isNewer, News } from "./news.ts";
@@ -178,9 +178,8 @@ export class User extends Agent<Env> {
 
   /** Tells a link to close. A script that cannot be asked has no link that could go on. */
   async #closeLink(name: string, code: CloseCode, reason: string): Promise<void> {
-    const init = { method: "POST", body: JSON.stringify({ code, reason }) };
     try {
-      const response = await askMachine(this.env, this.#id, name, ScriptPath.CLOSE, init);
+      const response = await postToMachine(this.env, this.#id, name, ScriptPath.CLOSE, { code, reason });
       await response.body?.cancel();
     } catch (failure) {
       console.warn("a machine's link could not be closed first", { machine: name, failure: String(failure) });

@@ -1,0 +1,57 @@
+import { isSlug } from "#protocol/slug.ts";
+import type { Env } from "../../env.ts";
+import { isOwnHost, machineLabel } from "../../host.ts";
+
+/**
+ * Protected resources (RFC 9728, RFC 8707): the apex's `/mcp`, which the REST surface shares, and each machine's
+ * endpoint by host and by path. Each is an audience of its own: a token for one is refused by all others.
+ *
+ * An audience is stored under one canonical name. It is the address itself, but for two cases: an apex has several
+ * names on one computer (`localhost`, `127.0.0.1`), and the OAuth library takes no plain-http audience on `*.localhost`,
+ * so that a machine's host is always written with `https`.
+ */
+export type Audience = string & { readonly __brand?: "audience" };
+
+const MACHINE_PATH = /^\/m\/([^/]+)\/mcp$/;
+
+/** The audience of the apex. */
+export function apexAudience(env: Env): Audience {
+  return `${env.ORIGIN}/mcp`;
+}
+
+/** The audience that a request to us needs, whatever it asks for at that place. */
+export function audienceOf(url: URL, env: Env): Audience {
+  return machineAudience(url, env) ?? apexAudience(env);
+}
+
+/**
+ * The audience that a client's resource indicator names, or `null` when it names none of ours. A bare origin stands for
+ * the endpoint on it, because clients that find only the metadata at the root send that.
+ */
+export function audienceNamed(resource: string, env: Env): Audience | null {
+  if (!URL.canParse(resource)) return null;
+  const url = new URL(resource);
+  if (url.hash !== "" || url.username !== "" || url.password !== "" || url.search !== "") return null;
+  if (url.protocol !== new URL(env.ORIGIN).protocol || url.port !== new URL(env.ORIGIN).port) return null;
+  const isMachine = machineLabel(url.hostname, env) !== null || url.pathname.startsWith("/m/");
+  if (isMachine) return machineAudience(url, env);
+  const isApex = isOwnHost(url.hostname, env) && (url.pathname === "/" || url.pathname === "/mcp");
+  return isApex ? apexAudience(env) : null;
+}
+
+/** Where the metadata of the resource that a request was for is to be had (RFC 9728 section 3.1). */
+export function metadataUrlOf(url: URL, env: Env): string {
+  const path = machineLabel(url.hostname, env) === null && !MACHINE_PATH.test(url.pathname) ? "/mcp" : url.pathname;
+  const known = machineLabel(url.hostname, env) === null ? path : "/mcp";
+  return `${url.origin}/.well-known/oauth-protected-resource${known}`;
+}
+
+function machineAudience(url: URL, env: Env): Audience | null {
+  const label = machineLabel(url.hostname, env);
+  if (label !== null) {
+    if (!isSlug(label) || (url.pathname !== "/mcp" && url.pathname !== "/")) return null;
+    return `https://${url.host}/mcp`;
+  }
+  const slug = MACHINE_PATH.exec(url.pathname)?.[1];
+  return slug !== undefined && isSlug(slug) && isOwnHost(url.hostname, env) ? `${env.ORIGIN}/m/${slug}/mcp` : null;
+}
