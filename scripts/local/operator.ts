@@ -28,7 +28,7 @@ export interface OperatorOptions {
   readonly report?: Report;
   /** What the Workers print. */
   readonly log?: Report;
-  /** Where `control-api/` and `dispatch-worker/` are: this repository, or a test's own. */
+  /** Where `control-api/` and `dispatch-worker/` are: this repository, or a test's own (also OPERATOR_ROOT). */
   readonly root?: string;
   /** Vars and secrets beyond those that a local start sets itself. */
   readonly vars?: Readonly<Record<string, string>>;
@@ -52,7 +52,7 @@ export interface RunningOperator {
  * @throws AlreadyRunning, PortTaken, or what a Worker said while it failed to start
  */
 export async function startOperator(options: OperatorOptions): Promise<RunningOperator> {
-  const { root = REPOSITORY, quiet = false } = options;
+  const { root = process.env["OPERATOR_ROOT"] || REPOSITORY, quiet = false } = options;
   const report: Report = quiet ? () => {} : (options.report ?? ((line) => console.error(line)));
   const log = options.log ?? (() => {});
   await using started = new AsyncDisposableStack();

@@ -30,9 +30,10 @@ export default function dispatchNamespace(inner: Inner) {
   // Kept by the isolate, so a call costs no lookup. A stale route is harmless: ports are never given out twice.
   const routes = new Map<string, Route>();
 
-  async function find(name: string): Promise<Route> {
+  async function find(name: string, lost?: Route): Promise<Route> {
     const path = `/dispatch/${encodeURIComponent(inner.namespace)}/${encodeURIComponent(name)}`;
-    const response = await inner.platform.fetch(`http://platform${path}`, {
+    const query = lost ? `?lost=${lost.startedMs}` : "";
+    const response = await inner.platform.fetch(`http://platform${path}${query}`, {
       headers: { authorization: `Bearer ${inner.token}` },
     });
     if (response.status === 404) throw new Error("Worker not found.");
@@ -55,7 +56,7 @@ export default function dispatchNamespace(inner: Inner) {
       } catch (error) {
         if (request.signal?.aborted) throw error; // its caller has gone
         routes.delete(name);
-        const fresh = await find(name);
+        const fresh = await find(name, route);
         // Refused and lost in the middle look alike from here. A call is sent again only when it has no body (a second
         // time cannot be told from the first), or when it began while no process was there to take it.
         const unsent = fresh.endedMs < begunMs && begunMs < fresh.startedMs;

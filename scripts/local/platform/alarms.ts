@@ -1,14 +1,26 @@
 import { existsSync } from "node:fs";
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { isMissing } from "../file.ts";
 
-/** Where workerd keeps the alarms of all Durable Objects below one storage folder, and how it calls them. */
-const DATABASE = ["do", "metadata.sqlite"];
+/** Where workerd keeps the alarms of one Durable Object namespace, beside the objects' own databases. */
+const DATABASE = "metadata.sqlite";
 const TABLE = "_cf_ALARM";
 
 /** Whether an alarm waits in a script's storage: it has to run to fire, even if nobody calls it. */
-export function hasAlarms(storage: string): boolean {
-  const path = join(storage, ...DATABASE);
+export async function hasAlarms(storage: string): Promise<boolean> {
+  const folder = join(storage, "do");
+  try {
+    const keys = await readdir(folder);
+    return keys.some((key) => hasAlarm(join(folder, key, DATABASE)));
+  } catch (error) {
+    if (isMissing(error)) return false;
+    throw error;
+  }
+}
+
+function hasAlarm(path: string): boolean {
   if (!existsSync(path)) return false;
   const database = new DatabaseSync(path, { readOnly: true });
   try {

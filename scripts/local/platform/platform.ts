@@ -51,12 +51,11 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     directory,
     dispatch: (namespace) => ({ platform: host, token: lookupToken, namespace }),
     async wake() {
-      const sleeping = directory
-        .list()
-        .flatMap((namespace) => namespace.scripts().filter(({ needsStart }) => needsStart));
+      const scripts = directory.list().flatMap((namespace) => namespace.scripts());
       // One after the other: nobody waits for them, and those who are called meanwhile go first.
-      for (const script of sleeping)
-        await script.start().catch((error: unknown) => report(`machine script ${script.name}: ${String(error)}`));
+      for (const script of scripts)
+        if (await script.needsStart())
+          await script.start().catch((error: unknown) => report(`machine script ${script.name}: ${String(error)}`));
     },
     async stop() {
       await server.stop();

@@ -8,7 +8,7 @@ import { bears } from "./token.ts";
 const LOOKUP_TIMEOUT_MS = 15_000;
 
 /**
- * What the DISPATCH binding asks: where is this script? Answers once the script runs, with its route; 404 when there is
+ * What the DISPATCH binding asks: where is this script (and, `?lost=`, not in the run that I just lost)? Answers once the script runs, with its route; 404 when there is
  * none; 503, with the reason as text, when it does not come up.
  */
 export function routeLookup(directory: Directory, token: string): Hono {
@@ -17,8 +17,9 @@ export function routeLookup(directory: Directory, token: string): Hono {
     if (!bears(c.req.header("authorization"), token)) return c.text("Forbidden", 403);
     const script = directory.find(c.req.param("namespace"), c.req.param("script"));
     if (!script) return c.text("Worker not found.", 404);
+    const lost = c.req.query("lost");
     try {
-      return c.json(await inTime(script.route(), script.name));
+      return c.json(await inTime(script.route(lost === undefined ? undefined : Number(lost)), script.name));
     } catch (error) {
       if (error instanceof PlatformFailure && error.error.code === "script_unknown") return c.text(error.message, 404);
       if (error instanceof StartFailure) return c.text(error.message, 503);

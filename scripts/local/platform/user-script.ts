@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { Ports } from "../workerd/ports.ts";
+import { isListening } from "../workerd/ports.ts";
+import type { Ports } from "../workerd/ports.ts";
 import { StartFailure, Supervisor } from "../workerd/supervisor.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { hasAlarms } from "./alarms.ts";
@@ -64,16 +65,23 @@ export class UserScript {
     return this.#folder;
   }
 
-  get needsStart(): boolean {
+  /** Whether it has to run though nobody calls it. */
+  needsStart(): Promise<boolean> {
     return hasAlarms(this.#folder.storage);
   }
 
-  /** Where the script is, once it runs. @throws PlatformFailure `script_unknown`, StartFailure */
-  async route(): Promise<Route> {
+  /**
+   * Where the script is, once it runs. `lostMs` is the start of the run to which a caller has just lost its connection:
+   * the kernel knows of a death before this process does, and that run must not be handed out again.
+   * @throws PlatformFailure `script_unknown`, StartFailure
+   */
+  async route(lostMs?: number): Promise<Route> {
     await this.#last.catch(() => {
       // A change that failed was its caller's to hear of; the script is what it was before.
     });
     void this.record; // throws when there is none
+    if (lostMs !== undefined && lostMs === this.#supervisor.startedMs && !(await isListening(await this.#ownPort())))
+      await this.#supervisor.ended(lostMs);
     await this.#supervisor.ready();
     const { endedMs, startedMs } = this.#supervisor;
     return { port: await this.#ownPort(), key: this.#key, endedMs, startedMs };

@@ -55,6 +55,8 @@ export function workerOptions(spec: WorkerSpec): MiniflareOptions {
           ),
         },
         dev: {
+          // A user script in untrusted mode has no caches.default.
+          cacheAPI: false,
           unsafeDirectSockets: [{ host: "127.0.0.1", port: spec.port }],
           ...(spec.storage === null ? { unsafeEphemeralDurableObjects: true } : {}),
         },

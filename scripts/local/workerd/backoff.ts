@@ -8,18 +8,10 @@ const LONGEST_DELAY_MS = 15_000;
 export class Backoff {
   #crashes = 0;
 
-  get crashes(): number {
-    return this.#crashes;
-  }
-
   next(ranMs: number): number {
     if (ranMs >= HEALTHY_MS) this.#crashes = 0;
     this.#crashes += 1;
     if (this.#crashes === 1) return 0;
     return Math.min(FIRST_DELAY_MS * 2 ** (this.#crashes - 2), LONGEST_DELAY_MS);
-  }
-
-  reset(): void {
-    this.#crashes = 0;
   }
 }

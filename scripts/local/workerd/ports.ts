@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { createServer } from "node:net";
+import { createConnection, createServer } from "node:net";
 
 /**
  * Below every common range of ephemeral ports (Linux from 32768, macOS and Windows from 49152), so that the kernel
@@ -28,5 +28,17 @@ function isFree(port: number): Promise<boolean> {
     const probe = createServer();
     probe.once("error", () => resolve(false));
     probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
+  });
+}
+
+/** Whether anybody takes a connection there. */
+export function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createConnection({ host: "127.0.0.1", port });
+    probe.once("error", () => resolve(false));
+    probe.once("connect", () => {
+      probe.destroy();
+      resolve(true);
+    });
   });
 }

@@ -1,5 +1,6 @@
 import { Miniflare, MiniflareCoreError, NoOpLog } from "miniflare";
 import type { MiniflareOptions } from "miniflare";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "./backoff.ts";
 import { watchChildren } from "./children.ts";
 import { explainFailure } from "./failure.ts";
@@ -8,6 +9,9 @@ import { explainFailure } from "./failure.ts";
 const START_TIMEOUT_MS = 30_000;
 /** How long a caller waits for a workerd that is on its way back before it is told no. */
 export const RESTART_WAIT_MS = 10_000;
+
+/** Node hears of a child's death within milliseconds; longer than this it was no death. */
+const END_WAIT_MS = 2_000;
 
 export class StartFailure extends Error {
   override name = "StartFailure";
@@ -76,8 +80,14 @@ export class Supervisor {
     while (!this.#run) {
       if (this.#starting || !this.#retry) await this.start();
       else if (Date.now() >= deadline) throw new StartFailure(`${this.#config.name} keeps crashing`);
-      else await new Promise((resolve) => setTimeout(resolve, 50));
+      else await sleep(25);
     }
+  }
+
+  /** Resolves once the run that began then is seen to be over, or after END_WAIT_MS at the latest. */
+  async ended(startedMs: number): Promise<void> {
+    const deadline = Date.now() + END_WAIT_MS;
+    while (this.startedMs === startedMs && Date.now() < deadline) await sleep(5);
   }
 
   async stop(): Promise<void> {

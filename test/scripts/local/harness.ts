@@ -107,7 +107,11 @@ export async function gate(platform: Platform, source = GATE): Promise<Gate> {
           type: "worker",
           name: "gate",
           compatibilityDate: "2026-08-01",
-          manifest: { mainModule: "gate.js", modulesRoot: "/", modules: { "gate.js": { type: "esm", contents: source } } },
+          manifest: {
+            mainModule: "gate.js",
+            modulesRoot: "/",
+            modules: { "gate.js": { type: "esm", contents: source } },
+          },
           env: { DISPATCH: dispatchBinding(platform.dispatch(NAMESPACE)) },
         },
         dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },

@@ -73,9 +73,9 @@ test("tags find scripts and delete them in bulk", async () => {
   expect(await collect(tags.list("cellar", at))).toEqual(["user-2", "old"]);
   await tags.delete("old", { ...at, script_name: "cellar" });
   const path = `/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts`;
-  const list = (query: string) => client.get<unknown, { result: { id: string }[] }>(`${path}?tags=${query}`);
-  expect((await list("machine:yes")).result.map(({ id }) => id)).toEqual(["attic"]);
-  expect((await list("user-1:no")).result.map(({ id }) => id)).toEqual(["cellar"]);
+  const list = async (query: string) =>
+    ((await client.get(`${path}?tags=${query}`)) as { result: { id: string }[] }).result.map(({ id }) => id);
+  expect(await list("user-1:no")).toEqual(["cellar"]);
   await client.delete(`${path}?tags=user-1:yes`);
   expect((await refusal(namespaces.scripts.get("attic", at))).slice(0, 2)).toEqual([404, 10007]);
   expect((await namespaces.scripts.get("cellar", at)).script?.tags).toEqual(["user-2"]);

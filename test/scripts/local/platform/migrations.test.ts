@@ -28,9 +28,13 @@ test("a renamed class keeps its storage and a deleted one gives it up", () => {
 });
 
 test("what does not follow from the script as it is, is refused", () => {
-  expect(codeOf(() => migrate(first.classes, "v1", { new_tag: "v1", new_sqlite_classes: ["Machine"] }))).toBe("migration_mismatch");
+  expect(codeOf(() => migrate(first.classes, "v1", { new_tag: "v1", new_sqlite_classes: ["Machine"] }))).toBe(
+    "migration_mismatch",
+  );
   expect(codeOf(() => migrate(first.classes, "v1", { old_tag: "v0", new_tag: "v2" }))).toBe("migration_mismatch");
-  expect(codeOf(() => migrate(first.classes, "v1", { old_tag: "v1", new_tag: "v2", new_classes: ["Old"] }))).toBe("migration_invalid");
+  expect(codeOf(() => migrate(first.classes, "v1", { old_tag: "v1", new_tag: "v2", new_classes: ["Old"] }))).toBe(
+    "migration_invalid",
+  );
   expect(codeOf(() => migrate({}, undefined, { deleted_classes: ["Old"] }))).toBe("migration_invalid");
   expect(codeOf(() => migrate({}, undefined, { renamed_classes: [{ from: "A", to: "B" }] }))).toBe("migration_invalid");
 });

@@ -1,0 +1,154 @@
+import { createHash } from "node:crypto";
+import { createConnection } from "node:net";
+import { expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { firstUpload, MACHINE } from "../fixtures/machine.ts";
+import { bench, eventually, gate, NAMESPACE, upload } from "../harness.ts";
+import { workerdMemory } from "../memory.ts";
+
+async function machines() {
+  const { client, platform, namespaces } = await bench();
+  await Promise.all([
+    upload(client, "attic", MACHINE, firstUpload("attic")),
+    upload(client, "cellar", MACHINE, firstUpload("cellar")),
+  ]);
+  return { client, platform, namespaces, ...(await gate(platform)) };
+}
+
+test("get() never throws, and an unknown name fails when fetch is called", async () => {
+  const { platform } = await bench();
+  const { call } = await gate(
+    platform,
+    `export default { async fetch(request, env) {
+      const stub = env.DISPATCH.get("nobody", {}, {});
+      const then = typeof stub.then;
+      try { await stub.fetch(request); return new Response("answered"); }
+      catch (error) { return Response.json([then, error instanceof Error, error.message]); }
+    } };`,
+  );
+  expect(await (await call("x")).json()).toEqual(["undefined", true, "Worker not found."]);
+});
+
+test.each(["../attic", "attic/../cellar", "attic?x", "", "ATTIC", "__proto__", "ätt\u0000ic", "a".repeat(300)])(
+  "the name %j reaches no script",
+  async (name) => {
+    const { client, platform } = await bench();
+    await upload(client, "attic", MACHINE, firstUpload("attic"));
+    const { call } = await gate(platform);
+    const response = await call(name, "/name");
+    expect([response.status, await response.text()]).toEqual([500, "Worker not found."]);
+  },
+);
+
+test("a script sees the request as it was made: URL, method, headers, and no cf", async () => {
+  const { call, url } = await machines();
+  const response = await call("attic", "/seen?q=%20%2F", {
+    method: "DELETE",
+    headers: { "x-mine": "1", "mf-cf-blob": '{"colo":"FAKE"}' },
+  });
+  const seen = (await response.json()) as { url: string; method: string; headers: [string, string][]; cf: unknown };
+  expect(seen.url).toBe(new URL("/seen?q=%20%2F", url).href);
+  expect([seen.method, seen.cf]).toEqual(["DELETE", null]);
+  const headers = new Map(seen.headers);
+  expect([headers.get("x-mine"), headers.get("host")]).toEqual(["1", url.host]);
+  expect([...headers.keys()].filter((name) => name.startsWith("operator-local") || name === "mf-cf-blob")).toEqual([]);
+});
+
+test("what a script throws is thrown by fetch", async () => {
+  const { call } = await machines();
+  const response = await call("attic", "/throw");
+  expect([response.headers.get("x-thrown"), await response.text()]).toEqual(["yes", "thrown by the script"]);
+});
+
+test("a script's own port answers nobody but its dispatch namespace", async () => {
+  const { platform } = await machines();
+  const attic = await platform.directory.find(NAMESPACE, "attic")?.route();
+  const cellar = await platform.directory.find(NAMESPACE, "cellar")?.route();
+  const direct = `http://127.0.0.1:${attic?.port}/name`;
+  expect((await fetch(direct)).status).toBe(403);
+  expect((await fetch(direct, { headers: { "operator-local-call": `${cellar?.key} ${direct}` } })).status).toBe(403);
+  expect(await (await fetch(direct, { headers: { "operator-local-call": `${attic?.key} ${direct}` } })).text()).toBe(
+    "attic",
+  );
+});
+
+test("WebSockets carry text and bytes both ways, and closing them arrives", async () => {
+  const { url } = await machines();
+  for (const name of ["attic", "cellar"]) {
+    const socket = new WebSocket(new URL(url.href.replace("http", "ws")), { headers: { "x-script": name } });
+    const from = new Promise((resolve) => socket.once("upgrade", (response) => resolve(response.headers["x-from"])));
+    await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
+    expect(await from).toBe(name);
+    const bytes = Buffer.from([0, 255, 128, 10, 13]);
+    for (const [sent, binary] of [
+      ["grüße", false],
+      [bytes, true],
+      [Buffer.alloc(900_000, 1), true],
+    ] as const) {
+      const answer = new Promise<[Buffer, boolean]>((resolve) =>
+        socket.once("message", (data, isBinary) => resolve([data as Buffer, isBinary])),
+      );
+      socket.send(sent);
+      const [data, isBinary] = await answer;
+      expect(isBinary).toBe(binary);
+      expect(data.equals(Buffer.from(sent))).toBe(true);
+    }
+    const closed = new Promise((resolve) => socket.once("close", resolve));
+    socket.close(1000);
+    await closed;
+  }
+});
+
+test("bodies arrive whole: held ones, announced large ones and streamed ones", async () => {
+  const { call } = await machines();
+  const digest = (body: Uint8Array) => createHash("sha256").update(body).digest("hex");
+  for (const size of [1, 65_536, 65_537, 5_000_000]) {
+    const body = new Uint8Array(size).map((_, index) => index % 251);
+    expect(await (await call("attic", "/digest", { method: "POST", body })).text()).toBe(digest(body));
+    const streamed = new Blob([body]).stream();
+    const init = { method: "POST", body: streamed, duplex: "half" } as RequestInit;
+    expect(await (await call("attic", "/digest", init)).text()).toBe(digest(body));
+  }
+});
+
+test("a reader that stops makes the script stop, and 100 MB pass through without being held", async () => {
+  const { call, url } = await machines();
+  const chunks = 1600;
+  const pulled = async () => Number(await (await call("attic", "/pulled")).text());
+  await pulled();
+  const before = await workerdMemory();
+  const socket = createConnection({ host: "127.0.0.1", port: Number(url.port) });
+  socket.write(`GET /stream?chunks=${chunks} HTTP/1.1\r\nhost: x\r\nx-script: attic\r\n\r\n`);
+  await new Promise((resolve) => socket.once("readable", resolve));
+  // Nothing is read: the script is done producing when all buffers on the way are full.
+  let last = -1;
+  const held = await eventually(async () => {
+    const now = await pulled();
+    const settled = now === last;
+    last = now;
+    return settled ? now : undefined;
+  }, "the script to stop");
+  expect(held).toBeLessThan(chunks / 2);
+
+  let received = 0;
+  let peak = 0;
+  socket.on("data", (data: Buffer) => (received += data.length));
+  await eventually(async () => {
+    peak = Math.max(peak, await workerdMemory());
+    return received >= chunks * 65_536 ? true : undefined;
+  }, "the whole stream");
+  socket.destroy();
+  expect(peak - before).toBeLessThan(60_000_000);
+});
+
+test("a redirect is the caller's to follow", async () => {
+  const { client, platform } = await bench();
+  await upload(
+    client,
+    "attic",
+    `export default { fetch: () => Response.redirect("http://127.0.0.1:1/elsewhere", 302) };`,
+  );
+  const { call } = await gate(platform);
+  const response = await call("attic", "/", { redirect: "manual" });
+  expect([response.status, response.headers.get("location")]).toEqual([302, "http://127.0.0.1:1/elsewhere"]);
+});

@@ -1,0 +1,104 @@
+import { get } from "node:http";
+import { readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { AlreadyRunning } from "../../../scripts/local/lock.ts";
+import { PortTaken, startOperator } from "../../../scripts/local/operator.ts";
+import type { RunningOperator } from "../../../scripts/local/operator.ts";
+import { eventually, sdk, temporaryFolder, upload } from "./harness.ts";
+import { childrenOf } from "./processes.ts";
+import { standInRoot } from "./stand-in.ts";
+
+const MACHINE = `export default { fetch: async (request, env) =>
+  new Response("attic: " + await (await env.CONTROL.fetch("https://control/", { method: "POST", body: "news" })).text()) };`;
+const control = { bindings: [{ type: "service", name: "CONTROL", service: "operator", entrypoint: "Reports" }] };
+
+async function start(root: string, stateDir: string, port = 0): Promise<RunningOperator> {
+  const operator = await startOperator({ port, stateDir, root, quiet: true });
+  onTestFinished(() => operator.stop());
+  return operator;
+}
+
+const text = async (url: string) => (await fetch(url)).text();
+
+test("a whole Operator comes up, keeps what it knows over a restart, and is one to a state folder", async () => {
+  const root = await standInRoot();
+  const stateDir = await temporaryFolder();
+  const first = await start(root, stateDir);
+  await upload(sdk(first.platformUrl, first.apiToken), "attic", MACHINE, control);
+  expect(await text(`${first.url}/attic/x`)).toBe("attic: reported news");
+  expect(await text(`${first.url}/nobody/x`)).toBe("Worker not found.");
+  expect(await text(`${first.url}/count`)).toBe("1");
+  const about = (await (await fetch(`${first.url}/about`)).json()) as Record<string, unknown>;
+  expect(about).toMatchObject({
+    tarball: 4,
+    kv: "function",
+    vars: {
+      ORIGIN: first.url,
+      DOMAIN: "localhost",
+      LOOPBACK_OWNER: "owner",
+      api: first.platformUrl,
+      account: "local",
+      namespace: "operator",
+    },
+    secrets: [64, 64, 64],
+  });
+  expect((await stat(join(stateDir, "secrets.json"))).mode & 0o777).toBe(0o600);
+
+  await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow(AlreadyRunning);
+  await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow(
+    `${first.url} (process ${process.pid})`,
+  );
+  const elsewhere = await temporaryFolder();
+  await expect(startOperator({ port: first.port, stateDir: elsewhere, root, quiet: true })).rejects.toThrow(PortTaken);
+
+  const children = await childrenOf(process.pid, "workerd");
+  expect(children.length).toBeGreaterThanOrEqual(2);
+  await first.stop();
+  expect(await childrenOf(process.pid, "workerd")).toEqual([]);
+
+  const second = await start(root, stateDir);
+  expect(second.apiToken).toBe(first.apiToken);
+  expect(await text(`${second.url}/count`)).toBe("2");
+  expect(await text(`${second.url}/attic/x`)).toBe("attic: reported news");
+});
+
+test("any host reaches the control API unchanged", async () => {
+  const operator = await start(await standInRoot(), await temporaryFolder());
+  for (const host of ["attic.localhost:8787", "127.0.0.1:1", "operator.example.com"]) {
+    const body = await new Promise<string>((resolve, reject) => {
+      const request = get({ host: "127.0.0.1", port: operator.port, path: "/about", headers: { host } }, (response) => {
+        let all = "";
+        response.setEncoding("utf8").on("data", (part: string) => (all += part));
+        response.on("end", () => resolve(all));
+      });
+      request.on("error", reject);
+    });
+    expect((JSON.parse(body) as { host: string }).host).toBe(host);
+  }
+});
+
+test("the control API's workerd, killed, is back on the same port with its storage", async () => {
+  const operator = await start(await standInRoot(), await temporaryFolder());
+  expect(await text(`${operator.url}/count`)).toBe("1");
+  const [pid] = await childrenOf(process.pid, "workerd");
+  process.kill(pid ?? 0, "SIGKILL");
+  const count = await eventually(() => text(`${operator.url}/count`).catch(() => undefined), "its return");
+  expect(count).toBe("2");
+});
+
+test("a changed source is bundled again, and a broken one says what is wrong with it", async () => {
+  const root = await standInRoot();
+  const stateDir = await temporaryFolder();
+  const source = join(root, "control-api/src/index.js");
+  await (await start(root, stateDir)).stop();
+  await writeFile(source, (await readFile(source, "utf8")).replace("reported ", "noted "));
+  const operator = await start(root, stateDir);
+  await upload(sdk(operator.platformUrl, operator.apiToken), "attic", MACHINE, control);
+  expect(await text(`${operator.url}/attic/x`)).toBe("attic: noted news");
+  await operator.stop();
+  await writeFile(source, "export default {");
+  await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow("could not be bundled");
+  await writeFile(join(root, "control-api/wrangler.jsonc"), `{ "name": "x", "d1_databases": [] }`);
+  await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow("d1_databases");
+});

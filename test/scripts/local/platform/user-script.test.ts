@@ -1,0 +1,202 @@
+import { execFileSync } from "node:child_process";
+import { createServer } from "node:http";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, onTestFinished, test } from "vitest";
+import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
+import { firstUpload, MACHINE, nextUpload } from "../fixtures/machine.ts";
+import { bench, eventually, gate, NAMESPACE, sdk, temporaryFolder, TOKEN, upload } from "../harness.ts";
+
+const at = { account_id: "local", dispatch_namespace: NAMESPACE };
+
+/** Process ids of the workerds that listen for this port, from what the kernel says. */
+function workerdOf(port: number): number {
+  const inode = execFileSync("sh", ["-c", `cat /proc/net/tcp`])
+    .toString()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/))
+    .find(
+      (columns) => columns[1]?.endsWith(`:${port.toString(16).toUpperCase().padStart(4, "0")}`) && columns[3] === "0A",
+    )?.[9];
+  if (inode === undefined) throw new Error(`nobody listens on ${port}`);
+  const found = execFileSync("sh", [
+    "-c",
+    `ls -l /proc/[0-9]*/fd 2>/dev/null | awk '/^\\/proc/ {d=$1} /socket:\\[${inode}\\]/ {print d}'`,
+  ]);
+  return Number(/\/proc\/(\d+)\//.exec(found.toString())?.[1]);
+}
+
+async function text(calling: Promise<Response>): Promise<string> {
+  return (await calling).text();
+}
+
+test("scripts are isolated: bindings, storage and failure are each one's own", async () => {
+  const { client, platform } = await bench();
+  await Promise.all([
+    upload(client, "attic", MACHINE, firstUpload("attic")),
+    upload(client, "cellar", MACHINE, firstUpload("cellar")),
+  ]);
+  const { call } = await gate(platform);
+  expect(await text(call("attic", "/name"))).toBe("attic");
+  expect(await text(call("cellar", "/name"))).toBe("cellar");
+  expect(await text(call("attic", "/count"))).toBe("1");
+  expect(await text(call("attic", "/count"))).toBe("2");
+  expect(await text(call("cellar", "/count"))).toBe("1");
+});
+
+test("a script gets every kind of binding, and a service binding reaches its entrypoint's address", async () => {
+  const server = createServer((request, response) => response.end(`${request.method} ${request.url}`));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const address = server.address();
+  const port = typeof address === "object" ? address?.port : 0;
+  const { client, platform } = await bench({ services: { operator: { Reports: `http://127.0.0.1:${port}` } } });
+  await upload(
+    client,
+    "attic",
+    `export default { async fetch(request, env) {
+      await env.STORE.put("k", "kept");
+      const service = await (await env.CONTROL.fetch("https://control/report", { method: "POST", body: "x" })).text();
+      return Response.json([env.TEXT, env.SECRET, env.JSON_VALUE, await env.STORE.get("k"), service]);
+    } };`,
+    {
+      bindings: [
+        { type: "plain_text", name: "TEXT", text: "t" },
+        { type: "secret_text", name: "SECRET", text: "s" },
+        { type: "json", name: "JSON_VALUE", json: "j" },
+        { type: "kv_namespace", name: "STORE", namespace_id: "abc" },
+        { type: "service", name: "CONTROL", service: "operator", entrypoint: "Reports" },
+      ],
+    },
+  );
+  const { call } = await gate(platform);
+  expect(await (await call("attic")).json()).toEqual(["t", "s", "j", "kept", "POST /report"]);
+});
+
+test("replacing a script keeps its storage, and a stream from another one goes on", async () => {
+  const { client, platform } = await bench();
+  await Promise.all([
+    upload(client, "attic", MACHINE, firstUpload("attic")),
+    upload(client, "cellar", MACHINE, firstUpload("cellar")),
+  ]);
+  const { call } = await gate(platform);
+  expect(await text(call("attic", "/count"))).toBe("1");
+
+  const ticks = (await call("cellar", "/ticks")).body?.getReader();
+  await ticks?.read();
+  const replaced = upload(client, "attic", MACHINE, nextUpload("new attic"));
+  const settled = replaced.then(() => true);
+  let during = 0;
+  while (!(await Promise.race([settled, ticks?.read().then(() => false)]))) during += 1;
+  expect(during).toBeGreaterThan(0);
+  expect((await ticks?.read())?.done).toBe(false);
+  await ticks?.cancel();
+
+  expect(await text(call("attic", "/name"))).toBe("new attic");
+  expect(await text(call("attic", "/count"))).toBe("2");
+});
+
+test("calls that come while their script is replaced wait for it", async () => {
+  const { client, platform } = await bench();
+  await upload(client, "attic", MACHINE, firstUpload("attic"));
+  const { call } = await gate(platform);
+  await text(call("attic", "/name"));
+  const state = { over: false };
+  const replaced = upload(client, "attic", MACHINE, nextUpload("next")).finally(() => (state.over = true));
+  const statuses = new Set<number>();
+  while (!state.over) statuses.add((await call("attic", "/name")).status);
+  await replaced;
+  expect([...statuses]).toEqual([200]);
+});
+
+test("a broken upload leaves the old script running and its stream unbroken", async () => {
+  const { client, platform, namespaces } = await bench();
+  await upload(client, "attic", MACHINE, firstUpload("attic"));
+  const { call } = await gate(platform);
+  const ticks = (await call("attic", "/ticks")).body?.getReader();
+  await ticks?.read();
+  await expect(upload(client, "attic", "export default {", nextUpload("attic"))).rejects.toThrow("SyntaxError");
+  expect((await ticks?.read())?.done).toBe(false);
+  await ticks?.cancel();
+  expect(await text(call("attic", "/name"))).toBe("attic");
+  expect(await (await (await namespaces.scripts.content.get("attic", at)).formData()).get("index.js")).toHaveProperty(
+    "size",
+    MACHINE.length,
+  );
+});
+
+test("of uploads at once to one script, the last one is what runs, and each is answered", async () => {
+  const { client, platform } = await bench();
+  await upload(client, "attic", MACHINE, firstUpload("first"));
+  const names = ["a", "b", "c"];
+  const modified = await Promise.all(names.map((name) => upload(client, "attic", MACHINE, nextUpload(name))));
+  const { call } = await gate(platform);
+  const newest = modified
+    .map(({ modified_on }) => modified_on ?? "")
+    .toSorted()
+    .at(-1);
+  expect(await text(call("attic", "/name"))).toBe(
+    names[modified.findIndex(({ modified_on }) => modified_on === newest)],
+  );
+});
+
+test("a deleted script is not found at once, and its successor starts with empty storage", async () => {
+  const { client, platform, namespaces, stateDir } = await bench();
+  await upload(client, "attic", MACHINE, firstUpload("attic"));
+  const { call } = await gate(platform);
+  expect(await text(call("attic", "/count"))).toBe("1");
+  await namespaces.scripts.delete("attic", { ...at, force: true });
+  const gone = await call("attic", "/count");
+  expect([gone.status, await gone.text()]).toEqual([500, "Worker not found."]);
+  expect(await readdir(join(stateDir, "namespaces", NAMESPACE, "scripts"))).toEqual([]);
+  await upload(client, "attic", MACHINE, firstUpload("attic"));
+  expect(await text(call("attic", "/count"))).toBe("1");
+});
+
+test("a script whose workerd is killed is back for the next call, with its storage, and its neighbour never notices", async () => {
+  const { client, platform, reports } = await bench();
+  await Promise.all([
+    upload(client, "attic", MACHINE, firstUpload("attic")),
+    upload(client, "cellar", MACHINE, firstUpload("cellar")),
+  ]);
+  const { call } = await gate(platform);
+  await text(call("attic", "/count"));
+  const ticks = (await call("cellar", "/ticks")).body?.getReader();
+  const route = await platform.directory.find(NAMESPACE, "attic")?.route();
+  process.kill(workerdOf(route?.port ?? 0), "SIGKILL");
+  // A call that arrives before the platform has seen the death has to wait like any other.
+  expect(await text(call("attic", "/count"))).toBe("2");
+  expect((await ticks?.read())?.done).toBe(false);
+  await ticks?.cancel();
+  expect(reports).toEqual([expect.stringContaining("attic")]);
+});
+
+test("everything is there again after a restart of the platform: script, secret, row; and an alarm fires by itself", async () => {
+  const stateDir = await temporaryFolder();
+  const first = await startPlatform({ stateDir, apiToken: TOKEN });
+  await first.directory.ensure(NAMESPACE);
+  const client = sdk(first.apiUrl, TOKEN);
+  await upload(client, "attic", MACHINE, firstUpload("attic"));
+  await client.workersForPlatforms.dispatch.namespaces.scripts.secrets.update("attic", {
+    ...at,
+    name: "KEY",
+    text: "kept",
+    type: "secret_text",
+  });
+  await upload(client, "cellar", MACHINE, firstUpload("cellar"));
+  const before = await gate(first);
+  await text(before.call("attic", "/count"));
+  await text(before.call("attic", "/alarm?in=2000"));
+  await first.stop();
+
+  const { platform } = await bench({ stateDir });
+  const record = join(stateDir, "namespaces", NAMESPACE, "scripts", "attic", "script.json");
+  expect((await stat(record)).mode & 0o777).toBe(0o600);
+  expect(await platform.directory.find(NAMESPACE, "attic")?.needsStart()).toBe(true);
+  expect(await platform.directory.find(NAMESPACE, "cellar")?.needsStart()).toBe(false);
+  await platform.wake();
+  const { call } = await gate(platform);
+  expect(await (await call("attic", "/env")).json()).toEqual({ NAME: "attic", KEY: "kept" });
+  expect(await text(call("attic", "/count"))).toBe("2");
+  await eventually(async () => ((await text(call("attic", "/alarms"))) !== "0" ? true : undefined), "the alarm");
+});

@@ -1,0 +1,10 @@
+import { expect, test } from "vitest";
+import { Backoff } from "../../../../scripts/local/workerd/backoff.ts";
+
+test("one crash is forgiven at once, a loop is slowed down, and a long life is forgotten", () => {
+  const backoff = new Backoff();
+  expect([0, 0, 0, 0].map((ran) => backoff.next(ran))).toEqual([0, 250, 500, 1000]);
+  for (let crash = 0; crash < 50; crash += 1) backoff.next(0);
+  expect(backoff.next(0)).toBe(15_000);
+  expect(backoff.next(30_000)).toBe(0);
+});
