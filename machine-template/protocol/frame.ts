@@ -32,15 +32,26 @@ export type Frame =
   /** Either way: so many more bytes of body may be sent. */
   | { kind: typeof FrameKind.WINDOW; exchange: number; credit: number };
 
+/** A head that the peer would not take: see `MAX_HEAD_BYTES`. */
+export class HeadTooLarge extends RangeError {
+  override readonly name = "HeadTooLarge";
+
+  constructor(bytes: number) {
+    super(`its headers and path are ${bytes} bytes; ${MAX_HEAD_BYTES} can cross a link`);
+  }
+}
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const EMPTY = new Uint8Array(0);
 
+/** Throws `HeadTooLarge`. */
 export function encodeFrame(frame: Frame): Uint8Array {
   switch (frame.kind) {
     case FrameKind.REQUEST:
     case FrameKind.RESPONSE: {
       const head = encoder.encode(JSON.stringify(frame.head));
+      if (head.length > MAX_HEAD_BYTES) throw new HeadTooLarge(head.length);
       const bytes = allocate(frame, LENGTH_BYTES + head.length + frame.body.length, frame.end);
       viewOf(bytes).setUint32(HEADER_BYTES, head.length);
       bytes.set(head, HEADER_BYTES + LENGTH_BYTES);

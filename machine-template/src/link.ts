@@ -2,7 +2,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts, FromScript } from "#protocol/control.ts";
 import { FromConnector, parseControl, PING, PONG } from "#protocol/control.ts";
 import { OperatorFailure, type OperatorError } from "#protocol/error.ts";
-import { decodeFrame, FrameKind } from "#protocol/frame.ts";
+import { decodeFrame, FrameKind, HeadTooLarge } from "#protocol/frame.ts";
 import {
   HELLO_TIMEOUT_MS,
   LINK_SILENCE_MS,
@@ -93,7 +93,7 @@ export class Link {
 
   /**
    * Sends a request over the link and answers with the connector's response.
-   * Throws `OperatorFailure`: machine_offline, machine_busy, machine_timeout, link_lost.
+   * Throws `OperatorFailure`: machine_offline, machine_busy, machine_timeout, link_lost, invalid_request.
    *
    * @param body the whole body if it was read already; otherwise the request's own is streamed.
    * @param lastSeenMs for the error when the machine is offline.
@@ -112,9 +112,10 @@ export class Link {
     const exchange = this.#begin(closingWord);
     const abort = (): void => exchange.cancel(new Error("the caller went away"));
     request.signal.addEventListener("abort", abort, { once: true });
-    exchange
-      .open(request, path, body)
-      .catch((reason: unknown) => exchange.cancel(new Error("the request's body broke off", { cause: reason })));
+    exchange.open(request, path, body).catch((reason: unknown) => {
+      if (reason instanceof HeadTooLarge) exchange.abandon({ code: "invalid_request", reason: reason.message });
+      else exchange.cancel(new Error("the request's body broke off", { cause: reason }));
+    });
     return exchange.response;
   }
 

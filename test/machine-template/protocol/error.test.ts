@@ -1,0 +1,68 @@
+import { describe, expect, it } from "vitest";
+import {
+  detailsOf,
+  ERROR_HEADER,
+  errorResponse,
+  isRetryable,
+  jsonRpcError,
+  messageOf,
+  type OperatorError,
+  type OperatorErrorCode,
+  OperatorFailure,
+  statusOf,
+} from "#protocol/error.ts";
+
+type Expected = { error: OperatorError; status: number; retryable: boolean; says: RegExp };
+
+/** One of every code; a new code does not compile until it is here. `says`: what to do about it. */
+const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } } } = {
+  unauthorized: { error: { code: "unauthorized" }, status: 401, retryable: false, says: /sign in/i },
+  forbidden: { error: { code: "forbidden", reason: "Reading only." }, status: 403, retryable: false, says: /^Reading only\.$/ },
+  invalid_request: { error: { code: "invalid_request", reason: "Send a name." }, status: 400, retryable: false, says: /^Send a name\.$/ },
+  machine_unknown: { error: { code: "machine_unknown", machine: "attic" }, status: 404, retryable: false, says: /"attic".*list_machines.*codez setup attic/ },
+  machine_offline: {
+    error: { code: "machine_offline", machine: "attic", lastSeenMs: Date.UTC(2026, 0, 2, 3, 4, 5) },
+    status: 503,
+    retryable: true,
+    says: /"attic".*2026-01-02T03:04:05.*codez connect/,
+  },
+  machine_timeout: { error: { code: "machine_timeout", machine: "attic", afterMs: 5_000 }, status: 504, retryable: true, says: /"attic".* 5 s.*look before calling again/ },
+  machine_revoked: { error: { code: "machine_revoked", machine: "attic" }, status: 503, retryable: false, says: /"attic".*codez setup attic/ },
+  machine_busy: { error: { code: "machine_busy", machine: "attic", limit: 512 }, status: 429, retryable: true, says: /"attic".*512.*again/ },
+  machine_failed: { error: { code: "machine_failed", machine: "attic", reason: "it broke" }, status: 502, retryable: false, says: /"attic".*it broke/ },
+  link_lost: { error: { code: "link_lost", machine: "attic" }, status: 502, retryable: true, says: /"attic".*look before calling again/ },
+  agent_too_old: { error: { code: "agent_too_old", machine: "attic", reason: "no such method" }, status: 502, retryable: false, says: /"attic".*no such method.*Update/ },
+  tool_unknown: { error: { code: "tool_unknown", machine: "attic", tool: "dig" }, status: 404, retryable: false, says: /"attic".*"dig".*list_tools/ },
+}; // prettier-ignore
+
+const every = Object.values(EVERY) as Expected[];
+
+describe.each(every.map((expected) => [expected.error.code, expected] as const))(
+  "%s",
+  (code, { error, status, retryable, says }) => {
+    it("has its status, says what to do, and whether to try again", () => {
+      expect(statusOf(error)).toBe(status);
+      expect(isRetryable(error)).toBe(retryable);
+      expect(messageOf(error)).toMatch(says);
+    });
+
+    it("shows the same code, message and evidence on every surface", async () => {
+      const details = { ...error, message: messageOf(error), retryable };
+      expect(detailsOf(error)).toEqual(details);
+      const response = errorResponse(error);
+      expect(response.status).toBe(status);
+      expect(response.headers.get(ERROR_HEADER)).toBe(code);
+      expect(await response.json()).toEqual({ error: details });
+      expect(jsonRpcError(error, "id-7")).toEqual({
+        jsonrpc: "2.0",
+        id: "id-7",
+        error: { code: -32_000, message: messageOf(error), data: details },
+      });
+      expect(new OperatorFailure(error)).toMatchObject({ error, message: messageOf(error) });
+    });
+  },
+);
+
+it("a machine that was never online is said to be so, not last seen in 1970", () => {
+  expect(messageOf({ code: "machine_offline", machine: "attic", lastSeenMs: null })).toMatch(/never been online/);
+});
