@@ -1,0 +1,53 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { gzipSync } from "node:zlib";
+import { build } from "esbuild";
+import { atomicWrite } from "./atomic-write.ts";
+import { CONTROL_BUILD, REPOSITORY } from "./repository.ts";
+import { tarball } from "./tarball.ts";
+
+/** Some of what is bundled is CommonJS and asks for Node's own modules by `require`. */
+const BANNER =
+  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
+
+/**
+ * `codez` as one JavaScript file without dependencies, good from Node 20 on: where this clone's `npx codez` finds it, and as
+ * the tarball that every Operator serves (`npx -y https://<operator>/codez.tgz`).
+ */
+export async function buildCodez(): Promise<void> {
+  const { outputFiles } = await build({
+    entryPoints: [`${REPOSITORY}scripts/codez/main.ts`],
+    absWorkingDir: REPOSITORY,
+    bundle: true,
+    write: false,
+    platform: "node",
+    target: "node20",
+    format: "esm",
+    minifySyntax: true,
+    legalComments: "eof",
+    banner: { js: BANNER },
+    logLevel: "warning",
+  });
+  const code = outputFiles[0]?.contents;
+  if (code === undefined) throw new Error("esbuild wrote nothing");
+  const version = JSON.parse(await readFile(`${REPOSITORY}package.json`, "utf8")) as { version: string };
+  const hash = createHash("sha256").update(code).digest("hex").slice(0, 8);
+  const manifest = {
+    name: "codez",
+    version: `${version.version}-${hash}`,
+    description: "Connects this machine to an Operator",
+    license: "MIT",
+    type: "module",
+    engines: { node: ">=20" },
+    bin: { codez: "bin.js" },
+  };
+  const launcher = await readFile(`${REPOSITORY}scripts/codez/bin.js`);
+  const files = [
+    { path: "package/package.json", mode: 0o644, content: Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`) },
+    { path: "package/bin.js", mode: 0o755, content: launcher },
+    { path: "package/build/codez.js", mode: 0o644, content: Buffer.from(code) },
+    { path: "package/LICENSE", mode: 0o644, content: await readFile(`${REPOSITORY}LICENSE`) },
+  ];
+  await atomicWrite(`${REPOSITORY}scripts/codez/build/codez.js`, code);
+  await atomicWrite(`${CONTROL_BUILD}/codez.tgz`, gzipSync(tarball(files), { level: 9 }));
+}
