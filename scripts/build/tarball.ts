@@ -24,7 +24,7 @@ function header({ path, mode, content }: TarFile): Buffer {
   block.write(octal(MODIFIED_S, 11), 136);
   block.write("        ", 148); // the checksum counts itself as blanks
   block.write("0", 156);
-  block.write("ustar\0" + "00", 257);
+  block.write("ustar\u{0}00", 257);
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${octal(sum, 6)}\0 `, 148);
   return block;
