@@ -1,0 +1,36 @@
+import { randomBytes } from "node:crypto";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import * as z from "zod";
+
+/** The secrets an Operator is made with. Cloudflare never shows a secret again, so they are kept here, readable by their owner alone. */
+export const Secrets = z.object({
+  DISPATCH_SECRET: z.string(),
+  /** The dispatch secret before this one: the dispatch Worker takes both while gates change over. */
+  DISPATCH_SECRET_PREVIOUS: z.string().optional(),
+  REPORT_SECRET: z.string(),
+});
+export type Secrets = z.infer<typeof Secrets>;
+
+/** The secrets of `path`, made when there are none, with a new dispatch secret when asked to rotate. */
+export async function readSecrets(path: string, rotate: boolean): Promise<Secrets> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return null;
+    throw error;
+  });
+  const known = text === null ? null : Secrets.parse(JSON.parse(text));
+  if (known !== null && !rotate) return known;
+  const secrets: Secrets = {
+    DISPATCH_SECRET: secret(),
+    REPORT_SECRET: known?.REPORT_SECRET ?? secret(),
+    ...(known === null ? {} : { DISPATCH_SECRET_PREVIOUS: known.DISPATCH_SECRET }),
+  };
+  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+  await writeFile(path, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
+  await chmod(path, 0o600); // the mode above is for a new file only
+  return secrets;
+}
+
+function secret(): string {
+  return randomBytes(32).toString("base64url");
+}
