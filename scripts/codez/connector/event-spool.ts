@@ -1,0 +1,146 @@
+import { randomUUID } from "node:crypto";
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { PushedEvent } from "#protocol/event.ts";
+import { MAX_EVENT_BYTES } from "#protocol/limits.ts";
+import * as z from "zod/mini";
+import type { Spool, SpooledEvent } from "./event-sender.ts";
+
+/** JSON held for a machine whose Operator cannot be reached: days of session activity. Past it the oldest half goes. */
+export const SPOOL_CHARACTERS = 16 * 1024 * 1024;
+
+/** Lines of stored events that may gather in the file before it is written anew without them. */
+const STALE_LINES = 1_000;
+
+/** `PushedEvent.type` is that long at most. */
+const TYPE_CHARACTERS = 64;
+
+/** First line of the file: the stream's name, and the last sequence given before the lines that follow. */
+const Head = z.object({ stream: z.string().check(z.minLength(1), z.maxLength(64)), last: z.int() });
+const Line = z.object({ seq: z.int(), event: PushedEvent });
+
+/**
+ * Events on disk until the machine's script has stored them: one file, appended to before an event counts as taken, so
+ * that a process that is killed loses none. Numbers rise by one for as long as the file lives.
+ */
+export class EventSpool implements Spool {
+  readonly stream: string;
+  /** Lines of the file that were no events, and were skipped. */
+  readonly corrupt: number;
+  readonly #path: string;
+  #events: SpooledEvent[];
+  #last: number;
+  #characters = 0;
+  #stale = 0;
+  #dropped = 0;
+
+  /** Opens the spool at `path`, which need not exist. Throws when the file can be neither read nor written. */
+  constructor(path: string) {
+    this.#path = path;
+    const { head, events, corrupt } = read(path);
+    this.stream = head?.stream ?? randomUUID();
+    this.#events = events;
+    this.#last = Math.max(head?.last ?? 0, events.at(-1)?.seq ?? 0);
+    this.corrupt = corrupt;
+    for (const event of events) this.#characters += event.json.length;
+    this.#rewrite(); // a line that a kill cut off must not swallow the next one
+  }
+
+  /** Events that were dropped because nobody fetched them for too long. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  get waiting(): number {
+    return this.#events.length;
+  }
+
+  append(pushed: readonly PushedEvent[]): void {
+    if (pushed.length === 0) return;
+    const lines: string[] = [];
+    for (const event of pushed) {
+      this.#last += 1;
+      const json = jsonOf(event);
+      this.#events.push({ seq: this.#last, json });
+      this.#characters += json.length;
+      lines.push(`{"seq":${this.#last},"event":${json}}\n`);
+    }
+    appendFileSync(this.#path, lines.join(""));
+    if (this.#characters > SPOOL_CHARACTERS) this.#shed();
+  }
+
+  after(seq: number, count: number): readonly SpooledEvent[] {
+    const from = this.#events.findIndex((event) => event.seq > seq);
+    return from === -1 ? [] : this.#events.slice(from, from + count);
+  }
+
+  acknowledge(seq: number): void {
+    const kept = this.#events.findIndex((event) => event.seq > seq);
+    const stored = kept === -1 ? this.#events.length : kept;
+    if (stored === 0) return;
+    this.#remove(stored);
+    this.#stale += stored;
+    if (this.#events.length === 0 || this.#stale >= STALE_LINES) this.#rewrite();
+  }
+
+  /** Drops the oldest half, since an endless spool would fill the disk. */
+  #shed(): void {
+    const half = Math.ceil(this.#events.length / 2);
+    this.#dropped += half;
+    this.#remove(half);
+    this.#rewrite();
+  }
+
+  #remove(count: number): void {
+    for (const { json } of this.#events.splice(0, count)) this.#characters -= json.length;
+  }
+
+  #rewrite(): void {
+    const head = JSON.stringify({ stream: this.stream, last: this.#last });
+    const lines = this.#events.map(({ seq, json }) => `{"seq":${seq},"event":${json}}\n`);
+    const fresh = `${this.#path}.new`;
+    writeFileSync(fresh, `${head}\n${lines.join("")}`, { mode: 0o600 });
+    renameSync(fresh, this.#path);
+    this.#stale = 0;
+  }
+}
+
+/** The event as it is sent; of data that is too large only its size. */
+function jsonOf(event: PushedEvent): string {
+  const type = event.type.slice(0, TYPE_CHARACTERS);
+  const data = JSON.stringify(event.data ?? null);
+  if (data.length <= MAX_EVENT_BYTES) return JSON.stringify({ ...event, type, data: event.data ?? null });
+  return JSON.stringify({ ...event, type, data: { truncated: true, bytes: data.length } });
+}
+
+function read(path: string): { head: z.infer<typeof Head> | null; events: SpooledEvent[]; corrupt: number } {
+  const [first = "", ...lines] = readText(path).split("\n");
+  const head = Head.safeParse(parse(first));
+  const events: SpooledEvent[] = [];
+  let corrupt = first === "" || head.success ? 0 : 1;
+  for (const line of lines) {
+    if (line === "") continue;
+    const parsed = Line.safeParse(parse(line));
+    const isNext = parsed.success && parsed.data.seq > (events.at(-1)?.seq ?? 0);
+    // Without its head the stream's name is lost; under a new name the old numbers would mean nothing.
+    if (isNext && head.success) events.push({ seq: parsed.data.seq, json: JSON.stringify(parsed.data.event) });
+    else corrupt += 1;
+  }
+  return { head: head.success ? head.data : null, events, corrupt };
+}
+
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (reason) {
+    if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return ""; // the first start here
+    throw reason;
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // cut off by a kill, or damaged: the caller counts it
+  }
+}

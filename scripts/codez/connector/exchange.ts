@@ -1,0 +1,66 @@
+import { InboundBody } from "#protocol/body.ts";
+import { encodeFrame, FrameKind, type Frame } from "#protocol/frame.ts";
+import { LinkAnswer } from "./link-answer.ts";
+import { answerJson, type Target } from "./target.ts";
+
+/** The only path of the link that leads anywhere: the connector, not the caller, decides what can be reached. */
+const ENDPOINT = "/mcp";
+
+type Opening = Extract<Frame, { kind: typeof FrameKind.REQUEST }>;
+type Later = Exclude<Frame, { kind: typeof FrameKind.REQUEST | typeof FrameKind.RESPONSE }>;
+
+/** One request from the link, on its way to the target, and its answer on the way back. */
+export class Exchange {
+  readonly #answer: LinkAnswer;
+  readonly #inbound: InboundBody | null;
+
+  constructor(opening: Opening, target: Target, send: (frame: Uint8Array) => void, done: () => void) {
+    const { exchange, head, body, end } = opening;
+    this.#answer = new LinkAnswer(exchange, send, done);
+    this.#inbound = end ? null : inboundOf(exchange, body, send);
+    const cut = head.path.indexOf("?");
+    const path = cut === -1 ? head.path : head.path.slice(0, cut);
+    if (path !== ENDPOINT) {
+      answerJson(this.#answer, 404, { error: { code: "not_found", message: "A machine answers at /mcp only." } });
+      return;
+    }
+    const request = {
+      method: head.method,
+      query: cut === -1 ? "" : head.path.slice(cut),
+      headers: head.headers,
+      body: this.#inbound?.stream ?? body,
+    };
+    target.serve(request, this.#answer);
+  }
+
+  /** A frame of this exchange came. `false`: it breaks the protocol. */
+  receive(frame: Later): boolean {
+    switch (frame.kind) {
+      case FrameKind.BODY:
+        if (this.#inbound === null || !this.#inbound.push(frame.body)) return false;
+        if (frame.end) this.#inbound.end();
+        return true;
+      case FrameKind.WINDOW:
+        this.#answer.grant(frame.credit);
+        return true;
+      case FrameKind.CANCEL:
+        this.cancel(frame.reason);
+        return true;
+    }
+  }
+
+  /** Nobody waits for the answer any more: the target is told so. */
+  cancel(reason: string): void {
+    this.#inbound?.fail(new Error(reason));
+    this.#answer.cancel(reason);
+  }
+}
+
+function inboundOf(exchange: number, first: Uint8Array, send: (frame: Uint8Array) => void): InboundBody {
+  const inbound = new InboundBody(
+    (credit) => send(encodeFrame({ kind: FrameKind.WINDOW, exchange, credit })),
+    () => undefined, // the target reads no further, and answers all the same: HTTP allows it
+  );
+  inbound.push(first);
+  return inbound;
+}

@@ -1,0 +1,182 @@
+import { Agent, request as requestHttp, type ClientRequest, type IncomingMessage } from "node:http";
+import { Agent as SecureAgent, request as requestHttps } from "node:https";
+import { once } from "node:events";
+import { mayCross, type HeaderList } from "#protocol/header.ts";
+import { CHUNK_BYTES } from "#protocol/limits.ts";
+import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
+
+/**
+ * How long a connection to the target is kept for the next call. Shorter than the keep-alive of common servers (2 to 5 s),
+ * so that a call is never sent on a connection that its server is just closing: it could not be repeated safely.
+ */
+const IDLE_CONNECTION_MS = 1_500;
+
+/** A target that takes no connection in this time isn't there. */
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/** An MCP server behind a URL, spoken to with as little ceremony as `node:http` allows. */
+export class HttpTarget implements Target {
+  readonly #url: URL;
+  readonly #machine: string;
+  readonly #startHint: string;
+  readonly #agent: Agent;
+  readonly #request: typeof requestHttp;
+
+  /** @param startHint what to do when nothing answers there, for the caller's eyes. */
+  constructor(url: URL, machine: string, startHint: string) {
+    const secure = url.protocol === "https:";
+    const options = { keepAlive: true, scheduling: "lifo", timeout: IDLE_CONNECTION_MS } as const;
+    this.#url = url;
+    this.#machine = machine;
+    this.#startHint = startHint;
+    this.#agent = secure ? new SecureAgent(options) : new Agent(options);
+    this.#request = secure ? requestHttps : requestHttp;
+  }
+
+  serve(request: TargetRequest, answer: Answer): void {
+    let outgoing: ClientRequest;
+    try {
+      outgoing = this.#open(request);
+    } catch (reason) {
+      // node:http refuses methods, paths and header values that HTTP/1.1 cannot carry.
+      answerError(answer, { code: "invalid_request", reason: messageOf(reason) }, request.body);
+      return;
+    }
+    const call = new Call(answer, (failure) => this.#failed(failure, request, answer));
+    answer.cancelled = () => outgoing.destroy();
+    outgoing.on("response", (response) => call.receive(response));
+    outgoing.on("error", (failure) => call.fail(failure));
+    outgoing.on("socket", (socket) => {
+      if (!socket.connecting) return;
+      const timer = setTimeout(() => socket.destroy(new Error("connecting took too long")), CONNECT_TIMEOUT_MS);
+      socket.once("close", () => clearTimeout(timer));
+      socket.once("connect", () => clearTimeout(timer));
+    });
+    if (request.body instanceof Uint8Array) outgoing.end(request.body);
+    else void stream(request.body, outgoing);
+  }
+
+  close(): Promise<void> {
+    this.#agent.destroy();
+    return Promise.resolve();
+  }
+
+  #open({ method, query, headers, body }: TargetRequest): ClientRequest {
+    const list = ["host", this.#url.host];
+    for (const [name, value] of headers) if (mayCross(name)) list.push(name, value);
+    list.push("accept-encoding", "identity");
+    if (!(body instanceof Uint8Array)) list.push("transfer-encoding", "chunked");
+    else if (body.length > 0 || (method !== "GET" && method !== "HEAD")) list.push("content-length", `${body.length}`);
+    return this.#request({
+      agent: this.#agent,
+      protocol: this.#url.protocol,
+      host: this.#url.hostname.replaceAll(/^\[|\]$/g, ""),
+      port: this.#url.port,
+      method,
+      path: pathOf(this.#url, query),
+      headers: list,
+    });
+  }
+
+  #failed(failure: Error, request: TargetRequest, answer: Answer): void {
+    const address = `${this.#url.origin}${this.#url.pathname}`;
+    const reason =
+      "code" in failure && failure.code === "ECONNREFUSED"
+        ? `nothing answers at ${address}. ${this.#startHint}`
+        : `${address} broke off: ${failure.message}. ${this.#startHint}`;
+    answerError(answer, { code: "machine_failed", machine: this.#machine, reason }, request.body);
+  }
+}
+
+/** One answer of the target, from its first sign to its last. */
+class Call {
+  readonly #answer: Answer;
+  readonly #failed: (failure: Error) => void;
+  #answered = false;
+  #over = false;
+
+  /** @param failed there will be no answer of the target's own. */
+  constructor(answer: Answer, failed: (failure: Error) => void) {
+    this.#answer = answer;
+    this.#failed = failed;
+  }
+
+  receive(response: IncomingMessage): void {
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 599) {
+      response.destroy();
+      this.fail(new Error(`it answered with the status ${status}`));
+      return;
+    }
+    const length = response.headers["content-length"];
+    response.on("error", (failure) => this.fail(failure));
+    if (length !== undefined && Number(length) <= CHUNK_BYTES) this.#collect(response, status);
+    else this.#pass(response, status);
+  }
+
+  fail(failure: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#answered) this.#answer.fail(`the machine's server broke off its answer: ${failure.message}`);
+    else this.#failed(failure);
+  }
+
+  /** A short body waits for its end here, so that a server that dies in its middle still gets a whole error in its place. */
+  #collect(response: IncomingMessage, status: number): void {
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    response.on("end", () => {
+      if (this.#over) return;
+      this.#over = true;
+      this.#answer.head(status, headersOf(response), true);
+      for (const chunk of chunks) this.#answer.write(chunk);
+      this.#answer.end();
+    });
+  }
+
+  #pass(response: IncomingMessage, status: number): void {
+    this.#answered = true;
+    this.#answer.head(status, headersOf(response));
+    this.#answer.drained = () => response.resume();
+    response.on("data", (chunk: Buffer) => {
+      if (!this.#answer.write(chunk)) response.pause();
+    });
+    response.on("end", () => {
+      this.#over = true;
+      this.#answer.end();
+    });
+  }
+}
+
+function pathOf(url: URL, query: string): string {
+  if (query === "" || query === "?") return url.pathname + url.search;
+  return url.pathname + (url.search === "" ? query : `${url.search}&${query.slice(1)}`);
+}
+
+/** The headers as they came, without those that stay on this side. */
+function headersOf({ rawHeaders, headers }: IncomingMessage): HeaderList {
+  const hopByHop = headers.connection?.toLowerCase().split(",") ?? [];
+  const list: HeaderList = [];
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase() ?? "";
+    if (mayCross(name) && !hopByHop.some((other) => other.trim() === name))
+      list.push([name, rawHeaders[index + 1] ?? ""]);
+  }
+  return list;
+}
+
+async function stream(body: ReadableStream<Uint8Array>, outgoing: ClientRequest): Promise<void> {
+  try {
+    for await (const chunk of body) {
+      if (!outgoing.write(chunk)) await Promise.race([once(outgoing, "drain"), once(outgoing, "close")]);
+      if (outgoing.destroyed) return;
+    }
+    outgoing.end();
+  } catch (reason) {
+    outgoing.destroy(new Error("the request's body broke off", { cause: reason }));
+  }
+}
+
+function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}

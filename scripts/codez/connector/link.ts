@@ -1,0 +1,218 @@
+import { CloseCode } from "#protocol/close-code.ts";
+import { FromScript, parseControl, PING, PONG, type Facts, type FromConnector } from "#protocol/control.ts";
+import { decodeFrame, encodeFrame, FrameKind } from "#protocol/frame.ts";
+import {
+  HEARTBEAT_MS,
+  HELLO_TIMEOUT_MS,
+  LINK_SILENCE_MS,
+  MAX_EXCHANGES,
+  MAX_FRAME_BYTES,
+  PROTOCOL_VERSION,
+} from "#protocol/limits.ts";
+import { WebSocket } from "ws";
+import type { Clock } from "./clock.ts";
+import { EventSender, type Spool } from "./event-sender.ts";
+import { Exchange } from "./exchange.ts";
+import type { Target } from "./target.ts";
+
+/** What a socket that was told to close may take for it. */
+const CLOSE_TIMEOUT_MS = 1_000;
+
+/** How a link ended. */
+export type LinkEnd =
+  /** The upgrade was refused with 401: the token is not, or no longer, this machine's. */
+  | { kind: "refused" }
+  /** No WebSocket came about. */
+  | { kind: "unreachable"; reason: string }
+  | { kind: "closed"; code: number; reason: string };
+
+export type LinkOptions = {
+  readonly url: string;
+  readonly token: string;
+  readonly facts: Facts;
+  readonly target: Target;
+  readonly spool: Spool;
+  readonly clock: Clock;
+  /** The script said welcome: this is the machine's link. */
+  readonly onWelcome: (epoch: number) => void;
+};
+
+/** One WebSocket to the machine's script, from the dial to its end. `ended` never rejects. */
+export class Link {
+  readonly ended: Promise<LinkEnd>;
+  readonly #options: LinkOptions;
+  readonly #socket: WebSocket;
+  readonly #exchanges = new Map<number, Exchange>();
+  readonly #events: EventSender;
+  readonly #timers = new Map<string, () => void>();
+  #end: (end: LinkEnd) => void;
+  #lastHeardMs: number;
+  #welcomed = false;
+  #closing: { code: number; reason: string } | null = null;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+    this.#lastHeardMs = options.clock.nowMs();
+    let settle: (end: LinkEnd) => void = () => undefined;
+    this.ended = new Promise((resolve) => {
+      settle = resolve;
+    });
+    this.#end = settle;
+    this.#events = new EventSender(options.spool, (frame) => this.#say(frame));
+    this.#socket = new WebSocket(options.url, {
+      headers: { authorization: `Bearer ${options.token}` },
+      perMessageDeflate: false, // bodies are small or compressed already, and every call would pay for it
+      maxPayload: MAX_FRAME_BYTES,
+      handshakeTimeout: HELLO_TIMEOUT_MS,
+      followRedirects: false, // the token is for this address alone
+    });
+    this.#listen();
+  }
+
+  /** Ends the link on purpose, after the frames said so far. */
+  close(code: number, reason: string): void {
+    if (this.#closing !== null) return;
+    this.#closing = { code, reason };
+    if (this.#socket.readyState === WebSocket.OPEN) this.#say({ type: "goodbye", reason });
+    this.#socket.close(code, reason);
+    this.#schedule("close", CLOSE_TIMEOUT_MS, () => this.#socket.terminate());
+  }
+
+  /** Facts have changed since they were last said. */
+  announce(facts: Facts): void {
+    if (this.#welcomed) this.#say({ type: "facts", facts });
+  }
+
+  /** There are new events in the spool. */
+  sendEvents(): void {
+    if (this.#welcomed) this.#events.send();
+  }
+
+  #listen(): void {
+    let refusal: LinkEnd | null = null;
+    this.#socket.on("unexpected-response", (request, response) => {
+      const { statusCode = 0 } = response;
+      refusal = statusCode === 401 ? { kind: "refused" } : unreachable(`HTTP ${statusCode} in place of a WebSocket`);
+      response.destroy();
+      request.destroy();
+      this.#socket.terminate();
+    });
+    this.#socket.on("error", (failure) => {
+      if (this.#socket.readyState === WebSocket.CONNECTING) refusal ??= unreachable(failure.message);
+      // Later errors (a cut cable, a frame that is none) are followed by a close, which says all that is needed.
+    });
+    this.#socket.on("open", () => this.#open());
+    this.#socket.on("message", (message, isBinary) => this.#receive(message, isBinary));
+    this.#socket.on("close", (code, reason) => {
+      this.#release();
+      const said = this.#closing ?? { code, reason: reason.toString() };
+      this.#end(refusal ?? { kind: "closed", ...said });
+    });
+  }
+
+  #open(): void {
+    const { facts, spool } = this.#options;
+    this.#lastHeardMs = this.#options.clock.nowMs();
+    this.#say({ type: "hello", protocol: PROTOCOL_VERSION, stream: spool.stream, facts });
+    this.#schedule("welcome", HELLO_TIMEOUT_MS, () => this.close(CloseCode.SILENT, "no welcome"));
+    this.#beat();
+    this.#watch(LINK_SILENCE_MS);
+  }
+
+  #receive(message: WebSocket.RawData, isBinary: boolean): void {
+    this.#lastHeardMs = this.#options.clock.nowMs();
+    if (!(message instanceof Buffer) || this.#closing !== null) return; // with `nodebuffer`, ws gives nothing else
+    const understood = isBinary ? this.#frame(message) : this.#control(message.toString());
+    if (!understood) this.close(CloseCode.BAD_FRAME, "not a frame of this protocol");
+  }
+
+  #frame(bytes: Uint8Array): boolean {
+    const frame = decodeFrame(bytes);
+    if (frame === null || frame.kind === FrameKind.RESPONSE || !this.#welcomed) return false;
+    // An exchange that is not known is over on this side; the frame crossed its end.
+    if (frame.kind !== FrameKind.REQUEST) return this.#exchanges.get(frame.exchange)?.receive(frame) ?? true;
+    const id = frame.exchange;
+    if (this.#exchanges.has(id)) return false;
+    if (this.#exchanges.size >= MAX_EXCHANGES) {
+      const reason = `more than ${MAX_EXCHANGES} calls at once`;
+      this.#socket.send(encodeFrame({ kind: FrameKind.CANCEL, exchange: id, reason }));
+      return true;
+    }
+    let over = false;
+    const done = (): void => {
+      over = true;
+      this.#exchanges.delete(id);
+    };
+    const exchange = new Exchange(frame, this.#options.target, (bytes) => this.#send(bytes), done);
+    if (!over) this.#exchanges.set(id, exchange);
+    return true;
+  }
+
+  #control(text: string): boolean {
+    if (text === PONG) return true;
+    const frame = parseControl(FromScript, text);
+    switch (frame?.type) {
+      case "welcome":
+        if (this.#welcomed) return false;
+        this.#welcomed = true;
+        this.#cancelTimer("welcome");
+        this.#options.onWelcome(frame.epoch);
+        this.#events.begin(frame.acked);
+        return true;
+      case "event-ack":
+        this.#events.acknowledge(frame.seq);
+        return true;
+      case "goodbye":
+        return true; // the close that follows has a code, which says more
+      case undefined:
+        return false;
+    }
+  }
+
+  #beat(): void {
+    this.#schedule("heartbeat", HEARTBEAT_MS, () => {
+      this.#send(PING);
+      this.#beat();
+    });
+  }
+
+  /** Looks after `ms` whether the peer has been silent for too long; costs nothing per message. */
+  #watch(ms: number): void {
+    this.#schedule("silence", ms, () => {
+      const leftMs = this.#lastHeardMs + LINK_SILENCE_MS - this.#options.clock.nowMs();
+      if (leftMs > 0) return this.#watch(leftMs);
+      this.#closing ??= { code: CloseCode.SILENT, reason: "no word from Operator" };
+      this.#socket.terminate(); // nobody is there to shake hands with
+    });
+  }
+
+  #say(frame: FromConnector): void {
+    this.#send(JSON.stringify(frame));
+  }
+
+  #send(message: string | Uint8Array): void {
+    // A socket that is closing takes nothing more; its close settles all that was under way.
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(message);
+  }
+
+  #release(): void {
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
+    for (const exchange of [...this.#exchanges.values()]) exchange.cancel("the link to Operator was lost");
+    this.#exchanges.clear();
+  }
+
+  #schedule(name: string, ms: number, act: () => void): void {
+    this.#cancelTimer(name);
+    this.#timers.set(name, this.#options.clock.after(ms, act));
+  }
+
+  #cancelTimer(name: string): void {
+    this.#timers.get(name)?.();
+    this.#timers.delete(name);
+  }
+}
+
+function unreachable(reason: string): LinkEnd {
+  return { kind: "unreachable", reason };
+}
