@@ -4,10 +4,10 @@ import type { AppContext } from "./app-context.ts";
 import { authenticate } from "./authenticate.ts";
 import { tagOf } from "./caller.ts";
 import { TEMPLATE } from "./provisioning.ts";
+import { refuse } from "./refusal.ts";
 import { events } from "./routes/events.ts";
 import { machines } from "./routes/machines.ts";
 import { tokens } from "./routes/tokens.ts";
-import { unauthorized } from "./unauthorized.ts";
 
 /** Everything on the apex but `/mcp`. */
 export const app = new Hono<AppContext>();
@@ -22,7 +22,7 @@ app.get("/", (c) =>
 
 app.use("/api/*", async (c, next) => {
   const caller = await authenticate(c.req.raw, c.env);
-  if (caller === null) return unauthorized();
+  if ("refused" in caller) return refuse(caller, new URL(c.req.url), c.env);
   c.set("caller", caller);
   return next();
 });

@@ -1,3 +1,5 @@
+import { mayAct, type Scope } from "./sign-in/scope.ts";
+
 /** Who is asking, as one of the gates found out. */
 export type Caller = {
   /** The user's id. */
@@ -6,9 +8,16 @@ export type Caller = {
   readonly client: string;
   /** The machines this caller may reach; `null` for all of the user's. */
   readonly machines: readonly string[] | null;
-  /** Whether the caller may do more than read. */
+  /** What the caller's sign-in allows. */
+  readonly scopes: readonly Scope[];
+  /** Whether that is more than to read: to call any tool. */
   readonly mayAct: boolean;
 };
+
+/** A caller with what follows from the scopes. */
+export function callerWith(caller: Omit<Caller, "mayAct">): Caller {
+  return { ...caller, mayAct: mayAct(caller.scopes) };
+}
 
 /** The operator's own account: whoever set this Operator up. Its machines have plain names. */
 export const OWNER = "owner";

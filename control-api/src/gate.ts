@@ -3,10 +3,11 @@ import { app } from "./app.ts";
 import { authenticate } from "./authenticate.ts";
 import { allowOrigin, preflight } from "./cross-origin.ts";
 import type { Env } from "./env.ts";
-import { isLoopbackHost } from "./loopback.ts";
+import { isOwnHost } from "./host.ts";
 import { machineUrlOf, passThrough } from "./machine-url.ts";
 import { serveMcp } from "./mcp/endpoint.ts";
-import { unauthorized } from "./unauthorized.ts";
+import { refuse } from "./refusal.ts";
+import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
 
 /** The public gate. Calls to machines, which are nearly all there is, take the short way; the rest is the app's. */
 export const gate = {
@@ -18,19 +19,11 @@ export const gate = {
         code: "invalid_request",
         reason: `This Operator is ${env.ORIGIN}; it knows no host "${url.hostname}".`,
       });
+    if (isMetadata(url)) return metadata(request, url, env, ctx);
     if (machine !== null) return passThrough(request, env, machine);
     if (url.pathname !== "/mcp") return app.fetch(request, env, ctx);
     if (request.method === "OPTIONS") return preflight(request);
-    const caller = await authenticate(request, env);
-    return allowOrigin(request, caller === null ? unauthorized() : await serveMcp(request, env, caller));
+    const caller = await authenticate(request, env, url);
+    return allowOrigin(request, "refused" in caller ? refuse(caller, url, env) : await serveMcp(request, env, caller));
   },
 };
-
-/** Whether a host is this Operator's apex. Any other is a stranger's name that was pointed here (DNS rebinding). */
-function isOwnHost(hostname: string, env: Env): boolean {
-  return (
-    hostname === env.DOMAIN ||
-    hostname === new URL(env.ORIGIN).hostname ||
-    (env.LOOPBACK_OWNER !== undefined && isLoopbackHost(hostname))
-  );
-}

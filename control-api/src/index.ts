@@ -2,6 +2,7 @@ import type { Env } from "./env.ts";
 import { gate } from "./gate.ts";
 
 export { Reports } from "./reports.ts";
+export { Accounts } from "./sign-in/accounts/accounts.ts";
 export { User } from "./user/user.ts";
 
 export default gate satisfies ExportedHandler<Env>;

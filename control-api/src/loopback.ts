@@ -16,8 +16,13 @@ const FORWARDING = [
 export function isLoopbackCaller(request: Request): boolean {
   if (FORWARDING.some((name) => request.headers.has(name))) return false;
   if (!isLoopbackHost(new URL(request.url).hostname)) return false;
+  return !hasForeignOrigin(request);
+}
+
+/** Whether a page asks that does not come from this computer. `null` (a sandboxed frame's origin) is nobody's. */
+export function hasForeignOrigin(request: Request): boolean {
   const origin = request.headers.get("origin");
-  return origin === null || (URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname));
+  return origin !== null && !(URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname));
 }
 
 export function isLoopbackHost(hostname: string): boolean {

@@ -5,7 +5,7 @@ import { authenticate } from "./authenticate.ts";
 import { allowOrigin, preflight } from "./cross-origin.ts";
 import type { Env } from "./env.ts";
 import { passToMachine } from "./machine-door.ts";
-import { unauthorized } from "./unauthorized.ts";
+import { refuse, stepUp } from "./refusal.ts";
 
 /** A machine's own URL: `https://<slug>.<domain>/mcp`, or `/m/<slug>/mcp` on the apex. */
 export type MachineUrl = { slug: string; path: string; search: string };
@@ -28,12 +28,15 @@ export async function passThrough(request: Request, env: Env, { slug, path, sear
 }
 
 async function answer(request: Request, env: Env, { slug, path, search }: MachineUrl): Promise<Response> {
-  const caller = await authenticate(request, env);
-  if (caller === null) return unauthorized();
+  const url = new URL(request.url);
+  const caller = await authenticate(request, env, url);
+  if ("refused" in caller) return refuse(caller, url, env);
   if (path !== ScriptPath.MCP) return notThere();
   const [name = slug] = slug.split("--");
   if (!isSlug(slug) || !(caller.machines?.includes(name) ?? true))
     return errorResponse({ code: "machine_unknown", machine: slug });
+  // Which of a machine's own calls only read is not for a gate to know.
+  if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
   return passToMachine(request, env, caller.user, slug, path + search);
 }
 

@@ -1,4 +1,5 @@
-import type { Caller } from "../caller.ts";
+import { type Caller, callerWith } from "../caller.ts";
+import { ALL_SCOPES } from "../sign-in/scope.ts";
 import { hashOf, makeToken } from "./access-token.ts";
 
 /** A personal access token as it is listed; the token itself was shown once. Times in milliseconds since 1970. */
@@ -54,6 +55,6 @@ export class Tokens {
       )
       .toArray();
     if (row === undefined || (row.expires_ms !== null && row.expires_ms <= Date.now())) return null;
-    return { user: this.#user(), client: row.label, machines: null, mayAct: true };
+    return callerWith({ user: this.#user(), client: row.label, machines: null, scopes: ALL_SCOPES });
   }
 }

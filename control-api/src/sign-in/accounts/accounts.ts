@@ -1,0 +1,253 @@
+import { DurableObject } from "cloudflare:workers";
+import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
+import { OWNER } from "../../caller.ts";
+import type { Env } from "../../env.ts";
+import { hashOf, isSame, randomLetters } from "../secret.ts";
+import { Challenges } from "./challenges.ts";
+import { type DevicePoll, type DeviceRequest, Devices } from "./devices.ts";
+import { Invites, plainCode } from "./invites.ts";
+import { type Limit, Limits } from "./limits.ts";
+import { hashPassword, isAcceptable, isPassword } from "./password.ts";
+import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
+import { People, type Person, personName } from "./people.ts";
+import { Sessions } from "./sessions.ts";
+import { Settings } from "./settings.ts";
+
+/** Why someone was not let in. Crosses RPC, where an error's class is lost. */
+export type Denied = {
+  denied: "wrong" | "slow_down" | "code_wrong" | "name_taken" | "name_invalid" | "password_weak";
+  afterMs?: number;
+};
+
+/** A browser that is signed in now: the session's secret, for its cookie. */
+export type Entered = { session: string; person: Person };
+
+const MINUTE_MS = 60_000;
+
+/** Tries of one person's password from one address, before a person who forgot it has to take a break. */
+const PASSWORD_HERE: Limit = { times: 8, windowMs: 15 * MINUTE_MS };
+/** The same from everywhere together: at this rate a password of ten letters outlives its owner. */
+const PASSWORD_ANYWHERE: Limit = { times: 300, windowMs: 24 * 60 * MINUTE_MS };
+/** Any names from one address. */
+const SIGN_IN_HERE: Limit = { times: 40, windowMs: 15 * MINUTE_MS };
+/** Codes of claims and invitations, which have 100 bits. */
+const CODE_HERE: Limit = { times: 10, windowMs: 15 * MINUTE_MS };
+const CODE_ANYWHERE: Limit = { times: 200, windowMs: 60 * MINUTE_MS };
+
+const ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
+/** 80 bits: a user id is part of tokens and must not be guessed by counting. */
+const ID_LETTERS = 16;
+
+/** The directory of people, one for the whole Operator: who they are and how they show it. Never in the path of a call. */
+export class Accounts extends DurableObject<Env> {
+  readonly #sql = this.ctx.storage.sql;
+  readonly #people = new People(this.#sql);
+  readonly #sessions = new Sessions(this.#sql);
+  readonly #invites = new Invites(this.#sql);
+  readonly #limits = new Limits(this.#sql);
+  readonly #devices = new Devices(this.#sql);
+  readonly #settings = new Settings(this.#sql);
+  readonly #passkeys = new Passkeys(this.#sql, new Challenges(this.#sql));
+
+  /** Whether the claim code opens the owner's account: nobody has it yet, or the code is a new one (see README.md, "Lost"). */
+  async isClaimable(): Promise<boolean> {
+    const code = this.env.CLAIM_CODE ?? "";
+    return code !== "" && this.#settings.get("claimed_with") !== (await hashOf(plainCode(code)));
+  }
+
+  person(id: string): Person | null {
+    return this.#people.get(id);
+  }
+
+  people(): (Person & { createdMs: number })[] {
+    return this.#people.list();
+  }
+
+  async personOfSession(secret: string): Promise<Person | null> {
+    const id = await this.#sessions.personOf(secret, Date.now());
+    return id === null ? null : this.#people.get(id);
+  }
+
+  async signIn(name: string, password: string, address: string): Promise<Entered | Denied> {
+    const nowMs = Date.now();
+    const known = personName(name)?.toLowerCase() ?? "";
+    const here = `password:${known}:${address}`;
+    const slow =
+      this.#slow(`sign-in:${address}`, SIGN_IN_HERE, nowMs) ??
+      this.#slow(here, PASSWORD_HERE, nowMs) ??
+      this.#slow(`password:${known}`, PASSWORD_ANYWHERE, nowMs);
+    if (slow !== null) return slow;
+    const found = this.#people.named(known);
+    if (!(await isPassword(password, found?.password ?? null)) || found === null) return { denied: "wrong" };
+    this.#limits.clear(here);
+    return this.#enter(found.person);
+  }
+
+  async signOut(secret: string): Promise<void> {
+    await this.#sessions.end(secret);
+  }
+
+  /** Opens an account with a claim code or an invitation, and a password. */
+  async enrol(code: string, name: string, password: string, address: string): Promise<Entered | Denied> {
+    const enrolment = await this.#enrolment(code, name, address);
+    if ("denied" in enrolment) return enrolment;
+    if (!isAcceptable(password)) return { denied: "password_weak" };
+    return this.#open(enrolment, await hashPassword(password), code);
+  }
+
+  /** The same with a passkey: first what the browser needs to make one. */
+  async enrolPasskey(code: string, name: string, site: Site, address: string): Promise<object | Denied> {
+    const enrolment = await this.#enrolment(code, name, address);
+    if ("denied" in enrolment) return enrolment;
+    return this.#passkeys.creationOptions(enrolment, site, plainCode(code), Date.now());
+  }
+
+  async enrolWithPasskey(response: RegistrationResponseJSON, site: Site): Promise<Entered | Denied> {
+    const made = await this.#passkeys.verifyNew(response, site, Date.now());
+    if (made === null || made.context === "") return { denied: "wrong" };
+    const entered = await this.#open(made.person, null, made.context);
+    if (!("denied" in entered)) made.keep();
+    return entered;
+  }
+
+  passkeyToSignIn(site: Site): Promise<object> {
+    return this.#passkeys.requestOptions(site, Date.now());
+  }
+
+  async signInWithPasskey(
+    response: AuthenticationResponseJSON,
+    site: Site,
+    address: string,
+  ): Promise<Entered | Denied> {
+    const slow = this.#slow(`sign-in:${address}`, SIGN_IN_HERE, Date.now());
+    if (slow !== null) return slow;
+    const id = await this.#passkeys.verify(response, site, Date.now());
+    const person = id === null ? null : this.#people.get(id);
+    return person === null ? { denied: "wrong" } : this.#enter(person);
+  }
+
+  passkeys(person: string): PasskeyRecord[] {
+    return this.#passkeys.of(person);
+  }
+
+  hasPassword(person: string): boolean {
+    return this.#people.passwordOf(person) !== null;
+  }
+
+  passkeyToAdd(person: Person, site: Site): Promise<object> {
+    return this.#passkeys.creationOptions(person, site, "", Date.now());
+  }
+
+  async addPasskey(person: string, response: RegistrationResponseJSON, site: Site): Promise<boolean> {
+    const made = await this.#passkeys.verifyNew(response, site, Date.now());
+    if (made === null || made.context !== "" || made.person.id !== person) return false;
+    made.keep();
+    return true;
+  }
+
+  /** Removes a passkey; not the last way in. */
+  removePasskey(person: string, id: string): boolean {
+    const isLast = this.#passkeys.of(person).length === 1 && !this.hasPassword(person);
+    return !isLast && this.#passkeys.delete(person, id);
+  }
+
+  /** A new password, for who knows the old one (or never had one). All other browsers are signed out. */
+  async changePassword(
+    person: string,
+    old: string,
+    password: string,
+    session: string,
+    address: string,
+  ): Promise<Denied | null> {
+    const slow = this.#slow(`password:${person}:${address}`, PASSWORD_HERE, Date.now());
+    if (slow !== null) return slow;
+    const known = this.#people.passwordOf(person);
+    if (known !== null && !(await isPassword(old, known))) return { denied: "wrong" };
+    if (!isAcceptable(password)) return { denied: "password_weak" };
+    this.#people.setPassword(person, await hashPassword(password));
+    await this.#sessions.endAll(person, session);
+    return null;
+  }
+
+  invite(): Promise<{ code: string; expiresMs: number }> {
+    return this.#invites.create(Date.now());
+  }
+
+  /** Takes a person out of the directory: all their browsers are signed out and they cannot come back. */
+  async removePerson(id: string): Promise<boolean> {
+    if (id === OWNER || this.#people.get(id) === null) return false;
+    this.#people.delete(id);
+    this.#passkeys.deleteAll(id);
+    await this.#sessions.endAll(id, null);
+    return true;
+  }
+
+  /** Counts one try of something. Answers 0, or the milliseconds to wait. */
+  take(key: string, limit: Limit): number {
+    return this.#limits.take(key, limit, Date.now());
+  }
+
+  beginDevice(request: DeviceRequest): Promise<{ deviceCode: string; userCode: string }> {
+    return this.#devices.begin(request, Date.now());
+  }
+
+  askedByDevice(userCode: string): Promise<DeviceRequest | null> {
+    return this.#devices.asked(userCode, Date.now());
+  }
+
+  decideDevice(userCode: string, person: string, allow: boolean): Promise<DeviceRequest | null> {
+    return this.#devices.decide(userCode, person, allow, Date.now());
+  }
+
+  pollDevice(
+    deviceCode: string,
+    clientId: string,
+  ): Promise<{ error: DevicePoll } | { person: string; request: DeviceRequest }> {
+    return this.#devices.poll(deviceCode, clientId, Date.now());
+  }
+
+  /** Who a code would make of the one who shows it. */
+  async #enrolment(code: string, name: string, address: string): Promise<Person | Denied> {
+    const nowMs = Date.now();
+    const slow = this.#slow(`code:${address}`, CODE_HERE, nowMs) ?? this.#slow("code", CODE_ANYWHERE, nowMs);
+    if (slow !== null) return slow;
+    const isClaim = await this.#isClaim(code);
+    if (!isClaim && !(await this.#invites.isOpen(code, nowMs))) return { denied: "code_wrong" };
+    const kept = personName(name);
+    if (kept === null) return { denied: "name_invalid" };
+    const id = isClaim ? OWNER : `u-${randomLetters(ID_ALPHABET, ID_LETTERS)}`;
+    const namesake = this.#people.named(kept);
+    return namesake !== null && namesake.person.id !== id ? { denied: "name_taken" } : { id, name: kept };
+  }
+
+  /** Uses the code up, and makes the account. Whatever opened the owner's account before is void. */
+  async #open(person: Person, password: string | null, code: string): Promise<Entered | Denied> {
+    const nowMs = Date.now();
+    const isOwner = person.id === OWNER;
+    if (isOwner ? !(await this.#isClaim(code)) : !(await this.#invites.spend(code, nowMs)))
+      return { denied: "code_wrong" };
+    const namesake = this.#people.named(person.name);
+    if (namesake !== null && namesake.person.id !== person.id) return { denied: "name_taken" };
+    if (isOwner) {
+      this.#settings.put("claimed_with", await hashOf(plainCode(code)));
+      this.#passkeys.deleteAll(OWNER);
+      await this.#sessions.endAll(OWNER, null);
+    }
+    this.#people.put(person, password, nowMs);
+    return this.#enter(person);
+  }
+
+  async #isClaim(code: string): Promise<boolean> {
+    if (!(await this.isClaimable())) return false;
+    return isSame(await hashOf(plainCode(code)), await hashOf(plainCode(this.env.CLAIM_CODE ?? "")));
+  }
+
+  async #enter(person: Person): Promise<Entered> {
+    return { session: await this.#sessions.begin(person.id, Date.now()), person };
+  }
+
+  #slow(key: string, limit: Limit, nowMs: number): Denied | null {
+    const afterMs = this.#limits.take(key, limit, nowMs);
+    return afterMs > 0 ? { denied: "slow_down", afterMs } : null;
+  }
+}

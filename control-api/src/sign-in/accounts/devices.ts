@@ -1,0 +1,119 @@
+import { hashOf, randomLetters, randomSecret } from "../secret.ts";
+
+/** A headless computer's wait for its owner to reach for the phone (RFC 8628 section 3.2); milliseconds. */
+export const DEVICE_MS = 10 * 60_000;
+
+/** A device asks at most so often; each `slow_down` adds as much again (RFC 8628 section 3.5). Milliseconds. */
+export const POLL_STEP_MS = 5_000;
+
+/** Consonants that are not mistaken for each other, and spell no words (RFC 8628 section 6.1). */
+const LETTERS = "BCDFGHJKLMNPQRSTVWXZ";
+/** 20^8 codes, of which a few are open for minutes: with the rate limit of `/pair` a guess is hopeless. */
+const CODE_LETTERS = 8;
+
+/** What a device asks for, and where from, for the person who is to approve it. */
+export type DeviceRequest = { clientId: string; clientName: string; scope: string[]; audience: string; place: string };
+
+export type DevicePoll = "authorization_pending" | "slow_down" | "access_denied" | "expired_token";
+
+type Row = {
+  request: string;
+  state: "open" | "denied" | "approved";
+  person: string | null;
+  interval_ms: number;
+  next_ms: number;
+  expires_ms: number;
+};
+
+/** The table of device codes (RFC 8628). At rest are only hashes of both codes. */
+export class Devices {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`CREATE TABLE IF NOT EXISTS device (
+      device_hash TEXT PRIMARY KEY, user_hash TEXT NOT NULL UNIQUE, request TEXT NOT NULL, state TEXT NOT NULL, person TEXT,
+      interval_ms INTEGER NOT NULL, next_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL)`);
+  }
+
+  async begin(request: DeviceRequest, nowMs: number): Promise<{ deviceCode: string; userCode: string }> {
+    this.#sql.exec("DELETE FROM device WHERE expires_ms <= ?", nowMs);
+    const deviceCode = randomSecret();
+    const letters = randomLetters(LETTERS, CODE_LETTERS);
+    this.#sql.exec(
+      "INSERT INTO device VALUES (?, ?, ?, 'open', NULL, ?, ?, ?)",
+      await hashOf(deviceCode),
+      await hashOf(letters),
+      JSON.stringify(request),
+      POLL_STEP_MS,
+      nowMs,
+      nowMs + DEVICE_MS,
+    );
+    return { deviceCode, userCode: `${letters.slice(0, CODE_LETTERS / 2)}-${letters.slice(CODE_LETTERS / 2)}` };
+  }
+
+  /** The open request behind a code that a person typed. */
+  async asked(userCode: string, nowMs: number): Promise<DeviceRequest | null> {
+    const [row] = this.#sql
+      .exec<{ request: string }>(
+        "SELECT request FROM device WHERE user_hash = ? AND state = 'open' AND expires_ms > ?",
+        await hashOf(plain(userCode)),
+        nowMs,
+      )
+      .toArray();
+    return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
+  }
+
+  /** A person's answer. Answers the request, or `null` when it is open no more. */
+  async decide(userCode: string, person: string, allow: boolean, nowMs: number): Promise<DeviceRequest | null> {
+    const [row] = this.#sql
+      .exec<{ request: string }>(
+        "UPDATE device SET state = ?, person = ? WHERE user_hash = ? AND state = 'open' AND expires_ms > ? RETURNING request",
+        allow ? "approved" : "denied",
+        person,
+        await hashOf(plain(userCode)),
+        nowMs,
+      )
+      .toArray();
+    return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
+  }
+
+  /** The device asks. An approved request is handed out once, to the client that began it. */
+  async poll(
+    deviceCode: string,
+    clientId: string,
+    nowMs: number,
+  ): Promise<{ error: DevicePoll } | { person: string; request: DeviceRequest }> {
+    const hash = await hashOf(deviceCode);
+    const [row] = this.#sql.exec<Row>("SELECT * FROM device WHERE device_hash = ?", hash).toArray();
+    if (row === undefined || row.expires_ms <= nowMs) return { error: "expired_token" };
+    const request = JSON.parse(row.request) as DeviceRequest; // written by `begin`
+    if (request.clientId !== clientId) return { error: "expired_token" };
+    if (nowMs < row.next_ms) {
+      const intervalMs = row.interval_ms + POLL_STEP_MS;
+      this.#sql.exec(
+        "UPDATE device SET interval_ms = ?, next_ms = ? WHERE device_hash = ?",
+        intervalMs,
+        nowMs + intervalMs - SLACK_MS,
+        hash,
+      );
+      return { error: "slow_down" };
+    }
+    if (row.state === "open") {
+      this.#sql.exec("UPDATE device SET next_ms = ? WHERE device_hash = ?", nowMs + row.interval_ms - SLACK_MS, hash);
+      return { error: "authorization_pending" };
+    }
+    this.#sql.exec("DELETE FROM device WHERE device_hash = ?", hash);
+    return row.state === "approved" && row.person !== null
+      ? { person: row.person, request }
+      : { error: "access_denied" };
+  }
+}
+
+/** A device that keeps to the interval must not be told off because one answer travelled slower than the next question. */
+const SLACK_MS = 1_000;
+
+/** A code as it is compared, however it was typed. */
+function plain(code: string): string {
+  return code.toUpperCase().replaceAll(/[^A-Z]/g, "");
+}

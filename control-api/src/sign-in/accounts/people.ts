@@ -1,0 +1,70 @@
+/** Someone who can sign in. `id` is the user's id everywhere else. */
+export type Person = { readonly id: string; readonly name: string };
+
+type Row = { id: string; name: string; password: string | null };
+
+/** The table of people. Names are told apart without regard to case. */
+export class People {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`CREATE TABLE IF NOT EXISTS person (
+      id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, password TEXT, created_ms INTEGER NOT NULL)`);
+  }
+
+  get(id: string): Person | null {
+    const row = this.#one("SELECT * FROM person WHERE id = ?", id);
+    return row === null ? null : { id: row.id, name: row.name };
+  }
+
+  list(): (Person & { createdMs: number })[] {
+    return this.#sql
+      .exec<{ id: string; name: string; created_ms: number }>(
+        "SELECT id, name, created_ms FROM person ORDER BY created_ms",
+      )
+      .toArray()
+      .map((row) => ({ id: row.id, name: row.name, createdMs: row.created_ms }));
+  }
+
+  named(name: string): { person: Person; password: string | null } | null {
+    const row = this.#one("SELECT * FROM person WHERE name = ?", name);
+    return row === null ? null : { person: { id: row.id, name: row.name }, password: row.password };
+  }
+
+  passwordOf(id: string): string | null {
+    return this.#one("SELECT * FROM person WHERE id = ?", id)?.password ?? null;
+  }
+
+  /** Adds a person, or gives a known one a new name and password. */
+  put({ id, name }: Person, password: string | null, nowMs: number): void {
+    this.#sql.exec(
+      `INSERT INTO person VALUES (?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET name = excluded.name, password = excluded.password`,
+      id,
+      name,
+      password,
+      nowMs,
+    );
+  }
+
+  setPassword(id: string, password: string): void {
+    this.#sql.exec("UPDATE person SET password = ? WHERE id = ?", password, id);
+  }
+
+  delete(id: string): void {
+    this.#sql.exec("DELETE FROM person WHERE id = ?", id);
+  }
+
+  #one(query: string, value: string): Row | null {
+    return this.#sql.exec<Row>(query, value).toArray()[0] ?? null;
+  }
+}
+
+const NAME_MAX = 64;
+
+/** A name as it is kept, or `null` when it can be none: empty, too long, or with signs nobody can see. */
+export function personName(text: string): string | null {
+  const name = text.normalize("NFKC").trim();
+  return name !== "" && name.length <= NAME_MAX && !/\p{C}/u.test(name) ? name : null;
+}

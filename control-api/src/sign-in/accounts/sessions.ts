@@ -1,0 +1,51 @@
+import { hashOf, randomSecret } from "../secret.ts";
+
+/** Someone who comes back within a month does not have to sign in again; milliseconds. */
+export const SESSION_IDLE_MS = 30 * 24 * 60 * 60_000;
+
+/** A session's last use is written at most so often. */
+const SEEN_STEP_MS = 60 * 60_000;
+
+type Row = { person: string; seen_ms: number };
+
+/** The table of browsers that are signed in. A cookie holds the secret; at rest is its hash. */
+export class Sessions {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`CREATE TABLE IF NOT EXISTS session (
+      hash TEXT PRIMARY KEY, person TEXT NOT NULL, created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL)`);
+  }
+
+  /** A new session's secret, shown this once. */
+  async begin(person: string, nowMs: number): Promise<string> {
+    const secret = randomSecret();
+    this.#sql.exec("DELETE FROM session WHERE seen_ms < ?", nowMs - SESSION_IDLE_MS);
+    this.#sql.exec("INSERT INTO session VALUES (?, ?, ?, ?)", await hashOf(secret), person, nowMs, nowMs);
+    return secret;
+  }
+
+  /** The id of the person whose session this is. */
+  async personOf(secret: string, nowMs: number): Promise<string | null> {
+    const hash = await hashOf(secret);
+    const [row] = this.#sql.exec<Row>("SELECT person, seen_ms FROM session WHERE hash = ?", hash).toArray();
+    if (row === undefined || row.seen_ms < nowMs - SESSION_IDLE_MS) return null;
+    if (row.seen_ms < nowMs - SEEN_STEP_MS)
+      this.#sql.exec("UPDATE session SET seen_ms = ? WHERE hash = ?", nowMs, hash);
+    return row.person;
+  }
+
+  async end(secret: string): Promise<void> {
+    this.#sql.exec("DELETE FROM session WHERE hash = ?", await hashOf(secret));
+  }
+
+  /** Ends all of a person's sessions, but for the one with this secret. */
+  async endAll(person: string, except: string | null): Promise<void> {
+    this.#sql.exec(
+      "DELETE FROM session WHERE person = ? AND hash IS NOT ?",
+      person,
+      except === null ? null : await hashOf(except),
+    );
+  }
+}

@@ -1,0 +1,76 @@
+import * as z from "zod/mini";
+import { type Caller, callerWith, OWNER } from "../../caller.ts";
+import type { Env } from "../../env.ts";
+import type { Refusal } from "../../refusal.ts";
+import { ALL_SCOPES } from "../scope.ts";
+import { hashOf } from "../secret.ts";
+import { allowanceOf } from "./allowance.ts";
+
+/** MCPAuthKit's access tokens. */
+const TOKEN = /^mat_[A-Za-z0-9_-]{8,512}$/;
+
+/** A good token is taken for good so long; that is how late a revocation there is seen here. Milliseconds. */
+const GOOD_MS = 5 * 60_000;
+/** A refused one is asked about again soon: it may be known there in a moment. Milliseconds. */
+const REFUSED_MS = 5_000;
+/** Longer than this, and the client gives up on us. Milliseconds. */
+const TIMEOUT_MS = 5_000;
+/** Answers remembered by one isolate, a few hundred bytes each. */
+const REMEMBERED = 2_000;
+/** User ids from elsewhere are hashed to so many letters: 80 bits in hex. */
+const ID_LETTERS = 20;
+
+const UserInfo = z.object({
+  sub: z.string().check(z.minLength(1), z.maxLength(512)),
+  email: z.optional(z.nullable(z.string())),
+  name: z.optional(z.nullable(z.string())),
+});
+type UserInfo = z.infer<typeof UserInfo>;
+
+const remembered = new Map<string, { answer: Caller | Refusal; untilMs: number }>();
+
+export function isAuthKitToken(token: string): boolean {
+  return TOKEN.test(token);
+}
+
+/**
+ * Who bears a token of the MCPAuthKit instance at `AUTHKIT_URL`. It tells neither for which resource a token was issued nor
+ * with what scope, so any token of an allowed person counts as that person's whole word (README.md, "MCPAuthKit").
+ */
+export async function callerOfAuthKit(token: string, env: Env): Promise<Caller | Refusal> {
+  const hash = await hashOf(token);
+  const known = remembered.get(hash);
+  if (known !== undefined && known.untilMs > Date.now()) return known.answer;
+  const answer = await ask(token, env);
+  if ("refused" in answer && answer.refused === "unavailable") return answer; // nothing was learnt
+  if (remembered.size >= REMEMBERED) remembered.clear();
+  remembered.set(hash, { answer, untilMs: Date.now() + ("refused" in answer ? REFUSED_MS : GOOD_MS) });
+  return answer;
+}
+
+async function ask(token: string, env: Env): Promise<Caller | Refusal> {
+  let response;
+  try {
+    response = await fetch(new URL("/oauth/userinfo", env.AUTHKIT_URL), {
+      headers: { authorization: `Bearer ${token}`, accept: "application/json" },
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+      redirect: "manual", // whoever it sends us to must not get the token
+    });
+    if (response.status === 401 || response.status === 403) {
+      await response.body?.cancel();
+      return { refused: "bad_token" };
+    }
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return await callerOf(UserInfo.parse(await response.json()), env);
+  } catch (reason) {
+    console.error("MCPAuthKit did not answer", { reason: String(reason) });
+    return { refused: "unavailable" };
+  }
+}
+
+async function callerOf({ sub, email, name }: UserInfo, env: Env): Promise<Caller | Refusal> {
+  const allowance = allowanceOf(sub, email ?? null, env.AUTHKIT_ALLOW ?? "");
+  if (allowance === "none") return { refused: "not_allowed" };
+  const user = allowance === "owner" ? OWNER : `a-${(await hashOf(`${env.AUTHKIT_URL}\n${sub}`)).slice(0, ID_LETTERS)}`;
+  return callerWith({ user, client: name ?? email ?? "MCPAuthKit", machines: null, scopes: ALL_SCOPES });
+}
