@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import * as z from "zod";
@@ -70,7 +71,6 @@ const DEFAULT_SCRIPT: Script = ({ prompt }) => ({ blocks: [{ text: `You said: ${
 export async function startMessagesApi(first: Script = DEFAULT_SCRIPT): Promise<MessagesApi> {
   let script = first;
   const asked: Conversation[] = [];
-  let serial = 0;
   const server = createServer((request, response) => {
     serve(request, response).catch((error: unknown) => {
       // A script that throws is a broken test: say so to Claude Code, which shows it in the turn's result.
@@ -92,8 +92,8 @@ export async function startMessagesApi(first: Script = DEFAULT_SCRIPT): Promise<
     asked.push(conversation);
     const reply = await script(conversation);
     if ("error" in reply) return sendError(response, reply);
-    serial += 1;
-    await stream(response, reply, conversation, `msg_${serial}`);
+    // Unlike any other stand-in's: usage is told apart by it.
+    await stream(response, reply, conversation, `msg_${randomUUID().replaceAll("-", "")}`);
   }
 
   server.listen(0, "127.0.0.1");
@@ -142,8 +142,9 @@ function readConversation(body: MessagesRequest, signal: AbortSignal): Conversat
   };
 }
 
+/** Claude Code puts its reminders, and a line for each picture, beside what the person said. */
 function withoutReminders(text: string): string {
-  return text.replaceAll(/<system-reminder>[\s\S]*?<\/system-reminder>/g, "").trim();
+  return text.replaceAll(/<system-reminder>[\s\S]*?<\/system-reminder>|\[Image: source: [^\]]*\]/g, "").trim();
 }
 
 function flatten(content: unknown): string {
@@ -162,7 +163,15 @@ async function stream(
   const send = (event: { type: string }) =>
     void response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
   response.writeHead(200, { "content-type": "text/event-stream", "request-id": `req_${id}` });
-  const message = { id, type: "message", role: "assistant", model, content: [], stop_reason: null, stop_sequence: null };
+  const message = {
+    id,
+    type: "message",
+    role: "assistant",
+    model,
+    content: [],
+    stop_reason: null,
+    stop_sequence: null,
+  };
   send({ type: "message_start", message: { ...message, usage: { ...usage, ...reply.usage } } } as { type: string });
   for (const [index, block] of reply.blocks.entries()) {
     for await (const event of blockEvents(block, index, id)) {

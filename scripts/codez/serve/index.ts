@@ -120,7 +120,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     permissions,
     policy: new Policy(
       () => config.current,
-      () => projects.list(),
+      (isFresh) => projects.list(isFresh),
     ),
     positions: new PollPositions(() => events.end),
     projects,

@@ -8,9 +8,9 @@ import type { Project } from "./project/projects.ts";
 /** What the machine's owner lets others do. Asked by every tool that changes something, on the machine itself. */
 export class Policy {
   readonly #config: () => ServeConfig;
-  readonly #projects: () => Promise<readonly Project[]>;
+  readonly #projects: (isFresh: boolean) => Promise<readonly Project[]>;
 
-  constructor(config: () => ServeConfig, projects: () => Promise<readonly Project[]>) {
+  constructor(config: () => ServeConfig, projects: (isFresh: boolean) => Promise<readonly Project[]>) {
     this.#config = config;
     this.#projects = projects;
   }
@@ -57,7 +57,11 @@ export class Policy {
   async #isAllowed(real: string): Promise<boolean> {
     const { drive } = this.#config();
     if (drive !== undefined) return isBelowAny(real, drive);
-    for (const { path, isRepo } of await this.#projects()) {
+    return (await this.#isKnown(real, false)) || this.#isKnown(real, true);
+  }
+
+  async #isKnown(real: string, isFresh: boolean): Promise<boolean> {
+    for (const { path, isRepo } of await this.#projects(isFresh)) {
       if (path === null) continue;
       const known = await realFolder(path);
       // Below a repository all is that project. Below another folder it need not be: somebody who once started

@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { entryOf } from "../entry.ts";
-import { killTree, MARK_VARIABLE, marked } from "./process-tree.ts";
+import { killMarked, killTree, MARK_VARIABLE } from "./process-tree.ts";
 
 export interface Mark {
   readonly value: string;
@@ -11,6 +11,8 @@ export interface Mark {
 export interface Guard {
   /** Ends the process and all it started; then nobody watches it any more. */
   kill(): Promise<void>;
+  /** As `kill`, for a process that has ended by itself. */
+  killOrphans(): Promise<void>;
 }
 
 /** What serve tells its keeper, one JSON a line. */
@@ -41,12 +43,13 @@ export class Keeper {
     this.#watched.set(pid, mark.value);
     if (this.#process === null) this.#start();
     else this.#tell({ watch: pid, mark: mark.value });
+    const forget = () => {
+      this.#watched.delete(pid);
+      this.#tell({ forget: pid });
+    };
     return {
-      kill: async () => {
-        await killTree(pid, mark.value);
-        this.#watched.delete(pid);
-        this.#tell({ forget: pid });
-      },
+      kill: () => killTree(pid, mark.value).finally(forget),
+      killOrphans: () => killMarked(mark.value).finally(forget),
     };
   }
 
@@ -55,8 +58,7 @@ export class Keeper {
     const prefix = `${this.#home}:`;
     // A serve that was itself started by an agent would end its own parents.
     if (process.env[MARK_VARIABLE]?.startsWith(prefix) === true) return;
-    const pids = await marked(prefix);
-    await Promise.all(pids.map((pid) => killTree(pid, prefix)));
+    await killMarked(prefix);
   }
 
   /** To be called when no agent is left. */

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { readdir, readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -37,14 +38,40 @@ export async function killTree(pid: number, mark: string): Promise<void> {
   await gone([...doomed], KILL_LIMIT_MS);
 }
 
+/**
+ * Ends what carries a mark when the process it was given to has died by itself. That process is not touched: its
+ * number may be another's by now.
+ */
+export async function killMarked(mark: string): Promise<void> {
+  const doomed = await marked(mark);
+  for (const pid of doomed) signal(pid, "SIGKILL");
+  await gone(doomed, KILL_LIMIT_MS);
+}
+
 export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
-    return true;
+    return !isZombie(pid);
   } catch (error) {
     // EPERM: it lives and belongs to somebody else.
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
+}
+
+/** Dead, but not yet waited for by its parent; in a container without an init it may stay so for ever. */
+function isZombie(pid: number): boolean {
+  if (process.platform !== "linux") return false;
+  try {
+    return stateOf(readFileSync(`/proc/${pid}/stat`, "utf8"))[0] === "Z";
+  } catch {
+    // Gone between the two looks.
+    return true;
+  }
+}
+
+/** The fields after the name, which may itself hold spaces and brackets: state, parent, ... */
+function stateOf(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 /** Processes whose environment has this mark. Only Linux shows it; elsewhere the answer is empty. */
@@ -91,9 +118,7 @@ async function processesOfProc(): Promise<{ pid: number; parent: number }[]> {
   for (const entry of await readdir("/proc")) {
     const pid = Number(entry);
     if (!Number.isInteger(pid)) continue;
-    // "pid (name) state ppid ...", and a name may hold spaces and brackets.
-    const stat = await readProc(pid, "stat");
-    const parent = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    const parent = Number(stateOf(await readProc(pid, "stat"))[1]);
     if (Number.isInteger(parent)) found.push({ pid, parent });
   }
   return found;

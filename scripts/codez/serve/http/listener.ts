@@ -66,7 +66,8 @@ async function serve(routes: readonly Route[], incoming: IncomingMessage, outgoi
   const refused = guard(head);
   if (refused !== undefined) return send(refused, outgoing);
   const body = await readBody(incoming, route.maxBodyBytes);
-  if (body === null) return send(new Response("Too large\n", { status: 413 }), outgoing);
+  if (body === null)
+    return send(new Response("Too large\n", { status: 413, headers: { connection: "close" } }), outgoing);
   const method = head.method;
   const request = body === "" ? head : new Request(head, { method, body });
   await send(await route.handle(request, body), outgoing);

@@ -40,6 +40,8 @@ export class Follower {
   readonly #baseline = new Map<string, number>();
   readonly #problems = new Map<string, string>();
   #seen = new Map<string, Seen>();
+  /** When each folder was last written to: a new file in it shows there. */
+  #folders = new Map<string, number>();
   #isPrimed = false;
   #isComplete = false;
   #working: Promise<void> | null = null;
@@ -67,9 +69,10 @@ export class Follower {
     return this.#working;
   }
 
-  /** Looks only at the files in which somebody is at work. */
+  /** Looks only at the files in which somebody is at work, and for new ones. */
   async glance(): Promise<void> {
     if (this.#working !== null || !this.#isPrimed) return;
+    if (await this.#hasNewFiles()) return this.sweep();
     const sinceMs = Date.now() - HOT_MS;
     for (const file of this.#seen.values()) {
       if (file.mtimeMs < sinceMs) continue;
@@ -80,7 +83,14 @@ export class Follower {
     }
   }
 
+  async #hasNewFiles(): Promise<boolean> {
+    const now = await listFolders(this.#folder);
+    const isSame = now.size === this.#folders.size && [...now].every(([path, at]) => this.#folders.get(path) === at);
+    return !isSame;
+  }
+
   async #sweep(): Promise<void> {
+    this.#folders = await listFolders(this.#folder);
     this.#seen = new Map((await listFiles(this.#folder)).map((file) => [file.path, file]));
     if (!this.#isPrimed) {
       for (const file of this.#seen.values()) this.#baseline.set(file.path, file.sizeBytes);
@@ -137,6 +147,12 @@ export class Follower {
     this.#facts.delete(path);
     this.#baseline.delete(path);
   }
+}
+
+async function listFolders(folder: string): Promise<Map<string, number>> {
+  const paths = (await listSlugs(folder)).map((slug) => join(folder, slug));
+  const found = await Promise.all(paths.map((path) => stat(path).catch(() => null)));
+  return new Map(paths.map((path, index) => [path, found[index]?.mtimeMs ?? 0]));
 }
 
 async function listFiles(folder: string): Promise<Seen[]> {

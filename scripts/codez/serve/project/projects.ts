@@ -7,6 +7,9 @@ import { scanRepos } from "./scan.ts";
 /** New repositories appear by the day; a look takes up to a second on a slow disk. */
 const SCAN_TTL_MS = 60_000;
 
+/** For whoever names a project that is not known: it may just have been cloned. */
+const FRESH_SCAN_TTL_MS = 1_000;
+
 /** Sessions whose first lines are read to learn a project's path; almost always the first one has it. */
 const MAX_PATH_LOOKS = 20;
 
@@ -34,13 +37,14 @@ export class Projects {
     this.#roots = roots;
   }
 
-  async list(): Promise<Project[]> {
+  /** Most recently used first; `isFresh` looks again for repositories that just appeared. */
+  async list(isFresh = false): Promise<Project[]> {
     const found = new Map<string, { path: string | null; files: readonly SessionFile[] }>();
     for (const slug of await listSlugs(this.#folder)) {
       const files = await listSessionFiles(this.#folder, slug);
       if (files.length > 0) found.set(slug, { path: await this.#pathOf(slug, files), files });
     }
-    for (const path of await this.#repos()) {
+    for (const path of await this.#repos(isFresh)) {
       const slug = slugOf(path);
       found.set(slug, { path, files: found.get(slug)?.files ?? [] });
     }
@@ -51,7 +55,9 @@ export class Projects {
   /** `null` when there is no such project. */
   async find(slug: string): Promise<Project | null> {
     const files = await listSessionFiles(this.#folder, slug);
-    const scanned = (await this.#repos()).find((path) => slugOf(path) === slug) ?? null;
+    const isWanted = (path: string) => slugOf(path) === slug;
+    const isFresh = files.length === 0 && !(await this.#repos()).some(isWanted);
+    const scanned = (await this.#repos(isFresh)).find(isWanted) ?? null;
     if (files.length === 0 && scanned === null) return null;
     return describe(slug, scanned ?? (await this.#pathOf(slug, files)), files);
   }
@@ -71,10 +77,11 @@ export class Projects {
     return null;
   }
 
-  #repos(): Promise<string[]> {
+  #repos(isFresh = false): Promise<string[]> {
     const roots = this.#roots();
     const key = roots.join("\n");
-    if (this.#scan?.roots !== key || Date.now() - this.#scan.atMs > SCAN_TTL_MS) {
+    const ttlMs = isFresh ? FRESH_SCAN_TTL_MS : SCAN_TTL_MS;
+    if (this.#scan?.roots !== key || Date.now() - this.#scan.atMs > ttlMs) {
       this.#scan = { roots: key, atMs: Date.now(), repos: scanRepos(roots) };
     }
     return this.#scan.repos;

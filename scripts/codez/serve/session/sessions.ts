@@ -82,9 +82,8 @@ export class Sessions {
   /** The same conversation up to now under a new id; the old one is not touched. */
   async fork(session: string): Promise<LiveSession> {
     const { cwd } = await this.where(session);
-    const written = (await this.#options.find(session)) !== null;
-    // A session that was never prompted has nothing to be resumed from: its fork is as empty as it is.
-    const origin = written ? ({ kind: "fork", from: session } as const) : ({ kind: "new" } as const);
+    const from = await this.#writtenOriginal(session);
+    const origin = from === null ? ({ kind: "new" } as const) : ({ kind: "fork", from } as const);
     const fork = await this.#open({ session: randomUUID(), origin, cwd, ...this.#settings(session) });
     await this.#record(fork, session);
     return fork;
@@ -134,14 +133,29 @@ export class Sessions {
   async #resume(session: string): Promise<LiveSession> {
     const { cwd } = await this.where(session);
     const terminal = await this.#options.terminalOf(session, this.ownPids());
-    const written = (await this.#options.find(session)) !== null;
+    const original = await this.#writtenOriginal(session);
     const late = this.#live.get(session) ?? this.#opening.get(session);
     if (late !== undefined) return late;
     if (terminal !== null) throw new ServeFailure({ code: "session_mirrored", session, pid: terminal.pid });
-    const origin = written ? ({ kind: "resume" } as const) : ({ kind: "new" } as const);
+    const origin = this.#originOf(session, original);
     const resumed = await this.#open({ session, origin, cwd, ...this.#settings(session) });
     this.#options.events.append("session.updated", session, { status: "live", reason: "resumed" });
     return resumed;
+  }
+
+  /**
+   * The session whose file holds this one's conversation: itself, or, for a fork that was never prompted, what it was
+   * forked from. `null` for one in which nothing was ever said.
+   */
+  async #writtenOriginal(session: string): Promise<string | null> {
+    if ((await this.#options.find(session)) !== null) return session;
+    const from = this.#options.ledger.get(session)?.forkedFrom ?? null;
+    return from === null ? null : this.#writtenOriginal(from);
+  }
+
+  #originOf(session: string, original: string | null): StartOptions["origin"] {
+    if (original === null) return { kind: "new" };
+    return original === session ? { kind: "resume" } : { kind: "fork", from: original };
   }
 
   /** What a session was made with, unless its owner allows less by now. */

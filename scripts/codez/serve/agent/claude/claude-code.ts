@@ -74,7 +74,7 @@ export class ClaudeCode implements Agent {
     });
     const pid = await spawned;
     const guard = this.#keeper.watch(pid, mark);
-    const claude = new ClaudeRun(child, pid, () => guard.kill(), options.onEvent);
+    const claude = new ClaudeRun(child, pid, guard, options.onEvent);
     await claude.ready();
     return claude;
   }

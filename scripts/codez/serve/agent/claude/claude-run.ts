@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { ServeFailure } from "../../error.ts";
 import type { AgentEvent, AgentRun, Attachment, Decision, Prompt } from "../agent.ts";
+import type { Guard } from "../keeper.ts";
 import { readParts } from "./content-part.ts";
 import { parseStreamLine, type StreamMessage } from "./stream-message.ts";
 
@@ -19,14 +20,11 @@ const QUIT_LIMIT_MS = 2_000;
 /** The last of the error output that is kept to explain a crash. */
 const LAST_OUTPUT_CHARS = 4_000;
 
-/** Kills a process and all that descends from it; resolves when they are gone. */
-export type KillTree = () => Promise<void>;
-
 /** Claude Code in `--input-format stream-json`, spoken to in its control protocol. */
 export class ClaudeRun implements AgentRun {
   readonly pid: number;
   readonly #child: ChildProcessWithoutNullStreams;
-  readonly #kill: KillTree;
+  readonly #guard: Guard;
   readonly #onEvent: (event: AgentEvent) => void;
   readonly #replies = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
   /** The inputs of open permission requests: an allow has to hand the input back. */
@@ -38,10 +36,10 @@ export class ClaudeRun implements AgentRun {
   #inTurn = false;
   #interrupting = false;
 
-  constructor(child: ChildProcessWithoutNullStreams, pid: number, kill: KillTree, onEvent: (e: AgentEvent) => void) {
+  constructor(child: ChildProcessWithoutNullStreams, pid: number, guard: Guard, onEvent: (e: AgentEvent) => void) {
     this.#child = child;
     this.pid = pid;
-    this.#kill = kill;
+    this.#guard = guard;
     this.#onEvent = onEvent;
     child.stderr.setEncoding("utf8").on("data", (text: string) => this.#keepOutput(text));
     // Writing to a process that just died fails here; its exit says what there is to say.
@@ -89,8 +87,7 @@ export class ClaudeRun implements AgentRun {
       this.#child.stdin.end();
       await Promise.race([this.#exited, delay(QUIT_LIMIT_MS)]);
     }
-    // Also after a clean exit: what it started in the background may have outlived it.
-    await this.#kill();
+    if (!this.#hasEnded) await this.#guard.kill();
     await this.#exited;
   }
 
@@ -207,8 +204,10 @@ export class ClaudeRun implements AgentRun {
     this.#lastOutput = (this.#lastOutput + text).slice(-LAST_OUTPUT_CHARS);
   }
 
-  #onExit(code: unknown, signal: unknown): void {
+  async #onExit(code: unknown, signal: unknown): Promise<void> {
     this.#hasEnded = true;
+    // What it started in the background, or was running when it crashed, outlives it.
+    await this.#guard.killOrphans();
     this.#rejectReplies();
     for (const request of this.#asked.keys()) this.#onEvent({ type: "permission.withdrawn", request });
     this.#asked.clear();
