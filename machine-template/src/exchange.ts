@@ -3,7 +3,7 @@ import type { OperatorError } from "#protocol/error.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import type { Frame, ResponseHead } from "#protocol/frame.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
-import { crossing } from "#protocol/header.ts";
+import { crossing, mayCross } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
@@ -68,7 +68,12 @@ export class Exchange {
   receive(frame: Exclude<Frame, { kind: typeof FrameKind.REQUEST }>): boolean {
     switch (frame.kind) {
       case FrameKind.RESPONSE:
-        return this.#receiveHead(frame.head, frame.body, frame.end);
+        try {
+          return this.#receiveHead(frame.head, frame.body, frame.end);
+        } catch (reason) {
+          this.cancel(new Error("its answer has headers that HTTP does not allow", { cause: reason }));
+          return true;
+        }
       case FrameKind.BODY:
         return this.#receiveBody(frame.body, frame.end);
       case FrameKind.WINDOW:
@@ -101,9 +106,11 @@ export class Exchange {
   #receiveHead(head: ResponseHead, body: Uint8Array, end: boolean): boolean {
     if (this.#answered) return false;
     this.#answered = true;
-    const init = { status: head.status, headers: head.headers };
-    if (end) {
-      const isNull = NULL_BODY.has(head.status);
+    // What the machine sends is filtered here as well: its connector is not ours to trust.
+    const headers = head.headers.filter(([name]) => mayCross(name.toLowerCase()));
+    const init = { status: head.status, headers };
+    const isNull = NULL_BODY.has(head.status);
+    if (end || isNull) {
       this.#settle.resolve(new Response(isNull ? null : body, init));
       this.#finish();
       return true;
@@ -112,8 +119,8 @@ export class Exchange {
       (credit) => this.#link.send(encodeFrame({ kind: FrameKind.WINDOW, exchange: this.id, credit })),
       () => this.cancel(new Error("the caller went away")),
     );
-    this.#inbound = inbound;
     const response = new Response(inbound.stream, init);
+    this.#inbound = inbound;
     this.#isEventStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
     this.#settle.resolve(response);
     return inbound.push(body);
