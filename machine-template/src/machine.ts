@@ -21,6 +21,8 @@ const REPORT_AGAIN_S = 5;
 /** A machine that fell silent without a word is found out by then, even if nobody calls it. Seconds; a wake-up each costs next to nothing. */
 const PRESENCE_CHECK_S = 5 * 60;
 
+const CloseRequest = z.object({ code: z.enum(CloseCode), reason: z.string() });
+
 /**
  * One machine: its link, presence and event log.
  *
@@ -81,6 +83,7 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   /** LinkListener: a connector said hello. */
   online(stream: string, facts: Facts, replaced: boolean): { epoch: number; acked: number } {
+    if (!replaced) this.#endUnseen();
     const epoch = this.#record.begin(stream, facts);
     this.#note(replaced ? PresenceType.REPLACED : PresenceType.ONLINE, { epoch });
     this.ctx.waitUntil(this.#again(PRESENCE_CHECK_S, "checkPresence"));
@@ -114,6 +117,7 @@ export class Machine extends Agent<Env> implements LinkListener {
   async checkPresence(): Promise<void> {
     this.#log.trim(Date.now());
     if (this.#link.isOnline) await this.#again(PRESENCE_CHECK_S, "checkPresence");
+    else this.#endUnseen();
   }
 
   presence(): Presence {
@@ -140,7 +144,7 @@ export class Machine extends Agent<Env> implements LinkListener {
   }
 
   async #call(request: Request): Promise<Response> {
-    const parsed = CallRequest.safeParse(await request.json());
+    const parsed = CallRequest.safeParse(await jsonOf(request));
     if (!parsed.success) return errorResponse({ code: "invalid_request", reason: "not a call" });
     try {
       return await this.#upstream.call(parsed.data, request.signal);
@@ -159,11 +163,11 @@ export class Machine extends Agent<Env> implements LinkListener {
     );
   }
 
+  /** A refusal is the dispatch Worker's own, byte for byte: a stranger is not to learn that there is such a machine. */
   async #accept(request: Request): Promise<Response> {
-    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket")
-      return failureResponse({ code: "unauthorized" }, null);
+    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return errorResponse({ code: "unauthorized" });
     if (!(await isLinkToken(request.headers.get("authorization"), this.env.LINK_TOKEN_HASH)))
-      return failureResponse({ code: "unauthorized" }, null);
+      return errorResponse({ code: "unauthorized" });
     return this.#link.accept();
   }
 
@@ -178,26 +182,31 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   async #moveLog(request: Request): Promise<Response> {
     if (request.method === "GET") return Response.json(this.#log.all());
-    const events = z.array(LoggedEvent).safeParse(await request.json());
+    const events = z.array(LoggedEvent).safeParse(await jsonOf(request));
     if (!events.success) return errorResponse({ code: "invalid_request", reason: "not a log" });
     this.#log.append(events.data);
     return new Response(null, { status: 204 });
   }
 
   async #close(request: Request): Promise<Response> {
-    const { code, reason }: { code?: unknown; reason?: unknown } = await request.json();
-    const known = Object.values(CloseCode).find((one) => one === code);
-    if (known === undefined || typeof reason !== "string")
-      return errorResponse({ code: "invalid_request", reason: "not a close" });
+    const asked = CloseRequest.safeParse(await jsonOf(request));
+    if (!asked.success) return errorResponse({ code: "invalid_request", reason: "not a close" });
+    const { code, reason } = asked.data;
     this.#link.close(
-      known,
+      code,
       reason,
-      known === CloseCode.REVOKED ? { code: "machine_revoked", machine: this.env.NAME } : undefined,
+      code === CloseCode.REVOKED ? { code: "machine_revoked", machine: this.env.NAME } : undefined,
     );
     await this.#reporter
       .send()
       .catch((failure: unknown) => console.warn("report after a close failed", String(failure)));
     return new Response(null, { status: 204 });
+  }
+
+  /** A link that ended with the script itself (an upload, a crash) had nobody left to note its end. */
+  #endUnseen(): void {
+    const { epoch, connectedAtMs, lastSeenMs } = this.#record.row;
+    if (connectedAtMs !== null) this.offline(epoch, lastSeenMs ?? connectedAtMs);
   }
 
   #note(type: string, data: Record<string, unknown>): void {
@@ -208,6 +217,11 @@ export class Machine extends Agent<Env> implements LinkListener {
   async #again(seconds: number, callback: "report" | "checkPresence"): Promise<void> {
     await this.schedule(seconds, callback, undefined, { idempotent: true });
   }
+}
+
+/** The JSON of a body, or `null` when it is none: no schema of ours takes that. */
+function jsonOf(request: Request): Promise<unknown> {
+  return request.json().catch(() => null);
 }
 
 /** A body that fits one frame, read whole; `null` when there is none or it has to be streamed. */
