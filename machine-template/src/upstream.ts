@@ -1,3 +1,4 @@
+import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { CallRequest } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
 
@@ -50,19 +51,24 @@ export class Upstream {
     // The server knows nothing of our session, or speaks another revision now. It has not executed the call.
     await response.body?.cancel();
     if (this.#era === known) this.#remember(null);
-    return this.#request(await this.#open(), call, signal);
+    // Somebody else's call may have found it out first; one new session is enough.
+    return this.#request(this.#era ?? (await this.#open()), call, signal);
   }
 
   async #request(era: Era, call: CallRequest, signal: AbortSignal): Promise<Response> {
     const id = `operator-${this.#nextId++}`;
     const body = JSON.stringify({ jsonrpc: "2.0", id, method: call.method, params: paramsOf(era, call, id) });
-    if (era.kind === "legacy") {
-      // A 2025 server goes on working for a client that hangs up; it has to be told.
-      signal.addEventListener("abort", () => void this.#notify(era, "notifications/cancelled", { requestId: id }), {
-        once: true,
-      });
-    }
-    return this.#post(era, call, body, signal);
+    if (era.kind === "modern") return this.#post(era, call, body, signal);
+    // A 2025 server goes on working for a client that hangs up; it has to be told.
+    const tell = (): void => {
+      this.#notify(era, "notifications/cancelled", { requestId: id }).catch((reason: unknown) =>
+        console.warn("a cancelled call could not be told to its server", String(reason)),
+      );
+    };
+    signal.addEventListener("abort", tell, { once: true });
+    const response = await this.#post(era, call, body, signal);
+    if (isStale(era, response)) signal.removeEventListener("abort", tell);
+    return response;
   }
 
   #open(): Promise<Era> {
@@ -173,16 +179,21 @@ function headerValue(name: string): string {
 
 /** The JSON-RPC response in a handshake's answer, JSON or event stream; `undefined` when there is none. */
 async function readResponse(response: Response): Promise<unknown> {
-  const text = await response.text();
-  const isStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
-  const lines = isStream
-    ? text.split(/\r\n|\r|\n/).flatMap((line) => (line.startsWith("data:") ? [line.slice(5)] : []))
-    : [text];
-  for (const line of lines) {
-    const value = parse(line);
-    if (typeof value === "object" && value !== null && ("result" in value || "error" in value)) return value;
+  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+    const value = parse(await response.text());
+    return isRpcResponse(value) ? value : undefined;
+  }
+  // A server need not end the stream after its response; leaving the loop does.
+  const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
+  for await (const event of events) {
+    const value = parse(event.data);
+    if (isRpcResponse(value)) return value;
   }
   return undefined;
+}
+
+function isRpcResponse(value: unknown): boolean {
+  return typeof value === "object" && value !== null && ("result" in value || "error" in value);
 }
 
 function parse(text: string): unknown {
