@@ -5,7 +5,8 @@ export const PushedEvent = z.object({
   atMs: z.int(),
   type: z.string().check(z.minLength(1), z.maxLength(64)),
   session: z.nullable(z.string()),
-  data: z.unknown(),
+  /** Any JSON; an event that has no more to say may leave it out. */
+  data: z.optional(z.unknown()),
 });
 export type PushedEvent = z.infer<typeof PushedEvent>;
 
