@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+import { controlService } from "./test/machine-template/control-service.ts";
 
 const protocol = {
   find: /^#protocol\/(.*)$/,
@@ -42,7 +43,7 @@ export default defineConfig({
                 REPORT_KEY: "report-key",
                 LINK_TOKEN_HASH,
               },
-              serviceBindings: { CONTROL: () => new Response(null, { status: 204 }) },
+              serviceBindings: { CONTROL: controlService() },
             },
           }),
         ],

@@ -1,8 +1,11 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import type { Facts, FromScript } from "#protocol/control.ts";
+import type { EventPage, PushedEvent } from "#protocol/event.ts";
 import { decodeFrame, encodeFrame, type Frame, FrameKind, type ResponseHead } from "#protocol/frame.ts";
+import type { HeaderList } from "#protocol/header.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
+import type { MachineState } from "#protocol/script-api.ts";
 import { app } from "../../../machine-template/src/app.ts";
 import type { Env } from "../../../machine-template/src/env.ts";
 import type { Machine } from "../../../machine-template/src/machine.ts";
@@ -41,6 +44,17 @@ export function dial(token: string): Promise<Response> {
   return knock("/link", { headers: { upgrade: "websocket", authorization: `Bearer ${token}` } });
 }
 
+/** A page of the machine's log after a position; without one, where the log ends. */
+export async function page(after?: { epoch: string; seq: number }, session?: string): Promise<EventPage> {
+  const query = new URLSearchParams(after === undefined ? {} : { epoch: after.epoch, seq: String(after.seq) });
+  if (session !== undefined) query.set("session", session);
+  return (await ask(`/operator/events?${query}`)).json();
+}
+
+export async function state(): Promise<MachineState> {
+  return (await ask("/operator/state")).json();
+}
+
 /** Looks at the machine's Durable Object from within. */
 export function within<Result>(
   look: (machine: Machine, state: DurableObjectState) => Result | Promise<Result>,
@@ -60,7 +74,7 @@ export class TestConnector {
   readonly words: FromScript[] = [];
   pongs = 0;
   closed: { code: number; reason: string } | null = null;
-  #wake: () => void = () => undefined;
+  readonly #waiting = new Set<() => void>();
 
   readonly socket: WebSocket;
 
@@ -99,6 +113,12 @@ export class TestConnector {
     return connector;
   }
 
+  /** Goes away, and waits until the script has noticed. */
+  async leave(): Promise<void> {
+    this.socket.close(1000, "test over");
+    await this.until(() => this.closed !== null);
+  }
+
   say(word: object): void {
     this.socket.send(JSON.stringify(word));
   }
@@ -110,6 +130,29 @@ export class TestConnector {
   respond(exchange: number, head: Partial<ResponseHead>, body = "", end = true): void {
     const bytes = new TextEncoder().encode(body);
     this.send({ kind: FrameKind.RESPONSE, exchange, end, head: { status: 200, headers: [], ...head }, body: bytes });
+  }
+
+  /** Answers an exchange with a JSON-RPC result. */
+  respondJson(exchange: number, message: object, headers: HeaderList = []): void {
+    const type: HeaderList = [["content-type", "application/json"]];
+    this.respond(exchange, { headers: [...type, ...headers] }, JSON.stringify({ jsonrpc: "2.0", ...message }));
+  }
+
+  /** Waits for the script's next word of this type that was not taken yet. */
+  async word<Type extends FromScript["type"]>(type: Type): Promise<Extract<FromScript, { type: Type }>> {
+    const isOfType = (word: FromScript): word is Extract<FromScript, { type: Type }> => word.type === type;
+    await this.until(() => this.words.some(isOfType));
+    const found = this.words.find(isOfType);
+    if (found === undefined) throw new Error(`no ${type}`);
+    this.words.splice(this.words.indexOf(found), 1);
+    return found;
+  }
+
+  /** Sends events of this connector's stream and waits until they are acknowledged; answers up to where. */
+  async push(first: number, events: readonly Partial<PushedEvent>[]): Promise<number> {
+    const whole = events.map((event) => ({ atMs: 1, type: "message", session: null, data: null, ...event }));
+    this.say({ type: "event", first, events: whole });
+    return (await this.word("event-ack")).seq;
   }
 
   /** Waits for the next request frame that was not taken yet. */
@@ -124,9 +167,15 @@ export class TestConnector {
   /** Waits until what has come makes `isSo` true. */
   async until(isSo: () => boolean): Promise<void> {
     while (!isSo()) {
+      if (this.closed !== null) throw new Error(`the link is closed: ${this.closed.code} ${this.closed.reason}`);
       await new Promise<void>((resolve) => {
-        this.#wake = resolve;
+        this.#waiting.add(resolve);
       });
     }
+  }
+
+  #wake(): void {
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
   }
 }

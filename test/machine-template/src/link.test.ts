@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { FrameKind } from "#protocol/frame.ts";
-import { CHUNK_BYTES, MAX_EXCHANGES, WINDOW_BYTES } from "#protocol/limits.ts";
+import { CHUNK_BYTES, MAX_EXCHANGES, MAX_HEAD_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
 import { ask, dial, env, FACTS, forget, knock, TestConnector } from "./connector.ts";
 
 afterEach(forget);
@@ -192,6 +192,87 @@ describe("an exchange", () => {
     for (const frame of connector.frames) connector.respond(frame.exchange, {}, String(frame.exchange));
     const bodies = await Promise.all(all.map(async (one) => (await one).text()));
     expect(new Set(bodies).size).toBe(MAX_EXCHANGES);
+  });
+});
+
+describe("what a machine answers", () => {
+  it("never brings credentials, our own headers or another hop's, whatever its connector lets through", async () => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "POST", body: "{}" });
+    const { exchange } = await connector.request();
+    connector.respond(exchange, {
+      headers: [
+        ["Set-Cookie", "session=stolen; Domain=localhost"],
+        ["x-operator-error", "machine_unknown"],
+        ["access-control-allow-origin", "*"],
+        ["transfer-encoding", "chunked"],
+        ["www-authenticate", "Basic"],
+        ["mcp-session-id", "s1"],
+      ],
+    });
+    expect([...(await asked).headers]).toEqual([["mcp-session-id", "s1"]]);
+  });
+
+  it.each([204, 205, 304])("may have status %i, which has no body, though its end comes later", async (status) => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "DELETE" });
+    const { exchange } = await connector.request();
+    connector.respond(exchange, { status }, "", false);
+    connector.send({ kind: FrameKind.BODY, exchange, end: true, body: new Uint8Array(0) });
+    const response = await asked;
+    expect(response.status).toBe(status);
+    expect(await response.text()).toBe("");
+    expect(await (await ask("/operator/state")).json()).toMatchObject({ online: true, exchanges: 0 });
+  });
+
+  it.each<[string, [string, string]]>([
+    ["a header's name that HTTP does not allow", ["not a name", "x"]],
+    ["a header's value that HTTP does not allow", ["x-broken", "a\nb"]],
+  ])("with %s fails that call at once and no other", async (_, header) => {
+    const connector = await TestConnector.greeted();
+    const broken = ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
+    const { exchange } = await connector.request();
+    const neighbour = ask("/mcp", { method: "POST", body: "{}" });
+    const other = await connector.request();
+    connector.respond(exchange, { headers: [header] }, "", false);
+    expect(await errorCodeOf(await broken)).toBe("machine_failed");
+    await connector.until(() => connector.frames.some((frame) => frame.kind === FrameKind.CANCEL));
+    connector.respond(other.exchange, {}, "fine");
+    expect(await (await neighbour).text()).toBe("fine");
+  });
+
+  it("that begins twice ends the link", async () => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "POST", body: "{}" });
+    const { exchange } = await connector.request();
+    connector.respond(exchange, {}, "", false);
+    await asked;
+    connector.respond(exchange, {}, "", false);
+    await connector.until(() => connector.closed !== null);
+    expect(connector.closed?.code).toBe(CloseCode.BAD_FRAME);
+  });
+
+  it("with a body before its head ends the link, and the call with it", async () => {
+    const connector = await TestConnector.greeted();
+    const asked = ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
+    const { exchange } = await connector.request();
+    connector.send({ kind: FrameKind.BODY, exchange, end: false, body: new Uint8Array([1]) });
+    expect(await errorCodeOf(await asked)).toBe("link_lost");
+  });
+});
+
+describe("a request whose head is too large for the link", () => {
+  it("is refused by itself: the link stays, and its neighbours' calls with it", async () => {
+    const connector = await TestConnector.greeted();
+    const neighbour = ask("/mcp", { method: "POST", body: "{}" });
+    const { exchange } = await connector.request();
+    const large = { "x-large": '"'.repeat(MAX_HEAD_BYTES / 2) };
+    const refused = await ask("/mcp", { method: "POST", headers: large, body: '{"id":1,"method":"x"}' });
+    expect(refused.status).toBe(400);
+    expect(await errorCodeOf(refused)).toBe("invalid_request");
+    connector.respond(exchange, {}, "fine");
+    expect(await (await neighbour).text()).toBe("fine");
+    expect(await (await ask("/operator/state")).json()).toMatchObject({ online: true, exchanges: 0 });
   });
 });
 

@@ -1,0 +1,52 @@
+import { MachineReport } from "#protocol/script-api.ts";
+
+/** A report as the control API's `Reports` entrypoint gets it. */
+export type Received = { key: string | null; report: MachineReport };
+
+type Asked = { method: string; url: string; headers: { get(name: string): string | null }; json(): Promise<unknown> };
+
+/**
+ * The service behind `CONTROL` of a machine script under test. Besides reports it answers the test itself, about the
+ * machine whose log has this epoch: `GET /reports?epoch=&from=` waits until there are more than so many, `POST /refuse?epoch=`
+ * refuses its next one.
+ */
+export function controlService(): (request: Asked) => Promise<Response> {
+  const received: Received[] = [];
+  const waiting = new Set<() => void>();
+  const refused = new Set<string | null>();
+
+  async function take(request: Asked): Promise<Response> {
+    const report = MachineReport.parse(await request.json());
+    const isRefused = refused.delete(report.presence.position.epoch);
+    received.push({ key: request.headers.get("x-operator-report-key"), report });
+    for (const wake of waiting) wake();
+    waiting.clear();
+    return new Response(null, { status: isRefused ? 503 : 204 });
+  }
+
+  async function show(epoch: string | null, from: number): Promise<Response> {
+    for (;;) {
+      const ofOne = received.filter(({ report }) => report.presence.position.epoch === epoch);
+      if (ofOne.length > from) return Response.json(ofOne.slice(from));
+      await new Promise<void>((resolve) => {
+        waiting.add(resolve);
+      });
+    }
+  }
+
+  return async (request) => {
+    const { pathname, searchParams } = new URL(request.url);
+    const epoch = searchParams.get("epoch");
+    switch (`${request.method} ${pathname}`) {
+      case "POST /report":
+        return take(request);
+      case "GET /reports":
+        return show(epoch, Number(searchParams.get("from")));
+      case "POST /refuse":
+        refused.add(epoch);
+        return new Response(null, { status: 204 });
+      default:
+        return new Response("no such path", { status: 404 });
+    }
+  };
+}

@@ -1,0 +1,252 @@
+import { evictDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, it } from "vitest";
+import type { LoggedEvent, LogPosition } from "#protocol/event.ts";
+import {
+  EVENT_LOG_AGE_MS,
+  EVENT_LOG_ROWS,
+  EVENT_PAGE_BYTES,
+  EVENT_PAGE_ROWS,
+  MAX_EVENT_BYTES,
+  MAX_EVENTS_PER_FRAME,
+} from "#protocol/limits.ts";
+import { env, forget, page, state, TestConnector, within } from "./connector.ts";
+
+afterEach(forget);
+
+const named = (...names: string[]) => names.map((name) => ({ data: { name } }));
+
+/** The names of the connector's own events, without those of presence. */
+function namesIn(events: readonly LoggedEvent[]): string[] {
+  return events.flatMap(({ type, data }) => (type === "message" ? [(data as { name: string }).name] : []));
+}
+
+async function everything(): Promise<LoggedEvent[]> {
+  const { position } = await page();
+  return (await page({ epoch: position.epoch, seq: 0 })).events;
+}
+
+describe("a connector's events", () => {
+  it("are stored once and in order, though they are sent again within a link and over reconnects", async () => {
+    const first = await TestConnector.greeted("stream");
+    expect((await first.word("welcome")).acked).toBe(0);
+    expect(await first.push(1, named("a", "b"))).toBe(2);
+    expect(await first.push(2, named("b", "c"))).toBe(3);
+    expect(await first.push(1, named("a", "b", "c"))).toBe(3);
+    await first.leave();
+    const second = await TestConnector.greeted("stream");
+    expect((await second.word("welcome")).acked).toBe(3);
+    expect(await second.push(3, named("c", "d"))).toBe(4);
+    expect(namesIn(await everything())).toEqual(["a", "b", "c", "d"]);
+  });
+
+  it("are stored once though the script was evicted between the two times they came", async () => {
+    const connector = await TestConnector.greeted("stream");
+    await connector.push(1, named("a", "b"));
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    expect(await connector.push(2, named("b", "c"))).toBe(3);
+    expect(namesIn(await everything())).toEqual(["a", "b", "c"]);
+  });
+
+  it("of another stream are others, whatever their numbers", async () => {
+    const one = await TestConnector.greeted("one");
+    await one.push(1, named("a"));
+    const other = await TestConnector.greeted("other");
+    expect((await other.word("welcome")).acked).toBe(0);
+    expect(await other.push(1, named("b"))).toBe(1);
+    expect(namesIn(await everything())).toEqual(["a", "b"]);
+  });
+
+  it("are kept when some before them were lost on the machine", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, named("a"));
+    expect(await connector.push(5, named("e", "f"))).toBe(6);
+    expect(namesIn(await everything())).toEqual(["a", "e", "f"]);
+  });
+
+  it("come out as they went in, each with a number that rises by one", async () => {
+    const connector = await TestConnector.greeted();
+    const sent = { atMs: 1_234, type: "tool.started", session: "s/1", data: { deep: [1, null, "é€"] } };
+    await connector.push(1, [sent, { ...sent, data: undefined }]);
+    const events = await everything();
+    expect(events.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+    expect(events[1]).toEqual({ seq: 2, ...sent });
+    expect(events[2]).toEqual({ seq: 3, ...sent, data: null });
+  });
+
+  it("that are too large leave only word of their size", async () => {
+    const connector = await TestConnector.greeted();
+    const large = "x".repeat(MAX_EVENT_BYTES);
+    await connector.push(1, [{ data: large }, { data: "small" }]);
+    const [, first, second] = await everything();
+    expect(first?.data).toEqual({ truncated: true, bytes: MAX_EVENT_BYTES + 2 });
+    expect(second?.data).toBe("small");
+  });
+});
+
+describe("a page of the log", () => {
+  it("without a position is where the log ends, and no events", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, named("a", "b"));
+    expect(await page()).toMatchObject({ events: [], position: { seq: 3 }, gap: false, more: false });
+  });
+
+  it("has what came after its position, and the position to go on from; asking consumes nothing", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, named("a"));
+    const { position } = await page();
+    await connector.push(2, named("b", "c"));
+    for (let reader = 0; reader < 2; reader += 1) {
+      const next = await page(position);
+      expect(namesIn(next.events)).toEqual(["b", "c"]);
+      expect(next).toMatchObject({
+        position: { epoch: position.epoch, seq: position.seq + 2 },
+        gap: false,
+        more: false,
+      });
+      expect((await page(next.position)).events).toEqual([]);
+    }
+  });
+
+  it("of one session has that session's events alone, and its position is still the log's", async () => {
+    const connector = await TestConnector.greeted();
+    const { position } = await page();
+    await connector.push(1, [{ session: "s1" }, { session: "s2" }, { session: null }, { session: "s1" }]);
+    const ofOne = await page(position, "s1");
+    expect(ofOne.events.map(({ session }) => session)).toEqual(["s1", "s1"]);
+    expect(ofOne.position.seq).toBe(position.seq + 4);
+    expect((await page(position, "nobody's")).events).toEqual([]);
+  });
+
+  it("is cut at so many events, says so, and the pages together have each event once", async () => {
+    const connector = await TestConnector.greeted();
+    let { position } = await page();
+    const count = EVENT_PAGE_ROWS + 50;
+    for (let first = 1; first <= count; first += 50)
+      await connector.push(first, named(...Array.from({ length: 50 }, (_, index) => String(first + index))));
+    const one = await page(position);
+    expect(one).toMatchObject({ more: true, gap: false });
+    expect(one.events).toHaveLength(EVENT_PAGE_ROWS);
+    position = one.position;
+    const two = await page(position);
+    expect(two.more).toBe(false);
+    expect(namesIn([...one.events, ...two.events])).toEqual(
+      Array.from({ length: count }, (_, index) => String(index + 1)),
+    );
+  });
+
+  it("is cut at so many bytes too, but never before its first event", async () => {
+    const connector = await TestConnector.greeted();
+    const { position } = await page();
+    const data = "x".repeat(MAX_EVENT_BYTES - 2);
+    await connector.push(
+      1,
+      Array.from({ length: 10 }, () => ({ data })),
+    );
+    const seen: number[] = [];
+    let next = { position, more: true };
+    while (next.more) {
+      const { events, ...rest } = await page(next.position);
+      expect(events.length).toBeGreaterThan(0);
+      expect(events.length * data.length).toBeLessThanOrEqual(EVENT_PAGE_BYTES);
+      seen.push(...events.map(({ seq }) => seq));
+      next = rest;
+    }
+    expect(seen).toEqual(Array.from({ length: 10 }, (_, index) => position.seq + 1 + index));
+  });
+
+  it.each<[string, (position: LogPosition) => LogPosition]>([
+    ["of another log's epoch", ({ seq }) => ({ epoch: "another", seq })],
+    ["beyond the log's end", ({ epoch, seq }) => ({ epoch, seq: seq + 1 })],
+  ])("after a position %s begins at the beginning and says that there is a gap", async (_, moved) => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, named("a", "b"));
+    const { position } = await page();
+    const begun = await page(moved(position));
+    expect(begun.gap).toBe(true);
+    expect(namesIn(begun.events)).toEqual(["a", "b"]);
+    expect(begun.position).toEqual(position);
+  });
+
+  it("for a position that is none is the log's end", async () => {
+    await TestConnector.greeted();
+    const { position } = await page();
+    for (const seq of [-1, 1.5, Number.NaN]) expect(await page({ epoch: position.epoch, seq })).toEqual(await page());
+  });
+});
+
+describe("trimming", () => {
+  it("keeps the newest rows, and whoever read less than all that went finds a gap", { timeout: 30_000 }, async () => {
+    const connector = await TestConnector.greeted();
+    const batch = Array.from({ length: MAX_EVENTS_PER_FRAME }, () => ({}));
+    const { position } = await page();
+    const frames = EVENT_LOG_ROWS / MAX_EVENTS_PER_FRAME + 10;
+    for (let frame = 0; frame < frames; frame += 1) await connector.push(1 + frame * batch.length, batch);
+    await within((machine) => machine.checkPresence());
+    const newest = (await page()).position.seq;
+    expect(newest).toBe(position.seq + frames * batch.length);
+    const trimmed = await page(position);
+    expect(trimmed.gap).toBe(true);
+    const oldest = newest - EVENT_LOG_ROWS + 1;
+    expect(trimmed.events[0]?.seq).toBe(oldest);
+    expect((await page({ ...position, seq: oldest - 1 })).gap).toBe(false);
+    expect((await page({ ...position, seq: oldest - 2 })).gap).toBe(true);
+    expect(await within((_, { storage }) => storage.sql.exec("SELECT count(*) AS rows FROM event").one())).toEqual({
+      rows: EVENT_LOG_ROWS,
+    });
+  });
+
+  it("happens by itself while events come, without waiting for the schedule", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, named("old"));
+    await within((_, { storage }) => storage.sql.exec("UPDATE event SET stored_ms = 0"));
+    const batch = Array.from({ length: MAX_EVENTS_PER_FRAME }, () => ({}));
+    for (let frame = 0; frame < 5; frame += 1) await connector.push(2 + frame * batch.length, batch);
+    expect((await everything())[0]?.seq).toBe(3);
+  });
+
+  it("drops what is too old by the script's clock, and leaves the numbers and the epoch as they were", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, named("old"));
+    const { position } = await page();
+    const then = Date.now() - EVENT_LOG_AGE_MS - 1;
+    await within((_, { storage }) => storage.sql.exec("UPDATE event SET stored_ms = ?", then));
+    await connector.push(2, named("new"));
+    await within((machine) => machine.checkPresence());
+    const after = await page({ ...position, seq: 0 });
+    expect(after.gap).toBe(true);
+    expect(namesIn(after.events)).toEqual(["new"]);
+    expect(after.events[0]?.seq).toBe(position.seq + 1);
+    expect(await page(position)).toMatchObject({ gap: false, position: { epoch: position.epoch } });
+  });
+
+  it("of everything still tells a reader from before it that there is a gap, and goes on counting", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, named("old"));
+    const { position } = await page();
+    await within((machine, { storage }) => {
+      storage.sql.exec("UPDATE event SET stored_ms = 0");
+      return machine.checkPresence();
+    });
+    expect(await page({ ...position, seq: 0 })).toMatchObject({ events: [], gap: true, position });
+    expect(await page(position)).toMatchObject({ events: [], gap: false });
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    await connector.push(2, named("new"));
+    expect((await page(position)).events.map(({ seq }) => seq)).toEqual([position.seq + 1]);
+  });
+});
+
+describe("the sessions of a machine", () => {
+  it("are those that its events told of, the latest first", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, [
+      { session: "s1", atMs: 10, type: "session.created" },
+      { session: "s2", atMs: 20, type: "session.created" },
+      { session: null, atMs: 25 },
+      { session: "s1", atMs: 30, type: "session.idle" },
+    ]);
+    expect((await state()).sessions).toEqual([
+      { id: "s1", firstMs: 10, lastMs: 30, lastType: "session.idle" },
+      { id: "s2", firstMs: 20, lastMs: 20, lastType: "session.created" },
+    ]);
+  });
+});

@@ -1,0 +1,104 @@
+import { SELF } from "cloudflare:test";
+import { afterEach, describe, expect, it } from "vitest";
+import { CloseCode } from "#protocol/close-code.ts";
+import type { LoggedEvent } from "#protocol/event.ts";
+import { app as dispatchWorker } from "../../../dispatch-worker/src/app.ts";
+import type { Env as DispatchEnv } from "../../../dispatch-worker/src/env.ts";
+import { ask, dial, forget, knock, page, state, TestConnector } from "./connector.ts";
+
+afterEach(forget);
+
+describe("the script", () => {
+  it("is put together by its entry: the owner gets in, nobody else, and the Durable Object answers", async () => {
+    const headers = { "x-operator-caller": "owner" };
+    expect((await SELF.fetch("http://machine/operator/state", { headers })).status).toBe(200);
+    expect((await SELF.fetch("http://machine/operator/state")).status).toBe(404);
+  });
+
+  it.each(["/", "/mcp/", "/mcp/..", "/operator", "/operator/state/", "//mcp", "/MCP", "/%6dcp"])(
+    "has nothing at %s",
+    async (path) => {
+      await TestConnector.greeted();
+      const response = await knock(path, { headers: { "x-operator-caller": "owner" } });
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ error: { code: "not_found" } });
+    },
+  );
+
+  it.each([
+    ["/operator/call", "not json"],
+    ["/operator/call", "{}"],
+    ["/operator/close", "not json"],
+    ["/operator/close", JSON.stringify({ code: 1000, reason: "because" })],
+    ["/operator/close", JSON.stringify({ code: CloseCode.REVOKED })],
+    ["/operator/close", "null"],
+    ["/operator/log", "not json"],
+    ["/operator/log", "{}"],
+    ["/operator/log", '[{"seq":1}]'],
+  ])("refuses a POST to %s that is none: %s", async (path, body) => {
+    const connector = await TestConnector.greeted();
+    const response = await ask(path, { method: "POST", body });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ error: { code: "invalid_request" } });
+    expect(connector.closed).toBeNull();
+    expect(await state()).toMatchObject({ online: true });
+  });
+});
+
+describe("a stranger at the link", () => {
+  /** The dispatch Worker, in front of a namespace that has this one machine. */
+  async function knockFromOutside(machine: string, headers: Record<string, string>): Promise<Response> {
+    const DISPATCH = {
+      get: (slug: string) => ({
+        fetch: (request: Request) => {
+          if (slug !== "attic") return Promise.reject(new Error("Worker not found."));
+          return knock(new URL(request.url).pathname, { headers: request.headers });
+        },
+      }),
+    };
+    const env = { DISPATCH, DISPATCH_SECRET: "gate-secret", DOMAIN: "localhost" } as unknown as DispatchEnv;
+    return dispatchWorker.fetch(new Request(`http://localhost/m/${machine}/link`, { headers }), env);
+  }
+
+  async function bytesOf(response: Response): Promise<unknown> {
+    return { status: response.status, headers: [...response.headers], body: await response.text() };
+  }
+
+  it.each<[string, Record<string, string>]>([
+    ["nothing", {}],
+    ["an upgrade without a token", { upgrade: "websocket" }],
+    ["an upgrade with a wrong token", { upgrade: "websocket", authorization: "Bearer opl_wrong" }],
+    ["an upgrade with what is no token", { upgrade: "websocket", authorization: "Basic YTpi" }],
+    ["the right token but no upgrade", { authorization: "Bearer link-token" }],
+  ])("who brings %s cannot tell a machine that exists from one that does not", async (_, headers) => {
+    await TestConnector.greeted();
+    const known = await bytesOf(await knockFromOutside("attic", headers));
+    expect(known).toMatchObject({ status: 401 });
+    expect(known).toEqual(await bytesOf(await knockFromOutside("cellar", headers)));
+  });
+
+  it("who brings the right token is the machine", async () => {
+    expect((await dial("link-token")).status).toBe(101);
+  });
+});
+
+describe("a machine that moves to another name", () => {
+  it("takes its log along: all of it, in order, under a log of its own", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, [
+      { type: "session.created", session: "s1", atMs: 5, data: { a: 1 } },
+      { type: "message", session: "s1", atMs: 6, data: null },
+    ]);
+    const before = await page();
+    const moved: LoggedEvent[] = await (await ask("/operator/log")).json();
+    expect(moved.map(({ type }) => type)).toEqual(["machine.online", "session.created", "message"]);
+    await forget(); // the script of another name has a Durable Object of its own
+    expect((await ask("/operator/log", { method: "POST", body: JSON.stringify(moved) })).status).toBe(204);
+    const after = await page();
+    expect(after.position.epoch).not.toBe(before.position.epoch);
+    const { events, gap } = await page({ ...after.position, seq: 0 });
+    expect(gap).toBe(false);
+    expect(events).toEqual(moved);
+    expect((await state()).sessions).toEqual([{ id: "s1", firstMs: 5, lastMs: 6, lastType: "message" }]);
+  });
+});
