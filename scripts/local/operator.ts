@@ -111,8 +111,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   started.defer(() => supervisor.stop());
   await supervisor.start();
   await lock.announce(url);
-  const waking = platform.wake();
-  started.defer(() => waking);
+  void platform.wake(); // reports by itself, and ends with the platform
 
   const running = started.move();
   return {

@@ -46,19 +46,32 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     options.port ?? 0,
   );
   const host = `127.0.0.1:${server.port}`;
+  let stopping = false;
+  let waking: Promise<void> | undefined;
+
+  async function wake(): Promise<void> {
+    // One after the other: nobody waits for them, and those who are called meanwhile go first.
+    for (const script of directory.list().flatMap((namespace) => namespace.scripts())) {
+      if (stopping) return;
+      try {
+        if (await script.needsStart()) await script.start();
+      } catch (error) {
+        report(
+          `machine script ${script.name} did not start: ${error instanceof Error ? error.message : String(error)}`,
+        );
+      }
+    }
+  }
+
   return {
     apiUrl: `http://${host}${API_PATH}`,
     directory,
     dispatch: (namespace) => ({ platform: host, token: lookupToken, namespace }),
-    async wake() {
-      const scripts = directory.list().flatMap((namespace) => namespace.scripts());
-      // One after the other: nobody waits for them, and those who are called meanwhile go first.
-      for (const script of scripts)
-        if (await script.needsStart())
-          await script.start().catch((error: unknown) => report(`machine script ${script.name}: ${String(error)}`));
-    },
+    wake: () => (waking = wake()),
     async stop() {
+      stopping = true;
       await server.stop();
+      await waking;
       await directory.stop();
     },
   };

@@ -46,7 +46,7 @@ export class UserScript {
     this.#around = around;
     this.#supervisor = new Supervisor({
       name: `machine script ${name}`,
-      options: async () => this.#options(this.record, await this.#ownPort(), folder.storage),
+      options: async () => this.#options(this.record, await this.#freePort(), folder.storage),
       report: around.report,
       log: (line) => around.log(`[${name}] ${line}`),
     });
@@ -197,6 +197,12 @@ export class UserScript {
 
   async #ownPort(): Promise<number> {
     return (this.#port ??= await this.#around.ports.take());
+  }
+
+  /** The script's port, or, when somebody took it while the script was down, the one that is its own from now on. */
+  async #freePort(): Promise<number> {
+    if (this.#port !== undefined && (await isListening(this.#port))) this.#port = undefined;
+    return this.#ownPort();
   }
 
   #change<T>(body: () => Promise<T>): Promise<T> {

@@ -12,6 +12,8 @@ export const RESTART_WAIT_MS = 10_000;
 
 /** Node hears of a child's death within milliseconds; longer than this it was no death. */
 const END_WAIT_MS = 2_000;
+/** A process that has ended has nothing more to write; one that hangs is not waited for. */
+const LAST_WORDS_MS = 1_000;
 
 export class StartFailure extends Error {
   override name = "StartFailure";
@@ -108,8 +110,12 @@ export class Supervisor {
     const said: string[] = [];
     const options = await this.#config.options();
     let run: Run | undefined;
+    let closed = Promise.resolve();
     const instance = watchChildren(
-      (child) => child.once("exit", () => run && this.#crashed(run)),
+      (child) => {
+        child.once("exit", () => run && this.#crashed(run));
+        closed = new Promise((resolve) => child.once("close", () => setImmediate(resolve)));
+      },
       () =>
         new Miniflare({
           ...options,
@@ -126,6 +132,8 @@ export class Supervisor {
     try {
       await withDeadline(instance.ready, START_TIMEOUT_MS, `${this.#config.name} did not start in time`);
     } catch (error) {
+      // Its exit is known before its last words are read, and disposing throws away what is unread.
+      await Promise.race([closed, sleep(LAST_WORDS_MS)]);
       await dispose(instance);
       this.#endedMs = Date.now();
       const addressInUse = error instanceof MiniflareCoreError && error.code === "ERR_ADDRESS_IN_USE";

@@ -83,6 +83,7 @@ const GATE = `export default {
     const name = decodeURIComponent(request.headers.get("x-script"));
     const headers = new Headers(request.headers);
     headers.delete("x-script");
+    headers.set("mf-cf-blob", '{"colo":"FAKE"}');
     try {
       return await env.DISPATCH.get(name, {}, { limits: { cpuMs: 50, subRequests: 5 } }).fetch(new Request(request, { headers }));
     } catch (error) {

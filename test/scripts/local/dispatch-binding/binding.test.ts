@@ -44,7 +44,7 @@ test("a script sees the request as it was made: URL, method, headers, and no cf"
   const { call, url } = await machines();
   const response = await call("attic", "/seen?q=%20%2F", {
     method: "DELETE",
-    headers: { "x-mine": "1", "mf-cf-blob": '{"colo":"FAKE"}' },
+    headers: { "x-mine": "1" },
   });
   const seen = (await response.json()) as { url: string; method: string; headers: [string, string][]; cf: unknown };
   expect(seen.url).toBe(new URL("/seen?q=%20%2F", url).href);

@@ -200,3 +200,18 @@ test("everything is there again after a restart of the platform: script, secret,
   expect(await text(call("attic", "/count"))).toBe("2");
   await eventually(async () => ((await text(call("attic", "/alarms"))) !== "0" ? true : undefined), "the alarm");
 });
+
+test("a script whose port was taken while it was down moves, and what was known of the old port leads nowhere else", async () => {
+  const { client, platform } = await bench();
+  await upload(client, "attic", MACHINE, firstUpload("attic"));
+  const { call } = await gate(platform);
+  expect(await text(call("attic", "/count"))).toBe("1");
+  const script = platform.directory.find(NAMESPACE, "attic");
+  const port = (await script?.route())?.port;
+  await script?.stop();
+  const squatter = createServer((request) => request.socket.destroy());
+  onTestFinished(() => void squatter.close());
+  await new Promise<void>((resolve) => squatter.listen(port, "127.0.0.1", resolve));
+  expect(await text(call("attic", "/count"))).toBe("2");
+  expect((await script?.route())?.port).not.toBe(port);
+});
