@@ -144,7 +144,7 @@ function isStale(era: Era, response: Response): boolean {
 }
 
 function paramsOf(era: Era, call: CallRequest, progressToken: string): Record<string, unknown> {
-  const given = call.params?.["_meta"];
+  const { _meta: given, ...params } = call.params ?? {};
   const meta: Record<string, unknown> = typeof given === "object" && given !== null ? { ...given } : {};
   if (call.progress) meta["progressToken"] = progressToken;
   else delete meta["progressToken"];
@@ -153,7 +153,7 @@ function paramsOf(era: Era, call: CallRequest, progressToken: string): Record<st
     meta["io.modelcontextprotocol/clientInfo"] = CLIENT;
     meta["io.modelcontextprotocol/clientCapabilities"] = {};
   }
-  return Object.keys(meta).length === 0 ? { ...call.params } : { ...call.params, _meta: meta };
+  return Object.keys(meta).length === 0 ? params : { ...params, _meta: meta };
 }
 
 function eraHeaders(era: Era): Record<string, string> {
