@@ -38,6 +38,8 @@ export class Follower {
   readonly #facts = new Map<string, FileFacts>();
   /** How large each file was at the start; what lies beyond is news. */
   readonly #baseline = new Map<string, number>();
+  /** How large each file was when it was last read; a clock of a second's grain hides the second of two writes. */
+  readonly #sizes = new Map<string, number>();
   readonly #problems = new Map<string, string>();
   #seen = new Map<string, Seen>();
   /** When each folder was last written to: a new file in it shows there. */
@@ -104,7 +106,10 @@ export class Follower {
   }
 
   #behind(): Seen[] {
-    const behind = [...this.#seen.values()].filter((file) => this.#facts.get(file.path)?.mtimeMs !== file.mtimeMs);
+    const behind = [...this.#seen.values()].filter(({ path, mtimeMs, sizeBytes }) => {
+      const facts = this.#facts.get(path);
+      return facts?.mtimeMs !== mtimeMs || (this.#sizes.get(path) ?? facts.offset) !== sizeBytes;
+    });
     return behind.sort((a, b) => b.mtimeMs - a.mtimeMs);
   }
 
@@ -132,6 +137,7 @@ export class Follower {
     }
     // Also when nothing was read (an unfinished line, no access): it is looked at again when it changes.
     this.#facts.set(path, { ...facts, mtimeMs: file.mtimeMs });
+    this.#sizes.set(path, file.sizeBytes);
   }
 
   #tell({ path, session, slug, isMain }: Seen, added: readonly Added[]): void {
@@ -144,6 +150,7 @@ export class Follower {
 
   #forget(path: string): void {
     this.#store.forget(path);
+    this.#sizes.delete(path);
     this.#facts.delete(path);
     this.#baseline.delete(path);
   }

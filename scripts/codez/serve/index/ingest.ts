@@ -12,7 +12,7 @@ const MAX_TITLE_CHARS = 120;
 const MAX_SAID_CHARS = 65_536;
 
 /** Of a tool's input and result the beginning: names and messages are there, and the rest would be most of the index. */
-const MAX_TOOL_CHARS = 4_096;
+const MAX_TOOL_CHARS = 2_048;
 
 /** A message that was added to a file. */
 export interface Added {

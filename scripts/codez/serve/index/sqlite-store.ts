@@ -5,10 +5,13 @@ import { ftsQuery, recency } from "./match.ts";
 import type { Batch, FileFacts, Found, ModelPrice, SessionTokens, Store, UsageSum } from "./store.ts";
 
 /** A change of the tables, or of what is put into them, takes another number; the old file is thrown away. */
-const VERSION = 1;
+const VERSION = 2;
 
 /** Matches that are ranked. A word that is in more of them than this says little, and the newest of them are taken. */
 const MAX_RANKED = 2_000;
+
+/** Passages of one millisecond that can be told apart: a fork repeats the times of all that it copies. */
+const IDS_PER_MS = 1_024;
 
 const SCHEMA = `
   CREATE TABLE file(
@@ -51,6 +54,7 @@ export class SqliteStore implements Store {
   readonly kind = "sqlite";
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  #serial = 0;
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
@@ -91,12 +95,7 @@ export class SqliteStore implements Store {
     this.#transaction(() => {
       const file = this.#writeFacts(facts);
       for (const { offset, atMs, role, text } of passages) {
-        const { lastInsertRowid: id } = this.#run("INSERT INTO passage(file, offset, atMs, role) VALUES(?,?,?,?)", [
-          file,
-          offset,
-          atMs,
-          role,
-        ]);
+        const id = this.#writePassage([file, offset, atMs, role]);
         this.#run("INSERT INTO word(rowid, text) VALUES(?,?)", [id, text]);
       }
       for (const { id, session, slug, model, day, tokens } of usage) {
@@ -135,7 +134,7 @@ export class SqliteStore implements Store {
     if (match === null) return [];
     const rows = this.#all(
       `SELECT f.path, f.session, f.slug, p.offset, p.atMs, p.role, m.rank FROM
-         (SELECT rowid, rank FROM word WHERE word MATCH ? ORDER BY rank LIMIT ${MAX_RANKED}) m
+         (SELECT rowid, bm25(word) AS rank FROM word WHERE word MATCH ? ORDER BY rowid DESC LIMIT ${MAX_RANKED}) m
          JOIN passage p ON p.id = m.rowid JOIN file f ON f.id = p.file`,
       match,
     );
@@ -176,6 +175,16 @@ export class SqliteStore implements Store {
     this.#database.close();
   }
 
+  /** Ids rise with time, so that the newest matches of a word are found without looking at the others. */
+  #writePassage([file, offset, atMs, role]: [number, number, number | null, string]): number {
+    for (;;) {
+      this.#serial = (this.#serial + 1) % IDS_PER_MS;
+      const id = (atMs ?? 0) * IDS_PER_MS + this.#serial;
+      const sql = "INSERT OR IGNORE INTO passage(id, file, offset, atMs, role) VALUES(?,?,?,?,?)";
+      if (Number(this.#run(sql, [id, file, offset, atMs, role]).changes) === 1) return id;
+    }
+  }
+
   #writeFacts(facts: FileFacts): number {
     const values = FACTS.map((name) => {
       const value = (facts as unknown as Record<string, string | number | boolean | null>)[name] ?? null;
@@ -205,7 +214,7 @@ export class SqliteStore implements Store {
     return this.#statement(sql).all(...values);
   }
 
-  #run(sql: string, values: (string | number | bigint | null)[]): { lastInsertRowid: number | bigint } {
+  #run(sql: string, values: (string | number | bigint | null)[]): { changes: number | bigint } {
     return this.#statement(sql).run(...values);
   }
 
@@ -232,17 +241,27 @@ function hasFullText(Database: typeof DatabaseSync): boolean {
 }
 
 function openAt(Database: typeof DatabaseSync, path: string): DatabaseSync {
-  let database = new Database(path);
+  let database = open(Database, path);
   const version = Number(Object.values(database.prepare("PRAGMA user_version").get() ?? {})[0]);
   if (version !== VERSION) {
     database.close();
     remove(path);
-    database = new Database(path);
+    database = open(Database, path);
     database.exec(SCHEMA);
   }
-  // The index can be made again: a lost last second after a power cut is cheaper than a sync for every batch.
-  database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000");
   return database;
+}
+
+function open(Database: typeof DatabaseSync, path: string): DatabaseSync {
+  const database = new Database(path);
+  try {
+    // The index can be made again: a lost last second after a power cut is cheaper than a sync for every batch.
+    database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000");
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
 }
 
 /** SQLITE_CORRUPT and SQLITE_NOTADB. */

@@ -1,8 +1,12 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import documented from "./codez-tools.json" with { type: "json" };
 import { ERAS, obedient, TestMachine } from "./machine.ts";
+
+/** `tools/list` of the public CodeZ: names and parameters. */
+const documented: { tools: { name: string; inputSchema: { properties: object; required: string[] } }[] } = JSON.parse(
+  readFileSync(new URL("codez-tools.json", import.meta.url), "utf8"),
+);
 
 let machine: TestMachine;
 
@@ -19,7 +23,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     expect(tools.map((tool) => tool.name).sort()).toEqual(documented.tools.map((tool) => tool.name).sort());
     for (const { name, inputSchema } of documented.tools) {
       const ours = tools.find((tool) => tool.name === name);
-      const properties: Record<string, { type: string; enum?: string[] }> = inputSchema.properties;
+      const properties = inputSchema.properties as Record<string, { type: string; enum?: string[] }>;
       for (const [parameter, { type, enum: values }] of Object.entries(properties)) {
         expect(ours?.inputSchema.properties?.[parameter], `${name}.${parameter}`).toMatchObject({
           type,
