@@ -42,6 +42,7 @@ function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
   for (const name of ours) headers.delete(name);
   if (caller !== null) headers.set(OperatorHeader.CALLER, caller);
   if (!isLink) headers.delete("authorization");
+  headers.delete("proxy-authorization");
   headers.delete("cookie");
 }
 
@@ -50,7 +51,6 @@ function failureOf(reason: unknown, machine: string): OperatorError {
   const message = reason instanceof Error ? reason.message : String(reason);
   if (message.startsWith("Worker not found")) return { code: "machine_unknown", machine };
   console.error("a machine script failed", { machine, message });
-  if (/exceeded.*(?:limit|time)|timed? ?out/i.test(message))
-    return { code: "machine_timeout", machine, afterMs: LIMITS.cpuMs };
+  if (/exceeded.*time|timed? ?out/i.test(message)) return { code: "machine_timeout", machine, afterMs: LIMITS.cpuMs };
   return { code: "machine_failed", machine, reason: "its script failed; the operator's log says how" };
 }
