@@ -1,0 +1,183 @@
+import { exports } from "cloudflare:workers";
+import { describe, expect, it } from "vitest";
+import { codeOf, dispatch, type Script, seen, trusted } from "./namespace.ts";
+
+const MCP = "http://localhost/m/attic/mcp";
+const LINK = "http://localhost/m/attic/link";
+
+describe("without the secret", () => {
+  it("every answer is the same, whether there is such a machine or not, and no script is asked", async () => {
+    const { response: refused } = await dispatch(MCP);
+    const answer = await seen(refused);
+    expect(answer).toMatchObject({ status: 401 });
+    for (const url of [
+      "http://localhost/m/nobody/mcp",
+      "http://localhost/m/attic/operator/state",
+      "http://localhost/m/attic/link/",
+      "http://localhost/m/attic/LINK",
+      "http://attic.localhost/mcp",
+      "http://nobody.localhost/",
+      "http://localhost/",
+      "http://localhost/m/api/mcp",
+      "http://elsewhere.example/m/%2e%2e/link",
+    ]) {
+      const { response, reached } = await dispatch(url);
+      expect(reached, url).toEqual([]);
+      expect(await seen(response), url).toEqual(answer);
+    }
+  });
+
+  it.each(["wrong", "", "gate-secret-and-more"])("a wrong one is as good as none: %j", async (secret) => {
+    const headers = { "x-operator-secret": secret, "x-operator-machine": "attic", "x-operator-caller": "owner" };
+    const { response, reached } = await dispatch(MCP, { headers });
+    expect(response.status).toBe(401);
+    expect(await codeOf(response)).toBe("unauthorized");
+    expect(reached).toEqual([]);
+  });
+
+  it("nobody gets in to an Operator that has none", async () => {
+    for (const headers of [{}, { "x-operator-secret": "" }] as Record<string, string>[]) {
+      const { response } = await dispatch(MCP, { headers }, { DISPATCH_SECRET: "", DISPATCH_SECRET_PREVIOUS: "" });
+      expect(response.status).toBe(401);
+    }
+  });
+});
+
+describe("with the secret", () => {
+  it.each(["gate-secret", "older-secret"])("the right machine answers: %s", async (secret) => {
+    const headers = { "x-operator-secret": secret };
+    const attic = await dispatch(MCP, { headers });
+    expect(await attic.response.text()).toBe("I am attic");
+    const cellar = await dispatch("http://localhost/m/cellar/mcp", { headers });
+    expect(await cellar.response.text()).toBe("I am cellar");
+  });
+
+  it("a machine that does not exist is said to be unknown", async () => {
+    const { response } = await dispatch("http://localhost/m/nobody/mcp", { headers: trusted() });
+    expect(response.status).toBe(404);
+    expect(response.headers.get("x-operator-error")).toBe("machine_unknown");
+    expect(await response.json()).toMatchObject({ error: { code: "machine_unknown", machine: "nobody" } });
+  });
+
+  it.each<[string, string, number, string, string]>([
+    ["throws", "Cannot read properties of undefined", 502, "machine_failed", "the operator's log"],
+    ["uses too much CPU", "Worker exceeded CPU time limit.", 504, "machine_timeout", "10 s"],
+    ["asks too many others", "Too many subrequests.", 502, "machine_failed", "the operator's log"],
+    ["uses too much memory", "Worker exceeded memory limit.", 502, "machine_failed", "the operator's log"],
+    ["takes too long", "The operation timed out", 504, "machine_timeout", "10 s"],
+  ])(
+    "a script that %s fails with a code of its own, and its message stays in the log",
+    async (_, message, status, code, says) => {
+      const attic: Script = () => Promise.reject(new Error(message));
+      const { response } = await dispatch(MCP, { headers: trusted() }, { scripts: { attic } });
+      expect(response.status).toBe(status);
+      const { error }: { error: { code: string; message: string } } = await response.json();
+      expect(error.code).toBe(code);
+      expect(error.message).toContain(says);
+      expect(JSON.stringify(error)).not.toContain(message);
+      const { response: neighbour } = await dispatch(
+        "http://localhost/m/cellar/mcp",
+        { headers: trusted() },
+        { scripts: { attic } },
+      );
+      expect(await neighbour.text()).toBe("I am cellar");
+    },
+  );
+
+  it("a script's own answer comes back as it is, errors too", async () => {
+    const attic: Script = () => new Response("teapot", { status: 418, headers: { "x-answer": "yes" } });
+    const { response } = await dispatch(MCP, { headers: trusted() }, { scripts: { attic } });
+    expect([response.status, response.headers.get("x-answer"), await response.text()]).toEqual([418, "yes", "teapot"]);
+  });
+
+  it("a script gets limits with each call", async () => {
+    const { reached } = await dispatch(MCP, { headers: trusted() });
+    expect(reached).toMatchObject([{ args: {}, options: { limits: { cpuMs: 10_000, subRequests: 50 } } }]);
+  });
+
+  it("method, query and body reach the script as they are", async () => {
+    const body = Uint8Array.from({ length: 256 }, (_, index) => index);
+    const { reached } = await dispatch(`${MCP}?q=%2F`, { method: "PUT", headers: trusted(), body });
+    const request = reached[0]?.request;
+    expect([request?.method, request?.url]).toEqual(["PUT", "http://localhost/mcp?q=%2F"]);
+    expect(new Uint8Array((await request?.arrayBuffer()) ?? [])).toEqual(body);
+  });
+});
+
+describe("headers", () => {
+  const sent = {
+    authorization: "Bearer somebody's",
+    "proxy-authorization": "Basic eDp5",
+    cookie: "session=1",
+    "x-operator-machine": "attic",
+    "x-operator-caller": "owner",
+    "X-Operator-Error": "machine_unknown",
+    "x-operator-report-key": "forged",
+    "x-operator-anything": "1",
+    "mcp-session-id": "s1",
+    "content-type": "application/json",
+  };
+
+  it("of a trusted gate: the caller goes on, credentials and all else of ours do not", async () => {
+    const { reached } = await dispatch("http://gate.example/mcp", { headers: trusted(sent) });
+    expect(Object.fromEntries(reached[0]?.request.headers ?? [])).toEqual({
+      "x-operator-caller": "owner",
+      "mcp-session-id": "s1",
+      "content-type": "application/json",
+    });
+  });
+
+  it("of a machine that dials in: its token goes on, and nothing that would make it somebody", async () => {
+    const { reached } = await dispatch(LINK, { headers: { ...sent, upgrade: "websocket" } });
+    expect(Object.fromEntries(reached[0]?.request.headers ?? [])).toEqual({
+      authorization: "Bearer somebody's",
+      "mcp-session-id": "s1",
+      "content-type": "application/json",
+      upgrade: "websocket",
+    });
+  });
+
+  it("that name a machine count from nobody but a trusted gate", async () => {
+    const { reached } = await dispatch("http://cellar.localhost/link", { headers: { "x-operator-machine": "attic" } });
+    expect(reached.map(({ slug }) => slug)).toEqual(["cellar"]);
+  });
+});
+
+describe("the link, which needs no secret", () => {
+  it.each([LINK, "http://attic.localhost/link", "http://localhost/m/cellar/../attic/link"])(
+    "reaches the script at %s",
+    async (url) => {
+      const attic: Script = ({ headers }) => new Response(`I am attic, you are ${headers.get("authorization")}`);
+      const { response, reached } = await dispatch(
+        url,
+        { headers: { authorization: "Bearer opl_x" } },
+        { scripts: { attic } },
+      );
+      expect(await response.text()).toBe("I am attic, you are Bearer opl_x");
+      expect(new URL(reached[0]?.request.url ?? "").pathname).toBe("/link");
+    },
+  );
+
+  it("of an unknown machine, of one whose script throws and of no machine at all are refused alike, byte for byte", async () => {
+    const broken: Script = () => Promise.reject(new Error("Worker exceeded CPU time limit."));
+    const answers: object[] = [];
+    for (const slug of ["nobody", "broken", "Not-A-Slug", "api", "..%2fattic"]) {
+      const { response } = await dispatch(`http://localhost/m/${slug}/link`, {}, { scripts: { broken } });
+      answers.push(await seen(response));
+    }
+    expect(answers[0]).toMatchObject({ status: 401 });
+    for (const answer of answers) expect(answer).toEqual(answers[0]);
+  });
+
+  it("is refused alike to a gate that has the secret", async () => {
+    const { response } = await dispatch("http://localhost/m/nobody/link", { headers: trusted() });
+    const { response: without } = await dispatch("http://localhost/m/nobody/link");
+    expect(await seen(response)).toEqual(await seen(without));
+  });
+});
+
+it("the Worker's entry is this app", async () => {
+  const response = await (exports as unknown as { default: Fetcher }).default.fetch("http://localhost/m/attic/mcp");
+  expect(response.status).toBe(401);
+  expect(await codeOf(response)).toBe("unauthorized");
+});

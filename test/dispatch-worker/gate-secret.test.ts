@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import type { Env } from "../../dispatch-worker/src/env.ts";
+import { isGateSecret } from "../../dispatch-worker/src/gate-secret.ts";
+
+const env = (secrets: Partial<Env>): Env => secrets as unknown as Env; // the rest is not looked at
+const both = env({ DISPATCH_SECRET: "gate-secret", DISPATCH_SECRET_PREVIOUS: "older-secret" });
+
+describe("a gate's secret", () => {
+  it.each(["gate-secret", "older-secret"])("is right when it is the live one or the one before: %s", (shown) => {
+    expect(isGateSecret(shown, both)).toBe(true);
+  });
+
+  it.each([
+    null,
+    "",
+    "gate-secre",
+    "gate-secret ",
+    "gate-secreT",
+    "Gate-secret",
+    "gate-secretgate-secret",
+    "gate-secret,gate-secret",
+    "\0",
+    "wrong",
+    "older",
+  ])("is wrong when it is %j", (shown) => {
+    expect(isGateSecret(shown, both)).toBe(false);
+  });
+
+  it("that was rotated away is wrong", () => {
+    expect(isGateSecret("older-secret", env({ DISPATCH_SECRET: "gate-secret" }))).toBe(false);
+  });
+
+  it("that was never set lets nobody in, not even who shows nothing", () => {
+    for (const unset of [
+      env({}),
+      env({ DISPATCH_SECRET: "" }),
+      env({ DISPATCH_SECRET: "", DISPATCH_SECRET_PREVIOUS: "" }),
+    ])
+      for (const shown of [null, "", "undefined", "null"]) expect(isGateSecret(shown, unset)).toBe(false);
+  });
+});
