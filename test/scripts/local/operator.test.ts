@@ -7,14 +7,16 @@ import { PortTaken, startOperator } from "../../../scripts/local/operator.ts";
 import type { RunningOperator } from "../../../scripts/local/operator.ts";
 import { eventually, sdk, temporaryFolder, upload } from "./harness.ts";
 import { childrenOf } from "./processes.ts";
-import { standInRoot } from "./stand-in.ts";
+import { sharedStandIn, standInRoot } from "./stand-in.ts";
+
+const { root, newState } = await sharedStandIn();
 
 const MACHINE = `export default { fetch: async (request, env) =>
   new Response("attic: " + await (await env.CONTROL.fetch("https://control/", { method: "POST", body: "news" })).text()) };`;
 const control = { bindings: [{ type: "service", name: "CONTROL", service: "operator", entrypoint: "Reports" }] };
 
-async function start(root: string, stateDir: string, port = 0): Promise<RunningOperator> {
-  const operator = await startOperator({ port, stateDir, root, quiet: true });
+async function start(workers: string, stateDir: string): Promise<RunningOperator> {
+  const operator = await startOperator({ port: 0, stateDir, root: workers, quiet: true });
   onTestFinished(() => operator.stop());
   return operator;
 }
@@ -22,8 +24,7 @@ async function start(root: string, stateDir: string, port = 0): Promise<RunningO
 const text = async (url: string) => (await fetch(url)).text();
 
 test("a whole Operator comes up, keeps what it knows over a restart, and is one to a state folder", async () => {
-  const root = await standInRoot();
-  const stateDir = await temporaryFolder();
+  const stateDir = await newState();
   const first = await start(root, stateDir);
   await upload(sdk(first.platformUrl, first.apiToken), "attic", MACHINE, control);
   expect(await text(`${first.url}/attic/x`)).toBe("attic: reported news");
@@ -49,7 +50,7 @@ test("a whole Operator comes up, keeps what it knows over a restart, and is one 
   await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow(
     `${first.url} (process ${process.pid})`,
   );
-  const elsewhere = await temporaryFolder();
+  const elsewhere = await newState();
   await expect(startOperator({ port: first.port, stateDir: elsewhere, root, quiet: true })).rejects.toThrow(PortTaken);
 
   const children = await childrenOf(process.pid, "workerd");
@@ -64,7 +65,7 @@ test("a whole Operator comes up, keeps what it knows over a restart, and is one 
 });
 
 test("any host reaches the control API unchanged", async () => {
-  const operator = await start(await standInRoot(), await temporaryFolder());
+  const operator = await start(root, await newState());
   for (const host of ["attic.localhost:8787", "127.0.0.1:1", "operator.example.com"]) {
     const body = await new Promise<string>((resolve, reject) => {
       const request = get({ host: "127.0.0.1", port: operator.port, path: "/about", headers: { host } }, (response) => {
@@ -79,7 +80,7 @@ test("any host reaches the control API unchanged", async () => {
 });
 
 test("the control API's workerd, killed, is back on the same port with its storage", async () => {
-  const operator = await start(await standInRoot(), await temporaryFolder());
+  const operator = await start(root, await newState());
   expect(await text(`${operator.url}/count`)).toBe("1");
   const [pid] = await childrenOf(process.pid, "workerd");
   process.kill(pid ?? 0, "SIGKILL");
@@ -88,17 +89,17 @@ test("the control API's workerd, killed, is back on the same port with its stora
 });
 
 test("a changed source is bundled again, and a broken one says what is wrong with it", async () => {
-  const root = await standInRoot();
+  const own = await standInRoot();
   const stateDir = await temporaryFolder();
-  const source = join(root, "control-api/src/index.js");
-  await (await start(root, stateDir)).stop();
+  const source = join(own, "control-api/src/index.js");
+  await (await start(own, stateDir)).stop();
   await writeFile(source, (await readFile(source, "utf8")).replace("reported ", "noted "));
-  const operator = await start(root, stateDir);
+  const operator = await start(own, stateDir);
   await upload(sdk(operator.platformUrl, operator.apiToken), "attic", MACHINE, control);
   expect(await text(`${operator.url}/attic/x`)).toBe("attic: noted news");
   await operator.stop();
   await writeFile(source, "export default {");
-  await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow("could not be bundled");
-  await writeFile(join(root, "control-api/wrangler.jsonc"), `{ "name": "x", "d1_databases": [] }`);
-  await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow("d1_databases");
+  await expect(startOperator({ port: 0, stateDir, root: own, quiet: true })).rejects.toThrow("could not be bundled");
+  await writeFile(join(own, "control-api/wrangler.jsonc"), `{ "name": "x", "d1_databases": [] }`);
+  await expect(startOperator({ port: 0, stateDir, root: own, quiet: true })).rejects.toThrow("d1_databases");
 });

@@ -1,5 +1,9 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { afterAll } from "vitest";
+import { bundleWorker } from "../../../scripts/local/bundle.ts";
+import { readWorkerConfig } from "../../../scripts/local/worker-config.ts";
 import { temporaryFolder } from "./harness.ts";
 
 const CONTROL = `// A control API that can be seen through.
@@ -58,9 +62,8 @@ const DISPATCH_SOURCE = `export default {
   },
 };`;
 
-/** A folder with two Workers of the shape of the real ones, small enough to see through. */
-export async function standInRoot(): Promise<string> {
-  const root = await temporaryFolder();
+/** Fills a folder with two Workers of the shape of the real ones, small enough to see through. */
+async function writeStandIn(root: string): Promise<void> {
   const files: Record<string, string> = {
     "control-api/wrangler.jsonc": CONTROL,
     "control-api/src/index.js": CONTROL_SOURCE,
@@ -72,5 +75,38 @@ export async function standInRoot(): Promise<string> {
     await mkdir(join(root, dirname(path)), { recursive: true });
     await writeFile(join(root, path), content);
   }
+}
+
+/** Stand-in Workers of one test's own, to be changed. */
+export async function standInRoot(): Promise<string> {
+  const root = await temporaryFolder();
+  await writeStandIn(root);
   return root;
+}
+
+export interface StandIn {
+  readonly root: string;
+  /** A new state folder in which the Workers are already bundled, which takes most of a start. */
+  newState(): Promise<string>;
+}
+
+/** Stand-in Workers that a file's tests share, bundled once. */
+export async function sharedStandIn(): Promise<StandIn> {
+  const folder = await mkdtemp(join(tmpdir(), "operator-stand-in-"));
+  afterAll(() => rm(folder, { recursive: true, force: true }));
+  const root = join(folder, "root");
+  const bundles = join(folder, "bundles");
+  await writeStandIn(root);
+  for (const name of ["control-api", "dispatch-worker"]) {
+    const path = join(root, name, "wrangler.jsonc");
+    await bundleWorker(path, await readWorkerConfig(path), join(bundles, name));
+  }
+  return {
+    root,
+    async newState() {
+      const state = await temporaryFolder();
+      await cp(bundles, join(state, "bundles"), { recursive: true });
+      return state;
+    },
+  };
 }

@@ -4,9 +4,11 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually, temporaryFolder } from "./harness.ts";
+import { eventually } from "./harness.ts";
 import { childrenOf, isRunning } from "./processes.ts";
-import { standInRoot } from "./stand-in.ts";
+import { sharedStandIn } from "./stand-in.ts";
+
+const { root, newState } = await sharedStandIn();
 
 const START = fileURLToPath(new URL("../../../scripts/local/start.ts", import.meta.url));
 
@@ -17,7 +19,7 @@ interface Started {
 }
 
 /** `npm start` as a process of its own, over stand-in Workers. */
-async function startProcess(port: number, stateDir: string, root: string): Promise<Started> {
+async function startProcess(port: number, stateDir: string): Promise<Started> {
   const env = { ...process.env, OPERATOR_STATE: stateDir, OPERATOR_ROOT: root };
   const child = spawn(process.execPath, [START, "--port", String(port)], { env, stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
@@ -43,15 +45,14 @@ test.each([
   ["SIGINT", 130],
   ["SIGKILL", "SIGKILL"],
 ] as const)("%s ends the start and everything it started, and the next start works", async (signal, code) => {
-  const root = await standInRoot();
-  const stateDir = await temporaryFolder();
+  const stateDir = await newState();
   const port = await freePort();
-  const first = await startProcess(port, stateDir, root);
+  const first = await startProcess(port, stateDir);
   await eventually(() => (first.output().includes("Operator is running") ? true : undefined), first.output());
   const workerds = await childrenOf(first.pid, "workerd");
   expect(workerds).toHaveLength(1);
 
-  const other = await startProcess(port, stateDir, root);
+  const other = await startProcess(port, stateDir);
   expect(await other.ended).toBe(1);
   expect(other.output()).toContain(`already running here: http://127.0.0.1:${port} (process ${first.pid})`);
 
@@ -59,33 +60,31 @@ test.each([
   expect(await first.ended).toBe(code);
   await eventually(async () => ((await isRunning(workerds[0] ?? 0)) ? undefined : true), "the end of its workerd");
 
-  const second = await startProcess(port, stateDir, root);
+  const second = await startProcess(port, stateDir);
   await eventually(() => (second.output().includes("Operator is running") ? true : undefined), "the second start");
   expect(await (await fetch(`http://127.0.0.1:${port}/count`)).text()).toBe("1");
 });
 
 test("a taken port and a bad argument are told in one line", async () => {
-  const root = await standInRoot();
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   const address = server.address();
   const port = typeof address === "object" && address ? address.port : 0;
-  const taken = await startProcess(port, await temporaryFolder(), root);
+  const taken = await startProcess(port, await newState());
   expect(await taken.ended).toBe(1);
   expect(taken.output()).toContain(`port ${port} on 127.0.0.1 is taken`);
-  const wrong = await startProcess(-1, await temporaryFolder(), root);
+  const wrong = await startProcess(-1, await newState());
   expect(await wrong.ended).toBe(1);
   expect(wrong.output()).not.toContain("    at ");
 });
 
 test("a lock that its holder left behind, or that was cut short, does not keep anybody out", async () => {
-  const root = await standInRoot();
   for (const lock of [JSON.stringify({ pid: 1, born: "another time", url: "http://127.0.0.1:1" }), "{"]) {
-    const stateDir = await temporaryFolder();
+    const stateDir = await newState();
     await mkdir(stateDir, { recursive: true });
     await writeFile(join(stateDir, "lock.json"), lock);
-    const started = await startProcess(await freePort(), stateDir, root);
+    const started = await startProcess(await freePort(), stateDir);
     await eventually(() => (started.output().includes("Operator is running") ? true : undefined), "the start");
     expect(JSON.parse(await readFile(join(stateDir, "lock.json"), "utf8"))).toMatchObject({ pid: started.pid });
   }
