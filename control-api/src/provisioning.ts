@@ -22,6 +22,12 @@ export type MachineScript = {
 /** At most 8 tags a script; these find what to upgrade, and what a user leaves behind. */
 const KIND_TAG = "operator-machine";
 
+/** The migration that makes a script's Durable Object class. */
+const MIGRATION_TAG = "v1";
+
+/** The one migration there is: it makes the class (machine-template/wrangler.jsonc). */
+const MIGRATION_TAG = "v1";
+
 const COMPATIBILITY_DATE = "2026-08-01";
 
 /** An upload of 1.2 MB on a slow line, and no longer. Milliseconds. */
@@ -43,12 +49,14 @@ function placeOf(env: Env): { account_id: string; dispatch_namespace: string } {
 
 /** Uploads a machine's script, or replaces it. Its Durable Object keeps its storage; a link that is up is dropped and dials again. */
 export async function uploadScript(env: Env, script: MachineScript): Promise<void> {
+  const isMigrated = (await migrationTagOf(env, script.slug)) === MIGRATION_TAG;
   const metadata = {
     main_module: "index.js",
     compatibility_date: COMPATIBILITY_DATE,
     compatibility_flags: ["nodejs_compat", "enable_request_signal"],
     tags: [KIND_TAG, `template-${TEMPLATE}`],
-    migrations: { new_tag: "v1", new_sqlite_classes: ["Machine"] },
+    // Sent again, an upload is refused: "Migration tag precondition failed", code 10079.
+    ...(isMigrated ? {} : { migrations: { new_tag: MIGRATION_TAG, new_sqlite_classes: ["Machine"] } }),
     bindings: [
       { type: "durable_object_namespace" as const, name: "MACHINE", class_name: "Machine" },
       { type: "plain_text" as const, name: "OWNER", text: script.owner },
@@ -74,6 +82,29 @@ export async function uploadScript(env: Env, script: MachineScript): Promise<voi
     { ...placeOf(env), metadata, files: [module] },
     { headers: { "Content-Type": null } },
   );
+}
+
+/** The last migration that a script has; `undefined` for none, or no script. */
+async function migrationTagOf(env: Env, slug: string): Promise<string | undefined> {
+  const { scripts } = clientOf(env).workersForPlatforms.dispatch.namespaces;
+  try {
+    const { script } = await scripts.get(slug, placeOf(env));
+    return script?.migration_tag;
+  } catch (reason) {
+    if (reason instanceof NotFoundError) return undefined;
+    throw reason;
+  }
+}
+
+/** The migrations a script has been through; `null` for one that is not there. The same one again would be refused. */
+async function migrationTagOf(env: Env, slug: string): Promise<string | null> {
+  try {
+    const found = await clientOf(env).workersForPlatforms.dispatch.namespaces.scripts.get(slug, placeOf(env));
+    return found.script?.migration_tag ?? null;
+  } catch (reason) {
+    if (reason instanceof NotFoundError) return null;
+    throw reason;
+  }
 }
 
 /** Deletes a machine's script with its storage. One that is gone already is no error. */
