@@ -158,12 +158,14 @@ async function cpuOf({ pid }: ChildProcess): Promise<string> {
 }
 
 async function urlOf(serve: ChildProcess): Promise<string> {
-  if (serve.stdout === null) throw new Error("serve has no output");
-  for await (const chunk of serve.stdout) {
-    const url = /http:\S+\/mcp/.exec(String(chunk))?.[0];
+  let output = "";
+  serve.stdout?.on("data", (chunk) => (output += String(chunk)));
+  for (;;) {
+    const url = /http:\S+\/mcp/.exec(output)?.[0];
     if (url !== undefined) return url;
+    if (serve.exitCode !== null) throw new Error(`serve ended: ${output}`);
+    await sleep(10);
   }
-  throw new Error("serve ended before it said its URL");
 }
 
 function environment(model: string): NodeJS.ProcessEnv {

@@ -1,12 +1,10 @@
 import { Command } from "commander";
 import { join } from "node:path";
 import * as z from "zod";
+import { ServeExitCode } from "../serve/exit-code.ts";
 import { codezHome } from "../serve/home.ts";
 import { LOCAL_PATH } from "../serve/permission/local-route.ts";
 import { findRunning, type Running } from "../serve/running-file.ts";
-
-/** Nothing runs that could be asked; the others are 0 for done and 1 for refused. */
-const NOT_RUNNING = 3;
 
 /** serve is on this computer; if it does not answer by then it never will. */
 const ANSWER_LIMIT_MS = 10_000;
@@ -53,7 +51,7 @@ async function withServe(work: (serve: Running) => Promise<void>): Promise<void>
   const serve = await findRunning(join(codezHome(), "serve", "running.json"));
   if (serve !== null) return work(serve);
   console.error("codez serve is not running here, so nothing waits for an answer. Start it with: codez serve");
-  process.exitCode = NOT_RUNNING;
+  process.exitCode = ServeExitCode.NOT_RUNNING;
 }
 
 async function list(serve: Running, json: boolean): Promise<void> {
@@ -102,5 +100,5 @@ function printable(text: string): string {
 
 function refuse(message: string): void {
   console.error(message);
-  process.exitCode = 1;
+  process.exitCode = ServeExitCode.NOT_ANSWERED;
 }

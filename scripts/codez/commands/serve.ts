@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { keep } from "../serve/agent/keep.ts";
 import { ConfigInvalid, type ServeConfig } from "../serve/config.ts";
+import { ServeExitCode } from "../serve/exit-code.ts";
 import { expandHome } from "../serve/home.ts";
 import { AlreadyRunning, startServe } from "../serve/index.ts";
 import { runIndexWorker } from "../serve/index/worker.ts";
@@ -42,10 +43,13 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
   try {
     running = await startServe({ overrides, ...(version === undefined ? {} : { version }) });
   } catch (error) {
-    console.error(explainStart(error));
-    process.exitCode = 1;
+    const { message, exitCode } = explainStart(error);
+    console.error(message);
+    process.exitCode = exitCode;
     return;
   }
+  // Whoever read what is printed may leave (a closed terminal, `| head`); the sessions go on.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
   console.log(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url}`);
   console.log("Permission requests are answered with: codez permissions");
@@ -62,18 +66,20 @@ function overridesOf({ port, projects, readOnly }: Flags): Partial<ServeConfig> 
   };
 }
 
-/** Throws again what nobody can do anything about. */
-function explainStart(error: unknown): string {
-  if (error instanceof ConfigInvalid || error instanceof AlreadyRunning) return error.message;
+/** Throws again what nobody foresaw. */
+function explainStart(error: unknown): { message: string; exitCode: number } {
+  if (error instanceof ConfigInvalid) return { message: error.message, exitCode: ServeExitCode.CONFIG_INVALID };
+  if (error instanceof AlreadyRunning) return { message: error.message, exitCode: ServeExitCode.ALREADY_RUNNING };
   if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
-    return `${error.message}: another program has this port, perhaps another codez serve; choose one with --port`;
+    const message = `${error.message}: another program has this port; choose one with --port`;
+    return { message, exitCode: ServeExitCode.PORT_TAKEN };
   }
   throw error;
 }
 
 function untilAskedToStop(): Promise<void> {
   return new Promise((resolve) => {
-    for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => resolve());
+    for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(name, () => resolve());
   });
 }
 

@@ -152,11 +152,11 @@ test("a missing Claude Code is told with what to run, by the tool and by the hea
 
 test("a second serve of the same home is refused, and a broken config is explained", async () => {
   machine = await TestMachine.start();
-  expect(await machine.codez("serve")).toMatchObject({ code: 1, stderr: expect.stringContaining("already runs") });
+  expect(await machine.codez("serve")).toMatchObject({ code: 17, stderr: expect.stringContaining("already runs") });
   await machine.stop();
   machine.configure({ maxPermissionMode: "yolo", portt: 1 });
   const refused = await machine.codez("serve");
-  expect(refused.code).toBe(1);
+  expect(refused.code).toBe(13);
   expect(refused.stderr).toContain("maxPermissionMode");
   expect(refused.stderr).toContain("portt");
 });

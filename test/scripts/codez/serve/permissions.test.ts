@@ -79,7 +79,7 @@ test("somebody at the machine allows it: the tool runs, once; the same answer ag
   expect(events).toContainEqual(expect.objectContaining({ type: "tool.finished", tool: "Bash", is_error: false }));
   expect(await machine.codez("permissions", "allow", request)).toMatchObject({ code: 0 });
   const late = await machine.codez("permissions", "deny", request);
-  expect(late.code).toBe(1);
+  expect(late.code).toBe(19);
   expect(late.stderr).toContain("already settled: allow, by machine");
 });
 
@@ -148,7 +148,7 @@ test("an aborted turn takes its request along", async () => {
   );
   expect(events.at(-1)).toMatchObject({ outcome: "interrupted" });
   const late = await machine.codez("permissions", "allow", request);
-  expect(late.code).toBe(1);
+  expect(late.code).toBe(19);
   expect(late.stderr).toContain("already settled");
 });
 
@@ -170,7 +170,10 @@ test("a restart closes what was open, tells a late answer so, and keeps who sett
 test("without a running serve the command says so with an exit code of its own", async () => {
   await client[Symbol.asyncDispose]();
   await machine.stop();
-  expect(await machine.codez("permissions")).toMatchObject({ code: 3, stderr: expect.stringContaining("codez serve") });
+  expect(await machine.codez("permissions")).toMatchObject({
+    code: 16,
+    stderr: expect.stringContaining("codez serve"),
+  });
   await machine.serve();
   client = await machine.connect();
   await until("permissions to be listed", async () =>

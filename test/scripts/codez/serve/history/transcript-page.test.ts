@@ -1,4 +1,4 @@
-import fc from "fast-check";
+import * as fc from "fast-check";
 import { open } from "node:fs/promises";
 import { expect, test } from "vitest";
 import {
@@ -51,7 +51,7 @@ test("a giant tool result is cut short, and its handle gives all of it in pieces
   const path = history.write("-api", SESSION, [said("read it"), toolResult(giant)]);
   const page = await readPage(path, null, 10);
   expect(JSON.stringify(page).length).toBeLessThan(40_000);
-  const [part] = page.messages.at(-1)?.["parts"] as { truncated: { handle: string; total_chars: number } }[];
+  const [part] = (page.messages.at(-1)?.["parts"] ?? []) as { truncated: { handle: string; total_chars: number } }[];
   expect(part?.truncated.total_chars).toBe(giant.length);
   let whole = "";
   for (let offset: number | null = 0; offset !== null;) {
