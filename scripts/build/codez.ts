@@ -5,6 +5,14 @@ import { build } from "esbuild";
 import { atomicWrite } from "./atomic-write.ts";
 import { CONTROL_BUILD, REPOSITORY } from "./repository.ts";
 import { tarball } from "./tarball.ts";
+import { isUnchanged, stamp } from "./unchanged.ts";
+
+const STAMP = `${REPOSITORY}scripts/codez/build/inputs.json`;
+const BUNDLE = `${REPOSITORY}scripts/codez/build/codez.js`;
+const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
+
+/** This program: a change of it is a change of what it makes. */
+const OWN_SOURCES = ["scripts/build/codez.ts", "scripts/build/tarball.ts"];
 
 /** Some of what is bundled is CommonJS and asks for Node's own modules by `require`. */
 const BANNER =
@@ -15,7 +23,9 @@ const BANNER =
  * the tarball that every Operator serves (`npx -y https://<operator>/codez.tgz`).
  */
 export async function buildCodez(): Promise<void> {
-  const { outputFiles } = await build({
+  if (await isUnchanged(STAMP)) return;
+  const manifestOfAll = JSON.parse(await readFile(`${REPOSITORY}package.json`, "utf8")) as { version: string };
+  const { outputFiles, metafile } = await build({
     entryPoints: [`${REPOSITORY}scripts/codez/main.ts`],
     absWorkingDir: REPOSITORY,
     bundle: true,
@@ -26,15 +36,16 @@ export async function buildCodez(): Promise<void> {
     minifySyntax: true,
     legalComments: "eof",
     banner: { js: BANNER },
+    define: { CODEZ_VERSION: JSON.stringify(manifestOfAll.version) },
+    metafile: true,
     logLevel: "warning",
   });
   const code = outputFiles[0]?.contents;
   if (code === undefined) throw new Error("esbuild wrote nothing");
-  const version = JSON.parse(await readFile(`${REPOSITORY}package.json`, "utf8")) as { version: string };
   const hash = createHash("sha256").update(code).digest("hex").slice(0, 8);
   const manifest = {
     name: "codez",
-    version: `${version.version}-${hash}`,
+    version: `${manifestOfAll.version}-${hash}`,
     description: "Connects this machine to an Operator",
     license: "MIT",
     type: "module",
@@ -48,6 +59,9 @@ export async function buildCodez(): Promise<void> {
     { path: "package/build/codez.js", mode: 0o644, content: Buffer.from(code) },
     { path: "package/LICENSE", mode: 0o644, content: await readFile(`${REPOSITORY}LICENSE`) },
   ];
-  await atomicWrite(`${REPOSITORY}scripts/codez/build/codez.js`, code);
-  await atomicWrite(`${CONTROL_BUILD}/codez.tgz`, gzipSync(tarball(files), { level: 9 }));
+  await atomicWrite(BUNDLE, code);
+  await atomicWrite(TARBALL, gzipSync(tarball(files), { level: 9 }));
+  const others = ["package.json", "LICENSE", "scripts/codez/bin.js", ...OWN_SOURCES];
+  const inputs = [...Object.keys(metafile.inputs), ...others].map((path) => REPOSITORY + path);
+  await stamp(STAMP, inputs, [BUNDLE, TARBALL]);
 }

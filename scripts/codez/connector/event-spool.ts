@@ -15,8 +15,13 @@ const STALE_LINES = 1_000;
 const TYPE_CHARACTERS = 64;
 
 /** First line of the file: the stream's name, and the last sequence given before the lines that follow. */
-const Head = z.object({ stream: z.string().check(z.minLength(1), z.maxLength(64)), last: z.int() });
-const Line = z.object({ seq: z.int(), event: PushedEvent });
+const Head = z.object({
+  stream: z.string().check(z.minLength(1), z.maxLength(64)),
+  last: z.int(),
+  cursor: z.nullable(z.string()),
+});
+/** `cursor` is on the last event of each append that had one. */
+const Line = z.object({ seq: z.int(), cursor: z.optional(z.string()), event: PushedEvent });
 
 /**
  * Events on disk until the machine's script has stored them: one file, appended to before an event counts as taken, so
@@ -32,14 +37,16 @@ export class EventSpool implements Spool {
   #characters = 0;
   #stale = 0;
   #dropped = 0;
+  #cursor: string | null;
 
   /** Opens the spool at `path`, which need not exist. Throws when the file can be neither read nor written. */
   constructor(path: string) {
     this.#path = path;
-    const { head, events, corrupt } = read(path);
+    const { head, events, corrupt, cursor } = read(path);
     this.stream = head?.stream ?? randomUUID();
     this.#events = events;
     this.#last = Math.max(head?.last ?? 0, events.at(-1)?.seq ?? 0);
+    this.#cursor = cursor;
     this.corrupt = corrupt;
     for (const event of events) this.#characters += event.json.length;
     this.#rewrite(); // a line that a kill cut off must not swallow the next one
@@ -54,15 +61,22 @@ export class EventSpool implements Spool {
     return this.#events.length;
   }
 
-  append(pushed: readonly PushedEvent[]): void {
+  /** Where the source of the events was read up to; stored with them, so that a kill neither loses nor repeats any. */
+  get cursor(): string | null {
+    return this.#cursor;
+  }
+
+  append(pushed: readonly PushedEvent[], cursor: string | null = null): void {
     if (pushed.length === 0) return;
+    this.#cursor = cursor ?? this.#cursor;
     const lines: string[] = [];
     for (const event of pushed) {
       this.#last += 1;
       const json = jsonOf(event);
       this.#events.push({ seq: this.#last, json });
       this.#characters += json.length;
-      lines.push(`{"seq":${this.#last},"event":${json}}\n`);
+      const mark = cursor !== null && lines.length === pushed.length - 1 ? `"cursor":${JSON.stringify(cursor)},` : "";
+      lines.push(`{"seq":${this.#last},${mark}"event":${json}}\n`);
     }
     appendFileSync(this.#path, lines.join(""));
     if (this.#characters > SPOOL_CHARACTERS) this.#shed();
@@ -95,7 +109,7 @@ export class EventSpool implements Spool {
   }
 
   #rewrite(): void {
-    const head = JSON.stringify({ stream: this.stream, last: this.#last });
+    const head = JSON.stringify({ stream: this.stream, last: this.#last, cursor: this.#cursor });
     const lines = this.#events.map(({ seq, json }) => `{"seq":${seq},"event":${json}}\n`);
     const fresh = `${this.#path}.new`;
     writeFileSync(fresh, `${head}\n${lines.join("")}`, { mode: 0o600 });
@@ -112,20 +126,31 @@ function jsonOf(event: PushedEvent): string {
   return JSON.stringify({ ...event, type, data: { truncated: true, bytes: data.length } });
 }
 
-function read(path: string): { head: z.infer<typeof Head> | null; events: SpooledEvent[]; corrupt: number } {
+type Content = {
+  head: z.infer<typeof Head> | null;
+  events: SpooledEvent[];
+  cursor: string | null;
+  corrupt: number;
+};
+
+function read(path: string): Content {
   const [first = "", ...lines] = readText(path).split("\n");
-  const head = Head.safeParse(parse(first));
+  const head = Head.safeParse(parse(first)).data ?? null;
   const events: SpooledEvent[] = [];
-  let corrupt = first === "" || head.success ? 0 : 1;
+  let cursor = head?.cursor ?? null;
+  let corrupt = first === "" || head !== null ? 0 : 1;
   for (const line of lines) {
     if (line === "") continue;
-    const parsed = Line.safeParse(parse(line));
-    const isNext = parsed.success && parsed.data.seq > (events.at(-1)?.seq ?? 0);
+    const { data } = Line.safeParse(parse(line));
     // Without its head the stream's name is lost; under a new name the old numbers would mean nothing.
-    if (isNext && head.success) events.push({ seq: parsed.data.seq, json: JSON.stringify(parsed.data.event) });
-    else corrupt += 1;
+    if (head === null || data === undefined || data.seq <= (events.at(-1)?.seq ?? 0)) {
+      corrupt += 1;
+      continue;
+    }
+    events.push({ seq: data.seq, json: JSON.stringify(data.event) });
+    cursor = data.cursor ?? cursor;
   }
-  return { head: head.success ? head.data : null, events, corrupt };
+  return { head, events, cursor, corrupt };
 }
 
 function readText(path: string): string {

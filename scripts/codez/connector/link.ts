@@ -143,7 +143,7 @@ export class Link {
       over = true;
       this.#exchanges.delete(id);
     };
-    const exchange = new Exchange(frame, this.#options.target, (bytes) => this.#send(bytes), done);
+    const exchange = new Exchange(frame, this.#options.target, (reply) => this.#send(reply), done);
     if (!over) this.#exchanges.set(id, exchange);
     return true;
   }
@@ -198,7 +198,7 @@ export class Link {
   #release(): void {
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
-    for (const exchange of [...this.#exchanges.values()]) exchange.cancel("the link to Operator was lost");
+    for (const exchange of this.#exchanges.values()) exchange.cancel("the link to Operator was lost");
     this.#exchanges.clear();
   }
 

@@ -1,0 +1,29 @@
+import { Command } from "commander";
+import { connectMachine, untilInterrupted } from "../connect-machine.ts";
+import { targetOf } from "../make-target.ts";
+import { type Context, JSON_OPTION, outputOf } from "./context.ts";
+
+type Options = { url?: string; events: boolean; json?: boolean };
+
+/** `codez connect`: keeps this machine's link up until Ctrl-C. */
+export function connectCommand({ folder, command }: Context): Command {
+  return new Command("connect")
+    .description("connect this machine's MCP server to Operator, for as long as it runs")
+    .usage("[name] [options] [-- command...]")
+    .argument("[name]", "the machine (needed when this computer is set up as several)")
+    .option("--url <url>", "the MCP server's address, in place of the one given to setup")
+    .option("--no-events", "do not fetch the server's events")
+    .option(...JSON_OPTION)
+    .action(async (name: string | undefined, options: Options) => {
+      const { key, profile } = folder.choose(name);
+      await connectMachine({
+        folder,
+        key,
+        profile,
+        target: targetOf(options.url, command) ?? profile.target,
+        events: options.events && profile.events,
+        output: outputOf(options),
+        interrupted: untilInterrupted(),
+      });
+    });
+}

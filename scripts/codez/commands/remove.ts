@@ -1,0 +1,40 @@
+import { confirm, isCancel } from "@clack/prompts";
+import { Command } from "commander";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+import { findHub } from "../hub-address.ts";
+import { Service } from "../service/service.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
+
+/** `codez remove`: takes a machine away from Operator, and its profile and service from this computer. */
+export function removeCommand({ folder }: Context): Command {
+  return withHub(new Command("remove").description("remove a machine: its script, its log, and its profile here"))
+    .argument("<name>", "the machine")
+    .option("--yes", "do not ask")
+    .action(async (name: string, options: { hub?: string; json?: boolean; yes?: boolean }) => {
+      const hub = await findHub(options.hub, folder);
+      if (options.yes !== true && options.json !== true && process.stdin.isTTY && process.stdout.isTTY) {
+        const sure = await confirm({ message: `Remove "${name}" from ${hub.origin}, with its event log?` });
+        if (isCancel(sure) || !sure) return;
+      }
+      const keys = folder.names().filter((key) => {
+        const profile = folder.read(key);
+        return profile?.name === name && profile.hub === hub.origin;
+      });
+      const isGone = await hub.remove(name).then(
+        () => false,
+        (reason: unknown) => {
+          // Removed before, or elsewhere: what is left of it here goes all the same.
+          if (reason instanceof CodezFailure && reason.exitCode === ExitCode.MACHINE_UNKNOWN && keys.length > 0)
+            return true;
+          throw reason;
+        },
+      );
+      for (const key of keys) {
+        await new Service(key).uninstall();
+        folder.remove(key);
+      }
+      const text = isGone ? `"${name}" was gone already; its profile here is removed.` : `"${name}" is removed.`;
+      outputOf(options).result({ removed: name, profiles: keys }, text);
+    });
+}

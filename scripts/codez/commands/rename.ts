@@ -1,0 +1,20 @@
+import { Command } from "commander";
+import { findHub } from "../hub-address.ts";
+import { renamed } from "../profile/profile.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
+
+/** `codez rename`: gives a machine another name, wherever it is; its connector follows by itself. */
+export function renameCommand({ folder }: Context): Command {
+  return withHub(new Command("rename").description("give a machine another name"))
+    .argument("<old>", "its name now")
+    .argument("<new>", "the name it gets")
+    .action(async (from: string, to: string, options: { hub?: string; json?: boolean }) => {
+      const hub = await findHub(options.hub, folder);
+      const machine = await hub.rename(from, to);
+      for (const key of folder.names()) {
+        const profile = folder.read(key);
+        if (profile?.name === from && profile.hub === hub.origin) folder.write(key, renamed(profile, to));
+      }
+      outputOf(options).result(machine, `"${from}" is now "${to}": ${machine.mcpUrl}`);
+    });
+}

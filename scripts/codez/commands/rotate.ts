@@ -1,0 +1,20 @@
+import { Command } from "commander";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+import { findHub } from "../hub-address.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
+
+/** `codez rotate`: a new link token for this machine. The old one is dead at once; a running connector takes the new one. */
+export function rotateCommand({ folder }: Context): Command {
+  return withHub(new Command("rotate").description("replace this machine's link token"))
+    .argument("[name]", "the machine (needed when this computer is set up as several)")
+    .action(async (name: string | undefined, options: { hub?: string; json?: boolean }) => {
+      const { key, profile } = folder.choose(name);
+      const hub = await findHub(options.hub ?? profile.hub, folder);
+      const { token, linkUrl, mcpUrl, slug } = await hub.rotate(profile.name);
+      if (token === null)
+        throw new CodezFailure(ExitCode.REFUSED, "Operator gave no new token.", `codez setup ${profile.name}`);
+      folder.write(key, { ...profile, token, linkUrl, mcpUrl, slug });
+      outputOf(options).result({ rotated: profile.name }, `"${profile.name}" has a new token.`);
+    });
+}

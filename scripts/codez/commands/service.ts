@@ -1,0 +1,28 @@
+import { Command } from "commander";
+import { Service } from "../service/service.ts";
+import { type Context, JSON_OPTION, outputOf } from "./context.ts";
+
+/** `codez service`: installs or removes what connects a machine after every start of the computer. */
+export function serviceCommand({ folder }: Context): Command {
+  const command = new Command("service").description("install or remove the service that keeps a machine connected");
+  command
+    .command("install")
+    .argument("[name]", "the machine (needed when this computer is set up as several)")
+    .option(...JSON_OPTION)
+    .action(async (name: string | undefined, options: { json?: boolean }) => {
+      const { key, profile } = folder.choose(name);
+      const done = await new Service(key).install(profile.target);
+      outputOf(options).result({ machine: profile.name, done }, done.join("\n"));
+    });
+  command
+    .command("uninstall")
+    .argument("[name]", "the machine (needed when this computer is set up as several)")
+    .option(...JSON_OPTION)
+    .action(async (name: string | undefined, options: { json?: boolean }) => {
+      const { key, profile } = folder.choose(name);
+      const done = await new Service(key).uninstall();
+      const text = done.length === 0 ? `No service for "${key}" is installed.` : done.join("\n");
+      outputOf(options).result({ machine: profile.name, done }, text);
+    });
+  return command;
+}

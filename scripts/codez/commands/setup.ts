@@ -1,0 +1,72 @@
+import { Command } from "commander";
+import { findHub } from "../hub-address.ts";
+import { describeTarget, targetOf } from "../make-target.ts";
+import { DEFAULT_TARGET_URL } from "../profile/profile.ts";
+import { Service } from "../service/service.ts";
+import { planSetup } from "../setup/plan.ts";
+import { proveOnline } from "../setup/prove.ts";
+import { register, renewToken } from "../setup/register.ts";
+import { Steps } from "../steps.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
+
+type Options = {
+  hub?: string;
+  url?: string;
+  profile?: string;
+  replace?: boolean;
+  service?: boolean;
+  events: boolean;
+  json?: boolean;
+};
+
+/** `codez setup`: adds this computer as a machine, or repairs what is there, and proves from outside that it works. */
+export function setupCommand({ folder, command }: Context): Command {
+  return withHub(
+    new Command("setup").description("add this computer as a machine, or repair it; changes nothing that is right"),
+  )
+    .usage("[name] [options] [-- command...]")
+    .argument("[name]", "what to call the machine (default: this computer's name)")
+    .option("--url <url>", `the MCP server to connect (default: ${DEFAULT_TARGET_URL})`)
+    .option("--profile <name>", "name of the profile on this computer (default: the machine's name)")
+    .option("--replace", "take the name over from another computer of yours")
+    .option("--service", "install a service that connects after every start of this computer")
+    .option("--no-events", "do not fetch the server's events")
+    .action(async (given: string | undefined, options: Options) => {
+      const output = outputOf(options);
+      const steps = new Steps(output);
+      const hub = await findHub(options.hub, folder);
+      const plan = planSetup(folder, hub.origin, given, options.profile);
+      const target = targetOf(options.url, command) ??
+        plan.profile?.target ?? { kind: "url" as const, url: DEFAULT_TARGET_URL };
+      const events = options.events && (plan.profile?.events ?? true);
+
+      const registered = await steps.run(`registering "${plan.name}" at ${hub.origin}`, () =>
+        register(hub, plan, target, options.replace === true, events),
+      );
+      let { profile } = registered;
+      folder.write(plan.key, profile);
+      let proof = await steps.run("opening the link and asking Operator for it", () =>
+        proveOnline(hub, folder, plan.key, profile),
+      );
+      if (proof.kind === "refused") {
+        profile = await steps.run("the token is no good any more; making a new one", () => renewToken(hub, profile));
+        folder.write(plan.key, profile);
+        proof = await steps.run("opening the link again", () => proveOnline(hub, folder, plan.key, profile));
+      }
+      const service = options.service === true ? await new Service(plan.key).install(target) : null;
+      const next = service === null ? `codez connect${folder.names().length > 1 ? ` ${plan.key}` : ""}` : null;
+      const { name, mcpUrl } = profile;
+      const lines = [
+        `"${name}" is online at ${hub.origin}${registered.isNew ? "" : " (it was set up before)"}.`,
+        `  its server here   ${describeTarget(target)}`,
+        `  MCP, all machines ${hub.origin}/mcp`,
+        `  MCP, this one     ${mcpUrl}`,
+        ...(service?.map((line) => `  ${line}`) ?? []),
+        ...(next === null ? [] : [`Keep it connected: ${next}`]),
+      ];
+      output.result(
+        { machine: name, profile: plan.key, hub: hub.origin, mcpUrl, target, status: proof.kind, service, next },
+        lines.join("\n"),
+      );
+    });
+}

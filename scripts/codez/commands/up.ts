@@ -1,0 +1,49 @@
+import { Command } from "commander";
+import { connectMachine, untilInterrupted } from "../connect-machine.ts";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+import { startServe, type Serve } from "../serve/index.ts";
+import { VERSION } from "../version.ts";
+import { type Context, JSON_OPTION, outputOf } from "./context.ts";
+
+/** `codez up`: serve and connect in one process, as a service runs them. */
+export function upCommand({ folder }: Context): Command {
+  return new Command("up")
+    .description("serve this machine's Claude Code sessions and connect them to Operator")
+    .argument("[name]", "the machine (needed when this computer is set up as several)")
+    .option(...JSON_OPTION)
+    .action(async (name: string | undefined, options: { json?: boolean }) => {
+      const output = outputOf(options);
+      const { key, profile } = folder.choose(name);
+      const interrupted = untilInterrupted();
+      const serve = await start();
+      try {
+        for (const problem of await serve.problems()) output.line(`warning: ${problem}`);
+        await connectMachine({
+          folder,
+          key,
+          profile,
+          target: { kind: "url", url: serve.url },
+          events: false, // they come by subscription, without a poll in between
+          output,
+          interrupted,
+          started: (running) => {
+            serve.subscribe(({ atMs, type, session, data }) => running.push([{ atMs, type, session, data }]));
+          },
+        });
+      } finally {
+        await serve.stop();
+      }
+    });
+}
+
+/** Throws `CodezFailure` with serve's own words, which say what to do. */
+async function start(): Promise<Serve> {
+  try {
+    return await startServe({ version: VERSION });
+  } catch (reason) {
+    if (!(reason instanceof Error)) throw reason;
+    const fix = "If a server runs here already, connect that one: codez connect";
+    throw new CodezFailure(ExitCode.ALREADY_CONNECTED, `codez serve did not start: ${reason.message}`, fix, reason);
+  }
+}

@@ -1,0 +1,76 @@
+import { TargetWatch } from "./connector/watch-target.ts";
+import { describeTarget, makeTarget, startHint } from "./make-target.ts";
+import type { Output } from "./output.ts";
+import type { Profile, TargetSpec } from "./profile/profile.ts";
+import type { ProfileFolder } from "./profile/profile-folder.ts";
+import { failureOf, RunningConnector } from "./run-connector.ts";
+import { VERSION } from "./version.ts";
+
+export type ConnectOptions = {
+  readonly folder: ProfileFolder;
+  readonly key: string;
+  readonly profile: Profile;
+  readonly target: TargetSpec;
+  /** Whether the target's events are fetched from it. */
+  readonly events: boolean;
+  readonly output: Output;
+  readonly interrupted: AbortSignal;
+  /** Called when the connector runs, for events that come another way. */
+  readonly started?: (running: RunningConnector) => void;
+};
+
+/** Keeps the machine's link up until it is interrupted. Throws `CodezFailure` when it ends for another reason. */
+export async function connectMachine(options: ConnectOptions): Promise<void> {
+  const { folder, key, profile, output, interrupted } = options;
+  const target = makeTarget(options.target, profile.name);
+  try {
+    const running = RunningConnector.start({
+      folder,
+      key,
+      target,
+      online: (epoch) =>
+        output.result({ event: "online", machine: profile.name, epoch }, `online: ${profile.name} at ${profile.hub}`),
+      offline: (reason, retryInMs) =>
+        output.result(
+          { event: "offline", machine: profile.name, reason, retryInMs },
+          `offline: ${reason}; next try in ${(retryInMs / 1000).toFixed(1)} s`,
+        ),
+    });
+    output.line(`connecting ${describeTarget(options.target)} as "${profile.name}" to ${profile.hub} (Ctrl-C ends it)`);
+    options.started?.(running);
+    const watch = new TargetWatch({
+      target,
+      events: options.events,
+      folders: [options.target.kind === "command" ? options.target.cwd : process.cwd()],
+      version: VERSION,
+      cursor: () => running.spool.cursor,
+      push: (events, cursor) => running.push(events, cursor),
+      learn: (facts) => running.learn(facts),
+      report: (isThere, detail) => reportTarget(options, isThere, detail),
+    });
+    const stop = (): void => running.connector.stop("the connector was ended");
+    interrupted.addEventListener("abort", stop, { once: true });
+    if (interrupted.aborted) stop();
+    const stopped = await running.stopped;
+    await watch.stop();
+    const failure = failureOf(stopped, profile.name, profile.hub);
+    if (failure !== null) throw failure;
+  } finally {
+    await target.close();
+  }
+}
+
+/** The link stays up without its server; whoever calls is told what to start. */
+function reportTarget({ output, target }: ConnectOptions, isThere: boolean, detail: string): void {
+  const where = describeTarget(target);
+  const hint = target.kind === "url" ? ` ${startHint(target.url)}` : "";
+  const text = isThere ? `serving ${detail}` : `no answer from ${where}: ${detail}.${hint}`;
+  output.result({ event: isThere ? "serving" : "no_target", target: where, detail }, text);
+}
+
+/** Aborts at Ctrl-C and at a service manager's request; a second Ctrl-C ends the process at once, as usual. */
+export function untilInterrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => controller.abort());
+  return controller.signal;
+}

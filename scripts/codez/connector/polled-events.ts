@@ -1,0 +1,75 @@
+import type { PushedEvent } from "#protocol/event.ts";
+import * as z from "zod";
+
+/** One result of `poll_events`, whatever shape its server gives it. */
+export type Polled = { readonly events: PushedEvent[]; readonly cursor: string | null };
+
+const TextContent = z.looseObject({ type: z.literal("text"), text: z.string() });
+const Result = z.looseObject({ structuredContent: z.unknown(), content: z.array(z.unknown()).optional() });
+const Listed = z.looseObject({ events: z.array(z.unknown()), cursor: z.string().nullish() });
+
+/**
+ * The events in a tool result: `structuredContent.events`, else JSON text that is `{ events: [...] }` or an array.
+ * What is none of these holds no events.
+ */
+export function polledEvents(result: unknown, nowMs: number): Polled {
+  const parsed = Result.safeParse(result);
+  if (!parsed.success) return { events: [], cursor: null };
+  const texts = (parsed.data.content ?? []).flatMap((part) => {
+    const text = TextContent.safeParse(part);
+    return text.success ? [parse(text.data.text)] : [];
+  });
+  for (const candidate of [parsed.data.structuredContent, ...texts]) {
+    const listed = Listed.safeParse(Array.isArray(candidate) ? { events: candidate } : candidate);
+    if (!listed.success) continue;
+    const { events, cursor } = listed.data;
+    return { events: events.map((event) => pushedEvent(event, nowMs)), cursor: cursor ?? null };
+  }
+  return { events: [], cursor: null };
+}
+
+/** Names under which servers give an event's type, session and time. */
+const TYPE = ["type", "kind", "event"];
+const SESSION = ["session", "session_id", "sessionId"];
+const TIME = ["atMs", "at_ms", "timestamp", "time", "ts", "at"];
+
+function pushedEvent(event: unknown, nowMs: number): PushedEvent {
+  if (typeof event !== "object" || event === null) return { atMs: nowMs, type: "event", session: null, data: event };
+  const fields = new Map<string, unknown>(Object.entries(event));
+  const type = firstOf(fields, TYPE, (value) => (typeof value === "string" && value !== "" ? value : null));
+  const session = firstOf(fields, SESSION, (value) => (typeof value === "string" ? value : null));
+  const atMs = firstOf(fields, TIME, timeOf);
+  // An event of our own shape has its data in `data`; of any other the whole of it is the data.
+  const data = fields.has("data") ? fields.get("data") : event;
+  return { atMs: atMs ?? nowMs, type: type ?? "event", session, data };
+}
+
+function firstOf<Value>(
+  fields: ReadonlyMap<string, unknown>,
+  names: readonly string[],
+  read: (value: unknown) => Value | null,
+): Value | null {
+  for (const name of names) {
+    const value = read(fields.get(name));
+    if (value !== null) return value;
+  }
+  return null;
+}
+
+/** Seconds up to this are taken for seconds (the year 5138), more for milliseconds. */
+const LARGEST_SECONDS = 100_000_000_000;
+
+function timeOf(value: unknown): number | null {
+  if (typeof value === "number" && Number.isFinite(value) && value > 0)
+    return Math.round(value < LARGEST_SECONDS ? value * 1000 : value);
+  const ms = typeof value === "string" ? Date.parse(value) : Number.NaN;
+  return Number.isNaN(ms) ? null : ms;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // text for people
+  }
+}

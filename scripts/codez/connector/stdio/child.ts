@@ -1,0 +1,131 @@
+import { spawn, type ChildProcess } from "node:child_process";
+
+/** One message of a child. Larger than any result that a client takes; an endless line must not fill the memory. */
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
+
+/** From the polite request to end (standard input closed, SIGTERM) to SIGKILL. */
+const END_TIMEOUT_MS = 3_000;
+
+/** After a child's exit its output is read to its end, unless a process that left its group holds the pipes open. */
+const DRAIN_TIMEOUT_MS = 1_000;
+
+/** What is kept of a child's standard error, to be shown when it dies. */
+const TAIL_CHARACTERS = 4_000;
+const TAIL_LINES = 20;
+
+export type ChildSpec = { readonly command: string; readonly args: readonly string[]; readonly cwd: string };
+
+export type ChildListener = {
+  /** A line of standard output, without its end. */
+  line(line: Buffer): void;
+  /** The process is gone; called once. `why` is for the caller's eyes. */
+  ended(why: string): void;
+};
+
+/** A server as a child process that speaks lines, in a process group of its own so that all of it can be ended. */
+export class Child {
+  readonly #process: ChildProcess;
+  readonly #listener: ChildListener;
+  readonly #gone: Promise<void>;
+  #partial: Buffer[] = [];
+  #partialBytes = 0;
+  #tail = "";
+  #isGone = false;
+  #why: string | null = null;
+
+  constructor({ command, args, cwd }: ChildSpec, listener: ChildListener) {
+    this.#listener = listener;
+    this.#process = spawn(command, args, {
+      cwd,
+      stdio: ["pipe", "pipe", "pipe"],
+      detached: process.platform !== "win32",
+    });
+    this.#gone = new Promise((resolve) => {
+      const end = (why: string): void => {
+        if (this.#isGone) return;
+        this.#isGone = true;
+        resolve();
+        listener.ended(this.#describe(why));
+      };
+      this.#process.on("error", (failure) => {
+        if (this.#process.pid === undefined) end(`it could not be started: ${failure.message}`);
+      });
+      this.#process.on("exit", () => {
+        this.#signal("SIGKILL"); // what it left behind in its group, which would also hold its pipes open
+        setTimeout(() => end(this.#why ?? exitOf(this.#process)), DRAIN_TIMEOUT_MS).unref();
+      });
+      // All that it wrote has been read by now.
+      this.#process.on("close", () => end(this.#why ?? exitOf(this.#process)));
+    });
+    this.#process.stdout?.on("data", (chunk: Buffer) => this.#read(chunk));
+    this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#tail = (this.#tail + text).slice(-TAIL_CHARACTERS);
+    });
+    this.#process.stdin?.on("error", () => undefined); // it is ending: `exit` says how
+  }
+
+  get pid(): number | undefined {
+    return this.#process.pid;
+  }
+
+  write(line: Uint8Array | string): void {
+    if (!this.#isGone) this.#process.stdin?.write(line);
+  }
+
+  /** Ends the child and all that it started; resolves when it is gone. */
+  async end(why: string): Promise<void> {
+    this.#why ??= why;
+    if (this.#isGone) return;
+    this.#process.stdin?.end();
+    this.#signal("SIGTERM");
+    const timer = setTimeout(() => this.#signal("SIGKILL"), END_TIMEOUT_MS);
+    await this.#gone;
+    clearTimeout(timer);
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const { pid } = this.#process;
+    if (pid === undefined) return;
+    try {
+      if (process.platform === "win32") this.#process.kill(signal);
+      else process.kill(-pid, signal);
+    } catch (reason) {
+      // ESRCH: nobody is left in the group, which is what was wanted. macOS says EPERM for a group of zombies.
+      if (!(reason instanceof Error && "code" in reason && (reason.code === "ESRCH" || reason.code === "EPERM")))
+        throw reason;
+    }
+  }
+
+  #read(chunk: Buffer): void {
+    let from = 0;
+    for (let to = chunk.indexOf(0x0a); to !== -1; to = chunk.indexOf(0x0a, from)) {
+      this.#partial.push(chunk.subarray(from, to));
+      const line = this.#partial.length === 1 ? chunk.subarray(from, to) : Buffer.concat(this.#partial);
+      this.#partial = [];
+      this.#partialBytes = 0;
+      from = to + 1;
+      this.#deliver(line);
+    }
+    if (from === chunk.length) return;
+    this.#partial.push(chunk.subarray(from));
+    this.#partialBytes += chunk.length - from;
+    if (this.#partialBytes <= MAX_LINE_BYTES) return;
+    this.#partial = [];
+    this.#partialBytes = 0;
+    void this.end(`it wrote a line of over ${MAX_LINE_BYTES} bytes`);
+  }
+
+  #deliver(line: Buffer): void {
+    const text = line.at(-1) === 0x0d ? line.subarray(0, -1) : line;
+    if (text.length > 0) this.#listener.line(text);
+  }
+
+  #describe(why: string): string {
+    const tail = this.#tail.trim().split("\n").slice(-TAIL_LINES).join("\n");
+    return tail === "" ? why : `${why}. Its last words:\n${tail}`;
+  }
+}
+
+function exitOf({ exitCode, signalCode }: ChildProcess): string {
+  return signalCode === null ? `it ended with exit code ${exitCode ?? "unknown"}` : `it was ended by ${signalCode}`;
+}

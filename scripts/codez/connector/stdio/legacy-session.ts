@@ -1,0 +1,167 @@
+import { randomUUID } from "node:crypto";
+import type { Answer, TargetRequest } from "../target.ts";
+import { answerJson } from "../target.ts";
+import { Child, type ChildSpec } from "./child.ts";
+import { failureMessage } from "./failure-message.ts";
+import { MessageAnswer } from "./message-answer.ts";
+import type { Pending } from "./pending.ts";
+import { headerOf, isArray, requestIds, type PostBody } from "./post-body.ts";
+import { keyOf, lineOf, RpcMessage } from "./rpc-message.ts";
+
+/** Messages that wait for a stream to go out on. A client that opens none never gets them. */
+const MAX_WAITING = 1_000;
+
+const SESSION_HEADER = "mcp-session-id";
+
+/**
+ * One session of MCP's 2025 revisions: a child process of its own, spoken to by Streamable HTTP. What the child says is
+ * sent to that session's client alone: a response to who asked, progress where it was asked for, all else on a stream of
+ * a request under way or on the GET stream.
+ */
+export class LegacySession {
+  readonly id = randomUUID();
+  readonly #machine: string;
+  readonly #child: Child;
+  readonly #ended: () => void;
+  readonly #pending = new Set<Pending>();
+  readonly #progress = new Map<string, Pending>();
+  #waiting: string[] = [];
+  #stream: MessageAnswer | null = null;
+  #usedMs = Date.now();
+  #isOver = false;
+
+  /** @param ended called once when the child is gone: there is no such session any more. */
+  constructor(spec: ChildSpec, machine: string, ended: () => void) {
+    this.#machine = machine;
+    this.#ended = ended;
+    this.#child = new Child(spec, { line: (line) => this.#receive(line), ended: (why) => this.#lose(why) });
+  }
+
+  /** Since when nobody has used the session; `null` while somebody does. Milliseconds since 1970. */
+  get idleSinceMs(): number | null {
+    return this.#stream !== null || this.#pending.size > 0 ? null : this.#usedMs;
+  }
+
+  post(body: PostBody, request: TargetRequest, answer: Answer): void {
+    this.#usedMs = Date.now();
+    const ids = requestIds(body.messages);
+    if (ids.size === 0) {
+      for (const message of body.messages) this.#cancelled(message);
+      this.#child.write(lineOf(body.bytes));
+      answer.head(202, []);
+      answer.end();
+      return;
+    }
+    const isOpening = body.messages.some((message) => message.method === "initialize");
+    const pending: Pending = {
+      // A client that hangs up has not cancelled (2025 revisions); the child works on, and its response is dropped.
+      answer: new MessageAnswer(answer, isOpening ? [[SESSION_HEADER, this.id]] : [], () => undefined),
+      ids,
+      isBatch: body.isBatch,
+      streams: headerOf(request.headers, "accept")?.includes("text/event-stream") ?? false,
+    };
+    this.#pending.add(pending);
+    for (const message of body.messages) {
+      const token = message.isRequest ? message.at("params", "_meta", "progressToken") : null;
+      if (token !== null) this.#progress.set(keyOf(token), pending);
+    }
+    this.#child.write(lineOf(body.bytes));
+  }
+
+  /** The stream for what belongs to no request. One at a time. */
+  listen(answer: Answer): void {
+    if (this.#stream !== null) {
+      answerJson(answer, 409, {
+        jsonrpc: "2.0",
+        id: null,
+        error: { code: -32_000, message: "Conflict: this session has an event stream already" },
+      });
+      return;
+    }
+    const stream = new MessageAnswer(answer, [], () => {
+      if (this.#stream === stream) this.#stream = null;
+      this.#usedMs = Date.now();
+    });
+    this.#stream = stream;
+    stream.open();
+    for (const message of this.#waiting.splice(0)) stream.send(message);
+  }
+
+  /** Ends the session and its child. */
+  end(why: string): Promise<void> {
+    return this.#child.end(why);
+  }
+
+  #receive(line: Buffer): void {
+    const message = RpcMessage.read(line);
+    if (message === null) return this.#receiveArray(line);
+    if (message.isResponse) return this.#respond(message);
+    const token = message.method === "notifications/progress" ? message.at("params", "progressToken") : null;
+    const owner = token === null ? this.#anyStream() : this.#progress.get(keyOf(token));
+    if (owner?.streams === true && !owner.answer.isOver) owner.answer.send(message.text);
+    else if (this.#stream !== null) this.#stream.send(message.text);
+    else if (token === null && this.#waiting.length < MAX_WAITING) this.#waiting.push(message.text);
+  }
+
+  /** A batch may be answered with one. Other lines that are no message (a server that prints) are nobody's. */
+  #receiveArray(line: Buffer): void {
+    const text = line.toString("latin1");
+    const batch = [...this.#pending].find((pending) => pending.isBatch);
+    if (!isArray(text) || batch === undefined) return;
+    batch.ids.clear();
+    batch.answer.finish(text);
+    this.#settle(batch);
+  }
+
+  #respond(message: RpcMessage): void {
+    const { id } = message;
+    if (id === null) return;
+    const key = keyOf(id);
+    const pending = [...this.#pending].find((one) => one.ids.has(key));
+    if (pending === undefined) return; // cancelled, or never asked
+    pending.ids.delete(key);
+    if (pending.isBatch) pending.answer.send(message.text);
+    else pending.answer.finish(message.text);
+    if (pending.ids.size > 0) return;
+    if (pending.isBatch) pending.answer.end();
+    this.#settle(pending);
+  }
+
+  /** The request under way that came last and reads streams. */
+  #anyStream(): Pending | undefined {
+    return [...this.#pending].findLast((pending) => pending.streams && !pending.answer.isOver);
+  }
+
+  /** A cancelled request gets no response (2025 revisions), so its stream ends here. */
+  #cancelled(message: RpcMessage): void {
+    const id = message.method === "notifications/cancelled" ? message.at("params", "requestId") : null;
+    if (id === null) return;
+    const pending = [...this.#pending].find((one) => one.ids.has(keyOf(id)));
+    if (pending === undefined) return;
+    pending.ids.delete(keyOf(id));
+    if (pending.ids.size > 0) return;
+    pending.answer.end();
+    this.#settle(pending);
+  }
+
+  #settle(pending: Pending): void {
+    this.#pending.delete(pending);
+    for (const [token, owner] of this.#progress) if (owner === pending) this.#progress.delete(token);
+    this.#usedMs = Date.now();
+  }
+
+  #lose(why: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const { answer, ids } of this.#pending) {
+      const errors = [...ids.values()].map((id) => failureMessage(this.#machine, `its server is gone: ${why}`, id));
+      const last = errors.pop();
+      for (const error of errors) answer.send(error);
+      if (last !== undefined) answer.finish(last, 502);
+    }
+    this.#pending.clear();
+    this.#stream?.end();
+    this.#stream = null;
+    this.#ended();
+  }
+}

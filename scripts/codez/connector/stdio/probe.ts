@@ -1,0 +1,76 @@
+import { Child, type ChildListener, type ChildSpec } from "./child.ts";
+import { RpcMessage } from "./rpc-message.ts";
+
+const MODERN = "2026-07-28";
+const LEGACY = "2025-11-25";
+
+/** A server of the 2025 revisions may leave a question it does not know unanswered; after so long it is asked the old way too. */
+const SILENCE_MS = 2_000;
+
+/** A first `npx` has to fetch the server. */
+const PROBE_TIMEOUT_MS = 120_000;
+
+const CLIENT = { name: "codez", version: "1" };
+const META = {
+  "io.modelcontextprotocol/protocolVersion": MODERN,
+  "io.modelcontextprotocol/clientInfo": CLIENT,
+  "io.modelcontextprotocol/clientCapabilities": {},
+};
+const DISCOVER = { jsonrpc: "2.0", id: "codez-discover", method: "server/discover", params: { _meta: META } };
+const INITIALIZE = {
+  jsonrpc: "2.0",
+  id: "codez-initialize",
+  method: "initialize",
+  params: { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT },
+};
+
+/** What a server speaks. A modern one's child is alive and takes requests; `adopt` hands it over. */
+export type Verdict =
+  | { era: "modern"; adopt: (listener: ChildListener) => Child }
+  | { era: "legacy" }
+  | { era: "unknown"; why: string };
+
+/** Starts the server and asks it which revision it speaks. Throws nothing; ends within `PROBE_TIMEOUT_MS`. */
+export async function probe(spec: ChildSpec): Promise<Verdict> {
+  let hear: (line: Buffer) => void = () => undefined;
+  let end: (why: string) => void = () => undefined;
+  let gone: string | null = null;
+  const child = new Child(spec, {
+    line: (line) => hear(line),
+    ended: (why) => {
+      gone = why;
+      end(why);
+    },
+  });
+  const timers: NodeJS.Timeout[] = [];
+  const verdict = await new Promise<"modern" | "legacy" | { why: string }>((resolve) => {
+    hear = (line) => {
+      const message = RpcMessage.read(line);
+      if (message === null || !message.isResponse) return;
+      if (message.id === '"codez-initialize"') resolve("legacy");
+      else if (message.id === '"codez-discover"') resolve(eraOf(message));
+    };
+    end = (why) => resolve({ why });
+    child.write(`${JSON.stringify(DISCOVER)}\n`);
+    timers.push(setTimeout(() => child.write(`${JSON.stringify(INITIALIZE)}\n`), SILENCE_MS));
+    timers.push(setTimeout(() => resolve({ why: "it did not answer" }), PROBE_TIMEOUT_MS));
+  });
+  for (const timer of timers) clearTimeout(timer);
+  if (verdict === "modern") {
+    const adopt = (listener: ChildListener): Child => {
+      hear = (line) => listener.line(line);
+      end = (why) => listener.ended(why);
+      if (gone !== null) setImmediate(end, gone);
+      return child;
+    };
+    return { era: "modern", adopt };
+  }
+  await child.end("it was only asked what it speaks");
+  return verdict === "legacy" ? { era: "legacy" } : { era: "unknown", why: verdict.why };
+}
+
+/** An error, or versions without a modern one: the server wants the handshake of 2025. */
+function eraOf(message: RpcMessage): "modern" | "legacy" {
+  const versions: unknown = JSON.parse(message.at("result", "supportedVersions") ?? "[]");
+  return Array.isArray(versions) && versions.some((version) => version >= MODERN) ? "modern" : "legacy";
+}

@@ -1,0 +1,74 @@
+import { membersOf, spanAt, type Span } from "./json-span.ts";
+
+/** JSON-RPC as it stands in a line of bytes: what is needed to know where it belongs, the rest unread. */
+export class RpcMessage {
+  /** The line, one character a byte. */
+  readonly text: string;
+  readonly #members: Map<string, Span>;
+
+  /** The message in `line`, or `null` when it is none. */
+  static read(line: Uint8Array): RpcMessage | null {
+    const text = Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("latin1");
+    const members = membersOf(text);
+    return members === null ? null : new RpcMessage(text, members);
+  }
+
+  private constructor(text: string, members: Map<string, Span>) {
+    this.text = text;
+    this.#members = members;
+  }
+
+  /** Its id as it is written; `null` without one. */
+  get id(): string | null {
+    return this.raw(this.#members.get("id"));
+  }
+
+  get method(): string | null {
+    const raw = this.raw(this.#members.get("method"));
+    return raw === null ? null : stringOf(raw);
+  }
+
+  get isRequest(): boolean {
+    return this.#members.has("method") && this.#members.has("id");
+  }
+
+  get isResponse(): boolean {
+    return !this.#members.has("method") && (this.#members.has("result") || this.#members.has("error"));
+  }
+
+  span(...path: readonly string[]): Span | null {
+    return spanAt(this.text, ...path);
+  }
+
+  /** The value at `path` as it is written. */
+  at(...path: readonly string[]): string | null {
+    return this.raw(this.span(...path) ?? undefined);
+  }
+
+  raw(span: Span | undefined): string | null {
+    return span === undefined ? null : this.text.slice(span.start, span.end);
+  }
+}
+
+/** Ids and tokens compare as values: `"a"` and `"\u0061"` are the same, 1 and "1" are not. */
+export function keyOf(raw: string): string {
+  return raw.includes("\\") ? JSON.stringify(stringOf(raw)) : raw;
+}
+
+export function stringOf(raw: string): string | null {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(raw, "latin1").toString());
+    return typeof value === "string" ? value : null;
+  } catch {
+    return null; // not JSON, so no string
+  }
+}
+
+/** The message as one line for a child: line breaks in JSON are blanks between its parts, never inside a string. */
+export function lineOf(body: Uint8Array): Buffer {
+  const line = Buffer.allocUnsafe(body.length + 1);
+  line.set(body);
+  for (let at = 0; at < body.length; at += 1) if (line[at] === 0x0a || line[at] === 0x0d) line[at] = 0x20;
+  line[body.length] = 0x0a;
+  return line;
+}

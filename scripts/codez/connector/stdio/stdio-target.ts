@@ -1,0 +1,156 @@
+import type { Answer, Target, TargetRequest } from "../target.ts";
+import { answerError, answerJson } from "../target.ts";
+import type { ChildSpec } from "./child.ts";
+import { LegacySession } from "./legacy-session.ts";
+import { ModernChild } from "./modern-child.ts";
+import { headerOf, readPost, type PostBody } from "./post-body.ts";
+import { probe } from "./probe.ts";
+
+/** A session that nobody has used for so long is taken for abandoned (most clients never say goodbye), and its child ended. */
+export const SESSION_IDLE_MS = 30 * 60_000;
+
+/** How often idle sessions are looked for. */
+const SWEEP_MS = 60_000;
+
+/** Each session is a process of its own, often a Node of 50 MB. */
+export const MAX_SESSIONS = 32;
+
+/** A request becomes one line in memory. Arguments of several megabytes (files, images) fit many times over. */
+const MAX_BODY_BYTES = 64 * 1024 * 1024;
+
+/** JSON-RPC's codes for refusals of the transport, as the SDKs give them. */
+const BAD_REQUEST = -32_000;
+const SESSION_UNKNOWN = -32_001;
+const PARSE_ERROR = -32_700;
+
+/**
+ * An MCP server that speaks stdio, offered as Streamable HTTP in both eras: each 2025 session is a child process that ends
+ * with it; requests of 2026-07-28, which have no session, share one.
+ */
+export class StdioTarget implements Target {
+  readonly #spec: ChildSpec;
+  readonly #machine: string;
+  readonly #sessions = new Map<string, LegacySession>();
+  readonly #sweep: NodeJS.Timeout;
+  /** Children that are on their way out. */
+  readonly #ending = new Set<Promise<void>>();
+  #modern: Promise<ModernChild | null> | null = null;
+  #era: "modern" | "legacy" | null = null;
+  #isClosed = false;
+
+  constructor(spec: ChildSpec, machine: string) {
+    this.#spec = spec;
+    this.#machine = machine;
+    this.#sweep = setInterval(() => this.#endIdle(Date.now()), SWEEP_MS);
+    this.#sweep.unref();
+  }
+
+  serve(request: TargetRequest, answer: Answer): void {
+    this.#serve(request, answer).catch((reason: unknown) => this.#fail(answer, String(reason), request.body));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    clearInterval(this.#sweep);
+    for (const session of this.#sessions.values()) this.#end(session, "the connector was ended");
+    const modern = await this.#modern;
+    if (modern) this.#end(modern, "the connector was ended");
+    await Promise.all(this.#ending);
+  }
+
+  async #serve(request: TargetRequest, answer: Answer): Promise<void> {
+    const id = headerOf(request.headers, "mcp-session-id");
+    const session = id === null ? null : (this.#sessions.get(id) ?? null);
+    if (id !== null && session === null) return refuse(answer, 404, SESSION_UNKNOWN, "Session not found");
+    switch (request.method) {
+      case "POST":
+        return this.#post(request, session, answer);
+      case "GET":
+        if (session === null)
+          return refuse(answer, 405, BAD_REQUEST, "Method Not Allowed: there is no stream without a session");
+        return session.listen(answer);
+      case "DELETE":
+        if (session === null) return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
+        this.#sessions.delete(session.id);
+        this.#end(session, "its session was ended");
+        answer.head(200, []);
+        return answer.end();
+      default:
+        return refuse(answer, 405, BAD_REQUEST, "Method Not Allowed");
+    }
+  }
+
+  async #post(request: TargetRequest, session: LegacySession | null, answer: Answer): Promise<void> {
+    const bytes = request.body instanceof Uint8Array ? request.body : await readAll(request.body);
+    const body = readPost(bytes, request.headers);
+    if (body === null) return refuse(answer, 400, PARSE_ERROR, "Parse error: the body is no JSON-RPC");
+    if (session !== null) return session.post(body, request, answer);
+    if (body.isModern) return this.#postModern(body, answer);
+    if (!body.messages.some((message) => message.method === "initialize"))
+      return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
+    if (this.#sessions.size >= MAX_SESSIONS)
+      return answerError(answer, { code: "machine_busy", machine: this.#machine, limit: MAX_SESSIONS }, bytes);
+    if (this.#isClosed) return this.#fail(answer, "its connector is ending", bytes);
+    const opened = new LegacySession(this.#spec, this.#machine, () => this.#sessions.delete(opened.id));
+    this.#sessions.set(opened.id, opened);
+    opened.post(body, request, answer);
+  }
+
+  async #postModern(body: PostBody, answer: Answer): Promise<void> {
+    if (this.#isClosed) return this.#fail(answer, "its connector is ending", body.bytes);
+    this.#modern ??= this.#startModern();
+    const starting = this.#modern;
+    const modern = await starting.catch((reason: unknown) => {
+      if (this.#modern === starting) this.#modern = null; // the next request tries again
+      throw reason;
+    });
+    // What a server of the 2025 revisions answers, so that a client of both falls back to the handshake.
+    if (modern === null) return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
+    modern.post(body, answer);
+  }
+
+  /** The child for 2026-07-28; `null` when the server does not speak it. */
+  async #startModern(): Promise<ModernChild | null> {
+    const ended = (): void => {
+      this.#modern = null; // the next request starts another
+    };
+    if (this.#era === "modern") return ModernChild.start(this.#spec, this.#machine, ended);
+    const verdict = await probe(this.#spec);
+    if (verdict.era === "unknown") throw new Error(`its server is gone: ${verdict.why}`);
+    this.#era = verdict.era;
+    return verdict.era === "legacy" ? null : new ModernChild(this.#machine, ended, verdict.adopt);
+  }
+
+  /** Ends what nobody has used for long. */
+  #endIdle(nowMs: number): void {
+    for (const session of this.#sessions.values()) {
+      if (nowMs - (session.idleSinceMs ?? nowMs) < SESSION_IDLE_MS) continue;
+      this.#sessions.delete(session.id);
+      this.#end(session, "nobody used it for long");
+    }
+  }
+
+  #end(one: LegacySession | ModernChild, why: string): void {
+    const ending = one.end(why).finally(() => this.#ending.delete(ending));
+    this.#ending.add(ending);
+  }
+
+  #fail(answer: Answer, reason: string, body: TargetRequest["body"]): void {
+    answerError(answer, { code: "machine_failed", machine: this.#machine, reason }, body);
+  }
+}
+
+function refuse(answer: Answer, status: number, code: number, message: string): void {
+  answerJson(answer, status, { jsonrpc: "2.0", error: { code, message }, id: null });
+}
+
+async function readAll(body: ReadableStream<Uint8Array>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES) throw new Error(`a request of over ${MAX_BODY_BYTES} bytes does not fit a line`);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}

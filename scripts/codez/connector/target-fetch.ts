@@ -1,0 +1,76 @@
+import type { HeaderList } from "#protocol/header.ts";
+import type { Answer, Target } from "./target.ts";
+
+/** `fetch` that asks a target, whatever the address: for an MCP client of the connector's own. */
+export function targetFetch(target: Target): (url: string | URL, init?: RequestInit) => Promise<Response> {
+  return async (url, init) => {
+    const request = new Request(url, init);
+    const body = new Uint8Array(await request.arrayBuffer());
+    const headers: HeaderList = [...request.headers];
+    return new Promise((resolve, reject) => {
+      const answer = new FetchAnswer(resolve, reject);
+      const abort = (): void => answer.abort(request.signal.reason);
+      if (request.signal.aborted) return abort();
+      request.signal.addEventListener("abort", abort, { once: true });
+      target.serve({ method: request.method, query: new URL(request.url).search, headers, body }, answer);
+    });
+  };
+}
+
+/** Statuses whose responses have no body (Fetch standard, "null body status"). */
+const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
+
+/** An answer that becomes a `Response`. */
+class FetchAnswer implements Answer {
+  drained: (() => void) | null = null;
+  cancelled: ((reason: string) => void) | null = null;
+  readonly #resolve: (response: Response) => void;
+  readonly #reject: (reason: unknown) => void;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #over = false;
+
+  constructor(resolve: (response: Response) => void, reject: (reason: unknown) => void) {
+    this.#resolve = resolve;
+    this.#reject = reject;
+  }
+
+  head(status: number, headers: HeaderList): void {
+    const body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      pull: () => this.drained?.(),
+      cancel: (reason) => this.abort(reason),
+    });
+    this.#resolve(new Response(NULL_BODY.has(status) ? null : body, { status, headers }));
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#over || this.#controller === null) return true;
+    this.#controller.enqueue(new Uint8Array(chunk));
+    return (this.#controller.desiredSize ?? 1) > 0;
+  }
+
+  end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#controller?.close();
+  }
+
+  fail(reason: string): void {
+    this.#break(new Error(reason));
+  }
+
+  abort(reason: unknown): void {
+    if (this.#over) return;
+    this.#break(reason);
+    this.cancelled?.(String(reason));
+  }
+
+  #break(reason: unknown): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#reject(reason); // of no effect once the head is there
+    this.#controller?.error(reason);
+  }
+}

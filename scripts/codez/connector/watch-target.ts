@@ -1,0 +1,210 @@
+import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
+import type { Facts } from "#protocol/control.ts";
+import type { PushedEvent } from "#protocol/event.ts";
+import * as z from "zod";
+import { backoffMs } from "./backoff.ts";
+import { systemClock, wait, type Clock } from "./clock.ts";
+import { reposIn } from "./facts.ts";
+import { polledEvents } from "./polled-events.ts";
+import type { Target } from "./target.ts";
+import { targetFetch } from "./target-fetch.ts";
+
+/** What `poll_events` is asked to wait for something to happen. */
+const LONG_POLL_MS = 25_000;
+
+/** A poll that has said nothing by then is taken for lost. */
+const POLL_TIMEOUT_MS = LONG_POLL_MS + 20_000;
+
+/** How often a server without events is asked whether it is still there. */
+const CHECK_MS = 60_000;
+
+/** A session that lasted for so long counts as a success: the next failure starts the back-off from its beginning. */
+const STABLE_MS = 10_000;
+
+/** A server that answers polls at once, with nothing, must not keep a core busy. */
+const EMPTY_POLL_PAUSE_MS = 250;
+
+const POLL_TOOL = "poll_events";
+const PROJECTS_TOOL = "list_projects";
+
+/** The client's own transport needs some address; all requests go to the target. */
+const ADDRESS = new URL("http://target/mcp");
+
+export type WatchOptions = {
+  readonly target: Target;
+  /** Fetch what `poll_events` hands out, and notifications that belong to no request. */
+  readonly events: boolean;
+  /** Folders that are looked at for repositories when the server knows no projects. */
+  readonly folders: readonly string[];
+  readonly version: string;
+  /** Where polling goes on; `null`: from now. */
+  readonly cursor: () => string | null;
+  readonly push: (events: readonly PushedEvent[], cursor: string | null) => void;
+  readonly learn: (facts: Partial<Facts>) => void;
+  /** The server is there, or not (any more), and why. Called when it changes. */
+  readonly report: (isThere: boolean, detail: string) => void;
+  readonly clock?: Clock;
+  readonly random?: () => number;
+};
+
+const Projects = z.looseObject({ projects: z.array(z.looseObject({ path: z.string().nullish() })) });
+
+/**
+ * The connector's own session at the target: who answers there, which repositories the machine has, and the target's
+ * events. The only poller of a server that drains what it hands out.
+ */
+export class TargetWatch {
+  readonly #options: WatchOptions;
+  readonly #clock: Clock;
+  readonly #stopping = new AbortController();
+  readonly #done: Promise<void>;
+  #wasThere: boolean | null = null;
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#done = this.#run();
+  }
+
+  /** Ends the session; resolves when it is over. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const random = this.#options.random ?? Math.random;
+    let failures = 0;
+    while (!this.#stopping.signal.aborted) {
+      const startedMs = this.#clock.nowMs();
+      try {
+        await this.#session();
+      } catch (reason) {
+        if (this.#stopping.signal.aborted) return;
+        this.#report(false, reason instanceof Error ? reason.message : String(reason));
+      }
+      failures = this.#clock.nowMs() - startedMs >= STABLE_MS ? 0 : failures + 1;
+      await wait(this.#clock, backoffMs(failures, random), this.#stopping.signal);
+    }
+  }
+
+  /** One session, until it breaks. */
+  async #session(): Promise<void> {
+    const client = new Client(
+      { name: "codez", version: this.#options.version },
+      { versionNegotiation: { mode: "auto" } },
+    );
+    const transport = new StreamableHTTPClientTransport(ADDRESS, { fetch: targetFetch(this.#options.target) });
+    const { signal } = this.#stopping;
+    if (this.#options.events) client.fallbackNotificationHandler = (notification) => this.#notified(notification);
+    try {
+      await client.connect(transport, { signal });
+      const tools = await toolsOf(client, signal);
+      await this.#introduce(client, tools);
+      const poll = tools.find((tool) => tool.name === POLL_TOOL);
+      if (this.#options.events && poll !== undefined) await this.#poll(client, poll);
+      else await this.#check(client);
+    } finally {
+      // A 2025 session is said goodbye to, so that its server (or its child process) can end.
+      await transport.terminateSession().catch(() => undefined); // it is lost already, or never was
+      await client.close();
+    }
+  }
+
+  async #introduce(client: Client, tools: readonly Tool[]): Promise<void> {
+    const server = client.getServerVersion();
+    const capabilities = Object.keys(client.getServerCapabilities() ?? {});
+    const has = (name: string): boolean => tools.some((tool) => tool.name === name);
+    if (has(POLL_TOOL)) capabilities.push(POLL_TOOL);
+    if (client.getProtocolEra() === "modern" && this.#options.events) await this.#listen(client);
+    this.#options.learn({
+      agent: server === undefined ? null : { name: server.name, version: server.version },
+      capabilities,
+      repos: await reposIn(has(PROJECTS_TOOL) ? await this.#projects(client) : this.#options.folders),
+    });
+    this.#report(true, server === undefined ? "an MCP server" : `${server.name} ${server.version}`);
+  }
+
+  /** In 2026-07-28 a server tells of changes only to those who asked. */
+  async #listen(client: Client): Promise<void> {
+    const { tools, prompts, resources } = client.getServerCapabilities() ?? {};
+    const filter = {
+      ...(tools?.listChanged === true ? { toolsListChanged: true } : {}),
+      ...(prompts?.listChanged === true ? { promptsListChanged: true } : {}),
+      ...(resources?.listChanged === true ? { resourcesListChanged: true } : {}),
+    };
+    if (Object.keys(filter).length > 0) await client.listen(filter, { signal: this.#stopping.signal });
+  }
+
+  async #projects(client: Client): Promise<string[]> {
+    const result = await client.callTool({ name: PROJECTS_TOOL, arguments: {} }, { signal: this.#stopping.signal });
+    for (const candidate of [result.structuredContent, ...result.content.map(jsonOf)]) {
+      const listed = Projects.safeParse(Array.isArray(candidate) ? { projects: candidate } : candidate);
+      if (listed.success) return listed.data.projects.flatMap(({ path }) => path ?? []);
+    }
+    return [...this.#options.folders];
+  }
+
+  async #poll(client: Client, tool: Tool): Promise<void> {
+    const { signal } = this.#stopping;
+    const takes = Object.keys(tool.inputSchema.properties ?? {});
+    let cursor = takes.includes("cursor") ? this.#options.cursor() : null;
+    while (!signal.aborted) {
+      const args = {
+        ...(takes.includes("timeout_ms") ? { timeout_ms: LONG_POLL_MS } : {}),
+        ...(cursor === null ? {} : { cursor }),
+      };
+      const startedMs = this.#clock.nowMs();
+      const result = await client.callTool({ name: POLL_TOOL, arguments: args }, { signal, timeout: POLL_TIMEOUT_MS });
+      if (result.isError === true) {
+        // A cursor of a server that was set up anew is refused; without one it hands out what it has.
+        if (cursor === null) throw new Error(`${POLL_TOOL} fails: ${JSON.stringify(result.content).slice(0, 300)}`);
+        cursor = null;
+        continue;
+      }
+      const polled = polledEvents(result, this.#clock.nowMs());
+      cursor = takes.includes("cursor") ? (polled.cursor ?? cursor) : null;
+      this.#options.push(polled.events, cursor);
+      if (polled.events.length === 0 && this.#clock.nowMs() - startedMs < EMPTY_POLL_PAUSE_MS)
+        await wait(this.#clock, EMPTY_POLL_PAUSE_MS, signal);
+    }
+  }
+
+  async #check(client: Client): Promise<void> {
+    const { signal } = this.#stopping;
+    for (;;) {
+      await wait(this.#clock, CHECK_MS, signal);
+      if (signal.aborted) return;
+      if (client.getProtocolEra() === "modern") await client.discover({ signal });
+      else await client.ping({ signal });
+    }
+  }
+
+  #notified({ method, params }: { method: string; params?: unknown }): Promise<void> {
+    const type = `mcp.${method.replace(/^notifications\//, "")}`;
+    this.#options.push([{ atMs: this.#clock.nowMs(), type, session: null, data: params ?? null }], null);
+    return Promise.resolve();
+  }
+
+  #report(isThere: boolean, detail: string): void {
+    if (this.#wasThere === isThere) return;
+    this.#wasThere = isThere;
+    this.#options.report(isThere, detail);
+  }
+}
+
+/** The server's tools; none when it has no such capability. */
+async function toolsOf(client: Client, signal: AbortSignal): Promise<Tool[]> {
+  if (client.getServerCapabilities()?.tools === undefined) return [];
+  const { tools } = await client.listTools(undefined, { signal });
+  return tools;
+}
+
+function jsonOf(content: { type: string; text?: unknown }): unknown {
+  if (content.type !== "text" || typeof content.text !== "string") return undefined;
+  try {
+    return JSON.parse(content.text);
+  } catch {
+    return undefined; // text for people
+  }
+}

@@ -1,0 +1,46 @@
+/** What `codez` ends with. Scripts and service managers read these: numbers are never reused for something else. */
+export const ExitCode = {
+  OK: 0,
+  /** Something that nobody foresaw. */
+  UNEXPECTED: 1,
+  /** The command line is wrong. */
+  USAGE: 2,
+  /** Operator cannot be reached. */
+  HUB_UNREACHABLE: 3,
+  /** Operator does not know who is asking. */
+  NOT_SIGNED_IN: 4,
+  /** The name belongs to another machine. */
+  NAME_TAKEN: 5,
+  /** This computer has no such machine set up. */
+  NOT_SET_UP: 6,
+  /** Another connector for this machine runs on this computer. */
+  ALREADY_CONNECTED: 7,
+  /** The machine was removed, or its token rotated elsewhere. */
+  REVOKED: 8,
+  /** A connector on another computer took over. */
+  REPLACED: 9,
+  /** This `codez` is too old for its Operator. */
+  TOO_OLD: 10,
+  /** Everything was done, but the machine does not show up as online. */
+  NOT_ONLINE: 11,
+  /** Operator has no such machine. */
+  MACHINE_UNKNOWN: 12,
+  /** A file of `codez` cannot be read, or is not what it should be. */
+  FILE_BROKEN: 13,
+  /** The service could not be installed or removed. */
+  SERVICE_FAILED: 14,
+  /** Operator refused for a reason it gave. */
+  REFUSED: 15,
+} as const;
+export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
+
+/** Exit codes after which starting again would end the same way; a service manager must not. */
+export const FINAL_EXIT_CODES: readonly ExitCode[] = [
+  ExitCode.USAGE,
+  ExitCode.NOT_SET_UP,
+  ExitCode.ALREADY_CONNECTED,
+  ExitCode.REVOKED,
+  ExitCode.REPLACED,
+  ExitCode.TOO_OLD,
+  ExitCode.FILE_BROKEN,
+];

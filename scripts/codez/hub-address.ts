@@ -1,0 +1,26 @@
+import { ExitCode } from "./exit-code.ts";
+import { CodezFailure } from "./failure.ts";
+import { hubToken } from "./credentials.ts";
+import { Hub, LOCAL_HUB } from "./hub.ts";
+import type { ProfileFolder } from "./profile/profile-folder.ts";
+
+/** The Operator meant: `--hub`, else CODEZ_HUB, else the one this computer is set up with, else a local one. */
+export async function findHub(given: string | undefined, folder: ProfileFolder): Promise<Hub> {
+  const origin = originOf(given ?? (process.env["CODEZ_HUB"] || undefined) ?? hubOfProfiles(folder) ?? LOCAL_HUB);
+  return new Hub(origin, await hubToken(origin));
+}
+
+/** The Operator that all profiles share; `undefined` when there is none, or several. */
+function hubOfProfiles(folder: ProfileFolder): string | undefined {
+  const hubs = new Set(folder.names().flatMap((name) => folder.read(name)?.hub ?? []));
+  return hubs.size === 1 ? [...hubs][0] : undefined;
+}
+
+function originOf(address: string): string {
+  if (URL.canParse(address)) {
+    const { origin, protocol } = new URL(address);
+    if (protocol === "http:" || protocol === "https:") return origin;
+  }
+  const fix = "Give it as https://operator.example.com";
+  throw new CodezFailure(ExitCode.USAGE, `"${address}" is not the address of an Operator.`, fix);
+}

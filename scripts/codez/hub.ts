@@ -1,0 +1,153 @@
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { MachineDetail, MachineSummary, Registration, type RegisterRequest } from "#protocol/rest-api.ts";
+import * as z from "zod";
+import { ExitCode } from "./exit-code.ts";
+import { CodezFailure } from "./failure.ts";
+import { VERSION } from "./version.ts";
+
+/** Where `npm start` listens. */
+export const LOCAL_HUB = "http://127.0.0.1:8787";
+
+/** Registering uploads a script, which takes Cloudflare some seconds. */
+const REQUEST_TIMEOUT_MS = 60_000;
+
+const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
+const MachineList = z.object({ machines: z.array(MachineSummary) });
+const Presences = z.object({ machines: z.array(z.looseObject({ name: z.string(), status: z.string() })) });
+
+/** An Operator's REST API and public endpoint, as one person. Every method throws `CodezFailure` with what to do. */
+export class Hub {
+  readonly origin: string;
+  readonly #token: string | null;
+
+  constructor(origin: string, token: string | null) {
+    this.origin = origin;
+    this.#token = token;
+  }
+
+  async register(request: RegisterRequest): Promise<Registration> {
+    return Registration.parse(await this.#ask("POST", "/api/machines", request));
+  }
+
+  async machines(): Promise<MachineSummary[]> {
+    return MachineList.parse(await this.#ask("GET", "/api/machines")).machines;
+  }
+
+  async machine(name: string): Promise<MachineDetail> {
+    return MachineDetail.parse(await this.#ask("GET", pathOf(name)));
+  }
+
+  async rename(name: string, to: string): Promise<MachineSummary> {
+    return MachineSummary.parse(await this.#ask("PATCH", pathOf(name), { name: to }));
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#ask("DELETE", pathOf(name));
+  }
+
+  async rotate(name: string): Promise<Registration> {
+    return Registration.parse(await this.#ask("POST", `${pathOf(name)}/token`));
+  }
+
+  /** What the public endpoint says of a machine, asked as any MCP client would; `null`: it isn't in the list. */
+  async statusAtMcp(name: string): Promise<string | null> {
+    const client = new Client({ name: "codez-setup", version: VERSION }, { versionNegotiation: { mode: "auto" } });
+    const headers = this.#headers();
+    try {
+      await client.connect(
+        new StreamableHTTPClientTransport(new URL("/mcp", this.origin), { requestInit: { headers } }),
+      );
+      const result = await client.callTool({ name: "list_machines", arguments: {} });
+      const { machines } = Presences.parse(result.structuredContent);
+      return machines.find((machine) => machine.name === name)?.status ?? null;
+    } catch (reason) {
+      throw new CodezFailure(
+        ExitCode.NOT_ONLINE,
+        `${this.origin}/mcp did not answer list_machines: ${messageOf(reason)}`,
+        "Look at Operator's own output, then run setup again.",
+        reason,
+      );
+    } finally {
+      await client.close();
+    }
+  }
+
+  async #ask(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await this.#fetch(method, path, body);
+    if (response.status === 204) return null;
+    const text = await response.text();
+    const answer = parse(text);
+    if (response.ok && answer !== undefined) return answer;
+    throw this.#refusal(response.status, ErrorBody.safeParse(answer).data?.error ?? null);
+  }
+
+  async #fetch(method: string, path: string, body: unknown): Promise<Response> {
+    const headers = { ...this.#headers(), ...(body === undefined ? {} : { "content-type": "application/json" }) };
+    try {
+      return await fetch(new URL(path, this.origin), {
+        method,
+        headers,
+        body: body === undefined ? null : JSON.stringify(body),
+        redirect: "error",
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
+      });
+    } catch (reason) {
+      throw new CodezFailure(
+        ExitCode.HUB_UNREACHABLE,
+        `Operator at ${this.origin} cannot be reached: ${messageOf(reason)}`,
+        this.origin === LOCAL_HUB
+          ? "Start it with `npm start` in its clone, or say where yours is: --hub https://operator.example.com"
+          : "Check the address (--hub) and this computer's network.",
+        reason,
+      );
+    }
+  }
+
+  #headers(): Record<string, string> {
+    return this.#token === null ? {} : { authorization: `Bearer ${this.#token}` };
+  }
+
+  #refusal(status: number, error: { code: string; message: string } | null): CodezFailure {
+    const message = error?.message ?? `Operator at ${this.origin} answered with HTTP ${status}`;
+    if (status === 401)
+      return new CodezFailure(
+        ExitCode.NOT_SIGNED_IN,
+        `Operator at ${this.origin} does not know who is asking.`,
+        "Set CODEZ_HUB_TOKEN to a personal access token of that Operator.",
+      );
+    switch (error?.code) {
+      case "name_taken":
+        return new CodezFailure(ExitCode.NAME_TAKEN, message, "codez setup <another-name>, or add --replace");
+      case "machine_unknown":
+        return new CodezFailure(ExitCode.MACHINE_UNKNOWN, message, "codez machines");
+      case undefined:
+        return new CodezFailure(
+          ExitCode.HUB_UNREACHABLE,
+          message,
+          "Check that --hub is the address of an Operator, and look at its output.",
+        );
+      default:
+        return new CodezFailure(ExitCode.REFUSED, message, "codez --help");
+    }
+  }
+}
+
+function pathOf(name: string): string {
+  return `/api/machines/${encodeURIComponent(name)}`;
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // a proxy's page, say: the caller reports the status
+  }
+}
+
+/** `fetch failed` says nothing; its cause does. */
+export function messageOf(reason: unknown): string {
+  if (!(reason instanceof Error)) return String(reason);
+  const { cause } = reason;
+  if (cause instanceof Error) return messageOf(cause.message === "" && "code" in cause ? cause.code : cause);
+  return reason.message;
+}

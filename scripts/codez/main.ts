@@ -1,0 +1,67 @@
+import { Command, CommanderError } from "commander";
+import { connectCommand } from "./commands/connect.ts";
+import { contextOf } from "./commands/context.ts";
+import { machinesCommand } from "./commands/machines.ts";
+import { permissionsCommand } from "./commands/permissions.ts";
+import { removeCommand } from "./commands/remove.ts";
+import { renameCommand } from "./commands/rename.ts";
+import { rotateCommand } from "./commands/rotate.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { serviceCommand } from "./commands/service.ts";
+import { setupCommand } from "./commands/setup.ts";
+import { statusCommand } from "./commands/status.ts";
+import { upCommand } from "./commands/up.ts";
+import { ExitCode } from "./exit-code.ts";
+import { CodezFailure } from "./failure.ts";
+import { Output } from "./output.ts";
+import { VERSION } from "./version.ts";
+
+/** The `codez` command. Sets the exit code (`exit-code.ts`); resolves when the command is done. */
+export async function main(args: readonly string[]): Promise<void> {
+  const cut = args.indexOf("--");
+  const own = cut === -1 ? args : args.slice(0, cut);
+  try {
+    await program(cut === -1 ? [] : args.slice(cut + 1)).parseAsync([...own], { from: "user" });
+  } catch (reason) {
+    process.exitCode = exitCodeOf(reason, new Output(own.includes("--json")));
+  }
+}
+
+/** @param command what stands after `--`, which is for another program. */
+function program(command: readonly string[]): Command {
+  const context = contextOf(command);
+  const all = new Command("codez")
+    .description("Connects this machine to an Operator: one MCP endpoint, every machine.")
+    .version(VERSION)
+    .addHelpText("after", "\nFirst: codez setup. Exit codes are listed in the README.");
+  const commands = [
+    setupCommand(context),
+    connectCommand(context),
+    upCommand(context),
+    serveCommand({ version: VERSION }),
+    permissionsCommand(),
+    statusCommand(context),
+    machinesCommand(context),
+    renameCommand(context),
+    rotateCommand(context),
+    removeCommand(context),
+    serviceCommand(context),
+  ];
+  for (const one of commands) all.addCommand(one);
+  for (const one of [all, ...commands]) one.exitOverride();
+  return all;
+}
+
+/** Says what went wrong, unless that was done, and answers what to end with. */
+function exitCodeOf(reason: unknown, output: Output): number {
+  // Help and version come this way too, with 0; commander has written its own words.
+  if (reason instanceof CommanderError) return reason.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
+  if (!(reason instanceof CodezFailure)) {
+    console.error(reason);
+    return ExitCode.UNEXPECTED;
+  }
+  output.failure(reason);
+  return reason.exitCode;
+}
+
+await main(process.argv.slice(2));

@@ -1,0 +1,38 @@
+import { HttpTarget } from "./connector/http-target.ts";
+import { StdioTarget } from "./connector/stdio/stdio-target.ts";
+import type { Target } from "./connector/target.ts";
+import { ExitCode } from "./exit-code.ts";
+import { CodezFailure } from "./failure.ts";
+import { DEFAULT_TARGET_URL, type TargetSpec } from "./profile/profile.ts";
+
+/** The target that the command line names, or `null` when it names none. */
+export function targetOf(url: string | undefined, command: readonly string[]): TargetSpec | null {
+  const [program, ...args] = command;
+  if (url !== undefined && program !== undefined)
+    throw new CodezFailure(ExitCode.USAGE, "Both --url and a command after -- were given.", "Give one of them.");
+  if (program !== undefined) return { kind: "command", command: program, args, cwd: process.cwd() };
+  if (url === undefined) return null;
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return { kind: "url", url };
+  throw new CodezFailure(
+    ExitCode.USAGE,
+    `"${url}" is not the address of an MCP server.`,
+    "Give it as http://127.0.0.1:3000/mcp",
+  );
+}
+
+export function makeTarget(spec: TargetSpec, machine: string): Target {
+  if (spec.kind === "command") return new StdioTarget(spec, machine);
+  return new HttpTarget(new URL(spec.url), machine, startHint(spec.url));
+}
+
+/** How a person would name the target. */
+export function describeTarget(spec: TargetSpec): string {
+  return spec.kind === "url" ? spec.url : [spec.command, ...spec.args].join(" ");
+}
+
+/** What to do on the machine when nothing answers at `url`. */
+export function startHint(url: string): string {
+  return url === DEFAULT_TARGET_URL
+    ? "Start it on that machine: `codez serve` (or `codez up` in place of `codez connect`)."
+    : "Start the MCP server on that machine, or give its address: `codez connect --url <its URL>`.";
+}

@@ -1,0 +1,118 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+import { codezHome } from "../serve/home.ts";
+import { writePrivately } from "./atomic-file.ts";
+import { Profile } from "./profile.ts";
+
+const SUFFIX = ".json";
+const EVENTS_SUFFIX = ".events";
+
+/** A profile's name is a file's: the machine's own name unless `--profile` said otherwise. */
+const FILE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
+
+/** `~/.codez/machines/`: the machines this computer is set up as, with each one's lock and waiting events beside it. */
+export class ProfileFolder {
+  readonly path: string;
+
+  constructor(home: string = codezHome()) {
+    this.path = join(home, "machines");
+  }
+
+  names(): string[] {
+    if (!existsSync(this.path)) return [];
+    const files = readdirSync(this.path).filter((file) => file.endsWith(SUFFIX));
+    return files
+      .map((file) => file.slice(0, -SUFFIX.length))
+      .filter((name) => FILE_NAME.test(name))
+      .sort();
+  }
+
+  /** The profile of that name, or `null`. Throws `CodezFailure` when its file is broken. */
+  read(name: string): Profile | null {
+    const path = this.file(name, SUFFIX);
+    let text: string;
+    try {
+      text = readFileSync(path, "utf8");
+    } catch (reason) {
+      if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return null;
+      throw this.#broken(name, String(reason), reason);
+    }
+    const parsed = Profile.safeParse(parse(text));
+    if (!parsed.success) throw this.#broken(name, z.prettifyError(parsed.error));
+    return parsed.data;
+  }
+
+  write(name: string, profile: Profile): void {
+    writePrivately(this.file(name, SUFFIX), `${JSON.stringify(Profile.parse(profile), null, 2)}\n`);
+  }
+
+  remove(name: string): void {
+    for (const suffix of [SUFFIX, EVENTS_SUFFIX] as const) rmSync(this.file(name, suffix), { force: true });
+  }
+
+  /** The profile of this machine at this Operator, if there is one. */
+  find(hub: string, name: string): { key: string; profile: Profile } | null {
+    for (const key of this.names()) {
+      const profile = this.read(key);
+      if (profile?.hub === hub && profile.name === name) return { key, profile };
+    }
+    return null;
+  }
+
+  /** A name for a new profile: the machine's own, or with a number when another Operator's machine has that here. */
+  freeKey(name: string): string {
+    const taken = new Set(this.names());
+    for (let number = 1; ; number += 1) {
+      const key = number === 1 ? name : `${name}-${number}`;
+      if (!taken.has(key)) return key;
+    }
+  }
+
+  /** Where a profile keeps its file of this kind. */
+  file(name: string, suffix: ".json" | ".lock" | ".events"): string {
+    if (!FILE_NAME.test(name))
+      throw new CodezFailure(ExitCode.USAGE, `"${name}" cannot be a profile's name.`, "Use a-z, 0-9 and hyphens.");
+    return join(this.path, name + suffix);
+  }
+
+  /** The profile meant: the one named (by file or machine name), or the only one there is. */
+  choose(name: string | undefined): { key: string; profile: Profile } {
+    const names = this.names();
+    const key = name === undefined ? (names.length === 1 ? names[0] : undefined) : this.#keyOf(name, names);
+    if (key === undefined && name === undefined && names.length > 1)
+      throw new CodezFailure(
+        ExitCode.USAGE,
+        `This computer is set up as several machines: ${names.join(", ")}.`,
+        "Say which one, for example: codez connect " + names[0],
+      );
+    const profile = key === undefined ? null : this.read(key);
+    if (key === undefined || profile === null)
+      throw new CodezFailure(
+        ExitCode.NOT_SET_UP,
+        name === undefined ? "This computer is not set up as a machine yet." : `There is no machine "${name}" here.`,
+        `codez setup${name === undefined ? "" : ` ${name}`}`,
+      );
+    return { key, profile };
+  }
+
+  #keyOf(name: string, names: readonly string[]): string | undefined {
+    return names.includes(name) ? name : names.find((key) => this.read(key)?.name === name);
+  }
+
+  #broken(name: string, why: string, cause?: unknown): CodezFailure {
+    const path = this.file(name, SUFFIX);
+    const fix = `Remove ${path} and run: codez setup ${name}`;
+    return new CodezFailure(ExitCode.FILE_BROKEN, `${path} cannot be used: ${why}`, fix, cause);
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // not JSON: zod's complaint is shown with the file's path
+  }
+}

@@ -1,0 +1,54 @@
+import { randomBytes } from "node:crypto";
+import { isMachineName, isSlug, slugOf } from "#protocol/slug.ts";
+import * as z from "zod";
+
+/** Where CodeZ and `codez serve` listen. */
+export const DEFAULT_TARGET_URL = "http://127.0.0.1:4097/mcp";
+
+/** What answers on this machine: a server at an address, or one started as a child process for each session. */
+export const TargetSpec = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("url"), url: z.url({ protocol: /^https?$/ }) }),
+  z.object({ kind: z.literal("command"), command: z.string().min(1), args: z.array(z.string()), cwd: z.string() }),
+]);
+export type TargetSpec = z.infer<typeof TargetSpec>;
+
+/** One machine that this computer is set up as. Holds its link token, so the file is its owner's alone. */
+export const Profile = z.object({
+  hub: z.url({ protocol: /^https?$/ }),
+  name: z.string().refine(isMachineName, "not a machine's name"),
+  slug: z.string().refine(isSlug, "not a slug"),
+  linkUrl: z.url({ protocol: /^wss?$/ }),
+  mcpUrl: z.url({ protocol: /^https?$/ }),
+  token: z.string().min(1),
+  /** Random; with it the machine gets its name back when it is set up again. */
+  identity: z.string().min(16).max(128),
+  target: TargetSpec,
+  /** Whether the target's `poll_events` is fetched and sent on. */
+  events: z.boolean().default(true),
+});
+export type Profile = z.infer<typeof Profile>;
+
+export function newIdentity(): string {
+  return randomBytes(24).toString("base64url");
+}
+
+/** The profile after its machine got another name: the same link, at that name's address. */
+export function renamed(profile: Profile, name: string): Profile {
+  const [, tag = ""] = profile.slug.split("--");
+  const slug = slugOf(name, tag);
+  return {
+    ...profile,
+    name,
+    slug,
+    linkUrl: readdress(profile.linkUrl, profile.slug, slug),
+    mcpUrl: readdress(profile.mcpUrl, profile.slug, slug),
+  };
+}
+
+/** A machine's address has its slug as a part of the path (`/m/<slug>/`) or as the first label of the host. */
+function readdress(address: string, from: string, to: string): string {
+  const url = new URL(address);
+  if (url.pathname.startsWith(`/m/${from}/`)) url.pathname = `/m/${to}/${url.pathname.slice(`/m/${from}/`.length)}`;
+  else if (url.hostname.startsWith(`${from}.`)) url.hostname = `${to}${url.hostname.slice(from.length)}`;
+  return url.href;
+}

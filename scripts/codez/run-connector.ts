@@ -1,0 +1,118 @@
+import type { Facts } from "#protocol/control.ts";
+import type { PushedEvent } from "#protocol/event.ts";
+import { Connector, type Stopped } from "./connector/connector.ts";
+import { EventSpool } from "./connector/event-spool.ts";
+import { machineFacts } from "./connector/facts.ts";
+import type { Target } from "./connector/target.ts";
+import { ExitCode } from "./exit-code.ts";
+import { CodezFailure } from "./failure.ts";
+import { Lock } from "./profile/lock.ts";
+import { renamed } from "./profile/profile.ts";
+import type { ProfileFolder } from "./profile/profile-folder.ts";
+import { VERSION } from "./version.ts";
+
+export type RunOptions = {
+  readonly folder: ProfileFolder;
+  /** The profile's name. */
+  readonly key: string;
+  readonly target: Target;
+  readonly online: (epoch: number) => void;
+  readonly offline: (reason: string, retryInMs: number) => void;
+};
+
+/** One machine's connector with its files: the lock, the spool, the profile it reads its token from. */
+export class RunningConnector {
+  readonly connector: Connector;
+  readonly spool: EventSpool;
+  /** Why it stopped, once it has. All files are released by then. */
+  readonly stopped: Promise<Stopped>;
+  #facts: Facts = machineFacts(VERSION);
+
+  /** Throws `CodezFailure` when another connector has this profile. */
+  static start(options: RunOptions): RunningConnector {
+    const { folder, key } = options;
+    const lock = Lock.take(folder.file(key, ".lock"));
+    if (lock instanceof Lock) return new RunningConnector(options, lock);
+    throw new CodezFailure(
+      ExitCode.ALREADY_CONNECTED,
+      `A connector for "${key}" runs on this computer already (process ${lock.pid}, since ${new Date(lock.sinceMs).toISOString()}).`,
+      `Leave it running; or end it first: kill ${lock.pid}`,
+    );
+  }
+
+  private constructor({ folder, key, target, online, offline }: RunOptions, lock: Lock) {
+    let current = key;
+    this.spool = new EventSpool(folder.file(key, ".events"));
+    this.connector = new Connector({
+      target,
+      spool: this.spool,
+      facts: () => this.#facts,
+      credentials: () => Promise.resolve(folder.choose(current).profile),
+      renamed: (name) => {
+        current = rename(folder, current, name);
+        return Promise.resolve();
+      },
+      listener: {
+        online: (epoch) => {
+          lock.say("online", "");
+          online(epoch);
+        },
+        offline: (reason, retryInMs) => {
+          lock.say("offline", reason);
+          offline(reason, retryInMs);
+        },
+      },
+    });
+    this.stopped = this.connector.run().finally(() => lock.release());
+  }
+
+  /** Keeps events until Operator has them. `cursor`: where their source was read up to. */
+  push(events: readonly PushedEvent[], cursor: string | null = null): void {
+    this.spool.append(events, cursor);
+    this.connector.sendEvents();
+  }
+
+  /** More is known of the machine than before. */
+  learn(facts: Partial<Facts>): void {
+    this.#facts = { ...this.#facts, ...facts };
+    this.connector.announce();
+  }
+}
+
+/**
+ * The profile of a machine that was renamed at Operator. The file keeps its name while its connector runs: its
+ * lock and its events are under it. Answers the profile's name.
+ */
+function rename(folder: ProfileFolder, key: string, name: string): string {
+  const { profile } = folder.choose(key);
+  if (profile.name !== name) folder.write(key, renamed(profile, name));
+  return key;
+}
+
+/** Why the connector stopped, for a person; `null`: it was asked to. */
+export function failureOf(stopped: Stopped, name: string, hub: string): CodezFailure | null {
+  switch (stopped.reason) {
+    case "stopped":
+      return null;
+    case "refused":
+      return new CodezFailure(
+        ExitCode.REVOKED,
+        `Operator does not accept the token of "${name}": the machine was removed, or its token rotated.`,
+        `codez setup ${name}`,
+      );
+    case "revoked":
+      return new CodezFailure(ExitCode.REVOKED, `Operator closed the link: ${stopped.message}`, `codez setup ${name}`);
+    case "replaced":
+      return new CodezFailure(
+        ExitCode.REPLACED,
+        `Another connector took over "${name}": ${stopped.message}`,
+        `End the other one, then: codez connect ${name}. To add this computer as a machine of its own: codez setup <another-name>`,
+      );
+    case "protocol_too_old":
+      return new CodezFailure(
+        ExitCode.TOO_OLD,
+        `This codez (${VERSION}) is too old: ${stopped.message}`,
+        `npx -y ${hub}/codez.tgz connect ${name}`,
+      );
+  }
+}

@@ -1,0 +1,122 @@
+import { execFile } from "node:child_process";
+import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { homedir, userInfo } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { ExitCode, FINAL_EXIT_CODES } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+import { DEFAULT_TARGET_URL, type TargetSpec } from "../profile/profile.ts";
+import { codezHome } from "../serve/home.ts";
+import { launchdPlist, systemdUnit, type ServiceSpec } from "./unit.ts";
+
+const run = promisify(execFile);
+
+/** systemctl and launchctl answer at once, or are waiting for something that will not come. */
+const MANAGER_TIMEOUT_MS = 20_000;
+
+/** The service that keeps one profile connected: a systemd user unit on Linux, a launchd agent on macOS. */
+export class Service {
+  readonly #key: string;
+  readonly #home: string;
+  readonly #platform: NodeJS.Platform;
+
+  constructor(key: string, platform: NodeJS.Platform = process.platform) {
+    this.#key = key;
+    this.#home = codezHome();
+    this.#platform = platform;
+  }
+
+  /** Where the service manager reads it. */
+  get path(): string {
+    if (this.#platform === "darwin") return join(homedir(), "Library", "LaunchAgents", `${this.#label}.plist`);
+    return join(process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "systemd", "user", this.#unit);
+  }
+
+  /** Installs, enables and starts it; answers what was done. With the default target it serves this machine's sessions too. */
+  async install(target: TargetSpec): Promise<string[]> {
+    if (this.#platform !== "linux" && this.#platform !== "darwin")
+      throw this.#failure(`there is no service for ${this.#platform} yet`, "Run `codez connect` at sign-in.");
+    const isDefault = target.kind === "url" && target.url === DEFAULT_TARGET_URL;
+    const spec = this.#spec(isDefault ? "up" : "connect", this.#installProgram());
+    mkdirSync(dirname(this.path), { recursive: true });
+    writeFileSync(this.path, this.#platform === "darwin" ? launchdPlist(spec, this.#label) : systemdUnit(spec));
+    const done = [`service file       ${this.path}`, `program            ${spec.program}`];
+    if (this.#platform === "darwin") {
+      await this.#manage("launchctl", ["bootout", this.#domain], true);
+      await this.#manage("launchctl", ["bootstrap", dirname(this.#domain), this.path]);
+      return [...done, `log                ${spec.log}`];
+    }
+    await this.#manage("systemctl", ["--user", "daemon-reload"]);
+    await this.#manage("systemctl", ["--user", "enable", this.#unit]);
+    await this.#manage("systemctl", ["--user", "restart", this.#unit]);
+    const lingers = await this.#manage("loginctl", ["enable-linger", userInfo().username], true);
+    const hint = lingers ? [] : ["to start before you sign in: loginctl enable-linger"];
+    return [...done, `log                journalctl --user -u ${this.#unit}`, ...hint];
+  }
+
+  /** Stops and removes it; answers what was done, nothing when it is not installed. */
+  async uninstall(): Promise<string[]> {
+    if (!existsSync(this.path)) return [];
+    if (this.#platform === "darwin") await this.#manage("launchctl", ["bootout", this.#domain], true);
+    else await this.#manage("systemctl", ["--user", "disable", "--now", this.#unit], true);
+    rmSync(this.path);
+    if (this.#platform === "linux") await this.#manage("systemctl", ["--user", "daemon-reload"], true);
+    return [`removed ${this.path}`];
+  }
+
+  get #unit(): string {
+    return `codez-${this.#key}.service`;
+  }
+
+  get #label(): string {
+    return `codez.${this.#key}`;
+  }
+
+  get #domain(): string {
+    return `gui/${userInfo().uid}/${this.#label}`;
+  }
+
+  #spec(command: string, program: string): ServiceSpec {
+    const { PATH = "" } = process.env;
+    return {
+      key: this.#key,
+      command,
+      node: process.execPath,
+      program,
+      environment: { PATH, CODEZ_HOME: this.#home },
+      log: join(this.#home, `${this.#key}.log`),
+      finalExitCodes: FINAL_EXIT_CODES,
+    };
+  }
+
+  /** Copies this very program to where it stays: `npx` runs it from a cache that is cleaned. */
+  #installProgram(): string {
+    const own = fileURLToPath(import.meta.url);
+    if (!own.endsWith("codez.js"))
+      throw this.#failure("this codez runs from its sources", "npm run build, then: npx codez setup --service");
+    const bin = join(this.#home, "bin");
+    mkdirSync(bin, { recursive: true, mode: 0o700 });
+    const program = join(bin, "codez.js");
+    if (own !== program) copyFileSync(own, program);
+    // Without it Node 20 would take the file for CommonJS.
+    writeFileSync(join(bin, "package.json"), '{ "type": "module" }\n');
+    return program;
+  }
+
+  /** Answers whether it worked, or throws unless it may fail. */
+  async #manage(program: string, args: readonly string[], mayFail = false): Promise<boolean> {
+    try {
+      await run(program, [...args], { timeout: MANAGER_TIMEOUT_MS });
+      return true;
+    } catch (reason) {
+      if (mayFail) return false;
+      const detail = reason instanceof Error ? reason.message.trim() : String(reason);
+      throw this.#failure(detail, `The service file is at ${this.path}. Without a service: codez connect ${this.#key}`);
+    }
+  }
+
+  #failure(detail: string, fix: string): CodezFailure {
+    return new CodezFailure(ExitCode.SERVICE_FAILED, `The service was not installed: ${detail}`, fix);
+  }
+}

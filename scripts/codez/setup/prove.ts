@@ -1,0 +1,83 @@
+import { randomUUID } from "node:crypto";
+import { Connector, type Stopped } from "../connector/connector.ts";
+import { emptySpool } from "../connector/event-sender.ts";
+import { machineFacts } from "../connector/facts.ts";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+import type { Hub } from "../hub.ts";
+import { makeTarget } from "../make-target.ts";
+import { holderOf, Lock } from "../profile/lock.ts";
+import type { Profile } from "../profile/profile.ts";
+import type { ProfileFolder } from "../profile/profile-folder.ts";
+import { VERSION } from "../version.ts";
+
+/** From dialling to being seen online by everybody; on Cloudflare a new script takes some seconds to be everywhere. */
+const PROOF_TIMEOUT_MS = 45_000;
+const ASK_AGAIN_MS = 500;
+
+/** How the proof came out. `refused`: the token is not this machine's (any more). */
+export type Proof = { kind: "online" } | { kind: "refused" };
+
+/**
+ * Opens the machine's link, unless a connector does that already, and asks Operator's public endpoint until it says that the
+ * machine is online. Throws `CodezFailure` when it does not.
+ */
+export async function proveOnline(hub: Hub, folder: ProfileFolder, key: string, profile: Profile): Promise<Proof> {
+  const lock = Lock.take(folder.file(key, ".lock"));
+  if (!(lock instanceof Lock)) return waitUntilSeen(hub, folder, key, profile, new Promise(() => undefined));
+  const target = makeTarget(profile.target, profile.name);
+  const connector = new Connector({
+    credentials: () => Promise.resolve(profile),
+    renamed: () => Promise.resolve(),
+    facts: () => machineFacts(VERSION),
+    target,
+    spool: emptySpool(`setup-${randomUUID()}`),
+  });
+  const stopped = connector.run();
+  try {
+    return await waitUntilSeen(hub, folder, key, profile, stopped);
+  } finally {
+    connector.stop("setup is done");
+    await stopped;
+    await target.close();
+    lock.release();
+  }
+}
+
+async function waitUntilSeen(
+  hub: Hub,
+  folder: ProfileFolder,
+  key: string,
+  profile: Profile,
+  stopped: Promise<Stopped>,
+): Promise<Proof> {
+  const deadlineMs = Date.now() + PROOF_TIMEOUT_MS;
+  for (;;) {
+    const status = await hub.statusAtMcp(profile.name);
+    if (status === "online") return { kind: "online" };
+    const ended = await Promise.race([stopped, pause()]);
+    if (ended?.reason === "refused" || ended?.reason === "revoked") return { kind: "refused" };
+    if (ended === null && Date.now() < deadlineMs) continue;
+    throw notOnline(hub, profile, status, ended, holderOf(folder.file(key, ".lock"))?.detail ?? "");
+  }
+}
+
+function pause(): Promise<null> {
+  return new Promise((resolve) => setTimeout(resolve, ASK_AGAIN_MS, null));
+}
+
+function notOnline(
+  hub: Hub,
+  profile: Profile,
+  status: string | null,
+  ended: Stopped | null,
+  detail: string,
+): CodezFailure {
+  const seen = status === null ? "is not in its list of machines" : `is ${status.replaceAll("_", " ")}`;
+  const why = ended !== null && "message" in ended ? ended.message : detail;
+  return new CodezFailure(
+    ExitCode.NOT_ONLINE,
+    `"${profile.name}" ${seen} at ${hub.origin}/mcp${why === "" ? "." : `: ${why}`}`,
+    `Check that this computer reaches ${new URL(profile.linkUrl).origin} by WebSocket, then: codez setup ${profile.name}`,
+  );
+}

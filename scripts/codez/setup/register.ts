@@ -1,0 +1,43 @@
+import type { Registration } from "#protocol/rest-api.ts";
+import type { Hub } from "../hub.ts";
+import { newIdentity, type Profile, type TargetSpec } from "../profile/profile.ts";
+import type { Plan } from "./plan.ts";
+
+export type Registered = { readonly profile: Profile; readonly isNew: boolean };
+
+/**
+ * Makes sure that Operator knows this machine and that this computer holds its token. What is right stays as it is: a
+ * token that is here is kept. Throws `CodezFailure` (name taken, not signed in, not reachable).
+ */
+export async function register(
+  hub: Hub,
+  plan: Plan,
+  target: TargetSpec,
+  replace: boolean,
+  events: boolean,
+): Promise<Registered> {
+  const identity = plan.profile?.identity ?? newIdentity();
+  const known = plan.profile?.token ?? null;
+  const registration = await hub.register({
+    name: plan.name,
+    identity,
+    ...(known === null ? { rotate: true } : {}),
+    ...(replace ? { replace: true } : {}),
+  });
+  // Taken over from another identity, or new after it was removed: then it comes with a new token.
+  const token = registration.token ?? known ?? (await tokenOf(hub, plan.name));
+  const { name, slug, linkUrl, mcpUrl } = registration;
+  const profile: Profile = { hub: hub.origin, name, slug, linkUrl, mcpUrl, token, identity, target, events };
+  return { profile, isNew: plan.profile === null };
+}
+
+/** The same with a new token, after the one that was here turned out to be no good. */
+export async function renewToken(hub: Hub, profile: Profile): Promise<Profile> {
+  return { ...profile, token: await tokenOf(hub, profile.name) };
+}
+
+async function tokenOf(hub: Hub, name: string): Promise<string> {
+  const { token }: Registration = await hub.rotate(name);
+  if (token === null) throw new Error("Operator rotated the token and did not say the new one");
+  return token;
+}
