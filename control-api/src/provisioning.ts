@@ -22,9 +22,6 @@ export type MachineScript = {
 /** At most 8 tags a script; these find what to upgrade, and what a user leaves behind. */
 const KIND_TAG = "operator-machine";
 
-/** The migration that makes a script's Durable Object class. */
-const MIGRATION_TAG = "v1";
-
 /** The one migration there is: it makes the class (machine-template/wrangler.jsonc). */
 const MIGRATION_TAG = "v1";
 
@@ -82,18 +79,6 @@ export async function uploadScript(env: Env, script: MachineScript): Promise<voi
     { ...placeOf(env), metadata, files: [module] },
     { headers: { "Content-Type": null } },
   );
-}
-
-/** The last migration that a script has; `undefined` for none, or no script. */
-async function migrationTagOf(env: Env, slug: string): Promise<string | undefined> {
-  const { scripts } = clientOf(env).workersForPlatforms.dispatch.namespaces;
-  try {
-    const { script } = await scripts.get(slug, placeOf(env));
-    return script?.migration_tag;
-  } catch (reason) {
-    if (reason instanceof NotFoundError) return undefined;
-    throw reason;
-  }
 }
 
 /** The migrations a script has been through; `null` for one that is not there. The same one again would be refused. */
