@@ -8,6 +8,7 @@ import { refuse } from "./refusal.ts";
 import { events } from "./routes/events.ts";
 import { machines } from "./routes/machines.ts";
 import { tokens } from "./routes/tokens.ts";
+import { signIn } from "./sign-in/app.ts";
 
 /** Everything on the apex but `/mcp`. */
 export const app = new Hono<AppContext>();
@@ -19,6 +20,8 @@ app.get("/codez.tgz", (c) => c.body(tarball, 200, { "content-type": "application
 app.get("/", (c) =>
   c.text(`Operator. MCP clients: ${c.env.ORIGIN}/mcp. A new machine: npx -y ${c.env.ORIGIN}/codez.tgz setup\n`),
 );
+
+app.route("/", signIn);
 
 app.use("/api/*", async (c, next) => {
   const caller = await authenticate(c.req.raw, c.env);

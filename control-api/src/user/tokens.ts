@@ -46,6 +46,10 @@ export class Tokens {
     return this.#sql.exec("DELETE FROM token WHERE id = ?", id).rowsWritten > 0;
   }
 
+  revokeAll(): void {
+    this.#sql.exec("DELETE FROM token");
+  }
+
   /** Who bears this token. Looked up by its hash, so that time tells nothing of it. */
   async authenticate(token: string): Promise<Caller | null> {
     const [row] = this.#sql

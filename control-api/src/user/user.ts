@@ -4,10 +4,14 @@ import type { LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import { type Presence, ScriptPath } from "#protocol/script-api.ts";
 import { isMachineName, slugOf } from "#protocol/slug.ts";
+import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
+import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { type Caller, tagOf } from "../caller.ts";
 import type { Env } from "../env.ts";
 import { askMachine, postToMachine } from "../machine-door.ts";
 import { deleteScript, TEMPLATE, uploadScript } from "../provisioning.ts";
+import type { Exchange, ExchangeAnswer } from "../sign-in/oauth/exchange.ts";
+import { Exchanges } from "../sign-in/oauth/exchanges.ts";
 import { hashOf, makeLinkToken } from "./access-token.ts";
 import { isNewer, News } from "./news.ts";
 import { type MachineRecord, Registry } from "./registry.ts";
@@ -26,6 +30,8 @@ export type Registered = { machine: MachineRecord; created: boolean; token: stri
 export class User extends Agent<Env> {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id);
+  readonly #audit = new AuditLog(this.ctx.storage.sql);
+  readonly #exchanges = new Exchanges(this.env);
   readonly #news = new News();
   readonly #upgradedMs = new Map<string, number>();
   #changing: Promise<unknown> = Promise.resolve();
@@ -151,6 +157,25 @@ export class User extends Agent<Env> {
 
   authenticate(token: string): Promise<Caller | null> {
     return this.#tokens.authenticate(token);
+  }
+
+  /** The user is to be here no more: every machine and token goes. */
+  async removeAll(): Promise<void> {
+    for (const { name } of this.#registry.list()) await this.remove(name);
+    this.#tokens.revokeAll();
+  }
+
+  /** Redeems a code or a refresh token of this user's (sign-in/oauth/exchanges.ts). */
+  exchange(asked: Exchange): Promise<ExchangeAnswer> {
+    return this.#exchanges.run(asked);
+  }
+
+  audit(entries: readonly AuditEntry[]): void {
+    this.#audit.add(entries, Date.now());
+  }
+
+  auditPage(query: AuditQuery): AuditRecord[] {
+    return this.#audit.read(query);
   }
 
   async #write(name: string, identity: string, known: MachineRecord | null, needsToken: boolean): Promise<Registered> {

@@ -1,0 +1,41 @@
+import { Hono } from "hono";
+import type { Env } from "../env.ts";
+import { authorize } from "./oauth/authorize.tsx";
+import { OAuthPath } from "./oauth/authorization-server.ts";
+import { deviceEndpoint } from "./oauth/device-endpoint.ts";
+import { registration } from "./oauth/registration.ts";
+import { tokenEndpoint } from "./oauth/token-endpoint.ts";
+import { SCRIPT_PATH, STYLE_PATH } from "./pages/respond.tsx";
+import { SCRIPT } from "./pages/script.ts";
+import { STYLE } from "./pages/style.ts";
+import { account } from "./routes/account.tsx";
+import { enrol } from "./routes/enrol.tsx";
+import { pair } from "./routes/pair.tsx";
+import { signInRoutes } from "./routes/sign-in.tsx";
+
+/** A new version is there with the next visit. */
+const STATIC_CACHE = "public, max-age=300";
+
+/** The built-in authorization server: OAuth's endpoints, and the pages on which people say yes or no. */
+export const signIn = new Hono<{ Bindings: Env }>();
+
+// With MCPAuthKit none of this is there.
+signIn.use("*", (c, next) => (c.env.AUTHKIT_URL ? Promise.resolve(c.notFound()) : next()));
+
+signIn.get(STYLE_PATH, (c) =>
+  c.body(STYLE, 200, { "content-type": "text/css; charset=utf-8", "cache-control": STATIC_CACHE, ...SNIFF }),
+);
+signIn.get(SCRIPT_PATH, (c) =>
+  c.body(SCRIPT, 200, { "content-type": "text/javascript; charset=utf-8", "cache-control": STATIC_CACHE, ...SNIFF }),
+);
+
+signIn.all(OAuthPath.TOKEN, (c) => tokenEndpoint(c.req.raw, c.env));
+signIn.all(OAuthPath.REGISTER, (c) => registration(c.req.raw, c.env, c.executionCtx as ExecutionContext));
+signIn.all(OAuthPath.DEVICE, (c) => deviceEndpoint(c.req.raw, c.env));
+signIn.route(OAuthPath.AUTHORIZE, authorize);
+signIn.route("/", signInRoutes);
+signIn.route("/", enrol);
+signIn.route("/pair", pair);
+signIn.route("/account", account);
+
+const SNIFF = { "x-content-type-options": "nosniff" };

@@ -1,0 +1,39 @@
+import type { Env } from "../env.ts";
+import { authorizationServer } from "./oauth/authorization-server.ts";
+import { forgetTokens } from "./oauth/grant-token.ts";
+
+/** What a person allowed a client. Times in milliseconds since 1970; it ends at `expiresMs` unless it is used before. */
+export type GrantRecord = {
+  id: string;
+  client: string;
+  scopes: string[];
+  resource: string;
+  createdMs: number;
+  expiresMs: number | null;
+};
+
+/** All that a person has allowed, newest first. A code that was never redeemed is no grant yet. */
+export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
+  const api = authorizationServer(env).getOAuthApi(env);
+  const records: GrantRecord[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await api.listUserGrants(user, cursor === undefined ? {} : { cursor });
+    for (const { id, clientId, scope, resource, createdAt, expiresAt, metadata } of page.items) {
+      if (expiresAt === undefined) continue;
+      const client = (metadata as { client?: string } | undefined)?.client ?? clientId;
+      const times = { createdMs: createdAt * 1000, expiresMs: expiresAt * 1000 };
+      records.push({ id, client, scopes: scope, resource: String(resource), ...times });
+    }
+    ({ cursor } = page);
+  } while (cursor !== undefined);
+  return records.toSorted((one, other) => other.createdMs - one.createdMs);
+}
+
+/** Takes back what was allowed, with every token that came of it. `false`: this person has no such grant. */
+export async function revokeGrant(id: string, user: string, env: Env): Promise<boolean> {
+  if (!(await grantsOf(user, env)).some((grant) => grant.id === id)) return false;
+  await authorizationServer(env).getOAuthApi(env).revokeGrant(id, user);
+  forgetTokens();
+  return true;
+}

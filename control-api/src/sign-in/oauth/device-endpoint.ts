@@ -1,0 +1,55 @@
+import { allowOrigin, preflight } from "../../cross-origin.ts";
+import type { Env } from "../../env.ts";
+import { accountsOf } from "../accounts/directory.ts";
+import { DEVICE_MS, POLL_STEP_MS } from "../accounts/devices.ts";
+import type { Limit } from "../accounts/limits.ts";
+import { addressOf } from "../address.ts";
+import { requestedScopes } from "../scope.ts";
+import { authorizationServer } from "./authorization-server.ts";
+import { NO_STORE, oauthError, slowDown } from "./oauth-error.ts";
+import { apexAudience, audienceNamed } from "./resource.ts";
+
+/** Requests for a code from one address. Each is good for ten minutes; someone who sets up a room of machines needs a few. */
+const HERE: Limit = { times: 30, windowMs: 10 * 60_000 };
+/** And from everywhere: the fewer codes are open, the less a guess can hit. */
+const ANYWHERE: Limit = { times: 1_000, windowMs: 60 * 60_000 };
+
+/** `POST /oauth/device_authorization` (RFC 8628 section 3.1): a code for a computer without a browser. */
+export async function deviceEndpoint(request: Request, env: Env): Promise<Response> {
+  if (request.method === "OPTIONS") return preflight(request);
+  return allowOrigin(request, await answer(request, env));
+}
+
+async function answer(request: Request, env: Env): Promise<Response> {
+  if (request.method !== "POST") return oauthError("invalid_request", "Use POST.", 405, { allow: "POST, OPTIONS" });
+  const accounts = accountsOf(env);
+  const here = addressOf(request);
+  const waitMs = (await accounts.take(`device:${here}`, HERE)) || (await accounts.take("device", ANYWHERE));
+  if (waitMs > 0) return slowDown(waitMs);
+  const body = await request.formData().catch(() => null);
+  const [clientId, scope, resource] = ["client_id", "scope", "resource"].map((name) => body?.get(name) ?? null);
+  if (typeof clientId !== "string") return oauthError("invalid_request", "client_id is required, in a form.");
+  const client = await authorizationServer(env).getOAuthApi(env).lookupClient(clientId);
+  if (client === null || client.tokenEndpointAuthMethod !== "none")
+    return oauthError("invalid_client", "Register as a client without a secret first.", 401);
+  const audience = typeof resource === "string" ? audienceNamed(resource, env) : apexAudience(env);
+  if (audience === null) return oauthError("invalid_target", "The resource is none of this server's.");
+  const { deviceCode, userCode } = await accounts.beginDevice({
+    clientId,
+    clientName: (client.clientName ?? clientId).slice(0, 100),
+    scope: requestedScopes(typeof scope === "string" ? scope.split(" ") : []),
+    audience,
+    place: here,
+  });
+  return Response.json(
+    {
+      device_code: deviceCode,
+      user_code: userCode,
+      verification_uri: `${env.ORIGIN}/pair`,
+      verification_uri_complete: `${env.ORIGIN}/pair?code=${userCode}`,
+      expires_in: DEVICE_MS / 1000,
+      interval: POLL_STEP_MS / 1000,
+    },
+    { headers: NO_STORE },
+  );
+}

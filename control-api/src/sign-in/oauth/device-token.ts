@@ -1,0 +1,77 @@
+import type { Env } from "../../env.ts";
+import { note } from "../../audit/note.ts";
+import { accountsOf } from "../accounts/directory.ts";
+import type { DevicePoll, DeviceRequest } from "../accounts/devices.ts";
+import { randomSecret } from "../secret.ts";
+import { authorizationServer } from "./authorization-server.ts";
+import { oauthError } from "./oauth-error.ts";
+import { exchange, responseOf } from "./exchange.ts";
+
+const MESSAGES: Record<DevicePoll, string> = {
+  authorization_pending: "Nobody has approved the code yet.",
+  slow_down: "Ask less often: five seconds later than before.",
+  access_denied: "It was denied.",
+  expired_token: "The code is unknown, used up, or too old. Begin anew.",
+};
+
+/** A device asks for the token that its owner was to approve (RFC 8628 section 3.4). Only public clients: it has no secret to keep. */
+export async function deviceToken(body: URLSearchParams, env: Env): Promise<Response> {
+  const deviceCode = body.get("device_code");
+  const clientId = body.get("client_id");
+  if (deviceCode === null || clientId === null)
+    return oauthError("invalid_request", "device_code and client_id are required.");
+  const polled: { error: DevicePoll } | { person: string; request: DeviceRequest } = await accountsOf(env).pollDevice(
+    deviceCode,
+    clientId,
+  );
+  if ("error" in polled) return oauthError(polled.error, MESSAGES[polled.error]);
+  return grant(polled.person, polled.request, env);
+}
+
+/** What an approval on a page would have given: a code, which is redeemed here at once. */
+async function grant(user: string, request: DeviceRequest, env: Env): Promise<Response> {
+  const { clientId, clientName, scope, audience } = request;
+  const server = authorizationServer(env, audience);
+  const api = server.getOAuthApi(env);
+  const client = await api.lookupClient(clientId);
+  const [redirectUri] = client?.redirectUris ?? [];
+  if (redirectUri === undefined) return oauthError("invalid_client", "The client is not registered any more.", 401);
+  const verifier = randomSecret();
+  const { redirectTo } = await api.completeAuthorization({
+    request: {
+      responseType: "code",
+      clientId,
+      redirectUri,
+      scope,
+      state: "",
+      codeChallenge: await challengeOf(verifier),
+      codeChallengeMethod: "S256",
+      resource: audience,
+      issuer: env.ORIGIN,
+    },
+    userId: user,
+    metadata: { client: clientName },
+    scope,
+    props: { client: clientName },
+  });
+  const code = new URL(redirectTo).searchParams.get("code") ?? "";
+  const body = new URLSearchParams({
+    grant_type: "authorization_code",
+    code,
+    client_id: clientId,
+    redirect_uri: redirectUri,
+    code_verifier: verifier,
+  });
+  const [, id = ""] = code.split(":");
+  const answered = await exchange({ grant: id, audience, authorization: null, body: body.toString() }, user, env);
+  if (answered.status === 200) note(env, user, { kind: "grant", client: clientName, subject: audience });
+  return responseOf(answered, null);
+}
+
+async function challengeOf(verifier: string): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier)));
+  return btoa(String.fromCodePoint(...digest))
+    .replaceAll("+", "-")
+    .replaceAll("/", "_")
+    .replaceAll("=", "");
+}

@@ -1,0 +1,24 @@
+import { allowOrigin, preflight } from "../../cross-origin.ts";
+import type { Env } from "../../env.ts";
+import { accountsOf } from "../accounts/directory.ts";
+import type { Limit } from "../accounts/limits.ts";
+import { addressOf } from "../address.ts";
+import { authorizationServer, OAuthPath } from "./authorization-server.ts";
+import { slowDown } from "./oauth-error.ts";
+
+/** Registrations from one address. Claude.ai registers for all its users from a few. */
+const HERE: Limit = { times: 60, windowMs: 60 * 60_000 };
+/** And from everywhere: each is a record that a stranger makes us keep. */
+const ANYWHERE: Limit = { times: 2_000, windowMs: 24 * 60 * 60_000 };
+
+/** `POST /oauth/register`: a client makes itself known (RFC 7591). */
+export async function registration(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+  if (request.method === "OPTIONS") return preflight(request);
+  const accounts = accountsOf(env);
+  const waitMs =
+    (await accounts.take(`register:${addressOf(request)}`, HERE)) || (await accounts.take("register", ANYWHERE));
+  if (waitMs > 0) return allowOrigin(request, slowDown(waitMs));
+  const own = new Request(`${env.ORIGIN}${OAuthPath.REGISTER}`, request);
+  own.headers.delete("origin"); // what other origins may read is said here, not by the library
+  return allowOrigin(request, await authorizationServer(env).fetch(own, env, ctx));
+}

@@ -1,0 +1,77 @@
+import * as z from "zod/mini";
+import { allowOrigin, preflight } from "../../cross-origin.ts";
+import type { Env } from "../../env.ts";
+import { note } from "../../audit/note.ts";
+import { deviceToken } from "./device-token.ts";
+import { askLibrary, exchange, responseOf } from "./exchange.ts";
+import { forgetTokens } from "./grant-token.ts";
+import { DEVICE_GRANT } from "./metadata.ts";
+import { oauthError, unavailable } from "./oauth-error.ts";
+import { apexAudience, type Audience, audienceNamed } from "./resource.ts";
+
+/** A code, a verifier, an assertion: a few kilobytes. */
+const MAX_BODY_BYTES = 64 * 1024;
+
+/** `userId:grantId:secret`: codes, access and refresh tokens alike. */
+const SECRET = /^([a-z0-9-]{1,64}):([A-Za-z0-9_-]{1,64}):[A-Za-z0-9_-]+$/;
+
+/** What is read of a grant as the library keeps it (its storage-schema.md). */
+const Grant = z.object({
+  clientId: z.string(),
+  resource: z.optional(z.string()),
+  metadata: z.optional(z.object({ client: z.string() })),
+});
+
+/** `POST /oauth/token`: codes, refresh tokens, device codes, and revocation (RFC 6749, 7009, 8628). */
+export async function tokenEndpoint(request: Request, env: Env): Promise<Response> {
+  if (request.method === "OPTIONS") return preflight(request);
+  return allowOrigin(request, await answer(request, env));
+}
+
+async function answer(request: Request, env: Env): Promise<Response> {
+  if (request.method !== "POST") return oauthError("invalid_request", "Use POST.", 405, { allow: "POST, OPTIONS" });
+  const body = await formOf(request);
+  if (body === null) return oauthError("invalid_request", "Send a form of at most 64 KiB.");
+  const repeated = [...new Set(body.keys())].find((name) => name !== "resource" && body.getAll(name).length > 1);
+  if (repeated !== undefined) return oauthError("invalid_request", `"${repeated}" is there twice.`);
+  try {
+    if (body.get("grant_type") === DEVICE_GRANT) return await deviceToken(body, env);
+    return await ofLibrary(body, request.headers.get("authorization"), env);
+  } catch (reason) {
+    console.error("the token endpoint failed", { reason: String(reason) });
+    return unavailable(); // not invalid_grant: the client keeps its refresh token and tries again
+  }
+}
+
+async function ofLibrary(body: URLSearchParams, authorization: string | null, env: Env): Promise<Response> {
+  const [, user, id] = SECRET.exec(body.get("code") ?? body.get("refresh_token") ?? body.get("token") ?? "") ?? [];
+  const kept = user === undefined ? null : await env.OAUTH_KV.get(`grant:${user}:${id}`, { type: "json" });
+  const grant = Grant.safeParse(kept).data;
+  const named = canonicalResource(body, env);
+  const asked = { grant: id ?? "", audience: grant?.resource ?? apexAudience(env), authorization, body: named.body };
+  // Without a grant there is nothing to guard, and nobody's object to wake: the library says what is wrong.
+  const isTheirs = user !== undefined && grant !== undefined;
+  const answered = isTheirs ? await exchange(asked, user, env) : await askLibrary(asked, env);
+  if (!body.has("grant_type")) forgetTokens(); // a revocation
+  if (isTheirs && answered.status === 200 && body.get("grant_type") === "authorization_code")
+    note(env, user, { kind: "grant", client: grant.metadata?.client ?? grant.clientId, subject: asked.audience });
+  return responseOf(answered, named.asked);
+}
+
+/** The body with its resource indicator under the canonical name. One that is none of ours is left for the library to refuse. */
+function canonicalResource(body: URLSearchParams, env: Env): { body: string; asked: string | null } {
+  const [asked, ...others] = body.getAll("resource");
+  const audience: Audience | null = asked === undefined || others.length > 0 ? null : audienceNamed(asked, env);
+  if (asked === undefined || audience === null) return { body: body.toString(), asked: null };
+  const canonical = new URLSearchParams(body);
+  canonical.set("resource", audience);
+  return { body: canonical.toString(), asked };
+}
+
+async function formOf(request: Request): Promise<URLSearchParams | null> {
+  const isForm = request.headers.get("content-type")?.toLowerCase().startsWith("application/x-www-form-urlencoded");
+  const length = Number(request.headers.get("content-length") ?? 0);
+  if (isForm !== true || length > MAX_BODY_BYTES) return null;
+  const text = await request.text();
+  return text.length > MAX_BODY_BYTES ? null : new URLSearchParams(text);
+}

@@ -1,0 +1,63 @@
+import { PASSWORD_MIN } from "../accounts/password.ts";
+import { Note } from "./note.tsx";
+import { PasskeyButton } from "./passkey-button.tsx";
+
+type EnrolProps = {
+  readonly path: "/claim" | "/invite";
+  readonly code?: string;
+  readonly name?: string;
+  readonly refusal?: string;
+  readonly hasPasskeys: boolean;
+};
+
+const WORDS = {
+  "/claim": {
+    title: "Make this Operator yours",
+    lead: "Whoever enters the claim code becomes the owner. It was printed where Operator was started or deployed.",
+    code: "Claim code",
+  },
+  "/invite": {
+    title: "You were invited",
+    lead: "You get an account of your own on this Operator. Nobody else sees your machines, and you see nobody else's.",
+    code: "Invitation code",
+  },
+} as const;
+
+/** A new account: a code that allows it, a name, and a password or a passkey. */
+export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys }: EnrolProps) {
+  const words = WORDS[path];
+  return (
+    <section class="card">
+      <h1>{words.title}</h1>
+      <p class="soft">{words.lead}</p>
+      {refusal === undefined ? null : <Note kind="bad">{refusal}</Note>}
+      <form method="post" action={path}>
+        <label>
+          {words.code}
+          <input
+            class="code"
+            name="code"
+            value={code}
+            autocomplete="off"
+            spellcheck={false}
+            data-from-fragment
+            required
+          />
+        </label>
+        <label>
+          Your name, to sign in with
+          <input name="name" value={name} autocomplete="username" autocapitalize="none" spellcheck={false} required />
+        </label>
+        <label>
+          Password
+          <input name="password" type="password" autocomplete="new-password" minlength={PASSWORD_MIN} required />
+          <span class="soft">At least {PASSWORD_MIN} characters; a few words will do.</span>
+        </label>
+        <button type="submit">Create account</button>
+        {hasPasskeys ? (
+          <PasskeyButton path={`${path}/passkey`} does="create" text="Use a passkey instead of a password" />
+        ) : null}
+      </form>
+    </section>
+  );
+}

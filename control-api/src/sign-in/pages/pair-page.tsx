@@ -1,0 +1,79 @@
+import { mayAdminister, type Scope } from "../scope.ts";
+import { Note } from "./note.tsx";
+
+type PairProps = {
+  readonly csrf: string;
+  readonly person: string;
+  readonly refusal?: string;
+  readonly code?: string;
+  readonly asked?: { readonly client: string; readonly place: string; readonly scopes: readonly Scope[] };
+};
+
+/** A code is typed; then whoever waits behind it is let in, or not. */
+export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
+  return (
+    <section class="card">
+      <h1>{asked === undefined ? "Pair a computer" : "Let this computer in?"}</h1>
+      {refusal === undefined ? null : <Note kind="bad">{refusal}</Note>}
+      {asked === undefined ? null : (
+        <dl>
+          <dt>Program</dt>
+          <dd>{asked.client}</dd>
+          <dt>Asks from</dt>
+          <dd>
+            <code>{asked.place === "local" ? "this computer" : asked.place}</code>
+          </dd>
+          <dt>It may</dt>
+          <dd>
+            {mayAdminister(asked.scopes)
+              ? "Register itself as one of your machines, and manage them"
+              : "Use your machines"}
+          </dd>
+        </dl>
+      )}
+      {asked === undefined ? null : (
+        <Note kind="warn">
+          Does the computer in front of you show this very code? If somebody sent you the code, say no: they would get
+          in.
+        </Note>
+      )}
+      <form method="post" action="/pair">
+        <input type="hidden" name="csrf" value={csrf} />
+        {asked === undefined ? (
+          <>
+            <label>
+              The code it shows
+              <input
+                class="code big"
+                name="code"
+                placeholder="XXXX-XXXX"
+                autocomplete="one-time-code"
+                autocapitalize="characters"
+                spellcheck={false}
+                required
+              />
+            </label>
+            <button type="submit">Go on</button>
+          </>
+        ) : (
+          <>
+            <input type="hidden" name="code" value={code} />
+            <p class="big">{code}</p>
+            <div class="row">
+              <button class="plain" name="decision" value="deny">
+                No
+              </button>
+              <button name="decision" value="allow">
+                Let it in
+              </button>
+            </div>
+          </>
+        )}
+      </form>
+      <p class="soft">
+        <br />
+        You are {person}.
+      </p>
+    </section>
+  );
+}

@@ -1,0 +1,100 @@
+import type { PageApp } from "../page-context.ts";
+import type { RegistrationResponseJSON } from "@simplewebauthn/server";
+import { Hono } from "hono";
+import * as z from "zod/mini";
+import { note } from "../../audit/note.ts";
+import type { Denied, Entered } from "../accounts/accounts.ts";
+import { accountsOf } from "../accounts/directory.ts";
+import { addressOf } from "../address.ts";
+import { wordsFor } from "../denial.ts";
+import { EnrolPage } from "../pages/enrol-page.tsx";
+import { MessagePage } from "../pages/message-page.tsx";
+import { respond } from "../pages/respond.tsx";
+import { isFromOwnPage } from "../same-site.ts";
+import { keepSession } from "../session.ts";
+import { siteOf } from "../site.ts";
+import { enter } from "./sign-in.tsx";
+import { turnedAway } from "./turned-away.tsx";
+
+/** `/claim` and `/invite`: an account for whoever holds the code. A code is typed, or comes behind a link's `#`; it is never in an address. */
+export const enrol = new Hono<PageApp>();
+
+const AskForOptions = z.object({ code: z.string().check(z.maxLength(64)), name: z.string().check(z.maxLength(256)) });
+const Made = z.object({
+  response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
+});
+
+/** Whether there still is an owner to be found; for whoever starts Operator, to print the code or not. No secret. */
+enrol.get("/api/claim", async (c) => c.json({ claimable: await accountsOf(c.env).isClaimable() }));
+
+for (const path of ["/claim", "/invite"] as const) {
+  enrol.get(path, async (c) => {
+    if (path === "/claim" && !(await accountsOf(c.env).isClaimable())) {
+      const page = (
+        <MessagePage title="This Operator has its owner">
+          <p>
+            <a href="/sign-in">Sign in</a>, or ask for an invitation.
+          </p>
+        </MessagePage>
+      );
+      return respond(c, { title: "Claimed", status: 404 }, page);
+    }
+    return respond(
+      c,
+      { title: path === "/claim" ? "Claim" : "Invitation" },
+      <EnrolPage path={path} hasPasskeys={siteOf(c.req.url) !== null} />,
+    );
+  });
+
+  enrol.post(path, async (c) => {
+    if (!isFromOwnPage(c.req.raw)) return turnedAway(c);
+    const form = await c.req.formData();
+    const [code = "", name = "", password = ""] = ["code", "name", "password"].map((one) =>
+      String(form.get(one) ?? ""),
+    );
+    const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, addressOf(c.req.raw));
+    if (!("denied" in entered)) return enter(c, entered, "/account", path.slice(1));
+    const { text, status } = wordsFor(entered);
+    return respond(
+      c,
+      { title: "Not yet", status },
+      <EnrolPage path={path} code={code} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />,
+    );
+  });
+
+  enrol.post(`${path}/passkey/options`, async (c) => {
+    const site = siteOf(c.req.url);
+    if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+    const asked = AskForOptions.safeParse(await c.req.json().catch(() => null));
+    if (!asked.success) return c.json({ message: "Enter the code and a name first." }, 400);
+    const options: object | Denied = await accountsOf(c.env).enrolPasskey(
+      asked.data.code,
+      asked.data.name,
+      site,
+      addressOf(c.req.raw),
+    );
+    if (!("denied" in options)) return c.json(options);
+    const { text, status } = wordsFor(options);
+    return c.json({ message: text }, status);
+  });
+
+  enrol.post(`${path}/passkey`, async (c) => {
+    const site = siteOf(c.req.url);
+    if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+    const made = Made.safeParse(await c.req.json().catch(() => null));
+    if (!made.success) return c.json({ message: "That is no passkey." }, 400);
+    const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
+    const entered: Entered | Denied = await accountsOf(c.env).enrolWithPasskey(response, site);
+    if ("denied" in entered) {
+      const { text, status } = wordsFor(entered);
+      return c.json({ message: text }, status);
+    }
+    keepSession(c, entered.session);
+    note(c.env, entered.person.id, {
+      kind: "sign_in",
+      client: `${path.slice(1)}, passkey`,
+      subject: entered.person.name,
+    });
+    return c.json({ next: "/account" });
+  });
+}

@@ -1,0 +1,82 @@
+import type { PageApp, PageContext, Session } from "../page-context.ts";
+import { Hono } from "hono";
+import { note } from "../../audit/note.ts";
+import { accountsOf } from "../accounts/directory.ts";
+import type { DeviceRequest } from "../accounts/devices.ts";
+import type { Limit } from "../accounts/limits.ts";
+import { MessagePage } from "../pages/message-page.tsx";
+import { PairPage } from "../pages/pair-page.tsx";
+import { respond } from "../pages/respond.tsx";
+import { isFromOwnPage } from "../same-site.ts";
+import { knownScopes } from "../scope.ts";
+import { formToken, isFormToken, sessionOf } from "../session.ts";
+import { turnedAway } from "./turned-away.tsx";
+
+/** Codes one person may try: enough for slips of a thumb, far too few to find somebody else's. */
+const TRIES: Limit = { times: 10, windowMs: 10 * 60_000 };
+
+const UNKNOWN = "No computer is waiting with this code. It may be too old: codes live ten minutes.";
+
+/** `/pair`: a person lets in a computer that has no browser (RFC 8628 section 3.3). */
+export const pair = new Hono<PageApp>();
+
+pair.get("/", async (c) => {
+  const session = await sessionOf(c);
+  const code = c.req.query("code") ?? "";
+  if (session === null) {
+    const next = code === "" ? "/pair" : `/pair?${new URLSearchParams({ code })}`;
+    return c.redirect(`/sign-in?${new URLSearchParams({ next })}`, 303);
+  }
+  if (code === "") return page(c, session, {});
+  return look(c, session, code);
+});
+
+pair.post("/", async (c) => {
+  const session = await sessionOf(c);
+  if (session === null) return c.redirect("/sign-in?next=%2Fpair", 303);
+  const form = await c.req.formData();
+  if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return turnedAway(c);
+  const code = String(form.get("code") ?? "");
+  const decision = form.get("decision");
+  if (decision !== "allow" && decision !== "deny") return look(c, session, code);
+  const { person } = session;
+  const decided: DeviceRequest | null = await accountsOf(c.env).decideDevice(code, person.id, decision === "allow");
+  if (decided === null) return page(c, session, { refusal: UNKNOWN });
+  if (decision === "deny") {
+    note(c.env, person.id, { kind: "grant", client: decided.clientName, subject: decided.audience, outcome: "denied" });
+    return respond(
+      c,
+      { title: "Denied" },
+      <MessagePage title="Denied">It gets nothing. You can close this page.</MessagePage>,
+    );
+  }
+  const done = (
+    <MessagePage title="Approved">
+      <p>The computer goes on by itself within seconds. You can close this page.</p>
+    </MessagePage>
+  );
+  return respond(c, { title: "Approved" }, done);
+});
+
+/** Shows who waits behind a code. */
+async function look(c: PageContext, session: Session, code: string): Promise<Response> {
+  const waitMs = await accountsOf(c.env).take(`pair:${session.person.id}`, TRIES);
+  if (waitMs > 0) return page(c, session, { refusal: `Too many codes. Wait ${Math.ceil(waitMs / 60_000)} min.` }, 429);
+  const asked: DeviceRequest | null = await accountsOf(c.env).askedByDevice(code);
+  return asked === null ? page(c, session, { refusal: UNKNOWN }, 404) : page(c, session, { code, asked });
+}
+
+async function page(
+  c: PageContext,
+  session: Session,
+  state: { refusal?: string; code?: string; asked?: DeviceRequest },
+  status: 200 | 404 | 429 = 200,
+): Promise<Response> {
+  const { asked, ...rest } = state;
+  const shown =
+    asked === undefined
+      ? {}
+      : { asked: { client: asked.clientName, place: asked.place, scopes: knownScopes(asked.scope) } };
+  const body = <PairPage csrf={await formToken(session)} person={session.person.name} {...rest} {...shown} />;
+  return respond(c, { title: "Pair a computer", status }, body);
+}

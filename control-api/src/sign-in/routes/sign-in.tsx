@@ -1,0 +1,94 @@
+import type { PageApp, PageContext } from "../page-context.ts";
+import type { AuthenticationResponseJSON } from "@simplewebauthn/server";
+import { Hono } from "hono";
+import * as z from "zod/mini";
+import type { Env } from "../../env.ts";
+import { note } from "../../audit/note.ts";
+import type { Denied, Entered } from "../accounts/accounts.ts";
+import { accountsOf } from "../accounts/directory.ts";
+import { addressOf } from "../address.ts";
+import { wordsFor } from "../denial.ts";
+import { nextAfter } from "../next.ts";
+import { authorizationServer, OAuthPath } from "../oauth/authorization-server.ts";
+import { respond } from "../pages/respond.tsx";
+import { SignInPage } from "../pages/sign-in-page.tsx";
+import { isFromOwnPage } from "../same-site.ts";
+import { endSession, isFormToken, keepSession, sessionOf } from "../session.ts";
+import { siteOf } from "../site.ts";
+import { turnedAway } from "./turned-away.tsx";
+
+/** `/sign-in` and `/sign-out`. */
+export const signInRoutes = new Hono<PageApp>();
+
+/** As a browser's script sends it; what is in it is for the WebAuthn library to judge. */
+const PasskeyAnswer = z.object({
+  next: z.optional(z.string()),
+  response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
+});
+
+signInRoutes.get("/sign-in", async (c) => {
+  const next = nextAfter(c.req.query("next"));
+  if ((await sessionOf(c)) !== null) return c.redirect(next, 303);
+  const page = <SignInPage next={next} client={await clientIn(next, c.env)} hasPasskeys={siteOf(c.req.url) !== null} />;
+  return respond(c, { title: "Sign in" }, page);
+});
+
+signInRoutes.post("/sign-in", async (c) => {
+  if (!isFromOwnPage(c.req.raw)) return turnedAway(c);
+  const form = await c.req.formData();
+  const [name, password] = [String(form.get("name") ?? ""), String(form.get("password") ?? "")];
+  const next = nextAfter(form.get("next"));
+  const entered: Entered | Denied = await accountsOf(c.env).signIn(name, password, addressOf(c.req.raw));
+  if (!("denied" in entered)) return enter(c, entered, next, "password");
+  const { text, status } = wordsFor(entered);
+  console.warn("a sign-in was refused", { why: entered.denied, address: addressOf(c.req.raw) });
+  const page = <SignInPage next={next} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />;
+  return respond(c, { title: "Sign in", status }, page);
+});
+
+signInRoutes.post("/sign-in/passkey/options", async (c) => {
+  const site = siteOf(c.req.url);
+  if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+  return c.json(await accountsOf(c.env).passkeyToSignIn(site));
+});
+
+signInRoutes.post("/sign-in/passkey", async (c) => {
+  const site = siteOf(c.req.url);
+  if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+  const answer = PasskeyAnswer.safeParse(await c.req.json().catch(() => null));
+  if (!answer.success) return c.json({ message: "That is no passkey's answer." }, 400);
+  const response = answer.data.response as unknown as AuthenticationResponseJSON; // the library checks every part of it
+  const entered: Entered | Denied = await accountsOf(c.env).signInWithPasskey(response, site, addressOf(c.req.raw));
+  if ("denied" in entered) {
+    const { text, status } = wordsFor(entered);
+    return c.json({ message: entered.denied === "wrong" ? "This passkey is not known here." : text }, status);
+  }
+  keepSession(c, entered.session);
+  note(c.env, entered.person.id, { kind: "sign_in", client: "passkey", subject: entered.person.name });
+  return c.json({ next: nextAfter(answer.data.next) });
+});
+
+signInRoutes.post("/sign-out", async (c) => {
+  const session = await sessionOf(c);
+  const form = await c.req.formData();
+  const isMeant = session !== null && isFromOwnPage(c.req.raw) && (await isFormToken(form.get("csrf"), session));
+  if (!isMeant) return turnedAway(c);
+  await endSession(c, c.env);
+  return c.redirect("/sign-in", 303);
+});
+
+/** Signs a browser in, and sends it on. */
+export function enter(c: PageContext, { session, person }: Entered, next: string, how: string): Response {
+  keepSession(c, session);
+  note(c.env, person.id, { kind: "sign_in", client: how, subject: person.name });
+  return c.redirect(next, 303);
+}
+
+/** The client that sent a person here, by its own name; `undefined` when none did, or it cannot be told. */
+async function clientIn(next: string, env: Env): Promise<string | undefined> {
+  if (!next.startsWith(OAuthPath.AUTHORIZE)) return undefined;
+  const id = new URL(next, env.ORIGIN).searchParams.get("client_id") ?? "";
+  if (id.startsWith("https:")) return new URL(id).hostname;
+  const client = await authorizationServer(env).getOAuthApi(env).lookupClient(id);
+  return client?.clientName?.replaceAll(/\p{C}/gu, "").slice(0, 80);
+}
