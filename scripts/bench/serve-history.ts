@@ -1,4 +1,4 @@
-import { closeSync, mkdirSync, openSync, writeSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, utimesSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
 const WORDS = (
@@ -29,13 +29,16 @@ export function generateHistory(folder: string, { sessions, bytes }: { sessions:
     // Half of all sessions are in one project, the rest is spread.
     const slug = slugOf(index % 2 === 0 ? 0 : 1 + (index % (projects - 1)));
     mkdirSync(join(folder, slug), { recursive: true });
-    const file = openSync(join(folder, slug, `${idOf(index)}.jsonl`), "w");
+    const path = join(folder, slug, `${idOf(index)}.jsonl`);
+    const file = openSync(path, "w");
     let size = 0;
     for (let turn = 0; size < each; turn += 1) {
       const text = turnOf(index, turn, slug, random);
       size += writeSync(file, text);
     }
     closeSync(file);
+    // Not written a moment ago: that would look like two thousand people at work.
+    utimesSync(path, daysAgo(1 + (index % 300)), daysAgo(1 + (index % 300)));
     written += size;
   }
   return { sessions, projects, bytes: written, slug: slugOf(0), session: idOf(0) };
@@ -88,6 +91,10 @@ function say(random: () => number, count: number): string {
     words.push(random() < 0.2 ? `${common}${Math.floor(random() * 50_000)}` : common);
   }
   return words.join(" ");
+}
+
+function daysAgo(days: number): Date {
+  return new Date(Date.now() - days * 24 * 60 * 60_000);
 }
 
 function slugOf(project: number): string {

@@ -6,6 +6,9 @@ export const MAX_LINE_BYTES = 16 * 1024 * 1024;
 /** One read: large enough to be fast, small enough that other work gets its turn in between. */
 const CHUNK_BYTES = 1024 * 1024;
 
+/** From the end of a file a page's worth is wanted, not the file. */
+const BACKWARD_CHUNK_BYTES = 128 * 1024;
+
 const NEWLINE = 0x0a;
 
 export interface RawLine {
@@ -24,24 +27,25 @@ export async function* readLines(
   file: FileHandle,
   offset: number,
 ): AsyncGenerator<{ lines: RawLine[]; end: number }, void> {
+  // One buffer for all reads: a new one each would leave a gigabyte of garbage behind a first indexing.
+  const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let start = offset;
   let position = offset;
   for (;;) {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
     const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position);
     if (bytesRead === 0) return;
     position += bytesRead;
+    const read = chunk.subarray(0, bytesRead);
     const lines: RawLine[] = [];
     let from = 0;
     for (;;) {
-      const at = chunk.subarray(0, bytesRead).indexOf(NEWLINE, from);
+      const at = read.indexOf(NEWLINE, from);
       if (at === -1) break;
       const bytes = pendingBytes + at - from;
-      const isReadable = bytes <= MAX_LINE_BYTES;
-      const whole = isReadable ? Buffer.concat([...pending, chunk.subarray(from, at)]) : null;
-      if (bytes > 0) lines.push({ offset: start, bytes, text: whole?.toString("utf8") ?? null });
+      const piece = read.subarray(from, at);
+      if (bytes > 0) lines.push(rawLine(start, bytes, pending.length === 0 ? [piece] : [...pending, piece]));
       start += bytes + 1;
       from = at + 1;
       pending = [];
@@ -49,7 +53,7 @@ export async function* readLines(
     }
     pendingBytes += bytesRead - from;
     // Of a line that is too large only the length is kept.
-    if (pendingBytes <= MAX_LINE_BYTES) pending.push(chunk.subarray(from, bytesRead));
+    if (pendingBytes <= MAX_LINE_BYTES) pending.push(Buffer.from(read.subarray(from)));
     else pending = [];
     yield { lines, end: start };
   }
@@ -63,7 +67,7 @@ export async function* readLinesBackward(file: FileHandle, before: number): Asyn
   let position = before;
   let isFirstChunk = true;
   while (position > 0) {
-    const size = Math.min(CHUNK_BYTES, position);
+    const size = Math.min(BACKWARD_CHUNK_BYTES, position);
     const chunk = Buffer.allocUnsafe(size);
     const { bytesRead } = await file.read(chunk, 0, size, position - size);
     if (bytesRead < size) return;
@@ -88,5 +92,7 @@ export async function* readLinesBackward(file: FileHandle, before: number): Asyn
 }
 
 function rawLine(offset: number, bytes: number, pieces: readonly Buffer[]): RawLine {
-  return { offset, bytes, text: bytes <= MAX_LINE_BYTES ? Buffer.concat(pieces).toString("utf8") : null };
+  if (bytes > MAX_LINE_BYTES) return { offset, bytes, text: null };
+  const whole = pieces.length === 1 ? pieces[0] : Buffer.concat(pieces);
+  return { offset, bytes, text: whole?.toString("utf8") ?? "" };
 }

@@ -122,7 +122,7 @@ class Collector {
       this.#count(message, message.model);
     }
     const text = message.parts.map(wordsOf).join("\n").trim();
-    if (text !== "") this.passages.push({ offset, atMs: message.atMs, role: message.role, text });
+    if (text !== "") this.passages.push({ offset, atMs: message.atMs, role: speakerOf(message), text });
   }
 
   #count({ usage, atMs }: TranscriptMessage, model: string): void {
@@ -139,6 +139,11 @@ class Collector {
     const title = line.length > MAX_TITLE_CHARS ? `${line.slice(0, MAX_TITLE_CHARS - 1)}…` : line;
     this.facts = { ...this.facts, title, titleRank: rank };
   }
+}
+
+/** What a tool answers comes in a message of the user's, which no user wrote. */
+export function speakerOf({ role, parts }: TranscriptMessage): string {
+  return parts.some((part) => part.type === "tool_result") ? "tool" : role;
 }
 
 /** What of a part can be searched for. */

@@ -22,6 +22,23 @@ export function recency(atMs: number | null, nowMs: number): number {
   return atMs === null ? 0 : 2 ** (-Math.max(0, nowMs - atMs) / HALF_LIFE_MS);
 }
 
+/** A phrase as it was asked for counts as much as being of today; so does a message that is little else than the words. */
+const PHRASE_WORTH = 1;
+const DENSITY_WORTH = 1;
+
+/** A message where the words are a tenth of the text is as good as it gets. */
+const FULL_DENSITY = 0.1;
+
+/** How well a text answers a query, from 0 to 2. */
+export function quality(text: string, terms: readonly string[]): number {
+  const lower = text.toLowerCase();
+  if (lower.length === 0) return 0;
+  const hits = terms.reduce((sum, term) => sum + (lower.split(term).length - 1) * term.length, 0);
+  const density = Math.min(1, hits / lower.length / FULL_DENSITY);
+  const hasPhrase = terms.length > 1 && lower.includes(terms.join(" "));
+  return density * DENSITY_WORTH + (hasPhrase ? PHRASE_WORTH : 0);
+}
+
 /** Characters before and after the match. */
 const SNIPPET_BEFORE = 80;
 const SNIPPET_CHARS = 240;

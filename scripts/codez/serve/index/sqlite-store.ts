@@ -1,14 +1,11 @@
 import { mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
-import { ftsQuery, recency } from "./match.ts";
+import { ftsQuery } from "./match.ts";
 import type { Batch, FileFacts, Found, ModelPrice, SessionTokens, Store, UsageSum } from "./store.ts";
 
 /** A change of the tables, or of what is put into them, takes another number; the old file is thrown away. */
-const VERSION = 2;
-
-/** Matches that are ranked. A word that is in more of them than this says little, and the newest of them are taken. */
-const MAX_RANKED = 2_000;
+const VERSION = 3;
 
 /** Passages of one millisecond that can be told apart: a fork repeats the times of all that it copies. */
 const IDS_PER_MS = 1_024;
@@ -129,30 +126,24 @@ export class SqliteStore implements Store {
     });
   }
 
-  search(query: string, limit: number, nowMs: number): Found[] {
+  search(query: string, limit: number): Found[] {
     const match = ftsQuery(query);
     if (match === null) return [];
+    // Not ranked by bm25: it looks at every place of every word first, which for a common word is most of the history.
     const rows = this.#all(
-      `SELECT f.path, f.session, f.slug, p.offset, p.atMs, p.role, m.rank FROM
-         (SELECT rowid, bm25(word) AS rank FROM word WHERE word MATCH ? ORDER BY rowid DESC LIMIT ${MAX_RANKED}) m
+      `SELECT f.path, f.session, f.slug, p.offset, p.atMs, p.role FROM
+         (SELECT rowid FROM word WHERE word MATCH ? ORDER BY rowid DESC LIMIT ${Math.trunc(limit)}) m
          JOIN passage p ON p.id = m.rowid JOIN file f ON f.id = p.file`,
       match,
     );
-    const found = rows.map((row) => {
-      const atMs = row["atMs"] === null ? null : Number(row["atMs"]);
-      const score = -Number(row["rank"]) * (1 + recency(atMs, nowMs));
-      const [path, session, slug, role] = [row["path"], row["session"], row["slug"], row["role"]].map(String);
-      return {
-        path: path ?? "",
-        session: session ?? "",
-        slug: slug ?? "",
-        role: role ?? "",
-        offset: Number(row["offset"]),
-        atMs,
-        score,
-      };
-    });
-    return found.sort((a, b) => b.score - a.score).slice(0, limit);
+    return rows.map((row) => ({
+      path: String(row["path"]),
+      session: String(row["session"]),
+      slug: String(row["slug"]),
+      role: String(row["role"]),
+      offset: Number(row["offset"]),
+      atMs: row["atMs"] === null ? null : Number(row["atMs"]),
+    }));
   }
 
   usage(): UsageSum[] {

@@ -38,6 +38,7 @@ export interface UsageRow {
 export interface Passage {
   readonly offset: number;
   readonly atMs: number | null;
+  /** `user`, `assistant`, or `tool` for what a tool answered. */
   readonly role: string;
   readonly text: string;
 }
@@ -63,8 +64,6 @@ export interface Found {
   readonly offset: number;
   readonly atMs: number | null;
   readonly role: string;
-  /** Higher is better; comparable within one answer only. */
-  readonly score: number;
 }
 
 export interface UsageSum {
@@ -89,8 +88,11 @@ export interface Store {
   write(batch: Batch): void;
   /** A file that is gone, or was written anew from its start. */
   forget(path: string): void;
-  /** `null` when this kind of store has no index of words and the files have to be read instead. */
-  search(query: string, limit: number, nowMs: number): Found[] | null;
+  /**
+   * The newest passages that have all words of the query; `null` when this kind of store has no index of words and the
+   * files have to be read instead.
+   */
+  search(query: string, limit: number): Found[] | null;
   usage(): UsageSum[];
   /** Of one session, or of all of a project. */
   tokensOf(of: { session: string } | { slug: string }): SessionTokens[];
