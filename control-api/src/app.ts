@@ -4,11 +4,15 @@ import type { AppContext } from "./app-context.ts";
 import { authenticate } from "./authenticate.ts";
 import { tagOf } from "./caller.ts";
 import { TEMPLATE } from "./provisioning.ts";
-import { refuse } from "./refusal.ts";
+import { refuse, stepUp } from "./refusal.ts";
+import { audit } from "./routes/audit.ts";
 import { events } from "./routes/events.ts";
+import { grants } from "./routes/grants.ts";
 import { machines } from "./routes/machines.ts";
+import { scopeNeeded } from "./routes/permission.ts";
 import { tokens } from "./routes/tokens.ts";
 import { signIn } from "./sign-in/app.ts";
+import { covers } from "./sign-in/scope.ts";
 
 /** Everything on the apex but `/mcp`. */
 export const app = new Hono<AppContext>();
@@ -24,8 +28,11 @@ app.get("/", (c) =>
 app.route("/", signIn);
 
 app.use("/api/*", async (c, next) => {
-  const caller = await authenticate(c.req.raw, c.env);
-  if ("refused" in caller) return refuse(caller, new URL(c.req.url), c.env);
+  const url = new URL(c.req.url);
+  const caller = await authenticate(c.req.raw, c.env, url);
+  if ("refused" in caller) return refuse(caller, url, c.env);
+  const needed = scopeNeeded(c.req.method, url.pathname);
+  if (!covers(caller.scopes, [needed])) return stepUp([needed], url, c.env, `This needs the scope ${needed}.`);
   c.set("caller", caller);
   return next();
 });
@@ -35,6 +42,8 @@ app.get("/api/me", async (c) =>
 );
 app.route("/api/machines", machines);
 app.route("/api/tokens", tokens);
+app.route("/api/grants", grants);
+app.route("/api/audit", audit);
 app.route("/api/events", events);
 
 app.notFound((c) =>

@@ -15,7 +15,7 @@ import { Exchanges } from "../sign-in/oauth/exchanges.ts";
 import { hashOf, makeLinkToken } from "./access-token.ts";
 import { isNewer, News } from "./news.ts";
 import { type MachineRecord, Registry } from "./registry.ts";
-import { type TokenRecord, Tokens } from "./tokens.ts";
+import { type TokenLimits, type TokenRecord, Tokens } from "./tokens.ts";
 
 /** A machine's script is upgraded by itself at most so often, so that two versions of Operator cannot wear each other out. */
 const UPGRADE_AGAIN_MS = 10 * 60_000;
@@ -143,15 +143,15 @@ export class User extends Agent<Env> {
     await this.#news.wait((name) => names === null || names.includes(name), timeoutMs);
   }
 
-  createToken(label: string, expiresMs: number | null): Promise<{ token: string; record: TokenRecord }> {
-    return this.#tokens.create(label, expiresMs);
+  createToken(label: string, limits: TokenLimits): Promise<{ token: string; record: TokenRecord }> {
+    return this.#tokens.create(label, limits);
   }
 
   tokens(): TokenRecord[] {
     return this.#tokens.list();
   }
 
-  revokeToken(id: string): boolean {
+  revokeToken(id: string): string | null {
     return this.#tokens.revoke(id);
   }
 

@@ -45,7 +45,7 @@ authorize.post("/", (c) =>
     if (form.get("decision") !== "allow")
       return c.redirect(authorizationErrorRedirect(asked.request, "access_denied", "The person said no."), 303);
     const scopes = requestedScopes(asked.request.scope);
-    return allow(c, asked, session, form.get("read_only") === "yes" ? readOnly(scopes) : scopes);
+    return allow(c, asked, session, form.get("read_only") === "yes" ? ["operator:read"] : scopes);
   }),
 );
 
@@ -133,12 +133,6 @@ function pathOf(c: PageContext): string {
 function shown(name: string): string {
   const visible = name.replaceAll(/\p{C}/gu, "").trim();
   return visible.length > MAX_CLIENT_NAME ? `${visible.slice(0, MAX_CLIENT_NAME)}...` : visible;
-}
-
-/** The same without acting; what is only to look stays. */
-function readOnly(scopes: readonly Scope[]): Scope[] {
-  const others = scopes.filter((scope) => scope !== "mcp:tools" && scope !== "operator:act");
-  return others.includes("operator:read") ? others : ["operator:read", ...others];
 }
 
 function reachOf(audience: Audience, env: Env): string {

@@ -1,4 +1,4 @@
-import { mayAdminister, type Scope } from "../scope.ts";
+import { mayAct, mayAdminister, type Scope } from "../scope.ts";
 import { Note } from "./note.tsx";
 
 type PairProps = {
@@ -24,11 +24,8 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
             <code>{asked.place === "local" ? "this computer" : asked.place}</code>
           </dd>
           <dt>It may</dt>
-          <dd>
-            {mayAdminister(asked.scopes)
-              ? "Register itself as one of your machines, and manage them"
-              : "Use your machines"}
-          </dd>
+          {mayAdminister(asked.scopes) ? <dd>Register itself as one of your machines, and manage them</dd> : null}
+          <dd>{mayAct(asked.scopes) ? "Use your machines" : "See your machines"}</dd>
         </dl>
       )}
       {asked === undefined ? null : (

@@ -23,16 +23,16 @@ p { margin: 0 0 .85rem; } p:last-child { margin-bottom: 0; }
 .note.warn { background: var(--warn-ground); color: var(--warn); }
 .note.good { border: 1px solid var(--line); }
 label { display: block; margin: 0 0 .9rem; font-weight: 550; }
-label.pick { display: flex; gap: .6rem; align-items: baseline; font-weight: 400; margin-bottom: .5rem; }
+label.pick { display: flex; gap: .6rem; align-items: baseline; font-weight: 400; margin-bottom: 1rem; }
 input:not([type=radio], [type=checkbox]) { display: block; width: 100%; min-height: 46px; margin-top: .3rem; padding: .5rem .75rem;
-  font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 10px; }
+  font: inherit; font-weight: 400; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 10px; }
 input.code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; letter-spacing: .06em; text-transform: uppercase; }
 input:focus-visible, button:focus-visible, a:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 button, .button { display: block; width: 100%; min-height: 46px; padding: .6rem 1rem; border-radius: 10px; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); font: inherit; font-weight: 600; text-align: center; text-decoration: none;
   cursor: pointer; }
 button.plain { background: transparent; color: var(--ink); border-color: var(--line); }
-button.small { width: auto; min-height: 40px; padding: .3rem .85rem; font-size: .92rem; }
+button.small { width: auto; min-height: 40px; padding: .3rem .85rem; font-size: .92rem; white-space: nowrap; }
 .row { display: flex; gap: .6rem; } .row > * { flex: 1; }
 .list { list-style: none; margin: 0; padding: 0; }
 .list li { display: flex; gap: .75rem; align-items: center; justify-content: space-between; padding: .65rem 0;

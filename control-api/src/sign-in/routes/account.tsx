@@ -51,8 +51,8 @@ account.post("/grants/:id", async (c) => {
 
 account.post("/tokens/:id", async (c) => {
   const { person } = c.var.session;
-  if (await c.env.USER.getByName(person.id).revokeToken(c.req.param("id")))
-    note(c.env, person.id, { kind: "token_revoked", client: "account page", subject: c.req.param("id") });
+  const label: string | null = await c.env.USER.getByName(person.id).revokeToken(c.req.param("id"));
+  if (label !== null) note(c.env, person.id, { kind: "token_revoked", client: "account page", subject: label });
   return c.redirect("/account", 303);
 });
 
