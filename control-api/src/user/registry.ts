@@ -70,6 +70,17 @@ export class Registry {
     );
   }
 
+  /** Gives a machine another name and slug. What is known of the machine stays; its new script's links and log begin anew. */
+  rename(from: string, to: { name: string; slug: string; template: string }): void {
+    this.#sql.exec(
+      `UPDATE machine SET name = ?, slug = ?, template = ?, online = 0, epoch = 0, log_epoch = NULL, log_seq = 0 WHERE name = ?`,
+      to.name,
+      to.slug,
+      to.template,
+      from,
+    );
+  }
+
   delete(name: string): void {
     this.#sql.exec("DELETE FROM machine WHERE name = ?", name);
   }
