@@ -97,10 +97,9 @@ export class User extends Agent<Env> {
         await deleteScript(this.env, slug); // the machine keeps its old name, script and log
         throw failure;
       }
-      this.#registry.put({ ...known, name: to, slug, template: TEMPLATE });
+      this.#registry.rename(from, { name: to, slug, template: TEMPLATE });
       await this.#closeLink(from, CloseCode.RENAMED, to);
       await deleteScript(this.env, known.slug);
-      this.#registry.delete(from);
       this.#news.announce(from);
       return this.#registry.get(to) ?? { refused: "machine_unknown" };
     });
