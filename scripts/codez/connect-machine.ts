@@ -1,5 +1,5 @@
 import { TargetWatch } from "./connector/watch-target.ts";
-import { describeTarget, makeTarget, startHint } from "./make-target.ts";
+import { describeTarget, makeTarget } from "./make-target.ts";
 import type { Output } from "./output.ts";
 import type { Profile, TargetSpec } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
@@ -28,12 +28,12 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
       folder,
       key,
       target,
-      online: (epoch) =>
-        output.result({ event: "online", machine: profile.name, epoch }, `online: ${profile.name} at ${profile.hub}`),
+      online: (name, epoch) =>
+        output.result({ event: "online", machine: name, epoch }, `online: "${name}" at ${profile.hub}`),
       offline: (reason, retryInMs) =>
         output.result(
           { event: "offline", machine: profile.name, reason, retryInMs },
-          `offline: ${reason}; next try in ${(retryInMs / 1000).toFixed(1)} s`,
+          `offline: ${reason}; trying again from now on`,
         ),
     });
     output.line(`connecting ${describeTarget(options.target)} as "${profile.name}" to ${profile.hub} (Ctrl-C ends it)`);
@@ -43,6 +43,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
       events: options.events,
       folders: [options.target.kind === "command" ? options.target.cwd : process.cwd()],
       version: VERSION,
+      isolated: options.target.kind === "command",
       cursor: () => running.spool.cursor,
       push: (events, cursor) => running.push(events, cursor),
       learn: (facts) => running.learn(facts),
@@ -63,8 +64,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
 /** The link stays up without its server; whoever calls is told what to start. */
 function reportTarget({ output, target }: ConnectOptions, isThere: boolean, detail: string): void {
   const where = describeTarget(target);
-  const hint = target.kind === "url" ? ` ${startHint(target.url)}` : "";
-  const text = isThere ? `serving ${detail}` : `no answer from ${where}: ${detail}.${hint}`;
+  const text = isThere ? `serving ${detail}` : `no answer from ${where}: ${detail}`;
   output.result({ event: isThere ? "serving" : "no_target", target: where, detail }, text);
 }
 

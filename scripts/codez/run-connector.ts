@@ -16,7 +16,9 @@ export type RunOptions = {
   /** The profile's name. */
   readonly key: string;
   readonly target: Target;
-  readonly online: (epoch: number) => void;
+  /** `name`: what the machine is called now. */
+  readonly online: (name: string, epoch: number) => void;
+  /** Called when the reason is another than before. */
   readonly offline: (reason: string, retryInMs: number) => void;
 };
 
@@ -41,25 +43,32 @@ export class RunningConnector {
   }
 
   private constructor({ folder, key, target, online, offline }: RunOptions, lock: Lock) {
-    let current = key;
+    let name = "";
+    let lastReason: string | null = null;
     this.spool = new EventSpool(folder.file(key, ".events"));
     this.connector = new Connector({
       target,
       spool: this.spool,
       facts: () => this.#facts,
-      credentials: () => Promise.resolve(folder.choose(current).profile),
-      renamed: (name) => {
-        current = rename(folder, current, name);
+      credentials: () => {
+        const { profile } = folder.choose(key);
+        name = profile.name;
+        return Promise.resolve(profile);
+      },
+      renamed: (to) => {
+        rename(folder, key, to);
         return Promise.resolve();
       },
       listener: {
         online: (epoch) => {
+          lastReason = null;
           lock.say("online", "");
-          online(epoch);
+          online(name, epoch);
         },
         offline: (reason, retryInMs) => {
           lock.say("offline", reason);
-          offline(reason, retryInMs);
+          if (reason !== lastReason) offline(reason, retryInMs);
+          lastReason = reason;
         },
       },
     });
@@ -80,13 +89,12 @@ export class RunningConnector {
 }
 
 /**
- * The profile of a machine that was renamed at Operator. The file keeps its name while its connector runs: its
- * lock and its events are under it. Answers the profile's name.
+ * The profile of a machine that was renamed at Operator. Its file keeps its name, since the lock and the events beside it
+ * are in use; the machine is found under its new name all the same.
  */
-function rename(folder: ProfileFolder, key: string, name: string): string {
+function rename(folder: ProfileFolder, key: string, name: string): void {
   const { profile } = folder.choose(key);
   if (profile.name !== name) folder.write(key, renamed(profile, name));
-  return key;
 }
 
 /** Why the connector stopped, for a person; `null`: it was asked to. */

@@ -1,21 +1,42 @@
+import { ERROR_HEADER } from "#protocol/error.ts";
 import type { HeaderList } from "#protocol/header.ts";
+import * as z from "zod/mini";
 import type { Answer, Target } from "./target.ts";
 
-/** `fetch` that asks a target, whatever the address: for an MCP client of the connector's own. */
-export function targetFetch(target: Target): (url: string | URL, init?: RequestInit) => Promise<Response> {
+/**
+ * `fetch` that asks a target, whatever the address: for an MCP client of the connector's own.
+ *
+ * @param failed hears why the target did not answer, which a client would not repeat.
+ */
+export function targetFetch(
+  target: Target,
+  failed: (reason: string) => void,
+): (url: string | URL, init?: RequestInit) => Promise<Response> {
   return async (url, init) => {
     const request = new Request(url, init);
     const body = new Uint8Array(await request.arrayBuffer());
     const headers: HeaderList = [...request.headers];
-    return new Promise((resolve, reject) => {
+    const response = await new Promise<Response>((resolve, reject) => {
       const answer = new FetchAnswer(resolve, reject);
       const abort = (): void => answer.abort(request.signal.reason);
       if (request.signal.aborted) return abort();
       request.signal.addEventListener("abort", abort, { once: true });
       target.serve({ method: request.method, query: new URL(request.url).search, headers, body }, answer);
     });
+    if (response.headers.has(ERROR_HEADER)) failed(await reasonOf(response.clone()));
+    return response;
   };
 }
+
+/** What our own error in place of an answer says (`answerError`). */
+async function reasonOf(response: Response): Promise<string> {
+  const { data } = Failure.safeParse(await response.json());
+  return data?.error.data.reason ?? data?.error.message ?? `HTTP ${response.status}`;
+}
+
+const Failure = z.object({
+  error: z.object({ message: z.string(), data: z.object({ reason: z.optional(z.string()) }) }),
+});
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);

@@ -37,6 +37,8 @@ export type WatchOptions = {
   /** Folders that are looked at for repositories when the server knows no projects. */
   readonly folders: readonly string[];
   readonly version: string;
+  /** A 2025 session hears of nothing but itself (each is a process of its own): without events to fetch it is ended. */
+  readonly isolated: boolean;
   /** Where polling goes on; `null`: from now. */
   readonly cursor: () => string | null;
   readonly push: (events: readonly PushedEvent[], cursor: string | null) => void;
@@ -59,6 +61,8 @@ export class TargetWatch {
   readonly #stopping = new AbortController();
   readonly #done: Promise<void>;
   #wasThere: boolean | null = null;
+  /** Why the target itself did not answer, in this session. */
+  #failure: string | null = null;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -78,23 +82,27 @@ export class TargetWatch {
     while (!this.#stopping.signal.aborted) {
       const startedMs = this.#clock.nowMs();
       try {
-        await this.#session();
+        if (await this.#session()) return;
       } catch (reason) {
         if (this.#stopping.signal.aborted) return;
-        this.#report(false, reason instanceof Error ? reason.message : String(reason));
+        this.#report(false, this.#failure ?? (reason instanceof Error ? reason.message : String(reason)));
       }
       failures = this.#clock.nowMs() - startedMs >= STABLE_MS ? 0 : failures + 1;
       await wait(this.#clock, backoffMs(failures, random), this.#stopping.signal);
     }
   }
 
-  /** One session, until it breaks. */
-  async #session(): Promise<void> {
+  /** One session, until it breaks; `true`: all that there is to learn was learnt. */
+  async #session(): Promise<boolean> {
     const client = new Client(
       { name: "codez", version: this.#options.version },
       { versionNegotiation: { mode: "auto" } },
     );
-    const transport = new StreamableHTTPClientTransport(ADDRESS, { fetch: targetFetch(this.#options.target) });
+    this.#failure = null;
+    const fetch = targetFetch(this.#options.target, (reason) => {
+      this.#failure = reason;
+    });
+    const transport = new StreamableHTTPClientTransport(ADDRESS, { fetch });
     const { signal } = this.#stopping;
     if (this.#options.events) client.fallbackNotificationHandler = (notification) => this.#notified(notification);
     try {
@@ -103,7 +111,9 @@ export class TargetWatch {
       await this.#introduce(client, tools);
       const poll = tools.find((tool) => tool.name === POLL_TOOL);
       if (this.#options.events && poll !== undefined) await this.#poll(client, poll);
+      else if (this.#options.isolated && client.getProtocolEra() === "legacy") return true;
       else await this.#check(client);
+      return this.#stopping.signal.aborted;
     } finally {
       // A 2025 session is said goodbye to, so that its server (or its child process) can end.
       await transport.terminateSession().catch(() => undefined); // it is lost already, or never was
