@@ -1,6 +1,7 @@
 import { errorResponse } from "#protocol/error.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug } from "#protocol/slug.ts";
+import { noteCall, passingCall } from "./audit/passing-call.ts";
 import { authenticate } from "./authenticate.ts";
 import { allowOrigin, preflight } from "./cross-origin.ts";
 import type { Env } from "./env.ts";
@@ -37,7 +38,11 @@ async function answer(request: Request, env: Env, { slug, path, search }: Machin
     return errorResponse({ code: "machine_unknown", machine: slug });
   // Which of a machine's own calls only read is not for a gate to know.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
-  return passToMachine(request, env, caller.user, slug, path + search);
+  const beganMs = Date.now();
+  const passing = await passingCall(request);
+  const response = await passToMachine(passing.request, env, caller.user, slug, path + search);
+  if (passing.call !== null) noteCall(env, caller, name, passing.call, response, beganMs);
+  return response;
 }
 
 function notThere(): Response {

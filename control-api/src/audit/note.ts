@@ -9,49 +9,45 @@ import type { AuditEntry } from "./entry.ts";
  */
 const GATHER_MS = 250;
 
-/** So many are written at once; more do not wait. */
-const BATCH = 200;
+/** So many cross to the user's object at once. */
+const BATCH = 500;
 
 /** What is noted: an entry, with the arguments of a call instead of their digest. */
 export type Noted = Pick<AuditEntry, "kind" | "client" | "subject"> &
   Partial<Pick<AuditEntry, "machine" | "outcome" | "durationMs" | "digest">> & { readonly args?: unknown };
 
-type Pending = { entries: AuditEntry[]; written: Promise<void> };
-
-const pending = new Map<string, Pending>();
+/** Entries of each user that wait to be written. */
+const gathered = new Map<string, AuditEntry[]>();
 
 /** Notes something in a user's audit log, after the response that it is about. */
 export function note(env: Env, user: string, noted: Noted): void {
-  const atMs = Date.now() - (noted.durationMs ?? 0);
-  waitUntil(gather(env, user, noted, atMs));
+  waitUntil(gather(env, user, noted, Date.now() - (noted.durationMs ?? 0)));
 }
 
-/** Settles when what this isolate noted so far of a user is written. */
-export async function written(user: string): Promise<void> {
-  await pending.get(user)?.written;
+/** Writes at once what this isolate has gathered of a user, for somebody who is about to read. */
+export async function writeNotes(env: Env, user: string): Promise<void> {
+  const entries = gathered.get(user);
+  gathered.delete(user);
+  if (entries !== undefined) await write(env, user, entries);
 }
 
 async function gather(env: Env, user: string, { args, ...noted }: Noted, atMs: number): Promise<void> {
-  const batch = pending.get(user) ?? begin(env, user);
   const entry = { machine: null, digest: null, outcome: "ok", durationMs: null, ...noted, atMs };
   if (args !== undefined) {
     await scheduler.wait(0); // the response goes first
     entry.digest = await digestOf(args);
   }
-  batch.entries.push(entry);
-  await batch.written;
-}
-
-function begin(env: Env, user: string): Pending {
-  const entries: AuditEntry[] = [];
-  const batch: Pending = { entries, written: write(env, user, entries) };
-  pending.set(user, batch);
-  return batch;
-}
-
-async function write(env: Env, user: string, entries: AuditEntry[]): Promise<void> {
+  const others = gathered.get(user);
+  if (others !== undefined) return void others.push(entry); // the first of them sees to it that all are written
+  const entries = [entry];
+  gathered.set(user, entries);
   await scheduler.wait(GATHER_MS);
-  pending.delete(user);
+  if (gathered.get(user) !== entries) return; // somebody who reads was faster
+  gathered.delete(user);
+  await write(env, user, entries);
+}
+
+async function write(env: Env, user: string, entries: readonly AuditEntry[]): Promise<void> {
   for (let at = 0; at < entries.length; at += BATCH) {
     try {
       await env.USER.getByName(user).audit(entries.slice(at, at + BATCH));

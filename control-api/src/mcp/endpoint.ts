@@ -1,8 +1,10 @@
 import { createMcpHandler, isJsonContentType, type McpHttpHandler, Server } from "@modelcontextprotocol/server";
+import * as z from "zod/mini";
 import type { Caller } from "../caller.ts";
 import type { Env } from "../env.ts";
 import { TEMPLATE } from "../provisioning.ts";
-import { TOOLS } from "./tool-list.ts";
+import { stepUp } from "../refusal.ts";
+import { TOOL_BY_NAME, TOOLS } from "./tool-list.ts";
 import { runTool } from "./tools.ts";
 
 /** A call's arguments may be large: a file, an image. */
@@ -40,8 +42,25 @@ export async function serveMcp(request: Request, env: Env, caller: Caller): Prom
     return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
       authInfo,
     });
+  const stepUpTo = caller.mayAct ? null : toolBeyondReading(parsedBody);
+  if (stepUpTo !== null)
+    return stepUp(
+      ["mcp:tools"],
+      new URL(request.url),
+      env,
+      `${stepUpTo} does more than read; this sign-in may only read.`,
+    );
   return handler.fetch(request, { authInfo, parsedBody });
 }
+
+/** The tool in a call that does more than read. `runTool` refuses it as well; here the client learns what to ask for. */
+function toolBeyondReading(body: unknown): string | null {
+  const call = ToolsCall.safeParse(body).data;
+  const tool = call === undefined ? undefined : TOOL_BY_NAME.get(call.params.name);
+  return tool === undefined || tool.annotations?.readOnlyHint === true ? null : tool.name;
+}
+
+const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
 function handlerFor(env: Env): McpHttpHandler {
   const handler = createMcpHandler(({ authInfo }) => serverFor(env, authInfo?.extra?.["caller"] as Caller), {

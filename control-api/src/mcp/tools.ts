@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import { isMachineName } from "#protocol/slug.ts";
+import { note } from "../audit/note.ts";
 import type { Caller } from "../caller.ts";
 import type { Env } from "../env.ts";
 import { poll } from "../events/poll.ts";
@@ -42,6 +43,20 @@ const MAKES_SESSION: ReadonlySet<string> = new Set(["create_session", "fork_sess
 
 /** Runs a tool. Failures of ours are results with `isError`, so that the model reads them; only a call that is no call is a JSON-RPC error. */
 export async function runTool(call: ToolCall): Promise<CallToolResult> {
+  const beganMs = Date.now();
+  let outcome = "failed";
+  try {
+    const result = await run(call);
+    outcome = outcomeOf(result);
+    return result;
+  } finally {
+    const { env, caller, name, args } = call;
+    const durationMs = Date.now() - beganMs;
+    note(env, caller.user, { kind: "call", client: caller.client, machine: machineIn(args), subject: name, args, outcome, durationMs }); // prettier-ignore
+  }
+}
+
+async function run(call: ToolCall): Promise<CallToolResult> {
   const tool = TOOL_BY_NAME.get(call.name);
   if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${call.name}`);
   try {
@@ -55,6 +70,23 @@ export async function runTool(call: ToolCall): Promise<CallToolResult> {
     throw reason;
   }
 }
+
+/** `ok`, the code of an error of ours, or `error` for one of the machine's tool. */
+function outcomeOf({ isError, structuredContent }: CallToolResult): string {
+  if (isError !== true) return "ok";
+  return OurError.safeParse(structuredContent).data?.error.code ?? "error";
+}
+
+const OurError = z.object({ error: z.object({ code: z.string() }) });
+
+/** The machine that a call names, right or wrong, for the audit log. */
+function machineIn({ machineId, session_id: session }: Record<string, unknown>): string | null {
+  if (typeof machineId === "string") return machineId.slice(0, MAX_NAME);
+  return typeof session === "string" ? parseSessionHandle(session).machine : null;
+}
+
+/** A name that is none need not be kept whole. */
+const MAX_NAME = 64;
 
 function dispatch(call: ToolCall): Promise<CallToolResult> {
   switch (call.name) {

@@ -3,7 +3,7 @@ import { errorResponse } from "#protocol/error.ts";
 import type { AppContext } from "../app-context.ts";
 import type { AuditRecord } from "../audit/entry.ts";
 import { AUDIT_PAGE_ROWS } from "../audit/log.ts";
-import { written } from "../audit/note.ts";
+import { writeNotes } from "../audit/note.ts";
 import type { Env } from "../env.ts";
 import { registryOf } from "./machines.ts";
 
@@ -18,7 +18,7 @@ export const audit = new Hono<AppContext>();
 
 audit.get("/", async (c) => {
   const { user } = c.var.caller;
-  await written(user);
+  await writeNotes(c.env, user);
   if (c.req.query("format") === "jsonl")
     return c.body(everything(c.env, user), 200, { "content-type": "application/jsonl", "cache-control": "no-store" });
   const before = numberIn(c.req.query("before"));

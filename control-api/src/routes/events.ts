@@ -23,6 +23,8 @@ events.get("/", async (c) => {
   const session = c.req.query("session");
   const handle = session === undefined ? null : parseSessionHandle(session);
   const machine = handle?.machine ?? c.req.query("machine") ?? null;
+  if (machine !== null && c.var.caller.machines?.includes(machine) === false)
+    return errorResponse({ code: "machine_unknown", machine });
   const request: PollRequest = {
     user: c.var.caller.user,
     cursor: c.req.header("last-event-id") ?? c.req.query("cursor") ?? null,

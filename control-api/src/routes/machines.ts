@@ -3,6 +3,9 @@ import type * as z from "zod/mini";
 import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
 import { type MachineDetail, RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
 import type { AppContext } from "../app-context.ts";
+import type { AuditEntry } from "../audit/entry.ts";
+import { note } from "../audit/note.ts";
+import type { Caller } from "../caller.ts";
 import type { Env } from "../env.ts";
 import { machineState } from "../machine-state.ts";
 import { addressesOf, summaryOf } from "../machine-summary.ts";
@@ -14,19 +17,23 @@ export const machines = new Hono<AppContext>();
 
 machines.get("/", async (c) => {
   const records: MachineRecord[] = await registryOf(c.env, c.var.caller.user).machines();
-  return c.json({ machines: records.map((record) => summaryOf(record, c.env)) });
+  const visible = records.filter(({ name }) => c.var.caller.machines?.includes(name) ?? true);
+  return c.json({ machines: visible.map((record) => summaryOf(record, c.env)) });
 });
 
 machines.post("/", async (c) => {
   const request = await bodyOf(c.req.raw, RegisterRequest);
   if (request === null) return invalid("Send { name, identity }: see machine-template/protocol/rest-api.ts.");
   const registered: Registered | Refusal = await registryOf(c.env, c.var.caller.user).register(request);
-  return "refused" in registered ? refuse(registered, request.name) : registrationOf(registered, c.env);
+  if ("refused" in registered) return refuse(registered, request.name);
+  log(c.var.caller, c.env, registered.created ? "machine_added" : "machine_changed", request.name);
+  return registrationOf(registered, c.env);
 });
 
 machines.get("/:name", async (c) => {
   const name = c.req.param("name");
-  const record: MachineRecord | null = await registryOf(c.env, c.var.caller.user).machine(name);
+  const isVisible = c.var.caller.machines?.includes(name) ?? true;
+  const record: MachineRecord | null = isVisible ? await registryOf(c.env, c.var.caller.user).machine(name) : null;
   if (record === null) return errorResponse({ code: "machine_unknown", machine: name });
   return c.json(await detailOf(record, c.env, c.var.caller.user));
 });
@@ -38,19 +45,24 @@ machines.patch("/:name", async (c) => {
     c.req.param("name"),
     request.name,
   );
-  return "refused" in renamed
-    ? refuse(renamed, renamed.refused === "machine_unknown" ? c.req.param("name") : request.name)
-    : c.json(summaryOf(renamed, c.env));
+  if ("refused" in renamed)
+    return refuse(renamed, renamed.refused === "machine_unknown" ? c.req.param("name") : request.name);
+  log(c.var.caller, c.env, "machine_changed", c.req.param("name"), `renamed to ${request.name}`);
+  return c.json(summaryOf(renamed, c.env));
 });
 
 machines.delete("/:name", async (c) => {
   const refused: Refusal | null = await registryOf(c.env, c.var.caller.user).remove(c.req.param("name"));
-  return refused === null ? c.body(null, 204) : refuse(refused, c.req.param("name"));
+  if (refused !== null) return refuse(refused, c.req.param("name"));
+  log(c.var.caller, c.env, "machine_removed", c.req.param("name"));
+  return c.body(null, 204);
 });
 
 machines.post("/:name/token", async (c) => {
   const rotated: Registered | Refusal = await registryOf(c.env, c.var.caller.user).rotate(c.req.param("name"));
-  return "refused" in rotated ? refuse(rotated, c.req.param("name")) : registrationOf(rotated, c.env);
+  if ("refused" in rotated) return refuse(rotated, c.req.param("name"));
+  log(c.var.caller, c.env, "machine_changed", c.req.param("name"), "token rotated");
+  return registrationOf(rotated, c.env);
 });
 
 machines.post("/:name/upgrade", async (c) => {
@@ -80,6 +92,10 @@ export async function detailOf(record: MachineRecord, env: Env, user: string): P
 
 export function registryOf(env: Env, user: string) {
   return env.USER.getByName(user);
+}
+
+function log(caller: Caller, env: Env, kind: AuditEntry["kind"], machine: string, subject: string | null = null): void {
+  note(env, caller.user, { kind, client: caller.client, machine, subject });
 }
 
 function registrationOf({ machine, created, token }: Registered, env: Env): Response {
