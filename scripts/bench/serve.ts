@@ -20,6 +20,9 @@ const BYTES = Number(process.env["BENCH_BYTES"] ?? 1_000_000_000);
 const LIVE = 10;
 const ROUNDS = 50;
 
+/** After a start all files are looked at once. */
+const SETTLE_MS = 5_000;
+
 /** As it is shipped: one file. Run from its sources, Node's own compiler would be most of the memory. */
 const ENTRY = fileURLToPath(new URL("serve-process.ts", import.meta.url));
 
@@ -49,17 +52,29 @@ async function bench(): Promise<void> {
   const bundle = join(root, "codez.mjs");
   const banner = { js: BANNER };
   await build({ entryPoints: [ENTRY], bundle: true, platform: "node", format: "esm", outfile: bundle, banner });
+  try {
+    await withServe(bundle, model.url, (serve) => measure(serve, made.slug, made.session, live));
+    await withServe(bundle, model.url, async (serve) => {
+      await urlOf(serve);
+      await sleep(SETTLE_MS);
+      console.log(`memory of serve at rest, started with its index there: ${memoryOf(serve)}`);
+    });
+  } finally {
+    model.close();
+  }
+}
+
+async function withServe(bundle: string, model: string, work: (serve: ChildProcess) => Promise<void>): Promise<void> {
   const serve = spawn(process.execPath, [bundle, "serve"], {
-    env: environment(model.url),
+    env: environment(model),
     stdio: ["ignore", "pipe", "inherit"],
   });
   try {
-    await measure(serve, made.slug, made.session, live);
+    await work(serve);
   } finally {
     const exited = once(serve, "exit");
     serve.kill("SIGTERM");
     await exited;
-    model.close();
   }
 }
 
