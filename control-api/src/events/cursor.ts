@@ -5,8 +5,8 @@ import { LogPosition } from "#protocol/event.ts";
 const Vector = z.record(z.string(), LogPosition);
 export type Vector = z.infer<typeof Vector>;
 
-/** Some 500 machines' positions. */
-const MAX_CURSOR_CHARACTERS = 32 * 1024;
+/** Some 1,500 machines' positions; a user may well have a thousand. */
+const MAX_CURSOR_CHARACTERS = 96 * 1024;
 
 export function encodeCursor(vector: Vector): string {
   const compact = Object.entries(vector).map(([name, { epoch, seq }]) => [name, epoch, seq]);

@@ -8,6 +8,7 @@ import { failureIn } from "../machine-failure.ts";
 import { sessionHandle } from "../session-handle.ts";
 import { isNewer } from "../user/news.ts";
 import { decodeCursor, encodeCursor, type Vector } from "./cursor.ts";
+import type { Selection } from "./selection.ts";
 
 /** Without a cursor a reader begins so many events before the end of each log; with a session, at the log's beginning. */
 const RECENT_EVENTS = 50;
@@ -18,13 +19,9 @@ const AT_ONCE = 16;
 /** A machine's script is waited for so long, then the answer goes without it. */
 const PAGE_TIMEOUT_MS = 5_000;
 
-export type PollRequest = {
+export type PollRequest = Readonly<Selection> & {
   readonly user: string;
   readonly cursor: string | null;
-  /** Only these machines; `null` for all. */
-  readonly machines: readonly string[] | null;
-  /** Only this session, by the machine's own id. */
-  readonly session: string | null;
   readonly timeoutMs: number;
 };
 
@@ -42,6 +39,9 @@ export type PollResult = {
   errors: ({ machine: string } & ReturnType<typeof detailsOf>)[];
 };
 
+/** A poll's result, and where on each machine it began to read. */
+export type Polled = { result: PollResult; began: Vector };
+
 type Page = { name: string; page: EventPage } | { name: string; error: OperatorError };
 
 /**
@@ -49,7 +49,7 @@ type Page = { name: string; page: EventPage } | { name: string; error: OperatorE
  * whose scripts reported something newer than the cursor are asked. Nothing is consumed: cursors are the reader's own.
  * Throws `OperatorFailure` invalid_request for a cursor that is none.
  */
-export async function poll(env: Env, request: PollRequest): Promise<PollResult> {
+export async function poll(env: Env, request: PollRequest): Promise<Polled> {
   const registry = env.USER.getByName(request.user);
   const untilMs = Date.now() + Math.min(Math.max(request.timeoutMs, 0), POLL_MS);
   const vector = beginningOf(request.cursor);
@@ -57,11 +57,13 @@ export async function poll(env: Env, request: PollRequest): Promise<PollResult> 
     const newest: Record<string, LogPosition | null> = await registry.positions(request.machines);
     if (request.cursor === null) begin(vector, newest, request.session);
     const due = Object.keys(newest).filter((name) => isNewer(newest[name] ?? null, vector[name]));
+    const began = { ...vector };
     const pages = await inBatches(due, AT_ONCE, (name) => read(env, request, name, vector[name]));
     const result = gather(pages, vector);
     const leftMs = untilMs - Date.now();
     const isNews = result.events.length > 0 || result.gaps.length > 0 || result.errors.length > 0;
-    if (isNews || leftMs <= 0) return { ...result, cursor: encodeCursor(keep(vector, newest, request.machines)) };
+    if (isNews || leftMs <= 0)
+      return { result: { ...result, cursor: encodeCursor(keep(vector, newest, request.machines)) }, began };
     await registry.awaitNews(vector, request.machines, leftMs);
   }
 }

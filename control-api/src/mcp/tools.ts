@@ -7,6 +7,7 @@ import { note } from "../audit/note.ts";
 import type { Caller } from "../caller.ts";
 import type { Env } from "../env.ts";
 import { poll } from "../events/poll.ts";
+import { selectionOf } from "../events/selection.ts";
 import { summaryOf } from "../machine-summary.ts";
 import { detailOf, registryOf } from "../routes/machines.ts";
 import { parseSessionHandle } from "../session-handle.ts";
@@ -115,16 +116,10 @@ async function getMachine(call: ToolCall): Promise<CallToolResult> {
 }
 
 async function pollEvents({ env, caller, args }: ToolCall): Promise<CallToolResult> {
-  const handle = typeof args["session_id"] === "string" ? parseSessionHandle(args["session_id"]) : null;
-  const machine = handle?.machine ?? args["machineId"];
-  if (handle !== null && typeof machine !== "string")
-    invalid("A bare session_id needs machineId; or use the handle `<machine>/<id>`.");
-  const named = typeof machine === "string" ? [await known(env, caller, machine)] : caller.machines;
-  const result = await poll(env, {
+  const { result } = await poll(env, {
     user: caller.user,
     cursor: typeof args["cursor"] === "string" ? args["cursor"] : null,
-    machines: named,
-    session: handle?.session ?? null,
+    ...(await selectionOf(env, caller, args["machineId"], args["session_id"])),
     timeoutMs: typeof args["timeout_ms"] === "number" ? args["timeout_ms"] : POLL_MS,
   });
   return structured(result);
@@ -212,13 +207,6 @@ function machineOf({ args, caller, name }: ToolCall, ofHandle: string | null = n
   if (typeof machine !== "string") return invalid(`${name} needs machineId, or a session handle \`<machine>/<id>\`.`);
   if (!isMachineName(machine) || !(caller.machines?.includes(machine) ?? true))
     throw new OperatorFailure({ code: "machine_unknown", machine });
-  return machine;
-}
-
-async function known(env: Env, caller: Caller, machine: string): Promise<string> {
-  const isVisible = caller.machines?.includes(machine) ?? true;
-  const record: MachineRecord | null = isVisible ? await registryOf(env, caller.user).machine(machine) : null;
-  if (record === null) throw new OperatorFailure({ code: "machine_unknown", machine });
   return machine;
 }
 

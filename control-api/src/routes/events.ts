@@ -4,8 +4,8 @@ import { OperatorFailure, errorResponse } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import type { AppContext } from "../app-context.ts";
 import { decodeCursor, encodeCursor } from "../events/cursor.ts";
-import { poll, type PollRequest } from "../events/poll.ts";
-import { parseSessionHandle } from "../session-handle.ts";
+import { poll, type Polled, type PollRequest } from "../events/poll.ts";
+import { selectionOf } from "../events/selection.ts";
 
 /** A comment so often keeps proxies from closing a quiet stream. */
 const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
@@ -20,28 +20,23 @@ const ERROR_PAUSE_MS = 5_000;
 export const events = new Hono<AppContext>();
 
 events.get("/", async (c) => {
-  const session = c.req.query("session");
-  const handle = session === undefined ? null : parseSessionHandle(session);
-  const machine = handle?.machine ?? c.req.query("machine") ?? null;
-  if (machine !== null && c.var.caller.machines?.includes(machine) === false)
-    return errorResponse({ code: "machine_unknown", machine });
-  const request: PollRequest = {
-    user: c.var.caller.user,
-    cursor: c.req.header("last-event-id") ?? c.req.query("cursor") ?? null,
-    machines: machine === null ? c.var.caller.machines : [machine],
-    session: handle?.session ?? null,
-    timeoutMs: 0,
-  };
-  let first;
+  const { caller } = c.var;
+  let request: PollRequest;
+  let first: Polled;
   try {
+    request = {
+      user: caller.user,
+      cursor: c.req.header("last-event-id") ?? c.req.query("cursor") ?? null,
+      ...(await selectionOf(c.env, caller, c.req.query("machine"), c.req.query("session"))),
+      timeoutMs: 0,
+    };
     first = await poll(c.env, request);
   } catch (reason) {
     if (reason instanceof OperatorFailure) return errorResponse(reason.error);
     throw reason;
   }
   return streamSSE(c, async (stream) => {
-    let result = first;
-    let vector = decodeCursor(request.cursor ?? "") ?? {};
+    let { result, began: vector } = first;
     while (!stream.aborted && !stream.closed) {
       const after = decodeCursor(result.cursor) ?? {};
       for (const event of result.events) {
@@ -54,7 +49,11 @@ events.get("/", async (c) => {
       vector = after;
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
       if (result.errors.length > 0) await stream.sleep(ERROR_PAUSE_MS);
-      result = await poll(c.env, { ...request, cursor: result.cursor, timeoutMs: result.more ? 0 : KEEPALIVE_MS });
+      ({ result } = await poll(c.env, {
+        ...request,
+        cursor: result.cursor,
+        timeoutMs: result.more ? 0 : KEEPALIVE_MS,
+      }));
     }
   });
 });
