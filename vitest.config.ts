@@ -1,7 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
-import { controlService } from "./test/machine-template/control-service.ts";
+import { control } from "./test/stand-in/control.ts";
+import { dispatcher } from "./test/stand-in/dispatcher.ts";
+import { platform } from "./test/stand-in/platform.ts";
 
 const protocol = {
   find: /^#protocol\/(.*)$/,
@@ -43,7 +45,7 @@ export default defineConfig({
                 REPORT_KEY: "report-key",
                 LINK_TOKEN_HASH,
               },
-              serviceBindings: { CONTROL: controlService() },
+              serviceBindings: { CONTROL: control() },
             },
           }),
         ],
@@ -63,8 +65,8 @@ export default defineConfig({
                 CLOUDFLARE_API_URL: "http://platform.test/client/v4",
                 LOOPBACK_OWNER: "owner",
               },
-              serviceBindings: { DISPATCHER: () => new Response("no machine in this test", { status: 599 }) },
-              outboundService: () => Response.json({ success: true, errors: [], messages: [], result: {} }),
+              serviceBindings: { DISPATCHER: dispatcher() },
+              outboundService: platform(),
             },
           }),
         ],

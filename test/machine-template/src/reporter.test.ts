@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { Presence } from "#protocol/script-api.ts";
-import type { Received } from "../control-service.ts";
+import type { Received } from "../../stand-in/control.ts";
 import { ask, env, FACTS, forget, page, TestConnector, within } from "./connector.ts";
 
 afterEach(forget);

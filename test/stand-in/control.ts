@@ -10,7 +10,7 @@ type Asked = { method: string; url: string; headers: { get(name: string): string
  * machine whose log has this epoch: `GET /reports?epoch=&from=` waits until there are more than so many, `POST /refuse?epoch=`
  * refuses its next one.
  */
-export function controlService(): (request: Asked) => Promise<Response> {
+export function control(): (request: Asked) => Promise<Response> {
   const received: Received[] = [];
   const waiting = new Set<() => void>();
   const refused = new Set<string | null>();

@@ -1,0 +1,301 @@
+import { describe, expect, it } from "vitest";
+import { failureOf, TestUser, type ToolResult } from "../operator.ts";
+
+type Polled = {
+  events: { machine: string; seq: number; session: string | null; type: string; data: unknown }[];
+  cursor: string;
+  more: boolean;
+  gaps: string[];
+  errors: { machine: string; code: string; retryable: boolean }[];
+};
+
+function polledIn(result: ToolResult): Polled {
+  if (result.isError === true) throw new Error(JSON.stringify(result));
+  expect(JSON.parse(result.content[0]?.text ?? "")).toEqual(result.structuredContent);
+  return result.structuredContent as unknown as Polled;
+}
+
+/** A poll that does not wait, unless told to. */
+async function poll(user: TestUser, args: Record<string, unknown> = {}): Promise<Polled> {
+  return polledIn(await user.tool("poll_events", { timeout_ms: 0, ...args }));
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, index) => ({ data: { n: index + 1 } }));
+const where = ({ events }: Polled): string[] => events.map(({ machine, seq }) => `${machine} ${seq}`);
+
+describe("polling", () => {
+  it("reads the logs of all machines as one, by time, each machine's own order kept", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) await alice.machine(name);
+    await alice.logs("attic", [{ atMs: 10 }, { atMs: 40 }, { atMs: 5 }]); // its clock went back
+    await alice.logs("cellar", [{ atMs: 20 }, { atMs: 50 }]);
+    const polled = await poll(alice);
+    expect(where(polled)).toEqual(["attic 1", "cellar 1", "attic 2", "attic 3", "cellar 2"]);
+    expect(polled).toMatchObject({ more: false, gaps: [], errors: [] });
+  });
+
+  it("goes on from its cursor, with each event once", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) await alice.machine(name);
+    await alice.logs("attic", numbered(2));
+    await alice.logs("cellar", numbered(1));
+    const first = await poll(alice);
+    await alice.logs("attic", numbered(4));
+    const second = await poll(alice, { cursor: first.cursor });
+    expect(where(second)).toEqual(["attic 3", "attic 4"]);
+    expect(where(await poll(alice, { cursor: second.cursor }))).toEqual([]);
+    expect(where(await poll(alice, { cursor: first.cursor }))).toEqual(["attic 3", "attic 4"]);
+  });
+
+  it("consumes nothing: two readers both read everything", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(2));
+    const [one, other] = [await poll(alice), await poll(alice)];
+    await alice.logs("attic", numbered(3));
+    expect(where(await poll(alice, { cursor: one.cursor }))).toEqual(["attic 3"]);
+    expect(where(await poll(alice, { cursor: other.cursor }))).toEqual(["attic 3"]);
+  });
+
+  it("asks only machines that have something newer than the cursor", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar", "barn"]) await alice.machine(name);
+    await alice.logs("attic", numbered(1));
+    await alice.logs("cellar", numbered(1));
+    const { cursor } = await poll(alice);
+    await alice.logs("cellar", numbered(2));
+    const before = (await alice.reached("attic")).length;
+    await poll(alice, { cursor });
+    expect((await alice.reached("attic")).length).toBe(before);
+    expect((await alice.reached("cellar")).at(-1)?.path).toBe("/operator/events?epoch=e&seq=1");
+    expect(await alice.reached("barn")).toEqual([]);
+  });
+
+  it("begins without a cursor at the newest fifty events of each machine", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(70));
+    const polled = await poll(alice);
+    expect(polled.events).toHaveLength(50);
+    expect(polled.events[0]?.seq).toBe(21);
+    expect(polled.gaps).toEqual([]);
+  });
+
+  it("of a session begins without a cursor at that session's beginning", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", [
+      { session: "s1" },
+      ...Array.from({ length: 70 }, () => ({ session: "s2" })),
+      { session: "s1" },
+    ]);
+    const polled = await poll(alice, { session_id: "attic/s1" });
+    expect(where(polled)).toEqual(["attic 1", "attic 72"]);
+    expect(polled.gaps).toEqual([]);
+  });
+
+  it("reads a machine from its beginning that came after the cursor was made", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(1));
+    const { cursor } = await poll(alice);
+    await alice.machine("cellar");
+    await alice.logs("cellar", numbered(2));
+    const polled = await poll(alice, { cursor });
+    expect(where(polled)).toEqual(["cellar 1", "cellar 2"]);
+    expect(polled.gaps).toEqual([]);
+  });
+
+  it("names sessions by handles that every session tool takes", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", [{ session: "s/1" }, { session: null }]);
+    expect((await poll(alice)).events.map(({ session }) => session)).toEqual(["attic/s/1", null]);
+  });
+
+  it("says that there is more when a page was cut, and the next poll has it", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(5), { pageRows: 3 });
+    const first = await poll(alice);
+    expect(first.more).toBe(true);
+    const second = await poll(alice, { cursor: first.cursor });
+    expect(second.more).toBe(false);
+    expect([...where(first), ...where(second)]).toEqual(["attic 1", "attic 2", "attic 3", "attic 4", "attic 5"]);
+  });
+});
+
+describe("a gap", () => {
+  it("is said of the machine whose log was trimmed after the cursor, once", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) {
+      await alice.machine(name);
+      await alice.logs(name, numbered(2));
+    }
+    const { cursor } = await poll(alice);
+    await alice.logs("attic", [{ seq: 8 }, { seq: 9 }]);
+    await alice.logs("cellar", numbered(3));
+    const polled = await poll(alice, { cursor });
+    expect(polled.gaps).toEqual(["attic"]);
+    expect(where(polled).toSorted()).toEqual(["attic 8", "attic 9", "cellar 3"]);
+    await alice.logs("attic", [{ seq: 8 }, { seq: 9 }, { seq: 10 }]);
+    expect((await poll(alice, { cursor: polled.cursor })).gaps).toEqual([]);
+  });
+
+  it("is said of the machine whose log was begun anew", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(5));
+    const { cursor } = await poll(alice);
+    await alice.logs("attic", numbered(1), { epoch: "another" });
+    const polled = await poll(alice, { cursor });
+    expect(polled.gaps).toEqual(["attic"]);
+    expect(where(polled)).toEqual(["attic 1"]);
+  });
+});
+
+describe("a filter", () => {
+  it("by machine leaves the others out, and their place in the cursor as it was", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) {
+      await alice.machine(name);
+      await alice.logs(name, numbered(1));
+    }
+    const { cursor } = await poll(alice);
+    for (const name of ["attic", "cellar"]) await alice.logs(name, numbered(2));
+    const ofOne = await poll(alice, { cursor, machineId: "attic" });
+    expect(where(ofOne)).toEqual(["attic 2"]);
+    expect(where(await poll(alice, { cursor: ofOne.cursor }))).toEqual(["cellar 2"]);
+  });
+
+  it.each([
+    ["a handle", { session_id: "cellar/s1" }],
+    ["a bare id and machineId", { session_id: "s1", machineId: "cellar" }],
+    ["both, when they agree", { session_id: "cellar/s1", machineId: "cellar" }],
+  ])("by session may be %s", async (_, args) => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) {
+      await alice.machine(name);
+      await alice.logs(name, [{ session: "s1" }, { session: "s2" }]);
+    }
+    expect(where(await poll(alice, args))).toEqual(["cellar 1"]);
+  });
+
+  it.each([
+    ["a bare id without a machine", { session_id: "s1" }, "invalid_request"],
+    [
+      "a handle that says another machine than machineId",
+      { session_id: "cellar/s1", machineId: "attic" },
+      "invalid_request",
+    ],
+    ["a machineId that is no name", { machineId: 7 }, "invalid_request"],
+    ["a machine that is not there", { machineId: "nobody" }, "machine_unknown"],
+    ["a session of a machine that is not there", { session_id: "nobody/s1" }, "machine_unknown"],
+    ["what is no cursor", { cursor: "?" }, "invalid_request"],
+  ])("is refused when it is %s", async (_, args, code) => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) await alice.machine(name);
+    const result = await alice.tool("poll_events", { timeout_ms: 0, ...args });
+    expect(failureOf(result)).toBe(code);
+  });
+
+  it("of another user's machine, and another user's cursor, give nothing of it", async () => {
+    const [alice, bob] = [new TestUser(), new TestUser()];
+    await bob.machine("attic");
+    await bob.logs("attic", numbered(3));
+    await alice.machine("cellar");
+    const { cursor } = await poll(bob);
+    expect(failureOf(await alice.tool("poll_events", { machineId: "attic", timeout_ms: 0 }))).toBe("machine_unknown");
+    expect((await poll(alice, { cursor })).events).toEqual([]);
+    expect((await poll(alice)).events).toEqual([]);
+  });
+});
+
+describe("a machine that does not answer", () => {
+  it("is told among the errors, its events come later, and the others' come now", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) {
+      await alice.machine(name);
+      await alice.logs(name, numbered(1));
+    }
+    const { cursor } = await poll(alice);
+    await alice.logs("cellar", numbered(2));
+    await alice.logs("attic", numbered(2));
+    await alice.script("attic", { fails: { code: "machine_failed", machine: "attic", reason: "broken" } });
+    const polled = await poll(alice, { cursor });
+    expect(where(polled)).toEqual(["cellar 2"]);
+    expect(polled.errors).toMatchObject([{ machine: "attic", code: "machine_failed", retryable: false }]);
+    await alice.logs("attic", numbered(2));
+    expect(where(await poll(alice, { cursor: polled.cursor }))).toEqual(["attic 2"]);
+  });
+
+  it("is told even when what it answers is no page", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(1));
+    await alice.script("attic", { answers: { "GET /operator/events": { body: "not a page" } } });
+    expect((await poll(alice)).errors).toMatchObject([{ machine: "attic", code: "machine_failed" }]);
+  });
+});
+
+describe("a long poll", () => {
+  it("waits, and answers when a machine reports something new", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(1));
+    const { cursor } = await poll(alice);
+    const waiting = poll(alice, { cursor, timeout_ms: 25_000 });
+    await alice.logs("attic", numbered(2));
+    expect(where(await waiting)).toEqual(["attic 2"]);
+  });
+
+  it("wakes every reader, and none for a machine or session that it did not ask for", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) {
+      await alice.machine(name);
+      await alice.logs(name, [{ session: "s1" }]);
+    }
+    const { cursor } = await poll(alice);
+    const all = poll(alice, { cursor, timeout_ms: 25_000 });
+    const ofOne = poll(alice, { cursor, timeout_ms: 25_000, machineId: "cellar" });
+    const ofSession = poll(alice, { cursor, timeout_ms: 25_000, session_id: "cellar/s1" });
+    await alice.logs("attic", [{ session: "s1" }, { session: "s1" }]);
+    expect(where(await all)).toEqual(["attic 2"]);
+    await alice.logs("cellar", [{ session: "s1" }, { session: "s2" }]);
+    expect(where(await ofOne)).toEqual(["cellar 2"]);
+    await alice.logs("cellar", [{ session: "s1" }, { session: "s2" }, { session: "s1" }]);
+    expect(where(await ofSession)).toEqual(["cellar 3"]);
+  });
+
+  it("answers at once when there is something already", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", numbered(1));
+    expect(where(await poll(alice, { timeout_ms: 25_000 }))).toEqual(["attic 1"]);
+  });
+
+  it("that may not wait answers with nothing, and a cursor that goes on", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    for (const timeout_ms of [0, -5]) {
+      const polled = await poll(alice, { timeout_ms });
+      expect(polled.events).toEqual([]);
+      await alice.logs("attic", numbered(1));
+      expect(where(await poll(alice, { cursor: polled.cursor }))).toEqual(["attic 1"]);
+      await alice.rest("DELETE", "/api/machines/attic");
+      await alice.machine("attic");
+    }
+  });
+
+  it("wakes for a machine that was removed, and the cursor forgets it", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) {
+      await alice.machine(name);
+      await alice.logs(name, numbered(1));
+    }
+    const { cursor } = await poll(alice);
+    await alice.rest("DELETE", "/api/machines/attic");
+    const polled = await poll(alice, { cursor });
+    expect(polled.cursor.length).toBeLessThan(cursor.length);
+  });
+});
