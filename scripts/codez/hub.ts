@@ -26,27 +26,27 @@ export class Hub {
   }
 
   async register(request: RegisterRequest): Promise<Registration> {
-    return Registration.parse(await this.#ask("POST", "/api/machines", request));
+    return Registration.parse(await this.ask("POST", "/api/machines", request));
   }
 
   async machines(): Promise<MachineSummary[]> {
-    return MachineList.parse(await this.#ask("GET", "/api/machines")).machines;
+    return MachineList.parse(await this.ask("GET", "/api/machines")).machines;
   }
 
   async machine(name: string): Promise<MachineDetail> {
-    return MachineDetail.parse(await this.#ask("GET", pathOf(name)));
+    return MachineDetail.parse(await this.ask("GET", pathOf(name)));
   }
 
   async rename(name: string, to: string): Promise<MachineSummary> {
-    return MachineSummary.parse(await this.#ask("PATCH", pathOf(name), { name: to }));
+    return MachineSummary.parse(await this.ask("PATCH", pathOf(name), { name: to }));
   }
 
   async remove(name: string): Promise<void> {
-    await this.#ask("DELETE", pathOf(name));
+    await this.ask("DELETE", pathOf(name));
   }
 
   async rotate(name: string): Promise<Registration> {
-    return Registration.parse(await this.#ask("POST", `${pathOf(name)}/token`));
+    return Registration.parse(await this.ask("POST", `${pathOf(name)}/token`));
   }
 
   /** What the public endpoint says of a machine, asked as any MCP client would; `null`: it isn't in the list. */
@@ -72,7 +72,8 @@ export class Hub {
     }
   }
 
-  async #ask(method: string, path: string, body?: unknown): Promise<unknown> {
+  /** Asks the REST API; answers the JSON, or `null` when there is none. */
+  async ask(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await this.#fetch(method, path, body);
     if (response.status === 204) return null;
     const text = await response.text();
@@ -113,7 +114,7 @@ export class Hub {
       return new CodezFailure(
         ExitCode.NOT_SIGNED_IN,
         `Operator at ${this.origin} does not know who is asking.`,
-        "Set CODEZ_HUB_TOKEN to a personal access token of that Operator.",
+        "Sign in anew, or set CODEZ_HUB_TOKEN to a personal access token of that Operator that is still good.",
       );
     switch (error?.code) {
       case "name_taken":

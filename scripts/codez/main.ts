@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { auditCommand } from "./commands/audit.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { contextOf } from "./commands/context.ts";
 import { machinesCommand } from "./commands/machines.ts";
@@ -10,10 +11,12 @@ import { serveCommand } from "./commands/serve.ts";
 import { serviceCommand } from "./commands/service.ts";
 import { setupCommand } from "./commands/setup.ts";
 import { statusCommand } from "./commands/status.ts";
+import { tokensCommand } from "./commands/tokens.ts";
 import { upCommand } from "./commands/up.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { Output } from "./output.ts";
+import { endSignIns } from "./sign-in/sign-in.ts";
 import { VERSION } from "./version.ts";
 
 /** The `codez` command. Sets the exit code (`exit-code.ts`); resolves when the command is done. */
@@ -24,6 +27,8 @@ export async function main(args: readonly string[]): Promise<void> {
     await program(cut === -1 ? [] : args.slice(cut + 1)).parseAsync([...own], { from: "user" });
   } catch (reason) {
     process.exitCode = exitCodeOf(reason, new Output(own.includes("--json")));
+  } finally {
+    await endSignIns();
   }
 }
 
@@ -45,6 +50,8 @@ function program(command: readonly string[]): Command {
     renameCommand(context),
     rotateCommand(context),
     removeCommand(context),
+    tokensCommand(context),
+    auditCommand(context),
     serviceCommand(context),
   ];
   for (const one of commands) all.addCommand(one);

@@ -1,0 +1,71 @@
+import { Command, InvalidArgumentError } from "commander";
+import * as z from "zod";
+import { findHub } from "../hub-address.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
+import { tableOf } from "./table.ts";
+
+const Entry = z.object({
+  id: z.number(),
+  atMs: z.number(),
+  kind: z.string(),
+  client: z.string(),
+  machine: z.string().nullable(),
+  subject: z.string().nullable(),
+  digest: z.string().nullable(),
+  outcome: z.string(),
+  durationMs: z.number().nullable(),
+});
+type Entry = z.infer<typeof Entry>;
+const Page = z.object({ entries: z.array(Entry) });
+
+/** Entries of one request. */
+const PAGE = 1_000;
+const DEFAULT_ENTRIES = 50;
+
+type Options = { hub?: string; json?: boolean; limit: number; jsonl?: boolean };
+
+/** `codez audit`: who did what with which client, newest first. */
+export function auditCommand({ folder }: Context): Command {
+  return withHub(new Command("audit").description("show what was done in your name, newest first"))
+    .option("--limit <entries>", "how many entries", countIn, DEFAULT_ENTRIES)
+    .option("--jsonl", "all of it, an entry a line, for keeping")
+    .action(async (options: Options) => {
+      const hub = await findHub(options.hub, folder);
+      const read = async (before: number | null, limit: number): Promise<Entry[]> =>
+        Page.parse(await hub.ask("GET", `/api/audit?limit=${limit}${before === null ? "" : `&before=${before}`}`))
+          .entries;
+      const most = options.jsonl === true ? Number.POSITIVE_INFINITY : options.limit;
+      const entries: Entry[] = [];
+      let before: number | null = null;
+      for (let left = most; left > 0;) {
+        const size = Math.min(left, PAGE);
+        const page: Entry[] = await read(before, size);
+        if (options.jsonl === true) for (const entry of page) console.log(JSON.stringify(entry));
+        else entries.push(...page);
+        if (page.length < size) break;
+        before = page.at(-1)?.id ?? null;
+        left -= page.length;
+      }
+      if (options.jsonl !== true) outputOf(options).result({ entries }, textOf(entries));
+    });
+}
+
+function textOf(entries: readonly Entry[]): string {
+  if (entries.length === 0) return "Nothing yet.";
+  const rows = entries.map(({ atMs, kind, client, machine, subject, outcome, durationMs }) => [
+    new Date(atMs).toISOString(),
+    kind.replaceAll("_", " "),
+    client,
+    machine ?? "-",
+    subject ?? "-",
+    outcome,
+    durationMs === null ? "-" : `${durationMs} ms`,
+  ]);
+  return tableOf([["TIME", "WHAT", "CLIENT", "MACHINE", "ABOUT", "OUTCOME", "TOOK"], ...rows]);
+}
+
+function countIn(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("a whole number from 1");
+  return count;
+}

@@ -1,0 +1,90 @@
+import { Command, InvalidArgumentError } from "commander";
+import * as z from "zod";
+import { findHub } from "../hub-address.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
+import { tableOf } from "./table.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
+
+const Token = z.object({
+  id: z.string(),
+  label: z.string(),
+  scopes: z.array(z.string()),
+  machines: z.array(z.string()).nullable(),
+  createdMs: z.number(),
+  expiresMs: z.number().nullable(),
+});
+type Token = z.infer<typeof Token>;
+const Tokens = z.object({ tokens: z.array(Token) });
+const Created = Token.extend({ token: z.string() });
+
+type Shared = { hub?: string; json?: boolean };
+type CreateOptions = Shared & { readOnly?: boolean; admin: boolean; machine?: string[]; expires?: number };
+
+/** `codez tokens`: personal access tokens, for scripts and for clients that cannot sign in. */
+export function tokensCommand({ folder }: Context): Command {
+  const list = withHub(new Command("list").description("list your tokens")).action(async (options: Shared) => {
+    const hub = await findHub(options.hub, folder);
+    const { tokens } = Tokens.parse(await hub.ask("GET", "/api/tokens"));
+    outputOf(options).result(
+      { tokens },
+      tokens.length === 0 ? "No tokens. Make one: codez tokens create <label>" : textOf(tokens),
+    );
+  });
+
+  const create = withHub(new Command("create").description("make a token; it is shown once"))
+    .argument("<label>", "what it is for")
+    .option("--read-only", "it may look, not act")
+    .option("--no-admin", "it may not manage machines, tokens and the like")
+    .option("--machine <name...>", "only these machines (and no managing)")
+    .option("--expires <days>", "days until it ends (default: never)", daysIn)
+    .action(async (label: string, options: CreateOptions) => {
+      const hub = await findHub(options.hub, folder);
+      const created = Created.parse(await hub.ask("POST", "/api/tokens", requestOf(label, options)));
+      outputOf(options).result(created, created.token);
+    });
+
+  const revoke = withHub(new Command("revoke").description("end a token at once"))
+    .argument("<id>", "the token's id, as the list has it")
+    .action(async (id: string, options: Shared) => {
+      const hub = await findHub(options.hub, folder);
+      await hub.ask("DELETE", `/api/tokens/${encodeURIComponent(id)}`);
+      outputOf(options).result({ revoked: id }, `Revoked ${id}.`);
+    });
+
+  const all = new Command("tokens").description("make, list and revoke personal access tokens");
+  for (const one of [list, create, revoke]) all.addCommand(one.exitOverride());
+  return all;
+}
+
+function requestOf(label: string, { readOnly, admin, machine, expires }: CreateOptions): object {
+  const isLimited = !admin || readOnly === true || machine !== undefined;
+  return {
+    label,
+    ...(isLimited ? { scopes: [readOnly === true ? "operator:read" : "mcp:tools"] } : {}),
+    ...(machine === undefined ? {} : { machines: machine }),
+    ...(expires === undefined ? {} : { expiresMs: Date.now() + expires * DAY_MS }),
+  };
+}
+
+function textOf(tokens: readonly Token[]): string {
+  const rows = tokens.map(({ id, label, scopes, machines, createdMs, expiresMs }) => [
+    id,
+    label,
+    scopes.join(","),
+    machines === null ? "all" : machines.join(","),
+    day(createdMs),
+    expiresMs === null ? "never" : day(expiresMs),
+  ]);
+  return tableOf([["ID", "LABEL", "MAY", "MACHINES", "SINCE", "UNTIL"], ...rows]);
+}
+
+function day(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
+
+function daysIn(text: string): number {
+  const days = Number(text);
+  if (!(days > 0 && days <= 3_650)) throw new InvalidArgumentError("a number of days, at most ten years");
+  return days;
+}

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import * as z from "zod";
+import { type AuthorizationServer, registerClient } from "./authorization-server.ts";
+import type { SignedIn } from "./browser-flow.ts";
+import { askForTokens, failed, postForm } from "./oauth-request.ts";
+
+const DeviceCode = z.object({
+  device_code: z.string(),
+  user_code: z.string(),
+  verification_uri: z.url(),
+  verification_uri_complete: z.url().optional(),
+  expires_in: z.number().positive(),
+  interval: z.number().positive().default(5),
+});
+export type DeviceCode = z.infer<typeof DeviceCode>;
+
+/** What `slow_down` adds to the interval (RFC 8628 section 3.5). */
+const SLOWER_MS = 5_000;
+
+/** A device has no address to come back to; registration wants one, and this one leads nowhere else. */
+const REDIRECT_URI = "http://127.0.0.1/callback";
+
+/** Signs in with a code that a person approves elsewhere (RFC 8628). `show` tells the code. Throws `CodezFailure`. */
+export async function signInByDevice(
+  server: AuthorizationServer,
+  name: string,
+  scope: string,
+  show: (code: DeviceCode) => void,
+): Promise<SignedIn> {
+  const { metadata, resource } = server;
+  const { issuer, device_authorization_endpoint: endpoint } = metadata;
+  if (endpoint === undefined) throw failed(issuer, "it has no codes for computers without a browser");
+  const clientId = await registerClient(server, name, REDIRECT_URI);
+  const { body } = await postForm(endpoint, { client_id: clientId, scope, resource });
+  const asked = DeviceCode.safeParse(body);
+  if (!asked.success) throw failed(issuer, "it gave no code; it may have been asked too often");
+  show(asked.data);
+  const form = {
+    grant_type: "urn:ietf:params:oauth:grant-type:device_code",
+    device_code: asked.data.device_code,
+    client_id: clientId,
+  };
+  const deadlineMs = Date.now() + asked.data.expires_in * 1000;
+  let pauseMs = asked.data.interval * 1000;
+  while (Date.now() < deadlineMs) {
+    await sleep(pauseMs);
+    const answer = await askForTokens(metadata.token_endpoint, form).catch(() => null); // the network may blink
+    if (answer === null) continue;
+    if (!("error" in answer)) return { clientId, tokens: answer };
+    if (answer.error === "slow_down") pauseMs += SLOWER_MS;
+    else if (answer.error === "access_denied") throw failed(issuer, "it was denied");
+    else if (answer.error !== "authorization_pending" && answer.error !== "temporarily_unavailable")
+      throw failed(issuer, answer.error_description ?? answer.error);
+  }
+  throw failed(issuer, "nobody approved the code in time");
+}

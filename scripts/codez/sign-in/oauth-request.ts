@@ -1,0 +1,50 @@
+import * as z from "zod";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+
+const TIMEOUT_MS = 20_000;
+
+const Tokens = z.object({ access_token: z.string(), refresh_token: z.string().optional() });
+export type Tokens = z.infer<typeof Tokens>;
+
+const Refused = z.object({ error: z.string(), error_description: z.string().optional() });
+export type Refused = z.infer<typeof Refused>;
+
+/** A form to one of OAuth's endpoints; answers the JSON. */
+export async function postForm(url: string, form: Record<string, string>): Promise<{ status: number; body: unknown }> {
+  const response = await fetch(url, {
+    method: "POST",
+    headers: { accept: "application/json" },
+    body: new URLSearchParams(form),
+    redirect: "error", // a redirect would carry codes to a place nobody checked
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+  });
+  const text = await response.text();
+  return { status: response.status, body: parse(text) };
+}
+
+/** Asks for tokens. */
+export async function askForTokens(url: string, form: Record<string, string>): Promise<Tokens | Refused> {
+  const { status, body } = await postForm(url, form);
+  const tokens = Tokens.safeParse(body);
+  if (status === 200 && tokens.success) return tokens.data;
+  return Refused.safeParse(body).data ?? { error: `HTTP ${status}` };
+}
+
+/** Signing in did not work, and there is no other way than a token made elsewhere. */
+export function failed(server: string, why: string, cause?: unknown): CodezFailure {
+  return new CodezFailure(
+    ExitCode.NOT_SIGNED_IN,
+    `Signing in at ${server} did not work: ${why}.`,
+    "Try again, or set CODEZ_HUB_TOKEN to a personal access token of that Operator.",
+    cause,
+  );
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // a proxy's page, say: the caller reports the status
+  }
+}
