@@ -13,7 +13,7 @@ export async function askMachine(
   path: string,
   init: RequestInit<RequestInitCfProperties> = {},
 ): Promise<Response> {
-  const request = new Request(`http://machine${path}`, init);
+  const request = new Request(`http://machine${path}`, { ...init, redirect: "manual" });
   return enter(request, env, user, slugOf(name, await tagOf(user)));
 }
 

@@ -25,7 +25,8 @@ export async function passingCall(request: Request): Promise<{ request: Request;
   }
   const bytes = await request.arrayBuffer();
   const { method, headers, signal, url } = request;
-  const same = new Request(url, { method, headers, body: bytes, signal });
+  // As the client's own request is: a redirect is the client's to follow.
+  const same = new Request(url, { method, headers, body: bytes, signal, redirect: "manual" });
   return { request: same, call: callIn(new TextDecoder().decode(bytes)) };
 }
 
