@@ -1,0 +1,84 @@
+import { once } from "node:events";
+import { type ClientRequest, type IncomingMessage, request } from "node:http";
+
+/** A header may be given twice: as a list, it is sent as it stands, names, order and all. */
+export type Sent = {
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>> | readonly string[];
+  readonly body?: string | Uint8Array;
+  /** The request target as it goes on the wire; the URL's own otherwise, which the parser has made neat. */
+  readonly target?: string;
+};
+
+export type Answer = {
+  readonly status: number;
+  readonly headers: IncomingMessage["headers"];
+  /** Every value of a header, in order. */
+  readonly all: (name: string) => string[];
+  readonly body: Buffer;
+  readonly text: string;
+};
+
+/** Opens a request as a client that hides nothing from the test: no redirect, no decoding, no retry. */
+export function open(url: URL, { method = "POST", headers = {}, target }: Sent = {}): ClientRequest {
+  return request({
+    host: "127.0.0.1",
+    port: url.port,
+    method,
+    path: target ?? url.pathname + url.search,
+    headers: Array.isArray(headers) ? ["host", url.host, ...headers] : { host: url.host, ...headers },
+    agent: false,
+  });
+}
+
+/** The head of the answer; the body is yet to be read. */
+export async function headOf(outgoing: ClientRequest): Promise<IncomingMessage> {
+  const [response]: IncomingMessage[] = await once(outgoing, "response");
+  if (response === undefined) throw new Error("a response event without a response");
+  return response;
+}
+
+/** One request and its whole answer. */
+export async function send(url: URL, sent: Sent = {}): Promise<Answer> {
+  const outgoing = open(url, sent);
+  const head = headOf(outgoing);
+  outgoing.end(sent.body);
+  return answerOf(await head);
+}
+
+export async function answerOf(response: IncomingMessage): Promise<Answer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  const body = Buffer.concat(chunks);
+  const all = (name: string): string[] => response.headersDistinct[name] ?? [];
+  return { status: response.statusCode ?? 0, headers: response.headers, all, body, text: body.toString() };
+}
+
+/** Reads a body piece by piece, so that a test can say when it wants more. */
+export class Pieces {
+  readonly #chunks: AsyncIterator<Buffer>;
+  #text = "";
+
+  constructor(response: IncomingMessage) {
+    this.#chunks = response[Symbol.asyncIterator]();
+  }
+
+  /** Reads until the text so far has `part`; answers that text, which is then forgotten. Throws at the end of the body. */
+  async until(part: string): Promise<string> {
+    while (!this.#text.includes(part)) {
+      const { done, value } = await this.#chunks.next();
+      if (done) throw new Error(`the body ended without ${part}: ${this.#text}`);
+      this.#text += value.toString();
+    }
+    const text = this.#text;
+    this.#text = "";
+    return text;
+  }
+
+  /** The rest of the body. */
+  async rest(): Promise<string> {
+    for (let one = await this.#chunks.next(); !one.done; one = await this.#chunks.next())
+      this.#text += one.value.toString();
+    return this.#text;
+  }
+}

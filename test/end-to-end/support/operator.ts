@@ -1,0 +1,93 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "vitest";
+import { type RunningOperator, startOperator } from "../../../scripts/local/operator.ts";
+import { until } from "./eventually.ts";
+import "./localhost.ts";
+import { leftBehind } from "./processes.ts";
+
+/** A whole Operator, on a port and in a folder of its own. Everything it started has ended when it is disposed of. */
+export class TestOperator implements AsyncDisposable {
+  readonly folder: string;
+  /** What the Workers said, for a test that fails. */
+  readonly log: string[] = [];
+  readonly #vars: Record<string, string>;
+  readonly #owned: AsyncDisposable[] = [];
+  #running: RunningOperator | null = null;
+  #port = 0;
+
+  static async start(vars: Record<string, string> = {}): Promise<TestOperator> {
+    const operator = new TestOperator(await mkdtemp(join(tmpdir(), "operator-end-to-end-")), vars);
+    await operator.start();
+    return operator;
+  }
+
+  private constructor(folder: string, vars: Record<string, string>) {
+    this.folder = folder;
+    this.#vars = vars;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get mcpUrl(): URL {
+    return new URL("/mcp", this.url);
+  }
+
+  /** Starts it, at its second start on the port and with the state of the first. */
+  async start(): Promise<void> {
+    const note = (line: string) => void this.log.push(line);
+    this.#running = await startOperator({
+      stateDir: join(this.folder, "state"),
+      port: this.#port,
+      vars: this.#vars,
+      report: note,
+      log: note,
+    });
+    this.#port = this.#running.port;
+  }
+
+  async stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = null;
+    await running?.stop();
+  }
+
+  /** Ends with this Operator, before it. */
+  own(disposable: AsyncDisposable): void {
+    this.#owned.push(disposable);
+  }
+
+  request(path: string, init: RequestInit = {}): Promise<Response> {
+    return fetch(new URL(path, this.url), init);
+  }
+
+  /** A request with a JSON body, and the JSON of its answer. */
+  async api(method: string, path: string, body?: unknown, token?: string): Promise<{ status: number; body: unknown }> {
+    const response = await this.request(path, {
+      method,
+      headers: {
+        "content-type": "application/json",
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, body: text === "" ? null : JSON.parse(text) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const one of this.#owned.splice(0).toReversed()) await one[Symbol.asyncDispose]();
+    await this.stop();
+    await rm(this.folder, { recursive: true, force: true });
+    await until("the end of every process that was started", () => leftBehind().length === 0).catch(() =>
+      expect(leftBehind()).toEqual([]),
+    );
+  }
+}
