@@ -71,6 +71,8 @@ export type Part =
 
 export type AgentEvent =
   | { type: "model"; model: string }
+  /** The agent began a turn that nobody prompted: a task in the background has finished, and it looks at the outcome. */
+  | { type: "turn.started" }
   | { type: "message"; id: string; role: "user" | "assistant"; parts: readonly Part[]; parentToolUse: string | null }
   | { type: "delta"; text: string }
   | { type: "task.started"; task: string; description: string }

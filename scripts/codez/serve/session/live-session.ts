@@ -133,6 +133,9 @@ export class LiveSession {
       case "model":
         this.model = event.model;
         return;
+      case "turn.started":
+        this.#turn ??= queueTurn({ text: "", attachments: [] });
+        return this.#tell("session.updated", { status: "busy", turn_id: this.#turn.id, reason: "task" });
       case "message":
         return this.#messages.tell(this.id, event);
       case "task.started":

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { isAlive } from "./process.ts";
@@ -182,6 +182,52 @@ test("pictures, documents and text files reach the model with the prompt", async
   expect(body).toContain(png.slice(0, 40));
   expect(body).toContain("a note");
 });
+
+test("a command in the background is told when it starts and when it has finished", async () => {
+  machine.configure({ respondPermission: true });
+  machine.api.script((conversation) => {
+    const { prompt, results } = conversation;
+    if (prompt !== "in the background" || results.length > 0) return obedient(conversation);
+    const input = { command: "touch background.txt; until [ -e go.txt ]; do sleep 0.1; done", run_in_background: true };
+    return { blocks: [{ tool: "Bash", input: { ...input, description: "wait for it" } }] };
+  });
+  const cwd = machine.repo("web");
+  const cursor = await client.now();
+  const session = await client.create(cwd, { prompt: "in the background" });
+  const asked = await client.eventsUntil((event) => event["type"] === "permission.requested", cursor, session);
+  const request = asked.at(-1)?.["request_id"];
+  await client.call("respond_permission", { session_id: session, request_id: request, behavior: "allow" });
+  const begun = await client.eventsUntil((event) => event["type"] === "task.started", cursor, session);
+  const task = begun.find((event) => event["type"] === "task.started");
+  expect(task).toMatchObject({ description: "wait for it", task_id: expect.any(String) });
+  await client.eventsUntil(isIdle, cursor, session);
+  writeFileSync(join(cwd, "go.txt"), "");
+  const events = await client.eventsUntil((event) => event["type"] === "task.finished", cursor, session);
+  const finished = events.find((event) => event["type"] === "task.finished");
+  expect(finished).toMatchObject({ task_id: task?.["task_id"], status: "completed" });
+  // Claude then looks at the outcome in a turn that nobody prompted. A prompt that comes just then gets its own answer.
+  const after = await client.call("send_and_wait", { session_id: session, text: "thank you", slug: "-" });
+  expect(after["result"]).toContain("Heard: thank you");
+  machine.configure({});
+});
+
+test("several pollers wait for the same events and each gets all of them; a waiting poll ends with the event", async () => {
+  const session = await client.create(machine.repo("api"));
+  await using other = await machine.connect({}, "other");
+  const cursor = await client.now();
+  const waiting = [client, other, client].map((one) => one.poll({ cursor, session_id: session, timeout_ms: 25_000 }));
+  await client.call("send_and_wait", { session_id: session, text: "for all to hear", slug: "-" });
+  const heard = await Promise.all(waiting);
+  const events = await Promise.all(heard.map(async (page) => [...page.events, ...(await rest(page.cursor, session))]));
+  for (const one of events) {
+    expect(one.map((event) => event["id"])).toEqual(events[0]?.map((event) => event["id"]));
+    expect(typesOf(one)).toContain("session.idle");
+  }
+});
+
+async function rest(cursor: string, session: string): Promise<Answer[]> {
+  return (await client.poll({ cursor, session_id: session })).events;
+}
 
 test("a fork knows what was said, goes its own way, and survives being disposed before its first prompt", async () => {
   const session = await client.create(machine.repo("api"));

@@ -106,6 +106,8 @@ export class ClaudeCode implements Agent {
 function startArguments({ session, origin, model, permissionMode }: StartOptions): string[] {
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
+  // Tells when a prompt is taken up, which need not be the next turn: see ClaudeRun.
+  args.push("--replay-user-messages");
   // Always said, so that a default in the owner's own settings never counts for what comes from afar.
   args.push("--permission-mode", permissionMode, "--disallowedTools", TERMINAL_ONLY_TOOLS);
   if (model !== null) args.push("--model", model);

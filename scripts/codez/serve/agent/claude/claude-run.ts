@@ -34,6 +34,8 @@ export class ClaudeRun implements AgentRun {
   #hasEnded = false;
   #endAsked = false;
   #inTurn = false;
+  /** The prompt that Claude Code has not taken up yet; a turn that ends before it does is one of its own. */
+  #untaken: string | null = null;
   #interrupting = false;
 
   constructor(child: ChildProcessWithoutNullStreams, pid: number, guard: Guard, onEvent: (e: AgentEvent) => void) {
@@ -62,7 +64,9 @@ export class ClaudeRun implements AgentRun {
     this.#inTurn = true;
     const blocks = [...prompt.attachments.map(toBlock), { type: "text", text: prompt.text }];
     const content = blocks.length === 1 ? prompt.text : blocks;
-    this.#send({ type: "user", session_id: "", parent_tool_use_id: null, message: { role: "user", content } });
+    const uuid = randomUUID();
+    this.#untaken = uuid;
+    this.#send({ type: "user", uuid, session_id: "", parent_tool_use_id: null, message: { role: "user", content } });
   }
 
   respond(request: string, decision: Decision): void {
@@ -133,6 +137,7 @@ export class ClaudeRun implements AgentRun {
     switch (message.type) {
       case "assistant":
       case "user": {
+        if (message.uuid === this.#untaken) this.#untaken = null;
         const parts = readParts(message.message.content);
         if (parts.length === 0 || ("isReplay" in message && message.isReplay === true)) return;
         const id = message.uuid ?? randomUUID();
@@ -167,7 +172,10 @@ export class ClaudeRun implements AgentRun {
     const task = message.task_id ?? "";
     switch (message.subtype) {
       case "init":
+        // Written at the start of every turn.
         if (message.model !== undefined) this.#onEvent({ type: "model", model: message.model });
+        if (!this.#inTurn) this.#onEvent({ type: "turn.started" });
+        this.#inTurn = true;
         return;
       case "task_started":
         return this.#onEvent({ type: "task.started", task, description: message.description ?? "" });
@@ -179,6 +187,9 @@ export class ClaudeRun implements AgentRun {
   }
 
   #readResult(message: Extract<StreamMessage, { type: "result" }>): void {
+    // A task in the background had finished just before the prompt came. What that turn said was told as it was said.
+    if (this.#untaken !== null && !this.#interrupting && !message.is_error) return;
+    this.#untaken = null;
     const outcome = this.#interrupting ? "interrupted" : message.is_error ? "failed" : "done";
     this.#inTurn = false;
     this.#interrupting = false;
