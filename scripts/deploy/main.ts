@@ -7,22 +7,23 @@ import { deployWorker } from "./wrangler.ts";
 
 /** `npm run deploy`: the namespace, the dispatch Worker, then the control API, which is bound to it. */
 async function deploy(settings: Settings): Promise<void> {
-  const { domain, accountId, apiToken, rotate, dryRun } = settings;
+  const { domain, accountId, apiToken, authKit, rotate, dryRun } = settings;
   const secrets = await readSecrets(join(REPOSITORY, ".operator/deploy", `${domain}.json`), rotate);
   if (!dryRun) console.log(`dispatch namespace: ${await ensureNamespace(settings)}`);
-  const { DISPATCH_SECRET, DISPATCH_SECRET_PREVIOUS, REPORT_SECRET } = secrets;
+  const { DISPATCH_SECRET, DISPATCH_SECRET_PREVIOUS, REPORT_SECRET, CLAIM_CODE } = secrets;
   const gate = { DISPATCH_SECRET, ...(DISPATCH_SECRET_PREVIOUS === undefined ? {} : { DISPATCH_SECRET_PREVIOUS }) };
   await deployWorker({ worker: "dispatch-worker", vars: { DOMAIN: domain }, secrets: gate, routes: [], dryRun });
   await deployWorker({
     worker: "control-api",
-    vars: { DOMAIN: domain, ORIGIN: `https://${domain}`, CLOUDFLARE_ACCOUNT_ID: accountId },
-    secrets: { DISPATCH_SECRET, REPORT_SECRET, CLOUDFLARE_API_TOKEN: apiToken },
+    vars: { DOMAIN: domain, ORIGIN: `https://${domain}`, CLOUDFLARE_ACCOUNT_ID: accountId, ...authKit },
+    secrets: { DISPATCH_SECRET, REPORT_SECRET, CLAIM_CODE, CLOUDFLARE_API_TOKEN: apiToken },
     routes: [`${domain}/*`, `*.${domain}/*`],
     dryRun,
   });
   console.log(
     `\nOperator is at https://${domain}. MCP clients: https://${domain}/mcp. A new machine: npx -y https://${domain}/codez.tgz setup`,
   );
+  console.log(`As long as nobody has, make it yours: https://${domain}/claim#${CLAIM_CODE}`);
   console.log("Machines get the new script when they next dial in.");
 }
 

@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as z from "zod";
+import { makeClaimCode } from "../claim-code.ts";
 
 /** The secrets an Operator is made with. Cloudflare never shows a secret again, so they are kept here, readable by their owner alone. */
 export const Secrets = z.object({
@@ -9,6 +10,8 @@ export const Secrets = z.object({
   /** The dispatch secret before this one: the dispatch Worker takes both while gates change over. */
   DISPATCH_SECRET_PREVIOUS: z.string().optional(),
   REPORT_SECRET: z.string(),
+  /** Whoever enters it at `/claim` becomes the owner, once. A new one lets an owner in who lost every way in. */
+  CLAIM_CODE: z.string(),
 });
 export type Secrets = z.infer<typeof Secrets>;
 
@@ -18,12 +21,13 @@ export async function readSecrets(path: string, rotate: boolean): Promise<Secret
     if (error.code === "ENOENT") return null;
     throw error;
   });
-  const known = text === null ? null : Secrets.parse(JSON.parse(text));
-  if (known !== null && !rotate) return known;
+  const known = text === null ? null : Secrets.parse({ CLAIM_CODE: makeClaimCode(), ...JSON.parse(text) });
+  if (known !== null && !rotate && text?.includes(known.CLAIM_CODE) === true) return known;
   const secrets: Secrets = {
-    DISPATCH_SECRET: secret(),
+    DISPATCH_SECRET: rotate || known === null ? secret() : known.DISPATCH_SECRET,
     REPORT_SECRET: known?.REPORT_SECRET ?? secret(),
-    ...(known === null ? {} : { DISPATCH_SECRET_PREVIOUS: known.DISPATCH_SECRET }),
+    CLAIM_CODE: known?.CLAIM_CODE ?? makeClaimCode(),
+    ...(known === null || !rotate ? {} : { DISPATCH_SECRET_PREVIOUS: known.DISPATCH_SECRET }),
   };
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });
   await writeFile(path, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });

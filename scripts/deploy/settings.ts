@@ -7,6 +7,8 @@ export type Settings = {
   accountId: string;
   apiToken: string;
   apiUrl: string;
+  /** Vars of the control API when MCPAuthKit signs people in. */
+  authKit: Record<string, string>;
   rotate: boolean;
   dryRun: boolean;
 };
@@ -18,6 +20,8 @@ export const HELP = `Deploys Operator to your Cloudflare account (Workers for Pl
 Environment:
   CLOUDFLARE_ACCOUNT_ID   the account
   CLOUDFLARE_API_TOKEN    a token that may edit Workers Scripts, Workers KV Storage and Workers Routes (and Zone: read)
+  AUTHKIT_URL             an MCPAuthKit instance that is to sign people in, instead of Operator itself
+  AUTHKIT_ALLOW           whom of its people to let in: subjects or e-mail addresses, the owner's first
 
 The domain must be on a zone of that account, with proxied DNS records for it and for *.<domain>, and a certificate
 that covers both. README.md, "Deploying", says how.`;
@@ -51,6 +55,9 @@ export function readSettings(args: readonly string[], env: NodeJS.ProcessEnv): S
   return {
     ...given.data,
     apiUrl: env["CLOUDFLARE_API_URL"] ?? "https://api.cloudflare.com/client/v4",
+    authKit: Object.fromEntries(
+      ["AUTHKIT_URL", "AUTHKIT_ALLOW"].flatMap((name) => (env[name] ? [[name, env[name]]] : [])),
+    ),
     rotate: values["rotate-secret"] === true,
     dryRun: values["dry-run"] === true,
   };

@@ -44,6 +44,8 @@ export interface RunningOperator {
   readonly accountId: string;
   readonly namespace: string;
   readonly stateDir: string;
+  /** What its owner enters at `/claim`, as long as there is none. */
+  readonly claimCode: string;
   stop(): Promise<void>;
 }
 
@@ -91,6 +93,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     ...shared,
     ORIGIN: url,
     REPORT_SECRET: secrets.REPORT_SECRET,
+    CLAIM_CODE: secrets.CLAIM_CODE,
     CLOUDFLARE_API_URL: platform.apiUrl,
     CLOUDFLARE_API_TOKEN: secrets.CLOUDFLARE_API_TOKEN,
     CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
@@ -122,6 +125,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     accountId: ACCOUNT,
     namespace: NAMESPACE,
     stateDir: state.folder,
+    claimCode: secrets.CLAIM_CODE,
     stop: () => running.disposeAsync(),
   };
 }

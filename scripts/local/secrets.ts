@@ -1,17 +1,23 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
+import { makeClaimCode } from "../claim-code.ts";
 import { readFileIfAny, writeFileAtomically } from "./file.ts";
 
-const NAMES = ["DISPATCH_SECRET", "REPORT_SECRET", "CLOUDFLARE_API_TOKEN"] as const;
+const NAMES = ["DISPATCH_SECRET", "REPORT_SECRET", "CLOUDFLARE_API_TOKEN", "CLAIM_CODE"] as const;
 export type Secrets = Readonly<Record<(typeof NAMES)[number], string>>;
 
 /** The secrets of this state folder, made on first use: machine scripts hold keys that were derived from them. */
 export async function readSecrets(path: string): Promise<Secrets> {
   const text = await readFileIfAny(path);
   const known = text === null ? {} : z.record(z.string(), z.string()).parse(JSON.parse(text));
-  const made = Object.fromEntries(NAMES.map((name) => [name, known[name] ?? randomBytes(32).toString("hex")]));
+  const made = Object.fromEntries(NAMES.map((name) => [name, known[name] ?? make(name)]));
   const secrets = { ...known, ...made };
   if (NAMES.some((name) => known[name] === undefined))
     await writeFileAtomically(path, `${JSON.stringify(secrets, null, 2)}\n`);
   return made as Secrets; // every name was just given a value
+}
+
+/** The claim code is typed by a person; the others are not. */
+function make(name: (typeof NAMES)[number]): string {
+  return name === "CLAIM_CODE" ? makeClaimCode() : randomBytes(32).toString("hex");
 }

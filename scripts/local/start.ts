@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { HELP, readArguments } from "./arguments.ts";
 import { banner } from "./banner.ts";
+import { isClaimable } from "./claim.ts";
 import { startOperator } from "./operator.ts";
 
 /** As a shell counts a death by signal. */
@@ -25,7 +26,8 @@ async function main(): Promise<void> {
     console.error(line);
     file.write(`${line}\n`);
   };
-  console.log(banner(await startOperator({ port, stateDir, report, log })));
+  const running = await startOperator({ port, stateDir, report, log });
+  console.log(banner({ ...running, claimCode: (await isClaimable(running.url)) ? running.claimCode : null }));
 }
 
 main().catch((error: unknown) => {

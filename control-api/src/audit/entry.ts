@@ -4,7 +4,6 @@ import * as z from "zod/mini";
 export const AUDIT_KINDS = [
   "call",
   "sign_in",
-  "sign_in_refused",
   "grant",
   "grant_revoked",
   "token_created",
