@@ -8,12 +8,12 @@ const SELF = { name: "end-to-end", version: "1" };
 export async function olderClient(
   url: URL,
   capabilities: object = {},
-): Promise<OlderClient & AsyncDisposable & { transport: OlderTransport }> {
+): Promise<OlderClient & AsyncDisposable & { http: OlderTransport }> {
   const made = new OlderClient(SELF, { capabilities });
   const transport = new OlderTransport(url);
   // The SDK's own types disagree under exactOptionalPropertyTypes (`sessionId`).
   await made.connect(transport as Parameters<OlderClient["connect"]>[0]);
-  return Object.assign(made, { transport, [Symbol.asyncDispose]: () => made.close() });
+  return Object.assign(made, { http: transport, [Symbol.asyncDispose]: () => made.close() });
 }
 
 /** The current SDK's client, in the era it is told. */

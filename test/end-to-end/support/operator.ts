@@ -12,7 +12,7 @@ export class TestOperator implements AsyncDisposable {
   readonly folder: string;
   /** What the Workers said, for a test that fails. */
   readonly log: string[] = [];
-  readonly #vars: Record<string, string>;
+  #vars: Record<string, string>;
   readonly #owned: AsyncDisposable[] = [];
   #running: RunningOperator | null = null;
   #port = 0;
@@ -41,7 +41,8 @@ export class TestOperator implements AsyncDisposable {
   }
 
   /** Starts it, at its second start on the port and with the state of the first. */
-  async start(): Promise<void> {
+  async start(vars = this.#vars): Promise<void> {
+    this.#vars = vars;
     const note = (line: string) => void this.log.push(line);
     this.#running = await startOperator({
       stateDir: join(this.folder, "state"),
