@@ -224,7 +224,7 @@ function hasFullText(Database: typeof DatabaseSync): boolean {
     database.exec("CREATE VIRTUAL TABLE probe USING fts5(text, content='', contentless_delete=1)");
     return true;
   } catch {
-    // Node 22 before 22.15 or so is built without it.
+    // The first versions of Node 22 that have SQLite are built without it.
     return false;
   } finally {
     database.close();

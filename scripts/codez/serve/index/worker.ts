@@ -82,7 +82,7 @@ async function openStore(database: string): Promise<{ store: Store; storeProblem
   try {
     const store = await SqliteStore.open(database);
     if (store !== null) return { store, storeProblem: null };
-    const storeProblem = `Node ${process.version} has no SQLite with full-text search; Node 22.16 or newer has`;
+    const storeProblem = `Node ${process.version} has no SQLite with full-text search; Node 24 has`;
     return { store: new MemoryStore(), storeProblem };
   } catch (error) {
     return { store: new MemoryStore(), storeProblem: `${database} can't be written: ${String(error)}` };
