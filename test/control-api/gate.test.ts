@@ -1,0 +1,258 @@
+import { SELF } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { codeOf, env, knock, ORIGIN, TestUser } from "./operator.ts";
+
+/** Asks for something that only a signed-in caller gets; whether it was given. */
+async function letsIn(url: string, headers: Record<string, string> = {}): Promise<boolean> {
+  const { status } = await knock(url, { headers });
+  expect([200, 400, 401, 403]).toContain(status);
+  return status === 200;
+}
+
+describe("a caller without a token", () => {
+  it.each(["http://127.0.0.1:8787", "http://localhost:8787", "http://[::1]:8787"])(
+    "is let in on this computer, at %s",
+    async (origin) => {
+      expect(await letsIn(`${origin}/api/me`)).toBe(true);
+    },
+  );
+
+  it("is nobody where there is no loopback owner", async () => {
+    for (const LOOPBACK_OWNER of ["", undefined]) {
+      const { LOOPBACK_OWNER: _, ...deployed } = env;
+      const response = await knock(
+        `${ORIGIN}/api/me`,
+        {},
+        LOOPBACK_OWNER === undefined ? { ...deployed, LOOPBACK_OWNER: "" } : { LOOPBACK_OWNER },
+      );
+      expect(response.status).toBe(401);
+    }
+  });
+
+  it.each([
+    ["x-forwarded-for", "10.0.0.1"],
+    ["x-forwarded-host", "operator.example.com"],
+    ["x-real-ip", "10.0.0.1"],
+    ["forwarded", "for=10.0.0.1"],
+    ["cf-connecting-ip", "10.0.0.1"],
+    ["cf-ray", "abc"],
+    ["via", "1.1 tunnel"],
+  ])("who comes through a tunnel is not on this computer: %s", async (name, value) => {
+    expect(await letsIn(`${ORIGIN}/api/me`, { [name]: value })).toBe(false);
+  });
+
+  it.each([
+    "https://evil.example",
+    "http://127.0.0.1.evil.example",
+    "http://localhost.evil.example",
+    "null",
+    "file://",
+    "chrome-extension://abc",
+  ])("is not let in from a web page of another origin: %s", async (origin) => {
+    expect(await letsIn(`${ORIGIN}/api/me`, { origin })).toBe(false);
+    const response = await knock(`${ORIGIN}/mcp`, {
+      method: "POST",
+      headers: { origin, "content-type": "application/json" },
+      body: "{}",
+    });
+    expect([401, 403]).toContain(response.status);
+  });
+
+  it.each(["http://localhost:3000", "http://127.0.0.1:6274", "http://[::1]:1"])(
+    "is let in from a page on this computer: %s",
+    async (origin) => {
+      expect(await letsIn(`${ORIGIN}/api/me`, { origin })).toBe(true);
+    },
+  );
+
+  it("does not get in with a wrong token, local or not", async () => {
+    for (const authorization of [
+      "Bearer wrong",
+      "Bearer opr_owner_wrong",
+      `Bearer opr_owner_${"A".repeat(43)}`,
+      "Basic b3duZXI6",
+      "Bearer ",
+      "",
+    ])
+      expect(await letsIn(`${ORIGIN}/api/me`, { authorization }), authorization).toBe(false);
+  });
+
+  it("does not get in with a token in the address", async () => {
+    expect((await knock(`${ORIGIN}/api/me?token=opr_owner_x`, {}, { LOOPBACK_OWNER: "" })).status).toBe(401);
+  });
+});
+
+describe("a host", () => {
+  it.each([
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example",
+    "operator.example.com",
+    "0.0.0.0",
+    "127.0.0.2",
+  ])("that is not this Operator's is refused, whatever is asked: %s", async (host) => {
+    for (const path of ["/api/health", "/api/me", "/mcp", "/", "/m/attic/other"]) {
+      const response = await knock(`http://${host}:8787${path}`);
+      expect(response.status, path).toBeGreaterThanOrEqual(400);
+    }
+    expect(await codeOf(await knock(`http://${host}:8787/api/health`))).toBe("invalid_request");
+  });
+});
+
+describe("a machine's own URL", () => {
+  async function two(): Promise<TestUser> {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) await alice.machine(name);
+    return alice;
+  }
+
+  it("passes a request through to that machine: method, query, MCP headers and body as they are", async () => {
+    const alice = await two();
+    const slug = await alice.slug("cellar");
+    const body = '{"jsonrpc":"2.0",  "id":12345678901234567890,"method":"x"}';
+    const headers = { "content-type": "application/json", "mcp-session-id": "s1", "last-event-id": "e9", "x-new": "1" };
+    for (const url of [`http://${slug}.localhost:8787/mcp?a=%2F`, `${ORIGIN}/m/${slug}/mcp?a=%2F`]) {
+      const response = await knock(url, { method: "POST", headers, body }, { LOOPBACK_OWNER: alice.id });
+      expect(await response.text()).toBe(`${slug} POST /mcp`);
+      expect((await alice.reached("cellar")).at(-1)).toMatchObject({
+        method: "POST",
+        path: "/mcp?a=%2F",
+        headers,
+        body,
+      });
+    }
+    expect(await alice.reached("attic")).toEqual([]);
+  });
+
+  it("passes the machine's status and headers back", async () => {
+    const alice = await two();
+    await alice.script("attic", {
+      answers: { "DELETE /mcp": { status: 405, headers: { "mcp-session-id": "s2" }, body: "no" } },
+    });
+    const response = await knock(
+      `${ORIGIN}/m/${await alice.slug("attic")}/mcp`,
+      { method: "DELETE" },
+      { LOOPBACK_OWNER: alice.id },
+    );
+    expect([response.status, response.headers.get("mcp-session-id"), await response.text()]).toEqual([405, "s2", "no"]);
+  });
+
+  it("shows the dispatch Worker the secret, the machine and the caller, whatever the client says they are", async () => {
+    const [alice, bob] = [await two(), await two()];
+    const forged = {
+      "x-operator-secret": "forged",
+      "x-operator-machine": await bob.slug("attic"),
+      "x-operator-caller": bob.id,
+    };
+    await knock(`${ORIGIN}/m/${await alice.slug("attic")}/mcp`, { headers: forged }, { LOOPBACK_OWNER: alice.id });
+    expect((await alice.reached("attic")).at(-1)?.headers).toMatchObject({
+      "x-operator-secret": "gate-secret",
+      "x-operator-machine": await alice.slug("attic"),
+      "x-operator-caller": alice.id,
+    });
+    expect(await bob.reached("attic")).toEqual([]);
+  });
+
+  it("of another user is refused exactly as one that does not exist", async () => {
+    const [alice, bob] = [await two(), new TestUser()];
+    const slug = await alice.slug("attic");
+    const nobodys = `nobody${slug.slice("attic".length)}`;
+    const answers = [];
+    for (const one of [slug, nobodys]) {
+      const response = await knock(
+        `${ORIGIN}/m/${one}/mcp`,
+        { method: "POST", body: "{}" },
+        { LOOPBACK_OWNER: bob.id },
+      );
+      answers.push([response.status, (await response.text()).replaceAll(one, "slug")]);
+    }
+    expect(answers[0]?.[0]).toBe(404);
+    expect(answers[0]).toEqual(answers[1]);
+  });
+
+  it.each([
+    "/",
+    "/operator/state",
+    "/operator/log",
+    "/operator/call",
+    "/mcp/",
+    "//mcp",
+    "/MCP",
+    "/mcp/../operator/state",
+    "/%6dcp",
+  ])("has nothing at %s, and the machine is not asked", async (path) => {
+    const alice = await two();
+    const slug = await alice.slug("attic");
+    for (const url of [`http://${slug}.localhost:8787${path}`, `${ORIGIN}/m/${slug}${path}`])
+      expect((await knock(url, {}, { LOOPBACK_OWNER: alice.id })).status, url).toBe(404);
+    expect(await alice.reached("attic")).toEqual([]);
+  });
+
+  it.each(["/m/Attic/mcp", "/m/../mcp2", "/m/%61ttic/mcp", "/m/attic%2F..%2Fcellar/mcp", "/m//mcp", "/m/api/mcp"])(
+    "is not %s",
+    async (path) => {
+      const alice = await two();
+      expect((await alice.fetch(path)).status).toBe(404);
+    },
+  );
+
+  it("wants a sign-in", async () => {
+    const alice = await two();
+    const slug = await alice.slug("attic");
+    for (const url of [`http://${slug}.localhost:8787/mcp`, `${ORIGIN}/m/${slug}/mcp`]) {
+      const response = await knock(url, { headers: { authorization: "Bearer wrong" } });
+      expect(response.status).toBe(401);
+      expect(response.headers.get("www-authenticate")).toMatch(/^Bearer/);
+    }
+    expect(await alice.reached("attic")).toEqual([]);
+  });
+
+  it("ending in /link is the machine's own door: nobody's name goes with it, and its token does", async () => {
+    const alice = await two();
+    const slug = await alice.slug("attic");
+    const headers = { authorization: "Bearer opl_x", "x-operator-caller": alice.id };
+    for (const url of [`http://${slug}.localhost:8787/link`, `${ORIGIN}/m/${slug}/link`]) {
+      await knock(url, { headers });
+      const reached = (await alice.reached("attic")).at(-1);
+      expect(reached).toMatchObject({ path: "/link", headers: { authorization: "Bearer opl_x" } });
+      expect(reached?.headers).not.toHaveProperty("x-operator-caller");
+    }
+  });
+});
+
+describe("a page of another origin", () => {
+  it("may ask with a token, and read the answer and what clients need of its headers", async () => {
+    const headers = { origin: "https://app.example", authorization: "Bearer wrong" };
+    for (const path of ["/mcp", "/m/attic/mcp"]) {
+      const response = await knock(`${ORIGIN}${path}`, { headers });
+      expect(response.headers.get("access-control-allow-origin")).toBe("https://app.example");
+      expect(response.headers.get("access-control-expose-headers")).toContain("mcp-session-id");
+      expect(response.headers.get("access-control-allow-credentials")).toBeNull();
+    }
+  });
+
+  it("is answered its preflight, for whatever headers a revision of MCP brings", async () => {
+    const headers = {
+      origin: "https://app.example",
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "authorization,mcp-new",
+    };
+    for (const path of ["/mcp", "/m/attic/mcp"]) {
+      const response = await knock(`${ORIGIN}${path}`, { method: "OPTIONS", headers });
+      expect(response.status).toBe(204);
+      expect(response.headers.get("access-control-allow-headers")).toBe("authorization,mcp-new");
+      expect(response.headers.get("access-control-allow-methods")).toContain("DELETE");
+    }
+  });
+
+  it("gets no such leave for the REST surface", async () => {
+    const response = await knock(`${ORIGIN}/api/me`, {
+      headers: { origin: "https://app.example", authorization: "Bearer wrong" },
+    });
+    expect(response.headers.get("access-control-allow-origin")).toBeNull();
+  });
+});
+
+it("the Worker's entry is this gate", async () => {
+  expect(await (await SELF.fetch(`${ORIGIN}/api/health`)).json()).toMatchObject({ ok: true });
+});

@@ -1,0 +1,91 @@
+import { describe, expect, it } from "vitest";
+import { failureOf, MODERN, TestUser } from "../operator.ts";
+
+const stream = (...messages: (object | string)[]) => ({
+  headers: { "content-type": "text/event-stream" },
+  body: messages
+    .map((one) => `event: message\ndata: ${typeof one === "string" ? one : JSON.stringify(one)}\n\n`)
+    .join(""),
+});
+
+const progress = (n: number) => ({
+  jsonrpc: "2.0",
+  method: "notifications/progress",
+  params: { progressToken: "operator-1", progress: n, total: 3, message: `step ${n}` },
+});
+const done = { jsonrpc: "2.0", id: "operator-1", result: { content: [{ type: "text", text: "done" }] } };
+
+async function machineThat(answer: {
+  headers?: Record<string, string>;
+  status?: number;
+  body: string;
+}): Promise<TestUser> {
+  const alice = new TestUser();
+  await alice.machine("attic", { answers: { "tools/call slow": answer } });
+  return alice;
+}
+
+const call = { name: "call_tool", arguments: { machineId: "attic", name: "slow" } };
+
+describe("a machine that answers in a stream", () => {
+  it.each([MODERN, "2025-11-25"])(
+    "has its progress forwarded under the caller's own token, in order, before the result: %s",
+    async (revision) => {
+      const alice = await machineThat(stream(progress(1), progress(2), progress(3), done));
+      const { before, answer } = await alice.rpc("tools/call", { ...call, _meta: { progressToken: "mine" } }, revision);
+      expect(before).toMatchObject(
+        [1, 2, 3].map((n) => ({
+          method: "notifications/progress",
+          params: { progressToken: "mine", progress: n, total: 3, message: `step ${n}` },
+        })),
+      );
+      expect(answer.result).toMatchObject({ content: [{ text: "done" }] });
+    },
+  );
+
+  it("is not forwarded to a caller who asked for no progress", async () => {
+    const alice = await machineThat(stream(progress(1), done));
+    const { before, answer } = await alice.rpc("tools/call", call);
+    expect(before).toEqual([]);
+    expect(answer.result).toMatchObject({ content: [{ text: "done" }] });
+  });
+
+  it("is read past what is no message and past its notifications, to its response", async () => {
+    const alice = await machineThat(
+      stream(
+        "not json",
+        "{}",
+        { jsonrpc: "2.0", method: "notifications/message", params: { level: "info", data: "x" } },
+        done,
+      ),
+    );
+    expect((await alice.tool("call_tool", call.arguments)).content).toEqual([{ type: "text", text: "done" }]);
+  });
+
+  it("and ends it without a response has lost the call", async () => {
+    const alice = await machineThat(stream(progress(1)));
+    expect(failureOf(await alice.tool("call_tool", call.arguments))).toBe("link_lost");
+  });
+
+  it.each(["link_lost", "machine_revoked"])("whose link was cut says so in the closing word: %s", async (code) => {
+    const error = { code: -32_000, message: "cut", data: { code, machine: "some-slug" } };
+    const alice = await machineThat(stream(progress(1), { jsonrpc: "2.0", id: "operator-1", error }));
+    const result = await alice.tool("call_tool", call.arguments);
+    expect(failureOf(result)).toBe(code);
+    expect(result.structuredContent).toMatchObject({ error: { machine: "attic" } });
+  });
+});
+
+describe("a machine whose server answers no JSON-RPC", () => {
+  it.each([
+    ["a page", { status: 200, body: "<html>", headers: { "content-type": "text/html" } }],
+    ["nothing", { status: 202, body: "" }],
+    ["an error of HTTP", { status: 500, body: "boom" }],
+    ["JSON of another kind", { body: "[1]", headers: { "content-type": "application/json" } }],
+  ])("has failed: %s", async (_, answer) => {
+    const alice = await machineThat(answer);
+    const result = await alice.tool("call_tool", call.arguments);
+    expect(failureOf(result)).toBe("machine_failed");
+    expect(result.content[0]?.text).toContain(`HTTP ${answer.status ?? 200}`);
+  });
+});
