@@ -1,6 +1,5 @@
 import { Agent, request as requestHttp, type ClientRequest, type IncomingMessage } from "node:http";
 import { Agent as SecureAgent, request as requestHttps } from "node:https";
-import { once } from "node:events";
 import { mayCross, type HeaderList } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
@@ -166,15 +165,27 @@ function headersOf({ rawHeaders, headers }: IncomingMessage): HeaderList {
 }
 
 async function stream(body: ReadableStream<Uint8Array>, outgoing: ClientRequest): Promise<void> {
+  outgoing.flushHeaders(); // the server may answer before the body comes
   try {
     for await (const chunk of body) {
-      if (!outgoing.write(chunk)) await Promise.race([once(outgoing, "drain"), once(outgoing, "close")]);
+      if (!outgoing.write(chunk)) await drained(outgoing);
       if (outgoing.destroyed) return;
     }
     outgoing.end();
   } catch (reason) {
     outgoing.destroy(new Error("the request's body broke off", { cause: reason }));
   }
+}
+
+/** Resolves when more may be written, or never will be. */
+function drained(outgoing: ClientRequest): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      outgoing.off("drain", done).off("close", done);
+      resolve();
+    };
+    outgoing.on("drain", done).on("close", done);
+  });
 }
 
 function messageOf(reason: unknown): string {

@@ -1,5 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { Connector, type ConnectorOptions, type Stopped } from "../../../../scripts/codez/connector/connector.ts";
+import {
+  Connector,
+  type ConnectorOptions,
+  type Credentials,
+  type Stopped,
+} from "../../../../scripts/codez/connector/connector.ts";
 import { emptySpool } from "../../../../scripts/codez/connector/event-sender.ts";
 import { machineFacts } from "../../../../scripts/codez/connector/facts.ts";
 import { HttpTarget } from "../../../../scripts/codez/connector/http-target.ts";
@@ -16,11 +21,17 @@ export type Connected = AsyncDisposable & {
   readonly link: StandInLink;
 };
 
+export type ConnectOptions = Partial<Omit<ConnectorOptions, "target" | "credentials">> & {
+  /** `linkUrl`: where the stand-in listens. */
+  readonly credentialsAt?: (linkUrl: string) => Promise<Credentials>;
+};
+
 /** Starts a connector with right credentials and waits for its first link. */
-export async function connect(target: Target, options: Partial<ConnectorOptions> = {}): Promise<Connected> {
+export async function connect(target: Target, options: ConnectOptions = {}): Promise<Connected> {
   const script = await ScriptStandIn.start();
   const connector = new Connector({
-    credentials: () => Promise.resolve({ linkUrl: script.linkUrl, token: "right-token" }),
+    credentials: () =>
+      options.credentialsAt?.(script.linkUrl) ?? Promise.resolve({ linkUrl: script.linkUrl, token: "right-token" }),
     renamed: () => Promise.resolve(),
     facts: () => machineFacts("0.0.0"),
     spool: emptySpool(randomUUID()),
@@ -48,7 +59,7 @@ export async function connect(target: Target, options: Partial<ConnectorOptions>
 /** The same in front of an HTTP server that answers as `handler` says. */
 export async function connectHttp(
   handler: Handler,
-  options: Partial<ConnectorOptions> = {},
+  options: ConnectOptions = {},
 ): Promise<Connected & { readonly server: HttpServer }> {
   const server = await HttpServer.start(handler);
   const connected = await connect(new HttpTarget(server.url, "attic", "Start it."), options);

@@ -147,12 +147,16 @@ export class ScriptStandIn implements AsyncDisposable {
   /** Answers an upgrade with a status of its own instead. */
   refuse: number | null = null;
   readonly dials: string[] = [];
+  /** Takes sockets and hellos without a word. */
+  isSilent = false;
+  /** Sockets that said hello. */
+  #greeted = 0;
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   readonly #links: StandInLink[] = [];
   #epoch = 0;
   #waiting: ((link: StandInLink) => void)[] = [];
-  #refused: (() => void)[] = [];
+  #changed: (() => void)[] = [];
 
   static async start(): Promise<ScriptStandIn> {
     const script = new ScriptStandIn(createServer());
@@ -170,7 +174,7 @@ export class ScriptStandIn implements AsyncDisposable {
       if (status !== null) {
         this.refusals.push(status);
         socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
-        for (const wake of this.#refused.splice(0)) wake();
+        for (const wake of this.#changed.splice(0)) wake();
         return;
       }
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#greet(webSocket));
@@ -187,8 +191,12 @@ export class ScriptStandIn implements AsyncDisposable {
     return ready === undefined ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve(ready);
   }
 
+  async greetedTimes(count: number): Promise<void> {
+    while (this.#greeted < count) await new Promise<void>((resolve) => this.#changed.push(resolve));
+  }
+
   async refusedTimes(count: number): Promise<void> {
-    while (this.refusals.length < count) await new Promise<void>((resolve) => this.#refused.push(resolve));
+    while (this.refusals.length < count) await new Promise<void>((resolve) => this.#changed.push(resolve));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -204,6 +212,9 @@ export class ScriptStandIn implements AsyncDisposable {
       if (link !== null) return link.receive(message, isBinary);
       const hello = isBinary ? null : parseControl(FromConnector, message.toString());
       if (hello?.type !== "hello") return socket.close(CloseCode.BAD_FRAME, "no hello");
+      this.#greeted += 1;
+      for (const wake of this.#changed.splice(0)) wake();
+      if (this.isSilent) return;
       link = new StandInLink(socket, hello);
       this.#epoch += 1;
       link.say({ type: "welcome", protocol: PROTOCOL_VERSION, epoch: this.#epoch, acked: this.acked });
