@@ -149,6 +149,7 @@ export class Link {
       send: (frame: Uint8Array) => this.#current?.send(frame),
       done: (done: number) => {
         this.#exchanges.delete(done);
+        if (this.#exchanges.size === 0) this.#stopSweep();
       },
     };
     const exchange = new Exchange(id, link, Date.now() + RESPONSE_HEAD_TIMEOUT_MS, closingWord);
@@ -241,7 +242,7 @@ export class Link {
         new OperatorFailure({ code: "machine_timeout", machine: this.#machine, afterMs: RESPONSE_HEAD_TIMEOUT_MS }),
       );
     }
-    if (!this.isOnline || this.#exchanges.size === 0) this.#stopSweep();
+    if (!this.isOnline) this.#stopSweep();
   }
 
   #stopAwaiting(socket: WebSocket): void {
