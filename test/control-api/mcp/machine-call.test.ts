@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Answer } from "../../stand-in/dispatcher.ts";
 import { failureOf, MODERN, TestUser } from "../operator.ts";
 
 const stream = (...messages: (object | string)[]) => ({
@@ -77,7 +78,7 @@ describe("a machine that answers in a stream", () => {
 });
 
 describe("a machine whose server answers no JSON-RPC", () => {
-  it.each([
+  it.each<[string, Answer]>([
     ["a page", { status: 200, body: "<html>", headers: { "content-type": "text/html" } }],
     ["nothing", { status: 202, body: "" }],
     ["an error of HTTP", { status: 500, body: "boom" }],
