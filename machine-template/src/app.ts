@@ -10,8 +10,9 @@ const SINGLE = "machine";
 export const app = {
   fetch(request: Request, env: Env): Response | Promise<Response> {
     const isLink = new URL(request.url).pathname === ScriptPath.LINK;
+    // By the name that a stranger asked for, as the dispatch Worker says it of a script that is not there.
     if (!isLink && request.headers.get(OperatorHeader.CALLER) !== env.OWNER)
-      return errorResponse({ code: "machine_unknown", machine: env.NAME });
+      return errorResponse({ code: "machine_unknown", machine: env.SLUG });
     return env.MACHINE.getByName(SINGLE).fetch(request);
   },
 };
