@@ -80,6 +80,7 @@ export class Accounts extends DurableObject<Env> {
     const found = this.#people.named(known);
     if (!(await isPassword(password, found?.password ?? null)) || found === null) return { denied: "wrong" };
     this.#limits.clear(here);
+    this.#limits.giveBack(`password:${known}`);
     return this.#enter(found.person);
   }
 
@@ -213,6 +214,8 @@ export class Accounts extends DurableObject<Env> {
     if (slow !== null) return slow;
     const isClaim = await this.#isClaim(code);
     if (!isClaim && !(await this.#invites.isOpen(code, nowMs))) return { denied: "code_wrong" };
+    this.#limits.clear(`code:${address}`);
+    this.#limits.giveBack("code");
     const kept = personName(name);
     if (kept === null) return { denied: "name_invalid" };
     const id = isClaim ? OWNER : `u-${randomLetters(ID_ALPHABET, ID_LETTERS)}`;

@@ -27,6 +27,11 @@ export class Limits {
     return 0;
   }
 
+  /** Takes one try back: it was no guess. */
+  giveBack(key: string): void {
+    this.#sql.exec("UPDATE attempt SET count = count - 1 WHERE key = ?", key);
+  }
+
   /** Forgets the tries of whoever has shown who they are. */
   clear(key: string): void {
     this.#sql.exec("DELETE FROM attempt WHERE key = ?", key);

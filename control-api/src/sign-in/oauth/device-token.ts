@@ -6,6 +6,7 @@ import { randomSecret } from "../secret.ts";
 import { authorizationServer } from "./authorization-server.ts";
 import { oauthError } from "./oauth-error.ts";
 import { exchange, responseOf } from "./exchange.ts";
+import { spelled } from "./resource.ts";
 
 const MESSAGES: Record<DevicePoll, string> = {
   authorization_pending: "Nobody has approved the code yet.",
@@ -65,7 +66,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
   const [, id = ""] = code.split(":");
   const answered = await exchange({ grant: id, audience, authorization: null, body: body.toString() }, user, env);
   if (answered.status === 200) note(env, user, { kind: "grant", client: clientName, subject: audience });
-  return responseOf(answered, null);
+  return responseOf(answered, spelled(audience, env));
 }
 
 async function challengeOf(verifier: string): Promise<string> {

@@ -24,10 +24,10 @@ export async function exchange(asked: Exchange, user: string, env: Env): Promise
   return answered;
 }
 
-/** The library's answer; `resource` in it as the client spelled it. */
-export function responseOf({ status, headers, body }: ExchangeAnswer, resource: string | null): Response {
+/** The library's answer; `resource` in it as clients spell it. */
+export function responseOf({ status, headers, body }: ExchangeAnswer, resource: string): Response {
   const own = new Headers(headers);
-  if (status !== 200 || resource === null || body === "") return new Response(body, { status, headers: own });
+  if (status !== 200 || body === "") return new Response(body, { status, headers: own });
   own.delete("content-length");
   return new Response(JSON.stringify({ ...JSON.parse(body), resource }), { status, headers: own });
 }

@@ -39,6 +39,12 @@ export function audienceNamed(resource: string, env: Env): Audience | null {
   return isApex ? apexAudience(env) : null;
 }
 
+/** An audience as clients write it. */
+export function spelled(audience: Audience, env: Env): string {
+  const isPlain = env.ORIGIN.startsWith("http:") && !audience.startsWith(env.ORIGIN);
+  return isPlain ? audience.replace(/^https:/, "http:") : audience;
+}
+
 /** Where the metadata of the resource that a request was for is to be had (RFC 9728 section 3.1). */
 export function metadataUrlOf(url: URL, env: Env): string {
   const path = machineLabel(url.hostname, env) === null && !MACHINE_PATH.test(url.pathname) ? "/mcp" : url.pathname;

@@ -7,7 +7,7 @@ import { askLibrary, exchange, responseOf } from "./exchange.ts";
 import { forgetTokens } from "./grant-token.ts";
 import { DEVICE_GRANT } from "./metadata.ts";
 import { oauthError, unavailable } from "./oauth-error.ts";
-import { apexAudience, type Audience, audienceNamed } from "./resource.ts";
+import { apexAudience, type Audience, audienceNamed, spelled } from "./resource.ts";
 
 /** A code, a verifier, an assertion: a few kilobytes. */
 const MAX_BODY_BYTES = 64 * 1024;
@@ -52,10 +52,18 @@ async function ofLibrary(body: URLSearchParams, authorization: string | null, en
   // Without a grant there is nothing to guard, and nobody's object to wake: the library says what is wrong.
   const isTheirs = user !== undefined && grant !== undefined;
   const answered = isTheirs ? await exchange(asked, user, env) : await askLibrary(asked, env);
-  if (!body.has("grant_type")) forgetTokens(); // a revocation
+  if (!body.has("grant_type")) {
+    forgetTokens(); // a revocation
+    if (isTheirs && (await env.OAUTH_KV.get(`grant:${user}:${id}`)) === null)
+      note(env, user, { kind: "grant_revoked", client: nameOf(grant), subject: asked.audience });
+  }
   if (isTheirs && answered.status === 200 && body.get("grant_type") === "authorization_code")
-    note(env, user, { kind: "grant", client: grant.metadata?.client ?? grant.clientId, subject: asked.audience });
-  return responseOf(answered, named.asked);
+    note(env, user, { kind: "grant", client: nameOf(grant), subject: asked.audience });
+  return responseOf(answered, named.asked ?? spelled(asked.audience, env));
+}
+
+function nameOf(grant: z.infer<typeof Grant>): string {
+  return grant.metadata?.client ?? grant.clientId;
 }
 
 /** The body with its resource indicator under the canonical name. One that is none of ours is left for the library to refuse. */
@@ -72,6 +80,6 @@ async function formOf(request: Request): Promise<URLSearchParams | null> {
   const isForm = request.headers.get("content-type")?.toLowerCase().startsWith("application/x-www-form-urlencoded");
   const length = Number(request.headers.get("content-length") ?? 0);
   if (isForm !== true || length > MAX_BODY_BYTES) return null;
-  const text = await request.text();
+  const text = new TextDecoder().decode(await request.arrayBuffer()); // workerd grumbles at text() of a form
   return text.length > MAX_BODY_BYTES ? null : new URLSearchParams(text);
 }

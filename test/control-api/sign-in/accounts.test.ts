@@ -1,0 +1,163 @@
+import { runInDurableObject } from "cloudflare:test";
+import { beforeAll, describe, expect, test } from "vitest";
+import { CLAIM_CODE, directory, PASSWORD, statusWith, Visitor, ask, bearer, Client } from "./visitor.ts";
+
+let owner: Visitor;
+
+beforeAll(async () => {
+  owner = new Visitor();
+});
+
+describe("the owner's account", () => {
+  test("is nobody's without the code, and is claimed once", async () => {
+    expect(await (await ask("/api/claim")).json()).toEqual({ claimable: true });
+    const wrong = await owner.post("/claim", { code: "WRONG-WRONG-WRONG-WRONG", name: "dana", password: PASSWORD });
+    expect(wrong.status).toBe(401);
+    const typed = CLAIM_CODE.toLowerCase().replaceAll("-", " ");
+    const claimed = await owner.post("/claim", { code: typed, name: "dana", password: PASSWORD });
+    expect(claimed.headers.get("location")).toBe("/account");
+    expect(await (await ask("/api/claim")).json()).toEqual({ claimable: false });
+    const again = await new Visitor().post("/claim", { code: CLAIM_CODE, name: "eve", password: PASSWORD });
+    expect(again.status).toBe(401);
+    expect(await directory().person("owner")).toEqual({ id: "owner", name: "dana" });
+  });
+
+  test("may invite; others may not, and do not learn who else is here", async () => {
+    const csrf = await owner.csrf("/account");
+    const page = await (await owner.post("/account/invitations", { csrf })).text();
+    const code = /[0-9A-Z]{5}(?:-[0-9A-Z]{5}){3}/.exec(page)?.[0] ?? "";
+    const guest = new Visitor();
+    expect((await guest.post("/invite", { code, name: "guest", password: PASSWORD })).status).toBe(303);
+    const seen = await (await guest.get("/account")).text();
+    expect(seen).not.toContain("dana");
+    expect(seen).not.toContain("Invite someone");
+    const forced = await guest.post("/account/invitations", { csrf: await guest.csrf("/account") });
+    expect(forced.status).toBe(403);
+    const second = await new Visitor().post("/invite", { code, name: "guest2", password: PASSWORD });
+    expect(second.status).toBe(401);
+  });
+
+  test("may remove a user, who is then out everywhere", async () => {
+    const guest = await Visitor.invited("leaving");
+    const client = await Client.registered();
+    const tokens = await client.signIn(guest, { scope: "operator:admin mcp:tools" });
+    const made = await ask("/api/tokens", { method: "POST", body: '{"label":"x"}', ...bearer(tokens.access_token) });
+    const { token }: { token: string } = await made.json();
+    expect(await statusWith(token)).toBe(200);
+    const { id } = (await directory().people()).find(({ name }) => name === "leaving") ?? { id: "" };
+    await owner.post(`/account/people/${id}`, { csrf: await owner.csrf("/account") });
+    expect(await statusWith(tokens.access_token)).toBe(401);
+    expect(await statusWith(token)).toBe(401);
+    expect((await client.refresh(tokens.refresh_token)).status).toBe(400);
+    expect((await guest.get("/account")).status).toBe(303);
+  });
+});
+
+describe("a password", () => {
+  test("opens the account of its person, whatever the case of the name", async () => {
+    await Visitor.invited("Frank");
+    expect((await new Visitor().post("/sign-in", { name: " fRANK ", password: PASSWORD })).status).toBe(303);
+  });
+
+  test("that is wrong is answered like a name that nobody has", async () => {
+    await Visitor.invited("known");
+    const answer = async (name: string) => {
+      const response = await new Visitor().post("/sign-in", { name, password: "wrong wrong wrong" });
+      return `${response.status} ${(await response.text()).replaceAll(name, "NAME")}`;
+    };
+    expect(await answer("known")).toBe(await answer("nobody"));
+  });
+
+  test("can be guessed a few times from one address, then not even the right one is looked at", async () => {
+    await Visitor.invited("guessed");
+    const headers = { "cf-connecting-ip": "203.0.113.9" };
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 9; guess += 1)
+      statuses.push(
+        (await new Visitor().post("/sign-in", { name: "guessed", password: `wrong ${guess} wrong` }, headers)).status,
+      );
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 401, 401, 429]);
+    expect((await new Visitor().post("/sign-in", { name: "guessed", password: PASSWORD }, headers)).status).toBe(429);
+    const elsewhere = { "cf-connecting-ip": "203.0.113.10" };
+    expect((await new Visitor().post("/sign-in", { name: "guessed", password: PASSWORD }, elsewhere)).status).toBe(303);
+  });
+
+  test("that is short is not taken", async () => {
+    const { code } = await directory().invite();
+    expect((await new Visitor().post("/invite", { code, name: "short", password: "123456789" })).status).toBe(400);
+    expect((await new Visitor().post("/invite", { code, name: "short", password: "1234567890" })).status).toBe(303);
+  });
+
+  test("is changed by who knows the old one, and signs other browsers out", async () => {
+    const here = await Visitor.invited("changing");
+    const there = new Visitor();
+    await there.post("/sign-in", { name: "changing", password: PASSWORD });
+    const csrf = await here.csrf("/account");
+    expect(
+      (await here.post("/account/password", { csrf, old: "not this one", password: "another password" })).status,
+    ).toBe(401);
+    expect((await there.get("/account")).status).toBe(200);
+    expect((await here.post("/account/password", { csrf, old: PASSWORD, password: "another password" })).status).toBe(
+      200,
+    );
+    expect((await there.get("/account")).status).toBe(303);
+    expect((await here.get("/account")).status).toBe(200);
+    expect((await new Visitor().post("/sign-in", { name: "changing", password: PASSWORD })).status).toBe(401);
+  });
+
+  test("is kept as a slow hash with a salt of its own", async () => {
+    await Visitor.invited("one");
+    await Visitor.invited("two");
+    const kept = await runInDurableObject(directory(), (_, state) =>
+      state.storage.sql
+        .exec<{ password: string }>("SELECT password FROM person WHERE name IN ('one', 'two')")
+        .toArray(),
+    );
+    const [one = "", two = ""] = kept.map(({ password }) => password);
+    expect(one).toMatch(/^scrypt\$15\$8\$3\$/);
+    expect(one).not.toBe(two);
+    expect(one).not.toContain(PASSWORD);
+  });
+});
+
+describe("a browser's session", () => {
+  test("is a cookie that scripts and other sites cannot read or send", async () => {
+    const { code } = await directory().invite();
+    const body = new URLSearchParams({ code, name: "cookie", password: PASSWORD });
+    const response = await ask("/invite", { method: "POST", body, headers: { "sec-fetch-site": "same-origin" } });
+    const cookie = response.headers.get("set-cookie") ?? "";
+    expect(cookie).toMatch(/^operator-8787=[\w-]{43}; /);
+    expect(cookie).toContain("HttpOnly");
+    expect(cookie).toContain("SameSite=Lax");
+    expect(cookie).toContain("Path=/");
+    expect(cookie).not.toContain("Domain");
+  });
+
+  test("ends when its person signs out, at the server too", async () => {
+    const visitor = await Visitor.invited();
+    const copy = new Map(visitor.cookies);
+    await visitor.post("/sign-out", { csrf: await visitor.csrf("/account") });
+    expect(visitor.cookies.size).toBe(0);
+    for (const [name, value] of copy) visitor.cookies.set(name, value);
+    expect((await visitor.get("/account")).status).toBe(303);
+  });
+
+  test("is kept as a hash", async () => {
+    const visitor = await Visitor.invited();
+    const rows = await runInDurableObject(directory(), (_, state) =>
+      JSON.stringify(state.storage.sql.exec("SELECT * FROM session").toArray()),
+    );
+    for (const secret of visitor.cookies.values()) expect(rows).not.toContain(secret);
+  });
+});
+
+test("codes can be tried a few times from one address", async () => {
+  const headers = { "cf-connecting-ip": "203.0.113.20" };
+  const statuses: number[] = [];
+  for (let guess = 0; guess < 11; guess += 1)
+    statuses.push(
+      (await new Visitor().post("/invite", { code: `${guess}`, name: "x", password: PASSWORD }, headers)).status,
+    );
+  expect(statuses.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => 401));
+  expect(statuses[10]).toBe(429);
+});

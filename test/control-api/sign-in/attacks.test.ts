@@ -1,0 +1,423 @@
+import { beforeAll, describe, expect, test } from "vitest";
+import { createExecutionContext } from "cloudflare:test";
+import { gate } from "../../../control-api/src/gate.ts";
+import { env, knock, ORIGIN, TestUser } from "../operator.ts";
+import { ask, bearer, Client, csrfIn, errorOf, register, statusWith, token, type Tokens, Visitor } from "./visitor.ts";
+
+/** Attacks of RFC 9700, of the MCP specification's security pages, and some that only we invite. */
+
+let person: Visitor;
+beforeAll(async () => {
+  person = await Visitor.invited();
+});
+
+describe("a stolen or replayed code", () => {
+  test("is good once, and a second use ends what the first one got", async () => {
+    const client = await Client.registered();
+    const code = (await client.consent(person)).searchParams.get("code") ?? "";
+    const tokens: Tokens = await (await client.redeem(code)).json();
+    expect(await errorOf(await client.redeem(code))).toBe("invalid_grant");
+    expect(await statusWith(tokens.access_token)).toBe(401);
+    expect(await errorOf(await client.refresh(tokens.refresh_token))).toBe("invalid_grant");
+  });
+
+  test("is good once even when it is redeemed ten times at the same moment", async () => {
+    const client = await Client.registered();
+    const code = (await client.consent(person)).searchParams.get("code") ?? "";
+    const statuses = await Promise.all(Array.from({ length: 10 }, async () => (await client.redeem(code)).status));
+    expect(statuses.filter((status) => status === 200)).toHaveLength(1);
+  });
+
+  test("is of no use without the verifier, with another client, or with another redirect address", async () => {
+    const client = await Client.registered();
+    const code = (await client.consent(person)).searchParams.get("code") ?? "";
+    const other = await Client.registered();
+    expect(await errorOf(await client.redeem(code, { code_verifier: "x".repeat(43) }))).toBe("invalid_grant");
+    expect(await errorOf(await client.redeem(code, { code_verifier: "" }))).toMatch(/^invalid_/);
+    expect(await errorOf(await client.redeem(code, { client_id: other.id }))).toBe("invalid_grant");
+    expect(await errorOf(await client.redeem(code, { redirect_uri: "https://client.test/other" }))).toBe(
+      "invalid_grant",
+    );
+    expect((await client.redeem(code)).status).toBe(200);
+  });
+});
+
+describe("PKCE", () => {
+  test.each([
+    ["left out", { code_challenge: undefined, code_challenge_method: undefined }],
+    ["downgraded to plain", { code_challenge_method: "plain" }],
+    ["without its method, which would mean plain", { code_challenge_method: undefined }],
+  ])("cannot be %s", async (_, more) => {
+    const client = await Client.registered();
+    const response = await person.get(client.authorizePath(more));
+    const location = new URL(response.headers.get("location") ?? "");
+    expect(location.searchParams.get("error")).toBe("invalid_request");
+    expect(location.searchParams.get("iss")).toBe(ORIGIN);
+  });
+
+  test("cannot be left out by a client with a secret either", async () => {
+    const client = await Client.registered({ token_endpoint_auth_method: "client_secret_basic" });
+    const response = await person.get(client.authorizePath({ code_challenge: "", code_challenge_method: "" }));
+    expect(new URL(response.headers.get("location") ?? "").searchParams.get("error")).toBe("invalid_request");
+  });
+});
+
+describe("a redirect address", () => {
+  test("of Cursor and of Claude can be registered", async () => {
+    const cursor = ["cursor://anysphere.cursor-mcp/oauth/callback", "https://www.cursor.com/agents/mcp/oauth/callback", "http://localhost:8787/callback"]; // prettier-ignore
+    const response = await register({ client_name: "Cursor", redirect_uris: cursor });
+    expect(response.status).toBe(201);
+    const made: { redirect_uris: string[]; client_id: string } = await response.json();
+    expect(made.redirect_uris).toEqual(cursor);
+    const client = new Client(made.client_id, cursor[0] ?? "");
+    const answer = await client.consent(person);
+    expect(answer.href).toMatch(/^cursor:\/\/anysphere\.cursor-mcp\/oauth\/callback\?code=/);
+    const claude = await register({
+      client_name: "Claude",
+      redirect_uris: ["https://claude.ai/api/mcp/auth_callback"],
+    });
+    expect(claude.status).toBe(201);
+  });
+
+  test.each([
+    "http://example.com/callback",
+    "javascript:alert(1)",
+    "data:text/html,hello",
+    "file:///etc/passwd",
+    "com.example.app:/callback",
+    "cursor://somebody.else/callback",
+    "https://user:password@example.com/callback",
+    "https://example.com/callback#fragment",
+    "not an address",
+    "//example.com/callback",
+  ])("%s cannot be registered, alone or beside a good one", async (uri) => {
+    expect((await register({ redirect_uris: [uri] })).status).toBe(400);
+    expect((await register({ redirect_uris: ["https://client.test/callback", uri] })).status).toBe(400);
+  });
+
+  test.each([
+    "https://client.test/callback/../other",
+    "https://client.test/callback?more=1",
+    "https://client.test/CALLBACK",
+    "https://client.test.evil.test/callback",
+    "https://client.test@evil.test/callback",
+    "https://evil.test/callback",
+    "http://client.test/callback",
+  ])("that is not exactly the registered one is never gone to: %s", async (uri) => {
+    const client = await Client.registered();
+    const response = await person.get(client.authorizePath({ redirect_uri: uri }));
+    expect(response.status).toBe(400);
+    expect(response.headers.get("location")).toBeNull();
+  });
+
+  test("may have any port on the asking computer, and nothing else different", async () => {
+    const client = await Client.registered({}, "http://127.0.0.1/callback");
+    expect((await person.get(client.authorizePath({ redirect_uri: "http://127.0.0.1:43210/callback" }))).status).toBe(
+      200,
+    );
+    expect((await person.get(client.authorizePath({ redirect_uri: "http://127.0.0.1:43210/other" }))).status).toBe(400);
+    expect((await person.get(client.authorizePath({ redirect_uri: "http://192.168.0.1/callback" }))).status).toBe(400);
+  });
+
+  test("of a client nobody knows is not gone to", async () => {
+    const response = await person.get(new Client("nobody", "https://client.test/callback").authorizePath());
+    expect(response.status).toBe(400);
+    expect(response.headers.get("location")).toBeNull();
+  });
+
+  test("after signing in is one of our own pages", async () => {
+    for (const next of [
+      "https://evil.test/",
+      "//evil.test/",
+      "/\\evil.test",
+      "javascript:alert(1)",
+      "/%0d%0aevil",
+      "/oauth/token",
+    ]) {
+      const visitor = await Visitor.invited();
+      const response = await visitor.get(`/sign-in?${new URLSearchParams({ next })}`);
+      expect(response.headers.get("location")).toBe("/account");
+    }
+  });
+});
+
+describe("another site", () => {
+  test("cannot press the consent page's buttons", async () => {
+    const client = await Client.registered();
+    const path = client.authorizePath();
+    const csrf = await person.csrf(path);
+    const isRefused = async (form: Record<string, string>, headers: Record<string, string>) =>
+      (await person.post(path, form, headers)).headers.get("location") === null;
+    expect(await isRefused({ csrf, decision: "allow" }, { "sec-fetch-site": "cross-site" })).toBe(true);
+    expect(await isRefused({ csrf, decision: "allow" }, { "sec-fetch-site": "same-site" })).toBe(true);
+    expect(await isRefused({ decision: "allow" }, {})).toBe(true);
+    const other = await Visitor.invited();
+    expect(await isRefused({ csrf: await other.csrf(path), decision: "allow" }, {})).toBe(true);
+    expect(await isRefused({ csrf, decision: "allow" }, {})).toBe(false);
+  });
+
+  test("cannot sign a browser in or out, claim, enrol, pair or change the account", async () => {
+    const csrf = await person.csrf("/account");
+    const headers = { "sec-fetch-site": "cross-site", origin: "https://evil.test" };
+    for (const path of [
+      "/sign-in",
+      "/sign-out",
+      "/claim",
+      "/invite",
+      "/pair",
+      "/account/password",
+      "/account/invitations",
+    ]) {
+      const response = await person.post(path, { csrf, name: "x", password: "y", code: "z" }, headers);
+      expect([path, response.status]).toEqual([path, 403]);
+    }
+    expect((await person.get("/account")).status).toBe(200);
+  });
+
+  test("that sends no word of where it comes from is told apart by its origin", async () => {
+    const form = new URLSearchParams({ name: "x", password: "y" });
+    const post = (headers: Record<string, string>) => ask("/sign-in", { method: "POST", body: form, headers });
+    expect((await post({})).status).toBe(403);
+    expect((await post({ origin: "null" })).status).toBe(403);
+    expect((await post({ origin: "https://evil.test" })).status).toBe(403);
+    expect((await post({ origin: ORIGIN })).status).toBe(401);
+  });
+
+  test("can frame no page, read nothing from it, and is not told where its visitor came from", async () => {
+    const client = await Client.registered();
+    for (const path of [
+      "/sign-in",
+      "/account",
+      "/pair",
+      "/invite",
+      client.authorizePath(),
+      "/oauth/authorize?client_id=no",
+    ]) {
+      const response = await person.get(path);
+      const policy = response.headers.get("content-security-policy") ?? (response.status === 303 ? "moved" : "none");
+      if (policy === "moved") continue;
+      expect(policy).toContain("frame-ancestors 'none'");
+      expect(policy).toContain("default-src 'none'");
+      expect(policy).not.toContain("unsafe");
+      expect(response.headers.get("x-frame-options")).toBe("DENY");
+      expect(response.headers.get("referrer-policy")).toBe("no-referrer");
+      expect(response.headers.get("cache-control")).toBe("no-store");
+      expect(response.headers.get("access-control-allow-origin")).toBeNull();
+      const page = await response.text();
+      expect(page).not.toMatch(/<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=/);
+    }
+  });
+});
+
+test("a client's words are text on the page, whatever is in them", async () => {
+  const client = await Client.registered({ client_name: `<script>alert(1)</script>"'\u202E` });
+  const page = await (await person.get(client.authorizePath({ state: '"><img src=x>' }))).text();
+  expect(page).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
+  expect(page).not.toContain("<script>alert");
+  expect(page).not.toContain("<img");
+  expect(page).not.toContain("\u202E");
+});
+
+test("the consent page says who asks, for what, and where the answer goes", async () => {
+  const client = await Client.registered({ client_name: "Robot" }, "https://robot.test/cb");
+  const page = await (await person.get(client.authorizePath({ scope: "mcp:tools operator:admin" }))).text();
+  expect(page).toContain("Let Robot in?");
+  expect(page).toContain("robot.test");
+  expect(page).toContain("Use every tool of your machines");
+  expect(page).toContain("Add, rename and remove machines");
+  expect(page).toContain("nobody has checked the name");
+});
+
+describe("a mix-up", () => {
+  test("is seen by the client: every answer has the issuer, errors too", async () => {
+    const client = await Client.registered();
+    const response = await person.get(client.authorizePath({ response_type: "token" }));
+    const location = new URL(response.headers.get("location") ?? "");
+    expect(location.searchParams.get("iss")).toBe(ORIGIN);
+    expect(location.searchParams.get("error")).toBe("unsupported_response_type");
+  });
+
+  test("of parameters is refused: none may be there twice", async () => {
+    const client = await Client.registered();
+    const path = client.authorizePath();
+    expect((await person.get(`${path}&redirect_uri=https%3A%2F%2Fevil.test%2F`)).status).toBe(400);
+    expect((await person.get(`${path}&resource=${encodeURIComponent(`${ORIGIN}/m/attic/mcp`)}`)).status).toBe(400);
+    const body = "grant_type=authorization_code&grant_type=refresh_token&code=a:b:c&client_id=x";
+    const headers = { "content-type": "application/x-www-form-urlencoded" };
+    expect(await errorOf(await ask("/oauth/token", { method: "POST", body, headers }))).toBe("invalid_request");
+  });
+});
+
+describe("a token", () => {
+  test("in an address or a form is not looked at", async () => {
+    const { access_token: good } = await (await Client.registered()).signIn(person);
+    for (const name of ["token", "access_token", "bearer_token"])
+      expect((await ask(`/api/me?${name}=${encodeURIComponent(good)}`)).status).toBe(401);
+    const body = new URLSearchParams({ access_token: good });
+    expect((await ask("/mcp", { method: "POST", body })).status).toBe(401);
+  });
+
+  test.each([
+    "Basic b3duZXI6eA==",
+    "Bearer",
+    "Bearer ",
+    "Bearer a b",
+    "bearer owner:x:y",
+    "Bearer owner::",
+    `Bearer ${"x".repeat(5_000)}`,
+  ])("that is none is refused: %s", async (authorization) => {
+    expect((await ask("/mcp", { headers: { authorization } })).status).toBe(401);
+  });
+
+  test("that is wrong is not made up for by being on this computer", async () => {
+    const response = await knock(`${ORIGIN}/api/me`, { headers: { authorization: "Bearer wrong" } });
+    expect(response.status).toBe(401);
+  });
+
+  test("is kept as a hash alone: nothing in KV opens anything", async () => {
+    const client = await Client.registered();
+    const tokens = await client.signIn(person);
+    const { keys } = await env.OAUTH_KV.list();
+    for (const { name } of keys) {
+      const kept = `${name} ${await env.OAUTH_KV.get(name)}`;
+      for (const secret of [tokens.access_token, tokens.refresh_token])
+        expect(kept).not.toContain(secret.split(":")[2] ?? "?");
+    }
+  });
+});
+
+describe("who keeps the tokens", () => {
+  test("being out of order is no reason to throw one away: 503 and when to come back, not 401", async () => {
+    const tokens = await (await Client.registered()).signIn(person);
+    const broken = new Proxy(env.OAUTH_KV, { get: () => () => Promise.reject(new Error("KV is down")) });
+    const init = bearer(tokens.access_token);
+    const at = (path: string, kv: KVNamespace, more: RequestInit = init) =>
+      gate.fetch(
+        new Request(`${ORIGIN}${path}`, more),
+        { ...env, LOOPBACK_OWNER: "", OAUTH_KV: kv },
+        createExecutionContext(),
+      );
+    const response = await at("/api/me", broken);
+    expect(response.status).toBe(503);
+    expect(response.headers.get("retry-after")).not.toBeNull();
+    expect(response.headers.get("www-authenticate")).toBeNull();
+    const body = new URLSearchParams({
+      grant_type: "refresh_token",
+      refresh_token: tokens.refresh_token,
+      client_id: "x",
+    });
+    const refreshed = await at("/oauth/token", broken, { method: "POST", body });
+    expect(refreshed.status).toBe(503);
+    expect(await errorOf(refreshed)).toBe("temporarily_unavailable");
+    expect(await statusWith(tokens.access_token)).toBe(200);
+  });
+
+  test("being slow signs nobody out", async () => {
+    const tokens = await (await Client.registered()).signIn(person);
+    const slow = new Proxy(env.OAUTH_KV, {
+      get:
+        (kv, name: keyof KVNamespace) =>
+        async (...args: unknown[]) => {
+          await scheduler.wait(1_500);
+          return (kv[name] as (...all: unknown[]) => unknown)(...args);
+        },
+    });
+    const bindings = { ...env, LOOPBACK_OWNER: "", OAUTH_KV: slow };
+    const request = new Request(`${ORIGIN}/api/me`, bearer(tokens.access_token));
+    expect((await gate.fetch(request, bindings, createExecutionContext())).status).toBe(200);
+  });
+});
+
+describe("from elsewhere", () => {
+  test.each(["evil.test", "127.0.0.1.evil.test", "localhost.evil.test", "operator.internal"])(
+    "a name that was pointed here is refused: %s",
+    async (host) => {
+      expect((await knock(`http://${host}:8787/mcp`, { method: "POST", body: "{}" })).status).toBe(400);
+      expect((await knock(`http://${host}:8787/sign-in`)).status).toBe(400);
+    },
+  );
+
+  test("a page may not use that callers on this computer need no token", async () => {
+    for (const origin of ["https://evil.test", "null", "http://127.0.0.1.evil.test"])
+      expect((await knock(`${ORIGIN}/mcp`, { method: "POST", body: "{}", headers: { origin } })).status).toBe(403);
+  });
+
+  test.each(["x-forwarded-for", "cf-connecting-ip", "forwarded", "via", "x-real-ip"])(
+    "a caller who came through a tunnel (%s) has to sign in",
+    async (name) => {
+      expect((await knock(`${ORIGIN}/api/me`, { headers: { [name]: "203.0.113.7" } })).status).toBe(401);
+    },
+  );
+
+  test("a page of any site may be an MCP client, with a token and without cookies", async () => {
+    const { access_token: good } = await (await Client.registered()).signIn(person);
+    const headers = { authorization: `Bearer ${good}`, origin: "https://app.test" };
+    const response = await ask("/m/attic/mcp", { headers });
+    expect(response.headers.get("access-control-allow-origin")).toBe("https://app.test");
+    expect(response.headers.get("access-control-allow-credentials")).toBeNull();
+    expect(response.headers.get("access-control-expose-headers")).toContain("www-authenticate");
+    const cookie = Array.from(person.cookies, ([name, value]) => `${name}=${value}`).join("; ");
+    expect((await ask("/mcp", { method: "POST", body: "{}", headers: { cookie } })).status).toBe(401);
+    expect((await ask("/api/machines", { headers: { cookie } })).status).toBe(401);
+  });
+});
+
+test("headers of ours that a client sends do not reach a machine's script", async () => {
+  const user = new TestUser();
+  await user.machine("attic");
+  const headers = {
+    "x-operator-caller": "owner",
+    "x-operator-machine": "cellar",
+    "x-operator-secret": "gate-secret",
+    cookie: "operator-8787=secret",
+  };
+  await user.fetch(`/m/${await user.slug("attic")}/mcp`, { method: "POST", body: "{}", headers });
+  const [reached] = (await user.reached("attic")).filter(({ path }) => path === "/mcp");
+  expect(reached?.headers["x-operator-caller"]).toBe(user.id);
+  expect(reached?.headers["x-operator-machine"]).toBe(await user.slug("attic"));
+});
+
+test("a machine of another user is refused exactly as one that does not exist", async () => {
+  const owner = new TestUser();
+  await owner.machine("attic");
+  const slug = await owner.slug("attic");
+  const other = await Visitor.invited();
+  const at = async (name: string): Promise<string> => {
+    const tokens = await (await Client.registered()).signIn(other, { resource: `${ORIGIN}/m/${name}/mcp` });
+    const response = await ask(`/m/${name}/mcp`, { method: "POST", body: "{}", ...bearer(tokens.access_token) });
+    return `${response.status} ${JSON.stringify([...response.headers])} ${await response.text()}`.replaceAll(
+      name,
+      "NAME",
+    );
+  };
+  expect(await at(slug)).toBe(await at(`nosuch--${slug.split("--")[1]}`));
+});
+
+test("a form is read from the body alone, of a size that fits", async () => {
+  const huge = new URLSearchParams({ grant_type: "refresh_token", refresh_token: "x".repeat(100_000), client_id: "x" });
+  expect(await errorOf(await ask("/oauth/token", { method: "POST", body: huge }))).toBe("invalid_request");
+  expect(await errorOf(await ask("/oauth/token?grant_type=refresh_token", { method: "POST", body: "{}" }))).toBe(
+    "invalid_request",
+  );
+  expect((await ask("/oauth/token")).status).toBe(405);
+  expect(
+    await errorOf(await token({ grant_type: "password", username: "owner", password: "x", client_id: "y" })),
+  ).toMatch(/invalid_client|unsupported_grant_type/);
+});
+
+test("a sign-in page carries what it was asked for through the sign-in, and shows no secret", async () => {
+  const visitor = await Visitor.invited();
+  const fresh = new Visitor();
+  const client = await Client.registered();
+  const moved = await fresh.get(client.authorizePath());
+  expect(moved.status).toBe(303);
+  const page = await (await fresh.get(moved.headers.get("location") ?? "")).text();
+  expect(page).toContain("A client wants to use your machines");
+  const response = await fresh.post("/sign-in", {
+    name: visitor.name,
+    password: "correct horse battery",
+    next: client.authorizePath(),
+  });
+  expect(response.headers.get("location")).toBe(client.authorizePath());
+  expect(csrfIn(await (await fresh.get(client.authorizePath())).text())).not.toBe("");
+});

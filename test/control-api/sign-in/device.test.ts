@@ -1,0 +1,145 @@
+import { runInDurableObject } from "cloudflare:test";
+import { beforeAll, describe, expect, test } from "vitest";
+import { ORIGIN } from "../operator.ts";
+import { ask, Client, directory, errorOf, statusWith, token, type Tokens, Visitor } from "./visitor.ts";
+
+type DeviceCode = {
+  device_code: string;
+  user_code: string;
+  verification_uri: string;
+  interval: number;
+  expires_in: number;
+};
+
+let person: Visitor;
+let device: Client;
+beforeAll(async () => {
+  person = await Visitor.invited();
+  device = await Client.registered({ client_name: "codez on attic" }, "http://127.0.0.1/callback");
+});
+
+async function begin(more: Record<string, string> = {}): Promise<DeviceCode> {
+  const body = new URLSearchParams({ client_id: device.id, scope: "operator:admin", ...more });
+  return (await ask("/oauth/device_authorization", { method: "POST", body })).json();
+}
+
+function poll({ device_code: code }: DeviceCode, client = device): Promise<Response> {
+  return token({ grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: code, client_id: client.id });
+}
+
+async function decide(
+  visitor: Visitor,
+  { user_code: code }: DeviceCode,
+  decision: "allow" | "deny",
+): Promise<Response> {
+  return visitor.post("/pair", { csrf: await visitor.csrf("/pair"), code, decision });
+}
+
+/** Lets time go by for what is waiting. */
+function pass(ms: number): Promise<void> {
+  return runInDurableObject(directory(), (_, state) => {
+    state.storage.sql.exec("UPDATE device SET next_ms = next_ms - ?, expires_ms = expires_ms - ?", ms, ms);
+  });
+}
+
+describe("a computer without a browser", () => {
+  test("shows a short code without letters that look alike, good for minutes", async () => {
+    const code = await begin();
+    expect(code.user_code).toMatch(/^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$/);
+    expect(code).toMatchObject({ verification_uri: `${ORIGIN}/pair`, interval: 5, expires_in: 600 });
+  });
+
+  test("is let in once its owner says so on a page that shows who asks, and gets its token once", async () => {
+    const code = await begin();
+    expect(await errorOf(await poll(code))).toBe("authorization_pending");
+    const page = await (await person.get(`/pair?code=${code.user_code.toLowerCase()}`)).text();
+    expect(page).toContain("codez on attic");
+    expect(page).toContain("If somebody sent you the code");
+    expect((await decide(person, code, "allow")).status).toBe(200);
+    await pass(5_000);
+    const tokens: Tokens = await (await poll(code)).json();
+    expect(tokens.scope).toBe("operator:admin");
+    expect(await statusWith(tokens.access_token, "/api/tokens")).toBe(200);
+    await pass(5_000);
+    expect(await errorOf(await poll(code))).toBe("expired_token");
+  });
+
+  test("that asks too often is told to slow down, more each time", async () => {
+    const code = await begin();
+    expect(await errorOf(await poll(code))).toBe("authorization_pending");
+    expect(await errorOf(await poll(code))).toBe("slow_down");
+    await pass(5_000);
+    expect(await errorOf(await poll(code))).toBe("slow_down");
+    await pass(14_000);
+    expect(await errorOf(await poll(code))).toBe("authorization_pending");
+  });
+
+  test("is told when its owner says no", async () => {
+    const code = await begin();
+    await decide(person, code, "deny");
+    expect(await errorOf(await poll(code))).toBe("access_denied");
+  });
+
+  test("waits ten minutes and no longer", async () => {
+    const code = await begin();
+    await pass(600_001);
+    expect(await errorOf(await poll(code))).toBe("expired_token");
+    expect(await (await decide(person, code, "allow")).text()).toContain("No computer is waiting");
+  });
+
+  test("must be a client that registered, for a resource of ours", async () => {
+    const body = (more: Record<string, string>) => new URLSearchParams({ client_id: device.id, ...more });
+    const asked = (form: URLSearchParams) => ask("/oauth/device_authorization", { method: "POST", body: form });
+    expect(await errorOf(await asked(body({ client_id: "nobody" })))).toBe("invalid_client");
+    expect(await errorOf(await asked(body({ resource: "https://elsewhere.test/mcp" })))).toBe("invalid_target");
+  });
+});
+
+describe("a device's code", () => {
+  test("is of no use to another client", async () => {
+    const code = await begin();
+    await decide(person, code, "allow");
+    const other = await Client.registered({}, "http://127.0.0.1/callback");
+    expect(await errorOf(await poll(code, other))).toBe("expired_token");
+    expect((await poll(code)).status).toBe(200);
+  });
+
+  test("cannot be approved twice, or by who is not signed in", async () => {
+    const code = await begin();
+    const stranger = await new Visitor().post("/pair", { code: code.user_code, decision: "allow" });
+    expect(stranger.headers.get("location")).toContain("/sign-in");
+    expect(await errorOf(await poll(code))).toBe("authorization_pending");
+    await decide(person, code, "allow");
+    const other = await Visitor.invited();
+    expect(await (await decide(other, code, "allow")).text()).toContain("No computer is waiting");
+  });
+
+  test("can be guessed at ten times by one person, then they have to wait", async () => {
+    const guesser = await Visitor.invited();
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 11; guess += 1) statuses.push((await guesser.get("/pair?code=BBBB-BBBB")).status);
+    expect(statuses.slice(0, 10)).toEqual(Array.from({ length: 10 }, () => 404));
+    expect(statuses[10]).toBe(429);
+  });
+
+  test("is kept as a hash, and so is the device's own", async () => {
+    const code = await begin();
+    const rows = await runInDurableObject(directory(), (_, state) =>
+      JSON.stringify(state.storage.sql.exec("SELECT * FROM device").toArray()),
+    );
+    expect(rows).not.toContain(code.device_code);
+    expect(rows).not.toContain(code.user_code);
+    expect(rows).not.toContain(code.user_code.replace("-", ""));
+  });
+});
+
+test("codes can be asked for only so often from one address", async () => {
+  const headers = { "cf-connecting-ip": "203.0.113.30" };
+  const statuses: number[] = [];
+  for (let count = 0; count < 31; count += 1) {
+    const body = new URLSearchParams({ client_id: device.id });
+    statuses.push((await ask("/oauth/device_authorization", { method: "POST", body, headers })).status);
+  }
+  expect(statuses.filter((status) => status === 200)).toHaveLength(30);
+  expect(statuses[30]).toBe(429);
+});
