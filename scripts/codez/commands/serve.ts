@@ -3,7 +3,7 @@ import { keep } from "../serve/agent/keep.ts";
 import { ConfigInvalid, type ServeConfig } from "../serve/config.ts";
 import { ServeExitCode } from "../serve/exit-code.ts";
 import { expandHome } from "../serve/home.ts";
-import { AlreadyRunning, startServe } from "../serve/index.ts";
+import { AlreadyRunning, type Serve, startServe } from "../serve/index.ts";
 import { runIndexWorker } from "../serve/index/worker.ts";
 
 /** Set by the entry of `codez`; told to clients in the handshake. */
@@ -53,9 +53,15 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
   console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
   console.log(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url}`);
   console.log("Permission requests are answered with: codez permissions");
+  // Listened for before the machine is looked at: that starts `claude` twice, and a Ctrl-C then must end in order too.
+  const asked = untilAskedToStop();
+  const looked = warn(running);
+  await asked;
+  await Promise.all([running.stop(), looked]);
+}
+
+async function warn(running: Serve): Promise<void> {
   for (const problem of await running.problems()) console.log(`warning: ${problem}`);
-  await untilAskedToStop();
-  await running.stop();
 }
 
 function overridesOf({ port, projects, readOnly }: Flags): Partial<ServeConfig> {

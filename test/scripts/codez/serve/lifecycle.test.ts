@@ -147,7 +147,7 @@ test("a missing Claude Code is told with what to run, by the tool and by the hea
   const health = await client.call("get_health_details");
   expect(health).toMatchObject({ ok: false, agent: { version: null } });
   expect(JSON.stringify(health["problems"])).toContain("npm install -g @anthropic-ai/claude-code");
-  expect(machine.output).toContain("warning: Claude Code was not found");
+  await until("the warning", () => (machine.output.includes("warning: Claude Code was not found") ? true : undefined));
 });
 
 test("a second serve of the same home is refused, and a broken config is explained", async () => {
