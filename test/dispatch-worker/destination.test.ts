@@ -3,9 +3,12 @@ import { codeOf, dispatch, trusted } from "./namespace.ts";
 
 /** Where a trusted request ended up: slug and the path the script saw, or the error's code. */
 async function destination(url: string, headers: Record<string, string> = {}): Promise<string> {
-  const { response, reached } = await dispatch(url, { headers: trusted(headers) });
+  const { response, reached, asked } = await dispatch(url, { headers: trusted(headers) });
   const [first] = reached;
-  if (first === undefined) return codeOf(response);
+  if (first === undefined) {
+    expect(asked).toEqual([]); // the namespace is asked for nothing that is no slug
+    return codeOf(response);
+  }
   const { pathname, search } = new URL(first.request.url);
   return `${first.slug} ${pathname}${search}`;
 }

@@ -10,6 +10,8 @@ export type Script = (request: Request) => Response | Promise<Response>;
 /** A dispatch namespace with these scripts. As on the platform, `get` never throws; `fetch` does. */
 export class TestNamespace {
   readonly reached: Reached[] = [];
+  /** The names that were looked up, whether there is such a script or not. */
+  readonly asked: string[] = [];
   readonly #scripts: Record<string, Script>;
 
   constructor(scripts: Record<string, Script>) {
@@ -17,6 +19,7 @@ export class TestNamespace {
   }
 
   get(slug: string, args: unknown, options: unknown): { fetch(request: Request): Promise<Response> } {
+    this.asked.push(slug);
     return {
       fetch: async (request) => {
         const script = this.#scripts[slug];
@@ -33,7 +36,7 @@ export async function dispatch(
   url: string,
   init: RequestInit = {},
   { scripts = {}, ...overrides }: { scripts?: Record<string, Script> } & Partial<Env> = {},
-): Promise<{ response: Response; reached: Reached[] }> {
+): Promise<{ response: Response; reached: Reached[]; asked: string[] }> {
   const named =
     (name: string): Script =>
     () =>
@@ -47,7 +50,7 @@ export async function dispatch(
   };
   const bindings = { ...env, DISPATCH: namespace } as unknown as Env; // the namespace's other methods are not for a dispatch Worker
   const response = await app.fetch(new Request(url, init), bindings);
-  return { response, reached: namespace.reached };
+  return { response, reached: namespace.reached, asked: namespace.asked };
 }
 
 /** The headers of a trusted gate. */
