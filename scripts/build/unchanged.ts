@@ -10,9 +10,9 @@ const Stamp = z.object({ inputs: z.array(z.string()), outputs: z.array(z.string(
 /** Whether the build that left the stamp at `path` would come out the same: none of its inputs or outputs has changed. */
 export async function isUnchanged(path: string): Promise<boolean> {
   const text = await readFile(path, "utf8").catch(() => null); // never built here
-  const stamp = text === null ? null : Stamp.safeParse(JSON.parse(text));
-  if (stamp?.success !== true) return false;
-  const { inputs, outputs, digest } = stamp.data;
+  const noted = text === null ? null : Stamp.safeParse(JSON.parse(text));
+  if (noted?.success !== true) return false;
+  const { inputs, outputs, digest } = noted.data;
   return (await digestOf([...inputs, ...outputs])) === digest;
 }
 

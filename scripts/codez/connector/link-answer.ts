@@ -34,6 +34,10 @@ export class LinkAnswer implements Answer {
     this.#done = done;
   }
 
+  get isOver(): boolean {
+    return this.#over;
+  }
+
   head(status: number, headers: HeaderList, whole = false): void {
     if (this.#over || this.#head !== null) return;
     this.#head = { status, headers };

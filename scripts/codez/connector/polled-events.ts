@@ -5,7 +5,7 @@ import * as z from "zod";
 export type Polled = { readonly events: PushedEvent[]; readonly cursor: string | null };
 
 const TextContent = z.looseObject({ type: z.literal("text"), text: z.string() });
-const Result = z.looseObject({ structuredContent: z.unknown(), content: z.array(z.unknown()).optional() });
+const Result = z.looseObject({ structuredContent: z.unknown().optional(), content: z.array(z.unknown()).optional() });
 const Listed = z.looseObject({ events: z.array(z.unknown()), cursor: z.string().nullish() });
 
 /**
@@ -31,14 +31,15 @@ export function polledEvents(result: unknown, nowMs: number): Polled {
 /** Names under which servers give an event's type, session and time. */
 const TYPE = ["type", "kind", "event"];
 const SESSION = ["session", "session_id", "sessionId"];
-const TIME = ["atMs", "at_ms", "timestamp", "time", "ts", "at"];
+const TIME_MS = ["atMs", "at_ms"];
+const TIME = ["timestamp", "time", "ts", "at"];
 
 function pushedEvent(event: unknown, nowMs: number): PushedEvent {
   if (typeof event !== "object" || event === null) return { atMs: nowMs, type: "event", session: null, data: event };
   const fields = new Map<string, unknown>(Object.entries(event));
   const type = firstOf(fields, TYPE, (value) => (typeof value === "string" && value !== "" ? value : null));
   const session = firstOf(fields, SESSION, (value) => (typeof value === "string" ? value : null));
-  const atMs = firstOf(fields, TIME, timeOf);
+  const atMs = firstOf(fields, TIME_MS, msOf) ?? firstOf(fields, TIME, timeOf);
   // An event of our own shape has its data in `data`; of any other the whole of it is the data.
   const data = fields.has("data") ? fields.get("data") : event;
   return { atMs: atMs ?? nowMs, type: type ?? "event", session, data };
@@ -60,10 +61,14 @@ function firstOf<Value>(
 const LARGEST_SECONDS = 100_000_000_000;
 
 function timeOf(value: unknown): number | null {
-  if (typeof value === "number" && Number.isFinite(value) && value > 0)
-    return Math.round(value < LARGEST_SECONDS ? value * 1000 : value);
+  const number = msOf(value);
+  if (number !== null) return number < LARGEST_SECONDS ? number * 1000 : number;
   const ms = typeof value === "string" ? Date.parse(value) : Number.NaN;
   return Number.isNaN(ms) ? null : ms;
+}
+
+function msOf(value: unknown): number | null {
+  return typeof value === "number" && Number.isFinite(value) && value > 0 ? Math.round(value) : null;
 }
 
 function parse(text: string): unknown {

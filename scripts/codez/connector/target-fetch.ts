@@ -3,27 +3,33 @@ import type { HeaderList } from "#protocol/header.ts";
 import * as z from "zod/mini";
 import type { Answer, Target } from "./target.ts";
 
-/**
- * `fetch` that asks a target, whatever the address: for an MCP client of the connector's own.
- *
- * @param failed hears why the target did not answer, which a client would not repeat.
- */
+/** What an MCP client does not tell of its requests. */
+export type FetchListener = {
+  /** Why the target did not answer at all. */
+  failed(reason: string): void;
+  /** The answer to a POST is complete, or broke off. */
+  postEnded(): void;
+};
+
+/** `fetch` that asks a target, whatever the address: for an MCP client of the connector's own. */
 export function targetFetch(
   target: Target,
-  failed: (reason: string) => void,
+  listener: FetchListener,
 ): (url: string | URL, init?: RequestInit) => Promise<Response> {
   return async (url, init) => {
     const request = new Request(url, init);
     const body = new Uint8Array(await request.arrayBuffer());
     const headers: HeaderList = [...request.headers];
     const response = await new Promise<Response>((resolve, reject) => {
-      const answer = new FetchAnswer(resolve, reject);
+      const answer = new FetchAnswer(resolve, reject, () => {
+        if (request.method === "POST") listener.postEnded();
+      });
       const abort = (): void => answer.abort(request.signal.reason);
       if (request.signal.aborted) return abort();
       request.signal.addEventListener("abort", abort, { once: true });
       target.serve({ method: request.method, query: new URL(request.url).search, headers, body }, answer);
     });
-    if (response.headers.has(ERROR_HEADER)) failed(await reasonOf(response.clone()));
+    if (response.headers.has(ERROR_HEADER)) listener.failed(await reasonOf(response.clone()));
     return response;
   };
 }
@@ -47,12 +53,18 @@ class FetchAnswer implements Answer {
   cancelled: ((reason: string) => void) | null = null;
   readonly #resolve: (response: Response) => void;
   readonly #reject: (reason: unknown) => void;
+  readonly #ended: () => void;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #over = false;
 
-  constructor(resolve: (response: Response) => void, reject: (reason: unknown) => void) {
+  constructor(resolve: (response: Response) => void, reject: (reason: unknown) => void, ended: () => void) {
     this.#resolve = resolve;
     this.#reject = reject;
+    this.#ended = ended;
+  }
+
+  get isOver(): boolean {
+    return this.#over;
   }
 
   head(status: number, headers: HeaderList): void {
@@ -76,6 +88,7 @@ class FetchAnswer implements Answer {
     if (this.#over) return;
     this.#over = true;
     this.#controller?.close();
+    this.#ended();
   }
 
   fail(reason: string): void {
@@ -93,5 +106,6 @@ class FetchAnswer implements Answer {
     this.#over = true;
     this.#reject(reason); // of no effect once the head is there
     this.#controller?.error(reason);
+    this.#ended();
   }
 }

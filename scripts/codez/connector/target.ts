@@ -24,6 +24,8 @@ export interface Answer {
   end(): void;
   /** The answer breaks off here, for this reason. */
   fail(reason: string): void;
+  /** It was ended or broken off, or nobody waits for it any more. */
+  readonly isOver: boolean;
   /** Called when more may be written. */
   drained: (() => void) | null;
   /** Called once when nobody waits for the answer any more. */

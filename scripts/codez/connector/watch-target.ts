@@ -1,4 +1,4 @@
-import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
+import { type CallToolResult, Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
 import type { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
@@ -23,6 +23,9 @@ const STABLE_MS = 10_000;
 
 /** A server that answers polls at once, with nothing, must not keep a core busy. */
 const EMPTY_POLL_PAUSE_MS = 250;
+
+/** After the end of its HTTP answer a poll has its result; a server that was stopped may end the one without the other. */
+const RESULT_GRACE_MS = 1_000;
 
 const POLL_TOOL = "poll_events";
 const PROJECTS_TOOL = "list_projects";
@@ -63,6 +66,8 @@ export class TargetWatch {
   #wasThere: boolean | null = null;
   /** Why the target itself did not answer, in this session. */
   #failure: string | null = null;
+  /** The HTTP answer to the poll under way is complete. */
+  #pollEnded: () => void = () => undefined;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -99,8 +104,11 @@ export class TargetWatch {
       { versionNegotiation: { mode: "auto" } },
     );
     this.#failure = null;
-    const fetch = targetFetch(this.#options.target, (reason) => {
-      this.#failure = reason;
+    const fetch = targetFetch(this.#options.target, {
+      failed: (reason) => {
+        this.#failure = reason;
+      },
+      postEnded: () => this.#pollEnded(),
     });
     const transport = new StreamableHTTPClientTransport(ADDRESS, { fetch });
     const { signal } = this.#stopping;
@@ -165,7 +173,7 @@ export class TargetWatch {
         ...(cursor === null ? {} : { cursor }),
       };
       const startedMs = this.#clock.nowMs();
-      const result = await client.callTool({ name: POLL_TOOL, arguments: args }, { signal, timeout: POLL_TIMEOUT_MS });
+      const result = await this.#pollOnce(client, args);
       if (result.isError === true) {
         // A cursor of a server that was set up anew is refused; without one it hands out what it has.
         if (cursor === null) throw new Error(`${POLL_TOOL} fails: ${JSON.stringify(result.content).slice(0, 300)}`);
@@ -177,6 +185,21 @@ export class TargetWatch {
       this.#options.push(polled.events, cursor);
       if (polled.events.length === 0 && this.#clock.nowMs() - startedMs < EMPTY_POLL_PAUSE_MS)
         await wait(this.#clock, EMPTY_POLL_PAUSE_MS, signal);
+    }
+  }
+
+  async #pollOnce(client: Client, args: Record<string, unknown>): Promise<CallToolResult> {
+    const broken = new AbortController();
+    let forget = (): void => undefined;
+    this.#pollEnded = () => {
+      forget = this.#clock.after(RESULT_GRACE_MS, () => broken.abort(new Error("the server ended a poll unanswered")));
+    };
+    const signal = AbortSignal.any([this.#stopping.signal, broken.signal]);
+    try {
+      return await client.callTool({ name: POLL_TOOL, arguments: args }, { signal, timeout: POLL_TIMEOUT_MS });
+    } finally {
+      this.#pollEnded = () => undefined;
+      forget();
     }
   }
 

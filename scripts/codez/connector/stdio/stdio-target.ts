@@ -13,7 +13,7 @@ export const SESSION_IDLE_MS = 30 * 60_000;
 const SWEEP_MS = 60_000;
 
 /** Each session is a process of its own, often a Node of 50 MB. */
-export const MAX_SESSIONS = 32;
+const MAX_SESSIONS = 32;
 
 /** A request becomes one line in memory. Arguments of several megabytes (files, images) fit many times over. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
@@ -30,6 +30,7 @@ const PARSE_ERROR = -32_700;
 export class StdioTarget implements Target {
   readonly #spec: ChildSpec;
   readonly #machine: string;
+  readonly #maxSessions: number;
   readonly #sessions = new Map<string, LegacySession>();
   readonly #sweep: NodeJS.Timeout;
   /** Children that are on their way out. */
@@ -38,7 +39,8 @@ export class StdioTarget implements Target {
   #era: "modern" | "legacy" | null = null;
   #isClosed = false;
 
-  constructor(spec: ChildSpec, machine: string) {
+  constructor(spec: ChildSpec, machine: string, maxSessions: number = MAX_SESSIONS) {
+    this.#maxSessions = maxSessions;
     this.#spec = spec;
     this.#machine = machine;
     this.#sweep = setInterval(() => this.#endIdle(Date.now()), SWEEP_MS);
@@ -88,8 +90,8 @@ export class StdioTarget implements Target {
     if (body.isModern) return this.#postModern(body, answer);
     if (!body.messages.some((message) => message.method === "initialize"))
       return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
-    if (this.#sessions.size >= MAX_SESSIONS)
-      return answerError(answer, { code: "machine_busy", machine: this.#machine, limit: MAX_SESSIONS }, bytes);
+    if (this.#sessions.size >= this.#maxSessions)
+      return answerError(answer, { code: "machine_busy", machine: this.#machine, limit: this.#maxSessions }, bytes);
     if (this.#isClosed) return this.#fail(answer, "its connector is ending", bytes);
     const opened = new LegacySession(this.#spec, this.#machine, () => this.#sessions.delete(opened.id));
     this.#sessions.set(opened.id, opened);
@@ -106,7 +108,7 @@ export class StdioTarget implements Target {
     });
     // What a server of the 2025 revisions answers, so that a client of both falls back to the handshake.
     if (modern === null) return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
-    modern.post(body, answer);
+    if (!answer.isOver) modern.post(body, answer); // the caller may have left while the server was starting
   }
 
   /** The child for 2026-07-28; `null` when the server does not speak it. */

@@ -23,12 +23,15 @@ export type Connected = AsyncDisposable & {
 
 export type ConnectOptions = Partial<Omit<ConnectorOptions, "target" | "credentials">> & {
   /** `linkUrl`: where the stand-in listens. */
+  /** What the stand-in says in its first welcome to have stored. */
+  readonly ackedAtFirst?: number;
   readonly credentialsAt?: (linkUrl: string) => Promise<Credentials>;
 };
 
 /** Starts a connector with right credentials and waits for its first link. */
 export async function connect(target: Target, options: ConnectOptions = {}): Promise<Connected> {
   const script = await ScriptStandIn.start();
+  script.acked = options.ackedAtFirst ?? 0;
   const connector = new Connector({
     credentials: () =>
       options.credentialsAt?.(script.linkUrl) ?? Promise.resolve({ linkUrl: script.linkUrl, token: "right-token" }),
