@@ -1,0 +1,172 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Chromium, claim, hasChromium, type Page, PASSWORD, STRANGERS } from "./support/browser.ts";
+import { TestOperator } from "./support/operator.ts";
+
+describe.skipIf(!hasChromium())("the pages, in a browser", () => {
+  let operator: TestOperator;
+  let chromium: Chromium;
+  /** Where passkeys can be: a name, not an address. */
+  let url: string;
+  const complaints: string[] = [];
+
+  beforeAll(async () => {
+    operator = await TestOperator.start(STRANGERS);
+    await operator.stop();
+    url = `http://localhost:${operator.port}`;
+    await operator.start({ ...STRANGERS, ORIGIN: url });
+    chromium = await Chromium.start();
+    operator.own(chromium);
+  });
+  afterAll(() => operator[Symbol.asyncDispose]());
+
+  async function visit(more: Parameters<Chromium["person"]>[0] = {}): Promise<Page> {
+    const page = await (await chromium.person(more)).newPage();
+    page.on("console", (message) => {
+      // A page that says no does so with a status that Chromium prints.
+      if (message.type() === "error" && !message.text().includes("status of 4")) complaints.push(message.text());
+    });
+    page.on("pageerror", (error) => complaints.push(error.message));
+    return page;
+  }
+
+  async function register(): Promise<string> {
+    const { body } = await operator.api("POST", "/oauth/register", {
+      client_name: "Robot",
+      redirect_uris: ["http://127.0.0.1:9/callback"],
+      token_endpoint_auth_method: "none",
+    });
+    const query = new URLSearchParams({
+      response_type: "code",
+      client_id: (body as { client_id: string }).client_id,
+      redirect_uri: "http://127.0.0.1:9/callback",
+      code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+      code_challenge_method: "S256",
+      scope: "mcp:tools",
+    });
+    return `${url}/oauth/authorize?${query}`;
+  }
+
+  test("the link that start prints claims the Operator, and the code leaves the address at once", async () => {
+    const page = await visit();
+    await page.goto(`${url}/claim#${STRANGERS.CLAIM_CODE}`);
+    expect(await page.inputValue("input[name=code]")).toBe(STRANGERS.CLAIM_CODE);
+    expect(page.url()).toBe(`${url}/claim`);
+    await claim(page, url);
+    expect(await page.textContent("h1")).toBe("dana");
+  });
+
+  test("signing in and consent need no script", async () => {
+    const page = await visit({ javaScriptEnabled: false });
+    await page.goto(await register());
+    expect(await page.textContent(".card")).toContain("Robot wants to use your machines");
+    await page.fill("input[name=name]", "dana");
+    await page.fill("input[name=password]", PASSWORD);
+    await page.click("button[type=submit]");
+    expect(await page.textContent("h1")).toBe("Let Robot in?");
+    expect(await page.textContent("code")).toBe("127.0.0.1");
+    const left = page.waitForRequest((request) => request.url().startsWith("http://127.0.0.1:9/"));
+    await page.click("button[value=deny]");
+    expect((await left).url()).toContain("error=access_denied");
+  });
+
+  test("a passkey is made, opens the account, and is the only thing asked for", async () => {
+    const context = await chromium.person();
+    const page = await context.newPage();
+    const cdp = await context.newCDPSession(page);
+    await cdp.send("WebAuthn.enable");
+    const options = {
+      protocol: "ctap2",
+      transport: "internal",
+      hasResidentKey: true,
+      hasUserVerification: true,
+      isUserVerified: true,
+      automaticPresenceSimulation: true,
+    };
+    await cdp.send("WebAuthn.addVirtualAuthenticator", { options });
+    await page.goto(`${url}/sign-in`);
+    await page.fill("input[name=name]", "dana");
+    await page.fill("input[name=password]", PASSWORD);
+    await page.click("button[type=submit]");
+    await page.waitForURL("**/account");
+    await page.click("text=Add a passkey");
+    await page.waitForSelector("li:has-text('Passkey')");
+    await page.click("text=Sign out of this browser");
+    await page.waitForURL("**/sign-in");
+    await page.click("text=Use a passkey");
+    await page.waitForURL("**/account");
+    expect(await page.textContent("h1")).toBe("dana");
+
+    // An invited person needs no password at all.
+    await page.click("text=Invite someone");
+    const code = (await page.textContent(".big")) ?? "";
+    await page.click("text=Sign out of this browser");
+    await page.waitForURL("**/sign-in");
+    await page.goto(`${url}/invite#${code}`);
+    await page.fill("input[name=name]", "guest");
+    await page.click("text=Use a passkey instead of a password");
+    await page.waitForURL("**/account");
+    expect(await page.textContent("h1")).toBe("guest");
+    expect(await page.isVisible("text=Invite someone")).toBe(false);
+  });
+
+  test("a passkey's answer is good once, and for this site alone", async () => {
+    const headers = { "content-type": "application/json", "sec-fetch-site": "same-origin" };
+    const asked = await fetch(`${url}/sign-in/passkey/options`, { method: "POST", headers, body: "{}" });
+    expect(asked.status).toBe(200);
+    const response = { id: "AAAA", rawId: "AAAA", type: "public-key", clientExtensionResults: {}, response: {} };
+    const body = JSON.stringify({ response });
+    expect((await fetch(`${url}/sign-in/passkey`, { method: "POST", headers, body })).status).toBe(401);
+    const foreign = { ...headers, "sec-fetch-site": "cross-site" };
+    expect((await fetch(`${url}/sign-in/passkey`, { method: "POST", headers: foreign, body })).status).toBe(403);
+  });
+
+  test.each(["light", "dark"] as const)(
+    "fit a phone in %s, with contrast to read by, and break no policy of theirs",
+    async (colorScheme) => {
+      const page = await visit({ colorScheme });
+      await page.goto(`${url}/sign-in`);
+      await page.fill("input[name=name]", "dana");
+      await page.fill("input[name=password]", PASSWORD);
+      await page.click("button[type=submit]");
+      await page.waitForURL("**/account");
+      for (const address of [
+        `${url}/account`,
+        `${url}/pair`,
+        `${url}/invite`,
+        await register(),
+        `${url}/oauth/authorize`,
+      ]) {
+        await page.goto(address);
+        expect(await page.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
+        expect(await page.evaluate<number>(CONTRAST)).toBeGreaterThan(4.5); // WCAG 2.2, 1.4.3
+        expect(await page.evaluate<number>("document.styleSheets.length")).toBe(1);
+      }
+      expect(complaints).toEqual([]);
+    },
+  );
+
+  test("a frame of another site stays empty", async () => {
+    const page = await visit();
+    const refused: (string | undefined)[] = [];
+    page.on("requestfailed", (request) => refused.push(request.failure()?.errorText));
+    await page.goto("about:blank");
+    await page.evaluate(
+      `new Promise((done) => { const frame = document.createElement("iframe"); frame.src = "${url}/sign-in"; frame.onload = done; document.body.append(frame); })`,
+    );
+    expect(refused).toEqual(["net::ERR_BLOCKED_BY_RESPONSE"]);
+  });
+});
+
+/** The least contrast of a text on the page with what is behind it. */
+const CONTRAST = `(() => {
+  const channels = (color) => color.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((one) => one / 255).map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, index) => sum + one * [0.2126, 0.7152, 0.0722][index], 0);
+  const ground = (element) => { for (let at = element; at; at = at.parentElement) {
+    const color = channels(getComputedStyle(at).backgroundColor); if (color.length === 3 || color[3] > 0) return color; } return [255, 255, 255]; };
+  const texts = [...document.querySelectorAll("h1, h2, p, dt, dd, label, button, a, span, code")].filter((one) => one.checkVisibility() && one.textContent.trim() !== "");
+  return Math.min(...texts.map((one) => {
+    const [text, behind] = [light(channels(getComputedStyle(one).color)), light(ground(one))];
+    return (Math.max(text, behind) + 0.05) / (Math.min(text, behind) + 0.05);
+  }));
+})()`;
