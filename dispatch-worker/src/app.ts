@@ -38,7 +38,7 @@ export const app = {
 function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
   const caller = isTrusted ? headers.get(OperatorHeader.CALLER) : null;
   const ours: string[] = [];
-  for (const [name] of headers) if (name.startsWith(OPERATOR_PREFIX)) ours.push(name);
+  for (const name of headers.keys()) if (name.startsWith(OPERATOR_PREFIX)) ours.push(name);
   for (const name of ours) headers.delete(name);
   if (caller !== null) headers.set(OperatorHeader.CALLER, caller);
   if (!isLink) headers.delete("authorization");
@@ -46,11 +46,15 @@ function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
   headers.delete("cookie");
 }
 
+/** The script was replaced, evicted or killed in the middle of the call, which may have been carried out. It is there again by itself. */
+const LOST = /network connection lost|durable object reset|code was updated|internal error; reference/i;
+
 /** What a failed dispatch means. The messages are the platform's (Workers for Platforms, "Dynamic dispatch Worker"). */
 function failureOf(reason: unknown, machine: string): OperatorError {
   const message = reason instanceof Error ? reason.message : String(reason);
   if (message.startsWith("Worker not found")) return { code: "machine_unknown", machine };
   console.error("a machine script failed", { machine, message });
   if (/exceeded.*time|timed? ?out/i.test(message)) return { code: "machine_timeout", machine, afterMs: LIMITS.cpuMs };
+  if (LOST.test(message)) return { code: "link_lost", machine };
   return { code: "machine_failed", machine, reason: "its script failed; the operator's log says how" };
 }

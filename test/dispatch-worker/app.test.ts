@@ -65,6 +65,8 @@ describe("with the secret", () => {
     ["asks too many others", "Too many subrequests.", 502, "machine_failed", "the operator's log"],
     ["uses too much memory", "Worker exceeded memory limit.", 502, "machine_failed", "the operator's log"],
     ["takes too long", "The operation timed out", 504, "machine_timeout", "10 s"],
+    ["dies in mid-call", "Network connection lost.", 502, "link_lost", "may have been carried out"],
+    ["is replaced in mid-call", "Durable Object reset because its code was updated.", 502, "link_lost", "by itself"],
   ])(
     "a script that %s fails with a code of its own, and its message stays in the log",
     async (_, message, status, code, says) => {
