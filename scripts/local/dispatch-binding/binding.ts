@@ -22,6 +22,8 @@ interface Inner {
 
 /** A body up to this size is held while it is sent, so that it can be sent again when nobody was there to take it. */
 const HELD_BODY_BYTES = 65_536;
+/** A script that answered so lately is taken to be there: what a call brings is passed on as it comes, without a copy to send again. */
+const FRESH_MS = 1_000;
 /** Once for an address that has gone stale, once for a script that was replaced in between. */
 const ATTEMPTS = 3;
 
@@ -29,6 +31,7 @@ const ATTEMPTS = 3;
 export default function dispatchNamespace(inner: Inner) {
   // Kept by the isolate, so a call costs no lookup. A stale route is harmless: ports are never given out twice.
   const routes = new Map<string, Route>();
+  const answeredMs = new WeakMap<Route, number>();
 
   async function find(name: string, lost?: Route): Promise<Route> {
     const path = `/dispatch/${encodeURIComponent(inner.namespace)}/${encodeURIComponent(name)}`;
@@ -44,15 +47,17 @@ export default function dispatchNamespace(inner: Inner) {
   }
 
   async function call(name: string, request: Request): Promise<Response> {
-    const held = await hold(request);
+    const known = routes.get(name);
+    const isFresh = known !== undefined && Date.now() - (answeredMs.get(known) ?? 0) < FRESH_MS;
+    const held = isFresh ? asItIs(request) : await hold(request);
     // What streams in cannot be sent twice, so its script is made sure of first: one more hop on a large call.
-    let route = held === "streams" ? await find(name) : (routes.get(name) ?? (await find(name)));
+    let route = known === undefined || (held === "streams" && !isFresh) ? await find(name) : known;
     for (let attempt = 1; ; attempt += 1) {
       const again = attempt < ATTEMPTS && held !== "streams";
       const begunMs = Date.now();
       let response: Response;
       try {
-        response = await inner.network.fetch(outgoing(request, held, route), { redirect: "manual" });
+        response = await inner.network.fetch(`http://127.0.0.1:${route.port}/`, outgoing(request, held, route));
       } catch (error) {
         if (request.signal?.aborted) throw error; // its caller has gone
         routes.delete(name);
@@ -65,7 +70,10 @@ export default function dispatchNamespace(inner: Inner) {
         continue;
       }
       const verdict = response.headers.get(CALL_HEADER);
-      if (verdict === null) return response;
+      if (verdict === null) {
+        answeredMs.set(route, Date.now());
+        return response;
+      }
       if (verdict === THREW) throw new Error(await response.text());
       routes.delete(name);
       if (verdict !== REFUSED || !again)
@@ -78,12 +86,19 @@ export default function dispatchNamespace(inner: Inner) {
   return {
     // Neither arguments (outbound Workers) nor limits mean anything on one computer; see README.md.
     get(name: string) {
-      return { fetch: (input: string | Request, init?: RequestInit) => call(String(name), new Request(input, init)) };
+      return {
+        fetch: (input: string | Request, init?: RequestInit) =>
+          call(String(name), input instanceof Request && init === undefined ? input : new Request(input, init)),
+      };
     },
   };
 }
 
 type Held = "nothing" | "streams" | ArrayBuffer;
+
+function asItIs(request: Request): Held {
+  return request.body === null ? "nothing" : "streams";
+}
 
 async function hold(request: Request): Promise<Held> {
   if (request.body === null) return "nothing";
@@ -92,14 +107,29 @@ async function hold(request: Request): Promise<Held> {
   return request.arrayBuffer();
 }
 
+/** The call as it goes to the script's own port. Headers are set in place where they may be: every copy of them costs. */
 function outgoing(request: Request, held: Held, route: Route): Request {
-  const address = `http://127.0.0.1:${route.port}/`;
-  const copy =
-    typeof held === "string"
-      ? new Request(address, request)
-      : new Request(address, { method: request.method, headers: request.headers, body: held, signal: request.signal });
-  copy.headers.set(CALL_HEADER, `${route.key} ${request.url}`);
-  // Miniflare's sockets take this header for request.cf, which a user script does not get (untrusted mode).
-  copy.headers.delete("mf-cf-blob");
+  const { method, headers, signal } = request;
+  const call = `${route.key} ${request.url}`;
+  if (held === "streams" || held === "nothing") {
+    const copy =
+      request.redirect === "manual" && marked(request, call) ? request : new Request(request, { redirect: "manual" });
+    if (copy !== request) marked(copy, call);
+    return copy;
+  }
+  const copy = new Request(request.url, { method, headers, body: held, signal, redirect: "manual" });
+  marked(copy, call);
   return copy;
+}
+
+/** `false`: these headers are not ours to set. */
+function marked({ headers }: Request, call: string): boolean {
+  try {
+    headers.set(CALL_HEADER, call);
+    // Miniflare's sockets take this header for request.cf, which a user script does not get (untrusted mode).
+    headers.delete("mf-cf-blob");
+    return true;
+  } catch {
+    return false; // a request as it came in: its headers are immutable
+  }
 }
