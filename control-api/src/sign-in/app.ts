@@ -20,7 +20,17 @@ const STATIC_CACHE = "public, max-age=300";
 export const signIn = new Hono<{ Bindings: Env }>();
 
 // With MCPAuthKit none of this is there.
-signIn.use("*", (c, next) => (c.env.AUTHKIT_URL ? Promise.resolve(c.notFound()) : next()));
+for (const path of [
+  "/oauth/*",
+  "/sign-in/*",
+  "/sign-out",
+  "/claim/*",
+  "/invite/*",
+  "/pair",
+  "/account/*",
+  "/api/claim",
+])
+  signIn.use(path, (c, next) => (c.env.AUTHKIT_URL ? Promise.resolve(c.notFound()) : next()));
 
 signIn.get(STYLE_PATH, (c) =>
   c.body(STYLE, 200, { "content-type": "text/css; charset=utf-8", "cache-control": STATIC_CACHE, ...SNIFF }),

@@ -22,6 +22,7 @@ export function hasChromium(): boolean {
 export interface Page {
   goto(url: string): Promise<unknown>;
   url(): string;
+  frames(): { url(): string }[];
   content(): Promise<string>;
   fill(selector: string, text: string): Promise<void>;
   inputValue(selector: string): Promise<string>;
@@ -34,13 +35,11 @@ export interface Page {
   evaluate<Value>(script: string): Promise<Value>;
   on(event: "console", heard: (message: { type(): string; text(): string }) => void): void;
   on(event: "pageerror", heard: (error: Error) => void): void;
-  on(event: "requestfailed", heard: (request: BrowserRequest) => void): void;
   screenshot(options: { path: string; fullPage?: boolean }): Promise<unknown>;
 }
 export interface BrowserRequest {
   url(): string;
   isNavigationRequest(): boolean;
-  failure(): { errorText: string } | null;
 }
 export interface BrowserContext {
   newPage(): Promise<Page>;
