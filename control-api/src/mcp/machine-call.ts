@@ -44,9 +44,8 @@ export async function callMachine(
     });
   } catch (reason) {
     if (reason instanceof OperatorFailure) throw reason;
-    throw new OperatorFailure(
-      silence.isOver ? timeoutOf(machine) : { code: "machine_failed", machine, reason: String(reason) },
-    );
+    // The answer broke off, or its script died: whatever it was, the call may have been carried out.
+    throw new OperatorFailure(silence.isOver ? timeoutOf(machine) : { code: "link_lost", machine });
   } finally {
     silence.end();
   }

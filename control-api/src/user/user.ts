@@ -183,7 +183,8 @@ export class User extends Agent<Env> {
     const slug = slugOf(name, await tagOf(this.#id));
     // An upload ends the script that runs, and its calls with nobody left to answer them: they are to be told before.
     if (known !== null && needsToken) await this.#closeLink(name, CloseCode.REVOKED, "the machine's token was rotated");
-    else if (known !== null) await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
+    else if (known !== null)
+      await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
     await uploadScript(this.env, { slug, name, owner: this.#id, linkTokenHash });
     this.#registry.put({ name, slug, identity, linkTokenHash, template: TEMPLATE });
     const machine = this.#registry.get(name);
