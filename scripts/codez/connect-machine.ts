@@ -52,8 +52,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
     const stop = (): void => running.connector.stop("the connector was ended");
     interrupted.addEventListener("abort", stop, { once: true });
     if (interrupted.aborted) stop();
-    const stopped = await running.stopped;
-    await watch.stop();
+    const stopped = await running.stopped.finally(() => watch.stop());
     const failure = failureOf(stopped, profile.name, profile.hub);
     if (failure !== null) throw failure;
   } finally {

@@ -55,8 +55,14 @@ function program(command: readonly string[]): Command {
     serviceCommand(context),
   ];
   for (const one of commands) all.addCommand(one);
-  for (const one of [all, ...commands]) one.exitOverride();
+  throwInsteadOfExit(all);
   return all;
+}
+
+/** commander ends the process by itself otherwise, with exit codes of its own. */
+function throwInsteadOfExit(command: Command): void {
+  command.exitOverride();
+  for (const one of command.commands) throwInsteadOfExit(one);
 }
 
 /** Says what went wrong, unless that was done, and answers what to end with. */

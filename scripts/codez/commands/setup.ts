@@ -46,12 +46,12 @@ export function setupCommand({ folder, command }: Context): Command {
       let { profile } = registered;
       folder.write(plan.key, profile);
       let proof = await steps.run("opening the link and asking Operator for it", () =>
-        proveOnline(hub, folder, plan.key, profile),
+        proveOnline(hub, folder, plan.key, profile, registered.isNewToken),
       );
       if (proof.kind === "refused") {
         profile = await steps.run("the token is no good any more; making a new one", () => renewToken(hub, profile));
         folder.write(plan.key, profile);
-        proof = await steps.run("opening the link again", () => proveOnline(hub, folder, plan.key, profile));
+        proof = await steps.run("opening the link again", () => proveOnline(hub, folder, plan.key, profile, true));
       }
       const service = options.service === true ? await new Service(plan.key).install(target) : null;
       const next = service === null ? `codez connect${folder.names().length > 1 ? ` ${plan.key}` : ""}` : null;

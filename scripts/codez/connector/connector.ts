@@ -47,6 +47,8 @@ export type ConnectorOptions = {
   readonly target: Target;
   readonly spool: Spool;
   readonly listener?: ConnectorListener;
+  /** How long a refused token is tried again; `REFUSAL_GRACE_MS` unless said otherwise. */
+  readonly refusalGraceMs?: number;
   readonly clock?: Clock;
   /** In [0, 1). */
   readonly random?: () => number;
@@ -66,7 +68,7 @@ export class Connector {
 
   /** Dials until it is over. Rejects only when `credentials` or `renamed` do. */
   async run(): Promise<Stopped> {
-    const random = this.#options.random ?? Math.random;
+    const { random = Math.random, refusalGraceMs = REFUSAL_GRACE_MS } = this.#options;
     let failures = 0;
     let refusal: { sinceMs: number; token: string; stopped: Stopped } | null = null;
     while (!this.#stopping.signal.aborted) {
@@ -86,7 +88,7 @@ export class Connector {
       if (verdict !== null && !isRefusal(verdict)) return verdict;
       if (verdict !== null) {
         refusal ??= { sinceMs: this.#clock.nowMs(), token: credentials.token, stopped: verdict };
-        if (this.#clock.nowMs() - refusal.sinceMs >= REFUSAL_GRACE_MS) return refusal.stopped;
+        if (this.#clock.nowMs() - refusal.sinceMs >= refusalGraceMs) return refusal.stopped;
       }
       const retryInMs = Math.min(backoffMs(failures, random), verdict === null ? Infinity : REFUSED_RETRY_MS);
       failures += 1;

@@ -15,14 +15,25 @@ import { VERSION } from "../version.ts";
 const PROOF_TIMEOUT_MS = 45_000;
 const ASK_AGAIN_MS = 500;
 
+/** A token that was here before is taken for dead after so long; one that is new needs the connector's own time of grace. */
+const OLD_TOKEN_GRACE_MS = 1_500;
+
 /** How the proof came out. `refused`: the token is not this machine's (any more). */
 export type Proof = { kind: "online" } | { kind: "refused" };
 
 /**
  * Opens the machine's link, unless a connector does that already, and asks Operator's public endpoint until it says that the
  * machine is online. Throws `CodezFailure` when it does not.
+ *
+ * @param isNewToken the token was made just now.
  */
-export async function proveOnline(hub: Hub, folder: ProfileFolder, key: string, profile: Profile): Promise<Proof> {
+export async function proveOnline(
+  hub: Hub,
+  folder: ProfileFolder,
+  key: string,
+  profile: Profile,
+  isNewToken: boolean,
+): Promise<Proof> {
   const lock = Lock.take(folder.file(key, ".lock"));
   if (!(lock instanceof Lock)) return waitUntilSeen(hub, folder, key, profile, new Promise(() => undefined));
   const target = makeTarget(profile.target, profile.name);
@@ -31,6 +42,7 @@ export async function proveOnline(hub: Hub, folder: ProfileFolder, key: string, 
     renamed: () => Promise.resolve(),
     facts: () => machineFacts(VERSION),
     target,
+    ...(isNewToken ? {} : { refusalGraceMs: OLD_TOKEN_GRACE_MS }),
     spool: emptySpool(`setup-${randomUUID()}`),
   });
   const stopped = connector.run();

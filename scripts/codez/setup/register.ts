@@ -3,7 +3,7 @@ import type { Hub } from "../hub.ts";
 import { newIdentity, type Profile, type TargetSpec } from "../profile/profile.ts";
 import type { Plan } from "./plan.ts";
 
-export type Registered = { readonly profile: Profile; readonly isNew: boolean };
+export type Registered = { readonly profile: Profile; readonly isNew: boolean; readonly isNewToken: boolean };
 
 /**
  * Makes sure that Operator knows this machine and that this computer holds its token. What is right stays as it is: a
@@ -28,7 +28,7 @@ export async function register(
   const token = registration.token ?? known ?? (await tokenOf(hub, plan.name));
   const { name, slug, linkUrl, mcpUrl } = registration;
   const profile: Profile = { hub: hub.origin, name, slug, linkUrl, mcpUrl, token, identity, target, events };
-  return { profile, isNew: plan.profile === null };
+  return { profile, isNew: plan.profile === null, isNewToken: token !== known };
 }
 
 /** The same with a new token, after the one that was here turned out to be no good. */

@@ -84,6 +84,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     say(`{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{${meta}}}`);
     return say(`{"jsonrpc":"2.0","method":"notifications/tools/list_changed","params":{${meta}}}`);
   }
+  if (method === "tools/list") return say(`{"jsonrpc":"2.0","id":${idText},"result":{"tools":[]}}`);
   const tool = method === "tools/call" ? TOOLS[String(params.name)] : undefined;
   if (tool !== undefined) return tool(idText, params, line);
   if (!isMute) say(`{"jsonrpc":"2.0","id":${idText},"error":{"code":-32601,"message":"Method not found"}}`);

@@ -1,0 +1,256 @@
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { buildCodez } from "../../../../scripts/build/codez.ts";
+import { ExitCode } from "../../../../scripts/codez/exit-code.ts";
+import { HttpServer } from "../connector/http-server.ts";
+import { temporaryFolder } from "../connector/temporary-folder.ts";
+import { Codez, codez } from "./codez.ts";
+import { HubStandIn } from "./hub-stand-in.ts";
+
+beforeAll(() => buildCodez());
+
+function profileOf(home: string, name: string): Record<string, unknown> {
+  return JSON.parse(readFileSync(join(home, "machines", `${name}.json`), "utf8"));
+}
+
+describe("setup", () => {
+  it("adds this computer, proves from outside that it is online, and shows the token nowhere", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const { code, out, err } = await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    expect({ code, err }).toEqual({ code: ExitCode.OK, err: "" });
+    expect(out).toContain('"attic" is online');
+    expect(out).toContain("codez connect");
+    expect(out).not.toContain("link-token");
+    expect(profileOf(home.path, "attic")).toMatchObject({
+      token: "link-token-1",
+      target: { url: "http://127.0.0.1:4097/mcp" },
+    });
+    expect(statSync(join(home.path, "machines", "attic.json")).mode & 0o777).toBe(0o600);
+    expect(readdirSync(join(home.path, "machines"))).toEqual(["attic.json"]);
+  });
+
+  it("changes nothing that is right when it is run again, without a name, and for another target only that", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    const before = profileOf(home.path, "attic");
+    expect((await codez(home.path, ["setup"])).code).toBe(ExitCode.OK);
+    expect(profileOf(home.path, "attic")).toEqual(before);
+    const { code, out } = await codez(home.path, ["setup", "--json", "--", "node", "server.js", "--json"]);
+    expect(code).toBe(ExitCode.OK);
+    const target = { kind: "command", command: "node", args: ["server.js", "--json"], cwd: process.cwd() };
+    expect(JSON.parse(out)).toMatchObject({ machine: "attic", status: "online", target });
+    expect(profileOf(home.path, "attic")).toEqual({ ...before, target });
+  });
+
+  it("repairs a token that is no good any more, and gets a machine that was removed its name back", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    const machine = hub.machines.get("attic");
+    if (machine === undefined) throw new Error("no machine");
+    machine.token = "rotated-elsewhere";
+    expect((await codez(home.path, ["setup"])).code).toBe(ExitCode.OK);
+    expect(profileOf(home.path, "attic")["token"]).toBe(machine.token);
+    hub.machines.clear();
+    expect((await codez(home.path, ["setup"])).code).toBe(ExitCode.OK);
+    expect(profileOf(home.path, "attic")["identity"]).toBe(hub.machines.get("attic")?.identity);
+  });
+
+  it("says what to do when the name is another machine's, and takes it over when told to", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    hub.add("attic");
+    const refused = await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    expect(refused.code).toBe(ExitCode.NAME_TAKEN);
+    expect(refused.err).toContain("--replace");
+    expect((await codez(home.path, ["setup", "attic", "--hub", hub.origin, "--replace"])).code).toBe(ExitCode.OK);
+  });
+
+  it("is not done until the public endpoint has the machine online", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    hub.lists = false;
+    await using running = new Codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    await running.says("opening the link");
+    hub.lists = true;
+    expect((await running.ended()).code).toBe(ExitCode.OK);
+  });
+
+  it.each([
+    ["nobody is there", "http://127.0.0.1:9", ExitCode.HUB_UNREACHABLE],
+    ["the address is none", "operator", ExitCode.USAGE],
+  ])("says so when %s", async (_, hub, code) => {
+    using home = temporaryFolder();
+    const ended = await codez(home.path, ["setup", "attic", "--hub", hub]);
+    expect(ended.code).toBe(code);
+    expect(ended.err).toContain("fix: ");
+  });
+
+  it("asks as the person whose token CODEZ_HUB_TOKEN is, and says so when it is not signed in", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    hub.bearer = "opr_1";
+    expect((await codez(home.path, ["setup", "attic", "--hub", hub.origin])).code).toBe(ExitCode.NOT_SIGNED_IN);
+    const signedIn = await codez(home.path, ["setup", "attic"], { CODEZ_HUB: hub.origin, CODEZ_HUB_TOKEN: "opr_1" });
+    expect(signedIn.code).toBe(ExitCode.OK);
+    expect(JSON.stringify(profileOf(home.path, "attic"))).not.toContain("opr_1");
+  });
+
+  it.each(["Attic Room", "mcp", "a--b", "../x"])("refuses %j as a name", async (name) => {
+    using home = temporaryFolder();
+    expect((await codez(home.path, ["setup", name, "--hub", "http://127.0.0.1:9"])).code).toBe(ExitCode.USAGE);
+  });
+});
+
+describe("connect", () => {
+  it("relays to the server it was set up with, keeps the link when that is gone, and ends at SIGTERM", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin, "--url", "http://127.0.0.1:9/mcp"]);
+    await using running = new Codez(home.path, ["connect"]);
+    await running.says("online");
+    await running.says("no answer from http://127.0.0.1:9/mcp");
+    expect(hub.machines.get("attic")?.socket).not.toBeNull();
+    running.process.kill("SIGTERM");
+    expect((await running.ended()).code).toBe(ExitCode.OK);
+    expect(readdirSync(join(home.path, "machines")).sort()).toEqual(["attic.events", "attic.json"]);
+  });
+
+  it("says to run setup when that was not done", async () => {
+    using home = temporaryFolder();
+    const { code, err } = await codez(home.path, ["connect"]);
+    expect(code).toBe(ExitCode.NOT_SET_UP);
+    expect(err).toContain("codez setup");
+  });
+
+  it("runs once per machine on a computer: the second says so, and setup uses the first", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    await using running = new Codez(home.path, ["connect", "--json"]);
+    await running.says('"online"');
+    const second = await codez(home.path, ["connect", "--json"]);
+    expect(second.code).toBe(ExitCode.ALREADY_CONNECTED);
+    expect(JSON.parse(second.out)).toMatchObject({ error: { code: "already_connected", fix: expect.any(String) } });
+    expect((await codez(home.path, ["setup"])).code).toBe(ExitCode.OK);
+    expect(running.process.exitCode).toBeNull();
+  });
+
+  it("ends with a code of its own when another connector takes over", async () => {
+    using home = temporaryFolder();
+    using other = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    await using first = new Codez(home.path, ["connect"]);
+    await first.says("online");
+    mkdirSync(join(other.path, "machines"));
+    copyFileSync(join(home.path, "machines", "attic.json"), join(other.path, "machines", "attic.json"));
+    await using _second = new Codez(other.path, ["connect"]);
+    const ended = await first.ended();
+    expect(ended.code).toBe(ExitCode.REPLACED);
+    expect(ended.err).toContain("fix: ");
+  });
+
+  it("takes a rotated token and a new name without a restart, and stops when the machine is removed", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    await using running = new Codez(home.path, ["connect"]);
+    await running.says("online");
+    expect((await codez(home.path, ["rotate"])).code).toBe(ExitCode.OK);
+    await running.says("online", 2);
+    expect((await codez(home.path, ["rename", "attic", "loft"])).code).toBe(ExitCode.OK);
+    await running.says('online: "loft"');
+    expect((await codez(home.path, ["status"])).code).toBe(ExitCode.OK);
+    expect((await codez(home.path, ["remove", "loft"])).code).toBe(ExitCode.OK);
+    const ended = await running.ended();
+    expect([ExitCode.REVOKED, ExitCode.NOT_SET_UP]).toContain(ended.code);
+    expect(ended.err).toContain("codez setup");
+  });
+
+  it("serves a stdio command given after --", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    const server = new URL("../connector/stdio/raw-server.ts", import.meta.url).pathname;
+    await using running = new Codez(home.path, ["connect", "--", process.execPath, server]);
+    await running.says("serving raw 1");
+  });
+});
+
+describe("machines and status", () => {
+  it("tell what is there, for people and for programs", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    expect((await codez(home.path, ["machines", "--hub", hub.origin])).out).toContain("codez setup");
+    hub.add("cellar");
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    const { code, out } = await codez(home.path, ["machines"]);
+    expect(code).toBe(ExitCode.OK);
+    expect(out.split("\n").map((line) => line.split(/ +/)[0])).toEqual(["NAME", "cellar", "attic", ""]);
+    expect(JSON.parse((await codez(home.path, ["machines", "--json"])).out).machines).toHaveLength(2);
+    const status = await codez(home.path, ["status", "--json"]);
+    expect(status.code).toBe(ExitCode.NOT_ONLINE);
+    expect(JSON.parse(status.out)).toMatchObject({ name: "attic", status: "offline", connector: null });
+    expect(status.out).not.toContain("link-token");
+  });
+
+  it("say so when the machine is gone from Operator", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    hub.machines.clear();
+    expect((await codez(home.path, ["status"])).code).toBe(ExitCode.MACHINE_UNKNOWN);
+    expect((await codez(home.path, ["remove", "attic"])).code).toBe(ExitCode.OK);
+    expect((await codez(home.path, ["remove", "attic", "--hub", hub.origin])).code).toBe(ExitCode.MACHINE_UNKNOWN);
+  });
+});
+
+describe("codez", () => {
+  it("says how it is used, and that it was used wrongly", async () => {
+    using home = temporaryFolder();
+    const help = await codez(home.path, ["--help"]);
+    expect(help.code).toBe(ExitCode.OK);
+    for (const name of [
+      "setup",
+      "connect",
+      "up",
+      "serve",
+      "machines",
+      "status",
+      "rename",
+      "rotate",
+      "remove",
+      "service",
+    ])
+      expect(help.out).toContain(`\n  ${name}`);
+    expect((await codez(home.path, ["launch"])).code).toBe(ExitCode.USAGE);
+    expect((await codez(home.path, ["setup", "--nope"])).code).toBe(ExitCode.USAGE);
+    expect((await codez(home.path, ["service", "install", "--nope"])).code).toBe(ExitCode.USAGE);
+    expect((await codez(home.path, ["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  it("does not go on with a profile that is broken", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    writeFileSync(join(home.path, "machines", "attic.json"), "{}");
+    const { code, err } = await codez(home.path, ["connect"]);
+    expect(code).toBe(ExitCode.FILE_BROKEN);
+    expect(err).toContain("attic.json");
+  });
+
+  it("does not follow a redirect with its token", async () => {
+    using home = temporaryFolder();
+    await using other = await HttpServer.start((_, response) => void response.end("{}"));
+    await using hub = await HttpServer.start(
+      (_, response) => void response.writeHead(302, { location: other.url.href }).end(),
+    );
+    const { code } = await codez(home.path, ["machines", "--hub", hub.url.origin], { CODEZ_HUB_TOKEN: "opr_1" });
+    expect(code).toBe(ExitCode.HUB_UNREACHABLE);
+    expect(other.requests).toHaveLength(0);
+  });
+});

@@ -1,0 +1,182 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { CloseCode } from "#protocol/close-code.ts";
+import { FromConnector, parseControl } from "#protocol/control.ts";
+import { PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { RegisterRequest } from "#protocol/rest-api.ts";
+import { type WebSocket, WebSocketServer } from "ws";
+
+type Machine = { name: string; identity: string; token: string; socket: WebSocket | null };
+
+/** An Operator as `codez` sees it: the registry's REST API, links by path, and `list_machines` at `/mcp`. */
+export class HubStandIn implements AsyncDisposable {
+  readonly machines = new Map<string, Machine>();
+  /** `METHOD path` of every REST request. */
+  readonly asked: string[] = [];
+  /** The only bearer token that is let in; `null`: everybody is. */
+  bearer: string | null = null;
+  /** Whether `/mcp` knows the machines, as it should. */
+  lists = true;
+  readonly #server: Server;
+  readonly #sockets = new WebSocketServer({ noServer: true });
+  #tokens = 0;
+
+  static async start(): Promise<HubStandIn> {
+    const hub = new HubStandIn();
+    hub.#server.listen(0, "127.0.0.1");
+    await once(hub.#server, "listening");
+    return hub;
+  }
+
+  private constructor() {
+    this.#server = createServer((request, response) => {
+      this.#serve(request, response).catch((reason: unknown) => response.destroy(reason as Error));
+    });
+    this.#server.on("upgrade", (request, socket, head) => {
+      const machine = this.machines.get(request.url?.split("/")[2] ?? "");
+      if (machine === undefined || request.headers.authorization !== `Bearer ${machine.token}`) {
+        socket.end("HTTP/1.1 401 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        return;
+      }
+      this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#greet(machine, webSocket));
+    });
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  /** Another computer's machine. */
+  add(name: string): Machine {
+    const machine = { name, identity: "somebody-elses-identity", token: this.#newToken(), socket: null };
+    this.machines.set(name, machine);
+    return machine;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets.clients) socket.terminate();
+    this.#server.closeAllConnections();
+    this.#server.close();
+    await once(this.#server, "close");
+  }
+
+  #greet(machine: Machine, socket: WebSocket): void {
+    socket.on("message", (message: Buffer, isBinary) => {
+      const frame = isBinary ? null : parseControl(FromConnector, message.toString());
+      if (frame?.type !== "hello") return;
+      machine.socket?.close(CloseCode.REPLACED, "a newer connector took over");
+      machine.socket = socket;
+      socket.send(JSON.stringify({ type: "welcome", protocol: PROTOCOL_VERSION, epoch: 1, acked: 0 }));
+    });
+    socket.on("close", () => {
+      if (machine.socket === socket) machine.socket = null;
+    });
+  }
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const path = request.url ?? "";
+    const body = await jsonOf(request);
+    if (this.bearer !== null && request.headers.authorization !== `Bearer ${this.bearer}`)
+      return say(response, 401, { error: { code: "unauthorized", message: "Sign in first" } });
+    if (path === "/mcp") return this.#mcp(body, response);
+    this.asked.push(`${request.method} ${path}`);
+    const [, , , name = "", last] = path.split("/");
+    if (request.method === "POST" && name === "") return this.#register(body, response);
+    if (name === "")
+      return say(response, 200, { machines: [...this.machines.values()].map((one) => this.#summary(one)) });
+    const machine = this.machines.get(name);
+    if (machine === undefined)
+      return say(response, 404, { error: { code: "machine_unknown", message: `There is no machine "${name}".` } });
+    if (last === "token") {
+      machine.token = this.#newToken();
+      machine.socket?.close(CloseCode.REVOKED, "the token was rotated");
+      return say(response, 200, this.#registration(machine, machine.token));
+    }
+    if (request.method === "DELETE") {
+      this.machines.delete(name);
+      machine.socket?.close(CloseCode.REVOKED, "the machine was removed");
+      return void response.writeHead(204).end();
+    }
+    if (request.method === "PATCH") {
+      this.machines.delete(name);
+      machine.name = (body as { name: string }).name;
+      this.machines.set(machine.name, machine);
+      machine.socket?.close(CloseCode.RENAMED, machine.name);
+      return say(response, 200, this.#summary(machine));
+    }
+    return say(response, 200, { ...this.#summary(machine), state: null, error: null });
+  }
+
+  #register(body: unknown, response: ServerResponse): void {
+    const { name, identity, rotate = false, replace = false } = RegisterRequest.parse(body);
+    const known = this.machines.get(name);
+    if (known !== undefined && known.identity !== identity && !replace)
+      return say(response, 409, { error: { code: "name_taken", message: `Another machine is called "${name}".` } });
+    const isKept = known !== undefined && known.identity === identity && !rotate;
+    if (isKept) return say(response, 200, this.#registration(known, null));
+    const machine = { name, identity, token: this.#newToken(), socket: null };
+    this.machines.set(name, machine);
+    return say(response, known === undefined ? 201 : 200, this.#registration(machine, machine.token));
+  }
+
+  /** Enough of a 2025 server, without sessions, for one tool. */
+  #mcp(body: unknown, response: ServerResponse): void {
+    const { id, method } = (body ?? {}) as { id?: number; method?: string };
+    if (id === undefined) return void response.writeHead(method === undefined ? 405 : 202).end();
+    if (method === "initialize") {
+      const serverInfo = { name: "operator", version: "1" };
+      return say(response, 200, {
+        jsonrpc: "2.0",
+        id,
+        result: { protocolVersion: "2025-11-25", capabilities: { tools: {} }, serverInfo },
+      });
+    }
+    if (method !== "tools/call")
+      return say(response, 200, { jsonrpc: "2.0", id, error: { code: -32_601, message: "Method not found" } });
+    const machines = this.lists ? [...this.machines.values()].map((one) => this.#summary(one)) : [];
+    return say(response, 200, { jsonrpc: "2.0", id, result: { content: [], structuredContent: { machines } } });
+  }
+
+  #registration({ name }: Machine, token: string | null): object {
+    const linkUrl = `${this.origin.replace("http", "ws")}/m/${name}/link`;
+    return {
+      name,
+      slug: name,
+      linkUrl,
+      mcpUrl: `${this.origin}/m/${name}/mcp`,
+      mcpHostUrl: `http://${name}.localhost/mcp`,
+      token,
+    };
+  }
+
+  #summary(machine: Machine): object {
+    const { name, socket } = machine;
+    const status = socket === null ? "offline" : "online";
+    return {
+      ...this.#registration(machine, null),
+      name,
+      status,
+      lastSeenMs: 1,
+      createdMs: 1,
+      facts: null,
+      template: "t",
+      outdated: false,
+    };
+  }
+
+  #newToken(): string {
+    this.#tokens += 1;
+    return `link-token-${this.#tokens}`;
+  }
+}
+
+async function jsonOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of request) chunks.push(chunk);
+  return chunks.length === 0 ? null : JSON.parse(Buffer.concat(chunks).toString());
+}
+
+function say(response: ServerResponse, status: number, value: unknown): void {
+  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+}

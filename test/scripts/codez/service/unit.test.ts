@@ -1,0 +1,44 @@
+import { expect, it } from "vitest";
+import { ExitCode, FINAL_EXIT_CODES } from "../../../../scripts/codez/exit-code.ts";
+import { launchdPlist, systemdUnit, type ServiceSpec } from "../../../../scripts/codez/service/unit.ts";
+
+const SPEC: ServiceSpec = {
+  key: "attic",
+  command: "connect",
+  node: "/opt/my node/bin/node",
+  program: "/home/me/.codez/bin/codez.js",
+  environment: { PATH: "/usr/bin:/opt/50%/$HOME", CODEZ_HOME: '/home/me/"x"' },
+  log: "/home/me/.codez/attic.log",
+  finalExitCodes: FINAL_EXIT_CODES,
+};
+
+it("a systemd unit starts the installed copy, again and again, unless that is of no use", () => {
+  const lines = systemdUnit(SPEC).split("\n");
+  expect(lines).toContain('ExecStart="/opt/my node/bin/node" "/home/me/.codez/bin/codez.js" "connect" "attic"');
+  expect(lines).toContain("Restart=always");
+  expect(lines).toContain(`RestartPreventExitStatus=${FINAL_EXIT_CODES.join(" ")}`);
+  expect(lines).toContain("WantedBy=default.target");
+});
+
+it("what systemd would read as its own is escaped", () => {
+  const lines = systemdUnit(SPEC).split("\n");
+  expect(lines).toContain('Environment="PATH=/usr/bin:/opt/50%%/$$HOME"');
+  expect(lines).toContain(String.raw`Environment="CODEZ_HOME=/home/me/\"x\""`);
+});
+
+it("a launchd agent does the same, with XML escaped", () => {
+  const plist = launchdPlist({ ...SPEC, node: "/opt/a&b/<node>" }, "codez.attic");
+  expect(plist).toContain("<key>Label</key><string>codez.attic</string>");
+  expect(plist).toMatch(
+    /<array>\s*<string>\/opt\/a&amp;b\/&lt;node&gt;<\/string>\s*<string>\/home\/me\/\.codez\/bin\/codez\.js<\/string>\s*<string>connect<\/string>\s*<string>attic<\/string>\s*<\/array>/,
+  );
+  expect(plist).toContain("<key>KeepAlive</key><true/>");
+  expect(plist).toContain("<key>StandardErrorPath</key><string>/home/me/.codez/attic.log</string>");
+});
+
+it("being replaced or revoked is final, losing the network is not", () => {
+  expect(FINAL_EXIT_CODES).toContain(ExitCode.REPLACED);
+  expect(FINAL_EXIT_CODES).toContain(ExitCode.REVOKED);
+  expect(FINAL_EXIT_CODES).not.toContain(ExitCode.HUB_UNREACHABLE);
+  expect(FINAL_EXIT_CODES).not.toContain(ExitCode.UNEXPECTED);
+});
