@@ -1,0 +1,284 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { client } from "./support/clients.ts";
+import { CutProxy, type Direction } from "./support/cut-proxy.ts";
+import { until, within } from "./support/eventually.ts";
+import { Poller } from "./support/events.ts";
+import { HeldServer } from "./support/held-server.ts";
+import { type Answer, send } from "./support/http.ts";
+import { KillableMachine } from "./support/killable-machine.ts";
+import { Machine } from "./support/machine.ts";
+import { TestOperator } from "./support/operator.ts";
+import { startedHere } from "./support/processes.ts";
+
+/** By then a caller must have its error. A hang guard: on a busy machine "at once" may take a second or two. */
+const PROMPT_MS = 10_000;
+
+const HEADERS = {
+  "content-type": "application/json",
+  accept: "application/json, text/event-stream",
+  "mcp-protocol-version": "2025-11-25",
+};
+
+let operator: TestOperator;
+let server: HeldServer;
+let proxy: CutProxy;
+/** The machine that everything happens to, and one that nothing may happen to. */
+let attic: KillableMachine;
+let barn: Machine;
+let follower: Poller;
+let other: Poller;
+
+/** The process of attic's script: of all workerds the one that no other machine and not the control API had before. */
+let others: number[];
+const workerds = (): number[] =>
+  startedHere().flatMap(({ pid, command }) => (/workerd\S* serve/.test(command) ? [pid] : []));
+function workerdOfAttic(): number {
+  const [pid, ...more] = workerds().filter((one) => !others.includes(one));
+  if (pid === undefined || more.length > 0) throw new Error("which workerd is attic's?");
+  return pid;
+}
+
+beforeAll(async () => {
+  operator = await TestOperator.start();
+  server = await HeldServer.start();
+  proxy = await CutProxy.start(() => operator.port);
+  operator.own(server);
+  operator.own(proxy);
+  barn = await Machine.add(operator, "barn", server.url);
+  others = workerds();
+  attic = await KillableMachine.add(operator, "attic", server.url, (linkUrl) => proxy.through(linkUrl));
+  follower = await Poller.start(operator.mcpUrl);
+  other = await Poller.start(operator.mcpUrl);
+  operator.own(follower);
+  operator.own(other);
+});
+
+afterAll(() => operator[Symbol.asyncDispose]());
+
+let pushed = 0;
+const toldByAttic: number[] = [];
+const toldByBarn: unknown[] = [];
+
+/** An event on each machine, numbered. */
+async function tell(): Promise<void> {
+  pushed += 1;
+  const event = { atMs: pushed, type: "message", session: "s", data: pushed };
+  const before = attic.taken;
+  barn.push(event);
+  toldByBarn.push(pushed);
+  await attic.push(event);
+  if (attic.taken > before) toldByAttic.push(pushed);
+}
+
+function body(tool: string, name: string): string {
+  return JSON.stringify({
+    jsonrpc: "2.0",
+    id: `id of ${name}`,
+    method: "tools/call",
+    params: { name: tool, arguments: { name } },
+  });
+}
+
+/** The last message of an answer, in JSON or as the last event of a stream. */
+function lastMessage({ text }: Answer): unknown {
+  const [last = text] = text
+    .trim()
+    .split("\n")
+    .filter((line) => line.startsWith("data: "))
+    .slice(-1);
+  return JSON.parse(last.replace(/^data: /, ""));
+}
+
+let calls = 0;
+
+/** Calls of every kind that are under way while `happens`; each has to end with `link_lost`, promptly, and was made once. */
+async function allFail(
+  happens: () => Promise<void>,
+  whoAnswers: "the script" | "nobody" = "the script",
+): Promise<void> {
+  calls += 1;
+  const names = {
+    hold: `hold ${calls}`,
+    stream: `stream ${calls}`,
+    unified: `unified ${calls}`,
+    told: `told ${calls}`,
+    safe: `safe ${calls}`,
+  };
+  const made = await client(operator.mcpUrl, "2026-07-28");
+  onTestFinished(() => made.close());
+  const throughUnified = (tool: string, name: string, options = {}) =>
+    made.callTool({ name: "call_tool", arguments: { machineId: "attic", name: tool, arguments: { name } } }, options);
+  const held = send(attic.url, { headers: HEADERS, body: body("hold", names.hold) });
+  const streamed = send(attic.url, { headers: HEADERS, body: body("stream", names.stream) });
+  const results = Promise.allSettled([
+    throughUnified("hold", names.unified),
+    throughUnified("stream", names.told, { onprogress: () => undefined }),
+  ]);
+  const answers = Promise.allSettled([held, streamed]);
+  const safe = send(barn.url, { headers: HEADERS, body: body("stream", names.safe) });
+  for (const name of Object.values(names)) await server.holds(name);
+  await tell();
+  await happens();
+
+  await within(PROMPT_MS, "the ends of the calls at the machine's URL", answers);
+  for (const result of await within(PROMPT_MS, "the ends of the calls at /mcp", results))
+    expect(result).toMatchObject({
+      status: "fulfilled",
+      value: { isError: true, structuredContent: { error: { code: "link_lost", machine: "attic" } } },
+    });
+  const { status, text } = await held;
+  expect([status, JSON.parse(text)]).toMatchObject([
+    502,
+    whoAnswers === "nobody"
+      ? { error: { code: "link_lost", machine: "attic" } }
+      : { id: `id of ${names.hold}`, error: { data: { code: "link_lost", machine: "attic" } } },
+  ]);
+  // A stream had its first event; whoever is still there to say so gives it a last one.
+  if (whoAnswers === "the script") {
+    expect((await streamed).text).toContain("notifications/progress");
+    expect(lastMessage(await streamed)).toMatchObject({
+      id: `id of ${names.stream}`,
+      error: { data: { code: "link_lost" } },
+    });
+  }
+  server.release(names.safe);
+  expect(lastMessage(await within(PROMPT_MS, "the neighbour's answer", safe))).toMatchObject({ result: {} });
+  for (const name of Object.values(names)) expect([name, server.calls.get(name)]).toEqual([name, 1]);
+}
+
+/** Both ways to the machine work. */
+async function works(): Promise<void> {
+  await attic.online();
+  calls += 1;
+  const name = `works ${calls}`;
+  expect(lastMessage(await send(attic.url, { headers: HEADERS, body: body("echo", name) }))).toMatchObject({
+    result: { content: [{ text: name }] },
+  });
+  await using made = await client(operator.mcpUrl, "2026-07-28");
+  expect(
+    await made.callTool({ name: "call_tool", arguments: { machineId: "attic", name: "echo", arguments: { name } } }),
+  ).toMatchObject({ content: [{ text: name }] });
+  expect(server.calls.get(name)).toBe(2);
+}
+
+/** All events that were told, once each and in order, for two who read independently. */
+async function eventsAreWhole(): Promise<void> {
+  await tell();
+  for (const poller of [follower, other]) {
+    await until("every event is in the log", async () => {
+      const { errors } = await poller.read();
+      if (errors.length > 0) return false;
+      return poller.saidBy("attic").length >= toldByAttic.length && poller.saidBy("barn").length >= toldByBarn.length;
+    });
+    expect(poller.saidBy("attic")).toEqual(toldByAttic);
+    expect(poller.saidBy("barn")).toEqual(toldByBarn);
+    expect(poller.gaps).toEqual([]);
+  }
+}
+
+describe("in the middle of calls, with events on their way", () => {
+  test("the connector is killed: callers are told, and with the next connector the machine is back", async () => {
+    await allFail(() => attic.kill());
+    const offline = await send(attic.url, { headers: HEADERS, body: body("echo", "while offline") });
+    expect([offline.status, lastMessage(offline)]).toMatchObject([
+      503,
+      { error: { data: { code: "machine_offline" } } },
+    ]);
+    await attic.start();
+    await works();
+    await eventsAreWhole();
+  });
+
+  test("the machine's script is replaced: its link drops, and comes back by itself", async () => {
+    const { links } = attic;
+    await allFail(() => attic.replaceScript());
+    await until("a new link", () => attic.links > links);
+    await works();
+    expect(barn.epochs).toHaveLength(1);
+    await eventsAreWhole();
+  });
+
+  test("the machine's workerd is killed: it is started again, and nothing is called twice", async () => {
+    const { links } = attic;
+    await allFail(() => Promise.resolve(void process.kill(workerdOfAttic(), "SIGKILL")), "nobody");
+    await until("a new link", () => attic.links > links);
+    await works();
+    expect(barn.epochs).toHaveLength(1);
+    await eventsAreWhole();
+  });
+
+  test("Operator itself is restarted: machines dial in again by themselves, and cursors stay good", async () => {
+    calls += 1;
+    const name = `restart ${calls}`;
+    const ended = Promise.allSettled([send(attic.url, { headers: HEADERS, body: body("hold", name) })]);
+    await server.holds(name);
+    await operator.stop();
+    const [end] = await within(PROMPT_MS, "the end of the call", ended);
+    expect(end?.status).toBe("rejected"); // nobody is there to say why
+    await tell(); // the machines go on meanwhile
+    await operator.start();
+    await barn.online();
+    await works();
+    expect(server.calls.get(name)).toBe(1);
+    await eventsAreWhole();
+  });
+});
+
+test("the link is cut after any byte, either way: a call succeeds or fails with a typed error, and no event is lost or doubled", async () => {
+  // A call's frames, an event's, an acknowledgement's, and of the next connection its handshake, hello and welcome.
+  const points = [1, 2, 3, 5, 8, 20, 60, 100, 150, 200, 250, 300, 350, 400, 500, 600, 800];
+  const outcomes = new Set<string>();
+  for (const direction of ["up", "down"] satisfies Direction[])
+    for (const bytes of points) {
+      let isCut = false;
+      void proxy.cutAfter(direction, bytes).then(() => (isCut = true));
+      const name = `${direction} ${bytes}`;
+      await tell();
+      for (let attempt = 1; ; attempt += 1) {
+        const sent = send(attic.url, { headers: HEADERS, body: body("echo", `${name} ${attempt}`) });
+        const answer = await within(PROMPT_MS, `the answer to ${name}`, sent);
+        const message = lastMessage(answer);
+        if (answer.status === 200)
+          expect(message).toMatchObject({ result: { content: [{ text: `${name} ${attempt}` }] } });
+        else
+          expect(message).toMatchObject({
+            error: { data: { code: expect.stringMatching(/^(link_lost|machine_offline)$/) } },
+          });
+        expect(server.calls.get(`${name} ${attempt}`) ?? 0).toBeLessThanOrEqual(1);
+        outcomes.add(String(answer.status));
+        if (isCut) break;
+      }
+      await attic.online();
+    }
+  // Both happened, or the points were badly chosen.
+  expect([...outcomes].toSorted()).toEqual(expect.arrayContaining(["200", "502"]));
+  await eventsAreWhole();
+});
+
+test("polling takes nothing from anybody, waits for what is new, and filters by machine and session", async () => {
+  await using late = await Poller.start(operator.mcpUrl);
+  const waiting = late.read({ timeout_ms: 25_000, machineId: "barn" });
+  barn.push({ atMs: 1, type: "news", session: "t", data: "awaited" });
+  toldByBarn.push("awaited");
+  const { events } = await within(PROMPT_MS, "the event", waiting);
+  expect(events).toMatchObject([{ machine: "barn", session: "barn/t", data: "awaited" }]);
+  const { events: ofSession } = await late.read({ session_id: "barn/t" });
+  expect(ofSession).toEqual([]);
+  await eventsAreWhole();
+});
+
+test("a log that was begun anew, or trimmed, is marked as a gap to who had read it before", async () => {
+  await using reader = await Poller.start(operator.mcpUrl);
+  const cellar = await Machine.add(operator, "cellar", server.url);
+  cellar.push({ atMs: 1, type: "message", session: null, data: "first" });
+  await until("the first event", async () => (await reader.read(), reader.saidBy("cellar").length === 1));
+  expect(reader.gaps).toEqual([]);
+  await operator.api("DELETE", "/api/machines/cellar");
+  const before = reader.cursor;
+  const again = await Machine.add(operator, "cellar", server.url);
+  again.push({ atMs: 2, type: "message", session: null, data: "second" });
+  reader.cursor = before;
+  await until("the second event", async () => (await reader.read(), reader.saidBy("cellar").length === 2));
+  expect(new Set(reader.gaps)).toEqual(new Set(["cellar"]));
+  expect(reader.saidBy("cellar")).toEqual(["first", "second"]);
+});

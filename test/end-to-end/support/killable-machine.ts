@@ -1,0 +1,138 @@
+import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import type { PushedEvent } from "#protocol/event.ts";
+import { MachineDetail, Registration } from "#protocol/rest-api.ts";
+import { until } from "./eventually.ts";
+import type { TestOperator } from "./operator.ts";
+
+const PROGRAM = fileURLToPath(new URL("connector-process.ts", import.meta.url));
+
+/** A machine whose connector is a process of its own, to be killed and started again. */
+export class KillableMachine implements AsyncDisposable {
+  readonly name: string;
+  readonly registration: Registration;
+  readonly #identity: string;
+  readonly #operator: TestOperator;
+  readonly #target: URL;
+  readonly #dial: (linkUrl: string) => string;
+  #process: ChildProcessByStdio<Writable, Readable, null> | null = null;
+  #online = 0;
+  #taken = 0;
+
+  static async add(
+    operator: TestOperator,
+    name: string,
+    target: URL,
+    dial: (linkUrl: string) => string = (linkUrl) => linkUrl,
+  ): Promise<KillableMachine> {
+    const identity = randomUUID();
+    const { body } = await operator.api("POST", "/api/machines", { name, identity });
+    const machine = new KillableMachine(operator, name, identity, Registration.parse(body), target, dial);
+    operator.own(machine);
+    await machine.start();
+    return machine;
+  }
+
+  private constructor(
+    operator: TestOperator,
+    name: string,
+    identity: string,
+    registration: Registration,
+    target: URL,
+    dial: (linkUrl: string) => string,
+  ) {
+    this.#operator = operator;
+    this.name = name;
+    this.#identity = identity;
+    this.registration = registration;
+    this.#target = target;
+    this.#dial = dial;
+  }
+
+  get url(): URL {
+    return new URL(this.registration.mcpUrl);
+  }
+
+  /** The connector's process. */
+  get pid(): number {
+    return this.#process?.pid ?? 0;
+  }
+
+  /** Events that are on the machine's disk, for the connector to send. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Links that Operator has welcomed. */
+  get links(): number {
+    return this.#online;
+  }
+
+  /** Starts the connector; ends when the machine is online. */
+  async start(): Promise<void> {
+    const options = {
+      linkUrl: this.#dial(this.registration.linkUrl),
+      token: this.registration.token,
+      target: this.#target.href,
+      spool: join(this.#operator.folder, `${this.registration.slug}.events`),
+    };
+    const child = spawn(process.execPath, [PROGRAM, JSON.stringify(options)], { stdio: ["pipe", "pipe", "inherit"] });
+    child.stdin.on("error", () => undefined); // it was killed with events on their way to it
+    this.#process = child;
+    createInterface({ input: child.stdout }).on("line", (line) => {
+      if (line === "taken") this.#taken += 1;
+      if (line.startsWith("online")) this.#online += 1;
+    });
+    await this.online();
+  }
+
+  /** Ends the connector as a crash does, without a chance to say anything. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    if (child === null) return;
+    this.#process = null;
+    const ended = once(child, "exit");
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  /** Uploads the machine's script anew, as a setup that repairs does. */
+  async replaceScript(): Promise<void> {
+    const asked = { name: this.name, identity: this.#identity };
+    const { status } = await this.#operator.api("POST", "/api/machines", asked);
+    if (status !== 200) throw new Error(`the script was not replaced: HTTP ${status}`);
+  }
+
+  async detail(): Promise<MachineDetail> {
+    const { body } = await this.#operator.api("GET", `/api/machines/${this.name}`);
+    return MachineDetail.parse(body);
+  }
+
+  async online(): Promise<void> {
+    await until(`${this.name} comes online`, async () => {
+      const detail = await this.detail().catch(() => null); // Operator may be restarting
+      return detail?.state?.online === true;
+    });
+  }
+
+  /** Gives the connector an event; resolves once it is on disk there, or never will be. */
+  async push(event: PushedEvent): Promise<void> {
+    const child = this.#process;
+    if (child === null) throw new Error("the connector does not run");
+    const before = this.#taken;
+    child.stdin.write(`${JSON.stringify(event)}\n`);
+    await until(
+      "an event is taken",
+      () => this.#taken > before || child.exitCode !== null || child.signalCode !== null,
+    );
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+}
