@@ -36,15 +36,19 @@ export function postToMachine(
   });
 }
 
-/** Hands a client's own request to a machine script, body and all, on behalf of `user`. `path` has the query. */
+/** Hands a client's own request to a machine script on behalf of `user`. `path` has the query; `body` is the body if it was read. */
 export function passToMachine(
   request: Request,
   env: Env,
   user: string | null,
   slug: string,
   path: string,
+  body: Uint8Array | null = null,
 ): Promise<Response> {
-  return enter(new Request(`http://machine${path}`, request), env, user, slug);
+  const { method, headers, signal } = request;
+  // As the client's own request is: a redirect is the client's to follow.
+  const init = body === null ? request : { method, headers, body, signal, redirect: "manual" as const };
+  return enter(new Request(`http://machine${path}`, init), env, user, slug);
 }
 
 /** What a client set of these is overwritten or dropped; any other header of ours the dispatch Worker drops. */

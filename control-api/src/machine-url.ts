@@ -1,7 +1,7 @@
 import { errorResponse } from "#protocol/error.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug } from "#protocol/slug.ts";
-import { noteCall, passingCall } from "./audit/passing-call.ts";
+import { heldBody, notePassing } from "./audit/passing-call.ts";
 import { authenticate } from "./authenticate.ts";
 import { allowOrigin, preflight } from "./cross-origin.ts";
 import type { Env } from "./env.ts";
@@ -39,9 +39,9 @@ async function answer(request: Request, env: Env, { slug, path, search }: Machin
   // Which of a machine's own calls only read is not for a gate to know.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
   const beganMs = Date.now();
-  const passing = await passingCall(request);
-  const response = await passToMachine(passing.request, env, caller.user, slug, path + search);
-  if (passing.call !== null) noteCall(env, caller, name, passing.call, response, beganMs);
+  const body = await heldBody(request);
+  const response = await passToMachine(request, env, caller.user, slug, path + search, body);
+  notePassing(env, caller, name, request, body, response, beganMs);
   return response;
 }
 

@@ -16,35 +16,44 @@ const BATCH = 500;
 export type Noted = Pick<AuditEntry, "kind" | "client" | "subject"> &
   Partial<Pick<AuditEntry, "machine" | "outcome" | "durationMs" | "digest">> & { readonly args?: unknown };
 
-/** Entries of each user that wait to be written. */
-const gathered = new Map<string, AuditEntry[]>();
+/** Made into an entry only when its batch is written, long after the response; `null` when there is nothing to note after all. */
+type Waiting = { readonly atMs: number; readonly noted: () => Noted | null };
+
+/** What waits to be written, of each user. */
+const gathered = new Map<string, Waiting[]>();
 
 /** Notes something in a user's audit log, after the response that it is about. */
 export function note(env: Env, user: string, noted: Noted): void {
-  waitUntil(gather(env, user, noted, Date.now() - (noted.durationMs ?? 0)));
+  noteLater(env, user, Date.now() - (noted.durationMs ?? 0), () => noted);
+}
+
+/** The same of what takes work to find out: the work is done when the batch is written. */
+export function noteLater(env: Env, user: string, atMs: number, noted: () => Noted | null): void {
+  const others = gathered.get(user);
+  if (others !== undefined) return void others.push({ atMs, noted }); // the first of them sees to it that all are written
+  const waiting = [{ atMs, noted }];
+  gathered.set(user, waiting);
+  waitUntil(writeSoon(env, user, waiting));
 }
 
 /** Writes at once what this isolate has gathered of a user, for somebody who is about to read. */
 export async function writeNotes(env: Env, user: string): Promise<void> {
-  const entries = gathered.get(user);
+  const waiting = gathered.get(user);
   gathered.delete(user);
-  if (entries !== undefined) await write(env, user, entries);
+  if (waiting !== undefined) await write(env, user, waiting.flatMap(entryOf));
 }
 
-async function gather(env: Env, user: string, { args, ...noted }: Noted, atMs: number): Promise<void> {
-  const entry = { machine: null, digest: null, outcome: "ok", durationMs: null, ...noted, atMs };
-  if (args !== undefined) {
-    await scheduler.wait(0); // the response goes first
-    entry.digest = await digestOf(args);
-  }
-  const others = gathered.get(user);
-  if (others !== undefined) return void others.push(entry); // the first of them sees to it that all are written
-  const entries = [entry];
-  gathered.set(user, entries);
+async function writeSoon(env: Env, user: string, waiting: Waiting[]): Promise<void> {
   await scheduler.wait(GATHER_MS);
-  if (gathered.get(user) !== entries) return; // somebody who reads was faster
-  gathered.delete(user);
-  await write(env, user, entries);
+  if (gathered.get(user) === waiting) await writeNotes(env, user); // else somebody who reads was faster
+}
+
+function entryOf({ atMs, noted }: Waiting): AuditEntry[] {
+  const found = noted();
+  if (found === null) return [];
+  const { args, ...rest } = found;
+  const digest = args === undefined ? null : digestOf(args);
+  return [{ machine: null, outcome: "ok", durationMs: null, digest, ...rest, atMs }];
 }
 
 async function write(env: Env, user: string, entries: readonly AuditEntry[]): Promise<void> {

@@ -1,7 +1,7 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
 import type { Caller } from "../caller.ts";
 import type { Env } from "../env.ts";
-import { note } from "./note.ts";
+import { noteLater } from "./note.ts";
 
 /** Calls up to this size are looked into on their way; larger ones pass as they come, and only their headers are read. Bytes. */
 const READ_BYTES = 256 * 1024;
@@ -9,48 +9,44 @@ const READ_BYTES = 256 * 1024;
 /** A name that is none need not be kept whole. */
 const MAX_NAME = 128;
 
-/** A tool call on its way to a machine's own endpoint. */
+/** What is known of a tool call on its way to a machine's own endpoint. */
 export type PassingCall = { readonly tool: string | null; readonly args: unknown };
 
 /**
- * The tool call in a request, if it is one, and a request with the same bytes to be sent on. Clients of 2026-07-28 name it in headers; of others the body tells. `null`: it is
- * something else, or too large to be looked into and without a word of what it is.
+ * The bytes of a request that may be a tool call, read so that they can be looked into afterwards. `null`: it is none, or
+ * too large to be held, and its body is to be streamed.
  */
-export async function passingCall(request: Request): Promise<{ request: Request; call: PassingCall | null }> {
-  if (request.method !== "POST") return { request, call: null };
+export async function heldBody(request: Request): Promise<Uint8Array | null> {
+  if (request.method !== "POST") return null;
   const length = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (!(length <= READ_BYTES)) {
-    const isCall = request.headers.get("mcp-method") === "tools/call";
-    return { request, call: isCall ? { tool: request.headers.get("mcp-name"), args: undefined } : null };
-  }
-  const bytes = await request.arrayBuffer();
-  const { method, headers, signal, url } = request;
-  // As the client's own request is: a redirect is the client's to follow.
-  const same = new Request(url, { method, headers, body: bytes, signal, redirect: "manual" });
-  return { request: same, call: callIn(new TextDecoder().decode(bytes)) };
+  return length <= READ_BYTES ? new Uint8Array(await request.arrayBuffer()) : null;
 }
 
 /** Notes a call in its user's audit log, once the machine's answer began. What a tool made of it is in the body, which is the client's. */
-export function noteCall(
+export function notePassing(
   env: Env,
   caller: Caller,
   machine: string,
-  call: PassingCall,
+  request: Request,
+  body: Uint8Array | null,
   response: Response,
   beganMs: number,
-) {
+): void {
+  if (request.method !== "POST") return;
   const outcome = response.headers.get(ERROR_HEADER) ?? (response.ok ? "ok" : `http_${response.status}`);
-  const subject = call.tool?.slice(0, MAX_NAME) ?? null;
   const durationMs = Date.now() - beganMs;
-  note(env, caller.user, {
-    kind: "call",
-    client: caller.client,
-    machine,
-    subject,
-    args: call.args,
-    outcome,
-    durationMs,
+  const named = body === null ? callInHeaders(request.headers) : null;
+  noteLater(env, caller.user, beganMs, () => {
+    const call = body === null ? named : callIn(new TextDecoder().decode(body));
+    if (call === null) return null;
+    const subject = call.tool?.slice(0, MAX_NAME) ?? null;
+    return { kind: "call", client: caller.client, machine, subject, args: call.args, outcome, durationMs };
   });
+}
+
+/** Clients of 2026-07-28 say in headers what they call (Streamable HTTP, "Standard headers"). */
+function callInHeaders(headers: Headers): PassingCall | null {
+  return headers.get("mcp-method") === "tools/call" ? { tool: headers.get("mcp-name"), args: undefined } : null;
 }
 
 function callIn(text: string): PassingCall | null {

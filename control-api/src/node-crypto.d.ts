@@ -7,4 +7,6 @@ declare module "node:crypto" {
     options: { N: number; r: number; p: number; maxmem: number },
     done: (error: Error | null, key: Uint8Array) => void,
   ): void;
+  /** Hashes at once, without a promise. */
+  export function createHash(algorithm: "sha256"): { update(text: string): { digest(encoding: "hex"): string } };
 }
