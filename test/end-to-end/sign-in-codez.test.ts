@@ -1,0 +1,196 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import * as z from "zod";
+import { allow, Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
+import { client } from "./support/clients.ts";
+import { eventually, until, within } from "./support/eventually.ts";
+import { TestOperator } from "./support/operator.ts";
+import { Workshop } from "./support/workshop.ts";
+
+const BIN = fileURLToPath(new URL("../../scripts/codez/bin.js", import.meta.url));
+const Grants = z.object({ grants: z.array(z.object({ client: z.string() })) });
+
+type Codez = { child: ChildProcess; said: () => string; code: Promise<number | null> };
+
+describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is asking", () => {
+  let operator: TestOperator;
+  let chromium: Chromium;
+  let workshop: Workshop;
+  let page: Page;
+  let home: string;
+  /** Of the same person, to look from outside. */
+  let token: string;
+
+  beforeAll(async () => {
+    operator = await TestOperator.start(STRANGERS);
+    chromium = await Chromium.start();
+    operator.own(chromium);
+    workshop = await Workshop.start();
+    operator.own(workshop);
+    home = await mkdtemp(join(operator.folder, "codez-"));
+    page = await (await chromium.person()).newPage();
+    await claim(page, operator.url);
+    token = (
+      await finished(codez(["tokens", "create", "outside"], { CODEZ_SIGN_IN: "browser" }), approveInBrowser)
+    ).trim();
+  });
+  afterAll(() => operator[Symbol.asyncDispose]());
+
+  function codez(args: string[], env: Record<string, string> = {}): Codez {
+    const child = spawn(process.execPath, [BIN, ...args], {
+      env: {
+        ...process.env,
+        CI: "",
+        HOME: home,
+        CODEZ_HOME: join(home, "codez"),
+        CODEZ_HUB: operator.url,
+        BROWSER: "/bin/true",
+        ...env,
+      },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    let said = "";
+    const hear = (chunk: Buffer): void => void (said += chunk.toString());
+    child.stdout.on("data", hear);
+    child.stderr.on("data", hear);
+    const code = new Promise<number | null>((resolve) => {
+      child.on("close", resolve);
+    });
+    operator.own({
+      [Symbol.asyncDispose]: async () => {
+        child.kill("SIGKILL");
+        await code;
+      },
+    });
+    return { child, said: () => said, code };
+  }
+
+  /** Waits for the end; answers the last line. */
+  async function finished(
+    started: Codez,
+    meanwhile: (started: Codez) => Promise<void> = async () => {},
+  ): Promise<string> {
+    await meanwhile(started);
+    const code = await within(60_000, "codez", started.code);
+    if (code !== 0) throw new Error(`codez ended with ${code}: ${started.said()}`);
+    return started.said().trim().split("\n").at(-1) ?? "";
+  }
+
+  async function approveInBrowser(started: Codez): Promise<void> {
+    const url = await eventually(
+      "an address to sign in at",
+      () => /http:\S+\/oauth\/authorize\?\S+/.exec(started.said())?.[0],
+    );
+    await allow(page, url);
+  }
+
+  async function approveCode(started: Codez): Promise<void> {
+    const code = await eventually("a code", () => /\b[B-Z]{4}-[B-Z]{4}\b/.exec(started.said())?.[0]);
+    await page.goto(`${operator.url}/pair`);
+    await page.fill("input[name=code]", code.toLowerCase());
+    await page.click("button[type=submit]");
+    await page.click("button[value=allow]");
+    await page.waitForSelector("text=Approved");
+  }
+
+  test("setup signs in through the browser, and gives the sign-in back when it is done", async () => {
+    const setup = codez(["setup", "attic", "--url", workshop.url.href], { CODEZ_SIGN_IN: "browser" });
+    await finished(setup, approveInBrowser);
+    const { grants } = Grants.parse((await operator.api("GET", "/api/grants", undefined, token)).body);
+    expect(grants).toEqual([]);
+  });
+
+  test("setup pairs with a code where there is no browser", async () => {
+    const setup = codez(["setup", "barn", "--url", workshop.url.href]);
+    await finished(setup, approveCode);
+    expect(setup.said()).toContain(`${operator.url}/pair`);
+    const { body } = await operator.api("GET", "/api/machines", undefined, token);
+    expect(JSON.stringify(body)).toContain('"name":"barn"');
+  });
+
+  test("a script shows CODEZ_HUB_TOKEN, and one that has none is told so at once", async () => {
+    expect(await finished(codez(["machines", "--json"], { CODEZ_HUB_TOKEN: token }))).toContain("attic");
+    const without = codez(["machines"], { CI: "1" });
+    expect(await without.code).toBe(4);
+    expect(without.said()).toContain("CODEZ_HUB_TOKEN");
+  });
+
+  test("denied on the phone is denied here", async () => {
+    const machines = codez(["machines"]);
+    const code = await eventually("a code", () => /\b[B-Z]{4}-[B-Z]{4}\b/.exec(machines.said())?.[0]);
+    await page.goto(`${operator.url}/pair?code=${code}`);
+    await page.click("button[value=deny]");
+    expect(await within(30_000, "codez", machines.code)).toBe(4);
+    expect(machines.said()).toContain("denied");
+  });
+
+  test("an answer with another state or from another server is sent away", async () => {
+    const machines = codez(["machines"], { CODEZ_SIGN_IN: "browser" });
+    const url = new URL(
+      await eventually("an address", () => /http:\S+\/oauth\/authorize\?\S+/.exec(machines.said())?.[0]),
+    );
+    const callback = url.searchParams.get("redirect_uri") ?? "";
+    expect((await fetch(`${callback}?code=forged&state=forged`)).status).toBe(404);
+    const state = url.searchParams.get("state") ?? "";
+    const mixed = new URLSearchParams({ code: "forged", state, iss: "https://evil.test" });
+    expect((await fetch(`${callback}?${mixed}`)).status).toBe(400);
+    expect(await within(10_000, "codez", machines.code)).toBe(4);
+  });
+
+  test("a machine that is removed is cut off at once: its calls fail, and its connector says what to run", async () => {
+    const connector = codez(["connect", "attic"]);
+    await until("attic is online", async () => JSON.stringify((await operator.api("GET", "/api/machines/attic", undefined, token)).body).includes('"status":"online"')); // prettier-ignore
+    await using caller = await client(operator.mcpUrl, "2025-11-25", { authorization: `Bearer ${token}` });
+    const call = caller.callTool({
+      name: "call_tool",
+      arguments: { machineId: "attic", name: "wait", arguments: { name: "w" } },
+    });
+    await until("the call arrived", () => workshop.waiting.has("w"));
+    const beganMs = Date.now();
+    expect((await operator.api("DELETE", "/api/machines/attic", undefined, token)).status).toBe(204);
+    const result = await within(3_000, "the call in flight", call);
+    expect(JSON.stringify(result)).toContain("machine_revoked");
+    expect(await within(10_000, "the connector", connector.code)).toBe(8);
+    expect(Date.now() - beganMs).toBeLessThan(5_000);
+    expect(connector.said()).toContain("codez setup");
+  });
+
+  test("a token that is rotated elsewhere stops the connector the same way", async () => {
+    const connector = codez(["connect", "barn"]);
+    await until("barn is online", async () => JSON.stringify((await operator.api("GET", "/api/machines/barn", undefined, token)).body).includes('"status":"online"')); // prettier-ignore
+    expect((await operator.api("POST", "/api/machines/barn/token", undefined, token)).status).toBe(200);
+    expect(await within(10_000, "the connector", connector.code)).toBe(8);
+    await finished(codez(["setup", "barn"], { CODEZ_HUB_TOKEN: token }));
+  });
+
+  test("audit and tokens tell what was done, and end what was made", async () => {
+    const audit = await finished(codez(["audit", "--json"], { CODEZ_HUB_TOKEN: token }));
+    for (const kind of [
+      "sign_in",
+      "grant",
+      "grant_revoked",
+      "token_created",
+      "machine_added",
+      "machine_removed",
+      "call",
+    ])
+      expect(audit).toContain(`"kind":"${kind}"`);
+    expect(audit).not.toContain(token);
+    const lines = codez(["audit", "--jsonl"], { CODEZ_HUB_TOKEN: token });
+    expect(await lines.code).toBe(0);
+    expect(lines.said().trim().split("\n").every((line) => typeof JSON.parse(line).id === "number")).toBe(true); // prettier-ignore
+    const limited = await finished(
+      codez(["tokens", "create", "script", "--read-only", "--expires", "7"], { CODEZ_HUB_TOKEN: token }),
+    );
+    expect(limited).toMatch(/^opr_owner_/);
+    const list = await finished(codez(["tokens", "list", "--json"], { CODEZ_HUB_TOKEN: token }));
+    const { tokens } = JSON.parse(list) as { tokens: { id: string; label: string; scopes: string[] }[] };
+    const made = tokens.find(({ label }) => label === "script");
+    expect(made?.scopes).toEqual(["operator:read"]);
+    await finished(codez(["tokens", "revoke", made?.id ?? ""], { CODEZ_HUB_TOKEN: token }));
+    expect((await operator.api("GET", "/api/me", undefined, limited)).status).toBe(401);
+  });
+});
