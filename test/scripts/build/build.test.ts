@@ -1,0 +1,118 @@
+import { execFile } from "node:child_process";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { builtinModules } from "node:module";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { gunzipSync } from "node:zlib";
+import { beforeAll, describe, expect, it } from "vitest";
+import { buildCodez } from "../../../scripts/build/codez.ts";
+import { CONTROL_BUILD, REPOSITORY } from "../../../scripts/build/repository.ts";
+import { tarball } from "../../../scripts/build/tarball.ts";
+import { isUnchanged, stamp } from "../../../scripts/build/unchanged.ts";
+import { HttpServer } from "../codez/connector/http-server.ts";
+import { temporaryFolder } from "../codez/connector/temporary-folder.ts";
+
+const BUILT_IN: ReadonlySet<string> = new Set(builtinModules);
+const run = promisify(execFile);
+const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
+const { version } = JSON.parse(readFileSync(`${REPOSITORY}package.json`, "utf8"));
+
+describe("codez.tgz", () => {
+  beforeAll(() => buildCodez());
+
+  it("is a package that npm takes from any web server, and runs without anything else", async () => {
+    using folder = temporaryFolder();
+    await using server = await HttpServer.start((request, response) => {
+      if (request.url !== "/codez.tgz") return void response.writeHead(404).end();
+      response.end(readFileSync(TARBALL));
+    });
+    const env = {
+      ...process.env,
+      npm_config_cache: join(folder.path, "cache"),
+      npm_config_update_notifier: "false",
+      // Nothing but the tarball is there to be fetched.
+      npm_config_registry: server.url.origin,
+      CODEZ_HOME: folder.path,
+    };
+    const { stdout } = await run("npx", ["-y", `${server.url.origin}/codez.tgz`, "--version"], {
+      cwd: folder.path,
+      env,
+    });
+    expect(stdout.trim()).toBe(version);
+    expect(server.requests.map(({ url }) => url).filter((url) => url !== "/codez.tgz")).toEqual([]);
+  });
+
+  it("has one program, no dependencies, and its licences", async () => {
+    using folder = temporaryFolder();
+    await run("tar", ["xzf", TARBALL, "-C", folder.path]);
+    const manifest = JSON.parse(readFileSync(join(folder.path, "package/package.json"), "utf8"));
+    expect(manifest).toMatchObject({
+      name: "codez",
+      bin: { codez: "bin.js" },
+      engines: { node: ">=20" },
+      type: "module",
+    });
+    expect(manifest.version.startsWith(version)).toBe(true);
+    expect(manifest.dependencies).toBeUndefined();
+    expect(statSync(join(folder.path, "package/bin.js")).mode & 0o111).not.toBe(0);
+    const code = readFileSync(join(folder.path, "package/build/codez.js"), "utf8");
+    const imported = [...code.matchAll(/^import .*? from "([^"]+)";$/gm)].map(([, name]) => name ?? "");
+    expect(imported.filter((name) => !name.startsWith("node:") && !BUILT_IN.has(name))).toEqual([]);
+    expect(readFileSync(join(folder.path, "package/LICENSE"), "utf8")).toContain("MIT");
+  });
+
+  it("is the same bytes when it is built again from the same sources", async () => {
+    const before = readFileSync(TARBALL);
+    writeFileSync(`${REPOSITORY}scripts/codez/build/inputs.json`, '{"inputs":[],"outputs":[],"digest":""}');
+    await buildCodez();
+    expect(readFileSync(TARBALL).equals(before)).toBe(true);
+  });
+
+  it("is left alone when nothing has changed", async () => {
+    const before = statSync(TARBALL).mtimeMs;
+    await buildCodez();
+    expect(statSync(TARBALL).mtimeMs).toBe(before);
+  });
+});
+
+describe("a stamp", () => {
+  it("notices a changed input, a changed output, and one that is gone", async () => {
+    using folder = temporaryFolder();
+    const [input, output, path] = ["in", "out", "stamp"].map((name) => join(folder.path, name)) as [
+      string,
+      string,
+      string,
+    ];
+    writeFileSync(input, "1");
+    writeFileSync(output, "1");
+    expect(await isUnchanged(path)).toBe(false);
+    await stamp(path, [input], [output]);
+    expect(await isUnchanged(path)).toBe(true);
+    for (const file of [input, output]) {
+      writeFileSync(file, "2");
+      expect(await isUnchanged(path)).toBe(false);
+      writeFileSync(file, "1");
+      expect(await isUnchanged(path)).toBe(true);
+    }
+    await stamp(path, [input, join(folder.path, "missing")], [output]);
+    expect(await isUnchanged(path)).toBe(true);
+    writeFileSync(join(folder.path, "missing"), "");
+    expect(await isUnchanged(path)).toBe(false);
+  });
+});
+
+it("a tar archive holds its files as they are, of any length", async () => {
+  using folder = temporaryFolder();
+  const files = [0, 1, 511, 512, 513, 5_000].map((bytes) => ({
+    path: `package/${bytes}`,
+    mode: 0o644,
+    content: Buffer.alloc(bytes, "x"),
+  }));
+  const archive = tarball(files);
+  expect(archive.length % 512).toBe(0);
+  writeFileSync(join(folder.path, "a.tar"), archive);
+  await run("tar", ["xf", join(folder.path, "a.tar"), "-C", folder.path]);
+  for (const { path, content } of files) expect(readFileSync(join(folder.path, path)).equals(content)).toBe(true);
+  expect(() => tarball([{ path: "x".repeat(101), mode: 0o644, content: Buffer.alloc(0) }])).toThrow("100 bytes");
+  expect(gunzipSync(readFileSync(TARBALL)).length % 512).toBe(0);
+});
