@@ -28,6 +28,12 @@ describe("a machine is named", () => {
     ["by a host in upper case, for hosts have none", "http://CELLAR.LOCALHOST/mcp", {}, "cellar /mcp"],
     ["by a host with a port", "http://cellar.localhost:8787/mcp", {}, "cellar /mcp"],
     ["by the path of any host but a machine's", "http://127.0.0.1/m/cellar/mcp", {}, "cellar /mcp"],
+    [
+      "by the path of a host of two labels, which is no machine's",
+      "http://a.b.localhost/m/attic/mcp",
+      {},
+      "attic /mcp",
+    ],
     ["with nothing after it", "http://localhost/m/attic", {}, "attic /"],
     [
       "with its path's own escapes kept as they are",
