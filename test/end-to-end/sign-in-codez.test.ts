@@ -13,6 +13,9 @@ import { Workshop } from "./support/workshop.ts";
 const BIN = fileURLToPath(new URL("../../scripts/codez/bin.js", import.meta.url));
 const Grants = z.object({ grants: z.array(z.object({ client: z.string() })) });
 
+/** The link is closed at once; the connector looks for a new token on its own disk for some seconds before it gives up. */
+const STOP_MS = 30_000;
+
 type Codez = { child: ChildProcess; said: () => string; code: Promise<number | null> };
 
 describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is asking", () => {
@@ -149,12 +152,10 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
       arguments: { machineId: "attic", name: "wait", arguments: { name: "w" } },
     });
     await until("the call arrived", () => workshop.waiting.has("w"));
-    const beganMs = Date.now();
     expect((await operator.api("DELETE", "/api/machines/attic", undefined, token)).status).toBe(204);
     const result = await within(3_000, "the call in flight", call);
     expect(JSON.stringify(result)).toContain("machine_revoked");
-    expect(await within(10_000, "the connector", connector.code)).toBe(8);
-    expect(Date.now() - beganMs).toBeLessThan(5_000);
+    expect(await within(STOP_MS, "the connector", connector.code)).toBe(8);
     expect(connector.said()).toContain("codez setup");
   });
 
@@ -162,7 +163,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     const connector = codez(["connect", "barn"]);
     await until("barn is online", async () => JSON.stringify((await operator.api("GET", "/api/machines/barn", undefined, token)).body).includes('"status":"online"')); // prettier-ignore
     expect((await operator.api("POST", "/api/machines/barn/token", undefined, token)).status).toBe(200);
-    expect(await within(10_000, "the connector", connector.code)).toBe(8);
+    expect(await within(STOP_MS, "the connector", connector.code)).toBe(8);
     await finished(codez(["setup", "barn"], { CODEZ_HUB_TOKEN: token }));
   });
 
