@@ -15,7 +15,7 @@ export class Workshop implements AsyncDisposable {
 
   static async start(): Promise<Workshop> {
     const workshop = new Workshop();
-    const handler = createMcpHandler(() => workshop.#server());
+    const handler = createMcpHandler(() => workshop.#server(), { maxRequestBodySize: 16 * 1024 * 1024 });
     workshop.#http = await FetchServer.start((request) => handler.fetch(request));
     return workshop;
   }
