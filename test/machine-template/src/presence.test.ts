@@ -56,17 +56,19 @@ describe("presence", () => {
 
   it("does not go back for late words of a link that was replaced: its facts, events and end change nothing", async () => {
     const older = await TestConnector.greeted("older");
+    const [socket] = await within((_, context) => context.getWebSockets("link"));
     const newer = await TestConnector.greeted("newer");
     const late = { type: "facts", facts: { ...FACTS, hostname: "older.lan" } };
     const event = { atMs: 1, type: "message", session: null, data: "late" };
     const before = await page();
     // The socket is closing; what was on its way still arrives at the script.
-    await within((machine, context) => {
-      const socket = context.getWebSockets("link").find((one) => one.deserializeAttachment().epoch === 1);
-      if (socket === undefined) return;
+    await within((machine) => {
+      if (socket === undefined) throw new Error("there was no link");
+      machine.webSocketMessage(socket, JSON.stringify({ type: "hello", protocol: 1, stream: "older", facts: FACTS }));
       machine.webSocketMessage(socket, JSON.stringify(late));
       machine.webSocketMessage(socket, JSON.stringify({ type: "event", first: 1, events: [event] }));
       machine.webSocketClose(socket, 1000);
+      machine.offline(1, 0);
     });
     older.socket.close(1000, "bye");
     await older.until(() => older.closed !== null);

@@ -65,12 +65,14 @@ describe("the control API is told", () => {
 
   it("of facts that changed during a link", async () => {
     const connector = await TestConnector.greeted();
+    await reported(({ online }) => online);
     connector.say({ type: "facts", facts: { ...FACTS, codez: "0.2.0" } });
     await reported(({ facts }) => facts?.codez === "0.2.0");
   });
 
   it("before the answer, when the owner closes the link", async () => {
     await TestConnector.greeted();
+    await reported(({ online }) => online);
     const body = JSON.stringify({ code: CloseCode.REVOKED, reason: "rotated" });
     expect((await ask("/operator/close", { method: "POST", body })).status).toBe(204);
     expect((await reportsFrom(0)).some(({ online, epoch }) => !online && epoch === 1)).toBe(true);

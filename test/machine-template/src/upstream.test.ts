@@ -19,6 +19,8 @@ function seenIn({ exchange, head, body }: RequestFrame): Seen {
 class TestServer {
   readonly connector: TestConnector;
   readonly handshakes: string[] = [];
+  /** Methods of the requests that came for no session of this server. */
+  readonly refused: string[] = [];
   sessions = new Set<string>();
   #era: "modern" | "legacy";
   #made = 0;
@@ -79,6 +81,7 @@ class TestServer {
     }
     const session = headers["mcp-session-id"];
     if (session === undefined || !this.sessions.has(session)) {
+      this.refused.push(message.method);
       const status = session === undefined ? 400 : 404;
       connector.respond(
         exchange,
@@ -281,6 +284,7 @@ describe("a server of 2025-11-25", () => {
     server.connector.respond(told.exchange, { status: 202 });
     await asked;
     await ask("/operator/state"); // a round trip: a second word would be here by now
+    expect(server.refused).not.toContain("notifications/cancelled");
     expect(server.connector.frames.filter(({ kind }) => kind === FrameKind.REQUEST)).toEqual([]);
   });
 });
