@@ -77,4 +77,7 @@ function exitCodeOf(reason: unknown, output: Output): number {
   return reason.exitCode;
 }
 
+// Whoever read what is said may go away (`| head`, a closed terminal); what is done goes on.
+for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
+
 await main(process.argv.slice(2));

@@ -1,7 +1,7 @@
-import { Agent, request as requestHttp, type ClientRequest, type IncomingMessage } from "node:http";
+import { Agent, request as requestHttp, type ClientRequest } from "node:http";
 import { Agent as SecureAgent, request as requestHttps } from "node:https";
-import { mayCross, type HeaderList } from "#protocol/header.ts";
-import { CHUNK_BYTES } from "#protocol/limits.ts";
+import { mayCross } from "#protocol/header.ts";
+import { HttpCall } from "./http-call.ts";
 import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
 
 /**
@@ -41,7 +41,7 @@ export class HttpTarget implements Target {
       answerError(answer, { code: "invalid_request", reason: messageOf(reason) }, request.body);
       return;
     }
-    const call = new Call(answer, (failure) => this.#failed(failure, request, answer));
+    const call = new HttpCall(answer, (failure) => this.#failed(failure, request, answer));
     answer.cancelled = () => outgoing.destroy();
     outgoing.on("response", (response) => call.receive(response));
     outgoing.on("error", (failure) => call.fail(failure));
@@ -87,81 +87,9 @@ export class HttpTarget implements Target {
   }
 }
 
-/** One answer of the target, from its first sign to its last. */
-class Call {
-  readonly #answer: Answer;
-  readonly #failed: (failure: Error) => void;
-  #answered = false;
-  #over = false;
-
-  /** @param failed there will be no answer of the target's own. */
-  constructor(answer: Answer, failed: (failure: Error) => void) {
-    this.#answer = answer;
-    this.#failed = failed;
-  }
-
-  receive(response: IncomingMessage): void {
-    const status = response.statusCode ?? 0;
-    if (status < 200 || status > 599) {
-      response.destroy();
-      this.fail(new Error(`it answered with the status ${status}`));
-      return;
-    }
-    const length = response.headers["content-length"];
-    response.on("error", (failure) => this.fail(failure));
-    if (length !== undefined && Number(length) <= CHUNK_BYTES) this.#collect(response, status);
-    else this.#pass(response, status);
-  }
-
-  fail(failure: Error): void {
-    if (this.#over) return;
-    this.#over = true;
-    if (this.#answered) this.#answer.fail(`the machine's server broke off its answer: ${failure.message}`);
-    else this.#failed(failure);
-  }
-
-  /** A short body waits for its end here, so that a server that dies in its middle still gets a whole error in its place. */
-  #collect(response: IncomingMessage, status: number): void {
-    const chunks: Buffer[] = [];
-    response.on("data", (chunk: Buffer) => chunks.push(chunk));
-    response.on("end", () => {
-      if (this.#over) return;
-      this.#over = true;
-      this.#answer.head(status, headersOf(response), true);
-      for (const chunk of chunks) this.#answer.write(chunk);
-      this.#answer.end();
-    });
-  }
-
-  #pass(response: IncomingMessage, status: number): void {
-    this.#answered = true;
-    this.#answer.head(status, headersOf(response));
-    this.#answer.drained = () => response.resume();
-    response.on("data", (chunk: Buffer) => {
-      if (!this.#answer.write(chunk)) response.pause();
-    });
-    response.on("end", () => {
-      this.#over = true;
-      this.#answer.end();
-    });
-  }
-}
-
 function pathOf(url: URL, query: string): string {
   if (query === "" || query === "?") return url.pathname + url.search;
   return url.pathname + (url.search === "" ? query : `${url.search}&${query.slice(1)}`);
-}
-
-/** The headers as they came, without those that stay on this side. */
-function headersOf({ rawHeaders, headers }: IncomingMessage): HeaderList {
-  const hopByHop = headers.connection?.toLowerCase().split(",") ?? [];
-  const list: HeaderList = [];
-  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
-    const name = rawHeaders[index]?.toLowerCase() ?? "";
-    if (mayCross(name) && !hopByHop.some((other) => other.trim() === name))
-      list.push([name, rawHeaders[index + 1] ?? ""]);
-  }
-  return list;
 }
 
 async function stream(body: ReadableStream<Uint8Array>, outgoing: ClientRequest): Promise<void> {

@@ -1,11 +1,9 @@
 import { CloseCode } from "#protocol/close-code.ts";
 import { FromScript, parseControl, PING, PONG, type Facts, type FromConnector } from "#protocol/control.ts";
-import { decodeFrame, encodeFrame, FrameKind } from "#protocol/frame.ts";
 import {
   HEARTBEAT_MS,
   HELLO_TIMEOUT_MS,
   LINK_SILENCE_MS,
-  MAX_EXCHANGES,
   MAX_FRAME_BYTES,
   PROTOCOL_VERSION,
 } from "#protocol/limits.ts";
@@ -13,7 +11,7 @@ import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Clock } from "./clock.ts";
 import { EventSender, type Spool } from "./event-sender.ts";
-import { Exchange } from "./exchange.ts";
+import { Exchanges } from "./exchanges.ts";
 import type { Target } from "./target.ts";
 
 /** What a socket that was told to close may take for it. */
@@ -43,7 +41,7 @@ export class Link {
   readonly ended: Promise<LinkEnd>;
   readonly #options: LinkOptions;
   readonly #socket: WebSocket;
-  readonly #exchanges = new Map<number, Exchange>();
+  readonly #exchanges: Exchanges;
   readonly #events: EventSender;
   readonly #timers = new Map<string, () => void>();
   #end: (end: LinkEnd) => void;
@@ -61,6 +59,7 @@ export class Link {
       settle = resolve;
     });
     this.#end = settle;
+    this.#exchanges = new Exchanges(options.target, (bytes) => this.#send(bytes));
     this.#events = new EventSender(options.spool, (frame) => this.#say(frame));
     this.#socket = new WebSocket(options.url, {
       headers: { authorization: `Bearer ${options.token}` },
@@ -128,30 +127,10 @@ export class Link {
   #receive(message: WebSocket.RawData, isBinary: boolean): void {
     this.#lastHeardMs = this.#options.clock.nowMs();
     if (!(message instanceof Buffer) || this.#closing !== null) return; // with `nodebuffer`, ws gives nothing else
-    const understood = isBinary ? this.#frame(message) : this.#control(message.toString());
+    const understood = isBinary
+      ? this.#welcomed && this.#exchanges.receive(message)
+      : this.#control(message.toString());
     if (!understood) this.close(CloseCode.BAD_FRAME, "not a frame of this protocol");
-  }
-
-  #frame(bytes: Uint8Array): boolean {
-    const frame = decodeFrame(bytes);
-    if (frame === null || frame.kind === FrameKind.RESPONSE || !this.#welcomed) return false;
-    // An exchange that is not known is over on this side; the frame crossed its end.
-    if (frame.kind !== FrameKind.REQUEST) return this.#exchanges.get(frame.exchange)?.receive(frame) ?? true;
-    const id = frame.exchange;
-    if (this.#exchanges.has(id)) return false;
-    if (this.#exchanges.size >= MAX_EXCHANGES) {
-      const reason = `more than ${MAX_EXCHANGES} calls at once`;
-      this.#socket.send(encodeFrame({ kind: FrameKind.CANCEL, exchange: id, reason }));
-      return true;
-    }
-    let over = false;
-    const done = (): void => {
-      over = true;
-      this.#exchanges.delete(id);
-    };
-    const exchange = new Exchange(frame, this.#options.target, (reply) => this.#send(reply), done);
-    if (!over) this.#exchanges.set(id, exchange);
-    return true;
   }
 
   #control(text: string): boolean {
@@ -214,8 +193,7 @@ export class Link {
   #release(): void {
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
-    for (const exchange of this.#exchanges.values()) exchange.cancel("the link to Operator was lost");
-    this.#exchanges.clear();
+    this.#exchanges.cancelAll("the link to Operator was lost");
   }
 
   #schedule(name: string, ms: number, act: () => void): void {

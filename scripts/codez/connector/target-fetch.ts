@@ -44,6 +44,9 @@ const Failure = z.object({
   error: z.object({ message: z.string(), data: z.object({ reason: z.optional(z.string()) }) }),
 });
 
+/** An answer that is no event stream is read whole by the client; a list of a thousand tools is one megabyte. */
+const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
+
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
@@ -56,6 +59,7 @@ class FetchAnswer implements Answer {
   readonly #ended: () => void;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #over = false;
+  #leftBytes = MAX_ANSWER_BYTES;
 
   constructor(resolve: (response: Response) => void, reject: (reason: unknown) => void, ended: () => void) {
     this.#resolve = resolve;
@@ -68,6 +72,8 @@ class FetchAnswer implements Answer {
   }
 
   head(status: number, headers: HeaderList): void {
+    if (headers.some(([name, value]) => name === "content-type" && value.startsWith("text/event-stream")))
+      this.#leftBytes = Infinity;
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
@@ -80,6 +86,11 @@ class FetchAnswer implements Answer {
 
   write(chunk: Uint8Array): boolean {
     if (this.#over || this.#controller === null) return true;
+    this.#leftBytes -= chunk.length;
+    if (this.#leftBytes < 0) {
+      this.abort(new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`));
+      return true;
+    }
     this.#controller.enqueue(new Uint8Array(chunk));
     return (this.#controller.desiredSize ?? 1) > 0;
   }

@@ -1,19 +1,13 @@
-import { type CallToolResult, Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
+import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
 import type { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
 import { backoffMs } from "./backoff.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
+import { EventPoller, POLL_TOOL } from "./event-poller.ts";
 import { reposIn } from "./facts.ts";
-import { polledEvents } from "./polled-events.ts";
 import type { Target } from "./target.ts";
 import { targetFetch } from "./target-fetch.ts";
-
-/** What `poll_events` is asked to wait for something to happen. */
-const LONG_POLL_MS = 25_000;
-
-/** A poll that has said nothing by then is taken for lost. */
-const POLL_TIMEOUT_MS = LONG_POLL_MS + 20_000;
 
 /** How often a server without events is asked whether it is still there. */
 const CHECK_MS = 60_000;
@@ -21,13 +15,6 @@ const CHECK_MS = 60_000;
 /** A session that lasted for so long counts as a success: the next failure starts the back-off from its beginning. */
 const STABLE_MS = 10_000;
 
-/** A server that answers polls at once, with nothing, must not keep a core busy. */
-const EMPTY_POLL_PAUSE_MS = 250;
-
-/** After the end of its HTTP answer a poll has its result; a server that was stopped may end the one without the other. */
-const RESULT_GRACE_MS = 1_000;
-
-const POLL_TOOL = "poll_events";
 const PROJECTS_TOOL = "list_projects";
 
 /** The client's own transport needs some address; all requests go to the target. */
@@ -66,8 +53,7 @@ export class TargetWatch {
   #wasThere: boolean | null = null;
   /** Why the target itself did not answer, in this session. */
   #failure: string | null = null;
-  /** The HTTP answer to the poll under way is complete. */
-  #pollEnded: () => void = () => undefined;
+  #poller: EventPoller | null = null;
 
   constructor(options: WatchOptions) {
     this.#options = options;
@@ -108,7 +94,7 @@ export class TargetWatch {
       failed: (reason) => {
         this.#failure = reason;
       },
-      postEnded: () => this.#pollEnded(),
+      postEnded: () => this.#poller?.answerEnded(),
     });
     const transport = new StreamableHTTPClientTransport(ADDRESS, { fetch });
     const { signal } = this.#stopping;
@@ -164,43 +150,9 @@ export class TargetWatch {
   }
 
   async #poll(client: Client, tool: Tool): Promise<void> {
-    const { signal } = this.#stopping;
-    const takes = Object.keys(tool.inputSchema.properties ?? {});
-    let cursor = takes.includes("cursor") ? this.#options.cursor() : null;
-    while (!signal.aborted) {
-      const args = {
-        ...(takes.includes("timeout_ms") ? { timeout_ms: LONG_POLL_MS } : {}),
-        ...(cursor === null ? {} : { cursor }),
-      };
-      const startedMs = this.#clock.nowMs();
-      const result = await this.#pollOnce(client, args);
-      if (result.isError === true) {
-        // A cursor of a server that was set up anew is refused; without one it hands out what it has.
-        if (cursor === null) throw new Error(`${POLL_TOOL} fails: ${JSON.stringify(result.content).slice(0, 300)}`);
-        cursor = null;
-        continue;
-      }
-      const polled = polledEvents(result, this.#clock.nowMs());
-      cursor = takes.includes("cursor") ? (polled.cursor ?? cursor) : null;
-      this.#options.push(polled.events, cursor);
-      if (polled.events.length === 0 && this.#clock.nowMs() - startedMs < EMPTY_POLL_PAUSE_MS)
-        await wait(this.#clock, EMPTY_POLL_PAUSE_MS, signal);
-    }
-  }
-
-  async #pollOnce(client: Client, args: Record<string, unknown>): Promise<CallToolResult> {
-    const broken = new AbortController();
-    let forget = (): void => undefined;
-    this.#pollEnded = () => {
-      forget = this.#clock.after(RESULT_GRACE_MS, () => broken.abort(new Error("the server ended a poll unanswered")));
-    };
-    const signal = AbortSignal.any([this.#stopping.signal, broken.signal]);
-    try {
-      return await client.callTool({ name: POLL_TOOL, arguments: args }, { signal, timeout: POLL_TIMEOUT_MS });
-    } finally {
-      this.#pollEnded = () => undefined;
-      forget();
-    }
+    const { cursor, push } = this.#options;
+    this.#poller = new EventPoller(client, tool, this.#clock, this.#stopping.signal);
+    await this.#poller.run(cursor(), push);
   }
 
   async #check(client: Client): Promise<void> {

@@ -1,0 +1,43 @@
+import { decodeFrame, encodeFrame, FrameKind } from "#protocol/frame.ts";
+import { MAX_EXCHANGES } from "#protocol/limits.ts";
+import { Exchange } from "./exchange.ts";
+import type { Target } from "./target.ts";
+
+/** The exchanges under way on one link. */
+export class Exchanges {
+  readonly #target: Target;
+  readonly #send: (frame: Uint8Array) => void;
+  readonly #open = new Map<number, Exchange>();
+
+  constructor(target: Target, send: (frame: Uint8Array) => void) {
+    this.#target = target;
+    this.#send = send;
+  }
+
+  /** A binary message came. `false`: it breaks the protocol. */
+  receive(bytes: Uint8Array): boolean {
+    const frame = decodeFrame(bytes);
+    if (frame === null || frame.kind === FrameKind.RESPONSE) return false;
+    // An exchange that is not known is over on this side; the frame crossed its end.
+    if (frame.kind !== FrameKind.REQUEST) return this.#open.get(frame.exchange)?.receive(frame) ?? true;
+    const id = frame.exchange;
+    if (this.#open.has(id)) return false;
+    if (this.#open.size >= MAX_EXCHANGES) {
+      const reason = `more than ${MAX_EXCHANGES} calls at once`;
+      this.#send(encodeFrame({ kind: FrameKind.CANCEL, exchange: id, reason }));
+      return true;
+    }
+    let over = false;
+    const exchange = new Exchange(frame, this.#target, this.#send, () => {
+      over = true;
+      this.#open.delete(id);
+    });
+    if (!over) this.#open.set(id, exchange);
+    return true;
+  }
+
+  cancelAll(reason: string): void {
+    for (const exchange of this.#open.values()) exchange.cancel(reason);
+    this.#open.clear();
+  }
+}

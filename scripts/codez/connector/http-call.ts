@@ -1,0 +1,76 @@
+import type { IncomingMessage } from "node:http";
+import { mayCross, type HeaderList } from "#protocol/header.ts";
+import { CHUNK_BYTES } from "#protocol/limits.ts";
+import type { Answer } from "./target.ts";
+
+/** One answer of the target, from its first sign to its last. */
+export class HttpCall {
+  readonly #answer: Answer;
+  readonly #failed: (failure: Error) => void;
+  #answered = false;
+  #over = false;
+
+  /** @param failed there will be no answer of the target's own. */
+  constructor(answer: Answer, failed: (failure: Error) => void) {
+    this.#answer = answer;
+    this.#failed = failed;
+  }
+
+  receive(response: IncomingMessage): void {
+    const status = response.statusCode ?? 0;
+    if (status < 200 || status > 599) {
+      response.destroy();
+      this.fail(new Error(`it answered with the status ${status}`));
+      return;
+    }
+    const length = response.headers["content-length"];
+    response.on("error", (failure) => this.fail(failure));
+    if (length !== undefined && Number(length) <= CHUNK_BYTES) this.#collect(response, status);
+    else this.#pass(response, status);
+  }
+
+  fail(failure: Error): void {
+    if (this.#over) return;
+    this.#over = true;
+    if (this.#answered) this.#answer.fail(`the machine's server broke off its answer: ${failure.message}`);
+    else this.#failed(failure);
+  }
+
+  /** A short body waits for its end here, so that a server that dies in its middle still gets a whole error in its place. */
+  #collect(response: IncomingMessage, status: number): void {
+    const chunks: Buffer[] = [];
+    response.on("data", (chunk: Buffer) => chunks.push(chunk));
+    response.on("end", () => {
+      if (this.#over) return;
+      this.#over = true;
+      this.#answer.head(status, headersOf(response), true);
+      for (const chunk of chunks) this.#answer.write(chunk);
+      this.#answer.end();
+    });
+  }
+
+  #pass(response: IncomingMessage, status: number): void {
+    this.#answered = true;
+    this.#answer.head(status, headersOf(response));
+    this.#answer.drained = () => response.resume();
+    response.on("data", (chunk: Buffer) => {
+      if (!this.#answer.write(chunk)) response.pause();
+    });
+    response.on("end", () => {
+      this.#over = true;
+      this.#answer.end();
+    });
+  }
+}
+
+/** The headers as they came, without those that stay on this side. */
+function headersOf({ rawHeaders, headers }: IncomingMessage): HeaderList {
+  const hopByHop = headers.connection?.toLowerCase().split(",") ?? [];
+  const list: HeaderList = [];
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]?.toLowerCase() ?? "";
+    if (mayCross(name) && !hopByHop.some((other) => other.trim() === name))
+      list.push([name, rawHeaders[index + 1] ?? ""]);
+  }
+  return list;
+}
