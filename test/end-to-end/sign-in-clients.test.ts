@@ -233,6 +233,30 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
     expect(ran.stdout).toContain("list_machines");
   });
 
+  test("the Inspector finds its way from a 401 to the tools, keeps its sign-in, and is out when that is taken back", async () => {
+    const home = await mkdtemp(join(operator.folder, "inspector-"));
+    const env = { HOME: home, MCP_INSPECTOR_SECRET_STORE: "file", BROWSER: "/bin/true", MCP_AUTO_OPEN_ENABLED: "true" };
+    const args = [
+      peerBin("mcp-inspector"),
+      "--cli",
+      operator.mcpUrl.href,
+      "--transport",
+      "http",
+      "--method",
+      "tools/list",
+    ];
+    const asked = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+(?=\s)/g;
+    expect(await withPerson(args, asked, page, env)).toContain('"name": "list_machines"');
+
+    const accessToken = await admin();
+    const { grants } = Grants.parse((await operator.api("GET", "/api/grants", undefined, accessToken)).body);
+    const grant = grants.find(({ client: name }) => name.includes("Inspector"));
+    const later = () => run(process.execPath, [...args, "--stored-auth-only"], { env });
+    expect((await later()).stdout).toContain('"name": "list_machines"');
+    expect((await operator.api("DELETE", `/api/grants/${grant?.id}`, undefined, accessToken)).status).toBe(204);
+    expect((await later()).code).not.toBe(0);
+  });
+
   test("the conformance suite's scenarios for authorization servers pass", async () => {
     const { body } = await operator.api("POST", "/oauth/register", {
       client_name: "conformance",
@@ -241,7 +265,9 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
     });
     const { client_id: clientId } = z.object({ client_id: z.string() }).parse(body);
     const client = ["--client-id", clientId, "--port", String(CONFORMANCE_PORT)];
-    const said = await conformance(["--url", operator.url, "--resource", operator.mcpUrl.href, ...client], page);
+    const args = ["authorization", "--url", operator.url, "--resource", operator.mcpUrl.href, ...client];
+    const asked = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+(?=\s)/g;
+    const said = await withPerson([peerBin("conformance"), ...args], asked, page);
     expect(said).toContain("authorization-code-grant");
     expect(said).toMatch(/[1-9]\d* passed, 0 failed/);
     expect(said).not.toMatch(/FAILURE|[1-9]\d* failed/);
@@ -251,20 +277,26 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
 /** Where the suite listens for its code; it has to be told. */
 const CONFORMANCE_PORT = 39_125;
 
-/** The suite asks for an answer within this. */
-const CONFORMANCE_LIMIT_MS = 60_000;
+/** A guard against a program that hangs. */
+const PERSON_LIMIT_MS = 60_000;
 
-/** Runs the suite, and says yes on every page it asks its person to open. */
-async function conformance(args: readonly string[], page: Page): Promise<string> {
-  const child = spawn(process.execPath, [peerBin("conformance"), "authorization", ...args], {
+/** Runs a program that shows addresses for its person to open, and says yes on each of those pages. Answers what it said. */
+async function withPerson(
+  args: readonly string[],
+  asked: RegExp,
+  page: Page,
+  env: Record<string, string> = {},
+): Promise<string> {
+  const child = spawn(process.execPath, args, {
+    env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
-    timeout: CONFORMANCE_LIMIT_MS,
+    timeout: PERSON_LIMIT_MS,
   });
   const opened = new Set<string>();
   let said = "";
   const hear = (chunk: Buffer): void => {
     said += chunk.toString();
-    for (const [url] of said.matchAll(/http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+(?=\s)/g)) {
+    for (const [url] of said.matchAll(asked)) {
       if (opened.has(url)) continue;
       opened.add(url);
       allow(page, url).catch((reason: unknown) => {

@@ -86,6 +86,7 @@ describe("a token's audience", () => {
 
   test("is the apex, and neither of a machine's addresses", async () => {
     const { access_token: accessToken } = await (await Client.registered()).signIn(person);
+    expect(await statusWith(accessToken, "/m/attic/mcp")).toBe(401); // before it was seen where it is good, too
     expect(await statusWith(accessToken, "/api/me")).toBe(200);
     expect(await statusWith(accessToken, "/m/attic/mcp")).toBe(401);
     expect(await statusWith(accessToken, "/mcp", MACHINE)).toBe(401);
@@ -99,6 +100,7 @@ describe("a token's audience", () => {
       await Client.registered()
     ).signIn(person, { resource });
     expect(named).toBe(resource);
+    expect(await statusWith(accessToken, "/mcp")).toBe(401); // before it was seen where it is good, too
     // 404: let in, and told that this person has no such machine.
     expect(await statusWith(accessToken, path, origin)).toBe(404);
     expect(await statusWith(accessToken, "/mcp")).toBe(401);

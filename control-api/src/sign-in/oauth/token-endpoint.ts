@@ -1,7 +1,9 @@
+import { CimdFetchError } from "@cloudflare/workers-oauth-provider";
 import * as z from "zod/mini";
 import { allowOrigin, preflight } from "../../cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
+import { authorizationServer } from "./authorization-server.ts";
 import { deviceToken } from "./device-token.ts";
 import { askLibrary, exchange, responseOf } from "./exchange.ts";
 import { forgetTokens } from "./grant-token.ts";
@@ -52,6 +54,7 @@ async function ofLibrary(body: URLSearchParams, authorization: string | null, en
   // Without a grant there is nothing to guard, and nobody's object to wake: the library says what is wrong.
   const isTheirs = user !== undefined && grant !== undefined;
   const answered = isTheirs ? await exchange(asked, user, env) : await askLibrary(asked, env);
+  if (answered.status === 401 && (await isUnreadable(body.get("client_id"), env))) return unavailable();
   if (!body.has("grant_type")) {
     forgetTokens(); // a revocation
     if (isTheirs && (await env.OAUTH_KV.get(`grant:${user}:${id}`)) === null)
@@ -60,6 +63,21 @@ async function ofLibrary(body: URLSearchParams, authorization: string | null, en
   if (isTheirs && answered.status === 200 && body.get("grant_type") === "authorization_code")
     note(env, user, { kind: "grant", client: nameOf(grant), subject: asked.audience });
   return responseOf(answered, named.asked ?? spelled(asked.audience, env));
+}
+
+/**
+ * Whether a client's own document (CIMD) can't be read just now. The library answers that like a client it does not know,
+ * whereupon clients throw their tokens away.
+ */
+async function isUnreadable(clientId: string | null, env: Env): Promise<boolean> {
+  if (clientId?.startsWith("https:") !== true) return false;
+  try {
+    await authorizationServer(env).getOAuthApi(env).lookupClient(clientId);
+    return false;
+  } catch (reason) {
+    if (reason instanceof CimdFetchError) return true;
+    throw reason;
+  }
 }
 
 function nameOf(grant: z.infer<typeof Grant>): string {
