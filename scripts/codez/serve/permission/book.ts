@@ -61,7 +61,10 @@ export class PermissionBook {
     this.#requests.set(id, request);
     this.#askers.set(id, asker);
     this.#save();
-    this.#announce("permission.requested", session, show(request));
+    // Told only once it is on disk: a request that somebody has heard of is still there after a crash.
+    void this.#writing.then(() => {
+      if (this.#requests.get(id)?.settled === null) this.#events.append("permission.requested", session, show(request));
+    });
     return request;
   }
 
@@ -132,17 +135,8 @@ export class PermissionBook {
     this.#askers.delete(request.id);
     this.#save();
     const { session } = request;
-    this.#announce("permission.resolved", session, { request_id: request.id, behavior, settled_by: by, reason });
+    this.#events.append("permission.resolved", session, { request_id: request.id, behavior, settled_by: by, reason });
     return settled;
-  }
-
-  /** Told only once it is on disk: what somebody has heard of is still there after a crash. */
-  #announce(
-    type: "permission.requested" | "permission.resolved",
-    session: string,
-    data: Record<string, unknown>,
-  ): void {
-    void this.#writing.then(() => this.#events.append(type, session, data));
   }
 
   /** One write at a time, each of the newest state. */
