@@ -1,4 +1,4 @@
-import { beforeAll, describe, expect, test } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { ORIGIN } from "../operator.ts";
 import { ask, bearer, CALLBACK, Client, errorOf, statusWith, token, type Tokens, Visitor } from "./visitor.ts";
 
@@ -216,5 +216,32 @@ describe("scopes", () => {
     const { refresh_token: refreshToken } = await client.signIn(person);
     const response = await client.refresh(refreshToken, { scope: "operator:admin" });
     expect(await errorOf(response)).toBe("invalid_scope");
+  });
+});
+
+describe("a clock that is two minutes off", () => {
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test.each([2 * 60_000, -2 * 60_000])("signs nobody out (%i ms)", async (skewMs) => {
+    const client = await Client.registered();
+    const tokens = await client.signIn(person);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + skewMs });
+    expect(await statusWith(tokens.access_token)).toBe(200);
+    const refreshed: Tokens = await (await client.refresh(tokens.refresh_token)).json();
+    expect(await statusWith(refreshed.access_token)).toBe(200);
+    expect((await person.get("/account")).status).toBe(200);
+    vi.useRealTimers();
+    expect(await statusWith(refreshed.access_token)).toBe(200);
+    expect((await client.refresh(refreshed.refresh_token)).status).toBe(200);
+  });
+
+  test("does not keep a token good for longer than its hour, and a client past it refreshes", async () => {
+    const client = await Client.registered();
+    const tokens = await client.signIn(person);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 61 * 60_000 });
+    expect(await statusWith(tokens.access_token)).toBe(401);
+    expect((await client.refresh(tokens.refresh_token)).status).toBe(200);
   });
 });

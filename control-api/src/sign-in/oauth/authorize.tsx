@@ -7,6 +7,7 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { Hono } from "hono";
 import type { Env } from "../../env.ts";
+import { shownName } from "../client-name.ts";
 import { ConsentPage } from "../pages/consent-page.tsx";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
@@ -21,9 +22,6 @@ type Asked = { request: AuthRequest; server: ReturnType<typeof authorizationServ
 
 /** A client's request, at most: addresses and states are long, but not longer than what servers take as a request line. */
 const MAX_QUERY = 8_000;
-
-/** What is kept of a client's name, wherever it is shown. */
-const MAX_CLIENT_NAME = 80;
 
 /** `/oauth/authorize`: a client asks, a person answers. The query is read and checked anew for each of its two steps. */
 export const authorize = new Hono<PageApp>();
@@ -55,7 +53,7 @@ async function consent(c: PageContext, { request, server, audience }: Asked, ses
     <ConsentPage
       person={session.person.name}
       csrf={await formToken(session)}
-      client={{ ...client, clientName: shown(client.clientName) }}
+      client={{ ...client, clientName: shownName(client.clientName) }}
       scopes={requestedScopes(request.scope)}
       reach={reachOf(audience, c.env)}
     />
@@ -70,7 +68,7 @@ async function allow(
   scope: Scope[],
 ): Promise<Response> {
   const api = server.getOAuthApi(c.env);
-  const client = shown((await api.describeConsent(request)).clientName);
+  const client = shownName((await api.describeConsent(request)).clientName);
   const { redirectTo } = await api.completeAuthorization({
     request,
     userId: person.id,
@@ -127,12 +125,6 @@ function refused(c: PageContext, reason: string): Response {
 
 function pathOf(c: PageContext): string {
   return `${OAuthPath.AUTHORIZE}${new URL(c.req.url).search}`;
-}
-
-/** A name that its client chose, without what nobody can see: signs that turn the reading direction among them. */
-function shown(name: string): string {
-  const visible = name.replaceAll(/\p{C}/gu, "").trim();
-  return visible.length > MAX_CLIENT_NAME ? `${visible.slice(0, MAX_CLIENT_NAME)}...` : visible;
 }
 
 function reachOf(audience: Audience, env: Env): string {

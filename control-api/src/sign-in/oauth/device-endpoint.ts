@@ -4,6 +4,7 @@ import { accountsOf } from "../accounts/directory.ts";
 import { DEVICE_MS, POLL_STEP_MS } from "../accounts/devices.ts";
 import type { Limit } from "../accounts/limits.ts";
 import { addressOf } from "../address.ts";
+import { shownName } from "../client-name.ts";
 import { requestedScopes } from "../scope.ts";
 import { authorizationServer } from "./authorization-server.ts";
 import { NO_STORE, oauthError, slowDown } from "./oauth-error.ts";
@@ -36,7 +37,7 @@ async function answer(request: Request, env: Env): Promise<Response> {
   if (audience === null) return oauthError("invalid_target", "The resource is none of this server's.");
   const { deviceCode, userCode } = await accounts.beginDevice({
     clientId,
-    clientName: (client.clientName ?? clientId).slice(0, 100),
+    clientName: shownName(client.clientName ?? clientId),
     scope: requestedScopes(typeof scope === "string" ? scope.split(" ") : []),
     audience,
     place: here,

@@ -7,6 +7,7 @@ import { note } from "../../audit/note.ts";
 import type { Denied, Entered } from "../accounts/accounts.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
+import { shownName } from "../client-name.ts";
 import { wordsFor } from "../denial.ts";
 import { nextAfter } from "../next.ts";
 import { authorizationServer, OAuthPath } from "../oauth/authorization-server.ts";
@@ -90,5 +91,5 @@ async function clientIn(next: string, env: Env): Promise<string | undefined> {
   const id = new URL(next, env.ORIGIN).searchParams.get("client_id") ?? "";
   if (id.startsWith("https:")) return new URL(id).hostname;
   const client = await authorizationServer(env).getOAuthApi(env).lookupClient(id);
-  return client?.clientName?.replaceAll(/\p{C}/gu, "").slice(0, 80);
+  return client?.clientName === undefined ? undefined : shownName(client.clientName);
 }
