@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { PushedEvent } from "#protocol/event.ts";
@@ -76,6 +77,21 @@ it("a gap in the numbers, where the spool had to drop some, is kept a gap", asyn
   await using connected = await connectHttp(() => undefined, { spool });
   await connected.link.until(() => connected.link.events.length === 1);
   expect(connected.link.events[0]).toMatchObject({ first: 3, events: events(3, 3) });
+});
+
+it("a gap in the middle, where a line of the file was damaged, parts two frames", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  new EventSpool(path).append(events(1, 4));
+  const lines = readFileSync(path, "utf8").split("\n");
+  writeFileSync(path, lines.map((line, index) => (index === 2 ? "damaged" : line)).join("\n"));
+  await using connected = await connectHttp(() => undefined, { spool: new EventSpool(path) });
+  const { link } = connected;
+  await link.until(() => stored(link).length === 3);
+  expect(link.events.map(({ first, events: sent }) => [first, sent.map(({ data }) => data)])).toEqual([
+    [1, [1]],
+    [3, [3, 4]],
+  ]);
 });
 
 it("calls go through while a thousand events wait to be acknowledged", async () => {
