@@ -24,7 +24,6 @@ async function deploy(settings: Settings): Promise<void> {
     `\nOperator is at https://${domain}. MCP clients: https://${domain}/mcp. A new machine: npx -y https://${domain}/codez.tgz setup`,
   );
   console.log(`As long as nobody has, make it yours: https://${domain}/claim#${CLAIM_CODE}`);
-  console.log(`If it is new, make it yours, once: https://${domain}/claim#${CLAIM_CODE}`);
   console.log("Machines get the new script when they next dial in.");
 }
 

@@ -3,7 +3,6 @@ import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import * as z from "zod";
 import { makeClaimCode } from "../claim-code.ts";
-import { makeClaimCode } from "../claim-code.ts";
 
 /** The secrets an Operator is made with. Cloudflare never shows a secret again, so they are kept here, readable by their owner alone. */
 export const Secrets = z.object({
@@ -27,7 +26,6 @@ export async function readSecrets(path: string, rotate: boolean): Promise<Secret
   const secrets: Secrets = {
     DISPATCH_SECRET: rotate || known === null ? secret() : known.DISPATCH_SECRET,
     REPORT_SECRET: known?.REPORT_SECRET ?? secret(),
-    CLAIM_CODE: known?.CLAIM_CODE ?? makeClaimCode(),
     CLAIM_CODE: known?.CLAIM_CODE ?? makeClaimCode(),
     ...(known === null || !rotate ? {} : { DISPATCH_SECRET_PREVIOUS: known.DISPATCH_SECRET }),
   };
