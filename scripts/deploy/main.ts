@@ -20,6 +20,7 @@ async function deploy(settings: Settings): Promise<void> {
     routes: [`${domain}/*`, `*.${domain}/*`],
     dryRun,
   });
+  if (dryRun) return console.log("\nA dry run: nothing was deployed.");
   console.log(
     `\nOperator is at https://${domain}. MCP clients: https://${domain}/mcp. A new machine: npx -y https://${domain}/codez.tgz setup`,
   );
