@@ -98,6 +98,7 @@ function base64Url(digest: ArrayBuffer): string {
 
 /** An MCP client that registered itself. */
 export class Client {
+  static readonly verifier = VERIFIER;
   readonly id: string;
   readonly redirectUri: string;
 
