@@ -15,14 +15,24 @@ const resolve = { alias: [protocol] };
 const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe516f8aa8ec";
 
 /** A Worker's test files share one isolate, one after the other: to load the Worker anew for each takes longer than its tests. */
-const ONE_ISOLATE = { isolate: false, maxWorkers: 1, testTimeout: 30_000 };
+const ONE_ISOLATE = { isolate: false, maxWorkers: 1, testTimeout: 30_000, sequence: { groupOrder: 0 } };
+
+/**
+ * Tests that start programs share two cores with whatever else a CI machine does. A second try there tells a machine that
+ * stood still from a fault; at a desk every failure is shown.
+ */
+const PROCESSES = { retry: process.env["CI"] === undefined ? 0 : 1, globalSetup: ["test/peers/setup.ts"] };
 
 export default defineConfig({
   test: {
     projects: [
       {
         resolve,
-        test: { name: "protocol", include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"] },
+        test: {
+          name: "protocol",
+          include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"],
+          sequence: { groupOrder: 1 },
+        },
       },
       {
         resolve,
@@ -81,7 +91,8 @@ export default defineConfig({
         test: {
           name: "scripts",
           include: ["test/scripts/**/*.test.ts"],
-          globalSetup: ["test/peers/setup.ts"],
+          ...PROCESSES,
+          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
         },
@@ -91,7 +102,8 @@ export default defineConfig({
         test: {
           name: "end-to-end",
           include: ["test/end-to-end/**/*.test.ts"],
-          globalSetup: ["test/peers/setup.ts"],
+          ...PROCESSES,
+          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 180_000,
           // Each file starts a whole Operator; two cores carry one at a time.
