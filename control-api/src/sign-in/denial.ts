@@ -1,5 +1,5 @@
 import { PASSWORD_MIN } from "./accounts/password.ts";
-import type { Denied } from "./accounts/accounts.ts";
+import type { Denied } from "./accounts/denied.ts";
 
 /** What a page says to someone who was not let in. Whether there is such a name, it does not. */
 export function wordsFor({ denied, afterMs = 0 }: Denied): { text: string; status: 400 | 401 | 409 | 429 } {

@@ -2,9 +2,10 @@ import { DurableObject } from "cloudflare:workers";
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import { OWNER } from "../../caller.ts";
 import type { Env } from "../../env.ts";
-import { hashOf, isSame, randomLetters } from "../secret.ts";
 import { Challenges } from "./challenges.ts";
+import type { Denied } from "./denied.ts";
 import { type DevicePoll, type DeviceRequest, Devices } from "./devices.ts";
+import { Enrolment } from "./enrolment.ts";
 import { Invites, plainCode } from "./invites.ts";
 import { type Limit, Limits } from "./limits.ts";
 import { hashPassword, isAcceptable, isPassword } from "./password.ts";
@@ -12,12 +13,6 @@ import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
 import { People, type Person, personName } from "./people.ts";
 import { Sessions } from "./sessions.ts";
 import { Settings } from "./settings.ts";
-
-/** Why someone was not let in. Crosses RPC, where an error's class is lost. */
-export type Denied = {
-  denied: "wrong" | "slow_down" | "code_wrong" | "name_taken" | "name_invalid" | "password_weak";
-  afterMs?: number;
-};
 
 /** A browser that is signed in now: the session's secret, for its cookie. */
 export type Entered = { session: string; person: Person };
@@ -30,14 +25,6 @@ const PASSWORD_HERE: Limit = { times: 8, windowMs: 15 * MINUTE_MS };
 const PASSWORD_ANYWHERE: Limit = { times: 300, windowMs: 24 * 60 * MINUTE_MS };
 /** Any names from one address. */
 const SIGN_IN_HERE: Limit = { times: 40, windowMs: 15 * MINUTE_MS };
-/** Codes of claims and invitations, which have 100 bits. */
-const CODE_HERE: Limit = { times: 10, windowMs: 15 * MINUTE_MS };
-const CODE_ANYWHERE: Limit = { times: 200, windowMs: 60 * MINUTE_MS };
-
-const ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
-/** 80 bits: a user id is part of tokens and must not be guessed by counting. */
-const ID_LETTERS = 16;
-
 /** The directory of people, one for the whole Operator: who they are and how they show it. Never in the path of a call. */
 export class Accounts extends DurableObject<Env> {
   readonly #sql = this.ctx.storage.sql;
@@ -46,13 +33,22 @@ export class Accounts extends DurableObject<Env> {
   readonly #invites = new Invites(this.#sql);
   readonly #limits = new Limits(this.#sql);
   readonly #devices = new Devices(this.#sql);
-  readonly #settings = new Settings(this.#sql);
   readonly #passkeys = new Passkeys(this.#sql, new Challenges(this.#sql));
+  readonly #enrolment = new Enrolment(
+    this.env.CLAIM_CODE ?? "",
+    this.#people,
+    this.#invites,
+    this.#limits,
+    new Settings(this.#sql),
+    async () => {
+      this.#passkeys.deleteAll(OWNER);
+      await this.#sessions.endAll(OWNER, null);
+    },
+  );
 
   /** Whether the claim code opens the owner's account: nobody has it yet, or the code is a new one (see README.md, "Lost"). */
-  async isClaimable(): Promise<boolean> {
-    const code = this.env.CLAIM_CODE ?? "";
-    return code !== "" && this.#settings.get("claimed_with") !== (await hashOf(plainCode(code)));
+  isClaimable(): Promise<boolean> {
+    return this.#enrolment.isClaimable();
   }
 
   person(id: string): Person | null {
@@ -90,7 +86,7 @@ export class Accounts extends DurableObject<Env> {
 
   /** Opens an account with a claim code or an invitation, and a password. */
   async enrol(code: string, name: string, password: string, address: string): Promise<Entered | Denied> {
-    const enrolment = await this.#enrolment(code, name, address);
+    const enrolment = await this.#enrolment.personFor(code, name, address, Date.now());
     if ("denied" in enrolment) return enrolment;
     if (!isAcceptable(password)) return { denied: "password_weak" };
     return this.#open(enrolment, await hashPassword(password), code);
@@ -98,7 +94,7 @@ export class Accounts extends DurableObject<Env> {
 
   /** The same with a passkey: first what the browser needs to make one. */
   async enrolPasskey(code: string, name: string, site: Site, address: string): Promise<object | Denied> {
-    const enrolment = await this.#enrolment(code, name, address);
+    const enrolment = await this.#enrolment.personFor(code, name, address, Date.now());
     if ("denied" in enrolment) return enrolment;
     return this.#passkeys.creationOptions(enrolment, site, plainCode(code), Date.now());
   }
@@ -207,42 +203,9 @@ export class Accounts extends DurableObject<Env> {
     return this.#devices.poll(deviceCode, clientId, Date.now());
   }
 
-  /** Who a code would make of the one who shows it. */
-  async #enrolment(code: string, name: string, address: string): Promise<Person | Denied> {
-    const nowMs = Date.now();
-    const slow = this.#slow(`code:${address}`, CODE_HERE, nowMs) ?? this.#slow("code", CODE_ANYWHERE, nowMs);
-    if (slow !== null) return slow;
-    const isClaim = await this.#isClaim(code);
-    if (!isClaim && !(await this.#invites.isOpen(code, nowMs))) return { denied: "code_wrong" };
-    this.#limits.clear(`code:${address}`);
-    this.#limits.giveBack("code");
-    const kept = personName(name);
-    if (kept === null) return { denied: "name_invalid" };
-    const id = isClaim ? OWNER : `u-${randomLetters(ID_ALPHABET, ID_LETTERS)}`;
-    const namesake = this.#people.named(kept);
-    return namesake !== null && namesake.person.id !== id ? { denied: "name_taken" } : { id, name: kept };
-  }
-
-  /** Uses the code up, and makes the account. Whatever opened the owner's account before is void. */
   async #open(person: Person, password: string | null, code: string): Promise<Entered | Denied> {
-    const nowMs = Date.now();
-    const isOwner = person.id === OWNER;
-    if (isOwner ? !(await this.#isClaim(code)) : !(await this.#invites.spend(code, nowMs)))
-      return { denied: "code_wrong" };
-    const namesake = this.#people.named(person.name);
-    if (namesake !== null && namesake.person.id !== person.id) return { denied: "name_taken" };
-    if (isOwner) {
-      this.#settings.put("claimed_with", await hashOf(plainCode(code)));
-      this.#passkeys.deleteAll(OWNER);
-      await this.#sessions.endAll(OWNER, null);
-    }
-    this.#people.put(person, password, nowMs);
-    return this.#enter(person);
-  }
-
-  async #isClaim(code: string): Promise<boolean> {
-    if (!(await this.isClaimable())) return false;
-    return isSame(await hashOf(plainCode(code)), await hashOf(plainCode(this.env.CLAIM_CODE ?? "")));
+    const denied = await this.#enrolment.open(person, password, code, Date.now());
+    return denied ?? this.#enter(person);
   }
 
   async #enter(person: Person): Promise<Entered> {

@@ -4,7 +4,7 @@ import { Hono } from "hono";
 import * as z from "zod/mini";
 import { note } from "../../audit/note.ts";
 import { OWNER } from "../../caller.ts";
-import type { Denied } from "../accounts/accounts.ts";
+import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";

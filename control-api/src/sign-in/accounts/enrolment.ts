@@ -1,0 +1,91 @@
+import { OWNER } from "../../caller.ts";
+import { hashOf, isSame, randomLetters } from "../secret.ts";
+import type { Denied } from "./denied.ts";
+import { type Invites, plainCode } from "./invites.ts";
+import type { Limit, Limits } from "./limits.ts";
+import { type People, type Person, personName } from "./people.ts";
+import type { Settings } from "./settings.ts";
+
+/** Tries of codes, which have 100 bits, from one address and from everywhere. */
+const CODE_HERE: Limit = { times: 10, windowMs: 15 * 60_000 };
+const CODE_ANYWHERE: Limit = { times: 200, windowMs: 60 * 60_000 };
+
+const ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
+/** 80 bits: a user id is part of tokens and must not be guessed by counting. */
+const ID_LETTERS = 16;
+
+/** How someone comes to have an account: with the claim code, which makes the owner, or with an invitation. Each works once. */
+export class Enrolment {
+  readonly #claimCode: string;
+  readonly #people: People;
+  readonly #invites: Invites;
+  readonly #limits: Limits;
+  readonly #settings: Settings;
+  readonly #voidOwner: () => Promise<void>;
+
+  /** @param voidOwner ends whatever opened the owner's account before. */
+  constructor(
+    claimCode: string,
+    people: People,
+    invites: Invites,
+    limits: Limits,
+    settings: Settings,
+    voidOwner: () => Promise<void>,
+  ) {
+    this.#claimCode = claimCode;
+    this.#people = people;
+    this.#invites = invites;
+    this.#limits = limits;
+    this.#settings = settings;
+    this.#voidOwner = voidOwner;
+  }
+
+  async isClaimable(): Promise<boolean> {
+    const code = plainCode(this.#claimCode);
+    return code !== "" && this.#settings.get("claimed_with") !== (await hashOf(code));
+  }
+
+  /** Who a code would make of the one who shows it. */
+  async personFor(code: string, name: string, address: string, nowMs: number): Promise<Person | Denied> {
+    const here = `code:${address}`;
+    const afterMs = this.#limits.take(here, CODE_HERE, nowMs) || this.#limits.take("code", CODE_ANYWHERE, nowMs);
+    if (afterMs > 0) return { denied: "slow_down", afterMs };
+    const isClaim = await this.#isClaim(code);
+    if (!isClaim && !(await this.#invites.isOpen(code, nowMs))) return { denied: "code_wrong" };
+    this.#limits.clear(here);
+    this.#limits.giveBack("code");
+    const kept = personName(name);
+    if (kept === null) return { denied: "name_invalid" };
+    const id = isClaim ? OWNER : `u-${randomLetters(ID_ALPHABET, ID_LETTERS)}`;
+    return this.#isTaken(kept, id) ? { denied: "name_taken" } : { id, name: kept };
+  }
+
+  /** Uses the code up, and makes the account. */
+  async open(person: Person, password: string | null, code: string, nowMs: number): Promise<Denied | null> {
+    if (this.#isTaken(person.name, person.id)) return { denied: "name_taken" };
+    const isOwner = person.id === OWNER;
+    const [shown, claim] = await Promise.all([hashOf(plainCode(code)), hashOf(plainCode(this.#claimCode))]);
+    if (!isOwner && !(await this.#invites.spend(code, nowMs))) return { denied: "code_wrong" };
+    // From here to the end nothing waits: of two who come at the same moment, one is first.
+    if (this.#isTaken(person.name, person.id)) return { denied: "name_taken" };
+    if (isOwner) {
+      if (this.#claimCode === "" || !isSame(shown, claim) || this.#settings.get("claimed_with") === claim)
+        return { denied: "code_wrong" };
+      this.#settings.put("claimed_with", claim);
+    }
+    this.#people.put(person, password, nowMs);
+    if (isOwner) await this.#voidOwner();
+    return null;
+  }
+
+  /** Whether somebody else has a name. */
+  #isTaken(name: string, id: string): boolean {
+    const namesake = this.#people.named(name);
+    return namesake !== null && namesake.person.id !== id;
+  }
+
+  async #isClaim(code: string): Promise<boolean> {
+    if (!(await this.isClaimable())) return false;
+    return isSame(await hashOf(plainCode(code)), await hashOf(plainCode(this.#claimCode)));
+  }
+}
