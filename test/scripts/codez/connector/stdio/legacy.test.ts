@@ -61,8 +61,11 @@ describe("a session of the 2025 revisions at a stdio server", () => {
   it("answers with a stream when progress comes first, on the stream of who asked for it", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
-    client.start("hang", "5", ',"_meta":{"progressToken":"other"}');
-    const answer = await client.call("progress", "6", ',"_meta":{"progressToken":"mine"}');
+    const exchange = client.start("later", "6", ',"_meta":{"progressToken":"mine"}');
+    const other = client.start("hang", "7", ',"_meta":{"progressToken":"other"}');
+    await client.post('{"jsonrpc":"2.0","method":"notifications/go"}');
+    const answer = await connected.link.answerOf(exchange);
+    expect(connected.link.frames.some((frame) => frame.exchange === other)).toBe(false);
     expect(answer.headers.get("content-type")).toBe("text/event-stream");
     expect(answer.text).toBe(
       'event: message\ndata: {"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":"mine","progress":1}}\n\n' +
@@ -92,6 +95,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     const client = await LegacyClient.open(connected.link);
     const { link } = connected;
     await client.post('{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":99}}');
+    await client.callPlainly("pid"); // the server has said it by now, and there was no stream for it
     const stream = client.listen();
     await link.until(() =>
       link.frames.some((frame) => frame.exchange === stream && "body" in frame && frame.body.length > 0),

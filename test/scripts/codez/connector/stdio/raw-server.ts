@@ -11,6 +11,8 @@ const isMute = process.argv.includes("--mute");
 /** The result of `fragile`: JSON that any parser would write differently. */
 const FRAGILE = '{ "big":9007199254740993,  "one":1.0, "a":1,"a":2, "e":"\\u0061", "é":"日本" }';
 
+/** A call of `later`, which `notifications/go` answers. */
+let held: (() => void) | null = null;
 let asked: string | null = null;
 
 function say(line: string): void {
@@ -47,6 +49,9 @@ const TOOLS: Record<string, (id: string, params: Record<string, unknown>, line: 
     say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token},"progress":1}}`);
     say(`{"jsonrpc":"2.0","id":${id},"result":{"done":true}}`);
   },
+  later: (id, params, line) => {
+    held = () => TOOLS["progress"]?.(id, params, line);
+  },
   ask: (id) => {
     asked = id;
     say('{"jsonrpc":"2.0","id":"server-1","method":"sampling/createMessage","params":{}}');
@@ -69,6 +74,7 @@ createInterface({ input: process.stdin }).on("line", (line) => {
     say(`{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"cancelled ${params.requestId}"}}`);
     return;
   }
+  if (method === "notifications/go") held?.();
   if (id === undefined) return;
   const idText = JSON.stringify(id);
   if (method === "initialize" && !isModern)

@@ -48,6 +48,12 @@ export class LegacyClient {
     return this.#link.answerOf(this.start(name, id, more));
   }
 
+  /** A call by a client that reads no streams. */
+  callPlainly(name: string): Promise<Answered> {
+    const headers: [string, string][] = [["accept", "application/json"], ...this.headers.slice(1)];
+    return this.#link.call({ headers }, `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"${name}"}}`);
+  }
+
   post(body: string): Promise<Answered> {
     return this.#link.call({ headers: this.headers }, body);
   }
