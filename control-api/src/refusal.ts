@@ -11,6 +11,9 @@ const RETRY_AFTER_S = "5";
 
 /** The answer to a caller nobody knows; it says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1). */
 export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
+  // To ask without a token first is how every client finds out where to sign in.
+  if (refused !== "no_token")
+    console.warn("a caller was refused", { why: refused, host: url.host, path: url.pathname });
   switch (refused) {
     case "no_token":
       return answer({ code: "unauthorized" }, { "www-authenticate": challenge(url, env, { scope: BASELINE }) });
@@ -49,6 +52,7 @@ export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
 
 /** The answer to a known caller whose sign-in does not allow this; it names all that is needed (MCP, "Scope Challenge Handling"). */
 export function stepUp(needed: readonly Scope[], url: URL, env: Env, what: string): Response {
+  console.warn("a caller was asked to step up", { needed, host: url.host, path: url.pathname });
   const fields = { error: "insufficient_scope", scope: needed.join(" "), error_description: what };
   return answer({ code: "forbidden", reason: what }, { "www-authenticate": challenge(url, env, fields) });
 }

@@ -17,7 +17,7 @@ main { max-width: 30rem; margin: 0 auto; padding: 1rem 1rem 3rem; }
 h1 { font-size: 1.35rem; line-height: 1.25; margin: 0 0 .75rem; }
 h2 { font-size: 1.05rem; margin: 0 0 .5rem; }
 p { margin: 0 0 .85rem; } p:last-child { margin-bottom: 0; }
-.soft { color: var(--soft); font-size: .92rem; }
+.soft { color: var(--soft); font-size: .92rem; font-weight: 400; }
 .note { border-radius: 10px; padding: .7rem .85rem; margin: 0 0 1rem; font-size: .95rem; }
 .note.bad { background: var(--bad-ground); color: var(--bad); }
 .note.warn { background: var(--warn-ground); color: var(--warn); }
