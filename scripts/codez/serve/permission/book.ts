@@ -61,10 +61,7 @@ export class PermissionBook {
     this.#requests.set(id, request);
     this.#askers.set(id, asker);
     this.#save();
-    // Told only once it is on disk: a request that somebody has heard of is still there after a crash.
-    void this.#writing.then(() => {
-      if (this.#requests.get(id)?.settled === null) this.#events.append("permission.requested", session, show(request));
-    });
+    void this.#announce(request);
     return request;
   }
 
@@ -137,6 +134,13 @@ export class PermissionBook {
     const { session } = request;
     this.#events.append("permission.resolved", session, { request_id: request.id, behavior, settled_by: by, reason });
     return settled;
+  }
+
+  /** Told only once it is on disk: a request that somebody has heard of is still there after a crash. */
+  async #announce(request: PermissionRequest): Promise<void> {
+    await this.#writing;
+    if (this.#requests.get(request.id)?.settled === null)
+      this.#events.append("permission.requested", request.session, show(request));
   }
 
   /** One write at a time, each of the newest state. */
