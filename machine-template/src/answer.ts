@@ -1,5 +1,5 @@
 import { ERROR_HEADER, jsonRpcError, OperatorFailure, statusOf, type OperatorError } from "#protocol/error.ts";
-import { requestIdsOf } from "./json-rpc-id.ts";
+import { requestIdsOf } from "#protocol/json-rpc-id.ts";
 
 const encoder = new TextEncoder();
 

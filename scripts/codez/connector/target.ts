@@ -1,6 +1,6 @@
 import { ERROR_HEADER, jsonRpcError, statusOf, type OperatorError } from "#protocol/error.ts";
 import type { HeaderList } from "#protocol/header.ts";
-import { requestIdsOf } from "./request-id.ts";
+import { requestIdsOf } from "#protocol/json-rpc-id.ts";
 
 /** One request for the machine's MCP server. */
 export interface TargetRequest {
