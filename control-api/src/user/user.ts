@@ -9,6 +9,7 @@ import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { type Caller, tagOf } from "../caller.ts";
 import type { Env } from "../env.ts";
 import { askMachine, postToMachine } from "../machine-door.ts";
+import { machineState } from "../machine-state.ts";
 import { deleteScript, TEMPLATE, uploadScript } from "../provisioning.ts";
 import type { Exchange, ExchangeAnswer } from "../sign-in/oauth/exchange.ts";
 import { Exchanges } from "../sign-in/oauth/exchanges.ts";
@@ -19,6 +20,12 @@ import { type TokenLimits, type TokenRecord, Tokens } from "./tokens.ts";
 
 /** A machine's script is upgraded by itself at most so often, so that two versions of Operator cannot wear each other out. */
 const UPGRADE_AGAIN_MS = 10 * 60_000;
+
+/** A script answers a close at once; one that does not in this time has no link that could go on. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+/** The largest log is some 20 MB; to read and write it takes seconds. */
+const MOVE_TIMEOUT_MS = 60_000;
 
 /** Why a change to the registry was refused. Crosses RPC, where an error's class is lost. */
 export type Refusal = { refused: "name_invalid" | "name_taken" | "machine_unknown" };
@@ -56,6 +63,7 @@ export class User extends Agent<Env> {
       const isSame = known?.identity === request.identity;
       if (known !== null && !isSame && request.replace !== true) return { refused: "name_taken" };
       const needsToken = known === null || !isSame || request.rotate === true;
+      if (!needsToken && (await this.#isInPlace(known))) return { machine: known, created: false, token: null };
       return this.#write(request.name, request.identity, known, needsToken);
     });
   }
@@ -203,10 +211,25 @@ export class User extends Agent<Env> {
     this.ctx.waitUntil(upgrade);
   }
 
+  /** Whether a machine's script is there and up to date: to upload it again would only drop its link, and calls with it. */
+  async #isInPlace({ name }: MachineRecord): Promise<boolean> {
+    try {
+      const { template } = await machineState(this.env, this.#id, name);
+      return template === TEMPLATE;
+    } catch (reason) {
+      console.warn("a machine's script does not answer and is uploaded again", {
+        machine: name,
+        reason: String(reason),
+      });
+      return false;
+    }
+  }
+
   /** Tells a link to close. A script that cannot be asked has no link that could go on. */
   async #closeLink(name: string, code: CloseCode, reason: string): Promise<void> {
     try {
-      const response = await postToMachine(this.env, this.#id, name, ScriptPath.CLOSE, { code, reason });
+      const signal = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
+      const response = await postToMachine(this.env, this.#id, name, ScriptPath.CLOSE, { code, reason }, signal);
       await response.body?.cancel();
     } catch (failure) {
       console.warn("a machine's link could not be closed first", { machine: name, failure: String(failure) });
@@ -214,9 +237,14 @@ export class User extends Agent<Env> {
   }
 
   async #moveLog(from: string, to: string): Promise<void> {
-    const log = await askMachine(this.env, this.#id, from, ScriptPath.LOG);
+    const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
+    const log = await askMachine(this.env, this.#id, from, ScriptPath.LOG, { signal });
     if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
-    const moved = await askMachine(this.env, this.#id, to, ScriptPath.LOG, { method: "POST", body: log.body });
+    const moved = await askMachine(this.env, this.#id, to, ScriptPath.LOG, {
+      method: "POST",
+      body: log.body,
+      signal,
+    });
     if (!moved.ok) throw new Error(`the log of ${from} could not be written: HTTP ${moved.status}`);
     await moved.body?.cancel();
   }
