@@ -310,6 +310,42 @@ describe("upgrading", () => {
   });
 });
 
+describe("a machine that is set up again", () => {
+  const stateOf = (template: string) => {
+    const state = {
+      online: true,
+      epoch: 1,
+      connectedAtMs: 1,
+      lastSeenMs: 2,
+      facts: null,
+      position: { epoch: "e", seq: 0 },
+    };
+    return {
+      answers: { "GET /operator/state": { body: JSON.stringify({ ...state, template, exchanges: 0, sessions: [] }) } },
+    };
+  };
+  const uploads = async (user: TestUser): Promise<number> =>
+    (await user.platformCalls("attic")).filter(({ method }) => method === "PUT").length;
+
+  it("keeps its script, and so its link, when that is there and up to date", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", stateOf(TEMPLATE));
+    expect((await alice.register("attic")).status).toBe(200);
+    expect(await uploads(alice)).toBe(1);
+    expect((await alice.reached("attic")).map(({ path }) => path)).not.toContain("/operator/close");
+  });
+
+  it("gets its script again when that does not answer, or is of another version", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", stateOf("an-older-one"));
+    expect((await alice.register("attic")).status).toBe(200);
+    expect(await uploads(alice)).toBe(2);
+    await alice.script("attic", { fails: { code: "machine_failed", machine: "attic", reason: "broken" } });
+    expect((await alice.register("attic")).status).toBe(200);
+    expect(await uploads(alice)).toBe(3);
+  });
+});
+
 describe("a machine whose script is of another version", () => {
   const uploads = async (user: TestUser, name: string): Promise<number> =>
     (await user.platformCalls(name)).filter(({ method }) => method === "PUT").length;
