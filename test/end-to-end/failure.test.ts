@@ -189,9 +189,31 @@ describe("in the middle of calls, with events on their way", () => {
     await eventsAreWhole();
   });
 
-  test("the machine's script is replaced: its link drops, and comes back by itself", async () => {
+  test("Operator replaces the machine's script: callers are told first, and the link comes back by itself", async () => {
+    const current = (await attic.detail()).template;
+    const runs = async (template: string): Promise<boolean> => {
+      const detail = await attic.detail();
+      return detail.template === template && detail.state?.template === template && detail.state.online;
+    };
+    // A script of another template is replaced at once when its machine dials in; within minutes not a second time.
+    const { links: before } = attic;
+    await attic.replaceScript("older");
+    await until("the upgrade", async () => attic.links >= before + 2 && (await runs(current)));
+    await attic.replaceScript("older");
+    await until("the older script", () => runs("older"));
     const { links } = attic;
-    await allFail(() => attic.replaceScript());
+    await allFail(() => attic.upgrade());
+    await until("a new link", () => attic.links > links);
+    await until("the upgrade", () => runs(current));
+    await works();
+    expect(barn.epochs).toHaveLength(1);
+    await eventsAreWhole();
+  });
+
+  test("the platform replaces it without a word: callers are told all the same", async () => {
+    const { links } = attic;
+    const { template } = await attic.detail();
+    await allFail(() => attic.replaceScript(template), "nobody");
     await until("a new link", () => attic.links > links);
     await works();
     expect(barn.epochs).toHaveLength(1);

@@ -1,14 +1,19 @@
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { PushedEvent } from "#protocol/event.ts";
 import { MachineDetail, Registration } from "#protocol/rest-api.ts";
+import { sdk, upload } from "../../scripts/local/harness.ts";
 import { until } from "./eventually.ts";
 import type { TestOperator } from "./operator.ts";
+
+/** What every machine script is made from. */
+const TEMPLATE = fileURLToPath(new URL("../../../control-api/build/machine.js.txt", import.meta.url));
 
 const PROGRAM = fileURLToPath(new URL("connector-process.ts", import.meta.url));
 
@@ -16,7 +21,6 @@ const PROGRAM = fileURLToPath(new URL("connector-process.ts", import.meta.url));
 export class KillableMachine implements AsyncDisposable {
   readonly name: string;
   readonly registration: Registration;
-  readonly #identity: string;
   readonly #operator: TestOperator;
   readonly #target: URL;
   readonly #dial: (linkUrl: string) => string;
@@ -32,7 +36,7 @@ export class KillableMachine implements AsyncDisposable {
   ): Promise<KillableMachine> {
     const identity = randomUUID();
     const { body } = await operator.api("POST", "/api/machines", { name, identity });
-    const machine = new KillableMachine(operator, name, identity, Registration.parse(body), target, dial);
+    const machine = new KillableMachine(operator, name, Registration.parse(body), target, dial);
     operator.own(machine);
     await machine.start();
     return machine;
@@ -41,14 +45,12 @@ export class KillableMachine implements AsyncDisposable {
   private constructor(
     operator: TestOperator,
     name: string,
-    identity: string,
     registration: Registration,
     target: URL,
     dial: (linkUrl: string) => string,
   ) {
     this.#operator = operator;
     this.name = name;
-    this.#identity = identity;
     this.registration = registration;
     this.#target = target;
     this.#dial = dial;
@@ -101,11 +103,23 @@ export class KillableMachine implements AsyncDisposable {
     await ended;
   }
 
-  /** Uploads the machine's script anew, as a setup that repairs does. */
-  async replaceScript(): Promise<void> {
-    const asked = { name: this.name, identity: this.#identity };
-    const { status } = await this.#operator.api("POST", "/api/machines", asked);
-    if (status !== 200) throw new Error(`the script was not replaced: HTTP ${status}`);
+  /** Uploads the machine's script anew behind Operator's back, as one of that template's version. */
+  async replaceScript(template: string): Promise<void> {
+    const { platformUrl, apiToken } = this.#operator.platform;
+    const inherited = ["MACHINE", "OWNER", "NAME", "SLUG", "LINK_TOKEN_HASH", "REPORT_KEY", "CONTROL"];
+    await upload(sdk(platformUrl, apiToken), this.registration.slug, readFileSync(TEMPLATE, "utf8"), {
+      compatibility_flags: ["nodejs_compat", "enable_request_signal"],
+      bindings: [
+        ...inherited.map((name) => ({ type: "inherit", name })),
+        { type: "plain_text", name: "TEMPLATE", text: template },
+      ],
+    });
+  }
+
+  /** Has Operator replace a script of another template by its own. */
+  async upgrade(): Promise<void> {
+    const { body } = await this.#operator.api("POST", `/api/machines/${this.name}/upgrade`);
+    if (JSON.stringify(body) !== `{"upgraded":true}`) throw new Error(`not upgraded: ${JSON.stringify(body)}`);
   }
 
   async detail(): Promise<MachineDetail> {

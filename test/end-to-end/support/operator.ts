@@ -36,6 +36,12 @@ export class TestOperator implements AsyncDisposable {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  /** The platform under it, as its own API shows it. Of a running one. */
+  get platform(): Pick<RunningOperator, "platformUrl" | "apiToken"> {
+    if (this.#running === null) throw new Error("Operator does not run");
+    return this.#running;
+  }
+
   get mcpUrl(): URL {
     return new URL("/mcp", this.url);
   }
