@@ -29,7 +29,9 @@ if (import.meta.main) {
     random: () => 0,
     listener: { online: (epoch) => console.log(`online ${epoch}`) },
   });
-  createInterface({ input: process.stdin }).on("line", (line) => {
+  const input = createInterface({ input: process.stdin });
+  input.on("close", () => process.exit()); // whoever started this is gone
+  input.on("line", (line) => {
     events.append([PushedEvent.parse(JSON.parse(line))]);
     connector.sendEvents();
     console.log("taken");
