@@ -20,7 +20,7 @@ export const gate = {
         reason: `This Operator is ${env.ORIGIN}; it knows no host "${url.hostname}".`,
       });
     if (isMetadata(url)) return metadata(request, url, env, ctx);
-    if (machine !== null) return passThrough(request, env, machine);
+    if (machine !== null) return passThrough(request, url, env, machine);
     if (url.pathname !== "/mcp") return app.fetch(request, env, ctx);
     if (request.method === "OPTIONS") return preflight(request);
     const caller = await authenticate(request, env, url);

@@ -21,15 +21,19 @@ export function machineUrlOf({ hostname, pathname, search }: URL, domain: string
 }
 
 /** Passes a request through to a machine once its caller is known. A machine's own link is authenticated by its script. */
-export async function passThrough(request: Request, env: Env, { slug, path, search }: MachineUrl): Promise<Response> {
+export async function passThrough(
+  request: Request,
+  url: URL,
+  env: Env,
+  { slug, path, search }: MachineUrl,
+): Promise<Response> {
   if (path === ScriptPath.LINK)
     return isSlug(slug) ? passToMachine(request, env, null, slug, path) : errorResponse({ code: "unauthorized" });
   if (request.method === "OPTIONS") return preflight(request);
-  return allowOrigin(request, await answer(request, env, { slug, path, search }));
+  return allowOrigin(request, await answer(request, url, env, { slug, path, search }));
 }
 
-async function answer(request: Request, env: Env, { slug, path, search }: MachineUrl): Promise<Response> {
-  const url = new URL(request.url);
+async function answer(request: Request, url: URL, env: Env, { slug, path, search }: MachineUrl): Promise<Response> {
   const caller = await authenticate(request, env, url);
   if ("refused" in caller) return refuse(caller, url, env);
   if (path !== ScriptPath.MCP) return notThere();
