@@ -76,18 +76,7 @@ async function compare(concurrency: number, calls: number): Promise<void> {
   console.log(`\necho, ${concurrency} at once (${calls} calls, ${ROUNDS} rounds)`);
   console.log(cells("", "p50 ms", "p99 ms", "calls/s", "p50 / bare", "rate / bare", "CPU us/call", "CPU / bare"));
   for (const [name, row] of rows) {
-    console.log(
-      cells(
-        name,
-        row.p50Ms.toFixed(2),
-        row.p99Ms.toFixed(2),
-        row.perSecond.toFixed(0),
-        ratio(row.p50Ms, relay?.p50Ms),
-        ratio(row.perSecond, relay?.perSecond),
-        row.cpuUs.toFixed(0),
-        ratio(row.cpuUs, relay?.cpuUs),
-      ),
-    );
+    console.log(cells(...columns(name, row, relay), row.cpuUs.toFixed(0), ratio(row.cpuUs, relay?.cpuUs)));
   }
 }
 
@@ -154,21 +143,17 @@ function medians<Row extends Record<string, number>>(rows: Row[]): Row {
   return Object.fromEntries(entries) as Row;
 }
 
+/** One path's times and rate, and both as ratios to the bare relay. */
+function columns(name: string, row: Sample, relay: Sample | undefined): [string, ...string[]] {
+  const measured = [row.p50Ms.toFixed(2), row.p99Ms.toFixed(2), row.perSecond.toFixed(0)];
+  return [name, ...measured, ratio(row.p50Ms, relay?.p50Ms), ratio(row.perSecond, relay?.perSecond)];
+}
+
 function printSamples(title: string, rows: Map<string, Sample>): void {
   const relay = rows.get("bare relay");
   console.log(`\n${title}`);
   console.log(cells("", "p50 ms", "p99 ms", "calls/s", "p50 / bare", "rate / bare"));
-  for (const [name, row] of rows)
-    console.log(
-      cells(
-        name,
-        row.p50Ms.toFixed(2),
-        row.p99Ms.toFixed(2),
-        row.perSecond.toFixed(0),
-        ratio(row.p50Ms, relay?.p50Ms),
-        ratio(row.perSecond, relay?.perSecond),
-      ),
-    );
+  for (const [name, row] of rows) console.log(cells(...columns(name, row, relay)));
 }
 
 function print(title: string, rows: (readonly [string, number | null])[]): void {
