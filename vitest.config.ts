@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
-import { control } from "./test/stand-in/control.ts";
-import { dispatcher } from "./test/stand-in/dispatcher.ts";
-import { platform } from "./test/stand-in/platform.ts";
+import { control } from "./test/support/stand-in/control.ts";
+import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
+import { platform } from "./test/support/stand-in/platform.ts";
 
 const protocol = {
   find: /^#protocol\/(.*)$/,

@@ -65,11 +65,11 @@ describe("the rules", () => {
   it.each([
     ["dispatch-worker/src/app.ts", "#protocol/error.ts"],
     ["dispatch-worker/src/app.ts", "./env.ts"],
-    ["control-api/src/provisioning.ts", "../build/machine.js.txt"],
-    ["control-api/src/provisioning.ts", "cloudflare"],
+    ["control-api/src/machines/provisioning.ts", "../../build/machine.js.txt"],
+    ["control-api/src/machines/provisioning.ts", "cloudflare"],
     ["machine-template/protocol/control.ts", "zod/mini"],
     ["machine-template/protocol/control.ts", "./event.ts"],
-    ["scripts/codez/serve/entry.ts", "node:fs"],
+    ["scripts/serve/entry.ts", "node:fs"],
     ["test/dispatch-worker/app.test.ts", "../../dispatch-worker/src/app.ts"],
   ])("%s may import %s", (file, specifier) => {
     expect(violation(file, specifier)).toBeNull();

@@ -1,12 +1,12 @@
 import { errorResponse } from "#protocol/error.ts";
-import { app } from "./app.ts";
-import { authenticate } from "./authenticate.ts";
-import { allowOrigin, preflight } from "./cross-origin.ts";
+import { app } from "./http/app.ts";
+import { authenticate } from "./http/authenticate.ts";
+import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
-import { isOwnHost } from "./host.ts";
-import { machineUrlOf, passThrough } from "./machine-url.ts";
+import { isOwnHost } from "./http/host.ts";
+import { machineUrlOf, passThrough } from "./machines/machine-proxy.ts";
 import { serveMcp } from "./mcp/endpoint.ts";
-import { refuse } from "./refusal.ts";
+import { refuse } from "./http/refusal.ts";
 import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
 
 /** The public gate. Calls to machines, which are nearly all there is, take the short way; the rest is the app's. */

@@ -1,7 +1,7 @@
 import type { Env } from "./env.ts";
 import { gate } from "./gate.ts";
 
-export { Reports } from "./reports.ts";
+export { Reports } from "./machines/reports.ts";
 export { Accounts } from "./sign-in/accounts/accounts.ts";
 export { User } from "./user/user.ts";
 

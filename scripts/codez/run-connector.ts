@@ -1,12 +1,12 @@
 import type { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
-import { Connector, type Stopped } from "./connector/connector.ts";
-import { EventSpool } from "./connector/event-spool.ts";
-import { machineFacts } from "./connector/facts.ts";
-import type { Target } from "./connector/target.ts";
+import { Connector, type Stopped } from "../connector/connector.ts";
+import { EventSpool } from "../connector/event-spool.ts";
+import { machineFacts } from "../connector/facts.ts";
+import type { Target } from "../connector/target.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
-import { Lock } from "./profile/lock.ts";
+import { Lock } from "../system/lock.ts";
 import { renamed } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { VERSION } from "./version.ts";

@@ -8,7 +8,7 @@ import { readSecrets } from "./secrets.ts";
 import { openState } from "./state.ts";
 import { readWorkerConfig } from "./worker-config.ts";
 import { workerOf } from "./workers.ts";
-import { Ports } from "./workerd/ports.ts";
+import { Ports } from "../system/ports.ts";
 import { Supervisor } from "./workerd/supervisor.ts";
 import type { Report } from "./workerd/supervisor.ts";
 

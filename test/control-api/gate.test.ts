@@ -1,6 +1,6 @@
 import { SELF } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { codeOf, env, knock, ORIGIN, TestUser } from "./operator.ts";
+import { codeOf, env, knock, ORIGIN, TestUser } from "./support/operator.ts";
 
 /** Asks for something that only a signed-in caller gets; whether it was given. */
 async function letsIn(url: string, headers: Record<string, string> = {}): Promise<boolean> {

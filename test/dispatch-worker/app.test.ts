@@ -1,6 +1,6 @@
 import { exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
-import { codeOf, dispatch, type Script, seen, trusted } from "./namespace.ts";
+import { codeOf, dispatch, type Script, seen, trusted } from "./support/namespace.ts";
 
 const MCP = "http://localhost/m/attic/mcp";
 const LINK = "http://localhost/m/attic/link";

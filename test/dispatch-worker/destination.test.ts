@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { codeOf, dispatch, trusted } from "./namespace.ts";
+import { codeOf, dispatch, trusted } from "./support/namespace.ts";
 
 /** Where a trusted request ended up: slug and the path the script saw, or the error's code. */
 async function destination(url: string, headers: Record<string, string> = {}): Promise<string> {

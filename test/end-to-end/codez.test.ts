@@ -6,7 +6,7 @@ import * as z from "zod";
 import { MachineSummary } from "#protocol/rest-api.ts";
 import { ExitCode } from "../../scripts/codez/exit-code.ts";
 import { peerBin } from "../peers/bin.ts";
-import { Codez, codez, type Ended } from "../scripts/codez/commands/codez.ts";
+import { Codez, codez, type Ended } from "../scripts/codez/commands/support/codez.ts";
 import { client } from "./support/clients.ts";
 import { until } from "./support/eventually.ts";
 import { TestOperator } from "./support/operator.ts";

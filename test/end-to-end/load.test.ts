@@ -4,7 +4,7 @@ import type { ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { bodyOf } from "../scripts/codez/connector/http-server.ts";
+import { bodyOf } from "../scripts/connector/support/http-server.ts";
 import { client } from "./support/clients.ts";
 import { until, within } from "./support/eventually.ts";
 import { answerOf, headOf, open, send } from "./support/http.ts";

@@ -5,7 +5,7 @@ import { CreateMessageRequestSchema, ElicitRequestSchema } from "@modelcontextpr
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import * as z from "zod";
 import { MachineDetail, MachineSummary } from "#protocol/rest-api.ts";
-import { StdioTarget } from "../../scripts/codez/connector/stdio/stdio-target.ts";
+import { StdioTarget } from "../../scripts/connector/stdio/stdio-target.ts";
 import { peerBin } from "../peers/bin.ts";
 import { startMessagesApi } from "../peers/messages-api.ts";
 import { client, olderClient } from "./support/clients.ts";

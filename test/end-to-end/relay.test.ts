@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
-import { bodyOf } from "../scripts/codez/connector/http-server.ts";
+import { bodyOf } from "../scripts/connector/support/http-server.ts";
 import { until, within } from "./support/eventually.ts";
 import { answerOf, headOf, open, Pieces, send } from "./support/http.ts";
 import { Machine } from "./support/machine.ts";

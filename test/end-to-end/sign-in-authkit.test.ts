@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { HttpServer } from "../scripts/codez/connector/http-server.ts";
+import { HttpServer } from "../scripts/connector/support/http-server.ts";
 import { TestOperator } from "./support/operator.ts";
 
 type Person = { sub: string; email: string; name: string };

@@ -1,5 +1,5 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
-import type { Caller } from "../caller.ts";
+import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { noteLater } from "./note.ts";
 

@@ -3,9 +3,9 @@ import { EventPage, type LoggedEvent, type LogPosition } from "#protocol/event.t
 import { POLL_MS } from "#protocol/limits.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import type { Env } from "../env.ts";
-import { askMachine } from "../machine-door.ts";
-import { failureIn } from "../machine-failure.ts";
-import { sessionHandle } from "../session-handle.ts";
+import { askMachine } from "../machines/script-client.ts";
+import { failureIn } from "../machines/machine-failure.ts";
+import { sessionHandle } from "../mcp/session-handle.ts";
 import { isNewer } from "../user/news.ts";
 import { decodeCursor, encodeCursor, type Vector } from "./cursor.ts";
 import type { Selection } from "./selection.ts";

@@ -1,7 +1,7 @@
 import { OperatorFailure } from "#protocol/error.ts";
-import type { Caller } from "../caller.ts";
+import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import { parseSessionHandle } from "../session-handle.ts";
+import { parseSessionHandle } from "../mcp/session-handle.ts";
 import type { MachineRecord } from "../user/registry.ts";
 
 /** Whose events a reader wants: of these machines (`null`: all), of this session (`null`: all; by the machine's own id). */

@@ -1,11 +1,11 @@
 import { createMcpHandler, isJsonContentType, type McpHttpHandler, Server } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
-import type { Caller } from "../caller.ts";
+import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import { TEMPLATE } from "../provisioning.ts";
-import { stepUp } from "../refusal.ts";
-import { TOOL_BY_NAME, TOOLS } from "./tool-list.ts";
-import { runTool } from "./tools.ts";
+import { TEMPLATE } from "../machines/provisioning.ts";
+import { stepUp } from "../http/refusal.ts";
+import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
+import { runTool } from "./tools/tools.ts";
 
 /** A call's arguments may be large: a file, an image. */
 const MAX_REQUEST_BYTES = 16 * 1024 * 1024;

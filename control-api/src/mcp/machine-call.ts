@@ -3,8 +3,8 @@ import * as z from "zod/mini";
 import { type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
 import type { Env } from "../env.ts";
-import { postToMachine } from "../machine-door.ts";
-import { failureIn, isFailure } from "../machine-failure.ts";
+import { postToMachine } from "../machines/script-client.ts";
+import { failureIn, isFailure } from "../machines/machine-failure.ts";
 
 /** Without a word from the machine for so long, a call fails. Every progress notification begins the time anew. */
 const SILENCE_MS = 10 * 60_000;

@@ -1,5 +1,5 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
-import { sessionHandle } from "../session-handle.ts";
+import { sessionHandle } from "./session-handle.ts";
 
 /** The names under which agents give the id of a session they made. */
 const ID_KEYS = ["session_id", "sessionId", "id"];

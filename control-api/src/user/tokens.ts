@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { type Caller, callerWith } from "../caller.ts";
+import { type Caller, callerWith } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../sign-in/scope.ts";
 import { hashOf, makeToken } from "./access-token.ts";
 

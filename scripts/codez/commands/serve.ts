@@ -1,10 +1,10 @@
 import { Command, InvalidArgumentError } from "commander";
-import { keep } from "../serve/agent/keep.ts";
-import { ConfigInvalid, type ServeConfig } from "../serve/config.ts";
-import { ServeExitCode } from "../serve/exit-code.ts";
-import { expandHome } from "../serve/home.ts";
-import { AlreadyRunning, type Serve, startServe } from "../serve/index.ts";
-import { runIndexWorker } from "../serve/index/worker.ts";
+import { keep } from "../../serve/agent/keep.ts";
+import { ConfigInvalid, type ServeConfig } from "../../serve/config.ts";
+import { ServeExitCode } from "../../serve/exit-code.ts";
+import { expandHome } from "../../serve/home.ts";
+import { AlreadyRunning, type Serve, startServe } from "../../serve/serve.ts";
+import { runIndexWorker } from "../../serve/search-index/worker.ts";
 
 /** Set by the entry of `codez`; told to clients in the handshake. */
 export interface CommandOptions {

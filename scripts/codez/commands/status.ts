@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { ExitCode } from "../exit-code.ts";
 import { findHub } from "../hub-address.ts";
 import { describeTarget } from "../make-target.ts";
-import { holderOf } from "../profile/lock.ts";
+import { holderOf } from "../../system/lock.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
 /** `codez status`: one machine of this computer, seen from here and from Operator. Ends with NOT_ONLINE when it is not online. */

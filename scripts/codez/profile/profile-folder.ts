@@ -3,8 +3,8 @@ import { join } from "node:path";
 import * as z from "zod";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
-import { codezHome } from "../serve/home.ts";
-import { writePrivately } from "./atomic-file.ts";
+import { codezHome } from "../../serve/home.ts";
+import { writePrivately } from "../../system/atomic-file.ts";
 import { Profile } from "./profile.ts";
 
 const SUFFIX = ".json";

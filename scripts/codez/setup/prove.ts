@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { Connector, type Stopped } from "../connector/connector.ts";
-import { emptySpool } from "../connector/event-sender.ts";
-import { machineFacts } from "../connector/facts.ts";
+import { Connector, type Stopped } from "../../connector/connector.ts";
+import { emptySpool } from "../../connector/event-sender.ts";
+import { machineFacts } from "../../connector/facts.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import type { Hub } from "../hub.ts";
 import { makeTarget } from "../make-target.ts";
-import { holderOf, Lock } from "../profile/lock.ts";
+import { holderOf, Lock } from "../../system/lock.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { ProfileFolder } from "../profile/profile-folder.ts";
 import { VERSION } from "../version.ts";

@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
-import { Ports } from "../workerd/ports.ts";
+import { Ports } from "../../system/ports.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { API_PATH, platformApi } from "./api.ts";
 import { Directory } from "./directory.ts";

@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { isListening } from "../workerd/ports.ts";
-import type { Ports } from "../workerd/ports.ts";
+import { isListening } from "../../system/ports.ts";
+import type { Ports } from "../../system/ports.ts";
 import { StartFailure, Supervisor } from "../workerd/supervisor.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { hasAlarms } from "./alarms.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { failureOf, TestUser, type ToolResult } from "../operator.ts";
+import { failureOf, TestUser, type ToolResult } from "../support/operator.ts";
 
 type Polled = {
   events: { machine: string; seq: number; session: string | null; type: string; data: unknown }[];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { TEMPLATE } from "../../../control-api/src/provisioning.ts";
-import { MODERN, TestUser } from "../operator.ts";
+import { TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
+import { MODERN, TestUser } from "../support/operator.ts";
 
 const JSON_RPC = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 

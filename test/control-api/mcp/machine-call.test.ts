@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { Answer } from "../../stand-in/dispatcher.ts";
-import { failureOf, MODERN, TestUser } from "../operator.ts";
+import type { Answer } from "../../support/stand-in/dispatcher.ts";
+import { failureOf, MODERN, TestUser } from "../support/operator.ts";
 
 const stream = (...messages: (object | string)[]) => ({
   headers: { "content-type": "text/event-stream" },

@@ -1,6 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
-import { CLAIM_CODE, directory, PASSWORD, statusWith, Visitor, ask, bearer, Client } from "./visitor.ts";
+import { CLAIM_CODE, directory, PASSWORD, statusWith, Visitor, ask, bearer, Client } from "./support/visitor.ts";
 
 let owner: Visitor;
 

@@ -1,8 +1,19 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { createExecutionContext } from "cloudflare:test";
 import { gate } from "../../../control-api/src/gate.ts";
-import { env, knock, ORIGIN, TestUser } from "../operator.ts";
-import { ask, bearer, Client, csrfIn, errorOf, register, statusWith, token, type Tokens, Visitor } from "./visitor.ts";
+import { env, knock, ORIGIN, TestUser } from "../support/operator.ts";
+import {
+  ask,
+  bearer,
+  Client,
+  csrfIn,
+  errorOf,
+  register,
+  statusWith,
+  token,
+  type Tokens,
+  Visitor,
+} from "./support/visitor.ts";
 
 /** Attacks of RFC 9700, of the MCP specification's security pages, and some that only we invite. */
 

@@ -1,7 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
-import { ORIGIN } from "../operator.ts";
-import { ask, Client, directory, errorOf, statusWith, token, type Tokens, Visitor } from "./visitor.ts";
+import { ORIGIN } from "../support/operator.ts";
+import { ask, Client, directory, errorOf, statusWith, token, type Tokens, Visitor } from "./support/visitor.ts";
 
 type DeviceCode = {
   device_code: string;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { knock, ORIGIN } from "../operator.ts";
-import { ask } from "./visitor.ts";
+import { knock, ORIGIN } from "../support/operator.ts";
+import { ask } from "./support/visitor.ts";
 
 const MACHINE = "http://attic.localhost:8787";
 

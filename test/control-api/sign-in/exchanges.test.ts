@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from "vitest";
 import { Exchanges } from "../../../control-api/src/sign-in/oauth/exchanges.ts";
-import { env, ORIGIN } from "../operator.ts";
-import { Client, Visitor } from "./visitor.ts";
+import { env, ORIGIN } from "../support/operator.ts";
+import { Client, Visitor } from "./support/visitor.ts";
 
 /** KV as it is far away: what is written is there a while later. */
 const far = new Proxy(env.OAUTH_KV, {

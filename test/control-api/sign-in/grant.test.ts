@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { ORIGIN } from "../operator.ts";
-import { ask, bearer, CALLBACK, Client, errorOf, statusWith, token, type Tokens, Visitor } from "./visitor.ts";
+import { ORIGIN } from "../support/operator.ts";
+import { ask, bearer, CALLBACK, Client, errorOf, statusWith, token, type Tokens, Visitor } from "./support/visitor.ts";
 
 let person: Visitor;
 beforeAll(async () => {

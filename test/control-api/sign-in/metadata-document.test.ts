@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Client, errorOf, statusWith, Visitor, type Tokens } from "./visitor.ts";
+import { Client, errorOf, statusWith, Visitor, type Tokens } from "./support/visitor.ts";
 
 const ID = "https://app.test/client.json";
 const CALLBACK = "https://app.test/callback";

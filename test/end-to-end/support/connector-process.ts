@@ -1,10 +1,10 @@
 import { createInterface } from "node:readline";
 import * as z from "zod";
 import { PushedEvent } from "#protocol/event.ts";
-import { Connector } from "../../../scripts/codez/connector/connector.ts";
-import { EventSpool } from "../../../scripts/codez/connector/event-spool.ts";
-import { machineFacts } from "../../../scripts/codez/connector/facts.ts";
-import { HttpTarget } from "../../../scripts/codez/connector/http-target.ts";
+import { Connector } from "../../../scripts/connector/connector.ts";
+import { EventSpool } from "../../../scripts/connector/event-spool.ts";
+import { machineFacts } from "../../../scripts/connector/facts.ts";
+import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 
 /**
  * The connector as a process that a test can kill: `node connector-process.ts <options as JSON>`. Events come in on standard

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import * as z from "zod";
-import { bodyOf, HttpServer } from "../../scripts/codez/connector/http-server.ts";
+import { bodyOf, HttpServer } from "../../scripts/connector/support/http-server.ts";
 import { until } from "./eventually.ts";
 
 const Message = z.looseObject({

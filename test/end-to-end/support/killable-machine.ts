@@ -8,7 +8,7 @@ import type { Readable, Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import type { PushedEvent } from "#protocol/event.ts";
 import { MachineDetail, Registration } from "#protocol/rest-api.ts";
-import { sdk, upload } from "../../scripts/local/harness.ts";
+import { sdk, upload } from "../../scripts/local/support/harness.ts";
 import { until } from "./eventually.ts";
 import type { TestOperator } from "./operator.ts";
 

@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import type { PushedEvent } from "#protocol/event.ts";
 import { MachineDetail, Registration } from "#protocol/rest-api.ts";
-import { Connector, type Stopped } from "../../../scripts/codez/connector/connector.ts";
-import { EventSpool } from "../../../scripts/codez/connector/event-spool.ts";
-import { machineFacts } from "../../../scripts/codez/connector/facts.ts";
-import { HttpTarget } from "../../../scripts/codez/connector/http-target.ts";
-import type { Target } from "../../../scripts/codez/connector/target.ts";
+import { Connector, type Stopped } from "../../../scripts/connector/connector.ts";
+import { EventSpool } from "../../../scripts/connector/event-spool.ts";
+import { machineFacts } from "../../../scripts/connector/facts.ts";
+import { HttpTarget } from "../../../scripts/connector/http-target.ts";
+import type { Target } from "../../../scripts/connector/target.ts";
 import { until } from "./eventually.ts";
 import type { TestOperator } from "./operator.ts";
 

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { type Handler, HttpServer } from "../../scripts/codez/connector/http-server.ts";
+import { type Handler, HttpServer } from "../../scripts/connector/support/http-server.ts";
 
 /** A server behind a machine that answers as the current test says, and shows what reached it. */
 export class ScriptedServer implements AsyncDisposable {

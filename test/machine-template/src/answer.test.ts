@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { ask, forget, TestConnector } from "./connector.ts";
+import { ask, forget, TestConnector } from "./support/connector.ts";
 
 afterEach(forget);
 

@@ -9,7 +9,7 @@ import {
   MAX_EVENT_BYTES,
   MAX_EVENTS_PER_FRAME,
 } from "#protocol/limits.ts";
-import { env, forget, page, state, TestConnector, within } from "./connector.ts";
+import { env, forget, page, state, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 

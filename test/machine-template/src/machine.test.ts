@@ -4,7 +4,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { LoggedEvent } from "#protocol/event.ts";
 import { app as dispatchWorker } from "../../../dispatch-worker/src/app.ts";
 import type { Env as DispatchEnv } from "../../../dispatch-worker/src/env.ts";
-import { ask, dial, forget, knock, page, state, TestConnector } from "./connector.ts";
+import { ask, dial, forget, knock, page, state, TestConnector } from "./support/connector.ts";
 
 afterEach(forget);
 

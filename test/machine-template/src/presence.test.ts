@@ -2,7 +2,7 @@ import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { PresenceType } from "#protocol/event.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
-import { ask, env, FACTS, forget, page, state, TestConnector, within } from "./connector.ts";
+import { ask, env, FACTS, forget, page, state, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 

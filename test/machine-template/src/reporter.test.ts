@@ -1,8 +1,8 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { Presence } from "#protocol/script-api.ts";
-import type { Received } from "../../stand-in/control.ts";
-import { ask, env, FACTS, forget, page, TestConnector, within } from "./connector.ts";
+import type { Received } from "../../support/stand-in/control.ts";
+import { ask, env, FACTS, forget, page, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 

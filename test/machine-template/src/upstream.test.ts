@@ -2,7 +2,7 @@ import { evictDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { FrameKind } from "#protocol/frame.ts";
 import type { CallRequest } from "#protocol/script-api.ts";
-import { ask, env, forget, type RequestFrame, TestConnector } from "./connector.ts";
+import { ask, env, forget, type RequestFrame, TestConnector } from "./support/connector.ts";
 
 afterEach(forget);
 

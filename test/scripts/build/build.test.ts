@@ -9,8 +9,8 @@ import { buildCodez } from "../../../scripts/build/codez.ts";
 import { CONTROL_BUILD, REPOSITORY } from "../../../scripts/build/repository.ts";
 import { tarball } from "../../../scripts/build/tarball.ts";
 import { isUnchanged, stamp } from "../../../scripts/build/unchanged.ts";
-import { HttpServer } from "../codez/connector/http-server.ts";
-import { temporaryFolder } from "../codez/connector/temporary-folder.ts";
+import { HttpServer } from "../connector/support/http-server.ts";
+import { temporaryFolder } from "../connector/support/temporary-folder.ts";
 
 const BUILT_IN: ReadonlySet<string> = new Set(builtinModules);
 const run = promisify(execFile);

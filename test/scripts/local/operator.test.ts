@@ -5,9 +5,9 @@ import { expect, onTestFinished, test } from "vitest";
 import { AlreadyRunning } from "../../../scripts/local/lock.ts";
 import { PortTaken, startOperator } from "../../../scripts/local/operator.ts";
 import type { RunningOperator } from "../../../scripts/local/operator.ts";
-import { eventually, sdk, temporaryFolder, upload } from "./harness.ts";
-import { childrenOf } from "./processes.ts";
-import { sharedStandIn, standInRoot } from "./stand-in.ts";
+import { eventually, sdk, temporaryFolder, upload } from "./support/harness.ts";
+import { childrenOf } from "./support/processes.ts";
+import { sharedStandIn, standInRoot } from "./support/stand-in.ts";
 
 const { root, newState } = await sharedStandIn();
 

@@ -4,9 +4,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "./harness.ts";
-import { childrenOf, isRunning } from "./processes.ts";
-import { sharedStandIn } from "./stand-in.ts";
+import { eventually } from "./support/harness.ts";
+import { childrenOf, isRunning } from "./support/processes.ts";
+import { sharedStandIn } from "./support/stand-in.ts";
 
 const { root, newState } = await sharedStandIn();
 

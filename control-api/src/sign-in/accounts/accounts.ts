@@ -1,6 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
-import { OWNER } from "../../caller.ts";
+import { OWNER } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
 import { Challenges } from "./challenges.ts";
 import type { Denied } from "./denied.ts";

@@ -1,4 +1,4 @@
-import { OWNER } from "../../caller.ts";
+import { OWNER } from "../../http/caller.ts";
 import { hashOf, isSame, randomLetters } from "../secret.ts";
 import type { Denied } from "./denied.ts";
 import { type Invites, plainCode } from "./invites.ts";

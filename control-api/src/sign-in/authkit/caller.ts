@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
-import { type Caller, callerWith, OWNER } from "../../caller.ts";
+import { type Caller, callerWith, OWNER } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
-import type { Refusal } from "../../refusal.ts";
+import type { Refusal } from "../../http/refusal.ts";
 import { ALL_SCOPES } from "../scope.ts";
 import { hashOf } from "../secret.ts";
 import { allowanceOf } from "./allowance.ts";

@@ -1,4 +1,4 @@
-import { allowOrigin, preflight } from "../../cross-origin.ts";
+import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { DEVICE_MS, POLL_STEP_MS } from "../accounts/devices.ts";

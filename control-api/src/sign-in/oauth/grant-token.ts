@@ -1,6 +1,6 @@
-import { type Caller, callerWith } from "../../caller.ts";
+import { type Caller, callerWith } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
-import type { Refusal } from "../../refusal.ts";
+import type { Refusal } from "../../http/refusal.ts";
 import { knownScopes } from "../scope.ts";
 import { hashOf } from "../secret.ts";
 import { authorizationServer } from "./authorization-server.ts";

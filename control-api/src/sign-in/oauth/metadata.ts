@@ -1,5 +1,5 @@
 import type { Env } from "../../env.ts";
-import { isOwnHost, machineLabel } from "../../host.ts";
+import { isOwnHost, machineLabel } from "../../http/host.ts";
 import { BASELINE } from "../scope.ts";
 import { authorizationServer, OAuthPath } from "./authorization-server.ts";
 import { audienceNamed } from "./resource.ts";

@@ -1,4 +1,4 @@
-import { isLoopbackHost } from "../../loopback.ts";
+import { isLoopbackHost } from "../../http/loopback.ts";
 
 /**
  * Redirect addresses outside of the web that are known to belong to one app. A scheme can be claimed by any app on a

@@ -1,4 +1,4 @@
-import { allowOrigin, preflight } from "../../cross-origin.ts";
+import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { Limit } from "../accounts/limits.ts";

@@ -1,6 +1,6 @@
 import { isSlug } from "#protocol/slug.ts";
 import type { Env } from "../../env.ts";
-import { isOwnHost, machineLabel } from "../../host.ts";
+import { isOwnHost, machineLabel } from "../../http/host.ts";
 
 /**
  * Protected resources (RFC 9728, RFC 8707): the apex's `/mcp`, which the REST surface shares, and each machine's

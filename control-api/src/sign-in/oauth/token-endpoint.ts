@@ -1,6 +1,6 @@
 import { CimdFetchError } from "@cloudflare/workers-oauth-provider";
 import * as z from "zod/mini";
-import { allowOrigin, preflight } from "../../cross-origin.ts";
+import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
 import { authorizationServer } from "./authorization-server.ts";

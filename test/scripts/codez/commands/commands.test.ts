@@ -3,10 +3,10 @@ import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { buildCodez } from "../../../../scripts/build/codez.ts";
 import { ExitCode } from "../../../../scripts/codez/exit-code.ts";
-import { HttpServer } from "../connector/http-server.ts";
-import { temporaryFolder } from "../connector/temporary-folder.ts";
-import { Codez, codez } from "./codez.ts";
-import { HubStandIn } from "./hub-stand-in.ts";
+import { HttpServer } from "../../connector/support/http-server.ts";
+import { temporaryFolder } from "../../connector/support/temporary-folder.ts";
+import { Codez, codez } from "./support/codez.ts";
+import { HubStandIn } from "./support/hub-stand-in.ts";
 
 beforeAll(() => buildCodez());
 
@@ -175,7 +175,7 @@ describe("connect", () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
-    const server = new URL("../connector/stdio/raw-server.ts", import.meta.url).pathname;
+    const server = new URL("../../connector/stdio/support/raw-server.ts", import.meta.url).pathname;
     await using running = new Codez(home.path, ["connect", "--", process.execPath, server]);
     await running.says("serving raw 1");
   });

@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 import { ExitCode } from "../../../../scripts/codez/exit-code.ts";
 import { renamed, type Profile } from "../../../../scripts/codez/profile/profile.ts";
 import { ProfileFolder } from "../../../../scripts/codez/profile/profile-folder.ts";
-import { temporaryFolder } from "../connector/temporary-folder.ts";
+import { temporaryFolder } from "../../connector/support/temporary-folder.ts";
 
 function profile(name: string, more: Partial<Profile> = {}): Profile {
   return {

@@ -3,8 +3,8 @@ import { createConnection } from "node:net";
 import { expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { firstUpload, MACHINE } from "../fixtures/machine.ts";
-import { bench, eventually, gate, NAMESPACE, upload } from "../harness.ts";
-import { workerdMemory } from "../memory.ts";
+import { bench, eventually, gate, NAMESPACE, upload } from "../support/harness.ts";
+import { workerdMemory } from "../support/memory.ts";
 
 async function machines() {
   const { client, platform, namespaces } = await bench();

@@ -1,6 +1,6 @@
 import { APIError } from "cloudflare";
 import { expect, test } from "vitest";
-import { bench, NAMESPACE, sdk, TOKEN, upload } from "../harness.ts";
+import { bench, NAMESPACE, sdk, TOKEN, upload } from "../support/harness.ts";
 
 const HELLO = `export default { fetch: () => new Response("hello") };`;
 const at = { account_id: "local", dispatch_namespace: NAMESPACE };

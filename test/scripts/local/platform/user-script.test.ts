@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
 import { firstUpload, MACHINE, nextUpload } from "../fixtures/machine.ts";
-import { bench, eventually, gate, NAMESPACE, sdk, temporaryFolder, TOKEN, upload } from "../harness.ts";
+import { bench, eventually, gate, NAMESPACE, sdk, temporaryFolder, TOKEN, upload } from "../support/harness.ts";
 
 const at = { account_id: "local", dispatch_namespace: NAMESPACE };
 

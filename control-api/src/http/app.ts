@@ -1,0 +1,61 @@
+import { Hono } from "hono";
+import tarball from "../../build/codez.tgz";
+import type { AppContext } from "./app-context.ts";
+import { authenticate } from "./authenticate.ts";
+import { tagOf } from "./caller.ts";
+import { TEMPLATE } from "../machines/provisioning.ts";
+import { refuse, stepUp } from "./refusal.ts";
+import { audit } from "../rest/audit.ts";
+import { events } from "../rest/events.ts";
+import { grants } from "../rest/grants.ts";
+import { machines } from "../rest/machines.ts";
+import { scopeNeeded } from "../rest/route-scope.ts";
+import { tokens } from "../rest/tokens.ts";
+import { signIn } from "../sign-in/app.ts";
+import { covers } from "../sign-in/scope.ts";
+
+/** Everything on the apex but `/mcp`. */
+export const app = new Hono<AppContext>();
+
+app.get("/api/health", (c) => c.json({ ok: true, version: TEMPLATE }));
+
+app.get("/codez.tgz", (c) => c.body(tarball, 200, { "content-type": "application/gzip", "cache-control": "no-cache" }));
+
+app.get("/", (c) =>
+  c.text(`Operator. MCP clients: ${c.env.ORIGIN}/mcp. A new machine: npx -y ${c.env.ORIGIN}/codez.tgz setup\n`),
+);
+
+app.route("/", signIn);
+
+app.use("/api/*", async (c, next) => {
+  const url = new URL(c.req.url);
+  const caller = await authenticate(c.req.raw, c.env, url);
+  if ("refused" in caller) return refuse(caller, url, c.env);
+  const needed = scopeNeeded(c.req.method, url.pathname);
+  if (!covers(caller.scopes, [needed])) return stepUp([needed], url, c.env, `This needs the scope ${needed}.`);
+  c.set("caller", caller);
+  return next();
+});
+
+app.get("/api/me", async (c) =>
+  c.json({ user: c.var.caller.user, tag: await tagOf(c.var.caller.user), version: TEMPLATE }),
+);
+app.route("/api/machines", machines);
+app.route("/api/tokens", tokens);
+app.route("/api/grants", grants);
+app.route("/api/audit", audit);
+app.route("/api/events", events);
+
+app.notFound((c) =>
+  c.json(
+    { error: { code: "not_found", message: `There is nothing at ${new URL(c.req.url).pathname}.`, retryable: false } },
+    404,
+  ),
+);
+
+app.onError((reason, c) => {
+  console.error("a request failed", { path: new URL(c.req.url).pathname, reason: reason.stack ?? String(reason) });
+  const message =
+    "Operator failed at this request. Its log says how (`npx wrangler tail operator`, or the terminal of `npm start`).";
+  return c.json({ error: { code: "internal", message, retryable: true } }, 500);
+});

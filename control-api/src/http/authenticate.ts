@@ -1,0 +1,33 @@
+import { type Caller, callerWith } from "./caller.ts";
+import type { Env } from "../env.ts";
+import { hasForeignOrigin, isLoopbackCaller } from "./loopback.ts";
+import type { Refusal } from "./refusal.ts";
+import { callerOfAuthKit, isAuthKitToken } from "../sign-in/authkit/caller.ts";
+import { callerOfGrant } from "../sign-in/oauth/grant-token.ts";
+import { audienceOf } from "../sign-in/oauth/resource.ts";
+import { ALL_SCOPES } from "../sign-in/scope.ts";
+import { userOfToken } from "../user/access-token.ts";
+
+/**
+ * Who is asking: the bearer of an OAuth token that was made for this very resource, of a personal access token, or, at a
+ * local start, anybody on the same computer. A token that is shown counts, right or wrong; being local is no way around
+ * it. Tokens are looked for in `Authorization` alone: in an address they would end up in logs and histories.
+ */
+export async function authenticate(request: Request, env: Env, url = new URL(request.url)): Promise<Caller | Refusal> {
+  const authorization = request.headers.get("authorization");
+  if (authorization !== null) {
+    const token = /^Bearer (\S{1,2048})$/i.exec(authorization)?.[1];
+    return token === undefined ? { refused: "bad_token" } : bearer(token, env, url);
+  }
+  if (!env.LOOPBACK_OWNER) return { refused: "no_token" };
+  if (isLoopbackCaller(request))
+    return callerWith({ user: env.LOOPBACK_OWNER, client: "loopback", machines: null, scopes: ALL_SCOPES });
+  return { refused: hasForeignOrigin(request) ? "foreign_origin" : "no_token" };
+}
+
+async function bearer(token: string, env: Env, url: URL): Promise<Caller | Refusal> {
+  const user = userOfToken(token);
+  if (user !== null) return (await env.USER.getByName(user).authenticate(token)) ?? { refused: "bad_token" };
+  if (env.AUTHKIT_URL) return isAuthKitToken(token) ? callerOfAuthKit(token, env) : { refused: "bad_token" };
+  return callerOfGrant(token, audienceOf(url, env), env);
+}

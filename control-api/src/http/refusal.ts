@@ -1,0 +1,72 @@
+import { detailsOf, ERROR_HEADER, type OperatorError, statusOf } from "#protocol/error.ts";
+import type { Env } from "../env.ts";
+import { metadataUrlOf } from "../sign-in/oauth/resource.ts";
+import { BASELINE, type Scope } from "../sign-in/scope.ts";
+
+/** Why nobody was found behind a request. */
+export type Refusal = { refused: "no_token" | "bad_token" | "unavailable" | "foreign_origin" | "not_allowed" };
+
+/** Whoever keeps the tokens was out of reach; it is asked again after so long. Seconds. */
+const RETRY_AFTER_S = "5";
+
+/** The answer to a caller nobody knows; it says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1). */
+export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
+  // To ask without a token first is how every client finds out where to sign in.
+  if (refused !== "no_token")
+    console.warn("a caller was refused", { why: refused, host: url.host, path: url.pathname });
+  switch (refused) {
+    case "no_token":
+      return answer({ code: "unauthorized" }, { "www-authenticate": challenge(url, env, { scope: BASELINE }) });
+    case "bad_token":
+      return answer(
+        { code: "unauthorized" },
+        {
+          "www-authenticate": challenge(url, env, {
+            error: "invalid_token",
+            error_description: "The access token is unknown, expired, revoked, or for another resource",
+            scope: BASELINE,
+          }),
+        },
+      );
+    case "unavailable":
+      // Not 401: a client would throw its good token away.
+      return Response.json(
+        {
+          error: {
+            code: "sign_in_unavailable",
+            message: "Whether this token is good could not be found out just now. Try again in a few seconds.",
+            retryable: true,
+          },
+        },
+        { status: 503, headers: { "retry-after": RETRY_AFTER_S } },
+      );
+    case "foreign_origin":
+      return answer({
+        code: "forbidden",
+        reason: "A page of another site may not call this Operator without a token.",
+      });
+    case "not_allowed":
+      return answer({ code: "forbidden", reason: "This account may not use this Operator. Ask its operator." });
+  }
+}
+
+/** The answer to a known caller whose sign-in does not allow this; it names all that is needed (MCP, "Scope Challenge Handling"). */
+export function stepUp(needed: readonly Scope[], url: URL, env: Env, what: string): Response {
+  console.warn("a caller was asked to step up", { needed, host: url.host, path: url.pathname });
+  const fields = { error: "insufficient_scope", scope: needed.join(" "), error_description: what };
+  return answer({ code: "forbidden", reason: what }, { "www-authenticate": challenge(url, env, fields) });
+}
+
+function challenge(url: URL, env: Env, fields: Record<string, string>): string {
+  const all = { resource_metadata: metadataUrlOf(url, env), ...fields };
+  return `Bearer ${Object.entries(all)
+    .map(([name, value]) => `${name}="${value}"`)
+    .join(", ")}`;
+}
+
+function answer(error: OperatorError, headers: Record<string, string> = {}): Response {
+  return Response.json(
+    { error: detailsOf(error) },
+    { status: statusOf(error), headers: { [ERROR_HEADER]: error.code, ...headers } },
+  );
+}

@@ -1,0 +1,17 @@
+import { WorkerEntrypoint } from "cloudflare:workers";
+import { MachineReport, REPORT_KEY_HEADER } from "#protocol/script-api.ts";
+import type { Env } from "../env.ts";
+import { isReportKey } from "./report-key.ts";
+
+/** Where machine scripts report what changed. Bound to them as a service; no public path leads here. */
+export class Reports extends WorkerEntrypoint<Env> {
+  override async fetch(request: Request): Promise<Response> {
+    const report = MachineReport.safeParse(await request.json().catch(() => null));
+    if (!report.success) return new Response("not a report", { status: 400 });
+    const { owner, slug, presence } = report.data;
+    const isTheirs = await isReportKey(request.headers.get(REPORT_KEY_HEADER), owner, slug, this.env.REPORT_SECRET);
+    if (!isTheirs) return new Response("not your report", { status: 403 });
+    await this.env.USER.getByName(owner).record(slug, presence);
+    return new Response(null, { status: 204 });
+  }
+}

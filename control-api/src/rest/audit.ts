@@ -1,0 +1,49 @@
+import { Hono } from "hono";
+import { errorResponse } from "#protocol/error.ts";
+import type { AppContext } from "../http/app-context.ts";
+import type { AuditRecord } from "../audit/entry.ts";
+import { AUDIT_PAGE_ROWS } from "../audit/log.ts";
+import { writeNotes } from "../audit/note.ts";
+import type { Env } from "../env.ts";
+import { registryOf } from "./machines.ts";
+
+/** Entries of an answer that names no number: a screen or two. */
+const DEFAULT_ROWS = 100;
+
+/**
+ * `GET /api/audit`: the caller's own log, newest first; `?limit=` entries before `?before=<id>`. With `?format=jsonl` all of
+ * it, an entry a line.
+ */
+export const audit = new Hono<AppContext>();
+
+audit.get("/", async (c) => {
+  const { user } = c.var.caller;
+  await writeNotes(c.env, user);
+  if (c.req.query("format") === "jsonl")
+    return c.body(everything(c.env, user), 200, { "content-type": "application/jsonl", "cache-control": "no-store" });
+  const before = numberIn(c.req.query("before"));
+  const limit = numberIn(c.req.query("limit")) ?? DEFAULT_ROWS;
+  if (Number.isNaN(before) || Number.isNaN(limit))
+    return errorResponse({ code: "invalid_request", reason: "before and limit are whole numbers from 1." });
+  const entries: AuditRecord[] = await registryOf(c.env, user).auditPage({ before, limit });
+  return c.json({ entries });
+});
+
+/** Page after page, as fast as it is read. */
+function everything(env: Env, user: string): ReadableStream<Uint8Array> {
+  const encoder = new TextEncoder();
+  let before: number | null = null;
+  return new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const page: AuditRecord[] = await registryOf(env, user).auditPage({ before, limit: AUDIT_PAGE_ROWS });
+      for (const entry of page) controller.enqueue(encoder.encode(`${JSON.stringify(entry)}\n`));
+      before = page.at(-1)?.id ?? null;
+      if (page.length < AUDIT_PAGE_ROWS) controller.close();
+    },
+  });
+}
+
+function numberIn(text: string | undefined): number | null {
+  if (text === undefined) return null;
+  return /^[1-9]\d{0,14}$/.test(text) ? Number(text) : Number.NaN;
+}

@@ -1,0 +1,59 @@
+import { Hono } from "hono";
+import { streamSSE } from "hono/streaming";
+import { OperatorFailure, errorResponse } from "#protocol/error.ts";
+import { POLL_MS } from "#protocol/limits.ts";
+import type { AppContext } from "../http/app-context.ts";
+import { decodeCursor, encodeCursor } from "../events/cursor.ts";
+import { poll, type Polled, type PollRequest } from "../events/poll.ts";
+import { selectionOf } from "../events/selection.ts";
+
+/** A comment so often keeps proxies from closing a quiet stream. */
+const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
+
+/** Errors of machines are told again at most so often; the stream goes on. */
+const ERROR_PAUSE_MS = 5_000;
+
+/**
+ * `GET /api/events`: the logs of all machines in one event stream. `?machine=`, `?session=` filter; `Last-Event-ID`
+ * (or `?cursor=`) resumes without loss or repetition. Each message's id is the cursor after it.
+ */
+export const events = new Hono<AppContext>();
+
+events.get("/", async (c) => {
+  const { caller } = c.var;
+  let request: PollRequest;
+  let first: Polled;
+  try {
+    request = {
+      user: caller.user,
+      cursor: c.req.header("last-event-id") ?? c.req.query("cursor") ?? null,
+      ...(await selectionOf(c.env, caller, c.req.query("machine"), c.req.query("session"))),
+      timeoutMs: 0,
+    };
+    first = await poll(c.env, request);
+  } catch (reason) {
+    if (reason instanceof OperatorFailure) return errorResponse(reason.error);
+    throw reason;
+  }
+  return streamSSE(c, async (stream) => {
+    let { result, began: vector } = first;
+    while (!stream.aborted && !stream.closed) {
+      const after = decodeCursor(result.cursor) ?? {};
+      for (const event of result.events) {
+        // Each event's id is the cursor after it alone: whoever loses the stream in mid-page misses none and sees none twice.
+        vector[event.machine] = { epoch: after[event.machine]?.epoch ?? "", seq: event.seq };
+        await stream.writeSSE({ event: "event", id: encodeCursor(vector), data: JSON.stringify(event) });
+      }
+      for (const name of result.gaps) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: name }) });
+      for (const error of result.errors) await stream.writeSSE({ event: "machine-error", data: JSON.stringify(error) });
+      vector = after;
+      await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
+      if (result.errors.length > 0) await stream.sleep(ERROR_PAUSE_MS);
+      ({ result } = await poll(c.env, {
+        ...request,
+        cursor: result.cursor,
+        timeoutMs: result.more ? 0 : KEEPALIVE_MS,
+      }));
+    }
+  });
+});

@@ -1,0 +1,17 @@
+import { Hono } from "hono";
+import type { AppContext } from "../http/app-context.ts";
+import { note } from "../audit/note.ts";
+import { grantsOf, revokeGrant } from "../sign-in/grants.ts";
+
+/** `/api/grants`: the apps a person let in, and how to take that back. */
+export const grants = new Hono<AppContext>();
+
+grants.get("/", async (c) => c.json({ grants: await grantsOf(c.var.caller.user, c.env) }));
+
+grants.delete("/:id", async (c) => {
+  const { user, client } = c.var.caller;
+  if (!(await revokeGrant(c.req.param("id"), user, c.env)))
+    return c.json({ error: { code: "grant_unknown", message: "There is no such grant.", retryable: false } }, 404);
+  note(c.env, user, { kind: "grant_revoked", client, subject: c.req.param("id") });
+  return c.body(null, 204);
+});

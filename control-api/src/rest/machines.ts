@@ -1,0 +1,131 @@
+import { Hono } from "hono";
+import type * as z from "zod/mini";
+import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
+import { type MachineDetail, RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
+import type { AppContext } from "../http/app-context.ts";
+import type { AuditEntry } from "../audit/entry.ts";
+import { note } from "../audit/note.ts";
+import type { Caller } from "../http/caller.ts";
+import type { Env } from "../env.ts";
+import { machineState } from "../machines/machine-state.ts";
+import { addressesOf, summaryOf } from "../machines/machine-summary.ts";
+import type { MachineRecord } from "../user/registry.ts";
+import type { Refusal, Registered } from "../user/user.ts";
+
+/** `/api/machines`: the registry, for `codez` and the dashboard. */
+export const machines = new Hono<AppContext>();
+
+machines.get("/", async (c) => {
+  const records: MachineRecord[] = await registryOf(c.env, c.var.caller.user).machines();
+  const visible = records.filter(({ name }) => c.var.caller.machines?.includes(name) ?? true);
+  return c.json({ machines: visible.map((record) => summaryOf(record, c.env)) });
+});
+
+machines.post("/", async (c) => {
+  const request = await bodyOf(c.req.raw, RegisterRequest);
+  if (request === null) return invalid("Send { name, identity }: see machine-template/protocol/rest-api.ts.");
+  const registered: Registered | Refusal = await registryOf(c.env, c.var.caller.user).register(request);
+  if ("refused" in registered) return refuse(registered, request.name);
+  log(c.var.caller, c.env, registered.created ? "machine_added" : "machine_changed", request.name);
+  return registrationOf(registered, c.env);
+});
+
+machines.get("/:name", async (c) => {
+  const name = c.req.param("name");
+  const isVisible = c.var.caller.machines?.includes(name) ?? true;
+  const record: MachineRecord | null = isVisible ? await registryOf(c.env, c.var.caller.user).machine(name) : null;
+  if (record === null) return errorResponse({ code: "machine_unknown", machine: name });
+  return c.json(await detailOf(record, c.env, c.var.caller.user));
+});
+
+machines.patch("/:name", async (c) => {
+  const request = await bodyOf(c.req.raw, RenameRequest);
+  if (request === null) return invalid("Send { name }: the machine's new name.");
+  const renamed: MachineRecord | Refusal = await registryOf(c.env, c.var.caller.user).rename(
+    c.req.param("name"),
+    request.name,
+  );
+  if ("refused" in renamed)
+    return refuse(renamed, renamed.refused === "machine_unknown" ? c.req.param("name") : request.name);
+  log(c.var.caller, c.env, "machine_changed", c.req.param("name"), `renamed to ${request.name}`);
+  return c.json(summaryOf(renamed, c.env));
+});
+
+machines.delete("/:name", async (c) => {
+  const refused: Refusal | null = await registryOf(c.env, c.var.caller.user).remove(c.req.param("name"));
+  if (refused !== null) return refuse(refused, c.req.param("name"));
+  log(c.var.caller, c.env, "machine_removed", c.req.param("name"));
+  return c.body(null, 204);
+});
+
+machines.post("/:name/token", async (c) => {
+  const rotated: Registered | Refusal = await registryOf(c.env, c.var.caller.user).rotate(c.req.param("name"));
+  if ("refused" in rotated) return refuse(rotated, c.req.param("name"));
+  log(c.var.caller, c.env, "machine_changed", c.req.param("name"), "token rotated");
+  return registrationOf(rotated, c.env);
+});
+
+machines.post("/:name/upgrade", async (c) => {
+  const upgraded: boolean | Refusal = await registryOf(c.env, c.var.caller.user).upgrade(c.req.param("name"));
+  return typeof upgraded === "boolean" ? c.json({ upgraded }) : refuse(upgraded, c.req.param("name"));
+});
+
+/** A machine as the registry and its own script know it. A script that does not answer spoils nothing else. */
+export async function detailOf(record: MachineRecord, env: Env, user: string): Promise<MachineDetail> {
+  const summary = summaryOf(record, env);
+  try {
+    const state = await machineState(env, user, record.name);
+    return {
+      ...summary,
+      status: state.online ? "online" : summary.status === "online" ? "offline" : summary.status,
+      state,
+      error: null,
+    };
+  } catch (reason) {
+    const error =
+      reason instanceof OperatorFailure
+        ? reason.error
+        : ({ code: "machine_failed", machine: record.name, reason: String(reason) } as const);
+    return { ...summary, state: null, error: detailsOf(error) };
+  }
+}
+
+export function registryOf(env: Env, user: string) {
+  return env.USER.getByName(user);
+}
+
+function log(caller: Caller, env: Env, kind: AuditEntry["kind"], machine: string, subject: string | null = null): void {
+  note(env, caller.user, { kind, client: caller.client, machine, subject });
+}
+
+function registrationOf({ machine, created, token }: Registered, env: Env): Response {
+  const link = new URL(`${env.ORIGIN}/m/${machine.slug}/link`);
+  link.protocol = link.protocol === "https:" ? "wss:" : "ws:";
+  const { name, slug } = machine;
+  const registration: Registration = { name, slug, linkUrl: link.href, ...addressesOf(slug, env), token };
+  return Response.json(registration, { status: created ? 201 : 200 });
+}
+
+function refuse({ refused }: Refusal, name: string): Response {
+  switch (refused) {
+    case "machine_unknown":
+      return errorResponse({ code: "machine_unknown", machine: name });
+    case "name_invalid":
+      return invalid(
+        `"${name}" cannot be a machine's name: use 1 to 32 of a-z, 0-9 and single hyphens inside; names such as "api" and "mcp" are the operator's own.`,
+      );
+    case "name_taken": {
+      const message = `Another of your machines is called "${name}". Choose another name, or take this one over with \`codez setup ${name} --replace\`.`;
+      return Response.json({ error: { code: "name_taken", message, retryable: false } }, { status: 409 });
+    }
+  }
+}
+
+function invalid(reason: string): Response {
+  return errorResponse({ code: "invalid_request", reason });
+}
+
+async function bodyOf<Schema extends z.ZodMiniType>(request: Request, schema: Schema): Promise<z.infer<Schema> | null> {
+  const parsed = schema.safeParse(await request.json().catch(() => null));
+  return parsed.success ? parsed.data : null;
+}

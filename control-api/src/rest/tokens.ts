@@ -1,0 +1,60 @@
+import { Hono } from "hono";
+import * as z from "zod/mini";
+import { errorResponse } from "#protocol/error.ts";
+import { isMachineName } from "#protocol/slug.ts";
+import type { AppContext } from "../http/app-context.ts";
+import { note } from "../audit/note.ts";
+import { covers, mayAdminister, SCOPES, type Scope } from "../sign-in/scope.ts";
+import type { TokenLimits, TokenRecord } from "../user/tokens.ts";
+import { registryOf } from "./machines.ts";
+
+const CreateRequest = z.object({
+  label: z.string().check(z.minLength(1), z.maxLength(64)),
+  expiresMs: z.optional(z.int()),
+  scopes: z.optional(z.array(z.enum(SCOPES)).check(z.minLength(1))),
+  machines: z.optional(z.array(z.string()).check(z.minLength(1), z.maxLength(100))),
+});
+
+/** `/api/tokens`: personal access tokens. A token is in the answer that made it, and nowhere after. */
+export const tokens = new Hono<AppContext>();
+
+tokens.get("/", async (c) => {
+  const records: TokenRecord[] = await registryOf(c.env, c.var.caller.user).tokens();
+  return c.json({ tokens: records });
+});
+
+tokens.post("/", async (c) => {
+  const { caller } = c.var;
+  const request = CreateRequest.safeParse(await c.req.json().catch(() => null));
+  if (!request.success)
+    return invalid("Send { label, expiresMs?, scopes?, machines? }; a label has 1 to 64 characters.");
+  const { label, machines = null, expiresMs = null } = request.data;
+  const scopes: readonly Scope[] = request.data.scopes ?? (machines === null ? caller.scopes : ["mcp:tools"]);
+  if (expiresMs !== null && expiresMs <= Date.now()) return invalid("expiresMs is in the past.");
+  if (machines?.some((name) => !isMachineName(name)) === true) return invalid("machines are names of machines.");
+  // Who manages machines can make and rename them, so that a limit to some would be none.
+  if (machines !== null && mayAdminister(scopes))
+    return invalid("A token limited to machines cannot have operator:admin.");
+  if (!covers(caller.scopes, scopes))
+    return errorResponse({ code: "forbidden", reason: "A token cannot do more than the sign-in that makes it." });
+  const limits: TokenLimits = { scopes, machines, expiresMs };
+  const created: { token: string; record: TokenRecord } = await registryOf(c.env, caller.user).createToken(
+    label,
+    limits,
+  );
+  note(c.env, caller.user, { kind: "token_created", client: caller.client, subject: label });
+  return c.json({ ...created.record, token: created.token }, 201);
+});
+
+tokens.delete("/:id", async (c) => {
+  const { caller } = c.var;
+  const label: string | null = await registryOf(c.env, caller.user).revokeToken(c.req.param("id"));
+  if (label === null)
+    return c.json({ error: { code: "token_unknown", message: "There is no such token.", retryable: false } }, 404);
+  note(c.env, caller.user, { kind: "token_revoked", client: caller.client, subject: label });
+  return c.body(null, 204);
+});
+
+function invalid(reason: string): Response {
+  return errorResponse({ code: "invalid_request", reason });
+}

@@ -1,0 +1,108 @@
+import * as z from "zod";
+import { expandHome } from "./home.ts";
+import { isMissing } from "../system/json-file.ts";
+import { PERMISSION_MODES } from "./permission-mode.ts";
+import { readFileSync, statSync } from "node:fs";
+
+const Folder = z.string().min(1).transform(expandHome);
+const Mode = z.enum(PERMISSION_MODES);
+
+/** `serve.json`, written by the machine's owner. Every key may be left out; one that is not known is refused. */
+export const ServeConfig = z.strictObject({
+  /** Where MCP is served, on 127.0.0.1 only. */
+  port: z.int().min(0).max(65_535).default(4097),
+  /** Folders in which git repositories are looked for; what Claude Code has been used in is known without. */
+  projects: z.array(Folder).default([]),
+  /** Folders that may be driven from afar, with all below them; without it every known project may. */
+  drive: z.array(Folder).optional(),
+  /** Sessions can be listed, read and searched, and nothing else. */
+  readOnly: z.boolean().default(false),
+  /** The highest mode that `create_session` may ask for. */
+  maxPermissionMode: Mode.default("default"),
+  /** The mode of a session that asks for none. */
+  defaultPermissionMode: Mode.default("default"),
+  /** Whether an MCP client may answer permission requests; a list names the project folders where it may. */
+  respondPermission: z.union([z.boolean(), z.array(Folder)]).default(false),
+  /** A request that nobody answers is denied after this. */
+  permissionTimeoutMinutes: z
+    .number()
+    .positive()
+    .max(7 * 24 * 60)
+    .default(60),
+  /** Agent processes at once; each takes a few hundred megabytes. */
+  maxLiveSessions: z.int().min(1).max(100).default(8),
+  /** A session with nothing to do gives its process back after this; the next prompt resumes it. */
+  idleMinutes: z
+    .number()
+    .positive()
+    .max(7 * 24 * 60)
+    .default(30),
+  /** The Claude Code executable: a name on the PATH or a path. */
+  claude: z.string().min(1).default("claude"),
+});
+export type ServeConfig = z.infer<typeof ServeConfig>;
+
+/** What is wrong with the file, in words for its owner. */
+export class ConfigInvalid extends Error {
+  override readonly name = "ConfigInvalid";
+}
+
+/** The content of `serve.json`; a missing file is an empty one. Throws ConfigInvalid. */
+export function readConfig(path: string): ServeConfig {
+  let text = "{}";
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (!isMissing(error)) throw error;
+  }
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (error) {
+    throw new ConfigInvalid(`${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  const parsed = ServeConfig.safeParse(json);
+  if (parsed.success) return parsed.data;
+  throw new ConfigInvalid(`${path} is not right:\n${z.prettifyError(parsed.error)}`);
+}
+
+/**
+ * The config as it is now: an owner who turns something off expects it off at once, not after a restart. An edit that
+ * does not parse leaves the last good one in force and shows in `problem`.
+ */
+export class ConfigFile {
+  readonly path: string;
+  readonly #overrides: Partial<ServeConfig>;
+  #current: ServeConfig;
+  #readAtMtimeMs: number | null;
+  #problem: string | null = null;
+
+  constructor(path: string, overrides: Partial<ServeConfig> = {}) {
+    this.path = path;
+    this.#overrides = overrides;
+    this.#readAtMtimeMs = mtimeMs(path);
+    this.#current = { ...readConfig(path), ...overrides };
+  }
+
+  get current(): ServeConfig {
+    const nowMtimeMs = mtimeMs(this.path);
+    if (nowMtimeMs === this.#readAtMtimeMs) return this.#current;
+    this.#readAtMtimeMs = nowMtimeMs;
+    try {
+      this.#current = { ...readConfig(this.path), ...this.#overrides };
+      this.#problem = null;
+    } catch (error) {
+      if (!(error instanceof ConfigInvalid)) throw error;
+      this.#problem = error.message;
+    }
+    return this.#current;
+  }
+
+  get problem(): string | null {
+    return this.#problem;
+  }
+}
+
+function mtimeMs(path: string): number | null {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null;
+}

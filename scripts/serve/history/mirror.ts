@@ -1,0 +1,32 @@
+import type { EventLog } from "../event-log.ts";
+import type { Growth } from "../search-index/follower.ts";
+import type { Sessions } from "../session/sessions.ts";
+import { MessageTeller } from "../session/tell-message.ts";
+
+/** Tells the log what is said in sessions that serve does not run itself: those in a terminal on this machine. */
+export class Mirror {
+  readonly #events: EventLog;
+  readonly #sessions: Sessions;
+  readonly #messages: MessageTeller;
+  readonly #startedAtMs = Date.now();
+
+  constructor(events: EventLog, sessions: Sessions) {
+    this.#events = events;
+    this.#sessions = sessions;
+    this.#messages = new MessageTeller(events);
+  }
+
+  onGrowth({ session, slug, isNew, added }: Growth): void {
+    const news = added.filter(({ message: { atMs } }) => {
+      // A fork or a resumed session begins with a copy of what was said long ago.
+      return atMs !== null && atMs >= this.#startedAtMs && !this.#sessions.isTold(session, atMs);
+    });
+    if (news.length === 0) return;
+    if (isNew) this.#events.append("session.created", session, { slug, origin: "terminal" });
+    for (const { message } of news) {
+      const { id, role, parts, isAside } = message;
+      if (!isAside && parts.length > 0) this.#messages.tell(session, { id, role, parts, parentToolUse: null });
+    }
+    this.#events.append("session.updated", session, { status: "mirror" });
+  }
+}

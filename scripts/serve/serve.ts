@@ -1,0 +1,178 @@
+import { createHash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { ClaudeCode } from "./agent/claude/claude-code.ts";
+import { Keeper } from "./agent/keeper.ts";
+import { ConfigFile, type ServeConfig } from "./config.ts";
+import { EventLog, type ServeEvent } from "./event-log.ts";
+import { checkHealth, Faults } from "./health/health.ts";
+import { Catalog } from "./history/catalog.ts";
+import { Mirror } from "./history/mirror.ts";
+import { placeOf } from "./history/place.ts";
+import { findSessionFile } from "./history/session-file.ts";
+import { claudeHome, codezHome } from "./home.ts";
+import { listen } from "./http/listener.ts";
+import { HistoryIndex } from "./search-index/history-index.ts";
+import type { Machine } from "./machine.ts";
+import { createEndpoint, MAX_BODY_BYTES } from "./mcp/endpoint.ts";
+import { Outcomes } from "./outcomes.ts";
+import { PermissionBook } from "./permission/book.ts";
+import { permissionsRoute } from "./permission/local-route.ts";
+import { Policy } from "./policy.ts";
+import { PollPositions } from "./poll-positions.ts";
+import { Projects } from "./project/projects.ts";
+import { findRunning, newToken, removeRunning, writeRunning } from "./running-file.ts";
+import { Ledger } from "./session/ledger.ts";
+import { Sessions } from "./session/sessions.ts";
+import { terminalsOf } from "./session/terminals.ts";
+import { StateFile } from "./state-file.ts";
+import { allTools } from "./tools/all.ts";
+
+export type { ServeEvent } from "./event-log.ts";
+
+export interface ServeOptions {
+  /** `~/.codez`, unless CODEZ_HOME says otherwise. */
+  readonly home?: string;
+  /** Stand before what `serve.json` says. */
+  readonly overrides?: Partial<ServeConfig>;
+  /** Told to clients in the handshake. */
+  readonly version?: string;
+  /** Hears of faults that no caller sees; get_health_details has the last of them too. */
+  readonly onError?: (error: Error) => void;
+}
+
+export interface Serve {
+  /** Of the MCP endpoint. */
+  readonly url: string;
+  /** Hears every event from now on, in order; ends with the returned function. */
+  subscribe(listener: (event: ServeEvent) => void): () => void;
+  /** What is wrong with this machine, each with what to run. */
+  problems(): Promise<readonly string[]>;
+  /** Ends every agent, then the endpoint. Nothing is left running. */
+  stop(): Promise<void>;
+}
+
+/** Another serve has the same home; two would fight over its files. */
+export class AlreadyRunning extends Error {
+  override readonly name = "AlreadyRunning";
+}
+
+/** Brings up the MCP server of this machine. Throws ConfigInvalid, AlreadyRunning, or when the port is taken. */
+export async function startServe(options: ServeOptions = {}): Promise<Serve> {
+  const home = options.home ?? codezHome();
+  const folder = join(home, "serve");
+  const runningFile = join(folder, "running.json");
+  const claude = claudeHome();
+  const projectsFolder = join(claude, "projects");
+  const config = new ConfigFile(join(home, "serve.json"), options.overrides);
+  const faults = new Faults();
+  const onError = (error: Error) => {
+    faults.add(error);
+    options.onError?.(error);
+  };
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const other = await findRunning(runningFile);
+  if (other !== null && other.pid !== process.pid) {
+    throw new AlreadyRunning(
+      `codez serve already runs here (process ${other.pid}, http://127.0.0.1:${other.port}/mcp)`,
+    );
+  }
+  // Of a serve that was killed together with its keeper.
+  const keeper = new Keeper(createHash("sha256").update(home).digest("hex").slice(0, 16));
+  await keeper.endLeftovers();
+
+  const events = new EventLog();
+  const permissions = new PermissionBook(join(folder, "permissions.json"), events, () => {
+    return config.current.permissionTimeoutMinutes * 60_000;
+  });
+  const outcomes = new Outcomes(join(folder, "outcomes.json"));
+  const ledger = new Ledger(join(folder, "sessions.json"));
+  await Promise.all([permissions.load(), outcomes.load(), ledger.load()]);
+
+  const agent = new ClaudeCode(() => config.current.claude, keeper);
+  const projects = new Projects(projectsFolder, () => config.current.projects);
+  const sessions = new Sessions({
+    agent,
+    config: () => config.current,
+    events,
+    permissions,
+    ledger,
+    find: async (session) => {
+      const file = await findSessionFile(projectsFolder, session);
+      return file === null ? null : placeOf(file);
+    },
+    terminalOf: async (session, own) => (await terminalsOf(claude, own)).get(session) ?? null,
+  });
+  const mirror = new Mirror(events, sessions);
+  const index = new HistoryIndex({ folder: projectsFolder, database: join(folder, "index.db") }, (growth) => {
+    mirror.onGrowth(growth);
+  });
+  const terminals = () => terminalsOf(claude, sessions.ownPids());
+  const machine: Machine = {
+    agent,
+    catalog: new Catalog({ folder: projectsFolder, index, ledger, permissions, sessions, terminals }),
+    config,
+    events,
+    faults,
+    home,
+    index,
+    outcomes,
+    permissions,
+    policy: new Policy(
+      () => config.current,
+      (isFresh) => projects.list(isFresh),
+    ),
+    positions: new PollPositions(() => events.end),
+    projects,
+    projectsFolder,
+    sessions,
+    state: new StateFile(join(folder, "state.json")),
+  };
+
+  const endpoint = createEndpoint({
+    tools: allTools(machine),
+    version: options.version ?? "0.0.0",
+    onError,
+    onClient: (client) => machine.positions.meet(client),
+  });
+  const token = newToken();
+  const mcp = {
+    path: "/mcp",
+    maxBodyBytes: MAX_BODY_BYTES,
+    handle: (request: Request, body: string) => endpoint.fetch(request, parse(body)),
+  };
+
+  const stopParts = async () => {
+    await sessions.stop();
+    await permissions.stop();
+    await index.stop();
+    keeper.stop();
+    await endpoint.close();
+  };
+  const routes = [mcp, permissionsRoute(permissions, token)];
+  const listener = await listen(config.current.port, routes, onError).catch(async (error: unknown) => {
+    await stopParts();
+    throw error;
+  });
+  await writeRunning(runningFile, { pid: process.pid, port: listener.port, token });
+
+  return {
+    url: `http://127.0.0.1:${listener.port}/mcp`,
+    subscribe: (hear) => events.subscribe(hear),
+    problems: async () => (await checkHealth(machine, home)).problems,
+    stop: async () => {
+      await stopParts();
+      await listener.close();
+      await removeRunning(runningFile);
+    },
+  };
+}
+
+/** A body that is not JSON is left to the SDK, which answers it as the protocol wants. */
+function parse(body: string): unknown {
+  try {
+    return JSON.parse(body);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from "vitest";
+import { TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
+import { reportKeyOf } from "../../../control-api/src/machines/report-key.ts";
+import { codeOf, env, TestUser } from "../support/operator.ts";
+
+describe("a machine's script", () => {
+  it("is uploaded with the official SDK: one module, the machine's own bindings, tags, one migration", async () => {
+    const alice = new TestUser();
+    const registered = await alice.register("attic");
+    expect(registered.status).toBe(201);
+    const slug = await alice.slug("attic");
+    const [upload] = (await alice.platformCalls("attic")).filter(({ method }) => method === "PUT");
+    expect(upload?.path).toBe(`/client/v4/accounts/local/workers/dispatch/namespaces/operator/scripts/${slug}`);
+    expect(upload?.authorization).toBe("Bearer platform-token");
+    expect(upload?.module).toMatchObject({ name: "index.js", type: "application/javascript+module" });
+    expect(upload?.module?.bytes).toBeGreaterThan(10_000);
+    expect(upload?.metadata).toMatchObject({
+      main_module: "index.js",
+      tags: ["operator-machine", `template-${TEMPLATE}`],
+      migrations: { new_tag: "v1", new_sqlite_classes: ["Machine"] },
+    });
+    const byName = Object.fromEntries(upload?.metadata?.bindings.map(({ name, ...binding }) => [name, binding]) ?? []);
+    expect(byName).toEqual({
+      MACHINE: { type: "durable_object_namespace", class_name: "Machine" },
+      OWNER: { type: "plain_text", text: alice.id },
+      NAME: { type: "plain_text", text: "attic" },
+      SLUG: { type: "plain_text", text: slug },
+      TEMPLATE: { type: "plain_text", text: TEMPLATE },
+      LINK_TOKEN_HASH: { type: "secret_text", text: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      REPORT_KEY: { type: "secret_text", text: await reportKeyOf(alice.id, slug, env.REPORT_SECRET) },
+      CONTROL: { type: "service", service: "operator", entrypoint: "Reports" },
+    });
+  });
+
+  it("holds the hash of the token that was shown, and the token nowhere", async () => {
+    const alice = new TestUser();
+    const { token }: { token: string } = await (await alice.register("attic")).json();
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
+    const hash = Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const calls = JSON.stringify(await alice.platformCalls("attic"));
+    expect(calls).toContain(hash);
+    expect(calls).not.toContain(token);
+  });
+
+  it("is replaced without the migration that it has, which the platform would refuse", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    expect((await alice.rest("POST", "/api/machines/attic/token")).status).toBe(200);
+    const uploads = (await alice.platformCalls("attic")).filter(({ method }) => method === "PUT");
+    expect(uploads.map(({ metadata }) => metadata?.migrations)).toEqual([
+      { new_tag: "v1", new_sqlite_classes: ["Machine"] },
+      undefined,
+    ]);
+  });
+
+  it("that cannot be uploaded leaves no machine behind, and its name free", async () => {
+    const alice = new TestUser();
+    const refused = await alice.register("unlucky");
+    expect(refused.status).toBe(500);
+    expect(await codeOf(refused)).toBe("internal");
+    expect(await alice.json("/api/machines")).toEqual({ machines: [] });
+  });
+
+  it("is deleted with its storage when its machine is removed; one that is gone already is no fault", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    const path = (await alice.platformCalls("attic")).at(-1)?.path;
+    expect((await alice.rest("DELETE", "/api/machines/attic")).status).toBe(204);
+    expect((await alice.platformCalls("attic")).at(-1)).toMatchObject({ method: "DELETE", path });
+    await alice.register("cellar");
+    const place = `http://platform.test${(await alice.platformCalls("cellar")).at(-1)?.path}`;
+    await fetch(place, { method: "DELETE" });
+    expect((await alice.rest("DELETE", "/api/machines/cellar")).status).toBe(204);
+  });
+
+  it("that is gone is put back by registering its machine again", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    await fetch(`http://platform.test${(await alice.platformCalls("attic")).at(-1)?.path}`, { method: "DELETE" });
+    expect((await alice.register("attic")).status).toBe(200);
+    const last = (await alice.platformCalls("attic")).at(-1);
+    expect(last?.metadata?.migrations).toEqual({ new_tag: "v1", new_sqlite_classes: ["Machine"] });
+  });
+});

@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { MODERN, TestUser } from "../../support/operator.ts";
+import { CODEZ_TOOLS } from "../support/codez-tools.ts";
+
+type Tool = {
+  name: string;
+  description: string;
+  inputSchema: {
+    type: string;
+    properties: Record<string, { type: string; enum?: string[]; description?: string }>;
+    required?: string[];
+  };
+  annotations: { readOnlyHint?: boolean; destructiveHint?: boolean };
+};
+
+async function toolsOf(user: TestUser, revision = MODERN): Promise<Tool[]> {
+  const { answer } = await user.rpc("tools/list", {}, revision);
+  return (answer.result?.["tools"] as Tool[] | undefined) ?? [];
+}
+
+/** The answer's bytes. */
+async function listBytes(user: TestUser): Promise<string> {
+  const headers = {
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+    "mcp-protocol-version": MODERN,
+    "mcp-method": "tools/list",
+  };
+  const _meta = {
+    "io.modelcontextprotocol/protocolVersion": MODERN,
+    "io.modelcontextprotocol/clientInfo": { name: "test", version: "1" },
+    "io.modelcontextprotocol/clientCapabilities": {},
+  };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: { _meta } });
+  return (await user.fetch("/mcp", { method: "POST", headers, body })).text();
+}
+
+describe("the tool list", () => {
+  it("is the same bytes for everybody, whatever machines they have and whatever is online, and asks no machine", async () => {
+    const [alice, bob] = [new TestUser(), new TestUser()];
+    const empty = await listBytes(alice);
+    expect(empty).toContain("list_machines");
+    await alice.machine("attic");
+    await alice.report("attic", { online: true });
+    await alice.machine("cellar", { fails: { code: "machine_failed", machine: "cellar", reason: "broken" } });
+    expect(await listBytes(alice)).toBe(empty);
+    expect(await listBytes(bob)).toBe(empty);
+    expect(empty).not.toContain("attic");
+    expect(await alice.reached("attic")).toEqual([]);
+  });
+
+  it("is the same in every revision", async () => {
+    const alice = new TestUser();
+    const modern = await toolsOf(alice);
+    for (const revision of ["2025-11-25", "2025-06-18", "2025-03-26"])
+      expect(await toolsOf(alice, revision)).toEqual(modern);
+  });
+
+  it("may be kept by clients, as long as they are told", async () => {
+    const { answer } = await new TestUser().rpc("tools/list");
+    expect(answer.result).toMatchObject({ ttlMs: 24 * 60 * 60_000, cacheScope: "public" });
+  });
+
+  it("has names that no client breaks on, each once", async () => {
+    const names = (await toolsOf(new TestUser())).map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    for (const name of names) expect(name).toMatch(/^[a-zA-Z0-9_-]{1,64}$/);
+  });
+
+  it("has annotations and a description on each, and a description on each machineId", async () => {
+    for (const { name, description, annotations, inputSchema } of await toolsOf(new TestUser())) {
+      expect(description.length, name).toBeGreaterThan(20);
+      expect(typeof annotations.readOnlyHint, name).toBe("boolean");
+      if (annotations.readOnlyHint === false) expect(typeof annotations.destructiveHint, name).toBe("boolean");
+      expect(inputSchema.type, name).toBe("object");
+      if (name !== "list_machines") expect(inputSchema.properties["machineId"]?.description, name).toBeTruthy();
+    }
+  });
+
+  it("marks as harmless just what reads", async () => {
+    const tools = await toolsOf(new TestUser());
+    const acting = tools.filter(({ annotations }) => annotations.readOnlyHint !== true).map(({ name }) => name);
+    expect(acting.toSorted()).toEqual(
+      ["abort_session", "call_tool", "create_session", "dispose_session", "fork_session", "respond_permission", "send_and_wait", "send_prompt", "update_state"],
+    ); // prettier-ignore
+  });
+
+  it("has Operator's own tools", async () => {
+    const byName = new Map((await toolsOf(new TestUser())).map((tool) => [tool.name, tool]));
+    for (const name of [
+      "list_machines",
+      "get_machine",
+      "poll_events",
+      "list_tools",
+      "call_tool",
+      "list_resources",
+      "list_resource_templates",
+      "read_resource",
+      "list_prompts",
+      "get_prompt",
+    ])
+      expect(byName.has(name), name).toBe(true);
+    expect(byName.get("call_tool")?.inputSchema).toMatchObject({
+      required: ["machineId", "name"],
+      properties: { arguments: { type: "object" } },
+    });
+  });
+
+  it.each(Object.entries(CODEZ_TOOLS))("has CodeZ's %s with all its parameters, and machineId", async (name, codez) => {
+    const tool = (await toolsOf(new TestUser())).find((one) => one.name === name);
+    expect(tool?.inputSchema.properties).toMatchObject(codez.properties);
+    expect(tool?.inputSchema.properties["machineId"]).toMatchObject({ type: "string" });
+    // What CodeZ's clients leave out today they can go on leaving out; a handle stands for its machine.
+    const byHandle = "session_id" in codez.properties || name === "poll_events";
+    expect(tool?.inputSchema.required?.toSorted() ?? []).toEqual(
+      [...codez.required, ...(byHandle ? [] : ["machineId"])].toSorted(),
+    );
+  });
+});

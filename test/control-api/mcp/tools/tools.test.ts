@@ -1,0 +1,289 @@
+import { describe, expect, it } from "vitest";
+import type { CallRequest } from "#protocol/script-api.ts";
+import { failureOf, TestUser, type ToolResult } from "../../support/operator.ts";
+import type { Answer } from "../../../support/stand-in/dispatcher.ts";
+
+async function two(): Promise<TestUser> {
+  const alice = new TestUser();
+  for (const name of ["attic", "cellar"]) await alice.machine(name);
+  return alice;
+}
+
+/** Where a relayed call arrived, and as what: the stand-in's own result says it. */
+async function arrived(user: TestUser, result: ToolResult): Promise<{ at: string; params: Record<string, unknown> }> {
+  expect(result.isError).toBeUndefined();
+  const { at, params }: CallRequest & { at: string } = JSON.parse(result.content[0]?.text ?? "");
+  for (const name of ["attic", "cellar"]) if (at === (await user.slug(name))) return { at: name, params: params ?? {} };
+  throw new Error(`arrived nowhere: ${at}`);
+}
+
+/** What a machine's server answers. */
+const answering = (message: object): Answer => ({
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify({ jsonrpc: "2.0", id: "operator-1", ...message }),
+});
+
+describe("list_machines", () => {
+  it("has every machine, each in its own state, though some would not answer; none is asked", async () => {
+    const alice = await two();
+    await alice.report("attic", { online: true });
+    await alice.script("cellar", { fails: { code: "machine_failed", machine: "cellar", reason: "broken" } });
+    const { structuredContent, content } = await alice.tool("list_machines");
+    expect(structuredContent).toMatchObject({
+      machines: [
+        { name: "attic", status: "online" },
+        { name: "cellar", status: "never_connected" },
+      ],
+    });
+    expect(JSON.parse(content[0]?.text ?? "")).toEqual(structuredContent);
+    for (const name of ["attic", "cellar"]) expect(await alice.reached(name)).toEqual([]);
+  });
+});
+
+describe("get_machine", () => {
+  it("asks that machine's script, and shows the machine even when it fails", async () => {
+    const alice = await two();
+    expect((await alice.tool("get_machine", { machineId: "cellar" })).structuredContent).toMatchObject({
+      name: "cellar",
+      state: { online: true },
+      error: null,
+    });
+    expect(await alice.reached("attic")).toEqual([]);
+    await alice.script("cellar", { fails: { code: "machine_failed", machine: "cellar", reason: "broken" } });
+    expect((await alice.tool("get_machine", { machineId: "cellar" })).structuredContent).toMatchObject({
+      name: "cellar",
+      state: null,
+      error: { code: "machine_failed" },
+    });
+  });
+});
+
+describe("a call", () => {
+  it("goes to the machine that it names, with its arguments and without machineId", async () => {
+    const alice = await two();
+    for (const machineId of ["cellar", "attic"]) {
+      const result = await alice.tool("search_sessions", { machineId, query: "needle" });
+      expect(await arrived(alice, result)).toEqual({
+        at: machineId,
+        params: { name: "search_sessions", arguments: { query: "needle" } },
+      });
+    }
+  });
+
+  it("of a session goes to the machine of its handle, with the machine's own id", async () => {
+    const alice = await two();
+    for (const machine of ["cellar", "attic"]) {
+      const result = await alice.tool("send_prompt", { session_id: `${machine}/3f2a/x`, text: "hi" });
+      expect(await arrived(alice, result)).toEqual({
+        at: machine,
+        params: { name: "send_prompt", arguments: { session_id: "3f2a/x", text: "hi" } },
+      });
+    }
+  });
+
+  it("of a session may name machine and bare id apart, or both ways when they agree", async () => {
+    const alice = await two();
+    const bare = await alice.tool("abort_session", { session_id: "3f2a", machineId: "cellar" });
+    expect(await arrived(alice, bare)).toMatchObject({ at: "cellar", params: { arguments: { session_id: "3f2a" } } });
+    const both = await alice.tool("abort_session", { session_id: "cellar/3f2a", machineId: "cellar" });
+    expect(await arrived(alice, both)).toMatchObject({ at: "cellar", params: { arguments: { session_id: "3f2a" } } });
+  });
+
+  it("of any tool of any server reaches it by name, with its arguments as they are", async () => {
+    const alice = await two();
+    const args = { deep: [1, { machineId: "not ours" }], session_id: "attic/not-ours" };
+    const result = await alice.tool("call_tool", { machineId: "cellar", name: "send_prompt", arguments: args });
+    expect(await arrived(alice, result)).toEqual({ at: "cellar", params: { name: "send_prompt", arguments: args } });
+    const none = await alice.tool("call_tool", { machineId: "cellar", name: "now" });
+    expect(await arrived(alice, none)).toMatchObject({ params: { name: "now", arguments: {} } });
+  });
+
+  it.each([
+    ["list_tools", { cursor: "c" }, "tools/list", { cursor: "c" }],
+    ["list_resources", {}, "resources/list", {}],
+    ["list_resource_templates", {}, "resources/templates/list", {}],
+    ["read_resource", { uri: "file:///a" }, "resources/read", { uri: "file:///a" }],
+    ["list_prompts", {}, "prompts/list", {}],
+    ["get_prompt", { name: "p", arguments: { a: "1" } }, "prompts/get", { name: "p", arguments: { a: "1" } }],
+  ])("%s asks the machine's server that very thing, and gives its whole result", async (name, args, method, params) => {
+    const alice = await two();
+    const result = { items: ["from the cellar"], nextCursor: "n" };
+    await alice.script("cellar", { answers: { [method]: answering({ result }) } });
+    expect((await alice.tool(name, { machineId: "cellar", ...args })).structuredContent).toEqual(result);
+    const call: CallRequest = JSON.parse((await alice.reached("cellar")).at(-1)?.body ?? "");
+    expect(call).toMatchObject({ method, params });
+    expect(await alice.reached("attic")).toEqual([]);
+  });
+
+  it("brings the caller's _meta along, but for the token of its progress", async () => {
+    const alice = await two();
+    const _meta = { progressToken: "mine", traceparent: "00-1" };
+    await alice.rpc("tools/call", { name: "call_tool", arguments: { machineId: "attic", name: "echo" }, _meta });
+    const call: CallRequest = JSON.parse((await alice.reached("attic")).at(-1)?.body ?? "");
+    expect(call.progress).toBe(true);
+    expect(call.params?.["_meta"]).toMatchObject({ traceparent: "00-1" });
+    expect(call.params?.["_meta"]).not.toHaveProperty("progressToken");
+  });
+});
+
+describe("a call that names its machine wrongly", () => {
+  it.each([
+    [
+      "a handle and another machineId",
+      "abort_session",
+      { session_id: "attic/3f2a", machineId: "cellar" },
+      "invalid_request",
+    ],
+    ["a bare id alone", "abort_session", { session_id: "3f2a" }, "invalid_request"],
+    ["what only looks like a handle", "abort_session", { session_id: "Attic/3f2a" }, "invalid_request"],
+    ["no machine", "get_health", {}, "invalid_request"],
+    ["a machine that is no string", "get_health", { machineId: 7 }, "invalid_request"],
+    ["a machine that is not there", "get_health", { machineId: "nobody" }, "machine_unknown"],
+    ["a session on a machine that is not there", "abort_session", { session_id: "nobody/3f2a" }, "machine_unknown"],
+    ["a machine that could be no machine's name", "get_health", { machineId: "../attic" }, "machine_unknown"],
+    ["another user's slug", "get_health", { machineId: "attic--abcd1234" }, "machine_unknown"],
+    ["no session", "abort_session", { machineId: "attic" }, "invalid_request"],
+    ["no text", "send_prompt", { session_id: "attic/3f2a" }, "invalid_request"],
+    ["no tool", "call_tool", { machineId: "attic" }, "invalid_request"],
+    ["a tool that is no string", "call_tool", { machineId: "attic", name: 7 }, "invalid_request"],
+  ])("with %s is a result that says so, and reaches no machine", async (_, name, args, code) => {
+    const alice = await two();
+    const result = await alice.tool(name, args);
+    expect(failureOf(result)).toBe(code);
+    expect(result.content[0]?.text).toMatch(new RegExp(`^${code}: `));
+    const reached = [...(await alice.reached("attic")), ...(await alice.reached("cellar"))];
+    expect(reached).toEqual([]);
+  });
+
+  it("because it is another user's is unknown, exactly as one that does not exist", async () => {
+    const [alice, bob] = [await two(), new TestUser()];
+    const theirs = await bob.tool("get_health", { machineId: "attic" });
+    const nobodys = await bob.tool("get_health", { machineId: "nobody" });
+    expect(failureOf(theirs)).toBe("machine_unknown");
+    expect(JSON.stringify(theirs).replaceAll("attic", "nobody")).toBe(JSON.stringify(nobodys));
+    expect(await alice.reached("attic")).toEqual([]);
+  });
+});
+
+describe("what a machine answers", () => {
+  it("comes back whole: content of every kind, structured content, isError, _meta", async () => {
+    const alice = await two();
+    const result = {
+      content: [
+        { type: "image", data: "AAAA", mimeType: "image/png" },
+        { type: "text", text: "é€" },
+      ],
+      structuredContent: { session_id: "not rewritten", n: 1 },
+      isError: true,
+      _meta: { "example.com/x": 1 },
+    };
+    await alice.script("cellar", { answers: { "tools/call get_state": answering({ result }) } });
+    expect(await alice.tool("get_state", { machineId: "cellar" })).toMatchObject(result);
+  });
+
+  it.each([
+    ["its own error", { code: -32_602, message: "bad cursor", data: { why: "old" } }],
+    ["an error of its own code", { code: 1234, message: "out of paper" }],
+  ])("as %s comes back as that error", async (_, error) => {
+    const alice = await two();
+    await alice.script("cellar", { answers: { "tools/call get_state": answering({ error }) } });
+    const { answer } = await alice.rpc("tools/call", { name: "get_state", arguments: { machineId: "cellar" } });
+    expect(answer.error).toMatchObject(error);
+  });
+
+  it.each([
+    ["a JSON-RPC error", { error: { code: -32_602, message: "Unknown tool: dig" } }],
+    ["another server's words", { error: { code: -32_601, message: "Tool dig not found" } }],
+    [
+      "a result, as the 2025 SDKs do",
+      { result: { isError: true, content: [{ type: "text", text: "MCP error -32602: Tool dig not found" }] } },
+    ],
+  ])("to a tool that it does not have is tool_unknown, though it says it with %s", async (_, message) => {
+    const alice = await two();
+    await alice.script("cellar", { answers: { "tools/call dig": answering(message) } });
+    const result = await alice.tool("call_tool", { machineId: "cellar", name: "dig" });
+    expect(failureOf(result)).toBe("tool_unknown");
+    expect(result.structuredContent).toMatchObject({ error: { machine: "cellar", tool: "dig" } });
+  });
+
+  it("is left alone when a tool's own result merely speaks of unknown tools", async () => {
+    const alice = await two();
+    const result = { isError: true, content: [{ type: "text", text: "unknown tool: hammer" }] };
+    await alice.script("cellar", { answers: { "tools/call dig": answering({ result }) } });
+    expect(failureOf(await alice.tool("call_tool", { machineId: "cellar", name: "dig" }))).toBeUndefined();
+  });
+});
+
+describe("a failure on the way", () => {
+  it.each([
+    [
+      { code: "machine_offline", machine: "x", lastSeenMs: 5 },
+      { lastSeenMs: 5, retryable: true },
+    ],
+    [
+      { code: "machine_timeout", machine: "x", afterMs: 7_000 },
+      { afterMs: 7_000, retryable: true },
+    ],
+    [
+      { code: "machine_busy", machine: "x", limit: 512 },
+      { limit: 512, retryable: true },
+    ],
+    [{ code: "machine_revoked", machine: "x" }, { retryable: false }],
+    [{ code: "link_lost", machine: "x" }, { retryable: true }],
+    [
+      { code: "machine_failed", machine: "x", reason: "it broke" },
+      { reason: "it broke", retryable: false },
+    ],
+    [{ code: "machine_unknown", machine: "x" }, { retryable: false }],
+  ] as const)("is told under the name that its owner uses, with its evidence: %o", async (fails, evidence) => {
+    const alice = await two();
+    await alice.script("cellar", { fails });
+    const result = await alice.tool("get_health", { machineId: "cellar" });
+    expect(failureOf(result)).toBe(fails.code);
+    expect(result.structuredContent).toMatchObject({ error: { code: fails.code, machine: "cellar", ...evidence } });
+    expect(result.content[0]?.text).toContain("cellar");
+    expect(failureOf(await alice.tool("get_health", { machineId: "attic" }))).toBeUndefined();
+  });
+});
+
+describe("a new session", () => {
+  it.each([
+    ["session_id", { session_id: "3f2a" }, { session_id: "attic/3f2a" }],
+    ["sessionId", { sessionId: "3f2a", id: "other" }, { sessionId: "attic/3f2a", id: "other" }],
+    ["id", { id: "3f2a", slug: "s" }, { id: "attic/3f2a", slug: "s" }],
+    ["a session within", { session: { id: "3f2a" } }, { session: { id: "attic/3f2a" } }],
+  ])("gets a handle where its result names it: %s", async (_, made, handled) => {
+    const alice = await two();
+    const result = {
+      content: [
+        { type: "text", text: JSON.stringify(made) },
+        { type: "text", text: "created" },
+      ],
+      structuredContent: made,
+    };
+    await alice.script("attic", { answers: { "tools/call create_session": answering({ result }) } });
+    const created = await alice.tool("create_session", { machineId: "attic", slug: "s", cwd: "/src" });
+    expect(created.structuredContent).toEqual(handled);
+    expect(JSON.parse(created.content[0]?.text ?? "")).toEqual(handled);
+    expect(created.content[1]?.text).toBe("created");
+  });
+
+  it("that was forked gets one, and takes one", async () => {
+    const alice = await two();
+    const result = { content: [{ type: "text", text: '{"session_id":"new"}' }] };
+    await alice.script("cellar", { answers: { "tools/call fork_session": answering({ result }) } });
+    const forked = await alice.tool("fork_session", { session_id: "cellar/old", slug: "s" });
+    expect(JSON.parse(forked.content[0]?.text ?? "")).toEqual({ session_id: "cellar/new" });
+    const call: CallRequest = JSON.parse((await alice.reached("cellar")).at(-1)?.body ?? "");
+    expect(call.params).toEqual({ name: "fork_session", arguments: { session_id: "old", slug: "s" } });
+  });
+
+  it.each([
+    ["that could not be made", { isError: true, content: [{ type: "text", text: '{"id":"3f2a"}' }] }],
+    ["that is told in prose", { content: [{ type: "text", text: "I made session 3f2a." }] }],
+  ])("%s leaves its result as it is", async (_, result) => {
+    const alice = await two();
+    await alice.script("attic", { answers: { "tools/call create_session": answering({ result }) } });
+    expect(await alice.tool("create_session", { machineId: "attic", slug: "s", cwd: "/src" })).toMatchObject(result);
+  });
+});

@@ -1,0 +1,169 @@
+import { describe, expect, it } from "vitest";
+import { codeOf, TestUser } from "../support/operator.ts";
+
+type Message = { id: string | undefined; event: string | undefined; data: string };
+
+/** Reads an event stream message by message. */
+class Stream {
+  readonly #reader: ReadableStreamDefaultReader<string>;
+  #text = "";
+
+  constructor(response: Response) {
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    if (response.body === null) throw new Error("no stream");
+    this.#reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  }
+
+  async next(): Promise<Message> {
+    for (;;) {
+      const end = this.#text.indexOf("\n\n");
+      if (end >= 0) {
+        const lines = this.#text.slice(0, end).split("\n");
+        this.#text = this.#text.slice(end + 2);
+        const field = (name: string): string | undefined =>
+          lines.find((line) => line.startsWith(`${name}: `))?.slice(name.length + 2);
+        return { id: field("id"), event: field("event"), data: field("data") ?? "" };
+      }
+      const { done, value } = await this.#reader.read();
+      if (done) throw new Error("the stream ended");
+      this.#text += value;
+    }
+  }
+
+  /** The next messages until there are so many events; answers where each was and the id to resume with. */
+  async events(count: number): Promise<{ at: string; id: string }[]> {
+    const found: { at: string; id: string }[] = [];
+    while (found.length < count) {
+      const { event, id = "", data } = await this.next();
+      if (event !== "event") continue;
+      const { machine, seq }: { machine: string; seq: number } = JSON.parse(data);
+      found.push({ at: `${machine} ${seq}`, id });
+    }
+    return found;
+  }
+
+  async close(): Promise<void> {
+    await this.#reader.cancel();
+  }
+}
+
+const numbered = (count: number) => Array.from({ length: count }, (_, index) => ({ atMs: index }));
+
+async function two(): Promise<TestUser> {
+  const alice = new TestUser();
+  for (const name of ["attic", "cellar"]) await alice.machine(name);
+  return alice;
+}
+
+describe("the event stream", () => {
+  it("has the logs of all machines, and goes on as they do", async () => {
+    const alice = await two();
+    await alice.logs("attic", numbered(2));
+    const stream = new Stream(await alice.fetch("/api/events"));
+    expect((await stream.events(2)).map(({ at }) => at)).toEqual(["attic 1", "attic 2"]);
+    await alice.logs("cellar", numbered(1));
+    expect((await stream.events(1)).map(({ at }) => at)).toEqual(["cellar 1"]);
+    await stream.close();
+  });
+
+  it("is resumed after any of its messages with Last-Event-ID, without loss or repetition", async () => {
+    const alice = await two();
+    await alice.logs("attic", numbered(3));
+    await alice.logs("cellar", numbered(3));
+    const stream = new Stream(await alice.fetch("/api/events"));
+    const whole = await stream.events(6);
+    await stream.close();
+    for (let broken = 1; broken < 6; broken += 1) {
+      const headers = { "last-event-id": whole[broken - 1]?.id ?? "" };
+      const resumed = new Stream(await alice.fetch("/api/events", { headers }));
+      expect((await resumed.events(6 - broken)).map(({ at }) => at)).toEqual(whole.slice(broken).map(({ at }) => at));
+      await resumed.close();
+    }
+  });
+
+  it("that broke off before a machine's first message is resumed where that machine began, not at its log's beginning", async () => {
+    const alice = await two();
+    await alice.logs("attic", [{ atMs: 0 }]);
+    await alice.logs(
+      "cellar",
+      numbered(60).map(({ atMs }) => ({ atMs: 1 + atMs })),
+    );
+    const stream = new Stream(await alice.fetch("/api/events"));
+    const [first, second] = await stream.events(2);
+    await stream.close();
+    expect([first?.at, second?.at]).toEqual(["attic 1", "cellar 11"]);
+    const resumed = new Stream(await alice.fetch("/api/events", { headers: { "last-event-id": first?.id ?? "" } }));
+    expect((await resumed.events(1)).map(({ at }) => at)).toEqual(["cellar 11"]);
+    await resumed.close();
+  });
+
+  it("may begin at a cursor of poll_events, and Last-Event-ID goes before it", async () => {
+    const alice = await two();
+    await alice.logs("attic", numbered(1));
+    const { structuredContent } = await alice.tool("poll_events", { timeout_ms: 0 });
+    const older = String(structuredContent?.["cursor"]);
+    await alice.logs("attic", numbered(3));
+    const byCursor = new Stream(await alice.fetch(`/api/events?cursor=${older}`));
+    const [second] = await byCursor.events(1);
+    await byCursor.close();
+    expect(second?.at).toBe("attic 2");
+    const both = new Stream(
+      await alice.fetch(`/api/events?cursor=${older}`, { headers: { "last-event-id": second?.id ?? "" } }),
+    );
+    expect((await both.events(1)).map(({ at }) => at)).toEqual(["attic 3"]);
+    await both.close();
+  });
+
+  it("filters by machine and by session", async () => {
+    const alice = await two();
+    await alice.logs("attic", [{ session: "s1" }, { session: "s2" }]);
+    await alice.logs("cellar", [{ session: "s1" }, { session: "s2" }]);
+    for (const [query, expected] of [
+      ["machine=cellar", ["cellar 1", "cellar 2"]],
+      ["session=attic/s2", ["attic 2"]],
+      ["session=s1&machine=cellar", ["cellar 1"]],
+    ] as const) {
+      const stream = new Stream(await alice.fetch(`/api/events?${query}`));
+      expect((await stream.events(expected.length)).map(({ at }) => at)).toEqual(expected);
+      expect((await stream.next()).event).toBe("cursor");
+      await stream.close();
+    }
+  });
+
+  it("tells of gaps and of machines that do not answer, and goes on with the others", async () => {
+    const alice = await two();
+    await alice.logs("attic", numbered(2));
+    await alice.logs("cellar", numbered(1));
+    const { structuredContent } = await alice.tool("poll_events", { timeout_ms: 0 });
+    await alice.logs("attic", [{ seq: 9 }]);
+    await alice.logs("cellar", numbered(2));
+    await alice.script("cellar", { fails: { code: "machine_failed", machine: "cellar", reason: "broken" } });
+    const stream = new Stream(await alice.fetch(`/api/events?cursor=${String(structuredContent?.["cursor"])}`));
+    expect((await stream.events(1)).map(({ at }) => at)).toEqual(["attic 9"]);
+    expect(await stream.next()).toMatchObject({ event: "gap", data: '{"machine":"attic"}' });
+    const failed = await stream.next();
+    expect(failed.event).toBe("machine-error");
+    expect(JSON.parse(failed.data)).toMatchObject({ machine: "cellar", code: "machine_failed" });
+    await stream.close();
+  });
+
+  it.each(["cursor=nonsense", "machine=nobody", "session=nobody/s1", "session=attic/s1&machine=cellar"])(
+    "is refused with %s",
+    async (query) => {
+      const alice = await two();
+      const response = await alice.fetch(`/api/events?${query}`);
+      expect([400, 404]).toContain(response.status);
+      expect(["invalid_request", "machine_unknown"]).toContain(await codeOf(response));
+    },
+  );
+
+  it("of one user has nothing of another's machine", async () => {
+    const [alice, bob] = [await two(), new TestUser()];
+    await alice.logs("attic", numbered(1));
+    expect((await bob.fetch("/api/events?machine=attic")).status).toBe(404);
+    const stream = new Stream(await bob.fetch("/api/events"));
+    expect((await stream.next()).event).toBe("cursor");
+    await stream.close();
+  });
+});

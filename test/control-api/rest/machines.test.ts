@@ -1,0 +1,406 @@
+import { describe, expect, it } from "vitest";
+import type { MachineDetail, MachineSummary, Registration } from "#protocol/rest-api.ts";
+import { OWNER } from "../../../control-api/src/http/caller.ts";
+import { TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
+import { codeOf, knock, ORIGIN, TestUser } from "../support/operator.ts";
+
+const names = async (user: TestUser): Promise<string[]> =>
+  (await user.json<{ machines: MachineSummary[] }>("/api/machines")).machines.map(({ name }) => name);
+
+/** The hash of the link token that a machine's script was last given. */
+async function tokenHash(user: TestUser, name: string): Promise<string | undefined> {
+  const last = (await user.platformCalls(name)).findLast(({ method }) => method === "PUT");
+  return last?.metadata?.bindings.find((binding) => binding["name"] === "LINK_TOKEN_HASH")?.["text"];
+}
+
+describe("registering", () => {
+  it("a new machine answers 201 with where to dial, its own endpoints, and a token, this once", async () => {
+    const alice = new TestUser();
+    const response = await alice.register("attic");
+    const slug = await alice.slug("attic");
+    expect(slug).toMatch(/^attic--[a-z0-9]{8}$/);
+    expect(response.status).toBe(201);
+    expect(await response.json<Registration>()).toEqual({
+      name: "attic",
+      slug,
+      linkUrl: `ws://127.0.0.1:8787/m/${slug}/link`,
+      mcpUrl: `${ORIGIN}/m/${slug}/mcp`,
+      mcpHostUrl: `http://${slug}.localhost:8787/mcp`,
+      token: expect.stringMatching(/^opl_[\w-]{43}$/),
+    });
+    expect(JSON.stringify(await alice.json("/api/machines"))).not.toContain("opl_");
+  });
+
+  it("of the operator's own account gives plain names", async () => {
+    const owner = new TestUser(OWNER);
+    const { slug }: Registration = await (await owner.register("owners-own")).json();
+    expect(slug).toBe("owners-own");
+    await owner.rest("DELETE", "/api/machines/owners-own");
+  });
+
+  it("the same machine again gets its name back, without a token and with the one it has", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    const before = await tokenHash(alice, "attic");
+    const again = await alice.register("attic");
+    expect(again.status).toBe(200);
+    expect(await again.json()).toMatchObject({ name: "attic", token: null });
+    expect(await tokenHash(alice, "attic")).toBe(before);
+    expect(await names(alice)).toEqual(["attic"]);
+  });
+
+  it("the same machine with `rotate` gets a new token, and the old one is dead", async () => {
+    const alice = new TestUser();
+    const first: Registration = await (await alice.register("attic")).json();
+    const before = await tokenHash(alice, "attic");
+    const second: Registration = await (await alice.register("attic", { rotate: true })).json();
+    expect(second.token).toMatch(/^opl_/);
+    expect(second.token).not.toBe(first.token);
+    expect(await tokenHash(alice, "attic")).not.toBe(before);
+  });
+
+  it("another machine under a name that is taken is told so, and nothing changes", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    const before = await tokenHash(alice, "attic");
+    const taken = await alice.register("attic", { identity: "another-computer" });
+    expect(taken.status).toBe(409);
+    expect(await taken.json()).toMatchObject({
+      error: { code: "name_taken", message: expect.stringContaining("--replace"), retryable: false },
+    });
+    expect(await tokenHash(alice, "attic")).toBe(before);
+    expect((await alice.register("attic")).status).toBe(200);
+  });
+
+  it("another machine with `replace` takes the name over with a token of its own, and the first has lost it", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const before = await tokenHash(alice, "attic");
+    const taken = await alice.register("attic", { identity: "another-computer", replace: true });
+    expect(taken.status).toBe(200);
+    expect(await taken.json()).toMatchObject({ token: expect.stringMatching(/^opl_/) });
+    expect(await tokenHash(alice, "attic")).not.toBe(before);
+    const close = (await alice.reached("attic")).find(({ path }) => path === "/operator/close");
+    expect(JSON.parse(close?.body ?? "")).toMatchObject({ code: 4403 });
+    expect((await alice.register("attic")).status).toBe(409);
+  });
+
+  it("a name that two users have is two machines", async () => {
+    const [alice, bob] = [new TestUser(), new TestUser()];
+    expect((await alice.register("attic")).status).toBe(201);
+    expect((await bob.register("attic")).status).toBe(201);
+    expect(await alice.slug("attic")).not.toBe(await bob.slug("attic"));
+    await alice.rest("DELETE", "/api/machines/attic");
+    expect(await names(bob)).toEqual(["attic"]);
+  });
+
+  it("two machines at the same moment under one name leaves one of them the name", async () => {
+    const alice = new TestUser();
+    const both = await Promise.all([
+      alice.register("attic", { identity: "computer-number-1" }),
+      alice.register("attic", { identity: "computer-number-2" }),
+    ]);
+    expect(both.map(({ status }) => status).toSorted()).toEqual([201, 409]);
+  });
+
+  it.each([
+    ["no body", undefined],
+    ["no identity", { name: "attic" }],
+    ["an identity that can be guessed", { name: "attic", identity: "short" }],
+    ["a name that is none", { name: "Attic!", identity: "identity-of-attic" }],
+    ["a reserved name", { name: "mcp", identity: "identity-of-attic" }],
+    ["a slug of somebody", { name: "attic--abcd1234", identity: "identity-of-attic" }],
+  ])("with %s is refused", async (_, body) => {
+    const alice = new TestUser();
+    const response = await alice.rest("POST", "/api/machines", body);
+    expect(response.status).toBe(400);
+    expect(await codeOf(response)).toBe("invalid_request");
+    expect(await names(alice)).toEqual([]);
+  });
+});
+
+describe("the list", () => {
+  it("shows what the scripts reported, by name, and asks none of them", async () => {
+    const alice = new TestUser();
+    for (const name of ["cellar", "attic", "barn"]) await alice.machine(name);
+    await alice.report("attic", { online: true, lastSeenMs: 5 });
+    await alice.report("barn", { online: false, lastSeenMs: 6 });
+    const { machines }: { machines: MachineSummary[] } = await alice.json("/api/machines");
+    expect(machines.map(({ name, status, lastSeenMs }) => [name, status, lastSeenMs])).toEqual([
+      ["attic", "online", 5],
+      ["barn", "offline", 6],
+      ["cellar", "never_connected", null],
+    ]);
+    for (const name of ["attic", "barn", "cellar"]) expect(await alice.reached(name)).toEqual([]);
+  });
+
+  it("of one user has nothing of another's", async () => {
+    const [alice, bob] = [new TestUser(), new TestUser()];
+    await alice.register("attic");
+    await bob.register("cellar");
+    expect(await names(alice)).toEqual(["attic"]);
+    expect(await names(bob)).toEqual(["cellar"]);
+  });
+});
+
+describe("one machine", () => {
+  it("is asked itself, and no other", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.machine("cellar");
+    const detail: MachineDetail = await alice.json("/api/machines/cellar");
+    expect(detail).toMatchObject({
+      name: "cellar",
+      status: "online",
+      state: { online: true, sessions: [] },
+      error: null,
+    });
+    expect((await alice.reached("cellar")).map(({ path }) => path)).toEqual(["/operator/state"]);
+    expect(await alice.reached("attic")).toEqual([]);
+  });
+
+  it("that does not answer is still shown as the registry knows it, with why", async () => {
+    const alice = new TestUser();
+    const slug = await alice.slug("attic");
+    await alice.machine("attic", { fails: { code: "machine_failed", machine: slug, reason: "its script is broken" } });
+    const response = await alice.fetch("/api/machines/attic");
+    expect(response.status).toBe(200);
+    expect(await response.json()).toMatchObject({
+      name: "attic",
+      status: "never_connected",
+      state: null,
+      error: { code: "machine_failed", machine: "attic", reason: "its script is broken", retryable: false },
+    });
+  });
+
+  it("that is nobody's, or somebody else's, is unknown, with nothing to tell the two apart", async () => {
+    const [alice, bob] = [new TestUser(), new TestUser()];
+    await bob.machine("attic");
+    for (const [method, path, body] of [
+      ["GET", "/api/machines/attic", undefined],
+      ["PATCH", "/api/machines/attic", { name: "other" }],
+      ["DELETE", "/api/machines/attic", undefined],
+      ["POST", "/api/machines/attic/token", undefined],
+      ["POST", "/api/machines/attic/upgrade", undefined],
+    ] as const) {
+      const answers = [];
+      for (const target of [path, path.replace("attic", "nobody")]) {
+        const response = await alice.rest(method, target, body);
+        answers.push([response.status, (await response.text()).replaceAll("nobody", "attic")]);
+      }
+      expect(answers[0]?.[0]).toBe(404);
+      expect(answers[0]).toEqual(answers[1]);
+    }
+    expect(await names(bob)).toEqual(["attic"]);
+  });
+});
+
+describe("rotating", () => {
+  it("closes the link that used the old token before the new one is live", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const before = await tokenHash(alice, "attic");
+    const rotated = await alice.rest("POST", "/api/machines/attic/token");
+    expect(rotated.status).toBe(200);
+    expect(await rotated.json()).toMatchObject({ name: "attic", token: expect.stringMatching(/^opl_/) });
+    expect(await tokenHash(alice, "attic")).not.toBe(before);
+    const close = (await alice.reached("attic")).find(({ path }) => path === "/operator/close");
+    expect(JSON.parse(close?.body ?? "")).toMatchObject({ code: 4403, reason: expect.stringContaining("rotated") });
+    expect((await alice.register("attic")).status).toBe(200); // it is still the same machine
+  });
+});
+
+describe("removing", () => {
+  it("closes the link, deletes the script, and frees the name", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.machine("cellar");
+    expect((await alice.rest("DELETE", "/api/machines/attic")).status).toBe(204);
+    const close = (await alice.reached("attic")).find(({ path }) => path === "/operator/close");
+    expect(JSON.parse(close?.body ?? "")).toMatchObject({ code: 4403 });
+    expect(await names(alice)).toEqual(["cellar"]);
+    expect((await alice.register("attic", { identity: "another-computer" })).status).toBe(201);
+  });
+});
+
+describe("renaming", () => {
+  const events = [{ seq: 1, atMs: 5, type: "message", session: "s1", data: { text: "hello" } }];
+
+  it("moves the token, the log, the facts and the date, tells the link the new name, and ends the old script", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", { log: { epoch: "e1", events } });
+    await alice.script("loft");
+    const facts = {
+      hostname: "h",
+      os: "linux",
+      arch: "x64",
+      cpus: 1,
+      memoryBytes: 1,
+      codez: "1",
+      agent: null,
+      repos: [],
+      capabilities: [],
+    };
+    await alice.report("attic", { online: true, lastSeenMs: 5, facts, position: { epoch: "e1", seq: 1 } });
+    const before = await tokenHash(alice, "attic");
+    const { createdMs } = await alice.json<MachineDetail>("/api/machines/attic");
+    const renamed = await alice.rest("PATCH", "/api/machines/attic", { name: "loft" });
+    expect(renamed.status).toBe(200);
+    expect(await renamed.json()).toMatchObject({
+      name: "loft",
+      slug: await alice.slug("loft"),
+      createdMs,
+      facts,
+      lastSeenMs: 5,
+      status: "offline",
+    });
+    expect(await tokenHash(alice, "loft")).toBe(before);
+    const log = (await alice.reached("loft")).find(({ method, path }) => method === "POST" && path === "/operator/log");
+    expect(JSON.parse(log?.body ?? "")).toEqual(events);
+    const close = (await alice.reached("attic")).find(({ path }) => path === "/operator/close");
+    expect(JSON.parse(close?.body ?? "")).toEqual({ code: 4410, reason: "loft" });
+    expect((await alice.platformCalls("attic")).at(-1)?.method).toBe("DELETE");
+    expect(await names(alice)).toEqual(["loft"]);
+    expect((await alice.register("loft", { identity: "identity-of-attic" })).status).toBe(200);
+  });
+
+  it("to the name it has changes nothing", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const before = (await alice.platformCalls("attic")).length;
+    expect((await alice.rest("PATCH", "/api/machines/attic", { name: "attic" })).status).toBe(200);
+    expect(await alice.reached("attic")).toEqual([]);
+    expect((await alice.platformCalls("attic")).length).toBe(before);
+  });
+
+  it.each([
+    ["a name that is taken", { name: "cellar" }, 409],
+    ["a name that is none", { name: "ATTIC" }, 400],
+    ["no name", {}, 400],
+  ])("to %s is refused, and both machines stay as they are", async (_, body, status) => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.machine("cellar");
+    expect((await alice.rest("PATCH", "/api/machines/attic", body)).status).toBe(status);
+    expect(await names(alice)).toEqual(["attic", "cellar"]);
+    expect(await alice.reached("cellar")).toEqual([]);
+  });
+
+  it("whose log cannot be moved leaves the machine as it was, and no script of the new name", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", { answers: { "GET /operator/log": { status: 500, body: "broken" } } });
+    await alice.script("loft");
+    expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(500);
+    expect(await names(alice)).toEqual(["attic"]);
+    expect((await alice.platformCalls("loft")).at(-1)?.method).toBe("DELETE");
+    expect((await alice.reached("attic")).map(({ path }) => path)).not.toContain("/operator/close");
+  });
+});
+
+describe("upgrading", () => {
+  it("uploads the current template to a machine that has another, with the token it has, and to no other", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    expect(await (await alice.rest("POST", "/api/machines/attic/upgrade")).json()).toEqual({ upgraded: false });
+    const before = await tokenHash(alice, "attic");
+    await alice.report("attic", { online: false, template: "an-older-one" });
+    expect(await (await alice.rest("POST", "/api/machines/attic/upgrade")).json()).toEqual({ upgraded: true });
+    expect(await tokenHash(alice, "attic")).toBe(before);
+    expect((await alice.platformCalls("attic")).filter(({ method }) => method === "PUT")).toHaveLength(2);
+  });
+});
+
+describe("a machine that is set up again", () => {
+  const stateOf = (template: string) => {
+    const state = {
+      online: true,
+      epoch: 1,
+      connectedAtMs: 1,
+      lastSeenMs: 2,
+      facts: null,
+      position: { epoch: "e", seq: 0 },
+    };
+    return {
+      answers: { "GET /operator/state": { body: JSON.stringify({ ...state, template, exchanges: 0, sessions: [] }) } },
+    };
+  };
+  const uploads = async (user: TestUser): Promise<number> =>
+    (await user.platformCalls("attic")).filter(({ method }) => method === "PUT").length;
+
+  it("keeps its script, and so its link, when that is there and up to date", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", stateOf(TEMPLATE));
+    expect((await alice.register("attic")).status).toBe(200);
+    expect(await uploads(alice)).toBe(1);
+    expect((await alice.reached("attic")).map(({ path }) => path)).not.toContain("/operator/close");
+  });
+
+  it("gets its script again when that does not answer, or is of another version", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", stateOf("an-older-one"));
+    expect((await alice.register("attic")).status).toBe(200);
+    expect(await uploads(alice)).toBe(2);
+    await alice.script("attic", { fails: { code: "machine_failed", machine: "attic", reason: "broken" } });
+    expect((await alice.register("attic")).status).toBe(200);
+    expect(await uploads(alice)).toBe(3);
+  });
+});
+
+describe("a machine whose script is of another version", () => {
+  const uploads = async (user: TestUser, name: string): Promise<number> =>
+    (await user.platformCalls(name)).filter(({ method }) => method === "PUT").length;
+
+  it("is shown as outdated, and left alone while it is offline", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.report("attic", { online: false, template: "an-older-one" });
+    const { machines }: { machines: MachineSummary[] } = await alice.json("/api/machines");
+    expect(machines).toMatchObject([{ template: "an-older-one", outdated: true }]);
+    expect(await uploads(alice, "attic")).toBe(1);
+  });
+
+  it("is upgraded by itself when it dials in, and not again and again", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.machine("cellar");
+    await alice.report("attic", { online: true, epoch: 1, template: "an-older-one" });
+    while ((await uploads(alice, "attic")) < 2) await alice.fetch("/api/health");
+    await alice.report("attic", { online: true, epoch: 2, template: "an-older-one" });
+    // Changes are made in turn: by the time this one is done, a second upgrade would be too.
+    await alice.register("cellar");
+    expect(await uploads(alice, "attic")).toBe(2);
+  });
+});
+
+describe("who may ask", () => {
+  it("nobody without a sign-in", async () => {
+    for (const [method, path] of [
+      ["GET", "/api/machines"],
+      ["POST", "/api/machines"],
+      ["DELETE", "/api/machines/attic"],
+      ["GET", "/api/me"],
+      ["GET", "/api/events"],
+      ["GET", "/api/nothing"],
+    ] as const) {
+      const response = await knock(`${ORIGIN}${path}`, { method, headers: { authorization: "Bearer opr_nobody_x" } });
+      expect(response.status, path).toBe(401);
+      expect(response.headers.get("www-authenticate"), path).toMatch(/^Bearer/);
+    }
+  });
+
+  it("anybody how the Operator is", async () => {
+    const response = await knock(`${ORIGIN}/api/health`, { headers: { authorization: "Bearer wrong" } });
+    expect(await response.json()).toEqual({ ok: true, version: TEMPLATE });
+  });
+
+  it("a user who they are", async () => {
+    const alice = new TestUser();
+    expect(await alice.json("/api/me")).toMatchObject({ user: alice.id, tag: (await alice.slug("x")).slice(3) });
+  });
+});
+
+it("what is not there is not found, as JSON", async () => {
+  const response = await new TestUser().fetch("/api/nothing");
+  expect(response.status).toBe(404);
+  expect(await codeOf(response)).toBe("not_found");
+});

@@ -1,0 +1,115 @@
+import { describe, expect, test } from "vitest";
+import { ask, bearer, Client, statusWith, Visitor } from "../sign-in/support/visitor.ts";
+import { env, TestUser } from "../support/operator.ts";
+
+type Created = { id: string; token: string; scopes: string[]; machines: string[] | null; error?: { code: string } };
+
+async function create(user: TestUser, body: object): Promise<Created & { status: number }> {
+  const response = await user.rest("POST", "/api/tokens", { label: "test", ...body });
+  return { status: response.status, ...(await response.json<Created>()) };
+}
+
+describe("a personal access token", () => {
+  test("does all that its maker may, until it is revoked", async () => {
+    const user = new TestUser();
+    const { token, id } = await create(user, {});
+    expect(await statusWith(token)).toBe(200);
+    expect(await statusWith(token, "/api/tokens")).toBe(200);
+    expect((await user.rest("DELETE", `/api/tokens/${id}`)).status).toBe(204);
+    expect(await statusWith(token)).toBe(401);
+  });
+
+  test("is shown once, and kept as a hash", async () => {
+    const user = new TestUser();
+    const { token } = await create(user, {});
+    expect(JSON.stringify(await user.json("/api/tokens"))).not.toContain(token.slice(-20));
+  });
+
+  test("may be for reading", async () => {
+    const user = new TestUser();
+    const { token } = await create(user, { scopes: ["operator:read"] });
+    expect(await statusWith(token)).toBe(200);
+    expect(await statusWith(token, "/api/audit")).toBe(403);
+    expect(await statusWith(token, "/m/attic/mcp")).toBe(403);
+    expect((await ask("/api/tokens", { method: "POST", body: '{"label":"more"}', ...bearer(token) })).status).toBe(403);
+  });
+
+  test("may be for some machines: others are not there", async () => {
+    const user = new TestUser();
+    await user.machine("attic");
+    await user.machine("cellar");
+    const { token } = await create(user, { machines: ["attic"] });
+    const list: { machines: { name: string }[] } = await (await ask("/api/machines", bearer(token))).json();
+    expect(list.machines.map(({ name }) => name)).toEqual(["attic"]);
+    expect(await statusWith(token, "/api/machines/cellar")).toBe(404);
+    expect(await statusWith(token, `/m/${await user.slug("attic")}/mcp`)).toBe(200);
+    expect(await statusWith(token, `/m/${await user.slug("cellar")}/mcp`)).toBe(404);
+    expect(await statusWith(token, "/api/events?machine=cellar")).toBe(404);
+    expect((await create(user, { machines: ["attic"], scopes: ["operator:admin"] })).status).toBe(400);
+  });
+
+  test("ends when it was to end", async () => {
+    const user = new TestUser();
+    expect((await create(user, { expiresMs: Date.now() - 1 })).status).toBe(400);
+    const { token } = await create(user, { expiresMs: Date.now() + 300 });
+    expect(await statusWith(token)).toBe(200);
+    await scheduler.wait(400);
+    expect(await statusWith(token)).toBe(401);
+  });
+
+  test("is no way to more than its maker has", async () => {
+    const visitor = await Visitor.invited();
+    const { access_token: admin } = await (await Client.registered()).signIn(visitor, { scope: "operator:admin" });
+    const make = (scopes: string[]) =>
+      ask("/api/tokens", { method: "POST", body: JSON.stringify({ label: "x", scopes }), ...bearer(admin) });
+    expect((await make(["mcp:tools"])).status).toBe(403);
+    expect((await make(["operator:read"])).status).toBe(201);
+  });
+
+  test("of one user is nobody else's to see or revoke", async () => {
+    const user = new TestUser();
+    const other = new TestUser();
+    const { id, token } = await create(user, {});
+    expect(await other.json("/api/tokens")).toEqual({ tokens: [] });
+    expect((await other.rest("DELETE", `/api/tokens/${id}`)).status).toBe(404);
+    expect(await statusWith(token)).toBe(200);
+    const forged = token.replace(user.id, other.id);
+    expect(await statusWith(forged)).toBe(401);
+  });
+});
+
+test("the audit log says who called what with what outcome, and no argument", async () => {
+  const user = new TestUser();
+  await user.machine("attic");
+  await user.tool("call_tool", { machineId: "attic", name: "echo", arguments: { text: "very secret" } });
+  await user.tool("get_machine", { machineId: "nosuch" });
+  const direct = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: { b: 1, a: "also secret" } } }); // prettier-ignore
+  const headers = { "content-type": "application/json", "content-length": String(direct.length) };
+  await user.fetch(`/m/${await user.slug("attic")}/mcp`, { method: "POST", body: direct, headers });
+  await scheduler.wait(100);
+  const { entries }: { entries: Record<string, unknown>[] } = await user.json("/api/audit");
+  const line = (kind: string, subject: string | null) =>
+    entries.find((one) => one["kind"] === kind && one["subject"] === subject);
+  expect(line("machine_added", null)).toMatchObject({ machine: "attic", outcome: "ok", client: "loopback" });
+  expect(line("call", "call_tool")).toMatchObject({ machine: "attic", outcome: "ok" });
+  expect(line("call", "get_machine")).toMatchObject({ machine: "nosuch", outcome: "machine_unknown" });
+  expect(line("call", "echo")).toMatchObject({ machine: "attic", outcome: "ok" });
+  expect(line("call", "echo")?.["digest"]).toMatch(/^[0-9a-f]{64}$/);
+  expect(JSON.stringify(entries)).not.toContain("secret");
+  expect(entries.every((one) => typeof one["atMs"] === "number")).toBe(true);
+
+  const lines = (await (await user.fetch("/api/audit?format=jsonl")).text()).trim().split("\n");
+  expect(lines.map((one) => JSON.parse(one))).toEqual(entries);
+  expect(await new TestUser().json("/api/audit")).toEqual({ entries: [] });
+  const [newest] = entries;
+  const { entries: older }: { entries: unknown[] } = await user.json(`/api/audit?before=${newest?.["id"]}&limit=1`);
+  expect(older).toEqual([entries[1]]);
+});
+
+test("the audit log is bounded by age", async () => {
+  const user = new TestUser();
+  const old = { atMs: Date.now() - 100 * 24 * 60 * 60_000, kind: "call", client: "x", machine: null, subject: "old", digest: null, outcome: "ok", durationMs: 1 } as const; // prettier-ignore
+  await env.USER.getByName(user.id).audit([old, { ...old, atMs: Date.now(), subject: "new" }]);
+  const { entries }: { entries: { subject: string }[] } = await user.json("/api/audit");
+  expect(entries.map(({ subject }) => subject)).toEqual(["new"]);
+});

@@ -1,0 +1,119 @@
+import { spawnSync } from "node:child_process";
+import { appendFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import type { PushedEvent } from "#protocol/event.ts";
+import { MAX_EVENT_BYTES } from "#protocol/limits.ts";
+import { EventSpool, SPOOL_CHARACTERS } from "../../../scripts/connector/event-spool.ts";
+import { temporaryFolder } from "./support/temporary-folder.ts";
+
+function event(data: unknown): PushedEvent {
+  return { atMs: 1, type: "t", session: null, data };
+}
+
+function numbers(spool: EventSpool, after = 0): number[] {
+  return spool.after(after, 1_000).map(({ seq }) => seq);
+}
+
+it("keeps its name, its events and its numbers from one process to the next", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  const first = new EventSpool(path);
+  first.append([event(1), event(2)], "cursor-2");
+  first.append([event(3)]);
+  const second = new EventSpool(path);
+  expect(second.stream).toBe(first.stream);
+  expect(second.after(0, 10).map(({ json }) => JSON.parse(json))).toEqual([event(1), event(2), event(3)]);
+  expect(second.cursor).toBe("cursor-2");
+  second.append([event(4)]);
+  expect(numbers(second)).toEqual([1, 2, 3, 4]);
+});
+
+it("goes on counting after everything was acknowledged", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  const first = new EventSpool(path);
+  first.append([event(1), event(2)], "c");
+  first.acknowledge(2);
+  const second = new EventSpool(path);
+  expect(second.waiting).toBe(0);
+  expect(second.cursor).toBe("c");
+  second.append([event(3)]);
+  expect(numbers(second)).toEqual([3]);
+});
+
+it("loses nothing that was appended before a kill -9", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  const module = new URL("../../../scripts/connector/event-spool.ts", import.meta.url).href;
+  const program = `
+    const { EventSpool } = await import(${JSON.stringify(module)});
+    const spool = new EventSpool(${JSON.stringify(path)});
+    for (let at = 1; at <= 50; at += 1) spool.append([{ atMs: at, type: "t", session: null, data: at }]);
+    process.kill(process.pid, "SIGKILL");
+  `;
+  const { signal } = spawnSync(process.execPath, ["--input-type=module", "-e", program]);
+  expect(signal).toBe("SIGKILL");
+  expect(numbers(new EventSpool(path))).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
+});
+
+it("skips and counts lines that are no events, and a line that was cut off does not spoil the next", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  new EventSpool(path).append([event(1), event(2)]);
+  appendFileSync(
+    path,
+    'garbage\n{"seq":2,"event":{}}\n{"seq":1,"event":{"atMs":1,"type":"t","session":null,"data":0}}\n{"seq":3,"eve',
+  );
+  const spool = new EventSpool(path);
+  expect(spool.corrupt).toBe(4);
+  spool.append([event(3)]);
+  const again = new EventSpool(path);
+  expect(again.corrupt).toBe(0);
+  expect(again.after(0, 10).map(({ json }) => JSON.parse(json).data)).toEqual([1, 2, 3]);
+});
+
+it("begins a stream anew when the file has lost its head", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  const first = new EventSpool(path);
+  first.append([event(1)]);
+  writeFileSync(path, `broken${readFileSync(path, "utf8")}`);
+  const second = new EventSpool(path);
+  expect(second.stream).not.toBe(first.stream);
+  expect(second.corrupt).toBe(2);
+  second.append([event(2)]);
+  expect(numbers(second)).toEqual([1]);
+});
+
+it("drops the oldest half at its limit, says how many, and stays within it on disk", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  const spool = new EventSpool(path);
+  const large = "x".repeat(60_000);
+  const enough = Math.ceil(SPOOL_CHARACTERS / large.length) + 1;
+  for (let count = 0; count < enough; count += 1) spool.append([event(large)]);
+  expect(spool.dropped).toBeGreaterThan(0);
+  expect(spool.dropped + spool.waiting).toBe(enough);
+  expect(numbers(spool).at(-1)).toBe(enough);
+  expect(statSync(path).size).toBeLessThan(SPOOL_CHARACTERS * 1.1);
+});
+
+it("keeps of an event that is too large its size alone", () => {
+  using folder = temporaryFolder();
+  const spool = new EventSpool(join(folder.path, "a.events"));
+  spool.append([
+    event("x".repeat(MAX_EVENT_BYTES)),
+    { atMs: 1, type: "t".repeat(100), session: null, data: undefined },
+  ]);
+  const [large, long] = spool.after(0, 2).map(({ json }) => JSON.parse(json));
+  expect(large.data).toEqual({ truncated: true, bytes: MAX_EVENT_BYTES + 2 });
+  expect(long).toEqual({ atMs: 1, type: "t".repeat(64), session: null, data: null });
+});
+
+it("is for its owner's eyes alone", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  new EventSpool(path).append([event(1)]);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+});

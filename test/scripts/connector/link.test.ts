@@ -1,0 +1,134 @@
+import { describe, expect, it } from "vitest";
+import { CloseCode } from "#protocol/close-code.ts";
+import { FrameKind } from "#protocol/frame.ts";
+import {
+  CHUNK_BYTES,
+  HEARTBEAT_MS,
+  HELLO_TIMEOUT_MS,
+  LINK_SILENCE_MS,
+  MAX_EXCHANGES,
+  MAX_FRAME_BYTES,
+  PROTOCOL_VERSION,
+  WINDOW_BYTES,
+} from "#protocol/limits.ts";
+import { WebSocket } from "ws";
+import { connectHttp } from "./support/connected.ts";
+import { ManualClock } from "./support/manual-clock.ts";
+
+describe("what is no frame", () => {
+  it.each([
+    ["text that is no JSON", "garbage"],
+    ["JSON that is no frame", '{"type":"launch"}'],
+    ["a second welcome", JSON.stringify({ type: "welcome", protocol: 1, epoch: 2, acked: 0 })],
+    ["an empty message", Buffer.alloc(0)],
+    ["an unknown kind", Buffer.from([99, 0, 0, 0, 0, 1])],
+    ["unknown flags", Buffer.from([FrameKind.BODY, 8, 0, 0, 0, 1])],
+    ["a head longer than its frame", Buffer.from([FrameKind.REQUEST, 1, 0, 0, 0, 1, 0, 0, 0, 200, 123])],
+    ["a head that is no JSON", Buffer.from([FrameKind.REQUEST, 1, 0, 0, 0, 1, 0, 0, 0, 1, 123])],
+    ["a response, which only connectors send", Buffer.from([FrameKind.RESPONSE, 1, 0, 0, 0, 1])],
+  ])("closes the link: %s; and it is dialled again", async (_, message) => {
+    await using connected = await connectHttp((_request, response) => void response.end("{}"));
+    connected.link.socket.send(message);
+    expect((await connected.link.closed).code).toBe(CloseCode.BAD_FRAME);
+    const again = await connected.script.link();
+    expect((await again.call()).status).toBe(200);
+  });
+
+  it("closes the link when it is larger than any frame may be", async () => {
+    await using connected = await connectHttp((_, response) => void response.end("{}"));
+    connected.link.socket.send(Buffer.alloc(MAX_FRAME_BYTES + 1));
+    expect((await connected.link.closed).code).toBe(1009);
+    expect((await (await connected.script.link()).call()).status).toBe(200);
+  });
+
+  it("closes the link when a body runs over its window", async () => {
+    await using connected = await connectHttp(() => undefined); // reads nothing
+    const exchange = connected.link.open({}, "", false);
+    await connected.server.requested(1);
+    const body = Buffer.alloc(CHUNK_BYTES);
+    // The target's socket takes some; the window is overrun all the same, since credit is what was given.
+    for (
+      let sent = 0;
+      sent < 100 * WINDOW_BYTES && connected.link.socket.readyState === WebSocket.OPEN;
+      sent += body.length
+    )
+      connected.link.send({ kind: FrameKind.BODY, exchange, end: false, body });
+    expect((await connected.link.closed).code).toBe(CloseCode.BAD_FRAME);
+  });
+
+  it("closes the link when an exchange is opened twice", async () => {
+    await using connected = await connectHttp(() => undefined);
+    const { link } = connected;
+    const exchange = link.open();
+    link.send({
+      kind: FrameKind.REQUEST,
+      exchange,
+      end: true,
+      head: { method: "GET", path: "/mcp", headers: [] },
+      body: Buffer.alloc(0),
+    });
+    expect((await link.closed).code).toBe(CloseCode.BAD_FRAME);
+  });
+
+  it("does not close the link when it is late: an exchange that is over is forgotten", async () => {
+    await using connected = await connectHttp((_, response) => void response.end("{}"));
+    const { link } = connected;
+    await link.call();
+    link.send({ kind: FrameKind.WINDOW, exchange: 1, credit: 5 });
+    link.send({ kind: FrameKind.BODY, exchange: 1, end: true, body: Buffer.from("late") });
+    link.send({ kind: FrameKind.CANCEL, exchange: 1, reason: "late" });
+    expect((await link.call()).status).toBe(200);
+  });
+});
+
+it("says who it is first, with its facts and the name of its events", async () => {
+  await using connected = await connectHttp(() => undefined);
+  expect(connected.link.hello).toMatchObject({
+    protocol: PROTOCOL_VERSION,
+    stream: expect.any(String),
+    facts: { codez: "0.0.0" },
+  });
+});
+
+it("carries hundreds of calls at once, and refuses those beyond the limit", async () => {
+  const held: (() => void)[] = [];
+  await using connected = await connectHttp((_, response) => {
+    held.push(() => response.end("{}"));
+  });
+  const { link, server } = connected;
+  const calls = Array.from({ length: MAX_EXCHANGES }, () => link.answerOf(link.open({}, "{}")));
+  await server.requested(MAX_EXCHANGES);
+  await expect(link.answerOf(link.open())).rejects.toThrow(`${MAX_EXCHANGES} calls`);
+  for (const finish of held) finish();
+  expect((await Promise.all(calls)).every(({ status }) => status === 200)).toBe(true);
+});
+
+describe("time", () => {
+  it("is filled with a heartbeat, and silence is a dead link", async () => {
+    const clock = new ManualClock();
+    await using connected = await connectHttp((_, response) => void response.end("{}"), { clock });
+    const { link, script } = connected;
+    await link.call();
+    clock.advance(HEARTBEAT_MS);
+    await link.until(() => link.texts.length === 1);
+    await link.call(); // its frames come after the pong, which therefore was heard
+    clock.advance(HEARTBEAT_MS);
+    await link.until(() => link.texts.length === 2);
+    expect(link.texts).toEqual(["ping", "ping"]);
+    clock.advance(LINK_SILENCE_MS);
+    await link.closed;
+    await script.link();
+  });
+
+  it("runs out for a script that takes the socket and never says welcome", async () => {
+    const clock = new ManualClock();
+    await using connected = await connectHttp(() => undefined, { clock });
+    connected.script.isSilent = true;
+    connected.link.socket.terminate();
+    await connected.script.greetedTimes(2);
+    await clock.waits(HELLO_TIMEOUT_MS);
+    connected.script.isSilent = false;
+    clock.advance(HELLO_TIMEOUT_MS);
+    await connected.script.link();
+  });
+});

@@ -1,0 +1,324 @@
+import { createHash, randomBytes } from "node:crypto";
+import { once } from "node:events";
+import type { ServerResponse } from "node:http";
+import { describe, expect, it } from "vitest";
+import { FrameKind } from "#protocol/frame.ts";
+import { CHUNK_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
+import { HttpTarget } from "../../../scripts/connector/http-target.ts";
+import { connect, connectHttp } from "./support/connected.ts";
+import { bodyOf, HttpServer } from "./support/http-server.ts";
+
+/** JSON that any parser would write differently: an integer beyond 2^53, blanks, an escaped letter, keys twice. */
+const FRAGILE = '{ "jsonrpc":"2.0",  "id" : 9007199254740993,\t"result":{"a":1.0,"a":"\\u0061","é":"日本"} }\n';
+
+describe("bytes", () => {
+  it("arrive as they were sent, both ways, in one frame each", async () => {
+    await using connected = await connectHttp(async (request, response) => {
+      const body = await bodyOf(request);
+      response.setHeader("content-length", body.length);
+      response.end(body);
+    });
+    const answer = await connected.link.call({}, FRAGILE);
+    expect(answer).toMatchObject({ status: 200, text: FRAGILE, frames: 1 });
+  });
+
+  it("come whole in one frame when an answer without a length ends at once", async () => {
+    await using connected = await connectHttp((_, response) => {
+      response.setHeader("content-type", "text/event-stream");
+      response.end(`event: message\ndata: ${FRAGILE.trim()}\n\n`);
+    });
+    expect(await connected.link.call()).toMatchObject({
+      text: `event: message\ndata: ${FRAGILE.trim()}\n\n`,
+      frames: 1,
+    });
+  });
+
+  it("survive a chunk border inside a letter", async () => {
+    const text = `${"x".repeat(CHUNK_BYTES - 1)}日本語`;
+    await using connected = await connectHttp(async (_, response) => {
+      const bytes = Buffer.from(text);
+      response.write(bytes.subarray(0, CHUNK_BYTES));
+      await new Promise((resolve) => setImmediate(resolve));
+      response.end(bytes.subarray(CHUNK_BYTES));
+    });
+    expect((await connected.link.call()).text).toBe(text);
+  });
+
+  it("make 5 MB arguments and a 5 MB result", async () => {
+    const argument = randomBytes(5 * 1024 * 1024);
+    await using connected = await connectHttp(async (request, response) => {
+      response.end(await bodyOf(request));
+    });
+    const { link } = connected;
+    const exchange = link.open({}, argument.subarray(0, CHUNK_BYTES), false);
+    const answered = link.answerOf(exchange);
+    let credit = WINDOW_BYTES - CHUNK_BYTES;
+    let windows = 0;
+    for (let at = CHUNK_BYTES; at < argument.length;) {
+      const grants = link.frames.filter((frame) => frame.kind === FrameKind.WINDOW);
+      for (const grant of grants.slice(windows)) credit += grant.kind === FrameKind.WINDOW ? grant.credit : 0;
+      windows = grants.length;
+      const body = argument.subarray(at, at + Math.min(credit, CHUNK_BYTES));
+      if (body.length === 0) {
+        await link.until(() => link.frames.filter((frame) => frame.kind === FrameKind.WINDOW).length > windows);
+        continue;
+      }
+      at += body.length;
+      credit -= body.length;
+      link.send({ kind: FrameKind.BODY, exchange, end: at === argument.length, body });
+    }
+    expect((await answered).body.equals(argument)).toBe(true);
+  });
+});
+
+describe("a stream", () => {
+  it("shows its head before there is a body, and each event when it comes", async () => {
+    const held: ServerResponse[] = [];
+    await using connected = await connectHttp((_, response) => {
+      response.setHeader("content-type", "text/event-stream");
+      response.flushHeaders();
+      held.push(response);
+    });
+    const { link } = connected;
+    const exchange = link.open({ method: "GET" });
+    const frames = link.framesOf(exchange);
+    expect((await frames.next()).value).toMatchObject({ kind: FrameKind.RESPONSE, end: false, head: { status: 200 } });
+    for (const event of ["data: 1\n\n", "data: 2\n\n"]) {
+      held[0]?.write(event);
+      const { value } = await frames.next();
+      expect(value).toMatchObject({ kind: FrameKind.BODY, end: false, body: Buffer.from(event) });
+    }
+    held[0]?.end();
+    expect((await frames.next()).value).toMatchObject({ kind: FrameKind.BODY, end: true });
+  });
+
+  it("of 100 MB passes at its reader's pace: nothing between server and reader takes more than it can pass on", async () => {
+    const block = Buffer.alloc(1024 * 1024, "x");
+    const written = { bytes: 0 };
+    await using connected = await connectHttp(async (_, response) => {
+      for (let count = 0; count < 100; count += 1) {
+        written.bytes += block.length;
+        if (!response.write(block)) await once(response, "drain");
+      }
+      response.end();
+    });
+    const { link } = connected;
+    const exchange = link.open();
+    await link.until(() => bodyBytes(link.frames, exchange) === WINDOW_BYTES);
+    // Nobody reads: what is under way is the window, some buffers, and what the kernel's sockets hold.
+    await settled(() => written.bytes);
+    expect(written.bytes).toBeLessThan(30 * block.length);
+    expect(bodyBytes(link.frames, exchange)).toBe(WINDOW_BYTES);
+
+    // Other calls are not held up by it.
+    expect((await link.call({ path: "/nowhere" })).status).toBe(404);
+
+    const hash = createHash("sha256");
+    let bytes = 0;
+    let most = 0;
+    link.send({ kind: FrameKind.WINDOW, exchange, credit: WINDOW_BYTES });
+    for (let seen = 0, ended = false; !ended; seen += 1) {
+      await link.until(() => link.frames.length > seen);
+      const frame = link.frames[seen];
+      if (frame === undefined || frame.exchange !== exchange || !("body" in frame)) continue;
+      hash.update(frame.body);
+      bytes += frame.body.length;
+      ended = frame.end;
+      most = Math.max(most, written.bytes - bytes);
+      link.frames[seen] = { ...frame, body: new Uint8Array(0) };
+      link.send({ kind: FrameKind.WINDOW, exchange, credit: frame.body.length });
+    }
+    expect(bytes).toBe(100 * block.length);
+    const expected = createHash("sha256");
+    for (let count = 0; count < 100; count += 1) expected.update(block);
+    expect(hash.digest("hex")).toBe(expected.digest("hex"));
+    // What the kernel's sockets hold, and no more.
+    expect(most).toBeLessThan(30 * block.length);
+  });
+});
+
+describe("headers", () => {
+  it("of MCP cross in both directions; credentials, cookies and what belongs to a hop do not", async () => {
+    await using connected = await connectHttp((_, response) => {
+      response.writeHead(200, {
+        "Mcp-Session-Id": "s1",
+        "X-New": "yes",
+        "Set-Cookie": "a=b",
+        Connection: "close, X-Hop",
+        "X-Hop": "1",
+        "X-Operator-Caller": "me",
+        Server: "s",
+      });
+      response.end("{}");
+    });
+    const sent: [string, string][] = [
+      ["mcp-session-id", "s1"], ["mcp-protocol-version", "2026-07-28"], ["mcp-method", "tools/call"], ["mcp-name", "echo"],
+      ["mcp-param-city", "Paris"], ["last-event-id", "7"], ["traceparent", "00-1"], ["accept", "a, b"], ["content-type", "application/json"],
+      ["authorization", "Bearer secret"], ["cookie", "a=b"], ["x-operator-caller", "me"], ["x-operator-secret", "s"], ["origin", "https://evil.example"],
+      ["host", "attic.operator.example.com"], ["x-forwarded-for", "1.2.3.4"], ["accept-encoding", "gzip"], ["transfer-encoding", "chunked"],
+    ]; // prettier-ignore
+    const answer = await connected.link.call({ headers: sent }, "{}");
+    expect(connected.server.requests[0]?.headers).toEqual({
+      "mcp-session-id": "s1",
+      "mcp-protocol-version": "2026-07-28",
+      "mcp-method": "tools/call",
+      "mcp-name": "echo",
+      "mcp-param-city": "Paris",
+      "last-event-id": "7",
+      traceparent: "00-1",
+      accept: "a, b",
+      "content-type": "application/json",
+      host: connected.server.url.host,
+      "accept-encoding": "identity",
+      "content-length": "2",
+      connection: "keep-alive",
+    });
+    expect([...answer.headers.keys()].sort()).toEqual(["mcp-session-id", "server", "x-new"]);
+  });
+
+  it("that HTTP cannot carry are refused, and the link lives", async () => {
+    await using connected = await connectHttp((_, response) => void response.end("{}"));
+    const answer = await connected.link.call(
+      { headers: [["x-bad", "a\r\nx-operator-caller: me"]] },
+      '{"id":1,"method":"m"}',
+    );
+    expect(answer.status).toBe(400);
+    expect(connected.server.requests).toHaveLength(0);
+    expect((await connected.link.call()).status).toBe(200);
+  });
+});
+
+describe("paths", () => {
+  it("other than the endpoint's lead nowhere", async () => {
+    await using connected = await connectHttp((_, response) => void response.end("reached"));
+    for (const path of [
+      "/",
+      "/mcp/",
+      "/mcp/../admin",
+      "/MCP",
+      "//mcp",
+      "/mcp%2f",
+      "/%6dcp",
+      "/link",
+      "http://169.254.169.254/mcp",
+    ])
+      expect((await connected.link.call({ path })).status, path).toBe(404);
+    expect(connected.server.requests).toHaveLength(0);
+  });
+
+  it("keep their query, beside the target's own", async () => {
+    await using server = await HttpServer.start((request, response) => void response.end(request.url));
+    const target = new HttpTarget(new URL("/other?key=1", server.url), "attic", "");
+    await using connected = await connect(target);
+    expect((await connected.link.call({ path: "/mcp?a=b%20c" })).text).toBe("/other?key=1&a=b%20c");
+    expect((await connected.link.call({ path: "/mcp" })).text).toBe("/other?key=1");
+  });
+});
+
+describe("what the server says stays as it is", () => {
+  it.each([404, 400, 202, 204, 405, 500])("status %i", async (status) => {
+    await using connected = await connectHttp((_, response) => {
+      response.statusCode = status;
+      response.end(status === 204 ? undefined : '{"error":"Session not found"}');
+    });
+    const answer = await connected.link.call({ method: "POST" }, "{}");
+    expect(answer.status).toBe(status);
+    expect(answer.text).toBe(status === 204 ? "" : '{"error":"Session not found"}');
+  });
+
+  it.each(["GET", "DELETE", "HEAD", "OPTIONS"])("method %s", async (method) => {
+    await using connected = await connectHttp((request, response) => {
+      response.setHeader("x-method", request.method ?? "");
+      response.end();
+    });
+    expect((await connected.link.call({ method })).headers.get("x-method")).toBe(method);
+  });
+
+  it("except 103 Early Hints, which is no answer yet", async () => {
+    await using connected = await connectHttp((_, response) => {
+      response.writeEarlyHints({ link: "</a>; rel=preload" });
+      response.end("real");
+    });
+    expect(await connected.link.call()).toMatchObject({ status: 200, text: "real" });
+  });
+});
+
+describe("a target that fails", () => {
+  it("by not being there is answered for at once, under the request's id, with what to start", async () => {
+    const server = await HttpServer.start(() => undefined);
+    const { url } = server;
+    await server[Symbol.asyncDispose]();
+    await using connected = await connect(new HttpTarget(url, "attic", "Start it with: x"));
+    const answer = await connected.link.call({}, '{"jsonrpc":"2.0","id":"q","method":"ping"}');
+    expect(answer.status).toBe(502);
+    expect(JSON.parse(answer.text)).toMatchObject({
+      id: "q",
+      error: {
+        message: expect.stringContaining("Start it with: x"),
+        data: { code: "machine_failed", machine: "attic" },
+      },
+    });
+  });
+
+  it("by dying before a word is answered for, and its call is not made twice", async () => {
+    await using connected = await connectHttp((request) => void request.socket.destroy());
+    const answer = await connected.link.call({}, '{"jsonrpc":"2.0","id":1,"method":"ping"}');
+    expect(answer.status).toBe(502);
+    expect(connected.server.requests).toHaveLength(1);
+  });
+
+  it("by closing a kept connection under a call: the call is not made twice", async () => {
+    await using connected = await connectHttp((request, response) => {
+      if (connected.server.requests.length > 1) request.socket.destroy();
+      else response.end("{}");
+    });
+    await connected.link.call({}, "{}");
+    expect((await connected.link.call({}, "{}")).status).toBe(502);
+    expect(connected.server.requests).toHaveLength(2);
+  });
+
+  it("by dying in a short answer's middle gets a whole error in its place", async () => {
+    await using connected = await connectHttp(async (_, response) => {
+      response.setHeader("content-length", 100);
+      response.write("half");
+      await new Promise((resolve) => setImmediate(resolve));
+      response.destroy();
+    });
+    const answer = await connected.link.call({}, '{"jsonrpc":"2.0","id":3,"method":"ping"}');
+    expect(answer.status).toBe(502);
+    expect(JSON.parse(answer.text)).toMatchObject({ id: 3 });
+  });
+
+  it("by dying in a stream's middle breaks the stream off, with the reason", async () => {
+    const held: ServerResponse[] = [];
+    await using connected = await connectHttp((_, response) => {
+      response.write("data: 1\n\n");
+      held.push(response);
+    });
+    const { link } = connected;
+    const exchange = link.open();
+    await link.until(() => link.frames.length > 0);
+    held[0]?.destroy();
+    await expect(link.answerOf(exchange)).rejects.toThrow("broke off");
+  });
+
+  it("by a status that is none", async () => {
+    await using connected = await connectHttp(
+      (request) => void request.socket.end("HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n"),
+    );
+    expect((await connected.link.call()).status).toBe(502);
+  });
+});
+
+function bodyBytes(frames: readonly { exchange: number; body?: Uint8Array; kind: number }[], exchange: number): number {
+  return frames.reduce((sum, frame) => (frame.exchange === exchange ? sum + (frame.body?.length ?? 0) : sum), 0);
+}
+
+/** Waits until a number has stopped rising: the same over many turns of the event loop. */
+async function settled(value: () => number): Promise<void> {
+  for (let last = -1, same = 0; same < 200;) {
+    same = value() === last ? same + 1 : 0;
+    last = value();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}

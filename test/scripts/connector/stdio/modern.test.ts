@@ -1,0 +1,126 @@
+import { expect, it } from "vitest";
+import { FrameKind } from "#protocol/frame.ts";
+import { StdioTarget } from "../../../../scripts/connector/stdio/stdio-target.ts";
+import { connect } from "../support/connected.ts";
+import { connectStdio, gone, modern, modernMethod, pidIn } from "./support/stdio-client.ts";
+
+it("a server of 2026-07-28 is one process for all, and each caller gets its own answer under its own id", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  const [one, two] = await Promise.all([1, 1].map((id) => link.answerOf(modern(link, "pid", `${id}`))));
+  if (one === undefined || two === undefined) throw new Error("no answers");
+  expect(pidIn(one)).toBe(pidIn(two));
+  expect(JSON.parse((await link.answerOf(modern(link, "pid", '"\\u0061"'))).text).id).toBe("a");
+});
+
+it("keeps every byte but the ids", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  const { text } = await link.answerOf(modern(link, "fragile", "9007199254740993"));
+  expect(text).toBe(
+    '{"jsonrpc":"2.0",  "result":{ "big":9007199254740993,  "one":1.0, "a":1,"a":2, "e":"\\u0061", "é":"日本" },"id":9007199254740993}',
+  );
+});
+
+it("tells callers apart who use the same id and the same progress token at the same time", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  const waiting = modern(link, "hang", "1", ',"progressToken":1');
+  const answer = await link.answerOf(modern(link, "progress", "1", ',"progressToken":1'));
+  expect(answer.text).toContain('"params":{"progressToken":1,"progress":1}');
+  expect(answer.text).toContain('"id":1,"result":{"done":true}');
+  expect(link.frames.some((frame) => frame.exchange === waiting)).toBe(false);
+});
+
+it("tells the server when a caller hangs up, under the id that the server knows", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  await link.answerOf(modern(link, "pid", "77"));
+  const hung = modern(link, "hang", "77");
+  await link.answerOf(modern(link, "pid", "77"));
+  const listener = modern(link, "hang", "78"); // the server's remark about it goes to the only call under way
+  link.send({ kind: FrameKind.CANCEL, exchange: hung, reason: "the caller went away" });
+  await link.until(() => link.frames.some((frame) => frame.exchange === listener));
+  const [frame] = link.frames.filter(({ exchange }) => exchange === listener);
+  expect(Buffer.from(frame?.kind === FrameKind.RESPONSE ? frame.body : "").toString()).toContain("cancelled 2");
+});
+
+it("never makes a call whose caller left before it could begin", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  const exchange = modern(link, "crash", "1");
+  link.send({ kind: FrameKind.CANCEL, exchange, reason: "the caller went away" });
+  const { text } = await link.answerOf(modern(link, "line", "2"));
+  expect(JSON.parse(JSON.parse(text).result.line).id).toBe(1); // the first that the server heard of
+});
+
+it("gives nobody what may be a stranger's", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  const waiting = [modern(link, "hang", "1"), modern(link, "notify", "2")];
+  await link.answerOf(modern(link, "pid", "3"));
+  expect(link.frames.some((frame) => waiting.includes(frame.exchange))).toBe(false);
+});
+
+it("sends a subscription's notifications to who subscribed, under that id", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  const exchange = modernMethod(link, "subscriptions/listen", '"listen:1"');
+  const text = (): string =>
+    link.frames
+      .flatMap((frame) => (frame.exchange === exchange && "body" in frame ? [Buffer.from(frame.body).toString()] : []))
+      .join("");
+  await link.until(() => text().includes("list_changed"));
+  expect(text().match(/"io.modelcontextprotocol\/subscriptionId":"listen:1"/g)).toHaveLength(2);
+});
+
+it("gives errors of the protocol their HTTP status", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  expect((await link.answerOf(modernMethod(link, "no/such", "1"))).status).toBe(404);
+  expect((await link.answerOf(modern(link, "error", "1"))).status).toBe(400);
+});
+
+it("answers every caller at once when the process crashes, and the next call starts another", async () => {
+  await using connected = await connectStdio("--modern");
+  const { link } = connected;
+  const first = pidIn(await link.answerOf(modern(link, "pid", "1")));
+  const waiting = modern(link, "hang", "2");
+  const crashed = await link.answerOf(modern(link, "crash", "3"));
+  expect(JSON.parse(crashed.text)).toMatchObject({ id: 3, error: { data: { code: "machine_failed" } } });
+  expect(JSON.parse((await link.answerOf(waiting)).text).id).toBe(2);
+  expect(pidIn(await link.answerOf(modern(link, "pid", "4")))).not.toBe(first);
+});
+
+it.each([["answers what it does not know with an error"], ["leaves it unanswered", "--mute"]])(
+  "a server of 2025 refuses a 2026-07-28 request as such servers do, when it %s",
+  async (_, ...flags) => {
+    await using connected = await connectStdio(...flags);
+    const { link } = connected;
+    expect((await link.answerOf(modernMethod(link, "server/discover", "1"))).status).toBe(400);
+  },
+);
+
+it("a server that cannot be started is answered for at once, and leaves nothing behind", async () => {
+  const target = new StdioTarget({ command: "/no/such/program", args: [], cwd: process.cwd() }, "attic");
+  await using connected = await connect(target);
+  const { link } = connected;
+  for (const body of ['{"jsonrpc":"2.0","id":5,"method":"initialize"}']) {
+    const answer = await link.call({}, body);
+    expect(answer.status).toBe(502);
+    expect(JSON.parse(answer.text)).toMatchObject({
+      id: 5,
+      error: { message: expect.stringContaining("could not be started") },
+    });
+  }
+  expect((await link.answerOf(modernMethod(link, "server/discover", "1"))).status).toBe(502);
+});
+
+it("the shared process ends with the connector", async () => {
+  let pid = 0;
+  {
+    await using connected = await connectStdio("--modern");
+    pid = pidIn(await connected.link.answerOf(modern(connected.link, "pid", "1")));
+  }
+  await gone(pid);
+});

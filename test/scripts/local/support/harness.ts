@@ -1,0 +1,143 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Cloudflare, { toFile } from "cloudflare";
+import { Miniflare } from "miniflare";
+import { onTestFinished } from "vitest";
+import { dispatchBinding } from "../../../../scripts/local/dispatch-binding/plugin.ts";
+import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
+import type { Platform } from "../../../../scripts/local/platform/platform.ts";
+
+export const TOKEN = "test-token";
+export const NAMESPACE = "operator";
+
+export interface Bench {
+  readonly platform: Platform;
+  readonly client: Cloudflare;
+  /** Namespaces' part of the SDK. */
+  readonly namespaces: Cloudflare["workersForPlatforms"]["dispatch"]["namespaces"];
+  readonly reports: readonly string[];
+  readonly logs: readonly string[];
+  readonly stateDir: string;
+}
+
+export async function temporaryFolder(): Promise<string> {
+  const path = await mkdtemp(join(tmpdir(), "operator-test-"));
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** A platform with its namespace, and the real SDK pointed at it; both end with the test. */
+export async function bench(
+  options: { stateDir?: string; services?: Record<string, Record<string, string>> } = {},
+): Promise<Bench> {
+  const stateDir = options.stateDir ?? (await temporaryFolder());
+  const reports: string[] = [];
+  const logs: string[] = [];
+  const platform = await startPlatform({
+    stateDir,
+    apiToken: TOKEN,
+    services: options.services ?? {},
+    report: (line) => reports.push(line),
+    log: (line) => logs.push(line),
+  });
+  onTestFinished(() => platform.stop());
+  await platform.directory.ensure(NAMESPACE);
+  const client = sdk(platform.apiUrl, TOKEN);
+  return { platform, client, namespaces: client.workersForPlatforms.dispatch.namespaces, reports, logs, stateDir };
+}
+
+export function sdk(baseURL: string, apiToken: string): Cloudflare {
+  return new Cloudflare({ apiToken, baseURL, maxRetries: 0 });
+}
+
+export interface UploadOptions {
+  readonly bindings?: readonly object[];
+  readonly tags?: readonly string[];
+  readonly migrations?: object;
+  readonly [key: string]: unknown;
+}
+
+/** Uploads a script of one module as a caller of the SDK does. */
+export async function upload(client: Cloudflare, name: string, source: string, options: UploadOptions = {}) {
+  return client.workersForPlatforms.dispatch.namespaces.scripts.update(
+    name,
+    {
+      account_id: "local",
+      dispatch_namespace: NAMESPACE,
+      metadata: {
+        main_module: "index.js",
+        compatibility_date: "2026-08-01",
+        compatibility_flags: ["nodejs_compat"],
+        ...options,
+      } as Cloudflare.WorkersForPlatforms.Dispatch.Namespaces.ScriptUpdateParams["metadata"],
+      files: [await toFile(Buffer.from(source), "index.js", { type: "application/javascript+module" })],
+    },
+    { headers: { "Content-Type": null } },
+  );
+}
+
+/** A dispatch Worker: the first label of the host names the script; errors come back as 500 with their message. */
+const GATE = `export default {
+  async fetch(request, env) {
+    const name = decodeURIComponent(request.headers.get("x-script"));
+    const headers = new Headers(request.headers);
+    headers.delete("x-script");
+    headers.set("mf-cf-blob", '{"colo":"FAKE"}');
+    try {
+      return await env.DISPATCH.get(name, {}, { limits: { cpuMs: 50, subRequests: 5 } }).fetch(new Request(request, { headers }));
+    } catch (error) {
+      return new Response(String(error.message), { status: 500, headers: { "x-thrown": "yes" } });
+    }
+  },
+};`;
+
+export interface Gate {
+  readonly url: URL;
+  /** Calls a script through the binding. */
+  call(script: string, path?: string, init?: RequestInit): Promise<Response>;
+}
+
+export async function gate(platform: Platform, source = GATE): Promise<Gate> {
+  const instance = new Miniflare({
+    cf: false,
+    logRequests: false,
+    workers: [
+      {
+        config: {
+          type: "worker",
+          name: "gate",
+          compatibilityDate: "2026-08-01",
+          manifest: {
+            mainModule: "gate.js",
+            modulesRoot: "/",
+            modules: { "gate.js": { type: "esm", contents: source } },
+          },
+          env: { DISPATCH: dispatchBinding(platform.dispatch(NAMESPACE)) },
+        },
+        dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
+      },
+    ],
+  });
+  onTestFinished(() => instance.dispose());
+  const url = await instance.unsafeGetDirectURL("gate");
+  return {
+    url,
+    call: (script, path = "/", init = {}) => {
+      const headers = new Headers(init.headers);
+      headers.set("x-script", encodeURIComponent(script));
+      return fetch(new URL(path, url), { ...init, headers });
+    },
+  };
+}
+
+/** Resolves once `probe` answers something; the bound is for a run that has gone wrong, not a measurement. */
+export async function eventually<T>(probe: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
+  const deadline = Date.now() + 20_000;
+  while (Date.now() < deadline) {
+    const value = await probe();
+    if (value !== undefined) return value;
+    await new Promise((resolve) => setTimeout(resolve, 25));
+  }
+  throw new Error(`never happened: ${what}`);
+}

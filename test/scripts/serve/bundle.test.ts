@@ -1,0 +1,95 @@
+import { build } from "esbuild";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { said, sessionId } from "./history/support/history-file.ts";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { until, type Answer } from "./support/machine.ts";
+
+let folder: string;
+let bundle: string;
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "codez-bundle-"));
+  bundle = join(folder, "codez.mjs");
+  await build({
+    entryPoints: [fileURLToPath(new URL("support/codez.ts", import.meta.url))],
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    outfile: bundle,
+    // Some of what is bundled is CommonJS and asks for Node's modules by `require`.
+    banner: { js: `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);` },
+  });
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** Every Node on the PATH that is another version than the one that runs this. */
+function otherNodes(): string[] {
+  const found = new Map<string, string>();
+  for (const place of new Set((process.env["PATH"] ?? "").split(delimiter))) {
+    try {
+      const node = join(place, "node");
+      found.set(execFileSync(node, ["--version"], { encoding: "utf8" }).trim(), node);
+    } catch {
+      // No Node in this place.
+    }
+  }
+  found.delete(process.version);
+  return [...found.values()];
+}
+
+const nodes = [process.execPath, ...otherNodes()].map((node) => ({
+  node,
+  version: execFileSync(node, ["--version"], { encoding: "utf8" }).trim(),
+}));
+
+describe.each(nodes)("the one-file bundle on Node $version", ({ node, version }) => {
+  test("serves, enters itself again as index thread and finds what history says, and ends", async () => {
+    const home = mkdtempSync(join(folder, "home-"));
+    const project = join(home, ".claude", "projects", "-src-api");
+    mkdirSync(project, { recursive: true });
+    writeFileSync(join(project, `${sessionId(1)}.jsonl`), `${JSON.stringify(said("an unusual zugzwang"))}\n`);
+    const env = {
+      PATH: process.env["PATH"],
+      HOME: home,
+      CODEZ_HOME: join(home, ".codez"),
+      CLAUDE_CONFIG_DIR: join(home, ".claude"),
+    };
+    const serve = spawn(node, [bundle, "serve", "--port", "0"], { env, stdio: ["ignore", "pipe", "pipe"] });
+    const exited = once(serve, "exit");
+    let output = "";
+    for (const stream of [serve.stdout, serve.stderr]) stream.on("data", (chunk) => (output += String(chunk)));
+    try {
+      const url = await until("its URL", () => {
+        if (serve.exitCode !== null) throw new Error(output);
+        return /http:\S+\/mcp/.exec(output)?.[0];
+      });
+      const client = new Client({ name: "test", version: "1" });
+      await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+      const call = async (name: string, input: Answer = {}) =>
+        (await client.callTool({ name, arguments: input })).structuredContent as Answer;
+      const found = await until("the index", async () => {
+        const answer = await call("search_sessions", { query: "zugzwang" });
+        return JSON.stringify(answer).includes("an unusual zugzwang") ? answer : undefined;
+      });
+      expect(found).toMatchObject({ files_not_indexed: 0 });
+      const health = JSON.stringify(await call("get_health_details"));
+      // On a Node without full-text search the health check says so; on others it has nothing to say about it.
+      const hasIndex = Number(/\d+/.exec(version)?.[0]) >= 24;
+      if (hasIndex) expect(health).toContain('"store":"sqlite"');
+      if (health.includes('"store":"memory"')) expect(health).toContain("has no SQLite with full-text search");
+      await client.close();
+    } finally {
+      serve.kill("SIGTERM");
+      await exited;
+    }
+    expect(serve.exitCode).toBe(0);
+    expect(output).not.toContain("ExperimentalWarning");
+  });
+});

@@ -1,0 +1,43 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { peerBin } from "../../peers/bin.ts";
+import { TestMachine } from "./support/machine.ts";
+
+let machine: TestMachine;
+let results: string;
+
+beforeAll(async () => {
+  machine = await TestMachine.start();
+  results = mkdtempSync(join(tmpdir(), "conformance-"));
+});
+afterAll(async () => {
+  await machine[Symbol.asyncDispose]();
+  rmSync(results, { recursive: true });
+});
+
+/** The public suite's scenarios that need no tools, resources or prompts of its own reference server. */
+const SCENARIOS = [
+  ["2025-11-25", "server-initialize"],
+  ["2025-11-25", "server-session-lifecycle"],
+  ["2025-11-25", "ping"],
+  ["2025-11-25", "tools-list"],
+  ["2025-11-25", "server-sse-multiple-streams"],
+  ["2025-11-25", "dns-rebinding-protection"],
+  ["2026-07-28", "tools-list"],
+  ["2026-07-28", "server-sse-multiple-streams"],
+  ["2026-07-28", "dns-rebinding-protection"],
+] as const;
+
+test.each(SCENARIOS)("the public conformance suite, %s: %s", async (revision, scenario) => {
+  const args = ["server", "--url", machine.url, "--spec-version", revision, "--scenario", scenario];
+  const { code, output } = await new Promise<{ code: unknown; output: string }>((resolve) => {
+    execFile(process.execPath, [peerBin("conformance"), ...args], { cwd: results }, (error, stdout, stderr) => {
+      resolve({ code: error?.code ?? 0, output: stdout + stderr });
+    });
+  });
+  expect(code, output).toBe(0);
+  expect(output).toMatch(/[1-9]\d*\/\d+ passed|Passed: [1-9]|passed/);
+});

@@ -1,0 +1,162 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, expect, test } from "vitest";
+import { isAlive, processesOf } from "./support/process.ts";
+import { obedient, TestMachine, until, type Answer, type TestClient } from "./support/machine.ts";
+
+let machine: TestMachine;
+
+afterEach(() => machine[Symbol.asyncDispose]());
+
+/** A session in the middle of a command that would run for ever, in a process group of its own. */
+async function running(client: TestClient): Promise<{ session: string; command: number }> {
+  const cwd = machine.repo("repo");
+  const cursor = await client.now();
+  const session = await client.create(cwd, { prompt: "bash echo $$ > command.pid; tail -f /dev/null" });
+  const events = await client.eventsUntil((event) => event["type"] === "permission.requested", cursor, session);
+  const request = events.at(-1)?.["request_id"];
+  await client.call("respond_permission", { session_id: session, request_id: request, behavior: "allow" });
+  const file = join(cwd, "command.pid");
+  const command = await until("the command", () => {
+    return existsSync(file) ? Number(readFileSync(file, "utf8")) || undefined : undefined;
+  });
+  return { session, command };
+}
+
+async function isEmpty(except = 0): Promise<void> {
+  await until("everything to be gone", () => {
+    return processesOf(machine.home, except).some(isAlive) ? undefined : true;
+  });
+}
+
+test.each(["SIGTERM", "SIGKILL"] as const)(
+  "%s of serve in the middle of a turn leaves no process behind",
+  async (signal) => {
+    machine = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
+    await using client = await machine.connect();
+    const { command } = await running(client);
+    expect(isAlive(command)).toBe(true);
+    expect(processesOf(machine.home, machine.pid).length).toBeGreaterThan(2);
+    await machine.stop(signal);
+    await isEmpty();
+  },
+);
+
+test("when serve and its keeper are both killed, the next start ends what they left", async () => {
+  machine = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
+  await using client = await machine.connect();
+  const { command } = await running(client);
+  for (const pid of processesOf(machine.home, 0)) {
+    const what = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    if (what.includes("keeper")) process.kill(pid, "SIGKILL");
+  }
+  await machine.stop("SIGKILL");
+  await machine.serve();
+  await until("the command to be gone", () => (isAlive(command) ? undefined : true));
+  await isEmpty(machine.pid);
+});
+
+test("disposing of a busy session ends all it started, and a prompt resumes it", async () => {
+  machine = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
+  await using client = await machine.connect();
+  const { session, command } = await running(client);
+  expect(await client.call("dispose_session", { session_id: session })).toMatchObject({ disposed: true });
+  expect(isAlive(command)).toBe(false);
+  expect(await client.call("dispose_session", { session_id: session })).toMatchObject({ disposed: false });
+  const resumed = await client.call("send_and_wait", { session_id: session, text: "and now?", slug: "-" });
+  expect(resumed).toMatchObject({ status: "done", result: "Heard: and now?" });
+  expect(machine.api.asked.at(-1)?.prompts[0]).toContain("tail -f");
+});
+
+test("a crashed agent is an error with its last words, takes its commands along, and the session can go on", async () => {
+  machine = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
+  await using client = await machine.connect();
+  const { session, command } = await running(client);
+  const cursor = await client.now();
+  const agent = processesOf(machine.home, 0).find((pid) =>
+    readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(session),
+  );
+  process.kill(agent ?? 0, "SIGKILL");
+  const events = await client.eventsUntil((event) => event["type"] === "session.updated", cursor, session);
+  expect(events).toContainEqual(
+    expect.objectContaining({ type: "session.error", message: expect.stringContaining("SIGKILL"), lost_prompts: 1 }),
+  );
+  await until("its command to be gone", () => (isAlive(command) ? undefined : true));
+  expect(await client.call("send_and_wait", { session_id: session, text: "back?", slug: "-" })).toMatchObject({
+    result: "Heard: back?",
+  });
+});
+
+test("after a restart the sessions are listed, remember what was said, and go on", async () => {
+  machine = await TestMachine.start({ script: obedient });
+  let client = await machine.connect();
+  const cwd = machine.repo("repo");
+  const said = await client.create(cwd);
+  await client.call("send_and_wait", { session_id: said, text: "before the restart", slug: "-" });
+  const silent = await client.create(cwd, { model: "claude-haiku-4-5" });
+  await machine.stop("SIGKILL");
+  await machine.serve();
+  client = await machine.connect();
+  const { sessions } = (await client.call("list_sessions", { slug: machine.slug("repo") })) as { sessions: Answer[] };
+  const byId = new Map(sessions.map((one) => [one["session_id"], one]));
+  expect(byId.get(said)).toMatchObject({ status: "idle", title: "before the restart" });
+  expect(byId.get(silent)).toMatchObject({ status: "idle" });
+  await client.call("send_and_wait", { session_id: said, text: "after it", slug: "-" });
+  expect(machine.api.asked.at(-1)?.prompts).toEqual(["before the restart", "after it"]);
+  await client.call("send_and_wait", { session_id: silent, text: "first words", slug: "-" });
+  expect(machine.api.asked.at(-1)?.model).toContain("haiku");
+  await client[Symbol.asyncDispose]();
+});
+
+test("a cursor from before a restart reads on with a gap marked", async () => {
+  machine = await TestMachine.start({ script: obedient });
+  let client = await machine.connect();
+  const cursor = await client.now();
+  await client[Symbol.asyncDispose]();
+  await machine.stop();
+  await machine.serve();
+  client = await machine.connect();
+  expect(await client.poll({ cursor })).toMatchObject({ gap: true });
+  expect(await client.refused("poll_events", { cursor: "nonsense" })).toMatchObject({ code: "cursor_invalid" });
+  await client[Symbol.asyncDispose]();
+});
+
+test("at the limit an idle session gives up its process; when all are busy a new one is refused", async () => {
+  machine = await TestMachine.start({ script: obedient, config: { maxLiveSessions: 2, respondPermission: true } });
+  await using client = await machine.connect();
+  const { session: busy } = await running(client);
+  const cwd = machine.repo("repo");
+  const idle = await client.create(cwd);
+  await client.create(cwd, { prompt: "bash touch x" });
+  const { session } = (await client.call("get_session", { session_id: idle, slug: "-" })) as { session: Answer };
+  expect(session["status"]).toBe("idle");
+  expect(await client.refused("create_session", { slug: "-", cwd })).toMatchObject({
+    code: "too_many_sessions",
+    limit: 2,
+    retryable: true,
+  });
+  expect(await client.call("abort_session", { session_id: busy })).toMatchObject({ aborted: true });
+  await client.create(cwd);
+});
+
+test("a missing Claude Code is told with what to run, by the tool and by the health check", async () => {
+  machine = await TestMachine.start({ config: { claude: "no-such-claude" } });
+  await using client = await machine.connect();
+  const error = await client.refused("create_session", { slug: "-", cwd: machine.repo("repo") });
+  expect(error).toMatchObject({ code: "agent_missing", message: expect.stringContaining("npm install -g") });
+  const health = await client.call("get_health_details");
+  expect(health).toMatchObject({ ok: false, agent: { version: null } });
+  expect(JSON.stringify(health["problems"])).toContain("npm install -g @anthropic-ai/claude-code");
+  await until("the warning", () => (machine.output.includes("warning: Claude Code was not found") ? true : undefined));
+});
+
+test("a second serve of the same home is refused, and a broken config is explained", async () => {
+  machine = await TestMachine.start();
+  expect(await machine.codez("serve")).toMatchObject({ code: 17, stderr: expect.stringContaining("already runs") });
+  await machine.stop();
+  machine.configure({ maxPermissionMode: "yolo", portt: 1 });
+  const refused = await machine.codez("serve");
+  expect(refused.code).toBe(13);
+  expect(refused.stderr).toContain("maxPermissionMode");
+  expect(refused.stderr).toContain("portt");
+});

@@ -1,0 +1,229 @@
+import * as fc from "fast-check";
+import { rmSync, truncateSync, utimesSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { Follower, type Growth } from "../../../../scripts/serve/search-index/follower.ts";
+import { MemoryStore } from "../../../../scripts/serve/search-index/memory-store.ts";
+import { search } from "../../../../scripts/serve/search-index/search.ts";
+import { SqliteStore } from "../../../../scripts/serve/search-index/sqlite-store.ts";
+import type { Store } from "../../../../scripts/serve/search-index/store.ts";
+import { answered, cost, said, sessionId, TestHistory, toolResult } from "../history/support/history-file.ts";
+
+const NOW_MS = Date.parse("2026-11-21T00:00:00Z");
+const [A, B, C] = [sessionId(1), sessionId(2), sessionId(3)];
+
+async function sqlite(folder: string): Promise<Store> {
+  const store = await SqliteStore.open(join(folder, "index.db"));
+  if (store === null) throw new Error("this Node has no SQLite with full-text search");
+  return store;
+}
+
+describe.each([
+  { kind: "sqlite", open: sqlite },
+  { kind: "memory", open: async () => new MemoryStore() },
+])("with the $kind store", ({ open }) => {
+  async function follow(history: TestHistory) {
+    const store = await open(history.folder);
+    const growth: Growth[] = [];
+    const follower = new Follower(history.folder, store, (one) => growth.push(one));
+    await follower.sweep();
+    return { store, follower, growth };
+  }
+
+  test("a session's facts are what its file says", async () => {
+    using history = new TestHistory();
+    const lines = [said("fix the flaky test"), answered("done"), said("thanks"), cost(0.5), "broken\n"];
+    history.write("-api", A, lines);
+    const { store } = await follow(history);
+    expect(store.facts(A)).toMatchObject({
+      session: A,
+      slug: "-api",
+      title: "fix the flaky test",
+      cwd: "/src/api",
+      branch: "main",
+      model: "claude-opus-5-5",
+      prompts: 2,
+      answers: 1,
+      costUsd: 0.5,
+      unreadableLines: 1,
+      lines: 5,
+      firstAtMs: Date.parse("2026-11-01T10:00:00Z"),
+    });
+    expect(store.sessionsOf("-api").map((facts) => facts.session)).toEqual([A]);
+    store.close();
+  });
+
+  test("titles: a person's before a model's before the first prompt, and what Claude Code says to itself is none", async () => {
+    using history = new TestHistory();
+    const meta = { ...said("<command-name>/init</command-name>"), isMeta: true };
+    history.write("-api", A, [
+      meta,
+      said("<local-command-stdout>x</local-command-stdout>"),
+      said("first prompt"),
+      said("second"),
+    ]);
+    history.write("-api", B, [
+      said("prompt"),
+      { type: "custom-title", customTitle: "Mine" },
+      { type: "ai-title", aiTitle: "Model's" },
+    ]);
+    history.write("-api", C, [{ type: "queue-operation" }]);
+    const { store } = await follow(history);
+    expect(store.facts(A)?.title).toBe("first prompt");
+    expect(store.facts(B)?.title).toBe("Mine");
+    expect(store.facts(C)?.title).toBe(null);
+    store.close();
+  });
+
+  test("what is found: words of a message, its last word as a beginning, phrases; recent first; with its surroundings", async () => {
+    using history = new TestHistory();
+    const recent = { at: "2026-11-20T00:00:00Z" };
+    const old = { at: "2025-01-01T00:00:00Z" };
+    history.write("-api", A, [said("the quick brown fox jumps", old), answered("over the lazy dog", old)]);
+    history.write("-web", B, [said("a quick brown fox, again", recent), toolResult("error: ENOENT in reader.ts")]);
+    const { store } = await follow(history);
+    const sessions = async (query: string) => (await search(store, query, NOW_MS)).sessions;
+    expect((await sessions("QUICK fox")).map((one) => one.session)).toEqual([B, A]);
+    expect((await sessions("quick jum")).map((one) => one.session)).toEqual([A]);
+    expect((await sessions('"brown fox again"')).length + (await sessions('"fox brown"')).length).toBeLessThan(2);
+    expect(await sessions("quick dog")).toEqual([]);
+    expect((await sessions("enoent"))[0]?.matches[0]?.snippet).toContain("ENOENT in reader.ts");
+    for (const odd of ["", "   ", '"', "* OR NEAR(", "'; DROP TABLE file; --", "-", "a:b", "(", "🦊"]) {
+      await expect(sessions(odd), odd).resolves.toBeInstanceOf(Array);
+    }
+    store.close();
+  });
+
+  test("what is added is found and told, once; a half-written line waits for its other half", async () => {
+    using history = new TestHistory();
+    history.write("-api", A, [said("old news")]);
+    const { store, follower, growth } = await follow(history);
+    expect(growth).toEqual([]);
+    const half = JSON.stringify(answered("fresh news"));
+    history.append("-api", A, [said("more"), half.slice(0, 40)]);
+    await follower.sweep();
+    history.append("-api", A, [`${half.slice(40)}\n`]);
+    await follower.sweep();
+    await follower.sweep();
+    expect(growth.flatMap((one) => one.added.map(({ message }) => message.id))).toEqual(["u-more", "a-fresh news"]);
+    expect((await search(store, "fresh", NOW_MS)).sessions.map((one) => one.session)).toEqual([A]);
+    history.write("-api", B, [said("a new session")]);
+    await follower.sweep();
+    expect(growth.at(-1)).toMatchObject({ session: B, slug: "-api", isNew: true });
+    expect(follower.progress()).toMatchObject({ filesBehind: 0, isComplete: true, files: 2 });
+    store.close();
+  });
+
+  test("a file that is deleted or written anew is forgotten", async () => {
+    using history = new TestHistory();
+    const gone = history.write("-api", A, [said("alpha")]);
+    const rewritten = history.write("-api", B, [said("beta one"), said("beta two")]);
+    const { store, follower } = await follow(history);
+    rmSync(gone);
+    truncateSync(rewritten, 0);
+    history.append("-api", B, [said("gamma")]);
+    await follower.sweep();
+    const found = async (query: string) => (await search(store, query, NOW_MS)).sessions.length;
+    expect(await found("alpha")).toBe(0);
+    expect(await found("beta")).toBe(0);
+    expect(await found("gamma")).toBe(1);
+    expect(store.facts(A)).toBe(null);
+    expect(store.facts(B)).toMatchObject({ prompts: 1, title: "gamma" });
+    store.close();
+  });
+
+  test("usage is counted by day, project and model; an answer's several lines and a fork's copies count once", async () => {
+    using history = new TestHistory();
+    const one = answered("one");
+    history.write("-api", A, [
+      said("x"),
+      one,
+      { ...one, uuid: "a-second-block" },
+      answered("two", { at: "2026-11-02T10:00:00Z" }),
+    ]);
+    history.write("-api", B, [said("x"), one, answered("three", { at: "2026-11-02T10:00:00Z" }), cost(0.125)]);
+    const { store } = await follow(history);
+    const byDay = Object.fromEntries(store.usage().map((sum) => [sum.day, sum]));
+    expect(byDay["2026-11-01"]).toMatchObject({
+      slug: "-api",
+      model: "claude-opus-5-5",
+      tokens: { input: 100, output: 10 },
+    });
+    expect(byDay["2026-11-02"]).toMatchObject({ tokens: { input: 200, output: 20, cacheRead: 2_000, cacheWrite: 0 } });
+    // 100 x 1 + 10 x 5 + 1,000 x 0.1 weighted tokens cost 0.125.
+    expect(store.prices()).toEqual([{ model: "claude-opus-5-5", usdPerToken: 0.0005 }]);
+    store.close();
+  });
+
+  test("files of others and of all shapes never stop the index", async () => {
+    using history = new TestHistory();
+    history.write("-api", "agent-1", [said("not a session")]);
+    history.write("-api", A, ["\u0000".repeat(5_000)]);
+    history.write("..strange", B, [said("in a strange folder")]);
+    const { mkdirSync, symlinkSync, writeFileSync } = await import("node:fs");
+    mkdirSync(join(history.folder, "-api", `${B}.jsonl`));
+    symlinkSync("/nowhere", join(history.folder, "-api", `${C}.jsonl`));
+    writeFileSync(join(history.folder, "a file.txt"), "x");
+    mkdirSync(join(history.folder, "-api", C, "subagents"), { recursive: true });
+    writeFileSync(
+      join(history.folder, "-api", C, "subagents", "agent-x.jsonl"),
+      `${JSON.stringify(answered("of a subagent"))}\n`,
+    );
+    const { store, follower } = await follow(history);
+    expect(store.sessionsOf("-api").map((facts) => facts.session)).toEqual([A]);
+    expect(store.tokensOf({ session: C })).toHaveLength(1);
+    expect(follower.progress().isComplete).toBe(true);
+    store.close();
+  });
+
+  test("however a file grows, in the end it is as if it had been there at once", async () => {
+    const line = fc.constantFrom(said("p"), answered("q"), answered("r"), "broken\n", cost(1), {
+      type: "ai-title",
+      aiTitle: "T",
+    });
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(line, { maxLength: 12 }),
+        fc.array(fc.nat(4_000), { maxLength: 6 }),
+        async (lines, cuts) => {
+          using grown = new TestHistory();
+          using whole = new TestHistory();
+          const content = lines.map((one) => (typeof one === "string" ? one : `${JSON.stringify(one)}\n`)).join("");
+          const at = [0, ...cuts.map((cut) => Math.min(cut, content.length)).sort((a, b) => a - b), content.length];
+          const path = grown.write("-api", A, []);
+          const { store, follower } = await follow(grown);
+          for (const [index, start] of at.slice(0, -1).entries()) {
+            grown.append("-api", A, [content.slice(start, at[index + 1])]);
+            // A clock too coarse to tell the writes apart.
+            utimesSync(path, new Date(), new Date(1_700_000_000_000));
+            await follower.sweep();
+          }
+          whole.write("-api", A, [content]);
+          const other = await follow(whole);
+          const facts = (one: Store) => ({ ...one.facts(A), path: "", mtimeMs: 0 });
+          expect(facts(store)).toEqual(facts(other.store));
+          expect(store.usage()).toEqual(other.store.usage());
+          store.close();
+          other.store.close();
+        },
+      ),
+      { numRuns: 25 },
+    );
+  });
+});
+
+test("the index of an earlier run is gone on with, and one that is broken is made anew", async () => {
+  using history = new TestHistory();
+  history.write("-api", A, [said("remembered")]);
+  const first = await sqlite(history.folder);
+  await new Follower(history.folder, first, () => undefined).sweep();
+  first.close();
+  const again = await sqlite(history.folder);
+  expect(again.facts(A)?.title).toBe("remembered");
+  again.close();
+  const { writeFileSync } = await import("node:fs");
+  writeFileSync(join(history.folder, "index.db"), "this is no database".repeat(1_000));
+  const anew = await sqlite(history.folder);
+  expect(anew.files()).toEqual([]);
+  anew.close();
+});

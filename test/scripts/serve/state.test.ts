@@ -1,0 +1,91 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ConfigFile, ConfigInvalid } from "../../../scripts/serve/config.ts";
+import { Outcomes } from "../../../scripts/serve/outcomes.ts";
+import { StateFile } from "../../../scripts/serve/state-file.ts";
+
+let folder: string;
+
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "codez-state-"));
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe("the state", () => {
+  test("is changed by merge patches, as RFC 7396 has them", async () => {
+    const state = new StateFile(join(folder, "state.json"));
+    await state.update({ a: { b: 1, c: [1, { d: null }] }, e: "f" });
+    expect(await state.update({ a: { b: null, g: { h: null, i: 2 } }, e: [1] })).toEqual({
+      a: { c: [1, { d: null }], g: { i: 2 } },
+      e: [1],
+    });
+  });
+
+  test("keeps every one of many changes made at once, and leaves no drafts behind", async () => {
+    const state = new StateFile(join(folder, "state.json"));
+    await Promise.all(Array.from({ length: 50 }, (_, index) => state.update({ [`key${index}`]: index })));
+    expect(Object.keys(await state.read())).toHaveLength(50);
+    expect(readdirSync(folder)).toEqual(["state.json"]);
+  });
+
+  test("refuses to grow without end, and is as before then", async () => {
+    const state = new StateFile(join(folder, "state.json"));
+    await state.update({ small: true });
+    await expect(state.update({ large: "x".repeat(2 * 1024 * 1024) })).rejects.toThrow("bytes");
+    expect(JSON.parse(readFileSync(join(folder, "state.json"), "utf8"))).toEqual({ small: true });
+    expect(await state.update({ next: 1 })).toEqual({ small: true, next: 1 });
+  });
+
+  test("has no way to the prototype", async () => {
+    const state = new StateFile(join(folder, "state.json"));
+    await state.update(JSON.parse('{"__proto__": {"polluted": true}, "constructor": {"x": 1}}'));
+    expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
+  });
+});
+
+describe("the first outcome of a call with a key", () => {
+  test("is given again after a restart, and a call that failed may be repeated", async () => {
+    const path = join(folder, "outcomes.json");
+    const outcomes = new Outcomes(path);
+    await outcomes.load();
+    let done = 0;
+    const work = async () => ({ done: (done += 1) });
+    const fail = async () => {
+      throw new Error("not this time");
+    };
+    await expect(outcomes.once("k", ["call"], fail)).rejects.toThrow("not this time");
+    expect(await outcomes.once("k", ["call"], work)).toEqual({ done: 1 });
+    const later = new Outcomes(path);
+    await later.load();
+    expect(await later.once("k", ["call"], work)).toEqual({ done: 1 });
+    await expect(later.once("k", ["another call"], work)).rejects.toThrow("used before");
+    expect(await later.once(undefined, ["call"], work)).toEqual({ done: 2 });
+  });
+});
+
+describe("the configuration", () => {
+  test("takes effect when it is edited; an edit that is wrong leaves the last good one and says why", () => {
+    const path = join(folder, "serve.json");
+    const config = new ConfigFile(path);
+    expect(config.current).toMatchObject({ port: 4097, respondPermission: false, maxPermissionMode: "default" });
+    writeFileSync(path, '{"readOnly": true}');
+    expect(config.current.readOnly).toBe(true);
+    writeFileSync(path, '{"readOnly": "yes", "colour": 1}');
+    expect(config.current.readOnly).toBe(true);
+    expect(config.problem).toContain("readOnly");
+    expect(config.problem).toContain("colour");
+    rmSync(path);
+    expect(config.current.readOnly).toBe(false);
+    expect(config.problem).toBe(null);
+  });
+
+  test("that is wrong from the start is refused with what is wrong", () => {
+    const path = join(folder, "serve.json");
+    writeFileSync(path, "{");
+    expect(() => new ConfigFile(path)).toThrow(ConfigInvalid);
+    writeFileSync(path, '{"port": 70000}');
+    expect(() => new ConfigFile(path)).toThrow("port");
+  });
+});

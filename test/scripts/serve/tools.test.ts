@@ -1,0 +1,122 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ERAS, obedient, TestMachine } from "./support/machine.ts";
+
+/** `tools/list` of the public CodeZ: names and parameters. */
+const documented: { tools: { name: string; inputSchema: { properties: object; required: string[] } }[] } = JSON.parse(
+  readFileSync(new URL("support/codez-tools.json", import.meta.url), "utf8"),
+);
+
+let machine: TestMachine;
+
+beforeAll(async () => {
+  machine = await TestMachine.start({ script: obedient, repos: ["api", "web"] });
+});
+afterAll(() => machine[Symbol.asyncDispose]());
+
+describe.each(ERAS)("in revision $era", ({ era, options }) => {
+  test("every documented tool is there with its parameters, and clients are told which ones change things", async () => {
+    await using client = await machine.connect(options);
+    expect(client.mcp.getNegotiatedProtocolVersion()).toBe(era);
+    const { tools } = await client.mcp.listTools();
+    expect(tools.map((tool) => tool.name).sort()).toEqual(documented.tools.map((tool) => tool.name).sort());
+    for (const { name, inputSchema } of documented.tools) {
+      const ours = tools.find((tool) => tool.name === name);
+      const properties = inputSchema.properties as Record<string, { type: string; enum?: string[] }>;
+      for (const [parameter, { type, enum: values }] of Object.entries(properties)) {
+        expect(ours?.inputSchema.properties?.[parameter], `${name}.${parameter}`).toMatchObject({
+          type,
+          ...(values && { enum: values }),
+        });
+      }
+      // What is asked for may only ever be less than what is documented.
+      expect(inputSchema.required).toEqual(expect.arrayContaining(ours?.inputSchema.required ?? []));
+      expect(typeof ours?.annotations?.readOnlyHint).toBe("boolean");
+    }
+  });
+
+  test("the documented workflow: create, prompt, watch, read, and every other tool answers", async () => {
+    await using client = await machine.connect(options);
+    const cwd = machine.repo("api");
+    const slug = machine.slug("api");
+    const { session_id: session } = await client.call("create_session", { slug, cwd });
+    await client.call("send_prompt", { session_id: session, text: `good morning ${era}`, slug, cwd });
+    const events = await client.eventsUntil(
+      (event) => event["type"] === "session.idle",
+      await firstCursor(client),
+      String(session),
+    );
+    expect(events.map((event) => event["type"])).toEqual(expect.arrayContaining(["message", "message.delta"]));
+
+    const { projects } = (await client.call("list_projects")) as { projects: { slug: string }[] };
+    expect(projects).toContainEqual(
+      expect.objectContaining({ slug, path: cwd, branch: "main", remote: "https://git.example/api" }),
+    );
+    const { sessions } = (await client.call("list_sessions", { slug })) as { sessions: object[] };
+    expect(sessions).toContainEqual(
+      expect.objectContaining({
+        session_id: session,
+        title: `good morning ${era}`,
+        status: "live",
+        model: "claude-opus-5-5",
+      }),
+    );
+    const read = await client.call("get_session", { session_id: session, slug });
+    expect(JSON.stringify(read["messages"])).toContain(`Heard: good morning ${era}`);
+
+    const found = (await client.call("search_sessions", { query: `morning ${era.slice(0, 4)}` })) as {
+      sessions: { session_id: string; matches: { snippet: string }[] }[];
+    };
+    const match = found.sessions.find((one) => one.session_id === session);
+    expect(match?.matches[0]?.snippet).toContain(`good morning ${era}`);
+
+    const waited = await client.call("send_and_wait", { session_id: session, text: "and again", slug });
+    expect(waited).toMatchObject({ status: "done", result: "Heard: and again" });
+
+    const { session_id: fork } = await client.call("fork_session", { session_id: session, slug });
+    expect(fork).not.toBe(session);
+    expect(await client.call("abort_session", { session_id: fork })).toMatchObject({ aborted: false });
+    expect(await client.call("dispose_session", { session_id: fork })).toMatchObject({ disposed: true });
+
+    const memory = join(machine.env["CLAUDE_CONFIG_DIR"] ?? "", "projects", slug, "memory");
+    mkdirSync(memory, { recursive: true });
+    writeFileSync(join(memory, "MEMORY.md"), "tests live in spec/");
+    const remembered = await client.call("get_project_memory", { slug });
+    expect(remembered["files"]).toContainEqual(
+      expect.objectContaining({ name: "memory/MEMORY.md", text: "tests live in spec/" }),
+    );
+
+    expect(
+      await client.refused("respond_permission", { session_id: session, request_id: "x", behavior: "allow" }),
+    ).toMatchObject({
+      code: "request_unknown",
+    });
+    expect(await client.call("get_health")).toMatchObject({ ok: true });
+    expect(await client.call("get_health_details")).toMatchObject({ agent: { name: "claude-code", signed_in: true } });
+    await client.call("update_state", { patch: { [era]: { seen: 1, gone: 2 } } });
+    await client.call("update_state", { patch: { [era]: { gone: null } } });
+    expect((await client.call("get_state"))["state"]).toMatchObject({ [era]: { seen: 1 } });
+    const onDisk = JSON.parse(readFileSync(join(machine.home, ".codez", "serve", "state.json"), "utf8"));
+    expect(onDisk[era]).toEqual({ seen: 1 });
+
+    const usage = (await client.call("get_observability")) as { by_project: Record<string, unknown>[]; total: object };
+    expect(usage.total).toMatchObject({ input_tokens: expect.any(Number) });
+    expect(usage.by_project).toContainEqual(expect.objectContaining({ slug }));
+    await client.call("dispose_session", { session_id: session });
+  });
+
+  test("a wrong argument is refused with what is wrong, not with a fault", async () => {
+    await using client = await machine.connect(options);
+    const error = await client.refused("send_prompt", { session_id: "../../etc/passwd", text: "x" });
+    expect(error).toMatchObject({ code: "arguments_invalid", retryable: false });
+    expect(String(error["message"])).toContain("session_id");
+    await expect(client.mcp.callTool({ name: "no_such_tool", arguments: {} })).rejects.toThrow("no_such_tool");
+  });
+});
+
+/** From the first event of this serve on. */
+async function firstCursor(client: { poll(input: object): Promise<{ cursor: string }> }): Promise<string> {
+  const { cursor } = await client.poll({ cursor: "now" });
+  return cursor.replace(/\d+$/, "0");
+}

@@ -1,0 +1,71 @@
+import { fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { holderOf, Lock } from "../../../scripts/system/lock.ts";
+import { temporaryFolder } from "../connector/support/temporary-folder.ts";
+
+const TAKER = fileURLToPath(new URL("support/lock-taker.ts", import.meta.url));
+
+it("one process holds it, says how it is, and gives it back", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "machines", "a.lock");
+  const lock = Lock.take(path);
+  if (!(lock instanceof Lock)) throw new Error("taken");
+  expect(Lock.take(path)).toMatchObject({ pid: process.pid, state: "connecting" });
+  lock.say("offline", "no network");
+  expect(holderOf(path)).toMatchObject({ pid: process.pid, state: "offline", detail: "no network" });
+  lock.release();
+  expect(existsSync(path)).toBe(false);
+  expect(Lock.take(path)).toBeInstanceOf(Lock);
+});
+
+it("a process that was killed holds nothing", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.lock");
+  const child = fork(TAKER, [path]);
+  await once(child, "message");
+  expect(holderOf(path)?.pid).toBe(child.pid);
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  expect(holderOf(path)).toBeNull();
+  expect(Lock.take(path)).toBeInstanceOf(Lock);
+});
+
+it("another process that has the number of a dead one holds nothing", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.lock");
+  const lock = Lock.take(path);
+  if (!(lock instanceof Lock)) throw new Error("taken");
+  const stranger = spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"]);
+  const holder = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...holder, pid: stranger.pid }));
+  expect(holderOf(path)).toBeNull();
+  expect(Lock.take(path)).toBeInstanceOf(Lock);
+  stranger.kill("SIGKILL");
+  await once(stranger, "exit");
+});
+
+it.each(["", "garbage", "{}"])("a file that no connector wrote holds nothing: %j", (text) => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.lock");
+  writeFileSync(path, text);
+  expect(Lock.take(path)).toBeInstanceOf(Lock);
+});
+
+it("of many who try at the same moment, over a dead one's file, one gets it", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.lock");
+  writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, started: "0", sinceMs: 0, state: "online", detail: "" }));
+  const children = Array.from({ length: 6 }, () => fork(TAKER, [path]));
+  const answers = await Promise.all(children.map(async (child) => (await once(child, "message"))[0]));
+  expect(answers.filter((answer) => answer === "took")).toHaveLength(1);
+  await Promise.all(
+    children.map(async (child) => {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }),
+  );
+});
