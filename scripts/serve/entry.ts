@@ -11,7 +11,7 @@ export type Role = "keeper" | "index";
  */
 export function entryOf(role: Role): { file: string; args: string[] } {
   const here = fileURLToPath(import.meta.url);
-  const source = join(dirname(here), role === "keeper" ? "agent/keeper-main.ts" : "index/worker-main.ts");
+  const source = join(dirname(here), role === "keeper" ? "agent/keeper-main.ts" : "search-index/worker-main.ts");
   if (here.endsWith(".ts") && existsSync(source)) return { file: source, args: [] };
   return { file: here, args: ["serve", "part", role] };
 }
