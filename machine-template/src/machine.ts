@@ -9,11 +9,11 @@ import { CallRequest, type MachineState, type Presence, ScriptPath } from "#prot
 import { failureResponse, closingWord, operatorErrorOf } from "./answer.ts";
 import type { Env } from "./env.ts";
 import { EventLog } from "./event-log.ts";
-import { Link, type LinkListener } from "./link.ts";
+import { Link, type LinkListener } from "./link/link.ts";
 import { isLinkToken } from "./link-token.ts";
+import { McpClient } from "./mcp-client.ts";
 import { PresenceRecord } from "./presence-record.ts";
 import { Reporter } from "./reporter.ts";
-import { Upstream } from "./upstream.ts";
 
 /** A report that failed is repeated after so many seconds. */
 const REPORT_AGAIN_S = 5;
@@ -38,7 +38,7 @@ export class Machine extends Agent<Env> implements LinkListener {
     () => this.presence(),
     () => this.#again(REPORT_AGAIN_S, "report"),
   );
-  readonly #upstream = new Upstream(this.ctx.storage.kv, (request, body) =>
+  readonly #client = new McpClient(this.ctx.storage.kv, (request, body) =>
     this.#exchange(request, ScriptPath.MCP, body),
   );
 
@@ -147,7 +147,7 @@ export class Machine extends Agent<Env> implements LinkListener {
     const parsed = CallRequest.safeParse(await jsonOf(request));
     if (!parsed.success) return errorResponse({ code: "invalid_request", reason: "not a call" });
     try {
-      return await this.#upstream.call(parsed.data, request.signal);
+      return await this.#client.call(parsed.data, request.signal);
     } catch (reason) {
       return failureResponse(operatorErrorOf(reason, this.env.NAME), null);
     }

@@ -15,6 +15,7 @@ const Era = z.discriminatedUnion("kind", [
 ]);
 type Era = z.infer<typeof Era>;
 
+/** Where the era is stored. Scripts that are running have it under this name. */
 const KEY = "upstream";
 
 const InitializeResult = z.object({ result: z.object({ protocolVersion: z.string() }) });
@@ -29,7 +30,7 @@ const encoder = new TextEncoder();
  * The script's own client session at the machine's MCP server, behind the unified endpoint. It asks the server once
  * which revision it speaks, and opens a new session by itself when the server has lost the old one.
  */
-export class Upstream {
+export class McpClient {
   readonly #storage: SyncKvStorage;
   readonly #send: Send;
   #era: Era | null;

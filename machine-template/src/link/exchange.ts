@@ -16,6 +16,9 @@ export type ExchangeLink = {
   done(exchange: number): void;
 };
 
+/** What an event stream that is cut off still says to its reader; `null`: nothing, the stream breaks off. */
+export type ClosingWord = (error: OperatorError) => Uint8Array | null;
+
 /** One HTTP request and its answer over the link, seen from the script. Settles exactly once. */
 export class Exchange {
   readonly id: number;
@@ -24,20 +27,14 @@ export class Exchange {
   readonly deadlineMs: number;
   readonly #link: ExchangeLink;
   readonly #credit = new Credit();
-  readonly #closingWord: (error: OperatorError) => Uint8Array | null;
+  readonly #closingWord: ClosingWord;
   #settle: { resolve: (response: Response) => void; reject: (reason: Error) => void };
   #answered = false;
   #inbound: InboundBody | null = null;
   #isEventStream = false;
   #over = false;
 
-  /** @param closingWord what an event stream that is cut off still says to its reader. */
-  constructor(
-    id: number,
-    link: ExchangeLink,
-    deadlineMs: number,
-    closingWord: (error: OperatorError) => Uint8Array | null,
-  ) {
+  constructor(id: number, link: ExchangeLink, deadlineMs: number, closingWord: ClosingWord) {
     this.id = id;
     this.deadlineMs = deadlineMs;
     this.#link = link;
@@ -86,7 +83,7 @@ export class Exchange {
     }
   }
 
-  /** Nobody waits for the answer any more: the connector is told to stop, and whoever still does gets `reason`. */
+  /** Nobody waits for the answer any more: the connector is told to stop, and a caller that still does gets `reason`. */
   cancel(reason: Error): void {
     if (this.#over) return;
     this.#link.send(encodeFrame({ kind: FrameKind.CANCEL, exchange: this.id, reason: reason.message }));

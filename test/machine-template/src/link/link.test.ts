@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { FrameKind } from "#protocol/frame.ts";
 import { CHUNK_BYTES, MAX_EXCHANGES, MAX_HEAD_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
-import { ask, dial, env, FACTS, forget, knock, TestConnector } from "./support/connector.ts";
+import { ask, dial, env, FACTS, forget, knock, TestConnector } from "../support/connector.ts";
 
 afterEach(forget);
 
