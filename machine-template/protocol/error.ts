@@ -1,9 +1,23 @@
+/**
+ * A caller's machine that does not exist. `machines` are the names that this caller may use, the first
+ * `MAX_MACHINES_NAMED` of `machineCount`; both are absent where the answering part does not know the caller's machines.
+ */
+export type MachineUnknown = {
+  code: "machine_unknown";
+  machine: string;
+  machines?: readonly string[];
+  machineCount?: number;
+};
+
+/** Enough to spot a misspelt name among a person's machines; an error must stay short for the model that reads it. */
+export const MAX_MACHINES_NAMED = 20;
+
 /** What can go wrong between a caller and a machine. Each case has just its evidence. `machine` is the name its owner uses. */
 export type OperatorError =
   | { code: "unauthorized" }
   | { code: "forbidden"; reason: string }
   | { code: "invalid_request"; reason: string }
-  | { code: "machine_unknown"; machine: string }
+  | MachineUnknown
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
   | { code: "machine_revoked"; machine: string }
@@ -74,7 +88,7 @@ export function messageOf(error: OperatorError): string {
     case "invalid_request":
       return error.reason;
     case "machine_unknown":
-      return `There is no machine "${error.machine}". Call list_machines for the names; run \`codez setup ${error.machine}\` on a computer to add one.`;
+      return `There is no machine "${error.machine}". ${knownMachines(error)} Run \`codez setup ${error.machine}\` on a computer to add it.`;
     case "machine_offline":
       return `Machine "${error.machine}" is offline (${lastSeen(error.lastSeenMs)}). Start its connector there: \`codez connect\`, or wake the computer.`;
     case "machine_timeout":
@@ -129,6 +143,13 @@ export class OperatorFailure extends Error {
     super(messageOf(error));
     this.error = error;
   }
+}
+
+function knownMachines({ machines, machineCount = machines?.length ?? 0 }: MachineUnknown): string {
+  if (machines === undefined) return "Call list_machines for the names.";
+  if (machines.length === 0) return "You have no machines yet.";
+  const more = machineCount - machines.length;
+  return `Your machines: ${machines.join(", ")}${more > 0 ? `, and ${more} more (call list_machines)` : ""}.`;
 }
 
 function lastSeen(lastSeenMs: number | null): string {

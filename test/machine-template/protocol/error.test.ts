@@ -66,3 +66,21 @@ describe.each(every.map((expected) => [expected.error.code, expected] as const))
 it("a machine that was never online is said to be so, not last seen in 1970", () => {
   expect(messageOf({ code: "machine_offline", machine: "attic", lastSeenMs: null })).toMatch(/never been online/);
 });
+
+describe("an unknown machine", () => {
+  const unknown = { code: "machine_unknown", machine: "atic" } as const;
+
+  it.each([
+    [
+      "names the machines there are",
+      ["attic", "cellar"],
+      2,
+      'There is no machine "atic". Your machines: attic, cellar. ',
+    ],
+    ["says how many more there are", ["attic"], 41, "Your machines: attic, and 40 more (call list_machines). "],
+    ["says when there are none", [], 0, "You have no machines yet. Run `codez setup atic`"],
+  ])("%s", (_, machines, machineCount, says) => {
+    expect(messageOf({ ...unknown, machines, machineCount })).toContain(says);
+    expect(detailsOf({ ...unknown, machines, machineCount })).toMatchObject({ machines, machineCount });
+  });
+});
