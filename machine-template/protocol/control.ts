@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { parseJson } from "./json.ts";
 import { MAX_EVENTS_PER_FRAME } from "./limits.ts";
 import { PushedEvent } from "./event.ts";
 
@@ -76,12 +77,6 @@ export type FromScript = z.infer<typeof FromScript>;
 
 /** The control frame in `text`, or `null` when it is none. */
 export function parseControl<Schema extends z.ZodMiniType>(schema: Schema, text: string): z.infer<Schema> | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null; // not JSON, so not a frame: the caller closes the link
-  }
-  const parsed = schema.safeParse(value);
+  const parsed = schema.safeParse(parseJson(text));
   return parsed.success ? parsed.data : null;
 }

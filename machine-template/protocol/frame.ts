@@ -1,3 +1,4 @@
+import { isRecord, parseJson } from "./json.ts";
 import { MAX_FRAME_BYTES, MAX_HEAD_BYTES } from "./limits.ts";
 import type { HeaderList } from "./header.ts";
 
@@ -127,8 +128,9 @@ function decodeOpening<Head>(
   if (bytes.length < LENGTH_BYTES) return null;
   const length = viewOf(bytes).getUint32(0);
   if (length > MAX_HEAD_BYTES || length > bytes.length - LENGTH_BYTES) return null;
-  const head = decodeJson(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
-  if (!isHead(head)) return null;
+  const text = decodeText(bytes.subarray(LENGTH_BYTES, LENGTH_BYTES + length));
+  const head = text === null ? undefined : parseJson(text);
+  if (!isHead(head)) return null; // not JSON, or not a head: the caller closes the link
   const body = bytes.subarray(LENGTH_BYTES + length);
   return { head, body: body.length === 0 ? EMPTY : body };
 }
@@ -138,14 +140,6 @@ function decodeText(bytes: Uint8Array): string | null {
     return decoder.decode(bytes);
   } catch {
     return null; // not UTF-8, so not a frame: the caller closes the link
-  }
-}
-
-function decodeJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(decoder.decode(bytes));
-  } catch {
-    return undefined; // neither JSON nor UTF-8, so not a frame: the caller closes the link
   }
 }
 
@@ -174,8 +168,4 @@ function isHeaderList(value: unknown): value is HeaderList {
       (entry) => Array.isArray(entry) && entry.length === 2 && entry.every((part) => typeof part === "string"),
     )
   );
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

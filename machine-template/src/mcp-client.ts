@@ -1,6 +1,8 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { CallRequest } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
+import { base64, utf8 } from "#protocol/bytes.ts";
+import { parseJson } from "#protocol/json.ts";
 
 /** The two revisions of MCP a machine's server may speak. */
 const MODERN = "2026-07-28";
@@ -23,8 +25,6 @@ const DiscoverResult = z.object({ result: z.object({ supportedVersions: z.array(
 
 /** Sends one HTTP request to the machine's MCP endpoint. */
 export type Send = (request: Request, body: Uint8Array) => Promise<Response>;
-
-const encoder = new TextEncoder();
 
 /**
  * The script's own client session at the machine's MCP server, behind the unified endpoint. It asks the server once
@@ -102,7 +102,7 @@ export class McpClient {
   async #initialize(): Promise<Era> {
     const params = { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT };
     const body = JSON.stringify({ jsonrpc: "2.0", id: "operator-initialize", method: "initialize", params });
-    const response = await this.#send(requestOf({}), encoder.encode(body));
+    const response = await this.#send(requestOf({}), utf8(body));
     const session = response.headers.get("mcp-session-id");
     const answer = await readResponse(response);
     const initialized = InitializeResult.safeParse(answer);
@@ -116,7 +116,7 @@ export class McpClient {
   }
 
   async #notify(era: Era, method: string, params: Record<string, unknown> = {}): Promise<void> {
-    const body = encoder.encode(JSON.stringify({ jsonrpc: "2.0", method, params }));
+    const body = utf8(JSON.stringify({ jsonrpc: "2.0", method, params }));
     const response = await this.#send(requestOf(eraHeaders(era)), body);
     await response.body?.cancel();
   }
@@ -128,7 +128,7 @@ export class McpClient {
       const name = call.params?.["name"] ?? call.params?.["uri"];
       if (typeof name === "string") headers["mcp-name"] = headerValue(name);
     }
-    return this.#send(requestOf(headers, signal), encoder.encode(body));
+    return this.#send(requestOf(headers, signal), utf8(body));
   }
 
   #remember(era: Era | null): void {
@@ -173,21 +173,19 @@ function requestOf(headers: Record<string, string>, signal?: AbortSignal): Reque
 /** A name as a header value; what is not plain ASCII goes as Base64 (2026-07-28, Streamable HTTP, "Standard headers"). */
 function headerValue(name: string): string {
   if (/^[\x21-\x7E](?:[\x20-\x7E]*[\x21-\x7E])?$/.test(name) && !name.startsWith("=?base64?")) return name;
-  let binary = "";
-  for (const byte of encoder.encode(name)) binary += String.fromCodePoint(byte);
-  return `=?base64?${btoa(binary)}?=`;
+  return `=?base64?${base64(utf8(name))}?=`;
 }
 
 /** The JSON-RPC response in a handshake's answer, JSON or event stream; `undefined` when there is none. */
 async function readResponse(response: Response): Promise<unknown> {
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-    const value = parse(await response.text());
+    const value = parseJson(await response.text());
     return isRpcResponse(value) ? value : undefined;
   }
   // A server need not end the stream after its response; leaving the loop does.
   const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
   for await (const event of events) {
-    const value = parse(event.data);
+    const value = parseJson(event.data);
     if (isRpcResponse(value)) return value;
   }
   return undefined;
@@ -195,12 +193,4 @@ async function readResponse(response: Response): Promise<unknown> {
 
 function isRpcResponse(value: unknown): boolean {
   return typeof value === "object" && value !== null && ("result" in value || "error" in value);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // no JSON, so no JSON-RPC response: the caller sees that none came
-  }
 }

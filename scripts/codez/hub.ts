@@ -1,6 +1,7 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { MachineDetail, MachineSummary, Registration, type RegisterRequest } from "#protocol/rest-api.ts";
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { VERSION } from "./version.ts";
@@ -77,7 +78,7 @@ export class Hub {
     const response = await this.#fetch(method, path, body);
     if (response.status === 204) return null;
     const text = await response.text();
-    const answer = parse(text);
+    const answer = parseJson(text);
     if (response.ok && answer !== undefined) return answer;
     throw this.#refusal(response.status, ErrorBody.safeParse(answer).data?.error ?? null);
   }
@@ -135,14 +136,6 @@ export class Hub {
 
 function pathOf(name: string): string {
   return `/api/machines/${encodeURIComponent(name)}`;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // a proxy's page, say: the caller reports the status
-  }
 }
 
 /** `fetch failed` says nothing; its cause does. */

@@ -3,6 +3,7 @@ import { appendFileSync, readFileSync, renameSync, writeFileSync } from "node:fs
 import { PushedEvent } from "#protocol/event.ts";
 import { MAX_EVENT_BYTES } from "#protocol/limits.ts";
 import * as z from "zod/mini";
+import { parseJson } from "#protocol/json.ts";
 import type { Spool, SpooledEvent } from "./event-sender.ts";
 
 /** JSON held for a machine whose Operator cannot be reached: days of session activity. Past it the oldest half goes. */
@@ -135,13 +136,13 @@ type Content = {
 
 function read(path: string): Content {
   const [first = "", ...lines] = readText(path).split("\n");
-  const head = Head.safeParse(parse(first)).data ?? null;
+  const head = Head.safeParse(parseJson(first)).data ?? null;
   const events: SpooledEvent[] = [];
   let cursor = head?.cursor ?? null;
   let corrupt = first === "" || head !== null ? 0 : 1;
   for (const line of lines) {
     if (line === "") continue;
-    const { data } = Line.safeParse(parse(line));
+    const { data } = Line.safeParse(parseJson(line));
     // Without its head the stream's name is lost; under a new name the old numbers would mean nothing.
     if (head === null || data === undefined || data.seq <= (events.at(-1)?.seq ?? 0)) {
       corrupt += 1;
@@ -159,13 +160,5 @@ function readText(path: string): string {
   } catch (reason) {
     if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return ""; // the first start here
     throw reason;
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // cut off by a kill, or damaged: the caller counts it
   }
 }

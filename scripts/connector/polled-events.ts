@@ -1,5 +1,6 @@
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 
 /** One result of `poll_events`, whatever shape its server gives it. */
 export type Polled = { readonly events: PushedEvent[]; readonly cursor: string | null };
@@ -17,7 +18,7 @@ export function polledEvents(result: unknown, nowMs: number): Polled {
   if (!parsed.success) return { events: [], cursor: null };
   const texts = (parsed.data.content ?? []).flatMap((part) => {
     const text = TextContent.safeParse(part);
-    return text.success ? [parse(text.data.text)] : [];
+    return text.success ? [parseJson(text.data.text)] : [];
   });
   for (const candidate of [parsed.data.structuredContent, ...texts]) {
     const listed = Listed.safeParse(Array.isArray(candidate) ? { events: candidate } : candidate);
@@ -69,12 +70,4 @@ function timeOf(value: unknown): number | null {
 
 function msOf(value: unknown): number | null {
   return typeof value === "number" && Number.isFinite(value) && value > 0 ? Math.round(value) : null;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // text for people
-  }
 }

@@ -2,6 +2,7 @@ import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextp
 import type { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 import { backoffMs } from "./backoff.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
 import { EventPoller, POLL_TOOL } from "./event-poller.ts";
@@ -186,10 +187,6 @@ async function toolsOf(client: Client, signal: AbortSignal): Promise<Tool[]> {
 }
 
 function jsonOf(content: { type: string; text?: unknown }): unknown {
-  if (content.type !== "text" || typeof content.text !== "string") return undefined;
-  try {
-    return JSON.parse(content.text);
-  } catch {
-    return undefined; // text for people
-  }
+  // Text that is not JSON is for people.
+  return content.type === "text" && typeof content.text === "string" ? parseJson(content.text) : undefined;
 }

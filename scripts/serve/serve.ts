@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { parseJson } from "#protocol/json.ts";
 import { ClaudeCode } from "./agent/claude/claude-code.ts";
 import { Keeper } from "./agent/keeper.ts";
 import { ConfigFile, type ServeConfig } from "./config.ts";
@@ -139,7 +140,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
   const mcp = {
     path: "/mcp",
     maxBodyBytes: MAX_BODY_BYTES,
-    handle: (request: Request, body: string) => endpoint.fetch(request, parse(body)),
+    handle: (request: Request, body: string) => endpoint.fetch(request, parseJson(body)),
   };
 
   const stopParts = async () => {
@@ -166,13 +167,4 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
       await removeRunning(runningFile);
     },
   };
-}
-
-/** A body that is not JSON is left to the SDK, which answers it as the protocol wants. */
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    return undefined;
-  }
 }

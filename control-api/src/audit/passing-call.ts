@@ -1,4 +1,5 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
+import { parseJson } from "#protocol/json.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { noteLater } from "./note.ts";
@@ -51,13 +52,8 @@ function callInHeaders(headers: Headers): PassingCall | null {
 
 function callIn(text: string): PassingCall | null {
   if (!text.includes('"tools/call"')) return null;
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null; // no JSON, so no call; the machine's server says what is wrong with it
-  }
-  const message = value as { method?: unknown; params?: { name?: unknown; arguments?: unknown } } | null;
+  // What is not JSON is not a call; the machine's server says what is wrong with it.
+  const message = parseJson(text) as { method?: unknown; params?: { name?: unknown; arguments?: unknown } } | null;
   if (message?.method !== "tools/call") return null;
   const tool = message.params?.name;
   return { tool: typeof tool === "string" ? tool : null, args: message.params?.arguments };

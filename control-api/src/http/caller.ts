@@ -1,3 +1,4 @@
+import { sha256 } from "#protocol/bytes.ts";
 import { mayAct, type Scope } from "../sign-in/scope.ts";
 
 /** Who is asking, as one of the gates found out. */
@@ -22,14 +23,12 @@ export function callerWith(caller: Omit<Caller, "mayAct">): Caller {
 /** The operator's own account: whoever set this Operator up. Its machines have plain names. */
 export const OWNER = "owner";
 
-const encoder = new TextEncoder();
 const TAG_CHARACTERS = 8;
 
 /** What parts a user's machine scripts from everybody else's of the same name: nothing for the operator's own account. */
 export async function tagOf(user: string): Promise<string> {
   if (user === OWNER) return "";
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", encoder.encode(user)));
-  return Array.from(digest, (byte) => (byte % 36).toString(36))
+  return Array.from(await sha256(user), (byte) => (byte % 36).toString(36))
     .slice(0, TAG_CHARACTERS)
     .join("");
 }

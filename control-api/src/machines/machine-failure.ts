@@ -1,6 +1,7 @@
 import type { OperatorError } from "#protocol/error.ts";
 import { ERROR_HEADER } from "#protocol/error.ts";
 import * as z from "zod/mini";
+import { parseJson } from "#protocol/json.ts";
 
 /** Our errors as they stand in a response: REST's `{ error }`, or a JSON-RPC error's `data`. */
 const Details = z.looseObject({ code: z.string() });
@@ -40,14 +41,8 @@ export async function failureIn(response: Response, machine: string): Promise<Op
 }
 
 function detailsIn(text: string): z.infer<typeof Details> | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null; // not one of our errors; its text is shown as it is
-  }
-  const body = Body.safeParse(value);
-  if (!body.success) return null;
+  const body = Body.safeParse(parseJson(text));
+  if (!body.success) return null; // not one of our errors; its text is shown as it is
   const { error } = body.data;
   return "data" in error && Details.safeParse(error.data).success
     ? Details.parse(error.data)

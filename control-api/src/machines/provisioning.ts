@@ -2,6 +2,7 @@ import { NotFoundError, toFile } from "cloudflare";
 import { BaseNamespaces } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/namespaces";
 import { BaseScripts } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/scripts/scripts";
 import { createClient } from "cloudflare/tree-shakable";
+import { utf8 } from "#protocol/bytes.ts";
 import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
 import type { Env } from "../env.ts";
@@ -69,7 +70,7 @@ export async function uploadScript(env: Env, script: MachineScript): Promise<voi
       { type: "service" as const, name: "CONTROL", service: "operator", entrypoint: "Reports" },
     ],
   };
-  const module = await toFile(new TextEncoder().encode(template), "index.js", {
+  const module = await toFile(utf8(template), "index.js", {
     type: "application/javascript+module",
   });
   const { scripts } = clientOf(env).workersForPlatforms.dispatch.namespaces;

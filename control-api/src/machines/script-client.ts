@@ -1,9 +1,8 @@
+import { utf8 } from "#protocol/bytes.ts";
 import { OperatorHeader } from "#protocol/header.ts";
 import { slugOf } from "#protocol/slug.ts";
 import { tagOf } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-
-const encoder = new TextEncoder();
 
 /** Asks one of a user's machine scripts. `path` may have a query. The script checks that the user is its owner. */
 export async function askMachine(
@@ -26,7 +25,7 @@ export function postToMachine(
   body: unknown,
   signal?: AbortSignal,
 ): Promise<Response> {
-  const bytes = encoder.encode(JSON.stringify(body));
+  const bytes = utf8(JSON.stringify(body));
   const headers = { "content-type": "application/json", "content-length": String(bytes.length) };
   return askMachine(env, user, name, path, {
     method: "POST",

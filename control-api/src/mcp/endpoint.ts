@@ -1,5 +1,6 @@
 import { createMcpHandler, isJsonContentType, type McpHttpHandler, Server } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
+import { parseJson } from "#protocol/json.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { TEMPLATE } from "../machines/provisioning.ts";
@@ -37,7 +38,7 @@ export async function serveMcp(request: Request, env: Env, caller: Caller): Prom
   )
     return handler.fetch(request, { authInfo });
   const text = await request.text();
-  const parsedBody = parse(text);
+  const parsedBody = parseJson(text);
   if (parsedBody === undefined)
     return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
       authInfo,
@@ -70,14 +71,6 @@ function handlerFor(env: Env): McpHttpHandler {
   });
   handlers.set(env, handler);
   return handler;
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // the handler answers it as what it is
-  }
 }
 
 function serverFor(env: Env, caller: Caller): Server {

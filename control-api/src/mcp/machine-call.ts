@@ -2,6 +2,7 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import * as z from "zod/mini";
 import { type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
+import { parseJson } from "#protocol/json.ts";
 import type { Env } from "../env.ts";
 import { postToMachine } from "../machines/script-client.ts";
 import { failureIn, isFailure } from "../machines/machine-failure.ts";
@@ -99,7 +100,7 @@ async function answerIn(response: Response, machine: string, onNotification: OnN
   }
   const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
   for await (const event of events) {
-    const message = Message.safeParse(parse(event.data)).data;
+    const message = Message.safeParse(parseJson(event.data)).data;
     const answer = answerOf(message, machine);
     if (answer !== null) return answer;
     if (message?.method !== undefined && message.id === undefined)
@@ -118,12 +119,4 @@ function answerOf(message: Message | undefined, machine: string): Answer | null 
 
 function timeoutOf(machine: string): OperatorError {
   return { code: "machine_timeout", machine, afterMs: SILENCE_MS };
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // an event that is no JSON is no message; the stream goes on to one that is
-  }
 }

@@ -1,4 +1,5 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
+import { isRecord, parseJson } from "#protocol/json.ts";
 import { sessionHandle } from "./session-handle.ts";
 
 /** The names under which agents give the id of a session they made. */
@@ -12,7 +13,7 @@ export function withSessionHandles(result: CallToolResult, machine: string): Cal
   if (result.isError === true) return result;
   const content = result.content?.map((block) => {
     if (block.type !== "text") return block;
-    const value = parse(block.text);
+    const value = parseJson(block.text);
     const handled = withHandle(value, machine);
     return handled === value ? block : { ...block, text: JSON.stringify(handled) };
   });
@@ -30,16 +31,4 @@ function withHandle(value: unknown, machine: string): unknown {
   if (key !== undefined) return { ...value, [key]: sessionHandle(machine, String(value[key])) };
   // Some agents wrap it: { session: { id } }.
   return isRecord(value["session"]) ? { ...value, session: withHandle(value["session"], machine) } : value;
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // prose, which names no session that a program could use
-  }
 }

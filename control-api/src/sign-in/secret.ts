@@ -1,26 +1,18 @@
-const encoder = new TextEncoder();
-
-/** 256 random bits, URL-safe Base64. */
-export function randomSecret(): string {
-  return base64Url(crypto.getRandomValues(new Uint8Array(32)));
-}
+import { base64Url, hex, hmacSha256, sha256, utf8 } from "#protocol/bytes.ts";
 
 /** SHA-256, hex: how secrets of 100 random bits and more are kept, and looked up by, so that time tells nothing of them. */
 export async function hashOf(text: string): Promise<string> {
-  return hex(await crypto.subtle.digest("SHA-256", encoder.encode(text)));
+  return hex(await sha256(text));
 }
 
 /** HMAC-SHA-256, URL-safe Base64. */
 export async function macOf(text: string, key: string): Promise<string> {
-  const imported = await crypto.subtle.importKey("raw", encoder.encode(key), { name: "HMAC", hash: "SHA-256" }, false, [
-    "sign",
-  ]);
-  return base64Url(new Uint8Array(await crypto.subtle.sign("HMAC", imported, encoder.encode(text))));
+  return base64Url(await hmacSha256(text, key));
 }
 
 /** Compares in the same time whatever is in them; only their lengths show. */
 export function isSame(one: string, other: string): boolean {
-  const [left, right] = [encoder.encode(one), encoder.encode(other)];
+  const [left, right] = [utf8(one), utf8(other)];
   return left.length === right.length && crypto.subtle.timingSafeEqual(left, right);
 }
 
@@ -33,15 +25,4 @@ export function randomLetters(alphabet: string, length: number): string {
     if (byte < usable) letters += alphabet[byte % alphabet.length];
   }
   return letters;
-}
-
-export function hex(data: ArrayBuffer): string {
-  return Array.from(new Uint8Array(data), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function base64Url(data: Uint8Array): string {
-  return btoa(String.fromCodePoint(...data))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
 }

@@ -1,3 +1,5 @@
+import { hex, randomSecret, sha256 } from "#protocol/bytes.ts";
+
 /** Personal access tokens: `opr_<user>_<secret>`. The user is in the token so that one look-up finds it; the secret is 256 bits. */
 const TOKEN = /^opr_([a-z0-9-]{1,64})_([A-Za-z0-9_-]{43})$/;
 
@@ -18,14 +20,5 @@ export function makeLinkToken(): string {
 
 /** SHA-256, hex. Tokens are 256 random bits, so a fast hash is enough. */
 export async function hashOf(token: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-function randomSecret(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(32));
-  return btoa(String.fromCodePoint(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
+  return hex(await sha256(token));
 }

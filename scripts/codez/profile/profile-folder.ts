@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { codezHome } from "../../serve/home.ts";
@@ -40,7 +41,7 @@ export class ProfileFolder {
       if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return null;
       throw this.#broken(name, String(reason), reason);
     }
-    const parsed = Profile.safeParse(parse(text));
+    const parsed = Profile.safeParse(parseJson(text));
     if (!parsed.success) throw this.#broken(name, z.prettifyError(parsed.error));
     return parsed.data;
   }
@@ -106,13 +107,5 @@ export class ProfileFolder {
     const path = this.file(name, SUFFIX);
     const fix = `Remove ${path} and run: codez setup ${name}`;
     return new CodezFailure(ExitCode.FILE_BROKEN, `${path} cannot be used: ${why}`, fix, cause);
-  }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined; // not JSON: zod's complaint is shown with the file's path
   }
 }

@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 
@@ -20,7 +21,7 @@ export async function postForm(url: string, form: Record<string, string>): Promi
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const text = await response.text();
-  return { status: response.status, body: parse(text) };
+  return { status: response.status, body: parseJson(text) };
 }
 
 /** Asks for tokens. */
@@ -39,12 +40,4 @@ export function failed(server: string, why: string, cause?: unknown): CodezFailu
     "Try again, or set CODEZ_HUB_TOKEN to a personal access token of that Operator.",
     cause,
   );
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null; // a proxy's page, say: the caller reports the status
-  }
 }

@@ -1,4 +1,5 @@
 import type { HeaderList } from "#protocol/header.ts";
+import { parseJson } from "#protocol/json.ts";
 import { membersOf } from "./json-span.ts";
 import { keyOf, RpcMessage } from "./rpc-message.ts";
 
@@ -16,12 +17,8 @@ export type PostBody = {
 
 /** The body as messages, or `null` when it is no JSON-RPC. */
 export function readPost(bytes: Uint8Array, headers: HeaderList): PostBody | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
-  } catch {
-    return null; // a child is never given a line that is not JSON
-  }
+  const value = parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
+  if (value === undefined) return null; // a child is never given a line that is not JSON
   const isBatch = Array.isArray(value);
   const messages = isBatch ? elementsOf(value) : [RpcMessage.read(bytes)];
   const read = messages.filter((message) => message !== null);

@@ -1,5 +1,6 @@
 import { open } from "node:fs/promises";
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 
 /** The first prompt and the first line with a folder are within this, past attachments and snapshots of prompts. */
 const HEAD_BYTES = 256 * 1024;
@@ -22,11 +23,7 @@ export async function readHead(path: string): Promise<z.infer<typeof Line>[]> {
   }
 }
 
+/** `null` for a line that is half-written or foreign. Counting those is for a reader of the whole file. */
 function parseLine(line: string): z.infer<typeof Line> | null {
-  try {
-    return Line.parse(JSON.parse(line));
-  } catch {
-    // Half-written or foreign: whoever counts such lines reads the whole file.
-    return null;
-  }
+  return Line.safeParse(parseJson(line)).data ?? null;
 }

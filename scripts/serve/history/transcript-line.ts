@@ -1,4 +1,5 @@
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 import type { Part } from "../agent/agent.ts";
 import { readParts } from "../agent/claude/content-part.ts";
 
@@ -80,15 +81,8 @@ const TITLE_RANKS = { "custom-title": 3, "ai-title": 2, summary: 1 } as const;
 
 /** `null` for what is no line of a session: broken, half-written, or of something else. Throws nothing. */
 export function readLine(text: string): TranscriptLine | null {
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch {
-    // Counted by the caller.
-    return null;
-  }
-  const parsed = Line.safeParse(json);
-  if (!parsed.success) return null;
+  const parsed = Line.safeParse(parseJson(text));
+  if (!parsed.success) return null; // counted by the caller
   const line = parsed.data;
   const atMs = line.timestamp === undefined ? NaN : Date.parse(line.timestamp);
   const branch = line.gitBranch === undefined || line.gitBranch === "HEAD" ? null : line.gitBranch;

@@ -1,5 +1,6 @@
 import { timingSafeEqual } from "node:crypto";
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
 import { explain, ServeFailure } from "../error.ts";
 import type { Route } from "../http/listener.ts";
 import { DENIED } from "../tools/permission-tools.ts";
@@ -34,7 +35,7 @@ export function permissionsRoute(permissions: PermissionBook, token: string): Ro
 }
 
 function answer(permissions: PermissionBook, body: string): Response {
-  const parsed = Answer.safeParse(parse(body));
+  const parsed = Answer.safeParse(parseJson(body));
   if (!parsed.success) return Response.json({ error: z.prettifyError(parsed.error) }, { status: 400 });
   const { request, behavior, reason = DENIED } = parsed.data;
   const decision = behavior === "allow" ? { behavior } : { behavior, reason };
@@ -44,15 +45,6 @@ function answer(permissions: PermissionBook, body: string): Response {
   } catch (error) {
     if (!(error instanceof ServeFailure)) throw error;
     return Response.json({ error: explain(error.error).message }, { status: 409 });
-  }
-}
-
-function parse(body: string): unknown {
-  try {
-    return JSON.parse(body);
-  } catch {
-    // The schema says what is missing.
-    return null;
   }
 }
 

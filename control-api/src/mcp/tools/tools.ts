@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import { isMachineName } from "#protocol/slug.ts";
+import { isRecord } from "#protocol/json.ts";
 import { note } from "../../audit/note.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
@@ -226,8 +227,4 @@ function failed(error: OperatorError): CallToolResult {
 
 function invalid(reason: string): never {
   throw new OperatorFailure({ code: "invalid_request", reason });
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -1,4 +1,5 @@
-import { hashOf, randomLetters, randomSecret } from "../secret.ts";
+import { randomSecret } from "#protocol/bytes.ts";
+import { hashOf, randomLetters } from "../secret.ts";
 
 /** A headless computer's wait for its owner to reach for the phone (RFC 8628 section 3.2); milliseconds. */
 export const DEVICE_MS = 10 * 60_000;

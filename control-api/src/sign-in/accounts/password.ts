@@ -1,4 +1,5 @@
 import { scrypt } from "node:crypto";
+import { base64, fromBase64 } from "#protocol/bytes.ts";
 
 /**
  * scrypt with N = 2^15, r = 8, p = 3: 32 MiB and some 0.2 s of a server's core for each guess, one of the equal choices of
@@ -37,8 +38,8 @@ export async function hashPassword(password: string): Promise<string> {
 export async function isPassword(password: string, hash: string | null): Promise<boolean> {
   const [kind, log2N, r, p, salt = "", key = ""] = (hash ?? NOBODY).split("$");
   if (kind !== "scrypt") throw new Error("a password is kept in a form that this version does not know");
-  const expected = bytes(key);
-  const given = await derive(password.slice(0, PASSWORD_MAX), bytes(salt), Number(log2N), Number(r), Number(p));
+  const expected = fromBase64(key);
+  const given = await derive(password.slice(0, PASSWORD_MAX), fromBase64(salt), Number(log2N), Number(r), Number(p));
   return crypto.subtle.timingSafeEqual(given, expected) && hash !== null;
 }
 
@@ -51,12 +52,4 @@ function derive(password: string, salt: Uint8Array, log2N: number, r: number, p:
       error === null ? resolve(key) : reject(error),
     );
   });
-}
-
-function base64(data: Uint8Array): string {
-  return btoa(String.fromCodePoint(...data));
-}
-
-function bytes(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (sign) => sign.codePointAt(0) ?? 0);
 }

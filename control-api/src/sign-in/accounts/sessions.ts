@@ -1,4 +1,5 @@
-import { hashOf, randomSecret } from "../secret.ts";
+import { randomSecret } from "#protocol/bytes.ts";
+import { hashOf } from "../secret.ts";
 
 /** Someone who comes back within a month does not have to sign in again; milliseconds. */
 export const SESSION_IDLE_MS = 30 * 24 * 60 * 60_000;

@@ -1,8 +1,8 @@
+import { base64Url, randomSecret, sha256 } from "#protocol/bytes.ts";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { DevicePoll, DeviceRequest } from "../accounts/devices.ts";
-import { randomSecret } from "../secret.ts";
 import { authorizationServer } from "./authorization-server.ts";
 import { oauthError } from "./oauth-error.ts";
 import { exchange, responseOf } from "./exchange.ts";
@@ -45,7 +45,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
       redirectUri,
       scope,
       state: "",
-      codeChallenge: await challengeOf(verifier),
+      codeChallenge: base64Url(await sha256(verifier)),
       codeChallengeMethod: "S256",
       resource: audience,
       issuer: env.ORIGIN,
@@ -67,12 +67,4 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
   const answered = await exchange({ grant: id, audience, authorization: null, body: body.toString() }, user, env);
   if (answered.status === 200) note(env, user, { kind: "grant", client: clientName, subject: audience });
   return responseOf(answered, spelled(audience, env));
-}
-
-async function challengeOf(verifier: string): Promise<string> {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(verifier)));
-  return btoa(String.fromCodePoint(...digest))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
 }

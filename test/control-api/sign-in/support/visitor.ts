@@ -1,6 +1,6 @@
 import { vi } from "vitest";
 import type { Accounts } from "../../../../control-api/src/sign-in/accounts/accounts.ts";
-import { randomSecret } from "../../../../control-api/src/sign-in/secret.ts";
+import { randomSecret } from "#protocol/bytes.ts";
 import { env, knock, ORIGIN } from "../../support/operator.ts";
 
 /** Every account costs a slow hash; on a busy machine several of them are more than vitest's five seconds. */
