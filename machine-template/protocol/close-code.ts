@@ -9,10 +9,12 @@ export const CloseCode = {
   REVOKED: 4403,
   /** The peer was silent for too long. */
   SILENT: 4408,
-  /** A newer link for the same machine took over. */
+  /** Another connector of the same machine took over. */
   REPLACED: 4409,
   /** The machine has a new name; the reason is that name. The connector dials it instead. */
   RENAMED: 4410,
+  /** A newer dial of the same connector is the link, or this socket belongs to a connector process that has since been restarted. */
+  SUPERSEDED: 4411,
   /** The connector speaks a protocol version the script does not. */
   PROTOCOL_TOO_OLD: 4426,
   /** The script is being replaced or is shutting down. */

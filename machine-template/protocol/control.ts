@@ -31,11 +31,27 @@ export const Facts = z.object({
 });
 export type Facts = z.infer<typeof Facts>;
 
+/**
+ * Which dial of which connector a `hello` belongs to. The network may deliver the hello of an abandoned dial after that of
+ * its successor, so the script needs an order that does not depend on arrival (`machine-template/src/dial-order.ts`).
+ */
+export const Dial = z.object({
+  /** Random, one for each connector process. */
+  connector: z.string().check(z.minLength(1), z.maxLength(64)),
+  /** How many connector processes have opened this `stream`. Counted on the machine's disk, because its clock may jump. */
+  start: z.int().check(z.nonnegative()),
+  /** Rises by one with each dial of that process. */
+  number: z.int().check(z.positive()),
+});
+export type Dial = z.infer<typeof Dial>;
+
 /** Connector to script, first: who speaks. `stream` names the connector's own sequence of events (it outlives a process). */
 export const Hello = z.object({
   type: z.literal("hello"),
   protocol: z.int(),
   stream: z.string().check(z.minLength(1), z.maxLength(64)),
+  /** Connectors before 0.2 send none; of those the newest hello wins. */
+  dial: z.optional(Dial),
   facts: Facts,
 });
 export type Hello = z.infer<typeof Hello>;

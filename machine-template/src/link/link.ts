@@ -4,6 +4,7 @@ import { FromConnector, parseControl, PING, PONG } from "#protocol/control.ts";
 import { OperatorFailure, type OperatorError } from "#protocol/error.ts";
 import { HeadTooLarge } from "#protocol/frame.ts";
 import { LINK_SILENCE_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { type Caller, isOlder } from "./dial-order.ts";
 import type { ClosingWord } from "./exchange.ts";
 import { Multiplexer } from "./multiplexer.ts";
 import { say, Sockets } from "./sockets.ts";
@@ -47,8 +48,9 @@ export type MachineLink = {
 };
 
 /**
- * The machine's link: takes sockets, greets the connector behind them, and relays exchanges. Newest hello wins: the
- * sockets before it are told so and closed, and a late word from them changes nothing. Hibernates when no exchange is open.
+ * The machine's link: takes sockets, greets the connector behind them, and relays exchanges. The newest
+ * hello wins, unless its dial is older than the link's (`dial-order.ts`): the sockets before it are told so and closed, and
+ * a late word from them changes nothing. Hibernates when no exchange is open.
  *
  * Which socket is the link is `Sockets`' business, which frame belongs to which exchange `Multiplexer`'s; this class
  * holds the conversation: hello, welcome, events, goodbye.
@@ -161,7 +163,7 @@ export class Link implements MachineLink {
   }
 
   /** A connector said hello on `socket`, which becomes the link. `false`: it was the link already. */
-  #greet(socket: WebSocket, { protocol, stream, facts }: Hello): boolean {
+  #greet(socket: WebSocket, { protocol, stream, dial, facts }: Hello): boolean {
     if (protocol !== PROTOCOL_VERSION) {
       const reason = `this Operator speaks protocol ${PROTOCOL_VERSION}, the connector ${protocol}`;
       this.#drop(socket, CloseCode.PROTOCOL_TOO_OLD, reason);
@@ -169,14 +171,27 @@ export class Link implements MachineLink {
     }
     if (socket === this.#sockets.current) return false;
     this.#sockets.stopAwaiting(socket);
-    const replaced = this.#sockets.current !== null;
+    const caller = dial === undefined ? undefined : { stream, dial };
+    const current = this.#sockets.current;
+    if (current !== null && isOlder(caller, this.#sockets.callerOf(current))) {
+      this.#drop(socket, CloseCode.SUPERSEDED, "a newer dial of this connector came first");
+      return true;
+    }
+    const replaced = current !== null;
     // No exchange moves to another link: the new connector knows nothing of it.
     this.#exchanges.settleAll({ code: "link_lost", machine: this.#machine });
     const { epoch, acked } = this.#listener.online(stream, facts, replaced);
-    const older = this.#sockets.promote(socket, epoch);
-    for (const other of older) this.#drop(other, CloseCode.REPLACED, "a newer connector for this machine took over");
+    const older = this.#sockets.promote(socket, epoch, caller);
+    for (const other of older) this.#takeOver(other, caller);
     say(socket, { type: "welcome", protocol: PROTOCOL_VERSION, epoch, acked });
     return true;
+  }
+
+  /** Closes a socket that was the link before `caller`'s. Only another connector is told that it was replaced, which is final. */
+  #takeOver(older: WebSocket, caller: Caller | undefined): void {
+    if (caller !== undefined && this.#sockets.callerOf(older)?.dial.connector === caller.dial.connector)
+      this.#drop(older, CloseCode.SUPERSEDED, "a newer dial of this connector took over");
+    else this.#drop(older, CloseCode.REPLACED, "a newer connector for this machine took over");
   }
 
   #drop(socket: WebSocket, code: CloseCode, reason: string): void {

@@ -2,12 +2,13 @@ import { CloseCode } from "#protocol/close-code.ts";
 import { type FromScript, PING, PONG } from "#protocol/control.ts";
 import { HELLO_TIMEOUT_MS } from "#protocol/limits.ts";
 import * as z from "zod/mini";
+import { Caller } from "./dial-order.ts";
 
 /** Marks the link's sockets among any others of the object. */
 const TAG = "link";
 
-/** What survives hibernation with a socket. `epoch` is `null` until `hello`. */
-const Attachment = z.object({ epoch: z.nullable(z.int()), acceptedMs: z.int() });
+/** What survives hibernation with a socket. `epoch` is `null` until `hello`; `caller` is absent when the hello did not say. */
+const Attachment = z.object({ epoch: z.nullable(z.int()), acceptedMs: z.int(), caller: z.optional(Caller) });
 type Attachment = z.infer<typeof Attachment>;
 
 /** A socket that was the link, as it stood when it was lost. */
@@ -45,6 +46,11 @@ export class Sockets {
     return attachmentOf(socket).epoch;
   }
 
+  /** Whose dial a socket was; `undefined` when its hello did not say. */
+  callerOf(socket: WebSocket): Caller | undefined {
+    return attachmentOf(socket).caller;
+  }
+
   /** Answers a machine's upgrade. The new socket must say hello within `HELLO_TIMEOUT_MS`. */
   accept(): Response {
     const { 0: client, 1: server } = new WebSocketPair();
@@ -64,10 +70,10 @@ export class Sockets {
   }
 
   /** Makes a socket the link. Answers the sockets that were it before and are still open; closing them is the caller's. */
-  promote(socket: WebSocket, epoch: number): WebSocket[] {
+  promote(socket: WebSocket, epoch: number, caller: Caller | undefined): WebSocket[] {
     const older = this.all().filter((other) => other !== socket && isOpen(other) && this.epochOf(other) !== null);
     this.#current = socket;
-    socket.serializeAttachment({ ...attachmentOf(socket), epoch } satisfies Attachment);
+    socket.serializeAttachment({ ...attachmentOf(socket), epoch, caller } satisfies Attachment);
     return older;
   }
 

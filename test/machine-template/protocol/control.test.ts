@@ -28,6 +28,7 @@ const script = (word: unknown): unknown => parseControl(FromScript, JSON.stringi
 describe("what a connector says", () => {
   it.each([
     ["hello", hello],
+    ["a hello that says which dial it is", { ...hello, dial: { connector: "c", start: 0, number: 1 } }],
     ["events", events(MAX_EVENTS_PER_FRAME)],
     ["facts", { type: "facts", facts: { ...facts, agent: null } }],
     ["goodbye", { type: "goodbye", reason: "going to sleep" }],

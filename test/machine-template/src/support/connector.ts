@@ -1,6 +1,6 @@
 import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
-import type { Facts, FromScript } from "#protocol/control.ts";
+import type { Dial, Facts, FromScript } from "#protocol/control.ts";
 import type { EventPage, PushedEvent } from "#protocol/event.ts";
 import { decodeFrame, encodeFrame, type Frame, FrameKind, type ResponseHead } from "#protocol/frame.ts";
 import type { HeaderList } from "#protocol/header.ts";
@@ -106,11 +106,17 @@ export class TestConnector {
   }
 
   /** A connector that has said hello and was welcomed. */
-  static async greeted(stream = "stream-1"): Promise<TestConnector> {
+  static async greeted(stream = "stream-1", dialled?: Dial): Promise<TestConnector> {
     const connector = await TestConnector.open();
-    connector.say({ type: "hello", protocol: PROTOCOL_VERSION, stream, facts: FACTS });
+    connector.hello(stream, dialled);
     await connector.until(() => connector.words.some(({ type }) => type === "welcome"));
     return connector;
+  }
+
+  /** @param dialled left out by connectors of before there were such counters. */
+  hello(stream = "stream-1", dialled?: Dial): void {
+    const order = dialled === undefined ? {} : { dial: dialled };
+    this.say({ type: "hello", protocol: PROTOCOL_VERSION, stream, ...order, facts: FACTS });
   }
 
   /** Goes away, and waits until the script has noticed. */
