@@ -57,7 +57,7 @@ export async function serveMcp(request: Request, env: Env, caller: Caller): Prom
 /** The tool in a call that does more than read. `runTool` refuses it as well; here the client learns what to ask for. */
 function toolBeyondReading(body: unknown): string | null {
   const call = ToolsCall.safeParse(body).data;
-  const tool = call === undefined ? undefined : TOOL_BY_NAME.get(call.params.name);
+  const tool = call === undefined ? undefined : TOOL_BY_NAME.get(call.params.name)?.definition;
   return tool === undefined || tool.annotations?.readOnlyHint === true ? null : tool.name;
 }
 

@@ -1,4 +1,8 @@
-import type { ToolDefinition } from "./tool-list.ts";
+import type { CallToolResult } from "@modelcontextprotocol/server";
+import { parseSessionHandle } from "../session-handle.ts";
+import { withSessionHandles } from "../session-result.ts";
+import { callTool } from "./relayed-call.ts";
+import { machineOf, type Tool, type ToolCall, type ToolDefinition } from "./tool.ts";
 
 /**
  * The tools of a CodeZ machine, by CodeZ's own names and parameters, each with a `machineId` that says where. They are
@@ -55,7 +59,7 @@ function onSession(
   return { name, description, annotations, inputSchema };
 }
 
-export const CODEZ_TOOLS: readonly ToolDefinition[] = [
+const DEFINITIONS: readonly ToolDefinition[] = [
   onMachine("list_projects", "List the coding projects on a machine, with slugs and session counts.", READ),
   onMachine("list_sessions", "List the sessions of a project on a machine.", READ, { slug }, ["slug"]),
   onSession("get_session", "Read a session: its messages and what happened in it.", READ, { slug }, ["slug"]),
@@ -127,3 +131,18 @@ export const CODEZ_TOOLS: readonly ToolDefinition[] = [
   ),
   onMachine("get_observability", "Read what a machine's sessions cost, by day, project and model.", READ),
 ];
+
+export const CODING_TOOLS: readonly Tool[] = DEFINITIONS.map((definition) => ({ definition, run: relay }));
+
+/** Tools whose result names a session that this machine has just made. */
+const MAKES_SESSION: ReadonlySet<string> = new Set(["create_session", "fork_session"]);
+
+/** The machine's tool of the same name is called with the same arguments, apart from those that say where. */
+async function relay(call: ToolCall): Promise<CallToolResult> {
+  const { machineId: _, ...args } = call.args;
+  const handle = typeof args["session_id"] === "string" ? parseSessionHandle(args["session_id"]) : null;
+  if (handle !== null && handle.machine !== null) args["session_id"] = handle.session;
+  const machine = machineOf(call, handle?.machine ?? null);
+  const result = await callTool(call, machine, call.name, args);
+  return MAKES_SESSION.has(call.name) ? withSessionHandles(result, machine) : result;
+}

@@ -1,0 +1,59 @@
+import type { CallToolResult, Tool as Definition } from "@modelcontextprotocol/server";
+import { type OperatorError, OperatorFailure, detailsOf } from "#protocol/error.ts";
+import { isMachineName } from "#protocol/slug.ts";
+import type { Caller } from "../../http/caller.ts";
+import type { Env } from "../../env.ts";
+import type { OnNotification } from "../machine-call.ts";
+
+/** What `tools/list` shows of a tool. */
+export type ToolDefinition = Definition & Required<Pick<Definition, "description" | "annotations">>;
+
+/** One call of a tool of the unified endpoint. */
+export type ToolCall = {
+  readonly env: Env;
+  readonly caller: Caller;
+  readonly name: string;
+  readonly args: Record<string, unknown>;
+  readonly meta: Record<string, unknown> | undefined;
+  readonly progress: boolean;
+  readonly signal: AbortSignal;
+  readonly onNotification: OnNotification;
+};
+
+/** A tool of the unified endpoint. `run` throws `OperatorFailure` for a failure of ours. */
+export type Tool = {
+  readonly definition: ToolDefinition;
+  readonly run: (call: ToolCall) => Promise<CallToolResult>;
+};
+
+/** The machine a call is for: its session handle's, or `machineId`. When both are given they must agree. */
+export function machineOf({ args, caller, name }: ToolCall, ofHandle: string | null = null): string {
+  const given = args["machineId"];
+  if (given !== undefined && typeof given !== "string") invalid("machineId is a machine's name, a string.");
+  if (ofHandle !== null && typeof given === "string" && given !== ofHandle)
+    invalid(`session_id says machine "${ofHandle}", machineId says "${given}". Leave machineId out.`);
+  const machine = ofHandle ?? given;
+  if (typeof machine !== "string") return invalid(`${name} needs machineId, or a session handle \`<machine>/<id>\`.`);
+  if (!isMachineName(machine) || !(caller.machines?.includes(machine) ?? true))
+    throw new OperatorFailure({ code: "machine_unknown", machine });
+  return machine;
+}
+
+/** Our own results, as text for models and as data for programs. */
+export function structured(content: Record<string, unknown>): CallToolResult {
+  return { content: [{ type: "text", text: JSON.stringify(content) }], structuredContent: content };
+}
+
+/** A failure of ours as a result, so that the model reads it. */
+export function failed(error: OperatorError): CallToolResult {
+  const details = detailsOf(error);
+  return {
+    isError: true,
+    content: [{ type: "text", text: `${error.code}: ${details.message}` }],
+    structuredContent: { error: details },
+  };
+}
+
+export function invalid(reason: string): never {
+  throw new OperatorFailure({ code: "invalid_request", reason });
+}
