@@ -43,16 +43,21 @@ export type ToolResult = {
 
 export const MODERN = "2026-07-28";
 
-/** A user of their own for one test, who asks from this computer: no test meets another's machines. */
+/** A user of their own for one test, who asks from this computer or with a token: no test meets another's machines. */
 export class TestUser {
   readonly id: string;
+  readonly #token: string | null;
 
-  constructor(id = `u-${crypto.randomUUID()}`) {
+  constructor(id = `u-${crypto.randomUUID()}`, token: string | null = null) {
     this.id = id;
+    this.#token = token;
   }
 
   fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    return knock(`${ORIGIN}${path}`, init, { LOOPBACK_OWNER: this.id });
+    if (this.#token === null) return knock(`${ORIGIN}${path}`, init, { LOOPBACK_OWNER: this.id });
+    const headers = new Headers(init.headers);
+    headers.set("authorization", `Bearer ${this.#token}`);
+    return knock(`${ORIGIN}${path}`, { ...init, headers });
   }
 
   rest(method: string, path: string, body?: unknown): Promise<Response> {

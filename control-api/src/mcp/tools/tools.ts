@@ -1,7 +1,9 @@
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
-import { OperatorFailure } from "#protocol/error.ts";
+import { MAX_MACHINES_NAMED, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { note } from "../../audit/note.ts";
+import { registryOf } from "../../rest/machines.ts";
+import type { MachineRecord } from "../../user/registry.ts";
 import { parseSessionHandle } from "../session-handle.ts";
 import { TOOL_BY_NAME } from "./tool-list.ts";
 import { failed, invalid, type ToolCall } from "./tool.ts";
@@ -35,9 +37,17 @@ async function run(call: ToolCall): Promise<CallToolResult> {
       throw new OperatorFailure({ code: "forbidden", reason: `This sign-in may only read; ${call.name} does more.` });
     return await tool.run(call);
   } catch (reason) {
-    if (reason instanceof OperatorFailure) return failed(reason.error);
+    if (reason instanceof OperatorFailure) return failed(await withMachines(reason.error, call));
     throw reason;
   }
+}
+
+/** An unknown machine's error names the machines that this caller may use, so that a model can correct a misspelt name. */
+async function withMachines(error: OperatorError, { env, caller }: ToolCall): Promise<OperatorError> {
+  if (error.code !== "machine_unknown") return error;
+  const records: MachineRecord[] = await registryOf(env, caller.user).machines();
+  const names = records.flatMap(({ name }) => ((caller.machines?.includes(name) ?? true) ? [name] : []));
+  return { ...error, machines: names.slice(0, MAX_MACHINES_NAMED), machineCount: names.length };
 }
 
 /** `ok`, the code of an error of ours, or `error` for one of the machine's tool. */

@@ -165,6 +165,43 @@ describe("a call that names its machine wrongly", () => {
   });
 });
 
+describe("a machine's name that does not exist", () => {
+  it.each([
+    ["get_machine", { machineId: "atic" }],
+    ["get_health", { machineId: "atic" }],
+    ["call_tool", { machineId: "Attic!", name: "dig" }],
+    ["send_prompt", { session_id: "atic/3f2a", text: "hi" }],
+    ["poll_events", { machineId: "atic" }],
+  ])("is answered with the names that do: %s", async (name, args) => {
+    const alice = await two();
+    const result = await alice.tool(name, args);
+    expect(result.structuredContent).toMatchObject({
+      error: { code: "machine_unknown", machines: ["attic", "cellar"], machineCount: 2 },
+    });
+    expect(result.content[0]?.text).toContain("Your machines: attic, cellar.");
+  });
+
+  it("is answered with no more than twenty of them, and how many there are", async () => {
+    const alice = new TestUser();
+    for (let n = 0; n < 21; n++) await alice.register(`m-${String(n).padStart(2, "0")}`);
+    const { structuredContent, content } = await alice.tool("get_machine", { machineId: "nobody" });
+    expect(structuredContent).toMatchObject({ error: { machineCount: 21 } });
+    expect(structuredContent).toHaveProperty("error.machines.length", 20);
+    expect(content[0]?.text).toContain("m-19, and 1 more (call list_machines)");
+  });
+
+  it("is answered with none that the caller's token does not reach", async () => {
+    const alice = await two();
+    const { token } = await (
+      await alice.rest("POST", "/api/tokens", { label: "one machine", machines: ["attic"] })
+    ).json<{ token: string }>();
+    const limited = new TestUser(alice.id, token);
+    const result = await limited.tool("get_health", { machineId: "cellar" });
+    expect(failureOf(result)).toBe("machine_unknown");
+    expect(result.structuredContent).toMatchObject({ error: { machines: ["attic"], machineCount: 1 } });
+  });
+});
+
 describe("what a machine answers", () => {
   it("comes back whole: content of every kind, structured content, isError, _meta", async () => {
     const alice = await two();
