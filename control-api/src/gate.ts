@@ -1,10 +1,11 @@
+import { machineAddressIn } from "#protocol/address.ts";
 import { errorResponse } from "#protocol/error.ts";
 import { app } from "./http/app.ts";
 import { authenticate } from "./http/authenticate.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
 import { isOwnHost } from "./http/host.ts";
-import { machineUrlOf, passThrough } from "./machines/machine-proxy.ts";
+import { passThrough } from "./machines/machine-proxy.ts";
 import { serveMcp } from "./mcp/endpoint.ts";
 import { refuse } from "./http/refusal.ts";
 import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
@@ -13,7 +14,7 @@ import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
 export const gate = {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const url = new URL(request.url);
-    const machine = machineUrlOf(url, env.DOMAIN);
+    const machine = machineAddressIn(url, env.DOMAIN);
     if (machine === null && !isOwnHost(url.hostname, env))
       return errorResponse({
         code: "invalid_request",

@@ -7,9 +7,10 @@
  * that somebody else has such a machine.
  */
 
-/** RFC 1123 label, 1 to 32 characters, without `--` (which parts a name from its owner's tag; also keeps `xn--` out). */
+/** RFC 1123 label, 1 to 32 characters, without `--` (which separates a name from its owner's tag; also keeps `xn--` out). */
 const NAME = /^[a-z0-9](?:-?[a-z0-9]){0,31}$/;
 const NAME_CHARACTERS = 32;
+const TAG_SEPARATOR = "--";
 const TAG = /^[a-z0-9]{8}$/;
 
 /** Host labels and paths that are, or may become, the operator's own. */
@@ -26,13 +27,19 @@ export function isMachineName(text: string): boolean {
 
 /** Whether `text` may be a machine script's name: a machine name, with or without an owner's tag. */
 export function isSlug(text: string): boolean {
-  const [name = "", tag, ...rest] = text.split("--");
+  const [name = "", tag, ...rest] = text.split(TAG_SEPARATOR);
   return rest.length === 0 && isMachineName(name) && (tag === undefined || TAG.test(tag));
 }
 
 /** The slug of `name` for an owner with `tag` (empty for the operator's own account). */
 export function slugOf(name: string, tag: string): string {
-  return tag === "" ? name : `${name}--${tag}`;
+  return tag === "" ? name : `${name}${TAG_SEPARATOR}${tag}`;
+}
+
+/** The machine's name and its owner's tag (empty for the operator's own account) in a slug. */
+export function namesIn(slug: string): { name: string; tag: string } {
+  const [name = "", tag = ""] = slug.split(TAG_SEPARATOR);
+  return { name, tag };
 }
 
 /** The nearest machine name to what a computer calls itself (`Jeff's-MacBook.local` becomes `jeffs-macbook`), or `null`. */

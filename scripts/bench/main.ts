@@ -1,6 +1,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { machinePath } from "#protocol/address.ts";
 import { startBareRelay } from "./bare-relay.ts";
 import { cpuMs, memoryMb } from "./cpu.ts";
 import { call, measure, type Path, type Sample, timeToProgress } from "./load.ts";
@@ -35,7 +36,7 @@ const paths: Path[] = [
   { name: "bare relay", url: bare.url, params: plain, pids: bare.pids },
   {
     name: "machine URL",
-    url: `${operator.url}/m/bench/mcp`,
+    url: operator.url + machinePath("bench", "/mcp"),
     params: plain,
     pids: () => [...operator.pids(), ...operator.connectorPids()],
   },

@@ -90,6 +90,7 @@ describe("a host", () => {
     "operator.example.com",
     "0.0.0.0",
     "127.0.0.2",
+    "two.labels.localhost",
   ])("that is not this Operator's is refused, whatever is asked: %s", async (host) => {
     for (const path of ["/api/health", "/api/me", "/mcp", "/", "/m/attic/other"]) {
       const response = await knock(`http://${host}:8787${path}`);

@@ -1,13 +1,12 @@
 import type { Env } from "../env.ts";
 import { isLoopbackHost } from "./loopback.ts";
 
-/** The label of a machine's own host, `<slug>.<domain>`; whether there is such a machine is another question. */
-export function machineLabel(hostname: string, { DOMAIN }: Env): string | null {
-  return hostname.endsWith(`.${DOMAIN}`) ? hostname.slice(0, -DOMAIN.length - 1) : null;
-}
-
-/** Whether a host is this Operator's apex. Any other is a stranger's name that was pointed here (DNS rebinding). */
+/**
+ * Whether a host is this Operator's apex. Hosts under its domain are machines'; any other is a stranger's name that was
+ * pointed here (DNS rebinding). A local start is reached by every name that a computer has for itself.
+ */
 export function isOwnHost(hostname: string, env: Env): boolean {
   const own = new URL(env.ORIGIN).hostname;
-  return hostname === env.DOMAIN || hostname === own || (isLoopbackHost(own) && isLoopbackHost(hostname));
+  if (hostname === env.DOMAIN || hostname === own) return true;
+  return isLoopbackHost(own) && isLoopbackHost(hostname) && !hostname.endsWith(`.${env.DOMAIN}`);
 }

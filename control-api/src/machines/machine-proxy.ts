@@ -1,6 +1,7 @@
+import type { MachineAddress } from "#protocol/address.ts";
 import { errorResponse } from "#protocol/error.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
-import { isSlug } from "#protocol/slug.ts";
+import { isSlug, namesIn } from "#protocol/slug.ts";
 import { heldBody, notePassing } from "../audit/passing-call.ts";
 import { authenticate } from "../http/authenticate.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
@@ -8,43 +9,31 @@ import type { Env } from "../env.ts";
 import { passToMachine } from "./script-client.ts";
 import { refuse, stepUp } from "../http/refusal.ts";
 
-/** A machine's own URL: `https://<slug>.<domain>/mcp`, or `/m/<slug>/mcp` on the apex. */
-export type MachineUrl = { slug: string; path: string; search: string };
-
-const MACHINE_PATH = /^\/m\/([^/]*)(\/.*)?$/;
-
-/** The machine a URL is about, or `null` when it is one of the apex's own. Whether there is such a machine is another question. */
-export function machineUrlOf({ hostname, pathname, search }: URL, domain: string): MachineUrl | null {
-  if (hostname.endsWith(`.${domain}`)) return { slug: hostname.slice(0, -domain.length - 1), path: pathname, search };
-  const [, slug, path] = MACHINE_PATH.exec(pathname) ?? [];
-  return slug === undefined ? null : { slug, path: path ?? "/", search };
-}
-
 /** Passes a request through to a machine once its caller is known. A machine's own link is authenticated by its script. */
 export async function passThrough(
   request: Request,
   url: URL,
   env: Env,
-  { slug, path, search }: MachineUrl,
+  { slug, path }: MachineAddress,
 ): Promise<Response> {
   if (path === ScriptPath.LINK)
     return isSlug(slug) ? passToMachine(request, env, null, slug, path) : errorResponse({ code: "unauthorized" });
   if (request.method === "OPTIONS") return preflight(request);
-  return allowOrigin(request, await answer(request, url, env, { slug, path, search }));
+  return allowOrigin(request, await answer(request, url, env, { slug, path }));
 }
 
-async function answer(request: Request, url: URL, env: Env, { slug, path, search }: MachineUrl): Promise<Response> {
+async function answer(request: Request, url: URL, env: Env, { slug, path }: MachineAddress): Promise<Response> {
   const caller = await authenticate(request, env, url);
   if ("refused" in caller) return refuse(caller, url, env);
   if (path !== ScriptPath.MCP) return notThere();
-  const [name = slug] = slug.split("--");
+  const { name } = namesIn(slug);
   if (!isSlug(slug) || !(caller.machines?.includes(name) ?? true))
     return errorResponse({ code: "machine_unknown", machine: slug });
   // Which of a machine's own calls only read is not for a gate to know.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
   const beganMs = Date.now();
   const body = await heldBody(request);
-  const response = await passToMachine(request, env, caller.user, slug, path + search, body);
+  const response = await passToMachine(request, env, caller.user, slug, path + url.search, body);
   notePassing(env, caller, name, request, body, response, beganMs);
   return response;
 }

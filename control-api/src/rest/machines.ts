@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type * as z from "zod/mini";
+import { machineUrls } from "#protocol/address.ts";
 import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
 import { type MachineDetail, RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
 import type { AppContext } from "../http/app-context.ts";
@@ -8,7 +9,7 @@ import { note } from "../audit/note.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { machineState } from "../machines/machine-state.ts";
-import { addressesOf, summaryOf } from "../machines/machine-summary.ts";
+import { summaryOf } from "../machines/machine-summary.ts";
 import type { MachineRecord } from "../user/registry.ts";
 import type { Refusal, Registered } from "../user/user.ts";
 
@@ -99,10 +100,8 @@ function log(caller: Caller, env: Env, kind: AuditEntry["kind"], machine: string
 }
 
 function registrationOf({ machine, created, token }: Registered, env: Env): Response {
-  const link = new URL(`${env.ORIGIN}/m/${machine.slug}/link`);
-  link.protocol = link.protocol === "https:" ? "wss:" : "ws:";
   const { name, slug } = machine;
-  const registration: Registration = { name, slug, linkUrl: link.href, ...addressesOf(slug, env), token };
+  const registration: Registration = { name, slug, ...machineUrls(slug, env.ORIGIN, env.DOMAIN), token };
   return Response.json(registration, { status: created ? 201 : 200 });
 }
 

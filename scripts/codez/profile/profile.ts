@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
-import { isMachineName, isSlug, slugOf } from "#protocol/slug.ts";
+import { readdress } from "#protocol/address.ts";
+import { isMachineName, isSlug, namesIn, slugOf } from "#protocol/slug.ts";
 import * as z from "zod";
 
 /** Where CodeZ and `codez serve` listen. */
@@ -34,8 +35,7 @@ export function newIdentity(): string {
 
 /** The profile after its machine got another name: the same link, at that name's address. */
 export function renamed(profile: Profile, name: string): Profile {
-  const [, tag = ""] = profile.slug.split("--");
-  const slug = slugOf(name, tag);
+  const slug = slugOf(name, namesIn(profile.slug).tag);
   return {
     ...profile,
     name,
@@ -43,12 +43,4 @@ export function renamed(profile: Profile, name: string): Profile {
     linkUrl: readdress(profile.linkUrl, profile.slug, slug),
     mcpUrl: readdress(profile.mcpUrl, profile.slug, slug),
   };
-}
-
-/** A machine's address has its slug as a part of the path (`/m/<slug>/`) or as the first label of the host. */
-function readdress(address: string, from: string, to: string): string {
-  const url = new URL(address);
-  if (url.pathname.startsWith(`/m/${from}/`)) url.pathname = `/m/${to}/${url.pathname.slice(`/m/${from}/`.length)}`;
-  else if (url.hostname.startsWith(`${from}.`)) url.hostname = `${to}${url.hostname.slice(from.length)}`;
-  return url.href;
 }

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isMachineName, isSlug, machineNameFrom, slugOf } from "#protocol/slug.ts";
+import { isMachineName, isSlug, machineNameFrom, namesIn, slugOf } from "#protocol/slug.ts";
 
 describe("a machine's name", () => {
   it.each(["attic", "a", "7", "work-pc", "a-b-c", "2nd-floor", "a".repeat(32), "local", "apis"])(
@@ -73,6 +73,7 @@ describe("a slug", () => {
       fc.property(name, tag, name, tag, (one, oneTag, other, otherTag) => {
         const slug = slugOf(one, oneTag);
         expect(isSlug(slug)).toBe(true);
+        expect(namesIn(slug)).toEqual({ name: one, tag: oneTag });
         expect(slug === slugOf(other, otherTag)).toBe(one === other && oneTag === otherTag);
       }),
     );

@@ -6,6 +6,7 @@ import {
   CimdFetchError,
 } from "@cloudflare/workers-oauth-provider";
 import { Hono } from "hono";
+import { machineAddressIn } from "#protocol/address.ts";
 import type { Env } from "../../env.ts";
 import { shownName } from "../client-name.ts";
 import { ConsentPage } from "../pages/consent-page.tsx";
@@ -128,8 +129,6 @@ function pathOf(c: PageContext): string {
 }
 
 function reachOf(audience: Audience, env: Env): string {
-  const { hostname, pathname, origin } = new URL(audience);
-  if (origin !== env.ORIGIN) return `The machine ${hostname.split(".")[0]}`;
-  const [, , slug] = pathname.split("/");
-  return pathname.startsWith("/m/") ? `The machine ${slug}` : "All your machines";
+  const machine = machineAddressIn(new URL(audience), env.DOMAIN);
+  return machine === null ? "All your machines" : `The machine ${machine.slug}`;
 }

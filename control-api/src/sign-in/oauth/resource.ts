@@ -1,6 +1,8 @@
+import { machineAddressIn, machineHostLabel, machinePathIn, machineUrls } from "#protocol/address.ts";
+import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug } from "#protocol/slug.ts";
 import type { Env } from "../../env.ts";
-import { isOwnHost, machineLabel } from "../../http/host.ts";
+import { isOwnHost } from "../../http/host.ts";
 
 /**
  * Protected resources (RFC 9728, RFC 8707): the apex's `/mcp`, which the REST surface shares, and each machine's
@@ -11,8 +13,6 @@ import { isOwnHost, machineLabel } from "../../http/host.ts";
  * so that a machine's host is always written with `https`.
  */
 export type Audience = string & { readonly __brand?: "audience" };
-
-const MACHINE_PATH = /^\/m\/([^/]+)\/mcp$/;
 
 /** The audience of the apex. */
 export function apexAudience(env: Env): Audience {
@@ -33,8 +33,7 @@ export function audienceNamed(resource: string, env: Env): Audience | null {
   const url = new URL(resource);
   if (url.hash !== "" || url.username !== "" || url.password !== "" || url.search !== "") return null;
   if (url.protocol !== new URL(env.ORIGIN).protocol || url.port !== new URL(env.ORIGIN).port) return null;
-  const isMachine = machineLabel(url.hostname, env) !== null || url.pathname.startsWith("/m/");
-  if (isMachine) return machineAudience(url, env);
+  if (machineAddressIn(url, env.DOMAIN) !== null) return machineAudience(url, env);
   const isApex = isOwnHost(url.hostname, env) && (url.pathname === "/" || url.pathname === "/mcp");
   return isApex ? apexAudience(env) : null;
 }
@@ -47,17 +46,17 @@ export function spelled(audience: Audience, env: Env): string {
 
 /** Where the metadata of the resource that a request was for is to be had (RFC 9728 section 3.1). */
 export function metadataUrlOf(url: URL, env: Env): string {
-  const path = machineLabel(url.hostname, env) === null && !MACHINE_PATH.test(url.pathname) ? "/mcp" : url.pathname;
-  const known = machineLabel(url.hostname, env) === null ? path : "/mcp";
-  return `${url.origin}/.well-known/oauth-protected-resource${known}`;
+  const isByPath = machineHostLabel(url.hostname, env.DOMAIN) === null;
+  const isMachine = isByPath && machinePathIn(url.pathname)?.path === ScriptPath.MCP;
+  return `${url.origin}/.well-known/oauth-protected-resource${isMachine ? url.pathname : ScriptPath.MCP}`;
 }
 
 function machineAudience(url: URL, env: Env): Audience | null {
-  const label = machineLabel(url.hostname, env);
-  if (label !== null) {
-    if (!isSlug(label) || (url.pathname !== "/mcp" && url.pathname !== "/")) return null;
-    return `https://${url.host}/mcp`;
-  }
-  const slug = MACHINE_PATH.exec(url.pathname)?.[1];
-  return slug !== undefined && isSlug(slug) && isOwnHost(url.hostname, env) ? `${env.ORIGIN}/m/${slug}/mcp` : null;
+  const address = machineAddressIn(url, env.DOMAIN);
+  if (address === null || !isSlug(address.slug)) return null;
+  if (machineHostLabel(url.hostname, env.DOMAIN) !== null)
+    return address.path === ScriptPath.MCP || address.path === "/" ? `https://${url.host}${ScriptPath.MCP}` : null;
+  return address.path === ScriptPath.MCP && isOwnHost(url.hostname, env)
+    ? machineUrls(address.slug, env.ORIGIN, env.DOMAIN).mcpUrl
+    : null;
 }
