@@ -1,0 +1,119 @@
+import { request } from "node:http";
+import type { Call, Ledger, Outcome } from "./ledger.ts";
+import type { MachineProcess } from "./machine-process.ts";
+import type { OperatorProcess } from "./operator-process.ts";
+import type { Random } from "./random.ts";
+
+/** Longest work a call does. */
+const WORK_MS = 1_500;
+
+/**
+ * By then every call has ended, whatever broke: its own work, the silence after which a frozen link is given up (55 s),
+ * and room for a busy computer.
+ */
+export const CALL_BOUND_MS = 90_000;
+
+const LARGE_BYTES = 300_000;
+
+let next = 0;
+
+/** One `tools/call`, by a way and of a size that the random stream decides, its outcome entered in the ledger. */
+export async function makeCall(
+  operator: OperatorProcess,
+  machine: MachineProcess,
+  ledger: Ledger,
+  random: Random,
+): Promise<void> {
+  const id = `call-${(next += 1)}`;
+  const way = random.chance(0.5) ? "machine" : "unified";
+  const work = {
+    id,
+    delayMs: random.chance(0.3) ? random.integer(1, WORK_MS) : 0,
+    bytes: random.chance(0.1) ? random.integer(1, LARGE_BYTES) : 0,
+    stream: random.chance(0.3),
+  };
+  const hangsUpAfterMs = random.chance(0.05) ? random.integer(1, WORK_MS) : null;
+  const call = ledger.begin({ id, machine: machine.name, way, startedMs: performance.now() });
+  const inner = { name: "work", arguments: work };
+  const params = way === "machine" ? inner : { name: "call_tool", arguments: { machineId: machine.name, ...inner } };
+  const path = way === "machine" ? `/m/${machine.name}/mcp` : "/mcp";
+  const body = JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params });
+  ledger.end(call, await send(operator, path, body, call, `${id} ${"x".repeat(work.bytes)}`, hangsUpAfterMs));
+}
+
+/** Posts and reads to the end. Never throws: what goes wrong is an outcome. */
+function send(
+  operator: OperatorProcess,
+  path: string,
+  body: string,
+  call: Call,
+  expected: string,
+  hangsUpAfterMs: number | null,
+): Promise<Outcome> {
+  return new Promise((resolve) => {
+    const outgoing = request(`${operator.url}${path}`, {
+      method: "POST",
+      agent: false,
+      headers: {
+        ...operator.headers,
+        "content-type": "application/json",
+        accept: "application/json, text/event-stream",
+        "mcp-protocol-version": "2025-11-25",
+        "content-length": Buffer.byteLength(body),
+      },
+    });
+    const settle = (outcome: Outcome): void => {
+      clearTimeout(bound);
+      clearTimeout(hangUp);
+      resolve(outcome);
+      outgoing.destroy();
+    };
+    const bound = setTimeout(() => settle({ kind: "hung" }), CALL_BOUND_MS);
+    const hangUp =
+      hangsUpAfterMs === null ? undefined : setTimeout(() => settle({ kind: "abandoned" }), hangsUpAfterMs);
+    outgoing.on("error", (reason) => settle({ kind: "broken", reason: reason.message }));
+    outgoing.on("response", (response) => {
+      let text = "";
+      response.setEncoding("utf8");
+      response.on("data", (chunk: string) => (text += chunk));
+      response.on("error", (reason) => settle({ kind: "broken", reason: reason.message }));
+      response.on("end", () => settle(outcomeOf(text, response.statusCode ?? 0, call, expected)));
+    });
+    outgoing.end(body);
+  });
+}
+
+type Answer = {
+  id?: unknown;
+  result?: { isError?: boolean; content?: { text?: string }[]; structuredContent?: { error?: { code?: string } } };
+  error?: { code?: unknown; data?: { code?: string }; message?: string };
+};
+
+function outcomeOf(text: string, status: number, { id }: Call, expected: string): Outcome {
+  const messages = text.includes("\ndata: ") || text.startsWith("data: ") ? eventsOf(text) : [text];
+  for (const message of messages) {
+    const parsed = parse(message);
+    if (parsed === null) continue;
+    // REST errors and errors for unreadable bodies have no id; they still answer this request.
+    const bare = parsed.error as { code?: unknown } | undefined;
+    if (parsed.id === undefined && typeof bare?.code === "string") return { kind: "error", code: bare.code };
+    if (parsed.id !== id && parsed.id !== null) continue;
+    const code =
+      parsed.error?.data?.code ?? (parsed.result?.isError ? parsed.result.structuredContent?.error?.code : undefined);
+    if (code !== undefined) return { kind: "error", code };
+    if (parsed.result?.content?.[0]?.text === expected) return { kind: "answered" };
+  }
+  return { kind: "wrong", got: `HTTP ${status}: ${text.slice(0, 200)}` };
+}
+
+function eventsOf(text: string): string[] {
+  return text.split("\n").flatMap((line) => (line.startsWith("data: ") ? [line.slice("data: ".length)] : []));
+}
+
+function parse(text: string): Answer | null {
+  try {
+    return JSON.parse(text) as Answer;
+  } catch {
+    return null; // a page, or half an answer
+  }
+}

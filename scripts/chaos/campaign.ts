@@ -1,0 +1,99 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { makeCall } from "./caller.ts";
+import { eventually } from "./eventually.ts";
+import type { Fault } from "./faults/fault.ts";
+import { NETWORK_FAULTS } from "./faults/network.ts";
+import { PROCESS_FAULTS } from "./faults/processes.ts";
+import { READER_FAULTS } from "./faults/readers.ts";
+import { STORAGE_FAULTS } from "./faults/storage.ts";
+import { Follower } from "./follower.ts";
+import type { Random } from "./random.ts";
+import { Random as Stream } from "./random.ts";
+import { Resources } from "./resources.ts";
+import type { World } from "./world.ts";
+
+export const FAULTS: readonly Fault[] = [...NETWORK_FAULTS, ...PROCESS_FAULTS, ...READER_FAULTS, ...STORAGE_FAULTS];
+
+/** Calls under way at once on each machine. */
+const LANES = 2;
+
+/** From a fault's end to a machine that is listed and answers. */
+export const RETURN_LIMIT_MS = 15_000;
+
+/** For events that were held by connectors to arrive, once nothing breaks any more. */
+const EVENTS_LIMIT_MS = 60_000;
+
+export type CampaignOptions = {
+  readonly seed: number;
+  readonly minutes: number;
+  readonly only: readonly string[] | null;
+  readonly say: (line: string) => void;
+};
+
+/** Calls and events without a pause while one fault follows the other; resolves when everything has settled again. */
+export async function runCampaign(world: World, options: CampaignOptions): Promise<Resources> {
+  const { ledger, operator, machines } = world;
+  const follower = new Follower(operator, ledger);
+  await follower.begin();
+  const resources = new Resources(world);
+  resources.look();
+  const over = new AbortController();
+  const following = follower.run();
+  const calling = machines.flatMap((machine) =>
+    Array.from({ length: LANES }, async (_, lane) => {
+      const random = new Stream(options.seed, `calls of ${machine.name} ${lane}`);
+      while (!over.signal.aborted) {
+        await makeCall(operator, machine, ledger, random);
+        await sleep(random.integer(0, 100));
+      }
+    }),
+  );
+  const telling = (async () => {
+    while (!over.signal.aborted) {
+      for (const { server } of machines) server.tell();
+      await sleep(200);
+    }
+  })();
+
+  const random = new Stream(options.seed, "faults");
+  const faults = FAULTS.filter(({ name }) => options.only?.some((part) => name.includes(part)) ?? true).filter(
+    (fault) => fault.isPossible?.(world) ?? true,
+  );
+  if (faults.length === 0)
+    throw new Error(`no fault is called that; there are: ${FAULTS.map(({ name }) => name).join(", ")}`);
+  const untilMs = performance.now() + options.minutes * 60_000;
+  while (performance.now() < untilMs) {
+    const fault = weighted(faults, random);
+    ledger.faults.set(fault.name, (ledger.faults.get(fault.name) ?? 0) + 1);
+    options.say(`fault: ${fault.name}`);
+    const affected = await fault.inject(world, random);
+    await Promise.all(affected.map((name) => awaitReturn(world, fault.name, name)));
+    resources.look();
+    await sleep(random.integer(0, 1_000));
+  }
+
+  over.abort();
+  await telling;
+  await Promise.all(calling);
+  await eventually(EVENTS_LIMIT_MS, () => ledger.disordered().every((problem) => !problem.includes("never came")));
+  follower.stop();
+  await following;
+  resources.look();
+  return resources;
+}
+
+async function awaitReturn(world: World, fault: string, name: string): Promise<void> {
+  const seconds = await world.timeUntilServed(name, RETURN_LIMIT_MS);
+  if (seconds !== null) return void world.ledger.returns.push({ fault, machine: name, seconds });
+  const exitCode = world.machines.find((machine) => machine.name === name)?.exitCode ?? null;
+  const why = exitCode === null ? "" : ` (codez connect ended with ${exitCode})`;
+  world.ledger.violations.push(`after "${fault}", ${name} was not back within ${RETURN_LIMIT_MS / 1000} s${why}`);
+  // What follows shall not suffer from it.
+  if (exitCode !== null) world.machines.find((machine) => machine.name === name)?.connect();
+}
+
+function weighted(faults: readonly Fault[], random: Random): Fault {
+  let left = random.next() * faults.reduce((sum, { weight }) => sum + weight, 0);
+  for (const fault of faults) if ((left -= fault.weight) < 0) return fault;
+  return random.pick(faults);
+}

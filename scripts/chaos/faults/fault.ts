@@ -1,0 +1,13 @@
+import type { Random } from "../random.ts";
+import type { World } from "../world.ts";
+
+/** One way to break something. It repairs what it broke before it resolves; what it finds wrong it enters in the ledger. */
+export type Fault = {
+  readonly name: string;
+  /** How often it is chosen, relative to the others. */
+  readonly weight: number;
+  /** Machines that may be away afterwards, or all. */
+  inject(world: World, random: Random): Promise<readonly string[]>;
+  /** Whether it can be injected here; always without it. */
+  isPossible?(world: World): boolean;
+};

@@ -1,0 +1,27 @@
+import { runCampaign } from "./campaign.ts";
+import { HELP, readOptions } from "./options.ts";
+import { report } from "./report.ts";
+import { World } from "./world.ts";
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2));
+  if (options.help) return void console.log(HELP);
+  if (process.platform !== "linux") throw new Error("The campaigns read /proc, so they run on Linux only.");
+  const say = options.verbose ? (line: string) => console.error(line.trimEnd()) : () => undefined;
+  console.log(`${options.minutes} minutes, ${options.machines} machines, seed ${options.seed}`);
+  await using world = await World.build({ machines: options.machines, say });
+  const resources = await runCampaign(world, { ...options, say });
+  const { text, isSound } = report(world.ledger, resources);
+  console.log(text);
+  if (isSound) return;
+  const only = options.only === null ? "" : ` --only "${options.only.join(",")}"`;
+  console.log(
+    `\nAgain: npm run chaos -- --minutes ${options.minutes} --machines ${options.machines} --seed ${options.seed}${only}`,
+  );
+  process.exitCode = 1;
+}
+
+main().catch((reason: unknown) => {
+  console.error(reason instanceof Error ? (reason.stack ?? reason.message) : reason);
+  process.exit(1);
+});

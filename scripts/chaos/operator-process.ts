@@ -1,0 +1,115 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createServer, type AddressInfo } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { eventually } from "./eventually.ts";
+import { isRunning, type Process, signal, tree } from "./processes.ts";
+
+const START = fileURLToPath(new URL("../local/start.ts", import.meta.url));
+
+/** A cold start bundles the Workers, on a computer that is busy with the campaign. */
+const START_LIMIT_MS = 60_000;
+
+const STOP_LIMIT_MS = 15_000;
+
+/** How long its processes may take to notice that the start was killed. */
+const ORPHAN_LIMIT_MS = 5_000;
+
+export type OperatorOptions = { readonly folder: string; readonly say: (line: string) => void };
+
+/** A whole Operator as `npm start` runs it, in processes of its own, to be killed and started again. */
+export class OperatorProcess {
+  readonly #options: OperatorOptions;
+  #child: ChildProcess | null = null;
+  #port = 0;
+  /** Everything it was ever seen to run: what is orphaned has no parent that leads to it. */
+  readonly #seen = new Map<string, Process>();
+
+  constructor(options: OperatorOptions) {
+    this.#options = options;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** What a client sends to be let in. */
+  get headers(): Record<string, string> {
+    return {};
+  }
+
+  /** What `codez` reads from its environment to be let in. */
+  get credentials(): NodeJS.ProcessEnv {
+    return {};
+  }
+
+  get stateFolder(): string {
+    return join(this.#options.folder, "state");
+  }
+
+  get processes(): Process[] {
+    this.#remember();
+    for (const [key, one] of this.#seen) if (!isRunning(one)) this.#seen.delete(key);
+    return [...this.#seen.values()];
+  }
+
+  /** Starts it on the port and state of the last time. @throws Error with its last words when it does not come up */
+  async start(): Promise<void> {
+    if (this.#port === 0) this.#port = await freePort();
+    const words: string[] = [];
+    const child = spawn(process.execPath, [START, "--port", String(this.#port)], {
+      env: { ...process.env, OPERATOR_STATE: this.stateFolder },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    for (const stream of [child.stdout, child.stderr])
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        words.push(text);
+        this.#options.say(text);
+      });
+    this.#child = child;
+    const seconds = await eventually(START_LIMIT_MS, async () => {
+      if (child.exitCode !== null) return true;
+      return (await fetch(`${this.url}/api/health`, { signal: AbortSignal.timeout(2_000) })).ok;
+    });
+    if (seconds === null || child.exitCode !== null)
+      throw new Error(`Operator did not start: ${words.join("").slice(-2_000)}`);
+  }
+
+  /** Ends it as a person would. Answers what it left running. */
+  async stop(): Promise<Process[]> {
+    return this.#end("SIGTERM", STOP_LIMIT_MS);
+  }
+
+  /** `kill -9` of the start alone. Answers what lived on. */
+  async kill(): Promise<Process[]> {
+    return this.#end("SIGKILL", ORPHAN_LIMIT_MS);
+  }
+
+  #remember(): void {
+    const pid = this.#child?.pid;
+    if (pid === undefined) return;
+    for (const one of tree(pid)) this.#seen.set(`${one.pid} ${one.startTicks}`, one);
+  }
+
+  async #end(how: NodeJS.Signals, limitMs: number): Promise<Process[]> {
+    this.#remember();
+    this.#child?.kill(how);
+    this.#child = null;
+    await eventually(limitMs, () => this.processes.length === 0);
+    const left = this.processes;
+    for (const { pid } of left) signal(pid, "SIGKILL");
+    return left;
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,47 @@
+import { parseArgs } from "node:util";
+
+export const HELP = `Breaks a real Operator on purpose and checks what must hold.
+
+  npm run chaos -- [--minutes <n>] [--seed <n>] [--machines <n>] [--only <fault,fault>] [--verbose]
+
+  --minutes   how long faults are injected (default 5)
+  --seed      repeats a run's faults and calls (default: the clock's)
+  --machines  machines with a connector process each (default 4)
+  --only      just these faults, by name
+  --verbose   print what Operator and the connectors say
+
+Ends with a table of invariants; the exit code is 1 when one was broken.`;
+
+export type Options = {
+  readonly minutes: number;
+  readonly seed: number;
+  readonly machines: number;
+  /** Names of faults; `null`: all. */
+  readonly only: readonly string[] | null;
+  readonly verbose: boolean;
+  readonly help: boolean;
+};
+
+/** @throws Error with a sentence for the person who typed it */
+export function readOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      minutes: { type: "string", default: "5" },
+      seed: { type: "string" },
+      machines: { type: "string", default: "4" },
+      only: { type: "string" },
+      verbose: { type: "boolean", default: false },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  const minutes = Number(values.minutes);
+  if (!(minutes > 0)) throw new Error(`--minutes takes a positive number, not "${values.minutes}"`);
+  const machines = Number(values.machines);
+  if (!Number.isInteger(machines) || machines < 1 || machines > 200)
+    throw new Error(`--machines takes a whole number from 1 to 200, not "${values.machines}"`);
+  const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
+  if (!Number.isInteger(seed) || seed < 0) throw new Error(`--seed takes a whole number, not "${values.seed}"`);
+  const only = values.only === undefined ? null : values.only.split(",").filter(Boolean);
+  return { minutes, seed, machines, only, verbose: values.verbose, help: values.help };
+}

@@ -1,0 +1,77 @@
+import type { Ledger } from "./ledger.ts";
+import type { Resources } from "./resources.ts";
+
+/** Examples of a broken invariant that are printed; the count says how many there are. */
+const EXAMPLES = 8;
+
+/** The table of invariants, and whether all held. */
+export function report(ledger: Ledger, resources: Resources): { readonly text: string; readonly isSound: boolean } {
+  const invariants: readonly (readonly [string, readonly string[]])[] = [
+    [`each call ended once, within its bound, with a true word (${ledger.calls.size} calls)`, ledger.untrue()],
+    [`each tool ran at most once (${ledger.runs.size} ran)`, ledger.repeated()],
+    [`each event came once and in order (${total(ledger)} events)`, ledger.disordered()],
+    [
+      `each machine came back in time, and nothing was left behind (${ledger.returns.length} returns)`,
+      ledger.violations,
+    ],
+  ];
+  const lines = ["", "faults"];
+  for (const [name, count] of [...ledger.faults].sort()) lines.push(`  ${String(count).padStart(5)}  ${name}`);
+  lines.push("", "calls");
+  for (const [outcome, count] of outcomes(ledger)) lines.push(`  ${String(count).padStart(5)}  ${outcome}`);
+  const seconds = ledger.returns.map((one) => one.seconds).sort((one, other) => one - other);
+  if (seconds.length > 0)
+    lines.push(
+      "",
+      `back after a fault: median ${at(seconds, 0.5)} s, 99 % within ${at(seconds, 0.99)} s, longest ${at(seconds, 1)} s`,
+    );
+  lines.push("", "Operator's processes    at first   highest   at the end");
+  lines.push(
+    row(
+      "memory (PSS), MB",
+      resources.span(({ memoryMb }) => memoryMb),
+    ),
+  );
+  lines.push(
+    row(
+      "open descriptors",
+      resources.span(({ descriptors }) => descriptors),
+    ),
+  );
+  lines.push(
+    row(
+      "processes",
+      resources.span(({ processes }) => processes),
+    ),
+  );
+  lines.push("", "invariants");
+  for (const [text, broken] of invariants) {
+    lines.push(`  ${broken.length === 0 ? "held  " : `BROKEN ${broken.length} times`}  ${text}`);
+    for (const one of broken.slice(0, EXAMPLES)) lines.push(`            ${one}`);
+  }
+  return { text: lines.join("\n"), isSound: invariants.every(([, broken]) => broken.length === 0) };
+}
+
+function total(ledger: Ledger): number {
+  let sum = 0;
+  for (const count of ledger.emitted.values()) sum += count;
+  return sum;
+}
+
+function outcomes(ledger: Ledger): [string, number][] {
+  const counts = new Map<string, number>();
+  for (const { outcomes: ended } of ledger.calls.values())
+    for (const outcome of ended) {
+      const name = outcome.kind === "error" ? `error ${outcome.code}` : outcome.kind;
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    }
+  return [...counts].sort(([, one], [, other]) => other - one);
+}
+
+function at(sorted: readonly number[], share: number): string {
+  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(1);
+}
+
+function row(name: string, figures: readonly number[]): string {
+  return `  ${name.padEnd(20)}${figures.map((figure) => figure.toFixed(0).padStart(10)).join("")}`;
+}

@@ -1,0 +1,36 @@
+import { descriptors, pssMb } from "./processes.ts";
+import type { World } from "./world.ts";
+
+export type Look = {
+  readonly atMs: number;
+  readonly memoryMb: number;
+  readonly descriptors: number;
+  readonly processes: number;
+};
+
+/** What Operator's processes use, looked at over a campaign. */
+export class Resources {
+  readonly looks: Look[] = [];
+  readonly #world: World;
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  look(): void {
+    const pids = this.#world.operator.processes.map(({ pid }) => pid);
+    if (pids.length === 0) return;
+    this.looks.push({
+      atMs: performance.now(),
+      memoryMb: pssMb(pids),
+      descriptors: descriptors(pids),
+      processes: pids.length,
+    });
+  }
+
+  /** The first, the highest and the last figure. */
+  span(of: (look: Look) => number): readonly [number, number, number] {
+    const figures = this.looks.map(of);
+    return [figures[0] ?? 0, Math.max(0, ...figures), figures.at(-1) ?? 0];
+  }
+}
