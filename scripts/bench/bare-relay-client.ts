@@ -8,16 +8,21 @@ const socket = new WebSocket(relay, { perMessageDeflate: false });
 socket.on("open", () => process.send?.({ ready: true }));
 socket.on("message", (data) => {
   const message = data.toString();
-  const space = message.indexOf(" ");
+  const at = message.search(/[ +]/);
+  const id = message.slice(0, at);
+  const streams = message[at] === "+";
   const outgoing = request(
     server,
     { method: "POST", agent, headers: { "content-type": "application/json" } },
     (response) => {
       const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("end", () => socket.send(`${message.slice(0, space)} ${Buffer.concat(chunks).toString()}`));
+      response.on("data", (chunk: Buffer) => {
+        if (streams) socket.send(`${id}+${chunk.toString()}`);
+        else chunks.push(chunk);
+      });
+      response.on("end", () => socket.send(`${id} ${Buffer.concat(chunks).toString()}`));
     },
   );
-  outgoing.end(message.slice(space + 1));
+  outgoing.end(message.slice(at + 1));
 });
 process.on("disconnect", () => process.exit());

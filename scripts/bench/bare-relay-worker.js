@@ -1,6 +1,9 @@
 import { DurableObject } from "cloudflare:workers";
 
-/** The least that a relay of this shape can be: Worker, Durable Object, one hibernating WebSocket. No auth, no limits, no streaming. */
+/**
+ * The least that a relay of this shape can be: Worker, Durable Object, one hibernating WebSocket. No sign-in, no limits.
+ * Messages are text: `<id> <body>` each way. A path of /stream asks for the answer in parts: `<id>+<part>`, then `<id> `.
+ */
 export class Relay extends DurableObject {
   #waiting = new Map();
   #next = 1;
@@ -13,17 +16,27 @@ export class Relay extends DurableObject {
     }
     const [socket] = this.ctx.getWebSockets();
     const id = this.#next++;
+    if (request.url.endsWith("/stream")) return this.#stream(socket, id, await request.text());
     const { promise, resolve } = Promise.withResolvers();
     this.#waiting.set(id, resolve);
     socket.send(`${id} ${await request.text()}`);
     return new Response(await promise, { headers: { "content-type": "application/json" } });
   }
 
+  #stream(socket, id, body) {
+    const { readable, writable } = new TransformStream();
+    const writer = writable.getWriter();
+    const encoder = new TextEncoder();
+    this.#waiting.set(id, (part, isLast) => (isLast ? writer.close() : writer.write(encoder.encode(part))));
+    socket.send(`${id}+${body}`);
+    return new Response(readable, { headers: { "content-type": "text/event-stream" } });
+  }
+
   webSocketMessage(_, message) {
-    const space = message.indexOf(" ");
-    const id = Number(message.slice(0, space));
-    this.#waiting.get(id)(message.slice(space + 1));
-    this.#waiting.delete(id);
+    const [, id, kind] = /^(\d+)([ +])/.exec(message);
+    const isLast = kind === " ";
+    this.#waiting.get(Number(id))(message.slice(id.length + 1), isLast);
+    if (isLast) this.#waiting.delete(Number(id));
   }
 }
 

@@ -3,10 +3,10 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
-import { tree } from "./cpu.ts";
+import { isWorkerd, tree } from "./processes.ts";
 
 /** The yardstick: the same shape with nothing in it. */
-export type BareRelay = { url: string; pids: () => number[]; stop(): Promise<void> };
+export type BareRelay = AsyncDisposable & { url: string; processes: () => Record<string, number[]> };
 
 export async function startBareRelay(serverUrl: string): Promise<BareRelay> {
   const script = readFileSync(new URL("bare-relay-worker.js", import.meta.url), "utf8");
@@ -24,7 +24,7 @@ export async function startBareRelay(serverUrl: string): Promise<BareRelay> {
   );
   await miniflare.ready;
   const url = (await miniflare.unsafeGetDirectURL("relay")).href;
-  const workerds = tree(process.pid).filter((pid) => !before.has(pid));
+  const workerds = tree(process.pid).filter((pid) => !before.has(pid) && isWorkerd(pid));
   const client: ChildProcess = fork(fileURLToPath(new URL("bare-relay-client.ts", import.meta.url)), [
     url.replace("http", "ws"),
     serverUrl,
@@ -32,8 +32,8 @@ export async function startBareRelay(serverUrl: string): Promise<BareRelay> {
   await once(client, "message");
   return {
     url,
-    pids: () => [...workerds, client.pid ?? 0],
-    async stop() {
+    processes: () => ({ workerd: workerds, client: client.pid === undefined ? [] : [client.pid] }),
+    async [Symbol.asyncDispose]() {
       client.kill();
       await miniflare.dispose();
     },

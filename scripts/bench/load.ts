@@ -1,78 +1,99 @@
-import { Agent, request } from "node:http";
-
-/** What a run of calls showed. Times in milliseconds. */
-export type Sample = { p50Ms: number; p99Ms: number; perSecond: number };
+import { Agent, type IncomingMessage, request } from "node:http";
 
 /** One way to the reference server: where to post, and what a call looks like there. */
 export type Path = {
   readonly name: string;
   readonly url: string;
+  /** Sent with every call, such as a session's id. */
+  readonly headers?: Record<string, string>;
+  /** How a request gets its answer, where that is not by Streamable HTTP. */
+  readonly ask?: (agent: Agent, request: RpcRequest) => Promise<RpcAnswer>;
   /** The `params` of `tools/call` that reach the reference server's tool. */
   readonly params: (tool: string, args: Record<string, unknown>) => Record<string, unknown>;
-  /** Processes whose CPU is this path's own, without the client's and the server's. */
-  readonly pids: () => number[];
+  /** The processes whose CPU this path costs, by what they are; without the client and the server. */
+  readonly processes: () => Record<string, readonly number[]>;
 };
 
-const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+export type RpcRequest = { id: number; method: string; params?: object };
+export type RpcAnswer = { id?: number; result?: { content?: { text?: string }[] } };
+
+/** What a run of calls showed. Times in milliseconds. */
+export type Sample = { p50Ms: number; p99Ms: number; perSecond: number };
+
 let nextId = 1;
 
-/** One `tools/call`, its answer checked. Throws when it isn't the expected one. */
-export function call(path: Path, tool: string, args: Record<string, unknown>, expected: string): Promise<void> {
+/** One call of one of the reference server's tools. Rejects when the answer isn't the expected one. */
+export async function call(
+  agent: Agent,
+  path: Path,
+  tool: string,
+  args: Record<string, unknown>,
+  expected: string,
+): Promise<void> {
+  const message = { id: nextId++, method: "tools/call", params: path.params(tool, args) };
+  const answer = await (path.ask?.(agent, message) ?? ask(agent, path, message));
+  if (answer.result?.content?.[0]?.text !== expected)
+    throw new Error(`${path.name}: wrong answer: ${JSON.stringify(answer).slice(0, 300)}`);
+}
+
+/** The answer to one request, by Streamable HTTP. */
+export async function ask(agent: Agent, path: Path, message: RpcRequest): Promise<RpcAnswer> {
+  const response = await post(agent, path, message);
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk as Buffer);
+  const text = Buffer.concat(chunks).toString();
+  const type = response.headers["content-type"] ?? "";
+  const answer = response.statusCode === 200 ? answerIn(text, type, message.id) : undefined;
+  if (answer === undefined) throw new Error(`${path.name}: HTTP ${response.statusCode}: ${text.slice(0, 300)}`);
+  return answer;
+}
+
+/** Milliseconds from a call to its first progress notification. */
+export async function timeToProgress(agent: Agent, path: Path): Promise<number> {
   const id = nextId++;
-  const body = JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params: path.params(tool, args) });
+  const params = { ...path.params("progress", {}), _meta: { progressToken: `p${id}` } };
+  const begin = performance.now();
+  const response = await post(agent, path, { id, method: "tools/call", params });
+  let text = "";
+  let first: number | null = null;
+  for await (const chunk of response) {
+    text += String(chunk);
+    if (text.includes("notifications/progress")) first ??= performance.now() - begin;
+  }
+  if (first === null || !text.includes("done")) throw new Error(`${path.name}: no progress: ${text.slice(0, 300)}`);
+  return first;
+}
+
+/** Posts one JSON-RPC message; resolves with the response's head. */
+export function post(
+  agent: Agent,
+  { url, headers = {} }: Pick<Path, "url" | "headers">,
+  message: object,
+): Promise<IncomingMessage> {
+  const body = JSON.stringify({ jsonrpc: "2.0", ...message });
+  const all = {
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+    "mcp-protocol-version": "2025-11-25",
+    "content-length": Buffer.byteLength(body),
+    ...headers,
+  };
   return new Promise((resolve, reject) => {
-    const headers = {
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      "mcp-protocol-version": "2025-11-25",
-      "content-length": Buffer.byteLength(body),
-    };
-    const outgoing = request(path.url, { method: "POST", agent, headers }, (response) => {
-      const chunks: Buffer[] = [];
-      response.on("data", (chunk: Buffer) => chunks.push(chunk));
-      response.on("error", reject);
-      response.on("end", () => {
-        const text = Buffer.concat(chunks).toString();
-        const isRight =
-          response.statusCode === 200 && textIn(text, response.headers["content-type"] ?? "", id) === expected;
-        if (isRight) resolve();
-        else reject(new Error(`${path.name}: wrong answer, HTTP ${response.statusCode}: ${text.slice(0, 300)}`));
-      });
-    });
-    outgoing.on("error", reject);
-    outgoing.end(body);
+    request(url, { method: "POST", agent, headers: all }, resolve).on("error", reject).end(body);
   });
 }
 
-/** Milliseconds from the call to its first progress notification. */
-export function timeToProgress(path: Path): Promise<number> {
-  const id = nextId++;
-  const params = { ...path.params("progress", {}), _meta: { progressToken: `p${id}` } };
-  const body = JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params });
-  const begin = performance.now();
-  return new Promise((resolve, reject) => {
-    const headers = {
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      "mcp-protocol-version": "2025-11-25",
-    };
-    const outgoing = request(path.url, { method: "POST", agent, headers }, (response) => {
-      let text = "";
-      let first = 0;
-      response.on("data", (chunk: Buffer) => {
-        text += chunk.toString();
-        if (first === 0 && text.includes("notifications/progress")) first = performance.now() - begin;
-      });
-      response.on("error", reject);
-      response.on("end", () =>
-        first > 0 && text.includes("done")
-          ? resolve(first)
-          : reject(new Error(`${path.name}: no progress: ${text.slice(0, 300)}`)),
-      );
-    });
-    outgoing.on("error", reject);
-    outgoing.end(body);
-  });
+/**
+ * Runs `work` with connections of its own, which are closed at the end. A connection kept from one run to the next would
+ * idle while the other paths have their turn, and its server may close it just as the next call is sent.
+ */
+export async function withConnections<Result>(work: (agent: Agent) => Promise<Result>): Promise<Result> {
+  const agent = new Agent({ keepAlive: true });
+  try {
+    return await work(agent);
+  } finally {
+    agent.destroy();
+  }
 }
 
 /** Calls `work` so many times, `concurrency` at once. */
@@ -99,13 +120,13 @@ export async function measure(
   return { p50Ms: at(0.5), p99Ms: at(0.99), perSecond: calls / seconds };
 }
 
-function textIn(body: string, contentType: string, id: number): string | undefined {
+/** The answer to request `id` in a JSON or event-stream body. */
+function answerIn(body: string, contentType: string, id: number): RpcAnswer | undefined {
   const lines = contentType.startsWith("text/event-stream")
-    ? body.split("\n").flatMap((line) => (line.startsWith("data: ") ? [line.slice(6)] : []))
+    ? body.split("\n").flatMap((line) => (line.startsWith("data:") ? [line.slice(5)] : []))
     : [body];
-  for (const line of lines) {
-    const message = JSON.parse(line) as { id?: number; result?: { content?: { text?: string }[] } };
-    if (message.id === id) return message.result?.content?.[0]?.text;
-  }
-  return undefined;
+  return lines
+    .filter((line) => line.trim() !== "")
+    .map((line) => JSON.parse(line) as RpcAnswer)
+    .find((message) => message.id === id);
 }

@@ -1,23 +1,49 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import { machinePath } from "#protocol/address.ts";
 import { startBareRelay } from "./bare-relay.ts";
-import { cpuMs, memoryMb } from "./cpu.ts";
-import { call, measure, type Path, type Sample, timeToProgress } from "./load.ts";
+import { call, measure, type Path, timeToProgress, withConnections } from "./load.ts";
 import { startOperatorPath } from "./operator-path.ts";
+import { INSTALL, startPeers } from "./peers.ts";
+import { cpuMs, memoryMb } from "./processes.ts";
+import { openProfiler } from "./profile.ts";
+import { inTurns, median, type Row } from "./rounds.ts";
+import { figure, printTable, ratio } from "./table.ts";
 
-/**
- * `npm run bench`: what a call costs through Operator, as ratios to a bare relay of the same shape measured in the same
- * run. Paths are measured in turns, several times over, and the median of the rounds is shown, so that what else this
- * computer does falls on all of them alike. Every answer is checked.
- */
-const ROUNDS = 5;
-const CALLS: Record<number, number> = { 1: 400, 8: 1_200, 32: 2_400 };
+const HELP = `npm run bench [-- options]: what a call costs through Operator, as ratios to a bare relay of the same shape
+measured in the same run. Every answer is checked.
+
+  --quick               echo alone, at 1 and at 32 at once, in 3 rounds
+  --rounds <n>          how often each path has its turn; the median is shown (5)
+  --cpu-profile <dir>   no figures: where the CPU goes, as V8 CPU profiles of every isolate and process in <dir>
+`;
+
+const { values: options } = parseArgs({
+  options: {
+    quick: { type: "boolean", default: false },
+    rounds: { type: "string" },
+    "cpu-profile": { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (options.help) {
+  console.log(HELP);
+  process.exit();
+}
+
+const ROUNDS = Number(options.rounds ?? (options.quick ? 3 : 5));
+const CALLS: Record<number, number> = options.quick ? { 1: 300, 32: 2_400 } : { 1: 400, 8: 1_200, 32: 2_400 };
+/** Code is compiled and caches are filled by then. */
 const WARM_UP_CALLS = 1_000;
+/** Opens the connections of a run before it is timed. */
+const OPENING_CALLS = 2;
 const SIZES = [64 * 1024, 1024 * 1024];
 const SIZED_CALLS = 40;
+const PROGRESS_CALLS = 20;
 const MACHINES = 50;
+const PROFILED_CALLS = 6_000;
 
 const plain: Path["params"] = (name, args) => ({ name, arguments: args });
 const unified: Path["params"] = (name, args) => ({
@@ -25,147 +51,158 @@ const unified: Path["params"] = (name, args) => ({
   arguments: { machineId: "bench", name, arguments: args },
 });
 
+const profiler = options["cpu-profile"] === undefined ? null : openProfiler(options["cpu-profile"]);
+await using started = new AsyncDisposableStack();
 const server = fork(fileURLToPath(new URL("reference-server.ts", import.meta.url)));
+started.defer(() => void server.kill());
 const [{ url: serverUrl }] = (await once(server, "message")) as [{ url: string }];
-const bare = await startBareRelay(serverUrl);
-const operator = await startOperatorPath(serverUrl);
+const bare = started.use(await startBareRelay(serverUrl));
+const operator = started.use(await startOperatorPath(serverUrl, profiler));
+const peers = started.use(await startPeers(serverUrl));
 
-const paths: Path[] = [
-  { name: "direct", url: serverUrl, params: plain, pids: () => [] },
-  { name: "direct again", url: serverUrl, params: plain, pids: () => [] },
-  { name: "bare relay", url: bare.url, params: plain, pids: bare.pids },
-  {
-    name: "machine URL",
-    url: operator.url + machinePath("bench", "/mcp"),
-    params: plain,
-    pids: () => [...operator.pids(), ...operator.connectorPids()],
-  },
-  {
-    name: "unified /mcp",
-    url: `${operator.url}/mcp`,
-    params: unified,
-    pids: () => [...operator.pids(), ...operator.connectorPids()],
-  },
+const relay: Path = { name: "bare relay", url: bare.url, params: plain, processes: bare.processes };
+const { processes } = operator;
+const operatorPaths: Path[] = [
+  { name: "machine URL", url: operator.url + machinePath("bench", "/mcp"), params: plain, processes },
+  { name: "unified /mcp", url: `${operator.url}/mcp`, params: unified, processes },
 ];
+const direct: Path = { name: "direct", url: serverUrl, params: plain, processes: () => ({}) };
+/** `direct again` shows how much two measurements of the same thing differ in this run. */
+const paths: Path[] = [direct, { ...direct, name: "direct again" }, relay, ...operatorPaths, ...peers.paths];
 
-try {
-  for (const path of paths)
-    await measure(8, WARM_UP_CALLS, (n) => call(path, "echo", { text: `warm ${n}` }, `warm ${n}`));
-  for (const [concurrency, calls] of Object.entries(CALLS)) await compare(Number(concurrency), calls);
+for (const path of paths) await echo(path, 8, WARM_UP_CALLS);
+if (profiler === null) await compareAll();
+else
+  for (const path of operatorPaths)
+    await profiler.during(path.name, path.processes(), () => echo(path, 32, PROFILED_CALLS));
+
+async function compareAll(): Promise<void> {
+  if (peers.paths.length === 0) console.log(`To compare with mcp-hub and mcp-proxy: ${INSTALL}`);
+  for (const [concurrency, calls] of Object.entries(CALLS)) await compareEcho(Number(concurrency), calls);
+  if (options.quick) return;
   for (const bytes of SIZES) await compareSize(bytes);
   await compareProgress();
   await compareList();
-  print("memory, MB (resident)", [
-    ["Operator", memoryMb(operator.pids())],
-    ["connector", memoryMb(operator.connectorPids())],
-    ["bare relay", memoryMb(bare.pids())],
-  ]);
-} finally {
-  await operator.stop();
-  await bare.stop();
-  server.kill();
+  const { connector, ...rest } = operator.processes();
+  printTable(
+    "memory (resident)",
+    ["MB"],
+    [
+      ["Operator", figure(memoryMb(Object.values(rest).flat()), 0)],
+      ["connector", figure(memoryMb(connector), 0)],
+      ["bare relay", figure(memoryMb(Object.values(bare.processes()).flat()), 0)],
+    ],
+  );
 }
 
-async function compare(concurrency: number, calls: number): Promise<void> {
-  const rows = await inTurns(paths, async (path) => {
-    const before = cpuMs(path.pids());
-    const sample = await measure(concurrency, calls, (n) => call(path, "echo", { text: `echo ${n}` }, `echo ${n}`));
-    const after = cpuMs(path.pids());
-    return { ...sample, cpuUs: before === null || after === null ? Number.NaN : ((after - before) / calls) * 1000 };
+/** Calls `echo` so many times, and answers the times and the CPU per call of each of the path's processes. */
+function echo(path: Path, concurrency: number, calls: number): Promise<Row> {
+  return withConnections(async (agent) => {
+    const one = (n: number) => call(agent, path, "echo", { text: `echo ${n}` }, `echo ${n}`);
+    await measure(concurrency, concurrency * OPENING_CALLS, one);
+    const running = Object.entries(path.processes());
+    const before = running.map(([, pids]) => cpuMs(pids));
+    const sample = await measure(concurrency, calls, one);
+    const cpu: Row = {};
+    for (const [index, [name, pids]] of running.entries()) {
+      const usedMs = (cpuMs(pids) ?? Number.NaN) - (before[index] ?? Number.NaN);
+      cpu[`cpu ${name}`] = (usedMs * 1000) / calls;
+    }
+    const cpuUs = Object.values(cpu).reduce((total, used) => total + used, 0);
+    return { ...sample, ...cpu, ...(running.length === 0 ? {} : { cpuUs }) };
   });
-  const relay = rows.get("bare relay");
-  console.log(`\necho, ${concurrency} at once (${calls} calls, ${ROUNDS} rounds)`);
-  console.log(cells("", "p50 ms", "p99 ms", "calls/s", "p50 / bare", "rate / bare", "CPU us/call", "CPU / bare"));
-  for (const [name, row] of rows) {
-    console.log(cells(...columns(name, row, relay), row.cpuUs.toFixed(0), ratio(row.cpuUs, relay?.cpuUs)));
-  }
+}
+
+async function compareEcho(concurrency: number, calls: number): Promise<void> {
+  const rows = await inTurns(ROUNDS, paths, (path) => echo(path, concurrency, calls));
+  printSamples(`echo, ${concurrency} at once (${calls} calls, ${ROUNDS} rounds)`, rows);
+  const parts = [...rows].filter(([, row]) => row["cpuUs"] !== undefined);
+  printTable(
+    `CPU us per call by process, ${concurrency} at once`,
+    [],
+    parts.map(([name, row]) => [
+      name,
+      ...Object.entries(row).flatMap(([key, us]) =>
+        key.startsWith("cpu ") ? [`${key.slice(4)} ${figure(us, 0)}`.padStart(15)] : [],
+      ),
+    ]),
+  );
 }
 
 async function compareSize(bytes: number): Promise<void> {
   const text = "x".repeat(bytes);
-  const rows = await inTurns(paths, (path) => measure(1, SIZED_CALLS, () => call(path, "big", { bytes }, text)));
-  printSamples(`${bytes / 1024} KB result, 1 at once`, rows);
+  const rows = await inTurns(ROUNDS, paths, (path) =>
+    withConnections(async (agent) => {
+      const one = () => call(agent, path, "big", { bytes }, text);
+      await measure(1, OPENING_CALLS, one);
+      return measure(1, SIZED_CALLS, one);
+    }),
+  );
+  const rate = (row: Row | undefined) => ((row?.["perSecond"] ?? Number.NaN) * bytes) / 1e6;
+  const bareRate = rate(rows.get(relay.name));
+  printTable(
+    `${bytes / 1024} KB result, 1 at once (${SIZED_CALLS} calls, ${ROUNDS} rounds)`,
+    ["p50 ms", "p99 ms", "MB/s", "p50 / bare", "MB/s / bare"],
+    [...rows].map(([name, row]) => [
+      name,
+      figure(row["p50Ms"], 2),
+      figure(row["p99Ms"], 2),
+      figure(rate(row), 1),
+      ratio(row["p50Ms"], rows.get(relay.name)?.["p50Ms"]),
+      ratio(rate(row), bareRate),
+    ]),
+  );
 }
 
 async function compareProgress(): Promise<void> {
-  const streaming = paths.filter(({ name }) => name !== "bare relay"); // the bare relay knows no streams
-  const rows = await inTurns(streaming, async (path) => {
-    const times: number[] = [];
-    for (let n = 0; n < 20; n += 1) times.push(await timeToProgress(path));
-    times.sort((one, other) => one - other);
-    return { ms: times[10] ?? Number.NaN };
-  });
-  print(
-    "time to the first progress notification, ms",
-    [...rows].map(([name, { ms }]) => [name, ms]),
+  // The peers answer tools/call with progress in ways of their own; what is compared here is streaming.
+  const streaming = [direct, { ...relay, url: new URL("/stream", relay.url).href }, ...operatorPaths];
+  const rows = await inTurns(ROUNDS, streaming, (path) =>
+    withConnections(async (agent) => {
+      const times: number[] = [];
+      for (let n = 0; n < PROGRESS_CALLS; n += 1) times.push(await timeToProgress(agent, path));
+      return { ms: median(times) };
+    }),
+  );
+  printTable(
+    `time to the first progress notification (${PROGRESS_CALLS} calls, ${ROUNDS} rounds)`,
+    ["ms", "/ bare"],
+    [...rows].map(([name, { ms }]) => [name, figure(ms, 2), ratio(ms, rows.get(relay.name)?.["ms"])]),
   );
 }
 
 /** The tool list must cost the same however many machines there are. */
 async function compareList(): Promise<void> {
+  const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" });
   const list = async (): Promise<number> => {
-    const headers = {
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      "mcp-protocol-version": "2025-11-25",
-    };
-    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" });
     const response = await fetch(`${operator.url}/mcp`, { method: "POST", headers, body });
-    return (await response.text()).length;
+    return (await response.arrayBuffer()).byteLength;
   };
-  const one = { bytes: await list(), ...(await measure(1, 200, list)) };
+  const row = async (machines: number) => {
+    const bytes = await list();
+    const { p50Ms } = await measure(1, 200, list);
+    return [`${machines} machines`, figure(p50Ms, 2), figure(bytes, 0)];
+  };
+  const one = await row(1);
   await operator.register(MACHINES - 1);
-  const many = { bytes: await list(), ...(await measure(1, 200, list)) };
-  print("tools/list at /mcp", [
-    ["bytes, 1 machine", one.bytes],
-    [`bytes, ${MACHINES} machines`, many.bytes],
-    ["p50 ms, 1 machine", one.p50Ms],
-    [`p50 ms, ${MACHINES} machines`, many.p50Ms],
-  ]);
+  printTable("tools/list at /mcp", ["p50 ms", "bytes"], [one, await row(MACHINES)]);
 }
 
-async function inTurns<Row extends Record<string, number>>(
-  among: Path[],
-  run: (path: Path) => Promise<Row>,
-): Promise<Map<string, Row>> {
-  const rounds = new Map<string, Row[]>(among.map(({ name }) => [name, []]));
-  for (let round = 0; round < ROUNDS; round += 1)
-    for (const path of among) rounds.get(path.name)?.push(await run(path));
-  return new Map([...rounds].map(([name, rows]) => [name, medians(rows)]));
-}
-
-function medians<Row extends Record<string, number>>(rows: Row[]): Row {
-  const [first] = rows;
-  if (first === undefined) throw new Error("no rounds");
-  const entries = Object.keys(first).map((key) => {
-    const values = rows.map((row) => row[key] ?? Number.NaN).sort((one, other) => one - other);
-    return [key, values[Math.floor(values.length / 2)]];
-  });
-  return Object.fromEntries(entries) as Row;
-}
-
-/** One path's times and rate, and both as ratios to the bare relay. */
-function columns(name: string, row: Sample, relay: Sample | undefined): [string, ...string[]] {
-  const measured = [row.p50Ms.toFixed(2), row.p99Ms.toFixed(2), row.perSecond.toFixed(0)];
-  return [name, ...measured, ratio(row.p50Ms, relay?.p50Ms), ratio(row.perSecond, relay?.perSecond)];
-}
-
-function printSamples(title: string, rows: Map<string, Sample>): void {
-  const relay = rows.get("bare relay");
-  console.log(`\n${title}`);
-  console.log(cells("", "p50 ms", "p99 ms", "calls/s", "p50 / bare", "rate / bare"));
-  for (const [name, row] of rows) console.log(cells(...columns(name, row, relay)));
-}
-
-function print(title: string, rows: (readonly [string, number | null])[]): void {
-  console.log(`\n${title}`);
-  for (const [name, value] of rows) console.log(cells(name, value === null ? "not known here" : value.toFixed(2)));
-}
-
-function ratio(value: number, base: number | undefined): string {
-  return base === undefined ? "" : (value / base).toFixed(2);
-}
-
-function cells(first: string, ...rest: string[]): string {
-  return first.padEnd(24) + rest.map((cell) => cell.padStart(12)).join("");
+function printSamples(title: string, rows: Map<string, Row>): void {
+  const base = rows.get(relay.name);
+  printTable(
+    title,
+    ["p50 ms", "p99 ms", "calls/s", "CPU us/call", "p50 / bare", "rate / bare", "CPU / bare"],
+    [...rows].map(([name, row]) => [
+      name,
+      figure(row["p50Ms"], 2),
+      figure(row["p99Ms"], 2),
+      figure(row["perSecond"], 0),
+      figure(row["cpuUs"], 0),
+      ratio(row["p50Ms"], base?.["p50Ms"]),
+      ratio(row["perSecond"], base?.["perSecond"]),
+      ratio(row["cpuUs"], base?.["cpuUs"]),
+    ]),
+  );
 }

@@ -5,44 +5,63 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { tree } from "./cpu.ts";
+import { isWorkerd, tree } from "./processes.ts";
+import type { Profiler } from "./profile.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const CODEZ = join(REPOSITORY, "scripts/codez/bin.js");
 const run = promisify(execFile);
 
 /** A whole Operator of its own with one machine, as `npm start`, `codez setup` and `codez connect` make it. */
-export type RunningOperator = {
+export type RunningOperator = AsyncDisposable & {
   url: string;
-  pids: () => number[];
-  connectorPids: () => number[];
+  /** All it runs: the workerd of the public gate, the workerd of the machine's script, the Node process around them, the connector. */
+  processes: () => Record<"gate" | "script" | "node" | "connector", number[]>;
   /** Registers so many machines more, without anything running behind them. */
   register(count: number): Promise<void>;
-  stop(): Promise<void>;
 };
 
-export async function startOperatorPath(serverUrl: string): Promise<RunningOperator> {
+/** @param profiler when given, everything is started so that its CPU can be profiled. */
+export async function startOperatorPath(serverUrl: string, profiler: Profiler | null): Promise<RunningOperator> {
+  await using started = new AsyncDisposableStack();
   const home = await mkdtemp(join(tmpdir(), "operator-bench-"));
+  started.defer(() => rm(home, { recursive: true, force: true }));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
-  const env = { ...process.env, OPERATOR_STATE: join(home, "state"), CODEZ_HOME: join(home, "codez"), CODEZ_HUB: url };
+  const state = { OPERATOR_STATE: join(home, "state"), CODEZ_HOME: join(home, "codez"), CODEZ_HUB: url };
+  const env = { ...process.env, ...state, ...profiler?.environment };
   const start = join(REPOSITORY, "scripts/local/start.ts");
   const operator = spawn(process.execPath, [start, "--port", String(port)], {
     cwd: REPOSITORY,
     env,
     stdio: ["ignore", "ignore", "inherit"],
   });
+  started.defer(() => end(operator));
+  const workerds = (): number[] => tree(operator.pid ?? 0).filter(isWorkerd);
   await until(async () => (await fetch(`${url}/api/health`)).ok);
+  const gate = new Set(workerds()); // the machine's script is started later, by `setup`
   await run(process.execPath, [CODEZ, "setup", "bench", "--hub", url, "--url", serverUrl], { env });
-  const connector: ChildProcess = spawn(process.execPath, [CODEZ, "connect", "bench"], { env, stdio: "ignore" });
+  const connector = spawn(process.execPath, [...(profiler?.nodeArguments ?? []), CODEZ, "connect", "bench"], {
+    env,
+    stdio: "ignore",
+  });
+  started.defer(() => end(connector));
   await until(async () => {
     const machine = (await (await fetch(`${url}/api/machines/bench`)).json()) as { status: string };
     return machine.status === "online";
   });
+  const running = started.move();
   return {
     url,
-    pids: () => tree(operator.pid ?? 0),
-    connectorPids: () => tree(connector.pid ?? 0),
+    processes() {
+      const all = tree(operator.pid ?? 0);
+      return {
+        gate: all.filter((pid) => gate.has(pid)),
+        script: workerds().filter((pid) => !gate.has(pid)),
+        node: all.filter((pid) => !isWorkerd(pid)),
+        connector: tree(connector.pid ?? 0),
+      };
+    },
     async register(count) {
       for (let n = 0; n < count; n += 1) {
         const body = JSON.stringify({ name: `more-${n}`, identity: `identity-of-machine-${n}` });
@@ -54,14 +73,15 @@ export async function startOperatorPath(serverUrl: string): Promise<RunningOpera
         if (!response.ok) throw new Error(`machine ${n} could not be registered: HTTP ${response.status}`);
       }
     },
-    async stop() {
-      const ended = [operator, connector].map((child) => new Promise((resolve) => child.once("exit", resolve)));
-      connector.kill();
-      operator.kill();
-      await Promise.all(ended);
-      await rm(home, { recursive: true, force: true });
-    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return;
+  const ended = new Promise((resolve) => child.once("exit", resolve));
+  child.kill();
+  await ended;
 }
 
 /** A start takes seconds; what takes longer than this has failed. */
@@ -75,7 +95,7 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
   }
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const address = server.address();
