@@ -84,13 +84,17 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "control-api", include: ["test/control-api/**/*.test.ts"], ...ONE_ISOLATE },
+        test: {
+          name: "control-api",
+          include: ["test/control-api/**/*.test.ts", "test/attacks/control-api/**/*.test.ts"],
+          ...ONE_ISOLATE,
+        },
       },
       {
         resolve,
         test: {
           name: "scripts",
-          include: ["test/scripts/**/*.test.ts"],
+          include: ["test/scripts/**/*.test.ts", "test/attacks/scripts/**/*.test.ts"],
           ...PROCESSES,
           sequence: { groupOrder: 1 },
           testTimeout: 60_000,
@@ -101,7 +105,7 @@ export default defineConfig({
         resolve,
         test: {
           name: "end-to-end",
-          include: ["test/end-to-end/**/*.test.ts"],
+          include: ["test/end-to-end/**/*.test.ts", "test/attacks/end-to-end/**/*.test.ts"],
           ...PROCESSES,
           sequence: { groupOrder: 2 },
           testTimeout: 120_000,

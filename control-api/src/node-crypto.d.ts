@@ -8,5 +8,7 @@ declare module "node:crypto" {
     done: (error: Error | null, key: Uint8Array) => void,
   ): void;
   /** Hashes at once, without a promise. */
-  export function createHash(algorithm: "sha256"): { update(text: string): { digest(encoding: "hex"): string } };
+  export function createHash(algorithm: "sha256"): {
+    update(data: string | Uint8Array): { digest(encoding: "hex"): string };
+  };
 }

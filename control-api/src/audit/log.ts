@@ -1,11 +1,26 @@
-import type { AuditEntry, AuditRecord } from "./entry.ts";
+import { type AuditEntry, type AuditRecord, type AuditShelf, bounded, shelfOf } from "./entry.ts";
 
-/** A season: long enough to find out who did it, short enough not to be a file on its user. Milliseconds. */
-const KEEP_MS = 90 * 24 * 60 * 60_000;
-/** At some 200 bytes each, 40 MB. */
-const KEEP_ROWS = 200_000;
-/** Old entries are looked for so often; milliseconds. */
+const DAY_MS = 24 * 60 * 60_000;
+
+type Shelf = {
+  readonly table: string;
+  /** Entries older than this are deleted. Milliseconds. */
+  readonly keepMs: number;
+  readonly keepRows: number;
+};
+
+/** At some 200 bytes a row, all of it together stays under 100 MB of a user's object. */
+const SHELVES: Record<AuditShelf, Shelf> = {
+  // A season: long enough to find out who did it, short enough not to be a file on its user.
+  call: { table: "audit", keepMs: 90 * DAY_MS, keepRows: 200_000 },
+  permission: { table: "audit_permission", keepMs: 400 * DAY_MS, keepRows: 50_000 },
+  // Who let whom in is asked a year later as well.
+  account: { table: "audit_account", keepMs: 400 * DAY_MS, keepRows: 50_000 },
+};
+
+/** Old entries are looked for after so long, milliseconds, or after so many new ones, whichever is sooner. */
 const TRIM_MS = 60 * 60_000;
+const TRIM_ROWS = 10_000;
 
 /** Entries of one answer; a reader asks again for more. */
 export const AUDIT_PAGE_ROWS = 1_000;
@@ -14,6 +29,8 @@ export type AuditQuery = {
   /** Only entries before this one: newest first, page by page. `null` begins at the end. */
   readonly before: number | null;
   readonly limit: number;
+  /** Only entries about these machines; `null` for the whole log. */
+  readonly machines: readonly string[] | null;
 };
 
 type Row = {
@@ -28,47 +45,66 @@ type Row = {
   duration_ms: number | null;
 };
 
-/** The table of one user's audit log. */
+/** The tables of one user's audit log. Ids rise over all of them, so that a reader pages through them as through one. */
 export class AuditLog {
   readonly #sql: SqlStorage;
   #trimmedMs = 0;
+  #added = 0;
+  #lastId: number;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(`CREATE TABLE IF NOT EXISTS audit (
-      id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, client TEXT NOT NULL, machine TEXT,
-      subject TEXT, digest TEXT, outcome TEXT NOT NULL, duration_ms INTEGER)`);
+    for (const { table } of Object.values(SHELVES))
+      sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (
+        id INTEGER PRIMARY KEY, at_ms INTEGER NOT NULL, kind TEXT NOT NULL, client TEXT NOT NULL, machine TEXT,
+        subject TEXT, digest TEXT, outcome TEXT NOT NULL, duration_ms INTEGER)`);
+    this.#sortOut();
+    const newest = Object.values(SHELVES).map(
+      ({ table }) => sql.exec<{ id: number | null }>(`SELECT MAX(id) AS id FROM ${table}`).one().id ?? 0,
+    );
+    this.#lastId = Math.max(...newest);
   }
 
+  /** Writes entries. One that cannot be written is lost alone, and said in the log of the Worker. */
   add(entries: readonly AuditEntry[], nowMs: number): void {
-    for (const { atMs, kind, client, machine, subject, digest, outcome, durationMs } of entries)
-      this.#sql.exec(
-        `INSERT INTO audit (at_ms, kind, client, machine, subject, digest, outcome, duration_ms)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-        atMs,
-        kind,
-        client,
-        machine,
-        subject,
-        digest,
-        outcome,
-        durationMs,
-      );
-    if (nowMs - this.#trimmedMs < TRIM_MS) return;
+    for (const entry of entries) {
+      try {
+        this.#insert(bounded(entry));
+      } catch (reason) {
+        console.error("an audit entry was lost", { kind: entry.kind, reason: String(reason) });
+      }
+    }
+    this.#added += entries.length;
+    if (nowMs - this.#trimmedMs < TRIM_MS && this.#added < TRIM_ROWS) return;
     this.#trimmedMs = nowMs;
-    this.#sql.exec("DELETE FROM audit WHERE at_ms < ?", nowMs - KEEP_MS);
-    this.#sql.exec("DELETE FROM audit WHERE id <= (SELECT MAX(id) FROM audit) - ?", KEEP_ROWS);
+    this.#added = 0;
+    for (const { table, keepMs, keepRows } of Object.values(SHELVES)) {
+      this.#sql.exec(`DELETE FROM ${table} WHERE at_ms < ?`, nowMs - keepMs);
+      this.#sql.exec(
+        `DELETE FROM ${table} WHERE id <= (SELECT id FROM ${table} ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+        keepRows,
+      );
+    }
   }
 
   /** Newest first. */
-  read({ before, limit }: AuditQuery): AuditRecord[] {
-    return this.#sql
-      .exec<Row>(
-        "SELECT * FROM audit WHERE id < ? ORDER BY id DESC LIMIT ?",
-        before ?? Number.MAX_SAFE_INTEGER,
-        Math.min(Math.max(limit, 1), AUDIT_PAGE_ROWS),
+  read({ before, limit, machines }: AuditQuery): AuditRecord[] {
+    const rows = Math.min(Math.max(limit, 1), AUDIT_PAGE_ROWS);
+    const names = machines === null ? null : JSON.stringify(machines);
+    return Object.values(SHELVES)
+      .flatMap(({ table }) =>
+        this.#sql
+          .exec<Row>(
+            `SELECT * FROM ${table} WHERE id < ?1 AND (?2 IS NULL OR machine IN (SELECT value FROM json_each(?2)))
+             ORDER BY id DESC LIMIT ?3`,
+            before ?? Number.MAX_SAFE_INTEGER,
+            names,
+            rows,
+          )
+          .toArray(),
       )
-      .toArray()
+      .sort((one, other) => other.id - one.id)
+      .slice(0, rows)
       .map((row) => ({
         id: row.id,
         atMs: row.at_ms,
@@ -80,5 +116,29 @@ export class AuditLog {
         outcome: row.outcome,
         durationMs: row.duration_ms,
       }));
+  }
+
+  #insert({ atMs, kind, client, machine, subject, digest, outcome, durationMs }: AuditEntry): void {
+    this.#lastId += 1;
+    this.#sql.exec(
+      `INSERT INTO ${SHELVES[shelfOf(kind)].table} VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      this.#lastId,
+      atMs,
+      kind,
+      client,
+      machine,
+      subject,
+      digest,
+      outcome,
+      durationMs,
+    );
+  }
+
+  /** Release 0.1 kept every kind in one table. What is not a call moves to its own, once. */
+  #sortOut(): void {
+    const { table } = SHELVES.account;
+    if (this.#sql.exec(`SELECT 1 FROM ${table} LIMIT 1`).toArray().length > 0) return;
+    this.#sql.exec(`INSERT INTO ${table} SELECT * FROM audit WHERE kind NOT IN ('call', 'request')`);
+    this.#sql.exec("DELETE FROM audit WHERE kind NOT IN ('call', 'request')");
   }
 }

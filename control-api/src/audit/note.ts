@@ -1,68 +1,103 @@
 import { waitUntil } from "cloudflare:workers";
 import type { Env } from "../env.ts";
-import { digestOf } from "./digest.ts";
-import type { AuditEntry } from "./entry.ts";
+import { type AuditEntry, shelfOf } from "./entry.ts";
 
 /**
- * Entries wait so long for others, in this isolate's memory, so that no call waits for a write and many share one.
- * An isolate that dies on the spot takes no more than this with it. Milliseconds.
+ * Entries about calls wait so long for others, in this isolate's memory, so that no call waits for a write and many share
+ * one. An isolate that dies on the spot takes no more than this with it. Milliseconds.
  */
 const GATHER_MS = 250;
 
-/** So many cross to the user's object at once. */
+/** So many cross to the user's object at once, and no more than these wait. */
 const BATCH = 500;
 
-/** What is noted: an entry, with the arguments of a call instead of their digest. */
+/** A user's object that restarts (a deployment, an update of the platform) is back within seconds. */
+const TRIES = 4;
+const TRY_AGAIN_MS = 1_000;
+
+/** What is noted: an entry without what can be left out. */
 export type Noted = Pick<AuditEntry, "kind" | "client" | "subject"> &
-  Partial<Pick<AuditEntry, "machine" | "outcome" | "durationMs" | "digest">> & { readonly args?: unknown };
+  Partial<Pick<AuditEntry, "machine" | "outcome" | "durationMs" | "digest">>;
 
-/** Made into an entry only when its batch is written, long after the response; `null` when there is nothing to note after all. */
-type Waiting = { readonly atMs: number; readonly noted: () => Noted | null };
+/** What is noted of a call besides how it ended. Found out when the batch is written, so that the work is in no call's path. */
+export type NotedCall = () => Omit<Noted, "outcome" | "durationMs">;
 
-/** What waits to be written, of each user. */
-const gathered = new Map<string, Waiting[]>();
+type Waiting = { readonly atMs: number; readonly noted: () => Noted };
 
-/** Notes something in a user's audit log, after the response that it is about. */
+/** What waits to be written, of each user, and since when. */
+const gathered = new Map<string, { readonly sinceMs: number; readonly waiting: Waiting[] }>();
+
+/** Notes something in a user's audit log. What is not a call is rare and important: it is written at once. */
 export function note(env: Env, user: string, noted: Noted): void {
-  noteLater(env, user, Date.now() - (noted.durationMs ?? 0), () => noted);
+  gather(env, user, { atMs: Date.now() - (noted.durationMs ?? 0), noted: () => noted });
+  if (shelfOf(noted.kind) !== "call") waitUntil(writeNotes(env, user));
 }
 
-/** The same of what takes work to find out: the work is done when the batch is written. */
-export function noteLater(env: Env, user: string, atMs: number, noted: () => Noted | null): void {
-  const others = gathered.get(user);
-  if (others !== undefined) return void others.push({ atMs, noted }); // the first of them sees to it that all are written
-  const waiting = [{ atMs, noted }];
-  gathered.set(user, waiting);
-  waitUntil(writeSoon(env, user, waiting));
+/**
+ * Notes a call once it has settled. The runtime is told from the start to wait for that, so that a client which hangs up in
+ * the middle cannot keep its call out of the log.
+ */
+export function noteCall<Result>(
+  env: Env,
+  user: string,
+  settled: Promise<Result>,
+  outcomeOf: (result: Result) => string,
+  noted: NotedCall,
+): void {
+  const beganMs = Date.now();
+  const end = (outcome: string): void => {
+    const durationMs = Date.now() - beganMs;
+    gather(env, user, { atMs: beganMs, noted: () => ({ ...noted(), outcome, durationMs }) });
+  };
+  waitUntil(
+    settled.then(
+      (result) => end(outcomeOf(result)),
+      (reason: unknown) => end(reason instanceof Error && reason.name === "AbortError" ? "cancelled" : "failed"),
+    ),
+  );
 }
 
 /** Writes at once what this isolate has gathered of a user, for somebody who is about to read. */
 export async function writeNotes(env: Env, user: string): Promise<void> {
-  const waiting = gathered.get(user);
+  const { waiting = [] } = gathered.get(user) ?? {};
   gathered.delete(user);
-  if (waiting !== undefined) await write(env, user, waiting.flatMap(entryOf));
+  if (waiting.length > 0) await write(env, user, waiting.flatMap(entryOf));
 }
 
-async function writeSoon(env: Env, user: string, waiting: Waiting[]): Promise<void> {
-  await scheduler.wait(GATHER_MS);
-  if (gathered.get(user) === waiting) await writeNotes(env, user); // else somebody who reads was faster
+function gather(env: Env, user: string, one: Waiting): void {
+  const nowMs = Date.now();
+  const known = gathered.get(user);
+  known?.waiting.push(one);
+  if (known === undefined) {
+    gathered.set(user, { sinceMs: nowMs, waiting: [one] });
+    waitUntil(scheduler.wait(GATHER_MS).then(() => writeNotes(env, user)));
+  } else if (known.waiting.length >= BATCH || nowMs - known.sinceMs > 2 * GATHER_MS) {
+    // Full; or the request that was to write it has ended without: the runtime may cut any one short. Another steps in.
+    waitUntil(writeNotes(env, user));
+  }
 }
 
+/** The entry, or none when it cannot be made: that is this entry's failure and no other's. */
 function entryOf({ atMs, noted }: Waiting): AuditEntry[] {
-  const found = noted();
-  if (found === null) return [];
-  const { args, ...rest } = found;
-  const digest = args === undefined ? null : digestOf(args);
-  return [{ machine: null, outcome: "ok", durationMs: null, digest, ...rest, atMs }];
+  try {
+    return [{ machine: null, outcome: "ok", durationMs: null, digest: null, ...noted(), atMs }];
+  } catch (reason) {
+    console.error("an audit entry could not be made", { reason: String(reason) });
+    return [];
+  }
 }
 
 async function write(env: Env, user: string, entries: readonly AuditEntry[]): Promise<void> {
-  for (let at = 0; at < entries.length; at += BATCH) {
+  for (let tries = 1; ; tries += 1) {
     try {
-      await env.USER.getByName(user).audit(entries.slice(at, at + BATCH));
+      return await env.USER.getByName(user).audit(entries);
     } catch (reason) {
-      // The call itself is over, and well; that its entry is missing is for the operator to know.
-      console.error("audit entries were lost", { user, entries: entries.length - at, reason: String(reason) });
+      if (tries < TRIES) {
+        await scheduler.wait(tries * TRY_AGAIN_MS);
+        continue;
+      }
+      // The calls themselves are over, and well; that their entries are missing is for the operator to know.
+      console.error("audit entries were lost", { user, entries: entries.length, reason: String(reason) });
       return;
     }
   }

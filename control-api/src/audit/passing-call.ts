@@ -1,21 +1,15 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
-import { parseJson } from "#protocol/json.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import { noteLater } from "./note.ts";
+import { type Asked, askedIn, askedInHeaders, digestOf, KEEP_BYTES } from "./asked.ts";
+import { noteCall } from "./note.ts";
 
-/** Calls up to this size are looked into on their way; larger ones pass as they come, and only their headers are read. Bytes. */
+/** Bodies up to this size are read on their way, so that the log can name what they ask for; larger ones, and those that do not tell their size, pass as they come. Bytes. */
 const READ_BYTES = 256 * 1024;
 
-/** A name that is none need not be kept whole. */
-const MAX_NAME = 128;
-
-/** What is known of a tool call on its way to a machine's own endpoint. */
-export type PassingCall = { readonly tool: string | null; readonly args: unknown };
-
 /**
- * The bytes of a request that may be a tool call, read so that they can be looked into afterwards. `null`: it is none, or
- * too large to be held, and its body is to be streamed.
+ * The bytes of a request, read so that they can be looked into afterwards. `null`: it has none, or too many to be held, and
+ * its body is to be streamed.
  */
 export async function heldBody(request: Request): Promise<Uint8Array | null> {
   if (request.method !== "POST") return null;
@@ -23,38 +17,34 @@ export async function heldBody(request: Request): Promise<Uint8Array | null> {
   return length <= READ_BYTES ? new Uint8Array(await request.arrayBuffer()) : null;
 }
 
-/** Notes a call in its user's audit log, once the machine's answer began. What a tool made of it is in the body, which is the client's. */
+/**
+ * Notes a request to a machine's own endpoint in its user's audit log: every one that passes, whether it was read or not.
+ * Its outcome is known when the machine's answer begins; what a tool made of it is in the body, which is the client's.
+ */
 export function notePassing(
   env: Env,
   caller: Caller,
   machine: string,
   request: Request,
   body: Uint8Array | null,
-  response: Response,
-  beganMs: number,
+  response: Promise<Response>,
 ): void {
-  if (request.method !== "POST") return;
-  const outcome = response.headers.get(ERROR_HEADER) ?? (response.ok ? "ok" : `http_${response.status}`);
-  const durationMs = Date.now() - beganMs;
-  const named = body === null ? callInHeaders(request.headers) : null;
-  noteLater(env, caller.user, beganMs, () => {
-    const call = body === null ? named : callIn(new TextDecoder().decode(body));
-    if (call === null) return null;
-    const subject = call.tool?.slice(0, MAX_NAME) ?? null;
-    return { kind: "call", client: caller.client, machine, subject, args: call.args, outcome, durationMs };
-  });
+  const read = readLater(request, body);
+  noteCall(env, caller.user, response, outcomeOf, () => ({ client: caller.client, machine, ...read() }));
 }
 
-/** Clients of 2026-07-28 say in headers what they call (Streamable HTTP, "Standard headers"). */
-function callInHeaders(headers: Headers): PassingCall | null {
-  return headers.get("mcp-method") === "tools/call" ? { tool: headers.get("mcp-name"), args: undefined } : null;
+function outcomeOf({ headers, ok, status }: Response): string {
+  return headers.get(ERROR_HEADER) ?? (ok ? "ok" : `http_${status}`);
 }
 
-function callIn(text: string): PassingCall | null {
-  if (!text.includes('"tools/call"')) return null;
-  // What is not JSON is not a call; the machine's server says what is wrong with it.
-  const message = parseJson(text) as { method?: unknown; params?: { name?: unknown; arguments?: unknown } } | null;
-  if (message?.method !== "tools/call") return null;
-  const tool = message.params?.name;
-  return { tool: typeof tool === "string" ? tool : null, args: message.params?.arguments };
+function readLater({ method, headers }: Request, body: Uint8Array | null): () => Asked & { digest: string | null } {
+  if (method !== "POST") return () => ({ kind: "request", subject: method, digest: null });
+  if (body === null) {
+    const asked = { ...askedInHeaders(headers), digest: null };
+    return () => asked;
+  }
+  const read = () => ({ ...askedIn(body), digest: digestOf(body) });
+  if (body.length <= KEEP_BYTES) return read;
+  const asked = read();
+  return () => asked;
 }

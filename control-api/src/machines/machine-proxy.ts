@@ -31,10 +31,9 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
     return errorResponse({ code: "machine_unknown", machine: slug });
   // Which of a machine's own calls only read is not for a gate to know.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
-  const beganMs = Date.now();
   const body = await heldBody(request);
-  const response = await passToMachine(request, env, caller.user, slug, path + url.search, body);
-  notePassing(env, caller, name, request, body, response, beganMs);
+  const response = passToMachine(request, env, caller.user, slug, path + url.search, body);
+  notePassing(env, caller, name, request, body, response);
   return response;
 }
 

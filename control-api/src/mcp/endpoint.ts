@@ -4,6 +4,8 @@ import { parseJson } from "#protocol/json.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { TEMPLATE } from "../machines/provisioning.ts";
+import { digestLater } from "../audit/asked.ts";
+import { note } from "../audit/note.ts";
 import { stepUp } from "../http/refusal.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
@@ -29,28 +31,31 @@ const handlers = new WeakMap<Env, McpHttpHandler>();
  */
 export async function serveMcp(request: Request, env: Env, caller: Caller): Promise<Response> {
   const handler = handlers.get(env) ?? handlerFor(env);
-  const authInfo = { token: "", clientId: caller.client, scopes: [], extra: { caller } };
   const length = Number(request.headers.get("content-length") ?? Number.NaN);
   if (
     request.method !== "POST" ||
     !(length <= MAX_REQUEST_BYTES) ||
     !isJsonContentType(request.headers.get("content-type"))
   )
-    return handler.fetch(request, { authInfo });
+    return handler.fetch(request, { authInfo: authInfoFor(caller, () => null) });
   const text = await request.text();
   const parsedBody = parseJson(text);
+  const authInfo = authInfoFor(caller, digestLater(text));
   if (parsedBody === undefined)
     return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
       authInfo,
     });
   const stepUpTo = caller.mayAct ? null : toolBeyondReading(parsedBody);
-  if (stepUpTo !== null)
+  if (stepUpTo !== null) {
+    const digest = digestLater(text)();
+    note(env, caller.user, { kind: "call", client: caller.client, subject: stepUpTo, digest, outcome: "forbidden" });
     return stepUp(
       ["mcp:tools"],
       new URL(request.url),
       env,
       `${stepUpTo} does more than read; this sign-in may only read.`,
     );
+  }
   return handler.fetch(request, { authInfo, parsedBody });
 }
 
@@ -63,9 +68,15 @@ function toolBeyondReading(body: unknown): string | null {
 
 const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
+/** Who asks, and the digest of what they sent, for the audit log. The SDK hands it from a request to its server. */
+type Asker = { readonly caller: Caller; readonly digest: () => string | null };
+
+function authInfoFor(caller: Caller, digest: Asker["digest"]) {
+  return { token: "", clientId: caller.client, scopes: [], extra: { caller, digest } satisfies Asker };
+}
+
 function handlerFor(env: Env): McpHttpHandler {
-  const handler = createMcpHandler(({ authInfo }) => serverFor(env, authInfo?.extra?.["caller"] as Caller), {
-    // put there by serveMcp
+  const handler = createMcpHandler(({ authInfo }) => serverFor(env, authInfo?.extra as Asker), {
     maxRequestBodySize: MAX_REQUEST_BYTES,
     onerror: (error) => console.warn("mcp", error.message),
   });
@@ -73,7 +84,7 @@ function handlerFor(env: Env): McpHttpHandler {
   return handler;
 }
 
-function serverFor(env: Env, caller: Caller): Server {
+function serverFor(env: Env, { caller, digest }: Asker): Server {
   const server = new Server(
     { name: "operator", title: "Operator", version: TEMPLATE },
     {
@@ -89,6 +100,7 @@ function serverFor(env: Env, caller: Caller): Server {
     return runTool({
       env,
       caller,
+      digest,
       name: params.name,
       args: params.arguments ?? {},
       meta: Object.keys(meta).length === 0 ? undefined : meta,

@@ -17,25 +17,28 @@ const DEFAULT_ROWS = 100;
 export const audit = new Hono<AppContext>();
 
 audit.get("/", async (c) => {
-  const { user } = c.var.caller;
+  const { user, machines } = c.var.caller;
   await writeNotes(c.env, user);
   if (c.req.query("format") === "jsonl")
-    return c.body(everything(c.env, user), 200, { "content-type": "application/jsonl", "cache-control": "no-store" });
+    return c.body(everything(c.env, user, machines), 200, {
+      "content-type": "application/jsonl",
+      "cache-control": "no-store",
+    });
   const before = numberIn(c.req.query("before"));
   const limit = numberIn(c.req.query("limit")) ?? DEFAULT_ROWS;
   if (Number.isNaN(before) || Number.isNaN(limit))
     return errorResponse({ code: "invalid_request", reason: "before and limit are whole numbers from 1." });
-  const entries: AuditRecord[] = await registryOf(c.env, user).auditPage({ before, limit });
+  const entries: AuditRecord[] = await registryOf(c.env, user).auditPage({ before, limit, machines });
   return c.json({ entries });
 });
 
 /** Page after page, as fast as it is read. */
-function everything(env: Env, user: string): ReadableStream<Uint8Array> {
+function everything(env: Env, user: string, machines: readonly string[] | null): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let before: number | null = null;
   return new ReadableStream<Uint8Array>({
     async pull(controller) {
-      const page: AuditRecord[] = await registryOf(env, user).auditPage({ before, limit: AUDIT_PAGE_ROWS });
+      const page: AuditRecord[] = await registryOf(env, user).auditPage({ before, limit: AUDIT_PAGE_ROWS, machines });
       for (const entry of page) controller.enqueue(encoder.encode(`${JSON.stringify(entry)}\n`));
       before = page.at(-1)?.id ?? null;
       if (page.length < AUDIT_PAGE_ROWS) controller.close();

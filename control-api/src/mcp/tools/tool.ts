@@ -12,6 +12,8 @@ export type ToolDefinition = Definition & Required<Pick<Definition, "description
 export type ToolCall = {
   readonly env: Env;
   readonly caller: Caller;
+  /** SHA-256 of the request's body, for the audit log; `null` when the body was not read as a whole. */
+  readonly digest: () => string | null;
   readonly name: string;
   readonly args: Record<string, unknown>;
   readonly meta: Record<string, unknown> | undefined;

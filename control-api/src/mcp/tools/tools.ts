@@ -1,7 +1,8 @@
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
 import { MAX_MACHINES_NAMED, type OperatorError, OperatorFailure } from "#protocol/error.ts";
-import { note } from "../../audit/note.ts";
+import { ofUnifiedTool } from "../../audit/asked.ts";
+import { noteCall } from "../../audit/note.ts";
 import { registryOf } from "../../rest/machines.ts";
 import type { MachineRecord } from "../../user/registry.ts";
 import { parseSessionHandle } from "../session-handle.ts";
@@ -12,18 +13,13 @@ import { failed, invalid, type ToolCall } from "./tool.ts";
  * Runs a tool and notes the call in the audit log. Failures of ours are results with `isError`, so that the model reads
  * them. Throws `ProtocolError` for a tool that does not exist and for JSON-RPC errors of the machine's own server.
  */
-export async function runTool(call: ToolCall): Promise<CallToolResult> {
-  const beganMs = Date.now();
-  let outcome = "failed";
-  try {
-    const result = await run(call);
-    outcome = outcomeOf(result);
-    return result;
-  } finally {
-    const { env, caller, name, args } = call;
-    const durationMs = Date.now() - beganMs;
-    note(env, caller.user, { kind: "call", client: caller.client, machine: machineIn(args), subject: name, args, outcome, durationMs }); // prettier-ignore
-  }
+export function runTool(call: ToolCall): Promise<CallToolResult> {
+  const { env, caller, name, args, digest } = call;
+  const [machine, asked] = [machineIn(args), ofUnifiedTool(name, args)];
+  const running = run(call);
+  const noted = () => ({ ...asked, client: caller.client, machine, digest: digest() });
+  noteCall(env, caller.user, running, outcomeOf, noted);
+  return running;
 }
 
 async function run(call: ToolCall): Promise<CallToolResult> {
