@@ -12,11 +12,20 @@ export type MachineUnknown = {
 /** Enough to spot a misspelt name among a person's machines; an error must stay short for the model that reads it. */
 export const MAX_MACHINES_NAMED = 20;
 
-/** What can go wrong between a caller and a machine. Each case has just its evidence. `machine` is the name its owner uses. */
+/**
+ * Everything that can go wrong between a caller and a machine: the one list of error codes that leave Operator. Each
+ * case has just its evidence; status, message and `retryable` follow from it. `machine` is the name its owner uses.
+ */
 export type OperatorError =
   | { code: "unauthorized" }
   | { code: "forbidden"; reason: string }
   | { code: "invalid_request"; reason: string }
+  | { code: "not_found"; reason: string }
+  | { code: "name_taken"; name: string }
+  | { code: "token_unknown" }
+  | { code: "grant_unknown" }
+  | { code: "sign_in_unavailable" }
+  | { code: "internal" }
   | MachineUnknown
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
@@ -30,7 +39,7 @@ export type OperatorError =
 export type OperatorErrorCode = OperatorError["code"];
 
 /** The HTTP status a caller sees; a new code does not compile until it has one. */
-export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 429 | 502 | 503 | 504 {
+export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 | 429 | 500 | 502 | 503 | 504 {
   switch (code) {
     case "invalid_request":
       return 400;
@@ -38,15 +47,23 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 429 |
       return 401;
     case "forbidden":
       return 403;
+    case "not_found":
+    case "token_unknown":
+    case "grant_unknown":
     case "machine_unknown":
     case "tool_unknown":
       return 404;
+    case "name_taken":
+      return 409;
     case "machine_busy":
       return 429;
+    case "internal":
+      return 500;
     case "machine_failed":
     case "agent_too_old":
     case "link_lost":
       return 502;
+    case "sign_in_unavailable": // not 401: a client would throw its good token away
     case "machine_offline":
     case "machine_revoked":
       return 503;
@@ -65,10 +82,16 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "machine_busy":
     case "machine_timeout":
     case "link_lost":
+    case "sign_in_unavailable":
+    case "internal":
       return true;
     case "unauthorized":
     case "forbidden":
     case "invalid_request":
+    case "not_found":
+    case "name_taken":
+    case "token_unknown":
+    case "grant_unknown":
     case "machine_unknown":
     case "machine_revoked":
     case "machine_failed":
@@ -84,9 +107,19 @@ export function messageOf(error: OperatorError): string {
     case "unauthorized":
       return "Sign in first: this needs a valid access token.";
     case "forbidden":
-      return error.reason;
     case "invalid_request":
+    case "not_found":
       return error.reason;
+    case "name_taken":
+      return `Another of your machines is called "${error.name}". Choose another name, or take this one over with \`codez setup ${error.name} --replace\`.`;
+    case "token_unknown":
+      return "There is no such token.";
+    case "grant_unknown":
+      return "There is no such grant.";
+    case "sign_in_unavailable":
+      return "Operator could not check this token just now. Try again in a few seconds.";
+    case "internal":
+      return "Operator failed at this request. Its log says how (`npx wrangler tail operator`, or the terminal of `npm start`).";
     case "machine_unknown":
       return `There is no machine "${error.machine}". ${knownMachines(error)} Run \`codez setup ${error.machine}\` on a computer to add it.`;
     case "machine_offline":
@@ -102,7 +135,7 @@ export function messageOf(error: OperatorError): string {
     case "link_lost":
       return `The link to machine "${error.machine}" was lost during the call. The call may have been carried out; look before calling again. The machine dials in again by itself.`;
     case "agent_too_old":
-      return `What machine "${error.machine}" runs is too old for this: ${error.reason}. Update it there and run \`codez connect\` again.`;
+      return `The codez on machine "${error.machine}" is too old: ${error.reason}. On that computer, update it from this Operator: \`npx -y <operator>/codez.tgz setup ${error.machine}\`, then run \`codez connect\` again.`;
     case "tool_unknown":
       return `Machine "${error.machine}" has no tool "${error.tool}". Call list_tools with this machineId for the tools it has.`;
   }
@@ -115,11 +148,11 @@ export function detailsOf(
   return { ...error, message: messageOf(error), retryable: isRetryable(error) };
 }
 
-/** The error as an HTTP response, for whoever is not speaking JSON-RPC. */
-export function errorResponse(error: OperatorError): Response {
+/** The error as an HTTP response, for callers that do not speak JSON-RPC. */
+export function errorResponse(error: OperatorError, headers: Record<string, string> = {}): Response {
   return Response.json(
     { error: detailsOf(error) },
-    { status: statusOf(error), headers: { [ERROR_HEADER]: error.code } },
+    { status: statusOf(error), headers: { [ERROR_HEADER]: error.code, ...headers } },
   );
 }
 

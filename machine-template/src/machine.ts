@@ -4,7 +4,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts } from "#protocol/control.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
-import { CHUNK_BYTES } from "#protocol/limits.ts";
+import { CHUNK_BYTES, PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { CallRequest, type MachineState, type Presence, ScriptPath } from "#protocol/script-api.ts";
 import { failureResponse, closingWord, operatorErrorOf } from "./answer.ts";
 import type { Env } from "./env.ts";
@@ -60,10 +60,7 @@ export class Machine extends Agent<Env> implements LinkListener {
       case ScriptPath.CLOSE:
         return this.#close(request);
       default:
-        return Response.json(
-          { error: { code: "not_found", message: "A machine answers at /mcp only." } },
-          { status: 404 },
-        );
+        return errorResponse({ code: "not_found", reason: "A machine answers at /mcp only." });
     }
   }
 
@@ -93,6 +90,11 @@ export class Machine extends Agent<Env> implements LinkListener {
   /** LinkListener: the link of `epoch` is gone. */
   offline(epoch: number, lastHeardMs: number): void {
     if (this.#record.end(epoch, lastHeardMs)) this.#note(PresenceType.OFFLINE, { epoch });
+  }
+
+  /** LinkListener: a connector was refused because of its age. */
+  tooOld(protocol: number): void {
+    this.#record.refuse(protocol);
   }
 
   /** LinkListener: the machine's facts changed. */
@@ -158,9 +160,18 @@ export class Machine extends Agent<Env> implements LinkListener {
       request,
       path,
       body,
-      () => this.#record.row.lastSeenMs,
+      () => this.#whyOffline(),
       (error: OperatorError) => closingWord(error, request.method, body),
     );
+  }
+
+  /** Without a link: a connector that was refused for its age since the last link is why, else the machine is just away. */
+  #whyOffline(): OperatorError {
+    const { lastSeenMs, tooOld } = this.#record.row;
+    const machine = this.env.NAME;
+    if (tooOld === undefined) return { code: "machine_offline", machine, lastSeenMs };
+    const reason = `it speaks version ${tooOld} of the link's protocol, this Operator version ${PROTOCOL_VERSION}`;
+    return { code: "agent_too_old", machine, reason };
   }
 
   /** A refusal is the dispatch Worker's own, byte for byte: a stranger is not to learn that there is such a machine. */

@@ -7,6 +7,8 @@ const Row = z.object({
   lastSeenMs: z.nullable(z.int()),
   stream: z.nullable(z.string()),
   facts: z.nullable(Facts),
+  /** Protocol version of a connector that was refused as too old, since the last link. */
+  tooOld: z.optional(z.int()),
 });
 type Row = z.infer<typeof Row>;
 
@@ -41,6 +43,11 @@ export class PresenceRecord {
     if (epoch !== this.#row.epoch) return false;
     this.#write({ ...this.#row, connectedAtMs: null, lastSeenMs });
     return true;
+  }
+
+  /** A connector that speaks this old version of the protocol was refused. Forgotten when a link begins. */
+  refuse(protocol: number): void {
+    if (this.#row.tooOld !== protocol) this.#write({ ...this.#row, tooOld: protocol });
   }
 
   learn(facts: Facts): void {

@@ -1,4 +1,5 @@
 import { InboundBody } from "#protocol/body.ts";
+import { detailsOf, statusOf } from "#protocol/error.ts";
 import { encodeFrame, FrameKind, type Frame } from "#protocol/frame.ts";
 import { LinkAnswer } from "./link-answer.ts";
 import { answerJson, type Target } from "./target.ts";
@@ -21,7 +22,8 @@ export class Exchange {
     const cut = head.path.indexOf("?");
     const path = cut === -1 ? head.path : head.path.slice(0, cut);
     if (path !== ENDPOINT) {
-      answerJson(this.#answer, 404, { error: { code: "not_found", message: "A machine answers at /mcp only." } });
+      const error = { code: "not_found", reason: "A machine answers at /mcp only." } as const;
+      answerJson(this.#answer, statusOf(error), { error: detailsOf(error) });
       return;
     }
     const request = {

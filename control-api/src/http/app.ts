@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { errorResponse } from "#protocol/error.ts";
 import tarball from "../../build/codez.tgz";
 import type { AppContext } from "./app-context.ts";
 import { authenticate } from "./authenticate.ts";
@@ -47,15 +48,10 @@ app.route("/api/audit", audit);
 app.route("/api/events", events);
 
 app.notFound((c) =>
-  c.json(
-    { error: { code: "not_found", message: `There is nothing at ${new URL(c.req.url).pathname}.`, retryable: false } },
-    404,
-  ),
+  errorResponse({ code: "not_found", reason: `There is nothing at ${new URL(c.req.url).pathname}.` }),
 );
 
 app.onError((reason, c) => {
   console.error("a request failed", { path: new URL(c.req.url).pathname, reason: reason.stack ?? String(reason) });
-  const message =
-    "Operator failed at this request. Its log says how (`npx wrangler tail operator`, or the terminal of `npm start`).";
-  return c.json({ error: { code: "internal", message, retryable: true } }, 500);
+  return errorResponse({ code: "internal" });
 });

@@ -1,4 +1,4 @@
-import { detailsOf, ERROR_HEADER, type OperatorError, statusOf } from "#protocol/error.ts";
+import { errorResponse } from "#protocol/error.ts";
 import type { Env } from "../env.ts";
 import { metadataUrlOf } from "../sign-in/oauth/resource.ts";
 import { BASELINE, type Scope } from "../sign-in/scope.ts";
@@ -6,7 +6,7 @@ import { BASELINE, type Scope } from "../sign-in/scope.ts";
 /** Why nobody was found behind a request. */
 export type Refusal = { refused: "no_token" | "bad_token" | "unavailable" | "foreign_origin" | "not_allowed" };
 
-/** Whoever keeps the tokens was out of reach; it is asked again after so long. Seconds. */
+/** What keeps the tokens (AuthKit, our own store) did not answer; a client asks again after this long. Seconds. */
 const RETRY_AFTER_S = "5";
 
 /** The answer to a caller nobody knows; it says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1). */
@@ -16,9 +16,9 @@ export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
     console.warn("a caller was refused", { why: refused, host: url.host, path: url.pathname });
   switch (refused) {
     case "no_token":
-      return answer({ code: "unauthorized" }, { "www-authenticate": challenge(url, env, { scope: BASELINE }) });
+      return errorResponse({ code: "unauthorized" }, { "www-authenticate": challenge(url, env, { scope: BASELINE }) });
     case "bad_token":
-      return answer(
+      return errorResponse(
         { code: "unauthorized" },
         {
           "www-authenticate": challenge(url, env, {
@@ -29,24 +29,14 @@ export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
         },
       );
     case "unavailable":
-      // Not 401: a client would throw its good token away.
-      return Response.json(
-        {
-          error: {
-            code: "sign_in_unavailable",
-            message: "Whether this token is good could not be found out just now. Try again in a few seconds.",
-            retryable: true,
-          },
-        },
-        { status: 503, headers: { "retry-after": RETRY_AFTER_S } },
-      );
+      return errorResponse({ code: "sign_in_unavailable" }, { "retry-after": RETRY_AFTER_S });
     case "foreign_origin":
-      return answer({
+      return errorResponse({
         code: "forbidden",
         reason: "A page of another site may not call this Operator without a token.",
       });
     case "not_allowed":
-      return answer({ code: "forbidden", reason: "This account may not use this Operator. Ask its operator." });
+      return errorResponse({ code: "forbidden", reason: "This account may not use this Operator. Ask its operator." });
   }
 }
 
@@ -54,7 +44,7 @@ export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
 export function stepUp(needed: readonly Scope[], url: URL, env: Env, what: string): Response {
   console.warn("a caller was asked to step up", { needed, host: url.host, path: url.pathname });
   const fields = { error: "insufficient_scope", scope: needed.join(" "), error_description: what };
-  return answer({ code: "forbidden", reason: what }, { "www-authenticate": challenge(url, env, fields) });
+  return errorResponse({ code: "forbidden", reason: what }, { "www-authenticate": challenge(url, env, fields) });
 }
 
 function challenge(url: URL, env: Env, fields: Record<string, string>): string {
@@ -62,11 +52,4 @@ function challenge(url: URL, env: Env, fields: Record<string, string>): string {
   return `Bearer ${Object.entries(all)
     .map(([name, value]) => `${name}="${value}"`)
     .join(", ")}`;
-}
-
-function answer(error: OperatorError, headers: Record<string, string> = {}): Response {
-  return Response.json(
-    { error: detailsOf(error) },
-    { status: statusOf(error), headers: { [ERROR_HEADER]: error.code, ...headers } },
-  );
 }

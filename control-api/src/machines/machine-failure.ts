@@ -20,11 +20,16 @@ export function isFailure(response: Response): boolean {
 export async function failureIn(response: Response, machine: string): Promise<OperatorError> {
   const text = await response.text();
   const details = detailsIn(text);
+  const reason = REASON.safeParse(details).data?.reason;
   switch (details?.code) {
     case "machine_unknown":
     case "machine_revoked":
     case "link_lost":
       return { code: details.code, machine };
+    case "agent_too_old":
+      return { code: "agent_too_old", machine, reason: reason ?? "" };
+    case "invalid_request": // a call that cannot cross the link, such as one with too large a head
+      return { code: "invalid_request", reason: reason ?? "" };
     case "machine_offline":
       return { code: "machine_offline", machine, lastSeenMs: LAST_SEEN.safeParse(details).data?.lastSeenMs ?? null };
     case "machine_timeout":
@@ -35,7 +40,7 @@ export async function failureIn(response: Response, machine: string): Promise<Op
       return {
         code: "machine_failed",
         machine,
-        reason: REASON.safeParse(details).data?.reason ?? `HTTP ${response.status}: ${text.slice(0, 300)}`,
+        reason: reason ?? `HTTP ${response.status}: ${text.slice(0, 300)}`,
       };
   }
 }

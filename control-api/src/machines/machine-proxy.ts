@@ -38,8 +38,5 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
 }
 
 function notThere(): Response {
-  return Response.json(
-    { error: { code: "not_found", message: "A machine answers at /mcp only.", retryable: false } },
-    { status: 404 },
-  );
+  return errorResponse({ code: "not_found", reason: "A machine answers at /mcp only." });
 }

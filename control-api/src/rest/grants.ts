@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { errorResponse } from "#protocol/error.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { note } from "../audit/note.ts";
 import { grantsOf, revokeGrant } from "../sign-in/grants.ts";
@@ -10,8 +11,7 @@ grants.get("/", async (c) => c.json({ grants: await grantsOf(c.var.caller.user, 
 
 grants.delete("/:id", async (c) => {
   const { user, client } = c.var.caller;
-  if (!(await revokeGrant(c.req.param("id"), user, c.env)))
-    return c.json({ error: { code: "grant_unknown", message: "There is no such grant.", retryable: false } }, 404);
+  if (!(await revokeGrant(c.req.param("id"), user, c.env))) return errorResponse({ code: "grant_unknown" });
   note(c.env, user, { kind: "grant_revoked", client, subject: c.req.param("id") });
   return c.body(null, 204);
 });

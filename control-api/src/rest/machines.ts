@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import type * as z from "zod/mini";
 import { machineUrls } from "#protocol/address.ts";
-import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
+import { detailsOf, errorResponse, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { type MachineDetail, RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
 import type { AppContext } from "../http/app-context.ts";
 import type { AuditEntry } from "../audit/entry.ts";
@@ -11,7 +11,7 @@ import type { Env } from "../env.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { summaryOf } from "../machines/machine-summary.ts";
 import type { MachineRecord } from "../user/registry.ts";
-import type { Refusal, Registered } from "../user/user.ts";
+import type { Registered } from "../user/user.ts";
 
 /** `/api/machines`: the registry, for `codez` and the dashboard. */
 export const machines = new Hono<AppContext>();
@@ -25,8 +25,8 @@ machines.get("/", async (c) => {
 machines.post("/", async (c) => {
   const request = await bodyOf(c.req.raw, RegisterRequest);
   if (request === null) return invalid("Send { name, identity }: see machine-template/protocol/rest-api.ts.");
-  const registered: Registered | Refusal = await registryOf(c.env, c.var.caller.user).register(request);
-  if ("refused" in registered) return refuse(registered, request.name);
+  const registered: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).register(request);
+  if ("code" in registered) return errorResponse(registered);
   log(c.var.caller, c.env, registered.created ? "machine_added" : "machine_changed", request.name);
   return registrationOf(registered, c.env);
 });
@@ -42,33 +42,32 @@ machines.get("/:name", async (c) => {
 machines.patch("/:name", async (c) => {
   const request = await bodyOf(c.req.raw, RenameRequest);
   if (request === null) return invalid("Send { name }: the machine's new name.");
-  const renamed: MachineRecord | Refusal = await registryOf(c.env, c.var.caller.user).rename(
+  const renamed: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rename(
     c.req.param("name"),
     request.name,
   );
-  if ("refused" in renamed)
-    return refuse(renamed, renamed.refused === "machine_unknown" ? c.req.param("name") : request.name);
+  if ("code" in renamed) return errorResponse(renamed);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), `renamed to ${request.name}`);
   return c.json(summaryOf(renamed, c.env));
 });
 
 machines.delete("/:name", async (c) => {
-  const refused: Refusal | null = await registryOf(c.env, c.var.caller.user).remove(c.req.param("name"));
-  if (refused !== null) return refuse(refused, c.req.param("name"));
+  const error: OperatorError | null = await registryOf(c.env, c.var.caller.user).remove(c.req.param("name"));
+  if (error !== null) return errorResponse(error);
   log(c.var.caller, c.env, "machine_removed", c.req.param("name"));
   return c.body(null, 204);
 });
 
 machines.post("/:name/token", async (c) => {
-  const rotated: Registered | Refusal = await registryOf(c.env, c.var.caller.user).rotate(c.req.param("name"));
-  if ("refused" in rotated) return refuse(rotated, c.req.param("name"));
+  const rotated: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).rotate(c.req.param("name"));
+  if ("code" in rotated) return errorResponse(rotated);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), "token rotated");
   return registrationOf(rotated, c.env);
 });
 
 machines.post("/:name/upgrade", async (c) => {
-  const upgraded: boolean | Refusal = await registryOf(c.env, c.var.caller.user).upgrade(c.req.param("name"));
-  return typeof upgraded === "boolean" ? c.json({ upgraded }) : refuse(upgraded, c.req.param("name"));
+  const upgraded: boolean | OperatorError = await registryOf(c.env, c.var.caller.user).upgrade(c.req.param("name"));
+  return typeof upgraded === "boolean" ? c.json({ upgraded }) : errorResponse(upgraded);
 });
 
 /** A machine as the registry and its own script know it. A script that does not answer spoils nothing else. */
@@ -103,21 +102,6 @@ function registrationOf({ machine, created, token }: Registered, env: Env): Resp
   const { name, slug } = machine;
   const registration: Registration = { name, slug, ...machineUrls(slug, env.ORIGIN, env.DOMAIN), token };
   return Response.json(registration, { status: created ? 201 : 200 });
-}
-
-function refuse({ refused }: Refusal, name: string): Response {
-  switch (refused) {
-    case "machine_unknown":
-      return errorResponse({ code: "machine_unknown", machine: name });
-    case "name_invalid":
-      return invalid(
-        `"${name}" cannot be a machine's name: use 1 to 32 of a-z, 0-9 and single hyphens inside; names such as "api" and "mcp" are the operator's own.`,
-      );
-    case "name_taken": {
-      const message = `Another of your machines is called "${name}". Choose another name, or take this one over with \`codez setup ${name} --replace\`.`;
-      return Response.json({ error: { code: "name_taken", message, retryable: false } }, { status: 409 });
-    }
-  }
 }
 
 function invalid(reason: string): Response {

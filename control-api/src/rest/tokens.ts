@@ -49,8 +49,7 @@ tokens.post("/", async (c) => {
 tokens.delete("/:id", async (c) => {
   const { caller } = c.var;
   const label: string | null = await registryOf(c.env, caller.user).revokeToken(c.req.param("id"));
-  if (label === null)
-    return c.json({ error: { code: "token_unknown", message: "There is no such token.", retryable: false } }, 404);
+  if (label === null) return errorResponse({ code: "token_unknown" });
   note(c.env, caller.user, { kind: "token_revoked", client: caller.client, subject: label });
   return c.body(null, 204);
 });

@@ -1,5 +1,6 @@
 import { Agent } from "agents";
 import { CloseCode } from "#protocol/close-code.ts";
+import type { OperatorError } from "#protocol/error.ts";
 import type { LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import { type Presence, ScriptPath } from "#protocol/script-api.ts";
@@ -27,9 +28,6 @@ const CLOSE_TIMEOUT_MS = 5_000;
 /** The largest log is some 20 MB; to read and write it takes seconds. */
 const MOVE_TIMEOUT_MS = 60_000;
 
-/** Why a change to the registry was refused. Crosses RPC, where an error's class is lost. */
-export type Refusal = { refused: "name_invalid" | "name_taken" | "machine_unknown" };
-
 /** A machine after registration. `token` only when one was made. */
 export type Registered = { machine: MachineRecord; created: boolean; token: string | null };
 
@@ -55,13 +53,15 @@ export class User extends Agent<Env> {
     return this.#registry.get(name);
   }
 
+  // The methods that change the registry answer an `OperatorError` and do not throw it: RPC loses an error's class.
+
   /** Adds a machine, or gives a known one its name back; repairs its script either way. */
-  register(request: RegisterRequest): Promise<Registered | Refusal> {
+  register(request: RegisterRequest): Promise<Registered | OperatorError> {
     return this.#inTurn(async () => {
-      if (!isMachineName(request.name)) return { refused: "name_invalid" };
+      if (!isMachineName(request.name)) return nameInvalid(request.name);
       const known = this.#registry.get(request.name);
       const isSame = known?.identity === request.identity;
-      if (known !== null && !isSame && request.replace !== true) return { refused: "name_taken" };
+      if (known !== null && !isSame && request.replace !== true) return { code: "name_taken", name: request.name };
       const needsToken = known === null || !isSame || request.rotate === true;
       if (!needsToken && (await this.#isInPlace(known))) return { machine: known, created: false, token: null };
       return this.#write(request.name, request.identity, known, needsToken);
@@ -69,18 +69,20 @@ export class User extends Agent<Env> {
   }
 
   /** A new link token. The old one is dead at once, and the link that used it closed. */
-  rotate(name: string): Promise<Registered | Refusal> {
+  rotate(name: string): Promise<Registered | OperatorError> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(name);
-      return known === null ? { refused: "machine_unknown" } : this.#write(name, known.identity, known, true);
+      return known === null
+        ? { code: "machine_unknown", machine: name }
+        : this.#write(name, known.identity, known, true);
     });
   }
 
   /** Removes a machine: its link is closed, its script and log deleted. */
-  remove(name: string): Promise<Refusal | null> {
+  remove(name: string): Promise<OperatorError | null> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(name);
-      if (known === null) return { refused: "machine_unknown" };
+      if (known === null) return { code: "machine_unknown", machine: name };
       await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
       await deleteScript(this.env, known.slug);
       this.#registry.delete(name);
@@ -90,13 +92,13 @@ export class User extends Agent<Env> {
   }
 
   /** Gives a machine another name: a script of that name with the same token and log, then an end to the old one. */
-  rename(from: string, to: string): Promise<MachineRecord | Refusal> {
+  rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(from);
-      if (known === null) return { refused: "machine_unknown" };
-      if (!isMachineName(to)) return { refused: "name_invalid" };
+      if (known === null) return { code: "machine_unknown", machine: from };
+      if (!isMachineName(to)) return nameInvalid(to);
       if (from === to) return known;
-      if (this.#registry.get(to) !== null) return { refused: "name_taken" };
+      if (this.#registry.get(to) !== null) return { code: "name_taken", name: to };
       const slug = slugOf(to, await tagOf(this.#id));
       await uploadScript(this.env, { slug, name: to, owner: this.#id, linkTokenHash: known.linkTokenHash });
       try {
@@ -109,15 +111,15 @@ export class User extends Agent<Env> {
       await this.#closeLink(from, CloseCode.RENAMED, to);
       await deleteScript(this.env, known.slug);
       this.#news.announce(from);
-      return this.#registry.get(to) ?? { refused: "machine_unknown" };
+      return this.#registry.get(to) ?? { code: "machine_unknown", machine: to };
     });
   }
 
   /** Uploads the current template to a machine that has another. Answers whether it did. */
-  upgrade(name: string): Promise<boolean | Refusal> {
+  upgrade(name: string): Promise<boolean | OperatorError> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(name);
-      if (known === null) return { refused: "machine_unknown" };
+      if (known === null) return { code: "machine_unknown", machine: name };
       if (known.template === TEMPLATE) return false;
       await this.#write(name, known.identity, known, false);
       return true;
@@ -255,4 +257,9 @@ export class User extends Agent<Env> {
     this.#changing = turn.catch(() => undefined); // the caller gets the failure; the next one only waits its turn
     return turn;
   }
+}
+
+function nameInvalid(name: string): OperatorError {
+  const reason = `"${name}" cannot be a machine's name: use 1 to 32 of a-z, 0-9 and single hyphens inside; names such as "api" and "mcp" are the operator's own.`;
+  return { code: "invalid_request", reason };
 }

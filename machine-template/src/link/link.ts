@@ -14,6 +14,8 @@ export type LinkListener = {
   /** A connector said hello. Answers the new epoch and the last event stored of its stream. */
   online(stream: string, facts: Facts, replaced: boolean): { epoch: number; acked: number };
   offline(epoch: number, lastHeardMs: number): void;
+  /** A connector was refused: it speaks this version of the protocol, which is older than ours. */
+  tooOld(protocol: number): void;
   facts(facts: Facts): void;
   /** Answers the connector's sequence up to which events are stored. */
   events(frame: EventFrame): number;
@@ -24,7 +26,7 @@ export type LinkListener = {
  *
  * Failure contract. `exchange` never hangs, never sends anything twice, and settles exactly once:
  *
- * - It rejects with `machine_offline` or `machine_busy` before a byte was sent, and with `invalid_request` when the
+ * - It rejects with what `whyOffline` says or with `machine_busy` before a byte was sent, and with `invalid_request` when the
  *   request's head is too large to send: the machine has seen nothing of the call.
  * - It rejects with `link_lost`, `machine_revoked` or `machine_timeout` once the request was sent and no answer's head
  *   came: whether the machine carried the call out is unknown.
@@ -36,13 +38,13 @@ export type LinkListener = {
 export type MachineLink = {
   /**
    * @param body the whole body if it was read already; otherwise the request's own is streamed.
-   * @param lastSeenMs for the error when the machine is offline.
+   * @param whyOffline the error when there is no link.
    */
   exchange(
     request: Request,
     path: string,
     body: Uint8Array | null,
-    lastSeenMs: () => number | null,
+    whyOffline: () => OperatorError,
     closingWord: ClosingWord,
   ): Promise<Response>;
 };
@@ -100,11 +102,10 @@ export class Link implements MachineLink {
     request: Request,
     path: string,
     body: Uint8Array | null,
-    lastSeenMs: () => number | null,
+    whyOffline: () => OperatorError,
     closingWord: ClosingWord,
   ): Promise<Response> {
-    if (!this.isOnline)
-      throw new OperatorFailure({ code: "machine_offline", machine: this.#machine, lastSeenMs: lastSeenMs() });
+    if (!this.isOnline) throw new OperatorFailure(whyOffline());
     const exchange = this.#exchanges.begin(closingWord);
     const abort = (): void => exchange.cancel(new Error("the caller went away"));
     request.signal.addEventListener("abort", abort, { once: true });
@@ -165,6 +166,7 @@ export class Link implements MachineLink {
   /** A connector said hello on `socket`, which becomes the link. `false`: it was the link already. */
   #greet(socket: WebSocket, { protocol, stream, dial, facts }: Hello): boolean {
     if (protocol !== PROTOCOL_VERSION) {
+      if (protocol < PROTOCOL_VERSION) this.#listener.tooOld(protocol);
       const reason = `this Operator speaks protocol ${PROTOCOL_VERSION}, the connector ${protocol}`;
       this.#drop(socket, CloseCode.PROTOCOL_TOO_OLD, reason);
       return true;

@@ -19,6 +19,12 @@ const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } }
   unauthorized: { error: { code: "unauthorized" }, status: 401, retryable: false, says: /sign in/i },
   forbidden: { error: { code: "forbidden", reason: "Reading only." }, status: 403, retryable: false, says: /^Reading only\.$/ },
   invalid_request: { error: { code: "invalid_request", reason: "Send a name." }, status: 400, retryable: false, says: /^Send a name\.$/ },
+  not_found: { error: { code: "not_found", reason: "Nothing there." }, status: 404, retryable: false, says: /^Nothing there\.$/ },
+  name_taken: { error: { code: "name_taken", name: "attic" }, status: 409, retryable: false, says: /"attic".*codez setup attic --replace/ },
+  token_unknown: { error: { code: "token_unknown" }, status: 404, retryable: false, says: /no such token/ },
+  grant_unknown: { error: { code: "grant_unknown" }, status: 404, retryable: false, says: /no such grant/ },
+  sign_in_unavailable: { error: { code: "sign_in_unavailable" }, status: 503, retryable: true, says: /Try again in a few seconds/ },
+  internal: { error: { code: "internal" }, status: 500, retryable: true, says: /log/ },
   machine_unknown: { error: { code: "machine_unknown", machine: "attic" }, status: 404, retryable: false, says: /"attic".*list_machines.*codez setup attic/ },
   machine_offline: {
     error: { code: "machine_offline", machine: "attic", lastSeenMs: Date.UTC(2026, 0, 2, 3, 4, 5) },
@@ -31,7 +37,7 @@ const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } }
   machine_busy: { error: { code: "machine_busy", machine: "attic", limit: 512 }, status: 429, retryable: true, says: /"attic".*512.*again/ },
   machine_failed: { error: { code: "machine_failed", machine: "attic", reason: "it broke" }, status: 502, retryable: false, says: /"attic".*it broke/ },
   link_lost: { error: { code: "link_lost", machine: "attic" }, status: 502, retryable: true, says: /"attic".*look before calling again/ },
-  agent_too_old: { error: { code: "agent_too_old", machine: "attic", reason: "no such method" }, status: 502, retryable: false, says: /"attic".*no such method.*Update/ },
+  agent_too_old: { error: { code: "agent_too_old", machine: "attic", reason: "no such method" }, status: 502, retryable: false, says: /"attic".*no such method.*codez\.tgz setup attic.*codez connect/ },
   tool_unknown: { error: { code: "tool_unknown", machine: "attic", tool: "dig" }, status: 404, retryable: false, says: /"attic".*"dig".*list_tools/ },
 }; // prettier-ignore
 

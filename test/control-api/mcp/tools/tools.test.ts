@@ -271,6 +271,10 @@ describe("a failure on the way", () => {
       { code: "machine_failed", machine: "x", reason: "it broke" },
       { reason: "it broke", retryable: false },
     ],
+    [
+      { code: "agent_too_old", machine: "x", reason: "it speaks version 0" },
+      { reason: "it speaks version 0", retryable: false },
+    ],
     [{ code: "machine_unknown", machine: "x" }, { retryable: false }],
   ] as const)("is told under the name that its owner uses, with its evidence: %o", async (fails, evidence) => {
     const alice = await two();
@@ -280,6 +284,14 @@ describe("a failure on the way", () => {
     expect(result.structuredContent).toMatchObject({ error: { code: fails.code, machine: "cellar", ...evidence } });
     expect(result.content[0]?.text).toContain("cellar");
     expect(failureOf(await alice.tool("get_health", { machineId: "attic" }))).toBeUndefined();
+  });
+
+  it("is the caller's own when the script refuses the request, such as one whose head is too large to send", async () => {
+    const alice = await two();
+    await alice.script("cellar", { fails: { code: "invalid_request", reason: "its headers are too large" } });
+    const result = await alice.tool("get_health", { machineId: "cellar" });
+    expect(failureOf(result)).toBe("invalid_request");
+    expect(result.content[0]?.text).toContain("its headers are too large");
   });
 });
 

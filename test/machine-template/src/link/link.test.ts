@@ -346,6 +346,25 @@ describe("what is no frame", () => {
     connector.say({ type: "hello", protocol: 999, stream: "s", facts: FACTS });
     await connector.until(() => connector.closed !== null);
     expect(connector.closed?.code).toBe(CloseCode.PROTOCOL_TOO_OLD);
+    expect(await (await ask("/mcp", { method: "POST", body: "{}" })).json()).toMatchObject({
+      error: { data: { code: "machine_offline" } }, // it is newer than the Operator, so nothing of it is too old
+    });
+  });
+
+  it("an older connector is refused, and callers are told that it has to be updated until one that fits comes", async () => {
+    const connector = await TestConnector.open();
+    connector.say({ type: "hello", protocol: 0, stream: "s", facts: FACTS });
+    await connector.until(() => connector.closed !== null);
+    expect(connector.closed?.code).toBe(CloseCode.PROTOCOL_TOO_OLD);
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    expect(await (await ask("/mcp", { method: "POST", body: "{}" })).json()).toMatchObject({
+      error: { data: { code: "agent_too_old", reason: expect.stringContaining("version 0") } },
+    });
+    const updated = await TestConnector.greeted();
+    await updated.leave();
+    expect(await (await ask("/mcp", { method: "POST", body: "{}" })).json()).toMatchObject({
+      error: { data: { code: "machine_offline" } },
+    });
   });
 
   it("an answer to an exchange that was cancelled is no fault", async () => {
