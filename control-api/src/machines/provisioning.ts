@@ -1,12 +1,12 @@
-import { NotFoundError, toFile } from "cloudflare";
+import { APIError, NotFoundError } from "cloudflare";
 import { BaseNamespaces } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/namespaces";
 import { BaseScripts } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/scripts/scripts";
 import { createClient } from "cloudflare/tree-shakable";
-import { utf8 } from "#protocol/bytes.ts";
 import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
 import type { Env } from "../env.ts";
 import { reportKeyOf } from "./report-key.ts";
+import { MIGRATION_TAG, uploadForm } from "./upload-form.ts";
 
 /** Version of the machine template that this Operator uploads. */
 export const TEMPLATE = templateVersion.trim();
@@ -19,14 +19,6 @@ export type MachineScript = {
   /** SHA-256 of the link token, hex. */
   readonly linkTokenHash: string;
 };
-
-/** At most 8 tags a script; these find what to upgrade, and what a user leaves behind. */
-const KIND_TAG = "operator-machine";
-
-/** The one migration there is: it makes the class (machine-template/wrangler.jsonc). */
-const MIGRATION_TAG = "v1";
-
-const COMPATIBILITY_DATE = "2026-08-01";
 
 /** An upload of 1.2 MB on a slow line, and no longer. Milliseconds. */
 const TIMEOUT_MS = 60_000;
@@ -45,41 +37,34 @@ function placeOf(env: Env): { account_id: string; dispatch_namespace: string } {
   return { account_id: env.CLOUDFLARE_ACCOUNT_ID, dispatch_namespace: env.DISPATCH_NAMESPACE };
 }
 
-/** Uploads a machine's script, or replaces it. Its Durable Object keeps its storage; a link that is up is dropped and dials again. */
+/**
+ * Uploads a machine's script, or replaces it. Its Durable Object keeps its storage; a link that is up is dropped and dials again.
+ * @throws APIError of the SDK, with the API's own words
+ */
 export async function uploadScript(env: Env, script: MachineScript): Promise<void> {
+  try {
+    await put(env, script);
+  } catch (reason) {
+    // An upload whose reply was lost is repeated by the SDK, and finds its own migration applied.
+    if (!isMigrationMismatch(reason)) throw reason;
+    await put(env, script);
+  }
+}
+
+async function put(env: Env, script: MachineScript): Promise<void> {
   const isMigrated = (await migrationTagOf(env, script.slug)) === MIGRATION_TAG;
-  const metadata = {
-    main_module: "index.js",
-    compatibility_date: COMPATIBILITY_DATE,
-    compatibility_flags: ["nodejs_compat", "enable_request_signal"],
-    tags: [KIND_TAG, `template-${TEMPLATE}`],
-    // Sent again, an upload is refused: "Migration tag precondition failed", code 10079.
-    ...(isMigrated ? {} : { migrations: { new_tag: MIGRATION_TAG, new_sqlite_classes: ["Machine"] } }),
-    bindings: [
-      { type: "durable_object_namespace" as const, name: "MACHINE", class_name: "Machine" },
-      { type: "plain_text" as const, name: "OWNER", text: script.owner },
-      { type: "plain_text" as const, name: "NAME", text: script.name },
-      { type: "plain_text" as const, name: "SLUG", text: script.slug },
-      { type: "plain_text" as const, name: "TEMPLATE", text: TEMPLATE },
-      { type: "secret_text" as const, name: "LINK_TOKEN_HASH", text: script.linkTokenHash },
-      {
-        type: "secret_text" as const,
-        name: "REPORT_KEY",
-        text: await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET),
-      },
-      { type: "service" as const, name: "CONTROL", service: "operator", entrypoint: "Reports" },
-    ],
-  };
-  const module = await toFile(utf8(template), "index.js", {
-    type: "application/javascript+module",
-  });
-  const { scripts } = clientOf(env).workersForPlatforms.dispatch.namespaces;
-  // The SDK names a script's type for the whole form unless it is told not to; the form has to name its own.
-  await scripts.update(
-    script.slug,
-    { ...placeOf(env), metadata, files: [module] },
-    { headers: { "Content-Type": null } },
-  );
+  const reportKey = await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET);
+  const body = uploadForm({ script, module: template, template: TEMPLATE, reportKey, isMigrated });
+  const { account_id: account, dispatch_namespace: namespace } = placeOf(env);
+  const path = `/accounts/${account}/workers/dispatch/namespaces/${namespace}/scripts/${encodeURIComponent(script.slug)}`;
+  await clientOf(env).put(path, { body });
+}
+
+/** "Migration tag precondition failed". */
+const MIGRATION_MISMATCH = 10_079;
+
+function isMigrationMismatch(reason: unknown): boolean {
+  return reason instanceof APIError && reason.errors.some(({ code }) => code === MIGRATION_MISMATCH);
 }
 
 /** The migrations a script has been through; `null` for one that is not there. The same one again would be refused. */

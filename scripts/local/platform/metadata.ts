@@ -38,10 +38,27 @@ export type MigrationStep = z.infer<typeof step>;
 
 /** Cloudflare's limits on tags. */
 const MOST_TAGS = 8;
-export const Tags = z.array(z.string().min(1).max(1024)).max(MOST_TAGS, `a script may have at most ${MOST_TAGS} tags`);
+export const Tags = z
+  .array(
+    z
+      .string()
+      .min(1)
+      .max(1024)
+      .regex(/^[^,&]*$/, 'a tag holds neither "," nor "&"'),
+  )
+  .max(MOST_TAGS, `a script may have at most ${MOST_TAGS} tags`);
 
-/** The `metadata` part of an upload. Fields that change nothing on one computer (observability, placement, ...) are let pass. */
-export const Metadata = z.object({
+/** Fields that the API takes and that change nothing on one computer. Their own shapes are not checked. */
+const ACCEPTED = [
+  "annotations", "body_part", "cache_options", "keep_assets", "limits", "logpush", "observability",
+  "package_dependencies", "placement", "streaming_tail_consumers", "tail_consumers", "usage_model",
+] as const; // prettier-ignore
+
+/**
+ * The `metadata` part of an upload (Cloudflare, "Multipart upload metadata"). An unknown field is refused, since a misspelt one
+ * would otherwise be noticed only on Cloudflare.
+ */
+export const Metadata = z.strictObject({
   main_module: z.string(),
   compatibility_date: z.iso.date().default("2025-01-01"),
   compatibility_flags: z.array(z.string()).default([]),
@@ -49,5 +66,6 @@ export const Metadata = z.object({
   keep_bindings: z.array(z.string()).default([]),
   tags: Tags.optional(),
   migrations: Migrations.optional(),
+  ...Object.fromEntries(ACCEPTED.map((field) => [field, z.unknown().optional()])),
 });
 export type Metadata = z.infer<typeof Metadata>;

@@ -1,5 +1,4 @@
 import * as z from "zod";
-import { readBracketForm } from "./bracket-form.ts";
 import { fail } from "./error.ts";
 import { Metadata } from "./metadata.ts";
 
@@ -37,7 +36,8 @@ export async function readUpload(request: Request): Promise<Upload> {
   const metadata = parse(Metadata, await metadataOf(form));
   const modules: ScriptModule[] = [];
   for (const [field, part] of form) {
-    if (typeof part === "string" || field === "metadata") continue;
+    if (field === "metadata") continue;
+    if (typeof part === "string") invalid(`the part "${field}" is neither "metadata" nor a module with a content type`);
     modules.push(await readModule(field, part));
   }
   if (new Set(modules.map(({ name }) => name)).size < modules.length) invalid("two modules have one name");
@@ -57,10 +57,7 @@ export function parse<T>(schema: z.ZodType<T>, value: unknown): T {
 
 export async function readForm(request: Request): Promise<FormData> {
   if (!request.headers.get("content-type")?.startsWith("multipart/form-data"))
-    // The SDK names another type unless it is told not to, and Cloudflare then takes the form for a script.
-    return invalid(
-      `the body is not multipart/form-data (with the cloudflare SDK: { headers: { "Content-Type": null } })`,
-    );
+    return invalid("the body is not multipart/form-data");
   try {
     return await request.formData();
   } catch (error) {
@@ -68,13 +65,10 @@ export async function readForm(request: Request): Promise<FormData> {
   }
 }
 
-/** The `metadata` part: JSON, as the API's documentation has it, or the SDK's bracketed fields. */
+/** The part that describes the upload, as JSON. The API reads no other form of it. */
 export async function metadataOf(form: FormData, part = "metadata"): Promise<unknown> {
   const value = form.get(part);
-  if (value === null) {
-    const strings = [...form].filter((entry): entry is [string, string] => typeof entry[1] === "string");
-    return readBracketForm(strings, part) ?? invalid(`the form has no part "${part}"`);
-  }
+  if (value === null) return invalid(`the form has no part "${part}" that holds JSON`);
   try {
     return JSON.parse(typeof value === "string" ? value : await value.text());
   } catch (error) {
@@ -82,9 +76,8 @@ export async function metadataOf(form: FormData, part = "metadata"): Promise<unk
   }
 }
 
-async function readModule(field: string, file: File): Promise<ScriptModule> {
-  // A module is known by its file name; the part's own name is that of a list in the SDK's form.
-  const name = file.name && file.name !== "blob" ? file.name : field;
+/** A module is known by its part's name, not by its file name. */
+async function readModule(name: string, file: File): Promise<ScriptModule> {
   const type = MODULE_TYPES[file.type.split(";")[0]?.trim() ?? ""];
   if (!type) return invalid(`module "${name}" has the unknown content type "${file.type}"`);
   const path = name.split("/");

@@ -1,7 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
 import { reportKeyOf } from "../../../control-api/src/machines/report-key.ts";
+import type { UploadPart } from "../../support/stand-in/wrangler-upload.ts";
 import { codeOf, env, TestUser } from "../support/operator.ts";
+
+/** Bindings without their values, in the order of their names. */
+function shapesOf(bindings: unknown): Record<string, unknown>[] {
+  return (bindings as Record<string, unknown>[])
+    .map((binding): Record<string, unknown> => ("text" in binding ? { ...binding, text: "" } : binding))
+    .sort((one, other) => String(one["name"]).localeCompare(String(other["name"])));
+}
 
 describe("a machine's script", () => {
   it("is uploaded with the official SDK: one module, the machine's own bindings, tags, one migration", async () => {
@@ -30,6 +38,29 @@ describe("a machine's script", () => {
       REPORT_KEY: { type: "secret_text", text: await reportKeyOf(alice.id, slug, env.REPORT_SECRET) },
       CONTROL: { type: "service", service: "operator", entrypoint: "Reports" },
     });
+  });
+
+  it("is uploaded in the form that wrangler sends: the same parts, and metadata of the same shape", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    const [upload] = (await alice.platformCalls("attic")).filter(({ method }) => method === "PUT");
+    const golden: UploadPart[] = await (await fetch("http://platform.test/wrangler-upload")).json();
+    const head = ({ name, filename, type }: UploadPart) => ({ name, filename, type });
+    expect(upload?.parts?.map(head)).toEqual(golden.map(head));
+    const { tags, migrations, bindings, ...rest } = upload?.parts?.[0]?.json ?? {};
+    // wrangler adds migrations once it has asked for the script's tag, which a dry run does not.
+    expect([tags, migrations]).not.toContain(undefined);
+    const { keep_bindings: _, bindings: theirs, ...expected } = golden[0]?.json ?? {};
+    expect(rest).toEqual(expected);
+    expect(shapesOf(bindings)).toEqual(shapesOf(theirs));
+  });
+
+  it("is uploaded although the reply to its first upload was lost, which had applied its migration", async () => {
+    const alice = new TestUser();
+    expect((await alice.register("echoless")).status).toBe(201);
+    const uploads = (await alice.platformCalls("echoless")).filter(({ method }) => method === "PUT");
+    expect(uploads.at(-1)?.metadata?.migrations).toBeUndefined();
+    expect(uploads.length).toBeGreaterThan(1);
   });
 
   it("holds the hash of the token that was shown, and the token nowhere", async () => {

@@ -1,4 +1,5 @@
 import { metadataOf } from "../../../scripts/local/platform/upload.ts";
+import { describeParts, type UploadPart, wranglerUpload } from "./wrangler-upload.ts";
 
 /** What a test reads of one call of the platform's API. `metadata` and `module` of an upload alone. */
 export type PlatformCall = {
@@ -7,6 +8,7 @@ export type PlatformCall = {
   authorization: string | null;
   metadata?: { bindings: Record<string, string>[]; tags: string[]; migrations?: unknown; main_module: string };
   module?: { name: string; type: string; bytes: number };
+  parts?: UploadPart[];
 };
 
 const SCRIPT = /^\/client\/v4\/accounts\/local\/workers\/dispatch\/namespaces\/operator\/scripts\/([^/]+)$/;
@@ -21,7 +23,9 @@ type Asked = {
 /**
  * The internet as the control API under test sees it: Cloudflare's API for scripts of a dispatch namespace, in as much
  * as the official SDK asks of it, at http://platform.test/client/v4. A script whose name begins with `unlucky` cannot be
- * uploaded. `GET http://platform.test/calls?script=` answers the test what was asked about that script.
+ * uploaded; the first upload of one whose name begins with `echoless` is carried out and answered with an error.
+ * `GET http://platform.test/calls?script=` answers the test what was asked about that script, and `/wrangler-upload` the form
+ * that wrangler would send.
  */
 export function platform(): (request: Asked) => Promise<Response> {
   const scripts = new Map<string, string | undefined>();
@@ -36,9 +40,13 @@ export function platform(): (request: Asked) => Promise<Response> {
     const [module] = files;
     Object.assign(
       call,
-      { metadata },
+      { metadata, parts: describeParts(form) },
       module === undefined ? {} : { module: { name: module.name, type: module.type, bytes: module.size } },
     );
+    if (script.startsWith("echoless") && !scripts.has(script)) {
+      scripts.set(script, metadata.migrations?.new_tag);
+      return failure(500, 10_001, "The reply to an upload that was carried out got lost.");
+    }
     if (script.startsWith("unlucky")) return failure(403, 10_121, "You do not have access to dispatch namespaces.");
     if (metadata.migrations !== undefined && scripts.has(script))
       return failure(400, 10_079, `Migration tag precondition failed; current tag is '${scripts.get(script)}'`);
@@ -51,6 +59,7 @@ export function platform(): (request: Asked) => Promise<Response> {
     if (hostname !== "platform.test") return new Response("there is no such host in this test", { status: 599 });
     if (pathname === "/calls")
       return Response.json(calls.filter(({ script }) => script === searchParams.get("script")));
+    if (pathname === "/wrangler-upload") return Response.json(await wranglerUpload());
     const script = SCRIPT.exec(pathname)?.[1];
     if (script === undefined) return failure(404, 7_003, "Could not route to this path.");
     const call: PlatformCall = {

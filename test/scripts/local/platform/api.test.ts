@@ -1,4 +1,4 @@
-import { APIError } from "cloudflare";
+import { APIError, toFile } from "cloudflare";
 import { expect, test } from "vitest";
 import { bench, NAMESPACE, sdk, TOKEN, upload } from "../support/harness.ts";
 
@@ -120,6 +120,8 @@ test("uploads that mean nothing are refused with what is wrong", async () => {
   const cases: [string, Record<string, unknown>, number, string][] = [
     [HELLO, { main_module: "other.js" }, 10021, "other.js"],
     [HELLO, { compatibility_date: "yesterday" }, 10021, "compatibility_date"],
+    [HELLO, { compatibility_flag: ["nodejs_compat"] }, 10021, "compatibility_flag"],
+    [HELLO, { tags: ["a,b"] }, 10021, "tag"],
     [HELLO, { compatibility_flags: ["no_such_flag"] }, 10021, "no_such_flag"],
     [HELLO, { bindings: [{ type: "teleporter", name: "X" }] }, 10021, "type"],
     [HELLO, { bindings: [{ type: "durable_object_namespace", name: "M", class_name: "M" }] }, 10061, "'M'"],
@@ -153,4 +155,32 @@ test("a body that is no form, or no JSON, is refused", async () => {
   expect((await put("/tags", "{", "application/json")).status).toBe(400);
   expect((await put("/secrets", "[]", "application/json")).status).toBe(400);
   expect((await fetch(`${path}/nothing`, { headers })).status).toBe(404);
+});
+
+test("the form of the SDK's own upload, which Cloudflare does not read, is refused here as well", async () => {
+  const { namespaces, platform } = await bench();
+  const sent = namespaces.scripts.update(
+    "attic",
+    {
+      account_id: "local",
+      dispatch_namespace: NAMESPACE,
+      metadata: { main_module: "index.js" },
+      files: [await toFile(Buffer.from(HELLO), "index.js", { type: "application/javascript+module" })],
+    },
+    { headers: { "Content-Type": null } },
+  );
+  expect(await refusal(sent)).toEqual([400, 10021, expect.stringContaining('no part "metadata"')]);
+  expect(platform.directory.get(NAMESPACE).scripts()).toEqual([]);
+});
+
+test("a module is found by its part's name, whatever its file is called", async () => {
+  const { client } = await bench();
+  const put = (part: string, file: string) => {
+    const body = new FormData();
+    body.set("metadata", JSON.stringify({ main_module: "index.js", compatibility_date: "2026-08-01" }));
+    body.set(part, new File([HELLO], file, { type: "application/javascript+module" }));
+    return client.put(`/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts/attic`, { body });
+  };
+  expect((await refusal(put("files[]", "index.js"))).slice(0, 2)).toEqual([400, 10021]);
+  await expect(put("index.js", "other.js")).resolves.toMatchObject({ success: true });
 });

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import Cloudflare, { toFile } from "cloudflare";
+import Cloudflare from "cloudflare";
 import { Miniflare } from "miniflare";
 import { onTestFinished } from "vitest";
 import { dispatchBinding } from "../../../../scripts/local/dispatch-binding/plugin.ts";
@@ -58,24 +58,23 @@ export interface UploadOptions {
   readonly [key: string]: unknown;
 }
 
-/** Uploads a script of one module as a caller of the SDK does. */
+/** Uploads a script of one module, in the form that the API documents, over the SDK's own connection. */
 export async function upload(client: Cloudflare, name: string, source: string, options: UploadOptions = {}) {
-  return client.workersForPlatforms.dispatch.namespaces.scripts.update(
-    name,
-    {
-      account_id: "local",
-      dispatch_namespace: NAMESPACE,
-      metadata: {
-        main_module: "index.js",
-        compatibility_date: "2026-08-01",
-        compatibility_flags: ["nodejs_compat"],
-        ...options,
-      } as Cloudflare.WorkersForPlatforms.Dispatch.Namespaces.ScriptUpdateParams["metadata"],
-      files: [await toFile(Buffer.from(source), "index.js", { type: "application/javascript+module" })],
-    },
-    { headers: { "Content-Type": null } },
-  );
+  const metadata = {
+    main_module: "index.js",
+    compatibility_date: "2026-08-01",
+    compatibility_flags: ["nodejs_compat"],
+    ...options,
+  };
+  const body = new FormData();
+  body.set("metadata", JSON.stringify(metadata));
+  body.set("index.js", new File([source], "index.js", { type: "application/javascript+module" }));
+  const path = `/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts/${encodeURIComponent(name)}`;
+  const { result } = await client.put<{ result: Uploaded }>(path, { body });
+  return result;
 }
+
+type Uploaded = Cloudflare.WorkersForPlatforms.Dispatch.Namespaces.ScriptUpdateResponse;
 
 /** A dispatch Worker: the first label of the host names the script; errors come back as 500 with their message. */
 const GATE = `export default {
