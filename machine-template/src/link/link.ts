@@ -1,13 +1,21 @@
 import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts, Hello } from "#protocol/control.ts";
 import { FromConnector, parseControl, PING, PONG } from "#protocol/control.ts";
-import { OperatorFailure, type OperatorError } from "#protocol/error.ts";
+import { errorResponse, OperatorFailure, type OperatorError } from "#protocol/error.ts";
 import { HeadTooLarge } from "#protocol/frame.ts";
 import { LINK_SILENCE_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { type Caller, isOlder } from "./dial-order.ts";
 import type { ClosingWord } from "./exchange.ts";
 import { Multiplexer } from "./multiplexer.ts";
 import { say, Sockets } from "./sockets.ts";
+
+/**
+ * For so long after this script told its connector that it is being replaced it takes no new link. The connector dials
+ * again within a second, and an upload takes one to four: without the wait it would be let in by the old script and dropped
+ * a second time by the new one, with all the calls of that second. An upload that failed leaves the old script in place,
+ * which takes links again after this. Kept in memory alone, so the new script takes them at once.
+ */
+const REPLACEMENT_MS = 5_000;
 
 /** What the link tells the machine it belongs to. */
 export type LinkListener = {
@@ -62,6 +70,7 @@ export class Link implements MachineLink {
   readonly #listener: LinkListener;
   readonly #sockets: Sockets;
   readonly #exchanges: Multiplexer;
+  #replacedUntilMs = 0;
 
   constructor(ctx: DurableObjectState, machine: string, listener: LinkListener) {
     this.#machine = machine;
@@ -95,6 +104,8 @@ export class Link implements MachineLink {
 
   /** Takes a machine's upgrade whose token was found right. It is the link only once it says hello. */
   accept(): Response {
+    if (Date.now() < this.#replacedUntilMs)
+      return errorResponse({ code: "machine_offline", machine: this.#machine, lastSeenMs: null });
     return this.#sockets.accept();
   }
 
@@ -136,6 +147,7 @@ export class Link implements MachineLink {
 
   /** Closes the link on purpose; exchanges under way fail with `error`. */
   close(code: CloseCode, reason: string, error: OperatorError = { code: "link_lost", machine: this.#machine }): void {
+    if (code === CloseCode.RESTARTING) this.#replacedUntilMs = Date.now() + REPLACEMENT_MS;
     for (const socket of this.#sockets.all()) {
       if (socket === this.#sockets.current) this.#lose(error);
       this.#sockets.dismiss(socket, code, reason);

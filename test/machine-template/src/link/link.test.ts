@@ -1,5 +1,5 @@
 import { evictDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { FrameKind } from "#protocol/frame.ts";
 import { CHUNK_BYTES, MAX_EXCHANGES, MAX_HEAD_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
@@ -323,6 +323,25 @@ describe("when the link is lost", () => {
     expect(await errorCodeOf(await waiting)).toBe("machine_revoked");
     await connector.until(() => connector.closed !== null);
     expect(connector.closed).toMatchObject({ code: CloseCode.REVOKED, reason: "removed" });
+  });
+});
+
+describe("a script that is being replaced", () => {
+  afterEach(() => vi.useRealTimers());
+
+  it("takes no link until its successor is there, or a few seconds have passed without one", async () => {
+    const connector = await TestConnector.greeted();
+    const startMs = Date.now();
+    vi.useFakeTimers({ toFake: ["Date"], now: startMs });
+    await ask("/operator/close", {
+      method: "POST",
+      body: JSON.stringify({ code: CloseCode.RESTARTING, reason: "a new script" }),
+    });
+    await connector.until(() => connector.closed !== null);
+    expect(connector.closed?.code).toBe(CloseCode.RESTARTING);
+    expect((await dial("link-token")).status).toBe(503);
+    vi.setSystemTime(startMs + 5_000);
+    await TestConnector.greeted();
   });
 });
 
