@@ -19,7 +19,7 @@ export const ExitCode = {
   REVOKED: 8,
   /** A connector on another computer took over. */
   REPLACED: 9,
-  /** This `codez` is too old for its Operator. */
+  /** This `codez` and its Operator speak different protocols: one of the two is too old. */
   TOO_OLD: 10,
   /** Everything was done, but the machine does not show up as online. */
   NOT_ONLINE: 11,

@@ -117,10 +117,14 @@ export function failureOf(stopped: Stopped, name: string, hub: string): CodezFai
         `End the other one, then: codez connect ${name}. To add this computer as a machine of its own: codez setup <another-name>`,
       );
     case "protocol_too_old":
-      return new CodezFailure(
-        ExitCode.TOO_OLD,
-        `This codez (${VERSION}) is too old: ${stopped.message}`,
-        `npx -y ${hub}/codez.tgz connect ${name}`,
-      );
+      return mismatch(`This codez (${VERSION}) is older than its Operator`, stopped.message, name, hub);
+    case "protocol_too_new":
+      return mismatch(`This codez (${VERSION}) is newer than its Operator`, stopped.message, name, hub);
   }
+}
+
+/** Every Operator serves the codez that fits it, so the fix is the same whichever of the two is the older. */
+function mismatch(text: string, detail: string, name: string, hub: string): CodezFailure {
+  const fix = `Run the codez that this Operator serves: npx -y ${hub}/codez.tgz connect ${name}`;
+  return new CodezFailure(ExitCode.TOO_OLD, `${text}: ${detail}`, fix);
 }

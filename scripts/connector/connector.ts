@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { CloseCode, isFatal } from "#protocol/close-code.ts";
 import type { Facts } from "#protocol/control.ts";
-import { backoffMs } from "./backoff.ts";
+import { PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
 import type { Spool } from "./event-sender.ts";
 import { Link, type LinkEnd } from "./link.ts";
+import { Redial } from "./redial.ts";
 import type { Target } from "./target.ts";
 
 /**
@@ -15,10 +17,13 @@ export const REFUSAL_GRACE_MS = 10_000;
 /** Waits while refused stay below this, so that a new token on disk is soon seen. */
 const REFUSED_RETRY_MS = 1_000;
 
-/** A link that lived for so long counts as a success: the next failure starts the back-off from its beginning. */
-const STABLE_MS = 5_000;
+/** A wait that took so much longer than asked means that this computer slept. Timers are late by far less under any load. */
+const SLEPT_MS = 10_000;
 
 const NORMAL_CLOSURE = 1000;
+
+/** Codes with which the other side says that it restarts. The last two are WebSocket's own: going away, service restart. */
+const PLANNED_CODES: ReadonlySet<number> = new Set([CloseCode.RESTARTING, 1001, 1012]);
 
 export type Credentials = { readonly linkUrl: string; readonly token: string };
 
@@ -30,7 +35,10 @@ export type Stopped =
   | { reason: "revoked"; message: string }
   /** Another connector of this machine took over. */
   | { reason: "replaced"; message: string }
-  | { reason: "protocol_too_old"; message: string };
+  /** The connector speaks an older protocol than its Operator. */
+  | { reason: "protocol_too_old"; message: string }
+  /** The connector speaks a newer protocol than its Operator. */
+  | { reason: "protocol_too_new"; message: string };
 
 export type ConnectorListener = {
   online?(epoch: number): void;
@@ -54,11 +62,14 @@ export type ConnectorOptions = {
   readonly random?: () => number;
 };
 
-/** Keeps one machine's link up, for ever, until it is stopped or told for good that it is not wanted. */
+/** Keeps one machine's link up until it is stopped, or told for good that it is not wanted. */
 export class Connector {
   readonly #options: ConnectorOptions;
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
+  /** Tells this process from any other that has the same event stream. */
+  readonly #id = randomUUID();
+  #dials = 0;
   #link: Link | null = null;
 
   constructor(options: ConnectorOptions) {
@@ -69,7 +80,7 @@ export class Connector {
   /** Dials until it is over. Rejects only when `credentials` or `renamed` do. */
   async run(): Promise<Stopped> {
     const { random = Math.random, refusalGraceMs = REFUSAL_GRACE_MS } = this.#options;
-    let failures = 0;
+    const redial = new Redial(this.#clock.nowMs(), random);
     let refusal: { sinceMs: number; token: string; stopped: Stopped } | null = null;
     while (!this.#stopping.signal.aborted) {
       const credentials = await this.#options.credentials();
@@ -77,11 +88,10 @@ export class Connector {
       const { end, onlineForMs } = await this.#dial(credentials);
       if (this.#stopping.signal.aborted) break;
       if (onlineForMs !== null) refusal = null;
-      failures = onlineForMs !== null && onlineForMs >= STABLE_MS ? 0 : failures;
+      const waitMs = redial.waitMs({ onlineForMs, wasPlanned: isPlanned(end) }, this.#clock.nowMs());
       if (end.kind === "closed" && end.code === CloseCode.RENAMED) {
         await this.#options.renamed(end.reason);
-        await wait(this.#clock, backoffMs(failures, random), this.#stopping.signal);
-        failures += 1; // two names that point at each other must not make a tight loop
+        await this.#wait(waitMs, redial); // two names that point at each other must not make a tight loop
         continue;
       }
       const verdict = verdictOf(end);
@@ -90,10 +100,9 @@ export class Connector {
         refusal ??= { sinceMs: this.#clock.nowMs(), token: credentials.token, stopped: verdict };
         if (this.#clock.nowMs() - refusal.sinceMs >= refusalGraceMs) return refusal.stopped;
       }
-      const retryInMs = Math.min(backoffMs(failures, random), verdict === null ? Infinity : REFUSED_RETRY_MS);
-      failures += 1;
+      const retryInMs = Math.min(waitMs, verdict === null ? Infinity : REFUSED_RETRY_MS);
       this.#options.listener?.offline?.(describe(end), retryInMs);
-      await wait(this.#clock, retryInMs, this.#stopping.signal);
+      await this.#wait(retryInMs, redial);
     }
     return { reason: "stopped" };
   }
@@ -114,14 +123,23 @@ export class Connector {
     this.#link?.sendEvents();
   }
 
+  /** Waits before the next dial. After a sleep the network is another one, and a long wait that began before it says nothing. */
+  async #wait(ms: number, redial: Redial): Promise<void> {
+    const dueMs = this.#clock.nowMs() + ms;
+    await wait(this.#clock, ms, this.#stopping.signal);
+    if (this.#clock.nowMs() - dueMs > SLEPT_MS) redial.restart(this.#clock.nowMs());
+  }
+
   async #dial({ linkUrl, token }: Credentials): Promise<{ end: LinkEnd; onlineForMs: number | null }> {
     if (this.#stopping.signal.aborted) return { end: { kind: "unreachable", reason: "stopped" }, onlineForMs: null };
     let onlineMs: number | null = null;
     const { facts, target, spool, listener } = this.#options;
+    this.#dials += 1;
     this.#link = new Link({
       url: linkUrl,
       token,
       facts: facts(),
+      dial: { connector: this.#id, start: spool.start, number: this.#dials },
       target,
       spool,
       clock: this.#clock,
@@ -146,8 +164,18 @@ function verdictOf(end: LinkEnd): Stopped | null {
     case CloseCode.REPLACED:
       return { reason: "replaced", message: end.reason };
     default:
-      return { reason: "protocol_too_old", message: end.reason };
+      return { reason: isOlderOperator(end.reason) ? "protocol_too_new" : "protocol_too_old", message: end.reason };
   }
+}
+
+/** Which side is too old is in the words alone: an Operator that is older than this file knows only one code for both. */
+function isOlderOperator(reason: string): boolean {
+  const [, version] = /this Operator speaks protocol (\d+)/.exec(reason) ?? [];
+  return version !== undefined && Number(version) < PROTOCOL_VERSION;
+}
+
+function isPlanned(end: LinkEnd): boolean {
+  return end.kind === "closed" && PLANNED_CODES.has(end.code);
 }
 
 /** The token is at fault: it may have been renewed on disk, so these two get a time of grace. */

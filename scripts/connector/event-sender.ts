@@ -12,6 +12,8 @@ export type SpooledEvent = { readonly seq: number; readonly json: string };
 export interface Spool {
   /** The name of this sequence of events. */
   readonly stream: string;
+  /** How many processes have opened this sequence, this one included: orders their dials. */
+  readonly start: number;
   /** Up to `count` events, from the oldest that is after `seq`. */
   after(seq: number, count: number): readonly SpooledEvent[];
   /** Events up to and including `seq` are stored; they are dropped here. */
@@ -20,7 +22,7 @@ export interface Spool {
 
 /** No events at all: for a link that only proves itself. */
 export function emptySpool(stream: string): Spool {
-  return { stream, after: () => [], acknowledge: () => undefined };
+  return { stream, start: 0, after: () => [], acknowledge: () => undefined };
 }
 
 /** Sends the spool over one link, one frame at a time: the next goes when the last is acknowledged. */

@@ -20,6 +20,8 @@ const Head = z.object({
   stream: z.string().check(z.minLength(1), z.maxLength(64)),
   last: z.int(),
   cursor: z.nullable(z.string()),
+  /** How many processes have opened the file; absent in files of codez 0.1. */
+  start: z.optional(z.int().check(z.nonnegative())),
 });
 /** `cursor` is on the last event of each append that had one. */
 const Line = z.object({ seq: z.int(), cursor: z.optional(z.string()), event: PushedEvent });
@@ -30,6 +32,7 @@ const Line = z.object({ seq: z.int(), cursor: z.optional(z.string()), event: Pus
  */
 export class EventSpool implements Spool {
   readonly stream: string;
+  readonly start: number;
   /** Lines of the file that were no events, and were skipped. */
   readonly corrupt: number;
   readonly #path: string;
@@ -45,6 +48,7 @@ export class EventSpool implements Spool {
     this.#path = path;
     const { head, events, corrupt, cursor } = read(path);
     this.stream = head?.stream ?? randomUUID();
+    this.start = (head?.start ?? 0) + 1;
     this.#events = events;
     this.#last = Math.max(head?.last ?? 0, events.at(-1)?.seq ?? 0);
     this.#cursor = cursor;
@@ -110,7 +114,7 @@ export class EventSpool implements Spool {
   }
 
   #rewrite(): void {
-    const head = JSON.stringify({ stream: this.stream, last: this.#last, cursor: this.#cursor });
+    const head = JSON.stringify({ stream: this.stream, last: this.#last, cursor: this.#cursor, start: this.start });
     const lines = this.#events.map(({ seq, json }) => `{"seq":${seq},"event":${json}}\n`);
     const fresh = `${this.#path}.new`;
     writeFileSync(fresh, `${head}\n${lines.join("")}`, { mode: 0o600 });

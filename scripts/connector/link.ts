@@ -1,5 +1,5 @@
 import { CloseCode } from "#protocol/close-code.ts";
-import { FromScript, parseControl, PING, PONG, type Facts, type FromConnector } from "#protocol/control.ts";
+import { FromScript, parseControl, PING, PONG, type Dial, type Facts, type FromConnector } from "#protocol/control.ts";
 import {
   HEARTBEAT_MS,
   HELLO_TIMEOUT_MS,
@@ -10,6 +10,7 @@ import {
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Clock } from "./clock.ts";
+import { type DialFailure, readRefusal, unreachable } from "./dial-refusal.ts";
 import { EventSender, type Spool } from "./event-sender.ts";
 import { Exchanges } from "./exchanges.ts";
 import type { Target } from "./target.ts";
@@ -18,17 +19,14 @@ import type { Target } from "./target.ts";
 const CLOSE_TIMEOUT_MS = 1_000;
 
 /** How a link ended. */
-export type LinkEnd =
-  /** The upgrade was refused with 401: the token is not, or no longer, this machine's. */
-  | { kind: "refused" }
-  /** No WebSocket came about. */
-  | { kind: "unreachable"; reason: string }
-  | { kind: "closed"; code: number; reason: string };
+export type LinkEnd = DialFailure | { kind: "closed"; code: number; reason: string };
 
 export type LinkOptions = {
   readonly url: string;
   readonly token: string;
   readonly facts: Facts;
+  /** Which dial this is, so that the script never takes a late one for a newer one. */
+  readonly dial: Dial;
   readonly target: Target;
   readonly spool: Spool;
   readonly clock: Clock;
@@ -62,7 +60,11 @@ export class Link {
     this.#exchanges = new Exchanges(options.target, (bytes) => this.#send(bytes));
     this.#events = new EventSender(options.spool, (frame) => this.#say(frame));
     this.#socket = new WebSocket(options.url, {
-      headers: { authorization: `Bearer ${options.token}` },
+      headers: {
+        authorization: `Bearer ${options.token}`,
+        // Cloudflare's Browser Integrity Check, on by default, challenges requests without one; ws sends none by itself.
+        "user-agent": `codez/${options.facts.codez}`,
+      },
       perMessageDeflate: false, // bodies are small or compressed already, and every call would pay for it
       maxPayload: MAX_FRAME_BYTES,
       handshakeTimeout: HELLO_TIMEOUT_MS,
@@ -92,12 +94,10 @@ export class Link {
 
   #listen(): void {
     let refusal: LinkEnd | null = null;
-    this.#socket.on("unexpected-response", (request, response) => {
-      const { statusCode = 0 } = response;
-      refusal = statusCode === 401 ? { kind: "refused" } : unreachable(`HTTP ${statusCode} in place of a WebSocket`);
-      response.destroy();
+    this.#socket.on("unexpected-response", async (request, response) => {
+      refusal = await readRefusal(response, this.#options.clock);
       request.destroy();
-      this.#socket.terminate();
+      this.#socket.terminate(); // its close ends this link
     });
     this.#socket.on("error", (failure) => {
       if (this.#socket.readyState === WebSocket.CONNECTING) refusal ??= unreachable(failure.message);
@@ -116,9 +116,9 @@ export class Link {
   }
 
   #open(): void {
-    const { facts, spool } = this.#options;
+    const { dial, facts, spool } = this.#options;
     this.#lastHeardMs = this.#options.clock.nowMs();
-    this.#say({ type: "hello", protocol: PROTOCOL_VERSION, stream: spool.stream, facts });
+    this.#say({ type: "hello", protocol: PROTOCOL_VERSION, stream: spool.stream, dial, facts });
     this.#schedule("welcome", HELLO_TIMEOUT_MS, () => this.close(CloseCode.SILENT, "no welcome"));
     this.#beat();
     this.#watch(LINK_SILENCE_MS);
@@ -205,8 +205,4 @@ export class Link {
     this.#timers.get(name)?.();
     this.#timers.delete(name);
   }
-}
-
-function unreachable(reason: string): LinkEnd {
-  return { kind: "unreachable", reason };
 }

@@ -9,6 +9,7 @@ import { makeTarget } from "../make-target.ts";
 import { holderOf, Lock } from "../../system/lock.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { ProfileFolder } from "../profile/profile-folder.ts";
+import { failureOf } from "../run-connector.ts";
 import { VERSION } from "../version.ts";
 
 /** From dialling to being seen online by everybody; on Cloudflare a new script takes some seconds to be everywhere. */
@@ -70,6 +71,8 @@ async function waitUntilSeen(
     const ended = await Promise.race([stopped, pause()]);
     if (ended?.reason === "refused" || ended?.reason === "revoked") return { kind: "refused" };
     if (ended === null && Date.now() < deadlineMs) continue;
+    const final = ended === null ? null : failureOf(ended, profile.name, hub.origin);
+    if (final !== null) throw final;
     throw notOnline(hub, profile, status, ended, holderOf(folder.file(key, ".lock"))?.detail ?? "");
   }
 }

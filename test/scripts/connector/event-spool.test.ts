@@ -29,6 +29,14 @@ it("keeps its name, its events and its numbers from one process to the next", ()
   expect(numbers(second)).toEqual([1, 2, 3, 4]);
 });
 
+it("counts the processes that open it, over a file of a codez that did not count as well", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.events");
+  writeFileSync(path, '{"stream":"s","last":4,"cursor":null}\n');
+  expect([1, 2, 3].map(() => new EventSpool(path).start)).toEqual([1, 2, 3]);
+  expect(new EventSpool(path).stream).toBe("s");
+});
+
 it("goes on counting after everything was acknowledged", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");

@@ -90,6 +90,21 @@ it("says who it is first, with its facts and the name of its events", async () =
   });
 });
 
+it("says in its dial which program it is, since a request without a user agent is challenged at some gates", async () => {
+  await using connected = await connectHttp(() => undefined);
+  expect(connected.script.headers[0]?.["user-agent"]).toBe("codez/0.0.0");
+});
+
+it("counts its dials, under a name that no other process has", async () => {
+  await using connected = await connectHttp(() => undefined);
+  await using other = await connectHttp(() => undefined);
+  connected.link.socket.terminate();
+  const [first, second] = [connected.link.hello.dial, (await connected.script.link()).hello.dial];
+  expect([first?.number, second?.number]).toEqual([1, 2]);
+  expect(second?.connector).toBe(first?.connector);
+  expect(other.link.hello.dial?.connector).not.toBe(first?.connector);
+});
+
 it("carries hundreds of calls at once, and refuses those beyond the limit", async () => {
   const held: (() => void)[] = [];
   await using connected = await connectHttp((_, response) => {

@@ -4,6 +4,7 @@ import { PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { REFUSAL_GRACE_MS } from "../../../scripts/connector/connector.ts";
 import { connectHttp } from "./support/connected.ts";
 import { ManualClock } from "./support/manual-clock.ts";
+import { Retries } from "./support/retries.ts";
 
 describe("a link that ends is dialled again", () => {
   it.each([1000, 1001, 1011, CloseCode.RESTARTING, CloseCode.SILENT, CloseCode.BAD_FRAME, 4999])(
@@ -29,7 +30,7 @@ describe("a link that ends is dialled again", () => {
     expect(reasons).toContain("HTTP 503 in place of a WebSocket");
   });
 
-  it("at random within a ceiling that doubles, and from the beginning after a link that lasted", async () => {
+  it("soon, however long the outage that a welcome has ended", async () => {
     const clock = new ManualClock();
     const waits: number[] = [];
     await using connected = await connectHttp(() => undefined, {
@@ -38,24 +39,49 @@ describe("a link that ends is dialled again", () => {
       listener: { offline: (_, retryInMs) => waits.push(retryInMs) },
     });
     const { script, link } = connected;
-    clock.advance(60_000 / 10); // longer than a link must last to count
+    clock.advance(6_000);
     script.refuse = 503;
     link.socket.terminate();
-    for (const ms of [250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]) {
+    for (const ms of [250, 500, 1_000, 1_000]) {
       await clock.waits(ms);
       clock.advance(ms);
     }
-    await clock.waits(15_000);
+    await clock.waits(1_000);
     script.refuse = null;
-    clock.advance(15_000);
+    clock.advance(1_000);
     const second = await script.link();
     await second.call({ path: "/nowhere" });
-    clock.advance(10_000);
-    second.socket.terminate();
+    second.socket.terminate(); // young as it is
     await clock.waits(250);
-    expect(waits).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000, 15_000, 250]);
+    expect(waits).toEqual([250, 500, 1_000, 1_000, 1_000, 250]);
     clock.advance(250);
     await script.link();
+  });
+
+  it.each([CloseCode.RESTARTING, 1001, 1012])(
+    "within a second of a restart that was announced with %i",
+    async (code) => {
+      const clock = new ManualClock();
+      await using connected = await connectHttp(() => undefined, { clock, random: () => 0.75 });
+      connected.link.socket.close(code, "back soon");
+      await clock.waits(750);
+      clock.advance(750);
+      await connected.script.link();
+    },
+  );
+
+  it("as after a fresh loss when the computer slept in a long wait", async () => {
+    const clock = new ManualClock();
+    const retries = new Retries(clock);
+    const { listener } = retries;
+    await using connected = await connectHttp(() => undefined, { clock, random: () => 0.5, listener });
+    const { script, link } = connected;
+    script.refuse = 503;
+    link.socket.terminate();
+    await retries.pass(600_000);
+    expect(await retries.next()).toBe(15_000);
+    clock.sleep(8 * 60 * 60_000);
+    expect(await retries.next()).toBe(500);
   });
 });
 
@@ -67,10 +93,14 @@ describe("what ends it for good", () => {
     expect(connected.script.dials).toHaveLength(1);
   });
 
-  it("a protocol that is too old", async () => {
+  it.each([
+    ["older", PROTOCOL_VERSION + 1, "protocol_too_old"],
+    ["newer", PROTOCOL_VERSION - 1, "protocol_too_new"],
+  ])("a protocol that is %s than Operator's", async (_, version, reason) => {
     await using connected = await connectHttp(() => undefined);
-    connected.link.socket.close(CloseCode.PROTOCOL_TOO_OLD, `speak ${PROTOCOL_VERSION + 1}`);
-    expect(await connected.stopped).toMatchObject({ reason: "protocol_too_old" });
+    const words = `this Operator speaks protocol ${version}, the connector ${PROTOCOL_VERSION}`;
+    connected.link.socket.close(CloseCode.PROTOCOL_TOO_OLD, words);
+    expect(await connected.stopped).toEqual({ reason, message: words });
   });
 
   it("a token that is refused and stays the same, after a time of grace", async () => {
@@ -83,6 +113,42 @@ describe("what ends it for good", () => {
     clock.advance(REFUSAL_GRACE_MS);
     expect(await stopped).toEqual({ reason: "revoked", message: "the machine was removed" });
     expect(script.refusals).toEqual([401]);
+  });
+
+  it.each([
+    ["401 by somebody else", 401, "", "HTTP 401 in place of a WebSocket"],
+    ["401 with a page", 401, "<html>sign in to this wifi</html>", "HTTP 401 in place of a WebSocket"],
+    ["403", 403, '{"error":{"code":"forbidden","message":"no"}}', "HTTP 403 in place of a WebSocket: no"],
+    ["404", 404, "", "HTTP 404 in place of a WebSocket"],
+    ["500", 500, '{"error":{"code":"x","message":"it broke"}}', "HTTP 500 in place of a WebSocket: it broke"],
+    ["302", 302, "", "HTTP 302 in place of a WebSocket"],
+  ])("not: %s, however long", async (_, status, body, shown) => {
+    const clock = new ManualClock();
+    const retries = new Retries(clock);
+    await using connected = await connectHttp((_request, response) => void response.end("{}"), {
+      clock,
+      random: () => 0.5,
+      listener: retries.listener,
+    });
+    const { script, link } = connected;
+    script.refuse = status;
+    script.refuseAs = body;
+    link.socket.terminate();
+    await retries.pass(3 * REFUSAL_GRACE_MS);
+    expect(retries.reasons).toContain(shown);
+    const lastMs = await retries.next();
+    script.refuse = null;
+    clock.advance(lastMs);
+    expect((await (await script.link()).call()).status).toBe(200);
+  });
+
+  it("a refusal in Operator's own words, even where its header is lost on the way", async () => {
+    await using connected = await connectHttp(() => undefined, { refusalGraceMs: 0 });
+    const { script, link, stopped } = connected;
+    script.refuse = 401;
+    script.refuseAs = '{"error":{"code":"unauthorized","message":"Sign in first"}}';
+    link.socket.terminate();
+    expect(await stopped).toEqual({ reason: "refused" });
   });
 
   it("being asked to stop: it says goodbye and hangs up", async () => {

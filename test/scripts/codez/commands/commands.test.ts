@@ -1,6 +1,7 @@
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { buildCodez } from "../../../../scripts/build/codez.ts";
 import { ExitCode } from "../../../../scripts/codez/exit-code.ts";
 import { HttpServer } from "../../connector/support/http-server.ts";
@@ -179,6 +180,26 @@ describe("connect", () => {
     await using running = new Codez(home.path, ["connect", "--", process.execPath, server]);
     await running.says("serving raw 1");
   });
+});
+
+describe("an Operator of another protocol", () => {
+  it.each([
+    ["older", PROTOCOL_VERSION - 1, "newer than its Operator"],
+    ["newer", PROTOCOL_VERSION + 1, "older than its Operator"],
+  ])(
+    "that is %s: setup and connect say which of the two is too old, and to run its own codez",
+    async (_, protocol, text) => {
+      using home = temporaryFolder();
+      await using hub = await HubStandIn.start();
+      hub.protocol = protocol;
+      for (const args of [["setup", "attic", "--hub", hub.origin], ["connect"]]) {
+        const { code, err } = await codez(home.path, args);
+        expect(code).toBe(ExitCode.TOO_OLD);
+        expect(err).toContain(text);
+        expect(err).toContain(`npx -y ${hub.origin}/codez.tgz`);
+      }
+    },
+  );
 });
 
 describe("machines and status", () => {

@@ -39,6 +39,12 @@ export class ManualClock implements Clock {
     this.#nowMs = untilMs;
   }
 
+  /** The computer sleeps: the time goes on, and what was due meanwhile runs late. */
+  sleep(ms: number): void {
+    this.#nowMs += ms;
+    this.advance(0);
+  }
+
   /** Waits until somebody waits for exactly `ms`. */
   async waits(ms: number): Promise<void> {
     while (!this.#timers.some(({ atMs }) => atMs === this.#nowMs + ms))

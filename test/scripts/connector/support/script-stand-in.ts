@@ -1,8 +1,9 @@
 import { once } from "node:events";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CloseCode } from "#protocol/close-code.ts";
 import { FromConnector, parseControl, PING, PONG, type EventFrame, type Hello } from "#protocol/control.ts";
+import { ERROR_HEADER } from "#protocol/error.ts";
 import {
   decodeFrame,
   encodeFrame,
@@ -144,8 +145,12 @@ export class ScriptStandIn implements AsyncDisposable {
   acked = 0;
   /** Statuses with which upgrades were refused, in order. */
   readonly refusals: number[] = [];
-  /** Answers an upgrade with a status of its own instead. */
+  /** Answers an upgrade with this status instead, in nobody's words; see `refuseAs`. */
   refuse: number | null = null;
+  /** The body of such an answer. */
+  refuseAs = "";
+  /** The headers of each upgrade. */
+  readonly headers: IncomingHttpHeaders[] = [];
   readonly dials: string[] = [];
   /** Takes sockets and hellos without a word. */
   isSilent = false;
@@ -169,11 +174,15 @@ export class ScriptStandIn implements AsyncDisposable {
     this.#server = server;
     server.on("upgrade", (request, socket, head) => {
       this.dials.push(request.url ?? "");
+      this.headers.push(request.headers);
       const isRight = request.headers.authorization === `Bearer ${this.token}`;
       const status = this.refuse ?? (isRight ? null : 401);
       if (status !== null) {
         this.refusals.push(status);
-        socket.end(`HTTP/1.1 ${status} No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`);
+        const own = this.refuse === null ? `${ERROR_HEADER}: unauthorized\r\n` : "";
+        socket.end(
+          `HTTP/1.1 ${status} No\r\n${own}content-length: ${this.refuseAs.length}\r\nconnection: close\r\n\r\n${this.refuseAs}`,
+        );
         for (const wake of this.#changed.splice(0)) wake();
         return;
       }

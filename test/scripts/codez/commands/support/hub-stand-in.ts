@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { CloseCode } from "#protocol/close-code.ts";
 import { FromConnector, parseControl } from "#protocol/control.ts";
+import { ERROR_HEADER } from "#protocol/error.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { RegisterRequest } from "#protocol/rest-api.ts";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -16,6 +17,8 @@ export class HubStandIn implements AsyncDisposable {
   readonly asked: string[] = [];
   /** The only bearer token that is let in; `null`: everybody is. */
   bearer: string | null = null;
+  /** The protocol that its scripts speak. */
+  protocol: number = PROTOCOL_VERSION;
   /** Whether `/mcp` knows the machines, as it should. */
   lists = true;
   readonly #server: Server;
@@ -36,7 +39,9 @@ export class HubStandIn implements AsyncDisposable {
     this.#server.on("upgrade", (request, socket, head) => {
       const machine = this.machines.get(request.url?.split("/")[2] ?? "");
       if (machine === undefined || request.headers.authorization !== `Bearer ${machine.token}`) {
-        socket.end("HTTP/1.1 401 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+        socket.end(
+          `HTTP/1.1 401 No\r\n${ERROR_HEADER}: unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`,
+        );
         return;
       }
       this.#sockets.handleUpgrade(request, socket, head, (webSocket) => this.#greet(machine, webSocket));
@@ -65,6 +70,11 @@ export class HubStandIn implements AsyncDisposable {
     socket.on("message", (message: Buffer, isBinary) => {
       const frame = isBinary ? null : parseControl(FromConnector, message.toString());
       if (frame?.type !== "hello") return;
+      if (frame.protocol !== this.protocol)
+        return socket.close(
+          CloseCode.PROTOCOL_TOO_OLD,
+          `this Operator speaks protocol ${this.protocol}, the connector ${frame.protocol}`,
+        );
       machine.socket?.close(CloseCode.REPLACED, "a newer connector took over");
       machine.socket = socket;
       socket.send(JSON.stringify({ type: "welcome", protocol: PROTOCOL_VERSION, epoch: 1, acked: 0 }));
