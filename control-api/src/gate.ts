@@ -4,6 +4,7 @@ import { app } from "./http/app.ts";
 import { authenticate } from "./http/authenticate.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
+import { harmless, refuseNavigation } from "./http/harmless.ts";
 import { isOwnHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
 import { serveMcp } from "./mcp/endpoint.ts";
@@ -24,7 +25,10 @@ export const gate = {
     if (machine !== null) return passThrough(request, url, env, machine);
     if (url.pathname !== "/mcp") return app.fetch(request, env, ctx);
     if (request.method === "OPTIONS") return preflight(request);
+    const refused = refuseNavigation(request);
+    if (refused !== null) return refused;
     const caller = await authenticate(request, env, url);
-    return allowOrigin(request, "refused" in caller ? refuse(caller, url, env) : await serveMcp(request, env, caller));
+    const response = "refused" in caller ? refuse(caller, url, env) : await serveMcp(request, env, caller);
+    return allowOrigin(request, harmless(response));
   },
 };

@@ -5,6 +5,7 @@ import type { AppContext } from "./app-context.ts";
 import { authenticate } from "./authenticate.ts";
 import { tagOf } from "./caller.ts";
 import { TEMPLATE } from "../machines/provisioning.ts";
+import { setHarmless } from "./harmless.ts";
 import { refuse, stepUp } from "./refusal.ts";
 import { audit } from "../rest/audit.ts";
 import { events } from "../rest/events.ts";
@@ -17,6 +18,12 @@ import { covers } from "../sign-in/scope.ts";
 
 /** Everything on the apex but `/mcp`. */
 export const app = new Hono<AppContext>();
+
+// Answers of the REST surface repeat what machines and clients said; opened as a page they must be harmless too.
+app.use("/api/*", async (c, next) => {
+  await next();
+  setHarmless(c.res.headers);
+});
 
 app.get("/api/health", (c) => c.json({ ok: true, version: TEMPLATE }));
 

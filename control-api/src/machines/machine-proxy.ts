@@ -6,6 +6,8 @@ import { heldBody, notePassing } from "../audit/passing-call.ts";
 import { authenticate } from "../http/authenticate.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
+import { refuseNavigation } from "../http/harmless.ts";
+import { filtered } from "./response-filter.ts";
 import { passToMachine } from "./script-client.ts";
 import { refuse, stepUp } from "../http/refusal.ts";
 
@@ -19,6 +21,8 @@ export async function passThrough(
   if (path === ScriptPath.LINK)
     return isSlug(slug) ? passToMachine(request, env, null, slug, path) : errorResponse({ code: "unauthorized" });
   if (request.method === "OPTIONS") return preflight(request);
+  const refused = refuseNavigation(request);
+  if (refused !== null) return refused;
   return allowOrigin(request, await answer(request, url, env, { slug, path }));
 }
 
@@ -32,7 +36,8 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   // Which of a machine's own calls only read is not for a gate to know.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
   const body = await heldBody(request);
-  const response = passToMachine(request, env, caller.user, slug, path + url.search, body);
+  const passed = passToMachine(request, env, caller.user, slug, path + url.search, body);
+  const response = passed.then((answered) => filtered(answered, name));
   notePassing(env, caller, name, request, body, response);
   return response;
 }

@@ -2,6 +2,8 @@ import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import type { EventPage, LoggedEvent } from "#protocol/event.ts";
 import type { CallRequest } from "#protocol/script-api.ts";
 
+const encoder = new TextEncoder();
+
 /** An answer that a test wants given. */
 export type Answer = { status?: number; headers?: Record<string, string>; body: string };
 
@@ -59,8 +61,12 @@ export function dispatcher(): (request: Asked) => Promise<Response> {
 
 function answer(plan: Plan, slug: string, method: string, { pathname, searchParams }: URL, body: string): Response {
   const planned = plan.answers?.[keyOf(method, pathname, body)];
-  if (planned !== undefined)
-    return new Response(planned.body, { status: planned.status ?? 200, headers: planned.headers ?? {} });
+  if (planned !== undefined) {
+    const status = planned.status ?? 200;
+    const isEmpty = planned.body === "" || status === 204 || status === 205 || status === 304;
+    // As bytes: of a string `Response` would make text/plain, which no plan said.
+    return new Response(isEmpty ? null : encoder.encode(planned.body), { status, headers: planned.headers ?? {} });
+  }
   switch (pathname) {
     case "/operator/state":
       return Response.json({
@@ -86,7 +92,7 @@ function answer(plan: Plan, slug: string, method: string, { pathname, searchPara
     case "/operator/close":
       return new Response(null, { status: 204 });
     default:
-      return new Response(`${slug} ${method} ${pathname}`);
+      return new Response(encoder.encode(`${slug} ${method} ${pathname}`));
   }
 }
 

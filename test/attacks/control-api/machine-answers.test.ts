@@ -1,0 +1,240 @@
+/**
+ * Root cause: a machine's answer was passed on as it came, from Operator's own origin, so that a machine could redirect a
+ * client to another path of it, or run a page there. Now one list says what may pass, and all else is dropped or an error.
+ */
+import { beforeEach, describe, expect, it } from "vitest";
+import { mayPass } from "../../../control-api/src/machines/response-filter.ts";
+import { codeOf, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+let user: TestUser;
+let urls: string[];
+
+beforeEach(async () => {
+  user = new TestUser();
+  await user.machine("attic");
+  const slug = await user.slug("attic");
+  urls = [`${ORIGIN}/m/${slug}/mcp`, `http://${slug}.localhost:8787/mcp`];
+});
+
+type Planned = { status?: number; headers?: Record<string, string>; body?: string };
+
+/** What a client gets at the machine's URL by path; the one by host must answer the same. */
+async function answerTo(planned: Planned, init: RequestInit = { method: "POST", body: "{}" }): Promise<Response> {
+  const answer = { body: "", ...planned };
+  await user.script("attic", { answers: { "POST /mcp": answer, "GET /mcp": answer, "DELETE /mcp": answer } });
+  const answers = [];
+  for (const url of urls) answers.push(await knock(url, { redirect: "manual", ...init }, { LOOPBACK_OWNER: user.id }));
+  const [byPath, byHost] = answers as [Response, Response];
+  expect([byHost.status, [...byHost.headers]]).toEqual([byPath.status, [...byPath.headers]]);
+  await byHost.body?.cancel();
+  return byPath;
+}
+
+describe("a redirect of a machine", () => {
+  it.each([300, 301, 302, 303, 304, 305, 307, 308, 399])("with status %i does not reach the client", async (status) => {
+    const response = await answerTo({ status, headers: { ...JSON_TYPE, location: "/api/machines/cellar" } });
+    expect(response.status).toBe(502);
+    expect(response.headers.get("location")).toBeNull();
+    expect(await codeOf(response)).toBe("machine_failed");
+  });
+});
+
+describe("content of a machine", () => {
+  it.each([
+    "text/html",
+    "text/html; charset=utf-8",
+    "TEXT/HTML",
+    "application/xhtml+xml",
+    "image/svg+xml",
+    "text/xml",
+    "text/javascript",
+    "application/javascript",
+    "text/plain",
+    "application/pdf",
+    "application/octet-stream",
+    "multipart/x-mixed-replace; boundary=x",
+    "application/json, text/html",
+    "application/json;, text/html",
+    'application/json; a="b, text/html"',
+    "application/jsonp",
+    "text/event-stream-html",
+    "application/json+html",
+    "nonsense",
+  ])("of type %j does not reach the client", async (type) => {
+    const response = await answerTo({ headers: { "content-type": type }, body: "<script>alert(1)</script>" });
+    expect(response.status).toBe(502);
+    expect(response.headers.get("content-type")).toBe("application/json");
+    expect(await response.text()).not.toContain("<script>");
+  });
+
+  it("of another type leaves an error its status, which clients go by, and not its page", async () => {
+    for (const status of [400, 404, 405, 500]) {
+      const headers = { "content-type": "text/html", "mcp-session-id": "s" };
+      const response = await answerTo({ status, headers, body: "<script>" });
+      expect([response.status, await codeOf(response)]).toEqual([status, "machine_failed"]);
+      expect(response.headers.get("mcp-session-id")).toBe("s");
+    }
+  });
+
+  it.each([
+    "application/json",
+    "application/json; charset=utf-8",
+    "text/event-stream",
+    "text/event-stream;charset=utf-8",
+  ])("of type %j does, byte for byte", async (type) => {
+    const body = '{ "id":12345678901234567890,\t"a":1.0 }\n\n';
+    const response = await answerTo({ headers: { "content-type": type }, body });
+    expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([200, type, body]);
+  });
+
+  it("is never without the headers that make it harmless when it is opened as a page", async () => {
+    for (const planned of [
+      { headers: JSON_TYPE, body: '{"x":"<script>alert(1)</script>"}' },
+      { headers: { "content-type": "text/event-stream" }, body: "data: <script>alert(1)</script>\n\n" },
+      { headers: { "content-type": "text/html" }, body: "<script>" },
+      { headers: {}, body: "<script>" },
+      { status: 404, headers: JSON_TYPE, body: "{}" },
+    ]) {
+      const { headers } = await answerTo(planned);
+      expect(headers.get("x-content-type-options")).toBe("nosniff");
+      expect(headers.get("content-security-policy")).toMatch(/^sandbox;.*default-src 'none'/);
+      expect(headers.get("content-disposition")).toMatch(/^attachment/);
+      expect(headers.get("content-type")).toMatch(/^(application\/json|text\/event-stream)/);
+    }
+  });
+});
+
+describe("a header of a machine", () => {
+  const POWER = {
+    "service-worker-allowed": "/",
+    "clear-site-data": '"*"',
+    "report-to": "{}",
+    "reporting-endpoints": 'x="https://evil.example"',
+    nel: "{}",
+    refresh: "0; url=https://evil.example",
+    link: "</x>; rel=preload",
+    "set-login": "logged-in",
+    "set-cookie": "a=1",
+    "content-security-policy": "default-src *",
+    "content-security-policy-report-only": "default-src *; report-uri https://evil.example",
+    "content-disposition": "inline",
+    "content-location": "/api",
+    "strict-transport-security": "max-age=0",
+    "permissions-policy": "x=*",
+    "origin-agent-cluster": "?0",
+    "origin-trial": "x",
+    "accept-ch": "x",
+    "alt-svc": 'h2="evil.example:443"',
+    "access-control-allow-origin": "*",
+    "access-control-allow-credentials": "true",
+    "cross-origin-opener-policy": "unsafe-none",
+    "cross-origin-resource-policy": "cross-origin",
+    "document-policy": "x",
+    "timing-allow-origin": "*",
+    "www-authenticate": "Basic",
+    sourcemap: "https://evil.example",
+    "speculation-rules": '"https://evil.example"',
+    "x-accel-redirect": "/etc/passwd",
+    "x-sendfile": "/etc/passwd",
+    "x-frame-options": "ALLOWALL",
+    "x-content-type-options": "sniff",
+    "x-sourcemap": "https://evil.example",
+    "x-permitted-cross-domain-policies": "all",
+    "x-content-security-policy": "default-src *",
+    "x-webkit-csp": "default-src *",
+    "x-operator-caller": "owner",
+    "referrer-policy": "unsafe-url",
+    etag: '"x"',
+    expires: "Thu, 01 Dec 2099 16:00:00 GMT",
+    vary: "*",
+    location: "/",
+  };
+
+  it("with power over an origin, a cache or a proxy is dropped", async () => {
+    const { headers } = await answerTo({ headers: { ...JSON_TYPE, ...POWER }, body: "{}" });
+    for (const [name, value] of Object.entries(POWER)) expect([name, headers.get(name)]).not.toEqual([name, value]);
+  });
+
+  it("that is on no list is dropped", () => {
+    expect(["priority", "no-vary-search", "server-timing", "set-anything", "brand-new"].filter(mayPass)).toEqual([]);
+  });
+
+  it("of MCP, or of a server's own, passes", async () => {
+    const own = {
+      "mcp-session-id": "s",
+      "mcp-some-day": "x, y",
+      "retry-after": "3",
+      allow: "POST",
+      "x-request-id": "7",
+      "x-accel-buffering": "no",
+      traceparent: "00-1-2-01",
+      "cache-control": "no-cache, no-transform",
+    };
+    const { headers } = await answerTo({ headers: { ...JSON_TYPE, ...own }, body: "{}" });
+    expect(Object.fromEntries(headers)).toMatchObject(own);
+  });
+
+  it("that lets a cache keep the answer for others is replaced", async () => {
+    for (const value of ["public, max-age=31536000", "s-maxage=9", "no-cache, public", "immutable", "max-age=1"]) {
+      const { headers } = await answerTo({ headers: { ...JSON_TYPE, "cache-control": value }, body: "{}" });
+      expect(headers.get("cache-control")).toBe("no-store");
+    }
+  });
+});
+
+describe("what the transport needs still passes", () => {
+  it.each([202, 204])("an empty %i, with its session", async (status) => {
+    const response = await answerTo({ status, headers: { "mcp-session-id": "s" } });
+    expect([response.status, response.headers.get("mcp-session-id"), await response.text()]).toEqual([status, "s", ""]);
+  });
+
+  it("a 202 whose text nobody reads, without the text", async () => {
+    const response = await answerTo({ status: 202, headers: { "content-type": "text/plain" }, body: "Accepted" });
+    expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([202, null, ""]);
+  });
+
+  it("a lost session's 404 and an absent stream's 405", async () => {
+    for (const status of [404, 405]) {
+      const response = await answerTo({ status, headers: JSON_TYPE, body: '{"error":{}}' });
+      expect([response.status, await response.text()]).toEqual([status, '{"error":{}}']);
+    }
+  });
+});
+
+describe("a browser that opens an endpoint", () => {
+  it.each([
+    { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" },
+    { "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe" },
+    { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "object" },
+    { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "script" },
+    { "sec-fetch-mode": "same-origin", "sec-fetch-dest": "serviceworker" },
+    { "sec-fetch-mode": "same-origin", "sec-fetch-dest": "worker" },
+    { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image" },
+    { "sec-fetch-dest": "document" },
+    { "sec-fetch-mode": "navigate" },
+  ])("is refused, and the machine is not asked: %j", async (headers) => {
+    for (const url of [...urls, `${ORIGIN}/mcp`])
+      for (const method of ["GET", "POST"]) {
+        const response = await knock(url, { method, headers: headers as never }, { LOOPBACK_OWNER: user.id });
+        expect([url, response.status]).toEqual([url, 403]);
+        expect(response.headers.get("content-security-policy")).toMatch(/^sandbox/);
+      }
+    expect(await user.reached("attic")).toEqual([]);
+  });
+
+  it("by a program in a page (fetch, EventSource) is not", async () => {
+    const headers = { "sec-fetch-mode": "cors", "sec-fetch-dest": "empty" };
+    const response = await answerTo({ headers: JSON_TYPE, body: "{}" }, { method: "POST", headers, body: "{}" });
+    expect(response.status).toBe(200);
+  });
+});
+
+it("what /mcp and /api answer is harmless as a page too", async () => {
+  for (const path of ["/mcp", "/api/machines", "/api/nothing"]) {
+    const { headers } = await user.fetch(path);
+    expect([path, headers.get("x-content-type-options")]).toEqual([path, "nosniff"]);
+    expect(headers.get("content-security-policy")).toMatch(/^sandbox/);
+  }
+});
