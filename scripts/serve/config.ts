@@ -21,6 +21,16 @@ export const ServeConfig = z.strictObject({
   maxPermissionMode: Mode.default("default"),
   /** The mode of a session that asks for none. */
   defaultPermissionMode: Mode.default("default"),
+  /**
+   * Commands of Claude Code (`compact`, `review`, a project's own) that a prompt may begin with, without the slash.
+   * Every other prompt is text. Some commands change the owner's settings (`config`) or run what a repository wrote.
+   */
+  commands: z.array(z.string().regex(/^[a-z0-9_][a-z0-9_:.-]*$/, "a command's name, without the slash")).default([]),
+  /**
+   * Folders whose own Claude Code settings, hooks, MCP servers and instructions are loaded, with all below them, besides
+   * those that the owner accepted in Claude Code's own trust dialog.
+   */
+  trust: z.array(Folder).default([]),
   /** Whether an MCP client may answer permission requests; a list names the project folders where it may. */
   respondPermission: z.union([z.boolean(), z.array(Folder)]).default(false),
   /** A request that nobody answers is denied after this. */

@@ -11,6 +11,8 @@ export type ServeError =
   | { code: "read_only" }
   | { code: "permission_mode_unknown"; mode: string; known: readonly string[] }
   | { code: "permission_mode_not_allowed"; mode: string; highest: string }
+  | { code: "command_not_allowed"; command: string }
+  | { code: "mention_outside"; path: string; folder: string }
   | { code: "approval_is_local"; request: string; config: string }
   | { code: "request_unknown"; request: string }
   | { code: "request_settled"; request: string; decision: string; by: string }
@@ -74,6 +76,17 @@ export function explain(error: ServeError): Explanation {
       return no(
         `Permission mode ${error.mode} is above what this machine lets a remote client ask for (${error.highest}; ` +
           `"maxPermissionMode" in serve.json).`,
+      );
+    case "command_not_allowed":
+      return no(
+        `This prompt begins with /${error.command}, which Claude Code could carry out as a command of its own. Prompts ` +
+          `from afar are text. To send it as text, put a word before the slash. To allow the command, the machine's ` +
+          `owner adds "${error.command}" to "commands" in serve.json; it is then sent when written exactly so.`,
+      );
+    case "mention_outside":
+      return no(
+        `This prompt mentions @${error.path}, which is outside the project ${error.folder}: Claude Code would read it ` +
+          `without asking anybody. Write the path without the @, so that reading it needs permission as usual.`,
       );
     case "approval_is_local":
       return no(

@@ -1,9 +1,11 @@
 import { realpath, stat } from "node:fs/promises";
-import { sep } from "node:path";
 import type { ServeConfig } from "./config.ts";
 import { ServeFailure } from "./error.ts";
 import { isAbove, parsePermissionMode, PERMISSION_MODES, type PermissionMode } from "./permission-mode.ts";
 import type { Project } from "./project/projects.ts";
+import { commandOf, isPlainCommand } from "./prompt/command.ts";
+import { mentionsIn, outsideMention } from "./prompt/mention.ts";
+import { isBelow } from "../system/folder.ts";
 
 /** What the machine's owner lets others do. Asked by every tool that changes something, on the machine itself. */
 export class Policy {
@@ -43,6 +45,28 @@ export class Policy {
       throw new ServeFailure({ code: "permission_mode_not_allowed", mode: asked, highest: maxPermissionMode });
     }
     return mode;
+  }
+
+  /**
+   * A prompt from afar is text. One that the agent would take for a command is let through only when the owner's config
+   * lists that command; one that mentions a file outside its project never is. Answers whether it is a command.
+   * Throws ServeFailure `command_not_allowed`, `mention_outside`.
+   */
+  async mayPrompt(text: string, cwd: string): Promise<{ isCommand: boolean }> {
+    const command = commandOf(text);
+    if (command !== null && !(this.#config().commands.includes(command) && isPlainCommand(text, command))) {
+      throw new ServeFailure({ code: "command_not_allowed", command });
+    }
+    const mentions = mentionsIn(text);
+    if (mentions === null) {
+      throw new ServeFailure({
+        code: "arguments_invalid",
+        detail: "the prompt has too many @ signs; write paths without",
+      });
+    }
+    const outside = await outsideMention(mentions, (await realFolder(cwd)) ?? cwd);
+    if (outside !== null) throw new ServeFailure({ code: "mention_outside", path: outside, folder: cwd });
+    return { isCommand: command !== null };
   }
 
   /** Whether an MCP client may answer the requests of a session that works in this folder. */
@@ -89,8 +113,4 @@ async function isBelowAny(real: string, folders: readonly string[]): Promise<boo
     if (allowed !== null && isBelow(real, allowed)) return true;
   }
   return false;
-}
-
-function isBelow(path: string, folder: string): boolean {
-  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }

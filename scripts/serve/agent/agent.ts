@@ -49,6 +49,8 @@ export interface AgentRun {
 
 export interface Prompt {
   readonly text: string;
+  /** The text is a command of the agent's that the owner's policy lists; otherwise the agent must take it as text. */
+  readonly isCommand: boolean;
   readonly attachments: readonly Attachment[];
 }
 

@@ -134,7 +134,7 @@ export class LiveSession {
         this.model = event.model;
         return;
       case "turn.started":
-        this.#turn ??= queueTurn({ text: "", attachments: [] });
+        this.#turn ??= queueTurn({ text: "", isCommand: false, attachments: [] });
         return this.#tell("session.updated", { status: "busy", turn_id: this.#turn.id, reason: "task" });
       case "message":
         return this.#messages.tell(this.id, event);

@@ -22,9 +22,15 @@ export const Attachments = z
   .max(20)
   .describe("Images, PDFs and text files that belong to the prompt; `data` is base64");
 
-export function promptOf(text: string, attachments: z.infer<typeof Attachments> = []): Prompt {
+/** @param nature what `Policy.mayPrompt` said of the text. */
+export function promptOf(
+  text: string,
+  nature: { isCommand: boolean },
+  attachments: z.infer<typeof Attachments> = [],
+): Prompt {
   return {
     text,
+    isCommand: nature.isCommand,
     attachments: attachments.map(({ media_type: mediaType, data: content, name }) => ({
       mediaType,
       content,

@@ -17,8 +17,9 @@ export function promptTools(machine: Machine): Tool[] {
   const { outcomes, permissions, policy, sessions } = machine;
 
   async function send(session: string, text: string, attachments?: z.infer<typeof Attachments>) {
-    await policy.mayDrive((await sessions.where(session)).cwd);
-    return sessions.prompt(session, promptOf(text, attachments));
+    const cwd = await policy.mayDrive((await sessions.where(session)).cwd);
+    const nature = await policy.mayPrompt(text, cwd);
+    return sessions.prompt(session, promptOf(text, nature, attachments));
   }
 
   const sendPrompt = defineTool({

@@ -40,8 +40,10 @@ export function sessionTools(machine: Machine): Tool[] {
       outcomes.once(input.key, ["create_session", input], async () => {
         const permissionMode = policy.mayUse(input.permission_mode);
         const cwd = await policy.mayDrive(await folderOf(input.slug, input.cwd));
+        const { prompt, attachments } = input;
+        const first = prompt === undefined ? null : promptOf(prompt, await policy.mayPrompt(prompt, cwd), attachments);
         const session = await sessions.create({ cwd, model: input.model ?? null, permissionMode });
-        const turn = input.prompt === undefined ? null : session.prompt(promptOf(input.prompt, input.attachments));
+        const turn = first === null ? null : session.prompt(first);
         const made = { session_id: session.id, slug: session.slug, cwd, permission_mode: permissionMode };
         return turn === null ? made : { ...made, turn_id: turn.id };
       }),

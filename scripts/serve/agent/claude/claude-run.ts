@@ -66,7 +66,10 @@ export class ClaudeRun implements AgentRun {
     const content = blocks.length === 1 ? prompt.text : blocks;
     const uuid = randomUUID();
     this.#untaken = uuid;
-    this.#send({ type: "user", uuid, session_id: "", parent_tool_use_id: null, message: { role: "user", content } });
+    // Claude Code looks for commands and for files to read in what a person typed, and leaves other text alone.
+    const nature = prompt.isCommand ? {} : { text_not_typed: true };
+    const message = { role: "user", content };
+    this.#send({ type: "user", uuid, session_id: "", parent_tool_use_id: null, message, ...nature });
   }
 
   respond(request: string, decision: Decision): void {
@@ -144,6 +147,10 @@ export class ClaudeRun implements AgentRun {
         const parentToolUse = message.parent_tool_use_id ?? null;
         return this.#onEvent({ type: "message", id, role: message.type, parts, parentToolUse });
       }
+      case "command_lifecycle":
+        // A command that Claude Code answers by itself is not replayed; this says that it was taken up.
+        if (message.state === "started" && message.command_uuid === this.#untaken) this.#untaken = null;
+        return;
       case "stream_event": {
         const text = message.event.delta?.type === "text_delta" ? message.event.delta.text : undefined;
         if (text !== undefined && message.parent_tool_use_id == null) this.#onEvent({ type: "delta", text });

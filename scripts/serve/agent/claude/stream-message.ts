@@ -21,6 +21,7 @@ export const StreamMessage = z.discriminatedUnion("type", [
     isReplay: z.boolean().optional(),
     message: z.object({ content: Content }),
   }),
+  z.object({ type: z.literal("command_lifecycle"), command_uuid: z.string(), state: z.string() }),
   z.object({
     type: z.literal("stream_event"),
     parent_tool_use_id: z.string().nullish(),

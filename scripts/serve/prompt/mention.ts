@@ -1,0 +1,50 @@
+import { realpath } from "node:fs/promises";
+import { homedir } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { isBelow } from "../../system/folder.ts";
+
+/** More mentions than this are no longer a person's. */
+const MAX_MENTIONS = 200;
+
+/** Longer than any path that a system opens (PATH_MAX on Linux is 4,096). */
+const MAX_PATH_CHARS = 4_096;
+
+/**
+ * The paths that `@` may stand before in a prompt, in each reading that an agent could have of it: quoted or not, with
+ * or without a line range (`#L1-9`) and the punctuation that follows. `null` when there are too many to look at.
+ */
+export function mentionsIn(prompt: string): string[] | null {
+  const found = new Set<string>();
+  let mentions = 0;
+  for (const { index } of prompt.matchAll(/@/g)) {
+    mentions += 1;
+    if (mentions > MAX_MENTIONS) return null;
+    for (const path of readingsOf(prompt.slice(index + 1, index + 1 + MAX_PATH_CHARS))) found.add(path);
+  }
+  return [...found];
+}
+
+function readingsOf(after: string): string[] {
+  const quoted = /^"([^"]*)"/.exec(after)?.[1];
+  const word = /^[^\s]*/.exec(after)?.[0] ?? "";
+  return [quoted ?? "", word, word.replace(/#.*$/s, ""), word.replace(/[\p{P}\p{S}]+$/u, "")].filter(
+    (path) => path !== "" && !path.includes("\0"),
+  );
+}
+
+/**
+ * The first mentioned file or folder that lies outside the project, links followed; `null` when none does. Claude Code
+ * puts the content of a mentioned file into the conversation without asking for permission.
+ */
+export async function outsideMention(paths: readonly string[], project: string): Promise<string | null> {
+  for (const path of paths) {
+    const real = await realpath(resolveMention(path, project)).catch(() => null); // nothing is there to be read
+    if (real !== null && !isBelow(real, project)) return path;
+  }
+  return null;
+}
+
+function resolveMention(path: string, project: string): string {
+  if (path === "~" || path.startsWith("~/")) return join(homedir(), path.slice(1));
+  return isAbsolute(path) ? path : resolve(project, path);
+}

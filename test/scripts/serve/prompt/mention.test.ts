@@ -1,0 +1,60 @@
+import * as fc from "fast-check";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { mentionsIn, outsideMention } from "../../../../scripts/serve/prompt/mention.ts";
+
+let root: string;
+let project: string;
+
+beforeAll(() => {
+  root = realpathSync(mkdtempSync(join(tmpdir(), "mention-")));
+  project = join(root, "project");
+  mkdirSync(join(project, "sub"), { recursive: true });
+  mkdirSync(join(root, "project-2"));
+  writeFileSync(join(root, "secret file"), "");
+  writeFileSync(join(root, "project-2", "file"), "");
+  writeFileSync(join(project, "sub", "file"), "");
+  symlinkSync(root, join(project, "out"));
+});
+afterAll(() => rmSync(root, { recursive: true }));
+
+async function outside(text: string): Promise<string | null> {
+  return outsideMention(mentionsIn(text) ?? ["too many"], project);
+}
+
+test.each([
+  'see @"../secret file"',
+  "see @../project-2/file",
+  "see @../project-2/file:",
+  "see @../project-2/file#L3",
+  "see @out/project-2",
+  "see @sub/../../project-2",
+  "a@b @sub/file x@../project-2",
+])("leads out: %s", async (text) => {
+  expect(await outside(text)).not.toBeNull();
+});
+
+test.each(["see @sub/file", "@sub @sub/../sub/file.", "x@example.com", "@missing @../missing", "@", '@"', "@\0/etc"])(
+  "does not: %j",
+  async (text) => {
+    expect(await outside(text)).toBeNull();
+  },
+);
+
+test("whatever surrounds a mention of a file outside, it is found", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.string(),
+      fc.constantFrom("", " x", "\n", "#L1", ".", "),", "\t@sub"),
+      async (before, after) => {
+        expect(await outside(`${before.replaceAll("@", "")} @../project-2/file${after}`)).not.toBeNull();
+      },
+    ),
+  );
+});
+
+test("thousands of mentions are not looked up one by one", () => {
+  expect(mentionsIn("@a ".repeat(10_000))).toBeNull();
+});
