@@ -2,6 +2,7 @@ import { execFile } from "node:child_process";
 import { arch, availableParallelism, hostname, platform, release, totalmem } from "node:os";
 import { promisify } from "node:util";
 import type { Facts, Repo } from "#protocol/control.ts";
+import { childEnvironment } from "../system/child-environment.ts";
 
 const run = promisify(execFile);
 
@@ -50,7 +51,10 @@ async function repoAt(folder: string): Promise<Repo | null> {
 /** What git says, or `null`: no git, no repository, no remote, a detached head. */
 async function git(folder: string, ...args: string[]): Promise<string | null> {
   try {
-    const { stdout } = await run("git", ["-C", folder, ...args], { timeout: GIT_TIMEOUT_MS });
+    const { stdout } = await run("git", ["-C", folder, ...args], {
+      timeout: GIT_TIMEOUT_MS,
+      env: childEnvironment(),
+    });
     return stdout.trim() || null;
   } catch {
     return null; // each of these is a fact that simply isn't there

@@ -11,6 +11,11 @@ export function claudeHome(): string {
   return process.env["CLAUDE_CONFIG_DIR"] ?? join(homedir(), ".claude");
 }
 
+/** Where Claude Code keeps, among much else, which folders its owner has accepted in the trust dialog. */
+export function claudeStateFile(): string {
+  return join(process.env["CLAUDE_CONFIG_DIR"] ?? homedir(), ".claude.json");
+}
+
 /** `~/src` as a person writes it in a config file, to an absolute path. */
 export function expandHome(path: string): string {
   if (path === "~") return homedir();

@@ -3,6 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJson } from "#protocol/json.ts";
 import { ClaudeCode } from "./agent/claude/claude-code.ts";
+import { isTrusted } from "./agent/claude/workspace-trust.ts";
 import { Keeper } from "./agent/keeper.ts";
 import { ConfigFile, type ServeConfig } from "./config.ts";
 import { EventLog, type ServeEvent } from "./event-log.ts";
@@ -11,7 +12,7 @@ import { Catalog } from "./history/catalog.ts";
 import { Mirror } from "./history/mirror.ts";
 import { placeOf } from "./history/place.ts";
 import { findSessionFile } from "./history/session-file.ts";
-import { claudeHome, codezHome } from "./home.ts";
+import { claudeHome, claudeStateFile, codezHome } from "./home.ts";
 import { listen } from "./http/listener.ts";
 import { HistoryIndex } from "./search-index/history-index.ts";
 import type { Machine } from "./machine.ts";
@@ -90,7 +91,8 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
   const ledger = new Ledger(join(folder, "sessions.json"));
   await Promise.all([permissions.load(), outcomes.load(), ledger.load()]);
 
-  const agent = new ClaudeCode(() => config.current.claude, keeper);
+  const trusts = (path: string) => isTrusted(path, claudeStateFile(), config.current.trust);
+  const agent = new ClaudeCode(() => config.current.claude, trusts, keeper);
   const projects = new Projects(projectsFolder, () => config.current.projects);
   const sessions = new Sessions({
     agent,

@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { childEnvironment } from "../../system/child-environment.ts";
 
 /** One message of a child. Larger than any result that a client takes; an endless line must not fill the memory. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
@@ -37,6 +38,7 @@ export class Child {
     this.#listener = listener;
     this.#process = spawn(command, args, {
       cwd,
+      env: childEnvironment(),
       stdio: ["pipe", "pipe", "pipe"],
       detached: process.platform !== "win32",
     });

@@ -1,6 +1,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { entryOf } from "../entry.ts";
+import { childEnvironment } from "../../system/child-environment.ts";
 import { killMarked, killTree, MARK_VARIABLE } from "../../system/process-tree.ts";
 
 export interface Mark {
@@ -69,7 +70,11 @@ export class Keeper {
 
   #start(): void {
     const { file, args } = entryOf("keeper");
-    const keeper = spawn(process.execPath, [file, ...args], { detached: true, stdio: ["pipe", "ignore", "ignore"] });
+    const keeper = spawn(process.execPath, [file, ...args], {
+      detached: true,
+      env: childEnvironment(),
+      stdio: ["pipe", "ignore", "ignore"],
+    });
     this.#process = keeper;
     // A keeper that was killed says so by its exit.
     keeper.stdin.on("error", () => undefined);

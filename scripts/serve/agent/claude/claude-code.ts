@@ -1,6 +1,7 @@
 import { spawn, execFile } from "node:child_process";
 import { promisify } from "node:util";
 import * as z from "zod";
+import { childEnvironment } from "../../../system/child-environment.ts";
 import { ServeFailure } from "../../error.ts";
 import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
@@ -20,6 +21,9 @@ const OLDEST_VERSION = [2, 1, 0] as const;
  */
 const OUTER_SESSION_VARIABLES = ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT"];
 
+/** Claude Code would otherwise read a file that a prompt mentions (`@~/.ssh/id`) without asking anybody. */
+const NO_MENTIONS = { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
+
 /**
  * Tools that need a person in front of a terminal. Without AskUserQuestion Claude asks in plain words, which ends the
  * turn, and the next prompt is the answer: that works from anywhere.
@@ -35,10 +39,13 @@ const TERMINAL_ONLY_TOOLS = "AskUserQuestion";
 export class ClaudeCode implements Agent {
   readonly name = "claude-code";
   readonly #command: () => string;
+  readonly #isTrusted: (folder: string) => Promise<boolean>;
   readonly #keeper: Keeper;
 
-  constructor(command: () => string, keeper: Keeper) {
+  /** @param isTrusted whether settings, hooks and MCP servers of the project in a folder may be loaded. */
+  constructor(command: () => string, isTrusted: (folder: string) => Promise<boolean>, keeper: Keeper) {
     this.#command = command;
+    this.#isTrusted = isTrusted;
     this.#keeper = keeper;
   }
 
@@ -58,11 +65,11 @@ export class ClaudeCode implements Agent {
 
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
+    const isTrusted = await this.#isTrusted(options.cwd);
     const mark = this.#keeper.newMark();
-    const env: NodeJS.ProcessEnv = { ...process.env, ...mark.env };
-    for (const name of OUTER_SESSION_VARIABLES) delete env[name];
+    const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
     // A group of its own: a Ctrl-C at serve's terminal must reach serve, which then ends its agents in order.
-    const child = spawn(command, startArguments(options), {
+    const child = spawn(command, startArguments(options, isTrusted), {
       cwd: options.cwd,
       env,
       detached: true,
@@ -81,7 +88,7 @@ export class ClaudeCode implements Agent {
 
   async #version(command: string): Promise<string | null> {
     try {
-      const { stdout } = await run(command, ["--version"], { timeout: CHECK_LIMIT_MS });
+      const { stdout } = await run(command, ["--version"], { timeout: CHECK_LIMIT_MS, env: ownEnvironment() });
       return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? null;
     } catch {
       // Not found, not executable, or it does not run on this system: all of them are "missing" to whoever asks.
@@ -90,7 +97,8 @@ export class ClaudeCode implements Agent {
   }
 
   async #signedIn(command: string): Promise<boolean | null> {
-    const { stdout } = await run(command, ["auth", "status", "--json"], { timeout: CHECK_LIMIT_MS }).catch(
+    const options = { timeout: CHECK_LIMIT_MS, env: ownEnvironment() };
+    const { stdout } = await run(command, ["auth", "status", "--json"], options).catch(
       // It exits with 1 when nobody is signed in, and says so in the same JSON.
       (error: unknown) => ({ stdout: error instanceof Error && "stdout" in error ? String(error.stdout) : "" }),
     );
@@ -103,13 +111,22 @@ export class ClaudeCode implements Agent {
   }
 }
 
-function startArguments({ session, origin, model, permissionMode }: StartOptions): string[] {
+/** What Claude Code inherits: everything but Operator's own variables and those of a session around serve. */
+function ownEnvironment(): Record<string, string> {
+  const env = childEnvironment();
+  for (const name of OUTER_SESSION_VARIABLES) delete env[name];
+  return env;
+}
+
+function startArguments({ session, origin, model, permissionMode }: StartOptions, isTrusted: boolean): string[] {
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
   // Tells when a prompt is taken up, which need not be the next turn: see ClaudeRun.
   args.push("--replay-user-messages");
   // Always said, so that a default in the owner's own settings never counts for what comes from afar.
   args.push("--permission-mode", permissionMode, "--disallowedTools", TERMINAL_ONLY_TOOLS);
+  // Only the owner's own settings: those of the folder could run commands at the very start.
+  if (!isTrusted) args.push("--setting-sources", "user");
   if (model !== null) args.push("--model", model);
   switch (origin.kind) {
     case "new":

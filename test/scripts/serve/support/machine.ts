@@ -22,6 +22,14 @@ export const ERAS = [
 
 export type Answer = Record<string, unknown>;
 
+interface Options {
+  readonly config?: Answer;
+  readonly script?: Script;
+  readonly repos?: readonly string[];
+  /** Of `codez`, besides what every test has. */
+  readonly env?: Record<string, string>;
+}
+
 /** A computer of its own: a home folder, repositories, the real Claude Code, and a stand-in for the model's API. */
 export class TestMachine implements AsyncDisposable {
   readonly home: string;
@@ -32,7 +40,7 @@ export class TestMachine implements AsyncDisposable {
   #output = "";
   readonly #others: ChildProcess[] = [];
 
-  private constructor(api: MessagesApi) {
+  private constructor(api: MessagesApi, env: Record<string, string>) {
     this.api = api;
     this.home = realpathSync(mkdtempSync(join(tmpdir(), "codez-serve-")));
     this.env = {
@@ -45,11 +53,12 @@ export class TestMachine implements AsyncDisposable {
       DISABLE_AUTOUPDATER: "1",
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
       NODE_NO_WARNINGS: "1",
+      ...env,
     };
   }
 
-  static async start(options: { config?: Answer; script?: Script; repos?: string[] } = {}): Promise<TestMachine> {
-    const machine = new TestMachine(await startMessagesApi(options.script));
+  static async start(options: Options = {}): Promise<TestMachine> {
+    const machine = new TestMachine(await startMessagesApi(options.script), options.env ?? {});
     for (const name of options.repos ?? ["repo"]) machine.repo(name);
     machine.configure(options.config ?? {});
     await machine.serve();

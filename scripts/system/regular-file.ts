@@ -1,0 +1,90 @@
+import { constants } from "node:fs";
+import { open, readlink, realpath, stat, type FileHandle } from "node:fs/promises";
+import { join } from "node:path";
+import { isBelow } from "./folder.ts";
+
+/**
+ * For files that others have written: a repository, a model, a program of the same user. Opened without waiting, because
+ * opening a named pipe otherwise waits for a writer and takes one of Node's four file threads with it; and read only
+ * when it is a regular file, because a device (`/dev/zero`) has no end.
+ */
+const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
+
+/** Thrown instead of reading a link, a folder, a pipe, a socket or a device, or a file outside its folder. */
+export class NotRegular extends Error {
+  override readonly name = "NotRegular";
+}
+
+export interface Content {
+  readonly text: string;
+  readonly isCut: boolean;
+  /** Of the whole file. */
+  readonly bytes: number;
+}
+
+/** Opens a regular file, and no link to one. The caller closes it. Throws NotRegular, or what the system says. */
+export async function openRegularFile(path: string): Promise<FileHandle> {
+  try {
+    return await checked(await open(path, FLAGS | constants.O_NOFOLLOW), path);
+  } catch (error) {
+    if (isCode(error, "ELOOP")) throw new NotRegular(`${path} is a link`, { cause: error });
+    if (isCode(error, "ENXIO")) throw new NotRegular(`${path} is a socket or a pipe`, { cause: error });
+    throw error;
+  }
+}
+
+/** The beginning of a regular file, up to `maxBytes`. Follows links. Throws NotRegular, or what the system says. */
+export async function readRegularFile(path: string, maxBytes: number): Promise<Content> {
+  return readWhole(await checked(await open(path, FLAGS), path), maxBytes);
+}
+
+/**
+ * The same for a file that must lie in a folder once all links are followed: `CLAUDE.md` may be a link to `AGENTS.md`
+ * beside it, and not to a key in the home folder. Throws NotRegular, or what the system says.
+ */
+export async function readFileInside(folder: string, name: string, maxBytes: number): Promise<Content> {
+  const [root, real] = await Promise.all([realpath(folder), realpath(join(folder, name))]);
+  if (!isBelow(real, root)) throw new NotRegular(`${join(folder, name)} leads out of ${folder}`);
+  const file = await openRegularFile(real);
+  try {
+    // A folder on the way may have become a link since.
+    if (!isBelow(await placeOf(file, real), root)) throw new NotRegular(`${real} leads out of ${folder}`);
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+  return readWhole(file, maxBytes);
+}
+
+async function checked(file: FileHandle, path: string): Promise<FileHandle> {
+  if ((await file.stat()).isFile()) return file;
+  await file.close();
+  throw new NotRegular(`${path} is not a regular file`);
+}
+
+/** Where an open file really is: Linux tells; elsewhere the path must still lead to the same file. */
+async function placeOf(file: FileHandle, path: string): Promise<string> {
+  if (process.platform === "linux") return readlink(`/proc/self/fd/${file.fd}`);
+  const [opened, now] = await Promise.all([file.stat(), stat(path)]);
+  return opened.ino === now.ino && opened.dev === now.dev ? realpath(path) : "";
+}
+
+async function readWhole(file: FileHandle, maxBytes: number): Promise<Content> {
+  try {
+    const { size } = await file.stat();
+    const buffer = Buffer.alloc(Math.min(size, maxBytes));
+    let length = 0;
+    while (length < buffer.length) {
+      const { bytesRead } = await file.read(buffer, length, buffer.length - length, length);
+      if (bytesRead === 0) break;
+      length += bytesRead;
+    }
+    return { text: buffer.toString("utf8", 0, length), isCut: size > maxBytes, bytes: size };
+  } finally {
+    await file.close();
+  }
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Error && "code" in error && error.code === code;
+}
