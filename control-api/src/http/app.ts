@@ -6,15 +6,14 @@ import { authenticate } from "./authenticate.ts";
 import { tagOf } from "./caller.ts";
 import { TEMPLATE } from "../machines/provisioning.ts";
 import { setHarmless } from "./harmless.ts";
-import { refuse, stepUp } from "./refusal.ts";
+import { reading } from "./needs.ts";
+import { refuse } from "./refusal.ts";
 import { audit } from "../rest/audit.ts";
 import { events } from "../rest/events.ts";
 import { grants } from "../rest/grants.ts";
 import { machines } from "../rest/machines.ts";
-import { scopeNeeded } from "../rest/route-scope.ts";
 import { tokens } from "../rest/tokens.ts";
 import { signIn } from "../sign-in/app.ts";
-import { covers } from "../sign-in/scope.ts";
 
 /** Everything on the apex but `/mcp`. */
 export const app = new Hono<AppContext>();
@@ -35,17 +34,16 @@ app.get("/", (c) =>
 
 app.route("/", signIn);
 
+// Who asks. What they may is for each route to say (needs.ts).
 app.use("/api/*", async (c, next) => {
   const url = new URL(c.req.url);
   const caller = await authenticate(c.req.raw, c.env, url);
   if ("refused" in caller) return refuse(caller, url, c.env);
-  const needed = scopeNeeded(c.req.method, url.pathname);
-  if (!covers(caller.scopes, [needed])) return stepUp([needed], url, c.env, `This needs the scope ${needed}.`);
   c.set("caller", caller);
   return next();
 });
 
-app.get("/api/me", async (c) =>
+app.get("/api/me", reading, async (c) =>
   c.json({ user: c.var.caller.user, tag: await tagOf(c.var.caller.user), version: TEMPLATE }),
 );
 app.route("/api/machines", machines);

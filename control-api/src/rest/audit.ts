@@ -1,6 +1,7 @@
 import { Hono } from "hono";
 import { errorResponse } from "#protocol/error.ts";
 import type { AppContext } from "../http/app-context.ts";
+import { administering } from "../http/needs.ts";
 import type { AuditRecord } from "../audit/entry.ts";
 import { AUDIT_PAGE_ROWS } from "../audit/log.ts";
 import { writeNotes } from "../audit/note.ts";
@@ -16,7 +17,7 @@ const DEFAULT_ROWS = 100;
  */
 export const audit = new Hono<AppContext>();
 
-audit.get("/", async (c) => {
+audit.get("/", administering, async (c) => {
   const { user, machines } = c.var.caller;
   await writeNotes(c.env, user);
   if (c.req.query("format") === "jsonl")

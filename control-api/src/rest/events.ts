@@ -3,6 +3,7 @@ import { streamSSE } from "hono/streaming";
 import { OperatorFailure, errorResponse } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import type { AppContext } from "../http/app-context.ts";
+import { reading } from "../http/needs.ts";
 import { decodeCursor, encodeCursor } from "../events/cursor.ts";
 import { poll, type Polled, type PollRequest } from "../events/poll.ts";
 import { selectionOf } from "../events/selection.ts";
@@ -19,7 +20,7 @@ const ERROR_PAUSE_MS = 5_000;
  */
 export const events = new Hono<AppContext>();
 
-events.get("/", async (c) => {
+events.get("/", reading, async (c) => {
   const { caller } = c.var;
   let request: PollRequest;
   let first: Polled;

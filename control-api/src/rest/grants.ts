@@ -1,15 +1,16 @@
 import { Hono } from "hono";
 import { errorResponse } from "#protocol/error.ts";
 import type { AppContext } from "../http/app-context.ts";
+import { administering } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
 import { grantsOf, revokeGrant } from "../sign-in/grants.ts";
 
 /** `/api/grants`: the apps a person let in, and how to take that back. */
 export const grants = new Hono<AppContext>();
 
-grants.get("/", async (c) => c.json({ grants: await grantsOf(c.var.caller.user, c.env) }));
+grants.get("/", administering, async (c) => c.json({ grants: await grantsOf(c.var.caller.user, c.env) }));
 
-grants.delete("/:id", async (c) => {
+grants.delete("/:id", administering, async (c) => {
   const { user, client } = c.var.caller;
   if (!(await revokeGrant(c.req.param("id"), user, c.env))) return errorResponse({ code: "grant_unknown" });
   note(c.env, user, { kind: "grant_revoked", client, subject: c.req.param("id") });

@@ -4,6 +4,7 @@ import { machineUrls } from "#protocol/address.ts";
 import { detailsOf, errorResponse, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { type MachineDetail, RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
 import type { AppContext } from "../http/app-context.ts";
+import { administering, reading } from "../http/needs.ts";
 import type { AuditEntry } from "../audit/entry.ts";
 import { note } from "../audit/note.ts";
 import type { Caller } from "../http/caller.ts";
@@ -16,13 +17,13 @@ import type { Registered } from "../user/user.ts";
 /** `/api/machines`: the registry, for `codez` and the dashboard. */
 export const machines = new Hono<AppContext>();
 
-machines.get("/", async (c) => {
+machines.get("/", reading, async (c) => {
   const records: MachineRecord[] = await registryOf(c.env, c.var.caller.user).machines();
   const visible = records.filter(({ name }) => c.var.caller.machines?.includes(name) ?? true);
   return c.json({ machines: visible.map((record) => summaryOf(record, c.env)) });
 });
 
-machines.post("/", async (c) => {
+machines.post("/", administering, async (c) => {
   const request = await bodyOf(c.req.raw, RegisterRequest);
   if (request === null) return invalid("Send { name, identity }: see machine-template/protocol/rest-api.ts.");
   const registered: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).register(request);
@@ -31,7 +32,7 @@ machines.post("/", async (c) => {
   return registrationOf(registered, c.env);
 });
 
-machines.get("/:name", async (c) => {
+machines.get("/:name", reading, async (c) => {
   const name = c.req.param("name");
   const isVisible = c.var.caller.machines?.includes(name) ?? true;
   const record: MachineRecord | null = isVisible ? await registryOf(c.env, c.var.caller.user).machine(name) : null;
@@ -39,7 +40,7 @@ machines.get("/:name", async (c) => {
   return c.json(await detailOf(record, c.env, c.var.caller.user));
 });
 
-machines.patch("/:name", async (c) => {
+machines.patch("/:name", administering, async (c) => {
   const request = await bodyOf(c.req.raw, RenameRequest);
   if (request === null) return invalid("Send { name }: the machine's new name.");
   const renamed: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rename(
@@ -51,21 +52,21 @@ machines.patch("/:name", async (c) => {
   return c.json(summaryOf(renamed, c.env));
 });
 
-machines.delete("/:name", async (c) => {
+machines.delete("/:name", administering, async (c) => {
   const error: OperatorError | null = await registryOf(c.env, c.var.caller.user).remove(c.req.param("name"));
   if (error !== null) return errorResponse(error);
   log(c.var.caller, c.env, "machine_removed", c.req.param("name"));
   return c.body(null, 204);
 });
 
-machines.post("/:name/token", async (c) => {
+machines.post("/:name/token", administering, async (c) => {
   const rotated: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).rotate(c.req.param("name"));
   if ("code" in rotated) return errorResponse(rotated);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), "token rotated");
   return registrationOf(rotated, c.env);
 });
 
-machines.post("/:name/upgrade", async (c) => {
+machines.post("/:name/upgrade", administering, async (c) => {
   const upgraded: boolean | OperatorError = await registryOf(c.env, c.var.caller.user).upgrade(c.req.param("name"));
   return typeof upgraded === "boolean" ? c.json({ upgraded }) : errorResponse(upgraded);
 });

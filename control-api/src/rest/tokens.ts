@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { errorResponse } from "#protocol/error.ts";
 import { isMachineName } from "#protocol/slug.ts";
 import type { AppContext } from "../http/app-context.ts";
+import { administering } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
 import { covers, mayAdminister, SCOPES, type Scope } from "../sign-in/scope.ts";
 import type { TokenLimits, TokenRecord } from "../user/tokens.ts";
@@ -18,12 +19,12 @@ const CreateRequest = z.object({
 /** `/api/tokens`: personal access tokens. A token is in the answer that made it, and nowhere after. */
 export const tokens = new Hono<AppContext>();
 
-tokens.get("/", async (c) => {
+tokens.get("/", administering, async (c) => {
   const records: TokenRecord[] = await registryOf(c.env, c.var.caller.user).tokens();
   return c.json({ tokens: records });
 });
 
-tokens.post("/", async (c) => {
+tokens.post("/", administering, async (c) => {
   const { caller } = c.var;
   const request = CreateRequest.safeParse(await c.req.json().catch(() => null));
   if (!request.success)
@@ -46,7 +47,7 @@ tokens.post("/", async (c) => {
   return c.json({ ...created.record, token: created.token }, 201);
 });
 
-tokens.delete("/:id", async (c) => {
+tokens.delete("/:id", administering, async (c) => {
   const { caller } = c.var;
   const label: string | null = await registryOf(c.env, caller.user).revokeToken(c.req.param("id"));
   if (label === null) return errorResponse({ code: "token_unknown" });
