@@ -1,18 +1,25 @@
 import type { IncomingMessage } from "node:http";
 import { mayCross, type HeaderList } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
-import type { Answer } from "./target.ts";
+import { jsonRpcError } from "#protocol/error.ts";
+import { requestIdsOf } from "#protocol/json-rpc-id.ts";
+import { MAY_HAVE_RUN, type Answer, type TargetRequest } from "./target.ts";
 
 /** One answer of the target, from its first sign to its last. */
 export class HttpCall {
+  readonly #request: TargetRequest;
   readonly #answer: Answer;
+  readonly #machine: string;
   readonly #failed: (failure: Error) => void;
   #answered = false;
+  #isEventStream = false;
   #over = false;
 
   /** @param failed there will be no answer of the target's own. */
-  constructor(answer: Answer, failed: (failure: Error) => void) {
+  constructor(request: TargetRequest, answer: Answer, machine: string, failed: (failure: Error) => void) {
+    this.#request = request;
     this.#answer = answer;
+    this.#machine = machine;
     this.#failed = failed;
   }
 
@@ -32,8 +39,25 @@ export class HttpCall {
   fail(failure: Error): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#answered) this.#answer.fail(`the machine's server broke off its answer: ${failure.message}`);
+    if (this.#answered)
+      this.#breakOff(`the machine's server broke off its answer: ${failure.message}. ${MAY_HAVE_RUN}`);
     else this.#failed(failure);
+  }
+
+  /**
+   * The answer's head is with the caller. An event stream can still carry an error for each request that waits on it, and
+   * must: clients take a stream that just ends for one that is complete, or wait out their timeout.
+   */
+  #breakOff(reason: string): void {
+    const { method, body } = this.#request;
+    const ids = method === "POST" && this.#isEventStream && body instanceof Uint8Array ? requestIdsOf(body) : [];
+    if (ids.length === 0) return this.#answer.fail(reason);
+    for (const id of ids) {
+      const error = jsonRpcError({ code: "machine_failed", machine: this.#machine, reason }, id);
+      // The blank line first ends an event that was cut off in its middle.
+      this.#answer.write(Buffer.from(`\n\nevent: message\ndata: ${JSON.stringify(error)}\n\n`));
+    }
+    this.#answer.end();
   }
 
   /** A short body waits for its end here, so that a server that dies in its middle still gets a whole error in its place. */
@@ -51,6 +75,7 @@ export class HttpCall {
 
   #pass(response: IncomingMessage, status: number): void {
     this.#answered = true;
+    this.#isEventStream = response.headers["content-type"]?.startsWith("text/event-stream") ?? false;
     this.#answer.head(status, headersOf(response));
     this.#answer.drained = () => response.resume();
     response.on("data", (chunk: Buffer) => {

@@ -2,7 +2,7 @@ import { Agent, request as requestHttp, type ClientRequest } from "node:http";
 import { Agent as SecureAgent, request as requestHttps } from "node:https";
 import { mayCross } from "#protocol/header.ts";
 import { HttpCall } from "./http-call.ts";
-import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
+import { answerError, MAY_HAVE_RUN, type Answer, type Target, type TargetRequest } from "./target.ts";
 
 /**
  * How long a connection to the target is kept for the next call. Shorter than the keep-alive of common servers (2 to 5 s),
@@ -41,12 +41,19 @@ export class HttpTarget implements Target {
       answerError(answer, { code: "invalid_request", reason: messageOf(reason) }, request.body);
       return;
     }
-    const call = new HttpCall(answer, (failure) => this.#failed(failure, request, answer));
+    let wasSent = false;
+    const call = new HttpCall(request, answer, this.#machine, (failure) =>
+      this.#failed(failure, wasSent, request, answer),
+    );
     answer.cancelled = () => outgoing.destroy();
     outgoing.on("response", (response) => call.receive(response));
     outgoing.on("error", (failure) => call.fail(failure));
     outgoing.on("socket", (socket) => {
-      if (!socket.connecting) return;
+      wasSent = !socket.connecting; // a connection that was kept takes the request at once
+      if (wasSent) return;
+      socket.once(this.#url.protocol === "https:" ? "secureConnect" : "connect", () => {
+        wasSent = true;
+      });
       const timer = setTimeout(() => socket.destroy(new Error("connecting took too long")), CONNECT_TIMEOUT_MS);
       socket.once("close", () => clearTimeout(timer));
       socket.once("connect", () => clearTimeout(timer));
@@ -77,12 +84,13 @@ export class HttpTarget implements Target {
     });
   }
 
-  #failed(failure: Error, request: TargetRequest, answer: Answer): void {
+  #failed(failure: Error, wasSent: boolean, request: TargetRequest, answer: Answer): void {
     const address = `${this.#url.origin}${this.#url.pathname}`;
-    const reason =
-      "code" in failure && failure.code === "ECONNREFUSED"
+    const reason = wasSent
+      ? `${address} broke off: ${failure.message}. ${MAY_HAVE_RUN}`
+      : "code" in failure && failure.code === "ECONNREFUSED"
         ? `nothing answers at ${address}. ${this.#startHint}`
-        : `${address} broke off: ${failure.message}. ${this.#startHint}`;
+        : `${address} cannot be reached: ${failure.message}. ${this.#startHint}`;
     answerError(answer, { code: "machine_failed", machine: this.#machine, reason }, request.body);
   }
 }

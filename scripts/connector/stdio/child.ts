@@ -16,11 +16,18 @@ const TAIL_LINES = 20;
 
 export type ChildSpec = { readonly command: string; readonly args: readonly string[]; readonly cwd: string };
 
+/** How a child came to its end. `why` is for the caller's eyes. */
+export type Ended = {
+  readonly why: string;
+  /** Whether there was a process at all: what was written to it may have been carried out. */
+  readonly wasStarted: boolean;
+};
+
 export type ChildListener = {
   /** A line of standard output, without its end. */
   line(line: Buffer): void;
-  /** The process is gone; called once. `why` is for the caller's eyes. */
-  ended(why: string): void;
+  /** The process is gone; called once. */
+  ended(ended: Ended): void;
 };
 
 /** A server as a child process that speaks lines, in a process group of its own so that all of it can be ended. */
@@ -47,7 +54,7 @@ export class Child {
         if (this.#isGone) return;
         this.#isGone = true;
         resolve();
-        listener.ended(this.#describe(why));
+        listener.ended({ why: this.#describe(why), wasStarted: this.#process.pid !== undefined });
       };
       this.#process.on("error", (failure) => {
         if (this.#process.pid === undefined) end(`it could not be started: ${failure.message}`);

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Answer, TargetRequest } from "../target.ts";
 import { answerJson } from "../target.ts";
-import { Child, type ChildSpec } from "./child.ts";
+import { Child, type ChildSpec, type Ended } from "./child.ts";
 import { failureMessage } from "./failure-message.ts";
 import { MessageAnswer } from "./message-answer.ts";
 import type { Pending } from "./pending.ts";
@@ -34,7 +34,7 @@ export class LegacySession {
   constructor(spec: ChildSpec, machine: string, ended: () => void) {
     this.#machine = machine;
     this.#ended = ended;
-    this.#child = new Child(spec, { line: (line) => this.#receive(line), ended: (why) => this.#lose(why) });
+    this.#child = new Child(spec, { line: (line) => this.#receive(line), ended: (how) => this.#lose(how) });
   }
 
   /** Since when nobody has used the session; `null` while somebody does. Milliseconds since 1970. */
@@ -150,11 +150,11 @@ export class LegacySession {
     this.#usedMs = Date.now();
   }
 
-  #lose(why: string): void {
+  #lose(ended: Ended): void {
     if (this.#isOver) return;
     this.#isOver = true;
     for (const { answer, ids } of this.#pending) {
-      const errors = [...ids.values()].map((id) => failureMessage(this.#machine, `its server is gone: ${why}`, id));
+      const errors = [...ids.values()].map((id) => failureMessage(this.#machine, ended, id));
       const last = errors.pop();
       for (const error of errors) answer.send(error);
       if (last !== undefined) answer.finish(last, 502);

@@ -1,5 +1,5 @@
 import type { Answer } from "../target.ts";
-import { Child, type ChildSpec } from "./child.ts";
+import { Child, type ChildSpec, type Ended } from "./child.ts";
 import { failureMessage } from "./failure-message.ts";
 import { splice, type Span } from "./json-span.ts";
 import { MessageAnswer } from "./message-answer.ts";
@@ -44,7 +44,7 @@ export class ModernChild {
   constructor(machine: string, ended: () => void, adopt: (listener: ConstructorParameters<typeof Child>[1]) => Child) {
     this.#machine = machine;
     this.#ended = ended;
-    this.#child = adopt({ line: (line) => this.#receive(line), ended: (why) => this.#lose(why) });
+    this.#child = adopt({ line: (line) => this.#receive(line), ended: (how) => this.#lose(how) });
   }
 
   static start(spec: ChildSpec, machine: string, ended: () => void): ModernChild {
@@ -117,11 +117,10 @@ export class ModernChild {
     return calls.length === 1 ? (calls[0] ?? null) : null;
   }
 
-  #lose(why: string): void {
+  #lose(ended: Ended): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    for (const { answer, id } of this.#calls.values())
-      answer.finish(failureMessage(this.#machine, `its server is gone: ${why}`, id), 502);
+    for (const { answer, id } of this.#calls.values()) answer.finish(failureMessage(this.#machine, ended, id), 502);
     this.#calls.clear();
     this.#ended();
   }

@@ -1,4 +1,4 @@
-import { Child, type ChildListener, type ChildSpec } from "./child.ts";
+import { Child, type ChildListener, type ChildSpec, type Ended } from "./child.ts";
 import { RpcMessage } from "./rpc-message.ts";
 
 const MODERN = "2026-07-28";
@@ -33,13 +33,13 @@ export type Verdict =
 /** Starts the server and asks it which revision it speaks. Throws nothing; ends within `PROBE_TIMEOUT_MS`. */
 export async function probe(spec: ChildSpec): Promise<Verdict> {
   let hear: (line: Buffer) => void = () => undefined;
-  let end: (why: string) => void = () => undefined;
-  let gone: string | null = null;
+  let end: (ended: Ended) => void = () => undefined;
+  let gone: Ended | null = null;
   const child = new Child(spec, {
     line: (line) => hear(line),
-    ended: (why) => {
-      gone = why;
-      end(why);
+    ended: (ended) => {
+      gone = ended;
+      end(ended);
     },
   });
   const timers: NodeJS.Timeout[] = [];
@@ -50,7 +50,7 @@ export async function probe(spec: ChildSpec): Promise<Verdict> {
       if (message.id === '"codez-initialize"') resolve("legacy");
       else if (message.id === '"codez-discover"') resolve(eraOf(message));
     };
-    end = (why) => resolve({ why });
+    end = ({ why }) => resolve({ why });
     child.write(`${JSON.stringify(DISCOVER)}\n`);
     timers.push(setTimeout(() => child.write(`${JSON.stringify(INITIALIZE)}\n`), SILENCE_MS));
     timers.push(setTimeout(() => resolve({ why: "it did not answer" }), PROBE_TIMEOUT_MS));
@@ -59,7 +59,7 @@ export async function probe(spec: ChildSpec): Promise<Verdict> {
   if (verdict === "modern") {
     const adopt = (listener: ChildListener): Child => {
       hear = (line) => listener.line(line);
-      end = (why) => listener.ended(why);
+      end = (ended) => listener.ended(ended);
       if (gone !== null) setImmediate(end, gone);
       return child;
     };

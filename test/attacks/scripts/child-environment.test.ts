@@ -39,7 +39,7 @@ test("a stdio MCP server behind connect sees its own variables, and no token of 
     const said = await new Promise<string>((resolve) => {
       const spec = { command: process.execPath, args: ["-e", "console.log(JSON.stringify(process.env))"] };
       const cwd = fileURLToPath(new URL(".", import.meta.url));
-      void new Child({ ...spec, cwd }, { line: (line) => resolve(line.toString()), ended: resolve });
+      void new Child({ ...spec, cwd }, { line: (line) => resolve(line.toString()), ended: ({ why }) => resolve(why) });
     });
     const env = JSON.parse(said) as Record<string, string>;
     expect(env).toMatchObject(THEIRS);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { FrameKind } from "#protocol/frame.ts";
 import { StdioTarget } from "../../../../scripts/connector/stdio/stdio-target.ts";
+import { MAY_HAVE_RUN } from "../../../../scripts/connector/target.ts";
 import { connect } from "../support/connected.ts";
 import type { StandInLink } from "../support/script-stand-in.ts";
 import { connectStdio, gone, LegacyClient, pidIn, rawServer } from "./support/stdio-client.ts";
@@ -194,13 +195,32 @@ describe("the process of a session", () => {
     const { error } = JSON.parse(crashed.text);
     expect(error.data).toMatchObject({ code: "machine_failed", machine: "attic" });
     expect(error.message).toContain("exit code 3");
+    expect(error.message).toContain(MAY_HAVE_RUN);
     expect(error.message).toContain("something broke\nno more disk");
     expect(JSON.parse((await connected.link.answerOf(waiting)).text)).toMatchObject({
       id: "w",
-      error: { data: { code: "machine_failed" } },
+      error: { message: expect.stringContaining(MAY_HAVE_RUN), data: { code: "machine_failed" } },
     });
     await connected.link.answerOf(stream);
     expect((await client.call("pid")).status).toBe(404);
+  });
+
+  it("that is killed during a call says that the call may have run, on its event stream as well", async () => {
+    await using connected = await connectStdio();
+    const client = await LegacyClient.open(connected.link);
+    const pid = pidIn(await client.call("pid"));
+    const plain = client.start("hang", '"p"');
+    const streaming = client.start("half", '"s"', ',"_meta":{"progressToken":"t"}');
+    await connected.link.until(() => connected.link.frames.some((frame) => frame.exchange === streaming));
+    process.kill(pid, "SIGKILL");
+    for (const [exchange, id] of [
+      [plain, "p"],
+      [streaming, "s"],
+    ] as const) {
+      const { text } = await connected.link.answerOf(exchange);
+      expect(text).toContain(`"id":"${id}"`);
+      expect(text).toContain(MAY_HAVE_RUN);
+    }
   });
 
   it("that ends after its answer has given it", async () => {

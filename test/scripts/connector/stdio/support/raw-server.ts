@@ -49,6 +49,10 @@ const TOOLS: Record<string, (id: string, params: Record<string, unknown>, line: 
     say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token},"progress":1}}`);
     say(`{"jsonrpc":"2.0","id":${id},"result":{"done":true}}`);
   },
+  half: (_, { _meta }) => {
+    const token = JSON.stringify((_meta as { progressToken: unknown }).progressToken);
+    say(`{"jsonrpc":"2.0","method":"notifications/progress","params":{"progressToken":${token},"progress":1}}`);
+  },
   later: (id, params, line) => {
     held = () => TOOLS["progress"]?.(id, params, line);
   },
