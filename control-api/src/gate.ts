@@ -1,7 +1,7 @@
 import { machineAddressIn } from "#protocol/address.ts";
 import { errorResponse } from "#protocol/error.ts";
-import { app } from "./http/app.ts";
-import { authenticate } from "./http/authenticate.ts";
+import { app } from "./app.ts";
+import { authenticate } from "./sign-in/authenticate.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";

@@ -1,5 +1,15 @@
 import { type MachineReport, type Presence, REPORT_KEY_HEADER } from "#protocol/script-api.ts";
-import type { Env } from "./env.ts";
+
+export type ReporterBindings = {
+  /** User id of the machine's owner. */
+  readonly OWNER: string;
+  /** This script's own name in the dispatch namespace. */
+  readonly SLUG: string;
+  /** Shows the control API that a report comes from this script. */
+  readonly REPORT_KEY: string;
+  /** The control API's `Reports` entrypoint. */
+  readonly CONTROL: Fetcher;
+};
 
 /** Changes within this time of each other go out as one report. */
 const GATHER_MS = 50;
@@ -9,13 +19,13 @@ const TIMEOUT_MS = 5_000;
 
 /** Tells the owner's Agent what changed, so that nobody ever has to ask every machine. */
 export class Reporter {
-  readonly #env: Env;
+  readonly #env: ReporterBindings;
   readonly #presence: () => Presence;
   readonly #failed: () => Promise<void>;
   #gathering = false;
 
   /** @param failed called when a report did not arrive, to have `report` called again later. */
-  constructor(env: Env, presence: () => Presence, failed: () => Promise<void>) {
+  constructor(env: ReporterBindings, presence: () => Presence, failed: () => Promise<void>) {
     this.#env = env;
     this.#presence = presence;
     this.#failed = failed;

@@ -1,7 +1,7 @@
 import type { Agent } from "./agent/agent.ts";
 import type { ConfigFile } from "./config.ts";
 import type { EventLog } from "./event-log.ts";
-import type { Faults } from "./health/health.ts";
+import type { Faults } from "./health/faults.ts";
 import type { Catalog } from "./history/catalog.ts";
 import type { HistoryIndex } from "./search-index/history-index.ts";
 import type { Outcomes } from "./outcomes.ts";

@@ -1,5 +1,4 @@
 import { waitUntil } from "cloudflare:workers";
-import type { Env } from "../env.ts";
 import { type AuditEntry, shelfOf } from "./entry.ts";
 
 /**
@@ -15,6 +14,11 @@ const BATCH = 500;
 const TRIES = 4;
 const TRY_AGAIN_MS = 1_000;
 
+export type AuditBindings = {
+  /** The user's object, which keeps the log. */
+  readonly USER: { getByName(user: string): { audit(entries: readonly AuditEntry[]): Promise<void> } };
+};
+
 /** What is noted: an entry without what can be left out. */
 export type Noted = Pick<AuditEntry, "kind" | "client" | "subject"> &
   Partial<Pick<AuditEntry, "machine" | "outcome" | "durationMs" | "digest">>;
@@ -28,7 +32,7 @@ type Waiting = { readonly atMs: number; readonly noted: () => Noted };
 const gathered = new Map<string, { readonly sinceMs: number; readonly waiting: Waiting[] }>();
 
 /** Notes something in a user's audit log. What is not a call is rare and important: it is written at once. */
-export function note(env: Env, user: string, noted: Noted): void {
+export function note(env: AuditBindings, user: string, noted: Noted): void {
   gather(env, user, { atMs: Date.now() - (noted.durationMs ?? 0), noted: () => noted });
   if (shelfOf(noted.kind) !== "call") waitUntil(writeNotes(env, user));
 }
@@ -38,7 +42,7 @@ export function note(env: Env, user: string, noted: Noted): void {
  * the middle cannot keep its call out of the log.
  */
 export function noteCall<Result>(
-  env: Env,
+  env: AuditBindings,
   user: string,
   settled: Promise<Result>,
   outcomeOf: (result: Result) => string,
@@ -58,13 +62,13 @@ export function noteCall<Result>(
 }
 
 /** Writes at once what this isolate has gathered of a user, for somebody who is about to read. */
-export async function writeNotes(env: Env, user: string): Promise<void> {
+export async function writeNotes(env: AuditBindings, user: string): Promise<void> {
   const { waiting = [] } = gathered.get(user) ?? {};
   gathered.delete(user);
   if (waiting.length > 0) await write(env, user, waiting.flatMap(entryOf));
 }
 
-function gather(env: Env, user: string, one: Waiting): void {
+function gather(env: AuditBindings, user: string, one: Waiting): void {
   const nowMs = Date.now();
   const known = gathered.get(user);
   known?.waiting.push(one);
@@ -87,7 +91,7 @@ function entryOf({ atMs, noted }: Waiting): AuditEntry[] {
   }
 }
 
-async function write(env: Env, user: string, entries: readonly AuditEntry[]): Promise<void> {
+async function write(env: AuditBindings, user: string, entries: readonly AuditEntry[]): Promise<void> {
   for (let tries = 1; ; tries += 1) {
     try {
       return await env.USER.getByName(user).audit(entries);

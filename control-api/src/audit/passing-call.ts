@@ -1,8 +1,7 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
 import type { Caller } from "../http/caller.ts";
-import type { Env } from "../env.ts";
 import { type Asked, askedIn, askedInHeaders, digestOf, KEEP_BYTES } from "./asked.ts";
-import { noteCall } from "./note.ts";
+import { type AuditBindings, noteCall } from "./note.ts";
 
 /** Bodies up to this size are read on their way, so that the log can name what they ask for; larger ones, and those that do not tell their size, pass as they come. Bytes. */
 const READ_BYTES = 256 * 1024;
@@ -22,7 +21,7 @@ export async function heldBody(request: Request): Promise<Uint8Array | null> {
  * Its outcome is known when the machine's answer begins; what a tool made of it is in the body, which is the client's.
  */
 export function notePassing(
-  env: Env,
+  env: AuditBindings,
   caller: Caller,
   machine: string,
   request: Request,

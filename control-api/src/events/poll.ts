@@ -5,7 +5,7 @@ import { ScriptPath } from "#protocol/script-api.ts";
 import type { Env } from "../env.ts";
 import { askMachine } from "../machines/script-client.ts";
 import { failureIn } from "../machines/machine-failure.ts";
-import { sessionHandle } from "../mcp/session-handle.ts";
+import { sessionHandle } from "../machines/session-handle.ts";
 import { isNewer } from "../user/news.ts";
 import { decodeCursor, encodeCursor, type Vector } from "./cursor.ts";
 import type { Selection } from "./selection.ts";

@@ -1,8 +1,8 @@
 import { OperatorFailure } from "#protocol/error.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import { parseSessionHandle } from "../mcp/session-handle.ts";
-import type { MachineRecord } from "../user/registry.ts";
+import { parseSessionHandle } from "../machines/session-handle.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
 
 /** Whose events a reader wants: of these machines (`null`: all), of this session (`null`: all; by the machine's own id). */
 export type Selection = { machines: readonly string[] | null; session: string | null };

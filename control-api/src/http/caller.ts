@@ -1,5 +1,5 @@
 import { sha256 } from "#protocol/bytes.ts";
-import { mayAct, type Scope } from "../sign-in/scope.ts";
+import { mayAct, type Scope } from "./scope.ts";
 
 /** Who is asking, as one of the gates found out. */
 export type Caller = {

@@ -1,3 +1,8 @@
+export type LoopbackBindings = {
+  /** On one computer only: the user that callers from that computer are, without a token. */
+  readonly LOOPBACK_OWNER?: string;
+};
+
 /** Headers that a proxy or tunnel adds: who comes through one isn't on this computer, wherever the socket ends. */
 const FORWARDING = [
   "forwarded",

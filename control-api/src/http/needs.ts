@@ -1,5 +1,5 @@
 import { createMiddleware } from "hono/factory";
-import { covers, type Scope } from "../sign-in/scope.ts";
+import { covers, type Scope } from "./scope.ts";
 import type { AppContext } from "./app-context.ts";
 import { refuse, stepUp } from "./refusal.ts";
 

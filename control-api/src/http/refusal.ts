@@ -1,7 +1,7 @@
 import { errorResponse } from "#protocol/error.ts";
-import type { Env } from "../env.ts";
-import { metadataUrlOf } from "../sign-in/oauth/resource.ts";
-import { BASELINE, type Scope } from "../sign-in/scope.ts";
+import type { AddressBindings } from "./host.ts";
+import { metadataUrlOf } from "./resource-metadata.ts";
+import { BASELINE, type Scope } from "./scope.ts";
 
 /** Why nobody was found behind a request. */
 export type Refusal = { refused: "no_token" | "bad_token" | "unavailable" | "foreign_origin" | "not_allowed" };
@@ -10,7 +10,7 @@ export type Refusal = { refused: "no_token" | "bad_token" | "unavailable" | "for
 const RETRY_AFTER_S = "5";
 
 /** The answer to a caller nobody knows; it says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1). */
-export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
+export function refuse({ refused }: Refusal, url: URL, env: AddressBindings): Response {
   // To ask without a token first is how every client finds out where to sign in.
   if (refused !== "no_token")
     console.warn("a caller was refused", { why: refused, host: url.host, path: url.pathname });
@@ -41,13 +41,13 @@ export function refuse({ refused }: Refusal, url: URL, env: Env): Response {
 }
 
 /** The answer to a known caller whose sign-in does not allow this; it names all that is needed (MCP, "Scope Challenge Handling"). */
-export function stepUp(needed: readonly Scope[], url: URL, env: Env, what: string): Response {
+export function stepUp(needed: readonly Scope[], url: URL, env: AddressBindings, what: string): Response {
   console.warn("a caller was asked to step up", { needed, host: url.host, path: url.pathname });
   const fields = { error: "insufficient_scope", scope: needed.join(" "), error_description: what };
   return errorResponse({ code: "forbidden", reason: what }, { "www-authenticate": challenge(url, env, fields) });
 }
 
-function challenge(url: URL, env: Env, fields: Record<string, string>): string {
+function challenge(url: URL, env: AddressBindings, fields: Record<string, string>): string {
   const all = { resource_metadata: metadataUrlOf(url, env), ...fields };
   return `Bearer ${Object.entries(all)
     .map(([name, value]) => `${name}="${value}"`)

@@ -3,7 +3,7 @@ import { errorResponse } from "#protocol/error.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug, namesIn } from "#protocol/slug.ts";
 import { heldBody, notePassing } from "../audit/passing-call.ts";
-import { authenticate } from "../http/authenticate.ts";
+import { authenticate } from "../sign-in/authenticate.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";

@@ -1,11 +1,11 @@
 import { machineUrls } from "#protocol/address.ts";
 import type { MachineSummary } from "#protocol/rest-api.ts";
-import type { Env } from "../env.ts";
+import type { AddressBindings } from "../http/host.ts";
 import { TEMPLATE } from "./provisioning.ts";
-import type { MachineRecord } from "../user/registry.ts";
+import type { MachineRecord } from "./machine-record.ts";
 
 /** A machine as every list shows it. */
-export function summaryOf(record: MachineRecord, env: Env): MachineSummary {
+export function summaryOf(record: MachineRecord, env: AddressBindings): MachineSummary {
   const { mcpUrl, mcpHostUrl } = machineUrls(record.slug, env.ORIGIN, env.DOMAIN);
   return {
     name: record.name,

@@ -4,26 +4,26 @@ import { BaseScripts } from "cloudflare/resources/workers-for-platforms/dispatch
 import { createClient } from "cloudflare/tree-shakable";
 import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
-import type { Env } from "../env.ts";
 import { reportKeyOf } from "./report-key.ts";
-import { MIGRATION_TAG, uploadForm } from "./upload-form.ts";
+import { type MachineScript, MIGRATION_TAG, uploadForm } from "./upload-form.ts";
+
+export type ProvisioningBindings = {
+  /** Cloudflare's API, or the local platform's. */
+  readonly CLOUDFLARE_API_URL: string;
+  readonly CLOUDFLARE_API_TOKEN: string;
+  readonly CLOUDFLARE_ACCOUNT_ID: string;
+  readonly DISPATCH_NAMESPACE: string;
+  /** HMAC key from which each script's report key is derived. */
+  readonly REPORT_SECRET: string;
+};
 
 /** Version of the machine template that this Operator uploads. */
 export const TEMPLATE = templateVersion.trim();
 
-/** One machine script as it is to be. */
-export type MachineScript = {
-  readonly slug: string;
-  readonly name: string;
-  readonly owner: string;
-  /** SHA-256 of the link token, hex. */
-  readonly linkTokenHash: string;
-};
-
 /** An upload of 1.2 MB on a slow line, and no longer. Milliseconds. */
 const TIMEOUT_MS = 60_000;
 
-function clientOf(env: Env) {
+function clientOf(env: ProvisioningBindings) {
   return createClient({
     resources: [BaseScripts, BaseNamespaces],
     apiToken: env.CLOUDFLARE_API_TOKEN,
@@ -33,7 +33,7 @@ function clientOf(env: Env) {
   });
 }
 
-function placeOf(env: Env): { account_id: string; dispatch_namespace: string } {
+function placeOf(env: ProvisioningBindings): { account_id: string; dispatch_namespace: string } {
   return { account_id: env.CLOUDFLARE_ACCOUNT_ID, dispatch_namespace: env.DISPATCH_NAMESPACE };
 }
 
@@ -41,7 +41,7 @@ function placeOf(env: Env): { account_id: string; dispatch_namespace: string } {
  * Uploads a machine's script, or replaces it. Its Durable Object keeps its storage; a link that is up is dropped and dials again.
  * @throws APIError of the SDK, with the API's own words
  */
-export async function uploadScript(env: Env, script: MachineScript): Promise<void> {
+export async function uploadScript(env: ProvisioningBindings, script: MachineScript): Promise<void> {
   try {
     await put(env, script);
   } catch (reason) {
@@ -51,7 +51,7 @@ export async function uploadScript(env: Env, script: MachineScript): Promise<voi
   }
 }
 
-async function put(env: Env, script: MachineScript): Promise<void> {
+async function put(env: ProvisioningBindings, script: MachineScript): Promise<void> {
   const isMigrated = (await migrationTagOf(env, script.slug)) === MIGRATION_TAG;
   const reportKey = await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET);
   const body = uploadForm({ script, module: template, template: TEMPLATE, reportKey, isMigrated });
@@ -68,7 +68,7 @@ function isMigrationMismatch(reason: unknown): boolean {
 }
 
 /** The migrations a script has been through; `null` for one that is not there. The same one again would be refused. */
-async function migrationTagOf(env: Env, slug: string): Promise<string | null> {
+async function migrationTagOf(env: ProvisioningBindings, slug: string): Promise<string | null> {
   try {
     const found = await clientOf(env).workersForPlatforms.dispatch.namespaces.scripts.get(slug, placeOf(env));
     return found.script?.migration_tag ?? null;
@@ -79,7 +79,7 @@ async function migrationTagOf(env: Env, slug: string): Promise<string | null> {
 }
 
 /** Deletes a machine's script with its storage. One that is gone already is no error. */
-export async function deleteScript(env: Env, slug: string): Promise<void> {
+export async function deleteScript(env: ProvisioningBindings, slug: string): Promise<void> {
   try {
     await clientOf(env).workersForPlatforms.dispatch.namespaces.scripts.delete(slug, { ...placeOf(env), force: true });
   } catch (reason) {

@@ -2,11 +2,17 @@ import { utf8 } from "#protocol/bytes.ts";
 import { OperatorHeader } from "#protocol/header.ts";
 import { slugOf } from "#protocol/slug.ts";
 import { tagOf } from "../http/caller.ts";
-import type { Env } from "../env.ts";
+
+export type DispatchBindings = {
+  /** The dispatch Worker. */
+  readonly DISPATCHER: Fetcher;
+  /** Shown to the dispatch Worker. */
+  readonly DISPATCH_SECRET: string;
+};
 
 /** Asks one of a user's machine scripts. `path` may have a query. The script checks that the user is its owner. */
 export async function askMachine(
-  env: Env,
+  env: DispatchBindings,
   user: string,
   name: string,
   path: string,
@@ -18,7 +24,7 @@ export async function askMachine(
 
 /** The same with a JSON body. Its length is told, so that nobody on the way has to take it for a stream. */
 export function postToMachine(
-  env: Env,
+  env: DispatchBindings,
   user: string,
   name: string,
   path: string,
@@ -38,7 +44,7 @@ export function postToMachine(
 /** Hands a client's own request to a machine script on behalf of `user`. `path` has the query; `body` is the body if it was read. */
 export function passToMachine(
   request: Request,
-  env: Env,
+  env: DispatchBindings,
   user: string | null,
   slug: string,
   path: string,
@@ -51,7 +57,7 @@ export function passToMachine(
 }
 
 /** What a client set of these is overwritten or dropped; any other header of ours the dispatch Worker drops. */
-function enter(request: Request, env: Env, user: string | null, slug: string): Promise<Response> {
+function enter(request: Request, env: DispatchBindings, user: string | null, slug: string): Promise<Response> {
   const { headers } = request;
   headers.set(OperatorHeader.SECRET, env.DISPATCH_SECRET);
   headers.set(OperatorHeader.MACHINE, slug);

@@ -1,5 +1,3 @@
-import type { MachineScript } from "./provisioning.ts";
-
 /** The module's name; the API finds the entry by the *part* that has this name. */
 const MAIN_MODULE = "index.js";
 
@@ -10,6 +8,15 @@ export const KIND_TAG = "operator-machine";
 export const MIGRATION_TAG = "v1";
 
 const COMPATIBILITY_DATE = "2026-08-01";
+
+/** One machine script as it has to be. */
+export type MachineScript = {
+  readonly slug: string;
+  readonly name: string;
+  readonly owner: string;
+  /** SHA-256 of the link token, hex. */
+  readonly linkTokenHash: string;
+};
 
 export type UploadOptions = {
   readonly script: MachineScript;

@@ -1,6 +1,6 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import { isRecord, parseJson } from "#protocol/json.ts";
-import { sessionHandle } from "./session-handle.ts";
+import { sessionHandle } from "../machines/session-handle.ts";
 
 /** The names under which agents give the id of a session they made. */
 const ID_KEYS = ["session_id", "sessionId", "id"];

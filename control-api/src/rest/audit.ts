@@ -6,7 +6,7 @@ import type { AuditRecord } from "../audit/entry.ts";
 import { AUDIT_PAGE_ROWS } from "../audit/log.ts";
 import { writeNotes } from "../audit/note.ts";
 import type { Env } from "../env.ts";
-import { registryOf } from "./machines.ts";
+import { registryOf } from "../user/user-rpc.ts";
 
 /** Entries of an answer that names no number: a screen or two. */
 const DEFAULT_ROWS = 100;

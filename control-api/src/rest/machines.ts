@@ -1,18 +1,18 @@
 import { Hono } from "hono";
 import type * as z from "zod/mini";
 import { machineUrls } from "#protocol/address.ts";
-import { detailsOf, errorResponse, type OperatorError, OperatorFailure } from "#protocol/error.ts";
-import { type MachineDetail, RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
+import { errorResponse, type OperatorError } from "#protocol/error.ts";
+import { RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering, reading } from "../http/needs.ts";
 import type { AuditEntry } from "../audit/entry.ts";
 import { note } from "../audit/note.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import { machineState } from "../machines/machine-state.ts";
+import { detailOf } from "../machines/machine-detail.ts";
 import { summaryOf } from "../machines/machine-summary.ts";
-import type { MachineRecord } from "../user/registry.ts";
-import type { Registered } from "../user/user.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { type Registered, registryOf } from "../user/user-rpc.ts";
 
 /** `/api/machines`: the registry, for `codez` and the dashboard. */
 export const machines = new Hono<AppContext>();
@@ -70,30 +70,6 @@ machines.post("/:name/upgrade", administering, async (c) => {
   const upgraded: boolean | OperatorError = await registryOf(c.env, c.var.caller.user).upgrade(c.req.param("name"));
   return typeof upgraded === "boolean" ? c.json({ upgraded }) : errorResponse(upgraded);
 });
-
-/** A machine as the registry and its own script know it. A script that does not answer spoils nothing else. */
-export async function detailOf(record: MachineRecord, env: Env, user: string): Promise<MachineDetail> {
-  const summary = summaryOf(record, env);
-  try {
-    const state = await machineState(env, user, record.name);
-    return {
-      ...summary,
-      status: state.online ? "online" : summary.status === "online" ? "offline" : summary.status,
-      state,
-      error: null,
-    };
-  } catch (reason) {
-    const error =
-      reason instanceof OperatorFailure
-        ? reason.error
-        : ({ code: "machine_failed", machine: record.name, reason: String(reason) } as const);
-    return { ...summary, state: null, error: detailsOf(error) };
-  }
-}
-
-export function registryOf(env: Env, user: string) {
-  return env.USER.getByName(user);
-}
 
 function log(caller: Caller, env: Env, kind: AuditEntry["kind"], machine: string, subject: string | null = null): void {
   note(env, caller.user, { kind, client: caller.client, machine, subject });

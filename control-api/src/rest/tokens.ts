@@ -5,9 +5,9 @@ import { isMachineName } from "#protocol/slug.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
-import { covers, mayAdminister, SCOPES, type Scope } from "../sign-in/scope.ts";
+import { covers, mayAdminister, SCOPES, type Scope } from "../http/scope.ts";
 import type { TokenLimits, TokenRecord } from "../user/tokens.ts";
-import { registryOf } from "./machines.ts";
+import { registryOf } from "../user/user-rpc.ts";
 
 const CreateRequest = z.object({
   label: z.string().check(z.minLength(1), z.maxLength(64)),

@@ -1,21 +1,6 @@
 import { Facts } from "#protocol/control.ts";
-import type { LogPosition } from "#protocol/event.ts";
 import type { Presence } from "#protocol/script-api.ts";
-
-/** A machine as its owner's registry knows it. */
-export type MachineRecord = {
-  name: string;
-  slug: string;
-  identity: string;
-  linkTokenHash: string;
-  createdMs: number;
-  online: boolean;
-  epoch: number;
-  lastSeenMs: number | null;
-  position: LogPosition | null;
-  facts: Facts | null;
-  template: string;
-};
+import type { MachineRecord } from "../machines/machine-record.ts";
 
 type Row = {
   name: string;

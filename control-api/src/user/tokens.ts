@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { type Caller, callerWith } from "../http/caller.ts";
-import { SCOPES, type Scope } from "../sign-in/scope.ts";
-import { hashOf, makeToken } from "./access-token.ts";
+import { SCOPES, type Scope } from "../http/scope.ts";
+import { hashOf, makeToken } from "../sign-in/access-token.ts";
 
 /** What a token may do. `machines`: only these, by name; `null` for all of the user's. `expiresMs`: since 1970; `null` for never. */
 export type TokenLimits = {

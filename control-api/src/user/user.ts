@@ -9,14 +9,16 @@ import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { type Caller, tagOf } from "../http/caller.ts";
 import type { Env } from "../env.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
 import { askMachine, postToMachine } from "../machines/script-client.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { deleteScript, TEMPLATE, uploadScript } from "../machines/provisioning.ts";
-import type { Exchange, ExchangeAnswer } from "../sign-in/oauth/exchange.ts";
-import { Exchanges } from "../sign-in/oauth/exchanges.ts";
-import { hashOf, makeLinkToken } from "./access-token.ts";
+import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
+import { Redemptions } from "../sign-in/oauth/redemptions.ts";
+import { hashOf, makeLinkToken } from "../sign-in/access-token.ts";
 import { isNewer, News } from "./news.ts";
-import { type MachineRecord, Registry } from "./registry.ts";
+import { Registry } from "./registry.ts";
+import type { Registered, UserRpc } from "./user-rpc.ts";
 import { type TokenLimits, type TokenRecord, Tokens } from "./tokens.ts";
 
 /** A machine's script is upgraded by itself at most so often, so that two versions of Operator cannot wear each other out. */
@@ -28,15 +30,12 @@ const CLOSE_TIMEOUT_MS = 5_000;
 /** The largest log is some 20 MB; to read and write it takes seconds. */
 const MOVE_TIMEOUT_MS = 60_000;
 
-/** A machine after registration. `token` only when one was made. */
-export type Registered = { machine: MachineRecord; created: boolean; token: string | null };
-
 /** One user: the registry of their machines, and their tokens. */
-export class User extends Agent<Env> {
+export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id);
   readonly #audit = new AuditLog(this.ctx.storage.sql);
-  readonly #exchanges = new Exchanges(this.env);
+  readonly #redemptions = new Redemptions(this.env);
   readonly #news = new News();
   readonly #upgradedMs = new Map<string, number>();
   #changing: Promise<unknown> = Promise.resolve();
@@ -174,9 +173,9 @@ export class User extends Agent<Env> {
     this.#tokens.revokeAll();
   }
 
-  /** Redeems a code or a refresh token of this user's (sign-in/oauth/exchanges.ts). */
-  exchange(asked: Exchange): Promise<ExchangeAnswer> {
-    return this.#exchanges.run(asked);
+  /** Redeems a code or a refresh token of this user's (sign-in/oauth/redemptions.ts). */
+  redeem(asked: Redemption): Promise<RedemptionAnswer> {
+    return this.#redemptions.run(asked);
   }
 
   audit(entries: readonly AuditEntry[]): void {

@@ -7,23 +7,6 @@ const MIN_FREE_BYTES = 500 * 1024 * 1024;
 /** An index this far behind a minute after the start is not just catching up. */
 const BEHIND_BYTES = 64 * 1024 * 1024;
 
-/** Faults that are remembered for get_health_details. */
-const MAX_FAULTS = 50;
-
-/** What went wrong lately without any caller being told. */
-export class Faults {
-  readonly #faults: { at_ms: number; message: string }[] = [];
-
-  add(error: Error): void {
-    this.#faults.push({ at_ms: Date.now(), message: error.message });
-    if (this.#faults.length > MAX_FAULTS) this.#faults.shift();
-  }
-
-  get recent(): readonly { at_ms: number; message: string }[] {
-    return this.#faults;
-  }
-}
-
 export interface HealthDetails extends Record<string, unknown> {
   readonly ok: boolean;
   /** Each says what to do. */

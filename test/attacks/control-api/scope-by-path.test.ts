@@ -3,7 +3,7 @@
  * the path first: `/api/%61udit` needed the scope of an unknown path and was answered as `/api/audit`.
  */
 import { describe, expect, it } from "vitest";
-import { app } from "../../../control-api/src/http/app.ts";
+import { app } from "../../../control-api/src/app.ts";
 import { administering, reading } from "../../../control-api/src/http/needs.ts";
 import { ask, bearer } from "../../control-api/sign-in/support/visitor.ts";
 import { TestUser } from "../../control-api/support/operator.ts";

@@ -1,5 +1,5 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
-import { parseSessionHandle } from "../session-handle.ts";
+import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { withSessionHandles } from "../session-result.ts";
 import { callTool } from "./relayed-call.ts";
 import { machineOf, type Tool, type ToolCall, type ToolDefinition } from "./tool.ts";

@@ -4,8 +4,9 @@ import { POLL_MS } from "#protocol/limits.ts";
 import { poll } from "../../events/poll.ts";
 import { selectionOf } from "../../events/selection.ts";
 import { summaryOf } from "../../machines/machine-summary.ts";
-import { detailOf, registryOf } from "../../rest/machines.ts";
-import type { MachineRecord } from "../../user/registry.ts";
+import { detailOf } from "../../machines/machine-detail.ts";
+import { registryOf } from "../../user/user-rpc.ts";
+import type { MachineRecord } from "../../machines/machine-record.ts";
 import { machineOf, structured, type Tool, type ToolCall } from "./tool.ts";
 
 const machineId = { type: "string", description: "The machine's name, from list_machines." };

@@ -3,9 +3,9 @@ import * as z from "zod/mini";
 import { MAX_MACHINES_NAMED, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { ofUnifiedTool } from "../../audit/asked.ts";
 import { noteCall } from "../../audit/note.ts";
-import { registryOf } from "../../rest/machines.ts";
-import type { MachineRecord } from "../../user/registry.ts";
-import { parseSessionHandle } from "../session-handle.ts";
+import { registryOf } from "../../user/user-rpc.ts";
+import type { MachineRecord } from "../../machines/machine-record.ts";
+import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { TOOL_BY_NAME } from "./tool-list.ts";
 import { failed, invalid, type ToolCall } from "./tool.ts";
 

@@ -1,11 +1,11 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import { OWNER } from "../../http/caller.ts";
-import type { Env } from "../../env.ts";
+import type { AccountsRpc, Entered } from "./accounts-rpc.ts";
 import { Challenges } from "./challenges.ts";
 import type { Denied } from "./denied.ts";
 import { type DevicePoll, type DeviceRequest, Devices } from "./devices.ts";
-import { Enrolment } from "./enrolment.ts";
+import { type ClaimBindings, Enrolment } from "./enrolment.ts";
 import { Invites, plainCode } from "./invites.ts";
 import { type Limit, Limits } from "./limits.ts";
 import { hashPassword, isAcceptable, isPassword } from "./password.ts";
@@ -13,9 +13,6 @@ import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
 import { People, type Person, personName } from "./people.ts";
 import { Sessions } from "./sessions.ts";
 import { Settings } from "./settings.ts";
-
-/** A browser that is signed in now: the session's secret, for its cookie. */
-export type Entered = { session: string; person: Person };
 
 const MINUTE_MS = 60_000;
 
@@ -25,8 +22,9 @@ const PASSWORD_HERE: Limit = { times: 8, windowMs: 15 * MINUTE_MS };
 const PASSWORD_ANYWHERE: Limit = { times: 300, windowMs: 24 * 60 * MINUTE_MS };
 /** Any names from one address. */
 const SIGN_IN_HERE: Limit = { times: 40, windowMs: 15 * MINUTE_MS };
+
 /** The directory of people, one for the whole Operator: who they are and how they show it. Never in the path of a call. */
-export class Accounts extends DurableObject<Env> {
+export class Accounts extends DurableObject<ClaimBindings> implements AccountsRpc {
   readonly #sql = this.ctx.storage.sql;
   readonly #people = new People(this.#sql);
   readonly #sessions = new Sessions(this.#sql);

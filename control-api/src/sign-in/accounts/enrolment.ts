@@ -14,6 +14,11 @@ const ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
 /** 80 bits: a user id is part of tokens and must not be guessed by counting. */
 const ID_LETTERS = 16;
 
+export type ClaimBindings = {
+  /** Anyone who shows it becomes the owner; a secret. Without it nobody can. */
+  readonly CLAIM_CODE?: string;
+};
+
 /** How someone comes to have an account: with the claim code, which makes the owner, or with an invitation. Each works once. */
 export class Enrolment {
   readonly #claimCode: string;

@@ -1,10 +1,15 @@
 import * as z from "zod/mini";
 import { type Caller, callerWith, OWNER } from "../../http/caller.ts";
-import type { Env } from "../../env.ts";
 import type { Refusal } from "../../http/refusal.ts";
-import { ALL_SCOPES } from "../scope.ts";
+import { ALL_SCOPES } from "../../http/scope.ts";
 import { hashOf } from "../secret.ts";
 import { allowanceOf } from "./allowance.ts";
+
+export type AuthKitBindings = {
+  /** An MCPAuthKit instance that signs people in instead of us, and which of its people to let in. */
+  readonly AUTHKIT_URL?: string;
+  readonly AUTHKIT_ALLOW?: string;
+};
 
 /** MCPAuthKit's access tokens. */
 const TOKEN = /^mat_[A-Za-z0-9_-]{8,512}$/;
@@ -37,7 +42,7 @@ export function isAuthKitToken(token: string): boolean {
  * Who bears a token of the MCPAuthKit instance at `AUTHKIT_URL`. It tells neither for which resource a token was issued nor
  * with what scope, so any token of an allowed person counts as that person's whole word (README.md, "MCPAuthKit").
  */
-export async function callerOfAuthKit(token: string, env: Env): Promise<Caller | Refusal> {
+export async function callerOfAuthKit(token: string, env: AuthKitBindings): Promise<Caller | Refusal> {
   const hash = await hashOf(token);
   const known = remembered.get(hash);
   if (known !== undefined && known.untilMs > Date.now()) return known.answer;
@@ -48,7 +53,7 @@ export async function callerOfAuthKit(token: string, env: Env): Promise<Caller |
   return answer;
 }
 
-async function ask(token: string, env: Env): Promise<Caller | Refusal> {
+async function ask(token: string, env: AuthKitBindings): Promise<Caller | Refusal> {
   let response;
   try {
     response = await fetch(new URL("/oauth/userinfo", env.AUTHKIT_URL), {
@@ -68,7 +73,7 @@ async function ask(token: string, env: Env): Promise<Caller | Refusal> {
   }
 }
 
-async function callerOf({ sub, email, name }: UserInfo, env: Env): Promise<Caller | Refusal> {
+async function callerOf({ sub, email, name }: UserInfo, env: AuthKitBindings): Promise<Caller | Refusal> {
   const allowance = allowanceOf(sub, email ?? null, env.AUTHKIT_ALLOW ?? "");
   if (allowance === "none") return { refused: "not_allowed" };
   const user = allowance === "owner" ? OWNER : `a-${(await hashOf(`${env.AUTHKIT_URL}\n${sub}`)).slice(0, ID_LETTERS)}`;

@@ -1,6 +1,6 @@
 import { OAuthAuthorizationServer } from "@cloudflare/workers-oauth-provider";
 import type { Env } from "../../env.ts";
-import { SCOPES } from "../scope.ts";
+import { SCOPES } from "../../http/scope.ts";
 import { apexAudience, type Audience } from "./resource.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
 

@@ -13,7 +13,7 @@ import { ConsentPage } from "../pages/consent-page.tsx";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { requestedScopes, type Scope } from "../scope.ts";
+import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
 import { authorizationServer, OAuthPath } from "./authorization-server.ts";
 import { redirectRefusal } from "./redirect-uri.ts";

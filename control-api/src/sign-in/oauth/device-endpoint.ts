@@ -5,7 +5,7 @@ import { DEVICE_MS, POLL_STEP_MS } from "../accounts/devices.ts";
 import type { Limit } from "../accounts/limits.ts";
 import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
-import { requestedScopes } from "../scope.ts";
+import { requestedScopes } from "../../http/scope.ts";
 import { authorizationServer } from "./authorization-server.ts";
 import { NO_STORE, oauthError, slowDown } from "./oauth-error.ts";
 import { apexAudience, audienceNamed } from "./resource.ts";

@@ -5,7 +5,7 @@ import { accountsOf } from "../accounts/directory.ts";
 import type { DevicePoll, DeviceRequest } from "../accounts/devices.ts";
 import { authorizationServer } from "./authorization-server.ts";
 import { oauthError } from "./oauth-error.ts";
-import { exchange, responseOf } from "./exchange.ts";
+import { redeem, responseOf } from "./redeem.ts";
 import { spelled } from "./resource.ts";
 
 const MESSAGES: Record<DevicePoll, string> = {
@@ -64,7 +64,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
     code_verifier: verifier,
   });
   const [, id = ""] = code.split(":");
-  const answered = await exchange({ grant: id, audience, authorization: null, body: body.toString() }, user, env);
+  const answered = await redeem({ grant: id, audience, authorization: null, body: body.toString() }, user, env);
   if (answered.status === 200) note(env, user, { kind: "grant", client: clientName, subject: audience });
   return responseOf(answered, spelled(audience, env));
 }

@@ -1,7 +1,7 @@
 import { type Caller, callerWith } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
 import type { Refusal } from "../../http/refusal.ts";
-import { knownScopes } from "../scope.ts";
+import { knownScopes } from "../../http/scope.ts";
 import { hashOf } from "../secret.ts";
 import { authorizationServer } from "./authorization-server.ts";
 import type { Audience } from "./resource.ts";

@@ -1,6 +1,6 @@
 import type { Env } from "../../env.ts";
 import { isOwnHost } from "../../http/host.ts";
-import { BASELINE } from "../scope.ts";
+import { BASELINE } from "../../http/scope.ts";
 import { authorizationServer, OAuthPath } from "./authorization-server.ts";
 import { audienceNamed } from "./resource.ts";
 

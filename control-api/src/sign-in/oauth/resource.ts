@@ -1,8 +1,7 @@
-import { machineAddressIn, machineHostLabel, machinePathIn, machineUrls } from "#protocol/address.ts";
+import { machineAddressIn, machineHostLabel, machineUrls } from "#protocol/address.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug } from "#protocol/slug.ts";
-import type { Env } from "../../env.ts";
-import { isOwnHost } from "../../http/host.ts";
+import { type AddressBindings, isOwnHost } from "../../http/host.ts";
 
 /**
  * Protected resources (RFC 9728, RFC 8707): the apex's `/mcp`, which the REST surface shares, and each machine's
@@ -15,12 +14,12 @@ import { isOwnHost } from "../../http/host.ts";
 export type Audience = string & { readonly __brand?: "audience" };
 
 /** The audience of the apex. */
-export function apexAudience(env: Env): Audience {
+export function apexAudience(env: AddressBindings): Audience {
   return `${env.ORIGIN}/mcp`;
 }
 
 /** The audience that a request to us needs, whatever it asks for at that place. */
-export function audienceOf(url: URL, env: Env): Audience {
+export function audienceOf(url: URL, env: AddressBindings): Audience {
   return machineAudience(url, env) ?? apexAudience(env);
 }
 
@@ -28,7 +27,7 @@ export function audienceOf(url: URL, env: Env): Audience {
  * The audience that a client's resource indicator names, or `null` when it names none of ours. A bare origin stands for
  * the endpoint on it, because clients that find only the metadata at the root send that.
  */
-export function audienceNamed(resource: string, env: Env): Audience | null {
+export function audienceNamed(resource: string, env: AddressBindings): Audience | null {
   if (!URL.canParse(resource)) return null;
   const url = new URL(resource);
   if (url.hash !== "" || url.username !== "" || url.password !== "" || url.search !== "") return null;
@@ -39,19 +38,12 @@ export function audienceNamed(resource: string, env: Env): Audience | null {
 }
 
 /** An audience as clients write it. */
-export function spelled(audience: Audience, env: Env): string {
+export function spelled(audience: Audience, env: AddressBindings): string {
   const isPlain = env.ORIGIN.startsWith("http:") && !audience.startsWith(env.ORIGIN);
   return isPlain ? audience.replace(/^https:/, "http:") : audience;
 }
 
-/** Where the metadata of the resource that a request was for is to be had (RFC 9728 section 3.1). */
-export function metadataUrlOf(url: URL, env: Env): string {
-  const isByPath = machineHostLabel(url.hostname, env.DOMAIN) === null;
-  const isMachine = isByPath && machinePathIn(url.pathname)?.path === ScriptPath.MCP;
-  return `${url.origin}/.well-known/oauth-protected-resource${isMachine ? url.pathname : ScriptPath.MCP}`;
-}
-
-function machineAudience(url: URL, env: Env): Audience | null {
+function machineAudience(url: URL, env: AddressBindings): Audience | null {
   const address = machineAddressIn(url, env.DOMAIN);
   if (address === null || !isSlug(address.slug)) return null;
   if (machineHostLabel(url.hostname, env.DOMAIN) !== null)

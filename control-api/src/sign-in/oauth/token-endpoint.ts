@@ -5,7 +5,7 @@ import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
 import { authorizationServer } from "./authorization-server.ts";
 import { deviceToken } from "./device-token.ts";
-import { askLibrary, exchange, responseOf } from "./exchange.ts";
+import { askLibrary, redeem, responseOf } from "./redeem.ts";
 import { forgetTokens } from "./grant-token.ts";
 import { DEVICE_GRANT } from "./metadata.ts";
 import { oauthError, unavailable } from "./oauth-error.ts";
@@ -53,7 +53,7 @@ async function ofLibrary(body: URLSearchParams, authorization: string | null, en
   const asked = { grant: id ?? "", audience: grant?.resource ?? apexAudience(env), authorization, body: named.body };
   // Without a grant there is nothing to guard, and nobody's object to wake: the library says what is wrong.
   const isTheirs = user !== undefined && grant !== undefined;
-  const answered = isTheirs ? await exchange(asked, user, env) : await askLibrary(asked, env);
+  const answered = isTheirs ? await redeem(asked, user, env) : await askLibrary(asked, env);
   if (answered.status === 401 && (await isUnreadable(body.get("client_id"), env))) return unavailable();
   if (!body.has("grant_type")) {
     forgetTokens(); // a revocation

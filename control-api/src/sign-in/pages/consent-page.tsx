@@ -1,5 +1,5 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
-import { mayAct, type Scope } from "../scope.ts";
+import { mayAct, type Scope } from "../../http/scope.ts";
 import { Note } from "./note.tsx";
 
 type ConsentProps = {

@@ -1,4 +1,4 @@
-import { mayAct, mayAdminister, type Scope } from "../scope.ts";
+import { mayAct, mayAdminister, type Scope } from "../../http/scope.ts";
 import { Note } from "./note.tsx";
 
 type PairProps = {

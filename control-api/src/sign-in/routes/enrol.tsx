@@ -3,7 +3,7 @@ import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Hono } from "hono";
 import * as z from "zod/mini";
 import { note } from "../../audit/note.ts";
-import type { Entered } from "../accounts/accounts.ts";
+import type { Entered } from "../accounts/accounts-rpc.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";

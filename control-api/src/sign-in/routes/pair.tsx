@@ -8,7 +8,7 @@ import { MessagePage } from "../pages/message-page.tsx";
 import { PairPage } from "../pages/pair-page.tsx";
 import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { knownScopes } from "../scope.ts";
+import { knownScopes } from "../../http/scope.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
 import { turnedAway } from "./turned-away.tsx";
 

@@ -4,7 +4,7 @@ import { Hono } from "hono";
 import * as z from "zod/mini";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
-import type { Entered } from "../accounts/accounts.ts";
+import type { Entered } from "../accounts/accounts-rpc.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";

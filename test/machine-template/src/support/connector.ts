@@ -59,7 +59,7 @@ export async function state(): Promise<MachineState> {
 export function within<Result>(
   look: (machine: Machine, state: DurableObjectState) => Result | Promise<Result>,
 ): Promise<Result> {
-  return runInDurableObject(env.MACHINE.getByName("machine"), look);
+  return runInDurableObject(env.MACHINE.getByName("machine") as DurableObjectStub<Machine>, look);
 }
 
 /** Forgets the machine, and with it its links and calls, so that nothing of one test is left to the next. */

@@ -1,12 +1,12 @@
-import { type Caller, callerWith } from "./caller.ts";
+import { type Caller, callerWith } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import { hasForeignOrigin, isLoopbackCaller } from "./loopback.ts";
-import type { Refusal } from "./refusal.ts";
-import { callerOfAuthKit, isAuthKitToken } from "../sign-in/authkit/caller.ts";
-import { callerOfGrant } from "../sign-in/oauth/grant-token.ts";
-import { audienceOf } from "../sign-in/oauth/resource.ts";
-import { ALL_SCOPES } from "../sign-in/scope.ts";
-import { userOfToken } from "../user/access-token.ts";
+import { hasForeignOrigin, isLoopbackCaller } from "../http/loopback.ts";
+import type { Refusal } from "../http/refusal.ts";
+import { callerOfAuthKit, isAuthKitToken } from "./authkit/caller.ts";
+import { callerOfGrant } from "./oauth/grant-token.ts";
+import { audienceOf } from "./oauth/resource.ts";
+import { ALL_SCOPES } from "../http/scope.ts";
+import { userOfToken } from "./access-token.ts";
 
 /**
  * Who is asking: the bearer of an OAuth token that was made for this very resource, of a personal access token, or, at a

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { isMachineName } from "#protocol/slug.ts";
-import { parseSessionHandle, sessionHandle } from "../../../control-api/src/mcp/session-handle.ts";
+import { parseSessionHandle, sessionHandle } from "../../../control-api/src/machines/session-handle.ts";
 
 const name = fc.stringMatching(/^[a-z0-9](-?[a-z0-9]){0,15}$/).filter(isMachineName);
 

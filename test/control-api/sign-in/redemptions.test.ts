@@ -1,5 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
-import { Exchanges } from "../../../control-api/src/sign-in/oauth/exchanges.ts";
+import { Redemptions } from "../../../control-api/src/sign-in/oauth/redemptions.ts";
 import { env, ORIGIN } from "../support/operator.ts";
 import { Client, Visitor } from "./support/visitor.ts";
 
@@ -24,8 +24,8 @@ test("one code is redeemed once, however slow KV is to know of it", async () => 
   const [, grant = ""] = code.split(":");
   const form = { grant_type: "authorization_code", code, client_id: client.id, redirect_uri: client.redirectUri };
   const body = new URLSearchParams({ ...form, code_verifier: Client.verifier }).toString();
-  const exchanges = new Exchanges({ ...env, OAUTH_KV: far });
+  const redemptions = new Redemptions({ ...env, OAUTH_KV: far });
   const asked = { grant, audience: `${ORIGIN}/mcp`, authorization: null, body };
-  const answers = await Promise.all(Array.from({ length: 5 }, () => exchanges.run(asked)));
+  const answers = await Promise.all(Array.from({ length: 5 }, () => redemptions.run(asked)));
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);
 });

@@ -1,19 +1,19 @@
 import { Hono } from "hono";
 import { errorResponse } from "#protocol/error.ts";
-import tarball from "../../build/codez.tgz";
-import type { AppContext } from "./app-context.ts";
-import { authenticate } from "./authenticate.ts";
-import { tagOf } from "./caller.ts";
-import { TEMPLATE } from "../machines/provisioning.ts";
-import { setHarmless } from "./harmless.ts";
-import { reading } from "./needs.ts";
-import { refuse } from "./refusal.ts";
-import { audit } from "../rest/audit.ts";
-import { events } from "../rest/events.ts";
-import { grants } from "../rest/grants.ts";
-import { machines } from "../rest/machines.ts";
-import { tokens } from "../rest/tokens.ts";
-import { signIn } from "../sign-in/app.ts";
+import tarball from "../build/codez.tgz";
+import type { AppContext } from "./http/app-context.ts";
+import { authenticate } from "./sign-in/authenticate.ts";
+import { tagOf } from "./http/caller.ts";
+import { TEMPLATE } from "./machines/provisioning.ts";
+import { setHarmless } from "./http/harmless.ts";
+import { reading } from "./http/needs.ts";
+import { refuse } from "./http/refusal.ts";
+import { audit } from "./rest/audit.ts";
+import { events } from "./rest/events.ts";
+import { grants } from "./rest/grants.ts";
+import { machines } from "./rest/machines.ts";
+import { tokens } from "./rest/tokens.ts";
+import { signIn } from "./sign-in/app.ts";
 
 /** Everything on the apex but `/mcp`. */
 export const app = new Hono<AppContext>();

@@ -1,0 +1,57 @@
+import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
+import type { Denied } from "./denied.ts";
+import type { DevicePoll, DeviceRequest } from "./devices.ts";
+import type { Limit } from "./limits.ts";
+import type { PasskeyRecord, Site } from "./passkeys.ts";
+import type { Person } from "./people.ts";
+
+type MaybeAsync<Result> = Result | Promise<Result>;
+
+/** A browser that is signed in now: the session's secret, for its cookie. */
+export type Entered = { session: string; person: Person };
+
+/** What pages and endpoints ask of the directory of people, by RPC. Refusals are answers: RPC loses an error's class. */
+export interface AccountsRpc extends Rpc.DurableObjectBranded {
+  isClaimable(): MaybeAsync<boolean>;
+  person(id: string): MaybeAsync<Person | null>;
+  people(): MaybeAsync<(Person & { createdMs: number })[]>;
+  personOfSession(secret: string): MaybeAsync<Person | null>;
+
+  signIn(name: string, password: string, address: string): MaybeAsync<Entered | Denied>;
+  signOut(secret: string): MaybeAsync<void>;
+  enrol(code: string, name: string, password: string, address: string): MaybeAsync<Entered | Denied>;
+  enrolPasskey(code: string, name: string, site: Site, address: string): MaybeAsync<object | Denied>;
+  enrolWithPasskey(response: RegistrationResponseJSON, site: Site): MaybeAsync<Entered | Denied>;
+  passkeyToSignIn(site: Site): MaybeAsync<object>;
+  signInWithPasskey(response: AuthenticationResponseJSON, site: Site, address: string): MaybeAsync<Entered | Denied>;
+
+  passkeys(person: string): MaybeAsync<PasskeyRecord[]>;
+  hasPassword(person: string): MaybeAsync<boolean>;
+  passkeyToAdd(person: Person, site: Site): MaybeAsync<object>;
+  addPasskey(person: string, response: RegistrationResponseJSON, site: Site): MaybeAsync<boolean>;
+  removePasskey(person: string, id: string): MaybeAsync<boolean>;
+  changePassword(
+    person: string,
+    old: string,
+    password: string,
+    session: string,
+    address: string,
+  ): MaybeAsync<Denied | null>;
+  invite(): MaybeAsync<{ code: string; expiresMs: number }>;
+  removePerson(id: string): MaybeAsync<boolean>;
+
+  /** Counts one try of something. Answers 0, or the milliseconds to wait. */
+  take(key: string, limit: Limit): MaybeAsync<number>;
+  beginDevice(request: DeviceRequest): MaybeAsync<{ deviceCode: string; userCode: string }>;
+  askedByDevice(userCode: string): MaybeAsync<DeviceRequest | null>;
+  decideDevice(userCode: string, person: string, allow: boolean): MaybeAsync<DeviceRequest | null>;
+  pollDevice(
+    deviceCode: string,
+    clientId: string,
+  ): MaybeAsync<{ error: DevicePoll } | { person: string; request: DeviceRequest }>;
+}
+
+export type AccountsBindings = {
+  /** One object: the directory of people. */
+  readonly ACCOUNTS: DurableObjectNamespace<AccountsRpc>;
+};

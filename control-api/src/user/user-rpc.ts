@@ -1,0 +1,55 @@
+import type { OperatorError } from "#protocol/error.ts";
+import type { LogPosition } from "#protocol/event.ts";
+import type { RegisterRequest } from "#protocol/rest-api.ts";
+import type { Presence } from "#protocol/script-api.ts";
+import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
+import type { AuditQuery } from "../audit/log.ts";
+import type { Caller } from "../http/caller.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
+import type { TokenLimits, TokenRecord } from "./tokens.ts";
+
+type MaybeAsync<Result> = Result | Promise<Result>;
+
+/** A machine after registration. `token` only when one was made. */
+export type Registered = { machine: MachineRecord; created: boolean; token: string | null };
+
+/**
+ * What the rest of the control API asks of a user's object, by RPC. Callers depend on this and not on the class, which
+ * depends on nearly everything. Changes to the registry answer an `OperatorError` and do not throw it: RPC loses an error's class.
+ */
+export interface UserRpc extends Rpc.DurableObjectBranded {
+  machines(): MaybeAsync<MachineRecord[]>;
+  machine(name: string): MaybeAsync<MachineRecord | null>;
+  register(request: RegisterRequest): MaybeAsync<Registered | OperatorError>;
+  rotate(name: string): MaybeAsync<Registered | OperatorError>;
+  remove(name: string): MaybeAsync<OperatorError | null>;
+  rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
+  upgrade(name: string): MaybeAsync<boolean | OperatorError>;
+  /** A machine script reports what changed. */
+  record(slug: string, presence: Presence): MaybeAsync<void>;
+
+  positions(names: readonly string[] | null): MaybeAsync<Record<string, LogPosition | null>>;
+  awaitNews(known: Record<string, LogPosition>, names: readonly string[] | null, timeoutMs: number): MaybeAsync<void>;
+
+  createToken(label: string, limits: TokenLimits): MaybeAsync<{ token: string; record: TokenRecord }>;
+  tokens(): MaybeAsync<TokenRecord[]>;
+  /** Answers the token's label, or `null` when there is no such token. */
+  revokeToken(id: string): MaybeAsync<string | null>;
+  authenticate(token: string): MaybeAsync<Caller | null>;
+  redeem(asked: Redemption): MaybeAsync<RedemptionAnswer>;
+
+  audit(entries: readonly AuditEntry[]): MaybeAsync<void>;
+  auditPage(query: AuditQuery): MaybeAsync<AuditRecord[]>;
+  removeAll(): MaybeAsync<void>;
+}
+
+export type UserBindings = {
+  /** One object per user: the registry of that user's machines, their tokens and audit log. */
+  readonly USER: DurableObjectNamespace<UserRpc>;
+};
+
+/** The object of one user. */
+export function registryOf(env: UserBindings, user: string) {
+  return env.USER.getByName(user);
+}

@@ -1,0 +1,16 @@
+/** Faults that are remembered for get_health_details. */
+const MAX_FAULTS = 50;
+
+/** What went wrong lately without any caller being told. */
+export class Faults {
+  readonly #faults: { at_ms: number; message: string }[] = [];
+
+  add(error: Error): void {
+    this.#faults.push({ at_ms: Date.now(), message: error.message });
+    if (this.#faults.length > MAX_FAULTS) this.#faults.shift();
+  }
+
+  get recent(): readonly { at_ms: number; message: string }[] {
+    return this.#faults;
+  }
+}
