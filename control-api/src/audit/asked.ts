@@ -10,7 +10,7 @@ export const KEEP_BYTES = 16 * 1024;
 /** Messages of a batch that are named; the rest is counted. */
 const NAMED = 5;
 
-/** The tool with which a client answers a permission request (mcp/tools/codez-tools.ts). */
+/** The tool with which a client answers a permission request (#protocol/coding-tools.ts). */
 const ANSWERS_PERMISSION = "respond_permission";
 
 const CALL_TOOL = "call_tool";

@@ -1,5 +1,7 @@
 import type { ServerContext, Tool as Description } from "@modelcontextprotocol/server";
-import * as z from "zod";
+import * as z from "zod/mini";
+import { argumentProblems, type CodingTool, inputSchemaOf } from "#protocol/coding-tools/coding-tool.ts";
+import { errorResult, structuredResult, type ToolResult } from "#protocol/tool-result.ts";
 import { explain, ServeFailure } from "../error.ts";
 
 /** Who calls, as far as can be told, and how to reach them while the call runs. */
@@ -12,66 +14,38 @@ export interface Caller {
 }
 
 export interface Tool {
+  /** What `tools/list` shows. */
   readonly description: Description;
   /** Throws ServeFailure. */
   readonly call: (input: unknown, caller: Caller) => Promise<Record<string, unknown>>;
 }
 
-export interface ToolDefinition<Input extends z.ZodObject> {
-  readonly name: string;
-  readonly title: string;
-  readonly description: string;
-  readonly input: Input;
-  readonly kind: "reads" | "writes" | "destroys";
-  readonly call: (input: z.infer<Input>, caller: Caller) => Promise<Record<string, unknown>>;
-}
-
-export function defineTool<Input extends z.ZodObject>(definition: ToolDefinition<Input>): Tool {
-  const { name, title, description, input, kind } = definition;
-  const { properties, required } = z.toJSONSchema(input, { io: "input" });
-  const annotations = {
-    title,
-    readOnlyHint: kind === "reads",
-    destructiveHint: kind === "destroys",
-    openWorldHint: false,
-  };
-  const inputSchema = { type: "object" as const, properties: asProperties(properties), required: required ?? [] };
+/** A tool of the shared table with what this machine does for it. */
+export function defineTool<Input extends z.ZodMiniObject>(
+  tool: CodingTool<Input>,
+  call: (input: z.infer<Input>, caller: Caller) => Promise<Record<string, unknown>>,
+): Tool {
+  const { name, title, description, annotations, input } = tool;
+  // The SDK's type of a schema is mutable; nobody changes this one.
+  const inputSchema = inputSchemaOf(tool) as Description["inputSchema"];
   return {
     description: { name, title, description, inputSchema, annotations },
-    call: async (raw, caller) => {
-      const parsed = input.safeParse(raw ?? {});
-      if (!parsed.success) {
-        throw new ServeFailure({ code: "arguments_invalid", detail: `${name}: ${z.prettifyError(parsed.error)}` });
-      }
-      return definition.call(parsed.data, caller);
+    call: async (given, caller) => {
+      const parsed = input.safeParse(given ?? {});
+      if (parsed.success) return call(parsed.data, caller);
+      throw new ServeFailure({ code: "arguments_invalid", detail: argumentProblems(tool, given, parsed.error) });
     },
   };
 }
 
-/** What zod makes is JSON; its types allow for less (`true` for a property). */
-function asProperties(properties: unknown): NonNullable<Description["inputSchema"]["properties"]> {
-  return (properties ?? {}) as NonNullable<Description["inputSchema"]["properties"]>;
-}
-
-export interface ToolAnswer {
-  [key: string]: unknown;
-  content: { type: "text"; text: string }[];
-  structuredContent: Record<string, unknown>;
-  isError?: boolean;
-}
-
-/** The answer of a call; a refusal is an answer too, which says what to do, and only a fault of serve's own throws. */
-export async function answer(tool: Tool, input: unknown, caller: Caller): Promise<ToolAnswer> {
+/** The result of a call. A refusal is a result that says what to do; only a fault of serve's own throws. */
+export async function answer(tool: Tool, input: unknown, caller: Caller): Promise<ToolResult> {
   try {
-    return wrap(await tool.call(input, caller));
+    return structuredResult(await tool.call(input, caller));
   } catch (error) {
     if (!(error instanceof ServeFailure)) throw error;
-    return { ...wrap({ error: { ...error.error, ...explain(error.error) } }), isError: true };
+    return errorResult({ ...error.error, ...explain(error.error) });
   }
-}
-
-function wrap(structuredContent: Record<string, unknown>): ToolAnswer {
-  return { content: [{ type: "text", text: JSON.stringify(structuredContent) }], structuredContent };
 }
 
 /** Long calls say that they still run, so that a client's patience and a relay's timers last. */

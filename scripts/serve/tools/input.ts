@@ -1,32 +1,12 @@
-import * as z from "zod";
+import type { Attachment } from "#protocol/coding-tools/parameter.ts";
 import type { Prompt } from "../agent/agent.ts";
 import { ServeFailure } from "../error.ts";
-import { isSessionId } from "../history/session-file.ts";
-
-export const SessionId = z.string().refine(isSessionId, "not a session's id").describe("As list_sessions gives it");
-
-export const Key = z
-  .string()
-  .min(1)
-  .max(200)
-  .describe("A name you make up for this call: repeated with the same key it is not done twice");
-
-export const Attachments = z
-  .array(
-    z.object({
-      media_type: z.string().regex(/^(image\/(png|jpeg|gif|webp)|application\/pdf|text\/[\w.+-]+)$/),
-      data: z.base64(),
-      name: z.string().max(200).optional(),
-    }),
-  )
-  .max(20)
-  .describe("Images, PDFs and text files that belong to the prompt; `data` is base64");
 
 /** @param nature what `Policy.mayPrompt` said of the text. */
 export function promptOf(
   text: string,
   nature: { isCommand: boolean },
-  attachments: z.infer<typeof Attachments> = [],
+  attachments: readonly Attachment[] = [],
 ): Prompt {
   return {
     text,

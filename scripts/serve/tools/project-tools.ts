@@ -1,6 +1,6 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import * as z from "zod";
+import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { ServeFailure } from "../error.ts";
 import { isSlug } from "../history/session-file.ts";
 import { isMissing } from "../../system/json-file.ts";
@@ -16,46 +16,30 @@ const MAX_MEMORY_FILES = 50;
 const PROJECT_FILES = ["CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md"];
 
 export function projectTools({ projects, projectsFolder, sessions }: Machine): Tool[] {
-  const list = defineTool({
-    name: "list_projects",
-    title: "List projects",
-    description:
-      "The projects of this machine: where Claude Code has been used, and repositories its owner has configured. " +
-      "`slug` names a project in other tools. Most recently used first.",
-    kind: "reads",
-    input: z.object({}),
-    call: async () => {
-      const live = sessions.all();
-      const found = await projects.list();
-      return {
-        projects: found.map(({ slug, path, sessions: count, lastActiveAtMs, remote, branch }) => ({
-          slug,
-          path,
-          remote,
-          branch,
-          sessions: count,
-          live_sessions: live.filter((session) => session.slug === slug).length,
-          last_active_at_ms: lastActiveAtMs,
-        })),
-      };
-    },
+  const list = defineTool(CODING_TOOLS.list_projects, async () => {
+    const live = sessions.all();
+    const found = await projects.list();
+    return {
+      projects: found.map(({ slug, path, sessions: count, lastActiveAtMs, remote, branch }) => ({
+        slug,
+        path,
+        remote,
+        branch,
+        sessions: count,
+        live_sessions: live.filter((session) => session.slug === slug).length,
+        last_active_at_ms: lastActiveAtMs,
+      })),
+    };
   });
 
-  const memory = defineTool({
-    name: "get_project_memory",
-    title: "Read a project's memory",
-    description: "What Claude Code remembers about a project (its memory files), and the project's own CLAUDE.md.",
-    kind: "reads",
-    input: z.object({ slug: z.string() }),
-    call: async ({ slug }) => {
-      const project = isSlug(slug) ? await projects.find(slug) : null;
-      if (project === null) throw new ServeFailure({ code: "project_unknown", project: slug });
-      const remembered = await memoryFiles(join(projectsFolder, slug, "memory"));
-      const { path } = project;
-      const own = path === null ? [] : PROJECT_FILES.map((name) => ({ name, path: join(path, name) }));
-      const files = (await Promise.all([...remembered, ...own].map(readMemory))).filter((file) => file !== null);
-      return { slug, path, files };
-    },
+  const memory = defineTool(CODING_TOOLS.get_project_memory, async ({ slug }) => {
+    const project = isSlug(slug) ? await projects.find(slug) : null;
+    if (project === null) throw new ServeFailure({ code: "project_unknown", project: slug });
+    const remembered = await memoryFiles(join(projectsFolder, slug, "memory"));
+    const { path } = project;
+    const own = path === null ? [] : PROJECT_FILES.map((name) => ({ name, path: join(path, name) }));
+    const files = (await Promise.all([...remembered, ...own].map(readMemory))).filter((file) => file !== null);
+    return { slug, path, files };
   });
 
   return [list, memory];

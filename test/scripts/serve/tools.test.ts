@@ -1,6 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CODING_TOOLS } from "#protocol/coding-tools.ts";
+import { inputSchemaOf } from "#protocol/coding-tools/coding-tool.ts";
 import { ERAS, obedient, TestMachine } from "./support/machine.ts";
 
 /** `tools/list` of the public CodeZ: names and parameters. */
@@ -34,6 +36,24 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
       expect(inputSchema.required).toEqual(expect.arrayContaining(ours?.inputSchema.required ?? []));
       expect(typeof ours?.annotations?.readOnlyHint).toBe("boolean");
     }
+  });
+
+  test("every tool of the shared table is there, just as it stands in it", async () => {
+    await using client = await machine.connect(options);
+    const { tools } = await client.mcp.listTools();
+    const listed = tools.map(({ name, title, description, annotations, inputSchema }) => ({
+      name,
+      title,
+      description,
+      annotations,
+      inputSchema,
+    }));
+    const table = Object.values(CODING_TOOLS).map((tool) => {
+      const { name, title, description, annotations } = tool;
+      return { name, title, description, annotations, inputSchema: inputSchemaOf(tool) };
+    });
+    const byName = (one: { name: string }, other: { name: string }) => one.name.localeCompare(other.name);
+    expect(listed.toSorted(byName)).toEqual(table.toSorted(byName));
   });
 
   test("the documented workflow: create, prompt, watch, read, and every other tool answers", async () => {
@@ -111,7 +131,36 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     const error = await client.refused("send_prompt", { session_id: "../../etc/passwd", text: "x" });
     expect(error).toMatchObject({ code: "arguments_invalid", retryable: false });
     expect(String(error["message"])).toContain("session_id");
+    expect(await client.refused("list_sessions", { slug: "x", limit: 501 })).toMatchObject({
+      code: "arguments_invalid",
+      message: expect.stringMatching(/^list_sessions: "limit": .*500/),
+    });
     await expect(client.mcp.callTool({ name: "no_such_tool", arguments: {} })).rejects.toThrow("no_such_tool");
+  });
+
+  test("a missing argument is named, with where to get it; a misspelt one is named too", async () => {
+    await using client = await machine.connect(options);
+    expect(await client.refused("list_sessions")).toMatchObject({
+      code: "arguments_invalid",
+      message: expect.stringMatching(/^list_sessions needs "slug": .*list_projects/),
+    });
+    expect(await client.refused("list_sessions", { project: "api" })).toMatchObject({
+      message: expect.stringContaining('list_sessions has no parameter "project".'),
+    });
+    expect(await client.refused("create_session")).toMatchObject({
+      message: expect.stringMatching(/^create_session needs "slug" .*list_projects.* or "cwd"/),
+    });
+  });
+
+  test("an error is `code: message` in words and, for programs, its code, message and evidence", async () => {
+    await using client = await machine.connect(options);
+    const result = await client.mcp.callTool({ name: "list_sessions", arguments: { slug: "nowhere" } });
+    const message = "No project nowhere on this machine; list_projects names those there are.";
+    expect(result).toMatchObject({
+      isError: true,
+      content: [{ type: "text", text: `project_unknown: ${message}` }],
+      structuredContent: { error: { code: "project_unknown", message, retryable: false, project: "nowhere" } },
+    });
   });
 });
 

@@ -1,26 +1,29 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
+import { CODING_TOOLS } from "#protocol/coding-tools.ts";
+import { READS } from "#protocol/coding-tools/coding-tool.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
+import { structuredResult } from "#protocol/tool-result.ts";
 import { poll } from "../../events/poll.ts";
 import { selectionOf } from "../../events/selection.ts";
 import { summaryOf } from "../../machines/machine-summary.ts";
 import { detailOf } from "../../machines/machine-detail.ts";
-import { registryOf } from "../../user/user-rpc.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
-import { machineOf, structured, type Tool, type ToolCall } from "./tool.ts";
-
-const machineId = { type: "string", description: "The machine's name, from list_machines." };
-
-const READ = { readOnlyHint: true, openWorldHint: false };
+import { registryOf } from "../../user/user-rpc.ts";
+import { machineId } from "./parameter.ts";
+import { machineOf, type Tool, type ToolCall } from "./tool.ts";
 
 /** Operator's own tools, which answer from what Operator knows of the machines. */
 export const OPERATOR_TOOLS: readonly Tool[] = [
   {
     definition: {
       name: "list_machines",
+      title: "List machines",
       description:
-        "List your machines: which are online, what computers they are, which repositories they have. Every other tool takes a machine's name as machineId.",
-      annotations: READ,
+        "List your machines: name, status, hardware, agent and coding projects. Start here: the other tools take a " +
+        "machine's name as machineId. status: `online` = takes calls now; `offline` = not connected since lastSeenMs; " +
+        "`never_connected`. No machine is contacted. For current projects use list_projects.",
+      annotations: READS,
       inputSchema: { type: "object", properties: {} },
     },
     run: listMachines,
@@ -28,8 +31,11 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
   {
     definition: {
       name: "get_machine",
-      description: "Look at one machine closely: presence, hardware, repositories, agent, the sessions it told of.",
-      annotations: READ,
+      title: "Show one machine",
+      description:
+        "Show one machine in full: what list_machines says without its limits, since when it is connected, the calls it " +
+        "is working on, and the sessions that recent events came from. `error` says why its script didn't answer.",
+      annotations: READS,
       inputSchema: { type: "object", properties: { machineId }, required: ["machineId"] },
     },
     run: getMachine,
@@ -37,22 +43,26 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
   {
     definition: {
       name: "poll_events",
+      title: CODING_TOOLS.poll_events.title,
+      annotations: CODING_TOOLS.poll_events.annotations,
       description:
-        "Read what happened on your machines since a cursor, and wait for something if nothing did: sessions' messages and tool uses, permission requests, machines coming and going. Pass the returned cursor next time. Without a cursor: the newest events, or with session_id all that is kept of that session. Polling consumes nothing.",
-      annotations: READ,
+        "Read what has happened on your machines since a cursor: messages and tool uses of sessions, permission requests, " +
+        "machines going online and offline. Waits if there is nothing yet. Call it again with the returned cursor, at " +
+        "once when `more` is true. Nothing is consumed for other clients. `gaps`: machines whose older events were " +
+        "dropped; use get_session. `errors`: machines that didn't answer this time.",
       inputSchema: {
         type: "object",
         properties: {
-          session_id: {
-            type: "string",
-            description: "Only this session: a handle `<machine>/<id>`, or a bare id together with machineId.",
-          },
+          session_id: { type: "string", description: 'Only this session: its handle "<machine>/<id>".' },
           timeout_ms: {
             type: "number",
-            description:
-              "How long to wait when there is nothing yet, in milliseconds; at most 25000, which is the default.",
+            description: `How long to wait if there is nothing new, in ms. Default and maximum ${POLL_MS}.`,
           },
-          cursor: { type: "string", description: "The cursor that the last poll returned." },
+          cursor: {
+            type: "string",
+            description:
+              "Cursor of the previous answer. Without one: the newest events, or all that is kept of session_id.",
+          },
           machineId: { type: "string", description: "Only this machine." },
         },
       },
@@ -64,14 +74,14 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
 async function listMachines({ env, caller }: ToolCall): Promise<CallToolResult> {
   const records: MachineRecord[] = await registryOf(env, caller.user).machines();
   const visible = records.filter(({ name }) => caller.machines?.includes(name) ?? true);
-  return structured({ machines: visible.map((record) => summaryOf(record, env)) });
+  return structuredResult({ machines: visible.map((record) => summaryOf(record, env)) });
 }
 
 async function getMachine(call: ToolCall): Promise<CallToolResult> {
   const machine = machineOf(call);
   const record: MachineRecord | null = await registryOf(call.env, call.caller.user).machine(machine);
   if (record === null) throw new OperatorFailure({ code: "machine_unknown", machine });
-  return structured(await detailOf(record, call.env, call.caller.user));
+  return structuredResult(await detailOf(record, call.env, call.caller.user));
 }
 
 async function pollEvents({ env, caller, args }: ToolCall): Promise<CallToolResult> {
@@ -81,5 +91,5 @@ async function pollEvents({ env, caller, args }: ToolCall): Promise<CallToolResu
     ...(await selectionOf(env, caller, args["machineId"], args["session_id"])),
     timeoutMs: typeof args["timeout_ms"] === "number" ? args["timeout_ms"] : POLL_MS,
   });
-  return structured(result);
+  return structuredResult(result);
 }

@@ -1,61 +1,100 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
+import { machineId } from "./parameter.ts";
 import { isRecord } from "#protocol/json.ts";
+import { structuredResult } from "#protocol/tool-result.ts";
 import { ask, callTool } from "./relayed-call.ts";
-import { invalid, machineOf, structured, type Tool, type ToolCall } from "./tool.ts";
+import { invalid, machineOf, type Tool, type ToolCall } from "./tool.ts";
 
-const machineId = { type: "string", description: "The machine's name, from list_machines." };
-const cursor = { type: "string", description: "To go on where a list that was cut left off: its nextCursor." };
+const cursor = { type: "string", description: "For the next page: nextCursor of the previous answer." };
 
-const READ = { readOnlyHint: true, openWorldHint: false };
+/** A server may read from anywhere, and says so itself in its own annotations. */
+const READS_ANYTHING = { readOnlyHint: true, destructiveHint: false, openWorldHint: true };
 
 /** The methods of MCP as tools: they reach any MCP server on any machine, whatever it is. */
 export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
-  list("list_tools", "tools", "tools/list"),
+  list(
+    "list_tools",
+    "List a server's tools",
+    "tools/list",
+    "List the tools of the machine's MCP server with their input schemas, for call_tool. Not needed for the coding " +
+      "tools listed here (create_session, send_prompt and so on).",
+  ),
   {
     definition: {
       name: "call_tool",
+      title: "Call a server's tool",
       description:
-        "Call a tool of a machine's MCP server, whatever server that is. list_tools says which there are. The result is the server's own.",
-      annotations: { readOnlyHint: false, destructiveHint: true, openWorldHint: true },
+        "Call any tool of the machine's MCP server by its own name, as list_tools shows it. The result is passed on " +
+        "unchanged: session ids in it are the machine's own, without the machine's name.",
+      annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
       inputSchema: {
         type: "object",
         properties: {
           machineId,
-          name: { type: "string", description: "The tool." },
-          arguments: { type: "object", description: "Its arguments." },
+          name: { type: "string", description: 'The tool\'s name, e.g. "take_screenshot".' },
+          arguments: { type: "object", description: "Its arguments, by its own input schema." },
         },
         required: ["machineId", "name"],
       },
     },
     run: callAnyTool,
   },
-  list("list_resources", "resources", "resources/list"),
-  list("list_resource_templates", "resource templates", "resources/templates/list"),
+  list(
+    "list_resources",
+    "List a server's resources",
+    "resources/list",
+    "List the resources (files, records) that the machine's MCP server offers; read one with read_resource.",
+  ),
+  list(
+    "list_resource_templates",
+    "List a server's resource templates",
+    "resources/templates/list",
+    "List the URI templates of the machine's MCP server. Fill one in and pass the URI to read_resource.",
+  ),
   {
     definition: {
       name: "read_resource",
-      description: "Read a resource of a machine's MCP server.",
-      annotations: READ,
+      title: "Read a server's resource",
+      description: "Read a resource of the machine's MCP server.",
+      annotations: READS_ANYTHING,
       inputSchema: {
         type: "object",
-        properties: { machineId, uri: { type: "string" } },
+        properties: {
+          machineId,
+          uri: {
+            type: "string",
+            description: 'From list_resources or a filled template, e.g. "file:///notes/todo.md".',
+          },
+        },
         required: ["machineId", "uri"],
       },
     },
     run: (call) => passThrough(call, "resources/read", ["uri"]),
   },
-  list("list_prompts", "prompts", "prompts/list"),
+  list(
+    "list_prompts",
+    "List a server's prompts",
+    "prompts/list",
+    "List the prompt templates of the machine's MCP server with their arguments, for get_prompt.",
+  ),
   {
     definition: {
       name: "get_prompt",
-      description: "Get a prompt of a machine's MCP server.",
-      annotations: READ,
+      title: "Get a server's prompt",
+      description:
+        "Fill in a prompt template of the machine's MCP server and get its messages. It runs nothing: to prompt a coding " +
+        "session use send_prompt.",
+      annotations: READS_ANYTHING,
       inputSchema: {
         type: "object",
         properties: {
           machineId,
-          name: { type: "string" },
-          arguments: { type: "object", additionalProperties: { type: "string" } },
+          name: { type: "string", description: "The prompt's name, from list_prompts." },
+          arguments: {
+            type: "object",
+            additionalProperties: { type: "string" },
+            description: 'Its arguments, e.g. {"language":"en"}.',
+          },
         },
         required: ["machineId", "name"],
       },
@@ -64,12 +103,13 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
   },
 ];
 
-function list(name: string, what: string, method: string): Tool {
+function list(name: string, title: string, method: string, description: string): Tool {
   return {
     definition: {
       name,
-      description: `List the ${what} of a machine's MCP server.`,
-      annotations: READ,
+      title,
+      description,
+      annotations: READS_ANYTHING,
       inputSchema: { type: "object", properties: { machineId, cursor }, required: ["machineId"] },
     },
     run: (call) => passThrough(call, method, ["cursor"]),
@@ -80,7 +120,7 @@ function list(name: string, what: string, method: string): Tool {
 async function passThrough(call: ToolCall, method: string, parameters: readonly string[]): Promise<CallToolResult> {
   const machine = machineOf(call);
   const given = parameters.flatMap((name) => (call.args[name] === undefined ? [] : [[name, call.args[name]] as const]));
-  return structured(await ask(call, machine, method, Object.fromEntries(given)));
+  return structuredResult(await ask(call, machine, method, Object.fromEntries(given)));
 }
 
 function callAnyTool(call: ToolCall): Promise<CallToolResult> {

@@ -1,12 +1,12 @@
 import type { CallToolResult, Tool as Definition } from "@modelcontextprotocol/server";
-import { type OperatorError, OperatorFailure, detailsOf } from "#protocol/error.ts";
+import { OperatorFailure } from "#protocol/error.ts";
 import { isMachineName } from "#protocol/slug.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
 import type { OnNotification } from "../machine-call.ts";
 
 /** What `tools/list` shows of a tool. */
-export type ToolDefinition = Definition & Required<Pick<Definition, "description" | "annotations">>;
+export type ToolDefinition = Definition & Required<Pick<Definition, "title" | "description" | "annotations">>;
 
 /** One call of a tool of the unified endpoint. */
 export type ToolCall = {
@@ -39,21 +39,6 @@ export function machineOf({ args, caller, name }: ToolCall, ofHandle: string | n
   if (!isMachineName(machine) || !(caller.machines?.includes(machine) ?? true))
     throw new OperatorFailure({ code: "machine_unknown", machine });
   return machine;
-}
-
-/** Our own results, as text for models and as data for programs. */
-export function structured(content: Record<string, unknown>): CallToolResult {
-  return { content: [{ type: "text", text: JSON.stringify(content) }], structuredContent: content };
-}
-
-/** A failure of ours as a result, so that the model reads it. */
-export function failed(error: OperatorError): CallToolResult {
-  const details = detailsOf(error);
-  return {
-    isError: true,
-    content: [{ type: "text", text: `${error.code}: ${details.message}` }],
-    structuredContent: { error: details },
-  };
 }
 
 export function invalid(reason: string): never {

@@ -1,13 +1,16 @@
 import { ProtocolError, ProtocolErrorCode, type CallToolResult } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
-import { MAX_MACHINES_NAMED, type OperatorError, OperatorFailure } from "#protocol/error.ts";
+import { missingArgument } from "#protocol/coding-tools/coding-tool.ts";
+import { detailsOf, MAX_MACHINES_NAMED, type OperatorError, OperatorFailure } from "#protocol/error.ts";
+import { isRecord } from "#protocol/json.ts";
+import { errorResult } from "#protocol/tool-result.ts";
 import { ofUnifiedTool } from "../../audit/asked.ts";
 import { noteCall } from "../../audit/note.ts";
 import { registryOf } from "../../user/user-rpc.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
 import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { TOOL_BY_NAME } from "./tool-list.ts";
-import { failed, invalid, type ToolCall } from "./tool.ts";
+import { invalid, type ToolCall, type ToolDefinition } from "./tool.ts";
 
 /**
  * Runs a tool and notes the call in the audit log. Failures of ours are results with `isError`, so that the model reads
@@ -28,14 +31,19 @@ async function run(call: ToolCall): Promise<CallToolResult> {
   const { inputSchema, annotations } = tool.definition;
   try {
     const missing = (inputSchema.required ?? []).find((name) => call.args[name] === undefined);
-    if (missing !== undefined) invalid(`${call.name} needs "${missing}".`);
+    if (missing !== undefined) invalid(missingArgument(call.name, missing, descriptionOf(inputSchema, missing)));
     if (!call.caller.mayAct && annotations?.readOnlyHint !== true)
       throw new OperatorFailure({ code: "forbidden", reason: `This sign-in may only read; ${call.name} does more.` });
     return await tool.run(call);
   } catch (reason) {
-    if (reason instanceof OperatorFailure) return failed(await withMachines(reason.error, call));
+    if (reason instanceof OperatorFailure) return errorResult(detailsOf(await withMachines(reason.error, call)));
     throw reason;
   }
+}
+
+function descriptionOf({ properties = {} }: ToolDefinition["inputSchema"], name: string): string | undefined {
+  const property = properties[name];
+  return isRecord(property) && typeof property["description"] === "string" ? property["description"] : undefined;
 }
 
 /** An unknown machine's error names the machines that this caller may use, so that a model can correct a misspelt name. */

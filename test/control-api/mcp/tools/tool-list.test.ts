@@ -1,16 +1,19 @@
 import { describe, expect, it } from "vitest";
+import { CODING_TOOLS } from "#protocol/coding-tools.ts";
+import { inputSchemaOf } from "#protocol/coding-tools/coding-tool.ts";
 import { MODERN, TestUser } from "../../support/operator.ts";
 import { CODEZ_TOOLS } from "../support/codez-tools.ts";
 
 type Tool = {
   name: string;
+  title: string;
   description: string;
   inputSchema: {
     type: string;
     properties: Record<string, { type: string; enum?: string[]; description?: string }>;
     required?: string[];
   };
-  annotations: { readOnlyHint?: boolean; destructiveHint?: boolean };
+  annotations: Record<string, boolean>;
 };
 
 async function toolsOf(user: TestUser, revision = MODERN): Promise<Tool[]> {
@@ -40,13 +43,13 @@ describe("the tool list", () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     const empty = await listBytes(alice);
     expect(empty).toContain("list_machines");
-    await alice.machine("attic");
-    await alice.report("attic", { online: true });
-    await alice.machine("cellar", { fails: { code: "machine_failed", machine: "cellar", reason: "broken" } });
+    await alice.machine("belfry");
+    await alice.report("belfry", { online: true });
+    await alice.machine("undercroft", { fails: { code: "machine_failed", machine: "undercroft", reason: "broken" } });
     expect(await listBytes(alice)).toBe(empty);
     expect(await listBytes(bob)).toBe(empty);
-    expect(empty).not.toContain("attic");
-    expect(await alice.reached("attic")).toEqual([]);
+    expect(empty).not.toContain("belfry");
+    expect(await alice.reached("belfry")).toEqual([]);
   });
 
   it("is the same in every revision", async () => {
@@ -67,19 +70,27 @@ describe("the tool list", () => {
     for (const name of names) expect(name).toMatch(/^[a-zA-Z0-9_-]{1,64}$/);
   });
 
-  it("has annotations and a description on each, and a description on each machineId", async () => {
-    for (const { name, description, annotations, inputSchema } of await toolsOf(new TestUser())) {
+  it("says of each tool, and of each parameter that isn't plain, what it is and what it may do", async () => {
+    for (const { name, title, description, annotations, inputSchema } of await toolsOf(new TestUser())) {
+      expect(title, name).toBeTruthy();
       expect(description.length, name).toBeGreaterThan(20);
-      expect(typeof annotations.readOnlyHint, name).toBe("boolean");
-      if (annotations.readOnlyHint === false) expect(typeof annotations.destructiveHint, name).toBe("boolean");
+      for (const hint of ["readOnlyHint", "destructiveHint", "openWorldHint"])
+        expect(typeof annotations[hint], `${name} ${hint}`).toBe("boolean");
+      if (annotations["readOnlyHint"] === false) expect(typeof annotations["idempotentHint"], name).toBe("boolean");
       expect(inputSchema.type, name).toBe("object");
-      if (name !== "list_machines") expect(inputSchema.properties["machineId"]?.description, name).toBeTruthy();
+      for (const [parameter, { description: says, enum: values }] of Object.entries(inputSchema.properties))
+        expect(values ?? says, `${name}.${parameter}`).toBeTruthy();
     }
+  });
+
+  it("takes a model no more than 20 KB to read", async () => {
+    const tools = await toolsOf(new TestUser());
+    expect(new TextEncoder().encode(JSON.stringify({ tools })).length).toBeLessThan(20 * 1024);
   });
 
   it("marks as harmless just what reads", async () => {
     const tools = await toolsOf(new TestUser());
-    const acting = tools.filter(({ annotations }) => annotations.readOnlyHint !== true).map(({ name }) => name);
+    const acting = tools.filter(({ annotations }) => annotations["readOnlyHint"] !== true).map(({ name }) => name);
     expect(acting.toSorted()).toEqual(
       ["abort_session", "call_tool", "create_session", "dispose_session", "fork_session", "respond_permission", "send_and_wait", "send_prompt", "update_state"],
     ); // prettier-ignore
@@ -112,8 +123,22 @@ describe("the tool list", () => {
     expect(tool?.inputSchema.properties["machineId"]).toMatchObject({ type: "string" });
     // What CodeZ's clients leave out today they can go on leaving out; a handle stands for its machine.
     const byHandle = "session_id" in codez.properties || name === "poll_events";
-    expect(tool?.inputSchema.required?.toSorted() ?? []).toEqual(
-      [...codez.required, ...(byHandle ? [] : ["machineId"])].toSorted(),
+    expect([...codez.required, ...(byHandle ? [] : ["machineId"])]).toEqual(
+      expect.arrayContaining(tool?.inputSchema.required ?? []),
     );
+  });
+
+  it.each(Object.values(CODING_TOOLS))("has $name as coding machines have it, and machineId", async (coding) => {
+    const tool = (await toolsOf(new TestUser())).find(({ name }) => name === coding.name);
+    const { properties, required } = inputSchemaOf(coding);
+    const { machineId, ...others } = tool?.inputSchema.properties ?? {};
+    expect(machineId?.type).toBe("string");
+    expect(Object.keys(others).toSorted()).toEqual(Object.keys(properties).toSorted());
+    expect(tool).toMatchObject({ title: coding.title, annotations: coding.annotations });
+    expect((tool?.inputSchema.required ?? []).filter((name) => name !== "machineId")).toEqual(required);
+    if (coding.name === "poll_events") return; // of all machines at once, so it is described in words of its own
+    expect(tool?.description).toBe(coding.description);
+    const { session_id: _, ...told } = others; // a handle here, an id there
+    expect(properties).toMatchObject(told);
   });
 });

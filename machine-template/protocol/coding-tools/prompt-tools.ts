@@ -1,0 +1,67 @@
+import * as z from "zod/mini";
+import { type CodingTool, RUNS_AGENT } from "./coding-tool.ts";
+import { Attachments, Key, Prompt, SessionId, SpareFolder, SpareSlug } from "./parameter.ts";
+
+/** Most clients give up on a call after a minute; those that ask for progress wait longer and may ask for more. */
+export const DEFAULT_WAIT_MS = 50_000;
+export const MAX_WAIT_MS = 10 * 60_000;
+
+const MAX_REASON_CHARACTERS = 2_000;
+
+export const send_prompt = {
+  name: "send_prompt",
+  title: "Send a prompt",
+  description:
+    "Send a prompt to a session and return at once. status: `running` = its turn has started; `queued` = it waits behind " +
+    "queue_length turns. An `idle` session is resumed; a `mirror` session is refused, fork it first. " +
+    "Follow the turn with poll_events until session.idle. For a short turn use send_and_wait.",
+  annotations: RUNS_AGENT,
+  input: z.object({
+    session_id: SessionId,
+    text: Prompt,
+    attachments: Attachments,
+    key: Key,
+    cwd: SpareFolder,
+    slug: SpareSlug,
+  }),
+} satisfies CodingTool;
+
+export const send_and_wait = {
+  name: "send_and_wait",
+  title: "Send a prompt and wait",
+  description:
+    "Send a prompt to a session and wait for its turn to end. status: `done`, with the agent's last words in result; " +
+    "`failed`; `interrupted`; or `running` when timeout_ms passed first. The turn then goes on, and permission_requests " +
+    "lists what waits for a person: follow it with poll_events and don't send the prompt again.",
+  annotations: RUNS_AGENT,
+  input: z.object({
+    session_id: SessionId,
+    text: Prompt,
+    timeout_ms: z.optional(
+      z.number().check(z.describe(`How long to wait, in ms. Default ${DEFAULT_WAIT_MS}, at most ${MAX_WAIT_MS}.`)),
+    ),
+    attachments: Attachments,
+    slug: SpareSlug,
+    cwd: SpareFolder,
+  }),
+} satisfies CodingTool;
+
+export const respond_permission = {
+  name: "respond_permission",
+  title: "Answer a permission request",
+  description:
+    "Allow or deny a tool use that a session waits to make. Ask the user first. Machines refuse this call with " +
+    "approval_is_local unless their owner enabled it; then a person answers there with `codez permissions`. " +
+    "The first answer counts; repeating it is harmless.",
+  annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
+  input: z.object({
+    session_id: SessionId,
+    request_id: z
+      .string()
+      .check(z.minLength(1), z.describe("From a permission.requested event, get_session or send_and_wait.")),
+    behavior: z.enum(["allow", "deny"]),
+    reason: z.optional(
+      z.string().check(z.maxLength(MAX_REASON_CHARACTERS), z.describe("With deny: what the agent is told.")),
+    ),
+  }),
+} satisfies CodingTool;

@@ -1,0 +1,133 @@
+import * as z from "zod/mini";
+import { ADDS, type CodingTool, READS, REPLACES, RUNS_AGENT } from "./coding-tool.ts";
+import { Attachments, Key, Model, PermissionMode, Prompt, SessionId, Slug, SpareSlug } from "./parameter.ts";
+
+/** Sessions in one answer. A list is for finding one of them; a project with more has pages. */
+export const DEFAULT_SESSIONS = 100;
+const MAX_SESSIONS = 500;
+
+/** Messages in one answer: what a model reads in one go. */
+export const DEFAULT_MESSAGES = 50;
+const MAX_MESSAGES = 200;
+
+/** Past this a query is a document, and no message contains all of its words. */
+const MAX_QUERY_CHARACTERS = 1_000;
+
+/** JSON Schema would otherwise show the largest integer that JavaScript holds. No message is longer. */
+const MAX_OFFSET = 1_000_000_000;
+
+export const list_sessions = {
+  name: "list_sessions",
+  title: "List sessions",
+  description:
+    "List a project's sessions, newest first: session_id, title, status, model, times, tokens, cost. status: `live` = " +
+    "its agent process is running and takes prompts; `idle` = no process, the next prompt resumes it; `mirror` = open in " +
+    "a terminal on the machine: read it, or continue it with fork_session. `busy` = a turn is in progress. " +
+    "To find a session by what was said in it, use search_sessions.",
+  annotations: READS,
+  input: z.object({
+    slug: Slug,
+    limit: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_SESSIONS), z.describe(`Default ${DEFAULT_SESSIONS}.`))),
+    cursor: z.optional(
+      z.string().check(
+        z.refine((cursor) => /^\d{1,15}$/.test(cursor), "not a cursor of list_sessions"),
+        z.describe("For older sessions: cursor of the previous answer."),
+      ),
+    ),
+  }),
+} satisfies CodingTool;
+
+export const get_session = {
+  name: "get_session",
+  title: "Read a session",
+  description:
+    "Read a session: its facts (status as in list_sessions), a page of its messages and the permission requests that " +
+    "wait for an answer. The first page is the newest; messages are in order within a page. " +
+    "To follow a session while it works, use poll_events.",
+  annotations: READS,
+  input: z.object({
+    session_id: SessionId,
+    slug: SpareSlug,
+    cursor: z.optional(z.string().check(z.describe("For older messages: cursor of the previous answer."))),
+    limit: z.optional(
+      z.int().check(z.minimum(1), z.maximum(MAX_MESSAGES), z.describe(`Messages; default ${DEFAULT_MESSAGES}.`)),
+    ),
+    handle: z.optional(
+      z.string().check(z.describe('Read the rest of a long part instead: its truncated.handle, e.g. "10342.0".')),
+    ),
+    offset: z.optional(
+      z
+        .int()
+        .check(z.minimum(0), z.maximum(MAX_OFFSET), z.describe("With handle: next_offset of the previous answer.")),
+    ),
+  }),
+} satisfies CodingTool;
+
+export const create_session = {
+  name: "create_session",
+  title: "Create a session",
+  description:
+    "Start a new coding session and get its session_id. Give slug (to work in that project's folder) or cwd. With prompt " +
+    "the first turn starts at once; without it call send_prompt. Then follow it with poll_events. To continue an " +
+    "earlier session, send_prompt to that one instead.",
+  annotations: RUNS_AGENT,
+  input: z.object({
+    slug: z.optional(Slug),
+    cwd: z.optional(z.string().check(z.describe('Absolute path of the folder to work in, e.g. "/home/ann/src/api".'))),
+    prompt: z.optional(Prompt),
+    attachments: Attachments,
+    model: Model,
+    permission_mode: PermissionMode,
+    key: Key,
+  }),
+} satisfies CodingTool;
+
+export const fork_session = {
+  name: "fork_session",
+  title: "Fork a session",
+  description:
+    "Create a new live session that starts with a copy of this session's conversation, and get its session_id. The " +
+    "original is not changed. Use it to continue a `mirror` session or to try another approach; then send_prompt.",
+  annotations: ADDS,
+  input: z.object({ session_id: SessionId, slug: SpareSlug }),
+} satisfies CodingTool;
+
+export const abort_session = {
+  name: "abort_session",
+  title: "Stop the current turn",
+  description:
+    "Stop the session's current turn with the commands it started, and drop the prompts queued behind it. The session " +
+    "stays live and takes new prompts. `aborted` is false when no turn was running.",
+  annotations: REPLACES,
+  input: z.object({ session_id: SessionId }),
+} satisfies CodingTool;
+
+export const dispose_session = {
+  name: "dispose_session",
+  title: "End a session's process",
+  description:
+    "End the session's agent process and all that it started, for example to make room when too_many_sessions is " +
+    "reported. Its history stays: the session becomes `idle` and the next prompt resumes it.",
+  annotations: REPLACES,
+  input: z.object({ session_id: SessionId }),
+} satisfies CodingTool;
+
+export const search_sessions = {
+  name: "search_sessions",
+  title: "Search all sessions",
+  description:
+    "Search everything said in all sessions of all projects on the machine. Answers with sessions, each with matching " +
+    "snippets; read one with get_session.",
+  annotations: READS,
+  input: z.object({
+    query: z
+      .string()
+      .check(
+        z.minLength(1),
+        z.maxLength(MAX_QUERY_CHARACTERS),
+        z.describe(
+          'Words that occur in one message, e.g. `migration "foreign key"`. Quotes make a phrase; the last word may be a prefix.',
+        ),
+      ),
+  }),
+} satisfies CodingTool;

@@ -1,0 +1,33 @@
+import { describe, expect, test } from "vitest";
+import { TestMachine } from "../scripts/serve/support/machine.ts";
+import { client } from "./support/clients.ts";
+import { TestOperator } from "./support/operator.ts";
+
+type Listed = { name: string; inputSchema: { properties?: object | undefined; required?: string[] | undefined } };
+
+/** Each tool's parameters by its name, and which of them it demands. */
+function parametersOf(tools: readonly Listed[]): Record<string, { takes: string[]; needs: string[] }> {
+  const entries = tools.map(({ name, inputSchema: { properties = {}, required = [] } }) => {
+    const isOurs = (parameter: string) => parameter !== "machineId";
+    return [
+      name,
+      { takes: Object.keys(properties).filter(isOurs).toSorted(), needs: required.filter(isOurs) },
+    ] as const;
+  });
+  return Object.fromEntries(entries);
+}
+
+describe("Operator's /mcp and codez serve, both running,", () => {
+  test("list the same parameters for each tool that both have, in both revisions of MCP", async () => {
+    await using operator = await TestOperator.start();
+    await using machine = await TestMachine.start();
+    for (const era of ["2025-11-25", "2026-07-28"] as const) {
+      await using atOperator = await client(operator.mcpUrl, era);
+      await using atMachine = await client(new URL(machine.url), era);
+      const [everywhere, there] = await Promise.all([atOperator.listTools(), atMachine.listTools()]);
+      const ofMachine = parametersOf(there.tools);
+      expect(Object.keys(ofMachine)).toContain("create_session");
+      expect(parametersOf(everywhere.tools)).toMatchObject(ofMachine);
+    }
+  });
+});
