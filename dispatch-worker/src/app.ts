@@ -1,9 +1,11 @@
-import { errorResponse, type OperatorError } from "#protocol/error.ts";
+import { errorResponse } from "#protocol/error.ts";
 import { OPERATOR_PREFIX, OperatorHeader } from "#protocol/header.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import { destinationOf } from "./destination.ts";
+import { dial } from "./dial.ts";
 import type { Env } from "./env.ts";
 import { isGateSecret } from "./gate-secret.ts";
+import { scriptFailure } from "./script-failure.ts";
 
 /** CPU and subrequests one call may use in a machine script. A relay needs a few milliseconds; the rest is for large bodies. */
 const LIMITS = { cpuMs: 10_000, subRequests: 50 };
@@ -26,10 +28,12 @@ export const app = {
     if (path !== url.pathname) url.pathname = path;
     const forwarded = new Request(url.href, request);
     clean(forwarded.headers, isTrusted, isLink);
+    const script = env.DISPATCH.get(slug, {}, { limits: LIMITS });
+    if (isLink) return dial(script, forwarded, slug);
     try {
-      return await env.DISPATCH.get(slug, {}, { limits: LIMITS }).fetch(forwarded);
+      return await script.fetch(forwarded);
     } catch (reason) {
-      return errorResponse(isLink ? { code: "unauthorized" } : failureOf(reason, slug));
+      return errorResponse(scriptFailure(reason, slug, LIMITS.cpuMs));
     }
   },
 };
@@ -44,17 +48,4 @@ function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
   if (!isLink) headers.delete("authorization");
   headers.delete("proxy-authorization");
   headers.delete("cookie");
-}
-
-/** The script was replaced, evicted or killed in the middle of the call, which may have been carried out. It is there again by itself. */
-const LOST = /network connection lost|durable object reset|code was updated|internal error; reference/i;
-
-/** What a failed dispatch means. The messages are the platform's (Workers for Platforms, "Dynamic dispatch Worker"). */
-function failureOf(reason: unknown, machine: string): OperatorError {
-  const message = reason instanceof Error ? reason.message : String(reason);
-  if (message.startsWith("Worker not found")) return { code: "machine_unknown", machine };
-  console.error("a machine script failed", { machine, message });
-  if (/exceeded.*time|timed? ?out/i.test(message)) return { code: "machine_timeout", machine, afterMs: LIMITS.cpuMs };
-  if (LOST.test(message)) return { code: "link_lost", machine };
-  return { code: "machine_failed", machine, reason: "its script failed; the operator's log says how" };
 }

@@ -31,8 +31,12 @@ export type OperatorError =
   | { code: "machine_timeout"; machine: string; afterMs: number }
   | { code: "machine_revoked"; machine: string }
   | { code: "machine_busy"; machine: string; limit: number }
-  | { code: "machine_failed"; machine: string; reason: string }
+  /** The machine's script is being started or replaced. The call has not reached it. */
+  | { code: "machine_starting"; machine: string }
+  /** `mayHaveRun`: it failed after the call was handed over, so the call may have been carried out. */
+  | { code: "machine_failed"; machine: string; reason: string; mayHaveRun?: true }
   | { code: "link_lost"; machine: string }
+  | { code: "answer_too_large"; machine: string; limitBytes: number }
   | { code: "agent_too_old"; machine: string; reason: string }
   | { code: "tool_unknown"; machine: string; tool: string };
 
@@ -61,9 +65,11 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
       return 500;
     case "machine_failed":
     case "agent_too_old":
+    case "answer_too_large":
     case "link_lost":
       return 502;
     case "sign_in_unavailable": // not 401: a client would throw its good token away
+    case "machine_starting":
     case "machine_offline":
     case "machine_revoked":
       return 503;
@@ -79,6 +85,7 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
 export function isRetryable({ code }: OperatorError): boolean {
   switch (code) {
     case "machine_offline":
+    case "machine_starting":
     case "machine_busy":
     case "machine_timeout":
     case "link_lost":
@@ -95,6 +102,41 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "machine_unknown":
     case "machine_revoked":
     case "machine_failed":
+    case "agent_too_old":
+    case "answer_too_large":
+    case "tool_unknown":
+      return false;
+  }
+}
+
+/**
+ * Whether the call may have been carried out although it failed. `false` is a promise: the machine has not begun it.
+ * Every message of a code for which this is `true` says so in words, since models read those.
+ */
+export function mayHaveRun(error: OperatorError): boolean {
+  switch (error.code) {
+    case "link_lost":
+    case "machine_timeout":
+    case "machine_revoked":
+    case "answer_too_large":
+      return true;
+    case "machine_failed":
+      return error.mayHaveRun ?? false;
+    // Operator's own fault may come at any moment of a call.
+    case "internal":
+      return true;
+    case "unauthorized":
+    case "sign_in_unavailable":
+    case "forbidden":
+    case "invalid_request":
+    case "not_found":
+    case "name_taken":
+    case "token_unknown":
+    case "grant_unknown":
+    case "machine_unknown":
+    case "machine_offline":
+    case "machine_starting":
+    case "machine_busy":
     case "agent_too_old":
     case "tool_unknown":
       return false;
@@ -127,11 +169,15 @@ export function messageOf(error: OperatorError): string {
     case "machine_timeout":
       return `Machine "${error.machine}" did not answer within ${Math.round(error.afterMs / 1000)} s. It may still be working on the call; look before calling again.`;
     case "machine_revoked":
-      return `Machine "${error.machine}" was removed or its token rotated. Run \`codez setup ${error.machine}\` there to add it again.`;
+      return `Machine "${error.machine}" was removed, or its token rotated, during the call. The call may have been carried out. Run \`codez setup ${error.machine}\` there to add the machine again.`;
     case "machine_busy":
       return `Machine "${error.machine}" has ${error.limit} calls under way, which is the most one link carries. Try again when some are done.`;
     case "machine_failed":
-      return `Machine "${error.machine}" could not serve the call: ${error.reason}`;
+      return `Machine "${error.machine}" could not serve the call: ${error.reason}${error.mayHaveRun === true ? ". The call may have been carried out; look before calling again." : ""}`;
+    case "machine_starting":
+      return `Machine "${error.machine}" is being started or upgraded. The call has not reached it; try again in a few seconds.`;
+    case "answer_too_large":
+      return `The answer of machine "${error.machine}" is larger than ${Math.round(error.limitBytes / 1024 / 1024)} MiB, which is the most that /mcp passes on. The call was carried out. Ask for less, or use the machine's own URL (mcpUrl in get_machine), which streams answers of any size.`;
     case "link_lost":
       return `The link to machine "${error.machine}" was lost during the call. The call may have been carried out; look before calling again. The machine dials in again by itself.`;
     case "agent_too_old":

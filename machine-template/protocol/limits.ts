@@ -55,3 +55,6 @@ export const EVENT_PAGE_BYTES = 256 * 1024;
 
 /** The longest a poll for events waits. Clients and proxies give a request 30 to 60 s. */
 export const POLL_MS = 25_000;
+
+/** Why something failed, in a machine's or a server's own words: a sentence or two. More would be a way to flood its reader. */
+export const MAX_REASON_CHARACTERS = 500;

@@ -1,12 +1,24 @@
 import { ERROR_HEADER, jsonRpcError, OperatorFailure, statusOf, type OperatorError } from "#protocol/error.ts";
+import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
 import { requestIdsOf } from "#protocol/json-rpc-id.ts";
 
 const encoder = new TextEncoder();
 
-/** What went wrong on the way to a machine, as one of our errors. */
+/** The machine's server could not be greeted, so the call that waited for it was never sent. */
+export class HandshakeFailed extends Error {
+  override readonly name = "HandshakeFailed";
+}
+
+/**
+ * What went wrong on the way to a machine, as one of our errors. What is not an `OperatorFailure` went wrong after the
+ * request was sent: the connector cancelled it, or its answer could not be understood. So the call may have been carried
+ * out, unless it was still waiting for the server's handshake.
+ */
 export function operatorErrorOf(reason: unknown, machine: string): OperatorError {
   if (reason instanceof OperatorFailure) return reason.error;
-  return { code: "machine_failed", machine, reason: reason instanceof Error ? reason.message : String(reason) };
+  const message = (reason instanceof Error ? reason.message : String(reason)).slice(0, MAX_REASON_CHARACTERS);
+  if (reason instanceof HandshakeFailed) return { code: "machine_failed", machine, reason: message };
+  return { code: "machine_failed", machine, reason: message, mayHaveRun: true };
 }
 
 /** A failure in place of the machine's answer: a JSON-RPC error when the request was one, with the HTTP status that fits. */

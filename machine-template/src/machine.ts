@@ -10,7 +10,6 @@ import { failureResponse, closingWord, operatorErrorOf } from "./answer.ts";
 import type { Env } from "./env.ts";
 import { EventLog } from "./event-log.ts";
 import { Link, type LinkListener } from "./link/link.ts";
-import { isLinkToken } from "./link-token.ts";
 import { McpClient } from "./mcp-client.ts";
 import { PresenceRecord } from "./presence-record.ts";
 import { Reporter } from "./reporter.ts";
@@ -50,7 +49,7 @@ export class Machine extends Agent<Env> implements LinkListener {
       case ScriptPath.CALL:
         return this.#call(request);
       case ScriptPath.LINK:
-        return this.#accept(request);
+        return this.#link.accept(); // app.ts has compared the token
       case ScriptPath.STATE:
         return Response.json(this.#state());
       case ScriptPath.EVENTS:
@@ -70,8 +69,11 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   override webSocketClose(socket: WebSocket, code: number): void {
     this.#link.closed(socket);
-    // Completes the closing handshake; codes that only mark the absence of one must not be sent (RFC 6455 section 7.4.1).
-    socket.close(code === 1005 || code === 1006 || code === 1015 ? 1000 : code);
+    // 1006 and 1015 mark a transport that is gone: there is no closing handshake to complete (RFC 6455 section 7.4.1).
+    if (code === 1006 || code === 1015) return;
+    // 1005 marks a close frame without a code, which is answered by the same.
+    if (code === 1005) socket.close();
+    else socket.close(code);
   }
 
   override webSocketError(socket: WebSocket): void {
@@ -172,14 +174,6 @@ export class Machine extends Agent<Env> implements LinkListener {
     if (tooOld === undefined) return { code: "machine_offline", machine, lastSeenMs };
     const reason = `it speaks version ${tooOld} of the link's protocol, this Operator version ${PROTOCOL_VERSION}`;
     return { code: "agent_too_old", machine, reason };
-  }
-
-  /** A refusal is the dispatch Worker's own, byte for byte: a stranger is not to learn that there is such a machine. */
-  async #accept(request: Request): Promise<Response> {
-    if (request.headers.get("upgrade")?.toLowerCase() !== "websocket") return errorResponse({ code: "unauthorized" });
-    if (!(await isLinkToken(request.headers.get("authorization"), this.env.LINK_TOKEN_HASH)))
-      return errorResponse({ code: "unauthorized" });
-    return this.#link.accept();
   }
 
   #state(): MachineState {

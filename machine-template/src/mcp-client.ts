@@ -1,6 +1,7 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { CallRequest } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
+import { HandshakeFailed } from "./answer.ts";
 import { base64, utf8 } from "#protocol/bytes.ts";
 import { parseJson } from "#protocol/json.ts";
 
@@ -107,7 +108,7 @@ export class McpClient {
     const answer = await readResponse(response);
     const initialized = InitializeResult.safeParse(answer);
     if (!initialized.success)
-      throw new Error(
+      throw new HandshakeFailed(
         `its MCP server did not answer initialize (HTTP ${response.status}): ${JSON.stringify(answer ?? null).slice(0, 300)}`,
       );
     const era: Era = { kind: "legacy", version: initialized.data.result.protocolVersion, session };

@@ -1,9 +1,13 @@
 import { exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
+import { errorResponse } from "#protocol/error.ts";
 import { codeOf, dispatch, type Script, seen, trusted } from "./support/namespace.ts";
 
 const MCP = "http://localhost/m/attic/mcp";
 const LINK = "http://localhost/m/attic/link";
+
+/** What a connector brings. */
+const DIAL = { upgrade: "websocket", authorization: "Bearer opl_x" };
 
 describe("without the secret", () => {
   it("every answer is the same, whether there is such a machine or not, and no script is asked", async () => {
@@ -62,8 +66,9 @@ describe("with the secret", () => {
   it.each<[string, string, number, string, string]>([
     ["throws", "Cannot read properties of undefined", 502, "machine_failed", "the operator's log"],
     ["uses too much CPU", "Worker exceeded CPU time limit.", 504, "machine_timeout", "10 s"],
-    ["asks too many others", "Too many subrequests.", 502, "machine_failed", "the operator's log"],
-    ["uses too much memory", "Worker exceeded memory limit.", 502, "machine_failed", "the operator's log"],
+    ["asks too many others", "Too many subrequests.", 502, "machine_failed", "may have been carried out"],
+    ["uses too much memory", "Worker exceeded memory limit.", 502, "machine_failed", "may have been carried out"],
+    ["is not running", "The script is not running: it keeps crashing", 503, "machine_starting", "has not reached it"],
     ["takes too long", "The operation timed out", 504, "machine_timeout", "10 s"],
     ["dies in mid-call", "Network connection lost.", 502, "link_lost", "may have been carried out"],
     ["is replaced in mid-call", "Durable Object reset because its code was updated.", 502, "link_lost", "by itself"],
@@ -130,9 +135,9 @@ describe("headers", () => {
   });
 
   it("of a machine that dials in: its token goes on, and nothing that would make it somebody", async () => {
-    const { reached } = await dispatch(LINK, { headers: { ...sent, upgrade: "websocket" } });
+    const { reached } = await dispatch(LINK, { headers: { ...sent, ...DIAL, authorization: "Bearer somebodys" } });
     expect(Object.fromEntries(reached[0]?.request.headers ?? [])).toEqual({
-      authorization: "Bearer somebody's",
+      authorization: "Bearer somebodys",
       "mcp-session-id": "s1",
       "content-type": "application/json",
       upgrade: "websocket",
@@ -140,7 +145,9 @@ describe("headers", () => {
   });
 
   it("that name a machine count from nobody but a trusted gate", async () => {
-    const { reached } = await dispatch("http://cellar.localhost/link", { headers: { "x-operator-machine": "attic" } });
+    const { reached } = await dispatch("http://cellar.localhost/link", {
+      headers: { ...DIAL, "x-operator-machine": "attic" },
+    });
     expect(reached.map(({ slug }) => slug)).toEqual(["cellar"]);
   });
 });
@@ -150,25 +157,54 @@ describe("the link, which needs no secret", () => {
     "reaches the script at %s",
     async (url) => {
       const attic: Script = ({ headers }) => new Response(`I am attic, you are ${headers.get("authorization")}`);
-      const { response, reached } = await dispatch(
-        url,
-        { headers: { authorization: "Bearer opl_x" } },
-        { scripts: { attic } },
-      );
+      const { response, reached } = await dispatch(url, { headers: DIAL }, { scripts: { attic } });
       expect(await response.text()).toBe("I am attic, you are Bearer opl_x");
       expect(new URL(reached[0]?.request.url ?? "").pathname).toBe("/link");
     },
   );
 
-  it("of an unknown machine, of one whose script throws and of no machine at all are refused alike, byte for byte", async () => {
-    const broken: Script = () => Promise.reject(new Error("Worker exceeded CPU time limit."));
+  const unauthorized: Script = () => errorResponse({ code: "unauthorized" });
+
+  it("of an unknown machine, of one whose script refuses the token and of no machine at all are refused alike, byte for byte", async () => {
     const answers: object[] = [];
-    for (const slug of ["nobody", "broken", "Not-A-Slug", "api", "..%2fattic"]) {
-      const { response } = await dispatch(`http://localhost/m/${slug}/link`, {}, { scripts: { broken } });
+    for (const slug of ["nobody", "strict", "Not-A-Slug", "api", "..%2fattic"]) {
+      const url = `http://localhost/m/${slug}/link`;
+      const { response } = await dispatch(url, { headers: DIAL }, { scripts: { strict: unauthorized } });
       answers.push(await seen(response));
     }
     expect(answers[0]).toMatchObject({ status: 401 });
     for (const answer of answers) expect(answer).toEqual(answers[0]);
+  });
+
+  it("is refused no sooner for an unknown machine than for a known one with a wrong token", async () => {
+    for (const slug of ["nobody", "strict"]) {
+      const began = performance.now();
+      await dispatch(`http://localhost/m/${slug}/link`, { headers: DIAL }, { scripts: { strict: unauthorized } });
+      expect(performance.now() - began, slug).toBeGreaterThanOrEqual(200);
+    }
+  });
+
+  it.each([
+    ["throws", "Cannot read properties of undefined"],
+    ["uses too much CPU", "Worker exceeded CPU time limit."],
+    ["is being replaced", "Durable Object reset because its code was updated."],
+    ["starts slowly", "The script is not running: machine script attic is still starting"],
+    ["lost its process", "Network connection lost."],
+  ])("of a script that %s is not refused: the machine may dial again, and is told when", async (_, message) => {
+    const attic: Script = () => Promise.reject(new Error(message));
+    const { response } = await dispatch(LINK, { headers: DIAL }, { scripts: { attic } });
+    expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"]);
+    expect(await codeOf(response)).toBe("machine_starting");
+  });
+
+  it.each([
+    ["no upgrade", { authorization: "Bearer opl_x" }],
+    ["no token", { upgrade: "websocket" }],
+    ["what is not a token", { upgrade: "websocket", authorization: "Basic YTpi" }],
+  ])("with %s is refused without asking any script", async (_, headers) => {
+    const { response, reached } = await dispatch(LINK, { headers: headers as Record<string, string> });
+    expect(response.status).toBe(401);
+    expect(reached).toEqual([]);
   });
 
   it("is refused alike to a gate that has the secret", async () => {

@@ -5,7 +5,7 @@ import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { Env } from "../env.ts";
 import { postToMachine } from "../machines/script-client.ts";
-import { failureIn, isFailure } from "../machines/machine-failure.ts";
+import { failureIn, failureOf, isFailure } from "../machines/machine-failure.ts";
 
 /** Without a word from the machine for so long, a call fails. Every progress notification begins the time anew. */
 const SILENCE_MS = 10 * 60_000;
@@ -96,6 +96,7 @@ async function answerIn(response: Response, machine: string, onNotification: OnN
       code: "machine_failed",
       machine,
       reason: `its MCP server answered HTTP ${response.status} without a JSON-RPC response`,
+      mayHaveRun: true,
     });
   }
   const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
@@ -112,8 +113,9 @@ async function answerIn(response: Response, machine: string, onNotification: OnN
 function answerOf(message: Message | undefined, machine: string): Answer | null {
   if (message?.result !== undefined) return { result: message.result };
   if (message?.error === undefined) return null;
-  const lost = z.object({ code: z.enum(["link_lost", "machine_revoked"]) }).safeParse(message.error.data);
-  if (lost.success) throw new OperatorFailure({ code: lost.data.code, machine }); // the closing word of a stream whose link was cut
+  // An error of ours in place of the server's answer: from the connector, or the closing word of a stream that was cut.
+  const failure = failureOf(message.error.data, machine);
+  if (failure !== null) throw new OperatorFailure(failure);
   return { error: message.error };
 }
 

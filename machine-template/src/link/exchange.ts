@@ -62,7 +62,7 @@ export class Exchange {
   }
 
   /** A frame of this exchange came. `false`: it breaks the protocol. */
-  receive(frame: Exclude<Frame, { kind: typeof FrameKind.REQUEST }>): boolean {
+  receive(frame: Exclude<Frame, { kind: typeof FrameKind.REQUEST | typeof FrameKind.CANCEL }>): boolean {
     switch (frame.kind) {
       case FrameKind.RESPONSE:
         try {
@@ -76,10 +76,6 @@ export class Exchange {
       case FrameKind.WINDOW:
         this.#credit.grant(frame.credit);
         return true;
-      case FrameKind.CANCEL:
-        this.#finish();
-        this.#fail(new Error(frame.reason));
-        return true;
     }
   }
 
@@ -91,7 +87,7 @@ export class Exchange {
     this.#fail(reason);
   }
 
-  /** The link cannot finish this exchange. An open event stream gets a closing word, so that its reader learns why. */
+  /** The link or the connector cannot finish this exchange. An open event stream gets a closing word, so that its reader learns why. */
   abandon(error: OperatorError): void {
     if (this.#over) return;
     this.#finish();

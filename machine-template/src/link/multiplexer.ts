@@ -1,6 +1,6 @@
 import { OperatorFailure, type OperatorError } from "#protocol/error.ts";
 import { decodeFrame, FrameKind } from "#protocol/frame.ts";
-import { MAX_EXCHANGES, RESPONSE_HEAD_TIMEOUT_MS } from "#protocol/limits.ts";
+import { MAX_EXCHANGES, MAX_REASON_CHARACTERS, RESPONSE_HEAD_TIMEOUT_MS } from "#protocol/limits.ts";
 import { type ClosingWord, Exchange } from "./exchange.ts";
 
 /** How often open exchanges are checked for a silent link and for overdue answers. Bounds how late either is noticed. */
@@ -60,7 +60,11 @@ export class Multiplexer {
     const frame = decodeFrame(bytes);
     if (frame === null || frame.kind === FrameKind.REQUEST) return false;
     // An unknown exchange was cancelled while this frame was on its way: that is no fault.
-    return this.#exchanges.get(frame.exchange)?.receive(frame) ?? true;
+    const exchange = this.#exchanges.get(frame.exchange);
+    if (frame.kind !== FrameKind.CANCEL) return exchange?.receive(frame) ?? true;
+    const reason = frame.reason.slice(0, MAX_REASON_CHARACTERS);
+    exchange?.abandon({ code: "machine_failed", machine: this.#machine, reason, mayHaveRun: true });
+    return true;
   }
 
   /** The link under these exchanges is gone: every one of them fails with `error`, at once. */

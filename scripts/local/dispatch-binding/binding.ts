@@ -40,7 +40,7 @@ export default function dispatchNamespace(inner: Inner) {
       headers: { authorization: `Bearer ${inner.token}` },
     });
     if (response.status === 404) throw new Error("Worker not found.");
-    if (!response.ok) throw new Error(await response.text());
+    if (!response.ok) throw new Error(`The script is not running: ${await response.text()}`);
     const route = (await response.json()) as Route; // written by platform/route-lookup.ts
     routes.set(name, route);
     return route;
@@ -61,7 +61,9 @@ export default function dispatchNamespace(inner: Inner) {
       } catch (error) {
         if (request.signal?.aborted) throw error; // its caller has gone
         routes.delete(name);
-        const fresh = await find(name, route);
+        // A script that does not come back says nothing about this call, which may have run: the caller gets the loss.
+        const fresh = await find(name, route).catch(() => null);
+        if (fresh === null) throw error;
         // Refused and lost in the middle look alike from here. A call is sent again only when it has no body (a second
         // time cannot be told from the first), or when it began while no process was there to take it.
         const unsent = fresh.endedMs < begunMs && begunMs < fresh.startedMs;

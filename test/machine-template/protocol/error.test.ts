@@ -5,6 +5,7 @@ import {
   errorResponse,
   isRetryable,
   jsonRpcError,
+  mayHaveRun,
   messageOf,
   type OperatorError,
   type OperatorErrorCode,
@@ -33,7 +34,9 @@ const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } }
     says: /"attic".*2026-01-02T03:04:05.*codez connect/,
   },
   machine_timeout: { error: { code: "machine_timeout", machine: "attic", afterMs: 5_000 }, status: 504, retryable: true, says: /"attic".* 5 s.*look before calling again/ },
-  machine_revoked: { error: { code: "machine_revoked", machine: "attic" }, status: 503, retryable: false, says: /"attic".*codez setup attic/ },
+  machine_revoked: { error: { code: "machine_revoked", machine: "attic" }, status: 503, retryable: false, says: /"attic".*may have been carried out.*codez setup attic/ },
+  machine_starting: { error: { code: "machine_starting", machine: "attic" }, status: 503, retryable: true, says: /"attic".*has not reached it.*try again/ },
+  answer_too_large: { error: { code: "answer_too_large", machine: "attic", limitBytes: 4 * 1024 * 1024 }, status: 502, retryable: false, says: /"attic".*4 MiB.*was carried out.*own URL/ },
   machine_busy: { error: { code: "machine_busy", machine: "attic", limit: 512 }, status: 429, retryable: true, says: /"attic".*512.*again/ },
   machine_failed: { error: { code: "machine_failed", machine: "attic", reason: "it broke" }, status: 502, retryable: false, says: /"attic".*it broke/ },
   link_lost: { error: { code: "link_lost", machine: "attic" }, status: 502, retryable: true, says: /"attic".*look before calling again/ },
@@ -68,6 +71,12 @@ describe.each(every.map((expected) => [expected.error.code, expected] as const))
     });
   },
 );
+
+it("a call that may have been carried out says so in words, whichever error it fails with; any other does not", () => {
+  const failed: OperatorError = { code: "machine_failed", machine: "attic", reason: "it broke", mayHaveRun: true };
+  for (const error of [...every.map((one) => one.error), failed])
+    expect(/carried out|still be working/.test(messageOf(error)), error.code).toBe(mayHaveRun(error));
+});
 
 it("a machine that was never online is said to be so, not last seen in 1970", () => {
   expect(messageOf({ code: "machine_offline", machine: "attic", lastSeenMs: null })).toMatch(/never been online/);

@@ -4,7 +4,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { LoggedEvent } from "#protocol/event.ts";
 import { app as dispatchWorker } from "../../../dispatch-worker/src/app.ts";
 import type { Env as DispatchEnv } from "../../../dispatch-worker/src/env.ts";
-import { ask, dial, forget, knock, page, state, TestConnector } from "./support/connector.ts";
+import { ask, dial, forget, knock, page, state, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 
@@ -79,6 +79,22 @@ describe("a stranger at the link", () => {
 
   it("who brings the right token is the machine", async () => {
     expect((await dial("link-token")).status).toBe(101);
+  });
+});
+
+describe("a socket that closes", () => {
+  it.each<[string, number, unknown[][]]>([
+    ["with a code is answered with that code", 4001, [[4001]]],
+    ["without a code is answered without one", 1005, [[]]],
+    ["because its transport is gone is not answered", 1006, []],
+    ["because TLS failed is not answered", 1015, []],
+  ])("%s", async (_, code, answered) => {
+    const calls = await within((machine) => {
+      const closed: unknown[][] = [];
+      machine.webSocketClose({ close: (...said: unknown[]) => closed.push(said) } as unknown as WebSocket, code);
+      return closed;
+    });
+    expect(calls).toEqual(answered);
   });
 });
 
