@@ -122,10 +122,8 @@ export function mayHaveRun(error: OperatorError): boolean {
       return true;
     case "machine_failed":
       return error.mayHaveRun ?? false;
-    // Operator's own fault may come at any moment of a call.
-    case "internal":
-      return true;
     case "unauthorized":
+    case "internal": // REST alone: no call of a machine fails with it
     case "sign_in_unavailable":
     case "forbidden":
     case "invalid_request":

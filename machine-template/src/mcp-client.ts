@@ -1,7 +1,7 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import type { CallRequest } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
-import { HandshakeFailed } from "./answer.ts";
+import { HandshakeFailed } from "./failure.ts";
 import { base64, utf8 } from "#protocol/bytes.ts";
 import { parseJson } from "#protocol/json.ts";
 

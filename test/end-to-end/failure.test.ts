@@ -92,10 +92,7 @@ function lastMessage({ text }: Answer): unknown {
 let calls = 0;
 
 /** Calls of every kind that are under way while `happens`; each has to end with `link_lost`, promptly, and was made once. */
-async function allFail(
-  happens: () => Promise<void>,
-  whoAnswers: "the script" | "nobody" = "the script",
-): Promise<void> {
+async function allFail(happens: () => Promise<void>): Promise<void> {
   calls += 1;
   const names = {
     hold: `hold ${calls}`,
@@ -129,18 +126,14 @@ async function allFail(
   const { status, text } = await held;
   expect([status, JSON.parse(text)]).toMatchObject([
     502,
-    whoAnswers === "nobody"
-      ? { error: { code: "link_lost", machine: "attic" } }
-      : { id: `id of ${names.hold}`, error: { data: { code: "link_lost", machine: "attic" } } },
+    { id: `id of ${names.hold}`, error: { data: { code: "link_lost", machine: "attic" } } },
   ]);
-  // A stream had its first event; whoever is still there to say so gives it a last one.
-  if (whoAnswers === "the script") {
-    expect((await streamed).text).toContain("notifications/progress");
-    expect(lastMessage(await streamed)).toMatchObject({
-      id: `id of ${names.stream}`,
-      error: { data: { code: "link_lost" } },
-    });
-  }
+  // A stream had its first event, and gets a last one: from the script, or from the gate when the script is gone.
+  expect((await streamed).text).toContain("notifications/progress");
+  expect(lastMessage(await streamed)).toMatchObject({
+    id: `id of ${names.stream}`,
+    error: { data: { code: "link_lost" } },
+  });
   server.release(names.safe);
   expect(lastMessage(await within(PROMPT_MS, "the neighbour's answer", safe))).toMatchObject({ result: {} });
   for (const name of Object.values(names)) expect([name, server.calls.get(name)]).toEqual([name, 1]);
@@ -213,7 +206,7 @@ describe("in the middle of calls, with events on their way", () => {
   test("the platform replaces it without a word: callers are told all the same", async () => {
     const { links } = attic;
     const { template } = await attic.detail();
-    await allFail(() => attic.replaceScript(template), "nobody");
+    await allFail(() => attic.replaceScript(template));
     await until("a new link", () => attic.links > links);
     await works();
     expect(barn.epochs).toHaveLength(1);
@@ -222,7 +215,7 @@ describe("in the middle of calls, with events on their way", () => {
 
   test("the machine's workerd is killed: it is started again, and nothing is called twice", async () => {
     const { links } = attic;
-    await allFail(() => Promise.resolve(void process.kill(workerdOfAttic(), "SIGKILL")), "nobody");
+    await allFail(() => Promise.resolve(void process.kill(workerdOfAttic(), "SIGKILL")));
     await until("a new link", () => attic.links > links);
     await works();
     expect(barn.epochs).toHaveLength(1);

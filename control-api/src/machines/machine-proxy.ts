@@ -7,6 +7,7 @@ import { authenticate } from "../sign-in/authenticate.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
+import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { passToMachine } from "./script-client.ts";
 import { refuse, stepUp } from "../http/refusal.ts";
@@ -36,8 +37,8 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   // Which of a machine's own calls only read is not for a gate to know.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
   const body = await heldBody(request);
-  const passed = passToMachine(request, env, caller.user, slug, path + url.search, body);
-  const response = passed.then((answered) => filtered(answered, name));
+  const destination = { user: caller.user, name, slug, path: path + url.search };
+  const response = relay(request, env, destination, body).then((answered) => filtered(answered, name));
   notePassing(env, caller, name, request, body, response);
   return response;
 }

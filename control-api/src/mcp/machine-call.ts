@@ -1,11 +1,12 @@
-import { EventSourceParserStream } from "eventsource-parser/stream";
 import * as z from "zod/mini";
-import { type OperatorError, OperatorFailure } from "#protocol/error.ts";
+import { OperatorFailure } from "#protocol/error.ts";
 import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { Env } from "../env.ts";
 import { postToMachine } from "../machines/script-client.ts";
 import { failureIn, failureOf, isFailure } from "../machines/machine-failure.ts";
+import { FROZEN_AFTER_MS, type Look, lookAt, ScriptWatch } from "../machines/script-watch.ts";
+import { eventsWithin, textWithin } from "./bounded-answer.ts";
 
 /** Without a word from the machine for so long, a call fails. Every progress notification begins the time anew. */
 const SILENCE_MS = 10 * 60_000;
@@ -34,7 +35,7 @@ export async function callMachine(
   signal: AbortSignal,
   onNotification: OnNotification,
 ): Promise<Answer> {
-  const silence = new Silence(signal);
+  const silence = new Silence(signal, lookAt(env, user, machine));
   try {
     const request = { ...call, timeoutMs: SILENCE_MS } satisfies CallRequest;
     const response = await postToMachine(env, user, machine, ScriptPath.CALL, request, silence.signal);
@@ -45,25 +46,33 @@ export async function callMachine(
     });
   } catch (reason) {
     if (reason instanceof OperatorFailure) throw reason;
-    // The answer broke off, or its script died: whatever it was, the call may have been carried out.
-    throw new OperatorFailure(silence.isOver ? timeoutOf(machine) : { code: "link_lost", machine });
+    // The answer broke off, or its script died: either way the call may have been carried out.
+    const { endedAfterMs } = silence;
+    throw new OperatorFailure(
+      endedAfterMs === null
+        ? { code: "link_lost", machine }
+        : { code: "machine_timeout", machine, afterMs: endedAfterMs },
+    );
   } finally {
     silence.end();
   }
 }
 
-/** Aborts when the caller goes away, or when nothing was heard for `SILENCE_MS`. */
+/** Aborts when the caller goes away, when nothing was heard for `SILENCE_MS`, or when the script has stopped. */
 class Silence {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal;
   readonly #abort = (): void => this.#controller.abort(this.#caller.reason);
+  readonly #watch: ScriptWatch;
   #timer: ReturnType<typeof setTimeout>;
-  isOver = false;
+  /** After how long it gave up; `null` while it has not. */
+  endedAfterMs: number | null = null;
 
-  constructor(caller: AbortSignal) {
+  constructor(caller: AbortSignal, look: Look) {
     this.#caller = caller;
     caller.addEventListener("abort", this.#abort, { once: true });
     this.#timer = this.#wait();
+    this.#watch = new ScriptWatch(look, () => this.#giveUp(FROZEN_AFTER_MS));
   }
 
   get signal(): AbortSignal {
@@ -73,24 +82,28 @@ class Silence {
   broken(): void {
     clearTimeout(this.#timer);
     this.#timer = this.#wait();
+    this.#watch.heard();
   }
 
   end(): void {
     clearTimeout(this.#timer);
+    this.#watch.end();
     this.#caller.removeEventListener("abort", this.#abort);
   }
 
   #wait(): ReturnType<typeof setTimeout> {
-    return setTimeout(() => {
-      this.isOver = true;
-      this.#controller.abort();
-    }, SILENCE_MS);
+    return setTimeout(() => this.#giveUp(SILENCE_MS), SILENCE_MS);
+  }
+
+  #giveUp(afterMs: number): void {
+    this.endedAfterMs = afterMs;
+    this.#controller.abort();
   }
 }
 
 async function answerIn(response: Response, machine: string, onNotification: OnNotification): Promise<Answer> {
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-    const answer = answerOf(Message.safeParse(await response.json().catch(() => null)).data, machine);
+    const answer = answerOf(messageIn(await textWithin(response, machine)), machine);
     if (answer !== null) return answer;
     throw new OperatorFailure({
       code: "machine_failed",
@@ -99,9 +112,8 @@ async function answerIn(response: Response, machine: string, onNotification: OnN
       mayHaveRun: true,
     });
   }
-  const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
-  for await (const event of events) {
-    const message = Message.safeParse(parseJson(event.data)).data;
+  for await (const data of eventsWithin(response, machine)) {
+    const message = messageIn(data);
     const answer = answerOf(message, machine);
     if (answer !== null) return answer;
     if (message?.method !== undefined && message.id === undefined)
@@ -119,6 +131,6 @@ function answerOf(message: Message | undefined, machine: string): Answer | null 
   return { error: message.error };
 }
 
-function timeoutOf(machine: string): OperatorError {
-  return { code: "machine_timeout", machine, afterMs: SILENCE_MS };
+function messageIn(text: string): Message | undefined {
+  return Message.safeParse(parseJson(text)).data;
 }

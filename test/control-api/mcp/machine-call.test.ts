@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { MAX_ANSWER_BYTES } from "../../../control-api/src/mcp/bounded-answer.ts";
 import type { Answer } from "../../support/stand-in/dispatcher.ts";
 import { failureOf, MODERN, TestUser } from "../support/operator.ts";
 
@@ -88,5 +89,40 @@ describe("a machine whose server answers no JSON-RPC", () => {
     const result = await alice.tool("call_tool", call.arguments);
     expect(failureOf(result)).toBe("machine_failed");
     expect(result.content[0]?.text).toContain(`HTTP ${answer.status ?? 200}`);
+  });
+});
+
+describe("an answer that is too large to be held at /mcp", () => {
+  const large = "x".repeat(MAX_ANSWER_BYTES);
+  const event = (data: string): string => `data: ${data}\n\n`;
+  const message = event(
+    JSON.stringify({
+      jsonrpc: "2.0",
+      method: "notifications/message",
+      params: { data: large.slice(0, MAX_ANSWER_BYTES / 2) },
+    }),
+  );
+
+  it.each<[string, Answer]>([
+    ["as JSON", { body: JSON.stringify({ ...done, large }), headers: { "content-type": "application/json" } }],
+    [
+      "as one event",
+      { body: event(JSON.stringify({ ...done, large })), headers: { "content-type": "text/event-stream" } },
+    ],
+    [
+      "as an event without an end",
+      { body: `data: ${large}${large}`, headers: { "content-type": "text/event-stream" } },
+    ],
+  ])("fails with answer_too_large, which says to use the machine's own URL: %s", async (_, answer) => {
+    const alice = await machineThat(answer);
+    const result = await alice.tool("call_tool", call.arguments);
+    expect(failureOf(result)).toBe("answer_too_large");
+    expect(result.content[0]?.text).toContain("own URL");
+  });
+
+  it("is one answer: a stream may be longer, event by event", async () => {
+    const body = message.repeat(4) + event(JSON.stringify(done));
+    const alice = await machineThat({ body, headers: { "content-type": "text/event-stream" } });
+    expect((await alice.tool("call_tool", call.arguments)).content).toEqual([{ type: "text", text: "done" }]);
   });
 });

@@ -15,6 +15,8 @@ export type Plan = {
   answers?: Record<string, Answer>;
   /** Every request fails like this. */
   fails?: OperatorError;
+  /** Its process has stopped: it answers nothing and breaks no connection. */
+  hangs?: true;
 };
 
 /** A request that reached a script. */
@@ -55,6 +57,7 @@ export function dispatcher(): (request: Asked) => Promise<Response> {
     if (plan === undefined || (!isLink && request.headers.get("x-operator-caller") !== plan.owner))
       return errorResponse(isLink ? { code: "unauthorized" } : { code: "machine_unknown", machine: slug });
     if (plan.fails !== undefined) return errorResponse(plan.fails);
+    if (plan.hangs === true) return new Promise(() => undefined);
     return answer(plan, slug, request.method, url, body);
   };
 }

@@ -1,0 +1,51 @@
+import { EventSourceParserStream } from "eventsource-parser/stream";
+import { OperatorFailure } from "#protocol/error.ts";
+
+/**
+ * The largest answer of a machine that `/mcp` passes on, as JSON or as one event of a stream. An answer here is held whole,
+ * as text, as a tree, as JSON again and as bytes: five to six times its size, in an isolate that has 128 MB for all of its
+ * callers. Models read far less. A machine's own URL streams, so that it has no such limit.
+ */
+export const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+
+/**
+ * A response's text. Throws `OperatorFailure` answer_too_large once it passes the limit; the rest is not read, which tells
+ * the machine to stop. A body that breaks off throws the stream's own error.
+ */
+export async function textWithin(response: Response, machine: string): Promise<string> {
+  if (response.body === null) return "";
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of response.body) {
+    bytes += chunk.length;
+    if (bytes > MAX_ANSWER_BYTES) throw tooLarge(machine); // leaving the loop cancels the body
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+/** The data of a response's events. Throws as `textWithin` does, for each event by itself: a stream of many may be long. */
+export async function* eventsWithin(response: Response, machine: string): AsyncGenerator<string> {
+  if (response.body === null) return;
+  let sinceEvent = 0;
+  const bounded = new TransformStream<Uint8Array, Uint8Array>({
+    transform(chunk, controller) {
+      sinceEvent += chunk.length;
+      if (sinceEvent > MAX_ANSWER_BYTES) throw tooLarge(machine);
+      controller.enqueue(chunk);
+    },
+  });
+  const events = response.body
+    .pipeThrough(bounded)
+    .pipeThrough(new TextDecoderStream())
+    .pipeThrough(new EventSourceParserStream());
+  for await (const { data } of events) {
+    sinceEvent = 0;
+    yield data;
+  }
+}
+
+function tooLarge(machine: string): OperatorFailure {
+  return new OperatorFailure({ code: "answer_too_large", machine, limitBytes: MAX_ANSWER_BYTES });
+}

@@ -1,0 +1,19 @@
+import { OperatorFailure, type OperatorError } from "#protocol/error.ts";
+import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
+
+/** The machine's server could not be greeted, so the call that waited for it was never sent. */
+export class HandshakeFailed extends Error {
+  override readonly name = "HandshakeFailed";
+}
+
+/**
+ * What went wrong on the way to a machine, as one of our errors. What is not an `OperatorFailure` went wrong after the
+ * request was sent: the connector cancelled it, or its answer could not be understood. So the call may have been carried
+ * out, unless it was still waiting for the server's handshake.
+ */
+export function operatorErrorOf(reason: unknown, machine: string): OperatorError {
+  if (reason instanceof OperatorFailure) return reason.error;
+  const message = (reason instanceof Error ? reason.message : String(reason)).slice(0, MAX_REASON_CHARACTERS);
+  if (reason instanceof HandshakeFailed) return { code: "machine_failed", machine, reason: message };
+  return { code: "machine_failed", machine, reason: message, mayHaveRun: true };
+}

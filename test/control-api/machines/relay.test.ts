@@ -1,0 +1,113 @@
+import { describe, expect, it } from "vitest";
+import type { OperatorError } from "#protocol/error.ts";
+import type { Env } from "../../../control-api/src/env.ts";
+import { knock, ORIGIN, TestUser } from "../support/operator.ts";
+import type { Plan } from "../../support/stand-in/dispatcher.ts";
+
+/** The way to a script that fares like this: what its service binding then does. */
+function wayTo(fetch: () => Promise<Response>): Partial<Env> {
+  return { DISPATCHER: { fetch } as unknown as Fetcher };
+}
+
+const dies = wayTo(() => Promise.reject(new Error("Network connection lost.")));
+
+/** Dies after one event of its answer. */
+const diesInMidAnswer = wayTo(() => {
+  let told = false;
+  const stream = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (told) controller.error(new Error("Network connection lost."));
+      else controller.enqueue(new TextEncoder().encode('data: {"method":"notifications/progress"}\n\n'));
+      told = true;
+    },
+  });
+  return Promise.resolve(new Response(stream, { headers: { "content-type": "text/event-stream" } }));
+});
+
+const REQUEST = { jsonrpc: "2.0", id: "id-7", method: "tools/call", params: { name: "dig" } };
+const BODY = JSON.stringify(REQUEST);
+
+/** One call at the own URL of a machine whose script is so. */
+async function call(plan: Partial<Plan>, overrides: Partial<Env> = {}): Promise<Response> {
+  const alice = new TestUser();
+  await alice.machine("attic", plan);
+  const url = `${ORIGIN}/m/${await alice.slug("attic")}/mcp`;
+  const init = {
+    method: "POST",
+    headers: { "content-type": "application/json", "content-length": String(BODY.length) },
+    body: BODY,
+  };
+  return knock(url, init, { LOOPBACK_OWNER: alice.id, ...overrides });
+}
+
+describe("a call at a machine's own URL", () => {
+  it("whose script dies before it answers fails with link_lost under the request's id: it may have been carried out", async () => {
+    const response = await call({}, dies);
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({
+      id: "id-7",
+      error: {
+        message: expect.stringContaining("may have been carried out"),
+        data: { code: "link_lost", machine: "attic" },
+      },
+    });
+  });
+
+  it("whose script dies in the middle of an event stream ends with an event that says so, and not as if it were whole", async () => {
+    const response = await call({}, diesInMidAnswer);
+    expect(response.status).toBe(200);
+    const events = (await response.text()).split("\n\n").filter((event) => event.trim() !== "");
+    expect(events).toHaveLength(2);
+    expect(JSON.parse(events[1]?.replace(/^event: message\ndata: /, "") ?? "")).toMatchObject({
+      id: "id-7",
+      error: { data: { code: "link_lost" } },
+    });
+  });
+
+  it(
+    "whose script has stopped fails with machine_timeout, though no connection breaks",
+    { timeout: 60_000 },
+    async () => {
+      const response = await call({ hangs: true });
+      expect(response.status).toBe(504);
+      expect(await response.json()).toMatchObject({
+        id: "id-7",
+        error: { data: { code: "machine_timeout", afterMs: 30_000 } },
+      });
+    },
+  );
+
+  it.each<[OperatorError, number]>([
+    [{ code: "invalid_request", reason: "the head is too large" }, 400],
+    [{ code: "machine_starting", machine: "some-slug" }, 503],
+    [{ code: "machine_busy", machine: "some-slug", limit: 512 }, 429],
+    [{ code: "agent_too_old", machine: "some-slug", reason: "its connector speaks protocol 0" }, 502],
+    [{ code: "machine_failed", machine: "some-slug", reason: "it broke", mayHaveRun: true }, 502],
+  ])("that a script or the dispatch Worker refuses gets the same error under its id: %j", async (error, status) => {
+    const response = await call({ fails: error });
+    expect(response.status).toBe(status);
+    const machine = "machine" in error ? { machine: "attic" } : {};
+    expect(await response.json()).toMatchObject({ id: "id-7", error: { data: { ...error, ...machine } } });
+  });
+});
+
+describe("the same call at /mcp", () => {
+  async function failure(plan: Partial<Plan>): Promise<unknown> {
+    const alice = new TestUser();
+    await alice.machine("attic", plan);
+    const { structuredContent } = await alice.tool("call_tool", { machineId: "attic", name: "dig" });
+    return structuredContent?.["error"];
+  }
+
+  it("whose script has stopped fails with machine_timeout", { timeout: 60_000 }, async () => {
+    expect(await failure({ hangs: true })).toMatchObject({ code: "machine_timeout", afterMs: 30_000 });
+  });
+
+  it.each<OperatorError>([
+    { code: "invalid_request", reason: "the head is too large" },
+    { code: "agent_too_old", machine: "attic", reason: "its connector speaks protocol 0" },
+    { code: "machine_starting", machine: "attic" },
+  ])("that its script refuses says why, and not that the machine has failed: %j", async (error) => {
+    expect(await failure({ fails: error })).toMatchObject(error);
+  });
+});
