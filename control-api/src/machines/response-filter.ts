@@ -76,7 +76,7 @@ export function mayPass(name: string): boolean {
 function refused({ body }: Response, status: number, headers: Headers, machine: string, what: string): Response {
   stop(body);
   const reason = `${what}, which Operator does not pass on. Only JSON and event streams reach clients.`;
-  const error = errorResponse({ code: "machine_failed", machine, reason });
+  const error = errorResponse({ code: "machine_failed", machine, reason, mayHaveRun: true });
   headers.delete("content-length");
   for (const [name, value] of error.headers) headers.set(name, value);
   return new Response(error.body, { status, headers });
