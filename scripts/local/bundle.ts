@@ -1,12 +1,14 @@
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { readdir, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { dirname, extname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
 import * as z from "zod";
 import { readFileIfAny } from "./file.ts";
 import type { WorkerConfig } from "./worker-config.ts";
+import { Embed } from "./workerd/config.ts";
+import type { Module } from "./workerd/config.ts";
 
 /** A cold bundle takes 1 to 2 s. */
 const BUNDLE_TIMEOUT_MS = 120_000;
@@ -14,10 +16,9 @@ const META = "bundle-meta.json";
 const STAMP = "inputs.sha256";
 
 type ModuleType = "esm" | "text" | "data" | "wasm" | "json";
-export type Modules = Record<string, { type: ModuleType; contents: Uint8Array<ArrayBuffer> }>;
+/** A Worker's modules, the main one first; their contents stay in the files. */
 export interface Bundle {
-  readonly mainModule: string;
-  readonly modules: Modules;
+  readonly modules: readonly Module[];
 }
 
 /** Bundles a Worker with Wrangler, as a deployment would, or takes the bundle in `folder` when no source has changed. */
@@ -68,15 +69,31 @@ async function stampOf(configPath: string, folder: string): Promise<string | nul
 
 async function readBundle(config: WorkerConfig, folder: string): Promise<Bundle> {
   const mainModule = `${config.main.replace(/^.*\//, "").replace(/\.[^.]+$/, "")}.js`;
-  const modules: Modules = {};
+  const modules: Module[] = [];
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
     const name = relative(folder, path);
     if (!entry.isFile() || name === "README.md" || name === META || name === STAMP || name.endsWith(".map")) continue;
-    modules[name] = { type: typeOf(name, config), contents: new Uint8Array(await readFile(path)) };
+    modules.push(moduleOf(name, typeOf(name, config), new Embed(path)));
   }
-  if (!modules[mainModule]) throw new Error(`${folder} has no ${mainModule}`);
-  return { mainModule, modules };
+  const main = modules.find(({ name }) => name === mainModule);
+  if (!main) throw new Error(`${folder} has no ${mainModule}`);
+  return { modules: [main, ...modules.filter((module) => module !== main)] };
+}
+
+function moduleOf(name: string, type: ModuleType, content: Embed): Module {
+  switch (type) {
+    case "esm":
+      return { name, esModule: content };
+    case "text":
+      return { name, text: content };
+    case "data":
+      return { name, data: content };
+    case "json":
+      return { name, json: content };
+    case "wasm":
+      return { name, wasm: content };
+  }
 }
 
 const RULE_TYPES: Readonly<Record<string, ModuleType>> = {

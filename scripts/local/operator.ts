@@ -1,14 +1,16 @@
+import { mkdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleWorker } from "./bundle.ts";
+import { controlConfig } from "./control-config.ts";
 import { takeLock } from "./lock.ts";
 import { startPlatform } from "./platform/platform.ts";
 import { readSecrets } from "./secrets.ts";
 import { openState } from "./state.ts";
 import { readWorkerConfig } from "./worker-config.ts";
-import { workerOf } from "./workers.ts";
 import { Ports } from "../system/ports.ts";
+import { runtimeFolder } from "./workerd/runtime-folder.ts";
 import { Supervisor } from "./workerd/supervisor.ts";
 import type { Report } from "./workerd/supervisor.ts";
 
@@ -65,7 +67,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const secrets = await readSecrets(state.secrets);
   const ports = new Ports();
   const port = options.port === 0 ? await ports.take() : await checkFree(options.port);
-  const reportsPort = await ports.take();
+  // A Unix socket in a folder of ours: no other user and no web page gets that far.
+  const reports = join(runtimeFolder(), `reports-${port}`);
   const url = `http://127.0.0.1:${port}`;
 
   const [control, dispatch] = await Promise.all(
@@ -80,7 +83,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const platform = await startPlatform({
     stateDir: state.platform,
     apiToken: secrets.CLOUDFLARE_API_TOKEN,
-    services: { [control.config.name]: { default: url, [REPORTS]: `http://127.0.0.1:${reportsPort}` } },
+    services: { [control.config.name]: { default: url, [REPORTS]: `unix:${reports}` } },
     ports,
     report,
     log,
@@ -102,12 +105,17 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     ...options.vars,
   };
   const workers = [
-    workerOf({ ...control, vars, sockets: { default: port, [REPORTS]: reportsPort } }, platform.dispatch),
-    workerOf({ ...dispatch, vars: { ...shared, ...options.vars }, sockets: {} }, platform.dispatch),
+    { ...control, vars, sockets: { default: `127.0.0.1:${port}`, [REPORTS]: `unix:${reports}` } },
+    { ...dispatch, vars: { ...shared, ...options.vars }, sockets: {} },
   ];
+  const folders = { objects: join(state.control, "do"), kv: join(state.control, "kv") };
+  for (const path of Object.values(folders)) await mkdir(path, { recursive: true, mode: 0o700 });
   const supervisor = new Supervisor({
     name: "the control API",
-    options: async () => ({ resourcePersistencePath: state.control, workers }),
+    config: async () => {
+      await rm(reports, { force: true }); // a killed process leaves its socket's file, which the next one cannot bind
+      return controlConfig({ ...folders, workers, dispatch: platform.dispatch });
+    },
     report,
     log,
   });

@@ -128,8 +128,6 @@ function outgoing(request: Request, held: Held, route: Route): Request {
 function marked({ headers }: Request, call: string): boolean {
   try {
     headers.set(CALL_HEADER, call);
-    // Miniflare's sockets take this header for request.cf, which a user script does not get (untrusted mode).
-    headers.delete("mf-cf-blob");
     return true;
   } catch {
     return false; // a request as it came in: its headers are immutable

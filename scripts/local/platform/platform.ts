@@ -6,8 +6,8 @@ import { API_PATH, platformApi } from "./api.ts";
 import { Directory } from "./directory.ts";
 import { routeLookup } from "./route-lookup.ts";
 import { serve } from "./server.ts";
-import type { Services } from "./worker-options.ts";
-import type { DispatchOptions } from "../dispatch-binding/plugin.ts";
+import type { Services } from "./script-config.ts";
+import type { DispatchOptions } from "../dispatch-binding/configure.ts";
 
 export interface PlatformOptions {
   /** Where namespaces, scripts and their storage are kept. */
@@ -25,7 +25,7 @@ export interface Platform {
   /** The `baseURL` for the `cloudflare` SDK. */
   readonly apiUrl: string;
   readonly directory: Directory;
-  /** What `dispatchBinding()` needs to make a Worker's binding one of this platform's namespaces. */
+  /** What `dispatchBindings()` needs to make a Worker's binding one of this platform's namespaces. */
   dispatch(namespace: string): DispatchOptions;
   /** Starts the scripts that have an alarm waiting; the others start when they are called. */
   wake(): Promise<void>;

@@ -4,6 +4,7 @@ import { randomUUID } from "node:crypto";
 import * as z from "zod";
 import { readFileIfAny, writeFileAtomically } from "../file.ts";
 import { Binding } from "./metadata.ts";
+import type { StoredModule } from "./script-config.ts";
 import type { ScriptModule } from "./upload.ts";
 
 const own = Binding.refine((binding) => binding.type !== "inherit");
@@ -43,12 +44,16 @@ export class ScriptFolder {
     return text === null ? null : Record.parse(JSON.parse(text));
   }
 
+  /** The modules with the files that have their contents. */
+  modulesOf({ version, modules }: ScriptRecord): StoredModule[] {
+    return modules.map((module, index) => ({ ...module, path: join(this.path, version, String(index)) }));
+  }
+
   async readModules(record: ScriptRecord): Promise<ScriptModule[]> {
-    const folder = join(this.path, record.version);
     return Promise.all(
-      record.modules.map(async (module, index) => ({
+      this.modulesOf(record).map(async ({ path, ...module }) => ({
         ...module,
-        contents: new Uint8Array(await readFile(join(folder, String(index)))),
+        contents: new Uint8Array(await readFile(path)),
       })),
     );
   }

@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { StartFailure } from "../workerd/supervisor.ts";
+import { StartFailure } from "../workerd/process.ts";
 import type { Directory } from "./directory.ts";
 import { PlatformFailure } from "./error.ts";
 import { bears } from "./token.ts";

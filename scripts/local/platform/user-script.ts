@@ -1,7 +1,9 @@
 import { randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
 import { isListening } from "../../system/ports.ts";
 import type { Ports } from "../../system/ports.ts";
-import { StartFailure, Supervisor } from "../workerd/supervisor.ts";
+import { StartFailure } from "../workerd/process.ts";
+import { Supervisor } from "../workerd/supervisor.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { hasAlarms } from "./alarms.ts";
 import { fail } from "./error.ts";
@@ -9,8 +11,8 @@ import type { Metadata, OwnBinding } from "./metadata.ts";
 import { migrate } from "./migrations.ts";
 import type { ScriptFolder, ScriptRecord } from "./record.ts";
 import type { Upload } from "./upload.ts";
-import { workerOptions } from "./worker-options.ts";
-import type { Services } from "./worker-options.ts";
+import { scriptConfig, storageFolders } from "./script-config.ts";
+import type { Services } from "./script-config.ts";
 
 export interface Surroundings {
   readonly ports: Ports;
@@ -46,7 +48,7 @@ export class UserScript {
     this.#around = around;
     this.#supervisor = new Supervisor({
       name: `machine script ${name}`,
-      options: async () => this.#options(this.record, await this.#freePort(), folder.storage),
+      config: async () => this.#config(this.record, await this.#freePort(), folder.storage),
       report: around.report,
       log: (line) => around.log(`[${name}] ${line}`),
     });
@@ -169,7 +171,7 @@ export class UserScript {
   async #try(record: ScriptRecord): Promise<void> {
     const trial = new Supervisor({
       name: `trial of ${this.name}`,
-      options: () => this.#options(record, 0, null),
+      config: () => this.#config(record, 0, null),
       report: this.#around.report,
     });
     try {
@@ -182,14 +184,15 @@ export class UserScript {
     }
   }
 
-  async #options(record: ScriptRecord, port: number, storage: string | null) {
-    const modules = await this.#folder.readModules(record);
-    return workerOptions({
+  async #config(record: ScriptRecord, port: number, storage: string | null) {
+    const folders = storage === null ? null : storageFolders(storage);
+    if (folders !== null)
+      for (const path of Object.values(folders)) await mkdir(path, { recursive: true, mode: 0o700 });
+    return scriptConfig({
       ...record,
-      name: this.name,
-      modules,
+      modules: this.#folder.modulesOf(record),
       port,
-      storage,
+      storage: folders,
       key: this.#key,
       services: this.#around.services,
     });

@@ -2,22 +2,28 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 
 /**
- * Reads "+pid" and "-pid" lines; when the pipe closes, for whatever reason its writer is gone, kills what is still
- * listed. A shell, because it costs a megabyte where a second Node would cost forty.
+ * Reads "+pid" and "-pid" lines, and "=folder". When the pipe closes, its writer is gone for whatever reason: then it
+ * kills what is still listed and removes the folder. A shell, because it costs a megabyte where a second Node would
+ * cost forty.
  */
 const PROGRAM = `
-alive=
-while read -r line; do
-  pid=\${line#?}
+alive= folder=
+while IFS= read -r line; do
+  rest=\${line#?}
   case $line in
-    +*) alive="$alive $pid" ;;
-    -*) rest=; for p in $alive; do [ "$p" = "$pid" ] || rest="$rest $p"; done; alive=$rest ;;
+    +*) alive="$alive $rest" ;;
+    -*) kept=; for p in $alive; do [ "$p" = "$rest" ] || kept="$kept $p"; done; alive=$kept ;;
+    =*) folder=$rest ;;
   esac
 done
 for p in $alive; do kill -9 "$p" 2>/dev/null; done
+[ -z "$folder" ] || rm -rf -- "$folder"
 `;
 
-let reaper: ChildProcess | undefined;
+/** What must not outlive this process: processes by their id, and the folder of their sockets. */
+const doomed = new Set<number>();
+let folder: string | undefined;
+let pipe: NonNullable<ChildProcess["stdin"]> | undefined;
 
 /**
  * Kills the given process when this one ends, even by SIGKILL, which leaves no handler a chance to run. Sockets and
@@ -26,20 +32,45 @@ let reaper: ChildProcess | undefined;
 export function killWithUs(child: ChildProcess): void {
   const { pid } = child;
   if (pid === undefined) return;
-  const pipe = start();
-  pipe.write(`+${pid}\n`);
-  child.once("exit", () => pipe.write(`-${pid}\n`));
+  doomed.add(pid);
+  tell(`+${pid}`);
+  child.once("exit", () => {
+    doomed.delete(pid);
+    tell(`-${pid}`);
+  });
+}
+
+/** Removes the folder when this process ends. */
+export function removeWithUs(path: string): void {
+  folder = path;
+  tell(`=${path}`);
+}
+
+function tell(line: string): void {
+  (pipe ??= start()).write(`${line}\n`);
 }
 
 function start(): NonNullable<ChildProcess["stdin"]> {
-  if (reaper?.stdin && reaper.exitCode === null && reaper.signalCode === null) return reaper.stdin;
   // A session of its own: Ctrl-C goes to the whole foreground group, and the reaper has to outlive it.
-  reaper = spawn("/bin/sh", ["-c", PROGRAM], { stdio: ["pipe", "ignore", "ignore"], detached: true });
-  reaper.unref();
+  const reaper = spawn("/bin/sh", ["-c", PROGRAM], { stdio: ["pipe", "ignore", "ignore"], detached: true });
   const { stdin } = reaper;
   if (!stdin) throw new Error("the reaper has no pipe");
-  // EPIPE when somebody killed the reaper: the next child starts another.
-  stdin.on("error", () => (reaper = undefined));
+  // When somebody kills it, the next one is told what it had on its list.
+  const lost = () => {
+    if (pipe !== stdin) return;
+    pipe = undefined;
+    if (doomed.size > 0) pipe = start();
+  };
+  reaper.once("exit", lost);
+  reaper.once("error", () => {
+    // No shell, so no reaper here: an orderly end still kills every child, and so does Linux when this process dies.
+  });
+  stdin.on("error", () => {
+    // EPIPE, when it is killed while it is told something; its exit is seen above.
+  });
+  reaper.unref();
   if ("unref" in stdin && typeof stdin.unref === "function") stdin.unref();
+  for (const pid of doomed) stdin.write(`+${pid}\n`);
+  if (folder !== undefined) stdin.write(`=${folder}\n`);
   return stdin;
 }

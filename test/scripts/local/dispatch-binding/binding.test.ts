@@ -51,7 +51,7 @@ test("a script sees the request as it was made: URL, method, headers, and no cf"
   expect([seen.method, seen.cf]).toEqual(["DELETE", null]);
   const headers = new Map(seen.headers);
   expect([headers.get("x-mine"), headers.get("host")]).toEqual(["1", url.host]);
-  expect([...headers.keys()].filter((name) => name.startsWith("operator-local") || name === "mf-cf-blob")).toEqual([]);
+  expect([...headers.keys()].filter((name) => name.startsWith("operator-local"))).toEqual([]);
 });
 
 test("what a script throws is thrown by fetch", async () => {

@@ -2,11 +2,12 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Cloudflare from "cloudflare";
-import { Miniflare } from "miniflare";
 import { onTestFinished } from "vitest";
-import { dispatchBinding } from "../../../../scripts/local/dispatch-binding/plugin.ts";
+import { dispatchBindings } from "../../../../scripts/local/dispatch-binding/configure.ts";
 import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
 import type { Platform } from "../../../../scripts/local/platform/platform.ts";
+import { Ports } from "../../../../scripts/system/ports.ts";
+import { startWorkerd } from "../../../../scripts/local/workerd/process.ts";
 
 export const TOKEN = "test-token";
 export const NAMESPACE = "operator";
@@ -82,7 +83,6 @@ const GATE = `export default {
     const name = decodeURIComponent(request.headers.get("x-script"));
     const headers = new Headers(request.headers);
     headers.delete("x-script");
-    headers.set("mf-cf-blob", '{"colo":"FAKE"}');
     try {
       return await env.DISPATCH.get(name, {}, { limits: { cpuMs: 50, subRequests: 5 } }).fetch(new Request(request, { headers }));
     } catch (error) {
@@ -98,28 +98,20 @@ export interface Gate {
 }
 
 export async function gate(platform: Platform, source = GATE): Promise<Gate> {
-  const instance = new Miniflare({
-    cf: false,
-    logRequests: false,
-    workers: [
-      {
-        config: {
-          type: "worker",
-          name: "gate",
-          compatibilityDate: "2026-08-01",
-          manifest: {
-            mainModule: "gate.js",
-            modulesRoot: "/",
-            modules: { "gate.js": { type: "esm", contents: source } },
-          },
-          env: { DISPATCH: dispatchBinding(platform.dispatch(NAMESPACE)) },
-        },
-        dev: { unsafeDirectSockets: [{ host: "127.0.0.1", port: 0 }] },
-      },
-    ],
-  });
-  onTestFinished(() => instance.dispose());
-  const url = await instance.unsafeGetDirectURL("gate");
+  const { bindings, services, extensions } = dispatchBindings({ DISPATCH: platform.dispatch(NAMESPACE) });
+  const address = `127.0.0.1:${await new Ports().take()}`;
+  const worker = { modules: [{ name: "gate.js", esModule: source }], compatibilityDate: "2026-08-01", bindings };
+  const workerd = await startWorkerd(
+    "the gate",
+    {
+      sockets: [{ name: "gate", address, http: {}, service: { name: "gate" } }],
+      services: [{ name: "gate", worker }, ...services],
+      extensions,
+    },
+    () => {},
+  );
+  onTestFinished(() => workerd.kill());
+  const url = new URL(`http://${address}`);
   return {
     url,
     call: (script, path = "/", init = {}) => {

@@ -1,0 +1,108 @@
+import type { Bundle } from "./bundle.ts";
+import { dispatchBindings } from "./dispatch-binding/configure.ts";
+import type { DispatchOptions } from "./dispatch-binding/configure.ts";
+import type { WorkerConfig } from "./worker-config.ts";
+import type { Address, Binding, Config, Extension, Service, Socket } from "./workerd/config.ts";
+import { kvBinding, kvParts } from "./workerd/kv.ts";
+import { CLOUDFLARE, internet } from "./workerd/surroundings.ts";
+
+export interface WorkerSetup {
+  readonly config: WorkerConfig;
+  readonly bundle: Bundle;
+  /** Vars and secrets of this computer, before those of the configuration. */
+  readonly vars: Readonly<Record<string, string>>;
+  /** Entrypoints ("default" or a name) and where they listen. */
+  readonly sockets: Readonly<Record<string, Address>>;
+}
+
+export interface ControlSetup {
+  readonly workers: readonly WorkerSetup[];
+  /** Where their Durable Objects and KV are kept. Both must exist. */
+  readonly objects: string;
+  readonly kv: string;
+  readonly dispatch: (namespace: string) => DispatchOptions;
+}
+
+const OBJECTS = "operator-local:objects";
+
+/** The workerd that runs the repository's own Workers, each from its own wrangler.jsonc. */
+export function controlConfig(setup: ControlSetup): Config {
+  const parts = setup.workers.map((worker) => partsOf(worker, setup));
+  const usesKv = setup.workers.some(({ config }) => config.kv_namespaces.length > 0);
+  const kv = usesKv ? kvParts(setup.kv) : { services: [], extensions: [] };
+  return {
+    extensions: [CLOUDFLARE, ...parts.flatMap(({ extensions }) => extensions), ...kv.extensions],
+    sockets: parts.flatMap(({ sockets }) => sockets),
+    services: [
+      ...parts.flatMap(({ services }) => services),
+      internet("everything"),
+      { name: OBJECTS, disk: { path: setup.objects, writable: true } },
+      ...kv.services,
+    ],
+  };
+}
+
+interface Parts {
+  readonly services: readonly Service[];
+  readonly sockets: readonly Socket[];
+  readonly extensions: readonly Extension[];
+}
+
+function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: ControlSetup): Parts {
+  const namespaces = config.dispatch_namespaces.map(({ binding, namespace }) => [binding, dispatch(namespace)]);
+  const dispatched = dispatchBindings(Object.fromEntries(namespaces) as Record<string, DispatchOptions>);
+  const classes = [
+    ...config.migrations.flatMap((step) => step.new_sqlite_classes.map((name) => ({ name, enableSql: true }))),
+    ...config.migrations.flatMap((step) => step.new_classes.map((name) => ({ name, enableSql: false }))),
+  ];
+  const worker: Service = {
+    name: config.name,
+    worker: {
+      modules: bundle.modules,
+      compatibilityDate: config.compatibility_date,
+      compatibilityFlags: config.compatibility_flags,
+      bindings: [...bindingsOf(config, vars), ...dispatched.bindings],
+      ...(classes.length === 0
+        ? {}
+        : {
+            durableObjectNamespaces: classes.map(({ name, enableSql }) => ({
+              className: name,
+              // Names the folder of its databases: it must stay as it is.
+              uniqueKey: `${config.name}-${name}`,
+              enableSql,
+            })),
+            durableObjectStorage: { localDisk: OBJECTS },
+          }),
+    },
+  };
+  return {
+    services: [worker, ...dispatched.services],
+    extensions: dispatched.extensions,
+    sockets: Object.entries(sockets).map(([entrypoint, address]) => ({
+      name: `${config.name}/${entrypoint}`,
+      address,
+      http: {},
+      service: { name: config.name, ...(entrypoint === "default" ? {} : { entrypoint }) },
+    })),
+  };
+}
+
+function bindingsOf(config: WorkerConfig, vars: Readonly<Record<string, string>>): Binding[] {
+  return [
+    ...Object.entries({ ...config.vars, ...vars }).map(([name, value]) =>
+      typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
+    ),
+    ...config.services.map(({ binding, service, entrypoint }) => ({
+      name: binding,
+      service: { name: service, ...(entrypoint === undefined ? {} : { entrypoint }) },
+    })),
+    ...config.durable_objects.bindings.map(({ name, class_name, script_name }) => ({
+      name,
+      durableObjectNamespace: {
+        className: class_name,
+        ...(script_name === undefined || script_name === config.name ? {} : { serviceName: script_name }),
+      },
+    })),
+    ...config.kv_namespaces.map(({ binding, id }) => kvBinding(binding, id ?? binding)),
+  ];
+}
