@@ -6,6 +6,7 @@ import type { Env } from "../env.ts";
 import { askMachine } from "../machines/script-client.ts";
 import { failureIn } from "../machines/machine-failure.ts";
 import { sessionHandle } from "../machines/session-handle.ts";
+import { handlesInValue } from "../machines/session-ids.ts";
 import { isNewer } from "../user/news.ts";
 import { decodeCursor, encodeCursor, type Vector } from "./cursor.ts";
 import type { Selection } from "./selection.ts";
@@ -121,7 +122,7 @@ function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "curso
     for (const event of page.events) {
       timeMs = Math.max(timeMs, event.atMs);
       const session = event.session === null ? null : sessionHandle(name, event.session);
-      timed.push({ timeMs, event: { machine: name, ...event, session } });
+      timed.push({ timeMs, event: { machine: name, ...event, session, data: dataOf(name, event) } });
     }
     vector[name] = page.position;
     if (page.gap) result.gaps.push(name);
@@ -129,6 +130,14 @@ function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "curso
   }
   result.events = timed.sort((one, other) => one.timeMs - other.timeMs).map(({ event }) => event);
   return result;
+}
+
+/** Notifications of a machine's MCP server, told as events, belong to that server and are left as they are. */
+const NOTIFICATION = "mcp.";
+
+/** An event's data, with handles for the session ids in it. */
+function dataOf(machine: string, { type, data }: LoggedEvent): LoggedEvent["data"] {
+  return type.startsWith(NOTIFICATION) ? data : handlesInValue(data, machine, new Set());
 }
 
 /** Forgets machines that are gone, so that a cursor does not grow for ever; those not asked for stay as they were. */

@@ -1,34 +1,47 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
-import { isRecord, parseJson } from "#protocol/json.ts";
-import { sessionHandle } from "../machines/session-handle.ts";
+import { isRecord } from "#protocol/json.ts";
+import { handlesInJson, handlesInProse, handlesInValue } from "../machines/session-ids.ts";
 
-/** The names under which agents give the id of a session they made. */
-const ID_KEYS = ["session_id", "sessionId", "id"];
+/** Tools whose answer is a session that the machine has just made, so that a bare `id` in it is that session's. */
+const MAKES_SESSION: ReadonlySet<string> = new Set(["create_session", "fork_session"]);
+
+/** Tools whose answer is a document that belongs to clients. It must be read back as it was written. */
+const OF_CLIENTS: ReadonlySet<string> = new Set(["get_state", "update_state"]);
 
 /**
- * A result that names a new session, with its id in the form `<machine>/<id>`: in the structured content and in text
- * that is JSON. What names no session is left as it is.
+ * The result of a coding tool with a handle `<machine>/<id>` wherever it has a session's id: in structured content, in
+ * text that is JSON, and in an error's message. `asked` is the id that the call named. Everything else is left as it is.
  */
-export function withSessionHandles(result: CallToolResult, machine: string): CallToolResult {
-  if (result.isError === true) return result;
+export function withSessionHandles(
+  result: CallToolResult,
+  machine: string,
+  tool: string,
+  asked: string | null,
+): CallToolResult {
+  if (OF_CLIENTS.has(tool)) return result;
+  const isError = result.isError === true;
+  const isSession = MAKES_SESSION.has(tool) && !isError;
+  const found = new Set(asked === null ? [] : [asked]);
+  const { structuredContent } = result;
+  // Before the texts, whose prose may name the ids that it finds.
+  const structured =
+    structuredContent === undefined ? undefined : handlesInValue(structuredContent, machine, found, isSession);
+  const prose = (text: string): string => (isError ? handlesInProse(text, machine, found) : text);
   const content = result.content?.map((block) => {
     if (block.type !== "text") return block;
-    const value = parseJson(block.text);
-    const handled = withHandle(value, machine);
-    return handled === value ? block : { ...block, text: JSON.stringify(handled) };
+    const text = prose(handlesInJson(block.text, machine, isSession));
+    return text === block.text ? block : { ...block, text };
   });
-  const structuredContent = withHandle(result.structuredContent, machine);
   return {
     ...result,
     ...(content === undefined ? {} : { content }),
-    ...(isRecord(structuredContent) ? { structuredContent } : {}),
+    ...(isRecord(structured) ? { structuredContent: withMessage(structured, prose) } : {}),
   };
 }
 
-function withHandle(value: unknown, machine: string): unknown {
-  if (!isRecord(value)) return value;
-  const key = ID_KEYS.find((one) => typeof value[one] === "string");
-  if (key !== undefined) return { ...value, [key]: sessionHandle(machine, String(value[key])) };
-  // Some agents wrap it: { session: { id } }.
-  return isRecord(value["session"]) ? { ...value, session: withHandle(value["session"], machine) } : value;
+/** The message in the structured content of an error says the same as the text. */
+function withMessage(structured: Record<string, unknown>, prose: (text: string) => string): Record<string, unknown> {
+  const { error } = structured;
+  if (!isRecord(error) || typeof error["message"] !== "string") return structured;
+  return { ...structured, error: { ...error, message: prose(error["message"]) } };
 }

@@ -57,6 +57,22 @@ describe("polling", () => {
     expect(where(await poll(alice, { cursor: other.cursor }))).toEqual(["attic 3"]);
   });
 
+  it("has handles for the sessions that an event's data names, and leaves a server's own notifications alone", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const asked = { request_id: "r", session_id: "3f2a", input: { session_id: "theirs" } };
+    await alice.logs("attic", [
+      { type: "session.created", session: "3f2a", data: { forked_from: "1b" } },
+      { type: "permission.requested", session: "3f2a", data: asked },
+      { type: "mcp.message", data: { session_id: "theirs" } },
+    ]);
+    expect((await poll(alice)).events).toMatchObject([
+      { session: "attic/3f2a", data: { forked_from: "attic/1b" } },
+      { session: "attic/3f2a", data: { ...asked, session_id: "attic/3f2a" } },
+      { data: { session_id: "theirs" } },
+    ]);
+  });
+
   it("asks only machines that have something newer than the cursor", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar", "barn"]) await alice.machine(name);

@@ -36,9 +36,6 @@ function definitionOf(tool: CodingTool): ToolDefinition {
   };
 }
 
-/** Tools whose result names a session that this machine has just made. */
-const MAKES_SESSION: ReadonlySet<string> = new Set(["create_session", "fork_session"]);
-
 /** The machine's tool of the same name is called with the same arguments, apart from those that say where. */
 async function relay(call: ToolCall): Promise<CallToolResult> {
   const { machineId: _, ...args } = call.args;
@@ -46,5 +43,5 @@ async function relay(call: ToolCall): Promise<CallToolResult> {
   if (handle !== null && handle.machine !== null) args["session_id"] = handle.session;
   const machine = machineOf(call, handle?.machine ?? null);
   const result = await callTool(call, machine, call.name, args);
-  return MAKES_SESSION.has(call.name) ? withSessionHandles(result, machine) : result;
+  return withSessionHandles(result, machine, call.name, handle?.session ?? null);
 }

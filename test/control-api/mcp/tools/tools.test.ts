@@ -295,6 +295,62 @@ describe("a failure on the way", () => {
   });
 });
 
+describe("a session in an answer", () => {
+  const ID = "3f2a0c1e-1111-4222-8333-444455556666";
+  const HANDLE = `cellar/${ID}`;
+
+  it.each([
+    ["list_sessions", { machineId: "cellar", slug: "s" }, (id: string) => ({ sessions: [{ session_id: id, turns: 1 }] })],
+    ["search_sessions", { machineId: "cellar", query: "q" }, (id: string) => ({ sessions: [{ session_id: id, matches: [] }] })],
+    ["get_session", { session_id: HANDLE }, (id: string) => ({ session: { session_id: id, forked_from: id }, pending_permissions: [{ session_id: id }] })],
+    ["send_and_wait", { session_id: HANDLE, text: "hi" }, (id: string) => ({ session_id: id, status: "running", permission_requests: [{ session_id: id }] })],
+    ["respond_permission", { session_id: ID, machineId: "cellar", request_id: "r", behavior: "deny" }, (id: string) => ({ request_id: "r", session_id: id })],
+    ["abort_session", { session_id: HANDLE }, (id: string) => ({ session_id: id, aborted: true })],
+    ["get_observability", { machineId: "cellar" }, (id: string) => ({ live: [{ session_id: id }] })],
+  ])("of %s is a handle that every session tool takes", async (name, args, answer) => {
+    const alice = await two();
+    const result = { content: [{ type: "text", text: JSON.stringify(answer(ID)) }], structuredContent: answer(ID) };
+    await alice.script("cellar", { answers: { [`tools/call ${name}`]: answering({ result }) } });
+    const { content, structuredContent } = await alice.tool(name, args);
+    expect(structuredContent).toEqual(answer(HANDLE));
+    expect(content[0]?.text).toBe(JSON.stringify(answer(HANDLE)));
+  }); // prettier-ignore
+
+  it("that is an error's evidence is a handle, in its words too", async () => {
+    const alice = await two();
+    const error = (id: string) => ({ code: "session_unknown", session: id, message: `No session ${id} here.` });
+    const result = {
+      isError: true,
+      content: [{ type: "text", text: `session_unknown: No session ${ID} here.` }],
+      structuredContent: { error: error(ID) },
+    };
+    await alice.script("cellar", { answers: { "tools/call abort_session": answering({ result }) } });
+    const failed = await alice.tool("abort_session", { session_id: HANDLE });
+    expect(failed.structuredContent).toEqual({ error: error(HANDLE) });
+    expect(failed.content[0]?.text).toBe(`session_unknown: No session ${HANDLE} here.`);
+  });
+
+  it("of an agent that answers in text alone is a handle there, with every number as it was", async () => {
+    const alice = await two();
+    const text = (id: string) => `{"sessions": [{"id":"${id}", "tokens": 12345678901234567890}]}`;
+    const result = { content: [{ type: "text", text: text(ID) }] };
+    await alice.script("cellar", { answers: { "tools/call list_sessions": answering({ result }) } });
+    const { content } = await alice.tool("list_sessions", { machineId: "cellar", slug: "s" });
+    expect(content[0]?.text).toBe(text(HANDLE));
+  });
+
+  it.each([
+    ["call_tool", "call_tool", { machineId: "cellar", name: "get_session" }, "get_session"],
+    ["a document of clients", "get_state", { machineId: "cellar" }, "get_state"],
+  ])("of %s is the machine's own", async (_, name, args, called) => {
+    const alice = await two();
+    const mine = { session_id: ID, state: { session_id: ID } };
+    const result = { content: [{ type: "text", text: JSON.stringify(mine) }], structuredContent: mine };
+    await alice.script("cellar", { answers: { [`tools/call ${called}`]: answering({ result }) } });
+    expect(await alice.tool(name, args)).toMatchObject(result);
+  });
+});
+
 describe("a new session", () => {
   it.each([
     ["session_id", { session_id: "3f2a" }, { session_id: "attic/3f2a" }],
