@@ -21,4 +21,6 @@ export type Env = AddressBindings &
   LoopbackBindings & {
     /** OAuth clients, grants and tokens; the layout is the OAuth library's. */
     readonly OAUTH_KV: KVNamespace;
+    /** "1": every request at /mcp goes through the SDK's handler (mcp/lean-lane.ts), to compare the two. */
+    readonly SDK_LANE_ONLY?: string;
   };

@@ -1,3 +1,4 @@
+import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { startConformanceServer } from "./support/conformance/server.ts";
 import { failed, type Revision, runSuite } from "./support/conformance/suite.ts";
@@ -8,12 +9,17 @@ import { TestOperator } from "./support/operator.ts";
 const REVISIONS: readonly Revision[] = ["2025-11-25", "2026-07-28"];
 
 let operator: TestOperator;
+let sdkOnly: TestOperator;
 /** A server that has what the suite asks for, in both revisions; and the reference server. */
 let attic: { direct: URL; machine: Machine };
 let barn: { direct: URL; machine: Machine };
 
 beforeAll(async () => {
   operator = await TestOperator.start();
+  sdkOnly = await TestOperator.start({ SDK_LANE_ONLY: "1" });
+  // Its own disposal would wait for the end of the other's processes.
+  operator.own({ [Symbol.asyncDispose]: () => rm(sdkOnly.folder, { recursive: true, force: true }) });
+  operator.own({ [Symbol.asyncDispose]: () => sdkOnly.stop() });
   const server = await startConformanceServer();
   const everything = await Everything.start();
   operator.own(server);
@@ -48,8 +54,12 @@ describe.each(REVISIONS)("the public conformance suite, as of %s", (revision) =>
     expect(relayed).toEqual({ ...direct, ...(guarded === undefined ? {} : { [rebinding]: guarded }) });
   });
 
-  test("the unified endpoint passes every scenario that applies to what it offers", async () => {
-    const results = await runSuite(operator.mcpUrl, revision);
+  // The short way for calls (control-api/src/mcp/lean-lane.ts), and the SDK's handler for everything.
+  test.each([
+    ["as it is", () => operator],
+    ["by the SDK's handler alone", () => sdkOnly],
+  ])("the unified endpoint passes every scenario that applies to what it offers, %s", async (_, which) => {
+    const results = await runSuite(which().mcpUrl, revision);
     expect(failed(results)).toEqual(
       Object.keys(results)
         .filter((scenario) => scenario in NOT_OFFERED)

@@ -9,6 +9,7 @@ import { note } from "../audit/note.ts";
 import { stepUp } from "../http/refusal.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
+import { type LeanRequest, leanCall, leanList, leanRequestIn } from "./lean-lane.ts";
 
 /** A call's arguments may be large: a file, an image. */
 const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
@@ -27,7 +28,8 @@ const handlers = new WeakMap<Env, McpHttpHandler>();
 
 /**
  * The unified endpoint: every revision of MCP on one URL, stateless, so that no machine and no other request is ever
- * waited for. A POST's body is read here, once, so that the handler need not keep a copy to look at it first.
+ * waited for. A POST's body is read here, once, so that the handler need not keep a copy to look at it first. Most
+ * requests go the short way of lean-lane.ts, the rest through the SDK's handler.
  */
 export async function serveMcp(request: Request, env: Env, caller: Caller): Promise<Response> {
   const handler = handlers.get(env) ?? handlerFor(env);
@@ -40,15 +42,16 @@ export async function serveMcp(request: Request, env: Env, caller: Caller): Prom
     return handler.fetch(request, { authInfo: authInfoFor(caller, () => null) });
   const text = await request.text();
   const parsedBody = parseJson(text);
-  const authInfo = authInfoFor(caller, digestLater(text));
+  const digest = digestLater(text);
+  const authInfo = authInfoFor(caller, digest);
   if (parsedBody === undefined)
     return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
       authInfo,
     });
   const stepUpTo = caller.mayAct ? null : toolBeyondReading(parsedBody);
   if (stepUpTo !== null) {
-    const digest = digestLater(text)();
-    note(env, caller.user, { kind: "call", client: caller.client, subject: stepUpTo, digest, outcome: "forbidden" });
+    const refused = { kind: "call", client: caller.client, subject: stepUpTo, digest: digest() } as const;
+    note(env, caller.user, { ...refused, outcome: "forbidden" });
     return stepUp(
       ["mcp:tools"],
       new URL(request.url),
@@ -56,7 +59,30 @@ export async function serveMcp(request: Request, env: Env, caller: Caller): Prom
       `${stepUpTo} does more than read; this sign-in may only read.`,
     );
   }
+  const lean = env.SDK_LANE_ONLY === "1" ? null : leanRequestIn(request, parsedBody);
+  if (lean !== null) return serveLean(lean, request.signal, env, { caller, digest });
   return handler.fetch(request, { authInfo, parsedBody });
+}
+
+function serveLean(lean: LeanRequest, signal: AbortSignal, env: Env, asker: Asker): Response | Promise<Response> {
+  if (lean.method === "tools/list") return leanList(lean.id);
+  const { id, name, args, meta, progressToken } = lean;
+  return leanCall(id, (notify) =>
+    runTool({
+      env,
+      ...asker,
+      name,
+      args,
+      meta,
+      progress: progressToken !== undefined,
+      signal,
+      onNotification: async (method, notified) => {
+        // The machine's own notification, under the token that this caller knows it by.
+        if (method === "notifications/progress" && progressToken !== undefined)
+          await notify(method, { ...notified, progressToken });
+      },
+    }),
+  );
 }
 
 /** The tool in a call that does more than read. `runTool` refuses it as well; here the client learns what to ask for. */
