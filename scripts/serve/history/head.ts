@@ -1,5 +1,5 @@
-import { open } from "node:fs/promises";
 import * as z from "zod";
+import { openRegularFile } from "../../system/regular-file.ts";
 import { parseJson } from "#protocol/json.ts";
 
 /** The first prompt and the first line with a folder are within this, past attachments and snapshots of prompts. */
@@ -9,7 +9,7 @@ const Line = z.looseObject({ type: z.string().optional(), cwd: z.string().option
 
 /** The whole lines at the start of a session's file that are JSON objects. */
 export async function readHead(path: string): Promise<z.infer<typeof Line>[]> {
-  const file = await open(path, "r");
+  const file = await openRegularFile(path);
   try {
     const buffer = Buffer.alloc(HEAD_BYTES);
     const { bytesRead } = await file.read(buffer, 0, HEAD_BYTES, 0);

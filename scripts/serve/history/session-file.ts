@@ -1,4 +1,4 @@
-import { readdir, stat } from "node:fs/promises";
+import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { isMissing } from "../../system/json-file.ts";
 
@@ -44,9 +44,10 @@ export async function findSessionFile(projectsFolder: string, session: string): 
   return found.filter((file) => file !== null).sort((a, b) => b.mtimeMs - a.mtimeMs)[0] ?? null;
 }
 
+/** `null` for what is no regular file: Claude Code makes no links here, and one would lead to any file of the owner's. */
 async function statSession(projectsFolder: string, slug: string, session: string): Promise<SessionFile | null> {
   const path = join(projectsFolder, slug, `${session}.jsonl`);
-  const found = await unlessMissing(stat(path));
+  const found = await unlessMissing(lstat(path));
   if (found === null || !found.isFile()) return null;
   return { session, slug, path, sizeBytes: found.size, mtimeMs: found.mtimeMs };
 }

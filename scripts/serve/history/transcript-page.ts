@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { openRegularFile } from "../../system/regular-file.ts";
 import { ServeFailure } from "../error.ts";
 import { showPart, wholeText } from "../session/clip.ts";
 import { MAX_LINE_BYTES, readLinesBackward, type RawLine } from "./line-reader.ts";
@@ -23,7 +23,7 @@ export interface TranscriptPage {
 
 /** The newest messages before a cursor. Throws ServeFailure `cursor_invalid`. */
 export async function readPage(path: string, cursor: string | null, limit: number): Promise<TranscriptPage> {
-  const file = await open(path, "r");
+  const file = await openRegularFile(path);
   try {
     const end = cursor === null ? (await file.stat()).size : parseCursor(cursor);
     const messages: Record<string, unknown>[] = [];
@@ -64,7 +64,7 @@ export async function readPart(path: string, handle: string, from: number): Prom
 
 /** The line that begins at an offset; `null` when none does. */
 export async function readLineAt(path: string, offset: number): Promise<string | null> {
-  const file = await open(path, "r");
+  const file = await openRegularFile(path);
   try {
     const { size } = await file.stat();
     if (offset >= size) return null;

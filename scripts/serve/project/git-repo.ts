@@ -1,5 +1,12 @@
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
+import { readRegularFile } from "../../system/regular-file.ts";
+
+/** `HEAD`, `commondir` and a `.git` file are a line each; a config with hundreds of remotes is some dozen kilobytes. */
+const MAX_GIT_FILE_BYTES = 256 * 1024;
+
+/** Of a remote's address and a branch's name. Git itself takes branches of up to 255 bytes a part. */
+const MAX_NAME_CHARS = 1_024;
 
 export interface GitRepo {
   /** Of `origin`, without a password that may be in it. */
@@ -20,7 +27,10 @@ export async function readGitRepo(folder: string): Promise<GitRepo | null> {
   // A worktree has a HEAD of its own and shares the rest.
   const shared = (await textOf(join(gitFolder, "commondir")))?.trim();
   const config = await textOf(join(shared === undefined ? gitFolder : resolve(gitFolder, shared), "config"));
-  return { remote: remoteOf(config ?? ""), branch: /^ref: refs\/heads\/(.+)$/m.exec(head)?.[1] ?? null };
+  return {
+    remote: remoteOf(config ?? ""),
+    branch: /^ref: refs\/heads\/(.+)$/m.exec(head)?.[1]?.slice(0, MAX_NAME_CHARS) ?? null,
+  };
 }
 
 async function gitFolderOf(folder: string): Promise<string | null> {
@@ -35,10 +45,13 @@ async function gitFolderOf(folder: string): Promise<string | null> {
 function remoteOf(config: string): string | null {
   const section = /\[remote "origin"\]([^[]*)/.exec(config)?.[1];
   const url = /^\s*url\s*=\s*(.+)$/m.exec(section ?? "")?.[1]?.trim();
-  return url?.replace(/^(\w+:\/\/)[^/@]*@/, "$1") ?? null;
+  return url?.replace(/^(\w+:\/\/)[^/@]*@/, "$1").slice(0, MAX_NAME_CHARS) ?? null;
 }
 
 /** `null` when it can't be read, whatever the reason: facts about a repository are an extra. */
 async function textOf(path: string): Promise<string | null> {
-  return readFile(path, "utf8").catch(() => null);
+  return readRegularFile(path, MAX_GIT_FILE_BYTES).then(
+    ({ text }) => text,
+    () => null,
+  );
 }

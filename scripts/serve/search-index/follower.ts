@@ -1,5 +1,6 @@
-import { open, readdir, stat } from "node:fs/promises";
+import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { openRegularFile } from "../../system/regular-file.ts";
 import { isSessionId, listSlugs } from "../history/session-file.ts";
 import { emptyFacts, ingest, type Added, type FileId } from "./ingest.ts";
 import type { FileFacts, Store } from "./store.ts";
@@ -120,7 +121,7 @@ export class Follower {
     const { path, session, slug, isMain } = file;
     let facts = this.#facts.get(path) ?? emptyFacts({ path, session, slug, isMain });
     try {
-      const handle = await open(path, "r");
+      const handle = await openRegularFile(path);
       try {
         for await (const { batch, added } of ingest(handle, facts, file.mtimeMs)) {
           this.#store.write(batch);
@@ -181,16 +182,16 @@ async function listFiles(folder: string): Promise<Seen[]> {
 /** The files of a session's subagents. */
 async function asides(folder: string, slug: string, session: string): Promise<FileId[]> {
   const below = join(folder, "subagents");
-  // Most sessions have none.
-  const names = await readdir(below).catch(() => []);
+  // Most sessions have none; Claude Code makes no link of it.
+  const names = (await lstat(below).catch(() => null))?.isDirectory() === true ? await readdir(below) : [];
   return names
     .filter((name) => name.endsWith(".jsonl"))
     .map((name) => ({ path: join(below, name), session, slug, isMain: false }));
 }
 
 async function look({ path, session, slug, isMain }: FileId): Promise<Seen | null> {
-  // Gone between the listing and this, or a link to nowhere.
-  const found = await stat(path).catch(() => null);
+  // Gone between the listing and this. A link is no session: see history/session-file.ts.
+  const found = await lstat(path).catch(() => null);
   if (found === null || !found.isFile()) return null;
   return { path, session, slug, isMain, sizeBytes: found.size, mtimeMs: found.mtimeMs };
 }

@@ -1,4 +1,4 @@
-import { open } from "node:fs/promises";
+import { openRegularFile } from "../../system/regular-file.ts";
 import { readLines } from "../history/line-reader.ts";
 import { readLineAt } from "../history/transcript-page.ts";
 import { readLine } from "../history/transcript-line.ts";
@@ -114,7 +114,7 @@ async function scan(store: Store, terms: readonly string[]): Promise<{ found: Fo
 async function scanFile(path: string, terms: readonly string[]) {
   const found: { offset: number; atMs: number | null; role: string }[] = [];
   // A file that can't be read any more has nothing to be found in.
-  const file = await open(path, "r").catch(() => null);
+  const file = await openRegularFile(path).catch(() => null);
   if (file === null) return found;
   try {
     for await (const { lines } of readLines(file, 0)) {

@@ -3,6 +3,10 @@ import { join } from "node:path";
 import * as z from "zod";
 import { isAlive } from "../../system/process-tree.ts";
 import { isMissing } from "../../system/json-file.ts";
+import { readRegularFile } from "../../system/regular-file.ts";
+
+/** A registration is a few lines. */
+const MAX_REGISTRATION_BYTES = 64 * 1024;
 
 /** What each running Claude Code writes about itself into `sessions/<pid>.json` of its folder. */
 const Registration = z.looseObject({
@@ -46,7 +50,7 @@ async function listing(folder: string): Promise<string[]> {
 
 async function readRegistration(path: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(path, "utf8"));
+    return JSON.parse((await readRegularFile(path, MAX_REGISTRATION_BYTES)).text);
   } catch {
     // It ended and took its file along, or is writing it this very moment: in both cases the next look will tell.
     return null;

@@ -1,16 +1,23 @@
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { ServeFailure } from "../error.ts";
 import { isSlug } from "../history/session-file.ts";
 import { isMissing } from "../../system/json-file.ts";
+import { NotRegular, readFileInside } from "../../system/regular-file.ts";
 import type { Machine } from "../machine.ts";
 import { defineTool, type Tool } from "../mcp/tool.ts";
 import { clip } from "../session/clip.ts";
 
 /** Claude Code's own memory files are a few kilobytes; together they should fit one answer. */
 const MAX_MEMORY_CHARS = 64 * 1024;
+
+/** What is read of one of them: enough for that many characters of any language. */
+const MAX_MEMORY_BYTES = 4 * MAX_MEMORY_CHARS;
 const MAX_MEMORY_FILES = 50;
+
+const NOT_READ =
+  "only regular files inside the project are read; this is a link out of it, a device, a pipe or a folder";
 
 /** Beside Claude Code's own memory, what a project tells it. */
 const PROJECT_FILES = ["CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md"];
@@ -35,9 +42,9 @@ export function projectTools({ projects, projectsFolder, sessions }: Machine): T
   const memory = defineTool(CODING_TOOLS.get_project_memory, async ({ slug }) => {
     const project = isSlug(slug) ? await projects.find(slug) : null;
     if (project === null) throw new ServeFailure({ code: "project_unknown", project: slug });
-    const remembered = await memoryFiles(join(projectsFolder, slug, "memory"));
+    const remembered = await memoryFiles(join(projectsFolder, slug));
     const { path } = project;
-    const own = path === null ? [] : PROJECT_FILES.map((name) => ({ name, path: join(path, name) }));
+    const own = path === null ? [] : PROJECT_FILES.map((name) => ({ folder: path, name }));
     const files = (await Promise.all([...remembered, ...own].map(readMemory))).filter((file) => file !== null);
     return { slug, path, files };
   });
@@ -45,24 +52,37 @@ export function projectTools({ projects, projectsFolder, sessions }: Machine): T
   return [list, memory];
 }
 
-async function memoryFiles(folder: string): Promise<{ name: string; path: string }[]> {
+interface MemoryFile {
+  /** The file must lie in here, links followed. */
+  readonly folder: string;
+  readonly name: string;
+}
+
+async function memoryFiles(folder: string): Promise<MemoryFile[]> {
   try {
-    const entries = await readdir(folder, { withFileTypes: true });
+    // A project's folder is Claude Code's own; a link in its place would lead anywhere.
+    if ((await realpath(join(folder, "memory"))) !== join(await realpath(folder), "memory")) return [];
+    const entries = await readdir(join(folder, "memory"), { withFileTypes: true });
     const names = entries.flatMap((entry) => (entry.isFile() && entry.name.endsWith(".md") ? [entry.name] : []));
     const first = names.sort().slice(0, MAX_MEMORY_FILES);
-    return first.map((name) => ({ name: `memory/${name}`, path: join(folder, name) }));
+    return first.map((name) => ({ folder, name: `memory/${name}` }));
   } catch (error) {
     if (isMissing(error)) return [];
     throw error;
   }
 }
 
-async function readMemory({ name, path }: { name: string; path: string }): Promise<Record<string, unknown> | null> {
+async function readMemory({ folder, name }: MemoryFile): Promise<Record<string, unknown> | null> {
+  const path = join(folder, name);
   try {
-    const { text, totalChars } = clip(await readFile(path, "utf8"), MAX_MEMORY_CHARS);
-    return totalChars === undefined ? { name, path, text } : { name, path, text, total_chars: totalChars };
+    const { text: read, isCut, bytes } = await readFileInside(folder, name, MAX_MEMORY_BYTES);
+    const { text, totalChars } = clip(read, MAX_MEMORY_CHARS);
+    if (totalChars === undefined) return { name, path, text };
+    return { name, path, text, ...(isCut ? { total_bytes: bytes } : { total_chars: totalChars }) };
   } catch (error) {
     if (isMissing(error)) return null;
+    // Said and not left out: whoever keeps CLAUDE.md elsewhere learns why it is not shown.
+    if (error instanceof NotRegular) return { name, path, not_read: NOT_READ };
     throw error;
   }
 }
