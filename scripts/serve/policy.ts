@@ -1,7 +1,7 @@
 import { realpath, stat } from "node:fs/promises";
 import type { ServeConfig } from "./config.ts";
 import { ServeFailure } from "./error.ts";
-import { isAbove, parsePermissionMode, PERMISSION_MODES, type PermissionMode } from "./permission-mode.ts";
+import { atMost, isAbove, parsePermissionMode, PERMISSION_MODES, type PermissionMode } from "./permission-mode.ts";
 import type { Project } from "./project/projects.ts";
 import { commandOf, isPlainCommand } from "./prompt/command.ts";
 import { mentionsIn, outsideMention } from "./prompt/mention.ts";
@@ -34,10 +34,10 @@ export class Policy {
     return real;
   }
 
-  /** Throws ServeFailure `permission_mode_unknown`, `permission_mode_not_allowed`. */
+  /** The mode of a new session. Throws ServeFailure `permission_mode_unknown`, `permission_mode_not_allowed`. */
   mayUse(asked: string | undefined): PermissionMode {
     const { defaultPermissionMode, maxPermissionMode } = this.#config();
-    if (asked === undefined) return defaultPermissionMode;
+    if (asked === undefined) return atMost(defaultPermissionMode, maxPermissionMode);
     const mode = parsePermissionMode(asked);
     if (mode === null)
       throw new ServeFailure({ code: "permission_mode_unknown", mode: asked, known: PERMISSION_MODES });

@@ -30,6 +30,8 @@ export interface StartOptions {
   readonly cwd: string;
   readonly model: string | null;
   readonly permissionMode: PermissionMode;
+  /** The session must never get above this mode, whatever is approved in it. */
+  readonly highestMode: PermissionMode;
   /** Called in order, one at a time, never after `ended`. */
   readonly onEvent: (event: AgentEvent) => void;
 }

@@ -5,7 +5,7 @@ import { ServeFailure } from "../error.ts";
 import type { EventLog } from "../event-log.ts";
 import { slugOf } from "../history/slug.ts";
 import type { PermissionBook } from "../permission/book.ts";
-import { isAbove, type PermissionMode } from "../permission-mode.ts";
+import { atMost, isAbove, type PermissionMode } from "../permission-mode.ts";
 import type { Ledger } from "./ledger.ts";
 import { LiveSession, type Turn } from "./live-session.ts";
 import type { Terminal } from "./terminals.ts";
@@ -36,6 +36,8 @@ export interface Creation {
   readonly model: string | null;
   readonly permissionMode: PermissionMode;
 }
+
+type Opening = Omit<StartOptions, "highestMode" | "onEvent">;
 
 /** The sessions that have an agent process, and how others get one. */
 export class Sessions {
@@ -91,7 +93,12 @@ export class Sessions {
 
   /** Queues a prompt; a session at rest is resumed for it. Throws ServeFailure. */
   async prompt(session: string, prompt: Prompt): Promise<{ turn: Turn; live: LiveSession }> {
-    const live = this.#live.get(session) ?? (await this.#resume(session));
+    const running = this.#live.get(session);
+    // The owner has lowered the maximum since: the process goes on in its mode until it ends, so it is ended.
+    const isTooFree =
+      running !== undefined && isAbove(running.permissionMode, this.#options.config().maxPermissionMode);
+    if (isTooFree) await running.end();
+    const live = running === undefined || isTooFree ? await this.#resume(session) : running;
     return { turn: live.prompt(prompt), live };
   }
 
@@ -163,10 +170,10 @@ export class Sessions {
     const { defaultPermissionMode, maxPermissionMode } = this.#options.config();
     const made = this.#options.ledger.get(session);
     const mode = made?.permissionMode ?? defaultPermissionMode;
-    return { model: made?.model ?? null, permissionMode: isAbove(mode, maxPermissionMode) ? "default" : mode };
+    return { model: made?.model ?? null, permissionMode: atMost(mode, maxPermissionMode) };
   }
 
-  #open(options: Omit<StartOptions, "onEvent">): Promise<LiveSession> {
+  #open(options: Opening): Promise<LiveSession> {
     // Begun a moment later, so that it counts itself when it makes room.
     const opening = Promise.resolve()
       .then(() => this.#start(options))
@@ -175,7 +182,7 @@ export class Sessions {
     return opening;
   }
 
-  async #start(options: Omit<StartOptions, "onEvent">): Promise<LiveSession> {
+  async #start(options: Opening): Promise<LiveSession> {
     await this.#makeRoom();
     const { events, permissions, agent } = this.#options;
     const { session: id, cwd, model, permissionMode } = options;
@@ -185,7 +192,11 @@ export class Sessions {
     };
     const slug = slugOf(cwd);
     const live = new LiveSession({ id, cwd, slug, model, permissionMode, events, permissions, onEnded });
-    const run = await agent.start({ ...options, onEvent: live.onEvent });
+    const run = await agent.start({
+      ...options,
+      highestMode: this.#options.config().maxPermissionMode,
+      onEvent: live.onEvent,
+    });
     this.#live.set(id, live);
     live.attach(run);
     if (live.hasEnded) onEnded(live);

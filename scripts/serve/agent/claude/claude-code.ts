@@ -3,6 +3,7 @@ import { promisify } from "node:util";
 import * as z from "zod";
 import { childEnvironment } from "../../../system/child-environment.ts";
 import { ServeFailure } from "../../error.ts";
+import { isAbove } from "../../permission-mode.ts";
 import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
 import { ClaudeRun } from "./claude-run.ts";
@@ -28,7 +29,10 @@ const NO_MENTIONS = { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
  * Tools that need a person in front of a terminal. Without AskUserQuestion Claude asks in plain words, which ends the
  * turn, and the next prompt is the answer: that works from anywhere.
  */
-const TERMINAL_ONLY_TOOLS = "AskUserQuestion";
+const TERMINAL_ONLY_TOOLS = ["AskUserQuestion"];
+
+/** An approved ExitPlanMode puts a session into `default`, which is too much where the owner allows less. */
+const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
 
 /**
  * The installed `claude`, driven by stream-json on its standard input and output, and not the
@@ -118,13 +122,15 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-function startArguments({ session, origin, model, permissionMode }: StartOptions, isTrusted: boolean): string[] {
+function startArguments(options: StartOptions, isTrusted: boolean): string[] {
+  const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
   // Tells when a prompt is taken up, which need not be the next turn: see ClaudeRun.
   args.push("--replay-user-messages");
+  const disallowed = [...TERMINAL_ONLY_TOOLS, ...(isAbove("default", highestMode) ? MODE_TOOLS : [])];
   // Always said, so that a default in the owner's own settings never counts for what comes from afar.
-  args.push("--permission-mode", permissionMode, "--disallowedTools", TERMINAL_ONLY_TOOLS);
+  args.push("--permission-mode", permissionMode, "--disallowedTools", disallowed.join(","));
   // Only the owner's own settings: those of the folder could run commands at the very start.
   if (!isTrusted) args.push("--setting-sources", "user");
   if (model !== null) args.push("--model", model);

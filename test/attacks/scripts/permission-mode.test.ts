@@ -1,0 +1,88 @@
+// Root cause: only a mode that was asked for was compared with the owner's maximum; the default, a resumed session, a
+// running session and an approved plan were not.
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ServeConfig } from "../../../scripts/serve/config.ts";
+import { atMost, isAbove, PERMISSION_MODES, type PermissionMode } from "../../../scripts/serve/permission-mode.ts";
+import { Policy } from "../../../scripts/serve/policy.ts";
+import type { Script } from "../../peers/messages-api.ts";
+import { TestMachine, type TestClient } from "../../scripts/serve/support/machine.ts";
+
+/** In the order of what they may do, written down once more so that a change of order is noticed. */
+const ORDER: PermissionMode[] = ["plan", "dontAsk", "default", "acceptEdits", "auto", "bypassPermissions"];
+const PAIRS = ORDER.flatMap((highest) => ORDER.map((mode) => ({ mode, highest })));
+
+function policy(config: object): Policy {
+  return new Policy(
+    () => ServeConfig.parse(config),
+    () => Promise.resolve([]),
+  );
+}
+
+describe("for every pair of a mode and a maximum", () => {
+  test.each(PAIRS)("$mode under $highest", ({ mode, highest }) => {
+    const isTooHigh = ORDER.indexOf(mode) > ORDER.indexOf(highest);
+    expect(isAbove(mode, highest)).toBe(isTooHigh);
+    expect(atMost(mode, highest)).toBe(isTooHigh ? highest : mode);
+    const asked = () => policy({ maxPermissionMode: highest }).mayUse(mode);
+    if (isTooHigh) expect(asked).toThrow(/above what this machine lets/);
+    else expect(asked()).toBe(mode);
+    // Nothing asked for: the owner's default, and never above the owner's maximum.
+    const used = policy({ maxPermissionMode: highest, defaultPermissionMode: mode }).mayUse(undefined);
+    expect(used).toBe(isTooHigh ? highest : mode);
+  });
+});
+
+test("every mode is in the order", () => {
+  expect([...PERMISSION_MODES]).toEqual(ORDER);
+});
+
+describe("with the real Claude Code", () => {
+  let machine: TestMachine;
+  let client: TestClient;
+
+  /** Leaves plan mode and then makes a file, whatever it is told. */
+  const script: Script = ({ prompt, results }) => {
+    if (prompt !== "go") return { blocks: [{ text: "ok" }] };
+    if (results.length === 0) return { blocks: [{ tool: "ExitPlanMode", input: { plan: "make a file" } }] };
+    if (results.length === 1) return { blocks: [{ tool: "Bash", input: { command: "touch made", description: "x" } }] };
+    return { blocks: [{ text: "done" }] };
+  };
+
+  beforeAll(async () => {
+    machine = await TestMachine.start({ config: { maxPermissionMode: "plan", respondPermission: true }, script });
+    client = await machine.connect();
+  });
+  afterAll(async () => {
+    await client[Symbol.asyncDispose]();
+    await machine[Symbol.asyncDispose]();
+  });
+
+  test("no approved plan leads out of plan mode where that is the maximum", async () => {
+    const cwd = machine.repo("repo");
+    const made = await client.call("create_session", { cwd });
+    expect(made["permission_mode"]).toBe("plan");
+    const input = { session_id: made["session_id"], text: "go", timeout_ms: 20_000 };
+    expect(await client.call("send_and_wait", input)).toMatchObject({ status: "done" });
+    expect(existsSync(join(cwd, "made"))).toBe(false);
+    expect(machine.api.asked.at(-1)?.tools).not.toContain("ExitPlanMode");
+  });
+
+  test("a running session, and one at rest, get no more than the owner allows by now", async () => {
+    machine.configure({ maxPermissionMode: "acceptEdits", defaultPermissionMode: "acceptEdits" });
+    const session = await client.create(machine.repo("repo"));
+    const say = async () => {
+      await client.call("send_and_wait", { session_id: session, text: "hello", timeout_ms: 20_000 });
+      const { session: facts } = await client.call("get_session", { session_id: session });
+      return (facts as { permission_mode: string }).permission_mode;
+    };
+    expect(await say()).toBe("acceptEdits");
+    machine.configure({ maxPermissionMode: "plan" });
+    expect(await say()).toBe("plan");
+    machine.configure({ maxPermissionMode: "acceptEdits" });
+    await client.call("dispose_session", { session_id: session });
+    machine.configure({ maxPermissionMode: "dontAsk" });
+    expect(await say()).toBe("dontAsk");
+  });
+});
