@@ -12,6 +12,9 @@ export type MachineUnknown = {
 /** Enough to spot a misspelt name among a person's machines; an error must stay short for the model that reads it. */
 export const MAX_MACHINES_NAMED = 20;
 
+/** What `machine_busy` counts up to its limit; absent, it is calls. `sessions` are the open ones of a server on stdio. */
+export type Countable = "calls" | "sessions";
+
 /**
  * Everything that can go wrong between a caller and a machine: the one list of error codes that leave Operator. Each
  * case has just its evidence; status, message and `retryable` follow from it. `machine` is the name its owner uses.
@@ -30,7 +33,7 @@ export type OperatorError =
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
   | { code: "machine_revoked"; machine: string }
-  | { code: "machine_busy"; machine: string; limit: number }
+  | { code: "machine_busy"; machine: string; limit: number; counts?: Countable }
   /** The machine's script is being started or replaced. The call has not reached it. */
   | { code: "machine_starting"; machine: string }
   /** `mayHaveRun`: it failed after the call was handed over, so the call may have been carried out. */
@@ -169,7 +172,9 @@ export function messageOf(error: OperatorError): string {
     case "machine_revoked":
       return `Machine "${error.machine}" was removed, or its token rotated, during the call. The call may have been carried out. Run \`codez setup ${error.machine}\` there to add the machine again.`;
     case "machine_busy":
-      return `Machine "${error.machine}" has ${error.limit} calls under way, which is the most one link carries. Try again when some are done.`;
+      return error.counts === "sessions"
+        ? `Machine "${error.machine}" has ${error.limit} MCP sessions open, which is the most that its server on stdio gets (each is a process of its own), and every one of them has a call under way. Try again when some are done.`
+        : `Machine "${error.machine}" has ${error.limit} calls under way, which is the most one link carries. Try again when some are done.`;
     case "machine_failed":
       return `Machine "${error.machine}" could not serve the call: ${error.reason}${error.mayHaveRun === true ? ". The call may have been carried out; look before calling again." : ""}`;
     case "machine_starting":

@@ -3,7 +3,7 @@ import { mayCross, type HeaderList } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 import { jsonRpcError } from "#protocol/error.ts";
 import { requestIdsOf } from "#protocol/json-rpc-id.ts";
-import { MAY_HAVE_RUN, type Answer, type TargetRequest } from "./target.ts";
+import type { Answer, TargetRequest } from "./target.ts";
 
 /** One answer of the target, from its first sign to its last. */
 export class HttpCall {
@@ -39,8 +39,7 @@ export class HttpCall {
   fail(failure: Error): void {
     if (this.#over) return;
     this.#over = true;
-    if (this.#answered)
-      this.#breakOff(`the machine's server broke off its answer: ${failure.message}. ${MAY_HAVE_RUN}`);
+    if (this.#answered) this.#breakOff(`the machine's server broke off its answer: ${failure.message}`);
     else this.#failed(failure);
   }
 
@@ -53,7 +52,7 @@ export class HttpCall {
     const ids = method === "POST" && this.#isEventStream && body instanceof Uint8Array ? requestIdsOf(body) : [];
     if (ids.length === 0) return this.#answer.fail(reason);
     for (const id of ids) {
-      const error = jsonRpcError({ code: "machine_failed", machine: this.#machine, reason }, id);
+      const error = jsonRpcError({ code: "machine_failed", machine: this.#machine, reason, mayHaveRun: true }, id);
       // The blank line first ends an event that was cut off in its middle.
       this.#answer.write(Buffer.from(`\n\nevent: message\ndata: ${JSON.stringify(error)}\n\n`));
     }

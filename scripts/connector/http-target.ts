@@ -2,7 +2,7 @@ import { Agent, request as requestHttp, type ClientRequest } from "node:http";
 import { Agent as SecureAgent, request as requestHttps } from "node:https";
 import { mayCross } from "#protocol/header.ts";
 import { HttpCall } from "./http-call.ts";
-import { answerError, MAY_HAVE_RUN, type Answer, type Target, type TargetRequest } from "./target.ts";
+import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
 
 /**
  * How long a connection to the target is kept for the next call. Shorter than the keep-alive of common servers (2 to 5 s),
@@ -87,11 +87,12 @@ export class HttpTarget implements Target {
   #failed(failure: Error, wasSent: boolean, request: TargetRequest, answer: Answer): void {
     const address = `${this.#url.origin}${this.#url.pathname}`;
     const reason = wasSent
-      ? `${address} broke off: ${failure.message}. ${MAY_HAVE_RUN}`
+      ? `${address} broke off: ${failure.message}`
       : "code" in failure && failure.code === "ECONNREFUSED"
         ? `nothing answers at ${address}. ${this.#startHint}`
         : `${address} cannot be reached: ${failure.message}. ${this.#startHint}`;
-    answerError(answer, { code: "machine_failed", machine: this.#machine, reason }, request.body);
+    const sent = wasSent ? ({ mayHaveRun: true } as const) : {};
+    answerError(answer, { code: "machine_failed", machine: this.#machine, reason, ...sent }, request.body);
   }
 }
 

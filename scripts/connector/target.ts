@@ -39,12 +39,6 @@ export interface Target {
   close(): Promise<void>;
 }
 
-/**
- * The end of every failure of a call that had been handed to its server: only the server knows how far it came. Without
- * these words a caller takes "failed" for "not done", and a careful one does it twice.
- */
-export const MAY_HAVE_RUN = "The call may have been carried out; look before calling again.";
-
 /** An answer in place of the target's own, made of a JSON-RPC error for each request in `body`. */
 export function answerError(answer: Answer, error: OperatorError, body: TargetRequest["body"]): void {
   const ids = body instanceof Uint8Array ? requestIdsOf(body) : [];

@@ -19,6 +19,7 @@ const Evidence = z.looseObject({
   limit: withDefault(z.int(), 0),
   tool: withDefault(z.string(), ""),
   mayHaveRun: withDefault(z.boolean(), false),
+  counts: withDefault(z.optional(z.enum(["calls", "sessions"])), undefined),
 });
 
 /** Whether a response stands in for a machine's own. */
@@ -47,7 +48,7 @@ export async function failureIn(response: Response, machine: string): Promise<Op
 export function failureOf(details: unknown, machine: string): OperatorError | null {
   const given = Details.safeParse(details);
   if (!given.success) return null;
-  const { reason = "", lastSeenMs, afterMs, limit, tool, mayHaveRun } = Evidence.parse(given.data);
+  const { reason = "", lastSeenMs, afterMs, limit, tool, mayHaveRun, counts } = Evidence.parse(given.data);
   const said = reason.slice(0, MAX_REASON_CHARACTERS);
   switch (given.data.code) {
     case "machine_unknown":
@@ -60,7 +61,7 @@ export function failureOf(details: unknown, machine: string): OperatorError | nu
     case "machine_timeout":
       return { code: "machine_timeout", machine, afterMs };
     case "machine_busy":
-      return { code: "machine_busy", machine, limit };
+      return { code: "machine_busy", machine, limit, ...(counts === undefined ? {} : { counts }) };
     case "tool_unknown":
       return { code: "tool_unknown", machine, tool: tool.slice(0, MAX_REASON_CHARACTERS) };
     case "agent_too_old":

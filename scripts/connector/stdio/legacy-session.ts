@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Clock } from "../clock.ts";
 import type { Answer, TargetRequest } from "../target.ts";
 import { answerJson } from "../target.ts";
 import { Child, type ChildSpec, type Ended } from "./child.ts";
@@ -27,11 +28,14 @@ export class LegacySession {
   readonly #progress = new Map<string, Pending>();
   #waiting: string[] = [];
   #stream: MessageAnswer | null = null;
-  #usedMs = Date.now();
+  readonly #clock: Clock;
+  #usedMs: number;
   #isOver = false;
 
   /** @param ended called once when the child is gone: there is no such session any more. */
-  constructor(spec: ChildSpec, machine: string, ended: () => void) {
+  constructor(spec: ChildSpec, machine: string, clock: Clock, ended: () => void) {
+    this.#clock = clock;
+    this.#usedMs = clock.nowMs();
     this.#machine = machine;
     this.#ended = ended;
     this.#child = new Child(spec, { line: (line) => this.#receive(line), ended: (how) => this.#lose(how) });
@@ -39,11 +43,27 @@ export class LegacySession {
 
   /** Since when nobody has used the session; `null` while somebody does. Milliseconds since 1970. */
   get idleSinceMs(): number | null {
-    return this.#stream !== null || this.#pending.size > 0 ? null : this.#usedMs;
+    return this.#stream !== null || this.isAwaited ? null : this.#usedMs;
+  }
+
+  /** Whether a client waits for the answer to a call. A call that its client gave up goes on, but awaits nobody. */
+  get isAwaited(): boolean {
+    return [...this.#pending].some(({ answer }) => !answer.isOver);
+  }
+
+  /** How likely it is that a client still has a use for the session: the lower, the sooner it makes room for another. */
+  get worth(): { readonly rank: number; readonly usedMs: number } {
+    // An open stream may be all that is left of a client, and proves less than a call that is still at work.
+    return { rank: (this.#stream === null ? 0 : 1) + (this.#pending.size === 0 ? 0 : 2), usedMs: this.#usedMs };
+  }
+
+  keepAlive(): void {
+    this.#stream?.keepAlive();
+    for (const { answer } of this.#pending) answer.keepAlive();
   }
 
   post(body: PostBody, request: TargetRequest, answer: Answer): void {
-    this.#usedMs = Date.now();
+    this.#usedMs = this.#clock.nowMs();
     const ids = requestIds(body.messages);
     if (ids.size === 0) {
       for (const message of body.messages) this.#cancelled(message);
@@ -55,7 +75,9 @@ export class LegacySession {
     const isOpening = body.messages.some((message) => message.method === "initialize");
     const pending: Pending = {
       // A client that hangs up has not cancelled (2025 revisions); the child works on, and its response is dropped.
-      answer: new MessageAnswer(answer, isOpening ? [[SESSION_HEADER, this.id]] : [], () => undefined),
+      answer: new MessageAnswer(answer, isOpening ? [[SESSION_HEADER, this.id]] : [], () => {
+        this.#usedMs = this.#clock.nowMs();
+      }),
       ids,
       isBatch: body.isBatch,
       streams: headerOf(request.headers, "accept")?.includes("text/event-stream") ?? false,
@@ -80,7 +102,7 @@ export class LegacySession {
     }
     const stream = new MessageAnswer(answer, [], () => {
       if (this.#stream === stream) this.#stream = null;
-      this.#usedMs = Date.now();
+      this.#usedMs = this.#clock.nowMs();
     });
     this.#stream = stream;
     stream.open();
@@ -147,7 +169,7 @@ export class LegacySession {
   #settle(pending: Pending): void {
     this.#pending.delete(pending);
     for (const [token, owner] of this.#progress) if (owner === pending) this.#progress.delete(token);
-    this.#usedMs = Date.now();
+    this.#usedMs = this.#clock.nowMs();
   }
 
   #lose(ended: Ended): void {

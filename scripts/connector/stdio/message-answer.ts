@@ -6,6 +6,8 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 const EVENT_BEGIN = Buffer.from("event: message\ndata: ");
 const EVENT_END = Buffer.from("\n\n");
+/** A comment of the event stream (HTML standard, "server-sent events"): every reader skips it. */
+const KEEP_ALIVE = Buffer.from(": keep-alive\n\n");
 const CARRIAGE_RETURN = /\r/g;
 
 /**
@@ -52,6 +54,14 @@ export class MessageAnswer {
     const isRead = this.#answer.write(Buffer.concat([EVENT_BEGIN, data, EVENT_END]));
     this.#waitingBytes = isRead ? 0 : this.#waitingBytes + data.length;
     if (this.#waitingBytes > MAX_WAITING_BYTES) this.break(`its reader left over ${MAX_WAITING_BYTES} bytes unread`);
+  }
+
+  /**
+   * Writes something to an open event stream that has no meaning to its reader. A platform between may notice that a
+   * reader has gone only when it has something to write, and cut a stream that is silent for long.
+   */
+  keepAlive(): void {
+    if (this.#streaming && !this.#over && this.#waitingBytes === 0) this.#answer.write(KEEP_ALIVE);
   }
 
   /** The last message, and the end. `status` is used when it is the only one. */

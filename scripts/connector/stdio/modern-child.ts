@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import type { Answer } from "../target.ts";
 import { Child, type ChildSpec, type Ended } from "./child.ts";
 import { failureMessage } from "./failure-message.ts";
@@ -37,18 +38,26 @@ export class ModernChild {
   readonly #ended: () => void;
   readonly #calls = new Map<string, Call>();
   #next = 1;
-  #usedMs = Date.now();
+  readonly #clock: Clock;
+  #usedMs: number;
   #isOver = false;
 
   /** @param adopt makes the child; it was begun by the probe that found out what it speaks. */
-  constructor(machine: string, ended: () => void, adopt: (listener: ConstructorParameters<typeof Child>[1]) => Child) {
+  constructor(
+    machine: string,
+    clock: Clock,
+    ended: () => void,
+    adopt: (listener: ConstructorParameters<typeof Child>[1]) => Child,
+  ) {
+    this.#clock = clock;
+    this.#usedMs = clock.nowMs();
     this.#machine = machine;
     this.#ended = ended;
     this.#child = adopt({ line: (line) => this.#receive(line), ended: (how) => this.#lose(how) });
   }
 
-  static start(spec: ChildSpec, machine: string, ended: () => void): ModernChild {
-    return new ModernChild(machine, ended, (listener) => new Child(spec, listener));
+  static start(spec: ChildSpec, machine: string, clock: Clock, ended: () => void): ModernChild {
+    return new ModernChild(machine, clock, ended, (listener) => new Child(spec, listener));
   }
 
   /** Since when nobody has used the child; `null` while somebody does. Milliseconds since 1970. */
@@ -56,8 +65,12 @@ export class ModernChild {
     return this.#calls.size > 0 ? null : this.#usedMs;
   }
 
+  keepAlive(): void {
+    for (const { answer } of this.#calls.values()) answer.keepAlive();
+  }
+
   post({ bytes, messages: [message] }: PostBody, answer: Answer): void {
-    this.#usedMs = Date.now();
+    this.#usedMs = this.#clock.nowMs();
     const id = message?.id ?? null;
     if (message === undefined || id === null || !message.isRequest) {
       this.#child.write(lineOf(bytes));
@@ -86,7 +99,7 @@ export class ModernChild {
   /** In this revision a client that hangs up has cancelled; on stdio the server has to be told. */
   #cancel(ours: string, reason: string): void {
     if (!this.#calls.delete(ours)) return;
-    this.#usedMs = Date.now();
+    this.#usedMs = this.#clock.nowMs();
     const params = { requestId: Number(ours), reason };
     this.#child.write(`${JSON.stringify({ jsonrpc: "2.0", method: "notifications/cancelled", params })}\n`);
   }
@@ -104,7 +117,7 @@ export class ModernChild {
     const call = this.#calls.get(ours);
     if (call === undefined) return; // cancelled
     this.#calls.delete(ours);
-    this.#usedMs = Date.now();
+    this.#usedMs = this.#clock.nowMs();
     const code = message.at("error", "code");
     call.answer.finish(restore(message, call), STATUSES.get(code ?? "") ?? 200);
   }

@@ -1,3 +1,4 @@
+import { systemClock, type Clock } from "../clock.ts";
 import type { Answer, Target, TargetRequest } from "../target.ts";
 import { answerError, answerJson } from "../target.ts";
 import type { ChildSpec } from "./child.ts";
@@ -6,14 +7,19 @@ import { ModernChild } from "./modern-child.ts";
 import { headerOf, readPost, type PostBody } from "./post-body.ts";
 import { probe } from "./probe.ts";
 
-/** A session that nobody has used for so long is taken for abandoned (most clients never say goodbye), and its child ended. */
-export const SESSION_IDLE_MS = 30 * 60_000;
+/** A child that nobody has used for so long is taken for abandoned (most clients never say goodbye), and ended. */
+export const CHILD_IDLE_MS = 30 * 60_000;
 
-/** How often idle sessions are looked for. */
-const SWEEP_MS = 60_000;
+/**
+ * How often event streams are kept alive, so that one whose reader has gone is noticed, and idle children looked for.
+ * Below the 60 s after which proxies cut a silent stream, and rare enough to cost nothing.
+ */
+export const SWEEP_MS = 30_000;
 
 /** Each session is a process of its own, often a Node of 50 MB. */
 const MAX_SESSIONS = 32;
+
+export type StdioOptions = { readonly maxSessions?: number; readonly clock?: Clock };
 
 /** A request becomes one line in memory. Arguments of several megabytes (files, images) fit many times over. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
@@ -32,19 +38,26 @@ export class StdioTarget implements Target {
   readonly #machine: string;
   readonly #maxSessions: number;
   readonly #sessions = new Map<string, LegacySession>();
-  readonly #sweep: NodeJS.Timeout;
+  readonly #clock: Clock;
+  #stopSweep: () => void = () => undefined;
   /** Children that are on their way out. */
   readonly #ending = new Set<Promise<void>>();
   #modern: Promise<ModernChild | null> | null = null;
+  /** The child that `#modern` has led to, while it lives. */
+  #modernChild: ModernChild | null = null;
   #era: "modern" | "legacy" | null = null;
   #isClosed = false;
 
-  constructor(spec: ChildSpec, machine: string, maxSessions: number = MAX_SESSIONS) {
+  constructor(
+    spec: ChildSpec,
+    machine: string,
+    { maxSessions = MAX_SESSIONS, clock = systemClock }: StdioOptions = {},
+  ) {
     this.#maxSessions = maxSessions;
+    this.#clock = clock;
     this.#spec = spec;
     this.#machine = machine;
-    this.#sweep = setInterval(() => this.#endIdle(Date.now()), SWEEP_MS);
-    this.#sweep.unref();
+    this.#sweepLater();
   }
 
   serve(request: TargetRequest, answer: Answer): void {
@@ -53,7 +66,7 @@ export class StdioTarget implements Target {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    clearInterval(this.#sweep);
+    this.#stopSweep();
     for (const session of this.#sessions.values()) this.#end(session, "the connector was ended");
     const modern = await this.#modern;
     if (modern) this.#end(modern, "the connector was ended");
@@ -73,8 +86,7 @@ export class StdioTarget implements Target {
         return session.listen(answer);
       case "DELETE":
         if (session === null) return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
-        this.#sessions.delete(session.id);
-        this.#end(session, "its session was ended");
+        this.#endSession(session, "its session was ended");
         answer.head(200, []);
         return answer.end();
       default:
@@ -90,10 +102,12 @@ export class StdioTarget implements Target {
     if (body.isModern) return this.#postModern(body, answer);
     if (!body.messages.some((message) => message.method === "initialize"))
       return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
-    if (this.#sessions.size >= this.#maxSessions)
-      return answerError(answer, { code: "machine_busy", machine: this.#machine, limit: this.#maxSessions }, bytes);
     if (this.#isClosed) return this.#fail(answer, "its connector is ending", bytes);
-    const opened = new LegacySession(this.#spec, this.#machine, () => this.#sessions.delete(opened.id));
+    if (this.#sessions.size >= this.#maxSessions && !this.#makeRoom()) {
+      const limit = this.#maxSessions;
+      return answerError(answer, { code: "machine_busy", machine: this.#machine, limit, counts: "sessions" }, bytes);
+    }
+    const opened = new LegacySession(this.#spec, this.#machine, this.#clock, () => this.#sessions.delete(opened.id));
     this.#sessions.set(opened.id, opened);
     opened.post(body, request, answer);
   }
@@ -113,23 +127,61 @@ export class StdioTarget implements Target {
 
   /** The child for 2026-07-28; `null` when the server does not speak it. */
   async #startModern(): Promise<ModernChild | null> {
+    let child: ModernChild | null = null;
     const ended = (): void => {
+      if (this.#modernChild !== child) return; // it was ended as idle, and another may have been started since
       this.#modern = null; // the next request starts another
+      this.#modernChild = null;
     };
-    if (this.#era === "modern") return ModernChild.start(this.#spec, this.#machine, ended);
+    if (this.#era === "modern") {
+      child = this.#modernChild = ModernChild.start(this.#spec, this.#machine, this.#clock, ended);
+      return child;
+    }
     const verdict = await probe(this.#spec);
     if (verdict.era === "unknown") throw new Error(`its server is gone: ${verdict.why}`);
     this.#era = verdict.era;
-    return verdict.era === "legacy" ? null : new ModernChild(this.#machine, ended, verdict.adopt);
+    if (verdict.era === "legacy") return null;
+    child = this.#modernChild = new ModernChild(this.#machine, this.#clock, ended, verdict.adopt);
+    return child;
+  }
+
+  #sweepLater(): void {
+    this.#stopSweep = this.#clock.after(SWEEP_MS, () => {
+      this.#sweepLater();
+      for (const session of this.#sessions.values()) session.keepAlive();
+      this.#modernChild?.keepAlive();
+      this.#endIdle(this.#clock.nowMs());
+    });
   }
 
   /** Ends what nobody has used for long. */
   #endIdle(nowMs: number): void {
     for (const session of this.#sessions.values()) {
-      if (nowMs - (session.idleSinceMs ?? nowMs) < SESSION_IDLE_MS) continue;
-      this.#sessions.delete(session.id);
-      this.#end(session, "nobody used it for long");
+      if (nowMs - (session.idleSinceMs ?? nowMs) >= CHILD_IDLE_MS) this.#endSession(session, "nobody used it for long");
     }
+    const modern = this.#modernChild;
+    if (modern === null || nowMs - (modern.idleSinceMs ?? nowMs) < CHILD_IDLE_MS) return;
+    this.#modern = null; // from now on: a request that comes while the child is ending gets another
+    this.#modernChild = null;
+    this.#end(modern, "nobody used it for long");
+  }
+
+  /**
+   * Ends the session that its client most likely left without a word, or has used least lately: most clients leave that way,
+   * and one that is still there opens another session when it is told 404. `false`: clients wait for calls of all of them.
+   */
+  #makeRoom(): boolean {
+    const [idlest] = [...this.#sessions.values()]
+      .filter((session) => !session.isAwaited)
+      .sort((one, other) => one.worth.rank - other.worth.rank || one.worth.usedMs - other.worth.usedMs);
+    if (idlest === undefined) return false;
+    this.#endSession(idlest, "a newer session needed its place");
+    return true;
+  }
+
+  #endSession(session: LegacySession, why: string): void {
+    this.#sessions.delete(session.id);
+    this.#end(session, why);
   }
 
   #end(one: LegacySession | ModernChild, why: string): void {

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { FrameKind } from "#protocol/frame.ts";
 import { CHUNK_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
-import { MAY_HAVE_RUN } from "../../../scripts/connector/target.ts";
+import { MAY_HAVE_RUN } from "./support/may-have-run.ts";
 import { connect, connectHttp } from "./support/connected.ts";
 import { bodyOf, HttpServer } from "./support/http-server.ts";
 

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { FrameKind } from "#protocol/frame.ts";
-import { StdioTarget } from "../../../../scripts/connector/stdio/stdio-target.ts";
-import { MAY_HAVE_RUN } from "../../../../scripts/connector/target.ts";
+import { CHILD_IDLE_MS, StdioTarget, SWEEP_MS } from "../../../../scripts/connector/stdio/stdio-target.ts";
+import { MAY_HAVE_RUN } from "../support/may-have-run.ts";
 import { connect } from "../support/connected.ts";
+import { ManualClock } from "../support/manual-clock.ts";
 import type { StandInLink } from "../support/script-stand-in.ts";
 import { connectStdio, gone, LegacyClient, pidIn, rawServer } from "./support/stdio-client.ts";
 
@@ -152,19 +153,81 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect((await link.call({ method: "GET" })).status).toBe(405);
   });
 
-  it("beyond the limit is refused, with a word that it may be tried again", async () => {
-    await using connected = await connect(new StdioTarget(rawServer(), "attic", 2));
-    for (let count = 0; count < 2; count += 1) await LegacyClient.open(connected.link);
-    const answer = await connected.link.call({}, '{"jsonrpc":"2.0","id":1,"method":"initialize"}');
+  it.each([
+    ["and left no stream open", false],
+    ["and whose stream nobody has found dead yet", true],
+  ])("beyond the limit takes the place of the one that was used least lately %s", async (_, listens) => {
+    await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2 }));
+    const { link } = connected;
+    const clients = [await LegacyClient.open(link), await LegacyClient.open(link)] as const;
+    const pid = pidIn(await clients[1].call("pid"));
+    await clients[0].call("pid");
+    if (listens) for (const client of clients) client.listen();
+    const third = await LegacyClient.open(link);
+    await gone(pid);
+    expect((await clients[1].call("pid")).status).toBe(404);
+    expect((await clients[0].call("pid")).status).toBe(200);
+    expect((await third.call("pid")).status).toBe(200);
+  });
+
+  it("opens for each of many clients that leave without a word", async () => {
+    await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2 }));
+    for (let count = 0; count < 12; count += 1) {
+      const client = await LegacyClient.open(connected.link);
+      client.listen();
+    }
+  });
+
+  it("beyond the limit is refused while clients wait for calls of all others, and told what the limit counts", async () => {
+    await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2 }));
+    const { link } = connected;
+    const clients = [await LegacyClient.open(link), await LegacyClient.open(link)] as const;
+    const calls = clients.map((client) => client.start("hang"));
+    const answer = await link.call({}, '{"jsonrpc":"2.0","id":1,"method":"initialize"}');
     expect(answer.status).toBe(429);
     expect(JSON.parse(answer.text)).toMatchObject({
       id: 1,
-      error: { data: { code: "machine_busy", retryable: true } },
+      error: {
+        message: expect.stringContaining("2 MCP sessions open"),
+        data: { code: "machine_busy", counts: "sessions", retryable: true },
+      },
     });
+    // A call that its client gave up goes on, but holds no place.
+    link.send({ kind: FrameKind.CANCEL, exchange: calls[0] ?? 0, reason: "the caller went away" });
+    await LegacyClient.open(link);
   });
 });
 
 describe("the process of a session", () => {
+  it("ends when nobody has used it for long, however its client left", async () => {
+    const clock = new ManualClock();
+    await using connected = await connect(new StdioTarget(rawServer(), "attic", { clock }));
+    const { link } = connected;
+    const client = await LegacyClient.open(link);
+    const pid = pidIn(await client.call("pid"));
+    const stream = client.listen();
+    const call = client.start("hang", "5", ',"_meta":{"progressToken":1}');
+    await client.post('{"jsonrpc":"2.0","method":"notifications/none"}');
+    clock.advance(CHILD_IDLE_MS + SWEEP_MS);
+    expect((await client.post('{"jsonrpc":"2.0","method":"notifications/none"}')).status).toBe(202); // still in use
+    for (const exchange of [stream, call]) link.send({ kind: FrameKind.CANCEL, exchange, reason: "gone" });
+    await client.post('{"jsonrpc":"2.0","method":"notifications/none"}');
+    clock.advance(CHILD_IDLE_MS + SWEEP_MS);
+    await gone(pid);
+    expect((await client.call("pid")).status).toBe(404);
+  });
+
+  it("has its event stream written to while it is silent, so that a reader's end is noticed", async () => {
+    const clock = new ManualClock();
+    await using connected = await connect(new StdioTarget(rawServer(), "attic", { clock }));
+    const client = await LegacyClient.open(connected.link);
+    const frames = connected.link.framesOf(client.listen());
+    await frames.next();
+    clock.advance(SWEEP_MS);
+    const { value } = await frames.next();
+    expect(Buffer.from(value !== undefined && "body" in value ? value.body : "").toString()).toBe(": keep-alive\n\n");
+  });
+
   it("ends with it", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);

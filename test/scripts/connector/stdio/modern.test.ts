@@ -1,9 +1,10 @@
 import { expect, it } from "vitest";
 import { FrameKind } from "#protocol/frame.ts";
-import { StdioTarget } from "../../../../scripts/connector/stdio/stdio-target.ts";
-import { MAY_HAVE_RUN } from "../../../../scripts/connector/target.ts";
+import { CHILD_IDLE_MS, StdioTarget, SWEEP_MS } from "../../../../scripts/connector/stdio/stdio-target.ts";
+import { MAY_HAVE_RUN } from "../support/may-have-run.ts";
 import { connect } from "../support/connected.ts";
-import { connectStdio, gone, modern, modernMethod, pidIn } from "./support/stdio-client.ts";
+import { ManualClock } from "../support/manual-clock.ts";
+import { connectStdio, gone, modern, modernMethod, pidIn, rawServer } from "./support/stdio-client.ts";
 
 it("a server of 2026-07-28 is one process for all, and each caller gets its own answer under its own id", async () => {
   await using connected = await connectStdio("--modern");
@@ -128,4 +129,23 @@ it("the shared process ends with the connector", async () => {
     pid = pidIn(await connected.link.answerOf(modern(connected.link, "pid", "1")));
   }
   await gone(pid);
+});
+
+it("the shared process ends when nobody has used it for long, and the next call starts another that stays", async () => {
+  const clock = new ManualClock();
+  await using connected = await connect(new StdioTarget(rawServer("--modern"), "attic", { clock }));
+  const { link } = connected;
+  const first = pidIn(await link.answerOf(modern(link, "pid", "1")));
+  const listener = modernMethod(link, "subscriptions/listen", '"l"');
+  const frames = link.framesOf(listener);
+  await frames.next();
+  clock.advance(CHILD_IDLE_MS + SWEEP_MS);
+  expect(pidIn(await link.answerOf(modern(link, "pid", "2")))).toBe(first); // somebody listens
+  link.send({ kind: FrameKind.CANCEL, exchange: listener, reason: "gone" });
+  await link.answerOf(modern(link, "pid", "3"));
+  clock.advance(CHILD_IDLE_MS + SWEEP_MS);
+  const second = pidIn(await link.answerOf(modern(link, "pid", "4")));
+  expect(second).not.toBe(first);
+  await gone(first);
+  expect(pidIn(await link.answerOf(modern(link, "pid", "5")))).toBe(second);
 });
