@@ -1,7 +1,9 @@
-import { execFileSync } from "node:child_process";
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import * as z from "zod";
+import { holderInLink, linkHolder, replaceByLink } from "./compact-holder.ts";
+import { isDiskFailure } from "./disk-failure.ts";
+import { isSameStart, lifeOf } from "./process-start.ts";
 
 /** What a running connector says of itself beside its profile, for a second one and for `codez status`. */
 const Holder = z.object({
@@ -13,8 +15,6 @@ const Holder = z.object({
   detail: z.string(),
 });
 export type Holder = z.infer<typeof Holder>;
-
-const PS_TIMEOUT_MS = 2_000;
 
 /** One connector per profile. Held by a file with the holder's process; a holder that died holds nothing. */
 export class Lock {
@@ -31,31 +31,31 @@ export class Lock {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const holder: Holder = {
       pid: process.pid,
-      started: startOf(process.pid),
+      started: lifeOf(process.pid).started,
       sinceMs: Date.now(),
       state: "connecting",
       detail: "",
     };
-    const fresh = `${path}.${process.pid}.new`;
-    writeFileSync(fresh, JSON.stringify(holder), { mode: 0o600 });
+    const draft = draftOf(path, holder);
     try {
       // A link is made by one of several, even when they try at the same moment.
       for (;;) {
-        if (tryLink(fresh, path)) return new Lock(path, holder);
+        if (tryLink(draft, path, holder)) return new Lock(path, holder);
         const present = holderOf(path);
         if (present !== null) return present;
         discard(path);
       }
     } finally {
-      rmSync(fresh, { force: true });
+      if (draft !== null) rmSync(draft, { force: true });
     }
   }
 
+  /** Never throws for want of space: the lock is held whatever it says. */
   say(state: Holder["state"], detail: string): void {
     this.#holder = { ...this.#holder, state, detail };
-    const fresh = `${this.#path}.${process.pid}.new`;
-    writeFileSync(fresh, JSON.stringify(this.#holder), { mode: 0o600 });
-    renameSync(fresh, this.#path);
+    const fresh = draftOf(this.#path, this.#holder);
+    if (fresh === null) replaceByLink(this.#path, this.#holder);
+    else renameSync(fresh, this.#path);
   }
 
   release(): void {
@@ -65,48 +65,41 @@ export class Lock {
 
 /** Who holds the lock now; `null`: nobody who is alive. */
 export function holderOf(path: string): Holder | null {
-  let parsed;
-  try {
-    parsed = Holder.safeParse(JSON.parse(readFileSync(path, "utf8")));
-  } catch {
-    return null; // no file, or none that a connector wrote: nobody holds it
-  }
-  return parsed.success && isAlive(parsed.data) ? parsed.data : null;
+  const holder = holderInLink(path) ?? holderInFile(path);
+  return holder !== null && isAlive(holder) ? holder : null;
 }
 
 function isAlive({ pid, started }: Holder): boolean {
+  const now = lifeOf(pid);
+  return now.isAlive && (started === null || now.started === null || isSameStart(started, now.started));
+}
+
+/** What the file says; `null`: no file, or none that a connector wrote. Nobody holds it then. */
+function holderInFile(path: string): Holder | null {
   try {
-    process.kill(pid, 0);
+    return Holder.safeParse(JSON.parse(readFileSync(path, "utf8"))).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** A file beside `path` that says who holds it; `null`: the disk has no room for one. */
+function draftOf(path: string, holder: Holder): string | null {
+  const draft = `${path}.${process.pid}.new`;
+  try {
+    writeFileSync(draft, JSON.stringify(holder), { mode: 0o600 });
+    return draft;
   } catch (reason) {
-    // EPERM: it lives, under another user.
-    if (!(reason instanceof Error && "code" in reason && reason.code === "EPERM")) return false;
-  }
-  const now = startOf(pid);
-  return started === null || now === null || now === started;
-}
-
-/** When a process started, in whatever words the system has for it; `null` when it has none. */
-function startOf(pid: number): string | null {
-  try {
-    // Field 22 (proc(5)); the command in field 2 may hold blanks and brackets, but nothing after it does.
-    return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ").at(-1)?.split(" ")[19] ?? null;
-  } catch {
-    return startByPs(pid); // no /proc: not Linux
+    rmSync(draft, { force: true });
+    if (isDiskFailure(reason) && reason.code !== "EROFS") return null;
+    throw reason;
   }
 }
 
-function startByPs(pid: number): string | null {
-  if (process.platform === "win32") return null;
+function tryLink(draft: string | null, path: string, holder: Holder): boolean {
   try {
-    return execFileSync("ps", ["-o", "lstart=", "-p", `${pid}`], { timeout: PS_TIMEOUT_MS, encoding: "utf8" }).trim();
-  } catch {
-    return null; // no such process, or no ps: the process id has to do
-  }
-}
-
-function tryLink(fresh: string, path: string): boolean {
-  try {
-    linkSync(fresh, path);
+    if (draft === null) linkHolder(path, holder);
+    else linkSync(draft, path);
     return true;
   } catch (reason) {
     if (reason instanceof Error && "code" in reason && reason.code === "EEXIST") return false;
@@ -122,6 +115,16 @@ function discard(path: string): void {
   } catch {
     return; // somebody else took it away
   }
-  if (holderOf(aside) !== null) tryLink(aside, path);
+  if (holderOf(aside) !== null) putBack(aside, path);
   rmSync(aside, { force: true });
+}
+
+/** A link to a symbolic link is one of its own; where the system follows it instead, it fails, and the lock is taken anew. */
+function putBack(aside: string, path: string): void {
+  try {
+    linkSync(aside, path);
+  } catch (reason) {
+    if (!(reason instanceof Error && "code" in reason && (reason.code === "EEXIST" || reason.code === "ENOENT")))
+      throw reason;
+  }
 }

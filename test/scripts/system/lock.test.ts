@@ -4,8 +4,11 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
+import { setTimeout as sleep } from "node:timers/promises";
 import { holderOf, Lock } from "../../../scripts/system/lock.ts";
+import { lifeOf } from "../../../scripts/system/process-start.ts";
 import { temporaryFolder } from "../connector/support/temporary-folder.ts";
+import { startUnreaped } from "./support/zombie-maker.ts";
 
 const TAKER = fileURLToPath(new URL("support/lock-taker.ts", import.meta.url));
 
@@ -31,6 +34,45 @@ it("a process that was killed holds nothing", async () => {
   child.kill("SIGKILL");
   await once(child, "exit");
   expect(holderOf(path)).toBeNull();
+  expect(Lock.take(path)).toBeInstanceOf(Lock);
+});
+
+it.skipIf(process.platform === "win32")(
+  "a process that was killed and that nobody waits for holds nothing",
+  async () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "a.lock");
+    const { shell, line } = startUnreaped(TAKER, path);
+    const pid = Number(await line);
+    while (holderOf(path) === null) await sleep(20);
+    process.kill(pid, "SIGKILL");
+    while (lifeOf(pid).isAlive) await sleep(20);
+    expect(() => process.kill(pid, 0)).not.toThrow(); // to the system it is still there
+    expect(holderOf(path)).toBeNull();
+    expect(Lock.take(path)).toBeInstanceOf(Lock);
+    shell.kill("SIGKILL");
+    await once(shell, "exit");
+  },
+);
+
+it.runIf(process.platform === "linux")(
+  "a holder that an older codez wrote, without the boot, holds the lock all the same",
+  () => {
+    using folder = temporaryFolder();
+    const path = join(folder.path, "a.lock");
+    expect(Lock.take(path)).toBeInstanceOf(Lock);
+    const holder = JSON.parse(readFileSync(path, "utf8"));
+    writeFileSync(path, JSON.stringify({ ...holder, started: holder.started.split(":").at(-1) }));
+    expect(Lock.take(path)).toMatchObject({ pid: process.pid });
+  },
+);
+
+it.runIf(process.platform === "linux")("a process of the same number and start in another boot holds nothing", () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "a.lock");
+  expect(Lock.take(path)).toBeInstanceOf(Lock);
+  const holder = JSON.parse(readFileSync(path, "utf8"));
+  writeFileSync(path, JSON.stringify({ ...holder, started: holder.started.replace(/^[^:]*/, "00000000") }));
   expect(Lock.take(path)).toBeInstanceOf(Lock);
 });
 
