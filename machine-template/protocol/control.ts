@@ -17,6 +17,21 @@ export const Repo = z.object({
 });
 export type Repo = z.infer<typeof Repo>;
 
+/**
+ * Bounds of `Facts.projects`: as many as of repositories, a slug as long as a file's name on Linux, and a path longer
+ * than any that people work in. At the very most 256 KB, a quarter of what a frame may hold.
+ */
+export const MAX_PROJECTS = 200;
+export const MAX_SLUG_CHARACTERS = 255;
+export const MAX_PATH_CHARACTERS = 1_024;
+
+/** A coding project as the machine's own `list_projects` names it: its slug there, and its folder if that is known. */
+export const Project = z.object({
+  slug: z.string().check(z.minLength(1), z.maxLength(MAX_SLUG_CHARACTERS)),
+  path: z.nullable(z.string().check(z.maxLength(MAX_PATH_CHARACTERS))),
+});
+export type Project = z.infer<typeof Project>;
+
 /** What a machine says of itself. Sizes in bytes. */
 export const Facts = z.object({
   hostname: z.string(),
@@ -28,6 +43,8 @@ export const Facts = z.object({
   agent: z.nullable(z.object({ name: z.string(), version: z.string() })),
   repos: z.array(Repo).check(z.maxLength(200)),
   capabilities: z.array(z.string()),
+  /** Most recently used first. Absent when the machine's server has no `list_projects`, or its connector is an older one. */
+  projects: z.optional(z.array(Project).check(z.maxLength(MAX_PROJECTS))),
 });
 export type Facts = z.infer<typeof Facts>;
 

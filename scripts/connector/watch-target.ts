@@ -1,5 +1,5 @@
 import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
-import type { Facts } from "#protocol/control.ts";
+import { type Facts, MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS, type Project } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
@@ -40,7 +40,10 @@ export type WatchOptions = {
   readonly random?: () => number;
 };
 
-const Projects = z.looseObject({ projects: z.array(z.looseObject({ path: z.string().nullish() })) });
+const Projects = z.looseObject({
+  projects: z.array(z.looseObject({ slug: z.string().nullish(), path: z.string().nullish() })),
+});
+type Listed = z.infer<typeof Projects>["projects"];
 
 /**
  * The connector's own session at the target: who answers there, which repositories the machine has, and the target's
@@ -122,10 +125,13 @@ export class TargetWatch {
     const has = (name: string): boolean => tools.some((tool) => tool.name === name);
     if (has(POLL_TOOL)) capabilities.push(POLL_TOOL);
     if (client.getProtocolEra() === "modern" && this.#options.events) await this.#listen(client);
+    const listed = has(PROJECTS_TOOL) ? await this.#projects(client) : null;
+    const folders = listed?.flatMap(({ path }) => path ?? []) ?? this.#options.folders;
     this.#options.learn({
       agent: server === undefined ? null : { name: server.name, version: server.version },
       capabilities,
-      repos: await reposIn(has(PROJECTS_TOOL) ? await this.#projects(client) : this.#options.folders),
+      repos: await reposIn(folders),
+      ...(listed === null ? {} : { projects: projectFacts(listed) }),
     });
     this.#report(true, server === undefined ? "an MCP server" : `${server.name} ${server.version}`);
   }
@@ -141,13 +147,14 @@ export class TargetWatch {
     if (Object.keys(filter).length > 0) await client.listen(filter, { signal: this.#stopping.signal });
   }
 
-  async #projects(client: Client): Promise<string[]> {
+  /** The server's projects, or `null` when it answers `list_projects` in a form of its own. */
+  async #projects(client: Client): Promise<Listed | null> {
     const result = await client.callTool({ name: PROJECTS_TOOL, arguments: {} }, { signal: this.#stopping.signal });
     for (const candidate of [result.structuredContent, ...result.content.map(jsonOf)]) {
       const listed = Projects.safeParse(Array.isArray(candidate) ? { projects: candidate } : candidate);
-      if (listed.success) return listed.data.projects.flatMap(({ path }) => path ?? []);
+      if (listed.success) return listed.data.projects;
     }
-    return [...this.#options.folders];
+    return null;
   }
 
   async #poll(client: Client, tool: Tool): Promise<void> {
@@ -177,6 +184,15 @@ export class TargetWatch {
     this.#wasThere = isThere;
     this.#options.report(isThere, detail);
   }
+}
+
+/** As much of a server's projects as the link takes: one of an unusual length must not cost the machine its link. */
+function projectFacts(listed: Listed): Project[] {
+  const fitting = listed.flatMap(({ slug, path }) => {
+    if (slug == null || slug === "" || slug.length > MAX_SLUG_CHARACTERS) return [];
+    return [{ slug, path: path == null || path.length > MAX_PATH_CHARACTERS ? null : path }];
+  });
+  return fitting.slice(0, MAX_PROJECTS);
 }
 
 /** The server's tools; none when it has no such capability. */

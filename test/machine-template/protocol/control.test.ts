@@ -29,6 +29,7 @@ describe("what a connector says", () => {
   it.each([
     ["hello", hello],
     ["a hello that says which dial it is", { ...hello, dial: { connector: "c", start: 0, number: 1 } }],
+    ["a hello of a machine with projects", { ...hello, facts: { ...facts, projects: [{ slug: "-src", path: null }] } }],
     ["events", events(MAX_EVENTS_PER_FRAME)],
     ["facts", { type: "facts", facts: { ...facts, agent: null } }],
     ["goodbye", { type: "goodbye", reason: "going to sleep" }],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Facts } from "#protocol/control.ts";
+import { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import type { Target } from "../../../scripts/connector/target.ts";
@@ -198,4 +198,32 @@ it("the projects that a server knows are the machine's repositories", async () =
   await using watched = new Watched(target);
   await watched.until(() => watched.facts.length > 0);
   expect(watched.facts[0]?.repos?.map(({ path }) => path)).toEqual([here]);
+  expect(watched.facts[0]?.projects).toEqual([
+    { slug: "a", path: here },
+    { slug: "b", path: "/nowhere" },
+    { slug: "c", path: null },
+  ]);
+});
+
+it("of a server's projects only as many and as long ones are told as the link takes", async () => {
+  const path = "/nowhere";
+  const odd = [
+    { path },
+    { slug: "", path },
+    { slug: "s".repeat(256), path },
+    { slug: "deep", path: "/x".repeat(4_096) },
+  ];
+  const many = Array.from({ length: 300 }, (_, n) => ({ slug: `p${n}`, path: null }));
+  const target = new McpTarget("modern", { list_projects: [] }, () => ({
+    text: JSON.stringify({ projects: [...odd, ...many] }),
+  }));
+  await using watched = new Watched(target);
+  await watched.until(() => watched.facts.length > 0);
+  const projects = watched.facts[0]?.projects;
+  expect(projects?.slice(0, 2)).toEqual([
+    { slug: "deep", path: null },
+    { slug: "p0", path: null },
+  ]);
+  expect(projects).toHaveLength(200);
+  expect(Facts.shape.projects.safeParse(projects).success).toBe(true);
 });

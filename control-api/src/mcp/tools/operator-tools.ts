@@ -6,6 +6,7 @@ import { POLL_MS } from "#protocol/limits.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import { poll } from "../../events/poll.ts";
 import { selectionOf } from "../../events/selection.ts";
+import { LISTED_PROJECTS, listedMachine, machineInFull } from "../../machines/machine-view.ts";
 import { summaryOf } from "../../machines/machine-summary.ts";
 import { detailOf } from "../../machines/machine-detail.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
@@ -20,9 +21,10 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       name: "list_machines",
       title: "List machines",
       description:
-        "List your machines: name, status, hardware, agent and coding projects. Start here: the other tools take a " +
-        "machine's name as machineId. status: `online` = takes calls now; `offline` = not connected since lastSeenMs; " +
-        "`never_connected`. No machine is contacted. For current projects use list_projects.",
+        "List your machines: name, status, hardware, agent, git repositories and coding projects with their slugs. Start " +
+        "here: the other tools take a machine's name as machineId. status: `online` = takes calls now; `offline` = not " +
+        "connected since lastSeenMs; `never_connected`. No machine is contacted: projects are those of its last " +
+        `connection, ${LISTED_PROJECTS} at most; list_projects has the current ones.`,
       annotations: READS,
       inputSchema: { type: "object", properties: {} },
     },
@@ -33,8 +35,9 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       name: "get_machine",
       title: "Show one machine",
       description:
-        "Show one machine in full: what list_machines says without its limits, since when it is connected, the calls it " +
-        "is working on, and the sessions that recent events came from. `error` says why its script didn't answer.",
+        "Show one machine: what list_machines says of it, with all repositories and projects, and in `state` since when " +
+        "it is connected, how many calls are in progress (exchanges) and the sessions that recent events came from. " +
+        "`state` is null when Operator could not ask; `error` says why.",
       annotations: READS,
       inputSchema: { type: "object", properties: { machineId }, required: ["machineId"] },
     },
@@ -74,14 +77,14 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
 async function listMachines({ env, caller }: ToolCall): Promise<CallToolResult> {
   const records: MachineRecord[] = await registryOf(env, caller.user).machines();
   const visible = records.filter(({ name }) => caller.machines?.includes(name) ?? true);
-  return structuredResult({ machines: visible.map((record) => summaryOf(record, env)) });
+  return structuredResult({ machines: visible.map((record) => listedMachine(summaryOf(record, env))) });
 }
 
 async function getMachine(call: ToolCall): Promise<CallToolResult> {
   const machine = machineOf(call);
   const record: MachineRecord | null = await registryOf(call.env, call.caller.user).machine(machine);
   if (record === null) throw new OperatorFailure({ code: "machine_unknown", machine });
-  return structuredResult(await detailOf(record, call.env, call.caller.user));
+  return structuredResult(machineInFull(await detailOf(record, call.env, call.caller.user)));
 }
 
 async function pollEvents({ env, caller, args }: ToolCall): Promise<CallToolResult> {

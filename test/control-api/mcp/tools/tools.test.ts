@@ -45,7 +45,8 @@ describe("get_machine", () => {
     const alice = await two();
     expect((await alice.tool("get_machine", { machineId: "cellar" })).structuredContent).toMatchObject({
       name: "cellar",
-      state: { online: true },
+      status: "online",
+      state: { connectedAtMs: 1, exchanges: 0 },
       error: null,
     });
     expect(await alice.reached("attic")).toEqual([]);
@@ -54,6 +55,50 @@ describe("get_machine", () => {
       name: "cellar",
       state: null,
       error: { code: "machine_failed" },
+    });
+  });
+});
+
+const FACTS = { hostname: "h", os: "linux", arch: "x64", cpus: 1, memoryBytes: 1, codez: "1", agent: null, repos: [], capabilities: [] }; // prettier-ignore
+
+describe("what a machine says of itself", () => {
+  const projects = Array.from({ length: 25 }, (_, n) => ({ slug: `-src-p${n}`, path: `/src/p${n}` }));
+  const repos = projects.map(({ path }) => ({ path, branch: "main" }));
+
+  it("is in list_machines with its projects' slugs, at most twenty, and how many more there are", async () => {
+    const alice = await two();
+    await alice.report("attic", { facts: { ...FACTS, projects, repos } });
+    await alice.report("cellar", { facts: { ...FACTS, projects: projects.slice(0, 1) } });
+    const { structuredContent } = await alice.tool("list_machines");
+    expect(structuredContent).toMatchObject({
+      machines: [
+        { name: "attic", facts: { projects: projects.slice(0, 20), repos: repos.slice(0, 20) }, moreProjects: 5, moreRepos: 5 },
+        { name: "cellar", facts: { projects: [{ slug: "-src-p0", path: "/src/p0" }], repos: [] } },
+      ],
+    });
+    expect(structuredContent).not.toHaveProperty("machines.1.moreProjects");
+  }); // prettier-ignore
+
+  it("without projects, as a connector of before tells it, is listed without", async () => {
+    const alice = await two();
+    await alice.report("attic", { facts: FACTS });
+    expect((await alice.tool("list_machines")).structuredContent).toMatchObject({ machines: [{ facts: FACTS }, {}] });
+  });
+
+  it("is whole in get_machine and there but once, with its sessions by their handles", async () => {
+    const alice = await two();
+    const facts = { ...FACTS, projects, repos };
+    const session = { firstMs: 1, lastMs: 2, lastType: "message" };
+    const state = { online: true, epoch: 3, connectedAtMs: 4, lastSeenMs: 5, facts, position: { epoch: "e", seq: 6 }, template: "t", exchanges: 7 }; // prettier-ignore
+    const body = JSON.stringify({ ...state, sessions: [{ id: "3f2a", ...session }] });
+    await alice.report("attic", { facts: FACTS, lastSeenMs: 1 });
+    await alice.script("attic", { answers: { "GET /operator/state": { body } } });
+    const { structuredContent } = await alice.tool("get_machine", { machineId: "attic" });
+    expect(structuredContent).toMatchObject({ status: "online", lastSeenMs: 5, facts });
+    expect(structuredContent?.["state"]).toEqual({
+      connectedAtMs: 4,
+      exchanges: 7,
+      sessions: [{ id: "attic/3f2a", ...session }],
     });
   });
 });
