@@ -2,26 +2,68 @@ import { globSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { circlesIn, importsOf } from "./support/import-graph.ts";
 
 /** Folders are runtimes: what lies in one runs together. The longest match is a file's runtime. */
 const RUNTIMES = ["machine-template/protocol", "machine-template", "dispatch-worker", "control-api", "scripts", "test"];
 
+/**
+ * The rooms of a folder, and for each the others that it may import. Files beside the rooms are entries and what they
+ * assemble: they may import every room. No room imports them, but for those in `shared`.
+ */
+const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: readonly string[] }> = {
+  "control-api/src": {
+    rooms: {
+      http: [],
+      audit: ["http"],
+      "sign-in": ["http", "audit"],
+      machines: ["http", "audit", "sign-in"],
+      user: ["http", "audit", "sign-in", "machines"],
+      events: ["http", "machines", "user"],
+      rest: ["http", "audit", "sign-in", "machines", "user", "events"],
+      mcp: ["http", "audit", "machines", "user", "events"],
+    },
+    shared: ["env.ts"],
+  },
+  scripts: {
+    rooms: {
+      system: [],
+      connector: ["system"],
+      serve: ["system"],
+      codez: ["system", "connector", "serve"],
+      build: ["system"],
+      local: ["system"],
+      deploy: ["system", "build"],
+      bench: ["system", "codez"],
+      chaos: ["system"],
+    },
+    shared: ["claim-code.ts"],
+  },
+};
+
+/** The only files of a room that other rooms may import. */
+const DOORS: Record<string, readonly string[]> = {
+  "scripts/connector": ["index.ts"],
+  "scripts/serve": ["index.ts"],
+  // The benchmark bundles one command by itself.
+  "scripts/codez": ["main.ts", "commands/serve.ts"],
+};
+
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-const SOURCES = globSync("{machine-template,dispatch-worker,control-api,scripts,test}/**/*.{ts,js,mjs}", {
+const SOURCES = globSync("{machine-template,dispatch-worker,control-api,scripts,test}/**/*.{ts,tsx,js,mjs}", {
   cwd: ROOT,
   exclude: (path) => /(?:^|[\\/])(?:node_modules|build|\.wrangler)$/.test(path),
 }).map((path) => path.replaceAll("\\", "/"));
 
-/** `import ... from`, `export ... from`, `import "..."`, `import("...")`; those of types too. */
-const IMPORT = /(?:^|[;\n])\s*(?:import|export)\b(?:[^"';]*?\bfrom)?\s*["']([^"']+)["']|\bimport\(\s*["']([^"']+)["']/g;
-
-function importsOf(source: string): string[] {
-  return Array.from(source.matchAll(IMPORT), ([, from, called]) => from ?? called ?? "");
-}
-
 function runtimeOf(path: string): string | undefined {
   return RUNTIMES.find((folder) => path.startsWith(`${folder}/`));
+}
+
+/** The file that an import leads to; of a package, its specifier as it is. */
+function targetOf(file: string, specifier: string): string {
+  if (specifier.startsWith("#protocol/")) return specifier.replace("#protocol", "machine-template/protocol");
+  return specifier.startsWith(".") ? posix.join(posix.dirname(file), specifier) : specifier;
 }
 
 /** What is wrong with `file` importing `specifier`, or `null`. */
@@ -31,17 +73,38 @@ function violation(file: string, specifier: string): string | null {
   if (specifier.startsWith(".") || specifier.startsWith("/")) {
     const target = posix.join(posix.dirname(file), specifier);
     if (target.startsWith("test/")) return "nothing imports test";
-    return runtimeOf(target) === from
-      ? null
-      : "a relative import leaves its runtime folder; runtimes meet at #protocol/*";
+    if (runtimeOf(target) !== from) return "a relative import leaves its runtime folder; runtimes meet at #protocol/*";
+    return roomViolation(file, target);
   }
   if (specifier.startsWith("#")) {
     if (from === "machine-template/protocol") return "protocol imports its own files by relative paths";
+    if (file.startsWith("scripts/system/")) return "system knows nothing of Operator";
     return specifier.startsWith("#protocol/") ? null : "there is no such folder to share";
   }
   if (from === "machine-template/protocol")
     return specifier === "zod" || specifier.startsWith("zod/") ? null : "protocol imports zod alone";
   return null;
+}
+
+/** A file's place in a folder of rooms: its room, or `null` for a file beside them. */
+function placeOf(path: string): { folder: string; room: string | null; rest: string } | null {
+  const folder = Object.keys(ROOMS).find((one) => path.startsWith(`${one}/`));
+  if (folder === undefined) return null;
+  const [first = "", ...rest] = path.slice(folder.length + 1).split("/");
+  return rest.length === 0 ? { folder, room: null, rest: first } : { folder, room: first, rest: rest.join("/") };
+}
+
+function roomViolation(file: string, target: string): string | null {
+  const from = placeOf(file);
+  const to = placeOf(target);
+  if (from === null || to === null || from.room === null || from.room === to.room) return null;
+  const { rooms, shared } = ROOMS[from.folder] ?? { rooms: {}, shared: [] };
+  const allowed = rooms[from.room];
+  if (allowed === undefined) return `${from.room} is not in the list of rooms`;
+  if (to.room === null) return shared.includes(to.rest) ? null : "a room imports no file that assembles rooms";
+  if (!allowed.includes(to.room)) return `${from.room} may not import ${to.room}`;
+  const doors = DOORS[`${to.folder}/${to.room}`];
+  return doors?.includes(to.rest) === false ? `${to.room} is entered by ${doors.join(" or ")}` : null;
 }
 
 describe("the rules", () => {
@@ -58,6 +121,16 @@ describe("the rules", () => {
     ["scripts/codez/connect.ts", "../../control-api/src/env.ts"],
     ["scripts/codez/connect.ts", "../../test/peers/bin.ts"],
     ["scripts/codez/connect.ts", "#machine/link.ts"],
+    ["control-api/src/http/caller.ts", "../user/user.ts"],
+    ["control-api/src/events/poll.ts", "../mcp/endpoint.ts"],
+    ["control-api/src/user/user.ts", "../app.ts"],
+    ["control-api/src/unheard-of/file.ts", "../http/caller.ts"],
+    ["scripts/system/lock.ts", "../connector/clock.ts"],
+    ["scripts/system/lock.ts", "#protocol/json.ts"],
+    ["scripts/connector/link.ts", "../serve/index.ts"],
+    ["scripts/serve/serve.ts", "../codez/main.ts"],
+    ["scripts/codez/run-connector.ts", "../connector/link.ts"],
+    ["scripts/local/operator.ts", "../serve/index.ts"],
   ])("%s may not import %s", (file, specifier) => {
     expect(violation(file, specifier)).not.toBeNull();
   });
@@ -70,6 +143,12 @@ describe("the rules", () => {
     ["machine-template/protocol/control.ts", "zod/mini"],
     ["machine-template/protocol/control.ts", "./event.ts"],
     ["scripts/serve/entry.ts", "node:fs"],
+    ["control-api/src/gate.ts", "./mcp/endpoint.ts"],
+    ["control-api/src/mcp/endpoint.ts", "../env.ts"],
+    ["control-api/src/mcp/endpoint.ts", "../http/caller.ts"],
+    ["scripts/codez/run-connector.ts", "../connector/index.ts"],
+    ["scripts/connector/stdio/child.ts", "../link.ts"],
+    ["scripts/local/secrets.ts", "../claim-code.ts"],
     ["test/dispatch-worker/app.test.ts", "../../dispatch-worker/src/app.ts"],
   ])("%s may import %s", (file, specifier) => {
     expect(violation(file, specifier)).toBeNull();
@@ -91,7 +170,25 @@ const text = "from './neither.ts'";`;
   });
 });
 
+describe("circles", () => {
+  it.each([
+    ["of two", { a: ["b"], b: ["a"] }, [["a", "b"]]],
+    ["of one file with itself", { a: ["a"] }, [["a"]]],
+    ["that an entry leads to", { e: ["a"], a: ["b"], b: ["c"], c: ["a"] }, [["a", "b", "c"]]],
+    ["apart from each other", { a: ["b"], b: ["a", "c"], c: ["d"], d: ["c"] }, [["c", "d"], ["a", "b"]]], // prettier-ignore
+    ["none, though two ways lead to a file", { a: ["b", "c"], b: ["d"], c: ["d"], d: [] }, []],
+  ])("are found: %s", (_, graph, circles) => {
+    expect(circlesIn(new Map(Object.entries(graph)))).toEqual(circles);
+  });
+});
+
 describe("the sources", () => {
+  it("have no circle of imports, those of types included", () => {
+    const graph = new Map(SOURCES.map((file) => [file, importsOf(readFileSync(`${ROOT}/${file}`, "utf8")).map((one) => targetOf(file, one))])); // prettier-ignore
+    expect([...graph.values()].flat().filter((target) => graph.has(target)).length).toBeGreaterThan(SOURCES.length);
+    expect(circlesIn(graph)).toEqual([]);
+  });
+
   it.each(RUNTIMES)("of %s keep the rules", (runtime) => {
     const files = SOURCES.filter((path) => runtimeOf(path) === runtime);
     expect(files).not.toEqual([]);

@@ -1,4 +1,4 @@
-import { TargetWatch } from "../connector/watch-target.ts";
+import { TargetWatch } from "../connector/index.ts";
 import { describeTarget, makeTarget } from "./make-target.ts";
 import type { Output } from "./output.ts";
 import type { Profile, TargetSpec } from "./profile/profile.ts";

@@ -1,6 +1,4 @@
-import { HttpTarget } from "../connector/http-target.ts";
-import { StdioTarget } from "../connector/stdio/stdio-target.ts";
-import type { Target } from "../connector/target.ts";
+import { HttpTarget, StdioTarget, type Target } from "../connector/index.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { DEFAULT_TARGET_URL, type TargetSpec } from "./profile/profile.ts";

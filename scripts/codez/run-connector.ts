@@ -1,9 +1,6 @@
 import type { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
-import { Connector, type Stopped } from "../connector/connector.ts";
-import { EventSpool } from "../connector/event-spool.ts";
-import { machineFacts } from "../connector/facts.ts";
-import type { Target } from "../connector/target.ts";
+import { Connector, EventSpool, machineFacts, type Stopped, type Target } from "../connector/index.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { Lock } from "../system/lock.ts";

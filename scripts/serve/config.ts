@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { expandHome } from "./home.ts";
+import { expandHome } from "../system/home.ts";
 import { isMissing } from "../system/json-file.ts";
 import { PERMISSION_MODES } from "./permission-mode.ts";
 import { readFileSync, statSync } from "node:fs";

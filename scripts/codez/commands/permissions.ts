@@ -1,10 +1,8 @@
 import { Command } from "commander";
 import { join } from "node:path";
 import * as z from "zod";
-import { ServeExitCode } from "../../serve/exit-code.ts";
-import { codezHome } from "../../serve/home.ts";
-import { LOCAL_PATH } from "../../serve/permission/local-route.ts";
-import { findRunning, type Running } from "../../serve/running-file.ts";
+import { findRunning, LOCAL_PATH, type Running, ServeExitCode } from "../../serve/index.ts";
+import { codezHome } from "../../system/home.ts";
 
 /** serve is on this computer; if it does not answer by then it never will. */
 const ANSWER_LIMIT_MS = 10_000;

@@ -1,10 +1,15 @@
 import { Command, InvalidArgumentError } from "commander";
-import { keep } from "../../serve/agent/keep.ts";
-import { ConfigInvalid, type ServeConfig } from "../../serve/config.ts";
-import { ServeExitCode } from "../../serve/exit-code.ts";
-import { expandHome } from "../../serve/home.ts";
-import { AlreadyRunning, type Serve, startServe } from "../../serve/serve.ts";
-import { runIndexWorker } from "../../serve/search-index/worker.ts";
+import {
+  AlreadyRunning,
+  ConfigInvalid,
+  keep,
+  runIndexWorker,
+  type Serve,
+  type ServeConfig,
+  ServeExitCode,
+  startServe,
+} from "../../serve/index.ts";
+import { expandHome } from "../../system/home.ts";
 
 /** Set by the entry of `codez`; told to clients in the handshake. */
 export interface CommandOptions {

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
-import { startServe, type Serve } from "../../serve/serve.ts";
+import { startServe, type Serve } from "../../serve/index.ts";
 import { VERSION } from "../version.ts";
 import { type Context, JSON_OPTION, outputOf } from "./context.ts";
 

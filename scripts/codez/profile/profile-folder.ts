@@ -4,7 +4,7 @@ import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
-import { codezHome } from "../../serve/home.ts";
+import { codezHome } from "../../system/home.ts";
 import { writePrivately } from "../../system/atomic-file.ts";
 import { Profile } from "./profile.ts";
 

@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { ExitCode, FINAL_EXIT_CODES } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { DEFAULT_TARGET_URL, type TargetSpec } from "../profile/profile.ts";
-import { codezHome } from "../../serve/home.ts";
+import { codezHome } from "../../system/home.ts";
 import { launchdPlist, systemdUnit, type ServiceSpec } from "./unit.ts";
 
 const run = promisify(execFile);

@@ -1,7 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { Connector, type Stopped } from "../../connector/connector.ts";
-import { emptySpool } from "../../connector/event-sender.ts";
-import { machineFacts } from "../../connector/facts.ts";
+import { Connector, emptySpool, machineFacts, type Stopped } from "../../connector/index.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import type { Hub } from "../hub.ts";

@@ -1,0 +1,12 @@
+/**
+ * The door of the connector, which holds a machine's link to its Operator: all that other programs may use of it.
+ * A `Connector` dials out and relays what comes to a `Target`; `TargetWatch` reads the target's own events.
+ */
+export { Connector, type Stopped } from "./connector.ts";
+export { emptySpool } from "./event-sender.ts";
+export { EventSpool } from "./event-spool.ts";
+export { machineFacts } from "./facts.ts";
+export { HttpTarget } from "./http-target.ts";
+export { StdioTarget } from "./stdio/stdio-target.ts";
+export type { Target } from "./target.ts";
+export { TargetWatch } from "./watch-target.ts";
