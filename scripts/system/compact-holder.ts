@@ -1,5 +1,5 @@
 import { lstatSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import type { Holder } from "./lock.ts";
+import type { Holder } from "./lock-holder.ts";
 
 /**
  * A lock's holder in a symbolic link's target. Common file systems keep a target of under 60 bytes in the inode itself, so

@@ -1,20 +1,9 @@
 import { linkSync, readFileSync, renameSync, rmSync, writeFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import * as z from "zod";
 import { holderInLink, linkHolder, replaceByLink } from "./compact-holder.ts";
 import { isDiskFailure } from "./disk-failure.ts";
+import { Holder } from "./lock-holder.ts";
 import { isSameStart, lifeOf } from "./process-start.ts";
-
-/** What a running connector says of itself beside its profile, for a second one and for `codez status`. */
-const Holder = z.object({
-  pid: z.int().positive(),
-  /** The process's own start as the system tells it: a process id alone may be another program's by now. */
-  started: z.string().nullable(),
-  sinceMs: z.int(),
-  state: z.enum(["connecting", "online", "offline"]),
-  detail: z.string(),
-});
-export type Holder = z.infer<typeof Holder>;
 
 /** One connector per profile. Held by a file with the holder's process; a holder that died holds nothing. */
 export class Lock {
