@@ -53,7 +53,7 @@ async function bench(): Promise<void> {
   const banner = { js: BANNER };
   await build({ entryPoints: [ENTRY], bundle: true, platform: "node", format: "esm", outfile: bundle, banner });
   try {
-    await withServe(bundle, model.url, (serve) => measure(serve, made.slug, made.session, live));
+    await withServe(bundle, model.url, (serve) => measure(serve, join(root, ".codez"), made.slug, made.session, live));
     await withServe(bundle, model.url, async (serve) => {
       await urlOf(serve);
       await sleep(SETTLE_MS);
@@ -78,11 +78,19 @@ async function withServe(bundle: string, model: string, work: (serve: ChildProce
   }
 }
 
-async function measure(serve: ChildProcess, slug: string, session: string, live: string): Promise<void> {
+async function measure(
+  serve: ChildProcess,
+  codezHome: string,
+  slug: string,
+  session: string,
+  live: string,
+): Promise<void> {
   const startedAtMs = performance.now();
   const url = await urlOf(serve);
   const client = new Client({ name: "bench", version: "1" }, { versionNegotiation: { mode: "auto" } });
-  await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+  const token = readFileSync(join(codezHome, "serve", "token"), "utf8").trim();
+  const requestInit = { headers: { authorization: `Bearer ${token}` } };
+  await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }));
   const call = async (name: string, input: Answer = {}) => {
     const result = await client.callTool({ name, arguments: input });
     if (result.isError === true) throw new Error(JSON.stringify(result.structuredContent));

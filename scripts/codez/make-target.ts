@@ -1,4 +1,5 @@
 import { HttpTarget, StdioTarget, type Target } from "../connector/index.ts";
+import { ownAuthorization } from "../serve/index.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { DEFAULT_TARGET_URL, type TargetSpec } from "./profile/profile.ts";
@@ -20,7 +21,8 @@ export function targetOf(url: string | undefined, command: readonly string[]): T
 
 export function makeTarget(spec: TargetSpec, machine: string): Target {
   if (spec.kind === "command") return new StdioTarget(spec, machine);
-  return new HttpTarget(new URL(spec.url), machine, startHint(spec.url));
+  const url = new URL(spec.url);
+  return new HttpTarget(url, machine, startHint(spec.url), ownAuthorization(url));
 }
 
 /** How a person would name the target. */

@@ -1,6 +1,7 @@
 import { Agent, request as requestHttp, type ClientRequest } from "node:http";
 import { Agent as SecureAgent, request as requestHttps } from "node:https";
 import { mayCross } from "#protocol/header.ts";
+import { TOKEN_REQUIRED, TOKEN_REQUIRED_HEADER } from "../system/token-required.ts";
 import { HttpCall } from "./http-call.ts";
 import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
 
@@ -18,16 +19,21 @@ export class HttpTarget implements Target {
   readonly #url: URL;
   readonly #machine: string;
   readonly #startHint: string;
+  readonly #authorization: () => string | null;
   readonly #agent: Agent;
   readonly #request: typeof requestHttp;
 
-  /** @param startHint what to do when nothing answers there, for the caller's eyes. */
-  constructor(url: URL, machine: string, startHint: string) {
+  /**
+   * @param startHint what to do when nothing answers there, for the caller's eyes.
+   * @param authorization the `Authorization` header that the server wants, asked for each request.
+   */
+  constructor(url: URL, machine: string, startHint: string, authorization: () => string | null = () => null) {
     const secure = url.protocol === "https:";
     const options = { keepAlive: true, scheduling: "lifo", timeout: IDLE_CONNECTION_MS } as const;
     this.#url = url;
     this.#machine = machine;
     this.#startHint = startHint;
+    this.#authorization = authorization;
     this.#agent = secure ? new SecureAgent(options) : new Agent(options);
     this.#request = secure ? requestHttps : requestHttp;
   }
@@ -46,7 +52,11 @@ export class HttpTarget implements Target {
       this.#failed(failure, wasSent, request, answer),
     );
     answer.cancelled = () => outgoing.destroy();
-    outgoing.on("response", (response) => call.receive(response));
+    outgoing.on("response", (response) => {
+      if (response.headers[TOKEN_REQUIRED_HEADER] !== TOKEN_REQUIRED) return call.receive(response);
+      response.resume();
+      this.#refused(request, answer);
+    });
     outgoing.on("error", (failure) => call.fail(failure));
     outgoing.on("socket", (socket) => {
       wasSent = !socket.connecting; // a connection that was kept takes the request at once
@@ -70,6 +80,8 @@ export class HttpTarget implements Target {
   #open({ method, query, headers, body }: TargetRequest): ClientRequest {
     const list = ["host", this.#url.host];
     for (const [name, value] of headers) if (mayCross(name)) list.push(name, value);
+    const authorization = this.#authorization();
+    if (authorization !== null) list.push("authorization", authorization);
     list.push("accept-encoding", "identity");
     if (!(body instanceof Uint8Array)) list.push("transfer-encoding", "chunked");
     else if (body.length > 0 || (method !== "GET" && method !== "HEAD")) list.push("content-length", `${body.length}`);
@@ -82,6 +94,14 @@ export class HttpTarget implements Target {
       path: pathOf(this.#url, query),
       headers: list,
     });
+  }
+
+  /** Not passed on: the caller's own token at Operator is not what is wrong. */
+  #refused(request: TargetRequest, answer: Answer): void {
+    const reason =
+      `codez serve at ${this.#url.origin} wants its token, which this connector does not have: run both as the same ` +
+      `user with the same CODEZ_HOME, in the same version`;
+    answerError(answer, { code: "machine_failed", machine: this.#machine, reason }, request.body);
   }
 
   #failed(failure: Error, wasSent: boolean, request: TargetRequest, answer: Answer): void {

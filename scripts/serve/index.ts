@@ -7,5 +7,6 @@ export { ConfigInvalid, type ServeConfig } from "./config.ts";
 export { ServeExitCode } from "./exit-code.ts";
 export { LOCAL_PATH } from "./permission/local-route.ts";
 export { findRunning, type Running } from "./running-file.ts";
+export { ownAuthorization } from "./own-token.ts";
 export { runIndexWorker } from "./search-index/worker.ts";
 export { AlreadyRunning, type Serve, startServe } from "./serve.ts";

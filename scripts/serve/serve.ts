@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJson } from "#protocol/json.ts";
 import { ClaudeCode } from "./agent/claude/claude-code.ts";
@@ -25,7 +25,8 @@ import { permissionsRoute } from "./permission/local-route.ts";
 import { Policy } from "./policy.ts";
 import { PollPositions } from "./poll-positions.ts";
 import { Projects } from "./project/projects.ts";
-import { findRunning, newToken, removeRunning, writeRunning } from "./running-file.ts";
+import { loadToken, newToken } from "./http/serve-token.ts";
+import { findRunning, removeRunning, writeRunning } from "./running-file.ts";
 import { Ledger } from "./session/ledger.ts";
 import { Sessions } from "./session/sessions.ts";
 import { terminalsOf } from "./session/terminals.ts";
@@ -48,6 +49,8 @@ export interface ServeOptions {
 export interface Serve {
   /** Of the MCP endpoint. */
   readonly url: string;
+  /** Holds what MCP clients have to show; only the owner of this computer's account can read it. */
+  readonly tokenFile: string;
   /** Hears every event from now on, in order; ends with the returned function. */
   subscribe(listener: (event: ServeEvent) => void): () => void;
   /** What is wrong with this machine, each with what to run. */
@@ -75,6 +78,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     options.onError?.(error);
   };
   await mkdir(folder, { recursive: true, mode: 0o700 });
+  await chmod(folder, 0o700); // it may be older than this rule
   const other = await findRunning(runningFile);
   if (other !== null && other.pid !== process.pid) {
     throw new AlreadyRunning(
@@ -141,8 +145,11 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     onClient: (client) => machine.positions.meet(client),
   });
   const token = newToken();
+  const tokenFile = join(folder, "token");
+  const mcpToken = await loadToken(tokenFile);
   const mcp = {
     path: "/mcp",
+    token: mcpToken,
     maxBodyBytes: MAX_BODY_BYTES,
     handle: (request: Request, body: string) => endpoint.fetch(request, parseJson(body)),
   };
@@ -159,9 +166,10 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     await stopParts();
     throw error;
   });
-  await writeRunning(runningFile, { pid: process.pid, port: listener.port, token });
+  await writeRunning(runningFile, { port: listener.port, token, mcpToken });
 
   return {
+    tokenFile,
     url: `http://127.0.0.1:${listener.port}/mcp`,
     subscribe: (hear) => events.subscribe(hear),
     problems: async () => (await checkHealth(machine, home)).problems,

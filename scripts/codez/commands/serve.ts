@@ -56,13 +56,20 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
   // Whoever read what is printed may leave (a closed terminal, `| head`); the sessions go on.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
-  console.log(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url}`);
+  // The token itself is not printed: what is printed ends in logs and screenshots.
+  const header = `"Authorization: Bearer $(cat ${quoted(running.tokenFile)})"`;
+  console.log(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url} --header ${header}`);
   console.log("Permission requests are answered with: codez permissions");
   // Listened for before the machine is looked at: that starts `claude` twice, and a Ctrl-C then must end in order too.
   const asked = untilAskedToStop();
   const looked = warn(running);
   await asked;
   await Promise.all([running.stop(), looked]);
+}
+
+/** A path as a shell takes it, inside double quotes too. */
+function quoted(path: string): string {
+  return `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 async function warn(running: Serve): Promise<void> {

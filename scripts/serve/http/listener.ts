@@ -1,19 +1,16 @@
-import {
-  hostHeaderValidationResponse,
-  localhostAllowedHostnames,
-  localhostAllowedOrigins,
-  originValidationResponse,
-} from "@modelcontextprotocol/server";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
+import { guard } from "./guard.ts";
 
-/** Reachable from this machine alone; whoever wants more puts Operator in front. */
+/** Reachable from this machine alone; for more, put Operator in front. */
 const LOOPBACK = "127.0.0.1";
 
 export interface Route {
   readonly path: string;
+  /** Has to be shown by every request. */
+  readonly token: string;
   readonly maxBodyBytes: number;
   readonly handle: (request: Request, body: string) => Promise<Response>;
 }
@@ -21,14 +18,6 @@ export interface Route {
 export interface Listener {
   readonly port: number;
   close(): Promise<void>;
-}
-
-/** A page in a browser can reach loopback too; a wrong `Host` or a foreign `Origin` gives it away. */
-function guard(request: Request): Response | undefined {
-  return (
-    hostHeaderValidationResponse(request, localhostAllowedHostnames()) ??
-    originValidationResponse(request, localhostAllowedOrigins())
-  );
 }
 
 /** Rejects when the port is taken. */
@@ -63,8 +52,8 @@ async function serve(routes: readonly Route[], incoming: IncomingMessage, outgoi
     headers: headersOf(incoming),
     signal: left.signal,
   });
-  const refused = guard(head);
-  if (refused !== undefined) return send(refused, outgoing);
+  const refused = guard(head, route.token);
+  if (refused !== null) return send(refused, outgoing);
   const body = await readBody(incoming, route.maxBodyBytes);
   if (body === null)
     return send(new Response("Too large\n", { status: 413, headers: { connection: "close" } }), outgoing);

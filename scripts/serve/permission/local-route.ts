@@ -1,4 +1,3 @@
-import { timingSafeEqual } from "node:crypto";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { explain, ServeFailure } from "../error.ts";
@@ -22,9 +21,9 @@ const Answer = z.object({
 export function permissionsRoute(permissions: PermissionBook, token: string): Route {
   return {
     path: LOCAL_PATH,
+    token,
     maxBodyBytes: MAX_BODY_BYTES,
     handle: async (request, body) => {
-      if (!isBearer(request, token)) return new Response("Unauthorized\n", { status: 401 });
       if (request.method === "GET") {
         return Response.json({ requests: permissions.pending().map((one) => show(one, Date.now())) });
       }
@@ -46,10 +45,4 @@ function answer(permissions: PermissionBook, body: string): Response {
     if (!(error instanceof ServeFailure)) throw error;
     return Response.json({ error: explain(error.error).message }, { status: 409 });
   }
-}
-
-function isBearer(request: Request, token: string): boolean {
-  const given = Buffer.from(request.headers.get("authorization") ?? "");
-  const wanted = Buffer.from(`Bearer ${token}`);
-  return given.length === wanted.length && timingSafeEqual(given, wanted);
 }

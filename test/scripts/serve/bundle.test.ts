@@ -1,7 +1,7 @@
 import { build } from "esbuild";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -71,7 +71,9 @@ describe.each(nodes)("the one-file bundle on Node $version", ({ node, version })
         return /http:\S+\/mcp/.exec(output)?.[0];
       });
       const client = new Client({ name: "test", version: "1" });
-      await client.connect(new StreamableHTTPClientTransport(new URL(url)));
+      const token = readFileSync(join(home, ".codez", "serve", "token"), "utf8").trim();
+      const requestInit = { headers: { authorization: `Bearer ${token}` } };
+      await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }));
       const call = async (name: string, input: Answer = {}) =>
         (await client.callTool({ name, arguments: input })).structuredContent as Answer;
       const found = await until("the index", async () => {

@@ -5,15 +5,19 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { peerBin } from "../../peers/bin.ts";
 import { TestMachine } from "./support/machine.ts";
+import { TokenDoor } from "./support/token-door.ts";
 
 let machine: TestMachine;
+let door: TokenDoor;
 let results: string;
 
 beforeAll(async () => {
   machine = await TestMachine.start();
+  door = await TokenDoor.start(machine);
   results = mkdtempSync(join(tmpdir(), "conformance-"));
 });
 afterAll(async () => {
+  await door[Symbol.asyncDispose]();
   await machine[Symbol.asyncDispose]();
   rmSync(results, { recursive: true });
 });
@@ -32,7 +36,7 @@ const SCENARIOS = [
 ] as const;
 
 test.each(SCENARIOS)("the public conformance suite, %s: %s", async (revision, scenario) => {
-  const args = ["server", "--url", machine.url, "--spec-version", revision, "--scenario", scenario];
+  const args = ["server", "--url", door.url, "--spec-version", revision, "--scenario", scenario];
   const { code, output } = await new Promise<{ code: unknown; output: string }>((resolve) => {
     execFile(process.execPath, [peerBin("conformance"), ...args], { cwd: results }, (error, stdout, stderr) => {
       resolve({ code: error?.code ?? 0, output: stdout + stderr });

@@ -1,7 +1,7 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -117,9 +117,17 @@ export class TestMachine implements AsyncDisposable {
     await exited;
   }
 
+  /** What every client of serve has to show. */
+  get authorization(): { authorization: string } {
+    const token = readFileSync(join(this.home, ".codez", "serve", "token"), "utf8").trim();
+    return { authorization: `Bearer ${token}` };
+  }
+
   async connect(options: (typeof ERAS)[number]["options"] = {}, name = "test"): Promise<TestClient> {
     const client = new Client({ name, version: "1" }, options);
-    await client.connect(new StreamableHTTPClientTransport(new URL(this.url)));
+    await client.connect(
+      new StreamableHTTPClientTransport(new URL(this.url), { requestInit: { headers: this.authorization } }),
+    );
     return new TestClient(client);
   }
 

@@ -1,0 +1,197 @@
+// Root cause: whoever arrived at 127.0.0.1:4097 was taken for the owner, though other users of the computer and web pages
+// arrive from there as well.
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer, request, type Server } from "node:http";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { makeTarget } from "../../../scripts/codez/make-target.ts";
+import { targetFetch } from "../../../scripts/connector/target-fetch.ts";
+import { ownAuthorization } from "../../../scripts/serve/own-token.ts";
+import { peerBin } from "../../peers/bin.ts";
+import { TestMachine, until } from "../../scripts/serve/support/machine.ts";
+
+const run = promisify(execFile);
+const LIST = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: {} });
+const ACCEPT = { accept: "application/json, text/event-stream", "content-type": "application/json" };
+
+let machine: TestMachine;
+let home: string;
+
+beforeAll(async () => {
+  machine = await TestMachine.start();
+  home = join(machine.home, ".codez");
+});
+afterAll(() => machine[Symbol.asyncDispose]());
+
+type Said = { status: number; headers: Record<string, unknown>; text: string };
+
+/** With any header, which `fetch` does not let one choose. */
+function ask(headers: Record<string, string>, { method = "POST", path = "/mcp" } = {}): Promise<Said> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(
+      new URL(path, machine.url),
+      { method, agent: false, headers: { ...ACCEPT, ...headers } },
+      (incoming) => {
+        let text = "";
+        incoming.setEncoding("utf8").on("data", (chunk: string) => (text += chunk));
+        incoming.on("end", () => resolve({ status: incoming.statusCode ?? 0, headers: incoming.headers, text }));
+      },
+    );
+    outgoing.on("error", reject);
+    outgoing.end(method === "POST" ? LIST : undefined);
+  });
+}
+
+function doorToken(): string {
+  return (JSON.parse(readFileSync(join(home, "serve", "running.json"), "utf8")) as { token: string }).token;
+}
+
+describe("without the token", () => {
+  test.each([
+    ["nothing", {}],
+    ["an empty token", { authorization: "Bearer " }],
+    ["another token", { authorization: `Bearer ${"x".repeat(43)}` }],
+    ["another scheme", { authorization: "Basic eDp4" }],
+    ["a forwarded address", { "x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", "operator-local-call": "1" }],
+  ])("%s gets nothing, at either door", async (_, headers) => {
+    const refused = await ask(headers);
+    expect(refused.status).toBe(401);
+    expect(refused.text).not.toContain("create_session");
+    expect(refused.text).not.toContain(machine.home);
+    for (const method of ["GET", "POST", "DELETE"]) {
+      expect((await ask(headers, { method, path: "/local/permissions" })).status).toBe(401);
+      expect((await ask(headers, { method })).status).toBe(401);
+    }
+  });
+
+  test("the answer says what to add, and where it is", async () => {
+    const { text, headers } = await ask({});
+    expect(text).toContain("--header");
+    expect(text).toContain("~/.codez/serve/token");
+    expect(headers["www-authenticate"]).toMatch(/^Bearer/);
+  });
+
+  test("the token of one door does not open the other", async () => {
+    expect((await ask({ authorization: `Bearer ${doorToken()}` })).status).toBe(401);
+    const mcp = { ...machine.authorization };
+    expect((await ask(mcp, { method: "GET", path: "/local/permissions" })).status).toBe(401);
+    expect((await ask(mcp)).status).toBe(200);
+  });
+});
+
+test("a web page gets nothing, with the token or without", async () => {
+  const port = new URL(machine.url).port;
+  const pages = ["http://localhost:6274", "http://127.0.0.1:3000", "https://evil.example", "null", "http://localhost"];
+  for (const origin of pages) {
+    for (const more of [{}, { host: `localhost:${port}` }, { "sec-fetch-site": "same-site" }]) {
+      expect((await ask({ ...machine.authorization, origin, ...more })).status).toBe(403);
+    }
+  }
+  expect((await ask({ ...machine.authorization, host: "evil.example" })).status).toBe(403);
+  // What a browser asks before it sends a header of its own; without a leave to do so it sends nothing.
+  const preflight = await ask({ origin: pages[0] ?? "" }, { method: "OPTIONS" });
+  expect(preflight.headers["access-control-allow-origin"]).toBeUndefined();
+});
+
+// Only root can become another user.
+test.runIf(process.getuid?.() === 0)("another Unix user reads neither token nor answer", async () => {
+  const as = (...command: string[]) =>
+    run("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", ...command]).then(
+      ({ stdout }) => stdout,
+      (error: { stdout?: string }) => error.stdout ?? "",
+    );
+  chmodSync(machine.home, 0o755); // as home folders are on many systems
+  for (const file of ["token", "running.json", "permissions.json", "sessions.json", "index.db"]) {
+    expect(await as("cat", join(home, "serve", file))).toBe("");
+  }
+  expect(await as("cat", `/proc/${machine.pid}/environ`)).toBe("");
+  const curl = ["curl", "-s", "-X", "POST", "-H", "content-type: application/json", "-d", LIST, machine.url];
+  expect(await as(...curl)).not.toContain("create_session");
+  expect(await as("curl", "-s", machine.url.replace("/mcp", "/local/permissions"))).not.toContain("requests");
+});
+
+test("the token outlives a restart, is its owner's alone, and is replaced when others could have read it", async () => {
+  const path = join(home, "serve", "token");
+  const before = readFileSync(path, "utf8");
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  await machine.stop();
+  await machine.serve();
+  expect(readFileSync(path, "utf8")).toBe(before);
+  for (const spoil of [() => chmodSync(path, 0o644), () => writeFileSync(path, "short\n")]) {
+    await machine.stop();
+    spoil();
+    await machine.serve();
+    expect(readFileSync(path, "utf8")).not.toBe(before);
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  }
+});
+
+describe("those who may", () => {
+  test("the printed line works in the real Claude Code, and prints no secret", async () => {
+    const line = await until("the line", () => /Add it to Claude Code: {2}(.*)\n/.exec(machine.output)?.[1]);
+    const token = readFileSync(join(home, "serve", "token"), "utf8").trim();
+    expect(machine.output).not.toContain(token);
+    expect(line).toMatch(/^claude mcp add --transport http codez /);
+    await run("sh", ["-c", line.replace(/^claude/, peerBin("claude"))], {
+      env: machine.env,
+      cwd: machine.repo("repo"),
+    });
+    const { stdout } = await run(peerBin("claude"), ["mcp", "list"], { env: machine.env, cwd: machine.repo("repo") });
+    expect(stdout).toMatch(/codez: .*Connected/);
+  });
+
+  test("a connector of the same user is let in without being told anything; one of another home is told what is wrong", async () => {
+    const call = async (codezHome: string) => {
+      const before = process.env["CODEZ_HOME"];
+      process.env["CODEZ_HOME"] = codezHome;
+      const target = makeTarget({ kind: "url", url: machine.url }, "attic");
+      if (before === undefined) delete process.env["CODEZ_HOME"];
+      else process.env["CODEZ_HOME"] = before;
+      try {
+        const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
+        const response = await fetch("http://target/mcp", { method: "POST", headers: ACCEPT, body: LIST });
+        return { status: response.status, text: await response.text() };
+      } finally {
+        await target.close();
+      }
+    };
+    expect((await call(home)).text).toContain("create_session");
+    const stranger = await call(join(machine.home, "elsewhere"));
+    expect(stranger.status).not.toBe(401);
+    expect(stranger.text).toContain("wants its token");
+  });
+
+  test("the public CodeZ on that port, or any other server, is never shown the token", async () => {
+    const seen: unknown[] = [];
+    const other: Server = createServer((incoming, outgoing) => {
+      seen.push(incoming.headers.authorization);
+      outgoing.end("{}");
+    });
+    other.listen(0, "127.0.0.1");
+    await once(other, "listening");
+    const { port } = other.address() as { port: number };
+    expect(ownAuthorization(new URL(`http://127.0.0.1:${port}/mcp`), home)()).toBeNull();
+    for (const address of [`http://10.0.0.1:${new URL(machine.url).port}/mcp`, machine.url.replace("http", "https")]) {
+      expect(ownAuthorization(new URL(address), home)()).toBeNull();
+    }
+    // serve was killed, another program has its port, and yet another its process id.
+    const dead = spawn("true");
+    await once(dead, "exit");
+    const running = JSON.parse(readFileSync(join(home, "serve", "running.json"), "utf8")) as object;
+    const stale = join(machine.home, "stale");
+    mkdirSync(join(stale, "serve"), { recursive: true });
+    for (const life of [{ pid: dead.pid }, { pid: process.pid, started: "1" }]) {
+      writeFileSync(join(stale, "serve", "running.json"), JSON.stringify({ ...running, port, ...life }));
+      expect(ownAuthorization(new URL(`http://127.0.0.1:${port}/mcp`), stale)()).toBeNull();
+    }
+    const target = makeTarget({ kind: "url", url: `http://127.0.0.1:${port}/mcp` }, "attic");
+    const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
+    await fetch("http://target/mcp", { method: "POST", headers: ACCEPT, body: LIST });
+    expect(seen).toEqual([undefined]);
+    await target.close();
+    other.close();
+  });
+});
