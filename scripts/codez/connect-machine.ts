@@ -35,6 +35,13 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
           { event: "offline", machine: profile.name, reason, retryInMs },
           `offline: ${reason}; trying again from now on`,
         ),
+      diskFault: (fault) =>
+        fault === null
+          ? output.result({ event: "disk_recovered" }, "the disk takes events again")
+          : output.result(
+              { event: "disk_failed", ...fault },
+              `warning: ${fault.reason}. Events are held in memory and sent; free some space at ${folder.path}`,
+            ),
     });
     output.line(`connecting ${describeTarget(options.target)} as "${profile.name}" to ${profile.hub} (Ctrl-C ends it)`);
     options.started?.(running);

@@ -1,9 +1,19 @@
 import type { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
-import { Connector, EventSpool, machineFacts, type Stopped, type Target } from "../connector/index.ts";
+import {
+  Connector,
+  DISK_RETRY_MS,
+  type DiskFault,
+  EventSpool,
+  machineFacts,
+  type Stopped,
+  type Target,
+} from "../connector/index.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
+import { describeDiskFailure, isDiskFailure } from "../system/disk-failure.ts";
 import { Lock } from "../system/lock.ts";
+import type { Holder } from "../system/lock-holder.ts";
 import { renamed } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { VERSION } from "./version.ts";
@@ -17,6 +27,8 @@ export type RunOptions = {
   readonly online: (name: string, epoch: number) => void;
   /** Called when the reason is another than before. */
   readonly offline: (reason: string, retryInMs: number) => void;
+  /** The disk takes no events, or takes them again (`null`). */
+  readonly diskFault: (fault: DiskFault | null) => void;
 };
 
 /** One machine's connector with its files: the lock, the spool, the profile it reads its token from. */
@@ -39,37 +51,64 @@ export class RunningConnector {
     );
   }
 
-  private constructor({ folder, key, target, online, offline }: RunOptions, lock: Lock) {
+  private constructor({ folder, key, target, online, offline, diskFault }: RunOptions, lock: Lock) {
     let name = "";
+    let newName: string | null = null;
     let lastReason: string | null = null;
-    this.spool = new EventSpool(folder.file(key, ".events"));
+    let said: [Holder["state"], string] = ["connecting", ""];
+    let trouble: string | null = null;
+    const say = (state: Holder["state"], detail: string): void => {
+      said = [state, detail];
+      lock.say(state, [detail, trouble].filter(Boolean).join("; "));
+    };
+    let stopRetrying = (): void => undefined;
+    this.spool = new EventSpool(folder.file(key, ".events"), {
+      faultChanged: (fault) => {
+        trouble = fault === null ? null : `${fault.reason}: events are held in memory`;
+        say(...said);
+        diskFault(fault);
+        stopRetrying();
+        if (fault === null) return;
+        const timer = setInterval(() => {
+          this.spool.retry();
+          this.connector.sendEvents(); // once the disk works, an event says that it did not
+        }, DISK_RETRY_MS);
+        stopRetrying = () => clearInterval(timer);
+      },
+    });
     this.connector = new Connector({
       target,
       spool: this.spool,
       facts: () => this.#facts,
       credentials: () => {
         const { profile } = folder.choose(key);
-        name = profile.name;
-        return Promise.resolve(profile);
+        // A name that could not be saved holds for this process: the next start is sent to it again.
+        const current = newName === null || profile.name === newName ? profile : renamed(profile, newName);
+        name = current.name;
+        return Promise.resolve(current);
       },
       renamed: (to) => {
+        newName = to;
         rename(folder, key, to);
         return Promise.resolve();
       },
       listener: {
         online: (epoch) => {
           lastReason = null;
-          lock.say("online", "");
+          say("online", "");
           online(name, epoch);
         },
         offline: (reason, retryInMs) => {
-          lock.say("offline", reason);
+          say("offline", reason);
           if (reason !== lastReason) offline(reason, retryInMs);
           lastReason = reason;
         },
       },
     });
-    this.stopped = this.connector.run().finally(() => lock.release());
+    this.stopped = this.connector.run().finally(() => {
+      stopRetrying();
+      lock.release();
+    });
   }
 
   /** Keeps events until Operator has them. `cursor`: where their source was read up to. */
@@ -91,7 +130,13 @@ export class RunningConnector {
  */
 function rename(folder: ProfileFolder, key: string, name: string): void {
   const { profile } = folder.choose(key);
-  if (profile.name !== name) folder.write(key, renamed(profile, name));
+  if (profile.name === name) return;
+  try {
+    folder.write(key, renamed(profile, name));
+  } catch (reason) {
+    if (!isDiskFailure(reason)) throw reason;
+    console.error(`The new name "${name}" cannot be saved now: ${describeDiskFailure(reason)}.`);
+  }
 }
 
 /** Why the connector stopped, for a person; `null`: it was asked to. */

@@ -16,13 +16,15 @@ export interface Spool {
   readonly start: number;
   /** Up to `count` events, from the oldest that is after `seq`. */
   after(seq: number, count: number): readonly SpooledEvent[];
+  /** The script's first word on a link: events up to and including `acked` are stored. */
+  begin(acked: number): void;
   /** Events up to and including `seq` are stored; they are dropped here. */
   acknowledge(seq: number): void;
 }
 
 /** No events at all: for a link that only proves itself. */
 export function emptySpool(stream: string): Spool {
-  return { stream, start: 0, after: () => [], acknowledge: () => undefined };
+  return { stream, start: 0, after: () => [], begin: () => undefined, acknowledge: () => undefined };
 }
 
 /** Sends the spool over one link, one frame at a time: the next goes when the last is acknowledged. */
@@ -39,7 +41,7 @@ export class EventSender {
 
   /** The script has stored the events up to `acked`; what is newer is sent (again). */
   begin(acked: number): void {
-    this.#spool.acknowledge(acked);
+    this.#spool.begin(acked);
     this.#acked = acked;
     this.#sent = acked;
     this.send();

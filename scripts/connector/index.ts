@@ -4,7 +4,7 @@
  */
 export { Connector, type Stopped } from "./connector.ts";
 export { emptySpool } from "./event-sender.ts";
-export { EventSpool } from "./event-spool.ts";
+export { DISK_RETRY_MS, type DiskFault, EventSpool } from "./event-spool.ts";
 export { machineFacts } from "./facts.ts";
 export { HttpTarget } from "./http-target.ts";
 export { StdioTarget } from "./stdio/stdio-target.ts";

@@ -5,7 +5,12 @@
 const CODES: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO"]);
 
 export function isDiskFailure(reason: unknown): reason is NodeJS.ErrnoException {
-  return reason instanceof Error && "code" in reason && CODES.has(reason.code);
+  return isFileFailure(reason) && CODES.has(reason.code);
+}
+
+/** Any error of the system at a file operation. */
+export function isFileFailure(reason: unknown): reason is NodeJS.ErrnoException {
+  return reason instanceof Error && "code" in reason && "syscall" in reason;
 }
 
 /** The failure as a person would put it. */
@@ -18,6 +23,6 @@ export function describeDiskFailure({ code, message }: NodeJS.ErrnoException): s
     case "EROFS":
       return "the disk is mounted read-only";
     default:
-      return `the disk fails (${message})`;
+      return message;
   }
 }

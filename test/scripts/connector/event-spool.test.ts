@@ -1,10 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { appendFileSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { PushedEvent } from "#protocol/event.ts";
 import { MAX_EVENT_BYTES } from "#protocol/limits.ts";
-import { EventSpool, SPOOL_CHARACTERS } from "../../../scripts/connector/event-spool.ts";
+import { DISK_EVENT, DISK_RETRY_MS, EventSpool, SPOOL_CHARACTERS } from "../../../scripts/connector/event-spool.ts";
+import { spoolFileAt, type SpoolFile } from "../../../scripts/connector/spool-file.ts";
 import { temporaryFolder } from "./support/temporary-folder.ts";
 
 function event(data: unknown): PushedEvent {
@@ -124,4 +125,125 @@ it("is for its owner's eyes alone", () => {
   const path = join(folder.path, "a.events");
   new EventSpool(path).append([event(1)]);
   expect(statSync(path).mode & 0o777).toBe(0o600);
+});
+
+/** A disk that a test fills, in front of the real one. */
+class FillableFile implements SpoolFile {
+  isFull = false;
+  readonly #real: SpoolFile;
+
+  constructor(path: string) {
+    this.#real = spoolFileAt(path);
+  }
+
+  append(text: string): void {
+    if (this.isFull) {
+      this.#real.append(text.slice(0, text.length / 2)); // what a full disk still takes
+      throw full();
+    }
+    this.#real.append(text);
+  }
+
+  replace(text: string): void {
+    if (this.isFull) throw full();
+    this.#real.replace(text);
+  }
+}
+
+function full(): Error {
+  return Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC", syscall: "write" });
+}
+
+describe("a full disk", () => {
+  function setUp(folder: string) {
+    const path = join(folder, "a.events");
+    const file = new FillableFile(path);
+    const clock = { nowMs: 1_000_000 };
+    const faults: (string | null)[] = [];
+    const open = () =>
+      new EventSpool(path, {
+        file,
+        nowMs: () => clock.nowMs,
+        faultChanged: (fault) => faults.push(fault === null ? null : fault.reason),
+      });
+    return { path, file, clock, faults, open };
+  }
+
+  it("ends nothing: events are numbered, sent and acknowledged as ever", () => {
+    using folder = temporaryFolder();
+    const { file, faults, open } = setUp(folder.path);
+    const spool = open();
+    spool.append([event(1), event(2)]);
+    file.isFull = true;
+    spool.append([event(3)]);
+    spool.append([event(4)]);
+    spool.acknowledge(2);
+    expect(numbers(spool)).toEqual([3, 4]);
+    spool.acknowledge(4);
+    expect(spool.waiting).toBe(0);
+    expect(faults).toEqual(["the disk is full"]);
+    expect(spool.fault?.reason).toBe("the disk is full");
+  });
+
+  it("that has room again gets all that waits, and an event tells that it had none, and since when", () => {
+    using folder = temporaryFolder();
+    const { path, file, clock, faults, open } = setUp(folder.path);
+    const spool = open();
+    file.isFull = true;
+    spool.append([event(1)], "cursor-1");
+    file.isFull = false;
+    spool.retry(); // too soon to try again
+    expect(spool.fault).not.toBeNull();
+    clock.nowMs += DISK_RETRY_MS;
+    spool.retry();
+    expect(faults).toEqual(["the disk is full", null]);
+    const again = new EventSpool(path);
+    expect(again.corrupt).toBe(0);
+    expect(again.cursor).toBe("cursor-1");
+    const [first, told] = again.after(0, 10).map(({ json }) => JSON.parse(json));
+    expect(first).toEqual(event(1));
+    expect(told).toMatchObject({
+      type: DISK_EVENT,
+      data: { reason: "the disk is full", sinceMs: 1_000_000, untilMs: 1_000_000 + DISK_RETRY_MS, dropped: 0 },
+    });
+  });
+
+  it("is no reason not to start, with all that the file holds", () => {
+    using folder = temporaryFolder();
+    const { file, faults, open } = setUp(folder.path);
+    const first = open();
+    first.append([event(1), event(2)]);
+    file.isFull = true;
+    const second = open();
+    expect(numbers(second)).toEqual([1, 2]);
+    expect(second.stream).toBe(first.stream);
+    expect(faults).toEqual(["the disk is full"]);
+  });
+
+  it("and a kill: what was sent from memory is not confused with what comes after", () => {
+    using folder = temporaryFolder();
+    const { file, open } = setUp(folder.path);
+    const killed = open();
+    killed.append([event(1)]);
+    file.isFull = true;
+    killed.append([event(2), event(3)]); // sent, and stored by the script, which will say 3
+    const next = open();
+    expect(numbers(next)).toEqual([1, 2]); // the disk still took a part of the last write
+    next.append([event("new")]); // has the number 3, which the script has seen
+    next.begin(3);
+    expect(next.after(3, 10)).toMatchObject([{ seq: 4, json: JSON.stringify(event("new")) }]);
+    next.append([event("newer")]);
+    expect(numbers(next, 3)).toEqual([4, 5]);
+  });
+
+  it("leaves no half of a file behind, and a folder that goes away while it runs ends nothing", () => {
+    using folder = temporaryFolder();
+    const home = join(folder.path, "home");
+    mkdirSync(home);
+    const spool = new EventSpool(join(home, "a.events"));
+    rmSync(home, { recursive: true });
+    spool.append([event(1)]);
+    expect(numbers(spool)).toEqual([1]);
+    expect(spool.fault?.reason).toContain("ENOENT");
+  });
 });

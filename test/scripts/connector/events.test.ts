@@ -60,9 +60,9 @@ it("what was not acknowledged is held, and sent again on the next link", async (
 
 it("what the script has stored already is not sent again: the acknowledgement was lost, not the events", async () => {
   using folder = temporaryFolder();
-  const spool = new EventSpool(join(folder.path, "a.events"));
-  spool.append(events(1, 5));
-  await using connected = await connectHttp(() => undefined, { spool, ackedAtFirst: 3 });
+  const path = join(folder.path, "a.events");
+  new EventSpool(path).append(events(1, 5));
+  await using connected = await connectHttp(() => undefined, { spool: new EventSpool(path), ackedAtFirst: 3 });
   const { link } = connected;
   await link.until(() => stored(link).length > 0);
   expect(stored(link)).toEqual([4, 5]);

@@ -1,0 +1,68 @@
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { fileURLToPath } from "node:url";
+import { beforeAll, expect, it } from "vitest";
+import { buildCodez } from "../../../../scripts/build/codez.ts";
+import { temporaryFolder } from "../../connector/support/temporary-folder.ts";
+import { HubStandIn } from "./support/hub-stand-in.ts";
+
+beforeAll(() => buildCodez());
+
+const BIN = fileURLToPath(new URL("../../../../scripts/codez/bin.js", import.meta.url));
+const SERVER = fileURLToPath(new URL("../../connector/stdio/support/raw-server.ts", import.meta.url));
+
+/** A tmpfs of one's own needs a mount namespace, which needs root (or user namespaces that allow it). */
+const canMount =
+  process.platform === "linux" &&
+  spawnSync("unshare", ["-m", "sh", "-c", "mount -t tmpfs -o size=64k tmpfs /mnt"]).status === 0;
+
+/** Everything that happens in the namespace: the disk is filled before `connect` starts, and freed once it is online. */
+const SCRIPT = `
+set -e
+mount -t tmpfs -o size=256k tmpfs "$CODEZ_HOME"
+"$NODE" "$BIN" setup attic --hub "$HUB" -- "$NODE" "$SERVER"
+dd if=/dev/zero of="$CODEZ_HOME/filler" bs=1k 2>/dev/null || true
+"$NODE" "$BIN" connect > "$OUT" 2>&1 &
+connector=$!
+until grep -q '^online:' "$OUT"; do kill -0 $connector; sleep 0.1; done
+echo '--- status'
+"$NODE" "$BIN" status
+"$NODE" "$BIN" connect && exit 1 || echo "second connector: exit $?"
+rm "$CODEZ_HOME/filler"
+until grep -q 'takes events again' "$OUT"; do kill -0 $connector; sleep 0.1; done
+echo '--- events'
+cat "$CODEZ_HOME/machines/attic.events"
+kill $connector
+wait $connector
+echo "connector: exit $?"
+`;
+
+it.skipIf(!canMount)(
+  "connect starts on a full disk, is online and says so, and takes up its files when there is room (needs root, for a tmpfs)",
+  async () => {
+    using home = temporaryFolder();
+    using out = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const env = {
+      ...process.env,
+      CODEZ_HOME: home.path,
+      HUB: hub.origin,
+      NODE: process.execPath,
+      BIN,
+      SERVER,
+      OUT: `${out.path}/connector.log`,
+    };
+    const shell = spawn("unshare", ["-m", "sh", "-c", SCRIPT], { env, stdio: ["ignore", "pipe", "pipe"] });
+    let said = "";
+    shell.stdout.on("data", (text) => (said += String(text)));
+    shell.stderr.on("data", (text) => (said += String(text)));
+    const [code] = await once(shell, "close");
+    expect(said).toContain("connector: exit 0");
+    expect(code).toBe(0);
+    expect(said).toMatch(/--- status[^-]*status +online\n/);
+    expect(said).toMatch(/connector +process \d+, online/);
+    expect(said).toMatch(/disk/);
+    expect(said).toContain("second connector: exit 7");
+    expect(said).toContain('"type":"connector.disk_recovered"');
+  },
+);
