@@ -23,4 +23,6 @@ export type Env = AddressBindings &
     readonly OAUTH_KV: KVNamespace;
     /** "1": every request at /mcp goes through the SDK's handler (mcp/lean-lane.ts), to compare the two. */
     readonly SDK_LANE_ONLY?: string;
+    /** On one computer only: another for each start of the platform, whose scripts all start with it. */
+    readonly PLATFORM_START?: string;
   };

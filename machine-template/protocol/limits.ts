@@ -25,6 +25,18 @@ export const HEARTBEAT_MS = 25_000;
 /** Two missed heartbeats and a little: the link is dead, whatever the socket says. */
 export const LINK_SILENCE_MS = 55_000;
 
+/**
+ * A script renews its word that its machine is online this often, and looks whether it still is. Hourly wake-ups of 1,000
+ * sleeping scripts stay within what Cloudflare includes; every 5 minutes they would cost 12 dollars a month.
+ */
+export const PRESENCE_CHECK_MS = 60 * 60_000;
+
+/**
+ * Past this without a word from its script a machine is no longer shown as online. Two renewals may be lost, or late.
+ * Nearly always something contradicts earlier: the link's end, a call that fails, somebody who looks at the machine.
+ */
+export const PRESENCE_LEASE_MS = 2.5 * PRESENCE_CHECK_MS;
+
 /** From the upgrade to `hello`: a socket that says nothing for so long is no connector. */
 export const HELLO_TIMEOUT_MS = 10_000;
 
@@ -58,3 +70,21 @@ export const POLL_MS = 25_000;
 
 /** Why something failed, in a machine's or a server's own words: a sentence or two. More would be a way to flood its reader. */
 export const MAX_REASON_CHARACTERS = 500;
+
+/** A hostname, a version, a branch, a capability: more is nothing that a person or a model would read. */
+export const MAX_FACT_CHARACTERS = 128;
+
+/** A repository's path or remote. Linux allows paths of 4,096 characters; people's own are far shorter. */
+export const MAX_PATH_CHARACTERS = 512;
+
+/** Repositories that a machine tells of. `list_projects` on the machine itself has all of them. */
+export const MAX_REPOS = 50;
+
+/** Capabilities are words from a short list. */
+export const MAX_CAPABILITIES = 16;
+
+/** One machine's facts as JSON. `list_machines` shows those of every machine at once: 100 machines make 800 KB at worst. */
+export const MAX_FACTS_CHARACTERS = 8 * 1024;
+
+/** A session's id. UUIDs have 36 characters; a handle with the machine's name before it must still fit a tool's argument. */
+export const MAX_SESSION_ID_CHARACTERS = 200;

@@ -57,9 +57,15 @@ export const MachineState = z.extend(Presence, {
 });
 export type MachineState = z.infer<typeof MachineState>;
 
-/** Script to its owner's Agent: what changed. */
-export const MachineReport = z.object({ owner: z.string(), slug: z.string(), presence: Presence });
+/** Script to its owner's Agent: what changed. Facts are left out when they were reported before: they are large and rarely change. */
+export const ReportedPresence = z.extend(Presence, { facts: z.optional(z.nullable(Facts)) });
+export type ReportedPresence = z.infer<typeof ReportedPresence>;
+
+export const MachineReport = z.object({ owner: z.string(), slug: z.string(), presence: ReportedPresence });
 export type MachineReport = z.infer<typeof MachineReport>;
+
+/** In the answer to a report: what the registry lacks and the next report must have. Its one value is `facts`. */
+export const REPORT_WANTS_HEADER = "x-operator-wants";
 
 /** Header with the key that shows a report comes from the script it names: HMAC-SHA-256 of `owner/slug` under the control API's secret. */
 export const REPORT_KEY_HEADER = "x-operator-report-key";

@@ -1,3 +1,4 @@
+import { boundedSession } from "#protocol/bounded.ts";
 import type { EventFrame } from "#protocol/control.ts";
 import type { EventPage, LoggedEvent, LogPosition, PushedEvent } from "#protocol/event.ts";
 import {
@@ -6,6 +7,7 @@ import {
   EVENT_PAGE_BYTES,
   EVENT_PAGE_ROWS,
   MAX_EVENT_BYTES,
+  MAX_SESSION_ID_CHARACTERS,
 } from "#protocol/limits.ts";
 import type { KnownSession } from "#protocol/script-api.ts";
 
@@ -70,6 +72,7 @@ export class EventLog {
   append(events: readonly PushedEvent[]): void {
     const now = Date.now();
     for (const event of events) {
+      const session = boundedSession(event.session);
       this.#newest += 1;
       this.#sql.exec(
         "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
@@ -77,10 +80,10 @@ export class EventLog {
         event.atMs,
         now,
         event.type,
-        event.session,
+        session,
         dataOf(event),
       );
-      if (event.session !== null) this.#note(event.session, event);
+      if (session !== null) this.#note(session, event);
     }
     this.#sql.exec("UPDATE log SET newest = ?", this.#newest);
     this.#sinceTrim += events.length;
@@ -105,7 +108,7 @@ export class EventLog {
     const events: LoggedEvent[] = [];
     let bytes = 0;
     for (const row of rows) {
-      bytes += row.data.length;
+      bytes += row.data.length + row.type.length + (row.session?.length ?? 0);
       if (events.length === EVENT_PAGE_ROWS || (bytes > EVENT_PAGE_BYTES && events.length > 0)) break;
       events.push(eventOf(row));
     }
@@ -122,7 +125,8 @@ export class EventLog {
 
   sessions(): KnownSession[] {
     const rows = this.#sql.exec<{ id: string; first_ms: number; last_ms: number; last_type: string }>(
-      "SELECT * FROM session ORDER BY last_ms DESC LIMIT ?",
+      "SELECT * FROM session WHERE length(id) <= ? ORDER BY last_ms DESC LIMIT ?",
+      MAX_SESSION_ID_CHARACTERS,
       KNOWN_SESSIONS,
     );
     return rows

@@ -1,11 +1,18 @@
 import { Agent } from "agents";
 import * as z from "zod/mini";
+import { boundedFacts } from "#protocol/bounded.ts";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts } from "#protocol/control.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
-import { CHUNK_BYTES, PROTOCOL_VERSION } from "#protocol/limits.ts";
-import { CallRequest, type MachineState, type Presence, ScriptPath } from "#protocol/script-api.ts";
+import { CHUNK_BYTES, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
+import {
+  CallRequest,
+  type MachineState,
+  type Presence,
+  type ReportedPresence,
+  ScriptPath,
+} from "#protocol/script-api.ts";
 import { closingWord, failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "./env.ts";
 import { EventLog } from "./event-log.ts";
@@ -13,13 +20,7 @@ import { operatorErrorOf } from "./failure.ts";
 import { Link, type LinkListener } from "./link/link.ts";
 import { McpClient } from "./mcp-client.ts";
 import { PresenceRecord } from "./presence-record.ts";
-import { Reporter } from "./reporter.ts";
-
-/** A report that failed is repeated after so many seconds. */
-const REPORT_AGAIN_S = 5;
-
-/** A machine that fell silent without a word is found out by then, even if nobody calls it. Seconds; a wake-up each costs next to nothing. */
-const PRESENCE_CHECK_S = 5 * 60;
+import { REPORT_AGAIN_S, Reporter } from "./reporter.ts";
 
 const CloseRequest = z.object({ code: z.enum(CloseCode), reason: z.string() });
 
@@ -33,14 +34,18 @@ export class Machine extends Agent<Env> implements LinkListener {
   readonly #log = new EventLog(this.ctx.storage.sql);
   readonly #record = new PresenceRecord(this.ctx.storage.kv);
   readonly #link = new Link(this.ctx, this.env.NAME, this);
-  readonly #reporter = new Reporter(
-    this.env,
-    () => this.presence(),
-    () => this.#again(REPORT_AGAIN_S, "report"),
-  );
+  readonly #reporter = new Reporter(this.env, {
+    presence: () => this.#reported(),
+    arrived: (told, wantsFacts) => this.#arrived(told, wantsFacts),
+    failed: (failures, againInS) => this.#owe(againInS, failures),
+    refused: () => this.#record.refuseReports(),
+  });
   readonly #client = new McpClient(this.ctx.storage.kv, (request, body) =>
     this.#exchange(request, ScriptPath.MCP, body),
   );
+
+  /** Whether a later report may be scheduled. After a restart it may. */
+  #owes = true;
 
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
@@ -84,9 +89,9 @@ export class Machine extends Agent<Env> implements LinkListener {
   /** LinkListener: a connector said hello. */
   online(stream: string, facts: Facts, replaced: boolean): { epoch: number; acked: number } {
     if (!replaced) this.#endUnseen();
-    const epoch = this.#record.begin(stream, facts);
+    const epoch = this.#record.begin(stream, boundedFacts(facts));
     this.#note(replaced ? PresenceType.REPLACED : PresenceType.ONLINE, { epoch });
-    this.ctx.waitUntil(this.#again(PRESENCE_CHECK_S, "checkPresence"));
+    this.ctx.waitUntil(this.scheduleEvery(PRESENCE_CHECK_MS / 1000, "checkPresence"));
     return { epoch, acked: this.#log.acked(stream) };
   }
 
@@ -102,27 +107,34 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   /** LinkListener: the machine's facts changed. */
   facts(facts: Facts): void {
-    this.#record.learn(facts);
-    this.#reporter.report();
+    this.#record.learn(boundedFacts(facts));
+    this.#report();
   }
 
   /** LinkListener: the connector sent events. */
   events(frame: EventFrame): number {
     const acked = this.#log.store(this.#record.row.stream ?? "", frame);
-    this.#reporter.report();
+    this.#report();
     return acked;
   }
 
-  /** Schedule: repeat a report that failed. */
-  async report(): Promise<void> {
-    this.#reporter.report();
+  /** Schedule: send a report that failed, or that the script did not live to send. */
+  async report({ failures = 0 }: { failures?: number } = {}): Promise<void> {
+    this.#report(failures);
   }
 
-  /** Schedule: find out a link that died without a word, and trim the log by age. */
+  /**
+   * Schedule, every `PRESENCE_CHECK_MS` for as long as there is a link: renew the registry's word that the machine is
+   * online, or find out that its link died silently. Also trims the log by age.
+   */
   async checkPresence(): Promise<void> {
     this.#log.trim(Date.now());
-    if (this.#link.isOnline) await this.#again(PRESENCE_CHECK_S, "checkPresence");
-    else this.#endUnseen();
+    if (this.#link.isOnline) {
+      this.#report();
+      return;
+    }
+    this.#endUnseen();
+    await this.#cancel("checkPresence");
   }
 
   presence(): Presence {
@@ -170,14 +182,36 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   /** Without a link: a connector that was refused for its age since the last link is why, else the machine is just away. */
   #whyOffline(): OperatorError {
-    const { lastSeenMs, tooOld } = this.#record.row;
+    const { epoch, lastSeenMs, tooOld } = this.#record.row;
     const machine = this.env.NAME;
+    // Somebody called a machine that the registry may still show as online.
+    if (!this.#reporter.hasTold(false, epoch)) this.#report();
     if (tooOld === undefined) return { code: "machine_offline", machine, lastSeenMs };
     const reason = `it speaks version ${tooOld} of the link's protocol, this Operator version ${PROTOCOL_VERSION}`;
     return { code: "agent_too_old", machine, reason };
   }
 
+  /** The machine's presence, with its facts only when they have not been reported yet. */
+  #reported(): ReportedPresence {
+    const { facts, ...presence } = this.presence();
+    return this.#record.row.factsReported === true ? presence : { ...presence, facts };
+  }
+
+  #report(failures?: number): void {
+    if (this.#record.row.reportsRefused !== true) this.#reporter.report(failures);
+  }
+
+  #arrived(told: ReportedPresence, wantsFacts: boolean): void {
+    if (wantsFacts) {
+      this.#record.markFacts(false);
+      if (told.facts === undefined) this.#report();
+    } else if (told.facts !== undefined) this.#record.markFacts(true);
+    if (this.#owes) this.ctx.waitUntil(this.#cancel("report"));
+    this.#owes = false;
+  }
+
   #state(): MachineState {
+    if (!this.#link.isOnline) this.#endUnseen();
     return { ...this.presence(), exchanges: this.#link.exchanges, sessions: this.#log.sessions() };
   }
 
@@ -217,11 +251,22 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   #note(type: string, data: Record<string, unknown>): void {
     this.#log.append([{ atMs: Date.now(), type, session: null, data }]);
-    this.#reporter.report();
+    // Written down first: a script that is stopped within the moment in which reports are gathered still has to say it.
+    if (this.#record.row.reportsRefused !== true) this.ctx.waitUntil(this.#owe(REPORT_AGAIN_S, 0));
+    this.#report();
   }
 
-  async #again(seconds: number, callback: "report" | "checkPresence"): Promise<void> {
-    await this.schedule(seconds, callback, undefined, { idempotent: true });
+  /** Has `report` called later, by an alarm that outlives this process. There is never more than one. */
+  async #owe(inS: number, failures: number): Promise<void> {
+    this.#owes = true;
+    await this.#cancel("report");
+    // Not `idempotent`: from inside the callback that would find the schedule which is running, and is deleted after it.
+    await this.schedule(inS, "report", { failures });
+  }
+
+  async #cancel(callback: "report" | "checkPresence"): Promise<void> {
+    const found = await this.listSchedules();
+    for (const schedule of found) if (schedule.callback === callback) await this.cancelSchedule(schedule.id);
   }
 }
 

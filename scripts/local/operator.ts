@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
@@ -102,6 +103,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
     DISPATCH_NAMESPACE: NAMESPACE,
     LOOPBACK_OWNER: "owner",
+    PLATFORM_START: randomUUID(),
     ...options.vars,
   };
   const workers = [

@@ -1,3 +1,4 @@
+import { boundedSession } from "#protocol/bounded.ts";
 import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { EventPage, type LoggedEvent, type LogPosition } from "#protocol/event.ts";
 import { POLL_MS } from "#protocol/limits.ts";
@@ -121,7 +122,8 @@ function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "curso
     let timeMs = 0; // never falls within a machine, whatever its clock did
     for (const event of page.events) {
       timeMs = Math.max(timeMs, event.atMs);
-      const session = event.session === null ? null : sessionHandle(name, event.session);
+      const known = boundedSession(event.session); // logs written before the limit may have longer ones
+      const session = known === null ? null : sessionHandle(name, known);
       timed.push({ timeMs, event: { machine: name, ...event, session, data: dataOf(name, event) } });
     }
     vector[name] = page.position;

@@ -1,6 +1,7 @@
 import { type OperatorError } from "#protocol/error.ts";
 import { closingWord, failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
+import { registryOf } from "../user/user-rpc.ts";
 import { failureIn, isFailure } from "./machine-failure.ts";
 import { FROZEN_AFTER_MS, lookAt, ScriptWatch } from "./script-watch.ts";
 import { passToMachine } from "./script-client.ts";
@@ -32,8 +33,10 @@ export async function relay(
   try {
     // Nobody awaits the call that lost the race: it ends with this request.
     const answer = await Promise.race([passToMachine(request, env, user, slug, path, body), frozen]);
-    if (answer === "frozen")
+    if (answer === "frozen") {
+      await registryOf(env, user).doubt(name);
       return failureResponse({ code: "machine_timeout", machine: name, afterMs: FROZEN_AFTER_MS }, body);
+    }
     if (isFailure(answer)) {
       const error = await failureIn(answer, name);
       // By the slug that was asked for: that a machine is somebody else's and that there is none must read the same.

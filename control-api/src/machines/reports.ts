@@ -1,5 +1,5 @@
 import { WorkerEntrypoint } from "cloudflare:workers";
-import { MachineReport, REPORT_KEY_HEADER } from "#protocol/script-api.ts";
+import { MachineReport, REPORT_KEY_HEADER, REPORT_WANTS_HEADER } from "#protocol/script-api.ts";
 import type { Env } from "../env.ts";
 import { isReportKey } from "./report-key.ts";
 
@@ -11,7 +11,7 @@ export class Reports extends WorkerEntrypoint<Env> {
     const { owner, slug, presence } = report.data;
     const isTheirs = await isReportKey(request.headers.get(REPORT_KEY_HEADER), owner, slug, this.env.REPORT_SECRET);
     if (!isTheirs) return new Response("not your report", { status: 403 });
-    await this.env.USER.getByName(owner).record(slug, presence);
-    return new Response(null, { status: 204 });
+    const wantsFacts: boolean = await this.env.USER.getByName(owner).record(slug, presence);
+    return new Response(null, { status: 204, headers: wantsFacts ? { [REPORT_WANTS_HEADER]: "facts" } : {} });
   }
 }

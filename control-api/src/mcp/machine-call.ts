@@ -6,6 +6,7 @@ import type { Env } from "../env.ts";
 import { postToMachine } from "../machines/script-client.ts";
 import { failureIn, failureOf, isFailure } from "../machines/machine-failure.ts";
 import { FROZEN_AFTER_MS, type Look, lookAt, ScriptWatch } from "../machines/script-watch.ts";
+import { registryOf } from "../user/user-rpc.ts";
 import { eventsWithin, textWithin } from "./bounded-answer.ts";
 
 /** Without a word from the machine for so long, a call fails. Every progress notification begins the time anew. */
@@ -48,6 +49,7 @@ export async function callMachine(
     if (reason instanceof OperatorFailure) throw reason;
     // The answer broke off, or its script died: either way the call may have been carried out.
     const { endedAfterMs } = silence;
+    if (endedAfterMs === FROZEN_AFTER_MS) await registryOf(env, user).doubt(machine);
     throw new OperatorFailure(
       endedAfterMs === null
         ? { code: "link_lost", machine }

@@ -1,5 +1,8 @@
+import { boundedFacts } from "#protocol/bounded.ts";
 import { Facts } from "#protocol/control.ts";
-import type { Presence } from "#protocol/script-api.ts";
+import { parseJson } from "#protocol/json.ts";
+import { PRESENCE_LEASE_MS } from "#protocol/limits.ts";
+import type { ReportedPresence } from "#protocol/script-api.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 
 type Row = {
@@ -15,7 +18,12 @@ type Row = {
   log_seq: number;
   facts: string | null;
   template: string;
+  /** Until when `online` holds without being renewed; milliseconds since 1970. */
+  lease_ms: number;
 };
+
+/** What a report changed. */
+export type Recorded = { name: string; hasJustDialled: boolean; wantsFacts: boolean };
 
 /** The table of one user's machines. What the scripts report is kept here, so that no list ever asks them. */
 export class Registry {
@@ -26,7 +34,11 @@ export class Registry {
     sql.exec(`CREATE TABLE IF NOT EXISTS machine (
       name TEXT PRIMARY KEY, slug TEXT NOT NULL UNIQUE, identity TEXT NOT NULL, link_token_hash TEXT NOT NULL,
       created_ms INTEGER NOT NULL, online INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, last_seen_ms INTEGER,
-      log_epoch TEXT, log_seq INTEGER NOT NULL DEFAULT 0, facts TEXT, template TEXT NOT NULL)`);
+      log_epoch TEXT, log_seq INTEGER NOT NULL DEFAULT 0, facts TEXT, template TEXT NOT NULL, lease_ms INTEGER NOT NULL DEFAULT 0)`);
+    // Databases of version 0.1 have no leases; their machines are shown as online again with their next report.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('machine')").toArray();
+    if (!columns.some(({ name }) => name === "lease_ms"))
+      sql.exec("ALTER TABLE machine ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 0");
   }
 
   list(): MachineRecord[] {
@@ -70,21 +82,49 @@ export class Registry {
     this.#sql.exec("DELETE FROM machine WHERE name = ?", name);
   }
 
-  /** Takes what a script reports of itself. A word from an earlier link than the last one known changes nothing. */
-  record(slug: string, { online, epoch, lastSeenMs, facts, position, template }: Presence): boolean {
+  /**
+   * Takes what a script reports of itself, and answers what that changed; `null` for a slug that is not ours, or a late word
+   * from before the last one known. Online machines are so until `PRESENCE_LEASE_MS` from now.
+   */
+  record(
+    slug: string,
+    { online, epoch, lastSeenMs, facts, position, template }: ReportedPresence,
+    nowMs: number,
+  ): Recorded | null {
+    const [before] = this.#sql
+      .exec<{ name: string; epoch: number; hasFacts: number }>(
+        "SELECT name, epoch, facts IS NOT NULL AS hasFacts FROM machine WHERE slug = ?",
+        slug,
+      )
+      .toArray();
+    if (before === undefined) return null;
     const { rowsWritten } = this.#sql.exec(
-      `UPDATE machine SET online = ?, epoch = ?, last_seen_ms = ?, facts = ?, log_epoch = ?, log_seq = ?, template = ?
-       WHERE slug = ? AND (epoch <= ?2 OR log_epoch IS NOT ?5) AND NOT (log_epoch IS ?5 AND log_seq > ?6)`,
+      `UPDATE machine SET online = ?, epoch = ?, last_seen_ms = ?, log_epoch = ?, log_seq = ?, template = ?, lease_ms = ?
+       WHERE slug = ? AND (epoch <= ?2 OR log_epoch IS NOT ?4) AND NOT (log_epoch IS ?4 AND log_seq > ?5)`,
       online ? 1 : 0,
       epoch,
       lastSeenMs,
-      facts === null ? null : JSON.stringify(facts),
       position.epoch,
       position.seq,
       template,
+      online ? nowMs + PRESENCE_LEASE_MS : 0,
       slug,
     );
-    return rowsWritten > 0;
+    if (rowsWritten === 0) return null;
+    if (facts !== undefined && facts !== null)
+      this.#sql.exec("UPDATE machine SET facts = ? WHERE slug = ?", JSON.stringify(boundedFacts(facts)), slug);
+    const wantsFacts = facts === undefined && before.hasFacts === 0;
+    return { name: before.name, hasJustDialled: online && epoch > before.epoch, wantsFacts };
+  }
+
+  /** A machine's script does not answer: whatever it said last, nobody can reach the machine. `false`: it was not online. */
+  doubt(name: string): boolean {
+    return this.#sql.exec("UPDATE machine SET online = 0 WHERE name = ? AND online = 1", name).rowsWritten > 0;
+  }
+
+  /** Every link there was is gone. */
+  doubtAll(): void {
+    this.#sql.exec("UPDATE machine SET online = 0 WHERE online = 1");
   }
 }
 
@@ -95,11 +135,17 @@ function recordOf(row: Row): MachineRecord {
     identity: row.identity,
     linkTokenHash: row.link_token_hash,
     createdMs: row.created_ms,
-    online: row.online === 1,
+    online: row.online === 1 && row.lease_ms > Date.now(),
     epoch: row.epoch,
     lastSeenMs: row.last_seen_ms,
     position: row.log_epoch === null ? null : { epoch: row.log_epoch, seq: row.log_seq },
-    facts: row.facts === null ? null : Facts.parse(JSON.parse(row.facts)),
+    facts: factsIn(row.facts),
     template: row.template,
   };
+}
+
+/** Facts as they are shown. A row from before the limits is cut here; one that is damaged spoils nothing but itself. */
+function factsIn(json: string | null): Facts | null {
+  const facts = Facts.safeParse(json === null ? null : parseJson(json));
+  return facts.success ? boundedFacts(facts.data) : null;
 }

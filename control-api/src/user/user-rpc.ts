@@ -1,7 +1,7 @@
 import type { OperatorError } from "#protocol/error.ts";
 import type { LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
-import type { Presence } from "#protocol/script-api.ts";
+import type { Presence, ReportedPresence } from "#protocol/script-api.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
 import type { Caller } from "../http/caller.ts";
@@ -26,8 +26,12 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   remove(name: string): MaybeAsync<OperatorError | null>;
   rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string): MaybeAsync<boolean | OperatorError>;
-  /** A machine script reports what changed. */
-  record(slug: string, presence: Presence): MaybeAsync<void>;
+  /** A machine script reports what changed. Answers whether its next report must have its facts. */
+  record(slug: string, presence: ReportedPresence): MaybeAsync<boolean>;
+  /** What a script answered when it was asked. Unlike a report this is not the moment to upgrade it: calls may be under way. */
+  correct(slug: string, state: Presence): MaybeAsync<void>;
+  /** A machine's script did not answer: it is shown as offline, and asked again until it answers. */
+  doubt(name: string): MaybeAsync<void>;
 
   positions(names: readonly string[] | null): MaybeAsync<Record<string, LogPosition | null>>;
   awaitNews(known: Record<string, LogPosition>, names: readonly string[] | null, timeoutMs: number): MaybeAsync<void>;

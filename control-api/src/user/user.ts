@@ -3,7 +3,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import type { LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
-import { type Presence, ScriptPath } from "#protocol/script-api.ts";
+import { type Presence, type ReportedPresence, ScriptPath } from "#protocol/script-api.ts";
 import { isMachineName, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
@@ -30,6 +30,17 @@ const CLOSE_TIMEOUT_MS = 5_000;
 /** The largest log is some 20 MB; to read and write it takes seconds. */
 const MOVE_TIMEOUT_MS = 60_000;
 
+/** A script that did not answer is asked again after so many seconds, then after twice as long each time. */
+const DOUBT_AGAIN_S = 15;
+
+/** And so often: over more than an hour. By then its own report is due, if it lives. */
+const DOUBT_TIMES = 8;
+
+type Doubt = { name: string; asked: number };
+
+/** Where the start of the platform is kept that the registry last saw. */
+const START_KEY = "platform-start";
+
 /** One user: the registry of their machines, and their tokens. */
 export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
@@ -39,6 +50,15 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #news = new News();
   readonly #upgradedMs = new Map<string, number>();
   #changing: Promise<unknown> = Promise.resolve();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    // On one computer the scripts are started with everything else: no link of an earlier start is still there.
+    const { PLATFORM_START: start } = env;
+    if (start === undefined || ctx.storage.kv.get(START_KEY) === start) return;
+    this.#registry.doubtAll();
+    ctx.storage.kv.put(START_KEY, start);
+  }
 
   get #id(): string {
     return this.name;
@@ -125,13 +145,42 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  /** A machine script reports what changed. */
-  record(slug: string, presence: Presence): void {
-    const machine = this.#registry.list().find((one) => one.slug === slug);
-    if (machine === undefined || !this.#registry.record(slug, presence)) return;
-    this.#news.announce(machine.name);
-    const hasJustDialled = presence.online && presence.epoch > machine.epoch;
-    if (hasJustDialled && presence.template !== TEMPLATE) this.#upgradeSoon(machine.name);
+  /** A machine script reports what changed. Answers whether its next report must have its facts. */
+  record(slug: string, presence: ReportedPresence): boolean {
+    const recorded = this.#registry.record(slug, presence, Date.now());
+    if (recorded === null) return false;
+    this.#news.announce(recorded.name);
+    if (recorded.hasJustDialled && presence.template !== TEMPLATE) this.#upgradeSoon(recorded.name);
+    return recorded.wantsFacts;
+  }
+
+  /** What a script answered when it was asked. Unlike a report this is not the moment to upgrade it: calls may be under way. */
+  correct(slug: string, state: Presence): void {
+    const recorded = this.#registry.record(slug, state, Date.now());
+    if (recorded !== null) this.#news.announce(recorded.name);
+  }
+
+  /**
+   * A machine's script did not answer, so that nobody reaches the machine, whatever it reported last. A script that only
+   * hung for a while does not know that it was doubted and reports nothing by itself: it is asked again until it answers.
+   */
+  async doubt(name: string): Promise<void> {
+    if (!this.#registry.doubt(name)) return;
+    this.#news.announce(name);
+    await this.schedule(DOUBT_AGAIN_S, "recheck", { name, asked: 1 } satisfies Doubt);
+  }
+
+  /** Schedule: ask a script that was found not to answer. */
+  async recheck({ name, asked }: Doubt): Promise<void> {
+    const known = this.#registry.get(name);
+    if (known === null || known.online) return;
+    try {
+      this.correct(known.slug, await machineState(this.env, this.#id, name));
+    } catch (reason) {
+      console.warn("a machine's script still does not answer", { machine: name, reason: String(reason) });
+      if (asked < DOUBT_TIMES)
+        await this.schedule(DOUBT_AGAIN_S * 2 ** asked, "recheck", { name, asked: asked + 1 } satisfies Doubt);
+    }
   }
 
   /** Where the log of each machine ends, as last reported. `names`: only of these. */

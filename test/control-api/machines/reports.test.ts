@@ -1,8 +1,10 @@
-import { createExecutionContext } from "cloudflare:test";
-import { describe, expect, it } from "vitest";
+import { createExecutionContext, runInDurableObject } from "cloudflare:test";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { MAX_FACTS_CHARACTERS, PRESENCE_LEASE_MS } from "#protocol/limits.ts";
 import type { MachineSummary } from "#protocol/rest-api.ts";
 import { reportKeyOf } from "../../../control-api/src/machines/report-key.ts";
 import { Reports } from "../../../control-api/src/machines/reports.ts";
+import { User } from "../../../control-api/src/user/user.ts";
 import { env, TestUser } from "../support/operator.ts";
 
 async function machineOf(user: TestUser): Promise<MachineSummary | undefined> {
@@ -85,5 +87,109 @@ describe("a report", () => {
     await alice.report("attic", { online: false, epoch: 7, position: { epoch: "e", seq: 90 } });
     await alice.report("attic", { online: true, epoch: 1, position: { epoch: "another", seq: 1 } });
     expect(await machineOf(alice)).toMatchObject({ status: "online" });
+  });
+});
+
+describe("facts in a report", () => {
+  it("stay as they were when a report leaves them out, and are asked for when none are known", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const asked = await alice.report("attic", { online: true }, undefined, { withFacts: false });
+    expect(asked.headers.get("x-operator-wants")).toBe("facts");
+    await alice.report("attic", { online: true, facts, position: { epoch: "e", seq: 1 } });
+    const position = { epoch: "e", seq: 2 };
+    const later = await alice.report("attic", { online: true, position }, undefined, { withFacts: false });
+    expect(later.headers.get("x-operator-wants")).toBeNull();
+    expect(await machineOf(alice)).toMatchObject({ status: "online", facts });
+  });
+
+  it("of one machine cannot make the list of all of them large", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const repos = Array.from({ length: 200 }, () => ({ path: "/p".repeat(5_000), remote: "r".repeat(10_000) }));
+    await alice.report("attic", { online: true, facts: { ...facts, hostname: "h".repeat(1_000_000), repos } });
+    const listed = await (await alice.fetch("/api/machines")).text();
+    expect(listed.length).toBeLessThan(MAX_FACTS_CHARACTERS + 1_000);
+  });
+});
+
+describe("a machine is shown as online", () => {
+  async function online(): Promise<TestUser> {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.report("attic", { online: true });
+    expect(await machineOf(alice)).toMatchObject({ status: "online" });
+    return alice;
+  }
+
+  it("until its script has said nothing for the time of a lease", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+    onTestFinished(() => void vi.useRealTimers());
+    const alice = await online();
+    vi.setSystemTime(Date.now() + PRESENCE_LEASE_MS - 1_000);
+    expect(await machineOf(alice)).toMatchObject({ status: "online" });
+    await alice.report("attic", { online: true });
+    vi.setSystemTime(Date.now() + PRESENCE_LEASE_MS - 1_000);
+    expect(await machineOf(alice)).toMatchObject({ status: "online" });
+    vi.setSystemTime(Date.now() + 2_000);
+    expect(await machineOf(alice)).toMatchObject({ status: "offline" });
+  });
+
+  const said = {
+    epoch: 1,
+    connectedAtMs: null,
+    lastSeenMs: 5,
+    facts: null,
+    position: { epoch: "e", seq: 9 },
+    template: "t1",
+    exchanges: 0,
+    sessions: [],
+  };
+
+  it("until somebody looks at it and its script says otherwise", async () => {
+    const alice = await online();
+    const body = JSON.stringify({ ...said, online: false });
+    await alice.script("attic", { answers: { "GET /operator/state": { body } } });
+    expect(await alice.json("/api/machines/attic")).toMatchObject({ status: "offline", lastSeenMs: 5 });
+    expect(await machineOf(alice)).toMatchObject({ status: "offline", lastSeenMs: 5 });
+  });
+
+  it("until its script does not answer, and again once it does", async () => {
+    const alice = await online();
+    await alice.script("attic", { fails: { code: "machine_starting", machine: "attic" } });
+    expect(await alice.json("/api/machines/attic")).toMatchObject({
+      status: "offline",
+      error: { code: "machine_starting" },
+    });
+    expect(await machineOf(alice)).toMatchObject({ status: "offline" });
+    const user = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    const checks = (): Promise<unknown[]> =>
+      runInDurableObject(user, async (object) =>
+        (await object.listSchedules()).flatMap(({ callback, payload }) => (callback === "recheck" ? [payload] : [])),
+      );
+    expect(await checks()).toEqual([{ name: "attic", asked: 1 }]);
+    await runInDurableObject(user, (object) => object.recheck({ name: "attic", asked: 1 }));
+    expect(await checks()).toEqual([
+      { name: "attic", asked: 1 },
+      { name: "attic", asked: 2 },
+    ]);
+    const body = JSON.stringify({ ...said, online: true });
+    await alice.script("attic", { answers: { "GET /operator/state": { body } } });
+    await runInDurableObject(user, (object) => object.recheck({ name: "attic", asked: 2 }));
+    expect(await machineOf(alice)).toMatchObject({ status: "online" });
+  });
+
+  it("until the platform is started anew, which no link survives", async () => {
+    const alice = await online();
+    const user = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    const startAnew = (start: string): Promise<string[]> =>
+      runInDurableObject(user, (_, ctx) => {
+        const object = new User(ctx as DurableObjectState, { ...env, PLATFORM_START: start });
+        return object.machines().map(({ online: isOnline }) => String(isOnline));
+      });
+    expect(await startAnew("first")).toEqual(["false"]);
+    await alice.report("attic", { online: true, epoch: 2, position: { epoch: "e", seq: 10 } });
+    expect(await startAnew("first")).toEqual(["true"]); // the control API alone was restarted
+    expect(await startAnew("second")).toEqual(["false"]);
   });
 });

@@ -99,7 +99,7 @@ export class TestUser {
   }
 
   /** The machine's script reports. */
-  async report(name: string, presence: Partial<Presence>, key?: string): Promise<Response> {
+  async report(name: string, presence: Partial<Presence>, key?: string, { withFacts = true } = {}): Promise<Response> {
     const slug = await this.slug(name);
     const report = {
       owner: this.id,
@@ -109,7 +109,7 @@ export class TestUser {
         epoch: 1,
         connectedAtMs: 1,
         lastSeenMs: 2,
-        facts: null,
+        ...(withFacts ? { facts: null } : {}),
         position: { epoch: "e", seq: 0 },
         template: TEMPLATE,
         ...presence,

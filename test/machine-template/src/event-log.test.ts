@@ -250,3 +250,12 @@ describe("the sessions of a machine", () => {
     ]);
   });
 });
+
+it("a session id that is too long to be one is not kept: the event is, without a session", async () => {
+  const connector = await TestConnector.greeted();
+  const { position } = await page();
+  await connector.push(1, [{ session: "s".repeat(900_000), data: "kept" }]);
+  const { events } = await page(position);
+  expect(events).toMatchObject([{ session: null, data: "kept" }]);
+  expect((await state()).sessions).toEqual([]);
+});

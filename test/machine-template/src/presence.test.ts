@@ -1,5 +1,6 @@
-import { abortAllDurableObjects, evictDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, it } from "vitest";
+import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { MAX_FACT_CHARACTERS, MAX_FACTS_CHARACTERS, PRESENCE_CHECK_MS } from "#protocol/limits.ts";
 import { PresenceType } from "#protocol/event.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { ask, env, FACTS, forget, page, state, TestConnector, within } from "./support/connector.ts";
@@ -119,5 +120,60 @@ describe("presence", () => {
     connector.socket.send(encodeFrame({ kind: FrameKind.CANCEL, exchange, reason: "no" }));
     await asked;
     expect(await state()).toMatchObject({ exchanges: 0 });
+  });
+
+  it("is looked at every hour for as long as there is a link, and no longer", async () => {
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+    onTestFinished(() => void vi.useRealTimers());
+    const checks = (): Promise<number> =>
+      within(
+        async (machine) =>
+          (await machine.listSchedules()).filter(({ callback }) => callback === "checkPresence").length,
+      );
+    const connector = await TestConnector.greeted();
+    for (let firing = 1; firing <= 3; firing += 1) {
+      vi.setSystemTime(Date.now() + PRESENCE_CHECK_MS + 1_000);
+      connector.socket.send("ping"); // the link is alive, however the clock was moved
+      await connector.until(() => connector.pongs >= firing);
+      connector.say({ type: "facts", facts: FACTS });
+      await connector.push(firing, [{}]);
+      expect(await runDurableObjectAlarm(env.MACHINE.getByName("machine"))).toBe(true);
+      expect([firing, await checks()]).toEqual([firing, 1]);
+    }
+    await connector.leave();
+    vi.setSystemTime(Date.now() + PRESENCE_CHECK_MS + 1_000);
+    await runDurableObjectAlarm(env.MACHINE.getByName("machine"));
+    expect(await checks()).toBe(0);
+  });
+
+  it("goes on with higher epochs than before when its record is damaged", async () => {
+    await (await TestConnector.greeted()).leave();
+    const owes = (): Promise<boolean> =>
+      within(async (machine) => (await machine.listSchedules()).some(({ callback }) => callback === "report"));
+    while (await owes()); // its report's arrival is written to the record too
+    await within((_, { storage }) => storage.kv.put("presence", { epoch: 7, facts: "damaged" }));
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    const connector = await TestConnector.open();
+    connector.say({ type: "hello", protocol: 1, stream: "s", facts: FACTS });
+    expect(await connector.word("welcome")).toMatchObject({ epoch: 8 });
+    await connector.leave();
+    while (await owes());
+    await within((_, { storage }) => storage.kv.put("presence", "damaged"));
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    const next = await TestConnector.open();
+    next.say({ type: "hello", protocol: 1, stream: "s", facts: FACTS });
+    expect((await next.word("welcome")).epoch).toBeGreaterThan(8);
+  });
+
+  it("has facts that are cut to their limits, however much the machine says of itself", async () => {
+    const connector = await TestConnector.open();
+    const long = "x".repeat(100_000);
+    const repos = Array.from({ length: 200 }, () => ({ path: "/p".repeat(400), remote: "r".repeat(400) }));
+    connector.say({ type: "hello", protocol: 1, stream: "s", facts: { ...FACTS, hostname: long, repos } });
+    await connector.word("welcome");
+    const { facts } = await state();
+    expect(facts?.hostname).toHaveLength(MAX_FACT_CHARACTERS);
+    expect(JSON.stringify(facts).length).toBeLessThanOrEqual(MAX_FACTS_CHARACTERS);
+    expect(facts?.repos.length).toBeGreaterThan(0);
   });
 });

@@ -1,13 +1,14 @@
+import { evictDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
-import type { Presence } from "#protocol/script-api.ts";
+import type { ReportedPresence } from "#protocol/script-api.ts";
 import type { Received } from "../../support/stand-in/control.ts";
 import { ask, env, FACTS, forget, page, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 
 /** What was reported of this test's machine: the service is everybody's, the log's epoch is one machine's own. */
-async function reportsFrom(from: number): Promise<Presence[]> {
+async function reportsFrom(from: number): Promise<ReportedPresence[]> {
   const { position } = await page();
   const received: Received[] = await (
     await env.CONTROL.fetch(`http://control/reports?epoch=${position.epoch}&from=${from}`)
@@ -20,7 +21,7 @@ async function reportsFrom(from: number): Promise<Presence[]> {
 }
 
 /** Waits until something that is so was reported. */
-async function reported(isSo: (presence: Presence) => boolean): Promise<Presence> {
+async function reported(isSo: (presence: ReportedPresence) => boolean): Promise<ReportedPresence> {
   for (let from = 0; ;) {
     const presences = await reportsFrom(from);
     const found = presences.find(isSo);
@@ -78,16 +79,92 @@ describe("the control API is told", () => {
     expect((await reportsFrom(0)).some(({ online, epoch }) => !online && epoch === 1)).toBe(true);
   });
 
-  it("again when it did not take a report, on a schedule that outlives the script's memory", async () => {
+  it("of facts once: other reports leave them out, a new link with the same facts too", async () => {
+    const connector = await TestConnector.greeted();
+    expect(await reported(({ online }) => online)).toHaveProperty("facts");
+    await connector.push(1, [{}]);
+    const { seq } = (await page()).position;
+    expect(await reported(({ position }) => position.seq === seq)).not.toHaveProperty("facts");
+    await connector.leave();
+    await TestConnector.greeted();
+    expect(await reported(({ epoch, online }) => epoch === 2 && online)).not.toHaveProperty("facts");
+  });
+
+  it("of facts again when it has lost them", async () => {
+    const connector = await TestConnector.greeted();
+    await reported(({ online }) => online);
     const { position } = await page();
-    await env.CONTROL.fetch(`http://control/refuse?epoch=${position.epoch}`, { method: "POST" });
+    await env.CONTROL.fetch(`http://control/want?epoch=${position.epoch}`, { method: "POST" });
+    await connector.push(1, [{}]);
+    const { seq } = (await page()).position;
+    await reported((told) => told.position.seq === seq && told.facts !== undefined);
+  });
+
+  it("of a machine that is offline when somebody calls it, even if it was told before this script's last start", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.leave();
+    await reported(({ online }) => !online);
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    const before = (await reportsFrom(0)).length;
+    await ask("/mcp", { method: "POST", body: "{}" });
+    expect((await reportsFrom(before))[0]).toMatchObject({ online: false });
+  });
+
+  /** What the machine has written down to do later: seconds from now, by callback. */
+  function scheduled(): Promise<{ callback: string; payload: unknown; inS: number }[]> {
+    return within(async (machine) => {
+      const found = await machine.listSchedules();
+      return found.map(({ callback, payload, time }) => ({ callback, payload, inS: time - Date.now() / 1000 }));
+    });
+  }
+
+  async function owed(): Promise<{ payload: unknown; inS: number }[]> {
+    return (await scheduled()).filter(({ callback }) => callback === "report");
+  }
+
+  async function refuse(status: number): Promise<void> {
+    const { position } = await page();
+    await env.CONTROL.fetch(`http://control/refuse?epoch=${position.epoch}&status=${status}`, { method: "POST" });
+  }
+
+  it("even when the script is stopped before it can say so: what it owes is written down first, and crossed out after", async () => {
+    await TestConnector.greeted();
+    expect(await owed()).toHaveLength(1);
+    await reported(({ online }) => online);
+    while ((await owed()).length > 0);
+  });
+
+  it("again when it did not take a report: after 5 s, then twice as long each time, at last once an hour", async () => {
+    await refuse(503);
     await TestConnector.greeted();
     await reported(({ online }) => online);
-    let scheduled: string[] = [];
-    // The refusal is on its way back; then the machine writes down that it has to report again.
-    while (!scheduled.includes("report"))
-      scheduled = await within((machine) => machine.getSchedules().map(({ callback }) => callback));
+    const failures = (one: { payload: unknown } | undefined): unknown =>
+      (one?.payload as { failures?: number } | undefined)?.failures;
+    while (failures((await owed())[0]) !== 1);
+    expect((await owed())[0]?.inS).toBeLessThanOrEqual(5);
+    for (const [before, inS] of [
+      [3, 40],
+      [50, 3_600],
+    ] as const) {
+      await refuse(503);
+      await within((machine) => machine.report({ failures: before }));
+      while (failures((await owed())[0]) !== before + 1);
+      const [again, ...more] = await owed();
+      expect(Math.round(again?.inS ?? 0)).toBeGreaterThan(inS - 3);
+      expect(Math.round(again?.inS ?? 0)).toBeLessThanOrEqual(inS);
+      expect(more).toEqual([]);
+    }
+  });
+
+  it("no more when it refuses this script's reports, until the next link", async () => {
+    await refuse(403);
+    const connector = await TestConnector.greeted();
+    await reported(({ online }) => online);
+    await connector.push(1, [{}]);
+    await connector.leave();
     await within((machine) => machine.report());
-    await reportsFrom(1);
+    expect(await reportsFrom(0)).toHaveLength(1);
+    await TestConnector.greeted();
+    await reported(({ epoch }) => epoch === 2);
   });
 });

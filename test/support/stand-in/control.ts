@@ -7,21 +7,25 @@ type Asked = { method: string; url: string; headers: { get(name: string): string
 
 /**
  * The service behind `CONTROL` of a machine script under test. Besides reports it answers the test itself, about the
- * machine whose log has this epoch: `GET /reports?epoch=&from=` waits until there are more than so many, `POST /refuse?epoch=`
- * refuses its next one.
+ * machine whose log has this epoch: `GET /reports?epoch=&from=` waits until there are more than so many, `POST /refuse?epoch=&status=`
+ * answers its next one with that status, `POST /want?epoch=` asks with the next answer for its facts.
  */
 export function control(): (request: Asked) => Promise<Response> {
   const received: Received[] = [];
   const waiting = new Set<() => void>();
-  const refused = new Set<string | null>();
+  const refused = new Map<string | null, number>();
+  const wanting = new Set<string | null>();
 
   async function take(request: Asked): Promise<Response> {
     const report = MachineReport.parse(await request.json());
-    const isRefused = refused.delete(report.presence.position.epoch);
+    const { epoch } = report.presence.position;
+    const status = refused.get(epoch) ?? 204;
+    refused.delete(epoch);
+    const wants: Record<string, string> = wanting.delete(epoch) ? { "x-operator-wants": "facts" } : {};
     received.push({ key: request.headers.get("x-operator-report-key"), report });
     for (const wake of waiting) wake();
     waiting.clear();
-    return new Response(null, { status: isRefused ? 503 : 204 });
+    return new Response(null, { status, headers: wants });
   }
 
   async function show(epoch: string | null, from: number): Promise<Response> {
@@ -43,7 +47,10 @@ export function control(): (request: Asked) => Promise<Response> {
       case "GET /reports":
         return show(epoch, Number(searchParams.get("from")));
       case "POST /refuse":
-        refused.add(epoch);
+        refused.set(epoch, Number(searchParams.get("status") ?? 503));
+        return new Response(null, { status: 204 });
+      case "POST /want":
+        wanting.add(epoch);
         return new Response(null, { status: 204 });
       default:
         return new Response("no such path", { status: 404 });
