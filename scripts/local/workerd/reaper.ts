@@ -46,6 +46,17 @@ export function removeWithUs(path: string): void {
   tell(`=${path}`);
 }
 
+// An orderly exit leaves nobody waiting for the reaper.
+process.on("exit", () => {
+  for (const pid of doomed) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended by itself; its exit was not yet seen here.
+    }
+  }
+});
+
 function tell(line: string): void {
   (pipe ??= start()).write(`${line}\n`);
 }
