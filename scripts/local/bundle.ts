@@ -56,15 +56,26 @@ const Meta = z.object({ inputs: z.record(z.string(), z.unknown()) });
 async function stampOf(configPath: string, folder: string): Promise<string | null> {
   const meta = await readFileIfAny(join(folder, META));
   if (meta === null) return null;
+  const inputs = inputsOf(meta);
+  if (inputs === null) return null;
   const root = dirname(configPath);
   const hash = createHash("sha256");
-  for (const path of [configPath, ...Object.keys(Meta.parse(JSON.parse(meta)).inputs).toSorted()]) {
+  for (const path of [configPath, ...inputs.toSorted()]) {
     // esbuild names what is no file as `namespace:path`.
     const file = resolve(root, path.replace(/^[a-z-]+:/, ""));
     hash.update(path).update("\0");
     hash.update((await readFileIfAny(file).catch(() => null)) ?? "").update("\0");
   }
   return hash.digest("hex");
+}
+
+/** `null`: cut short by a crash or a full disk, so the bundle beside it is made again. */
+function inputsOf(meta: string): string[] | null {
+  try {
+    return Object.keys(Meta.parse(JSON.parse(meta)).inputs);
+  } catch {
+    return null;
+  }
 }
 
 async function readBundle(config: WorkerConfig, folder: string): Promise<Bundle> {

@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import * as z from "zod";
+import { lifeOf } from "../system/process-start.ts";
 import { isMissing, readFileIfAny, writeFileAtomically } from "./file.ts";
 
 const Holder = z.object({ pid: z.int(), born: z.string(), url: z.string() });
@@ -34,7 +35,9 @@ export async function takeLock(path: string): Promise<Lock> {
       await writeFile(path, JSON.stringify(mine), { flag: "wx", mode: 0o600 });
       break;
     } catch (error) {
-      if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+      if (!(error instanceof Error && "code" in error)) throw error;
+      if (error.code === "ENOSPC") await rm(path, { force: true }); // it was made, and nothing went into it
+      if (error.code !== "EEXIST") throw error;
     }
     const holder = await readHolder(path);
     if (holder && (await isAlive(holder))) throw new AlreadyRunning(holder);
@@ -67,8 +70,8 @@ async function readHolder(path: string): Promise<Holder | null> {
 }
 
 async function isAlive({ pid, born }: Holder): Promise<boolean> {
-  const now = await birthOf(pid);
-  return now !== null && now === born;
+  // A killed process keeps its number, and its birth, until somebody waits for it: in a container perhaps never.
+  return lifeOf(pid).isAlive && (await birthOf(pid)) === born;
 }
 
 /** Takes a stale lock away. By renaming, which succeeds for one of two that try at once. */

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bundleWorker } from "./bundle.ts";
 import { controlConfig } from "./control-config.ts";
+import { watchDisk } from "./disk-watch.ts";
+import { explainFileFailure } from "./file-failure.ts";
 import { takeLock } from "./lock.ts";
 import { startPlatform } from "./platform/platform.ts";
 import { readSecrets } from "./secrets.ts";
@@ -123,7 +125,12 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   });
   started.defer(() => supervisor.stop());
   await supervisor.start();
-  await lock.announce(url);
+  await lock.announce(url).catch((error: unknown) => {
+    // Only a second start would read it, to say where this one is.
+    report(explainFileFailure(error, state.folder) ?? String(error));
+  });
+  const watch = watchDisk(state.folder, report);
+  started.defer(() => watch.stop());
   void platform.wake(); // reports by itself, and ends with the platform
 
   const running = started.move();

@@ -1,15 +1,19 @@
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
 import { makeClaimCode } from "../claim-code.ts";
-import { readFileIfAny, writeFileAtomically } from "./file.ts";
+import { readStateFile } from "./file-failure.ts";
+import { writeFileAtomically } from "./file.ts";
 
 const NAMES = ["DISPATCH_SECRET", "REPORT_SECRET", "CLOUDFLARE_API_TOKEN", "CLAIM_CODE"] as const;
 export type Secrets = Readonly<Record<(typeof NAMES)[number], string>>;
 
+const ADVICE =
+  "Put back a copy of it. Without one, delete it: new secrets are made, and each machine needs `codez setup` once more.";
+
 /** The secrets of this state folder, made on first use: machine scripts hold keys that were derived from them. */
 export async function readSecrets(path: string): Promise<Secrets> {
-  const text = await readFileIfAny(path);
-  const known = text === null ? {} : z.record(z.string(), z.string()).parse(JSON.parse(text));
+  const known =
+    (await readStateFile(path, { schema: z.record(z.string(), z.string()), advice: ADVICE, isSecret: true })) ?? {};
   const made = Object.fromEntries(NAMES.map((name) => [name, known[name] ?? make(name)]));
   const secrets = { ...known, ...made };
   if (NAMES.some((name) => known[name] === undefined))

@@ -1,9 +1,9 @@
-import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { HELP, readArguments } from "./arguments.ts";
 import { banner } from "./banner.ts";
 import { isClaimable } from "./claim.ts";
+import { explainFileFailure } from "./file-failure.ts";
+import { LogFile } from "./log-file.ts";
 import { startOperator } from "./operator.ts";
 
 /** As a shell counts a death by signal. */
@@ -12,25 +12,33 @@ const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 async function main(): Promise<void> {
   const { port, stateDir, verbose, help } = readArguments(process.argv.slice(2), process.env);
   if (help) return void console.log(HELP);
-  // Exiting ends everything that was started: Miniflare kills its workerds on "exit", and the lock is released there.
+  // Exiting ends everything that was started: children are killed with us, and the lock is released on "exit".
   for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
+  // A terminal that is closed, or a pipe whose reader has gone, takes no more lines; that is no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const file = createWriteStream(join(stateDir, "operator.log"), { flags: "w", mode: 0o600 });
+  const file = new LogFile(join(stateDir, "operator.log"), (line) => console.error(line));
   const log = (line: string) => {
-    file.write(`${line}\n`);
+    file.write(line);
     if (verbose) console.error(line);
   };
   console.error("Starting Operator ...");
   const report = (line: string) => {
     console.error(line);
-    file.write(`${line}\n`);
+    file.write(`${new Date().toISOString()} ${line}`);
   };
-  const running = await startOperator({ port, stateDir, report, log });
+  const running = await startOperator({ port, stateDir, report, log }).catch((error: unknown) => {
+    throw new Error(explainFileFailure(error, stateDir) ?? messageOf(error), { cause: error });
+  });
+  file.write(`${new Date().toISOString()} started as process ${process.pid} at ${running.url}`);
   console.log(banner({ ...running, claimCode: (await isClaimable(running.url)) ? running.claimCode : null }));
 }
 
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 main().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : error);
+  console.error(messageOf(error));
   process.exit(1);
 });

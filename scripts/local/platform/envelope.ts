@@ -1,3 +1,4 @@
+import { explainFileFailure } from "../file-failure.ts";
 import { describe, PlatformFailure } from "./error.ts";
 
 /** Cloudflare's answer around every result. */
@@ -17,6 +18,10 @@ export function failure(error: unknown): Response {
   const { status, code, message } =
     error instanceof PlatformFailure
       ? describe(error.error)
-      : { status: 500, code: 10013, message: error instanceof Error ? error.message : String(error) };
+      : { status: 500, code: 10013, message: explainFileFailure(error, "the state folder") ?? messageOf(error) };
   return Response.json({ success: false, errors: [{ code, message }], messages: [], result: null }, { status });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

@@ -14,6 +14,7 @@ export type PlatformError =
   | { code: "migration_mismatch"; current: string | undefined }
   | { code: "migration_invalid"; message: string }
   | { code: "script_broken"; message: string }
+  | { code: "script_damaged"; message: string }
   | { code: "unsupported"; what: string };
 
 /** Thrown by what serves a request, turned into an envelope at its edge. */
@@ -28,7 +29,7 @@ export class PlatformFailure extends Error {
 }
 
 export interface Described {
-  readonly status: 400 | 401 | 404 | 409 | 413;
+  readonly status: 400 | 401 | 404 | 409 | 413 | 500;
   readonly code: number;
   readonly message: string;
 }
@@ -84,6 +85,8 @@ export function describe(error: PlatformError): Described {
       return { status: 400, code: 10074, message: error.message };
     case "script_broken":
       return { status: 400, code: 10021, message: error.message };
+    case "script_damaged":
+      return { status: 500, code: 10013, message: error.message };
     case "unsupported":
       return { status: 400, code: 10023, message: `the local platform has no ${error.what}` };
   }

@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
-import { isMissing, readFileIfAny, writeFileAtomically } from "../file.ts";
+import { readStateFile } from "../file-failure.ts";
+import { isMissing, writeFileAtomically } from "../file.ts";
 import { fail } from "./error.ts";
 import { checkName, isName } from "./name.ts";
 import { ScriptFolder } from "./record.ts";
@@ -12,12 +13,16 @@ import type { Surroundings } from "./user-script.ts";
 const NamespaceRecord = z.object({ id: z.string(), name: z.string(), createdOn: z.string() });
 export type NamespaceRecord = Readonly<z.infer<typeof NamespaceRecord>>;
 
+const ADVICE = `Put back a copy of it, or write { "id": "<any>", "name": "<its folder's name>", "createdOn": "<a date>" } into it.`;
+
 /** A dispatch namespace: a folder with its scripts' folders. */
 export class Namespace {
   readonly record: NamespaceRecord;
   readonly #path: string;
   readonly #around: Surroundings;
   readonly #scripts = new Map<string, UserScript>();
+  /** Scripts whose record makes no sense, and why. They are neither run nor forgotten. */
+  readonly #damaged = new Map<string, string>();
 
   private constructor(record: NamespaceRecord, path: string, around: Surroundings) {
     this.record = record;
@@ -34,9 +39,9 @@ export class Namespace {
 
   /** Reads one back, with its scripts. @returns null when the folder holds none */
   static async open(path: string, around: Surroundings): Promise<Namespace | null> {
-    const text = await readFileIfAny(join(path, "namespace.json"));
-    if (text === null) return null;
-    const namespace = new Namespace(NamespaceRecord.parse(JSON.parse(text)), path, around);
+    const record = await readStateFile(join(path, "namespace.json"), { schema: NamespaceRecord, advice: ADVICE });
+    if (record === null) return null;
+    const namespace = new Namespace(record, path, around);
     for (const name of await subfolders(join(path, "scripts"))) await namespace.#openScript(name);
     return namespace;
   }
@@ -49,10 +54,10 @@ export class Namespace {
       if (record === null) await folder.remove();
       else this.#scripts.set(name, new UserScript(name, folder, record, this.#around));
     } catch (error) {
-      // One damaged script must not keep its neighbours from starting; it is left as it is, to be looked at.
-      this.#around.report(
-        `machine script ${name} cannot be read: ${error instanceof Error ? error.message : String(error)}`,
-      );
+      // One damaged script must not keep its neighbours from starting; it is left as it is, to be repaired.
+      const why = error instanceof Error ? error.message : String(error);
+      this.#damaged.set(name, why);
+      this.#around.report(`machine script ${name} cannot be read: ${why}`);
     }
   }
 
@@ -60,7 +65,10 @@ export class Namespace {
     return [...this.#scripts.values()].filter(({ exists }) => exists).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
+  /** @throws PlatformFailure `script_damaged`: it is there, so nobody may be told that it is not */
   find(name: string): UserScript | null {
+    const message = this.#damaged.get(name);
+    if (message !== undefined) fail({ code: "script_damaged", message });
     const script = this.#scripts.get(name);
     return script?.exists ? script : null;
   }
@@ -72,8 +80,7 @@ export class Namespace {
 
   /** The script of that name, for an upload: one that is not there yet begins to exist with it. */
   prepare(name: string): UserScript {
-    checkName("script", name);
-    const found = this.#scripts.get(name);
+    const found = this.find(checkName("script", name)) ?? this.#scripts.get(name);
     if (found) return found;
     const script = new UserScript(name, new ScriptFolder(join(this.#path, "scripts", name)), null, this.#around);
     this.#scripts.set(name, script);
@@ -81,6 +88,8 @@ export class Namespace {
   }
 
   async removeScript(name: string): Promise<void> {
+    if (this.#damaged.delete(name))
+      return new ScriptFolder(join(this.#path, "scripts", checkName("script", name))).remove();
     // The object stays, so that an upload that waits behind the removal finds what it is to change.
     await this.script(name).remove();
   }

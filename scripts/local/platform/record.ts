@@ -2,7 +2,8 @@ import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { randomUUID } from "node:crypto";
 import * as z from "zod";
-import { readFileIfAny, writeFileAtomically } from "../file.ts";
+import { readStateFile } from "../file-failure.ts";
+import { writeFileAtomically } from "../file.ts";
 import { Binding } from "./metadata.ts";
 import type { StoredModule } from "./script-config.ts";
 import type { ScriptModule } from "./upload.ts";
@@ -27,6 +28,8 @@ const Record = z.object({
 });
 export type ScriptRecord = Readonly<z.infer<typeof Record>>;
 
+const ADVICE = "Put back a copy of it and start again, or remove the machine (`codez remove`) and set it up anew.";
+
 /** A script's folder on disk. */
 export class ScriptFolder {
   readonly path: string;
@@ -40,8 +43,7 @@ export class ScriptFolder {
   }
 
   async read(): Promise<ScriptRecord | null> {
-    const text = await readFileIfAny(join(this.path, "script.json"));
-    return text === null ? null : Record.parse(JSON.parse(text));
+    return readStateFile(join(this.path, "script.json"), { schema: Record, advice: ADVICE });
   }
 
   /** The modules with the files that have their contents. */

@@ -15,14 +15,14 @@ export function routeLookup(directory: Directory, token: string): Hono {
   const app = new Hono();
   app.get("/dispatch/:namespace/:script", async (c) => {
     if (!bears(c.req.header("authorization"), token)) return c.text("Forbidden", 403);
-    const script = directory.find(c.req.param("namespace"), c.req.param("script"));
-    if (!script) return c.text("Worker not found.", 404);
     const lost = c.req.query("lost");
     try {
+      const script = directory.find(c.req.param("namespace"), c.req.param("script"));
+      if (!script) return c.text("Worker not found.", 404);
       return c.json(await inTime(script.route(lost === undefined ? undefined : Number(lost)), script.name));
     } catch (error) {
       if (error instanceof PlatformFailure && error.error.code === "script_unknown") return c.text(error.message, 404);
-      if (error instanceof StartFailure) return c.text(error.message, 503);
+      if (error instanceof PlatformFailure || error instanceof StartFailure) return c.text(error.message, 503);
       throw error;
     }
   });

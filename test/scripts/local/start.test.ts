@@ -1,16 +1,19 @@
-import { spawn } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { execFileSync, spawn } from "node:child_process";
+import { appendFileSync } from "node:fs";
+import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { eventually } from "./support/harness.ts";
+import { eventually, temporaryFolder } from "./support/harness.ts";
 import { childrenOf, isRunning } from "./support/processes.ts";
 import { sharedStandIn } from "./support/stand-in.ts";
 
 const { root, newState } = await sharedStandIn();
 
 const START = fileURLToPath(new URL("../../../scripts/local/start.ts", import.meta.url));
+
+const REPOSITORY = fileURLToPath(new URL("../../..", import.meta.url));
 
 interface Started {
   readonly pid: number;
@@ -78,6 +81,136 @@ test("a taken port and a bad argument are told in one line", async () => {
   expect(await wrong.ended).toBe(1);
   expect(wrong.output()).not.toContain("    at ");
 });
+
+test("what is started dies with its start, although the process that watches over it was killed first", async () => {
+  const started = await startProcess(await freePort(), await newState());
+  await eventually(() => (started.output().includes("Operator is running") ? true : undefined), "the start");
+  const [workerd = 0] = await childrenOf(started.pid, "workerd");
+  const [reaper = 0] = await childrenOf(started.pid, "sh");
+  process.kill(reaper, "SIGKILL");
+  const next = await eventually(async () => {
+    const [now] = await childrenOf(started.pid, "sh");
+    return now === reaper ? undefined : now;
+  }, "another reaper");
+  // Nothing else was started again for that.
+  expect(await childrenOf(started.pid, "workerd")).toEqual([workerd]);
+  expect(started.output()).not.toContain("starting it again");
+  process.kill(next, "SIGKILL");
+  process.kill(started.pid, "SIGKILL");
+  await eventually(async () => ((await isRunning(workerd)) ? undefined : true), "the end of its workerd");
+});
+
+test("SIGTERM to npm start ends Operator, since npm tells the process that it started and no other", async () => {
+  const port = await freePort();
+  const env = { ...process.env, OPERATOR_STATE: await newState(), OPERATOR_ROOT: root };
+  // A process group of its own, so that a failure of this test leaves nothing of it behind.
+  const npm = spawn("npm", ["start", "--", "--port", String(port)], {
+    env,
+    cwd: REPOSITORY,
+    stdio: "ignore",
+    detached: true,
+  });
+  onTestFinished(() => {
+    try {
+      process.kill(-(npm.pid ?? 0), "SIGKILL");
+    } catch {
+      // It has ended, as it should.
+    }
+  });
+  const url = `http://127.0.0.1:${port}/about`;
+  await eventually(async () => (await fetch(url).catch(() => undefined))?.ok || undefined, "its answer");
+  npm.kill("SIGTERM");
+  await eventually(async () => ((await fetch(url).catch(() => null)) === null ? true : undefined), "its end");
+});
+
+test("a second start leaves the log of the first as it is", async () => {
+  const stateDir = await newState();
+  const log = join(stateDir, "operator.log");
+  const first = await startProcess(await freePort(), stateDir);
+  await eventually(() => (first.output().includes("Operator is running") ? true : undefined), "the start");
+  const before = await readFile(log, "utf8");
+  expect(before).toContain("started as process");
+  expect(await (await startProcess(await freePort(), stateDir)).ended).toBe(1);
+  expect(await readFile(log, "utf8")).toBe(before);
+});
+
+test.each([
+  ["secrets.json", "{", ["secrets.json is damaged: it is not JSON", "codez setup"]],
+  ["secrets.json", `{"DISPATCH_SECRET":5,"x":"secret-text"}`, [`"DISPATCH_SECRET" in it is not valid`]],
+  [
+    "platform/namespaces/operator/namespace.json",
+    "",
+    ["namespace.json is damaged: it is empty. It has 0 bytes", "Put back a copy"],
+  ],
+])("a damaged %s (%j) stops the start with its name and what to do", async (name, content, said) => {
+  const stateDir = await newState();
+  await mkdir(dirname(join(stateDir, name)), { recursive: true });
+  await writeFile(join(stateDir, name), content);
+  const started = await startProcess(await freePort(), stateDir);
+  expect(await started.ended).toBe(1);
+  for (const part of said) expect(started.output()).toContain(part);
+  expect(started.output()).toContain(join(stateDir, name));
+  expect(started.output()).not.toContain("secret-text");
+  expect(started.output()).not.toContain("    at ");
+});
+
+const isRoot = process.getuid?.() === 0;
+
+test.skipIf(!isRoot)("a full disk is named at a start; an Operator that it fills under lives on", async () => {
+  const disk = await temporaryFolder();
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=12m", "none", disk]);
+  try {
+    const stateDir = join(disk, "state");
+    await cp(await newState(), stateDir, { recursive: true });
+    const port = await freePort();
+    const running = await startProcess(port, stateDir);
+    await eventually(() => (running.output().includes("Operator is running") ? true : undefined), running.output());
+    expect(await text(`http://127.0.0.1:${port}/count`)).toBe("1");
+    fill(join(disk, "filler"));
+    for (let n = 0; n < 300; n += 1) await text(`http://127.0.0.1:${port}/log`); // more than the log's last page has room for
+    await eventually(() => (/the disk of \S+ is full/.test(running.output()) ? true : undefined), "its being told");
+    expect(await (await fetch(`http://127.0.0.1:${port}/about`)).json()).toHaveProperty("host");
+    process.kill(running.pid, "SIGTERM");
+    await running.ended;
+
+    fill(join(disk, "filler")); // what has ended gave back the blocks of its lock
+    const full = await startProcess(port, stateDir);
+    expect(await full.ended).toBe(1);
+    expect(full.output()).toContain(`the disk of ${stateDir} is full. Free some space there`);
+    expect(full.output()).not.toContain("    at ");
+
+    await rm(join(disk, "filler"));
+    const again = await startProcess(port, stateDir);
+    await eventually(() => (again.output().includes("Operator is running") ? true : undefined), again.output());
+    expect(await text(`http://127.0.0.1:${port}/count`)).toBe("2");
+    process.kill(again.pid, "SIGTERM");
+    await again.ended;
+
+    execFileSync("mount", ["-o", "remount,ro", disk]);
+    const readOnly = await startProcess(port, stateDir);
+    expect(await readOnly.ended).toBe(1);
+    expect(readOnly.output()).toContain(`${stateDir} is on a read-only disk`);
+    expect(readOnly.output()).not.toContain("    at ");
+  } finally {
+    execFileSync("umount", ["--lazy", disk]);
+  }
+});
+
+/** Writes until nothing more goes in. */
+function fill(path: string): void {
+  const chunk = Buffer.alloc(64 * 1024);
+  for (let size = chunk.length; size >= 1; size = Math.floor(size / 2)) {
+    try {
+      for (;;) appendFileSync(path, chunk.subarray(0, size));
+    } catch {
+      // No chunk of this size fits any more; a smaller one may.
+    }
+  }
+}
+
+async function text(url: string): Promise<string> {
+  return (await fetch(url)).text();
+}
 
 test("a lock that its holder left behind, or that was cut short, does not keep anybody out", async () => {
   for (const lock of [JSON.stringify({ pid: 1, born: "another time", url: "http://127.0.0.1:1" }), "{"]) {

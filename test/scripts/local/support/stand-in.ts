@@ -37,6 +37,7 @@ export class Reports extends WorkerEntrypoint {
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
+    if (url.pathname === "/log") return console.log("x".repeat(1000)), new Response("logged");
     if (url.pathname === "/count") return env.USER.getByName("owner").fetch(request);
     if (url.pathname === "/about")
       return Response.json({

@@ -1,0 +1,29 @@
+import { statfs } from "node:fs/promises";
+
+/** Below this a database may fail at any write: SQLite's log alone takes 4 MB for each object that is written to. */
+const LOW_BYTES = 32 * 1024 * 1024;
+/** Often enough to be told before the first failure, on a disk that fills by a gigabyte a minute. */
+const LOOK_MS = 10_000;
+
+/** Says when the disk of a folder is nearly full, and when that is over. */
+export function watchDisk(folder: string, report: (line: string) => void): { stop(): void } {
+  let isLow = false;
+  const look = async () => {
+    const { bavail, bsize } = await statfs(folder);
+    const freeBytes = bavail * bsize;
+    if (freeBytes < LOW_BYTES === isLow) return;
+    isLow = !isLow;
+    const free = `${Math.floor(freeBytes / 1024 / 1024)} MB`;
+    report(
+      isLow
+        ? `the disk of ${folder} is full (${free} left): nothing new can be stored until some space is freed there`
+        : `the disk of ${folder} has space again (${free})`,
+    );
+  };
+  const tick = () =>
+    void look().catch((error: unknown) => report(`the disk of ${folder} cannot be looked at: ${String(error)}`));
+  tick();
+  const timer = setInterval(tick, LOOK_MS);
+  timer.unref();
+  return { stop: () => clearInterval(timer) };
+}

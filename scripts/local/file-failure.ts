@@ -1,0 +1,65 @@
+import { dirname } from "node:path";
+import * as z from "zod";
+import { readFileIfAny } from "./file.ts";
+
+/** A file of the state folder that is there and makes no sense. The message says which, why, and what to do. */
+export class DamagedFile extends Error {
+  override name = "DamagedFile";
+}
+
+/** So much of a damaged file is shown: enough to recognise it by. */
+const EXCERPT_CHARACTERS = 80;
+
+interface Reading<T> {
+  readonly schema: z.ZodType<T>;
+  /** What to do about a damaged one, as a sentence. */
+  readonly advice: string;
+  /** Nothing of it is shown. */
+  readonly isSecret?: boolean;
+}
+
+/** A JSON file of the state folder, or null when there is none. @throws DamagedFile */
+export async function readStateFile<T>(path: string, { schema, advice, isSecret }: Reading<T>): Promise<T | null> {
+  const text = await readFileIfAny(path);
+  if (text === null) return null;
+  const parsed = parse(text, schema);
+  if ("value" in parsed) return parsed.value;
+  const excerpt = JSON.stringify(text.slice(0, EXCERPT_CHARACTERS));
+  const content = isSecret || text === "" ? "" : `, beginning with ${excerpt}`;
+  throw new DamagedFile(
+    `${path} is damaged: ${parsed.why}. It has ${Buffer.byteLength(text)} bytes${content}. ${advice}`,
+  );
+}
+
+function parse<T>(text: string, schema: z.ZodType<T>): { value: T } | { why: string } {
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    return { why: text === "" ? "it is empty" : "it is not JSON" };
+  }
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return { value: parsed.data };
+  const [issue] = parsed.error.issues;
+  return { why: `"${issue?.path.join(".") ?? ""}" in it is not valid (${issue?.message ?? "unknown"})` };
+}
+
+/** What the system's refusals mean for the person whose disk it is. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  ENOSPC: "the disk of {folder} is full. Free some space there",
+  EDQUOT: "the disk quota of {folder} is used up. Free some space there",
+  EROFS: "{folder} is on a read-only disk. Mount it writable, or choose another folder with OPERATOR_STATE",
+  EACCES: "{folder} may not be written by this user. Change its owner, or choose another folder with OPERATOR_STATE",
+  EPERM: "{folder} may not be written by this user. Change its owner, or choose another folder with OPERATOR_STATE",
+  ENOTDIR: "{folder} is not a folder. Choose another one with OPERATOR_STATE",
+  EIO: "the disk of {folder} fails to read or write. Its system log says more",
+};
+
+/** One sentence for a failure of the disk; null for any other error. `fallback` is the folder of a failure without a path. */
+export function explainFileFailure(error: unknown, fallback: string): string | null {
+  if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return null;
+  const meaning = MEANINGS[error.code];
+  if (meaning === undefined) return null;
+  const folder = "path" in error && typeof error.path === "string" ? dirname(error.path) : fallback;
+  return `${meaning.replace("{folder}", folder)}. (${error.message})`;
+}
