@@ -5,6 +5,7 @@ import type { DispatchBindings } from "./machines/script-client.ts";
 import type { AccountsBindings } from "./sign-in/accounts/accounts-rpc.ts";
 import type { ClaimBindings } from "./sign-in/accounts/enrolment.ts";
 import type { AuthKitBindings } from "./sign-in/authkit/caller.ts";
+import type { StoreBindings } from "./sign-in/oauth/store/store-rpc.ts";
 import type { UserBindings } from "./user/user-rpc.ts";
 
 /**
@@ -18,9 +19,8 @@ export type Env = AddressBindings &
   AccountsBindings &
   ClaimBindings &
   AuthKitBindings &
+  StoreBindings &
   LoopbackBindings & {
-    /** OAuth clients, grants and tokens; the layout is the OAuth library's. */
-    readonly OAUTH_KV: KVNamespace;
     /** "1": every request at /mcp goes through the SDK's handler (mcp/lean-lane.ts), to compare the two. */
     readonly SDK_LANE_ONLY?: string;
     /** On one computer only: another for each start of the platform, whose scripts all start with it. */

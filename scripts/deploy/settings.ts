@@ -19,7 +19,7 @@ export const HELP = `Deploys Operator to your Cloudflare account (Workers for Pl
 
 Environment:
   CLOUDFLARE_ACCOUNT_ID   the account
-  CLOUDFLARE_API_TOKEN    a token that may edit Workers Scripts, Workers KV Storage and Workers Routes (and Zone: read)
+  CLOUDFLARE_API_TOKEN    a token that may edit Workers Scripts and Workers Routes (and Zone: read)
   AUTHKIT_URL             an MCPAuthKit instance that is to sign people in, instead of Operator itself
   AUTHKIT_ALLOW           whom of its people to let in: subjects or e-mail addresses, the owner's first
 

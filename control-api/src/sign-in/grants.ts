@@ -1,6 +1,5 @@
 import type { Env } from "../env.ts";
-import { authorizationServer } from "./oauth/authorization-server.ts";
-import { forgetTokens } from "./oauth/grant-token.ts";
+import { oauthApi } from "./oauth/authorization-server.ts";
 
 /** What a person allowed a client. Times in milliseconds since 1970; it ends at `expiresMs` unless it is used before. */
 export type GrantRecord = {
@@ -14,7 +13,7 @@ export type GrantRecord = {
 
 /** All that a person has allowed, newest first. A code that was never redeemed is no grant yet. */
 export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
-  const api = authorizationServer(env).getOAuthApi(env);
+  const api = oauthApi(env);
   const records: GrantRecord[] = [];
   let cursor: string | undefined;
   do {
@@ -33,7 +32,7 @@ export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
 /** Takes back what was allowed, with every token that came of it. `false`: this person has no such grant. */
 export async function revokeGrant(id: string, user: string, env: Env): Promise<boolean> {
   if (!(await grantsOf(user, env)).some((grant) => grant.id === id)) return false;
-  await authorizationServer(env).getOAuthApi(env).revokeGrant(id, user);
-  forgetTokens();
+  await oauthApi(env).revokeGrant(id, user);
+  await env.USER.getByName(user).revoked();
   return true;
 }

@@ -45,7 +45,13 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
 
   audit(entries: readonly AuditEntry[]): MaybeAsync<void>;
   auditPage(query: AuditQuery): MaybeAsync<AuditRecord[]>;
+  /** The user is being removed: nothing of theirs opens anything from here on, and nothing new can be made. */
+  close(): MaybeAsync<void>;
+  /** Removes the machines of a user who was closed. */
   removeAll(): MaybeAsync<void>;
+  /** Something that this user was let in with is no good any more. */
+  revoked(): MaybeAsync<void>;
+  awaitRevocation(timeoutMs: number): MaybeAsync<void>;
 }
 
 export type UserBindings = {

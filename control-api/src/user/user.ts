@@ -16,6 +16,7 @@ import { deleteScript, TEMPLATE, uploadScript } from "../machines/provisioning.t
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
 import { hashOf, makeLinkToken } from "../sign-in/access-token.ts";
+import { Closure } from "./closure.ts";
 import { isNewer, News } from "./news.ts";
 import { Registry } from "./registry.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
@@ -41,13 +42,19 @@ type Doubt = { name: string; asked: number };
 /** Where the start of the platform is kept that the registry last saw. */
 const START_KEY = "platform-start";
 
+/** Revocations are about no machine in particular. */
+const ANY = "";
+
 /** One user: the registry of their machines, and their tokens. */
 export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id);
+  readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #audit = new AuditLog(this.ctx.storage.sql);
   readonly #redemptions = new Redemptions(this.env);
   readonly #news = new News();
+  /** Rings when something of this user's was revoked. */
+  readonly #revocations = new News();
   readonly #upgradedMs = new Map<string, number>();
   #changing: Promise<unknown> = Promise.resolve();
 
@@ -77,6 +84,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Adds a machine, or gives a known one its name back; repairs its script either way. */
   register(request: RegisterRequest): Promise<Registered | OperatorError> {
     return this.#inTurn(async () => {
+      this.#closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
       const known = this.#registry.get(request.name);
       const isSame = known?.identity === request.identity;
@@ -201,6 +209,7 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   createToken(label: string, limits: TokenLimits): Promise<{ token: string; record: TokenRecord }> {
+    this.#closure.check();
     return this.#tokens.create(label, limits);
   }
 
@@ -209,17 +218,40 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   revokeToken(id: string): string | null {
-    return this.#tokens.revoke(id);
+    const label = this.#tokens.revoke(id);
+    if (label !== null) this.revoked();
+    return label;
   }
 
-  authenticate(token: string): Promise<Caller | null> {
+  async authenticate(token: string): Promise<Caller | null> {
+    if (this.#closure.isClosed) return null;
     return this.#tokens.authenticate(token);
   }
 
-  /** The user is to be here no more: every machine and token goes. */
-  async removeAll(): Promise<void> {
-    for (const { name } of this.#registry.list()) await this.remove(name);
+  /** The user is being removed: from here on nothing of theirs opens anything, and nothing new can be made. For good. */
+  close(): void {
+    this.#closure.close(Date.now());
     this.#tokens.revokeAll();
+    this.revoked();
+  }
+
+  /** Something that this user was let in with is no good any more: whatever is open asks anew whether it may go on. */
+  revoked(): void {
+    this.#revocations.announce(ANY);
+  }
+
+  /** Settles with the next revocation, or after `timeoutMs`. */
+  awaitRevocation(timeoutMs: number): Promise<void> {
+    return this.#revocations.wait(() => true, timeoutMs);
+  }
+
+  /** Removes every machine of a user who was closed. May be repeated. */
+  async removeAll(): Promise<void> {
+    for (;;) {
+      const [machine] = this.#registry.list();
+      if (machine === undefined) return;
+      await this.remove(machine.name);
+    }
   }
 
   /** Redeems a code or a refresh token of this user's (sign-in/oauth/redemptions.ts). */

@@ -1,6 +1,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { createExecutionContext } from "cloudflare:test";
+import type { Env } from "../../../control-api/src/env.ts";
 import { gate } from "../../../control-api/src/gate.ts";
+import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
 import { env, knock, ORIGIN, TestUser } from "../support/operator.ts";
 import {
   ask,
@@ -285,27 +287,41 @@ describe("a token", () => {
     expect(response.status).toBe(401);
   });
 
-  test("is kept as a hash alone: nothing in KV opens anything", async () => {
+  test("is kept as a hash alone: nothing in the store opens anything", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(person);
-    const { keys } = await env.OAUTH_KV.list();
+    const store = new Store(env);
+    const { keys } = await store.list();
+    expect(keys.length).toBeGreaterThan(2);
     for (const { name } of keys) {
-      const kept = `${name} ${await env.OAUTH_KV.get(name)}`;
+      const kept = `${name} ${String(await store.get(name))}`;
       for (const secret of [tokens.access_token, tokens.refresh_token])
         expect(kept).not.toContain(secret.split(":")[2] ?? "?");
     }
   });
 });
 
+type Method = (...args: unknown[]) => Promise<unknown>;
+
+/** The store with each of its methods replaced. */
+function storeThat(does: (method: Method) => Method): Env["OAUTH_STORE"] {
+  const getByName = (shard: string): object => {
+    const stub = env.OAUTH_STORE.getByName(shard) as unknown as Record<string, Method>;
+    return new Proxy({}, { get: (_, name: string) => does((...args) => (stub[name] as Method)(...args)) });
+  };
+  return { getByName } as unknown as Env["OAUTH_STORE"];
+}
+
 describe("who keeps the tokens", () => {
   test("being out of order is no reason to throw one away: 503 and when to come back, not 401", async () => {
     const tokens = await (await Client.registered()).signIn(person);
-    const broken = new Proxy(env.OAUTH_KV, { get: () => () => Promise.reject(new Error("KV is down")) });
+    const down = () => Promise.reject(new Error("the store is down"));
+    const broken = storeThat(() => down);
     const init = bearer(tokens.access_token);
-    const at = (path: string, kv: KVNamespace, more: RequestInit = init) =>
+    const at = (path: string, store: Env["OAUTH_STORE"], more: RequestInit = init) =>
       gate.fetch(
         new Request(`${ORIGIN}${path}`, more),
-        { ...env, LOOPBACK_OWNER: "", OAUTH_KV: kv },
+        { ...env, LOOPBACK_OWNER: "", OAUTH_STORE: store },
         createExecutionContext(),
       );
     const response = await at("/api/me", broken);
@@ -325,15 +341,11 @@ describe("who keeps the tokens", () => {
 
   test("being slow signs nobody out", async () => {
     const tokens = await (await Client.registered()).signIn(person);
-    const slow = new Proxy(env.OAUTH_KV, {
-      get:
-        (kv, name: keyof KVNamespace) =>
-        async (...args: unknown[]) => {
-          await scheduler.wait(1_500);
-          return (kv[name] as (...all: unknown[]) => unknown)(...args);
-        },
+    const slow = storeThat((method) => async (...args) => {
+      await scheduler.wait(1_500);
+      return method(...args);
     });
-    const bindings = { ...env, LOOPBACK_OWNER: "", OAUTH_KV: slow };
+    const bindings = { ...env, LOOPBACK_OWNER: "", OAUTH_STORE: slow };
     const request = new Request(`${ORIGIN}/api/me`, bearer(tokens.access_token));
     expect((await gate.fetch(request, bindings, createExecutionContext())).status).toBe(200);
   });

@@ -1,30 +1,39 @@
 import { beforeAll, expect, test } from "vitest";
+import type { Env } from "../../../control-api/src/env.ts";
+import type { StoredEntry } from "../../../control-api/src/sign-in/oauth/store/store-rpc.ts";
 import { Redemptions } from "../../../control-api/src/sign-in/oauth/redemptions.ts";
 import { env, ORIGIN } from "../support/operator.ts";
 import { Client, Visitor } from "./support/visitor.ts";
 
-/** KV as it is far away: what is written is there a while later. */
-const far = new Proxy(env.OAUTH_KV, {
-  get:
-    (kv, name: keyof KVNamespace) =>
-    async (...args: unknown[]) => {
-      if (name === "put") await scheduler.wait(100);
-      return (kv[name] as (...all: unknown[]) => unknown)(...args);
-    },
-});
+/** The store when it is slow to write: what is written is there a while later. */
+const far = {
+  getByName: (shard: string) => {
+    const stub = env.OAUTH_STORE.getByName(shard);
+    return new Proxy(stub, {
+      get: (target, name: string) =>
+        name === "write"
+          ? async (entry: StoredEntry) => {
+              await scheduler.wait(100);
+              await target.write(entry);
+            }
+          : (...args: unknown[]) =>
+              (target as unknown as Record<string, (...all: unknown[]) => unknown>)[name]?.(...args),
+    });
+  },
+} as unknown as Env["OAUTH_STORE"];
 
 let person: Visitor;
 beforeAll(async () => {
   person = await Visitor.invited();
 });
 
-test("one code is redeemed once, however slow KV is to know of it", async () => {
+test("one code is redeemed once, however slow the store is to know of it", async () => {
   const client = await Client.registered();
   const code = (await client.consent(person)).searchParams.get("code") ?? "";
   const [, grant = ""] = code.split(":");
   const form = { grant_type: "authorization_code", code, client_id: client.id, redirect_uri: client.redirectUri };
   const body = new URLSearchParams({ ...form, code_verifier: Client.verifier }).toString();
-  const redemptions = new Redemptions({ ...env, OAUTH_KV: far });
+  const redemptions = new Redemptions({ ...env, OAUTH_STORE: far });
   const asked = { grant, audience: `${ORIGIN}/mcp`, authorization: null, body };
   const answers = await Promise.all(Array.from({ length: 5 }, () => redemptions.run(asked)));
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);

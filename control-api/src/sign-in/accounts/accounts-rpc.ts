@@ -38,7 +38,8 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
     address: string,
   ): MaybeAsync<Denied | null>;
   invite(): MaybeAsync<{ code: string; expiresMs: number }>;
-  removePerson(id: string): MaybeAsync<boolean>;
+  lockOut(id: string): MaybeAsync<void>;
+  forget(id: string): MaybeAsync<void>;
 
   /** Counts one try of something. Answers 0, or the milliseconds to wait. */
   take(key: string, limit: Limit): MaybeAsync<number>;

@@ -168,13 +168,19 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return this.#invites.create(Date.now());
   }
 
-  /** Takes a person out of the directory: all their browsers are signed out and they cannot come back. */
-  async removePerson(id: string): Promise<boolean> {
-    if (id === OWNER || this.#people.get(id) === null) return false;
-    this.#people.delete(id);
+  /** Takes every way in from a person: password, passkeys, browsers, device codes. Not from the owner. */
+  async lockOut(id: string): Promise<void> {
+    if (id === OWNER) throw new Error("the owner cannot be removed");
+    this.#people.clearPassword(id);
     this.#passkeys.deleteAll(id);
+    this.#devices.deleteAll(id);
     await this.#sessions.endAll(id, null);
-    return true;
+  }
+
+  /** Takes a person off the list, with whatever way in they made while they were being removed. */
+  async forget(id: string): Promise<void> {
+    await this.lockOut(id);
+    this.#people.delete(id);
   }
 
   /** Counts one try of something. Answers 0, or the milliseconds to wait. */

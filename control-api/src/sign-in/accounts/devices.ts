@@ -79,6 +79,11 @@ export class Devices {
     return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
   }
 
+  /** Forgets what a person approved and nobody has redeemed yet. */
+  deleteAll(person: string): void {
+    this.#sql.exec("DELETE FROM device WHERE person = ?", person);
+  }
+
   /** The device asks. An approved request is handed out once, to the client that began it. */
   async poll(
     deviceCode: string,

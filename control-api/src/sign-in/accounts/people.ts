@@ -52,6 +52,10 @@ export class People {
     this.#sql.exec("UPDATE person SET password = ? WHERE id = ?", password, id);
   }
 
+  clearPassword(id: string): void {
+    this.#sql.exec("UPDATE person SET password = NULL WHERE id = ?", id);
+  }
+
   delete(id: string): void {
     this.#sql.exec("DELETE FROM person WHERE id = ?", id);
   }

@@ -1,7 +1,8 @@
-import { OAuthAuthorizationServer } from "@cloudflare/workers-oauth-provider";
+import { OAuthAuthorizationServer, type OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Env } from "../../env.ts";
 import { SCOPES } from "../../http/scope.ts";
 import { apexAudience, type Audience } from "./resource.ts";
+import { Store } from "./store/store.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
 
 export const OAuthPath = {
@@ -24,13 +25,35 @@ const GRANT_IDLE_S = 180 * 24 * 60 * 60;
 /** A client that registered itself and is not used is forgotten a little after the last grant it could have. Seconds. */
 const CLIENT_IDLE_S = 200 * 24 * 60 * 60;
 
+/** What the library wants in its environment: it takes any object with KV's methods, and uses no others than ours has. */
+type LibraryEnv = Env & { readonly OAUTH_KV: KVNamespace };
+
+/** The library's own way to grants, clients and tokens. `audience`: the one that the matter is about, besides the apex's. */
+export function oauthApi(env: Env, audience: Audience = apexAudience(env)): OAuthHelpers {
+  return authorizationServer(env, audience).getOAuthApi(libraryEnv(env));
+}
+
+/** The library's answer to a request at one of OAuth's endpoints. */
+export function oauthAnswer(
+  request: Request,
+  env: Env,
+  ctx: ExecutionContext,
+  audience: Audience = apexAudience(env),
+): Promise<Response> {
+  return authorizationServer(env, audience).fetch(request, libraryEnv(env), ctx);
+}
+
+function libraryEnv(env: Env): LibraryEnv {
+  return { ...env, OAUTH_KV: new Store(env) as unknown as KVNamespace };
+}
+
 /**
  * The built-in authorization server. The library wants the audiences it may issue tokens for listed beforehand; machines
  * come and go, so each request is served by one that knows the audience in question besides the apex's.
  */
-export function authorizationServer(env: Env, audience: Audience = apexAudience(env)): OAuthAuthorizationServer<Env> {
+function authorizationServer(env: Env, audience: Audience): OAuthAuthorizationServer<LibraryEnv> {
   const apex = apexAudience(env);
-  return new OAuthAuthorizationServer<Env>({
+  return new OAuthAuthorizationServer<LibraryEnv>({
     issuer: env.ORIGIN,
     authorizeEndpoint: OAuthPath.AUTHORIZE,
     tokenEndpoint: OAuthPath.TOKEN,

@@ -15,11 +15,11 @@ import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
-import { authorizationServer, OAuthPath } from "./authorization-server.ts";
+import { oauthApi, OAuthPath } from "./authorization-server.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
 import { type Audience, audienceNamed } from "./resource.ts";
 
-type Asked = { request: AuthRequest; server: ReturnType<typeof authorizationServer>; audience: Audience };
+type Asked = { request: AuthRequest; api: ReturnType<typeof oauthApi>; audience: Audience };
 
 /** A client's request, at most: addresses and states are long, but not longer than what servers take as a request line. */
 const MAX_QUERY = 8_000;
@@ -48,8 +48,8 @@ authorize.post("/", (c) =>
   }),
 );
 
-async function consent(c: PageContext, { request, server, audience }: Asked, session: Session): Promise<Response> {
-  const client = await server.getOAuthApi(c.env).describeConsent(request);
+async function consent(c: PageContext, { request, api, audience }: Asked, session: Session): Promise<Response> {
+  const client = await api.describeConsent(request);
   const page = (
     <ConsentPage
       person={session.person.name}
@@ -62,13 +62,7 @@ async function consent(c: PageContext, { request, server, audience }: Asked, ses
   return respond(c, { title: "Allow an app", sendsTo: request.redirectUri }, page);
 }
 
-async function allow(
-  c: PageContext,
-  { request, server }: Asked,
-  { person }: Session,
-  scope: Scope[],
-): Promise<Response> {
-  const api = server.getOAuthApi(c.env);
+async function allow(c: PageContext, { request, api }: Asked, { person }: Session, scope: Scope[]): Promise<Response> {
   const client = shownName((await api.describeConsent(request)).clientName);
   const { redirectTo } = await api.completeAuthorization({
     request,
@@ -96,13 +90,13 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
     const resource = canonical.searchParams.get("resource");
     const audience = resource === null ? null : audienceNamed(resource, c.env);
     if (audience !== null) canonical.searchParams.set("resource", audience);
-    const server = authorizationServer(c.env, audience ?? undefined);
-    const request = await server.getOAuthApi(c.env).parseAuthRequest(new Request(canonical));
+    const api = oauthApi(c.env, audience ?? undefined);
+    const request = await api.parseAuthRequest(new Request(canonical));
     const refusal = redirectRefusal(request.redirectUri);
     if (refusal !== null) return refused(c, refusal);
     if (request.codeChallenge === undefined)
       return c.redirect(authorizationErrorRedirect(request, "invalid_request", "PKCE with S256 is required."), 303);
-    return await go({ request, server, audience: String(request.resource) });
+    return await go({ request, api, audience: String(request.resource) });
   } catch (reason) {
     if (reason instanceof AuthorizationError) {
       const { redirectTo, redirectUri } = reason;

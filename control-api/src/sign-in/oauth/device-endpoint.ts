@@ -6,7 +6,7 @@ import type { Limit } from "../accounts/limits.ts";
 import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
 import { requestedScopes } from "../../http/scope.ts";
-import { authorizationServer } from "./authorization-server.ts";
+import { oauthApi } from "./authorization-server.ts";
 import { NO_STORE, oauthError, slowDown } from "./oauth-error.ts";
 import { apexAudience, audienceNamed } from "./resource.ts";
 
@@ -30,7 +30,7 @@ async function answer(request: Request, env: Env): Promise<Response> {
   const body = await request.formData().catch(() => null);
   const [clientId, scope, resource] = ["client_id", "scope", "resource"].map((name) => body?.get(name) ?? null);
   if (typeof clientId !== "string") return oauthError("invalid_request", "client_id is required, in a form.");
-  const client = await authorizationServer(env).getOAuthApi(env).lookupClient(clientId);
+  const client = await oauthApi(env).lookupClient(clientId);
   if (client === null || client.tokenEndpointAuthMethod !== "none")
     return oauthError("invalid_client", "Register as a client without a secret first.", 401);
   const audience = typeof resource === "string" ? audienceNamed(resource, env) : apexAudience(env);

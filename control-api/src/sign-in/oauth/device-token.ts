@@ -2,8 +2,9 @@ import { base64Url, randomSecret, sha256 } from "#protocol/bytes.ts";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
 import { accountsOf } from "../accounts/directory.ts";
+import type { Person } from "../accounts/people.ts";
 import type { DevicePoll, DeviceRequest } from "../accounts/devices.ts";
-import { authorizationServer } from "./authorization-server.ts";
+import { oauthApi } from "./authorization-server.ts";
 import { oauthError } from "./oauth-error.ts";
 import { redeem, responseOf } from "./redeem.ts";
 import { spelled } from "./resource.ts";
@@ -26,14 +27,15 @@ export async function deviceToken(body: URLSearchParams, env: Env): Promise<Resp
     clientId,
   );
   if ("error" in polled) return oauthError(polled.error, MESSAGES[polled.error]);
-  return grant(polled.person, polled.request, env);
+  const person: Person | null = await accountsOf(env).person(polled.person);
+  if (person === null) return oauthError("access_denied", "Who approved the code is not here any more.");
+  return grant(person.id, polled.request, env);
 }
 
 /** What an approval on a page would have given: a code, which is redeemed here at once. */
 async function grant(user: string, request: DeviceRequest, env: Env): Promise<Response> {
   const { clientId, clientName, scope, audience } = request;
-  const server = authorizationServer(env, audience);
-  const api = server.getOAuthApi(env);
+  const api = oauthApi(env, audience);
   const client = await api.lookupClient(clientId);
   const [redirectUri] = client?.redirectUris ?? [];
   if (redirectUri === undefined) return oauthError("invalid_client", "The client is not registered any more.", 401);

@@ -1,7 +1,7 @@
 import type { Env } from "../../env.ts";
 import { isOwnHost } from "../../http/host.ts";
 import { BASELINE } from "../../http/scope.ts";
-import { authorizationServer, OAuthPath } from "./authorization-server.ts";
+import { oauthAnswer, OAuthPath } from "./authorization-server.ts";
 import { audienceNamed } from "./resource.ts";
 
 const RESOURCE = "/.well-known/oauth-protected-resource";
@@ -47,7 +47,7 @@ function resourceDocument(url: URL, env: Env): object | null {
 async function serverDocument(url: URL, env: Env, ctx: ExecutionContext): Promise<object | null> {
   const isHere = url.pathname === SERVER && isOwnHost(url.hostname, env);
   if (!isHere || env.AUTHKIT_URL) return null;
-  const response = await authorizationServer(env).fetch(new Request(`${env.ORIGIN}${SERVER}`), env, ctx);
+  const response = await oauthAnswer(new Request(`${env.ORIGIN}${SERVER}`), env, ctx);
   const document: { grant_types_supported: string[] } = await response.json();
   return {
     ...document,

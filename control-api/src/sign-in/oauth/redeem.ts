@@ -1,6 +1,6 @@
 import { waitUntil } from "cloudflare:workers";
 import type { Env } from "../../env.ts";
-import { authorizationServer, OAuthPath } from "./authorization-server.ts";
+import { oauthAnswer, OAuthPath } from "./authorization-server.ts";
 import type { Redemption, RedemptionAnswer } from "./redemption.ts";
 
 /** The library's answer to a request at the token endpoint. */
@@ -9,7 +9,7 @@ export async function askLibrary({ audience, authorization, body }: Redemption, 
   if (authorization !== null) headers.set("authorization", authorization);
   const request = new Request(`${env.ORIGIN}${OAuthPath.TOKEN}`, { method: "POST", headers, body });
   const context = { waitUntil } as ExecutionContext; // all that the library may use of one
-  const response = await authorizationServer(env, audience).fetch(request, env, context);
+  const response = await oauthAnswer(request, env, context, audience);
   return { status: response.status, headers: Object.fromEntries(response.headers), body: await response.text() };
 }
 

@@ -12,8 +12,8 @@ const AGAIN_MS = 30_000;
 type Answered = { answer: Promise<RedemptionAnswer>; untilMs: number };
 
 /**
- * One user's redemptions of codes and refresh tokens, one at a time for each grant: KV cannot say "only if it has not
- * changed", so without this one code could be redeemed twice at the same moment.
+ * One user's redemptions of codes and refresh tokens, one at a time for each grant: the library reads and writes
+ * in two steps, so without this one code could be redeemed twice at the same moment.
  */
 export class Redemptions {
   readonly #env: Env;

@@ -3,7 +3,7 @@ import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { Limit } from "../accounts/limits.ts";
 import { addressOf } from "../address.ts";
-import { authorizationServer, OAuthPath } from "./authorization-server.ts";
+import { oauthAnswer, OAuthPath } from "./authorization-server.ts";
 import { slowDown } from "./oauth-error.ts";
 
 /** Registrations from one address. Claude.ai registers for all its users from a few. */
@@ -20,5 +20,5 @@ export async function registration(request: Request, env: Env, ctx: ExecutionCon
   if (waitMs > 0) return allowOrigin(request, slowDown(waitMs));
   const own = new Request(`${env.ORIGIN}${OAuthPath.REGISTER}`, request);
   own.headers.delete("origin"); // what other origins may read is said here, not by the library
-  return allowOrigin(request, await authorizationServer(env).fetch(own, env, ctx));
+  return allowOrigin(request, await oauthAnswer(own, env, ctx));
 }

@@ -3,12 +3,13 @@ import * as z from "zod/mini";
 import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
-import { authorizationServer } from "./authorization-server.ts";
+import { oauthApi } from "./authorization-server.ts";
+import { accountsOf } from "../accounts/directory.ts";
 import { deviceToken } from "./device-token.ts";
 import { askLibrary, redeem, responseOf } from "./redeem.ts";
-import { forgetTokens } from "./grant-token.ts";
 import { DEVICE_GRANT } from "./metadata.ts";
 import { oauthError, unavailable } from "./oauth-error.ts";
+import { Store } from "./store/store.ts";
 import { apexAudience, type Audience, audienceNamed, spelled } from "./resource.ts";
 
 /** A code, a verifier, an assertion: a few kilobytes. */
@@ -47,17 +48,20 @@ async function answer(request: Request, env: Env): Promise<Response> {
 
 async function ofLibrary(body: URLSearchParams, authorization: string | null, env: Env): Promise<Response> {
   const [, user, id] = SECRET.exec(body.get("code") ?? body.get("refresh_token") ?? body.get("token") ?? "") ?? [];
-  const kept = user === undefined ? null : await env.OAUTH_KV.get(`grant:${user}:${id}`, { type: "json" });
+  const kept = user === undefined ? null : await new Store(env).get(`grant:${user}:${id}`, "json");
   const grant = Grant.safeParse(kept).data;
   const named = canonicalResource(body, env);
   const asked = { grant: id ?? "", audience: grant?.resource ?? apexAudience(env), authorization, body: named.body };
   // Without a grant there is nothing to guard, and nobody's object to wake: the library says what is wrong.
   const isTheirs = user !== undefined && grant !== undefined;
+  if (isTheirs && (await accountsOf(env).person(user)) === null)
+    return oauthError("invalid_grant", "Who allowed this is not here any more.");
   const answered = isTheirs ? await redeem(asked, user, env) : await askLibrary(asked, env);
   if (answered.status === 401 && (await isUnreadable(body.get("client_id"), env))) return unavailable();
+  // A revocation has no grant type; and a code that is shown a second time ends its grant.
+  if (isTheirs && (answered.status !== 200 || !body.has("grant_type"))) await env.USER.getByName(user).revoked();
   if (!body.has("grant_type")) {
-    forgetTokens(); // a revocation
-    if (isTheirs && (await env.OAUTH_KV.get(`grant:${user}:${id}`)) === null)
+    if (isTheirs && (await new Store(env).get(`grant:${user}:${id}`)) === null)
       note(env, user, { kind: "grant_revoked", client: nameOf(grant), subject: asked.audience });
   }
   if (isTheirs && answered.status === 200 && body.get("grant_type") === "authorization_code")
@@ -72,7 +76,7 @@ async function ofLibrary(body: URLSearchParams, authorization: string | null, en
 async function isUnreadable(clientId: string | null, env: Env): Promise<boolean> {
   if (clientId?.startsWith("https:") !== true) return false;
   try {
-    await authorizationServer(env).getOAuthApi(env).lookupClient(clientId);
+    await oauthApi(env).lookupClient(clientId);
     return false;
   } catch (reason) {
     if (reason instanceof CimdFetchError) return true;

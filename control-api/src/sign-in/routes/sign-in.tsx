@@ -11,7 +11,7 @@ import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
 import { wordsFor } from "../denial.ts";
 import { nextAfter } from "../next.ts";
-import { authorizationServer, OAuthPath } from "../oauth/authorization-server.ts";
+import { oauthApi, OAuthPath } from "../oauth/authorization-server.ts";
 import { respond } from "../pages/respond.tsx";
 import { SignInPage } from "../pages/sign-in-page.tsx";
 import { isFromOwnPage } from "../same-site.ts";
@@ -91,6 +91,6 @@ async function clientIn(next: string, env: Env): Promise<string | undefined> {
   if (!next.startsWith(OAuthPath.AUTHORIZE)) return undefined;
   const id = new URL(next, env.ORIGIN).searchParams.get("client_id") ?? "";
   if (id.startsWith("https:")) return new URL(id).hostname;
-  const client = await authorizationServer(env).getOAuthApi(env).lookupClient(id);
+  const client = await oauthApi(env).lookupClient(id);
   return client?.clientName === undefined ? undefined : shownName(client.clientName);
 }

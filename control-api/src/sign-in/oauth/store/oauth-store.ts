@@ -1,0 +1,90 @@
+import { DurableObject } from "cloudflare:workers";
+import { userOfKey } from "./shard.ts";
+import type { ListedKey, OAuthStoreRpc, StoredEntry } from "./store-rpc.ts";
+
+/** Expired entries are deleted at a write, at most so often (milliseconds) and so many. Until then nobody sees them. */
+const SWEEP_MS = 60_000;
+const SWEEP_ROWS = 1_000;
+
+/** After the last key that begins with a prefix. */
+const LAST = "\u{10FFFF}";
+
+/**
+ * One of the objects that hold OAuth clients, grants and tokens (store.ts). A Durable Object answers everybody from one
+ * place, so what was written or deleted is so for the very next question, wherever it is asked.
+ */
+export class OAuthStore extends DurableObject implements OAuthStoreRpc {
+  readonly #sql = this.ctx.storage.sql;
+  #sweptMs = 0;
+
+  constructor(ctx: DurableObjectState, env: object) {
+    super(ctx, env);
+    this.#sql.exec(`CREATE TABLE IF NOT EXISTS entry (
+      key TEXT PRIMARY KEY, value TEXT NOT NULL, expires_ms INTEGER, metadata TEXT) WITHOUT ROWID`);
+    this.#sql.exec("CREATE INDEX IF NOT EXISTS entry_expiry ON entry (expires_ms) WHERE expires_ms IS NOT NULL");
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS removed_user (user TEXT PRIMARY KEY) WITHOUT ROWID");
+  }
+
+  read(key: string): string | null {
+    if (this.#isRemoved(userOfKey(key))) return null;
+    const [row] = this.#sql
+      .exec<{ value: string }>(
+        "SELECT value FROM entry WHERE key = ? AND (expires_ms IS NULL OR expires_ms > ?)",
+        key,
+        Date.now(),
+      )
+      .toArray();
+    return row?.value ?? null;
+  }
+
+  /** Throws for an entry of a user who was removed: nothing that was under way may bring them back. */
+  write({ key, value, expiresMs, metadata }: StoredEntry): void {
+    const user = userOfKey(key);
+    if (this.#isRemoved(user)) throw new Error(`the user ${user} was removed`);
+    this.#sweep(Date.now());
+    this.#sql.exec("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?)", key, value, expiresMs, metadata);
+  }
+
+  erase(key: string): void {
+    this.#sql.exec("DELETE FROM entry WHERE key = ?", key);
+  }
+
+  /** Keys that begin with `prefix`, after the key `after`, in order. */
+  keys(prefix: string, after: string, limit: number): ListedKey[] {
+    if (this.#isRemoved(userOfKey(prefix))) return [];
+    return this.#sql
+      .exec<{ key: string; expires_ms: number | null; metadata: string | null }>(
+        `SELECT key, expires_ms, metadata FROM entry WHERE key >= ?1 AND key < ?1 || ?2 AND key > ?3
+         AND (expires_ms IS NULL OR expires_ms > ?4) ORDER BY key LIMIT ?5`,
+        prefix,
+        LAST,
+        after,
+        Date.now(),
+        limit,
+      )
+      .toArray()
+      .map((row) => ({ key: row.key, expiresMs: row.expires_ms, metadata: row.metadata }));
+  }
+
+  /** Deletes all that a user has here, for good. May be repeated. */
+  removeUser(user: string): void {
+    this.#sql.exec("INSERT OR IGNORE INTO removed_user VALUES (?)", user);
+    for (const prefix of [`grant:${user}:`, `token:${user}:`])
+      this.#sql.exec("DELETE FROM entry WHERE key >= ?1 AND key < ?1 || ?2", prefix, LAST);
+  }
+
+  #isRemoved(user: string | null): boolean {
+    if (user === null) return false;
+    return this.#sql.exec("SELECT 1 FROM removed_user WHERE user = ?", user).toArray().length > 0;
+  }
+
+  #sweep(nowMs: number): void {
+    if (nowMs - this.#sweptMs < SWEEP_MS) return;
+    this.#sweptMs = nowMs;
+    this.#sql.exec(
+      "DELETE FROM entry WHERE key IN (SELECT key FROM entry WHERE expires_ms <= ? LIMIT ?)",
+      nowMs,
+      SWEEP_ROWS,
+    );
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * Root cause: whether a user is still there was asked when they signed in and never again, so that a code which they had
+ * approved before they were removed still became tokens, a machine and an endless access token.
+ */
+import { runInDurableObject } from "cloudflare:test";
+import { beforeEach, describe, expect, it } from "vitest";
+import { removePerson } from "../../../control-api/src/sign-in/remove-person.ts";
+import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
+import {
+  ask,
+  bearer,
+  Client,
+  directory,
+  errorOf,
+  statusWith,
+  token,
+  Visitor,
+} from "../../control-api/sign-in/support/visitor.ts";
+import { env, TestUser } from "../../control-api/support/operator.ts";
+
+let person: Visitor & { name: string };
+let id: string;
+let client: Client;
+
+beforeEach(async () => {
+  person = await Visitor.invited();
+  id = (await directory().people()).find(({ name }) => name === person.name)?.id ?? "";
+  client = await Client.registered({}, "http://127.0.0.1/callback");
+});
+
+async function approvedDevice(): Promise<string> {
+  const body = new URLSearchParams({ client_id: client.id, scope: "operator:admin mcp:tools" });
+  const begun = await ask("/oauth/device_authorization", { method: "POST", body });
+  const { device_code: deviceCode, user_code: code }: { device_code: string; user_code: string } = await begun.json();
+  await person.post("/pair", { csrf: await person.csrf("/pair"), code, decision: "allow" });
+  return deviceCode;
+}
+
+const redeem = (deviceCode: string) =>
+  token({ grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: deviceCode, client_id: client.id });
+
+describe("a removed user does not come back", () => {
+  it("with a device code that they approved before", async () => {
+    const code = await approvedDevice();
+    await removePerson(id, env);
+    const response = await redeem(code);
+    expect([response.status, ["expired_token", "access_denied"].includes((await errorOf(response)) ?? "")]).toEqual([400, true]); // prettier-ignore
+  });
+
+  it("with a device code that is approved while they are being removed", async () => {
+    const code = await approvedDevice();
+    // The row comes back, as it would from an approval that was under way.
+    const rows = await runInDurableObject(directory(), (_, { storage }) => storage.sql.exec("SELECT * FROM device WHERE person = ?", id).toArray()); // prettier-ignore
+    await removePerson(id, env);
+    await runInDurableObject(directory(), (_, { storage }) => {
+      for (const row of rows) storage.sql.exec(`INSERT INTO device VALUES (${Object.keys(row).map(() => "?").join(",")})`, ...Object.values(row)); // prettier-ignore
+    });
+    expect(await errorOf(await redeem(code))).toBe("access_denied");
+  });
+
+  it("with a code that a client got before and has not redeemed", async () => {
+    const answer = await client.consent(person);
+    await removePerson(id, env);
+    expect(await errorOf(await client.redeem(answer.searchParams.get("code") ?? ""))).toBe("invalid_grant");
+  });
+
+  it("with an access token, a refresh token, or a personal access token", async () => {
+    const { access_token: access, refresh_token: refresh } = await client.signIn(person, { scope: "operator:admin" });
+    const made = await ask("/api/tokens", { method: "POST", ...bearer(access), body: '{"label":"endless"}' });
+    const { token: endless }: { token: string } = await made.json();
+    expect([await statusWith(access), await statusWith(endless)]).toEqual([200, 200]);
+    await removePerson(id, env);
+    expect([await statusWith(access), await statusWith(endless)]).toEqual([401, 401]);
+    expect(await errorOf(await client.refresh(refresh))).toBe("invalid_grant");
+  });
+
+  it("with a browser, a password or a passkey", async () => {
+    expect((await person.get("/account")).status).toBe(200);
+    await removePerson(id, env);
+    expect((await person.get("/account")).status).toBe(303);
+    const { name } = person;
+    const form = { name, password: "correct horse battery", next: "/account" };
+    expect((await new Visitor().post("/sign-in", form)).status).toBe(401);
+    const rows = await runInDurableObject(directory(), (_, { storage }) =>
+      ["person WHERE id", "session WHERE person", "passkey WHERE person", "device WHERE person"].map(
+        (where) => storage.sql.exec(`SELECT * FROM ${where} = ?`, id).toArray().length,
+      ),
+    );
+    expect(rows).toEqual([0, 0, 0, 0]);
+  });
+
+  it("with anything that is made for them afterwards", async () => {
+    await removePerson(id, env);
+    const user = env.USER.getByName(id);
+    await expect((async () => user.createToken("x", { scopes: ["mcp:tools"], machines: null, expiresMs: null }))()).rejects.toThrow("removed"); // prettier-ignore
+    await expect((async () => user.register({ name: "attic", identity: "i" }))()).rejects.toThrow("removed");
+    await expect(new Store(env).put(`grant:${id}:g`, "{}")).rejects.toThrow("removed");
+  });
+});
+
+describe("removing a user", () => {
+  it("removes their machines, and nobody else's", async () => {
+    const user = new TestUser(id);
+    const other = new TestUser();
+    for (const one of [user, other]) await one.machine("attic");
+    await removePerson(id, env);
+    expect(await env.USER.getByName(id).machines()).toEqual([]);
+    expect(await other.json("/api/machines")).toMatchObject({ machines: [{ name: "attic" }] });
+    expect((await user.platformCalls("attic")).at(-1)?.method).toBe("DELETE");
+  });
+
+  it("can be repeated, also by the id of somebody who is on no list any more", async () => {
+    const { access_token: access } = await client.signIn(person, { scope: "operator:admin" });
+    expect(await removePerson(id, env)).toBe(person.name);
+    expect(await removePerson(id, env)).toBeNull();
+    // What a release that did not ask the directory left behind.
+    const left = new TestUser();
+    const made: { token: string } = await (await left.rest("POST", "/api/tokens", { label: "left" })).json();
+    expect(await statusWith(made.token)).toBe(200);
+    await removePerson(left.id, env);
+    expect([await statusWith(made.token), await statusWith(access)]).toEqual([401, 401]);
+  });
+
+  it("never removes the owner", async () => {
+    const owner = new TestUser("owner");
+    const made: { token: string } = await (await owner.rest("POST", "/api/tokens", { label: "kept" })).json();
+    expect(await removePerson("owner", env)).toBeNull();
+    expect(await statusWith(made.token)).toBe(200);
+  });
+});
