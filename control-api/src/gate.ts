@@ -2,6 +2,8 @@ import { machineAddressIn } from "#protocol/address.ts";
 import { errorResponse } from "#protocol/error.ts";
 import { app } from "./app.ts";
 import { authenticate } from "./sign-in/authenticate.ts";
+import type { Caller } from "./http/caller.ts";
+import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
@@ -28,7 +30,14 @@ export const gate = {
     const refused = refuseNavigation(request);
     if (refused !== null) return refused;
     const caller = await authenticate(request, env, url);
-    const response = "refused" in caller ? refuse(caller, url, env) : await serveMcp(request, env, caller);
+    const response = "refused" in caller ? refuse(caller, url, env) : await unified(request, url, env, caller);
     return allowOrigin(request, harmless(response));
   },
 };
+
+/** The unified endpoint's answer, for as long as its caller may have it. */
+async function unified(request: Request, url: URL, env: Env, caller: Caller): Promise<Response> {
+  const lease = new Lease(request, env, url, caller);
+  const response = await lease.during(serveMcp(request, env, caller, lease.signal));
+  return response === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(response);
+}

@@ -4,6 +4,7 @@ import { EventPage, type LoggedEvent, type LogPosition } from "#protocol/event.t
 import { POLL_MS } from "#protocol/limits.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import type { Env } from "../env.ts";
+import { ended } from "../http/ended.ts";
 import { askMachine } from "../machines/script-client.ts";
 import { failureIn } from "../machines/machine-failure.ts";
 import { sessionHandle } from "../machines/session-handle.ts";
@@ -25,6 +26,8 @@ export type PollRequest = Readonly<Selection> & {
   readonly user: string;
   readonly cursor: string | null;
   readonly timeoutMs: number;
+  /** Ends the wait: its caller is not let in any more. */
+  readonly signal: AbortSignal;
 };
 
 /** An event of one of several machines. `session` is a handle that every session tool takes. */
@@ -66,7 +69,8 @@ export async function poll(env: Env, request: PollRequest): Promise<Polled> {
     const isNews = result.events.length > 0 || result.gaps.length > 0 || result.errors.length > 0;
     if (isNews || leftMs <= 0)
       return { result: { ...result, cursor: encodeCursor(keep(vector, newest, request.machines)) }, began };
-    await registry.awaitNews(vector, request.machines, leftMs);
+    await Promise.race([registry.awaitNews(vector, request.machines, leftMs), ended(request.signal)]);
+    if (request.signal.aborted) throw new OperatorFailure({ code: "unauthorized" });
   }
 }
 

@@ -10,6 +10,7 @@ import { refuseNavigation } from "../http/harmless.ts";
 import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { passToMachine } from "./script-client.ts";
+import { Lease } from "../sign-in/lease.ts";
 import { refuse, stepUp } from "../http/refusal.ts";
 
 /** Passes a request through to a machine once its caller is known. A machine's own link is authenticated by its script. */
@@ -40,7 +41,9 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   const destination = { user: caller.user, name, slug, path: path + url.search };
   const response = relay(request, env, destination, body).then((answered) => filtered(answered, name));
   notePassing(env, caller, name, request, body, response);
-  return response;
+  const lease = new Lease(request, env, url, caller);
+  const answered = await lease.during(response);
+  return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(answered);
 }
 
 function notThere(): Response {

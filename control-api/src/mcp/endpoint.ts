@@ -31,7 +31,7 @@ const handlers = new WeakMap<Env, McpHttpHandler>();
  * waited for. A POST's body is read here, once, so that the handler need not keep a copy to look at it first. Most
  * requests go the short way of lean-lane.ts, the rest through the SDK's handler.
  */
-export async function serveMcp(request: Request, env: Env, caller: Caller): Promise<Response> {
+export async function serveMcp(request: Request, env: Env, caller: Caller, lease: AbortSignal): Promise<Response> {
   const handler = handlers.get(env) ?? handlerFor(env);
   const length = Number(request.headers.get("content-length") ?? Number.NaN);
   if (
@@ -39,11 +39,12 @@ export async function serveMcp(request: Request, env: Env, caller: Caller): Prom
     !(length <= MAX_REQUEST_BYTES) ||
     !isJsonContentType(request.headers.get("content-type"))
   )
-    return handler.fetch(request, { authInfo: authInfoFor(caller, () => null) });
+    return handler.fetch(request, { authInfo: authInfoFor({ caller, lease, digest: () => null }) });
   const text = await request.text();
   const parsedBody = parseJson(text);
   const digest = digestLater(text);
-  const authInfo = authInfoFor(caller, digest);
+  const asker = { caller, lease, digest };
+  const authInfo = authInfoFor(asker);
   if (parsedBody === undefined)
     return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
       authInfo,
@@ -60,22 +61,28 @@ export async function serveMcp(request: Request, env: Env, caller: Caller): Prom
     );
   }
   const lean = env.SDK_LANE_ONLY === "1" ? null : leanRequestIn(request, parsedBody);
-  if (lean !== null) return serveLean(lean, request.signal, env, { caller, digest });
+  if (lean !== null) return serveLean(lean, request.signal, env, asker);
   return handler.fetch(request, { authInfo, parsedBody });
 }
 
-function serveLean(lean: LeanRequest, signal: AbortSignal, env: Env, asker: Asker): Response | Promise<Response> {
+function serveLean(
+  lean: LeanRequest,
+  signal: AbortSignal,
+  env: Env,
+  { caller, lease, digest }: Asker,
+): Response | Promise<Response> {
   if (lean.method === "tools/list") return leanList(lean.id);
   const { id, name, args, meta, progressToken } = lean;
   return leanCall(id, (notify) =>
     runTool({
       env,
-      ...asker,
+      caller,
+      digest,
       name,
       args,
       meta,
       progress: progressToken !== undefined,
-      signal,
+      signal: AbortSignal.any([signal, lease]),
       onNotification: async (method, notified) => {
         // The machine's own notification, under the token that this caller knows it by.
         if (method === "notifications/progress" && progressToken !== undefined)
@@ -94,11 +101,11 @@ function toolBeyondReading(body: unknown): string | null {
 
 const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
-/** Who asks, and the digest of what they sent, for the audit log. The SDK hands it from a request to its server. */
-type Asker = { readonly caller: Caller; readonly digest: () => string | null };
+/** Who asks, for how long they may, and the digest of what they sent. The SDK hands it from a request to its server. */
+type Asker = { readonly caller: Caller; readonly lease: AbortSignal; readonly digest: () => string | null };
 
-function authInfoFor(caller: Caller, digest: Asker["digest"]) {
-  return { token: "", clientId: caller.client, scopes: [], extra: { caller, digest } satisfies Asker };
+function authInfoFor(asker: Asker) {
+  return { token: "", clientId: asker.caller.client, scopes: [], extra: asker };
 }
 
 function handlerFor(env: Env): McpHttpHandler {
@@ -110,7 +117,7 @@ function handlerFor(env: Env): McpHttpHandler {
   return handler;
 }
 
-function serverFor(env: Env, { caller, digest }: Asker): Server {
+function serverFor(env: Env, { caller, lease, digest }: Asker): Server {
   const server = new Server(
     { name: "operator", title: "Operator", version: TEMPLATE },
     {
@@ -131,7 +138,7 @@ function serverFor(env: Env, { caller, digest }: Asker): Server {
       args: params.arguments ?? {},
       meta: Object.keys(meta).length === 0 ? undefined : meta,
       progress: progressToken !== undefined,
-      signal: mcpReq.signal,
+      signal: AbortSignal.any([mcpReq.signal, lease]),
       onNotification: async (method, notified) => {
         if (method !== "notifications/progress" || progressToken === undefined) return;
         // The machine's own notification, under the token that this caller knows it by.

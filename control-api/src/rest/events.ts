@@ -4,6 +4,7 @@ import { OperatorFailure, errorResponse } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { reading } from "../http/needs.ts";
+import { Lease } from "../sign-in/lease.ts";
 import { decodeCursor, encodeCursor } from "../events/cursor.ts";
 import { poll, type Polled, type PollRequest } from "../events/poll.ts";
 import { selectionOf } from "../events/selection.ts";
@@ -22,6 +23,7 @@ export const events = new Hono<AppContext>();
 
 events.get("/", reading, async (c) => {
   const { caller } = c.var;
+  const lease = new Lease(c.req.raw, c.env, new URL(c.req.url), caller);
   let request: PollRequest;
   let first: Polled;
   try {
@@ -30,6 +32,7 @@ events.get("/", reading, async (c) => {
       cursor: c.req.header("last-event-id") ?? c.req.query("cursor") ?? null,
       ...(await selectionOf(c.env, caller, c.req.query("machine"), c.req.query("session"))),
       timeoutMs: 0,
+      signal: lease.signal,
     };
     first = await poll(c.env, request);
   } catch (reason) {
@@ -38,7 +41,7 @@ events.get("/", reading, async (c) => {
   }
   return streamSSE(c, async (stream) => {
     let { result, began: vector } = first;
-    while (!stream.aborted && !stream.closed) {
+    while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const after = decodeCursor(result.cursor) ?? {};
       for (const event of result.events) {
         // Each event's id is the cursor after it alone: whoever loses the stream in mid-page misses none and sees none twice.
@@ -50,11 +53,18 @@ events.get("/", reading, async (c) => {
       vector = after;
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
       if (result.errors.length > 0) await stream.sleep(ERROR_PAUSE_MS);
-      ({ result } = await poll(c.env, {
-        ...request,
-        cursor: result.cursor,
-        timeoutMs: result.more ? 0 : KEEPALIVE_MS,
-      }));
+      const timeoutMs = result.more ? 0 : KEEPALIVE_MS;
+      const next = await poll(c.env, { ...request, cursor: result.cursor, timeoutMs }).catch(endedBy(lease.signal));
+      if (next === null) return;
+      ({ result } = next);
     }
   });
 });
+
+/** What `poll` throws when its caller is not let in any more ends the stream; anything else is a failure. */
+function endedBy(signal: AbortSignal): (reason: unknown) => null {
+  return (reason) => {
+    if (signal.aborted) return null;
+    throw reason;
+  };
+}

@@ -5,7 +5,15 @@ import type { CallRequest } from "#protocol/script-api.ts";
 const encoder = new TextEncoder();
 
 /** An answer that a test wants given. */
-export type Answer = { status?: number; headers?: Record<string, string>; body: string };
+export type Answer = {
+  status?: number;
+  headers?: Record<string, string>;
+  body: string;
+  /** The body goes on after this, without another word and without an end. */
+  isEndless?: boolean;
+  /** Not even the head comes. */
+  isSilent?: boolean;
+};
 
 /** A machine script as a test wants it to be. What it does not say, the stand-in makes up. */
 export type Plan = {
@@ -62,12 +70,25 @@ export function dispatcher(): (request: Asked) => Promise<Response> {
   };
 }
 
-function answer(plan: Plan, slug: string, method: string, { pathname, searchParams }: URL, body: string): Response {
+function endless(text: string): ReadableStream<Uint8Array> {
+  return new ReadableStream({ start: (controller) => controller.enqueue(encoder.encode(text)) });
+}
+
+function answer(
+  plan: Plan,
+  slug: string,
+  method: string,
+  { pathname, searchParams }: URL,
+  body: string,
+): Response | Promise<Response> {
   const planned = plan.answers?.[keyOf(method, pathname, body)];
+  if (planned?.isSilent === true) return new Promise(() => {});
   if (planned !== undefined) {
     const status = planned.status ?? 200;
     const isEmpty = planned.body === "" || status === 204 || status === 205 || status === 304;
     // As bytes: of a string `Response` would make text/plain, which no plan said.
+    if (planned.isEndless === true)
+      return new Response(endless(planned.body), { status, headers: planned.headers ?? {} });
     return new Response(isEmpty ? null : encoder.encode(planned.body), { status, headers: planned.headers ?? {} });
   }
   switch (pathname) {

@@ -87,12 +87,13 @@ async function getMachine(call: ToolCall): Promise<CallToolResult> {
   return structuredResult(machineInFull(await detailOf(record, call.env, call.caller.user)));
 }
 
-async function pollEvents({ env, caller, args }: ToolCall): Promise<CallToolResult> {
+async function pollEvents({ env, caller, args, signal }: ToolCall): Promise<CallToolResult> {
   const { result } = await poll(env, {
     user: caller.user,
     cursor: typeof args["cursor"] === "string" ? args["cursor"] : null,
     ...(await selectionOf(env, caller, args["machineId"], args["session_id"])),
     timeoutMs: typeof args["timeout_ms"] === "number" ? args["timeout_ms"] : POLL_MS,
+    signal,
   });
   return structuredResult(result);
 }

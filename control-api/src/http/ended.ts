@@ -1,0 +1,7 @@
+/** Settles with `null` once the signal is aborted. */
+export function ended(signal: AbortSignal): Promise<null> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve(null);
+    else signal.addEventListener("abort", () => resolve(null), { once: true });
+  });
+}

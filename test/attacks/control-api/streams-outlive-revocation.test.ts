@@ -1,0 +1,119 @@
+/**
+ * Root cause: whether a caller is let in was asked when a request began and never again, so that a stream or a long-poll
+ * went on delivering after its token was revoked.
+ */
+import { describe, expect, it } from "vitest";
+import { removePerson } from "../../../control-api/src/sign-in/remove-person.ts";
+import {
+  ask,
+  bearer,
+  Client,
+  directory,
+  token as tokenRequest,
+  Visitor,
+} from "../../control-api/sign-in/support/visitor.ts";
+import { env, TestUser } from "../../control-api/support/operator.ts";
+
+/** A revocation is noticed by everything that has been open for a second; before that, within that second. */
+const SOON_MS = 2_500;
+
+const POLL = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "poll_events", arguments: {} } };
+const CALL = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: {} } };
+const JSON_TYPE = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+
+async function tokenOf(user: TestUser, limits: object = {}): Promise<{ id: string; token: string }> {
+  return (await user.rest("POST", "/api/tokens", { label: "stream", ...limits })).json();
+}
+
+async function machineOf(user: TestUser, answer: { isEndless: true } | { isSilent: true }): Promise<string> {
+  await user.machine("attic");
+  const planned = { headers: { "content-type": "text/event-stream" }, body: ": open\n\n", ...answer };
+  await user.script("attic", { answers: { "GET /mcp": planned, "POST /mcp": planned } });
+  return `/m/${await user.slug("attic")}/mcp`;
+}
+
+/** How long it takes until a response has ended, however it does. */
+async function endOf(response: Promise<Response>): Promise<"ended"> {
+  try {
+    const { body } = await response;
+    for await (const _chunk of body ?? []);
+  } catch {
+    // a stream that is broken off has ended as well
+  }
+  return "ended";
+}
+
+async function within<Result>(ms: number, promise: Promise<Result>): Promise<Result | "still open"> {
+  return Promise.race([promise, scheduler.wait(ms).then(() => "still open" as const)]);
+}
+
+type Opened = (token: string, user: TestUser) => Promise<Response>;
+
+const OPENED: [string, Opened][] = [
+  ["the event stream", async (token) => ask("/api/events", bearer(token))],
+  [
+    "a long-poll at /mcp",
+    async (token) => {
+      const headers = { ...JSON_TYPE, authorization: `Bearer ${token}` };
+      return ask("/mcp", { method: "POST", headers, body: JSON.stringify(POLL) });
+    },
+  ],
+  [
+    "an event stream of a machine",
+    async (token, user) => ask(await machineOf(user, { isEndless: true }), bearer(token)),
+  ],
+  [
+    "a call of a machine's that has not been answered",
+    async (token, user) => {
+      const headers = { ...JSON_TYPE, authorization: `Bearer ${token}` };
+      return ask(await machineOf(user, { isSilent: true }), { method: "POST", headers, body: JSON.stringify(CALL) });
+    },
+  ],
+];
+
+describe.each(OPENED)("%s ends", (_what, open) => {
+  it("when its token is revoked, and not before", async () => {
+    const user = new TestUser();
+    const { id, token } = await tokenOf(user);
+    const { id: other } = await tokenOf(user);
+    const end = endOf(open(token, user));
+    expect(await within(1_500, end)).toBe("still open");
+    await user.rest("DELETE", `/api/tokens/${other}`);
+    expect(await within(1_000, end)).toBe("still open");
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    expect(await within(SOON_MS, end)).toBe("ended");
+  });
+
+  it("when its user is removed", async () => {
+    const user = new TestUser();
+    const { token } = await tokenOf(user);
+    const end = endOf(open(token, user));
+    expect(await within(1_500, end)).toBe("still open");
+    await removePerson(user.id, env);
+    expect(await within(SOON_MS, end)).toBe("ended");
+  });
+});
+
+describe("a stream that was opened with a sign-in ends", () => {
+  it("when the app's access is taken back, by its user or by the app itself", async () => {
+    const person = await Visitor.invited();
+    const id = (await directory().people()).find(({ name }) => name === person.name)?.id ?? "";
+    const client = await Client.registered();
+    for (const by of ["user", "app"]) {
+      const { access_token: access, refresh_token: refresh } = await client.signIn(person);
+      const end = endOf(ask("/api/events", bearer(access)));
+      expect(await within(1_500, end)).toBe("still open");
+      if (by === "app") await tokenRequest({ token: refresh, token_type_hint: "refresh_token", client_id: client.id });
+      else await new TestUser(id).rest("DELETE", `/api/grants/${access.split(":")[1]}`);
+      expect([by, await within(SOON_MS, end)]).toEqual([by, "ended"]);
+    }
+  });
+
+  it("when the revocation came in the moment in which it was opened", async () => {
+    const user = new TestUser();
+    const { id, token } = await tokenOf(user);
+    const response = await ask("/api/events", bearer(token));
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    expect(await within(SOON_MS, endOf(Promise.resolve(response)))).toBe("ended");
+  });
+});
