@@ -1,0 +1,162 @@
+import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createSecureServer, type Http2SecureServer } from "node:http2";
+import type { Duplex } from "node:stream";
+import { clientAddress, plainAddress, TrustedProxies } from "./client-address.ts";
+import type { Edge } from "./edge-headers.ts";
+import {
+  DRAIN_MS,
+  HEAD_TIMEOUT_MS,
+  KEEP_ALIVE_MS,
+  MAX_CONNECTIONS,
+  MAX_CONNECTIONS_PER_ADDRESS,
+  MAX_HEAD_BYTES,
+} from "./limits.ts";
+import { relay, type Upstream } from "./relay.ts";
+import { relayUpgrade } from "./websocket.ts";
+
+/** A certificate chain and its key, in PEM. */
+export type Certificate = { readonly cert: string; readonly key: string };
+
+export type FrontOptions = {
+  readonly host: string;
+  /** 0 takes any that is free. */
+  readonly port: number;
+  readonly upstream: Upstream;
+  /** Without one the front speaks plain HTTP, behind a proxy that holds the TLS. */
+  readonly certificate: Certificate | null;
+  readonly trusted: TrustedProxies;
+  /** Hears of connections that were refused and requests that could not be read. */
+  readonly log: (line: string) => void;
+};
+
+/** The public end of an Operator on one's own box: TLS, HTTP/1.1 and HTTP/2, limits, and the client's address. */
+export class Front implements AsyncDisposable {
+  readonly #options: FrontOptions;
+  readonly #server: Server | Http2SecureServer;
+  readonly #sockets = new Map<Duplex, string>();
+  readonly #perAddress = new Map<string, number>();
+  #port = 0;
+
+  /** @throws Error of Node's when it cannot listen there (EADDRINUSE, EACCES) */
+  static async start(options: FrontOptions): Promise<Front> {
+    const front = new Front(options);
+    await front.#listen();
+    return front;
+  }
+
+  private constructor(options: FrontOptions) {
+    this.#options = options;
+    const { certificate } = options;
+    const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: HEAD_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS };
+    // A body may take as long as its tool call does; what is bounded is the head.
+    const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: HEAD_TIMEOUT_MS / 4 };
+    const server =
+      certificate === null
+        ? createHttpServer(http1)
+        : createSecureServer({ ...http1, ...certificate, allowHTTP1: true });
+    this.#server = server;
+    server.on("connection", (socket: Duplex & { remoteAddress?: string }) => this.#admit(socket));
+    // HTTP/2 comes in the shape of HTTP/1.1 (Node, "HTTP/2 compatibility API").
+    server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      const edge = this.#edgeOf(incoming);
+      if (edge === null) return void outgoing.writeHead(400).end();
+      relay(incoming, outgoing, options.upstream, edge);
+    });
+    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+      const edge = this.#edgeOf(incoming);
+      if (edge === null || incoming.method !== "GET") return void socket.destroy();
+      relayUpgrade(incoming, socket, head, options.upstream, edge);
+    });
+    server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
+      options.log(`front: a request could not be read (${reason.code ?? reason.message})`);
+      if (socket.writable) socket.end(`HTTP/1.1 ${statusOf(reason.code)}\r\nconnection: close\r\n\r\n`);
+    });
+  }
+
+  get port(): number {
+    return this.#port;
+  }
+
+  /** A renewed certificate serves the next handshake; connections that are open go on. */
+  renew(certificate: Certificate): void {
+    if ("setSecureContext" in this.#server) this.#server.setSecureContext(certificate);
+  }
+
+  /** Takes no more connections, gives answers under way a moment, and ends what is left. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    if ("closeIdleConnections" in this.#server) this.#server.closeIdleConnections();
+    const drained = setTimeout(() => {
+      for (const socket of this.#sockets.keys()) socket.destroy();
+    }, DRAIN_MS);
+    await closed;
+    clearTimeout(drained);
+  }
+
+  #listen(): Promise<void> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen({ host, port }, () => {
+        this.#server.off("error", reject);
+        const address = this.#server.address();
+        this.#port = typeof address === "object" && address !== null ? address.port : port;
+        resolve();
+      });
+    });
+  }
+
+  /** Counts a connection, and ends it when there are too many already. */
+  #admit(socket: Duplex & { remoteAddress?: string }): void {
+    const address = plainAddress(socket.remoteAddress ?? "");
+    const count = (this.#perAddress.get(address) ?? 0) + 1;
+    const isCrowded = count > MAX_CONNECTIONS_PER_ADDRESS && !this.#options.trusted.includes(address);
+    if (this.#sockets.size >= MAX_CONNECTIONS || isCrowded) {
+      this.#options.log(
+        `front: refused a connection from ${address}: ${this.#sockets.size} are open, ${count} of them its own`,
+      );
+      return void socket.destroy();
+    }
+    this.#sockets.set(socket, address);
+    this.#perAddress.set(address, count);
+    socket.on("close", () => {
+      this.#sockets.delete(socket);
+      const left = (this.#perAddress.get(address) ?? 1) - 1;
+      if (left === 0) this.#perAddress.delete(address);
+      else this.#perAddress.set(address, left);
+    });
+  }
+
+  /** Who asks for what, as far as it can be believed; `null` when the request names no host or an absolute target. */
+  #edgeOf(incoming: IncomingMessage): Edge | null {
+    const { headers, socket } = incoming;
+    const peer = socket.remoteAddress ?? "";
+    const { trusted, certificate } = this.#options;
+    const isProxied = trusted.includes(peer);
+    const forwardedHost = isProxied ? one(headers["x-forwarded-host"]) : undefined;
+    const host = forwardedHost ?? one(headers[":authority"]) ?? headers.host;
+    const forwardedScheme = isProxied ? one(headers["x-forwarded-proto"]) : undefined;
+    if (host === undefined || host === "" || incoming.url?.startsWith("/") !== true) return null;
+    return {
+      host,
+      scheme: forwardedScheme === "https" || (forwardedScheme === undefined && certificate !== null) ? "https" : "http",
+      client: clientAddress(peer, one(headers["x-forwarded-for"]), trusted),
+    };
+  }
+}
+
+function one(value: string | string[] | undefined): string | undefined {
+  return Array.isArray(value) ? value.join(", ") : value;
+}
+
+/** What a client is told whose request could not even be parsed. */
+function statusOf(code: string | undefined): string {
+  switch (code) {
+    case "HPE_HEADER_OVERFLOW":
+      return "431 Request Header Fields Too Large";
+    case "ERR_HTTP_REQUEST_TIMEOUT":
+      return "408 Request Timeout";
+    default:
+      return "400 Bad Request";
+  }
+}

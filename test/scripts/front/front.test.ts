@@ -1,0 +1,193 @@
+import { execFileSync } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { request } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
+import { TrustedProxies } from "../../../scripts/front/client-address.ts";
+import { type Certificate, Front } from "../../../scripts/front/front.ts";
+import { MAX_HEAD_BYTES } from "../../../scripts/front/limits.ts";
+import { TestGate } from "./support/gate.ts";
+
+let gate: TestGate;
+let certificate: Certificate;
+let renewed: Certificate;
+
+beforeAll(async () => {
+  gate = await TestGate.start();
+  certificate = newCertificate();
+  renewed = newCertificate();
+});
+
+/** Signed by itself, for `localhost`. */
+function newCertificate(): Certificate {
+  const folder = mkdtempSync(join(tmpdir(), "operator-certificate-"));
+  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+  const subject = [
+    "-subj",
+    "/CN=localhost",
+    "-days",
+    "2",
+    "-nodes",
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:P-256",
+  ];
+  execFileSync("openssl", ["req", "-x509", "-keyout", key, "-out", cert, ...subject], { stdio: "ignore" });
+  const made = { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
+  rmSync(folder, { recursive: true });
+  return made;
+}
+
+afterAll(() => gate[Symbol.asyncDispose]());
+
+async function front(secure: boolean, trusted: readonly string[] = []): Promise<Front> {
+  const started = await Front.start({
+    host: "127.0.0.1",
+    port: 0,
+    upstream: { socketPath: gate.socketPath },
+    certificate: secure ? certificate : null,
+    trusted: new TrustedProxies(trusted),
+    log: () => undefined,
+  });
+  onTestFinished(() => started[Symbol.asyncDispose]());
+  return started;
+}
+
+type Seen = { protocol: string; url: string; headers: [string, string][]; body: string };
+
+describe("the front", () => {
+  it("hands a request on with its body and method, and says who the client is", async () => {
+    const { port } = await front(false);
+    const response = await fetch(`http://127.0.0.1:${port}/a?b=%2F`, {
+      method: "POST",
+      body: "words",
+      headers: { "cf-connecting-ip": "198.51.100.1", "x-operator-caller": "owner", "mcp-session-id": "kept" },
+    });
+    const seen = (await response.json()) as Seen;
+    expect(seen).toMatchObject({ protocol: "http:", url: `http://127.0.0.1:${port}/a?b=%2F`, body: "words" });
+    const headers = new Map(seen.headers);
+    expect(headers.get("cf-connecting-ip")).toBe("127.0.0.1");
+    expect(headers.get("mcp-session-id")).toBe("kept");
+    expect(headers.has("x-operator-caller")).toBe(false);
+    expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"]);
+  });
+
+  it("believes a trusted proxy about client, host and scheme, and nobody else", async () => {
+    const claims = {
+      "x-forwarded-for": "203.0.113.7",
+      "x-forwarded-proto": "https",
+      "x-forwarded-host": "operator.example.com",
+    };
+    const behind = await front(false, ["127.0.0.1"]);
+    const told = (await (await fetch(`http://127.0.0.1:${behind.port}/`, { headers: claims })).json()) as Seen;
+    expect(told.url).toBe("https://operator.example.com/");
+    expect(new Map(told.headers).get("cf-connecting-ip")).toBe("203.0.113.7");
+    const open = await front(false);
+    const seen = (await (await fetch(`http://127.0.0.1:${open.port}/`, { headers: claims })).json()) as Seen;
+    expect(seen.url).toBe(`http://127.0.0.1:${open.port}/`);
+    expect(new Map(seen.headers).get("cf-connecting-ip")).toBe("127.0.0.1");
+  });
+
+  it("speaks HTTP/2 over TLS, and the gate sees https", async () => {
+    const { port } = await front(true);
+    const session = connectHttp2(`https://localhost:${port}`, { ca: certificate.cert });
+    onTestFinished(() => session.close());
+    const stream = session.request({ ":path": "/two", ":method": "POST" });
+    stream.end("words");
+    let text = "";
+    for await (const chunk of stream.setEncoding("utf8")) text += chunk;
+    expect(JSON.parse(text)).toMatchObject({ protocol: "https:", url: `https://localhost:${port}/two`, body: "words" });
+  });
+
+  it.each([false, true])("passes a WebSocket both ways (TLS: %s), and ends both ends with either", async (secure) => {
+    const { port } = await front(secure);
+    const path = `/socket-${secure}`;
+    const socket = new WebSocket(`${secure ? "wss://localhost" : "ws://127.0.0.1"}:${port}${path}`, {
+      ca: certificate.cert,
+    });
+    const answer = new Promise((resolve) => socket.once("message", (data: Buffer) => resolve(data.toString())));
+    socket.once("open", () => socket.send("hello"));
+    expect(await answer).toBe("echo hello");
+    socket.terminate();
+    await gate.says(`closed ${path}`);
+  });
+
+  it("passes a stream on chunk by chunk", async () => {
+    const { port } = await front(false);
+    const response = await fetch(`http://127.0.0.1:${port}/stream`);
+    const chunks: string[] = [];
+    for await (const chunk of response.body ?? []) chunks.push(new TextDecoder().decode(chunk));
+    expect(chunks).toEqual(["data: 1\n\n", "data: 2\n\n"]);
+  });
+
+  it("cancels the request at the gate when its client closes the connection in the ordinary way", async () => {
+    const { port } = await front(false);
+    gate.words.length = 0;
+    const outgoing = request({ host: "127.0.0.1", port, path: "/hold", agent: false });
+    outgoing.on("error", () => undefined);
+    outgoing.end();
+    await gate.says("holding");
+    outgoing.destroy();
+    await gate.says("aborted /hold");
+  });
+
+  it("does not let a body that broke off look whole", async () => {
+    const { port } = await front(false);
+    gate.words.length = 0;
+    const socket = connect(port, "127.0.0.1");
+    socket.write("POST /upload HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
+    await gate.says("first 5");
+    socket.end();
+    await gate.says("aborted /upload");
+    expect(gate.words.join()).not.toContain("whole");
+  });
+
+  it("answers 502 with what to do while the gate is not there", async () => {
+    const lonely = await Front.start({
+      host: "127.0.0.1",
+      port: 0,
+      upstream: { socketPath: "/nonexistent/gate.sock" },
+      certificate: null,
+      trusted: new TrustedProxies([]),
+      log: () => undefined,
+    });
+    onTestFinished(() => lonely[Symbol.asyncDispose]());
+    const response = await fetch(`http://127.0.0.1:${lonely.port}/`);
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ error: { code: "unavailable", retryable: true } });
+  });
+
+  it.each([
+    ["a head that is too large", `GET / HTTP/1.1\r\nhost: x\r\nx: ${"y".repeat(MAX_HEAD_BYTES)}\r\n\r\n`, "431"],
+    ["a request without a host", "GET / HTTP/1.0\r\n\r\n", "400"],
+    ["an absolute target", "GET http://evil.test/ HTTP/1.1\r\nhost: x\r\n\r\n", "400"],
+    ["garbage", "\x16\x03\x01\x00\xa5\x01\r\n\r\n", "400"],
+  ])("refuses %s", async (_, sent, status) => {
+    const { port } = await front(false);
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    const answer = new Promise<string>((resolve) => socket.once("data", (data) => resolve(data.toString())));
+    socket.write(sent);
+    expect((await answer).split("\r\n")[0]).toContain(`HTTP/1.1 ${status}`);
+    socket.destroy();
+  });
+
+  it("serves a renewed certificate to the next connection, and keeps those that are open", async () => {
+    const started = await front(true);
+    const url = `https://localhost:${started.port}`;
+    const open = connectHttp2(url, { ca: certificate.cert });
+    await once(open, "connect");
+    started.renew(renewed);
+    const next = connectHttp2(url, { ca: renewed.cert });
+    await once(next, "connect");
+    expect(open.closed).toBe(false);
+    open.close();
+    next.close();
+  });
+});
