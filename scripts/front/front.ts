@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createSecureServer, type Http2SecureServer } from "node:http2";
 import type { Duplex } from "node:stream";
+import type { Certificate } from "./certificate.ts";
 import { clientAddress, plainAddress, TrustedProxies } from "./client-address.ts";
 import type { Edge } from "./edge-headers.ts";
 import {
@@ -13,9 +14,6 @@ import {
 } from "./limits.ts";
 import { relay, type Upstream } from "./relay.ts";
 import { relayUpgrade } from "./websocket.ts";
-
-/** A certificate chain and its key, in PEM. */
-export type Certificate = { readonly cert: string; readonly key: string };
 
 export type FrontOptions = {
   readonly host: string;

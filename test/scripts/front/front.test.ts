@@ -1,16 +1,14 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { request } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { TrustedProxies } from "../../../scripts/front/client-address.ts";
-import { type Certificate, Front } from "../../../scripts/front/front.ts";
+import type { Certificate } from "../../../scripts/front/certificate.ts";
+import { Front } from "../../../scripts/front/front.ts";
 import { MAX_HEAD_BYTES } from "../../../scripts/front/limits.ts";
+import { newCertificate } from "./support/certificates.ts";
 import { TestGate } from "./support/gate.ts";
 
 let gate: TestGate;
@@ -22,27 +20,6 @@ beforeAll(async () => {
   certificate = newCertificate();
   renewed = newCertificate();
 });
-
-/** Signed by itself, for `localhost`. */
-function newCertificate(): Certificate {
-  const folder = mkdtempSync(join(tmpdir(), "operator-certificate-"));
-  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-  const subject = [
-    "-subj",
-    "/CN=localhost",
-    "-days",
-    "2",
-    "-nodes",
-    "-newkey",
-    "ec",
-    "-pkeyopt",
-    "ec_paramgen_curve:P-256",
-  ];
-  execFileSync("openssl", ["req", "-x509", "-keyout", key, "-out", cert, ...subject], { stdio: "ignore" });
-  const made = { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
-  rmSync(folder, { recursive: true });
-  return made;
-}
 
 afterAll(() => gate[Symbol.asyncDispose]());
 

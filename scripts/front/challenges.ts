@@ -1,0 +1,52 @@
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { HEAD_TIMEOUT_MS } from "./limits.ts";
+
+const PREFIX = "/.well-known/acme-challenge/";
+
+/**
+ * The plain-HTTP port of a front with TLS: answers the certificate authority's challenges (RFC 8555 section 8.3) and sends everybody
+ * else to https. It shows nothing, so nothing is to be had here without TLS.
+ */
+export class Challenges implements AsyncDisposable {
+  readonly #server: Server;
+  readonly #answers = new Map<string, string>();
+
+  /** @throws Error of Node's when it cannot listen there */
+  static async start(host: string, port: number, origin: string): Promise<Challenges> {
+    const challenges = new Challenges(origin);
+    await new Promise<void>((resolve, reject) => {
+      challenges.#server.once("error", reject);
+      challenges.#server.listen({ host, port }, resolve);
+    });
+    return challenges;
+  }
+
+  private constructor(origin: string) {
+    this.#server = createServer({ headersTimeout: HEAD_TIMEOUT_MS, maxHeaderSize: 16 * 1024 }, (request, response) => {
+      const path = request.url ?? "/";
+      const answer = path.startsWith(PREFIX) ? this.#answers.get(path.slice(PREFIX.length)) : undefined;
+      if (answer !== undefined) return void response.writeHead(200, { "content-type": "text/plain" }).end(answer);
+      // Not to the host that was asked for: an address that a client makes up would be an open redirect.
+      const location = path.startsWith("/") ? origin + path : origin;
+      response.writeHead(308, { location, connection: "close" }).end();
+    });
+  }
+
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  expect(token: string, answer: string): void {
+    this.#answers.set(token, answer);
+  }
+
+  forget(token: string): void {
+    this.#answers.delete(token);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#server.closeAllConnections();
+    await new Promise((resolve) => this.#server.close(resolve));
+  }
+}
