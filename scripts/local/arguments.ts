@@ -1,21 +1,43 @@
-import { resolve } from "node:path";
+import { isIP } from "node:net";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
+import { TrustedProxies } from "../front/client-address.ts";
+import type { DoorOptions, TlsOptions } from "../front/door.ts";
 
 const DEFAULT_PORT = 8787;
+const HTTPS_PORT = 443;
+const HTTP_PORT = 80;
+
+/** All addresses of this computer, IPv4 and IPv6. */
+const EVERYWHERE = "::";
 
 export const HELP = `Starts Operator on this computer, without any account.
 
-  npm start -- [--port <port>] [--verbose]
+  npm start -- [--port <port>] [--verbose]                       for this computer alone
+  npm start -- --public-url https://operator.example.com <tls>   for others as well
 
-  --port     where MCP clients and machines connect, on 127.0.0.1 (OPERATOR_PORT; default ${DEFAULT_PORT})
-  --verbose  show what the Workers print; it goes to <state>/operator.log in any case
+  --port          where MCP clients and machines connect (OPERATOR_PORT; default ${DEFAULT_PORT} on 127.0.0.1)
+  --verbose       show what the Workers print; it goes to <state>/operator.log in any case
+
+  --public-url    the address that clients use (OPERATOR_PUBLIC_URL). Then nobody is trusted for being on this computer.
+  --domain        where every machine has a host of its own, <machine>.<domain>; needs wildcard DNS and a certificate for it
+  --listen        the address to listen on (default: all of them; 127.0.0.1 behind a proxy)
+
+  <tls> is one of
+  --acme <email>                        obtains and renews a certificate (Let's Encrypt). Port 80 must reach this computer.
+  --tls-cert <file> --tls-key <file>    PEM; read again when they are renewed
+  --behind-proxy <address|cidr>[,...]   a proxy holds the TLS; forwarding headers are believed from these addresses alone
+
+  --acme-directory <url>  another certificate authority   --http-port <port>  for its challenges (default ${HTTP_PORT})
 
   OPERATOR_STATE  the folder for everything that is kept (default .operator in the repository)
 `;
 
 export interface StartArguments {
-  readonly port: number;
+  readonly door: DoorOptions;
+  /** Where machines have hosts of their own; `null`: under the public address, or localhost. */
+  readonly domain: string | null;
   readonly stateDir: string;
   readonly verbose: boolean;
   readonly help: boolean;
@@ -25,11 +47,85 @@ export interface StartArguments {
 export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArguments {
   const { values } = parseArgs({
     args,
-    options: { port: { type: "string" }, verbose: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+    options: {
+      port: { type: "string" },
+      "public-url": { type: "string" },
+      domain: { type: "string" },
+      listen: { type: "string" },
+      acme: { type: "string" },
+      "acme-directory": { type: "string" },
+      "http-port": { type: "string" },
+      "tls-cert": { type: "string" },
+      "tls-key": { type: "string" },
+      "behind-proxy": { type: "string" },
+      verbose: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
   });
-  const given = values.port ?? env["OPERATOR_PORT"];
-  const port = given === undefined || given === "" ? DEFAULT_PORT : Number(given);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new Error(`"${given}" is not a port`);
+  const given = (name: keyof typeof values & string): string | null => {
+    const value = values[name] ?? env[`OPERATOR_${name.toUpperCase().replaceAll("-", "_")}`];
+    return typeof value === "string" && value !== "" ? value : null;
+  };
   const stateDir = resolve(env["OPERATOR_STATE"] || fileURLToPath(new URL("../../.operator", import.meta.url)));
-  return { port, stateDir, verbose: values.verbose ?? false, help: values.help ?? false };
+  const rest = { stateDir, verbose: values.verbose ?? false, help: values.help ?? false };
+  const publicUrl = given("public-url");
+  const port = portOf(given("port"));
+  if (publicUrl === null) {
+    const needless = (["domain", "listen", "acme", "tls-cert", "tls-key", "behind-proxy"] as const).find(
+      (name) => given(name) !== null,
+    );
+    if (needless !== undefined) throw new Error(`--${needless} needs --public-url: the address that clients use`);
+    return { door: { kind: "loopback", port: port ?? DEFAULT_PORT }, domain: null, ...rest };
+  }
+  const origin = originOf(publicUrl);
+  const tls = tlsOf(given);
+  const isProxied = tls.kind === "proxy";
+  const host = given("listen") ?? (isProxied ? "127.0.0.1" : EVERYWHERE);
+  if (isIP(host) === 0) throw new Error(`--listen takes an address of this computer, such as 127.0.0.1, not "${host}"`);
+  const usual = isProxied ? DEFAULT_PORT : Number(new URL(origin).port || HTTPS_PORT);
+  const door: DoorOptions = { kind: "public", origin, host, port: port ?? usual, tls, folder: join(stateDir, "tls") };
+  return { door, domain: given("domain"), ...rest };
+}
+
+function originOf(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url?.protocol !== "https:" || url.pathname !== "/" || url.search !== "" || url.username !== "")
+    throw new Error(`--public-url takes an address such as https://operator.example.com, not "${text}"`);
+  return url.origin;
+}
+
+/** Exactly one of the three ways to have TLS. */
+function tlsOf(
+  given: (name: "acme" | "acme-directory" | "http-port" | "tls-cert" | "tls-key" | "behind-proxy") => string | null,
+): TlsOptions {
+  const [email, certFile, keyFile, ranges] = [
+    given("acme"),
+    given("tls-cert"),
+    given("tls-key"),
+    given("behind-proxy"),
+  ];
+  if ((certFile === null) !== (keyFile === null)) throw new Error("--tls-cert and --tls-key go together");
+  const ways = [email, certFile, ranges].filter((way) => way !== null);
+  if (ways.length !== 1)
+    throw new Error(
+      "--public-url needs one of --acme <email>, --tls-cert with --tls-key, and --behind-proxy <address>",
+    );
+  if (email !== null) {
+    if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new Error(`--acme takes your e-mail address, not "${email}"`);
+    const directoryUrl = given("acme-directory");
+    const httpPort = portOf(given("http-port")) ?? HTTP_PORT;
+    return { kind: "acme", email, httpPort, ...(directoryUrl === null ? {} : { directoryUrl }) };
+  }
+  if (certFile !== null && keyFile !== null)
+    return { kind: "files", certFile: resolve(certFile), keyFile: resolve(keyFile) };
+  const list = ranges?.split(",").map((range) => range.trim()) ?? [];
+  void new TrustedProxies(list); // throws by the name of what is no address
+  return { kind: "proxy", ranges: list };
+}
+
+function portOf(text: string | null): number | null {
+  if (text === null) return null;
+  const port = Number(text);
+  if (!/^\d+$/.test(text) || port > 65_535) throw new Error(`"${text}" is not a port`);
+  return port;
 }

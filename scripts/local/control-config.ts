@@ -1,3 +1,4 @@
+import { SCHEME_HEADER } from "../front/edge-headers.ts";
 import type { Bundle } from "./bundle.ts";
 import { dispatchBindings } from "./dispatch-binding/configure.ts";
 import type { DispatchOptions } from "./dispatch-binding/configure.ts";
@@ -81,7 +82,8 @@ function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: C
     sockets: Object.entries(sockets).map(([entrypoint, address]) => ({
       name: `${config.name}/${entrypoint}`,
       address,
-      http: {},
+      // Set by the front alone, which drops what a client sends under that name; a URL then has the client's own scheme.
+      http: { forwardedProtoHeader: SCHEME_HEADER },
       service: { name: config.name, ...(entrypoint === "default" ? {} : { entrypoint }) },
     })),
   };

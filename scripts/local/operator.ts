@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { type DoorOptions, openDoor, type PublicDoor } from "../front/door.ts";
 import { bundleWorker } from "./bundle.ts";
 import { controlConfig } from "./control-config.ts";
 import { watchDisk } from "./disk-watch.ts";
@@ -25,8 +25,12 @@ const REPORTS = "Reports";
 
 export interface OperatorOptions {
   readonly stateDir: string;
-  /** The callers' port on 127.0.0.1; 0 takes any that is free. */
+  /** The callers' port on 127.0.0.1; 0 takes any that is free. Not used with a public door, which has its own. */
   readonly port: number;
+  /** The way in for callers from elsewhere. Then nobody is trusted for being on this computer. */
+  readonly publicDoor?: PublicDoor | null;
+  /** Where machines have hosts of their own; without it under the public address, or localhost. */
+  readonly domain?: string | null;
   /** Says nothing, not even what is restarted. */
   readonly quiet?: boolean;
   /** What happens, line by line, for a person; the default writes to stderr. */
@@ -40,9 +44,11 @@ export interface OperatorOptions {
 }
 
 export interface RunningOperator {
-  /** `http://127.0.0.1:<port>`, for MCP clients and machines. */
+  /** The address for MCP clients and machines: `http://127.0.0.1:<port>`, or the public one. */
   readonly url: string;
   readonly port: number;
+  /** The Unix socket of the gate, which speaks plain HTTP. */
+  readonly gate: string;
   /** The local platform's API, for the `cloudflare` SDK, with its token, account and namespace. */
   readonly platformUrl: string;
   readonly apiToken: string;
@@ -69,10 +75,13 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   started.defer(() => lock.release());
   const secrets = await readSecrets(state.secrets);
   const ports = new Ports();
-  const port = options.port === 0 ? await ports.take() : await checkFree(options.port);
-  // A Unix socket in a folder of ours: no other user and no web page gets that far.
-  const reports = join(runtimeFolder(), `reports-${port}`);
-  const url = `http://127.0.0.1:${port}`;
+  const { publicDoor = null } = options;
+  const door: DoorOptions = publicDoor ?? { kind: "loopback", port: options.port || (await ports.take()) };
+  const url = publicDoor?.origin ?? `http://127.0.0.1:${door.port}`;
+  // Unix sockets in a folder of ours: no other user and no web page gets that far.
+  const run = randomUUID().slice(0, 8);
+  const gate = join(runtimeFolder(), `gate-${run}`);
+  const reports = join(runtimeFolder(), `reports-${run}`);
 
   const [control, dispatch] = await Promise.all(
     ["control-api", "dispatch-worker"].map(async (name) => {
@@ -86,7 +95,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const platform = await startPlatform({
     stateDir: state.platform,
     apiToken: secrets.CLOUDFLARE_API_TOKEN,
-    services: { [control.config.name]: { default: url, [REPORTS]: `unix:${reports}` } },
+    services: { [control.config.name]: { default: `unix:${gate}`, [REPORTS]: `unix:${reports}` } },
     ports,
     report,
     log,
@@ -94,7 +103,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   started.defer(() => platform.stop());
   await platform.directory.ensure(NAMESPACE);
 
-  const shared = { DOMAIN: "localhost", DISPATCH_SECRET: secrets.DISPATCH_SECRET };
+  const domain = options.domain ?? (publicDoor === null ? "localhost" : new URL(url).hostname);
+  const shared = { DOMAIN: domain, DISPATCH_SECRET: secrets.DISPATCH_SECRET };
   const vars = {
     ...shared,
     ORIGIN: url,
@@ -104,12 +114,12 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     CLOUDFLARE_API_TOKEN: secrets.CLOUDFLARE_API_TOKEN,
     CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
     DISPATCH_NAMESPACE: NAMESPACE,
-    LOOPBACK_OWNER: "owner",
     PLATFORM_START: randomUUID(),
+    ...(publicDoor === null ? { LOOPBACK_OWNER: "owner" } : {}),
     ...options.vars,
   };
   const workers = [
-    { ...control, vars, sockets: { default: `127.0.0.1:${port}`, [REPORTS]: `unix:${reports}` } },
+    { ...control, vars, sockets: { default: `unix:${gate}`, [REPORTS]: `unix:${reports}` } },
     { ...dispatch, vars: { ...shared, ...options.vars }, sockets: {} },
   ];
   const folders = { objects: join(state.control, "do"), kv: join(state.control, "kv") };
@@ -117,13 +127,17 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const supervisor = new Supervisor({
     name: "the control API",
     config: async () => {
-      await rm(reports, { force: true }); // a killed process leaves its socket's file, which the next one cannot bind
+      // A killed process leaves its sockets' files, which the next one cannot bind.
+      for (const socket of [gate, reports]) await rm(socket, { force: true });
       return controlConfig({ ...folders, workers, dispatch: platform.dispatch });
     },
     report,
     log,
   });
   started.defer(() => supervisor.stop());
+  // First, because a port that is taken is the likeliest thing to be wrong; until the gate is there, callers are told to wait.
+  const opened = await openDoor(door, { socketPath: gate }, report);
+  started.use(opened);
   await supervisor.start();
   await lock.announce(url).catch((error: unknown) => {
     // Only a second start would read it, to say where this one is.
@@ -136,7 +150,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const running = started.move();
   return {
     url,
-    port,
+    port: opened.port,
+    gate,
     platformUrl: platform.apiUrl,
     apiToken: secrets.CLOUDFLARE_API_TOKEN,
     accountId: ACCOUNT,
@@ -145,20 +160,4 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     claimCode: secrets.CLAIM_CODE,
     stop: () => running.disposeAsync(),
   };
-}
-
-export class PortTaken extends Error {
-  override name = "PortTaken";
-
-  constructor(port: number) {
-    super(`port ${port} on 127.0.0.1 is taken by another program; start with --port or OPERATOR_PORT`);
-  }
-}
-
-function checkFree(port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", () => reject(new PortTaken(port)));
-    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(port)));
-  });
 }

@@ -10,7 +10,7 @@ import { startOperator } from "./operator.ts";
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function main(): Promise<void> {
-  const { port, stateDir, verbose, help } = readArguments(process.argv.slice(2), process.env);
+  const { door, domain, stateDir, verbose, help } = readArguments(process.argv.slice(2), process.env);
   if (help) return void console.log(HELP);
   // Exiting ends everything that was started: children are killed with us, and the lock is released on "exit".
   for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
@@ -27,11 +27,18 @@ async function main(): Promise<void> {
     console.error(line);
     file.write(`${new Date().toISOString()} ${line}`);
   };
-  const running = await startOperator({ port, stateDir, report, log }).catch((error: unknown) => {
+  const running = await startOperator({
+    port: door.port,
+    publicDoor: door.kind === "public" ? door : null,
+    domain,
+    stateDir,
+    report,
+    log,
+  }).catch((error: unknown) => {
     throw new Error(explainFileFailure(error, stateDir) ?? messageOf(error), { cause: error });
   });
   file.write(`${new Date().toISOString()} started as process ${process.pid} at ${running.url}`);
-  console.log(banner({ ...running, claimCode: (await isClaimable(running.url)) ? running.claimCode : null }));
+  console.log(banner({ ...running, claimCode: (await isClaimable(running)) ? running.claimCode : null }));
 }
 
 function messageOf(error: unknown): string {

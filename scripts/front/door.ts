@@ -1,0 +1,102 @@
+import { AcmeCertificate } from "./acme-certificate.ts";
+import { ByteRelay } from "./byte-relay.ts";
+import type { CertificateSource } from "./certificate.ts";
+import { CertificateFiles } from "./certificate-files.ts";
+import { Challenges } from "./challenges.ts";
+import { TrustedProxies } from "./client-address.ts";
+import { Front } from "./front.ts";
+import type { Upstream } from "./relay.ts";
+
+/** Where a public front's certificate comes from. */
+export type TlsOptions =
+  | { readonly kind: "files"; readonly certFile: string; readonly keyFile: string }
+  | { readonly kind: "acme"; readonly email: string; readonly httpPort: number; readonly directoryUrl?: string }
+  /** A proxy in front holds the TLS; its word about clients is believed. */
+  | { readonly kind: "proxy"; readonly ranges: readonly string[] };
+
+export type DoorOptions =
+  /** Reached from this computer alone. */
+  { readonly kind: "loopback"; readonly port: number } | PublicDoor;
+
+/** Reached from elsewhere, over TLS. */
+export type PublicDoor = {
+  readonly kind: "public";
+  /** The address that clients use, such as `https://operator.example.com`. */
+  readonly origin: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: TlsOptions;
+  /** Where certificates that are obtained are kept. */
+  readonly folder: string;
+};
+
+/** The way into an Operator on one's own computer. */
+export type Door = AsyncDisposable & { readonly port: number };
+
+/** @throws Error with a sentence for the person who starts it: a port that is taken, a certificate that cannot be used */
+export async function openDoor(options: DoorOptions, upstream: Upstream, log: (line: string) => void): Promise<Door> {
+  if (options.kind === "loopback")
+    return listening("127.0.0.1", options.port, () => ByteRelay.start(options.port, upstream));
+  const { origin, host, port, tls } = options;
+  await using opened = new AsyncDisposableStack();
+  const source = await certificateSource(options, opened, log);
+  const front = await listening(host, port, () =>
+    Front.start({
+      host,
+      port,
+      upstream,
+      certificate: source?.current ?? null,
+      trusted: new TrustedProxies(tls.kind === "proxy" ? tls.ranges : []),
+      log,
+    }),
+  );
+  opened.use(front);
+  source?.onRenewed((certificate) => front.renew(certificate));
+  log(`listening on ${host} port ${front.port} for ${origin}`);
+  const kept = opened.move();
+  return { port: front.port, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+async function certificateSource(
+  { origin, host, tls, folder }: PublicDoor,
+  opened: AsyncDisposableStack,
+  log: (line: string) => void,
+): Promise<CertificateSource | null> {
+  switch (tls.kind) {
+    case "proxy":
+      return null;
+    case "files":
+      return opened.use(new CertificateFiles({ ...tls, log }));
+    case "acme": {
+      const { email, httpPort, directoryUrl } = tls;
+      const challenges = opened.use(await listening(host, httpPort, () => Challenges.start(host, httpPort, origin)));
+      const hosts = [new URL(origin).hostname];
+      const more = directoryUrl === undefined ? {} : { directoryUrl };
+      return opened.use(await AcmeCertificate.start({ email, hosts, folder, challenges, log, ...more }));
+    }
+  }
+}
+
+/** What listens, or why it cannot, in words that say what to do. */
+async function listening<Listener>(host: string, port: number, start: () => Promise<Listener>): Promise<Listener> {
+  try {
+    return await start();
+  } catch (reason) {
+    const code = reason instanceof Error && "code" in reason ? reason.code : null;
+    if (code === "EADDRINUSE") throw new PortTaken(host, port, reason);
+    if (code === "EACCES")
+      throw new Error(
+        `this user may not listen on port ${port}: run it as a service with CAP_NET_BIND_SERVICE, or behind a proxy (--behind-proxy)`,
+        { cause: reason },
+      );
+    throw reason;
+  }
+}
+
+export class PortTaken extends Error {
+  override readonly name = "PortTaken";
+
+  constructor(host: string, port: number, cause?: unknown) {
+    super(`port ${port} on ${host} is taken by another program; start with --port or OPERATOR_PORT`, { cause });
+  }
+}
