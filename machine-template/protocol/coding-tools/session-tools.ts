@@ -53,7 +53,11 @@ export const get_session = {
       z.int().check(z.minimum(1), z.maximum(MAX_MESSAGES), z.describe(`Messages; default ${DEFAULT_MESSAGES}.`)),
     ),
     handle: z.optional(
-      z.string().check(z.describe('Read the rest of a long part instead: its truncated.handle, e.g. "10342.0".')),
+      z
+        .string()
+        .check(
+          z.describe('Read one long part instead: truncated.handle, or a search match\'s handle, e.g. "10342.0".'),
+        ),
     ),
     offset: z.optional(
       z

@@ -34,7 +34,8 @@ export function projectTools({ projects, projectsFolder, sessions }: Machine): T
         branch,
         sessions: count,
         live_sessions: live.filter((session) => session.slug === slug).length,
-        last_active_at_ms: lastActiveAtMs,
+        // A file's time has fractions of a millisecond, which mean nothing here.
+        last_active_at_ms: lastActiveAtMs === null ? null : Math.round(lastActiveAtMs),
       })),
     };
   });

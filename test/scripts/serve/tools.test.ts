@@ -69,10 +69,13 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     );
     expect(events.map((event) => event["type"])).toEqual(expect.arrayContaining(["message", "message.delta"]));
 
-    const { projects } = (await client.call("list_projects")) as { projects: { slug: string }[] };
+    const { projects } = (await client.call("list_projects")) as {
+      projects: { slug: string; last_active_at_ms: number | null }[];
+    };
     expect(projects).toContainEqual(
       expect.objectContaining({ slug, path: cwd, branch: "main", remote: "https://git.example/api" }),
     );
+    for (const { last_active_at_ms: atMs } of projects) expect(atMs === null || Number.isInteger(atMs)).toBe(true);
     const { sessions } = (await client.call("list_sessions", { slug })) as { sessions: object[] };
     expect(sessions).toContainEqual(
       expect.objectContaining({

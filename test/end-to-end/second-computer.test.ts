@@ -1,0 +1,105 @@
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { canMakeComputers, type Computer, type Ended, Network, type Program } from "./support/computer.ts";
+
+const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
+const START = join(REPOSITORY, "scripts/local/start.ts");
+const CODEZ = join(REPOSITORY, "scripts/codez/bin.js");
+const SERVER = join(REPOSITORY, "test/scripts/connector/stdio/support/raw-server.ts");
+
+const HOST = "operator.example.com";
+const ORIGIN = `https://${HOST}`;
+const PASSWORD = "correct horse battery";
+
+/**
+ * An Operator on a box of one's own, a laptop and a headless box that reach it over the network and by its name alone. Its
+ * certificate is signed by an authority that the other computers were told to trust.
+ */
+describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => {
+  let network: Network;
+  let server: Computer;
+  let laptop: Computer;
+  let operator: Program;
+  let ca: string;
+  let cookies: string;
+
+  beforeAll(async () => {
+    network = new Network({ [HOST]: "10.77.0.1" });
+    server = network.add("server", "10.77.0.1");
+    laptop = network.add("laptop", "10.77.0.2");
+    cookies = join(laptop.home, "cookies");
+    ca = join(server.home, "cert.pem");
+    const key = join(server.home, "key.pem");
+    const kind = ["-days", "2", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
+    const name = ["-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST}`];
+    execFileSync("openssl", ["req", "-x509", "-keyout", key, "-out", ca, ...kind, ...name], { stdio: "ignore" });
+    const tls = ["--public-url", ORIGIN, "--tls-cert", ca, "--tls-key", key];
+    operator = server.start(process.execPath, [START, ...tls], { OPERATOR_STATE: join(server.home, "state") });
+    await operator.says(/Operator is running/, 120_000);
+  });
+
+  afterAll(() => network[Symbol.asyncDispose]());
+
+  /** What curl gets on a computer, with the headers of the answer when asked for. */
+  function curl(on: Computer, ...args: string[]): Promise<Ended> {
+    return on.run("curl", ["-sS", "--max-time", "30", "--cacert", ca, ...args]);
+  }
+
+  function codez(on: Computer, ...args: string[]): Program {
+    return on.start(process.execPath, [CODEZ, ...args], {
+      NODE_EXTRA_CA_CERTS: ca,
+      CODEZ_HUB: ORIGIN,
+      CODEZ_SIGN_IN: "device",
+    });
+  }
+
+  /** A person's browser on the laptop, as far as forms go. */
+  async function post(path: string, form: Record<string, string>): Promise<Ended> {
+    const fields = Object.entries(form).flatMap(([name, value]) => ["--data-urlencode", `${name}=${value}`]);
+    const page = ["-b", cookies, "-c", cookies, "-H", `Origin: ${ORIGIN}`, "-H", "Sec-Fetch-Site: same-origin"];
+    return curl(laptop, ...page, "-o", "/dev/null", "-w", "%{http_code}", ...fields, `${ORIGIN}${path}`);
+  }
+
+  it("trusts nobody for being on the same computer, by whatever address", async () => {
+    const wanted = ["-o", "/dev/null", "-w", "%{http_code}"];
+    expect((await curl(server, ...wanted, `${ORIGIN}/api/machines`)).output).toBe("401");
+    const resolved = ["--resolve", `${HOST}:443:127.0.0.1`];
+    expect((await curl(server, ...wanted, ...resolved, `${ORIGIN}/api/machines`)).output).toBe("401");
+    expect((await curl(server, ...wanted, "-k", "https://127.0.0.1/api/machines")).output).toBe("400");
+  });
+
+  it("is claimed from the laptop by the link that its start printed", async () => {
+    const [, code = ""] = await operator.says(/\/claim#(\S+)/);
+    expect((await post("/claim", { code, name: "dana", password: PASSWORD })).output).toBe("303");
+    expect(readFileSync(cookies, "utf8")).toMatch(/#HttpOnly_operator\.example\.com\tFALSE\t\/\tTRUE/);
+  });
+
+  /** Waits for the code that a program shows, and approves it as its owner on the laptop. */
+  async function approve(program: Program): Promise<Ended> {
+    const [code = ""] = await program.says(/[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}/);
+    const page = (await curl(laptop, "-b", cookies, `${ORIGIN}/pair?code=${code}`)).output;
+    const csrf = /name="csrf" value="([^"]+)"/.exec(page)?.[1] ?? "";
+    expect((await post("/pair", { csrf, code, decision: "allow" })).output).toBe("200");
+    return program.ended;
+  }
+
+  it("takes the laptop as a machine that its owner approves with a code, and relays a call to it", async () => {
+    const setup = await approve(codez(laptop, "setup", "laptop", "--", process.execPath, SERVER));
+    expect(setup).toEqual({ code: 0, output: expect.stringContaining(`"laptop" is online at ${ORIGIN}`) });
+    await codez(laptop, "connect", "laptop").says(/online: "laptop"/);
+
+    const { output } = await approve(codez(laptop, "tokens", "create", "test"));
+    const [token = ""] = /opr_\S+/.exec(output) ?? [];
+    const call = { name: "list_tools", arguments: { machineId: "laptop" } };
+    const answer = await curl(
+      server,
+      ...["-H", `Authorization: Bearer ${token}`, "-H", "Content-Type: application/json"],
+      ...["-H", "Accept: application/json, text/event-stream", "-H", "MCP-Protocol-Version: 2025-11-25"],
+      ...["-d", JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: call }), `${ORIGIN}/mcp`],
+    );
+    expect(answer.output).toContain('"tools":[{');
+  });
+});
