@@ -17,11 +17,8 @@ const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe5
 /** A Worker's test files share one isolate, one after the other: to load the Worker anew for each takes longer than its tests. */
 const ONE_ISOLATE = { isolate: false, maxWorkers: 1, testTimeout: 30_000, sequence: { groupOrder: 0 } };
 
-/**
- * Tests that start programs share two cores with whatever else a CI machine does. A second try there tells a machine that
- * stood still from a fault; at a desk every failure is shown.
- */
-const PROCESSES = { retry: process.env["CI"] === undefined ? 0 : 1, globalSetup: ["test/peers/setup.ts"] };
+/** What tests that start programs have in common: the programs that they install once. */
+const PROCESSES = { globalSetup: ["test/peers/setup.ts"] };
 
 export default defineConfig({
   test: {

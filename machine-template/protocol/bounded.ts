@@ -4,6 +4,7 @@ import {
   MAX_FACT_CHARACTERS,
   MAX_FACTS_CHARACTERS,
   MAX_PATH_CHARACTERS,
+  MAX_PROJECTS,
   MAX_REPOS,
   MAX_SESSION_ID_CHARACTERS,
 } from "./limits.ts";
@@ -36,14 +37,24 @@ export function boundedFacts(facts: Facts): Facts {
     repos: [],
     capabilities: facts.capabilities.slice(0, MAX_CAPABILITIES).map(short),
   };
-  // Repositories are what there can be many of; as many are kept as there is room for.
-  let characters = JSON.stringify(bounded).length;
-  for (const repo of repos) {
-    characters += JSON.stringify(repo).length + 1;
-    if (characters > MAX_FACTS_CHARACTERS) break;
-    bounded.repos.push(repo);
-  }
+  // Repositories and projects are what there can be many of; as many are kept as there is room for. Projects come first:
+  // their slugs are what a session is created with.
+  const room = { characters: MAX_FACTS_CHARACTERS - JSON.stringify(bounded).length };
+  if (facts.projects !== undefined) bounded.projects = fitting(facts.projects.slice(0, MAX_PROJECTS), room);
+  bounded.repos = fitting(repos, room);
   return bounded;
+}
+
+/** As many of the items as there is room for, which they take. */
+function fitting<T>(items: readonly T[], room: { characters: number }): T[] {
+  const fit: T[] = [];
+  for (const item of items) {
+    const characters = JSON.stringify(item).length + 1;
+    if (characters > room.characters) break;
+    room.characters -= characters;
+    fit.push(item);
+  }
+  return fit;
 }
 
 /** A session's id, or `null` for one that is too long to be an id: cut short it would name another session. */

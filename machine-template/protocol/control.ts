@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { parseJson } from "./json.ts";
-import { MAX_EVENTS_PER_FRAME } from "./limits.ts";
+import { MAX_EVENTS_PER_FRAME, MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "./limits.ts";
 import { PushedEvent } from "./event.ts";
 
 /** Control frames: JSON in text WebSocket messages. Rare, so zod reads them. `PING` and `PONG` are bare text. */
@@ -16,14 +16,6 @@ export const Repo = z.object({
   branch: z.optional(z.string()),
 });
 export type Repo = z.infer<typeof Repo>;
-
-/**
- * Bounds of `Facts.projects`: as many as of repositories, a slug as long as a file's name on Linux, and a path longer
- * than any that people work in. At the very most 256 KB, a quarter of what a frame may hold.
- */
-export const MAX_PROJECTS = 200;
-export const MAX_SLUG_CHARACTERS = 255;
-export const MAX_PATH_CHARACTERS = 1_024;
 
 /** A coding project as the machine's own `list_projects` names it: its slug there, and its folder if that is known. */
 export const Project = z.object({

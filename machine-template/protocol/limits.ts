@@ -74,8 +74,14 @@ export const MAX_REASON_CHARACTERS = 500;
 /** A hostname, a version, a branch, a capability: more is nothing that a person or a model would read. */
 export const MAX_FACT_CHARACTERS = 128;
 
-/** A repository's path or remote. Linux allows paths of 4,096 characters; people's own are far shorter. */
-export const MAX_PATH_CHARACTERS = 512;
+/** The path of a repository or project, or a remote. Linux allows paths of 4,096 characters; people's own are far shorter. */
+export const MAX_PATH_CHARACTERS = 1_024;
+
+/** Projects in one `hello`. With the longest slugs and paths they make 256 KB, a quarter of what a frame may hold. */
+export const MAX_PROJECTS = 200;
+
+/** A project's slug: as long as a file's name on Linux. */
+export const MAX_SLUG_CHARACTERS = 255;
 
 /** Repositories that a machine tells of. `list_projects` on the machine itself has all of them. */
 export const MAX_REPOS = 50;

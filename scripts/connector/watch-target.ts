@@ -1,5 +1,6 @@
 import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
-import { type Facts, MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS, type Project } from "#protocol/control.ts";
+import type { Facts, Project } from "#protocol/control.ts";
+import { MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "#protocol/limits.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";

@@ -21,7 +21,7 @@ beforeAll(async () => {
   operator = await TestOperator.start();
   attic = await TestMachine.start({ script: obedient, repos: ["api", "web"] });
   operator.own(attic);
-  const home = join(attic.home, "connector");
+  const home = join(attic.home, ".codez"); // where the connector finds the token of codez serve
   const hub = { CODEZ_HUB: operator.url };
   const set = await codez(home, ["setup", "attic", "--url", attic.url], hub);
   expect(set.code, set.err).toBe(0);

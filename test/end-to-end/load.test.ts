@@ -124,7 +124,7 @@ function flood(bytes: number): {
     for (; sent < bytes; sent += chunk.length) yield chunk;
   }
   const into = (response: ServerResponse): Promise<void> => {
-    response.writeHead(200, { "content-type": "application/octet-stream" });
+    response.writeHead(200, { "content-type": "application/json" });
     return pipeline(Readable.from(chunks()), response);
   };
   return { hash: hash.digest("hex"), sent: () => sent, into };

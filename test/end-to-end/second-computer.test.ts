@@ -94,12 +94,15 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     const { output } = await approve(codez(laptop, "tokens", "create", "test"));
     const [token = ""] = /opr_\S+/.exec(output) ?? [];
     const call = { name: "list_tools", arguments: { machineId: "laptop" } };
-    const answer = await curl(
-      server,
-      ...["-H", `Authorization: Bearer ${token}`, "-H", "Content-Type: application/json"],
-      ...["-H", "Accept: application/json, text/event-stream", "-H", "MCP-Protocol-Version: 2025-11-25"],
-      ...["-d", JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: call }), `${ORIGIN}/mcp`],
-    );
-    expect(answer.output).toContain('"tools":[{');
+    const headers = {
+      Authorization: `Bearer ${token}`,
+      "Content-Type": "application/json",
+      Accept: "application/json, text/event-stream",
+      "MCP-Protocol-Version": "2025-11-25",
+    };
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: call });
+    const asked = Object.entries(headers).flatMap(([name, value]) => ["-H", `${name}: ${value}`]);
+    const answer = await curl(server, ...asked, "-d", body, `${ORIGIN}/mcp`);
+    expect(JSON.parse(answer.output)).toMatchObject({ result: { structuredContent: { tools: [] } } });
   });
 });

@@ -23,7 +23,7 @@ describe("Operator's /mcp and codez serve, both running,", () => {
     await using machine = await TestMachine.start();
     for (const era of ["2025-11-25", "2026-07-28"] as const) {
       await using atOperator = await client(operator.mcpUrl, era);
-      await using atMachine = await client(new URL(machine.url), era);
+      await using atMachine = await client(new URL(machine.url), era, machine.authorization);
       const [everywhere, there] = await Promise.all([atOperator.listTools(), atMachine.listTools()]);
       const ofMachine = parametersOf(there.tools);
       expect(Object.keys(ofMachine)).toContain("create_session");

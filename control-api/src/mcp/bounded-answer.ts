@@ -4,9 +4,10 @@ import { OperatorFailure } from "#protocol/error.ts";
 /**
  * The largest answer of a machine that `/mcp` passes on, as JSON or as one event of a stream. An answer here is held whole,
  * as text, as a tree, as JSON again and as bytes: five to six times its size, in an isolate that has 128 MB for all of its
- * callers. Models read far less. A machine's own URL streams, so that it has no such limit.
+ * callers. Models read far less, but files and images of some megabytes are usual. A machine's own URL streams, so that it
+ * has no such limit.
  */
-export const MAX_ANSWER_BYTES = 4 * 1024 * 1024;
+export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /**
  * A response's text. Throws `OperatorFailure` answer_too_large once it passes the limit; the rest is not read, which tells

@@ -1,4 +1,4 @@
-import { CALL_HEADER, REFUSED, THREW } from "./call.ts";
+import { CALL_HEADER, REFUSED, REMOVED_HEADER, THREW } from "./call.ts";
 
 /** What the platform says about a script: where it listens, the key its guard wants, and when nobody listened there. */
 interface Route {
@@ -27,6 +27,16 @@ const FRESH_MS = 1_000;
 /** Once for an address that has gone stale, once for a script that was replaced in between. */
 const ATTEMPTS = 3;
 
+class NotFound extends Error {
+  /** When the script was removed; infinity when nobody remembers. */
+  readonly removedMs: number;
+
+  constructor(removed: string | null) {
+    super("Worker not found.");
+    this.removedMs = removed === null ? Infinity : Number(removed);
+  }
+}
+
 /** The inside of `env.DISPATCH`, a wrapped binding: this function's answer is what the Worker sees. */
 export default function dispatchNamespace(inner: Inner) {
   // Kept by the isolate, so a call costs no lookup. A stale route is harmless: ports are never given out twice.
@@ -39,7 +49,7 @@ export default function dispatchNamespace(inner: Inner) {
     const response = await inner.platform.fetch(`http://platform${path}${query}`, {
       headers: { authorization: `Bearer ${inner.token}` },
     });
-    if (response.status === 404) throw new Error("Worker not found.");
+    if (response.status === 404) throw new NotFound(response.headers.get(REMOVED_HEADER));
     if (!response.ok) throw new Error(`The script is not running: ${await response.text()}`);
     const route = (await response.json()) as Route; // written by platform/route-lookup.ts
     routes.set(name, route);
@@ -61,9 +71,12 @@ export default function dispatchNamespace(inner: Inner) {
       } catch (error) {
         if (request.signal?.aborted) throw error; // its caller has gone
         routes.delete(name);
-        // A script that does not come back says nothing about this call, which may have run: the caller gets the loss.
-        const fresh = await find(name, route).catch(() => null);
-        if (fresh === null) throw error;
+        const fresh = await find(name, route).catch((reason: unknown) => {
+          // It was removed before this call began, so the call cannot have run.
+          if (reason instanceof NotFound && reason.removedMs < begunMs) throw reason;
+          // A script that does not come back says nothing about this call, which may have run: the caller gets the loss.
+          throw error;
+        });
         // Refused and lost in the middle look alike from here. A call is sent again only when it has no body (a second
         // time cannot be told from the first), or when it began while no process was there to take it.
         const unsent = fresh.endedMs < begunMs && begunMs < fresh.startedMs;

@@ -7,3 +7,6 @@ export const CALL_HEADER = "operator-local-call";
 export const REFUSED = "refused";
 /** The guard's answer when the script threw; the message is in the body. */
 export const THREW = "threw";
+
+/** The platform's 404 to the DISPATCH binding: when that script was removed, in milliseconds since 1970. */
+export const REMOVED_HEADER = "operator-local-removed";

@@ -40,6 +40,11 @@ export class Directory {
     return this.#namespaces.get(namespace)?.find(script) ?? null;
   }
 
+  /** When a script that is not there any more was removed; `null` when nobody remembers. */
+  removedMs(namespace: string, script: string): number | null {
+    return this.#namespaces.get(namespace)?.removedMs(script) ?? null;
+  }
+
   /** @throws PlatformFailure `namespace_exists`, `name_invalid` */
   create(name: string): Promise<Namespace> {
     const created = this.#creating.then(async () => {

@@ -73,6 +73,11 @@ export class Namespace {
     return script?.exists ? script : null;
   }
 
+  /** When a script that is not there any more was removed; `null` when nobody remembers. */
+  removedMs(name: string): number | null {
+    return this.#scripts.get(name)?.removedMs ?? null;
+  }
+
   /** @throws PlatformFailure `script_unknown`, `name_invalid` */
   script(name: string): UserScript {
     return this.find(checkName("script", name)) ?? fail({ code: "script_unknown", script: name });

@@ -39,6 +39,7 @@ export class UserScript {
   readonly #key = randomUUID();
   #port: number | undefined;
   #record: ScriptRecord | null;
+  #removedMs: number | null = null;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(name: string, folder: ScriptFolder, record: ScriptRecord | null, around: Surroundings) {
@@ -56,6 +57,11 @@ export class UserScript {
 
   get exists(): boolean {
     return this.#record !== null;
+  }
+
+  /** When it was removed; no call that began later has reached it. Milliseconds since 1970; `null` when it was not. */
+  get removedMs(): number | null {
+    return this.#removedMs;
   }
 
   /** @throws PlatformFailure `script_unknown` */
@@ -138,6 +144,7 @@ export class UserScript {
       void this.record; // throws when there is none
       this.#record = null;
       await this.#supervisor.stop();
+      this.#removedMs = Date.now();
       await this.#folder.remove();
       this.#port = undefined;
     });

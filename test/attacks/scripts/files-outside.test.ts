@@ -97,8 +97,12 @@ describe("get_project_memory", () => {
     expect(await memory(slug)).toEqual([]);
   });
 
-  test.each(["../../.ssh", "..", ".", "a/b", "/etc", "", "\0", "-\u2215etc"])("knows no project %j", async (slug) => {
+  test.each(["../../.ssh", "..", ".", "a/b", "/etc", "\0", "-\u2215etc"])("knows no project %j", async (slug) => {
     expect(await client.refused("get_project_memory", { slug })).toMatchObject({ code: "project_unknown" });
+  });
+
+  test("takes no empty name of a project", async () => {
+    expect(await client.refused("get_project_memory", { slug: "" })).toMatchObject({ code: "arguments_invalid" });
   });
 });
 

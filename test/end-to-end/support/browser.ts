@@ -20,6 +20,7 @@ export function hasChromium(): boolean {
 
 /** What tests use of playwright-core. Its own types are not there when sources are checked: peers are installed by the first test run. */
 export interface Page {
+  context(): BrowserContext;
   goto(url: string): Promise<unknown>;
   url(): string;
   frames(): { url(): string }[];
@@ -95,9 +96,11 @@ export async function claim(page: Page, url: string, name = "dana", code = STRAN
 
 /** Says yes on the consent page that `url` leads to, and answers where that sent the browser. */
 export async function allow(page: Page, url: string | URL): Promise<URL> {
-  // Where the answer goes there may be nothing that listens; what counts is the address.
-  const left = page.waitForRequest((request) => request.isNavigationRequest() && request.url().includes("code="));
-  await page.goto(String(url));
-  await page.click("button[value=allow]");
+  // A tab of its own, which stays open: where the answer goes there may be nothing that listens, and a page that is still
+  // failing to load would interrupt whatever the test opens next. What counts is the address.
+  const tab = await page.context().newPage();
+  const left = tab.waitForRequest((request) => request.isNavigationRequest() && request.url().includes("code="));
+  await tab.goto(String(url));
+  await tab.click("button[value=allow]");
   return new URL((await left).url());
 }

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 
 /** In the environment of this process, so that all it starts has it too, whoever becomes its parent later on. */
-const MARK = "OPERATOR_END_TO_END";
+const MARK = "END_TO_END_RUN"; // without OPERATOR_, which children are not given
 const RUN = randomUUID();
 process.env[MARK] = RUN;
 

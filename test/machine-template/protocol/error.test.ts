@@ -36,7 +36,7 @@ const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } }
   machine_timeout: { error: { code: "machine_timeout", machine: "attic", afterMs: 5_000 }, status: 504, retryable: true, says: /"attic".* 5 s.*look before calling again/ },
   machine_revoked: { error: { code: "machine_revoked", machine: "attic" }, status: 503, retryable: false, says: /"attic".*may have been carried out.*codez setup attic/ },
   machine_starting: { error: { code: "machine_starting", machine: "attic" }, status: 503, retryable: true, says: /"attic".*has not reached it.*try again/ },
-  answer_too_large: { error: { code: "answer_too_large", machine: "attic", limitBytes: 4 * 1024 * 1024 }, status: 502, retryable: false, says: /"attic".*4 MiB.*was carried out.*own URL/ },
+  answer_too_large: { error: { code: "answer_too_large", machine: "attic", limitBytes: 8 * 1024 * 1024 }, status: 502, retryable: false, says: /"attic".*8 MiB.*was carried out.*own URL/ },
   machine_busy: { error: { code: "machine_busy", machine: "attic", limit: 512 }, status: 429, retryable: true, says: /"attic".*512.*again/ },
   machine_failed: { error: { code: "machine_failed", machine: "attic", reason: "it broke" }, status: 502, retryable: false, says: /"attic".*it broke/ },
   link_lost: { error: { code: "link_lost", machine: "attic" }, status: 502, retryable: true, says: /"attic".*look before calling again/ },

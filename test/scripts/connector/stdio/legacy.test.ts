@@ -157,10 +157,12 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     ["and left no stream open", false],
     ["and whose stream nobody has found dead yet", true],
   ])("beyond the limit takes the place of the one that was used least lately %s", async (_, listens) => {
-    await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2 }));
+    const clock = new ManualClock();
+    await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2, clock }));
     const { link } = connected;
     const clients = [await LegacyClient.open(link), await LegacyClient.open(link)] as const;
     const pid = pidIn(await clients[1].call("pid"));
+    clock.advance(1);
     await clients[0].call("pid");
     if (listens) for (const client of clients) client.listen();
     const third = await LegacyClient.open(link);
