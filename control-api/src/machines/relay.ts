@@ -1,7 +1,6 @@
 import { type OperatorError } from "#protocol/error.ts";
 import { closingWord, failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
-import { registryOf } from "../user/user-rpc.ts";
 import { failureIn, isFailure } from "./machine-failure.ts";
 import { FROZEN_AFTER_MS, lookAt, ScriptWatch } from "./script-watch.ts";
 import { passToMachine } from "./script-client.ts";
@@ -34,7 +33,7 @@ export async function relay(
     // Nobody awaits the call that lost the race: it ends with this request.
     const answer = await Promise.race([passToMachine(request, env, user, slug, path, body), frozen]);
     if (answer === "frozen") {
-      await registryOf(env, user).doubt(name);
+      await env.USER.getByName(user).doubt(name);
       return failureResponse({ code: "machine_timeout", machine: name, afterMs: FROZEN_AFTER_MS }, body);
     }
     if (isFailure(answer)) {
