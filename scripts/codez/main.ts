@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { inspect } from "node:util";
 import { auditCommand } from "./commands/audit.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { contextOf } from "./commands/context.ts";
@@ -18,6 +19,7 @@ import { CodezFailure } from "./failure.ts";
 import { Output } from "./output.ts";
 import { endSignIns } from "./sign-in/sign-in.ts";
 import { VERSION } from "./version.ts";
+import { printableLines } from "../system/printable.ts";
 
 /** The `codez` command. Sets the exit code (`exit-code.ts`); resolves when the command is done. */
 export async function main(args: readonly string[]): Promise<void> {
@@ -70,7 +72,8 @@ function exitCodeOf(reason: unknown, output: Output): number {
   // Help and version come this way too, with 0; commander has written its own words.
   if (reason instanceof CommanderError) return reason.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
   if (!(reason instanceof CodezFailure)) {
-    console.error(reason);
+    // Of a fault that nobody foresaw all is shown, also what a server had a part in.
+    console.error(printableLines(inspect(reason)));
     return ExitCode.UNEXPECTED;
   }
   output.failure(reason);

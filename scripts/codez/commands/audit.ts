@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
+import { printableJson } from "../../system/printable.ts";
 import { findHub } from "../hub-address.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
@@ -40,7 +41,7 @@ export function auditCommand({ folder }: Context): Command {
       for (let left = most; left > 0;) {
         const size = Math.min(left, PAGE);
         const page: Entry[] = await read(before, size);
-        if (options.jsonl === true) for (const entry of page) console.log(JSON.stringify(entry));
+        if (options.jsonl === true) for (const entry of page) console.log(printableJson(entry));
         else entries.push(...page);
         if (page.length < size) break;
         before = page.at(-1)?.id ?? null;

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
+import { printable, printableLines } from "../../system/printable.ts";
 import {
   AlreadyRunning,
   ConfigInvalid,
@@ -49,7 +50,7 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
     running = await startServe({ overrides, ...(version === undefined ? {} : { version }) });
   } catch (error) {
     const { message, exitCode } = explainStart(error);
-    console.error(message);
+    console.error(printableLines(message));
     process.exitCode = exitCode;
     return;
   }
@@ -73,7 +74,7 @@ function quoted(path: string): string {
 }
 
 async function warn(running: Serve): Promise<void> {
-  for (const problem of await running.problems()) console.log(`warning: ${problem}`);
+  for (const problem of await running.problems()) console.log(printable(`warning: ${problem}`));
 }
 
 function overridesOf({ port, projects, readOnly }: Flags): Partial<ServeConfig> {

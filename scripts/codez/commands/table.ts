@@ -1,6 +1,8 @@
-/** Rows as columns of text, the first row being their names. Signs that would move the terminal's cursor are left out: not all words are ours. */
+import { printable } from "../../system/printable.ts";
+
+/** Rows as columns of text, the first row being their names. Not all words are ours, so each cell is escaped. */
 export function tableOf(given: readonly (readonly string[])[]): string {
-  const rows = given.map((row) => row.map((cell) => cell.replaceAll(/\p{C}/gu, "")));
+  const rows = given.map((row) => row.map(printable));
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map((row) =>

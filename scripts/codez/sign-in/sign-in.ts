@@ -1,4 +1,5 @@
 import { hostname } from "node:os";
+import { printableLines } from "../../system/printable.ts";
 import { type AuthorizationServer, findServer, revoke } from "./authorization-server.ts";
 import { hasBrowser, openBrowser } from "./browser.ts";
 import { signInByBrowser, type SignedIn } from "./browser-flow.ts";
@@ -59,5 +60,5 @@ export async function endSignIns(): Promise<void> {
 
 /** Standard output is for results. */
 function say(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${printableLines(text)}\n`);
 }
