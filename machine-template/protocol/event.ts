@@ -33,6 +33,9 @@ export const EventPage = z.object({
 });
 export type EventPage = z.infer<typeof EventPage>;
 
+/** Stands where events were dropped because they came too fast. Its data is `{ count }`. */
+export const DROPPED_TYPE = "events.dropped";
+
 /** Presence, as events of the log's own. */
 export const PresenceType = {
   ONLINE: "machine.online",

@@ -53,6 +53,18 @@ export const EVENT_LOG_ROWS = 20_000;
 /** Age past which an event is dropped from the log. */
 export const EVENT_LOG_AGE_MS = 7 * 24 * 60 * 60_000;
 
+/**
+ * Events of one machine that its connector sends on: two sessions that stream their answers. The burst is a busy minute.
+ * The log keeps `EVENT_LOG_ROWS`, so that faster ones would leave a reader who looks in every few minutes with nothing else.
+ */
+export const CONNECTOR_EVENT_RATE = { perSecond: 100, burst: 5_000 } as const;
+
+/**
+ * Events of one machine that its script stores. Above what a well-behaved connector sends, so that only others notice it: the
+ * burst is more than the log holds, which a connector may have waiting that was offline for days.
+ */
+export const SCRIPT_EVENT_RATE = { perSecond: 200, burst: 25_000 } as const;
+
 /** JSON of one event. Whoever has more to say refers to it (a session's transcript is read with `get_session`). */
 export const MAX_EVENT_BYTES = 64 * 1024;
 

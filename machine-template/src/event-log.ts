@@ -1,6 +1,7 @@
 import { boundedSession } from "#protocol/bounded.ts";
 import type { EventFrame } from "#protocol/control.ts";
-import type { EventPage, LoggedEvent, LogPosition, PushedEvent } from "#protocol/event.ts";
+import { EventBudget } from "#protocol/event-budget.ts";
+import { DROPPED_TYPE, type EventPage, type LoggedEvent, type LogPosition, type PushedEvent } from "#protocol/event.ts";
 import {
   EVENT_LOG_AGE_MS,
   EVENT_LOG_ROWS,
@@ -8,6 +9,7 @@ import {
   EVENT_PAGE_ROWS,
   MAX_EVENT_BYTES,
   MAX_SESSION_ID_CHARACTERS,
+  SCRIPT_EVENT_RATE,
 } from "#protocol/limits.ts";
 import type { KnownSession } from "#protocol/script-api.ts";
 
@@ -30,6 +32,9 @@ export class EventLog {
   readonly #epoch: string;
   #newest: number;
   #sinceTrim = 0;
+  readonly #budget = new EventBudget(SCRIPT_EVENT_RATE, Date.now());
+  /** Events that were dropped since the last `events.dropped`. */
+  #dropped = 0;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
@@ -57,14 +62,25 @@ export class EventLog {
     return row?.acked ?? 0;
   }
 
-  /** Stores what is new of a connector's events, in their order. Answers the last sequence stored of the stream. */
+  /**
+   * Stores what is new of a connector's events, in their order. Answers the last sequence stored of the stream. Events that
+   * come faster than `SCRIPT_EVENT_RATE` are dropped and acknowledged all the same: a connector that is not told would send
+   * them again. An `events.dropped` event says how many, before the next one that is stored.
+   */
   store(stream: string, { first, events }: EventFrame): number {
     const acked = this.acked(stream);
     // A gap in the connector's sequence means that its spool lost some; what is there is still worth keeping.
     const fresh = events.filter((_, index) => first + index > acked);
     if (fresh.length === 0) return acked;
     const last = first + events.length - 1;
-    this.append(fresh);
+    const now = Date.now();
+    const taken = this.#budget.take(fresh.length, now);
+    if (taken > 0 && this.#dropped > 0) {
+      this.append([{ atMs: now, type: DROPPED_TYPE, session: null, data: { count: this.#dropped } }]);
+      this.#dropped = 0;
+    }
+    this.append(fresh.slice(0, taken));
+    this.#dropped += fresh.length - taken;
     this.#sql.exec("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", stream, last, Date.now());
     return last;
   }

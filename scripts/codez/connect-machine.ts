@@ -1,4 +1,4 @@
-import { TargetWatch } from "../connector/index.ts";
+import { type EventSource, TargetWatch } from "../connector/index.ts";
 import { describeTarget, makeTarget } from "./make-target.ts";
 import type { Output } from "./output.ts";
 import type { Profile, TargetSpec } from "./profile/profile.ts";
@@ -12,7 +12,7 @@ export type ConnectOptions = {
   readonly profile: Profile;
   readonly target: TargetSpec;
   /** Whether the target's events are fetched from it. */
-  readonly events: boolean;
+  readonly events: EventSource;
   readonly output: Output;
   readonly interrupted: AbortSignal;
   /** Called when the connector runs, for events that come another way. */

@@ -5,6 +5,7 @@ import {
   DISK_RETRY_MS,
   type DiskFault,
   EventSpool,
+  EventThrottle,
   machineFacts,
   type Stopped,
   type Target,
@@ -37,6 +38,7 @@ export class RunningConnector {
   readonly spool: EventSpool;
   /** Why it stopped, once it has. All files are released by then. */
   readonly stopped: Promise<Stopped>;
+  readonly #throttle: EventThrottle;
   #facts: Facts = machineFacts(VERSION);
 
   /** Throws `CodezFailure` when another connector has this profile. */
@@ -105,16 +107,20 @@ export class RunningConnector {
         },
       },
     });
+    this.#throttle = new EventThrottle((events, cursor) => {
+      this.spool.append(events, cursor);
+      this.connector.sendEvents();
+    });
     this.stopped = this.connector.run().finally(() => {
+      this.#throttle.stop();
       stopRetrying();
       lock.release();
     });
   }
 
-  /** Keeps events until Operator has them. `cursor`: where their source was read up to. */
+  /** Keeps events until Operator has them, as many as may come at once. `cursor`: where their source was read up to. */
   push(events: readonly PushedEvent[], cursor: string | null = null): void {
-    this.spool.append(events, cursor);
-    this.connector.sendEvents();
+    this.#throttle.push(events, cursor);
   }
 
   /** More is known of the machine than before. */

@@ -5,8 +5,9 @@
 export { Connector, type Stopped } from "./connector.ts";
 export { emptySpool } from "./event-sender.ts";
 export { DISK_RETRY_MS, type DiskFault, EventSpool } from "./event-spool.ts";
+export { EventThrottle } from "./event-throttle.ts";
 export { machineFacts } from "./facts.ts";
 export { HttpTarget } from "./http-target.ts";
 export { StdioTarget } from "./stdio/stdio-target.ts";
 export type { Target } from "./target.ts";
-export { TargetWatch } from "./watch-target.ts";
+export { type EventSource, TargetWatch } from "./watch-target.ts";

@@ -6,7 +6,7 @@ import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { backoffMs } from "./backoff.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
-import { EventPoller, POLL_TOOL } from "./event-poller.ts";
+import { EventPoller, hasCursor, POLL_TOOL } from "./event-poller.ts";
 import { reposIn } from "./facts.ts";
 import type { Target } from "./target.ts";
 import { targetFetch } from "./target-fetch.ts";
@@ -22,10 +22,16 @@ const PROJECTS_TOOL = "list_projects";
 /** The client's own transport needs some address; all requests go to the target. */
 const ADDRESS = new URL("http://target/mcp");
 
+/**
+ * `true`: from a server whose `poll_events` takes a cursor. One without gives each event to a single reader, so that its own
+ * clients would miss what is fetched here; `"drain"` fetches from such a server as well.
+ */
+export type EventSource = boolean | "drain";
+
 export type WatchOptions = {
   readonly target: Target;
-  /** Fetch what `poll_events` hands out, and notifications that belong to no request. */
-  readonly events: boolean;
+  /** Whether the target's events are fetched: what `poll_events` tells, and notifications that belong to no request. */
+  readonly events: EventSource;
   /** Folders that are looked at for repositories when the server knows no projects. */
   readonly folders: readonly string[];
   readonly version: string;
@@ -103,13 +109,14 @@ export class TargetWatch {
     });
     const transport = new StreamableHTTPClientTransport(ADDRESS, { fetch });
     const { signal } = this.#stopping;
-    if (this.#options.events) client.fallbackNotificationHandler = (notification) => this.#notified(notification);
+    if (this.#options.events !== false)
+      client.fallbackNotificationHandler = (notification) => this.#notified(notification);
     try {
       await client.connect(transport, { signal });
       const tools = await toolsOf(client, signal);
       await this.#introduce(client, tools);
       const poll = tools.find((tool) => tool.name === POLL_TOOL);
-      if (this.#options.events && poll !== undefined) await this.#poll(client, poll);
+      if (poll !== undefined && this.#fetches(poll)) await this.#poll(client, poll);
       else if (this.#options.isolated && client.getProtocolEra() === "legacy") return true;
       else await this.#check(client);
       return this.#stopping.signal.aborted;
@@ -125,7 +132,7 @@ export class TargetWatch {
     const capabilities = Object.keys(client.getServerCapabilities() ?? {});
     const has = (name: string): boolean => tools.some((tool) => tool.name === name);
     if (has(POLL_TOOL)) capabilities.push(POLL_TOOL);
-    if (client.getProtocolEra() === "modern" && this.#options.events) await this.#listen(client);
+    if (client.getProtocolEra() === "modern" && this.#options.events !== false) await this.#listen(client);
     const listed = has(PROJECTS_TOOL) ? await this.#projects(client) : null;
     const folders = listed?.flatMap(({ path }) => path ?? []) ?? this.#options.folders;
     this.#options.learn({
@@ -134,7 +141,17 @@ export class TargetWatch {
       repos: await reposIn(folders),
       ...(listed === null ? {} : { projects: projectFacts(listed) }),
     });
-    this.#report(true, server === undefined ? "an MCP server" : `${server.name} ${server.version}`);
+    const name = server === undefined ? "an MCP server" : `${server.name} ${server.version}`;
+    const poll = tools.find((tool) => tool.name === POLL_TOOL);
+    const isLeft = this.#options.events !== false && poll !== undefined && !this.#fetches(poll);
+    this.#report(
+      true,
+      isLeft ? `${name}, whose events are left to its own clients (--drain-events fetches them)` : name,
+    );
+  }
+
+  #fetches(poll: Tool): boolean {
+    return this.#options.events === "drain" || (this.#options.events && hasCursor(poll));
   }
 
   /** In 2026-07-28 a server tells of changes only to those who asked. */

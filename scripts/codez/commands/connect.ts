@@ -1,9 +1,10 @@
 import { Command } from "commander";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
+import { DRAIN_EVENTS, eventsOf } from "../event-option.ts";
 import { targetOf } from "../make-target.ts";
 import { type Context, JSON_OPTION, outputOf } from "./context.ts";
 
-type Options = { url?: string; events: boolean; json?: boolean };
+type Options = { url?: string; events: boolean; drainEvents?: boolean; json?: boolean };
 
 /** `codez connect`: keeps this machine's link up until Ctrl-C. */
 export function connectCommand({ folder, command }: Context): Command {
@@ -13,6 +14,7 @@ export function connectCommand({ folder, command }: Context): Command {
     .argument("[name]", "the machine (needed when this computer is set up as several)")
     .option("--url <url>", "the MCP server's address, in place of the one given to setup")
     .option("--no-events", "do not fetch the server's events")
+    .option("--drain-events", DRAIN_EVENTS)
     .option(...JSON_OPTION)
     .action(async (name: string | undefined, options: Options) => {
       const { key, profile } = folder.choose(name);
@@ -21,7 +23,7 @@ export function connectCommand({ folder, command }: Context): Command {
         key,
         profile,
         target: targetOf(options.url, command) ?? profile.target,
-        events: options.events && profile.events,
+        events: eventsOf(options, profile.events),
         output: outputOf(options),
         interrupted: untilInterrupted(),
       });

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { DRAIN_EVENTS, eventsOf } from "../event-option.ts";
 import { findHub } from "../hub-address.ts";
 import { describeTarget, targetOf } from "../make-target.ts";
 import { DEFAULT_TARGET_URL } from "../profile/profile.ts";
@@ -16,6 +17,7 @@ type Options = {
   replace?: boolean;
   service?: boolean;
   events: boolean;
+  drainEvents?: boolean;
   json?: boolean;
 };
 
@@ -31,6 +33,7 @@ export function setupCommand({ folder, command }: Context): Command {
     .option("--replace", "take the name over from another computer of yours")
     .option("--service", "install a service that connects after every start of this computer")
     .option("--no-events", "do not fetch the server's events")
+    .option("--drain-events", DRAIN_EVENTS)
     .action(async (given: string | undefined, options: Options) => {
       const output = outputOf(options);
       const steps = new Steps(output);
@@ -38,7 +41,7 @@ export function setupCommand({ folder, command }: Context): Command {
       const plan = planSetup(folder, hub.origin, given, options.profile);
       const target = targetOf(options.url, command) ??
         plan.profile?.target ?? { kind: "url" as const, url: DEFAULT_TARGET_URL };
-      const events = options.events && (plan.profile?.events ?? true);
+      const events = eventsOf(options, plan.profile?.events ?? true);
 
       const registered = await steps.run(`registering "${plan.name}" at ${hub.origin}`, () =>
         register(hub, plan, target, options.replace === true, events),

@@ -24,8 +24,8 @@ export const Profile = z.object({
   /** Random; with it the machine gets its name back when it is set up again. */
   identity: z.string().min(16).max(128),
   target: TargetSpec,
-  /** Whether the target's `poll_events` is fetched and sent on. */
-  events: z.boolean().default(true),
+  /** Whether the target's events are fetched and sent on; `"drain"`: also from a server that hands each out only once. */
+  events: z.union([z.boolean(), z.literal("drain")]).default(true),
 });
 export type Profile = z.infer<typeof Profile>;
 

@@ -14,7 +14,7 @@ export async function register(
   plan: Plan,
   target: TargetSpec,
   replace: boolean,
-  events: boolean,
+  events: Profile["events"],
 ): Promise<Registered> {
   const identity = plan.profile?.identity ?? newIdentity();
   const known = plan.profile?.token ?? null;

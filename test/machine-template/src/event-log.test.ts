@@ -8,6 +8,7 @@ import {
   EVENT_PAGE_ROWS,
   MAX_EVENT_BYTES,
   MAX_EVENTS_PER_FRAME,
+  SCRIPT_EVENT_RATE,
 } from "#protocol/limits.ts";
 import { env, forget, page, state, TestConnector, within } from "./support/connector.ts";
 
@@ -54,6 +55,31 @@ describe("a connector's events", () => {
     expect((await other.word("welcome")).acked).toBe(0);
     expect(await other.push(1, named("b"))).toBe(1);
     expect(namesIn(await everything())).toEqual(["a", "b"]);
+  });
+
+  it("are dropped beyond the rate of a machine, acknowledged all the same, and told of by their number", async () => {
+    const connector = await TestConnector.greeted("storm");
+    const before = (await page()).position.seq;
+    let sent = 0;
+    // The burst, and more than comes back in the time that this takes.
+    while (sent < SCRIPT_EVENT_RATE.burst + 10_000) {
+      const events = Array.from({ length: MAX_EVENTS_PER_FRAME }, () => ({ type: "storm", data: null }));
+      expect(await connector.push(sent + 1, events)).toBe(sent + events.length);
+      sent += events.length;
+    }
+    await scheduler.wait(50); // ten events' worth
+    await connector.push(sent + 1, named("after"));
+    sent += 1;
+    // What was stored first has been trimmed since; its numbers still count.
+    const logged = (await page()).position.seq - before;
+    const markers = await within((_, { storage }) =>
+      storage.sql
+        .exec<{ count: number }>("SELECT data ->> 'count' AS count FROM event WHERE type = 'events.dropped'")
+        .toArray(),
+    );
+    const dropped = markers.reduce((sum, { count }) => sum + count, 0);
+    expect(dropped).toBeGreaterThan(1_000);
+    expect(logged - markers.length + dropped).toBe(sent);
   });
 
   it("are kept when some before them were lost on the machine", async () => {

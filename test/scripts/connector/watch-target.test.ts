@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { Facts } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
+import type { Clock } from "../../../scripts/connector/clock.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import type { Target } from "../../../scripts/connector/target.ts";
 import { TargetWatch, type WatchOptions } from "../../../scripts/connector/watch-target.ts";
@@ -58,6 +59,23 @@ class Watched implements AsyncDisposable {
   }
 }
 
+/** Time that passes at once for whoever waits, and is counted. */
+class EagerClock implements Clock {
+  #nowMs = 1_000_000;
+
+  nowMs(): number {
+    return this.#nowMs;
+  }
+
+  after(ms: number, act: () => void): () => void {
+    const timer = setImmediate(() => {
+      this.#nowMs += ms;
+      act();
+    });
+    return () => clearImmediate(timer);
+  }
+}
+
 /** A server that hands out each of its events once, and then lets callers wait. */
 function draining(events: unknown[]): () => Promise<ToolAnswer> {
   return () => {
@@ -69,14 +87,14 @@ function draining(events: unknown[]): () => Promise<ToolAnswer> {
 describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (era) => {
   it("is drained to the last event, in order", async () => {
     const target = new McpTarget(era, { poll_events: ["session_id", "timeout_ms"] }, draining([1, 2, 3, 4, 5]));
-    await using watched = new Watched(target);
+    await using watched = new Watched(target, { events: "drain", clock: new EagerClock() });
     await watched.until(() => watched.events.length === 5);
     expect(watched.events.map(({ data }) => data)).toEqual([1, 2, 3, 4, 5]);
     expect(target.calls[0]).toEqual({ name: "poll_events", args: { timeout_ms: 25_000 } });
   });
 
   it("is asked who it is, and what it can", async () => {
-    await using watched = new Watched(new McpTarget(era, { poll_events: [] }, draining([])));
+    await using watched = new Watched(new McpTarget(era, { poll_events: ["cursor"] }, draining([])));
     await watched.until(() => watched.reports.length > 0);
     expect(watched.facts).toEqual([
       { agent: { name: "polled", version: "7" }, capabilities: ["tools", "poll_events"], repos: [] },
@@ -85,7 +103,7 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
   });
 
   it("has its notifications heard that belong to no request", async () => {
-    const target = new McpTarget(era, { poll_events: [] }, draining([]));
+    const target = new McpTarget(era, { poll_events: ["cursor"] }, draining([]));
     await using watched = new Watched(target);
     await target.until(() => target.calls.length === 1);
     // The stream for it is opened beside the poll: a word said before would have nobody to hear it.
@@ -93,6 +111,15 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
     await target.notify();
     await watched.until(() => watched.events.length > 0);
     expect(watched.events[0]).toMatchObject({ type: "mcp.tools/list_changed", session: null });
+  });
+
+  it("is not drained unless that was asked for, since its own clients would miss what is fetched here", async () => {
+    const events = [1, 2, 3];
+    const target = new McpTarget(era, { poll_events: ["session_id", "timeout_ms"] }, draining(events));
+    await using watched = new Watched(target);
+    await watched.until(() => watched.reports.length > 0);
+    expect(watched.reports).toEqual([[true, expect.stringContaining("--drain-events")]]);
+    expect([target.calls, events]).toEqual([[], [1, 2, 3]]);
   });
 
   it("is left alone when events are not wanted", async () => {
@@ -130,7 +157,7 @@ it("a cursor that the server refuses is dropped", async () => {
 it("a server that was started again is polled again", async () => {
   const events = [1];
   let release: (answer: ToolAnswer) => void = () => undefined;
-  const target = new McpTarget("legacy", { poll_events: [] }, () => {
+  const target = new McpTarget("legacy", { poll_events: ["cursor"] }, () => {
     const data = events.shift();
     if (data !== undefined) return { structuredContent: { events: [{ type: "t", data }] } };
     return new Promise((resolve) => {
@@ -226,4 +253,35 @@ it("of a server's projects only as many and as long ones are told as the link ta
   ]);
   expect(projects).toHaveLength(200);
   expect(Facts.shape.projects.safeParse(projects).success).toBe(true);
+});
+
+describe("a server that makes events of each tool call, as CodeZ does", () => {
+  /** Each call is two events; a poll hands out what there is and forgets it. */
+  function echoing(news: () => object[]): McpTarget {
+    const events: object[] = [];
+    return new McpTarget("legacy", { poll_events: ["session_id", "timeout_ms"] }, ({ name }) => {
+      events.push({ type: "mcp.tool_call.started", data: { tool: name } }, ...news());
+      const text = JSON.stringify(events.splice(0));
+      events.push({ type: "mcp.tool_call.completed", properties: { call: { name } } });
+      return { text };
+    });
+  }
+
+  it("is polled once a second at most, and less often while there is nothing else to tell", async () => {
+    const clock = new EagerClock();
+    const startedMs = clock.nowMs();
+    const target = echoing(() => []);
+    await using watched = new Watched(target, { events: "drain", clock });
+    await target.until(() => target.calls.length === 20);
+    expect(clock.nowMs() - startedMs).toBeGreaterThan(80_000);
+    expect(watched.events).toEqual([]);
+  });
+
+  it("has all its other events fetched, those of other tools' calls among them", async () => {
+    const news = [[{ type: "session.idle" }], [], [{ type: "mcp.tool_call.completed", data: { tool: "send_prompt" } }]];
+    const target = echoing(() => news.shift() ?? []);
+    await using watched = new Watched(target, { events: "drain", clock: new EagerClock() });
+    await watched.until(() => watched.events.length === 2);
+    expect(watched.events.map(({ type }) => type)).toEqual(["session.idle", "mcp.tool_call.completed"]);
+  });
 });
