@@ -4,7 +4,6 @@ import { dispatchBindings } from "./dispatch-binding/configure.ts";
 import type { DispatchOptions } from "./dispatch-binding/configure.ts";
 import type { WorkerConfig } from "./worker-config.ts";
 import type { Address, Binding, Config, Extension, Service, Socket } from "./workerd/config.ts";
-import { kvBinding, kvParts } from "./workerd/kv.ts";
 import { CLOUDFLARE, internet } from "./workerd/surroundings.ts";
 
 export interface WorkerSetup {
@@ -18,9 +17,8 @@ export interface WorkerSetup {
 
 export interface ControlSetup {
   readonly workers: readonly WorkerSetup[];
-  /** Where their Durable Objects and KV are kept. Both must exist. */
+  /** Where their Durable Objects are kept. Must exist. */
   readonly objects: string;
-  readonly kv: string;
   readonly dispatch: (namespace: string) => DispatchOptions;
 }
 
@@ -29,16 +27,13 @@ const OBJECTS = "operator-local:objects";
 /** The workerd that runs the repository's own Workers, each from its own wrangler.jsonc. */
 export function controlConfig(setup: ControlSetup): Config {
   const parts = setup.workers.map((worker) => partsOf(worker, setup));
-  const usesKv = setup.workers.some(({ config }) => config.kv_namespaces.length > 0);
-  const kv = usesKv ? kvParts(setup.kv) : { services: [], extensions: [] };
   return {
-    extensions: [CLOUDFLARE, ...parts.flatMap(({ extensions }) => extensions), ...kv.extensions],
+    extensions: [CLOUDFLARE, ...parts.flatMap(({ extensions }) => extensions)],
     sockets: parts.flatMap(({ sockets }) => sockets),
     services: [
       ...parts.flatMap(({ services }) => services),
       internet("everything"),
       { name: OBJECTS, disk: { path: setup.objects, writable: true } },
-      ...kv.services,
     ],
   };
 }
@@ -105,6 +100,5 @@ function bindingsOf(config: WorkerConfig, vars: Readonly<Record<string, string>>
         ...(script_name === undefined || script_name === config.name ? {} : { serviceName: script_name }),
       },
     })),
-    ...config.kv_namespaces.map(({ binding, id }) => kvBinding(binding, id ?? binding)),
   ];
 }

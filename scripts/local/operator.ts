@@ -4,9 +4,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type DoorOptions, openDoor, type PublicDoor } from "../front/door.ts";
 import { bundleWorker } from "./bundle.ts";
-import { controlConfig } from "./control-config.ts";
+import { controlConfig, type WorkerSetup } from "./control-config.ts";
 import { watchDisk } from "./disk-watch.ts";
 import { explainFileFailure } from "./file-failure.ts";
+import { moveKv } from "./kv-move.ts";
 import { takeLock } from "./lock.ts";
 import { startPlatform } from "./platform/platform.ts";
 import { readSecrets } from "./secrets.ts";
@@ -122,14 +123,17 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     { ...control, vars, sockets: { default: `unix:${gate}`, [REPORTS]: `unix:${reports}` } },
     { ...dispatch, vars: { ...shared, ...options.vars }, sockets: {} },
   ];
-  const folders = { objects: join(state.control, "do"), kv: join(state.control, "kv") };
-  for (const path of Object.values(folders)) await mkdir(path, { recursive: true, mode: 0o700 });
+  const objects = join(state.control, "do");
+  await mkdir(objects, { recursive: true, mode: 0o700 });
+  const config = (wanted: readonly WorkerSetup[]) =>
+    controlConfig({ objects, workers: wanted, dispatch: platform.dispatch });
+  await moveKv({ folder: join(state.control, "kv"), workers, config, control: control.config.name, report, log });
   const supervisor = new Supervisor({
     name: "the control API",
     config: async () => {
       // A killed process leaves its sockets' files, which the next one cannot bind.
       for (const socket of [gate, reports]) await rm(socket, { force: true });
-      return controlConfig({ ...folders, workers, dispatch: platform.dispatch });
+      return config(workers);
     },
     report,
     log,

@@ -9,7 +9,7 @@ export interface State {
   readonly secrets: string;
   /** Dispatch namespaces, machine scripts and their storage. */
   readonly platform: string;
-  /** The control API's Durable Objects and KV. */
+  /** The control API's Durable Objects. */
   readonly control: string;
   /** Bundles of the two Workers, kept while their sources are the same. */
   readonly bundles: string;

@@ -26,7 +26,6 @@ const WorkerConfig = z.strictObject({
       }),
     )
     .default([]),
-  kv_namespaces: z.array(z.object({ binding: z.string(), id: z.string().optional() })).default([]),
   dispatch_namespaces: z.array(z.object({ binding: z.string(), namespace: z.string() })).default([]),
   rules: z
     .array(z.object({ type: z.string(), globs: z.array(z.string()), fallthrough: z.boolean().optional() }))

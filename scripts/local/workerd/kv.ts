@@ -9,6 +9,9 @@ const STORAGE = "operator-local:kv-storage";
 /** Part of the names of the files on disk: it must stay as it is. */
 const CLASS = "KVNamespaceObject";
 
+/** Its folder of databases, which is there once something was written. */
+export const KV_CLASS_FOLDER = `miniflare-${CLASS}`;
+
 /** The Workers that simulate KV are Miniflare's: code that is read from its package, and nothing of it that listens. */
 const workers = () => join(createRequire(import.meta.url).resolve("miniflare"), "../workers");
 
@@ -33,7 +36,7 @@ export function kvParts(folder: string | null): { services: Service[]; extension
       compatibilityDate: "2023-07-24",
       compatibilityFlags: ["nodejs_compat", "experimental"], // for sql.prepare
       modules: [module("namespace.worker.js", "kv/namespace.worker.js")],
-      durableObjectNamespaces: [{ className: CLASS, uniqueKey: `miniflare-${CLASS}`, enableSql: true }],
+      durableObjectNamespaces: [{ className: CLASS, uniqueKey: KV_CLASS_FOLDER, enableSql: true }],
       durableObjectStorage: folder === null ? { inMemory: VOID } : { localDisk: STORAGE },
       // Values lie in files beside the databases.
       bindings: folder === null ? [] : [{ name: "MINIFLARE_BLOBS", service: { name: STORAGE } }],

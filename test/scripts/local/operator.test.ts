@@ -34,7 +34,6 @@ test("a whole Operator comes up, keeps what it knows over a restart, and is one 
   const about = (await (await fetch(`${first.url}/about`)).json()) as Record<string, unknown>;
   expect(about).toMatchObject({
     tarball: 4,
-    kv: "function",
     vars: {
       ORIGIN: first.url,
       DOMAIN: "localhost",

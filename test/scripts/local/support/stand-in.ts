@@ -14,7 +14,6 @@ const CONTROL = `// A control API that can be seen through.
   "services": [{ "binding": "DISPATCHER", "service": "operator-dispatch" }],
   "durable_objects": { "bindings": [{ "name": "USER", "class_name": "User" }] },
   "migrations": [{ "tag": "v1", "new_sqlite_classes": ["User"] }],
-  "kv_namespaces": [{ "binding": "OAUTH_KV", "id": "oauth" }],
   "rules": [{ "type": "Data", "globs": ["**/*.tgz"], "fallthrough": true }],
   "vars": { "ORIGIN": "overridden" }, /* by the start */
 }`;
@@ -22,8 +21,10 @@ const CONTROL_SOURCE = `
 import { DurableObject, WorkerEntrypoint } from "cloudflare:workers";
 import tarball from "../build/codez.tgz";
 export class User extends DurableObject {
-  async fetch() {
-    const { sql } = this.ctx.storage;
+  async fetch(request) {
+    const { sql, kv } = this.ctx.storage;
+    if (request.method === "POST") kv.put("imported", [...(kv.get("imported") ?? []), ...(await request.json()).entries]);
+    if (request.url.endsWith("/imported")) return Response.json(kv.get("imported") ?? []);
     sql.exec("CREATE TABLE IF NOT EXISTS calls (n)");
     sql.exec("INSERT INTO calls VALUES (1)");
     return new Response(String(sql.exec("SELECT count(*) AS n FROM calls").one().n));
@@ -34,14 +35,23 @@ export class Reports extends WorkerEntrypoint {
     return new Response("reported " + (await request.text()));
   }
 }
+export class OAuthImport extends WorkerEntrypoint {
+  async fetch(request) {
+    const text = await request.text();
+    if (text.includes("refuse me")) return new Response("refused", { status: 400 });
+    await this.env.USER.getByName("owner").fetch("http://user/imported", { method: "POST", body: text });
+    return Response.json({ moved: JSON.parse(text).entries.length });
+  }
+}
 export default {
   async fetch(request, env) {
     const url = new URL(request.url);
+    if (url.pathname === "/imported") return env.USER.getByName("owner").fetch(request);
     if (url.pathname === "/log") return console.log("x".repeat(1000)), new Response("logged");
     if (url.pathname === "/count") return env.USER.getByName("owner").fetch(request);
     if (url.pathname === "/about")
       return Response.json({
-        host: request.headers.get("host"), tarball: tarball.byteLength, kv: typeof env.OAUTH_KV.get,
+        host: request.headers.get("host"), tarball: tarball.byteLength,
         vars: { ORIGIN: env.ORIGIN, DOMAIN: env.DOMAIN, LOOPBACK_OWNER: env.LOOPBACK_OWNER, api: env.CLOUDFLARE_API_URL, account: env.CLOUDFLARE_ACCOUNT_ID, namespace: env.DISPATCH_NAMESPACE },
         secrets: [env.DISPATCH_SECRET, env.REPORT_SECRET, env.CLOUDFLARE_API_TOKEN].map((secret) => secret.length),
       });
