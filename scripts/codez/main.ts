@@ -16,6 +16,7 @@ import { tokensCommand } from "./commands/tokens.ts";
 import { upCommand } from "./commands/up.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
+import { exitCodeForLaunchd, LAUNCHD_FLAG } from "./launchd.ts";
 import { Output } from "./output.ts";
 import { endSignIns } from "./sign-in/sign-in.ts";
 import { VERSION } from "./version.ts";
@@ -28,7 +29,8 @@ export async function main(args: readonly string[]): Promise<void> {
   try {
     await program(cut === -1 ? [] : args.slice(cut + 1)).parseAsync([...own], { from: "user" });
   } catch (reason) {
-    process.exitCode = exitCodeOf(reason, new Output(own.includes("--json")));
+    const exitCode = exitCodeOf(reason, new Output(own.includes("--json")));
+    process.exitCode = own.includes(LAUNCHD_FLAG) ? exitCodeForLaunchd(exitCode) : exitCode;
   } finally {
     await endSignIns();
   }

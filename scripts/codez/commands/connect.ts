@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
 import { DRAIN_EVENTS, eventsOf } from "../event-option.ts";
+import { LAUNCHD_OPTION } from "../launchd.ts";
 import { targetOf } from "../make-target.ts";
 import { type Context, JSON_OPTION, outputOf } from "./context.ts";
 
@@ -16,6 +17,7 @@ export function connectCommand({ folder, command }: Context): Command {
     .option("--no-events", "do not fetch the server's events")
     .option("--drain-events", DRAIN_EVENTS)
     .option(...JSON_OPTION)
+    .addOption(LAUNCHD_OPTION)
     .action(async (name: string | undefined, options: Options) => {
       const { key, profile } = folder.choose(name);
       await connectMachine({

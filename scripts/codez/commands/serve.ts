@@ -1,16 +1,8 @@
 import { Command, InvalidArgumentError } from "commander";
-import { printable, printableLines } from "../../system/printable.ts";
-import {
-  AlreadyRunning,
-  ConfigInvalid,
-  keep,
-  runIndexWorker,
-  type Serve,
-  type ServeConfig,
-  ServeExitCode,
-  startServe,
-} from "../../serve/index.ts";
+import { keep, runIndexWorker, type Serve, type ServeConfig, startServe } from "../../serve/index.ts";
+import { printable } from "../../system/printable.ts";
 import { expandHome } from "../../system/home.ts";
+import { serveFailureOf } from "../serve-failure.ts";
 
 /** Set by the entry of `codez`; told to clients in the handshake. */
 export interface CommandOptions {
@@ -45,16 +37,12 @@ function partCommand(): Command {
 }
 
 async function serve(overrides: Partial<ServeConfig>, version: string | undefined): Promise<void> {
-  let running;
-  try {
-    running = await startServe({ overrides, ...(version === undefined ? {} : { version }) });
-  } catch (error) {
-    const { message, exitCode } = explainStart(error);
-    console.error(printableLines(message));
-    process.exitCode = exitCode;
-    return;
-  }
-  // Whoever read what is printed may leave (a closed terminal, `| head`); the sessions go on.
+  const running = await startServe({ overrides, ...(version === undefined ? {} : { version }) }).catch(
+    (reason: unknown) => {
+      throw serveFailureOf(reason) ?? reason;
+    },
+  );
+  // The reader of the output may go away (a closed terminal, `| head`); the sessions go on.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
   // The token itself is not printed: what is printed ends in logs and screenshots.
@@ -83,17 +71,6 @@ function overridesOf({ port, projects, readOnly }: Flags): Partial<ServeConfig> 
     ...(projects === undefined ? {} : { projects: projects.map(expandHome) }),
     ...(readOnly === true ? { readOnly } : {}),
   };
-}
-
-/** Throws again what nobody foresaw. */
-function explainStart(error: unknown): { message: string; exitCode: number } {
-  if (error instanceof ConfigInvalid) return { message: error.message, exitCode: ServeExitCode.CONFIG_INVALID };
-  if (error instanceof AlreadyRunning) return { message: error.message, exitCode: ServeExitCode.ALREADY_RUNNING };
-  if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
-    const message = `${error.message}: another program has this port; choose one with --port`;
-    return { message, exitCode: ServeExitCode.PORT_TAKEN };
-  }
-  throw error;
 }
 
 function untilAskedToStop(): Promise<void> {

@@ -1,8 +1,8 @@
 import { Command } from "commander";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
-import { ExitCode } from "../exit-code.ts";
-import { CodezFailure } from "../failure.ts";
 import { startServe, type Serve } from "../../serve/index.ts";
+import { LAUNCHD_OPTION } from "../launchd.ts";
+import { serveFailureOf } from "../serve-failure.ts";
 import { VERSION } from "../version.ts";
 import { type Context, JSON_OPTION, outputOf } from "./context.ts";
 
@@ -12,6 +12,7 @@ export function upCommand({ folder }: Context): Command {
     .description("serve this machine's Claude Code sessions and connect them to Operator")
     .argument("[name]", "the machine (needed when this computer is set up as several)")
     .option(...JSON_OPTION)
+    .addOption(LAUNCHD_OPTION)
     .action(async (name: string | undefined, options: { json?: boolean }) => {
       const output = outputOf(options);
       const { key, profile } = folder.choose(name);
@@ -37,13 +38,11 @@ export function upCommand({ folder }: Context): Command {
     });
 }
 
-/** Throws `CodezFailure` with serve's own words, which say what to do. */
+/** Throws `CodezFailure` for every reason that its owner can do something about. */
 async function start(): Promise<Serve> {
   try {
     return await startServe({ version: VERSION });
   } catch (reason) {
-    if (!(reason instanceof Error)) throw reason;
-    const fix = "If a server runs here already, connect that one: codez connect";
-    throw new CodezFailure(ExitCode.ALREADY_CONNECTED, `codez serve did not start: ${reason.message}`, fix, reason);
+    throw serveFailureOf(reason) ?? reason;
   }
 }

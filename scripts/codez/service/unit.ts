@@ -1,3 +1,5 @@
+import { LAUNCHD_FLAG } from "../launchd.ts";
+
 /** What a service manager is told. */
 export type ServiceSpec = {
   /** The profile's name. */
@@ -42,7 +44,10 @@ function quoted(text: string): string {
   return `"${escaped}"`;
 }
 
-/** A launchd agent. launchd cannot tell exit codes apart; it waits between starts instead. */
+/**
+ * A launchd agent. launchd cannot tell exit codes apart, so `codez` is told to end with 0 where starting it again would not
+ * help (`../launchd.ts`), and is started again after any other.
+ */
 export function launchdPlist(spec: ServiceSpec, label: string): string {
   const { key, command, node, program, environment, log } = spec;
   const variables = Object.entries(environment).map(
@@ -56,14 +61,17 @@ export function launchdPlist(spec: ServiceSpec, label: string): string {
     `  <key>Label</key><string>${xml(label)}</string>`,
     "  <key>ProgramArguments</key>",
     "  <array>",
-    ...[node, program, command, key].map((argument) => `    <string>${xml(argument)}</string>`),
+    ...[node, program, command, key, LAUNCHD_FLAG].map((argument) => `    <string>${xml(argument)}</string>`),
     "  </array>",
     "  <key>EnvironmentVariables</key>",
     "  <dict>",
     ...variables,
     "  </dict>",
     "  <key>RunAtLoad</key><true/>",
-    "  <key>KeepAlive</key><true/>",
+    "  <key>KeepAlive</key>",
+    "  <dict>",
+    "    <key>SuccessfulExit</key><false/>",
+    "  </dict>",
     "  <key>ThrottleInterval</key><integer>30</integer>",
     `  <key>StandardOutPath</key><string>${xml(log)}</string>`,
     `  <key>StandardErrorPath</key><string>${xml(log)}</string>`,

@@ -30,9 +30,10 @@ it("a launchd agent does the same, with XML escaped", () => {
   const plist = launchdPlist({ ...SPEC, node: "/opt/a&b/<node>" }, "codez.attic");
   expect(plist).toContain("<key>Label</key><string>codez.attic</string>");
   expect(plist).toMatch(
-    /<array>\s*<string>\/opt\/a&amp;b\/&lt;node&gt;<\/string>\s*<string>\/home\/me\/\.codez\/bin\/codez\.js<\/string>\s*<string>connect<\/string>\s*<string>attic<\/string>\s*<\/array>/,
+    /<array>\s*<string>\/opt\/a&amp;b\/&lt;node&gt;<\/string>\s*<string>\/home\/me\/\.codez\/bin\/codez\.js<\/string>\s*<string>connect<\/string>\s*<string>attic<\/string>\s*<string>--launchd<\/string>\s*<\/array>/,
   );
-  expect(plist).toContain("<key>KeepAlive</key><true/>");
+  // Unconditional, it would start a revoked machine again and again.
+  expect(plist).toMatch(/<key>KeepAlive<\/key>\s*<dict>\s*<key>SuccessfulExit<\/key><false\/>\s*<\/dict>/);
   expect(plist).toContain("<key>StandardErrorPath</key><string>/home/me/.codez/attic.log</string>");
 });
 

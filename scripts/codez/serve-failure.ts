@@ -1,0 +1,27 @@
+import { AlreadyRunning, ConfigInvalid, ServeExitCode } from "../serve/index.ts";
+import { CodezFailure } from "./failure.ts";
+
+/**
+ * Why `startServe` failed, with what to do about it and an exit code of its own for each reason: a service manager must not
+ * retry a broken `serve.json`, and must retry when the port was merely taken for a moment. `null` for a reason that
+ * nobody foresaw; the caller throws that on.
+ */
+export function serveFailureOf(reason: unknown): CodezFailure | null {
+  if (!(reason instanceof Error)) return null;
+  const { message } = reason;
+  if (reason instanceof ConfigInvalid)
+    return new CodezFailure(ServeExitCode.CONFIG_INVALID, message, "Correct serve.json, then start it again.", reason);
+  if (reason instanceof AlreadyRunning)
+    return new CodezFailure(
+      ServeExitCode.ALREADY_RUNNING,
+      message,
+      "To connect the running one: codez connect",
+      reason,
+    );
+  if ("code" in reason && reason.code === "EADDRINUSE") {
+    const fix =
+      "Another program has this port. End it, or choose another port: codez serve --port, or port in serve.json";
+    return new CodezFailure(ServeExitCode.PORT_TAKEN, `codez serve did not start: ${message}`, fix, reason);
+  }
+  return null;
+}
