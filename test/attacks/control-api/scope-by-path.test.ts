@@ -43,7 +43,7 @@ function spellings(path: string): string[] {
     `/api/${last}%2f`,
     `/api%2f${last}`,
     `/x/../api/${last}`,
-    String.raw`/api\${last}`,
+    `/api\\${last}`,
   ];
 }
 
@@ -82,7 +82,8 @@ describe.each([
       }
     for (const spelling of spellings("/api/tokens")) {
       const body = JSON.stringify({ label: "more", scopes: ["operator:read"] });
-      expect((await ask(spelling, { method: "POST", ...bearer(token), body })).status).toBeGreaterThanOrEqual(400);
+      const { status } = await ask(spelling, { method: "POST", ...bearer(token), body });
+      expect([spelling, [403, 404].includes(status)]).toEqual([spelling, true]);
     }
     expect(await user.json("/api/tokens")).toEqual(before);
     const { machines }: { machines: { name: string }[] } = await user.json("/api/machines");
