@@ -1,3 +1,4 @@
+import entrypoints from "cloudflare-internal:workers";
 import { CALL_HEADER, REFUSED, REMOVED_HEADER, THREW } from "./call.ts";
 
 /** What the platform says about a script: where it listens, the key its guard wants, and when nobody listened there. */
@@ -56,18 +57,33 @@ export default function dispatchNamespace(inner: Inner) {
     return route;
   }
 
+  /**
+   * Tells a script that the caller of one of its calls has gone. Closing the connection would not: over TCP workerd
+   * notices an ordinary close only at its next write, and a quiet stream or a slow tool writes nothing for minutes.
+   */
+  async function cancel({ port, key }: Route, id: string): Promise<void> {
+    try {
+      await inner.network.fetch(`http://127.0.0.1:${port}/`, { headers: { [CALL_HEADER]: `${key} ${id}` } });
+    } catch {
+      // The script's process has gone, and the call with it.
+    }
+  }
+
   async function call(name: string, request: Request): Promise<Response> {
     const known = routes.get(name);
     const isFresh = known !== undefined && Date.now() - (answeredMs.get(known) ?? 0) < FRESH_MS;
     const held = isFresh ? asItIs(request) : await hold(request);
     // What streams in cannot be sent twice, so its script is made sure of first: one more hop on a large call.
     let route = known === undefined || (held === "streams" && !isFresh) ? await find(name) : known;
+    const id = crypto.randomUUID();
+    // With its caller the call's context ends, and what it has begun, but for what it waits for until then.
+    request.signal?.addEventListener("abort", () => entrypoints.waitUntil(cancel(route, id)));
     for (let attempt = 1; ; attempt += 1) {
       const again = attempt < ATTEMPTS && held !== "streams";
       const begunMs = Date.now();
       let response: Response;
       try {
-        response = await inner.network.fetch(`http://127.0.0.1:${route.port}/`, outgoing(request, held, route));
+        response = await inner.network.fetch(`http://127.0.0.1:${route.port}/`, outgoing(request, held, route, id));
       } catch (error) {
         if (request.signal?.aborted) throw error; // its caller has gone
         routes.delete(name);
@@ -87,7 +103,7 @@ export default function dispatchNamespace(inner: Inner) {
       const verdict = response.headers.get(CALL_HEADER);
       if (verdict === null) {
         answeredMs.set(route, Date.now());
-        return response;
+        return isEventStream(response) ? watched(response) : response;
       }
       if (verdict === THREW) throw new Error(await response.text());
       routes.delete(name);
@@ -123,9 +139,9 @@ async function hold(request: Request): Promise<Held> {
 }
 
 /** The call as it goes to the script's own port. Headers are set in place where they may be: every copy of them costs. */
-function outgoing(request: Request, held: Held, route: Route): Request {
+function outgoing(request: Request, held: Held, route: Route, id: string): Request {
   const { method, headers, signal } = request;
-  const call = `${route.key} ${request.url}`;
+  const call = `${route.key} ${id} ${request.url}`;
   if (held === "streams" || held === "nothing") {
     const copy =
       request.redirect === "manual" && marked(request, call) ? request : new Request(request, { redirect: "manual" });
@@ -135,6 +151,20 @@ function outgoing(request: Request, held: Held, route: Route): Request {
   const copy = new Request(request.url, { method, headers, body: held, signal, redirect: "manual" });
   marked(copy, call);
   return copy;
+}
+
+function isEventStream({ headers, body }: Response): boolean {
+  return body !== null && headers.get("content-type")?.startsWith("text/event-stream") === true;
+}
+
+/**
+ * The same stream, which passes through this context: workerd hands on a body that no JavaScript touches by itself, ends
+ * the context, and nobody is left to hear that the caller has gone.
+ */
+function watched(response: Response): Response {
+  const { readable, writable } = new IdentityTransformStream();
+  response.body?.pipeTo(writable).catch(() => undefined); // either end has gone, and the other one is told by that
+  return new Response(readable, response);
 }
 
 /** `false`: these headers are not ours to set. */

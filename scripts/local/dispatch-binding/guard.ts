@@ -1,4 +1,4 @@
-import { CALL_HEADER, REFUSED, THREW } from "./call.ts";
+import { CALL_HEADER, CANCELLED, REFUSED, THREW } from "./call.ts";
 
 interface Handler {
   fetch?(request: Request, env: unknown, ctx: unknown): Response | Promise<Response>;
@@ -11,23 +11,57 @@ type Entrypoint = new (ctx: unknown, env: unknown) => Handler;
  * script the URL the caller meant, and lets an exception travel back as one.
  */
 export function guard(script: unknown, key: string): Handler {
+  /** Calls whose script is at work, by their id, and how to tell it that their caller has gone. */
+  const open = new Map<string, () => void>();
+
   return {
     async fetch(request: Request, env: unknown, ctx: unknown): Promise<Response> {
-      const call = request.headers.get(CALL_HEADER);
-      if (!call?.startsWith(`${key} `)) return answer(REFUSED, 403, "not called through a dispatch namespace");
-      const meant = new Request(call.slice(key.length + 1), request);
-      meant.headers.delete(CALL_HEADER);
-      meant.headers.set("host", new URL(meant.url).host);
+      const [shown, id = "", url] = request.headers.get(CALL_HEADER)?.split(" ", 3) ?? [];
+      if (shown !== key) return answer(REFUSED, 403, "not called through a dispatch namespace");
+      if (url === undefined) {
+        open.get(id)?.();
+        return answer(CANCELLED, 200, "");
+      }
+      const call = new AbortController();
+      // Through a promise, because this one's context is that of the call. What belongs to one request may not be
+      // touched by another, such as the one that cancels it; a promise may, and goes on where it was made.
+      const { promise: gone, resolve } = Promise.withResolvers<void>();
+      open.set(id, resolve);
+      void gone.then(() => call.abort());
+      request.signal?.addEventListener("abort", resolve as () => void);
       try {
-        const response = await run(script, meant, env, ctx);
-        if (response instanceof Response) return response;
-        throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
+        const response = await run(script, asMeant(request, url, call.signal), env, ctx);
+        if (!(response instanceof Response))
+          throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
+        if (!isEventStream(response)) {
+          open.delete(id);
+          return response;
+        }
+        const { readable, writable } = new IdentityTransformStream();
+        const passed = response.body?.pipeTo(writable, { signal: call.signal });
+        void passed?.catch(() => undefined).then(() => open.delete(id)); // either end has gone, or was cancelled
+        return new Response(readable, response);
       } catch (error) {
-        console.error(error);
+        open.delete(id);
+        if (!call.signal.aborted) console.error(error);
         return answer(THREW, 500, error instanceof Error ? error.message : String(error));
       }
     },
   };
+}
+
+/** The request that the caller made, at the URL that it asked for. */
+function asMeant(request: Request, url: string, signal: AbortSignal): Request {
+  const { method, headers, body, redirect } = request;
+  const meant = new Request(url, { method, headers, body, redirect, signal });
+  meant.headers.delete(CALL_HEADER);
+  meant.headers.set("host", new URL(url).host);
+  return meant;
+}
+
+/** Only such a stream stays open without a word: any other body is written to, and a write notices that its reader has gone. */
+function isEventStream({ headers, body }: Response): boolean {
+  return body !== null && headers.get("content-type")?.startsWith("text/event-stream") === true;
 }
 
 function run(script: unknown, request: Request, env: unknown, ctx: unknown): Response | Promise<Response> {

@@ -14,6 +14,7 @@ export function workerSource(file: "binding.ts" | "guard.ts"): string {
     format: "esm",
     target: "es2024",
     platform: "neutral",
+    external: ["cloudflare-internal:*"],
   });
   const [output] = outputFiles;
   if (!output) throw new Error(`${file} did not compile`);

@@ -66,8 +66,8 @@ test("a script's own port answers nobody but its dispatch namespace", async () =
   const cellar = await platform.directory.find(NAMESPACE, "cellar")?.route();
   const direct = `http://127.0.0.1:${attic?.port}/name`;
   expect((await fetch(direct)).status).toBe(403);
-  expect((await fetch(direct, { headers: { "operator-local-call": `${cellar?.key} ${direct}` } })).status).toBe(403);
-  expect(await (await fetch(direct, { headers: { "operator-local-call": `${attic?.key} ${direct}` } })).text()).toBe(
+  expect((await fetch(direct, { headers: { "operator-local-call": `${cellar?.key} id ${direct}` } })).status).toBe(403);
+  expect(await (await fetch(direct, { headers: { "operator-local-call": `${attic?.key} id ${direct}` } })).text()).toBe(
     "attic",
   );
 });
