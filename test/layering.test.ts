@@ -2,6 +2,7 @@ import { globSync, readFileSync } from "node:fs";
 import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { exportedValues, importedNames } from "./support/export-use.ts";
 import { circlesIn, importsOf } from "./support/import-graph.ts";
 
 /** Folders are runtimes: what lies in one runs together. The longest match is a file's runtime. */
@@ -49,6 +50,14 @@ const DOORS: Record<string, readonly string[]> = {
   // The benchmark bundles one command by itself.
   "scripts/codez": ["main.ts", "commands/serve.ts"],
 };
+
+/** Sources that are bundled or uploaded as Workers. The runtime reads their exports; no file imports them. */
+const WORKER_ENTRIES = [
+  "scripts/bench/bare-relay-worker.js",
+  "scripts/local/dispatch-binding/guard.ts",
+  "test/scripts/local/fixtures/machine.ts",
+  "test/scripts/local/support/stand-in.ts",
+];
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -183,7 +192,43 @@ describe("circles", () => {
   });
 });
 
+describe("exports", () => {
+  it("are seen, and so is every form of their import", () => {
+    const source = [
+      "const a = 1;",
+      "async function b() {}",
+      "abstract class C {}",
+      "type D = 1;",
+      "const F = z.int();",
+    ];
+    const exported = [...source, "type F = 1;"].map((line) => `export ${line}`).join("\n");
+    expect(exportedValues(`${exported}\nconst e = 2;`)).toEqual(["a", "b", "C"]);
+    const user = `import { a, type B,
+  c as d } from "./x.ts";
+import e, { f } from "./y.ts";
+export { g } from "./z.ts";
+import * as all from "./all.ts";
+await import("./later.ts");`;
+    expect(importedNames(user).map(({ specifier, name }) => `${specifier} ${name}`)).toEqual(
+      ["./x.ts a", "./x.ts B", "./x.ts c", "./y.ts f", "./z.ts g", "./all.ts *", "./later.ts *"], // prettier-ignore
+    );
+  });
+});
+
 describe("the sources", () => {
+  it("export no value that no other file imports", () => {
+    const used = new Set<string>();
+    for (const file of [...SOURCES, "vitest.config.ts"])
+      for (const { specifier, name } of importedNames(readFileSync(`${ROOT}/${file}`, "utf8")))
+        used.add(`${targetOf(file, specifier)} ${name}`);
+    const unused = SOURCES.filter((file) => !WORKER_ENTRIES.includes(file) && !used.has(`${file} *`)).flatMap((file) =>
+      exportedValues(readFileSync(`${ROOT}/${file}`, "utf8"))
+        .filter((name) => !used.has(`${file} ${name}`))
+        .map((name) => `${file} exports ${name}`),
+    );
+    expect(unused).toEqual([]);
+  });
+
   it("have no circle of imports, those of types included", () => {
     const graph = new Map(SOURCES.map((file) => [file, importsOf(readFileSync(`${ROOT}/${file}`, "utf8")).map((one) => targetOf(file, one))])); // prettier-ignore
     expect([...graph.values()].flat().filter((target) => graph.has(target)).length).toBeGreaterThan(SOURCES.length);

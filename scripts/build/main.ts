@@ -3,7 +3,7 @@ import { buildCodez } from "./codez.ts";
 import { buildTemplate } from "./template.ts";
 
 /** What each runtime needs of another one, built: `codez` for machines, the machine template for the control API. */
-export async function build(): Promise<void> {
+async function build(): Promise<void> {
   await Promise.all([buildCodez(), buildTemplate()]);
 }
 

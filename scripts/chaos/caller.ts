@@ -11,7 +11,7 @@ const WORK_MS = 1_500;
  * By then every call has ended, whatever broke: its own work, the silence after which a frozen link is given up (55 s),
  * and room for a busy computer.
  */
-export const CALL_BOUND_MS = 90_000;
+const CALL_BOUND_MS = 90_000;
 
 const LARGE_BYTES = 300_000;
 

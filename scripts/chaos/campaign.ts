@@ -12,13 +12,13 @@ import { Random as Stream } from "./random.ts";
 import { Resources } from "./resources.ts";
 import type { World } from "./world.ts";
 
-export const FAULTS: readonly Fault[] = [...NETWORK_FAULTS, ...PROCESS_FAULTS, ...READER_FAULTS, ...STORAGE_FAULTS];
+const FAULTS: readonly Fault[] = [...NETWORK_FAULTS, ...PROCESS_FAULTS, ...READER_FAULTS, ...STORAGE_FAULTS];
 
 /** Calls under way at once on each machine. */
 const LANES = 2;
 
 /** From a fault's end to a machine that is listed and answers. */
-export const RETURN_LIMIT_MS = 15_000;
+const RETURN_LIMIT_MS = 15_000;
 
 /** For events that were held by connectors to arrive, once nothing breaks any more. */
 const EVENTS_LIMIT_MS = 60_000;

@@ -139,7 +139,7 @@ function pathOf(name: string): string {
 }
 
 /** `fetch failed` says nothing; its cause does. */
-export function messageOf(reason: unknown): string {
+function messageOf(reason: unknown): string {
   if (!(reason instanceof Error)) return String(reason);
   const { cause } = reason;
   if (cause instanceof Error) return messageOf(cause.message === "" && "code" in cause ? cause.code : cause);

@@ -23,7 +23,7 @@ import { VERSION } from "./version.ts";
 import { printableLines } from "../system/printable.ts";
 
 /** The `codez` command. Sets the exit code (`exit-code.ts`); resolves when the command is done. */
-export async function main(args: readonly string[]): Promise<void> {
+async function main(args: readonly string[]): Promise<void> {
   const cut = args.indexOf("--");
   const own = cut === -1 ? args : args.slice(0, cut);
   try {

@@ -31,7 +31,7 @@ export function describeTarget(spec: TargetSpec): string {
 }
 
 /** What to do on the machine when nothing answers at `url`. */
-export function startHint(url: string): string {
+function startHint(url: string): string {
   return url === DEFAULT_TARGET_URL
     ? "Start it on that machine: `codez serve` (or `codez up` in place of `codez connect`)."
     : "Start the MCP server on that machine, or give its address: `codez connect --url <its URL>`.";

@@ -62,7 +62,7 @@ async function git(folder: string, ...args: string[]): Promise<string | null> {
 }
 
 /** A remote's address may hold a token (`https://user:token@host/...`), which is nobody else's business. */
-export function withoutCredentials(remote: string): string {
+function withoutCredentials(remote: string): string {
   if (!URL.canParse(remote)) return remote; // scp-like `git@host:path`: no password in it
   const url = new URL(remote);
   if (url.password === "" && !url.protocol.startsWith("http")) return remote;

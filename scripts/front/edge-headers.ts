@@ -17,7 +17,7 @@ const EDGE_ONLY: ReadonlySet<string> = new Set([
 const EDGE_PREFIXES = ["cf-", "x-operator-", "mf-"];
 
 /** The address under which the gate knows a client, as Cloudflare names it. */
-export const CLIENT_HEADER = "cf-connecting-ip";
+const CLIENT_HEADER = "cf-connecting-ip";
 /** Read by workerd itself (`forwardedProtoHeader`), so that a request's URL has the client's scheme. */
 export const SCHEME_HEADER = "x-forwarded-proto";
 

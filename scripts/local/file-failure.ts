@@ -3,7 +3,7 @@ import * as z from "zod";
 import { readFileIfAny } from "./file.ts";
 
 /** A file of the state folder that is there and makes no sense. The message says which, why, and what to do. */
-export class DamagedFile extends Error {
+class DamagedFile extends Error {
   override name = "DamagedFile";
 }
 

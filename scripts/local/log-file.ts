@@ -2,7 +2,7 @@ import { appendFileSync, renameSync, statSync } from "node:fs";
 import { isMissing } from "./file.ts";
 
 /** Some days of an ordinary Operator's output. With the file before it, a log never takes twice as much. */
-export const LOG_LIMIT_BYTES = 5_000_000;
+const LOG_LIMIT_BYTES = 5_000_000;
 /** A message of megabytes would push everything else out of the log. */
 const LINE_LIMIT_CHARACTERS = 20_000;
 

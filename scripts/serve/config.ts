@@ -58,7 +58,7 @@ export class ConfigInvalid extends Error {
 }
 
 /** The content of `serve.json`; a missing file is an empty one. Throws ConfigInvalid. */
-export function readConfig(path: string): ServeConfig {
+function readConfig(path: string): ServeConfig {
   let text = "{}";
   try {
     text = readFileSync(path, "utf8");

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { ServeFailure } from "./error.ts";
 
-export const EVENT_TYPES = [
+const EVENT_TYPES = [
   "session.created",
   "session.updated",
   "session.idle",

@@ -10,7 +10,7 @@ const PREFIX = "codez";
 
 const LETTERS = { connecting: "c", online: "o", offline: "f" } as const satisfies Record<Holder["state"], string>;
 
-export function targetOf({ pid, started, state }: Holder): string {
+function targetOf({ pid, started, state }: Holder): string {
   return [PREFIX, LETTERS[state], pid, started ?? ""].join(":");
 }
 

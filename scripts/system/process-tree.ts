@@ -75,7 +75,7 @@ function stateOf(stat: string): string[] {
 }
 
 /** Processes whose environment has this mark. Only Linux shows it; elsewhere the answer is empty. */
-export async function marked(mark: string): Promise<number[]> {
+async function marked(mark: string): Promise<number[]> {
   if (process.platform !== "linux") return [];
   const found: number[] = [];
   const line = `${MARK_VARIABLE}=${mark}`;

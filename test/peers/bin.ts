@@ -19,7 +19,7 @@ const Manifest = z.object({ bin: z.record(z.string(), z.string()) });
 export const PEERS_FOLDER = dirname(fileURLToPath(import.meta.url));
 
 /** The folder of an installed package, for those that are imported rather than run (`playwright-core`). */
-export function peerPackage(name: string): string {
+function peerPackage(name: string): string {
   return join(PEERS_FOLDER, "node_modules", name);
 }
 

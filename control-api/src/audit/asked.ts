@@ -45,7 +45,7 @@ export function askedInHeaders(headers: Headers): Asked {
 }
 
 /** A call of this tool of a machine's. */
-export function ofTool(name: string | null): Asked {
+function ofTool(name: string | null): Asked {
   return { kind: name === ANSWERS_PERMISSION ? "permission" : "call", subject: name };
 }
 

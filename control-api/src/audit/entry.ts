@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 
 /** What happened, in the words that a reader of the log sees. */
-export const AUDIT_KINDS = [
+const AUDIT_KINDS = [
   /** A tool call, or a request to a machine that could not be read: it may have been one. */
   "call",
   /** Any other MCP request to a machine's own endpoint: a list, an opened stream, an ended session. */

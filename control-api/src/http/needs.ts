@@ -9,7 +9,7 @@ import { refuse, stepUp } from "./refusal.ts";
  *
  * To administer is to see and change the whole account; a caller that is limited to some machines can do neither.
  */
-export function needs(scope: Scope) {
+function needs(scope: Scope) {
   return createMiddleware<AppContext>(async (c, next) => {
     const url = new URL(c.req.url);
     const caller: AppContext["Variables"]["caller"] | undefined = c.var.caller;

@@ -2,7 +2,7 @@
 const MAIN_MODULE = "index.js";
 
 /** Machine scripts are found by it: what to upgrade, and what a user leaves behind. A script takes at most 8 tags. */
-export const KIND_TAG = "operator-machine";
+const KIND_TAG = "operator-machine";
 
 /** The one migration there is: it creates the class (machine-template/wrangler.jsonc). */
 export const MIGRATION_TAG = "v1";

@@ -18,10 +18,7 @@ export function outputOf(options: { json?: boolean }): Output {
 }
 
 export const JSON_OPTION = ["--json", "say it in JSON, for programs"] as const;
-export const HUB_OPTION = [
-  "--hub <url>",
-  "address of the Operator (default: CODEZ_HUB, or the one set up here)",
-] as const;
+const HUB_OPTION = ["--hub <url>", "address of the Operator (default: CODEZ_HUB, or the one set up here)"] as const;
 
 /** Adds the two options that most commands share. */
 export function withHub(command: Command): Command {

@@ -55,7 +55,7 @@ export function keyOf(raw: string): string {
   return raw.includes("\\") ? JSON.stringify(stringOf(raw)) : raw;
 }
 
-export function stringOf(raw: string): string | null {
+function stringOf(raw: string): string | null {
   try {
     const value: unknown = JSON.parse(Buffer.from(raw, "latin1").toString());
     return typeof value === "string" ? value : null;

@@ -5,7 +5,7 @@ import { StartFailure, startWorkerd } from "./process.ts";
 import type { Workerd } from "./process.ts";
 
 /** How long a caller waits for a workerd that is on its way back before it is told no. */
-export const RESTART_WAIT_MS = 10_000;
+const RESTART_WAIT_MS = 10_000;
 
 /** Node hears of a child's death within milliseconds; longer than this it was no death. */
 const END_WAIT_MS = 2_000;

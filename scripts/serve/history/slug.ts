@@ -1,7 +1,7 @@
-/** Past this Claude Code shortens a folder's name and adds a hash; such a name is found by looking, not by computing. */
-export const MAX_SLUG_CHARS = 200;
-
-/** The name of a project's folder under `~/.claude/projects`: its path with every other sign as `-`. */
+/**
+ * The name of a project's folder under `~/.claude/projects`: its path with every character that is no letter or digit as `-`.
+ * Past 200 characters Claude Code shortens the name and adds a hash; such a folder has to be found by listing.
+ */
 export function slugOf(path: string): string {
   return path.replaceAll(/[^a-zA-Z0-9]/g, "-");
 }

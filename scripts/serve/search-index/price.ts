@@ -7,7 +7,7 @@ import type { ModelPrice } from "./store.ts";
  */
 const WEIGHTS = { input: 1, output: 5, cacheRead: 0.1, cacheWrite: 1.25 } as const;
 
-export function weigh({ input, output, cacheRead, cacheWrite }: Tokens): number {
+function weigh({ input, output, cacheRead, cacheWrite }: Tokens): number {
   const { input: i, output: o, cacheRead: r, cacheWrite: w } = WEIGHTS;
   return input * i + output * o + cacheRead * r + cacheWrite * w;
 }

@@ -1,7 +1,7 @@
 import type { Part } from "../agent/agent.ts";
 
 /** A part of a message in an event or a page: a screenful or three. The whole is a call of get_session away. */
-export const MAX_PART_CHARS = 16_384;
+const MAX_PART_CHARS = 16_384;
 
 export interface Clipped {
   readonly text: string;

@@ -8,7 +8,7 @@ export type Reached = { slug: string; args: unknown; options: unknown; request: 
 export type Script = (request: Request) => Response | Promise<Response>;
 
 /** A dispatch namespace with these scripts. As on the platform, `get` never throws; `fetch` does. */
-export class TestNamespace {
+class TestNamespace {
   readonly reached: Reached[] = [];
   /** The names that were looked up, whether there is such a script or not. */
   readonly asked: string[] = [];

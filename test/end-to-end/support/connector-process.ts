@@ -10,7 +10,7 @@ import { HttpTarget } from "../../../scripts/connector/http-target.ts";
  * The connector as a process that a test can kill: `node connector-process.ts <options as JSON>`. Events come in on standard
  * input, one a line; what happens goes out on standard output: `online <epoch>`, `taken` for each event that is on disk.
  */
-export const Options = z.object({
+const Options = z.object({
   linkUrl: z.string(),
   token: z.string(),
   target: z.string(),

@@ -34,12 +34,6 @@ export function memoryOf(pid: number): number {
   return Number(/^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024;
 }
 
-/** Whether a process is there and no zombie. */
-export function isRunning(pid: number): boolean {
-  const status = read(`/proc/${pid}/status`);
-  return status !== "" && !status.includes("State:\tZ");
-}
-
 function read(path: string): string {
   try {
     return readFileSync(path, "utf8");

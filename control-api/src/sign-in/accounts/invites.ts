@@ -4,7 +4,7 @@ import { hashOf, randomLetters } from "../secret.ts";
 const INVITE_MS = 3 * 24 * 60 * 60_000;
 
 /** Crockford's letters without those that look like others. */
-export const CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+const CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /** 100 bits: not to be guessed, whatever the rate limit. */
 const CODE_LETTERS = 20;

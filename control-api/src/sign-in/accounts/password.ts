@@ -16,7 +16,7 @@ const KEY_BYTES = 32;
 /** A line for a length that no guesser reaches, without asking anybody for signs they forget (NIST SP 800-63B). */
 export const PASSWORD_MIN = 10;
 /** Past this it is not a password but an attempt to keep us busy. */
-export const PASSWORD_MAX = 256;
+const PASSWORD_MAX = 256;
 
 /** Whether `password` may be one. */
 export function isAcceptable(password: string): boolean {
