@@ -3,15 +3,15 @@ import type { AddressBindings } from "./host.ts";
 import { metadataUrlOf } from "./resource-metadata.ts";
 import { BASELINE, type Scope } from "./scope.ts";
 
-/** Why nobody was found behind a request. */
+/** Why an API request could not be attributed to a caller. */
 export type Refusal = { refused: "no_token" | "bad_token" | "unavailable" | "foreign_origin" | "not_allowed" };
 
-/** What keeps the tokens (AuthKit, our own store) did not answer; a client asks again after this long. Seconds. */
+/** Seconds after which a client should retry when the token store (AuthKit or our own) did not answer. */
 const RETRY_AFTER_S = "5";
 
-/** The answer to a caller nobody knows; it says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1). */
+/** The answer to a caller that could not be authenticated. It says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1). */
 export function refuse({ refused }: Refusal, url: URL, env: AddressBindings): Response {
-  // To ask without a token first is how every client finds out where to sign in.
+  // A request without a token is no incident: clients send one first to find out where to sign in.
   if (refused !== "no_token")
     console.warn("a caller was refused", { why: refused, host: url.host, path: url.pathname });
   switch (refused) {
@@ -40,7 +40,7 @@ export function refuse({ refused }: Refusal, url: URL, env: AddressBindings): Re
   }
 }
 
-/** The answer to a known caller whose sign-in does not allow this; it names all that is needed (MCP, "Scope Challenge Handling"). */
+/** The answer to a caller whose token lacks a scope. It names every scope that is needed (MCP, "Scope Challenge Handling"). */
 export function stepUp(needed: readonly Scope[], url: URL, env: AddressBindings, what: string): Response {
   console.warn("a caller was asked to step up", { needed, host: url.host, path: url.pathname });
   const fields = { error: "insufficient_scope", scope: needed.join(" "), error_description: what };

@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
 import { printableJson } from "../../system/printable.ts";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
 
@@ -31,9 +31,9 @@ export function auditCommand({ folder }: Context): Command {
     .option("--limit <entries>", "how many entries", countIn, DEFAULT_ENTRIES)
     .option("--jsonl", "all of it, an entry a line, for keeping")
     .action(async (options: Options) => {
-      const hub = await findHub(options.hub, folder);
+      const operator = await findOperator(options.hub, folder);
       const read = async (before: number | null, limit: number): Promise<Entry[]> =>
-        Page.parse(await hub.ask("GET", `/api/audit?limit=${limit}${before === null ? "" : `&before=${before}`}`))
+        Page.parse(await operator.ask("GET", `/api/audit?limit=${limit}${before === null ? "" : `&before=${before}`}`))
           .entries;
       const most = options.jsonl === true ? Number.POSITIVE_INFINITY : options.limit;
       const entries: Entry[] = [];

@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { MachineSummary } from "#protocol/rest-api.ts";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
 
@@ -8,9 +8,9 @@ import { tableOf } from "./table.ts";
 export function machinesCommand({ folder }: Context): Command {
   return withHub(new Command("machines").description("list your machines")).action(
     async (options: { hub?: string; json?: boolean }) => {
-      const hub = await findHub(options.hub, folder);
-      const machines = await hub.machines();
-      const none = `No machines at ${hub.origin} yet. Add this one: codez setup`;
+      const operator = await findOperator(options.hub, folder);
+      const machines = await operator.machines();
+      const none = `No machines at ${operator.origin} yet. Add this one: codez setup`;
       outputOf(options).result({ machines }, machines.length === 0 ? none : listOf(machines));
     },
   );

@@ -2,7 +2,7 @@ import { confirm, isCancel } from "@clack/prompts";
 import { Command } from "commander";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { Service } from "../service/service.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
@@ -12,16 +12,16 @@ export function removeCommand({ folder }: Context): Command {
     .argument("<name>", "the machine")
     .option("--yes", "do not ask")
     .action(async (name: string, options: { hub?: string; json?: boolean; yes?: boolean }) => {
-      const hub = await findHub(options.hub, folder);
+      const operator = await findOperator(options.hub, folder);
       if (options.yes !== true && options.json !== true && process.stdin.isTTY && process.stdout.isTTY) {
-        const sure = await confirm({ message: `Remove "${name}" from ${hub.origin}, with its event log?` });
+        const sure = await confirm({ message: `Remove "${name}" from ${operator.origin}, with its event log?` });
         if (isCancel(sure) || !sure) return;
       }
       const keys = folder.names().filter((key) => {
         const profile = folder.read(key);
-        return profile?.name === name && profile.hub === hub.origin;
+        return profile?.name === name && profile.hub === operator.origin;
       });
-      const isGone = await hub.remove(name).then(
+      const isGone = await operator.remove(name).then(
         () => false,
         (reason: unknown) => {
           // Removed before, or elsewhere: what is left of it here goes all the same.

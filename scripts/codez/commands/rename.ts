@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { renamed } from "../profile/profile.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
@@ -9,11 +9,11 @@ export function renameCommand({ folder }: Context): Command {
     .argument("<old>", "its name now")
     .argument("<new>", "the name it gets")
     .action(async (from: string, to: string, options: { hub?: string; json?: boolean }) => {
-      const hub = await findHub(options.hub, folder);
-      const machine = await hub.rename(from, to);
+      const operator = await findOperator(options.hub, folder);
+      const machine = await operator.rename(from, to);
       for (const key of folder.names()) {
         const profile = folder.read(key);
-        if (profile?.name === from && profile.hub === hub.origin) folder.write(key, renamed(profile, to));
+        if (profile?.name === from && profile.hub === operator.origin) folder.write(key, renamed(profile, to));
       }
       outputOf(options).result(machine, `"${from}" is now "${to}": ${machine.mcpUrl}`);
     });

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
 /** `codez rotate`: a new link token for this machine. The old one is dead at once; a running connector takes the new one. */
@@ -10,8 +10,8 @@ export function rotateCommand({ folder }: Context): Command {
     .argument("[name]", "the machine (needed when this computer is set up as several)")
     .action(async (name: string | undefined, options: { hub?: string; json?: boolean }) => {
       const { key, profile } = folder.choose(name);
-      const hub = await findHub(options.hub ?? profile.hub, folder);
-      const { token, linkUrl, mcpUrl, slug } = await hub.rotate(profile.name);
+      const operator = await findOperator(options.hub ?? profile.hub, folder);
+      const { token, linkUrl, mcpUrl, slug } = await operator.rotate(profile.name);
       if (token === null)
         throw new CodezFailure(ExitCode.REFUSED, "Operator gave no new token.", `codez setup ${profile.name}`);
       folder.write(key, { ...profile, token, linkUrl, mcpUrl, slug });

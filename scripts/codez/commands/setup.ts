@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { DRAIN_EVENTS, eventsOf } from "../event-option.ts";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { describeTarget, targetOf } from "../make-target.ts";
 import { DEFAULT_TARGET_URL } from "../profile/profile.ts";
 import { Service } from "../service/service.ts";
@@ -37,38 +37,40 @@ export function setupCommand({ folder, command }: Context): Command {
     .action(async (given: string | undefined, options: Options) => {
       const output = outputOf(options);
       const steps = new Steps(output);
-      const hub = await findHub(options.hub, folder);
-      const plan = planSetup(folder, hub.origin, given, options.profile);
+      const operator = await findOperator(options.hub, folder);
+      const plan = planSetup(folder, operator.origin, given, options.profile);
       const target = targetOf(options.url, command) ??
         plan.profile?.target ?? { kind: "url" as const, url: DEFAULT_TARGET_URL };
       const events = eventsOf(options, plan.profile?.events ?? true);
 
-      const registered = await steps.run(`registering "${plan.name}" at ${hub.origin}`, () =>
-        register(hub, plan, target, options.replace === true, events),
+      const registered = await steps.run(`registering "${plan.name}" at ${operator.origin}`, () =>
+        register(operator, plan, target, options.replace === true, events),
       );
       let { profile } = registered;
       folder.write(plan.key, profile);
       let proof = await steps.run("opening the link and asking Operator for it", () =>
-        proveOnline(hub, folder, plan.key, profile, registered.isNewToken),
+        proveOnline(operator, folder, plan.key, profile, registered.isNewToken),
       );
       if (proof.kind === "refused") {
-        profile = await steps.run("the token is no good any more; making a new one", () => renewToken(hub, profile));
+        profile = await steps.run("the token is no good any more; making a new one", () =>
+          renewToken(operator, profile),
+        );
         folder.write(plan.key, profile);
-        proof = await steps.run("opening the link again", () => proveOnline(hub, folder, plan.key, profile, true));
+        proof = await steps.run("opening the link again", () => proveOnline(operator, folder, plan.key, profile, true));
       }
       const service = options.service === true ? await new Service(plan.key).install(target) : null;
       const next = service === null ? `codez connect${folder.names().length > 1 ? ` ${plan.key}` : ""}` : null;
       const { name, mcpUrl } = profile;
       const lines = [
-        `"${name}" is online at ${hub.origin}${registered.isNew ? "" : " (it was set up before)"}.`,
+        `"${name}" is online at ${operator.origin}${registered.isNew ? "" : " (it was set up before)"}.`,
         `  its server here   ${describeTarget(target)}`,
-        `  MCP, all machines ${hub.origin}/mcp`,
+        `  MCP, all machines ${operator.origin}/mcp`,
         `  MCP, this one     ${mcpUrl}`,
         ...(service?.map((line) => `  ${line}`) ?? []),
         ...(next === null ? [] : [`Keep it connected: ${next}`]),
       ];
       output.result(
-        { machine: name, profile: plan.key, hub: hub.origin, mcpUrl, target, status: proof.kind, service, next },
+        { machine: name, profile: plan.key, hub: operator.origin, mcpUrl, target, status: proof.kind, service, next },
         lines.join("\n"),
       );
     });

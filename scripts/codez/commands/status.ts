@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import { ExitCode } from "../exit-code.ts";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { describeTarget } from "../make-target.ts";
 import { holderOf } from "../../system/lock.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
@@ -11,8 +11,8 @@ export function statusCommand({ folder }: Context): Command {
     .argument("[name]", "the machine (needed when this computer is set up as several)")
     .action(async (name: string | undefined, options: { hub?: string; json?: boolean }) => {
       const { key, profile } = folder.choose(name);
-      const hub = await findHub(options.hub ?? profile.hub, folder);
-      const detail = await hub.machine(profile.name);
+      const operator = await findOperator(options.hub ?? profile.hub, folder);
+      const detail = await operator.machine(profile.name);
       const connector = holderOf(folder.file(key, ".lock"));
       const isOnline = detail.status === "online";
       const lines = [

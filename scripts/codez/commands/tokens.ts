@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
-import { findHub } from "../hub-address.ts";
+import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
 
@@ -24,8 +24,8 @@ type CreateOptions = Shared & { readOnly?: boolean; admin: boolean; machine?: st
 /** `codez tokens`: personal access tokens, for scripts and for clients that cannot sign in. */
 export function tokensCommand({ folder }: Context): Command {
   const list = withHub(new Command("list").description("list your tokens")).action(async (options: Shared) => {
-    const hub = await findHub(options.hub, folder);
-    const { tokens } = Tokens.parse(await hub.ask("GET", "/api/tokens"));
+    const operator = await findOperator(options.hub, folder);
+    const { tokens } = Tokens.parse(await operator.ask("GET", "/api/tokens"));
     outputOf(options).result(
       { tokens },
       tokens.length === 0 ? "No tokens. Make one: codez tokens create <label>" : textOf(tokens),
@@ -39,16 +39,16 @@ export function tokensCommand({ folder }: Context): Command {
     .option("--machine <name...>", "only these machines (and no managing)")
     .option("--expires <days>", "days until it ends (default: never)", daysIn)
     .action(async (label: string, options: CreateOptions) => {
-      const hub = await findHub(options.hub, folder);
-      const created = Created.parse(await hub.ask("POST", "/api/tokens", requestOf(label, options)));
+      const operator = await findOperator(options.hub, folder);
+      const created = Created.parse(await operator.ask("POST", "/api/tokens", requestOf(label, options)));
       outputOf(options).result(created, created.token);
     });
 
   const revoke = withHub(new Command("revoke").description("end a token at once"))
     .argument("<id>", "the token's id, as the list has it")
     .action(async (id: string, options: Shared) => {
-      const hub = await findHub(options.hub, folder);
-      await hub.ask("DELETE", `/api/tokens/${encodeURIComponent(id)}`);
+      const operator = await findOperator(options.hub, folder);
+      await operator.ask("DELETE", `/api/tokens/${encodeURIComponent(id)}`);
       outputOf(options).result({ revoked: id }, `Revoked ${id}.`);
     });
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { Connector, emptySpool, machineFacts, type Stopped } from "../../connector/index.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
-import type { Hub } from "../hub.ts";
+import type { OperatorClient } from "../operator-client.ts";
 import { makeTarget } from "../make-target.ts";
 import { holderOf, Lock } from "../../system/lock.ts";
 import type { Profile } from "../profile/profile.ts";
@@ -27,14 +27,14 @@ export type Proof = { kind: "online" } | { kind: "refused" };
  * @param isNewToken the token was made just now.
  */
 export async function proveOnline(
-  hub: Hub,
+  operator: OperatorClient,
   folder: ProfileFolder,
   key: string,
   profile: Profile,
   isNewToken: boolean,
 ): Promise<Proof> {
   const lock = Lock.take(folder.file(key, ".lock"));
-  if (!(lock instanceof Lock)) return waitUntilSeen(hub, folder, key, profile, new Promise(() => undefined));
+  if (!(lock instanceof Lock)) return waitUntilSeen(operator, folder, key, profile, new Promise(() => undefined));
   const target = makeTarget(profile.target, profile.name);
   const connector = new Connector({
     credentials: () => Promise.resolve(profile),
@@ -46,7 +46,7 @@ export async function proveOnline(
   });
   const stopped = connector.run();
   try {
-    return await waitUntilSeen(hub, folder, key, profile, stopped);
+    return await waitUntilSeen(operator, folder, key, profile, stopped);
   } finally {
     connector.stop("setup is done");
     await stopped;
@@ -56,7 +56,7 @@ export async function proveOnline(
 }
 
 async function waitUntilSeen(
-  hub: Hub,
+  operator: OperatorClient,
   folder: ProfileFolder,
   key: string,
   profile: Profile,
@@ -64,14 +64,14 @@ async function waitUntilSeen(
 ): Promise<Proof> {
   const deadlineMs = Date.now() + PROOF_TIMEOUT_MS;
   for (;;) {
-    const status = await hub.statusAtMcp(profile.name);
+    const status = await operator.statusAtMcp(profile.name);
     if (status === "online") return { kind: "online" };
     const ended = await Promise.race([stopped, pause()]);
     if (ended?.reason === "refused" || ended?.reason === "revoked") return { kind: "refused" };
     if (ended === null && Date.now() < deadlineMs) continue;
-    const final = ended === null ? null : failureOf(ended, profile.name, hub.origin);
+    const final = ended === null ? null : failureOf(ended, profile.name, operator.origin);
     if (final !== null) throw final;
-    throw notOnline(hub, profile, status, ended, holderOf(folder.file(key, ".lock"))?.detail ?? "");
+    throw notOnline(operator, profile, status, ended, holderOf(folder.file(key, ".lock"))?.detail ?? "");
   }
 }
 
@@ -80,7 +80,7 @@ function pause(): Promise<null> {
 }
 
 function notOnline(
-  hub: Hub,
+  operator: OperatorClient,
   profile: Profile,
   status: string | null,
   ended: Stopped | null,
@@ -90,7 +90,7 @@ function notOnline(
   const why = ended !== null && "message" in ended ? ended.message : detail;
   return new CodezFailure(
     ExitCode.NOT_ONLINE,
-    `"${profile.name}" ${seen} at ${hub.origin}/mcp${why === "" ? "." : `: ${why}`}`,
+    `"${profile.name}" ${seen} at ${operator.origin}/mcp${why === "" ? "." : `: ${why}`}`,
     `Check that this computer reaches ${new URL(profile.linkUrl).origin} by WebSocket, then: codez setup ${profile.name}`,
   );
 }

@@ -1,5 +1,5 @@
 import type { Registration } from "#protocol/rest-api.ts";
-import type { Hub } from "../hub.ts";
+import type { OperatorClient } from "../operator-client.ts";
 import { newIdentity, type Profile, type TargetSpec } from "../profile/profile.ts";
 import type { Plan } from "./plan.ts";
 
@@ -10,7 +10,7 @@ export type Registered = { readonly profile: Profile; readonly isNew: boolean; r
  * token that is here is kept. Throws `CodezFailure` (name taken, not signed in, not reachable).
  */
 export async function register(
-  hub: Hub,
+  operator: OperatorClient,
   plan: Plan,
   target: TargetSpec,
   replace: boolean,
@@ -18,26 +18,26 @@ export async function register(
 ): Promise<Registered> {
   const identity = plan.profile?.identity ?? newIdentity();
   const known = plan.profile?.token ?? null;
-  const registration = await hub.register({
+  const registration = await operator.register({
     name: plan.name,
     identity,
     ...(known === null ? { rotate: true } : {}),
     ...(replace ? { replace: true } : {}),
   });
   // Taken over from another identity, or new after it was removed: then it comes with a new token.
-  const token = registration.token ?? known ?? (await tokenOf(hub, plan.name));
+  const token = registration.token ?? known ?? (await tokenOf(operator, plan.name));
   const { name, slug, linkUrl, mcpUrl } = registration;
-  const profile: Profile = { hub: hub.origin, name, slug, linkUrl, mcpUrl, token, identity, target, events };
+  const profile: Profile = { hub: operator.origin, name, slug, linkUrl, mcpUrl, token, identity, target, events };
   return { profile, isNew: plan.profile === null, isNewToken: token !== known };
 }
 
 /** The same with a new token, after the one that was here turned out to be no good. */
-export async function renewToken(hub: Hub, profile: Profile): Promise<Profile> {
-  return { ...profile, token: await tokenOf(hub, profile.name) };
+export async function renewToken(operator: OperatorClient, profile: Profile): Promise<Profile> {
+  return { ...profile, token: await tokenOf(operator, profile.name) };
 }
 
-async function tokenOf(hub: Hub, name: string): Promise<string> {
-  const { token }: Registration = await hub.rotate(name);
+async function tokenOf(operator: OperatorClient, name: string): Promise<string> {
+  const { token }: Registration = await operator.rotate(name);
   if (token === null) throw new Error("Operator rotated the token and did not say the new one");
   return token;
 }

@@ -6,7 +6,7 @@ import type { Sessions } from "../session/sessions.ts";
 import type { Terminal } from "../session/terminals.ts";
 import { readHead } from "./head.ts";
 import { listSessionFiles, type SessionFile } from "./session-file.ts";
-import { slugOf } from "./slug.ts";
+import { projectSlugOf } from "./project-slug.ts";
 import { promptText, readLine } from "./transcript-line.ts";
 
 export interface CatalogOptions {
@@ -40,7 +40,7 @@ export class Catalog {
     const rows = await Promise.all(
       files.map((file) => this.#describe(file.session, file, bySession.get(file.session) ?? null, terminals)),
     );
-    const unwritten = ledger.all().filter((made) => slugOf(made.cwd) === slug && !written.has(made.session));
+    const unwritten = ledger.all().filter((made) => projectSlugOf(made.cwd) === slug && !written.has(made.session));
     const live = sessions.all().filter((one) => one.slug === slug && !written.has(one.id));
     for (const session of new Set([...unwritten.map((made) => made.session), ...live.map(({ id }) => id)])) {
       rows.push(await this.#describe(session, null, null, terminals));
@@ -69,7 +69,7 @@ export class Catalog {
     const cwd = live?.cwd ?? made?.cwd ?? known?.cwd ?? null;
     return {
       session_id: session,
-      slug: file?.slug ?? live?.slug ?? (made === null ? null : slugOf(made.cwd)),
+      slug: file?.slug ?? live?.slug ?? (made === null ? null : projectSlugOf(made.cwd)),
       title: known?.title ?? (file === null ? null : await firstPrompt(file)),
       status,
       busy: live?.isBusy ?? terminal?.status === "busy",

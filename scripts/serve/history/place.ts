@@ -1,11 +1,11 @@
 import type { Place } from "../session/sessions.ts";
 import { readHead } from "./head.ts";
 import type { SessionFile } from "./session-file.ts";
-import { slugOf } from "./slug.ts";
+import { projectSlugOf } from "./project-slug.ts";
 
 /** Where a session of history works: the folder its project is named after, else the first it names. */
 export async function placeOf({ path, slug }: SessionFile): Promise<Place | null> {
   const folders = (await readHead(path)).flatMap(({ cwd }) => cwd ?? []);
-  const cwd = folders.find((folder) => slugOf(folder) === slug) ?? folders[0];
+  const cwd = folders.find((folder) => projectSlugOf(folder) === slug) ?? folders[0];
   return cwd === undefined ? null : { cwd, slug };
 }

@@ -1,6 +1,6 @@
 import { listSessionFiles, listSlugs, type SessionFile } from "../history/session-file.ts";
 import { readHead } from "../history/head.ts";
-import { slugOf } from "../history/slug.ts";
+import { projectSlugOf } from "../history/project-slug.ts";
 import { readGitRepo } from "./git-repo.ts";
 import { scanRepos } from "./scan.ts";
 
@@ -45,7 +45,7 @@ export class Projects {
       if (files.length > 0) found.set(slug, { path: await this.#pathOf(slug, files), files });
     }
     for (const path of await this.#repos(isFresh)) {
-      const slug = slugOf(path);
+      const slug = projectSlugOf(path);
       found.set(slug, { path, files: found.get(slug)?.files ?? [] });
     }
     const projects = await Promise.all([...found].map(([slug, { path, files }]) => describe(slug, path, files)));
@@ -55,7 +55,7 @@ export class Projects {
   /** `null` when there is no such project. */
   async find(slug: string): Promise<Project | null> {
     const files = await listSessionFiles(this.#folder, slug);
-    const isWanted = (path: string) => slugOf(path) === slug;
+    const isWanted = (path: string) => projectSlugOf(path) === slug;
     const isFresh = files.length === 0 && !(await this.#repos()).some(isWanted);
     const scanned = (await this.#repos(isFresh)).find(isWanted) ?? null;
     if (files.length === 0 && scanned === null) return null;
@@ -69,7 +69,7 @@ export class Projects {
     for (const file of newestFirst) {
       for (const { cwd } of await readHead(file.path)) {
         // A session may move to another folder later; the one that the slug was made of is the project's.
-        if (cwd === undefined || slugOf(cwd) !== slug) continue;
+        if (cwd === undefined || projectSlugOf(cwd) !== slug) continue;
         this.#paths.set(slug, cwd);
         return cwd;
       }

@@ -3,7 +3,7 @@ import type { Agent, Prompt, StartOptions } from "../agent/agent.ts";
 import type { ServeConfig } from "../config.ts";
 import { ServeFailure } from "../error.ts";
 import type { EventLog } from "../event-log.ts";
-import { slugOf } from "../history/slug.ts";
+import { projectSlugOf } from "../history/project-slug.ts";
 import type { PermissionBook } from "../permission/book.ts";
 import { atMost, isAbove, type PermissionMode } from "../permission-mode.ts";
 import type { Ledger } from "./ledger.ts";
@@ -126,7 +126,7 @@ export class Sessions {
     if (live !== null) return live;
     const made = this.#options.ledger.get(session);
     if (made === null) throw new ServeFailure({ code: "session_unknown", session });
-    return { cwd: made.cwd, slug: slugOf(made.cwd) };
+    return { cwd: made.cwd, slug: projectSlugOf(made.cwd) };
   }
 
   async stop(): Promise<void> {
@@ -190,7 +190,7 @@ export class Sessions {
       this.#lastLiveAtMs.set(session.id, Date.now());
       if (this.#live.get(session.id) === session) this.#live.delete(session.id);
     };
-    const slug = slugOf(cwd);
+    const slug = projectSlugOf(cwd);
     const live = new LiveSession({ id, cwd, slug, model, permissionMode, events, permissions, onEnded });
     const run = await agent.start({
       ...options,

@@ -9,7 +9,7 @@ import { accountsOf } from "../accounts/directory.ts";
 import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";
 import { addressOf } from "../address.ts";
-import { wordsFor } from "../denial.ts";
+import { deniedMessageOf } from "../denied-message.ts";
 import { grantsOf, revokeGrant } from "../grants.ts";
 import { AccountPage } from "../pages/account-page.tsx";
 import { respond } from "../pages/respond.tsx";
@@ -17,7 +17,7 @@ import { removePerson } from "../remove-person.ts";
 import { isFromOwnPage } from "../same-site.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
 import { siteOf } from "../site.ts";
-import { turnedAway } from "./turned-away.tsx";
+import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** `/account`: what a person has allowed, how they sign in, and, for the owner, who else is here. */
 export const account = new Hono<PageApp>();
@@ -32,7 +32,7 @@ account.use("*", async (c, next) => {
   const shown = isJson
     ? FormToken.safeParse(await c.req.json().catch(() => null)).data?.csrf
     : (await c.req.formData()).get("csrf");
-  return isFromOwnPage(c.req.raw) && (await isFormToken(shown, session)) ? next() : turnedAway(c);
+  return isFromOwnPage(c.req.raw) && (await isFormToken(shown, session)) ? next() : refuseForeignForm(c);
 });
 
 const FormToken = z.object({ csrf: z.string() });
@@ -71,7 +71,7 @@ account.post("/password", async (c) => {
     return page(c, session, {
       said: { kind: "good", text: "The password is changed. Other browsers are signed out." },
     });
-  const { text, status } = wordsFor(denied);
+  const { text, status } = deniedMessageOf(denied);
   return page(c, session, { said: { kind: "bad", text } }, status);
 });
 
@@ -99,7 +99,7 @@ account.post("/passkey", async (c) => {
 
 account.post("/invitations", async (c) => {
   const { session } = c.var;
-  if (session.person.id !== OWNER) return turnedAway(c);
+  if (session.person.id !== OWNER) return refuseForeignForm(c);
   const { code, expiresMs } = await accountsOf(c.env).invite();
   note(c.env, OWNER, { kind: "user_invited", client: "account page", subject: null });
   return page(c, session, { invitation: { code, link: `${c.env.ORIGIN}/invite#${code}`, expiresMs } });
@@ -107,7 +107,7 @@ account.post("/invitations", async (c) => {
 
 account.post("/people/:id", async (c) => {
   const { session } = c.var;
-  if (session.person.id !== OWNER) return turnedAway(c);
+  if (session.person.id !== OWNER) return refuseForeignForm(c);
   const id = c.req.param("id");
   const name = await removePerson(id, c.env);
   if (name !== null) note(c.env, OWNER, { kind: "user_removed", client: "account page", subject: name });

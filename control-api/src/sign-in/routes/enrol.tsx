@@ -7,7 +7,7 @@ import type { Entered } from "../accounts/accounts-rpc.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
-import { wordsFor } from "../denial.ts";
+import { deniedMessageOf } from "../denied-message.ts";
 import { EnrolPage } from "../pages/enrol-page.tsx";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
@@ -15,7 +15,7 @@ import { isFromOwnPage } from "../same-site.ts";
 import { keepSession } from "../session.ts";
 import { siteOf } from "../site.ts";
 import { enter } from "./sign-in.tsx";
-import { turnedAway } from "./turned-away.tsx";
+import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** `/claim` and `/invite`: an account for whoever holds the code. A code is typed, or comes behind a link's `#`; it is never in an address. */
 export const enrol = new Hono<PageApp>();
@@ -48,14 +48,14 @@ for (const path of ["/claim", "/invite"] as const) {
   });
 
   enrol.post(path, async (c) => {
-    if (!isFromOwnPage(c.req.raw)) return turnedAway(c);
+    if (!isFromOwnPage(c.req.raw)) return refuseForeignForm(c);
     const form = await c.req.formData();
     const [code = "", name = "", password = ""] = ["code", "name", "password"].map((one) =>
       String(form.get(one) ?? ""),
     );
     const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, addressOf(c.req.raw));
     if (!("denied" in entered)) return enter(c, entered, "/account", path.slice(1));
-    const { text, status } = wordsFor(entered);
+    const { text, status } = deniedMessageOf(entered);
     return respond(
       c,
       { title: "Not yet", status },
@@ -75,7 +75,7 @@ for (const path of ["/claim", "/invite"] as const) {
       addressOf(c.req.raw),
     );
     if (!("denied" in options)) return c.json(options);
-    const { text, status } = wordsFor(options);
+    const { text, status } = deniedMessageOf(options);
     return c.json({ message: text }, status);
   });
 
@@ -87,7 +87,7 @@ for (const path of ["/claim", "/invite"] as const) {
     const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
     const entered: Entered | Denied = await accountsOf(c.env).enrolWithPasskey(response, site);
     if ("denied" in entered) {
-      const { text, status } = wordsFor(entered);
+      const { text, status } = deniedMessageOf(entered);
       return c.json({ message: text }, status);
     }
     keepSession(c, entered.session);

@@ -10,7 +10,7 @@ import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { knownScopes } from "../../http/scope.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
-import { turnedAway } from "./turned-away.tsx";
+import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** Codes one person may try: enough for slips of a thumb, far too few to find somebody else's. */
 const TRIES: Limit = { times: 10, windowMs: 10 * 60_000 };
@@ -35,7 +35,7 @@ pair.post("/", async (c) => {
   const session = await sessionOf(c);
   if (session === null) return c.redirect("/sign-in?next=%2Fpair", 303);
   const form = await c.req.formData();
-  if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return turnedAway(c);
+  if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return refuseForeignForm(c);
   const code = String(form.get("code") ?? "");
   const decision = form.get("decision");
   if (decision !== "allow" && decision !== "deny") return look(c, session, code);

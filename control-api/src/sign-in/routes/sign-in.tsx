@@ -9,7 +9,7 @@ import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
-import { wordsFor } from "../denial.ts";
+import { deniedMessageOf } from "../denied-message.ts";
 import { nextAfter } from "../next.ts";
 import { oauthApi, OAuthPath } from "../oauth/authorization-server.ts";
 import { respond } from "../pages/respond.tsx";
@@ -17,7 +17,7 @@ import { SignInPage } from "../pages/sign-in-page.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { endSession, isFormToken, keepSession, sessionOf } from "../session.ts";
 import { siteOf } from "../site.ts";
-import { turnedAway } from "./turned-away.tsx";
+import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** `/sign-in` and `/sign-out`. */
 export const signInRoutes = new Hono<PageApp>();
@@ -36,13 +36,13 @@ signInRoutes.get("/sign-in", async (c) => {
 });
 
 signInRoutes.post("/sign-in", async (c) => {
-  if (!isFromOwnPage(c.req.raw)) return turnedAway(c);
+  if (!isFromOwnPage(c.req.raw)) return refuseForeignForm(c);
   const form = await c.req.formData();
   const [name, password] = [String(form.get("name") ?? ""), String(form.get("password") ?? "")];
   const next = nextAfter(form.get("next"));
   const entered: Entered | Denied = await accountsOf(c.env).signIn(name, password, addressOf(c.req.raw));
   if (!("denied" in entered)) return enter(c, entered, next, "password");
-  const { text, status } = wordsFor(entered);
+  const { text, status } = deniedMessageOf(entered);
   console.warn("a sign-in was refused", { why: entered.denied, address: addressOf(c.req.raw) });
   const page = <SignInPage next={next} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />;
   return respond(c, { title: "Sign in", status }, page);
@@ -62,7 +62,7 @@ signInRoutes.post("/sign-in/passkey", async (c) => {
   const response = answer.data.response as unknown as AuthenticationResponseJSON; // the library checks every part of it
   const entered: Entered | Denied = await accountsOf(c.env).signInWithPasskey(response, site, addressOf(c.req.raw));
   if ("denied" in entered) {
-    const { text, status } = wordsFor(entered);
+    const { text, status } = deniedMessageOf(entered);
     return c.json({ message: entered.denied === "wrong" ? "This passkey is not known here." : text }, status);
   }
   keepSession(c, entered.session);
@@ -74,7 +74,7 @@ signInRoutes.post("/sign-out", async (c) => {
   const session = await sessionOf(c);
   const form = await c.req.formData();
   const isMeant = session !== null && isFromOwnPage(c.req.raw) && (await isFormToken(form.get("csrf"), session));
-  if (!isMeant) return turnedAway(c);
+  if (!isMeant) return refuseForeignForm(c);
   await endSession(c, c.env);
   return c.redirect("/sign-in", 303);
 });

@@ -1,13 +1,13 @@
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { hubToken } from "./credentials.ts";
-import { Hub, LOCAL_HUB } from "./hub.ts";
+import { OperatorClient, LOCAL_OPERATOR } from "./operator-client.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 
 /** The Operator meant: `--hub`, else CODEZ_HUB, else the one this computer is set up with, else a local one. */
-export async function findHub(given: string | undefined, folder: ProfileFolder): Promise<Hub> {
-  const origin = originOf(given ?? (process.env["CODEZ_HUB"] || undefined) ?? hubOfProfiles(folder) ?? LOCAL_HUB);
-  return new Hub(origin, await hubToken(origin));
+export async function findOperator(given: string | undefined, folder: ProfileFolder): Promise<OperatorClient> {
+  const origin = originOf(given ?? (process.env["CODEZ_HUB"] || undefined) ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR);
+  return new OperatorClient(origin, await hubToken(origin));
 }
 
 /** The Operator that all profiles share; `undefined` when there is none, or several. */

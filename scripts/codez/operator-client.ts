@@ -7,7 +7,7 @@ import { CodezFailure } from "./failure.ts";
 import { VERSION } from "./version.ts";
 
 /** Where `npm start` listens. */
-export const LOCAL_HUB = "http://127.0.0.1:8787";
+export const LOCAL_OPERATOR = "http://127.0.0.1:8787";
 
 /** Registering uploads a script, which takes Cloudflare some seconds. */
 const REQUEST_TIMEOUT_MS = 60_000;
@@ -16,8 +16,8 @@ const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.stri
 const MachineList = z.object({ machines: z.array(MachineSummary) });
 const Presences = z.object({ machines: z.array(z.looseObject({ name: z.string(), status: z.string() })) });
 
-/** An Operator's REST API and public endpoint, as one person. Every method throws `CodezFailure` with what to do. */
-export class Hub {
+/** A client of one Operator: its REST API and its `/mcp`, as one person. Every method throws `CodezFailure` with what to do. */
+export class OperatorClient {
   readonly origin: string;
   readonly #token: string | null;
 
@@ -97,7 +97,7 @@ export class Hub {
       throw new CodezFailure(
         ExitCode.HUB_UNREACHABLE,
         `Operator at ${this.origin} cannot be reached: ${messageOf(reason)}`,
-        this.origin === LOCAL_HUB
+        this.origin === LOCAL_OPERATOR
           ? "Start it with `npm start` in its clone, or say where yours is: --hub https://operator.example.com"
           : "Check the address (--hub) and this computer's network.",
         reason,

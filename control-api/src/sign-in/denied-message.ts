@@ -1,8 +1,8 @@
 import { PASSWORD_MIN } from "./accounts/password.ts";
 import type { Denied } from "./accounts/denied.ts";
 
-/** What a page says to someone who was not let in. Whether there is such a name, it does not. */
-export function wordsFor({ denied, afterMs = 0 }: Denied): { text: string; status: 400 | 401 | 409 | 429 } {
+/** The text and HTTP status for a failed sign-in or sign-up. It never tells whether an account of that name exists. */
+export function deniedMessageOf({ denied, afterMs = 0 }: Denied): { text: string; status: 400 | 401 | 409 | 429 } {
   switch (denied) {
     case "wrong":
       return { text: "That did not match. Check the name and the password.", status: 401 };
