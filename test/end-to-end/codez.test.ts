@@ -145,6 +145,12 @@ test("rename is followed by the connector that runs; remove ends it and leaves n
     structuredContent: { error: { code: "machine_unknown" } },
   });
   expect(connector.process.exitCode).toBeNull();
+  // The old name is free again, for the same machine as for any other.
+  expect((await on(home, "rename", "hut", "shed")).code).toBe(ExitCode.OK);
+  expect((await on(home, "rename", "shed", "hut")).code).toBe(ExitCode.OK);
+  await until("hut answers again", async () =>
+    JSON.stringify(await callTool("hut", "add", { a: 4, b: 4 })).includes('"sum":8'),
+  );
 
   const removed = await on(home, "remove", "hut", "--yes");
   expect([removed.code, removed.out]).toEqual([ExitCode.OK, expect.stringContaining("removed")]);

@@ -131,8 +131,14 @@ export class User extends Agent<Env> implements UserRpc {
       try {
         await this.#moveLog(from, to);
       } catch (failure) {
-        await deleteScript(this.env, slug); // the machine keeps its old name, script and log
-        throw failure;
+        console.error("a machine keeps its name, since its log could not be moved", {
+          from,
+          to,
+          failure: String(failure),
+        });
+        await deleteScript(this.env, slug);
+        const reason = `it keeps its name, since its event log could not be moved to "${to}": ${String(failure)}`;
+        return { code: "machine_failed", machine: from, reason };
       }
       this.#registry.rename(from, { name: to, slug, template: TEMPLATE });
       await this.#closeLink(from, CloseCode.RENAMED, to);
@@ -320,6 +326,8 @@ export class User extends Agent<Env> implements UserRpc {
 
   async #moveLog(from: string, to: string): Promise<void> {
     const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
+    // The new script is made sure of first: a log is too large to be sent a second time when it is not there yet.
+    await machineState(this.env, this.#id, to);
     const log = await askMachine(this.env, this.#id, from, ScriptPath.LOG, { signal });
     if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
     const moved = await askMachine(this.env, this.#id, to, ScriptPath.LOG, {

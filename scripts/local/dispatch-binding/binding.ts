@@ -94,8 +94,10 @@ export default function dispatchNamespace(inner: Inner) {
           throw error;
         });
         // Refused and lost in the middle look alike from here. A call is sent again only when it has no body (a second
-        // time cannot be told from the first), or when it began while no process was there to take it.
-        const unsent = fresh.endedMs < begunMs && begunMs < fresh.startedMs;
+        // time cannot be told from the first), or when it began while no process was there to take it: before the one that
+        // is there now was ready, or at the address of an earlier one, which nobody else is ever given.
+        const isElsewhere = route.key === fresh.key && route.port !== fresh.port;
+        const unsent = fresh.endedMs < begunMs && (begunMs < fresh.startedMs || isElsewhere);
         if (!again || !(held === "nothing" || unsent)) throw error;
         route = fresh;
         continue;

@@ -54,6 +54,19 @@ test("a script sees the request as it was made: URL, method, headers, and no cf"
   expect([...headers.keys()].filter((name) => name.startsWith("operator-local"))).toEqual([]);
 });
 
+test("a script that was removed and is there again under its name is reached by the first call that has a body", async () => {
+  const { client, namespaces, call } = await machines();
+  const digest = () => call("attic", "/digest", { method: "POST", body: "x" });
+  expect((await digest()).status).toBe(200);
+  for (let round = 1; round <= 2; round += 1) {
+    await namespaces.scripts.delete("attic", { account_id: "local", dispatch_namespace: NAMESPACE, force: true });
+    await upload(client, "attic", MACHINE, firstUpload("attic"));
+    // Past the second for which a script that answered is taken to be there, bodies are held to be sent again.
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    expect((await digest()).status).toBe(200);
+  }
+});
+
 test("what a script throws is thrown by fetch", async () => {
   const { call } = await machines();
   const response = await call("attic", "/throw");
