@@ -61,10 +61,10 @@ const operator = started.use(await startOperatorPath(serverUrl, profiler));
 const peers = started.use(await startPeers(serverUrl));
 
 const relay: Path = { name: "bare relay", url: bare.url, params: plain, processes: bare.processes };
-const { processes } = operator;
+const { processes, headers } = operator;
 const operatorPaths: Path[] = [
-  { name: "machine URL", url: operator.url + machinePath("bench", "/mcp"), params: plain, processes },
-  { name: "unified /mcp", url: `${operator.url}/mcp`, params: unified, processes },
+  { name: "machine URL", url: operator.url + machinePath("bench", "/mcp"), headers, params: plain, processes },
+  { name: "unified /mcp", url: `${operator.url}/mcp`, headers, params: unified, processes },
 ];
 const direct: Path = { name: "direct", url: serverUrl, params: plain, processes: () => ({}) };
 /** `direct again` shows how much two measurements of the same thing differ in this run. */
@@ -173,10 +173,14 @@ async function compareProgress(): Promise<void> {
 
 /** The tool list must cost the same however many machines there are. */
 async function compareList(): Promise<void> {
-  const headers = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+  const all = {
+    ...headers,
+    "content-type": "application/json",
+    accept: "application/json, text/event-stream",
+  };
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list" });
   const list = async (): Promise<number> => {
-    const response = await fetch(`${operator.url}/mcp`, { method: "POST", headers, body });
+    const response = await fetch(`${operator.url}/mcp`, { method: "POST", headers: all, body });
     return (await response.arrayBuffer()).byteLength;
   };
   const row = async (machines: number) => {

@@ -1,10 +1,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { ownerTokenPath } from "../system/owner-token.ts";
 import { isWorkerd, tree } from "./processes.ts";
 import type { Profiler } from "./profile.ts";
 
@@ -15,6 +17,8 @@ const run = promisify(execFile);
 /** A whole Operator of its own with one machine, as `npm start`, `codez setup` and `codez connect` make it. */
 export type RunningOperator = AsyncDisposable & {
   url: string;
+  /** What a client sends to be let in. */
+  headers: Record<string, string>;
   /** All it runs: the workerd of the public gate, the workerd of the machine's script, the Node process around them, the connector. */
   processes: () => Record<"gate" | "script" | "node" | "connector", number[]>;
   /** Registers so many machines more, without anything running behind them. */
@@ -39,6 +43,9 @@ export async function startOperatorPath(serverUrl: string, profiler: Profiler | 
   started.defer(() => end(operator));
   const workerds = (): number[] => tree(operator.pid ?? 0).filter(isWorkerd);
   await until(async () => (await fetch(`${url}/api/health`)).ok);
+  // Left there at the start, for the programs of whoever started it.
+  const token = readFileSync(ownerTokenPath(url, state.CODEZ_HOME) ?? "", "utf8").trim();
+  const headers = { authorization: `Bearer ${token}` };
   const gate = new Set(workerds()); // the machine's script is started later, by `setup`
   await run(process.execPath, [CODEZ, "setup", "bench", "--hub", url, "--url", serverUrl], { env });
   const connector = spawn(process.execPath, [...(profiler?.nodeArguments ?? []), CODEZ, "connect", "bench"], {
@@ -47,12 +54,13 @@ export async function startOperatorPath(serverUrl: string, profiler: Profiler | 
   });
   started.defer(() => end(connector));
   await until(async () => {
-    const machine = (await (await fetch(`${url}/api/machines/bench`)).json()) as { status: string };
+    const machine = (await (await fetch(`${url}/api/machines/bench`, { headers })).json()) as { status: string };
     return machine.status === "online";
   });
   const running = started.move();
   return {
     url,
+    headers,
     processes() {
       const all = tree(operator.pid ?? 0);
       return {
@@ -67,7 +75,7 @@ export async function startOperatorPath(serverUrl: string, profiler: Profiler | 
         const body = JSON.stringify({ name: `more-${n}`, identity: `identity-of-machine-${n}` });
         const response = await fetch(`${url}/api/machines`, {
           method: "POST",
-          headers: { "content-type": "application/json" },
+          headers: { ...headers, "content-type": "application/json" },
           body,
         });
         if (!response.ok) throw new Error(`machine ${n} could not be registered: HTTP ${response.status}`);

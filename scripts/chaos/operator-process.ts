@@ -1,7 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { ownerTokenPath } from "../system/owner-token.ts";
 import { eventually } from "./eventually.ts";
 import { isRunning, type Process, signal, tree } from "./processes.ts";
 
@@ -39,12 +41,22 @@ export class OperatorProcess {
 
   /** What a client sends to be let in. */
   get headers(): Record<string, string> {
-    return {};
+    return { authorization: `Bearer ${this.#ownerToken}` };
   }
 
   /** What `codez` reads from its environment to be let in. */
   get credentials(): NodeJS.ProcessEnv {
-    return {};
+    return { CODEZ_HUB_TOKEN: this.#ownerToken };
+  }
+
+  /** As the owner's own programs find it. */
+  get #ownerToken(): string {
+    return readFileSync(ownerTokenPath(this.url, this.#home) ?? "", "utf8").trim();
+  }
+
+  /** What is CODEZ_HOME for the start, so that it leaves no token in the home folder of who runs the campaign. */
+  get #home(): string {
+    return join(this.#options.folder, "owner");
   }
 
   get stateFolder(): string {
@@ -62,7 +74,7 @@ export class OperatorProcess {
     if (this.#port === 0) this.#port = await freePort();
     const words: string[] = [];
     const child = spawn(process.execPath, [START, "--port", String(this.#port)], {
-      env: { ...process.env, OPERATOR_STATE: this.stateFolder },
+      env: { ...process.env, OPERATOR_STATE: this.stateFolder, CODEZ_HOME: this.#home },
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [child.stdout, child.stderr])

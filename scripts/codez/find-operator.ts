@@ -3,10 +3,12 @@ import { CodezFailure } from "./failure.ts";
 import { hubToken } from "./credentials.ts";
 import { OperatorClient, LOCAL_OPERATOR } from "./operator-client.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
+import { plainLoopback } from "./sign-in/local-owner.ts";
 
 /** The Operator meant: `--hub`, else CODEZ_HUB, else the one this computer is set up with, else a local one. */
 export async function findOperator(given: string | undefined, folder: ProfileFolder): Promise<OperatorClient> {
-  const origin = originOf(given ?? (process.env["CODEZ_HUB"] || undefined) ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR);
+  const address = given ?? (process.env["CODEZ_HUB"] || undefined) ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR;
+  const origin = plainLoopback(originOf(address));
   return new OperatorClient(origin, await hubToken(origin));
 }
 

@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,6 +58,11 @@ export interface RunningOperator {
   readonly stateDir: string;
   /** What its owner enters at `/claim`, as long as there is none. */
   readonly claimCode: string;
+  /**
+   * What the owner's own programs on this computer show (`Authorization: Bearer`). `null` with a public door, where everybody
+   * signs in.
+   */
+  readonly ownerToken: string | null;
   stop(): Promise<void>;
 }
 
@@ -116,7 +121,10 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
     DISPATCH_NAMESPACE: NAMESPACE,
     PLATFORM_START: randomUUID(),
-    ...(publicDoor === null ? { LOOPBACK_OWNER: "owner" } : {}),
+    // The token itself stays in Node: nothing that the Workers could log or leak opens anything.
+    ...(publicDoor === null
+      ? { OWNER_TOKEN_HASH: createHash("sha256").update(secrets.OWNER_TOKEN).digest("hex") }
+      : {}),
     ...options.vars,
   };
   const workers = [
@@ -162,6 +170,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     namespace: NAMESPACE,
     stateDir: state.folder,
     claimCode: secrets.CLAIM_CODE,
+    ownerToken: publicDoor === null ? secrets.OWNER_TOKEN : null,
     stop: () => running.disposeAsync(),
   };
 }

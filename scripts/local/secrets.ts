@@ -4,7 +4,7 @@ import { makeClaimCode } from "../claim-code.ts";
 import { readStateFile } from "./file-failure.ts";
 import { writeFileAtomically } from "./file.ts";
 
-const NAMES = ["DISPATCH_SECRET", "REPORT_SECRET", "CLOUDFLARE_API_TOKEN", "CLAIM_CODE"] as const;
+const NAMES = ["DISPATCH_SECRET", "REPORT_SECRET", "CLOUDFLARE_API_TOKEN", "CLAIM_CODE", "OWNER_TOKEN"] as const;
 export type Secrets = Readonly<Record<(typeof NAMES)[number], string>>;
 
 const ADVICE =
@@ -21,7 +21,14 @@ export async function readSecrets(path: string): Promise<Secrets> {
   return made as Secrets; // every name was just given a value
 }
 
-/** The claim code is typed by a person; the others are not. */
 function make(name: (typeof NAMES)[number]): string {
-  return name === "CLAIM_CODE" ? makeClaimCode() : randomBytes(32).toString("hex");
+  switch (name) {
+    case "CLAIM_CODE":
+      return makeClaimCode(); // typed by a person; the others are not
+    case "OWNER_TOKEN":
+      // Of the form that the control API's own tokens have (control-api/src/sign-in/access-token.ts): 256 bits, 43 letters.
+      return `opr_owner_${randomBytes(32).toString("base64url")}`;
+    default:
+      return randomBytes(32).toString("hex");
+  }
 }

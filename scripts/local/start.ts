@@ -4,7 +4,9 @@ import { banner } from "./banner.ts";
 import { isClaimable } from "./claim.ts";
 import { explainFileFailure } from "./file-failure.ts";
 import { LogFile } from "./log-file.ts";
-import { startOperator } from "./operator.ts";
+import { startOperator, type RunningOperator } from "./operator.ts";
+import { codezHome } from "../system/home.ts";
+import { writeOwnerToken } from "../system/owner-token.ts";
 
 /** As a shell counts a death by signal. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -38,7 +40,24 @@ async function main(): Promise<void> {
     throw new Error(explainFileFailure(error, stateDir) ?? messageOf(error), { cause: error });
   });
   file.write(`${new Date().toISOString()} started as process ${process.pid} at ${running.url}`);
-  console.log(banner({ ...running, claimCode: (await isClaimable(running)) ? running.claimCode : null }));
+  const tokenFile = leaveToken(running, report);
+  console.log(banner({ ...running, tokenFile, claimCode: (await isClaimable(running)) ? running.claimCode : null }));
+}
+
+/**
+ * Leaves the owner's token where this user's `codez` finds it, and answers where. Anew at each start: another Operator may
+ * have had this address since. A home folder that takes no file is no reason not to start.
+ */
+function leaveToken({ url, ownerToken }: RunningOperator, report: (line: string) => void): string | null {
+  if (ownerToken === null) return null;
+  try {
+    return writeOwnerToken(url, ownerToken);
+  } catch (error) {
+    report(
+      `the owner's token could not be left in ${codezHome()} (${messageOf(error)}): set CODEZ_HOME to a folder of yours`,
+    );
+    return null;
+  }
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,10 @@
 export type LoopbackBindings = {
-  /** On one computer only: the user that callers from that computer are, without a token. */
+  /**
+   * On one computer only: SHA-256 (hex) of the token that the owner's own programs there read from a file (scripts/local). Its
+   * bearer is the owner. To arrive from 127.0.0.1 makes nobody the owner: proxies, other users and web pages do as well.
+   */
+  readonly OWNER_TOKEN_HASH?: string;
+  /** For tests: the user that callers from the same computer are, without a token. No start sets it. */
   readonly LOOPBACK_OWNER?: string;
 };
 

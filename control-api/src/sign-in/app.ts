@@ -9,6 +9,7 @@ import { SCRIPT_PATH, STYLE_PATH } from "./pages/respond.tsx";
 import { SCRIPT } from "./pages/script.ts";
 import { STYLE } from "./pages/style.ts";
 import { account } from "./routes/account.tsx";
+import { localProof } from "./routes/local-proof.ts";
 import { enrol } from "./routes/enrol.tsx";
 import { pair } from "./routes/pair.tsx";
 import { signInRoutes } from "./routes/sign-in.tsx";
@@ -18,6 +19,8 @@ const STATIC_CACHE = "public, max-age=300";
 
 /** The built-in authorization server: OAuth's endpoints, and the pages on which people say yes or no. */
 export const signIn = new Hono<{ Bindings: Env }>();
+
+signIn.route("/", localProof);
 
 // With MCPAuthKit none of this is there.
 for (const path of [

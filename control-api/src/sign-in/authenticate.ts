@@ -1,4 +1,4 @@
-import { type Caller, callerWith } from "../http/caller.ts";
+import { type Caller, callerWith, OWNER } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { hasForeignOrigin, isLoopbackCaller } from "../http/loopback.ts";
 import type { Refusal } from "../http/refusal.ts";
@@ -6,11 +6,12 @@ import { callerOfAuthKit, isAuthKitToken } from "./authkit/caller.ts";
 import { callerOfGrant } from "./oauth/grant-token.ts";
 import { audienceOf } from "./oauth/resource.ts";
 import { ALL_SCOPES } from "../http/scope.ts";
-import { userOfToken } from "./access-token.ts";
+import { hashOf, userOfToken } from "./access-token.ts";
+import { isSame } from "./secret.ts";
 
 /**
  * Who is asking: the bearer of an OAuth token that was made for this very resource, of a personal access token, or, at a
- * local start, anybody on the same computer. A token that is shown counts, right or wrong; being local is no way around
+ * local start, of the token that the owner's programs there read from a file. A token that is shown counts, right or wrong; being local is no way around
  * it. Tokens are looked for in `Authorization` alone: in an address they would end up in logs and histories.
  */
 export async function authenticate(request: Request, env: Env, url = new URL(request.url)): Promise<Caller | Refusal> {
@@ -27,7 +28,17 @@ export async function authenticate(request: Request, env: Env, url = new URL(req
 
 async function bearer(token: string, env: Env, url: URL): Promise<Caller | Refusal> {
   const user = userOfToken(token);
+  if (user === OWNER && (await isLocalToken(token, env))) return localOwner();
   if (user !== null) return (await env.USER.getByName(user).authenticate(token)) ?? { refused: "bad_token" };
   if (env.AUTHKIT_URL) return isAuthKitToken(token) ? callerOfAuthKit(token, env) : { refused: "bad_token" };
   return callerOfGrant(token, audienceOf(url, env), env);
+}
+
+/** Whether it is the token of a local start. Both are hashes of 256 random bits, so that time tells nothing of either. */
+async function isLocalToken(token: string, { OWNER_TOKEN_HASH: known }: Env): Promise<boolean> {
+  return known !== undefined && known !== "" && isSame(await hashOf(token), known);
+}
+
+function localOwner(): Caller {
+  return callerWith({ user: OWNER, client: "this computer", machines: null, scopes: ALL_SCOPES });
 }

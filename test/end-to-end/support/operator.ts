@@ -46,14 +46,17 @@ export class TestOperator implements AsyncDisposable {
     return new URL("/mcp", this.url);
   }
 
-  /** Starts it, at its second start on the port and with the state of the first. */
+  /**
+   * Starts it, at its second start on the port and with the state of the first. Unless `vars` say otherwise, a caller without a
+   * token is the owner, because most tests are about something else.
+   */
   async start(vars = this.#vars): Promise<void> {
     this.#vars = vars;
     const note = (line: string) => void this.log.push(line);
     this.#running = await startOperator({
       stateDir: join(this.folder, "state"),
       port: this.#port,
-      vars: this.#vars,
+      vars: { LOOPBACK_OWNER: "owner", ...this.#vars },
       report: note,
       log: note,
     });

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { get } from "node:http";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -37,13 +38,17 @@ test("a whole Operator comes up, keeps what it knows over a restart, and is one 
     vars: {
       ORIGIN: first.url,
       DOMAIN: "localhost",
-      LOOPBACK_OWNER: "owner",
+      OWNER_TOKEN_HASH: createHash("sha256")
+        .update(first.ownerToken ?? "")
+        .digest("hex"),
       api: first.platformUrl,
       account: "local",
       namespace: "operator",
     },
     secrets: [64, 64, 64],
   });
+  // Nobody is the owner for being on this computer.
+  expect(about).not.toHaveProperty("vars.LOOPBACK_OWNER");
   expect((await stat(join(stateDir, "secrets.json"))).mode & 0o777).toBe(0o600);
 
   await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow(AlreadyRunning);

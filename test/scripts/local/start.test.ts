@@ -23,7 +23,7 @@ interface Started {
 
 /** `npm start` as a process of its own, over stand-in Workers. */
 async function startProcess(port: number, stateDir: string): Promise<Started> {
-  const env = { ...process.env, OPERATOR_STATE: stateDir, OPERATOR_ROOT: root };
+  const env = { ...process.env, OPERATOR_STATE: stateDir, OPERATOR_ROOT: root, CODEZ_HOME: await temporaryFolder() };
   const child = spawn(process.execPath, [START, "--port", String(port)], { env, stdio: ["ignore", "pipe", "pipe"] });
   onTestFinished(() => void child.kill("SIGKILL"));
   let output = "";
@@ -102,7 +102,12 @@ test("what is started dies with its start, although the process that watches ove
 
 test("SIGTERM to npm start ends Operator, since npm tells the process that it started and no other", async () => {
   const port = await freePort();
-  const env = { ...process.env, OPERATOR_STATE: await newState(), OPERATOR_ROOT: root };
+  const env = {
+    ...process.env,
+    OPERATOR_STATE: await newState(),
+    OPERATOR_ROOT: root,
+    CODEZ_HOME: await temporaryFolder(),
+  };
   // A process group of its own, so that a failure of this test leaves nothing of it behind.
   const npm = spawn("npm", ["start", "--", "--port", String(port)], {
     env,

@@ -52,7 +52,7 @@ export default {
     if (url.pathname === "/about")
       return Response.json({
         host: request.headers.get("host"), tarball: tarball.byteLength,
-        vars: { ORIGIN: env.ORIGIN, DOMAIN: env.DOMAIN, LOOPBACK_OWNER: env.LOOPBACK_OWNER, api: env.CLOUDFLARE_API_URL, account: env.CLOUDFLARE_ACCOUNT_ID, namespace: env.DISPATCH_NAMESPACE },
+        vars: { ORIGIN: env.ORIGIN, DOMAIN: env.DOMAIN, OWNER_TOKEN_HASH: env.OWNER_TOKEN_HASH, LOOPBACK_OWNER: env.LOOPBACK_OWNER, api: env.CLOUDFLARE_API_URL, account: env.CLOUDFLARE_ACCOUNT_ID, namespace: env.DISPATCH_NAMESPACE },
         secrets: [env.DISPATCH_SECRET, env.REPORT_SECRET, env.CLOUDFLARE_API_TOKEN].map((secret) => secret.length),
       });
     return env.DISPATCHER.fetch(request);

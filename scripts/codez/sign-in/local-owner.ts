@@ -1,0 +1,62 @@
+import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import * as z from "zod";
+import { NotPrivate, readOwnerToken } from "../../system/owner-token.ts";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+
+/** It is on this computer. Milliseconds. */
+const TIMEOUT_MS = 5_000;
+
+const Proof = z.object({ proof: z.string().max(128) });
+
+/**
+ * The token that the Operator at `hub` left on this computer for the programs of the user who started it; `null` when there is
+ * none. It is answered only after that Operator has shown that it knows the token: while it does not run, any user of this
+ * computer may listen on its port. Throws `CodezFailure` when the file is not private.
+ */
+export async function localOwnerToken(hub: string): Promise<string | null> {
+  const token = tokenFor(hub);
+  return token !== null && (await isIts(token, hub)) ? token : null;
+}
+
+/**
+ * `http://localhost:8787` as 127.0.0.1 where an Operator left a token for that: `localhost` may lead to `[::1]` as well, where
+ * somebody else may listen. Any other address stays as it is.
+ */
+export function plainLoopback(hub: string): string {
+  const url = new URL(hub);
+  if (url.hostname !== "localhost") return hub;
+  url.hostname = "127.0.0.1";
+  return tokenFor(url.origin) === null ? hub : url.origin;
+}
+
+function tokenFor(hub: string): string | null {
+  try {
+    return readOwnerToken(hub);
+  } catch (reason) {
+    if (!(reason instanceof NotPrivate)) throw reason;
+    const fix = `Remove ${reason.path} and start that Operator again. If somebody could have read it, make a new token: delete OWNER_TOKEN in its secrets.json.`;
+    throw new CodezFailure(ExitCode.FILE_BROKEN, `${reason.message}.`, fix, reason);
+  }
+}
+
+/** Whether the program that listens there knows this token (control-api/src/sign-in/routes/local-proof.ts). */
+async function isIts(token: string, hub: string): Promise<boolean> {
+  const nonce = randomBytes(24).toString("base64url");
+  let proof: string;
+  try {
+    const response = await fetch(new URL(`/api/local?nonce=${nonce}`, hub), {
+      redirect: "error",
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
+    proof = Proof.parse(await response.json()).proof;
+  } catch {
+    return false; // out of reach, or no Operator of this computer: without the token the command's own request says so
+  }
+  const key = createHash("sha256").update(token).digest("hex");
+  const expected = createHmac("sha256", key)
+    .update(`operator ${new URL(hub).origin} ${nonce}`)
+    .digest("base64url");
+  const [shown, right] = [Buffer.from(proof), Buffer.from(expected)];
+  return shown.length === right.length && timingSafeEqual(shown, right);
+}
