@@ -1,12 +1,16 @@
 import { CHUNK_BYTES, WINDOW_BYTES, WINDOW_STEP_BYTES } from "./limits.ts";
 
 /**
- * Bodies with flow control, the same on both ends of the link: `Credit` and `sendBody` on the sending side,
- * `InboundBody` on the receiving one. A sender never has more than `WINDOW_BYTES` under way, so a slow reader
- * costs nobody memory and holds up no other exchange.
+ * Flow control of bodies, the same code on both ends of the link: `Credit` and `sendBytes` on the sending side, `InboundBody`
+ * on the receiving side.
+ *
+ * A Durable Object's `WebSocket.send()` never blocks and never reports how much it has buffered, so the link needs credit of
+ * its own (like an HTTP/2 stream window): a sender may have at most `WINDOW_BYTES` in flight, and the receiver returns credit
+ * only as its reader takes the bytes. A slow reader therefore costs at most one window of memory, and does not delay the
+ * other exchanges on the same link.
  */
 
-/** What a sender may still send. `take` waits for credit; after `fail` every wait ends with the reason. */
+/** The bytes that a sender may still send. `take` waits until there is credit. After `fail`, every `take` rejects with the reason. */
 export class Credit {
   #bytes: number;
   #failure: Error | null = null;
@@ -16,7 +20,7 @@ export class Credit {
     this.#bytes = bytes;
   }
 
-  /** Uses up to `wanted` bytes of credit and says how many; waits while there is none. One waiter at a time. */
+  /** Uses up to `wanted` bytes of credit and returns how many; waits while there is none. Supports one waiter at a time. */
   async take(wanted: number): Promise<number> {
     while (this.#failure === null && this.#bytes === 0) {
       await new Promise<void>((resolve, reject) => {
@@ -42,7 +46,7 @@ export class Credit {
   }
 }
 
-/** Sends `bytes` in chunks as credit allows. Rejects when the credit fails. */
+/** Sends `bytes` in chunks, as fast as credit allows. Rejects when the credit fails. */
 export async function sendBytes(bytes: Uint8Array, credit: Credit, send: (chunk: Uint8Array) => void): Promise<void> {
   let offset = 0;
   while (offset < bytes.length) {
@@ -52,7 +56,7 @@ export async function sendBytes(bytes: Uint8Array, credit: Credit, send: (chunk:
   }
 }
 
-/** Receives one body as a stream, and gives credit back as its reader reads. */
+/** Receives one body as a stream, and returns credit to the sender as the stream is read. */
 export class InboundBody {
   readonly stream: ReadableStream<Uint8Array>;
   readonly #grant: (bytes: number) => void;
@@ -64,8 +68,8 @@ export class InboundBody {
   #ended = false;
 
   /**
-   * @param grant gives the sender this many bytes more of credit.
-   * @param cancelled called once when the reader goes away before the end.
+   * @param grant gives the sender this many more bytes of credit.
+   * @param cancelled called once, when the reader cancels the stream before its end.
    */
   constructor(grant: (bytes: number) => void, cancelled: (reason: unknown) => void) {
     this.#grant = grant;
@@ -85,7 +89,7 @@ export class InboundBody {
     );
   }
 
-  /** Takes a chunk. `false`: the sender has sent more than it had credit for. */
+  /** Accepts a chunk. Returns `false` when the sender has exceeded its credit. */
   push(chunk: Uint8Array): boolean {
     if (this.#ended || chunk.length === 0) return true;
     if (this.#queuedBytes + this.#unreturned + chunk.length > WINDOW_BYTES) return false;
@@ -95,13 +99,13 @@ export class InboundBody {
     return true;
   }
 
-  /** No more will come. What was taken can still be read. */
+  /** Ends the body. Chunks that were accepted before can still be read. */
   end(): void {
     this.#ended = true;
     if (this.#queue.length === 0) this.#close();
   }
 
-  /** The body ends here: what was taken is dropped and the reader's next read fails with `reason`. */
+  /** Fails the body: buffered chunks are dropped, and the reader's next read rejects with `reason`. */
   fail(reason: Error): void {
     if (this.#controller === null) return;
     this.#ended = true;
@@ -109,7 +113,7 @@ export class InboundBody {
     this.#release();
   }
 
-  /** What was taken, then `last`, then the end: for a reader that is owed a closing word when the sender is lost. */
+  /** Ends the body with `last` after the chunks accepted so far. Used to tell the reader of an event stream that its sender is lost. */
   endWith(last: Uint8Array): void {
     if (this.#controller === null || this.#ended) return;
     this.#queue.push(last);

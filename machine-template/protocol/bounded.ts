@@ -10,14 +10,14 @@ import {
 } from "./limits.ts";
 
 /**
- * What a machine says, cut to size. A machine may be hostile or just strange, and what it says of itself is shown in lists
- * with all the others: one that says too much must not make the list unreadable for a model, or too large to be sent.
+ * Bounds on what a machine says about itself. A machine may be hostile or merely unusual, and its facts are shown in lists
+ * beside those of all others: one machine must not make such a list unreadable for a model, or too large to send.
  *
- * Cut and not refused: a machine with a long path is still a machine. Applied by the script before it stores anything, and
- * again by the control API, since a script may be older than these limits.
+ * Long values are shortened, not refused, because a machine with a long path is still a machine. The script applies these
+ * bounds before it stores anything. The control API applies them again, because a script may be older than the limits.
  */
 
-/** A machine's facts, none of them longer than its limit, and all of them together no longer than `MAX_FACTS_CHARACTERS`. */
+/** `facts` with every value within its limit, and all of them together within `MAX_FACTS_CHARACTERS`. */
 export function boundedFacts(facts: Facts): Facts {
   const short = (text: string): string => text.slice(0, MAX_FACT_CHARACTERS);
   const path = (text: string): string => text.slice(0, MAX_PATH_CHARACTERS);
@@ -37,15 +37,15 @@ export function boundedFacts(facts: Facts): Facts {
     repos: [],
     capabilities: facts.capabilities.slice(0, MAX_CAPABILITIES).map(short),
   };
-  // Repositories and projects are what there can be many of; as many are kept as there is room for. Projects come first:
-  // their slugs are what a session is created with.
+  // Only repositories and projects can be numerous. As many are kept as there is room for. Projects come first, because
+  // create_session needs their slugs.
   const room = { characters: MAX_FACTS_CHARACTERS - JSON.stringify(bounded).length };
   if (facts.projects !== undefined) bounded.projects = fitting(facts.projects.slice(0, MAX_PROJECTS), room);
   bounded.repos = fitting(repos, room);
   return bounded;
 }
 
-/** As many of the items as there is room for, which they take. */
+/** The first items that fit into `room`, from which they are deducted. */
 function fitting<T>(items: readonly T[], room: { characters: number }): T[] {
   const fit: T[] = [];
   for (const item of items) {
@@ -57,7 +57,7 @@ function fitting<T>(items: readonly T[], room: { characters: number }): T[] {
   return fit;
 }
 
-/** A session's id, or `null` for one that is too long to be an id: cut short it would name another session. */
+/** A session's id, or `null` for one that is too long to be an id. A shortened id could be that of another session. */
 export function boundedSession(session: string | null): string | null {
   return session === null || session.length > MAX_SESSION_ID_CHARACTERS ? null : session;
 }

@@ -1,6 +1,6 @@
 /**
- * Bytes as text, for Workers and Node alike. Node's `Buffer` would do all of it and workerd has that only behind a flag;
- * `Uint8Array.prototype.toHex` and `toBase64` are newer than the oldest Node that `codez` runs on.
+ * Conversions between bytes and text that work in Workers and in Node. Node's `Buffer` would do all of them, but workerd has
+ * it only behind a flag. `Uint8Array.prototype.toHex` and `toBase64` do not exist in Node 20, which `codez` supports.
  */
 
 const encoder = new TextEncoder();
@@ -19,7 +19,7 @@ export function hex(bytes: Uint8Array): string {
 
 /** Base64 with padding (RFC 4648 section 4). */
 export function base64(bytes: Uint8Array): string {
-  // A loop and not `fromCodePoint(...bytes)`: some 100,000 arguments overflow the stack.
+  // A loop instead of `fromCodePoint(...bytes)`, because about 100,000 arguments overflow the stack.
   let binary = "";
   for (const byte of bytes) binary += String.fromCodePoint(byte);
   return btoa(binary);
@@ -30,7 +30,7 @@ export function base64Url(bytes: Uint8Array): string {
   return base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** The bytes of Base64, either alphabet, with or without padding. Throws on anything else. */
+/** Decodes Base64 in either alphabet, with or without padding. Throws on anything else. */
 export function fromBase64(text: string): Uint8Array {
   const binary = atob(text.replaceAll("-", "+").replaceAll("_", "/"));
   return Uint8Array.from(binary, (character) => character.codePointAt(0) ?? 0);
@@ -48,7 +48,7 @@ export async function hmacSha256(text: string, key: string): Promise<Uint8Array>
   return new Uint8Array(await crypto.subtle.sign("HMAC", imported, encoder.encode(text)));
 }
 
-/** 256 random bits in Base64 for URLs, 43 characters: nobody guesses it, and a fast hash is enough to keep it by. */
+/** 256 random bits as 43 characters of URL-safe Base64. That much entropy cannot be guessed, so a fast hash suffices to store it. */
 export function randomSecret(): string {
   return base64Url(crypto.getRandomValues(new Uint8Array(32)));
 }

@@ -20,9 +20,9 @@ import {
 } from "./coding-tools/session-tools.ts";
 
 /**
- * The tools of a coding machine: one table for `codez serve`, which carries them out, and for the unified endpoint, which
- * adds where. Names and parameters are those of the public CodeZ project: parameters are added, never renamed. Both ends
- * list the same whatever is configured or online, since clients keep the list for a day.
+ * The tools of a coding machine: one table for `codez serve`, which implements them, and for the unified endpoint, which adds
+ * `machineId`. Names and parameters are those of the public CodeZ project; we add parameters and never rename any. Both
+ * endpoints list the same tools whatever is configured or online, because clients cache the list for a day.
  */
 export const CODING_TOOLS = {
   list_projects,

@@ -3,7 +3,7 @@ import { parseJson } from "./json.ts";
 import { MAX_EVENTS_PER_FRAME, MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "./limits.ts";
 import { PushedEvent } from "./event.ts";
 
-/** Control frames: JSON in text WebSocket messages. Rare, so zod reads them. `PING` and `PONG` are bare text. */
+/** Control frames: JSON in text WebSocket messages. They are rare, so zod validates them. `PING` and `PONG` are plain text. */
 
 /** Connector to script, every `HEARTBEAT_MS`; the runtime answers `PONG` without waking the script. */
 export const PING = "ping";
@@ -17,14 +17,14 @@ export const Repo = z.object({
 });
 export type Repo = z.infer<typeof Repo>;
 
-/** A coding project as the machine's own `list_projects` names it: its slug there, and its folder if that is known. */
+/** A coding project as the machine's own `list_projects` reports it: its slug, and its folder if that is known. */
 export const Project = z.object({
   slug: z.string().check(z.minLength(1), z.maxLength(MAX_SLUG_CHARACTERS)),
   path: z.nullable(z.string().check(z.maxLength(MAX_PATH_CHARACTERS))),
 });
 export type Project = z.infer<typeof Project>;
 
-/** What a machine says of itself. Sizes in bytes. */
+/** A machine's description of itself. Sizes are in bytes. */
 export const Facts = z.object({
   hostname: z.string(),
   os: z.string(),
@@ -54,18 +54,21 @@ export const Dial = z.object({
 });
 export type Dial = z.infer<typeof Dial>;
 
-/** Connector to script, first: who speaks. `stream` names the connector's own sequence of events (it outlives a process). */
+/**
+ * Connector to script, the first frame: who is connecting. `stream` identifies the connector's sequence of events, which is
+ * kept on disk and outlives the process.
+ */
 export const Hello = z.object({
   type: z.literal("hello"),
   protocol: z.int(),
   stream: z.string().check(z.minLength(1), z.maxLength(64)),
-  /** Connectors before 0.2 send none; of those the newest hello wins. */
+  /** Absent from connectors before 0.2. Among those, the newest hello wins. */
   dial: z.optional(Dial),
   facts: Facts,
 });
 export type Hello = z.infer<typeof Hello>;
 
-/** Script to connector: you are in. Events of your stream are stored up to and including `acked` (0: none). */
+/** Script to connector: the hello is accepted. Events of this stream are stored up to and including `acked` (0: none). */
 export const Welcome = z.object({
   type: z.literal("welcome"),
   protocol: z.int(),
@@ -74,7 +77,7 @@ export const Welcome = z.object({
 });
 export type Welcome = z.infer<typeof Welcome>;
 
-/** Connector to script: events with the connector's own sequence, rising by one from `first`. Held until acknowledged. */
+/** Connector to script: events numbered by the connector, from `first` upwards. The connector keeps them until acknowledged. */
 export const EventFrame = z.object({
   type: z.literal("event"),
   first: z.int().check(z.positive()),
@@ -82,7 +85,7 @@ export const EventFrame = z.object({
 });
 export type EventFrame = z.infer<typeof EventFrame>;
 
-/** Script to connector: events up to and including `seq` are stored; forget them. */
+/** Script to connector: events up to and including `seq` are stored, so the connector may delete them. */
 export const EventAck = z.object({ type: z.literal("event-ack"), seq: z.int() });
 export type EventAck = z.infer<typeof EventAck>;
 
@@ -90,7 +93,7 @@ export type EventAck = z.infer<typeof EventAck>;
 export const FactsFrame = z.object({ type: z.literal("facts"), facts: Facts });
 export type FactsFrame = z.infer<typeof FactsFrame>;
 
-/** Either way: the peer goes away on purpose, and why. The socket closes next. */
+/** Either direction: the sender is closing the link on purpose, for this reason. The socket closes next. */
 export const Goodbye = z.object({ type: z.literal("goodbye"), reason: z.string() });
 export type Goodbye = z.infer<typeof Goodbye>;
 
@@ -100,7 +103,7 @@ export type FromConnector = z.infer<typeof FromConnector>;
 export const FromScript = z.discriminatedUnion("type", [Welcome, EventAck, Goodbye]);
 export type FromScript = z.infer<typeof FromScript>;
 
-/** The control frame in `text`, or `null` when it is none. */
+/** Parses `text` as a control frame; `null` when it is not valid. */
 export function parseControl<Schema extends z.ZodMiniType>(schema: Schema, text: string): z.infer<Schema> | null {
   const parsed = schema.safeParse(parseJson(text));
   return parsed.success ? parsed.data : null;

@@ -1,6 +1,7 @@
 /**
- * A caller's machine that does not exist. `machines` are the names that this caller may use, the first
- * `MAX_MACHINES_NAMED` of `machineCount`; both are absent where the answering part does not know the caller's machines.
+ * The caller named a machine that does not exist. `machines` are the names that this caller may use, the first
+ * `MAX_MACHINES_NAMED` of `machineCount`. Both are absent when the error comes from a Worker that does not know the
+ * caller's machines.
  */
 export type MachineUnknown = {
   code: "machine_unknown";
@@ -9,15 +10,16 @@ export type MachineUnknown = {
   machineCount?: number;
 };
 
-/** Enough to spot a misspelt name among a person's machines; an error must stay short for the model that reads it. */
+/** Enough to recognise a misspelt name. An error must stay short, because a model pays for reading it. */
 export const MAX_MACHINES_NAMED = 20;
 
-/** What `machine_busy` counts up to its limit; absent, it is calls. `sessions` are the open ones of a server on stdio. */
+/** What the limit of `machine_busy` counts: calls (the default), or the open MCP sessions of a stdio server. */
 export type Countable = "calls" | "sessions";
 
 /**
- * Everything that can go wrong between a caller and a machine: the one list of error codes that leave Operator. Each
- * case has just its evidence; status, message and `retryable` follow from it. `machine` is the name its owner uses.
+ * Everything that can go wrong between a caller and a machine. This is the only list of error codes that leave Operator.
+ * Each case carries its evidence; HTTP status, message and `retryable` are derived from it. `machine` is the name that the
+ * machine's owner gave it.
  */
 export type OperatorError =
   | { code: "unauthorized" }
@@ -36,7 +38,7 @@ export type OperatorError =
   | { code: "machine_busy"; machine: string; limit: number; counts?: Countable }
   /** The machine's script is being started or replaced. The call has not reached it. */
   | { code: "machine_starting"; machine: string }
-  /** `mayHaveRun`: it failed after the call was handed over, so the call may have been carried out. */
+  /** `mayHaveRun`: the failure came after the machine had received the call, so the call may have been carried out. */
   | { code: "machine_failed"; machine: string; reason: string; mayHaveRun?: true }
   | { code: "link_lost"; machine: string }
   | { code: "answer_too_large"; machine: string; limitBytes: number }
@@ -71,7 +73,7 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
     case "answer_too_large":
     case "link_lost":
       return 502;
-    case "sign_in_unavailable": // not 401: a client would throw its good token away
+    case "sign_in_unavailable": // not 401: the client would discard a token that is valid
     case "machine_starting":
     case "machine_offline":
     case "machine_revoked":
@@ -82,8 +84,8 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
 }
 
 /**
- * Whether the same call may be made again without a person doing something first.
- * `link_lost` and `machine_timeout` may have been executed: retryable only when the call is harmless to repeat.
+ * Whether the same call may succeed later without anybody changing anything first. A call that failed with `link_lost` or
+ * `machine_timeout` may have been carried out (`mayHaveRun`), so repeat it only if doing it twice is harmless.
  */
 export function isRetryable({ code }: OperatorError): boolean {
   switch (code) {
@@ -113,8 +115,8 @@ export function isRetryable({ code }: OperatorError): boolean {
 }
 
 /**
- * Whether the call may have been carried out although it failed. `false` is a promise: the machine has not begun it.
- * Every message of a code for which this is `true` says so in words, since models read those.
+ * Whether the call may have been carried out although it failed. `false` is a guarantee that the machine has not started
+ * it. Where this is `true` the message says so in words, because models read the message and not this flag.
  */
 export function mayHaveRun(error: OperatorError): boolean {
   switch (error.code) {
@@ -126,7 +128,7 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "machine_failed":
       return error.mayHaveRun ?? false;
     case "unauthorized":
-    case "internal": // REST alone: no call of a machine fails with it
+    case "internal": // only REST answers with this; a call to a machine never does
     case "sign_in_unavailable":
     case "forbidden":
     case "invalid_request":
@@ -162,35 +164,35 @@ export function messageOf(error: OperatorError): string {
     case "sign_in_unavailable":
       return "Operator could not check this token just now. Try again in a few seconds.";
     case "internal":
-      return "Operator failed at this request. Its log says how (`npx wrangler tail operator`, or the terminal of `npm start`).";
+      return "Operator failed to handle this request. The reason is in its log (`npx wrangler tail operator`, or the terminal of `npm start`).";
     case "machine_unknown":
       return `There is no machine "${error.machine}". ${knownMachines(error)} Run \`codez setup ${error.machine}\` on a computer to add it.`;
     case "machine_offline":
       return `Machine "${error.machine}" is offline (${lastSeen(error.lastSeenMs)}). Start its connector there: \`codez connect\`, or wake the computer.`;
     case "machine_timeout":
-      return `Machine "${error.machine}" did not answer within ${Math.round(error.afterMs / 1000)} s. It may still be working on the call; look before calling again.`;
+      return `Machine "${error.machine}" did not answer within ${Math.round(error.afterMs / 1000)} s. It may still be working on the call. Check what has been done before you call again.`;
     case "machine_revoked":
-      return `Machine "${error.machine}" was removed, or its token rotated, during the call. The call may have been carried out. Run \`codez setup ${error.machine}\` there to add the machine again.`;
+      return `Machine "${error.machine}" was removed, or its link token was rotated, during the call. The call may have been carried out. To add the machine again, run \`codez setup ${error.machine}\` on that computer.`;
     case "machine_busy":
       return error.counts === "sessions"
-        ? `Machine "${error.machine}" has ${error.limit} MCP sessions open, which is the most that its server on stdio gets (each is a process of its own), and every one of them has a call under way. Try again when some are done.`
-        : `Machine "${error.machine}" has ${error.limit} calls under way, which is the most one link carries. Try again when some are done.`;
+        ? `Machine "${error.machine}" has ${error.limit} MCP sessions open, the most that its stdio server may have (each session is a separate process), and all of them are busy with a call. Try again when one of the calls is done.`
+        : `Machine "${error.machine}" has ${error.limit} calls in progress, the most that one machine handles at a time. Try again when one of them is done.`;
     case "machine_failed":
-      return `Machine "${error.machine}" could not serve the call: ${error.reason}${error.mayHaveRun === true ? ". The call may have been carried out; look before calling again." : ""}`;
+      return `Machine "${error.machine}" could not serve the call: ${error.reason}${error.mayHaveRun === true ? ". The call may have been carried out. Check what has been done before you call again." : ""}`;
     case "machine_starting":
-      return `Machine "${error.machine}" is being started or upgraded. The call has not reached it; try again in a few seconds.`;
+      return `Machine "${error.machine}" is being started or upgraded. The call has not reached it. Try again in a few seconds.`;
     case "answer_too_large":
-      return `The answer of machine "${error.machine}" is larger than ${Math.round(error.limitBytes / 1024 / 1024)} MiB, which is the most that /mcp passes on. The call was carried out. Ask for less, or use the machine's own URL (mcpUrl in get_machine), which streams answers of any size.`;
+      return `The answer of machine "${error.machine}" is larger than ${Math.round(error.limitBytes / 1024 / 1024)} MiB, the most that /mcp passes on. The call was carried out. Ask for less, or call the machine at its own URL (mcpUrl in get_machine), which streams answers of any size.`;
     case "link_lost":
-      return `The link to machine "${error.machine}" was lost during the call. The call may have been carried out; look before calling again. The machine dials in again by itself.`;
+      return `The link to machine "${error.machine}" was lost during the call. The call may have been carried out. Check what has been done before you call again. The machine reconnects by itself.`;
     case "agent_too_old":
       return `The codez on machine "${error.machine}" is too old: ${error.reason}. On that computer, update it from this Operator: \`npx -y <operator>/codez.tgz setup ${error.machine}\`, then run \`codez connect\` again.`;
     case "tool_unknown":
-      return `Machine "${error.machine}" has no tool "${error.tool}". Call list_tools with this machineId for the tools it has.`;
+      return `Machine "${error.machine}" has no tool "${error.tool}". Call list_tools with this machineId to see its tools.`;
   }
 }
 
-/** The error as the plain object that every surface shows: REST bodies, `data` of JSON-RPC errors, structured tool results. */
+/** The error as a plain object. REST bodies, the `data` of JSON-RPC errors and structured tool results all contain this one. */
 export function detailsOf(
   error: OperatorError,
 ): { code: OperatorErrorCode; message: string; retryable: boolean } & Record<string, unknown> {
@@ -205,7 +207,7 @@ export function errorResponse(error: OperatorError, headers: Record<string, stri
   );
 }
 
-/** Names the error's code on every response that stands in for a machine's own. */
+/** Set, to the error's code, on every response that Operator makes in place of a machine's own. */
 export const ERROR_HEADER = "x-operator-error";
 
 /** JSON-RPC's range for errors that a server defines itself (JSON-RPC 2.0 section 5.1). */
@@ -216,7 +218,7 @@ export function jsonRpcError(error: OperatorError, id: string | number | null): 
   return { jsonrpc: "2.0", id, error: { code: SERVER_ERROR, message: messageOf(error), data: detailsOf(error) } };
 }
 
-/** An `OperatorError` on its way up a stack. */
+/** An `OperatorError` that is thrown. */
 export class OperatorFailure extends Error {
   override readonly name = "OperatorFailure";
   readonly error: OperatorError;

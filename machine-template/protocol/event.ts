@@ -5,16 +5,16 @@ export const PushedEvent = z.object({
   atMs: z.int(),
   type: z.string().check(z.minLength(1), z.maxLength(64)),
   session: z.nullable(z.string()),
-  /** Any JSON; an event that has no more to say may leave it out. */
+  /** Any JSON. Optional. */
   data: z.optional(z.unknown()),
 });
 export type PushedEvent = z.infer<typeof PushedEvent>;
 
-/** Where one machine's log was read up to. A log that was lost and begun anew has another `epoch`. */
+/** A reader's position in one machine's log. When a log is lost and a new one started, the new one has another `epoch`. */
 export const LogPosition = z.object({ epoch: z.string(), seq: z.int().check(z.nonnegative()) });
 export type LogPosition = z.infer<typeof LogPosition>;
 
-/** An event as it stands in its machine's log. `seq` rises by one. */
+/** An event in its machine's log. `seq` increases by one. */
 export const LoggedEvent = z.object({
   seq: z.int(),
   atMs: z.int(),
@@ -24,7 +24,10 @@ export const LoggedEvent = z.object({
 });
 export type LoggedEvent = z.infer<typeof LoggedEvent>;
 
-/** A page of one machine's log. `gap`: events after the asked position were trimmed, or the log was begun anew. `more`: ask again at once. */
+/**
+ * A page of one machine's log. `gap`: events after the requested position were trimmed, or the log was started anew. `more`:
+ * there are further events already, so ask again without waiting.
+ */
 export const EventPage = z.object({
   events: z.array(LoggedEvent),
   position: LogPosition,
@@ -33,10 +36,10 @@ export const EventPage = z.object({
 });
 export type EventPage = z.infer<typeof EventPage>;
 
-/** Stands where events were dropped because they came too fast. Its data is `{ count }`. */
+/** Type of the event that replaces events which were dropped because they came too fast. Its data is `{ count }`. */
 export const DROPPED_TYPE = "events.dropped";
 
-/** Presence, as events of the log's own. */
+/** Types of the events that the script itself writes into the log, about the machine's presence. */
 export const PresenceType = {
   ONLINE: "machine.online",
   OFFLINE: "machine.offline",

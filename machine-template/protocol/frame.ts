@@ -3,12 +3,13 @@ import { MAX_FRAME_BYTES, MAX_HEAD_BYTES } from "./limits.ts";
 import type { HeaderList } from "./header.ts";
 
 /**
- * Exchange frames: binary WebSocket messages, decoded by hand because every byte of every call passes here.
+ * Exchange frames: binary WebSocket messages. They are encoded and decoded by hand, because every byte of every call passes
+ * through here.
  *
  *   byte 0     kind
  *   byte 1     flags (1 = END: the body is complete with this frame)
  *   bytes 2-5  exchange, unsigned, big endian
- *   then       REQUEST, RESPONSE: length of the head (4 bytes), the head as JSON, the first of the body
+ *   then       REQUEST, RESPONSE: length of the head (4 bytes), the head as JSON, the first part of the body
  *              BODY: bytes of the body      WINDOW: credit in bytes (4 bytes)      CANCEL: a reason in UTF-8
  */
 export const FrameKind = { REQUEST: 1, RESPONSE: 2, BODY: 3, CANCEL: 4, WINDOW: 5 } as const;
@@ -17,28 +18,28 @@ const END = 1;
 const HEADER_BYTES = 6;
 const LENGTH_BYTES = 4;
 
-/** What is asked. `path` is relative to what the connector exposes, and begins with `/`. */
+/** The head of a request. `path` is relative to what the connector exposes, and begins with `/`. */
 export type RequestHead = { method: string; path: string; headers: HeaderList };
 export type ResponseHead = { status: number; headers: HeaderList };
 
 export type Frame =
   /** Script to connector: open an exchange. */
   | { kind: typeof FrameKind.REQUEST; exchange: number; end: boolean; head: RequestHead; body: Uint8Array }
-  /** Connector to script: the head of the answer, and as much of its body as was at hand. */
+  /** Connector to script: the head of the answer, and the part of its body that was available at that moment. */
   | { kind: typeof FrameKind.RESPONSE; exchange: number; end: boolean; head: ResponseHead; body: Uint8Array }
-  /** Either way: more of a body. */
+  /** Either direction: the next part of a body. */
   | { kind: typeof FrameKind.BODY; exchange: number; end: boolean; body: Uint8Array }
-  /** Either way: this exchange is over, nobody waits for more of it. */
+  /** Either direction: this exchange is over; the sender will ignore anything more of it. */
   | { kind: typeof FrameKind.CANCEL; exchange: number; reason: string }
-  /** Either way: so many more bytes of body may be sent. */
+  /** Either direction: the receiver may send this many more bytes of body. */
   | { kind: typeof FrameKind.WINDOW; exchange: number; credit: number };
 
-/** A head that the peer would not take: see `MAX_HEAD_BYTES`. */
+/** The head is larger than the peer accepts: see `MAX_HEAD_BYTES`. */
 export class HeadTooLarge extends RangeError {
   override readonly name = "HeadTooLarge";
 
   constructor(bytes: number) {
-    super(`its headers and path are ${bytes} bytes; ${MAX_HEAD_BYTES} can cross a link`);
+    super(`the path and headers are ${bytes} bytes long; the limit is ${MAX_HEAD_BYTES}`);
   }
 }
 
@@ -78,7 +79,7 @@ export function encodeFrame(frame: Frame): Uint8Array {
   }
 }
 
-/** The frame in `bytes`, or `null` when they are none. The body is a view of `bytes`, not a copy. */
+/** Decodes `bytes`; `null` when they are not a valid frame. The frame's body is a view of `bytes`, not a copy. */
 export function decodeFrame(bytes: Uint8Array): Frame | null {
   if (bytes.length < HEADER_BYTES || bytes.length > MAX_FRAME_BYTES) return null;
   const kind = bytes[0];
@@ -156,7 +157,7 @@ function isResponseHead(value: unknown): value is ResponseHead {
   return isRecord(value) && isStatus(value["status"]) && isHeaderList(value["headers"]);
 }
 
-/** A final status: 1xx never crosses the link. */
+/** A final status. Informational (1xx) responses never cross the link. */
 function isStatus(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 200 && value <= 599;
 }

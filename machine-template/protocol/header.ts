@@ -1,21 +1,21 @@
 /**
- * Which HTTP headers cross the link. The rule is one list of what never does; all else, known or not yet invented
- * (`Mcp-*`, `traceparent`, `Last-Event-ID`), passes as it is.
+ * Which HTTP headers cross the link. This is a list of the headers that never do. All others pass unchanged (`Mcp-*`,
+ * `traceparent`, `Last-Event-ID`), so a header that a future revision of MCP adds needs no change here.
  */
 
-/** Headers between gates, dispatch Worker and machine script. A client's own are dropped at the first gate. */
+/** Headers between gates, dispatch Worker and machine script. The first gate removes any that a client sent. */
 export const OperatorHeader = {
   /** Slug of the machine script, from a trusted gate to the dispatch Worker. */
   MACHINE: "x-operator-machine",
-  /** The shared secret, from a trusted gate to the dispatch Worker. Goes no further. */
+  /** The shared secret, from a trusted gate to the dispatch Worker, which removes it. */
   SECRET: "x-operator-secret",
-  /** Id of the user on whose behalf a trusted gate asks. */
+  /** Id of the user on whose behalf a trusted gate sends the request. */
   CALLER: "x-operator-caller",
 } as const;
 
 export const OPERATOR_PREFIX = "x-operator-";
 
-/** Hop-by-hop (RFC 9110 section 7.6.1), what each hop sets for itself, and what is a secret between a client and its gate. */
+/** Hop-by-hop headers (RFC 9110 section 7.6.1), headers that each hop sets itself, and credentials between a client and its gate. */
 const NEVER_CROSS: ReadonlySet<string> = new Set([
   "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
   "host", "content-length", "accept-encoding", "content-encoding", "expect", "alt-svc",
@@ -28,7 +28,7 @@ const NEVER_CROSS_PREFIXES = [OPERATOR_PREFIX, "x-forwarded-", "cf-", "access-co
 /** Name and value, in order. Names are lower case. */
 export type HeaderList = [name: string, value: string][];
 
-/** The headers of one side of an exchange that the other side may see. Names in `Connection` are hop-by-hop too. */
+/** The headers that may cross to the other side of the link. Headers named in `Connection` are hop-by-hop too. */
 export function crossing(headers: Headers): HeaderList {
   const named = headers.get("connection")?.toLowerCase().split(",") ?? [];
   const hopByHop = new Set(named.map((name) => name.trim()));

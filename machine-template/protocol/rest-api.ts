@@ -3,23 +3,23 @@ import { Facts } from "./control.ts";
 import { MachineState } from "./script-api.ts";
 
 /**
- * The control API's REST surface, as `codez` uses it. Errors are `{ error: detailsOf(OperatorError) }` with the status
- * of `statusOf`; a taken name is 409 with code `name_taken`.
+ * The part of the control API's REST interface that `codez` uses. Errors are `{ error: detailsOf(OperatorError) }` with the
+ * HTTP status of `statusOf`; a taken name, for example, is 409 with code `name_taken`.
  *
  *   POST   /api/machines              RegisterRequest -> Registration (201 new, 200 known)
  *   GET    /api/machines              -> { machines: MachineSummary[] }
  *   GET    /api/machines/:name        -> MachineDetail
  *   PATCH  /api/machines/:name        RenameRequest -> MachineSummary
  *   DELETE /api/machines/:name        -> 204
- *   POST   /api/machines/:name/token  -> Registration with a new token; the old one is dead and its link closed
+ *   POST   /api/machines/:name/token  -> Registration with a new token; the old one is revoked and its link closed
  *   GET    /api/me                    -> Me
  *   GET    /api/health                -> Health (no sign-in)
  */
 
 /**
- * Adds a machine. `identity` is a random string that this machine (or profile) keeps: with it, a name that exists already
- * is its own and it gets it back; without it the name is taken, unless `replace` says to take it over.
- * `rotate`: make a new link token even if the machine exists (it lost its own).
+ * Adds a machine. `identity` is a random string that the machine's profile keeps. If the name exists already and belongs to
+ * the same identity, the machine gets it back. If it belongs to another one, the request fails with `name_taken`, unless
+ * `replace` asks to take the name over. `rotate` asks for a new link token even if the machine exists, because its own is lost.
  */
 export const RegisterRequest = z.object({
   name: z.string(),
@@ -29,7 +29,7 @@ export const RegisterRequest = z.object({
 });
 export type RegisterRequest = z.infer<typeof RegisterRequest>;
 
-/** `token` is there once: when the machine is new or its token was rotated. */
+/** `token` is present only when the machine is new or its token was rotated. Operator keeps just a hash of it. */
 export const Registration = z.object({
   name: z.string(),
   slug: z.string(),
@@ -45,7 +45,7 @@ export type Registration = z.infer<typeof Registration>;
 export const RenameRequest = z.object({ name: z.string() });
 export type RenameRequest = z.infer<typeof RenameRequest>;
 
-/** One machine in a list, from the registry alone: no machine is asked. Times in milliseconds since 1970. */
+/** One machine in a list. It comes from the registry; no machine is asked. Times are in milliseconds since 1970. */
 export const MachineSummary = z.object({
   name: z.string(),
   slug: z.string(),
@@ -55,13 +55,13 @@ export const MachineSummary = z.object({
   mcpUrl: z.string(),
   mcpHostUrl: z.string(),
   facts: z.nullable(Facts),
-  /** Version of the script the machine runs, and whether this Operator has another to upload. */
+  /** Version of the machine's script, and whether this Operator has a different one to upload. */
   template: z.string(),
   outdated: z.boolean(),
 });
 export type MachineSummary = z.infer<typeof MachineSummary>;
 
-/** One machine asked directly. `state` is `null` when its script did not answer, and `error` says why. */
+/** One machine, whose script was asked. `state` is `null` when the script did not answer; `error` then says why. */
 export const MachineDetail = z.extend(MachineSummary, {
   state: z.nullable(MachineState),
   error: z.nullable(z.object({ code: z.string(), message: z.string(), retryable: z.boolean() })),

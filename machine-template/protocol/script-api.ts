@@ -3,45 +3,45 @@ import { Facts } from "./control.ts";
 import { LogPosition } from "./event.ts";
 
 /**
- * What a machine script answers to the control API (through the dispatch Worker, as the owner), and what it reports back.
- * Requests carry `x-operator-caller`; a caller who isn't the owner is answered as if the machine did not exist.
+ * The requests that a machine script answers for the control API (which come through the dispatch Worker), and the reports
+ * that it sends. Requests carry `x-operator-caller`. A caller who is not the owner is told that the machine does not exist.
  */
 export const ScriptPath = {
   /** The machine's MCP endpoint, passed through. Any method. */
   MCP: "/mcp",
-  /** The machine's own WebSocket upgrade; authenticated with its link token, not with the shared secret. */
+  /** The WebSocket upgrade of the machine's connector, authenticated with the link token instead of the shared secret. */
   LINK: "/link",
   /** GET: `MachineState`. */
   STATE: "/operator/state",
-  /** GET, `?epoch&seq&session`: `EventPage` after that position; without one, the newest position and no events. */
+  /** GET, `?epoch&seq&session`: the `EventPage` after that position. Without a position: the newest position and no events. */
   EVENTS: "/operator/events",
-  /** POST `CallRequest`: the machine server's own answer (JSON or SSE) to that JSON-RPC request, in whichever revision it speaks. */
+  /** POST `CallRequest`: sends that JSON-RPC request to the machine's MCP server, in the revision that it speaks, and returns its answer (JSON or SSE). */
   CALL: "/operator/call",
-  /** POST `{ code, reason }`: close the link with that code. */
+  /** POST `{ code, reason }`: closes the link with that code. */
   CLOSE: "/operator/close",
-  /** GET: the whole log as `LoggedEvent[]`; POST the same: begin a log with it (a machine that was renamed). */
+  /** GET: the whole log as `LoggedEvent[]`. POST of the same: starts a log with these events, for a machine that was renamed. */
   LOG: "/operator/log",
 } as const;
 
-/** One JSON-RPC request to a machine's MCP server, without envelope, id and session: those are the script's. */
+/** One JSON-RPC request to a machine's MCP server. The script adds the envelope, the id and the MCP session. */
 export const CallRequest = z.object({
   method: z.string(),
   params: z.optional(z.record(z.string(), z.unknown())),
   /** Ask the server for progress notifications. */
   progress: z.boolean(),
-  /** Without a word from the machine for so long the call fails with `machine_timeout`. */
+  /** The call fails with `machine_timeout` when the machine sends nothing for this long. */
   timeoutMs: z.int(),
 });
 export type CallRequest = z.infer<typeof CallRequest>;
 
-/** A session that the machine's events told of, for `get_machine`. */
+/** A session that appeared in the machine's events, for `get_machine`. */
 export const KnownSession = z.object({ id: z.string(), firstMs: z.int(), lastMs: z.int(), lastType: z.string() });
 export type KnownSession = z.infer<typeof KnownSession>;
 
-/** Presence of a machine as its script knows it. Times in milliseconds since 1970. */
+/** A machine's presence as its script knows it. Times are in milliseconds since 1970. */
 export const Presence = z.object({
   online: z.boolean(),
-  /** Rises with each link. */
+  /** Increases with each new link. */
   epoch: z.int(),
   connectedAtMs: z.nullable(z.int()),
   lastSeenMs: z.nullable(z.int()),
@@ -57,15 +57,15 @@ export const MachineState = z.extend(Presence, {
 });
 export type MachineState = z.infer<typeof MachineState>;
 
-/** Script to its owner's Agent: what changed. Facts are left out when they were reported before: they are large and rarely change. */
+/** From a script to its owner's Agent: what changed. Facts that were reported before are left out, because they are large and rarely change. */
 export const ReportedPresence = z.extend(Presence, { facts: z.optional(z.nullable(Facts)) });
 export type ReportedPresence = z.infer<typeof ReportedPresence>;
 
 export const MachineReport = z.object({ owner: z.string(), slug: z.string(), presence: ReportedPresence });
 export type MachineReport = z.infer<typeof MachineReport>;
 
-/** In the answer to a report: what the registry lacks and the next report must have. Its one value is `facts`. */
+/** In the answer to a report: what the registry lacks, and the next report must contain. The only value is `facts`. */
 export const REPORT_WANTS_HEADER = "x-operator-wants";
 
-/** Header with the key that shows a report comes from the script it names: HMAC-SHA-256 of `owner/slug` under the control API's secret. */
+/** Header with the key that proves which script sent a report: HMAC-SHA-256 of `owner/slug` under the control API's secret. */
 export const REPORT_KEY_HEADER = "x-operator-report-key";

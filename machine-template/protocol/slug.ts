@@ -1,19 +1,19 @@
 /**
  * Names of machines and of the scripts behind them.
  *
- * A **name** is what its owner calls a machine (`attic`): one DNS label, unique among that owner's machines.
+ * A **name** is what the owner calls a machine (`attic`): one DNS label, unique among that owner's machines.
  * A **slug** is the machine script's name in the dispatch namespace and its host label: the name itself for the
- * operator's own account, `<name>--<tag>` for everybody else, so that no one can learn from a name being taken
- * that somebody else has such a machine.
+ * operator's own account, `<name>--<tag>` for everybody else. The tag keeps users' names apart, so that nobody can find out
+ * from a taken name that somebody else has such a machine.
  */
 
-/** RFC 1123 label, 1 to 32 characters, without `--` (which separates a name from its owner's tag; also keeps `xn--` out). */
+/** An RFC 1123 label of 1 to 32 characters without `--`, which separates a name from its owner's tag (and begins Punycode, `xn--`). */
 const NAME = /^[a-z0-9](?:-?[a-z0-9]){0,31}$/;
 const NAME_CHARACTERS = 32;
 const TAG_SEPARATOR = "--";
 const TAG = /^[a-z0-9]{8}$/;
 
-/** Host labels and paths that are, or may become, the operator's own. */
+/** Host labels and paths that Operator itself uses, or may use later. */
 const RESERVED: ReadonlySet<string> = new Set([
   "admin", "api", "app", "apps", "assets", "auth", "codez", "dashboard", "dispatch", "docs", "health", "help",
   "internal", "link", "localhost", "login", "m", "mail", "mcp", "oauth", "operator", "pair", "static", "status",
@@ -42,7 +42,7 @@ export function namesIn(slug: string): { name: string; tag: string } {
   return { name, tag };
 }
 
-/** The nearest machine name to what a computer calls itself (`Jeff's-MacBook.local` becomes `jeffs-macbook`), or `null`. */
+/** The machine name closest to a computer's hostname (`Jeff's-MacBook.local` becomes `jeffs-macbook`), or `null`. */
 export function machineNameFrom(hostname: string): string | null {
   const [label = ""] = hostname.normalize("NFKD").toLowerCase().split(".");
   const name = label

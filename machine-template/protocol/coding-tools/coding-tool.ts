@@ -1,21 +1,21 @@
 import * as z from "zod/mini";
 
-/** MCP's hints on what a tool does; clients decide by them which calls to confirm with a person. */
+/** MCP's tool annotations. Clients use them to decide which calls a person has to confirm. */
 export type Annotations = {
   readonly readOnlyHint: boolean;
   readonly destructiveHint: boolean;
-  /** Means nothing for a tool that only reads. */
+  /** Has no meaning for a tool that only reads. */
   readonly idempotentHint?: boolean;
   readonly openWorldHint: boolean;
 };
 
-/** A tool of a coding machine, as the machine and the unified endpoint both list it. */
+/** A tool of a coding machine, as both the machine and the unified endpoint list it. */
 export type CodingTool<Input extends z.ZodMiniObject = z.ZodMiniObject> = {
   readonly name: string;
   readonly title: string;
   readonly description: string;
   readonly annotations: Annotations;
-  /** The arguments as the machine accepts them. `required` is what no machine can do without. */
+  /** The arguments that the machine accepts. An argument is required here only if every machine needs it. */
   readonly input: Input;
 };
 
@@ -28,7 +28,7 @@ export type InputSchema = {
 
 export const READS = { readOnlyHint: true, destructiveHint: false, openWorldHint: false } as const;
 
-/** Lets an agent run: it may change or delete anything that its permission mode allows, and reach the network. */
+/** The call lets an agent run, which may change or delete anything that its permission mode allows, and reach the network. */
 export const RUNS_AGENT = {
   readOnlyHint: false,
   destructiveHint: true,
@@ -36,7 +36,7 @@ export const RUNS_AGENT = {
   openWorldHint: true,
 } as const;
 
-/** Ends or overwrites something; doing it twice is the same as doing it once. */
+/** The call ends or overwrites something. Doing it twice has the same effect as doing it once. */
 export const REPLACES = {
   readOnlyHint: false,
   destructiveHint: true,
@@ -44,7 +44,7 @@ export const REPLACES = {
   openWorldHint: false,
 } as const;
 
-/** Only adds something new. */
+/** The call only adds something. */
 export const ADDS = {
   readOnlyHint: false,
   destructiveHint: false,
@@ -52,30 +52,30 @@ export const ADDS = {
   openWorldHint: false,
 } as const;
 
-/** JSON Schema of a tool's parameters, as short as it can be: a model pays for each character of it. */
+/** JSON Schema of a tool's parameters. It is kept short, because a model pays for every character. */
 export function inputSchemaOf({ input }: CodingTool): InputSchema {
   const { properties = {}, required = [] } = z.toJSONSchema(input, {
     io: "input",
     override: ({ jsonSchema }) => {
-      // Any object at all: JSON Schema's `type` says that without these two.
+      // For an object with arbitrary keys, JSON Schema's `type` says everything without these two.
       delete jsonSchema.propertyNames;
       delete jsonSchema.additionalProperties;
-      // Lengths that no model comes near on purpose; whoever does is told by the machine.
+      // Models do not come near these lengths unless something is wrong. The machine's error then states the limit.
       delete jsonSchema.minLength;
       delete jsonSchema.maxLength;
       delete jsonSchema.maxItems;
     },
   });
-  // zod's type of a property allows for `true` as well, which only a schema of `any` becomes.
+  // zod's type of a property includes `true`, which only `z.any()` compiles to. No tool uses that.
   return { type: "object", properties: properties as InputSchema["properties"], required };
 }
 
-/** What a call without a required argument is told: which one is missing, and where to get it. */
+/** The error for a call without a required argument: which one is missing, and where to get it. */
 export function missingArgument(tool: string, name: string, description: string | undefined): string {
   return `${tool} needs "${name}"${description === undefined ? "." : `: ${description}`}`;
 }
 
-/** What is wrong with a call's arguments, one sentence for each of them. */
+/** Describes what is wrong with a call's arguments, one sentence per problem. */
 export function argumentProblems(tool: CodingTool, given: unknown, { issues }: z.core.$ZodError): string {
   const { properties } = inputSchemaOf(tool);
   const names = typeof given === "object" && given !== null ? Object.keys(given) : [];
@@ -85,7 +85,7 @@ export function argumentProblems(tool: CodingTool, given: unknown, { issues }: z
     if (!names.includes(name)) return missingArgument(tool.name, name, properties[name]?.description);
     return `${tool.name}: "${path.join(".")}": ${message}`;
   });
-  // A misspelt parameter shows as a missing one; the name that was given makes the mistake plain.
+  // A misspelt parameter is reported as missing. Naming what was given instead makes the mistake obvious.
   const unknown = names.filter((name) => properties[name] === undefined);
   if (unknown.length > 0) problems.push(`${tool.name} has no parameter "${unknown.join('", "')}".`);
   return problems.join(" ");

@@ -7,15 +7,15 @@ export const poll_events = {
   name: "poll_events",
   title: "Poll for events",
   description:
-    "Read what has happened in the machine's sessions since a cursor: messages, tool uses, status changes, permission " +
-    "requests. Call it again with the returned cursor. Without a cursor it returns what this client has not been given " +
-    "yet. Nothing is consumed for other clients. `gap`: older events were dropped, read get_session instead.",
+    "Read what happened in the machine's sessions since a cursor: messages, tool uses, status changes, permission " +
+    "requests. Pass the returned cursor to the next call. Without a cursor you get the events that this client has not " +
+    "read yet; other clients still get theirs. `gap`: older events were dropped, so read the session with get_session.",
   annotations: READS,
   input: z.object({
     session_id: z.optional(SessionId),
     timeout_ms: z.optional(
       z.number().check(z.describe(`How long to wait if there is nothing new, in ms. At most ${POLL_MS}; default 0.`)),
     ),
-    cursor: z.optional(z.string().check(z.describe("Cursor of the previous answer; `now` skips what is past."))),
+    cursor: z.optional(z.string().check(z.describe("The previous answer's cursor; `now` skips all past events."))),
   }),
 } satisfies CodingTool;

@@ -1,18 +1,18 @@
 import * as z from "zod/mini";
 import { type CodingTool, READS, REPLACES } from "./coding-tool.ts";
 
-/** Days that `get_observability` tells of one by one; its sums are over all time. */
+/** Days that `get_observability` lists one by one. Its other sums cover all time. */
 export const DEFAULT_DAYS = 30;
 
-/** Ten years: longer than any agent has kept a history. */
+/** Ten years, which is longer than any agent has kept a history. */
 const MAX_DAYS = 3_660;
 
 export const get_health = {
   name: "get_health",
   title: "Check health",
   description:
-    "Check that the machine's coding service answers, and how busy it is: live and busy sessions, waiting permission " +
-    "requests, uptime. When sessions fail, get_health_details says why.",
+    "Check that the machine's coding service works, and how busy it is: live and busy sessions, waiting permission " +
+    "requests, uptime. If sessions fail, call get_health_details for the cause.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;
@@ -21,8 +21,8 @@ export const get_health_details = {
   name: "get_health_details",
   title: "Diagnose problems",
   description:
-    "Find out what is wrong with the machine's coding service and what to run there: agent installed and signed in, " +
-    "disk space, history index, configuration. Slower than get_health.",
+    "Diagnose the machine's coding service: is the agent installed and signed in, disk space, history index, " +
+    "configuration; and which command fixes each problem. Slower than get_health.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;
@@ -31,8 +31,8 @@ export const get_state = {
   name: "get_state",
   title: "Read client state",
   description:
-    "Read the small JSON document in which clients keep markers and preferences on the machine. It says nothing about " +
-    "sessions: for those use list_sessions.",
+    "Read the small JSON document in which clients store their own settings and markers on the machine. For the state of " +
+    "coding sessions use list_sessions.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;
@@ -40,7 +40,7 @@ export const get_state = {
 export const update_state = {
   name: "update_state",
   title: "Change client state",
-  description: "Change the document that get_state reads, and get all of it back.",
+  description: "Change the JSON document that get_state reads. Returns the whole document.",
   annotations: REPLACES,
   input: z.object({
     patch: z

@@ -1,27 +1,27 @@
 import * as z from "zod/mini";
 
-/** Parameters that several coding tools share. Their descriptions are read by models, so each has an example. */
+/** Parameters that several coding tools share. Models read the descriptions, so each says where the value comes from or gives an example. */
 
-/** Claude Code's session ids are UUIDs. One that is not could name a file elsewhere, so a machine refuses it. */
+/** Claude Code's session ids are UUIDs. The id becomes part of a file's path, so anything else (`../`) is refused. */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export const SessionId = z.string().check(
-  z.refine((text) => UUID.test(text), "not a session id; take it from create_session or list_sessions"),
+  z.refine((text) => UUID.test(text), "not a session id; get one from create_session or list_sessions"),
   z.describe("Session id from create_session, list_sessions or search_sessions."),
 );
 
 const SLUG = 'Project slug from list_projects, e.g. "-home-ann-src-api".';
-const SPARE = "For the original CodeZ only.";
+const SPARE = "Needed by the original CodeZ.";
 
 export const Slug = z.string().check(z.minLength(1), z.describe(SLUG));
 
-/** Parameters that the original CodeZ asks for, and that `codez serve` accepts and ignores: the session's id says it all. */
+/** Parameters that the original CodeZ requires. `codez serve` accepts and ignores them, because the session's id is enough. */
 export const SpareSlug = z.optional(z.string().check(z.describe(SPARE)));
 export const SpareFolder = z.optional(z.string().check(z.describe(SPARE)));
 
 export const Prompt = z
   .string()
-  .check(z.minLength(1), z.describe('What the agent is told, e.g. "Fix the failing tests".'));
+  .check(z.minLength(1), z.describe('Instructions for the agent, e.g. "Fix the failing tests".'));
 
 const MAX_KEY_CHARACTERS = 200;
 
@@ -31,14 +31,14 @@ export const Key = z.optional(
     .check(
       z.minLength(1),
       z.maxLength(MAX_KEY_CHARACTERS),
-      z.describe("Any new id. A call repeated with its key within a day is not carried out twice."),
+      z.describe("Idempotency key: any new string. A retry with it within a day is not carried out twice."),
     ),
 );
 
-/** What the Messages API takes: images, PDFs and text. */
+/** The media types that the Messages API accepts: images, PDFs and text. */
 const MEDIA_TYPE = /^(image\/(png|jpeg|gif|webp)|application\/pdf|text\/[\w.+-]+)$/;
 
-/** Standard Base64 (RFC 4648 section 4) with padding. Not a pattern of groups: those overflow the stack on a large file. */
+/** Standard Base64 (RFC 4648 section 4) with padding. The pattern has no groups, because those overflow the stack on a large file. */
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 const MAX_ATTACHMENTS = 20;
@@ -62,8 +62,8 @@ export type Attachment = NonNullable<z.infer<typeof Attachments>>[number];
 
 export const Model = z.optional(
   z.string().check(
-    // Never anything that `claude` would take for an option.
-    z.refine((name) => /^[a-zA-Z0-9][\w.:/@[\]-]{0,127}$/.test(name), "not a model's name"),
+    // The name becomes an argument of `claude`, so it must not begin with `-`.
+    z.refine((name) => /^[a-zA-Z0-9][\w.:/@[\]-]{0,127}$/.test(name), "not a model name"),
     z.describe('Alias or full name, e.g. "opus". Default: the machine\'s setting.'),
   ),
 );
@@ -73,9 +73,9 @@ export const PermissionMode = z.optional(
     .string()
     .check(
       z.describe(
-        "What the agent may do without asking. `plan`: read and plan only. `dontAsk`: what would need asking is denied. " +
-          "`default`: asks before edits and commands. `acceptEdits`: edits files freely. `auto`: a classifier decides. " +
-          "`bypassPermissions`: never asks. The machine's owner sets the default and the highest mode allowed.",
+        "What the agent may do without asking a person. `plan`: reads and plans only. `dontAsk`: never asks, denies what " +
+          "would need approval. `default`: asks before edits and commands. `acceptEdits`: edits files without asking. " +
+          "`auto`: a classifier decides. `bypassPermissions`: never asks. The machine's owner sets the default and the maximum.",
       ),
     ),
 );

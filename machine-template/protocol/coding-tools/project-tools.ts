@@ -6,8 +6,8 @@ export const list_projects = {
   name: "list_projects",
   title: "List projects",
   description:
-    "List the machine's coding projects, most recently used first: slug (which names the project in other tools), path, " +
-    "git remote and branch, number of sessions. Call it to find the slug for create_session or list_sessions.",
+    "List the machine's coding projects, most recently used first: slug, path, git remote and branch, number of sessions. " +
+    "Call this first to find the slug that create_session, list_sessions and get_project_memory take.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;
@@ -15,7 +15,7 @@ export const list_projects = {
 export const get_project_memory = {
   name: "get_project_memory",
   title: "Read a project's memory",
-  description: "Read what agents remember about a project (their memory files on it) and the project's CLAUDE.md.",
+  description: "Read a project's CLAUDE.md and the memory files that agents have written about it.",
   annotations: READS,
   input: z.object({ slug: Slug }),
 } satisfies CodingTool;

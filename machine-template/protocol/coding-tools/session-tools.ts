@@ -2,18 +2,18 @@ import * as z from "zod/mini";
 import { ADDS, type CodingTool, READS, REPLACES, RUNS_AGENT } from "./coding-tool.ts";
 import { Attachments, Key, Model, PermissionMode, Prompt, SessionId, Slug, SpareSlug } from "./parameter.ts";
 
-/** Sessions in one answer. A list is for finding one of them; a project with more has pages. */
+/** Sessions in one page of `list_sessions`. */
 export const DEFAULT_SESSIONS = 100;
 const MAX_SESSIONS = 500;
 
-/** Messages in one answer: what a model reads in one go. */
+/** Messages in one page of `get_session`: about as much as a model reads at a time. */
 export const DEFAULT_MESSAGES = 50;
 const MAX_MESSAGES = 200;
 
-/** Past this a query is a document, and no message contains all of its words. */
+/** A longer query is a document, and no message contains all of its words. */
 const MAX_QUERY_CHARACTERS = 1_000;
 
-/** JSON Schema would otherwise show the largest integer that JavaScript holds. No message is longer. */
+/** No message is longer. Without a maximum, the JSON Schema would list JavaScript's largest safe integer. */
 const MAX_OFFSET = 1_000_000_000;
 
 export const list_sessions = {
@@ -31,7 +31,7 @@ export const list_sessions = {
     cursor: z.optional(
       z.string().check(
         z.refine((cursor) => /^\d{1,15}$/.test(cursor), "not a cursor of list_sessions"),
-        z.describe("For older sessions: cursor of the previous answer."),
+        z.describe("For older sessions: the previous answer's cursor."),
       ),
     ),
   }),
@@ -41,14 +41,14 @@ export const get_session = {
   name: "get_session",
   title: "Read a session",
   description:
-    "Read a session: its facts (status as in list_sessions), a page of its messages and the permission requests that " +
-    "wait for an answer. The first page is the newest; messages are in order within a page. " +
+    "Read a session: its details (status as in list_sessions), a page of its messages, and the permission requests that " +
+    "wait for an answer. The first page holds the newest messages, oldest first within the page. " +
     "To follow a session while it works, use poll_events.",
   annotations: READS,
   input: z.object({
     session_id: SessionId,
     slug: SpareSlug,
-    cursor: z.optional(z.string().check(z.describe("For older messages: cursor of the previous answer."))),
+    cursor: z.optional(z.string().check(z.describe("For older messages: the previous answer's cursor."))),
     limit: z.optional(
       z.int().check(z.minimum(1), z.maximum(MAX_MESSAGES), z.describe(`Messages; default ${DEFAULT_MESSAGES}.`)),
     ),
@@ -56,13 +56,13 @@ export const get_session = {
       z
         .string()
         .check(
-          z.describe('Read one long part instead: truncated.handle, or a search match\'s handle, e.g. "10342.0".'),
+          z.describe(
+            'Read one long message part in full: truncated.handle, or the handle of a search match, e.g. "10342.0".',
+          ),
         ),
     ),
     offset: z.optional(
-      z
-        .int()
-        .check(z.minimum(0), z.maximum(MAX_OFFSET), z.describe("With handle: next_offset of the previous answer.")),
+      z.int().check(z.minimum(0), z.maximum(MAX_OFFSET), z.describe("With handle: the previous answer's next_offset.")),
     ),
   }),
 } satisfies CodingTool;
@@ -71,9 +71,9 @@ export const create_session = {
   name: "create_session",
   title: "Create a session",
   description:
-    "Start a new coding session and get its session_id. Give slug (to work in that project's folder) or cwd. With prompt " +
-    "the first turn starts at once; without it call send_prompt. Then follow it with poll_events. To continue an " +
-    "earlier session, send_prompt to that one instead.",
+    "Start a new coding session and get its session_id. Give either slug (to work in that project's folder) or cwd. With " +
+    "prompt the first turn starts immediately; otherwise call send_prompt next. Follow the turn with poll_events. To " +
+    "continue an earlier session, use send_prompt with its session_id instead.",
   annotations: RUNS_AGENT,
   input: z.object({
     slug: z.optional(Slug),
@@ -90,8 +90,8 @@ export const fork_session = {
   name: "fork_session",
   title: "Fork a session",
   description:
-    "Create a new live session that starts with a copy of this session's conversation, and get its session_id. The " +
-    "original is not changed. Use it to continue a `mirror` session or to try another approach; then send_prompt.",
+    "Create a new session that starts with a copy of this session's conversation, and get its session_id. The original " +
+    "does not change. Use this to continue a `mirror` session or to try another approach; then call send_prompt.",
   annotations: ADDS,
   input: z.object({ session_id: SessionId, slug: SpareSlug }),
 } satisfies CodingTool;
@@ -100,8 +100,8 @@ export const abort_session = {
   name: "abort_session",
   title: "Stop the current turn",
   description:
-    "Stop the session's current turn with the commands it started, and drop the prompts queued behind it. The session " +
-    "stays live and takes new prompts. `aborted` is false when no turn was running.",
+    "Stop the session's current turn, end the commands it started, and drop the prompts queued behind it. The session " +
+    "stays live and accepts new prompts. `aborted` is false if no turn was running.",
   annotations: REPLACES,
   input: z.object({ session_id: SessionId }),
 } satisfies CodingTool;
@@ -110,8 +110,8 @@ export const dispose_session = {
   name: "dispose_session",
   title: "End a session's process",
   description:
-    "End the session's agent process and all that it started, for example to make room when too_many_sessions is " +
-    "reported. Its history stays: the session becomes `idle` and the next prompt resumes it.",
+    "End the session's agent process and everything that it started, for example to make room after the error " +
+    "too_many_sessions. The history is kept: the session becomes `idle`, and the next prompt resumes it.",
   annotations: REPLACES,
   input: z.object({ session_id: SessionId }),
 } satisfies CodingTool;
@@ -120,7 +120,7 @@ export const search_sessions = {
   name: "search_sessions",
   title: "Search all sessions",
   description:
-    "Search everything said in all sessions of all projects on the machine. Answers with sessions, each with matching " +
+    "Full-text search over the messages of all sessions in all projects on the machine. Returns sessions with matching " +
     "snippets; read one with get_session.",
   annotations: READS,
   input: z.object({
@@ -130,7 +130,7 @@ export const search_sessions = {
         z.minLength(1),
         z.maxLength(MAX_QUERY_CHARACTERS),
         z.describe(
-          'Words that occur in one message, e.g. `migration "foreign key"`. Quotes make a phrase; the last word may be a prefix.',
+          'Words that occur in one message, e.g. `migration "foreign key"`. Quotes match a phrase; the last word may be a prefix.',
         ),
       ),
   }),
