@@ -2,11 +2,11 @@ import * as z from "zod/mini";
 import { base64Url, fromBase64, utf8 } from "#protocol/bytes.ts";
 import { LogPosition } from "#protocol/event.ts";
 
-/** A cursor across machines: where each machine's log was read up to. Opaque to clients; it gives no access to anything. */
+/** A cursor across machines: the reader's position in each machine's log. It is opaque to clients and grants no access to anything. */
 const Vector = z.record(z.string(), LogPosition);
 export type Vector = z.infer<typeof Vector>;
 
-/** Some 1,500 machines' positions; a user may well have a thousand. */
+/** Room for the positions of about 1,500 machines. Operator is built for users with 1,000. */
 const MAX_CURSOR_CHARACTERS = 96 * 1024;
 
 export function encodeCursor(vector: Vector): string {
@@ -14,7 +14,7 @@ export function encodeCursor(vector: Vector): string {
   return base64Url(utf8(JSON.stringify(compact)));
 }
 
-/** The vector in a cursor, or `null` when it is none of ours. */
+/** The positions in a cursor, or `null` for an invalid cursor. */
 export function decodeCursor(cursor: string): Vector | null {
   if (cursor.length > MAX_CURSOR_CHARACTERS) return null;
   try {
@@ -23,6 +23,6 @@ export function decodeCursor(cursor: string): Vector | null {
       .parse(JSON.parse(new TextDecoder().decode(fromBase64(cursor))));
     return Vector.parse(Object.fromEntries(entries.map(([name, epoch, seq]) => [name, { epoch, seq }])));
   } catch {
-    return null; // not Base64, not JSON, or not of this shape: all the same to the caller, who is told how to begin anew
+    return null; // not Base64, not JSON or of another shape; the caller gets the same advice for all three: start without a cursor
   }
 }

@@ -13,46 +13,46 @@ import { isNewer } from "../user/news.ts";
 import { decodeCursor, encodeCursor, type Vector } from "./cursor.ts";
 import type { Selection } from "./selection.ts";
 
-/** Without a cursor a reader begins so many events before the end of each log; with a session, at the log's beginning. */
+/** Without a cursor a reader starts this many events before the end of each log. A session's reader starts at the log's beginning. */
 const RECENT_EVENTS = 50;
 
 /** Machines asked at the same time. */
 const AT_ONCE = 16;
 
-/** A machine's script is waited for so long, then the answer goes without it. */
+/** How long to wait for one machine's script. After that the answer is sent without its events. */
 const PAGE_TIMEOUT_MS = 5_000;
 
 export type PollRequest = Readonly<Selection> & {
   readonly user: string;
   readonly cursor: string | null;
   readonly timeoutMs: number;
-  /** Ends the wait: its caller is not let in any more. */
+  /** Aborted when the caller's token is revoked; ends the wait. */
   readonly signal: AbortSignal;
 };
 
-/** An event of one of several machines. `session` is a handle that every session tool takes. */
+/** An event of one of several machines. `session` is a handle `<machine>/<id>`, which every session tool accepts. */
 export type MachineEvent = Omit<LoggedEvent, "session"> & { machine: string; session: string | null };
 
 export type PollResult = {
   events: MachineEvent[];
   cursor: string;
-  /** There is more already: poll again at once. */
+  /** There are further events already, so poll again immediately. */
   more: boolean;
-  /** Machines whose log was trimmed or begun anew after the cursor: some of their events are missing. */
+  /** Machines whose log was trimmed or started anew after the cursor, so that some of their events are missing. */
   gaps: string[];
-  /** Machines that did not answer; their events come with a later poll. */
+  /** Machines that did not answer. A later poll returns their events. */
   errors: ({ machine: string } & ReturnType<typeof detailsOf>)[];
 };
 
-/** A poll's result, and where on each machine it began to read. */
+/** A poll's result, and the position in each machine's log where it started to read. */
 export type Polled = { result: PollResult; began: Vector };
 
 type Page = { name: string; page: EventPage } | { name: string; error: OperatorError };
 
 /**
- * Reads on in the logs of a user's machines, and waits up to `timeoutMs` for something to be there. Only machines
- * whose scripts reported something newer than the cursor are asked. Nothing is consumed: cursors are the reader's own.
- * Throws `OperatorFailure` invalid_request for a cursor that is none.
+ * Returns the events after the cursor in the logs of a user's machines, and waits up to `timeoutMs` if there are none yet.
+ * It asks only machines whose scripts have reported something newer than the cursor. Reading consumes nothing, because the
+ * position is in the reader's cursor. Throws `OperatorFailure` invalid_request for an invalid cursor.
  */
 export async function poll(env: Env, request: PollRequest): Promise<Polled> {
   const registry = env.USER.getByName(request.user);
@@ -80,12 +80,12 @@ function beginningOf(cursor: string | null): Vector {
   if (vector === null)
     throw new OperatorFailure({
       code: "invalid_request",
-      reason: "That is no cursor of poll_events. Leave it out to begin anew.",
+      reason: "This is not a cursor of poll_events. Leave it out to start anew.",
     });
   return vector;
 }
 
-/** Where a reader without a cursor begins on each machine it has not begun on yet. */
+/** Adds to `vector` a starting position for each machine that the reader has not read from before. */
 function begin(vector: Vector, newest: Record<string, LogPosition | null>, session: string | null): void {
   for (const [name, position] of Object.entries(newest)) {
     if (position === null || vector[name] !== undefined) continue;
@@ -101,7 +101,7 @@ async function read(env: Env, request: PollRequest, name: string, after: LogPosi
     const response = await askMachine(env, request.user, name, `${ScriptPath.EVENTS}?${query}`, { signal });
     if (!response.ok) return { name, error: await failureIn(response, name) };
     const page = EventPage.parse(await response.json());
-    // A session's reader without a cursor starts from 0 on purpose; that old rows are gone is no gap to it. A machine new to the cursor has none either.
+    // A session's reader without a cursor starts at 0 on purpose, so trimmed rows are no gap to it. Neither are they for a machine that is new to the cursor.
     const gap = page.gap && after !== undefined && !(request.cursor === null && request.session !== null);
     return { name, page: { ...page, gap } };
   } catch (reason) {
@@ -113,7 +113,7 @@ async function read(env: Env, request: PollRequest, name: string, after: LogPosi
   }
 }
 
-/** Puts pages together and moves `vector` on. Events of one machine keep their order; machines are merged by time. */
+/** Merges pages and advances `vector`. Events of one machine keep their order; those of several machines are merged by time. */
 function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "cursor"> {
   const result: Omit<PollResult, "cursor"> = { events: [], more: false, gaps: [], errors: [] };
   const timed: { timeMs: number; event: MachineEvent }[] = [];
@@ -123,10 +123,10 @@ function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "curso
       continue;
     }
     const { name, page } = one;
-    let timeMs = 0; // never falls within a machine, whatever its clock did
+    let timeMs = 0; // never decreases within one machine, even if its clock was set back
     for (const event of page.events) {
       timeMs = Math.max(timeMs, event.atMs);
-      const known = boundedSession(event.session); // logs written before the limit may have longer ones
+      const known = boundedSession(event.session); // a log may hold longer ids from before the limit existed
       const session = known === null ? null : sessionHandle(name, known);
       timed.push({ timeMs, event: { machine: name, ...event, session, data: dataOf(name, event) } });
     }
@@ -138,15 +138,15 @@ function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "curso
   return result;
 }
 
-/** Notifications of a machine's MCP server, told as events, belong to that server and are left as they are. */
+/** Type prefix of events that are notifications of a machine's MCP server. Their data belongs to that server and is not changed. */
 const NOTIFICATION = "mcp.";
 
-/** An event's data, with handles for the session ids in it. */
+/** An event's data, with session ids replaced by handles. */
 function dataOf(machine: string, { type, data }: LoggedEvent): LoggedEvent["data"] {
   return type.startsWith(NOTIFICATION) ? data : handlesInValue(data, machine, new Set());
 }
 
-/** Forgets machines that are gone, so that a cursor does not grow for ever; those not asked for stay as they were. */
+/** Drops machines that no longer exist from the cursor, which would otherwise grow without end. Positions of machines that were not asked stay. */
 function keep(vector: Vector, newest: Record<string, LogPosition | null>, asked: readonly string[] | null): Vector {
   return asked === null ? Object.fromEntries(Object.entries(vector).filter(([name]) => name in newest)) : vector;
 }

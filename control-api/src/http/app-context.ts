@@ -1,5 +1,5 @@
 import type { Caller } from "./caller.ts";
 import type { Env } from "../env.ts";
 
-/** What every route behind sign-in finds in its hono context. */
+/** The hono context of every route behind sign-in. */
 export type AppContext = { Bindings: Env; Variables: { caller: Caller } };

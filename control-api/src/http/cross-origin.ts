@@ -1,17 +1,17 @@
 /**
- * CORS for MCP clients in browsers (Fetch standard, "CORS protocol"). Tokens travel in `Authorization` and never in
- * cookies, so any origin may ask; who may get an answer is for `authenticate` to say.
+ * CORS for MCP clients in browsers (Fetch standard, "CORS protocol"). Requests carry their token in `Authorization` and never
+ * in a cookie, so a page of any origin may send one. `authenticate` decides who gets an answer.
  */
 
-/** What browsers' clients have to read (MCP, Streamable HTTP). */
+/** Response headers that MCP clients in browsers must be able to read (MCP, Streamable HTTP). */
 const EXPOSED = "mcp-session-id, mcp-protocol-version, www-authenticate, x-operator-error";
 
 const METHODS = "GET, POST, DELETE, OPTIONS";
 
-/** Seconds that a browser keeps a preflight's answer; Chromium keeps none longer than two hours. */
+/** Seconds that a browser may cache a preflight's answer. Chromium caps this at two hours. */
 const MAX_AGE_S = "7200";
 
-/** The answer to a preflight. The headers asked for are allowed: new revisions of MCP bring new ones. */
+/** The answer to a preflight. It allows whatever headers the page asks for, because new revisions of MCP add new ones. */
 export function preflight(request: Request): Response {
   const headers = {
     "access-control-allow-origin": request.headers.get("origin") ?? "*",
@@ -23,7 +23,7 @@ export function preflight(request: Request): Response {
   return new Response(null, { status: 204, headers });
 }
 
-/** A response that the asking page may read. Without an `Origin` nothing is added, and nothing is copied. */
+/** The response with CORS headers for the requesting page. A request without `Origin` gets the response itself, not a copy. */
 export function allowOrigin(request: Request, response: Response): Response {
   const origin = request.headers.get("origin");
   if (origin === null || response.status === 101) return response;

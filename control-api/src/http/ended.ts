@@ -1,4 +1,4 @@
-/** Settles with `null` once the signal is aborted. */
+/** Resolves with `null` when the signal is aborted. */
 export function ended(signal: AbortSignal): Promise<null> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve(null);

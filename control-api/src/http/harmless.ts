@@ -1,9 +1,10 @@
 import { errorResponse } from "#protocol/error.ts";
 
 /**
- * What makes a response harmless if somebody opens it as a page: browsers neither guess another type (`nosniff`), nor run
- * anything in it or give it our origin (`sandbox`), nor show it in a frame or as part of another site, nor show it at all
- * (`attachment`). MCP clients read none of these headers.
+ * Headers that make a response harmless when somebody opens it as a page. A machine chooses the bytes of its answers, and they
+ * come from Operator's own host, so an HTML page among them would run with Operator's origin. With these headers the browser
+ * guesses no other type (`nosniff`), runs nothing and assigns an opaque origin (`sandbox`), refuses to show it in a frame or
+ * inside another site, and downloads it instead of showing it (`attachment`). MCP clients ignore all of them.
  */
 const HARMLESS: readonly (readonly [name: string, value: string])[] = [
   ["x-content-type-options", "nosniff"],
@@ -13,12 +14,12 @@ const HARMLESS: readonly (readonly [name: string, value: string])[] = [
   ["referrer-policy", "no-referrer"],
 ];
 
-/** Sets those headers on headers that are ours to change. */
+/** Sets those headers on `headers`, which must be mutable. */
 export function setHarmless(headers: Headers): void {
   for (const [name, value] of HARMLESS) headers.set(name, value);
 }
 
-/** The response with those headers. A WebSocket's is left alone. */
+/** The response with those headers. A WebSocket upgrade is returned unchanged. */
 export function harmless(response: Response): Response {
   if (response.status === 101) return response;
   const copy = new Response(response.body, response);
@@ -27,8 +28,8 @@ export function harmless(response: Response): Response {
 }
 
 /**
- * Refuses a browser that opens an MCP endpoint as a page, a frame, a script or a worker (Fetch Metadata): an endpoint is for
- * programs, and what a machine says must never become part of a site. `null`: it is none of these.
+ * Refuses a browser that loads an MCP endpoint as a page, a frame, a script or a worker (Fetch Metadata): endpoints are for
+ * programs, and a machine's answer must never become part of a site. `null` lets the request pass.
  */
 export function refuseNavigation({ headers }: Request): Response | null {
   const destination = headers.get("sec-fetch-dest");

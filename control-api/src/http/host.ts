@@ -1,15 +1,15 @@
 import { isLoopbackHost } from "./loopback.ts";
 
 export type AddressBindings = {
-  /** The apex under which every machine has a host of its own. */
+  /** The domain under which every machine has its own host. */
   readonly DOMAIN: string;
-  /** The apex's own origin, as clients reach it. */
+  /** The origin at which clients reach Operator itself. */
   readonly ORIGIN: string;
 };
 
 /**
- * Whether a host is this Operator's apex. Hosts under its domain are machines'; any other is a stranger's name that was
- * pointed here (DNS rebinding). A local start is reached by every name that a computer has for itself.
+ * Whether a host is that of Operator itself. Hosts under its domain belong to machines. Any other is a foreign name that
+ * resolves to this address (DNS rebinding). A local start accepts every name that a computer has for itself.
  */
 export function isOwnHost(hostname: string, env: AddressBindings): boolean {
   const own = new URL(env.ORIGIN).hostname;

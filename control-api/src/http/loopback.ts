@@ -1,14 +1,15 @@
 export type LoopbackBindings = {
   /**
-   * On one computer only: SHA-256 (hex) of the token that the owner's own programs there read from a file (scripts/local). Its
-   * bearer is the owner. To arrive from 127.0.0.1 makes nobody the owner: proxies, other users and web pages do as well.
+   * Local start only: SHA-256 (hex) of the token that the owner's own programs on this computer read from a file
+   * (scripts/local). The bearer of that token is the owner. A request from 127.0.0.1 alone proves nothing, because reverse
+   * proxies, other users of the computer and web pages send those as well.
    */
   readonly OWNER_TOKEN_HASH?: string;
-  /** For tests: the user that callers from the same computer are, without a token. No start sets it. */
+  /** For tests only: callers from this computer are this user, without a token. No start of Operator sets it. */
   readonly LOOPBACK_OWNER?: string;
 };
 
-/** Headers that a proxy or tunnel adds: who comes through one isn't on this computer, wherever the socket ends. */
+/** Headers that proxies and tunnels add. A request that came through one is not from this computer, although its socket is. */
 const FORWARDING = [
   "forwarded",
   "x-forwarded-for",
@@ -20,8 +21,8 @@ const FORWARDING = [
 ];
 
 /**
- * Whether a request to a local start comes from this computer. Its socket listens on loopback alone; what is left to
- * keep out is a tunnel to it, and a web page whose name was rebound to 127.0.0.1 (MCP, Streamable HTTP, "Security Warning").
+ * Whether a request to a local start comes from this computer. The socket listens on loopback only, so two cases remain to be
+ * refused: a tunnel, and a web page whose name was rebound to 127.0.0.1 (MCP, Streamable HTTP, "Security Warning").
  */
 export function isLoopbackCaller(request: Request): boolean {
   if (FORWARDING.some((name) => request.headers.has(name))) return false;
@@ -29,7 +30,7 @@ export function isLoopbackCaller(request: Request): boolean {
   return !hasForeignOrigin(request);
 }
 
-/** Whether a page asks that does not come from this computer. `null` (a sandboxed frame's origin) is nobody's. */
+/** Whether the request was sent by a page that is not served from this computer. `null`, the origin of a sandboxed frame, counts as foreign. */
 export function hasForeignOrigin(request: Request): boolean {
   const origin = request.headers.get("origin");
   return origin !== null && !(URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname));

@@ -4,10 +4,10 @@ import type { AppContext } from "./app-context.ts";
 import { refuse, stepUp } from "./refusal.ts";
 
 /**
- * Middleware of a route: only callers whose sign-in covers `scope` get to it. It stands on the very route that answers, so
- * that no way of writing the path (percent-encoding, case, slashes) can reach the route and not the check.
+ * Middleware that lets only callers with `scope` reach a route. It is attached to the route itself. If it matched paths
+ * separately, a spelling of the path (percent-encoding, case, slashes) could reach the route without the check.
  *
- * To administer is to see and change the whole account; a caller that is limited to some machines can do neither.
+ * Administering means seeing and changing the whole account, so a token that is limited to some machines cannot do it.
  */
 function needs(scope: Scope) {
   return createMiddleware<AppContext>(async (c, next) => {
@@ -16,13 +16,13 @@ function needs(scope: Scope) {
     if (caller === undefined) return refuse({ refused: "no_token" }, url, c.env);
     const isLimited = scope === "operator:admin" && caller.machines !== null;
     if (isLimited || !covers(caller.scopes, [scope]))
-      return stepUp([scope], url, c.env, `This needs the scope ${scope}.`);
+      return stepUp([scope], url, c.env, `This request needs the scope ${scope}.`);
     return next();
   });
 }
 
-/** To see machines, and what happens on them. */
+/** For routes that show machines and their events. */
 export const reading = needs("operator:read");
 
-/** To manage machines, and to see or change how the account is used and by whom. */
+/** For routes that manage machines, and that show or change who uses the account. */
 export const administering = needs("operator:admin");

@@ -2,7 +2,7 @@ import { machineHostLabel, machinePathIn } from "#protocol/address.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import type { AddressBindings } from "./host.ts";
 
-/** Where the metadata of the resource that a request was for is to be had (RFC 9728 section 3.1). */
+/** URL of the protected resource metadata for the resource that was requested (RFC 9728 section 3.1). */
 export function metadataUrlOf(url: URL, env: AddressBindings): string {
   const isByPath = machineHostLabel(url.hostname, env.DOMAIN) === null;
   const isMachine = isByPath && machinePathIn(url.pathname)?.path === ScriptPath.MCP;

@@ -1,21 +1,21 @@
 /**
- * What a sign-in may do. `mcp:tools` is what MCP clients ask for; the finer ones are for whoever wants less, or more.
+ * OAuth scopes. `mcp:tools` is the one that MCP clients ask for. The others are for tokens that should be able to do less, or more.
  *
- * - `operator:read`: see machines, events, and what tools that only read tell.
- * - `operator:act`: that, and every other tool.
- * - `mcp:tools`: the same as `operator:act`, by the name that the challenge gives.
- * - `operator:admin`: see; add, rename and remove machines; tokens, grants, audit log. No tools that act.
+ * - `operator:read`: see machines and events, and call tools that only read.
+ * - `operator:act`: the same, and call every other tool.
+ * - `mcp:tools`: the same as `operator:act`. This is the name in the `WWW-Authenticate` challenge.
+ * - `operator:admin`: the same as `operator:read`, and manage machines, tokens and grants, and read the audit log.
  */
 export const SCOPES = ["mcp:tools", "operator:read", "operator:act", "operator:admin"] as const;
 export type Scope = (typeof SCOPES)[number];
 
-/** Enough for everything at `/mcp`; what a `401` names, and what a client gets that names none. */
+/** Sufficient for everything at `/mcp`. A `401` names this scope, and a client that asks for no scope gets it. */
 export const BASELINE = "mcp:tools" satisfies Scope;
 
-/** All a person can do, for a person's own session and for whoever is on this computer. */
+/** All scopes: for a person's own session in the browser, and for callers on this computer. */
 export const ALL_SCOPES: readonly Scope[] = ["mcp:tools", "operator:admin"];
 
-/** The scopes in `names` that are ours; the others are ignored, as RFC 6749 section 3.3 allows. */
+/** The scopes in `names` that exist here. Unknown ones are ignored, as RFC 6749 section 3.3 allows. */
 export function knownScopes(names: readonly string[]): Scope[] {
   return SCOPES.filter((scope) => names.includes(scope));
 }

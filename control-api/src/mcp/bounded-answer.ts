@@ -2,16 +2,16 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import { OperatorFailure } from "#protocol/error.ts";
 
 /**
- * The largest answer of a machine that `/mcp` passes on, as JSON or as one event of a stream. An answer here is held whole,
- * as text, as a tree, as JSON again and as bytes: five to six times its size, in an isolate that has 128 MB for all of its
- * callers. Models read far less, but files and images of some megabytes are usual. A machine's own URL streams, so that it
- * has no such limit.
+ * The largest answer of a machine that `/mcp` passes on, as JSON or as one event of a stream. `/mcp` holds an answer as text,
+ * as parsed JSON, as JSON text again and as bytes. That is five to six times its size, in an isolate that has 128 MB for all
+ * of its callers. Models read far less, but files and images of a few megabytes are common. A machine's own URL streams
+ * answers and therefore has no such limit.
  */
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
 /**
- * A response's text. Throws `OperatorFailure` answer_too_large once it passes the limit; the rest is not read, which tells
- * the machine to stop. A body that breaks off throws the stream's own error.
+ * Reads a response's text. Throws `OperatorFailure` answer_too_large as soon as it exceeds the limit. The rest is then not
+ * read, which cancels the exchange and tells the machine to stop. A body that breaks off throws the stream's own error.
  */
 export async function textWithin(response: Response, machine: string): Promise<string> {
   if (response.body === null) return "";
@@ -26,7 +26,7 @@ export async function textWithin(response: Response, machine: string): Promise<s
   return text + decoder.decode();
 }
 
-/** The data of a response's events. Throws as `textWithin` does, for each event by itself: a stream of many may be long. */
+/** The data of a response's events. The limit applies to each event by itself, because a stream of many events may be long. */
 export async function* eventsWithin(response: Response, machine: string): AsyncGenerator<string> {
   if (response.body === null) return;
   let sinceEvent = 0;

@@ -11,25 +11,25 @@ import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
 import { type LeanRequest, leanCall, leanList, leanRequestIn } from "./lean-lane.ts";
 
-/** A call's arguments may be large: a file, an image. */
+/** A call's arguments may contain a file or an image. */
 const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
 
-/** Clients may keep the lists for a day: they are the same for everybody until a new version of Operator is deployed. */
+/** Clients may cache the lists for a day. They are the same for everybody until a new version of Operator is deployed. */
 const LIST_CACHE = { ttlMs: 24 * 60 * 60_000, cacheScope: "public" } as const;
 
-const INSTRUCTIONS = `Operator connects you to your machines. You pick the machine: call list_machines, then name one as machineId.
+const INSTRUCTIONS = `Operator connects you to the user's machines. You choose the machine: call list_machines, then pass its name as machineId.
 On a coding machine: list_projects, create_session, send_prompt, then poll_events with the session's handle <machine>/<id>.
-On any other: list_tools and call_tool. An error says what to do; one machine's error says nothing about the others.`;
+On any other machine: list_tools and call_tool. Errors say what to do. An error of one machine does not affect the others.`;
 
 const LIST_RESULT = { tools: [...TOOLS] };
 
-/** One handler an isolate; the caller comes with each request. */
+/** One SDK handler per isolate. The caller is passed in with each request. */
 const handlers = new WeakMap<Env, McpHttpHandler>();
 
 /**
- * The unified endpoint: every revision of MCP on one URL, stateless, so that no machine and no other request is ever
- * waited for. A POST's body is read here, once, so that the handler need not keep a copy to look at it first. Most
- * requests go the short way of lean-lane.ts, the rest through the SDK's handler.
+ * The unified endpoint: every revision of MCP on one URL. It is stateless, so no request waits for a machine or for another
+ * request. A POST's body is read here, once, so that the SDK's handler does not have to copy it in order to inspect it. Most
+ * requests are answered by lean-lane.ts, the rest by the SDK's handler.
  */
 export async function serveMcp(request: Request, env: Env, caller: Caller, lease: AbortSignal): Promise<Response> {
   const handler = handlers.get(env) ?? handlerFor(env);
@@ -57,7 +57,7 @@ export async function serveMcp(request: Request, env: Env, caller: Caller, lease
       ["mcp:tools"],
       new URL(request.url),
       env,
-      `${stepUpTo} does more than read; this sign-in may only read.`,
+      `${stepUpTo} does more than read, and this token may only read.`,
     );
   }
   const lean = env.SDK_LANE_ONLY === "1" ? null : leanRequestIn(request, parsedBody);
@@ -84,7 +84,7 @@ function serveLean(
       progress: progressToken !== undefined,
       signal: AbortSignal.any([signal, lease]),
       onNotification: async (method, notified) => {
-        // The machine's own notification, under the token that this caller knows it by.
+        // The machine's notification, with the progress token that this caller chose.
         if (method === "notifications/progress" && progressToken !== undefined)
           await notify(method, { ...notified, progressToken });
       },
@@ -92,7 +92,7 @@ function serveLean(
   );
 }
 
-/** The tool in a call that does more than read. `runTool` refuses it as well; here the client learns what to ask for. */
+/** The name of the called tool if it does more than read. `runTool` refuses such a call, too; refusing it here tells the client which scope to request. */
 function toolBeyondReading(body: unknown): string | null {
   const call = ToolsCall.safeParse(body).data;
   const tool = call === undefined ? undefined : TOOL_BY_NAME.get(call.params.name)?.definition;
@@ -101,7 +101,7 @@ function toolBeyondReading(body: unknown): string | null {
 
 const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
-/** Who asks, for how long they may, and the digest of what they sent. The SDK hands it from a request to its server. */
+/** The caller, the lease on their authorisation, and the digest of the request body. The SDK passes it from a request to the server's handlers. */
 type Asker = { readonly caller: Caller; readonly lease: AbortSignal; readonly digest: () => string | null };
 
 function authInfoFor(asker: Asker) {
@@ -141,7 +141,7 @@ function serverFor(env: Env, { caller, lease, digest }: Asker): Server {
       signal: AbortSignal.any([mcpReq.signal, lease]),
       onNotification: async (method, notified) => {
         if (method !== "notifications/progress" || progressToken === undefined) return;
-        // The machine's own notification, under the token that this caller knows it by.
+        // The machine's notification, with the progress token that this caller chose.
         await mcpReq.notify({
           method: "notifications/progress",
           params: { ...(notified as { progress: number }), progressToken },

@@ -11,23 +11,25 @@ import { isRecord } from "#protocol/json.ts";
 import { TOOLS } from "./tools/tool-list.ts";
 
 /**
- * A short way for the two requests that nearly all traffic consists of: `tools/call` and `tools/list` of a 2025-era
- * client. The SDK's handler builds a server, a transport and a stream for each request and validates every message against its
- * schemas several times; that is more work than all the rest of a call. What is not exactly as expected here is left to
- * the SDK, which knows every rule and every error, so this lane has only answers that the SDK would give as well.
+ * A fast path for the two requests that make up nearly all traffic: `tools/call` and `tools/list` of a 2025-era client.
+ *
+ * The SDK's handler creates a server, a transport and a stream for each request, and validates every message against its
+ * schemas several times. That costs more CPU than the rest of a call. This path accepts a request only if it is exactly as
+ * expected. Everything else goes to the SDK, which knows every rule and every error. So this path never gives an answer that
+ * the SDK would not give; the conformance suite runs through both.
  */
 
-/** Revisions whose requests say nothing of themselves in `_meta`. Later ones are checked by the SDK. */
+/** Revisions whose requests do not describe themselves in `_meta`. Requests of later ones are left to the SDK. */
 const REVISIONS: ReadonlySet<string | null> = new Set(["2025-11-25", "2025-06-18", "2025-03-26"]);
 
-/** Keys of `_meta` that make a request one of 2026-07-28. */
+/** Keys of `_meta` that mark a request of revision 2026-07-28. */
 const MODERN_META = [PROTOCOL_VERSION_META_KEY, CLIENT_INFO_META_KEY, CLIENT_CAPABILITIES_META_KEY];
 
 const CALL_PARAMS: ReadonlySet<string> = new Set(["name", "arguments", "_meta"]);
 
 /**
- * An answer is one piece of JSON when it is there within this time. After that, or with the first progress
- * notification, it becomes an event stream, so that proxies and clients see that the call is alive. Milliseconds.
+ * A call that finishes within this time is answered with plain JSON. After that, or at the first progress notification, the
+ * answer becomes an event stream, so that proxies and clients see that the call is alive. Milliseconds.
  */
 const ONE_PIECE_MS = 5_000;
 
@@ -36,7 +38,7 @@ const KEEP_ALIVE_MS = 15_000;
 
 type Id = string | number;
 
-/** A request of the short way. */
+/** A request that this path can answer. */
 export type LeanRequest =
   | { readonly method: "tools/list"; readonly id: Id }
   | {
@@ -48,7 +50,7 @@ export type LeanRequest =
       readonly progressToken: string | number | undefined;
     };
 
-/** The request in a body, if it can go the short way. */
+/** The request in `body`; `null` leaves it to the SDK. */
 export function leanRequestIn({ headers }: Request, body: unknown): LeanRequest | null {
   if (!isRecord(body) || body["jsonrpc"] !== "2.0" || !isId(body["id"])) return null;
   const { id, method, params = {} } = body;
@@ -74,10 +76,10 @@ export function leanList(id: Id): Response {
   return whole(`{"result":${LIST_RESULT},"jsonrpc":"2.0","id":${JSON.stringify(id)}}`);
 }
 
-/** Sends a notification to the caller, before the answer. Settles when the caller has taken it. */
+/** Sends a notification to the caller, before the answer. Resolves when the caller has read it. */
 export type Notify = (method: string, params: Record<string, unknown>) => Promise<void>;
 
-/** Runs a call and answers it: as JSON, or as an event stream if it takes its time or has something to say before. */
+/** Runs a call and answers it: as JSON, or as an event stream if it takes long or sends notifications first. */
 export async function leanCall(id: Id, run: (notify: Notify) => Promise<CallToolResult>): Promise<Response> {
   const { promise: opened, resolve: open } = Promise.withResolvers<Response>();
   let stream: EventStream | null = null;
@@ -102,23 +104,23 @@ export async function leanCall(id: Id, run: (notify: Notify) => Promise<CallTool
   return Promise.race([answered, opened]);
 }
 
-/** A result must have content (MCP, "Tool Result"); beyond that it is the machine's own and passes untouched. */
+/** A result must have content (MCP, "Tool Result"). Beyond that it belongs to the machine and passes unchanged. */
 function resultOf(result: CallToolResult): { result: object } | { error: object } {
   if (Array.isArray(result.content)) return { result };
   if (isInputRequiredResult(result))
     return invalidResult(
-      "the tool asks for input first, which a client of this revision can give at the machine's URL",
+      "the tool asks for input first; a client of this revision can give it at the machine's own URL",
     );
   return result.content === undefined
     ? { result: { ...result, content: [] } }
-    : invalidResult("its content is no list");
+    : invalidResult("its content is not a list");
 }
 
 function invalidResult(why: string): { error: object } {
   return { error: { code: ProtocolErrorCode.InvalidParams, message: `Invalid tools/call result: ${why}` } };
 }
 
-/** The code that 2025-era clients know for a resource that is not there is another one than today's (SEP-2164). */
+/** The error code for a missing resource that 2025-era clients know. SEP-2164 changed it later. */
 const RESOURCE_NOT_FOUND = -32_002;
 
 function errorOf(reason: unknown): { error: object } {
@@ -166,7 +168,7 @@ class EventStream {
     try {
       await this.#writer.write(utf8(text));
     } catch {
-      // The reader has gone. Its request's signal says so too, and ends the call.
+      // The reader has gone. The request's signal reports that as well, and ends the call.
       clearInterval(this.#keepAlive);
     }
   }

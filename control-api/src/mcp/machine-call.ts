@@ -9,7 +9,7 @@ import { FROZEN_AFTER_MS, type Look, lookAt, ScriptWatch } from "../machines/scr
 import { registryOf } from "../user/user-rpc.ts";
 import { eventsWithin, textWithin } from "./bounded-answer.ts";
 
-/** Without a word from the machine for so long, a call fails. Every progress notification begins the time anew. */
+/** A call fails when the machine sends nothing for this long. Every progress notification restarts the timer. */
 const SILENCE_MS = 10 * 60_000;
 
 const Message = z.object({
@@ -24,10 +24,10 @@ type Message = z.infer<typeof Message>;
 /** What a machine's MCP server answered: its result, or its own JSON-RPC error. */
 export type Answer = { result: Record<string, unknown> } | { error: { code: number; message: string; data?: unknown } };
 
-/** Progress and other notifications that came before the answer. */
+/** Receives progress and other notifications that arrive before the answer. */
 export type OnNotification = (method: string, params: Record<string, unknown>) => Promise<void>;
 
-/** One request to a machine's MCP server. Throws `OperatorFailure` when no answer of the server's own came back. */
+/** Sends one request to a machine's MCP server. Throws `OperatorFailure` when the server itself gave no answer. */
 export async function callMachine(
   env: Env,
   user: string,
@@ -47,7 +47,7 @@ export async function callMachine(
     });
   } catch (reason) {
     if (reason instanceof OperatorFailure) throw reason;
-    // The answer broke off, or its script died: either way the call may have been carried out.
+    // The answer broke off or the script failed. In both cases the call may have been carried out.
     const { endedAfterMs } = silence;
     if (endedAfterMs === FROZEN_AFTER_MS) await registryOf(env, user).doubt(machine);
     throw new OperatorFailure(
@@ -60,14 +60,14 @@ export async function callMachine(
   }
 }
 
-/** Aborts when the caller goes away, when nothing was heard for `SILENCE_MS`, or when the script has stopped. */
+/** Aborts a call when its caller goes away, when the machine has been silent for `SILENCE_MS`, or when the script has stopped. */
 class Silence {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal;
   readonly #abort = (): void => this.#controller.abort(this.#caller.reason);
   readonly #watch: ScriptWatch;
   #timer: ReturnType<typeof setTimeout>;
-  /** After how long it gave up; `null` while it has not. */
+  /** The time after which it aborted the call for silence; `null` if it has not. */
   endedAfterMs: number | null = null;
 
   constructor(caller: AbortSignal, look: Look) {
@@ -127,7 +127,7 @@ async function answerIn(response: Response, machine: string, onNotification: OnN
 function answerOf(message: Message | undefined, machine: string): Answer | null {
   if (message?.result !== undefined) return { result: message.result };
   if (message?.error === undefined) return null;
-  // An error of ours in place of the server's answer: from the connector, or the closing word of a stream that was cut.
+  // An error of Operator's in place of the server's answer: from the connector, or at the end of a stream that was cut off.
   const failure = failureOf(message.error.data, machine);
   if (failure !== null) throw new OperatorFailure(failure);
   return { error: message.error };

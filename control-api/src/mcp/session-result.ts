@@ -2,15 +2,15 @@ import type { CallToolResult } from "@modelcontextprotocol/server";
 import { isRecord } from "#protocol/json.ts";
 import { handlesInJson, handlesInProse, handlesInValue } from "../machines/session-ids.ts";
 
-/** Tools whose answer is a session that the machine has just made, so that a bare `id` in it is that session's. */
+/** Tools whose answer is a session that the machine has just created. A plain `id` in that answer is the session's. */
 const MAKES_SESSION: ReadonlySet<string> = new Set(["create_session", "fork_session"]);
 
-/** Tools whose answer is a document that belongs to clients. It must be read back as it was written. */
+/** Tools whose answer is a document that clients wrote. They must get it back unchanged. */
 const OF_CLIENTS: ReadonlySet<string> = new Set(["get_state", "update_state"]);
 
 /**
- * The result of a coding tool with a handle `<machine>/<id>` wherever it has a session's id: in structured content, in
- * text that is JSON, and in an error's message. `asked` is the id that the call named. Everything else is left as it is.
+ * Replaces every session id in a coding tool's result by the handle `<machine>/<id>`: in structured content, in text that is
+ * JSON, and in an error's message. `asked` is the id that the call contained. Nothing else is changed.
  */
 export function withSessionHandles(
   result: CallToolResult,
@@ -23,7 +23,7 @@ export function withSessionHandles(
   const isSession = MAKES_SESSION.has(tool) && !isError;
   const found = new Set(asked === null ? [] : [asked]);
   const { structuredContent } = result;
-  // Before the texts, whose prose may name the ids that it finds.
+  // First the structured content: the ids found in it are then recognised in prose, too.
   const structured =
     structuredContent === undefined ? undefined : handlesInValue(structuredContent, machine, found, isSession);
   const prose = (text: string): string => (isError ? handlesInProse(text, machine, found) : text);
@@ -39,7 +39,7 @@ export function withSessionHandles(
   };
 }
 
-/** The message in the structured content of an error says the same as the text. */
+/** Applies the same replacement to the message in an error's structured content. */
 function withMessage(structured: Record<string, unknown>, prose: (text: string) => string): Record<string, unknown> {
   const { error } = structured;
   if (!isRecord(error) || typeof error["message"] !== "string") return structured;

@@ -31,7 +31,7 @@ export const Key = z.optional(
     .check(
       z.minLength(1),
       z.maxLength(MAX_KEY_CHARACTERS),
-      z.describe("Idempotency key: any new string. A retry with it within a day is not carried out twice."),
+      z.describe("Idempotency key: any new string. A retry with it within a day does not run twice."),
     ),
 );
 

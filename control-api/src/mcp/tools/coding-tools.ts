@@ -7,12 +7,12 @@ import { machineId, machineOfSession, sessionHandle } from "./parameter.ts";
 import { callTool } from "./relayed-call.ts";
 import { machineOf, type Tool, type ToolCall, type ToolDefinition } from "./tool.ts";
 
-/** Reading events of all machines at once is Operator's own tool of that name. */
+/** All coding tools but `poll_events`: Operator has its own tool of that name, which reads the events of all machines. */
 const { poll_events: _ownTool, ...RELAYED } = TABLE;
 
 /**
- * The tools of a coding machine by their own names and parameters, with `machineId` to say where. Each is relayed to the
- * machine's tool of the same name, which checks the arguments: machines differ in what they need.
+ * The tools of a coding machine with their own names and parameters, and `machineId` in addition. Each call is relayed to the
+ * machine's tool of the same name. The machine validates the arguments, because machines differ in what they require.
  */
 export const CODING_TOOLS: readonly Tool[] = Object.values(RELAYED).map((tool) => ({
   definition: definitionOf(tool),
@@ -24,7 +24,7 @@ function definitionOf(tool: CodingTool): ToolDefinition {
   const { type, properties, required } = inputSchemaOf(tool);
   const isAboutSession = "session_id" in properties;
   const inputSchema = isAboutSession
-    ? // A handle says the machine, so that machineId can be left out.
+    ? // A handle contains the machine, so machineId is not required.
       { type, properties: { ...properties, session_id: sessionHandle, machineId: machineOfSession }, required }
     : { type, properties: { machineId, ...properties }, required: ["machineId", ...required] };
   return {
@@ -36,7 +36,7 @@ function definitionOf(tool: CodingTool): ToolDefinition {
   };
 }
 
-/** The machine's tool of the same name is called with the same arguments, apart from those that say where. */
+/** Calls the machine's tool of the same name with the same arguments, without the machine. */
 async function relay(call: ToolCall): Promise<CallToolResult> {
   const { machineId: _, ...args } = call.args;
   const handle = typeof args["session_id"] === "string" ? parseSessionHandle(args["session_id"]) : null;

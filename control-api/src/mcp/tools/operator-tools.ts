@@ -14,7 +14,7 @@ import { registryOf } from "../../user/user-rpc.ts";
 import { machineId } from "./parameter.ts";
 import { machineOf, type Tool, type ToolCall } from "./tool.ts";
 
-/** Operator's own tools, which answer from what Operator knows of the machines. */
+/** Operator's own tools, which answer from what Operator knows about the machines. */
 export const OPERATOR_TOOLS: readonly Tool[] = [
   {
     definition: {
@@ -35,7 +35,7 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       name: "get_machine",
       title: "Show one machine",
       description:
-        "Show one machine: what list_machines says of it, with all repositories and projects, and in `state` since when " +
+        "Show one machine: the same as in list_machines, with all repositories and projects, and in `state` since when " +
         "it is connected, how many calls are in progress (exchanges) and the sessions that recent events came from. " +
         "`state` is null when Operator could not ask; `error` says why.",
       annotations: READS,
@@ -49,9 +49,9 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       title: CODING_TOOLS.poll_events.title,
       annotations: CODING_TOOLS.poll_events.annotations,
       description:
-        "Read what has happened on your machines since a cursor: messages and tool uses of sessions, permission requests, " +
-        "machines going online and offline. Waits if there is nothing yet. Call it again with the returned cursor, at " +
-        "once when `more` is true. Nothing is consumed for other clients. `gaps`: machines whose older events were " +
+        "Read what happened on your machines since a cursor: messages and tool uses of sessions, permission requests, " +
+        "machines going online and offline. Waits if there is nothing yet. Pass the returned cursor to the next call, at " +
+        "once if `more` is true. Other clients still get the same events. `gaps`: machines whose older events were " +
         "dropped; use get_session. `errors`: machines that didn't answer this time.",
       inputSchema: {
         type: "object",
@@ -64,7 +64,7 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
           cursor: {
             type: "string",
             description:
-              "Cursor of the previous answer. Without one: the newest events, or all that is kept of session_id.",
+              "The previous answer's cursor. Without it: the newest events, or all stored events of session_id.",
           },
           machineId: { type: "string", description: "Only this machine." },
         },

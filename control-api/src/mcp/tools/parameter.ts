@@ -1,8 +1,8 @@
-/** Where a call goes, in the words of every tool of the unified endpoint. */
+/** Parameters that say which machine a call is for. Every tool of the unified endpoint describes them in these words. */
 
 export const machineId = { type: "string", description: 'Machine name from list_machines, e.g. "attic".' };
 
-/** Beside a session handle. */
+/** `machineId` of a tool that takes a session handle. */
 export const machineOfSession = {
   type: "string",
   description: "Not needed with a handle.",

@@ -5,12 +5,12 @@ import { structuredResult } from "#protocol/tool-result.ts";
 import { ask, callTool } from "./relayed-call.ts";
 import { invalid, machineOf, type Tool, type ToolCall } from "./tool.ts";
 
-const cursor = { type: "string", description: "For the next page: nextCursor of the previous answer." };
+const cursor = { type: "string", description: "For the next page: the previous answer's nextCursor." };
 
-/** A server may read from anywhere, and says so itself in its own annotations. */
+/** The machine's server may read from anywhere. Its own annotations say whether a tool does. */
 const READS_ANYTHING = { readOnlyHint: true, destructiveHint: false, openWorldHint: true };
 
-/** The methods of MCP as tools: they reach any MCP server on any machine, whatever it is. */
+/** MCP's own methods as tools. With them a client reaches any MCP server on any machine, not only coding machines. */
 export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
   list(
     "list_tools",
@@ -24,7 +24,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
       name: "call_tool",
       title: "Call a server's tool",
       description:
-        "Call any tool of the machine's MCP server by its own name, as list_tools shows it. The result is passed on " +
+        "Call any tool of the machine's MCP server by its name from list_tools. The result is passed on " +
         "unchanged: session ids in it are the machine's own, without the machine's name.",
       annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: false, openWorldHint: true },
       inputSchema: {
@@ -32,7 +32,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
         properties: {
           machineId,
           name: { type: "string", description: 'The tool\'s name, e.g. "take_screenshot".' },
-          arguments: { type: "object", description: "Its arguments, by its own input schema." },
+          arguments: { type: "object", description: "The tool's arguments; list_tools has their schema." },
         },
         required: ["machineId", "name"],
       },
@@ -116,7 +116,7 @@ function list(name: string, title: string, method: string, description: string):
   };
 }
 
-/** Sends `method` with those of `parameters` that the call gives. The result is the server's own. */
+/** Sends `method` with those of `parameters` that the call has, and returns the server's result. */
 async function passThrough(call: ToolCall, method: string, parameters: readonly string[]): Promise<CallToolResult> {
   const machine = machineOf(call);
   const given = parameters.flatMap((name) => (call.args[name] === undefined ? [] : [[name, call.args[name]] as const]));
@@ -126,6 +126,6 @@ async function passThrough(call: ToolCall, method: string, parameters: readonly 
 function callAnyTool(call: ToolCall): Promise<CallToolResult> {
   const machine = machineOf(call);
   const { name, arguments: args } = call.args;
-  if (typeof name !== "string") return invalid(`call_tool needs "name": the tool of the machine's server.`);
+  if (typeof name !== "string") return invalid(`call_tool needs "name": the name of a tool from list_tools.`);
   return callTool(call, machine, name, isRecord(args) ? args : {});
 }

@@ -4,7 +4,7 @@ import { OperatorFailure } from "#protocol/error.ts";
 import { callMachine } from "../machine-call.ts";
 import type { ToolCall } from "./tool.ts";
 
-/** The result of a tool of a machine's MCP server, as that server gave it. */
+/** Calls a tool of a machine's MCP server and returns the server's result unchanged. */
 export async function callTool(
   call: ToolCall,
   machine: string,
@@ -14,11 +14,11 @@ export async function callTool(
   const params = { name, arguments: args, ...(call.meta === undefined ? {} : { _meta: call.meta }) };
   const result = await ask(call, machine, "tools/call", params, name);
   if (saysUnknownTool(result)) throw new OperatorFailure({ code: "tool_unknown", machine, tool: name });
-  // The result is the machine's own, of whatever revision; it is passed on, not understood.
+  // The result may be of any revision of MCP. It is passed on without being interpreted.
   return result as CallToolResult;
 }
 
-/** The result of a method of a machine's MCP server. The server's own JSON-RPC errors are passed on as they are. */
+/** Calls a method of a machine's MCP server and returns its result. The server's own JSON-RPC errors are passed on unchanged. */
 export async function ask(
   call: ToolCall,
   machine: string,
@@ -35,7 +35,7 @@ export async function ask(
   throw new ProtocolError(code, message, data);
 }
 
-/** How servers say it; the specification gives the code (-32602) but shares it with every other bad parameter. */
+/** Messages with which servers report an unknown tool. The specification's code for it (-32602) also stands for every other invalid parameter. */
 const UNKNOWN_TOOL = /unknown tool|tool\b.*\bnot found|no such tool/i;
 
 const TextError = z.object({
@@ -43,7 +43,7 @@ const TextError = z.object({
   content: z.tuple([z.object({ type: z.literal("text"), text: z.string() })]),
 });
 
-/** The 2025 SDKs answer a call of an unknown tool with a result. */
+/** Whether a result reports an unknown tool. The SDKs of 2025 answer such a call with a result instead of an error. */
 function saysUnknownTool(result: Record<string, unknown>): boolean {
   const error = TextError.safeParse(result);
   return (

@@ -5,7 +5,7 @@ import type { Tool, ToolDefinition } from "./tool.ts";
 
 const ALL: readonly Tool[] = [...OPERATOR_TOOLS, ...PASSED_THROUGH_TOOLS, ...CODING_TOOLS];
 
-/** What `tools/list` answers: the same bytes for everybody, whatever is online. Clients cache it for a day. */
+/** The answer to `tools/list`: the same bytes for everybody, whatever is online. Clients cache it for a day. */
 export const TOOLS: readonly ToolDefinition[] = ALL.map(({ definition }) => definition);
 
 export const TOOL_BY_NAME: ReadonlyMap<string, Tool> = new Map(ALL.map((tool) => [tool.definition.name, tool]));

@@ -5,7 +5,7 @@ import type { Caller } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
 import type { OnNotification } from "../machine-call.ts";
 
-/** What `tools/list` shows of a tool. */
+/** A tool as `tools/list` shows it. */
 export type ToolDefinition = Definition & Required<Pick<Definition, "title" | "description" | "annotations">>;
 
 /** One call of a tool of the unified endpoint. */
@@ -22,16 +22,16 @@ export type ToolCall = {
   readonly onNotification: OnNotification;
 };
 
-/** A tool of the unified endpoint. `run` throws `OperatorFailure` for a failure of ours. */
+/** A tool of the unified endpoint. `run` throws `OperatorFailure` when Operator, and not the machine's server, fails the call. */
 export type Tool = {
   readonly definition: ToolDefinition;
   readonly run: (call: ToolCall) => Promise<CallToolResult>;
 };
 
-/** The machine a call is for: its session handle's, or `machineId`. When both are given they must agree. */
+/** The machine that a call is for: the one in its session handle, or `machineId`. If both are given they must agree. */
 export function machineOf({ args, caller, name }: ToolCall, ofHandle: string | null = null): string {
   const given = args["machineId"];
-  if (given !== undefined && typeof given !== "string") invalid("machineId is a machine's name, a string.");
+  if (given !== undefined && typeof given !== "string") invalid("machineId must be a machine's name, as a string.");
   if (ofHandle !== null && typeof given === "string" && given !== ofHandle)
     invalid(`session_id says machine "${ofHandle}", machineId says "${given}". Leave machineId out.`);
   const machine = ofHandle ?? given;

@@ -13,8 +13,9 @@ import { TOOL_BY_NAME } from "./tool-list.ts";
 import { invalid, type ToolCall, type ToolDefinition } from "./tool.ts";
 
 /**
- * Runs a tool and notes the call in the audit log. Failures of ours are results with `isError`, so that the model reads
- * them. Throws `ProtocolError` for a tool that does not exist and for JSON-RPC errors of the machine's own server.
+ * Runs a tool and records the call in the audit log. Operator's own failures are returned as results with `isError`, because
+ * clients show those to the model. Throws `ProtocolError` for a tool that does not exist, and for JSON-RPC errors of the
+ * machine's own server.
  */
 export function runTool(call: ToolCall): Promise<CallToolResult> {
   const { env, caller, name, args, digest } = call;
@@ -33,7 +34,10 @@ async function run(call: ToolCall): Promise<CallToolResult> {
     const missing = (inputSchema.required ?? []).find((name) => call.args[name] === undefined);
     if (missing !== undefined) invalid(missingArgument(call.name, missing, descriptionOf(inputSchema, missing)));
     if (!call.caller.mayAct && annotations?.readOnlyHint !== true)
-      throw new OperatorFailure({ code: "forbidden", reason: `This sign-in may only read; ${call.name} does more.` });
+      throw new OperatorFailure({
+        code: "forbidden",
+        reason: `This token may only read, and ${call.name} does more than that.`,
+      });
     return await tool.run(call);
   } catch (reason) {
     if (reason instanceof OperatorFailure) return errorResult(detailsOf(await withMachines(reason.error, call)));
@@ -46,7 +50,7 @@ function descriptionOf({ properties = {} }: ToolDefinition["inputSchema"], name:
   return isRecord(property) && typeof property["description"] === "string" ? property["description"] : undefined;
 }
 
-/** An unknown machine's error names the machines that this caller may use, so that a model can correct a misspelt name. */
+/** Adds to an unknown machine's error the names of the machines that this caller may use, so that a model can correct a misspelt name. */
 async function withMachines(error: OperatorError, { env, caller }: ToolCall): Promise<OperatorError> {
   if (error.code !== "machine_unknown") return error;
   const records: MachineRecord[] = await registryOf(env, caller.user).machines();
@@ -54,7 +58,7 @@ async function withMachines(error: OperatorError, { env, caller }: ToolCall): Pr
   return { ...error, machines: names.slice(0, MAX_MACHINES_NAMED), machineCount: names.length };
 }
 
-/** `ok`, the code of an error of ours, or `error` for one of the machine's tool. */
+/** For the audit log: `ok`, the code of an error of Operator's, or `error` for an error of the machine's tool. */
 function outcomeOf({ isError, structuredContent }: CallToolResult): string {
   if (isError !== true) return "ok";
   return OurError.safeParse(structuredContent).data?.error.code ?? "error";
@@ -62,11 +66,11 @@ function outcomeOf({ isError, structuredContent }: CallToolResult): string {
 
 const OurError = z.object({ error: z.object({ code: z.string() }) });
 
-/** The machine that a call names, right or wrong, for the audit log. */
+/** The machine that a call names, for the audit log, whether it exists or not. */
 function machineIn({ machineId, session_id: session }: Record<string, unknown>): string | null {
   if (typeof machineId === "string") return machineId.slice(0, MAX_NAME_CHARACTERS);
   return typeof session === "string" ? parseSessionHandle(session).machine : null;
 }
 
-/** Twice a valid name: enough to recognize what a caller wrote, without storing any text that it sends. */
+/** Twice the longest valid name. Enough to recognise what the caller meant, without storing arbitrary text. */
 const MAX_NAME_CHARACTERS = 64;
