@@ -40,7 +40,7 @@ export function openProfiler(folder: string): Profiler {
   );
   chmodSync(wrapper, 0o700);
   return {
-    environment: { MINIFLARE_WORKERD_PATH: wrapper },
+    environment: { OPERATOR_WORKERD: wrapper },
     nodeArguments: ["--inspect=127.0.0.1:0"],
     async during(name, processes, work) {
       const sessions = await sessionsOf(processes);

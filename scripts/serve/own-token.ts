@@ -7,6 +7,9 @@ import { isRunning, Running } from "./running-file.ts";
 /** How long it may go unnoticed that serve has ended and another program has taken its port. */
 const RECHECK_MS = 1_000;
 
+/** And that serve has been started: its first call is refused until it is noticed. */
+const LOOK_AGAIN_MS = 100;
+
 const LOOPBACK_HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
 /**
@@ -21,10 +24,11 @@ export function ownAuthorization(url: URL, home: string = codezHome()): () => st
   const path = join(home, "serve", "running.json");
   const port = Number(url.port || "80");
   let known: string | null = null;
-  let checkedAtMs = 0;
+  let checkedAtMs = -Infinity;
   return () => {
-    if (known !== null && performance.now() - checkedAtMs < RECHECK_MS) return known;
-    checkedAtMs = performance.now();
+    const nowMs = performance.now();
+    if (nowMs - checkedAtMs < (known === null ? LOOK_AGAIN_MS : RECHECK_MS)) return known;
+    checkedAtMs = nowMs;
     const running = readRunning(path);
     known = running !== null && running.port === port ? `Bearer ${running.mcpToken}` : null;
     return known;

@@ -94,7 +94,9 @@ export async function startWorkerd(name: string, config: Config, log: (line: str
 }
 
 function run(path: string, { services }: Config): ChildProcess {
-  const { default: binary } = createRequire(import.meta.url)("workerd") as { default: string };
+  const { default: installed } = createRequire(import.meta.url)("workerd") as { default: string };
+  // The benchmark's profiler puts a program in front of it that adds an inspector.
+  const binary = process.env["OPERATOR_WORKERD"] || installed;
   const isExperimental = services.some(({ worker }) => worker?.compatibilityFlags?.includes("experimental"));
   const args = [
     "serve",
