@@ -27,8 +27,10 @@ export function isMachineName(text: string): boolean {
 
 /** Whether `text` may be a machine script's name: a machine name, with or without an owner's tag. */
 export function isSlug(text: string): boolean {
-  const [name = "", tag, ...rest] = text.split(TAG_SEPARATOR);
-  return rest.length === 0 && isMachineName(name) && (tag === undefined || TAG.test(tag));
+  // Asked at every call, several times on its way: so nothing is split.
+  const at = text.indexOf(TAG_SEPARATOR);
+  if (at === -1) return isMachineName(text);
+  return isMachineName(text.slice(0, at)) && TAG.test(text.slice(at + TAG_SEPARATOR.length));
 }
 
 /** The slug of `name` for an owner with `tag` (empty for the operator's own account). */

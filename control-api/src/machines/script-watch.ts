@@ -18,12 +18,16 @@ export const FROZEN_AFTER_MS = 30_000;
 /** Asks the script whether it is there: `false` when it gave no answer in time. Any answer, an error too, is a sign of life. */
 export type Look = () => Promise<boolean>;
 
-/** Watches over one call for a script that has stopped, independently of that script. */
+/**
+ * Watches over one call for a script that has stopped, independently of that script. Its timer is never cancelled, since that
+ * would cost every call more than the timer itself: one that fires too early waits for the rest, and one whose call is over does nothing.
+ */
 export class ScriptWatch {
   readonly #look: Look;
   readonly #frozen: () => void;
   readonly #everyMs: number;
-  #timer: ReturnType<typeof setTimeout> | null = null;
+  /** When to look next; moves on with everything that is heard. `null`: a look is under way. */
+  #dueMs: number | null = null;
   #misses = 0;
   #isOver = false;
 
@@ -38,20 +42,27 @@ export class ScriptWatch {
   /** Something came from the script: the time begins anew. */
   heard(): void {
     this.#misses = 0;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#wait(this.#everyMs);
+    const wasLooking = this.#dueMs === null;
+    this.#dueMs = Date.now() + this.#everyMs;
+    if (wasLooking) this.#arm(this.#everyMs);
   }
 
   /** The call is over, or its answer has begun. */
   end(): void {
     this.#isOver = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
   #wait(ms: number): void {
-    if (this.#isOver) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = null;
+    this.#dueMs = Date.now() + ms;
+    this.#arm(ms);
+  }
+
+  #arm(ms: number): void {
+    setTimeout(() => {
+      if (this.#isOver || this.#dueMs === null) return;
+      const leftMs = this.#dueMs - Date.now();
+      if (leftMs > 0) return this.#arm(leftMs);
+      this.#dueMs = null;
       void this.#check();
     }, ms);
   }
@@ -59,7 +70,7 @@ export class ScriptWatch {
   async #check(): Promise<void> {
     const isAlive = await this.#look();
     // Something was heard, or the call ended, while the look was under way.
-    if (this.#isOver || this.#timer !== null) return;
+    if (this.#isOver || this.#dueMs !== null) return;
     this.#misses = isAlive ? 0 : this.#misses + 1;
     if (this.#misses < MISSES) {
       this.#wait(isAlive ? this.#everyMs : 0);
