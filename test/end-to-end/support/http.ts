@@ -8,6 +8,8 @@ export type Sent = {
   readonly body?: string | Uint8Array;
   /** The request target as it goes on the wire; the URL's own otherwise, which the parser has made neat. */
   readonly target?: string;
+  /** The address of this computer that it comes from. */
+  readonly from?: string;
 };
 
 export type Answer = {
@@ -20,7 +22,7 @@ export type Answer = {
 };
 
 /** Opens a request as a client that hides nothing from the test: no redirect, no decoding, no retry. */
-export function open(url: URL, { method = "POST", headers = {}, target }: Sent = {}): ClientRequest {
+export function open(url: URL, { method = "POST", headers = {}, target, from }: Sent = {}): ClientRequest {
   return request({
     host: "127.0.0.1",
     port: url.port,
@@ -28,6 +30,7 @@ export function open(url: URL, { method = "POST", headers = {}, target }: Sent =
     path: target ?? url.pathname + url.search,
     headers: Array.isArray(headers) ? ["host", url.host, ...headers] : { host: url.host, ...headers },
     agent: false,
+    ...(from === undefined ? {} : { localAddress: from }),
   });
 }
 

@@ -4,12 +4,19 @@ const { lookup } = dns;
 
 type Lookup = (hostname: string, options: dns.LookupOptions, callback: (...found: unknown[]) => void) => void;
 
+/** Names that lead to this computer for every client in this process, as if a DNS said so. */
+export const namesOfThisComputer = new Set<string>();
+
 /**
  * `*.localhost` is this computer (RFC 6761 section 6.3). Browsers and curl know it, and so do some systems' resolvers;
  * where the system's does not, every client in this process learns it here.
  */
 const resolve: Lookup = (hostname, options, callback) =>
-  (lookup as unknown as Lookup)(hostname.endsWith(".localhost") ? "127.0.0.1" : hostname, options, callback);
+  (lookup as unknown as Lookup)(
+    hostname.endsWith(".localhost") || namesOfThisComputer.has(hostname) ? "127.0.0.1" : hostname,
+    options,
+    callback,
+  );
 
 // `node:net` looks the function up at each connection; nothing calls it with fewer than three arguments.
 dns.lookup = resolve as unknown as typeof dns.lookup;

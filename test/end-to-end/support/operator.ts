@@ -2,6 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import type { PublicDoor } from "../../../scripts/front/door.ts";
 import { type RunningOperator, startOperator } from "../../../scripts/local/operator.ts";
 import { until } from "./eventually.ts";
 import "./localhost.ts";
@@ -16,6 +17,9 @@ export class TestOperator implements AsyncDisposable {
   readonly #owned: AsyncDisposable[] = [];
   #running: RunningOperator | null = null;
   #port = 0;
+  #address: string | null = null;
+  /** How callers from elsewhere come in, when they do. */
+  #publicDoor: PublicDoor | null = null;
 
   static async start(vars: Record<string, string> = {}): Promise<TestOperator> {
     const operator = new TestOperator(await mkdtemp(join(tmpdir(), "operator-end-to-end-")), vars);
@@ -32,8 +36,14 @@ export class TestOperator implements AsyncDisposable {
     return this.#port;
   }
 
+  /** Where the test's own calls go. */
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return this.#address ?? `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** From now on the test's own calls go this way, such as through a proxy. */
+  reachedAt(address: string): void {
+    this.#address = address;
   }
 
   /** The platform under it, as its own API shows it. Of a running one. */
@@ -56,11 +66,17 @@ export class TestOperator implements AsyncDisposable {
     this.#running = await startOperator({
       stateDir: join(this.folder, "state"),
       port: this.#port,
-      vars: { LOOPBACK_OWNER: "owner", ...this.#vars },
+      publicDoor: this.#publicDoor,
+      vars: { ...(this.#publicDoor === null ? { LOOPBACK_OWNER: "owner" } : {}), ...this.#vars },
       report: note,
       log: note,
     });
     this.#port = this.#running.port;
+  }
+
+  /** From its next start on it is a public one. */
+  open(publicDoor: PublicDoor): void {
+    this.#publicDoor = publicDoor;
   }
 
   async stop(): Promise<void> {
