@@ -7,17 +7,20 @@ import type { Env } from "./env.ts";
 import { isGateSecret } from "./gate-secret.ts";
 import { scriptFailure } from "./script-failure.ts";
 
-/** CPU and subrequests one call may use in a machine script. A relay needs a few milliseconds; the rest is for large bodies. */
+/**
+ * CPU time and subrequests that one call may use in a machine script. A relayed call needs a few milliseconds; the rest is for
+ * large bodies.
+ */
 const LIMITS = { cpuMs: 10_000, subRequests: 50 };
 
-/** Sets the caller and the address right, and hands the request to the machine's script. */
+/** Authenticates the gate, removes headers that must not pass, and forwards the request to the machine's script. */
 export const app = {
   async fetch(request: Request, env: Env): Promise<Response> {
     const url = new URL(request.url);
     const isTrusted = isGateSecret(request.headers.get(OperatorHeader.SECRET), env);
     const destination = destinationOf(request, url, env.DOMAIN, isTrusted);
     const isLink = destination?.path === ScriptPath.LINK;
-    // Without the secret every answer is this one, whether there is such a machine or not.
+    // Without the secret this is the only answer, so nobody can find out which machines exist.
     if (!isTrusted && !isLink) return errorResponse({ code: "unauthorized" });
     if (destination === null)
       return errorResponse({
@@ -38,7 +41,7 @@ export const app = {
   },
 };
 
-/** Our own headers go no further, but for the caller a trusted gate names. Credentials stay here, but for the link's token. */
+/** Removes Operator's own headers, except the caller that a trusted gate names, and credentials, except a link's token. */
 function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
   const caller = isTrusted ? headers.get(OperatorHeader.CALLER) : null;
   const ours: string[] = [];

@@ -2,28 +2,30 @@ import { errorResponse } from "#protocol/error.ts";
 import { isUnknown } from "./script-failure.ts";
 
 /**
- * A refused dial is answered no sooner than this, so that the time does not tell a machine that exists (whose script
- * compares the token) from one that does not (where the platform says so). Well above both; only who is refused waits.
+ * A refused dial is answered no sooner than this. Otherwise the response time would reveal whether a machine exists: comparing
+ * a token in its script takes longer than learning from the platform that there is no script. The delay is well above both,
+ * and only refused dials wait.
  */
 const REFUSAL_MS = 250;
 
-/** A machine whose script cannot be reached dials again after so many seconds. */
+/** Seconds after which a connector should dial again when its script cannot be reached. */
 const RETRY_AFTER_S = 1;
 
-/** What a link token looks like on its way. Without one nobody is asked. */
+/** The form of a header with a link token. A dial without one is refused before any script is asked. */
 const BEARER = /^Bearer [\w.~+/=-]{1,512}$/i;
 
 /**
- * A machine's own WebSocket upgrade, which its script authenticates.
+ * Forwards the WebSocket upgrade of a connector to its machine's script, which checks the link token.
  *
- * `401` is final to a connector: it stops dialling. So only two things may lead to it, an unknown machine and a wrong
- * token, and to a stranger those two are the same: the same bytes after the same time. A script that throws, is still
- * starting or is being replaced says nothing about the token. That is `503`, after which the connector dials again.
- * (To somebody without the token such a `503` does tell that there is a machine of this name, for as long as its script
- * is out of order. A machine that never comes back would be worse.)
+ * `401` is final: the connector stops dialling. So only an unknown machine and a wrong token may lead to it. A stranger cannot
+ * tell these two apart, because both give the same bytes after the same time.
+ *
+ * A script that throws, is starting or is being replaced says nothing about the token. The answer is then `503`, and the
+ * connector dials again. While the script is in that state, the `503` does reveal to a stranger that a machine of this name
+ * exists. The alternative, a machine that stops dialling for good because of a passing fault, would be worse.
  */
 export async function dial(script: Fetcher, request: Request, machine: string): Promise<Response> {
-  // The same for every machine, known or not, so that it need not take its time.
+  // No machine was looked up yet, so this refusal reveals nothing and needs no delay.
   if (
     request.headers.get("upgrade")?.toLowerCase() !== "websocket" ||
     !BEARER.test(request.headers.get("authorization") ?? "")

@@ -2,10 +2,10 @@
 export type Env = {
   /** The namespace with one script per machine. */
   readonly DISPATCH: DispatchNamespace;
-  /** What a gate must show to be let in. */
+  /** The secret that a gate has to send. */
   readonly DISPATCH_SECRET: string;
-  /** The secret before this one, while gates still use it. */
+  /** The previous secret, accepted during a rotation for as long as gates still send it. */
   readonly DISPATCH_SECRET_PREVIOUS?: string;
-  /** The apex under which every machine has a host of its own. */
+  /** The domain under which every machine has its own host. */
   readonly DOMAIN: string;
 };

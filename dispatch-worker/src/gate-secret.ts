@@ -2,7 +2,7 @@ import type { Env } from "./env.ts";
 
 const encoder = new TextEncoder();
 
-/** Whether `shown` is one of the live secrets. Takes the same time whatever is shown, and whichever it matches. */
+/** Whether `shown` is one of the two valid secrets. Takes the same time whatever is shown, and whichever secret it matches. */
 export function isGateSecret(shown: string | null, env: Env): boolean {
   const given = encoder.encode(shown ?? "");
   const isCurrent = isEqual(given, bytesOf(env.DISPATCH_SECRET));
@@ -10,7 +10,7 @@ export function isGateSecret(shown: string | null, env: Env): boolean {
   return isCurrent || isPrevious;
 }
 
-/** The live secrets as bytes; there are never more than two, and they are the isolate's for as long as it lives. */
+/** The valid secrets as bytes, cached for the isolate's lifetime. There are at most two of them. */
 const encoded = new Map<string, Uint8Array>();
 
 function bytesOf(secret: string): Uint8Array {
@@ -21,7 +21,10 @@ function bytesOf(secret: string): Uint8Array {
   return bytes;
 }
 
-/** Of another length, it is compared with itself, so that the time tells nothing (Workers, "timingSafeEqual"). An empty secret is none. */
+/**
+ * Compares in constant time. `timingSafeEqual` requires equal lengths, so a value of another length is compared with itself: the
+ * time then depends only on what the caller sent (Workers, "timingSafeEqual"). An empty secret never matches.
+ */
 function isEqual(given: Uint8Array, expected: Uint8Array): boolean {
   const isSameLength = given.length === expected.length && expected.length > 0;
   const isSame = crypto.subtle.timingSafeEqual(given, isSameLength ? expected : given);

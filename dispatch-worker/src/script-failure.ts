@@ -1,9 +1,9 @@
 import type { OperatorError } from "#protocol/error.ts";
 
 /**
- * What a failed dispatch means. The platform says it by an exception's message alone (Workers for Platforms, "Dynamic
- * dispatch Worker"), so this reads messages. The order of the cases matters: only the first two are promises that the
- * script has not seen the call. Everything else may have been carried out, and is said to.
+ * What a failed dispatch means. The platform reports the cause only in an exception's message (Workers for Platforms, "Dynamic
+ * dispatch Worker"), so this function reads messages. The order of the cases matters. Only the first two guarantee that the
+ * script has not received the call. In every other case the call may have been carried out, and the error says so.
  */
 export function scriptFailure(reason: unknown, machine: string, cpuMs: number): OperatorError {
   const message = reason instanceof Error ? reason.message : String(reason);
@@ -15,7 +15,7 @@ export function scriptFailure(reason: unknown, machine: string, cpuMs: number): 
   return {
     code: "machine_failed",
     machine,
-    reason: "its script failed, and the operator's log says how",
+    reason: "its script failed; the reason is in the operator's log",
     mayHaveRun: true,
   };
 }
@@ -25,8 +25,8 @@ export function isUnknown(message: string): boolean {
   return message.startsWith("Worker not found");
 }
 
-/** No process of the script took the call (scripts/local, which finds a script before it sends a call). */
+/** No process of the script accepted the call. Only the local platform (scripts/local) reports this, before it sends the call. */
 const NOT_RUNNING = /^the script is not running/i;
 
-/** The script was replaced, evicted or killed in the middle of the call. It is there again by itself. */
+/** The script was replaced, evicted or killed in the middle of the call. The platform restarts it by itself. */
 const LOST = /network connection lost|durable object reset|code was updated|internal error; reference/i;

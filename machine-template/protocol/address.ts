@@ -39,7 +39,10 @@ export function machinePath(slug: string, path: string): string {
 /** All addresses of a machine: its MCP endpoint by path and by host, and the URL that its connector dials. */
 export type MachineUrls = { mcpUrl: string; mcpHostUrl: string; linkUrl: string };
 
-/** `origin` is the Operator's own (scheme, host, port). Machines' hosts are labels under `domain`, with the same scheme and port. */
+/**
+ * `origin` is the Operator's own (scheme, host, port). Machines' hosts are labels under `domain`, with the same scheme and
+ * port.
+ */
 export function machineUrls(slug: string, origin: string, domain: string): MachineUrls {
   const { protocol, port } = new URL(origin);
   const host = `${slug}.${domain}${port === "" ? "" : `:${port}`}`;

@@ -10,7 +10,10 @@ import { CHUNK_BYTES, WINDOW_BYTES, WINDOW_STEP_BYTES } from "./limits.ts";
  * other exchanges on the same link.
  */
 
-/** The bytes that a sender may still send. `take` waits until there is credit. After `fail`, every `take` rejects with the reason. */
+/**
+ * The bytes that a sender may still send. `take` waits until there is credit. After `fail`, every `take` rejects with the
+ * reason.
+ */
 export class Credit {
   #bytes: number;
   #failure: Error | null = null;
@@ -113,7 +116,10 @@ export class InboundBody {
     this.#release();
   }
 
-  /** Ends the body with `last` after the chunks accepted so far. Used to tell the reader of an event stream that its sender is lost. */
+  /**
+   * Ends the body with `last` after the chunks accepted so far. Used to tell the reader of an event stream that its sender is
+   * lost.
+   */
   endWith(last: Uint8Array): void {
     if (this.#controller === null || this.#ended) return;
     this.#queue.push(last);

@@ -48,7 +48,10 @@ export async function hmacSha256(text: string, key: string): Promise<Uint8Array>
   return new Uint8Array(await crypto.subtle.sign("HMAC", imported, encoder.encode(text)));
 }
 
-/** 256 random bits as 43 characters of URL-safe Base64. That much entropy cannot be guessed, so a fast hash suffices to store it. */
+/**
+ * 256 random bits as 43 characters of URL-safe Base64. That much entropy cannot be guessed, so a fast hash suffices to store
+ * it.
+ */
 export function randomSecret(): string {
   return base64Url(crypto.getRandomValues(new Uint8Array(32)));
 }

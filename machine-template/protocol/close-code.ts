@@ -13,7 +13,10 @@ export const CloseCode = {
   REPLACED: 4409,
   /** The machine was renamed. The close reason is the new name, and the connector dials that one from now on. */
   RENAMED: 4410,
-  /** A newer dial of the same connector has taken over, or this socket belongs to a connector process that has since been restarted. */
+  /**
+   * A newer dial of the same connector has taken over, or this socket belongs to a connector process that has since been
+   * restarted.
+   */
   SUPERSEDED: 4411,
   /** The connector speaks a protocol version that the script does not. */
   PROTOCOL_TOO_OLD: 4426,

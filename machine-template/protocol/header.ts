@@ -15,7 +15,10 @@ export const OperatorHeader = {
 
 export const OPERATOR_PREFIX = "x-operator-";
 
-/** Hop-by-hop headers (RFC 9110 section 7.6.1), headers that each hop sets itself, and credentials between a client and its gate. */
+/**
+ * Hop-by-hop headers (RFC 9110 section 7.6.1), headers that each hop sets itself, and credentials between a client and its
+ * gate.
+ */
 const NEVER_CROSS: ReadonlySet<string> = new Set([
   "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
   "host", "content-length", "accept-encoding", "content-encoding", "expect", "alt-svc",

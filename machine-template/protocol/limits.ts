@@ -1,7 +1,10 @@
 /** Version of the link's wire. A connector whose version a script does not speak is closed with `protocol_too_old`. */
 export const PROTOCOL_VERSION = 1;
 
-/** One chunk of a body: small compared with the largest WebSocket message (32 MiB), large compared with a frame's 10-byte header. */
+/**
+ * One chunk of a body: small compared with the largest WebSocket message (32 MiB), large compared with a frame's 10-byte
+ * header.
+ */
 export const CHUNK_BYTES = 64 * 1024;
 
 /**
@@ -25,7 +28,10 @@ export const MAX_EXCHANGES = 512;
 /** How often the connector sends `ping`. Proxies drop sockets that have been idle for 60 s or more. */
 export const HEARTBEAT_MS = 25_000;
 
-/** Two missed heartbeats and a margin. After that long without a message the link counts as dead, even if the socket looks open. */
+/**
+ * Two missed heartbeats and a margin. After that long without a message the link counts as dead, even if the socket looks
+ * open.
+ */
 export const LINK_SILENCE_MS = 55_000;
 
 /**
@@ -49,7 +55,10 @@ export const HELLO_TIMEOUT_MS = 10_000;
  */
 export const RESPONSE_HEAD_TIMEOUT_MS = 15 * 60_000;
 
-/** Reconnection waits a random time ("full jitter") below a ceiling that starts at 0.5 s and doubles with each failure, up to 30 s. */
+/**
+ * Reconnection waits a random time ("full jitter") below a ceiling that starts at 0.5 s and doubles with each failure, up to
+ * 30 s.
+ */
 export const RECONNECT_MIN_MS = 500;
 export const RECONNECT_MAX_MS = 30_000;
 
@@ -72,7 +81,9 @@ export const CONNECTOR_EVENT_RATE = { perSecond: 100, burst: 5_000 } as const;
  */
 export const SCRIPT_EVENT_RATE = { perSecond: 200, burst: 25_000 } as const;
 
-/** JSON of one event. Longer content is not put into an event: a session's transcript, for example, is read with `get_session`. */
+/**
+ * JSON of one event. Longer content is not put into an event: a session's transcript, for example, is read with `get_session`.
+ */
 export const MAX_EVENT_BYTES = 64 * 1024;
 
 /** Events of one `event` frame. */
@@ -87,7 +98,10 @@ export const EVENT_PAGE_BYTES = 256 * 1024;
 /** The longest a poll for events waits. Clients and proxies give a request 30 to 60 s. */
 export const POLL_MS = 25_000;
 
-/** A failure's reason in a machine's or server's own words: a sentence or two. A longer one could flood the model that reads it. */
+/**
+ * A failure's reason in a machine's or server's own words: a sentence or two. A longer one could flood the model that reads
+ * it.
+ */
 export const MAX_REASON_CHARACTERS = 500;
 
 /** A hostname, a version, a branch or a capability. Nobody reads longer ones. */

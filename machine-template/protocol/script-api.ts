@@ -15,7 +15,10 @@ export const ScriptPath = {
   STATE: "/operator/state",
   /** GET, `?epoch&seq&session`: the `EventPage` after that position. Without a position: the newest position and no events. */
   EVENTS: "/operator/events",
-  /** POST `CallRequest`: sends that JSON-RPC request to the machine's MCP server, in the revision that it speaks, and returns its answer (JSON or SSE). */
+  /**
+   * POST `CallRequest`: sends that JSON-RPC request to the machine's MCP server, in the revision that it speaks, and returns
+   * its answer (JSON or SSE).
+   */
   CALL: "/operator/call",
   /** POST `{ code, reason }`: closes the link with that code. */
   CLOSE: "/operator/close",
@@ -57,7 +60,10 @@ export const MachineState = z.extend(Presence, {
 });
 export type MachineState = z.infer<typeof MachineState>;
 
-/** From a script to its owner's Agent: what changed. Facts that were reported before are left out, because they are large and rarely change. */
+/**
+ * From a script to its owner's Agent: what changed. Facts that were reported before are left out, because they are large and
+ * rarely change.
+ */
 export const ReportedPresence = z.extend(Presence, { facts: z.optional(z.nullable(Facts)) });
 export type ReportedPresence = z.infer<typeof ReportedPresence>;
 

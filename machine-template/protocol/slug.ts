@@ -7,7 +7,10 @@
  * from a taken name that somebody else has such a machine.
  */
 
-/** An RFC 1123 label of 1 to 32 characters without `--`, which separates a name from its owner's tag (and begins Punycode, `xn--`). */
+/**
+ * An RFC 1123 label of 1 to 32 characters without `--`, which separates a name from its owner's tag (and begins Punycode,
+ * `xn--`).
+ */
 const NAME = /^[a-z0-9](?:-?[a-z0-9]){0,31}$/;
 const NAME_CHARACTERS = 32;
 const TAG_SEPARATOR = "--";

@@ -16,7 +16,10 @@ export function failureResponse(error: OperatorError, body: Uint8Array | null): 
   return new Response(JSON.stringify(errors.length === 1 ? errors[0] : errors), { status: statusOf(error), headers });
 }
 
-/** The final events of a POST's event stream that cannot be completed: a JSON-RPC error for each request that waits for an answer. */
+/**
+ * The final events of a POST's event stream that cannot be completed: a JSON-RPC error for each request that waits for an
+ * answer.
+ */
 export function closingWord(error: OperatorError, method: string, body: Uint8Array | null): Uint8Array | null {
   if (method !== "POST") return null;
   const ids = requestIdsOf(body);

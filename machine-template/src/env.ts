@@ -1,13 +1,13 @@
 import type { ReporterBindings } from "./reporter.ts";
 
-/** A machine script's bindings, given at upload. */
+/** A machine script's bindings, which the upload sets. */
 export type Env = ReporterBindings & {
-  /** The one object, asked by `fetch` alone. */
+  /** The script's only Durable Object, called through `fetch` only. */
   readonly MACHINE: DurableObjectNamespace;
   /** What the owner calls the machine. */
   readonly NAME: string;
   /** SHA-256 of the link token, hex. */
   readonly LINK_TOKEN_HASH: string;
-  /** Version of the template this script was made from. */
+  /** Version of the template that this script was made from. */
   readonly TEMPLATE: string;
 };

@@ -13,7 +13,7 @@ import {
 } from "#protocol/limits.ts";
 import type { KnownSession } from "#protocol/script-api.ts";
 
-/** Trimming looks at the log once in so many events, not at each. */
+/** The log is trimmed after every so many events instead of after each one. */
 const TRIM_EVERY = 500;
 
 /** Sessions that `get_machine` shows. */
@@ -22,10 +22,13 @@ const KNOWN_SESSIONS = 100;
 /**
  * The machine's own log in SQLite, bounded by rows and age.
  *
- *   event    seq rises by one; data is JSON
- *   stream   the last sequence stored of each connector's stream, so that a resent event is not stored twice
- *   session  the sessions that events told of
- *   log      one row: this log's epoch, and the highest seq ever given (which trimming must not forget)
+ *   event    the events; seq increases by one, data is JSON
+ *   stream   the last sequence number stored of each connector's stream, so that a resent event is not stored twice
+ *   session  the sessions that appeared in events
+ *   log      one row: this log's epoch and the highest seq ever assigned, which must survive trimming all events
+ *
+ * Delivery is at least once on the wire (the connector resends what was not acknowledged) and exactly once in the log (the
+ * `stream` table drops what is there already).
  */
 export class EventLog {
   readonly #sql: SqlStorage;
@@ -51,25 +54,25 @@ export class EventLog {
     this.#newest = row.newest;
   }
 
-  /** Where the log ends now. */
+  /** The position of the log's newest event. */
   get position(): LogPosition {
     return { epoch: this.#epoch, seq: this.#newest };
   }
 
-  /** The last sequence stored of a connector's stream; 0 if none. */
+  /** The last sequence number stored of a connector's stream; 0 if there is none. */
   acked(stream: string): number {
     const [row] = this.#sql.exec<{ acked: number }>("SELECT acked FROM stream WHERE id = ?", stream).toArray();
     return row?.acked ?? 0;
   }
 
   /**
-   * Stores what is new of a connector's events, in their order. Answers the last sequence stored of the stream. Events that
-   * come faster than `SCRIPT_EVENT_RATE` are dropped and acknowledged all the same: a connector that is not told would send
-   * them again. An `events.dropped` event says how many, before the next one that is stored.
+   * Stores those of a connector's events that are new, in order, and returns the last sequence number stored of its stream.
+   * Events beyond `SCRIPT_EVENT_RATE` are dropped but still acknowledged, because the connector would otherwise send them
+   * again. An `events.dropped` event with their number precedes the next event that is stored.
    */
   store(stream: string, { first, events }: EventFrame): number {
     const acked = this.acked(stream);
-    // A gap in the connector's sequence means that its spool lost some; what is there is still worth keeping.
+    // A gap in the connector's sequence means that its spool has lost events. The others are stored all the same.
     const fresh = events.filter((_, index) => first + index > acked);
     if (fresh.length === 0) return acked;
     const last = first + events.length - 1;
@@ -106,7 +109,7 @@ export class EventLog {
     if (this.#sinceTrim >= TRIM_EVERY) this.trim(now);
   }
 
-  /** Events after a position, of one session or of all. Without a position: none, and where the log ends. */
+  /** Events after a position, of one session or of all. Without a position: no events, and the position of the newest one. */
   page(after: LogPosition | null, session: string | null): EventPage {
     if (after === null) return { events: [], position: this.position, gap: false, more: false };
     const isOurs = after.epoch === this.#epoch && after.seq <= this.#newest;
@@ -133,7 +136,7 @@ export class EventLog {
     return { events, position: { epoch: this.#epoch, seq }, gap: !isOurs || trimmed, more };
   }
 
-  /** The whole log, for a machine that moves to another script. */
+  /** The whole log, for a machine that was renamed and therefore gets another script. */
   all(): LoggedEvent[] {
     const rows = this.#sql.exec<Row>("SELECT seq, at_ms, type, session, data FROM event ORDER BY seq");
     return rows.toArray().map((row) => eventOf(row));
@@ -150,7 +153,7 @@ export class EventLog {
       .map((row) => ({ id: row.id, firstMs: row.first_ms, lastMs: row.last_ms, lastType: row.last_type }));
   }
 
-  /** Drops what is past the bounds of rows and age. */
+  /** Deletes what exceeds the limits of rows and age. */
   trim(now: number): void {
     this.#sinceTrim = 0;
     this.#sql.exec(
@@ -179,7 +182,7 @@ function eventOf(row: Row): LoggedEvent {
   return { seq: row.seq, atMs: row.at_ms, type: row.type, session: row.session, data: JSON.parse(row.data) };
 }
 
-/** The event's data as JSON; of what is too large only its size is kept, so that one event cannot fill the log. */
+/** The event's data as JSON. Data that is too large is replaced by its size, so that one event cannot fill the log. */
 function dataOf(event: PushedEvent): string {
   const json = JSON.stringify(event.data ?? null);
   return json.length <= MAX_EVENT_BYTES ? json : JSON.stringify({ truncated: true, bytes: json.length });

@@ -1,15 +1,15 @@
 import { OperatorFailure, type OperatorError } from "#protocol/error.ts";
 import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
 
-/** The machine's server could not be greeted, so the call that waited for it was never sent. */
+/** The MCP handshake with the machine's server failed, so the call that waited for it was never sent. */
 export class HandshakeFailed extends Error {
   override readonly name = "HandshakeFailed";
 }
 
 /**
- * What went wrong on the way to a machine, as one of our errors. What is not an `OperatorFailure` went wrong after the
- * request was sent: the connector cancelled it, or its answer could not be understood. So the call may have been carried
- * out, unless it was still waiting for the server's handshake.
+ * Converts whatever a call was rejected with into an `OperatorError`. Anything but an `OperatorFailure` happened after the request
+ * was sent: the connector cancelled the exchange, or its answer was invalid. So the call may have been carried out, unless it
+ * was still waiting for the server's handshake.
  */
 export function operatorErrorOf(reason: unknown, machine: string): OperatorError {
   if (reason instanceof OperatorFailure) return reason.error;

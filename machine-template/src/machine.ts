@@ -27,8 +27,8 @@ const CloseRequest = z.object({ code: z.enum(CloseCode), reason: z.string() });
 /**
  * One machine: its link, presence and event log.
  *
- * `fetch` and the WebSocket handlers are overridden, since every byte of every call passes there; schedules and
- * alarms are the Agent's.
+ * `fetch` and the WebSocket handlers are overridden, because every byte of every call passes there and the Agent's own handlers
+ * do more than is needed. Schedules and alarms are the Agent's.
  */
 export class Machine extends Agent<Env> implements LinkListener {
   readonly #log = new EventLog(this.ctx.storage.sql);
@@ -44,7 +44,7 @@ export class Machine extends Agent<Env> implements LinkListener {
     this.#exchange(request, ScriptPath.MCP, body),
   );
 
-  /** Whether a later report may be scheduled. After a restart it may. */
+  /** Whether a repeated report may already be scheduled. Starts as `true`, because it may be after a restart. */
   #owes = true;
 
   override async fetch(request: Request): Promise<Response> {
@@ -55,7 +55,7 @@ export class Machine extends Agent<Env> implements LinkListener {
       case ScriptPath.CALL:
         return this.#call(request);
       case ScriptPath.LINK:
-        return this.#link.accept(); // app.ts has compared the token
+        return this.#link.accept(); // app.ts has checked the token
       case ScriptPath.STATE:
         return Response.json(this.#state());
       case ScriptPath.EVENTS:
@@ -100,7 +100,7 @@ export class Machine extends Agent<Env> implements LinkListener {
     if (this.#record.end(epoch, lastHeardMs)) this.#note(PresenceType.OFFLINE, { epoch });
   }
 
-  /** LinkListener: a connector was refused because of its age. */
+  /** LinkListener: a connector was refused because its protocol is too old. */
   tooOld(protocol: number): void {
     this.#record.refuse(protocol);
   }
@@ -118,14 +118,14 @@ export class Machine extends Agent<Env> implements LinkListener {
     return acked;
   }
 
-  /** Schedule: send a report that failed, or that the script did not live to send. */
+  /** Scheduled: sends a report that failed before, or that the script could not send before it was stopped. */
   async report({ failures = 0 }: { failures?: number } = {}): Promise<void> {
     this.#report(failures);
   }
 
   /**
-   * Schedule, every `PRESENCE_CHECK_MS` for as long as there is a link: renew the registry's word that the machine is
-   * online, or find out that its link died silently. Also trims the log by age.
+   * Scheduled every `PRESENCE_CHECK_MS` while there is a link: reports again that the machine is online, or notices that its link
+   * died silently. Also trims the log by age.
    */
   async checkPresence(): Promise<void> {
     this.#log.trim(Date.now());
@@ -180,14 +180,17 @@ export class Machine extends Agent<Env> implements LinkListener {
     );
   }
 
-  /** Without a link: a connector that was refused for its age since the last link is why, else the machine is just away. */
+  /**
+   * Why there is no link: `agent_too_old` if a connector was refused for its protocol since the last link, else
+   * `machine_offline`.
+   */
   #whyOffline(): OperatorError {
     const { epoch, lastSeenMs, tooOld } = this.#record.row;
     const machine = this.env.NAME;
-    // Somebody called a machine that the registry may still show as online.
+    // The registry may still show the machine as online, since somebody has just called it.
     if (!this.#reporter.hasTold(false, epoch)) this.#report();
     if (tooOld === undefined) return { code: "machine_offline", machine, lastSeenMs };
-    const reason = `it speaks version ${tooOld} of the link's protocol, this Operator version ${PROTOCOL_VERSION}`;
+    const reason = `it speaks version ${tooOld} of the link protocol, and this Operator version ${PROTOCOL_VERSION}`;
     return { code: "agent_too_old", machine, reason };
   }
 
@@ -243,7 +246,7 @@ export class Machine extends Agent<Env> implements LinkListener {
     return new Response(null, { status: 204 });
   }
 
-  /** A link that ended with the script itself (an upload, a crash) had nobody left to note its end. */
+  /** Records the end of a link that ended together with the script (an upload, a crash), when nothing could record it. */
   #endUnseen(): void {
     const { epoch, connectedAtMs, lastSeenMs } = this.#record.row;
     if (connectedAtMs !== null) this.offline(epoch, lastSeenMs ?? connectedAtMs);
@@ -251,16 +254,17 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   #note(type: string, data: Record<string, unknown>): void {
     this.#log.append([{ atMs: Date.now(), type, session: null, data }]);
-    // Written down first: a script that is stopped within the moment in which reports are gathered still has to say it.
+    // Scheduled before it is sent: a script that is stopped while it gathers changes must still report them later.
     if (this.#record.row.reportsRefused !== true) this.ctx.waitUntil(this.#owe(REPORT_AGAIN_S, 0));
     this.#report();
   }
 
-  /** Has `report` called later, by an alarm that outlives this process. There is never more than one. */
+  /** Schedules `report` with an alarm, which survives a restart. There is never more than one such alarm. */
   async #owe(inS: number, failures: number): Promise<void> {
     this.#owes = true;
     await this.#cancel("report");
-    // Not `idempotent`: from inside the callback that would find the schedule which is running, and is deleted after it.
+    // Not `idempotent`: called from inside the callback, that option would find the running schedule, which is deleted
+    // afterwards.
     await this.schedule(inS, "report", { failures });
   }
 
@@ -270,12 +274,12 @@ export class Machine extends Agent<Env> implements LinkListener {
   }
 }
 
-/** The JSON of a body, or `null` when it is none: no schema of ours takes that. */
+/** A body's JSON. Anything else becomes `null`, which no schema here accepts. */
 function jsonOf(request: Request): Promise<unknown> {
   return request.json().catch(() => null);
 }
 
-/** A body that fits one frame, read whole; `null` when there is none or it has to be streamed. */
+/** Reads a body that fits into one frame; `null` when there is no body or it has to be streamed. */
 async function smallBody(request: Request): Promise<Uint8Array | null> {
   const length = request.headers.get("content-length");
   if (request.body === null || length === null || Number(length) > CHUNK_BYTES) return null;

@@ -5,20 +5,20 @@ import { HandshakeFailed } from "./failure.ts";
 import { base64, utf8 } from "#protocol/bytes.ts";
 import { parseJson } from "#protocol/json.ts";
 
-/** The two revisions of MCP a machine's server may speak. */
+/** The revisions of MCP that a machine's server may speak. */
 const MODERN = "2026-07-28";
 const LEGACY = "2025-11-25";
 
 const CLIENT = { name: "operator", version: "1" };
 
-/** How the machine's server wants to be spoken to, as found by asking it. */
+/** The era of the machine's server, which is found out by asking it once. */
 const Era = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("modern") }),
   z.object({ kind: z.literal("legacy"), version: z.string(), session: z.nullable(z.string()) }),
 ]);
 type Era = z.infer<typeof Era>;
 
-/** Where the era is stored. Scripts that are running have it under this name. */
+/** Storage key of the era. Deployed scripts have stored it under this name. */
 const KEY = "upstream";
 
 const InitializeResult = z.object({ result: z.object({ protocolVersion: z.string() }) });
@@ -28,8 +28,8 @@ const DiscoverResult = z.object({ result: z.object({ supportedVersions: z.array(
 export type Send = (request: Request, body: Uint8Array) => Promise<Response>;
 
 /**
- * The script's own client session at the machine's MCP server, behind the unified endpoint. It asks the server once
- * which revision it speaks, and opens a new session by itself when the server has lost the old one.
+ * The script's own MCP client for the machine's server, used by calls from the unified endpoint. It asks the server once which
+ * revision it speaks, and opens a new session by itself when the server has lost the old one.
  */
 export class McpClient {
   readonly #storage: SyncKvStorage;
@@ -45,15 +45,15 @@ export class McpClient {
     this.#era = stored.success ? stored.data : null;
   }
 
-  /** The server's answer to one JSON-RPC request, as it gave it: JSON, or an event stream that ends with the response. */
+  /** Sends one JSON-RPC request. Returns the server's answer unchanged: JSON, or an event stream that ends with the response. */
   async call(call: CallRequest, signal: AbortSignal): Promise<Response> {
     const known = this.#era;
     const response = await this.#request(known ?? (await this.#open()), call, signal);
     if (known === null || !isStale(known, response)) return response;
-    // The server knows nothing of our session, or speaks another revision now. It has not executed the call.
+    // The server has lost our session or speaks another revision now. In both cases it has not carried out the call.
     await response.body?.cancel();
     if (this.#era === known) this.#remember(null);
-    // Somebody else's call may have found it out first; one new session is enough.
+    // Another call may have noticed first. One new session is enough for both.
     return this.#request(this.#era ?? (await this.#open()), call, signal);
   }
 
@@ -61,10 +61,10 @@ export class McpClient {
     const id = `operator-${this.#nextId++}`;
     const body = JSON.stringify({ jsonrpc: "2.0", id, method: call.method, params: paramsOf(era, call, id) });
     if (era.kind === "modern") return this.#post(era, call, body, signal);
-    // A 2025 server goes on working for a client that hangs up; it has to be told.
+    // A server of the 2025 revisions continues when its client hangs up. It has to be told with a notification.
     const tell = (): void => {
       this.#notify(era, "notifications/cancelled", { requestId: id }).catch((reason: unknown) =>
-        console.warn("a cancelled call could not be told to its server", String(reason)),
+        console.warn("the server could not be told that a call was cancelled", String(reason)),
       );
     };
     signal.addEventListener("abort", tell, { once: true });
@@ -139,7 +139,7 @@ export class McpClient {
   }
 }
 
-/** 404 is a lost session (Streamable HTTP, "Session Management"); other 4xx say that the server expected another revision or session. */
+/** Whether the server expects another session or revision. 404 is a lost session (Streamable HTTP, "Session Management"). */
 function isStale(era: Era, response: Response): boolean {
   if (era.kind === "legacy" && era.session !== null) return response.status === 404 || response.status === 400;
   return response.status === 400 || response.status === 404 || response.status === 405;
@@ -171,19 +171,19 @@ function requestOf(headers: Record<string, string>, signal?: AbortSignal): Reque
   });
 }
 
-/** A name as a header value; what is not plain ASCII goes as Base64 (2026-07-28, Streamable HTTP, "Standard headers"). */
+/** A name as a header value. Anything but plain ASCII is sent as Base64 (2026-07-28, Streamable HTTP, "Standard headers"). */
 function headerValue(name: string): string {
   if (/^[\x21-\x7E](?:[\x20-\x7E]*[\x21-\x7E])?$/.test(name) && !name.startsWith("=?base64?")) return name;
   return `=?base64?${base64(utf8(name))}?=`;
 }
 
-/** The JSON-RPC response in a handshake's answer, JSON or event stream; `undefined` when there is none. */
+/** The JSON-RPC response in a handshake's answer, which is JSON or an event stream; `undefined` when there is none. */
 async function readResponse(response: Response): Promise<unknown> {
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
     const value = parseJson(await response.text());
     return isRpcResponse(value) ? value : undefined;
   }
-  // A server need not end the stream after its response; leaving the loop does.
+  // A server may keep the stream open after its response. Leaving the loop closes it.
   const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
   for await (const event of events) {
     const value = parseJson(event.data);

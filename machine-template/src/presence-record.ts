@@ -9,9 +9,9 @@ const Row = z.object({
   facts: z.nullable(Facts),
   /** Protocol version of a connector that was refused as too old, since the last link. */
   tooOld: z.optional(z.int()),
-  /** The facts above have arrived at the control API. */
+  /** Whether the control API has received the facts above. */
   factsReported: z.optional(z.boolean()),
-  /** The control API refused a report with 403: it is not asked again before the next link. */
+  /** Whether the control API refused a report with 403. No report is then sent until the next link. */
   reportsRefused: z.optional(z.boolean()),
 });
 type Row = z.infer<typeof Row>;
@@ -20,7 +20,10 @@ const KEY = "presence";
 
 const NEVER: Row = { epoch: 0, connectedAtMs: null, lastSeenMs: null, stream: null, facts: null };
 
-/** What is remembered of the machine's links over hibernation and restarts. Written when a link comes or goes, never during a call. */
+/**
+ * The state of the machine's links that is kept over hibernation and restarts. Written when a link opens or closes, never
+ * during a call.
+ */
 export class PresenceRecord {
   readonly #storage: SyncKvStorage;
   #row: Row;
@@ -36,7 +39,7 @@ export class PresenceRecord {
     return this.#row;
   }
 
-  /** A link begins. Answers its epoch, which is higher than any before. */
+  /** Records a new link. Returns its epoch, which is higher than any before. */
   begin(stream: string, facts: Facts): number {
     const now = Date.now();
     const factsReported = this.#row.factsReported === true && isSame(facts, this.#row.facts);
@@ -45,14 +48,14 @@ export class PresenceRecord {
     return epoch;
   }
 
-  /** The link of `epoch` ended. `false` when a newer one has begun since: then nothing changes. */
+  /** Records the end of the link of `epoch`. Returns `false`, and changes nothing, when a newer link exists. */
   end(epoch: number, lastSeenMs: number): boolean {
     if (epoch !== this.#row.epoch) return false;
     this.#write({ ...this.#row, connectedAtMs: null, lastSeenMs });
     return true;
   }
 
-  /** A connector that speaks this old version of the protocol was refused. Forgotten when a link begins. */
+  /** Records that a connector with this old version of the protocol was refused. Cleared when a link opens. */
   refuse(protocol: number): void {
     if (this.#row.tooOld !== protocol) this.#write({ ...this.#row, tooOld: protocol });
   }
@@ -66,7 +69,7 @@ export class PresenceRecord {
     if ((this.#row.factsReported ?? false) !== factsReported) this.#write({ ...this.#row, factsReported });
   }
 
-  /** The control API does not take reports of this script. Forgotten when a link begins. */
+  /** Records that the control API refuses this script's reports. Cleared when a link opens. */
   refuseReports(): void {
     this.#write({ ...this.#row, reportsRefused: true });
   }
@@ -82,8 +85,9 @@ function isSame(one: Facts, other: Facts | null): boolean {
 }
 
 /**
- * Where epochs go on after a record that cannot be read. The registry takes no word of an epoch below the last it knows,
- * so it must be higher than any before: the record's own, if that much of it is whole, else a number no count of links reaches.
+ * The epoch to continue from when the stored record cannot be read. The registry ignores reports with an epoch below the last
+ * one it knows, so the new one must be higher than any before: the record's own epoch if that part of it is readable, else
+ * a number that no count of links reaches.
  */
 function epochAfter(value: unknown): number {
   const salvaged = z.object({ epoch: z.int() }).safeParse(value);

@@ -10,37 +10,40 @@ export type ReporterBindings = {
   readonly OWNER: string;
   /** This script's own name in the dispatch namespace. */
   readonly SLUG: string;
-  /** Shows the control API that a report comes from this script. */
+  /** Proves to the control API that a report comes from this script. */
   readonly REPORT_KEY: string;
   /** The control API's `Reports` entrypoint. */
   readonly CONTROL: Fetcher;
 };
 
-/** Changes within this time of each other go out as one report. */
+/** Changes within this time are sent as one report. */
 const GATHER_MS = 50;
 
-/** A report that got no answer for so long has failed. */
+/** A report without an answer after this time has failed. */
 const TIMEOUT_MS = 5_000;
 
-/** A report that failed is repeated after this long, then after twice as long, and so on. Seconds. */
+/** A failed report is repeated after this time, then after twice as long, and so on. Seconds. */
 export const REPORT_AGAIN_S = 5;
 
-/** And at last once an hour. Every 5 s for ever would be 3.90 dollars a month for each machine of an Operator that is gone. */
+/**
+ * The longest pause between repetitions. At 5 s, each machine of an Operator that no longer exists would cost 3.90 dollars a
+ * month.
+ */
 const REPORT_AGAIN_MAX_S = 60 * 60;
 
-/** What becomes of reports, for the machine to write down. */
+/** What the reporter needs of the machine, and tells it for its record. */
 export type ReporterListener = {
-  /** What is so now. */
+  /** The machine's current presence. */
   presence(): ReportedPresence;
-  /** It arrived. `wantsFacts`: the registry has none of this machine. */
+  /** A report has arrived. `wantsFacts`: the registry has no facts of this machine. */
   arrived(told: ReportedPresence, wantsFacts: boolean): void;
-  /** It did not arrive, for the `failures`th time in a row; `report` has to be called again after `againInS`. */
+  /** A report has failed, for the `failures`th time in a row. The machine must call `report` again after `againInS`. */
   failed(failures: number, againInS: number): Promise<void>;
-  /** The control API refuses this script's reports (403): repeating them cannot help. */
+  /** The control API refuses this script's reports (403), so repeating them is pointless. */
   refused(): void;
 };
 
-/** Tells the owner's Agent what changed, so that nobody ever has to ask every machine. */
+/** Reports changes to the owner's Agent, so that nobody ever has to ask all machines. */
 export class Reporter {
   readonly #env: ReporterBindings;
   readonly #listener: ReporterListener;
@@ -53,12 +56,12 @@ export class Reporter {
     this.#listener = listener;
   }
 
-  /** Whether the control API is known to know this. `false` after a restart of the script, which forgets what it said. */
+  /** Whether this state has been reported successfully. `false` after a restart of the script, which loses that knowledge. */
   hasTold(online: boolean, epoch: number): boolean {
     return this.#told?.online === online && this.#told.epoch === epoch;
   }
 
-  /** Sends what is so a moment from now. @param failures how often in a row that has failed, as written down before a restart. */
+  /** Sends the current presence shortly. @param failures how often in a row it has failed, as recorded before a restart. */
   report(failures = this.#failures): void {
     this.#failures = failures;
     if (this.#gathering) return;
@@ -74,11 +77,11 @@ export class Reporter {
     }, GATHER_MS);
   }
 
-  /** Sends what is so now. Throws when it did not arrive. */
+  /** Sends the current presence now. Throws when the report did not arrive. */
   async send(): Promise<void> {
     const presence = this.#listener.presence();
     const report: MachineReport = { owner: this.#env.OWNER, slug: this.#env.SLUG, presence };
-    // Not AbortSignal.timeout, whose timer goes on after the answer and would keep the object from hibernating.
+    // Not AbortSignal.timeout, whose timer keeps running after the answer and would prevent hibernation.
     const timeout = new AbortController();
     const timer = setTimeout(() => timeout.abort(), TIMEOUT_MS);
     try {

@@ -1,6 +1,9 @@
 import * as z from "zod/mini";
 
-/** Parameters that several coding tools share. Models read the descriptions, so each says where the value comes from or gives an example. */
+/**
+ * Parameters that several coding tools share. Models read the descriptions, so each says where the value comes from or gives
+ * an example.
+ */
 
 /** Claude Code's session ids are UUIDs. The id becomes part of a file's path, so anything else (`../`) is refused. */
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -38,7 +41,10 @@ export const Key = z.optional(
 /** The media types that the Messages API accepts: images, PDFs and text. */
 const MEDIA_TYPE = /^(image\/(png|jpeg|gif|webp)|application\/pdf|text\/[\w.+-]+)$/;
 
-/** Standard Base64 (RFC 4648 section 4) with padding. The pattern has no groups, because those overflow the stack on a large file. */
+/**
+ * Standard Base64 (RFC 4648 section 4) with padding. The pattern has no groups, because those overflow the stack on a large
+ * file.
+ */
 const BASE64 = /^[A-Za-z0-9+/]*={0,2}$/;
 
 const MAX_ATTACHMENTS = 20;

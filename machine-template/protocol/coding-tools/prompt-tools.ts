@@ -2,7 +2,10 @@ import * as z from "zod/mini";
 import { type CodingTool, RUNS_AGENT } from "./coding-tool.ts";
 import { Attachments, Key, Prompt, SessionId, SpareFolder, SpareSlug } from "./parameter.ts";
 
-/** Most clients give up on a call after a minute. Those that receive progress notifications wait longer and may ask for more time. */
+/**
+ * Most clients give up on a call after a minute. Those that receive progress notifications wait longer and may ask for more
+ * time.
+ */
 export const DEFAULT_WAIT_MS = 50_000;
 export const MAX_WAIT_MS = 10 * 60_000;
 

@@ -1,27 +1,27 @@
 import { Dial } from "#protocol/control.ts";
 import * as z from "zod/mini";
 
-/** Who dialled: the connector's event stream, and which dial of which of its processes. */
+/** The origin of a dial: the connector's event stream, the connector process, and the number of the dial. */
 export const Caller = z.object({ stream: z.string(), dial: Dial });
 export type Caller = z.infer<typeof Caller>;
 
 /**
- * Whether `caller` was dialled before `current`, as far as that can be known.
+ * Whether `caller` dialled before `current`, as far as that can be known.
  *
- * A hello can be stuck in the network for as long as it likes: the connector has given up that dial, or its process was
- * killed and started again, and the hello arrives after its successor's. Believing it would replace a working link by a
- * dead socket, and tell the working connector for good that another one took over. So dials are ordered by what the
- * connector says, not by arrival:
+ * The network may delay a hello for any length of time. Meanwhile the connector gives up that dial and dials again, or its
+ * process is killed and restarted, and the old hello then arrives after its successor's. Accepting it would replace a working
+ * link by a dead socket, and would tell the working connector that another one took over, which is final. So dials are
+ * ordered by what the connector says about them, not by arrival:
  *
  * - the dials of one process by their number;
  * - the processes of one event stream (one profile on one computer, where a lock allows one process at a time) by a count
  *   of their starts.
  *
- * Nothing orders two different connectors; there the newest hello wins. The same goes for two processes that claim the same
- * start (a copied home folder, or a disk that was too full to count), and for connectors that say nothing of their dials.
+ * Two different connectors cannot be ordered; between them the newest hello wins. The same holds for two processes with the
+ * same start count (a copied home folder, or a disk too full to count on), and for connectors that do not number their dials.
  *
- * Compare with the link that is there now, and with nothing remembered: counters go back when a computer is restored from a
- * backup, and such a machine must get in once its old link has died.
+ * Compare only with the link that exists now, never with a stored value. The counters of a computer that is restored from a
+ * backup go back, and such a machine must be accepted once its old link is gone.
  */
 export function isOlder(caller: Caller | undefined, current: Caller | undefined): boolean {
   if (caller === undefined || current === undefined || caller.stream !== current.stream) return false;

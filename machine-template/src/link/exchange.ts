@@ -9,21 +9,21 @@ import { CHUNK_BYTES } from "#protocol/limits.ts";
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
-/** How an exchange reaches its link. */
+/** What an exchange needs of its link. */
 export type ExchangeLink = {
   send(frame: Uint8Array): void;
-  /** The exchange is over, whichever way. */
+  /** Called when the exchange is over, for whatever reason. */
   done(exchange: number): void;
 };
 
-/** What an event stream that is cut off still says to its reader; `null`: nothing, the stream breaks off. */
+/** The final bytes for the reader of an event stream that is cut off; `null`: the stream errors instead. */
 export type ClosingWord = (error: OperatorError) => Uint8Array | null;
 
-/** One HTTP request and its answer over the link, seen from the script. Settles exactly once. */
+/** One HTTP request and its answer over the link, on the script's side. Settles exactly once. */
 export class Exchange {
   readonly id: number;
   readonly response: Promise<Response>;
-  /** When waiting for the answer's head becomes a timeout; milliseconds since 1970. */
+  /** When the answer's head is overdue, in milliseconds since 1970. */
   readonly deadlineMs: number;
   readonly #link: ExchangeLink;
   readonly #credit = new Credit();
@@ -48,12 +48,12 @@ export class Exchange {
     return !this.#answered && !this.#over;
   }
 
-  /** Sends the request: in one frame when its body is at hand and small, else head first and the body as credit allows. */
+  /** Sends the request: in one frame if its body is small and already read, else the head first and the body as credit allows. */
   async open(request: Request, path: string, body: Uint8Array | null): Promise<void> {
     const head = { method: request.method, path, headers: crossing(request.headers) };
     const first = body?.subarray(0, CHUNK_BYTES) ?? new Uint8Array(0);
     const end = body === null ? request.body === null : body.length === first.length;
-    if (body !== null) await this.#credit.take(first.length || 1); // the window is fresh, so this never waits
+    if (body !== null) await this.#credit.take(first.length || 1); // the window is still full, so this never waits
     this.#link.send(encodeFrame({ kind: FrameKind.REQUEST, exchange: this.id, end, head, body: first }));
     if (end) return;
     if (body === null) await this.#stream(request.body);
@@ -61,14 +61,14 @@ export class Exchange {
     this.#sendBody(new Uint8Array(0), true);
   }
 
-  /** A frame of this exchange came. `false`: it breaks the protocol. */
+  /** Handles a frame of this exchange. Returns `false` when it violates the protocol. */
   receive(frame: Exclude<Frame, { kind: typeof FrameKind.REQUEST | typeof FrameKind.CANCEL }>): boolean {
     switch (frame.kind) {
       case FrameKind.RESPONSE:
         try {
           return this.#receiveHead(frame.head, frame.body, frame.end);
         } catch (reason) {
-          this.cancel(new Error("its answer has headers that HTTP does not allow", { cause: reason }));
+          this.cancel(new Error("its answer has invalid HTTP headers", { cause: reason }));
           return true;
         }
       case FrameKind.BODY:
@@ -79,7 +79,7 @@ export class Exchange {
     }
   }
 
-  /** Nobody waits for the answer any more: the connector is told to stop, and a caller that still does gets `reason`. */
+  /** Ends the exchange from this side: the connector is told to stop, and the caller, if it still waits, gets `reason`. */
   cancel(reason: Error): void {
     if (this.#over) return;
     this.#link.send(encodeFrame({ kind: FrameKind.CANCEL, exchange: this.id, reason: reason.message }));
@@ -87,7 +87,10 @@ export class Exchange {
     this.#fail(reason);
   }
 
-  /** The link or the connector cannot finish this exchange. An open event stream gets a closing word, so that its reader learns why. */
+  /**
+   * Ends an exchange that the link or the connector cannot finish. An open event stream ends with an error event, so that its
+   * reader learns why.
+   */
   abandon(error: OperatorError): void {
     if (this.#over) return;
     this.#finish();
@@ -99,7 +102,7 @@ export class Exchange {
   #receiveHead(head: ResponseHead, body: Uint8Array, end: boolean): boolean {
     if (this.#answered) return false;
     this.#answered = true;
-    // What the machine sends is filtered here as well: its connector is not ours to trust.
+    // Filtered here as well as in the connector, because the machine may run a connector that does not filter.
     const headers = head.headers.filter(([name]) => mayCross(name.toLowerCase()));
     const init = { status: head.status, headers };
     const isNull = NULL_BODY.has(head.status);
@@ -133,7 +136,7 @@ export class Exchange {
   }
 
   #sendBody(body: Uint8Array, end: boolean): void {
-    if (this.#over) return; // answered or cancelled before the whole request was read, which HTTP allows
+    if (this.#over) return; // The exchange was answered or cancelled before the whole request was read, which HTTP allows.
     this.#link.send(encodeFrame({ kind: FrameKind.BODY, exchange: this.id, end, body }));
   }
 

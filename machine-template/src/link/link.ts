@@ -10,42 +10,43 @@ import { Multiplexer } from "./multiplexer.ts";
 import { say, Sockets } from "./sockets.ts";
 
 /**
- * For so long after this script told its connector that it is being replaced it takes no new link. The connector dials
- * again within a second, and an upload takes one to four: without the wait it would be let in by the old script and dropped
- * a second time by the new one, with all the calls of that second. An upload that failed leaves the old script in place,
- * which takes links again after this. Kept in memory alone, so the new script takes them at once.
+ * After this script has told its connector that it is being replaced, it accepts no new link for this long. The connector dials
+ * again within a second, but an upload takes one to four. Without the wait the old script would accept the dial, and the new
+ * script would then drop the link a second time, with all the calls made in between. If the upload fails, the old script
+ * stays in place and accepts links again after this time. The state is in memory only, so the new script accepts them
+ * immediately.
  */
 const REPLACEMENT_MS = 5_000;
 
-/** What the link tells the machine it belongs to. */
+/** What the link reports to the machine that it belongs to. */
 export type LinkListener = {
-  /** A connector said hello. Answers the new epoch and the last event stored of its stream. */
+  /** A connector said hello. Returns the new epoch and the last event stored of its stream. */
   online(stream: string, facts: Facts, replaced: boolean): { epoch: number; acked: number };
   offline(epoch: number, lastHeardMs: number): void;
-  /** A connector was refused: it speaks this version of the protocol, which is older than ours. */
+  /** A connector was refused because it speaks this version of the protocol, which is older than the script's. */
   tooOld(protocol: number): void;
   facts(facts: Facts): void;
-  /** Answers the connector's sequence up to which events are stored. */
+  /** Stores events. Returns the sequence number up to which the connector's events are stored. */
   events(frame: EventFrame): number;
 };
 
 /**
- * The way to a machine, as everything above the link sees it: an HTTP request goes in, a response comes out.
+ * The link as the rest of the script sees it: an HTTP request goes in, a response comes out.
  *
  * Failure contract. `exchange` never hangs, never sends anything twice, and settles exactly once:
  *
- * - It rejects with what `whyOffline` says or with `machine_busy` before a byte was sent, and with `invalid_request` when the
- *   request's head is too large to send: the machine has seen nothing of the call.
- * - It rejects with `link_lost`, `machine_revoked` or `machine_timeout` once the request was sent and no answer's head
- *   came: whether the machine carried the call out is unknown.
- * - Any other rejection carries the connector's own words for why it could not serve the request.
- * - After the head, a body that cannot be completed never ends cleanly. An event stream ends with the closing word
- *   that the caller supplied; any other body errors.
+ * - Before a byte is sent it may reject with the error from `whyOffline`, with `machine_busy`, or with `invalid_request` (the
+ *   request's head is too large). The machine has then received nothing of the call.
+ * - After the request was sent and before the answer's head arrives, it may reject with `link_lost`, `machine_revoked` or
+ *   `machine_timeout`. Whether the machine carried the call out is then unknown.
+ * - Any other rejection contains the connector's own reason why it could not serve the request.
+ * - After the head, a body that cannot be completed never ends as if it were complete. An event stream ends with the closing
+ *   word that the caller supplied; any other body errors.
  * - Bodies have flow control in both directions: a response that is not read holds at most `WINDOW_BYTES`.
  */
 export type MachineLink = {
   /**
-   * @param body the whole body if it was read already; otherwise the request's own is streamed.
+   * @param body the whole body, if it was read already. Otherwise the request's own body is streamed.
    * @param whyOffline the error when there is no link.
    */
   exchange(
@@ -58,12 +59,12 @@ export type MachineLink = {
 };
 
 /**
- * The machine's link: takes sockets, greets the connector behind them, and relays exchanges. The newest
- * hello wins, unless its dial is older than the link's (`dial-order.ts`): the sockets before it are told so and closed, and
- * a late word from them changes nothing. Hibernates when no exchange is open.
+ * The machine's link: accepts sockets, greets the connector behind each, and relays exchanges. The newest hello becomes the link,
+ * unless its dial is older than the current one's (`dial-order.ts`). Older sockets are then told and closed, and messages that
+ * still arrive on them are ignored. The object can hibernate whenever no exchange is open.
  *
- * Which socket is the link is `Sockets`' business, which frame belongs to which exchange `Multiplexer`'s; this class
- * holds the conversation: hello, welcome, events, goodbye.
+ * `Sockets` knows which socket is the link. `Multiplexer` assigns frames to exchanges. This class conducts the conversation:
+ * hello, welcome, events, goodbye.
  */
 export class Link implements MachineLink {
   readonly #machine: string;
@@ -86,7 +87,9 @@ export class Link implements MachineLink {
     return this.#exchanges.size;
   }
 
-  /** Whether a connector is there and was heard of lately. One that was not is closed by asking. */
+  /**
+   * Whether a connector is linked and has been heard from recently. As a side effect, a link that has fallen silent is closed.
+   */
   get isOnline(): boolean {
     if (this.#sockets.current === null) return false;
     if (this.#sockets.heardWithin(LINK_SILENCE_MS)) return true; // the common case, without asking the runtime
@@ -96,13 +99,13 @@ export class Link implements MachineLink {
     return false;
   }
 
-  /** When the current link was last heard of; `null` without one. Milliseconds since 1970. */
+  /** When the current link was last heard from, in milliseconds since 1970; `null` without a link. */
   get lastHeardMs(): number | null {
     const silentMs = this.#sockets.currentSilentMs;
     return silentMs === null ? null : Date.now() - silentMs;
   }
 
-  /** Takes a machine's upgrade whose token was found right. It is the link only once it says hello. */
+  /** Accepts the WebSocket upgrade of a connector whose token is valid. The socket becomes the link only when it says hello. */
   accept(): Response {
     if (Date.now() < this.#replacedUntilMs)
       return errorResponse({ code: "machine_offline", machine: this.#machine, lastSeenMs: null });
@@ -127,10 +130,10 @@ export class Link implements MachineLink {
     return exchange.response;
   }
 
-  /** A WebSocket message came, text or binary. A peer that breaks the protocol is closed with BAD_FRAME. */
+  /** Handles a WebSocket message, text or binary. A peer that violates the protocol is closed with BAD_FRAME. */
   message(socket: WebSocket, message: string | ArrayBuffer): void {
     const isCurrent = socket === this.#sockets.current;
-    if (!isCurrent && this.#sockets.epochOf(socket) !== null) return; // a late word from a replaced link
+    if (!isCurrent && this.#sockets.epochOf(socket) !== null) return; // a late message from a replaced link
     this.#sockets.heard();
     const understood =
       typeof message === "string"
@@ -139,13 +142,13 @@ export class Link implements MachineLink {
     if (!understood) this.#drop(socket, CloseCode.BAD_FRAME, "not a frame of this protocol");
   }
 
-  /** A socket is gone, no matter which side closed it. */
+  /** Handles the end of a socket, whichever side closed it. */
   closed(socket: WebSocket): void {
     this.#sockets.stopAwaiting(socket);
     if (socket === this.#sockets.current) this.#lose({ code: "link_lost", machine: this.#machine });
   }
 
-  /** Closes the link on purpose; exchanges under way fail with `error`. */
+  /** Closes the link on purpose. Exchanges in progress fail with `error`. */
   close(code: CloseCode, reason: string, error: OperatorError = { code: "link_lost", machine: this.#machine }): void {
     if (code === CloseCode.RESTARTING) this.#replacedUntilMs = Date.now() + REPLACEMENT_MS;
     for (const socket of this.#sockets.all()) {
@@ -175,7 +178,7 @@ export class Link implements MachineLink {
     }
   }
 
-  /** A connector said hello on `socket`, which becomes the link. `false`: it was the link already. */
+  /** Makes `socket`, on which a connector said hello, the link. Returns `false` if it was the link already. */
   #greet(socket: WebSocket, { protocol, stream, dial, facts }: Hello): boolean {
     if (protocol !== PROTOCOL_VERSION) {
       if (protocol < PROTOCOL_VERSION) this.#listener.tooOld(protocol);
@@ -192,7 +195,7 @@ export class Link implements MachineLink {
       return true;
     }
     const replaced = current !== null;
-    // No exchange moves to another link: the new connector knows nothing of it.
+    // Exchanges do not move to the new link, because its connector knows nothing about them.
     this.#exchanges.settleAll({ code: "link_lost", machine: this.#machine });
     const { epoch, acked } = this.#listener.online(stream, facts, replaced);
     const older = this.#sockets.promote(socket, epoch, caller);
@@ -201,7 +204,7 @@ export class Link implements MachineLink {
     return true;
   }
 
-  /** Closes a socket that was the link before `caller`'s. Only another connector is told that it was replaced, which is final. */
+  /** Closes the socket that was the link before. Only a different connector is told REPLACED, which is final. */
   #takeOver(older: WebSocket, caller: Caller | undefined): void {
     if (caller !== undefined && this.#sockets.callerOf(older)?.dial.connector === caller.dial.connector)
       this.#drop(older, CloseCode.SUPERSEDED, "a newer dial of this connector took over");

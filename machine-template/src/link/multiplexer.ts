@@ -3,21 +3,27 @@ import { decodeFrame, FrameKind } from "#protocol/frame.ts";
 import { MAX_EXCHANGES, MAX_REASON_CHARACTERS, RESPONSE_HEAD_TIMEOUT_MS } from "#protocol/limits.ts";
 import { type ClosingWord, Exchange } from "./exchange.ts";
 
-/** How often open exchanges are checked for a silent link and for overdue answers. Bounds how late either is noticed. */
+/** How often open exchanges are checked for a silent link and for overdue answers. Either is noticed at most this much late. */
 const SWEEP_MS = 5_000;
 
 /** Exchange ids are unsigned 32-bit on the wire. */
 const LAST_EXCHANGE = 0xffff_ffff;
 
-/** What the multiplexer needs of the socket under it. */
+/** What the multiplexer needs of the socket below it. */
 export type Wire = {
-  /** Sends a frame on the current link; without one the frame is dropped, since every exchange is settled by then. */
+  /** Sends a frame on the current link. Without a link the frame is dropped: every exchange has been settled by then. */
   send(frame: Uint8Array): void;
-  /** Whether the link is alive. Called by the sweep: a link that has fallen silent is closed by asking. */
+  /** Whether the link is alive. As a side effect, a link that has fallen silent is closed. */
   isAlive(): boolean;
 };
 
-/** Many exchanges over one link: gives them ids, hands each the frames that are its own, and settles those that are overdue. */
+/**
+ * Many exchanges over one link: assigns ids, passes each exchange its frames, and settles those that are overdue.
+ *
+ * One timer for all exchanges checks for overdue ones (the "sweep"), instead of a timer for each: setting and clearing a timer
+ * per call costs more than the rest of its bookkeeping, and a timer that is still pending keeps the Durable Object from
+ * hibernating. The sweep therefore runs only while there are exchanges.
+ */
 export class Multiplexer {
   readonly #machine: string;
   readonly #wire: Wire;
@@ -25,18 +31,18 @@ export class Multiplexer {
   #nextExchange = 1;
   #sweep: ReturnType<typeof setInterval> | null = null;
 
-  /** @param machine the name its owner uses, for errors. */
+  /** @param machine the machine's name, for errors. */
   constructor(machine: string, wire: Wire) {
     this.#machine = machine;
     this.#wire = wire;
   }
 
-  /** Exchanges under way. */
+  /** Exchanges in progress. */
   get size(): number {
     return this.#exchanges.size;
   }
 
-  /** A new exchange, not sent yet. Throws `OperatorFailure` machine_busy. */
+  /** Creates an exchange, without sending anything. Throws `OperatorFailure` machine_busy. */
   begin(closingWord: ClosingWord): Exchange {
     if (this.#exchanges.size >= MAX_EXCHANGES)
       throw new OperatorFailure({ code: "machine_busy", machine: this.#machine, limit: MAX_EXCHANGES });
@@ -55,11 +61,11 @@ export class Multiplexer {
     return exchange;
   }
 
-  /** A binary message came. `false`: it is no frame of this protocol, or breaks it. */
+  /** Handles a binary message. Returns `false` when it is not a valid frame or violates the protocol. */
   receive(bytes: Uint8Array): boolean {
     const frame = decodeFrame(bytes);
     if (frame === null || frame.kind === FrameKind.REQUEST) return false;
-    // An unknown exchange was cancelled while this frame was on its way: that is no fault.
+    // The exchange was cancelled here while this frame was in flight. That is not an error of the peer.
     const exchange = this.#exchanges.get(frame.exchange);
     if (frame.kind !== FrameKind.CANCEL) return exchange?.receive(frame) ?? true;
     const reason = frame.reason.slice(0, MAX_REASON_CHARACTERS);
@@ -67,7 +73,7 @@ export class Multiplexer {
     return true;
   }
 
-  /** The link under these exchanges is gone: every one of them fails with `error`, at once. */
+  /** Fails every exchange with `error` immediately, because the link is gone. */
   settleAll(error: OperatorError): void {
     for (const exchange of this.#exchanges.values()) exchange.abandon(error);
     this.#stopSweep();
@@ -84,7 +90,7 @@ export class Multiplexer {
     if (!this.#wire.isAlive()) this.#stopSweep();
   }
 
-  /** Without exchanges no timer runs: a pending one would keep the object from hibernating. */
+  /** Stops the timer, because a pending one keeps the object from hibernating. */
   #stopSweep(): void {
     if (this.#sweep !== null) clearInterval(this.#sweep);
     this.#sweep = null;

@@ -4,35 +4,41 @@ import { HELLO_TIMEOUT_MS } from "#protocol/limits.ts";
 import * as z from "zod/mini";
 import { Caller } from "./dial-order.ts";
 
-/** Marks the link's sockets among any others of the object. */
+/** Tag that distinguishes the link's sockets from any others of the object. */
 const TAG = "link";
 
-/** What survives hibernation with a socket. `epoch` is `null` until `hello`; `caller` is absent when the hello did not say. */
+/**
+ * State that is stored with a socket over hibernation. `epoch` is `null` until `hello`; `caller` is absent when the hello has
+ * no `dial`.
+ */
 const Attachment = z.object({ epoch: z.nullable(z.int()), acceptedMs: z.int(), caller: z.optional(Caller) });
 type Attachment = z.infer<typeof Attachment>;
 
-/** A socket that was the link, as it stood when it was lost. */
+/** The link's state at the moment when it was lost. */
 export type LostLink = { epoch: number | null; lastHeardMs: number };
 
 /**
- * The machine's WebSockets over hibernation: which of them is the link, and when it was last heard of.
+ * The machine's WebSockets across hibernation: which of them is the link, and when it was last heard from.
  *
- * There may be several at once: one that has not said hello yet, the link itself, and older ones that are closing.
- * At most one is `current`. All state that must outlive hibernation is in the sockets' attachments; the rest is
- * rebuilt from them when the object wakes.
+ * There may be several sockets at once: one that has not said hello yet, the link itself, and older ones that are closing. At
+ * most one of them is `current`. When the object hibernates, everything in memory is lost while the sockets stay open. State
+ * that has to survive is therefore kept in the sockets' attachments, and the rest is rebuilt from those when the object wakes.
  */
 export class Sockets {
   readonly #ctx: DurableObjectState;
-  /** Timers are cleared as soon as they can be: a pending one keeps the object from hibernating. */
+  /**
+   * Timers of sockets that have not said hello. They are cleared as early as possible, because a pending timer prevents
+   * hibernation.
+   */
   readonly #awaitsHello = new Map<WebSocket, ReturnType<typeof setTimeout>>();
   #current: WebSocket | null;
   #lastHeardMs = 0;
 
   constructor(ctx: DurableObjectState) {
     this.#ctx = ctx;
-    // The runtime answers heartbeats by itself, without waking the object: an idle machine costs nothing.
+    // The runtime answers heartbeats without waking the object, so an idle machine costs nothing.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
-    // After hibernation the sockets are still there; the one that has an epoch is the link.
+    // After hibernation the sockets are still open. The one with an epoch is the link.
     this.#current = this.all().find((socket) => isOpen(socket) && this.epochOf(socket) !== null) ?? null;
   }
 
@@ -41,17 +47,17 @@ export class Sockets {
     return this.#current;
   }
 
-  /** The epoch a socket was given when it became the link; `null` before its hello. */
+  /** The epoch that a socket got when it became the link; `null` before its hello. */
   epochOf(socket: WebSocket): number | null {
     return attachmentOf(socket).epoch;
   }
 
-  /** Whose dial a socket was; `undefined` when its hello did not say. */
+  /** The dial that a socket belongs to; `undefined` when its hello did not say. */
   callerOf(socket: WebSocket): Caller | undefined {
     return attachmentOf(socket).caller;
   }
 
-  /** Answers a machine's upgrade. The new socket must say hello within `HELLO_TIMEOUT_MS`. */
+  /** Answers a connector's WebSocket upgrade. The new socket must say hello within `HELLO_TIMEOUT_MS`. */
   accept(): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server, [TAG]);
@@ -63,13 +69,13 @@ export class Sockets {
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  /** This socket said hello, or is gone: its hello timer ends. */
+  /** Clears the timer of a socket that has said hello or is gone. */
   stopAwaiting(socket: WebSocket): void {
     clearTimeout(this.#awaitsHello.get(socket) ?? null);
     this.#awaitsHello.delete(socket);
   }
 
-  /** Makes a socket the link. Answers the sockets that were it before and are still open; closing them is the caller's. */
+  /** Makes a socket the link. Returns the earlier ones that are still open, which the caller has to close. */
   promote(socket: WebSocket, epoch: number, caller: Caller | undefined): WebSocket[] {
     const older = this.all().filter((other) => other !== socket && isOpen(other) && this.epochOf(other) !== null);
     this.#current = socket;
@@ -77,7 +83,7 @@ export class Sockets {
     return older;
   }
 
-  /** From now on there is no link. Answers what it was, or `null` if there was none. */
+  /** Ends the link. Returns its last state, or `null` if there was no link. */
   lose(): LostLink | null {
     const socket = this.#current;
     if (socket === null) return null;
@@ -86,17 +92,20 @@ export class Sockets {
     return lost;
   }
 
-  /** Something arrived on a socket just now. */
+  /** Notes that something arrived on a socket just now. */
   heard(): void {
     this.#lastHeardMs = Date.now();
   }
 
-  /** For how long nothing was heard of the link, a heartbeat that the runtime answered included; `null` without a link. */
+  /** How long the link has been silent. A heartbeat that the runtime answered counts as a sign of life. `null` without a link. */
   get currentSilentMs(): number | null {
     return this.#current === null ? null : this.#silentMs(this.#current);
   }
 
-  /** Whether something was heard within `ms`, without asking the runtime for the last heartbeat: cheap, and may say no wrongly. */
+  /**
+   * Whether something was heard within the last `ms`, without asking the runtime for the last heartbeat. Cheap; may wrongly
+   * say no.
+   */
   heardWithin(ms: number): boolean {
     return Date.now() - this.#lastHeardMs <= ms;
   }
@@ -118,7 +127,7 @@ export class Sockets {
   }
 }
 
-/** Sends a control frame, unless the socket is closing: then nobody reads it. */
+/** Sends a control frame, unless the socket is closing and nobody would read it. */
 export function say(socket: WebSocket, frame: FromScript): void {
   if (isOpen(socket)) socket.send(JSON.stringify(frame));
 }
