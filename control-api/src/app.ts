@@ -15,10 +15,10 @@ import { machines } from "./rest/machines.ts";
 import { tokens } from "./rest/tokens.ts";
 import { signIn } from "./sign-in/app.ts";
 
-/** Everything on the apex but `/mcp`. */
+/** All routes on Operator's own host, except `/mcp`. */
 export const app = new Hono<AppContext>();
 
-// Answers of the REST surface repeat what machines and clients said; opened as a page they must be harmless too.
+// REST answers contain text that machines and clients chose, so they must be harmless when somebody opens them as a page.
 app.use("/api/*", async (c, next) => {
   await next();
   setHarmless(c.res.headers);
@@ -34,7 +34,7 @@ app.get("/", (c) =>
 
 app.route("/", signIn);
 
-// Who asks. What they may is for each route to say (needs.ts).
+// Authentication only. Each route states the scope that it needs (needs.ts).
 app.use("/api/*", async (c, next) => {
   const url = new URL(c.req.url);
   const caller = await authenticate(c.req.raw, c.env, url);

@@ -1,4 +1,4 @@
-/** What `npm run build` makes of the other runtimes, imported as modules (wrangler.jsonc, `rules`). */
+/** Bundles that `npm run build` makes of the other runtimes. They are imported as text modules (wrangler.jsonc, `rules`). */
 declare module "*.txt" {
   const text: string;
   export default text;

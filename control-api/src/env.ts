@@ -9,8 +9,8 @@ import type { StoreBindings } from "./sign-in/oauth/store/store-rpc.ts";
 import type { UserBindings } from "./user/user-rpc.ts";
 
 /**
- * The control API's bindings: what its leaf files say that they need, together. None of those imports this file, so that
- * a leaf can be read, and tested, by itself.
+ * The control API's bindings: the intersection of what its leaf files declare that they need. No leaf file imports this one, so
+ * each can be read and tested by itself.
  */
 export type Env = AddressBindings &
   DispatchBindings &
@@ -21,8 +21,8 @@ export type Env = AddressBindings &
   AuthKitBindings &
   StoreBindings &
   LoopbackBindings & {
-    /** "1": every request at /mcp goes through the SDK's handler (mcp/lean-lane.ts), to compare the two. */
+    /** "1": every request at /mcp goes through the SDK's handler instead of mcp/lean-lane.ts, so that tests can compare the two. */
     readonly SDK_LANE_ONLY?: string;
-    /** On one computer only: another for each start of the platform, whose scripts all start with it. */
+    /** Local start only: an id that is new with each start of the platform, which starts all scripts anew. */
     readonly PLATFORM_START?: string;
   };

@@ -13,7 +13,7 @@ import { serveMcp } from "./mcp/endpoint.ts";
 import { refuse } from "./http/refusal.ts";
 import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
 
-/** The public gate. Calls to machines, which are nearly all there is, take the short way; the rest is the app's. */
+/** The public gate. Calls to machines are nearly all of the traffic and skip the router; everything else goes to the app. */
 export const gate = {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const url = new URL(request.url);
@@ -21,7 +21,7 @@ export const gate = {
     if (machine === null && !isOwnHost(url.hostname, env))
       return errorResponse({
         code: "invalid_request",
-        reason: `This Operator is ${env.ORIGIN}; it knows no host "${url.hostname}".`,
+        reason: `This Operator is ${env.ORIGIN}; "${url.hostname}" is not one of its hosts.`,
       });
     if (isMetadata(url)) return metadata(request, url, env, ctx);
     if (machine !== null) return passThrough(request, url, env, machine);
@@ -35,7 +35,7 @@ export const gate = {
   },
 };
 
-/** The unified endpoint's answer, for as long as its caller may have it. */
+/** The unified endpoint's answer. It ends when the caller's authorisation does. */
 async function unified(request: Request, url: URL, env: Env, caller: Caller): Promise<Response> {
   const lease = new Lease(request, env, url, caller);
   const response = await lease.during(serveMcp(request, env, caller, lease.signal));

@@ -1,13 +1,16 @@
 import { createHash } from "node:crypto";
 import type { AuditKind } from "./entry.ts";
 
-/** What a request asks of a machine, for its audit entry. */
+/** What a request asks a machine to do, for the audit log. */
 export type Asked = { readonly kind: AuditKind; readonly subject: string | null };
 
-/** A body up to this size is kept until its entry is written, after the response; a larger one is looked into at once. Bytes. */
+/**
+ * A body up to this size is kept and examined after the response, when its entry is written. A larger one is examined
+ * immediately. Bytes.
+ */
 export const KEEP_BYTES = 16 * 1024;
 
-/** Messages of a batch that are named; the rest is counted. */
+/** Messages of a batch that are listed by name. The others are only counted. */
 const NAMED = 5;
 
 /** The tool with which a client answers a permission request (#protocol/coding-tools.ts). */
@@ -19,15 +22,15 @@ const CALL_TOOL = "call_tool";
 const UNREAD: Asked = { kind: "call", subject: null };
 
 /**
- * What a JSON-RPC body asks for. It is parsed, never searched: `tools\/call` is the same method as `tools/call`. Nothing
- * here recurses, because a caller chooses how deep the body is nested.
+ * What a JSON-RPC body asks for. The body is parsed and never searched as text, because `tools\/call` is the same method as
+ * `tools/call`. Nothing here recurses, because the caller chooses how deeply the body is nested.
  */
 export function askedIn(body: Uint8Array): Asked {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder().decode(body));
   } catch {
-    return UNREAD; // the machine's server says what is wrong with it, and may be more lenient than we are
+    return UNREAD; // left to the machine's server, which reports what is wrong and may accept more than we do
   }
   if (!Array.isArray(value)) return askedBy(value);
   const all: Asked[] = value.map(askedBy);
@@ -37,14 +40,17 @@ export function askedIn(body: Uint8Array): Asked {
   return { kind, subject: `batch of ${all.length}: ${names.join(", ")}` };
 }
 
-/** What the headers say that clients of 2026-07-28 send along (Streamable HTTP, "Standard headers"); the machine's server checks that they are true. */
+/**
+ * The same, read from the headers of 2026-07-28 clients (Streamable HTTP, "Standard headers"). The machine's server checks
+ * them against the body.
+ */
 export function askedInHeaders(headers: Headers): Asked {
   const method = headers.get("mcp-method");
   if (method === null) return UNREAD;
   return method === "tools/call" ? ofTool(headers.get("mcp-name")) : { kind: "request", subject: method };
 }
 
-/** A call of this tool of a machine's. */
+/** A call of this tool on a machine. */
 function ofTool(name: string | null): Asked {
   return { kind: name === ANSWERS_PERMISSION ? "permission" : "call", subject: name };
 }
@@ -56,12 +62,15 @@ export function ofUnifiedTool(name: string, args: Readonly<Record<string, unknow
   return { kind: ofTool(inner).kind, subject: name };
 }
 
-/** SHA-256, hex, of a body as it came in. Node's synchronous hash: a promise for each would cost more than the hash. */
+/**
+ * SHA-256 (hex) of a body's bytes as received. Uses Node's synchronous hash, because a promise per call would cost more than
+ * the hash.
+ */
 export function digestOf(body: Uint8Array | string): string {
   return createHash("sha256").update(body).digest("hex");
 }
 
-/** The same, made when it is first needed if the body is small enough to be kept so long, and at once if it is not. */
+/** The same, computed on first use. The digest of a large body is computed immediately, so that the body need not be kept. */
 export function digestLater(body: string): () => string {
   if (body.length <= KEEP_BYTES) return () => digestOf(body);
   const digest = digestOf(body);
@@ -71,7 +80,7 @@ export function digestLater(body: string): () => string {
 function askedBy(message: unknown): Asked {
   if (typeof message !== "object" || message === null) return UNREAD;
   const { method, params } = message as { method?: unknown; params?: unknown };
-  // A client answers a request that the machine's server made of it: sampling, elicitation.
+  // The client answers a request from the machine's server: sampling, elicitation.
   if (typeof method !== "string") return { kind: "request", subject: "response" };
   if (method !== "tools/call") return { kind: "request", subject: method };
   const name = typeof params === "object" && params !== null ? (params as { name?: unknown }).name : null;

@@ -1,10 +1,10 @@
 import * as z from "zod/mini";
 
-/** What happened, in the words that a reader of the log sees. */
+/** Kinds of entries, as a reader of the log sees them. */
 const AUDIT_KINDS = [
-  /** A tool call, or a request to a machine that could not be read: it may have been one. */
+  /** A tool call, or a request to a machine that could not be read and may have been a tool call. */
   "call",
-  /** Any other MCP request to a machine's own endpoint: a list, an opened stream, an ended session. */
+  /** Any other MCP request to a machine's own endpoint: listing something, opening a stream, ending a session. */
   "request",
   /** An answer to a permission request. */
   "permission",
@@ -22,8 +22,8 @@ const AUDIT_KINDS = [
 export type AuditKind = (typeof AUDIT_KINDS)[number];
 
 /**
- * The three shelves of a log. Each has a table and a limit of its own, so that any number of cheap calls cannot push out
- * a sign-in, a new token or an answered permission request.
+ * The log has three shelves, each with its own table and limit. Otherwise a large number of cheap calls could push a sign-in, a
+ * new token or an answered permission request out of the log.
  */
 export type AuditShelf = "call" | "permission" | "account";
 
@@ -40,13 +40,13 @@ export function shelfOf(kind: AuditKind): AuditShelf {
 }
 
 /**
- * One line of a user's audit log. No argument's value and no secret is ever in it. `subject` is what it is about: a tool,
- * a token's label, a client. `digest` is SHA-256, hex, of the request's body as its bytes came in.
+ * One entry of a user's audit log. It never contains the value of an argument or a secret. `subject` names what the entry is
+ * about: a tool, a token's label, a client. `digest` is the SHA-256 (hex) of the request body's bytes as received.
  */
 export const AuditEntry = z.object({
   atMs: z.int(),
   kind: z.enum(AUDIT_KINDS),
-  /** Which client or sign-in did it. */
+  /** The client or token that did it. */
   client: z.string(),
   machine: z.nullable(z.string()),
   subject: z.nullable(z.string()),
@@ -57,13 +57,13 @@ export const AuditEntry = z.object({
 });
 export type AuditEntry = z.infer<typeof AuditEntry>;
 
-/** An entry as it is read: `id` rises with time and is what a reader goes on after. */
+/** An entry with its id. Ids increase with time; a reader continues with `before` the last one it has seen. */
 export type AuditRecord = AuditEntry & { readonly id: number };
 
-/** Characters kept of each of an entry's strings. Callers choose most of them; a name that long is no name. */
+/** Characters kept of each string in an entry. Callers choose most of these strings, and no real name is longer. */
 const MAX_CHARACTERS = 128;
 
-/** The entry with every string cut to a length that a row can hold. Half a surrogate pair, which cutting may leave, is replaced. */
+/** The entry with every string shortened to `MAX_CHARACTERS`. Half a surrogate pair that is left by the cut is replaced. */
 export function bounded(entry: AuditEntry): AuditEntry {
   const { client, machine, subject, outcome } = entry;
   return {

@@ -9,24 +9,24 @@ type Shelf = {
   readonly keepRows: number;
 };
 
-/** At some 200 bytes a row, all of it together stays under 100 MB of a user's object. */
+/** At about 200 bytes a row, all shelves together stay under 100 MB in a user's object. */
 const SHELVES: Record<AuditShelf, Shelf> = {
-  // A season: long enough to find out who did it, short enough not to be a file on its user.
+  // Three months: long enough to investigate an incident, short enough not to become a profile of the user.
   call: { table: "audit", keepMs: 90 * DAY_MS, keepRows: 200_000 },
   permission: { table: "audit_permission", keepMs: 400 * DAY_MS, keepRows: 50_000 },
-  // Who let whom in is asked a year later as well.
+  // People ask who granted access to whom even a year later.
   account: { table: "audit_account", keepMs: 400 * DAY_MS, keepRows: 50_000 },
 };
 
-/** Old entries are looked for after so long, milliseconds, or after so many new ones, whichever is sooner. */
+/** Old entries are deleted after this many milliseconds, or after this many new entries, whichever comes first. */
 const TRIM_MS = 60 * 60_000;
 const TRIM_ROWS = 10_000;
 
-/** Entries of one answer; a reader asks again for more. */
+/** Entries in one page. */
 export const AUDIT_PAGE_ROWS = 1_000;
 
 export type AuditQuery = {
-  /** Only entries before this one: newest first, page by page. `null` begins at the end. */
+  /** Only entries older than this one. `null` starts with the newest. */
   readonly before: number | null;
   readonly limit: number;
   /** Only entries about these machines; `null` for the whole log. */
@@ -45,7 +45,7 @@ type Row = {
   duration_ms: number | null;
 };
 
-/** The tables of one user's audit log. Ids rise over all of them, so that a reader pages through them as through one. */
+/** One user's audit log. Ids increase across all of its tables, so a reader pages through them as if they were one. */
 export class AuditLog {
   readonly #sql: SqlStorage;
   #trimmedMs = 0;
@@ -65,7 +65,7 @@ export class AuditLog {
     this.#lastId = Math.max(...newest);
   }
 
-  /** Writes entries. One that cannot be written is lost alone, and said in the log of the Worker. */
+  /** Writes entries. If one cannot be written, only that one is lost, and the Worker's log says so. */
   add(entries: readonly AuditEntry[], nowMs: number): void {
     for (const entry of entries) {
       try {
@@ -134,7 +134,7 @@ export class AuditLog {
     );
   }
 
-  /** Release 0.1 kept every kind in one table. What is not a call moves to its own, once. */
+  /** Migration: release 0.1 kept all kinds in one table. Moves everything but calls into their own tables, once. */
   #sortOut(): void {
     const { table } = SHELVES.account;
     if (this.#sql.exec(`SELECT 1 FROM ${table} LIMIT 1`).toArray().length > 0) return;

@@ -2,44 +2,44 @@ import { waitUntil } from "cloudflare:workers";
 import { type AuditEntry, shelfOf } from "./entry.ts";
 
 /**
- * Entries about calls wait so long for others, in this isolate's memory, so that no call waits for a write and many share
- * one. An isolate that dies on the spot takes no more than this with it. Milliseconds.
+ * Entries about calls are gathered in this isolate's memory for this long and then written together. So no call waits for a
+ * write, and many calls share one. If the isolate is killed, at most the entries of this period are lost. Milliseconds.
  */
 const GATHER_MS = 250;
 
-/** So many cross to the user's object at once, and no more than these wait. */
+/** Entries per write, and at most this many wait in memory. */
 const BATCH = 500;
 
-/** A user's object that restarts (a deployment, an update of the platform) is back within seconds. */
+/** Attempts to write a batch. A user's object that restarts (a deployment, an update of the platform) is back within seconds. */
 const TRIES = 4;
 const TRY_AGAIN_MS = 1_000;
 
 export type AuditBindings = {
-  /** The user's object, which keeps the log. */
+  /** The user's object, which stores the log. */
   readonly USER: { getByName(user: string): { audit(entries: readonly AuditEntry[]): Promise<void> } };
 };
 
-/** What is noted: an entry without what can be left out. */
+/** An entry as its author passes it: optional fields may be left out. */
 export type Noted = Pick<AuditEntry, "kind" | "client" | "subject"> &
   Partial<Pick<AuditEntry, "machine" | "outcome" | "durationMs" | "digest">>;
 
-/** What is noted of a call besides how it ended. Found out when the batch is written, so that the work is in no call's path. */
+/** Describes a call, without its outcome. Evaluated when the batch is written, so that no call waits for this work. */
 export type NotedCall = () => Omit<Noted, "outcome" | "durationMs">;
 
 type Waiting = { readonly atMs: number; readonly noted: () => Noted };
 
-/** What waits to be written, of each user, and since when. */
+/** Entries that wait to be written, by user, and since when. */
 const gathered = new Map<string, { readonly sinceMs: number; readonly waiting: Waiting[] }>();
 
-/** Notes something in a user's audit log. What is not a call is rare and important: it is written at once. */
+/** Records something in a user's audit log. Everything except calls is rare and important, so it is written immediately. */
 export function note(env: AuditBindings, user: string, noted: Noted): void {
   gather(env, user, { atMs: Date.now() - (noted.durationMs ?? 0), noted: () => noted });
   if (shelfOf(noted.kind) !== "call") waitUntil(writeNotes(env, user));
 }
 
 /**
- * Notes a call once it has settled. The runtime is told from the start to wait for that, so that a client which hangs up in
- * the middle cannot keep its call out of the log.
+ * Records a call once it has settled. `waitUntil` is called at the start, so that a client cannot keep its call out of the log by
+ * hanging up in the middle of it.
  */
 export function noteCall<Result>(
   env: AuditBindings,
@@ -61,7 +61,7 @@ export function noteCall<Result>(
   );
 }
 
-/** Writes at once what this isolate has gathered of a user, for somebody who is about to read. */
+/** Writes a user's gathered entries of this isolate immediately, for a reader who is about to read the log. */
 export async function writeNotes(env: AuditBindings, user: string): Promise<void> {
   const { waiting = [] } = gathered.get(user) ?? {};
   gathered.delete(user);
@@ -76,12 +76,13 @@ function gather(env: AuditBindings, user: string, one: Waiting): void {
     gathered.set(user, { sinceMs: nowMs, waiting: [one] });
     waitUntil(scheduler.wait(GATHER_MS).then(() => writeNotes(env, user)));
   } else if (known.waiting.length >= BATCH || nowMs - known.sinceMs > 2 * GATHER_MS) {
-    // Full; or the request that was to write it has ended without: the runtime may cut any one short. Another steps in.
+    // The batch is full, or the request that had to write it has ended before it could: the runtime may end any request
+    // early. This request writes the batch instead.
     waitUntil(writeNotes(env, user));
   }
 }
 
-/** The entry, or none when it cannot be made: that is this entry's failure and no other's. */
+/** The entry, or an empty list when it cannot be made, so that the rest of the batch is still written. */
 function entryOf({ atMs, noted }: Waiting): AuditEntry[] {
   try {
     return [{ machine: null, outcome: "ok", durationMs: null, digest: null, ...noted(), atMs }];
@@ -100,7 +101,7 @@ async function write(env: AuditBindings, user: string, entries: readonly AuditEn
         await scheduler.wait(tries * TRY_AGAIN_MS);
         continue;
       }
-      // The calls themselves are over, and well; that their entries are missing is for the operator to know.
+      // The calls themselves have succeeded. Only the operator needs to know that their entries are missing.
       console.error("audit entries were lost", { user, entries: entries.length, reason: String(reason) });
       return;
     }

@@ -3,12 +3,15 @@ import type { Caller } from "../http/caller.ts";
 import { type Asked, askedIn, askedInHeaders, digestOf, KEEP_BYTES } from "./asked.ts";
 import { type AuditBindings, noteCall } from "./note.ts";
 
-/** Bodies up to this size are read on their way, so that the log can name what they ask for; larger ones, and those that do not tell their size, pass as they come. Bytes. */
+/**
+ * Bodies up to this size are read before they are passed on, so that the log can name what they ask for. Larger ones, and
+ * those without a Content-Length, are streamed unread. Bytes.
+ */
 const READ_BYTES = 256 * 1024;
 
 /**
- * The bytes of a request, read so that they can be looked into afterwards. `null`: it has none, or too many to be held, and
- * its body is to be streamed.
+ * The bytes of a request's body, so that they can be examined afterwards. `null`: there is no body, or it is too large to hold
+ * and has to be streamed.
  */
 export async function heldBody(request: Request): Promise<Uint8Array | null> {
   if (request.method !== "POST") return null;
@@ -17,8 +20,9 @@ export async function heldBody(request: Request): Promise<Uint8Array | null> {
 }
 
 /**
- * Notes a request to a machine's own endpoint in its user's audit log: every one that passes, whether it was read or not.
- * Its outcome is known when the machine's answer begins; what a tool made of it is in the body, which is the client's.
+ * Records a request to a machine's own endpoint in the user's audit log: every request that passes, whether its body was read
+ * or not. The outcome is the HTTP status with which the machine's answer begins. Whether a tool reported an error is in the
+ * answer's body, which is streamed to the client unread.
  */
 export function notePassing(
   env: AuditBindings,

@@ -2,7 +2,10 @@ import * as z from "zod/mini";
 import { base64Url, fromBase64, utf8 } from "#protocol/bytes.ts";
 import { LogPosition } from "#protocol/event.ts";
 
-/** A cursor across machines: the reader's position in each machine's log. It is opaque to clients and grants no access to anything. */
+/**
+ * A cursor across machines: the reader's position in each machine's log. It is opaque to clients and grants no access to
+ * anything.
+ */
 const Vector = z.record(z.string(), LogPosition);
 export type Vector = z.infer<typeof Vector>;
 

@@ -13,7 +13,10 @@ import { isNewer } from "../user/news.ts";
 import { decodeCursor, encodeCursor, type Vector } from "./cursor.ts";
 import type { Selection } from "./selection.ts";
 
-/** Without a cursor a reader starts this many events before the end of each log. A session's reader starts at the log's beginning. */
+/**
+ * Without a cursor a reader starts this many events before the end of each log. A session's reader starts at the log's
+ * beginning.
+ */
 const RECENT_EVENTS = 50;
 
 /** Machines asked at the same time. */
@@ -101,7 +104,8 @@ async function read(env: Env, request: PollRequest, name: string, after: LogPosi
     const response = await askMachine(env, request.user, name, `${ScriptPath.EVENTS}?${query}`, { signal });
     if (!response.ok) return { name, error: await failureIn(response, name) };
     const page = EventPage.parse(await response.json());
-    // A session's reader without a cursor starts at 0 on purpose, so trimmed rows are no gap to it. Neither are they for a machine that is new to the cursor.
+    // A session's reader without a cursor starts at 0 on purpose, so trimmed rows are no gap to it. Neither are they for a
+    // machine that is new to the cursor.
     const gap = page.gap && after !== undefined && !(request.cursor === null && request.session !== null);
     return { name, page: { ...page, gap } };
   } catch (reason) {
@@ -138,7 +142,10 @@ function gather(pages: readonly Page[], vector: Vector): Omit<PollResult, "curso
   return result;
 }
 
-/** Type prefix of events that are notifications of a machine's MCP server. Their data belongs to that server and is not changed. */
+/**
+ * Type prefix of events that are notifications of a machine's MCP server. Their data belongs to that server and is not
+ * changed.
+ */
 const NOTIFICATION = "mcp.";
 
 /** An event's data, with session ids replaced by handles. */
@@ -146,7 +153,10 @@ function dataOf(machine: string, { type, data }: LoggedEvent): LoggedEvent["data
   return type.startsWith(NOTIFICATION) ? data : handlesInValue(data, machine, new Set());
 }
 
-/** Drops machines that no longer exist from the cursor, which would otherwise grow without end. Positions of machines that were not asked stay. */
+/**
+ * Drops machines that no longer exist from the cursor, which would otherwise grow without end. Positions of machines that were
+ * not asked stay.
+ */
 function keep(vector: Vector, newest: Record<string, LogPosition | null>, asked: readonly string[] | null): Vector {
   return asked === null ? Object.fromEntries(Object.entries(vector).filter(([name]) => name in newest)) : vector;
 }

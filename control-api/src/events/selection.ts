@@ -4,7 +4,10 @@ import type { Env } from "../env.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 
-/** Which events a reader wants: those of these machines (`null`: all), and of this session by the machine's own id (`null`: all). */
+/**
+ * Which events a reader wants: those of these machines (`null`: all), and of this session by the machine's own id (`null`:
+ * all).
+ */
 export type Selection = { machines: readonly string[] | null; session: string | null };
 
 /**

@@ -30,7 +30,10 @@ export function isLoopbackCaller(request: Request): boolean {
   return !hasForeignOrigin(request);
 }
 
-/** Whether the request was sent by a page that is not served from this computer. `null`, the origin of a sandboxed frame, counts as foreign. */
+/**
+ * Whether the request was sent by a page that is not served from this computer. `null`, the origin of a sandboxed frame,
+ * counts as foreign.
+ */
 export function hasForeignOrigin(request: Request): boolean {
   const origin = request.headers.get("origin");
   return origin !== null && !(URL.canParse(origin) && isLoopbackHost(new URL(origin).hostname));

@@ -9,7 +9,9 @@ export type Refusal = { refused: "no_token" | "bad_token" | "unavailable" | "for
 /** Seconds after which a client should retry when the token store (AuthKit or our own) did not answer. */
 const RETRY_AFTER_S = "5";
 
-/** The answer to a caller that could not be authenticated. It says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1). */
+/**
+ * The answer to a caller that could not be authenticated. It says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1).
+ */
 export function refuse({ refused }: Refusal, url: URL, env: AddressBindings): Response {
   // A request without a token is no incident: clients send one first to find out where to sign in.
   if (refused !== "no_token")

@@ -92,7 +92,10 @@ function serveLean(
   );
 }
 
-/** The name of the called tool if it does more than read. `runTool` refuses such a call, too; refusing it here tells the client which scope to request. */
+/**
+ * The name of the called tool if it does more than read. `runTool` refuses such a call, too; refusing it here tells the client
+ * which scope to request.
+ */
 function toolBeyondReading(body: unknown): string | null {
   const call = ToolsCall.safeParse(body).data;
   const tool = call === undefined ? undefined : TOOL_BY_NAME.get(call.params.name)?.definition;
@@ -101,7 +104,10 @@ function toolBeyondReading(body: unknown): string | null {
 
 const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
-/** The caller, the lease on their authorisation, and the digest of the request body. The SDK passes it from a request to the server's handlers. */
+/**
+ * The caller, the lease on their authorisation, and the digest of the request body. The SDK passes it from a request to the
+ * server's handlers.
+ */
 type Asker = { readonly caller: Caller; readonly lease: AbortSignal; readonly digest: () => string | null };
 
 function authInfoFor(asker: Asker) {

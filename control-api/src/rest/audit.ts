@@ -8,12 +8,12 @@ import { writeNotes } from "../audit/note.ts";
 import type { Env } from "../env.ts";
 import { registryOf } from "../user/user-rpc.ts";
 
-/** Entries of an answer that names no number: a screen or two. */
+/** Entries in an answer without `limit`: a screen or two. */
 const DEFAULT_ROWS = 100;
 
 /**
- * `GET /api/audit`: the caller's own log, newest first; `?limit=` entries before `?before=<id>`. With `?format=jsonl` all of
- * it, an entry a line.
+ * `GET /api/audit`: the caller's own audit log, newest first: `?limit=` entries before `?before=<id>`. With `?format=jsonl` the
+ * whole log, one entry per line.
  */
 export const audit = new Hono<AppContext>();
 
@@ -28,12 +28,12 @@ audit.get("/", administering, async (c) => {
   const before = numberIn(c.req.query("before"));
   const limit = numberIn(c.req.query("limit")) ?? DEFAULT_ROWS;
   if (Number.isNaN(before) || Number.isNaN(limit))
-    return errorResponse({ code: "invalid_request", reason: "before and limit are whole numbers from 1." });
+    return errorResponse({ code: "invalid_request", reason: "before and limit must be whole numbers of at least 1." });
   const entries: AuditRecord[] = await registryOf(c.env, user).auditPage({ before, limit, machines });
   return c.json({ entries });
 });
 
-/** Page after page, as fast as it is read. */
+/** The whole log as a stream. A page is read from the object only when the client has taken the one before. */
 function everything(env: Env, user: string, machines: readonly string[] | null): ReadableStream<Uint8Array> {
   const encoder = new TextEncoder();
   let before: number | null = null;

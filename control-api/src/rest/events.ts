@@ -9,10 +9,13 @@ import { decodeCursor, encodeCursor } from "../events/cursor.ts";
 import { poll, type Polled, type PollRequest } from "../events/poll.ts";
 import { selectionOf } from "../events/selection.ts";
 
-/** A comment so often keeps proxies from closing a quiet stream. */
+/** How often a comment is sent, to keep proxies from closing a quiet stream. */
 const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
 
-/** Errors of machines are told again at most so often; the stream goes on. */
+/**
+ * Pause before polling again while a machine fails, so that its error is not repeated more often than this. The stream
+ * continues.
+ */
 const ERROR_PAUSE_MS = 5_000;
 
 /**
@@ -44,7 +47,8 @@ events.get("/", reading, async (c) => {
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const after = decodeCursor(result.cursor) ?? {};
       for (const event of result.events) {
-        // Each event's id is the cursor after it alone: whoever loses the stream in mid-page misses none and sees none twice.
+        // Each event's id is the cursor after that event. A client that loses the stream in the middle of a page resumes there
+        // exactly.
         vector[event.machine] = { epoch: after[event.machine]?.epoch ?? "", seq: event.seq };
         await stream.writeSSE({ event: "event", id: encodeCursor(vector), data: JSON.stringify(event) });
       }
@@ -61,7 +65,10 @@ events.get("/", reading, async (c) => {
   });
 });
 
-/** What `poll` throws when its caller is not let in any more ends the stream; anything else is a failure. */
+/**
+ * Turns the error that `poll` throws after its caller's token was revoked into the end of the stream. Any other error is a
+ * failure.
+ */
 function endedBy(signal: AbortSignal): (reason: unknown) => null {
   return (reason) => {
     if (signal.aborted) return null;

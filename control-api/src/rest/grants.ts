@@ -5,7 +5,7 @@ import { administering } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
 import { grantsOf, revokeGrant } from "../sign-in/grants.ts";
 
-/** `/api/grants`: the apps a person let in, and how to take that back. */
+/** `/api/grants`: lists the apps that a person has authorised, and revokes them. */
 export const grants = new Hono<AppContext>();
 
 grants.get("/", administering, async (c) => c.json({ grants: await grantsOf(c.var.caller.user, c.env) }));

@@ -16,7 +16,7 @@ const CreateRequest = z.object({
   machines: z.optional(z.array(z.string()).check(z.minLength(1), z.maxLength(100))),
 });
 
-/** `/api/tokens`: personal access tokens. A token is in the answer that made it, and nowhere after. */
+/** `/api/tokens`: personal access tokens. A token is shown once, in the answer that creates it; Operator keeps only a hash. */
 export const tokens = new Hono<AppContext>();
 
 tokens.get("/", administering, async (c) => {
@@ -32,12 +32,16 @@ tokens.post("/", administering, async (c) => {
   const { label, machines = null, expiresMs = null } = request.data;
   const scopes: readonly Scope[] = request.data.scopes ?? (machines === null ? caller.scopes : ["mcp:tools"]);
   if (expiresMs !== null && expiresMs <= Date.now()) return invalid("expiresMs is in the past.");
-  if (machines?.some((name) => !isMachineName(name)) === true) return invalid("machines are names of machines.");
-  // Who manages machines can make and rename them, so that a limit to some would be none.
+  if (machines?.some((name) => !isMachineName(name)) === true)
+    return invalid("machines must be a list of machine names.");
+  // A token that manages machines can rename one, so a limit to certain names would not limit it.
   if (machines !== null && mayAdminister(scopes))
     return invalid("A token limited to machines cannot have operator:admin.");
   if (!covers(caller.scopes, scopes))
-    return errorResponse({ code: "forbidden", reason: "A token cannot do more than the sign-in that makes it." });
+    return errorResponse({
+      code: "forbidden",
+      reason: "A token cannot have more scopes or machines than the token that creates it.",
+    });
   const limits: TokenLimits = { scopes, machines, expiresMs };
   const created: { token: string; record: TokenRecord } = await registryOf(c.env, caller.user).createToken(
     label,

@@ -35,7 +35,10 @@ export async function ask(
   throw new ProtocolError(code, message, data);
 }
 
-/** Messages with which servers report an unknown tool. The specification's code for it (-32602) also stands for every other invalid parameter. */
+/**
+ * Messages with which servers report an unknown tool. The specification's code for it (-32602) also stands for every other
+ * invalid parameter.
+ */
 const UNKNOWN_TOOL = /unknown tool|tool\b.*\bnot found|no such tool/i;
 
 const TextError = z.object({

@@ -50,7 +50,10 @@ function descriptionOf({ properties = {} }: ToolDefinition["inputSchema"], name:
   return isRecord(property) && typeof property["description"] === "string" ? property["description"] : undefined;
 }
 
-/** Adds to an unknown machine's error the names of the machines that this caller may use, so that a model can correct a misspelt name. */
+/**
+ * Adds to an unknown machine's error the names of the machines that this caller may use, so that a model can correct a
+ * misspelt name.
+ */
 async function withMachines(error: OperatorError, { env, caller }: ToolCall): Promise<OperatorError> {
   if (error.code !== "machine_unknown") return error;
   const records: MachineRecord[] = await registryOf(env, caller.user).machines();
