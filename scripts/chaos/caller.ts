@@ -83,11 +83,17 @@ function send(
   });
 }
 
+/** One of Operator's own errors, as it stands in all of its answers. */
+type Details = { code?: unknown; message?: string; mayHaveRun?: boolean };
+
 type Answer = {
   id?: unknown;
-  result?: { isError?: boolean; content?: { text?: string }[]; structuredContent?: { error?: { code?: string } } };
-  error?: { code?: unknown; data?: { code?: string }; message?: string };
+  result?: { isError?: boolean; content?: { text?: string }[]; structuredContent?: { error?: Details } };
+  error?: Details & { data?: Details };
 };
+
+/** How much of a wrong answer is shown, from its beginning and its end: enough to see whether it was cut. */
+const SHOWN_CHARACTERS = 100;
 
 function outcomeOf(text: string, status: number, { id }: Call, expected: string): Outcome {
   const messages = text.includes("\ndata: ") || text.startsWith("data: ") ? eventsOf(text) : [text];
@@ -95,15 +101,23 @@ function outcomeOf(text: string, status: number, { id }: Call, expected: string)
     const parsed = parse(message);
     if (parsed === null) continue;
     // REST errors and errors for unreadable bodies have no id; they still answer this request.
-    const bare = parsed.error as { code?: unknown } | undefined;
-    if (parsed.id === undefined && typeof bare?.code === "string") return { kind: "error", code: bare.code };
+    const bare = parsed.id === undefined ? errorOf(parsed.error) : null;
+    if (bare !== null) return bare;
     if (parsed.id !== id && parsed.id !== null) continue;
-    const code =
-      parsed.error?.data?.code ?? (parsed.result?.isError ? parsed.result.structuredContent?.error?.code : undefined);
-    if (code !== undefined) return { kind: "error", code };
+    const error = errorOf(
+      parsed.error?.data ?? (parsed.result?.isError ? parsed.result.structuredContent?.error : undefined),
+    );
+    if (error !== null) return error;
     if (parsed.result?.content?.[0]?.text === expected) return { kind: "answered" };
   }
-  return { kind: "wrong", got: `HTTP ${status}: ${text.slice(0, 200)}` };
+  const cut = `${text.slice(0, SHOWN_CHARACTERS)} ... ${text.slice(-SHOWN_CHARACTERS)}`;
+  return { kind: "wrong", got: `HTTP ${status}, ${text.length} characters: ${cut}` };
+}
+
+function errorOf(details: Details | undefined): Outcome | null {
+  if (typeof details?.code !== "string") return null;
+  const { code, message = "", mayHaveRun = false } = details;
+  return { kind: "error", code, message, mayHaveRun };
 }
 
 function eventsOf(text: string): string[] {

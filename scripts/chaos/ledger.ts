@@ -3,7 +3,7 @@ export type Outcome =
   /** The tool's own answer, complete and the right one. */
   | { readonly kind: "answered" }
   /** A typed error, in a JSON-RPC error or a tool result. */
-  | { readonly kind: "error"; readonly code: string }
+  | { readonly kind: "error"; readonly code: string; readonly mayHaveRun: boolean; readonly message: string }
   /** The connection to Operator broke before the answer was complete. */
   | { readonly kind: "broken"; readonly reason: string }
   /** The client hung up on purpose. */
@@ -22,9 +22,9 @@ export type Call = {
   endedMs: number | null;
 };
 
-/** Errors that promise that the tool did not run. The others say that it may have. */
+/** Errors that promise that the tool did not run, unless their `mayHaveRun` says otherwise. The others say that it may have. */
 const NOT_CARRIED_OUT: ReadonlySet<string> = new Set([
-  "unauthorized", "forbidden", "invalid_request", "machine_unknown", "machine_offline", "machine_revoked", "machine_busy",
+  "unauthorized", "forbidden", "invalid_request", "machine_unknown", "machine_offline", "machine_busy",
   "machine_failed", "agent_too_old", "tool_unknown", "rate_limited",
 ]); // prettier-ignore
 
@@ -69,8 +69,8 @@ export class Ledger {
         if (outcome.kind === "hung") found.push(`${label} had no answer within its bound`);
         if (outcome.kind === "wrong") found.push(`${label} got another answer: ${outcome.got}`);
         if (outcome.kind === "answered" && runs !== 1) found.push(`${label} was answered but ran ${runs} times`);
-        if (outcome.kind === "error" && NOT_CARRIED_OUT.has(outcome.code) && runs > 0)
-          found.push(`${label} was refused with ${outcome.code} but ran ${runs} times`);
+        if (outcome.kind === "error" && NOT_CARRIED_OUT.has(outcome.code) && !outcome.mayHaveRun && runs > 0)
+          found.push(`${label} was refused with ${outcome.code} (${outcome.message}) but ran ${runs} times`);
       }
     }
     return found;

@@ -9,26 +9,29 @@ function ledgerWith(outcome: Outcome | null, runs: number): Ledger {
   return ledger;
 }
 
+const failed = (code: string, mayHaveRun = false): Outcome => ({ kind: "error", code, mayHaveRun, message: "" });
+
 describe("the ledger of a campaign", () => {
   it.each([
     ["an answer to a call that ran once", { kind: "answered" }, 1],
-    ["an error that promises nothing, of a call that ran", { kind: "error", code: "link_lost" }, 1],
-    ["an error that promises nothing, of a call that did not run", { kind: "error", code: "machine_timeout" }, 0],
-    ["a refusal of a call that did not run", { kind: "error", code: "machine_offline" }, 0],
+    ["an error that promises nothing, of a call that ran", failed("link_lost"), 1],
+    ["an error that promises nothing, of a call that did not run", failed("machine_timeout"), 0],
+    ["a refusal of a call that did not run", failed("machine_offline"), 0],
+    ["machine_failed that says that the call may have run", failed("machine_failed", true), 1],
     ["a broken connection of a call that ran", { kind: "broken", reason: "reset" }, 1],
-  ] as const)("accepts %s", (_, outcome, runs) => {
+  ] satisfies [string, Outcome, number][])("accepts %s", (_, outcome, runs) => {
     const ledger = ledgerWith(outcome, runs);
     expect([ledger.untrue(), ledger.repeated()]).toEqual([[], []]);
   });
 
   it.each([
     ["an answer to a call that never ran", { kind: "answered" }, 0],
-    ["a refusal of a call that ran", { kind: "error", code: "machine_offline" }, 1],
-    ["machine_failed for a call that ran", { kind: "error", code: "machine_failed" }, 1],
+    ["a refusal of a call that ran", failed("machine_offline"), 1],
+    ["machine_failed for a call that ran", failed("machine_failed"), 1],
     ["a call that hung", { kind: "hung" }, 0],
     ["another call's answer", { kind: "wrong", got: "call-2" }, 1],
     ["a call that never ended", null, 0],
-  ] as const)("finds %s", (_, outcome, runs) => {
+  ] satisfies [string, Outcome | null, number][])("finds %s", (_, outcome, runs) => {
     expect(ledgerWith(outcome, runs).untrue()).toHaveLength(1);
   });
 
