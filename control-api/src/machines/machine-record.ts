@@ -5,8 +5,10 @@ import type { LogPosition } from "#protocol/event.ts";
 export type MachineRecord = {
   name: string;
   slug: string;
+  /** `""`: not known, since the registry was rebuilt from a script that did not have it. */
   identity: string;
-  linkTokenHash: string;
+  /** `null`: not known, since the registry was rebuilt; the machine's script has it. */
+  linkTokenHash: string | null;
   createdMs: number;
   online: boolean;
   epoch: number;

@@ -1,6 +1,7 @@
 import { APIError, NotFoundError } from "cloudflare";
 import { BaseNamespaces } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/namespaces";
 import { BaseScripts } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/scripts/scripts";
+import { BaseSettings } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/scripts/settings";
 import { createClient } from "cloudflare/tree-shakable";
 import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
@@ -23,9 +24,9 @@ export const TEMPLATE = templateVersion.trim();
 /** An upload of 1.2 MB on a slow line, and no longer. Milliseconds. */
 const TIMEOUT_MS = 60_000;
 
-function clientOf(env: ProvisioningBindings) {
+export function clientOf(env: ProvisioningBindings) {
   return createClient({
-    resources: [BaseScripts, BaseNamespaces],
+    resources: [BaseScripts, BaseNamespaces, BaseSettings],
     apiToken: env.CLOUDFLARE_API_TOKEN,
     baseURL: env.CLOUDFLARE_API_URL,
     timeout: TIMEOUT_MS,
@@ -33,7 +34,7 @@ function clientOf(env: ProvisioningBindings) {
   });
 }
 
-function placeOf(env: ProvisioningBindings): { account_id: string; dispatch_namespace: string } {
+export function placeOf(env: ProvisioningBindings): { account_id: string; dispatch_namespace: string } {
   return { account_id: env.CLOUDFLARE_ACCOUNT_ID, dispatch_namespace: env.DISPATCH_NAMESPACE };
 }
 

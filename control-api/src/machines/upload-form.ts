@@ -2,7 +2,7 @@
 const MAIN_MODULE = "index.js";
 
 /** Machine scripts are found by it: what to upgrade, and what a user leaves behind. A script takes at most 8 tags. */
-const KIND_TAG = "operator-machine";
+export const KIND_TAG = "operator-machine";
 
 /** The one migration there is: it creates the class (machine-template/wrangler.jsonc). */
 export const MIGRATION_TAG = "v1";
@@ -14,8 +14,10 @@ export type MachineScript = {
   readonly slug: string;
   readonly name: string;
   readonly owner: string;
-  /** SHA-256 of the link token, hex. */
-  readonly linkTokenHash: string;
+  /** What tells its computer from another one of the same name. Kept so that the registry can be rebuilt from the scripts. */
+  readonly identity: string;
+  /** SHA-256 of the link token, hex; `null`: the one that the script has, which a rebuilt registry does not know. */
+  readonly linkTokenHash: string | null;
 };
 
 export type UploadOptions = {
@@ -49,7 +51,10 @@ export function uploadForm({ script, module, template, reportKey, isMigrated }: 
       { type: "plain_text", name: "NAME", text: script.name },
       { type: "plain_text", name: "SLUG", text: script.slug },
       { type: "plain_text", name: "TEMPLATE", text: template },
-      { type: "secret_text", name: "LINK_TOKEN_HASH", text: script.linkTokenHash },
+      { type: "plain_text", name: "IDENTITY", text: script.identity },
+      script.linkTokenHash === null
+        ? { type: "inherit", name: "LINK_TOKEN_HASH" }
+        : { type: "secret_text", name: "LINK_TOKEN_HASH", text: script.linkTokenHash },
       { type: "secret_text", name: "REPORT_KEY", text: reportKey },
       { type: "service", name: "CONTROL", service: "operator", entrypoint: "Reports" },
     ],

@@ -29,8 +29,13 @@ export type Recorded = { name: string; hasJustDialled: boolean; wantsFacts: bool
 export class Registry {
   readonly #sql: SqlStorage;
 
+  /** Whether there was no table before: a user's first visit, or their database was lost. */
+  readonly isNew: boolean;
+
   constructor(sql: SqlStorage) {
     this.#sql = sql;
+    this.isNew =
+      sql.exec("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'machine'").toArray().length === 0;
     sql.exec(`CREATE TABLE IF NOT EXISTS machine (
       name TEXT PRIMARY KEY, slug TEXT NOT NULL UNIQUE, identity TEXT NOT NULL, link_token_hash TEXT NOT NULL,
       created_ms INTEGER NOT NULL, online INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, last_seen_ms INTEGER,
@@ -54,17 +59,46 @@ export class Registry {
   }
 
   /** Writes a machine that is new, or has another token or identity than before. */
-  put(machine: { name: string; slug: string; identity: string; linkTokenHash: string; template: string }): void {
+  put(machine: { name: string; slug: string; identity: string; linkTokenHash: string | null; template: string }): void {
     this.#sql.exec(
       `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, link_token_hash = excluded.link_token_hash, template = excluded.template`,
       machine.name,
       machine.slug,
       machine.identity,
-      machine.linkTokenHash,
+      machine.linkTokenHash ?? "",
       Date.now(),
       machine.template,
     );
+  }
+
+  /** A machine that was found by its script, unless one of that name or slug is known. What is not known of it stays open. */
+  adopt({
+    name,
+    slug,
+    identity,
+    template,
+  }: {
+    name: string;
+    slug: string;
+    identity: string;
+    template: string;
+  }): boolean {
+    return (
+      this.#sql.exec(
+        "INSERT OR IGNORE INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, '', ?, ?)",
+        name,
+        slug,
+        identity,
+        Date.now(),
+        template,
+      ).rowsWritten > 0
+    );
+  }
+
+  /** A machine without a known identity has shown one. */
+  identify(name: string, identity: string): void {
+    this.#sql.exec("UPDATE machine SET identity = ? WHERE name = ? AND identity = ''", identity, name);
   }
 
   /** Gives a machine another name and slug. What is known of the machine stays; its new script's links and log begin anew. */
@@ -82,8 +116,12 @@ export class Registry {
     this.#sql.exec("DELETE FROM machine WHERE name = ?", name);
   }
 
+  hasSlug(slug: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM machine WHERE slug = ?", slug).toArray().length > 0;
+  }
+
   /**
-   * Takes what a script reports of itself, and answers what that changed; `null` for a slug that is not ours, or a late word
+   * Takes what a script reports of itself, and answers what that changed; `null` for a slug that is not known, or a late word
    * from before the last one known. Online machines are so until `PRESENCE_LEASE_MS` from now.
    */
   record(
@@ -133,7 +171,7 @@ function recordOf(row: Row): MachineRecord {
     name: row.name,
     slug: row.slug,
     identity: row.identity,
-    linkTokenHash: row.link_token_hash,
+    linkTokenHash: row.link_token_hash === "" ? null : row.link_token_hash,
     createdMs: row.created_ms,
     online: row.online === 1 && row.lease_ms > Date.now(),
     epoch: row.epoch,

@@ -12,6 +12,7 @@ import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { askMachine, postToMachine } from "../machines/script-client.ts";
 import { machineState } from "../machines/machine-state.ts";
+import { machineInNamespace, machinesInNamespace } from "../machines/namespace-scripts.ts";
 import { deleteScript, TEMPLATE, uploadScript } from "../machines/provisioning.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
@@ -42,6 +43,9 @@ type Doubt = { name: string; asked: number };
 /** Where the start of the platform is kept that the registry last saw. */
 const START_KEY = "platform-start";
 
+/** Set while the registry still has to be compared with the namespace: this object's database is new, or was lost. */
+const REBUILD_KEY = "registry-to-rebuild";
+
 /** Revocations are about no machine in particular. */
 const ANY = "";
 
@@ -60,6 +64,8 @@ export class User extends Agent<Env> implements UserRpc {
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    if (this.#registry.isNew) ctx.storage.kv.put(REBUILD_KEY, true);
+    if (ctx.storage.kv.get(REBUILD_KEY) === true) void ctx.blockConcurrencyWhile(() => this.#rebuild());
     // On one computer the scripts are started with everything else: no link of an earlier start is still there.
     const { PLATFORM_START: start } = env;
     if (start === undefined || ctx.storage.kv.get(START_KEY) === start) return;
@@ -87,7 +93,9 @@ export class User extends Agent<Env> implements UserRpc {
       this.#closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
       const known = this.#registry.get(request.name);
-      const isSame = known?.identity === request.identity;
+      // A rebuilt registry may not know which computer the machine is; the first that asks as its owner says it.
+      if (known?.identity === "") this.#registry.identify(request.name, request.identity);
+      const isSame = known?.identity === request.identity || known?.identity === "";
       if (known !== null && !isSame && request.replace !== true) return { code: "name_taken", name: request.name };
       const needsToken = known === null || !isSame || request.rotate === true;
       if (!needsToken && (await this.#isInPlace(known))) return { machine: known, created: false, token: null };
@@ -126,8 +134,13 @@ export class User extends Agent<Env> implements UserRpc {
       if (!isMachineName(to)) return nameInvalid(to);
       if (from === to) return known;
       if (this.#registry.get(to) !== null) return { code: "name_taken", name: to };
+      if (known.linkTokenHash === null) {
+        const reason = `the list of machines was rebuilt, and "${from}" needs a new token before it can be renamed: run \`codez rotate ${from}\` on it.`;
+        return { code: "invalid_request", reason };
+      }
       const slug = slugOf(to, await tagOf(this.#id));
-      await uploadScript(this.env, { slug, name: to, owner: this.#id, linkTokenHash: known.linkTokenHash });
+      const { identity, linkTokenHash } = known;
+      await uploadScript(this.env, { slug, name: to, owner: this.#id, identity, linkTokenHash });
       try {
         await this.#moveLog(from, to);
       } catch (failure) {
@@ -162,7 +175,10 @@ export class User extends Agent<Env> implements UserRpc {
   /** A machine script reports what changed. Answers whether its next report must have its facts. */
   record(slug: string, presence: ReportedPresence): boolean {
     const recorded = this.#registry.record(slug, presence, Date.now());
-    if (recorded === null) return false;
+    if (recorded === null) {
+      if (!this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence);
+      return false;
+    }
     this.#news.announce(recorded.name);
     if (recorded.hasJustDialled && presence.template !== TEMPLATE) this.#upgradeSoon(recorded.name);
     return recorded.wantsFacts;
@@ -273,15 +289,49 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#audit.read(query);
   }
 
+  /**
+   * Fills the registry of a new object from the dispatch namespace. For a new user that finds nothing; for one whose
+   * database was lost it brings back every machine, with its link and its token as they were. What was removed has no
+   * script any more, so it stays removed. Access tokens, which are nowhere else, are lost and have to be made anew.
+   */
+  async #rebuild(): Promise<void> {
+    try {
+      const found = await machinesInNamespace(this.env, this.#id);
+      for (const machine of found) this.#registry.adopt(machine);
+      if (found.length > 0)
+        console.warn("a registry was lost and was rebuilt from the dispatch namespace", { machines: found.length });
+      this.ctx.storage.kv.delete(REBUILD_KEY);
+    } catch (reason) {
+      // Without the API no machine can be added or removed either. The next start of this object tries again.
+      console.error("a new registry could not be compared with the dispatch namespace", { reason: String(reason) });
+    }
+  }
+
+  /** A script that proves to be this user's reports, and the registry does not know it: it was restored from an old copy. */
+  #adoptSoon(slug: string, presence: ReportedPresence): void {
+    const adopted = this.#inTurn(async () => {
+      // In its turn, after any removal that is under way: a script that was removed has only reports left.
+      const machine = await machineInNamespace(this.env, this.#id, slug);
+      if (machine === null || this.#closure.isClosed || !this.#registry.adopt(machine)) return;
+      console.warn("a machine that the registry had lost was found by its report", { machine: machine.name });
+      this.record(slug, presence);
+    });
+    this.ctx.waitUntil(
+      adopted.catch((reason: unknown) =>
+        console.error("a report of an unknown machine could not be looked into", { slug, reason: String(reason) }),
+      ),
+    );
+  }
+
   async #write(name: string, identity: string, known: MachineRecord | null, needsToken: boolean): Promise<Registered> {
     const token = needsToken ? makeLinkToken() : null;
-    const linkTokenHash = token === null ? (known?.linkTokenHash ?? "") : await hashOf(token);
+    const linkTokenHash = token === null ? (known?.linkTokenHash ?? null) : await hashOf(token);
     const slug = slugOf(name, await tagOf(this.#id));
     // An upload ends the script that runs, and its calls with nobody left to answer them: they are to be told before.
     if (known !== null && needsToken) await this.#closeLink(name, CloseCode.REVOKED, "the machine's token was rotated");
     else if (known !== null)
       await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
-    await uploadScript(this.env, { slug, name, owner: this.#id, linkTokenHash });
+    await uploadScript(this.env, { slug, name, owner: this.#id, identity, linkTokenHash });
     this.#registry.put({ name, slug, identity, linkTokenHash, template: TEMPLATE });
     const machine = this.#registry.get(name);
     if (machine === null) throw new Error("a machine that was just written is gone");

@@ -34,6 +34,7 @@ describe("a machine's script", () => {
       NAME: { type: "plain_text", text: "attic" },
       SLUG: { type: "plain_text", text: slug },
       TEMPLATE: { type: "plain_text", text: TEMPLATE },
+      IDENTITY: { type: "plain_text", text: "identity-of-attic" },
       LINK_TOKEN_HASH: { type: "secret_text", text: expect.stringMatching(/^[0-9a-f]{64}$/) },
       REPORT_KEY: { type: "secret_text", text: await reportKeyOf(alice.id, slug, env.REPORT_SECRET) },
       CONTROL: { type: "service", service: "operator", entrypoint: "Reports" },

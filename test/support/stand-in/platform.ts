@@ -11,7 +11,11 @@ export type PlatformCall = {
   parts?: UploadPart[];
 };
 
-const SCRIPT = /^\/client\/v4\/accounts\/local\/workers\/dispatch\/namespaces\/operator\/scripts\/([^/]+)$/;
+const SCRIPTS = "/client/v4/accounts/local/workers/dispatch/namespaces/operator/scripts";
+const SCRIPT = new RegExp(`^${SCRIPTS}/([^/]+)$`);
+const SETTINGS = new RegExp(`^${SCRIPTS}/([^/]+)/settings$`);
+
+type Binding = Record<string, string>;
 
 type Asked = {
   method: string;
@@ -29,6 +33,7 @@ type Asked = {
  */
 export function platform(): (request: Asked) => Promise<Response> {
   const scripts = new Map<string, string | undefined>();
+  const bindings = new Map<string, Binding[]>();
   const calls: (PlatformCall & { script: string })[] = [];
 
   async function put(request: Asked, script: string, call: PlatformCall): Promise<Response> {
@@ -51,6 +56,7 @@ export function platform(): (request: Asked) => Promise<Response> {
     if (metadata.migrations !== undefined && scripts.has(script))
       return failure(400, 10_079, `Migration tag precondition failed; current tag is '${scripts.get(script)}'`);
     scripts.set(script, metadata.migrations?.new_tag ?? scripts.get(script));
+    bindings.set(script, metadata.bindings);
     return success({ id: script });
   }
 
@@ -60,6 +66,16 @@ export function platform(): (request: Asked) => Promise<Response> {
     if (pathname === "/calls")
       return Response.json(calls.filter(({ script }) => script === searchParams.get("script")));
     if (pathname === "/wrangler-upload") return Response.json(await wranglerUpload());
+    if (pathname === SCRIPTS) return success([...scripts.keys()].map((id) => ({ id })));
+    const shown = SETTINGS.exec(pathname)?.[1];
+    if (shown !== undefined) {
+      if (!scripts.has(shown)) return failure(404, 10_007, "workers.api.error.script_not_found");
+      // A secret's text is never shown.
+      const visible = (bindings.get(shown) ?? []).map(({ text, ...one }) =>
+        one["type"] === "plain_text" ? { ...one, text } : one,
+      );
+      return success({ bindings: visible });
+    }
     const script = SCRIPT.exec(pathname)?.[1];
     if (script === undefined) return failure(404, 7_003, "Could not route to this path.");
     const call: PlatformCall = {

@@ -26,7 +26,7 @@ export async function wranglerUpload(): Promise<UploadPart[]> {
         compatibility_date: "2026-08-01",
         compatibility_flags: ["nodejs_compat", "enable_request_signal"],
         observability: { enabled: true },
-        vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "" },
+        vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "", IDENTITY: "" },
         durable_objects: { bindings: [{ name: "MACHINE", class_name: "Machine" }] },
         migrations: [{ tag: "v1", new_sqlite_classes: ["Machine"] }],
         services: [{ binding: "CONTROL", service: "operator", entrypoint: "Reports" }],

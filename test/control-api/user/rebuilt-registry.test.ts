@@ -1,0 +1,81 @@
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import type { Registration } from "#protocol/rest-api.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
+import { codeOf, env, TestUser } from "../support/operator.ts";
+
+/** The database of a user's object is gone, as after a damaged disk; the dispatch namespace is not. */
+async function loseDatabase(user: TestUser): Promise<void> {
+  const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
+  await runInDurableObject(object, async (_, ctx) => {
+    await ctx.storage.deleteAll();
+    await ctx.storage.deleteAlarm();
+  });
+  await abortAllDurableObjects();
+}
+
+async function names(user: TestUser): Promise<string[]> {
+  const { machines } = await user.json<{ machines: { name: string }[] }>("/api/machines");
+  return machines.map(({ name }) => name);
+}
+
+describe("a registry whose database was lost", () => {
+  it("has every machine of its user again, none that was removed, and nobody else's", async () => {
+    const alice = new TestUser();
+    const bob = new TestUser();
+    for (const name of ["attic", "cellar", "loft"]) await alice.register(name);
+    await bob.register("barn");
+    await alice.rest("DELETE", "/api/machines/loft");
+    await loseDatabase(alice);
+    expect(await names(alice)).toEqual(["attic", "cellar"]);
+    expect(await names(bob)).toEqual(["barn"]);
+  });
+
+  it("keeps a machine's token: its computer sets it up again without a new one, another computer is refused", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await loseDatabase(alice);
+    const again = await alice.register("attic");
+    expect([again.status, await again.json<Registration>()]).toMatchObject([200, { token: null }]);
+    expect((await alice.register("attic", { identity: "identity-of-another" })).status).toBe(409);
+  });
+
+  it("uploads a machine's script again with the token hash that it has, and needs a new token to rename it", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await loseDatabase(alice);
+    await alice.register("attic");
+    const upload = (await alice.platformCalls("attic")).findLast(({ method }) => method === "PUT");
+    expect(upload?.metadata?.bindings).toContainEqual({ type: "inherit", name: "LINK_TOKEN_HASH" });
+    const refused = await alice.rest("PATCH", "/api/machines/attic", { name: "loft" });
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("codez rotate attic")]);
+    await alice.rest("POST", "/api/machines/attic/token");
+    await alice.script("loft");
+    expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
+  });
+
+  it("that came back from an old copy takes in a machine that reports, and not one that was removed", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    await alice.register("loft");
+    await alice.rest("DELETE", "/api/machines/loft");
+    const object = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    await runInDurableObject(object, (_, ctx) => void ctx.storage.sql.exec("DELETE FROM machine"));
+    expect(await names(alice)).toEqual([]);
+    for (const name of ["attic", "loft"])
+      expect((await alice.report(name, { online: true, epoch: 3, position: { epoch: "e", seq: 1 } })).status).toBe(204);
+    await expect.poll(() => names(alice)).toEqual(["attic"]);
+    expect(await alice.json("/api/machines")).toMatchObject({ machines: [{ status: "online" }] });
+  });
+
+  it("is not compared with the namespace again once that was done", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    const object = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    await runInDurableObject(object, (_, ctx) => void ctx.storage.sql.exec("DELETE FROM machine"));
+    await abortAllDurableObjects();
+    expect(await names(alice)).toEqual([]);
+    const unknown = await alice.rest("DELETE", "/api/machines/attic");
+    expect(await codeOf(unknown)).toBe("machine_unknown");
+  });
+});
