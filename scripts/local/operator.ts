@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { type DoorOptions, openDoor, type PublicDoor } from "../front/door.ts";
 import { bundleWorker } from "./bundle.ts";
 import { controlConfig, type WorkerSetup } from "./control-config.ts";
+import { damagedDatabases } from "./databases.ts";
 import { watchDisk } from "./disk-watch.ts";
 import { explainFileFailure } from "./file-failure.ts";
 import { moveKv } from "./kv-move.ts";
@@ -80,6 +81,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const lock = await takeLock(state.lock);
   started.defer(() => lock.release());
   const secrets = await readSecrets(state.secrets);
+  // Said and not refused: everybody whose database is whole can go on.
+  for (const damage of await damagedDatabases(state.folder)) report(damage);
   const ports = new Ports();
   const { publicDoor = null } = options;
   const door: DoorOptions = publicDoor ?? { kind: "loopback", port: options.port || (await ports.take()) };

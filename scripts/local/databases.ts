@@ -1,0 +1,48 @@
+import { open, readdir } from "node:fs/promises";
+import { dirname, join, sep } from "node:path";
+import { isMissing } from "./file.ts";
+
+/** The first bytes of every SQLite database (sqlite.org/fileformat.html, section 1.3). */
+const MAGIC = Buffer.from("SQLite format 3\0");
+
+/**
+ * What is wrong with the databases of a state folder, a sentence for each that cannot be read. workerd says nothing of the kind: the
+ * first call that needs such a database fails with an internal error that does not name it.
+ */
+export async function damagedDatabases(folder: string): Promise<string[]> {
+  const found: string[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !entry.name.endsWith(".sqlite")) continue;
+    const path = join(entry.parentPath, entry.name);
+    const what = await faultOf(path);
+    if (what !== null)
+      found.push(
+        `${path} is damaged: ${what}. Stop Operator and put back a copy of it, together with the -wal and -shm files beside it. ` +
+          `Without a copy, move all three away: ${consequenceOf(path)}`,
+      );
+  }
+  return found;
+}
+
+async function faultOf(path: string): Promise<string | null> {
+  try {
+    await using file = await open(path, "r");
+    const { bytesRead, buffer } = await file.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
+    // An empty file is a database that nothing was written to yet.
+    return bytesRead === 0 || buffer.equals(MAGIC) ? null : "it is not a SQLite database";
+  } catch (reason) {
+    if (isMissing(reason)) return null;
+    return reason instanceof Error ? reason.message : String(reason);
+  }
+}
+
+/** What a person gives up with a database, by the class of the Durable Object that it is the storage of. */
+function consequenceOf(path: string): string {
+  const place = dirname(path).split(sep).at(-1) ?? "";
+  if (place.endsWith("-User"))
+    return "the list of machines is rebuilt from their scripts, access tokens have to be made anew, and the audit log is lost.";
+  if (place.endsWith("-Accounts"))
+    return "people, passkeys and passwords are lost, and the Operator can be claimed anew.";
+  if (place.endsWith("-OAuthStore")) return "the apps that were signed in have to sign in once more.";
+  return "the event log of that machine is lost, and begins anew.";
+}

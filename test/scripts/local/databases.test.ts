@@ -1,0 +1,32 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { expect, onTestFinished, test } from "vitest";
+import { startOperator } from "../../../scripts/local/operator.ts";
+import { sharedStandIn } from "./support/stand-in.ts";
+
+const { root, newState } = await sharedStandIn();
+
+test("a start names each database that is damaged, and says what is lost without a copy; it starts all the same", async () => {
+  const stateDir = await newState();
+  const script = join(stateDir, "platform", "namespaces", "operator", "scripts", "attic", "storage", "do", "Machine-1");
+  const folders = [
+    script,
+    ...["User", "Accounts", "OAuthStore"].map((name) => join(stateDir, "control", "do", `x-${name}`)),
+  ];
+  for (const folder of folders) {
+    await mkdir(folder, { recursive: true });
+    await writeFile(join(folder, "1.sqlite"), "not what it should be");
+    await writeFile(join(folder, "empty.sqlite"), "");
+    new DatabaseSync(join(folder, "whole.sqlite")).exec("CREATE TABLE t (x)");
+  }
+  const reports: string[] = [];
+  const operator = await startOperator({ port: 0, stateDir, root, report: (line) => reports.push(line) });
+  onTestFinished(() => operator.stop());
+  const damages = reports.filter((line) => line.includes("is damaged: it is not a SQLite database"));
+  expect(damages).toHaveLength(folders.length);
+  const lost = ["event log of that machine", "access tokens have to be made anew", "claimed anew", "sign in once more"];
+  for (const [index, folder] of folders.entries())
+    expect(damages.find((line) => line.startsWith(join(folder, "1.sqlite")))).toContain(lost[index]);
+  expect((await fetch(`${operator.url}/count`)).status).toBe(200);
+});
