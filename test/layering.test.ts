@@ -35,6 +35,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       build: ["system"],
       front: ["system"],
       local: ["system", "front"],
+      operator: ["system", "front", "local"],
       deploy: ["system", "build"],
       bench: ["system", "codez"],
       chaos: ["system"],

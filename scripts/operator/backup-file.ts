@@ -1,0 +1,75 @@
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { gunzipSync, gzipSync } from "node:zlib";
+
+/** Says which format a backup has: another number, another reader. */
+const FORMAT = 1;
+
+export type KeptFile = {
+  /** Relative to the state folder, with `/` between its parts. */
+  readonly path: string;
+  readonly mode: number;
+  readonly content: Uint8Array;
+};
+
+/**
+ * A backup: one SQLite database with a row for each file of a state folder. SQLite, because it is one file, says by itself
+ * whether it is damaged, and needs no program that is not here already.
+ */
+export class BackupFile implements Disposable {
+  readonly #database: DatabaseSync;
+
+  /** Begins a backup. @throws Error when the file cannot be made */
+  static create(path: string): BackupFile {
+    const database = new DatabaseSync(path);
+    database.exec(`
+      PRAGMA journal_mode = OFF;
+      PRAGMA user_version = ${FORMAT};
+      CREATE TABLE file (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, content BLOB NOT NULL) STRICT;
+      BEGIN`);
+    return new BackupFile(database);
+  }
+
+  /** Opens one that is complete and undamaged. @throws Error that says what is wrong with it */
+  static open(path: string): BackupFile {
+    const database = new DatabaseSync(path, { readOnly: true });
+    try {
+      const format = database.prepare("PRAGMA user_version").get()?.["user_version"];
+      if (format !== FORMAT) throw new Error(`it has format ${String(format)}, and this release reads ${FORMAT}`);
+      const sound = database.prepare("PRAGMA integrity_check").get()?.["integrity_check"];
+      if (sound !== "ok") throw new Error(`it is damaged (${String(sound)})`);
+      return new BackupFile(database);
+    } catch (reason) {
+      database.close();
+      const why = reason instanceof Error ? reason.message : String(reason);
+      throw new Error(`${path} is not a backup of Operator: ${why}`, { cause: reason });
+    }
+  }
+
+  private constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  add({ path, mode, content }: KeptFile): void {
+    this.#insert.run(path, mode, gzipSync(content));
+  }
+
+  /** Without it nothing of the backup is there. */
+  complete(): void {
+    this.#database.exec("COMMIT");
+  }
+
+  *files(): Generator<KeptFile> {
+    for (const { path, mode, content } of this.#database.prepare("SELECT * FROM file ORDER BY path").iterate())
+      yield { path: String(path), mode: Number(mode), content: gunzipSync(content as Uint8Array) };
+  }
+
+  [Symbol.dispose](): void {
+    this.#database.close();
+  }
+
+  #prepared: StatementSync | null = null;
+
+  get #insert(): StatementSync {
+    return (this.#prepared ??= this.#database.prepare("INSERT INTO file VALUES (?, ?, ?)"));
+  }
+}

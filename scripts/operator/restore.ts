@@ -1,0 +1,31 @@
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { BackupFile } from "./backup-file.ts";
+
+/** A path below a folder: no part of it is empty, `.` or `..`. */
+const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\0]+(?:\/|$))+$/;
+
+/**
+ * Puts a backup into an empty folder, which an Operator can then be started with.
+ * @throws Error with a sentence for the person who typed it; then the folder is empty again
+ */
+export function restore(source: string, stateDir: string): { files: number } {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  if (readdirSync(stateDir).length > 0)
+    throw new Error(`${stateDir} is not empty. Move it away, or name another folder with OPERATOR_STATE`);
+  using backup = BackupFile.open(source);
+  let files = 0;
+  try {
+    for (const { path, mode, content } of backup.files()) {
+      if (!BELOW.test(path)) throw new Error(`${source} names a file outside its folder: "${path}"`);
+      const file = join(stateDir, path);
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      writeFileSync(file, content, { mode, flag: "wx" });
+      files += 1;
+    }
+  } catch (reason) {
+    for (const name of readdirSync(stateDir)) rmSync(join(stateDir, name), { recursive: true, force: true });
+    throw reason;
+  }
+  return { files };
+}

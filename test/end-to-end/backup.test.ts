@@ -1,0 +1,39 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { backUp } from "../../scripts/operator/backup.ts";
+import { restore } from "../../scripts/operator/restore.ts";
+import { send } from "./support/http.ts";
+import { Machine } from "./support/machine.ts";
+import { TestOperator } from "./support/operator.ts";
+import { ScriptedServer } from "./support/scripted-server.ts";
+
+let operator: TestOperator;
+
+beforeAll(async () => {
+  operator = await TestOperator.start();
+});
+
+afterAll(() => operator[Symbol.asyncDispose]());
+
+test("an Operator that was backed up while it worked comes back from an empty folder, with its machine and its tokens", async () => {
+  const server = await ScriptedServer.start((_, response) => void response.end("hello"));
+  operator.own(server);
+  const attic = await Machine.add(operator, "attic", server.url);
+  const { body } = await operator.api("POST", "/api/tokens", { label: "kept" });
+  const { token } = body as { token: string };
+  const calls = Array.from({ length: 50 }, () => send(attic.url, { body: "{}" }));
+
+  const file = join(operator.folder, "backup");
+  await backUp(join(operator.folder, "state"), file);
+  expect((await Promise.all(calls)).every(({ status }) => status === 200)).toBe(true);
+
+  await operator.stop();
+  const state = join(operator.folder, "state");
+  rmSync(state, { recursive: true });
+  restore(file, state);
+  await operator.start();
+  await attic.online(); // with the link token of before, to the script of before
+  const headers = { authorization: `Bearer ${token}` };
+  expect((await send(attic.url, { body: "{}", headers })).text).toBe("hello");
+});

@@ -1,0 +1,81 @@
+import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { BackupFile } from "../../../scripts/operator/backup-file.ts";
+import { backUp } from "../../../scripts/operator/backup.ts";
+import { restore } from "../../../scripts/operator/restore.ts";
+
+let folder: string;
+let state: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "operator-backup-test-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  state = join(folder, "state");
+  mkdirSync(join(state, "control/do"), { recursive: true });
+  writeFileSync(join(state, "secrets.json"), "{}", { mode: 0o600 });
+  writeFileSync(join(state, "lock.json"), "{}");
+});
+
+test("a database that is being written to is restored with all that was committed", async () => {
+  const live = new DatabaseSync(join(state, "control/do/a.sqlite"));
+  onTestFinished(() => live.close());
+  live.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)");
+  live.exec("BEGIN; INSERT INTO t VALUES (2)"); // not committed
+  const file = join(folder, "backup");
+  await backUp(state, file);
+  live.exec("COMMIT");
+  const restored = join(folder, "restored");
+  restore(file, restored);
+  const copy = new DatabaseSync(join(restored, "control/do/a.sqlite"));
+  onTestFinished(() => copy.close());
+  expect(copy.prepare("SELECT n FROM t").all()).toEqual([{ n: 1 }]);
+});
+
+test("a backup leaves out what belongs to the process that runs, and nobody else can read it", async () => {
+  writeFileSync(join(state, "operator.log"), "words");
+  const file = join(folder, "backup");
+  expect((await backUp(state, file)).files).toBe(1);
+  expect(statSync(file).mode & 0o777).toBe(0o600);
+  const restored = join(folder, "restored");
+  restore(file, restored);
+  expect(readdirSync(restored)).toEqual(["secrets.json"]);
+  expect(statSync(join(restored, "secrets.json")).mode & 0o777).toBe(0o600);
+  expect(readdirSync(folder).toSorted()).toEqual(["backup", "restored", "state"]);
+});
+
+test("neither command writes over anything", async () => {
+  const file = join(folder, "backup");
+  await backUp(state, file);
+  await expect(backUp(state, file)).rejects.toThrow("is there already");
+  expect(() => restore(file, state)).toThrow("is not empty");
+});
+
+test("a folder that is no Operator's is refused", async () => {
+  await expect(backUp(folder, join(folder, "backup"))).rejects.toThrow("OPERATOR_STATE");
+});
+
+test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", "."])(
+  "a backup that names %j is refused, and nothing of it stays",
+  (path) => {
+    const file = join(folder, "backup");
+    {
+      using made = BackupFile.create(file);
+      made.add({ path: "1-first", mode: 0o600, content: Buffer.from("x") });
+      made.add({ path, mode: 0o600, content: Buffer.from("x") });
+      made.complete();
+    }
+    const restored = join(folder, "restored");
+    expect(() => restore(file, restored)).toThrow("outside its folder");
+    expect(readdirSync(restored)).toEqual([]);
+  },
+);
+
+test("a file that is no backup, or a part of one, is refused by its name", async () => {
+  const file = join(folder, "backup");
+  writeFileSync(file, "words, and more than a few of them".repeat(100));
+  expect(() => restore(file, join(folder, "restored"))).toThrow(`${file} is not a backup of Operator`);
+});
