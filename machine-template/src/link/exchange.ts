@@ -32,6 +32,8 @@ export class Exchange {
   #answered = false;
   #inbound: InboundBody | null = null;
   #isEventStream = false;
+  #isGet = false;
+  #heardMs = Date.now();
   #over = false;
 
   constructor(id: number, link: ExchangeLink, deadlineMs: number, closingWord: ClosingWord) {
@@ -44,12 +46,22 @@ export class Exchange {
     this.#settle = { resolve, reject };
   }
 
+  /**
+   * For how long nothing has come on a client's listening stream (a GET that was answered with events); `null` for any other
+   * exchange. Such a stream carries no call, and its client opens it again when it ends: it is the one kind that can be
+   * ended to make room. When its client died without a word, nobody else ever ends it.
+   */
+  get idleMs(): number | null {
+    return this.#isGet && this.#isEventStream && !this.#over ? Date.now() - this.#heardMs : null;
+  }
+
   get awaitsHead(): boolean {
     return !this.#answered && !this.#over;
   }
 
   /** Sends the request: in one frame if its body is small and already read, else the head first and the body as credit allows. */
   async open(request: Request, path: string, body: Uint8Array | null): Promise<void> {
+    this.#isGet = request.method === "GET";
     const head = { method: request.method, path, headers: crossing(request.headers) };
     const first = body?.subarray(0, CHUNK_BYTES) ?? new Uint8Array(0);
     const end = body === null ? request.body === null : body.length === first.length;
@@ -123,6 +135,7 @@ export class Exchange {
   }
 
   #receiveBody(body: Uint8Array, end: boolean): boolean {
+    if (this.#isGet) this.#heardMs = Date.now();
     if (this.#inbound === null || !this.#inbound.push(body)) return false;
     if (!end) return true;
     this.#inbound.end();

@@ -6,6 +6,12 @@ import { type ClosingWord, Exchange } from "./exchange.ts";
 /** How often open exchanges are checked for a silent link and for overdue answers. Either is noticed at most this much late. */
 const SWEEP_MS = 5_000;
 
+/**
+ * A listening stream that was silent for so long may be ended to make room for a call. Long enough that clients who all
+ * listen, and open their streams anew when they end, do not push each other out in a tight circle.
+ */
+const IDLE_STREAM_MS = 30_000;
+
 /** Exchange ids are unsigned 32-bit on the wire. */
 const LAST_EXCHANGE = 0xffff_ffff;
 
@@ -44,6 +50,7 @@ export class Multiplexer {
 
   /** Creates an exchange, without sending anything. Throws `OperatorFailure` machine_busy. */
   begin(closingWord: ClosingWord): Exchange {
+    if (this.#exchanges.size >= MAX_EXCHANGES) this.#makeRoom();
     if (this.#exchanges.size >= MAX_EXCHANGES)
       throw new OperatorFailure({ code: "machine_busy", machine: this.#machine, limit: MAX_EXCHANGES });
     const id = this.#nextExchange;
@@ -77,6 +84,14 @@ export class Multiplexer {
   settleAll(error: OperatorError): void {
     for (const exchange of this.#exchanges.values()) exchange.abandon(error);
     this.#stopSweep();
+  }
+
+  /** Ends the listening stream on which nothing has come for the longest time, if one has been idle for long enough. */
+  #makeRoom(): void {
+    let idlest: Exchange | null = null;
+    for (const exchange of this.#exchanges.values())
+      if ((exchange.idleMs ?? 0) > (idlest?.idleMs ?? IDLE_STREAM_MS - 1)) idlest = exchange;
+    idlest?.cancel(new Error("it made room for a newer call: nothing had come on this stream for the longest time"));
   }
 
   #settleOverdue(): void {

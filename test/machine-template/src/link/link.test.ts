@@ -1,7 +1,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
-import { FrameKind } from "#protocol/frame.ts";
+import { type Frame, FrameKind } from "#protocol/frame.ts";
+import type { HeaderList } from "#protocol/header.ts";
 import { CHUNK_BYTES, MAX_EXCHANGES, MAX_HEAD_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
 import { ask, dial, env, FACTS, forget, knock, TestConnector } from "../support/connector.ts";
 
@@ -192,6 +193,42 @@ describe("an exchange", () => {
     for (const frame of connector.frames) connector.respond(frame.exchange, {}, String(frame.exchange));
     const bodies = await Promise.all(all.map(async (one) => (await one).text()));
     expect(new Set(bodies).size).toBe(MAX_EXCHANGES);
+  });
+});
+
+describe("listening streams of clients that are gone without a word", () => {
+  afterEach(() => vi.useRealTimers());
+
+  const EVENTS = { headers: [["content-type", "text/event-stream"]] } satisfies { headers: HeaderList };
+
+  it("make room at the limit, the idlest first, and never a call", async () => {
+    const connector = await TestConnector.greeted();
+    const call = ask("/mcp", { method: "POST", body: '{"id":0,"method":"x"}' });
+    const { exchange: called } = await connector.request();
+    const streams = Array.from({ length: MAX_EXCHANGES - 1 }, () => ask("/mcp"));
+    await connector.until(() => connector.frames.length === MAX_EXCHANGES - 1);
+    const listening = connector.frames.map(({ exchange }) => exchange);
+    for (const exchange of listening) connector.respond(exchange, EVENTS, "", false);
+    const readers = await Promise.all(streams.map(async (one) => (await one).body?.getReader()));
+    const startMs = Date.now();
+    const refused = await ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
+    expect(await errorCodeOf(refused)).toBe("machine_busy"); // all were heard of just now
+
+    vi.useFakeTimers({ toFake: ["Date"], now: startMs + 20_000 });
+    const [first = 0, ...others] = listening;
+    const body = encode(": still here\n\n");
+    for (const exchange of others) connector.send({ kind: FrameKind.BODY, exchange, end: false, body });
+    await readers.at(-1)?.read(); // by then the script has them all
+    vi.setSystemTime(startMs + 45_000);
+    const next = ask("/mcp", { method: "POST", body: '{"id":2,"method":"x"}' });
+    const isCancel = ({ kind }: Frame): boolean => kind === FrameKind.CANCEL;
+    await connector.until(() => connector.frames.some(isCancel));
+    expect(connector.frames.filter(isCancel).map((frame) => frame.exchange)).toEqual([first]);
+    connector.frames.splice(0, connector.frames.findIndex(isCancel) + 1);
+    const { exchange } = await connector.request();
+    await expect(readers[0]?.read()).rejects.toThrow("made room");
+    for (const one of [called, exchange]) connector.respond(one, {}, String(one));
+    expect([await (await call).text(), await (await next).text()]).toEqual([String(called), String(exchange)]);
   });
 });
 
