@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Plain JavaScript, so that every Node can at least say what is missing.
+// Plain JavaScript, so that an old Node can still run it and say what is missing.
 const [major = 0] = process.versions.node.split(".").map(Number);
 
 if (major < 20) {

@@ -11,11 +11,11 @@ export type ConnectOptions = {
   readonly key: string;
   readonly profile: Profile;
   readonly target: TargetSpec;
-  /** Whether the target's events are fetched from it. */
+  /** Whether to fetch the events of the target. */
   readonly events: EventSource;
   readonly output: Output;
   readonly interrupted: AbortSignal;
-  /** Called when the connector runs, for events that come another way. */
+  /** Called when the connector runs, by callers that deliver the events themselves. */
   readonly started?: (running: RunningConnector) => void;
 };
 
@@ -33,11 +33,11 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
       offline: (reason, retryInMs) =>
         output.result(
           { event: "offline", machine: profile.name, reason, retryInMs },
-          `offline: ${reason}; trying again from now on`,
+          `offline: ${reason}; reconnecting`,
         ),
       diskFault: (fault) =>
         fault === null
-          ? output.result({ event: "disk_recovered" }, "the disk takes events again")
+          ? output.result({ event: "disk_recovered" }, "events are written to disk again")
           : output.result(
               { event: "disk_failed", ...fault },
               `warning: ${fault.reason}. Events are held in memory and sent; free some space at ${folder.path}`,
@@ -67,14 +67,14 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
   }
 }
 
-/** The link stays up without its server; whoever calls is told what to start. */
+/** Reports whether the target answers. The link stays up without it, and callers are told what to start. */
 function reportTarget({ output, target }: ConnectOptions, isThere: boolean, detail: string): void {
   const where = describeTarget(target);
   const text = isThere ? `serving ${detail}` : `no answer from ${where}: ${detail}`;
   output.result({ event: isThere ? "serving" : "no_target", target: where, detail }, text);
 }
 
-/** Aborts at Ctrl-C and at a service manager's request; a second Ctrl-C ends the process at once, as usual. */
+/** Aborts at Ctrl-C and when a service manager stops the process. A second Ctrl-C kills the process, as usual. */
 export function untilInterrupted(): AbortSignal {
   const controller = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => controller.abort());

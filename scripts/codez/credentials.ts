@@ -1,14 +1,15 @@
 import { localOwnerToken } from "./sign-in/local-owner.ts";
 import { signIn } from "./sign-in/sign-in.ts";
 
-/** To find out whether an Operator wants to know who is asking. */
+/** Time limit of the request that finds out whether an Operator requires a token. */
 const PROBE_TIMEOUT_MS = 10_000;
 
 /**
- * The token with which this person asks `hub`, or `null` to ask without one (then the answer says what is wrong).
- * It is used for the REST API and `/mcp` alone; machines dial in with a link token of their own.
- * CODEZ_HUB_TOKEN, for scripts; else the token that an Operator on this computer left for its owner's programs; else, where
- * a token is wanted, the person is asked to sign in.
+ * This person's token for the Operator at `hub`; `null` to send requests without one (the answer then says what is wrong). It is
+ * used only for the REST API and `/mcp`. Machines dial with their own link token.
+ *
+ * The token comes from CODEZ_HUB_TOKEN (for scripts), else from the file that an Operator on this computer wrote for its owner's
+ * programs, else, if a token is required, from signing in.
  */
 export async function hubToken(hub: string): Promise<string | null> {
   const given = process.env["CODEZ_HUB_TOKEN"];
@@ -27,6 +28,6 @@ async function wantsToken(hub: string): Promise<boolean> {
     await response.body?.cancel();
     return response.status === 401;
   } catch {
-    return false; // out of reach: the command's own request says so, and what to do
+    return false; // Unreachable. The command's own request fails with an error that says so, and what to do.
   }
 }

@@ -1,10 +1,12 @@
 import type { EventSource } from "../connector/index.ts";
 
-/** What `--drain-events` says of itself in the help of the commands that take it. */
+/** Help text of `--drain-events`. */
 export const DRAIN_EVENTS =
-  "fetch events even from a server that hands each to one reader only, as CodeZ does; its other clients then miss them";
+  "fetch events even from a server that gives each event to one reader only, like CodeZ; its other clients then miss them";
 
-/** What the options say of events, over what is `known` from before. `--no-events` sets `events` to false. */
+/**
+ * The setting for events: the one on the command line, else the one `known` from before. `--no-events` sets `events` to false.
+ */
 export function eventsOf(
   { events, drainEvents }: { readonly events: boolean; readonly drainEvents?: boolean },
   known: EventSource,

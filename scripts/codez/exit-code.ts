@@ -1,13 +1,13 @@
-/** What `codez` ends with. Scripts and service managers read these: numbers are never reused for something else. */
+/** Exit codes of `codez`. Scripts and service managers depend on them, so a number is never reused for something else. */
 export const ExitCode = {
   OK: 0,
-  /** Something that nobody foresaw. */
+  /** An unexpected failure. */
   UNEXPECTED: 1,
   /** The command line is wrong. */
   USAGE: 2,
   /** Operator cannot be reached. */
   HUB_UNREACHABLE: 3,
-  /** Operator does not know who is asking. */
+  /** Operator requires a valid token. */
   NOT_SIGNED_IN: 4,
   /** The name belongs to another machine. */
   NAME_TAKEN: 5,
@@ -21,20 +21,20 @@ export const ExitCode = {
   REPLACED: 9,
   /** This `codez` and its Operator speak different protocols: one of the two is too old. */
   TOO_OLD: 10,
-  /** Everything was done, but the machine does not show up as online. */
+  /** The command did its work, but the machine is not online. */
   NOT_ONLINE: 11,
   /** Operator has no such machine. */
   MACHINE_UNKNOWN: 12,
-  /** A file of `codez` cannot be read, or is not what it should be. */
+  /** A file of `codez` cannot be read or is invalid. */
   FILE_BROKEN: 13,
   /** The service could not be installed or removed. */
   SERVICE_FAILED: 14,
-  /** Operator refused for a reason it gave. */
+  /** Operator refused the request and said why. */
   REFUSED: 15,
 } as const;
 export type ExitCode = (typeof ExitCode)[keyof typeof ExitCode];
 
-/** Exit codes after which starting again would end the same way; a service manager must not. */
+/** Exit codes after which a service manager must not restart `codez`, because it would end the same way. */
 export const FINAL_EXIT_CODES: readonly ExitCode[] = [
   ExitCode.USAGE,
   ExitCode.NOT_SET_UP,

@@ -5,14 +5,17 @@ import { OperatorClient, LOCAL_OPERATOR } from "./operator-client.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { plainLoopback } from "./sign-in/local-owner.ts";
 
-/** The Operator meant: `--hub`, else CODEZ_HUB, else the one this computer is set up with, else a local one. */
+/**
+ * The Operator that a command is for: `--hub`, else CODEZ_HUB, else the one that this computer is set up with, else a local
+ * one.
+ */
 export async function findOperator(given: string | undefined, folder: ProfileFolder): Promise<OperatorClient> {
   const address = given ?? (process.env["CODEZ_HUB"] || undefined) ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR;
   const origin = plainLoopback(originOf(address));
   return new OperatorClient(origin, await hubToken(origin));
 }
 
-/** The Operator that all profiles share; `undefined` when there is none, or several. */
+/** The Operator that all profiles share; `undefined` when there are no profiles, or several Operators. */
 function hubOfProfiles(folder: ProfileFolder): string | undefined {
   const hubs = new Set(folder.names().flatMap((name) => folder.read(name)?.hub ?? []));
   return hubs.size === 1 ? [...hubs][0] : undefined;

@@ -36,7 +36,7 @@ async function main(args: readonly string[]): Promise<void> {
   }
 }
 
-/** @param command what stands after `--`, which is for another program. */
+/** @param command the arguments after `--`, which are another program's command line. */
 function program(command: readonly string[]): Command {
   const context = contextOf(command);
   const all = new Command("codez")
@@ -63,18 +63,18 @@ function program(command: readonly string[]): Command {
   return all;
 }
 
-/** commander ends the process by itself otherwise, with exit codes of its own. */
+/** Makes commander throw. Otherwise it ends the process itself, with its own exit codes. */
 function throwInsteadOfExit(command: Command): void {
   command.exitOverride();
   for (const one of command.commands) throwInsteadOfExit(one);
 }
 
-/** Says what went wrong, unless that was done, and answers what to end with. */
+/** Prints what went wrong, unless commander has, and returns the exit code. */
 function exitCodeOf(reason: unknown, output: Output): number {
-  // Help and version come this way too, with 0; commander has written its own words.
+  // Help and version end here as well, with 0. commander has already printed its message.
   if (reason instanceof CommanderError) return reason.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
   if (!(reason instanceof CodezFailure)) {
-    // Of a fault that nobody foresaw all is shown, also what a server had a part in.
+    // Everything about an unexpected fault is shown, including text that a server sent.
     console.error(printableLines(inspect(reason)));
     return ExitCode.UNEXPECTED;
   }
@@ -82,7 +82,7 @@ function exitCodeOf(reason: unknown, output: Output): number {
   return reason.exitCode;
 }
 
-// Whoever read what is said may go away (`| head`, a closed terminal); what is done goes on.
+// The reader of the output may go away (`| head`, a closed terminal). The command continues without it.
 for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
 
 await main(process.argv.slice(2));

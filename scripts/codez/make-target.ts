@@ -25,14 +25,14 @@ export function makeTarget(spec: TargetSpec, machine: string): Target {
   return new HttpTarget(url, machine, startHint(spec.url), ownAuthorization(url));
 }
 
-/** How a person would name the target. */
+/** The target in words for a person. */
 export function describeTarget(spec: TargetSpec): string {
   return spec.kind === "url" ? spec.url : [spec.command, ...spec.args].join(" ");
 }
 
-/** What to do on the machine when nothing answers at `url`. */
+/** The advice when nothing answers at `url`. */
 function startHint(url: string): string {
   return url === DEFAULT_TARGET_URL
-    ? "Start it on that machine: `codez serve` (or `codez up` in place of `codez connect`)."
+    ? "Start it on that machine: `codez serve` (or `codez up` instead of `codez connect`)."
     : "Start the MCP server on that machine, or give its address: `codez connect --url <its URL>`.";
 }

@@ -9,7 +9,7 @@ import { VERSION } from "./version.ts";
 /** Where `npm start` listens. */
 export const LOCAL_OPERATOR = "http://127.0.0.1:8787";
 
-/** Registering uploads a script, which takes Cloudflare some seconds. */
+/** Registering a machine uploads a script, which takes Cloudflare several seconds. */
 const REQUEST_TIMEOUT_MS = 60_000;
 
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
@@ -50,7 +50,7 @@ export class OperatorClient {
     return Registration.parse(await this.ask("POST", `${pathOf(name)}/token`));
   }
 
-  /** What the public endpoint says of a machine, asked as any MCP client would; `null`: it isn't in the list. */
+  /** A machine's status according to `/mcp`, which is asked as by any MCP client; `null` when the machine is not in the list. */
   async statusAtMcp(name: string): Promise<string | null> {
     const client = new Client({ name: "codez-setup", version: VERSION }, { versionNegotiation: { mode: "auto" } });
     const headers = this.#headers();
@@ -73,7 +73,7 @@ export class OperatorClient {
     }
   }
 
-  /** Asks the REST API; answers the JSON, or `null` when there is none. */
+  /** Sends a request to the REST API. Returns the JSON, or `null` when the answer has no body. */
   async ask(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await this.#fetch(method, path, body);
     if (response.status === 204) return null;
@@ -98,7 +98,7 @@ export class OperatorClient {
         ExitCode.HUB_UNREACHABLE,
         `Operator at ${this.origin} cannot be reached: ${messageOf(reason)}`,
         this.origin === LOCAL_OPERATOR
-          ? "Start it with `npm start` in its clone, or say where yours is: --hub https://operator.example.com"
+          ? "Start it with `npm start` in its clone, or give the address of yours: --hub https://operator.example.com"
           : "Check the address (--hub) and this computer's network.",
         reason,
       );
@@ -114,8 +114,8 @@ export class OperatorClient {
     if (status === 401)
       return new CodezFailure(
         ExitCode.NOT_SIGNED_IN,
-        `Operator at ${this.origin} does not know who is asking.`,
-        "Sign in anew, or set CODEZ_HUB_TOKEN to a personal access token of that Operator that is still good.",
+        `Operator at ${this.origin} requires a valid token.`,
+        "Sign in again, or set CODEZ_HUB_TOKEN to a valid personal access token of that Operator.",
       );
     switch (error?.code) {
       case "name_taken":
@@ -138,7 +138,7 @@ function pathOf(name: string): string {
   return `/api/machines/${encodeURIComponent(name)}`;
 }
 
-/** `fetch failed` says nothing; its cause does. */
+/** The message of the underlying error: `fetch` itself only says "fetch failed". */
 function messageOf(reason: unknown): string {
   if (!(reason instanceof Error)) return String(reason);
   const { cause } = reason;

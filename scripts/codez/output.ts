@@ -2,9 +2,9 @@ import { printableJson, printableLines } from "../system/printable.ts";
 import { nameOf, type CodezFailure } from "./failure.ts";
 
 /**
- * Where a command says things. What others wrote is escaped here; where it goes into a line of ours, the command also keeps
- * it to one line (`printable`).
- * To a person in lines, or to a program as one JSON value a line on standard output.
+ * A command's output: lines for a person, or one JSON value per line for a program, on standard output. Control characters in
+ * text that others wrote are escaped here. Where such text is part of one of our lines, the command itself keeps it to one
+ * line (`printable`).
  */
 export class Output {
   readonly json: boolean;
@@ -13,7 +13,7 @@ export class Output {
     this.json = json;
   }
 
-  /** For a person alone. */
+  /** Prints a line for a person. Prints nothing with `--json`. */
   line(text: string): void {
     if (!this.json) console.log(printableLines(text));
   }

@@ -24,24 +24,24 @@ export type RunOptions = {
   /** The profile's name. */
   readonly key: string;
   readonly target: Target;
-  /** `name`: what the machine is called now. */
+  /** `name`: the machine's current name. */
   readonly online: (name: string, epoch: number) => void;
-  /** Called when the reason is another than before. */
+  /** Called when the reason differs from the previous one. */
   readonly offline: (reason: string, retryInMs: number) => void;
-  /** The disk takes no events, or takes them again (`null`). */
+  /** Events cannot be written to disk, or can be again (`null`). */
   readonly diskFault: (fault: DiskFault | null) => void;
 };
 
-/** One machine's connector with its files: the lock, the spool, the profile it reads its token from. */
+/** One machine's connector with its files: the lock, the spool, and the profile with its token. */
 export class RunningConnector {
   readonly connector: Connector;
   readonly spool: EventSpool;
-  /** Why it stopped, once it has. All files are released by then. */
+  /** Resolves with the reason when the connector has stopped and all of its files are released. */
   readonly stopped: Promise<Stopped>;
   readonly #throttle: EventThrottle;
   #facts: Facts = machineFacts(VERSION);
 
-  /** Throws `CodezFailure` when another connector has this profile. */
+  /** Throws `CodezFailure` when another connector uses this profile. */
   static start(options: RunOptions): RunningConnector {
     const { folder, key } = options;
     const lock = Lock.take(folder.file(key, ".lock"));
@@ -49,7 +49,7 @@ export class RunningConnector {
     throw new CodezFailure(
       ExitCode.ALREADY_CONNECTED,
       `A connector for "${key}" runs on this computer already (process ${lock.pid}, since ${new Date(lock.sinceMs).toISOString()}).`,
-      `Leave it running; or end it first: kill ${lock.pid}`,
+      `Leave it running, or stop it first: kill ${lock.pid}`,
     );
   }
 
@@ -73,7 +73,7 @@ export class RunningConnector {
         if (fault === null) return;
         const timer = setInterval(() => {
           this.spool.retry();
-          this.connector.sendEvents(); // once the disk works, an event says that it did not
+          this.connector.sendEvents(); // once the disk works again, an event reports the fault
         }, DISK_RETRY_MS);
         stopRetrying = () => clearInterval(timer);
       },
@@ -84,7 +84,7 @@ export class RunningConnector {
       facts: () => this.#facts,
       credentials: () => {
         const { profile } = folder.choose(key);
-        // A name that could not be saved holds for this process: the next start is sent to it again.
+        // A name that could not be saved is used until this process ends. At the next start Operator sends it again.
         const current = newName === null || profile.name === newName ? profile : renamed(profile, newName);
         name = current.name;
         return Promise.resolve(current);
@@ -118,12 +118,15 @@ export class RunningConnector {
     });
   }
 
-  /** Keeps events until Operator has them, as many as may come at once. `cursor`: where their source was read up to. */
+  /**
+   * Stores events until Operator has acknowledged them, within the connector's event rate. `cursor`: the position in their
+   * source.
+   */
   push(events: readonly PushedEvent[], cursor: string | null = null): void {
     this.#throttle.push(events, cursor);
   }
 
-  /** More is known of the machine than before. */
+  /** Adds facts about the machine, and sends them. */
   learn(facts: Partial<Facts>): void {
     this.#facts = { ...this.#facts, ...facts };
     this.connector.announce();
@@ -131,8 +134,8 @@ export class RunningConnector {
 }
 
 /**
- * The profile of a machine that was renamed at Operator. Its file keeps its name, since the lock and the events beside it
- * are in use; the machine is found under its new name all the same.
+ * Saves a machine's new name in its profile. The file keeps its old name, because the lock and the events beside it are in use.
+ * Commands find the profile by the machine's new name.
  */
 function rename(folder: ProfileFolder, key: string, name: string): void {
   const { profile } = folder.choose(key);
@@ -145,7 +148,7 @@ function rename(folder: ProfileFolder, key: string, name: string): void {
   }
 }
 
-/** Why the connector stopped, for a person; `null`: it was asked to. */
+/** The failure that stopped the connector; `null` if it was asked to stop. */
 export function failureOf(stopped: Stopped, name: string, hub: string): CodezFailure | null {
   switch (stopped.reason) {
     case "stopped":
@@ -162,7 +165,7 @@ export function failureOf(stopped: Stopped, name: string, hub: string): CodezFai
       return new CodezFailure(
         ExitCode.REPLACED,
         `Another connector took over "${name}": ${stopped.message}`,
-        `End the other one, then: codez connect ${name}. To add this computer as a machine of its own: codez setup <another-name>`,
+        `End the other one, then: codez connect ${name}. To add this computer as a separate machine: codez setup <another-name>`,
       );
     case "protocol_too_old":
       return mismatch(`This codez (${VERSION}) is older than its Operator`, stopped.message, name, hub);
@@ -171,7 +174,7 @@ export function failureOf(stopped: Stopped, name: string, hub: string): CodezFai
   }
 }
 
-/** Every Operator serves the codez that fits it, so the fix is the same whichever of the two is the older. */
+/** Every Operator serves the codez that matches it, so the fix is the same whichever of the two is older. */
 function mismatch(text: string, detail: string, name: string, hub: string): CodezFailure {
   const fix = `Run the codez that this Operator serves: npx -y ${hub}/codez.tgz connect ${name}`;
   return new CodezFailure(ExitCode.TOO_OLD, `${text}: ${detail}`, fix);

@@ -2,9 +2,9 @@ import { AlreadyRunning, ConfigInvalid, ServeExitCode } from "../serve/index.ts"
 import { CodezFailure } from "./failure.ts";
 
 /**
- * Why `startServe` failed, with what to do about it and an exit code of its own for each reason: a service manager must not
- * retry a broken `serve.json`, and must retry when the port was merely taken for a moment. `null` for a reason that
- * nobody foresaw; the caller throws that on.
+ * Why `startServe` failed, what to do about it, and a separate exit code for each reason: a service manager must not retry with
+ * a broken `serve.json`, but must retry when the port was only taken for a moment. `null` for an unexpected error, which the
+ * caller rethrows.
  */
 export function serveFailureOf(reason: unknown): CodezFailure | null {
   if (!(reason instanceof Error)) return null;

@@ -1,7 +1,7 @@
 import { spinner } from "@clack/prompts";
 import type { Output } from "./output.ts";
 
-/** Shows what is being done: a spinner for a person at a terminal, a line in a log, nothing in JSON. */
+/** Shows progress: a spinner on a terminal, a line in a log, nothing with `--json`. */
 export class Steps {
   readonly #output: Output;
 

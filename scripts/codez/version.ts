@@ -1,9 +1,9 @@
 import { readFileSync } from "node:fs";
 
-/** Put in place by `scripts/build`; in the sources there is none. */
+/** Defined by `scripts/build` in the bundle; undefined when codez runs from its sources. */
 declare const CODEZ_VERSION: string | undefined;
 
-/** The version of this `codez`, which is its repository's. */
+/** The version of this `codez`, which is the repository's. */
 export const VERSION = typeof CODEZ_VERSION === "string" ? CODEZ_VERSION : versionOfSources();
 
 function versionOfSources(): string {

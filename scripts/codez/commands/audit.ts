@@ -19,7 +19,7 @@ const Entry = z.object({
 type Entry = z.infer<typeof Entry>;
 const Page = z.object({ entries: z.array(Entry) });
 
-/** Entries of one request. */
+/** Entries per request. */
 const PAGE = 1_000;
 const DEFAULT_ENTRIES = 50;
 
@@ -29,7 +29,7 @@ type Options = { hub?: string; json?: boolean; limit: number; jsonl?: boolean };
 export function auditCommand({ folder }: Context): Command {
   return withHub(new Command("audit").description("show what was done in your name, newest first"))
     .option("--limit <entries>", "how many entries", countIn, DEFAULT_ENTRIES)
-    .option("--jsonl", "all of it, an entry a line, for keeping")
+    .option("--jsonl", "print the whole log, one JSON entry per line")
     .action(async (options: Options) => {
       const operator = await findOperator(options.hub, folder);
       const read = async (before: number | null, limit: number): Promise<Entry[]> =>
@@ -67,6 +67,6 @@ function textOf(entries: readonly Entry[]): string {
 
 function countIn(text: string): number {
   const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("a whole number from 1");
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("must be a whole number of at least 1");
   return count;
 }

@@ -10,10 +10,10 @@ type Options = { url?: string; events: boolean; drainEvents?: boolean; json?: bo
 /** `codez connect`: keeps this machine's link up until Ctrl-C. */
 export function connectCommand({ folder, command }: Context): Command {
   return new Command("connect")
-    .description("connect this machine's MCP server to Operator, for as long as it runs")
+    .description("connect this machine's MCP server to Operator until Ctrl-C")
     .usage("[name] [options] [-- command...]")
     .argument("[name]", "the machine (needed when this computer is set up as several)")
-    .option("--url <url>", "the MCP server's address, in place of the one given to setup")
+    .option("--url <url>", "address of the MCP server, instead of the one given to setup")
     .option("--no-events", "do not fetch the server's events")
     .option("--drain-events", DRAIN_EVENTS)
     .option(...JSON_OPTION)

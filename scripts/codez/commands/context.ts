@@ -2,9 +2,9 @@ import type { Command } from "commander";
 import { Output } from "../output.ts";
 import { ProfileFolder } from "../profile/profile-folder.ts";
 
-/** What every command works with. */
+/** What every command gets. */
 export type Context = {
-  /** What stands after `--` on the command line. */
+  /** The arguments after `--` on the command line. */
   readonly command: readonly string[];
   readonly folder: ProfileFolder;
 };
@@ -17,7 +17,7 @@ export function outputOf(options: { json?: boolean }): Output {
   return new Output(options.json === true);
 }
 
-export const JSON_OPTION = ["--json", "say it in JSON, for programs"] as const;
+export const JSON_OPTION = ["--json", "print JSON, for programs"] as const;
 const HUB_OPTION = ["--hub <url>", "address of the Operator (default: CODEZ_HUB, or the one set up here)"] as const;
 
 /** Adds the two options that most commands share. */

@@ -4,7 +4,7 @@ import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
 
-/** `codez machines`: all machines of this person, as Operator knows them. */
+/** `codez machines`: all machines of the signed-in person, as Operator lists them. */
 export function machinesCommand({ folder }: Context): Command {
   return withHub(new Command("machines").description("list your machines")).action(
     async (options: { hub?: string; json?: boolean }) => {

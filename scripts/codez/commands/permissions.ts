@@ -5,10 +5,10 @@ import { findRunning, LOCAL_PATH, type Running, ServeExitCode } from "../../serv
 import { codezHome } from "../../system/home.ts";
 import { printable, printableJson } from "../../system/printable.ts";
 
-/** serve is on this computer; if it does not answer by then it never will. */
+/** serve runs on this computer. If it has not answered by then, it never will. */
 const ANSWER_LIMIT_MS = 10_000;
 
-/** Enough of an id that a slip of the finger, or an empty variable in a script, does not name some request. */
+/** Minimum length of an id prefix, so that a typo or an empty variable in a script does not match a request. */
 const MIN_ID_CHARS = 4;
 
 const Request = z.looseObject({
@@ -25,7 +25,7 @@ const List = z.object({ requests: z.array(Request) });
 const Answered = z.object({ already_settled: z.boolean() });
 const Refused = z.object({ error: z.string() });
 
-/** `codez permissions`: what sessions on this machine wait for, and the answer to it. */
+/** `codez permissions`: shows the permission requests of this machine's sessions and answers them. */
 export function permissionsCommand(): Command {
   const command = new Command("permissions")
     .description("list the permission requests of this machine's sessions, allow or deny them")
@@ -33,14 +33,14 @@ export function permissionsCommand(): Command {
     .action(async ({ json }: { json?: boolean }) => withServe((serve) => list(serve, json === true)));
   command
     .command("allow")
-    .description("let a session do what it asked for, once")
-    .argument("<request>", "its id, or the beginning of it")
+    .description("allow what a session asked for, once")
+    .argument("<request>", "the request's id, or the beginning of it")
     .action(async (request: string) => withServe((serve) => answer(serve, request, "allow", undefined)));
   command
     .command("deny")
     .description("refuse what a session asked for")
-    .argument("<request>", "its id, or the beginning of it")
-    .option("--reason <text>", "told to the model")
+    .argument("<request>", "the request's id, or the beginning of it")
+    .option("--reason <text>", "explanation for the model")
     .action(async (request: string, { reason }: { reason?: string }) => {
       return withServe((serve) => answer(serve, request, "deny", reason));
     });
@@ -66,13 +66,14 @@ async function answer(serve: Running, start: string, behavior: "allow" | "deny",
   const { requests } = await pending(serve);
   if (start.length < MIN_ID_CHARS) return refuse(`Give at least ${MIN_ID_CHARS} characters of the request's id.`);
   const matching = requests.filter(({ request_id: id }) => id.startsWith(start));
-  if (matching.length > 1) return refuse(`${start} fits ${matching.length} requests; give more of it`);
-  // One that does not wait any more: serve knows who settled it.
+  if (matching.length > 1)
+    return refuse(`${start} matches ${matching.length} requests. Give more characters of the id.`);
+  // No waiting request matches. It may have been settled already; serve then says by whom.
   const request = matching[0]?.request_id ?? start;
   const response = await call(serve, "POST", { request, behavior, ...(reason === undefined ? {} : { reason }) });
   if (!response.ok) return refuse(Refused.parse(await response.json()).error);
   const { already_settled: again } = Answered.parse(await response.json());
-  if (again) return console.log(`${printable(request)} had that answer already`);
+  if (again) return console.log(`${printable(request)} had this answer already`);
   console.log(behavior === "allow" ? "Allowed, once:" : "Denied:");
   for (const settled of matching) console.log(describe(settled));
 }
@@ -91,8 +92,8 @@ function call({ port, token }: Running, method: string, body?: unknown): Promise
 }
 
 /**
- * All of what is asked for: whoever allows it has seen it. Nothing is cut, and what a model or an MCP server wrote (names of
- * tools too) is one line a value, with every character that would not show written out.
+ * Shows everything that is asked for, so that the person who allows it has seen all of it. Nothing is shortened. Each value that a
+ * model or an MCP server wrote (names of tools, too) is printed on one line, with invisible characters escaped.
  */
 function describe({ request_id: id, session_id: session, cwd, tool, input, why, age_ms: ageMs }: Request): string {
   const lines = [

@@ -6,7 +6,7 @@ import { findOperator } from "../find-operator.ts";
 import { Service } from "../service/service.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
-/** `codez remove`: takes a machine away from Operator, and its profile and service from this computer. */
+/** `codez remove`: removes a machine from Operator, and its profile and service from this computer. */
 export function removeCommand({ folder }: Context): Command {
   return withHub(new Command("remove").description("remove a machine: its script, its log, and its profile here"))
     .argument("<name>", "the machine")
@@ -24,7 +24,7 @@ export function removeCommand({ folder }: Context): Command {
       const isGone = await operator.remove(name).then(
         () => false,
         (reason: unknown) => {
-          // Removed before, or elsewhere: what is left of it here goes all the same.
+          // It was removed before, or from another computer. What is left of it here is still removed.
           if (reason instanceof CodezFailure && reason.exitCode === ExitCode.MACHINE_UNKNOWN && keys.length > 0)
             return true;
           throw reason;
@@ -34,7 +34,9 @@ export function removeCommand({ folder }: Context): Command {
         await new Service(key).uninstall();
         folder.remove(key);
       }
-      const text = isGone ? `"${name}" was gone already; its profile here is removed.` : `"${name}" is removed.`;
+      const text = isGone
+        ? `"${name}" had been removed from Operator before. Its profile on this computer is now removed, too.`
+        : `"${name}" is removed.`;
       outputOf(options).result({ removed: name, profiles: keys }, text);
     });
 }

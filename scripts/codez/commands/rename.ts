@@ -3,11 +3,11 @@ import { findOperator } from "../find-operator.ts";
 import { renamed } from "../profile/profile.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
-/** `codez rename`: gives a machine another name, wherever it is; its connector follows by itself. */
+/** `codez rename`: renames a machine, on whatever computer it is. A running connector switches to the new name by itself. */
 export function renameCommand({ folder }: Context): Command {
   return withHub(new Command("rename").description("give a machine another name"))
     .argument("<old>", "its name now")
-    .argument("<new>", "the name it gets")
+    .argument("<new>", "the new name")
     .action(async (from: string, to: string, options: { hub?: string; json?: boolean }) => {
       const operator = await findOperator(options.hub, folder);
       const machine = await operator.rename(from, to);

@@ -4,7 +4,10 @@ import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
-/** `codez rotate`: a new link token for this machine. The old one is dead at once; a running connector takes the new one. */
+/**
+ * `codez rotate`: gives this machine a new link token. The old one is revoked at once; a running connector switches to the new
+ * one.
+ */
 export function rotateCommand({ folder }: Context): Command {
   return withHub(new Command("rotate").description("replace this machine's link token"))
     .argument("[name]", "the machine (needed when this computer is set up as several)")
@@ -13,8 +16,8 @@ export function rotateCommand({ folder }: Context): Command {
       const operator = await findOperator(options.hub ?? profile.hub, folder);
       const { token, linkUrl, mcpUrl, slug } = await operator.rotate(profile.name);
       if (token === null)
-        throw new CodezFailure(ExitCode.REFUSED, "Operator gave no new token.", `codez setup ${profile.name}`);
+        throw new CodezFailure(ExitCode.REFUSED, "Operator returned no new token.", `codez setup ${profile.name}`);
       folder.write(key, { ...profile, token, linkUrl, mcpUrl, slug });
-      outputOf(options).result({ rotated: profile.name }, `"${profile.name}" has a new token.`);
+      outputOf(options).result({ rotated: profile.name }, `"${profile.name}" has a new link token.`);
     });
 }

@@ -4,7 +4,7 @@ import { printable } from "../../system/printable.ts";
 import { expandHome } from "../../system/home.ts";
 import { serveFailureOf } from "../serve-failure.ts";
 
-/** Set by the entry of `codez`; told to clients in the handshake. */
+/** `version` is set by the entry of `codez`, and sent to clients in the MCP handshake. */
 export interface CommandOptions {
   readonly version?: string;
 }
@@ -20,14 +20,14 @@ export function serveCommand({ version }: CommandOptions = {}): Command {
   const command = new Command("serve")
     .description("serve this machine's Claude Code sessions as MCP tools on 127.0.0.1")
     .option("--port <port>", "port on 127.0.0.1 (4097 unless serve.json says otherwise)", parsePort)
-    .option("--projects <folder...>", "folders in which git repositories count as projects")
-    .option("--read-only", "sessions can be read and searched, not driven")
+    .option("--projects <folder...>", "folders whose git repositories are offered as projects")
+    .option("--read-only", "let clients read and search sessions, but not prompt them")
     .action((flags: Flags) => serve(overridesOf(flags), version));
   command.addCommand(partCommand(), { hidden: true });
   return command;
 }
 
-/** How serve enters this same file again for what runs beside it (see serve/entry.ts). */
+/** A hidden command with which serve starts this same file again, for its helper processes (see serve/entry.ts). */
 function partCommand(): Command {
   return new Command("part").argument("<role>").action(async (role: string) => {
     if (role === "keeper") return keep(process.stdin);
@@ -45,18 +45,18 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
   // The reader of the output may go away (a closed terminal, `| head`); the sessions go on.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
-  // The token itself is not printed: what is printed ends in logs and screenshots.
+  // The token itself is not printed, because output ends up in logs and screenshots.
   const header = `"Authorization: Bearer $(cat ${quoted(running.tokenFile)})"`;
   console.log(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url} --header ${header}`);
   console.log("Permission requests are answered with: codez permissions");
-  // Listened for before the machine is looked at: that starts `claude` twice, and a Ctrl-C then must end in order too.
+  // Installed before the health check, which starts `claude` twice: a Ctrl-C during that must also end everything properly.
   const asked = untilAskedToStop();
   const looked = warn(running);
   await asked;
   await Promise.all([running.stop(), looked]);
 }
 
-/** A path as a shell takes it, inside double quotes too. */
+/** A path quoted for a shell, also valid inside double quotes. */
 function quoted(path: string): string {
   return `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }

@@ -2,7 +2,7 @@ import { Command } from "commander";
 import { Service } from "../service/service.ts";
 import { type Context, JSON_OPTION, outputOf } from "./context.ts";
 
-/** `codez service`: installs or removes what connects a machine after every start of the computer. */
+/** `codez service`: installs or removes the service that connects a machine whenever the computer starts. */
 export function serviceCommand({ folder }: Context): Command {
   const command = new Command("service").description("install or remove the service that keeps a machine connected");
   command

@@ -21,17 +21,22 @@ type Options = {
   json?: boolean;
 };
 
-/** `codez setup`: adds this computer as a machine, or repairs what is there, and proves from outside that it works. */
+/**
+ * `codez setup`: adds this computer as a machine, or repairs its setup, and checks through the public endpoint that it is
+ * online.
+ */
 export function setupCommand({ folder, command }: Context): Command {
   return withHub(
-    new Command("setup").description("add this computer as a machine, or repair it; changes nothing that is right"),
+    new Command("setup").description(
+      "add this computer as a machine, or repair its setup (running it again is harmless)",
+    ),
   )
     .usage("[name] [options] [-- command...]")
-    .argument("[name]", "what to call the machine (default: this computer's name)")
+    .argument("[name]", "name of the machine (default: this computer's name)")
     .option("--url <url>", `the MCP server to connect (default: ${DEFAULT_TARGET_URL})`)
     .option("--profile <name>", "name of the profile on this computer (default: the machine's name)")
     .option("--replace", "take the name over from another computer of yours")
-    .option("--service", "install a service that connects after every start of this computer")
+    .option("--service", "install a service that connects whenever this computer starts")
     .option("--no-events", "do not fetch the server's events")
     .option("--drain-events", DRAIN_EVENTS)
     .action(async (given: string | undefined, options: Options) => {
@@ -48,13 +53,11 @@ export function setupCommand({ folder, command }: Context): Command {
       );
       let { profile } = registered;
       folder.write(plan.key, profile);
-      let proof = await steps.run("opening the link and asking Operator for it", () =>
+      let proof = await steps.run("opening the link, and asking Operator whether it sees the machine", () =>
         proveOnline(operator, folder, plan.key, profile, registered.isNewToken),
       );
       if (proof.kind === "refused") {
-        profile = await steps.run("the token is no good any more; making a new one", () =>
-          renewToken(operator, profile),
-        );
+        profile = await steps.run("saved token rejected; requesting a new one", () => renewToken(operator, profile));
         folder.write(plan.key, profile);
         proof = await steps.run("opening the link again", () => proveOnline(operator, folder, plan.key, profile, true));
       }
@@ -63,7 +66,7 @@ export function setupCommand({ folder, command }: Context): Command {
       const { name, mcpUrl } = profile;
       const lines = [
         `"${name}" is online at ${operator.origin}${registered.isNew ? "" : " (it was set up before)"}.`,
-        `  its server here   ${describeTarget(target)}`,
+        `  its MCP server    ${describeTarget(target)}`,
         `  MCP, all machines ${operator.origin}/mcp`,
         `  MCP, this one     ${mcpUrl}`,
         ...(service?.map((line) => `  ${line}`) ?? []),

@@ -5,7 +5,10 @@ import { describeTarget } from "../make-target.ts";
 import { holderOf } from "../../system/lock.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
-/** `codez status`: one machine of this computer, seen from here and from Operator. Ends with NOT_ONLINE when it is not online. */
+/**
+ * `codez status`: the state of one machine, as seen on this computer and by Operator. Exits with NOT_ONLINE when it is not
+ * online.
+ */
 export function statusCommand({ folder }: Context): Command {
   return withHub(new Command("status").description("show whether this machine is online"))
     .argument("[name]", "the machine (needed when this computer is set up as several)")

@@ -1,6 +1,9 @@
 import { printable } from "../../system/printable.ts";
 
-/** Rows as columns of text, the first row being their names. Not all words are ours, so each cell is escaped. */
+/**
+ * Formats rows as aligned columns of text. The first row holds the column names. Cells are escaped, because other people and
+ * machines chose some of them.
+ */
 export function tableOf(given: readonly (readonly string[])[]): string {
   const rows = given.map((row) => row.map(printable));
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));

@@ -28,31 +28,31 @@ export function tokensCommand({ folder }: Context): Command {
     const { tokens } = Tokens.parse(await operator.ask("GET", "/api/tokens"));
     outputOf(options).result(
       { tokens },
-      tokens.length === 0 ? "No tokens. Make one: codez tokens create <label>" : textOf(tokens),
+      tokens.length === 0 ? "No tokens. Create one: codez tokens create <label>" : textOf(tokens),
     );
   });
 
-  const create = withHub(new Command("create").description("make a token; it is shown once"))
-    .argument("<label>", "what it is for")
+  const create = withHub(new Command("create").description("create a token, which is shown only once"))
+    .argument("<label>", "what the token is for")
     .option("--read-only", "it may look, not act")
-    .option("--no-admin", "it may not manage machines, tokens and the like")
-    .option("--machine <name...>", "only these machines (and no managing)")
-    .option("--expires <days>", "days until it ends (default: never)", daysIn)
+    .option("--no-admin", "without the right to manage machines and tokens")
+    .option("--machine <name...>", "limit the token to these machines (implies --no-admin)")
+    .option("--expires <days>", "days until the token expires (default: never)", daysIn)
     .action(async (label: string, options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder);
       const created = Created.parse(await operator.ask("POST", "/api/tokens", requestOf(label, options)));
       outputOf(options).result(created, created.token);
     });
 
-  const revoke = withHub(new Command("revoke").description("end a token at once"))
-    .argument("<id>", "the token's id, as the list has it")
+  const revoke = withHub(new Command("revoke").description("revoke a token immediately"))
+    .argument("<id>", "the token's id from `codez tokens list`")
     .action(async (id: string, options: Shared) => {
       const operator = await findOperator(options.hub, folder);
       await operator.ask("DELETE", `/api/tokens/${encodeURIComponent(id)}`);
       outputOf(options).result({ revoked: id }, `Revoked ${id}.`);
     });
 
-  const all = new Command("tokens").description("make, list and revoke personal access tokens");
+  const all = new Command("tokens").description("create, list and revoke personal access tokens");
   for (const one of [list, create, revoke]) all.addCommand(one.exitOverride());
   return all;
 }
@@ -85,6 +85,6 @@ function day(ms: number): string {
 
 function daysIn(text: string): number {
   const days = Number(text);
-  if (!(days > 0 && days <= 3_650)) throw new InvalidArgumentError("a number of days, at most ten years");
+  if (!(days > 0 && days <= 3_650)) throw new InvalidArgumentError("must be a number of days, at most 3650");
   return days;
 }

@@ -25,7 +25,7 @@ export function upCommand({ folder }: Context): Command {
           key,
           profile,
           target: { kind: "url", url: serve.url },
-          events: false, // they come by subscription, without a poll in between
+          events: false, // serve runs in this process, so its events are subscribed to instead of polled
           output,
           interrupted,
           started: (running) => {

@@ -11,10 +11,13 @@ import { Profile } from "./profile.ts";
 const SUFFIX = ".json";
 const EVENTS_SUFFIX = ".events";
 
-/** A profile's name is a file's: the machine's own name unless `--profile` said otherwise. */
+/** A profile's name is the name of its file: the machine's name, unless `--profile` gave another. */
 const FILE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 
-/** `~/.codez/machines/`: the machines this computer is set up as, with each one's lock and waiting events beside it. */
+/**
+ * `~/.codez/machines/`: the profiles of the machines that this computer is set up as, each with its lock and its unsent
+ * events.
+ */
 export class ProfileFolder {
   readonly path: string;
 
@@ -63,7 +66,7 @@ export class ProfileFolder {
     return null;
   }
 
-  /** A name for a new profile: the machine's own, or with a number when another Operator's machine has that here. */
+  /** A name for a new profile: the machine's name, with a number if a machine of another Operator already uses it here. */
   freeKey(name: string): string {
     const taken = new Set(this.names());
     for (let number = 1; ; number += 1) {
@@ -72,14 +75,14 @@ export class ProfileFolder {
     }
   }
 
-  /** Where a profile keeps its file of this kind. */
+  /** The path of a profile's file of this kind. */
   file(name: string, suffix: ".json" | ".lock" | ".events"): string {
     if (!FILE_NAME.test(name))
       throw new CodezFailure(ExitCode.USAGE, `"${name}" cannot be a profile's name.`, "Use a-z, 0-9 and hyphens.");
     return join(this.path, name + suffix);
   }
 
-  /** The profile meant: the one named (by file or machine name), or the only one there is. */
+  /** The profile that a command is for: the named one (by file or machine name), or the only one. */
   choose(name: string | undefined): { key: string; profile: Profile } {
     const names = this.names();
     const key = name === undefined ? (names.length === 1 ? names[0] : undefined) : this.#keyOf(name, names);

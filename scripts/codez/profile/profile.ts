@@ -6,14 +6,14 @@ import * as z from "zod";
 /** Where CodeZ and `codez serve` listen. */
 export const DEFAULT_TARGET_URL = "http://127.0.0.1:4097/mcp";
 
-/** What answers on this machine: a server at an address, or one started as a child process for each session. */
+/** The MCP server of this machine: one at an address, or a command that is started for each session. */
 export const TargetSpec = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("url"), url: z.url({ protocol: /^https?$/ }) }),
   z.object({ kind: z.literal("command"), command: z.string().min(1), args: z.array(z.string()), cwd: z.string() }),
 ]);
 export type TargetSpec = z.infer<typeof TargetSpec>;
 
-/** One machine that this computer is set up as. Holds its link token, so the file is its owner's alone. */
+/** One machine that this computer is set up as. It contains the link token, so only the owner can read the file. */
 export const Profile = z.object({
   hub: z.url({ protocol: /^https?$/ }),
   name: z.string().refine(isMachineName, "not a machine's name"),
@@ -21,10 +21,13 @@ export const Profile = z.object({
   linkUrl: z.url({ protocol: /^wss?$/ }),
   mcpUrl: z.url({ protocol: /^https?$/ }),
   token: z.string().min(1),
-  /** Random; with it the machine gets its name back when it is set up again. */
+  /** A random id by which Operator recognises the machine when it is set up again under the same name. */
   identity: z.string().min(16).max(128),
   target: TargetSpec,
-  /** Whether the target's events are fetched and sent on; `"drain"`: also from a server that hands each out only once. */
+  /**
+   * Whether the target's events are fetched and forwarded; `"drain"`: also from a server that gives each event to one reader
+   * only.
+   */
   events: z.union([z.boolean(), z.literal("drain")]).default(true),
 });
 export type Profile = z.infer<typeof Profile>;
@@ -33,7 +36,7 @@ export function newIdentity(): string {
   return randomBytes(24).toString("base64url");
 }
 
-/** The profile after its machine got another name: the same link, at that name's address. */
+/** The profile after its machine was renamed: the same link at the new name's address. */
 export function renamed(profile: Profile, name: string): Profile {
   const slug = slugOf(name, namesIn(profile.slug).tag);
   return {

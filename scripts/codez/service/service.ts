@@ -12,7 +12,7 @@ import { launchdPlist, systemdUnit, type ServiceSpec } from "./unit.ts";
 
 const run = promisify(execFile);
 
-/** systemctl and launchctl answer at once, or are waiting for something that will not come. */
+/** systemctl and launchctl either answer quickly or are waiting for something that will never happen. */
 const MANAGER_TIMEOUT_MS = 20_000;
 
 /** The service that keeps one profile connected: a systemd user unit on Linux, a launchd agent on macOS. */
@@ -27,13 +27,16 @@ export class Service {
     this.#platform = platform;
   }
 
-  /** Where the service manager reads it. */
+  /** The path where the service manager looks for the service file. */
   get path(): string {
     if (this.#platform === "darwin") return join(homedir(), "Library", "LaunchAgents", `${this.#label}.plist`);
     return join(process.env["XDG_CONFIG_HOME"] ?? join(homedir(), ".config"), "systemd", "user", this.#unit);
   }
 
-  /** Installs, enables and starts it; answers what was done. With the default target it serves this machine's sessions too. */
+  /**
+   * Installs, enables and starts the service; returns what was done. With the default target the service also runs `codez
+   * serve`.
+   */
   async install(target: TargetSpec): Promise<string[]> {
     if (this.#platform !== "linux" && this.#platform !== "darwin")
       throw this.#failure(`there is no service for ${this.#platform} yet`, "Run `codez connect` at sign-in.");
@@ -51,11 +54,11 @@ export class Service {
     await this.#manage("systemctl", ["--user", "enable", this.#unit]);
     await this.#manage("systemctl", ["--user", "restart", this.#unit]);
     const lingers = await this.#manage("loginctl", ["enable-linger", userInfo().username], true);
-    const hint = lingers ? [] : ["to start before you sign in: loginctl enable-linger"];
+    const hint = lingers ? [] : ["to start the service before you log in: loginctl enable-linger"];
     return [...done, `log                journalctl --user -u ${this.#unit}`, ...hint];
   }
 
-  /** Stops and removes it; answers what was done, nothing when it is not installed. */
+  /** Stops and removes the service; returns what was done (nothing when it is not installed). */
   async uninstall(): Promise<string[]> {
     if (!existsSync(this.path)) return [];
     if (this.#platform === "darwin") await this.#manage("launchctl", ["bootout", this.#domain], true);
@@ -90,7 +93,7 @@ export class Service {
     };
   }
 
-  /** Copies this very program to where it stays: `npx` runs it from a cache that is cleaned. */
+  /** Copies the running program to a permanent place, because `npx` runs it from a cache that gets cleaned. */
   #installProgram(): string {
     const own = fileURLToPath(import.meta.url);
     if (!own.endsWith("codez.js"))
@@ -99,12 +102,12 @@ export class Service {
     mkdirSync(bin, { recursive: true, mode: 0o700 });
     const program = join(bin, "codez.js");
     if (own !== program) copyFileSync(own, program);
-    // Without it Node 20 would take the file for CommonJS.
+    // Without this file Node 20 would treat codez.js as CommonJS.
     writeFileSync(join(bin, "package.json"), '{ "type": "module" }\n');
     return program;
   }
 
-  /** Answers whether it worked, or throws unless it may fail. */
+  /** Runs the service manager. Returns whether it succeeded; throws if it failed and `mayFail` is not set. */
   async #manage(program: string, args: readonly string[], mayFail = false): Promise<boolean> {
     try {
       await run(program, [...args], { timeout: MANAGER_TIMEOUT_MS });

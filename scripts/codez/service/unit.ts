@@ -1,6 +1,6 @@
 import { LAUNCHD_FLAG } from "../launchd.ts";
 
-/** What a service manager is told. */
+/** What a service file says. */
 export type ServiceSpec = {
   /** The profile's name. */
   readonly key: string;
@@ -10,7 +10,7 @@ export type ServiceSpec = {
   readonly program: string;
   readonly environment: Readonly<Record<string, string>>;
   readonly log: string;
-  /** Exit codes after which starting again is of no use. */
+  /** Exit codes after which the service must not be restarted. */
   readonly finalExitCodes: readonly number[];
 };
 
@@ -38,7 +38,7 @@ export function systemdUnit(spec: ServiceSpec): string {
   ].join("\n");
 }
 
-/** systemd's quoting: `%` is a specifier and `$` a variable, even in quotes. */
+/** Quotes for systemd, where `%` begins a specifier and `$` a variable even inside quotes. */
 function quoted(text: string): string {
   const escaped = text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("%", "%%").replaceAll("$", "$$$$");
   return `"${escaped}"`;

@@ -5,12 +5,12 @@ import { CodezFailure } from "../failure.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { ProfileFolder } from "../profile/profile-folder.ts";
 
-/** Which machine setup is about: a profile that is here already, or a new one. */
+/** The machine that setup is for: one with a profile on this computer, or a new one. */
 export type Plan = { readonly key: string; readonly name: string; readonly profile: Profile | null };
 
 /**
- * Without a name it is the machine that this computer is at that Operator, if it is one alone; else one called as the computer.
- * Throws `CodezFailure` when no name can be made, or several machines could be meant.
+ * Without a name, setup is for the machine that this computer already is at that Operator, or for a new one with the computer's
+ * name. Throws `CodezFailure` when the computer is several machines there, or its name cannot be a machine's name.
  */
 export function planSetup(
   folder: ProfileFolder,
@@ -43,7 +43,7 @@ function ownName(): string {
   if (name !== null) return name;
   throw new CodezFailure(
     ExitCode.USAGE,
-    `This computer's name, "${hostname()}", does not make a machine's name.`,
+    `This computer's name, "${hostname()}", cannot be turned into a machine's name.`,
     "Choose one: codez setup <name>",
   );
 }
@@ -53,12 +53,15 @@ function checkName(name: string): string {
   const near = machineNameFrom(name);
   throw new CodezFailure(
     ExitCode.USAGE,
-    `"${name}" cannot be a machine's name: 1 to 32 of a-z, 0-9 and single hyphens inside; some names are the operator's own.`,
+    `"${name}" cannot be a machine's name. Use 1 to 32 of a-z, 0-9 and single hyphens inside. Some names are reserved.`,
     near === null || near === name ? "codez setup <another-name>" : `codez setup ${near}`,
   );
 }
 
-/** A profile of another Operator is written over: its token and identity are of no use here. */
+/**
+ * The profile if it belongs to this Operator. Another Operator's profile is overwritten, because its token and identity are
+ * useless here.
+ */
 function sameHub(profile: Profile | null, hub: string): Profile | null {
   return profile?.hub === hub ? profile : null;
 }

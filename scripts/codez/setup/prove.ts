@@ -10,21 +10,27 @@ import type { ProfileFolder } from "../profile/profile-folder.ts";
 import { failureOf } from "../run-connector.ts";
 import { VERSION } from "../version.ts";
 
-/** From dialling to being seen online by everybody; on Cloudflare a new script takes some seconds to be everywhere. */
+/**
+ * Time from dialling until `/mcp` shows the machine online. On Cloudflare a new script takes several seconds to reach all
+ * locations.
+ */
 const PROOF_TIMEOUT_MS = 45_000;
 const ASK_AGAIN_MS = 500;
 
-/** A token that was here before is taken for dead after so long; one that is new needs the connector's own time of grace. */
+/**
+ * How long a saved token may be refused before it counts as revoked. A new token gets the connector's own, longer grace
+ * period.
+ */
 const OLD_TOKEN_GRACE_MS = 1_500;
 
-/** How the proof came out. `refused`: the token is not this machine's (any more). */
+/** The outcome. `refused`: Operator does not accept the token (any more). */
 export type Proof = { kind: "online" } | { kind: "refused" };
 
 /**
- * Opens the machine's link, unless a connector does that already, and asks Operator's public endpoint until it says that the
- * machine is online. Throws `CodezFailure` when it does not.
+ * Opens the machine's link, unless a connector is already running, and polls Operator's public endpoint until it shows the
+ * machine online. Throws `CodezFailure` when it does not in time.
  *
- * @param isNewToken the token was made just now.
+ * @param isNewToken whether the token was issued just now.
  */
 export async function proveOnline(
   operator: OperatorClient,

@@ -6,8 +6,8 @@ import type { Plan } from "./plan.ts";
 export type Registered = { readonly profile: Profile; readonly isNew: boolean; readonly isNewToken: boolean };
 
 /**
- * Makes sure that Operator knows this machine and that this computer holds its token. What is right stays as it is: a
- * token that is here is kept. Throws `CodezFailure` (name taken, not signed in, not reachable).
+ * Makes sure that the machine is registered at Operator and that this computer has its token. A token that exists here is kept.
+ * Throws `CodezFailure` (name taken, not signed in, not reachable).
  */
 export async function register(
   operator: OperatorClient,
@@ -24,20 +24,20 @@ export async function register(
     ...(known === null ? { rotate: true } : {}),
     ...(replace ? { replace: true } : {}),
   });
-  // Taken over from another identity, or new after it was removed: then it comes with a new token.
+  // A machine that was taken over from another identity, or registered again after it was removed, has a new token.
   const token = registration.token ?? known ?? (await tokenOf(operator, plan.name));
   const { name, slug, linkUrl, mcpUrl } = registration;
   const profile: Profile = { hub: operator.origin, name, slug, linkUrl, mcpUrl, token, identity, target, events };
   return { profile, isNew: plan.profile === null, isNewToken: token !== known };
 }
 
-/** The same with a new token, after the one that was here turned out to be no good. */
+/** The profile with a new token, after the saved one was rejected. */
 export async function renewToken(operator: OperatorClient, profile: Profile): Promise<Profile> {
   return { ...profile, token: await tokenOf(operator, profile.name) };
 }
 
 async function tokenOf(operator: OperatorClient, name: string): Promise<string> {
   const { token }: Registration = await operator.rotate(name);
-  if (token === null) throw new Error("Operator rotated the token and did not say the new one");
+  if (token === null) throw new Error("Operator rotated the token but did not return the new one");
   return token;
 }

@@ -1,7 +1,7 @@
 import * as z from "zod";
 import { failed, postForm } from "./oauth-request.ts";
 
-/** What is read of the documents that say where to sign in (RFC 9728, RFC 8414). */
+/** The parts that we use of the metadata documents which say where to sign in (RFC 9728, RFC 8414). */
 const Resource = z.object({ resource: z.string(), authorization_servers: z.array(z.url()).min(1) });
 const Metadata = z.object({
   issuer: z.string(),
@@ -19,7 +19,7 @@ export type AuthorizationServer = { readonly metadata: Metadata; readonly resour
 
 const TIMEOUT_MS = 20_000;
 
-/** Finds out where `hub` has people sign in. Throws `CodezFailure`. */
+/** Finds the authorization server of the Operator at `hub`. Throws `CodezFailure`. */
 export async function findServer(hub: string): Promise<AuthorizationServer> {
   const { resource, authorization_servers: servers } = await read(
     `${hub}/.well-known/oauth-protected-resource/mcp`,
@@ -30,18 +30,19 @@ export async function findServer(hub: string): Promise<AuthorizationServer> {
   const { origin, pathname } = new URL(issuer);
   const path = pathname === "/" ? "" : pathname.replace(/\/$/, "");
   const metadata = await read(`${origin}/.well-known/oauth-authorization-server${path}`, Metadata);
-  // A document that speaks for another server could send codes there (RFC 8414 section 3.3).
+  // A document that names another issuer could send authorization codes there (RFC 8414 section 3.3).
   if (metadata.issuer !== issuer) throw failed(hub, `${issuer} calls itself ${metadata.issuer}`);
   return { metadata, resource };
 }
 
-/** Makes this program known to the server, with one address to come back to. */
+/** Registers this program as a client, with one redirect URI (RFC 7591). */
 export async function registerClient(
   { metadata }: AuthorizationServer,
   name: string,
   redirectUri: string,
 ): Promise<string> {
-  if (metadata.registration_endpoint === undefined) throw failed(metadata.issuer, "it takes no new programs");
+  if (metadata.registration_endpoint === undefined)
+    throw failed(metadata.issuer, "it does not support client registration");
   const response = await fetch(metadata.registration_endpoint, {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -57,11 +58,11 @@ export async function registerClient(
   });
   const client = Client.safeParse(await response.json().catch(() => null));
   if (!response.ok || !client.success)
-    throw failed(metadata.issuer, `it did not take this program (HTTP ${response.status})`);
+    throw failed(metadata.issuer, `it refused to register this program (HTTP ${response.status})`);
   return client.data.client_id;
 }
 
-/** Takes a token back when it is needed no more. */
+/** Revokes a token that is no longer needed. */
 export async function revoke({ metadata }: AuthorizationServer, clientId: string, token: string): Promise<void> {
   if (metadata.revocation_endpoint === undefined) return;
   await postForm(metadata.revocation_endpoint, { token, client_id: clientId });
@@ -71,6 +72,6 @@ async function read<Schema extends z.ZodType>(url: string, schema: Schema): Prom
   const response = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) });
   const parsed = schema.safeParse(await response.json().catch(() => null));
   if (!response.ok || !parsed.success)
-    throw failed(new URL(url).origin, `${url} is not in order (HTTP ${response.status})`);
+    throw failed(new URL(url).origin, `${url} is not a valid metadata document (HTTP ${response.status})`);
   return parsed.data;
 }

@@ -4,14 +4,14 @@ import { createServer, type ServerResponse } from "node:http";
 import { type AuthorizationServer, registerClient } from "./authorization-server.ts";
 import { failed, askForTokens, type Tokens } from "./oauth-request.ts";
 
-/** A person finds their password within this, or starts again. */
+/** How long to wait for the person to sign in. */
 const WAIT_MS = 5 * 60_000;
 
 export type SignedIn = { readonly clientId: string; readonly tokens: Tokens };
 
 /**
- * Signs in through a browser on this computer (RFC 8252): it comes back to a port of ours on 127.0.0.1, with a code that
- * only we can redeem (PKCE, S256). `open` shows the address. Throws `CodezFailure`.
+ * Signs in through a browser on this computer (RFC 8252). The browser is redirected to a port of this process on 127.0.0.1, with
+ * a code that only this process can redeem (PKCE, S256). `open` opens the address. Throws `CodezFailure`.
  */
 export async function signInByBrowser(
   server: AuthorizationServer,
@@ -52,25 +52,25 @@ export async function signInByBrowser(
 
 type Door = AsyncDisposable & { readonly redirectUri: string; readonly code: Promise<string> };
 
-/** A port on 127.0.0.1 to which the browser brings the code. Anything else that knocks is sent away and changes nothing. */
+/** Opens a port on 127.0.0.1 to which the browser brings the code. Any other request is refused and changes nothing. */
 async function openDoor(state: string, issuer: string): Promise<Door> {
   let resolve: (code: string) => void = () => {};
   let reject: (reason: Error) => void = () => {};
   const code = new Promise<string>((...settle) => {
     [resolve, reject] = settle;
   });
-  code.catch(() => undefined); // whoever waits for it hears of it; until then nobody does
+  code.catch(() => undefined); // the caller awaits it later; without this a rejection before then would be unhandled
   const listener = createServer((request, response) => {
     const url = new URL(request.url ?? "/", "http://127.0.0.1");
     const isOurs = url.pathname === "/callback" && isSame(url.searchParams.get("state") ?? "", state);
-    if (request.method !== "GET" || !isOurs) return answer(response, 404, "There is nothing here.");
-    // An answer of another server, passed off as this one's, would have us redeem its code here (RFC 9207).
+    if (request.method !== "GET" || !isOurs) return answer(response, 404, "Not found.");
+    // A response that another server issued must not be redeemed here: mix-up attack (RFC 9207).
     const from = url.searchParams.get("iss");
     const error = url.searchParams.get("error");
     const given = url.searchParams.get("code");
     if ((from !== null && from !== issuer) || (error === null && given === null)) {
-      answer(response, 400, "That answer is not in order. Nothing was done.");
-      return reject(failed(issuer, "the browser brought an answer that is not in order"));
+      answer(response, 400, "This sign-in response is not valid. Nothing was done.");
+      return reject(failed(issuer, "the browser returned an invalid response"));
     }
     if (given === null || error !== null) {
       answer(response, 200, "Not signed in. You can close this page.");
@@ -82,7 +82,7 @@ async function openDoor(state: string, issuer: string): Promise<Door> {
   listener.listen(0, "127.0.0.1");
   await once(listener, "listening");
   const address = listener.address();
-  if (address === null || typeof address === "string") throw new Error("a port was asked for and none was given");
+  if (address === null || typeof address === "string") throw new Error("a TCP server has an address with a port");
   const timer = setTimeout(() => reject(failed(issuer, "nobody signed in within five minutes")), WAIT_MS);
   return {
     redirectUri: `http://127.0.0.1:${address.port}/callback`,
@@ -97,7 +97,7 @@ async function openDoor(state: string, issuer: string): Promise<Door> {
   };
 }
 
-/** For the last page to arrive. */
+/** Time for the last page to reach the browser. */
 const CLOSE_MS = 500;
 
 function answer(response: ServerResponse, status: number, text: string): void {

@@ -1,6 +1,9 @@
 import { spawn } from "node:child_process";
 
-/** Whether this computer has a screen with somebody at it, as far as can be told. `CODEZ_SIGN_IN` says it is so (`browser`) or not (`device`). */
+/**
+ * Whether a browser can be opened for a person at this computer, as far as can be told. `CODEZ_SIGN_IN` overrides it
+ * (`browser` or `device`).
+ */
 export function hasBrowser(env: NodeJS.ProcessEnv, platform: NodeJS.Platform, isTerminal: boolean): boolean {
   const wanted = env["CODEZ_SIGN_IN"];
   if (wanted === "browser" || wanted === "device") return wanted === "browser";
@@ -9,11 +12,11 @@ export function hasBrowser(env: NodeJS.ProcessEnv, platform: NodeJS.Platform, is
   return Boolean(env["DISPLAY"] || env["WAYLAND_DISPLAY"] || env["BROWSER"]);
 }
 
-/** Shows an address in the browser; when that does not work, the person has the address on the terminal. */
+/** Opens an address in the browser. If that fails, the person still has the address on the terminal. */
 export function openBrowser(url: string, env: NodeJS.ProcessEnv, platform: NodeJS.Platform): void {
   const [command, ...args] = commandOf(env["BROWSER"], platform);
   if (command === undefined) return;
-  // No shell sees the address. Its `&` are safe from it.
+  // Started without a shell, which would interpret the `&` in the address.
   const child = spawn(command, [...args, url], { stdio: "ignore", detached: true });
   child.on("error", () => undefined); // no such program: the address is on the terminal
   child.unref();

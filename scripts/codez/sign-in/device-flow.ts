@@ -14,13 +14,13 @@ const DeviceCode = z.object({
 });
 export type DeviceCode = z.infer<typeof DeviceCode>;
 
-/** What `slow_down` adds to the interval (RFC 8628 section 3.5). */
+/** Added to the polling interval at each `slow_down` (RFC 8628 section 3.5). */
 const SLOWER_MS = 5_000;
 
-/** A device has no address to come back to; registration wants one, and this one leads nowhere else. */
+/** The device flow redirects nowhere, but registration requires a redirect URI. This one leads only to this computer. */
 const REDIRECT_URI = "http://127.0.0.1/callback";
 
-/** Signs in with a code that a person approves elsewhere (RFC 8628). `show` tells the code. Throws `CodezFailure`. */
+/** Signs in with a code that a person approves on another device (RFC 8628). `show` displays the code. Throws `CodezFailure`. */
 export async function signInByDevice(
   server: AuthorizationServer,
   name: string,
@@ -29,11 +29,11 @@ export async function signInByDevice(
 ): Promise<SignedIn> {
   const { metadata, resource } = server;
   const { issuer, device_authorization_endpoint: endpoint } = metadata;
-  if (endpoint === undefined) throw failed(issuer, "it has no codes for computers without a browser");
+  if (endpoint === undefined) throw failed(issuer, "it does not support sign-in by code (RFC 8628)");
   const clientId = await registerClient(server, name, REDIRECT_URI);
   const { body } = await postForm(endpoint, { client_id: clientId, scope, resource });
   const asked = DeviceCode.safeParse(body);
-  if (!asked.success) throw failed(issuer, "it gave no code; it may have been asked too often");
+  if (!asked.success) throw failed(issuer, "it returned no code; it may have had too many requests");
   show(asked.data);
   const form = {
     grant_type: "urn:ietf:params:oauth:grant-type:device_code",
@@ -44,7 +44,7 @@ export async function signInByDevice(
   let pauseMs = asked.data.interval * 1000;
   while (Date.now() < deadlineMs) {
     await sleep(pauseMs);
-    const answer = await askForTokens(metadata.token_endpoint, form).catch(() => null); // the network may blink
+    const answer = await askForTokens(metadata.token_endpoint, form).catch(() => null); // a short network failure: poll again
     if (answer === null) continue;
     if (!("error" in answer)) return { clientId, tokens: answer };
     if (answer.error === "slow_down") pauseMs += SLOWER_MS;

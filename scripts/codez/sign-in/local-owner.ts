@@ -4,15 +4,15 @@ import { NotPrivate, readOwnerToken } from "../../system/owner-token.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 
-/** It is on this computer. Milliseconds. */
+/** Enough for a server on this computer. Milliseconds. */
 const TIMEOUT_MS = 5_000;
 
 const Proof = z.object({ proof: z.string().max(128) });
 
 /**
- * The token that the Operator at `hub` left on this computer for the programs of the user who started it; `null` when there is
- * none. It is answered only after that Operator has shown that it knows the token: while it does not run, any user of this
- * computer may listen on its port. Throws `CodezFailure` when the file is not private.
+ * The token that the Operator at `hub` wrote to a file on this computer, for the programs of the user who started it; `null` when
+ * there is none. It is returned only after that Operator has proved that it knows the token: while Operator is not running,
+ * any user of this computer could listen on its port. Throws `CodezFailure` when other users can read the file.
  */
 export async function localOwnerToken(hub: string): Promise<string | null> {
   const token = tokenFor(hub);
@@ -20,8 +20,8 @@ export async function localOwnerToken(hub: string): Promise<string | null> {
 }
 
 /**
- * `http://localhost:8787` as 127.0.0.1 where an Operator left a token for that: `localhost` may lead to `[::1]` as well, where
- * somebody else may listen. Any other address stays as it is.
+ * Replaces `localhost` by 127.0.0.1 if an Operator wrote a token for that address. `localhost` may also resolve to `[::1]`, where
+ * another user's program may listen. Any other address is returned unchanged.
  */
 export function plainLoopback(hub: string): string {
   const url = new URL(hub);
@@ -40,7 +40,7 @@ function tokenFor(hub: string): string | null {
   }
 }
 
-/** Whether the program that listens there knows this token (control-api/src/sign-in/routes/local-proof.ts). */
+/** Whether the program that listens there proves that it knows this token (control-api/src/sign-in/routes/local-proof.ts). */
 async function isIts(token: string, hub: string): Promise<boolean> {
   const nonce = randomBytes(24).toString("base64url");
   let proof: string;
@@ -51,7 +51,7 @@ async function isIts(token: string, hub: string): Promise<boolean> {
     });
     proof = Proof.parse(await response.json()).proof;
   } catch {
-    return false; // out of reach, or no Operator of this computer: without the token the command's own request says so
+    return false; // Unreachable, or not an Operator of this computer. The command's own request then fails without a token, and says so.
   }
   const key = createHash("sha256").update(token).digest("hex");
   const expected = createHmac("sha256", key)

@@ -11,20 +11,20 @@ export type Tokens = z.infer<typeof Tokens>;
 const Refused = z.object({ error: z.string(), error_description: z.string().optional() });
 export type Refused = z.infer<typeof Refused>;
 
-/** A form to one of OAuth's endpoints; answers the JSON. */
+/** Posts a form to an OAuth endpoint and returns the JSON. */
 export async function postForm(url: string, form: Record<string, string>): Promise<{ status: number; body: unknown }> {
   const response = await fetch(url, {
     method: "POST",
     headers: { accept: "application/json" },
     body: new URLSearchParams(form),
-    redirect: "error", // a redirect would carry codes to a place nobody checked
+    redirect: "error", // a redirect would carry codes to an unchecked address
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const text = await response.text();
   return { status: response.status, body: parseJson(text) };
 }
 
-/** Asks for tokens. */
+/** Sends a token request. */
 export async function askForTokens(url: string, form: Record<string, string>): Promise<Tokens | Refused> {
   const { status, body } = await postForm(url, form);
   const tokens = Tokens.safeParse(body);
@@ -32,11 +32,11 @@ export async function askForTokens(url: string, form: Record<string, string>): P
   return Refused.safeParse(body).data ?? { error: `HTTP ${status}` };
 }
 
-/** Signing in did not work, and there is no other way than a token made elsewhere. */
+/** The failure of a sign-in. The only alternative is a token that was created elsewhere. */
 export function failed(server: string, why: string, cause?: unknown): CodezFailure {
   return new CodezFailure(
     ExitCode.NOT_SIGNED_IN,
-    `Signing in at ${server} did not work: ${why}.`,
+    `Signing in at ${server} failed: ${why}.`,
     "Try again, or set CODEZ_HUB_TOKEN to a personal access token of that Operator.",
     cause,
   );

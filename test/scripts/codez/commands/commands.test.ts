@@ -46,7 +46,7 @@ describe("setup", () => {
     expect(profileOf(home.path, "attic")).toEqual({ ...before, target });
   });
 
-  it("repairs a token that is no good any more, and gets a machine that was removed its name back", async () => {
+  it("replaces a saved token that is rejected, and registers a machine that was removed again", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);

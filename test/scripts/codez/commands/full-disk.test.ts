@@ -29,7 +29,7 @@ echo '--- status'
 "$NODE" "$BIN" status
 "$NODE" "$BIN" connect && exit 1 || echo "second connector: exit $?"
 rm "$CODEZ_HOME/filler"
-until grep -q 'takes events again' "$OUT"; do kill -0 $connector; sleep 0.1; done
+until grep -q 'written to disk again' "$OUT"; do kill -0 $connector; sleep 0.1; done
 echo '--- events'
 cat "$CODEZ_HOME/machines/attic.events"
 kill $connector
