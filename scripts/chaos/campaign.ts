@@ -12,7 +12,7 @@ import { Random as Stream } from "./random.ts";
 import { Resources } from "./resources.ts";
 import type { World } from "./world.ts";
 
-const FAULTS: readonly Fault[] = [...NETWORK_FAULTS, ...PROCESS_FAULTS, ...READER_FAULTS, ...STORAGE_FAULTS];
+export const FAULTS: readonly Fault[] = [...NETWORK_FAULTS, ...PROCESS_FAULTS, ...READER_FAULTS, ...STORAGE_FAULTS];
 
 /** Calls under way at once on each machine. */
 const LANES = 2;
@@ -26,6 +26,7 @@ const EVENTS_LIMIT_MS = 60_000;
 export type CampaignOptions = {
   readonly seed: number;
   readonly minutes: number;
+  readonly faults: number | null;
   readonly only: readonly string[] | null;
   readonly say: (line: string) => void;
 };
@@ -61,9 +62,7 @@ export async function runCampaign(world: World, options: CampaignOptions): Promi
   );
   if (faults.length === 0)
     throw new Error(`no fault is called that; there are: ${FAULTS.map(({ name }) => name).join(", ")}`);
-  const untilMs = performance.now() + options.minutes * 60_000;
-  while (performance.now() < untilMs) {
-    const fault = weighted(faults, random);
+  for (const fault of drawn(faults, random, options)) {
     ledger.faults.set(fault.name, (ledger.faults.get(fault.name) ?? 0) + 1);
     options.say(`fault: ${fault.name}`);
     const affected = await fault.inject(world, random);
@@ -90,6 +89,25 @@ async function awaitReturn(world: World, fault: string, name: string): Promise<v
   world.ledger.violations.push(`after "${fault}", ${name} was not back within ${RETURN_LIMIT_MS / 1000} s${why}`);
   // What follows shall not suffer from it.
   if (exitCode !== null) world.machines.find((machine) => machine.name === name)?.connect();
+}
+
+/** By weight for as long as the time lasts; or so many, each kind once before any comes twice. */
+function* drawn(
+  faults: readonly Fault[],
+  random: Random,
+  { minutes, faults: count }: CampaignOptions,
+): Generator<Fault> {
+  if (count === null) {
+    const untilMs = performance.now() + minutes * 60_000;
+    while (performance.now() < untilMs) yield weighted(faults, random);
+    return;
+  }
+  for (let deck: Fault[] = [], left = count; left > 0; left -= 1) {
+    if (deck.length === 0) deck = [...faults];
+    const fault = random.pick(deck);
+    deck.splice(deck.indexOf(fault), 1);
+    yield fault;
+  }
 }
 
 function weighted(faults: readonly Fault[], random: Random): Fault {

@@ -8,7 +8,8 @@ async function main(): Promise<void> {
   if (options.help) return void console.log(HELP);
   if (process.platform !== "linux") throw new Error("The campaigns read /proc, so they run on Linux only.");
   const say = options.verbose ? (line: string) => console.error(line.trimEnd()) : () => undefined;
-  console.log(`${options.minutes} minutes, ${options.machines} machines, seed ${options.seed}`);
+  const length = options.faults === null ? `${options.minutes} minutes` : `${options.faults} faults`;
+  console.log(`${length}, ${options.machines} machines, seed ${options.seed}`);
   await using world = await World.build({ machines: options.machines, say });
   const resources = await runCampaign(world, { ...options, say });
   const { text, isSound } = report(world.ledger, resources);
@@ -16,7 +17,7 @@ async function main(): Promise<void> {
   if (isSound) return;
   const only = options.only === null ? "" : ` --only "${options.only.join(",")}"`;
   console.log(
-    `\nAgain: npm run chaos -- --minutes ${options.minutes} --machines ${options.machines} --seed ${options.seed}${only}`,
+    `\nAgain: npm run chaos -- ${options.faults === null ? `--minutes ${options.minutes}` : `--faults ${options.faults}`} --machines ${options.machines} --seed ${options.seed}${only}`,
   );
   process.exitCode = 1;
 }

@@ -2,9 +2,10 @@ import { parseArgs } from "node:util";
 
 export const HELP = `Breaks a real Operator on purpose and checks what must hold.
 
-  npm run chaos -- [--minutes <n>] [--seed <n>] [--machines <n>] [--only <fault,fault>] [--verbose]
+  npm run chaos -- [--minutes <n> | --faults <n>] [--seed <n>] [--machines <n>] [--only <fault,fault>] [--verbose]
 
   --minutes   how long faults are injected (default 5)
+  --faults    so many faults in place of a time, and each kind once before any comes twice
   --seed      repeats a run's faults and calls (default: the clock's)
   --machines  machines with a connector process each (default 4)
   --only      just these faults, by name
@@ -14,6 +15,8 @@ Ends with a table of invariants; the exit code is 1 when one was broken.`;
 
 export type Options = {
   readonly minutes: number;
+  /** How many faults; `null`: as many as the time allows. */
+  readonly faults: number | null;
   readonly seed: number;
   readonly machines: number;
   /** Names of faults; `null`: all. */
@@ -28,6 +31,7 @@ export function readOptions(args: readonly string[]): Options {
     args: [...args],
     options: {
       minutes: { type: "string", default: "5" },
+      faults: { type: "string" },
       seed: { type: "string" },
       machines: { type: "string", default: "4" },
       only: { type: "string" },
@@ -37,11 +41,14 @@ export function readOptions(args: readonly string[]): Options {
   });
   const minutes = Number(values.minutes);
   if (!(minutes > 0)) throw new Error(`--minutes takes a positive number, not "${values.minutes}"`);
+  const faults = values.faults === undefined ? null : Number(values.faults);
+  if (faults !== null && !(Number.isInteger(faults) && faults > 0))
+    throw new Error(`--faults takes a positive whole number, not "${values.faults}"`);
   const machines = Number(values.machines);
   if (!Number.isInteger(machines) || machines < 1 || machines > 200)
     throw new Error(`--machines takes a whole number from 1 to 200, not "${values.machines}"`);
   const seed = values.seed === undefined ? Date.now() % 2 ** 31 : Number(values.seed);
   if (!Number.isInteger(seed) || seed < 0) throw new Error(`--seed takes a whole number, not "${values.seed}"`);
   const only = values.only === undefined ? null : values.only.split(",").filter(Boolean);
-  return { minutes, seed, machines, only, verbose: values.verbose, help: values.help };
+  return { minutes, faults, seed, machines, only, verbose: values.verbose, help: values.help };
 }

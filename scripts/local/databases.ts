@@ -17,8 +17,8 @@ export async function damagedDatabases(folder: string): Promise<string[]> {
     const what = await faultOf(path);
     if (what !== null)
       found.push(
-        `${path} is damaged: ${what}. Stop Operator and put back a copy of it, together with the -wal and -shm files beside it. ` +
-          `Without a copy, move all three away: ${consequenceOf(path)}`,
+        `${path} is damaged: ${what}. Restore a backup (npx operator restore), or stop Operator and put back a copy of this file. ` +
+          `Without either, move it away with the -wal and -shm files beside it: ${consequenceOf(path)}`,
       );
   }
   return found;
