@@ -36,6 +36,16 @@ export const EventPage = z.object({
 });
 export type EventPage = z.infer<typeof EventPage>;
 
+/**
+ * How much a reader wants to see. `coarse` leaves out the pieces of messages that are still being written, since each message
+ * follows as a whole. `deltas` includes them, for a live view.
+ */
+export const EventDetail = z.enum(["coarse", "deltas"]);
+export type EventDetail = z.infer<typeof EventDetail>;
+
+/** How the types of those pieces end: `message.delta`. */
+export const DELTA_SUFFIX = ".delta";
+
 /** Type of the event that replaces events which were dropped because they came too fast. Its data is `{ count }`. */
 export const DROPPED_TYPE = "events.dropped";
 

@@ -1,7 +1,15 @@
 import { boundedSession } from "#protocol/bounded.ts";
 import type { EventFrame } from "#protocol/control.ts";
 import { EventBudget } from "#protocol/event-budget.ts";
-import { DROPPED_TYPE, type EventPage, type LoggedEvent, type LogPosition, type PushedEvent } from "#protocol/event.ts";
+import {
+  DELTA_SUFFIX,
+  DROPPED_TYPE,
+  type EventDetail,
+  type EventPage,
+  type LoggedEvent,
+  type LogPosition,
+  type PushedEvent,
+} from "#protocol/event.ts";
 import {
   EVENT_LOG_AGE_MS,
   EVENT_LOG_ROWS,
@@ -110,7 +118,7 @@ export class EventLog {
   }
 
   /** Events after a position, of one session or of all. Without a position: no events, and the position of the newest one. */
-  page(after: LogPosition | null, session: string | null): EventPage {
+  page(after: LogPosition | null, session: string | null, detail: EventDetail): EventPage {
     if (after === null) return { events: [], position: this.position, gap: false, more: false };
     const isOurs = after.epoch === this.#epoch && after.seq <= this.#newest;
     const from = isOurs ? after.seq : 0;
@@ -118,9 +126,11 @@ export class EventLog {
     const trimmed = from < (oldest?.seq ?? this.#newest + 1) - 1;
     const rows = this.#sql
       .exec<Row>(
-        "SELECT seq, at_ms, type, session, data FROM event WHERE seq > ? AND (?2 IS NULL OR session = ?2) ORDER BY seq LIMIT ?3",
+        "SELECT seq, at_ms, type, session, data FROM event WHERE seq > ? AND (?2 IS NULL OR session = ?2) AND (?3 OR type NOT LIKE ?4) ORDER BY seq LIMIT ?5",
         from,
         session,
+        detail === "deltas" ? 1 : 0,
+        `%${DELTA_SUFFIX}`,
         EVENT_PAGE_ROWS + 1,
       )
       .toArray();

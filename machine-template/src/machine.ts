@@ -4,7 +4,7 @@ import { boundedFacts } from "#protocol/bounded.ts";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts } from "#protocol/control.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
-import { LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
+import { EventDetail, LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
 import { CHUNK_BYTES, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
 import {
   CallRequest,
@@ -220,7 +220,8 @@ export class Machine extends Agent<Env> implements LinkListener {
 
   #events(query: URLSearchParams): Response {
     const after = LogPosition.safeParse({ epoch: query.get("epoch"), seq: Number(query.get("seq") ?? Number.NaN) });
-    return Response.json(this.#log.page(after.success ? after.data : null, query.get("session")));
+    const detail = EventDetail.safeParse(query.get("detail")).data ?? "coarse";
+    return Response.json(this.#log.page(after.success ? after.data : null, query.get("session"), detail));
   }
 
   async #moveLog(request: Request): Promise<Response> {

@@ -1,6 +1,6 @@
 import { boundedSession } from "#protocol/bounded.ts";
 import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
-import { EventPage, type LoggedEvent, type LogPosition } from "#protocol/event.ts";
+import { DELTA_SUFFIX, type EventDetail, EventPage, type LoggedEvent, type LogPosition } from "#protocol/event.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import type { Env } from "../env.ts";
@@ -22,6 +22,12 @@ const RECENT_EVENTS = 50;
 /** Machines asked at the same time. */
 const AT_ONCE = 16;
 
+/**
+ * A poll that waited continues for this long after the first event, because events come in groups: the end of a turn makes
+ * three. The client then needs one poll for all of them. Milliseconds; too short to notice for someone who waits.
+ */
+const GATHER_MS = 250;
+
 /** How long to wait for one machine's script. After that the answer is sent without its events. */
 const PAGE_TIMEOUT_MS = 5_000;
 
@@ -29,6 +35,7 @@ export type PollRequest = Readonly<Selection> & {
   readonly user: string;
   readonly cursor: string | null;
   readonly timeoutMs: number;
+  readonly detail: EventDetail;
   /** Aborted when the caller's token is revoked; ends the wait. */
   readonly signal: AbortSignal;
 };
@@ -73,6 +80,8 @@ export async function poll(env: Env, request: PollRequest): Promise<Polled> {
     if (isNews || leftMs <= 0)
       return { result: { ...result, cursor: encodeCursor(keep(vector, newest, request.machines)) }, began };
     await Promise.race([registry.awaitNews(vector, request.machines, leftMs), ended(request.signal)]);
+    if (!request.signal.aborted && request.detail === "coarse")
+      await Promise.race([scheduler.wait(Math.min(GATHER_MS, leftMs)), ended(request.signal)]);
     if (request.signal.aborted) throw new OperatorFailure({ code: "unauthorized" });
   }
 }
@@ -99,11 +108,14 @@ function begin(vector: Vector, newest: Record<string, LogPosition | null>, sessi
 async function read(env: Env, request: PollRequest, name: string, after: LogPosition | undefined): Promise<Page> {
   const query = new URLSearchParams({ epoch: after?.epoch ?? "", seq: String(after?.seq ?? 0) });
   if (request.session !== null) query.set("session", request.session);
+  if (request.detail !== "coarse") query.set("detail", request.detail);
   const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
   try {
     const response = await askMachine(env, request.user, name, `${ScriptPath.EVENTS}?${query}`, { signal });
     if (!response.ok) return { name, error: await failureIn(response, name) };
     const page = EventPage.parse(await response.json());
+    // The script of an older template returns all events.
+    if (request.detail === "coarse") page.events = page.events.filter(({ type }) => !type.endsWith(DELTA_SUFFIX));
     // A session's reader without a cursor starts at 0 on purpose, so trimmed rows are no gap to it. Neither are they for a
     // machine that is new to the cursor.
     const gap = page.gap && after !== undefined && !(request.cursor === null && request.session !== null);

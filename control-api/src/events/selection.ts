@@ -1,4 +1,5 @@
 import { OperatorFailure } from "#protocol/error.ts";
+import { EventDetail } from "#protocol/event.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
@@ -31,6 +32,12 @@ export async function selectionOf(env: Env, caller: Caller, machine: unknown, se
   const record: MachineRecord | null = isVisible ? await env.USER.getByName(caller.user).machine(name) : null;
   if (record === null) throw new OperatorFailure({ code: "machine_unknown", machine: name });
   return { machines: [name], session: handle?.session ?? null };
+}
+
+/** The detail that a caller asked for; `coarse` when it did not say. Throws `OperatorFailure` invalid_request. */
+export function eventDetailOf(asked: unknown): EventDetail {
+  const detail = EventDetail.safeParse(asked ?? "coarse");
+  return detail.success ? detail.data : invalid('detail must be "coarse" or "deltas".');
 }
 
 function invalid(reason: string): never {

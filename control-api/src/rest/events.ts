@@ -7,7 +7,7 @@ import { reading } from "../http/needs.ts";
 import { Lease } from "../sign-in/lease.ts";
 import { decodeCursor, encodeCursor } from "../events/cursor.ts";
 import { poll, type Polled, type PollRequest } from "../events/poll.ts";
-import { selectionOf } from "../events/selection.ts";
+import { eventDetailOf, selectionOf } from "../events/selection.ts";
 
 /** How often a comment is sent, to keep proxies from closing a quiet stream. */
 const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
@@ -19,7 +19,8 @@ const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
 const ERROR_PAUSE_MS = 5_000;
 
 /**
- * `GET /api/events`: the logs of all machines in one event stream. `?machine=`, `?session=` filter; `Last-Event-ID`
+ * `GET /api/events`: the logs of all machines in one event stream. `?machine=`, `?session=` filter; `?detail=deltas`
+ * adds the pieces of messages that are still being written; `Last-Event-ID`
  * (or `?cursor=`) resumes without loss or repetition. Each message's id is the cursor after it.
  */
 export const events = new Hono<AppContext>();
@@ -34,6 +35,7 @@ events.get("/", reading, async (c) => {
       user: caller.user,
       cursor: c.req.header("last-event-id") ?? c.req.query("cursor") ?? null,
       ...(await selectionOf(c.env, caller, c.req.query("machine"), c.req.query("session"))),
+      detail: eventDetailOf(c.req.query("detail")),
       timeoutMs: 0,
       signal: lease.signal,
     };

@@ -1,4 +1,5 @@
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
+import { DELTA_SUFFIX } from "#protocol/event.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import type { ServeEvent } from "../event-log.ts";
 import type { Machine } from "../machine.ts";
@@ -8,13 +9,21 @@ import { within } from "./input.ts";
 export function eventTools({ events, positions }: Machine): Tool[] {
   const poll = defineTool(
     CODING_TOOLS.poll_events,
-    async ({ session_id: session = null, timeout_ms: timeoutMs, cursor }, { client, signal }) => {
-      const limitMs = within(timeoutMs, 0, POLL_MS);
+    // Everything by default: a program that polls this computer's own server pays nothing for a poll.
+    async ({ session_id: session = null, timeout_ms: timeoutMs, detail = "deltas", cursor }, { client, signal }) => {
+      const untilMs = performance.now() + within(timeoutMs, 0, POLL_MS);
       const from = cursor === "now" ? events.end : (cursor ?? positions.get(client, session));
-      const page = await events.poll(from, session, limitMs, signal);
+      const read = (after: string) => events.poll(after, session, Math.max(0, untilMs - performance.now()), signal);
+      let page = await read(from);
+      const isWanted = ({ type }: ServeEvent): boolean => detail === "deltas" || !type.endsWith(DELTA_SUFFIX);
+      let { gap } = page;
+      while (page.events.length > 0 && !page.events.some(isWanted) && performance.now() < untilMs && !signal.aborted) {
+        page = await read(page.cursor);
+        gap ||= page.gap;
+      }
       // A caller that has left did not get them, and may ask again.
       if (cursor === undefined && !signal.aborted) positions.advance(client, session, page.cursor);
-      return { events: page.events.map(tell), cursor: page.cursor, gap: page.gap };
+      return { events: page.events.filter(isWanted).map(tell), cursor: page.cursor, gap };
     },
   );
   return [poll];

@@ -122,6 +122,34 @@ describe("polling", () => {
     expect(polled.gaps).toEqual([]);
   });
 
+  it("has each message once, and its pieces only for who asks for them", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const [before, text, whole] = [{ type: "message" }, { type: "message.delta" }, { type: "message" }];
+    await alice.logs("attic", [before, text, text, whole]);
+    const coarse = await poll(alice);
+    expect(where(coarse)).toEqual(["attic 1", "attic 4"]);
+    expect(where(await poll(alice, { detail: "deltas" }))).toEqual(["attic 1", "attic 2", "attic 3", "attic 4"]);
+    await alice.logs("attic", [before, text, text, whole, text]);
+    expect(where(await poll(alice, { cursor: coarse.cursor, detail: "deltas" }))).toEqual(["attic 5"]);
+    expect(failureOf(await alice.tool("poll_events", { detail: "everything" }))).toBe("invalid_request");
+  });
+
+  it("that waits is not ended by the pieces of a message, and gathers what comes within a moment of the first event", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const pieces = Array.from({ length: 3 }, () => ({ type: "message.delta" }));
+    await alice.logs("attic", [{ type: "message" }]);
+    const { cursor } = await poll(alice);
+    const polled = poll(alice, { cursor, timeout_ms: 20_000 });
+    await alice.logs("attic", [{ type: "message" }, ...pieces]);
+    await scheduler.wait(50);
+    await alice.logs("attic", [{ type: "message" }, ...pieces, { type: "message" }]);
+    await scheduler.wait(50);
+    await alice.logs("attic", [{ type: "message" }, ...pieces, { type: "message" }, { type: "session.idle" }]);
+    expect(where(await polled)).toEqual(["attic 5", "attic 6"]);
+  });
+
   it("names sessions by handles that every session tool takes", async () => {
     const alice = new TestUser();
     await alice.machine("attic");

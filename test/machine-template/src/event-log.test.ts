@@ -110,6 +110,18 @@ describe("a connector's events", () => {
 });
 
 describe("a page of the log", () => {
+  it("leaves out the pieces of messages unless they are asked for, and moves past them", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, [{ type: "message" }, { type: "message.delta" }, { type: "message.delta" }]);
+    const { position } = await page();
+    const beginning = { epoch: position.epoch, seq: 0 };
+    const typesIn = ({ events }: { events: LoggedEvent[] }) => events.map(({ type }) => type).slice(-3);
+    const coarse = await page(beginning);
+    expect(typesIn(coarse)).not.toContain("message.delta");
+    expect([coarse.position, coarse.more]).toEqual([position, false]);
+    expect(typesIn(await page(beginning, undefined, "deltas"))).toEqual(["message", "message.delta", "message.delta"]);
+  });
+
   it("without a position is where the log ends, and no events", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, named("a", "b"));

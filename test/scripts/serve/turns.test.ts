@@ -93,6 +93,21 @@ test("text is told as it is streamed, coalesced, and then once whole", async () 
   expect(deltas.length).toBeLessThan(60);
   const whole = events.filter((event) => event["type"] === "message" && event["role"] === "assistant");
   expect(whole).toHaveLength(1);
+
+  const { events: coarse } = await client.poll({ cursor, session_id: session, detail: "coarse" });
+  expect(coarse).toEqual(events.filter((event) => !deltas.includes(event)));
+});
+
+test("a coarse poll waits through a message that is being written, until there is something to tell", async () => {
+  const endless = gate();
+  machine.api.script(() => ({ blocks: [{ text: endless.words }] }));
+  const cursor = await client.now();
+  const session = await client.create(machine.repo("api"), { prompt: "go on" });
+  const begun = await client.eventsUntil((event) => event["type"] === "message.delta", cursor, session);
+  const after = String(begun.at(-1)?.["id"]);
+  const polled = client.poll({ cursor: after, session_id: session, detail: "coarse", timeout_ms: 20_000 });
+  endless.open();
+  expect((await polled).events[0]).toMatchObject({ type: "message", role: "assistant" });
 });
 
 test("aborting in mid-sentence ends the turn, drops what waits behind it, and the session goes on", async () => {

@@ -5,7 +5,7 @@ import { OperatorFailure } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import { poll } from "../../events/poll.ts";
-import { selectionOf } from "../../events/selection.ts";
+import { eventDetailOf, selectionOf } from "../../events/selection.ts";
 import { LISTED_PROJECTS, listedMachine, machineInFull } from "../../machines/machine-view.ts";
 import { summaryOf } from "../../machines/machine-summary.ts";
 import { detailOf } from "../../machines/machine-detail.ts";
@@ -35,7 +35,7 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       name: "get_machine",
       title: "Show one machine",
       description:
-        "Show one machine: the same as in list_machines, with all repositories and projects, and in `state` since when " +
+        "Show one machine as in list_machines, with all repositories and projects, and in `state` since when " +
         "it is connected, how many calls are in progress (exchanges) and the sessions that recent events came from. " +
         "`state` is null when Operator could not ask; `error` says why.",
       annotations: READS,
@@ -50,23 +50,27 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       annotations: CODING_TOOLS.poll_events.annotations,
       description:
         "Read what happened on your machines since a cursor: messages and tool uses of sessions, permission requests, " +
-        "machines going online and offline. Waits if there is nothing yet. Pass the returned cursor to the next call, at " +
-        "once if `more` is true. Other clients still get the same events. `gaps`: machines whose older events were " +
-        "dropped; use get_session. `errors`: machines that didn't answer this time.",
+        "machines going on- and offline. Waits if there is nothing. Pass the returned cursor to the next call, at once " +
+        "if `more` is true. `gaps`: machines whose older events were dropped; use get_session. `errors`: " +
+        "machines that did not answer.",
       inputSchema: {
         type: "object",
         properties: {
-          session_id: { type: "string", description: 'Only this session: its handle "<machine>/<id>".' },
+          session_id: { type: "string", description: 'Only this session: "<machine>/<id>".' },
           timeout_ms: {
             type: "number",
             description: `How long to wait if there is nothing new, in ms. Default and maximum ${POLL_MS}.`,
           },
           cursor: {
             type: "string",
-            description:
-              "The previous answer's cursor. Without it: the newest events, or all stored events of session_id.",
+            description: "The previous answer's cursor. Without it: the newest events, or all of session_id.",
           },
           machineId: { type: "string", description: "Only this machine." },
+          detail: {
+            type: "string",
+            enum: ["coarse", "deltas"],
+            description: "deltas adds pieces of unfinished messages; default coarse.",
+          },
         },
       },
     },
@@ -92,6 +96,7 @@ async function pollEvents({ env, caller, args, signal }: ToolCall): Promise<Call
     user: caller.user,
     cursor: typeof args["cursor"] === "string" ? args["cursor"] : null,
     ...(await selectionOf(env, caller, args["machineId"], args["session_id"])),
+    detail: eventDetailOf(args["detail"]),
     timeoutMs: typeof args["timeout_ms"] === "number" ? args["timeout_ms"] : POLL_MS,
     signal,
   });

@@ -49,7 +49,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
     "list_resource_templates",
     "List a server's resource templates",
     "resources/templates/list",
-    "List the URI templates of the machine's MCP server. Fill one in and pass the URI to read_resource.",
+    "List the URI templates of the machine's MCP server, to fill in for read_resource.",
   ),
   {
     definition: {
@@ -82,7 +82,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
       name: "get_prompt",
       title: "Get a server's prompt",
       description:
-        "Fill in a prompt template of the machine's MCP server and get its messages. It runs nothing: to prompt a coding " +
+        "Fill in a prompt template of the machine's MCP server and get its messages. Runs nothing: to prompt a coding " +
         "session use send_prompt.",
       annotations: READS_ANYTHING,
       inputSchema: {

@@ -45,8 +45,13 @@ export function dial(token: string): Promise<Response> {
 }
 
 /** A page of the machine's log after a position; without one, where the log ends. */
-export async function page(after?: { epoch: string; seq: number }, session?: string): Promise<EventPage> {
+export async function page(
+  after?: { epoch: string; seq: number },
+  session?: string,
+  detail?: string,
+): Promise<EventPage> {
   const query = new URLSearchParams(after === undefined ? {} : { epoch: after.epoch, seq: String(after.seq) });
+  if (detail !== undefined) query.set("detail", detail);
   if (session !== undefined) query.set("session", session);
   return (await ask(`/operator/events?${query}`)).json();
 }
