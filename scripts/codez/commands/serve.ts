@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { keep, runIndexWorker, type Serve, type ServeConfig, startServe } from "../../serve/index.ts";
 import { printable } from "../../system/printable.ts";
 import { expandHome } from "../../system/home.ts";
+import { Output } from "../output.ts";
 import { serveFailureOf } from "../serve-failure.ts";
 
 /** `version` is set by the entry of `codez`, and sent to clients in the MCP handshake. */
@@ -37,11 +38,17 @@ function partCommand(): Command {
 }
 
 async function serve(overrides: Partial<ServeConfig>, version: string | undefined): Promise<void> {
-  const running = await startServe({ overrides, ...(version === undefined ? {} : { version }) }).catch(
-    (reason: unknown) => {
-      throw serveFailureOf(reason) ?? reason;
-    },
-  );
+  let running;
+  try {
+    running = await startServe({ overrides, ...(version === undefined ? {} : { version }) });
+  } catch (reason) {
+    const failure = serveFailureOf(reason);
+    if (failure === null) throw reason;
+    // Handled here and not by main.ts, because the benchmark and the tests run this command without it.
+    new Output(false).failure(failure);
+    process.exitCode = failure.exitCode;
+    return;
+  }
   // The reader of the output may go away (a closed terminal, `| head`); the sessions go on.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
   console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
