@@ -7,13 +7,13 @@ import { readFileSync, statSync } from "node:fs";
 const Folder = z.string().min(1).transform(expandHome);
 const Mode = z.enum(PERMISSION_MODES);
 
-/** `serve.json`, written by the machine's owner. Every key may be left out; one that is not known is refused. */
+/** `serve.json`, written by the machine's owner. Every key is optional. An unknown key is an error. */
 export const ServeConfig = z.strictObject({
   /** Where MCP is served, on 127.0.0.1 only. */
   port: z.int().min(0).max(65_535).default(4097),
-  /** Folders in which git repositories are looked for; what Claude Code has been used in is known without. */
+  /** Folders that are searched for git repositories. Projects in which Claude Code has been used are found without this. */
   projects: z.array(Folder).default([]),
-  /** Folders that may be driven from afar, with all below them; without it every known project may. */
+  /** Folders, with everything below them, in which remote clients may start sessions. Default: every known project. */
   drive: z.array(Folder).optional(),
   /** Sessions can be listed, read and searched, and nothing else. */
   readOnly: z.boolean().default(false),
@@ -41,7 +41,7 @@ export const ServeConfig = z.strictObject({
     .default(60),
   /** Agent processes at once; each takes a few hundred megabytes. */
   maxLiveSessions: z.int().min(1).max(100).default(8),
-  /** A session with nothing to do gives its process back after this; the next prompt resumes it. */
+  /** The process of an idle session is ended after this time. The next prompt resumes the session. */
   idleMinutes: z
     .number()
     .positive()
@@ -52,12 +52,12 @@ export const ServeConfig = z.strictObject({
 });
 export type ServeConfig = z.infer<typeof ServeConfig>;
 
-/** What is wrong with the file, in words for its owner. */
+/** `serve.json` is invalid. The message tells its owner why. */
 export class ConfigInvalid extends Error {
   override readonly name = "ConfigInvalid";
 }
 
-/** The content of `serve.json`; a missing file is an empty one. Throws ConfigInvalid. */
+/** Reads `serve.json`. A missing file counts as an empty one. Throws ConfigInvalid. */
 function readConfig(path: string): ServeConfig {
   let text = "{}";
   try {
@@ -77,8 +77,8 @@ function readConfig(path: string): ServeConfig {
 }
 
 /**
- * The config as it is now: an owner who turns something off expects it off at once, not after a restart. An edit that
- * does not parse leaves the last good one in force and shows in `problem`.
+ * The current configuration. The file is read again whenever it changes, because an owner who turns something off expects that to
+ * take effect immediately. While the file is invalid, the last valid configuration stays in force and `problem` says why.
  */
 export class ConfigFile {
   readonly path: string;

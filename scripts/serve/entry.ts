@@ -2,12 +2,12 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The parts of serve that run outside its own thread. */
+/** The parts of serve that run in a process or thread of their own. */
 export type Role = "keeper" | "index";
 
 /**
- * How a part is started: in the sources each has a file of its own; the shipped `codez` is one file, which is entered
- * again with `serve part <role>` (a hidden command) and finds its way from there.
+ * How to start a part. In the sources each part has its own entry file. The shipped `codez` is a single file, which is started
+ * again with the hidden command `serve part <role>`.
  */
 export function entryOf(role: Role): { file: string; args: string[] } {
   const here = fileURLToPath(import.meta.url);

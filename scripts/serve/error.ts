@@ -1,4 +1,4 @@
-/** What can be refused or fail in a tool call, each case with just its evidence. */
+/** Everything for which a tool call can be refused or fail. Each case carries its evidence. */
 export type ServeError =
   | { code: "project_unknown"; project: string }
   | { code: "project_not_allowed"; folder: string }
@@ -47,55 +47,61 @@ export interface Explanation {
 export function explain(error: ServeError): Explanation {
   switch (error.code) {
     case "project_unknown":
-      return no(`No project ${error.project} on this machine; list_projects names those there are.`);
+      return no(`There is no project ${error.project} on this machine. Call list_projects for the slugs.`);
     case "project_not_allowed":
       return no(
-        `${error.folder} is not among the projects that may be driven from afar. The machine's owner decides: ` +
+        `${error.folder} is not a project in which remote clients may start sessions. The machine's owner can allow it: ` +
           `use Claude Code there once, add a folder to "projects", or widen "drive" in serve.json.`,
       );
     case "folder_missing":
       return no(`There is no folder ${error.folder} on this machine.`);
     case "session_unknown":
-      return no(`No session ${error.session} on this machine; list_sessions names those of a project.`);
+      return no(
+        `There is no session ${error.session} on this machine. Call list_sessions for the sessions of a project.`,
+      );
     case "session_mirrored":
       return no(
-        `Session ${error.session} is open in a terminal on the machine (process ${error.pid}) and belongs to it. ` +
-          `Watch it with poll_events and get_session, branch it with fork_session, or close the terminal first.`,
+        `Session ${error.session} is open in a terminal on the machine (process ${error.pid}), so only that terminal may prompt it. ` +
+          `Read it with poll_events and get_session, continue in a copy with fork_session, or close the terminal first.`,
       );
     case "session_ended":
-      return yes(`The agent of session ${error.session} ended in the middle. Its last words: ${error.lastOutput}`);
+      return yes(`The agent of session ${error.session} ended unexpectedly. Its last output: ${error.lastOutput}`);
     case "too_many_sessions":
-      return yes(`All ${error.limit} live sessions that this machine allows are busy; wait, or dispose_session one.`);
+      return yes(
+        `All ${error.limit} live sessions that this machine allows are busy. Wait, or end one with dispose_session.`,
+      );
     case "queue_full":
-      return yes(`${error.limit} prompts already wait in session ${error.session}; wait for them, or abort_session.`);
+      return yes(
+        `Session ${error.session} has ${error.limit} prompts in its queue already. Wait until some are done, or call abort_session.`,
+      );
     case "read_only":
-      return no(`This machine is read-only: sessions can be read, not driven ("readOnly" in serve.json).`);
+      return no(`This machine is read-only: sessions can be read but not prompted ("readOnly" in its serve.json).`);
     case "permission_mode_unknown":
-      return no(`No permission mode ${error.mode}; there are: ${error.known.join(", ")}.`);
+      return no(`There is no permission mode ${error.mode}. Use one of: ${error.known.join(", ")}.`);
     case "permission_mode_not_allowed":
       return no(
-        `Permission mode ${error.mode} is above what this machine lets a remote client ask for (${error.highest}; ` +
-          `"maxPermissionMode" in serve.json).`,
+        `Permission mode ${error.mode} is above the highest that this machine allows remote clients (${error.highest}; ` +
+          `"maxPermissionMode" in its serve.json).`,
       );
     case "command_not_allowed":
       return no(
-        `This prompt begins with /${error.command}, which Claude Code could carry out as a command of its own. Prompts ` +
-          `from afar are text. To send it as text, put a word before the slash. To allow the command, the machine's ` +
-          `owner adds "${error.command}" to "commands" in serve.json; it is then sent when written exactly so.`,
+        `This prompt begins with /${error.command}, which Claude Code could run as one of its commands. Prompts ` +
+          `of remote clients must be text. To send it as text, put a word before the slash. To allow the command, the ` +
+          `machine's owner adds "${error.command}" to "commands" in serve.json; then send it exactly as /${error.command}.`,
       );
     case "mention_outside":
       return no(
-        `This prompt mentions @${error.path}, which is outside the project ${error.folder}: Claude Code would read it ` +
-          `without asking anybody. Write the path without the @, so that reading it needs permission as usual.`,
+        `This prompt mentions @${error.path}, which is outside the project ${error.folder}. Claude Code would read it ` +
+          `without asking for permission. Write the path without the @, and reading it needs permission as usual.`,
       );
     case "approval_is_local":
       return no(
-        `Approval from afar is off on this machine, so that a model cannot approve its own requests. Someone at the ` +
-          `machine answers with: codez permissions allow ${error.request} (or deny). To allow it from here, the ` +
-          `machine's owner sets "respondPermission" in ${error.config} to true or to a list of project folders.`,
+        `This machine does not accept approvals from MCP clients, so that a model cannot approve its own requests. Ask the ` +
+          `user to run on that machine: codez permissions allow ${error.request} (or deny). To accept approvals from here, ` +
+          `the machine's owner sets "respondPermission" in ${error.config} to true or to a list of project folders.`,
       );
     case "request_unknown":
-      return no(`No permission request ${error.request}; get_session lists those that wait.`);
+      return no(`There is no permission request ${error.request}. Call get_session for the ones that wait.`);
     case "request_settled":
       return no(`Request ${error.request} was already settled: ${error.decision}, by ${error.by}.`);
     case "agent_missing":
@@ -109,13 +115,15 @@ export function explain(error: ServeError): Explanation {
     case "arguments_invalid":
       return no(error.detail);
     case "handle_unknown":
-      return no(`Nothing is stored under the handle ${error.handle}; take handles from get_session.`);
+      return no(`The handle ${error.handle} is unknown. Use a handle from get_session or search_sessions.`);
     case "cursor_invalid":
-      return no(`${error.cursor} is not a cursor of this tool.`);
+      return no(`${error.cursor} is not a cursor of this tool. Leave it out to start anew.`);
     case "key_reused":
-      return no(`The key ${error.key} was used before for another call; use a new key for each new intent.`);
+      return no(
+        `The key ${error.key} was used for another call. Use a new key for every new call, and the same one only to repeat a call.`,
+      );
     case "state_too_large":
-      return no(`The state would grow past ${error.limitBytes} bytes.`);
+      return no(`The state would exceed ${error.limitBytes} bytes. Remove something first, by setting keys to null.`);
     case "index_unavailable":
       return yes(`The history index is not available: ${error.detail}`);
   }

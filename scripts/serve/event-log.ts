@@ -17,7 +17,9 @@ const EVENT_TYPES = [
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 
-/** Something that happened in a session. `id` is unique for ever: the log's epoch and the event's number in it. */
+/**
+ * Something that happened in a session. `id` is unique across restarts: it consists of the log's epoch and the event's number.
+ */
 export interface ServeEvent {
   readonly id: string;
   readonly atMs: number;
@@ -29,17 +31,17 @@ export interface ServeEvent {
 export interface EventPage {
   readonly events: readonly ServeEvent[];
   readonly cursor: string;
-  /** Events between the cursor and these are gone: trimmed, or from before a restart. */
+  /** Whether events between the cursor and these are missing, because they were trimmed or date from before a restart. */
   readonly gap: boolean;
 }
 
-/** Enough for a long evening of ten sessions; older history is in Claude Code's own files. */
+/** Enough for ten busy sessions over several hours. Older history is in Claude Code's own files. */
 const MAX_EVENTS = 20_000;
 
-/** The events' JSON altogether, so that a few giant messages cannot make serve grow. */
+/** Limit for the JSON of all events together, so that a few huge messages cannot exhaust memory. */
 const MAX_LOG_CHARS = 32 * 1024 * 1024;
 
-/** One answer of a poll: what a model can read, and well under any client's limit for a result. */
+/** Events in one answer: what a model can read, and well below any client's limit for a result. */
 const MAX_PAGE_EVENTS = 500;
 const MAX_PAGE_CHARS = 512 * 1024;
 
@@ -49,9 +51,12 @@ interface Entry {
   readonly chars: number;
 }
 
-/** The recent events of all sessions. Reading takes nothing away, so any number may read. */
+/** The recent events of all sessions, in memory. Reading consumes nothing, so any number of clients may read. */
 export class EventLog {
-  /** A restarted serve numbers anew; its cursors must not be taken for the old one's. */
+  /**
+   * Numbering starts anew with each start of serve. The epoch keeps cursors of an earlier run from being mistaken for this
+   * one's.
+   */
   readonly #epoch = randomBytes(6).toString("hex");
   readonly #now: () => number;
   #entries: Entry[] = [];
@@ -75,7 +80,7 @@ export class EventLog {
     return event;
   }
 
-  /** The cursor before which everything so far lies. */
+  /** The cursor after the newest event. */
   get end(): string {
     return `${this.#epoch}.${this.#lastSeq}`;
   }
@@ -85,7 +90,7 @@ export class EventLog {
     return () => void this.#listeners.delete(listener);
   }
 
-  /** What came after the cursor, of one session or of all. Throws ServeFailure for a cursor that is none. */
+  /** The events after a cursor, of one session or of all. Throws ServeFailure for an invalid cursor. */
   read(cursor: string, session: string | null): EventPage {
     const after = this.#parse(cursor);
     const oldest = this.#entries[0]?.seq ?? this.#lastSeq + 1;
@@ -107,7 +112,7 @@ export class EventLog {
     return { events, cursor: `${this.#epoch}.${seen}`, gap };
   }
 
-  /** As `read`, but with nothing there it waits for the first event, the time to pass, or the signal. */
+  /** Like `read`, but if there are no events it waits for the first one, the timeout or the signal. */
   async poll(cursor: string, session: string | null, timeoutMs: number, signal?: AbortSignal): Promise<EventPage> {
     const page = this.read(cursor, session);
     if (page.events.length > 0 || page.gap || timeoutMs <= 0) return page;
@@ -132,7 +137,7 @@ export class EventLog {
     });
   }
 
-  /** The number in a cursor of this log; `null` for one of an earlier life. */
+  /** The number in a cursor of this log; `null` for a cursor from before a restart. */
   #parse(cursor: string): number | null {
     const [, epoch, digits] = /^([0-9a-f]{12})\.(\d{1,15})$/.exec(cursor) ?? [];
     if (epoch === undefined || digits === undefined) throw new ServeFailure({ code: "cursor_invalid", cursor });

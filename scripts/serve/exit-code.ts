@@ -1,13 +1,13 @@
-/** What `codez serve` and `codez permissions` end with, beside the numbers of `codez` itself and never one of them. */
+/** Exit codes of `codez serve` and `codez permissions`. They add to those of `codez` itself and use other numbers. */
 export const ServeExitCode = {
-  /** Nothing runs that could be asked. */
+  /** `codez serve` is not running. */
   NOT_RUNNING: 16,
-  /** Another serve has this home. */
+  /** Another serve runs with the same home folder. */
   ALREADY_RUNNING: 17,
   /** Another program has the port. */
   PORT_TAKEN: 18,
-  /** The request was settled before, is not known, or fits several. */
+  /** The permission request was settled before, is unknown, or its id is ambiguous. */
   NOT_ANSWERED: 19,
-  /** `serve.json` is not what it should be. The number that `codez` has for all its files. */
+  /** `serve.json` is invalid. The same number that `codez` uses for all of its files. */
   CONFIG_INVALID: 13,
 } as const;

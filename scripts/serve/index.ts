@@ -1,6 +1,6 @@
 /**
- * The door of `serve`, this machine's coding sessions as an MCP server: all that other programs may use of it.
- * `startServe` is the product; the rest is what a command needs to run its parts and to find one that runs.
+ * The public interface of `serve`, which offers this machine's coding sessions as an MCP server. Other programs may import only
+ * this file. `startServe` is the main export. The others are what commands need to run its parts and to find a running one.
  */
 export { keep } from "./agent/keep.ts";
 export { ConfigInvalid, type ServeConfig } from "./config.ts";

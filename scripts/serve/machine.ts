@@ -12,7 +12,7 @@ import type { Projects } from "./project/projects.ts";
 import type { Sessions } from "./session/sessions.ts";
 import type { StateFile } from "./state-file.ts";
 
-/** All that the tools work on. */
+/** Everything that the tools work with. */
 export interface Machine {
   readonly agent: Agent;
   readonly catalog: Catalog;

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { ServeFailure } from "./error.ts";
 import { readJson, writeJson } from "../system/json-file.ts";
 
-/** A client that repeats a call does so within minutes; a day covers a phone that was off overnight. */
+/** Clients usually repeat a call within minutes. A day also covers a phone that was off overnight. */
 const KEEP_MS = 24 * 60 * 60_000;
 
 const MAX_OUTCOMES = 2_000;
@@ -17,8 +17,8 @@ const Outcome = z.object({
 type Outcome = z.infer<typeof Outcome>;
 
 /**
- * The first outcome of each call that came with a key. A call repeated with its key is not done again and gets the
- * first answer, also while the first still runs and after a restart. A call that failed may be repeated.
+ * The outcome of each call that had an idempotency key. A call that is repeated with its key is not carried out again but gets the
+ * first one's answer, even while that one is still running and after a restart. A call that failed may be repeated.
  */
 export class Outcomes {
   readonly #path: string;

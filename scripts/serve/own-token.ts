@@ -4,20 +4,20 @@ import { parseJson } from "#protocol/json.ts";
 import { codezHome } from "../system/home.ts";
 import { isRunning, Running } from "./running-file.ts";
 
-/** How long it may go unnoticed that serve has ended and another program has taken its port. */
+/** How often to check that serve still runs. Until then another program that has taken its port could receive the token. */
 const RECHECK_MS = 1_000;
 
-/** And that serve has been started: its first call is refused until it is noticed. */
+/** How often to look for serve while it does not run. Calls are refused until it is found. */
 const LOOK_AGAIN_MS = 100;
 
 const LOOPBACK_HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
 /**
- * The `Authorization` header for an MCP server on this computer, when that server is this person's own running
- * `codez serve`; `null` for every other server, the public CodeZ on the same port among them. The token is shown only
- * while the process that wrote it is alive, since another program could listen on its port afterwards.
+ * The `Authorization` header for an MCP server on this computer if that server is the user's own running `codez serve`; `null` for
+ * every other server, for example the public CodeZ on the same port. The token is sent only while the process that wrote it is
+ * alive, because another program could listen on the port afterwards.
  *
- * Looked up as calls come, because serve may be started, or started again, after the connector.
+ * The header is looked up per call, because serve may be started or restarted after the connector.
  */
 export function ownAuthorization(url: URL, home: string = codezHome()): () => string | null {
   if (url.protocol !== "http:" || !LOOPBACK_HOSTS.has(url.hostname)) return () => null;
@@ -40,7 +40,7 @@ function readRunning(path: string): Running | null {
   try {
     text = readFileSync(path, "utf8");
   } catch {
-    return null; // serve has never run here, or ended in order
+    return null; // serve has never run here, or has ended normally
   }
   const parsed = Running.safeParse(parseJson(text));
   return parsed.success && isRunning(parsed.data) ? parsed.data : null;

@@ -7,7 +7,7 @@ import { commandOf, isPlainCommand } from "./prompt/command.ts";
 import { mentionsIn, outsideMention } from "./prompt/mention.ts";
 import { isBelow } from "../system/folder.ts";
 
-/** What the machine's owner lets others do. Asked by every tool that changes something, on the machine itself. */
+/** What the machine's owner allows remote clients to do. Every tool that changes something asks it, on the machine itself. */
 export class Policy {
   readonly #config: () => ServeConfig;
   readonly #projects: (isFresh: boolean) => Promise<readonly Project[]>;
@@ -48,8 +48,8 @@ export class Policy {
   }
 
   /**
-   * A prompt from afar is text. One that the agent would take for a command is let through only when the owner's config
-   * lists that command; one that mentions a file outside its project never is. Answers whether it is a command.
+   * A remote client's prompt must be text. If the agent would interpret it as a command, it is accepted only when the owner's
+   * configuration lists that command. If it mentions a file outside its project, it is refused. Returns whether it is a command.
    * Throws ServeFailure `command_not_allowed`, `mention_outside`.
    */
   async mayPrompt(text: string, cwd: string): Promise<{ isCommand: boolean }> {
@@ -61,7 +61,7 @@ export class Policy {
     if (mentions === null) {
       throw new ServeFailure({
         code: "arguments_invalid",
-        detail: "the prompt has too many @ signs; write paths without",
+        detail: "the prompt has too many @ signs; write paths without them",
       });
     }
     const outside = await outsideMention(mentions, (await realFolder(cwd)) ?? cwd);
@@ -88,7 +88,7 @@ export class Policy {
     for (const { path, isRepo } of await this.#projects(isFresh)) {
       if (path === null) continue;
       const known = await realFolder(path);
-      // Below a repository all is that project. Below another folder it need not be: somebody who once started
+      // Everything below a repository is that project. Below another folder it need not be: somebody who once started
       // Claude Code in their home directory has not opened everything in it.
       if (known === real || (known !== null && isRepo && isBelow(real, known))) return true;
     }
@@ -96,13 +96,13 @@ export class Policy {
   }
 }
 
-/** With links resolved, so that no link leads out of what is allowed; `null` when there is no such folder. */
+/** The folder with links resolved, so that a link cannot lead out of the allowed folders; `null` when it does not exist. */
 async function realFolder(folder: string): Promise<string | null> {
   try {
     const real = await realpath(folder);
     return (await stat(real)).isDirectory() ? real : null;
   } catch {
-    // Missing, a dangling link, a folder without access: for a caller from afar all are "not there".
+    // Missing, a dangling link or not readable: a remote caller is told the same for all three.
     return null;
   }
 }

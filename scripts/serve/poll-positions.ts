@@ -1,10 +1,10 @@
-/** Clients come and go without a word; a position is a few dozen bytes. */
+/** Number of positions that are kept. Clients disappear without notice; a position takes a few dozen bytes. */
 const MAX_POSITIONS = 10_000;
 
 /**
- * How far each client that polls without a cursor has come. A client counts from its first call on, so what happens
- * between its create_session and its first poll is not lost; and for each session it asks about, and for "all", it has
- * a place of its own, so that asking about one takes nothing from the other. Two clients never take from each other.
+ * The positions of clients that poll without a cursor. A client's position starts at its first call of any tool, so events between
+ * its create_session and its first poll are not lost. It has a separate position for each session that it polls, and one for
+ * all sessions, so polling one does not skip events of another. Clients never affect each other's positions.
  */
 export class PollPositions {
   readonly #positions = new Map<string, string>();
@@ -14,7 +14,7 @@ export class PollPositions {
     this.#end = end;
   }
 
-  /** To be called whenever a client is heard of. */
+  /** Call this at every request of a client. */
   meet(client: string): void {
     if (!this.#positions.has(client)) this.#set(client, this.#end());
   }

@@ -3,15 +3,18 @@ import * as z from "zod";
 import { readJson, writeJson } from "../system/json-file.ts";
 import { isSameStart, lifeOf } from "../system/process-start.ts";
 
-/** How `codez permissions` and `codez connect` find the serve of this home, and prove that they may read its owner's files. */
+/**
+ * The file by which `codez permissions` and `codez connect` find the running serve, and with whose tokens they prove that they
+ * may read its owner's files.
+ */
 export const Running = z.object({
   pid: z.int(),
-  /** The process's own start as the system tells it: a process id alone may be another program's by now. */
+  /** The process's start time according to the system. The process id alone may belong to another program by now. */
   started: z.string().nullable(),
   port: z.int(),
-  /** For `codez permissions`. */
+  /** The token for `codez permissions`. */
   token: z.string(),
-  /** For MCP. A client that has it must not be able to approve what it asked for, so the two are never the same. */
+  /** The token for MCP. It differs from the other one, because an MCP client must not be able to approve its own requests. */
   mcpToken: z.string(),
 });
 export type Running = z.infer<typeof Running>;

@@ -38,33 +38,33 @@ export type { ServeEvent } from "./event-log.ts";
 export interface ServeOptions {
   /** `~/.codez`, unless CODEZ_HOME says otherwise. */
   readonly home?: string;
-  /** Stand before what `serve.json` says. */
+  /** Take precedence over `serve.json`. */
   readonly overrides?: Partial<ServeConfig>;
-  /** Told to clients in the handshake. */
+  /** Sent to clients in the MCP handshake. */
   readonly version?: string;
-  /** Hears of faults that no caller sees; get_health_details has the last of them too. */
+  /** Called with faults that no caller sees. get_health_details lists the most recent ones, too. */
   readonly onError?: (error: Error) => void;
 }
 
 export interface Serve {
-  /** Of the MCP endpoint. */
+  /** URL of the MCP endpoint. */
   readonly url: string;
-  /** Holds what MCP clients have to show; only the owner of this computer's account can read it. */
+  /** File with the token that MCP clients must send. Only the user who runs serve can read it. */
   readonly tokenFile: string;
-  /** Hears every event from now on, in order; ends with the returned function. */
+  /** Calls the listener with every event from now on, in order. The returned function ends that. */
   subscribe(listener: (event: ServeEvent) => void): () => void;
-  /** What is wrong with this machine, each with what to run. */
+  /** What is wrong with this machine, each with the command that fixes it. */
   problems(): Promise<readonly string[]>;
   /** Ends every agent, then the endpoint. Nothing is left running. */
   stop(): Promise<void>;
 }
 
-/** Another serve has the same home; two would fight over its files. */
+/** Another serve runs with the same home folder. Two would overwrite each other's files. */
 export class AlreadyRunning extends Error {
   override readonly name = "AlreadyRunning";
 }
 
-/** Brings up the MCP server of this machine. Throws ConfigInvalid, AlreadyRunning, or when the port is taken. */
+/** Starts this machine's MCP server. Throws ConfigInvalid, AlreadyRunning, or an EADDRINUSE error when the port is taken. */
 export async function startServe(options: ServeOptions = {}): Promise<Serve> {
   const home = options.home ?? codezHome();
   const folder = join(home, "serve");
@@ -85,7 +85,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
       `codez serve already runs here (process ${other.pid}, http://127.0.0.1:${other.port}/mcp)`,
     );
   }
-  // Of a serve that was killed together with its keeper.
+  // Agents of a serve that was killed together with its keeper.
   const keeper = new Keeper(createHash("sha256").update(home).digest("hex").slice(0, 16));
   await keeper.endLeftovers();
 

@@ -2,13 +2,13 @@ import * as z from "zod";
 import { ServeFailure } from "./error.ts";
 import { readJson, writeJson } from "../system/json-file.ts";
 
-/** Markers and preferences of clients, not a place to keep files. */
+/** Enough for clients' markers and settings. This is not a place for files. */
 const MAX_STATE_BYTES = 1024 * 1024;
 
 const State = z.record(z.string(), z.unknown());
 export type State = z.infer<typeof State>;
 
-/** What clients want remembered on this machine: one JSON object, changed by merge patches (RFC 7396). */
+/** A JSON object that clients store on this machine, changed by merge patches (RFC 7396). */
 export class StateFile {
   readonly #path: string;
   #changing: Promise<unknown> = Promise.resolve();
@@ -21,7 +21,10 @@ export class StateFile {
     return State.parse((await readJson(this.#path)) ?? {});
   }
 
-  /** The state after the patch, on disk. Changes are made one after the other. Throws ServeFailure `state_too_large`. */
+  /**
+   * Applies a patch and returns the new state, which is then on disk. Patches are applied one after the other. Throws
+   * ServeFailure `state_too_large`.
+   */
   update(patch: State): Promise<State> {
     const change = this.#changing.then(async () => {
       const state = merge(await this.read(), patch);
@@ -31,13 +34,13 @@ export class StateFile {
       await writeJson(this.#path, state);
       return state;
     });
-    // One that failed was told to its caller; the next one starts from what is on disk.
+    // The caller of a failed patch was told. The next patch starts from the state on disk.
     this.#changing = change.catch(() => undefined);
     return change;
   }
 }
 
-/** RFC 7396: objects are merged, `null` removes, all else replaces. */
+/** RFC 7396: objects are merged, `null` removes a key, and everything else replaces it. */
 function merge(target: State, patch: State): State {
   const result = new Map(Object.entries(target));
   for (const [key, value] of Object.entries(patch)) {

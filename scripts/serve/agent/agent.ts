@@ -1,12 +1,12 @@
 import type { PermissionMode } from "../permission-mode.ts";
 
 /**
- * A coding agent that serve can drive. Claude Code is the one shipped; another (Codex, anything that speaks the Agent
- * Client Protocol) is a second implementation of these two interfaces and nothing else.
+ * A coding agent that serve can run. Claude Code is the only implementation so far. Another agent (Codex, or any that speaks the
+ * Agent Client Protocol) needs just another implementation of these two interfaces.
  */
 export interface Agent {
   readonly name: string;
-  /** What is installed and whether somebody is signed in. Never throws: what is wrong is in the answer. */
+  /** Which version is installed, and whether somebody is signed in. Never throws; problems are part of the answer. */
   check(): Promise<AgentCheck>;
   /**
    * Starts a process for one session and resolves once it listens. Throws ServeFailure (`agent_missing`,
@@ -19,18 +19,18 @@ export interface AgentCheck {
   readonly command: string;
   readonly version: string | null;
   readonly signedIn: boolean | null;
-  /** Each with what to run. */
+  /** What is wrong, each with the command that fixes it. */
   readonly problems: readonly string[];
 }
 
 export interface StartOptions {
-  /** The id the session has, or gets. */
+  /** The session's id, existing or new. */
   readonly session: string;
   readonly origin: { kind: "new" } | { kind: "resume" } | { kind: "fork"; from: string };
   readonly cwd: string;
   readonly model: string | null;
   readonly permissionMode: PermissionMode;
-  /** The session must never get above this mode, whatever is approved in it. */
+  /** The session must never exceed this mode, whatever is approved in it. */
   readonly highestMode: PermissionMode;
   /** Called in order, one at a time, never after `ended`. */
   readonly onEvent: (event: AgentEvent) => void;
@@ -39,9 +39,9 @@ export interface StartOptions {
 /** One process working for one session. A turn begins with `prompt` and ends with a `turn.finished` event. */
 export interface AgentRun {
   readonly pid: number;
-  /** Begins a turn. To be called only while none runs. */
+  /** Begins a turn. Call it only while no turn is running. */
   prompt(prompt: Prompt): void;
-  /** Answers a `permission.requested` event; one that was withdrawn meanwhile is left alone. */
+  /** Answers a `permission.requested` event. Does nothing if the request was withdrawn meanwhile. */
   respond(request: string, decision: Decision): void;
   /** Stops the running turn and its child processes; `turn.finished` follows. Resolves when the agent agreed. */
   interrupt(): Promise<void>;
@@ -51,7 +51,7 @@ export interface AgentRun {
 
 export interface Prompt {
   readonly text: string;
-  /** The text is a command of the agent's that the owner's policy lists; otherwise the agent must take it as text. */
+  /** Whether the text is an agent command that the owner's policy allows. Otherwise the agent must treat it as plain text. */
   readonly isCommand: boolean;
   readonly attachments: readonly Attachment[];
 }
@@ -65,7 +65,7 @@ export interface Attachment {
 
 export type Decision = { behavior: "allow" } | { behavior: "deny"; reason: string };
 
-/** A part of a message, as it is shown; the same shape for what happens now and for history. */
+/** A part of a message as clients see it. Live events and history use the same shape. */
 export type Part =
   | { type: "text"; text: string }
   | { type: "thinking"; text: string }
@@ -75,7 +75,7 @@ export type Part =
 
 export type AgentEvent =
   | { type: "model"; model: string }
-  /** The agent began a turn that nobody prompted: a task in the background has finished, and it looks at the outcome. */
+  /** The agent began a turn without a prompt, because a background task has finished and it looks at the outcome. */
   | { type: "turn.started" }
   | { type: "message"; id: string; role: "user" | "assistant"; parts: readonly Part[]; parentToolUse: string | null }
   | { type: "delta"; text: string }
@@ -91,13 +91,13 @@ export interface PermissionAsk {
   readonly tool: string;
   readonly toolUse: string;
   readonly input: unknown;
-  /** Why a person is needed, when the agent says. */
+  /** Why approval is needed, if the agent says. */
   readonly why: string | null;
 }
 
 export interface TurnResult {
   readonly outcome: "done" | "failed" | "interrupted";
   readonly text: string;
-  /** The whole session's so far, when the agent says. */
+  /** The cost of the whole session so far, if the agent says. */
   readonly costUsd: number | null;
 }

@@ -5,7 +5,7 @@ import { killTree } from "../../system/process-tree.ts";
 
 const Line = z.union([z.object({ watch: z.int(), mark: z.string() }), z.object({ forget: z.int() })]);
 
-/** The keeper's whole life: remembers what it is told and, when serve is gone, ends what serve has left. */
+/** Runs the keeper: records which processes to watch and, when serve is gone, ends those that are left. */
 export async function keep(input: Readable): Promise<void> {
   const watched = new Map<number, string>();
   for (const name of ["SIGINT", "SIGHUP"] as const) process.on(name, () => undefined);

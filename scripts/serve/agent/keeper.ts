@@ -10,22 +10,25 @@ export interface Mark {
 }
 
 export interface Guard {
-  /** Ends the process and all it started; then nobody watches it any more. */
+  /** Ends the process and everything that it started, and stops watching it. */
   kill(): Promise<void>;
-  /** As `kill`, for a process that has ended by itself. */
+  /** The same for a process that has ended by itself. */
   killOrphans(): Promise<void>;
 }
 
-/** What serve tells its keeper, one JSON a line. */
+/** A line from serve to its keeper, as JSON. */
 export type KeeperLine = { watch: number; mark: string } | { forget: number };
 
 /**
- * Sees to it that agents never outlive serve. Claude Code finishes its turn when its input ends, so the death of serve
- * alone stops nothing: a small process beside it, in a session of its own, holds a pipe from serve, and when that
- * closes, for whatever reason, it ends the agents that are left.
+ * Makes sure that agents never outlive serve. Closing its input does not stop Claude Code, which first finishes its turn; so if
+ * serve is killed, its agents would keep working without supervision. A small helper process in a session of its own therefore
+ * holds the read end of a pipe from serve. When that pipe closes, for whatever reason, it ends the agents that are left.
  */
 export class Keeper {
-  /** Common to all agents of one home, so that those left by a killed serve and keeper can be told at the next start. */
+  /**
+   * A mark in the environment of all agents of one home. The next serve recognises by it the agents of a serve that was killed
+   * together with its keeper.
+   */
   readonly #home: string;
   readonly #watched = new Map<number, string>();
   #process: ChildProcess | null = null;
@@ -54,15 +57,18 @@ export class Keeper {
     };
   }
 
-  /** Ends the agents of an earlier serve of this home, of whom nobody is left to do it. Only Linux can tell them. */
+  /**
+   * Ends agents of an earlier serve of this home that was killed together with its keeper. Works only on Linux, where a
+   * process's environment can be read.
+   */
   async endLeftovers(): Promise<void> {
     const prefix = `${this.#home}:`;
-    // A serve that was itself started by an agent would end its own parents.
+    // A serve that was itself started by an agent must not end its own ancestors.
     if (process.env[MARK_VARIABLE]?.startsWith(prefix) === true) return;
     await killMarked(prefix);
   }
 
-  /** To be called when no agent is left. */
+  /** Call this when no agent is left. */
   stop(): void {
     this.#stopped = true;
     this.#process?.stdin?.end();
@@ -76,7 +82,7 @@ export class Keeper {
       stdio: ["pipe", "ignore", "ignore"],
     });
     this.#process = keeper;
-    // A keeper that was killed says so by its exit.
+    // If the keeper was killed, its exit event handles that.
     keeper.stdin.on("error", () => undefined);
     keeper.once("error", () => this.#restart(keeper));
     keeper.once("exit", () => this.#restart(keeper));

@@ -1,7 +1,7 @@
-/** Faults that are remembered for get_health_details. */
+/** Number of faults that are kept for get_health_details. */
 const MAX_FAULTS = 50;
 
-/** What went wrong lately without any caller being told. */
+/** Recent faults that no caller was told about. */
 export class Faults {
   readonly #faults: { at_ms: number; message: string }[] = [];
 

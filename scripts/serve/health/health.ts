@@ -1,19 +1,19 @@
 import { statfs } from "node:fs/promises";
 import type { Machine } from "../machine.ts";
 
-/** Less than this and Claude Code, its history and git all begin to fail in ways that do not say why. */
+/** With less free space, Claude Code, its history and git begin to fail without saying why. */
 const MIN_FREE_BYTES = 500 * 1024 * 1024;
 
-/** An index this far behind a minute after the start is not just catching up. */
+/** An index that is this far behind a minute after the start has a problem and is not just catching up. */
 const BEHIND_BYTES = 64 * 1024 * 1024;
 
 export interface HealthDetails extends Record<string, unknown> {
   readonly ok: boolean;
-  /** Each says what to do. */
+  /** What is wrong; each entry says what to do. */
   readonly problems: readonly string[];
 }
 
-/** What is wrong with this machine and what to run. Takes as long as asking `claude` for its version does. */
+/** Finds out what is wrong with this machine and what to run. Takes as long as `claude --version` does. */
 export async function checkHealth(machine: Machine, home: string): Promise<HealthDetails> {
   const { agent, config, faults, index, permissions, sessions } = machine;
   const problems: string[] = [];

@@ -31,7 +31,7 @@ export class Catalog {
     const { folder, index, ledger, sessions } = this.#options;
     const [files, facts, terminals] = await Promise.all([
       listSessionFiles(folder, slug),
-      // Without the index the list is still right, only poorer.
+      // Without the index the list is still correct, but has fewer details.
       index.askFresh("sessions", { slug }).catch(() => []),
       this.#options.terminals(),
     ]);
@@ -92,9 +92,9 @@ export class Catalog {
   }
 }
 
-/** A title until the index has read the file. */
+/** The first prompt, which serves as the title until the index has read the file. */
 async function firstPrompt(file: SessionFile): Promise<string | null> {
-  // Deleted this very moment: then it has no title.
+  // Deleted in this moment, so it has no title.
   for (const line of await readHead(file.path).catch(() => [])) {
     const content = readLine(JSON.stringify(line))?.content;
     if (content?.kind !== "message" || content.message.role !== "user" || content.message.isAside) continue;

@@ -2,7 +2,7 @@ import * as z from "zod";
 import { openRegularFile } from "../../system/regular-file.ts";
 import { parseJson } from "#protocol/json.ts";
 
-/** The first prompt and the first line with a folder are within this, past attachments and snapshots of prompts. */
+/** The first prompt and the first line with a folder are within this many bytes, even after attachments and snapshots. */
 const HEAD_BYTES = 256 * 1024;
 
 const Line = z.looseObject({ type: z.string().optional(), cwd: z.string().optional() });
@@ -15,7 +15,7 @@ export async function readHead(path: string): Promise<z.infer<typeof Line>[]> {
     const { bytesRead } = await file.read(buffer, 0, HEAD_BYTES, 0);
     const text = buffer.toString("utf8", 0, bytesRead);
     const lines = text.split("\n");
-    // The last one is whole only if the file ended here.
+    // The last line is complete only if the file ends here.
     if (bytesRead === HEAD_BYTES) lines.pop();
     return lines.map(parseLine).filter((line) => line !== null);
   } finally {
@@ -23,7 +23,7 @@ export async function readHead(path: string): Promise<z.infer<typeof Line>[]> {
   }
 }
 
-/** `null` for a line that is half-written or foreign. Counting those is for a reader of the whole file. */
+/** `null` for an incomplete or unknown line. Only readers of the whole file count such lines. */
 function parseLine(line: string): z.infer<typeof Line> | null {
   return Line.safeParse(parseJson(line)).data ?? null;
 }

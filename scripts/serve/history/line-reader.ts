@@ -1,33 +1,33 @@
 import type { FileHandle } from "node:fs/promises";
 
-/** Lines with a picture in them reach a few megabytes; what is larger is not worth the memory. */
+/** Lines with an image reach a few megabytes. Larger ones are not worth the memory. */
 export const MAX_LINE_BYTES = 16 * 1024 * 1024;
 
-/** One read: large enough to be fast, small enough that other work gets its turn in between. */
+/** Size of one read: large enough to be fast, small enough that other work gets its turn in between. */
 const CHUNK_BYTES = 1024 * 1024;
 
-/** From the end of a file a page's worth is wanted, not the file. */
+/** Reading backwards is for one page from the end of a file, so its reads are smaller. */
 const BACKWARD_CHUNK_BYTES = 128 * 1024;
 
 const NEWLINE = 0x0a;
 
 export interface RawLine {
   readonly offset: number;
-  /** Of the line without its newline. */
+  /** Length of the line without its newline. */
   readonly bytes: number;
-  /** `null` for a line that is larger than is read. */
+  /** `null` for a line that exceeds `MAX_LINE_BYTES`. */
   readonly text: string | null;
 }
 
 /**
- * The whole lines of a file from an offset on, in batches of what one read brought. An unfinished last line is left for
- * the next time: Claude Code may be writing it. `end` is where to go on.
+ * The complete lines of a file from an offset on, in one batch per read. An incomplete last line is left for the next time, because
+ * Claude Code may still be writing it. `end` is the offset to continue from.
  */
 export async function* readLines(
   file: FileHandle,
   offset: number,
 ): AsyncGenerator<{ lines: RawLine[]; end: number }, void> {
-  // One buffer for all reads: a new one each would leave a gigabyte of garbage behind a first indexing.
+  // One buffer for all reads. A new buffer for each would produce a gigabyte of garbage during the first indexing.
   const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
   let pending: Buffer[] = [];
   let pendingBytes = 0;
@@ -52,14 +52,14 @@ export async function* readLines(
       pendingBytes = 0;
     }
     pendingBytes += bytesRead - from;
-    // Of a line that is too large only the length is kept.
+    // Only the length of a line that is too large is kept.
     if (pendingBytes <= MAX_LINE_BYTES) pending.push(Buffer.from(read.subarray(from)));
     else pending = [];
     yield { lines, end: start };
   }
 }
 
-/** The whole lines before an offset, last one first. Reads backwards, so that the end of a long file costs little. */
+/** The complete lines before an offset, last one first. Reads backwards, so that the end of a long file is read quickly. */
 export async function* readLinesBackward(file: FileHandle, before: number): AsyncGenerator<RawLine, void> {
   /** The start of a line whose end was read already; its pieces, last one first. */
   let tail: Buffer[] = [];
@@ -77,7 +77,7 @@ export async function* readLinesBackward(file: FileHandle, before: number): Asyn
       const at = to === 0 ? -1 : chunk.lastIndexOf(NEWLINE, to - 1);
       if (at === -1) break;
       const bytes = to - at - 1 + tailBytes;
-      // What follows the last newline is a line that is being written.
+      // The text after the last newline is a line that is still being written.
       if (bytes > 0 && !isFirstChunk) yield rawLine(position + at + 1, bytes, [chunk.subarray(at + 1, to), ...tail]);
       isFirstChunk = false;
       tail = [];

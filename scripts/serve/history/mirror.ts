@@ -3,7 +3,7 @@ import type { Growth } from "../search-index/follower.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { MessageTeller } from "../session/tell-message.ts";
 
-/** Tells the log what is said in sessions that serve does not run itself: those in a terminal on this machine. */
+/** Copies messages of sessions that serve does not run itself, those in a terminal on this machine, into the event log. */
 export class Mirror {
   readonly #events: EventLog;
   readonly #sessions: Sessions;
@@ -18,7 +18,7 @@ export class Mirror {
 
   onGrowth({ session, slug, isNew, added }: Growth): void {
     const news = added.filter(({ message: { atMs } }) => {
-      // A fork or a resumed session begins with a copy of what was said long ago.
+      // A fork or a resumed session begins with a copy of old messages.
       return atMs !== null && atMs >= this.#startedAtMs && !this.#sessions.isTold(session, atMs);
     });
     if (news.length === 0) return;

@@ -3,7 +3,7 @@ import { readHead } from "./head.ts";
 import type { SessionFile } from "./session-file.ts";
 import { projectSlugOf } from "./project-slug.ts";
 
-/** Where a session of history works: the folder its project is named after, else the first it names. */
+/** The working folder of a session in the history: the one that its project's slug is made of, else the first one in its file. */
 export async function placeOf({ path, slug }: SessionFile): Promise<Place | null> {
   const folders = (await readHead(path)).flatMap(({ cwd }) => cwd ?? []);
   const cwd = folders.find((folder) => projectSlugOf(folder) === slug) ?? folders[0];

@@ -10,14 +10,14 @@ export interface SessionFile {
   readonly mtimeMs: number;
 }
 
-/** Session ids are UUIDs; what else lies in a project's folder (`agent-*.jsonl`, `memory/`) is no session. */
+/** Session ids are UUIDs. Other entries of a project's folder (`agent-*.jsonl`, `memory/`) are not sessions. */
 const SESSION_ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 export function isSessionId(text: string): boolean {
   return SESSION_ID.test(text);
 }
 
-/** A project's folder is named by serve or by `readdir`, never by a caller: a slug with a `/` or `..` is none. */
+/** Whether a caller's slug can be the name of a folder directly below the projects folder. One with a `/` or `..` cannot. */
 export function isSlug(text: string): boolean {
   return /^[a-zA-Z0-9-][a-zA-Z0-9._-]{0,254}$/.test(text) && !text.includes("..");
 }
@@ -35,16 +35,16 @@ export async function listSessionFiles(projectsFolder: string, slug: string): Pr
   return files.filter((file) => file !== null);
 }
 
-/** Looks in every project: callers name a session by its id alone. */
+/** Finds a session's file. Searches every project, because callers pass only the session's id. */
 export async function findSessionFile(projectsFolder: string, session: string): Promise<SessionFile | null> {
   if (!isSessionId(session)) return null;
   const slugs = await listSlugs(projectsFolder);
   const found = await Promise.all(slugs.map((slug) => statSession(projectsFolder, slug, session)));
-  // A worktree's session may lie in two folders; the one written last is the one that goes on.
+  // A session of a git worktree may exist in two folders. The file that was written last is the current one.
   return found.filter((file) => file !== null).sort((a, b) => b.mtimeMs - a.mtimeMs)[0] ?? null;
 }
 
-/** `null` for what is no regular file: Claude Code makes no links here, and one would lead to any file of the owner's. */
+/** `null` for anything but a regular file. Claude Code creates no links here, and a link could point to any file of the owner. */
 async function statSession(projectsFolder: string, slug: string, session: string): Promise<SessionFile | null> {
   const path = join(projectsFolder, slug, `${session}.jsonl`);
   const found = await unlessMissing(lstat(path));

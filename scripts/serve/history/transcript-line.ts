@@ -3,7 +3,7 @@ import { parseJson } from "#protocol/json.ts";
 import type { Part } from "../agent/agent.ts";
 import { readParts } from "../agent/claude/content-part.ts";
 
-/** A line of a session's file, as far as serve reads it; Claude Code writes many more kinds. */
+/** A line of a session's file, as far as serve needs it. Claude Code writes many more kinds. */
 const Line = z.looseObject({
   type: z.string(),
   uuid: z.string().optional(),
@@ -56,10 +56,13 @@ export interface TranscriptMessage {
   readonly role: "user" | "assistant";
   readonly atMs: number | null;
   readonly model: string | null;
-  /** Said by a subagent, to it or to the model by Claude Code itself; not by the person or to them. */
+  /**
+   * Whether the message is not part of the conversation with the person: it is to or from a subagent, or from Claude Code to
+   * the model.
+   */
   readonly isAside: boolean;
   readonly parts: readonly Part[];
-  /** The same for all lines of one answer of the model, also where a fork repeats it. */
+  /** `id` is the same for all lines of one answer of the model, and for their copies in a fork. */
   readonly usage: { id: string; tokens: Tokens } | null;
 }
 
@@ -76,10 +79,10 @@ export interface TranscriptLine {
   readonly content: LineContent;
 }
 
-/** A title that a person gave stands before one that a model made, and both before the first prompt (rank 0). */
+/** A title that a person chose takes precedence over one that a model made, and both over the first prompt (rank 0). */
 const TITLE_RANKS = { "custom-title": 3, "ai-title": 2, summary: 1 } as const;
 
-/** `null` for what is no line of a session: broken, half-written, or of something else. Throws nothing. */
+/** Parses a line; `null` if it is broken, incomplete or not part of a session. Never throws. */
 export function readLine(text: string): TranscriptLine | null {
   const parsed = Line.safeParse(parseJson(text));
   if (!parsed.success) return null; // counted by the caller
@@ -147,7 +150,7 @@ function costsOf(models: Record<string, unknown>): { model: string; tokens: Toke
   });
 }
 
-/** What Claude Code writes in a person's name around commands is not what the person said. */
+/** The text of a prompt. Text that Claude Code itself adds in the person's name around commands is left out. */
 export function promptText(parts: readonly Part[]): string | null {
   const text = parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n");
   const clean = text.replaceAll(/<(system-reminder|local-command-\w+|command-\w+)>[\s\S]*?<\/\1>/g, "").trim();

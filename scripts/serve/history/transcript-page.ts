@@ -4,19 +4,19 @@ import { showPart, wholeText } from "../session/clip.ts";
 import { MAX_LINE_BYTES, readLinesBackward, type RawLine } from "./line-reader.ts";
 import { readLine, type TranscriptMessage } from "./transcript-line.ts";
 
-/** One answer: well under a client's limit for a result, and more than a model wants to read at once. */
+/** Characters in one page: well below clients' limits for a result, and more than a model usually wants to read at once. */
 const MAX_PAGE_CHARS = 256 * 1024;
 
-/** How far back one page looks; a stretch of a file without a single message ends the page, not the wait. */
+/** Lines that are read for one page. A long part of a file without messages ends the page instead of delaying the answer. */
 const MAX_PAGE_LINES = 20_000;
 
-/** What a handle gives at a time. */
+/** Characters that a read by handle returns at a time. */
 const MAX_REST_CHARS = 256 * 1024;
 
 export interface TranscriptPage {
   /** Oldest first. */
   readonly messages: readonly Record<string, unknown>[];
-  /** For what came before; `null` at the start of the session. */
+  /** Cursor for older messages; `null` at the start of the session. */
   readonly cursor: string | null;
   readonly unreadableLines: number;
 }
@@ -62,7 +62,7 @@ export async function readPart(path: string, handle: string, from: number): Prom
   return { handle, offset: from, text, total_chars: whole.length, next_offset: next < whole.length ? next : null };
 }
 
-/** The line that begins at an offset; `null` when none does. */
+/** The line that begins at an offset; `null` when no line does. */
 export async function readLineAt(path: string, offset: number): Promise<string | null> {
   const file = await openRegularFile(path);
   try {

@@ -2,22 +2,25 @@ import { hostHeaderValidationResponse, localhostAllowedHostnames } from "@modelc
 import { createHash, timingSafeEqual } from "node:crypto";
 import { TOKEN_REQUIRED, TOKEN_REQUIRED_HEADER } from "../../system/token-required.ts";
 
-/** What a client has to show, in words for whoever configures it. Names no folder: anybody on this computer gets it. */
+/**
+ * How to configure a client with the token. It must not contain the path of the home folder, because any user of this computer
+ * can get this answer.
+ */
 const HOW_TO_ADD =
   "codez serve needs its token, which only this computer's owner can read. Add this header to the client: " +
   'claude mcp add ... --header "Authorization: Bearer $(cat ~/.codez/serve/token)" (with CODEZ_HOME set: ' +
   "$CODEZ_HOME/serve/token). codez connect and codez up find it by themselves; update an older one.";
 
 /**
- * Nobody is trusted for arriving from loopback: other users of this computer and web pages arrive from there too. Refuses
- * a wrong `Host` (DNS rebinding), any page's `Origin` but serve's own, and a request without the token; `null` lets it in.
+ * Arriving from loopback proves nothing, because other users of this computer and web pages arrive from there as well. Refuses a
+ * wrong `Host` (DNS rebinding), a page's `Origin` other than serve's own, and a request without the token. `null` lets it pass.
  */
 export function guard(request: Request, token: string): Response | null {
   const rebound = hostHeaderValidationResponse(request, localhostAllowedHostnames());
   if (rebound !== undefined) return rebound;
   const origin = request.headers.get("origin");
   if (origin !== null && origin !== `http://${request.headers.get("host") ?? ""}`) {
-    return refuse(403, "Requests of web pages are not accepted.");
+    return refuse(403, "Requests from web pages are not accepted.");
   }
   if (isBearer(request, token)) return null;
   return refuse(401, HOW_TO_ADD, {
@@ -31,7 +34,7 @@ function refuse(status: number, message: string, headers: Record<string, string>
   return Response.json(error, { status, headers });
 }
 
-/** In a time that does not depend on what is given. */
+/** Compares the token in constant time. */
 function isBearer(request: Request, token: string): boolean {
   const [, given = ""] = /^bearer +(.+)$/i.exec(request.headers.get("authorization") ?? "") ?? [];
   return timingSafeEqual(digest(given), digest(token));

@@ -4,12 +4,12 @@ import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { guard } from "./guard.ts";
 
-/** Reachable from this machine alone; for more, put Operator in front. */
+/** Reachable only from this machine. For access from elsewhere there is Operator. */
 const LOOPBACK = "127.0.0.1";
 
 export interface Route {
   readonly path: string;
-  /** Has to be shown by every request. */
+  /** The token that every request must carry. */
   readonly token: string;
   readonly maxBodyBytes: number;
   readonly handle: (request: Request, body: string) => Promise<Response>;
@@ -28,13 +28,13 @@ export async function listen(
 ): Promise<Listener> {
   const server = createServer((incoming, outgoing) => {
     serve(routes, incoming, outgoing).catch((error: unknown) => {
-      // A client that left in the middle of its answer is not a fault.
+      // A client that disconnects in the middle of its answer is not a fault.
       if (!outgoing.destroyed && !outgoing.writableEnded)
         onError(error instanceof Error ? error : new Error(String(error)));
       outgoing.destroy();
     });
   });
-  // Long polls and waiting for a turn are answered late on purpose.
+  // No limit, because long polls and waits for a turn are answered late on purpose.
   server.requestTimeout = 0;
   server.listen(port, LOOPBACK);
   await once(server, "listening");
@@ -68,12 +68,12 @@ async function send(response: Response, outgoing: ServerResponse): Promise<void>
     outgoing.end();
     return;
   }
-  // Heads of event streams go out before their first event.
+  // Sends the head of an event stream before its first event.
   outgoing.flushHeaders();
   await pipeline(Readable.fromWeb(response.body), outgoing);
 }
 
-/** `null` when there is more than allowed; the rest is not waited for. */
+/** `null` when the body is too large. The rest is not read. */
 async function readBody(incoming: IncomingMessage, maxBytes: number): Promise<string | null> {
   const chunks: Buffer[] = [];
   let bytes = 0;

@@ -9,7 +9,7 @@ const TOKEN = /^[A-Za-z0-9_-]{43}$/;
 
 const MAX_TOKEN_BYTES = 1_024;
 
-/** Of a file's mode: what its group and everybody else may do. */
+/** The permission bits of group and others in a file's mode. */
 const OTHERS = 0o077;
 
 export function newToken(): string {
@@ -17,9 +17,9 @@ export function newToken(): string {
 }
 
 /**
- * The token that MCP clients of this machine show, from a file that only its owner can read. It is kept over restarts,
- * so that a client is configured once; removing the file makes a new one at the next start. One that others could have
- * read, or that is not what serve wrote, is replaced.
+ * The token for MCP clients on this machine, from a file that only the owner can read. It is kept over restarts, so that a client
+ * has to be configured only once. If the file is removed, the next start writes a new one. A file that other users could have
+ * read, or that serve did not write, is replaced.
  */
 export async function loadToken(path: string): Promise<string> {
   const known = await readToken(path);
@@ -33,7 +33,7 @@ export async function loadToken(path: string): Promise<string> {
 async function readToken(path: string): Promise<string | null> {
   try {
     const { mode, uid } = await lstat(path);
-    // Windows has no such bits, and no other user in this one's profile folder.
+    // Windows has no such bits. There the file is inside the user's profile folder, which other users cannot read.
     const isPrivate = process.platform === "win32" || ((mode & OTHERS) === 0 && uid === process.getuid?.());
     const { text } = await readRegularFile(path, MAX_TOKEN_BYTES);
     return isPrivate && TOKEN.test(text.trim()) ? text.trim() : null;

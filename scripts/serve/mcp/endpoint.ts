@@ -12,13 +12,13 @@ import {
 import { randomUUID } from "node:crypto";
 import { answer, progressOf, type Tool } from "./tool.ts";
 
-/** Prompts may bring pictures and documents; the Messages API itself stops at 32 MB. */
+/** Prompts may contain images and documents. The Messages API accepts up to 32 MB. */
 export const MAX_BODY_BYTES = 32 * 1024 * 1024;
 
-/** Clients that never say goodbye are the rule. Past this many the one silent for longest is forgotten. */
+/** Most clients never end their session. Beyond this number the session that has been idle for longest is dropped. */
 const MAX_SESSIONS = 1_000;
 
-/** The list changes with a new version of codez and never else. */
+/** How long clients may cache the tool list, which changes only with a new version of codez. */
 const LIST_TTL_MS = 3_600_000;
 
 interface McpSession {
@@ -35,11 +35,11 @@ export interface EndpointOptions {
   readonly tools: readonly Tool[];
   readonly version: string;
   readonly onError: (error: Error) => void;
-  /** A client was seen; poll_events without a cursor starts for it here. */
+  /** Called for every request, with the client. The first time sets where poll_events without a cursor starts for it. */
   readonly onClient: (client: string) => void;
 }
 
-/** MCP at one URL: 2026-07-28 without sessions, and 2025-11-25 and before with them. */
+/** MCP at one URL: revision 2026-07-28 without sessions, and 2025-11-25 and earlier with sessions. */
 export function createEndpoint({ tools, version, onError, onClient }: EndpointOptions): Endpoint {
   const byName = new Map(tools.map((tool) => [tool.description.name, tool]));
   const list = tools.map((tool) => tool.description);
@@ -92,11 +92,11 @@ export function createEndpoint({ tools, version, onError, onClient }: EndpointOp
   function fetchLegacy(request: Request, parsedBody: unknown): Promise<Response> | Response {
     const id = request.headers.get("mcp-session-id");
     if (id === null) {
-      if (request.method !== "POST") return refuse(405, "Only POST without a session.");
+      if (request.method !== "POST") return refuse(405, "Without a session only POST is allowed.");
       return hasInitialize(parsedBody) ? openSession(request, parsedBody) : stateless(request, { parsedBody });
     }
     const session = sessions.get(id);
-    // The rule that makes a client start anew by itself after a restart of serve.
+    // With 404 a client opens a new session by itself after a restart of serve (MCP, "Session Management").
     if (session === undefined) return refuse(404, "Session not found");
     sessions.delete(id);
     sessions.set(id, session);
@@ -116,7 +116,7 @@ export function createEndpoint({ tools, version, onError, onClient }: EndpointOp
   };
 }
 
-/** Without sessions the nearest thing to "the same client" is the name it gives itself. */
+/** Identifies a client. Without sessions the best available identity is the name that it sends. */
 function clientOf(context: ServerContext, server: Server): string {
   if (context.sessionId !== undefined) return context.sessionId;
   const info = server.getClientVersion();

@@ -4,29 +4,29 @@ import { argumentProblems, type CodingTool, inputSchemaOf } from "#protocol/codi
 import { errorResult, structuredResult, type ToolResult } from "#protocol/tool-result.ts";
 import { explain, ServeFailure } from "../error.ts";
 
-/** Who calls, as far as can be told, and how to reach them while the call runs. */
+/** The caller of a tool, as far as it can be identified, and how to send it progress. */
 export interface Caller {
-  /** The same for all calls of one MCP session, or of one kind of client where there are no sessions. */
+  /** The same for all calls of one MCP session, or, without sessions, of all clients with the same name. */
   readonly client: string;
   readonly signal: AbortSignal;
-  /** Told to a client that asked for progress; to others it goes nowhere. */
+  /** Sends a progress notification, if the client asked for them. */
   readonly progress: (message: string) => Promise<void>;
 }
 
 export interface Tool {
-  /** What `tools/list` shows. */
+  /** The tool as `tools/list` shows it. */
   readonly description: Description;
   /** Throws ServeFailure. */
   readonly call: (input: unknown, caller: Caller) => Promise<Record<string, unknown>>;
 }
 
-/** A tool of the shared table with what this machine does for it. */
+/** A tool of the shared table together with its implementation on this machine. */
 export function defineTool<Input extends z.ZodMiniObject>(
   tool: CodingTool<Input>,
   call: (input: z.infer<Input>, caller: Caller) => Promise<Record<string, unknown>>,
 ): Tool {
   const { name, title, description, annotations, input } = tool;
-  // The SDK's type of a schema is mutable; nobody changes this one.
+  // The SDK's type of a schema is mutable, but nothing changes this one.
   const inputSchema = inputSchemaOf(tool) as Description["inputSchema"];
   return {
     description: { name, title, description, inputSchema, annotations },
@@ -38,7 +38,7 @@ export function defineTool<Input extends z.ZodMiniObject>(
   };
 }
 
-/** The result of a call. A refusal is a result that says what to do; only a fault of serve's own throws. */
+/** Runs a call and returns its result. A refusal is a result that says what to do. Only a bug in serve throws. */
 export async function answer(tool: Tool, input: unknown, caller: Caller): Promise<ToolResult> {
   try {
     return structuredResult(await tool.call(input, caller));
@@ -48,7 +48,7 @@ export async function answer(tool: Tool, input: unknown, caller: Caller): Promis
   }
 }
 
-/** Long calls say that they still run, so that a client's patience and a relay's timers last. */
+/** Progress notifications of long calls, which keep clients and relays from timing out. */
 export function progressOf(context: ServerContext): Caller["progress"] {
   const token = context.mcpReq._meta?.progressToken;
   let step = 0;

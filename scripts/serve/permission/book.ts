@@ -5,10 +5,10 @@ import { ServeFailure } from "../error.ts";
 import { readJson, writeJson } from "../../system/json-file.ts";
 import { PermissionRequest, type Settlement, type Settler } from "./pending.ts";
 
-/** Settled requests are kept so that a late second answer is told who was first. */
+/** Number of settled requests that are kept, so that a second answer can be told who gave the first. */
 const MAX_SETTLED = 500;
 
-/** How often requests are looked through for those that expired; a minute late does no harm. */
+/** How often requests are checked for expiry. */
 const EXPIRY_LOOK_MS = 1_000;
 
 const Stored = z.array(PermissionRequest);
@@ -16,11 +16,11 @@ const Stored = z.array(PermissionRequest);
 export interface Asker {
   readonly session: string;
   readonly cwd: string;
-  /** Hands the decision to the agent. */
+  /** Passes the decision to the agent. */
   readonly respond: (decision: Decision) => void;
 }
 
-/** All permission requests of this machine. Each is settled exactly once, and what is settled stays so. */
+/** All permission requests of this machine. Each is settled exactly once and never reopened. */
 export class PermissionBook {
   readonly #path: string;
   readonly #events: EventLog;
@@ -41,13 +41,13 @@ export class PermissionBook {
     this.#timer.unref();
   }
 
-  /** Reads what an earlier life left; the turns that asked are gone, so what was open then is closed now. */
+  /** Reads the requests of an earlier run. Their turns have ended with it, so those that were open are closed now. */
   async load(): Promise<void> {
     const stored = Stored.safeParse((await readJson(this.#path)) ?? []);
     if (!stored.success) throw new Error(`${this.#path} is not readable: ${z.prettifyError(stored.error)}`);
     for (const request of stored.data) this.#requests.set(request.id, request);
     for (const request of this.pending()) {
-      this.#settle(request, "deny", "restart", "codez serve ended while this was waiting, and its turn with it");
+      this.#settle(request, "deny", "restart", "codez serve and the turn ended while this request was waiting");
     }
     await this.#writing;
   }
@@ -79,8 +79,8 @@ export class PermissionBook {
   }
 
   /**
-   * Settles a request, or says that it already is settled that way. Throws ServeFailure `request_unknown`, and
-   * `request_settled` when somebody decided otherwise before.
+   * Settles a request; `first` is `false` if it was already settled in the same way. Throws ServeFailure `request_unknown`, and
+   * `request_settled` when it was settled differently before.
    */
   respond(id: string, decision: Decision, by: Settler): { request: PermissionRequest; first: boolean } {
     const request = this.get(id);
@@ -97,14 +97,14 @@ export class PermissionBook {
     return { request: settled, first: true };
   }
 
-  /** The agent does not want an answer any more: the turn was aborted or the process ended. */
+  /** Withdraws a request, because its turn was aborted or its process has ended. */
   withdraw(id: string): void {
     const request = this.#requests.get(id);
     if (request === undefined || request.settled !== null) return;
     this.#settle(request, "deny", "agent", "the turn ended before anybody answered");
   }
 
-  /** Why the requests could not be written to disk lately; `null` when they could. */
+  /** Why the requests could not be written to disk at the last attempt; `null` if they could. */
   get problem(): string | null {
     return this.#problem;
   }
@@ -136,14 +136,14 @@ export class PermissionBook {
     return settled;
   }
 
-  /** Told only once it is on disk: a request that somebody has heard of is still there after a crash. */
+  /** Announces a request after it was written to disk, so that every announced request still exists after a crash. */
   async #announce(request: PermissionRequest): Promise<void> {
     await this.#writing;
     if (this.#requests.get(request.id)?.settled === null)
       this.#events.append("permission.requested", request.session, show(request));
   }
 
-  /** One write at a time, each of the newest state. */
+  /** Writes the newest state, one write at a time. */
   #save(): void {
     this.#forgetOldest();
     this.#writing = this.#write(this.#writing);
@@ -155,7 +155,7 @@ export class PermissionBook {
       await writeJson(this.#path, [...this.#requests.values()]);
       this.#problem = null;
     } catch (error) {
-      // A full disk must not stop a turn that is waiting for a person; get_health_details tells it.
+      // A full disk must not stop a turn that waits for a person. get_health_details reports it.
       this.#problem = `permission requests could not be written to ${this.#path}: ${String(error)}`;
     }
   }
@@ -166,7 +166,7 @@ export class PermissionBook {
   }
 }
 
-/** A request in the words of the tools' answers. */
+/** A request as the tools' answers show it. */
 export function show(request: PermissionRequest, nowMs?: number): Record<string, unknown> {
   const { id, session, cwd, tool, toolUse, input, why, askedAtMs, expiresAtMs, settled } = request;
   const age = nowMs === undefined ? {} : { age_ms: nowMs - askedAtMs };

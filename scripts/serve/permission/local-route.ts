@@ -5,10 +5,10 @@ import type { Route } from "../http/listener.ts";
 import { DENIED } from "../tools/permission-tools.ts";
 import { show, type PermissionBook } from "./book.ts";
 
-/** Beside /mcp and never through it: what the connector forwards is /mcp alone. */
+/** A separate path, because the connector forwards only /mcp. So no remote client can reach it. */
 export const LOCAL_PATH = "/local/permissions";
 
-/** An answer is a few words. */
+/** An answer is short. */
 const MAX_BODY_BYTES = 64 * 1024;
 
 const Answer = z.object({
@@ -17,7 +17,7 @@ const Answer = z.object({
   reason: z.string().optional(),
 });
 
-/** What `codez permissions` talks to. The token is in a file that only its owner can read. */
+/** The route that `codez permissions` uses. Its token is in a file that only the owner can read. */
 export function permissionsRoute(permissions: PermissionBook, token: string): Route {
   return {
     path: LOCAL_PATH,

@@ -1,6 +1,6 @@
 import * as z from "zod";
 
-/** A tool use that needs a person, as it is kept on disk and shown to whoever asks. */
+/** A tool use that needs approval, as it is stored on disk. */
 export const PermissionRequest = z.object({
   id: z.string(),
   session: z.string(),
@@ -24,5 +24,5 @@ export const PermissionRequest = z.object({
 export type PermissionRequest = z.infer<typeof PermissionRequest>;
 export type Settlement = NonNullable<PermissionRequest["settled"]>;
 
-/** Who settled a request; the first three are decisions, the others say that nobody could any more. */
+/** Who settled a request. The first three are decisions; with the others nobody could decide any more. */
 export type Settler = "machine" | "client" | "expiry" | "agent" | "restart";

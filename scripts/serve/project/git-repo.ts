@@ -2,29 +2,30 @@ import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { readRegularFile } from "../../system/regular-file.ts";
 
-/** `HEAD`, `commondir` and a `.git` file are a line each; a config with hundreds of remotes is some dozen kilobytes. */
+/** `HEAD`, `commondir` and a `.git` file are one line each. A config with hundreds of remotes has a few dozen kilobytes. */
 const MAX_GIT_FILE_BYTES = 256 * 1024;
 
-/** Of a remote's address and a branch's name. Git itself takes branches of up to 255 bytes a part. */
+/** Limit for a remote's address and a branch's name. Git itself allows 255 bytes per component of a branch's name. */
 const MAX_NAME_CHARS = 1_024;
 
 export interface GitRepo {
-  /** Of `origin`, without a password that may be in it. */
+  /** The address of `origin`, without any password in it. */
   readonly remote: string | null;
   /** `null` when no branch is checked out. */
   readonly branch: string | null;
 }
 
 /**
- * What git's own files say; `null` for a folder that is no repository's root. Read and not asked of `git`, which takes
- * milliseconds a project, may be missing, and may run a repository's own configuration.
+ * A repository's remote and branch, read from git's own files; `null` for a folder that is not a repository's root. `git` itself is
+ * not used, because it takes milliseconds per project, may not be installed, and may run commands from a repository's
+ * configuration.
  */
 export async function readGitRepo(folder: string): Promise<GitRepo | null> {
   const gitFolder = await gitFolderOf(folder);
   if (gitFolder === null) return null;
   const head = await textOf(join(gitFolder, "HEAD"));
   if (head === null) return null;
-  // A worktree has a HEAD of its own and shares the rest.
+  // A worktree has its own HEAD and shares everything else.
   const shared = (await textOf(join(gitFolder, "commondir")))?.trim();
   const config = await textOf(join(shared === undefined ? gitFolder : resolve(gitFolder, shared), "config"));
   return {
@@ -48,7 +49,7 @@ function remoteOf(config: string): string | null {
   return url?.replace(/^(\w+:\/\/)[^/@]*@/, "$1").slice(0, MAX_NAME_CHARS) ?? null;
 }
 
-/** `null` when it can't be read, whatever the reason: facts about a repository are an extra. */
+/** The file's text; `null` when it cannot be read for any reason, because these facts are optional. */
 async function textOf(path: string): Promise<string | null> {
   return readRegularFile(path, MAX_GIT_FILE_BYTES).then(
     ({ text }) => text,

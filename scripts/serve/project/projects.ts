@@ -4,24 +4,24 @@ import { projectSlugOf } from "../history/project-slug.ts";
 import { readGitRepo } from "./git-repo.ts";
 import { scanRepos } from "./scan.ts";
 
-/** New repositories appear by the day; a look takes up to a second on a slow disk. */
+/** How long a scan's result is used. New repositories are rare, and a scan takes up to a second on a slow disk. */
 const SCAN_TTL_MS = 60_000;
 
-/** For whoever names a project that is not known: it may just have been cloned. */
+/** The same for a caller that names an unknown project, which may just have been cloned. */
 const FRESH_SCAN_TTL_MS = 1_000;
 
-/** Sessions whose first lines are read to learn a project's path; almost always the first one has it. */
+/** Sessions whose first lines are read to find a project's path. Almost always the first one has it. */
 const MAX_PATH_LOOKS = 20;
 
 export interface Project {
   readonly slug: string;
-  /** `null` when no session of the project says. */
+  /** `null` when no session of the project names it. */
   readonly path: string | null;
   readonly sessions: number;
   readonly lastActiveAtMs: number | null;
   readonly remote: string | null;
   readonly branch: string | null;
-  /** The folder is a git repository's root. */
+  /** Whether the folder is a git repository's root. */
   readonly isRepo: boolean;
 }
 
@@ -37,7 +37,7 @@ export class Projects {
     this.#roots = roots;
   }
 
-  /** Most recently used first; `isFresh` looks again for repositories that just appeared. */
+  /** All projects, most recently used first. `isFresh` also finds repositories that have just appeared. */
   async list(isFresh = false): Promise<Project[]> {
     const found = new Map<string, { path: string | null; files: readonly SessionFile[] }>();
     for (const slug of await listSlugs(this.#folder)) {
@@ -68,7 +68,7 @@ export class Projects {
     const newestFirst = [...files].sort((a, b) => b.mtimeMs - a.mtimeMs).slice(0, MAX_PATH_LOOKS);
     for (const file of newestFirst) {
       for (const { cwd } of await readHead(file.path)) {
-        // A session may move to another folder later; the one that the slug was made of is the project's.
+        // A session may change its folder later. The project's folder is the one that the slug was made of.
         if (cwd === undefined || projectSlugOf(cwd) !== slug) continue;
         this.#paths.set(slug, cwd);
         return cwd;

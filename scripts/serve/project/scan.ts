@@ -1,16 +1,16 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
-/** `~/src/<host>/<owner>/<repo>` is as deep as people go. */
+/** Depth of the search: `~/src/<host>/<owner>/<repo>` is the deepest common layout. */
 const MAX_DEPTH = 4;
 
-/** A folder with more than this is no folder of sources (a home directory, a disk). */
+/** A folder with more folders than this is a home directory or a whole disk, and not a folder of sources. */
 const MAX_FOLDERS = 20_000;
 
-/** Where no repository of a person's own is found, and much else is. */
+/** Large folders that never contain a person's own repositories. */
 const SKIPPED = new Set(["node_modules", "vendor", "target", "dist", "build", "Library"]);
 
-/** The git repositories below some folders; one inside another is not looked for. */
+/** The git repositories below some folders. Repositories inside another repository are not searched for. */
 export async function scanRepos(roots: readonly string[]): Promise<string[]> {
   const found: string[] = [];
   let queue = roots.map((path) => ({ path, depth: 0 }));
@@ -19,7 +19,7 @@ export async function scanRepos(roots: readonly string[]): Promise<string[]> {
     const below: typeof queue = [];
     for (const { path, depth } of queue) {
       looked += 1;
-      // A folder that can't be read has no repository for us.
+      // A folder that cannot be read is skipped.
       const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
       if (entries.some((entry) => entry.name === ".git")) {
         found.push(path);

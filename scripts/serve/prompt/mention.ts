@@ -3,15 +3,15 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { isBelow } from "../../system/folder.ts";
 
-/** More mentions than this are no longer a person's. */
+/** No person writes more mentions than this. */
 const MAX_MENTIONS = 200;
 
-/** Longer than any path that a system opens (PATH_MAX on Linux is 4,096). */
+/** The longest path that a system opens (PATH_MAX on Linux is 4,096). */
 const MAX_PATH_CHARS = 4_096;
 
 /**
- * The paths that `@` may stand before in a prompt, in each reading that an agent could have of it: quoted or not, with
- * or without a line range (`#L1-9`) and the punctuation that follows. `null` when there are too many to look at.
+ * The paths after each `@` in a prompt, in every way in which an agent could parse them: quoted or not, with or without a line
+ * range (`#L1-9`) and trailing punctuation. `null` when there are too many to check.
  */
 export function mentionsIn(prompt: string): string[] | null {
   const found = new Set<string>();
@@ -33,12 +33,12 @@ function readingsOf(after: string): string[] {
 }
 
 /**
- * The first mentioned file or folder that lies outside the project, links followed; `null` when none does. Claude Code
- * puts the content of a mentioned file into the conversation without asking for permission.
+ * The first mentioned file or folder that is outside the project, after following links; `null` when all are inside. Claude Code
+ * adds the content of a mentioned file to the conversation without asking for permission.
  */
 export async function outsideMention(paths: readonly string[], project: string): Promise<string | null> {
   for (const path of paths) {
-    const real = await realpath(resolveMention(path, project)).catch(() => null); // nothing is there to be read
+    const real = await realpath(resolveMention(path, project)).catch(() => null); // does not exist, so nothing can be read
     if (real !== null && !isBelow(real, project)) return path;
   }
   return null;

@@ -5,16 +5,16 @@ import { isSessionId, listSlugs } from "../history/session-file.ts";
 import { emptyFacts, ingest, type Added, type FileId } from "./ingest.ts";
 import type { FileFacts, Store } from "./store.ts";
 
-/** Files written to within this are looked at every second: somebody is at work in them. */
+/** Files that were written within this time are checked every second, because somebody is working in them. */
 const HOT_MS = 10 * 60_000;
 
 export interface Progress {
   readonly filesBehind: number;
   readonly bytesBehind: number;
   readonly files: number;
-  /** Every file was read to its end at least once since the start. */
+  /** Whether every file has been read to its end at least once since the start. */
   readonly isComplete: boolean;
-  /** Files that can't be read, with why. */
+  /** Files that cannot be read, each with the reason. */
   readonly problems: readonly string[];
 }
 
@@ -31,19 +31,28 @@ export interface Growth {
   readonly added: readonly Added[];
 }
 
-/** Keeps a store in step with the files of history, newest first. */
+/**
+ * Keeps a store up to date with Claude Code's history files, newest first.
+ *
+ * Files are compared by size instead of being watched: file watchers have system-wide limits, miss events on network file
+ * systems, and report nothing about the time before the start. History files only grow, so reading continues where it stopped
+ * last time. A file that has shrunk was rewritten and is read from the start.
+ */
 export class Follower {
   readonly #folder: string;
   readonly #store: Store;
   readonly #onGrowth: (growth: Growth) => void;
   readonly #facts = new Map<string, FileFacts>();
-  /** How large each file was at the start; what lies beyond is news. */
+  /** The size of each file at the start. Messages beyond it are new and are reported as events. */
   readonly #baseline = new Map<string, number>();
-  /** How large each file was when it was last read; a clock of a second's grain hides the second of two writes. */
+  /**
+   * The size of each file when it was last read. Modification times are not enough: with a resolution of one second they hide
+   * the second of two writes.
+   */
   readonly #sizes = new Map<string, number>();
   readonly #problems = new Map<string, string>();
   #seen = new Map<string, Seen>();
-  /** When each folder was last written to: a new file in it shows there. */
+  /** The modification time of each folder, which changes when a file is added. */
   #folders = new Map<string, number>();
   #isPrimed = false;
   #isComplete = false;
@@ -66,13 +75,13 @@ export class Follower {
     return { filesBehind: behind.length, bytesBehind, files: this.#seen.size, isComplete: this.#isComplete, problems };
   }
 
-  /** Looks at all files, and reads what is new in them. One at a time; a second caller joins the first. */
+  /** Checks all files and reads what is new in them. Only one sweep runs at a time; a second caller waits for the same one. */
   sweep(): Promise<void> {
     this.#working ??= this.#sweep().finally(() => (this.#working = null));
     return this.#working;
   }
 
-  /** Looks only at the files in which somebody is at work, and for new ones. */
+  /** Checks only the files in which somebody is working, and looks for new files. */
   async glance(): Promise<void> {
     if (this.#working !== null || !this.#isPrimed) return;
     if (await this.#hasNewFiles()) return this.sweep();
@@ -116,7 +125,7 @@ export class Follower {
 
   async #read(file: Seen): Promise<void> {
     const known = this.#facts.get(file.path);
-    // Shorter than before: it was written anew, and what was known is of another file.
+    // Shorter than before: the file was rewritten, so everything known about it is discarded.
     if (known !== undefined && known.offset > file.sizeBytes) this.#forget(file.path);
     const { path, session, slug, isMain } = file;
     let facts = this.#facts.get(path) ?? emptyFacts({ path, session, slug, isMain });
@@ -136,7 +145,7 @@ export class Follower {
     } catch (error) {
       this.#problems.set(path, `${path}: ${error instanceof Error ? error.message : String(error)}`);
     }
-    // Also when nothing was read (an unfinished line, no access): it is looked at again when it changes.
+    // Also if nothing was read (an incomplete line, no access). The file is checked again when it changes.
     this.#facts.set(path, { ...facts, mtimeMs: file.mtimeMs });
     this.#sizes.set(path, file.sizeBytes);
   }
@@ -167,7 +176,7 @@ async function listFiles(folder: string): Promise<Seen[]> {
   const found: Seen[] = [];
   for (const slug of await listSlugs(folder)) {
     const files: FileId[] = [];
-    // A project that is being deleted has no files any more.
+    // The project was deleted in the meantime.
     for (const entry of await readdir(join(folder, slug), { withFileTypes: true }).catch(() => [])) {
       const path = join(folder, slug, entry.name);
       if (entry.isDirectory() && isSessionId(entry.name)) files.push(...(await asides(path, slug, entry.name)));
@@ -179,10 +188,10 @@ async function listFiles(folder: string): Promise<Seen[]> {
   return found;
 }
 
-/** The files of a session's subagents. */
+/** Files of a session's subagents. */
 async function asides(folder: string, slug: string, session: string): Promise<FileId[]> {
   const below = join(folder, "subagents");
-  // Most sessions have none; Claude Code makes no link of it.
+  // Most sessions have none. Claude Code never creates a link here.
   const names = (await lstat(below).catch(() => null))?.isDirectory() === true ? await readdir(below) : [];
   return names
     .filter((name) => name.endsWith(".jsonl"))
@@ -190,7 +199,7 @@ async function asides(folder: string, slug: string, session: string): Promise<Fi
 }
 
 async function look({ path, session, slug, isMain }: FileId): Promise<Seen | null> {
-  // Gone between the listing and this. A link is no session: see history/session-file.ts.
+  // Deleted since the listing, or a link, which is not a session: see history/session-file.ts.
   const found = await lstat(path).catch(() => null);
   if (found === null || !found.isFile()) return null;
   return { path, session, slug, isMain, sizeBytes: found.size, mtimeMs: found.mtimeMs };

@@ -4,16 +4,19 @@ import { ServeFailure } from "../error.ts";
 import type { Growth } from "./follower.ts";
 import type { FromWorker, IndexData, IndexQuestions, ToWorker } from "./worker.ts";
 
-/** An answer takes milliseconds, a search without an index ten seconds. */
+/** Time limit for an answer. One takes milliseconds, but a search without a full-text index up to ten seconds. */
 const ANSWER_LIMIT_MS = 20_000;
 
-/** What is new is read before some answers, but nobody waits for a first indexing. */
+/** How long an answer waits for new messages to be indexed. It does not wait for the first indexing. */
 const FRESH_LIMIT_MS = 400;
 
-/** A thread that dies at once again and again is left dead, and the tools say so. */
+/** A thread that died is restarted only if it ran for this long. Otherwise it stays down, and the tools report that. */
 const RESTART_AFTER_MS = 5_000;
 
-/** Reading makes garbage by the megabyte: with a small nursery less of it lies around. The facts of 10,000 files fit well. */
+/**
+ * Size of V8's young generation in the thread. Reading produces much short-lived garbage, and a small young generation keeps
+ * its memory low.
+ */
 const YOUNG_MB = 8;
 const OLD_MB = 512;
 
@@ -22,7 +25,7 @@ interface Waiting {
   readonly reject: (error: Error) => void;
 }
 
-/** The index of history, in a thread of its own: reading a gigabyte must not hold up a session. */
+/** The index of the history, in its own thread, because reading a gigabyte must not delay the sessions. */
 export class HistoryIndex {
   readonly #options: IndexData;
   readonly #onGrowth: (growth: Growth) => void;
@@ -38,7 +41,7 @@ export class HistoryIndex {
     this.#start();
   }
 
-  /** Why the thread is not there; `null` when it is. */
+  /** Why the thread is not running; `null` when it is. */
   get problem(): string | null {
     return this.#problem;
   }
@@ -65,14 +68,14 @@ export class HistoryIndex {
           then(value);
         };
       this.#waiting.set(id, { resolve: settle(resolve), reject: settle(reject) });
-      // The empty list of transfers is there for a lint rule about windows.
+      // The empty transfer list satisfies a lint rule that is meant for `window.postMessage`.
       worker.postMessage({ id, question, ask } satisfies ToWorker, []);
     });
-    // Both ends are of this program, and the worker's switch is over the same type.
+    // Both ends belong to this program, and the worker switches over the same type.
     return answer as IndexQuestions[Q]["answer"];
   }
 
-  /** As `ask`, with what was written up to now taken in, if that is quickly done. */
+  /** Like `ask`, but first indexes what was written up to now, if that can be done quickly. */
   async askFresh<Q extends keyof IndexQuestions>(question: Q, ask: IndexQuestions[Q]["ask"]) {
     const fresh = this.ask("refresh", null).catch(() => null);
     await Promise.race([fresh, new Promise((resolve) => setTimeout(resolve, FRESH_LIMIT_MS).unref())]);
@@ -91,7 +94,7 @@ export class HistoryIndex {
       argv: args,
       workerData: this.#options,
       resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB, maxOldGenerationSizeMb: OLD_MB },
-      // node:sqlite announces on every start that it is young.
+      // node:sqlite prints an ExperimentalWarning at every start.
       execArgv: [...process.execArgv, "--disable-warning=ExperimentalWarning"],
     });
     this.#worker = worker;

@@ -5,13 +5,16 @@ import { promptText, readLine, type TranscriptLine, type TranscriptMessage } fro
 import { learnPrice } from "./price.ts";
 import type { Batch, FileFacts, ModelPrice, Passage, UsageRow } from "./store.ts";
 
-/** Of a title made of a first prompt: a line in a list. */
+/** Length of a title that is made of the first prompt: one line in a list. */
 const MAX_TITLE_CHARS = 120;
 
-/** What a person or the model says is indexed whole, up to a book's chapter. */
+/** Messages of a person or the model are indexed completely, up to this length. */
 const MAX_SAID_CHARS = 65_536;
 
-/** Of a tool's input and result the beginning: names and messages are there, and the rest would be most of the index. */
+/**
+ * Only the beginning of a tool's input and result is indexed. Names and error messages are there; the rest would make up most
+ * of the index.
+ */
 const MAX_TOOL_CHARS = 2_048;
 
 /** A message that was added to a file. */
@@ -47,7 +50,7 @@ export function emptyFacts(file: FileId): FileFacts {
   };
 }
 
-/** Reads on from where the facts end, and yields what each stretch of the file adds. */
+/** Continues reading a file where `facts` end, and yields what each part of the file adds. */
 export async function* ingest(
   file: FileHandle,
   known: FileFacts,
@@ -132,7 +135,7 @@ class Collector {
     this.usage.push({ id: usage.id, session, slug, model, day, tokens: usage.tokens });
   }
 
-  /** Of two of a rank the later one stands, but for first prompts. */
+  /** Sets the title. Of two titles with the same rank the later one is kept, except for prompts, where it is the first. */
   #entitle(text: string, rank: number): void {
     if (rank < this.facts.titleRank || (rank === 0 && this.facts.titleRank === 0)) return;
     const line = text.replaceAll(/\s+/g, " ").trim();
@@ -141,12 +144,12 @@ class Collector {
   }
 }
 
-/** What a tool answers comes in a message of the user's, which no user wrote. */
+/** Who said a message. Tool results are in messages with the role `user`, although no user wrote them. */
 export function speakerOf({ role, parts }: TranscriptMessage): string {
   return parts.some((part) => part.type === "tool_result") ? "tool" : role;
 }
 
-/** What of a part can be searched for. */
+/** The searchable text of a part. */
 export function wordsOf(part: Part): string {
   switch (part.type) {
     case "text":

@@ -1,4 +1,4 @@
-/** Words of a query: runs of letters and digits, and quoted phrases as one. */
+/** The terms of a query: sequences of letters and digits, and quoted phrases as one term each. */
 export function termsOf(query: string): string[] {
   const found = query.toLowerCase().matchAll(/"([^"]+)"|([\p{L}\p{N}_]+)/gu);
   return [...found]
@@ -6,7 +6,7 @@ export function termsOf(query: string): string[] {
     .filter((term) => /[\p{L}\p{N}]/u.test(term));
 }
 
-/** The query for FTS5: all terms, the last one also as a beginning. `null` when there is nothing to look for. */
+/** The FTS5 query: all terms, with the last one as a prefix. `null` when there are no terms. */
 export function ftsQuery(query: string): string | null {
   const terms = termsOf(query);
   if (terms.length === 0) return null;
@@ -15,21 +15,21 @@ export function ftsQuery(query: string): string | null {
   return isPhrase ? quoted.join(" ") : `${quoted.join(" ")}*`;
 }
 
-/** Half a year makes a match worth half: what is looked for is mostly recent. */
+/** A match loses half of its score in half a year, because people mostly look for something recent. */
 const HALF_LIFE_MS = 182 * 24 * 60 * 60_000;
 
 export function recency(atMs: number | null, nowMs: number): number {
   return atMs === null ? 0 : 2 ** (-Math.max(0, nowMs - atMs) / HALF_LIFE_MS);
 }
 
-/** A phrase as it was asked for counts as much as being of today; so does a message that is little else than the words. */
+/** Score for containing the query as a phrase. It equals the score of a match of today, and that of full density. */
 const PHRASE_WORTH = 1;
 const DENSITY_WORTH = 1;
 
-/** A message where the words are a tenth of the text is as good as it gets. */
+/** Share of the text that the terms must make up for the full density score. */
 const FULL_DENSITY = 0.1;
 
-/** How well a text answers a query, from 0 to 2. */
+/** How well a text matches a query, from 0 to 2. */
 export function quality(text: string, terms: readonly string[]): number {
   const lower = text.toLowerCase();
   if (lower.length === 0) return 0;
@@ -43,7 +43,7 @@ export function quality(text: string, terms: readonly string[]): number {
 const SNIPPET_BEFORE = 80;
 const SNIPPET_CHARS = 240;
 
-/** The surroundings of the first match of any term; the start of the text when none is found as written. */
+/** The text around the first match of any term, or the start of the text if no term occurs literally. */
 export function snippet(text: string, terms: readonly string[]): string {
   const lower = text.toLowerCase();
   const places = terms.map((term) => lower.indexOf(term)).filter((at) => at !== -1);

@@ -1,6 +1,6 @@
 import type { Batch, FileFacts, ModelPrice, SessionTokens, Store, UsageRow, UsageSum } from "./store.ts";
 
-/** For a Node without SQLite: the same facts, read anew at each start, and no index of words. */
+/** The store for a Node without SQLite. It has the same facts, which are read anew at each start, but no full-text index. */
 export class MemoryStore implements Store {
   readonly kind = "memory";
   readonly #files = new Map<string, FileFacts>();
@@ -57,12 +57,12 @@ export class MemoryStore implements Store {
   }
 }
 
-/** An answer is written as several lines, of which the last has the final count. */
+/** Claude Code writes an answer as several lines, the last of which has the final token counts. */
 function larger(known: UsageRow | undefined, row: UsageRow): UsageRow {
   return known === undefined || row.tokens.output >= known.tokens.output ? { ...row, ...identity(known) } : known;
 }
 
-/** A fork repeats an answer; it stays where it was first seen. */
+/** A fork contains copies of answers. Each answer counts where it was first seen. */
 function identity(known: UsageRow | undefined): Partial<UsageRow> {
   return known === undefined ? {} : { session: known.session, slug: known.slug, day: known.day };
 }

@@ -6,20 +6,20 @@ import { speakerOf, wordsOf } from "./ingest.ts";
 import { quality, recency, snippet, termsOf } from "./match.ts";
 import type { Found, Store } from "./store.ts";
 
-/** Sessions in an answer, and matches shown of each. */
+/** Sessions in an answer, and matches that are shown of each. */
 const MAX_SESSIONS = 20;
 const MAX_MATCHES_EACH = 3;
 
-/** Matches that are looked at. A word that is in more than this says little, and the newest of them are taken. */
+/** Matches that are examined, newest first. A word with more matches than this says little. */
 const MAX_FOUND = 2_000;
 
-/** Sessions whose matches are read to see how good they are; a read of a line takes a tenth of a millisecond. */
+/** Sessions whose matches are read in order to rank them. Reading a line takes a tenth of a millisecond. */
 const MAX_READ_SESSIONS = 60;
 
-/** What a tool answered is rarely what somebody remembers having said or read. */
+/** Weight of a match in a tool's output, which people rarely search for. */
 const TOOL_WORTH = 0.5;
 
-/** Without an index of words the files are read, newest first, for so long. */
+/** Without a full-text index the files are read, newest first, for at most this long. */
 const SCAN_LIMIT_MS = 10_000;
 
 export interface SessionMatches {
@@ -32,13 +32,13 @@ export interface SessionMatches {
 
 export interface SearchAnswer {
   readonly sessions: readonly SessionMatches[];
-  /** Files that there was no time to look into. */
+  /** Number of files for which there was no time. */
   readonly filesLeft: number;
 }
 
 /**
- * Sessions in which all terms of the query are said in one message, best first: recent, often, by a person or the
- * model rather than by a tool, as a phrase, in few other words.
+ * Sessions with a message that contains all terms of the query, best first. A match ranks higher the more recent and the more
+ * frequent it is, if a person or the model said it rather than a tool, if it is the exact phrase, and if the message is short.
  */
 export async function search(store: Store, query: string, nowMs: number): Promise<SearchAnswer> {
   const terms = termsOf(query);
@@ -68,14 +68,14 @@ function byWorth(matches: readonly Found[], nowMs: number): Found[] {
   return [...matches].sort((a, b) => worthOf([b], nowMs) - worthOf([a], nowMs));
 }
 
-/** Of the best match, and a little for each doubling of their number. */
+/** A session's score: that of its best match, plus a little for each doubling of the number of matches. */
 function worthOf(matches: readonly Found[], nowMs: number): number {
   const best = matches.map(({ atMs, role }) => (1 + recency(atMs, nowMs)) * (role === "tool" ? TOOL_WORTH : 1));
   return Math.max(...best) + Math.log2(matches.length) / 10;
 }
 
 async function readText({ path, offset }: Found): Promise<string> {
-  // The file may have been deleted since it was indexed; the match still tells where something was.
+  // The file may have been deleted since it was indexed. The match still says where the text was.
   const line = await readLineAt(path, offset).catch(() => null);
   const content = line === null ? null : (readLine(line)?.content ?? null);
   return content?.kind === "message" ? content.message.parts.map(wordsOf).join("\n") : "";
@@ -113,7 +113,7 @@ async function scan(store: Store, terms: readonly string[]): Promise<{ found: Fo
 
 async function scanFile(path: string, terms: readonly string[]) {
   const found: { offset: number; atMs: number | null; role: string }[] = [];
-  // A file that can't be read any more has nothing to be found in.
+  // The file cannot be read any more, so nothing can be found in it.
   const file = await openRegularFile(path).catch(() => null);
   if (file === null) return found;
   try {

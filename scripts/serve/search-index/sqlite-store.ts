@@ -4,10 +4,10 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { ftsQuery } from "./match.ts";
 import type { Batch, FileFacts, Found, ModelPrice, SessionTokens, Store, UsageSum } from "./store.ts";
 
-/** A change of the tables, or of what is put into them, takes another number; the old file is thrown away. */
+/** Increase this when the tables or their content change. A database with another number is deleted and built anew. */
 const VERSION = 3;
 
-/** Passages of one millisecond that can be told apart: a fork repeats the times of all that it copies. */
+/** Passages with the same timestamp that can be distinguished. A fork repeats the timestamps of everything that it copies. */
 const IDS_PER_MS = 1_024;
 
 const SCHEMA = `
@@ -44,8 +44,8 @@ const SUMS = "SUM(input) AS input, SUM(output) AS output, SUM(cacheRead) AS cach
 type Row = Record<string, unknown>;
 
 /**
- * The index in SQLite. Of the words only the inverted index is kept (a contentless FTS5 table): the text itself stays
- * in Claude Code's files, and snippets are read from there.
+ * The index in SQLite. Only the inverted index of the words is stored (a contentless FTS5 table). The text itself stays in Claude
+ * Code's files, from which snippets are read, so the index takes a fraction of the history's size.
  */
 export class SqliteStore implements Store {
   readonly kind = "sqlite";
@@ -57,7 +57,10 @@ export class SqliteStore implements Store {
     this.#database = database;
   }
 
-  /** `null` when this Node has no SQLite, or one without full-text search. Throws when the file can't be made. */
+  /**
+   * Opens the store; `null` when this Node has no SQLite, or one without full-text search. Throws when the file cannot be
+   * created.
+   */
   static async open(path: string): Promise<SqliteStore | null> {
     const sqlite = await import("node:sqlite").catch(() => null);
     if (sqlite === null || !hasFullText(sqlite.DatabaseSync)) return null;
@@ -65,7 +68,7 @@ export class SqliteStore implements Store {
     try {
       return new SqliteStore(openAt(sqlite.DatabaseSync, path));
     } catch (error) {
-      // Cut short by a full disk, or no database at all: it is made anew, once.
+      // Truncated by a full disk, or not a database: it is rebuilt, once.
       if (!isBroken(error)) throw error;
       remove(path);
       return new SqliteStore(openAt(sqlite.DatabaseSync, path));
@@ -97,7 +100,7 @@ export class SqliteStore implements Store {
       }
       for (const { id, session, slug, model, day, tokens } of usage) {
         const { input, output, cacheRead, cacheWrite } = tokens;
-        // Claude Code writes an answer as several lines, of which the last has the final count; and a fork repeats
+        // Claude Code writes an answer as several lines, the last of which has the final count; and a fork repeats
         // all of them, which must not count twice.
         this.#run(
           `INSERT INTO usage VALUES(?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET output = MAX(output, excluded.output),
@@ -129,7 +132,7 @@ export class SqliteStore implements Store {
   search(query: string, limit: number): Found[] {
     const match = ftsQuery(query);
     if (match === null) return [];
-    // Not ranked by bm25: it looks at every place of every word first, which for a common word is most of the history.
+    // Not ranked by bm25, which first examines every occurrence of every word. For a common word that is most of the history.
     const rows = this.#all(
       `SELECT f.path, f.session, f.slug, p.offset, p.atMs, p.role FROM
          (SELECT rowid FROM word WHERE word MATCH ? ORDER BY rowid DESC LIMIT ${Math.trunc(limit)}) m
@@ -166,7 +169,7 @@ export class SqliteStore implements Store {
     this.#database.close();
   }
 
-  /** Ids rise with time, so that the newest matches of a word are found without looking at the others. */
+  /** Ids increase with time, so that the newest matches of a word are found without examining the others. */
   #writePassage([file, offset, atMs, role]: [number, number, number | null, string]): number {
     for (;;) {
       this.#serial = (this.#serial + 1) % IDS_PER_MS;
@@ -224,7 +227,7 @@ function hasFullText(Database: typeof DatabaseSync): boolean {
     database.exec("CREATE VIRTUAL TABLE probe USING fts5(text, content='', contentless_delete=1)");
     return true;
   } catch {
-    // The first versions of Node 22 that have SQLite are built without it.
+    // The first versions of Node 22 with SQLite were built without full-text search.
     return false;
   } finally {
     database.close();
@@ -246,7 +249,7 @@ function openAt(Database: typeof DatabaseSync, path: string): DatabaseSync {
 function open(Database: typeof DatabaseSync, path: string): DatabaseSync {
   const database = new Database(path);
   try {
-    // The index can be made again: a lost last second after a power cut is cheaper than a sync for every batch.
+    // The index can be rebuilt, so losing the last second in a power failure is cheaper than a sync for every batch.
     database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000");
     return database;
   } catch (error) {
@@ -255,7 +258,7 @@ function open(Database: typeof DatabaseSync, path: string): DatabaseSync {
   }
 }
 
-/** SQLITE_CORRUPT and SQLITE_NOTADB. */
+/** Whether the error is SQLITE_CORRUPT or SQLITE_NOTADB. */
 function isBroken(error: unknown): boolean {
   return error instanceof Error && "errcode" in error && (error.errcode === 11 || error.errcode === 26);
 }
@@ -266,7 +269,7 @@ function remove(path: string): void {
 
 function toFacts(row: Row): FileFacts {
   const { id: _, isMain, ...facts } = row;
-  // The columns are the fields, by name and by type.
+  // The columns have the names and types of the fields.
   return { ...facts, isMain: isMain === 1 } as unknown as FileFacts;
 }
 

@@ -1,11 +1,11 @@
 import type { Tokens } from "../history/transcript-line.ts";
 
-/** What is known of one file of history, from all of its lines up to `offset`. */
+/** Everything known about one history file, from its lines up to `offset`. */
 export interface FileFacts {
   readonly path: string;
   readonly session: string;
   readonly slug: string;
-  /** A subagent's own file counts for usage and search, not as a session. */
+  /** `false` for a subagent's file, which counts for usage and search but is not a session. */
   readonly isMain: boolean;
   readonly offset: number;
   readonly mtimeMs: number;
@@ -20,7 +20,7 @@ export interface FileFacts {
   readonly model: string | null;
   readonly prompts: number;
   readonly answers: number;
-  /** As Claude Code recorded it; `null` when it did not. */
+  /** The cost that Claude Code recorded; `null` if it recorded none. */
   readonly costUsd: number | null;
 }
 
@@ -34,22 +34,22 @@ export interface UsageRow {
   readonly tokens: Tokens;
 }
 
-/** Something said, to be found again: its words, and where its line begins. */
+/** A searchable message: its words, and the offset of its line. */
 export interface Passage {
   readonly offset: number;
   readonly atMs: number | null;
-  /** `user`, `assistant`, or `tool` for what a tool answered. */
+  /** `user`, `assistant`, or `tool` for a tool's output. */
   readonly role: string;
   readonly text: string;
 }
 
-/** What a model cost per weighted token, learnt from what Claude Code recorded. */
+/** A model's price per weighted token, derived from the costs that Claude Code recorded. */
 export interface ModelPrice {
   readonly model: string;
   readonly usdPerToken: number;
 }
 
-/** What one read of a file brought. */
+/** The result of one read of a file. */
 export interface Batch {
   readonly facts: FileFacts;
   readonly passages: readonly Passage[];
@@ -79,22 +79,22 @@ export interface SessionTokens {
   readonly tokens: Tokens;
 }
 
-/** Where the index is kept. All of it can be made again from the history, and is, when it is lost or of another version. */
+/** Storage of the index. It can be rebuilt from the history, which happens when it is lost or has another version. */
 export interface Store {
   readonly kind: "sqlite" | "memory";
   files(): FileFacts[];
   facts(session: string): FileFacts | null;
   sessionsOf(slug: string): FileFacts[];
   write(batch: Batch): void;
-  /** A file that is gone, or was written anew from its start. */
+  /** Removes a file that was deleted or rewritten. */
   forget(path: string): void;
   /**
-   * The newest passages that have all words of the query; `null` when this kind of store has no index of words and the
-   * files have to be read instead.
+   * The newest passages with all words of the query; `null` when this kind of store has no full-text index and the files have to
+   * be read instead.
    */
   search(query: string, limit: number): Found[] | null;
   usage(): UsageSum[];
-  /** Of one session, or of all of a project. */
+  /** Token counts of one session, or of all sessions of a project. */
   tokensOf(of: { session: string } | { slug: string }): SessionTokens[];
   prices(): ModelPrice[];
   close(): void;

@@ -8,33 +8,33 @@ import type { Tokens } from "../history/transcript-line.ts";
 import { estimate } from "./price.ts";
 import type { FileFacts, ModelPrice, SessionTokens, Store, UsageSum } from "./store.ts";
 
-/** How soon what is said in a terminal is seen. */
+/** How often active files are checked: the delay with which messages of a terminal's session are seen. */
 const GLANCE_MS = 1_000;
 
-/** How soon a new session, or a new word in an old one, is seen without anybody asking. */
+/** How often all files are checked, to find new sessions and new messages in old ones. */
 const SWEEP_MS = 15_000;
 
-/** Questions and what they are answered with; each is asked of the worker by its name. */
+/** The questions that the worker answers, by name, with their parameters and answers. */
 export interface IndexQuestions {
   status: { ask: null; answer: IndexStatus };
   sessions: { ask: { slug: string }; answer: SessionFacts[] };
   facts: { ask: { session: string }; answer: SessionFacts | null };
   search: { ask: { query: string }; answer: SearchAnswer };
   usage: { ask: null; answer: { sums: UsageSum[]; prices: ModelPrice[] } };
-  /** Reads what is new everywhere before it answers. */
+  /** Indexes everything that is new, then answers. */
   refresh: { ask: null; answer: null };
 }
 
 export interface IndexStatus extends Progress {
   readonly store: Store["kind"];
-  /** Why there is no index of words; `null` when there is. */
+  /** Why there is no full-text index; `null` when there is one. */
   readonly storeProblem: string | null;
 }
 
 export interface SessionFacts {
   readonly file: FileFacts;
   readonly tokens: Tokens;
-  /** By what Claude Code recorded for the same models; `null` when it never did. */
+  /** An estimate from the costs that Claude Code recorded for the same models; `null` if it recorded none. */
   readonly estimateUsd: number | null;
 }
 
@@ -54,11 +54,11 @@ export interface ToWorker {
   readonly ask: unknown;
 }
 
-/** The life of the index thread: follows the files, and answers between two reads. */
+/** Runs the index thread: follows the files, and answers questions between two reads. */
 export async function runIndexWorker(): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error("the index runs in a worker thread of codez serve");
-  // Made by HistoryIndex, in this same program.
+  // Sent by HistoryIndex, which is part of this program.
   const { folder, database } = workerData as IndexData;
   const { store, storeProblem } = await openStore(database);
   const post = (message: FromWorker) => port.postMessage(message);

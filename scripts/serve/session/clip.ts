@@ -1,17 +1,17 @@
 import type { Part } from "../agent/agent.ts";
 
-/** A part of a message in an event or a page: a screenful or three. The whole is a call of get_session away. */
+/** Length of a message part in an event or a page: one to three screens. get_session with the handle returns the rest. */
 const MAX_PART_CHARS = 16_384;
 
 export interface Clipped {
   readonly text: string;
-  /** Of the whole, when `text` is not all of it. */
+  /** Length of the whole text, if `text` was shortened. */
   readonly totalChars?: number;
 }
 
 export function clip(text: string, limit: number = MAX_PART_CHARS): Clipped {
   if (text.length <= limit) return { text };
-  // Never between the halves of a surrogate pair.
+  // Never cut between the halves of a surrogate pair.
   const end = isHighSurrogate(text.charCodeAt(limit - 1)) ? limit - 1 : limit;
   return { text: text.slice(0, end), totalChars: text.length };
 }
@@ -33,7 +33,7 @@ export function showPart(part: Part, handle?: string): Record<string, unknown> {
   }
 }
 
-/** The text that a handle stands for. */
+/** The whole text of a part, which a handle refers to. */
 export function wholeText(part: Part): string {
   switch (part.type) {
     case "text":

@@ -1,10 +1,10 @@
-/** Long enough that a fast model makes four events a second and not eighty; short enough to look alive. */
+/** Long enough that a fast model causes four events a second instead of eighty; short enough to look live. */
 const FLUSH_AFTER_MS = 250;
 
-/** Past this an event is sent at once. */
+/** Text of this length is sent immediately. */
 const FLUSH_AT_CHARS = 2_048;
 
-/** Gathers the pieces of streamed text into fewer, larger ones. */
+/** Combines pieces of streamed text into fewer, larger ones. */
 export class DeltaBuffer {
   readonly #emit: (text: string) => void;
   #text = "";
@@ -20,7 +20,7 @@ export class DeltaBuffer {
     else this.#timer ??= setTimeout(() => this.flush(), FLUSH_AFTER_MS).unref();
   }
 
-  /** To be called before anything else of the session is told, so that order is kept. */
+  /** Call this before any other event of the session, so that the order is kept. */
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;

@@ -2,10 +2,10 @@ import * as z from "zod";
 import { readJson, writeJson } from "../../system/json-file.ts";
 import { PERMISSION_MODES } from "../permission-mode.ts";
 
-/** Far more than anybody goes back to; the sessions themselves are in Claude Code's files for as long as it keeps them. */
+/** Far more sessions than anybody resumes. Their history is in Claude Code's files for as long as that keeps them. */
 const MAX_ENTRIES = 2_000;
 
-/** What serve was asked for when it made a session, and Claude Code's files do not say. */
+/** What serve was asked for when it created a session, as far as Claude Code's files do not contain it. */
 const LedgerEntry = z.object({
   session: z.string(),
   cwd: z.string(),
@@ -17,8 +17,8 @@ const LedgerEntry = z.object({
 export type LedgerEntry = z.infer<typeof LedgerEntry>;
 
 /**
- * The sessions that serve made. Claude Code writes a session's file with its first prompt, so until then this is the
- * only place that knows of it; and a session that is resumed keeps its model and permission mode.
+ * The sessions that serve created. Claude Code writes a session's file only at its first prompt, so until then this is the only
+ * record of it. It also lets a resumed session keep its model and permission mode.
  */
 export class Ledger {
   readonly #path: string;
@@ -43,7 +43,7 @@ export class Ledger {
     return [...this.#entries.values()];
   }
 
-  /** Resolves when it is on disk. */
+  /** Resolves when the entry is on disk. */
   async add(entry: LedgerEntry): Promise<void> {
     this.#entries.set(entry.session, entry);
     const surplus = this.#entries.size - MAX_ENTRIES;

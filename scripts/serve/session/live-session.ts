@@ -8,15 +8,15 @@ import { clip } from "./clip.ts";
 import { DeltaBuffer } from "./delta-buffer.ts";
 import { MessageTeller } from "./tell-message.ts";
 
-/** A person who has sent this many prompts ahead is not waiting for answers; a loop is. */
+/** No person sends this many prompts without waiting for answers; only a program in a loop does. */
 const MAX_QUEUED = 100;
 
-/** After an interrupt that the agent agreed to, the turn ends at once; one that does not is stuck. */
+/** A turn ends immediately after the agent has confirmed an interrupt. One that has not ended after this time is stuck. */
 const TURN_END_LIMIT_MS = 10_000;
 
 export interface Turn {
   readonly id: string;
-  /** Settles when the turn is over, however it went; rejects with ServeFailure when its agent died. */
+  /** Resolves when the turn is over, whether it succeeded or not. Rejects with ServeFailure when its agent died. */
   readonly done: Promise<TurnResult>;
 }
 
@@ -37,7 +37,7 @@ export interface LiveSessionOptions {
   readonly onEnded: (session: LiveSession) => void;
 }
 
-/** A session that has an agent process: its queue of prompts, its turn, and what it tells the log. */
+/** A session with an agent process: its queue of prompts, its current turn, and its events. */
 export class LiveSession {
   readonly id: string;
   readonly cwd: string;
@@ -103,7 +103,7 @@ export class LiveSession {
     return turn;
   }
 
-  /** Stops the turn and forgets the prompts that wait behind it; says how many those were, and whether one ran. */
+  /** Stops the current turn and drops the queued prompts. Returns how many were dropped, and whether a turn was running. */
   async abort(): Promise<{ stopped: boolean; dropped: number }> {
     const dropped = this.#queue.splice(0);
     for (const { resolve } of dropped) resolve({ outcome: "interrupted", text: "", costUsd: this.costUsd });
@@ -114,7 +114,7 @@ export class LiveSession {
       await within(TURN_END_LIMIT_MS, turn.done);
     } catch (error) {
       if (!(error instanceof ServeFailure)) throw error;
-      // An agent that does not even answer is stopped the hard way; the next prompt resumes the session.
+      // An agent that does not answer is killed. The next prompt resumes the session.
       await this.end();
     }
     return { stopped: true, dropped: dropped.length };
@@ -124,7 +124,7 @@ export class LiveSession {
     await this.#run?.end();
   }
 
-  /** What the agent process tells; handed to Agent.start. */
+  /** Handles the agent's events; passed to Agent.start. */
   readonly onEvent = (event: AgentEvent): void => {
     this.lastActiveAtMs = Date.now();
     if (event.type === "delta") return this.#deltas.add(event.text);
@@ -218,7 +218,7 @@ function queueTurn(prompt: Prompt): QueuedTurn {
     resolve = settle;
     reject = fail;
   });
-  // Most callers do not wait for a turn; its failure is told by session.error.
+  // Most callers do not wait for a turn. Its failure is reported by the event session.error.
   done.catch(() => undefined);
   return { id: randomUUID(), prompt, done, resolve, reject };
 }

@@ -10,7 +10,7 @@ import type { Ledger } from "./ledger.ts";
 import { LiveSession, type Turn } from "./live-session.ts";
 import type { Terminal } from "./terminals.ts";
 
-/** How often sessions are looked through for those with nothing to do. */
+/** How often idle sessions are looked for. */
 const IDLE_LOOK_MS = 10_000;
 
 /** Where a session works. */
@@ -25,9 +25,9 @@ export interface SessionsOptions {
   readonly events: EventLog;
   readonly permissions: PermissionBook;
   readonly ledger: Ledger;
-  /** The session as Claude Code's files know it; `null` when they don't. */
+  /** Finds the session in Claude Code's files; `null` when it is not there. */
   readonly find: (session: string) => Promise<Place | null>;
-  /** The terminal that has the session open, if one has. */
+  /** The terminal in which the session is open, if there is one. */
   readonly terminalOf: (session: string, own: ReadonlySet<number>) => Promise<Terminal | null>;
 }
 
@@ -39,14 +39,14 @@ export interface Creation {
 
 type Opening = Omit<StartOptions, "highestMode" | "onEvent">;
 
-/** The sessions that have an agent process, and how others get one. */
+/** The sessions with an agent process, and the ways in which a session gets one: create, fork, resume. */
 export class Sessions {
   readonly #options: SessionsOptions;
   readonly #live = new Map<string, LiveSession>();
-  /** Sessions whose process is starting: two prompts for one must not start two. */
+  /** Sessions whose process is starting, so that two prompts at once do not start two processes. */
   readonly #opening = new Map<string, Promise<LiveSession>>();
   readonly #ending = new Set<Promise<void>>();
-  /** When serve last had a process for a session: what its file holds from before was told already. */
+  /** When serve last had a process for a session. Messages in its file from before then have already been reported. */
   readonly #lastLiveAtMs = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   #stopped = false;
@@ -61,7 +61,7 @@ export class Sessions {
     return this.#live.get(session) ?? null;
   }
 
-  /** Whether what happened in a session at this time was told by serve itself. */
+  /** Whether serve itself has reported what happened in a session at this time. */
   isTold(session: string, atMs: number): boolean {
     return this.#live.has(session) || this.#opening.has(session) || atMs <= (this.#lastLiveAtMs.get(session) ?? 0);
   }
@@ -74,14 +74,14 @@ export class Sessions {
     return new Set(this.all().flatMap(({ pid }) => (pid === null ? [] : [pid])));
   }
 
-  /** Throws ServeFailure, as Agent.start does and `too_many_sessions`. */
+  /** Throws ServeFailure: those of Agent.start, and `too_many_sessions`. */
   async create({ cwd, model, permissionMode }: Creation): Promise<LiveSession> {
     const session = await this.#open({ session: randomUUID(), origin: { kind: "new" }, cwd, model, permissionMode });
     await this.#record(session, null);
     return session;
   }
 
-  /** The same conversation up to now under a new id; the old one is not touched. */
+  /** Copies the conversation so far to a new session. The original does not change. */
   async fork(session: string): Promise<LiveSession> {
     const { cwd } = await this.where(session);
     const from = await this.#writtenOriginal(session);
@@ -91,10 +91,10 @@ export class Sessions {
     return fork;
   }
 
-  /** Queues a prompt; a session at rest is resumed for it. Throws ServeFailure. */
+  /** Queues a prompt. A session without a process is resumed first. Throws ServeFailure. */
   async prompt(session: string, prompt: Prompt): Promise<{ turn: Turn; live: LiveSession }> {
     const running = this.#live.get(session);
-    // The owner has lowered the maximum since: the process goes on in its mode until it ends, so it is ended.
+    // The owner has lowered the maximum since. A running process cannot change its mode, so it is ended.
     const isTooFree =
       running !== undefined && isAbove(running.permissionMode, this.#options.config().maxPermissionMode);
     if (isTooFree) await running.end();
@@ -109,7 +109,7 @@ export class Sessions {
     return { stopped: false, dropped: 0 };
   }
 
-  /** Ends the process of a session; its history stays, and a prompt resumes it. Says whether there was one. */
+  /** Ends a session's process. The history stays, and a prompt resumes it. Returns whether there was a process. */
   async dispose(session: string): Promise<boolean> {
     const live = this.#live.get(session);
     if (live === undefined) {
@@ -151,8 +151,8 @@ export class Sessions {
   }
 
   /**
-   * The session whose file holds this one's conversation: itself, or, for a fork that was never prompted, what it was
-   * forked from. `null` for one in which nothing was ever said.
+   * The session whose file contains this one's conversation: itself, or, for a fork that was never prompted, the session that it
+   * was forked from. `null` for a session without any message.
    */
   async #writtenOriginal(session: string): Promise<string | null> {
     if ((await this.#options.find(session)) !== null) return session;
@@ -165,7 +165,7 @@ export class Sessions {
     return original === session ? { kind: "resume" } : { kind: "fork", from: original };
   }
 
-  /** What a session was made with, unless its owner allows less by now. */
+  /** The settings with which a session was created, lowered to what the owner allows now. */
   #settings(session: string): { model: string | null; permissionMode: PermissionMode } {
     const { defaultPermissionMode, maxPermissionMode } = this.#options.config();
     const made = this.#options.ledger.get(session);
@@ -174,7 +174,7 @@ export class Sessions {
   }
 
   #open(options: Opening): Promise<LiveSession> {
-    // Begun a moment later, so that it counts itself when it makes room.
+    // Started after the session is registered, so that it counts itself when it makes room.
     const opening = Promise.resolve()
       .then(() => this.#start(options))
       .finally(() => this.#opening.delete(options.session));
@@ -203,7 +203,7 @@ export class Sessions {
     return live;
   }
 
-  /** Within the limit there is always room; at it, the session that has been idle longest gives up its process. */
+  /** If the limit is reached, ends the process of the session that has been idle for longest. */
   async #makeRoom(): Promise<void> {
     const limit = this.#options.config().maxLiveSessions;
     if (this.#stopped) throw new ServeFailure({ code: "agent_failed", detail: "codez serve is stopping" });

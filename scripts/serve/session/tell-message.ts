@@ -2,24 +2,24 @@ import type { Part } from "../agent/agent.ts";
 import type { EventLog } from "../event-log.ts";
 import { clip, showPart } from "./clip.ts";
 
-/** How much of a tool's input or result goes along with tool.started and tool.finished. */
+/** How much of a tool's input or result is included in tool.started and tool.finished. */
 const TOOL_PREVIEW_CHARS = 2_000;
 
-/** Tool uses that never got a result (an aborted turn) are forgotten past this. */
+/** Limit of remembered tool uses, because some never get a result (an aborted turn). */
 const MAX_IN_USE = 1_000;
 
 export interface ToldMessage {
   readonly id: string;
   readonly role: "user" | "assistant";
   readonly parts: readonly Part[];
-  /** The tool use whose subagent said this. */
+  /** The tool use whose subagent wrote this message. */
   readonly parentToolUse: string | null;
 }
 
-/** Tells the log about messages, and about the tools that are used in them. */
+/** Writes events about messages, and about the tools that are used in them, into the event log. */
 export class MessageTeller {
   readonly #events: EventLog;
-  /** Names of tools in use, by the id of their use: a result does not say whose it is. */
+  /** Names of tools in use, by the id of their use. A result contains only the id. */
   readonly #inUse = new Map<string, string>();
 
   constructor(events: EventLog) {

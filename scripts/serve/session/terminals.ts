@@ -5,10 +5,10 @@ import { isAlive } from "../../system/process-tree.ts";
 import { isMissing } from "../../system/json-file.ts";
 import { readRegularFile } from "../../system/regular-file.ts";
 
-/** A registration is a few lines. */
+/** A registration file has a few lines. */
 const MAX_REGISTRATION_BYTES = 64 * 1024;
 
-/** What each running Claude Code writes about itself into `sessions/<pid>.json` of its folder. */
+/** The file `sessions/<pid>.json` that each running Claude Code writes about itself into its folder. */
 const Registration = z.looseObject({
   pid: z.int(),
   sessionId: z.string(),
@@ -24,7 +24,7 @@ export interface Terminal {
   readonly status: string | null;
 }
 
-/** The running Claude Codes that are not serve's own, by the session each has open. */
+/** The running Claude Code processes that are not serve's own, by the session that each has open. */
 export async function terminalsOf(claudeHome: string, own: ReadonlySet<number>): Promise<Map<string, Terminal>> {
   const folder = join(claudeHome, "sessions");
   const found = new Map<string, Terminal>();
@@ -52,12 +52,12 @@ async function readRegistration(path: string): Promise<unknown> {
   try {
     return JSON.parse((await readRegularFile(path, MAX_REGISTRATION_BYTES)).text);
   } catch {
-    // It ended and took its file along, or is writing it this very moment: in both cases the next look will tell.
+    // The process has ended and deleted its file, or is writing it right now. The next call will see it correctly.
     return null;
   }
 }
 
-/** A number may have been given to another process since; Linux tells by the time of its start. */
+/** Whether the process id still belongs to that process. Ids are reused; on Linux the start time tells processes apart. */
 async function isSameProcess(pid: number, procStart: string | undefined): Promise<boolean> {
   if (process.platform !== "linux" || procStart === undefined) return true;
   const stat = await readFile(`/proc/${pid}/stat`, "utf8").catch(() => "");

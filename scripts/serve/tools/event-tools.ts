@@ -21,7 +21,7 @@ export function eventTools({ events, positions }: Machine): Tool[] {
         page = await read(page.cursor);
         gap ||= page.gap;
       }
-      // A caller that has left did not get them, and may ask again.
+      // A caller that has disconnected did not get the events, so its position must not advance.
       if (cursor === undefined && !signal.aborted) positions.advance(client, session, page.cursor);
       return { events: page.events.filter(isWanted).map(tell), cursor: page.cursor, gap };
     },

@@ -54,7 +54,7 @@ export function historyTools(machine: Machine): Tool[] {
         updated_at_ms: lastAtMs,
         matches: matches.map(({ atMs, ...match }) => ({ at_ms: atMs, ...match })),
       })),
-      // Honest about what was not looked at.
+      // Says how much was not searched.
       files_not_indexed: status.filesBehind,
       ...(filesLeft === 0 ? {} : { files_not_searched: filesLeft }),
     };

@@ -2,7 +2,7 @@ import type { Attachment } from "#protocol/coding-tools/parameter.ts";
 import type { Prompt } from "../agent/agent.ts";
 import { ServeFailure } from "../error.ts";
 
-/** @param nature what `Policy.mayPrompt` said of the text. */
+/** @param nature the result of `Policy.mayPrompt` for this text. */
 export function promptOf(
   text: string,
   nature: { isCommand: boolean },
@@ -19,9 +19,10 @@ export function promptOf(
   };
 }
 
-/** A client's own limit on an answer is a minute or more; what is longer is what polling is for. */
+/** A caller's timeout within bounds. Clients wait a minute or more for an answer; anything longer is better polled. */
 export function within(timeoutMs: number | undefined, defaultMs: number, maxMs: number): number {
   if (timeoutMs === undefined) return defaultMs;
-  if (!(timeoutMs >= 0)) throw new ServeFailure({ code: "arguments_invalid", detail: "timeout_ms is below zero" });
+  if (!(timeoutMs >= 0))
+    throw new ServeFailure({ code: "arguments_invalid", detail: "timeout_ms must not be negative" });
   return Math.min(timeoutMs, maxMs);
 }

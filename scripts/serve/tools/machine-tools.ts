@@ -6,7 +6,7 @@ import type { UsageSum } from "../search-index/store.ts";
 import type { Machine } from "../machine.ts";
 import { defineTool, type Tool } from "../mcp/tool.ts";
 
-/** Rows in one answer, each of a day, project and model; the sums cover all of them. */
+/** Rows in one answer, one for each day, project and model. The sums include all rows. */
 const MAX_ROWS = 1_000;
 
 export function machineTools(machine: Machine): Tool[] {

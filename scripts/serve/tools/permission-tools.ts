@@ -4,7 +4,7 @@ import type { Machine } from "../machine.ts";
 import { defineTool, type Tool } from "../mcp/tool.ts";
 import { show } from "../permission/book.ts";
 
-/** What the model reads when somebody says no without saying why. */
+/** The message for the model when somebody denies a request without giving a reason. */
 export const DENIED = "The person responsible denied this. Do not try it in another way; say what you wanted and why.";
 
 export function permissionTools({ config, permissions, policy }: Machine): Tool[] {

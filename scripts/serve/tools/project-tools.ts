@@ -12,14 +12,14 @@ import { clip } from "../session/clip.ts";
 /** Claude Code's own memory files are a few kilobytes; together they should fit one answer. */
 const MAX_MEMORY_CHARS = 64 * 1024;
 
-/** What is read of one of them: enough for that many characters of any language. */
+/** Bytes that are read of one file: enough for that many characters in any language. */
 const MAX_MEMORY_BYTES = 4 * MAX_MEMORY_CHARS;
 const MAX_MEMORY_FILES = 50;
 
 const NOT_READ =
   "only regular files inside the project are read; this is a link out of it, a device, a pipe or a folder";
 
-/** Beside Claude Code's own memory, what a project tells it. */
+/** Files with a project's instructions for Claude Code. */
 const PROJECT_FILES = ["CLAUDE.md", "CLAUDE.local.md", ".claude/CLAUDE.md"];
 
 export function projectTools({ projects, projectsFolder, sessions }: Machine): Tool[] {
@@ -34,7 +34,7 @@ export function projectTools({ projects, projectsFolder, sessions }: Machine): T
         branch,
         sessions: count,
         live_sessions: live.filter((session) => session.slug === slug).length,
-        // A file's time has fractions of a millisecond, which mean nothing here.
+        // A file's modification time has fractions of a millisecond, which are dropped.
         last_active_at_ms: lastActiveAtMs === null ? null : Math.round(lastActiveAtMs),
       })),
     };
@@ -54,14 +54,14 @@ export function projectTools({ projects, projectsFolder, sessions }: Machine): T
 }
 
 interface MemoryFile {
-  /** The file must lie in here, links followed. */
+  /** The file must be inside this folder after following links. */
   readonly folder: string;
   readonly name: string;
 }
 
 async function memoryFiles(folder: string): Promise<MemoryFile[]> {
   try {
-    // A project's folder is Claude Code's own; a link in its place would lead anywhere.
+    // Claude Code creates the project's folder. A link in its place could lead anywhere.
     if ((await realpath(join(folder, "memory"))) !== join(await realpath(folder), "memory")) return [];
     const entries = await readdir(join(folder, "memory"), { withFileTypes: true });
     const names = entries.flatMap((entry) => (entry.isFile() && entry.name.endsWith(".md") ? [entry.name] : []));
@@ -82,7 +82,7 @@ async function readMemory({ folder, name }: MemoryFile): Promise<Record<string, 
     return { name, path, text, ...(isCut ? { total_bytes: bytes } : { total_chars: totalChars }) };
   } catch (error) {
     if (isMissing(error)) return null;
-    // Said and not left out: whoever keeps CLAUDE.md elsewhere learns why it is not shown.
+    // Reported instead of left out, so that somebody whose CLAUDE.md is a link learns why it is not shown.
     if (error instanceof NotRegular) return { name, path, not_read: NOT_READ };
     throw error;
   }

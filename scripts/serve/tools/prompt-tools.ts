@@ -8,7 +8,7 @@ import { show } from "../permission/book.ts";
 import type { Turn } from "../session/live-session.ts";
 import { promptOf, within } from "./input.ts";
 
-/** Often enough for a client or a relay that gives up on silence. */
+/** How often progress is sent: often enough for clients and relays that give up on a silent call. */
 const PROGRESS_MS = 10_000;
 
 export function promptTools(machine: Machine): Tool[] {
@@ -38,7 +38,10 @@ export function promptTools(machine: Machine): Tool[] {
     async ({ session_id: session, text, attachments, timeout_ms: timeoutMs }, { signal, progress }) => {
       const limitMs = within(timeoutMs, DEFAULT_WAIT_MS, MAX_WAIT_MS);
       const { turn } = await send(session, text, attachments);
-      const heartbeat = setInterval(() => void progress("the turn goes on").catch(() => undefined), PROGRESS_MS);
+      const heartbeat = setInterval(
+        () => void progress("the turn is still running").catch(() => undefined),
+        PROGRESS_MS,
+      );
       try {
         const result = await endOf(turn, limitMs, signal);
         if (result !== null) return { session_id: session, turn_id: turn.id, ...tell(result) };
@@ -57,7 +60,10 @@ function tell({ outcome, text, costUsd }: TurnResult): Record<string, unknown> {
   return { status: outcome, result: text, cost_usd: costUsd };
 }
 
-/** `null` when it did not end in time, or nobody waits for it any more. Throws ServeFailure when its agent died. */
+/**
+ * The turn's result; `null` when it did not end in time or the caller has disconnected. Throws ServeFailure when its agent
+ * died.
+ */
 async function endOf(turn: Turn, limitMs: number, signal: AbortSignal): Promise<TurnResult | null> {
   let stop: () => void = () => undefined;
   const late = new Promise<null>((resolve) => {

@@ -10,7 +10,7 @@ const NO_FOLDER =
 export function sessionTools(machine: Machine): Tool[] {
   const { outcomes, policy, projects, sessions } = machine;
 
-  /** The folder a caller means by its path, or by its project. */
+  /** The folder that a caller gave by its path or by its project's slug. */
   async function folderOf(slug: string | undefined, cwd: string | undefined): Promise<string> {
     if (cwd !== undefined) return cwd;
     if (slug === undefined) throw new ServeFailure({ code: "arguments_invalid", detail: NO_FOLDER });

@@ -158,7 +158,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
   test("an error is `code: message` in words and, for programs, its code, message and evidence", async () => {
     await using client = await machine.connect(options);
     const result = await client.mcp.callTool({ name: "list_sessions", arguments: { slug: "nowhere" } });
-    const message = "No project nowhere on this machine; list_projects names those there are.";
+    const message = "There is no project nowhere on this machine. Call list_projects for the slugs.";
     expect(result).toMatchObject({
       isError: true,
       content: [{ type: "text", text: `project_unknown: ${message}` }],

@@ -13,32 +13,33 @@ const run = promisify(execFile);
 /** `claude --version` and `auth status` take a tenth of a second; a first start after an update several. */
 const CHECK_LIMIT_MS = 20_000;
 
-/** The first whose stream-json control protocol serve was tried against in full. */
+/** The first version whose stream-json control protocol serve was fully tested against. */
 const OLDEST_VERSION = [2, 1, 0] as const;
 
 /**
- * Set by a Claude Code that serve itself may have been started from; a session started with them takes itself for a
- * part of that one.
+ * Variables that Claude Code sets for its child processes. If serve was started from a Claude Code session it has inherited
+ * them, and a session started with them would believe that it is part of that outer session.
  */
 const OUTER_SESSION_VARIABLES = ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT"];
 
-/** Claude Code would otherwise read a file that a prompt mentions (`@~/.ssh/id`) without asking anybody. */
+/** Without this Claude Code reads any file that a prompt mentions (`@~/.ssh/id`) without asking for permission. */
 const NO_MENTIONS = { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
 
 /**
- * Tools that need a person in front of a terminal. Without AskUserQuestion Claude asks in plain words, which ends the
- * turn, and the next prompt is the answer: that works from anywhere.
+ * Tools that need a person at a terminal. Without AskUserQuestion Claude asks its question in text and ends the turn; the next
+ * prompt is the answer, which works from anywhere.
  */
 const TERMINAL_ONLY_TOOLS = ["AskUserQuestion"];
 
-/** An approved ExitPlanMode puts a session into `default`, which is too much where the owner allows less. */
+/** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
 const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
 
 /**
- * The installed `claude`, driven by stream-json on its standard input and output, and not the
- * `@anthropic-ai/claude-agent-sdk` package: that package starts the same executable and speaks the same protocol, but
- * weighs hundreds of megabytes with an executable of its own and may not be passed on inside `codez`. And so the
- * sessions run in the very version that its owner installed, signed in to and updates.
+ * The installed `claude`, controlled by stream-json on its standard input and output.
+ *
+ * This does not use the `@anthropic-ai/claude-agent-sdk` package. That package starts the same executable and speaks the same
+ * protocol, but brings an executable of its own (hundreds of megabytes), and its licence does not allow us to redistribute it
+ * inside `codez`. This way sessions also run in the version that the owner installed, signed in to and updates.
  */
 export class ClaudeCode implements Agent {
   readonly name = "claude-code";
@@ -72,7 +73,8 @@ export class ClaudeCode implements Agent {
     const isTrusted = await this.#isTrusted(options.cwd);
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
-    // A group of its own: a Ctrl-C at serve's terminal must reach serve, which then ends its agents in order.
+    // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
+    // properly.
     const child = spawn(command, startArguments(options, isTrusted), {
       cwd: options.cwd,
       env,
@@ -95,7 +97,7 @@ export class ClaudeCode implements Agent {
       const { stdout } = await run(command, ["--version"], { timeout: CHECK_LIMIT_MS, env: ownEnvironment() });
       return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? null;
     } catch {
-      // Not found, not executable, or it does not run on this system: all of them are "missing" to whoever asks.
+      // Not found, not executable, or built for another system: for the caller all of these mean "missing".
       return null;
     }
   }
@@ -103,19 +105,19 @@ export class ClaudeCode implements Agent {
   async #signedIn(command: string): Promise<boolean | null> {
     const options = { timeout: CHECK_LIMIT_MS, env: ownEnvironment() };
     const { stdout } = await run(command, ["auth", "status", "--json"], options).catch(
-      // It exits with 1 when nobody is signed in, and says so in the same JSON.
+      // It exits with 1 when nobody is signed in, but prints the same JSON.
       (error: unknown) => ({ stdout: error instanceof Error && "stdout" in error ? String(error.stdout) : "" }),
     );
     try {
       return z.looseObject({ loggedIn: z.boolean() }).parse(JSON.parse(stdout)).loggedIn;
     } catch {
-      // A version without this command: unknown is the honest answer.
+      // A version without this command. Whether somebody is signed in is unknown.
       return null;
     }
   }
 }
 
-/** What Claude Code inherits: everything but Operator's own variables and those of a session around serve. */
+/** The environment for Claude Code: serve's own, without Operator's variables and those of an outer Claude Code session. */
 function ownEnvironment(): Record<string, string> {
   const env = childEnvironment();
   for (const name of OUTER_SESSION_VARIABLES) delete env[name];
@@ -126,12 +128,12 @@ function startArguments(options: StartOptions, isTrusted: boolean): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
-  // Tells when a prompt is taken up, which need not be the next turn: see ClaudeRun.
+  // Makes Claude Code report when it starts on a prompt, which need not be in the next turn: see ClaudeRun.
   args.push("--replay-user-messages");
   const disallowed = [...TERMINAL_ONLY_TOOLS, ...(isAbove("default", highestMode) ? MODE_TOOLS : [])];
-  // Always said, so that a default in the owner's own settings never counts for what comes from afar.
+  // Always set, so that a default in the owner's own settings never applies to prompts of remote clients.
   args.push("--permission-mode", permissionMode, "--disallowedTools", disallowed.join(","));
-  // Only the owner's own settings: those of the folder could run commands at the very start.
+  // Only the owner's own settings. Those of the folder could contain hooks, which run at the start of a session.
   if (!isTrusted) args.push("--setting-sources", "user");
   if (model !== null) args.push("--model", model);
   switch (origin.kind) {

@@ -8,16 +8,16 @@ import type { Guard } from "../keeper.ts";
 import { readParts } from "./content-part.ts";
 import { parseStreamLine, type StreamMessage } from "./stream-message.ts";
 
-/** Claude Code answers `initialize` in under a second; plugins and MCP servers of the project may take more. */
+/** Claude Code answers `initialize` in under a second, but a project's plugins and MCP servers may take longer to start. */
 const START_LIMIT_MS = 60_000;
 
-/** An interrupt is agreed to in milliseconds; one that isn't will not be. */
+/** Claude Code confirms an interrupt within milliseconds, or never. */
 const INTERRUPT_LIMIT_MS = 5_000;
 
-/** How long a process with nothing to do may take to write its last lines once its input has ended. */
+/** How long an idle process may take to write its last lines after its input has ended. */
 const QUIT_LIMIT_MS = 2_000;
 
-/** The last of the error output that is kept to explain a crash. */
+/** How much of the most recent error output is kept, to explain a crash. */
 const LAST_OUTPUT_CHARS = 4_000;
 
 /** Claude Code in `--input-format stream-json`, spoken to in its control protocol. */
@@ -27,14 +27,14 @@ export class ClaudeRun implements AgentRun {
   readonly #guard: Guard;
   readonly #onEvent: (event: AgentEvent) => void;
   readonly #replies = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
-  /** The inputs of open permission requests: an allow has to hand the input back. */
+  /** The inputs of open permission requests. An "allow" must contain the input again. */
   readonly #asked = new Map<string, Record<string, unknown>>();
   readonly #exited: Promise<void>;
   #lastOutput = "";
   #hasEnded = false;
   #endAsked = false;
   #inTurn = false;
-  /** The prompt that Claude Code has not taken up yet; a turn that ends before it does is one of its own. */
+  /** The prompt that Claude Code has not started on yet. A turn that ends before that was not started by this prompt. */
   #untaken: string | null = null;
   #interrupting = false;
 
@@ -44,7 +44,7 @@ export class ClaudeRun implements AgentRun {
     this.#guard = guard;
     this.#onEvent = onEvent;
     child.stderr.setEncoding("utf8").on("data", (text: string) => this.#keepOutput(text));
-    // Writing to a process that just died fails here; its exit says what there is to say.
+    // Writing to a process that has just died fails here. Its exit event reports the reason.
     child.stdin.on("error", (error) => this.#keepOutput(String(error)));
     createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => this.#readLine(line));
     this.#exited = once(child, "close").then(([code, signal]) => this.#onExit(code, signal));
@@ -66,7 +66,7 @@ export class ClaudeRun implements AgentRun {
     const content = blocks.length === 1 ? prompt.text : blocks;
     const uuid = randomUUID();
     this.#untaken = uuid;
-    // Claude Code looks for commands and for files to read in what a person typed, and leaves other text alone.
+    // Claude Code looks for commands and file mentions only in text that a person typed, not in other text.
     const nature = prompt.isCommand ? {} : { text_not_typed: true };
     const message = { role: "user", content };
     this.#send({ type: "user", uuid, session_id: "", parent_tool_use_id: null, message, ...nature });
@@ -129,7 +129,7 @@ export class ClaudeRun implements AgentRun {
       message = parseStreamLine(line);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
-      // Something printed past the protocol (a hook, a wrapper script): of use only when explaining a crash.
+      // Output outside the protocol (of a hook, of a wrapper script). It only helps to explain a crash.
       this.#keepOutput(`${line}\n`);
       return;
     }
@@ -148,7 +148,7 @@ export class ClaudeRun implements AgentRun {
         return this.#onEvent({ type: "message", id, role: message.type, parts, parentToolUse });
       }
       case "command_lifecycle":
-        // A command that Claude Code answers by itself is not replayed; this says that it was taken up.
+        // A command that Claude Code answers by itself is not replayed as a message. This line shows that it was processed.
         if (message.state === "started" && message.command_uuid === this.#untaken) this.#untaken = null;
         return;
       case "stream_event": {
@@ -194,20 +194,20 @@ export class ClaudeRun implements AgentRun {
   }
 
   #readResult(message: Extract<StreamMessage, { type: "result" }>): void {
-    // A task in the background had finished just before the prompt came. What that turn said was told as it was said.
+    // A background task had finished just before the prompt arrived. The messages of that turn were reported as they came.
     if (this.#untaken !== null && !this.#interrupting && !message.is_error) return;
     this.#untaken = null;
     const outcome = this.#interrupting ? "interrupted" : message.is_error ? "failed" : "done";
     this.#inTurn = false;
     this.#interrupting = false;
-    // Of an interrupted turn Claude Code reports diagnostics for its own makers.
+    // For an interrupted turn Claude Code reports internal diagnostics as the result.
     const text = outcome === "interrupted" ? "" : (message.result ?? message.errors?.join("\n") ?? "");
     this.#onEvent({ type: "turn.finished", result: { outcome, text, costUsd: message.total_cost_usd ?? null } });
   }
 
   #readAsk({ request_id: id, request }: Extract<StreamMessage, { type: "control_request" }>): void {
     if (request.subtype !== "can_use_tool") {
-      // Dialogs and hooks that only a terminal could serve: Claude Code goes on without them when told so.
+      // Dialogs and hooks that need a terminal. Claude Code continues without them when it gets an error.
       const error = `codez serve does not handle ${request.subtype}`;
       return this.#send({ type: "control_response", response: { subtype: "error", request_id: id, error } });
     }
@@ -224,7 +224,7 @@ export class ClaudeRun implements AgentRun {
 
   async #onExit(code: unknown, signal: unknown): Promise<void> {
     this.#hasEnded = true;
-    // What it started in the background, or was running when it crashed, outlives it.
+    // Processes that it started in the background, or that were running when it crashed, outlive it.
     await this.#guard.killOrphans();
     this.#rejectReplies();
     for (const request of this.#asked.keys()) this.#onEvent({ type: "permission.withdrawn", request });
@@ -234,7 +234,7 @@ export class ClaudeRun implements AgentRun {
   }
 
   #rejectReplies(): void {
-    const detail = this.#lastOutput.trim() || "it ended at once and said nothing";
+    const detail = this.#lastOutput.trim() || "it ended immediately without any output";
     for (const reply of this.#replies.values()) reply.reject(new ServeFailure({ code: "agent_failed", detail }));
   }
 }

@@ -13,7 +13,7 @@ const ToolResult = z.object({
 const Image = z.object({ type: z.literal("image"), source: z.looseObject({ media_type: z.string().optional() }) });
 const Block = z.discriminatedUnion("type", [Text, Thinking, ToolUse, ToolResult, Image]);
 
-/** The content of a message of the Messages API, live or from history; blocks of kinds not known are left out. */
+/** The parts of a message in the Messages API's format, live or from history. Unknown kinds of blocks are left out. */
 export function readParts(content: unknown): Part[] {
   if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
   if (!Array.isArray(content)) return [];
@@ -43,7 +43,7 @@ function toPart(block: z.infer<typeof Block>): Part {
   }
 }
 
-/** A tool's result is a string, or blocks of which the text ones can be shown. */
+/** A tool's result as text. It is a string, or a list of blocks of which only the text is shown. */
 function resultText(content: unknown): string {
   if (typeof content === "string") return content;
   if (!Array.isArray(content)) return content === undefined ? "" : JSON.stringify(content);

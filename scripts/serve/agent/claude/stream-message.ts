@@ -1,8 +1,8 @@
 import * as z from "zod";
 
 /**
- * The lines that Claude Code writes with `--output-format stream-json`, as far as serve reads them. Loose on purpose:
- * a newer version may add fields and kinds, and what is not known is passed over.
+ * The lines that Claude Code writes with `--output-format stream-json`, as far as serve needs them. The schemas are loose, because
+ * a newer version may add fields and kinds. Unknown ones are ignored.
  */
 const Block = z.looseObject({ type: z.string() });
 const Content = z.union([z.string(), z.array(Block)]);
@@ -67,7 +67,7 @@ export const StreamMessage = z.discriminatedUnion("type", [
 ]);
 export type StreamMessage = z.infer<typeof StreamMessage>;
 
-/** One line of output; `null` for a kind that serve has no use for. Throws on a line that is not JSON. */
+/** Parses one line of output; `null` for a kind that serve does not need. Throws on a line that is not JSON. */
 export function parseStreamLine(line: string): StreamMessage | null {
   const parsed = StreamMessage.safeParse(JSON.parse(line));
   return parsed.success ? parsed.data : null;

@@ -4,10 +4,10 @@ import * as z from "zod";
 import { isBelow } from "../../../system/folder.ts";
 import { readRegularFile } from "../../../system/regular-file.ts";
 
-/** Claude Code's own file grows with every project to some megabytes. */
+/** Claude Code's state file grows with every project, to several megabytes. */
 const MAX_STATE_BYTES = 64 * 1024 * 1024;
 
-/** What a repository can bring along to be run: settings with hooks and helpers, and MCP servers. */
+/** Files of a repository that can make Claude Code run something: settings with hooks and helpers, and MCP servers. */
 const OWN_SETTINGS = [".claude", ".mcp.json"];
 
 const State = z.looseObject({
@@ -15,18 +15,18 @@ const State = z.looseObject({
 });
 
 /**
- * Whether the owner has accepted a folder in Claude Code's trust dialog, or listed it in `serve.json`. Without a terminal
- * Claude Code shows no dialog and takes every folder for trusted: a session there would run the hooks, MCP servers and
- * helper commands of a repository that was only cloned.
+ * Whether the owner has accepted a folder in Claude Code's trust dialog, or listed it in `serve.json`. Without a terminal Claude
+ * Code shows no dialog and treats every folder as trusted. A session would then run the hooks, MCP servers and helper commands
+ * of a repository that the owner has only cloned.
  *
- * A trusted folder covers what is below it, except for a folder that has settings of its own: those were never shown.
+ * Trust in a folder extends to the folders below it, except those with settings of their own, which the dialog never showed.
  *
  * @param folder a real path
  * @param stateFile Claude Code's `.claude.json`
  */
 export async function isTrusted(folder: string, stateFile: string, listed: readonly string[]): Promise<boolean> {
   for (const one of listed) {
-    const real = await realpath(one).catch(() => null); // a folder that is not there has nothing below it
+    const real = await realpath(one).catch(() => null); // the folder does not exist, so it has no settings
     if (real !== null && isBelow(folder, real)) return true;
   }
   const accepted = await acceptedIn(stateFile);
@@ -42,7 +42,7 @@ async function acceptedIn(stateFile: string): Promise<ReadonlySet<string>> {
     const { text } = await readRegularFile(stateFile, MAX_STATE_BYTES);
     projects = State.parse(JSON.parse(text)).projects;
   } catch {
-    // No file, or one that cannot be read: nothing is known to be accepted.
+    // The file does not exist or cannot be read, so no folder counts as accepted.
   }
   const accepted = Object.entries(projects ?? {}).filter(([, project]) => project.hasTrustDialogAccepted === true);
   return new Set(accepted.map(([path]) => path));
