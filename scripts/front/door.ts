@@ -1,6 +1,6 @@
 import { AcmeCertificate } from "./acme-certificate.ts";
 import { ByteRelay } from "./byte-relay.ts";
-import type { CertificateSource } from "./certificate.ts";
+import { type CertificateSource, endsAtMs } from "./certificate.ts";
 import { CertificateFiles } from "./certificate-files.ts";
 import { Challenges } from "./challenges.ts";
 import { TrustedProxies } from "./client-address.ts";
@@ -31,12 +31,16 @@ export type PublicDoor = {
 };
 
 /** The way into an Operator on one's own computer. */
-export type Door = AsyncDisposable & { readonly port: number };
+export type Door = AsyncDisposable & {
+  readonly port: number;
+  /** When the certificate in use ends, in milliseconds since 1970; `null` without one. */
+  readonly certificateEndsMs: number | null;
+};
 
 /** @throws Error with a sentence for the person who starts it: a port that is taken, a certificate that cannot be used */
 export async function openDoor(options: DoorOptions, upstream: Upstream, log: (line: string) => void): Promise<Door> {
   if (options.kind === "loopback")
-    return listening("127.0.0.1", options.port, () => ByteRelay.start(options.port, upstream));
+    return loopback(await listening("127.0.0.1", options.port, () => ByteRelay.start(options.port, upstream)));
   const { origin, host, port, tls } = options;
   await using opened = new AsyncDisposableStack();
   const source = await certificateSource(options, opened, log);
@@ -54,7 +58,17 @@ export async function openDoor(options: DoorOptions, upstream: Upstream, log: (l
   source?.onRenewed((certificate) => front.renew(certificate));
   log(`listening on ${host} port ${front.port} for ${origin}`);
   const kept = opened.move();
-  return { port: front.port, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return {
+    port: front.port,
+    get certificateEndsMs() {
+      return source === null ? null : endsAtMs(source.current);
+    },
+    [Symbol.asyncDispose]: () => kept.disposeAsync(),
+  };
+}
+
+function loopback(relay: ByteRelay): Door {
+  return { port: relay.port, certificateEndsMs: null, [Symbol.asyncDispose]: () => relay[Symbol.asyncDispose]() };
 }
 
 async function certificateSource(
@@ -69,7 +83,9 @@ async function certificateSource(
       return opened.use(new CertificateFiles({ ...tls, log }));
     case "acme": {
       const { email, httpPort, directoryUrl } = tls;
-      const challenges = opened.use(await listening(host, httpPort, () => Challenges.start(host, httpPort, origin)));
+      const challenges = opened.use(
+        await listening(host, httpPort, () => Challenges.start(host, httpPort, origin), "--http-port"),
+      );
       const hosts = [new URL(origin).hostname];
       const more = directoryUrl === undefined ? {} : { directoryUrl };
       return opened.use(await AcmeCertificate.start({ email, hosts, folder, challenges, log, ...more }));
@@ -78,12 +94,18 @@ async function certificateSource(
 }
 
 /** What listens, or why it cannot, in words that say what to do. */
-async function listening<Listener>(host: string, port: number, start: () => Promise<Listener>): Promise<Listener> {
+export async function listening<Listener>(
+  host: string,
+  port: number,
+  start: () => Promise<Listener>,
+  /** What names another port, for the person who starts it. */
+  option = "--port or OPERATOR_PORT",
+): Promise<Listener> {
   try {
     return await start();
   } catch (reason) {
     const code = reason instanceof Error && "code" in reason ? reason.code : null;
-    if (code === "EADDRINUSE") throw new PortTaken(host, port, reason);
+    if (code === "EADDRINUSE") throw new PortTaken(host, port, option, reason);
     if (code === "EACCES")
       throw new Error(
         `this user may not listen on port ${port}: run it as a service with CAP_NET_BIND_SERVICE, or behind a proxy (--behind-proxy)`,
@@ -96,7 +118,8 @@ async function listening<Listener>(host: string, port: number, start: () => Prom
 export class PortTaken extends Error {
   override readonly name = "PortTaken";
 
-  constructor(host: string, port: number, cause?: unknown) {
-    super(`port ${port} on ${host} is taken by another program; start with --port or OPERATOR_PORT`, { cause });
+  /** @param option what names another port, for the person who starts it */
+  constructor(host: string, port: number, option: string, cause?: unknown) {
+    super(`port ${port} on ${host} is taken by another program; choose another one with ${option}`, { cause });
   }
 }

@@ -18,6 +18,7 @@ export const HELP = `Starts Operator on this computer, without any account.
   npm start -- --public-url https://operator.example.com <tls>   for others as well
 
   --port          where MCP clients and machines connect (OPERATOR_PORT; default ${DEFAULT_PORT} on 127.0.0.1)
+  --metrics-port  /healthz and /metrics (Prometheus) on this port of 127.0.0.1; without it they are not served
   --verbose       show what the Workers print; it goes to <state>/operator.log in any case
 
   --public-url    the address that clients use (OPERATOR_PUBLIC_URL). Then nobody is trusted for being on this computer.
@@ -39,6 +40,8 @@ export interface StartArguments {
   /** Where machines have hosts of their own; `null`: under the public address, or localhost. */
   readonly domain: string | null;
   readonly stateDir: string;
+  /** Where health and metrics are asked for; `null`: nowhere. */
+  readonly metricsPort: number | null;
   readonly verbose: boolean;
   readonly help: boolean;
 }
@@ -58,6 +61,7 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
       "tls-cert": { type: "string" },
       "tls-key": { type: "string" },
       "behind-proxy": { type: "string" },
+      "metrics-port": { type: "string" },
       verbose: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -67,7 +71,8 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
     return typeof value === "string" && value !== "" ? value : null;
   };
   const stateDir = resolve(env["OPERATOR_STATE"] || fileURLToPath(new URL("../../.operator", import.meta.url)));
-  const rest = { stateDir, verbose: values.verbose ?? false, help: values.help ?? false };
+  const metricsPort = portOf(given("metrics-port"));
+  const rest = { stateDir, metricsPort, verbose: values.verbose ?? false, help: values.help ?? false };
   const publicUrl = given("public-url");
   const port = portOf(given("port"));
   if (publicUrl === null) {

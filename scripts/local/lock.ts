@@ -6,7 +6,13 @@ import * as z from "zod";
 import { lifeOf } from "../system/process-start.ts";
 import { isMissing, readFileIfAny, writeFileAtomically } from "./file.ts";
 
-const Holder = z.object({ pid: z.int(), born: z.string(), url: z.string() });
+const Holder = z.object({
+  pid: z.int(),
+  born: z.string(),
+  url: z.string(),
+  /** The gate's Unix socket, for this user's own programs. */
+  gate: z.string().optional(),
+});
 export type Holder = z.infer<typeof Holder>;
 
 export class AlreadyRunning extends Error {
@@ -21,7 +27,7 @@ export class AlreadyRunning extends Error {
 
 export interface Lock {
   /** Says where it can be reached, once that is known. */
-  announce(url: string): Promise<void>;
+  announce(where: { readonly url: string; readonly gate: string }): Promise<void>;
   /** Also done when the process exits. */
   release(): void;
 }
@@ -48,7 +54,13 @@ export async function takeLock(path: string): Promise<Lock> {
     removeOwn(path, mine);
   };
   process.on("exit", release);
-  return { announce: (url) => writeFileAtomically(path, JSON.stringify({ ...mine, url })), release };
+  return { announce: (where) => writeFileAtomically(path, JSON.stringify({ ...mine, ...where })), release };
+}
+
+/** Who runs with a state folder now; `null` when nobody does. */
+export async function runningHolder(path: string): Promise<Holder | null> {
+  const holder = await readHolder(path);
+  return holder !== null && (await isAlive(holder)) ? holder : null;
 }
 
 function removeOwn(path: string, mine: Holder): void {

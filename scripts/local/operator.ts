@@ -2,13 +2,14 @@ import { createHash, randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type DoorOptions, openDoor, type PublicDoor } from "../front/door.ts";
+import { type DoorOptions, listening, openDoor, type PublicDoor } from "../front/door.ts";
 import { bundleWorker } from "./bundle.ts";
 import { controlConfig, type WorkerSetup } from "./control-config.ts";
 import { damagedDatabases } from "./databases.ts";
 import { watchDisk } from "./disk-watch.ts";
 import { explainFileFailure } from "./file-failure.ts";
 import { moveKv } from "./kv-move.ts";
+import { startMonitor } from "./monitor.ts";
 import { takeLock } from "./lock.ts";
 import { startPlatform } from "./platform/platform.ts";
 import { readSecrets } from "./secrets.ts";
@@ -33,6 +34,8 @@ export interface OperatorOptions {
   readonly publicDoor?: PublicDoor | null;
   /** Where machines have hosts of their own; without it under the public address, or localhost. */
   readonly domain?: string | null;
+  /** Where health and metrics are served on 127.0.0.1; 0 takes any port that is free, `null` none. */
+  readonly metricsPort?: number | null;
   /** Says nothing, not even what is restarted. */
   readonly quiet?: boolean;
   /** What happens, line by line, for a person; the default writes to stderr. */
@@ -49,6 +52,7 @@ export interface RunningOperator {
   /** The address for MCP clients and machines: `http://127.0.0.1:<port>`, or the public one. */
   readonly url: string;
   readonly port: number;
+  readonly metricsPort: number | null;
   /** The Unix socket of the gate, which speaks plain HTTP. */
   readonly gate: string;
   /** The local platform's API, for the `cloudflare` SDK, with its token, account and namespace. */
@@ -154,18 +158,45 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const opened = await openDoor(door, { socketPath: gate }, report);
   started.use(opened);
   await supervisor.start();
-  await lock.announce(url).catch((error: unknown) => {
+  await lock.announce({ url, gate }).catch((error: unknown) => {
     // Only a second start would read it, to say where this one is.
     report(explainFileFailure(error, state.folder) ?? String(error));
   });
   const watch = watchDisk(state.folder, report);
   started.defer(() => watch.stop());
+  const scripts = () => platform.directory.list().flatMap((namespace) => namespace.scripts());
+  const { metricsPort = null } = options;
+  const monitor =
+    metricsPort === null
+      ? null
+      : started.use(
+          await listening(
+            "127.0.0.1",
+            metricsPort,
+            () =>
+              startMonitor(metricsPort, {
+                gate: { gate, url },
+                stateDir: state.folder,
+                scripts: () => scripts().length,
+                processes: () => [
+                  { kind: "front", name: "front", pid: process.pid },
+                  ...(supervisor.pid === null ? [] : [{ kind: "gate" as const, name: "gate", pid: supervisor.pid }]),
+                  ...scripts().flatMap(({ name, pid }) =>
+                    pid === null ? [] : [{ kind: "script" as const, name, pid }],
+                  ),
+                ],
+                certificateEndsMs: () => opened.certificateEndsMs,
+              }),
+            "--metrics-port",
+          ),
+        );
   void platform.wake(); // reports by itself, and ends with the platform
 
   const running = started.move();
   return {
     url,
     port: opened.port,
+    metricsPort: monitor?.port ?? null,
     gate,
     platformUrl: platform.apiUrl,
     apiToken: secrets.CLOUDFLARE_API_TOKEN,

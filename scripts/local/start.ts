@@ -12,7 +12,7 @@ import { writeOwnerToken } from "../system/owner-token.ts";
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function main(): Promise<void> {
-  const { door, domain, stateDir, verbose, help } = readArguments(process.argv.slice(2), process.env);
+  const { door, domain, stateDir, metricsPort, verbose, help } = readArguments(process.argv.slice(2), process.env);
   if (help) return void console.log(HELP);
   // Exiting ends everything that was started: children are killed with us, and the lock is released on "exit".
   for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
@@ -34,6 +34,7 @@ async function main(): Promise<void> {
     publicDoor: door.kind === "public" ? door : null,
     domain,
     stateDir,
+    metricsPort,
     report,
     log,
   }).catch((error: unknown) => {

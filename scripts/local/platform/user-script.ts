@@ -59,6 +59,11 @@ export class UserScript {
     return this.#record !== null;
   }
 
+  /** Its process; `null` while none runs. */
+  get pid(): number | null {
+    return this.#supervisor.pid;
+  }
+
   /** When it was removed; no call that began later has reached it. Milliseconds since 1970; `null` when it was not. */
   get removedMs(): number | null {
     return this.#removedMs;

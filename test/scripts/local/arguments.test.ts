@@ -10,6 +10,7 @@ describe("the arguments of a start", () => {
       door: { kind: "loopback", port: 8787 },
       domain: null,
       stateDir: "/state",
+      metricsPort: null,
       verbose: false,
       help: false,
     });

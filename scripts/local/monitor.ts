@@ -1,0 +1,122 @@
+import { readFileSync } from "node:fs";
+import { statfs } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { askGate, type Gate } from "./ask-gate.ts";
+
+/** One process of an Operator. */
+export type MeasuredProcess = {
+  readonly kind: "front" | "gate" | "script";
+  readonly name: string;
+  readonly pid: number;
+};
+
+export interface Measured {
+  readonly gate: Gate;
+  readonly stateDir: string;
+  /** Machine scripts that exist; those that run are among the processes. */
+  scripts(): number;
+  processes(): readonly MeasuredProcess[];
+  /** When the certificate in use ends, in milliseconds since 1970; `null` without one. */
+  certificateEndsMs(): number | null;
+}
+
+/** Where programs that watch an Operator ask; nothing of it is secret, and it is not for the world either. */
+export type Monitor = AsyncDisposable & { readonly port: number };
+
+/**
+ * Serves `/healthz` (200 while the gate answers, else 503) and `/metrics` (Prometheus' text format 0.0.4) on a port of their
+ * own on loopback. @throws Error of Node's when it cannot listen there
+ */
+export async function startMonitor(port: number, measured: Measured): Promise<Monitor> {
+  const server = createServer((request, response) => {
+    const answer =
+      request.url === "/healthz" ? health(measured) : request.url === "/metrics" ? metrics(measured) : null;
+    if (answer === null) return void response.writeHead(404).end();
+    answer.then(
+      ({ status, text }) => response.writeHead(status, { "content-type": "text/plain; version=0.0.4" }).end(text),
+      (reason: unknown) => response.writeHead(500).end(String(reason)),
+    );
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen({ host: "127.0.0.1", port }, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
+
+type Answer = { readonly status: number; readonly text: string };
+
+async function health({ gate }: Measured): Promise<Answer> {
+  const isUp = await answers(gate);
+  return isUp ? { status: 200, text: "ok\n" } : { status: 503, text: "the gate does not answer\n" };
+}
+
+/** Any answer will do that is not a failure of the server's own. */
+async function answers(gate: Gate): Promise<boolean> {
+  return askGate(gate, "/api/claim").then(
+    ({ status }) => status < 500,
+    () => false,
+  );
+}
+
+async function metrics(measured: Measured): Promise<Answer> {
+  const processes = measured.processes();
+  const { bavail, bsize } = await statfs(measured.stateDir);
+  const certificateMs = measured.certificateEndsMs();
+  const families: readonly [
+    name: string,
+    help: string,
+    samples: readonly (readonly [labels: string, value: number])[],
+  ][] = [
+    ["operator_up", "1 while the gate answers.", [["", (await answers(measured.gate)) ? 1 : 0]]],
+    ["operator_start_time_seconds", "When this Operator was started.", [["", startedMs / 1000]]],
+    ["operator_scripts", "Machine scripts, one for each machine.", [["", measured.scripts()]]],
+    [
+      "operator_scripts_running",
+      "Machine scripts that have a process.",
+      [["", processes.filter(({ kind }) => kind === "script").length]],
+    ],
+    [
+      "operator_memory_bytes",
+      "Memory of a process, shared pages divided among those that share them (PSS).",
+      processes.flatMap(memoryOf),
+    ],
+    ["operator_disk_free_bytes", "Free space on the disk of the state folder.", [["", bavail * bsize]]],
+    [
+      "operator_certificate_end_seconds",
+      "When the certificate in use ends.",
+      certificateMs === null ? [] : [["", certificateMs / 1000]],
+    ],
+  ];
+  const text = families
+    .filter(([, , samples]) => samples.length > 0)
+    .map(([name, help, samples]) =>
+      [
+        `# HELP ${name} ${help}`,
+        `# TYPE ${name} gauge`,
+        ...samples.map(([labels, value]) => `${name}${labels} ${value}`),
+      ].join("\n"),
+    )
+    .join("\n");
+  return { status: 200, text: `${text}\n` };
+}
+
+const startedMs = Date.now();
+
+/** Linux alone tells it. */
+function memoryOf({ kind, name, pid }: MeasuredProcess): [labels: string, value: number][] {
+  try {
+    const [, kilobytes] = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8")) ?? [];
+    if (kilobytes === undefined) return [];
+    return [[`{process="${kind}",name="${name.replaceAll(/["\\\n]/g, "_")}"}`, Number(kilobytes) * 1024]];
+  } catch {
+    return []; // it has just ended, or this is no Linux
+  }
+}
