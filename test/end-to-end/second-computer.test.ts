@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { chmodSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,6 +7,7 @@ import { canMakeComputers, type Computer, type Ended, Network, type Program } fr
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const START = join(REPOSITORY, "scripts/local/start.ts");
+const OPERATOR = join(REPOSITORY, "scripts/operator/bin.js");
 const CODEZ = join(REPOSITORY, "scripts/codez/bin.js");
 const SERVER = join(REPOSITORY, "test/scripts/connector/stdio/support/raw-server.ts");
 
@@ -69,6 +70,27 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     const resolved = ["--resolve", `${HOST}:443:127.0.0.1`];
     expect((await curl(server, ...wanted, ...resolved, `${ORIGIN}/api/machines`)).output).toBe("401");
     expect((await curl(server, ...wanted, "-k", "https://127.0.0.1/api/machines")).output).toBe("400");
+  });
+
+  it("finds nothing wrong with itself, and says what is once it is wrong", async () => {
+    const state = join(server.home, "state");
+    const doctor = (env: Record<string, string>) =>
+      server.start(process.execPath, [OPERATOR, "doctor"], { OPERATOR_STATE: state, ...env }).ended;
+    const well = await doctor({ NODE_EXTRA_CA_CERTS: ca });
+    expect(well.output).toMatch(/ok +Operator runs at https:\/\/operator\.example\.com \(process \d+\)/);
+    expect(well.output).toMatch(/ok +operator\.example\.com is 10\.77\.0\.1/);
+    expect(well.output).toMatch(/ok +https:\/\/operator\.example\.com\/mcp answers as a client/);
+    // The certificate of this test ends in two days.
+    expect(well.output).toMatch(/warning +the certificate at operator\.example\.com:443 ends/);
+    expect(well.code).toBe(0);
+    chmodSync(state, 0o755);
+    const ill = await doctor({});
+    chmodSync(state, 0o700);
+    expect(ill.output).toContain(`PROBLEM others may read ${state}\n        chmod go= ${state}`);
+    expect(ill.output).toMatch(/PROBLEM the certificate at operator\.example\.com:443 is not trusted/);
+    expect(ill.code).toBe(1);
+    const none = server.start(process.execPath, [OPERATOR, "status"], { OPERATOR_STATE: server.home });
+    expect(await none.ended).toEqual({ code: 1, output: expect.stringContaining("Operator does not run") });
   });
 
   it("is claimed from the laptop by the link that its start printed", async () => {

@@ -1,0 +1,68 @@
+import { statfsSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { askGate } from "../local/ask-gate.ts";
+import { runningHolder } from "../local/lock.ts";
+import type { Finding } from "./finding.ts";
+
+/** Below this a few days of use may fill the disk. At 32 MB a running Operator itself reports that it is full. */
+const LOW_BYTES = 512 * 1024 * 1024;
+
+/** What belongs to an Operator, and who may read it: each file, and the rights that nobody but its owner may have. */
+const PRIVATE = ["", "secrets.json"] as const;
+
+/** Whether somebody else can read the secrets of a state folder. */
+export function lookAtPermissions(stateDir: string): Finding[] {
+  return PRIVATE.map((name) => {
+    const path = join(stateDir, name);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat === undefined)
+      return {
+        level: "problem",
+        says: `${path} is not there`,
+        fix: "Set OPERATOR_STATE to the folder of an Operator.",
+      };
+    if (stat.uid !== process.getuid?.())
+      return { level: "problem", says: `${path} belongs to another user (${stat.uid})`, fix: "Run this as that user." };
+    if ((stat.mode & 0o077) !== 0)
+      return { level: "problem", says: `others may read ${path}`, fix: `chmod go= ${path}` };
+    return { level: "ok", says: `only its owner can read ${path}` };
+  });
+}
+
+export function lookAtDisk(stateDir: string): Finding {
+  const { bavail, bsize } = statfsSync(stateDir);
+  const free = `${Math.floor((bavail * bsize) / 1024 / 1024)} MB are free on the disk of ${stateDir}`;
+  return bavail * bsize < LOW_BYTES
+    ? { level: "warning", says: free, fix: "Free some space there, or move the folder (OPERATOR_STATE)." }
+    : { level: "ok", says: free };
+}
+
+/** Whether an Operator runs with a state folder, and where. */
+export async function lookAtProcess(stateDir: string): Promise<{ finding: Finding; url: string | null }> {
+  const holder = await runningHolder(join(stateDir, "lock.json"));
+  if (holder === null)
+    return {
+      finding: { level: "problem", says: "Operator does not run", fix: "npm start" },
+      url: null,
+    };
+  const { pid, url, gate } = holder;
+  if (gate === undefined)
+    return {
+      finding: { level: "warning", says: `Operator is starting (process ${pid})`, fix: "Ask again in a moment." },
+      url: null,
+    };
+  const isUp = await askGate({ gate, url }, "/api/claim").then(
+    ({ status }) => status < 500,
+    () => false,
+  );
+  return {
+    finding: isUp
+      ? { level: "ok", says: `Operator runs at ${url} (process ${pid})` }
+      : {
+          level: "problem",
+          says: `Operator runs (process ${pid}), but its gate does not answer`,
+          fix: `Its log says why: ${join(stateDir, "operator.log")}`,
+        },
+    url,
+  };
+}
