@@ -4,6 +4,7 @@ import type { ProvisioningBindings } from "./machines/provisioning.ts";
 import type { DispatchBindings } from "./machines/script-client.ts";
 import type { AccountsBindings } from "./sign-in/accounts/accounts-rpc.ts";
 import type { ClaimBindings } from "./sign-in/accounts/enrolment.ts";
+import type { ClientAddressBindings } from "./sign-in/address.ts";
 import type { AuthKitBindings } from "./sign-in/authkit/caller.ts";
 import type { StoreBindings } from "./sign-in/oauth/store/store-rpc.ts";
 import type { UserBindings } from "./user/user-rpc.ts";
@@ -20,7 +21,8 @@ export type Env = AddressBindings &
   ClaimBindings &
   AuthKitBindings &
   StoreBindings &
-  LoopbackBindings & {
+  LoopbackBindings &
+  ClientAddressBindings & {
     /** "1": every request at /mcp goes through the SDK's handler instead of mcp/lean-lane.ts, so that tests can compare the two. */
     readonly SDK_LANE_ONLY?: string;
     /** Local start only: an id that is new with each start of the platform, which starts all scripts anew. */

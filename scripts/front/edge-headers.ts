@@ -21,12 +21,14 @@ const CLIENT_HEADER = "cf-connecting-ip";
 /** Read by workerd itself (`forwardedProtoHeader`), so that a request's URL has the client's scheme. */
 export const SCHEME_HEADER = "x-forwarded-proto";
 
-export type Edge = { readonly host: string; readonly scheme: "http" | "https"; readonly client: string };
+/** `client`: `null` when it is not known. */
+export type Edge = { readonly host: string; readonly scheme: "http" | "https"; readonly client: string | null };
 
 /** A client's headers as the gate is to see them: flat list of names and values, as Node's `rawHeaders`. */
 export function requestHeaders(raw: readonly string[], { host, scheme, client }: Edge): string[] {
   const passed = endToEnd(raw, (name) => name === "host" || name.startsWith(":") || isEdgeOnly(name));
-  passed.push("host", host, SCHEME_HEADER, scheme, CLIENT_HEADER, client);
+  passed.push("host", host, SCHEME_HEADER, scheme);
+  if (client !== null) passed.push(CLIENT_HEADER, client);
   return passed;
 }
 

@@ -134,11 +134,13 @@ export class Front implements AsyncDisposable {
     const forwardedHost = isProxied ? one(headers["x-forwarded-host"]) : undefined;
     const host = forwardedHost ?? one(headers[":authority"]) ?? headers.host;
     const forwardedScheme = isProxied ? one(headers["x-forwarded-proto"]) : undefined;
+    const client = clientAddress(peer, one(headers["x-forwarded-for"]), trusted);
     if (host === undefined || host === "" || incoming.url?.startsWith("/") !== true) return null;
     return {
       host,
       scheme: forwardedScheme === "https" || (forwardedScheme === undefined && certificate !== null) ? "https" : "http",
-      client: clientAddress(peer, one(headers["x-forwarded-for"]), trusted),
+      // A proxy that does not say whom it speaks for stands for many: they must not share one person's limits.
+      client: trusted.includes(client) ? null : client,
     };
   }
 }

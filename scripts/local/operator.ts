@@ -130,7 +130,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     PLATFORM_START: randomUUID(),
     // The token itself stays in Node: nothing that the Workers could log or leak opens anything.
     ...(publicDoor === null
-      ? { OWNER_TOKEN_HASH: createHash("sha256").update(secrets.OWNER_TOKEN).digest("hex") }
+      ? { NO_EDGE: "1", OWNER_TOKEN_HASH: createHash("sha256").update(secrets.OWNER_TOKEN).digest("hex") }
       : {}),
     ...options.vars,
   };

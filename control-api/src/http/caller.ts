@@ -1,6 +1,9 @@
 import { sha256 } from "#protocol/bytes.ts";
 import { mayAct, type Scope } from "./scope.ts";
 
+/** A grant or a personal access token, by its id. */
+export type Credential = `grant:${string}` | `token:${string}`;
+
 /** An authenticated caller. */
 export type Caller = {
   /** The user's id. */
@@ -9,6 +12,8 @@ export type Caller = {
   readonly client: string;
   /** The machines this caller may reach; `null` for all of the user's. */
   readonly machines: readonly string[] | null;
+  /** The grant or token that the caller came in with, so that what they make can end with it. */
+  readonly credential?: Credential;
   /** The scopes of the caller's token. */
   readonly scopes: readonly Scope[];
   /** Whether the scopes allow tools that do more than read. */

@@ -1,12 +1,12 @@
 import { Hono } from "hono";
 import * as z from "zod/mini";
-import { errorResponse } from "#protocol/error.ts";
+import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { isMachineName } from "#protocol/slug.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
 import { covers, mayAdminister, SCOPES, type Scope } from "../http/scope.ts";
-import type { TokenLimits, TokenRecord } from "../user/tokens.ts";
+import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "../user/tokens.ts";
 import { registryOf } from "../user/user-rpc.ts";
 
 const CreateRequest = z.object({
@@ -43,10 +43,9 @@ tokens.post("/", administering, async (c) => {
       reason: "A token cannot have more scopes or machines than the token that creates it.",
     });
   const limits: TokenLimits = { scopes, machines, expiresMs };
-  const created: { token: string; record: TokenRecord } = await registryOf(c.env, caller.user).createToken(
-    label,
-    limits,
-  );
+  const maker: TokenMaker = { credential: caller.credential ?? null };
+  const created: MadeToken | OperatorError = await registryOf(c.env, caller.user).createToken(label, limits, maker);
+  if ("code" in created) return errorResponse(created);
   note(c.env, caller.user, { kind: "token_created", client: caller.client, subject: label });
   return c.json({ ...created.record, token: created.token }, 201);
 });

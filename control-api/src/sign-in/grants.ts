@@ -29,10 +29,9 @@ export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
   return records.toSorted((one, other) => other.createdMs - one.createdMs);
 }
 
-/** Takes back what was allowed, with every token that came of it. `false`: this person has no such grant. */
+/** Takes back what was allowed, with every token that came of it, also those that the app made for later. `false`: this person has no such grant. */
 export async function revokeGrant(id: string, user: string, env: Env): Promise<boolean> {
   if (!(await grantsOf(user, env)).some((grant) => grant.id === id)) return false;
-  await oauthApi(env).revokeGrant(id, user);
-  await env.USER.getByName(user).revoked();
+  await env.USER.getByName(user).endGrant(id);
   return true;
 }

@@ -58,6 +58,14 @@ export class Registry {
     return row === undefined ? null : recordOf(row);
   }
 
+  /** What the computer of this identity is called now. */
+  nameOf(identity: string): string | null {
+    const [row] = this.#sql
+      .exec<{ name: string }>("SELECT name FROM machine WHERE identity = ? ORDER BY created_ms LIMIT 1", identity)
+      .toArray();
+    return row?.name ?? null;
+  }
+
   /** Writes a machine that is new, or has another token or identity than before. */
   put(machine: { name: string; slug: string; identity: string; linkTokenHash: string | null; template: string }): void {
     this.#sql.exec(

@@ -1,9 +1,9 @@
 import * as z from "zod/mini";
-import { type Caller, callerWith } from "../http/caller.ts";
+import { type Caller, callerWith, type Credential } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
 
-/** What a token may do. `machines`: only these, by name; `null` for all of the user's. `expiresMs`: since 1970; `null` for never. */
+/** What a token may do. `machines`: only these, by their names now; `null` for all of the user's. `expiresMs`: since 1970; `null` for never. */
 export type TokenLimits = {
   readonly scopes: readonly Scope[];
   readonly machines: readonly string[] | null;
@@ -12,6 +12,18 @@ export type TokenLimits = {
 
 /** A personal access token as it is listed; the token itself was shown once. Times in milliseconds since 1970. */
 export type TokenRecord = TokenLimits & { id: string; label: string; createdMs: number };
+
+/** A token, this once, and how it is listed. */
+export type MadeToken = { token: string; record: TokenRecord };
+
+/** What a token is made with, which can be taken back; `null` for a person at this computer or on a page. */
+export type TokenMaker = { readonly credential: Credential | null };
+
+/** What a token's limits need to know of machines: a name may pass to another computer, an identity stays with its own. */
+export type MachineNames = {
+  identityOf(name: string): string | null;
+  nameOf(identity: string): string | null;
+};
 
 type Row = {
   id: string;
@@ -23,34 +35,44 @@ type Row = {
 };
 
 const Scopes = z.array(z.enum(SCOPES));
-const Machines = z.array(z.string());
+/** By identity. Databases of version 0.1 have names. */
+const Machines = z.array(z.union([z.string(), z.object({ identity: z.string() })]));
 
 /** The table of one user's personal access tokens. At rest is only a hash. */
 export class Tokens {
   readonly #sql: SqlStorage;
   readonly #user: () => string;
+  readonly #names: MachineNames;
 
-  constructor(sql: SqlStorage, user: () => string) {
+  constructor(sql: SqlStorage, user: () => string, names: MachineNames) {
     this.#sql = sql;
     this.#user = user;
+    this.#names = names;
     sql.exec(`CREATE TABLE IF NOT EXISTS access_token (
       id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL, scopes TEXT NOT NULL, machines TEXT,
-      created_ms INTEGER NOT NULL, expires_ms INTEGER)`);
+      created_ms INTEGER NOT NULL, expires_ms INTEGER, made_with TEXT)`);
+    // Of version 0.1: there, nothing was kept of who made a token, and machines were limited by name.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('access_token')").toArray();
+    if (columns.some(({ name }) => name === "made_with")) return;
+    sql.exec("ALTER TABLE access_token ADD COLUMN made_with TEXT");
+    for (const { id, machines } of sql.exec<Row>("SELECT * FROM access_token WHERE machines IS NOT NULL").toArray())
+      sql.exec("UPDATE access_token SET machines = ? WHERE id = ?", this.#kept(namesIn(machines)), id);
   }
 
-  /** Makes a token and answers it, this once. */
-  async create(label: string, limits: TokenLimits): Promise<{ token: string; record: TokenRecord }> {
+  /** Makes a token and answers it, this once. Its machines are there. */
+  async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken> {
     const token = makeToken(this.#user());
     const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), ...limits };
     this.#sql.exec(
-      "INSERT INTO access_token VALUES (?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO access_token (id, hash, label, scopes, machines, created_ms, expires_ms, made_with) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
       record.id,
       await hashOf(token),
       label,
       JSON.stringify(limits.scopes),
-      limits.machines === null ? null : JSON.stringify(limits.machines),
+      limits.machines === null ? null : this.#kept(limits.machines),
       record.createdMs,
       limits.expiresMs,
+      credential,
     );
     return { token, record };
   }
@@ -59,15 +81,24 @@ export class Tokens {
     return this.#sql
       .exec<Row>("SELECT * FROM access_token ORDER BY created_ms")
       .toArray()
-      .map((row) => ({ id: row.id, label: row.label, createdMs: row.created_ms, ...limitsOf(row) }));
+      .map((row) => ({ id: row.id, label: row.label, createdMs: row.created_ms, ...this.#limitsOf(row) }));
   }
 
-  /** The label of the token that is gone now; `null`: there is no such token. */
+  /** The label of the token that is gone now, with those that were made with it; `null`: there is no such token. */
   revoke(id: string): string | null {
     const [row] = this.#sql
       .exec<{ label: string }>("DELETE FROM access_token WHERE id = ? RETURNING label", id)
       .toArray();
+    if (row !== undefined) this.revokeMadeWith(`token:${id}`);
     return row?.label ?? null;
+  }
+
+  /** Ends what was made with a grant or token that was taken back, and what was made with that. Answers how many. */
+  revokeMadeWith(credential: Credential): number {
+    const made = this.#sql
+      .exec<{ id: string }>("DELETE FROM access_token WHERE made_with = ? RETURNING id", credential)
+      .toArray();
+    return made.length + made.reduce((count, { id }) => count + this.revokeMadeWith(`token:${id}`), 0);
   }
 
   revokeAll(): void {
@@ -78,15 +109,33 @@ export class Tokens {
   async authenticate(token: string): Promise<Caller | null> {
     const [row] = this.#sql.exec<Row>("SELECT * FROM access_token WHERE hash = ?", await hashOf(token)).toArray();
     if (row === undefined || (row.expires_ms !== null && row.expires_ms <= Date.now())) return null;
-    const { scopes, machines } = limitsOf(row);
-    return callerWith({ user: this.#user(), client: row.label, machines, scopes });
+    const { scopes, machines } = this.#limitsOf(row);
+    return callerWith({ user: this.#user(), client: row.label, machines, scopes, credential: `token:${row.id}` });
+  }
+
+  /** Machines as they are kept: by identity, so that a name which passes to another computer takes no token along. */
+  #kept(names: readonly string[]): string {
+    const identities = names.flatMap((name) => this.#names.identityOf(name) ?? []);
+    return JSON.stringify(identities.map((identity) => ({ identity })));
+  }
+
+  #limitsOf({ scopes, machines, expires_ms: expiresMs }: Row): TokenLimits {
+    return {
+      scopes: Scopes.parse(JSON.parse(scopes)),
+      machines: machines === null ? null : this.#namesOf(machines),
+      expiresMs,
+    };
+  }
+
+  /** What the machines are called now; those that are gone are left out. */
+  #namesOf(machines: string): string[] {
+    return Machines.parse(JSON.parse(machines)).flatMap((machine) =>
+      typeof machine === "string" ? [] : (this.#names.nameOf(machine.identity) ?? []),
+    );
   }
 }
 
-function limitsOf({ scopes, machines, expires_ms: expiresMs }: Row): TokenLimits {
-  return {
-    scopes: Scopes.parse(JSON.parse(scopes)),
-    machines: machines === null ? null : Machines.parse(JSON.parse(machines)),
-    expiresMs,
-  };
+function namesIn(machines: string | null): string[] {
+  const listed = machines === null ? [] : Machines.parse(JSON.parse(machines));
+  return listed.filter((machine) => typeof machine === "string");
 }

@@ -7,7 +7,7 @@ import type { AuditQuery } from "../audit/log.ts";
 import type { Caller } from "../http/caller.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
-import type { TokenLimits, TokenRecord } from "./tokens.ts";
+import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "./tokens.ts";
 
 type MaybeAsync<Result> = Result | Promise<Result>;
 
@@ -36,11 +36,14 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   positions(names: readonly string[] | null): MaybeAsync<Record<string, LogPosition | null>>;
   awaitNews(known: Record<string, LogPosition>, names: readonly string[] | null, timeoutMs: number): MaybeAsync<void>;
 
-  createToken(label: string, limits: TokenLimits): MaybeAsync<{ token: string; record: TokenRecord }>;
+  /** A token for machines that there are. */
+  createToken(label: string, limits: TokenLimits, maker: TokenMaker): MaybeAsync<MadeToken | OperatorError>;
   tokens(): MaybeAsync<TokenRecord[]>;
   /** Answers the token's label, or `null` when there is no such token. */
   revokeToken(id: string): MaybeAsync<string | null>;
   authenticate(token: string): MaybeAsync<Caller | null>;
+  /** Ends a grant, with every token that its app made. */
+  endGrant(id: string): MaybeAsync<void>;
   redeem(asked: Redemption): MaybeAsync<RedemptionAnswer>;
 
   audit(entries: readonly AuditEntry[]): MaybeAsync<void>;

@@ -16,12 +16,14 @@ import { machineInNamespace, machinesInNamespace } from "../machines/namespace-s
 import { deleteScript, TEMPLATE, uploadScript } from "../machines/provisioning.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
+import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
+import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
 import { hashOf, makeLinkToken } from "../sign-in/access-token.ts";
 import { Closure } from "./closure.ts";
 import { isNewer, News } from "./news.ts";
 import { Registry } from "./registry.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
-import { type TokenLimits, type TokenRecord, Tokens } from "./tokens.ts";
+import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
 
 /** A machine's script is upgraded by itself at most so often, so that two versions of Operator cannot wear each other out. */
 const UPGRADE_AGAIN_MS = 10 * 60_000;
@@ -52,10 +54,15 @@ const ANY = "";
 /** One user: the registry of their machines, and their tokens. */
 export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
-  readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id);
+  readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id, {
+    identityOf: (name) => this.#registry.get(name)?.identity ?? null,
+    nameOf: (identity) => this.#registry.nameOf(identity),
+  });
   readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #audit = new AuditLog(this.ctx.storage.sql);
-  readonly #redemptions = new Redemptions(this.env);
+  readonly #redemptions = new Redemptions(this.env, new SpentTokens(this.ctx.storage.sql), (grant) =>
+    this.endGrant(grant),
+  );
   readonly #news = new News();
   /** Rings when something of this user's was revoked. */
   readonly #revocations = new News();
@@ -230,9 +237,11 @@ export class User extends Agent<Env> implements UserRpc {
     await this.#news.wait((name) => names === null || names.includes(name), timeoutMs);
   }
 
-  createToken(label: string, limits: TokenLimits): Promise<{ token: string; record: TokenRecord }> {
+  async createToken(label: string, limits: TokenLimits, maker: TokenMaker): Promise<MadeToken | OperatorError> {
     this.#closure.check();
-    return this.#tokens.create(label, limits);
+    const unknown = limits.machines?.find((name) => this.#registry.get(name) === null);
+    if (unknown !== undefined) return { code: "machine_unknown", machine: unknown };
+    return this.#tokens.create(label, limits, maker);
   }
 
   tokens(): TokenRecord[] {
@@ -243,6 +252,13 @@ export class User extends Agent<Env> implements UserRpc {
     const label = this.#tokens.revoke(id);
     if (label !== null) this.revoked();
     return label;
+  }
+
+  /** Ends a grant that was taken back or stolen: its own tokens, and those that its app made for later. */
+  async endGrant(id: string): Promise<void> {
+    this.#tokens.revokeMadeWith(`grant:${id}`);
+    await oauthApi(this.env).revokeGrant(id, this.#id);
+    this.revoked();
   }
 
   async authenticate(token: string): Promise<Caller | null> {

@@ -30,9 +30,10 @@ export function guard(script: unknown, key: string): Handler {
       void gone.then(() => call.abort());
       request.signal?.addEventListener("abort", resolve as () => void);
       try {
-        const response = await run(script, asMeant(request, url, call.signal), env, ctx);
-        if (!(response instanceof Response))
+        const given = await run(script, asMeant(request, url, call.signal), env, ctx);
+        if (!(given instanceof Response))
           throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
+        const response = withoutVerdict(given);
         if (!isEventStream(response)) {
           open.delete(id);
           return response;
@@ -57,6 +58,14 @@ function asMeant(request: Request, url: string, signal: AbortSignal): Request {
   meant.headers.delete(CALL_HEADER);
   meant.headers.set("host", new URL(url).host);
   return meant;
+}
+
+/** The script's answer. What passes for the guard's own is not for a script to say: the binding would make the call again. */
+function withoutVerdict(response: Response): Response {
+  if (!response.headers.has(CALL_HEADER)) return response;
+  const own = new Response(response.body, response); // its WebSocket too
+  own.headers.delete(CALL_HEADER);
+  return own;
 }
 
 /** Only such a stream stays open without a word: any other body is written to, and a write notices that its reader has gone. */

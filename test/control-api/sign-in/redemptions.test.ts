@@ -22,6 +22,9 @@ const far = {
   },
 } as unknown as Env["OAUTH_STORE"];
 
+/** Codes alone are redeemed here. */
+const NO_REFRESH = { add: () => undefined, has: () => false, forget: () => undefined };
+
 let person: Visitor;
 beforeAll(async () => {
   person = await Visitor.invited();
@@ -33,7 +36,7 @@ test("one code is redeemed once, however slow the store is to know of it", async
   const [, grant = ""] = code.split(":");
   const form = { grant_type: "authorization_code", code, client_id: client.id, redirect_uri: client.redirectUri };
   const body = new URLSearchParams({ ...form, code_verifier: Client.verifier }).toString();
-  const redemptions = new Redemptions({ ...env, OAUTH_STORE: far });
+  const redemptions = new Redemptions({ ...env, OAUTH_STORE: far }, NO_REFRESH, () => Promise.resolve());
   const asked = { grant, audience: `${ORIGIN}/mcp`, authorization: null, body };
   const answers = await Promise.all(Array.from({ length: 5 }, () => redemptions.run(asked)));
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(1);

@@ -67,6 +67,14 @@ describe("the store", () => {
     expect(shown).toEqual([{ name: keys[0], metadata: { of: "ada" }, expiration: expect.any(Number) }]);
   });
 
+  test("lists everything also when a page ends where one of its objects ends", async () => {
+    const prefix = `client:${crypto.randomUUID()}-`;
+    const keys = Array.from({ length: 20 }, (_, index) => `${prefix}${String(index).padStart(2, "0")}`);
+    for (const key of keys) await store.put(key, "x");
+    for (const limit of [1, 2, 3, 7, 20])
+      expect((await namesUnder(prefix, limit)).toSorted(), `${limit}`).toEqual(keys);
+  });
+
   test("spreads clients and users evenly, and keeps a user's grants and tokens together", () => {
     const counts = new Map<number, number>();
     for (let index = 0; index < 6_400; index += 1) {

@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import { OWNER } from "../../http/caller.ts";
 import type { AccountsRpc, Entered } from "./accounts-rpc.ts";
+import { limitAt } from "../address.ts";
 import { Challenges } from "./challenges.ts";
 import type { Denied } from "./denied.ts";
 import { type DevicePoll, type DeviceRequest, Devices } from "./devices.ts";
@@ -67,8 +68,8 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     const known = personName(name)?.toLowerCase() ?? "";
     const here = `password:${known}:${address}`;
     const slow =
-      this.#slow(`sign-in:${address}`, SIGN_IN_HERE, nowMs) ??
-      this.#slow(here, PASSWORD_HERE, nowMs) ??
+      this.#slow(`sign-in:${address}`, limitAt(address, SIGN_IN_HERE), nowMs) ??
+      this.#slow(here, limitAt(address, PASSWORD_HERE), nowMs) ??
       this.#slow(`password:${known}`, PASSWORD_ANYWHERE, nowMs);
     if (slow !== null) return slow;
     const found = this.#people.named(known);
@@ -114,7 +115,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     site: Site,
     address: string,
   ): Promise<Entered | Denied> {
-    const slow = this.#slow(`sign-in:${address}`, SIGN_IN_HERE, Date.now());
+    const slow = this.#slow(`sign-in:${address}`, limitAt(address, SIGN_IN_HERE), Date.now());
     if (slow !== null) return slow;
     const id = await this.#passkeys.verify(response, site, Date.now());
     const person = id === null ? null : this.#people.get(id);
@@ -154,7 +155,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     session: string,
     address: string,
   ): Promise<Denied | null> {
-    const slow = this.#slow(`password:${person}:${address}`, PASSWORD_HERE, Date.now());
+    const slow = this.#slow(`password:${person}:${address}`, limitAt(address, PASSWORD_HERE), Date.now());
     if (slow !== null) return slow;
     const known = this.#people.passwordOf(person);
     if (known !== null && !(await isPassword(old, known))) return { denied: "wrong" };

@@ -1,4 +1,5 @@
 import { OWNER } from "../../http/caller.ts";
+import { limitAt } from "../address.ts";
 import { hashOf, isSame, randomLetters } from "../secret.ts";
 import type { Denied } from "./denied.ts";
 import { type Invites, plainCode } from "./invites.ts";
@@ -53,7 +54,8 @@ export class Enrolment {
   /** Who a code would make of the one who shows it. */
   async personFor(code: string, name: string, address: string, nowMs: number): Promise<Person | Denied> {
     const here = `code:${address}`;
-    const afterMs = this.#limits.take(here, CODE_HERE, nowMs) || this.#limits.take("code", CODE_ANYWHERE, nowMs);
+    const afterMs =
+      this.#limits.take(here, limitAt(address, CODE_HERE), nowMs) || this.#limits.take("code", CODE_ANYWHERE, nowMs);
     if (afterMs > 0) return { denied: "slow_down", afterMs };
     const isClaim = await this.#isClaim(code);
     if (!isClaim && !(await this.#invites.isOpen(code, nowMs))) return { denied: "code_wrong" };

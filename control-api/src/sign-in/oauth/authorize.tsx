@@ -15,6 +15,8 @@ import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
+import { addressOf } from "../address.ts";
+import { hasDocument, mayFetchDocument } from "./client.ts";
 import { oauthApi, OAuthPath } from "./authorization-server.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
 import { type Audience, audienceNamed } from "./resource.ts";
@@ -91,6 +93,10 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
     const audience = resource === null ? null : audienceNamed(resource, c.env);
     if (audience !== null) canonical.searchParams.set("resource", audience);
     const api = oauthApi(c.env, audience ?? undefined);
+    const isTooMany =
+      hasDocument(canonical.searchParams.get("client_id") ?? "") &&
+      !(await mayFetchDocument(addressOf(c.req.raw, c.env), c.env));
+    if (isTooMany) return refused(c, "Too many apps were asked for their own description. Try again in some minutes.");
     const request = await api.parseAuthRequest(new Request(canonical));
     const refusal = redirectRefusal(request.redirectUri);
     if (refusal !== null) return refused(c, refusal);

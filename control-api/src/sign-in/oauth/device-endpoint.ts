@@ -3,11 +3,11 @@ import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { DEVICE_MS, POLL_STEP_MS } from "../accounts/devices.ts";
 import type { Limit } from "../accounts/limits.ts";
-import { addressOf } from "../address.ts";
+import { addressOf, limitAt } from "../address.ts";
 import { shownName } from "../client-name.ts";
 import { requestedScopes } from "../../http/scope.ts";
-import { oauthApi } from "./authorization-server.ts";
-import { NO_STORE, oauthError, slowDown } from "./oauth-error.ts";
+import { clientOf } from "./client.ts";
+import { NO_STORE, oauthError, slowDown, unavailable } from "./oauth-error.ts";
 import { apexAudience, audienceNamed } from "./resource.ts";
 
 /** Requests for a code from one address. Each is good for ten minutes; someone who sets up a room of machines needs a few. */
@@ -24,13 +24,15 @@ export async function deviceEndpoint(request: Request, env: Env): Promise<Respon
 async function answer(request: Request, env: Env): Promise<Response> {
   if (request.method !== "POST") return oauthError("invalid_request", "Use POST.", 405, { allow: "POST, OPTIONS" });
   const accounts = accountsOf(env);
-  const here = addressOf(request);
-  const waitMs = (await accounts.take(`device:${here}`, HERE)) || (await accounts.take("device", ANYWHERE));
+  const here = addressOf(request, env);
+  const waitMs =
+    (await accounts.take(`device:${here}`, limitAt(here, HERE))) || (await accounts.take("device", ANYWHERE));
   if (waitMs > 0) return slowDown(waitMs);
   const body = await request.formData().catch(() => null);
   const [clientId, scope, resource] = ["client_id", "scope", "resource"].map((name) => body?.get(name) ?? null);
   if (typeof clientId !== "string") return oauthError("invalid_request", "client_id is required, in a form.");
-  const client = await oauthApi(env).lookupClient(clientId);
+  const client = await clientOf(clientId, here, env);
+  if (client === "unavailable") return unavailable();
   if (client === null || client.tokenEndpointAuthMethod !== "none")
     return oauthError("invalid_client", "Register as a client without a secret first.", 401);
   const audience = typeof resource === "string" ? audienceNamed(resource, env) : apexAudience(env);

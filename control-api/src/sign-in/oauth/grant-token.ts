@@ -26,6 +26,7 @@ export async function callerOfGrant(token: string, audience: Audience, env: Env)
     user: summary.userId,
     client: summary.grant.props.client,
     machines: null,
+    credential: `grant:${summary.grantId}`,
     scopes: knownScopes(summary.scope),
   });
   if (typeof summary.audience !== "string") return { refused: "bad_token" };

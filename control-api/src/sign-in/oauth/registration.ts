@@ -2,7 +2,7 @@ import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { Limit } from "../accounts/limits.ts";
-import { addressOf } from "../address.ts";
+import { addressOf, limitAt } from "../address.ts";
 import { oauthAnswer, OAuthPath } from "./authorization-server.ts";
 import { slowDown } from "./oauth-error.ts";
 
@@ -15,8 +15,9 @@ const ANYWHERE: Limit = { times: 2_000, windowMs: 24 * 60 * 60_000 };
 export async function registration(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
   if (request.method === "OPTIONS") return preflight(request);
   const accounts = accountsOf(env);
+  const here = addressOf(request, env);
   const waitMs =
-    (await accounts.take(`register:${addressOf(request)}`, HERE)) || (await accounts.take("register", ANYWHERE));
+    (await accounts.take(`register:${here}`, limitAt(here, HERE))) || (await accounts.take("register", ANYWHERE));
   if (waitMs > 0) return allowOrigin(request, slowDown(waitMs));
   const own = new Request(`${env.ORIGIN}${OAuthPath.REGISTER}`, request);
   own.headers.delete("origin"); // what other origins may read is said here, not by the library

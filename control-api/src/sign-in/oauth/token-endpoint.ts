@@ -3,7 +3,9 @@ import * as z from "zod/mini";
 import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
+import { addressOf } from "../address.ts";
 import { oauthApi } from "./authorization-server.ts";
+import { hasDocument, mayFetchDocument } from "./client.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { deviceToken } from "./device-token.ts";
 import { askLibrary, redeem, responseOf } from "./redeem.ts";
@@ -39,14 +41,15 @@ async function answer(request: Request, env: Env): Promise<Response> {
   if (repeated !== undefined) return oauthError("invalid_request", `"${repeated}" is there twice.`);
   try {
     if (body.get("grant_type") === DEVICE_GRANT) return await deviceToken(body, env);
-    return await ofLibrary(body, request.headers.get("authorization"), env);
+    return await ofLibrary(body, request, env);
   } catch (reason) {
     console.error("the token endpoint failed", { reason: String(reason) });
     return unavailable(); // not invalid_grant: the client keeps its refresh token and tries again
   }
 }
 
-async function ofLibrary(body: URLSearchParams, authorization: string | null, env: Env): Promise<Response> {
+async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Promise<Response> {
+  const authorization = request.headers.get("authorization");
   const [, user, id] = SECRET.exec(body.get("code") ?? body.get("refresh_token") ?? body.get("token") ?? "") ?? [];
   const kept = user === undefined ? null : await new Store(env).get(`grant:${user}:${id}`, "json");
   const grant = Grant.safeParse(kept).data;
@@ -56,6 +59,9 @@ async function ofLibrary(body: URLSearchParams, authorization: string | null, en
   const isTheirs = user !== undefined && grant !== undefined;
   if (isTheirs && (await accountsOf(env).person(user)) === null)
     return oauthError("invalid_grant", "Who allowed this is not here any more.");
+  // Grants are few; what is made up is not, and each would have a document fetched from wherever it says.
+  const isMadeUp = !isTheirs && hasDocument(body.get("client_id") ?? "");
+  if (isMadeUp && !(await mayFetchDocument(addressOf(request, env), env))) return unavailable();
   const answered = isTheirs ? await redeem(asked, user, env) : await askLibrary(asked, env);
   if (answered.status === 401 && (await isUnreadable(body.get("client_id"), env))) return unavailable();
   // A revocation has no grant type; and a code that is shown a second time ends its grant.

@@ -1,4 +1,5 @@
 import { mayAct, mayAdminister, type Scope } from "../../http/scope.ts";
+import { UNKNOWN_ADDRESS } from "../address.ts";
 import { Note } from "./note.tsx";
 
 type PairProps = {
@@ -21,10 +22,15 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
           <dd>{asked.client}</dd>
           <dt>Asks from</dt>
           <dd>
-            <code>{asked.place === "local" ? "this computer" : asked.place}</code>
+            <code>{asked.place === UNKNOWN_ADDRESS ? "an address that is not known" : asked.place}</code>
           </dd>
           <dt>It may</dt>
-          {mayAdminister(asked.scopes) ? <dd>Register itself as one of your machines, and manage them</dd> : null}
+          {mayAdminister(asked.scopes) ? (
+            <>
+              <dd>Register itself as one of your machines; rename and remove your machines</dd>
+              <dd>Make tokens that work without you, also later on; read the audit log</dd>
+            </>
+          ) : null}
           <dd>{mayAct(asked.scopes) ? "Use your machines" : "See your machines"}</dd>
         </dl>
       )}

@@ -65,7 +65,7 @@ account.post("/password", async (c) => {
     old,
     password,
     session.secret,
-    addressOf(c.req.raw),
+    addressOf(c.req.raw, c.env),
   );
   if (denied === null)
     return page(c, session, {

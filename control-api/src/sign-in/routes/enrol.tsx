@@ -53,7 +53,7 @@ for (const path of ["/claim", "/invite"] as const) {
     const [code = "", name = "", password = ""] = ["code", "name", "password"].map((one) =>
       String(form.get(one) ?? ""),
     );
-    const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, addressOf(c.req.raw));
+    const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, addressOf(c.req.raw, c.env));
     if (!("denied" in entered)) return enter(c, entered, "/account", path.slice(1));
     const { text, status } = deniedMessageOf(entered);
     return respond(
@@ -72,7 +72,7 @@ for (const path of ["/claim", "/invite"] as const) {
       asked.data.code,
       asked.data.name,
       site,
-      addressOf(c.req.raw),
+      addressOf(c.req.raw, c.env),
     );
     if (!("denied" in options)) return c.json(options);
     const { text, status } = deniedMessageOf(options);

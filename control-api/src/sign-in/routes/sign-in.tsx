@@ -11,7 +11,8 @@ import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
 import { deniedMessageOf } from "../denied-message.ts";
 import { nextAfter } from "../next.ts";
-import { oauthApi, OAuthPath } from "../oauth/authorization-server.ts";
+import { OAuthPath } from "../oauth/authorization-server.ts";
+import { clientOf } from "../oauth/client.ts";
 import { respond } from "../pages/respond.tsx";
 import { SignInPage } from "../pages/sign-in-page.tsx";
 import { isFromOwnPage } from "../same-site.ts";
@@ -40,10 +41,10 @@ signInRoutes.post("/sign-in", async (c) => {
   const form = await c.req.formData();
   const [name, password] = [String(form.get("name") ?? ""), String(form.get("password") ?? "")];
   const next = nextAfter(form.get("next"));
-  const entered: Entered | Denied = await accountsOf(c.env).signIn(name, password, addressOf(c.req.raw));
+  const entered: Entered | Denied = await accountsOf(c.env).signIn(name, password, addressOf(c.req.raw, c.env));
   if (!("denied" in entered)) return enter(c, entered, next, "password");
   const { text, status } = deniedMessageOf(entered);
-  console.warn("a sign-in was refused", { why: entered.denied, address: addressOf(c.req.raw) });
+  console.warn("a sign-in was refused", { why: entered.denied, address: addressOf(c.req.raw, c.env) });
   const page = <SignInPage next={next} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />;
   return respond(c, { title: "Sign in", status }, page);
 });
@@ -60,7 +61,11 @@ signInRoutes.post("/sign-in/passkey", async (c) => {
   const answer = PasskeyAnswer.safeParse(await c.req.json().catch(() => null));
   if (!answer.success) return c.json({ message: "That is no passkey's answer." }, 400);
   const response = answer.data.response as unknown as AuthenticationResponseJSON; // the library checks every part of it
-  const entered: Entered | Denied = await accountsOf(c.env).signInWithPasskey(response, site, addressOf(c.req.raw));
+  const entered: Entered | Denied = await accountsOf(c.env).signInWithPasskey(
+    response,
+    site,
+    addressOf(c.req.raw, c.env),
+  );
   if ("denied" in entered) {
     const { text, status } = deniedMessageOf(entered);
     return c.json({ message: entered.denied === "wrong" ? "This passkey is not known here." : text }, status);
@@ -90,7 +95,8 @@ export function enter(c: PageContext, { session, person }: Entered, next: string
 async function clientIn(next: string, env: Env): Promise<string | undefined> {
   if (!next.startsWith(OAuthPath.AUTHORIZE)) return undefined;
   const id = new URL(next, env.ORIGIN).searchParams.get("client_id") ?? "";
-  if (id.startsWith("https:")) return new URL(id).hostname;
-  const client = await oauthApi(env).lookupClient(id);
-  return client?.clientName === undefined ? undefined : shownName(client.clientName);
+  // A client with a document of its own (CIMD) is named by its site; to show a page nothing is fetched.
+  if (URL.canParse(id)) return new URL(id).hostname || undefined;
+  const client = await clientOf(id, null, env);
+  return client === "unavailable" || client?.clientName === undefined ? undefined : shownName(client.clientName);
 }

@@ -47,7 +47,8 @@ export class Store {
       const wanted = limit - found.length;
       const keys: ListedKey[] = await this.#shard(shard).keys(begin, after, wanted + 1);
       found.push(...keys.slice(0, wanted));
-      if (keys.length > wanted) return listed(found, `${shard}:${found.at(-1)?.key ?? after}`);
+      // Where in this object: a page that was full before it goes on from this object's beginning.
+      if (keys.length > wanted) return listed(found, `${shard}:${wanted === 0 ? after : (found.at(-1)?.key ?? after)}`);
       after = "";
     }
     return listed(found, null);

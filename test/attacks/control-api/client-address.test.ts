@@ -1,0 +1,96 @@
+// Root cause: the address that limits and pages go by was whatever the request said, and was compared as it was spelled.
+import { describe, expect, test } from "vitest";
+import { addressOf, limitAt, UNKNOWN_ADDRESS } from "../../../control-api/src/sign-in/address.ts";
+import { Client, PASSWORD, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { env, knock, ORIGIN } from "../../control-api/support/operator.ts";
+
+const ADDRESS = "cf-connecting-ip";
+
+function counted(address: string | null, bindings = {}): string {
+  const headers = address === null ? {} : { [ADDRESS]: address };
+  return addressOf(new Request(ORIGIN, { headers }), bindings);
+}
+
+describe("one customer's network is counted as one, however an address is written", () => {
+  const SAME = [
+    "2001:db8::1",
+    "2001:db8::2",
+    "2001:DB8:0:0:ffff::3",
+    "2001:0db8:0000:0000:0000:0000:0000:0004",
+    "2001:db8:0:0::192.0.2.5",
+    "2001:db8::%eth0",
+  ];
+  test.each(SAME)("%s", (address) => {
+    expect(counted(address)).toBe("2001:db8:0:0::/64");
+  });
+
+  test("other networks are others", () => {
+    const others = ["2001:db8:0:1::1", "2001:db8:1::1", "::1", "fe80::1", "2001:db9::1"].map((one) => counted(one));
+    expect(new Set([...others, counted("2001:db8::1")]).size).toBe(6);
+  });
+
+  test.each(["::ffff:192.0.2.7", "::FFFF:c000:207", "0:0:0:0:0:ffff:192.0.2.7"])("%s is an IPv4 address", (address) => {
+    expect(counted(address)).toBe(counted("192.0.2.7"));
+  });
+
+  test("a thousand ways to write addresses of one network make one", () => {
+    const random = (): string => Math.floor(Math.random() * 65_536).toString(16);
+    const all = Array.from({ length: 1_000 }, () => {
+      const groups = ["2a00", "0", "0", "7", random(), random(), Math.random() < 0.5 ? "0" : random(), random()];
+      return counted(Math.random() < 0.5 ? groups.join(":") : groups.join(":").replace(":0:0:", "::"));
+    });
+    expect(new Set(all)).toEqual(new Set(["2a00:0:0:7::/64"]));
+  });
+});
+
+describe("where nothing in front says who a client is", () => {
+  test("what the client says itself is not believed", () => {
+    for (const said of ["203.0.113.1", "127.0.0.1", "local", null])
+      expect(counted(said, { NO_EDGE: "1" })).toBe(UNKNOWN_ADDRESS);
+    expect(counted(null)).toBe(UNKNOWN_ADDRESS);
+    expect(counted("")).toBe(UNKNOWN_ADDRESS);
+  });
+
+  test("a new address for each guess gets nobody more guesses", async () => {
+    const person = await Visitor.invited();
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 81; guess += 1) {
+      const body = new URLSearchParams({ name: person.name, password: `wrong ${guess} wrong` });
+      const headers = { "sec-fetch-site": "same-origin", [ADDRESS]: `203.0.113.${guess}` };
+      const response = await knock(`${ORIGIN}/sign-in`, { method: "POST", body, headers }, { NO_EDGE: "1" });
+      statuses.push(response.status);
+      await response.body?.cancel();
+      if (response.status === 429) break;
+    }
+    expect(statuses.at(-1)).toBe(429);
+  }, 60_000);
+
+  test("one person's slips lock nobody else out: the limit is one for many", async () => {
+    const limit = { times: 8, windowMs: 1 };
+    expect(limitAt(UNKNOWN_ADDRESS, limit)).toEqual({ times: 80, windowMs: 1 });
+    expect(limitAt("203.0.113.1", limit)).toEqual(limit);
+    const person = await Visitor.invited();
+    const signIn = async (password: string) => {
+      const body = new URLSearchParams({ name: person.name, password });
+      const init = { method: "POST", body, headers: { "sec-fetch-site": "same-origin" }, redirect: "manual" as const };
+      return (await knock(`${ORIGIN}/sign-in`, init, { NO_EDGE: "" })).status;
+    };
+    for (let slip = 0; slip < 9; slip += 1) expect(await signIn("wrong wrong wrong")).toBe(401);
+    expect(await signIn(PASSWORD)).toBe(303);
+  });
+});
+
+describe("the pairing page", () => {
+  test("calls nobody this computer, and says that what it allows makes tokens", async () => {
+    const device = await Client.registered({}, "http://127.0.0.1/callback");
+    const body = new URLSearchParams({ client_id: device.id, scope: "operator:admin" });
+    const headers = { [ADDRESS]: "local" };
+    const url = `${ORIGIN}/oauth/device_authorization`;
+    const begun = await knock(url, { method: "POST", body, headers }, { ...env, NO_EDGE: "1" });
+    const { user_code: code }: { user_code: string } = await begun.json();
+    const shown = await (await (await Visitor.invited()).get(`/pair?code=${code}`)).text();
+    expect(shown).toContain("an address that is not known");
+    expect(shown).not.toContain("this computer<");
+    expect(shown).toContain("Make tokens that work without you");
+  });
+});

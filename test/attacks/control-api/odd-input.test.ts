@@ -1,0 +1,92 @@
+// Root cause: an id or an address from outside was handed on to what throws for it, and the answer was a 500.
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { ask, bearer, Client, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { TestUser } from "../../control-api/support/operator.ts";
+
+const ODD_IDS = [
+  "https:", "https://", "https://[", "https://127.0.0.1/client.json", "https://localhost:1/x", "HTTPS://app.test",
+  "https://app.test/a b", "x".repeat(600), `https://app.test/${"x".repeat(5_000)}`, "\u0000", "\uD800", "__proto__", "..",
+  "client:", "http://app.test/", "javascript:alert(1)", "%", "", " ", "\r\nx: y", "💥",
+]; // prettier-ignore
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe("a client's id that is none", () => {
+  test.each(ODD_IDS)("%j at the device endpoint is refused", async (id) => {
+    const body = new URLSearchParams({ client_id: id });
+    const response = await ask("/oauth/device_authorization", { method: "POST", body });
+    expect([400, 401, 503]).toContain(response.status);
+    expect(await response.json()).toHaveProperty("error");
+  });
+
+  test.each(ODD_IDS)("%j in the address to go on to after signing in is no reason not to show the page", async (id) => {
+    const next = `/oauth/authorize?${new URLSearchParams({ client_id: id })}`;
+    const response = await ask(`/sign-in?${new URLSearchParams({ next })}`);
+    expect(response.status).toBe(200);
+  });
+
+  test.each(ODD_IDS)("%j at the token endpoint and the consent page is refused", async (id) => {
+    const body = new URLSearchParams({ client_id: id, grant_type: "refresh_token", refresh_token: "a:b:c" });
+    expect((await ask("/oauth/token", { method: "POST", body })).status).toBeLessThan(504);
+    expect((await ask(new Client(id, "https://app.test/callback").authorizePath())).status).toBeLessThan(500);
+  });
+});
+
+describe("an address to go on to", () => {
+  const ODD = [
+    "/account\u00FC", "/account?x=\u4E16", "/pair?code=\uD800", "/account/../\u202E", "/accountant", "/pair//evil.example",
+    "/oauth/authorize?client_id=%", "/oauth/authorize?client_id=https%3A", "/account#\u2028", "//evil.example", "/pair\t//evil.example",
+    "/account/../oauth/token", "/pairs", "\\\\evil.example",
+  ]; // prettier-ignore
+
+  test.each(ODD)("%j leads a person who is signed in to one of our pages", async (next) => {
+    const person = await Visitor.invited();
+    const response = await person.get(`/sign-in?${new URLSearchParams({ next })}`);
+    expect(response.status).toBe(303);
+    expect(response.headers.get("location")).toMatch(/^\/(account|pair|oauth\/authorize)(\?[!-~]*)?$/);
+  });
+});
+
+describe("documents of clients (CIMD), which we fetch from where a stranger says", () => {
+  test("are fetched only so often for one address, at every endpoint together", async () => {
+    let fetched = 0;
+    const real = globalThis.fetch;
+    vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
+      if (!new Request(input, init).url.startsWith("https://victim.test/")) return real(input, init);
+      fetched += 1;
+      return Promise.resolve(new Response(null, { status: 404 }));
+    });
+    const headers = { "cf-connecting-ip": "203.0.113.99" };
+    const id = () => `https://victim.test/${crypto.randomUUID()}.json`;
+    for (let time = 0; time < 30; time += 1) {
+      const form = { client_id: id(), grant_type: "refresh_token", refresh_token: "a:b:c" };
+      const body = new URLSearchParams(form);
+      await ask("/oauth/token", { method: "POST", body, headers });
+      await ask(new Client(id(), "https://victim.test/callback").authorizePath(), { headers });
+      await ask("/oauth/device_authorization", {
+        method: "POST",
+        headers,
+        body: new URLSearchParams({ client_id: id() }),
+      });
+      await ask(`/sign-in?${new URLSearchParams({ next: new Client(id(), "https://victim.test/").authorizePath() })}`, { headers }); // prettier-ignore
+    }
+    expect(fetched).toBeGreaterThan(0);
+    // A refused token request looks its client up a second time, to tell a client that is unknown from one out of reach.
+    expect(fetched).toBeLessThanOrEqual(120);
+  });
+});
+
+test("a token is made for machines that there are", async () => {
+  const user = new TestUser();
+  await user.machine("attic");
+  const make = (machines: string[]) => user.rest("POST", "/api/tokens", { label: "x", machines });
+  for (const machines of [["nosuch"], ["attic", "nosuch"]]) {
+    const refused = await make(machines);
+    expect(refused.status).toBe(404);
+    expect(await refused.text()).toContain("nosuch");
+  }
+  const { token }: { token: string } = await (await make(["attic"])).json();
+  expect((await ask("/api/machines", bearer(token))).status).toBe(200);
+});

@@ -1,0 +1,155 @@
+// Root cause: what was made with a permission did not know by whom or for what, and so outlived the app, the refresh token or
+// the computer that it was given to.
+import { runInDurableObject } from "cloudflare:test";
+import { beforeEach, describe, expect, test } from "vitest";
+import type { User } from "../../../control-api/src/user/user.ts";
+import {
+  Client,
+  errorOf,
+  ask,
+  bearer,
+  statusWith,
+  token,
+  type Tokens,
+  Visitor,
+} from "../../control-api/sign-in/support/visitor.ts";
+import { env, TestUser } from "../../control-api/support/operator.ts";
+
+async function made(accessToken: string, more: object = {}): Promise<{ id: string; token: string }> {
+  const body = JSON.stringify({ label: "for later", ...more });
+  const response = await ask("/api/tokens", { method: "POST", body, ...bearer(accessToken) });
+  if (response.status !== 201) throw new Error(await response.text());
+  return response.json();
+}
+
+const ADMIN = { scope: "operator:admin mcp:tools" };
+
+describe("tokens that an app made end with it", () => {
+  let person: Visitor;
+  let client: Client;
+  let tokens: Tokens;
+  beforeEach(async () => {
+    person = await Visitor.invited();
+    client = await Client.registered();
+    tokens = await client.signIn(person, ADMIN);
+  });
+
+  async function grants(accessToken: string): Promise<{ id: string }[]> {
+    return (await (await ask("/api/grants", bearer(accessToken))).json<{ grants: { id: string }[] }>()).grants;
+  }
+
+  test("when its person takes the grant back on the account page, with all that these tokens made", async () => {
+    const first = await made(tokens.access_token);
+    const second = await made(first.token);
+    expect([await statusWith(first.token), await statusWith(second.token)]).toEqual([200, 200]);
+    const [grant] = await grants(tokens.access_token);
+    await person.post(`/account/grants/${grant?.id}`, { csrf: await person.csrf("/account") });
+    for (const one of [tokens.access_token, first.token, second.token]) expect(await statusWith(one)).toBe(401);
+  });
+
+  test("when another client of the person takes it back, and no other app's do", async () => {
+    const other = await (await Client.registered()).signIn(person, ADMIN);
+    const [mine, others] = [await made(tokens.access_token), await made(other.access_token)];
+    const id = tokens.access_token.split(":")[1];
+    expect((await ask(`/api/grants/${id}`, { method: "DELETE", ...bearer(other.access_token) })).status).toBe(204);
+    expect([await statusWith(mine.token), await statusWith(others.token)]).toEqual([401, 200]);
+  });
+
+  test("and those of a token with that token", async () => {
+    const parent = await made(tokens.access_token);
+    const child = await made(parent.token);
+    const headers = bearer(tokens.access_token);
+    expect((await ask(`/api/tokens/${parent.id}`, { method: "DELETE", ...headers })).status).toBe(204);
+    expect([await statusWith(child.token), await statusWith(tokens.access_token)]).toEqual([401, 200]);
+  });
+
+  test("but a program that gives its own sign-in back, as codez does, leaves the token that it was asked for", async () => {
+    const kept = await made(tokens.access_token);
+    expect((await token({ token: tokens.refresh_token, client_id: client.id })).status).toBe(200);
+    expect(await statusWith(tokens.access_token)).toBe(401);
+    expect(await statusWith(kept.token)).toBe(200);
+  });
+});
+
+describe("a refresh token that is shown after it was replaced (RFC 9700 section 4.14.2)", () => {
+  test("ends the grant, whoever of the two shows it, and what the app made", async () => {
+    const client = await Client.registered();
+    const first = await client.signIn(await Visitor.invited(), ADMIN);
+    const second: Tokens = await (await client.refresh(first.refresh_token)).json();
+    const third: Tokens = await (await client.refresh(second.refresh_token)).json();
+    const later = await made(third.access_token);
+    expect([await statusWith(third.access_token), await statusWith(later.token)]).toEqual([200, 200]);
+    // Not the same request as before, which is answered the same for half a minute.
+    expect(await errorOf(await client.refresh(first.refresh_token, { scope: "mcp:tools" }))).toBe("invalid_grant");
+    for (const one of [first.access_token, second.access_token, third.access_token, later.token])
+      expect(await statusWith(one)).toBe(401);
+    expect(await errorOf(await client.refresh(third.refresh_token))).toBe("invalid_grant");
+  });
+
+  test("one that was made up ends nothing", async () => {
+    const client = await Client.registered();
+    const tokens = await client.signIn(await Visitor.invited());
+    const [user, grant] = tokens.refresh_token.split(":");
+    for (const wrong of [`${user}:${grant}:${"x".repeat(32)}`, tokens.access_token])
+      expect((await client.refresh(wrong)).status).toBe(400);
+    expect(await statusWith(tokens.access_token)).toBe(200);
+    expect((await client.refresh(tokens.refresh_token)).status).toBe(200);
+  });
+
+  test("a client whose answer was lost may ask again, and goes on", async () => {
+    const client = await Client.registered();
+    const tokens = await client.signIn(await Visitor.invited());
+    await (await client.refresh(tokens.refresh_token)).body?.cancel();
+    const again = await client.refresh(tokens.refresh_token, { scope: "mcp:tools" });
+    expect(again.status).toBe(200);
+    const next: Tokens = await again.json();
+    expect(await statusWith(next.access_token)).toBe(200);
+  });
+});
+
+describe("a token's limit to machines", () => {
+  async function limited(user: TestUser): Promise<string> {
+    await user.machine("attic");
+    await user.machine("cellar");
+    const response = await user.rest("POST", "/api/tokens", { label: "x", machines: ["attic"] });
+    return (await response.json<{ token: string }>()).token;
+  }
+
+  async function visible(pat: string): Promise<string[]> {
+    const { machines }: { machines: { name: string }[] } = await (await ask("/api/machines", bearer(pat))).json();
+    return machines.map(({ name }) => name);
+  }
+
+  test("does not pass to another computer that gets the name", async () => {
+    const user = new TestUser();
+    const pat = await limited(user);
+    expect(await visible(pat)).toEqual(["attic"]);
+    expect((await user.register("attic", { identity: "identity-of-another", replace: true })).status).toBe(200);
+    expect(await visible(pat)).toEqual([]);
+    expect(await statusWith(pat, "/api/machines/attic")).toBe(404);
+    expect(await statusWith(pat, `/m/${await user.slug("attic")}/mcp`)).toBe(404);
+  });
+
+  test("nor after the first one was removed; that one, when it comes back, is reached again", async () => {
+    const user = new TestUser();
+    const pat = await limited(user);
+    await user.rest("DELETE", "/api/machines/attic");
+    await user.register("attic", { identity: "identity-of-another" });
+    expect(await visible(pat)).toEqual([]);
+    await user.rest("DELETE", "/api/machines/attic");
+    await user.register("attic");
+    expect(await visible(pat)).toEqual(["attic"]);
+  });
+
+  test("follows the machine to its new name, and the list says that name", async () => {
+    const user = new TestUser();
+    const pat = await limited(user);
+    // The database is what a rename leaves behind; its scripts are another test's matter.
+    await runInDurableObject(env.USER.getByName(user.id) as unknown as DurableObjectStub<User>, (_, { storage }) => {
+      storage.sql.exec("UPDATE machine SET name = 'loft', slug = 'loft-x' WHERE name = 'attic'");
+    });
+    expect(await visible(pat)).toEqual(["loft"]);
+    const { tokens }: { tokens: { machines: string[] }[] } = await user.json("/api/tokens");
+    expect(tokens[0]?.machines).toEqual(["loft"]);
+  });
+});
