@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { base64, hex } from "#protocol/bytes.ts";
 import { errorResponse } from "#protocol/error.ts";
 import tarball from "../build/codez.tgz";
 import type { AppContext } from "./http/app-context.ts";
@@ -26,7 +27,15 @@ app.use("/api/*", async (c, next) => {
 
 app.get("/api/health", (c) => c.json({ ok: true, version: TEMPLATE }));
 
-app.get("/codez.tgz", (c) => c.body(tarball, 200, { "content-type": "application/gzip", "cache-control": "no-cache" }));
+app.get("/codez.tgz", async (c) => {
+  // RFC 9530: whoever keeps a copy, or gets one by another way, can compare.
+  const digest = `sha-256=:${base64(await digestOf(tarball))}:`;
+  const type = { "content-type": "application/gzip", "cache-control": "no-cache" };
+  return c.body(tarball, 200, { ...type, "repr-digest": digest });
+});
+
+/** As `sha256sum --check` reads it. */
+app.get("/codez.tgz.sha256", async (c) => c.text(`${hex(await digestOf(tarball))}  codez.tgz\n`));
 
 app.get("/", (c) =>
   c.text(`Operator. MCP clients: ${c.env.ORIGIN}/mcp. A new machine: npx -y ${c.env.ORIGIN}/codez.tgz setup\n`),
@@ -60,3 +69,7 @@ app.onError((reason, c) => {
   console.error("a request failed", { path: new URL(c.req.url).pathname, reason: reason.stack ?? String(reason) });
   return errorResponse({ code: "internal" });
 });
+
+async function digestOf(bytes: ArrayBuffer): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+}

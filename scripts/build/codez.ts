@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 import { atomicWrite } from "./atomic-write.ts";
+import { noticesOf } from "./notices.ts";
 import { CONTROL_BUILD, REPOSITORY } from "./repository.ts";
 import { tarball } from "./tarball.ts";
 import { isUnchanged, stamp } from "./unchanged.ts";
@@ -12,7 +13,7 @@ const BUNDLE = `${REPOSITORY}scripts/codez/build/codez.js`;
 const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
 
 /** This program: a change of it is a change of what it makes. */
-const OWN_SOURCES = ["scripts/build/codez.ts", "scripts/build/tarball.ts"];
+const OWN_SOURCES = ["scripts/build/codez.ts", "scripts/build/notices.ts", "scripts/build/tarball.ts"];
 
 /** Some of what is bundled is CommonJS and asks for Node's own modules by `require`. */
 const BANNER =
@@ -53,11 +54,13 @@ export async function buildCodez(): Promise<void> {
     bin: { codez: "bin.js" },
   };
   const launcher = await readFile(`${REPOSITORY}scripts/codez/bin.js`);
+  const notices = await noticesOf(Object.keys(metafile.inputs), REPOSITORY);
   const files = [
     { path: "package/package.json", mode: 0o644, content: Buffer.from(`${JSON.stringify(manifest, null, 2)}\n`) },
     { path: "package/bin.js", mode: 0o755, content: launcher },
     { path: "package/build/codez.js", mode: 0o644, content: Buffer.from(code) },
     { path: "package/LICENSE", mode: 0o644, content: await readFile(`${REPOSITORY}LICENSE`) },
+    { path: "package/THIRD-PARTY-NOTICES", mode: 0o644, content: Buffer.from(`${notices}\n`) },
   ];
   await atomicWrite(BUNDLE, code);
   await atomicWrite(TARBALL, gzipSync(tarball(files), { level: 9 }));

@@ -42,6 +42,22 @@ describe("codez.tgz", () => {
     expect(server.requests.map(({ url }) => url).filter((url) => url !== "/codez.tgz")).toEqual([]);
   });
 
+  it("comes with the licences of all that it is made of, in their own words", async () => {
+    using folder = temporaryFolder();
+    await run("tar", ["xzf", TARBALL, "-C", folder.path]);
+    const notices = readFileSync(join(folder.path, "package/THIRD-PARTY-NOTICES"), "utf8");
+    const code = readFileSync(join(folder.path, "package/build/codez.js"), "utf8");
+    // esbuild marks where each bundled file came from.
+    const files = [...code.matchAll(/^ *\/\/ (?:.*\/)?node_modules\/((?:@[^/\n]+\/)?[^/\n]+)\//gm)];
+    const packages = new Set(files.map(([, name]) => name ?? ""));
+    expect(packages.size).toBeGreaterThan(10);
+    for (const name of packages) {
+      const [, notice = ""] = notices.split(`\n${name} `);
+      expect(notice, name).toMatch(/^\d+\.\d+\.\d+\S* \([^)]+\)\n/);
+      expect(notice, name).toMatch(/Permission|Apache License|copyright/i);
+    }
+  });
+
   it("has one program, no dependencies, and its licences", async () => {
     using folder = temporaryFolder();
     await run("tar", ["xzf", TARBALL, "-C", folder.path]);

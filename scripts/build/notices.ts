@@ -1,0 +1,34 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import * as z from "zod/mini";
+
+const Manifest = z.object({ name: z.string(), version: z.string(), license: z.string() });
+
+/** Files with the words that a licence wants to be passed on. */
+const LEGAL = /^(licen[cs]e|notice|copying)\b/i;
+
+/** The package that a bundled file is from, however deep it is nested: its folder. */
+const PACKAGE = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
+
+/**
+ * The licences of all packages of which a bundle has a part, with their own words, as they ask for: a bundle is a copy of them.
+ * @param inputs the bundled files' paths below `root`, as esbuild's metafile has them
+ * @throws Error naming a package that comes without its licence's words
+ */
+export async function noticesOf(inputs: readonly string[], root: string): Promise<string> {
+  const folders = new Set(inputs.flatMap((path) => PACKAGE.exec(path)?.[0] ?? []));
+  const notices = await Promise.all([...folders].toSorted().map((folder) => noticeOf(join(root, folder))));
+  return ["codez contains parts of these packages, under their own licences.", ...new Set(notices)].join(
+    `\n\n${"=".repeat(80)}\n\n`,
+  );
+}
+
+async function noticeOf(folder: string): Promise<string> {
+  const manifest = Manifest.parse(JSON.parse(await readFile(join(folder, "package.json"), "utf8")));
+  const files = (await readdir(folder)).filter((file) => LEGAL.test(file)).toSorted();
+  if (files.length === 0) throw new Error(`${folder} has no licence file: what is bundled must come with its licence`);
+  const texts = await Promise.all(files.map((file) => readFile(join(folder, file), "utf8")));
+  return [`${manifest.name} ${manifest.version} (${manifest.license})`, ...texts.map((text) => text.trim())].join(
+    "\n\n",
+  );
+}
