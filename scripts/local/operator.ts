@@ -1,9 +1,7 @@
 import { createHash, randomUUID } from "node:crypto";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type DoorOptions, listening, openDoor, type PublicDoor } from "../front/door.ts";
-import { bundleWorker } from "./bundle.ts";
 import { controlConfig, type WorkerSetup } from "./control-config.ts";
 import { damagedDatabases } from "./databases.ts";
 import { watchDisk } from "./disk-watch.ts";
@@ -14,13 +12,12 @@ import { takeLock } from "./lock.ts";
 import { startPlatform } from "./platform/platform.ts";
 import { readSecrets } from "./secrets.ts";
 import { openState } from "./state.ts";
-import { readWorkerConfig } from "./worker-config.ts";
+import { bundleWorkers, REPOSITORY } from "./workers.ts";
 import { Ports } from "../system/ports.ts";
 import { runtimeFolder } from "./workerd/runtime-folder.ts";
 import { Supervisor } from "./workerd/supervisor.ts";
 import type { Report } from "./workerd/supervisor.ts";
 
-const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const ACCOUNT = "local";
 const NAMESPACE = "operator";
 /** The control API's entrypoint that machine scripts are bound to. */
@@ -76,7 +73,7 @@ export interface RunningOperator {
  * @throws AlreadyRunning, PortTaken, or what a Worker said while it failed to start
  */
 export async function startOperator(options: OperatorOptions): Promise<RunningOperator> {
-  const { root = process.env["OPERATOR_ROOT"] || REPOSITORY, quiet = false } = options;
+  const { root = REPOSITORY, quiet = false } = options;
   const report: Report = quiet ? () => {} : (options.report ?? ((line) => console.error(line)));
   const log = options.log ?? (() => {});
   await using started = new AsyncDisposableStack();
@@ -96,14 +93,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const gate = join(runtimeFolder(), `gate-${run}`);
   const reports = join(runtimeFolder(), `reports-${run}`);
 
-  const [control, dispatch] = await Promise.all(
-    ["control-api", "dispatch-worker"].map(async (name) => {
-      const path = join(root, name, "wrangler.jsonc");
-      const config = await readWorkerConfig(path);
-      return { config, bundle: await bundleWorker(path, config, join(state.bundles, name)) };
-    }),
-  );
-  if (!control || !dispatch) throw new Error("unreachable: two Workers were asked for");
+  const { control, dispatch } = await bundleWorkers(root, state.bundles);
 
   const platform = await startPlatform({
     stateDir: state.platform,

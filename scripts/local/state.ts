@@ -11,7 +11,10 @@ export interface State {
   readonly platform: string;
   /** The control API's Durable Objects. */
   readonly control: string;
-  /** Bundles of the two Workers, kept while their sources are the same. */
+  /**
+   * Bundles of the two Workers, kept while their sources are the same. Elsewhere (OPERATOR_BUNDLES) when they were made ahead,
+   * as in an image whose file system cannot be written.
+   */
   readonly bundles: string;
 }
 
@@ -25,6 +28,6 @@ export async function openState(folder: string): Promise<State> {
     secrets: join(folder, "secrets.json"),
     platform: join(folder, "platform"),
     control: join(folder, "control"),
-    bundles: join(folder, "bundles"),
+    bundles: process.env["OPERATOR_BUNDLES"] || join(folder, "bundles"),
   };
 }

@@ -1,0 +1,23 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type Bundle, bundleWorker } from "./bundle.ts";
+import { readWorkerConfig, type WorkerConfig } from "./worker-config.ts";
+
+/** Where the two Workers' sources are: this repository, or a test's own. */
+export const REPOSITORY = process.env["OPERATOR_ROOT"] || fileURLToPath(new URL("../..", import.meta.url));
+
+export type BundledWorker = { readonly config: WorkerConfig; readonly bundle: Bundle };
+
+/** The repository's own Workers with their bundles, which are made where `folder` has none that fit the sources. */
+export async function bundleWorkers(
+  root: string,
+  folder: string,
+): Promise<{ control: BundledWorker; dispatch: BundledWorker }> {
+  const bundle = async (name: string): Promise<BundledWorker> => {
+    const path = join(root, name, "wrangler.jsonc");
+    const config = await readWorkerConfig(path);
+    return { config, bundle: await bundleWorker(path, config, join(folder, name)) };
+  };
+  const [control, dispatch] = await Promise.all([bundle("control-api"), bundle("dispatch-worker")]);
+  return { control, dispatch };
+}
