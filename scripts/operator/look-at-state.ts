@@ -21,7 +21,8 @@ export function lookAtPermissions(stateDir: string): Finding[] {
         says: `${path} is not there`,
         fix: "Set OPERATOR_STATE to the folder of an Operator.",
       };
-    if (stat.uid !== process.getuid?.())
+    const user = process.getuid?.();
+    if (user !== 0 && stat.uid !== user)
       return { level: "problem", says: `${path} belongs to another user (${stat.uid})`, fix: "Run this as that user." };
     if ((stat.mode & 0o077) !== 0)
       return { level: "problem", says: `others may read ${path}`, fix: `chmod go= ${path}` };
