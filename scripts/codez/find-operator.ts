@@ -1,16 +1,18 @@
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
+import { tarballOf } from "./invocation.ts";
 import { hubToken } from "./credentials.ts";
 import { OperatorClient, LOCAL_OPERATOR } from "./operator-client.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { plainLoopback } from "./sign-in/local-owner.ts";
 
 /**
- * The Operator that a command is for: `--hub`, else CODEZ_HUB, else the one that this computer is set up with, else a local
- * one.
+ * The Operator that a command is for: `--hub`, else CODEZ_HUB, else the one that this very codez was fetched from
+ * (`npx -y https://operator.example.com/codez.tgz`), else the one that this computer is set up with, else a local one.
  */
 export async function findOperator(given: string | undefined, folder: ProfileFolder): Promise<OperatorClient> {
-  const address = given ?? (process.env["CODEZ_HUB"] || undefined) ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR;
+  const named = given ?? (process.env["CODEZ_HUB"] || undefined) ?? tarballOf(process.argv[1]);
+  const address = named ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR;
   const origin = plainLoopback(originOf(address));
   return new OperatorClient(origin, await hubToken(origin));
 }

@@ -1,5 +1,9 @@
 import { printableJson, printableLines } from "../system/printable.ts";
+import { asTyped, commandOf } from "./invocation.ts";
 import { nameOf, type CodezFailure } from "./failure.ts";
+
+/** How this codez was started, which is how the commands in its texts work. */
+const COMMAND = commandOf(process.argv[1], process.env);
 
 /**
  * A command's output: lines for a person, or one JSON value per line for a program, on standard output. Control characters in
@@ -15,17 +19,17 @@ export class Output {
 
   /** Prints a line for a person. Prints nothing with `--json`. */
   line(text: string): void {
-    if (!this.json) console.log(printableLines(text));
+    if (!this.json) console.log(printableLines(asTyped(text, COMMAND)));
   }
 
   /** A result: `text` for a person, `value` for a program. */
   result(value: unknown, text: string): void {
-    console.log(this.json ? printableJson(value) : printableLines(text));
+    console.log(this.json ? printableJson(value) : printableLines(asTyped(text, COMMAND)));
   }
 
   failure(failure: CodezFailure): void {
     const { message, fix, exitCode } = failure;
     if (this.json) console.log(printableJson({ error: { code: nameOf(exitCode), message, fix } }));
-    else console.error(printableLines(`error: ${message}\n  fix: ${fix}`));
+    else console.error(printableLines(`error: ${message}\n  fix: ${asTyped(fix, COMMAND)}`));
   }
 }

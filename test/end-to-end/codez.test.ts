@@ -209,8 +209,8 @@ test.skipIf(systemNode() === null)(
     const home = await computer();
     const folder = systemNode() ?? "";
     const path = (process.env["PATH"] ?? "").split(delimiter).filter((one) => !one.includes("node_modules"));
+    // No CODEZ_HUB: it knows from which Operator it came.
     const env = {
-      ...hub(),
       HOME: home,
       CODEZ_HOME: join(home, "codez"),
       npm_config_cache: join(home, "npm"),
@@ -223,6 +223,7 @@ test.skipIf(systemNode() === null)(
     expect(Number(/^v(\d+)/.exec(version.stdout)?.[1])).toBeGreaterThanOrEqual(20);
     const set = await npx("setup", "garage", "--url", workshop.url.href);
     expect([set.code, set.stdout]).toEqual([ExitCode.OK, expect.stringContaining('"garage" is online')]);
+    expect(set.stdout).toContain(`Keep it connected: npx -y ${operator.url}/codez.tgz connect`);
     const status = await npx("status", "--json");
     expect([status.code, Status.parse(JSON.parse(status.stdout)).status]).toEqual([ExitCode.NOT_ONLINE, "offline"]);
   },
