@@ -20,7 +20,11 @@ const LENGTH_BYTES = 4;
 
 /** The head of a request. `path` is relative to what the connector exposes, and begins with `/`. */
 export type RequestHead = { method: string; path: string; headers: HeaderList };
-export type ResponseHead = { status: number; headers: HeaderList };
+/**
+ * The head of an answer. `length`: bytes of its whole body, where that is known from the start. It is what lets the caller see that a
+ * body was cut: workerd ends a body of unknown length as if it were complete, whatever became of its source.
+ */
+export type ResponseHead = { status: number; headers: HeaderList; length?: number };
 
 export type Frame =
   /** Script to connector: open an exchange. */
@@ -154,12 +158,16 @@ function isRequestHead(value: unknown): value is RequestHead {
 }
 
 function isResponseHead(value: unknown): value is ResponseHead {
-  return isRecord(value) && isStatus(value["status"]) && isHeaderList(value["headers"]);
+  return isRecord(value) && isStatus(value["status"]) && isHeaderList(value["headers"]) && isLength(value["length"]);
 }
 
 /** A final status. Informational (1xx) responses never cross the link. */
 function isStatus(value: unknown): boolean {
   return typeof value === "number" && Number.isInteger(value) && value >= 200 && value <= 599;
+}
+
+function isLength(value: unknown): boolean {
+  return value === undefined || (Number.isSafeInteger(value) && Number(value) >= 0);
 }
 
 function isHeaderList(value: unknown): value is HeaderList {

@@ -75,7 +75,10 @@ export class HttpCall {
   #pass(response: IncomingMessage, status: number): void {
     this.#answered = true;
     this.#isEventStream = response.headers["content-type"]?.startsWith("text/event-stream") ?? false;
-    this.#answer.head(status, headersOf(response));
+    const length = response.headers["content-length"];
+    // An answer to HEAD has the length of a body that does not follow.
+    const known = length === undefined || this.#request.method === "HEAD" ? undefined : Number(length);
+    this.#answer.head(status, headersOf(response), false, known);
     this.#answer.drained = () => response.resume();
     response.on("data", (chunk: Buffer) => {
       if (!this.#answer.write(chunk)) response.pause();

@@ -38,9 +38,9 @@ export class LinkAnswer implements Answer {
     return this.#over;
   }
 
-  head(status: number, headers: HeaderList, whole = false): void {
+  head(status: number, headers: HeaderList, whole = false, length?: number): void {
     if (this.#over || this.#head !== null) return;
-    this.#head = { status, headers };
+    this.#head = { status, headers, ...(length === undefined ? {} : { length }) };
     this.#whole = whole;
     if (!whole) this.#schedule();
   }
@@ -104,9 +104,12 @@ export class LinkAnswer implements Answer {
 
   #sendHead(head: ResponseHead): void {
     this.#headSent = true;
+    const length = this.#whole ? this.#queuedBytes : head.length; // held until its end, so all of it is here
     const body = this.#take();
     const end = this.#ended && this.#queuedBytes === 0;
-    this.#send(encodeFrame({ kind: FrameKind.RESPONSE, exchange: this.#exchange, end, head, body }));
+    // What goes out complete needs no length; nearly every answer does.
+    const sent = end || length === undefined ? { status: head.status, headers: head.headers } : { ...head, length };
+    this.#send(encodeFrame({ kind: FrameKind.RESPONSE, exchange: this.#exchange, end, head: sent, body }));
     if (end) this.#finish();
   }
 

@@ -17,8 +17,11 @@ export interface TargetRequest {
  * After `cancelled` or the end, further calls do nothing.
  */
 export interface Answer {
-  /** @param whole the body is short and of no use in parts: it may be held until `end`, to go out with its head. */
-  head(status: number, headers: HeaderList, whole?: boolean): void;
+  /**
+   * @param whole the body is short and of no use in parts: it may be held until `end`, to go out with its head.
+   * @param length bytes of the whole body, if they are known; the caller then notices when some are missing.
+   */
+  head(status: number, headers: HeaderList, whole?: boolean, length?: number): void;
   /** `false`: enough is waiting to be read; go on after `drained`. */
   write(chunk: Uint8Array): boolean;
   end(): void;

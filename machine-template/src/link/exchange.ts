@@ -127,9 +127,11 @@ export class Exchange {
       (credit) => this.#link.send(encodeFrame({ kind: FrameKind.WINDOW, exchange: this.id, credit })),
       () => this.cancel(new Error("the caller went away")),
     );
-    const response = new Response(inbound.stream, init);
+    const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1];
+    this.#isEventStream = type?.toLowerCase().startsWith("text/event-stream") ?? false;
+    // An event stream may end with a word of our own, for which its length leaves no room.
+    const response = new Response(this.#isEventStream ? inbound.stream : sized(inbound.stream, head.length), init);
     this.#inbound = inbound;
-    this.#isEventStream = response.headers.get("content-type")?.startsWith("text/event-stream") ?? false;
     this.#settle.resolve(response);
     return inbound.push(body);
   }
@@ -164,4 +166,15 @@ export class Exchange {
     this.#credit.fail(new Error("the exchange is over"));
     this.#link.done(this.id);
   }
+}
+
+/**
+ * The same body with its length announced, so that a caller who gets less knows that it was cut. Without a length nothing can tell
+ * it: workerd then ends the body's last hop in the same way whether its source was complete or failed.
+ */
+function sized(body: ReadableStream<Uint8Array>, length: number | undefined): ReadableStream<Uint8Array> {
+  if (length === undefined) return body;
+  const { readable, writable } = new FixedLengthStream(length);
+  void body.pipeTo(writable).catch(() => undefined); // the reader has gone, or learns of the failure from what is missing
+  return readable;
 }
