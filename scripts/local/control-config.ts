@@ -4,7 +4,8 @@ import { dispatchBindings } from "./dispatch-binding/configure.ts";
 import type { DispatchOptions } from "./dispatch-binding/configure.ts";
 import type { WorkerConfig } from "./worker-config.ts";
 import type { Address, Binding, Config, Extension, Service, Socket } from "./workerd/config.ts";
-import { CLOUDFLARE, internet } from "./workerd/surroundings.ts";
+import { OUTBOUND, outbound } from "./workerd/outbound.ts";
+import { CLOUDFLARE } from "./workerd/surroundings.ts";
 
 export interface WorkerSetup {
   readonly config: WorkerConfig;
@@ -32,10 +33,16 @@ export function controlConfig(setup: ControlSetup): Config {
     sockets: parts.flatMap(({ sockets }) => sockets),
     services: [
       ...parts.flatMap(({ services }) => services),
-      internet("everything"),
+      ...outbound(setup.workers.flatMap(({ vars }) => ownOrigins(vars))),
       { name: OBJECTS, disk: { path: setup.objects, writable: true } },
     ],
   };
+}
+
+/** What the Workers are told to ask, wherever it is. */
+function ownOrigins(vars: Readonly<Record<string, string>>): string[] {
+  const addresses = ["CLOUDFLARE_API_URL", "AUTHKIT_URL"].map((name) => vars[name] ?? "");
+  return addresses.filter((address) => URL.canParse(address)).map((address) => new URL(address).origin);
 }
 
 interface Parts {
@@ -57,6 +64,7 @@ function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: C
       modules: bundle.modules,
       compatibilityDate: config.compatibility_date,
       compatibilityFlags: config.compatibility_flags,
+      globalOutbound: { name: OUTBOUND },
       bindings: [...bindingsOf(config, vars), ...dispatched.bindings],
       ...(classes.length === 0
         ? {}
