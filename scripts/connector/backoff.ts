@@ -1,8 +1,8 @@
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from "#protocol/limits.ts";
 
 /**
- * How long to wait after so many failures: full jitter, so that a thousand machines that lost their Operator at the same
- * moment do not come back at the same moment. The ceiling doubles from 0.5 s to `maxMs`.
+ * How long to wait after this many failures. A random time below a ceiling ("full jitter"), so that a thousand machines which
+ * lost their Operator at the same moment do not all come back at the same moment. The ceiling doubles from 0.5 s to `maxMs`.
  *
  * @param random in [0, 1)
  */

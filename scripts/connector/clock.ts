@@ -1,8 +1,8 @@
-/** Time, passed in where a test must hold it. */
+/** The clock, passed in so that tests can control time. */
 export interface Clock {
   /** Milliseconds since 1970. */
   nowMs(): number;
-  /** Runs `act` once after `ms`; answers how to call it off. */
+  /** Runs `act` once after `ms`. Returns a function that cancels it. */
   after(ms: number, act: () => void): () => void;
 }
 
@@ -14,7 +14,7 @@ export const systemClock: Clock = {
   },
 };
 
-/** Waits for `ms`, or until `signal` aborts: then it returns early, without an error. */
+/** Waits for `ms`, or until `signal` aborts. In that case it returns early, without an error. */
 export function wait(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.resolve();
   return new Promise((resolve) => {

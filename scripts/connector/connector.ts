@@ -9,20 +9,23 @@ import { Redial } from "./redial.ts";
 import type { Target } from "./target.ts";
 
 /**
- * For so long a refused token is tried again before the connector gives up: what a rotation writes (the new token on this
- * disk, its hash at the script) need not be everywhere in the same second.
+ * How long a refused token is retried before the connector gives up. A rotation changes two places, the token on this disk and
+ * its hash at the script, and they do not change at the same moment.
  */
 export const REFUSAL_GRACE_MS = 10_000;
 
-/** Waits while refused stay below this, so that a new token on disk is soon seen. */
+/** The longest wait while the token is refused, so that a new token on disk is noticed soon. */
 const REFUSED_RETRY_MS = 1_000;
 
-/** A wait that took so much longer than asked means that this computer slept. Timers are late by far less under any load. */
+/**
+ * A wait that took this much longer than requested means that the computer was asleep. Load alone never delays a timer that
+ * much.
+ */
 const SLEPT_MS = 10_000;
 
 const NORMAL_CLOSURE = 1000;
 
-/** Codes with which the other side says that it restarts. The last two are WebSocket's own: going away, service restart. */
+/** Close codes of a planned restart. The last two are standard WebSocket codes: going away, service restart. */
 const PLANNED_CODES: ReadonlySet<number> = new Set([CloseCode.RESTARTING, 1001, 1012]);
 
 export type Credentials = { readonly linkUrl: string; readonly token: string };
@@ -42,32 +45,32 @@ export type Stopped =
 
 export type ConnectorListener = {
   online?(epoch: number): void;
-  /** Not online (any more): why, and how long until the next dial. */
+  /** The link is down, for this reason. The next dial is in `retryInMs`. */
   offline?(reason: string, retryInMs: number): void;
 };
 
 export type ConnectorOptions = {
-  /** Read before each dial, so that what was renewed in the meantime is used. */
+  /** Read before each dial, so that a token which was renewed in the meantime is used. */
   readonly credentials: () => Promise<Credentials>;
-  /** The machine has a new name: what `credentials` answers from now on leads there. */
+  /** Called when the machine was renamed. From then on `credentials` must return the new address. */
   readonly renamed: (name: string) => Promise<void>;
   readonly facts: () => Facts;
   readonly target: Target;
   readonly spool: Spool;
   readonly listener?: ConnectorListener;
-  /** How long a refused token is tried again; `REFUSAL_GRACE_MS` unless said otherwise. */
+  /** How long a refused token is retried. Default: `REFUSAL_GRACE_MS`. */
   readonly refusalGraceMs?: number;
   readonly clock?: Clock;
   /** In [0, 1). */
   readonly random?: () => number;
 };
 
-/** Keeps one machine's link up until it is stopped, or told for good that it is not wanted. */
+/** Keeps one machine's link up until it is stopped, or Operator refuses it for good. */
 export class Connector {
   readonly #options: ConnectorOptions;
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
-  /** Tells this process from any other that has the same event stream. */
+  /** Distinguishes this process from others with the same event stream. */
   readonly #id = randomUUID();
   #dials = 0;
   #link: Link | null = null;
@@ -77,7 +80,7 @@ export class Connector {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Dials until it is over. Rejects only when `credentials` or `renamed` do. */
+  /** Dials until the connector is stopped or refused for good. Rejects only if `credentials` or `renamed` reject. */
   async run(): Promise<Stopped> {
     const { random = Math.random, refusalGraceMs = REFUSAL_GRACE_MS } = this.#options;
     const redial = new Redial(this.#clock.nowMs(), random);
@@ -91,7 +94,7 @@ export class Connector {
       const waitMs = redial.waitMs({ onlineForMs, wasPlanned: isPlanned(end) }, this.#clock.nowMs());
       if (end.kind === "closed" && end.code === CloseCode.RENAMED) {
         await this.#options.renamed(end.reason);
-        await this.#wait(waitMs, redial); // two names that point at each other must not make a tight loop
+        await this.#wait(waitMs, redial); // two names that point at each other must not cause a tight loop
         continue;
       }
       const verdict = verdictOf(end);
@@ -107,23 +110,26 @@ export class Connector {
     return { reason: "stopped" };
   }
 
-  /** Ends the link and the dialling; `run` resolves soon after. */
+  /** Ends the link and stops dialling. `run` resolves soon after. */
   stop(reason: string): void {
     this.#stopping.abort();
     this.#link?.close(NORMAL_CLOSURE, reason);
   }
 
-  /** The machine's facts have changed. */
+  /** Sends the machine's facts again, because they have changed. */
   announce(): void {
     this.#link?.announce(this.#options.facts());
   }
 
-  /** There are new events in the spool. */
+  /** Sends the new events in the spool. */
   sendEvents(): void {
     this.#link?.sendEvents();
   }
 
-  /** Waits before the next dial. After a sleep the network is another one, and a long wait that began before it says nothing. */
+  /**
+   * Waits before the next dial. If the computer was asleep meanwhile, the network may be another one and the back-off starts
+   * anew.
+   */
   async #wait(ms: number, redial: Redial): Promise<void> {
     const dueMs = this.#clock.nowMs() + ms;
     await wait(this.#clock, ms, this.#stopping.signal);
@@ -154,7 +160,7 @@ export class Connector {
   }
 }
 
-/** Whether this end is for good; `null`: dial again. */
+/** Whether the connector must stop after this end of a link; `null`: dial again. */
 function verdictOf(end: LinkEnd): Stopped | null {
   if (end.kind === "refused") return { reason: "refused" };
   if (end.kind !== "closed" || !isFatal(end.code)) return null;
@@ -168,7 +174,10 @@ function verdictOf(end: LinkEnd): Stopped | null {
   }
 }
 
-/** Which side is too old is in the words alone: an Operator that is older than this file knows only one code for both. */
+/**
+ * Whether Operator is the older side. Only the text says which side it is, because old versions of Operator use one code for
+ * both.
+ */
 function isOlderOperator(reason: string): boolean {
   const [, version] = /this Operator speaks protocol (\d+)/.exec(reason) ?? [];
   return version !== undefined && Number(version) < PROTOCOL_VERSION;
@@ -178,7 +187,7 @@ function isPlanned(end: LinkEnd): boolean {
   return end.kind === "closed" && PLANNED_CODES.has(end.code);
 }
 
-/** The token is at fault: it may have been renewed on disk, so these two get a time of grace. */
+/** Whether the token is the problem. It may be renewed on disk soon, so these two get a grace period. */
 function isRefusal({ reason }: Stopped): boolean {
   return reason === "refused" || reason === "revoked";
 }

@@ -3,20 +3,23 @@ import { ERROR_HEADER } from "#protocol/error.ts";
 import * as z from "zod/mini";
 import type { Clock } from "./clock.ts";
 
-/** Why a dial led to no WebSocket. */
+/** Why a dial did not result in a WebSocket. */
 export type DialFailure =
-  /** Operator itself refused the upgrade: the token is not, or no longer, this machine's. */
+  /** Operator itself refused the upgrade, because the token is not (or no longer) valid for this machine. */
   | { kind: "refused" }
-  /** Anything else, which may be over at the next dial. `reason` is for a person. */
+  /** Any other reason. The next dial may succeed. `reason` is for a person. */
   | { kind: "unreachable"; reason: string };
 
-/** An error of Operator's own is a few hundred bytes of JSON. A proxy's page says nothing that is worth more. */
+/**
+ * How much of an answer is read. Operator's own errors are a few hundred bytes of JSON; a proxy's page need not be read
+ * completely.
+ */
 const MAX_BODY_BYTES = 4 * 1024;
 
-/** The head is there already, so the rest follows at once or says nothing. */
+/** How long to wait for the body. The head has arrived, so the body normally follows immediately. */
 const BODY_TIMEOUT_MS = 2_000;
 
-/** As much of a message as fits the line that a person reads. */
+/** Length of a message that is shown to a person on one line. */
 const MESSAGE_CHARACTERS = 200;
 
 const UNAUTHORIZED = "unauthorized";
@@ -24,9 +27,9 @@ const UNAUTHORIZED = "unauthorized";
 const Body = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 
 /**
- * What an HTTP answer in place of a WebSocket means. Being refused is final for a connector, so it believes that of
- * Operator alone, in Operator's own words: a captive portal, a proxy that wants a password and a gate that is only half set
- * up answer 401 as well. Every other answer is dialled again, and its reason is shown.
+ * What an HTTP answer to a WebSocket upgrade means. A refusal is final for a connector, so it accepts one only from Operator
+ * itself, marked by Operator's error header. Captive portals, proxies that require a password and half-configured gates answer
+ * 401 as well. After any other answer the connector dials again, and shows the reason.
  */
 export async function readRefusal(response: IncomingMessage, clock: Clock): Promise<DialFailure> {
   const { statusCode = 0, headers } = response;
@@ -34,14 +37,14 @@ export async function readRefusal(response: IncomingMessage, clock: Clock): Prom
   const code = headers[ERROR_HEADER] ?? (body.success ? body.data.error.code : null);
   if (statusCode === 401 && code === UNAUTHORIZED) return { kind: "refused" };
   const words = body.success ? `: ${body.data.error.message.slice(0, MESSAGE_CHARACTERS)}` : "";
-  return unreachable(`HTTP ${statusCode} in place of a WebSocket${words}`);
+  return unreachable(`HTTP ${statusCode} instead of a WebSocket${words}`);
 }
 
 export function unreachable(reason: string): DialFailure {
   return { kind: "unreachable", reason };
 }
 
-/** The beginning of a body, as much as comes in time. Never rejects. */
+/** The beginning of a body, as much of it as arrives in time. Never rejects. */
 function textOf(response: IncomingMessage, clock: Clock): Promise<string> {
   return new Promise((resolve) => {
     const chunks: Buffer[] = [];
@@ -57,7 +60,7 @@ function textOf(response: IncomingMessage, clock: Clock): Promise<string> {
       bytes += chunk.length;
       if (bytes >= MAX_BODY_BYTES) done();
     });
-    response.on("error", done); // cut off: its status is all there is
+    response.on("error", done); // the body broke off, so only the status is known
     response.on("close", done);
   });
 }
@@ -66,6 +69,6 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return undefined; // not Operator's own: the caller goes by the status
+    return undefined; // not an error of Operator: the caller uses the status
   }
 }

@@ -3,42 +3,45 @@ import type { PushedEvent } from "#protocol/event.ts";
 import { wait, type Clock } from "./clock.ts";
 import { polledEvents } from "./polled-events.ts";
 
-/** The tool that hands out a server's events. */
+/** The tool with which a server's events are read. */
 export const POLL_TOOL = "poll_events";
 
 /** How CodeZ names the events of its tool calls: `mcp.tool_call.started`, and so on. */
 const TOOL_CALL_TYPE = "mcp.tool_call";
 
-/** The tool's name is a field of the event, or of an object not far below it. */
+/** How deep to look for the tool's name, which is a field of the event or of a nested object. */
 const OWN_CALL_DEPTH = 3;
 
-/** What `poll_events` is asked to wait for something to happen. */
+/** How long `poll_events` is asked to wait for an event. */
 const LONG_POLL_MS = 25_000;
 
-/** A poll that has said nothing by then is taken for lost. */
+/** A poll without an answer after this time counts as lost. */
 const POLL_TIMEOUT_MS = LONG_POLL_MS + 20_000;
 
-/** A server that answers polls at once, with nothing, must not keep a core busy. */
+/** Pause after an empty answer, because a server that answers immediately would otherwise keep a CPU core busy. */
 const EMPTY_POLL_PAUSE_MS = 250;
 
 /**
- * A server without cursors is asked this often at most while it has events. Each poll is itself an event at some servers
- * (CodeZ makes two of each tool call), so that the next poll would return at once, and so on for as long as it runs.
+ * The shortest interval between polls of a server without cursors while it has events. Some servers report each poll as an event
+ * (CodeZ reports two for each tool call), so the next poll would return immediately, and so on without end.
  */
 const DRAIN_INTERVAL_MS = 1_000;
 
-/** While it has nothing to tell but of our own polls, it is asked less and less often, down to this. */
+/** While its only events are about our own polls, it is polled less and less often, down to this interval. */
 const QUIET_INTERVAL_MS = 5_000;
 
-/** After the end of its HTTP answer a poll has its result; a server that was stopped may end the one without the other. */
+/**
+ * How long after the end of its HTTP answer a poll may still lack its result. A server that is stopped may end the answer
+ * without one.
+ */
 const RESULT_GRACE_MS = 1_000;
 
-/** Whether a server's `poll_events` reads from a position, so that several readers each get every event. */
+/** Whether a server's `poll_events` takes a cursor, so that several readers can each get every event. */
 export function hasCursor(poll: Tool): boolean {
   return poll.inputSchema.properties !== undefined && "cursor" in poll.inputSchema.properties;
 }
 
-/** Long-polls one server's events, in one session of its own. */
+/** Long-polls the events of one server in one session. */
 export class EventPoller {
   readonly #client: Client;
   readonly #clock: Clock;
@@ -54,7 +57,7 @@ export class EventPoller {
     this.#takes = Object.keys(tool.inputSchema.properties ?? {});
   }
 
-  /** The HTTP answer to the poll under way is complete, or broke off. */
+  /** Call this when the HTTP answer to the current poll is complete or broke off. */
   answerEnded(): void {
     this.#answerEnded();
   }
@@ -62,7 +65,7 @@ export class EventPoller {
   /**
    * Polls until the signal aborts. Throws when the session is lost, or the tool fails.
    *
-   * @param from a cursor of that server, or `null`: what it has for a new client.
+   * @param from a cursor of that server, or `null` to start like a new client.
    */
   async run(from: string | null, push: (events: readonly PushedEvent[], cursor: string | null) => void): Promise<void> {
     const reads = this.#takes.includes("cursor");
@@ -72,7 +75,7 @@ export class EventPoller {
       const startedMs = this.#clock.nowMs();
       const result = await this.#poll(cursor);
       if (result.isError === true) {
-        // A cursor of a server that was set up anew is refused; without one it hands out what it has.
+        // A server that was set up anew refuses an old cursor. Without one it returns the events that it has.
         if (cursor === null) throw new Error(`${POLL_TOOL} fails: ${JSON.stringify(result.content).slice(0, 300)}`);
         cursor = null;
         continue;
@@ -112,8 +115,8 @@ export class EventPoller {
 }
 
 /**
- * Whether an event tells of a poll of ours. A server that reports its tool calls says which tool in some field of the event;
- * any call of `poll_events` is left out, since another reader's polls are no news either.
+ * Whether an event is about a poll. A server that reports its tool calls names the tool in some field of the event. Events about
+ * any call of `poll_events` are dropped, including other readers' polls, which are of no interest either.
  */
 function isOwnCall({ type, data }: PushedEvent): boolean {
   return type.startsWith(TOOL_CALL_TYPE) && mentions(data, POLL_TOOL, OWN_CALL_DEPTH);

@@ -2,32 +2,35 @@ import type { EventFrame } from "#protocol/control.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import { MAX_EVENTS_PER_FRAME } from "#protocol/limits.ts";
 
-/** Events of one frame, in characters of JSON: far below what a WebSocket message may be, and a pause for calls in between. */
+/**
+ * Events in one frame, in characters of JSON: far below the limit of a WebSocket message, so that calls get their turn in
+ * between.
+ */
 const FRAME_CHARACTERS = 256 * 1024;
 
-/** An event waiting to be acknowledged. `json` is a `PushedEvent`. */
+/** An event that waits to be acknowledged. `json` is a `PushedEvent`. */
 export type SpooledEvent = { readonly seq: number; readonly json: string };
 
 /** Where events wait until the script has stored them. */
 export interface Spool {
-  /** The name of this sequence of events. */
+  /** The id of this sequence of events. */
   readonly stream: string;
-  /** How many processes have opened this sequence, this one included: orders their dials. */
+  /** How many processes have opened this sequence, including this one. It orders their dials. */
   readonly start: number;
   /** Up to `count` events, from the oldest that is after `seq`. */
   after(seq: number, count: number): readonly SpooledEvent[];
-  /** The script's first word on a link: events up to and including `acked` are stored. */
+  /** Called when a link opens: the script has stored the events up to and including `acked`. */
   begin(acked: number): void;
-  /** Events up to and including `seq` are stored; they are dropped here. */
+  /** Drops the events up to and including `seq`, which the script has stored. */
   acknowledge(seq: number): void;
 }
 
-/** No events at all: for a link that only proves itself. */
+/** A spool without events, for a link that is opened only to check that it works. */
 export function emptySpool(stream: string): Spool {
   return { stream, start: 0, after: () => [], begin: () => undefined, acknowledge: () => undefined };
 }
 
-/** Sends the spool over one link, one frame at a time: the next goes when the last is acknowledged. */
+/** Sends the spool over one link, one frame at a time. The next frame is sent when the previous one is acknowledged. */
 export class EventSender {
   readonly #spool: Spool;
   readonly #say: (frame: EventFrame) => void;
@@ -39,7 +42,7 @@ export class EventSender {
     this.#say = say;
   }
 
-  /** The script has stored the events up to `acked`; what is newer is sent (again). */
+  /** Starts sending. The script has stored the events up to `acked`; newer ones are sent (again). */
   begin(acked: number): void {
     this.#spool.begin(acked);
     this.#acked = acked;
@@ -62,7 +65,7 @@ export class EventSender {
     let characters = 0;
     for (const { seq, json } of waiting) {
       characters += json.length;
-      // The frame numbers its events from `first` on; where the spool has lost some, a new frame begins.
+      // A frame numbers its events consecutively from `first`. Where the spool has lost events, a new frame begins.
       if (seq !== first.seq + events.length || (characters > FRAME_CHARACTERS && events.length > 0)) break;
       events.push(JSON.parse(json));
     }

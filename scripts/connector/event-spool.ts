@@ -8,22 +8,22 @@ import { describeDiskFailure, isDiskFailure, isFileFailure } from "../system/dis
 import type { Spool, SpooledEvent } from "./event-sender.ts";
 import { spoolFileAt, type SpoolFile } from "./spool-file.ts";
 
-/** JSON held for a machine whose Operator cannot be reached: days of session activity. Past it the oldest half goes. */
+/** JSON that is kept while Operator cannot be reached: days of session activity. Beyond this the oldest half is dropped. */
 export const SPOOL_CHARACTERS = 16 * 1024 * 1024;
 
-/** Lines of stored events that may gather in the file before it is written anew without them. */
+/** Lines of acknowledged events that may accumulate in the file before it is rewritten without them. */
 const STALE_LINES = 1_000;
 
-/** How long a disk that failed is left alone. Each new attempt writes the whole spool. */
+/** How long to wait before the next attempt after a disk failure. Each attempt writes the whole spool. */
 export const DISK_RETRY_MS = 5_000;
 
-/** The event that tells, once the disk works again, that it did not. */
+/** Type of the event that reports a disk failure after it is over. */
 export const DISK_EVENT = "connector.disk_recovered";
 
-/** `PushedEvent.type` is that long at most. */
+/** The maximum length of `PushedEvent.type`. */
 const TYPE_CHARACTERS = 64;
 
-/** First line of the file: the stream's name, and the last sequence given before the lines that follow. */
+/** The first line of the file: the stream's id, and the last sequence number before the lines that follow. */
 const Head = z.object({
   stream: z.string().check(z.minLength(1), z.maxLength(64)),
   last: z.int(),
@@ -34,7 +34,7 @@ const Head = z.object({
 /** `cursor` is on the last event of each append that had one. */
 const Line = z.object({ seq: z.int(), cursor: z.optional(z.string()), event: PushedEvent });
 
-/** A disk that does not take the events. */
+/** The events cannot be written to disk. */
 export type DiskFault = { readonly sinceMs: number; readonly reason: string };
 
 export type SpoolOptions = {
@@ -45,23 +45,23 @@ export type SpoolOptions = {
 };
 
 /**
- * Events on disk until the machine's script has stored them: one file, appended to before an event counts as taken, so
- * that a process that is killed loses none. Numbers rise by one for as long as the file lives.
+ * Stores events on disk until the machine's script has stored them. An event is appended to the file before it counts as
+ * accepted, so a process that is killed loses none. Sequence numbers increase by one for as long as the file exists.
  *
- * On a full disk it lives on: events are held in memory, within the same limit, and sent as ever; the file is written anew
- * as soon as that works, and an event tells of it. A process that is killed *in that state* loses what was held in memory
- * alone and not sent yet. What the file still holds of events that were acknowledged does no harm: the script's welcome says
- * how far it is. Its acknowledgement may also be ahead of the file's numbers; see `begin`.
+ * A full disk does not stop it. Events are then kept in memory, within the same limit, and sent as usual. The file is rewritten
+ * as soon as that works, and an event reports the failure. A process that is killed *in that state* loses the events that were
+ * only in memory and not sent yet. Acknowledged events that are still in the file do no harm, because the script's welcome says
+ * which ones it has. That number may also be ahead of the file's; see `begin`.
  */
 export class EventSpool implements Spool {
   readonly stream: string;
   readonly start: number;
-  /** Lines of the file that were no events, and were skipped. */
+  /** Number of invalid lines in the file, which were skipped. */
   readonly corrupt: number;
   readonly #file: SpoolFile;
   readonly #nowMs: () => number;
   readonly #faultChanged: (fault: DiskFault | null) => void;
-  /** The last number that the file knew when it was opened. Later ones are this process's own. */
+  /** The last sequence number in the file when it was opened. Later ones were assigned by this process. */
   readonly #lastAtOpen: number;
   #events: SpooledEvent[];
   #last: number;
@@ -74,7 +74,7 @@ export class EventSpool implements Spool {
   #isGreeted = false;
   #isOpen = false;
 
-  /** Opens the spool at `path`, which need not exist. Throws when it may not be read or written; a full disk is no reason. */
+  /** Opens the spool at `path`, which need not exist. Throws when the file is not accessible, but not when the disk is full. */
   constructor(path: string, { file = spoolFileAt(path), nowMs = Date.now, faultChanged }: SpoolOptions = {}) {
     this.#file = file;
     this.#nowMs = nowMs;
@@ -88,16 +88,16 @@ export class EventSpool implements Spool {
     this.#cursor = cursor;
     this.corrupt = corrupt;
     for (const event of events) this.#characters += event.json.length;
-    this.#rewrite(); // a line that a kill cut off must not swallow the next one
+    this.#rewrite(); // ends a line that was cut off by a kill, so that the next one is not appended to it
     this.#isOpen = true;
   }
 
-  /** Why events are not on disk now; `null`: they are. */
+  /** Why events cannot be written to disk at the moment; `null` if they can. */
   get fault(): DiskFault | null {
     return this.#fault;
   }
 
-  /** Events that were dropped because nobody fetched them for too long. */
+  /** Number of events that were dropped because the spool was full. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -106,7 +106,7 @@ export class EventSpool implements Spool {
     return this.#events.length;
   }
 
-  /** Where the source of the events was read up to; stored with them, so that a kill neither loses nor repeats any. */
+  /** The position in the source of the events. It is stored together with them, so that a kill neither loses nor repeats any. */
   get cursor(): string | null {
     return this.#cursor;
   }
@@ -123,7 +123,7 @@ export class EventSpool implements Spool {
       const mark = cursor !== null && lines.length === pushed.length - 1 ? `"cursor":${JSON.stringify(cursor)},` : "";
       lines.push(`{"seq":${this.#last},${mark}"event":${json}}\n`);
     }
-    // After a failure the file may end in half a line, and lacks what was not written: it is written anew as a whole.
+    // After a failure the file may end in an incomplete line and lacks events, so it is rewritten completely.
     if (this.#fault === null) this.#write(() => this.#file.append(lines.join("")));
     else this.retry();
     if (this.#characters > SPOOL_CHARACTERS) this.#shed();
@@ -135,9 +135,10 @@ export class EventSpool implements Spool {
   }
 
   /**
-   * The script's number may be ahead of the file's when the process that sent those events was killed with a full disk. Events
-   * that were appended here since then were never sent, but have numbers that the script has seen: they are numbered anew, or
-   * it would drop them as repeated. Only its first word can tell; later ones are about this process's own events.
+   * `acked` may be ahead of the numbers in the file, if an earlier process was killed while the disk was full: it had sent events
+   * that were never written. Events that were appended here since then have numbers that the script has already seen, and it
+   * would drop them as repeated. They are therefore renumbered. This can only happen at the first welcome; later ones are about
+   * events of this process.
    */
   begin(acked: number): void {
     if (!this.#isGreeted && acked > this.#lastAtOpen) this.#renumber(acked);
@@ -154,7 +155,7 @@ export class EventSpool implements Spool {
     if (this.#events.length === 0 || this.#stale >= STALE_LINES) this.#rewrite();
   }
 
-  /** Tries the disk again, if it failed a while ago. Also called from time to time without an event. */
+  /** Tries to write to the disk again, if it failed a while ago. Also called periodically without new events. */
   retry(): void {
     if (this.#fault !== null && this.#nowMs() - this.#triedMs >= DISK_RETRY_MS) this.#rewrite();
   }
@@ -167,7 +168,7 @@ export class EventSpool implements Spool {
     this.#rewrite();
   }
 
-  /** Drops the oldest half, since an endless spool would fill the disk. */
+  /** Drops the oldest half, because an unlimited spool would fill the disk. */
   #shed(): void {
     const half = Math.ceil(this.#events.length / 2);
     this.#dropped += half;
@@ -190,12 +191,15 @@ export class EventSpool implements Spool {
     });
   }
 
-  /** Does something to the file. A failure is noted and not thrown: what was appended is held in memory, and sent. */
+  /**
+   * Runs an operation on the file. A failure is recorded instead of thrown, because the events are also in memory and get
+   * sent.
+   */
   #write(act: () => void): void {
     try {
       act();
     } catch (reason) {
-      // At the start a person is there to give the right folder; later on, whatever happens to it is no reason to end.
+      // At the start a person can correct the folder, so this throws. Later a failure must not end the connector.
       if (!isDiskFailure(reason) && !(this.#isOpen && isFileFailure(reason))) throw reason;
       this.#triedMs = this.#nowMs();
       if (this.#fault !== null) return;
@@ -215,7 +219,7 @@ export class EventSpool implements Spool {
   }
 }
 
-/** The event as it is sent; of data that is too large only its size. */
+/** The event's JSON. Data that is too large is replaced by its size. */
 function jsonOf(event: PushedEvent): string {
   const type = event.type.slice(0, TYPE_CHARACTERS);
   const data = JSON.stringify(event.data ?? null);
@@ -239,7 +243,7 @@ function read(path: string): Content {
   for (const line of lines) {
     if (line === "") continue;
     const { data } = Line.safeParse(parseJson(line));
-    // Without its head the stream's name is lost; under a new name the old numbers would mean nothing.
+    // Without the head the stream's id is lost, and the old sequence numbers mean nothing under a new id.
     if (head === null || data === undefined || data.seq <= (events.at(-1)?.seq ?? 0)) {
       corrupt += 1;
       continue;

@@ -3,14 +3,14 @@ import { DROPPED_TYPE, type PushedEvent } from "#protocol/event.ts";
 import { CONNECTOR_EVENT_RATE } from "#protocol/limits.ts";
 import { systemClock, type Clock } from "./clock.ts";
 
-/** How long what was dropped is counted before a marker tells of it. Milliseconds. */
+/** How long dropped events are counted before one marker reports them. Milliseconds. */
 const MARK_AFTER_MS = 1_000;
 
 export type ThrottleOptions = { readonly clock?: Clock; readonly rate?: EventRate };
 
 /**
- * Bounds an event storm where it begins. Events beyond the rate are dropped, and one `events.dropped` event a second says
- * how many, so that a reader knows of the gap.
+ * Limits an event storm at its source. Events beyond the rate are dropped, and one `events.dropped` event per second says how many
+ * were, so that readers know about the gap.
  */
 export class EventThrottle {
   readonly #clock: Clock;
@@ -28,7 +28,10 @@ export class EventThrottle {
     this.#budget = new EventBudget(rate, clock.nowMs());
   }
 
-  /** Passes on as many events as the rate allows, in their order. The cursor passes in any case: dropped events are not asked for again. */
+  /**
+   * Passes on as many events as the rate allows, in order. The cursor is always passed on, so dropped events are not fetched
+   * again.
+   */
   push(events: readonly PushedEvent[], cursor: string | null): void {
     const taken = this.#budget.take(events.length, this.#clock.nowMs());
     this.#dropped += events.length - taken;
@@ -36,7 +39,7 @@ export class EventThrottle {
     if (this.#dropped > 0) this.#stopMark ??= this.#clock.after(MARK_AFTER_MS, () => this.#mark());
   }
 
-  /** Tells of what was dropped and not yet told of. */
+  /** Reports dropped events that have not been reported yet. */
   stop(): void {
     this.#stopMark?.();
     if (this.#dropped > 0) this.#mark();

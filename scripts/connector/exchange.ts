@@ -4,13 +4,13 @@ import { encodeFrame, FrameKind, type Frame } from "#protocol/frame.ts";
 import { LinkAnswer } from "./link-answer.ts";
 import { answerJson, type Target } from "./target.ts";
 
-/** The only path of the link that leads anywhere: the connector, not the caller, decides what can be reached. */
+/** The only path that the link accepts. The connector, and not the caller, decides what can be reached. */
 const ENDPOINT = "/mcp";
 
 type Opening = Extract<Frame, { kind: typeof FrameKind.REQUEST }>;
 type Later = Exclude<Frame, { kind: typeof FrameKind.REQUEST | typeof FrameKind.RESPONSE }>;
 
-/** One request from the link, on its way to the target, and its answer on the way back. */
+/** One request from the link to the target, and its answer back. */
 export class Exchange {
   readonly #answer: LinkAnswer;
   readonly #inbound: InboundBody | null;
@@ -35,7 +35,7 @@ export class Exchange {
     target.serve(request, this.#answer);
   }
 
-  /** A frame of this exchange came. `false`: it breaks the protocol. */
+  /** Handles a frame of this exchange. Returns `false` when it violates the protocol. */
   receive(frame: Later): boolean {
     switch (frame.kind) {
       case FrameKind.BODY:
@@ -51,7 +51,7 @@ export class Exchange {
     }
   }
 
-  /** Nobody waits for the answer any more: the target is told so. */
+  /** Tells the target that nobody waits for the answer any more. */
   cancel(reason: string): void {
     this.#inbound?.fail(new Error(reason));
     this.#answer.cancel(reason);
@@ -61,7 +61,7 @@ export class Exchange {
 function inboundOf(exchange: number, first: Uint8Array, send: (frame: Uint8Array) => void): InboundBody {
   const inbound = new InboundBody(
     (credit) => send(encodeFrame({ kind: FrameKind.WINDOW, exchange, credit })),
-    () => undefined, // the target reads no further, and answers all the same: HTTP allows it
+    () => undefined, // the target stops reading but still answers, which HTTP allows
   );
   inbound.push(first);
   return inbound;

@@ -3,7 +3,7 @@ import { MAX_EXCHANGES } from "#protocol/limits.ts";
 import { Exchange } from "./exchange.ts";
 import type { Target } from "./target.ts";
 
-/** The exchanges under way on one link. */
+/** The exchanges in progress on one link. */
 export class Exchanges {
   readonly #target: Target;
   readonly #send: (frame: Uint8Array) => void;
@@ -14,11 +14,11 @@ export class Exchanges {
     this.#send = send;
   }
 
-  /** A binary message came. `false`: it breaks the protocol. */
+  /** Handles a binary message. Returns `false` when it violates the protocol. */
   receive(bytes: Uint8Array): boolean {
     const frame = decodeFrame(bytes);
     if (frame === null || frame.kind === FrameKind.RESPONSE) return false;
-    // An exchange that is not known is over on this side; the frame crossed its end.
+    // An unknown exchange has ended on this side while the frame was in flight.
     if (frame.kind !== FrameKind.REQUEST) return this.#open.get(frame.exchange)?.receive(frame) ?? true;
     const id = frame.exchange;
     if (this.#open.has(id)) return false;

@@ -6,13 +6,13 @@ import { childEnvironment } from "../system/child-environment.ts";
 
 const run = promisify(execFile);
 
-/** Git answers in milliseconds; a repository on a dead network drive must not hold up the link. */
+/** Git answers within milliseconds. A repository on a dead network drive must not delay the link. */
 const GIT_TIMEOUT_MS = 5_000;
 
-/** Repositories that `hello` names at most (`Facts.repos`). */
+/** The maximum number of repositories in `hello` (`Facts.repos`). */
 const MAX_REPOS = 200;
 
-/** What this machine says of itself, apart from what its server tells. */
+/** The facts about this machine that do not come from its MCP server. */
 export function machineFacts(codez: string): Facts {
   return {
     hostname: hostname(),
@@ -48,7 +48,7 @@ async function repoAt(folder: string): Promise<Repo | null> {
   };
 }
 
-/** What git says, or `null`: no git, no repository, no remote, a detached head. */
+/** The output of a git command; `null` without git, a repository, a remote or a branch. */
 async function git(folder: string, ...args: string[]): Promise<string | null> {
   try {
     const { stdout } = await run("git", ["-C", folder, ...args], {
@@ -57,13 +57,13 @@ async function git(folder: string, ...args: string[]): Promise<string | null> {
     });
     return stdout.trim() || null;
   } catch {
-    return null; // each of these is a fact that simply isn't there
+    return null; // every failure means that the fact does not exist
   }
 }
 
-/** A remote's address may hold a token (`https://user:token@host/...`), which is nobody else's business. */
+/** Removes credentials from a remote's address (`https://user:token@host/...`). */
 function withoutCredentials(remote: string): string {
-  if (!URL.canParse(remote)) return remote; // scp-like `git@host:path`: no password in it
+  if (!URL.canParse(remote)) return remote; // scp-like `git@host:path`, which contains no password
   const url = new URL(remote);
   if (url.password === "" && !url.protocol.startsWith("http")) return remote;
   url.username = "";

@@ -5,7 +5,7 @@ import { jsonRpcError } from "#protocol/error.ts";
 import { requestIdsOf } from "#protocol/json-rpc-id.ts";
 import type { Answer, TargetRequest } from "./target.ts";
 
-/** One answer of the target, from its first sign to its last. */
+/** One answer of the target, from its head to its end. */
 export class HttpCall {
   readonly #request: TargetRequest;
   readonly #answer: Answer;
@@ -15,7 +15,7 @@ export class HttpCall {
   #isEventStream = false;
   #over = false;
 
-  /** @param failed there will be no answer of the target's own. */
+  /** @param failed called when the target gives no answer. */
   constructor(request: TargetRequest, answer: Answer, machine: string, failed: (failure: Error) => void) {
     this.#request = request;
     this.#answer = answer;
@@ -44,8 +44,8 @@ export class HttpCall {
   }
 
   /**
-   * The answer's head is with the caller. An event stream can still carry an error for each request that waits on it, and
-   * must: clients take a stream that just ends for one that is complete, or wait out their timeout.
+   * Ends an answer whose head the caller already has. An event stream must still get an error for each request that waits on it,
+   * because clients consider a stream that just ends complete, or wait until their timeout.
    */
   #breakOff(reason: string): void {
     const { method, body } = this.#request;
@@ -53,13 +53,16 @@ export class HttpCall {
     if (ids.length === 0) return this.#answer.fail(reason);
     for (const id of ids) {
       const error = jsonRpcError({ code: "machine_failed", machine: this.#machine, reason, mayHaveRun: true }, id);
-      // The blank line first ends an event that was cut off in its middle.
+      // The leading blank line ends an event that was cut off in the middle.
       this.#answer.write(Buffer.from(`\n\nevent: message\ndata: ${JSON.stringify(error)}\n\n`));
     }
     this.#answer.end();
   }
 
-  /** A short body waits for its end here, so that a server that dies in its middle still gets a whole error in its place. */
+  /**
+   * Collects a short body before it is sent, so that a server which dies in the middle of it can still be replaced by a
+   * complete error.
+   */
   #collect(response: IncomingMessage, status: number): void {
     const chunks: Buffer[] = [];
     response.on("data", (chunk: Buffer) => chunks.push(chunk));
@@ -90,7 +93,7 @@ export class HttpCall {
   }
 }
 
-/** The headers as they came, without those that stay on this side. */
+/** The answer's headers, unchanged, without those that must not cross the link. */
 function headersOf({ rawHeaders, headers }: IncomingMessage): HeaderList {
   const hopByHop = headers.connection?.toLowerCase().split(",") ?? [];
   const list: HeaderList = [];

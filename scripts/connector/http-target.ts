@@ -6,15 +6,15 @@ import { HttpCall } from "./http-call.ts";
 import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
 
 /**
- * How long a connection to the target is kept for the next call. Shorter than the keep-alive of common servers (2 to 5 s),
- * so that a call is never sent on a connection that its server is just closing: it could not be repeated safely.
+ * How long a connection to the target is kept for the next call. Shorter than the keep-alive of common servers (2 to 5 s), so
+ * that a call is never sent on a connection that the server is about to close. Such a call could not be repeated safely.
  */
 const IDLE_CONNECTION_MS = 1_500;
 
-/** A target that takes no connection in this time isn't there. */
+/** Time limit for connecting to the target. */
 const CONNECT_TIMEOUT_MS = 10_000;
 
-/** An MCP server behind a URL, spoken to with as little ceremony as `node:http` allows. */
+/** An MCP server at a URL. Uses `node:http` directly, because every byte of every call passes here. */
 export class HttpTarget implements Target {
   readonly #url: URL;
   readonly #machine: string;
@@ -24,8 +24,8 @@ export class HttpTarget implements Target {
   readonly #request: typeof requestHttp;
 
   /**
-   * @param startHint what to do when nothing answers there, for the caller's eyes.
-   * @param authorization the `Authorization` header that the server wants, asked for each request.
+   * @param startHint advice for the caller when nothing answers there.
+   * @param authorization returns the `Authorization` header for the server. Called for each request.
    */
   constructor(url: URL, machine: string, startHint: string, authorization: () => string | null = () => null) {
     const secure = url.protocol === "https:";
@@ -43,7 +43,7 @@ export class HttpTarget implements Target {
     try {
       outgoing = this.#open(request);
     } catch (reason) {
-      // node:http refuses methods, paths and header values that HTTP/1.1 cannot carry.
+      // node:http throws for methods, paths and header values that are not valid in HTTP/1.1.
       answerError(answer, { code: "invalid_request", reason: messageOf(reason) }, request.body);
       return;
     }
@@ -59,7 +59,7 @@ export class HttpTarget implements Target {
     });
     outgoing.on("error", (failure) => call.fail(failure));
     outgoing.on("socket", (socket) => {
-      wasSent = !socket.connecting; // a connection that was kept takes the request at once
+      wasSent = !socket.connecting; // a kept connection needs no connecting
       if (wasSent) return;
       socket.once(this.#url.protocol === "https:" ? "secureConnect" : "connect", () => {
         wasSent = true;
@@ -96,10 +96,13 @@ export class HttpTarget implements Target {
     });
   }
 
-  /** Not passed on: the caller's own token at Operator is not what is wrong. */
+  /**
+   * The server refused the connector's token. Its 401 is not passed on, because the caller's own token at Operator is not the
+   * problem.
+   */
   #refused(request: TargetRequest, answer: Answer): void {
     const reason =
-      `codez serve at ${this.#url.origin} wants its token, which this connector does not have: run both as the same ` +
+      `codez serve at ${this.#url.origin} requires its token, which this connector does not have. Run both as the same ` +
       `user with the same CODEZ_HOME, in the same version`;
     answerError(answer, { code: "machine_failed", machine: this.#machine, reason }, request.body);
   }
@@ -122,7 +125,7 @@ function pathOf(url: URL, query: string): string {
 }
 
 async function stream(body: ReadableStream<Uint8Array>, outgoing: ClientRequest): Promise<void> {
-  outgoing.flushHeaders(); // the server may answer before the body comes
+  outgoing.flushHeaders(); // the server may answer before the whole body was sent
   try {
     for await (const chunk of body) {
       if (!outgoing.write(chunk)) await drained(outgoing);
@@ -134,7 +137,7 @@ async function stream(body: ReadableStream<Uint8Array>, outgoing: ClientRequest)
   }
 }
 
-/** Resolves when more may be written, or never will be. */
+/** Resolves when more can be written, or when the request has ended. */
 function drained(outgoing: ClientRequest): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

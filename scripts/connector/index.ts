@@ -1,6 +1,6 @@
 /**
- * The door of the connector, which holds a machine's link to its Operator: all that other programs may use of it.
- * A `Connector` dials out and relays what comes to a `Target`; `TargetWatch` reads the target's own events.
+ * The public interface of the connector, which keeps a machine's link to its Operator. Other programs may import only this file.
+ * A `Connector` dials and relays requests to a `Target`. `TargetWatch` reads the target's own events.
  */
 export { Connector, type Stopped } from "./connector.ts";
 export { emptySpool } from "./event-sender.ts";

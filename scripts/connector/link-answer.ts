@@ -6,9 +6,9 @@ import type { Answer } from "./target.ts";
 const EMPTY = new Uint8Array(0);
 
 /**
- * An answer on its way over the link. What is written in one turn of the event loop goes out together at its end, so
- * that a short answer is one frame, head, body and end; nothing is held back for longer than that turn. Never sends more than
- * the caller has given credit for.
+ * An answer that is sent over the link. Everything that is written in one turn of the event loop is sent together at the end of
+ * that turn, so that a short answer is a single frame with head, body and end. Nothing is held back for longer. Never sends more
+ * than the caller has granted credit for.
  */
 export class LinkAnswer implements Answer {
   drained: (() => void) | null = null;
@@ -27,7 +27,7 @@ export class LinkAnswer implements Answer {
   #scheduled = false;
   #full = false;
 
-  /** @param done called once when the exchange is over, whichever way. */
+  /** @param done called once, when the exchange is over for whatever reason. */
   constructor(exchange: number, send: (frame: Uint8Array) => void, done: () => void) {
     this.#exchange = exchange;
     this.#send = send;
@@ -66,7 +66,7 @@ export class LinkAnswer implements Answer {
     this.#finish();
   }
 
-  /** The caller may be sent so many bytes more. */
+  /** Adds credit: this many more bytes may be sent. */
   grant(bytes: number): void {
     this.#credit += bytes;
     this.#flush();

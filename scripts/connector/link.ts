@@ -15,7 +15,7 @@ import { EventSender, type Spool } from "./event-sender.ts";
 import { Exchanges } from "./exchanges.ts";
 import type { Target } from "./target.ts";
 
-/** What a socket that was told to close may take for it. */
+/** How long a socket may take to close. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
 /** How a link ended. */
@@ -25,12 +25,12 @@ export type LinkOptions = {
   readonly url: string;
   readonly token: string;
   readonly facts: Facts;
-  /** Which dial this is, so that the script never takes a late one for a newer one. */
+  /** Identifies this dial, so that the script does not mistake a delayed one for a newer one. */
   readonly dial: Dial;
   readonly target: Target;
   readonly spool: Spool;
   readonly clock: Clock;
-  /** The script said welcome: this is the machine's link. */
+  /** Called when the script says welcome. From then on this is the machine's link. */
   readonly onWelcome: (epoch: number) => void;
 };
 
@@ -44,7 +44,7 @@ export class Link {
   readonly #timers = new Map<string, () => void>();
   #end: (end: LinkEnd) => void;
   #lastHeardMs: number;
-  /** What the WebSocket writes to. */
+  /** The network socket below the WebSocket. */
   #stream: Socket | null = null;
   #welcomed = false;
   #closing: { code: number; reason: string } | null = null;
@@ -62,18 +62,19 @@ export class Link {
     this.#socket = new WebSocket(options.url, {
       headers: {
         authorization: `Bearer ${options.token}`,
-        // Cloudflare's Browser Integrity Check, on by default, challenges requests without one; ws sends none by itself.
+        // Cloudflare's Browser Integrity Check, on by default, challenges requests without a User-Agent, and ws sends none by
+        // itself.
         "user-agent": `codez/${options.facts.codez}`,
       },
-      perMessageDeflate: false, // bodies are small or compressed already, and every call would pay for it
+      perMessageDeflate: false, // bodies are mostly small or already compressed, and compression would cost CPU on every call
       maxPayload: MAX_FRAME_BYTES,
       handshakeTimeout: HELLO_TIMEOUT_MS,
-      followRedirects: false, // the token is for this address alone
+      followRedirects: false, // the token must not be sent to another address
     });
     this.#listen();
   }
 
-  /** Ends the link on purpose, after the frames said so far. */
+  /** Ends the link on purpose, after sending what is queued. */
   close(code: number, reason: string): void {
     if (this.#closing !== null) return;
     this.#closing = { code, reason };
@@ -82,7 +83,7 @@ export class Link {
     this.#schedule("close", CLOSE_TIMEOUT_MS, () => this.#socket.terminate());
   }
 
-  /** Facts have changed since they were last said. */
+  /** Sends facts that have changed. */
   announce(facts: Facts): void {
     if (this.#welcomed) this.#say({ type: "facts", facts });
   }
@@ -97,11 +98,11 @@ export class Link {
     this.#socket.on("unexpected-response", async (request, response) => {
       refusal = await readRefusal(response, this.#options.clock);
       request.destroy();
-      this.#socket.terminate(); // its close ends this link
+      this.#socket.terminate(); // the close event ends this link
     });
     this.#socket.on("error", (failure) => {
       if (this.#socket.readyState === WebSocket.CONNECTING) refusal ??= unreachable(failure.message);
-      // Later errors (a cut cable, a frame that is none) are followed by a close, which says all that is needed.
+      // Later errors (a cut cable, an invalid frame) are followed by a close event, which is handled.
     });
     this.#socket.on("upgrade", (response) => {
       this.#stream = response.socket;
@@ -126,7 +127,7 @@ export class Link {
 
   #receive(message: WebSocket.RawData, isBinary: boolean): void {
     this.#lastHeardMs = this.#options.clock.nowMs();
-    if (!(message instanceof Buffer) || this.#closing !== null) return; // with `nodebuffer`, ws gives nothing else
+    if (!(message instanceof Buffer) || this.#closing !== null) return; // with `nodebuffer` ws delivers nothing else
     const understood = isBinary
       ? this.#welcomed && this.#exchanges.receive(message)
       : this.#control(message.toString());
@@ -148,7 +149,7 @@ export class Link {
         this.#events.acknowledge(frame.seq);
         return true;
       case "goodbye":
-        return true; // the close that follows has a code, which says more
+        return true; // the close event that follows has a code, which is more specific
       case undefined:
         return false;
     }
@@ -161,13 +162,13 @@ export class Link {
     });
   }
 
-  /** Looks after `ms` whether the peer has been silent for too long; costs nothing per message. */
+  /** Checks after `ms` whether the peer has been silent for too long. Needs no work per message. */
   #watch(ms: number): void {
     this.#schedule("silence", ms, () => {
       const leftMs = this.#lastHeardMs + LINK_SILENCE_MS - this.#options.clock.nowMs();
       if (leftMs > 0) return this.#watch(leftMs);
-      this.#closing ??= { code: CloseCode.SILENT, reason: "no word from Operator" };
-      this.#socket.terminate(); // nobody is there to shake hands with
+      this.#closing ??= { code: CloseCode.SILENT, reason: "no message from Operator" };
+      this.#socket.terminate(); // a closing handshake with a dead peer would never finish
     });
   }
 
@@ -176,13 +177,13 @@ export class Link {
   }
 
   #send(message: string | Uint8Array): void {
-    // A socket that is closing takes nothing more; its close settles all that was under way.
+    // A closing socket accepts nothing more. Its close event settles all exchanges.
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#gather();
     this.#socket.send(message);
   }
 
-  /** Messages of one turn of the event loop leave in one write, which under load saves a tenth of all work. */
+  /** Sends the messages of one turn of the event loop in one write, which under load saves a tenth of the CPU time. */
   #gather(): void {
     const stream = this.#stream;
     if (stream === null || stream.writableCorked > 0) return;

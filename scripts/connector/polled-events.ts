@@ -2,7 +2,7 @@ import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 
-/** One result of `poll_events`, whatever shape its server gives it. */
+/** The result of `poll_events`, converted from the server's own format. */
 export type Polled = { readonly events: PushedEvent[]; readonly cursor: string | null };
 
 const TextContent = z.looseObject({ type: z.literal("text"), text: z.string() });
@@ -10,8 +10,8 @@ const Result = z.looseObject({ structuredContent: z.unknown().optional(), conten
 const Listed = z.looseObject({ events: z.array(z.unknown()), cursor: z.string().nullish() });
 
 /**
- * The events in a tool result: `structuredContent.events`, else JSON text that is `{ events: [...] }` or an array.
- * What is none of these holds no events.
+ * The events in a tool result: `structuredContent.events`, else JSON text that is `{ events: [...] }` or an array. Any other result
+ * has no events.
  */
 export function polledEvents(result: unknown, nowMs: number): Polled {
   const parsed = Result.safeParse(result);
@@ -29,7 +29,7 @@ export function polledEvents(result: unknown, nowMs: number): Polled {
   return { events: [], cursor: null };
 }
 
-/** Names under which servers give an event's type, session and time. */
+/** Field names that servers use for an event's type, session and time. */
 const TYPE = ["type", "kind", "event"];
 const SESSION = ["session", "session_id", "sessionId"];
 const TIME_MS = ["atMs", "at_ms"];
@@ -41,7 +41,7 @@ function pushedEvent(event: unknown, nowMs: number): PushedEvent {
   const type = firstOf(fields, TYPE, (value) => (typeof value === "string" && value !== "" ? value : null));
   const session = firstOf(fields, SESSION, (value) => (typeof value === "string" ? value : null));
   const atMs = firstOf(fields, TIME_MS, msOf) ?? firstOf(fields, TIME, timeOf);
-  // An event of our own shape has its data in `data`; of any other the whole of it is the data.
+  // An event in our own format has its data in `data`. Of any other format, the whole event is the data.
   const data = fields.has("data") ? fields.get("data") : event;
   return { atMs: atMs ?? nowMs, type: type ?? "event", session, data };
 }
@@ -58,7 +58,7 @@ function firstOf<Value>(
   return null;
 }
 
-/** Seconds up to this are taken for seconds (the year 5138), more for milliseconds. */
+/** Numbers up to this (the year 5138) count as seconds, larger ones as milliseconds. */
 const LARGEST_SECONDS = 100_000_000_000;
 
 function timeOf(value: unknown): number | null {

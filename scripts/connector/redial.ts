@@ -2,35 +2,34 @@ import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from "#protocol/limits.ts";
 import { backoffMs } from "./backoff.ts";
 
 /**
- * The wait between two dials is at most this share of the outage so far. A machine is thus away for at most 5 % longer than
- * its Operator was, and an outage of t seconds costs some 40 dials and then 40 more each time t grows by a factor of e:
- * about 150 in the first ten minutes, four a minute from then on. An Operator that is up pays nothing for it,
- * since a connector that is connected does not dial.
+ * The longest wait between two dials, as a share of the outage so far. So a machine is away for at most 5 % longer than its
+ * Operator. An outage costs about 40 dials, and 40 more each time it has lasted e times as long: some 150 in the first ten
+ * minutes, and four a minute after that. It costs an Operator nothing while it is up, because connected connectors do not dial.
  */
 const OUTAGE_SHARE = 1 / 20;
 
 /**
- * The least that ceiling comes down to in an outage. With it every connector is back within 2 s (and the dial itself) of the
- * end of an outage of up to 40 s, which is what a restart or an update takes; a thousand of them come at 500 a second.
+ * The lowest value of that ceiling. It brings every connector back within 2 s (plus the dial itself) after an outage of up to
+ * 40 s, which is how long a restart or an update takes. A thousand connectors then arrive at 500 a second.
  */
 const OUTAGE_FLOOR_MS = 2_000;
 
-/** After a restart that was announced all connectors dial again within this time, spread evenly over it. */
+/** After an announced restart all connectors dial again within this time, evenly spread. */
 const PLANNED_SPREAD_MS = 1_000;
 
-/** A link that lived for so long was a good one. */
+/** A link that lasted this long counts as a success. */
 const STABLE_MS = 5_000;
 
 /**
- * So many links in a row may end young without consequence: a restart of Operator may well drop a link two or three times.
- * Beyond that a script crashes at each welcome, and is dialled ever more slowly, up to `RECONNECT_MAX_MS`.
+ * This many links in a row may end early without consequence, because a restart of Operator may drop a link two or three times.
+ * With more, the script probably crashes at each welcome, and is dialled more and more slowly, up to `RECONNECT_MAX_MS`.
  */
 const YOUNG_LINKS = 5;
 
-/** How one dial ended. `wasPlanned`: its script said that it is restarting. */
+/** How one dial ended. `wasPlanned`: the script announced that it is restarting. */
 export type DialEnd = { readonly onlineForMs: number | null; readonly wasPlanned: boolean };
 
-/** When to dial again. Knows no clock and does not wait: time comes in, waits go out. */
+/** Decides when to dial again. It has no clock and does not wait: callers pass in the time and get the wait. */
 export class Redial {
   readonly #random: () => number;
   #outageSinceMs: number;
@@ -43,7 +42,7 @@ export class Redial {
     this.#random = random;
   }
 
-  /** How long to wait after this end of a dial. */
+  /** How long to wait after a dial that ended like this. */
   waitMs({ onlineForMs, wasPlanned }: DialEnd, nowMs: number): number {
     if (onlineForMs === null) {
       this.#failures += 1;
@@ -56,7 +55,7 @@ export class Redial {
     return this.#random() * (wasPlanned ? PLANNED_SPREAD_MS : RECONNECT_MIN_MS);
   }
 
-  /** What was learnt of the outage so far is worth nothing: a link was welcomed, or this computer slept. */
+  /** Forgets the outage so far, because a link was welcomed or the computer was asleep. */
   restart(nowMs: number): void {
     this.#outageSinceMs = nowMs;
     this.#failures = 0;

@@ -1,9 +1,9 @@
 import { appendFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 
-/** What a spool does to its file. Each may throw, and a failed `append` may have written a part. */
+/** The operations on a spool's file. Each may throw, and a failed `append` may have written a part. */
 export interface SpoolFile {
   append(text: string): void;
-  /** Replaces the content in one step: a reader, or a kill at any moment, sees the old or the new. */
+  /** Replaces the content atomically: a reader, also after a kill at any moment, sees either the old or the new content. */
   replace(text: string): void;
 }
 
@@ -16,7 +16,7 @@ export function spoolFileAt(path: string): SpoolFile {
         writeFileSync(fresh, text, { mode: 0o600 });
         renameSync(fresh, path);
       } catch (reason) {
-        rmSync(fresh, { force: true }); // on a full disk the half of it would only take more room
+        rmSync(fresh, { force: true }); // an incomplete file would only take up space on a full disk
         throw reason;
       }
     },

@@ -3,7 +3,7 @@ import type { HeaderList } from "#protocol/header.ts";
 import * as z from "zod/mini";
 import type { Answer, Target } from "./target.ts";
 
-/** What an MCP client does not tell of its requests. */
+/** What an MCP client does not report about its requests. */
 export type FetchListener = {
   /** Why the target did not answer at all. */
   failed(reason: string): void;
@@ -11,7 +11,7 @@ export type FetchListener = {
   postEnded(): void;
 };
 
-/** `fetch` that asks a target, whatever the address: for an MCP client of the connector's own. */
+/** A `fetch` for the connector's own MCP client that sends all requests to a target, whatever their address. */
 export function targetFetch(
   target: Target,
   listener: FetchListener,
@@ -34,7 +34,7 @@ export function targetFetch(
   };
 }
 
-/** What our own error in place of an answer says (`answerError`). */
+/** The reason in an error that was made by `answerError`. */
 async function reasonOf(response: Response): Promise<string> {
   const { data } = Failure.safeParse(await response.json());
   return data?.error.data.reason ?? data?.error.message ?? `HTTP ${response.status}`;
@@ -44,13 +44,13 @@ const Failure = z.object({
   error: z.object({ message: z.string(), data: z.object({ reason: z.optional(z.string()) }) }),
 });
 
-/** An answer that is no event stream is read whole by the client; a list of a thousand tools is one megabyte. */
+/** The client reads an answer completely, unless it is an event stream. A list of a thousand tools has one megabyte. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
 
-/** An answer that becomes a `Response`. */
+/** An `Answer` that becomes a `Response`. */
 class FetchAnswer implements Answer {
   drained: (() => void) | null = null;
   cancelled: ((reason: string) => void) | null = null;
@@ -115,7 +115,7 @@ class FetchAnswer implements Answer {
   #break(reason: unknown): void {
     if (this.#over) return;
     this.#over = true;
-    this.#reject(reason); // of no effect once the head is there
+    this.#reject(reason); // has no effect after the head
     this.#controller?.error(reason);
     this.#ended();
   }

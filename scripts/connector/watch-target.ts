@@ -11,37 +11,40 @@ import { reposIn } from "./facts.ts";
 import type { Target } from "./target.ts";
 import { targetFetch } from "./target-fetch.ts";
 
-/** How often a server without events is asked whether it is still there. */
+/** How often to check that a server without events still answers. */
 const CHECK_MS = 60_000;
 
-/** A session that lasted for so long counts as a success: the next failure starts the back-off from its beginning. */
+/** A session that lasted this long counts as a success. The next failure then starts the back-off from its beginning. */
 const STABLE_MS = 10_000;
 
 const PROJECTS_TOOL = "list_projects";
 
-/** The client's own transport needs some address; all requests go to the target. */
+/** The client's transport needs an address, but all requests go to the target. */
 const ADDRESS = new URL("http://target/mcp");
 
 /**
- * `true`: from a server whose `poll_events` takes a cursor. One without gives each event to a single reader, so that its own
- * clients would miss what is fetched here; `"drain"` fetches from such a server as well.
+ * `true`: fetch events only from a server whose `poll_events` takes a cursor. A server without cursors gives each event to one
+ * reader only, so its own clients would miss the events that are fetched here. `"drain"`: fetch from such a server as well.
  */
 export type EventSource = boolean | "drain";
 
 export type WatchOptions = {
   readonly target: Target;
-  /** Whether the target's events are fetched: what `poll_events` tells, and notifications that belong to no request. */
+  /** Whether to fetch the target's events: those of `poll_events`, and notifications that belong to no request. */
   readonly events: EventSource;
-  /** Folders that are looked at for repositories when the server knows no projects. */
+  /** Folders in which to look for repositories when the server has no projects. */
   readonly folders: readonly string[];
   readonly version: string;
-  /** A 2025 session hears of nothing but itself (each is a process of its own): without events to fetch it is ended. */
+  /**
+   * Whether each 2025 session is a separate process, which sees only its own events. Without events to fetch, the session is
+   * then ended.
+   */
   readonly isolated: boolean;
-  /** Where polling goes on; `null`: from now. */
+  /** The cursor to continue polling from; `null`: from now. */
   readonly cursor: () => string | null;
   readonly push: (events: readonly PushedEvent[], cursor: string | null) => void;
   readonly learn: (facts: Partial<Facts>) => void;
-  /** The server is there, or not (any more), and why. Called when it changes. */
+  /** Called when the server starts or stops answering, with the reason. */
   readonly report: (isThere: boolean, detail: string) => void;
   readonly clock?: Clock;
   readonly random?: () => number;
@@ -53,8 +56,8 @@ const Projects = z.looseObject({
 type Listed = z.infer<typeof Projects>["projects"];
 
 /**
- * The connector's own session at the target: who answers there, which repositories the machine has, and the target's
- * events. The only poller of a server that drains what it hands out.
+ * The connector's own session at the target, which finds out what server answers there, which projects and repositories the
+ * machine has, and fetches the target's events.
  */
 export class TargetWatch {
   readonly #options: WatchOptions;
@@ -62,7 +65,7 @@ export class TargetWatch {
   readonly #stopping = new AbortController();
   readonly #done: Promise<void>;
   #wasThere: boolean | null = null;
-  /** Why the target itself did not answer, in this session. */
+  /** Why the target did not answer in this session. */
   #failure: string | null = null;
   #poller: EventPoller | null = null;
 
@@ -72,7 +75,7 @@ export class TargetWatch {
     this.#done = this.#run();
   }
 
-  /** Ends the session; resolves when it is over. */
+  /** Ends the session. Resolves when it is over. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#done;
@@ -94,7 +97,7 @@ export class TargetWatch {
     }
   }
 
-  /** One session, until it breaks; `true`: all that there is to learn was learnt. */
+  /** Runs one session until it breaks. Returns `true` when nothing is left to find out. */
   async #session(): Promise<boolean> {
     const client = new Client(
       { name: "codez", version: this.#options.version },
@@ -121,8 +124,8 @@ export class TargetWatch {
       else await this.#check(client);
       return this.#stopping.signal.aborted;
     } finally {
-      // A 2025 session is said goodbye to, so that its server (or its child process) can end.
-      await transport.terminateSession().catch(() => undefined); // it is lost already, or never was
+      // A 2025 session is ended explicitly, so that its server (or its child process) can end.
+      await transport.terminateSession().catch(() => undefined); // the session is lost already, or was never opened
       await client.close();
     }
   }
@@ -154,7 +157,7 @@ export class TargetWatch {
     return this.#options.events === "drain" || (this.#options.events && hasCursor(poll));
   }
 
-  /** In 2026-07-28 a server tells of changes only to those who asked. */
+  /** In revision 2026-07-28 a server reports changes only to clients that have subscribed. */
   async #listen(client: Client): Promise<void> {
     const { tools, prompts, resources } = client.getServerCapabilities() ?? {};
     const filter = {
@@ -165,7 +168,7 @@ export class TargetWatch {
     if (Object.keys(filter).length > 0) await client.listen(filter, { signal: this.#stopping.signal });
   }
 
-  /** The server's projects, or `null` when it answers `list_projects` in a form of its own. */
+  /** The server's projects, or `null` when its `list_projects` has another format. */
   async #projects(client: Client): Promise<Listed | null> {
     const result = await client.callTool({ name: PROJECTS_TOOL, arguments: {} }, { signal: this.#stopping.signal });
     for (const candidate of [result.structuredContent, ...result.content.map(jsonOf)]) {
@@ -204,7 +207,7 @@ export class TargetWatch {
   }
 }
 
-/** As much of a server's projects as the link takes: one of an unusual length must not cost the machine its link. */
+/** The server's projects within the link's limits. An unusually long one must not cause the link to be closed. */
 function projectFacts(listed: Listed): Project[] {
   const fitting = listed.flatMap(({ slug, path }) => {
     if (slug == null || slug === "" || slug.length > MAX_SLUG_CHARACTERS) return [];
@@ -213,7 +216,7 @@ function projectFacts(listed: Listed): Project[] {
   return fitting.slice(0, MAX_PROJECTS);
 }
 
-/** The server's tools; none when it has no such capability. */
+/** The server's tools; an empty list when it has no such capability. */
 async function toolsOf(client: Client, signal: AbortSignal): Promise<Tool[]> {
   if (client.getServerCapabilities()?.tools === undefined) return [];
   const { tools } = await client.listTools(undefined, { signal });
@@ -221,6 +224,6 @@ async function toolsOf(client: Client, signal: AbortSignal): Promise<Tool[]> {
 }
 
 function jsonOf(content: { type: string; text?: unknown }): unknown {
-  // Text that is not JSON is for people.
+  // Text that is not JSON is meant for people.
   return content.type === "text" && typeof content.text === "string" ? parseJson(content.text) : undefined;
 }

@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Writes a private file whole or not at all: 0600, in a folder that is 0700. */
+/** Writes a private file atomically, with mode 0600 in a folder with mode 0700. */
 export function writePrivately(path: string, text: string): void {
   const folder = dirname(path);
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -2,9 +2,9 @@ import { lstatSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:f
 import type { Holder } from "./lock-holder.ts";
 
 /**
- * A lock's holder in a symbolic link's target. Common file systems keep a target of under 60 bytes in the inode itself, so
- * the link can be made and replaced on a disk that has no block left for a file's content, which is exactly when a
- * connector must be able to start. It leads nowhere and is never followed.
+ * A lock's holder, encoded in the target of a symbolic link. Common file systems store a target of less than 60 bytes in the inode
+ * itself. So the link can be created and replaced on a full disk, which has no block left for a file's content, and a connector
+ * can still start there. The link points nowhere and is never followed.
  */
 const PREFIX = "codez";
 
@@ -14,12 +14,12 @@ function targetOf({ pid, started, state }: Holder): string {
   return [PREFIX, LETTERS[state], pid, started ?? ""].join(":");
 }
 
-/** Makes the link; throws EEXIST when something is there. */
+/** Creates the link. Throws EEXIST when something exists at the path. */
 export function linkHolder(path: string, holder: Holder): void {
   symlinkSync(targetOf(holder), path);
 }
 
-/** Puts the link in place of what is at `path`, in one step. */
+/** Atomically replaces whatever is at `path` by the link. */
 export function replaceByLink(path: string, holder: Holder): void {
   const fresh = `${path}.${process.pid}.link`;
   rmSync(fresh, { force: true });
@@ -27,7 +27,7 @@ export function replaceByLink(path: string, holder: Holder): void {
   renameSync(fresh, path);
 }
 
-/** The holder in the link at `path`; `null`: no such link is there. */
+/** The holder in the link at `path`; `null` if there is no such link. */
 export function holderInLink(path: string): Holder | null {
   let target: string;
   let sinceMs: number;
@@ -40,6 +40,6 @@ export function holderInLink(path: string): Holder | null {
   const [prefix, letter, pid, ...started] = target.split(":");
   const state = (["connecting", "online", "offline"] as const).find((one) => LETTERS[one] === letter);
   if (prefix !== PREFIX || state === undefined || !Number.isInteger(Number(pid))) return null;
-  const detail = "its disk takes no more files";
+  const detail = "its disk is full";
   return { pid: Number(pid), started: started.join(":") || null, sinceMs, state, detail };
 }

@@ -1,6 +1,6 @@
 /**
- * A disk that takes nothing (more): full, over its quota, read-only, or failing. What such an error interrupts can be tried
- * again later with nothing changed; every other error of a file operation is a fault to report.
+ * Error codes of a disk that accepts no data: full, over quota, read-only or failing. An operation that failed with one of these
+ * can be repeated later. Every other error of a file operation is a bug or a wrong setting, and must be reported.
  */
 const CODES: ReadonlySet<unknown> = new Set(["ENOSPC", "EDQUOT", "EROFS", "EIO"]);
 
@@ -8,12 +8,12 @@ export function isDiskFailure(reason: unknown): reason is NodeJS.ErrnoException 
   return isFileFailure(reason) && CODES.has(reason.code);
 }
 
-/** Any error of the system at a file operation. */
+/** Whether this is a system error of a file operation. */
 export function isFileFailure(reason: unknown): reason is NodeJS.ErrnoException {
   return reason instanceof Error && "code" in reason && "syscall" in reason;
 }
 
-/** The failure as a person would put it. */
+/** The failure in words for a person. */
 export function describeDiskFailure({ code, message }: NodeJS.ErrnoException): string {
   switch (code) {
     case "ENOSPC":

@@ -15,8 +15,8 @@ export async function readJson(path: string): Promise<unknown> {
 }
 
 /**
- * Replaces a file in one step: a reader, or a crash at any moment, sees the old content or the new, never a part.
- * Readable by its owner alone, for what serve keeps may quote a session.
+ * Replaces a file atomically: a reader, also after a crash at any moment, sees either the old or the new content. Only the owner
+ * can read it, because serve's files may contain text of sessions.
  */
 export async function writeJson(path: string, value: unknown): Promise<void> {
   await mkdir(dirname(path), { recursive: true, mode: 0o700 });

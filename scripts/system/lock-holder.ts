@@ -1,9 +1,9 @@
 import * as z from "zod";
 
-/** What a running connector says of itself beside its profile, for a second one and for `codez status`. */
+/** What a running connector writes beside its profile, for a second connector and for `codez status`. */
 export const Holder = z.object({
   pid: z.int().positive(),
-  /** The process's own start as the system tells it: a process id alone may be another program's by now. */
+  /** The process's start time according to the system. The process id alone may belong to another program by now. */
   started: z.string().nullable(),
   sinceMs: z.int(),
   state: z.enum(["connecting", "online", "offline"]),

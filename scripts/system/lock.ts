@@ -5,7 +5,14 @@ import { isDiskFailure } from "./disk-failure.ts";
 import { Holder } from "./lock-holder.ts";
 import { isSameStart, lifeOf } from "./process-start.ts";
 
-/** One connector per profile. Held by a file with the holder's process; a holder that died holds nothing. */
+/**
+ * Ensures one connector per profile. The lock is a file that names the holder's process.
+ *
+ * Node has no `flock`, so nothing releases the file when its process dies. A lock therefore counts only while the process that it
+ * names is alive and was started at the recorded time; otherwise the process id may belong to another program. The file is
+ * created by hard-linking a complete draft to its name. That is atomic, so of several processes exactly one succeeds, and nobody
+ * ever reads an incomplete file.
+ */
 export class Lock {
   readonly #path: string;
   #holder: Holder;
@@ -15,7 +22,7 @@ export class Lock {
     this.#holder = holder;
   }
 
-  /** Takes the lock, or answers who has it. */
+  /** Takes the lock, or returns its holder. */
   static take(path: string): Lock | Holder {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     const holder: Holder = {
@@ -27,7 +34,7 @@ export class Lock {
     };
     const draft = draftOf(path, holder);
     try {
-      // A link is made by one of several, even when they try at the same moment.
+      // Of several processes that create the link at the same moment, exactly one succeeds.
       for (;;) {
         if (tryLink(draft, path, holder)) return new Lock(path, holder);
         const present = holderOf(path);
@@ -39,7 +46,7 @@ export class Lock {
     }
   }
 
-  /** Never throws for want of space: the lock is held whatever it says. */
+  /** Updates the state in the file. Never throws when the disk is full, because the lock is held all the same. */
   say(state: Holder["state"], detail: string): void {
     this.#holder = { ...this.#holder, state, detail };
     const fresh = draftOf(this.#path, this.#holder);
@@ -52,7 +59,7 @@ export class Lock {
   }
 }
 
-/** Who holds the lock now; `null`: nobody who is alive. */
+/** The lock's current holder; `null` if no living process holds it. */
 export function holderOf(path: string): Holder | null {
   const holder = holderInLink(path) ?? holderInFile(path);
   return holder !== null && isAlive(holder) ? holder : null;
@@ -63,7 +70,7 @@ function isAlive({ pid, started }: Holder): boolean {
   return now.isAlive && (started === null || now.started === null || isSameStart(started, now.started));
 }
 
-/** What the file says; `null`: no file, or none that a connector wrote. Nobody holds it then. */
+/** The holder in the file; `null` if there is no file, or no connector wrote it. The lock is then free. */
 function holderInFile(path: string): Holder | null {
   try {
     return Holder.safeParse(JSON.parse(readFileSync(path, "utf8"))).data ?? null;
@@ -72,7 +79,7 @@ function holderInFile(path: string): Holder | null {
   }
 }
 
-/** A file beside `path` that says who holds it; `null`: the disk has no room for one. */
+/** Writes the holder to a draft beside `path`; `null` when the disk is full. */
 function draftOf(path: string, holder: Holder): string | null {
   const draft = `${path}.${process.pid}.new`;
   try {
@@ -96,19 +103,25 @@ function tryLink(draft: string | null, path: string, holder: Holder): boolean {
   }
 }
 
-/** Takes a dead holder's file away, unless another has just done so and taken the lock: then it is put back. */
+/**
+ * Removes the file of a dead holder. Another process may have removed it in the meantime and taken the lock; then this one has moved
+ * away a living holder's file, and puts it back.
+ */
 function discard(path: string): void {
   const aside = `${path}.${process.pid}.stale`;
   try {
     renameSync(path, aside);
   } catch {
-    return; // somebody else took it away
+    return; // another process has removed it
   }
   if (holderOf(aside) !== null) putBack(aside, path);
   rmSync(aside, { force: true });
 }
 
-/** A link to a symbolic link is one of its own; where the system follows it instead, it fails, and the lock is taken anew. */
+/**
+ * Hard-links the file back. For a symbolic link this links the link itself. A system that follows it instead fails here, and
+ * the lock is taken again.
+ */
 function putBack(aside: string, path: string): void {
   try {
     linkSync(aside, path);

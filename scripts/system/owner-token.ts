@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { writePrivately } from "./atomic-file.ts";
 import { codezHome } from "./home.ts";
 
-/** A token is a line of some 60 characters; what is larger was not written by us. */
+/** A token is one line of about 60 characters. Operator did not write a larger file. */
 const MAX_BYTES = 1_024;
 
-/** The file is there, but others could have read it or put it there. */
+/** The file exists, but other users could have read it or created it. */
 export class NotPrivate extends Error {
   override readonly name = "NotPrivate";
   readonly path: string;
@@ -19,9 +19,9 @@ export class NotPrivate extends Error {
 }
 
 /**
- * Where an Operator on this computer leaves the token of its owner for the owner's own programs: one file for each address, so
- * that a token is never shown to an Operator at another one. `null` for addresses that are not of this kind: `localhost` may
- * mean another address (`[::1]`) on which another user's program listens, so only 127.0.0.1 counts.
+ * The file in which an Operator on this computer stores its owner's token, for the owner's own programs. There is one file per
+ * address, so that a token is never sent to an Operator at another address. `null` for addresses without such a file: only
+ * 127.0.0.1 has one, because `localhost` may resolve to `[::1]`, where another user's program may listen.
  */
 export function ownerTokenPath(origin: string, home: string = codezHome()): string | null {
   const { protocol, hostname, port } = new URL(origin);
@@ -29,17 +29,17 @@ export function ownerTokenPath(origin: string, home: string = codezHome()): stri
   return join(home, "operators", `${hostname}-${port || "80"}.token`);
 }
 
-/** Leaves a token for the programs of the user who runs this. Answers the file. */
+/** Stores a token for the programs of the user who runs this process. Returns the file's path. */
 export function writeOwnerToken(origin: string, token: string, home: string = codezHome()): string {
   const path = ownerTokenPath(origin, home);
-  if (path === null) throw new Error(`there are no owner's tokens for ${origin}`);
+  if (path === null) throw new Error(`an owner's token cannot be stored for ${origin}`);
   writePrivately(path, `${token}\n`);
   return path;
 }
 
 /**
- * The token that the Operator at `origin` left for this user; `null` when there is none. `CODEZ_HOME` moves what `codez`
- * keeps, and whoever started Operator may have had another one, so the user's usual folders are looked into as well.
+ * The token that the Operator at `origin` stored for this user; `null` when there is none. Operator may have been started with
+ * another `CODEZ_HOME`, so the user's usual folders are searched as well.
  * Throws NotPrivate.
  */
 export function readOwnerToken(origin: string): string | null {
@@ -52,19 +52,19 @@ export function readOwnerToken(origin: string): string | null {
   return null;
 }
 
-/** The home folder that the system knows, also where `HOME` was changed. */
+/** The user's home folder according to the system, which may differ from `HOME`. */
 function accountHome(): string[] {
   try {
     return [join(userInfo().homedir, ".codez")];
   } catch {
-    return []; // a container's user may have no account
+    return []; // the user of a container may have no account
   }
 }
 
 function readPrivately(path: string): string | null {
   let file: number;
   try {
-    // Neither a link, nor something that keeps its reader waiting (a pipe).
+    // Refuses links, and does not wait on a pipe.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (reason) {
     if (reason instanceof Error && "code" in reason && (reason.code === "ENOENT" || reason.code === "EACCES"))

@@ -2,13 +2,13 @@ import { randomInt } from "node:crypto";
 import { createConnection, createServer } from "node:net";
 
 /**
- * Below every common range of ephemeral ports (Linux from 32768, macOS and Windows from 49152), so that the kernel
- * does not give a script's port to somebody's outgoing connection while the script restarts.
+ * Ports below every common range of ephemeral ports (Linux from 32768, macOS and Windows from 49152). The kernel would otherwise
+ * give a script's port to an outgoing connection while the script restarts.
  */
 const LOWEST_PORT = 20_000;
 const HIGHEST_PORT = 32_000;
 
-/** Hands out ports on 127.0.0.1, each one once in its life: an address that somebody remembers never means another script. */
+/** Assigns ports on 127.0.0.1, each only once, so that a remembered address never leads to another script. */
 export class Ports {
   readonly #given = new Set<number>();
 
@@ -31,7 +31,7 @@ function isFree(port: number): Promise<boolean> {
   });
 }
 
-/** Whether anybody takes a connection there. */
+/** Whether a connection to that port is accepted. */
 export function isListening(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createConnection({ host: "127.0.0.1", port });

@@ -1,11 +1,11 @@
 /**
- * What a terminal must not get from somebody else's text: control characters (they move the cursor, rename the window,
- * answer as if typed), format characters (U+202E shows text backwards, zero-width ones hide in it), lone surrogates,
- * private and unassigned ones, everything that Unicode says not to display, and spaces that are none of U+0020.
+ * Characters of foreign text that a terminal must not receive: control characters (they move the cursor, rename the window, or make
+ * the terminal answer as if the user had typed), format characters (U+202E reverses text, zero-width ones hide in it), lone
+ * surrogates, private and unassigned characters, everything that Unicode marks as ignorable, and all spaces except U+0020.
  */
 const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}|\u2800/gu;
 
-/** The short forms that everybody knows. */
+/** The common short escapes. */
 const SHORT: ReadonlyMap<string, string> = new Map([
   ["\n", String.raw`\n`],
   ["\r", String.raw`\r`],
@@ -13,19 +13,19 @@ const SHORT: ReadonlyMap<string, string> = new Map([
 ]);
 
 /**
- * Text that a machine, a server, a client, a model or a person wrote, as one line that shows each of its characters:
- * what would not show, or would change what shows, is written as `\u{202e}`. Nothing is left out and nothing is cut.
+ * Foreign text (of a machine, a server, a client, a model or a person) as one line that shows all of its characters. Those that are
+ * invisible, or would change what is displayed, are escaped like `\u{202e}`. Nothing is omitted or shortened.
  */
 export function printable(text: string): string {
   return text.replaceAll(UNPRINTABLE, (char) => SHORT.get(char) ?? `\\u{${char.codePointAt(0)?.toString(16)}}`);
 }
 
-/** The same for text of several lines whose line breaks are ours. */
+/** The same for text of several lines. Line breaks are kept. */
 export function printableLines(text: string): string {
   return text.split("\n").map(printable).join("\n");
 }
 
-/** JSON that is safe to show and still the same JSON: what does not show is escaped as JSON escapes it. */
+/** JSON that is safe to display and has the same value: invisible characters are escaped as in JSON strings. */
 export function printableJson(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, null, indent) ?? "null";
   return text

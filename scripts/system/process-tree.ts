@@ -7,40 +7,44 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 
 /**
- * The variable that marks an agent's process, and by inheritance all that it starts. Claude Code gives each command a
- * session of its own, so when it dies hard (SIGKILL, out of memory) neither group nor parent leads to them any more.
+ * The environment variable that marks an agent's process and, by inheritance, everything that it starts. Claude Code runs each
+ * command in a session of its own. When Claude Code is killed (SIGKILL, out of memory), those commands keep running, and neither
+ * their process group nor their parent identifies them any more. The mark does.
  */
 export const MARK_VARIABLE = "CODEZ_AGENT";
 
-/** After SIGTERM Claude Code ends its commands and writes its last lines, which takes a tenth of a second. */
+/** Time between SIGTERM and SIGKILL. Claude Code needs a tenth of a second to end its commands and write its last lines. */
 const TERMINATE_LIMIT_MS = 3_000;
 
-/** How often it is looked whether they are gone. */
+/** How often to check whether the processes are gone. */
 const LOOK_MS = 25;
 
-/** A process that was killed is gone at once, but for one stuck in the kernel (a dead network disk). */
+/**
+ * How long to wait after SIGKILL. A killed process is gone immediately, unless it is stuck in the kernel (a dead network
+ * disk).
+ */
 const KILL_LIMIT_MS = 2_000;
 
 const LIST_LIMIT_MS = 5_000;
 
 /**
- * Ends a process, what descends from it and what carries its mark: asks the root first, then kills what is left.
- * Resolves when nothing is, or when the kernel won't let go.
+ * Ends a process, its descendants, and everything with its mark: first asks the root to end, then kills what is left. Resolves when
+ * all are gone, or when the kernel does not let go of one in time.
  */
 export async function killTree(pid: number, mark: string): Promise<void> {
   if (process.platform === "win32") return killTreeOnWindows(pid);
   const doomed = new Set([pid, ...(await descendants(pid)), ...(await marked(mark))]);
   signal(pid, "SIGTERM");
   await gone([pid], TERMINATE_LIMIT_MS);
-  // Once more, for what was started meanwhile.
+  // Once more, for processes that were started in the meantime.
   for (const late of [...(await descendants(pid)), ...(await marked(mark))]) doomed.add(late);
   for (const one of doomed) signal(one, "SIGKILL");
   await gone([...doomed], KILL_LIMIT_MS);
 }
 
 /**
- * Ends what carries a mark when the process it was given to has died by itself. That process is not touched: its
- * number may be another's by now.
+ * Ends everything with a mark after the marked process has died by itself. No signal is sent to that process's id, which may
+ * belong to another program by now.
  */
 export async function killMarked(mark: string): Promise<void> {
   const doomed = await marked(mark);
@@ -53,28 +57,31 @@ export function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return !isZombie(pid);
   } catch (error) {
-    // EPERM: it lives and belongs to somebody else.
+    // EPERM: the process is alive and belongs to another user.
     return error instanceof Error && "code" in error && error.code === "EPERM";
   }
 }
 
-/** Dead, but not yet waited for by its parent; in a container without an init it may stay so for ever. */
+/**
+ * Whether a process is dead but its parent has not waited for it. In a container without an init it may stay in that state
+ * indefinitely.
+ */
 function isZombie(pid: number): boolean {
   if (process.platform !== "linux") return false;
   try {
     return stateOf(readFileSync(`/proc/${pid}/stat`, "utf8"))[0] === "Z";
   } catch {
-    // Gone between the two looks.
+    // It ended between the two checks.
     return true;
   }
 }
 
-/** The fields after the name, which may itself hold spaces and brackets: state, parent, ... */
+/** The fields after the name (state, parent, ...). The name itself may contain spaces and brackets. */
 function stateOf(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
-/** Processes whose environment has this mark. Only Linux shows it; elsewhere the answer is empty. */
+/** Processes with this mark in their environment. Only Linux shows other processes' environments; elsewhere the list is empty. */
 async function marked(mark: string): Promise<number[]> {
   if (process.platform !== "linux") return [];
   const found: number[] = [];
@@ -112,7 +119,7 @@ async function processes(): Promise<{ pid: number; parent: number }[]> {
   });
 }
 
-/** Of Linux's own files: a container often has no `ps`. */
+/** All processes, read from /proc, because containers often have no `ps`. */
 async function processesOfProc(): Promise<{ pid: number; parent: number }[]> {
   const found: { pid: number; parent: number }[] = [];
   for (const entry of await readdir("/proc")) {
@@ -124,7 +131,7 @@ async function processesOfProc(): Promise<{ pid: number; parent: number }[]> {
   return found;
 }
 
-/** Empty for a process that ended meanwhile or belongs to somebody else. */
+/** The file's text; empty for a process that has ended or belongs to another user. */
 async function readProc(pid: number, file: string): Promise<string> {
   return readFile(`/proc/${pid}/${file}`, "utf8").catch(() => "");
 }
@@ -133,7 +140,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);
   } catch {
-    // It ended by itself before the signal came, which is what the signal was for.
+    // It ended by itself before the signal arrived.
   }
 }
 
@@ -144,7 +151,7 @@ async function gone(pids: readonly number[], limitMs: number): Promise<void> {
 
 async function killTreeOnWindows(pid: number): Promise<void> {
   await run("taskkill", ["/pid", String(pid), "/T", "/F"], { timeout: LIST_LIMIT_MS }).catch((error: unknown) => {
-    // 128: no such process, so there is nothing to end.
+    // 128: there is no such process, so nothing has to be ended.
     if (!(error instanceof Error && "code" in error && error.code === 128)) throw error;
   });
 }

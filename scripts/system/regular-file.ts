@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { isBelow } from "./folder.ts";
 
 /**
- * For files that others have written: a repository, a model, a program of the same user. Opened without waiting, because
- * opening a named pipe otherwise waits for a writer and takes one of Node's four file threads with it; and read only
- * when it is a regular file, because a device (`/dev/zero`) has no end.
+ * Flags for opening files that others have written: a repository, a model, another program. Without O_NONBLOCK, opening a named
+ * pipe waits for a writer and blocks one of Node's four file threads. Only regular files are read, because a device
+ * (`/dev/zero`) has no end.
  */
 const FLAGS = constants.O_RDONLY | constants.O_NONBLOCK;
 
@@ -18,11 +18,11 @@ export class NotRegular extends Error {
 export interface Content {
   readonly text: string;
   readonly isCut: boolean;
-  /** Of the whole file. */
+  /** Size of the whole file. */
   readonly bytes: number;
 }
 
-/** Opens a regular file, and no link to one. The caller closes it. Throws NotRegular, or what the system says. */
+/** Opens a regular file, but not a link to one. The caller closes it. Throws NotRegular or a system error. */
 export async function openRegularFile(path: string): Promise<FileHandle> {
   try {
     return await checked(await open(path, FLAGS | constants.O_NOFOLLOW), path);
@@ -33,21 +33,21 @@ export async function openRegularFile(path: string): Promise<FileHandle> {
   }
 }
 
-/** The beginning of a regular file, up to `maxBytes`. Follows links. Throws NotRegular, or what the system says. */
+/** Reads the beginning of a regular file, up to `maxBytes`. Follows links. Throws NotRegular or a system error. */
 export async function readRegularFile(path: string, maxBytes: number): Promise<Content> {
   return readWhole(await checked(await open(path, FLAGS), path), maxBytes);
 }
 
 /**
- * The same for a file that must lie in a folder once all links are followed: `CLAUDE.md` may be a link to `AGENTS.md`
- * beside it, and not to a key in the home folder. Throws NotRegular, or what the system says.
+ * The same for a file that must be inside a folder after following all links: `CLAUDE.md` may be a link to `AGENTS.md` beside it,
+ * but not to a key in the home folder. Throws NotRegular or a system error.
  */
 export async function readFileInside(folder: string, name: string, maxBytes: number): Promise<Content> {
   const [root, real] = await Promise.all([realpath(folder), realpath(join(folder, name))]);
   if (!isBelow(real, root)) throw new NotRegular(`${join(folder, name)} leads out of ${folder}`);
   const file = await openRegularFile(real);
   try {
-    // A folder on the way may have become a link since.
+    // A folder in the path may have been replaced by a link in the meantime.
     if (!isBelow(await placeOf(file, real), root)) throw new NotRegular(`${real} leads out of ${folder}`);
   } catch (error) {
     await file.close();
@@ -62,7 +62,7 @@ async function checked(file: FileHandle, path: string): Promise<FileHandle> {
   throw new NotRegular(`${path} is not a regular file`);
 }
 
-/** Where an open file really is: Linux tells; elsewhere the path must still lead to the same file. */
+/** The real path of an open file. Linux reports it; elsewhere the path must still lead to the same file. */
 async function placeOf(file: FileHandle, path: string): Promise<string> {
   if (process.platform === "linux") return readlink(`/proc/self/fd/${file.fd}`);
   const [opened, now] = await Promise.all([file.stat(), stat(path)]);

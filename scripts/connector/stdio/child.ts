@@ -1,36 +1,39 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { childEnvironment } from "../../system/child-environment.ts";
 
-/** One message of a child. Larger than any result that a client takes; an endless line must not fill the memory. */
+/** The largest message of a child. Larger than any result that clients accept; an endless line must not fill the memory. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
 
-/** From the polite request to end (standard input closed, SIGTERM) to SIGKILL. */
+/** Time between asking a child to end (closing its standard input, SIGTERM) and SIGKILL. */
 const END_TIMEOUT_MS = 3_000;
 
-/** After a child's exit its output is read to its end, unless a process that left its group holds the pipes open. */
+/** How long a child's output is read after its exit. A process that has left its group may keep the pipes open. */
 const DRAIN_TIMEOUT_MS = 1_000;
 
-/** What is kept of a child's standard error, to be shown when it dies. */
+/** How much of a child's standard error is kept, to explain its death. */
 const TAIL_CHARACTERS = 4_000;
 const TAIL_LINES = 20;
 
 export type ChildSpec = { readonly command: string; readonly args: readonly string[]; readonly cwd: string };
 
-/** How a child came to its end. `why` is for the caller's eyes. */
+/** How a child ended. `why` is shown to the caller. */
 export type Ended = {
   readonly why: string;
-  /** Whether there was a process at all: what was written to it may have been carried out. */
+  /** Whether the process was started. If so, calls that were written to it may have been carried out. */
   readonly wasStarted: boolean;
 };
 
 export type ChildListener = {
   /** A line of standard output, without its end. */
   line(line: Buffer): void;
-  /** The process is gone; called once. */
+  /** Called once, when the process is gone. */
   ended(ended: Ended): void;
 };
 
-/** A server as a child process that speaks lines, in a process group of its own so that all of it can be ended. */
+/**
+ * A server as a child process that exchanges lines. It has its own process group, so that everything it started can be ended
+ * with it.
+ */
 export class Child {
   readonly #process: ChildProcess;
   readonly #listener: ChildListener;
@@ -60,17 +63,17 @@ export class Child {
         if (this.#process.pid === undefined) end(`it could not be started: ${failure.message}`);
       });
       this.#process.on("exit", () => {
-        this.#signal("SIGKILL"); // what it left behind in its group, which would also hold its pipes open
+        this.#signal("SIGKILL"); // ends what it left behind in its group, which would also keep its pipes open
         setTimeout(() => end(this.#why ?? exitOf(this.#process)), DRAIN_TIMEOUT_MS).unref();
       });
-      // All that it wrote has been read by now.
+      // All of its output has been read by now.
       this.#process.on("close", () => end(this.#why ?? exitOf(this.#process)));
     });
     this.#process.stdout?.on("data", (chunk: Buffer) => this.#read(chunk));
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#tail = (this.#tail + text).slice(-TAIL_CHARACTERS);
     });
-    this.#process.stdin?.on("error", () => undefined); // it is ending: `exit` says how
+    this.#process.stdin?.on("error", () => undefined); // it is ending; the exit event says how
   }
 
   get pid(): number | undefined {
@@ -81,7 +84,7 @@ export class Child {
     if (!this.#isGone) this.#process.stdin?.write(line);
   }
 
-  /** Ends the child and all that it started; resolves when it is gone. */
+  /** Ends the child and everything that it started. Resolves when it is gone. */
   async end(why: string): Promise<void> {
     this.#why ??= why;
     if (this.#isGone) return;
@@ -99,7 +102,7 @@ export class Child {
       if (process.platform === "win32") this.#process.kill(signal);
       else process.kill(-pid, signal);
     } catch (reason) {
-      // ESRCH: nobody is left in the group, which is what was wanted. macOS says EPERM for a group of zombies.
+      // ESRCH: the group is empty, as intended. macOS reports EPERM for a group of zombies.
       if (!(reason instanceof Error && "code" in reason && (reason.code === "ESRCH" || reason.code === "EPERM")))
         throw reason;
     }

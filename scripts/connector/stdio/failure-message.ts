@@ -1,9 +1,9 @@
 import { jsonRpcError } from "#protocol/error.ts";
 import type { Ended } from "./child.ts";
 
-/** The JSON-RPC error for a request whose server is gone. `id` is the request's own, as it was written. */
+/** The JSON-RPC error for a request whose server is gone. `id` is the request's id as it was written. */
 export function failureMessage(machine: string, { why, wasStarted }: Ended, id: string): string {
-  // What was written to a process may have been read, and carried out, before it ended. Only the process could tell.
+  // A call that was written to the process may have been carried out before it ended. Only the process could know.
   const error = wasStarted
     ? jsonRpcError({ code: "machine_failed", machine, reason: `its server ended: ${why}`, mayHaveRun: true }, null)
     : jsonRpcError({ code: "machine_failed", machine, reason: why }, null);

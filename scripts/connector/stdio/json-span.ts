@@ -1,7 +1,7 @@
 /**
- * Where things stand in JSON text, without parsing and writing it again: what passes through must keep its every byte
- * (integers beyond 2^53, blanks, order of keys). Positions are those of `latin1` text, so they are the bytes' own.
- * The text is known, or taken, to be JSON; where it isn't, the answer is `null` or a span that leads nowhere.
+ * Finds values in JSON text without parsing and serializing it, because messages must pass through unchanged to the byte
+ * (integers beyond 2^53, whitespace, the order of keys). The text is decoded as `latin1`, so that positions in it are positions
+ * of bytes. The text is assumed to be valid JSON. If it is not, the result is `null` or a meaningless span.
  */
 export type Span = { readonly start: number; readonly end: number };
 
@@ -10,7 +10,10 @@ const AFTER_SCALAR = /[,\]} \t\r\n]/g;
 const STRING_STOP = /["\\]/g;
 const NEST_STOP = /["{}[\]]/g;
 
-/** The values of the object that begins at `from` (blanks before it allowed), by key; `null`: no object is there. */
+/**
+ * The spans of the values, by key, of the object that begins at `from` (after optional whitespace); `null` if there is no
+ * object.
+ */
 export function membersOf(json: string, from = 0): Map<string, Span> | null {
   let at = skipBlanks(json, from);
   if (json[at] !== "{") return null;
@@ -28,7 +31,7 @@ export function membersOf(json: string, from = 0): Map<string, Span> | null {
   return members;
 }
 
-/** The value that `path` leads to, from the object at the beginning of the text. */
+/** The span of the value at `path`, starting from the object at the beginning of the text. */
 export function spanAt(json: string, ...path: readonly string[]): Span | null {
   let span: Span | null = { start: 0, end: json.length };
   for (const key of path) {
@@ -38,7 +41,7 @@ export function spanAt(json: string, ...path: readonly string[]): Span | null {
   return span;
 }
 
-/** The text with each span replaced; spans do not overlap. */
+/** The text with each span replaced. Spans must not overlap. */
 export function splice(json: string, edits: readonly { readonly span: Span; readonly text: string }[]): string {
   let result = "";
   let at = 0;
@@ -81,7 +84,7 @@ function skipString(json: string, from: number): number {
   while (at < json.length) {
     at = indexOf(STRING_STOP, json, at);
     if (json[at] === '"') return at + 1;
-    at += 2; // an escape and what it escapes
+    at += 2; // skips the escape and the character after it
   }
   return json.length;
 }
@@ -91,12 +94,12 @@ function indexOf(pattern: RegExp, json: string, from: number): number {
   return pattern.exec(json)?.index ?? json.length;
 }
 
-/** A key as it is meant; escapes in keys are rare, and JSON's own. */
+/** A key with its JSON escapes decoded; they are rare. */
 function keyOf(text: string): string {
   if (!text.includes("\\")) return text.slice(1, -1);
   try {
     return String(JSON.parse(text));
   } catch {
-    return text; // no JSON string, so no key that anybody looks for
+    return text; // not a JSON string, so it matches no key
   }
 }

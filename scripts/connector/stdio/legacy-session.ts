@@ -9,15 +9,15 @@ import type { Pending } from "./pending.ts";
 import { headerOf, isArray, requestIds, type PostBody } from "./post-body.ts";
 import { keyOf, lineOf, RpcMessage } from "./rpc-message.ts";
 
-/** Messages that wait for a stream to go out on. A client that opens none never gets them. */
+/** Limit for messages that wait for a stream to be sent on. A client that opens no stream never gets them. */
 const MAX_WAITING = 1_000;
 
 const SESSION_HEADER = "mcp-session-id";
 
 /**
- * One session of MCP's 2025 revisions: a child process of its own, spoken to by Streamable HTTP. What the child says is
- * sent to that session's client alone: a response to who asked, progress where it was asked for, all else on a stream of
- * a request under way or on the GET stream.
+ * One session of MCP's 2025 revisions: a child process of its own, offered as Streamable HTTP. The child's messages go only to that
+ * session's client: a response to the request that it answers, progress to the request that asked for it, and everything else
+ * on the stream of a request in progress or on the GET stream.
  */
 export class LegacySession {
   readonly id = randomUUID();
@@ -32,7 +32,7 @@ export class LegacySession {
   #usedMs: number;
   #isOver = false;
 
-  /** @param ended called once when the child is gone: there is no such session any more. */
+  /** @param ended called once, when the child is gone and the session with it. */
   constructor(spec: ChildSpec, machine: string, clock: Clock, ended: () => void) {
     this.#clock = clock;
     this.#usedMs = clock.nowMs();
@@ -41,19 +41,19 @@ export class LegacySession {
     this.#child = new Child(spec, { line: (line) => this.#receive(line), ended: (how) => this.#lose(how) });
   }
 
-  /** Since when nobody has used the session; `null` while somebody does. Milliseconds since 1970. */
+  /** Since when the session has been idle, in milliseconds since 1970; `null` while it is in use. */
   get idleSinceMs(): number | null {
     return this.#stream !== null || this.isAwaited ? null : this.#usedMs;
   }
 
-  /** Whether a client waits for the answer to a call. A call that its client gave up goes on, but awaits nobody. */
+  /** Whether a client waits for an answer. A call whose client has disconnected continues, but nobody waits for it. */
   get isAwaited(): boolean {
     return [...this.#pending].some(({ answer }) => !answer.isOver);
   }
 
-  /** How likely it is that a client still has a use for the session: the lower, the sooner it makes room for another. */
+  /** How likely a client still needs the session. The session with the lowest value is ended first when another needs room. */
   get worth(): { readonly rank: number; readonly usedMs: number } {
-    // An open stream may be all that is left of a client, and proves less than a call that is still at work.
+    // An open stream may be left over from a client that is gone, so it proves less than a call in progress.
     return { rank: (this.#stream === null ? 0 : 1) + (this.#pending.size === 0 ? 0 : 2), usedMs: this.#usedMs };
   }
 
@@ -74,7 +74,7 @@ export class LegacySession {
     }
     const isOpening = body.messages.some((message) => message.method === "initialize");
     const pending: Pending = {
-      // A client that hangs up has not cancelled (2025 revisions); the child works on, and its response is dropped.
+      // In the 2025 revisions a disconnect is not a cancellation. The child continues, and its response is dropped.
       answer: new MessageAnswer(answer, isOpening ? [[SESSION_HEADER, this.id]] : [], () => {
         this.#usedMs = this.#clock.nowMs();
       }),
@@ -90,7 +90,7 @@ export class LegacySession {
     this.#child.write(lineOf(body.bytes));
   }
 
-  /** The stream for what belongs to no request. One at a time. */
+  /** Opens the stream for messages that belong to no request. There is at most one. */
   listen(answer: Answer): void {
     if (this.#stream !== null) {
       answerJson(answer, 409, {
@@ -125,7 +125,10 @@ export class LegacySession {
     else if (token === null && this.#waiting.length < MAX_WAITING) this.#waiting.push(message.text);
   }
 
-  /** A batch may be answered with one. Other lines that are no message (a server that prints) are nobody's. */
+  /**
+   * Handles an array of messages, with which a batch may be answered. Other lines that are not messages (log output) are
+   * dropped.
+   */
   #receiveArray(line: Buffer): void {
     const text = line.toString("latin1");
     const batch = [...this.#pending].find((pending) => pending.isBatch);
@@ -140,7 +143,7 @@ export class LegacySession {
     if (id === null) return;
     const key = keyOf(id);
     const pending = [...this.#pending].find((one) => one.ids.has(key));
-    if (pending === undefined) return; // cancelled, or never asked
+    if (pending === undefined) return; // the request was cancelled, or never existed
     pending.ids.delete(key);
     if (pending.isBatch) pending.answer.send(message.text);
     else pending.answer.finish(message.text);
@@ -149,7 +152,7 @@ export class LegacySession {
     this.#settle(pending);
   }
 
-  /** The request under way that came last and reads streams. */
+  /** The most recent request in progress whose client accepts event streams. */
   #anyStream(): Pending | undefined {
     return [...this.#pending].findLast((pending) => pending.streams && !pending.answer.isOver);
   }

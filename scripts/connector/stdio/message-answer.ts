@@ -1,18 +1,18 @@
 import type { HeaderList } from "#protocol/header.ts";
 import type { Answer } from "../target.ts";
 
-/** What may wait for one slow reader; a line is in memory already when it comes, so this bounds how many. */
+/** Bytes that may wait for one slow reader. */
 const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 const EVENT_BEGIN = Buffer.from("event: message\ndata: ");
 const EVENT_END = Buffer.from("\n\n");
-/** A comment of the event stream (HTML standard, "server-sent events"): every reader skips it. */
+/** A comment in an event stream (HTML standard, "server-sent events"), which every reader ignores. */
 const KEEP_ALIVE = Buffer.from(": keep-alive\n\n");
 const CARRIAGE_RETURN = /\r/g;
 
 /**
- * JSON-RPC messages as the answer to one HTTP request: plain JSON when the response is all there is, an event stream
- * as soon as something else comes first. A message's bytes go out as they are.
+ * JSON-RPC messages as the answer to one HTTP request: plain JSON if the response is the only message, an event stream as soon as
+ * another message comes first. The bytes of a message are sent unchanged.
  */
 export class MessageAnswer {
   readonly #answer: Answer;
@@ -21,7 +21,7 @@ export class MessageAnswer {
   #over = false;
   #waitingBytes = 0;
 
-  /** @param cancelled called once when nobody waits for the answer any more. */
+  /** @param cancelled called once, when nobody waits for the answer any more. */
   constructor(answer: Answer, headers: HeaderList, cancelled: (reason: string) => void) {
     this.#answer = answer;
     this.#headers = headers;
@@ -38,18 +38,18 @@ export class MessageAnswer {
     return this.#over;
   }
 
-  /** Sends the head of an event stream now, whenever its first message may come. */
+  /** Sends the head of an event stream immediately, before its first message. */
   open(): void {
     if (this.#streaming || this.#over) return;
     this.#streaming = true;
     this.#answer.head(200, [["content-type", "text/event-stream"], ["cache-control", "no-cache"], ...this.#headers]);
   }
 
-  /** A message that is not the last. */
+  /** Sends a message that is not the last. */
   send(message: string): void {
     if (this.#over) return;
     this.open();
-    // A carriage return would end the line in an event stream; in JSON it is a blank between parts.
+    // A carriage return would end the line in an event stream. In JSON it is only whitespace between tokens.
     const data = Buffer.from(message.replace(CARRIAGE_RETURN, " "), "latin1");
     const isRead = this.#answer.write(Buffer.concat([EVENT_BEGIN, data, EVENT_END]));
     this.#waitingBytes = isRead ? 0 : this.#waitingBytes + data.length;
@@ -57,14 +57,14 @@ export class MessageAnswer {
   }
 
   /**
-   * Writes something to an open event stream that has no meaning to its reader. A platform between may notice that a
-   * reader has gone only when it has something to write, and cut a stream that is silent for long.
+   * Writes a comment to an open event stream. Proxies in between may notice that the reader has gone only when they have something
+   * to write, and they close streams that are silent for long.
    */
   keepAlive(): void {
     if (this.#streaming && !this.#over && this.#waitingBytes === 0) this.#answer.write(KEEP_ALIVE);
   }
 
-  /** The last message, and the end. `status` is used when it is the only one. */
+  /** Sends the last message and ends the answer. `status` is used if it is the only message. */
   finish(message: string, status = 200): void {
     if (this.#over) return;
     if (this.#streaming) {
@@ -79,7 +79,7 @@ export class MessageAnswer {
     this.#answer.end();
   }
 
-  /** The end, without a last message. */
+  /** Ends the answer without a last message. */
   end(): void {
     if (this.#over) return;
     this.open();

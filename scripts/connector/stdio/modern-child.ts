@@ -9,7 +9,10 @@ import { lineOf, RpcMessage } from "./rpc-message.ts";
 
 const SUBSCRIPTION_KEY = "io.modelcontextprotocol/subscriptionId";
 
-/** HTTP statuses that 2026-07-28 gives to JSON-RPC errors of the protocol itself; all others go as 200. */
+/**
+ * HTTP statuses that revision 2026-07-28 assigns to JSON-RPC errors of the protocol itself. All other errors are sent with
+ * 200.
+ */
 const STATUSES: ReadonlyMap<string, number> = new Map([
   ["-32700", 400],
   ["-32600", 400],
@@ -28,9 +31,9 @@ type Call = {
 };
 
 /**
- * A server of MCP's 2026-07-28 revision: no sessions, so one child serves every client. Clients number their requests
- * alike, so each id (and progress token) is replaced by one of our own on the way in and put back on the way out; not
- * another byte of a message is touched.
+ * A server of MCP's revision 2026-07-28, which has no sessions, so one child serves all clients. Different clients use the same
+ * request ids. Each id and progress token is therefore replaced by a unique one on the way in, and restored on the way out. No
+ * other byte of a message is changed.
  */
 export class ModernChild {
   readonly #machine: string;
@@ -42,7 +45,7 @@ export class ModernChild {
   #usedMs: number;
   #isOver = false;
 
-  /** @param adopt makes the child; it was begun by the probe that found out what it speaks. */
+  /** @param adopt returns the child, which the probe that found out its revision has already started. */
   constructor(
     machine: string,
     clock: Clock,
@@ -60,7 +63,7 @@ export class ModernChild {
     return new ModernChild(machine, clock, ended, (listener) => new Child(spec, listener));
   }
 
-  /** Since when nobody has used the child; `null` while somebody does. Milliseconds since 1970. */
+  /** Since when the child has been idle, in milliseconds since 1970; `null` while it is in use. */
   get idleSinceMs(): number | null {
     return this.#calls.size > 0 ? null : this.#usedMs;
   }
@@ -96,7 +99,7 @@ export class ModernChild {
     return this.#child.end(why);
   }
 
-  /** In this revision a client that hangs up has cancelled; on stdio the server has to be told. */
+  /** In this revision a disconnect is a cancellation, and a server on stdio has to be told. */
   #cancel(ours: string, reason: string): void {
     if (!this.#calls.delete(ours)) return;
     this.#usedMs = this.#clock.nowMs();
@@ -106,7 +109,7 @@ export class ModernChild {
 
   #receive(line: Buffer): void {
     const message = RpcMessage.read(line);
-    if (message === null) return; // a server that prints: nobody's
+    if (message === null) return; // log output of the server, which is dropped
     if (message.isResponse) return this.#respond(message);
     const owner = this.#ownerOf(message);
     if (owner !== null) owner.answer.send(restore(message, owner));
@@ -122,7 +125,10 @@ export class ModernChild {
     call.answer.finish(restore(message, call), STATUSES.get(code ?? "") ?? 200);
   }
 
-  /** Whose a notification is. One that says nothing of it belongs to the only call under way, or to nobody: never to a stranger. */
+  /**
+   * The call that a notification belongs to. Without a token it is the only call in progress, or none: it must never reach
+   * another client.
+   */
   #ownerOf(message: RpcMessage): Call | null {
     const ours = message.at("params", "progressToken") ?? message.at("params", "_meta", SUBSCRIPTION_KEY);
     if (ours !== null) return this.#calls.get(ours.replaceAll('"', "")) ?? null;
@@ -139,7 +145,7 @@ export class ModernChild {
   }
 }
 
-/** The message with the client's own id and token where ours stand. */
+/** The message with the client's own id and token restored. */
 function restore(message: RpcMessage, { id, progressToken }: Call): string {
   const edits: { span: Span; text: string }[] = [];
   const put = (span: Span | null, text: string | null): void => {

@@ -6,19 +6,19 @@ import { keyOf, RpcMessage } from "./rpc-message.ts";
 /** `_meta` key with which a 2026-07-28 request names its revision. */
 const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
 
-/** What a POST brought: its JSON-RPC messages (more than one in a 2025-03-26 batch), still as bytes. */
+/** The body of a POST: its JSON-RPC messages (several in a batch of 2025-03-26), still as bytes. */
 export type PostBody = {
   readonly bytes: Uint8Array;
   readonly messages: readonly RpcMessage[];
   readonly isBatch: boolean;
-  /** Whether it is spoken in 2026-07-28 or later: each request says so itself. */
+  /** Whether it is of revision 2026-07-28 or later, which each request says itself. */
   readonly isModern: boolean;
 };
 
-/** The body as messages, or `null` when it is no JSON-RPC. */
+/** Parses the body into messages; `null` when it is not JSON-RPC. */
 export function readPost(bytes: Uint8Array, headers: HeaderList): PostBody | null {
   const value = parseJson(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString());
-  if (value === undefined) return null; // a child is never given a line that is not JSON
+  if (value === undefined) return null; // a child must never get a line that is not JSON
   const isBatch = Array.isArray(value);
   const messages = isBatch ? elementsOf(value) : [RpcMessage.read(bytes)];
   const read = messages.filter((message) => message !== null);
@@ -43,17 +43,17 @@ export function headerOf(headers: HeaderList, name: string): string | null {
   return headers.find(([key]) => key === name)?.[1] ?? null;
 }
 
-/** Batches are of an era with no byte to lose: their elements are only looked at, never passed on one by one. */
+/** The messages of a batch. They are only inspected; the batch itself is passed on unchanged. */
 function elementsOf(value: unknown): (RpcMessage | null)[] {
   return Array.isArray(value) ? value.map((one) => RpcMessage.read(Buffer.from(JSON.stringify(one) ?? ""))) : [];
 }
 
-/** Revisions are dates; from this one on there is no handshake and no session. */
+/** Whether a revision has neither a handshake nor sessions. Revisions are dates, so they can be compared as text. */
 function isModernVersion(headers: HeaderList): boolean {
   return (headerOf(headers, "mcp-protocol-version") ?? "") >= "2026-07-28";
 }
 
-/** Whether a line of a child is an array of messages, which only a batch is answered with. */
+/** Whether a child's line is an array of messages, which only occurs as the answer to a batch. */
 export function isArray(text: string): boolean {
   return text.trimStart().startsWith("[") && membersOf(text) === null;
 }

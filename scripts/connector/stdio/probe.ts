@@ -4,10 +4,10 @@ import { RpcMessage } from "./rpc-message.ts";
 const MODERN = "2026-07-28";
 const LEGACY = "2025-11-25";
 
-/** A server of the 2025 revisions may leave a question it does not know unanswered; after so long it is asked the old way too. */
+/** A server of the 2025 revisions may not answer an unknown request. After this time it is asked in the old way as well. */
 const SILENCE_MS = 2_000;
 
-/** A first `npx` has to fetch the server. */
+/** Time limit for the answer. The first `npx` of a server has to download it. */
 const PROBE_TIMEOUT_MS = 120_000;
 
 const CLIENT = { name: "codez", version: "1" };
@@ -24,13 +24,13 @@ const INITIALIZE = {
   params: { protocolVersion: LEGACY, capabilities: {}, clientInfo: CLIENT },
 };
 
-/** What a server speaks. A modern one's child is alive and takes requests; `adopt` hands it over. */
+/** The era of a server. The child of a modern one stays alive, and `adopt` takes it over. */
 export type Verdict =
   | { era: "modern"; adopt: (listener: ChildListener) => Child }
   | { era: "legacy" }
   | { era: "unknown"; why: string };
 
-/** Starts the server and asks it which revision it speaks. Throws nothing; ends within `PROBE_TIMEOUT_MS`. */
+/** Starts the server and asks which revision it speaks. Never throws; returns within `PROBE_TIMEOUT_MS`. */
 export async function probe(spec: ChildSpec): Promise<Verdict> {
   let hear: (line: Buffer) => void = () => undefined;
   let end: (ended: Ended) => void = () => undefined;
@@ -65,11 +65,14 @@ export async function probe(spec: ChildSpec): Promise<Verdict> {
     };
     return { era: "modern", adopt };
   }
-  await child.end("it was only asked what it speaks");
+  await child.end("it was started only to find out its revision");
   return verdict === "legacy" ? { era: "legacy" } : { era: "unknown", why: verdict.why };
 }
 
-/** An error, or versions without a modern one: the server wants the handshake of 2025. */
+/**
+ * The era according to an answer. An error, or a list without a modern revision, means that the server needs the handshake of
+ * 2025.
+ */
 function eraOf(message: RpcMessage): "modern" | "legacy" {
   const versions: unknown = JSON.parse(message.at("result", "supportedVersions") ?? "[]");
   return Array.isArray(versions) && versions.some((version) => version >= MODERN) ? "modern" : "legacy";

@@ -1,12 +1,12 @@
 import { membersOf, spanAt, type Span } from "./json-span.ts";
 
-/** JSON-RPC as it stands in a line of bytes: what is needed to know where it belongs, the rest unread. */
+/** A JSON-RPC message as a line of bytes. Only the fields that are needed for routing are read. */
 export class RpcMessage {
-  /** The line, one character a byte. */
+  /** The line, with one character per byte. */
   readonly text: string;
   readonly #members: Map<string, Span>;
 
-  /** The message in `line`, or `null` when it is none. */
+  /** The message in `line`, or `null` when it is not a message. */
   static read(line: Uint8Array): RpcMessage | null {
     const text = Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("latin1");
     const members = membersOf(text);
@@ -18,7 +18,7 @@ export class RpcMessage {
     this.#members = members;
   }
 
-  /** Its id as it is written; `null` without one. */
+  /** The id as it is written; `null` without one. */
   get id(): string | null {
     return this.raw(this.#members.get("id"));
   }
@@ -50,7 +50,7 @@ export class RpcMessage {
   }
 }
 
-/** Ids and tokens compare as values: `"a"` and `"\u0061"` are the same, 1 and "1" are not. */
+/** A key by which ids and tokens are compared as values: `"a"` and `"\u0061"` are equal, 1 and "1" are not. */
 export function keyOf(raw: string): string {
   return raw.includes("\\") ? JSON.stringify(stringOf(raw)) : raw;
 }
@@ -60,11 +60,14 @@ function stringOf(raw: string): string | null {
     const value: unknown = JSON.parse(Buffer.from(raw, "latin1").toString());
     return typeof value === "string" ? value : null;
   } catch {
-    return null; // not JSON, so no string
+    return null; // not JSON, so not a string
   }
 }
 
-/** The message as one line for a child: line breaks in JSON are blanks between its parts, never inside a string. */
+/**
+ * The message as one line for a child. Line breaks in JSON are whitespace between tokens and never inside a string, so they
+ * can be replaced.
+ */
 export function lineOf(body: Uint8Array): Buffer {
   const line = Buffer.allocUnsafe(body.length + 1);
   line.set(body);

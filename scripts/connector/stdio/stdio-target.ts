@@ -7,31 +7,31 @@ import { ModernChild } from "./modern-child.ts";
 import { headerOf, readPost, type PostBody } from "./post-body.ts";
 import { probe } from "./probe.ts";
 
-/** A child that nobody has used for so long is taken for abandoned (most clients never say goodbye), and ended. */
+/** A child that has been idle for this long counts as abandoned and is ended. Most clients never end their session. */
 export const CHILD_IDLE_MS = 30 * 60_000;
 
 /**
- * How often event streams are kept alive, so that one whose reader has gone is noticed, and idle children looked for.
- * Below the 60 s after which proxies cut a silent stream, and rare enough to cost nothing.
+ * How often a comment is sent on open event streams, which shows whether their readers are still there, and idle children are
+ * looked for. Less than the 60 s after which proxies close a silent stream, and rare enough to cost nothing.
  */
 export const SWEEP_MS = 30_000;
 
-/** Each session is a process of its own, often a Node of 50 MB. */
+/** Each session is a separate process, often a Node process of 50 MB. */
 const MAX_SESSIONS = 32;
 
 export type StdioOptions = { readonly maxSessions?: number; readonly clock?: Clock };
 
-/** A request becomes one line in memory. Arguments of several megabytes (files, images) fit many times over. */
+/** A request becomes one line in memory. Arguments with files or images have a few megabytes. */
 const MAX_BODY_BYTES = 64 * 1024 * 1024;
 
-/** JSON-RPC's codes for refusals of the transport, as the SDKs give them. */
+/** JSON-RPC error codes of the transport, as the MCP SDKs use them. */
 const BAD_REQUEST = -32_000;
 const SESSION_UNKNOWN = -32_001;
 const PARSE_ERROR = -32_700;
 
 /**
- * An MCP server that speaks stdio, offered as Streamable HTTP in both eras: each 2025 session is a child process that ends
- * with it; requests of 2026-07-28, which have no session, share one.
+ * An MCP server that speaks stdio, offered as Streamable HTTP in both eras. Each session of the 2025 revisions has its own child
+ * process, which ends with the session. Requests of 2026-07-28, which have no session, share one child.
  */
 export class StdioTarget implements Target {
   readonly #spec: ChildSpec;
@@ -40,10 +40,10 @@ export class StdioTarget implements Target {
   readonly #sessions = new Map<string, LegacySession>();
   readonly #clock: Clock;
   #stopSweep: () => void = () => undefined;
-  /** Children that are on their way out. */
+  /** Children that are being ended. */
   readonly #ending = new Set<Promise<void>>();
   #modern: Promise<ModernChild | null> | null = null;
-  /** The child that `#modern` has led to, while it lives. */
+  /** The child that `#modern` resolved with, while it lives. */
   #modernChild: ModernChild | null = null;
   #era: "modern" | "legacy" | null = null;
   #isClosed = false;
@@ -97,7 +97,7 @@ export class StdioTarget implements Target {
   async #post(request: TargetRequest, session: LegacySession | null, answer: Answer): Promise<void> {
     const bytes = request.body instanceof Uint8Array ? request.body : await readAll(request.body);
     const body = readPost(bytes, request.headers);
-    if (body === null) return refuse(answer, 400, PARSE_ERROR, "Parse error: the body is no JSON-RPC");
+    if (body === null) return refuse(answer, 400, PARSE_ERROR, "Parse error: the body is not JSON-RPC");
     if (session !== null) return session.post(body, request, answer);
     if (body.isModern) return this.#postModern(body, answer);
     if (!body.messages.some((message) => message.method === "initialize"))
@@ -120,7 +120,7 @@ export class StdioTarget implements Target {
       if (this.#modern === starting) this.#modern = null; // the next request tries again
       throw reason;
     });
-    // What a server of the 2025 revisions answers, so that a client of both falls back to the handshake.
+    // The answer of a server of the 2025 revisions, so that a client that speaks both falls back to the handshake.
     if (modern === null) return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
     if (!answer.isOver) modern.post(body, answer); // the caller may have left while the server was starting
   }
@@ -154,28 +154,30 @@ export class StdioTarget implements Target {
     });
   }
 
-  /** Ends what nobody has used for long. */
+  /** Ends children that have been idle for too long. */
   #endIdle(nowMs: number): void {
     for (const session of this.#sessions.values()) {
-      if (nowMs - (session.idleSinceMs ?? nowMs) >= CHILD_IDLE_MS) this.#endSession(session, "nobody used it for long");
+      if (nowMs - (session.idleSinceMs ?? nowMs) >= CHILD_IDLE_MS)
+        this.#endSession(session, "it was idle for too long");
     }
     const modern = this.#modernChild;
     if (modern === null || nowMs - (modern.idleSinceMs ?? nowMs) < CHILD_IDLE_MS) return;
     this.#modern = null; // from now on: a request that comes while the child is ending gets another
     this.#modernChild = null;
-    this.#end(modern, "nobody used it for long");
+    this.#end(modern, "it was idle for too long");
   }
 
   /**
-   * Ends the session that its client most likely left without a word, or has used least lately: most clients leave that way,
-   * and one that is still there opens another session when it is told 404. `false`: clients wait for calls of all of them.
+   * Ends the session that is most likely abandoned, or else the least recently used one. Most clients leave without ending their
+   * session, and one that is still there opens a new session when it gets 404. Returns `false` if clients wait for calls in all
+   * sessions.
    */
   #makeRoom(): boolean {
     const [idlest] = [...this.#sessions.values()]
       .filter((session) => !session.isAwaited)
       .sort((one, other) => one.worth.rank - other.worth.rank || one.worth.usedMs - other.worth.usedMs);
     if (idlest === undefined) return false;
-    this.#endSession(idlest, "a newer session needed its place");
+    this.#endSession(idlest, "a newer session needed room");
     return true;
   }
 
