@@ -161,7 +161,7 @@ describe("those who may", () => {
     expect((await call(home)).text).toContain("create_session");
     const stranger = await call(join(machine.home, "elsewhere"));
     expect(stranger.status).not.toBe(401);
-    expect(stranger.text).toContain("wants its token");
+    expect(stranger.text).toContain("requires its token");
   });
 
   test("the public CodeZ on that port, or any other server, is never shown the token", async () => {

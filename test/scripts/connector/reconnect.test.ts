@@ -27,7 +27,7 @@ describe("a link that ends is dialled again", () => {
     await script.refusedTimes(3);
     script.refuse = null;
     await script.link();
-    expect(reasons).toContain("HTTP 503 in place of a WebSocket");
+    expect(reasons).toContain("HTTP 503 instead of a WebSocket");
   });
 
   it("soon, however long the outage that a welcome has ended", async () => {
@@ -116,12 +116,12 @@ describe("what ends it for good", () => {
   });
 
   it.each([
-    ["401 by somebody else", 401, "", "HTTP 401 in place of a WebSocket"],
-    ["401 with a page", 401, "<html>sign in to this wifi</html>", "HTTP 401 in place of a WebSocket"],
-    ["403", 403, '{"error":{"code":"forbidden","message":"no"}}', "HTTP 403 in place of a WebSocket: no"],
-    ["404", 404, "", "HTTP 404 in place of a WebSocket"],
-    ["500", 500, '{"error":{"code":"x","message":"it broke"}}', "HTTP 500 in place of a WebSocket: it broke"],
-    ["302", 302, "", "HTTP 302 in place of a WebSocket"],
+    ["401 by somebody else", 401, "", "HTTP 401 instead of a WebSocket"],
+    ["401 with a page", 401, "<html>sign in to this wifi</html>", "HTTP 401 instead of a WebSocket"],
+    ["403", 403, '{"error":{"code":"forbidden","message":"no"}}', "HTTP 403 instead of a WebSocket: no"],
+    ["404", 404, "", "HTTP 404 instead of a WebSocket"],
+    ["500", 500, '{"error":{"code":"x","message":"it broke"}}', "HTTP 500 instead of a WebSocket: it broke"],
+    ["302", 302, "", "HTTP 302 instead of a WebSocket"],
   ])("not: %s, however long", async (_, status, body, shown) => {
     const clock = new ManualClock();
     const retries = new Retries(clock);

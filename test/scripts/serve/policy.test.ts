@@ -68,7 +68,7 @@ describe("which permission modes may be asked for", () => {
     expect(policy().mayUse(undefined)).toBe("default");
     for (const mode of ["plan", "dontAsk", "default", "manual"]) expect(() => policy().mayUse(mode)).not.toThrow();
     for (const mode of ["acceptEdits", "auto", "bypassPermissions"]) {
-      expect(() => policy().mayUse(mode)).toThrow(/above what this machine lets/);
+      expect(() => policy().mayUse(mode)).toThrow(/above the highest that this machine allows/);
     }
   });
 
@@ -78,7 +78,7 @@ describe("which permission modes may be asked for", () => {
   });
 
   test("one that does not exist is told apart", () => {
-    expect(() => policy().mayUse("yolo")).toThrow(/there are: plan/);
+    expect(() => policy().mayUse("yolo")).toThrow(/Use one of: plan/);
   });
 });
 

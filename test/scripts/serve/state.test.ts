@@ -60,7 +60,7 @@ describe("the first outcome of a call with a key", () => {
     const later = new Outcomes(path);
     await later.load();
     expect(await later.once("k", ["call"], work)).toEqual({ done: 1 });
-    await expect(later.once("k", ["another call"], work)).rejects.toThrow("used before");
+    await expect(later.once("k", ["another call"], work)).rejects.toThrow("used for another call");
     expect(await later.once(undefined, ["call"], work)).toEqual({ done: 2 });
   });
 });
