@@ -7,7 +7,7 @@ const LETTERS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const GROUPS = 4;
 const GROUP_LETTERS = 5;
 
-/** A new claim code: whoever enters it at `/claim` becomes the owner of an Operator, once. */
+/** A new claim code: the person who enters it at `/claim` becomes the owner of an Operator. It works once. */
 export function makeClaimCode(): string {
   const letter = () => LETTERS[randomInt(LETTERS.length)];
   const group = () => Array.from({ length: GROUP_LETTERS }, letter).join("");

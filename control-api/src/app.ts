@@ -28,7 +28,7 @@ app.use("/api/*", async (c, next) => {
 app.get("/api/health", (c) => c.json({ ok: true, version: TEMPLATE }));
 
 app.get("/codez.tgz", async (c) => {
-  // RFC 9530: whoever keeps a copy, or gets one by another way, can compare.
+  // RFC 9530: a copy that was kept, or came from elsewhere, can be compared with it.
   const digest = `sha-256=:${base64(await digestOf(tarball))}:`;
   const type = { "content-type": "application/gzip", "cache-control": "no-cache" };
   return c.body(tarball, 200, { ...type, "repr-digest": digest });

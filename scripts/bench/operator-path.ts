@@ -43,7 +43,7 @@ export async function startOperatorPath(serverUrl: string, profiler: Profiler | 
   started.defer(() => end(operator));
   const workerds = (): number[] => tree(operator.pid ?? 0).filter(isWorkerd);
   await until(async () => (await fetch(`${url}/api/health`)).ok);
-  // Left there at the start, for the programs of whoever started it.
+  // Written at the start, for other programs of the same user.
   const token = readFileSync(ownerTokenPath(url, state.CODEZ_HOME) ?? "", "utf8").trim();
   const headers = { authorization: `Bearer ${token}` };
   const gate = new Set(workerds()); // the machine's script is started later, by `setup`

@@ -27,7 +27,7 @@ export function tree(root: number): Process[] {
     });
 }
 
-/** Whether this very process still runs, whoever its parent is by now. */
+/** Whether this very process still runs, even if its parent has changed. */
 export function isRunning({ pid, startTicks }: Process): boolean {
   const fields = fieldsOf(pid);
   return fields !== null && fields.startTicks === startTicks && fields.state !== "Z";

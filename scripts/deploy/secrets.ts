@@ -10,7 +10,7 @@ export const Secrets = z.object({
   /** The dispatch secret before this one: the dispatch Worker takes both while gates change over. */
   DISPATCH_SECRET_PREVIOUS: z.string().optional(),
   REPORT_SECRET: z.string(),
-  /** Whoever enters it at `/claim` becomes the owner, once. A new one lets an owner in who lost every way in. */
+  /** The person who enters it at `/claim` becomes the owner. It works once. A new one is for an owner who can no longer sign in. */
   CLAIM_CODE: z.string(),
 });
 export type Secrets = z.infer<typeof Secrets>;

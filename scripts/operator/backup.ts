@@ -22,7 +22,7 @@ export async function backUp(stateDir: string, target: string): Promise<{ files:
   if (!existsSync(join(stateDir, "secrets.json")))
     throw new Error(`${stateDir} is not the folder of an Operator: it has no secrets.json. Set OPERATOR_STATE`);
   if (existsSync(target)) throw new Error(`${target} is there already: choose another name, or remove it`);
-  // Beside the target, so that the last step is a rename; whoever sees the target's name sees a whole backup.
+  // Beside the target, so that the last step is a rename: a file with the target's name is always a whole backup.
   const draft = `${target}.${randomUUID()}.tmp`;
   const copies = mkdtempSync(join(dirname(target), ".operator-backup-"));
   try {

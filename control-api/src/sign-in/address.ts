@@ -8,7 +8,7 @@ export type ClientAddressBindings = {
   readonly NO_EDGE?: string;
 };
 
-/** The client's address is not known: whoever asks came through this computer's own port, or through a proxy that does not tell. */
+/** The client's address is not known: the request came through this computer's own port, or through a proxy that does not say. */
 export const UNKNOWN_ADDRESS = "unknown";
 
 /** So many people are taken to be behind an address that is not known. */

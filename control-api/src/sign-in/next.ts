@@ -2,7 +2,7 @@
 export function nextAfter(next: unknown): string {
   if (typeof next !== "string" || next.length > 8_192 || /[\\\p{Cc}]/u.test(next)) return ACCOUNT;
   if (!["/oauth/authorize?", "/pair", "/account"].some((start) => next.startsWith(start))) return ACCOUNT;
-  // As a header may carry it: whatever is no ASCII is percent-encoded.
+  // A header may carry ASCII only, so everything else is percent-encoded.
   const { pathname, search } = new URL(next, "http://operator.invalid");
   return PATHS.has(pathname) ? pathname + search : ACCOUNT;
 }

@@ -10,7 +10,7 @@ export async function macOf(text: string, key: string): Promise<string> {
   return base64Url(await hmacSha256(text, key));
 }
 
-/** Compares in the same time whatever is in them; only their lengths show. */
+/** Compares in constant time. Only the lengths can be told from the time that it takes. */
 export function isSame(one: string, other: string): boolean {
   const [left, right] = [utf8(one), utf8(other)];
   return left.length === right.length && crypto.subtle.timingSafeEqual(left, right);

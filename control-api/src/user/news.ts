@@ -5,7 +5,7 @@ const MAX_WAITING = 1_000;
 
 type Waiter = { wants: (name: string) => boolean; wake: () => void };
 
-/** Wakes whoever waits for something to happen on some of a user's machines. In memory: a wait does not outlive its caller. */
+/** Wakes callers that wait for something to happen on some of a user's machines. In memory, because a wait ends with its caller. */
 export class News {
   readonly #waiters = new Set<Waiter>();
 

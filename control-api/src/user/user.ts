@@ -273,7 +273,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
-  /** Something that this user was let in with is no good any more: whatever is open asks anew whether it may go on. */
+  /** Something that this user signs in with was revoked, so every open stream checks again whether it may continue. */
   revoked(): void {
     this.#revocations.announce(ANY);
   }

@@ -2,7 +2,7 @@ import { stripVTControlCharacters } from "node:util";
 
 const NOISE = /^\s*(\{"timestamp"|stack:|at |\*\*\*|service core:user:\S+: *$)/;
 
-/** What workerd said while it failed to start, as one message for whoever uploaded the script. */
+/** What workerd said while it failed to start, as one message for the uploader of the script. */
 export function explainFailure(error: unknown, said: readonly string[]): string {
   const lines = said
     .join("\n")

@@ -84,7 +84,7 @@ export class Supervisor {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     await this.#starting?.catch(() => {
-      // Whoever asked for the start has the error; here only its end matters.
+      // The caller that asked for the start has the error. Here only the end of the start matters.
     });
     const run = this.#run;
     this.#run = undefined;

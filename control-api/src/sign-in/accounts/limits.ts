@@ -32,7 +32,7 @@ export class Limits {
     this.#sql.exec("UPDATE attempt SET count = count - 1 WHERE key = ?", key);
   }
 
-  /** Forgets the tries of whoever has shown who they are. */
+  /** Forgets the failed attempts of someone who has now signed in. */
   clear(key: string): void {
     this.#sql.exec("DELETE FROM attempt WHERE key = ?", key);
   }

@@ -122,7 +122,7 @@ export class Passkeys {
   }
 }
 
-/** The library throws for whatever is wrong with a response; to the one who sent it, all of it is a no. */
+/** The library throws for anything that is wrong with a response. The sender is told only that it was refused. */
 function refused(reason: unknown): null {
   console.warn("a passkey was refused", { reason: reason instanceof Error ? reason.message : String(reason) });
   return null;

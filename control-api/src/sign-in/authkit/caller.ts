@@ -59,7 +59,7 @@ async function ask(token: string, env: AuthKitBindings): Promise<Caller | Refusa
     response = await fetch(new URL("/oauth/userinfo", env.AUTHKIT_URL), {
       headers: { authorization: `Bearer ${token}`, accept: "application/json" },
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      redirect: "manual", // whoever it sends us to must not get the token
+      redirect: "manual", // a server that it redirects to must not get the token
     });
     if (response.status === 401 || response.status === 403) {
       await response.body?.cancel();

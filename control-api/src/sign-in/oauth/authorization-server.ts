@@ -18,7 +18,7 @@ const ACCESS_TOKEN_S = 60 * 60;
 
 /**
  * A grant ends when it was not used for so long; each refresh begins the time anew. A connector in use stays signed in
- * for good, one that lay idle over a long leave still works, one that was forgotten does not stay open for ever. Seconds.
+ * for good, one that was idle during a long leave still works, and a forgotten one ends at some time. Seconds.
  */
 const GRANT_IDLE_S = 180 * 24 * 60 * 60;
 

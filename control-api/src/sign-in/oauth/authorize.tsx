@@ -118,7 +118,7 @@ function refused(c: PageContext, reason: string): Response {
   const page = (
     <MessagePage title="This request is not in order">
       <p>{reason}</p>
-      <p class="soft">Go back to the app and start again. If it happens again, the app has to be mended.</p>
+      <p class="soft">Go back to the app and start again. If it happens again, the fault is in the app.</p>
     </MessagePage>
   );
   return respond(c, { title: "Not in order", status: 400 }, page);

@@ -5,7 +5,7 @@ import { knownScopes } from "../../http/scope.ts";
 import { oauthApi } from "./authorization-server.ts";
 import type { Audience } from "./resource.ts";
 
-/** What the grant of a token holds for whoever checks it. */
+/** What is stored with a grant, for the check of its tokens. */
 export type GrantProps = { readonly client: string };
 
 /** `userId:grantId:secret`, as the library makes them. */

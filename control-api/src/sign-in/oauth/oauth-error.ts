@@ -11,7 +11,7 @@ export function oauthError(
   return Response.json({ error, error_description: description }, { status, headers: { ...NO_STORE, ...headers } });
 }
 
-/** Whoever keeps grants was out of reach. Milliseconds would be of no use: clients take seconds. */
+/** The store of grants could not be reached. In seconds, because clients read Retry-After in seconds. */
 export function unavailable(): Response {
   return oauthError("temporarily_unavailable", "Try again in a few seconds.", 503, { "retry-after": "5" });
 }

@@ -67,7 +67,7 @@ export class Redemptions {
     const before = this.#turns.get(redemption.grant) ?? Promise.resolve();
     const turn = before.then(() => askLibrary(redemption, this.#env));
     const settled = turn
-      .catch(() => undefined) // whoever asked gets the failure; the next one only waits its turn
+      .catch(() => undefined) // the caller gets the failure; the next one only waits for its turn
       .finally(() => {
         if (this.#turns.get(redemption.grant) === settled) this.#turns.delete(redemption.grant);
       });

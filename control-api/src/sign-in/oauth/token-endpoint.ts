@@ -94,7 +94,7 @@ function nameOf(grant: z.infer<typeof Grant>): string {
   return grant.metadata?.client ?? grant.clientId;
 }
 
-/** The body with its resource indicator under the canonical name. One that is none of ours is left for the library to refuse. */
+/** The body with its resource indicator under the canonical name. A resource that is not ours is left for the library to refuse. */
 function canonicalResource(body: URLSearchParams, env: Env): { body: string; asked: string | null } {
   const [asked, ...others] = body.getAll("resource");
   const audience: Audience | null = asked === undefined || others.length > 0 ? null : audienceNamed(asked, env);

@@ -13,7 +13,7 @@ type EnrolProps = {
 const WORDS = {
   "/claim": {
     title: "Make this Operator yours",
-    lead: "Whoever enters the claim code becomes the owner. It was printed where Operator was started or deployed.",
+    lead: "The person who enters the claim code becomes the owner. It was printed where Operator was started or deployed.",
     code: "Claim code",
   },
   "/invite": {

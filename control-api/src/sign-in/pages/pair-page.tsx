@@ -10,7 +10,7 @@ type PairProps = {
   readonly asked?: { readonly client: string; readonly place: string; readonly scopes: readonly Scope[] };
 };
 
-/** A code is typed; then whoever waits behind it is let in, or not. */
+/** A person types a code, and then lets the computer in that shows it, or not. */
 export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
   return (
     <section class="card">

@@ -17,7 +17,7 @@ import { siteOf } from "../site.ts";
 import { enter } from "./sign-in.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
-/** `/claim` and `/invite`: an account for whoever holds the code. A code is typed, or comes behind a link's `#`; it is never in an address. */
+/** `/claim` and `/invite`: an account for the holder of the code. The code is typed, or comes after a link's `#`; it is never sent as part of an address. */
 export const enrol = new Hono<PageApp>();
 
 const AskForOptions = z.object({ code: z.string().check(z.maxLength(64)), name: z.string().check(z.maxLength(256)) });
@@ -25,7 +25,7 @@ const Made = z.object({
   response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
 });
 
-/** Whether there still is an owner to be found; for whoever starts Operator, to print the code or not. No secret. */
+/** Whether there is no owner yet. The program that starts Operator asks, to know whether to print the claim code. Not a secret. */
 enrol.get("/api/claim", async (c) => c.json({ claimable: await accountsOf(c.env).isClaimable() }));
 
 for (const path of ["/claim", "/invite"] as const) {

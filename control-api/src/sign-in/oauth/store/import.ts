@@ -18,7 +18,7 @@ const Entries = z.object({
 
 /**
  * Moves what release 0.1 kept in a KV namespace into the store: `POST { entries }`. An entrypoint of its own, which no
- * public route leads to: whoever starts Operator binds it to a socket or a service of theirs, and calls it once. A key
+ * public route leads to: the program that starts Operator binds it to a socket or a service and calls it once. A key
  * that the store has already is left as it is, so that the move can be repeated.
  */
 export class OAuthImport extends WorkerEntrypoint<StoreBindings> {
