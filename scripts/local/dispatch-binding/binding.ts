@@ -1,11 +1,11 @@
 import entrypoints from "cloudflare-internal:workers";
 import { CALL_HEADER, REFUSED, REMOVED_HEADER, THREW } from "./call.ts";
 
-/** What the platform says about a script: where it listens, the key its guard wants, and when nobody listened there. */
+/** The platform's answer about a script: its port, the key that its guard requires, and when no process was running. */
 interface Route {
   readonly port: number;
   readonly key: string;
-  /** When its last process was seen dead, and when the one that followed was ready. */
+  /** When the exit of its previous process was noticed, and when the current one became ready. */
   readonly endedMs: number;
   readonly startedMs: number;
 }
@@ -21,15 +21,15 @@ interface Inner {
   readonly token: string;
 }
 
-/** A body up to this size is held while it is sent, so that it can be sent again when nobody was there to take it. */
+/** A body up to this size is kept in memory while it is sent, so that it can be sent again if no process received it. */
 const HELD_BODY_BYTES = 65_536;
-/** A script that answered so lately is taken to be there: what a call brings is passed on as it comes, without a copy to send again. */
+/** A script that answered this recently is assumed to be running: the request's body is streamed to it without keeping a copy. */
 const FRESH_MS = 1_000;
-/** Once for an address that has gone stale, once for a script that was replaced in between. */
+/** The first attempt, a second after a stale route, and a third if the script was replaced between those two. */
 const ATTEMPTS = 3;
 
 class NotFound extends Error {
-  /** When the script was removed; infinity when nobody remembers. */
+  /** When the script was removed; infinity when that is not known. */
   readonly removedMs: number;
 
   constructor(removed: string | null) {
@@ -38,9 +38,16 @@ class NotFound extends Error {
   }
 }
 
-/** The inside of `env.DISPATCH`, a wrapped binding: this function's answer is what the Worker sees. */
+/**
+ * The implementation of `env.DISPATCH`, a wrapped binding: the Worker sees the object that this function returns.
+ *
+ * The hard part is a connection that fails. A call may have side effects, so it must not run twice, yet scripts restart
+ * and move while calls arrive. `call` therefore sends a request with a body again only if it can show that no process
+ * received it: it compares when the call started with when the script's processes ended and became ready. All of these
+ * times come from the clock of this computer.
+ */
 export default function dispatchNamespace(inner: Inner) {
-  // Kept by the isolate, so a call costs no lookup. A stale route is harmless: ports are never given out twice.
+  // Cached in the isolate, so most calls need no lookup. A stale route is harmless: no port is ever given to a second script.
   const routes = new Map<string, Route>();
   const answeredMs = new WeakMap<Route, number>();
 
@@ -58,14 +65,14 @@ export default function dispatchNamespace(inner: Inner) {
   }
 
   /**
-   * Tells a script that the caller of one of its calls has gone. Closing the connection would not: over TCP workerd
-   * notices an ordinary close only at its next write, and a quiet stream or a slow tool writes nothing for minutes.
+   * Tells a script that the caller of one of its calls has disconnected. Closing the connection is not enough: over TCP
+   * workerd notices a graceful close only on its next write, and a quiet stream or a slow tool may write nothing for minutes.
    */
   async function cancel({ port, key }: Route, id: string): Promise<void> {
     try {
       await inner.network.fetch(`http://127.0.0.1:${port}/`, { headers: { [CALL_HEADER]: `${key} ${id}` } });
     } catch {
-      // The script's process has gone, and the call with it.
+      // The script's process has ended, and the call with it.
     }
   }
 
@@ -73,10 +80,10 @@ export default function dispatchNamespace(inner: Inner) {
     const known = routes.get(name);
     const isFresh = known !== undefined && Date.now() - (answeredMs.get(known) ?? 0) < FRESH_MS;
     const held = isFresh ? asItIs(request) : await hold(request);
-    // What streams in cannot be sent twice, so its script is made sure of first: one more hop on a large call.
+    // A streamed body cannot be sent twice, so a lookup first makes sure that the script runs. Only large bodies pay this hop.
     let route = known === undefined || (held === "streams" && !isFresh) ? await find(name) : known;
     const id = crypto.randomUUID();
-    // With its caller the call's context ends, and what it has begun, but for what it waits for until then.
+    // When the caller disconnects, workerd ends this call's context and cancels its work. waitUntil() lets `cancel` finish.
     request.signal?.addEventListener("abort", () => entrypoints.waitUntil(cancel(route, id)));
     for (let attempt = 1; ; attempt += 1) {
       const again = attempt < ATTEMPTS && held !== "streams";
@@ -85,17 +92,18 @@ export default function dispatchNamespace(inner: Inner) {
       try {
         response = await inner.network.fetch(`http://127.0.0.1:${route.port}/`, outgoing(request, held, route, id));
       } catch (error) {
-        if (request.signal?.aborted) throw error; // its caller has gone
+        if (request.signal?.aborted) throw error; // the caller has disconnected
         routes.delete(name);
         const fresh = await find(name, route).catch((reason: unknown) => {
-          // It was removed before this call began, so the call cannot have run.
+          // The script was removed before this call started, so the call cannot have run: "not found" is the truth.
           if (reason instanceof NotFound && reason.removedMs < begunMs) throw reason;
-          // A script that does not come back says nothing about this call, which may have run: the caller gets the loss.
+          // The script does not start again, which says nothing about this call: it may have run. Report the lost connection.
           throw error;
         });
-        // Refused and lost in the middle look alike from here. A call is sent again only when it has no body (a second
-        // time cannot be told from the first), or when it began while no process was there to take it: before the one that
-        // is there now was ready, or at the address of an earlier one, which nobody else is ever given.
+        // The error does not tell a refused connection from one lost in the middle. A call is sent again in two cases only.
+        // Either it has no body: a GET, HEAD or DELETE is idempotent (RFC 9110 section 9.2.2). Or it started while no
+        // process could receive it: after the last exit, and before the current process was ready or at a port that the
+        // script no longer has and that is never given to another one.
         const isElsewhere = route.key === fresh.key && route.port !== fresh.port;
         const unsent = fresh.endedMs < begunMs && (begunMs < fresh.startedMs || isElsewhere);
         if (!again || !(held === "nothing" || unsent)) throw error;
@@ -117,7 +125,7 @@ export default function dispatchNamespace(inner: Inner) {
   }
 
   return {
-    // Neither arguments (outbound Workers) nor limits mean anything on one computer; see README.md.
+    // The arguments (outbound Workers) and limits of Cloudflare's `get` are ignored here; see README.md.
     get(name: string) {
       return {
         fetch: (input: string | Request, init?: RequestInit) =>
@@ -140,7 +148,7 @@ async function hold(request: Request): Promise<Held> {
   return request.arrayBuffer();
 }
 
-/** The call as it goes to the script's own port. Headers are set in place where they may be: every copy of them costs. */
+/** The request as it is sent to the script's port. The header is set on the original where possible, because a copy takes time. */
 function outgoing(request: Request, held: Held, route: Route, id: string): Request {
   const { method, headers, signal } = request;
   const call = `${route.key} ${id} ${request.url}`;
@@ -160,21 +168,22 @@ function isEventStream({ headers, body }: Response): boolean {
 }
 
 /**
- * The same stream, which passes through this context: workerd hands on a body that no JavaScript touches by itself, ends
- * the context, and nobody is left to hear that the caller has gone.
+ * The same response, with its body piped through this context. workerd forwards a body that JavaScript does not touch by
+ * itself and ends the context of the call. The "abort" listener in `call` would end with it, and a disconnect of the
+ * caller would go unnoticed.
  */
 function watched(response: Response): Response {
   const { readable, writable } = new IdentityTransformStream();
-  response.body?.pipeTo(writable).catch(() => undefined); // either end has gone, and the other one is told by that
+  response.body?.pipeTo(writable).catch(() => undefined); // one end has closed, and pipeTo() has closed the other
   return new Response(readable, response);
 }
 
-/** `false`: these headers are not ours to set. */
+/** Sets the call's header. `false` when the request's headers are immutable. */
 function marked({ headers }: Request, call: string): boolean {
   try {
     headers.set(CALL_HEADER, call);
     return true;
   } catch {
-    return false; // a request as it came in: its headers are immutable
+    return false; // an incoming request that was passed on unchanged: its headers are immutable
   }
 }

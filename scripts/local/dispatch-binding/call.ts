@@ -1,15 +1,16 @@
 /**
- * Carries, from the DISPATCH binding to a user script's guard, the script's own key, an id of the call and the URL the
- * caller asked for, with a space between them: the address that is dialled says none of it. Without a URL it means that
- * the caller of the call with that id has gone. An answer that bears it is the guard's and not the script's.
+ * Request header from the DISPATCH binding to a user script's guard: the script's key, the call's id and the URL that the
+ * caller requested, separated by spaces. The connection itself goes to 127.0.0.1 and carries none of them. Without a URL
+ * the request means that the caller of the call with that id has disconnected. On a response, the header marks an answer
+ * of the guard, as opposed to one of the script.
  */
 export const CALL_HEADER = "operator-local-call";
-/** The guard's answer to a call without a URL: the script has been told, or had answered already. */
+/** The guard's answer to a request without a URL: the script's signal was aborted, or the call had already been answered. */
 export const CANCELLED = "cancelled";
-/** The guard's answer to a wrong key: another script lives here now, or somebody else is calling. */
+/** The guard's answer to a wrong key: the caller has the key of another script, or none. */
 export const REFUSED = "refused";
-/** The guard's answer when the script threw; the message is in the body. */
+/** The guard's answer when the script threw an exception; the exception's message is the body. */
 export const THREW = "threw";
 
-/** The platform's 404 to the DISPATCH binding: when that script was removed, in milliseconds since 1970. */
+/** Header of the platform's 404 to the DISPATCH binding: when the script was removed, in milliseconds since 1970. */
 export const REMOVED_HEADER = "operator-local-removed";

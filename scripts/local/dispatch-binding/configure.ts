@@ -8,19 +8,19 @@ const NETWORK = "operator-local:network";
 export interface DispatchOptions {
   /** `127.0.0.1:port` of the platform. */
   readonly platform: string;
-  /** What the platform's lookup wants to see, so that nobody else learns the scripts' keys. */
+  /** Bearer token for the platform's lookup, which answers with the scripts' keys. */
   readonly token: string;
   readonly namespace: string;
 }
 
-/** What a configuration needs for one or several dispatch namespaces of the local platform. */
+/** The parts of a workerd configuration that dispatch namespace bindings need. */
 export interface DispatchParts {
   readonly bindings: readonly Binding[];
   readonly services: readonly Service[];
   readonly extensions: readonly Extension[];
 }
 
-/** Bindings, by name, that are dispatch namespaces. All of one platform: they share how it is reached. */
+/** Configures dispatch namespace bindings, by binding name. All must belong to one platform: they share one connection to it. */
 export function dispatchBindings(options: Readonly<Record<string, DispatchOptions>>): DispatchParts {
   const [first] = Object.values(options);
   if (first === undefined) return { bindings: [], services: [], extensions: [] };
@@ -39,7 +39,7 @@ export function dispatchBindings(options: Readonly<Record<string, DispatchOption
     })),
     services: [
       { name: PLATFORM, external: { address: first.platform, http: {} } },
-      // Loopback and nothing else: the only addresses that the binding ever dials.
+      // Loopback only: the binding connects to no other addresses.
       { name: NETWORK, network: { allow: ["local"] } },
     ],
     extensions: [{ modules: [{ name: MODULE, esModule: workerSource("binding.ts"), internal: true }] }],

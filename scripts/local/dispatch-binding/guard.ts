@@ -6,12 +6,13 @@ interface Handler {
 type Entrypoint = new (ctx: unknown, env: unknown) => Handler;
 
 /**
- * Stands before a user script's default entrypoint, in the script's own isolate. On Cloudflare only the dispatch Worker
- * reaches a user script; here any process can dial its port, so a call must carry the script's key. It gives the
- * script the URL the caller meant, and lets an exception travel back as one.
+ * Wraps a user script's default entrypoint, in the script's own isolate. On Cloudflare only the dispatch Worker reaches a
+ * user script. Here any process on the computer can connect to its port, so the guard refuses requests without the
+ * script's key. It also restores the URL that the caller requested, carries an exception back to the binding, and aborts
+ * the script's `signal` when the binding reports that the caller has disconnected.
  */
 export function guard(script: unknown, key: string): Handler {
-  /** Calls whose script is at work, by their id, and how to tell it that their caller has gone. */
+  /** Open calls by id, each with the function that reports that its caller has disconnected. */
   const open = new Map<string, () => void>();
 
   return {
@@ -23,8 +24,8 @@ export function guard(script: unknown, key: string): Handler {
         return answer(CANCELLED, 200, "");
       }
       const call = new AbortController();
-      // Through a promise, because this one's context is that of the call. What belongs to one request may not be
-      // touched by another, such as the one that cancels it; a promise may, and goes on where it was made.
+      // workerd does not let one request touch objects of another, so the cancelling request cannot abort this call's
+      // AbortController directly. It may resolve a promise, whose continuation then runs in this call's own context.
       const { promise: gone, resolve } = Promise.withResolvers<void>();
       open.set(id, resolve);
       void gone.then(() => call.abort());
@@ -40,7 +41,7 @@ export function guard(script: unknown, key: string): Handler {
         }
         const { readable, writable } = new IdentityTransformStream();
         const passed = response.body?.pipeTo(writable, { signal: call.signal });
-        void passed?.catch(() => undefined).then(() => open.delete(id)); // either end has gone, or was cancelled
+        void passed?.catch(() => undefined).then(() => open.delete(id)); // one end has closed, or the call was cancelled
         return new Response(readable, response);
       } catch (error) {
         open.delete(id);
@@ -51,7 +52,7 @@ export function guard(script: unknown, key: string): Handler {
   };
 }
 
-/** The request that the caller made, at the URL that it asked for. */
+/** The caller's request, with the URL that the caller requested. */
 function asMeant(request: Request, url: string, signal: AbortSignal): Request {
   const { method, headers, body, redirect } = request;
   const meant = new Request(url, { method, headers, body, redirect, signal });
@@ -60,15 +61,15 @@ function asMeant(request: Request, url: string, signal: AbortSignal): Request {
   return meant;
 }
 
-/** The script's answer. What passes for the guard's own is not for a script to say: the binding would make the call again. */
+/** The script's response without the guard's header. A script that set the header could make the binding repeat the call. */
 function withoutVerdict(response: Response): Response {
   if (!response.headers.has(CALL_HEADER)) return response;
-  const own = new Response(response.body, response); // its WebSocket too
+  const own = new Response(response.body, response); // copies its WebSocket too
   own.headers.delete(CALL_HEADER);
   return own;
 }
 
-/** Only such a stream stays open without a word: any other body is written to, and a write notices that its reader has gone. */
+/** Only an event stream may stay open without data. Other bodies are written continuously, and a write detects a closed connection. */
 function isEventStream({ headers, body }: Response): boolean {
   return body !== null && headers.get("content-type")?.startsWith("text/event-stream") === true;
 }

@@ -3,7 +3,7 @@ import { fileURLToPath } from "node:url";
 
 const compiled = new Map<string, string>();
 
-/** One of this folder's modules that runs in workerd, as the JavaScript it takes. */
+/** One of this folder's modules that run in workerd, compiled to JavaScript. */
 export function workerSource(file: "binding.ts" | "guard.ts"): string {
   const known = compiled.get(file);
   if (known !== undefined) return known;

@@ -1,8 +1,8 @@
-/** What `cloudflare:workers` is made of, under the name by which a wrapped binding's module gets it. */
+/** The internal module behind `cloudflare:workers`. The module of a wrapped binding can import only this name. */
 declare module "cloudflare-internal:workers" {
   const entrypoints: { waitUntil(promise: Promise<unknown>): void };
   export default entrypoints;
 }
 
-/** workerd's own stream without a transformation, which costs a chunk no JavaScript. */
+/** workerd's pass-through stream. It forwards chunks in native code, without running JavaScript for each. */
 declare class IdentityTransformStream extends TransformStream<Uint8Array, Uint8Array> {}

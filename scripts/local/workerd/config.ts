@@ -1,6 +1,6 @@
 /**
- * workerd's own configuration, as far as Operator uses it (node_modules/workerd/workerd.capnp says what each field means),
- * and its text form. Field names are those of the schema, so that the two can be read side by side.
+ * The subset of workerd's configuration that Operator uses, and the code that writes it as Cap'n Proto text.
+ * Field names are those of the schema, node_modules/workerd/workerd.capnp, which documents each of them.
  */
 export interface Config {
   readonly services: readonly Service[];
@@ -72,7 +72,7 @@ export interface Extension {
   readonly modules: readonly { readonly name: string; readonly internal?: boolean; readonly esModule: Content }[];
 }
 
-/** A file whose content is the value. workerd reads it by itself, so a bundle of megabytes is never copied into the text. */
+/** A file whose content is the value. workerd reads the file itself, so a bundle of megabytes is not copied into the text. */
 export class Embed {
   readonly path: string;
 
@@ -81,14 +81,14 @@ export class Embed {
   }
 }
 
-/** Cap'n Proto's `void`, the value of a choice that has none. */
+/** Cap'n Proto's `void`: the value of a union member that carries no data. */
 export const VOID = Symbol("void");
 export type Void = typeof VOID;
 
-/** The name of the configuration inside its file, which `workerd serve` is given. */
+/** Name of the configuration constant in the file. `workerd serve` takes it as an argument. */
 export const CONSTANT = "config";
 
-/** A configuration as workerd reads it. Paths in it must be absolute, and workerd started with `--import-path=/`. */
+/** The configuration as text for workerd. Paths in it must be absolute, and workerd must be started with `--import-path=/`. */
 export function writeConfig(config: Config): string {
   return `using Workerd = import "/workerd/workerd.capnp";\nconst ${CONSTANT} :Workerd.Config = ${write(config)};\n`;
 }
@@ -104,9 +104,9 @@ function write(value: unknown): string {
   return `(${fields.map(([name, field]) => `${name} = ${write(field)}`).join(", ")})`;
 }
 
-/** Cap'n Proto's escapes are C's. `\x` takes exactly two digits there, so what follows an escape never joins it. */
+/** Cap'n Proto uses C's escapes. Its `\x` takes exactly two digits, so a digit after an escape is not read as part of it. */
 function quote(text: string): string {
-  // NUL and all: a binding may hold any text that its uploader sent.
+  // All control characters, NUL included: a binding may contain any text that its uploader sent.
   // oxlint-disable-next-line no-control-regex
   const escaped = text.replaceAll(/["\\\u0000-\u001f\u007f]/g, (sign) =>
     sign === '"' || sign === "\\" ? `\\${sign}` : `\\x${sign.charCodeAt(0).toString(16).padStart(2, "0")}`,

@@ -1,14 +1,15 @@
 import { spawnSync } from "node:child_process";
 
-/** The kernel kills the process when the one that started it dies; part of util-linux, and so of nearly every Linux. */
+/** Makes the kernel kill the process when its parent dies. setpriv is part of util-linux, which nearly every Linux has. */
 const COMMAND = ["setpriv", "--pdeathsig", "KILL", "--"];
 const TRIAL_TIMEOUT_MS = 2_000;
 
 let isThere: boolean | undefined;
 
 /**
- * What to write before a command so that it dies with us; empty where there is no such thing (macOS, BusyBox), and the
- * reaper is alone. It beats the reaper by leaving no moment: it works although the reaper was killed as well.
+ * The words to put before a command so that the kernel kills it when this process dies. Empty where setpriv lacks the
+ * option (macOS, BusyBox); there only the reaper cleans up. The kernel's signal is the stronger of the two: it has no
+ * delay, and it still works when the reaper was killed too.
  */
 export function deathSignal(): readonly string[] {
   if (process.platform !== "linux") return [];

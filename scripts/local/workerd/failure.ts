@@ -1,8 +1,9 @@
 import { stripVTControlCharacters } from "node:util";
 
+/** Log timestamps, stack frames and workerd's own prefixes: they say nothing about the uploaded script. */
 const NOISE = /^\s*(\{"timestamp"|stack:|at |\*\*\*|service core:user:\S+: *$)/;
 
-/** What workerd said while it failed to start, as one message for the uploader of the script. */
+/** What workerd printed while it failed to start, as one message for the uploader of the script. */
 export function explainFailure(error: unknown, said: readonly string[]): string {
   const lines = said
     .join("\n")

@@ -6,20 +6,20 @@ import type { Binding, Extension, Service } from "./config.ts";
 const ENTRY = "operator-local:kv";
 const OBJECTS = "operator-local:kv-objects";
 const STORAGE = "operator-local:kv-storage";
-/** Part of the names of the files on disk: it must stay as it is. */
+/** Part of file names on disk: changing it would lose stored data. */
 const CLASS = "KVNamespaceObject";
 
-/** Its folder of databases, which is there once something was written. */
+/** The folder with the KV databases. It exists once something was written. */
 export const KV_CLASS_FOLDER = `miniflare-${CLASS}`;
 
-/** The Workers that simulate KV are Miniflare's: code that is read from its package, and nothing of it that listens. */
+/** KV is simulated by Miniflare's Workers. Only their code is read from its package; Miniflare's own server is not started. */
 const workers = () => join(createRequire(import.meta.url).resolve("miniflare"), "../workers");
 
 export function kvBinding(name: string, id: string): Binding {
   return { name, kvNamespace: { name: ENTRY, props: { json: JSON.stringify({ MINIFLARE_NAMESPACE: id }) } } };
 }
 
-/** What a configuration with KV bindings needs. `folder` must exist; `null`: kept in memory. */
+/** The services and extensions that a configuration with KV bindings needs. `folder` must exist; `null` keeps values in memory. */
 export function kvParts(folder: string | null): { services: Service[]; extensions: Extension[] } {
   const module = (name: string, file: string) => ({ name, esModule: new Embed(join(workers(), file)) });
   const entry: Service = {
@@ -38,7 +38,7 @@ export function kvParts(folder: string | null): { services: Service[]; extension
       modules: [module("namespace.worker.js", "kv/namespace.worker.js")],
       durableObjectNamespaces: [{ className: CLASS, uniqueKey: KV_CLASS_FOLDER, enableSql: true }],
       durableObjectStorage: folder === null ? { inMemory: VOID } : { localDisk: STORAGE },
-      // Values lie in files beside the databases.
+      // Values are stored as files beside the databases.
       bindings: folder === null ? [] : [{ name: "MINIFLARE_BLOBS", service: { name: STORAGE } }],
     },
   };

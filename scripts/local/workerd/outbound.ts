@@ -1,20 +1,20 @@
 import type { Service } from "./config.ts";
 import { internet } from "./surroundings.ts";
 
-/** What a Worker's own `fetch` goes through. */
+/** The service that a Worker's own `fetch` goes through. */
 export const OUTBOUND = "operator-local:outbound";
 const NEAR = "operator-local:near";
 
-/** Redirects come back to the Worker and from there here again, so that each hop is looked at. */
+/** This Worker does not follow redirects. The calling Worker does, through this service again, so every hop is checked. */
 const SOURCE = `export default {
   fetch: (request, env) => (env.own.includes(new URL(request.url).origin) ? env.near : env.public).fetch(request),
 };`;
 
 /**
- * Where requests of the repository's own Workers may go: to public addresses, and on this computer and its network only to
- * `own`, the origins that Operator was started with. Some of the addresses that the Workers fetch were chosen by strangers
- * (a client's own document). On Cloudflare no Worker reaches a private network; here workerd looks at the address that a
- * name has at the moment of connecting, so that a name which changes its address (DNS rebinding) gets no further.
+ * Where requests of the repository's own Workers may go: to public addresses, and to `own`, the origins on this computer
+ * and its network that Operator was started with. Strangers choose some of the URLs that the Workers fetch, such as the
+ * URL of a client's metadata document. On Cloudflare no Worker reaches a private network. Here workerd checks the IP
+ * address when it connects, so a host name that changes its address after a check (DNS rebinding) is refused too.
  */
 export function outbound(own: readonly string[]): Service[] {
   return [

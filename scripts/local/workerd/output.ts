@@ -10,7 +10,7 @@ export interface Said {
   readonly message: string;
 }
 
-/** Hands on what workerd prints, message by message. A line that is not structured comes from workerd's own start. */
+/** Calls `onMessage` for each message that workerd prints. workerd prints plain lines only while it starts. */
 export function readOutput(stream: Readable, onMessage: (said: Said) => void): void {
   createInterface({ input: stream }).on("line", (line) => onMessage(parse(line)));
 }
@@ -19,6 +19,6 @@ function parse(line: string): Said {
   try {
     return Structured.parse(JSON.parse(line));
   } catch {
-    return { level: "error", message: line }; // plain text: shown as it is
+    return { level: "error", message: line }; // plain text, shown unchanged
   }
 }

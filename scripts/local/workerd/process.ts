@@ -16,9 +16,9 @@ import { readOutput } from "./output.ts";
 import { killWithUs } from "./reaper.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 
-/** A cold workerd takes 0.1 to 0.3 s; a busy two-core box has been seen at fifty times that. */
+/** A cold start of workerd takes 0.1 to 0.3 s. Fifty times that was measured on a busy two-core computer. */
 const START_TIMEOUT_MS = 30_000;
-/** A process that has ended has nothing more to write; one that hangs is not waited for. */
+/** How long to wait for the remaining output of a process that has ended. A child of its own could hold the pipe open. */
 const LAST_WORDS_MS = 1_000;
 
 export class StartFailure extends Error {
@@ -31,20 +31,22 @@ export class StartFailure extends Error {
   }
 }
 
-/** What workerd says on its control pipe when one of its sockets listens. */
+/** What workerd writes to its control pipe when one of its sockets listens. */
 const Listening = z.object({ event: z.literal("listen"), socket: z.string() });
 
 export interface Workerd {
   readonly pid: number;
-  /** Resolves when the process has ended, however it did. */
+  /** Resolves when the process has ended, for any reason. Never rejects. */
   readonly ended: Promise<void>;
-  /** Kills it; its databases are made for that. Resolves when it has ended. */
+  /** Kills it with SIGKILL, which its SQLite databases survive: they recover from their logs. Resolves when it has ended. */
   kill(): Promise<void>;
 }
 
 /**
- * Starts `workerd serve` and resolves once all sockets of the configuration listen.
- * @throws StartFailure with what workerd said
+ * Starts `workerd serve` and resolves once all sockets of the configuration listen. workerd reports each listening socket
+ * on a pipe (`--control-fd`), so nothing polls the ports. The configuration goes through a file because it contains
+ * secrets, which other users could read in the arguments or the environment of a process; the file is deleted after the start.
+ * @throws StartFailure with what workerd printed
  */
 export async function startWorkerd(name: string, config: Config, log: (line: string) => void): Promise<Workerd> {
   const path = join(runtimeFolder(), `${randomUUID()}.capnp`);
@@ -57,11 +59,12 @@ export async function startWorkerd(name: string, config: Config, log: (line: str
     const ended = new Promise<void>((resolve) => {
       child.once("exit", () => resolve());
       child.once("error", (error) => {
-        said.push(error.message); // it could not be started at all
+        said.push(error.message); // the program could not be started; no "exit" follows
         resolve();
       });
     });
     const silent = new Promise<void>((resolve) => child.once("close", () => setImmediate(resolve)));
+    // Until the start has succeeded, errors are collected for the StartFailure instead of being logged.
     for (const stream of [child.stdout, child.stderr])
       if (stream)
         readOutput(stream, ({ level, message }) => {
@@ -80,7 +83,7 @@ export async function startWorkerd(name: string, config: Config, log: (line: str
     ]);
     if (outcome !== "listening") {
       await kill();
-      // Its exit is known before its last words are read.
+      // The exit is reported before the last output has been read.
       await Promise.race([silent, sleep(LAST_WORDS_MS)]);
       const addressInUse = said.some((line) => line.includes("Address already in use"));
       const why = outcome === "late" ? `${name} did not start in time` : `${name} ended while it started`;
@@ -89,18 +92,18 @@ export async function startWorkerd(name: string, config: Config, log: (line: str
     running = true;
     return { pid: child.pid ?? 0, ended, kill };
   } finally {
-    await rm(path, { force: true }); // it has been read, and it holds secrets
+    await rm(path, { force: true }); // workerd has read it, and it contains secrets
   }
 }
 
 function run(path: string, { services }: Config): ChildProcess {
   const { default: installed } = createRequire(import.meta.url)("workerd") as { default: string };
-  // The benchmark's profiler puts a program in front of it that adds an inspector.
+  // The profiler of the benchmarks sets this to a wrapper that adds an inspector.
   const binary = process.env["OPERATOR_WORKERD"] || installed;
   const isExperimental = services.some(({ worker }) => worker?.compatibilityFlags?.includes("experimental"));
   const args = [
     "serve",
-    "--import-path=/", // what a file embeds is named by its whole path
+    "--import-path=/", // embedded files are named by absolute path
     "--control-fd=3",
     ...(isExperimental ? ["--experimental"] : []),
     path,
@@ -109,7 +112,7 @@ function run(path: string, { services }: Config): ChildProcess {
   const [command, ...rest] = [...deathSignal(), binary, ...args];
   return spawn(command ?? binary, rest, {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
-    // A session of its own: Ctrl-C reaches `npm start` alone, which then ends its children in order.
+    // A separate session, so that Ctrl-C in the terminal reaches only `npm start`, which then stops its children in order.
     detached: true,
     env: { ...process.env, TZ: "UTC" },
   });
@@ -118,7 +121,7 @@ function run(path: string, { services }: Config): ChildProcess {
 function allListen(child: ChildProcess, names: readonly string[]): Promise<void> {
   const missing = new Set(names);
   return new Promise((resolve) => {
-    const control = child.stdio[3] as Readable; // asked for as a pipe
+    const control = child.stdio[3] as Readable; // `stdio` above makes it a pipe
     createInterface({ input: control }).on("line", (line) => {
       missing.delete(Listening.safeParse(JSON.parse(line)).data?.socket ?? "");
       if (missing.size === 0) resolve();

@@ -2,9 +2,10 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 
 /**
- * Reads "+pid" and "-pid" lines, and "=folder". When the pipe closes, its writer is gone for whatever reason: then it
- * kills what is still listed and removes the folder. A shell, because it costs a megabyte where a second Node would
- * cost forty.
+ * The reaper: a shell program that cleans up after this process. It reads lines from a pipe: "+pid" adds a process,
+ * "-pid" removes it, "=folder" names the runtime folder. The kernel closes the pipe when this process dies, whatever the
+ * cause. The loop then ends, and the reaper kills the processes still on its list and removes the folder.
+ * It is a shell because that takes 1 MB of memory; a second Node process would take 40.
  */
 const PROGRAM = `
 alive= folder=
@@ -20,14 +21,14 @@ for p in $alive; do kill -9 "$p" 2>/dev/null; done
 [ -z "$folder" ] || rm -rf -- "$folder"
 `;
 
-/** What must not outlive this process: processes by their id, and the folder of their sockets. */
+/** What must not outlive this process: process ids, and the folder of their sockets. A new reaper is told all of it. */
 const doomed = new Set<number>();
 let folder: string | undefined;
 let pipe: NonNullable<ChildProcess["stdin"]> | undefined;
 
 /**
- * Kills the given process when this one ends, even by SIGKILL, which leaves no handler a chance to run. Sockets and
- * database locks would otherwise stay with orphans, and the next start would find them taken.
+ * Makes sure that the child is killed when this process ends, even by SIGKILL, which lets no exit handler run. An orphaned
+ * child would keep its sockets and database locks, and the next start would fail on them.
  */
 export function killWithUs(child: ChildProcess): void {
   const { pid } = child;
@@ -46,13 +47,13 @@ export function removeWithUs(path: string): void {
   tell(`=${path}`);
 }
 
-// An orderly exit leaves nobody waiting for the reaper.
+// On an orderly exit the children are killed right here, so that they are gone before a new start, however slow the reaper is.
 process.on("exit", () => {
   for (const pid of doomed) {
     try {
       process.kill(pid, "SIGKILL");
     } catch {
-      // It has ended by itself; its exit was not yet seen here.
+      // It has already ended, and its exit event has not arrived yet.
     }
   }
 });
@@ -62,11 +63,11 @@ function tell(line: string): void {
 }
 
 function start(): NonNullable<ChildProcess["stdin"]> {
-  // A session of its own: Ctrl-C goes to the whole foreground group, and the reaper has to outlive it.
+  // A separate session: Ctrl-C goes to the whole foreground process group, and the reaper must survive it.
   const reaper = spawn("/bin/sh", ["-c", PROGRAM], { stdio: ["pipe", "ignore", "ignore"], detached: true });
   const { stdin } = reaper;
   if (!stdin) throw new Error("the reaper has no pipe");
-  // When somebody kills it, the next one is told what it had on its list.
+  // If the reaper is killed, a new one is started and given the whole list.
   const lost = () => {
     if (pipe !== stdin) return;
     pipe = undefined;
@@ -74,11 +75,12 @@ function start(): NonNullable<ChildProcess["stdin"]> {
   };
   reaper.once("exit", lost);
   reaper.once("error", () => {
-    // No shell, so no reaper here: an orderly end still kills every child, and so does Linux when this process dies.
+    // There is no shell. The exit handler above still kills every child, and on Linux the kernel does (death-signal.ts).
   });
   stdin.on("error", () => {
-    // EPIPE, when it is killed while it is told something; its exit is seen above.
+    // EPIPE: the reaper was killed during a write. Its "exit" event, handled above, starts a new one.
   });
+  // Neither the reaper nor its pipe may keep this process's event loop alive.
   reaper.unref();
   if ("unref" in stdin && typeof stdin.unref === "function") stdin.unref();
   for (const pid of doomed) stdin.write(`+${pid}\n`);

@@ -3,14 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { removeWithUs } from "./reaper.ts";
 
-/** In memory, so that a full disk keeps no process from starting, and what is written leaves no trace. */
+/** A file system in memory: a full disk does not prevent a start, and secrets in configurations never reach a disk. */
 const IN_MEMORY = "/dev/shm";
 
 let folder: string | undefined;
 
 /**
- * A folder of this process's own (0700), for what lives as long as it does: Unix sockets, and configurations for the
- * moment in which workerd reads them. Its path is short, because that of a socket may have 104 bytes at most.
+ * A private folder (0700) that exists as long as this process. It holds Unix sockets, and configurations while workerd
+ * reads them. Its path is short because macOS limits the path of a Unix socket to 104 bytes (Linux to 108).
  */
 export function runtimeFolder(): string {
   if (folder !== undefined) return folder;
@@ -26,7 +26,7 @@ function make(): string {
     try {
       return mkdtempSync(join(IN_MEMORY, "operator-"));
     } catch {
-      // Containers may have none, or mount it read-only: the usual place for temporary files will do.
+      // Some containers have no /dev/shm, or a read-only one: use the ordinary temporary folder.
     }
   }
   return mkdtempSync(join(tmpdir(), "operator-"));

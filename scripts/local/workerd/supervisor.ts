@@ -4,17 +4,17 @@ import type { Config } from "./config.ts";
 import { StartFailure, startWorkerd } from "./process.ts";
 import type { Workerd } from "./process.ts";
 
-/** How long a caller waits for a workerd that is on its way back before it is told no. */
+/** How long a caller waits for a workerd that is being restarted before it gets an error. */
 const RESTART_WAIT_MS = 10_000;
 
-/** Node hears of a child's death within milliseconds; longer than this it was no death. */
+/** Node reports a child's exit within milliseconds. If nothing was reported by then, the process did not exit. */
 const END_WAIT_MS = 2_000;
 
 export type Report = (line: string) => void;
 
 export interface SupervisorOptions {
   readonly name: string;
-  /** Called before every start, so that a restart may get another port. */
+  /** Called before every start, so that a restart can use another port. */
   readonly config: () => Promise<Config>;
   readonly report: Report;
   /** The lines that the Workers themselves print. */
@@ -26,7 +26,12 @@ interface Run {
   readonly startedMs: number;
 }
 
-/** One workerd process, kept running. One that crashes is started again, later and later while it keeps crashing. */
+/**
+ * Keeps one workerd process running: when it crashes, it is started again, after a growing delay (`Backoff`).
+ *
+ * `#run` is set while the process runs, `#starting` during a start, `#retry` while a restart is scheduled. `#wanted` says
+ * whether it should run at all: a scheduled restart does nothing after stop().
+ */
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #backoff = new Backoff();
@@ -34,7 +39,10 @@ export class Supervisor {
   #starting: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #wanted = false;
-  /** When the last workerd was seen dead: a call begun later than this cannot have reached it. */
+  /**
+   * When the exit of the last workerd was noticed, which is always after it happened. A call that started later than this
+   * cannot have reached that process, so it is safe to send again.
+   */
   #endedMs = 0;
 
   constructor(options: SupervisorOptions) {
@@ -45,17 +53,17 @@ export class Supervisor {
     return this.#endedMs;
   }
 
-  /** When the workerd that runs now was ready; 0 while none runs. */
+  /** When the current workerd became ready; 0 while none runs. */
   get startedMs(): number {
     return this.#run?.startedMs ?? 0;
   }
 
-  /** The process that runs now; null while none does. */
+  /** Process id of the current workerd; null while none runs. */
   get pid(): number | null {
     return this.#run?.workerd.pid ?? null;
   }
 
-  /** Starts it, unless it runs. @throws StartFailure with what workerd said */
+  /** Starts workerd unless it is running. Concurrent callers share one start. @throws StartFailure with what workerd printed */
   async start(): Promise<void> {
     this.#wanted = true;
     if (this.#run) return;
@@ -63,7 +71,7 @@ export class Supervisor {
     await this.#starting;
   }
 
-  /** Resolves once it runs. @throws StartFailure when it is not back within RESTART_WAIT_MS */
+  /** Resolves once workerd runs. @throws StartFailure when it does not run within RESTART_WAIT_MS */
   async ready(): Promise<void> {
     const deadline = Date.now() + RESTART_WAIT_MS;
     while (!this.#run) {
@@ -73,7 +81,7 @@ export class Supervisor {
     }
   }
 
-  /** Resolves once the run that began then is seen to be over, or after END_WAIT_MS at the latest. */
+  /** Resolves once the exit of the run that became ready at `startedMs` was noticed, after END_WAIT_MS at the latest. */
   async ended(startedMs: number): Promise<void> {
     const deadline = Date.now() + END_WAIT_MS;
     while (this.startedMs === startedMs && Date.now() < deadline) await sleep(5);
@@ -84,10 +92,10 @@ export class Supervisor {
     clearTimeout(this.#retry);
     this.#retry = undefined;
     await this.#starting?.catch(() => {
-      // The caller that asked for the start has the error. Here only the end of the start matters.
+      // The caller of start() gets this error. Here it only matters that the start is over.
     });
     const run = this.#run;
-    this.#run = undefined;
+    this.#run = undefined; // before the kill, so that #crashed() does not take it for a crash
     if (!run) return;
     await run.workerd.kill();
     this.#endedMs = Date.now();
@@ -108,7 +116,7 @@ export class Supervisor {
   }
 
   #crashed(run: Run): void {
-    if (this.#run !== run) return; // it was stopped
+    if (this.#run !== run) return; // stop() ended it
     this.#run = undefined;
     this.#endedMs = Date.now();
     this.#scheduleRestart(Date.now() - run.startedMs, "its workerd ended unexpectedly");

@@ -1,22 +1,22 @@
 import { readFileSync } from "node:fs";
 import type { Extension, Service } from "./config.ts";
 
-/** Where a Worker's own `fetch` leads, by the name that workerd looks for. */
+/** workerd's default name for the service that a Worker's `fetch` goes through (`globalOutbound`). */
 const INTERNET = "internet";
 
 /**
- * The class that `cloudflare:email` exports, which workerd leaves to those who embed it. The `agents` package imports
- * it; nothing here sends mail.
+ * The module behind `cloudflare:email`, which workerd does not include. The `agents` package imports it, so it must
+ * exist; nothing here sends mail.
  */
 const EMAIL = `class EmailMessage { constructor(from, to, raw) { Object.assign(this, { from, to, raw }); } }
 export default { EmailMessage };`;
 
-/** What every Worker that was written for Cloudflare expects around it, and bare workerd does not have. */
+/** Modules that Workers find on Cloudflare and that workerd alone does not have. */
 export const CLOUDFLARE: Extension = {
   modules: [{ name: "cloudflare-internal:email", esModule: EMAIL, internal: true }],
 };
 
-/** Public addresses, and, for the repository's own Workers, those of this computer and its network as well. */
+/** A network service: "public" reaches public addresses only, "everything" also this computer and its local network. */
 export function internet(reach: "public" | "everything"): Service {
   const extra = process.env["NODE_EXTRA_CA_CERTS"];
   return {
@@ -25,7 +25,7 @@ export function internet(reach: "public" | "everything"): Service {
       allow: reach === "public" ? ["public"] : ["public", "private"],
       tlsOptions: {
         trustBrowserCas: true,
-        // The certificates that Node is told to trust here, so that both see the same web.
+        // Node trusts these certificates too, so both can reach the same hosts.
         ...(extra === undefined || extra === "" ? {} : { trustedCertificates: certificatesIn(extra) }),
       },
     },
@@ -36,6 +36,6 @@ function certificatesIn(path: string): string[] {
   try {
     return readFileSync(path, "utf8").match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   } catch {
-    return []; // Node has warned of it already, and goes on without
+    return []; // Node itself has already printed a warning about this file and ignores it
   }
 }
