@@ -2,37 +2,42 @@ import type { Limit } from "./accounts/limits.ts";
 
 export type ClientAddressBindings = {
   /**
-   * "1": nothing stands in front that replaces what clients say about their address (a start for one computer), so that it is
-   * not believed. In a deployment Cloudflare does, at a public start the front.
+   * "1": no trusted proxy sets `CF-Connecting-IP` (Operator runs for one computer only), so the header is ignored: a client
+   * could write any address into it and get fresh rate limits with each. In a deployment Cloudflare overwrites the header; with
+   * `--public-url` the TLS front does.
    */
   readonly NO_EDGE?: string;
 };
 
-/** The client's address is not known: the request came through this computer's own port, or through a proxy that does not say. */
+/** The client's address is unknown: the request came over loopback, or through a proxy that does not report the address. */
 export const UNKNOWN_ADDRESS = "unknown";
 
-/** So many people are taken to be behind an address that is not known. */
+/** We assume that this many people share the unknown address, and raise its rate limits by this factor. */
 const SHARED_BY = 10;
 
-/** Who is counted together in rate limits: an IPv4 address, an IPv6 /64 (what one customer gets), or all who are unknown. */
+/**
+ * The key under which rate limits count a client: its IPv4 address, its IPv6 /64, or `UNKNOWN_ADDRESS`. A whole /64 counts as
+ * one client because providers give each customer at least that much: counted singly, one attacker has 2^64 addresses.
+ */
 export function addressOf(request: Request, { NO_EDGE: noEdge }: ClientAddressBindings): string {
   const address = noEdge === "1" ? null : request.headers.get("cf-connecting-ip");
   if (address === null || address === "") return UNKNOWN_ADDRESS;
   return address.includes(":") ? networkOf(address) : address;
 }
 
-/** A limit for one address. Who shares an unknown one with others is not locked out by their first mistakes. */
+/** The limit that applies to one address. It is higher for the unknown address, so that one person's typos do not lock out others. */
 export function limitAt(address: string, { times, windowMs }: Limit): Limit {
   return address === UNKNOWN_ADDRESS ? { times: times * SHARED_BY, windowMs } : { times, windowMs };
 }
 
 /**
- * The /64 of an IPv6 address, the same however the address is written (RFC 4291 section 2.2: `::` stands for zeros, and the last
- * 32 bits may be dotted). An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`) is that IPv4 address.
+ * The /64 network of an IPv6 address. All spellings of one address give the same result (RFC 4291 section 2.2: `::` stands for
+ * zeros, and the last 32 bits may be in dotted decimal). An IPv4-mapped address (`::ffff:192.0.2.1`) gives the IPv4 address;
+ * otherwise all IPv4 clients of a dual-stack proxy would share the one network `0:0:0:0::/64`.
  */
 function networkOf(address: string): string {
   const plain = address.toLowerCase().split("%", 1)[0] ?? "";
-  // The URL parser knows all ways to write one, and answers the same way for all.
+  // The URL parser accepts every spelling and returns the canonical one.
   if (!URL.canParse(`http://[${plain}]/`)) return address;
   const canonical = new URL(`http://[${plain}]/`).hostname.slice(1, -1);
   const [before = "", after] = canonical.split("::");

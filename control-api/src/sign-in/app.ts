@@ -14,15 +14,15 @@ import { enrol } from "./routes/enrol.tsx";
 import { pair } from "./routes/pair.tsx";
 import { signInRoutes } from "./routes/sign-in.tsx";
 
-/** A new version is there with the next visit. */
+/** Five minutes: a page loads quickly while someone clicks through it, and a new version reaches browsers soon after a deployment. */
 const STATIC_CACHE = "public, max-age=300";
 
-/** The built-in authorization server: OAuth's endpoints, and the pages on which people say yes or no. */
+/** The built-in authorization server: the OAuth endpoints, and the pages for sign-in, consent, pairing and the account. */
 export const signIn = new Hono<{ Bindings: Env }>();
 
 signIn.route("/", localProof);
 
-// With MCPAuthKit none of this is there.
+// With MCPAuthKit none of these routes exist: a second way to get tokens would bypass the people it allows.
 for (const path of [
   "/oauth/*",
   "/sign-in/*",

@@ -10,9 +10,12 @@ import { hashOf, userOfToken } from "./access-token.ts";
 import { isSame } from "./secret.ts";
 
 /**
- * Who is asking: the bearer of an OAuth token that was made for this very resource, of a personal access token, or, at a
- * local start, of the token that the owner's programs there read from a file. A token that is shown counts, right or wrong; being local is no way around
- * it. Tokens are looked for in `Authorization` alone: in an address they would end up in logs and histories.
+ * Identifies the caller by its bearer token. Three kinds are accepted: an OAuth access token issued for exactly this resource, a
+ * personal access token, and, on a local start, the owner's token that programs on the computer read from a file.
+ *
+ * If a token is sent, it alone decides: a request with an invalid token is refused even if it comes over loopback. Tokens are
+ * read from the `Authorization` header only. RFC 6750 section 2.3 also allows them in the query, where they would end up in logs
+ * and browser histories.
  */
 export async function authenticate(request: Request, env: Env, url = new URL(request.url)): Promise<Caller | Refusal> {
   const authorization = request.headers.get("authorization");
@@ -34,7 +37,7 @@ async function bearer(token: string, env: Env, url: URL): Promise<Caller | Refus
   return callerOfGrant(token, audienceOf(url, env), env);
 }
 
-/** Whether it is the token of a local start. Both are hashes of 256 random bits, so that time tells nothing of either. */
+/** Whether this is the owner's token of a local start. Hashes are compared, in constant time, so timing reveals nothing. */
 async function isLocalToken(token: string, { OWNER_TOKEN_HASH: known }: Env): Promise<boolean> {
   return known !== undefined && known !== "" && isSame(await hashOf(token), known);
 }

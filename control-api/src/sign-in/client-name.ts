@@ -1,7 +1,10 @@
-/** What is kept of a client's name, wherever it is shown. */
+/** Longest client name that is shown; the rest is cut off. */
 const MAX_CHARACTERS = 80;
 
-/** A name that its client chose, without what nobody can see: signs that turn the reading direction, or move a terminal's cursor. */
+/**
+ * A client's self-chosen name, made safe to show to a person who decides whether to trust it. Invisible characters are removed:
+ * bidirectional overrides could make the name read as another one, and control characters could move a terminal's cursor.
+ */
 export function shownName(name: string): string {
   const visible = name.replaceAll(/\p{C}/gu, "").trim();
   return visible.length > MAX_CHARACTERS ? `${visible.slice(0, MAX_CHARACTERS)}...` : visible;

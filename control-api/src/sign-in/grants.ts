@@ -1,7 +1,7 @@
 import type { Env } from "../env.ts";
 import { oauthApi } from "./oauth/authorization-server.ts";
 
-/** What a person allowed a client. Times in milliseconds since 1970; it ends at `expiresMs` unless it is used before. */
+/** A person's consent to one client. Times are in milliseconds since 1970. Each refresh moves `expiresMs` forward. */
 export type GrantRecord = {
   id: string;
   client: string;
@@ -11,7 +11,7 @@ export type GrantRecord = {
   expiresMs: number | null;
 };
 
-/** All that a person has allowed, newest first. A code that was never redeemed is no grant yet. */
+/** All grants of a person, newest first. The library also stores a grant for a code that was not redeemed yet; those are left out. */
 export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
   const api = oauthApi(env);
   const records: GrantRecord[] = [];
@@ -29,7 +29,10 @@ export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
   return records.toSorted((one, other) => other.createdMs - one.createdMs);
 }
 
-/** Takes back what was allowed, with every token that came of it, also those that the app made for later. `false`: this person has no such grant. */
+/**
+ * Revokes a grant, the tokens issued from it, and the personal access tokens that the app created with it. Answers `false` if
+ * this person has no such grant.
+ */
 export async function revokeGrant(id: string, user: string, env: Env): Promise<boolean> {
   if (!(await grantsOf(user, env)).some((grant) => grant.id === id)) return false;
   await env.USER.getByName(user).endGrant(id);

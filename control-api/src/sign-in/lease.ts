@@ -3,19 +3,21 @@ import type { Caller } from "../http/caller.ts";
 import { ended } from "../http/ended.ts";
 import { authenticate } from "./authenticate.ts";
 
-/** What takes no longer than this is not watched: nearly every call is over by then, and pays for a timer only. Milliseconds. */
+/** Requests shorter than this are not watched. Nearly every call ends earlier and costs only this timer. Milliseconds. */
 const WATCH_AFTER_MS = 1_000;
 
-/** Without a word of a revocation a caller is asked about again after so long, for what ends by time. Milliseconds. */
+/** Longest time between two checks of a caller. A token that expires causes no notification, so it is found this way. Milliseconds. */
 const ASK_AGAIN_MS = 60_000;
 
-/** When the user's object did not answer (it restarts after a deployment). Milliseconds. */
+/** Pause before the next attempt when the user's object did not answer, for example because a deployment restarts it. Milliseconds. */
 const RETRY_MS = 5_000;
 
 /**
- * What lets a request go on for longer than a moment: its caller would still be let in. Every revocation rings a bell at
- * its user's object, on which each open stream and long-poll of that user waits; when it rings, they authenticate anew,
- * and those that would be refused now, or may do something else than before, end. Nobody polls.
+ * Ends a long request when its caller loses access. A token is otherwise checked only when a request starts, so an event stream
+ * that is already open would survive the revocation of its token.
+ *
+ * Each open stream and long-poll waits at its user's object for a revocation. Every revocation of that user wakes them all, and
+ * each authenticates again. A request ends if its caller would now be refused or has other scopes or machines than before.
  */
 export class Lease {
   readonly #controller = new AbortController();
@@ -24,17 +26,18 @@ export class Lease {
     setTimeout(() => void this.#watch(request, env, url, caller), WATCH_AFTER_MS);
   }
 
-  /** Aborted when the caller is not let in any more. */
+  /** Aborted when the caller has lost access. */
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  /** The same event stream, which breaks off when the lease ends. Any other response is whole, or soon. */
+  /** Makes an event stream end together with the lease. Other responses are returned unchanged: they end by themselves soon. */
   cover(response: Response): Response {
     if (response.body === null || response.headers.get("content-type")?.startsWith("text/event-stream") !== true)
       return response;
     const { readable, writable } = new IdentityTransformStream();
-    void response.body.pipeTo(writable, { signal: this.signal }).catch(() => undefined); // either end has gone, or the lease
+    // pipeTo rejects when either side has closed or the lease has ended. In each case the stream is over and nobody is left to tell.
+    void response.body.pipeTo(writable, { signal: this.signal }).catch(() => undefined);
     return new Response(readable, response);
   }
 
@@ -45,7 +48,7 @@ export class Lease {
 
   async #watch(request: Request, env: Env, url: URL, caller: Caller): Promise<void> {
     for (;;) {
-      // First the bell, then the question: what is revoked between the two is not missed.
+      // Start waiting before checking: in the other order a revocation between the two would be missed.
       const bell = ring(env, caller.user);
       if (!(await isStillLetIn(request, env, url, caller))) return this.#controller.abort();
       await bell;
@@ -64,7 +67,7 @@ async function ring(env: Env, user: string): Promise<void> {
 
 async function isStillLetIn(request: Request, env: Env, url: URL, caller: Caller): Promise<boolean> {
   const found = await authenticate(request, env, url);
-  // When nobody can say, those who were let in stay; it is asked again.
+  // "unavailable" says nothing about the token, so the request goes on and is checked again later.
   if ("refused" in found) return found.refused === "unavailable";
   return limitsOf(found) === limitsOf(caller);
 }

@@ -1,4 +1,8 @@
-/** Where someone who has signed in may be sent on to: our own pages, by path. Anything else becomes the account page. */
+/**
+ * The page to redirect to after sign-in: one of our own, by path. Anything else becomes the account page, since an open redirect
+ * would let a link to our sign-in page lead to a phishing site. Backslashes are refused because browsers read `/\host` as
+ * `//host`, another site. The path is compared again after parsing because `/pair/../x` also begins with `/pair`.
+ */
 export function nextAfter(next: unknown): string {
   if (typeof next !== "string" || next.length > 8_192 || /[\\\p{Cc}]/u.test(next)) return ACCOUNT;
   if (!["/oauth/authorize?", "/pair", "/account"].some((start) => next.startsWith(start))) return ACCOUNT;

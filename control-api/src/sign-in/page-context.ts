@@ -5,6 +5,6 @@ import type { Person } from "./accounts/people.ts";
 /** Someone whose browser is signed in. */
 export type Session = { readonly secret: string; readonly person: Person };
 
-/** What the handlers of pages find; `session` behind the check of `/account` only. */
+/** The Hono environment of the pages. `session` is set only behind the sign-in check of `/account`. */
 export type PageApp = { Bindings: Env; Variables: { session: Session } };
 export type PageContext = Context<PageApp>;

@@ -4,17 +4,17 @@ import { accountsOf } from "./accounts/directory.ts";
 import type { Person } from "./accounts/people.ts";
 import { Store } from "./oauth/store/store.ts";
 
-/** Ids that users have (accounts/enrolment.ts, authkit/caller.ts). */
+/** The form of user ids, which are created in accounts/enrolment.ts and authkit/caller.ts. */
 const USER_ID = /^[a-z0-9-]{1,64}$/;
 
 /**
- * Takes a user off this Operator: ways to sign in, sessions, device codes, grants, tokens and machines. Answers the name
- * they had; `null` when the directory has no such user, or it is the owner. Their audit log stays until its entries are old.
+ * Removes a user from this Operator: credentials, sessions, device codes, grants, tokens and machines. Answers the user's name, or
+ * `null` if the directory has no such user or it is the owner. The audit log stays until its entries expire.
  *
- * First the places that hold what a user can come in with are closed for good, so that nothing which is under way (a code
- * that is approved and not yet redeemed, a refresh) makes anything new. The name goes last: if a machine's script could not
- * be deleted, the user is still listed and can be removed again. All of it may be repeated, also for somebody who is on no
- * list any more.
+ * The order matters. First the three places that hold credentials are closed permanently, so that an operation already running
+ * (an approved code being redeemed, a refresh) cannot create a new token afterwards. The name is deleted last: if a machine's
+ * script could not be deleted, the user is still listed and can be removed again. The removal can be repeated, even for an id
+ * that is no longer listed.
  */
 export async function removePerson(id: string, env: Env): Promise<string | null> {
   if (id === OWNER || !USER_ID.test(id)) return null;

@@ -1,6 +1,7 @@
 /**
- * Whether a browser's POST comes from one of our own pages. Browsers say so in `Sec-Fetch-Site`; ones from before 2023
- * only have `Origin`, which is `null` on a page without referrer, so that they are turned away.
+ * Whether a browser's POST comes from one of our own pages; this stops cross-site request forgery. Browsers say so in
+ * `Sec-Fetch-Site`, which page scripts cannot set. Browsers from before 2023 send only `Origin`, and our pages make that `null`
+ * by their `no-referrer` policy, so those browsers are refused.
  */
 export function isFromOwnPage(request: Request): boolean {
   const site = request.headers.get("sec-fetch-site");

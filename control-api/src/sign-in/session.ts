@@ -6,7 +6,11 @@ import { SESSION_IDLE_MS } from "./accounts/sessions.ts";
 import type { PageContext, Session } from "./page-context.ts";
 import { isSame, macOf } from "./secret.ts";
 
-/** `__Host-` ties a cookie to this very host and to https; on plain http, which is this computer only, browsers refuse such a name. */
+/**
+ * Browsers accept a `__Host-` cookie only over https, for exactly this host, without `Domain`: no subdomain (a machine's address,
+ * for example) can set or replace it. Over plain http, which serves this computer only, browsers refuse that prefix. The port is
+ * in the name there because cookies are shared by all ports of a host (RFC 6265 section 8.5).
+ */
 function cookieName(c: PageContext): string {
   return isSecure(c) ? "__Host-operator" : `operator-${new URL(c.req.url).port}`;
 }
@@ -26,7 +30,7 @@ export function keepSession(c: PageContext, secret: string): void {
   setCookie(c, cookieName(c), secret, {
     path: "/",
     httpOnly: true,
-    sameSite: "Lax", // a client's page leads here by a link, and must find the session
+    sameSite: "Lax", // not "Strict": a client's page navigates here to ask for consent, and that navigation needs the cookie
     secure: isSecure(c),
     maxAge: SESSION_IDLE_MS / 1000,
   });
@@ -38,7 +42,7 @@ export async function endSession(c: PageContext, env: Env): Promise<void> {
   deleteCookie(c, cookieName(c), { path: "/", secure: isSecure(c) });
 }
 
-/** What a session's forms carry, and no other site can know: made of the cookie, which it can't read. */
+/** The CSRF token in the forms of a session. It is derived from the session cookie, which no other site can read. */
 export function formToken({ secret }: Session): Promise<string> {
   return macOf("form", secret);
 }

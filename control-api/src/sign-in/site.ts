@@ -1,6 +1,6 @@
 import type { Site } from "./accounts/passkeys.ts";
 
-/** The site that passkeys made here are for, or `null` where there can be none: an IP address is no domain (WebAuthn section 5.1.3). */
+/** The relying party for passkeys at this URL, or `null` if the host is an IP address: WebAuthn section 5.1.3 requires a domain. */
 export function siteOf(url: string): Site | null {
   const { hostname, origin } = new URL(url);
   const isAddress = hostname.startsWith("[") || /^[\d.]+$/.test(hostname);

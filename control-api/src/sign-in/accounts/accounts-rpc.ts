@@ -7,10 +7,10 @@ import type { Person } from "./people.ts";
 
 type MaybeAsync<Result> = Result | Promise<Result>;
 
-/** A browser that is signed in now: the session's secret, for its cookie. */
+/** The result of a successful sign-in. `session` is the session's secret, for the browser's cookie. */
 export type Entered = { session: string; person: Person };
 
-/** What pages and endpoints ask of the directory of people, by RPC. Refusals are answers: RPC loses an error's class. */
+/** The RPC methods of the directory of people. A refusal is a return value, because RPC does not preserve the class of an error. */
 export interface AccountsRpc extends Rpc.DurableObjectBranded {
   isClaimable(): MaybeAsync<boolean>;
   person(id: string): MaybeAsync<Person | null>;
@@ -41,7 +41,7 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   lockOut(id: string): MaybeAsync<void>;
   forget(id: string): MaybeAsync<void>;
 
-  /** Counts one try of something. Answers 0, or the milliseconds to wait. */
+  /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
   take(key: string, limit: Limit): MaybeAsync<number>;
   beginDevice(request: DeviceRequest): MaybeAsync<{ deviceCode: string; userCode: string }>;
   askedByDevice(userCode: string): MaybeAsync<DeviceRequest | null>;
@@ -53,6 +53,6 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
 }
 
 export type AccountsBindings = {
-  /** One object: the directory of people. */
+  /** One Durable Object per Operator: the directory of people. */
   readonly ACCOUNTS: DurableObjectNamespace<AccountsRpc>;
 };

@@ -17,14 +17,20 @@ import { Settings } from "./settings.ts";
 
 const MINUTE_MS = 60_000;
 
-/** Tries of one person's password from one address, before a person who forgot it has to take a break. */
+/** Password attempts for one name from one address: enough for someone who tries all their old passwords. */
 const PASSWORD_HERE: Limit = { times: 8, windowMs: 15 * MINUTE_MS };
-/** The same from everywhere together: at this rate a password of ten letters outlives its owner. */
+/**
+ * Password attempts for one name from all addresses together, against guessing from many computers. 300 a day is about 110,000
+ * a year, far too few to find a random password of ten letters.
+ */
 const PASSWORD_ANYWHERE: Limit = { times: 300, windowMs: 24 * 60 * MINUTE_MS };
-/** Any names from one address. */
+/** Sign-in attempts from one address for any names: stops trying one common password with many names. */
 const SIGN_IN_HERE: Limit = { times: 40, windowMs: 15 * MINUTE_MS };
 
-/** The directory of people, one for the whole Operator: who they are and how they show it. Never in the path of a call. */
+/**
+ * The directory of people, one object for the whole Operator: names, credentials and browser sessions. Calls with a token are
+ * never checked here, so this one object does not limit their rate.
+ */
 export class Accounts extends DurableObject<ClaimBindings> implements AccountsRpc {
   readonly #sql = this.ctx.storage.sql;
   readonly #people = new People(this.#sql);
@@ -45,7 +51,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     },
   );
 
-  /** Whether the claim code opens the owner's account: nobody has it yet, or the code is a new one (see README.md, "Lost"). */
+  /** Whether the claim code can be used: there is no owner yet, or the code is a new one (see README.md, "Lost credentials"). */
   isClaimable(): Promise<boolean> {
     return this.#enrolment.isClaimable();
   }
@@ -63,6 +69,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return id === null ? null : this.#people.get(id);
   }
 
+  /** Every attempt is counted before the password is checked: attempts sent in parallel would otherwise all pass the limit. */
   async signIn(name: string, password: string, address: string): Promise<Entered | Denied> {
     const nowMs = Date.now();
     const known = personName(name)?.toLowerCase() ?? "";
@@ -91,13 +98,20 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return this.#open(enrolment, await hashPassword(password), code);
   }
 
-  /** The same with a passkey: first what the browser needs to make one. */
+  /**
+   * First step of opening an account with a passkey: the options with which the browser creates it. The code is kept with the
+   * challenge as its context, so the second step uses the code that was checked here and the browser cannot replace it.
+   */
   async enrolPasskey(code: string, name: string, site: Site, address: string): Promise<object | Denied> {
     const enrolment = await this.#enrolment.personFor(code, name, address, Date.now());
     if ("denied" in enrolment) return enrolment;
     return this.#passkeys.creationOptions(enrolment, site, plainCode(code), Date.now());
   }
 
+  /**
+   * Second step: verifies the new passkey and opens the account. An empty context belongs to a passkey that a signed-in person
+   * adds (`passkeyToAdd`); it must not open an account.
+   */
   async enrolWithPasskey(response: RegistrationResponseJSON, site: Site): Promise<Entered | Denied> {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context === "") return { denied: "wrong" };
@@ -134,6 +148,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return this.#passkeys.creationOptions(person, site, "", Date.now());
   }
 
+  /** Adds a passkey to an account. The challenge must have been issued to the same person, and not for opening an account. */
   async addPasskey(person: string, response: RegistrationResponseJSON, site: Site): Promise<boolean> {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context !== "" || made.person.id !== person) return false;
@@ -141,13 +156,16 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return true;
   }
 
-  /** Removes a passkey; not the last way in. */
+  /** Removes a passkey. Answers `false` if it is the person's only credential, since they could not sign in again. */
   removePasskey(person: string, id: string): boolean {
     const isLast = this.#passkeys.of(person).length === 1 && !this.hasPassword(person);
     return !isLast && this.#passkeys.delete(person, id);
   }
 
-  /** A new password, for who knows the old one (or never had one). All other browsers are signed out. */
+  /**
+   * Changes a password and signs out all other browsers. The old password is required if there is one, so that someone who finds
+   * a browser signed in cannot take over the account.
+   */
   async changePassword(
     person: string,
     old: string,
@@ -169,7 +187,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return this.#invites.create(Date.now());
   }
 
-  /** Takes every way in from a person: password, passkeys, browsers, device codes. Not from the owner. */
+  /** Deletes all credentials of a person: password, passkeys, browser sessions, device codes. Throws for the owner. */
   async lockOut(id: string): Promise<void> {
     if (id === OWNER) throw new Error("the owner cannot be removed");
     this.#people.clearPassword(id);
@@ -178,13 +196,13 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     await this.#sessions.endAll(id, null);
   }
 
-  /** Takes a person off the list, with whatever way in they made while they were being removed. */
+  /** Deletes a person. Credentials are deleted again, because the person may have created some while the removal was running. */
   async forget(id: string): Promise<void> {
     await this.lockOut(id);
     this.#people.delete(id);
   }
 
-  /** Counts one try of something. Answers 0, or the milliseconds to wait. */
+  /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
   take(key: string, limit: Limit): number {
     return this.#limits.take(key, limit, Date.now());
   }

@@ -1,9 +1,9 @@
 import { hashOf } from "../secret.ts";
 
-/** Time to find the phone that has the passkey; milliseconds. */
+/** Lifetime of a challenge: long enough to fetch the phone that has the passkey. Milliseconds. */
 const CHALLENGE_MS = 5 * 60_000;
 
-/** The table of challenges that browsers were given. Each is answered once. */
+/** The table of WebAuthn challenges. Each can be used once, so a recorded response cannot be replayed (WebAuthn section 13.4.3). */
 export class Challenges {
   readonly #sql: SqlStorage;
 
@@ -19,7 +19,7 @@ export class Challenges {
     this.#sql.exec("INSERT INTO challenge VALUES (?, ?, ?, ?)", hash, purpose, data, nowMs + CHALLENGE_MS);
   }
 
-  /** What was kept with a challenge, this once; `null`: it is none of ours, used up, or too old. */
+  /** Uses up a challenge and answers what was stored with it, or `null` if it is unknown, already used or expired. */
   async spend(challenge: string, purpose: "create" | "get", nowMs: number): Promise<string | null> {
     const [row] = this.#sql
       .exec<{ data: string }>(

@@ -1,18 +1,18 @@
 import { randomSecret } from "#protocol/bytes.ts";
 import { hashOf, randomLetters } from "../secret.ts";
 
-/** A headless computer's wait for its owner to reach for the phone (RFC 8628 section 3.2); milliseconds. */
+/** Lifetime of a device code: time for a person to fetch a phone and sign in there (RFC 8628 section 3.2). Milliseconds. */
 export const DEVICE_MS = 10 * 60_000;
 
-/** A device asks at most so often; each `slow_down` adds as much again (RFC 8628 section 3.5). Milliseconds. */
+/** Shortest polling interval. Each `slow_down` adds the same amount to it (RFC 8628 section 3.5). Milliseconds. */
 export const POLL_STEP_MS = 5_000;
 
-/** Consonants that are not mistaken for each other, and spell no words (RFC 8628 section 6.1). */
+/** The character set that RFC 8628 section 6.1 suggests: easy to tell apart, and without vowels, so that no code spells a word. */
 const LETTERS = "BCDFGHJKLMNPQRSTVWXZ";
-/** 20^8 codes, of which a few are open for minutes: with the rate limit of `/pair` a guess is hopeless. */
+/** 20^8 (about 2.6 * 10^10) codes, of which only a few are open at a time: the rate limit of `/pair` makes guessing hopeless. */
 const CODE_LETTERS = 8;
 
-/** What a device asks for, and where from, for the person who is to approve it. */
+/** A device's request as it is shown to the person who decides on it. `place`: the address that the request came from. */
 export type DeviceRequest = { clientId: string; clientName: string; scope: string[]; audience: string; place: string };
 
 export type DevicePoll = "authorization_pending" | "slow_down" | "access_denied" | "expired_token";
@@ -26,7 +26,7 @@ type Row = {
   expires_ms: number;
 };
 
-/** The table of device codes (RFC 8628). At rest are only hashes of both codes. */
+/** The table of device codes (RFC 8628). Only hashes of the device code and the user code are stored. */
 export class Devices {
   readonly #sql: SqlStorage;
 
@@ -65,7 +65,7 @@ export class Devices {
     return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
   }
 
-  /** A person's answer. Answers the request, or `null` when it is open no more. */
+  /** Records a person's decision. Answers the request, or `null` if it is unknown, already decided or expired. */
   async decide(userCode: string, person: string, allow: boolean, nowMs: number): Promise<DeviceRequest | null> {
     const [row] = this.#sql
       .exec<{ request: string }>(
@@ -79,12 +79,15 @@ export class Devices {
     return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
   }
 
-  /** Forgets what a person approved and nobody has redeemed yet. */
+  /** Deletes the requests that a person decided on and that were not redeemed yet. */
   deleteAll(person: string): void {
     this.#sql.exec("DELETE FROM device WHERE person = ?", person);
   }
 
-  /** The device asks. An approved request is handed out once, to the client that began it. */
+  /**
+   * Answers a device's poll. An approved request is handed out once, and only to the client that began it: another client that
+   * learnt the code is told the same as for an unknown code.
+   */
   async poll(
     deviceCode: string,
     clientId: string,
@@ -116,10 +119,10 @@ export class Devices {
   }
 }
 
-/** A device that keeps to the interval must not be told off because one answer travelled slower than the next question. */
+/** Tolerance for network delay: a device that keeps to the interval must not get `slow_down` because a poll arrived a bit early. */
 const SLACK_MS = 1_000;
 
-/** A code as it is compared, however it was typed. */
+/** The code in its canonical form: people type it in lower case, with or without the hyphen. */
 function plain(code: string): string {
   return code.toUpperCase().replaceAll(/[^A-Z]/g, "");
 }

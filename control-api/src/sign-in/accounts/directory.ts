@@ -1,6 +1,6 @@
 import type { AccountsBindings } from "./accounts-rpc.ts";
 
-/** The one directory of people that an Operator has. */
+/** The directory of people; every Operator has exactly one. */
 export function accountsOf(env: AccountsBindings) {
   return env.ACCOUNTS.getByName("accounts");
 }

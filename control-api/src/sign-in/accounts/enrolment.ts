@@ -7,20 +7,20 @@ import type { Limit, Limits } from "./limits.ts";
 import { type People, type Person, personName } from "./people.ts";
 import type { Settings } from "./settings.ts";
 
-/** Tries of codes, which have 100 bits, from one address and from everywhere. */
+/** Attempts at claim and invitation codes, from one address and from all. A code has 100 bits; this mainly limits the load. */
 const CODE_HERE: Limit = { times: 10, windowMs: 15 * 60_000 };
 const CODE_ANYWHERE: Limit = { times: 200, windowMs: 60 * 60_000 };
 
 const ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
-/** 80 bits: a user id is part of tokens and must not be guessed by counting. */
+/** 80 random bits, so that nobody can find users by counting through their ids. */
 const ID_LETTERS = 16;
 
 export type ClaimBindings = {
-  /** Anyone who shows it becomes the owner; a secret. Without it nobody can. */
+  /** A secret: anyone who presents it becomes the owner. If it is not set, nobody can. */
   readonly CLAIM_CODE?: string;
 };
 
-/** How someone comes to have an account: with the claim code, which makes the owner, or with an invitation. Each works once. */
+/** Opens accounts: the owner's with the claim code, other users' with an invitation. Each code works once. */
 export class Enrolment {
   readonly #claimCode: string;
   readonly #people: People;
@@ -29,7 +29,7 @@ export class Enrolment {
   readonly #settings: Settings;
   readonly #voidOwner: () => Promise<void>;
 
-  /** @param voidOwner ends whatever opened the owner's account before. */
+  /** @param voidOwner deletes the previous credentials of the owner's account: whoever held them loses access when it is reclaimed */
   constructor(
     claimCode: string,
     people: People,
@@ -51,7 +51,7 @@ export class Enrolment {
     return code !== "" && this.#settings.get("claimed_with") !== (await hashOf(code));
   }
 
-  /** Who a code would make of the one who shows it. */
+  /** Checks a code and a name, and answers the person that `open` would create with them. Does not use the code up. */
   async personFor(code: string, name: string, address: string, nowMs: number): Promise<Person | Denied> {
     const here = `code:${address}`;
     const afterMs =
@@ -67,13 +67,13 @@ export class Enrolment {
     return this.#isTaken(kept, id) ? { denied: "name_taken" } : { id, name: kept };
   }
 
-  /** Uses the code up, and makes the account. */
+  /** Uses the code up and creates the account. */
   async open(person: Person, password: string | null, code: string, nowMs: number): Promise<Denied | null> {
     if (this.#isTaken(person.name, person.id)) return { denied: "name_taken" };
     const isOwner = person.id === OWNER;
     const [shown, claim] = await Promise.all([hashOf(plainCode(code)), hashOf(plainCode(this.#claimCode))]);
     if (!isOwner && !(await this.#invites.spend(code, nowMs))) return { denied: "code_wrong" };
-    // From here to the end nothing waits: of two who come at the same moment, one is first.
+    // There is no `await` from here until the person is stored, so two requests with one code or one name cannot interleave.
     if (this.#isTaken(person.name, person.id)) return { denied: "name_taken" };
     if (isOwner) {
       if (this.#claimCode === "" || !isSame(shown, claim) || this.#settings.get("claimed_with") === claim)

@@ -1,15 +1,15 @@
 import { hashOf, randomLetters } from "../secret.ts";
 
-/** Long enough to be passed on and found in the evening; milliseconds. */
+/** Lifetime of an invitation: time to pass it on and for the other person to find it. Milliseconds. */
 const INVITE_MS = 3 * 24 * 60 * 60_000;
 
-/** Crockford's letters without those that look like others. */
+/** Crockford's Base32 alphabet: it leaves out I, L, O and U, which are mistaken for other characters. */
 const CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
-/** 100 bits: not to be guessed, whatever the rate limit. */
+/** 20 letters of 5 bits are 100 bits, which cannot be guessed even without a rate limit. */
 const CODE_LETTERS = 20;
 
-/** The table of invitations to become a further user. Each works once; at rest is the code's hash. */
+/** The table of invitations for further users. Each works once; only the hash of its code is stored. */
 export class Invites {
   readonly #sql: SqlStorage;
 
@@ -18,7 +18,7 @@ export class Invites {
     sql.exec("CREATE TABLE IF NOT EXISTS invite (hash TEXT PRIMARY KEY, expires_ms INTEGER NOT NULL)");
   }
 
-  /** A new invitation's code, in groups, shown this once. */
+  /** Creates an invitation. Answers its code in groups of five letters, which cannot be read back later. */
   async create(nowMs: number): Promise<{ code: string; expiresMs: number }> {
     const code = randomLetters(CODE_ALPHABET, CODE_LETTERS).replaceAll(/(.{5})(?=.)/g, "$1-");
     const expiresMs = nowMs + INVITE_MS;
@@ -36,14 +36,14 @@ export class Invites {
     return rows.toArray().length > 0;
   }
 
-  /** Uses an invitation up. `false`: there is none, or somebody else was faster. */
+  /** Uses an invitation up. Answers `false` if it is unknown, expired, or was used by another request first. */
   async spend(code: string, nowMs: number): Promise<boolean> {
     const hash = await hashOf(plainCode(code));
     return this.#sql.exec("DELETE FROM invite WHERE hash = ? AND expires_ms > ?", hash, nowMs).rowsWritten > 0;
   }
 }
 
-/** A code as it is compared, however it was typed. */
+/** The code in its canonical form. As in Crockford's Base32, O is read as 0, and I and L as 1. */
 export function plainCode(code: string): string {
   return code
     .toUpperCase()

@@ -1,7 +1,7 @@
-/** So many times in so long a time; milliseconds. */
+/** A rate limit: at most `times` attempts per window. */
 export type Limit = { readonly times: number; readonly windowMs: number };
 
-/** Counts what may be tried only so often: passwords, codes, registrations. Kept in SQLite, so that a restart forgives nothing. */
+/** The table of rate-limited attempts: passwords, codes, registrations. The counts are in SQLite so that they survive a restart. */
 export class Limits {
   readonly #sql: SqlStorage;
 
@@ -12,7 +12,7 @@ export class Limits {
     );
   }
 
-  /** Counts one try. Answers 0 when it may go on, else the milliseconds until the next may. */
+  /** Counts one attempt. Answers 0 if it is within the limit, otherwise the milliseconds until the next attempt is allowed. */
   take(key: string, { times, windowMs }: Limit, nowMs: number): number {
     this.#sql.exec("DELETE FROM attempt WHERE until_ms <= ?", nowMs);
     const [row] = this.#sql
@@ -27,7 +27,7 @@ export class Limits {
     return 0;
   }
 
-  /** Takes one try back: it was no guess. */
+  /** Uncounts one attempt that turned out to be correct, so that sign-ins of the person do not use up the limit against guessing. */
   giveBack(key: string): void {
     this.#sql.exec("UPDATE attempt SET count = count - 1 WHERE key = ?", key);
   }

@@ -11,7 +11,7 @@ import {
 import type { Challenges } from "./challenges.ts";
 import type { Person } from "./people.ts";
 
-/** The site that passkeys are for. `id` is a domain; an address such as 127.0.0.1 can have none (WebAuthn section 5.1.3). */
+/** The WebAuthn relying party. `id` is a domain; an IP address cannot be one (WebAuthn section 5.1.3). */
 export type Site = { readonly id: string; readonly origin: string };
 
 export type PasskeyRecord = { id: string; createdMs: number; usedMs: number | null };
@@ -25,7 +25,7 @@ type Row = {
   used_ms: number | null;
 };
 
-/** The table of passkeys: public keys, which are no secret. */
+/** The table of passkeys. It holds public keys only, no secrets. */
 export class Passkeys {
   readonly #sql: SqlStorage;
   readonly #challenges: Challenges;
@@ -45,7 +45,10 @@ export class Passkeys {
       .map((row) => ({ id: row.id, createdMs: row.created_ms, usedMs: row.used_ms }));
   }
 
-  /** What a browser needs to make a passkey. `context` comes back from `register`, and only with this very challenge. */
+  /**
+   * The options with which a browser creates a passkey. `person` and `context` are stored with the challenge, and `verifyNew` answers
+   * them from there: a browser cannot claim that a passkey belongs to somebody else.
+   */
   async creationOptions(
     person: Person,
     site: Site,
@@ -58,14 +61,15 @@ export class Passkeys {
       userName: person.name,
       userID: Uint8Array.from(new TextEncoder().encode(person.id)),
       excludeCredentials: this.of(person.id).map(({ id }) => ({ id })),
-      // Found without a name typed, and opened by a finger or a PIN: it is the only thing asked for.
+      // A discoverable credential needs no user name. The passkey is the only factor, so the device must verify the person
+      // (fingerprint, face or PIN); otherwise anyone who holds the unlocked device could sign in.
       authenticatorSelection: { residentKey: "required", userVerification: "required" },
     });
     await this.#challenges.put(options.challenge, "create", JSON.stringify({ person, context }), nowMs);
     return options;
   }
 
-  /** Checks a new passkey. It is not kept yet: whose it is to be is for the caller to decide, by `context`. */
+  /** Verifies a new passkey without storing it. The caller checks `person` and `context` first, and then calls `keep`. */
   async verifyNew(
     response: RegistrationResponseJSON,
     site: Site,
@@ -96,7 +100,10 @@ export class Passkeys {
     return options;
   }
 
-  /** The id of the person whose passkey signed, or `null`. */
+  /**
+   * The id of the person whose passkey signed, or `null`. The library refuses a counter that did not grow, which is the sign of a
+   * cloned authenticator (WebAuthn section 6.1.1), so the new counter is stored.
+   */
   async verify(response: AuthenticationResponseJSON, site: Site, nowMs: number): Promise<string | null> {
     const [row] = this.#sql.exec<Row>("SELECT * FROM passkey WHERE id = ?", response.id).toArray();
     if (row === undefined) return null;

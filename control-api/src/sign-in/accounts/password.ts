@@ -2,28 +2,28 @@ import { scrypt } from "node:crypto";
 import { base64, fromBase64 } from "#protocol/bytes.ts";
 
 /**
- * scrypt with N = 2^15, r = 8, p = 3: 32 MiB and some 0.2 s of a server's core for each guess, one of the equal choices of
- * OWASP's Password Storage Cheat Sheet. WebCrypto's PBKDF2 was no choice: Workers cap it at 100,000 iterations.
+ * scrypt with N = 2^15, r = 8, p = 3, one of the settings that OWASP's Password Storage Cheat Sheet recommends. A guess costs
+ * 32 MiB and about 0.2 s of a server's core. WebCrypto's PBKDF2 is too weak here: Workers cap it at 100,000 iterations.
  */
 const COST = { log2N: 15, r: 8, p: 3 };
 
-/** What N and r need (128 * N * r), twice over; the default is just too little. Bytes. */
+/** Memory limit for scrypt: twice the 128 * N * r that it needs. Node's default of 32 MiB is just too small. Bytes. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
 const SALT_BYTES = 16;
 const KEY_BYTES = 32;
 
-/** A line for a length that no guesser reaches, without asking anybody for signs they forget (NIST SP 800-63B). */
+/** Minimum length. Length is the only rule: NIST SP 800-63B advises against requiring digits or symbols, which people forget. */
 export const PASSWORD_MIN = 10;
-/** Past this it is not a password but an attempt to keep us busy. */
+/** Maximum length, so that nobody can load the server by having it hash very long texts. */
 const PASSWORD_MAX = 256;
 
-/** Whether `password` may be one. */
+/** Whether a new password has an allowed length. */
 export function isAcceptable(password: string): boolean {
   return password.length >= PASSWORD_MIN && password.length <= PASSWORD_MAX;
 }
 
-/** The hash to keep: `scrypt$15$8$3$<salt>$<key>`, Base64. Its cost is in it, so that it can be raised. */
+/** The hash to store: `scrypt$15$8$3$<salt>$<key>`, in Base64. It contains its cost, so that the cost of new hashes can be raised. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = crypto.getRandomValues(new Uint8Array(SALT_BYTES));
   const { log2N, r, p } = COST;
@@ -32,12 +32,12 @@ export async function hashPassword(password: string): Promise<string> {
 }
 
 /**
- * Whether `password` is the one behind `hash`. Without a hash (nobody of that name, or no password set) it takes as long
- * and answers no, so that time does not tell which names there are.
+ * Whether `password` matches `hash`. Without a hash (unknown name, or no password set) it computes one all the same and answers
+ * `false`, so that the response time does not reveal which names exist.
  */
 export async function isPassword(password: string, hash: string | null): Promise<boolean> {
   const [kind, log2N, r, p, salt = "", key = ""] = (hash ?? NOBODY).split("$");
-  if (kind !== "scrypt") throw new Error("a password is kept in a form that this version does not know");
+  if (kind !== "scrypt") throw new Error("a stored password hash has a format that this version does not know");
   const expected = fromBase64(key);
   const given = await derive(password.slice(0, PASSWORD_MAX), fromBase64(salt), Number(log2N), Number(r), Number(p));
   return crypto.subtle.timingSafeEqual(given, expected) && hash !== null;

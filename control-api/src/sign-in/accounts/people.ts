@@ -1,9 +1,9 @@
-/** Someone who can sign in. `id` is the user's id everywhere else. */
+/** Someone who can sign in. `id` is the user id in the rest of Operator. */
 export type Person = { readonly id: string; readonly name: string };
 
 type Row = { id: string; name: string; password: string | null };
 
-/** The table of people. Names are told apart without regard to case. */
+/** The table of people. Names are unique and compared without regard to case. */
 export class People {
   readonly #sql: SqlStorage;
 
@@ -67,7 +67,10 @@ export class People {
 
 const NAME_MAX = 64;
 
-/** A name as it is kept, or `null` when it can be none: empty, too long, or with signs nobody can see. */
+/**
+ * The name to store, or `null` if it is empty, too long or has invisible characters. NFKC makes different encodings of one name
+ * equal, so that nobody can register a name that looks exactly like another person's.
+ */
 export function personName(text: string): string | null {
   const name = text.normalize("NFKC").trim();
   return name !== "" && name.length <= NAME_MAX && !/\p{C}/u.test(name) ? name : null;

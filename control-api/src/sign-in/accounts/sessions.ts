@@ -1,15 +1,15 @@
 import { randomSecret } from "#protocol/bytes.ts";
 import { hashOf } from "../secret.ts";
 
-/** Someone who comes back within a month does not have to sign in again; milliseconds. */
+/** A session ends when it was not used for this long: someone who returns within a month stays signed in. Milliseconds. */
 export const SESSION_IDLE_MS = 30 * 24 * 60 * 60_000;
 
-/** A session's last use is written at most so often. */
+/** Shortest time between two updates of a session's last use; saves a write for most pages. Milliseconds. */
 const SEEN_STEP_MS = 60 * 60_000;
 
 type Row = { person: string; seen_ms: number };
 
-/** The table of browsers that are signed in. A cookie holds the secret; at rest is its hash. */
+/** The table of browser sessions. The cookie holds the secret; only its hash is stored. */
 export class Sessions {
   readonly #sql: SqlStorage;
 
@@ -19,7 +19,7 @@ export class Sessions {
       hash TEXT PRIMARY KEY, person TEXT NOT NULL, created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL)`);
   }
 
-  /** A new session's secret, shown this once. */
+  /** Starts a session. Answers its secret, which is not stored. */
   async begin(person: string, nowMs: number): Promise<string> {
     const secret = randomSecret();
     this.#sql.exec("DELETE FROM session WHERE seen_ms < ?", nowMs - SESSION_IDLE_MS);
@@ -27,7 +27,7 @@ export class Sessions {
     return secret;
   }
 
-  /** The id of the person whose session this is. */
+  /** The id of the person whose session this is, or `null` if the session is unknown or expired. */
   async personOf(secret: string, nowMs: number): Promise<string | null> {
     const hash = await hashOf(secret);
     const [row] = this.#sql.exec<Row>("SELECT person, seen_ms FROM session WHERE hash = ?", hash).toArray();
@@ -41,7 +41,7 @@ export class Sessions {
     this.#sql.exec("DELETE FROM session WHERE hash = ?", await hashOf(secret));
   }
 
-  /** Ends all of a person's sessions, but for the one with this secret. */
+  /** Ends all sessions of a person except the one with the secret `except`. */
   async endAll(person: string, except: string | null): Promise<void> {
     this.#sql.exec(
       "DELETE FROM session WHERE person = ? AND hash IS NOT ?",

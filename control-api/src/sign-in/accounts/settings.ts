@@ -1,4 +1,4 @@
-/** A few facts about the whole Operator that have to be kept. */
+/** The table of settings of the whole Operator. `claimed_with`: SHA-256 of the claim code with which the owner last claimed it. */
 export class Settings {
   readonly #sql: SqlStorage;
 

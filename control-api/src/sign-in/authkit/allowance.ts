@@ -1,6 +1,7 @@
 /**
- * Whom `AUTHKIT_ALLOW` lets in: subjects and e-mail addresses, parted by commas or spaces. The first is the owner, whose
- * machines have plain names. Empty: everybody whom MCPAuthKit knows, each on their own, and nobody is the owner.
+ * What `AUTHKIT_ALLOW` allows a person. It lists subjects and e-mail addresses, separated by commas or spaces; the first is the
+ * owner, whose machines have plain names. If it is empty, everyone whom MCPAuthKit knows is a separate user and nobody is the
+ * owner. E-mail addresses are compared without regard to case, subjects exactly (OpenID Connect Core section 2).
  */
 export function allowanceOf(sub: string, email: string | null, allow: string): "owner" | "user" | "none" {
   const entries = allow.split(/[\s,]+/).filter((entry) => entry !== "");

@@ -6,7 +6,7 @@ import { hashOf } from "../secret.ts";
 import { allowanceOf } from "./allowance.ts";
 
 export type AuthKitBindings = {
-  /** An MCPAuthKit instance that signs people in instead of us, and which of its people to let in. */
+  /** The origin of an MCPAuthKit instance that replaces the built-in sign-in, and the list of its people who have access. */
   readonly AUTHKIT_URL?: string;
   readonly AUTHKIT_ALLOW?: string;
 };
@@ -14,15 +14,15 @@ export type AuthKitBindings = {
 /** MCPAuthKit's access tokens. */
 const TOKEN = /^mat_[A-Za-z0-9_-]{8,512}$/;
 
-/** A good token is taken for good so long; that is how late a revocation there is seen here. Milliseconds. */
+/** How long an accepted token is cached. A revocation at MCPAuthKit takes effect here at most this much later. Milliseconds. */
 const GOOD_MS = 5 * 60_000;
-/** A refused one is asked about again soon: it may be known there in a moment. Milliseconds. */
+/** How long a refused token is cached. Short, because MCPAuthKit may know a fresh token only moments later. Milliseconds. */
 const REFUSED_MS = 5_000;
-/** Longer than this, and the client gives up on us. Milliseconds. */
+/** Time limit for MCPAuthKit's answer; clients give up not much later. Milliseconds. */
 const TIMEOUT_MS = 5_000;
-/** Answers remembered by one isolate, a few hundred bytes each. */
+/** Answers cached by one isolate, a few hundred bytes each. */
 const REMEMBERED = 2_000;
-/** User ids from elsewhere are hashed to so many letters: 80 bits in hex. */
+/** Length of the hash in a user id made from an MCPAuthKit subject: 20 hex digits are 80 bits, so two people never collide. */
 const ID_LETTERS = 20;
 
 const UserInfo = z.object({
@@ -39,15 +39,15 @@ export function isAuthKitToken(token: string): boolean {
 }
 
 /**
- * Who bears a token of the MCPAuthKit instance at `AUTHKIT_URL`. It tells neither for which resource a token was issued nor
- * with what scope, so any token of an allowed person counts as that person's whole word (README.md, "MCPAuthKit").
+ * The caller behind a token of the MCPAuthKit instance at `AUTHKIT_URL`. Its userinfo endpoint reports neither the resource nor the
+ * scope of a token, so any token of an allowed person gets all of that person's rights (README.md, "MCPAuthKit").
  */
 export async function callerOfAuthKit(token: string, env: AuthKitBindings): Promise<Caller | Refusal> {
   const hash = await hashOf(token);
   const known = remembered.get(hash);
   if (known !== undefined && known.untilMs > Date.now()) return known.answer;
   const answer = await ask(token, env);
-  if ("refused" in answer && answer.refused === "unavailable") return answer; // nothing was learnt
+  if ("refused" in answer && answer.refused === "unavailable") return answer; // an outage says nothing about the token, so it is not cached
   if (remembered.size >= REMEMBERED) remembered.clear();
   remembered.set(hash, { answer, untilMs: Date.now() + ("refused" in answer ? REFUSED_MS : GOOD_MS) });
   return answer;
@@ -59,7 +59,7 @@ async function ask(token: string, env: AuthKitBindings): Promise<Caller | Refusa
     response = await fetch(new URL("/oauth/userinfo", env.AUTHKIT_URL), {
       headers: { authorization: `Bearer ${token}`, accept: "application/json" },
       signal: AbortSignal.timeout(TIMEOUT_MS),
-      redirect: "manual", // a server that it redirects to must not get the token
+      redirect: "manual", // following a redirect would send the token to another server
     });
     if (response.status === 401 || response.status === 403) {
       await response.body?.cancel();
