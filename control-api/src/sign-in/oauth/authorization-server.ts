@@ -13,27 +13,27 @@ export const OAuthPath = {
   DEVICE: "/oauth/device_authorization",
 } as const;
 
-/** An access token lives an hour: as long as a person who revoked a grant elsewhere would wait at the very worst. Seconds. */
+/** Lifetime of an access token. A client cannot extend it, so a stolen token works for at most an hour. Seconds. */
 const ACCESS_TOKEN_S = 60 * 60;
 
 /**
- * A grant ends when it was not used for so long; each refresh begins the time anew. A connector in use stays signed in
- * for good, one that was idle during a long leave still works, and a forgotten one ends at some time. Seconds.
+ * A grant ends when it was not used for this long; each refresh restarts the time. A client in use stays signed in indefinitely,
+ * one that was idle during a long leave still works, and a forgotten one loses access eventually. Seconds.
  */
 const GRANT_IDLE_S = 180 * 24 * 60 * 60;
 
-/** A client that registered itself and is not used is forgotten a little after the last grant it could have. Seconds. */
+/** A client registration expires when it is not used. Longer than `GRANT_IDLE_S`, so that it outlives its last grant. Seconds. */
 const CLIENT_IDLE_S = 200 * 24 * 60 * 60;
 
-/** What the library wants in its environment: it takes any object with KV's methods, and uses no others than ours has. */
+/** The environment that the library expects. It calls only those KV methods that `Store` implements. */
 type LibraryEnv = Env & { readonly OAUTH_KV: KVNamespace };
 
-/** The library's own way to grants, clients and tokens. `audience`: the one that the matter is about, besides the apex's. */
+/** The library's API for grants, clients and tokens. `audience` is accepted in addition to the apex's. */
 export function oauthApi(env: Env, audience: Audience = apexAudience(env)): OAuthHelpers {
   return authorizationServer(env, audience).getOAuthApi(libraryEnv(env));
 }
 
-/** The library's answer to a request at one of OAuth's endpoints. */
+/** The library's response to a request at one of the OAuth endpoints. */
 export function oauthAnswer(
   request: Request,
   env: Env,
@@ -48,8 +48,8 @@ function libraryEnv(env: Env): LibraryEnv {
 }
 
 /**
- * The built-in authorization server. The library wants the audiences it may issue tokens for listed beforehand; machines
- * come and go, so each request is served by one that knows the audience in question besides the apex's.
+ * The built-in authorization server. The library needs a list of the audiences that it may issue tokens for. Machines come and go,
+ * so no fixed list would do: each request gets a server that knows the apex and the one audience that the request names.
  */
 function authorizationServer(env: Env, audience: Audience): OAuthAuthorizationServer<LibraryEnv> {
   const apex = apexAudience(env);
@@ -66,7 +66,7 @@ function authorizationServer(env: Env, audience: Audience): OAuthAuthorizationSe
     refreshTokenIdleTTL: GRANT_IDLE_S,
     clientRegistrationTTL: CLIENT_IDLE_S,
     clientIdMetadataDocumentEnabled: true,
-    // One app needs its own scheme (redirect-uri.ts); that no other gets through is checked at registration and at each request.
+    // One known app needs its own URI scheme. `redirectRefusal` refuses all others, at registration and at every request.
     allowPrivateUseRedirectUris: true,
     clientRegistrationCallback: ({ clientMetadata }) => {
       const uris = clientMetadata["redirect_uris"];

@@ -23,10 +23,13 @@ import { type Audience, audienceNamed } from "./resource.ts";
 
 type Asked = { request: AuthRequest; api: ReturnType<typeof oauthApi>; audience: Audience };
 
-/** A client's request, at most: addresses and states are long, but not longer than what servers take as a request line. */
+/** Maximum length of a client's query. Redirect URIs and states are long, but servers commonly limit request lines to 8 KB. */
 const MAX_QUERY = 8_000;
 
-/** `/oauth/authorize`: a client asks, a person answers. The query is read and checked anew for each of its two steps. */
+/**
+ * `/oauth/authorize`: a client requests access and a person decides (RFC 6749 section 4.1.1). GET shows the consent page and POST
+ * takes the decision. Each reads and checks the whole query, so nothing that a form could change is trusted.
+ */
 export const authorize = new Hono<PageApp>();
 
 authorize.get("/", (c) =>
@@ -44,7 +47,7 @@ authorize.post("/", (c) =>
     if (session === null) return c.redirect(`/sign-in?${new URLSearchParams({ next: pathOf(c) })}`, 303);
     if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return consent(c, asked, session);
     if (form.get("decision") !== "allow")
-      return c.redirect(authorizationErrorRedirect(asked.request, "access_denied", "The person said no."), 303);
+      return c.redirect(authorizationErrorRedirect(asked.request, "access_denied", "The person denied access."), 303);
     const scopes = requestedScopes(asked.request.scope);
     return allow(c, asked, session, form.get("read_only") === "yes" ? ["operator:read"] : scopes);
   }),
@@ -79,7 +82,11 @@ async function allow(c: PageContext, { request, api }: Asked, { person }: Sessio
   });
 }
 
-/** Reads the client's request. Errors go back to the client only once it is known that its redirect address is its own. */
+/**
+ * Parses and checks the client's request. An error is sent to the redirect URI only after it was found to be registered for this
+ * client; before that it is shown here. Otherwise this endpoint would be an open redirect (RFC 6749 section 4.1.2.1, RFC 9700
+ * section 4.11.2). Repeated parameters are refused (RFC 6749 section 3.1), because two programs may pick different ones.
+ */
 async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>): Promise<Response> {
   try {
     const url = new URL(c.req.url);
@@ -88,7 +95,7 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
     const twice = [...new Set(canonical.searchParams.keys())].find(
       (name) => canonical.searchParams.getAll(name).length > 1,
     );
-    if (twice !== undefined) return refused(c, `The request has "${twice}" twice.`);
+    if (twice !== undefined) return refused(c, `The request contains the parameter "${twice}" more than once.`);
     const resource = canonical.searchParams.get("resource");
     const audience = resource === null ? null : audienceNamed(resource, c.env);
     if (audience !== null) canonical.searchParams.set("resource", audience);
@@ -96,7 +103,7 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
     const isTooMany =
       hasDocument(canonical.searchParams.get("client_id") ?? "") &&
       !(await mayFetchDocument(addressOf(c.req.raw, c.env), c.env));
-    if (isTooMany) return refused(c, "Too many apps were asked for their own description. Try again in some minutes.");
+    if (isTooMany) return refused(c, "The server has looked up too many apps lately. Try again in a few minutes.");
     const request = await api.parseAuthRequest(new Request(canonical));
     const refusal = redirectRefusal(request.redirectUri);
     if (refusal !== null) return refused(c, refusal);
@@ -109,19 +116,19 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
       const isSafe = redirectTo !== undefined && redirectUri !== undefined && redirectRefusal(redirectUri) === null;
       return isSafe ? c.redirect(redirectTo, 303) : refused(c, reason.description);
     }
-    if (reason instanceof CimdFetchError) return refused(c, "The app's own description could not be read.");
+    if (reason instanceof CimdFetchError) return refused(c, "The app's metadata document could not be read.");
     throw reason;
   }
 }
 
 function refused(c: PageContext, reason: string): Response {
   const page = (
-    <MessagePage title="This request is not in order">
+    <MessagePage title="This request is not valid">
       <p>{reason}</p>
-      <p class="soft">Go back to the app and start again. If it happens again, the fault is in the app.</p>
+      <p class="soft">Go back to the app and start again. If it happens again, the app has a bug.</p>
     </MessagePage>
   );
-  return respond(c, { title: "Not in order", status: 400 }, page);
+  return respond(c, { title: "Invalid request", status: 400 }, page);
 }
 
 function pathOf(c: PageContext): string {

@@ -5,20 +5,20 @@ import type { Limit } from "../accounts/limits.ts";
 import { limitAt } from "../address.ts";
 import { oauthApi } from "./authorization-server.ts";
 
-/** Ids that we make are short; a document's address (CIMD) is as long as addresses are. */
+/** Longest client id. Registered ids are short; the id of a client with a metadata document (CIMD) is a URL. */
 const MAX_ID_CHARACTERS = 2_048;
 
-/** Documents (CIMD) that one address may have fetched: each is a request of ours to wherever a stranger says. */
+/** Fetches of metadata documents (CIMD) per client address. Limited because a stranger chooses the URL that our server requests. */
 const DOCUMENTS_HERE: Limit = { times: 60, windowMs: 10 * 60_000 };
-/** And all addresses together. */
+/** The same for all client addresses together. */
 const DOCUMENTS_ANYWHERE: Limit = { times: 2_000, windowMs: 60 * 60_000 };
 
-/** Whether a client says who it is in a document of its own, at the address that is its id. */
+/** Whether the client id is the URL of a client ID metadata document (CIMD), which describes the client. */
 export function hasDocument(clientId: string): boolean {
   return /^https:/i.test(clientId);
 }
 
-/** Counts one fetch of a client's document. `false`: there were too many. */
+/** Counts one fetch of a client's document. Answers `false` if the limit is reached. */
 export async function mayFetchDocument(address: string, env: Env): Promise<boolean> {
   const accounts = accountsOf(env);
   const waitMs =
@@ -28,10 +28,10 @@ export async function mayFetchDocument(address: string, env: Env): Promise<boole
 }
 
 /**
- * The client of an id that anybody may have sent; `null` when there is none, `unavailable` when its own document could not be
- * read just now, or too many were.
+ * Looks up the client with an untrusted id. Answers `null` if there is none, and `unavailable` if its metadata document cannot be
+ * read now or the limit of fetches is reached.
  *
- * @param address who asks; `null` where no document may be fetched
+ * @param address whose limit of fetches counts; `null` if no document may be fetched
  */
 export async function clientOf(
   clientId: string,

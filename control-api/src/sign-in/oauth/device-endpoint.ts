@@ -10,9 +10,9 @@ import { clientOf } from "./client.ts";
 import { NO_STORE, oauthError, slowDown, unavailable } from "./oauth-error.ts";
 import { apexAudience, audienceNamed } from "./resource.ts";
 
-/** Requests for a code from one address. Each is good for ten minutes; someone who sets up a room of machines needs a few. */
+/** Code requests from one address. Each code lives ten minutes; someone who sets up a room of machines needs several at once. */
 const HERE: Limit = { times: 30, windowMs: 10 * 60_000 };
-/** And from everywhere: the fewer codes are open, the less a guess can hit. */
+/** The same for all addresses together: the fewer codes are open, the less likely a guessed code is one of them. */
 const ANYWHERE: Limit = { times: 1_000, windowMs: 60 * 60_000 };
 
 /** `POST /oauth/device_authorization` (RFC 8628 section 3.1): a code for a computer without a browser. */
@@ -30,13 +30,13 @@ async function answer(request: Request, env: Env): Promise<Response> {
   if (waitMs > 0) return slowDown(waitMs);
   const body = await request.formData().catch(() => null);
   const [clientId, scope, resource] = ["client_id", "scope", "resource"].map((name) => body?.get(name) ?? null);
-  if (typeof clientId !== "string") return oauthError("invalid_request", "client_id is required, in a form.");
+  if (typeof clientId !== "string") return oauthError("invalid_request", "Send a form with client_id.");
   const client = await clientOf(clientId, here, env);
   if (client === "unavailable") return unavailable();
   if (client === null || client.tokenEndpointAuthMethod !== "none")
-    return oauthError("invalid_client", "Register as a client without a secret first.", 401);
+    return oauthError("invalid_client", "Register as a public client first (token_endpoint_auth_method: none).", 401);
   const audience = typeof resource === "string" ? audienceNamed(resource, env) : apexAudience(env);
-  if (audience === null) return oauthError("invalid_target", "The resource is none of this server's.");
+  if (audience === null) return oauthError("invalid_target", "This server has no such resource.");
   const { deviceCode, userCode } = await accounts.beginDevice({
     clientId,
     clientName: shownName(client.clientName ?? clientId),

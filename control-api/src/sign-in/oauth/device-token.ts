@@ -11,12 +11,12 @@ import { spelled } from "./resource.ts";
 
 const MESSAGES: Record<DevicePoll, string> = {
   authorization_pending: "Nobody has approved the code yet.",
-  slow_down: "Ask less often: five seconds later than before.",
-  access_denied: "It was denied.",
-  expired_token: "The code is unknown, used up, or too old. Begin anew.",
+  slow_down: "Polling too fast. Add five seconds to the interval.",
+  access_denied: "The request was denied.",
+  expired_token: "The code is unknown, already used or expired. Request a new one.",
 };
 
-/** A device asks for the token that its owner was to approve (RFC 8628 section 3.4). Only public clients: it has no secret to keep. */
+/** Answers a device's token request (RFC 8628 section 3.4). Only public clients can get here: a device cannot keep a client secret. */
 export async function deviceToken(body: URLSearchParams, env: Env): Promise<Response> {
   const deviceCode = body.get("device_code");
   const clientId = body.get("client_id");
@@ -28,11 +28,14 @@ export async function deviceToken(body: URLSearchParams, env: Env): Promise<Resp
   );
   if ("error" in polled) return oauthError(polled.error, MESSAGES[polled.error]);
   const person: Person | null = await accountsOf(env).person(polled.person);
-  if (person === null) return oauthError("access_denied", "Who approved the code is not here any more.");
+  if (person === null) return oauthError("access_denied", "The user who approved the code has been removed.");
   return grant(person.id, polled.request, env);
 }
 
-/** What an approval on a page would have given: a code, which is redeemed here at once. */
+/**
+ * Issues the tokens of an approved request. The library has no device grant, so this creates an authorization code as the consent
+ * page does and redeems it immediately, with a PKCE verifier that never leaves this function.
+ */
 async function grant(user: string, request: DeviceRequest, env: Env): Promise<Response> {
   const { clientId, clientName, scope, audience } = request;
   const api = oauthApi(env, audience);

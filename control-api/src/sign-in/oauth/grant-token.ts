@@ -5,13 +5,16 @@ import { knownScopes } from "../../http/scope.ts";
 import { oauthApi } from "./authorization-server.ts";
 import type { Audience } from "./resource.ts";
 
-/** What is stored with a grant, for the check of its tokens. */
+/** The properties stored with a grant; a check of its tokens answers them. */
 export type GrantProps = { readonly client: string };
 
-/** `userId:grantId:secret`, as the library makes them. */
+/** The library's token format, `userId:grantId:secret`. */
 const TOKEN = /^[a-z0-9-]{1,64}:[A-Za-z0-9_-]{1,64}:[A-Za-z0-9_-]{16,128}$/;
 
-/** Who bears a token of the built-in authorization server that was issued for `audience`. */
+/**
+ * The caller behind an access token of the built-in authorization server. A token for another audience is refused: otherwise a
+ * machine that receives a token could use it at the apex or at another machine (RFC 8707 section 2, MCP authorization).
+ */
 export async function callerOfGrant(token: string, audience: Audience, env: Env): Promise<Caller | Refusal> {
   if (!TOKEN.test(token)) return { refused: "bad_token" };
   let summary;

@@ -9,15 +9,15 @@ const SERVER = "/.well-known/oauth-authorization-server";
 
 export const DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code";
 
-/** Metadata changes with a deployment only; clients come for it at every sign-in. */
+/** One hour. Metadata changes only with a deployment, and clients fetch it at every sign-in. */
 const CACHE = "public, max-age=3600";
 
-/** Whether a request is for metadata, which anybody may read. */
+/** Whether a URL belongs to a metadata document, which anyone may read. */
 export function isMetadata({ pathname }: URL): boolean {
   return pathname.startsWith(RESOURCE) || pathname.startsWith(SERVER);
 }
 
-/** The two documents with which a client finds its way from a `401` to a sign-in (RFC 9728, RFC 8414). */
+/** Serves the two metadata documents from which a client that got a `401` learns where to sign in (RFC 9728, RFC 8414). */
 export async function metadata(request: Request, url: URL, env: Env, ctx: ExecutionContext): Promise<Response> {
   if (request.method === "OPTIONS") return readable(new Response(null, { status: 204 }));
   if (request.method !== "GET" && request.method !== "HEAD")
@@ -28,8 +28,9 @@ export async function metadata(request: Request, url: URL, env: Env, ctx: Execut
 }
 
 /**
- * A resource's own document. What follows the well-known path is the resource's path; without any it is the origin,
- * whose tokens are those of the endpoint on it. That a machine has a document says nothing about whether it exists.
+ * A protected resource's metadata. What follows the well-known path is the resource's path (RFC 9728 section 3.1); if nothing does,
+ * the resource is the origin, which shares its audience with the endpoint on it. Every possible machine address has a document,
+ * so this does not reveal which machines exist.
  */
 function resourceDocument(url: URL, env: Env): object | null {
   const path = url.pathname.slice(RESOURCE.length);

@@ -5,8 +5,9 @@ import type { SpentTokens } from "./spent-tokens.ts";
 import type { Redemption, RedemptionAnswer } from "./redemption.ts";
 
 /**
- * A client whose refresh got lost, or that has two processes with one token, asks again with the same token: within this
- * time it gets the same answer, so that no process is left with tokens that the other's refresh has made void. Milliseconds.
+ * How long the answer to a refresh is kept for identical requests. A client that lost the response repeats its request, and two
+ * processes of one client may refresh the same token at the same time. Both get the same new tokens; otherwise the second refresh
+ * would look like a stolen token and end the grant. Milliseconds.
  */
 const AGAIN_MS = 30_000;
 
@@ -15,8 +16,8 @@ type Spent = Pick<SpentTokens, "add" | "has" | "forget">;
 type Answered = { answer: Promise<RedemptionAnswer>; untilMs: number };
 
 /**
- * One user's redemptions of codes and refresh tokens, one at a time for each grant: the library reads and writes
- * in two steps, so without this one code could be redeemed twice at the same moment.
+ * Redeems one user's codes and refresh tokens, one at a time for each grant. The library reads a grant and writes it back in two
+ * steps, so two simultaneous requests could both redeem one code, which must work only once (RFC 6749 section 4.1.2).
  */
 export class Redemptions {
   readonly #env: Env;
@@ -25,7 +26,7 @@ export class Redemptions {
   readonly #spent: Spent;
   readonly #endGrant: (id: string) => Promise<void>;
 
-  /** @param endGrant ends a grant one of whose tokens was stolen. */
+  /** @param endGrant ends a grant whose refresh token was used again after it was replaced */
   constructor(env: Env, spent: Spent, endGrant: (id: string) => Promise<void>) {
     this.#env = env;
     this.#spent = spent;
@@ -48,8 +49,9 @@ export class Redemptions {
   }
 
   /**
-   * A refresh token that was used, and that the library takes no more, is shown again by somebody who stole it or by the one
-   * it was stolen from; which of the two, nobody can tell. So the grant ends (RFC 9700 section 4.14.2).
+   * Refreshes, and detects stolen refresh tokens. If a token arrives that was replaced earlier and that the library refuses, two
+   * parties hold it: the client and a thief. The server cannot tell which of them sent it, so the grant ends for both (RFC 9700
+   * section 4.14.2).
    */
   async #refresh(redemption: Redemption, refreshToken: string): Promise<RedemptionAnswer> {
     const hash = await hashOf(refreshToken);
@@ -67,7 +69,7 @@ export class Redemptions {
     const before = this.#turns.get(redemption.grant) ?? Promise.resolve();
     const turn = before.then(() => askLibrary(redemption, this.#env));
     const settled = turn
-      .catch(() => undefined) // the caller gets the failure; the next one only waits for its turn
+      .catch(() => undefined) // the caller of this turn gets the error; the next request only waits for the end of the turn
       .finally(() => {
         if (this.#turns.get(redemption.grant) === settled) this.#turns.delete(redemption.grant);
       });

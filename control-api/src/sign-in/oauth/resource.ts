@@ -5,11 +5,11 @@ import { type AddressBindings, isOwnHost } from "../../http/host.ts";
 
 /**
  * Protected resources (RFC 9728, RFC 8707): the apex's `/mcp`, which the REST surface shares, and each machine's
- * endpoint by host and by path. Each is an audience of its own: a token for one is refused by all others.
+ * endpoint by host and by path. Each is a separate audience: a token for one is refused by all others.
  *
- * An audience is stored under one canonical name. It is the address itself, but for two cases: an apex has several
- * names on one computer (`localhost`, `127.0.0.1`), and the OAuth library takes no plain-http audience on `*.localhost`,
- * so that a machine's host is always written with `https`.
+ * An audience is stored in one canonical form, which is its URL with two exceptions. On one computer the apex has several
+ * hosts (`localhost`, `127.0.0.1`), of which `ORIGIN` is used. The OAuth library refuses plain-http audiences on `*.localhost`,
+ * so a machine's host is always written with `https`.
  */
 export type Audience = string & { readonly __brand?: "audience" };
 
@@ -18,14 +18,14 @@ export function apexAudience(env: AddressBindings): Audience {
   return `${env.ORIGIN}/mcp`;
 }
 
-/** The audience that a request to us needs, whatever it asks for at that place. */
+/** The audience that a token needs for a request to this URL. */
 export function audienceOf(url: URL, env: AddressBindings): Audience {
   return machineAudience(url, env) ?? apexAudience(env);
 }
 
 /**
- * The audience that a client's resource indicator names, or `null` when it names none of ours. A bare origin stands for
- * the endpoint on it, because clients that find only the metadata at the root send that.
+ * The audience that a client's resource indicator names (RFC 8707), or `null` if it is not one of this server's. A bare origin
+ * means the endpoint on it, because clients that found only the metadata at the root send the origin.
  */
 export function audienceNamed(resource: string, env: AddressBindings): Audience | null {
   if (!URL.canParse(resource)) return null;
@@ -37,7 +37,7 @@ export function audienceNamed(resource: string, env: AddressBindings): Audience 
   return isApex ? apexAudience(env) : null;
 }
 
-/** An audience as clients write it. */
+/** The audience's URL as clients write it, with `http` where the server has no TLS. */
 export function spelled(audience: Audience, env: AddressBindings): string {
   const isPlain = env.ORIGIN.startsWith("http:") && !audience.startsWith(env.ORIGIN);
   return isPlain ? audience.replace(/^https:/, "http:") : audience;

@@ -1,7 +1,7 @@
-/** Of one grant: a client that refreshes each hour has three weeks' worth. Each is 64 characters. */
+/** Spent tokens remembered per grant, 64 characters each. A client that refreshes every hour needs three weeks to exceed it. */
 const KEPT_PER_GRANT = 500;
 
-/** The table of one user's refresh tokens that were used. At rest is only a hash. */
+/** The table of one user's refresh tokens that were already used. Only their hashes are stored. */
 export class SpentTokens {
   readonly #sql: SqlStorage;
 
@@ -25,7 +25,7 @@ export class SpentTokens {
     return this.#sql.exec("SELECT 1 FROM spent_refresh_token WHERE hash = ?", hash).toArray().length > 0;
   }
 
-  /** A grant that ended needs no watching. */
+  /** Deletes the spent tokens of a grant that has ended. */
   forget(grant: string): void {
     this.#sql.exec("DELETE FROM spent_refresh_token WHERE grant_id = ?", grant);
   }

@@ -14,13 +14,13 @@ import { oauthError, unavailable } from "./oauth-error.ts";
 import { Store } from "./store/store.ts";
 import { apexAudience, type Audience, audienceNamed, spelled } from "./resource.ts";
 
-/** A code, a verifier, an assertion: a few kilobytes. */
+/** Generous: codes, verifiers and client assertions take a few kilobytes together. */
 const MAX_BODY_BYTES = 64 * 1024;
 
-/** `userId:grantId:secret`: codes, access and refresh tokens alike. */
+/** The library's format of codes, access tokens and refresh tokens, `userId:grantId:secret`. */
 const SECRET = /^([a-z0-9-]{1,64}):([A-Za-z0-9_-]{1,64}):[A-Za-z0-9_-]+$/;
 
-/** What is read of a grant as the library keeps it (its storage-schema.md). */
+/** The fields used here of a grant as the library stores it (see its storage-schema.md). */
 const Grant = z.object({
   clientId: z.string(),
   resource: z.optional(z.string()),
@@ -38,7 +38,7 @@ async function answer(request: Request, env: Env): Promise<Response> {
   const body = await formOf(request);
   if (body === null) return oauthError("invalid_request", "Send a form of at most 64 KiB.");
   const repeated = [...new Set(body.keys())].find((name) => name !== "resource" && body.getAll(name).length > 1);
-  if (repeated !== undefined) return oauthError("invalid_request", `"${repeated}" is there twice.`);
+  if (repeated !== undefined) return oauthError("invalid_request", `The parameter "${repeated}" is repeated.`);
   try {
     if (body.get("grant_type") === DEVICE_GRANT) return await deviceToken(body, env);
     return await ofLibrary(body, request, env);
@@ -55,16 +55,17 @@ async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Pro
   const grant = Grant.safeParse(kept).data;
   const named = canonicalResource(body, env);
   const asked = { grant: id ?? "", audience: grant?.resource ?? apexAudience(env), authorization, body: named.body };
-  // Without a grant there is nothing to guard, and nobody's object to wake: the library says what is wrong.
+  // Without an existing grant the library refuses the request by itself. Strangers must not be able to wake users' objects.
   const isTheirs = user !== undefined && grant !== undefined;
   if (isTheirs && (await accountsOf(env).person(user)) === null)
-    return oauthError("invalid_grant", "Who allowed this is not here any more.");
-  // Grants are few; what is made up is not, and each would have a document fetched from wherever it says.
+    return oauthError("invalid_grant", "The user who granted this has been removed.");
+  // A request with an invented code can name any URL as its client id, which the library would fetch; so those are rate-limited.
   const isMadeUp = !isTheirs && hasDocument(body.get("client_id") ?? "");
   if (isMadeUp && !(await mayFetchDocument(addressOf(request, env), env))) return unavailable();
   const answered = isTheirs ? await redeem(asked, user, env) : await askLibrary(asked, env);
   if (answered.status === 401 && (await isUnreadable(body.get("client_id"), env))) return unavailable();
-  // A revocation has no grant type; and a code that is shown a second time ends its grant.
+  // Open streams check their callers again after a revocation (a request without a grant type), and after a refused redemption,
+  // since the library ends a grant when its code is used a second time (RFC 6749 section 4.1.2).
   if (isTheirs && (answered.status !== 200 || !body.has("grant_type"))) await env.USER.getByName(user).revoked();
   if (!body.has("grant_type")) {
     if (isTheirs && (await new Store(env).get(`grant:${user}:${id}`)) === null)
@@ -76,8 +77,8 @@ async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Pro
 }
 
 /**
- * Whether a client's own document (CIMD) can't be read just now. The library answers that like a client it does not know,
- * whereupon clients throw their tokens away.
+ * Whether a client's metadata document (CIMD) cannot be read now. The library answers that with `invalid_client`, as for an
+ * unknown client, and clients would then discard their tokens.
  */
 async function isUnreadable(clientId: string | null, env: Env): Promise<boolean> {
   if (clientId?.startsWith("https:") !== true) return false;
@@ -94,7 +95,7 @@ function nameOf(grant: z.infer<typeof Grant>): string {
   return grant.metadata?.client ?? grant.clientId;
 }
 
-/** The body with its resource indicator under the canonical name. A resource that is not ours is left for the library to refuse. */
+/** The body with its resource indicator in canonical form. The library refuses a resource that is not one of this server's. */
 function canonicalResource(body: URLSearchParams, env: Env): { body: string; asked: string | null } {
   const [asked, ...others] = body.getAll("resource");
   const audience: Audience | null = asked === undefined || others.length > 0 ? null : audienceNamed(asked, env);
@@ -108,6 +109,6 @@ async function formOf(request: Request): Promise<URLSearchParams | null> {
   const isForm = request.headers.get("content-type")?.toLowerCase().startsWith("application/x-www-form-urlencoded");
   const length = Number(request.headers.get("content-length") ?? 0);
   if (isForm !== true || length > MAX_BODY_BYTES) return null;
-  const text = new TextDecoder().decode(await request.arrayBuffer()); // workerd grumbles at text() of a form
+  const text = new TextDecoder().decode(await request.arrayBuffer()); // workerd logs a warning when text() is called on a form body
   return text.length > MAX_BODY_BYTES ? null : new URLSearchParams(text);
 }

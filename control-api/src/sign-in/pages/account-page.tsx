@@ -13,14 +13,14 @@ type AccountProps = {
   readonly passkeys: readonly PasskeyRecord[];
   readonly hasPassword: boolean;
   readonly hasPasskeys: boolean;
-  /** Everybody, for the owner; `null` for others, who are not to know. */
+  /** All users if the person is the owner; `null` for other users, who must not learn who else is here. */
   readonly people: readonly Person[] | null;
   readonly said?: { readonly kind: "bad" | "good"; readonly text: string };
-  /** A new invitation, shown this once. */
+  /** A new invitation. Only the hash of its code is stored, so the page cannot show it again. */
   readonly invitation?: { readonly code: string; readonly link: string; readonly expiresMs: number };
 };
 
-/** Who has been let in, and what else is a person's to change. */
+/** The account page: apps with access, credentials, and for the owner the other users. */
 export function AccountPage(props: AccountProps) {
   const { person, csrf, said, invitation } = props;
   return (
@@ -30,7 +30,7 @@ export function AccountPage(props: AccountProps) {
         {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
         {invitation === undefined ? null : (
           <Note kind="good">
-            Pass this on; it works once, until {day(invitation.expiresMs)}.<br />
+            Send this to the person you invite. It works once, until {day(invitation.expiresMs)}.<br />
             <span class="big">{invitation.code}</span>
             <br />
             <code>{invitation.link}</code>
@@ -51,11 +51,11 @@ export function AccountPage(props: AccountProps) {
 function Allowed({ csrf, grants, tokens }: AccountProps) {
   return (
     <section class="card">
-      <h2>Apps you let in</h2>
+      <h2>Apps with access</h2>
       {grants.length === 0 && tokens.length === 0 ? <p class="soft">None yet.</p> : null}
       <ul class="list">
         {grants.map(({ id, client, scopes, createdMs }) => (
-          <Item csrf={csrf} action={`/account/grants/${id}`} title={client} does="Take back">
+          <Item csrf={csrf} action={`/account/grants/${id}`} title={client} does="Revoke">
             {scopes.join(", ")}, since {day(createdMs)}
           </Item>
         ))}
@@ -103,7 +103,7 @@ function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys }: AccountProps) {
       ) : (
         <p class="soft">
           <br />
-          Passkeys need a domain; at an address such as 127.0.0.1 there are none.
+          Passkeys need a domain name. They do not work at an IP address such as 127.0.0.1.
         </p>
       )}
     </section>
@@ -114,7 +114,7 @@ function People({ csrf, people }: { readonly csrf: string; readonly people: read
   return (
     <section class="card">
       <h2>People on this Operator</h2>
-      <p class="soft">Each has machines of their own, and sees nobody else's.</p>
+      <p class="soft">Each person has their own machines and cannot see anyone else's.</p>
       <ul class="list">
         {people.map(({ id, name }) =>
           id === "owner" ? (

@@ -7,7 +7,7 @@ type ConsentProps = {
   readonly csrf: string;
   readonly client: ConsentDescription;
   readonly scopes: readonly Scope[];
-  /** What the client would get at: `your machines`, or one. */
+  /** What the client would get access to: all machines or one. */
   readonly reach: string;
 };
 
@@ -18,7 +18,10 @@ const MEANING: Record<Scope, string> = {
   "operator:admin": "Add, rename and remove machines; make tokens; read the audit log",
 };
 
-/** Which client asks, for what, and where the answer will be sent. All of the client's words are its own claims. */
+/**
+ * The consent page: which client asks, for which scopes and machines, and the host that the code is sent to. A client chooses its
+ * name freely, so the page also shows what can be verified: the redirect host, and the domain of its metadata document.
+ */
 export function ConsentPage({ person, csrf, client, scopes, reach }: ConsentProps) {
   const meanings = [...new Set(scopes.map((scope) => MEANING[scope]))];
   return (
@@ -29,13 +32,13 @@ export function ConsentPage({ person, csrf, client, scopes, reach }: ConsentProp
         {meanings.map((meaning) => (
           <dd>{meaning}</dd>
         ))}
-        <dt>At</dt>
+        <dt>On</dt>
         <dd>{reach}</dd>
-        <dt>The answer is sent to</dt>
+        <dt>It receives access at</dt>
         <dd>
           <code>{client.redirectHost}</code>
         </dd>
-        <dt>Who says so</dt>
+        <dt>Source of its name</dt>
         <dd>
           {client.clientDomain === undefined
             ? "The app named itself; nobody has checked the name."
@@ -44,7 +47,7 @@ export function ConsentPage({ person, csrf, client, scopes, reach }: ConsentProp
       </dl>
       {client.redirectIsLoopback ? (
         <Note kind="warn">
-          The answer goes to a program on the computer in front of you. Go on only if you have just asked it to sign in.
+          Access goes to a program on the computer in front of you. Continue only if you have just asked it to sign in.
         </Note>
       ) : null}
       <form method="post">
@@ -52,7 +55,7 @@ export function ConsentPage({ person, csrf, client, scopes, reach }: ConsentProp
         {mayAct(scopes) ? (
           <label class="pick">
             <input type="checkbox" name="read_only" value="yes" />
-            Only let it look, not act
+            Read only: it can see but not act
           </label>
         ) : null}
         <div class="row">
@@ -66,8 +69,8 @@ export function ConsentPage({ person, csrf, client, scopes, reach }: ConsentProp
       </form>
       <p class="soft">
         <br />
-        You are {person}. What you allow stays until you take it back at <a href="/account">your account</a>, or until
-        it was not used for half a year.
+        You are signed in as {person}. Access lasts until you revoke it on <a href="/account">your account page</a>, or
+        until it has not been used for half a year.
       </p>
     </section>
   );

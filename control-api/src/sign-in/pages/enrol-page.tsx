@@ -18,12 +18,12 @@ const WORDS = {
   },
   "/invite": {
     title: "You were invited",
-    lead: "You get an account of your own on this Operator. Nobody else sees your machines, and you see nobody else's.",
+    lead: "You get your own account on this Operator. Nobody else can see your machines, and you cannot see theirs.",
     code: "Invitation code",
   },
 } as const;
 
-/** A new account: a code that allows it, a name, and a password or a passkey. */
+/** The page that opens an account: a claim or invitation code, a name, and a password or a passkey. */
 export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys }: EnrolProps) {
   const words = WORDS[path];
   return (

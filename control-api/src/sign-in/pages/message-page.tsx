@@ -1,6 +1,6 @@
 import type { Child } from "hono/jsx";
 
-/** One thing said, and perhaps somewhere to go. */
+/** A page with one message, and optionally a link. */
 export function MessagePage({ title, children }: { readonly title: string; readonly children?: Child }) {
   return (
     <section class="card">

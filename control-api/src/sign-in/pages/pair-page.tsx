@@ -10,7 +10,10 @@ type PairProps = {
   readonly asked?: { readonly client: string; readonly place: string; readonly scopes: readonly Scope[] };
 };
 
-/** A person types a code, and then lets the computer in that shows it, or not. */
+/**
+ * The pairing page: a person enters a device's code, and then approves or denies the device. The page warns because an attacker
+ * can start a request and send the victim its code (RFC 8628 section 5.4, remote phishing).
+ */
 export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
   return (
     <section class="card">
@@ -20,15 +23,15 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
         <dl>
           <dt>Program</dt>
           <dd>{asked.client}</dd>
-          <dt>Asks from</dt>
+          <dt>Request from</dt>
           <dd>
-            <code>{asked.place === UNKNOWN_ADDRESS ? "an address that is not known" : asked.place}</code>
+            <code>{asked.place === UNKNOWN_ADDRESS ? "an unknown address" : asked.place}</code>
           </dd>
           <dt>It may</dt>
           {mayAdminister(asked.scopes) ? (
             <>
               <dd>Register itself as one of your machines; rename and remove your machines</dd>
-              <dd>Make tokens that work without you, also later on; read the audit log</dd>
+              <dd>Create tokens that keep working after you leave; read the audit log</dd>
             </>
           ) : null}
           <dd>{mayAct(asked.scopes) ? "Use your machines" : "See your machines"}</dd>
@@ -36,8 +39,8 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
       )}
       {asked === undefined ? null : (
         <Note kind="warn">
-          Does the computer in front of you show this very code? If somebody sent you the code, say no: they would get
-          in.
+          Does the computer in front of you show exactly this code? If somebody sent you the code, choose No: they would
+          get access to your machines.
         </Note>
       )}
       <form method="post" action="/pair">
@@ -56,7 +59,7 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
                 required
               />
             </label>
-            <button type="submit">Go on</button>
+            <button type="submit">Continue</button>
           </>
         ) : (
           <>
@@ -67,7 +70,7 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
                 No
               </button>
               <button name="decision" value="allow">
-                Let it in
+                Allow
               </button>
             </div>
           </>
@@ -75,7 +78,7 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
       </form>
       <p class="soft">
         <br />
-        You are {person}.
+        You are signed in as {person}.
       </p>
     </section>
   );

@@ -1,6 +1,6 @@
 type PasskeyProps = { readonly path: string; readonly does: "create" | "get"; readonly text: string };
 
-/** Shown by the script, since a passkey needs one. Sends what its form holds. */
+/** A passkey button. It stays hidden until script.ts shows it, since WebAuthn needs a script. The script sends the form's fields. */
 export function PasskeyButton({ path, does, text }: PasskeyProps) {
   return (
     <div data-needs-script hidden>

@@ -7,11 +7,15 @@ export const SCRIPT_PATH = "/sign-in/script.js";
 type PageOptions = {
   readonly title: string;
   readonly status?: 200 | 400 | 401 | 403 | 404 | 409 | 429;
-  /** Where the page's form ends in the end: browsers hold `form-action` against redirects as well. */
+  /** The URL that the form's response redirects to. Browsers apply `form-action` to redirects too, so the policy must allow it. */
   readonly sendsTo?: string;
 };
 
-/** A page with everything that protects it: nothing inline, no frames, no caches, no referrer. */
+/**
+ * Renders a page with its security headers. Without inline scripts and styles, injected markup cannot run code. Without frames, no
+ * site can make a person click Allow unawares (clickjacking, RFC 6749 section 10.13). Pages hold CSRF tokens and invitation
+ * codes, so they are not cached. They send no referrer, because the consent page's URL holds the client's request.
+ */
 export function respond(c: PageContext, { title, status = 200, sendsTo }: PageOptions, body: Child): Response {
   const policy = [
     "default-src 'none'",
@@ -56,13 +60,13 @@ export function respond(c: PageContext, { title, status = 200, sendsTo }: PageOp
   });
 }
 
-/** A CSP source for a redirect address: its origin, or the scheme of an app's own. */
+/** The CSP source for a redirect URI: its origin, or only the scheme for an app's private scheme. */
 function formTarget(uri: string): string {
   const { protocol, origin } = new URL(uri);
   return protocol === "https:" || protocol === "http:" ? origin : protocol;
 }
 
-/** A plug and its two jacks: the switchboard. */
+/** The logo: a patch cord between two jacks of a telephone switchboard. */
 function Mark() {
   return (
     <svg

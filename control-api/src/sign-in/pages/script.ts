@@ -1,6 +1,7 @@
 /**
- * The pages' one script: passkeys, which browsers offer to scripts alone, and a code from behind the `#`, where no server
- * and no log sees it. Everything else works without.
+ * The only script of the pages. It does two things that need one: WebAuthn, and filling in a code from the URL fragment, which
+ * browsers do not send to servers and which therefore reaches no log. It then removes the code from the address bar and the
+ * history. Everything else works without scripts.
  */
 export const SCRIPT = `"use strict";
 const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (sign) => sign.charCodeAt(0));
@@ -48,7 +49,7 @@ for (const button of document.querySelectorAll("button[data-passkey]")) {
       const { next } = await ask(path, { ...form, response });
       location.assign(next);
     } catch (error) {
-      said.textContent = error.name === "NotAllowedError" ? "It was cancelled, or took too long." : error.message;
+      said.textContent = error.name === "NotAllowedError" ? "The passkey prompt was cancelled or timed out." : error.message;
       button.disabled = false;
     }
   });

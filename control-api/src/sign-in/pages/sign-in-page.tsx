@@ -5,17 +5,17 @@ type SignInProps = {
   readonly next: string;
   readonly name?: string;
   readonly refusal?: string;
-  /** For whom: a client that sent the person here. */
+  /** The name of the client that sent the person here. */
   readonly client?: string | undefined;
   readonly hasPasskeys: boolean;
 };
 
-/** Who are you? A name and a password, or a passkey. */
+/** The sign-in page: a name and a password, or a passkey. */
 export function SignInPage({ next, name = "", refusal, client, hasPasskeys }: SignInProps) {
   return (
     <section class="card">
       <h1>Sign in</h1>
-      {client === undefined ? null : <p class="soft">{client} wants to use your machines. First, who are you?</p>}
+      {client === undefined ? null : <p class="soft">{client} wants to use your machines. Sign in to decide.</p>}
       {refusal === undefined ? null : <Note kind="bad">{refusal}</Note>}
       <form method="post" action="/sign-in">
         <input type="hidden" name="next" value={next} />

@@ -1,4 +1,4 @@
-/** The pages' one style sheet: plain, phone first, light and dark as the device is set. */
+/** The only style sheet of the pages. It is designed for phones first and follows the device's light or dark setting. */
 export const STYLE = `
 :root { color-scheme: light dark; --ground: #f6f5f2; --card: #fff; --ink: #1d1c1a; --soft: #6b6862; --line: #dcd9d2;
   --accent: #0b5c4f; --on-accent: #fff; --warn: #8a4b00; --warn-ground: #fff4e0; --bad: #a3201c; --bad-ground: #fdecea; }

@@ -19,10 +19,10 @@ import { formToken, isFormToken, sessionOf } from "../session.ts";
 import { siteOf } from "../site.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
-/** `/account`: what a person has allowed, how they sign in, and, for the owner, who else is here. */
+/** `/account`: a person's grants, tokens and credentials, and for the owner the other users. */
 export const account = new Hono<PageApp>();
 
-/** Every page here is for someone who is signed in; every change comes from one of these pages. */
+/** Every request needs a session. Every POST must also come from one of our own pages and carry the session's CSRF token. */
 account.use("*", async (c, next) => {
   const session = await sessionOf(c);
   if (session === null) return c.redirect("/sign-in?next=%2Faccount", 303);
@@ -69,7 +69,7 @@ account.post("/password", async (c) => {
   );
   if (denied === null)
     return page(c, session, {
-      said: { kind: "good", text: "The password is changed. Other browsers are signed out." },
+      said: { kind: "good", text: "Password changed. All other browsers are signed out." },
     });
   const { text, status } = deniedMessageOf(denied);
   return page(c, session, { said: { kind: "bad", text } }, status);
@@ -79,19 +79,24 @@ account.post("/passkeys/:id", async (c) => {
   const { session } = c.var;
   const removed = await accountsOf(c.env).removePasskey(session.person.id, c.req.param("id"));
   if (removed) return c.redirect("/account", 303);
-  return page(c, session, { said: { kind: "bad", text: "That is your only way in. Set a password first." } }, 409);
+  return page(
+    c,
+    session,
+    { said: { kind: "bad", text: "This passkey is your only way to sign in. Set a password first." } },
+    409,
+  );
 });
 
 account.post("/passkey/options", async (c) => {
   const site = siteOf(c.req.url);
-  if (site === null) return c.json({ message: "There are no passkeys here." }, 403);
+  if (site === null) return c.json({ message: "Passkeys need a domain name, not an IP address." }, 403);
   return c.json(await accountsOf(c.env).passkeyToAdd(c.var.session.person, site));
 });
 
 account.post("/passkey", async (c) => {
   const site = siteOf(c.req.url);
   const made = Made.safeParse(await c.req.json().catch(() => null));
-  if (site === null || !made.success) return c.json({ message: "That is no passkey." }, 400);
+  if (site === null || !made.success) return c.json({ message: "The request does not contain a valid passkey." }, 400);
   const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
   const added = await accountsOf(c.env).addPasskey(c.var.session.person.id, response, site);
   return added ? c.json({ next: "/account" }) : c.json({ message: "The passkey was not accepted." }, 400);

@@ -17,7 +17,10 @@ import { siteOf } from "../site.ts";
 import { enter } from "./sign-in.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
-/** `/claim` and `/invite`: an account for the holder of the code. The code is typed, or comes after a link's `#`; it is never sent as part of an address. */
+/**
+ * `/claim` and `/invite`: open an account with a code. The person types the code, or script.ts fills it in from the link's fragment.
+ * It is never part of a URL that is sent, where it would end up in logs.
+ */
 export const enrol = new Hono<PageApp>();
 
 const AskForOptions = z.object({ code: z.string().check(z.maxLength(64)), name: z.string().check(z.maxLength(256)) });
@@ -25,14 +28,14 @@ const Made = z.object({
   response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
 });
 
-/** Whether there is no owner yet. The program that starts Operator asks, to know whether to print the claim code. Not a secret. */
+/** Whether the claim code can be used. The program that starts Operator asks this before it prints the code. Not a secret. */
 enrol.get("/api/claim", async (c) => c.json({ claimable: await accountsOf(c.env).isClaimable() }));
 
 for (const path of ["/claim", "/invite"] as const) {
   enrol.get(path, async (c) => {
     if (path === "/claim" && !(await accountsOf(c.env).isClaimable())) {
       const page = (
-        <MessagePage title="This Operator has its owner">
+        <MessagePage title="This Operator already has an owner">
           <p>
             <a href="/sign-in">Sign in</a>, or ask for an invitation.
           </p>
@@ -58,14 +61,15 @@ for (const path of ["/claim", "/invite"] as const) {
     const { text, status } = deniedMessageOf(entered);
     return respond(
       c,
-      { title: "Not yet", status },
+      { title: "Account not created", status },
       <EnrolPage path={path} code={code} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />,
     );
   });
 
   enrol.post(`${path}/passkey/options`, async (c) => {
     const site = siteOf(c.req.url);
-    if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+    if (site === null || !isFromOwnPage(c.req.raw))
+      return c.json({ message: "Passkeys need a domain name and a request from this site." }, 403);
     const asked = AskForOptions.safeParse(await c.req.json().catch(() => null));
     if (!asked.success) return c.json({ message: "Enter the code and a name first." }, 400);
     const options: object | Denied = await accountsOf(c.env).enrolPasskey(
@@ -81,9 +85,10 @@ for (const path of ["/claim", "/invite"] as const) {
 
   enrol.post(`${path}/passkey`, async (c) => {
     const site = siteOf(c.req.url);
-    if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+    if (site === null || !isFromOwnPage(c.req.raw))
+      return c.json({ message: "Passkeys need a domain name and a request from this site." }, 403);
     const made = Made.safeParse(await c.req.json().catch(() => null));
-    if (!made.success) return c.json({ message: "That is no passkey." }, 400);
+    if (!made.success) return c.json({ message: "The request does not contain a valid passkey." }, 400);
     const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
     const entered: Entered | Denied = await accountsOf(c.env).enrolWithPasskey(response, site);
     if ("denied" in entered) {

@@ -2,15 +2,15 @@ import type { PageContext } from "../page-context.ts";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
 
-/** The answer to a form that none of our own pages sent recently: cross-site request forgery, or a page left open too long. */
+/** The response to a form without a valid CSRF token: another site sent it, or the page was open since before the last sign-in. */
 export function refuseForeignForm(c: PageContext): Response {
   const page = (
-    <MessagePage title="This did not come from here">
-      <p>The form was sent by another site, or from a page that is too old. Nothing was done.</p>
+    <MessagePage title="This form was not accepted">
+      <p>Another site sent the form, or the page was open for too long. Nothing was changed.</p>
       <p>
         <a href="/account">Start again</a>
       </p>
     </MessagePage>
   );
-  return respond(c, { title: "Not done", status: 403 }, page);
+  return respond(c, { title: "Not accepted", status: 403 }, page);
 }

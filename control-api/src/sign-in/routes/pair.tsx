@@ -12,12 +12,12 @@ import { knownScopes } from "../../http/scope.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
-/** Codes one person may try: enough for slips of a thumb, far too few to find somebody else's. */
+/** Codes that one person may try: enough for typing mistakes, far too few to guess somebody else's (RFC 8628 section 5.1). */
 const TRIES: Limit = { times: 10, windowMs: 10 * 60_000 };
 
-const UNKNOWN = "No computer is waiting with this code. It may be too old: codes live ten minutes.";
+const UNKNOWN = "No computer is waiting with this code. It may have expired: codes are valid for ten minutes.";
 
-/** `/pair`: a person lets in a computer that has no browser (RFC 8628 section 3.3). */
+/** `/pair`: a person approves a device that has no browser (RFC 8628 section 3.3). */
 export const pair = new Hono<PageApp>();
 
 pair.get("/", async (c) => {
@@ -47,18 +47,18 @@ pair.post("/", async (c) => {
     return respond(
       c,
       { title: "Denied" },
-      <MessagePage title="Denied">It gets nothing. You can close this page.</MessagePage>,
+      <MessagePage title="Denied">The computer gets no access. You can close this page.</MessagePage>,
     );
   }
   const done = (
     <MessagePage title="Approved">
-      <p>The computer goes on by itself within seconds. You can close this page.</p>
+      <p>The computer continues by itself within seconds. You can close this page.</p>
     </MessagePage>
   );
   return respond(c, { title: "Approved" }, done);
 });
 
-/** Shows who waits behind a code. */
+/** Shows the request that belongs to a code. Each look-up counts as an attempt, since it tells whether a code exists. */
 async function look(c: PageContext, session: Session, code: string): Promise<Response> {
   const waitMs = await accountsOf(c.env).take(`pair:${session.person.id}`, TRIES);
   if (waitMs > 0) return page(c, session, { refusal: `Too many codes. Wait ${Math.ceil(waitMs / 60_000)} min.` }, 429);

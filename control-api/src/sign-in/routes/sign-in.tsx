@@ -23,7 +23,7 @@ import { refuseForeignForm } from "./foreign-form.tsx";
 /** `/sign-in` and `/sign-out`. */
 export const signInRoutes = new Hono<PageApp>();
 
-/** As a browser's script sends it; what is in it is for the WebAuthn library to judge. */
+/** The JSON that script.ts sends. The WebAuthn library checks what is in `response`. */
 const PasskeyAnswer = z.object({
   next: z.optional(z.string()),
   response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
@@ -51,15 +51,17 @@ signInRoutes.post("/sign-in", async (c) => {
 
 signInRoutes.post("/sign-in/passkey/options", async (c) => {
   const site = siteOf(c.req.url);
-  if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+  if (site === null || !isFromOwnPage(c.req.raw))
+    return c.json({ message: "Passkeys need a domain name and a request from this site." }, 403);
   return c.json(await accountsOf(c.env).passkeyToSignIn(site));
 });
 
 signInRoutes.post("/sign-in/passkey", async (c) => {
   const site = siteOf(c.req.url);
-  if (site === null || !isFromOwnPage(c.req.raw)) return c.json({ message: "There are no passkeys here." }, 403);
+  if (site === null || !isFromOwnPage(c.req.raw))
+    return c.json({ message: "Passkeys need a domain name and a request from this site." }, 403);
   const answer = PasskeyAnswer.safeParse(await c.req.json().catch(() => null));
-  if (!answer.success) return c.json({ message: "That is no passkey's answer." }, 400);
+  if (!answer.success) return c.json({ message: "The request does not contain a valid passkey response." }, 400);
   const response = answer.data.response as unknown as AuthenticationResponseJSON; // the library checks every part of it
   const entered: Entered | Denied = await accountsOf(c.env).signInWithPasskey(
     response,
@@ -68,7 +70,7 @@ signInRoutes.post("/sign-in/passkey", async (c) => {
   );
   if ("denied" in entered) {
     const { text, status } = deniedMessageOf(entered);
-    return c.json({ message: entered.denied === "wrong" ? "This passkey is not known here." : text }, status);
+    return c.json({ message: entered.denied === "wrong" ? "This Operator does not know this passkey." : text }, status);
   }
   keepSession(c, entered.session);
   note(c.env, entered.person.id, { kind: "sign_in", client: "passkey", subject: entered.person.name });
@@ -84,18 +86,18 @@ signInRoutes.post("/sign-out", async (c) => {
   return c.redirect("/sign-in", 303);
 });
 
-/** Signs a browser in, and sends it on. */
+/** Sets the session cookie and redirects. */
 export function enter(c: PageContext, { session, person }: Entered, next: string, how: string): Response {
   keepSession(c, session);
   note(c.env, person.id, { kind: "sign_in", client: how, subject: person.name });
   return c.redirect(next, 303);
 }
 
-/** The client that sent a person here, by its own name; `undefined` when none did, or it cannot be told. */
+/** The name of the client that sent the person here, or `undefined` if there is none or it cannot be looked up. */
 async function clientIn(next: string, env: Env): Promise<string | undefined> {
   if (!next.startsWith(OAuthPath.AUTHORIZE)) return undefined;
   const id = new URL(next, env.ORIGIN).searchParams.get("client_id") ?? "";
-  // A client with a document of its own (CIMD) is named by its site; to show a page nothing is fetched.
+  // A client with a metadata document (CIMD) is shown by its host: showing a page to a stranger must not trigger a fetch.
   if (URL.canParse(id)) return new URL(id).hostname || undefined;
   const client = await clientOf(id, null, env);
   return client === "unavailable" || client?.clientName === undefined ? undefined : shownName(client.clientName);

@@ -17,9 +17,9 @@ const Entries = z.object({
 });
 
 /**
- * Moves what release 0.1 kept in a KV namespace into the store: `POST { entries }`. An entrypoint of its own, which no
- * public route leads to: the program that starts Operator binds it to a socket or a service and calls it once. A key
- * that the store has already is left as it is, so that the move can be repeated.
+ * Moves the contents of release 0.1's KV namespace into the store: `POST { entries }`. It is a separate entrypoint that no public
+ * route reaches, because it writes grants without any check: the program that starts Operator binds it to a socket or a service
+ * and calls it once. Existing keys are not overwritten, so the move can be repeated.
  */
 export class OAuthImport extends WorkerEntrypoint<StoreBindings> {
   override async fetch(request: Request): Promise<Response> {

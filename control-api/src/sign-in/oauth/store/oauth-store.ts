@@ -2,16 +2,16 @@ import { DurableObject } from "cloudflare:workers";
 import { userOfKey } from "./shard.ts";
 import type { ListedKey, OAuthStoreRpc, StoredEntry } from "./store-rpc.ts";
 
-/** Expired entries are deleted at a write, at most so often (milliseconds) and so many. Until then nobody sees them. */
+/** Shortest time between two sweeps of expired entries (milliseconds), and how many one sweep deletes. Reads skip expired entries. */
 const SWEEP_MS = 60_000;
 const SWEEP_ROWS = 1_000;
 
-/** After the last key that begins with a prefix. */
+/** The highest code point: `prefix + LAST` sorts after every key with that prefix. */
 const LAST = "\u{10FFFF}";
 
 /**
- * One of the objects that hold OAuth clients, grants and tokens (store.ts). A Durable Object answers everybody from one
- * place, so what was written or deleted is so for the very next question, wherever it is asked.
+ * One of the objects that hold OAuth clients, grants and tokens (store.ts). A Durable Object runs in one place and is strongly
+ * consistent: a revoked token is refused at the very next request, anywhere. KV would accept it for up to a minute or longer.
  */
 export class OAuthStore extends DurableObject implements OAuthStoreRpc {
   readonly #sql = this.ctx.storage.sql;
@@ -37,7 +37,7 @@ export class OAuthStore extends DurableObject implements OAuthStoreRpc {
     return row?.value ?? null;
   }
 
-  /** Throws for an entry of a user who was removed: nothing that was under way may bring them back. */
+  /** Throws for an entry of a removed user, so that an operation that was running during the removal cannot restore access. */
   write({ key, value, expiresMs, metadata }: StoredEntry): void {
     const user = userOfKey(key);
     if (this.#isRemoved(user)) throw new Error(`the user ${user} was removed`);
@@ -49,7 +49,7 @@ export class OAuthStore extends DurableObject implements OAuthStoreRpc {
     this.#sql.exec("DELETE FROM entry WHERE key = ?", key);
   }
 
-  /** Keys that begin with `prefix`, after the key `after`, in order. */
+  /** Keys with the prefix `prefix` that sort after `after`, in order. */
   keys(prefix: string, after: string, limit: number): ListedKey[] {
     if (this.#isRemoved(userOfKey(prefix))) return [];
     return this.#sql
@@ -66,7 +66,7 @@ export class OAuthStore extends DurableObject implements OAuthStoreRpc {
       .map((row) => ({ key: row.key, expiresMs: row.expires_ms, metadata: row.metadata }));
   }
 
-  /** Deletes all that a user has here, for good. May be repeated. */
+  /** Deletes all entries of a user and refuses new ones from then on. Can be repeated. */
   removeUser(user: string): void {
     this.#sql.exec("INSERT OR IGNORE INTO removed_user VALUES (?)", user);
     for (const prefix of [`grant:${user}:`, `token:${user}:`])

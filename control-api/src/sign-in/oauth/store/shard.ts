@@ -1,18 +1,18 @@
 /**
- * Objects that the store is spread over. One object answers some 500 to 1,000 requests a second; together they outlast
- * any number of users that one Operator has. The number is part of where a key is found, so it must stay as it is.
+ * Number of Durable Objects that the store is spread over. One object serves about 500 to 1,000 requests a second, so 64 are
+ * enough for any Operator. Do not change the number: it decides which object has a key, so existing keys would not be found.
  */
 export const SHARDS = 64;
 
-/** Keys of one user's: `grant:<user>:<grant>`, `token:<user>:<grant>:<token>`. A user's id has no colon. */
+/** Keys of one user: `grant:<user>:<grant>` and `token:<user>:<grant>:<token>`. A user id has no colon. */
 const OF_USER = /^(?:grant|token):([^:]+):/;
 
-/** The user that a key, or the beginning of one, belongs to; `null` when it is nobody's, or several users' keys begin like it. */
+/** The user that a key or key prefix belongs to, or `null` if it belongs to no user or the prefix covers several users. */
 export function userOfKey(key: string): string | null {
   return OF_USER.exec(key)?.[1] ?? null;
 }
 
-/** Which object holds a key: all of one user's are in one, so that a removal there is seen by every look-up at once. */
+/** The object that holds a key. All keys of one user are in the same object, so that one call there removes the user. */
 export function shardOf(key: string): number {
   return shardOfName(userOfKey(key) ?? key);
 }
@@ -21,7 +21,7 @@ export function shardOfName(name: string): number {
   return fnv1a(name) % SHARDS;
 }
 
-/** FNV-1a, 32 bits: spreads names evenly, and needs no promise. */
+/** FNV-1a, 32 bits. It spreads names evenly and, unlike WebCrypto's SHA-256, is synchronous. It is not used for security. */
 function fnv1a(text: string): number {
   let hash = 0x811c9dc5;
   for (const character of text) {

@@ -1,6 +1,6 @@
 type MaybeAsync<Result> = Result | Promise<Result>;
 
-/** An entry as it is written. `expiresMs`: since 1970; `null` for never. `metadata`: JSON, shown by lists. */
+/** An entry to write. `expiresMs`: milliseconds since 1970, or `null` for never. `metadata`: JSON, returned by `keys`. */
 export type StoredEntry = {
   readonly key: string;
   readonly value: string;
@@ -10,10 +10,10 @@ export type StoredEntry = {
 
 export type ListedKey = { key: string; expiresMs: number | null; metadata: string | null };
 
-/** What the store asks of each of the objects that hold its entries, by RPC. */
+/** The RPC methods of each object that holds entries of the store. */
 export interface OAuthStoreRpc extends Rpc.DurableObjectBranded {
   read(key: string): MaybeAsync<string | null>;
-  /** Throws for an entry of a user who was removed. */
+  /** Throws for an entry of a removed user. */
   write(entry: StoredEntry): MaybeAsync<void>;
   erase(key: string): MaybeAsync<void>;
   keys(prefix: string, after: string, limit: number): MaybeAsync<ListedKey[]>;
@@ -21,6 +21,6 @@ export interface OAuthStoreRpc extends Rpc.DurableObjectBranded {
 }
 
 export type StoreBindings = {
-  /** OAuth clients, grants and tokens; the layout is the OAuth library's. */
+  /** OAuth clients, grants and tokens. The OAuth library defines keys and values. */
   readonly OAUTH_STORE: DurableObjectNamespace<OAuthStoreRpc>;
 };

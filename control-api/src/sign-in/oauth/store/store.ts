@@ -7,10 +7,10 @@ type ListOptions = { prefix?: string | null; cursor?: string | null; limit?: num
 /** KV's own page size. */
 const PAGE = 1_000;
 
-/** `<shard>:<last key>`: where a list that was cut goes on. */
+/** A pagination cursor, `<shard>:<last key of the page>`. */
 const CURSOR = /^(\d{1,2}):([^]*)$/;
 
-/** The store with the methods of a KV namespace that the OAuth library uses. Unlike KV it is consistent at once, everywhere. */
+/** The store, with those methods of a KV namespace that the OAuth library uses. Unlike KV it is strongly consistent. */
 export class Store {
   readonly #env: StoreBindings;
 
@@ -35,7 +35,7 @@ export class Store {
     await this.#shard(shardOf(key)).erase(key);
   }
 
-  /** All of one user's keys are in one object. A prefix that is several users', or clients', goes through all of them. */
+  /** Lists keys like KV. A prefix of one user's keys reads one object; any other prefix reads all objects in turn. */
   async list({ prefix, cursor, limit = PAGE }: ListOptions = {}) {
     const begin = prefix ?? "";
     const only = userOfKey(begin) === null ? null : shardOf(begin);
@@ -47,14 +47,14 @@ export class Store {
       const wanted = limit - found.length;
       const keys: ListedKey[] = await this.#shard(shard).keys(begin, after, wanted + 1);
       found.push(...keys.slice(0, wanted));
-      // Where in this object: a page that was full before it goes on from this object's beginning.
+      // `wanted` is 0 if earlier objects filled the page exactly; then the next page starts at this object's first key.
       if (keys.length > wanted) return listed(found, `${shard}:${wanted === 0 ? after : (found.at(-1)?.key ?? after)}`);
       after = "";
     }
     return listed(found, null);
   }
 
-  /** Takes everything of a user's out of the store, for good. */
+  /** Deletes all entries of a user, permanently. */
   async removeUser(user: string): Promise<void> {
     await this.#shard(shardOfName(user)).removeUser(user);
   }
