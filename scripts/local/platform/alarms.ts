@@ -8,7 +8,7 @@ import { isMissing } from "../file.ts";
 const DATABASE = "metadata.sqlite";
 const TABLE = "_cf_ALARM";
 
-/** Whether an alarm waits in a script's storage: it has to run to fire, even if nobody calls it. */
+/** Whether a Durable Object of the script has an alarm set. The script must then be started, because alarms fire only in a running workerd. */
 export async function hasAlarms(storage: string): Promise<boolean> {
   const folder = join(storage, "do");
   try {

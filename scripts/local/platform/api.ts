@@ -11,13 +11,13 @@ import { bears } from "./token.ts";
 import { parse } from "./upload.ts";
 import { namespaceView, scriptView } from "./view.ts";
 
-/** Base path of Cloudflare's API, which the SDK's `baseURL` ends with. */
+/** Base path of Cloudflare's API. The SDK's `baseURL` must end with it. */
 export const API_PATH = "/client/v4";
 const NAMESPACES = `${API_PATH}/accounts/:account/workers/dispatch/namespaces`;
 
 const NewNamespace = z.object({ name: z.string() });
 
-/** The part of Cloudflare's API that Workers for Platforms consists of, over what runs here. */
+/** The Workers for Platforms part of Cloudflare's API, for the scripts of this local platform. */
 export function platformApi(directory: Directory, apiToken: string): Hono {
   const app = new Hono();
   app.onError((error) => failure(error));
@@ -45,7 +45,7 @@ export function platformApi(directory: Directory, apiToken: string): Hono {
   app.delete(`${NAMESPACES}/:namespace/scripts`, async (c) => {
     const namespace = directory.get(c.req.param("namespace"));
     const tags = c.req.query("tags");
-    // Without a filter this would be everything, which nobody means to say by leaving something out.
+    // Without a filter the request would delete all scripts; a forgotten parameter must not do that.
     if (!tags) fail({ code: "upload_invalid", message: "tags: required to delete scripts in bulk" });
     const scripts = matching(namespace, tags);
     await Promise.all(scripts.map(({ name }) => namespace.removeScript(name)));

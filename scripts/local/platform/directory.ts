@@ -40,7 +40,7 @@ export class Directory {
     return this.#namespaces.get(namespace)?.find(script) ?? null;
   }
 
-  /** When a script that is not there any more was removed; `null` when nobody remembers. */
+  /** When a script was last removed, in milliseconds since 1970; `null` if not since the platform started. */
   removedMs(namespace: string, script: string): number | null {
     return this.#namespaces.get(namespace)?.removedMs(script) ?? null;
   }
@@ -55,12 +55,12 @@ export class Directory {
       return namespace;
     });
     this.#creating = created.catch(() => {
-      // Its caller has the error; the next creation only has to wait for the end of this one.
+      // The caller of this creation gets the error. The next one only waits for this one to end.
     });
     return created;
   }
 
-  /** The namespace of that name, made if there is none. */
+  /** The namespace with that name; creates it if it does not exist. */
   async ensure(name: string): Promise<Namespace> {
     return this.#namespaces.get(name) ?? (await this.create(name));
   }

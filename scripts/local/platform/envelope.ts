@@ -1,7 +1,7 @@
 import { explainFileFailure } from "../file-failure.ts";
 import { describe, PlatformFailure } from "./error.ts";
 
-/** Cloudflare's answer around every result. */
+/** A result in the envelope of Cloudflare's API. */
 export function success(result: unknown, status = 200): Response {
   return Response.json({ success: true, errors: [], messages: [], result }, { status });
 }
@@ -13,7 +13,10 @@ export function successList(result: readonly unknown[]): Response {
   return Response.json({ success: true, errors: [], messages: [], result, result_info });
 }
 
-/** What went wrong, in the same envelope; what nobody foresaw is a 500 with its own message, for it is the user's own computer. */
+/**
+ * An error in the same envelope. An unexpected one is a 500 with its own message: only the user's own programs can read it,
+ * and they need it to find the cause.
+ */
 export function failure(error: unknown): Response {
   const { status, code, message } =
     error instanceof PlatformFailure

@@ -1,4 +1,4 @@
-/** Codes as Cloudflare's API gives them, so that what handles them there handles them here. */
+/** Errors of the platform's API. `describe` gives each the error code of Cloudflare's API, so that callers handle both alike. */
 export type PlatformError =
   | { code: "unauthorized" }
   | { code: "route_unknown"; path: string }
@@ -17,7 +17,7 @@ export type PlatformError =
   | { code: "script_damaged"; message: string }
   | { code: "unsupported"; what: string };
 
-/** Thrown by what serves a request, turned into an envelope at its edge. */
+/** Thrown by request handlers; the API's error handler turns it into an envelope. */
 export class PlatformFailure extends Error {
   override name = "PlatformFailure";
   readonly error: PlatformError;
@@ -34,7 +34,7 @@ export interface Described {
   readonly message: string;
 }
 
-/** What the caller sees; a new error does not compile until it has a status, a number and a sentence. */
+/** What the caller sees. A new error does not compile until it has a status, a code and a message here. */
 export function describe(error: PlatformError): Described {
   switch (error.code) {
     case "unauthorized":

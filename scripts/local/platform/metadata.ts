@@ -2,7 +2,7 @@ import * as z from "zod";
 
 const name = z.string().regex(/^[A-Za-z_$][\w$]{0,127}$/, "a binding's name must be a JavaScript identifier");
 
-/** The bindings that a user script can have here; the shapes are Cloudflare's. */
+/** The bindings that a user script can have on this platform. The shapes are Cloudflare's. */
 export const Binding = z.discriminatedUnion("type", [
   z.object({ type: z.literal("plain_text"), name, text: z.string() }),
   z.object({ type: z.literal("secret_text"), name, text: z.string() }),
@@ -11,11 +11,11 @@ export const Binding = z.discriminatedUnion("type", [
   z.object({ type: z.literal("service"), name, service: z.string(), entrypoint: z.string().optional() }),
   z.object({ type: z.literal("kv_namespace"), name, namespace_id: z.string() }),
   z.object({ type: z.literal("version_metadata"), name }),
-  /** "As it was in the version before this one". */
+  /** Keeps the binding of this name from the previous version. */
   z.object({ type: z.literal("inherit"), name }),
 ]);
 export type Binding = z.infer<typeof Binding>;
-/** What a stored script has: nothing is inherited any more. */
+/** A binding of a stored script, where "inherit" has been resolved. */
 export type OwnBinding = Exclude<Binding, { type: "inherit" }>;
 
 const classes = z.array(z.string()).optional();
@@ -44,19 +44,19 @@ export const Tags = z
       .string()
       .min(1)
       .max(1024)
-      .regex(/^[^,&]*$/, 'a tag holds neither "," nor "&"'),
+      .regex(/^[^,&]*$/, 'a tag must not contain "," or "&"'),
   )
   .max(MOST_TAGS, `a script may have at most ${MOST_TAGS} tags`);
 
-/** Fields that the API takes and that change nothing on one computer. Their own shapes are not checked. */
+/** Fields that are accepted and have no effect here. Their shapes are not checked. */
 const ACCEPTED = [
   "annotations", "body_part", "cache_options", "keep_assets", "limits", "logpush", "observability",
   "package_dependencies", "placement", "streaming_tail_consumers", "tail_consumers", "usage_model",
 ] as const; // prettier-ignore
 
 /**
- * The `metadata` part of an upload (Cloudflare, "Multipart upload metadata"). An unknown field is refused, since a misspelt one
- * would otherwise be noticed only on Cloudflare.
+ * The `metadata` field of an upload's form (Cloudflare, "Multipart upload metadata"). Unknown fields are refused, because a
+ * misspelt field would otherwise go unnoticed until it is deployed to Cloudflare.
  */
 export const Metadata = z.strictObject({
   main_module: z.string(),

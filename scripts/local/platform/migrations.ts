@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { fail } from "./error.ts";
 import type { Migrations, MigrationStep } from "./metadata.ts";
 
-/** A Durable Object class that migrations have made, and where its storage is: a rename keeps the key, and so the objects. */
+/** A Durable Object class that a migration created. `key` names its storage folder; a rename keeps it, and with it the objects. */
 export interface DurableClass {
   readonly key: string;
   readonly sqlite: boolean;
@@ -12,13 +12,13 @@ export type DurableClasses = Readonly<Record<string, DurableClass>>;
 export interface Migrated {
   readonly classes: DurableClasses;
   readonly tag: string | undefined;
-  /** Keys whose storage goes with their deleted class. */
+  /** Keys of deleted classes, whose storage must be deleted too. */
   readonly dropped: readonly string[];
 }
 
 /**
- * The classes after an upload's migrations. As on Cloudflare, `old_tag` must be the script's tag as it is, so an upload
- * that repeats its migrations fails: a caller that replaces a script leaves out those that it has.
+ * The classes after an upload's migrations. As on Cloudflare, `old_tag` must equal the script's current tag, so an upload
+ * that repeats a migration fails: when a caller replaces a script, it sends only the migrations not yet applied.
  * @throws PlatformFailure `migration_mismatch`, `migration_invalid`
  */
 export function migrate(current: DurableClasses, tag: string | undefined, asked: Migrations | undefined): Migrated {

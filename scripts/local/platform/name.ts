@@ -1,6 +1,6 @@
 import { fail } from "./error.ts";
 
-/** Names become folders and hosts: one alphabet that is safe in both, on file systems that ignore case too. */
+/** Names become folder and host names. These characters are safe in both, also on file systems that ignore case. */
 const NAME = /^[a-z0-9_](?:[a-z0-9_-]{0,62})$/;
 
 /** @throws PlatformFailure `name_invalid` */

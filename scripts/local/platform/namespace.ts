@@ -21,7 +21,7 @@ export class Namespace {
   readonly #path: string;
   readonly #around: Surroundings;
   readonly #scripts = new Map<string, UserScript>();
-  /** Scripts whose record makes no sense, and why. They are neither run nor forgotten. */
+  /** Scripts whose record cannot be read, with the reason. They are not run, and their files are kept. */
   readonly #damaged = new Map<string, string>();
 
   private constructor(record: NamespaceRecord, path: string, around: Surroundings) {
@@ -37,7 +37,7 @@ export class Namespace {
     return new Namespace(record, path, around);
   }
 
-  /** Reads one back, with its scripts. @returns null when the folder holds none */
+  /** Reads a namespace and its scripts from disk. @returns null when the folder contains no namespace */
   static async open(path: string, around: Surroundings): Promise<Namespace | null> {
     const record = await readStateFile(join(path, "namespace.json"), { schema: NamespaceRecord, advice: ADVICE });
     if (record === null) return null;
@@ -50,11 +50,11 @@ export class Namespace {
     const folder = new ScriptFolder(join(this.#path, "scripts", name));
     try {
       const record = await folder.read();
-      // No record: an upload or a deletion that the end of the platform cut short.
+      // No record: the platform ended during the script's first upload or its deletion.
       if (record === null) await folder.remove();
       else this.#scripts.set(name, new UserScript(name, folder, record, this.#around));
     } catch (error) {
-      // One damaged script must not keep its neighbours from starting; it is left as it is, to be repaired.
+      // One damaged script must not prevent the others from starting. Its files stay, so that they can be repaired.
       const why = error instanceof Error ? error.message : String(error);
       this.#damaged.set(name, why);
       this.#around.report(`machine script ${name} cannot be read: ${why}`);
@@ -65,7 +65,7 @@ export class Namespace {
     return [...this.#scripts.values()].filter(({ exists }) => exists).toSorted((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** @throws PlatformFailure `script_damaged`: it is there, so nobody may be told that it is not */
+  /** @throws PlatformFailure `script_damaged`: the script exists, so `null` would be wrong */
   find(name: string): UserScript | null {
     const message = this.#damaged.get(name);
     if (message !== undefined) fail({ code: "script_damaged", message });
@@ -73,7 +73,7 @@ export class Namespace {
     return script?.exists ? script : null;
   }
 
-  /** When a script that is not there any more was removed; `null` when nobody remembers. */
+  /** When a script was last removed, in milliseconds since 1970; `null` if not since the platform started. */
   removedMs(name: string): number | null {
     return this.#scripts.get(name)?.removedMs ?? null;
   }
@@ -83,7 +83,7 @@ export class Namespace {
     return this.find(checkName("script", name)) ?? fail({ code: "script_unknown", script: name });
   }
 
-  /** The script of that name, for an upload: one that is not there yet begins to exist with it. */
+  /** The script with that name, for an upload. A new one exists only once its first upload has succeeded. */
   prepare(name: string): UserScript {
     const found = this.find(checkName("script", name)) ?? this.#scripts.get(name);
     if (found) return found;
@@ -95,7 +95,7 @@ export class Namespace {
   async removeScript(name: string): Promise<void> {
     if (this.#damaged.delete(name))
       return new ScriptFolder(join(this.#path, "scripts", checkName("script", name))).remove();
-    // The object stays, so that an upload that waits behind the removal finds what it is to change.
+    // The UserScript stays in the map: an upload may be queued behind the removal in that same object.
     await this.script(name).remove();
   }
 
@@ -109,7 +109,7 @@ export class Namespace {
   }
 }
 
-/** The folders in a folder whose names could be ours. */
+/** Names of the subfolders that are valid namespace or script names. */
 export async function subfolders(path: string): Promise<string[]> {
   try {
     const entries = await readdir(path, { withFileTypes: true });

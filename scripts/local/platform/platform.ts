@@ -12,7 +12,7 @@ import type { DispatchOptions } from "../dispatch-binding/configure.ts";
 export interface PlatformOptions {
   /** Where namespaces, scripts and their storage are kept. */
   readonly stateDir: string;
-  /** What callers of the API have to bear. */
+  /** Bearer token that callers of the API must send. */
   readonly apiToken: string;
   readonly services?: Services;
   readonly port?: number;
@@ -25,9 +25,9 @@ export interface Platform {
   /** The `baseURL` for the `cloudflare` SDK. */
   readonly apiUrl: string;
   readonly directory: Directory;
-  /** What `dispatchBindings()` needs to make a Worker's binding one of this platform's namespaces. */
+  /** Options for `dispatchBindings()` that bind a Worker to one of this platform's namespaces. */
   dispatch(namespace: string): DispatchOptions;
-  /** Starts the scripts that have an alarm waiting; the others start when they are called. */
+  /** Starts the scripts that have an alarm set. The others start when they are called. */
   wake(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -50,7 +50,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   let waking: Promise<void> | undefined;
 
   async function wake(): Promise<void> {
-    // One after the other: nobody waits for them, and those who are called meanwhile go first.
+    // One after the other. Nobody waits for these starts, and a script that is called meanwhile must not wait behind them.
     for (const script of directory.list().flatMap((namespace) => namespace.scripts())) {
       if (stopping) return;
       try {

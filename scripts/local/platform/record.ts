@@ -10,7 +10,10 @@ import type { ScriptModule } from "./upload.ts";
 
 const own = Binding.refine((binding) => binding.type !== "inherit");
 
-/** One script as it is at rest: `script.json`, written last, names the version folder that holds its modules. */
+/**
+ * A script's record on disk, `script.json`. It names the version folder with the script's modules. It is written after that
+ * folder, so a crash during an upload leaves the old record, which still names the old folder.
+ */
 const Record = z.object({
   version: z.string(),
   mainModule: z.string(),
@@ -28,7 +31,7 @@ const Record = z.object({
 });
 export type ScriptRecord = Readonly<z.infer<typeof Record>>;
 
-const ADVICE = "Put back a copy of it and start again, or remove the machine (`codez remove`) and set it up anew.";
+const ADVICE = "Put back a copy of it and start again, or remove the machine (`codez remove`) and set it up again.";
 
 /** A script's folder on disk. */
 export class ScriptFolder {
@@ -46,7 +49,7 @@ export class ScriptFolder {
     return readStateFile(join(this.path, "script.json"), { schema: Record, advice: ADVICE });
   }
 
-  /** The modules with the files that have their contents. */
+  /** The modules, each with the path of its file. */
   modulesOf({ version, modules }: ScriptRecord): StoredModule[] {
     return modules.map((module, index) => ({ ...module, path: join(this.path, version, String(index)) }));
   }
@@ -60,7 +63,7 @@ export class ScriptFolder {
     );
   }
 
-  /** Modules are kept under numbers: their names are the uploader's, and may be anything. @returns the version's name */
+  /** Stores modules in files named 0, 1, 2, ... because the uploader chooses their names. @returns the version folder's name */
   async writeModules(modules: readonly ScriptModule[]): Promise<string> {
     const version = `version-${randomUUID()}`;
     const folder = join(this.path, version);
@@ -69,7 +72,7 @@ export class ScriptFolder {
     return version;
   }
 
-  /** Makes the record the script's, and forgets the versions before it. */
+  /** Makes this the script's record, then deletes the folders of all other versions. */
   async write(record: ScriptRecord): Promise<void> {
     await mkdir(this.path, { recursive: true });
     await writeFileAtomically(join(this.path, "script.json"), `${JSON.stringify(record, null, 2)}\n`);
@@ -81,7 +84,7 @@ export class ScriptFolder {
     for (const key of keys) await rm(join(this.storage, "do", key), { recursive: true, force: true });
   }
 
-  /** Removes everything. The record goes first, so that a half-removed folder is no script. */
+  /** Removes everything. The record goes first: after a crash, a folder without a record counts as removed. */
   async remove(): Promise<void> {
     await rm(join(this.path, "script.json"), { force: true });
     await rm(this.path, { recursive: true, force: true });

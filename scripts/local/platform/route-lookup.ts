@@ -5,13 +5,14 @@ import type { Directory } from "./directory.ts";
 import { PlatformFailure } from "./error.ts";
 import { bears } from "./token.ts";
 
-/** Longer than a replacement takes (a trial and a start), shorter than a caller's patience. */
+/** Longer than replacing a script takes (a trial run and a start), and well below the 60 s after which MCP clients give up. */
 const LOOKUP_TIMEOUT_MS = 15_000;
 
 /**
- * What the DISPATCH binding asks: where is this script (and, `?lost=`, not in the run that I just lost)? Answers once the
- * script runs, with its route; 404 when there is none, with the time of its removal where that is known; 503, with the
- * reason as text, when it does not come up.
+ * The endpoint that the DISPATCH binding asks for a script's route. `?lost=<startedMs>` names a run to which the binding
+ * has just lost its connection, which must not be the answer if it is dead. Responds with the route once the script runs;
+ * with 404 if there is no such script, and the time of its removal if known; with 503 and the reason as text if it does
+ * not start.
  */
 export function routeLookup(directory: Directory, token: string): Hono {
   const app = new Hono();

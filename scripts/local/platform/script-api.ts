@@ -14,7 +14,7 @@ import { bindingView, scriptDetailView, scriptView, settingsView } from "./view.
 const Secret = z.object({ name: z.string(), text: z.string(), type: z.literal("secret_text").default("secret_text") });
 const Settings = z.object({ bindings: z.array(Binding).optional(), tags: Tags.optional() });
 
-/** Everything below one script's path. */
+/** The routes below one script's path. */
 export function scriptRoutes(app: Hono, path: string, directory: Directory): void {
   const namespaceOf = (c: Context) => directory.get(c.req.param("namespace") ?? "");
   const scriptOf = (c: Context): UserScript => namespaceOf(c).script(c.req.param("script") ?? "");
@@ -94,7 +94,7 @@ function resolveInherited(bindings: readonly Binding[], before: readonly OwnBind
   });
 }
 
-/** The modules as a form, which is how Cloudflare gives back a script of modules. */
+/** The modules as a multipart form, the form in which Cloudflare returns a script of modules. */
 function contentOf(modules: readonly ScriptModule[], main: string): Response {
   const form = new FormData();
   for (const { name, contents } of modules) form.append(name, new Blob([new Uint8Array(contents)]), name);

@@ -10,17 +10,17 @@ import type { DurableClasses } from "./migrations.ts";
 import { RESERVED_PREFIX } from "./upload.ts";
 import type { ModuleType } from "./upload.ts";
 
-/** Where service bindings lead: service name, then entrypoint (or "default"), then `http://127.0.0.1:port` or `unix:/path`. */
+/** Targets of service bindings: by service name and entrypoint (or "default"), an address `http://127.0.0.1:port` or `unix:/path`. */
 export type Services = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
-/** A script's module and the file that has its content. */
+/** A script's module and the path of its file. */
 export interface StoredModule {
   readonly name: string;
   readonly type: ModuleType;
   readonly path: string;
 }
 
-/** Where a script's storage is: `do/<key of a class>/` has the databases of its objects. */
+/** The folders of a script's storage. `do/<key of a class>/` contains the databases of that class's objects. */
 export interface StorageFolders {
   readonly objects: string;
   readonly kv: string;
@@ -35,7 +35,7 @@ export interface ScriptSpec {
   readonly classes: DurableClasses;
   readonly version: string;
   readonly services: Services;
-  /** What a call must carry to get past the guard. */
+  /** The key that the guard requires of each call. */
   readonly key: string;
   readonly port: number;
   /** Null for a trial run, which must not touch the script's storage. */
@@ -47,7 +47,7 @@ const OBJECTS = "operator-local:objects";
 const ENTRY = `${RESERVED_PREFIX}entry.js`;
 const GUARD = `${RESERVED_PREFIX}guard.js`;
 
-/** The workerd that runs one user script. @throws PlatformFailure when a binding leads nowhere */
+/** The configuration of the workerd that runs one user script. @throws PlatformFailure when a binding's target does not exist */
 export function scriptConfig(spec: ScriptSpec): Config {
   const { classes, storage } = spec;
   const { bindings, services } = bindingsOf(spec);
@@ -59,7 +59,8 @@ export function scriptConfig(spec: ScriptSpec): Config {
       {
         name: SCRIPT,
         address: `127.0.0.1:${spec.port}`,
-        // A header that nobody sends: without its name workerd makes up a `request.cf`, which a user script does not get.
+        // workerd reads `request.cf` from this header, and invents one when no header is configured. Nobody sends this
+        // header, so `request.cf` stays undefined, as for user scripts on Cloudflare.
         http: { cfBlobHeader: `cf-${spec.key}` },
         service: { name: SCRIPT },
       },
@@ -100,7 +101,7 @@ function modulesOf({ mainModule, modules, key, classes }: ScriptSpec): Module[] 
     `import * as script from ${main};`,
     `import { guard } from "./guard.js";`,
     `export * from ${main};`,
-    // workerd only warns of a class that is not there; Cloudflare refuses the upload.
+    // workerd only warns when a class is not exported; Cloudflare refuses the upload, so this does too.
     `for (const name of ${JSON.stringify(Object.keys(classes))}) {`,
     `  if (typeof script[name] !== "function")`,
     `    throw new Error(\`Cannot apply new-class migration to class '\${name}' that is not exported by script\`);`,
@@ -114,7 +115,7 @@ function modulesOf({ mainModule, modules, key, classes }: ScriptSpec): Module[] 
   ];
 }
 
-/** `null`: one that only people read. */
+/** `null` for a source map, which workerd does not take. */
 function moduleOf({ name, type, path }: StoredModule): Module | null {
   const content = new Embed(path);
   switch (type) {

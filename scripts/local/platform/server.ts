@@ -11,10 +11,11 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
-/** Serves a fetch handler on 127.0.0.1. Bodies are held whole: what comes here is an upload or a few lines of JSON. */
+/** Serves a fetch handler on 127.0.0.1. Bodies are buffered whole: they are uploads of bounded size, or a few lines of JSON. */
 export async function serve(handler: Handler, port: number): Promise<Listening> {
   const server = createServer((incoming, outgoing) => void answer(handler, incoming, outgoing));
-  // workerd keeps connections for as long as the server does; Node's default of 5 s races with their reuse.
+  // workerd reuses idle connections. With Node's default, the server would close one after 5 s, possibly just as workerd
+  // sends a request on it, and that request would fail. 0 means that Node keeps idle connections open.
   server.keepAliveTimeout = 0;
   await listen(server, port);
   const address = server.address();

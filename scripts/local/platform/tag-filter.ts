@@ -1,6 +1,6 @@
 import { fail } from "./error.ts";
 
-/** `tags=a:yes,b:no` as the list and the bulk deletion take it: has a, has not b. @throws PlatformFailure `upload_invalid` */
+/** Parses `tags=a:yes,b:no` (has tag a, lacks tag b) of list and bulk deletion. @throws PlatformFailure `upload_invalid` */
 export function tagFilter(query: string | undefined): (tags: readonly string[]) => boolean {
   if (query === undefined || query === "") return () => true;
   const wanted = query.split(",").map((term) => {

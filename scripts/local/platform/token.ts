@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 
-/** Whether the `Authorization` header bears the token. Digests are compared, for they are of one length. */
+/** Whether the `Authorization` header contains the token. Digests are compared, because timingSafeEqual() needs equal lengths. */
 export function bears(authorization: string | null | undefined, token: string): boolean {
   const [scheme, given] = authorization?.split(" ") ?? [];
   if (scheme?.toLowerCase() !== "bearer" || given === undefined) return false;

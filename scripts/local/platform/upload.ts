@@ -2,9 +2,9 @@ import * as z from "zod";
 import { fail } from "./error.ts";
 import { Metadata } from "./metadata.ts";
 
-/** Cloudflare takes 10 MB compressed; uncompressed this is far more than any script that it would take. */
+/** Cloudflare accepts scripts of 10 MB compressed. Hardly any script of that size is larger than this uncompressed. */
 export const UPLOAD_LIMIT_BYTES = 64 * 1024 * 1024;
-/** The guard's module lives here. */
+/** Module names with this prefix are reserved for the guard and the entry module that imports it. */
 export const RESERVED_PREFIX = "operator-local/";
 
 export type ModuleType = "esm" | "cjs" | "text" | "data" | "json" | "wasm" | "sourcemap";
@@ -18,6 +18,7 @@ export interface Upload {
   readonly modules: readonly ScriptModule[];
 }
 
+/** How workerd must load a module, by the content type of its form field. The types are those that Wrangler sends. */
 const MODULE_TYPES: Readonly<Record<string, ModuleType>> = {
   "application/javascript+module": "esm",
   "text/javascript+module": "esm",
@@ -30,17 +31,22 @@ const MODULE_TYPES: Readonly<Record<string, ModuleType>> = {
   "application/source-map": "sourcemap",
 };
 
-/** Reads an upload's form. @throws PlatformFailure `upload_invalid` with what is wrong with it */
+/**
+ * Reads an upload: a multipart form with a `metadata` field of JSON and one file for each module. A module's name is the
+ * name of its form field, and imports refer to it by that name; its file name is ignored. Cloudflare does the same.
+ * @throws PlatformFailure `upload_invalid` with a message that names the problem
+ */
 export async function readUpload(request: Request): Promise<Upload> {
   const form = await readForm(request);
   const metadata = parse(Metadata, await metadataOf(form));
   const modules: ScriptModule[] = [];
   for (const [field, part] of form) {
     if (field === "metadata") continue;
-    if (typeof part === "string") invalid(`the part "${field}" is neither "metadata" nor a module with a content type`);
+    if (typeof part === "string")
+      invalid(`the form field "${field}" is plain text: send each module as a file with a content type`);
     modules.push(await readModule(field, part));
   }
-  if (new Set(modules.map(({ name }) => name)).size < modules.length) invalid("two modules have one name");
+  if (new Set(modules.map(({ name }) => name)).size < modules.length) invalid("two modules have the same name");
   const main = modules.find(({ name }) => name === metadata.main_module);
   if (!main) invalid(`main_module "${metadata.main_module}" is not among the uploaded modules`);
   if (main.type !== "esm") invalid("main_module must be an ES module (application/javascript+module)");
@@ -65,10 +71,10 @@ export async function readForm(request: Request): Promise<FormData> {
   }
 }
 
-/** The part that describes the upload, as JSON. The API reads no other form of it. */
+/** The form field that describes the upload, parsed as JSON. It may be plain text or a file. */
 export async function metadataOf(form: FormData, part = "metadata"): Promise<unknown> {
   const value = form.get(part);
-  if (value === null) return invalid(`the form has no part "${part}" that holds JSON`);
+  if (value === null) return invalid(`the form has no field "${part}"; send one that contains JSON`);
   try {
     return JSON.parse(typeof value === "string" ? value : await value.text());
   } catch (error) {
@@ -76,7 +82,7 @@ export async function metadataOf(form: FormData, part = "metadata"): Promise<unk
   }
 }
 
-/** A module is known by its part's name, not by its file name. */
+/** @param name the form field's name. It must be a relative path without `..`, outside of the reserved prefix. */
 async function readModule(name: string, file: File): Promise<ScriptModule> {
   const type = MODULE_TYPES[file.type.split(";")[0]?.trim() ?? ""];
   if (!type) return invalid(`module "${name}" has the unknown content type "${file.type}"`);

@@ -21,7 +21,7 @@ export interface Surroundings {
   readonly log: Report;
 }
 
-/** What the DISPATCH binding needs to reach a script; see dispatch-binding/binding.ts. */
+/** What the DISPATCH binding needs to reach a script; dispatch-binding/binding.ts explains the times. */
 export interface Route {
   readonly port: number;
   readonly key: string;
@@ -29,13 +29,16 @@ export interface Route {
   readonly startedMs: number;
 }
 
-/** One user script: its record on disk and the workerd that runs it. Changes to one script happen one after the other. */
+/**
+ * One user script: its record on disk and the workerd that runs it. Changes to one script are queued and run one at a time;
+ * different scripts do not wait for each other.
+ */
 export class UserScript {
   readonly name: string;
   readonly #folder: ScriptFolder;
   readonly #around: Surroundings;
   readonly #supervisor: Supervisor;
-  /** New in every life of the platform, and never another script's. */
+  /** The key that the script's guard requires. New at each start of the platform, and different for each script. */
   readonly #key = randomUUID();
   #port: number | undefined;
   #record: ScriptRecord | null;
@@ -59,12 +62,12 @@ export class UserScript {
     return this.#record !== null;
   }
 
-  /** Its process; `null` while none runs. */
+  /** Process id of its workerd; `null` while none runs. */
   get pid(): number | null {
     return this.#supervisor.pid;
   }
 
-  /** When it was removed; no call that began later has reached it. Milliseconds since 1970; `null` when it was not. */
+  /** When it was removed, in milliseconds since 1970: no later call has reached it. `null` if not since the platform started. */
   get removedMs(): number | null {
     return this.#removedMs;
   }
@@ -78,19 +81,20 @@ export class UserScript {
     return this.#folder;
   }
 
-  /** Whether it has to run though nobody calls it. */
+  /** Whether it must run even if nobody calls it. */
   needsStart(): Promise<boolean> {
     return hasAlarms(this.#folder.storage);
   }
 
   /**
-   * Where the script is, once it runs. `lostMs` is the start of the run to which a caller has just lost its connection:
-   * the kernel knows of a death before this process does, and that run must not be handed out again.
+   * Resolves with the script's route once it runs. `lostMs` is the `startedMs` of a run to which a caller has just lost its
+   * connection. A connection breaks some milliseconds before Node reports that the process has exited, so that run may still
+   * count as running here. Its port tells: if nothing listens there, wait for the exit to be reported.
    * @throws PlatformFailure `script_unknown`, StartFailure
    */
   async route(lostMs?: number): Promise<Route> {
     await this.#last.catch(() => {
-      // A change that failed was its caller's to hear of; the script is what it was before.
+      // The caller of the failed change got the error. The script is as it was before.
     });
     void this.record; // throws when there is none
     if (lostMs !== undefined && lostMs === this.#supervisor.startedMs && !(await isListening(await this.#ownPort())))
@@ -100,7 +104,7 @@ export class UserScript {
     return { port: await this.#ownPort(), key: this.#key, endedMs, startedMs };
   }
 
-  /** Makes the upload the script, after a trial run of its own: one that does not start leaves the old one running. */
+  /** Replaces the script, or creates it. The upload is started in a trial run first; if that fails, the old script keeps running. */
   upload({ metadata, modules }: Upload): Promise<ScriptRecord> {
     return this.#change(async () => {
       const before = this.#record;
@@ -133,7 +137,7 @@ export class UserScript {
     });
   }
 
-  /** Changes the script's tags, which it does not notice. */
+  /** Changes the script's tags, which needs no restart. */
   retag(change: (tags: readonly string[]) => readonly string[]): Promise<readonly string[]> {
     return this.#change(async () => {
       const { record } = this;
@@ -167,7 +171,7 @@ export class UserScript {
     try {
       await this.#try(record);
     } catch (error) {
-      // The modules of an upload that came to nothing: writing the old record again removes them.
+      // Remove the modules of the failed upload. Writing the old record deletes all version folders but its own.
       if (this.#record) await this.#folder.write(this.#record);
       else await this.#folder.remove();
       throw error;
@@ -179,7 +183,7 @@ export class UserScript {
     await this.#supervisor.start();
   }
 
-  /** Starts the script once beside the one that runs, without its storage. */
+  /** Starts the new version once, beside the running one, on another port and without the script's storage. */
   async #try(record: ScriptRecord): Promise<void> {
     const trial = new Supervisor({
       name: `trial of ${this.name}`,
@@ -214,7 +218,7 @@ export class UserScript {
     return (this.#port ??= await this.#around.ports.take());
   }
 
-  /** The script's port, or, when somebody took it while the script was down, the one that is its own from now on. */
+  /** The script's port. If another program took it while the script was down, the script gets a new one for good. */
   async #freePort(): Promise<number> {
     if (this.#port !== undefined && (await isListening(this.#port))) this.#port = undefined;
     return this.#ownPort();
@@ -227,7 +231,7 @@ export class UserScript {
   }
 }
 
-/** The upload's bindings, those it inherits by name, and those it keeps by type. */
+/** The upload's own bindings, the old ones that it inherits by name, and the old ones that it keeps by type (`keep_bindings`). */
 function mergeBindings({ bindings, keep_bindings }: Metadata, before: readonly OwnBinding[]): OwnBinding[] {
   const merged = new Map<string, OwnBinding>();
   for (const old of before) if (keep_bindings.includes(old.type)) merged.set(old.name, old);

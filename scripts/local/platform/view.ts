@@ -3,7 +3,7 @@ import type { OwnBinding } from "./metadata.ts";
 import type { Namespace } from "./namespace.ts";
 import type { ScriptRecord } from "./record.ts";
 
-/** What the API shows of what is stored; a secret's text is never among it. */
+/** How the API shows stored namespaces and scripts. The text of a secret is never shown. */
 export function namespaceView({ record, scripts }: { record: NamespaceRecord; scripts: number }) {
   return {
     namespace_id: record.id,

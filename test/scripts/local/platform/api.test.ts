@@ -169,7 +169,7 @@ test("the form of the SDK's own upload, which Cloudflare does not read, is refus
     },
     { headers: { "Content-Type": null } },
   );
-  expect(await refusal(sent)).toEqual([400, 10021, expect.stringContaining('no part "metadata"')]);
+  expect(await refusal(sent)).toEqual([400, 10021, expect.stringContaining('no field "metadata"')]);
   expect(platform.directory.get(NAMESPACE).scripts()).toEqual([]);
 });
 
