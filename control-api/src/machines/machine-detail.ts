@@ -6,8 +6,9 @@ import { machineState } from "./machine-state.ts";
 import { summaryOf } from "./machine-summary.ts";
 
 /**
- * A machine as the registry and its own script know it. A script that does not answer spoils nothing else. Where the two
- * disagree the script is right, and the registry learns it.
+ * A machine's details from the registry and from its own script. If the script does not answer, the result has the registry's
+ * fields and an error. If the two disagree about the link, the script is right because it holds the link, and the registry is
+ * corrected.
  */
 export async function detailOf(record: MachineRecord, env: Env, user: string): Promise<MachineDetail> {
   const summary = summaryOf(record, env);

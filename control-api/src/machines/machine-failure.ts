@@ -4,14 +4,14 @@ import { parseJson } from "#protocol/json.ts";
 import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
 import * as z from "zod/mini";
 
-/** Our errors as they stand in a response: REST's `{ error }`, or a JSON-RPC error's `data`. */
+/** Operator's errors as they appear in a response: REST's `{ error }`, or the `data` of a JSON-RPC error. */
 const Details = z.looseObject({ code: z.string() });
 const Body = z.union([z.object({ error: z.object({ data: Details }) }), z.object({ error: Details })]);
 
-/** The linter takes a call of `z.catch` for one of a promise's. */
+/** Renamed because the linter mistakes a call of `z.catch` for a promise's `catch`. */
 const { catch: withDefault } = z;
 
-/** The evidence of a case. A part that is missing or malformed reads as if it were not there. */
+/** The fields of all errors. A field that is missing or malformed gets its default, so that one bad field does not hide the error. */
 const Evidence = z.looseObject({
   reason: withDefault(z.optional(z.string()), undefined),
   lastSeenMs: withDefault(z.nullable(z.int()), null),
@@ -22,14 +22,14 @@ const Evidence = z.looseObject({
   counts: withDefault(z.optional(z.enum(["calls", "sessions"])), undefined),
 });
 
-/** Whether a response stands in for a machine's own. */
+/** Whether a response was made by Operator in place of the machine's own. */
 export function isFailure(response: Response): boolean {
   return response.headers.has(ERROR_HEADER);
 }
 
 /**
- * The error that a script or the dispatch Worker answered with, about the machine that its owner calls `machine`. An
- * answer that is not one of our errors says nothing about how far the call came, so that one may have been carried out.
+ * The error in a response of a machine's script or the dispatch Worker; `machine` is the name that its owner uses. A response that
+ * is not one of Operator's errors does not say whether the call ran, so the result has `mayHaveRun: true`.
  */
 export async function failureIn(response: Response, machine: string): Promise<OperatorError> {
   const text = await response.text();
@@ -41,9 +41,9 @@ export async function failureIn(response: Response, machine: string): Promise<Op
 }
 
 /**
- * The error that `details` (the `data` of a JSON-RPC error, or REST's `error`) tells of, with the name that its owner
- * uses; `null` when it is not one that happens on the way to a machine. A machine may have made it up, so nothing in it is
- * taken over unless it has the right type and a bounded length.
+ * Reads an error from `details` (the `data` of a JSON-RPC error, or REST's `error`) and puts in the name that the machine's owner
+ * uses. Answers `null` if it is not an error of the path to a machine. A hostile machine may have forged it, so each field is
+ * copied only with the right type and a bounded length, and the machine's name is never taken from it.
  */
 export function failureOf(details: unknown, machine: string): OperatorError | null {
   const given = Details.safeParse(details);
@@ -77,7 +77,7 @@ export function failureOf(details: unknown, machine: string): OperatorError | nu
 
 function detailsIn(text: string): z.infer<typeof Details> | null {
   const body = Body.safeParse(parseJson(text));
-  if (!body.success) return null; // not one of our errors; its text is shown as it is
+  if (!body.success) return null; // not one of Operator's errors; the caller shows its text unchanged
   const { error } = body.data;
   return "data" in error && Details.safeParse(error.data).success
     ? Details.parse(error.data)

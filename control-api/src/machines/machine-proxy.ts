@@ -13,7 +13,10 @@ import { passToMachine } from "./script-client.ts";
 import { Lease } from "../sign-in/lease.ts";
 import { refuse, stepUp } from "../http/refusal.ts";
 
-/** Passes a request through to a machine once its caller is known. A machine's own link is authenticated by its script. */
+/**
+ * Authenticates a request to a machine's own address and passes it through. The link path is the exception: there the machine's
+ * connector calls, and the script checks its link token.
+ */
 export async function passThrough(
   request: Request,
   url: URL,
@@ -35,8 +38,8 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   const { name } = namesIn(slug);
   if (!isSlug(slug) || !(caller.machines?.includes(name) ?? true))
     return errorResponse({ code: "machine_unknown", machine: slug });
-  // Which of a machine's own calls only read is not for a gate to know.
-  if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than reading.");
+  // Operator cannot know which of a machine's own tools only read, so a read-only token gets none of them.
+  if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than read access.");
   const body = await heldBody(request);
   const destination = { user: caller.user, name, slug, path: path + url.search };
   const response = relay(request, env, destination, body).then((answered) => filtered(answered, name));
@@ -47,5 +50,5 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
 }
 
 function notThere(): Response {
-  return errorResponse({ code: "not_found", reason: "A machine answers at /mcp only." });
+  return errorResponse({ code: "not_found", reason: "A machine has only one endpoint: /mcp." });
 }

@@ -1,13 +1,13 @@
 import type { Facts } from "#protocol/control.ts";
 import type { LogPosition } from "#protocol/event.ts";
 
-/** A machine as its owner's registry knows it. */
+/** A machine as its owner's registry stores it. */
 export type MachineRecord = {
   name: string;
   slug: string;
-  /** `""`: not known, since the registry was rebuilt from a script that did not have it. */
+  /** Identifies the computer. `""` if unknown: the registry was rebuilt from a script that does not hold the identity. */
   identity: string;
-  /** `null`: not known, since the registry was rebuilt; the machine's script has it. */
+  /** SHA-256 in hex. `null` if unknown: the registry was rebuilt, and only the machine's script has the hash. */
   linkTokenHash: string | null;
   createdMs: number;
   online: boolean;

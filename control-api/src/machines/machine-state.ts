@@ -3,10 +3,10 @@ import { MachineState, ScriptPath } from "#protocol/script-api.ts";
 import { askMachine, type DispatchBindings } from "./script-client.ts";
 import { failureIn } from "./machine-failure.ts";
 
-/** A script's own word of a machine is waited for so long. It does not have to ask the machine for it. */
+/** Time limit for a script's state. The script answers from its own storage without asking the machine, so this is generous. */
 const STATE_TIMEOUT_MS = 5_000;
 
-/** Asks a machine's script how the machine is. Throws `OperatorFailure`. */
+/** Asks a machine's script for the state of the machine. Throws `OperatorFailure` if the script reports an error or times out. */
 export async function machineState(env: DispatchBindings, user: string, name: string): Promise<MachineState> {
   const signal = AbortSignal.timeout(STATE_TIMEOUT_MS);
   const timeout: OperatorError = { code: "machine_timeout", machine: name, afterMs: STATE_TIMEOUT_MS };

@@ -4,7 +4,7 @@ import type { AddressBindings } from "../http/host.ts";
 import { TEMPLATE } from "./provisioning.ts";
 import type { MachineRecord } from "./machine-record.ts";
 
-/** A machine as every list shows it. */
+/** A machine as lists show it. */
 export function summaryOf(record: MachineRecord, env: AddressBindings): MachineSummary {
   const { mcpUrl, mcpHostUrl } = machineUrls(record.slug, env.ORIGIN, env.DOMAIN);
   return {

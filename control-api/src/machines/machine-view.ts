@@ -2,12 +2,12 @@ import type { MachineDetail, MachineSummary } from "#protocol/rest-api.ts";
 import { sessionHandle } from "./session-handle.ts";
 
 /**
- * Projects and repositories of each machine in a list, the most recently used first. A model reads the whole list, and
- * a person may have a thousand machines; get_machine has all of them.
+ * Projects and repositories that a list shows per machine, most recently used first. A model reads the whole list, and a person
+ * may have a thousand machines, so the list is kept short; get_machine shows all of them.
  */
 export const LISTED_PROJECTS = 20;
 
-/** A machine in list_machines: as REST has it, but with bounded lists that say what they left out. */
+/** A machine in list_machines: the fields of the REST API, with shortened lists that say how many entries they leave out. */
 export function listedMachine(summary: MachineSummary): Record<string, unknown> {
   const { facts, ...rest } = summary;
   if (facts === null) return { ...rest, facts };
@@ -29,8 +29,9 @@ function leftOut(name: string, count: number): Record<string, number> {
 }
 
 /**
- * A machine in get_machine. What its script says is the newer word on what the registry knows too, so it is said once, at
- * the top; `state` has the rest, with sessions by their handles. `state` is `null` when the script did not answer.
+ * A machine in get_machine. Fields that both the registry and the script have appear once, at the top, with the script's values,
+ * which are newer. `state` has the script's other fields, with session handles in place of ids; it is `null` if the script did
+ * not answer.
  */
 export function machineInFull({ state, error, ...summary }: MachineDetail): Record<string, unknown> {
   if (state === null) return { ...summary, state, error };

@@ -5,17 +5,17 @@ import { tagOf } from "../http/caller.ts";
 import { clientOf, placeOf, type ProvisioningBindings } from "./provisioning.ts";
 import { KIND_TAG } from "./upload-form.ts";
 
-/** A machine as its own script's bindings describe it. Secrets among them cannot be read back. */
+/** A machine as the bindings of its script describe it. The API does not return secret bindings, so the link token's hash is missing. */
 export type FoundMachine = { name: string; slug: string; identity: string; template: string };
 
 const Listed = z.object({ result: z.array(z.object({ id: z.string() })) });
 const Bindings = z.array(z.looseObject({ name: z.string(), text: z.optional(z.string()) }));
 
 /**
- * The machines of a user that the dispatch namespace has scripts of. A script is there from a machine's registration to its
- * removal, so the namespace can say which machines a user has when nothing else is left to say it.
+ * The machines of a user, read from the scripts in the dispatch namespace. A script exists from a machine's registration until its
+ * removal, so a registry that was lost can be rebuilt from the namespace.
  *
- * @throws APIError of the SDK, with the API's own words
+ * @throws the SDK's APIError, with the API's message
  */
 export async function machinesInNamespace(env: ProvisioningBindings, user: string): Promise<FoundMachine[]> {
   const { account_id: account, dispatch_namespace: namespace } = placeOf(env);
@@ -24,14 +24,17 @@ export async function machinesInNamespace(env: ProvisioningBindings, user: strin
   const tag = await tagOf(user);
   const found: FoundMachine[] = [];
   for (const { id } of result) {
-    if (namesIn(id).tag !== tag) continue; // another user's, by its name alone
+    if (namesIn(id).tag !== tag) continue; // the slug alone shows that it is another user's
     const machine = await machineInNamespace(env, user, id);
     if (machine !== null) found.push(machine);
   }
   return found;
 }
 
-/** The machine whose script has this slug; `null` when there is no such script, or it is not this user's. */
+/**
+ * The machine whose script has this slug, or `null` if there is no such script or it belongs to another user. The tag in a slug is
+ * only a short hash of the user, which could collide, so the `OWNER` binding decides.
+ */
 export async function machineInNamespace(
   env: ProvisioningBindings,
   user: string,

@@ -9,7 +9,7 @@ import { reportKeyOf } from "./report-key.ts";
 import { type MachineScript, MIGRATION_TAG, uploadForm } from "./upload-form.ts";
 
 export type ProvisioningBindings = {
-  /** Cloudflare's API, or the local platform's. */
+  /** Base URL of Cloudflare's API, or of the local platform that replaces it. */
   readonly CLOUDFLARE_API_URL: string;
   readonly CLOUDFLARE_API_TOKEN: string;
   readonly CLOUDFLARE_ACCOUNT_ID: string;
@@ -18,10 +18,10 @@ export type ProvisioningBindings = {
   readonly REPORT_SECRET: string;
 };
 
-/** Version of the machine template that this Operator uploads. */
+/** Version of the machine template that this Operator uploads. Scripts with another version are upgraded. */
 export const TEMPLATE = templateVersion.trim();
 
-/** An upload of 1.2 MB on a slow line, and no longer. Milliseconds. */
+/** Time limit of one API request: enough to upload 1.2 MB over a slow connection. Milliseconds. */
 const TIMEOUT_MS = 60_000;
 
 export function clientOf(env: ProvisioningBindings) {
@@ -39,14 +39,16 @@ export function placeOf(env: ProvisioningBindings): { account_id: string; dispat
 }
 
 /**
- * Uploads a machine's script, or replaces it. Its Durable Object keeps its storage; a link that is up is dropped and dials again.
- * @throws APIError of the SDK, with the API's own words
+ * Creates or replaces a machine's script. Its Durable Object keeps its storage. An open link is dropped, and the connector dials
+ * again.
+ * @throws the SDK's APIError, with the API's message
  */
 export async function uploadScript(env: ProvisioningBindings, script: MachineScript): Promise<void> {
   try {
     await put(env, script);
   } catch (reason) {
-    // An upload whose reply was lost is repeated by the SDK, and finds its own migration applied.
+    // The SDK repeats an upload if its response was lost. The first one may have applied the migration, so the second is refused;
+    // a new attempt reads the current tag and leaves the migration out.
     if (!isMigrationMismatch(reason)) throw reason;
     await put(env, script);
   }
@@ -61,14 +63,14 @@ async function put(env: ProvisioningBindings, script: MachineScript): Promise<vo
   await clientOf(env).put(path, { body });
 }
 
-/** "Migration tag precondition failed". */
+/** Cloudflare's API error "Migration tag precondition failed". */
 const MIGRATION_MISMATCH = 10_079;
 
 function isMigrationMismatch(reason: unknown): boolean {
   return reason instanceof APIError && reason.errors.some(({ code }) => code === MIGRATION_MISMATCH);
 }
 
-/** The migrations a script has been through; `null` for one that is not there. The same one again would be refused. */
+/** The tag of the last migration applied to a script, or `null` if there is no script. The API refuses to apply a migration twice. */
 async function migrationTagOf(env: ProvisioningBindings, slug: string): Promise<string | null> {
   try {
     const found = await clientOf(env).workersForPlatforms.dispatch.namespaces.scripts.get(slug, placeOf(env));
@@ -79,7 +81,7 @@ async function migrationTagOf(env: ProvisioningBindings, slug: string): Promise<
   }
 }
 
-/** Deletes a machine's script with its storage. One that is gone already is no error. */
+/** Deletes a machine's script and its storage. Succeeds if there is none, so that an interrupted removal can be repeated. */
 export async function deleteScript(env: ProvisioningBindings, slug: string): Promise<void> {
   try {
     await clientOf(env).workersForPlatforms.dispatch.namespaces.scripts.delete(slug, { ...placeOf(env), force: true });

@@ -5,21 +5,22 @@ import { failureIn, isFailure } from "./machine-failure.ts";
 import { FROZEN_AFTER_MS, lookAt, ScriptWatch } from "./script-watch.ts";
 import { passToMachine } from "./script-client.ts";
 
-/** Where a call goes, and on whose behalf. `path` has the query. */
+/** Where a call goes, and on whose behalf. `path` includes the query. */
 export type Destination = { user: string; name: string; slug: string; path: string };
 
 /**
- * One client's call to a machine's own endpoint, passed on as it is and answered whatever becomes of the script.
+ * Passes one client's call to a machine's own endpoint unchanged, and always answers, even if the script fails.
  *
- * How a call can fail here, and what its caller is told. The paths below the script are in machine-template/README.md.
+ * How a call can fail here, and what its caller gets. machine-template/README.md lists the failures beyond the script.
  *
- * - The dispatch Worker or the script answers with one of our errors: the same error, as JSON-RPC with the request's id.
- * - The connection to the dispatch Worker breaks before an answer: `link_lost`, since the call may have been carried out.
- * - The script has stopped and answers nothing: `machine_timeout` after `FROZEN_AFTER_MS`.
- * - The answer is an event stream and breaks off: its last event is `link_lost` with the request's id.
- * - Any other answer breaks off: its body breaks off too, which HTTP clients notice. It never ends as if it were whole.
+ * - The dispatch Worker or the script answers with one of Operator's errors: the same error, as JSON-RPC with the request's id.
+ * - The connection to the dispatch Worker breaks before the response: `link_lost`, since the call may have run.
+ * - The script hangs: `machine_timeout` after `FROZEN_AFTER_MS`.
+ * - The response is an event stream and breaks off: its last event is `link_lost` with the request's id.
+ * - Any other response breaks off: the client's connection breaks off too. It must not end normally, or a client would take a
+ *   truncated body for a complete one.
  *
- * @param body the request's body if it was read, which is where ids come from; `null` when it is streamed.
+ * @param body the request's body if it was read, from which the JSON-RPC ids are taken; `null` if it is streamed.
  */
 export async function relay(
   request: Request,
@@ -30,7 +31,7 @@ export async function relay(
   const { promise: frozen, resolve } = Promise.withResolvers<"frozen">();
   const watch = new ScriptWatch(lookAt(env, user, name), () => resolve("frozen"));
   try {
-    // Nobody awaits the call that lost the race: it ends with this request.
+    // If `frozen` wins, the call is left alone: the runtime cancels it when this request ends.
     const answer = await Promise.race([passToMachine(request, env, user, slug, path, body), frozen]);
     if (answer === "frozen") {
       await env.USER.getByName(user).doubt(name);
@@ -38,12 +39,13 @@ export async function relay(
     }
     if (isFailure(answer)) {
       const error = await failureIn(answer, name);
-      // By the slug that was asked for: that a machine is somebody else's and that there is none must read the same.
+      // Repeats the slug from the request: the response must not differ between a machine that does not exist and another user's,
+      // or callers could find out the names of other users' machines.
       return failureResponse(error.code === "machine_unknown" ? { ...error, machine: slug } : error, body);
     }
     return withClosingWord(answer, request.method, body, { code: "link_lost", machine: name });
   } catch (reason) {
-    if (request.signal.aborted) throw reason; // the client has gone: nobody is there to be told
+    if (request.signal.aborted) throw reason; // the client has disconnected, so no response can reach it
     console.error("the connection to a machine's script was lost", { machine: slug, reason: String(reason) });
     return failureResponse({ code: "link_lost", machine: name }, body);
   } finally {
@@ -51,7 +53,10 @@ export async function relay(
   }
 }
 
-/** A POST's event stream that says why if it breaks off. Any other answer is left to the runtime, which passes it faster. */
+/**
+ * Makes an event stream end with an error event if it breaks off. Other responses are returned unchanged, since the runtime
+ * forwards a body that no code reads faster.
+ */
 function withClosingWord(answer: Response, method: string, body: Uint8Array | null, error: OperatorError): Response {
   if (answer.body === null || !answer.headers.get("content-type")?.startsWith("text/event-stream")) return answer;
   const word = closingWord(error, method, body);
@@ -65,7 +70,7 @@ function withClosingWord(answer: Response, method: string, body: Uint8Array | nu
           if (done) controller.close();
           else controller.enqueue(value);
         } catch {
-          // The script or its connection is gone, which the word says to the one who waits.
+          // The script or the connection to it has failed. The error event tells the client.
           controller.enqueue(word);
           controller.close();
         }

@@ -2,7 +2,7 @@ import { hex, utf8 } from "#protocol/bytes.ts";
 
 const HMAC = { name: "HMAC", hash: "SHA-256" };
 
-/** The secret as a key. Imported once an isolate: every report of every machine is checked with it. */
+/** The imported HMAC key. Cached per isolate, because every report of every machine is checked with it. */
 const imported = new Map<string, Promise<CryptoKey>>();
 
 function keyOf(secret: string): Promise<CryptoKey> {
@@ -13,13 +13,16 @@ function keyOf(secret: string): Promise<CryptoKey> {
   return key;
 }
 
-/** What a machine script shows to report on itself: HMAC-SHA-256 of `owner/slug`, hex. A user id has no slash. */
+/**
+ * The key that a machine script sends with its reports: HMAC-SHA-256 of `owner/slug` in hex. Each script gets only its own key, so
+ * a compromised script cannot report for another machine. A user id has no slash, so no two pairs give the same text.
+ */
 export async function reportKeyOf(owner: string, slug: string, secret: string): Promise<string> {
   const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), utf8(`${owner}/${slug}`));
   return hex(new Uint8Array(signature));
 }
 
-/** Whether `shown` is that key. Constant time. */
+/** Whether `shown` is the report key of this script. Compares in constant time. */
 export async function isReportKey(shown: string | null, owner: string, slug: string, secret: string): Promise<boolean> {
   const expected = utf8(await reportKeyOf(owner, slug, secret));
   const given = utf8(shown ?? "");

@@ -3,7 +3,7 @@ import { MachineReport, REPORT_KEY_HEADER, REPORT_WANTS_HEADER } from "#protocol
 import type { Env } from "../env.ts";
 import { isReportKey } from "./report-key.ts";
 
-/** Where machine scripts report what changed. Bound to them as a service; no public path leads here. */
+/** The RPC entrypoint to which machine scripts report changes. Scripts have it as a service binding; no public route reaches it. */
 export class Reports extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
     const report = MachineReport.safeParse(await request.json().catch(() => null));

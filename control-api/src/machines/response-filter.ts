@@ -2,35 +2,38 @@ import { ERROR_HEADER, errorResponse } from "#protocol/error.ts";
 import { setHarmless } from "../http/harmless.ts";
 
 /**
- * What a machine answers is served from Operator's own origin, so a hostile machine must not be able to send anything with
- * power over that origin: a page, a script, a redirect, a header that browsers or proxies obey. This is the list of what
- * may pass; everything else is dropped or replaced with an error.
+ * Responses of machines are served from Operator's own origin, where people sign in. A hostile machine must not be able to send
+ * anything that has power over that origin: a page, a script, a redirect, or a header that browsers or proxies obey. This file is
+ * an allowlist; everything else is dropped or replaced with an error.
  */
 
-/** The two types that MCP's Streamable HTTP transport has. Anchored, and without commas: browsers read "a/b, text/html" as HTML. */
+/**
+ * The two content types of MCP's Streamable HTTP transport. The pattern is anchored and allows no commas, because browsers treat
+ * "a/b, text/html" as HTML.
+ */
 const CONTENT_TYPE = /^(?:application\/json|text\/event-stream)(?:\s*;\s*[\w-]+=(?:[\w.+-]+|"[\w.+ -]*"))*\s*;?\s*$/i;
 
-/** Headers that clients of MCP, and those who debug them, make use of. The last is ours: no machine's own crosses the link. */
+/** Headers that MCP clients and people who debug them use. The last one is set by Operator; the link carries none from a machine. */
 const NAMED: ReadonlySet<string> = new Set([
   "content-type", "content-length", "content-language", "allow", "retry-after", "traceparent", "tracestate", "x-accel-buffering",
   ERROR_HEADER,
 ]); // prettier-ignore
 
-/** MCP's own, present and future, and rate limits. */
+/** Prefixes of MCP's own headers, including future ones, and of rate limit headers. */
 const PREFIXES = ["mcp-", "ratelimit", "x-"];
 
 /**
- * `x-` headers are a server's own words to its clients. Browsers have given none of them a meaning since RFC 6648 (2012);
- * these are the ones from before that browsers, proxies or developer tools still obey.
+ * `x-` headers are allowed, since servers use them for their own clients. RFC 6648 (2012) ended the convention, so new browser
+ * features no longer use that prefix. These older ones still have an effect in browsers, proxies or developer tools.
  */
 const POWERFUL =
   /^x-(?:accel-|sendfile|lighttpd-|litespeed-|frame-options|xss-|content-|webkit-|dns-prefetch-|permitted-|download-|ua-|sourcemap|source-|pingback|robots-|forwarded|original-|rewrite-|http-method|cache|middleware-|reproxy|operator-)/;
 
-/** Caching directives that keep an answer to those who asked for it. Any other would let a cache hand it to somebody else. */
+/** Caching directives that keep a response private to its client. With any other, a shared cache could serve it to another user. */
 const CACHE_CONTROL =
   /^(?:no-cache|no-store|no-transform|private|must-revalidate)(?:\s*,\s*(?:no-cache|no-store|no-transform|private|must-revalidate))*$/i;
 
-/** The machine's answer as a client may see it: status, body and allowed headers as they are, or one of our errors in its place. */
+/** The machine's response with only the allowed headers, or an error of Operator's if the response itself is not allowed. */
 export function filtered(response: Response, machine: string): Response {
   const { status, statusText, body } = response;
   const type = response.headers.get("content-type");
@@ -38,7 +41,7 @@ export function filtered(response: Response, machine: string): Response {
   if (status >= 300 && status < 400)
     return refused(response, 502, headers, machine, `its MCP server answered with a redirect (HTTP ${status})`);
   if (body === null || type === null || CONTENT_TYPE.test(type)) {
-    // A body that does not say what it is could be taken for anything.
+    // Without a content type a browser would guess one from the body, and could guess HTML.
     if (body !== null && type === null && status !== ACCEPTED) headers.set("content-type", "application/json");
     return new Response(body, { status, statusText, headers });
   }
@@ -48,15 +51,15 @@ export function filtered(response: Response, machine: string): Response {
     return new Response(null, { status, statusText, headers });
   }
   const shown = JSON.stringify(type.slice(0, MAX_SHOWN));
-  // A status from 400 on is what clients go by (404: the session is lost), so it stays.
+  // MCP clients act on error statuses (404 means that the session has ended), so those are kept.
   const seen = status >= 400 ? status : 502;
   return refused(response, seen, headers, machine, `its MCP server answered with content of type ${shown}`);
 }
 
-/** The answer to notifications, which has no body (MCP, Streamable HTTP, "Sending Messages"). */
+/** 202, the response to notifications. It has no body (MCP, Streamable HTTP, "Sending Messages"). */
 const ACCEPTED = 202;
 
-/** Characters of a content type that an error repeats. */
+/** How many characters of a refused content type the error message repeats. */
 const MAX_SHOWN = 100;
 
 function passing(headers: Headers): Headers {
@@ -68,7 +71,7 @@ function passing(headers: Headers): Headers {
   return passed;
 }
 
-/** Whether a header (its name in lower case) of a machine's answer reaches the client. */
+/** Whether a response header of a machine reaches the client. `name` is in lower case. */
 export function mayPass(name: string): boolean {
   return NAMED.has(name) || (PREFIXES.some((prefix) => name.startsWith(prefix)) && !POWERFUL.test(name));
 }
@@ -83,5 +86,5 @@ function refused({ body }: Response, status: number, headers: Headers, machine: 
 }
 
 function stop(body: ReadableStream | null): void {
-  void body?.cancel().catch(() => undefined); // the link may be gone already; either way nobody reads on
+  void body?.cancel().catch(() => undefined); // cancelling fails if the link is already gone; the body is discarded in both cases
 }

@@ -6,11 +6,11 @@ import { tagOf } from "../http/caller.ts";
 export type DispatchBindings = {
   /** The dispatch Worker. */
   readonly DISPATCHER: Fetcher;
-  /** Shown to the dispatch Worker. */
+  /** The secret that authenticates the control API to the dispatch Worker. */
   readonly DISPATCH_SECRET: string;
 };
 
-/** Asks one of a user's machine scripts. `path` may have a query. The script checks that the user is its owner. */
+/** Sends a request of Operator's own to a user's machine script. `path` may have a query. The script checks that it belongs to the user. */
 export async function askMachine(
   env: DispatchBindings,
   user: string,
@@ -22,7 +22,7 @@ export async function askMachine(
   return enter(request, env, user, slugOf(name, await tagOf(user)));
 }
 
-/** The same with a JSON body. Its length is told, so that nobody on the way has to take it for a stream. */
+/** The same with a JSON body. `Content-Length` is set, so that the body is not forwarded as a stream of unknown length. */
 export function postToMachine(
   env: DispatchBindings,
   user: string,
@@ -41,7 +41,10 @@ export function postToMachine(
   });
 }
 
-/** Hands a client's own request to a machine script on behalf of `user`. `path` has the query; `body` is the body if it was read. */
+/**
+ * Forwards a client's request to a machine script on behalf of `user`. `path` includes the query. `body` is the body if it was
+ * read, or `null` to forward the request's stream.
+ */
 export function passToMachine(
   request: Request,
   env: DispatchBindings,
@@ -51,12 +54,15 @@ export function passToMachine(
   body: Uint8Array | null = null,
 ): Promise<Response> {
   const { method, headers, signal } = request;
-  // As the client's own request is: a redirect is the client's to follow.
+  // "manual" hands a redirect back instead of following it, as for a client's own request; response-filter.ts refuses it.
   const init = body === null ? request : { method, headers, body, signal, redirect: "manual" as const };
   return enter(new Request(`http://machine${path}`, init), env, user, slug);
 }
 
-/** What a client set of these is overwritten or dropped; any other header of ours the dispatch Worker drops. */
+/**
+ * Sets Operator's internal headers. Values that a client sent for them are overwritten or deleted, so that it cannot pose as another
+ * user. The dispatch Worker drops all other internal headers.
+ */
 function enter(request: Request, env: DispatchBindings, user: string | null, slug: string): Promise<Response> {
   const { headers } = request;
   headers.set(OperatorHeader.SECRET, env.DISPATCH_SECRET);

@@ -3,35 +3,35 @@ import type { Env } from "../env.ts";
 import { machineState } from "./machine-state.ts";
 
 /**
- * A call may wait for minutes, since tools work for minutes. It must not wait for a script that has stopped: a process that
- * hangs answers nothing, and breaks no connection either. So a caller who has heard nothing for this long asks the script
- * how it is, which it answers by itself and at once, whatever the machine does. Only slow calls pay for it.
+ * How long a call waits in silence before it checks that the script is alive. Tools may take minutes, so a call must wait that
+ * long; but a script that hangs neither answers nor breaks the connection. The script answers a check immediately without
+ * asking the machine. Calls faster than this cost nothing extra.
  */
 const LOOK_EVERY_MS = 20_000;
 
-/** One look that is not answered may be a busy moment; two in a row, of 5 s each, are a script that hangs. */
+/** One check without an answer may be a busy moment. After two in a row, of 5 s each, the script counts as hung. */
 const MISSES = 2;
 
-/** The bound that the two above give: by then a call to a script that hangs has failed. */
+/** The sum of the above: a call to a script that hangs fails after this time at the latest. */
 export const FROZEN_AFTER_MS = 30_000;
 
-/** Asks the script whether it is there: `false` when it gave no answer in time. Any answer, an error too, is a sign of life. */
+/** Checks whether a script is alive. Answers `false` if it did not answer in time; any answer counts, even an error. */
 export type Look = () => Promise<boolean>;
 
 /**
- * Watches over one call for a script that has stopped, independently of that script. Its timer is never cancelled, since that
- * would cost every call more than the timer itself: one that fires too early waits for the rest, and one whose call is over does nothing.
+ * Watches one call for a script that hangs. The timer is never cancelled or moved, because that would cost every call more than
+ * the timer itself. If it fires too early it waits for the remaining time, and if the call is over it does nothing.
  */
 export class ScriptWatch {
   readonly #look: Look;
   readonly #frozen: () => void;
   readonly #everyMs: number;
-  /** When to look next; moves on with everything that is heard. `null`: a look is under way. */
+  /** When the next check is due; each sign of life postpones it. `null` while a check is running. */
   #dueMs: number | null = null;
   #misses = 0;
   #isOver = false;
 
-  /** @param frozen called once, when the script is found not to answer. */
+  /** @param frozen called once, when the script counts as hung. */
   constructor(look: Look, frozen: () => void, everyMs = LOOK_EVERY_MS) {
     this.#look = look;
     this.#frozen = frozen;
@@ -39,7 +39,7 @@ export class ScriptWatch {
     this.#wait(everyMs);
   }
 
-  /** Something came from the script: the time begins anew. */
+  /** The script gave a sign of life: restarts the waiting time. */
   heard(): void {
     this.#misses = 0;
     const wasLooking = this.#dueMs === null;
@@ -47,7 +47,7 @@ export class ScriptWatch {
     if (wasLooking) this.#arm(this.#everyMs);
   }
 
-  /** The call is over, or its answer has begun. */
+  /** Stops watching: the call is over, or its response has begun. */
   end(): void {
     this.#isOver = true;
   }
@@ -69,7 +69,7 @@ export class ScriptWatch {
 
   async #check(): Promise<void> {
     const isAlive = await this.#look();
-    // Something was heard, or the call ended, while the look was under way.
+    // The script gave a sign of life, or the call ended, while the check was running.
     if (this.#isOver || this.#dueMs !== null) return;
     this.#misses = isAlive ? 0 : this.#misses + 1;
     if (this.#misses < MISSES) {
@@ -81,7 +81,7 @@ export class ScriptWatch {
   }
 }
 
-/** Asks a machine's script for its state. */
+/** A check that asks a machine's script for its state. */
 export function lookAt(env: Env, user: string, machine: string): Look {
   return async () => {
     try {

@@ -1,11 +1,11 @@
 import { isMachineName } from "#protocol/slug.ts";
 
-/** A session as Operator names it: `<machine>/<the machine's own id>`. */
+/** Operator's handle of a session, `<machine>/<the machine's own id>`. The machine's name makes ids unique across machines. */
 export function sessionHandle(machine: string, session: string): string {
   return `${machine}/${session}`;
 }
 
-/** The parts of a session handle; `machine` is `null` for a bare id (one without a machine's name before a slash). */
+/** Splits a session handle. `machine` is `null` if the text is a bare id, without a machine's name and a slash in front. */
 export function parseSessionHandle(handle: string): { machine: string | null; session: string } {
   const slash = handle.indexOf("/");
   const machine = handle.slice(0, slash);

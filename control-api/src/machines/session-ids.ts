@@ -2,34 +2,34 @@ import { parseJson } from "#protocol/json.ts";
 import { sessionHandle } from "./session-handle.ts";
 
 /**
- * Finds the session ids in what a coding machine answers and makes handles of them: in values, and in JSON text without
- * parsing it, so that numbers, spacing and the order of keys stay as the machine wrote them.
+ * Replaces the session ids in a coding machine's answers with handles, in parsed values and in JSON text. JSON text is scanned
+ * without parsing it, because parsing and writing it again would change large numbers, spacing and the order of keys.
  *
- * An id is known by where it stands, since a turn or a request may have an id that looks the same:
+ * An id is recognised by its position, since the id of a turn or a request can look the same:
  * - under one of `ID_KEYS`, at any depth;
  * - under `id` in a session: in the object under `session`, or in those in the list under `sessions`, unless that object
- *   has its id under one of `ID_KEYS` already.
- * What a person, an agent or a client wrote is theirs and stays: everything under `OPAQUE_KEYS`.
+ *   already has its id under one of `ID_KEYS`.
+ * Everything under `OPAQUE_KEYS` stays unchanged, because a person, an agent or a client wrote it.
  */
 const ID_KEYS: ReadonlySet<string> = new Set(["session_id", "sessionId", "session", "forked_from", "forkedFrom"]);
 
 /** Tool inputs, arguments, and the documents that clients keep on a machine. */
 const OPAQUE_KEYS: ReadonlySet<string> = new Set(["input", "arguments", "patch", "state"]);
 
-/** Answers nest their ids five deep at most. A machine could send something deeper only to exhaust the stack. */
+/** Answers nest their ids at most five levels deep. The limit stops a hostile machine from overflowing the stack. */
 const MAX_DEPTH = 32;
 
-/** A text without this has no key that could hold an id, and is not looked into. */
+/** Every key that can hold an id matches this. A text without a match is not scanned, which saves most of the work. */
 const MAY_HAVE_ID = /"(?:session|forked)/;
 
-/** What is known of the value being looked at: whether it is a session, or a list of sessions. */
+/** What the position of a value says about it: whether it is a session, or a list of sessions. */
 type Place = "session" | "sessions" | null;
 
 function placeUnder(key: string): Place {
   return key === "session" || key === "sessions" ? key : null;
 }
 
-/** The value with handles for the session ids in it; the same value if it has none. `found` receives the ids. */
+/** Replaces the session ids in a value with handles; returns the same value if it has none. Adds the ids to `found`. */
 export function handlesInValue(value: unknown, machine: string, found: Set<string>, isSession = false): unknown {
   return inValue(value, machine, found, isSession ? "session" : null, 0);
 }
@@ -65,7 +65,7 @@ function handleOf(id: string, machine: string, found: Set<string>): string {
   return sessionHandle(machine, id);
 }
 
-/** An object or array that the scan is inside. */
+/** An object or array that encloses the scan's current position. */
 type Frame = {
   readonly isObject: boolean;
   readonly place: Place;
@@ -73,15 +73,15 @@ type Frame = {
   key: string;
   isKeyNext: boolean;
   hasIdKey: boolean;
-  /** Where the value of `id` begins, until it is known whether the object has its session's id elsewhere. */
+  /** Position of the value of `id`. Kept until the object ends, since a later key may turn out to hold the session's id instead. */
   idAt: number | null;
 };
 
-/** The text with handles for the session ids in it, if it is JSON; the same text if it has none or is not JSON. */
+/** Replaces the session ids in a JSON text with handles; returns the same text if it has none or is not JSON. */
 export function handlesInJson(text: string, machine: string, isSession = false): string {
   if (!isSession && !MAY_HAVE_ID.test(text)) return text;
   const ids = idPositions(text, isSession);
-  // Prose may look like JSON here and there. It is left alone.
+  // Parts of a prose text may look like JSON; only a text that is JSON as a whole is changed.
   if (ids.length === 0 || parseJson(text) === undefined) return text;
   let handled = "";
   let from = 0;
@@ -92,7 +92,7 @@ export function handlesInJson(text: string, machine: string, isSession = false):
   return handled + text.slice(from);
 }
 
-/** Where in a JSON text the session ids begin. Anything may come out for a text that is not JSON. */
+/** The positions at which session ids begin in a JSON text. The result is meaningless if the text is not JSON. */
 function idPositions(text: string, isSession: boolean): number[] {
   const found: number[] = [];
   const stack: Frame[] = [];
@@ -145,7 +145,7 @@ function placeIn({ isObject, key, place }: Frame): Place {
   return place === "sessions" ? "session" : null;
 }
 
-/** The closing quote of the string that opens at `start`, or the text's end. */
+/** The position of the closing quote of the string that opens at `start`, or the end of the text. */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let backslashes = 0;
@@ -155,10 +155,10 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Ids that are told from ordinary words: a UUID is, "3f2a" or "main" is not. */
+/** Ids long enough to stand out from ordinary words: a UUID matches, "3f2a" or "main" does not. */
 const DISTINCT_ID = /^[\w-]{8,128}$/;
 
-/** Prose (an error's message) with handles for those ids, where they stand as words of their own. */
+/** Replaces such ids in prose (an error message) with handles, where they are separate words. */
 export function handlesInProse(text: string, machine: string, ids: Iterable<string>): string {
   let handled = text;
   for (const id of ids) {

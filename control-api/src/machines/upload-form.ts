@@ -1,22 +1,22 @@
-/** The module's name; the API finds the entry by the *part* that has this name. */
+/** The entry module's name. The API finds the module by the form part of that name, not by its file name. */
 const MAIN_MODULE = "index.js";
 
-/** Machine scripts are found by it: what to upgrade, and what a user leaves behind. A script takes at most 8 tags. */
+/** The tag by which machine scripts are found in the namespace. Cloudflare allows 8 tags per script. */
 export const KIND_TAG = "operator-machine";
 
-/** The one migration there is: it creates the class (machine-template/wrangler.jsonc). */
+/** The tag of the only migration, which creates the Durable Object class (machine-template/wrangler.jsonc). */
 export const MIGRATION_TAG = "v1";
 
 const COMPATIBILITY_DATE = "2026-08-01";
 
-/** One machine script as it has to be. */
+/** The desired configuration of one machine script. */
 export type MachineScript = {
   readonly slug: string;
   readonly name: string;
   readonly owner: string;
-  /** What tells its computer from another one of the same name. Kept so that the registry can be rebuilt from the scripts. */
+  /** Distinguishes the computer from another of the same name. Stored in the script so that a lost registry can be rebuilt. */
   readonly identity: string;
-  /** SHA-256 of the link token, hex; `null`: the one that the script has, which a rebuilt registry does not know. */
+  /** SHA-256 of the link token in hex. `null` keeps the one that the script has, which a rebuilt registry does not know. */
   readonly linkTokenHash: string | null;
 };
 
@@ -27,14 +27,14 @@ export type UploadOptions = {
   readonly template: string;
   /** The script's key for its reports (report-key.ts). */
   readonly reportKey: string;
-  /** Whether the script has been through the migration: sent again, it is refused with code 10079. */
+  /** Whether the migration was already applied. If so it is left out, since the API refuses it with code 10079. */
   readonly isMigrated: boolean;
 };
 
 /**
- * The form of an upload: one part `metadata` that holds JSON, and one part per module whose part name is what `main_module` says
- * (Cloudflare, "Multipart upload metadata"). It is what wrangler sends; a test compares the two. The SDK's own
- * `scripts.update()` sends the metadata as bracketed fields, which the API does not read (cloudflare-typescript 2799).
+ * The multipart form of an upload: a part `metadata` with JSON, and a part per module; `main_module` names the entry's part
+ * (Cloudflare, "Multipart upload metadata"). Wrangler sends the same form, and a test compares the two. The SDK's own
+ * `scripts.update()` cannot be used: it sends the metadata as bracketed fields, which the API ignores (cloudflare-typescript 2799).
  */
 export function uploadForm({ script, module, template, reportKey, isMigrated }: UploadOptions): FormData {
   const metadata = {
@@ -42,7 +42,7 @@ export function uploadForm({ script, module, template, reportKey, isMigrated }: 
     compatibility_date: COMPATIBILITY_DATE,
     compatibility_flags: ["nodejs_compat", "enable_request_signal"],
     tags: [KIND_TAG, `template-${template}`],
-    // A user script's logs are nowhere without it.
+    // Without this, Cloudflare stores no logs of a user script.
     observability: { enabled: true },
     ...(isMigrated ? {} : { migrations: { new_tag: MIGRATION_TAG, new_sqlite_classes: ["Machine"] } }),
     bindings: [
