@@ -1,6 +1,6 @@
 /**
- * Whether a user was removed. Kept where their tokens and machines are, so that to ask costs no further question: what a
- * removed user has left anywhere opens nothing, and what was under way when they were removed makes nothing new.
+ * Whether a user was removed. This is stored beside the user's tokens and machines, so that checking it needs no further request.
+ * A removed user's remaining credentials are refused, and an operation that was running during the removal cannot create new ones.
  */
 export class Closure {
   readonly #sql: SqlStorage;

@@ -1,11 +1,11 @@
 import type { LogPosition } from "#protocol/event.ts";
 
-/** Long-polls of one user at once. A client has one or two; past this the oldest is answered early. */
+/** Concurrent waits of one user. A client has one or two; beyond this limit the oldest is answered early. */
 const MAX_WAITING = 1_000;
 
 type Waiter = { wants: (name: string) => boolean; wake: () => void };
 
-/** Wakes callers that wait for something to happen on some of a user's machines. In memory, because a wait ends with its caller. */
+/** Wakes callers that wait for something to happen on a user's machines. Held in memory only, because a wait ends with its request. */
 export class News {
   readonly #waiters = new Set<Waiter>();
 
@@ -29,7 +29,7 @@ export class News {
   }
 }
 
-/** Whether a log that ends at `newest` has something after `known`. */
+/** Whether a log whose newest event is at `newest` has events after `known`. */
 export function isNewer(newest: LogPosition | null, known: LogPosition | undefined): boolean {
   if (newest === null) return false;
   return known === undefined || known.epoch !== newest.epoch || known.seq < newest.seq;

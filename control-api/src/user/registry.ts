@@ -18,18 +18,18 @@ type Row = {
   log_seq: number;
   facts: string | null;
   template: string;
-  /** Until when `online` holds without being renewed; milliseconds since 1970. */
+  /** When `online` expires unless the script reports again; milliseconds since 1970. A script that crashed cannot report "offline". */
   lease_ms: number;
 };
 
-/** What a report changed. */
+/** The effect of a report. */
 export type Recorded = { name: string; hasJustDialled: boolean; wantsFacts: boolean };
 
-/** The table of one user's machines. What the scripts report is kept here, so that no list ever asks them. */
+/** The table of one user's machines. It stores what the scripts report, so that listing machines needs no request to any script. */
 export class Registry {
   readonly #sql: SqlStorage;
 
-  /** Whether there was no table before: a user's first visit, or their database was lost. */
+  /** Whether the table did not exist before: the user is new, or their database was lost. */
   readonly isNew: boolean;
 
   constructor(sql: SqlStorage) {
@@ -40,7 +40,7 @@ export class Registry {
       name TEXT PRIMARY KEY, slug TEXT NOT NULL UNIQUE, identity TEXT NOT NULL, link_token_hash TEXT NOT NULL,
       created_ms INTEGER NOT NULL, online INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, last_seen_ms INTEGER,
       log_epoch TEXT, log_seq INTEGER NOT NULL DEFAULT 0, facts TEXT, template TEXT NOT NULL, lease_ms INTEGER NOT NULL DEFAULT 0)`);
-    // Databases of version 0.1 have no leases; their machines are shown as online again with their next report.
+    // Databases of version 0.1 have no leases. Their machines are shown as online again after their next report.
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('machine')").toArray();
     if (!columns.some(({ name }) => name === "lease_ms"))
       sql.exec("ALTER TABLE machine ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 0");
@@ -58,7 +58,7 @@ export class Registry {
     return row === undefined ? null : recordOf(row);
   }
 
-  /** What the computer of this identity is called now. */
+  /** The current name of the computer with this identity. */
   nameOf(identity: string): string | null {
     const [row] = this.#sql
       .exec<{ name: string }>("SELECT name FROM machine WHERE identity = ? ORDER BY created_ms LIMIT 1", identity)
@@ -66,7 +66,7 @@ export class Registry {
     return row?.name ?? null;
   }
 
-  /** Writes a machine that is new, or has another token or identity than before. */
+  /** Adds a machine, or gives a known one a new token or identity. */
   put(machine: { name: string; slug: string; identity: string; linkTokenHash: string | null; template: string }): void {
     this.#sql.exec(
       `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, ?, ?, ?)
@@ -80,7 +80,7 @@ export class Registry {
     );
   }
 
-  /** A machine that was found by its script, unless one of that name or slug is known. What is not known of it stays open. */
+  /** Adds a machine that was found by its script, unless its name or slug is known already. Unknown fields stay empty. */
   adopt({
     name,
     slug,
@@ -104,12 +104,12 @@ export class Registry {
     );
   }
 
-  /** A machine without a known identity has shown one. */
+  /** Stores the identity of a machine whose identity was unknown. */
   identify(name: string, identity: string): void {
     this.#sql.exec("UPDATE machine SET identity = ? WHERE name = ? AND identity = ''", identity, name);
   }
 
-  /** Gives a machine another name and slug. What is known of the machine stays; its new script's links and log begin anew. */
+  /** Changes a machine's name and slug. What is known of the computer stays; link epoch and log position restart with the new script. */
   rename(from: string, to: { name: string; slug: string; template: string }): void {
     this.#sql.exec(
       `UPDATE machine SET name = ?, slug = ?, template = ?, online = 0, epoch = 0, log_epoch = NULL, log_seq = 0 WHERE name = ?`,
@@ -129,8 +129,8 @@ export class Registry {
   }
 
   /**
-   * Takes what a script reports of itself, and answers what that changed; `null` for a slug that is not known, or a late word
-   * from before the last one known. Online machines are so until `PRESENCE_LEASE_MS` from now.
+   * Records a script's report and answers its effect, or `null` if the slug is unknown or the report is older than the last one
+   * recorded (reports can overtake each other). An online machine counts as online for `PRESENCE_LEASE_MS` from now.
    */
   record(
     slug: string,
@@ -163,12 +163,12 @@ export class Registry {
     return { name: before.name, hasJustDialled: online && epoch > before.epoch, wantsFacts };
   }
 
-  /** A machine's script does not answer: whatever it said last, nobody can reach the machine. `false`: it was not online. */
+  /** Marks a machine as offline because its script does not answer. Answers `false` if it was not online. */
   doubt(name: string): boolean {
     return this.#sql.exec("UPDATE machine SET online = 0 WHERE name = ? AND online = 1", name).rowsWritten > 0;
   }
 
-  /** Every link there was is gone. */
+  /** Marks all machines as offline, since all links are gone. */
   doubtAll(): void {
     this.#sql.exec("UPDATE machine SET online = 0 WHERE online = 1");
   }
@@ -190,7 +190,7 @@ function recordOf(row: Row): MachineRecord {
   };
 }
 
-/** Facts as they are shown. A row from before the limits is cut here; one that is damaged spoils nothing but itself. */
+/** Parses the stored facts. Rows from before the size limits are cut to them; a damaged row only loses its own facts. */
 function factsIn(json: string | null): Facts | null {
   const facts = Facts.safeParse(json === null ? null : parseJson(json));
   return facts.success ? boundedFacts(facts.data) : null;

@@ -3,23 +3,29 @@ import { type Caller, callerWith, type Credential } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
 
-/** What a token may do. `machines`: only these, by their names now; `null` for all of the user's. `expiresMs`: since 1970; `null` for never. */
+/**
+ * What a token may do. `machines`: the current names of the machines that it is limited to, or `null` for all of the user's.
+ * `expiresMs`: milliseconds since 1970, or `null` for never.
+ */
 export type TokenLimits = {
   readonly scopes: readonly Scope[];
   readonly machines: readonly string[] | null;
   readonly expiresMs: number | null;
 };
 
-/** A personal access token as it is listed; the token itself was shown once. Times in milliseconds since 1970. */
+/** A personal access token as lists show it, without the secret. Times are in milliseconds since 1970. */
 export type TokenRecord = TokenLimits & { id: string; label: string; createdMs: number };
 
-/** A token, this once, and how it is listed. */
+/** A new token and its record. The token is not stored, so this is the only time it can be shown. */
 export type MadeToken = { token: string; record: TokenRecord };
 
-/** What a token is made with, which can be taken back; `null` for a person at this computer or on a page. */
+/**
+ * The credential with which a token is created: revoking it also revokes the token. `null` for a person on a page or the local
+ * owner, who have none that could be revoked.
+ */
 export type TokenMaker = { readonly credential: Credential | null };
 
-/** What a token's limits need to know of machines: a name may pass to another computer, an identity stays with its own. */
+/** Maps machine names to identities and back. A name can pass to another computer; an identity always stays with its computer. */
 export type MachineNames = {
   identityOf(name: string): string | null;
   nameOf(identity: string): string | null;
@@ -35,10 +41,10 @@ type Row = {
 };
 
 const Scopes = z.array(z.enum(SCOPES));
-/** By identity. Databases of version 0.1 have names. */
+/** The stored form of a token's machines: identities, or plain names in databases of version 0.1. */
 const Machines = z.array(z.union([z.string(), z.object({ identity: z.string() })]));
 
-/** The table of one user's personal access tokens. At rest is only a hash. */
+/** The table of one user's personal access tokens. Only their hashes are stored. */
 export class Tokens {
   readonly #sql: SqlStorage;
   readonly #user: () => string;
@@ -51,7 +57,7 @@ export class Tokens {
     sql.exec(`CREATE TABLE IF NOT EXISTS access_token (
       id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL, scopes TEXT NOT NULL, machines TEXT,
       created_ms INTEGER NOT NULL, expires_ms INTEGER, made_with TEXT)`);
-    // Of version 0.1: there, nothing was kept of who made a token, and machines were limited by name.
+    // A database of version 0.1, which does not store what a token was created with and limits machines by name.
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('access_token')").toArray();
     if (columns.some(({ name }) => name === "made_with")) return;
     sql.exec("ALTER TABLE access_token ADD COLUMN made_with TEXT");
@@ -59,7 +65,7 @@ export class Tokens {
       sql.exec("UPDATE access_token SET machines = ? WHERE id = ?", this.#kept(namesIn(machines)), id);
   }
 
-  /** Makes a token and answers it, this once. Its machines are there. */
+  /** Creates a token. The caller has checked that its machines exist. */
   async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken> {
     const token = makeToken(this.#user());
     const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), ...limits };
@@ -84,7 +90,7 @@ export class Tokens {
       .map((row) => ({ id: row.id, label: row.label, createdMs: row.created_ms, ...this.#limitsOf(row) }));
   }
 
-  /** The label of the token that is gone now, with those that were made with it; `null`: there is no such token. */
+  /** Revokes a token and the tokens that were created with it. Answers its label, or `null` if there is no such token. */
   revoke(id: string): string | null {
     const [row] = this.#sql
       .exec<{ label: string }>("DELETE FROM access_token WHERE id = ? RETURNING label", id)
@@ -93,7 +99,10 @@ export class Tokens {
     return row?.label ?? null;
   }
 
-  /** Ends what was made with a grant or token that was taken back, and what was made with that. Answers how many. */
+  /**
+   * Revokes the tokens that were created with a revoked grant or token, and those created with them in turn. Otherwise an app could
+   * keep its access by creating a token before its grant is revoked. Answers how many were revoked.
+   */
   revokeMadeWith(credential: Credential): number {
     const made = this.#sql
       .exec<{ id: string }>("DELETE FROM access_token WHERE made_with = ? RETURNING id", credential)
@@ -105,7 +114,7 @@ export class Tokens {
     this.#sql.exec("DELETE FROM access_token");
   }
 
-  /** Who bears this token. Looked up by its hash, so that time tells nothing of it. */
+  /** The caller behind a token, or `null`. The token is looked up by its hash, so timing reveals nothing about stored tokens. */
   async authenticate(token: string): Promise<Caller | null> {
     const [row] = this.#sql.exec<Row>("SELECT * FROM access_token WHERE hash = ?", await hashOf(token)).toArray();
     if (row === undefined || (row.expires_ms !== null && row.expires_ms <= Date.now())) return null;
@@ -113,7 +122,7 @@ export class Tokens {
     return callerWith({ user: this.#user(), client: row.label, machines, scopes, credential: `token:${row.id}` });
   }
 
-  /** Machines as they are kept: by identity, so that a name which passes to another computer takes no token along. */
+  /** The machines in stored form, by identity, so that a token does not give access to another computer that gets an old name. */
   #kept(names: readonly string[]): string {
     const identities = names.flatMap((name) => this.#names.identityOf(name) ?? []);
     return JSON.stringify(identities.map((identity) => ({ identity })));
@@ -127,7 +136,7 @@ export class Tokens {
     };
   }
 
-  /** What the machines are called now; those that are gone are left out. */
+  /** The current names of the machines; removed machines are left out. */
   #namesOf(machines: string): string[] {
     return Machines.parse(JSON.parse(machines)).flatMap((machine) =>
       typeof machine === "string" ? [] : (this.#names.nameOf(machine.identity) ?? []),

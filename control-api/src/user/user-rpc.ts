@@ -11,12 +11,13 @@ import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "./tokens.t
 
 type MaybeAsync<Result> = Result | Promise<Result>;
 
-/** A machine after registration. `token` only when one was made. */
+/** A machine after registration. `token` is its new link token, or `null` if it keeps its old one. */
 export type Registered = { machine: MachineRecord; created: boolean; token: string | null };
 
 /**
- * What the rest of the control API asks of a user's object, by RPC. Callers depend on this and not on the class, which
- * depends on nearly everything. Changes to the registry answer an `OperatorError` and do not throw it: RPC loses an error's class.
+ * The RPC methods of a user's object. Callers import this interface and not the class, which imports nearly everything and would
+ * cause import cycles. Methods that change the registry return an `OperatorError`, because RPC does not preserve the class of a
+ * thrown error.
  */
 export interface UserRpc extends Rpc.DurableObjectBranded {
   machines(): MaybeAsync<MachineRecord[]>;
@@ -26,43 +27,43 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   remove(name: string): MaybeAsync<OperatorError | null>;
   rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string): MaybeAsync<boolean | OperatorError>;
-  /** A machine script reports what changed. Answers whether its next report must have its facts. */
+  /** Records a report of a machine's script. Answers whether its next report must include its facts. */
   record(slug: string, presence: ReportedPresence): MaybeAsync<boolean>;
-  /** What a script answered when it was asked. Unlike a report this is not the moment to upgrade it: calls may be under way. */
+  /** Records the state that a script answered. Unlike `record` it does not upgrade the script, since calls may be running. */
   correct(slug: string, state: Presence): MaybeAsync<void>;
-  /** A machine's script did not answer: it is shown as offline, and asked again until it answers. */
+  /** Shows a machine as offline because its script did not answer, and checks the script again later. */
   doubt(name: string): MaybeAsync<void>;
 
   positions(names: readonly string[] | null): MaybeAsync<Record<string, LogPosition | null>>;
   awaitNews(known: Record<string, LogPosition>, names: readonly string[] | null, timeoutMs: number): MaybeAsync<void>;
 
-  /** A token for machines that there are. */
+  /** Creates a personal access token. Answers an error if it is limited to a machine that does not exist. */
   createToken(label: string, limits: TokenLimits, maker: TokenMaker): MaybeAsync<MadeToken | OperatorError>;
   tokens(): MaybeAsync<TokenRecord[]>;
-  /** Answers the token's label, or `null` when there is no such token. */
+  /** Answers the token's label, or `null` if there is no such token. */
   revokeToken(id: string): MaybeAsync<string | null>;
   authenticate(token: string): MaybeAsync<Caller | null>;
-  /** Ends a grant, with every token that its app made. */
+  /** Revokes a grant, and every personal access token that its app created. */
   endGrant(id: string): MaybeAsync<void>;
   redeem(asked: Redemption): MaybeAsync<RedemptionAnswer>;
 
   audit(entries: readonly AuditEntry[]): MaybeAsync<void>;
   auditPage(query: AuditQuery): MaybeAsync<AuditRecord[]>;
-  /** The user is being removed: nothing of theirs opens anything from here on, and nothing new can be made. */
+  /** First step of removing the user: refuses all their credentials from now on, and any new ones. */
   close(): MaybeAsync<void>;
-  /** Removes the machines of a user who was closed. */
+  /** Second step: removes the machines of a closed user. */
   removeAll(): MaybeAsync<void>;
-  /** Something that this user was let in with is no good any more. */
+  /** Tells open streams and long-polls of this user that a credential was revoked. */
   revoked(): MaybeAsync<void>;
   awaitRevocation(timeoutMs: number): MaybeAsync<void>;
 }
 
 export type UserBindings = {
-  /** One object per user: the registry of that user's machines, their tokens and audit log. */
+  /** One Durable Object per user: the registry of their machines, their tokens and their audit log. */
   readonly USER: DurableObjectNamespace<UserRpc>;
 };
 
-/** The object of one user. */
+/** The Durable Object of one user. */
 export function registryOf(env: UserBindings, user: string) {
   return env.USER.getByName(user);
 }

@@ -25,33 +25,36 @@ import { Registry } from "./registry.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
 import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
 
-/** A machine's script is upgraded by itself at most so often, so that two versions of Operator cannot wear each other out. */
+/**
+ * Shortest time between two automatic upgrades of one machine's script. While two versions of Operator run during a deployment, each
+ * would otherwise replace the other's upload again and again. Milliseconds.
+ */
 const UPGRADE_AGAIN_MS = 10 * 60_000;
 
-/** A script answers a close at once; one that does not in this time has no link that could go on. */
+/** Time limit for closing a link. A script answers at once; if it does not, it has no working link. Milliseconds. */
 const CLOSE_TIMEOUT_MS = 5_000;
 
-/** The largest log is some 20 MB; to read and write it takes seconds. */
+/** Time limit for copying a log. The largest is about 20 MB, which takes seconds to read and write. Milliseconds. */
 const MOVE_TIMEOUT_MS = 60_000;
 
-/** A script that did not answer is asked again after so many seconds, then after twice as long each time. */
+/** Seconds until a script that did not answer is checked again. The time doubles with each check. */
 const DOUBT_AGAIN_S = 15;
 
-/** And so often: over more than an hour. By then its own report is due, if it lives. */
+/** Number of such checks, which take more than an hour together. A script that works again has sent a report of its own by then. */
 const DOUBT_TIMES = 8;
 
 type Doubt = { name: string; asked: number };
 
-/** Where the start of the platform is kept that the registry last saw. */
+/** Storage key of the platform start that this object last saw. */
 const START_KEY = "platform-start";
 
-/** Set while the registry still has to be compared with the namespace: this object's database is new, or was lost. */
+/** Storage key that is set until the registry was compared with the namespace: this object's database is new, or was lost. */
 const REBUILD_KEY = "registry-to-rebuild";
 
-/** Revocations are about no machine in particular. */
+/** The machine name announced for a revocation, which concerns no machine in particular. */
 const ANY = "";
 
-/** One user: the registry of their machines, and their tokens. */
+/** The Durable Object of one user: the registry of their machines, their tokens, grants and audit log. */
 export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id, {
@@ -64,7 +67,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.endGrant(grant),
   );
   readonly #news = new News();
-  /** Rings when something of this user's was revoked. */
+  /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
   readonly #revocations = new News();
   readonly #upgradedMs = new Map<string, number>();
   #changing: Promise<unknown> = Promise.resolve();
@@ -73,7 +76,7 @@ export class User extends Agent<Env> implements UserRpc {
     super(ctx, env);
     if (this.#registry.isNew) ctx.storage.kv.put(REBUILD_KEY, true);
     if (ctx.storage.kv.get(REBUILD_KEY) === true) void ctx.blockConcurrencyWhile(() => this.#rebuild());
-    // On one computer the scripts are started with everything else: no link of an earlier start is still there.
+    // On one computer all scripts restart together with this object, so no link from an earlier start still exists.
     const { PLATFORM_START: start } = env;
     if (start === undefined || ctx.storage.kv.get(START_KEY) === start) return;
     this.#registry.doubtAll();
@@ -92,15 +95,15 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#registry.get(name);
   }
 
-  // The methods that change the registry answer an `OperatorError` and do not throw it: RPC loses an error's class.
+  // Methods that change the registry return an `OperatorError`, because RPC does not preserve the class of a thrown error.
 
-  /** Adds a machine, or gives a known one its name back; repairs its script either way. */
+  /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
   register(request: RegisterRequest): Promise<Registered | OperatorError> {
     return this.#inTurn(async () => {
       this.#closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
       const known = this.#registry.get(request.name);
-      // A rebuilt registry may not know which computer the machine is; the first that asks as its owner says it.
+      // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
       if (known?.identity === "") this.#registry.identify(request.name, request.identity);
       const isSame = known?.identity === request.identity || known?.identity === "";
       if (known !== null && !isSame && request.replace !== true) return { code: "name_taken", name: request.name };
@@ -110,7 +113,7 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  /** A new link token. The old one is dead at once, and the link that used it closed. */
+  /** Creates a new link token. The old one stops working at once, and the link that used it is closed. */
   rotate(name: string): Promise<Registered | OperatorError> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(name);
@@ -120,7 +123,7 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  /** Removes a machine: its link is closed, its script and log deleted. */
+  /** Removes a machine: closes its link, and deletes its script and log. */
   remove(name: string): Promise<OperatorError | null> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(name);
@@ -133,7 +136,7 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  /** Gives a machine another name: a script of that name with the same token and log, then an end to the old one. */
+  /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
   rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(from);
@@ -151,7 +154,7 @@ export class User extends Agent<Env> implements UserRpc {
       try {
         await this.#moveLog(from, to);
       } catch (failure) {
-        console.error("a machine keeps its name, since its log could not be moved", {
+        console.error("a machine was not renamed because its log could not be moved", {
           from,
           to,
           failure: String(failure),
@@ -168,7 +171,7 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  /** Uploads the current template to a machine that has another. Answers whether it did. */
+  /** Uploads the current template if the machine's script has another version. Answers whether it did. */
   upgrade(name: string): Promise<boolean | OperatorError> {
     return this.#inTurn(async () => {
       const known = this.#registry.get(name);
@@ -179,7 +182,7 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  /** A machine script reports what changed. Answers whether its next report must have its facts. */
+  /** Records a report of a machine's script. Answers whether its next report must include its facts. */
   record(slug: string, presence: ReportedPresence): boolean {
     const recorded = this.#registry.record(slug, presence, Date.now());
     if (recorded === null) {
@@ -191,15 +194,15 @@ export class User extends Agent<Env> implements UserRpc {
     return recorded.wantsFacts;
   }
 
-  /** What a script answered when it was asked. Unlike a report this is not the moment to upgrade it: calls may be under way. */
+  /** Records the state that a script answered. Unlike `record` it does not upgrade the script, since calls may be running. */
   correct(slug: string, state: Presence): void {
     const recorded = this.#registry.record(slug, state, Date.now());
     if (recorded !== null) this.#news.announce(recorded.name);
   }
 
   /**
-   * A machine's script did not answer, so that nobody reaches the machine, whatever it reported last. A script that only
-   * hung for a while does not know that it was doubted and reports nothing by itself: it is asked again until it answers.
+   * Marks a machine as offline because its script did not answer. If the script only hung for a while, it does not know that it was
+   * marked and sends no report, so this object checks it again until it answers.
    */
   async doubt(name: string): Promise<void> {
     if (!this.#registry.doubt(name)) return;
@@ -207,7 +210,7 @@ export class User extends Agent<Env> implements UserRpc {
     await this.schedule(DOUBT_AGAIN_S, "recheck", { name, asked: 1 } satisfies Doubt);
   }
 
-  /** Schedule: ask a script that was found not to answer. */
+  /** Called by the Agent's schedule: checks a script that did not answer. */
   async recheck({ name, asked }: Doubt): Promise<void> {
     const known = this.#registry.get(name);
     if (known === null || known.online) return;
@@ -220,13 +223,13 @@ export class User extends Agent<Env> implements UserRpc {
     }
   }
 
-  /** Where the log of each machine ends, as last reported. `names`: only of these. */
+  /** The last reported end of each machine's log. `names` limits the result to these machines; `null` means all. */
   positions(names: readonly string[] | null): Record<string, LogPosition | null> {
     const machines = this.#registry.list().filter(({ name }) => names === null || names.includes(name));
     return Object.fromEntries(machines.map(({ name, position }) => [name, position]));
   }
 
-  /** Settles when a machine's log goes on after `known`, or after `timeoutMs`. */
+  /** Settles when a machine's log has events after `known`, or after `timeoutMs`. */
   async awaitNews(
     known: Record<string, LogPosition>,
     names: readonly string[] | null,
@@ -254,7 +257,7 @@ export class User extends Agent<Env> implements UserRpc {
     return label;
   }
 
-  /** Ends a grant that was taken back or stolen: its own tokens, and those that its app made for later. */
+  /** Revokes a grant, its tokens, and the personal access tokens that its app created. */
   async endGrant(id: string): Promise<void> {
     this.#tokens.revokeMadeWith(`grant:${id}`);
     await oauthApi(this.env).revokeGrant(id, this.#id);
@@ -266,7 +269,7 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#tokens.authenticate(token);
   }
 
-  /** The user is being removed: from here on nothing of theirs opens anything, and nothing new can be made. For good. */
+  /** First step of removing the user: permanently refuses all their credentials, and the creation of new ones. */
   close(): void {
     this.#closure.close(Date.now());
     this.#tokens.revokeAll();
@@ -283,7 +286,7 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#revocations.wait(() => true, timeoutMs);
   }
 
-  /** Removes every machine of a user who was closed. May be repeated. */
+  /** Removes every machine of a closed user. Can be repeated. */
   async removeAll(): Promise<void> {
     for (;;) {
       const [machine] = this.#registry.list();
@@ -292,7 +295,7 @@ export class User extends Agent<Env> implements UserRpc {
     }
   }
 
-  /** Redeems a code or a refresh token of this user's (sign-in/oauth/redemptions.ts). */
+  /** Redeems an authorization code or refresh token of this user (sign-in/oauth/redemptions.ts). */
   redeem(asked: Redemption): Promise<RedemptionAnswer> {
     return this.#redemptions.run(asked);
   }
@@ -306,9 +309,9 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /**
-   * Fills the registry of a new object from the dispatch namespace. For a new user that finds nothing; for one whose
-   * database was lost it brings back every machine, with its link and its token as they were. What was removed has no
-   * script any more, so it stays removed. Access tokens, which are nowhere else, are lost and have to be made anew.
+   * Fills the registry of a new object from the dispatch namespace. For a new user this finds nothing. For a user whose database
+   * was lost it restores every machine; their links and link tokens keep working. Removed machines have no script and stay removed.
+   * Personal access tokens are stored nowhere else, so they are lost and people must create new ones.
    */
   async #rebuild(): Promise<void> {
     try {
@@ -318,15 +321,15 @@ export class User extends Agent<Env> implements UserRpc {
         console.warn("a registry was lost and was rebuilt from the dispatch namespace", { machines: found.length });
       this.ctx.storage.kv.delete(REBUILD_KEY);
     } catch (reason) {
-      // Without the API no machine can be added or removed either. The next start of this object tries again.
+      // If the API is down, machines cannot be added or removed either. The next start of this object tries again.
       console.error("a new registry could not be compared with the dispatch namespace", { reason: String(reason) });
     }
   }
 
-  /** A script that proves to be this user's reports, and the registry does not know it: it was restored from an old copy. */
+  /** Adopts an unknown machine whose script reported with a valid key: this registry was restored from an old copy. */
   #adoptSoon(slug: string, presence: ReportedPresence): void {
     const adopted = this.#inTurn(async () => {
-      // In its turn, after any removal that is under way: a script that was removed has only reports left.
+      // Queued behind any running removal, and checked against the namespace: a late report of a deleted script must not restore it.
       const machine = await machineInNamespace(this.env, this.#id, slug);
       if (machine === null || this.#closure.isClosed || !this.#registry.adopt(machine)) return;
       console.warn("a machine that the registry had lost was found by its report", { machine: machine.name });
@@ -334,7 +337,7 @@ export class User extends Agent<Env> implements UserRpc {
     });
     this.ctx.waitUntil(
       adopted.catch((reason: unknown) =>
-        console.error("a report of an unknown machine could not be looked into", { slug, reason: String(reason) }),
+        console.error("a report of an unknown machine could not be checked", { slug, reason: String(reason) }),
       ),
     );
   }
@@ -343,7 +346,7 @@ export class User extends Agent<Env> implements UserRpc {
     const token = needsToken ? makeLinkToken() : null;
     const linkTokenHash = token === null ? (known?.linkTokenHash ?? null) : await hashOf(token);
     const slug = slugOf(name, await tagOf(this.#id));
-    // An upload ends the script that runs, and its calls with nobody left to answer them: they are to be told before.
+    // An upload replaces the running script and ends its calls without an answer. Closing the link first lets them fail with an error.
     if (known !== null && needsToken) await this.#closeLink(name, CloseCode.REVOKED, "the machine's token was rotated");
     else if (known !== null)
       await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
@@ -354,7 +357,7 @@ export class User extends Agent<Env> implements UserRpc {
     return { machine, created: known === null, token };
   }
 
-  /** The moment a machine dials in is the one at which a new script, which drops the link, breaks no call. */
+  /** Upgrades a script just after its machine dialled in. An upload drops the link, and at that moment it interrupts no calls. */
   #upgradeSoon(name: string): void {
     const now = Date.now();
     if (now - (this.#upgradedMs.get(name) ?? 0) < UPGRADE_AGAIN_MS) return;
@@ -365,7 +368,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.ctx.waitUntil(upgrade);
   }
 
-  /** Whether a machine's script is there and up to date: to upload it again would only drop its link, and calls with it. */
+  /** Whether a machine's script exists and is current. If so it is not uploaded again, since that would drop its link and its calls. */
   async #isInPlace({ name }: MachineRecord): Promise<boolean> {
     try {
       const { template } = await machineState(this.env, this.#id, name);
@@ -379,7 +382,7 @@ export class User extends Agent<Env> implements UserRpc {
     }
   }
 
-  /** Tells a link to close. A script that cannot be asked has no link that could go on. */
+  /** Closes a machine's link. A failure is only logged: a script that does not answer has no working link. */
   async #closeLink(name: string, code: CloseCode, reason: string): Promise<void> {
     try {
       const signal = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
@@ -392,7 +395,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   async #moveLog(from: string, to: string): Promise<void> {
     const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
-    // The new script is made sure of first: a log is too large to be sent a second time when it is not there yet.
+    // Wait until the new script answers: a new upload takes a moment to be reachable, and the log's stream cannot be sent twice.
     await machineState(this.env, this.#id, to);
     const log = await askMachine(this.env, this.#id, from, ScriptPath.LOG, { signal });
     if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
@@ -405,10 +408,10 @@ export class User extends Agent<Env> implements UserRpc {
     await moved.body?.cancel();
   }
 
-  /** One change at a time: between reading and writing the registry there are uploads to wait for. */
+  /** Runs changes one at a time: each awaits uploads between reading and writing the registry, where another could interleave. */
   #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
     const turn = this.#changing.then(change);
-    this.#changing = turn.catch(() => undefined); // the caller gets the failure; the next one only waits its turn
+    this.#changing = turn.catch(() => undefined); // the caller of this change gets the error; the next change only waits for its end
     return turn;
   }
 }
