@@ -9,7 +9,7 @@ const DEFAULT_PORT = 8787;
 const HTTPS_PORT = 443;
 const HTTP_PORT = 80;
 
-/** All addresses of this computer, IPv4 and IPv6. */
+/** The wildcard address: all addresses of this computer, IPv4 and IPv6. */
 const EVERYWHERE = "::";
 
 export const HELP = `Starts Operator on this computer, without any account.
@@ -21,32 +21,35 @@ export const HELP = `Starts Operator on this computer, without any account.
   --metrics-port  /healthz and /metrics (Prometheus) on this port of 127.0.0.1; without it they are not served
   --verbose       show what the Workers print; it goes to <state>/operator.log in any case
 
-  --public-url    the address that clients use (OPERATOR_PUBLIC_URL). Then nobody is trusted for being on this computer.
-  --domain        where every machine has a host of its own, <machine>.<domain>; needs wildcard DNS and a certificate for it
+  --public-url    the address that clients use (OPERATOR_PUBLIC_URL). Everyone must then sign in, also on this computer.
+  --domain        gives every machine its own host, <machine>.<domain>; needs wildcard DNS and a certificate for it
   --listen        the address to listen on (default: all of them; 127.0.0.1 behind a proxy)
 
   <tls> is one of
   --acme <email>                        obtains and renews a certificate (Let's Encrypt). Port 80 must reach this computer.
   --tls-cert <file> --tls-key <file>    PEM; read again when they are renewed
-  --behind-proxy <address|cidr>[,...]   a proxy holds the TLS; forwarding headers are believed from these addresses alone
+  --behind-proxy <address|cidr>[,...]   a proxy terminates TLS; forwarding headers are trusted from these addresses only
 
   --acme-directory <url>  another certificate authority   --http-port <port>  for its challenges (default ${HTTP_PORT})
 
-  OPERATOR_STATE  the folder for everything that is kept (default .operator in the repository)
+  OPERATOR_STATE  the folder in which Operator stores everything (default .operator in the repository)
 `;
 
 export interface StartArguments {
   readonly door: DoorOptions;
-  /** Where machines have hosts of their own; `null`: under the public address, or localhost. */
+  /** Machines get the hosts `<machine>.<domain>`. `null`: the public host, or localhost. */
   readonly domain: string | null;
   readonly stateDir: string;
-  /** Where health and metrics are asked for; `null`: nowhere. */
+  /** Port on 127.0.0.1 for health and metrics; `null`: not served. */
   readonly metricsPort: number | null;
   readonly verbose: boolean;
   readonly help: boolean;
 }
 
-/** @throws Error with a sentence for the person who typed it */
+/**
+ * Reads the command line and the environment; the command line wins.
+ * @throws Error with a message for the person who typed the command
+ */
 export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArguments {
   const { values } = parseArgs({
     args,
@@ -99,7 +102,7 @@ function originOf(text: string): string {
   return url.origin;
 }
 
-/** Exactly one of the three ways to have TLS. */
+/** The source of TLS: exactly one of ACME, certificate files and a proxy must be given. */
 function tlsOf(
   given: (name: "acme" | "acme-directory" | "http-port" | "tls-cert" | "tls-key" | "behind-proxy") => string | null,
 ): TlsOptions {
@@ -124,7 +127,7 @@ function tlsOf(
   if (certFile !== null && keyFile !== null)
     return { kind: "files", certFile: resolve(certFile), keyFile: resolve(keyFile) };
   const list = ranges?.split(",").map((range) => range.trim()) ?? [];
-  void new TrustedProxies(list); // throws by the name of what is no address
+  void new TrustedProxies(list); // throws an error that names an invalid address
   return { kind: "proxy", ranges: list };
 }
 

@@ -1,14 +1,14 @@
 import { request } from "node:http";
 
-/** Nobody waits for longer to hear that the gate is busy or gone. Milliseconds. */
+/** The gate answers within milliseconds; after this it counts as hung. */
 const TIMEOUT_MS = 5_000;
 
-/** Where an Operator's gate is, and the address by which clients know it. */
+/** Path of the gate's Unix socket, and the URL that clients use. */
 export type Gate = { readonly gate: string; readonly url: string };
 
 export type GateAnswer = { readonly status: number; readonly text: string };
 
-/** Asks the gate directly, over its Unix socket: its public address may not lead back here. */
+/** Sends a GET to the gate over its Unix socket. Its public address may not be reachable from here (no hairpin NAT). */
 export function askGate({ gate, url }: Gate, path: string): Promise<GateAnswer> {
   const { host } = new URL(url);
   return new Promise((resolve, reject) => {

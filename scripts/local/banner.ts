@@ -3,13 +3,13 @@ import { homedir } from "node:os";
 type Facts = {
   readonly url: string;
   readonly stateDir: string;
-  /** `null` once somebody is the owner. */
+  /** `null` once an owner has claimed this Operator. */
   readonly claimCode: string | null;
-  /** Where the owner's own programs on this computer find the token that lets them in; `null` where everybody signs in. */
+  /** The file with the token for the owner's own programs on this computer; `null` for a public start, where everyone signs in. */
   readonly tokenFile: string | null;
 };
 
-/** What a person sees once everything runs. No secret is in it but the claim code, which is of no more use once it was used. */
+/** What a person sees once everything runs. The only secret in it is the claim code, which works once. */
 export function banner({ url, stateDir, claimCode, tokenFile }: Facts): string {
   return `
 Operator is running. MCP endpoint: ${url}/mcp     State: ${stateDir}
@@ -21,14 +21,14 @@ Ctrl-C stops it.
 `;
 }
 
-/** They sign in through a browser. */
+/** Commands for clients that sign in through a browser. */
 function clients(url: string): string {
   return `  Claude Code   claude mcp add --transport http operator ${url}/mcp
   Cursor        in ~/.cursor/mcp.json: { "mcpServers": { "operator": { "url": "${url}/mcp" } } }
   Inspector     npx @modelcontextprotocol/inspector   (Streamable HTTP, ${url}/mcp)`;
 }
 
-/** The shell reads the token from its file, so that it is in no terminal's history and in no log. */
+/** Commands for clients that send the owner's token. The shell reads it from its file, so no shell history and no log contains it. */
 function clientsWithToken(url: string, file: string): string {
   const header = `--header "Authorization: Bearer $(cat ${file})"`;
   return `  Claude Code   claude mcp add --transport http operator ${url}/mcp ${header}
@@ -37,14 +37,14 @@ function clientsWithToken(url: string, file: string): string {
   Inspector     npx @modelcontextprotocol/inspector --cli ${url}/mcp --transport http --method tools/list ${header}`;
 }
 
-/** Short below the home folder, which a shell expands; quoted where its signs would mean something to the shell. */
+/** The path as a shell argument: with `~` for the home folder, and quoted if it contains special characters. */
 function shellPath(path: string): string {
   const home = `${homedir()}/`;
   const short = path.startsWith(home) ? `~/${path.slice(home.length)}` : path;
   return /^[\w~/.,:@%+=-]+$/.test(short) ? short : `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** Behind a `#` the code reaches no server and no log on the way. */
+/** Browsers do not send what follows a `#`, so no server or proxy on the way logs the code. */
 function claim(url: string, code: string): string {
   return `
   To sign in with a browser, make it yours once: ${url}/claim#${code}

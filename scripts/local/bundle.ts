@@ -10,18 +10,18 @@ import type { WorkerConfig } from "./worker-config.ts";
 import { Embed } from "./workerd/config.ts";
 import type { Module } from "./workerd/config.ts";
 
-/** A cold bundle takes 1 to 2 s. */
+/** Bundling takes 1 to 2 s. The limit only ends a Wrangler that hangs. */
 const BUNDLE_TIMEOUT_MS = 120_000;
 const META = "bundle-meta.json";
 const STAMP = "inputs.sha256";
 
 type ModuleType = "esm" | "text" | "data" | "wasm" | "json";
-/** A Worker's modules, the main one first; their contents stay in the files. */
+/** A Worker's modules, the main one first. They refer to their files, which workerd reads itself. */
 export interface Bundle {
   readonly modules: readonly Module[];
 }
 
-/** Bundles a Worker with Wrangler, as a deployment would, or takes the bundle in `folder` when no source has changed. */
+/** Bundles a Worker with Wrangler, as a deployment does. Uses the bundle already in `folder` if no source has changed. */
 export async function bundleWorker(configPath: string, config: WorkerConfig, folder: string): Promise<Bundle> {
   const stamp = await stampOf(configPath, folder);
   if (stamp === null || stamp !== (await readFileIfAny(join(folder, STAMP)))) {
@@ -61,7 +61,7 @@ async function stampOf(configPath: string, folder: string): Promise<string | nul
   const root = dirname(configPath);
   const hash = createHash("sha256");
   for (const path of [configPath, ...inputs.toSorted()]) {
-    // esbuild names what is no file as `namespace:path`.
+    // esbuild writes `namespace:path` for inputs that a plugin supplied.
     const file = resolve(root, path.replace(/^[a-z-]+:/, ""));
     hash.update(path).update("\0");
     hash.update((await readFileIfAny(file).catch(() => null)) ?? "").update("\0");
@@ -69,7 +69,7 @@ async function stampOf(configPath: string, folder: string): Promise<string | nul
   return hash.digest("hex");
 }
 
-/** `null`: cut short by a crash or a full disk, so the bundle beside it is made again. */
+/** `null` if a crash or a full disk left the file incomplete. The bundle is then built again. */
 function inputsOf(meta: string): string[] | null {
   try {
     return Object.keys(Meta.parse(JSON.parse(meta)).inputs);
@@ -124,11 +124,11 @@ const DEFAULT_TYPES: Readonly<Record<string, ModuleType>> = {
   ".json": "json",
 };
 
-/** Wrangler writes modules under hashed names, so a rule is known by its extension and not by its folder. */
+/** Wrangler writes modules under hashed names without their folder, so a rule is matched by its file extension only. */
 function typeOf(name: string, { rules }: WorkerConfig): ModuleType {
   const extension = extname(name);
   const rule = rules.find(({ globs }) => globs.some((glob) => extname(glob) === extension));
   const type = (rule && RULE_TYPES[rule.type]) ?? DEFAULT_TYPES[extension];
-  if (!type) throw new Error(`no rule says what kind of module ${name} is`);
+  if (!type) throw new Error(`no rule in wrangler.jsonc gives a module type for ${name}`);
   return type;
 }

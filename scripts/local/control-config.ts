@@ -10,22 +10,22 @@ import { CLOUDFLARE } from "./workerd/surroundings.ts";
 export interface WorkerSetup {
   readonly config: WorkerConfig;
   readonly bundle: Bundle;
-  /** Vars and secrets of this computer, before those of the configuration. */
+  /** Vars and secrets of this start. They override those in wrangler.jsonc. */
   readonly vars: Readonly<Record<string, string>>;
-  /** Entrypoints ("default" or a name) and where they listen. */
+  /** Addresses on which entrypoints listen, by entrypoint ("default" or a name). */
   readonly sockets: Readonly<Record<string, Address>>;
 }
 
 export interface ControlSetup {
   readonly workers: readonly WorkerSetup[];
-  /** Where their Durable Objects are kept. Must exist. */
+  /** The folder for the databases of their Durable Objects. Must exist. */
   readonly objects: string;
   readonly dispatch: (namespace: string) => DispatchOptions;
 }
 
 const OBJECTS = "operator-local:objects";
 
-/** The workerd that runs the repository's own Workers, each from its own wrangler.jsonc. */
+/** The configuration of the workerd that runs the repository's own Workers, derived from each one's wrangler.jsonc. */
 export function controlConfig(setup: ControlSetup): Config {
   const parts = setup.workers.map((worker) => partsOf(worker, setup));
   return {
@@ -39,7 +39,7 @@ export function controlConfig(setup: ControlSetup): Config {
   };
 }
 
-/** What the Workers are told to ask, wherever it is. */
+/** Origins that the Workers may reach even if they are on this computer or its network: the platform's API and MCPAuthKit. */
 function ownOrigins(vars: Readonly<Record<string, string>>): string[] {
   const addresses = ["CLOUDFLARE_API_URL", "AUTHKIT_URL"].map((name) => vars[name] ?? "");
   return addresses.filter((address) => URL.canParse(address)).map((address) => new URL(address).origin);
@@ -71,7 +71,7 @@ function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: C
         : {
             durableObjectNamespaces: classes.map(({ name, enableSql }) => ({
               className: name,
-              // Names the folder of its databases: it must stay as it is.
+              // Part of the folder name of its databases: changing it would lose stored data.
               uniqueKey: `${config.name}-${name}`,
               enableSql,
             })),
@@ -85,7 +85,7 @@ function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: C
     sockets: Object.entries(sockets).map(([entrypoint, address]) => ({
       name: `${config.name}/${entrypoint}`,
       address,
-      // Set by the front alone, which drops what a client sends under that name; a URL then has the client's own scheme.
+      // workerd takes the scheme of `request.url` from this header. A public front sets it and drops the client's own.
       http: { forwardedProtoHeader: SCHEME_HEADER },
       service: { name: config.name, ...(entrypoint === "default" ? {} : { entrypoint }) },
     })),

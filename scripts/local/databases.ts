@@ -6,8 +6,8 @@ import { isMissing } from "./file.ts";
 const MAGIC = Buffer.from("SQLite format 3\0");
 
 /**
- * What is wrong with the databases of a state folder, a sentence for each that cannot be read. workerd says nothing of the kind: the
- * first call that needs such a database fails with an internal error that does not name it.
+ * One message for each damaged database in a state folder. Without this check, the first call that needs such a database
+ * would fail with an internal error of workerd that does not name the file.
  */
 export async function damagedDatabases(folder: string): Promise<string[]> {
   const found: string[] = [];
@@ -18,7 +18,7 @@ export async function damagedDatabases(folder: string): Promise<string[]> {
     if (what !== null)
       found.push(
         `${path} is damaged: ${what}. Restore a backup (npx operator restore), or stop Operator and put back a copy of this file. ` +
-          `Without either, move it away with the -wal and -shm files beside it: ${consequenceOf(path)}`,
+          `If you have neither, move it away with the -wal and -shm files beside it: ${consequenceOf(path)}`,
       );
   }
   return found;
@@ -28,7 +28,7 @@ async function faultOf(path: string): Promise<string | null> {
   try {
     await using file = await open(path, "r");
     const { bytesRead, buffer } = await file.read(Buffer.alloc(MAGIC.length), 0, MAGIC.length, 0);
-    // An empty file is a database that nothing was written to yet.
+    // An empty file is a valid database to which nothing was written yet.
     return bytesRead === 0 || buffer.equals(MAGIC) ? null : "it is not a SQLite database";
   } catch (reason) {
     if (isMissing(reason)) return null;
@@ -36,13 +36,13 @@ async function faultOf(path: string): Promise<string | null> {
   }
 }
 
-/** What a person gives up with a database, by the class of the Durable Object that it is the storage of. */
+/** What is lost without a database, by the Durable Object class that stored it. */
 function consequenceOf(path: string): string {
   const place = dirname(path).split(sep).at(-1) ?? "";
   if (place.endsWith("-User"))
-    return "the list of machines is rebuilt from their scripts, access tokens have to be made anew, and the audit log is lost.";
+    return "the list of machines is rebuilt from their scripts, access tokens have to be created again, and the audit log is lost.";
   if (place.endsWith("-Accounts"))
-    return "people, passkeys and passwords are lost, and the Operator can be claimed anew.";
-  if (place.endsWith("-OAuthStore")) return "the apps that were signed in have to sign in once more.";
-  return "the event log of that machine is lost, and begins anew.";
+    return "people, passkeys and passwords are lost, and the Operator can be claimed again.";
+  if (place.endsWith("-OAuthStore")) return "the apps that were signed in have to sign in again.";
+  return "the event log of that machine is lost, and a new one starts.";
 }

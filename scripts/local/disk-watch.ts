@@ -1,11 +1,11 @@
 import { statfs } from "node:fs/promises";
 
-/** Below this a database may fail at any write: SQLite's log alone takes 4 MB for each object that is written to. */
+/** Below this any database write may fail: SQLite's log alone takes 4 MB for each object that is written to. */
 const LOW_BYTES = 32 * 1024 * 1024;
-/** Often enough to be told before the first failure, on a disk that fills by a gigabyte a minute. */
+/** Frequent enough to warn before the first failed write, even on a disk that fills by a gigabyte a minute. */
 const LOOK_MS = 10_000;
 
-/** Says when the disk of a folder is nearly full, and when that is over. */
+/** Reports when the disk of a folder becomes nearly full, and when it has space again. */
 export function watchDisk(folder: string, report: (line: string) => void): { stop(): void } {
   let isLow = false;
   const look = async () => {
@@ -21,7 +21,7 @@ export function watchDisk(folder: string, report: (line: string) => void): { sto
     );
   };
   const tick = () =>
-    void look().catch((error: unknown) => report(`the disk of ${folder} cannot be looked at: ${String(error)}`));
+    void look().catch((error: unknown) => report(`the free space of ${folder} cannot be determined: ${String(error)}`));
   tick();
   const timer = setInterval(tick, LOOK_MS);
   timer.unref();

@@ -2,19 +2,19 @@ import { dirname } from "node:path";
 import * as z from "zod";
 import { readFileIfAny } from "./file.ts";
 
-/** A file of the state folder that is there and makes no sense. The message says which, why, and what to do. */
+/** A file of the state folder exists but cannot be parsed. The message says which file, why, and what to do. */
 class DamagedFile extends Error {
   override name = "DamagedFile";
 }
 
-/** So much of a damaged file is shown: enough to recognise it by. */
+/** How much of a damaged file is shown: enough to recognise its content. */
 const EXCERPT_CHARACTERS = 80;
 
 interface Reading<T> {
   readonly schema: z.ZodType<T>;
-  /** What to do about a damaged one, as a sentence. */
+  /** What the user can do about a damaged file, as a sentence. */
   readonly advice: string;
-  /** Nothing of it is shown. */
+  /** The file contains secrets, so the error shows none of its content. */
   readonly isSecret?: boolean;
 }
 
@@ -44,7 +44,7 @@ function parse<T>(text: string, schema: z.ZodType<T>): { value: T } | { why: str
   return { why: `"${issue?.path.join(".") ?? ""}" in it is not valid (${issue?.message ?? "unknown"})` };
 }
 
-/** What the system's refusals mean for the person whose disk it is. */
+/** Messages for system error codes, with what the user can do. */
 const MEANINGS: Readonly<Record<string, string>> = {
   ENOSPC: "the disk of {folder} is full. Free some space there",
   EDQUOT: "the disk quota of {folder} is used up. Free some space there",
@@ -55,7 +55,7 @@ const MEANINGS: Readonly<Record<string, string>> = {
   EIO: "the disk of {folder} fails to read or write. Its system log says more",
 };
 
-/** One sentence for a failure of the disk; null for any other error. `fallback` is the folder of a failure without a path. */
+/** A message for an error of the file system; null for any other error. `fallback` is the folder to name if the error has no path. */
 export function explainFileFailure(error: unknown, fallback: string): string | null {
   if (!(error instanceof Error) || !("code" in error) || typeof error.code !== "string") return null;
   const meaning = MEANINGS[error.code];

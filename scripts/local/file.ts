@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { readFile, rename, rm, writeFile } from "node:fs/promises";
 
-/** Only its owner reads it: scripts' bindings hold secrets. */
+/** Only the owner may read these files: the bindings of scripts contain secrets. */
 const OWNER_ONLY = 0o600;
 
-/** Replaces a file in one step, so that a crash leaves the old content or the new. */
+/** Replaces a file by a rename, so a crash leaves either the old or the new content, never a mixture. */
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
   const draft = `${path}.${randomUUID()}.tmp`;
   try {

@@ -1,6 +1,6 @@
 /** Parses JSON with comments and trailing commas, as Wrangler's configuration files are written. */
 export function parseJsonc(text: string): unknown {
-  // Strings are matched first and kept, so that what looks like a comment inside one stays.
+  // The pattern matches strings first and keeps them, so text like a comment inside a string stays.
   const plain = text.replaceAll(
     /("(?:\\.|[^"\\])*")|\/\/[^\n]*|\/\*[\s\S]*?\*\//g,
     (_all, string?: string) => string ?? " ",

@@ -11,15 +11,15 @@ import { startWorkerd } from "./workerd/process.ts";
 import { runtimeFolder } from "./workerd/runtime-folder.ts";
 import type { Report } from "./workerd/supervisor.ts";
 
-/** The one namespace of release 0.1: OAuth clients, grants and tokens. */
+/** The only KV namespace of release 0.1: OAuth clients, grants and tokens. */
 const NAMESPACE = "OAUTH_KV";
-/** The control API's entrypoint that takes them (control-api/src/sign-in/oauth/store/import.ts). */
+/** The control API's entrypoint that imports them (control-api/src/sign-in/oauth/store/import.ts). */
 const IMPORT = "OAuthImport";
 const MOVER = "operator-local:kv-move";
-/** A few hundred sign-ins take a second. A move that is still under way after this will not end. */
+/** A few hundred sign-ins take a second. A move that takes longer than this hangs. */
 const MOVE_TIMEOUT_MS = 60_000;
 
-/** Reads each key of the old namespace with its expiry and metadata, and hands them over in pages. */
+/** Reads all keys of the old namespace with expiry and metadata, and sends them to the import entrypoint page by page. */
 const SOURCE = `export default {
   async fetch(request, { OLD, IMPORT }) {
     let moved = 0;
@@ -37,9 +37,9 @@ const SOURCE = `export default {
 };`;
 
 export interface KvMove {
-  /** Where release 0.1 kept its KV namespace. */
+  /** The folder of release 0.1's KV namespace. */
   readonly folder: string;
-  /** The control API and what it is bound to. */
+  /** The control API and the Workers to which it is bound. */
   readonly workers: readonly WorkerSetup[];
   readonly config: (workers: readonly WorkerSetup[]) => Config;
   /** Name of the Worker that has the entrypoint. */
@@ -49,11 +49,11 @@ export interface KvMove {
 }
 
 /**
- * Moves the sign-ins of release 0.1 out of their KV namespace into the control API's own objects, and deletes the
- * namespace. Does nothing where there is none. It runs before anybody can reach the control API: somebody who signs out
- * must not be signed in again by the rest of a move.
+ * Moves the sign-ins of release 0.1 from their KV namespace into the control API's Durable Objects, and deletes the
+ * namespace. Does nothing if there is none. It must run before the control API accepts requests: if a person signed out
+ * during the move, the rest of the move could sign that person in again.
  *
- * @throws Error that says what to do; the old folder is then still there, and the next start tries again
+ * @throws Error that says what to do. The old folder then still exists, and the next start tries again
  */
 export async function moveKv({ folder, workers, config, control, report, log }: KvMove): Promise<void> {
   if (!existsSync(join(folder, KV_CLASS_FOLDER))) return;
@@ -77,11 +77,13 @@ export async function moveKv({ folder, workers, config, control, report, log }: 
       log,
     );
     const moved = await ask(socket).finally(() => workerd.kill());
-    report(`Moved ${moved} entries of sign-ins from release 0.1's storage (${folder}), which is deleted now.`);
+    report(
+      `Moved ${moved} entries of release 0.1's sign-in storage (${folder}) into the new one. The old folder is now deleted.`,
+    );
   } catch (reason) {
     throw new Error(
       `The sign-ins that release 0.1 kept in ${folder} could not be moved: ${String(reason)}\n` +
-        "Put back a copy of that folder and start again. Without one, delete it: then every app has to sign in once more.",
+        "Put back a copy of that folder and start again. Without one, delete it: then every app has to sign in again.",
       { cause: reason },
     );
   }

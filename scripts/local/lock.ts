@@ -26,13 +26,17 @@ export class AlreadyRunning extends Error {
 }
 
 export interface Lock {
-  /** Says where it can be reached, once that is known. */
+  /** Adds the addresses to the lock file once Operator runs, so that `operator status` and a second start find it. */
   announce(where: { readonly url: string; readonly gate: string }): Promise<void>;
-  /** Also done when the process exits. */
+  /** Called automatically when the process exits. */
   release(): void;
 }
 
-/** One Operator to a state folder: two would write the same databases. @throws AlreadyRunning */
+/**
+ * Makes sure that one state folder has at most one Operator: two would write the same databases. The lock is a file that is
+ * created exclusively and contains its holder's pid and start time. If that process no longer runs, the lock is taken over.
+ * @throws AlreadyRunning
+ */
 export async function takeLock(path: string): Promise<Lock> {
   const born = await birthOf(process.pid);
   const mine: Holder = { pid: process.pid, born: born ?? "", url: "starting" };
@@ -42,7 +46,7 @@ export async function takeLock(path: string): Promise<Lock> {
       break;
     } catch (error) {
       if (!(error instanceof Error && "code" in error)) throw error;
-      if (error.code === "ENOSPC") await rm(path, { force: true }); // it was made, and nothing went into it
+      if (error.code === "ENOSPC") await rm(path, { force: true }); // the file was created, but its content did not fit
       if (error.code !== "EEXIST") throw error;
     }
     const holder = await readHolder(path);
@@ -57,7 +61,7 @@ export async function takeLock(path: string): Promise<Lock> {
   return { announce: (where) => writeFileAtomically(path, JSON.stringify({ ...mine, ...where })), release };
 }
 
-/** Who runs with a state folder now; `null` when nobody does. */
+/** The Operator that runs with this lock; `null` if none does. */
 export async function runningHolder(path: string): Promise<Holder | null> {
   const holder = await readHolder(path);
   return holder !== null && (await isAlive(holder)) ? holder : null;
@@ -68,7 +72,7 @@ function removeOwn(path: string, mine: Holder): void {
     const { pid, born } = Holder.parse(JSON.parse(readFileSync(path, "utf8")));
     if (pid === mine.pid && born === mine.born) rmSync(path);
   } catch {
-    // Somebody removed the lock, or the whole state folder: there is nothing left to release.
+    // The lock file, or the whole state folder, was removed: there is nothing to release.
   }
 }
 
@@ -77,16 +81,17 @@ async function readHolder(path: string): Promise<Holder | null> {
   try {
     return Holder.parse(JSON.parse(text ?? ""));
   } catch {
-    return null; // cut short by a crash: nobody holds it
+    return null; // there is no file, or a crash left it incomplete: nobody holds the lock
   }
 }
 
 async function isAlive({ pid, born }: Holder): Promise<boolean> {
-  // A killed process keeps its number, and its birth, until somebody waits for it: in a container perhaps never.
+  // A killed process stays in the process table as a zombie until its parent waits for it, in a container perhaps never.
+  // lifeOf() reports a zombie as dead. The start time tells a new process that was given the same pid.
   return lifeOf(pid).isAlive && (await birthOf(pid)) === born;
 }
 
-/** Takes a stale lock away. By renaming, which succeeds for one of two that try at once. */
+/** Removes a stale lock. It is renamed first: if two processes try at once, the rename succeeds for only one of them. */
 async function discard(path: string): Promise<void> {
   const aside = `${path}.${process.pid}.stale`;
   try {
@@ -97,13 +102,13 @@ async function discard(path: string): Promise<void> {
   }
 }
 
-/** When a process began, in words that tell it from a later one with the same id; null when there is none. */
+/** A process's start time, as text that differs from that of any later process with the same pid; null if there is no such process. */
 async function birthOf(pid: number): Promise<string | null> {
   try {
     if (process.platform === "linux") {
       const stat = await readFile(`/proc/${pid}/stat`, "utf8");
       const boot = await readFile("/proc/sys/kernel/random/boot_id", "utf8");
-      // Field 22; the second one, the command, may hold spaces, so count from its closing bracket.
+      // Field 22, in clock ticks since boot. Field 2, the command, may contain spaces, so count from its closing bracket.
       return `${boot.trim()}/${stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]}`;
     }
     const { stdout } = await promisify(execFile)("ps", ["-o", "lstart=", "-p", String(pid)]);

@@ -1,14 +1,15 @@
 import { appendFileSync, renameSync, statSync } from "node:fs";
 import { isMissing } from "./file.ts";
 
-/** Some days of an ordinary Operator's output. With the file before it, a log never takes twice as much. */
+/** Some days of output of an ordinary Operator. Together with the previous file, a log takes at most twice as much. */
 const LOG_LIMIT_BYTES = 5_000_000;
 /** A message of megabytes would push everything else out of the log. */
 const LINE_LIMIT_CHARACTERS = 20_000;
 
 /**
- * A log that is bounded and never in the way: lines are appended, a full file becomes `<path>.1` in place of an older
- * one, and what cannot be written (a full disk) is counted and told about, once, when it begins and when it is over.
+ * A log of bounded size that never makes its caller fail. Lines are appended; a full file is renamed to `<path>.1`, replacing
+ * the previous one. Lines that cannot be written (a full disk) are counted. The first lost line and the recovery are
+ * reported once each.
  */
 export class LogFile {
   readonly #path: string;
@@ -23,7 +24,7 @@ export class LogFile {
     this.#limitBytes = limitBytes;
   }
 
-  /** Written at once and in order, so that the last lines before a crash are there. Never throws. */
+  /** Writes synchronously, so that the file has the last lines before a crash. Never throws. */
   write(line: string): void {
     const text = `${line.length > LINE_LIMIT_CHARACTERS ? `${line.slice(0, LINE_LIMIT_CHARACTERS)} ...` : line}\n`;
     try {
@@ -37,7 +38,7 @@ export class LogFile {
     } catch (error) {
       this.#lost += 1;
       if (this.#lost === 1)
-        this.#tell(`${this.#path} cannot be written (${String(error)}); Operator goes on without it`);
+        this.#tell(`${this.#path} cannot be written (${String(error)}); Operator continues without a log`);
     }
   }
 

@@ -14,19 +14,19 @@ export type MeasuredProcess = {
 export interface Measured {
   readonly gate: Gate;
   readonly stateDir: string;
-  /** Machine scripts that exist; those that run are among the processes. */
+  /** Number of machine scripts, running or not. */
   scripts(): number;
   processes(): readonly MeasuredProcess[];
-  /** When the certificate in use ends, in milliseconds since 1970; `null` without one. */
+  /** When the current certificate expires, in milliseconds since 1970; `null` without a certificate. */
   certificateEndsMs(): number | null;
 }
 
-/** Where programs that watch an Operator ask; nothing of it is secret, and it is not for the world either. */
+/** The HTTP server for monitoring programs. Its figures are not secret, but not meant for the public either, so it listens on loopback only. */
 export type Monitor = AsyncDisposable & { readonly port: number };
 
 /**
- * Serves `/healthz` (200 while the gate answers, else 503) and `/metrics` (Prometheus' text format 0.0.4) on a port of their
- * own on loopback. @throws Error of Node's when it cannot listen there
+ * Serves `/healthz` (200 while the gate answers, else 503) and `/metrics` (Prometheus text format 0.0.4) on a separate
+ * loopback port. @throws Node's Error when it cannot listen there
  */
 export async function startMonitor(port: number, measured: Measured): Promise<Monitor> {
   const server = createServer((request, response) => {
@@ -58,7 +58,7 @@ async function health({ gate }: Measured): Promise<Answer> {
   return isUp ? { status: 200, text: "ok\n" } : { status: 503, text: "the gate does not answer\n" };
 }
 
-/** Any answer will do that is not a failure of the server's own. */
+/** Whether the gate answers with any status below 500. */
 async function answers(gate: Gate): Promise<boolean> {
   return askGate(gate, "/api/claim").then(
     ({ status }) => status < 500,
@@ -110,13 +110,13 @@ async function metrics(measured: Measured): Promise<Answer> {
 
 const startedMs = Date.now();
 
-/** Linux alone tells it. */
+/** The PSS metric of a process. Empty where there is no /proc, as on macOS. */
 function memoryOf({ kind, name, pid }: MeasuredProcess): [labels: string, value: number][] {
   try {
     const [, kilobytes] = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8")) ?? [];
     if (kilobytes === undefined) return [];
     return [[`{process="${kind}",name="${name.replaceAll(/["\\\n]/g, "_")}"}`, Number(kilobytes) * 1024]];
   } catch {
-    return []; // it has just ended, or this is no Linux
+    return []; // the process has just ended, or this is not Linux
   }
 }

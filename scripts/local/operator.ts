@@ -20,28 +20,28 @@ import type { Report } from "./workerd/supervisor.ts";
 
 const ACCOUNT = "local";
 const NAMESPACE = "operator";
-/** The control API's entrypoint that machine scripts are bound to. */
+/** The control API's entrypoint to which machine scripts are bound. */
 const REPORTS = "Reports";
 
 export interface OperatorOptions {
   readonly stateDir: string;
-  /** The callers' port on 127.0.0.1; 0 takes any that is free. Not used with a public door, which has its own. */
+  /** The port for callers on 127.0.0.1; 0 takes any free one. Ignored with a public door, which has its own. */
   readonly port: number;
-  /** The way in for callers from elsewhere. Then nobody is trusted for being on this computer. */
+  /** Where callers from other computers connect. Everyone must then sign in, also programs on this computer. */
   readonly publicDoor?: PublicDoor | null;
-  /** Where machines have hosts of their own; without it under the public address, or localhost. */
+  /** Machines get the hosts `<machine>.<domain>`. Default: the public host, or localhost. */
   readonly domain?: string | null;
-  /** Where health and metrics are served on 127.0.0.1; 0 takes any port that is free, `null` none. */
+  /** Port on 127.0.0.1 for health and metrics; 0 takes any free one, `null` serves none. */
   readonly metricsPort?: number | null;
-  /** Says nothing, not even what is restarted. */
+  /** Reports nothing, not even restarts. */
   readonly quiet?: boolean;
-  /** What happens, line by line, for a person; the default writes to stderr. */
+  /** Called with each line about what happens, for a person. The default writes to stderr. */
   readonly report?: Report;
-  /** What the Workers print. */
+  /** Called with each line that the Workers print. */
   readonly log?: Report;
   /** Where `control-api/` and `dispatch-worker/` are: this repository, or a test's own (also OPERATOR_ROOT). */
   readonly root?: string;
-  /** Vars and secrets beyond those that a local start sets itself. */
+  /** Further vars and secrets. They override those that a local start sets. */
   readonly vars?: Readonly<Record<string, string>>;
 }
 
@@ -58,19 +58,18 @@ export interface RunningOperator {
   readonly accountId: string;
   readonly namespace: string;
   readonly stateDir: string;
-  /** What its owner enters at `/claim`, as long as there is none. */
+  /** The code that a person enters at `/claim` to become the owner. It works once. */
   readonly claimCode: string;
   /**
-   * What the owner's own programs on this computer show (`Authorization: Bearer`). `null` with a public door, where everybody
-   * signs in.
+   * Bearer token for the owner's own programs on this computer. `null` with a public door, where everyone signs in.
    */
   readonly ownerToken: string | null;
   stop(): Promise<void>;
 }
 
 /**
- * Brings up a whole Operator on this computer. When anything fails, what was already started is stopped.
- * @throws AlreadyRunning, PortTaken, or what a Worker said while it failed to start
+ * Starts a complete Operator on this computer. If a step fails, everything already started is stopped.
+ * @throws AlreadyRunning, PortTaken, or StartFailure with what a Worker printed while it failed to start
  */
 export async function startOperator(options: OperatorOptions): Promise<RunningOperator> {
   const { root = REPOSITORY, quiet = false } = options;
@@ -82,13 +81,13 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const lock = await takeLock(state.lock);
   started.defer(() => lock.release());
   const secrets = await readSecrets(state.secrets);
-  // Said and not refused: everybody whose database is whole can go on.
+  // A damaged database is reported and does not prevent the start: users with intact databases can go on working.
   for (const damage of await damagedDatabases(state.folder)) report(damage);
   const ports = new Ports();
   const { publicDoor = null } = options;
   const door: DoorOptions = publicDoor ?? { kind: "loopback", port: options.port || (await ports.take()) };
   const url = publicDoor?.origin ?? `http://127.0.0.1:${door.port}`;
-  // Unix sockets in a folder of ours: no other user and no web page gets that far.
+  // Unix sockets in a private folder: no other user and no web page can connect to them.
   const run = randomUUID().slice(0, 8);
   const gate = join(runtimeFolder(), `gate-${run}`);
   const reports = join(runtimeFolder(), `reports-${run}`);
@@ -118,7 +117,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
     DISPATCH_NAMESPACE: NAMESPACE,
     PLATFORM_START: randomUUID(),
-    // The token itself stays in Node: nothing that the Workers could log or leak opens anything.
+    // The Workers get only the token's hash. The token itself stays in Node, so the Workers cannot log or leak it.
     ...(publicDoor === null
       ? { NO_EDGE: "1", OWNER_TOKEN_HASH: createHash("sha256").update(secrets.OWNER_TOKEN).digest("hex") }
       : {}),
@@ -136,7 +135,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const supervisor = new Supervisor({
     name: "the control API",
     config: async () => {
-      // A killed process leaves its sockets' files, which the next one cannot bind.
+      // A killed process leaves its socket files behind, and the next one cannot bind to an existing file.
       for (const socket of [gate, reports]) await rm(socket, { force: true });
       return config(workers);
     },
@@ -144,12 +143,13 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     log,
   });
   started.defer(() => supervisor.stop());
-  // First, because a port that is taken is the likeliest thing to be wrong; until the gate is there, callers are told to wait.
+  // The door opens before the gate starts, because a port in use is the most likely failure. A public front answers 502 with
+  // `retryable: true` until the gate listens.
   const opened = await openDoor(door, { socketPath: gate }, report);
   started.use(opened);
   await supervisor.start();
   await lock.announce({ url, gate }).catch((error: unknown) => {
-    // Only a second start would read it, to say where this one is.
+    // Without these addresses `operator status` and a second start cannot say where this Operator is; it still serves clients.
     report(explainFileFailure(error, state.folder) ?? String(error));
   });
   const watch = watchDisk(state.folder, report);
@@ -180,7 +180,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
             "--metrics-port",
           ),
         );
-  void platform.wake(); // reports by itself, and ends with the platform
+  void platform.wake(); // reports failures itself; platform.stop() waits for its end
 
   const running = started.move();
   return {

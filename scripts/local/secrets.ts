@@ -8,9 +8,9 @@ const NAMES = ["DISPATCH_SECRET", "REPORT_SECRET", "CLOUDFLARE_API_TOKEN", "CLAI
 export type Secrets = Readonly<Record<(typeof NAMES)[number], string>>;
 
 const ADVICE =
-  "Put back a copy of it. Without one, delete it: new secrets are made, and each machine needs `codez setup` once more.";
+  "Put back a copy of it. Without one, delete it: new secrets are made, and each machine needs `codez setup` again.";
 
-/** The secrets of this state folder, made on first use: machine scripts hold keys that were derived from them. */
+/** The secrets of this state folder, created on first use. They must not change: machine scripts contain keys derived from them. */
 export async function readSecrets(path: string): Promise<Secrets> {
   const known =
     (await readStateFile(path, { schema: z.record(z.string(), z.string()), advice: ADVICE, isSecret: true })) ?? {};
@@ -26,7 +26,7 @@ function make(name: (typeof NAMES)[number]): string {
     case "CLAIM_CODE":
       return makeClaimCode(); // typed by a person; the others are not
     case "OWNER_TOKEN":
-      // Of the form that the control API's own tokens have (control-api/src/sign-in/access-token.ts): 256 bits, 43 letters.
+      // The format of the control API's own tokens (control-api/src/sign-in/access-token.ts): 256 bits in 43 characters.
       return `opr_owner_${randomBytes(32).toString("base64url")}`;
     default:
       return randomBytes(32).toString("hex");

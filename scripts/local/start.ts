@@ -8,15 +8,15 @@ import { startOperator, type RunningOperator } from "./operator.ts";
 import { codezHome } from "../system/home.ts";
 import { writeOwnerToken } from "../system/owner-token.ts";
 
-/** As a shell counts a death by signal. */
+/** Exit codes after a signal, by shell convention: 128 plus the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function main(): Promise<void> {
   const { door, domain, stateDir, metricsPort, verbose, help } = readArguments(process.argv.slice(2), process.env);
   if (help) return void console.log(HELP);
-  // Exiting ends everything that was started: children are killed with us, and the lock is released on "exit".
+  // process.exit() is enough to stop everything: "exit" handlers kill the children (reaper.ts) and release the lock.
   for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
-  // A terminal that is closed, or a pipe whose reader has gone, takes no more lines; that is no reason to end.
+  // Writing to a closed terminal or pipe fails. That must not end Operator.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
   const file = new LogFile(join(stateDir, "operator.log"), (line) => console.error(line));
@@ -46,8 +46,8 @@ async function main(): Promise<void> {
 }
 
 /**
- * Leaves the owner's token where this user's `codez` finds it, and answers where. Anew at each start: another Operator may
- * have had this address since. A home folder that takes no file is no reason not to start.
+ * Writes the owner's token to where this user's `codez` finds it, and returns the path. It is written at each start, because
+ * another Operator may have used this address in between. If the file cannot be written, Operator starts without it.
  */
 function leaveToken({ url, ownerToken }: RunningOperator, report: (line: string) => void): string | null {
   if (ownerToken === null) return null;
@@ -55,7 +55,7 @@ function leaveToken({ url, ownerToken }: RunningOperator, report: (line: string)
     return writeOwnerToken(url, ownerToken);
   } catch (error) {
     report(
-      `the owner's token could not be left in ${codezHome()} (${messageOf(error)}): set CODEZ_HOME to a folder of yours`,
+      `the owner's token could not be written to ${codezHome()} (${messageOf(error)}): set CODEZ_HOME to a folder that you can write to`,
     );
     return null;
   }

@@ -1,7 +1,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Where a local Operator keeps everything. */
+/** Paths of everything that a local Operator stores. */
 export interface State {
   readonly folder: string;
   readonly lock: string;
@@ -12,13 +12,13 @@ export interface State {
   /** The control API's Durable Objects. */
   readonly control: string;
   /**
-   * Bundles of the two Workers, kept while their sources are the same. Elsewhere (OPERATOR_BUNDLES) when they were made ahead,
-   * as in an image whose file system cannot be written.
+   * Bundles of the two Workers, reused while their sources are unchanged. OPERATOR_BUNDLES names another folder when they were
+   * built in advance, as in an image with a read-only file system.
    */
   readonly bundles: string;
 }
 
-/** Opens the state folder, which only its owner may look into. */
+/** Creates the state folder if needed, readable by its owner only, and returns the paths in it. */
 export async function openState(folder: string): Promise<State> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   return {

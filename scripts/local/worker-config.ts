@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import * as z from "zod";
 import { parseJsonc } from "./jsonc.ts";
 
-/** What is read of a Worker's own wrangler.jsonc. */
+/** The fields of a Worker's wrangler.jsonc that a local start uses or knowingly ignores. */
 const WorkerConfig = z.strictObject({
   name: z.string(),
   main: z.string(),
@@ -30,7 +30,7 @@ const WorkerConfig = z.strictObject({
   rules: z
     .array(z.object({ type: z.string(), globs: z.array(z.string()), fallthrough: z.boolean().optional() }))
     .default([]),
-  // These change nothing on one computer.
+  // Fields without effect in a local start.
   $schema: z.unknown().optional(),
   observability: z.unknown().optional(),
   routes: z.unknown().optional(),
@@ -47,7 +47,7 @@ const WorkerConfig = z.strictObject({
 });
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 
-/** Reads a Worker's configuration. @throws when it asks for something that a local start does not have */
+/** Reads a Worker's configuration. @throws Error when it contains a field that a local start does not support */
 export async function readWorkerConfig(path: string): Promise<WorkerConfig> {
   const parsed = WorkerConfig.safeParse(parseJsonc(await readFile(path, "utf8")));
   if (parsed.success) return parsed.data;

@@ -3,12 +3,12 @@ import { fileURLToPath } from "node:url";
 import { type Bundle, bundleWorker } from "./bundle.ts";
 import { readWorkerConfig, type WorkerConfig } from "./worker-config.ts";
 
-/** Where the two Workers' sources are: this repository, or a test's own. */
+/** The folder with the sources of the two Workers: this repository, or one that a test names in OPERATOR_ROOT. */
 export const REPOSITORY = process.env["OPERATOR_ROOT"] || fileURLToPath(new URL("../..", import.meta.url));
 
 export type BundledWorker = { readonly config: WorkerConfig; readonly bundle: Bundle };
 
-/** The repository's own Workers with their bundles, which are made where `folder` has none that fit the sources. */
+/** The repository's own Workers with their bundles. Bundles in `folder` that match the sources are reused. */
 export async function bundleWorkers(
   root: string,
   folder: string,

@@ -25,7 +25,12 @@ test("a start names each database that is damaged, and says what is lost without
   onTestFinished(() => operator.stop());
   const damages = reports.filter((line) => line.includes("is damaged: it is not a SQLite database"));
   expect(damages).toHaveLength(folders.length);
-  const lost = ["event log of that machine", "access tokens have to be made anew", "claimed anew", "sign in once more"];
+  const lost = [
+    "event log of that machine",
+    "access tokens have to be created again",
+    "claimed again",
+    "sign in again",
+  ];
   for (const [index, folder] of folders.entries())
     expect(damages.find((line) => line.startsWith(join(folder, "1.sqlite")))).toContain(lost[index]);
   expect((await fetch(`${operator.url}/count`)).status).toBe(200);
