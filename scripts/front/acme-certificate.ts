@@ -5,35 +5,41 @@ import { writePrivately } from "../system/atomic-file.ts";
 import { type Certificate, checked, type CertificateSource, covers, endsAtMs, lifetimeMs } from "./certificate.ts";
 import type { Challenges } from "./challenges.ts";
 
-/** A certificate is renewed when this share of its life is left, as certificate authorities recommend. */
+/** A certificate is renewed when this share of its lifetime is left, as certificate authorities recommend. */
 const RENEW_SHARE = 1 / 3;
 
-/** How often it is looked whether that time has come. */
+/** How often to check whether the certificate is due for renewal. */
 const LOOK_MS = 60 * 60_000;
 
-/** After a failure; an authority counts failed attempts (Let's Encrypt: five per host and hour). */
+/** Wait after a failed renewal. Authorities limit failed attempts (Let's Encrypt: five per host and hour); this makes four. */
 const RETRY_MS = 15 * 60_000;
 
 /**
- * A request that the authority does not answer is repeated twice, after 2 s each (acme-client's settings, in its own words). Its
- * own five times 5 s would leave a first start without a word for half a minute.
+ * acme-client repeats a request that the authority does not answer, by default 5 times after 5 s each. A first start would then
+ * print nothing for half a minute, so this makes it 2 times after 2 s. acme-client reads the setting from axios' defaults.
  */
 Object.assign(axios.defaults, { acmeSettings: { retryMaxAttempts: 2, retryDefaultDelay: 2 } });
 
 export type AcmeOptions = {
-  /** The account's address, where the authority writes before a certificate ends. */
+  /** E-mail address of the ACME account, to which the authority sends expiry notices. */
   readonly email: string;
   readonly hosts: readonly string[];
-  /** Keeps the account's key, the certificate and its key. */
+  /** Where the account key, the certificate and the certificate's key are stored. */
   readonly folder: string;
   readonly challenges: Challenges;
   readonly log: (line: string) => void;
-  /** The authority's directory; Let's Encrypt's without one. */
+  /** URL of the authority's ACME directory. Default: Let's Encrypt. */
   readonly directoryUrl?: string;
   readonly now?: () => number;
 };
 
-/** A certificate that is obtained and renewed by ACME with HTTP-01 challenges (RFC 8555). */
+/**
+ * A certificate that is obtained and renewed by ACME with HTTP-01 challenges (RFC 8555).
+ *
+ * A timer checks the certificate every hour and renews it in its last third. One long timer until that date would not do:
+ * setTimeout() waits 24 days at most and does not follow a changed clock. A failed renewal is logged and tried again; the old
+ * certificate stays in use meanwhile.
+ */
 export class AcmeCertificate implements CertificateSource {
   readonly #options: AcmeOptions;
   readonly #listeners: ((certificate: Certificate) => void)[] = [];
@@ -41,7 +47,7 @@ export class AcmeCertificate implements CertificateSource {
   #timer: NodeJS.Timeout | undefined;
   #isStopped = false;
 
-  /** Takes the certificate that is kept, or obtains one. @throws Error with the authority's own words */
+  /** Uses the stored certificate if it is valid for all hosts, or obtains a new one. @throws Error with the authority's message */
   static async start(options: AcmeOptions): Promise<AcmeCertificate> {
     mkdirSync(options.folder, { recursive: true, mode: 0o700 });
     const kept = keptIn(options.folder);
@@ -75,7 +81,7 @@ export class AcmeCertificate implements CertificateSource {
     this.#timer.unref();
   }
 
-  /** Renews when it is time. Answers after how long to look again; never rejects. */
+  /** Renews the certificate if it is due. Resolves with the time until the next check; never rejects. */
   async #look(): Promise<number> {
     const leftMs = endsAtMs(this.#current) - nowOf(this.#options);
     if (leftMs > lifetimeMs(this.#current) * RENEW_SHARE) return LOOK_MS;
@@ -102,7 +108,7 @@ async function obtain(options: AcmeOptions): Promise<Certificate> {
   try {
     return await order(options, authority);
   } catch (reason) {
-    // acme-client loses the cause when the authority cannot be reached at all.
+    // acme-client's error does not name the authority when it cannot be reached, so the message here does.
     const words = reason instanceof Error ? reason.message : String(reason);
     throw new Error(
       `the certificate authority at ${authority} gave no certificate for ${options.hosts.join(", ")}: ${words}`,
@@ -119,13 +125,14 @@ async function order({ email, hosts, folder, challenges }: AcmeOptions, director
     email,
     termsOfServiceAgreed: true,
     challengePriority: ["http-01"],
-    // The authority looks from outside. From here the public name often leads nowhere (no hairpin NAT), which says nothing.
+    // acme-client would first request the challenge itself. Many routers do not route the public name back to this computer
+    // (no hairpin NAT), so that request can fail although the authority, which connects from outside, would succeed.
     skipChallengeVerification: true,
     challengeCreateFn: (_, { token }, keyAuthorization) => Promise.resolve(challenges.expect(token, keyAuthorization)),
     challengeRemoveFn: (_, { token }) => Promise.resolve(challenges.forget(token)),
   });
   const certificate = checked({ cert: cert.toString(), key: key.toString() });
-  // One file, so that a crash never leaves a certificate with another one's key.
+  // Certificate and key are in one file, so that a crash never leaves a certificate with the wrong key.
   writePrivately(join(folder, "certificate.json"), JSON.stringify(certificate));
   return certificate;
 }
@@ -139,7 +146,7 @@ async function accountKeyIn(folder: string): Promise<string> {
   return made;
 }
 
-/** What an earlier start obtained; a damaged file is obtained anew, which loses nothing. */
+/** The certificate stored by an earlier start. `null` if there is none or its file is damaged; a new one is then obtained. */
 function keptIn(folder: string): Certificate | null {
   const text = readIfThere(join(folder, "certificate.json"));
   if (text === null) return null;

@@ -2,16 +2,16 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import type { Upstream } from "./relay.ts";
 
 /**
- * The front of a start that only its own computer reaches: bytes from a loopback port to the gate's Unix socket, unread. It is there
- * for one thing: workerd notices on a Unix socket at once that its client closed the connection, and on TCP only at its next write.
- * It costs a call a third of what reading HTTP would (`npm run bench`), and there is nobody here whose headers need to be dropped:
- * the gate's socket does that (`injectRequestHeaders`).
+ * The front of a start for this computer only. It passes bytes between a loopback port and the gate's Unix socket without reading
+ * them. It exists because workerd notices immediately when the client of a Unix socket closes the connection, but over TCP
+ * only at its next write. It adds a third of the time that an HTTP proxy would add to a call (`npm run bench`). It drops no
+ * headers: with a loopback start the gate ignores what headers say about the client's address (`NO_EDGE`).
  */
 export class ByteRelay implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  /** @throws Error of Node's when it cannot listen there (EADDRINUSE) */
+  /** @throws Node's Error when it cannot listen there (EADDRINUSE) */
   static async start(port: number, upstream: Upstream): Promise<ByteRelay> {
     const relay = new ByteRelay(upstream);
     await new Promise<void>((resolve, reject) => {
@@ -26,7 +26,9 @@ export class ByteRelay implements AsyncDisposable {
       const gate = connect({ path: socketPath, allowHalfOpen: true });
       this.#join(client, gate);
       this.#join(gate, client);
-      // A client that ends its side has hung up: no client of HTTP goes on listening after that.
+      // A client that closes its sending side has disconnected: HTTP clients do not wait for an answer after that. Half-open
+      // connections are allowed above so that this event is ours to handle: the gate's socket is destroyed, which workerd
+      // notices immediately. The other direction is different: the gate's last bytes must reach the client, so it is ended.
       client.on("end", () => gate.destroy());
       gate.on("end", () => client.end());
     });
@@ -42,14 +44,14 @@ export class ByteRelay implements AsyncDisposable {
     await closed;
   }
 
-  /** Passes one direction on, no faster than the other end takes it. */
+  /** Copies one direction. It pauses reading while the other end's buffer is full, so a slow reader does not fill memory. */
   #join(from: Socket, to: Socket): void {
     this.#sockets.add(from);
     from.on("data", (chunk) => {
       if (!to.write(chunk)) from.pause();
     });
     to.on("drain", () => from.resume());
-    from.on("error", () => undefined); // its close follows
+    from.on("error", () => undefined); // "close" follows, which ends the other side
     from.on("close", () => {
       this.#sockets.delete(from);
       to.destroy();

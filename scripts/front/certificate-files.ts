@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { type Certificate, checked, type CertificateSource } from "./certificate.ts";
 
-/** How often the files are looked at. A renewed certificate is good weeks before the old one ends. */
+/** How often the files are checked. Certificates are renewed weeks before they expire, so this is soon enough. */
 const LOOK_MS = 30_000;
 
 export type CertificateFilesOptions = {
@@ -11,7 +11,7 @@ export type CertificateFilesOptions = {
   readonly lookMs?: number;
 };
 
-/** A certificate that somebody else renews, in two files. What cannot be used is reported, and the last good one stays. */
+/** A certificate in two files that another program renews. If they cannot be used, that is logged and the last good one stays in use. */
 export class CertificateFiles implements CertificateSource {
   readonly #options: CertificateFilesOptions;
   readonly #listeners: ((certificate: Certificate) => void)[] = [];
@@ -41,7 +41,7 @@ export class CertificateFiles implements CertificateSource {
     return Promise.resolve();
   }
 
-  /** The two files are not written at the same moment: a pair that does not fit is looked at again the next time. */
+  /** The two files are not replaced at the same moment. While they do not match, the next check tries again. */
   #renew(): void {
     try {
       const stamp = this.#look();
@@ -50,10 +50,10 @@ export class CertificateFiles implements CertificateSource {
       this.#stamp = stamp;
       if (renewed.cert === this.#current.cert && renewed.key === this.#current.key) return;
       this.#current = renewed;
-      this.#options.log(`the certificate in ${this.#options.certFile} is in use now`);
+      this.#options.log(`the renewed certificate in ${this.#options.certFile} is now in use`);
       for (const listener of this.#listeners) listener(renewed);
     } catch (reason) {
-      this.#options.log(`${messageOf(reason)}; the certificate before it stays in use`);
+      this.#options.log(`${messageOf(reason)}; the previous certificate stays in use`);
     }
   }
 

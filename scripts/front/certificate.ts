@@ -3,16 +3,16 @@ import { createPrivateKey, X509Certificate } from "node:crypto";
 /** A certificate chain and its key, in PEM. */
 export type Certificate = { readonly cert: string; readonly key: string };
 
-/** Where a front gets its certificate from, and its successors. */
+/** Provides a front's certificate, and each renewed one. */
 export type CertificateSource = AsyncDisposable & {
   readonly current: Certificate;
-  /** Hears of each renewed certificate. */
+  /** The listener is called with each renewed certificate. */
   onRenewed(listener: (certificate: Certificate) => void): void;
 };
 
 /**
  * Checks that a chain's first certificate and a key belong together.
- * @throws Error that says what is wrong with them
+ * @throws Error with the problem
  */
 export function checked(certificate: Certificate): Certificate {
   const first = parsed(certificate.cert);
@@ -22,22 +22,22 @@ export function checked(certificate: Certificate): Certificate {
   } catch (reason) {
     throw new Error("the key is not a private key in PEM (one with a passphrase cannot be used)", { cause: reason });
   }
-  if (!first.checkPrivateKey(key)) throw new Error("the certificate was made for another key");
+  if (!first.checkPrivateKey(key)) throw new Error("the certificate does not match the key");
   return certificate;
 }
 
-/** When a chain's first certificate ends, in milliseconds since 1970. */
+/** When a chain's first certificate expires, in milliseconds since 1970. */
 export function endsAtMs({ cert }: Certificate): number {
   return parsed(cert).validToDate.getTime();
 }
 
-/** How long it is valid in all, in milliseconds. */
+/** The whole validity period of a chain's first certificate, in milliseconds. */
 export function lifetimeMs({ cert }: Certificate): number {
   const { validFromDate, validToDate } = parsed(cert);
   return validToDate.getTime() - validFromDate.getTime();
 }
 
-/** Whether its first certificate is good for all of these host names. */
+/** Whether a chain's first certificate is valid for all of these host names. */
 export function covers({ cert }: Certificate, hosts: readonly string[]): boolean {
   const first = parsed(cert);
   return hosts.every((host) => first.checkHost(host) !== undefined);

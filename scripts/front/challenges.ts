@@ -5,14 +5,14 @@ import { HEAD_TIMEOUT_MS } from "./limits.ts";
 const PREFIX = "/.well-known/acme-challenge/";
 
 /**
- * The plain-HTTP port of a front with TLS: answers the certificate authority's challenges (RFC 8555 section 8.3) and sends everybody
- * else to https. It shows nothing, so nothing is to be had here without TLS.
+ * The plain HTTP port of a front with TLS. It answers the certificate authority's challenges (RFC 8555 section 8.3) and redirects
+ * all other requests to https. Nothing else is served without TLS.
  */
 export class Challenges implements AsyncDisposable {
   readonly #server: Server;
   readonly #answers = new Map<string, string>();
 
-  /** @throws Error of Node's when it cannot listen there */
+  /** @throws Node's Error when it cannot listen there */
   static async start(host: string, port: number, origin: string): Promise<Challenges> {
     const challenges = new Challenges(origin);
     await new Promise<void>((resolve, reject) => {
@@ -27,7 +27,7 @@ export class Challenges implements AsyncDisposable {
       const path = request.url ?? "/";
       const answer = path.startsWith(PREFIX) ? this.#answers.get(path.slice(PREFIX.length)) : undefined;
       if (answer !== undefined) return void response.writeHead(200, { "content-type": "text/plain" }).end(answer);
-      // Not to the host that was asked for: an address that a client makes up would be an open redirect.
+      // The redirect uses the configured origin. Using the request's `Host` would make this an open redirect.
       const location = path.startsWith("/") ? origin + path : origin;
       response.writeHead(308, { location, connection: "close" }).end();
     });

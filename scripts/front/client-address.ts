@@ -1,10 +1,10 @@
 import { BlockList, isIP } from "node:net";
 
-/** Proxies in front of this one, whose word about the client's address, host and scheme is believed. */
+/** Proxies in front of this server whose headers about the client's address, host and scheme are trusted. */
 export class TrustedProxies {
   readonly #list = new BlockList();
 
-  /** @param ranges addresses or CIDR ranges, such as `127.0.0.1` or `10.0.0.0/8`. @throws Error naming the one that is not */
+  /** @param ranges addresses or CIDR ranges, such as `127.0.0.1` or `10.0.0.0/8`. @throws Error naming an invalid one */
   constructor(ranges: readonly string[]) {
     for (const range of ranges) {
       const [address = "", bits, ...rest] = range.split("/");
@@ -31,8 +31,8 @@ export function plainAddress(address: string): string {
 }
 
 /**
- * The client's own address. `X-Forwarded-For` is read from its end, as far as trusted proxies wrote it: what stands before the
- * last address that no trusted proxy has was written by the client, or by anybody.
+ * The client's address. Each proxy appends the address from which it was called to `X-Forwarded-For`, so the list is read from
+ * its end. The first address that is not a trusted proxy's is the client: anything before it could be forged.
  */
 export function clientAddress(peer: string, forwardedFor: string | undefined, trusted: TrustedProxies): string {
   let address = plainAddress(peer);

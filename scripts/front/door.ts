@@ -11,14 +11,14 @@ import type { Upstream } from "./relay.ts";
 export type TlsOptions =
   | { readonly kind: "files"; readonly certFile: string; readonly keyFile: string }
   | { readonly kind: "acme"; readonly email: string; readonly httpPort: number; readonly directoryUrl?: string }
-  /** A proxy in front holds the TLS; its word about clients is believed. */
+  /** A proxy in front terminates TLS; its headers about clients are trusted. */
   | { readonly kind: "proxy"; readonly ranges: readonly string[] };
 
 export type DoorOptions =
-  /** Reached from this computer alone. */
+  /** Reachable from this computer only. */
   { readonly kind: "loopback"; readonly port: number } | PublicDoor;
 
-/** Reached from elsewhere, over TLS. */
+/** Reachable from other computers, over TLS. */
 export type PublicDoor = {
   readonly kind: "public";
   /** The address that clients use, such as `https://operator.example.com`. */
@@ -26,18 +26,18 @@ export type PublicDoor = {
   readonly host: string;
   readonly port: number;
   readonly tls: TlsOptions;
-  /** Where certificates that are obtained are kept. */
+  /** The folder for certificates that ACME obtains. */
   readonly folder: string;
 };
 
-/** The way into an Operator on one's own computer. */
+/** The server through which callers reach an Operator on your own computer. */
 export type Door = AsyncDisposable & {
   readonly port: number;
-  /** When the certificate in use ends, in milliseconds since 1970; `null` without one. */
+  /** When the current certificate expires, in milliseconds since 1970; `null` without a certificate. */
   readonly certificateEndsMs: number | null;
 };
 
-/** @throws Error with a sentence for the person who starts it: a port that is taken, a certificate that cannot be used */
+/** @throws Error with a message for the person who starts it, such as a port in use or an unusable certificate */
 export async function openDoor(options: DoorOptions, upstream: Upstream, log: (line: string) => void): Promise<Door> {
   if (options.kind === "loopback")
     return loopback(await listening("127.0.0.1", options.port, () => ByteRelay.start(options.port, upstream)));
@@ -93,12 +93,12 @@ async function certificateSource(
   }
 }
 
-/** What listens, or why it cannot, in words that say what to do. */
+/** Starts a listener. @throws Error that says what to do when the port is in use or needs a privilege */
 export async function listening<Listener>(
   host: string,
   port: number,
   start: () => Promise<Listener>,
-  /** What names another port, for the person who starts it. */
+  /** The option with which the user can choose another port, for the error message. */
   option = "--port or OPERATOR_PORT",
 ): Promise<Listener> {
   try {
@@ -118,7 +118,7 @@ export async function listening<Listener>(
 export class PortTaken extends Error {
   override readonly name = "PortTaken";
 
-  /** @param option what names another port, for the person who starts it */
+  /** @param option with which the user can choose another port */
   constructor(host: string, port: number, option: string, cause?: unknown) {
     super(`port ${port} on ${host} is taken by another program; choose another one with ${option}`, { cause });
   }

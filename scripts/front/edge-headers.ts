@@ -1,6 +1,6 @@
 /**
- * Headers between the front and the gate. The front stands where Cloudflare's edge stands in a deployment and does the same with
- * headers: those about the client are its own word, whatever the client sent.
+ * Headers between the front and the gate. The front takes the place of Cloudflare's edge and treats headers like it: headers
+ * about the client are set by the front, and those that the client sent under the same names are dropped.
  */
 
 /** Hop-by-hop (RFC 9110 section 7.6.1); the request's own `Connection` may name more. */
@@ -8,7 +8,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
   "connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "http2-settings",
 ]); // prettier-ignore
 
-/** What a client may not say about itself: only the edge may. */
+/** Headers that only the edge may set. A client could otherwise forge its address, host or scheme. */
 const EDGE_ONLY: ReadonlySet<string> = new Set([
   "forwarded", "via", "x-real-ip", "true-client-ip", "cdn-loop", "x-client-ip", "x-cluster-client-ip", "x-forwarded-for",
   "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix",
@@ -16,15 +16,15 @@ const EDGE_ONLY: ReadonlySet<string> = new Set([
 
 const EDGE_PREFIXES = ["cf-", "x-operator-", "mf-"];
 
-/** The address under which the gate knows a client, as Cloudflare names it. */
+/** The client's address, under the name that Cloudflare uses. */
 const CLIENT_HEADER = "cf-connecting-ip";
-/** Read by workerd itself (`forwardedProtoHeader`), so that a request's URL has the client's scheme. */
+/** workerd takes the scheme of a request's URL from it (`forwardedProtoHeader`). */
 export const SCHEME_HEADER = "x-forwarded-proto";
 
-/** `client`: `null` when it is not known. */
+/** What the front knows about a request. `client` is the client's address, `null` if it is unknown. */
 export type Edge = { readonly host: string; readonly scheme: "http" | "https"; readonly client: string | null };
 
-/** A client's headers as the gate is to see them: flat list of names and values, as Node's `rawHeaders`. */
+/** The headers to send to the gate, as a flat list of names and values like Node's `rawHeaders`. */
 export function requestHeaders(raw: readonly string[], { host, scheme, client }: Edge): string[] {
   const passed = endToEnd(raw, (name) => name === "host" || name.startsWith(":") || isEdgeOnly(name));
   passed.push("host", host, SCHEME_HEADER, scheme);
@@ -32,7 +32,7 @@ export function requestHeaders(raw: readonly string[], { host, scheme, client }:
   return passed;
 }
 
-/** The gate's headers as the client is to see them, by name; a header that came several times (`set-cookie`) stays several. */
+/** The headers to send to the client, by name. A header that occurs several times (`set-cookie`) stays separate. */
 export function responseHeaders(raw: readonly string[]): Record<string, string[]> {
   const passed = endToEnd(raw, () => false);
   const headers: Record<string, string[]> = Object.create(null);
@@ -45,6 +45,7 @@ function isEdgeOnly(name: string): boolean {
   return EDGE_ONLY.has(name) || EDGE_PREFIXES.some((prefix) => name.startsWith(prefix));
 }
 
+/** The headers that are neither hop-by-hop nor dropped by the caller. */
 function endToEnd(raw: readonly string[], isDropped: (name: string) => boolean): string[] {
   const named = new Set<string>();
   for (let at = 0; at < raw.length; at += 2)

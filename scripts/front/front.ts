@@ -17,17 +17,17 @@ import { relayUpgrade } from "./websocket.ts";
 
 export type FrontOptions = {
   readonly host: string;
-  /** 0 takes any that is free. */
+  /** 0 takes any free port. */
   readonly port: number;
   readonly upstream: Upstream;
-  /** Without one the front speaks plain HTTP, behind a proxy that holds the TLS. */
+  /** `null`: the front speaks plain HTTP, behind a proxy that terminates TLS. */
   readonly certificate: Certificate | null;
   readonly trusted: TrustedProxies;
-  /** Hears of connections that were refused and requests that could not be read. */
+  /** Called for refused connections and requests that cannot be parsed. */
   readonly log: (line: string) => void;
 };
 
-/** The public end of an Operator on one's own box: TLS, HTTP/1.1 and HTTP/2, limits, and the client's address. */
+/** The public server of an Operator on your own computer: TLS, HTTP/1.1 and HTTP/2, limits, and the client's address. */
 export class Front implements AsyncDisposable {
   readonly #options: FrontOptions;
   readonly #server: Server | Http2SecureServer;
@@ -35,7 +35,7 @@ export class Front implements AsyncDisposable {
   readonly #perAddress = new Map<string, number>();
   #port = 0;
 
-  /** @throws Error of Node's when it cannot listen there (EADDRINUSE, EACCES) */
+  /** @throws Node's Error when it cannot listen there (EADDRINUSE, EACCES) */
   static async start(options: FrontOptions): Promise<Front> {
     const front = new Front(options);
     await front.#listen();
@@ -46,7 +46,7 @@ export class Front implements AsyncDisposable {
     this.#options = options;
     const { certificate } = options;
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: HEAD_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS };
-    // A body may take as long as its tool call does; what is bounded is the head.
+    // Only the time for the head is limited (headersTimeout). A body may take as long as the tool call that it belongs to.
     const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: HEAD_TIMEOUT_MS / 4 };
     const server =
       certificate === null
@@ -54,7 +54,7 @@ export class Front implements AsyncDisposable {
         : createSecureServer({ ...http1, ...certificate, allowHTTP1: true });
     this.#server = server;
     server.on("connection", (socket: Duplex & { remoteAddress?: string }) => this.#admit(socket));
-    // HTTP/2 comes in the shape of HTTP/1.1 (Node, "HTTP/2 compatibility API").
+    // Node delivers HTTP/2 requests through the HTTP/1.1 interface ("HTTP/2 compatibility API").
     server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
       const edge = this.#edgeOf(incoming);
       if (edge === null) return void outgoing.writeHead(400).end();
@@ -66,7 +66,7 @@ export class Front implements AsyncDisposable {
       relayUpgrade(incoming, socket, head, options.upstream, edge);
     });
     server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
-      options.log(`front: a request could not be read (${reason.code ?? reason.message})`);
+      options.log(`front: a request could not be parsed (${reason.code ?? reason.message})`);
       if (socket.writable) socket.end(`HTTP/1.1 ${statusOf(reason.code)}\r\nconnection: close\r\n\r\n`);
     });
   }
@@ -75,12 +75,12 @@ export class Front implements AsyncDisposable {
     return this.#port;
   }
 
-  /** A renewed certificate serves the next handshake; connections that are open go on. */
+  /** Uses a renewed certificate from the next handshake on. Open connections continue. */
   renew(certificate: Certificate): void {
     if ("setSecureContext" in this.#server) this.#server.setSecureContext(certificate);
   }
 
-  /** Takes no more connections, gives answers under way a moment, and ends what is left. */
+  /** Accepts no more connections, gives running answers DRAIN_MS to finish, then closes the remaining connections. */
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     if ("closeIdleConnections" in this.#server) this.#server.closeIdleConnections();
@@ -104,7 +104,7 @@ export class Front implements AsyncDisposable {
     });
   }
 
-  /** Counts a connection, and ends it when there are too many already. */
+  /** Counts a connection, and closes it if there are too many. */
   #admit(socket: Duplex & { remoteAddress?: string }): void {
     const address = plainAddress(socket.remoteAddress ?? "");
     const count = (this.#perAddress.get(address) ?? 0) + 1;
@@ -125,7 +125,7 @@ export class Front implements AsyncDisposable {
     });
   }
 
-  /** Who asks for what, as far as it can be believed; `null` when the request names no host or an absolute target. */
+  /** The trustworthy facts about a request; `null` if it has no host, or a target that is not a path. */
   #edgeOf(incoming: IncomingMessage): Edge | null {
     const { headers, socket } = incoming;
     const peer = socket.remoteAddress ?? "";
@@ -139,7 +139,7 @@ export class Front implements AsyncDisposable {
     return {
       host,
       scheme: forwardedScheme === "https" || (forwardedScheme === undefined && certificate !== null) ? "https" : "http",
-      // A proxy that does not say whom it speaks for stands for many: they must not share one person's limits.
+      // A trusted proxy that does not name its client stands for many clients. They must not share one client's rate limits.
       client: trusted.includes(client) ? null : client,
     };
   }
@@ -149,7 +149,7 @@ function one(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** What a client is told whose request could not even be parsed. */
+/** The status line for a request that cannot be parsed, by Node's error code. */
 function statusOf(code: string | undefined): string {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":

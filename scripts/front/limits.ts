@@ -1,23 +1,26 @@
 /** From the connection to the end of the request's head. A client that takes longer is slow on purpose (Slowloris). */
 export const HEAD_TIMEOUT_MS = 20_000;
 
-/** Bytes of a request's head; the same that a link carries (`MAX_HEAD_BYTES`). */
+/** Size of a request's head in bytes; the same limit as on a link (`MAX_HEAD_BYTES`). */
 export const MAX_HEAD_BYTES = 64 * 1024;
 
-/** Connections at once. Each costs Node some 20 KB, and every machine and every open stream holds one. */
+/** Connections at once. Each takes about 20 KB in Node, and every machine and every open stream has one. */
 export const MAX_CONNECTIONS = 10_000;
 
-/** Connections at once from one address, so that a single one cannot take all. A household shares an address. */
+/** Connections at once from one address, so that one address cannot take all. It is not lower because a household shares an address. */
 export const MAX_CONNECTIONS_PER_ADDRESS = 1_000;
 
-/** An idle keep-alive connection is closed after this. Proxies keep theirs for 60 s and up, and then it is theirs to close. */
+/**
+ * An idle keep-alive connection is closed after this. Proxies close theirs after 60 s. The proxy must be first: if the front
+ * closed a connection just as the proxy reuses it, that request would fail.
+ */
 export const KEEP_ALIVE_MS = 65_000;
 
-/** workerd closes an idle connection after 5 s. A request sent at that moment is lost, so ours are closed before. */
+/** workerd closes an idle connection after 5 s. A request sent at that moment would be lost, so the front closes it earlier. */
 export const UPSTREAM_IDLE_MS = 4_000;
 
-/** A stream without a word for this long gets an SSE comment: some clients and proxies end a silent one after a minute or five. */
+/** A stream that is silent for this long gets an SSE comment. Many proxies end a silent stream after 60 s, Node clients after 300 s. */
 export const QUIET_STREAM_MS = 15_000;
 
-/** On a shutdown, answers under way may still end for so long. */
+/** On shutdown, running answers have this long to finish. */
 export const DRAIN_MS = 2_000;

@@ -4,15 +4,16 @@ import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
 import { UPSTREAM_IDLE_MS } from "./limits.ts";
 import { StreamKeepAlive } from "./stream-keep-alive.ts";
 
-/** Where the gate listens: a Unix socket, whose folder keeps other users out, and over which workerd notices a hang-up at once. */
+/** The gate's Unix socket. Its folder keeps other users out, and over it workerd notices a disconnect immediately. */
 export type Upstream = { readonly socketPath: string };
 
-/** One agent for all: a connection to the gate is used by one exchange at a time and kept for the next. */
+/** One agent for all requests. It reuses connections to the gate, each for one exchange at a time. */
 const agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: UPSTREAM_IDLE_MS });
 
 /**
- * Hands one request to the gate and its answer back, both as they come. When the client goes away the connection to the gate is
- * closed, which the gate sees as a cancelled request; when the gate breaks off in the middle, so does the client's answer.
+ * Forwards one request to the gate and streams the answer back. If the client disconnects, the connection to the gate is closed,
+ * which the gate sees as a cancelled request. If the gate's answer breaks off, the client's connection is reset, so that the
+ * client cannot take a truncated answer for a complete one.
  */
 export function relay(incoming: IncomingMessage, outgoing: ServerResponse, upstream: Upstream, edge: Edge): void {
   const toGate = request({
@@ -36,10 +37,10 @@ export function relay(incoming: IncomingMessage, outgoing: ServerResponse, upstr
 }
 
 const UNAVAILABLE = JSON.stringify({
-  error: { code: "unavailable", message: "Operator is starting again. Try again in a moment.", retryable: true },
+  error: { code: "unavailable", message: "Operator is restarting. Try again in a moment.", retryable: true },
 });
 
-/** A body that breaks off must not look complete: the connection to the gate is closed instead of the body. */
+/** If the client's body breaks off, the connection to the gate is closed. Ending the body instead would make it look complete. */
 function sendBody(incoming: IncomingMessage, toGate: ClientRequest): void {
   incoming.on("aborted", () => toGate.destroy());
   incoming.on("error", () => toGate.destroy());
@@ -50,7 +51,7 @@ function respond(answer: IncomingMessage, outgoing: ServerResponse): void {
   const headers = responseHeaders(answer.rawHeaders);
   outgoing.writeHead(answer.statusCode ?? 502, headers);
   const isStream = answer.headers["content-type"]?.startsWith("text/event-stream") === true;
-  // pipeline() destroys the client's side when the gate's breaks off: a chunked answer must not end as if it were whole.
+  // pipeline() destroys the client's side when the gate's side breaks off. pipe() would end the chunked answer as if complete.
   const ended = (): void => undefined;
   if (isStream) pipeline(answer, new StreamKeepAlive(), outgoing, ended);
   else pipeline(answer, outgoing, ended);

@@ -8,12 +8,13 @@ const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 
 /**
- * Passes an event stream through untouched, and says something when the stream has been quiet for a while. A comment goes between
- * two events only: after an empty line, and before the first byte.
+ * Passes an event stream through unchanged, and inserts a comment when the stream has been silent for `quietMs`. Without that,
+ * clients and proxies end a stream that they take for dead. An event ends with an empty line, and chunks may end anywhere inside
+ * an event, so a comment is only allowed after an empty line or before the first byte; elsewhere it would corrupt the event.
  */
 export class StreamKeepAlive extends Transform {
   readonly #timer: NodeJS.Timeout;
-  /** Line ends at the very end of what passed; two are an empty line. `\r\n` counts once. */
+  /** Consecutive line ends at the end of the data so far; two mean an empty line. `\r\n` counts once. Starts as if after an event. */
   #lineEnds = 2;
   #last = 0;
 
@@ -28,10 +29,10 @@ export class StreamKeepAlive extends Transform {
 
   override _transform(chunk: Buffer, _: BufferEncoding, done: TransformCallback): void {
     this.#timer.refresh();
-    // Only the end of the chunk matters, and three bytes are enough to tell.
+    // Only the end of the chunk matters. `\r\n\r\n`, the longest empty line, has four bytes.
     for (const byte of chunk.subarray(-4)) {
       if (byte === NEWLINE && this.#last === RETURN) {
-        // The second half of `\r\n`, whose first half was counted.
+        // The `\n` of `\r\n`: the `\r` was already counted.
       } else if (byte === NEWLINE || byte === RETURN) this.#lineEnds += 1;
       else this.#lineEnds = 0;
       this.#last = byte;

@@ -4,12 +4,12 @@ import type { Duplex } from "node:stream";
 import { type Edge, requestHeaders } from "./edge-headers.ts";
 import type { Upstream } from "./relay.ts";
 
-/** A WebSocket's own headers are hop-by-hop, and are said again to the next hop (RFC 6455 section 4.2.1). */
+/** The upgrade headers are hop-by-hop, so each hop must send them itself (RFC 6455 section 4.2.1). */
 const UPGRADE = "connection: Upgrade\r\nupgrade: websocket\r\n";
 
 /**
- * Hands a WebSocket upgrade to the gate: the request's head with the front's own words about the client, and from then on bytes
- * both ways. Whichever side ends, ends the other.
+ * Forwards a WebSocket upgrade to the gate: first the request's head, with the front's headers about the client, then bytes in
+ * both directions. When one side closes, the other is closed too.
  */
 export function relayUpgrade(
   incoming: IncomingMessage,
@@ -23,7 +23,7 @@ export function relayUpgrade(
     [socket, toGate],
     [toGate, socket],
   ] as const) {
-    one.on("error", () => undefined); // its close follows
+    one.on("error", () => undefined); // "close" follows, which ends the other side
     one.on("close", () => other.destroy());
   }
   const headers = requestHeaders(incoming.rawHeaders, edge);

@@ -33,7 +33,7 @@ it("a renewed pair is used once both files are there, and not half of it", async
   const heard: Certificate[] = [];
   source.onRenewed((certificate) => heard.push(certificate));
   put(certFile, second.cert);
-  await until("the half pair is reported", () => words.some((line) => line.includes("made for another key")));
+  await until("the half pair is reported", () => words.some((line) => line.includes("does not match the key")));
   expect([source.current, heard]).toEqual([first, []]);
   put(keyFile, second.key);
   await until("the whole pair is taken", () => heard.length > 0);
