@@ -89,8 +89,8 @@ describe("the pairing page", () => {
     const begun = await knock(url, { method: "POST", body, headers }, { ...env, NO_EDGE: "1" });
     const { user_code: code }: { user_code: string } = await begun.json();
     const shown = await (await (await Visitor.invited()).get(`/pair?code=${code}`)).text();
-    expect(shown).toContain("an address that is not known");
+    expect(shown).toContain("an unknown address");
     expect(shown).not.toContain("this computer<");
-    expect(shown).toContain("Make tokens that work without you");
+    expect(shown).toContain("Create tokens that keep working after you leave");
   });
 });
