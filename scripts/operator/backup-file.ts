@@ -1,7 +1,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { gunzipSync, gzipSync } from "node:zlib";
 
-/** Says which format a backup has: another number, another reader. */
+/** Format number in the backup file. Increase it when the format changes, so that an older release refuses the file. */
 const FORMAT = 1;
 
 export type KeptFile = {
@@ -12,13 +12,13 @@ export type KeptFile = {
 };
 
 /**
- * A backup: one SQLite database with a row for each file of a state folder. SQLite, because it is one file, says by itself
- * whether it is damaged, and needs no program that is not here already.
+ * A backup: one SQLite database with a row for each file of a state folder. SQLite was chosen because it is a single file, can
+ * check itself for damage, and is part of Node.
  */
 export class BackupFile implements Disposable {
   readonly #database: DatabaseSync;
 
-  /** Begins a backup. @throws Error when the file cannot be made */
+  /** Starts a backup. @throws Error when the file cannot be created */
   static create(path: string): BackupFile {
     const database = new DatabaseSync(path);
     database.exec(`
@@ -29,7 +29,7 @@ export class BackupFile implements Disposable {
     return new BackupFile(database);
   }
 
-  /** Opens one that is complete and undamaged. @throws Error that says what is wrong with it */
+  /** Opens a backup and checks that it is complete and undamaged. @throws Error with the problem */
   static open(path: string): BackupFile {
     const database = new DatabaseSync(path, { readOnly: true });
     try {
@@ -53,7 +53,7 @@ export class BackupFile implements Disposable {
     this.#insert.run(path, mode, gzipSync(content));
   }
 
-  /** Without it nothing of the backup is there. */
+  /** Commits the backup. Until then the file contains none of the rows. */
   complete(): void {
     this.#database.exec("COMMIT");
   }

@@ -4,29 +4,29 @@ import { dirname, join, relative, sep } from "node:path";
 import { backup as backUpDatabase, DatabaseSync } from "node:sqlite";
 import { BackupFile } from "./backup-file.ts";
 
-/** What is made anew by the next start, or belongs to the one that runs. */
+/** Not backed up: the next start creates these again, or they belong to the running process. */
 const LEFT_OUT: ReadonlySet<string> = new Set(["lock.json", "bundles", "operator.log", "operator.log.1"]);
 
-/** Copied with the database that they belong to. */
+/** SQLite's own files beside a database. The copy of the database already includes their content. */
 const PARTS_OF_DATABASES = /\.sqlite-(?:wal|shm|journal)$/;
 
-/** A machine that is added or removed in the middle changes the files; then it is done anew, so often at most. */
+/** Attempts in all. A backup starts over when a file vanishes while it runs, because a machine was removed. */
 const ATTEMPTS = 3;
 
 /**
- * Writes all that an Operator keeps into one file, while it runs or not. Each database is copied by SQLite itself and is
- * whole; two databases may be some moments apart, as they are after a power cut.
- * @throws Error with a sentence for the person who typed it
+ * Writes everything that an Operator stores into one file, whether it is running or not. SQLite itself copies each database, so
+ * each copy is consistent. Two databases may be copied some moments apart, as they can be after a power cut.
+ * @throws Error with a message for the person who typed the command
  */
 export async function backUp(stateDir: string, target: string): Promise<{ files: number; bytes: number }> {
   if (!existsSync(join(stateDir, "secrets.json")))
     throw new Error(`${stateDir} is not the folder of an Operator: it has no secrets.json. Set OPERATOR_STATE`);
   if (existsSync(target)) throw new Error(`${target} is there already: choose another name, or remove it`);
-  // Beside the target, so that the last step is a rename: a file with the target's name is always a whole backup.
+  // Written to a temporary file beside the target and renamed last, so a file with the target's name is always complete.
   const draft = `${target}.${randomUUID()}.tmp`;
   const copies = mkdtempSync(join(dirname(target), ".operator-backup-"));
   try {
-    closeSync(openSync(draft, "wx", 0o600)); // it holds every secret
+    closeSync(openSync(draft, "wx", 0o600)); // the backup contains all secrets
     const files = await write(stateDir, draft, copies);
     renameSync(draft, target);
     return { files, bytes: statSync(target).size };
@@ -76,10 +76,10 @@ function filesIn(stateDir: string): string[] {
     .filter((path) => !PARTS_OF_DATABASES.test(path) && !path.endsWith(".tmp"));
 }
 
-/** A database with all that was committed, also what is in its log only (SQLite, "Online Backup API"). */
+/** A consistent copy of a database, including what is committed only in its write-ahead log (SQLite, "Online Backup API"). */
 async function databaseIn(path: string, copies: string): Promise<Uint8Array> {
   const copy = join(copies, randomUUID());
-  statSync(path); // SQLite's own error for a file that has gone does not say so
+  statSync(path); // throws ENOENT for a file that has vanished; SQLite's own error would not say so
   const database = new DatabaseSync(path, { readOnly: true });
   try {
     await backUpDatabase(database, copy);

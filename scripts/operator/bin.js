@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Plain JavaScript, so that every Node can at least say what is missing.
+// Plain JavaScript, so that an old Node can run this file and print which version is required.
 const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
 
 // Node runs TypeScript, and backs up SQLite, from this version on.

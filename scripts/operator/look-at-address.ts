@@ -5,27 +5,27 @@ import type { Finding } from "./finding.ts";
 
 const TIMEOUT_MS = 10_000;
 
-/** Two weeks: every way of renewal has tried for longer by then. */
+/** Two weeks: both ACME and certbot should have renewed a certificate before that. */
 const RENEWAL_IS_LATE_MS = 14 * 24 * 3_600_000;
 
-/** Tokens and passkeys tolerate a minute or so. */
+/** Tokens and passkeys still work when the clock is off by about a minute. */
 const CLOCK_TOLERANCE_MS = 60_000;
 
-/** As Claude.ai's connectors call: some proxies refuse user agents that they do not know. */
+/** User agent of Claude.ai's connectors. Some proxies refuse unknown user agents, so the check must use a real one. */
 const CLAUDE = "Claude-User";
 
-/** Whether the address that clients use leads here, from this computer. */
+/** Checks, from this computer, whether the address that clients use reaches this Operator. */
 export async function lookAtAddress(url: string, now = Date.now): Promise<Finding[]> {
   const { protocol, hostname, port } = new URL(url);
   if (protocol !== "https:")
-    return [{ level: "ok", says: `${url} is for this computer alone; nothing else has to reach it` }];
+    return [{ level: "ok", says: `${url} is for this computer only; other computers need not reach it` }];
   const addresses = await lookup(hostname, { all: true }).catch(() => []);
   if (addresses.length === 0)
     return [
       {
         level: "problem",
         says: `${hostname} has no address`,
-        fix: "Add an A or AAAA record for it, or wait until it has spread.",
+        fix: "Add an A or AAAA record for it, or wait until DNS servers have the new record.",
       },
     ];
   const found = addresses.map(({ address }) => address).join(", ");
@@ -51,7 +51,7 @@ async function lookAtCertificate(host: string, port: number, nowMs: number): Pro
     return {
       level: "problem",
       says: says(`is not trusted (${refusal})`),
-      fix: "Use one of a public authority: --acme, or --tls-cert with the whole chain.",
+      fix: "Use a certificate of a public authority: --acme, or --tls-cert with the whole chain.",
     };
   if (end.getTime() - nowMs < RENEWAL_IS_LATE_MS)
     return {
@@ -70,7 +70,7 @@ function certificateAt(host: string, port: number): Promise<Seen> {
       const certificate = socket.getPeerX509Certificate();
       const refusal = socket.authorized ? null : String(socket.authorizationError);
       socket.destroy();
-      resolve(certificate === undefined ? { reason: "it showed no certificate" } : { refusal, certificate });
+      resolve(certificate === undefined ? { reason: "the server sent no certificate" } : { refusal, certificate });
     });
     socket.on("error", ({ message }) => resolve({ reason: message }));
     socket.on("timeout", () => {
@@ -80,7 +80,7 @@ function certificateAt(host: string, port: number): Promise<Seen> {
   });
 }
 
-/** What a client does first: it is refused, told where to sign in, and looks there. */
+/** Repeats a client's first requests: one without a token, which must be refused with 401, and one for the OAuth metadata. */
 async function lookAtAnswers(url: string, now: () => number): Promise<Finding[]> {
   const ask = (path: string, method: string) =>
     fetch(new URL(path, url), {
@@ -111,19 +111,19 @@ async function lookAtAnswers(url: string, now: () => number): Promise<Finding[]>
       {
         level: "problem",
         says: `${url} cannot be reached from here (${why})`,
-        fix: "Some routers do not lead back to their own public address: try it from another network.",
+        fix: "Some routers do not route their own public address back inside (no hairpin NAT): try it from another network.",
       },
     ];
   }
 }
 
-/** Only a proxy has another clock than this computer. */
+/** Compares clocks. They can only differ if the answer came from a proxy on another computer. */
 function lookAtClock(date: string | null, nowMs: number): Finding {
   const offMs = date === null ? 0 : Math.abs(Date.parse(date) - nowMs);
   return offMs > CLOCK_TOLERANCE_MS
     ? {
         level: "problem",
-        says: `the clock of this computer and that of ${date} differ by ${Math.round(offMs / 1000)} s`,
+        says: `this computer's clock and the time in the server's answer (${date}) differ by ${Math.round(offMs / 1000)} s`,
         fix: "Turn on time synchronisation: timedatectl set-ntp true",
       }
     : { level: "ok", says: `the clock is ${new Date(nowMs).toISOString()}` };

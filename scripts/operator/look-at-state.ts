@@ -4,13 +4,13 @@ import { askGate } from "../local/ask-gate.ts";
 import { runningHolder } from "../local/lock.ts";
 import type { Finding } from "./finding.ts";
 
-/** Below this a few days of use may fill the disk. At 32 MB a running Operator itself reports that it is full. */
+/** Below this, a few days of use may fill the disk. Below 32 MB a running Operator itself reports a full disk. */
 const LOW_BYTES = 512 * 1024 * 1024;
 
-/** What belongs to an Operator, and who may read it: each file, and the rights that nobody but its owner may have. */
+/** Paths in the state folder that only their owner may access; "" is the folder itself. */
 const PRIVATE = ["", "secrets.json"] as const;
 
-/** Whether somebody else can read the secrets of a state folder. */
+/** Checks that no other user can read the secrets in a state folder. */
 export function lookAtPermissions(stateDir: string): Finding[] {
   return PRIVATE.map((name) => {
     const path = join(stateDir, name);
@@ -18,7 +18,7 @@ export function lookAtPermissions(stateDir: string): Finding[] {
     if (stat === undefined)
       return {
         level: "problem",
-        says: `${path} is not there`,
+        says: `${path} does not exist`,
         fix: "Set OPERATOR_STATE to the folder of an Operator.",
       };
     const user = process.getuid?.();
@@ -38,12 +38,12 @@ export function lookAtDisk(stateDir: string): Finding {
     : { level: "ok", says: free };
 }
 
-/** Whether an Operator runs with a state folder, and where. */
+/** Checks whether an Operator runs with this state folder, and returns its URL. */
 export async function lookAtProcess(stateDir: string): Promise<{ finding: Finding; url: string | null }> {
   const holder = await runningHolder(join(stateDir, "lock.json"));
   if (holder === null)
     return {
-      finding: { level: "problem", says: "Operator does not run", fix: "npm start" },
+      finding: { level: "problem", says: "Operator is not running", fix: "npm start" },
       url: null,
     };
   const { pid, url, gate } = holder;

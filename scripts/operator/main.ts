@@ -11,38 +11,36 @@ const stateDir = resolve(process.env["OPERATOR_STATE"] || fileURLToPath(new URL(
 
 const program = new Command("operator")
   .description(
-    "Looks after an Operator on this computer. OPERATOR_STATE names its folder (default .operator in the repository).",
+    "Checks and backs up an Operator on this computer. OPERATOR_STATE names its folder (default .operator in the repository).",
   )
   .showHelpAfterError();
 
 program
   .command("backup <file>")
-  .description("write everything that Operator keeps, secrets included, into one file; while it runs or not")
+  .description("write everything that Operator stores, secrets included, into one file; Operator may be running")
   .action(async (file: string) => {
     const { files, bytes } = await backUp(stateDir, resolve(file));
     console.log(
-      `${file} has the ${files} files of ${stateDir} (${Math.ceil(bytes / 1024)} KB). It holds secrets: keep it safe.`,
+      `${file} contains the ${files} files of ${stateDir} (${Math.ceil(bytes / 1024)} KB). It contains secrets: keep it safe.`,
     );
   });
 
 program
   .command("restore <file>")
-  .description("put a backup into an empty folder (OPERATOR_STATE)")
+  .description("write the files of a backup into an empty folder (OPERATOR_STATE)")
   .action((file: string) => {
     const { files } = restore(resolve(file), stateDir);
-    console.log(`${files} files are in ${stateDir}. Start it with: npm start`);
+    console.log(`restored ${files} files to ${stateDir}. Start Operator with: npm start`);
   });
 
 program
   .command("status")
-  .description("say whether Operator runs, and where; exits with 1 when it does not")
+  .description("show whether Operator is running, and its URL; exits with 1 if it is not")
   .action(async () => say([(await lookAtProcess(stateDir)).finding]));
 
 program
   .command("doctor")
-  .description(
-    "look at everything that keeps clients away: process, permissions, disk, DNS, certificate, public address",
-  )
+  .description("check what clients depend on: process, permissions, disk, DNS, certificate, public address")
   .action(async () => {
     const { finding, url } = await lookAtProcess(stateDir);
     const permissions = lookAtPermissions(stateDir);

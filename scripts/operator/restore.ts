@@ -2,12 +2,12 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BackupFile } from "./backup-file.ts";
 
-/** A path below a folder: no part of it is empty, `.` or `..`. */
+/** A relative path in which no segment is empty, `.` or `..`, so that it stays inside the folder. */
 const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\0]+(?:\/|$))+$/;
 
 /**
- * Puts a backup into an empty folder, which an Operator can then be started with.
- * @throws Error with a sentence for the person who typed it; then the folder is empty again
+ * Writes the files of a backup into an empty folder, with which an Operator can then be started.
+ * @throws Error with a message for the person who typed the command; the folder is then empty again
  */
 export function restore(source: string, stateDir: string): { files: number } {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });

@@ -90,7 +90,7 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     expect(ill.output).toMatch(/PROBLEM the certificate at operator\.example\.com:443 is not trusted/);
     expect(ill.code).toBe(1);
     const none = server.start(process.execPath, [OPERATOR, "status"], { OPERATOR_STATE: server.home });
-    expect(await none.ended).toEqual({ code: 1, output: expect.stringContaining("Operator does not run") });
+    expect(await none.ended).toEqual({ code: 1, output: expect.stringContaining("Operator is not running") });
   });
 
   it("is claimed from the laptop by the link that its start printed", async () => {
