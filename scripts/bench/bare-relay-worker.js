@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 
 /**
- * The least that a relay of this shape can be: Worker, Durable Object, one hibernating WebSocket. No sign-in, no limits.
+ * The minimal relay with the same hops as Operator: Worker, Durable Object, one hibernating WebSocket. No sign-in, no limits.
  * Messages are text: `<id> <body>` each way. A path of /stream asks for the answer in parts: `<id>+<part>`, then `<id> `.
  */
 export class Relay extends DurableObject {

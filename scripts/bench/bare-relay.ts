@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
 import { isWorkerd, tree } from "./processes.ts";
 
-/** The yardstick: the same shape with nothing in it. */
+/** The baseline: a relay with the same hops as Operator and no features. */
 export type BareRelay = AsyncDisposable & { url: string; processes: () => Record<string, number[]> };
 
 export async function startBareRelay(serverUrl: string): Promise<BareRelay> {

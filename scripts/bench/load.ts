@@ -1,16 +1,16 @@
 import { Agent, type IncomingMessage, request } from "node:http";
 
-/** One way to the reference server: where to post, and what a call looks like there. */
+/** One path to the reference server: the URL to post to, and the form of a call there. */
 export type Path = {
   readonly name: string;
   readonly url: string;
   /** Sent with every call, such as a session's id. */
   readonly headers?: Record<string, string>;
-  /** How a request gets its answer, where that is not by Streamable HTTP. */
+  /** How a request gets its answer if the path does not use Streamable HTTP. */
   readonly ask?: (agent: Agent, request: RpcRequest) => Promise<RpcAnswer>;
   /** The `params` of `tools/call` that reach the reference server's tool. */
   readonly params: (tool: string, args: Record<string, unknown>) => Record<string, unknown>;
-  /** The processes whose CPU this path costs, by what they are; without the client and the server. */
+  /** The processes whose CPU time is counted for this path, by name, without the client and the server. */
   readonly processes: () => Record<string, readonly number[]>;
 };
 
@@ -84,8 +84,8 @@ export function post(
 }
 
 /**
- * Runs `work` with connections of its own, which are closed at the end. A connection kept from one run to the next would
- * idle while the other paths have their turn, and its server may close it just as the next call is sent.
+ * Runs `work` with separate connections, which are closed at the end. A connection that was kept for the next run would be
+ * idle while other paths are measured, and its server might close it just as the next call is sent.
  */
 export async function withConnections<Result>(work: (agent: Agent) => Promise<Result>): Promise<Result> {
   const agent = new Agent({ keepAlive: true });

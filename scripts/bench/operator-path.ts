@@ -17,11 +17,11 @@ const run = promisify(execFile);
 /** A whole Operator of its own with one machine, as `npm start`, `codez setup` and `codez connect` make it. */
 export type RunningOperator = AsyncDisposable & {
   url: string;
-  /** What a client sends to be let in. */
+  /** Headers with which a client authenticates. */
   headers: Record<string, string>;
   /** All it runs: the workerd of the public gate, the workerd of the machine's script, the Node process around them, the connector. */
   processes: () => Record<"gate" | "script" | "node" | "connector", number[]>;
-  /** Registers so many machines more, without anything running behind them. */
+  /** Registers the given number of further machines, which have no connector. */
   register(count: number): Promise<void>;
 };
 

@@ -5,13 +5,13 @@ import { join } from "node:path";
 import { WebSocket } from "ws";
 import { listeningPorts } from "./processes.ts";
 
-/** Between two looks at what runs; microseconds. Short beside a call, long beside the look itself. */
+/** Sampling interval in microseconds: short compared to a call, long compared to taking a sample. */
 const INTERVAL_US = 200;
 
 /** Functions shown of each process; the files have all of them. */
 const SHOWN = 25;
 
-/** An isolate or a Node process does not answer its debugger at all when it is no debugger that was asked. */
+/** A port that belongs to no inspector may never answer, so the request to it needs a time limit. */
 const ANSWER_TIMEOUT_MS = 2_000;
 
 /** What is read of a V8 CPU profile (Chrome DevTools Protocol, `Profiler.Profile`). */

@@ -9,7 +9,7 @@ function line([first = "", ...rest]: readonly string[]): string {
   return first.padEnd(24) + rest.map((cell) => cell.padStart(12)).join("");
 }
 
-/** A figure with so many decimals; empty when it is not known. */
+/** A figure with the given number of decimals; empty if it is unknown. */
 export function figure(value: number | null | undefined, decimals: number): string {
   return value === null || value === undefined || Number.isNaN(value) ? "" : value.toFixed(decimals);
 }

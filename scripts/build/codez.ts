@@ -12,7 +12,7 @@ const STAMP = `${REPOSITORY}scripts/codez/build/inputs.json`;
 const BUNDLE = `${REPOSITORY}scripts/codez/build/codez.js`;
 const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
 
-/** This program: a change of it is a change of what it makes. */
+/** The sources of this build program. They count as inputs, because changing them changes the output. */
 const OWN_SOURCES = ["scripts/build/codez.ts", "scripts/build/notices.ts", "scripts/build/tarball.ts"];
 
 /** Some of what is bundled is CommonJS and asks for Node's own modules by `require`. */

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { buildCodez } from "./codez.ts";
 import { buildTemplate } from "./template.ts";
 
-/** What each runtime needs of another one, built: `codez` for machines, the machine template for the control API. */
+/** Builds what one runtime needs from another: `codez` for machines, the machine template for the control API. */
 async function build(): Promise<void> {
   await Promise.all([buildCodez(), buildTemplate()]);
 }

@@ -4,16 +4,16 @@ import * as z from "zod/mini";
 
 const Manifest = z.object({ name: z.string(), version: z.string(), license: z.string() });
 
-/** Files with the words that a licence wants to be passed on. */
+/** Names of files with licence texts, which must be passed on with a copy. */
 const LEGAL = /^(licen[cs]e|notice|copying)\b/i;
 
 /** The package that a bundled file is from, however deep it is nested: its folder. */
 const PACKAGE = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
 
 /**
- * The licences of all packages of which a bundle has a part, with their own words, as they ask for: a bundle is a copy of them.
+ * The licence texts of all packages of which a bundle contains code. The licences require this of every copy, and a bundle is one.
  * @param inputs the bundled files' paths below `root`, as esbuild's metafile has them
- * @throws Error naming a package that comes without its licence's words
+ * @throws Error naming a package without a licence file
  */
 export async function noticesOf(inputs: readonly string[], root: string): Promise<string> {
   const folders = new Set(inputs.flatMap((path) => PACKAGE.exec(path)?.[0] ?? []));

@@ -18,7 +18,7 @@ const MODULE = `${CONTROL_BUILD}/machine.js.txt`;
 const VERSION = `${CONTROL_BUILD}/machine.version.txt`;
 const STAMP = `${CONTROL_BUILD}/machine.inputs.json`;
 
-/** What wrangler bundles: sources and packages, but not what it makes up itself (`namespace:path`). */
+/** The files that Wrangler bundles: sources and packages, without the modules that it generates itself (`namespace:path`). */
 const Meta = z.object({ inputs: z.record(z.string(), z.unknown()) });
 
 /** The machine template as one module, bundled as wrangler would deploy it, and its version: a hash of it. */

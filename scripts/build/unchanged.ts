@@ -7,7 +7,7 @@ import { atomicWrite } from "./atomic-write.ts";
 /** What a build read and wrote, with a digest of all of it. */
 const Stamp = z.object({ inputs: z.array(z.string()), outputs: z.array(z.string()), digest: z.string() });
 
-/** Whether the build that left the stamp at `path` would come out the same: none of its inputs or outputs has changed. */
+/** Whether the build that wrote the stamp at `path` is up to date: none of its inputs or outputs has changed. */
 export async function isUnchanged(path: string): Promise<boolean> {
   const text = await readFile(path, "utf8").catch(() => null); // never built here
   const noted = text === null ? null : Stamp.safeParse(JSON.parse(text));
@@ -16,7 +16,7 @@ export async function isUnchanged(path: string): Promise<boolean> {
   return (await digestOf([...inputs, ...outputs])) === digest;
 }
 
-/** Notes what a build read and wrote. Paths are absolute. */
+/** Records what a build read and wrote. Paths are absolute. */
 export async function stamp(path: string, inputs: readonly string[], outputs: readonly string[]): Promise<void> {
   const sorted = [...new Set(inputs.map((input) => resolve(input)))].toSorted();
   const digest = await digestOf([...sorted, ...outputs]);

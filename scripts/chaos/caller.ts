@@ -4,12 +4,12 @@ import type { MachineProcess } from "./machine-process.ts";
 import type { OperatorProcess } from "./operator-process.ts";
 import type { Random } from "./random.ts";
 
-/** Longest work a call does. */
+/** Longest time for which a call's tool works. */
 const WORK_MS = 1_500;
 
 /**
- * By then every call has ended, whatever broke: its own work, the silence after which a frozen link is given up (55 s),
- * and room for a busy computer.
+ * Every call must have ended by then, whatever broke. It covers the tool's own work, the silence after which a frozen link is
+ * closed (55 s), and a margin for a busy computer.
  */
 const CALL_BOUND_MS = 90_000;
 
@@ -17,7 +17,7 @@ const LARGE_BYTES = 300_000;
 
 let next = 0;
 
-/** One `tools/call`, by a way and of a size that the random stream decides, its outcome entered in the ledger. */
+/** Makes one `tools/call` with a random path and size, and records its outcome in the ledger. */
 export async function makeCall(
   operator: OperatorProcess,
   machine: MachineProcess,
@@ -41,7 +41,7 @@ export async function makeCall(
   ledger.end(call, await send(operator, path, body, call, `${id} ${"x".repeat(work.bytes)}`, hangsUpAfterMs));
 }
 
-/** Posts and reads to the end. Never throws: what goes wrong is an outcome. */
+/** Sends the request and reads the whole answer. Never throws: failures are outcomes. */
 function send(
   operator: OperatorProcess,
   path: string,
@@ -83,7 +83,7 @@ function send(
   });
 }
 
-/** One of Operator's own errors, as it stands in all of its answers. */
+/** Operator's own error object, which has the same shape in all of its answers. */
 type Details = { code?: unknown; message?: string; mayHaveRun?: boolean };
 
 type Answer = {

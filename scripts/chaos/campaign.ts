@@ -17,10 +17,10 @@ export const FAULTS: readonly Fault[] = [...NETWORK_FAULTS, ...PROCESS_FAULTS, .
 /** Calls under way at once on each machine. */
 const LANES = 2;
 
-/** From a fault's end to a machine that is listed and answers. */
+/** Limit from the end of a fault until each machine is listed as online and answers. */
 const RETURN_LIMIT_MS = 15_000;
 
-/** For events that were held by connectors to arrive, once nothing breaks any more. */
+/** Time after the last fault for events that connectors had buffered to arrive. */
 const EVENTS_LIMIT_MS = 60_000;
 
 export type CampaignOptions = {
@@ -31,7 +31,7 @@ export type CampaignOptions = {
   readonly say: (line: string) => void;
 };
 
-/** Calls and events without a pause while one fault follows the other; resolves when everything has settled again. */
+/** Keeps calls and events going while it injects one fault after the other. Resolves when everything has recovered. */
 export async function runCampaign(world: World, options: CampaignOptions): Promise<Resources> {
   const { ledger, operator, machines } = world;
   const follower = new Follower(operator, ledger);
@@ -61,7 +61,7 @@ export async function runCampaign(world: World, options: CampaignOptions): Promi
     (fault) => fault.isPossible?.(world) ?? true,
   );
   if (faults.length === 0)
-    throw new Error(`no fault is called that; there are: ${FAULTS.map(({ name }) => name).join(", ")}`);
+    throw new Error(`no fault has that name; the faults are: ${FAULTS.map(({ name }) => name).join(", ")}`);
   for (const fault of drawn(faults, random, options)) {
     ledger.faults.set(fault.name, (ledger.faults.get(fault.name) ?? 0) + 1);
     options.say(`fault: ${fault.name}`);
@@ -87,11 +87,11 @@ async function awaitReturn(world: World, fault: string, name: string): Promise<v
   const exitCode = world.machines.find((machine) => machine.name === name)?.exitCode ?? null;
   const why = exitCode === null ? "" : ` (codez connect ended with ${exitCode})`;
   world.ledger.violations.push(`after "${fault}", ${name} was not back within ${RETURN_LIMIT_MS / 1000} s${why}`);
-  // What follows shall not suffer from it.
+  // Restart the machine, so that the following faults are not affected.
   if (exitCode !== null) world.machines.find((machine) => machine.name === name)?.connect();
 }
 
-/** By weight for as long as the time lasts; or so many, each kind once before any comes twice. */
+/** Draws faults by weight until the time is over, or a given number of them, each kind once before any is repeated. */
 function* drawn(
   faults: readonly Fault[],
   random: Random,

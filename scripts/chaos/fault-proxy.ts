@@ -23,7 +23,7 @@ export class FaultProxy {
         [outer, inner],
       ] as const) {
         socket.setNoDelay(true);
-        socket.on("error", () => undefined); // its close follows
+        socket.on("error", () => undefined); // "close" follows, which ends the other side
         socket.on("end", () => other.end());
         socket.on("close", () => {
           this.#pairs.delete(pair);
@@ -41,7 +41,7 @@ export class FaultProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Passes so many bytes more in that direction, then resets every connection. */
+  /** Passes the given number of bytes in that direction, then resets every connection. */
   cutAfter(direction: Direction, bytes: number): void {
     this.#cut = { direction, bytesLeft: bytes };
   }

@@ -8,7 +8,7 @@ const PAUSE_MS = 500;
 
 type Polled = { events: { machine: string; data: unknown }[]; cursor: string };
 
-/** Someone who reads events with `poll_events` as any client does, through everything that breaks. */
+/** A client that reads events with `poll_events` and continues through all faults. */
 export class Follower {
   readonly #operator: OperatorProcess;
   readonly #ledger: Ledger;
@@ -25,7 +25,7 @@ export class Follower {
       try {
         this.#read(await this.#poll());
       } catch {
-        await sleep(PAUSE_MS); // Operator is broken just now; its events are not, and the cursor stays
+        await sleep(PAUSE_MS); // a fault is active; the cursor stays valid, so the next poll continues from it
       }
     }
   }
@@ -35,7 +35,7 @@ export class Follower {
     this.#stopped = true;
   }
 
-  /** Begins where the log ends now. */
+  /** Starts at the current end of the log. */
   async begin(): Promise<void> {
     this.#cursor = (await this.#poll()).cursor;
   }

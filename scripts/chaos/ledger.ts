@@ -1,8 +1,8 @@
 /** How a call ended, as its caller could tell. */
 export type Outcome =
-  /** The tool's own answer, complete and the right one. */
+  /** The tool's own answer to this call, complete. */
   | { readonly kind: "answered" }
-  /** A typed error, in a JSON-RPC error or a tool result. */
+  /** One of Operator's typed errors, in a JSON-RPC error or a tool result. */
   | { readonly kind: "error"; readonly code: string; readonly mayHaveRun: boolean; readonly message: string }
   /** The connection to Operator broke before the answer was complete. */
   | { readonly kind: "broken"; readonly reason: string }
@@ -10,7 +10,7 @@ export type Outcome =
   | { readonly kind: "abandoned" }
   /** Complete, but not an answer to this call. */
   | { readonly kind: "wrong"; readonly got: string }
-  /** Nothing within the bound. */
+  /** No answer within the time limit. */
   | { readonly kind: "hung" };
 
 export type Call = {
@@ -28,16 +28,16 @@ const NOT_CARRIED_OUT: ReadonlySet<string> = new Set([
   "machine_failed", "agent_too_old", "tool_unknown", "rate_limited",
 ]); // prettier-ignore
 
-/** Everything the campaign asked for and everything that really happened, to be compared at the end. */
+/** Records what callers were told and what the MCP servers saw, to compare both at the end. */
 export class Ledger {
   readonly calls = new Map<string, Call>();
   /** How often each call's tool ran, as the MCP server saw it. */
   readonly runs = new Map<string, number>();
-  /** Numbers of the events each machine's server made up to now. */
+  /** How many events each machine's server has created. */
   readonly emitted = new Map<string, number>();
   /** Numbers of the events that the follower read, by machine, in the order it read them. */
   readonly seen = new Map<string, number[]>();
-  /** What no other list has: a start that failed, a process left behind, a machine that stayed away. */
+  /** Other violations: a failed start, a process left running, a machine that did not come back. */
   readonly violations: string[] = [];
   /** Seconds that machines took to come back, by fault. */
   readonly returns: { readonly fault: string; readonly machine: string; readonly seconds: number }[] = [];

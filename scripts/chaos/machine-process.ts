@@ -27,7 +27,7 @@ export class MachineProcess {
   readonly #options: MachineOptions;
   readonly #env: NodeJS.ProcessEnv;
   #child: ChildProcess | null = null;
-  /** With which code `codez connect` ended by itself, if it did. */
+  /** Exit code of `codez connect` if it ended by itself. */
   exitCode: number | null = null;
 
   constructor(options: MachineOptions) {

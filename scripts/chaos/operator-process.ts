@@ -9,22 +9,22 @@ import { isRunning, type Process, signal, tree } from "./processes.ts";
 
 const START = fileURLToPath(new URL("../local/start.ts", import.meta.url));
 
-/** A cold start bundles the Workers, on a computer that is busy with the campaign. */
+/** A cold start bundles the Workers while the campaign keeps the computer busy. */
 const START_LIMIT_MS = 60_000;
 
 const STOP_LIMIT_MS = 15_000;
 
-/** How long its processes may take to notice that the start was killed. */
+/** How long its child processes may take to end after the parent was killed. */
 const ORPHAN_LIMIT_MS = 5_000;
 
 export type OperatorOptions = { readonly folder: string; readonly say: (line: string) => void };
 
-/** A whole Operator as `npm start` runs it, in processes of its own, to be killed and started again. */
+/** A complete Operator as `npm start` runs it, in separate processes that can be killed and started again. */
 export class OperatorProcess {
   readonly #options: OperatorOptions;
   #child: ChildProcess | null = null;
   #port = 0;
-  /** Everything it was ever seen to run: what is orphaned has no parent that leads to it. */
+  /** All of its processes seen so far. Orphans can only be found this way, because they no longer have a parent in common. */
   readonly #seen = new Map<string, Process>();
 
   constructor(options: OperatorOptions) {
@@ -39,22 +39,22 @@ export class OperatorProcess {
     return this.#port;
   }
 
-  /** What a client sends to be let in. */
+  /** Headers with which a client authenticates. */
   get headers(): Record<string, string> {
     return { authorization: `Bearer ${this.#ownerToken}` };
   }
 
-  /** What `codez` reads from its environment to be let in. */
+  /** Environment variables with which `codez` authenticates. */
   get credentials(): NodeJS.ProcessEnv {
     return { CODEZ_HUB_TOKEN: this.#ownerToken };
   }
 
-  /** As the owner's own programs find it. */
+  /** The owner's token, read from the file that Operator writes for the owner's own programs. */
   get #ownerToken(): string {
     return readFileSync(ownerTokenPath(this.url, this.#home) ?? "", "utf8").trim();
   }
 
-  /** What is CODEZ_HOME for the start, so that it leaves no token in the home folder of who runs the campaign. */
+  /** CODEZ_HOME for this Operator, so that it writes no token into the home folder of the user who runs the campaign. */
   get #home(): string {
     return join(this.#options.folder, "owner");
   }
@@ -69,7 +69,7 @@ export class OperatorProcess {
     return [...this.#seen.values()];
   }
 
-  /** Starts it on the port and state of the last time. @throws Error with its last words when it does not come up */
+  /** Starts it with the same port and state as before. @throws Error with its last output if it does not start */
   async start(): Promise<void> {
     if (this.#port === 0) this.#port = await freePort();
     const words: string[] = [];
@@ -91,12 +91,12 @@ export class OperatorProcess {
       throw new Error(`Operator did not start: ${words.join("").slice(-2_000)}`);
   }
 
-  /** Ends it as a person would. Answers what it left running. */
+  /** Stops it with SIGTERM. Returns the processes that it left running. */
   async stop(): Promise<Process[]> {
     return this.#end("SIGTERM", STOP_LIMIT_MS);
   }
 
-  /** `kill -9` of the start alone. Answers what lived on. */
+  /** Kills only the `npm start` process with SIGKILL. Returns the processes that survived it. */
   async kill(): Promise<Process[]> {
     return this.#end("SIGKILL", ORPHAN_LIMIT_MS);
   }

@@ -15,7 +15,7 @@ Ends with a table of invariants; the exit code is 1 when one was broken.`;
 
 export type Options = {
   readonly minutes: number;
-  /** How many faults; `null`: as many as the time allows. */
+  /** Number of faults; `null`: as many as the time allows. */
   readonly faults: number | null;
   readonly seed: number;
   readonly machines: number;
@@ -25,7 +25,7 @@ export type Options = {
   readonly help: boolean;
 };
 
-/** @throws Error with a sentence for the person who typed it */
+/** @throws Error with a message for the person who typed the command */
 export function readOptions(args: readonly string[]): Options {
   const { values } = parseArgs({
     args: [...args],

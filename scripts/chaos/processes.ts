@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from "node:fs";
 
 export type Process = {
   readonly pid: number;
-  /** In clock ticks since the computer's start: with it a number that was given again is not taken for the old process. */
+  /** Start time in clock ticks since boot. It tells a new process with a reused pid from the old one. */
   readonly startTicks: string;
   readonly command: string;
   readonly isWorkerd: boolean;
 };
 
-/** A process and all that descend from it, zombies left out. Linux only, as the campaigns are. */
+/** A process and all its descendants, without zombies. Linux only, like the campaigns. */
 export function tree(root: number): Process[] {
   const all = list("/proc").flatMap((entry) => {
     const fields = Number.isInteger(Number(entry)) ? fieldsOf(Number(entry)) : null;
@@ -27,13 +27,13 @@ export function tree(root: number): Process[] {
     });
 }
 
-/** Whether this very process still runs, even if its parent has changed. */
+/** Whether exactly this process still runs, even if it has another parent now. */
 export function isRunning({ pid, startTicks }: Process): boolean {
   const fields = fieldsOf(pid);
   return fields !== null && fields.startTicks === startTicks && fields.state !== "Z";
 }
 
-/** Proportional memory of processes in megabytes: pages that several share are counted once. */
+/** Memory of processes in megabytes as PSS: a page that several processes share is counted once. */
 export function pssMb(pids: readonly number[]): number {
   let kilobytes = 0;
   for (const pid of pids) kilobytes += Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
@@ -45,7 +45,7 @@ export function descriptors(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + list(`/proc/${pid}/fd`).length, 0);
 }
 
-/** Sends a signal; a process that ended meanwhile is no failure. */
+/** Sends a signal. It is not an error if the process has already ended. */
 export function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name);

@@ -1,6 +1,6 @@
 /**
- * Seeded pseudo-random numbers (mulberry32), so that a run can be repeated. Each part of a campaign derives a stream of its
- * own by name: one part drawing more numbers than before does not change what the others draw.
+ * Seeded pseudo-random numbers (mulberry32), so that a run can be repeated. Each part of a campaign derives its own stream by
+ * name, so that a change in how many numbers one part draws does not change the others.
  */
 export class Random {
   #state: number;

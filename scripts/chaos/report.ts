@@ -7,7 +7,7 @@ const EXAMPLES = 8;
 /** The table of invariants, and whether all held. */
 export function report(ledger: Ledger, resources: Resources): { readonly text: string; readonly isSound: boolean } {
   const invariants: readonly (readonly [string, readonly string[]])[] = [
-    [`each call ended once, within its bound, with a true word (${ledger.calls.size} calls)`, ledger.untrue()],
+    [`each call ended once, in time, with a true outcome (${ledger.calls.size} calls)`, ledger.untrue()],
     [`each tool ran at most once (${ledger.runs.size} ran)`, ledger.repeated()],
     [`each event came once and in order (${total(ledger)} events)`, ledger.disordered()],
     [

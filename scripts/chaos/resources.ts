@@ -8,7 +8,7 @@ export type Look = {
   readonly processes: number;
 };
 
-/** What Operator's processes use, looked at over a campaign. */
+/** Samples what Operator's processes use during a campaign. */
 export class Resources {
   readonly looks: Look[] = [];
   readonly #world: World;

@@ -10,15 +10,15 @@ type Message = {
   params?: { name?: string; arguments?: Record<string, unknown>; _meta?: { progressToken?: string | number } };
 };
 
-/** An event page is small, so that reading goes on over many of them. */
+/** Pages of events are small, so that readers need many of them. */
 const EVENTS_PER_POLL = 50;
 
 /** How long a poll waits when there is nothing new; shorter than a campaign's shortest fault. */
 const POLL_WAIT_MS = 1_000;
 
 /**
- * A machine's MCP server, which never fails: what breaks is all around it, so what it saw is the truth. `work` records that it
- * ran and answers with its id; `poll_events` hands out numbered events by cursor.
+ * A machine's MCP server. Faults never affect it, so what it saw is the truth to which callers' outcomes are compared. `work`
+ * records that it ran and answers with its id; `poll_events` returns numbered events by cursor.
  */
 export class ToolServer {
   readonly #server: Server;
@@ -39,7 +39,7 @@ export class ToolServer {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}/mcp`;
   }
 
-  /** Makes one event more. */
+  /** Creates one more event. */
   tell(): void {
     this.#events += 1;
     this.#ledger.emitted.set(this.#machine, this.#events);

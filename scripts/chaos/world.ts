@@ -10,7 +10,7 @@ import { OperatorProcess } from "./operator-process.ts";
 
 const run = promisify(execFile);
 
-/** Room for an Operator's state and every connector's files, small enough to be filled in a moment. */
+/** Large enough for an Operator's state and all connectors' files, small enough to fill quickly. */
 const DISK_MB = 256;
 
 const ONLINE_LIMIT_MS = 30_000;
@@ -18,13 +18,13 @@ const PROBE_LIMIT_MS = 5_000;
 
 export type WorldOptions = { readonly machines: number; readonly say: (line: string) => void };
 
-/** One Operator and its machines, on a small disk of their own where this process may mount one. */
+/** One Operator and its machines, on a small separate disk if this process may mount one. */
 export class World implements AsyncDisposable {
   readonly folder: string;
   readonly ledger = new Ledger();
   readonly operator: OperatorProcess;
   readonly machines: MachineProcess[] = [];
-  /** Whether the folder is a file system of its own, which can be filled without harm. */
+  /** Whether the folder is a separate file system, which can be filled without harm. */
   readonly hasOwnDisk: boolean;
 
   static async build({ machines, say }: WorldOptions): Promise<World> {
@@ -51,7 +51,7 @@ export class World implements AsyncDisposable {
     this.operator = new OperatorProcess({ folder, say });
   }
 
-  /** Seconds until a machine is listed as online and answers a call; `null` when it does not in time. */
+  /** Seconds until a machine is listed as online and answers a call; `null` if that takes too long. */
   timeUntilServed(name: string, limitMs = ONLINE_LIMIT_MS): Promise<number | null> {
     return eventually(limitMs, async () => (await this.isListedOnline(name)) && (await this.#answers(name)));
   }

@@ -24,7 +24,7 @@ async function deploy(settings: Settings): Promise<void> {
   console.log(
     `\nOperator is at https://${domain}. MCP clients: https://${domain}/mcp. A new machine: npx -y https://${domain}/codez.tgz setup`,
   );
-  console.log(`As long as nobody has, make it yours: https://${domain}/claim#${CLAIM_CODE}`);
+  console.log(`If nobody has claimed it yet, become its owner here: https://${domain}/claim#${CLAIM_CODE}`);
   console.log("Machines get the new script when they next dial in.");
 }
 

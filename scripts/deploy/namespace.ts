@@ -6,7 +6,7 @@ const NAMESPACE = "operator";
 /** A call to Cloudflare's API that takes longer has failed. Milliseconds. */
 const TIMEOUT_MS = 30_000;
 
-/** Makes the dispatch namespace if there is none. Throws with what to do when the account may not have one. */
+/** Creates the dispatch namespace if it does not exist. @throws Error that says what to do if the account may not have one */
 export async function ensureNamespace({ accountId, apiToken, apiUrl }: Settings): Promise<"made" | "there"> {
   const client = new Cloudflare({ apiToken, baseURL: apiUrl, timeout: TIMEOUT_MS });
   const { namespaces } = client.workersForPlatforms.dispatch;

@@ -4,10 +4,10 @@ import { dirname } from "node:path";
 import * as z from "zod";
 import { makeClaimCode } from "../claim-code.ts";
 
-/** The secrets an Operator is made with. Cloudflare never shows a secret again, so they are kept here, readable by their owner alone. */
+/** The secrets of a deployment. Cloudflare never shows a secret again, so they are stored here, readable by their owner only. */
 export const Secrets = z.object({
   DISPATCH_SECRET: z.string(),
-  /** The dispatch secret before this one: the dispatch Worker takes both while gates change over. */
+  /** The previous dispatch secret. The dispatch Worker accepts both until all gates use the new one. */
   DISPATCH_SECRET_PREVIOUS: z.string().optional(),
   REPORT_SECRET: z.string(),
   /** The person who enters it at `/claim` becomes the owner. It works once. A new one is for an owner who can no longer sign in. */
@@ -15,7 +15,7 @@ export const Secrets = z.object({
 });
 export type Secrets = z.infer<typeof Secrets>;
 
-/** The secrets of `path`, made when there are none, with a new dispatch secret when asked to rotate. */
+/** The secrets in the file `path`. Creates them if there are none; `rotate` replaces the dispatch secret. */
 export async function readSecrets(path: string, rotate: boolean): Promise<Secrets> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return null;

@@ -14,7 +14,7 @@ export type Deployment = {
   readonly dryRun: boolean;
 };
 
-/** Deploys a Worker with wrangler. Secrets go by a file that only its owner can read and that is gone afterwards, never by arguments. */
+/** Deploys a Worker with Wrangler. Secrets are passed in a temporary file with mode 0600, because other users can read arguments. */
 export async function deployWorker({ worker, vars, secrets, routes, dryRun }: Deployment): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "operator-deploy-"));
   try {

@@ -1,7 +1,7 @@
 import type { Random } from "../random.ts";
 import type { World } from "../world.ts";
 
-/** One way to break something. It repairs what it broke before it resolves; what it finds wrong it enters in the ledger. */
+/** One kind of fault. It undoes the fault before it resolves, and records violations in the ledger. */
 export type Fault = {
   readonly name: string;
   /** How often it is chosen, relative to the others. */

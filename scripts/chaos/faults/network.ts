@@ -3,7 +3,7 @@ import type { FaultProxy } from "../fault-proxy.ts";
 import type { Random } from "../random.ts";
 import type { Fault } from "./fault.ts";
 
-/** A link's first kilobytes are its dial: upgrade, hello, welcome. */
+/** The first kilobytes of a link are its handshake: upgrade, hello, welcome. */
 const DIAL_BYTES = 2_000;
 const LONG_BYTES = 200_000;
 

@@ -5,7 +5,7 @@ import type { Fault } from "./fault.ts";
 
 const everyone = ({ machines }: World): string[] => machines.map(({ name }) => name);
 
-/** A start that leaves something running, or does not come back, is a violation; the campaign goes on all the same. */
+/** Records a violation if processes were left running or a restart fails. The campaign continues in both cases. */
 async function restart(world: World, how: "stop" | "kill", pauseMs: number): Promise<void> {
   const left = await world.operator[how]();
   for (const { pid, command } of left)

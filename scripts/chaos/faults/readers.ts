@@ -7,7 +7,7 @@ const ANSWER_BYTES = 5_000_000;
 
 let next = 0;
 
-/** Clients that ask for a large answer, read none of it, and vanish without a word. */
+/** Clients that request a large answer, read none of it, and disconnect abruptly. */
 export const READER_FAULTS: readonly Fault[] = [
   {
     name: "vanished readers",
@@ -29,7 +29,7 @@ export const READER_FAULTS: readonly Fault[] = [
           },
         });
         outgoing.on("response", (response) => response.pause());
-        outgoing.on("error", () => undefined); // it is meant to break
+        outgoing.on("error", () => undefined); // expected: the client itself breaks the connection
         outgoing.end(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params }));
         return { outgoing, call };
       });

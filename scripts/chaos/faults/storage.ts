@@ -43,7 +43,7 @@ export const STORAGE_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Writes until there is no room for a byte. */
+/** Writes until the disk has no free byte. */
 async function fill(path: string): Promise<void> {
   const file = await open(path, "w");
   try {
