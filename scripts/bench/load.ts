@@ -96,7 +96,7 @@ export async function withConnections<Result>(work: (agent: Agent) => Promise<Re
   }
 }
 
-/** Calls `work` so many times, `concurrency` at once. */
+/** Calls `work` `calls` times, `concurrency` at once. */
 export async function measure(
   concurrency: number,
   calls: number,

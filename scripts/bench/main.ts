@@ -95,7 +95,7 @@ async function compareAll(): Promise<void> {
   );
 }
 
-/** Calls `echo` so many times, and answers the times and the CPU per call of each of the path's processes. */
+/** Calls `echo` `calls` times, and returns the times and the CPU per call of each of the path's processes. */
 function echo(path: Path, concurrency: number, calls: number): Promise<Row> {
   return withConnections(async (agent) => {
     const one = (n: number) => call(agent, path, "echo", { text: `echo ${n}` }, `echo ${n}`);

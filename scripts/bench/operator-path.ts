@@ -14,7 +14,7 @@ const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const CODEZ = join(REPOSITORY, "scripts/codez/bin.js");
 const run = promisify(execFile);
 
-/** A whole Operator of its own with one machine, as `npm start`, `codez setup` and `codez connect` make it. */
+/** A complete, separate Operator with one machine, as `npm start`, `codez setup` and `codez connect` make it. */
 export type RunningOperator = AsyncDisposable & {
   url: string;
   /** Headers with which a client authenticates. */

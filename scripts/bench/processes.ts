@@ -54,7 +54,7 @@ export function listeningPorts(pid: number): number[] {
   });
 }
 
-// Where there is no /proc, or the process has ended, these three answer with nothing and the figure is left out.
+// Without /proc, or when the process has ended, these three return nothing and the figure is left out.
 
 function read(path: string): string | null {
   try {

@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 
 /**
  * The MCP server that every path of the benchmark leads to: as lean as one can be, so that what is measured is the path.
- * Its tools are `echo` (answers its argument), `big` (so many bytes) and `progress` (one notification, then the result).
+ * Its tools are `echo` (answers its argument), `big` (answers with a given number of bytes) and `progress` (one notification, then the result).
  * With `--stdio` it speaks over its standard streams instead of HTTP, for proxies that take nothing else.
  */
 

@@ -15,7 +15,7 @@ const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
 /** The sources of this build program. They count as inputs, because changing them changes the output. */
 const OWN_SOURCES = ["scripts/build/codez.ts", "scripts/build/notices.ts", "scripts/build/tarball.ts"];
 
-/** Some of what is bundled is CommonJS and asks for Node's own modules by `require`. */
+/** Some bundled packages are CommonJS and load Node's modules with `require`, which ES modules lack. */
 const BANNER =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
 

@@ -5,7 +5,7 @@ export const HELP = `Breaks a real Operator on purpose and checks what must hold
   npm run chaos -- [--minutes <n> | --faults <n>] [--seed <n>] [--machines <n>] [--only <fault,fault>] [--verbose]
 
   --minutes   how long faults are injected (default 5)
-  --faults    so many faults in place of a time, and each kind once before any comes twice
+  --faults    number of faults instead of a time; each kind once before any is repeated
   --seed      repeats a run's faults and calls (default: the clock's)
   --machines  machines with a connector process each (default 4)
   --only      just these faults, by name
