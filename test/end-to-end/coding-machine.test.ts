@@ -104,7 +104,7 @@ describe.each(["2025-11-25", "2026-07-28"] as const)(
       );
       expect((await failed("list_sessions", { machineId: "atic", slug: "x" })).text).toContain("Your machines: attic.");
       expect(await failed("send_prompt", { session_id: nobody, text: "x" })).toMatchObject({
-        text: expect.stringContaining(`session_unknown: No session ${nobody} `),
+        text: expect.stringContaining(`session_unknown: There is no session ${nobody} `),
         error: { session: nobody },
       });
     });
