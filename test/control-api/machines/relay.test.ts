@@ -40,6 +40,14 @@ async function call(plan: Partial<Plan>, overrides: Partial<Env> = {}): Promise<
   return knock(url, init, { LOOPBACK_OWNER: alice.id, ...overrides });
 }
 
+/** The error of the same call at `/mcp`. */
+async function failure(plan: Partial<Plan>): Promise<unknown> {
+  const alice = new TestUser();
+  await alice.machine("attic", plan);
+  const { structuredContent } = await alice.tool("call_tool", { machineId: "attic", name: "dig" });
+  return structuredContent?.["error"];
+}
+
 describe("a call at a machine's own URL", () => {
   it("whose script dies before it answers fails with link_lost under the request's id: it may have been carried out", async () => {
     const response = await call({}, dies);
@@ -64,19 +72,6 @@ describe("a call at a machine's own URL", () => {
     });
   });
 
-  it(
-    "whose script has stopped fails with machine_timeout, though no connection breaks",
-    { timeout: 60_000 },
-    async () => {
-      const response = await call({ hangs: true });
-      expect(response.status).toBe(504);
-      expect(await response.json()).toMatchObject({
-        id: "id-7",
-        error: { data: { code: "machine_timeout", afterMs: 30_000 } },
-      });
-    },
-  );
-
   it.each<[OperatorError, number]>([
     [{ code: "invalid_request", reason: "the head is too large" }, 400],
     [{ code: "machine_starting", machine: "some-slug" }, 503],
@@ -92,22 +87,27 @@ describe("a call at a machine's own URL", () => {
 });
 
 describe("the same call at /mcp", () => {
-  async function failure(plan: Partial<Plan>): Promise<unknown> {
-    const alice = new TestUser();
-    await alice.machine("attic", plan);
-    const { structuredContent } = await alice.tool("call_tool", { machineId: "attic", name: "dig" });
-    return structuredContent?.["error"];
-  }
-
-  it("whose script has stopped fails with machine_timeout", { timeout: 60_000 }, async () => {
-    expect(await failure({ hangs: true })).toMatchObject({ code: "machine_timeout", afterMs: 30_000 });
-  });
-
   it.each<OperatorError>([
     { code: "invalid_request", reason: "the head is too large" },
     { code: "agent_too_old", machine: "attic", reason: "its connector speaks protocol 0" },
     { code: "machine_starting", machine: "attic" },
   ])("that its script refuses says why, and not that the machine has failed: %j", async (error) => {
     expect(await failure({ fails: error })).toMatchObject(error);
+  });
+});
+
+// Both wait for the whole bound, so they wait at the same time.
+describe.concurrent("a call whose script has stopped, though no connection breaks, fails with machine_timeout", () => {
+  it("at the machine's own URL", { timeout: 60_000 }, async () => {
+    const response = await call({ hangs: true });
+    expect(response.status).toBe(504);
+    expect(await response.json()).toMatchObject({
+      id: "id-7",
+      error: { data: { code: "machine_timeout", afterMs: 30_000 } },
+    });
+  });
+
+  it("at /mcp", { timeout: 60_000 }, async () => {
+    expect(await failure({ hangs: true })).toMatchObject({ code: "machine_timeout", afterMs: 30_000 });
   });
 });
