@@ -1,7 +1,6 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +8,7 @@ import { promisify } from "node:util";
 import { ownerTokenPath } from "../system/owner-token.ts";
 import { isWorkerd, tree } from "./processes.ts";
 import type { Profiler } from "./profile.ts";
+import { freePort } from "../system/ports.ts";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const CODEZ = join(REPOSITORY, "scripts/codez/bin.js");
@@ -101,13 +101,4 @@ async function until(isSo: () => Promise<boolean>): Promise<void> {
     if (Date.now() > giveUp) throw new Error("Operator did not come up");
     await new Promise((resolve) => setTimeout(resolve, 200));
   }
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { ask, type Path, post, withConnections } from "./load.ts";
-import { freePort } from "./operator-path.ts";
+import { freePort } from "../system/ports.ts";
 import { tree } from "./processes.ts";
 import { openSse } from "./sse-session.ts";
 

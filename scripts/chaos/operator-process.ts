@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ownerTokenPath } from "../system/owner-token.ts";
 import { eventually } from "./eventually.ts";
 import { isRunning, type Process, signal, tree } from "./processes.ts";
+import { freePort } from "../system/ports.ts";
 
 const START = fileURLToPath(new URL("../local/start.ts", import.meta.url));
 
@@ -116,12 +116,4 @@ export class OperatorProcess {
     for (const { pid } of left) signal(pid, "SIGKILL");
     return left;
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

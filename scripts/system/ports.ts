@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { createConnection, createServer } from "node:net";
+import { type AddressInfo, createConnection, createServer } from "node:net";
 
 /**
  * Ports below every common range of ephemeral ports (Linux from 32768, macOS and Windows from 49152). The kernel would otherwise
@@ -29,6 +29,21 @@ function isFree(port: number): Promise<boolean> {
     probe.once("error", () => resolve(false));
     probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
+}
+
+/**
+ * A port on 127.0.0.1 that the kernel had free a moment ago, for another process that must be told its port before it starts.
+ * It may be taken before that process listens; a program that listens by itself asks for port 0 instead.
+ */
+export async function freePort(): Promise<number> {
+  const probe = createServer();
+  await new Promise<void>((resolve, reject) => {
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = probe.address() as AddressInfo; // of a TCP server that listens
+  await new Promise((resolve) => probe.close(resolve));
+  return port;
 }
 
 /** Whether a connection to that port is accepted. */

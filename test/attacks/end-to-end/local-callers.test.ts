@@ -14,6 +14,7 @@ import { ExitCode } from "../../../scripts/codez/exit-code.ts";
 import { ownerTokenPath } from "../../../scripts/system/owner-token.ts";
 import { peerBin } from "../../peers/bin.ts";
 import { until } from "../../end-to-end/support/eventually.ts";
+import { freePort } from "../../../scripts/system/ports.ts";
 
 const run = promisify(execFile);
 
@@ -302,12 +303,4 @@ async function listening(server: Server): Promise<string> {
     server.close();
   });
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createServer } from "node:net";
 import { peerBin } from "../../peers/bin.ts";
+import { freePort } from "../../../scripts/system/ports.ts";
 
 /** Somebody else may take the port in the moment between finding it free and using it. */
 const ATTEMPTS = 5;
@@ -39,14 +39,4 @@ export class Everything implements AsyncDisposable {
     this.#process.kill("SIGKILL");
     await once(this.#process, "exit");
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const address = probe.address();
-  probe.close();
-  await once(probe, "close");
-  if (address === null || typeof address === "string") throw new Error("no port");
-  return address.port;
 }

@@ -8,6 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { eventually, temporaryFolder } from "./support/harness.ts";
 import { childrenOf, isRunning } from "./support/processes.ts";
 import { sharedStandIn } from "./support/stand-in.ts";
+import { freePort } from "../../../scripts/system/ports.ts";
 
 const { root, newState } = await sharedStandIn();
 
@@ -33,14 +34,6 @@ async function startProcess(port: number, stateDir: string): Promise<Started> {
     child.once("exit", (code, signal) => resolve(code ?? signal)),
   );
   return { pid: child.pid ?? 0, ended, output: () => output };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return typeof address === "object" && address ? address.port : 0;
 }
 
 test.each([

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { request } from "node:https";
 import { onTestFinished } from "vitest";
 import { newCertificate, testFolder, until } from "./certificates.ts";
+import { freePort } from "../../../../scripts/system/ports.ts";
 
 export const HAS_PEBBLE = existsSync("/usr/bin/pebble");
 
@@ -82,12 +82,4 @@ function run(program: string, args: readonly string[], env: Record<string, strin
   const child = spawn(program, args, { stdio: "ignore", env: { ...process.env, ...env } });
   onTestFinished(() => void child.kill("SIGKILL"));
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
