@@ -47,6 +47,8 @@ export class Link {
   /** The network socket below the WebSocket. */
   #stream: Socket | null = null;
   #welcomed = false;
+  /** Facts that changed before the welcome. */
+  #changed: Facts | null = null;
   #closing: { code: number; reason: string } | null = null;
 
   constructor(options: LinkOptions) {
@@ -83,9 +85,10 @@ export class Link {
     this.#schedule("close", CLOSE_TIMEOUT_MS, () => this.#socket.terminate());
   }
 
-  /** Sends facts that have changed. */
+  /** Sends facts that have changed. During the dial they wait for the welcome: the hello has those of its beginning. */
   announce(facts: Facts): void {
     if (this.#welcomed) this.#say({ type: "facts", facts });
+    else this.#changed = facts;
   }
 
   /** There are new events in the spool. */
@@ -143,6 +146,7 @@ export class Link {
         this.#welcomed = true;
         this.#cancelTimer("welcome");
         this.#options.onWelcome(frame.epoch);
+        if (this.#changed !== null) this.announce(this.#changed);
         this.#events.begin(frame.acked);
         return true;
       case "event-ack":

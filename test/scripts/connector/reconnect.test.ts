@@ -1,10 +1,15 @@
+import { randomUUID } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
-import { REFUSAL_GRACE_MS } from "../../../scripts/connector/connector.ts";
+import { Connector, REFUSAL_GRACE_MS } from "../../../scripts/connector/connector.ts";
+import { emptySpool } from "../../../scripts/connector/event-sender.ts";
+import { machineFacts } from "../../../scripts/connector/facts.ts";
+import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import { connectHttp } from "./support/connected.ts";
 import { ManualClock } from "./support/manual-clock.ts";
 import { Retries } from "./support/retries.ts";
+import { ScriptStandIn } from "./support/script-stand-in.ts";
 
 describe("a link that ends is dialled again", () => {
   it.each([1000, 1001, 1011, CloseCode.RESTARTING, CloseCode.SILENT, CloseCode.BAD_FRAME, 4999])(
@@ -224,4 +229,33 @@ it("says changed facts on the link that is up", async () => {
   connected.connector.announce();
   await connected.link.until(() => connected.link.texts.length > 0);
   expect(JSON.parse(connected.link.texts[0] ?? "")).toMatchObject({ type: "facts", facts: { hostname: "other" } });
+});
+
+it("says facts that changed during the dial once it is welcome", async () => {
+  await using script = await ScriptStandIn.start();
+  let hostname = "h";
+  const target = new HttpTarget(new URL("http://127.0.0.1:9/mcp"), "attic", "Start it.");
+  const connector: Connector = new Connector({
+    credentials: () => Promise.resolve({ linkUrl: script.linkUrl, token: "right-token" }),
+    renamed: () => Promise.resolve(),
+    facts: () => {
+      // The hello has what is true when the dial begins. A moment later, something else is.
+      queueMicrotask(() => {
+        if (hostname === "other") return;
+        hostname = "other";
+        connector.announce();
+      });
+      return { ...machineFacts("1"), hostname };
+    },
+    spool: emptySpool(randomUUID()),
+    target,
+  });
+  const stopped = connector.run();
+  const link = await script.link();
+  expect(link.hello.facts.hostname).toBe("h");
+  await link.until(() => link.texts.length > 0);
+  expect(JSON.parse(link.texts[0] ?? "")).toMatchObject({ type: "facts", facts: { hostname: "other" } });
+  connector.stop("the test is over");
+  await stopped;
+  await target.close();
 });
