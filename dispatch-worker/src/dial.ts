@@ -11,11 +11,12 @@ const REFUSAL_MS = 250;
 /** Seconds after which a connector should dial again when its script cannot be reached. */
 const RETRY_AFTER_S = 1;
 
-/** The form of a header with a link token. A dial without one is refused before any script is asked. */
+/** The form of a header with a link token. A request without one is refused before any script is asked. */
 const BEARER = /^Bearer [\w.~+/=-]{1,512}$/i;
 
 /**
- * Forwards the WebSocket upgrade of a connector to its machine's script, which checks the link token.
+ * Forwards what a machine itself asks (the WebSocket upgrade of its connector, or a GET of its own status) to its script, which
+ * checks the link token.
  *
  * `401` is final: the connector stops dialling. So only an unknown machine and a wrong token may lead to it. A stranger cannot
  * tell these two apart, because both give the same bytes after the same time.
@@ -27,7 +28,7 @@ const BEARER = /^Bearer [\w.~+/=-]{1,512}$/i;
 export async function dial(script: Fetcher, request: Request, machine: string): Promise<Response> {
   // No machine was looked up yet, so this refusal reveals nothing and needs no delay.
   if (
-    request.headers.get("upgrade")?.toLowerCase() !== "websocket" ||
+    (request.headers.get("upgrade")?.toLowerCase() !== "websocket" && request.method !== "GET") ||
     !BEARER.test(request.headers.get("authorization") ?? "")
   )
     return refusal();

@@ -35,6 +35,7 @@ export function boundedFacts(facts: Facts): Facts {
     codez: short(facts.codez),
     agent: facts.agent && { name: short(facts.agent.name), version: short(facts.agent.version) },
     repos: [],
+    ...(facts.server === undefined ? {} : { server: facts.server }),
     capabilities: facts.capabilities.slice(0, MAX_CAPABILITIES).map(short),
   };
   // Only repositories and projects can be numerous. As many are kept as there is room for. Projects come first, because

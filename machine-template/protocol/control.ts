@@ -35,6 +35,8 @@ export const Facts = z.object({
   agent: z.nullable(z.object({ name: z.string(), version: z.string() })),
   repos: z.array(Repo).check(z.maxLength(200)),
   capabilities: z.array(z.string()),
+  /** Whether the machine's MCP server answers. Absent until the connector knows, and from connectors before 0.3. */
+  server: z.optional(z.enum(["up", "down"])),
   /** Most recently used first. Absent when the machine's server has no `list_projects`, or its connector is an older one. */
   projects: z.optional(z.array(Project).check(z.maxLength(MAX_PROJECTS))),
 });

@@ -9,7 +9,10 @@ import { LogPosition } from "./event.ts";
 export const ScriptPath = {
   /** The machine's MCP endpoint, passed through. Any method. */
   MCP: "/mcp",
-  /** The WebSocket upgrade of the machine's connector, authenticated with the link token instead of the shared secret. */
+  /**
+   * The machine's own requests, authenticated with its link token instead of the shared secret. The WebSocket upgrade of its
+   * connector; and a plain GET, answered with `Presence`, with which `codez status` needs no sign-in.
+   */
   LINK: "/link",
   /** GET: `MachineState`. */
   STATE: "/operator/state",

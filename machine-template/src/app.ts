@@ -18,7 +18,8 @@ export const app = {
   async fetch(request: Request, env: Env): Promise<Response> {
     if (new URL(request.url).pathname === ScriptPath.LINK) {
       const isUpgrade = request.headers.get("upgrade")?.toLowerCase() === "websocket";
-      if (!isUpgrade || !(await isLinkToken(request.headers.get("authorization"), env.LINK_TOKEN_HASH)))
+      const isKnown = isUpgrade || request.method === "GET";
+      if (!isKnown || !(await isLinkToken(request.headers.get("authorization"), env.LINK_TOKEN_HASH)))
         // The same bytes with which the dispatch Worker answers for a machine that does not exist.
         return errorResponse({ code: "unauthorized" });
     } else if (request.headers.get(OperatorHeader.CALLER) !== env.OWNER)

@@ -55,7 +55,8 @@ export class Machine extends Agent<Env> implements LinkListener {
       case ScriptPath.CALL:
         return this.#call(request);
       case ScriptPath.LINK:
-        return this.#link.accept(); // app.ts has checked the token
+        // app.ts has checked the token, so this is the machine itself: its connector dials, or asks how it is seen.
+        return request.headers.has("upgrade") ? this.#link.accept() : Response.json(this.presence());
       case ScriptPath.STATE:
         return Response.json(this.#state());
       case ScriptPath.EVENTS:

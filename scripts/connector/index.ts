@@ -9,5 +9,6 @@ export { EventThrottle } from "./event-throttle.ts";
 export { machineFacts } from "./facts.ts";
 export { HttpTarget } from "./http-target.ts";
 export { StdioTarget } from "./stdio/stdio-target.ts";
+export { checkTarget, type TargetCheck } from "./target-check.ts";
 export type { Target } from "./target.ts";
 export { type EventSource, TargetWatch } from "./watch-target.ts";

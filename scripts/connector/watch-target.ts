@@ -139,6 +139,7 @@ export class TargetWatch {
     const listed = has(PROJECTS_TOOL) ? await this.#projects(client) : null;
     const folders = listed?.flatMap(({ path }) => path ?? []) ?? this.#options.folders;
     this.#options.learn({
+      server: "up",
       agent: server === undefined ? null : { name: server.name, version: server.version },
       capabilities,
       repos: await reposIn(folders),
@@ -203,6 +204,7 @@ export class TargetWatch {
   #report(isThere: boolean, detail: string): void {
     if (this.#wasThere === isThere) return;
     this.#wasThere = isThere;
+    if (!isThere) this.#options.learn({ server: "down" }); // that it is up is told with its other facts (#introduce)
     this.#options.report(isThere, detail);
   }
 }

@@ -197,14 +197,21 @@ describe("the link, which needs no secret", () => {
     expect(await codeOf(response)).toBe("machine_starting");
   });
 
-  it.each([
-    ["no upgrade", { authorization: "Bearer opl_x" }],
-    ["no token", { upgrade: "websocket" }],
-    ["what is not a token", { upgrade: "websocket", authorization: "Basic YTpi" }],
-  ])("with %s is refused without asking any script", async (_, headers) => {
-    const { response, reached } = await dispatch(LINK, { headers: headers as Record<string, string> });
+  it.each<[string, RequestInit & { headers: Record<string, string> }]>([
+    ["a POST without an upgrade", { method: "POST", headers: { authorization: "Bearer opl_x" } }],
+    ["no token", { headers: { upgrade: "websocket" } }],
+    ["neither", { headers: {} }],
+    ["what is not a token", { headers: { upgrade: "websocket", authorization: "Basic YTpi" } }],
+  ])("with %s is refused without asking any script", async (_, init) => {
+    const { response, reached } = await dispatch(LINK, init);
     expect(response.status).toBe(401);
     expect(reached).toEqual([]);
+  });
+
+  it("takes the machine's question about its own status to its script", async () => {
+    const attic: Script = ({ method }) => new Response(`${method} from attic`);
+    const { response } = await dispatch(LINK, { headers: { authorization: "Bearer opl_x" } }, { scripts: { attic } });
+    expect(await response.text()).toBe("GET from attic");
   });
 
   it("is refused alike to a gate that has the secret", async () => {

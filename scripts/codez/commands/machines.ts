@@ -19,7 +19,7 @@ export function machinesCommand({ folder }: Context): Command {
 function listOf(machines: readonly MachineSummary[]): string {
   const rows = machines.map(({ name, status, lastSeenMs, facts, mcpUrl }) => [
     name,
-    status.replaceAll("_", " "),
+    status === "online" && facts?.server === "down" ? "server down" : status.replaceAll("_", " "),
     lastSeenMs === null ? "-" : new Date(lastSeenMs).toISOString(),
     facts === null ? "-" : `${facts.hostname} (${facts.os})`,
     mcpUrl,

@@ -5,7 +5,7 @@ import { describeTarget, targetOf } from "../make-target.ts";
 import { DEFAULT_TARGET_URL } from "../profile/profile.ts";
 import { Service } from "../service/service.ts";
 import { planSetup } from "../setup/plan.ts";
-import { proveOnline } from "../setup/prove.ts";
+import { checkServer, proveOnline } from "../setup/prove.ts";
 import { register, renewToken } from "../setup/register.ts";
 import { Steps } from "../steps.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
@@ -61,19 +61,31 @@ export function setupCommand({ folder, command }: Context): Command {
         folder.write(plan.key, profile);
         proof = await steps.run("opening the link again", () => proveOnline(operator, folder, plan.key, profile, true));
       }
+      const server = await steps.run("asking the machine's MCP server who it is", () => checkServer(profile));
       const service = options.service === true ? await new Service(plan.key).install(target) : null;
       const next = service === null ? `codez connect${folder.names().length > 1 ? ` ${plan.key}` : ""}` : null;
       const { name, mcpUrl } = profile;
       const lines = [
         `"${name}" is online at ${operator.origin}${registered.isNew ? "" : " (it was set up before)"}.`,
         `  its MCP server    ${describeTarget(target)}`,
+        `                    ${server.state === "up" ? `answers: ${server.detail}` : `does not answer: ${server.detail}`}`,
         `  MCP, all machines ${operator.origin}/mcp`,
         `  MCP, this one     ${mcpUrl}`,
         ...(service?.map((line) => `  ${line}`) ?? []),
         ...(next === null ? [] : [`Keep it connected: ${next}`]),
       ];
       output.result(
-        { machine: name, profile: plan.key, hub: operator.origin, mcpUrl, target, status: proof.kind, service, next },
+        {
+          machine: name,
+          profile: plan.key,
+          hub: operator.origin,
+          mcpUrl,
+          target,
+          status: proof.kind,
+          server,
+          service,
+          next,
+        },
         lines.join("\n"),
       );
     });

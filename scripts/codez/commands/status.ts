@@ -1,31 +1,37 @@
 import { Command } from "commander";
-import { ExitCode } from "../exit-code.ts";
-import { findOperator } from "../find-operator.ts";
-import { describeTarget } from "../make-target.ts";
 import { holderOf } from "../../system/lock.ts";
-import { type Context, outputOf, withHub } from "./context.ts";
+import { ExitCode } from "../exit-code.ts";
+import { presenceOf } from "../link-status.ts";
+import { describeTarget } from "../make-target.ts";
+import { checkServer } from "../setup/prove.ts";
+import { type Context, JSON_OPTION, outputOf } from "./context.ts";
 
 /**
- * `codez status`: the state of one machine, as seen on this computer and by Operator. Exits with NOT_ONLINE when it is not
- * online.
+ * `codez status`: the state of one machine, as seen on this computer and by Operator. The machine's link token suffices, so it
+ * never asks anybody to sign in. Exits with NOT_ONLINE when the machine is not online.
  */
 export function statusCommand({ folder }: Context): Command {
-  return withHub(new Command("status").description("show whether this machine is online"))
+  return new Command("status")
+    .description("show whether this machine is online, and whether its MCP server answers")
     .argument("[name]", "the machine (needed when this computer is set up as several)")
-    .action(async (name: string | undefined, options: { hub?: string; json?: boolean }) => {
+    .option(...JSON_OPTION)
+    .action(async (name: string | undefined, options: { json?: boolean }) => {
       const { key, profile } = folder.choose(name);
-      const operator = await findOperator(options.hub ?? profile.hub, folder);
-      const detail = await operator.machine(profile.name);
       const connector = holderOf(folder.file(key, ".lock"));
-      const isOnline = detail.status === "online";
+      const [presence, server] = await Promise.all([presenceOf(profile), checkServer(profile)]);
+      const status = presence.online ? "online" : presence.lastSeenMs === null ? "never_connected" : "offline";
+      const { mcpUrl, slug, target } = profile;
       const lines = [
         `machine    ${profile.name} at ${profile.hub}`,
-        `status     ${detail.status.replaceAll("_", " ")}${detail.error === null ? "" : ` (${detail.error.message})`}`,
+        `status     ${status.replaceAll("_", " ")}${presence.online && server.state === "down" ? ", but its MCP server is down" : ""}`,
         `connector  ${connector === null ? "not running on this computer: codez connect" : `process ${connector.pid}, ${connector.state} ${connector.detail}`.trimEnd()}`,
-        `server     ${describeTarget(profile.target)}`,
-        `MCP URL    ${detail.mcpUrl}`,
+        `server     ${describeTarget(target)}`,
+        `           ${server.state === "up" ? `answers: ${server.detail}` : `does not answer: ${server.detail}`}`,
+        `MCP URL    ${mcpUrl}`,
       ];
-      outputOf(options).result({ ...detail, connector, target: profile.target }, lines.join("\n"));
-      if (!isOnline) process.exitCode = ExitCode.NOT_ONLINE;
+      const { lastSeenMs, connectedAtMs, facts, template } = presence;
+      const machine = { name: profile.name, slug, status, lastSeenMs, connectedAtMs, mcpUrl, facts, template };
+      outputOf(options).result({ ...machine, hub: profile.hub, connector, target, server }, lines.join("\n"));
+      if (!presence.online) process.exitCode = ExitCode.NOT_ONLINE;
     });
 }

@@ -1,5 +1,12 @@
 import { randomUUID } from "node:crypto";
-import { Connector, emptySpool, machineFacts, type Stopped } from "../../connector/index.ts";
+import {
+  checkTarget,
+  Connector,
+  emptySpool,
+  machineFacts,
+  type Stopped,
+  type TargetCheck,
+} from "../../connector/index.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import type { OperatorClient } from "../operator-client.ts";
@@ -25,6 +32,16 @@ const OLD_TOKEN_GRACE_MS = 1_500;
 
 /** The outcome. `refused`: Operator does not accept the token (any more). */
 export type Proof = { kind: "online" } | { kind: "refused" };
+
+/** Whether the machine's MCP server answers. A machine whose server is down is online, but none of its tools work. */
+export async function checkServer({ target: spec, name }: Profile): Promise<TargetCheck> {
+  const target = makeTarget(spec, name);
+  try {
+    return await checkTarget(target, VERSION);
+  } finally {
+    await target.close();
+  }
+}
 
 /**
  * Opens the machine's link, unless a connector is already running, and polls Operator's public endpoint until it shows the

@@ -69,12 +69,22 @@ describe("a stranger at the link", () => {
     ["an upgrade without a token", { upgrade: "websocket" }],
     ["an upgrade with a wrong token", { upgrade: "websocket", authorization: "Bearer opl_wrong" }],
     ["an upgrade with what is no token", { upgrade: "websocket", authorization: "Basic YTpi" }],
-    ["the right token but no upgrade", { authorization: "Bearer link-token" }],
+    ["a wrong token but no upgrade", { authorization: "Bearer opl_wrong" }],
   ])("who brings %s cannot tell a machine that exists from one that does not", async (_, headers) => {
     await TestConnector.greeted();
     const known = await bytesOf(await knockFromOutside("attic", headers));
     expect(known).toMatchObject({ status: 401 });
     expect(known).toEqual(await bytesOf(await knockFromOutside("cellar", headers)));
+  });
+
+  it("who brings the right token may read its own presence without a link, and nothing else", async () => {
+    await TestConnector.greeted();
+    const own = await knockFromOutside("attic", { authorization: "Bearer link-token" });
+    expect(own.status).toBe(200);
+    expect(await own.json()).toMatchObject({ online: true, facts: { hostname: "attic.lan" } });
+    for (const method of ["POST", "DELETE", "HEAD"])
+      expect((await knock("/link", { method, headers: { authorization: "Bearer link-token" } })).status).toBe(401);
+    expect((await knock("/operator/state", { headers: { authorization: "Bearer link-token" } })).status).toBe(404);
   });
 
   it("who brings the right token is the machine", async () => {

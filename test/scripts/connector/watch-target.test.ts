@@ -97,7 +97,7 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
     await using watched = new Watched(new McpTarget(era, { poll_events: ["cursor"] }, draining([])));
     await watched.until(() => watched.reports.length > 0);
     expect(watched.facts).toEqual([
-      { agent: { name: "polled", version: "7" }, capabilities: ["tools", "poll_events"], repos: [] },
+      { server: "up", agent: { name: "polled", version: "7" }, capabilities: ["tools", "poll_events"], repos: [] },
     ]);
     expect(watched.reports).toEqual([[true, "polled 7"]]);
   });
@@ -202,6 +202,7 @@ it("a server that is not there is reported once, with what to start, and so is i
   }, Number(url.port));
   await watched.until(() => watched.reports.length === 2);
   expect(watched.reports[1]).toEqual([true, "polled 7"]);
+  expect(watched.facts.map(({ server }) => server)).toEqual(["down", "up"]);
 });
 
 it("where each session is a process of its own, one without events to fetch is ended when it has said who it is", async () => {

@@ -219,12 +219,40 @@ describe("machines and status", () => {
     expect(status.out).not.toContain("link-token");
   });
 
+  it("need nobody to sign in for this machine's own status: its link token suffices", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    hub.bearer = "opr_1";
+    const { code, out, err } = await codez(home.path, ["status", "--json"]);
+    expect([code, err]).toEqual([ExitCode.NOT_ONLINE, ""]);
+    expect(JSON.parse(out)).toMatchObject({ name: "attic", status: "offline", hub: hub.origin });
+    expect(out).not.toContain("link-token");
+  });
+
+  it("tell whether the machine's own MCP server answers, and so does setup", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const server = new URL("../../connector/stdio/support/raw-server.ts", import.meta.url).pathname;
+    const down = await codez(home.path, ["setup", "attic", "--hub", hub.origin, "--url", "http://127.0.0.1:9/mcp"]);
+    expect([down.code, down.out]).toEqual([ExitCode.OK, expect.stringContaining("does not answer: ")]);
+    await using running = new Codez(home.path, ["connect"]);
+    await running.says("no answer from http://127.0.0.1:9/mcp");
+    const status = await codez(home.path, ["status"]);
+    expect([status.code, status.out]).toEqual([ExitCode.OK, expect.stringContaining("its MCP server is down")]);
+    await hub.knows("attic", (facts) => facts.server === "down");
+    expect((await codez(home.path, ["machines"])).out).toMatch(/^attic +server down /m);
+    const up = await codez(home.path, ["setup", "--", process.execPath, server]);
+    expect(up.out).toContain("answers: raw 1");
+    expect((await codez(home.path, ["status"])).out).toMatch(/^status +online$/m);
+  });
+
   it("say so when the machine is gone from Operator", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     hub.machines.clear();
-    expect((await codez(home.path, ["status"])).code).toBe(ExitCode.MACHINE_UNKNOWN);
+    expect((await codez(home.path, ["status"])).code).toBe(ExitCode.REVOKED);
     expect((await codez(home.path, ["remove", "attic"])).code).toBe(ExitCode.OK);
     expect((await codez(home.path, ["remove", "attic", "--hub", hub.origin])).code).toBe(ExitCode.MACHINE_UNKNOWN);
   });

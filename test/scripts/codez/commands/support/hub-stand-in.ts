@@ -2,13 +2,20 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { CloseCode } from "#protocol/close-code.ts";
-import { FromConnector, parseControl } from "#protocol/control.ts";
+import { type Facts, FromConnector, parseControl } from "#protocol/control.ts";
 import { ERROR_HEADER } from "#protocol/error.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { RegisterRequest } from "#protocol/rest-api.ts";
 import { type WebSocket, WebSocketServer } from "ws";
 
-type Machine = { name: string; identity: string; token: string; socket: WebSocket | null };
+type Machine = {
+  name: string;
+  identity: string;
+  token: string;
+  socket: WebSocket | null;
+  /** What its connector said last. */
+  facts: Facts | null;
+};
 
 /** An Operator as `codez` sees it: the registry's REST API, links by path, and `list_machines` at `/mcp`. */
 export class HubStandIn implements AsyncDisposable {
@@ -24,6 +31,7 @@ export class HubStandIn implements AsyncDisposable {
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   #tokens = 0;
+  #told: (() => void)[] = [];
 
   static async start(): Promise<HubStandIn> {
     const hub = new HubStandIn();
@@ -54,7 +62,7 @@ export class HubStandIn implements AsyncDisposable {
 
   /** Another computer's machine. */
   add(name: string): Machine {
-    const machine = { name, identity: "somebody-elses-identity", token: this.#newToken(), socket: null };
+    const machine = { name, identity: "somebody-elses-identity", token: this.#newToken(), socket: null, facts: null };
     this.machines.set(name, machine);
     return machine;
   }
@@ -66,9 +74,20 @@ export class HubStandIn implements AsyncDisposable {
     await once(this.#server, "close");
   }
 
+  /** Waits until a machine's connector has said such facts. */
+  async knows(name: string, holds: (facts: Facts) => boolean): Promise<void> {
+    for (;;) {
+      const facts = this.machines.get(name)?.facts ?? null;
+      if (facts !== null && holds(facts)) return;
+      await new Promise<void>((resolve) => this.#told.push(resolve));
+    }
+  }
+
   #greet(machine: Machine, socket: WebSocket): void {
     socket.on("message", (message: Buffer, isBinary) => {
       const frame = isBinary ? null : parseControl(FromConnector, message.toString());
+      if (frame?.type === "facts" || frame?.type === "hello") machine.facts = frame.facts;
+      for (const wake of this.#told.splice(0)) wake();
       if (frame?.type !== "hello") return;
       if (frame.protocol !== this.protocol)
         return socket.close(
@@ -87,6 +106,7 @@ export class HubStandIn implements AsyncDisposable {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "";
     const body = await jsonOf(request);
+    if (path.endsWith("/link")) return this.#presence(path.split("/")[2] ?? "", request, response);
     if (this.bearer !== null && request.headers.authorization !== `Bearer ${this.bearer}`)
       return say(response, 401, { error: { code: "unauthorized", message: "Sign in first" } });
     if (path === "/mcp") return this.#mcp(body, response);
@@ -118,6 +138,17 @@ export class HubStandIn implements AsyncDisposable {
     return say(response, 200, { ...this.#summary(machine), state: null, error: null });
   }
 
+  /** What a machine's own script tells the machine. */
+  #presence(name: string, request: IncomingMessage, response: ServerResponse): void {
+    const machine = this.machines.get(name);
+    if (machine === undefined || request.headers.authorization !== `Bearer ${machine.token}`)
+      return say(response, 401, { error: { code: "unauthorized", message: "Not a machine's token" } });
+    const online = machine.socket !== null;
+    const position = { epoch: "e", seq: 0 };
+    const times = { connectedAtMs: online ? 1 : null, lastSeenMs: 1 };
+    return say(response, 200, { online, epoch: 1, ...times, facts: machine.facts, position, template: "t" });
+  }
+
   #register(body: unknown, response: ServerResponse): void {
     const { name, identity, rotate = false, replace = false } = RegisterRequest.parse(body);
     const known = this.machines.get(name);
@@ -125,7 +156,7 @@ export class HubStandIn implements AsyncDisposable {
       return say(response, 409, { error: { code: "name_taken", message: `Another machine is called "${name}".` } });
     const isKept = known !== undefined && known.identity === identity && !rotate;
     if (isKept) return say(response, 200, this.#registration(known, null));
-    const machine = { name, identity, token: this.#newToken(), socket: null };
+    const machine = { name, identity, token: this.#newToken(), socket: null, facts: null };
     this.machines.set(name, machine);
     return say(response, known === undefined ? 201 : 200, this.#registration(machine, machine.token));
   }
@@ -169,7 +200,7 @@ export class HubStandIn implements AsyncDisposable {
       status,
       lastSeenMs: 1,
       createdMs: 1,
-      facts: null,
+      facts: machine.facts,
       template: "t",
       outdated: false,
     };
