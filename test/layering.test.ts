@@ -38,7 +38,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       operator: ["system", "front", "local"],
       deploy: ["system", "build"],
       bench: ["system", "codez"],
-      chaos: ["system"],
+      chaos: ["system", "connector"],
     },
     shared: ["claim-code.ts"],
   },

@@ -1,4 +1,4 @@
-import { Agent } from "agents";
+import { DurableObject } from "cloudflare:workers";
 import * as z from "zod/mini";
 import { boundedFacts } from "#protocol/bounded.ts";
 import { CloseCode } from "#protocol/close-code.ts";
@@ -14,6 +14,7 @@ import {
   ScriptPath,
 } from "#protocol/script-api.ts";
 import { closingWord, failureResponse } from "#protocol/stand-in.ts";
+import { Alarm, type Job } from "./alarm.ts";
 import type { Env } from "./env.ts";
 import { EventLog } from "./event-log.ts";
 import { operatorErrorOf } from "./failure.ts";
@@ -24,28 +25,21 @@ import { REPORT_AGAIN_S, Reporter } from "./reporter.ts";
 
 const CloseRequest = z.object({ code: z.enum(CloseCode), reason: z.string() });
 
-/**
- * One machine: its link, presence and event log.
- *
- * `fetch` and the WebSocket handlers are overridden, because every byte of every call passes there and the Agent's own handlers
- * do more than is needed. Schedules and alarms are the Agent's.
- */
-export class Machine extends Agent<Env> implements LinkListener {
+/** One machine: its link, presence and event log. */
+export class Machine extends DurableObject<Env> implements LinkListener {
+  readonly #alarm = new Alarm(this.ctx.storage);
   readonly #log = new EventLog(this.ctx.storage.sql);
   readonly #record = new PresenceRecord(this.ctx.storage.kv);
   readonly #link = new Link(this.ctx, this.env.NAME, this);
   readonly #reporter = new Reporter(this.env, {
     presence: () => this.#reported(),
     arrived: (told, wantsFacts) => this.#arrived(told, wantsFacts),
-    failed: (failures, againInS) => this.#owe(againInS, failures),
+    failed: (failures, againInS) => this.#alarm.set("report", againInS * 1000, failures),
     refused: () => this.#record.refuseReports(),
   });
   readonly #client = new McpClient(this.ctx.storage.kv, (request, body) =>
     this.#exchange(request, ScriptPath.MCP, body),
   );
-
-  /** Whether a repeated report may already be scheduled. Starts as `true`, because it may be after a restart. */
-  #owes = true;
 
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
@@ -92,7 +86,7 @@ export class Machine extends Agent<Env> implements LinkListener {
     if (!replaced) this.#endUnseen();
     const epoch = this.#record.begin(stream, boundedFacts(facts));
     this.#note(replaced ? PresenceType.REPLACED : PresenceType.ONLINE, { epoch });
-    this.ctx.waitUntil(this.scheduleEvery(PRESENCE_CHECK_MS / 1000, "checkPresence"));
+    this.ctx.waitUntil(this.#alarm.set("checkPresence", PRESENCE_CHECK_MS));
     return { epoch, acked: this.#log.acked(stream) };
   }
 
@@ -119,23 +113,19 @@ export class Machine extends Agent<Env> implements LinkListener {
     return acked;
   }
 
-  /** Scheduled: sends a report that failed before, or that the script could not send before it was stopped. */
-  async report({ failures = 0 }: { failures?: number } = {}): Promise<void> {
-    this.#report(failures);
+  override alarm(): Promise<void> {
+    return this.#alarm.fire((job, failures) => this.#run(job, failures));
   }
 
   /**
-   * Scheduled every `PRESENCE_CHECK_MS` while there is a link: reports again that the machine is online, or notices that its link
-   * died silently. Also trims the log by age.
+   * Every `PRESENCE_CHECK_MS` while there is a link: reports again that the machine is online, or notices that its link died silently.
+   * Also trims the log by age.
    */
   async checkPresence(): Promise<void> {
     this.#log.trim(Date.now());
-    if (this.#link.isOnline) {
-      this.#report();
-      return;
-    }
-    this.#endUnseen();
-    await this.#cancel("checkPresence");
+    if (!this.#link.isOnline) return this.#endUnseen();
+    this.#report();
+    await this.#alarm.set("checkPresence", PRESENCE_CHECK_MS);
   }
 
   presence(): Presence {
@@ -150,6 +140,16 @@ export class Machine extends Agent<Env> implements LinkListener {
       position: this.#log.position,
       template: this.env.TEMPLATE,
     };
+  }
+
+  async #run(job: Job, failures: number): Promise<void> {
+    switch (job) {
+      case "report":
+        // It failed before, or the script was stopped before it could send it.
+        return this.#report(failures);
+      case "checkPresence":
+        return this.checkPresence();
+    }
   }
 
   async #relay(request: Request, path: string): Promise<Response> {
@@ -210,8 +210,7 @@ export class Machine extends Agent<Env> implements LinkListener {
       this.#record.markFacts(false);
       if (told.facts === undefined) this.#report();
     } else if (told.facts !== undefined) this.#record.markFacts(true);
-    if (this.#owes) this.ctx.waitUntil(this.#cancel("report"));
-    this.#owes = false;
+    this.ctx.waitUntil(this.#alarm.cancel("report"));
   }
 
   #state(): MachineState {
@@ -257,22 +256,8 @@ export class Machine extends Agent<Env> implements LinkListener {
   #note(type: string, data: Record<string, unknown>): void {
     this.#log.append([{ atMs: Date.now(), type, session: null, data }]);
     // Scheduled before it is sent: a script that is stopped while it gathers changes must still report them later.
-    if (this.#record.row.reportsRefused !== true) this.ctx.waitUntil(this.#owe(REPORT_AGAIN_S, 0));
+    if (this.#record.row.reportsRefused !== true) this.ctx.waitUntil(this.#alarm.set("report", REPORT_AGAIN_S * 1000));
     this.#report();
-  }
-
-  /** Schedules `report` with an alarm, which survives a restart. There is never more than one such alarm. */
-  async #owe(inS: number, failures: number): Promise<void> {
-    this.#owes = true;
-    await this.#cancel("report");
-    // Not `idempotent`: called from inside the callback, that option would find the running schedule, which is deleted
-    // afterwards.
-    await this.schedule(inS, "report", { failures });
-  }
-
-  async #cancel(callback: "report" | "checkPresence"): Promise<void> {
-    const found = await this.listSchedules();
-    for (const schedule of found) if (schedule.callback === callback) await this.cancelSchedule(schedule.id);
   }
 }
 

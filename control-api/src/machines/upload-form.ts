@@ -40,7 +40,7 @@ export function uploadForm({ script, module, template, reportKey, isMigrated }: 
   const metadata = {
     main_module: MAIN_MODULE,
     compatibility_date: COMPATIBILITY_DATE,
-    compatibility_flags: ["nodejs_compat", "enable_request_signal"],
+    compatibility_flags: ["enable_request_signal"],
     tags: [KIND_TAG, `template-${template}`],
     // Without this, Cloudflare stores no logs of a user script.
     observability: { enabled: true },

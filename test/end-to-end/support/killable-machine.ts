@@ -108,7 +108,7 @@ export class KillableMachine implements AsyncDisposable {
     const { platformUrl, apiToken } = this.#operator.platform;
     const inherited = ["MACHINE", "OWNER", "NAME", "SLUG", "LINK_TOKEN_HASH", "REPORT_KEY", "CONTROL"];
     await upload(sdk(platformUrl, apiToken), this.registration.slug, readFileSync(TEMPLATE, "utf8"), {
-      compatibility_flags: ["nodejs_compat", "enable_request_signal"],
+      compatibility_flags: ["enable_request_signal"],
       bindings: [
         ...inherited.map((name) => ({ type: "inherit", name })),
         { type: "plain_text", name: "TEMPLATE", text: template },

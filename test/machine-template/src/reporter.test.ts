@@ -1,9 +1,9 @@
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { ReportedPresence } from "#protocol/script-api.ts";
 import type { Received } from "../../support/stand-in/control.ts";
-import { ask, env, FACTS, forget, page, TestConnector, within } from "./support/connector.ts";
+import { ask, env, FACTS, forget, jobs, page, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 
@@ -110,16 +110,8 @@ describe("the control API is told", () => {
     expect((await reportsFrom(before))[0]).toMatchObject({ online: false });
   });
 
-  /** What the machine has written down to do later: seconds from now, by callback. */
-  function scheduled(): Promise<{ callback: string; payload: unknown; inS: number }[]> {
-    return within(async (machine) => {
-      const found = await machine.listSchedules();
-      return found.map(({ callback, payload, time }) => ({ callback, payload, inS: time - Date.now() / 1000 }));
-    });
-  }
-
-  async function owed(): Promise<{ payload: unknown; inS: number }[]> {
-    return (await scheduled()).filter(({ callback }) => callback === "report");
+  async function dueInS(): Promise<number> {
+    return ((await jobs()).report?.atMs ?? 0) / 1000 - Date.now() / 1000;
   }
 
   async function refuse(status: number): Promise<void> {
@@ -129,30 +121,31 @@ describe("the control API is told", () => {
 
   it("even when the script is stopped before it can say so: what it owes is written down first, and crossed out after", async () => {
     await TestConnector.greeted();
-    expect(await owed()).toHaveLength(1);
+    expect(await jobs()).toHaveProperty("report");
     await reported(({ online }) => online);
-    while ((await owed()).length > 0);
+    while ((await jobs()).report !== undefined);
   });
 
   it("again when it did not take a report: after 5 s, then twice as long each time, at last once an hour", async () => {
     await refuse(503);
     await TestConnector.greeted();
     await reported(({ online }) => online);
-    const failures = (one: { payload: unknown } | undefined): unknown =>
-      (one?.payload as { failures?: number } | undefined)?.failures;
-    while (failures((await owed())[0]) !== 1);
-    expect((await owed())[0]?.inS).toBeLessThanOrEqual(5);
+    while ((await jobs()).report?.failures !== 1);
+    expect(await dueInS()).toBeLessThanOrEqual(5);
     for (const [before, inS] of [
       [3, 40],
       [50, 3_600],
     ] as const) {
       await refuse(503);
-      await within((machine) => machine.report({ failures: before }));
-      while (failures((await owed())[0]) !== before + 1);
-      const [again, ...more] = await owed();
-      expect(Math.round(again?.inS ?? 0)).toBeGreaterThan(inS - 3);
-      expect(Math.round(again?.inS ?? 0)).toBeLessThanOrEqual(inS);
-      expect(more).toEqual([]);
+      await within(async (_, { storage }) => {
+        storage.kv.put("jobs", { report: { atMs: Date.now(), failures: before } });
+        await storage.setAlarm(Date.now() + 60_000);
+      });
+      await evictDurableObject(env.MACHINE.getByName("machine"));
+      await runDurableObjectAlarm(env.MACHINE.getByName("machine"));
+      while ((await jobs()).report?.failures !== before + 1);
+      expect(Math.round(await dueInS())).toBeGreaterThan(inS - 3);
+      expect(Math.round(await dueInS())).toBeLessThanOrEqual(inS);
     }
   });
 
@@ -162,7 +155,8 @@ describe("the control API is told", () => {
     await reported(({ online }) => online);
     await connector.push(1, [{}]);
     await connector.leave();
-    await within((machine) => machine.report());
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    await ask("/mcp", { method: "POST", body: "{}" }); // otherwise a reason to report
     expect(await reportsFrom(0)).toHaveLength(1);
     await TestConnector.greeted();
     await reported(({ epoch }) => epoch === 2);

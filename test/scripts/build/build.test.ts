@@ -7,6 +7,7 @@ import { gunzipSync } from "node:zlib";
 import { beforeAll, describe, expect, it } from "vitest";
 import { buildCodez } from "../../../scripts/build/codez.ts";
 import { CONTROL_BUILD, REPOSITORY } from "../../../scripts/build/repository.ts";
+import { buildTemplate } from "../../../scripts/build/template.ts";
 import { tarball } from "../../../scripts/build/tarball.ts";
 import { isUnchanged, stamp } from "../../../scripts/build/unchanged.ts";
 import { HttpServer } from "../connector/support/http-server.ts";
@@ -16,6 +17,15 @@ const BUILT_IN: ReadonlySet<string> = new Set(builtinModules);
 const run = promisify(execFile);
 const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
 const { version } = JSON.parse(readFileSync(`${REPOSITORY}package.json`, "utf8"));
+
+describe("the machine template", () => {
+  beforeAll(() => buildTemplate());
+
+  it("stays small, because each machine's process loads it and each machine's upload carries it", () => {
+    // 72 KB in release 0.3.0. A package that doubles this must be worth it for each of a thousand machines.
+    expect(statSync(`${CONTROL_BUILD}/machine.js.txt`).size).toBeLessThan(140_000);
+  });
+});
 
 describe("codez.tgz", () => {
   beforeAll(() => buildCodez());

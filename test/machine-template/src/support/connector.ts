@@ -67,6 +67,11 @@ export function within<Result>(
   return runInDurableObject(env.MACHINE.getByName("machine") as DurableObjectStub<Machine>, look);
 }
 
+/** What the machine has written down to do later. */
+export async function jobs(): Promise<Partial<Record<"report" | "checkPresence", { atMs: number; failures: number }>>> {
+  return within((_, { storage }) => storage.kv.get("jobs") ?? {});
+}
+
 /** Forgets the machine, and with it its links and calls, so that nothing of one test is left to the next. */
 export async function forget(): Promise<void> {
   await within((_, { storage }) => storage.deleteAll());

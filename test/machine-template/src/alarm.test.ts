@@ -1,0 +1,87 @@
+import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { Alarm, type Job } from "../../../machine-template/src/alarm.ts";
+import { forget, jobs, within } from "./support/connector.ts";
+
+const START_MS = Date.parse("2030-01-01T00:00:00Z");
+
+afterEach(forget);
+
+/** Moves the clock to `START_MS` plus `ms`, which is far from every alarm of the runtime itself. */
+function at(ms: number): void {
+  vi.useFakeTimers({ toFake: ["Date"], now: START_MS + ms });
+  onTestFinished(() => void vi.useRealTimers());
+}
+
+describe("the alarm", () => {
+  it("is set to the earliest job, and to none when there is none", async () => {
+    at(0);
+    const times = await within(async (_, { storage }) => {
+      const alarm = new Alarm(storage);
+      const seen: (number | null)[] = [];
+      const look = async (): Promise<unknown> => seen.push(await storage.getAlarm());
+      await alarm.set("checkPresence", 60_000);
+      await look();
+      await alarm.set("report", 5_000);
+      await look();
+      await alarm.cancel("report");
+      await look();
+      await alarm.cancel("checkPresence");
+      await look();
+      return seen;
+    });
+    expect(times).toEqual([START_MS + 60_000, START_MS + 5_000, START_MS + 60_000, null]);
+  });
+
+  it("runs only what is due, with the failures that were written down, also after a restart of the script", async () => {
+    at(0);
+    await within(async (_, { storage }) => {
+      const alarm = new Alarm(storage);
+      await alarm.set("checkPresence", 60_000);
+      await alarm.set("report", 5_000, 3);
+    });
+    at(5_000);
+    const ran = await within(async (_, { storage }) => {
+      const calls: [Job, number][] = [];
+      await new Alarm(storage).fire(async (job, failures) => void calls.push([job, failures]));
+      return { calls, alarm: await storage.getAlarm() };
+    });
+    expect(ran).toEqual({ calls: [["report", 3]], alarm: START_MS + 60_000 });
+    expect(await jobs()).toEqual({ checkPresence: { atMs: START_MS + 60_000, failures: 0 } });
+  });
+
+  it("keeps a job that throws, so that the runtime's next attempt runs it again", async () => {
+    at(0);
+    const attempts = await within(async (_, { storage }) => {
+      const alarm = new Alarm(storage);
+      await alarm.set("checkPresence", 0);
+      const failed = await alarm.fire(() => Promise.reject(new Error("disk full"))).catch(String);
+      const again: Job[] = [];
+      await alarm.fire(async (job) => void again.push(job));
+      return { failed, again };
+    });
+    expect(attempts).toEqual({ failed: "Error: disk full", again: ["checkPresence"] });
+    expect(await jobs()).toEqual({});
+  });
+
+  it("keeps what a job sets while it runs", async () => {
+    at(0);
+    await within(async (_, { storage }) => {
+      const alarm = new Alarm(storage);
+      await alarm.set("checkPresence", 0);
+      await alarm.fire(() => alarm.set("checkPresence", 60_000));
+    });
+    expect(await jobs()).toEqual({ checkPresence: { atMs: START_MS + 60_000, failures: 0 } });
+  });
+
+  it("runs everything when an older version set it, because that kept its jobs elsewhere", async () => {
+    const ran = await within(async (_, { storage }) => {
+      storage.kv.delete("jobs");
+      const calls: Job[] = [];
+      const fire = (): Promise<void> => new Alarm(storage).fire(async (job) => void calls.push(job));
+      await fire();
+      await fire();
+      return calls;
+    });
+    expect(ran).toEqual(["report", "checkPresence"]);
+  });
+});
