@@ -15,6 +15,9 @@ const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
 /** The sources of this build program. They count as inputs, because changing them changes the output. */
 const OWN_SOURCES = ["scripts/build/codez.ts", "scripts/build/notices.ts", "scripts/build/tarball.ts"];
 
+/** Stands for the hash of the code while the code is hashed: `codez --version` tells the build, like the tarball's manifest. */
+const BUILD_MARK = "@codez-build@";
+
 /** Some bundled packages are CommonJS and load Node's modules with `require`, which ES modules lack. */
 const BANNER =
   'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
@@ -37,13 +40,14 @@ export async function buildCodez(): Promise<void> {
     minifySyntax: true,
     legalComments: "eof",
     banner: { js: BANNER },
-    define: { CODEZ_VERSION: JSON.stringify(manifestOfAll.version) },
+    define: { CODEZ_VERSION: JSON.stringify(`${manifestOfAll.version}-${BUILD_MARK}`) },
     metafile: true,
     logLevel: "warning",
   });
-  const code = outputFiles[0]?.contents;
-  if (code === undefined) throw new Error("esbuild wrote nothing");
-  const hash = createHash("sha256").update(code).digest("hex").slice(0, 8);
+  const marked = outputFiles[0]?.text;
+  if (marked === undefined) throw new Error("esbuild wrote nothing");
+  const hash = createHash("sha256").update(marked).digest("hex").slice(0, 8);
+  const code = marked.replaceAll(BUILD_MARK, hash);
   const manifest = {
     name: "codez",
     version: `${manifestOfAll.version}-${hash}`,
