@@ -1,27 +1,36 @@
 import { localOwnerToken } from "./sign-in/local-owner.ts";
+import { keptToken } from "./sign-in/kept-sign-in.ts";
 import { signIn } from "./sign-in/sign-in.ts";
 
 /** Time limit of the request that finds out whether an Operator requires a token. */
 const PROBE_TIMEOUT_MS = 10_000;
+
+/** What a command does with a token: only look at machines, or anything else. */
+export type Need = "read" | "admin";
 
 /**
  * This person's token for the Operator at `hub`; `null` to send requests without one (the answer then says what is wrong). It is
  * used only for the REST API and `/mcp`. Machines dial with their own link token.
  *
  * The token comes from CODEZ_HUB_TOKEN (for scripts), else from the file that an Operator on this computer wrote for its owner's
- * programs, else, if a token is required, from signing in.
+ * programs, else from the sign-in that `codez login` kept, else, if a token is required, from signing in.
  */
-export async function hubToken(hub: string): Promise<string | null> {
+export async function hubToken(hub: string, need: Need): Promise<string | null> {
   const given = process.env["CODEZ_HUB_TOKEN"];
   if (given) return given;
   const own = await localOwnerToken(hub);
   if (own !== null) return own;
-  return (await wantsToken(hub)) ? signIn(hub) : null;
+  // An Operator that cannot be reached is reported by the command's own request.
+  const kept = await keptToken(hub, `operator:${need}`).catch(() => null);
+  if (kept !== null && !(await refuses(hub, kept))) return kept;
+  return (await refuses(hub, null)) ? signIn(hub) : null;
 }
 
-async function wantsToken(hub: string): Promise<boolean> {
+/** Whether Operator wants another token than this one. */
+async function refuses(hub: string, token: string | null): Promise<boolean> {
   try {
     const response = await fetch(new URL("/api/me", hub), {
+      headers: token === null ? {} : { authorization: `Bearer ${token}` },
       redirect: "error",
       signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
     });

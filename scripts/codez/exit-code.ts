@@ -7,7 +7,7 @@ export const ExitCode = {
   USAGE: 2,
   /** Operator cannot be reached. */
   HUB_UNREACHABLE: 3,
-  /** Operator requires a valid token. */
+  /** Operator requires a valid token, or a question needs an answer, and there is no terminal for a person. */
   NOT_SIGNED_IN: 4,
   /** The name belongs to another machine. */
   NAME_TAKEN: 5,

@@ -1,20 +1,28 @@
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { tarballOf } from "./invocation.ts";
-import { hubToken } from "./credentials.ts";
+import { hubToken, type Need } from "./credentials.ts";
 import { OperatorClient, LOCAL_OPERATOR } from "./operator-client.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { plainLoopback } from "./sign-in/local-owner.ts";
 
+/** A client of the Operator that a command is for, with a token for what the command needs. Throws `CodezFailure`. */
+export async function findOperator(
+  given: string | undefined,
+  folder: ProfileFolder,
+  need: Need = "admin",
+): Promise<OperatorClient> {
+  const hub = hubOf(given, folder);
+  return new OperatorClient(hub, await hubToken(hub, need));
+}
+
 /**
- * The Operator that a command is for: `--hub`, else CODEZ_HUB, else the one that this very codez was fetched from
+ * The address of the Operator that a command is for: `--hub`, else CODEZ_HUB, else the one that this very codez was fetched from
  * (`npx -y https://operator.example.com/codez.tgz`), else the one that this computer is set up with, else a local one.
  */
-export async function findOperator(given: string | undefined, folder: ProfileFolder): Promise<OperatorClient> {
+export function hubOf(given: string | undefined, folder: ProfileFolder): string {
   const named = given ?? (process.env["CODEZ_HUB"] || undefined) ?? tarballOf(process.argv[1]);
-  const address = named ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR;
-  const origin = plainLoopback(originOf(address));
-  return new OperatorClient(origin, await hubToken(origin));
+  return plainLoopback(originOf(named ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR));
 }
 
 /** The Operator that all profiles share; `undefined` when there are no profiles, or several Operators. */

@@ -35,7 +35,7 @@ export function commandOf(script: string | undefined, environment: NodeJS.Proces
 }
 
 const COMMANDS =
-  "setup|connect|up|serve|permissions|status|machines|rename|rotate|remove|tokens|audit|service|login|upgrade|uninstall";
+  "setup|connect|up|serve|permissions|status|machines|rename|rotate|remove|tokens|audit|service|login|logout|upgrade|uninstall";
 
 /** A command of codez as our texts name it, unless it is written out already. */
 const NAMED = new RegExp(`(?<![\\w/.-]|npx |codez\\.tgz )codez (?=(?:${COMMANDS})\\b)`, "g");

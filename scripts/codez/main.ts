@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { auditCommand } from "./commands/audit.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { contextOf } from "./commands/context.ts";
+import { loginCommand, logoutCommand } from "./commands/login.ts";
 import { machinesCommand } from "./commands/machines.ts";
 import { permissionsCommand } from "./commands/permissions.ts";
 import { removeCommand } from "./commands/remove.ts";
@@ -51,6 +52,8 @@ function program(command: readonly string[]): Command {
     permissionsCommand(),
     statusCommand(context),
     machinesCommand(context),
+    loginCommand(context),
+    logoutCommand(context),
     renameCommand(context),
     rotateCommand(context),
     removeCommand(context),

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdtemp } from "node:fs/promises";
+import { mkdtemp, readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -107,7 +107,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
   });
 
   test("setup pairs with a code where there is no browser", async () => {
-    const setup = codez(["setup", "barn", "--url", workshop.url.href]);
+    const setup = codez(["setup", "barn", "--url", workshop.url.href], { CODEZ_SIGN_IN: "device" });
     await finished(setup, approveCode);
     expect(setup.said()).toContain(`${operator.url}/pair`);
     const { body } = await operator.api("GET", "/api/machines", undefined, token);
@@ -121,8 +121,54 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     expect(without.said()).toContain("CODEZ_HUB_TOKEN");
   });
 
+  test("without a terminal nothing waits for a person: each command says what to run, with one exit code", async () => {
+    for (const args of [["machines"], ["setup", "cellar"], ["rotate", "attic"], ["login"], ["tokens", "list"]]) {
+      const alone = codez(args);
+      expect(await within(15_000, args.join(" "), alone.code)).toBe(4);
+      expect(alone.said()).toContain(`codez login --hub ${operator.url}`);
+    }
+  });
+
+  test("login keeps a sign-in that may only look, until logout gives it back or its owner ends it", async () => {
+    const grants = async () =>
+      Grants.parse((await operator.api("GET", "/api/grants", undefined, token)).body).grants.length;
+    await finished(codez(["login"], { CODEZ_SIGN_IN: "device" }), approveCode);
+    expect(await grants()).toBe(1);
+    for (let time = 0; time < 2; time += 1) expect(await finished(codez(["machines", "--json"]))).toContain("attic");
+    // It does not suffice for more.
+    const rotate = codez(["rotate", "attic"]);
+    expect(await within(15_000, "rotate", rotate.code)).toBe(4);
+    const file = join(home, "codez", "sign-ins", `127.0.0.1-${new URL(operator.url).port}.json`);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+
+    // Its access token has ended: it is renewed, and nobody notices.
+    const kept = JSON.parse(await readFile(file, "utf8"));
+    await writeFile(file, JSON.stringify({ ...kept, expiresMs: 0 }));
+    expect(await finished(codez(["machines", "--json"]))).toContain("attic");
+    expect(JSON.parse(await readFile(file, "utf8")).tokens.access_token).not.toBe(kept.tokens.access_token);
+
+    await finished(codez(["logout"]));
+    expect(await grants()).toBe(0);
+    expect(await within(15_000, "machines", codez(["machines"]).code)).toBe(4);
+
+    await finished(codez(["login"], { CODEZ_SIGN_IN: "device" }), approveCode);
+    const [grant] = z
+      .object({ grants: z.array(z.object({ id: z.string() })) })
+      .parse((await operator.api("GET", "/api/grants", undefined, token)).body).grants;
+    await operator.api("DELETE", `/api/grants/${grant?.id ?? ""}`, undefined, token);
+    expect(await within(15_000, "machines", codez(["machines"]).code)).toBe(4);
+    await finished(codez(["logout"]));
+  });
+
+  test("login --admin keeps the right to manage machines as well", async () => {
+    await finished(codez(["login", "--admin"], { CODEZ_SIGN_IN: "device" }), approveCode);
+    await finished(codez(["rotate", "attic"]));
+    expect(await finished(codez(["tokens", "list", "--json"]))).toContain("outside");
+    await finished(codez(["logout"]));
+  });
+
   test("denied on the phone is denied here", async () => {
-    const machines = codez(["machines"]);
+    const machines = codez(["machines"], { CODEZ_SIGN_IN: "device" });
     const code = await eventually("a code", () => /\b[B-Z]{4}-[B-Z]{4}\b/.exec(machines.said())?.[0]);
     await page.goto(`${operator.url}/pair?code=${code}`);
     await page.click("button[value=deny]");

@@ -8,7 +8,7 @@ import { tableOf } from "./table.ts";
 export function machinesCommand({ folder }: Context): Command {
   return withHub(new Command("machines").description("list your machines")).action(
     async (options: { hub?: string; json?: boolean }) => {
-      const operator = await findOperator(options.hub, folder);
+      const operator = await findOperator(options.hub, folder, "read");
       const machines = await operator.machines();
       const none = `No machines at ${operator.origin} yet. Add this one: codez setup`;
       outputOf(options).result({ machines }, machines.length === 0 ? none : listOf(machines));

@@ -1,5 +1,5 @@
-import { confirm, isCancel } from "@clack/prompts";
 import { Command } from "commander";
+import { isSure } from "../ask.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";
@@ -13,10 +13,8 @@ export function removeCommand({ folder }: Context): Command {
     .option("--yes", "do not ask")
     .action(async (name: string, options: { hub?: string; json?: boolean; yes?: boolean }) => {
       const operator = await findOperator(options.hub, folder);
-      if (options.yes !== true && options.json !== true && process.stdin.isTTY && process.stdout.isTTY) {
-        const sure = await confirm({ message: `Remove "${name}" from ${operator.origin}, with its event log?` });
-        if (isCancel(sure) || !sure) return;
-      }
+      const question = `Remove "${name}" from ${operator.origin}, with its event log?`;
+      if (!(await isSure(question, options, `codez remove ${name} --yes`))) return;
       const keys = folder.names().filter((key) => {
         const profile = folder.read(key);
         return profile?.name === name && profile.hub === operator.origin;

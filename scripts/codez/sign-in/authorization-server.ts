@@ -3,7 +3,7 @@ import { failed, postForm } from "./oauth-request.ts";
 
 /** The parts that we use of the metadata documents which say where to sign in (RFC 9728, RFC 8414). */
 const Resource = z.object({ resource: z.string(), authorization_servers: z.array(z.url()).min(1) });
-const Metadata = z.object({
+export const Metadata = z.object({
   issuer: z.string(),
   authorization_endpoint: z.url(),
   token_endpoint: z.url(),

@@ -5,7 +5,12 @@ import { CodezFailure } from "../failure.ts";
 
 const TIMEOUT_MS = 20_000;
 
-const Tokens = z.object({ access_token: z.string(), refresh_token: z.string().optional() });
+export const Tokens = z.object({
+  access_token: z.string(),
+  refresh_token: z.string().optional(),
+  /** Lifetime of the access token in seconds. */
+  expires_in: z.number().optional(),
+});
 export type Tokens = z.infer<typeof Tokens>;
 
 const Refused = z.object({ error: z.string(), error_description: z.string().optional() });

@@ -166,7 +166,7 @@ describe("connect", () => {
     expect((await codez(home.path, ["rename", "attic", "loft"])).code).toBe(ExitCode.OK);
     await running.says('online: "loft"');
     expect((await codez(home.path, ["status"])).code).toBe(ExitCode.OK);
-    expect((await codez(home.path, ["remove", "loft"])).code).toBe(ExitCode.OK);
+    expect((await codez(home.path, ["remove", "loft", "--yes"])).code).toBe(ExitCode.OK);
     const ended = await running.ended();
     expect([ExitCode.REVOKED, ExitCode.NOT_SET_UP]).toContain(ended.code);
     expect(ended.err).toContain("codez setup");
@@ -253,8 +253,25 @@ describe("machines and status", () => {
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     hub.machines.clear();
     expect((await codez(home.path, ["status"])).code).toBe(ExitCode.REVOKED);
-    expect((await codez(home.path, ["remove", "attic"])).code).toBe(ExitCode.OK);
-    expect((await codez(home.path, ["remove", "attic", "--hub", hub.origin])).code).toBe(ExitCode.MACHINE_UNKNOWN);
+    expect((await codez(home.path, ["remove", "attic", "--yes"])).code).toBe(ExitCode.OK);
+    expect((await codez(home.path, ["remove", "attic", "--yes", "--hub", hub.origin])).code).toBe(
+      ExitCode.MACHINE_UNKNOWN,
+    );
+  });
+});
+
+describe("remove", () => {
+  it("removes nothing where nobody can be asked, unless it was told to", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    for (const more of [[], ["--json"]]) {
+      const { code, out, err } = await codez(home.path, ["remove", "attic", ...more]);
+      expect([code, out + err]).toEqual([ExitCode.NOT_SIGNED_IN, expect.stringContaining("codez remove attic --yes")]);
+    }
+    expect([...hub.machines.keys()]).toEqual(["attic"]);
+    expect((await codez(home.path, ["remove", "attic", "--yes"])).code).toBe(ExitCode.OK);
+    expect(readdirSync(join(home.path, "machines"))).toEqual([]);
   });
 });
 
@@ -279,7 +296,7 @@ describe("codez", () => {
     expect((await codez(home.path, ["launch"])).code).toBe(ExitCode.USAGE);
     expect((await codez(home.path, ["setup", "--nope"])).code).toBe(ExitCode.USAGE);
     expect((await codez(home.path, ["service", "install", "--nope"])).code).toBe(ExitCode.USAGE);
-    expect((await codez(home.path, ["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+    expect((await codez(home.path, ["--version"])).out).toMatch(/^\d+\.\d+\.\d+-[0-9a-f]{8}\n$/);
   });
 
   it("does not go on with a profile that is broken", async () => {
