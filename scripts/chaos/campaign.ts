@@ -1,18 +1,27 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeCall } from "./caller.ts";
 import { eventually } from "./eventually.ts";
+import { DAMAGE_FAULTS } from "./faults/damage.ts";
 import type { Fault } from "./faults/fault.ts";
 import { NETWORK_FAULTS } from "./faults/network.ts";
 import { PROCESS_FAULTS } from "./faults/processes.ts";
 import { READER_FAULTS } from "./faults/readers.ts";
 import { STORAGE_FAULTS } from "./faults/storage.ts";
+import { UPGRADE } from "./faults/upgrade.ts";
 import { Follower } from "./follower.ts";
 import type { Random } from "./random.ts";
 import { Random as Stream } from "./random.ts";
 import { Resources } from "./resources.ts";
 import type { World } from "./world.ts";
 
-export const FAULTS: readonly Fault[] = [...NETWORK_FAULTS, ...PROCESS_FAULTS, ...READER_FAULTS, ...STORAGE_FAULTS];
+export const FAULTS: readonly Fault[] = [
+  ...NETWORK_FAULTS,
+  ...PROCESS_FAULTS,
+  UPGRADE,
+  ...READER_FAULTS,
+  ...STORAGE_FAULTS,
+  ...DAMAGE_FAULTS,
+];
 
 /** Calls under way at once on each machine. */
 const LANES = 2;

@@ -11,6 +11,9 @@ import { ToolServer } from "./tool-server.ts";
 const CODEZ = fileURLToPath(new URL("../codez/bin.js", import.meta.url));
 const run = promisify(execFile);
 
+/** Characters of a connector's output that are kept. */
+const WORDS = 4_000;
+
 export type MachineOptions = {
   readonly name: string;
   readonly folder: string;
@@ -29,6 +32,8 @@ export class MachineProcess {
   #child: ChildProcess | null = null;
   /** Exit code of `codez connect` if it ended by itself. */
   exitCode: number | null = null;
+  /** What the present `codez connect` has printed, or its end. */
+  lastWords = "";
 
   constructor(options: MachineOptions) {
     const { name, folder, operator, ledger } = options;
@@ -48,12 +53,17 @@ export class MachineProcess {
     return this.#child?.pid ?? null;
   }
 
+  /** The file with its name, its link's address and its token. */
+  get profilePath(): string {
+    return join(this.#options.folder, this.name, "machines", `${this.name}.json`);
+  }
+
   async setUp(): Promise<void> {
     const url = await this.server.start();
     const proxyPort = await this.proxy.start();
     await run(process.execPath, [CODEZ, "setup", this.name, "--url", url], { env: this.#env });
     // From now on it dials through the proxy.
-    const file = join(this.#options.folder, this.name, "machines", `${this.name}.json`);
+    const file = this.profilePath;
     const profile = JSON.parse(await readFile(file, "utf8")) as { linkUrl: string };
     const link = new URL(profile.linkUrl);
     link.port = String(proxyPort);
@@ -66,8 +76,12 @@ export class MachineProcess {
       stdio: ["ignore", "pipe", "pipe"],
     });
     for (const stream of [child.stdout, child.stderr])
-      stream?.setEncoding("utf8").on("data", (text: string) => this.#options.say(`${this.name}: ${text}`));
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.lastWords = `${this.lastWords}${text}`.slice(-WORDS);
+        this.#options.say(`${this.name}: ${text}`);
+      });
     this.exitCode = null;
+    this.lastWords = "";
     child.on("exit", (code) => {
       if (this.#child === child) this.exitCode = code ?? -1;
     });

@@ -1,5 +1,5 @@
 import type { Ledger } from "./ledger.ts";
-import type { Resources } from "./resources.ts";
+import type { Look, Resources } from "./resources.ts";
 
 /** Examples of a broken invariant that are printed; the count says how many there are. */
 const EXAMPLES = 8;
@@ -25,25 +25,7 @@ export function report(ledger: Ledger, resources: Resources): { readonly text: s
       "",
       `back after a fault: median ${at(seconds, 0.5)} s, 99 % within ${at(seconds, 0.99)} s, longest ${at(seconds, 1)} s`,
     );
-  lines.push("", "Operator's processes    at first   highest   at the end");
-  lines.push(
-    row(
-      "memory (PSS), MB",
-      resources.span(({ memoryMb }) => memoryMb),
-    ),
-  );
-  lines.push(
-    row(
-      "open descriptors",
-      resources.span(({ descriptors }) => descriptors),
-    ),
-  );
-  lines.push(
-    row(
-      "processes",
-      resources.span(({ processes }) => processes),
-    ),
-  );
+  lines.push("", ...soak(resources));
   lines.push("", "invariants");
   for (const [text, broken] of invariants) {
     lines.push(`  ${broken.length === 0 ? "held  " : `BROKEN ${broken.length} times`}  ${text}`);
@@ -72,6 +54,28 @@ function at(sorted: readonly number[], share: number): string {
   return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(1);
 }
 
-function row(name: string, figures: readonly number[]): string {
-  return `  ${name.padEnd(20)}${figures.map((figure) => figure.toFixed(0).padStart(10)).join("")}`;
+/** Samples shown of a long run, evenly spread. What grows without end is seen in them, and what grows once is not mistaken for it. */
+const SAMPLES = 10;
+
+/** What Operator's processes used over the time of the run. */
+function soak({ looks }: Resources): string[] {
+  const [first] = looks;
+  if (first === undefined) return [];
+  const every = Math.max(1, (looks.length - 1) / (SAMPLES - 1));
+  const shown = Array.from({ length: Math.min(SAMPLES, looks.length) }, (_, index) => looks[Math.round(index * every)]);
+  return [
+    "Operator    memory (PSS)  descriptors  processes  state on disk",
+    ...shown.flatMap((look) => (look === undefined ? [] : [sample(look, first.atMs)])),
+  ];
+}
+
+function sample({ atMs, memoryMb, descriptors, processes, diskMb }: Look, fromMs: number): string {
+  const minutes = ((atMs - fromMs) / 60_000).toFixed(1);
+  return [
+    `  ${minutes.padStart(5)} min`,
+    `${memoryMb.toFixed(0)} MB`.padStart(13),
+    String(descriptors).padStart(13),
+    String(processes).padStart(11),
+    `${diskMb.toFixed(1)} MB`.padStart(15),
+  ].join("");
 }

@@ -1,3 +1,4 @@
+import { diskMb } from "./disk.ts";
 import { descriptors, pssMb } from "./processes.ts";
 import type { World } from "./world.ts";
 
@@ -6,6 +7,8 @@ export type Look = {
   readonly memoryMb: number;
   readonly descriptors: number;
   readonly processes: number;
+  /** Operator's state folder with its databases and logs. */
+  readonly diskMb: number;
 };
 
 /** Samples what Operator's processes use during a campaign. */
@@ -25,12 +28,7 @@ export class Resources {
       memoryMb: pssMb(pids),
       descriptors: descriptors(pids),
       processes: pids.length,
+      diskMb: diskMb(this.#world.operator.stateFolder),
     });
-  }
-
-  /** The first, the highest and the last figure. */
-  span(of: (look: Look) => number): readonly [number, number, number] {
-    const figures = this.looks.map(of);
-    return [figures[0] ?? 0, Math.max(0, ...figures), figures.at(-1) ?? 0];
   }
 }
