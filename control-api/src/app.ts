@@ -3,7 +3,7 @@ import { base64, hex } from "#protocol/bytes.ts";
 import { errorResponse } from "#protocol/error.ts";
 import tarball from "../build/codez.tgz";
 import type { AppContext } from "./http/app-context.ts";
-import { authenticate } from "./sign-in/authenticate.ts";
+import { admit } from "./sign-in/admission.ts";
 import { tagOf } from "./http/caller.ts";
 import { TEMPLATE } from "./machines/provisioning.ts";
 import { setHarmless } from "./http/harmless.ts";
@@ -46,7 +46,7 @@ app.route("/", signIn);
 // Authentication only. Each route states the scope that it needs (needs.ts).
 app.use("/api/*", async (c, next) => {
   const url = new URL(c.req.url);
-  const caller = await authenticate(c.req.raw, c.env, url);
+  const caller = await admit(c.req.raw, c.env, url);
   if ("refused" in caller) return refuse(caller, url, c.env);
   c.set("caller", caller);
   return next();

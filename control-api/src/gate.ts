@@ -1,7 +1,7 @@
 import { machineAddressIn } from "#protocol/address.ts";
 import { errorResponse } from "#protocol/error.ts";
 import { app } from "./app.ts";
-import { authenticate } from "./sign-in/authenticate.ts";
+import { admit } from "./sign-in/admission.ts";
 import type { Caller } from "./http/caller.ts";
 import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
@@ -10,7 +10,7 @@ import { harmless, refuseNavigation } from "./http/harmless.ts";
 import { isOwnHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
 import { serveMcp } from "./mcp/endpoint.ts";
-import { refuse } from "./http/refusal.ts";
+import { refuse, refuseCall } from "./http/refusal.ts";
 import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
 
 /** The public gate. Calls to machines are nearly all of the traffic and skip the router; everything else goes to the app. */
@@ -29,8 +29,9 @@ export const gate = {
     if (request.method === "OPTIONS") return preflight(request);
     const refused = refuseNavigation(request);
     if (refused !== null) return refused;
-    const caller = await authenticate(request, env, url);
-    const response = "refused" in caller ? refuse(caller, url, env) : await unified(request, url, env, caller);
+    const caller = await admit(request, env, url);
+    const response =
+      "refused" in caller ? await refuseCall(caller, request, url, env) : await unified(request, url, env, caller);
     return allowOrigin(request, harmless(response));
   },
 };

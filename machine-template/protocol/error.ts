@@ -31,6 +31,10 @@ export type OperatorError =
   | { code: "grant_unknown" }
   | { code: "sign_in_unavailable" }
   | { code: "internal" }
+  /** More requests than one token, or one address without a valid token, may send. `afterMs`: when the next one is accepted. */
+  | { code: "too_many_requests"; of: "token" | "address"; afterMs: number }
+  /** The token's maker limited its calls per day (UTC), and it has made them. `afterMs`: time until the next day. */
+  | { code: "budget_spent"; perDay: number; afterMs: number }
   | MachineUnknown
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
@@ -65,6 +69,8 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
     case "name_taken":
       return 409;
     case "machine_busy":
+    case "too_many_requests":
+    case "budget_spent":
       return 429;
     case "internal":
       return 500;
@@ -95,6 +101,8 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "machine_timeout":
     case "link_lost":
     case "sign_in_unavailable":
+    case "too_many_requests":
+    case "budget_spent":
     case "internal":
       return true;
     case "unauthorized":
@@ -130,6 +138,8 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "unauthorized":
     case "internal": // only REST answers with this; a call to a machine never does
     case "sign_in_unavailable":
+    case "too_many_requests":
+    case "budget_spent":
     case "forbidden":
     case "invalid_request":
     case "not_found":
@@ -165,6 +175,12 @@ export function messageOf(error: OperatorError): string {
       return "Operator could not check this token just now. Try again in a few seconds.";
     case "internal":
       return "Operator failed to handle this request. The reason is in its log (`npx wrangler tail operator`, or the terminal of `npm start`).";
+    case "too_many_requests":
+      return error.of === "token"
+        ? `This token sends requests faster than Operator accepts them. Nothing was done. Wait ${seconds(error.afterMs)}, then send this request again, and send fewer at once.`
+        : `Too many requests without a valid token came from this address. Wait ${seconds(error.afterMs)}, then try again with a valid token.`;
+    case "budget_spent":
+      return `This token may make ${error.perDay} calls a day, and has made them. Nothing was done. It may call again in ${seconds(error.afterMs)}, at 00:00 UTC. A token with a higher limit: codez tokens create <label> --calls-per-day <calls>.`;
     case "machine_unknown":
       return `There is no machine "${error.machine}". ${knownMachines(error)} Run \`codez setup ${error.machine}\` on a computer to add it.`;
     case "machine_offline":
@@ -238,4 +254,8 @@ function knownMachines({ machines, machineCount = machines?.length ?? 0 }: Machi
 
 function lastSeen(lastSeenMs: number | null): string {
   return lastSeenMs === null ? "it has never been online" : `last seen ${new Date(lastSeenMs).toISOString()}`;
+}
+
+function seconds(ms: number): string {
+  return `${Math.max(1, Math.ceil(ms / 1_000))} s`;
 }

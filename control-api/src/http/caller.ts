@@ -14,11 +14,16 @@ export type Caller = {
   readonly machines: readonly string[] | null;
   /** The grant or token that the caller came in with, so that what they make can end with it. */
   readonly credential?: Credential;
+  /** The owner, by the token that a local start writes to a file on the owner's computer. */
+  readonly isLocal?: true;
   /** The scopes of the caller's token. */
   readonly scopes: readonly Scope[];
   /** Whether the scopes allow tools that do more than read. */
   readonly mayAct: boolean;
 };
+
+/** The answer to a personal access token: its caller, `null` if it is not valid, or that its calls of this day are used up. */
+export type TokenAnswer = Caller | { readonly spent: { readonly perDay: number; readonly afterMs: number } } | null;
 
 /** Adds to a caller what follows from the scopes. */
 export function callerWith(caller: Omit<Caller, "mayAct">): Caller {

@@ -1,18 +1,26 @@
-import { errorResponse } from "#protocol/error.ts";
+import { errorResponse, type OperatorError } from "#protocol/error.ts";
+import { failureResponse } from "#protocol/stand-in.ts";
 import type { AddressBindings } from "./host.ts";
 import { metadataUrlOf } from "./resource-metadata.ts";
 import { BASELINE, type Scope } from "./scope.ts";
 
-/** Why an API request could not be attributed to a caller. */
-export type Refusal = { refused: "no_token" | "bad_token" | "unavailable" | "foreign_origin" | "not_allowed" };
+/** Why an API request could not be attributed to a caller, or is not served although it could. */
+export type Refusal =
+  | { refused: "no_token" | "bad_token" | "unavailable" | "foreign_origin" | "not_allowed" }
+  | { refused: "too_many"; of: "token" | "address"; afterMs: number }
+  | { refused: "budget_spent"; perDay: number; afterMs: number };
 
 /** Seconds after which a client should retry when the token store (AuthKit or our own) did not answer. */
 const RETRY_AFTER_S = "5";
 
+/** A refused request's body is read up to this size. Nearly every call is smaller; a larger one is answered without an id. Bytes. */
+const READ_FOR_ID_BYTES = 64 * 1024;
+
 /**
  * The answer to a caller that could not be authenticated. It says where to sign in (RFC 6750 section 3, RFC 9728 section 5.1).
  */
-export function refuse({ refused }: Refusal, url: URL, env: AddressBindings): Response {
+export function refuse(refusal: Refusal, url: URL, env: AddressBindings): Response {
+  const { refused } = refusal;
   // A request without a token is no incident: clients send one first to find out where to sign in.
   if (refused !== "no_token")
     console.warn("a caller was refused", { why: refused, host: url.host, path: url.pathname });
@@ -39,7 +47,43 @@ export function refuse({ refused }: Refusal, url: URL, env: AddressBindings): Re
       });
     case "not_allowed":
       return errorResponse({ code: "forbidden", reason: "This account may not use this Operator. Ask its operator." });
+    case "too_many":
+    case "budget_spent":
+      return errorResponse(limitError(refusal), retryAfter(refusal));
   }
+}
+
+/**
+ * The same for an MCP request. A request beyond a limit gets a JSON-RPC error under its own id, because clients show that to the
+ * model, which can then wait. Its body is read for the id only if it is small: refusing must stay cheap.
+ */
+export async function refuseCall(
+  refusal: Refusal,
+  request: Request,
+  url: URL,
+  env: AddressBindings,
+): Promise<Response> {
+  const isLimit = refusal.refused === "too_many" || refusal.refused === "budget_spent";
+  if (!isLimit || request.method !== "POST") return refuse(refusal, url, env);
+  console.warn("a call was refused by a limit", { why: refusal.refused, host: url.host, path: url.pathname });
+  const length = Number(request.headers.get("content-length") ?? Number.NaN);
+  const body = length <= READ_FOR_ID_BYTES ? new Uint8Array(await request.arrayBuffer()) : null;
+  const response = failureResponse(limitError(refusal), body);
+  for (const [name, value] of Object.entries(retryAfter(refusal))) response.headers.set(name, value);
+  return response;
+}
+
+type LimitRefusal = Extract<Refusal, { afterMs: number }>;
+
+function limitError(refusal: LimitRefusal): OperatorError {
+  const { afterMs } = refusal;
+  return refusal.refused === "too_many"
+    ? { code: "too_many_requests", of: refusal.of, afterMs }
+    : { code: "budget_spent", perDay: refusal.perDay, afterMs };
+}
+
+function retryAfter({ afterMs }: LimitRefusal): { "retry-after": string } {
+  return { "retry-after": String(Math.max(1, Math.ceil(afterMs / 1_000))) };
 }
 
 /** The answer to a caller whose token lacks a scope. It names every scope that is needed (MCP, "Scope Challenge Handling"). */

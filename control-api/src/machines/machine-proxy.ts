@@ -3,7 +3,7 @@ import { errorResponse } from "#protocol/error.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug, namesIn } from "#protocol/slug.ts";
 import { heldBody, notePassing } from "../audit/passing-call.ts";
-import { authenticate } from "../sign-in/authenticate.ts";
+import { admit } from "../sign-in/admission.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
@@ -11,7 +11,7 @@ import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { passToMachine } from "./script-client.ts";
 import { Lease } from "../sign-in/lease.ts";
-import { refuse, stepUp } from "../http/refusal.ts";
+import { refuse, refuseCall, stepUp } from "../http/refusal.ts";
 
 /**
  * Authenticates a request to a machine's own address and passes it through. The link path is the exception: there the machine's
@@ -32,8 +32,8 @@ export async function passThrough(
 }
 
 async function answer(request: Request, url: URL, env: Env, { slug, path }: MachineAddress): Promise<Response> {
-  const caller = await authenticate(request, env, url);
-  if ("refused" in caller) return refuse(caller, url, env);
+  const caller = await admit(request, env, url);
+  if ("refused" in caller) return refuseCall(caller, request, url, env);
   if (path !== ScriptPath.MCP) return notThere();
   const { name } = namesIn(slug);
   if (!isSlug(slug) || !(caller.machines?.includes(name) ?? true))

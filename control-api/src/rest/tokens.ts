@@ -9,11 +9,16 @@ import { covers, mayAdminister, SCOPES, type Scope } from "../http/scope.ts";
 import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "../user/tokens.ts";
 import { registryOf } from "../user/user-rpc.ts";
 
+/** The largest budget that can be set. It is far beyond what one token can call in a day; more means no budget. */
+const MAX_CALLS_PER_DAY = 100_000_000;
+
 const CreateRequest = z.object({
   label: z.string().check(z.minLength(1), z.maxLength(64)),
   expiresMs: z.optional(z.int()),
   scopes: z.optional(z.array(z.enum(SCOPES)).check(z.minLength(1))),
   machines: z.optional(z.array(z.string()).check(z.minLength(1), z.maxLength(100))),
+  /** Requests per day (UTC). */
+  callsPerDay: z.optional(z.int().check(z.minimum(1), z.maximum(MAX_CALLS_PER_DAY))),
 });
 
 /** `/api/tokens`: personal access tokens. A token is shown once, in the answer that creates it; Operator keeps only a hash. */
@@ -28,21 +33,25 @@ tokens.post("/", administering, async (c) => {
   const { caller } = c.var;
   const request = CreateRequest.safeParse(await c.req.json().catch(() => null));
   if (!request.success)
-    return invalid("Send { label, expiresMs?, scopes?, machines? }; a label has 1 to 64 characters.");
-  const { label, machines = null, expiresMs = null } = request.data;
-  const scopes: readonly Scope[] = request.data.scopes ?? (machines === null ? caller.scopes : ["mcp:tools"]);
+    return invalid("Send { label, expiresMs?, scopes?, machines?, callsPerDay? }; a label has 1 to 64 characters.");
+  const { label, machines = null, expiresMs = null, callsPerDay = null } = request.data;
+  const isLimited = machines !== null || callsPerDay !== null;
+  const scopes: readonly Scope[] = request.data.scopes ?? (isLimited ? ["mcp:tools"] : caller.scopes);
   if (expiresMs !== null && expiresMs <= Date.now()) return invalid("expiresMs is in the past.");
   if (machines?.some((name) => !isMachineName(name)) === true)
     return invalid("machines must be a list of machine names.");
   // A token that manages machines can rename one, so a limit to certain names would not limit it.
   if (machines !== null && mayAdminister(scopes))
     return invalid("A token limited to machines cannot have operator:admin.");
+  // For the same reason: with the tokens that it makes it would have as many budgets as it likes.
+  if (callsPerDay !== null && mayAdminister(scopes))
+    return invalid("A token with callsPerDay cannot have operator:admin, since it could make tokens without a limit.");
   if (!covers(caller.scopes, scopes))
     return errorResponse({
       code: "forbidden",
       reason: "A token cannot have more scopes or machines than the token that creates it.",
     });
-  const limits: TokenLimits = { scopes, machines, expiresMs };
+  const limits: TokenLimits = { scopes, machines, expiresMs, callsPerDay };
   const maker: TokenMaker = { credential: caller.credential ?? null };
   const created: MadeToken | OperatorError = await registryOf(c.env, caller.user).createToken(label, limits, maker);
   if ("code" in created) return errorResponse(created);

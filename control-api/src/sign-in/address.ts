@@ -1,3 +1,4 @@
+import type { Rate } from "../http/token-bucket.ts";
 import type { Limit } from "./accounts/limits.ts";
 
 export type ClientAddressBindings = {
@@ -28,6 +29,12 @@ export function addressOf(request: Request, { NO_EDGE: noEdge }: ClientAddressBi
 /** The limit that applies to one address. It is higher for the unknown address, so that one person's typos do not lock out others. */
 export function limitAt(address: string, { times, windowMs }: Limit): Limit {
   return address === UNKNOWN_ADDRESS ? { times: times * SHARED_BY, windowMs } : { times, windowMs };
+}
+
+/** The same for a limit that is counted in memory. */
+export function rateAt(address: string, { perSecond, burst }: Rate): Rate {
+  const factor = address === UNKNOWN_ADDRESS ? SHARED_BY : 1;
+  return { perSecond: perSecond * factor, burst: burst * factor };
 }
 
 /**

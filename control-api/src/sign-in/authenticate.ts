@@ -1,4 +1,4 @@
-import { type Caller, callerWith, OWNER } from "../http/caller.ts";
+import { type Caller, callerWith, OWNER, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { hasForeignOrigin, isLoopbackCaller } from "../http/loopback.ts";
 import type { Refusal } from "../http/refusal.ts";
@@ -16,12 +16,14 @@ import { isSame } from "./secret.ts";
  * If a token is sent, it alone decides: a request with an invalid token is refused even if it comes over loopback. Tokens are
  * read from the `Authorization` header only. RFC 6750 section 2.3 also allows them in the query, where they would end up in logs
  * and browser histories.
+ *
+ * @param counts whether this is a request that a token's budget counts; `false` when the caller of a running one is checked again
  */
-export async function authenticate(request: Request, env: Env, url = new URL(request.url)): Promise<Caller | Refusal> {
+export async function authenticate(request: Request, env: Env, url: URL, counts: boolean): Promise<Caller | Refusal> {
   const authorization = request.headers.get("authorization");
   if (authorization !== null) {
     const token = /^Bearer (\S{1,2048})$/i.exec(authorization)?.[1];
-    return token === undefined ? { refused: "bad_token" } : bearer(token, env, url);
+    return token === undefined ? { refused: "bad_token" } : bearer(token, env, url, counts);
   }
   if (!env.LOOPBACK_OWNER) return { refused: "no_token" };
   if (isLoopbackCaller(request))
@@ -29,10 +31,14 @@ export async function authenticate(request: Request, env: Env, url = new URL(req
   return { refused: hasForeignOrigin(request) ? "foreign_origin" : "no_token" };
 }
 
-async function bearer(token: string, env: Env, url: URL): Promise<Caller | Refusal> {
+async function bearer(token: string, env: Env, url: URL, counts: boolean): Promise<Caller | Refusal> {
   const user = userOfToken(token);
   if (user === OWNER && (await isLocalToken(token, env))) return localOwner();
-  if (user !== null) return (await env.USER.getByName(user).authenticate(token)) ?? { refused: "bad_token" };
+  if (user !== null) {
+    const answer: TokenAnswer = await env.USER.getByName(user).authenticate(token, counts);
+    if (answer === null) return { refused: "bad_token" };
+    return "spent" in answer ? { refused: "budget_spent", ...answer.spent } : answer;
+  }
   if (env.AUTHKIT_URL) return isAuthKitToken(token) ? callerOfAuthKit(token, env) : { refused: "bad_token" };
   return callerOfGrant(token, audienceOf(url, env), env);
 }
@@ -43,5 +49,5 @@ async function isLocalToken(token: string, { OWNER_TOKEN_HASH: known }: Env): Pr
 }
 
 function localOwner(): Caller {
-  return callerWith({ user: OWNER, client: "this computer", machines: null, scopes: ALL_SCOPES });
+  return callerWith({ user: OWNER, client: "this computer", machines: null, scopes: ALL_SCOPES, isLocal: true });
 }

@@ -66,7 +66,7 @@ async function ring(env: Env, user: string): Promise<void> {
 }
 
 async function isStillLetIn(request: Request, env: Env, url: URL, caller: Caller): Promise<boolean> {
-  const found = await authenticate(request, env, url);
+  const found = await authenticate(request, env, url, false);
   // "unavailable" says nothing about the token, so the request goes on and is checked again later.
   if ("refused" in found) return found.refused === "unavailable";
   return limitsOf(found) === limitsOf(caller);

@@ -1,7 +1,8 @@
 import * as z from "zod/mini";
-import { type Caller, callerWith, type Credential } from "../http/caller.ts";
+import { callerWith, type Credential, type TokenAnswer } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
+import { CallBudgets } from "./call-budget.ts";
 
 /**
  * What a token may do. `machines`: the current names of the machines that it is limited to, or `null` for all of the user's.
@@ -11,6 +12,8 @@ export type TokenLimits = {
   readonly scopes: readonly Scope[];
   readonly machines: readonly string[] | null;
   readonly expiresMs: number | null;
+  /** Requests that it may make per day (UTC); `null` for as many as it likes. */
+  readonly callsPerDay: number | null;
 };
 
 /** A personal access token as lists show it, without the secret. Times are in milliseconds since 1970. */
@@ -38,6 +41,9 @@ type Row = {
   machines: string | null;
   created_ms: number;
   expires_ms: number | null;
+  calls_per_day: number | null;
+  budget_day: number;
+  budget_reserved: number;
 };
 
 const Scopes = z.array(z.enum(SCOPES));
@@ -49,6 +55,9 @@ export class Tokens {
   readonly #sql: SqlStorage;
   readonly #user: () => string;
   readonly #names: MachineNames;
+  readonly #budgets = new CallBudgets((id, { day, reserved }) =>
+    this.#sql.exec("UPDATE access_token SET budget_day = ?, budget_reserved = ? WHERE id = ?", day, reserved, id),
+  );
 
   constructor(sql: SqlStorage, user: () => string, names: MachineNames) {
     this.#sql = sql;
@@ -56,10 +65,18 @@ export class Tokens {
     this.#names = names;
     sql.exec(`CREATE TABLE IF NOT EXISTS access_token (
       id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL, scopes TEXT NOT NULL, machines TEXT,
-      created_ms INTEGER NOT NULL, expires_ms INTEGER, made_with TEXT)`);
-    // A database of version 0.1, which does not store what a token was created with and limits machines by name.
+      created_ms INTEGER NOT NULL, expires_ms INTEGER, made_with TEXT,
+      calls_per_day INTEGER, budget_day INTEGER NOT NULL DEFAULT 0, budget_reserved INTEGER NOT NULL DEFAULT 0)`);
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('access_token')").toArray();
-    if (columns.some(({ name }) => name === "made_with")) return;
+    const has = (column: string): boolean => columns.some(({ name }) => name === column);
+    // A database of version 0.2, which has no budgets.
+    if (!has("calls_per_day")) {
+      sql.exec("ALTER TABLE access_token ADD COLUMN calls_per_day INTEGER");
+      sql.exec("ALTER TABLE access_token ADD COLUMN budget_day INTEGER NOT NULL DEFAULT 0");
+      sql.exec("ALTER TABLE access_token ADD COLUMN budget_reserved INTEGER NOT NULL DEFAULT 0");
+    }
+    // A database of version 0.1, which does not store what a token was created with and limits machines by name.
+    if (has("made_with")) return;
     sql.exec("ALTER TABLE access_token ADD COLUMN made_with TEXT");
     for (const { id, machines } of sql.exec<Row>("SELECT * FROM access_token WHERE machines IS NOT NULL").toArray())
       sql.exec("UPDATE access_token SET machines = ? WHERE id = ?", this.#kept(namesIn(machines)), id);
@@ -70,7 +87,8 @@ export class Tokens {
     const token = makeToken(this.#user());
     const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), ...limits };
     this.#sql.exec(
-      "INSERT INTO access_token (id, hash, label, scopes, machines, created_ms, expires_ms, made_with) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      `INSERT INTO access_token (id, hash, label, scopes, machines, created_ms, expires_ms, made_with, calls_per_day)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       record.id,
       await hashOf(token),
       label,
@@ -79,6 +97,7 @@ export class Tokens {
       record.createdMs,
       limits.expiresMs,
       credential,
+      limits.callsPerDay,
     );
     return { token, record };
   }
@@ -96,6 +115,7 @@ export class Tokens {
       .exec<{ label: string }>("DELETE FROM access_token WHERE id = ? RETURNING label", id)
       .toArray();
     if (row !== undefined) this.revokeMadeWith(`token:${id}`);
+    this.#budgets.forget(id);
     return row?.label ?? null;
   }
 
@@ -114,10 +134,19 @@ export class Tokens {
     this.#sql.exec("DELETE FROM access_token");
   }
 
-  /** The caller behind a token, or `null`. The token is looked up by its hash, so timing reveals nothing about stored tokens. */
-  async authenticate(token: string): Promise<Caller | null> {
+  /**
+   * The caller behind a token. The token is looked up by its hash, so timing reveals nothing about stored tokens.
+   *
+   * @param counts whether this is a request that its budget counts. Checking an open stream's token again is not
+   */
+  async authenticate(token: string, counts: boolean, nowMs: number): Promise<TokenAnswer> {
     const [row] = this.#sql.exec<Row>("SELECT * FROM access_token WHERE hash = ?", await hashOf(token)).toArray();
-    if (row === undefined || (row.expires_ms !== null && row.expires_ms <= Date.now())) return null;
+    if (row === undefined || (row.expires_ms !== null && row.expires_ms <= nowMs)) return null;
+    if (counts && row.calls_per_day !== null) {
+      const stored = { day: row.budget_day, reserved: row.budget_reserved };
+      const afterMs = this.#budgets.take(row.id, row.calls_per_day, stored, nowMs);
+      if (afterMs > 0) return { spent: { perDay: row.calls_per_day, afterMs } };
+    }
     const { scopes, machines } = this.#limitsOf(row);
     return callerWith({ user: this.#user(), client: row.label, machines, scopes, credential: `token:${row.id}` });
   }
@@ -128,11 +157,12 @@ export class Tokens {
     return JSON.stringify(identities.map((identity) => ({ identity })));
   }
 
-  #limitsOf({ scopes, machines, expires_ms: expiresMs }: Row): TokenLimits {
+  #limitsOf({ scopes, machines, expires_ms: expiresMs, calls_per_day: callsPerDay }: Row): TokenLimits {
     return {
       scopes: Scopes.parse(JSON.parse(scopes)),
       machines: machines === null ? null : this.#namesOf(machines),
       expiresMs,
+      callsPerDay,
     };
   }
 

@@ -4,7 +4,7 @@ import type { RegisterRequest } from "#protocol/rest-api.ts";
 import type { Presence, ReportedPresence } from "#protocol/script-api.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
-import type { Caller } from "../http/caller.ts";
+import type { TokenAnswer } from "../http/caller.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "./tokens.ts";
@@ -42,7 +42,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   tokens(): MaybeAsync<TokenRecord[]>;
   /** Answers the token's label, or `null` if there is no such token. */
   revokeToken(id: string): MaybeAsync<string | null>;
-  authenticate(token: string): MaybeAsync<Caller | null>;
+  /** `counts`: whether a budget of the token counts this request. */
+  authenticate(token: string, counts: boolean): MaybeAsync<TokenAnswer>;
   /** Revokes a grant, and every personal access token that its app created. */
   endGrant(id: string): MaybeAsync<void>;
   redeem(asked: Redemption): MaybeAsync<RedemptionAnswer>;

@@ -7,7 +7,7 @@ import { type Presence, type ReportedPresence, ScriptPath } from "#protocol/scri
 import { isMachineName, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
-import { type Caller, tagOf } from "../http/caller.ts";
+import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { askMachine, postToMachine } from "../machines/script-client.ts";
@@ -264,9 +264,9 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
-  async authenticate(token: string): Promise<Caller | null> {
+  async authenticate(token: string, counts: boolean): Promise<TokenAnswer> {
     if (this.#closure.isClosed) return null;
-    return this.#tokens.authenticate(token);
+    return this.#tokens.authenticate(token, counts, Date.now());
   }
 
   /** First step of removing the user: permanently refuses all their credentials, and the creation of new ones. */

@@ -13,13 +13,21 @@ const Token = z.object({
   machines: z.array(z.string()).nullable(),
   createdMs: z.number(),
   expiresMs: z.number().nullable(),
+  /** An Operator before 0.3 has no budgets. */
+  callsPerDay: z.number().nullable().default(null),
 });
 type Token = z.infer<typeof Token>;
 const Tokens = z.object({ tokens: z.array(Token) });
 const Created = Token.extend({ token: z.string() });
 
 type Shared = { hub?: string; json?: boolean };
-type CreateOptions = Shared & { readOnly?: boolean; admin: boolean; machine?: string[]; expires?: number };
+type CreateOptions = Shared & {
+  readOnly?: boolean;
+  admin: boolean;
+  machine?: string[];
+  expires?: number;
+  callsPerDay?: number;
+};
 
 /** `codez tokens`: personal access tokens, for scripts and for clients that cannot sign in. */
 export function tokensCommand({ folder }: Context): Command {
@@ -38,6 +46,7 @@ export function tokensCommand({ folder }: Context): Command {
     .option("--no-admin", "without the right to manage machines and tokens")
     .option("--machine <name...>", "limit the token to these machines (implies --no-admin)")
     .option("--expires <days>", "days until the token expires (default: never)", daysIn)
+    .option("--calls-per-day <calls>", "requests that it may make per day, in UTC (implies --no-admin)", callsIn)
     .action(async (label: string, options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder);
       const created = Created.parse(await operator.ask("POST", "/api/tokens", requestOf(label, options)));
@@ -57,26 +66,28 @@ export function tokensCommand({ folder }: Context): Command {
   return all;
 }
 
-function requestOf(label: string, { readOnly, admin, machine, expires }: CreateOptions): object {
-  const isLimited = !admin || readOnly === true || machine !== undefined;
+function requestOf(label: string, { readOnly, admin, machine, expires, callsPerDay }: CreateOptions): object {
+  const isLimited = !admin || readOnly === true || machine !== undefined || callsPerDay !== undefined;
   return {
     label,
     ...(isLimited ? { scopes: [readOnly === true ? "operator:read" : "mcp:tools"] } : {}),
     ...(machine === undefined ? {} : { machines: machine }),
     ...(expires === undefined ? {} : { expiresMs: Date.now() + expires * DAY_MS }),
+    ...(callsPerDay === undefined ? {} : { callsPerDay }),
   };
 }
 
 function textOf(tokens: readonly Token[]): string {
-  const rows = tokens.map(({ id, label, scopes, machines, createdMs, expiresMs }) => [
+  const rows = tokens.map(({ id, label, scopes, machines, createdMs, expiresMs, callsPerDay }) => [
     id,
     label,
     scopes.join(","),
     machines === null ? "all" : machines.join(","),
+    callsPerDay === null ? "any" : String(callsPerDay),
     day(createdMs),
     expiresMs === null ? "never" : day(expiresMs),
   ]);
-  return tableOf([["ID", "LABEL", "MAY", "MACHINES", "SINCE", "UNTIL"], ...rows]);
+  return tableOf([["ID", "LABEL", "MAY", "MACHINES", "CALLS/DAY", "SINCE", "UNTIL"], ...rows]);
 }
 
 function day(ms: number): string {
@@ -87,4 +98,10 @@ function daysIn(text: string): number {
   const days = Number(text);
   if (!(days > 0 && days <= 3_650)) throw new InvalidArgumentError("must be a number of days, at most 3650");
   return days;
+}
+
+function callsIn(text: string): number {
+  const calls = Number(text);
+  if (!Number.isSafeInteger(calls) || calls < 1) throw new InvalidArgumentError("must be a whole number of at least 1");
+  return calls;
 }

@@ -92,7 +92,7 @@ describe("a removed user does not come back", () => {
   it("with anything that is made for them afterwards", async () => {
     await removePerson(id, env);
     const user = env.USER.getByName(id);
-    await expect((async () => user.createToken("x", { scopes: ["mcp:tools"], machines: null, expiresMs: null }, { credential: null }))()).rejects.toThrow("removed"); // prettier-ignore
+    await expect((async () => user.createToken("x", { scopes: ["mcp:tools"], machines: null, expiresMs: null, callsPerDay: null }, { credential: null }))()).rejects.toThrow("removed"); // prettier-ignore
     await expect((async () => user.register({ name: "attic", identity: "i" }))()).rejects.toThrow("removed");
     await expect(new Store(env).put(`grant:${id}:g`, "{}")).rejects.toThrow("removed");
   });

@@ -1,0 +1,74 @@
+import type { Env } from "../env.ts";
+import type { Caller } from "../http/caller.ts";
+import type { Refusal } from "../http/refusal.ts";
+import { keepWithin, type Rate, type TokenBucket, TokenBuckets } from "../http/token-bucket.ts";
+import { addressOf, rateAt } from "./address.ts";
+import { authenticate } from "./authenticate.ts";
+
+/**
+ * Requests with one credential. Twenty agents of one person that call two tools a second each stay below it in the long run, and
+ * the burst is a minute of that. A client in a loop sends hundreds a second.
+ */
+const CREDENTIAL: Rate = { perSecond: 50, burst: 3_000 };
+
+/**
+ * Requests with an invalid token, or with one that this isolate has not seen before, from one address. Each costs a look-up in a
+ * Durable Object. A script that repeats a revoked token every second stays below it, so it does not lock out its neighbours.
+ */
+const UNKNOWN_TOKEN: Rate = { perSecond: 2, burst: 120 };
+
+/** Entries in each of the maps below. With headers of 100 bytes they need about a megabyte each; the longest header has 2 KB. */
+const REMEMBERED = 5_000;
+
+/**
+ * The limits are counted in this isolate's memory. They protect Operator from floods, for which a count per isolate is good
+ * enough: a client's requests arrive at one isolate or a few, so the limit is at most a few times higher than it says. Exact
+ * counts would cost every call a request to a Durable Object, and a call must stay cheap. What has to be exact, the budget of a
+ * token, is counted in its user's object, which checks the token anyway.
+ */
+const ofCredentials = new TokenBuckets(REMEMBERED);
+const ofAddresses = new TokenBuckets(REMEMBERED);
+
+/**
+ * `Authorization` headers that were valid when last checked, and the bucket of their credential; `null` for the owner of a local
+ * start, who has no limit: it would protect the computer from its own owner. A request with such a header is limited before its
+ * token is looked up, and is never refused because of what strangers at the same address send.
+ */
+const known = new Map<string, TokenBucket | null>();
+
+/**
+ * Identifies the caller of a request, within the limits. The count that matters is taken before the look-up, since requests that
+ * are sent at the same time would otherwise all pass.
+ */
+export async function admit(request: Request, env: Env, url: URL): Promise<Caller | Refusal> {
+  const authorization = request.headers.get("authorization");
+  // Without a token nothing is looked up: the refusal costs less than its limit would.
+  if (authorization === null) return authenticate(request, env, url, true);
+  const nowMs = Date.now();
+  const before = known.get(authorization);
+  const taken = before === undefined ? strangersAt(request, env, nowMs) : before;
+  const afterMs = taken?.take(nowMs) ?? 0;
+  if (afterMs > 0) return { refused: "too_many", of: before === undefined ? "address" : "token", afterMs };
+  const caller = await authenticate(request, env, url, true);
+  if ("refused" in caller) {
+    if (caller.refused === "bad_token") known.delete(authorization);
+    return caller;
+  }
+  if (before === undefined) {
+    taken?.giveBack();
+    remember(authorization, caller, nowMs);
+  }
+  return caller;
+}
+
+function strangersAt(request: Request, env: Env, nowMs: number): TokenBucket {
+  const address = addressOf(request, env);
+  return ofAddresses.of(address, rateAt(address, UNKNOWN_TOKEN), nowMs);
+}
+
+function remember(authorization: string, { user, client, credential, isLocal }: Caller, nowMs: number): void {
+  keepWithin(known, REMEMBERED);
+  // An app gets a new access token every hour. Its bucket stays the same, or refreshing would be a way around the limit.
+  const key = `${user} ${credential ?? client}`;
+  known.set(authorization, isLocal === true ? null : ofCredentials.of(key, CREDENTIAL, nowMs));
+}
