@@ -218,7 +218,7 @@ describe("a machine's own URL", () => {
   it("ending in /link is the machine's own door: nobody's name goes with it, and its token does", async () => {
     const alice = await two();
     const slug = await alice.slug("attic");
-    const headers = { authorization: "Bearer opl_x", "x-operator-caller": alice.id };
+    const headers = { upgrade: "websocket", authorization: "Bearer opl_x", "x-operator-caller": alice.id };
     for (const url of [`http://${slug}.localhost:8787/link`, `${ORIGIN}/m/${slug}/link`]) {
       await knock(url, { headers });
       const reached = (await alice.reached("attic")).at(-1);

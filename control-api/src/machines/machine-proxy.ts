@@ -9,7 +9,7 @@ import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
 import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
-import { passToMachine } from "./script-client.ts";
+import { dialIn } from "./link-door.ts";
 import { Lease } from "../sign-in/lease.ts";
 import { refuse, refuseCall, stepUp } from "../http/refusal.ts";
 
@@ -23,8 +23,7 @@ export async function passThrough(
   env: Env,
   { slug, path }: MachineAddress,
 ): Promise<Response> {
-  if (path === ScriptPath.LINK)
-    return isSlug(slug) ? passToMachine(request, env, null, slug, path) : errorResponse({ code: "unauthorized" });
+  if (path === ScriptPath.LINK) return dialIn(request, url, env, slug);
   if (request.method === "OPTIONS") return preflight(request);
   const refused = refuseNavigation(request);
   if (refused !== null) return refused;

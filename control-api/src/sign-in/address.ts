@@ -31,6 +31,30 @@ export function limitAt(address: string, { times, windowMs }: Limit): Limit {
   return address === UNKNOWN_ADDRESS ? { times: times * SHARED_BY, windowMs } : { times, windowMs };
 }
 
+/** A wide network (`networksOf`) may use this many times the limit of one address. */
+const WIDE_SHARE = 10;
+
+/**
+ * The keys under which one attempt from an address is counted, each with its limit: the address, and the wide network that it is
+ * in. There is no limit for all addresses together, since anyone could use that up for everybody.
+ */
+export function countedUnder(name: string, address: string, limit: Limit): [key: string, limit: Limit][] {
+  const [wide = address] = networksOf(address);
+  const here: [string, Limit] = [`${name}:${address}`, limitAt(address, limit)];
+  return wide === address ? [here] : [here, [`${name}:${wide}`, { ...limit, times: limit.times * WIDE_SHARE }]];
+}
+
+/**
+ * The networks around an address as `addressOf` answers it, from wide to narrow, and the address itself. Providers of servers get
+ * an IPv6 /32 and rent out /48s and /64s; an IPv4 /16 is about as large a part of what they have.
+ */
+export function networksOf(address: string): string[] {
+  const v4 = /^(\d+)\.(\d+)\.(\d+)\.\d+$/.exec(address);
+  if (v4 !== null) return [`${v4[1]}.${v4[2]}.0.0/16`, `${v4[1]}.${v4[2]}.${v4[3]}.0/24`, address];
+  const v6 = /^([\da-f]+:[\da-f]+)(:[\da-f]+):[\da-f]+::\/64$/.exec(address);
+  return v6 === null ? [address] : [`${v6[1]}::/32`, `${v6[1]}${v6[2]}::/48`, address];
+}
+
 /** The same for a limit that is counted in memory. */
 export function rateAt(address: string, { perSecond, burst }: Rate): Rate {
   const factor = address === UNKNOWN_ADDRESS ? SHARED_BY : 1;

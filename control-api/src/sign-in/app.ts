@@ -1,5 +1,8 @@
 import { Hono } from "hono";
 import type { Env } from "../env.ts";
+import { refuse } from "../http/refusal.ts";
+import { type Rate, TokenBuckets } from "../http/token-bucket.ts";
+import { addressOf, rateAt } from "./address.ts";
 import { authorize } from "./oauth/authorize.tsx";
 import { OAuthPath } from "./oauth/authorization-server.ts";
 import { deviceEndpoint } from "./oauth/device-endpoint.ts";
@@ -17,10 +20,28 @@ import { signInRoutes } from "./routes/sign-in.tsx";
 /** Five minutes: a page loads quickly while someone clicks through it, and a new version reaches browsers soon after a deployment. */
 const STATIC_CACHE = "public, max-age=300";
 
+/**
+ * Requests of one address to the pages and OAuth endpoints, which all ask the one directory of people: no address may keep it busy.
+ * A page takes three requests, a sign-in about six, and an office may share an address.
+ */
+const ANYBODY: Rate = { perSecond: 20, burst: 300 };
+
+/** Addresses of which this isolate keeps a count. */
+const ofAddresses = new TokenBuckets(5_000);
+
 /** The built-in authorization server: the OAuth endpoints, and the pages for sign-in, consent, pairing and the account. */
 export const signIn = new Hono<{ Bindings: Env }>();
 
 signIn.route("/", localProof);
+
+// Counted in this isolate's memory (admission.ts says why), before anything is looked up. The exact limits come after it.
+for (const path of ["/oauth/*", "/sign-in/*", "/claim/*", "/invite/*", "/pair", "/account/*", "/api/claim"])
+  signIn.use(path, async (c, next) => {
+    const nowMs = Date.now();
+    const address = addressOf(c.req.raw, c.env);
+    const afterMs = ofAddresses.of(address, rateAt(address, ANYBODY), nowMs).take(nowMs);
+    return afterMs === 0 ? next() : refuse({ refused: "too_many", of: "address", afterMs }, new URL(c.req.url), c.env);
+  });
 
 // With MCPAuthKit none of these routes exist: a second way to get tokens would bypass the people it allows.
 for (const path of [

@@ -1,7 +1,8 @@
 // Root cause: what costs something (a look-up, a stored row, a call to a machine) had no limit, or one limit for everybody.
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { admit } from "../../../control-api/src/sign-in/admission.ts";
+import { Client, directory, register, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 import { env, knock, ORIGIN, type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
 
 const ADDRESS = "cf-connecting-ip";
@@ -132,5 +133,101 @@ describe("a token with a budget", () => {
     const made = await user.rest("POST", "/api/tokens", { label: "x", callsPerDay: 5 });
     expect(await made.json()).toMatchObject({ callsPerDay: 5, scopes: ["mcp:tools"] });
     expect(await user.json("/api/tokens")).toMatchObject({ tokens: [{ callsPerDay: 5 }] });
+  });
+});
+
+/** As many addresses of one wide network as there are numbers, each in a smaller network of its own. */
+const SERVERS = (number: number): string => `2001:db8:${number.toString(16)}:0::/64`;
+const HOUSE = (number: number): string => `198.51.${100 + (number % 34)}.7`;
+
+describe("codes for computers without a browser", () => {
+  const asked = (place: string) => ({ clientId: "c", clientName: "codez", scope: [], audience: ORIGIN, place });
+
+  test.each([
+    ["34 addresses", HOUSE],
+    ["an IPv6 /32", SERVERS],
+  ])("are there for everybody, whatever %s ask for", async (_, placeOf) => {
+    const before = await directory().beginDevice(asked("192.0.2.1"));
+    await runInDurableObject(directory(), async (accounts) => {
+      for (let number = 0; number < 1_100; number += 1) await accounts.beginDevice(asked(placeOf(number)));
+    });
+    const after = await directory().beginDevice(asked("192.0.2.200"));
+    for (const { userCode } of [before, after]) expect(await directory().askedByDevice(userCode)).not.toBeNull();
+    const open = await runInDurableObject(directory(), (_accounts, { storage }) =>
+      storage.sql.exec<{ count: number }>("SELECT COUNT(*) AS count FROM device WHERE state = 'open'").one(),
+    );
+    expect(open.count).toBe(1_000);
+  });
+
+  test("are limited for a wide network, and the others do not notice", async () => {
+    const limit = { times: 3, windowMs: 60_000 };
+    const take = (address: string) => directory().takeFrom("test", address, limit);
+    for (let number = 0; number < 30; number += 1) expect(await take(SERVERS(number))).toBe(0);
+    expect(await take(SERVERS(30))).toBe(60_000);
+    expect(await take("2001:db9:1:0::/64")).toBe(0);
+    for (let count = 0; count < 3; count += 1) expect(await take("192.0.2.9")).toBe(0);
+    expect(await take("192.0.2.9")).toBe(60_000);
+    expect(await take("192.0.2.10")).toBe(0);
+  });
+});
+
+describe("clients that register", () => {
+  test("replace those of the greediest network that nobody uses, and no others", async () => {
+    const person = await Visitor.invited();
+    const [used, waiting, greedy] = [await Client.registered(), await Client.registered(), await Client.registered()];
+    await used.signIn(person);
+    await runInDurableObject(directory(), (accounts) => {
+      for (let number = 1; number < 2_100; number += 1) accounts.addClient(`flood-${number}`, SERVERS(number));
+    });
+    // One that really registered, in the place of one that was only noted: the oldest of the network that has most.
+    await runInDurableObject(directory(), (_accounts, { storage }) =>
+      storage.sql.exec(
+        "INSERT OR REPLACE INTO unused_client SELECT ?, wide, middle, address, 0 FROM unused_client WHERE client LIKE 'flood-%' LIMIT 1",
+        greedy.id,
+      ),
+    );
+    const added = await Client.registered();
+    for (const client of [used, waiting, added]) await expect(client.consent(person)).resolves.toBeInstanceOf(URL);
+    await expect(greedy.consent(person)).rejects.toThrow("no consent");
+  });
+
+  test("cannot make Operator keep much for them", async () => {
+    const large = { client_name: "x".repeat(20_000), redirect_uris: ["https://client.test/callback"] };
+    const refused = await register(large);
+    expect([refused.status, await refused.json()]).toMatchObject([400, { error: "invalid_client_metadata" }]);
+  });
+});
+
+describe("a dial", () => {
+  const dial = (slug: string, token: string, address: string) =>
+    knock(`${ORIGIN}/m/${slug}/link`, {
+      headers: { upgrade: "websocket", authorization: `Bearer ${token}`, [ADDRESS]: address },
+    });
+
+  test("that cannot have a link token reaches no script", async () => {
+    const user = new TestUser();
+    await user.machine("attic");
+    const slug = await user.slug("attic");
+    for (const token of ["", "opl_", "opr_owner_x", "secret", `opl_${"x".repeat(600)}`])
+      expect((await dial(slug, token, "203.0.113.90")).status).toBe(401);
+    expect((await knock(`${ORIGIN}/m/${slug}/link`, { headers: { authorization: "Bearer opl_x" } })).status).toBe(401);
+    expect(await user.reached("attic")).toEqual([]);
+  });
+
+  test("is refused after too many wrong tokens from its address, and from no other", async () => {
+    const user = new TestUser();
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 61; guess += 1)
+      statuses.push((await dial("nobody--00000000", `opl_${guess}`, "203.0.113.91")).status);
+    expect(statuses.slice(0, 60)).toEqual(Array.from({ length: 60 }, () => 401));
+    expect(statuses[60]).toBe(429);
+    await user.machine("attic");
+    const slug = await user.slug("attic");
+    const before = (await user.reached("attic")).length;
+    const refused = await dial(slug, "opl_valid", "203.0.113.91");
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "10"]);
+    expect(await user.reached("attic")).toHaveLength(before);
+    await dial(slug, "opl_valid", "203.0.113.92");
+    expect(await user.reached("attic")).toHaveLength(before + 1);
   });
 });

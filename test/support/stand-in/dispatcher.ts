@@ -113,6 +113,8 @@ function answer(
     }
     case "/operator/log":
       return method === "GET" ? Response.json(plan.log?.events ?? []) : new Response(null, { status: 204 });
+    case "/link":
+      return errorResponse({ code: "machine_starting", machine: slug }); // no script here accepts a WebSocket
     case "/operator/close":
       return new Response(null, { status: 204 });
     default:

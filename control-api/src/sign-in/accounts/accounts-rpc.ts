@@ -43,6 +43,12 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
 
   /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
   take(key: string, limit: Limit): MaybeAsync<number>;
+  /** Counts one attempt from an address, also for the network that it is in. Answers as `take`. */
+  takeFrom(name: string, address: string, limit: Limit): MaybeAsync<number>;
+  /** Notes a client that registered. Answers the clients whose registrations must be deleted, because there are too many. */
+  addClient(client: string, address: string): MaybeAsync<string[]>;
+  /** A person allowed a client something, so it stays registered. */
+  keepClient(client: string): MaybeAsync<void>;
   beginDevice(request: DeviceRequest): MaybeAsync<{ deviceCode: string; userCode: string }>;
   askedByDevice(userCode: string): MaybeAsync<DeviceRequest | null>;
   decideDevice(userCode: string, person: string, allow: boolean): MaybeAsync<DeviceRequest | null>;

@@ -2,7 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import { OWNER } from "../../http/caller.ts";
 import type { AccountsRpc, Entered } from "./accounts-rpc.ts";
-import { limitAt } from "../address.ts";
+import { countedUnder, limitAt } from "../address.ts";
 import { Challenges } from "./challenges.ts";
 import type { Denied } from "./denied.ts";
 import { type DevicePoll, type DeviceRequest, Devices } from "./devices.ts";
@@ -14,6 +14,7 @@ import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
 import { People, type Person, personName } from "./people.ts";
 import { Sessions } from "./sessions.ts";
 import { Settings } from "./settings.ts";
+import { UnusedClients } from "./unused-clients.ts";
 
 const MINUTE_MS = 60_000;
 
@@ -38,6 +39,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
   readonly #invites = new Invites(this.#sql);
   readonly #limits = new Limits(this.#sql);
   readonly #devices = new Devices(this.#sql);
+  readonly #unusedClients = new UnusedClients(this.#sql);
   readonly #passkeys = new Passkeys(this.#sql, new Challenges(this.#sql));
   readonly #enrolment = new Enrolment(
     this.env.CLAIM_CODE ?? "",
@@ -205,6 +207,19 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
   /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
   take(key: string, limit: Limit): number {
     return this.#limits.take(key, limit, Date.now());
+  }
+
+  /** Counts one attempt from an address, also for the network that it is in. Answers as `take`. */
+  takeFrom(name: string, address: string, limit: Limit): number {
+    return this.#limits.takeAll(countedUnder(name, address, limit), Date.now());
+  }
+
+  addClient(client: string, address: string): string[] {
+    return this.#unusedClients.add(client, address, Date.now());
+  }
+
+  keepClient(client: string): void {
+    this.#unusedClients.keep(client);
   }
 
   beginDevice(request: DeviceRequest): Promise<{ deviceCode: string; userCode: string }> {

@@ -1,5 +1,6 @@
 import { randomSecret } from "#protocol/bytes.ts";
 import { hashOf, randomLetters } from "../secret.ts";
+import { CROWD_COLUMNS, crowdOf, victimIn } from "./crowd.ts";
 
 /** Lifetime of a device code: time for a person to fetch a phone and sign in there (RFC 8628 section 3.2). Milliseconds. */
 export const DEVICE_MS = 10 * 60_000;
@@ -26,31 +27,56 @@ type Row = {
   expires_ms: number;
 };
 
+/**
+ * Open codes, from everybody together. Someone who guesses a code tries ten of 2.6 * 10^10 (`/pair`), so with this many open ones
+ * they would need a million years. A code that begins when there are as many takes the place of another (crowd.ts).
+ */
+const MAX_OPEN = 1_000;
+
 /** The table of device codes (RFC 8628). Only hashes of the device code and the user code are stored. */
 export class Devices {
   readonly #sql: SqlStorage;
 
   constructor(sql: SqlStorage) {
     this.#sql = sql;
-    sql.exec(`CREATE TABLE IF NOT EXISTS device (
+    this.#create();
+    // A database of version 0.2. Its codes live ten minutes; a device whose code is gone asks for another.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('device')").toArray();
+    if (columns.some(({ name }) => name === "wide")) return;
+    sql.exec("DROP TABLE device");
+    this.#create();
+  }
+
+  #create(): void {
+    this.#sql.exec(`CREATE TABLE IF NOT EXISTS device (
       device_hash TEXT PRIMARY KEY, user_hash TEXT NOT NULL UNIQUE, request TEXT NOT NULL, state TEXT NOT NULL, person TEXT,
-      interval_ms INTEGER NOT NULL, next_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL)`);
+      interval_ms INTEGER NOT NULL, next_ms INTEGER NOT NULL, expires_ms INTEGER NOT NULL, ${CROWD_COLUMNS})`);
   }
 
   async begin(request: DeviceRequest, nowMs: number): Promise<{ deviceCode: string; userCode: string }> {
     this.#sql.exec("DELETE FROM device WHERE expires_ms <= ?", nowMs);
+    this.#makeRoom();
     const deviceCode = randomSecret();
     const letters = randomLetters(LETTERS, CODE_LETTERS);
     this.#sql.exec(
-      "INSERT INTO device VALUES (?, ?, ?, 'open', NULL, ?, ?, ?)",
+      "INSERT INTO device VALUES (?, ?, ?, 'open', NULL, ?, ?, ?, ?, ?, ?, ?)",
       await hashOf(deviceCode),
       await hashOf(letters),
       JSON.stringify(request),
       POLL_STEP_MS,
       nowMs,
       nowMs + DEVICE_MS,
+      ...crowdOf(request.place),
+      nowMs,
     );
     return { deviceCode, userCode: `${letters.slice(0, CODE_LETTERS / 2)}-${letters.slice(CODE_LETTERS / 2)}` };
+  }
+
+  /** Only open codes have to go: behind an approved one there is a person. */
+  #makeRoom(): void {
+    const { open } = this.#sql.exec<{ open: number }>("SELECT COUNT(*) AS open FROM device WHERE state = 'open'").one();
+    const victim = open < MAX_OPEN ? null : victimIn(this.#sql, "device", "state = 'open'");
+    if (victim !== null) this.#sql.exec("DELETE FROM device WHERE rowid = ?", victim);
   }
 
   /** The open request behind a code that a person typed. */

@@ -1,5 +1,5 @@
 import { OWNER } from "../../http/caller.ts";
-import { limitAt } from "../address.ts";
+import { countedUnder } from "../address.ts";
 import { hashOf, isSame, randomLetters } from "../secret.ts";
 import type { Denied } from "./denied.ts";
 import { type Invites, plainCode } from "./invites.ts";
@@ -7,9 +7,8 @@ import type { Limit, Limits } from "./limits.ts";
 import { type People, type Person, personName } from "./people.ts";
 import type { Settings } from "./settings.ts";
 
-/** Attempts at claim and invitation codes, from one address and from all. A code has 100 bits; this mainly limits the load. */
+/** Attempts at claim and invitation codes from one address. A code has 100 bits, so this only limits the load. */
 const CODE_HERE: Limit = { times: 10, windowMs: 15 * 60_000 };
-const CODE_ANYWHERE: Limit = { times: 200, windowMs: 60 * 60_000 };
 
 const ID_ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789";
 /** 80 random bits, so that nobody can find users by counting through their ids. */
@@ -53,14 +52,12 @@ export class Enrolment {
 
   /** Checks a code and a name, and answers the person that `open` would create with them. Does not use the code up. */
   async personFor(code: string, name: string, address: string, nowMs: number): Promise<Person | Denied> {
-    const here = `code:${address}`;
-    const afterMs =
-      this.#limits.take(here, limitAt(address, CODE_HERE), nowMs) || this.#limits.take("code", CODE_ANYWHERE, nowMs);
+    const counted = countedUnder("code", address, CODE_HERE);
+    const afterMs = this.#limits.takeAll(counted, nowMs);
     if (afterMs > 0) return { denied: "slow_down", afterMs };
     const isClaim = await this.#isClaim(code);
     if (!isClaim && !(await this.#invites.isOpen(code, nowMs))) return { denied: "code_wrong" };
-    this.#limits.clear(here);
-    this.#limits.giveBack("code");
+    for (const [key] of counted) this.#limits.giveBack(key);
     const kept = personName(name);
     if (kept === null) return { denied: "name_invalid" };
     const id = isClaim ? OWNER : `u-${randomLetters(ID_ALPHABET, ID_LETTERS)}`;

@@ -10,6 +10,8 @@ export class Limits {
     sql.exec(
       "CREATE TABLE IF NOT EXISTS attempt (key TEXT PRIMARY KEY, count INTEGER NOT NULL, until_ms INTEGER NOT NULL)",
     );
+    // Each attempt deletes the expired ones. Without the index that would read the whole table, which strangers can make long.
+    sql.exec("CREATE INDEX IF NOT EXISTS attempt_until ON attempt (until_ms)");
   }
 
   /** Counts one attempt. Answers 0 if it is within the limit, otherwise the milliseconds until the next attempt is allowed. */
@@ -24,6 +26,15 @@ export class Limits {
       key,
       nowMs + windowMs,
     );
+    return 0;
+  }
+
+  /** Counts one attempt under several keys, up to the first whose limit is reached. Answers as `take`. */
+  takeAll(counted: readonly (readonly [key: string, limit: Limit])[], nowMs: number): number {
+    for (const [key, limit] of counted) {
+      const afterMs = this.take(key, limit, nowMs);
+      if (afterMs > 0) return afterMs;
+    }
     return 0;
   }
 

@@ -15,6 +15,7 @@ import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { formToken, isFormToken, sessionOf } from "../session.ts";
+import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
 import { hasDocument, mayFetchDocument } from "./client.ts";
 import { oauthApi, OAuthPath } from "./authorization-server.ts";
@@ -69,6 +70,7 @@ async function consent(c: PageContext, { request, api, audience }: Asked, sessio
 
 async function allow(c: PageContext, { request, api }: Asked, { person }: Session, scope: Scope[]): Promise<Response> {
   const client = shownName((await api.describeConsent(request)).clientName);
+  await accountsOf(c.env).keepClient(request.clientId);
   const { redirectTo } = await api.completeAuthorization({
     request,
     userId: person.id,

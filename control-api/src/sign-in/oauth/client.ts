@@ -2,7 +2,6 @@ import { CimdFetchError, type ClientInfo } from "@cloudflare/workers-oauth-provi
 import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { Limit } from "../accounts/limits.ts";
-import { limitAt } from "../address.ts";
 import { oauthApi } from "./authorization-server.ts";
 
 /** Longest client id. Registered ids are short; the id of a client with a metadata document (CIMD) is a URL. */
@@ -10,8 +9,6 @@ const MAX_ID_CHARACTERS = 2_048;
 
 /** Fetches of metadata documents (CIMD) per client address. Limited because a stranger chooses the URL that our server requests. */
 const DOCUMENTS_HERE: Limit = { times: 60, windowMs: 10 * 60_000 };
-/** The same for all client addresses together. */
-const DOCUMENTS_ANYWHERE: Limit = { times: 2_000, windowMs: 60 * 60_000 };
 
 /** Whether the client id is the URL of a client ID metadata document (CIMD), which describes the client. */
 export function hasDocument(clientId: string): boolean {
@@ -20,11 +17,7 @@ export function hasDocument(clientId: string): boolean {
 
 /** Counts one fetch of a client's document. Answers `false` if the limit is reached. */
 export async function mayFetchDocument(address: string, env: Env): Promise<boolean> {
-  const accounts = accountsOf(env);
-  const waitMs =
-    (await accounts.take(`document:${address}`, limitAt(address, DOCUMENTS_HERE))) ||
-    (await accounts.take("document", DOCUMENTS_ANYWHERE));
-  return waitMs === 0;
+  return (await accountsOf(env).takeFrom("document", address, DOCUMENTS_HERE)) === 0;
 }
 
 /**

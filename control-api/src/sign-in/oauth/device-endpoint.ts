@@ -3,7 +3,7 @@ import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { DEVICE_MS, POLL_STEP_MS } from "../accounts/devices.ts";
 import type { Limit } from "../accounts/limits.ts";
-import { addressOf, limitAt } from "../address.ts";
+import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
 import { requestedScopes } from "../../http/scope.ts";
 import { clientOf } from "./client.ts";
@@ -12,8 +12,6 @@ import { apexAudience, audienceNamed } from "./resource.ts";
 
 /** Code requests from one address. Each code lives ten minutes; someone who sets up a room of machines needs several at once. */
 const HERE: Limit = { times: 30, windowMs: 10 * 60_000 };
-/** The same for all addresses together: the fewer codes are open, the less likely a guessed code is one of them. */
-const ANYWHERE: Limit = { times: 1_000, windowMs: 60 * 60_000 };
 
 /** `POST /oauth/device_authorization` (RFC 8628 section 3.1): a code for a computer without a browser. */
 export async function deviceEndpoint(request: Request, env: Env): Promise<Response> {
@@ -25,8 +23,7 @@ async function answer(request: Request, env: Env): Promise<Response> {
   if (request.method !== "POST") return oauthError("invalid_request", "Use POST.", 405, { allow: "POST, OPTIONS" });
   const accounts = accountsOf(env);
   const here = addressOf(request, env);
-  const waitMs =
-    (await accounts.take(`device:${here}`, limitAt(here, HERE))) || (await accounts.take("device", ANYWHERE));
+  const waitMs = await accounts.takeFrom("device", here, HERE);
   if (waitMs > 0) return slowDown(waitMs);
   const body = await request.formData().catch(() => null);
   const [clientId, scope, resource] = ["client_id", "scope", "resource"].map((name) => body?.get(name) ?? null);

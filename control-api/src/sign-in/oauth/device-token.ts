@@ -42,6 +42,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
   const client = await api.lookupClient(clientId);
   const [redirectUri] = client?.redirectUris ?? [];
   if (redirectUri === undefined) return oauthError("invalid_client", "The client is not registered any more.", 401);
+  await accountsOf(env).keepClient(clientId);
   const verifier = randomSecret();
   const { redirectTo } = await api.completeAuthorization({
     request: {

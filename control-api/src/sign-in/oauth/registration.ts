@@ -2,24 +2,50 @@ import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { Limit } from "../accounts/limits.ts";
-import { addressOf, limitAt } from "../address.ts";
+import { addressOf } from "../address.ts";
 import { oauthAnswer, OAuthPath } from "./authorization-server.ts";
-import { slowDown } from "./oauth-error.ts";
+import { oauthError, slowDown } from "./oauth-error.ts";
+import { Store } from "./store/store.ts";
 
 /** Registrations from one address. Claude.ai registers for all its users from only a few addresses. */
 const HERE: Limit = { times: 60, windowMs: 60 * 60_000 };
-/** The same for all addresses together: anyone may register without signing in, and each registration is stored. */
-const ANYWHERE: Limit = { times: 2_000, windowMs: 24 * 60 * 60_000 };
+
+/** The longest registration. The largest known ones have about 2 KB; a client's keys and logos are addresses, not contents. */
+const MAX_REGISTRATION_BYTES = 16 * 1024;
 
 /** `POST /oauth/register`: dynamic client registration (RFC 7591). */
 export async function registration(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
   if (request.method === "OPTIONS") return preflight(request);
   const accounts = accountsOf(env);
   const here = addressOf(request, env);
-  const waitMs =
-    (await accounts.take(`register:${here}`, limitAt(here, HERE))) || (await accounts.take("register", ANYWHERE));
+  const waitMs = await accounts.takeFrom("register", here, HERE);
   if (waitMs > 0) return allowOrigin(request, slowDown(waitMs));
-  const own = new Request(`${env.ORIGIN}${OAuthPath.REGISTER}`, request);
-  own.headers.delete("origin"); // CORS is answered by `allowOrigin` below, not by the library
-  return allowOrigin(request, await oauthAnswer(own, env, ctx));
+  const body = await bytesWithin(request, MAX_REGISTRATION_BYTES);
+  if (body === null) return allowOrigin(request, oauthError("invalid_client_metadata", "Send at most 16 KiB."));
+  const headers = new Headers(request.headers);
+  headers.delete("origin"); // CORS is answered by `allowOrigin` below, not by the library
+  const init = { method: request.method, headers, ...(request.body === null ? {} : { body }) };
+  const own = new Request(`${env.ORIGIN}${OAuthPath.REGISTER}`, init);
+  const registered = await oauthAnswer(own, env, ctx);
+  if (registered.status === 201) await note(await registered.clone().json(), here, env);
+  return allowOrigin(request, registered);
+}
+
+/** Anyone may register without signing in, so only a bounded number of clients is kept that nobody has allowed anything. */
+async function note({ client_id: client }: { client_id: string }, address: string, env: Env): Promise<void> {
+  const dropped: string[] = await accountsOf(env).addClient(client, address);
+  const store = new Store(env);
+  await Promise.all(dropped.map((one) => store.delete(`client:${one}`)));
+}
+
+/** A request's body, or `null` if it is longer than `limit`. Reading stops there. */
+async function bytesWithin({ body }: Request, limit: number): Promise<Uint8Array | null> {
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of body ?? []) {
+    bytes += chunk.length;
+    if (bytes > limit) return null; // leaving the loop cancels the body
+    chunks.push(chunk);
+  }
+  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }

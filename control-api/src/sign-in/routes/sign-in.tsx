@@ -7,6 +7,7 @@ import { note } from "../../audit/note.ts";
 import type { Entered } from "../accounts/accounts-rpc.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
+import type { Limit } from "../accounts/limits.ts";
 import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
 import { deniedMessageOf } from "../denied-message.ts";
@@ -22,6 +23,9 @@ import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** `/sign-in` and `/sign-out`. */
 export const signInRoutes = new Hono<PageApp>();
+
+/** Challenges for signing in with a passkey, from one address. Each is stored for five minutes, and anyone may ask for one. */
+const OPTIONS_HERE: Limit = { times: 60, windowMs: 15 * 60_000 };
 
 /** The JSON that script.ts sends. The WebAuthn library checks what is in `response`. */
 const PasskeyAnswer = z.object({
@@ -53,6 +57,8 @@ signInRoutes.post("/sign-in/passkey/options", async (c) => {
   const site = siteOf(c.req.url);
   if (site === null || !isFromOwnPage(c.req.raw))
     return c.json({ message: "Passkeys need a domain name and a request from this site." }, 403);
+  const waitMs = await accountsOf(c.env).takeFrom("passkey", addressOf(c.req.raw, c.env), OPTIONS_HERE);
+  if (waitMs > 0) return c.json({ message: deniedMessageOf({ denied: "slow_down", afterMs: waitMs }).text }, 429);
   return c.json(await accountsOf(c.env).passkeyToSignIn(site));
 });
 

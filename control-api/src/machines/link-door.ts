@@ -1,0 +1,51 @@
+import { errorResponse } from "#protocol/error.ts";
+import { ScriptPath } from "#protocol/script-api.ts";
+import { isSlug } from "#protocol/slug.ts";
+import type { Env } from "../env.ts";
+import { refuse } from "../http/refusal.ts";
+import { keepWithin, type Rate, TokenBuckets } from "../http/token-bucket.ts";
+import { addressOf, rateAt } from "../sign-in/address.ts";
+import { passToMachine } from "./script-client.ts";
+
+/** The form of a header with a link token. */
+const BEARER = /^Bearer opl_[\w.~+/=-]{1,512}$/i;
+
+/**
+ * Dials with a wrong token, per address. Each starts the machine's script if it is idle. A connector stops after one such answer,
+ * so this is enough for a household whose computers were all removed at once.
+ */
+const WRONG_TOKEN: Rate = { perSecond: 0.1, burst: 60 };
+
+/** Entries in each of the maps below, of about 100 bytes. */
+const REMEMBERED = 5_000;
+
+/** Counted in this isolate's memory, for the reason given in sign-in/admission.ts. */
+const ofAddresses = new TokenBuckets(REMEMBERED);
+
+/** `Authorization` headers with which a machine was connected, so that strangers at its address cannot keep it out. */
+const known = new Map<string, true>();
+
+/**
+ * The door of connectors: passes a dial on to its machine's script, which checks the link token. A dial that cannot have a
+ * valid token is refused here, and so is one from an address that has shown too many wrong ones. Neither reaches a script.
+ */
+export async function dialIn(request: Request, url: URL, env: Env, slug: string): Promise<Response> {
+  const { headers } = request;
+  const authorization = headers.get("authorization") ?? "";
+  const isDial = headers.get("upgrade")?.toLowerCase() === "websocket" && BEARER.test(authorization);
+  if (!isDial || !isSlug(slug)) return errorResponse({ code: "unauthorized" });
+  const nowMs = Date.now();
+  const address = addressOf(request, env);
+  const bucket = known.has(authorization) ? null : ofAddresses.of(address, rateAt(address, WRONG_TOKEN), nowMs);
+  const afterMs = bucket?.take(nowMs) ?? 0;
+  // Not 401, which would stop a connector for good: it dials again later.
+  if (afterMs > 0) return refuse({ refused: "too_many", of: "address", afterMs }, url, env);
+  const response = await passToMachine(request, env, null, slug, ScriptPath.LINK);
+  if (response.status === 401) known.delete(authorization);
+  else bucket?.giveBack();
+  if (response.status === 101) {
+    keepWithin(known, REMEMBERED);
+    known.set(authorization, true);
+  }
+  return response;
+}
