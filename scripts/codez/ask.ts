@@ -3,7 +3,7 @@ import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 
 /** Whether a person can read a question and answer it. */
-function isTerminal(): boolean {
+export function isTerminal(): boolean {
   return process.stdin.isTTY && process.stdout.isTTY;
 }
 

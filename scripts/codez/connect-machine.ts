@@ -17,6 +17,8 @@ export type ConnectOptions = {
   readonly interrupted: AbortSignal;
   /** Called when the connector runs, by callers that deliver the events themselves. */
   readonly started?: (running: RunningConnector) => void;
+  /** Called each time the link is up. */
+  readonly online?: () => void;
 };
 
 /** Keeps the machine's link up until it is interrupted. Throws `CodezFailure` when it ends for another reason. */
@@ -28,8 +30,10 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
       folder,
       key,
       target,
-      online: (name, epoch) =>
-        output.result({ event: "online", machine: name, epoch }, `online: "${name}" at ${profile.hub}`),
+      online: (name, epoch) => {
+        output.result({ event: "online", machine: name, epoch }, `online: "${name}" at ${profile.hub}`);
+        options.online?.();
+      },
       offline: (reason, retryInMs) =>
         output.result(
           { event: "offline", machine: profile.name, reason, retryInMs },

@@ -21,8 +21,13 @@ export async function findOperator(
  * (`npx -y https://operator.example.com/codez.tgz`), else the one that this computer is set up with, else a local one.
  */
 export function hubOf(given: string | undefined, folder: ProfileFolder): string {
+  return namedHub(given) ?? plainLoopback(originOf(hubOfProfiles(folder) ?? LOCAL_OPERATOR));
+}
+
+/** The Operator that was named, in one of the first three ways; `null` when none was. */
+export function namedHub(given: string | undefined): string | null {
   const named = given ?? (process.env["CODEZ_HUB"] || undefined) ?? tarballOf(process.argv[1]);
-  return plainLoopback(originOf(named ?? hubOfProfiles(folder) ?? LOCAL_OPERATOR));
+  return named == null ? null : plainLoopback(originOf(named));
 }
 
 /** The Operator that all profiles share; `undefined` when there are no profiles, or several Operators. */

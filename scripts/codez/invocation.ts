@@ -1,7 +1,8 @@
-import { readFileSync, realpathSync } from "node:fs";
-import { join, sep } from "node:path";
+import { existsSync, readFileSync, realpathSync } from "node:fs";
+import { basename, delimiter, dirname, join, sep } from "node:path";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
+import { LAUNCHER } from "./install/launcher.ts";
 
 /** How npm 7 and newer note, in the folder that `npx` installs into, what was asked for. */
 const NpxPackage = z.looseObject({ _npx: z.looseObject({ packages: z.array(z.string()) }) });
@@ -27,11 +28,34 @@ export function tarballOf(script: string | undefined): string | null {
   }
 }
 
+/** The Operator that this program was fetched from by `npx`, or `null`. */
+export function hubOfTarball(script: string | undefined): string | null {
+  const tarball = tarballOf(script);
+  return tarball === null ? null : new URL(tarball).origin;
+}
+
 /** What a person types to run codez again: the way in which this one was started. */
 export function commandOf(script: string | undefined, environment: NodeJS.ProcessEnv): string {
   const tarball = tarballOf(script);
   if (tarball !== null) return `npx -y ${tarball}`;
-  return environment["npm_command"] === "exec" ? "npx codez" : "codez";
+  return installedCommand(script, environment) ?? (environment["npm_command"] === "exec" ? "npx codez" : "codez");
+}
+
+/**
+ * How the codez that `codez up` installed is typed, if this is that one: its path, where its folder is not (yet) on the PATH of
+ * this terminal and typing `codez` would start nothing, or another one.
+ */
+function installedCommand(script: string | undefined, { PATH = "" }: NodeJS.ProcessEnv): string | null {
+  try {
+    const launcher = join(dirname(realpathSync(script ?? "")), LAUNCHER);
+    if (basename(script ?? "") !== "codez.js" || !existsSync(launcher)) return null;
+    const found = PATH.split(delimiter)
+      .map((one) => join(one, LAUNCHER))
+      .find((one) => existsSync(one));
+    return found !== undefined && realpathSync(found) === launcher ? "codez" : launcher;
+  } catch {
+    return null; // the program was removed while it runs
+  }
 }
 
 const COMMANDS =

@@ -14,7 +14,9 @@ import { serviceCommand } from "./commands/service.ts";
 import { setupCommand } from "./commands/setup.ts";
 import { statusCommand } from "./commands/status.ts";
 import { tokensCommand } from "./commands/tokens.ts";
+import { uninstallCommand } from "./commands/uninstall.ts";
 import { upCommand } from "./commands/up.ts";
+import { upgradeCommand } from "./commands/upgrade.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { exitCodeForLaunchd, LAUNCHD_FLAG } from "./launchd.ts";
@@ -60,6 +62,8 @@ function program(command: readonly string[]): Command {
     tokensCommand(context),
     auditCommand(context),
     serviceCommand(context),
+    upgradeCommand(context),
+    uninstallCommand(context),
   ];
   for (const one of commands) all.addCommand(one);
   throwInsteadOfExit(all);

@@ -15,6 +15,7 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 const MachineList = z.object({ machines: z.array(MachineSummary) });
 const Presences = z.object({ machines: z.array(z.looseObject({ name: z.string(), status: z.string() })) });
+const Tools = z.object({ tools: z.array(z.unknown()) });
 
 /** A client of one Operator: its REST API and its `/mcp`, as one person. Every method throws `CodezFailure` with what to do. */
 export class OperatorClient {
@@ -52,19 +53,29 @@ export class OperatorClient {
 
   /** A machine's status according to `/mcp`, which is asked as by any MCP client; `null` when the machine is not in the list. */
   async statusAtMcp(name: string): Promise<string | null> {
+    const { machines } = Presences.parse(await this.#callAtMcp("list_machines", {}));
+    return machines.find((machine) => machine.name === name)?.status ?? null;
+  }
+
+  /** The number of tools of a machine's own server, asked through `/mcp`: a call that goes to the machine and back. */
+  async toolsAtMcp(machineId: string): Promise<number> {
+    return Tools.parse(await this.#callAtMcp("list_tools", { machineId })).tools.length;
+  }
+
+  async #callAtMcp(tool: string, args: Record<string, unknown>): Promise<unknown> {
     const client = new Client({ name: "codez-setup", version: VERSION }, { versionNegotiation: { mode: "auto" } });
     const headers = this.#headers();
     try {
       await client.connect(
         new StreamableHTTPClientTransport(new URL("/mcp", this.origin), { requestInit: { headers } }),
       );
-      const result = await client.callTool({ name: "list_machines", arguments: {} });
-      const { machines } = Presences.parse(result.structuredContent);
-      return machines.find((machine) => machine.name === name)?.status ?? null;
+      const result = await client.callTool({ name: tool, arguments: args });
+      if (result.isError === true) throw new Error(textOf(result.content));
+      return result.structuredContent;
     } catch (reason) {
       throw new CodezFailure(
         ExitCode.NOT_ONLINE,
-        `${this.origin}/mcp did not answer list_machines: ${messageOf(reason)}`,
+        `${this.origin}/mcp did not answer ${tool}: ${messageOf(reason)}`,
         "Look at Operator's own output, then run setup again.",
         reason,
       );
@@ -132,6 +143,11 @@ export class OperatorClient {
         return new CodezFailure(ExitCode.REFUSED, message, "codez --help");
     }
   }
+}
+
+/** The text of a tool's result. */
+function textOf(content: readonly { type: string; text?: unknown }[]): string {
+  return content.flatMap(({ text }) => (typeof text === "string" ? text : [])).join(" ");
 }
 
 function pathOf(name: string): string {

@@ -1,25 +1,54 @@
-import { Command } from "commander";
-import { connectMachine, untilInterrupted } from "../connect-machine.ts";
+import { Command, Option } from "commander";
 import { startServe, type Serve } from "../../serve/index.ts";
+import { isTerminal } from "../ask.ts";
+import { connectMachine, untilInterrupted } from "../connect-machine.ts";
 import { LAUNCHD_OPTION } from "../launchd.ts";
+import type { OperatorClient } from "../operator-client.ts";
+import type { Output } from "../output.ts";
+import type { Profile } from "../profile/profile.ts";
 import { serveFailureOf } from "../serve-failure.ts";
+import { Service } from "../service/service.ts";
+import { claudeVersion } from "../setup/claude-code.ts";
+import { firstUp, profileHere } from "../setup/first-up.ts";
+import { PERMISSION_ANSWERS, type PermissionAnswer } from "../setup/permission-choice.ts";
+import { proveByCall } from "../setup/prove-call.ts";
+import { endSignIns } from "../sign-in/sign-in.ts";
 import { VERSION } from "../version.ts";
-import { type Context, JSON_OPTION, outputOf } from "./context.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
 
-/** `codez up`: serve and connect in one process, as a service runs them. */
+type Options = { hub?: string; json?: boolean; service?: boolean; permissions?: PermissionAnswer };
+
+/**
+ * `codez up`: everything that it takes to offer this computer's Claude Code sessions. The first time it adds the computer as a
+ * machine and installs codez to stay. Then, each time, it serves and connects in one process, as a service runs it.
+ */
 export function upCommand({ folder }: Context): Command {
-  return new Command("up")
-    .description("serve this machine's Claude Code sessions and connect them to Operator")
+  return withHub(
+    new Command("up").description("serve this machine's Claude Code sessions and connect them to Operator"),
+  )
     .argument("[name]", "the machine (needed when this computer is set up as several)")
-    .option(...JSON_OPTION)
+    .option("--service", "install the service that connects whenever this computer starts, without asking")
+    .option("--no-service", "connect in this terminal, and do not ask about a service")
+    .addOption(
+      new Option("--permissions <who>", "who answers permission requests, if that was not chosen before").choices(
+        PERMISSION_ANSWERS,
+      ),
+    )
     .addOption(LAUNCHD_OPTION)
-    .action(async (name: string | undefined, options: { json?: boolean }) => {
+    .action(async (name: string | undefined, options: Options) => {
       const output = outputOf(options);
-      const { key, profile } = folder.choose(name);
+      const mayAsk = options.json !== true && isTerminal();
+      const known = profileHere(folder, options.hub, name);
+      const first = known === null ? await firstUp(folder, name, { ...options, mayAsk }, output) : null;
+      const { key, profile, operator } = first ?? { ...(known ?? folder.choose(name)), operator: null };
+      if (first === null && options.service === true)
+        output.line((await new Service(key).install(profile.target)).join("\n"));
+      if (options.service === true || first?.isService === true) return prove(operator, profile, output);
       const interrupted = untilInterrupted();
       const serve = await start();
+      let isProven = false;
       try {
-        for (const problem of await serve.problems()) output.line(`warning: ${problem}`);
+        await tellWhatIsServed(serve, output);
         await connectMachine({
           folder,
           key,
@@ -31,11 +60,33 @@ export function upCommand({ folder }: Context): Command {
           started: (running) => {
             serve.subscribe(({ atMs, type, session, data }) => running.push([{ atMs, type, session, data }]));
           },
+          online: () => {
+            if (isProven) return;
+            isProven = true;
+            prove(operator, profile, output).catch((reason: unknown) => output.line(`warning: ${String(reason)}`));
+          },
         });
       } finally {
         await serve.stop();
       }
     });
+}
+
+/** Says whether calls arrive from outside, and gives the sign-in back, which is needed for nothing else. */
+async function prove(operator: OperatorClient | null, profile: Profile, output: Output): Promise<void> {
+  const { proven, detail } = await proveByCall(operator, profile);
+  await endSignIns();
+  output.result({ event: proven ? "proven" : "not_proven", detail }, `${proven ? "proven" : "NOT proven"}: ${detail}`);
+}
+
+async function tellWhatIsServed(serve: Serve, output: Output): Promise<void> {
+  const version = await claudeVersion();
+  output.line(
+    version === null
+      ? "Claude Code is not on this computer's PATH: its history can be read, but no session can be started."
+      : `serving the sessions of Claude Code ${version}`,
+  );
+  for (const problem of await serve.problems()) output.line(`warning: ${problem}`);
 }
 
 /** Throws `CodezFailure` for every reason that its owner can do something about. */

@@ -1,13 +1,15 @@
 import { execFile } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { ExitCode, FINAL_EXIT_CODES } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { DEFAULT_TARGET_URL, type TargetSpec } from "../profile/profile.ts";
 import { codezHome } from "../../system/home.ts";
+import { Installation } from "../install/installation.ts";
+import { hubOfTarball } from "../invocation.ts";
+import { VERSION } from "../version.ts";
 import { launchdPlist, systemdUnit, type ServiceSpec } from "./unit.ts";
 
 const run = promisify(execFile);
@@ -40,8 +42,11 @@ export class Service {
   async install(target: TargetSpec): Promise<string[]> {
     if (this.#platform !== "linux" && this.#platform !== "darwin")
       throw this.#failure(`there is no service for ${this.#platform} yet`, "Run `codez connect` at sign-in.");
+    const installation = new Installation(this.#home);
+    // npx runs codez from a cache that gets cleaned, so the service runs a copy that stays.
+    installation.installOwn(VERSION, hubOfTarball(process.argv[1]));
     const isDefault = target.kind === "url" && target.url === DEFAULT_TARGET_URL;
-    const spec = this.#spec(isDefault ? "up" : "connect", this.#installProgram());
+    const spec = this.#spec(isDefault ? "up" : "connect", installation.program);
     mkdirSync(dirname(this.path), { recursive: true });
     writeFileSync(this.path, this.#platform === "darwin" ? launchdPlist(spec, this.#label) : systemdUnit(spec));
     const done = [`service file       ${this.path}`, `program            ${spec.program}`];
@@ -56,6 +61,14 @@ export class Service {
     const lingers = await this.#manage("loginctl", ["enable-linger", userInfo().username], true);
     const hint = lingers ? [] : ["to start the service before you log in: loginctl enable-linger"];
     return [...done, `log                journalctl --user -u ${this.#unit}`, ...hint];
+  }
+
+  /** Starts the service again, for example with a new program. Returns `false` when it is not installed. */
+  async restart(): Promise<boolean> {
+    if (!existsSync(this.path)) return false;
+    if (this.#platform === "darwin") await this.#manage("launchctl", ["kickstart", "-k", this.#domain]);
+    else await this.#manage("systemctl", ["--user", "restart", this.#unit]);
+    return true;
   }
 
   /** Stops and removes the service; returns what was done (nothing when it is not installed). */
@@ -91,20 +104,6 @@ export class Service {
       log: join(this.#home, `${this.#key}.log`),
       finalExitCodes: FINAL_EXIT_CODES,
     };
-  }
-
-  /** Copies the running program to a permanent place, because `npx` runs it from a cache that gets cleaned. */
-  #installProgram(): string {
-    const own = fileURLToPath(import.meta.url);
-    if (!own.endsWith("codez.js"))
-      throw this.#failure("this codez runs from its sources", "npm run build, then: npx codez setup --service");
-    const bin = join(this.#home, "bin");
-    mkdirSync(bin, { recursive: true, mode: 0o700 });
-    const program = join(bin, "codez.js");
-    if (own !== program) copyFileSync(own, program);
-    // Without this file Node 20 would treat codez.js as CommonJS.
-    writeFileSync(join(bin, "package.json"), '{ "type": "module" }\n');
-    return program;
   }
 
   /** Runs the service manager. Returns whether it succeeded; throws if it failed and `mayFail` is not set. */

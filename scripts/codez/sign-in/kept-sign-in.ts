@@ -1,4 +1,4 @@
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
@@ -42,6 +42,16 @@ export function readSignIn(hub: string): KeptSignIn | null {
   }
   const kept = KeptSignIn.safeParse(parseJson(text));
   return kept.success && kept.data.hub === hub ? kept.data : null;
+}
+
+/** The Operators for which a sign-in is kept. */
+export function keptHubs(): string[] {
+  const folder = signInFolder();
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((file) => {
+    const kept = KeptSignIn.safeParse(parseJson(readFileSync(join(folder, file), "utf8")));
+    return kept.success ? [kept.data.hub] : [];
+  });
 }
 
 export function keepSignIn(hub: string, scope: string, server: AuthorizationServer, signedIn: SignedIn): void {

@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, realpath, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -39,6 +39,24 @@ describe("a codez that npx fetched from an Operator", () => {
     expect(tarballOf("/nowhere/_npx/1/codez")).toBeNull();
     expect(tarballOf(undefined)).toBeNull();
   });
+});
+
+test("an installed codez is typed by its name where the PATH finds it, else by its path", async () => {
+  const home = await realpath(await mkdtemp(join(tmpdir(), "codez-home-")));
+  onTestFinished(() => rm(home, { recursive: true }));
+  const folder = join(home, "bin");
+  const personal = join(home, "personal");
+  for (const path of [folder, personal]) await mkdir(path);
+  for (const file of ["codez.js", "codez"]) await writeFile(join(folder, file), "");
+  const script = join(folder, "codez.js");
+  const launcher = join(folder, "codez");
+  expect(commandOf(script, { PATH: "/usr/bin" })).toBe(launcher);
+  expect(commandOf(script, { PATH: `/usr/bin:${folder}`, npm_command: "exec" })).toBe("codez");
+  await symlink(launcher, join(personal, "codez"));
+  expect(commandOf(script, { PATH: personal })).toBe("codez");
+  await rm(join(personal, "codez"));
+  await writeFile(join(personal, "codez"), "another one");
+  expect(commandOf(script, { PATH: `${personal}:${folder}` })).toBe(launcher);
 });
 
 test("a command is shown as it is typed where codez was started in that way", () => {

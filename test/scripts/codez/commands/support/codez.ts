@@ -15,10 +15,10 @@ export class Codez implements AsyncDisposable {
   readonly #ended: Promise<Ended>;
   #seen: (() => void)[] = [];
 
-  /** @param home what CODEZ_HOME is; nothing of this computer's own is touched. */
-  constructor(home: string, args: readonly string[], env: Record<string, string> = {}) {
+  /** @param home what CODEZ_HOME is; nothing of this computer's own is touched. @param bin the program, if it is another copy */
+  constructor(home: string, args: readonly string[], env: Record<string, string> = {}, bin = BIN) {
     const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("CODEZ_")));
-    this.process = spawn(process.execPath, [BIN, ...args], {
+    this.process = spawn(process.execPath, [bin, ...args], {
       env: { ...clean, XDG_CONFIG_HOME: home, CODEZ_HOME: home, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });

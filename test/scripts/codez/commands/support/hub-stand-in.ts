@@ -28,6 +28,10 @@ export class HubStandIn implements AsyncDisposable {
   protocol: number = PROTOCOL_VERSION;
   /** Whether `/mcp` knows the machines, as it should. */
   lists = true;
+  /** What it serves as its codez, and the SHA-256 that it states. */
+  tarball: { content: Uint8Array; sha256: string } | null = null;
+  /** The tools that were called at `/mcp`. */
+  readonly called: string[] = [];
   readonly #server: Server;
   readonly #sockets = new WebSocketServer({ noServer: true });
   #tokens = 0;
@@ -105,6 +109,8 @@ export class HubStandIn implements AsyncDisposable {
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = request.url ?? "";
+    if (path === "/codez.tgz" && this.tarball !== null) return void response.end(this.tarball.content);
+    if (path === "/codez.tgz.sha256") return void response.end(`${this.tarball?.sha256}  codez.tgz\n`);
     const body = await jsonOf(request);
     if (path.endsWith("/link")) return this.#presence(path.split("/")[2] ?? "", request, response);
     if (this.bearer !== null && request.headers.authorization !== `Bearer ${this.bearer}`)
@@ -175,6 +181,10 @@ export class HubStandIn implements AsyncDisposable {
     }
     if (method !== "tools/call")
       return say(response, 200, { jsonrpc: "2.0", id, error: { code: -32_601, message: "Method not found" } });
+    const { name = "" } = (body as { params?: { name?: string } }).params ?? {};
+    this.called.push(name);
+    if (name === "list_tools")
+      return say(response, 200, { jsonrpc: "2.0", id, result: { content: [], structuredContent: { tools: [{}] } } });
     const machines = this.lists ? [...this.machines.values()].map((one) => this.#summary(one)) : [];
     return say(response, 200, { jsonrpc: "2.0", id, result: { content: [], structuredContent: { machines } } });
   }
