@@ -41,13 +41,15 @@ export const app = {
   },
 };
 
-/** Removes Operator's own headers, except the caller that a trusted gate names, and credentials, except a link's token. */
+/** Headers of a trusted gate that are meant for the script. */
+const FOR_SCRIPT: ReadonlySet<string> = new Set([OperatorHeader.CALLER, OperatorHeader.MARK_END]);
+
+/** Removes Operator's own headers, except what a trusted gate says to the script, and credentials, except a link's token. */
 function clean(headers: Headers, isTrusted: boolean, isLink: boolean): void {
-  const caller = isTrusted ? headers.get(OperatorHeader.CALLER) : null;
   const ours: string[] = [];
-  for (const name of headers.keys()) if (name.startsWith(OPERATOR_PREFIX)) ours.push(name);
+  for (const name of headers.keys())
+    if (name.startsWith(OPERATOR_PREFIX) && !(isTrusted && FOR_SCRIPT.has(name))) ours.push(name);
   for (const name of ours) headers.delete(name);
-  if (caller !== null) headers.set(OperatorHeader.CALLER, caller);
   if (!isLink) headers.delete("authorization");
   headers.delete("proxy-authorization");
   headers.delete("cookie");

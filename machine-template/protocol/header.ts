@@ -11,6 +11,8 @@ export const OperatorHeader = {
   SECRET: "x-operator-secret",
   /** Id of the user on whose behalf a trusted gate sends the request. */
   CALLER: "x-operator-caller",
+  /** On a request: a trusted gate wants the end of an event stream marked (end-mark.ts). On the response: it will be. */
+  MARK_END: "x-operator-mark-end",
 } as const;
 
 export const OPERATOR_PREFIX = "x-operator-";

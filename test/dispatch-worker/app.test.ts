@@ -121,14 +121,16 @@ describe("headers", () => {
     "X-Operator-Error": "machine_unknown",
     "x-operator-report-key": "forged",
     "x-operator-anything": "1",
+    "x-operator-mark-end": "1",
     "mcp-session-id": "s1",
     "content-type": "application/json",
   };
 
-  it("of a trusted gate: the caller goes on, credentials and all else of ours do not", async () => {
+  it("of a trusted gate: what it says to the script goes on, credentials and all else of ours do not", async () => {
     const { reached } = await dispatch("http://gate.example/mcp", { headers: trusted(sent) });
     expect(Object.fromEntries(reached[0]?.request.headers ?? [])).toEqual({
       "x-operator-caller": "owner",
+      "x-operator-mark-end": "1",
       "mcp-session-id": "s1",
       "content-type": "application/json",
     });

@@ -1,6 +1,6 @@
-import { type OperatorError } from "#protocol/error.ts";
-import { closingWord, failureResponse } from "#protocol/stand-in.ts";
+import { failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
+import { withClosingWord } from "./closing-word.ts";
 import { failureIn, isFailure } from "./machine-failure.ts";
 import { FROZEN_AFTER_MS, lookAt, ScriptWatch } from "./script-watch.ts";
 import { passToMachine } from "./script-client.ts";
@@ -16,7 +16,8 @@ export type Destination = { user: string; name: string; slug: string; path: stri
  * - The dispatch Worker or the script answers with one of Operator's errors: the same error, as JSON-RPC with the request's id.
  * - The connection to the dispatch Worker breaks before the response: `link_lost`, since the call may have run.
  * - The script hangs: `machine_timeout` after `FROZEN_AFTER_MS`.
- * - The response is an event stream and breaks off: its last event is `link_lost` with the request's id.
+ * - The response is an event stream and breaks off, or ends without the script's mark: its last event is `link_lost` with the
+ *   request's id.
  * - Any other response breaks off: the client's connection breaks off too. It must not end normally, or a client would take a
  *   truncated body for a complete one.
  *
@@ -51,33 +52,4 @@ export async function relay(
   } finally {
     watch.end();
   }
-}
-
-/**
- * Makes an event stream end with an error event if it breaks off. Other responses are returned unchanged, since the runtime
- * forwards a body that no code reads faster.
- */
-function withClosingWord(answer: Response, method: string, body: Uint8Array | null, error: OperatorError): Response {
-  if (answer.body === null || !answer.headers.get("content-type")?.startsWith("text/event-stream")) return answer;
-  const word = closingWord(error, method, body);
-  if (word === null) return answer;
-  const reader = answer.body.getReader();
-  const stream = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const { done, value } = await reader.read();
-          if (done) controller.close();
-          else controller.enqueue(value);
-        } catch {
-          // The script or the connection to it has failed. The error event tells the client.
-          controller.enqueue(word);
-          controller.close();
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
-  return new Response(stream, answer);
 }

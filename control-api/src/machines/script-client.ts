@@ -69,5 +69,7 @@ function enter(request: Request, env: DispatchBindings, user: string | null, slu
   headers.set(OperatorHeader.MACHINE, slug);
   if (user === null) headers.delete(OperatorHeader.CALLER);
   else headers.set(OperatorHeader.CALLER, user);
+  if (request.method === "POST") headers.set(OperatorHeader.MARK_END, "1");
+  else headers.delete(OperatorHeader.MARK_END);
   return env.DISPATCHER.fetch(request);
 }

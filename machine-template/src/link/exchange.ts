@@ -3,7 +3,8 @@ import type { OperatorError } from "#protocol/error.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import type { Frame, ResponseHead } from "#protocol/frame.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
-import { crossing, mayCross } from "#protocol/header.ts";
+import { END_MARK, withEndMark } from "#protocol/end-mark.ts";
+import { crossing, mayCross, OperatorHeader } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
@@ -33,6 +34,8 @@ export class Exchange {
   #inbound: InboundBody | null = null;
   #isEventStream = false;
   #isGet = false;
+  /** Whether the gate wants the end of an event stream marked. */
+  #marksEnd = false;
   #heardMs = Date.now();
   #over = false;
 
@@ -62,6 +65,7 @@ export class Exchange {
   /** Sends the request: in one frame if its body is small and already read, else the head first and the body as credit allows. */
   async open(request: Request, path: string, body: Uint8Array | null): Promise<void> {
     this.#isGet = request.method === "GET";
+    this.#marksEnd = request.headers.has(OperatorHeader.MARK_END);
     const head = { method: request.method, path, headers: crossing(request.headers) };
     const first = body?.subarray(0, CHUNK_BYTES) ?? new Uint8Array(0);
     const end = body === null ? request.body === null : body.length === first.length;
@@ -108,7 +112,7 @@ export class Exchange {
     this.#finish();
     const word = this.#inbound !== null && this.#isEventStream ? this.#closingWord(error) : null;
     if (word === null) this.#fail(new OperatorFailure(error));
-    else this.#inbound?.endWith(word);
+    else this.#inbound?.endWith(this.#marksEnd ? withEndMark(word) : word);
   }
 
   #receiveHead(head: ResponseHead, body: Uint8Array, end: boolean): boolean {
@@ -129,6 +133,7 @@ export class Exchange {
     );
     const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1];
     this.#isEventStream = type?.toLowerCase().startsWith("text/event-stream") ?? false;
+    if (this.#isEventStream && this.#marksEnd) headers.push([OperatorHeader.MARK_END, "1"]);
     // An event stream may end with a word of our own, for which its length leaves no room.
     const response = new Response(this.#isEventStream ? inbound.stream : sized(inbound.stream, head.length), init);
     this.#inbound = inbound;
@@ -140,7 +145,8 @@ export class Exchange {
     if (this.#isGet) this.#heardMs = Date.now();
     if (this.#inbound === null || !this.#inbound.push(body)) return false;
     if (!end) return true;
-    this.#inbound.end();
+    if (this.#isEventStream && this.#marksEnd) this.#inbound.endWith(END_MARK);
+    else this.#inbound.end();
     this.#finish();
     return true;
   }

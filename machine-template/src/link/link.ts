@@ -93,16 +93,15 @@ export class Link implements MachineLink {
   get isOnline(): boolean {
     if (this.#sockets.current === null) return false;
     if (this.#sockets.heardWithin(LINK_SILENCE_MS)) return true; // the common case, without asking the runtime
-    const silentMs = this.#sockets.currentSilentMs;
-    if (silentMs !== null && silentMs <= LINK_SILENCE_MS) return true;
+    const heardMs = this.#sockets.currentHeardMs;
+    if (heardMs !== null && Date.now() - heardMs <= LINK_SILENCE_MS) return true;
     this.close(CloseCode.SILENT, "no heartbeat");
     return false;
   }
 
   /** When the current link was last heard from, in milliseconds since 1970; `null` without a link. */
   get lastHeardMs(): number | null {
-    const silentMs = this.#sockets.currentSilentMs;
-    return silentMs === null ? null : Date.now() - silentMs;
+    return this.#sockets.currentHeardMs;
   }
 
   /** Accepts the WebSocket upgrade of a connector whose token is valid. The socket becomes the link only when it says hello. */

@@ -87,7 +87,7 @@ export class Sockets {
   lose(): LostLink | null {
     const socket = this.#current;
     if (socket === null) return null;
-    const lost = { epoch: this.epochOf(socket), lastHeardMs: Date.now() - this.#silentMs(socket) };
+    const lost = { epoch: this.epochOf(socket), lastHeardMs: this.#heardMs(socket) };
     this.#current = null;
     return lost;
   }
@@ -97,9 +97,9 @@ export class Sockets {
     this.#lastHeardMs = Date.now();
   }
 
-  /** How long the link has been silent. A heartbeat that the runtime answered counts as a sign of life. `null` without a link. */
-  get currentSilentMs(): number | null {
-    return this.#current === null ? null : this.#silentMs(this.#current);
+  /** When the link was last heard from, in milliseconds since 1970; `null` without a link. A heartbeat that the runtime answered counts. */
+  get currentHeardMs(): number | null {
+    return this.#current === null ? null : this.#heardMs(this.#current);
   }
 
   /**
@@ -110,9 +110,9 @@ export class Sockets {
     return Date.now() - this.#lastHeardMs <= ms;
   }
 
-  #silentMs(socket: WebSocket): number {
+  #heardMs(socket: WebSocket): number {
     const heartbeatMs = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-    return Date.now() - Math.max(heartbeatMs, this.#lastHeardMs, attachmentOf(socket).acceptedMs);
+    return Math.max(heartbeatMs, this.#lastHeardMs, attachmentOf(socket).acceptedMs);
   }
 
   /** Says goodbye on a socket and closes it. */

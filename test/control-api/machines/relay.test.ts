@@ -24,6 +24,22 @@ const diesInMidAnswer = wayTo(() => {
   return Promise.resolve(new Response(stream, { headers: { "content-type": "text/event-stream" } }));
 });
 
+/** A script's event stream of these chunks, which ends without an error whatever happened to the script. */
+function streams(chunks: readonly string[], marks: boolean): Partial<Env> {
+  return wayTo(() => {
+    const left = chunks.map((chunk) => new TextEncoder().encode(chunk));
+    const stream = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        const chunk = left.shift();
+        if (chunk === undefined) controller.close();
+        else controller.enqueue(chunk);
+      },
+    });
+    const headers = { "content-type": "text/event-stream", ...(marks ? { "x-operator-mark-end": "1" } : {}) };
+    return Promise.resolve(new Response(stream, { headers }));
+  });
+}
+
 const REQUEST = { jsonrpc: "2.0", id: "id-7", method: "tools/call", params: { name: "dig" } };
 const BODY = JSON.stringify(REQUEST);
 
@@ -70,6 +86,30 @@ describe("a call at a machine's own URL", () => {
       id: "id-7",
       error: { data: { code: "link_lost" } },
     });
+  });
+
+  it.each<[string, string[], string, boolean]>([
+    ["has the mark", ["data: 1\n\n", "data: 2\n\n", "\u0003"], "data: 1\n\ndata: 2\n\n", false],
+    ["has the mark in the chunk of its last event", ["data: 1\n\ndata: 2\n\n\u0003"], "data: 1\n\ndata: 2\n\n", false],
+    ["has that byte elsewhere too", ["data: \u0003", "\u0003", "\n\n", "\u0003"], "data: \u0003\u0003\n\n", false],
+    ["lacks the mark", ["data: 1\n\n"], "data: 1\n\n", true],
+    ["lacks all", [], "", true],
+  ])("whose event stream ends, and %s", async (_, chunks, passed, isCut) => {
+    const response = await call({}, streams(chunks, true));
+    const text = await response.text();
+    expect(response.headers.has("x-operator-mark-end")).toBe(false);
+    expect(text.slice(0, passed.length)).toBe(passed);
+    const rest = text.slice(passed.length);
+    if (!isCut) return expect(rest).toBe("");
+    expect(JSON.parse(rest.trim().replace(/^event: message\ndata: /, ""))).toMatchObject({
+      id: "id-7",
+      error: { data: { code: "link_lost", machine: "attic" } },
+    });
+  });
+
+  it("whose script is of a version without marks passes as it is", async () => {
+    const response = await call({}, streams(["data: 1\n\n", "\u0003"], false));
+    expect(await response.text()).toBe("data: 1\n\n\u0003");
   });
 
   it.each<[OperatorError, number]>([

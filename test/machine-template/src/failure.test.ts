@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { ask, forget, TestConnector } from "./support/connector.ts";
 
 afterEach(forget);
@@ -69,6 +70,28 @@ describe("an error in place of a machine's answer", () => {
     expect(words).toMatchObject([{ id: 1, error: { data: { code: "link_lost" } } }, { id: 2 }]);
     expect(words).toHaveLength(2);
   });
+
+  it.each(["its server ends it", "the link is lost"])(
+    "has a mark at its end for a gate that asks for one, when %s",
+    async (how) => {
+      const connector = await TestConnector.greeted();
+      const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "x" });
+      const headers = { "content-length": String(body.length), "x-operator-mark-end": "1" };
+      const asked = ask("/mcp", { method: "POST", headers, body });
+      const { exchange } = await connector.request();
+      connector.respond(exchange, { headers: [["content-type", "text/event-stream"]] }, "data: 1\n\n", false);
+      const stream = await asked;
+      expect(stream.headers.get("x-operator-mark-end")).toBe("1");
+      if (how === "the link is lost") connector.socket.close(1001, "going");
+      else connector.socket.send(encodeFrame({ kind: FrameKind.BODY, exchange, end: true, body: new Uint8Array(0) }));
+      const text = await stream.text();
+      expect(text).toMatch(/^data: 1\n\n/);
+      expect([text.indexOf("\u0003"), text.includes("link_lost")]).toEqual([
+        text.length - 1,
+        how === "the link is lost",
+      ]);
+    },
+  );
 
   it("is no closing word in a stream that nobody asked with a request: a GET's stream just breaks off", async () => {
     const connector = await TestConnector.greeted();
