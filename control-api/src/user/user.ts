@@ -4,7 +4,7 @@ import type { OperatorError } from "#protocol/error.ts";
 import type { LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import { type Presence, type ReportedPresence, ScriptPath } from "#protocol/script-api.ts";
-import { isMachineName, slugOf } from "#protocol/slug.ts";
+import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { tagOf, type TokenAnswer } from "../http/caller.ts";
@@ -22,6 +22,7 @@ import { hashOf, makeLinkToken } from "../sign-in/access-token.ts";
 import { Closure } from "./closure.ts";
 import { isNewer, News } from "./news.ts";
 import { Registry } from "./registry.ts";
+import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
 import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
 
@@ -70,7 +71,8 @@ export class User extends Agent<Env> implements UserRpc {
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
   readonly #revocations = new News();
   readonly #upgradedMs = new Map<string, number>();
-  #changing: Promise<unknown> = Promise.resolve();
+  /** Changes of one machine, one after the other. */
+  readonly #turns = new Turns();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -99,7 +101,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
   register(request: RegisterRequest): Promise<Registered | OperatorError> {
-    return this.#inTurn(async () => {
+    return this.#turns.take([request.name], async () => {
       this.#closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
       const known = this.#registry.get(request.name);
@@ -115,7 +117,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Creates a new link token. The old one stops working at once, and the link that used it is closed. */
   rotate(name: string): Promise<Registered | OperatorError> {
-    return this.#inTurn(async () => {
+    return this.#turns.take([name], async () => {
       const known = this.#registry.get(name);
       return known === null
         ? { code: "machine_unknown", machine: name }
@@ -125,7 +127,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Removes a machine: closes its link, and deletes its script and log. */
   remove(name: string): Promise<OperatorError | null> {
-    return this.#inTurn(async () => {
+    return this.#turns.take([name], async () => {
       const known = this.#registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
@@ -138,7 +140,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
   rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
-    return this.#inTurn(async () => {
+    return this.#turns.take([from, to], async () => {
       const known = this.#registry.get(from);
       if (known === null) return { code: "machine_unknown", machine: from };
       if (!isMachineName(to)) return nameInvalid(to);
@@ -173,7 +175,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Uploads the current template if the machine's script has another version. Answers whether it did. */
   upgrade(name: string): Promise<boolean | OperatorError> {
-    return this.#inTurn(async () => {
+    return this.#turns.take([name], async () => {
       const known = this.#registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       if (known.template === TEMPLATE) return false;
@@ -288,6 +290,8 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Removes every machine of a closed user. Can be repeated. */
   async removeAll(): Promise<void> {
+    // A registration that began before the user was closed writes its machine at its end. Later ones are refused.
+    await this.#turns.settled();
     for (;;) {
       const [machine] = this.#registry.list();
       if (machine === undefined) return;
@@ -328,7 +332,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Adopts an unknown machine whose script reported with a valid key: this registry was restored from an old copy. */
   #adoptSoon(slug: string, presence: ReportedPresence): void {
-    const adopted = this.#inTurn(async () => {
+    const adopted = this.#turns.take([namesIn(slug).name], async () => {
       // Queued behind any running removal, and checked against the namespace: a late report of a deleted script must not restore it.
       const machine = await machineInNamespace(this.env, this.#id, slug);
       if (machine === null || this.#closure.isClosed || !this.#registry.adopt(machine)) return;
@@ -406,13 +410,6 @@ export class User extends Agent<Env> implements UserRpc {
     });
     if (!moved.ok) throw new Error(`the log of ${from} could not be written: HTTP ${moved.status}`);
     await moved.body?.cancel();
-  }
-
-  /** Runs changes one at a time: each awaits uploads between reading and writing the registry, where another could interleave. */
-  #inTurn<Result>(change: () => Promise<Result>): Promise<Result> {
-    const turn = this.#changing.then(change);
-    this.#changing = turn.catch(() => undefined); // the caller of this change gets the error; the next change only waits for its end
-    return turn;
   }
 }
 
