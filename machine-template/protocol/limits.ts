@@ -8,7 +8,7 @@ export const PROTOCOL_VERSION = 1;
 export const CHUNK_BYTES = 64 * 1024;
 
 /**
- * Bytes that a sender may have in flight per exchange and direction. Multiplied by `MAX_EXCHANGES` it still fits into a
+ * Bytes that a sender may have in flight per exchange and direction. Multiplied by `MAX_EXCHANGES` it takes half of a
  * Durable Object's 128 MB of memory.
  */
 export const WINDOW_BYTES = 256 * 1024;
@@ -22,8 +22,11 @@ export const MAX_FRAME_BYTES = 1024 * 1024;
 /** Method, path and headers of one exchange as JSON. Node and most proxies accept 16 to 64 KiB of headers, too. */
 export const MAX_HEAD_BYTES = 64 * 1024;
 
-/** Exchanges open at once on one link. With 256 KiB of window each they need 128 MB in the worst case. */
-export const MAX_EXCHANGES = 512;
+/**
+ * Exchanges open at once on one link. A script holds at most one window of 256 KiB for each, for clients that read slowly: 64 MB
+ * together. That is half of an isolate's 128 MB; the rest is for the code, the event log's pages and what is being parsed.
+ */
+export const MAX_EXCHANGES = 256;
 
 /** How often the connector sends `ping`. Proxies drop sockets that have been idle for 60 s or more. */
 export const HEARTBEAT_MS = 25_000;
