@@ -25,7 +25,10 @@ export const ScriptPath = {
   CALL: "/operator/call",
   /** POST `{ code, reason }`: closes the link with that code. */
   CLOSE: "/operator/close",
-  /** GET: the whole log as `LoggedEvent[]`. POST of the same: starts a log with these events, for a machine that was renamed. */
+  /**
+   * For a machine that was renamed. GET, `?after=<seq>`: the next page of the log as `LoggedEvent[]`, empty at its end. POST of such a
+   * page: appends these events. In pages, because a whole log of 20 MB would exist several times in the memory of three isolates.
+   */
   LOG: "/operator/log",
 } as const;
 

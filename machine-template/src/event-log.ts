@@ -134,22 +134,20 @@ export class EventLog {
         EVENT_PAGE_ROWS + 1,
       )
       .toArray();
-    const events: LoggedEvent[] = [];
-    let bytes = 0;
-    for (const row of rows) {
-      bytes += row.data.length + row.type.length + (row.session?.length ?? 0);
-      if (events.length === EVENT_PAGE_ROWS || (bytes > EVENT_PAGE_BYTES && events.length > 0)) break;
-      events.push(eventOf(row));
-    }
+    const events = withinPage(rows);
     const more = events.length < rows.length;
     const seq = more ? (events.at(-1)?.seq ?? from) : this.#newest;
     return { events, position: { epoch: this.#epoch, seq }, gap: !isOurs || trimmed, more };
   }
 
-  /** The whole log, for a machine that was renamed and therefore gets another script. */
-  all(): LoggedEvent[] {
-    const rows = this.#sql.exec<Row>("SELECT seq, at_ms, type, session, data FROM event ORDER BY seq");
-    return rows.toArray().map((row) => eventOf(row));
+  /** The next page of the whole log, for a machine that was renamed and therefore gets another script. Empty at the end of the log. */
+  copy(afterSeq: number): LoggedEvent[] {
+    const rows = this.#sql.exec<Row>(
+      "SELECT seq, at_ms, type, session, data FROM event WHERE seq > ? ORDER BY seq LIMIT ?",
+      afterSeq,
+      EVENT_PAGE_ROWS,
+    );
+    return withinPage(rows.toArray());
   }
 
   sessions(): KnownSession[] {
@@ -187,6 +185,18 @@ export class EventLog {
 }
 
 type Row = { seq: number; at_ms: number; type: string; session: string | null; data: string };
+
+/** The first of these events, as many as one page may hold, and at least one. */
+function withinPage(rows: readonly Row[]): LoggedEvent[] {
+  const events: LoggedEvent[] = [];
+  let bytes = 0;
+  for (const row of rows) {
+    bytes += row.data.length + row.type.length + (row.session?.length ?? 0);
+    if (events.length === EVENT_PAGE_ROWS || (bytes > EVENT_PAGE_BYTES && events.length > 0)) break;
+    events.push(eventOf(row));
+  }
+  return events;
+}
 
 function eventOf(row: Row): LoggedEvent {
   return { seq: row.seq, atMs: row.at_ms, type: row.type, session: row.session, data: JSON.parse(row.data) };

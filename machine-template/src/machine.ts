@@ -225,7 +225,10 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   }
 
   async #moveLog(request: Request): Promise<Response> {
-    if (request.method === "GET") return Response.json(this.#log.all());
+    if (request.method === "GET") {
+      const after = Number(new URL(request.url).searchParams.get("after") ?? 0);
+      return Response.json(this.#log.copy(Number.isInteger(after) ? after : 0));
+    }
     const events = z.array(LoggedEvent).safeParse(await jsonOf(request));
     if (!events.success) return errorResponse({ code: "invalid_request", reason: "not a log" });
     this.#log.append(events.data);

@@ -1,11 +1,14 @@
 import { machineUrls } from "#protocol/address.ts";
 import type { MachineSummary } from "#protocol/rest-api.ts";
 import type { AddressBindings } from "../http/host.ts";
-import { TEMPLATE } from "./provisioning.ts";
+import { type ProvisioningBindings, scriptVersion } from "./provisioning.ts";
 import type { MachineRecord } from "./machine-record.ts";
 
 /** A machine as lists show it. */
-export function summaryOf(record: MachineRecord, env: AddressBindings): MachineSummary {
+export function summaryOf(
+  record: MachineRecord,
+  env: AddressBindings & Pick<ProvisioningBindings, "REPORT_SECRET">,
+): MachineSummary {
   const { mcpUrl, mcpHostUrl } = machineUrls(record.slug, env.ORIGIN, env.DOMAIN);
   return {
     name: record.name,
@@ -17,6 +20,6 @@ export function summaryOf(record: MachineRecord, env: AddressBindings): MachineS
     mcpHostUrl,
     facts: record.facts,
     template: record.template,
-    outdated: record.template !== TEMPLATE,
+    outdated: record.template !== scriptVersion(env),
   };
 }

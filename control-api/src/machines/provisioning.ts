@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { APIError, NotFoundError } from "cloudflare";
 import { BaseNamespaces } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/namespaces";
 import { BaseScripts } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/scripts/scripts";
@@ -18,8 +19,28 @@ export type ProvisioningBindings = {
   readonly REPORT_SECRET: string;
 };
 
-/** Version of the machine template that this Operator uploads. Scripts with another version are upgraded. */
+/** Version of the machine template: a hash of its code. */
 export const TEMPLATE = templateVersion.trim();
+
+/** Characters of the secret's fingerprint: enough to tell two secrets apart, too few to learn anything about 256 random bits. */
+const FINGERPRINT_CHARACTERS = 6;
+
+/**
+ * Version of the scripts that this Operator uploads: the template's, and a fingerprint of the report secret. Scripts with another
+ * version are uploaded again. The keys in the scripts are derived from that secret. If it changed and the version did not, no
+ * script would be replaced, and the control API would refuse the reports of all of them.
+ */
+export function scriptVersion({ REPORT_SECRET }: Pick<ProvisioningBindings, "REPORT_SECRET">): string {
+  const known = versions.get(REPORT_SECRET);
+  if (known !== undefined) return known;
+  const fingerprint = createHash("sha256").update(`report-secret:${REPORT_SECRET}`).digest("hex");
+  const version = `${TEMPLATE}-${fingerprint.slice(0, FINGERPRINT_CHARACTERS)}`;
+  versions.set(REPORT_SECRET, version);
+  return version;
+}
+
+/** Versions by secret. An isolate has one. */
+const versions = new Map<string, string>();
 
 /** Time limit of one API request: enough to upload 1.2 MB over a slow connection. Milliseconds. */
 const TIMEOUT_MS = 60_000;
@@ -57,7 +78,7 @@ export async function uploadScript(env: ProvisioningBindings, script: MachineScr
 async function put(env: ProvisioningBindings, script: MachineScript): Promise<void> {
   const isMigrated = (await migrationTagOf(env, script.slug)) === MIGRATION_TAG;
   const reportKey = await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET);
-  const body = uploadForm({ script, module: template, template: TEMPLATE, reportKey, isMigrated });
+  const body = uploadForm({ script, module: template, template: scriptVersion(env), reportKey, isMigrated });
   const { account_id: account, dispatch_namespace: namespace } = placeOf(env);
   const path = `/accounts/${account}/workers/dispatch/namespaces/${namespace}/scripts/${encodeURIComponent(script.slug)}`;
   await clientOf(env).put(path, { body });

@@ -10,7 +10,10 @@ export class Reports extends WorkerEntrypoint<Env> {
     if (!report.success) return new Response("not a report", { status: 400 });
     const { owner, slug, presence } = report.data;
     const isTheirs = await isReportKey(request.headers.get(REPORT_KEY_HEADER), owner, slug, this.env.REPORT_SECRET);
-    if (!isTheirs) return new Response("not your report", { status: 403 });
+    if (!isTheirs) {
+      await this.env.USER.getByName(owner).refused(slug);
+      return new Response("not your report", { status: 403 });
+    }
     const wantsFacts: boolean = await this.env.USER.getByName(owner).record(slug, presence);
     return new Response(null, { status: 204, headers: wantsFacts ? { [REPORT_WANTS_HEADER]: "facts" } : {} });
   }

@@ -14,12 +14,11 @@ export class Turns {
     const earlier = names.flatMap((name) => this.#last.get(name) ?? []);
     // The places in all the queues are taken at once, without waiting in between, so two changes cannot wait for each other.
     const turn = Promise.all(earlier).then(change);
-    const ended = turn
-      .catch(() => undefined)
-      .then(() => {
-        for (const name of names) if (this.#last.get(name) === ended) this.#last.delete(name);
-      });
+    const ended = turn.catch(() => undefined);
     for (const name of names) this.#last.set(name, ended);
+    void ended.finally(() => {
+      for (const name of names) if (this.#last.get(name) === ended) this.#last.delete(name);
+    });
     return turn;
   }
 

@@ -29,6 +29,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   upgrade(name: string): MaybeAsync<boolean | OperatorError>;
   /** Records a report of a machine's script. Answers whether its next report must include its facts. */
   record(slug: string, presence: ReportedPresence): MaybeAsync<boolean>;
+  /** A report in the name of this script had a wrong key. */
+  refused(slug: string): MaybeAsync<void>;
   /** Records the state that a script answered. Unlike `record` it does not upgrade the script, since calls may be running. */
   correct(slug: string, state: Presence): MaybeAsync<void>;
   /** Shows a machine as offline because its script did not answer, and checks the script again later. */

@@ -1,7 +1,8 @@
 import { Agent } from "agents";
+import * as z from "zod/mini";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { OperatorError } from "#protocol/error.ts";
-import type { LogPosition } from "#protocol/event.ts";
+import { LoggedEvent, type LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import { type Presence, type ReportedPresence, ScriptPath } from "#protocol/script-api.ts";
 import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
@@ -13,7 +14,7 @@ import type { MachineRecord } from "../machines/machine-record.ts";
 import { askMachine, postToMachine } from "../machines/script-client.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { machineInNamespace, machinesInNamespace } from "../machines/namespace-scripts.ts";
-import { deleteScript, TEMPLATE, uploadScript } from "../machines/provisioning.ts";
+import { deleteScript, scriptVersion, uploadScript } from "../machines/provisioning.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
 import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
@@ -43,6 +44,8 @@ const DOUBT_AGAIN_S = 15;
 
 /** Number of such checks, which take more than an hour together. A script that works again has sent a report of its own by then. */
 const DOUBT_TIMES = 8;
+
+const LogPage = z.array(LoggedEvent);
 
 type Doubt = { name: string; asked: number };
 
@@ -87,6 +90,11 @@ export class User extends Agent<Env> implements UserRpc {
 
   get #id(): string {
     return this.name;
+  }
+
+  /** The version that machine scripts must have. */
+  get #version(): string {
+    return scriptVersion(this.env);
   }
 
   machines(): MachineRecord[] {
@@ -165,7 +173,7 @@ export class User extends Agent<Env> implements UserRpc {
         const reason = `it keeps its name, since its event log could not be moved to "${to}": ${String(failure)}`;
         return { code: "machine_failed", machine: from, reason };
       }
-      this.#registry.rename(from, { name: to, slug, template: TEMPLATE });
+      this.#registry.rename(from, { name: to, slug, template: this.#version });
       await this.#closeLink(from, CloseCode.RENAMED, to);
       await deleteScript(this.env, known.slug);
       this.#news.announce(from);
@@ -178,7 +186,7 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#turns.take([name], async () => {
       const known = this.#registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
-      if (known.template === TEMPLATE) return false;
+      if (known.template === this.#version) return false;
       await this.#write(name, known.identity, known, false);
       return true;
     });
@@ -192,8 +200,18 @@ export class User extends Agent<Env> implements UserRpc {
       return false;
     }
     this.#news.announce(recorded.name);
-    if (recorded.hasJustDialled && presence.template !== TEMPLATE) this.#upgradeSoon(recorded.name);
+    if (recorded.hasJustDialled && presence.template !== this.#version) this.#upgradeSoon(recorded.name);
     return recorded.wantsFacts;
+  }
+
+  /**
+   * A script's report was refused, because its key does not match. If the report secret was replaced, no script has a right key any
+   * more, and nobody would notice that a machine dials. So the script of a machine that still has another version is uploaded
+   * again. The report itself is not believed, and repeating it changes nothing: a script of the right version stays as it is.
+   */
+  refused(slug: string): void {
+    const known = this.#registry.get(namesIn(slug).name);
+    if (known?.slug === slug && known.template !== this.#version) this.#upgradeSoon(known.name);
   }
 
   /** Records the state that a script answered. Unlike `record` it does not upgrade the script, since calls may be running. */
@@ -355,7 +373,7 @@ export class User extends Agent<Env> implements UserRpc {
     else if (known !== null)
       await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
     await uploadScript(this.env, { slug, name, owner: this.#id, identity, linkTokenHash });
-    this.#registry.put({ name, slug, identity, linkTokenHash, template: TEMPLATE });
+    this.#registry.put({ name, slug, identity, linkTokenHash, template: this.#version });
     const machine = this.#registry.get(name);
     if (machine === null) throw new Error("a machine that was just written is gone");
     return { machine, created: known === null, token };
@@ -376,7 +394,7 @@ export class User extends Agent<Env> implements UserRpc {
   async #isInPlace({ name }: MachineRecord): Promise<boolean> {
     try {
       const { template } = await machineState(this.env, this.#id, name);
-      return template === TEMPLATE;
+      return template === this.#version;
     } catch (reason) {
       console.warn("a machine's script does not answer and is uploaded again", {
         machine: name,
@@ -399,17 +417,20 @@ export class User extends Agent<Env> implements UserRpc {
 
   async #moveLog(from: string, to: string): Promise<void> {
     const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
-    // Wait until the new script answers: a new upload takes a moment to be reachable, and the log's stream cannot be sent twice.
+    // Wait until the new script answers: a new upload takes a moment to be reachable.
     await machineState(this.env, this.#id, to);
-    const log = await askMachine(this.env, this.#id, from, ScriptPath.LOG, { signal });
-    if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
-    const moved = await askMachine(this.env, this.#id, to, ScriptPath.LOG, {
-      method: "POST",
-      body: log.body,
-      signal,
-    });
-    if (!moved.ok) throw new Error(`the log of ${from} could not be written: HTTP ${moved.status}`);
-    await moved.body?.cancel();
+    for (let after = 0; ;) {
+      const log = await askMachine(this.env, this.#id, from, `${ScriptPath.LOG}?after=${after}`, { signal });
+      if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
+      const page = LogPage.parse(await log.json());
+      // A script of version 0.2 knows no pages: it answers its whole log each time.
+      const last = page.at(-1)?.seq ?? 0;
+      if (last <= after) return;
+      after = last;
+      const moved = await postToMachine(this.env, this.#id, to, ScriptPath.LOG, page, signal);
+      if (!moved.ok) throw new Error(`the log of ${from} could not be written: HTTP ${moved.status}`);
+      await moved.body?.cancel();
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
+import { scriptVersion } from "../../../control-api/src/machines/provisioning.ts";
 import { reportKeyOf } from "../../../control-api/src/machines/report-key.ts";
 import type { UploadPart } from "../../support/stand-in/wrangler-upload.ts";
 import { codeOf, env, TestUser } from "../support/operator.ts";
@@ -24,7 +24,7 @@ describe("a machine's script", () => {
     expect(upload?.module?.bytes).toBeGreaterThan(10_000);
     expect(upload?.metadata).toMatchObject({
       main_module: "index.js",
-      tags: ["operator-machine", `template-${TEMPLATE}`],
+      tags: ["operator-machine", `template-${scriptVersion(env)}`],
       migrations: { new_tag: "v1", new_sqlite_classes: ["Machine"] },
     });
     const byName = Object.fromEntries(upload?.metadata?.bindings.map(({ name, ...binding }) => [name, binding]) ?? []);
@@ -33,7 +33,7 @@ describe("a machine's script", () => {
       OWNER: { type: "plain_text", text: alice.id },
       NAME: { type: "plain_text", text: "attic" },
       SLUG: { type: "plain_text", text: slug },
-      TEMPLATE: { type: "plain_text", text: TEMPLATE },
+      TEMPLATE: { type: "plain_text", text: scriptVersion(env) },
       IDENTITY: { type: "plain_text", text: "identity-of-attic" },
       LINK_TOKEN_HASH: { type: "secret_text", text: expect.stringMatching(/^[0-9a-f]{64}$/) },
       REPORT_KEY: { type: "secret_text", text: await reportKeyOf(alice.id, slug, env.REPORT_SECRET) },
@@ -62,6 +62,13 @@ describe("a machine's script", () => {
     const uploads = (await alice.platformCalls("echoless")).filter(({ method }) => method === "PUT");
     expect(uploads.at(-1)?.metadata?.migrations).toBeUndefined();
     expect(uploads.length).toBeGreaterThan(1);
+  });
+
+  it("has a version that changes with the report secret, from which its key is derived", () => {
+    const [one, other] = [scriptVersion({ REPORT_SECRET: "one" }), scriptVersion({ REPORT_SECRET: "other" })];
+    expect(one).not.toBe(other);
+    expect(one).toMatch(/^[0-9a-f]{8}-[0-9a-f]{6}$/);
+    expect(scriptVersion({ REPORT_SECRET: "one" })).toBe(one);
   });
 
   it("holds the hash of the token that was shown, and the token nowhere", async () => {

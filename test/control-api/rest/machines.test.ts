@@ -1,8 +1,8 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { MachineDetail, MachineSummary, Registration } from "#protocol/rest-api.ts";
 import { OWNER } from "../../../control-api/src/http/caller.ts";
-import { TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
-import { codeOf, knock, ORIGIN, TestUser } from "../support/operator.ts";
+import { scriptVersion, TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
+import { codeOf, env, knock, ORIGIN, TestUser } from "../support/operator.ts";
 
 const names = async (user: TestUser): Promise<string[]> =>
   (await user.json<{ machines: MachineSummary[] }>("/api/machines")).machines.map(({ name }) => name);
@@ -264,6 +264,26 @@ describe("renaming", () => {
     expect((await alice.register("loft", { identity: "identity-of-attic" })).status).toBe(200);
   });
 
+  it("moves a long log page by page, each event once and in order", async () => {
+    const alice = new TestUser();
+    const long = [1, 2, 3, 4, 5].map((seq) => ({ seq, atMs: seq, type: "message", session: null, data: null }));
+    await alice.machine("attic", { log: { epoch: "e1", events: long, pageRows: 2 } });
+    await alice.script("loft");
+    expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
+    const pages = (await alice.reached("loft")).filter(({ path }) => path === "/operator/log");
+    expect(pages.map(({ body }) => JSON.parse(body).length)).toEqual([2, 2, 1]);
+    expect(pages.flatMap(({ body }) => JSON.parse(body))).toEqual(long);
+  });
+
+  it("moves the log of an older script, which answers all of it each time, once", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", { answers: { "GET /operator/log": { body: JSON.stringify(events) } } });
+    await alice.script("loft");
+    expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
+    const pages = (await alice.reached("loft")).filter(({ path }) => path === "/operator/log");
+    expect(pages.map(({ body }) => JSON.parse(body))).toEqual([events]);
+  });
+
   it("to the name it has changes nothing", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
@@ -299,6 +319,20 @@ describe("renaming", () => {
 });
 
 describe("upgrading", () => {
+  it("replaces a script whose reports are refused since the report secret changed, and no other", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.machine("barn");
+    const uploads = async (name: string) =>
+      (await alice.platformCalls(name)).filter(({ method }) => method === "PUT").length;
+    // Scripts that were uploaded with the former secret.
+    await alice.report("attic", { online: false, template: "12345678-former" });
+    for (const name of ["attic", "barn"]) expect((await alice.report(name, {}, "a former key")).status).toBe(403);
+    await vi.waitFor(async () => expect(await uploads("attic")).toBe(2));
+    expect((await alice.report("attic", {}, "a former key")).status).toBe(403);
+    expect([await uploads("attic"), await uploads("barn")]).toEqual([2, 1]);
+  });
+
   it("uploads the current template to a machine that has another, with the token it has, and to no other", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
@@ -330,7 +364,7 @@ describe("a machine that is set up again", () => {
 
   it("keeps its script, and so its link, when that is there and up to date", async () => {
     const alice = new TestUser();
-    await alice.machine("attic", stateOf(TEMPLATE));
+    await alice.machine("attic", stateOf(scriptVersion(env)));
     expect((await alice.register("attic")).status).toBe(200);
     expect(await uploads(alice)).toBe(1);
     expect((await alice.reached("attic")).map(({ path }) => path)).not.toContain("/operator/close");

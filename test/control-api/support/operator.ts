@@ -6,7 +6,7 @@ import { slugOf } from "#protocol/slug.ts";
 import { tagOf } from "../../../control-api/src/http/caller.ts";
 import type { Env } from "../../../control-api/src/env.ts";
 import { gate } from "../../../control-api/src/gate.ts";
-import { TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
+import { scriptVersion } from "../../../control-api/src/machines/provisioning.ts";
 import { reportKeyOf } from "../../../control-api/src/machines/report-key.ts";
 import { Reports } from "../../../control-api/src/machines/reports.ts";
 import type { Plan, Reached } from "../../support/stand-in/dispatcher.ts";
@@ -111,7 +111,7 @@ export class TestUser {
         lastSeenMs: 2,
         ...(withFacts ? { facts: null } : {}),
         position: { epoch: "e", seq: 0 },
-        template: TEMPLATE,
+        template: scriptVersion(env),
         ...presence,
       },
     };

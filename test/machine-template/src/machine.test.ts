@@ -2,6 +2,7 @@ import { SELF } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { LoggedEvent } from "#protocol/event.ts";
+import { EVENT_PAGE_ROWS } from "#protocol/limits.ts";
 import { app as dispatchWorker } from "../../../dispatch-worker/src/app.ts";
 import type { Env as DispatchEnv } from "../../../dispatch-worker/src/env.ts";
 import { ask, dial, forget, knock, page, state, TestConnector, within } from "./support/connector.ts";
@@ -126,5 +127,24 @@ describe("a machine that moves to another name", () => {
     expect(gap).toBe(false);
     expect(events).toEqual(moved);
     expect((await state()).sessions).toEqual([{ id: "s1", firstMs: 5, lastMs: 6, lastType: "message" }]);
+  });
+
+  it("is asked for its log in pages, which end with an empty one", async () => {
+    const events = Array.from({ length: EVENT_PAGE_ROWS + 1 }, (_, at) => ({
+      seq: at + 1,
+      atMs: 1,
+      type: "t",
+      session: null,
+      data: null,
+    }));
+    expect((await ask("/operator/log", { method: "POST", body: JSON.stringify(events) })).status).toBe(204);
+    const lengths: number[] = [];
+    for (let after = 0, isEnd = false; !isEnd;) {
+      const copied: LoggedEvent[] = await (await ask(`/operator/log?after=${after}`)).json();
+      lengths.push(copied.length);
+      after = copied.at(-1)?.seq ?? after;
+      isEnd = copied.length === 0;
+    }
+    expect(lengths).toEqual([EVENT_PAGE_ROWS, 1, 0]);
   });
 });

@@ -112,7 +112,7 @@ function answer(
       return Response.json({ jsonrpc: "2.0", id: "operator-1", result });
     }
     case "/operator/log":
-      return method === "GET" ? Response.json(plan.log?.events ?? []) : new Response(null, { status: 204 });
+      return method === "GET" ? Response.json(logPageOf(plan, searchParams)) : new Response(null, { status: 204 });
     case "/link":
       return errorResponse({ code: "machine_starting", machine: slug }); // no script here accepts a WebSocket
     case "/operator/close":
@@ -126,6 +126,11 @@ function keyOf(method: string, path: string, body: string): string {
   if (path !== "/operator/call") return `${method} ${path}`;
   const call: CallRequest = JSON.parse(body);
   return call.method === "tools/call" ? `tools/call ${String(call.params?.["name"])}` : call.method;
+}
+
+function logPageOf({ log }: Plan, query: URLSearchParams): LoggedEvent[] {
+  const { events, pageRows = 500 } = log ?? { events: [] };
+  return events.filter(({ seq }) => seq > Number(query.get("after"))).slice(0, pageRows);
 }
 
 function pageOf({ log }: Plan, query: URLSearchParams): EventPage {

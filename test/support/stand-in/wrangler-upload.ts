@@ -24,7 +24,7 @@ export async function wranglerUpload(): Promise<UploadPart[]> {
         main: "index.js",
         no_bundle: true,
         compatibility_date: "2026-08-01",
-        compatibility_flags: ["nodejs_compat", "enable_request_signal"],
+        compatibility_flags: ["enable_request_signal"],
         observability: { enabled: true },
         vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "", IDENTITY: "" },
         durable_objects: { bindings: [{ name: "MACHINE", class_name: "Machine" }] },
