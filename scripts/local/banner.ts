@@ -25,7 +25,7 @@ Ctrl-C stops it.
 function clients(url: string): string {
   return `  Claude Code   claude mcp add --transport http operator ${url}/mcp
   Cursor        in ~/.cursor/mcp.json: { "mcpServers": { "operator": { "url": "${url}/mcp" } } }
-  Inspector     npx @modelcontextprotocol/inspector   (Streamable HTTP, ${url}/mcp)`;
+  Inspector     npx -y @modelcontextprotocol/inspector@latest   (Streamable HTTP, ${url}/mcp)`;
 }
 
 /** Commands for clients that send the owner's token. The shell reads it from its file, so no shell history and no log contains it. */
@@ -34,7 +34,7 @@ function clientsWithToken(url: string, file: string): string {
   return `  Claude Code   claude mcp add --transport http operator ${url}/mcp ${header}
   Cursor        in ~/.cursor/mcp.json, with what ${file} has in place of <token>:
                 { "mcpServers": { "operator": { "url": "${url}/mcp", "headers": { "Authorization": "Bearer <token>" } } } }
-  Inspector     npx @modelcontextprotocol/inspector --cli ${url}/mcp --transport http --method tools/list ${header}`;
+  Inspector     npx -y @modelcontextprotocol/inspector@latest --cli ${url}/mcp --transport http --method tools/list ${header}`;
 }
 
 /** The path as a shell argument: with `~` for the home folder, and quoted if it contains special characters. */

@@ -26,14 +26,15 @@ const ofAddresses = new TokenBuckets(REMEMBERED);
 const known = new Map<string, true>();
 
 /**
- * The door of connectors: passes a dial on to its machine's script, which checks the link token. A dial that cannot have a
- * valid token is refused here, and so is one from an address that has shown too many wrong ones. Neither reaches a script.
+ * The door of connectors: passes a dial, or a question for the machine's own status, on to its machine's script, which checks the link
+ * token. A request that cannot have a valid token is refused here, and so is one from an address that has shown too many wrong ones. Neither reaches a script.
  */
 export async function dialIn(request: Request, url: URL, env: Env, slug: string): Promise<Response> {
   const { headers } = request;
   const authorization = headers.get("authorization") ?? "";
-  const isDial = headers.get("upgrade")?.toLowerCase() === "websocket" && BEARER.test(authorization);
-  if (!isDial || !isSlug(slug)) return errorResponse({ code: "unauthorized" });
+  // A GET that is no upgrade asks for the machine's own status: `codez status`.
+  const canBeConnector = request.method === "GET" && BEARER.test(authorization);
+  if (!canBeConnector || !isSlug(slug)) return errorResponse({ code: "unauthorized" });
   const nowMs = Date.now();
   const address = addressOf(request, env);
   const bucket = known.has(authorization) ? null : ofAddresses.of(address, rateAt(address, WRONG_TOKEN), nowMs);

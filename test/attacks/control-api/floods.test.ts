@@ -210,8 +210,18 @@ describe("a dial", () => {
     const slug = await user.slug("attic");
     for (const token of ["", "opl_", "opr_owner_x", "secret", `opl_${"x".repeat(600)}`])
       expect((await dial(slug, token, "203.0.113.90")).status).toBe(401);
-    expect((await knock(`${ORIGIN}/m/${slug}/link`, { headers: { authorization: "Bearer opl_x" } })).status).toBe(401);
+    const method = "POST";
+    const posted = await knock(`${ORIGIN}/m/${slug}/link`, { method, headers: { authorization: "Bearer opl_x" } });
+    expect(posted.status).toBe(401);
     expect(await user.reached("attic")).toEqual([]);
+  });
+
+  test("of a machine that only asks for its own status passes like one that opens the link", async () => {
+    const user = new TestUser();
+    await user.machine("attic");
+    const slug = await user.slug("attic");
+    await knock(`${ORIGIN}/m/${slug}/link`, { headers: { authorization: "Bearer opl_x" } });
+    expect(await user.reached("attic")).toHaveLength(1);
   });
 
   test("is refused after too many wrong tokens from its address, and from no other", async () => {
