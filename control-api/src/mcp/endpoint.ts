@@ -6,6 +6,7 @@ import type { Env } from "../env.ts";
 import { TEMPLATE } from "../machines/provisioning.ts";
 import { digestLater } from "../audit/asked.ts";
 import { note } from "../audit/note.ts";
+import { EVENTS_CAPABILITIES, serveEvents } from "../mcp-events/methods.ts";
 import { stepUp } from "../http/refusal.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
@@ -127,7 +128,7 @@ function serverFor(env: Env, { caller, lease, digest }: Asker): Server {
   const server = new Server(
     { name: "operator", title: "Operator", version: TEMPLATE },
     {
-      capabilities: { tools: {} },
+      capabilities: { tools: {}, ...EVENTS_CAPABILITIES },
       instructions: INSTRUCTIONS,
       cacheHints: { "tools/list": LIST_CACHE, "server/discover": LIST_CACHE },
     },
@@ -155,5 +156,6 @@ function serverFor(env: Env, { caller, lease, digest }: Asker): Server {
       },
     });
   });
+  serveEvents(server, env, { caller, lease });
   return server;
 }

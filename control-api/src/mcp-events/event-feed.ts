@@ -1,0 +1,72 @@
+import { hex, sha256 } from "#protocol/bytes.ts";
+import { OperatorFailure } from "#protocol/error.ts";
+import type { LogPosition } from "#protocol/event.ts";
+import type { Env } from "../env.ts";
+import { decodeCursor, encodeCursor } from "../events/cursor.ts";
+import { type MachineEvent, poll } from "../events/poll.ts";
+import { EventsFailure } from "./events-error.ts";
+
+/** An entry of a person's log, its stable id, and the position after it. */
+export type FeedEvent = { readonly id: string; readonly cursor: string; readonly event: MachineEvent };
+
+/** Entries after a position, and the position after them. `gap`: entries in between are missing. */
+export type FeedPage = {
+  readonly events: readonly FeedEvent[];
+  readonly cursor: string;
+  readonly more: boolean;
+  readonly gap: boolean;
+};
+
+/** What this extension needs of a person's log. Cursors are opaque to its users. */
+export interface EventFeed {
+  /** The position after the newest entry. */
+  now(): Promise<string>;
+  /**
+   * Entries after `cursor`; waits up to `waitMs` if there are none yet. A cursor that the log does not reach back to is answered
+   * with a gap. Throws `EventsFailure` invalid_params for what is no cursor.
+   */
+  read(cursor: string, waitMs: number): Promise<FeedPage>;
+}
+
+/** Characters of the hash in an event's id: 128 bits. */
+const ID_CHARACTERS = 32;
+
+/** The log of the machines in `machines` (`null`: all of the person's). `signal` ends a wait. */
+export function feedOf(
+  env: Env,
+  user: string,
+  machines: readonly string[] | null,
+  signal: AbortSignal = new AbortController().signal,
+): EventFeed {
+  return {
+    async now() {
+      const newest: Record<string, LogPosition | null> = await env.USER.getByName(user).positions(machines);
+      return encodeCursor(
+        Object.fromEntries(Object.entries(newest).flatMap(([name, at]) => (at === null ? [] : [[name, at]]))),
+      );
+    },
+    async read(cursor, waitMs) {
+      const request = { user, machines, session: null, detail: "coarse", cursor, timeoutMs: waitMs, signal } as const;
+      const { result, began } = await poll(env, request).catch(asEventsFailure);
+      const after = decodeCursor(result.cursor) ?? {};
+      const vector = { ...began };
+      const events: FeedEvent[] = [];
+      for (const event of result.events) {
+        const epoch = after[event.machine]?.epoch ?? "";
+        vector[event.machine] = { epoch, seq: event.seq };
+        const id = `evt_${hex(await sha256(`${event.machine}/${epoch}/${event.seq}`)).slice(0, ID_CHARACTERS)}`;
+        events.push({ id, cursor: encodeCursor(vector), event });
+      }
+      return { events, cursor: result.cursor, more: result.more, gap: result.gaps.length > 0 };
+    },
+  };
+}
+
+function asEventsFailure(reason: unknown): never {
+  if (reason instanceof OperatorFailure && reason.error.code === "invalid_request")
+    throw new EventsFailure({
+      code: "invalid_params",
+      reason: "This is not a cursor of this server. Send null to start from now.",
+    });
+  throw reason;
+}

@@ -1,0 +1,126 @@
+import { ProtocolError, type Server } from "@modelcontextprotocol/server";
+import * as z from "zod/mini";
+import type { Env } from "../env.ts";
+import type { Caller } from "../http/caller.ts";
+import { type EventFeed, feedOf } from "./event-feed.ts";
+import { descriptorOf, EVENT_TYPE_BY_NAME, EVENT_TYPES, type EventType } from "./event-type.ts";
+import { EventsFailure, wireErrorOf } from "./events-error.ts";
+import { readEvents, type Wanted } from "./read-events.ts";
+import { stream } from "./stream.ts";
+import { filterOf } from "./subscription-arguments.ts";
+
+/**
+ * How the extension is advertised. SEP-3415 has it among the extensions; ChatGPT and the AI SDK look for `events` beside `tools`.
+ * The types change only with a deployment, so there is no `listChanged`.
+ */
+export const EVENTS_CAPABILITIES = { events: {}, extensions: { "io.modelcontextprotocol/events": {} } };
+
+/** Events in one answer to `events/poll`. A model reads them; a client that wants more asks again. */
+const DEFAULT_MAX_EVENTS = 50;
+const MAX_EVENTS = 200;
+
+/** When a client should poll again. A poll asks one object and no machine, so this is for the client's sake. Milliseconds. */
+const NEXT_POLL_MS = 10_000;
+
+/** `null` and nothing mean the same everywhere (SEP-3415, "Cursor Lifecycle"). */
+const Cursor = z.optional(z.nullable(z.string()));
+const MaxAge = z.optional(z.nullable(z.int().check(z.nonnegative())));
+
+const Listed = z.looseObject({ cursor: Cursor });
+const Polled = z.looseObject({
+  name: z.string(),
+  arguments: z.optional(z.nullable(z.unknown())),
+  cursor: Cursor,
+  maxAgeMs: MaxAge,
+  maxEvents: z.optional(z.nullable(z.int().check(z.positive()))),
+});
+const Streamed = z.looseObject({
+  name: z.string(),
+  arguments: z.optional(z.nullable(z.unknown())),
+  cursor: Cursor,
+  maxAgeMs: MaxAge,
+});
+
+/** Who asks, and the signal that ends the request with the caller's authorisation. */
+type Subscriber = { readonly caller: Caller; readonly lease: AbortSignal };
+
+/** Makes a server answer the requests of the events extension for one caller. */
+export function serveEvents(server: Server, env: Env, { caller, lease }: Subscriber): void {
+  const feed = (signal: AbortSignal): EventFeed => feedOf(env, caller.user, caller.machines, signal);
+
+  server.setRequestHandler("events/list", { params: z.optional(Listed) }, async (params) => {
+    // The catalogue is one page, so there is no cursor that could be ours.
+    if (params?.cursor) throw wired(new EventsFailure({ code: "invalid_params", reason: "There is no further page." }));
+    return { events: EVENT_TYPES.map(descriptorOf) };
+  });
+
+  server.setRequestHandler("events/poll", { params: Polled }, (params, { mcpReq }) =>
+    answered(async () => {
+      const wanted = await wantedIn(env, caller, params);
+      const source = feed(AbortSignal.any([mcpReq.signal, lease]));
+      const nothing = { events: [], truncated: false, hasMore: false, nextPollMs: NEXT_POLL_MS };
+      if (params.cursor === null || params.cursor === undefined) return { ...nothing, cursor: await source.now() };
+      const maxEvents = Math.min(params.maxEvents ?? DEFAULT_MAX_EVENTS, MAX_EVENTS);
+      const found = await readEvents(source, wanted, { cursor: params.cursor, maxEvents, waitMs: 0 });
+      const { events, ...rest } = found;
+      return { events: events.map(({ occurrence }) => occurrence), ...rest, nextPollMs: NEXT_POLL_MS };
+    }),
+  );
+
+  server.setRequestHandler("events/stream", { params: Streamed }, (params, { mcpReq }) =>
+    answered(async () => {
+      const signal = AbortSignal.any([mcpReq.signal, lease]);
+      const wanted = await wantedIn(env, caller, params);
+      return stream({
+        feed: feed(signal),
+        wanted,
+        cursor: params.cursor ?? null,
+        subscription: mcpReq.id,
+        notify: (method, about) => mcpReq.notify({ method, params: about }),
+        signal,
+      });
+    }),
+  );
+}
+
+/** What a request asks for. Throws `EventsFailure`: not_found, invalid_params, forbidden. */
+async function wantedIn(
+  env: Env,
+  caller: Caller,
+  params: { name: string; arguments?: unknown; maxAgeMs?: number | null | undefined },
+): Promise<Wanted> {
+  const type = eventTypeNamed(params.name);
+  const filter = filterOf(type, params.arguments);
+  await checkMachine(env, caller, filter.machine);
+  return { type, filter, visible: caller.machines, maxAgeMs: params.maxAgeMs ?? null };
+}
+
+function eventTypeNamed(name: string): EventType {
+  const type = EVENT_TYPE_BY_NAME.get(name);
+  if (type === undefined) throw new EventsFailure({ code: "not_found", kind: "event" });
+  return type;
+}
+
+/** Refuses a machine that the caller does not have, or may not see. Both get the same answer. */
+async function checkMachine(env: Env, caller: Caller, machine: string | null): Promise<void> {
+  if (machine === null) return;
+  const isVisible = caller.machines?.includes(machine) ?? true;
+  if (isVisible && (await env.USER.getByName(caller.user).machine(machine)) !== null) return;
+  throw new EventsFailure({
+    code: "forbidden",
+    reason: `There is no machine "${machine}". Call list_machines for the names.`,
+  });
+}
+
+async function answered<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work();
+  } catch (reason) {
+    throw reason instanceof EventsFailure ? wired(reason) : reason;
+  }
+}
+
+function wired({ error }: EventsFailure): ProtocolError {
+  const { code, message, data } = wireErrorOf(error);
+  return new ProtocolError(code, message, data);
+}
