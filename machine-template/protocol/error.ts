@@ -25,6 +25,8 @@ export type OperatorError =
   | { code: "unauthorized" }
   | { code: "forbidden"; reason: string }
   | { code: "invalid_request"; reason: string }
+  /** The request needs a person who has signed in within the last minutes. `page`: where a person can do the same. */
+  | { code: "fresh_sign_in_needed"; page: string }
   | { code: "not_found"; reason: string }
   | { code: "name_taken"; name: string }
   | { code: "token_unknown" }
@@ -59,6 +61,7 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
     case "unauthorized":
       return 401;
     case "forbidden":
+    case "fresh_sign_in_needed":
       return 403;
     case "not_found":
     case "token_unknown":
@@ -107,6 +110,7 @@ export function isRetryable({ code }: OperatorError): boolean {
       return true;
     case "unauthorized":
     case "forbidden":
+    case "fresh_sign_in_needed":
     case "invalid_request":
     case "not_found":
     case "name_taken":
@@ -141,6 +145,7 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "too_many_requests":
     case "budget_spent":
     case "forbidden":
+    case "fresh_sign_in_needed":
     case "invalid_request":
     case "not_found":
     case "name_taken":
@@ -165,6 +170,8 @@ export function messageOf(error: OperatorError): string {
     case "invalid_request":
     case "not_found":
       return error.reason;
+    case "fresh_sign_in_needed":
+      return `Making a token needs a person. An app may do it within 15 minutes after a person has allowed it, and a personal access token only with the scope operator:tokens. Sign in again, or make the token at ${error.page}.`;
     case "name_taken":
       return `Another of your machines is called "${error.name}". Choose another name, or take this one over with \`codez setup ${error.name} --replace\`.`;
     case "token_unknown":

@@ -5,8 +5,8 @@ import { signIn } from "./sign-in/sign-in.ts";
 /** Time limit of the request that finds out whether an Operator requires a token. */
 const PROBE_TIMEOUT_MS = 10_000;
 
-/** What a command does with a token: only look at machines, or anything else. */
-export type Need = "read" | "admin";
+/** What a command does with a token: only look at machines, change something, or something for which a person has to be there. */
+export type Need = "read" | "admin" | "person";
 
 /**
  * This person's token for the Operator at `hub`; `null` to send requests without one (the answer then says what is wrong). It is
@@ -21,7 +21,7 @@ export async function hubToken(hub: string, need: Need): Promise<string | null> 
   const own = await localOwnerToken(hub);
   if (own !== null) return own;
   // An Operator that cannot be reached is reported by the command's own request.
-  const kept = await keptToken(hub, `operator:${need}`).catch(() => null);
+  const kept = need === "person" ? null : await keptToken(hub, `operator:${need}`).catch(() => null);
   if (kept !== null && !(await refuses(hub, kept))) return kept;
   return (await refuses(hub, null)) ? signIn(hub) : null;
 }

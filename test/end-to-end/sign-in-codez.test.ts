@@ -37,7 +37,10 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     page = await (await chromium.person()).newPage();
     await claim(page, operator.url);
     token = (
-      await finished(codez(["tokens", "create", "outside"], { CODEZ_SIGN_IN: "browser" }), approveInBrowser)
+      await finished(
+        codez(["tokens", "create", "outside", "--may-create-tokens"], { CODEZ_SIGN_IN: "browser" }),
+        approveInBrowser,
+      )
     ).trim();
   });
   afterAll(() => operator[Symbol.asyncDispose]());

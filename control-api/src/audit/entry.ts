@@ -9,6 +9,8 @@ const AUDIT_KINDS = [
   /** An answer to a permission request. */
   "permission",
   "sign_in",
+  "signed_out",
+  "credential_changed",
   "grant",
   "grant_revoked",
   "token_created",

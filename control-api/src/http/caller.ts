@@ -14,6 +14,11 @@ export type Caller = {
   readonly machines: readonly string[] | null;
   /** The grant or token that the caller came in with, so that what they make can end with it. */
   readonly credential?: Credential;
+  /**
+   * Until when the caller counts as freshly signed in (sign-in/fresh.ts), milliseconds since 1970. For an app: a quarter of an hour
+   * after its person allowed it. 0 for a personal access token, behind which there need not be a person.
+   */
+  readonly freshUntilMs: number;
   /** The owner, by the token that a local start writes to a file on the owner's computer. */
   readonly isLocal?: true;
   /** The scopes of the caller's token. */
@@ -24,6 +29,11 @@ export type Caller = {
 
 /** The answer to a personal access token: its caller, `null` if it is not valid, or that its calls of this day are used up. */
 export type TokenAnswer = Caller | { readonly spent: { readonly perDay: number; readonly afterMs: number } } | null;
+
+/** Whether a person has signed in recently for this caller. */
+export function isFresh({ freshUntilMs }: Caller): boolean {
+  return Date.now() < freshUntilMs;
+}
 
 /** Adds to a caller what follows from the scopes. */
 export function callerWith(caller: Omit<Caller, "mayAct">): Caller {

@@ -5,8 +5,9 @@
  * - `operator:act`: the same, and call every other tool.
  * - `mcp:tools`: the same as `operator:act`. This is the name in the `WWW-Authenticate` challenge.
  * - `operator:admin`: the same as `operator:read`, and manage machines, tokens and grants, and read the audit log.
+ * - `operator:tokens`: together with `operator:admin`, make tokens without a fresh sign-in of a person.
  */
-export const SCOPES = ["mcp:tools", "operator:read", "operator:act", "operator:admin"] as const;
+export const SCOPES = ["mcp:tools", "operator:read", "operator:act", "operator:admin", "operator:tokens"] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** Sufficient for everything at `/mcp`. A `401` names this scope, and a client that asks for no scope gets it. */
@@ -45,6 +46,8 @@ export function covers(own: readonly Scope[], wanted: readonly Scope[]): boolean
         return mayAct(own);
       case "operator:admin":
         return mayAdminister(own);
+      case "operator:tokens":
+        return own.includes("operator:tokens");
     }
   });
 }

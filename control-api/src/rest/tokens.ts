@@ -5,6 +5,7 @@ import { isMachineName } from "#protocol/slug.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
+import { isFresh } from "../http/caller.ts";
 import { covers, mayAdminister, SCOPES, type Scope } from "../http/scope.ts";
 import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "../user/tokens.ts";
 import { registryOf } from "../user/user-rpc.ts";
@@ -31,22 +32,28 @@ tokens.get("/", administering, async (c) => {
 
 tokens.post("/", administering, async (c) => {
   const { caller } = c.var;
+  // What a token may make outlives the moment in which it was stolen, so a person has to be there.
+  if (!isFresh(caller) && !caller.scopes.includes("operator:tokens"))
+    return errorResponse({ code: "fresh_sign_in_needed", page: `${c.env.ORIGIN}/account` });
   const request = CreateRequest.safeParse(await c.req.json().catch(() => null));
   if (!request.success)
     return invalid("Send { label, expiresMs?, scopes?, machines?, callsPerDay? }; a label has 1 to 64 characters.");
   const { label, machines = null, expiresMs = null, callsPerDay = null } = request.data;
   const isLimited = machines !== null || callsPerDay !== null;
-  const scopes: readonly Scope[] = request.data.scopes ?? (isLimited ? ["mcp:tools"] : caller.scopes);
+  const scopes: readonly Scope[] =
+    request.data.scopes ?? (isLimited ? ["mcp:tools"] : caller.scopes.filter((scope) => scope !== "operator:tokens"));
   if (expiresMs !== null && expiresMs <= Date.now()) return invalid("expiresMs is in the past.");
   if (machines?.some((name) => !isMachineName(name)) === true)
     return invalid("machines must be a list of machine names.");
-  // A token that manages machines can rename one, so a limit to certain names would not limit it.
-  if (machines !== null && mayAdminister(scopes))
-    return invalid("A token limited to machines cannot have operator:admin.");
+  // A token that manages machines or makes tokens can rename one, so a limit to certain names would not limit it.
+  if (machines !== null && (mayAdminister(scopes) || scopes.includes("operator:tokens")))
+    return invalid("A token limited to machines cannot have operator:admin or operator:tokens.");
   // For the same reason: with the tokens that it makes it would have as many budgets as it likes.
   if (callsPerDay !== null && mayAdminister(scopes))
     return invalid("A token with callsPerDay cannot have operator:admin, since it could make tokens without a limit.");
-  if (!covers(caller.scopes, scopes))
+  // Somebody who is there may let a token make others. A token passes that on only if it may do it itself.
+  const own: readonly Scope[] = isFresh(caller) ? [...caller.scopes, "operator:tokens"] : caller.scopes;
+  if (!covers(own, scopes))
     return errorResponse({
       code: "forbidden",
       reason: "A token cannot have more scopes or machines than the token that creates it.",

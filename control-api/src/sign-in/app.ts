@@ -13,6 +13,7 @@ import { SCRIPT } from "./pages/script.ts";
 import { STYLE } from "./pages/style.ts";
 import { account } from "./routes/account.tsx";
 import { localProof } from "./routes/local-proof.ts";
+import { confirm } from "./routes/confirm.tsx";
 import { enrol } from "./routes/enrol.tsx";
 import { pair } from "./routes/pair.tsx";
 import { signInRoutes } from "./routes/sign-in.tsx";
@@ -68,6 +69,7 @@ signIn.all(OAuthPath.REGISTER, (c) => registration(c.req.raw, c.env, c.execution
 signIn.all(OAuthPath.DEVICE, (c) => deviceEndpoint(c.req.raw, c.env));
 signIn.route(OAuthPath.AUTHORIZE, authorize);
 signIn.route("/", signInRoutes);
+signIn.route("/sign-in/confirm", confirm);
 signIn.route("/", enrol);
 signIn.route("/pair", pair);
 signIn.route("/account", account);

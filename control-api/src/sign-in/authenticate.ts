@@ -26,8 +26,7 @@ export async function authenticate(request: Request, env: Env, url: URL, counts:
     return token === undefined ? { refused: "bad_token" } : bearer(token, env, url, counts);
   }
   if (!env.LOOPBACK_OWNER) return { refused: "no_token" };
-  if (isLoopbackCaller(request))
-    return callerWith({ user: env.LOOPBACK_OWNER, client: "loopback", machines: null, scopes: ALL_SCOPES });
+  if (isLoopbackCaller(request)) return callerWith({ ...LOCAL, user: env.LOOPBACK_OWNER, client: "loopback" });
   return { refused: hasForeignOrigin(request) ? "foreign_origin" : "no_token" };
 }
 
@@ -49,5 +48,8 @@ async function isLocalToken(token: string, { OWNER_TOKEN_HASH: known }: Env): Pr
 }
 
 function localOwner(): Caller {
-  return callerWith({ user: OWNER, client: "this computer", machines: null, scopes: ALL_SCOPES, isLocal: true });
+  return callerWith({ ...LOCAL, user: OWNER, client: "this computer" });
 }
+
+/** The owner on their own computer: a file that only they can read stands for them, so they are never asked to sign in again. */
+const LOCAL = { machines: null, scopes: ALL_SCOPES, isLocal: true, freshUntilMs: Number.POSITIVE_INFINITY } as const;

@@ -1,8 +1,11 @@
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { Env } from "../env.ts";
 import { accountsOf } from "./accounts/directory.ts";
-import type { Person } from "./accounts/people.ts";
-import { SESSION_IDLE_MS } from "./accounts/sessions.ts";
+import type { OpenSession } from "./accounts/accounts-rpc.ts";
+import { SESSION_IDLE_MS, type Visit } from "./accounts/sessions.ts";
+import { addressOf } from "./address.ts";
+import { browserNamed } from "./browser-name.ts";
+import { FRESH_MS } from "./fresh.ts";
 import type { PageContext, Session } from "./page-context.ts";
 import { isSame, macOf } from "./secret.ts";
 
@@ -22,8 +25,23 @@ function isSecure(c: PageContext): boolean {
 export async function sessionOf(c: PageContext): Promise<Session | null> {
   const secret = getCookie(c, cookieName(c));
   if (secret === undefined || secret.length > 128) return null;
-  const person: Person | null = await accountsOf(c.env).personOfSession(secret);
-  return person === null ? null : { secret, person };
+  const found: OpenSession | null = await accountsOf(c.env).session(secret, visitOf(c));
+  if (found === null) return null;
+  return { secret, person: found.person, id: found.id, isFresh: Date.now() - found.provedMs < FRESH_MS };
+}
+
+/** Where this request comes from, for the list of signed-in browsers. */
+export function visitOf(c: PageContext): Visit {
+  return { address: addressOf(c.req.raw, c.env), browser: browserNamed(c.req.header("user-agent") ?? null) };
+}
+
+/** Sends someone who has not signed in recently to confirm that it is them, and from there to `next`. */
+export function confirmFirst(c: PageContext, next: string): Response {
+  return c.redirect(confirmPath(next), 303);
+}
+
+export function confirmPath(next: string): string {
+  return `/sign-in/confirm?${new URLSearchParams({ next })}`;
 }
 
 export function keepSession(c: PageContext, secret: string): void {

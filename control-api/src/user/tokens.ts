@@ -148,7 +148,14 @@ export class Tokens {
       if (afterMs > 0) return { spent: { perDay: row.calls_per_day, afterMs } };
     }
     const { scopes, machines } = this.#limitsOf(row);
-    return callerWith({ user: this.#user(), client: row.label, machines, scopes, credential: `token:${row.id}` });
+    return callerWith({
+      user: this.#user(),
+      client: row.label,
+      machines,
+      scopes,
+      credential: `token:${row.id}`,
+      freshUntilMs: 0,
+    });
   }
 
   /** The machines in stored form, by identity, so that a token does not give access to another computer that gets an old name. */

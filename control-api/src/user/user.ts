@@ -284,6 +284,21 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
+  /** Revokes all tokens and grants, also those whose code was not redeemed yet. Machines and their links stay. */
+  async endAccess(): Promise<void> {
+    this.#tokens.revokeAll();
+    const api = oauthApi(this.env);
+    const grants: string[] = [];
+    let cursor: string | undefined;
+    do {
+      const page = await api.listUserGrants(this.#id, cursor === undefined ? {} : { cursor });
+      grants.push(...page.items.map(({ id }) => id));
+      ({ cursor } = page);
+    } while (cursor !== undefined);
+    for (const id of grants) await api.revokeGrant(id, this.#id);
+    this.revoked();
+  }
+
   async authenticate(token: string, counts: boolean): Promise<TokenAnswer> {
     if (this.#closure.isClosed) return null;
     return this.#tokens.authenticate(token, counts, Date.now());

@@ -27,6 +27,7 @@ type CreateOptions = Shared & {
   machine?: string[];
   expires?: number;
   callsPerDay?: number;
+  mayCreateTokens?: boolean;
 };
 
 /** `codez tokens`: personal access tokens, for scripts and for clients that cannot sign in. */
@@ -47,8 +48,9 @@ export function tokensCommand({ folder }: Context): Command {
     .option("--machine <name...>", "limit the token to these machines (implies --no-admin)")
     .option("--expires <days>", "days until the token expires (default: never)", daysIn)
     .option("--calls-per-day <calls>", "requests that it may make per day, in UTC (implies --no-admin)", callsIn)
+    .option("--may-create-tokens", "it may create tokens without a person who signs in (not with a limit)")
     .action(async (label: string, options: CreateOptions) => {
-      const operator = await findOperator(options.hub, folder);
+      const operator = await findOperator(options.hub, folder, "person");
       const created = Created.parse(await operator.ask("POST", "/api/tokens", requestOf(label, options)));
       outputOf(options).result(created, created.token);
     });
@@ -66,11 +68,13 @@ export function tokensCommand({ folder }: Context): Command {
   return all;
 }
 
-function requestOf(label: string, { readOnly, admin, machine, expires, callsPerDay }: CreateOptions): object {
+function requestOf(label: string, options: CreateOptions): object {
+  const { readOnly, admin, machine, expires, callsPerDay, mayCreateTokens } = options;
   const isLimited = !admin || readOnly === true || machine !== undefined || callsPerDay !== undefined;
   return {
     label,
     ...(isLimited ? { scopes: [readOnly === true ? "operator:read" : "mcp:tools"] } : {}),
+    ...(mayCreateTokens === true ? { scopes: ["mcp:tools", "operator:admin", "operator:tokens"] } : {}),
     ...(machine === undefined ? {} : { machines: machine }),
     ...(expires === undefined ? {} : { expiresMs: Date.now() + expires * DAY_MS }),
     ...(callsPerDay === undefined ? {} : { callsPerDay }),

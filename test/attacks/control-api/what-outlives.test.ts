@@ -23,6 +23,8 @@ async function made(accessToken: string, more: object = {}): Promise<{ id: strin
 }
 
 const ADMIN = { scope: "operator:admin mcp:tools" };
+/** What a token needs in order to make others without a person. */
+const MAKER = { scopes: ["mcp:tools", "operator:admin", "operator:tokens"] };
 
 describe("tokens that an app made end with it", () => {
   let person: Visitor;
@@ -39,7 +41,7 @@ describe("tokens that an app made end with it", () => {
   }
 
   test("when its person takes the grant back on the account page, with all that these tokens made", async () => {
-    const first = await made(tokens.access_token);
+    const first = await made(tokens.access_token, MAKER);
     const second = await made(first.token);
     expect([await statusWith(first.token), await statusWith(second.token)]).toEqual([200, 200]);
     const [grant] = await grants(tokens.access_token);
@@ -56,7 +58,7 @@ describe("tokens that an app made end with it", () => {
   });
 
   test("and those of a token with that token", async () => {
-    const parent = await made(tokens.access_token);
+    const parent = await made(tokens.access_token, MAKER);
     const child = await made(parent.token);
     const headers = bearer(tokens.access_token);
     expect((await ask(`/api/tokens/${parent.id}`, { method: "DELETE", ...headers })).status).toBe(204);

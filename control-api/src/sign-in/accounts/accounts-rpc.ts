@@ -4,26 +4,45 @@ import type { DevicePoll, DeviceRequest } from "./devices.ts";
 import type { Limit } from "./limits.ts";
 import type { PasskeyRecord, Site } from "./passkeys.ts";
 import type { Person } from "./people.ts";
+import type { SessionRecord, Visit } from "./sessions.ts";
 
 type MaybeAsync<Result> = Result | Promise<Result>;
 
-/** The result of a successful sign-in. `session` is the session's secret, for the browser's cookie. */
-export type Entered = { session: string; person: Person };
+/**
+ * The result of a successful sign-in. `session` is the session's secret, for the browser's cookie. `isNewAddress`: the person has
+ * signed in before, and never from this address.
+ */
+export type Entered = { session: string; person: Person; isNewAddress: boolean };
+
+/** A signed-in browser: its person, its id in the list of browsers, and when the person last showed a password or passkey there. */
+export type OpenSession = { person: Person; id: string; provedMs: number };
 
 /** The RPC methods of the directory of people. A refusal is a return value, because RPC does not preserve the class of an error. */
 export interface AccountsRpc extends Rpc.DurableObjectBranded {
   isClaimable(): MaybeAsync<boolean>;
   person(id: string): MaybeAsync<Person | null>;
   people(): MaybeAsync<(Person & { createdMs: number })[]>;
-  personOfSession(secret: string): MaybeAsync<Person | null>;
+  session(secret: string, visit: Visit): MaybeAsync<OpenSession | null>;
+  sessions(person: string): MaybeAsync<SessionRecord[]>;
+  /** Answers `false` if the person has no such session. */
+  endSession(person: string, id: string): MaybeAsync<boolean>;
+  endSessions(person: string): MaybeAsync<void>;
 
-  signIn(name: string, password: string, address: string): MaybeAsync<Entered | Denied>;
+  signIn(name: string, password: string, visit: Visit): MaybeAsync<Entered | Denied>;
   signOut(secret: string): MaybeAsync<void>;
-  enrol(code: string, name: string, password: string, address: string): MaybeAsync<Entered | Denied>;
+  enrol(code: string, name: string, password: string, visit: Visit): MaybeAsync<Entered | Denied>;
   enrolPasskey(code: string, name: string, site: Site, address: string): MaybeAsync<object | Denied>;
-  enrolWithPasskey(response: RegistrationResponseJSON, site: Site): MaybeAsync<Entered | Denied>;
+  enrolWithPasskey(response: RegistrationResponseJSON, site: Site, visit: Visit): MaybeAsync<Entered | Denied>;
   passkeyToSignIn(site: Site): MaybeAsync<object>;
-  signInWithPasskey(response: AuthenticationResponseJSON, site: Site, address: string): MaybeAsync<Entered | Denied>;
+  signInWithPasskey(response: AuthenticationResponseJSON, site: Site, visit: Visit): MaybeAsync<Entered | Denied>;
+  /** The person of a session shows their password again. */
+  confirm(secret: string, password: string, visit: Visit): MaybeAsync<Denied | null>;
+  confirmWithPasskey(
+    secret: string,
+    response: AuthenticationResponseJSON,
+    site: Site,
+    visit: Visit,
+  ): MaybeAsync<Denied | null>;
 
   passkeys(person: string): MaybeAsync<PasskeyRecord[]>;
   hasPassword(person: string): MaybeAsync<boolean>;

@@ -1,18 +1,20 @@
 import { DurableObject } from "cloudflare:workers";
 import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
+import type { Env } from "../../env.ts";
 import { OWNER } from "../../http/caller.ts";
-import type { AccountsRpc, Entered } from "./accounts-rpc.ts";
+import type { AccountsRpc, Entered, OpenSession } from "./accounts-rpc.ts";
 import { countedUnder, limitAt } from "../address.ts";
 import { Challenges } from "./challenges.ts";
 import type { Denied } from "./denied.ts";
 import { type DevicePoll, type DeviceRequest, Devices } from "./devices.ts";
-import { type ClaimBindings, Enrolment } from "./enrolment.ts";
+import { Enrolment } from "./enrolment.ts";
 import { Invites, plainCode } from "./invites.ts";
+import { KnownAddresses } from "./known-addresses.ts";
 import { type Limit, Limits } from "./limits.ts";
 import { hashPassword, isAcceptable, isPassword } from "./password.ts";
 import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
 import { People, type Person, personName } from "./people.ts";
-import { Sessions } from "./sessions.ts";
+import { type SessionRecord, Sessions, type Visit } from "./sessions.ts";
 import { Settings } from "./settings.ts";
 import { UnusedClients } from "./unused-clients.ts";
 
@@ -32,13 +34,14 @@ const SIGN_IN_HERE: Limit = { times: 40, windowMs: 15 * MINUTE_MS };
  * The directory of people, one object for the whole Operator: names, credentials and browser sessions. Calls with a token are
  * never checked here, so this one object does not limit their rate.
  */
-export class Accounts extends DurableObject<ClaimBindings> implements AccountsRpc {
+export class Accounts extends DurableObject<Env> implements AccountsRpc {
   readonly #sql = this.ctx.storage.sql;
   readonly #people = new People(this.#sql);
   readonly #sessions = new Sessions(this.#sql);
   readonly #invites = new Invites(this.#sql);
   readonly #limits = new Limits(this.#sql);
   readonly #devices = new Devices(this.#sql);
+  readonly #addresses = new KnownAddresses(this.#sql);
   readonly #unusedClients = new UnusedClients(this.#sql);
   readonly #passkeys = new Passkeys(this.#sql, new Challenges(this.#sql));
   readonly #enrolment = new Enrolment(
@@ -50,6 +53,12 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     async () => {
       this.#passkeys.deleteAll(OWNER);
       await this.#sessions.endAll(OWNER, null);
+    },
+    async () => {
+      this.#devices.deleteAll(OWNER);
+      this.#invites.deleteAll();
+      this.#addresses.deleteAll(OWNER);
+      await this.env.USER.getByName(OWNER).endAccess();
     },
   );
 
@@ -66,13 +75,27 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return this.#people.list();
   }
 
-  async personOfSession(secret: string): Promise<Person | null> {
-    const id = await this.#sessions.personOf(secret, Date.now());
-    return id === null ? null : this.#people.get(id);
+  async session(secret: string, visit: Visit): Promise<OpenSession | null> {
+    const found = await this.#sessions.find(secret, visit, Date.now());
+    const person = found === null ? null : this.#people.get(found.person);
+    return found === null || person === null ? null : { person, id: found.id, provedMs: found.provedMs };
+  }
+
+  sessions(person: string): SessionRecord[] {
+    return this.#sessions.list(person, Date.now());
+  }
+
+  endSession(person: string, id: string): boolean {
+    return this.#sessions.endOne(person, id);
+  }
+
+  async endSessions(person: string): Promise<void> {
+    await this.#sessions.endAll(person, null);
   }
 
   /** Every attempt is counted before the password is checked: attempts sent in parallel would otherwise all pass the limit. */
-  async signIn(name: string, password: string, address: string): Promise<Entered | Denied> {
+  async signIn(name: string, password: string, visit: Visit): Promise<Entered | Denied> {
+    const { address } = visit;
     const nowMs = Date.now();
     const known = personName(name)?.toLowerCase() ?? "";
     const here = `password:${known}:${address}`;
@@ -85,7 +108,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     if (!(await isPassword(password, found?.password ?? null)) || found === null) return { denied: "wrong" };
     this.#limits.clear(here);
     this.#limits.giveBack(`password:${known}`);
-    return this.#enter(found.person);
+    return this.#enter(found.person, visit);
   }
 
   async signOut(secret: string): Promise<void> {
@@ -93,11 +116,11 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
   }
 
   /** Opens an account with a claim code or an invitation, and a password. */
-  async enrol(code: string, name: string, password: string, address: string): Promise<Entered | Denied> {
-    const enrolment = await this.#enrolment.personFor(code, name, address, Date.now());
+  async enrol(code: string, name: string, password: string, visit: Visit): Promise<Entered | Denied> {
+    const enrolment = await this.#enrolment.personFor(code, name, visit.address, Date.now());
     if ("denied" in enrolment) return enrolment;
     if (!isAcceptable(password)) return { denied: "password_weak" };
-    return this.#open(enrolment, await hashPassword(password), code);
+    return this.#open(enrolment, await hashPassword(password), code, visit);
   }
 
   /**
@@ -114,10 +137,10 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
    * Second step: verifies the new passkey and opens the account. An empty context belongs to a passkey that a signed-in person
    * adds (`passkeyToAdd`); it must not open an account.
    */
-  async enrolWithPasskey(response: RegistrationResponseJSON, site: Site): Promise<Entered | Denied> {
+  async enrolWithPasskey(response: RegistrationResponseJSON, site: Site, visit: Visit): Promise<Entered | Denied> {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context === "") return { denied: "wrong" };
-    const entered = await this.#open(made.person, null, made.context);
+    const entered = await this.#open(made.person, null, made.context, visit);
     if (!("denied" in entered)) made.keep();
     return entered;
   }
@@ -126,16 +149,43 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return this.#passkeys.requestOptions(site, Date.now());
   }
 
-  async signInWithPasskey(
-    response: AuthenticationResponseJSON,
-    site: Site,
-    address: string,
-  ): Promise<Entered | Denied> {
-    const slow = this.#slow(`sign-in:${address}`, limitAt(address, SIGN_IN_HERE), Date.now());
+  async signInWithPasskey(response: AuthenticationResponseJSON, site: Site, visit: Visit): Promise<Entered | Denied> {
+    const slow = this.#slow(`sign-in:${visit.address}`, limitAt(visit.address, SIGN_IN_HERE), Date.now());
     if (slow !== null) return slow;
     const id = await this.#passkeys.verify(response, site, Date.now());
     const person = id === null ? null : this.#people.get(id);
-    return person === null ? { denied: "wrong" } : this.#enter(person);
+    return person === null ? { denied: "wrong" } : this.#enter(person, visit);
+  }
+
+  /** The person of a session shows their password again. Wrong ones count like those of a sign-in. */
+  async confirm(secret: string, password: string, visit: Visit): Promise<Denied | null> {
+    const session = await this.session(secret, visit);
+    if (session === null) return { denied: "wrong" };
+    const { id } = session.person;
+    const slow =
+      this.#slow(`password:${id}:${visit.address}`, limitAt(visit.address, PASSWORD_HERE), Date.now()) ??
+      this.#slow(`password:${id}`, PASSWORD_ANYWHERE, Date.now());
+    if (slow !== null) return slow;
+    if (!(await isPassword(password, this.#people.passwordOf(id)))) return { denied: "wrong" };
+    this.#limits.giveBack(`password:${id}`);
+    await this.#sessions.prove(secret, Date.now());
+    return null;
+  }
+
+  /** The same with a passkey. It must be one of the session's own person: anybody else at this browser has passkeys, too. */
+  async confirmWithPasskey(
+    secret: string,
+    response: AuthenticationResponseJSON,
+    site: Site,
+    visit: Visit,
+  ): Promise<Denied | null> {
+    const slow = this.#slow(`sign-in:${visit.address}`, limitAt(visit.address, SIGN_IN_HERE), Date.now());
+    if (slow !== null) return slow;
+    const session = await this.session(secret, visit);
+    const id = await this.#passkeys.verify(response, site, Date.now());
+    if (session === null || id !== session.person.id) return { denied: "wrong" };
+    await this.#sessions.prove(secret, Date.now());
+    return null;
   }
 
   passkeys(person: string): PasskeyRecord[] {
@@ -182,6 +232,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     if (!isAcceptable(password)) return { denied: "password_weak" };
     this.#people.setPassword(person, await hashPassword(password));
     await this.#sessions.endAll(person, session);
+    if (known !== null) await this.#sessions.prove(session, Date.now());
     return null;
   }
 
@@ -195,6 +246,7 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     this.#people.clearPassword(id);
     this.#passkeys.deleteAll(id);
     this.#devices.deleteAll(id);
+    this.#addresses.deleteAll(id);
     await this.#sessions.endAll(id, null);
   }
 
@@ -241,13 +293,15 @@ export class Accounts extends DurableObject<ClaimBindings> implements AccountsRp
     return this.#devices.poll(deviceCode, clientId, Date.now());
   }
 
-  async #open(person: Person, password: string | null, code: string): Promise<Entered | Denied> {
+  async #open(person: Person, password: string | null, code: string, visit: Visit): Promise<Entered | Denied> {
     const denied = await this.#enrolment.open(person, password, code, Date.now());
-    return denied ?? this.#enter(person);
+    return denied ?? this.#enter(person, visit);
   }
 
-  async #enter(person: Person): Promise<Entered> {
-    return { session: await this.#sessions.begin(person.id, Date.now()), person };
+  async #enter(person: Person, visit: Visit): Promise<Entered> {
+    const nowMs = Date.now();
+    const isNewAddress = this.#addresses.note(person.id, visit.address, nowMs);
+    return { session: await this.#sessions.begin(person.id, visit, nowMs), person, isNewAddress };
   }
 
   #slow(key: string, limit: Limit, nowMs: number): Denied | null {

@@ -27,8 +27,14 @@ export class Enrolment {
   readonly #limits: Limits;
   readonly #settings: Settings;
   readonly #voidOwner: () => Promise<void>;
+  readonly #endOwnerAccess: () => Promise<void>;
 
-  /** @param voidOwner deletes the previous credentials of the owner's account: whoever held them loses access when it is reclaimed */
+  /**
+   * When the owner's account is claimed anew, whoever had access to it loses it.
+   *
+   * @param voidOwner deletes the account's passkeys and sessions
+   * @param endOwnerAccess revokes its tokens and grants, and what was approved or issued in its name
+   */
   constructor(
     claimCode: string,
     people: People,
@@ -36,6 +42,7 @@ export class Enrolment {
     limits: Limits,
     settings: Settings,
     voidOwner: () => Promise<void>,
+    endOwnerAccess: () => Promise<void>,
   ) {
     this.#claimCode = claimCode;
     this.#people = people;
@@ -43,6 +50,7 @@ export class Enrolment {
     this.#limits = limits;
     this.#settings = settings;
     this.#voidOwner = voidOwner;
+    this.#endOwnerAccess = endOwnerAccess;
   }
 
   async isClaimable(): Promise<boolean> {
@@ -70,6 +78,10 @@ export class Enrolment {
     const isOwner = person.id === OWNER;
     const [shown, claim] = await Promise.all([hashOf(plainCode(code)), hashOf(plainCode(this.#claimCode))]);
     if (!isOwner && !(await this.#invites.spend(code, nowMs))) return { denied: "code_wrong" };
+    // First, and not afterwards: if it fails, the code can be used again. An Operator that is claimed for the first time has
+    // nothing to revoke but what its owner made on this computer before.
+    const isReclaim = isOwner && isSame(shown, claim) && this.#settings.get("claimed_with") !== null;
+    if (isReclaim && this.#settings.get("claimed_with") !== claim) await this.#endOwnerAccess();
     // There is no `await` from here until the person is stored, so two requests with one code or one name cannot interleave.
     if (this.#isTaken(person.name, person.id)) return { denied: "name_taken" };
     if (isOwner) {

@@ -27,6 +27,11 @@ export class Invites {
     return { code, expiresMs };
   }
 
+  /** Invitations are the owner's alone. When the owner's account is claimed anew, open ones may be a thief's. */
+  deleteAll(): void {
+    this.#sql.exec("DELETE FROM invite");
+  }
+
   async isOpen(code: string, nowMs: number): Promise<boolean> {
     const rows = this.#sql.exec(
       "SELECT 1 FROM invite WHERE hash = ? AND expires_ms > ?",

@@ -7,7 +7,19 @@ export const SESSION_IDLE_MS = 30 * 24 * 60 * 60_000;
 /** Shortest time between two updates of a session's last use; saves a write for most pages. Milliseconds. */
 const SEEN_STEP_MS = 60 * 60_000;
 
-type Row = { person: string; seen_ms: number };
+/** Characters of a session's hash that name it in lists. They are 64 bits, so no two sessions of a person have the same. */
+const ID_CHARACTERS = 16;
+
+/** Where a request to a page comes from: the client's address, and the name of its browser. */
+export type Visit = { readonly address: string; readonly browser: string };
+
+/** A session as its person sees it in the list of browsers. Times are in milliseconds since 1970, `seenMs` to the hour. */
+export type SessionRecord = Visit & { readonly id: string; readonly createdMs: number; readonly seenMs: number };
+
+/** Whose session it is, and when this person last showed a password or passkey in it. */
+export type FoundSession = { readonly person: string; readonly id: string; readonly provedMs: number };
+
+type Row = { hash: string; person: string; created_ms: number; seen_ms: number; proved_ms: number } & Visit;
 
 /** The table of browser sessions. The cookie holds the secret; only its hash is stored. */
 export class Sessions {
@@ -16,29 +28,81 @@ export class Sessions {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(`CREATE TABLE IF NOT EXISTS session (
-      hash TEXT PRIMARY KEY, person TEXT NOT NULL, created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL)`);
+      hash TEXT PRIMARY KEY, person TEXT NOT NULL, created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL,
+      proved_ms INTEGER NOT NULL DEFAULT 0, address TEXT NOT NULL DEFAULT '', browser TEXT NOT NULL DEFAULT '')`);
+    // A database of version 0.2. Its sessions go on, and have to prove themselves again before a dangerous change.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('session')").toArray();
+    if (columns.some(({ name }) => name === "proved_ms")) return;
+    sql.exec("ALTER TABLE session ADD COLUMN proved_ms INTEGER NOT NULL DEFAULT 0");
+    sql.exec("ALTER TABLE session ADD COLUMN address TEXT NOT NULL DEFAULT ''");
+    sql.exec("ALTER TABLE session ADD COLUMN browser TEXT NOT NULL DEFAULT ''");
   }
 
   /** Starts a session. Answers its secret, which is not stored. */
-  async begin(person: string, nowMs: number): Promise<string> {
+  async begin(person: string, { address, browser }: Visit, nowMs: number): Promise<string> {
     const secret = randomSecret();
     this.#sql.exec("DELETE FROM session WHERE seen_ms < ?", nowMs - SESSION_IDLE_MS);
-    this.#sql.exec("INSERT INTO session VALUES (?, ?, ?, ?)", await hashOf(secret), person, nowMs, nowMs);
+    const hash = await hashOf(secret);
+    this.#sql.exec(
+      "INSERT INTO session (hash, person, created_ms, seen_ms, proved_ms, address, browser) VALUES (?, ?, ?, ?, ?, ?, ?)",
+      hash,
+      person,
+      nowMs,
+      nowMs,
+      nowMs,
+      address,
+      browser,
+    );
     return secret;
   }
 
-  /** The id of the person whose session this is, or `null` if the session is unknown or expired. */
-  async personOf(secret: string, nowMs: number): Promise<string | null> {
+  /** The session with this secret, or `null` if it is unknown or expired. */
+  async find(secret: string, { address, browser }: Visit, nowMs: number): Promise<FoundSession | null> {
     const hash = await hashOf(secret);
-    const [row] = this.#sql.exec<Row>("SELECT person, seen_ms FROM session WHERE hash = ?", hash).toArray();
+    const [row] = this.#sql.exec<Row>("SELECT * FROM session WHERE hash = ?", hash).toArray();
     if (row === undefined || row.seen_ms < nowMs - SESSION_IDLE_MS) return null;
-    if (row.seen_ms < nowMs - SEEN_STEP_MS)
-      this.#sql.exec("UPDATE session SET seen_ms = ? WHERE hash = ?", nowMs, hash);
-    return row.person;
+    if (row.seen_ms < nowMs - SEEN_STEP_MS || row.address !== address)
+      this.#sql.exec(
+        "UPDATE session SET seen_ms = ?, address = ?, browser = ? WHERE hash = ?",
+        nowMs,
+        address,
+        browser,
+        hash,
+      );
+    return { person: row.person, id: idOf(hash), provedMs: row.proved_ms };
+  }
+
+  /** The person of this session has just shown a password or passkey again. */
+  async prove(secret: string, nowMs: number): Promise<void> {
+    this.#sql.exec("UPDATE session SET proved_ms = ? WHERE hash = ?", nowMs, await hashOf(secret));
+  }
+
+  /** A person's sessions, the last used first. */
+  list(person: string, nowMs: number): SessionRecord[] {
+    return this.#sql
+      .exec<Row>(
+        "SELECT * FROM session WHERE person = ? AND seen_ms >= ? ORDER BY seen_ms DESC, created_ms DESC",
+        person,
+        nowMs - SESSION_IDLE_MS,
+      )
+      .toArray()
+      .map(({ hash, address, browser, created_ms: createdMs, seen_ms: seenMs }) => ({
+        id: idOf(hash),
+        address,
+        browser,
+        createdMs,
+        seenMs,
+      }));
   }
 
   async end(secret: string): Promise<void> {
     this.#sql.exec("DELETE FROM session WHERE hash = ?", await hashOf(secret));
+  }
+
+  /** Ends the session with this id. Answers `false` if the person has no such session. */
+  endOne(person: string, id: string): boolean {
+    const named = "DELETE FROM session WHERE person = ? AND substr(hash, 1, ?) = ?";
+    return this.#sql.exec(named, person, ID_CHARACTERS, id).rowsWritten > 0;
   }
 
   /** Ends all sessions of a person except the one with the secret `except`. */
@@ -49,4 +113,8 @@ export class Sessions {
       except === null ? null : await hashOf(except),
     );
   }
+}
+
+function idOf(hash: string): string {
+  return hash.slice(0, ID_CHARACTERS);
 }

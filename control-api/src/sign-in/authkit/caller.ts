@@ -77,5 +77,13 @@ async function callerOf({ sub, email, name }: UserInfo, env: AuthKitBindings): P
   const allowance = allowanceOf(sub, email ?? null, env.AUTHKIT_ALLOW ?? "");
   if (allowance === "none") return { refused: "not_allowed" };
   const user = allowance === "owner" ? OWNER : `a-${(await hashOf(`${env.AUTHKIT_URL}\n${sub}`)).slice(0, ID_LETTERS)}`;
-  return callerWith({ user, client: name ?? email ?? "MCPAuthKit", machines: null, scopes: ALL_SCOPES });
+  // MCPAuthKit does not say when its person signed in. Its tokens live for an hour, so they all count as fresh (README.md).
+  const freshUntilMs = Number.POSITIVE_INFINITY;
+  return callerWith({
+    user,
+    client: name ?? email ?? "MCPAuthKit",
+    machines: null,
+    scopes: ALL_SCOPES,
+    freshUntilMs,
+  });
 }

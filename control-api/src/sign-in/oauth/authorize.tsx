@@ -14,11 +14,12 @@ import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
-import { formToken, isFormToken, sessionOf } from "../session.ts";
+import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
 import { hasDocument, mayFetchDocument } from "./client.ts";
 import { oauthApi, OAuthPath } from "./authorization-server.ts";
+import type { GrantProps } from "./grant-token.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
 import { type Audience, audienceNamed } from "./resource.ts";
 
@@ -49,6 +50,7 @@ authorize.post("/", (c) =>
     if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return consent(c, asked, session);
     if (form.get("decision") !== "allow")
       return c.redirect(authorizationErrorRedirect(asked.request, "access_denied", "The person denied access."), 303);
+    if (!session.isFresh) return confirmFirst(c, pathOf(c));
     const scopes = requestedScopes(asked.request.scope);
     return allow(c, asked, session, form.get("read_only") === "yes" ? ["operator:read"] : scopes);
   }),
@@ -76,7 +78,7 @@ async function allow(c: PageContext, { request, api }: Asked, { person }: Sessio
     userId: person.id,
     metadata: { client },
     scope,
-    props: { client },
+    props: { client, approvedMs: Date.now() } satisfies GrantProps,
   });
   return new Response(null, {
     status: 303,

@@ -5,6 +5,7 @@ import { accountsOf } from "../accounts/directory.ts";
 import type { Person } from "../accounts/people.ts";
 import type { DevicePoll, DeviceRequest } from "../accounts/devices.ts";
 import { oauthApi } from "./authorization-server.ts";
+import type { GrantProps } from "./grant-token.ts";
 import { oauthError } from "./oauth-error.ts";
 import { redeem, responseOf } from "./redeem.ts";
 import { spelled } from "./resource.ts";
@@ -59,7 +60,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
     userId: user,
     metadata: { client: clientName },
     scope,
-    props: { client: clientName },
+    props: { client: clientName, approvedMs: Date.now() } satisfies GrantProps,
   });
   const code = new URL(redirectTo).searchParams.get("code") ?? "";
   const body = new URLSearchParams({

@@ -2,11 +2,15 @@ import { type Caller, callerWith } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
 import type { Refusal } from "../../http/refusal.ts";
 import { knownScopes } from "../../http/scope.ts";
+import { FRESH_MS } from "../fresh.ts";
 import { oauthApi } from "./authorization-server.ts";
 import type { Audience } from "./resource.ts";
 
-/** The properties stored with a grant; a check of its tokens answers them. */
-export type GrantProps = { readonly client: string };
+/**
+ * The properties stored with a grant; a check of its tokens answers them. `approvedMs`: when its person allowed it, milliseconds since
+ * 1970. Grants of version 0.2 do not have it.
+ */
+export type GrantProps = { readonly client: string; readonly approvedMs?: number };
 
 /** The library's token format, `userId:grantId:secret`. */
 const TOKEN = /^[a-z0-9-]{1,64}:[A-Za-z0-9_-]{1,64}:[A-Za-z0-9_-]{16,128}$/;
@@ -30,6 +34,7 @@ export async function callerOfGrant(token: string, audience: Audience, env: Env)
     client: summary.grant.props.client,
     machines: null,
     credential: `grant:${summary.grantId}`,
+    freshUntilMs: (summary.grant.props.approvedMs ?? 0) + FRESH_MS,
     scopes: knownScopes(summary.scope),
   });
   if (typeof summary.audience !== "string") return { refused: "bad_token" };

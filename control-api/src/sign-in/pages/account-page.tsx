@@ -1,6 +1,8 @@
 import { PASSWORD_MIN } from "../accounts/password.ts";
 import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";
+import type { SessionRecord } from "../accounts/sessions.ts";
+import { UNKNOWN_ADDRESS } from "../address.ts";
 import type { GrantRecord } from "../grants.ts";
 import { Note } from "./note.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
@@ -8,21 +10,35 @@ import { PasskeyButton } from "./passkey-button.tsx";
 type AccountProps = {
   readonly person: Person;
   readonly csrf: string;
+  /** Whether the person may make changes that give lasting access without confirming first that it is them. */
+  readonly isFresh: boolean;
   readonly grants: readonly GrantRecord[];
-  readonly tokens: readonly { readonly id: string; readonly label: string; readonly createdMs: number }[];
+  readonly tokens: readonly {
+    readonly id: string;
+    readonly label: string;
+    readonly createdMs: number;
+    readonly callsPerDay: number | null;
+  }[];
+  /** The names of the person's machines. */
+  readonly machines: readonly string[];
   readonly passkeys: readonly PasskeyRecord[];
   readonly hasPassword: boolean;
   readonly hasPasskeys: boolean;
+  readonly browsers: readonly SessionRecord[];
+  /** The id of the browser that shows the page. */
+  readonly thisBrowser: string;
   /** All users if the person is the owner; `null` for other users, who must not learn who else is here. */
   readonly people: readonly Person[] | null;
   readonly said?: { readonly kind: "bad" | "good"; readonly text: string };
   /** A new invitation. Only the hash of its code is stored, so the page cannot show it again. */
   readonly invitation?: { readonly code: string; readonly link: string; readonly expiresMs: number };
+  /** A new token. Only its hash is stored, so the page cannot show it again. */
+  readonly madeToken?: string;
 };
 
 /** The account page: apps with access, credentials, and for the owner the other users. */
 export function AccountPage(props: AccountProps) {
-  const { person, csrf, said, invitation } = props;
+  const { person, csrf, said, invitation, madeToken } = props;
   return (
     <>
       <section class="card">
@@ -36,6 +52,13 @@ export function AccountPage(props: AccountProps) {
             <code>{invitation.link}</code>
           </Note>
         )}
+        {madeToken === undefined ? null : (
+          <Note kind="good">
+            Copy your new token now. It is not shown again.
+            <br />
+            <code>{madeToken}</code>
+          </Note>
+        )}
         <form method="post" action="/sign-out">
           <input type="hidden" name="csrf" value={csrf} />
           <button class="plain">Sign out of this browser</button>
@@ -43,12 +66,13 @@ export function AccountPage(props: AccountProps) {
       </section>
       <Allowed {...props} />
       <WaysIn {...props} />
-      {props.people === null ? null : <People csrf={csrf} people={props.people} />}
+      <Browsers {...props} />
+      {props.people === null ? null : <People csrf={csrf} people={props.people} isFresh={props.isFresh} />}
     </>
   );
 }
 
-function Allowed({ csrf, grants, tokens }: AccountProps) {
+function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
   return (
     <section class="card">
       <h2>Apps with access</h2>
@@ -59,17 +83,88 @@ function Allowed({ csrf, grants, tokens }: AccountProps) {
             {scopes.join(", ")}, since {day(createdMs)}
           </Item>
         ))}
-        {tokens.map(({ id, label, createdMs }) => (
+        {tokens.map(({ id, label, createdMs, callsPerDay }) => (
           <Item csrf={csrf} action={`/account/tokens/${id}`} title={label} does="Revoke">
             access token, since {day(createdMs)}
+            {callsPerDay === null ? "" : `, at most ${callsPerDay} calls a day`}
           </Item>
         ))}
       </ul>
+      <h2>Make an access token</h2>
+      {isFresh ? <TokenForm csrf={csrf} machines={machines} /> : <ConfirmFirst />}
     </section>
   );
 }
 
-function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys }: AccountProps) {
+/** In place of a form that needs a fresh sign-in, so that nobody fills in a form in vain. */
+function ConfirmFirst() {
+  return (
+    <a class="button plain" href="/sign-in/confirm?next=%2Faccount">
+      Confirm that it is you to change this
+    </a>
+  );
+}
+
+function TokenForm({ csrf, machines }: { readonly csrf: string; readonly machines: readonly string[] }) {
+  return (
+    <form method="post" action="/account/tokens">
+      <input type="hidden" name="csrf" value={csrf} />
+      <label>
+        What it is for
+        <input name="label" maxlength={64} autocomplete="off" required />
+      </label>
+      <label>
+        It may
+        <select name="may">
+          <option value="act">use your machines</option>
+          <option value="read">only look</option>
+          <option value="manage">use and manage your machines, without a limit</option>
+        </select>
+      </label>
+      <label>
+        On
+        <select name="machine">
+          <option value="">all machines</option>
+          {machines.map((name) => (
+            <option value={name}>{name}</option>
+          ))}
+        </select>
+      </label>
+      <label>
+        Calls a day, at most
+        <input name="calls" inputmode="numeric" pattern="[0-9]*" placeholder="any number" autocomplete="off" />
+      </label>
+      <label>
+        Days until it expires
+        <input name="days" inputmode="numeric" pattern="[0-9]*" placeholder="never" autocomplete="off" />
+      </label>
+      <button class="plain">Make a token</button>
+    </form>
+  );
+}
+
+function Browsers({ csrf, browsers, thisBrowser }: AccountProps) {
+  return (
+    <section class="card">
+      <h2>Signed-in browsers</h2>
+      <ul class="list">
+        {browsers.map(({ id, browser, address, createdMs, seenMs }) => (
+          <Item csrf={csrf} action={`/account/browsers/${id}`} title={browser || "A browser"} does="Sign out">
+            {id === thisBrowser ? <strong>this browser, </strong> : ""}
+            {address === "" || address === UNKNOWN_ADDRESS ? "unknown address" : address}, since {day(createdMs)}, last
+            used {day(seenMs)}
+          </Item>
+        ))}
+      </ul>
+      <form method="post" action="/account/browsers">
+        <input type="hidden" name="csrf" value={csrf} />
+        <button class="plain">Sign out everywhere</button>
+      </form>
+    </section>
+  );
+}
+
+function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys, isFresh }: AccountProps) {
   return (
     <section class="card">
       <h2>Ways to sign in</h2>
@@ -95,12 +190,14 @@ function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys }: AccountProps) {
         </label>
         <button class="plain">{hasPassword ? "Change password" : "Set password"}</button>
       </form>
-      {hasPasskeys ? (
+      {hasPasskeys && !isFresh ? <ConfirmFirst /> : null}
+      {hasPasskeys && isFresh ? (
         <form>
           <input type="hidden" name="csrf" value={csrf} />
           <PasskeyButton path="/account/passkey" does="create" text="Add a passkey" />
         </form>
-      ) : (
+      ) : null}
+      {hasPasskeys ? null : (
         <p class="soft">
           <br />
           Passkeys need a domain name. They do not work at an IP address such as 127.0.0.1.
@@ -110,7 +207,9 @@ function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys }: AccountProps) {
   );
 }
 
-function People({ csrf, people }: { readonly csrf: string; readonly people: readonly Person[] }) {
+type PeopleProps = { readonly csrf: string; readonly people: readonly Person[]; readonly isFresh: boolean };
+
+function People({ csrf, people, isFresh }: PeopleProps) {
   return (
     <section class="card">
       <h2>People on this Operator</h2>
@@ -127,10 +226,14 @@ function People({ csrf, people }: { readonly csrf: string; readonly people: read
           ),
         )}
       </ul>
-      <form method="post" action="/account/invitations">
-        <input type="hidden" name="csrf" value={csrf} />
-        <button class="plain">Invite someone</button>
-      </form>
+      {isFresh ? (
+        <form method="post" action="/account/invitations">
+          <input type="hidden" name="csrf" value={csrf} />
+          <button class="plain">Invite someone</button>
+        </form>
+      ) : (
+        <ConfirmFirst />
+      )}
     </section>
   );
 }

@@ -15,6 +15,7 @@ const MEANING: Record<Scope, string> = {
   "mcp:tools": "Use every tool of your machines: start sessions, send prompts, run what they offer",
   "operator:act": "Use every tool of your machines: start sessions, send prompts, run what they offer",
   "operator:read": "See your machines, their sessions and events",
+  "operator:tokens": "Make tokens at any time, without asking you",
   "operator:admin": "Add, rename and remove machines; make tokens; read the audit log",
 };
 

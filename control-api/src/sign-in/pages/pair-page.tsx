@@ -34,6 +34,7 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
               <dd>Create tokens that keep working after you leave; read the audit log</dd>
             </>
           ) : null}
+          {asked.scopes.includes("operator:tokens") ? <dd>Create tokens at any time, without asking you</dd> : null}
           <dd>{mayAct(asked.scopes) ? "Use your machines" : "See your machines"}</dd>
         </dl>
       )}

@@ -13,6 +13,7 @@ async function ask(path, body) {
     method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), credentials: "same-origin",
   });
   const answer = await response.json();
+  if (answer.confirm) location.assign(answer.confirm);
   if (!response.ok) throw new Error(answer.message || "That did not work. Try again.");
   return answer;
 }

@@ -31,7 +31,9 @@ input:focus-visible, button:focus-visible, a:focus-visible { outline: 3px solid 
 button, .button { display: block; width: 100%; min-height: 46px; padding: .6rem 1rem; border-radius: 10px; border: 1px solid var(--accent);
   background: var(--accent); color: var(--on-accent); font: inherit; font-weight: 600; text-align: center; text-decoration: none;
   cursor: pointer; }
-button.plain { background: transparent; color: var(--ink); border-color: var(--line); }
+select { display: block; width: 100%; min-height: 46px; margin-top: .3rem; padding: .5rem .75rem; font: inherit; font-weight: 400;
+  color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 10px; }
+button.plain, .button.plain { background: transparent; color: var(--ink); border-color: var(--line); }
 button.small { width: auto; min-height: 40px; padding: .3rem .85rem; font-size: .92rem; white-space: nowrap; }
 .row { display: flex; gap: .6rem; } .row > * { flex: 1; }
 .list { list-style: none; margin: 0; padding: 0; }

@@ -1,22 +1,22 @@
-import type { PageApp, PageContext, Session } from "../page-context.ts";
+import type { PageApp } from "../page-context.ts";
 import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Hono } from "hono";
+import { createMiddleware } from "hono/factory";
 import * as z from "zod/mini";
+import { messageOf } from "#protocol/error.ts";
 import { note } from "../../audit/note.ts";
 import { OWNER } from "../../http/caller.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
-import type { PasskeyRecord } from "../accounts/passkeys.ts";
-import type { Person } from "../accounts/people.ts";
 import { addressOf } from "../address.ts";
 import { deniedMessageOf } from "../denied-message.ts";
-import { grantsOf, revokeGrant } from "../grants.ts";
-import { AccountPage } from "../pages/account-page.tsx";
-import { respond } from "../pages/respond.tsx";
+import { revokeGrant } from "../grants.ts";
 import { removePerson } from "../remove-person.ts";
 import { isFromOwnPage } from "../same-site.ts";
-import { formToken, isFormToken, sessionOf } from "../session.ts";
+import { confirmFirst, confirmPath, endSession, isFormToken, sessionOf } from "../session.ts";
 import { siteOf } from "../site.ts";
+import { tokenAsked } from "../token-form.ts";
+import { accountPage } from "./account-view.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** `/account`: a person's grants, tokens and credentials, and for the owner the other users. */
@@ -35,12 +35,23 @@ account.use("*", async (c, next) => {
   return isFromOwnPage(c.req.raw) && (await isFormToken(shown, session)) ? next() : refuseForeignForm(c);
 });
 
+/**
+ * Middleware for changes that give lasting access or take it from others: the person must have shown a password or passkey recently.
+ * It is attached to the routes themselves, as in http/needs.ts.
+ */
+const fresh = createMiddleware<PageApp>(async (c, next) => {
+  if (c.var.session.isFresh) return next();
+  const isJson = c.req.header("content-type")?.startsWith("application/json") === true;
+  if (!isJson) return confirmFirst(c, "/account");
+  return c.json({ message: "Confirm first that it is you.", confirm: confirmPath("/account") }, 403);
+});
+
 const FormToken = z.object({ csrf: z.string() });
 const Made = z.object({
   response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
 });
 
-account.get("/", (c) => page(c, c.var.session));
+account.get("/", (c) => accountPage(c, c.var.session));
 
 account.post("/grants/:id", async (c) => {
   const { session } = c.var;
@@ -56,9 +67,44 @@ account.post("/tokens/:id", async (c) => {
   return c.redirect("/account", 303);
 });
 
+account.post("/tokens", fresh, async (c) => {
+  const { session } = c.var;
+  const asked = tokenAsked(await c.req.formData(), Date.now());
+  if (asked === null)
+    return accountPage(
+      c,
+      session,
+      { said: { kind: "bad", text: "A token needs a label of 1 to 64 characters; days and calls are whole numbers." } },
+      400,
+    );
+  const { person } = session;
+  const made = await c.env.USER.getByName(person.id).createToken(asked.label, asked.limits, { credential: null });
+  if ("code" in made) return accountPage(c, session, { said: { kind: "bad", text: messageOf(made) } }, 400);
+  note(c.env, person.id, { kind: "token_created", client: "account page", subject: asked.label });
+  return accountPage(c, session, { madeToken: made.token });
+});
+
+account.post("/browsers", async (c) => {
+  const { session } = c.var;
+  await accountsOf(c.env).endSessions(session.person.id);
+  note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "all browsers" });
+  await endSession(c, c.env);
+  return c.redirect("/sign-in", 303);
+});
+
+account.post("/browsers/:id", async (c) => {
+  const { session } = c.var;
+  const ended = await accountsOf(c.env).endSession(session.person.id, c.req.param("id"));
+  if (ended) note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "one browser" });
+  return c.redirect("/account", 303);
+});
+
 account.post("/password", async (c) => {
   const { session } = c.var;
   const form = await c.req.formData();
+  // Knowing the old password is a confirmation by itself. Without one there is nothing to know.
+  const hasPassword = await accountsOf(c.env).hasPassword(session.person.id);
+  if (!hasPassword && !session.isFresh) return confirmFirst(c, "/account");
   const [old = "", password = ""] = ["old", "password"].map((name) => String(form.get(name) ?? ""));
   const denied: Denied | null = await accountsOf(c.env).changePassword(
     session.person.id,
@@ -67,19 +113,24 @@ account.post("/password", async (c) => {
     session.secret,
     addressOf(c.req.raw, c.env),
   );
-  if (denied === null)
-    return page(c, session, {
+  if (denied === null) {
+    note(c.env, session.person.id, { kind: "credential_changed", client: "account page", subject: "password changed" });
+    return accountPage(c, session, {
       said: { kind: "good", text: "Password changed. All other browsers are signed out." },
     });
+  }
   const { text, status } = deniedMessageOf(denied);
-  return page(c, session, { said: { kind: "bad", text } }, status);
+  return accountPage(c, session, { said: { kind: "bad", text } }, status);
 });
 
-account.post("/passkeys/:id", async (c) => {
+account.post("/passkeys/:id", fresh, async (c) => {
   const { session } = c.var;
   const removed = await accountsOf(c.env).removePasskey(session.person.id, c.req.param("id"));
-  if (removed) return c.redirect("/account", 303);
-  return page(
+  if (removed) {
+    note(c.env, session.person.id, { kind: "credential_changed", client: "account page", subject: "passkey removed" });
+    return c.redirect("/account", 303);
+  }
+  return accountPage(
     c,
     session,
     { said: { kind: "bad", text: "This passkey is your only way to sign in. Set a password first." } },
@@ -87,30 +138,36 @@ account.post("/passkeys/:id", async (c) => {
   );
 });
 
-account.post("/passkey/options", async (c) => {
+account.post("/passkey/options", fresh, async (c) => {
   const site = siteOf(c.req.url);
   if (site === null) return c.json({ message: "Passkeys need a domain name, not an IP address." }, 403);
   return c.json(await accountsOf(c.env).passkeyToAdd(c.var.session.person, site));
 });
 
-account.post("/passkey", async (c) => {
+account.post("/passkey", fresh, async (c) => {
   const site = siteOf(c.req.url);
   const made = Made.safeParse(await c.req.json().catch(() => null));
   if (site === null || !made.success) return c.json({ message: "The request does not contain a valid passkey." }, 400);
   const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
   const added = await accountsOf(c.env).addPasskey(c.var.session.person.id, response, site);
-  return added ? c.json({ next: "/account" }) : c.json({ message: "The passkey was not accepted." }, 400);
+  if (!added) return c.json({ message: "The passkey was not accepted." }, 400);
+  note(c.env, c.var.session.person.id, {
+    kind: "credential_changed",
+    client: "account page",
+    subject: "passkey added",
+  });
+  return c.json({ next: "/account" });
 });
 
-account.post("/invitations", async (c) => {
+account.post("/invitations", fresh, async (c) => {
   const { session } = c.var;
   if (session.person.id !== OWNER) return refuseForeignForm(c);
   const { code, expiresMs } = await accountsOf(c.env).invite();
   note(c.env, OWNER, { kind: "user_invited", client: "account page", subject: null });
-  return page(c, session, { invitation: { code, link: `${c.env.ORIGIN}/invite#${code}`, expiresMs } });
+  return accountPage(c, session, { invitation: { code, link: `${c.env.ORIGIN}/invite#${code}`, expiresMs } });
 });
 
-account.post("/people/:id", async (c) => {
+account.post("/people/:id", fresh, async (c) => {
   const { session } = c.var;
   if (session.person.id !== OWNER) return refuseForeignForm(c);
   const id = c.req.param("id");
@@ -118,35 +175,3 @@ account.post("/people/:id", async (c) => {
   if (name !== null) note(c.env, OWNER, { kind: "user_removed", client: "account page", subject: name });
   return c.redirect("/account", 303);
 });
-
-async function page(
-  c: PageContext,
-  session: Session,
-  more: Partial<Pick<Parameters<typeof AccountPage>[0], "said" | "invitation">> = {},
-  status: 200 | 400 | 401 | 409 | 429 = 200,
-): Promise<Response> {
-  const { person } = session;
-  const accounts = accountsOf(c.env);
-  const [grants, tokens, passkeys, hasPassword, people, csrf] = await Promise.all([
-    grantsOf(person.id, c.env),
-    c.env.USER.getByName(person.id).tokens(),
-    accounts.passkeys(person.id) as Promise<PasskeyRecord[]>,
-    accounts.hasPassword(person.id),
-    person.id === OWNER ? (accounts.people() as Promise<Person[]>) : null,
-    formToken(session),
-  ]);
-  const body = (
-    <AccountPage
-      person={person}
-      csrf={csrf}
-      grants={grants}
-      tokens={tokens}
-      passkeys={passkeys}
-      hasPassword={hasPassword}
-      hasPasskeys={siteOf(c.req.url) !== null}
-      people={people}
-      {...more}
-    />
-  );
-  return respond(c, { title: "Account", status }, body);
-}

@@ -12,7 +12,7 @@ import { EnrolPage } from "../pages/enrol-page.tsx";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { keepSession } from "../session.ts";
+import { keepSession, visitOf } from "../session.ts";
 import { siteOf } from "../site.ts";
 import { enter } from "./sign-in.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
@@ -56,7 +56,7 @@ for (const path of ["/claim", "/invite"] as const) {
     const [code = "", name = "", password = ""] = ["code", "name", "password"].map((one) =>
       String(form.get(one) ?? ""),
     );
-    const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, addressOf(c.req.raw, c.env));
+    const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, visitOf(c));
     if (!("denied" in entered)) return enter(c, entered, "/account", path.slice(1));
     const { text, status } = deniedMessageOf(entered);
     return respond(
@@ -90,7 +90,7 @@ for (const path of ["/claim", "/invite"] as const) {
     const made = Made.safeParse(await c.req.json().catch(() => null));
     if (!made.success) return c.json({ message: "The request does not contain a valid passkey." }, 400);
     const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
-    const entered: Entered | Denied = await accountsOf(c.env).enrolWithPasskey(response, site);
+    const entered: Entered | Denied = await accountsOf(c.env).enrolWithPasskey(response, site, visitOf(c));
     if ("denied" in entered) {
       const { text, status } = deniedMessageOf(entered);
       return c.json({ message: text }, status);

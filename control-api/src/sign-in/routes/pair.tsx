@@ -9,7 +9,7 @@ import { PairPage } from "../pages/pair-page.tsx";
 import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { knownScopes } from "../../http/scope.ts";
-import { formToken, isFormToken, sessionOf } from "../session.ts";
+import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** Codes that one person may try: enough for typing mistakes, far too few to guess somebody else's (RFC 8628 section 5.1). */
@@ -40,6 +40,8 @@ pair.post("/", async (c) => {
   const decision = form.get("decision");
   if (decision !== "allow" && decision !== "deny") return look(c, session, code);
   const { person } = session;
+  // To deny is always possible: it gives nobody anything.
+  if (decision === "allow" && !session.isFresh) return confirmFirst(c, `/pair?${new URLSearchParams({ code })}`);
   const decided: DeviceRequest | null = await accountsOf(c.env).decideDevice(code, person.id, decision === "allow");
   if (decided === null) return page(c, session, { refusal: UNKNOWN });
   if (decision === "deny") {

@@ -17,7 +17,7 @@ import { clientOf } from "../oauth/client.ts";
 import { respond } from "../pages/respond.tsx";
 import { SignInPage } from "../pages/sign-in-page.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { endSession, isFormToken, keepSession, sessionOf } from "../session.ts";
+import { endSession, isFormToken, keepSession, sessionOf, visitOf } from "../session.ts";
 import { siteOf } from "../site.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
@@ -45,7 +45,7 @@ signInRoutes.post("/sign-in", async (c) => {
   const form = await c.req.formData();
   const [name, password] = [String(form.get("name") ?? ""), String(form.get("password") ?? "")];
   const next = nextAfter(form.get("next"));
-  const entered: Entered | Denied = await accountsOf(c.env).signIn(name, password, addressOf(c.req.raw, c.env));
+  const entered: Entered | Denied = await accountsOf(c.env).signIn(name, password, visitOf(c));
   if (!("denied" in entered)) return enter(c, entered, next, "password");
   const { text, status } = deniedMessageOf(entered);
   console.warn("a sign-in was refused", { why: entered.denied, address: addressOf(c.req.raw, c.env) });
@@ -69,11 +69,7 @@ signInRoutes.post("/sign-in/passkey", async (c) => {
   const answer = PasskeyAnswer.safeParse(await c.req.json().catch(() => null));
   if (!answer.success) return c.json({ message: "The request does not contain a valid passkey response." }, 400);
   const response = answer.data.response as unknown as AuthenticationResponseJSON; // the library checks every part of it
-  const entered: Entered | Denied = await accountsOf(c.env).signInWithPasskey(
-    response,
-    site,
-    addressOf(c.req.raw, c.env),
-  );
+  const entered: Entered | Denied = await accountsOf(c.env).signInWithPasskey(response, site, visitOf(c));
   if ("denied" in entered) {
     const { text, status } = deniedMessageOf(entered);
     return c.json({ message: entered.denied === "wrong" ? "This Operator does not know this passkey." : text }, status);

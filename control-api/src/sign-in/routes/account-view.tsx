@@ -1,0 +1,51 @@
+import { OWNER } from "../../http/caller.ts";
+import { accountsOf } from "../accounts/directory.ts";
+import type { PasskeyRecord } from "../accounts/passkeys.ts";
+import type { Person } from "../accounts/people.ts";
+import type { SessionRecord } from "../accounts/sessions.ts";
+import { grantsOf } from "../grants.ts";
+import type { PageContext, Session } from "../page-context.ts";
+import { AccountPage } from "../pages/account-page.tsx";
+import { respond } from "../pages/respond.tsx";
+import { formToken } from "../session.ts";
+import { siteOf } from "../site.ts";
+
+/** The account page of a signed-in person, with what a form that was just sent has to say. */
+export async function accountPage(
+  c: PageContext,
+  session: Session,
+  more: Partial<Pick<Parameters<typeof AccountPage>[0], "said" | "invitation" | "madeToken">> = {},
+  status: 200 | 400 | 401 | 409 | 429 = 200,
+): Promise<Response> {
+  const { person } = session;
+  const accounts = accountsOf(c.env);
+  const user = c.env.USER.getByName(person.id);
+  const [grants, tokens, machines, passkeys, hasPassword, browsers, people, csrf] = await Promise.all([
+    grantsOf(person.id, c.env),
+    user.tokens(),
+    user.machines(),
+    accounts.passkeys(person.id) as Promise<PasskeyRecord[]>,
+    accounts.hasPassword(person.id),
+    accounts.sessions(person.id) as Promise<SessionRecord[]>,
+    person.id === OWNER ? (accounts.people() as Promise<Person[]>) : null,
+    formToken(session),
+  ]);
+  const body = (
+    <AccountPage
+      person={person}
+      csrf={csrf}
+      isFresh={session.isFresh}
+      grants={grants}
+      tokens={tokens}
+      machines={machines.map(({ name }) => name)}
+      passkeys={passkeys}
+      hasPassword={hasPassword}
+      hasPasskeys={siteOf(c.req.url) !== null}
+      browsers={browsers}
+      thisBrowser={session.id}
+      people={people}
+      {...more}
+    />
+  );
+  return respond(c, { title: "Account", status }, body);
+}

@@ -1,0 +1,172 @@
+// Root cause: a cookie or a token of any age was enough for changes that give access for good.
+import { runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import {
+  ask,
+  bearer,
+  Client,
+  csrfIn,
+  directory,
+  PASSWORD,
+  Visitor,
+} from "../../control-api/sign-in/support/visitor.ts";
+import { TestUser } from "../../control-api/support/operator.ts";
+
+afterEach(() => vi.restoreAllMocks());
+
+/** A person whose browser has been signed in for a while. */
+async function stale(): Promise<Visitor & { name: string }> {
+  const visitor = await Visitor.invited();
+  await runInDurableObject(directory(), async (accounts, { storage }) => {
+    const id = accounts.people().find(({ name }) => name === visitor.name)?.id ?? "";
+    storage.sql.exec("UPDATE session SET proved_ms = proved_ms - 900001 WHERE person = ?", id);
+  });
+  return visitor;
+}
+
+async function pageOf(visitor: Visitor): Promise<string> {
+  return (await visitor.get("/account")).text();
+}
+
+const TOKEN = { label: "mine", may: "act", machine: "", calls: "", days: "" };
+
+describe("a browser that was found signed in", () => {
+  test.each([
+    ["make a token", "/account/tokens", TOKEN],
+    ["remove a passkey", "/account/passkeys/some-passkey", {}],
+    ["invite somebody", "/account/invitations", {}],
+    ["remove somebody", "/account/people/u-somebody", {}],
+  ])("cannot %s before its person confirms", async (_, path, form) => {
+    const visitor = await stale();
+    const csrf = await visitor.csrf("/account");
+    const response = await visitor.post(path, { csrf, ...form });
+    expect([response.status, response.headers.get("location")]).toEqual([303, "/sign-in/confirm?next=%2Faccount"]);
+    expect(await pageOf(visitor)).not.toContain("access token, since");
+  });
+
+  test.each(["/account/passkey", "/account/passkey/options"])("cannot add a passkey at %s", async (path) => {
+    const visitor = await stale();
+    const csrf = await visitor.csrf("/account");
+    const cookie = Array.from(visitor.cookies, ([name, value]) => `${name}=${value}`).join("; ");
+    const headers = { cookie, "content-type": "application/json", "sec-fetch-site": "same-origin" };
+    const response = await ask(path, { method: "POST", headers, body: JSON.stringify({ csrf, response: {} }) });
+    expect(response.status).toBe(403);
+    expect(await response.json()).toMatchObject({ confirm: "/sign-in/confirm?next=%2Faccount" });
+  });
+
+  test("cannot allow an app or a computer, and can deny them", async () => {
+    const visitor = await stale();
+    const app = await Client.registered();
+    const path = app.authorizePath();
+    const csrf = csrfIn(await (await visitor.get(path)).text());
+    const allowed = await visitor.post(path, { csrf, decision: "allow" });
+    expect(allowed.headers.get("location")).toMatch(/^\/sign-in\/confirm\?next=%2Foauth%2Fauthorize%3F/);
+    const denied = await visitor.post(path, { csrf, decision: "deny" });
+    expect(denied.headers.get("location")).toContain("error=access_denied");
+    const body = new URLSearchParams({ client_id: app.id, scope: "operator:admin" });
+    const begun = await ask("/oauth/device_authorization", { method: "POST", body });
+    const { user_code: code }: { user_code: string } = await begun.json();
+    const paired = await visitor.post("/pair", { csrf: await visitor.csrf("/pair"), code, decision: "allow" });
+    expect(paired.headers.get("location")).toBe(`/sign-in/confirm?next=%2Fpair%3Fcode%3D${code}`);
+    expect(await directory().askedByDevice(code)).not.toBeNull();
+    expect((await visitor.post("/pair", { csrf: await visitor.csrf("/pair"), code, decision: "deny" })).status).toBe(
+      200,
+    );
+  });
+
+  test("can do it for a quarter of an hour after its person has shown their password", async () => {
+    const visitor = await stale();
+    expect(await pageOf(visitor)).toContain("Confirm that it is you");
+    const csrf = await visitor.csrf("/sign-in/confirm");
+    const wrong = await visitor.post("/sign-in/confirm", { csrf, next: "/account", password: "wrong wrong wrong" });
+    expect(wrong.status).toBe(401);
+    expect(await pageOf(visitor)).toContain("Confirm that it is you");
+    const next = "https://evil.test/";
+    const confirmed = await visitor.post("/sign-in/confirm", { csrf, next, password: PASSWORD });
+    expect(confirmed.headers.get("location")).toBe("/account");
+    const made = await (await visitor.post("/account/tokens", { csrf, ...TOKEN, calls: "10" })).text();
+    const [token = ""] = /opr_[a-z0-9-]+_[\w-]{43}/.exec(made) ?? [];
+    expect((await ask("/api/machines", bearer(token))).status).toBe(200);
+    expect(await pageOf(visitor)).toContain("at most 10 calls a day");
+  });
+
+  test("cannot confirm with another person's password, or by guessing", async () => {
+    const visitor = await stale();
+    const csrf = await visitor.csrf("/sign-in/confirm");
+    const stranger = await new Visitor().post("/sign-in/confirm", { csrf, next: "/account", password: PASSWORD });
+    expect(stranger.headers.get("location")).toMatch(/^\/sign-in\?/);
+    expect((await visitor.post("/sign-in/confirm", { csrf: "", next: "", password: PASSWORD })).status).toBe(403);
+    const headers = { "cf-connecting-ip": "203.0.113.60" };
+    const statuses: number[] = [];
+    for (let guess = 0; guess < 9; guess += 1) {
+      const form = { csrf, next: "/account", password: `wrong ${guess} wrong` };
+      statuses.push((await visitor.post("/sign-in/confirm", form, headers)).status);
+    }
+    expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 401, 401, 429]);
+  });
+
+  test("cannot set a password on an account that has only passkeys", async () => {
+    const visitor = await stale();
+    await runInDurableObject(directory(), (_accounts, { storage }) => {
+      storage.sql.exec("UPDATE person SET password = NULL WHERE name = ?", visitor.name);
+    });
+    const form = { csrf: await visitor.csrf("/account"), old: "", password: "a new password" };
+    expect((await visitor.post("/account/password", form)).headers.get("location")).toContain("/sign-in/confirm");
+  });
+});
+
+describe("the form of a token", () => {
+  test("refuses what is no limit, instead of making a token without one", async () => {
+    const visitor = await Visitor.invited();
+    const csrf = await visitor.csrf("/account");
+    const wrong = [
+      { calls: "0" },
+      { calls: "ten" },
+      { days: "-1" },
+      { may: "all" },
+      { label: "" },
+      { machine: "nosuch" },
+    ];
+    for (const one of [...wrong, { may: "manage", calls: "5" }])
+      expect((await visitor.post("/account/tokens", { csrf, ...TOKEN, ...one })).status).toBe(400);
+    expect(await pageOf(visitor)).not.toContain("access token, since");
+  });
+});
+
+describe("a program", () => {
+  const body = '{"label":"more"}';
+  const make = (token: string) => ask("/api/tokens", { method: "POST", body, ...bearer(token) });
+
+  test("may make tokens for a quarter of an hour after its person allowed it", async () => {
+    const tokens = await (await Client.registered()).signIn(await Visitor.invited(), { scope: "operator:admin" });
+    expect((await make(tokens.access_token)).status).toBe(201);
+    const laterMs = Date.now() + 900_001;
+    vi.spyOn(Date, "now").mockReturnValue(laterMs);
+    const refused = await make(tokens.access_token);
+    expect([refused.status, await refused.json()]).toMatchObject([403, { error: { code: "fresh_sign_in_needed" } }]);
+    expect((await ask("/api/tokens", bearer(tokens.access_token))).status).toBe(200);
+  });
+
+  test("does not make itself fresh by refreshing its token", async () => {
+    const client = await Client.registered();
+    const tokens = await client.signIn(await Visitor.invited(), { scope: "operator:admin" });
+    const laterMs = Date.now() + 900_001;
+    vi.spyOn(Date, "now").mockReturnValue(laterMs);
+    const { access_token: next }: { access_token: string } = await (await client.refresh(tokens.refresh_token)).json();
+    expect((await make(next)).status).toBe(403);
+  });
+
+  test("with a personal access token makes none, unless its person said so when they made that token", async () => {
+    const user = new TestUser();
+    const token = async (scopes?: string[]): Promise<string> => {
+      const made = await user.rest("POST", "/api/tokens", { label: "x", ...(scopes === undefined ? {} : { scopes }) });
+      return (await made.json<{ token: string }>()).token;
+    };
+    expect((await make(await token())).status).toBe(403);
+    const maker = await token(["operator:admin", "operator:tokens"]);
+    const made = await make(maker);
+    expect([made.status, await made.json()]).toMatchObject([201, { scopes: ["operator:admin"] }]);
+    const limited = { label: "x", machines: ["attic"], scopes: ["operator:tokens"] };
+    expect((await user.rest("POST", "/api/tokens", limited)).status).toBe(400);
+  });
+});
