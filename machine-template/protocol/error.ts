@@ -38,6 +38,8 @@ export type OperatorError =
   /** The token's maker limited its calls per day (UTC), and it has made them. `afterMs`: time until the next day. */
   | { code: "budget_spent"; perDay: number; afterMs: number }
   | MachineUnknown
+  /** Its person has not allowed clients to answer permission requests of this machine. `page`: where they can. */
+  | { code: "approval_not_allowed"; machine: string; page: string }
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
   | { code: "machine_revoked"; machine: string }
@@ -62,6 +64,7 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
       return 401;
     case "forbidden":
     case "fresh_sign_in_needed":
+    case "approval_not_allowed":
       return 403;
     case "not_found":
     case "token_unknown":
@@ -111,6 +114,7 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "unauthorized":
     case "forbidden":
     case "fresh_sign_in_needed":
+    case "approval_not_allowed":
     case "invalid_request":
     case "not_found":
     case "name_taken":
@@ -146,6 +150,7 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "budget_spent":
     case "forbidden":
     case "fresh_sign_in_needed":
+    case "approval_not_allowed":
     case "invalid_request":
     case "not_found":
     case "name_taken":
@@ -172,6 +177,8 @@ export function messageOf(error: OperatorError): string {
       return error.reason;
     case "fresh_sign_in_needed":
       return `Making a token needs a person. An app may do it within 15 minutes after a person has allowed it, and a personal access token only with the scope operator:tokens. Sign in again, or make the token at ${error.page}.`;
+    case "approval_not_allowed":
+      return `A person decides this on machine "${error.machine}": ask them to run \`codez permissions\` there. They can let clients answer for this machine at ${error.page}.`;
     case "name_taken":
       return `Another of your machines is called "${error.name}". Choose another name, or take this one over with \`codez setup ${error.name} --replace\`.`;
     case "token_unknown":

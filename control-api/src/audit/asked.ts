@@ -14,7 +14,7 @@ export const KEEP_BYTES = 16 * 1024;
 const NAMED = 5;
 
 /** The tool with which a client answers a permission request (#protocol/coding-tools.ts). */
-const ANSWERS_PERMISSION = "respond_permission";
+export const ANSWERS_PERMISSION = "respond_permission";
 
 const CALL_TOOL = "call_tool";
 

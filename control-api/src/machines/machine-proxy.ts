@@ -1,7 +1,8 @@
 import type { MachineAddress } from "#protocol/address.ts";
-import { errorResponse } from "#protocol/error.ts";
+import { errorResponse, OperatorFailure } from "#protocol/error.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug, namesIn } from "#protocol/slug.ts";
+import { failureResponse } from "#protocol/stand-in.ts";
 import { heldBody, notePassing } from "../audit/passing-call.ts";
 import { admit } from "../sign-in/admission.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
@@ -9,6 +10,7 @@ import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
 import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
+import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
 import { dialIn } from "./link-door.ts";
 import { Lease } from "../sign-in/lease.ts";
 import { refuse, refuseCall, stepUp } from "../http/refusal.ts";
@@ -40,12 +42,32 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   // Operator cannot know which of a machine's own tools only read, so a read-only token gets none of them.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than read access.");
   const body = await heldBody(request);
+  const check = () => checkApproval(env, caller.user, name);
+  const refusal = body !== null && mayAnswerPermission(body) ? await failureOf(check) : null;
+  const guarded = body === null ? watched(request, check) : { request, refusal: () => refusal };
   const destination = { user: caller.user, name, slug, path: path + url.search };
-  const response = relay(request, env, destination, body).then((answered) => filtered(answered, name));
+  const relayed = refusal === null ? relay(guarded.request, env, destination, body) : null;
+  const response = Promise.resolve(relayed).then((answered) => {
+    const refused = guarded.refusal();
+    if (answered !== null && refused === null) return filtered(answered, name);
+    void answered?.body?.cancel().catch(() => undefined); // the machine got only a part of the request, so its answer says nothing
+    if (refused instanceof OperatorFailure) return failureResponse(refused.error, body);
+    throw refused;
+  });
   notePassing(env, caller, name, request, body, response);
   const lease = new Lease(request, env, url, caller);
   const answered = await lease.during(response);
   return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(answered);
+}
+
+/** What `check` throws; `null` if it passes. */
+async function failureOf(check: () => Promise<void>): Promise<unknown> {
+  try {
+    await check();
+    return null;
+  } catch (reason) {
+    return reason;
+  }
 }
 
 function notThere(): Response {

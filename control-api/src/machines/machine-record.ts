@@ -16,4 +16,6 @@ export type MachineRecord = {
   position: LogPosition | null;
   facts: Facts | null;
   template: string;
+  /** Whether clients may answer permission requests of this machine (approval.ts). */
+  remoteApproval: boolean;
 };

@@ -20,6 +20,7 @@ type Row = {
   template: string;
   /** When `online` expires unless the script reports again; milliseconds since 1970. A script that crashed cannot report "offline". */
   lease_ms: number;
+  remote_approval: number;
 };
 
 /** The effect of a report. */
@@ -39,11 +40,15 @@ export class Registry {
     sql.exec(`CREATE TABLE IF NOT EXISTS machine (
       name TEXT PRIMARY KEY, slug TEXT NOT NULL UNIQUE, identity TEXT NOT NULL, link_token_hash TEXT NOT NULL,
       created_ms INTEGER NOT NULL, online INTEGER NOT NULL DEFAULT 0, epoch INTEGER NOT NULL DEFAULT 0, last_seen_ms INTEGER,
-      log_epoch TEXT, log_seq INTEGER NOT NULL DEFAULT 0, facts TEXT, template TEXT NOT NULL, lease_ms INTEGER NOT NULL DEFAULT 0)`);
+      log_epoch TEXT, log_seq INTEGER NOT NULL DEFAULT 0, facts TEXT, template TEXT NOT NULL, lease_ms INTEGER NOT NULL DEFAULT 0,
+      remote_approval INTEGER NOT NULL DEFAULT 0)`);
     // Databases of version 0.1 have no leases. Their machines are shown as online again after their next report.
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('machine')").toArray();
     if (!columns.some(({ name }) => name === "lease_ms"))
       sql.exec("ALTER TABLE machine ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 0");
+    // Databases of version 0.2 do not say whether clients may answer permission requests, so they may not.
+    if (!columns.some(({ name }) => name === "remote_approval"))
+      sql.exec("ALTER TABLE machine ADD COLUMN remote_approval INTEGER NOT NULL DEFAULT 0");
   }
 
   list(): MachineRecord[] {
@@ -66,11 +71,15 @@ export class Registry {
     return row?.name ?? null;
   }
 
-  /** Adds a machine, or gives a known one a new token or identity. */
+  /**
+   * Adds a machine, or gives a known one a new token or identity. What its person allowed for one computer does not pass to another
+   * that takes over its name.
+   */
   put(machine: { name: string; slug: string; identity: string; linkTokenHash: string | null; template: string }): void {
     this.#sql.exec(
       `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, ?, ?, ?)
-       ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, link_token_hash = excluded.link_token_hash, template = excluded.template`,
+       ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, link_token_hash = excluded.link_token_hash, template = excluded.template,
+         remote_approval = CASE WHEN machine.identity = excluded.identity THEN machine.remote_approval ELSE 0 END`,
       machine.name,
       machine.slug,
       machine.identity,
@@ -102,6 +111,12 @@ export class Registry {
         template,
       ).rowsWritten > 0
     );
+  }
+
+  /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
+  setRemoteApproval(name: string, isAllowed: boolean): boolean {
+    const set = "UPDATE machine SET remote_approval = ? WHERE name = ?";
+    return this.#sql.exec(set, isAllowed ? 1 : 0, name).rowsWritten > 0;
   }
 
   /** Stores the identity of a machine whose identity was unknown. */
@@ -187,6 +202,7 @@ function recordOf(row: Row): MachineRecord {
     position: row.log_epoch === null ? null : { epoch: row.log_epoch, seq: row.log_seq },
     facts: factsIn(row.facts),
     template: row.template,
+    remoteApproval: row.remote_approval === 1,
   };
 }
 

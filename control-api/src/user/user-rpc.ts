@@ -24,6 +24,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   machine(name: string): MaybeAsync<MachineRecord | null>;
   register(request: RegisterRequest): MaybeAsync<Registered | OperatorError>;
   rotate(name: string): MaybeAsync<Registered | OperatorError>;
+  /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
+  setRemoteApproval(name: string, isAllowed: boolean): MaybeAsync<boolean>;
   remove(name: string): MaybeAsync<OperatorError | null>;
   rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string): MaybeAsync<boolean | OperatorError>;

@@ -133,6 +133,10 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
+  setRemoteApproval(name: string, isAllowed: boolean): boolean {
+    return this.#registry.setRemoteApproval(name, isAllowed);
+  }
+
   /** Removes a machine: closes its link, and deletes its script and log. */
   remove(name: string): Promise<OperatorError | null> {
     return this.#turns.take([name], async () => {

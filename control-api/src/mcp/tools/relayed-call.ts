@@ -1,6 +1,8 @@
 import { ProtocolError, type CallToolResult } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
 import { OperatorFailure } from "#protocol/error.ts";
+import { ANSWERS_PERMISSION } from "../../audit/asked.ts";
+import { checkApproval } from "../../machines/approval.ts";
 import { callMachine } from "../machine-call.ts";
 import type { ToolCall } from "./tool.ts";
 
@@ -11,6 +13,7 @@ export async function callTool(
   name: string,
   args: Record<string, unknown>,
 ): Promise<CallToolResult> {
+  if (name === ANSWERS_PERMISSION) await checkApproval(call.env, call.caller.user, machine);
   const params = { name, arguments: args, ...(call.meta === undefined ? {} : { _meta: call.meta }) };
   const result = await ask(call, machine, "tools/call", params, name);
   if (saysUnknownTool(result)) throw new OperatorFailure({ code: "tool_unknown", machine, tool: name });

@@ -19,8 +19,7 @@ type AccountProps = {
     readonly createdMs: number;
     readonly callsPerDay: number | null;
   }[];
-  /** The names of the person's machines. */
-  readonly machines: readonly string[];
+  readonly machines: readonly { readonly name: string; readonly remoteApproval: boolean }[];
   readonly passkeys: readonly PasskeyRecord[];
   readonly hasPassword: boolean;
   readonly hasPasskeys: boolean;
@@ -67,6 +66,7 @@ export function AccountPage(props: AccountProps) {
       <Allowed {...props} />
       <WaysIn {...props} />
       <Browsers {...props} />
+      {props.machines.length === 0 ? null : <Approvals {...props} />}
       {props.people === null ? null : <People csrf={csrf} people={props.people} isFresh={props.isFresh} />}
     </>
   );
@@ -91,7 +91,7 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
         ))}
       </ul>
       <h2>Make an access token</h2>
-      {isFresh ? <TokenForm csrf={csrf} machines={machines} /> : <ConfirmFirst />}
+      {isFresh ? <TokenForm csrf={csrf} machines={machines.map(({ name }) => name)} /> : <ConfirmFirst />}
     </section>
   );
 }
@@ -140,6 +140,38 @@ function TokenForm({ csrf, machines }: { readonly csrf: string; readonly machine
       </label>
       <button class="plain">Make a token</button>
     </form>
+  );
+}
+
+function Approvals({ csrf, machines, isFresh }: AccountProps) {
+  return (
+    <section class="card">
+      <h2>Permission requests</h2>
+      <p class="soft">
+        What a session on a machine may do is decided on that machine, with codez permissions. If you let apps and
+        tokens answer for a machine, a model may approve its own commands there.
+      </p>
+      <ul class="list">
+        {machines.map(({ name, remoteApproval }) => (
+          <li>
+            <span>
+              {name}
+              <br />
+              <span class="soft">{remoteApproval ? "apps and tokens may answer" : "answered on the machine only"}</span>
+            </span>
+            {isFresh || remoteApproval ? (
+              <form method="post" action={`/account/approvals/${name}`}>
+                <input type="hidden" name="csrf" value={csrf} />
+                <button class="plain small" name="allow" value={remoteApproval ? "no" : "yes"}>
+                  {remoteApproval ? "Stop" : "Let them answer"}
+                </button>
+              </form>
+            ) : null}
+          </li>
+        ))}
+      </ul>
+      {isFresh ? null : <ConfirmFirst />}
+    </section>
   );
 }
 

@@ -37,7 +37,7 @@ export async function accountPage(
       isFresh={session.isFresh}
       grants={grants}
       tokens={tokens}
-      machines={machines.map(({ name }) => name)}
+      machines={machines}
       passkeys={passkeys}
       hasPassword={hasPassword}
       hasPasskeys={siteOf(c.req.url) !== null}

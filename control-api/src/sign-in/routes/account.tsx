@@ -84,6 +84,18 @@ account.post("/tokens", fresh, async (c) => {
   return accountPage(c, session, { madeToken: made.token });
 });
 
+account.post("/approvals/:machine", async (c) => {
+  const { session } = c.var;
+  const isAllowed = (await c.req.formData()).get("allow") === "yes";
+  if (isAllowed && !session.isFresh) return confirmFirst(c, "/account");
+  const { person } = session;
+  const machine = c.req.param("machine");
+  const subject = isAllowed ? "clients may answer permission requests" : "clients may not answer permission requests";
+  if (await c.env.USER.getByName(person.id).setRemoteApproval(machine, isAllowed))
+    note(c.env, person.id, { kind: "machine_changed", client: "account page", machine, subject });
+  return c.redirect("/account", 303);
+});
+
 account.post("/browsers", async (c) => {
   const { session } = c.var;
   await accountsOf(c.env).endSessions(session.person.id);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { CallRequest } from "#protocol/script-api.ts";
-import { failureOf, TestUser, type ToolResult } from "../../support/operator.ts";
+import { env, failureOf, TestUser, type ToolResult } from "../../support/operator.ts";
 import type { Answer } from "../../../support/stand-in/dispatcher.ts";
 
 async function two(): Promise<TestUser> {
@@ -356,6 +356,7 @@ describe("a session in an answer", () => {
     const alice = await two();
     const result = { content: [{ type: "text", text: JSON.stringify(answer(ID)) }], structuredContent: answer(ID) };
     await alice.script("cellar", { answers: { [`tools/call ${name}`]: answering({ result }) } });
+    await env.USER.getByName(alice.id).setRemoteApproval("cellar", true);
     const { content, structuredContent } = await alice.tool(name, args);
     expect(structuredContent).toEqual(answer(HANDLE));
     expect(content[0]?.text).toBe(JSON.stringify(answer(HANDLE)));

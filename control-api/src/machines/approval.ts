@@ -1,0 +1,114 @@
+import { OperatorFailure } from "#protocol/error.ts";
+import { utf8 } from "#protocol/bytes.ts";
+import { ANSWERS_PERMISSION } from "../audit/asked.ts";
+import type { Env } from "../env.ts";
+import type { MachineRecord } from "./machine-record.ts";
+
+/**
+ * A permission request is the one thing that a person has to decide: what a session on a machine may do. A token cannot show that
+ * there is a person, because the model that asked for the work may hold it. So no token may answer such a request, whatever its
+ * scopes, unless its person allowed that for the machine on the account page, after a fresh sign-in. The machine's own policy
+ * (`respondPermission` of `codez serve`) has to allow it as well.
+ *
+ * Throws `OperatorFailure` approval_not_allowed.
+ */
+export async function checkApproval(env: Env, user: string, machine: string): Promise<void> {
+  const record: MachineRecord | null = await env.USER.getByName(user).machine(machine);
+  // An unknown machine is reported by the call itself.
+  if (record === null || record.remoteApproval) return;
+  throw new OperatorFailure({ code: "approval_not_allowed", machine, page: `${env.ORIGIN}/account` });
+}
+
+const NAME = utf8(ANSWERS_PERMISSION);
+const [QUOTE, BACKSLASH, U] = utf8('"\\u');
+const HEX_DIGITS = 4;
+
+/**
+ * Finds the tool's name in a JSON text that arrives in pieces: as a whole string, wherever it is, with or without escapes. The text
+ * is not parsed, for two reasons. Requests to a machine's own endpoint may be too large to hold. And parsers differ (in repeated
+ * keys, for example), so another parser could see a call where ours sees none; none can see one without this string. A different
+ * request that contains exactly this string is taken for an answer, too, which hardly ever happens.
+ */
+export class ApprovalScan {
+  #isInString = false;
+  /** Characters of the name that the current string matches so far; -1 if it is another string. */
+  #matched = 0;
+  /** `null` outside of an escape, 0 after its backslash, then the number of hex digits seen of `\uXXXX`, counted from 1. */
+  #escape: number | null = null;
+  #codeUnit = 0;
+
+  /** Whether the text up to and including this piece contains the name. */
+  found(piece: Uint8Array): boolean {
+    for (const byte of piece) {
+      if (!this.#isInString) {
+        if (byte === QUOTE) this.#begin();
+      } else if (this.#escape !== null) this.#escaped(byte);
+      else if (byte === BACKSLASH) this.#escape = 0;
+      else if (byte === QUOTE) {
+        if (this.#matched === NAME.length) return true;
+        this.#isInString = false;
+      } else this.#character(byte);
+    }
+    return false;
+  }
+
+  #begin(): void {
+    this.#isInString = true;
+    this.#matched = 0;
+  }
+
+  #escaped(byte: number): void {
+    if (this.#escape === 0 && byte === U) {
+      this.#escape = 1;
+      this.#codeUnit = 0;
+    } else if (this.#escape === 0) {
+      this.#escape = null;
+      this.#character(-1); // \n, \" and the like: no such character is in the name
+    } else {
+      this.#codeUnit = this.#codeUnit * 16 + Number.parseInt(String.fromCharCode(byte), 16);
+      const digits = this.#escape ?? 0;
+      this.#escape = digits === HEX_DIGITS ? null : digits + 1;
+      if (this.#escape === null) this.#character(this.#codeUnit);
+    }
+  }
+
+  #character(code: number): void {
+    this.#matched = this.#matched >= 0 && NAME[this.#matched] === code ? this.#matched + 1 : -1;
+  }
+}
+
+/** Whether a body that was read as a whole may answer a permission request. */
+export function mayAnswerPermission(body: Uint8Array): boolean {
+  return new ApprovalScan().found(body);
+}
+
+/**
+ * The request with a body that breaks off as soon as it may answer a permission request and `check` throws. The machine's server
+ * then never gets the whole request. `refusal` is what `check` threw.
+ */
+export function watched(request: Request, check: () => Promise<void>): { request: Request; refusal: () => unknown } {
+  if (request.body === null) return { request, refusal: () => null };
+  const scan = new ApprovalScan();
+  let refusal: unknown = null;
+  let isFound = false;
+  const watching = new TransformStream<Uint8Array, Uint8Array>({
+    async transform(chunk, controller) {
+      if (!isFound && scan.found(chunk)) {
+        isFound = true;
+        try {
+          await check();
+        } catch (reason) {
+          refusal = reason;
+          throw reason;
+        }
+      }
+      controller.enqueue(chunk);
+    },
+  });
+  const { method, headers, signal, url } = request;
+  const body = request.body.pipeThrough(watching);
+  const length = headers.get("content-length");
+  // Otherwise the body would be forwarded as one of unknown length.
+  const sized = length === null ? body : body.pipeThrough(new FixedLengthStream(Number(length)));
+  return { request: new Request(url, { method, headers, signal, body: sized }), refusal: () => refusal };
+}
