@@ -21,6 +21,8 @@ export interface ControlSetup {
   /** The folder for the databases of their Durable Objects. Must exist. */
   readonly objects: string;
   readonly dispatch: (namespace: string) => DispatchOptions;
+  /** No request leaves this computer. */
+  readonly offline?: boolean;
 }
 
 const OBJECTS = "operator-local:objects";
@@ -33,7 +35,10 @@ export function controlConfig(setup: ControlSetup): Config {
     sockets: parts.flatMap(({ sockets }) => sockets),
     services: [
       ...parts.flatMap(({ services }) => services),
-      ...outbound(setup.workers.flatMap(({ vars }) => ownOrigins(vars))),
+      ...outbound(
+        setup.workers.flatMap(({ vars }) => ownOrigins(vars)),
+        setup.offline === true,
+      ),
       { name: OBJECTS, disk: { path: setup.objects, writable: true } },
     ],
   };

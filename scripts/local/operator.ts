@@ -10,6 +10,7 @@ import { moveKv } from "./kv-move.ts";
 import { startMonitor } from "./monitor.ts";
 import { takeLock } from "./lock.ts";
 import { startPlatform } from "./platform/platform.ts";
+import { beginUpgrade, ownVersion } from "./release.ts";
 import { readSecrets } from "./secrets.ts";
 import { openState } from "./state.ts";
 import { bundleWorkers, REPOSITORY } from "./workers.ts";
@@ -41,6 +42,10 @@ export interface OperatorOptions {
   readonly log?: Report;
   /** Where `control-api/` and `dispatch-worker/` are: this repository, or a test's own (also OPERATOR_ROOT). */
   readonly root?: string;
+  /** Where bundles of the Workers are kept, if not in the state folder. */
+  readonly bundles?: string;
+  /** The Workers reach nothing but each other. For a rehearsal with a copy of the state, which must not send anything twice. */
+  readonly offline?: boolean;
   /** Further vars and secrets. They override those that a local start sets. */
   readonly vars?: Readonly<Record<string, string>>;
 }
@@ -72,7 +77,7 @@ export interface RunningOperator {
  * @throws AlreadyRunning, PortTaken, or StartFailure with what a Worker printed while it failed to start
  */
 export async function startOperator(options: OperatorOptions): Promise<RunningOperator> {
-  const { root = REPOSITORY, quiet = false } = options;
+  const { root = REPOSITORY, quiet = false, offline = false } = options;
   const report: Report = quiet ? () => {} : (options.report ?? ((line) => console.error(line)));
   const log = options.log ?? (() => {});
   await using started = new AsyncDisposableStack();
@@ -80,6 +85,8 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const state = await openState(options.stateDir);
   const lock = await takeLock(state.lock);
   started.defer(() => lock.release());
+  const upgrade = await beginUpgrade(state.folder, ownVersion(), report);
+  started.defer(() => upgrade.undo());
   const secrets = await readSecrets(state.secrets);
   // A damaged database is reported and does not prevent the start: users with intact databases can go on working.
   for (const damage of await damagedDatabases(state.folder)) report(damage);
@@ -92,7 +99,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const gate = join(runtimeFolder(), `gate-${run}`);
   const reports = join(runtimeFolder(), `reports-${run}`);
 
-  const { control, dispatch } = await bundleWorkers(root, state.bundles);
+  const { control, dispatch } = await bundleWorkers(root, options.bundles ?? state.bundles);
 
   const platform = await startPlatform({
     stateDir: state.platform,
@@ -101,6 +108,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     ports,
     report,
     log,
+    offline,
   });
   started.defer(() => platform.stop());
   await platform.directory.ensure(NAMESPACE);
@@ -130,7 +138,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const objects = join(state.control, "do");
   await mkdir(objects, { recursive: true, mode: 0o700 });
   const config = (wanted: readonly WorkerSetup[]) =>
-    controlConfig({ objects, workers: wanted, dispatch: platform.dispatch });
+    controlConfig({ objects, workers: wanted, dispatch: platform.dispatch, offline });
   await moveKv({ folder: join(state.control, "kv"), workers, config, control: control.config.name, report, log });
   const supervisor = new Supervisor({
     name: "the control API",
@@ -182,6 +190,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
         );
   void platform.wake(); // reports failures itself; platform.stop() waits for its end
 
+  await upgrade.keep();
   const running = started.move();
   return {
     url,

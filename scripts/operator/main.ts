@@ -1,11 +1,12 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Command } from "commander";
-import { backUp } from "./backup.ts";
+import { backUp } from "../local/backup/backup.ts";
 import { type Finding, lineOf } from "./finding.ts";
 import { lookAtAddress } from "./look-at-address.ts";
 import { lookAtDisk, lookAtPermissions, lookAtProcess } from "./look-at-state.ts";
-import { restore } from "./restore.ts";
+import { restore } from "../local/backup/restore.ts";
+import { upgrade } from "./upgrade.ts";
 
 const stateDir = resolve(process.env["OPERATOR_STATE"] || fileURLToPath(new URL("../../.operator", import.meta.url)));
 
@@ -32,6 +33,12 @@ program
     const { files } = restore(resolve(file), stateDir);
     console.log(`restored ${files} files to ${stateDir}. Start Operator with: npm start`);
   });
+
+program
+  .command("upgrade")
+  .description("change over to this release: try it with a copy of the state, then restart Operator")
+  .option("--restart <command>", "shell command that restarts Operator, for example: systemctl restart operator")
+  .action(({ restart }: { restart?: string }) => upgrade(stateDir, restart, (line) => console.log(line)));
 
 program
   .command("status")

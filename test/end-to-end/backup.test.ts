@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { backUp } from "../../scripts/operator/backup.ts";
-import { restore } from "../../scripts/operator/restore.ts";
+import { backUp } from "../../scripts/local/backup/backup.ts";
+import { restore } from "../../scripts/local/backup/restore.ts";
 import { send } from "./support/http.ts";
 import { Machine } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";

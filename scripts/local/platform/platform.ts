@@ -19,6 +19,8 @@ export interface PlatformOptions {
   readonly ports?: Ports;
   readonly report?: Report;
   readonly log?: Report;
+  /** No request of a script leaves this computer. */
+  readonly offline?: boolean;
 }
 
 export interface Platform {
@@ -36,8 +38,14 @@ const silent: Report = () => {};
 
 /** Workers for Platforms on this computer. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
-  const { report = silent, log = silent, services = {}, ports = new Ports() } = options;
-  const directory = await Directory.open(join(options.stateDir, "namespaces"), { ports, services, report, log });
+  const { report = silent, log = silent, services = {}, ports = new Ports(), offline = false } = options;
+  const directory = await Directory.open(join(options.stateDir, "namespaces"), {
+    ports,
+    services,
+    report,
+    log,
+    offline,
+  });
   const lookupToken = randomBytes(32).toString("hex");
   const lookup = routeLookup(directory, lookupToken);
   const api = platformApi(directory, options.apiToken);

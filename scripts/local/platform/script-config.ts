@@ -38,6 +38,8 @@ export interface ScriptSpec {
   /** The key that the guard requires of each call. */
   readonly key: string;
   readonly port: number;
+  /** No request of the script leaves this computer. */
+  readonly offline?: boolean;
   /** Null for a trial run, which must not touch the script's storage. */
   readonly storage: StorageFolders | null;
 }
@@ -85,7 +87,7 @@ export function scriptConfig(spec: ScriptSpec): Config {
               }),
         },
       },
-      internet("public"),
+      internet(spec.offline === true ? "nothing" : "public"),
       ...(storage === null || names.length === 0
         ? []
         : [{ name: OBJECTS, disk: { path: storage.objects, writable: true } }]),

@@ -17,6 +17,7 @@ import type { Services } from "./script-config.ts";
 export interface Surroundings {
   readonly ports: Ports;
   readonly services: Services;
+  readonly offline?: boolean;
   readonly report: Report;
   readonly log: Report;
 }
@@ -211,6 +212,7 @@ export class UserScript {
       storage: folders,
       key: this.#key,
       services: this.#around.services,
+      offline: this.#around.offline === true,
     });
   }
 

@@ -16,7 +16,7 @@ const SOURCE = `export default {
  * URL of a client's metadata document. On Cloudflare no Worker reaches a private network. Here workerd checks the IP
  * address when it connects, so a host name that changes its address after a check (DNS rebinding) is refused too.
  */
-export function outbound(own: readonly string[]): Service[] {
+export function outbound(own: readonly string[], offline = false): Service[] {
   return [
     {
       name: OUTBOUND,
@@ -30,7 +30,7 @@ export function outbound(own: readonly string[]): Service[] {
         ],
       },
     },
-    internet("public"),
+    internet(offline ? "nothing" : "public"),
     { ...internet("everything"), name: NEAR },
   ];
 }

@@ -16,13 +16,15 @@ export const CLOUDFLARE: Extension = {
   modules: [{ name: "cloudflare-internal:email", esModule: EMAIL, internal: true }],
 };
 
+const ALLOWED = { nothing: [], public: ["public"], everything: ["public", "private"] } as const;
+
 /** A network service: "public" reaches public addresses only, "everything" also this computer and its local network. */
-export function internet(reach: "public" | "everything"): Service {
+export function internet(reach: keyof typeof ALLOWED): Service {
   const extra = process.env["NODE_EXTRA_CA_CERTS"];
   return {
     name: INTERNET,
     network: {
-      allow: reach === "public" ? ["public"] : ["public", "private"],
+      allow: ALLOWED[reach],
       tlsOptions: {
         trustBrowserCas: true,
         // Node trusts these certificates too, so both can reach the same hosts.

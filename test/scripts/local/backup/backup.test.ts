@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
-import { BackupFile } from "../../../scripts/operator/backup-file.ts";
-import { backUp } from "../../../scripts/operator/backup.ts";
-import { restore } from "../../../scripts/operator/restore.ts";
+import { BackupFile } from "../../../../scripts/local/backup/backup-file.ts";
+import { backUp } from "../../../../scripts/local/backup/backup.ts";
+import { restore } from "../../../../scripts/local/backup/restore.ts";
 
 let folder: string;
 let state: string;

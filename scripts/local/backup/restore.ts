@@ -13,19 +13,24 @@ export function restore(source: string, stateDir: string): { files: number } {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   if (readdirSync(stateDir).length > 0)
     throw new Error(`${stateDir} is not empty. Move it away, or name another folder with OPERATOR_STATE`);
-  using backup = BackupFile.open(source);
-  let files = 0;
   try {
-    for (const { path, mode, content } of backup.files()) {
-      if (!BELOW.test(path)) throw new Error(`${source} names a file outside its folder: "${path}"`);
-      const file = join(stateDir, path);
-      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      writeFileSync(file, content, { mode, flag: "wx" });
-      files += 1;
-    }
+    return { files: unpack(source, stateDir) };
   } catch (reason) {
     for (const name of readdirSync(stateDir)) rmSync(join(stateDir, name), { recursive: true, force: true });
     throw reason;
   }
-  return { files };
+}
+
+/** Writes the files of a backup into a folder that has none of them. Returns their number. @throws Error with the problem */
+export function unpack(source: string, stateDir: string): number {
+  using backup = BackupFile.open(source);
+  let files = 0;
+  for (const { path, mode, content } of backup.files()) {
+    if (!BELOW.test(path)) throw new Error(`${source} names a file outside its folder: "${path}"`);
+    const file = join(stateDir, path);
+    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+    writeFileSync(file, content, { mode, flag: "wx" });
+    files += 1;
+  }
+  return files;
 }

@@ -5,7 +5,12 @@ import { backup as backUpDatabase, DatabaseSync } from "node:sqlite";
 import { BackupFile } from "./backup-file.ts";
 
 /** Not backed up: the next start creates these again, or they belong to the running process. */
-const LEFT_OUT: ReadonlySet<string> = new Set(["lock.json", "bundles", "operator.log", "operator.log.1"]);
+const LEFT_OUT: ReadonlySet<string> = new Set(["lock.json", "bundles", "backups", "operator.log", "operator.log.1"]);
+
+/** Whether a backup includes this entry of a state folder. */
+export function isKept(name: string): boolean {
+  return !LEFT_OUT.has(name);
+}
 
 /** SQLite's own files beside a database. The copy of the database already includes their content. */
 const PARTS_OF_DATABASES = /\.sqlite-(?:wal|shm|journal)$/;
@@ -64,7 +69,7 @@ async function writeOnce(stateDir: string, draft: string, copies: string): Promi
 
 function filesIn(stateDir: string): string[] {
   return readdirSync(stateDir, { withFileTypes: true })
-    .filter(({ name }) => !LEFT_OUT.has(name))
+    .filter(({ name }) => isKept(name))
     .flatMap((entry) => {
       const path = join(stateDir, entry.name);
       if (entry.isFile()) return [path];

@@ -1,0 +1,85 @@
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
+import { backUp, isKept } from "./backup/backup.ts";
+import { unpack } from "./backup/restore.ts";
+import { writeFileAtomically } from "./file.ts";
+import type { Report } from "./workerd/supervisor.ts";
+
+/** Says which release used the state folder last. Releases before 0.3 wrote none. */
+const MARK = "release.json";
+const Mark = z.object({ version: z.string() });
+
+const BACKUPS = "backups";
+
+/** The last upgrade's backup and the one before: enough to go back twice, and the disk does not fill up over the years. */
+const KEPT_BACKUPS = 2;
+
+/** A start that may change what an earlier release wrote. */
+export type Upgrade = {
+  /** The release started: what it made of the state stays. */
+  keep(): Promise<void>;
+  /** If it was not kept: writes the state back as the earlier release left it. */
+  undo(): void;
+};
+
+/** The version of this release: of the program that runs, wherever the sources of its Workers are. */
+export function ownVersion(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return Mark.parse(JSON.parse(manifest)).version;
+}
+
+/**
+ * Prepares the first start of a release with a state folder that another release wrote: all of it is backed up first, within
+ * the folder itself (a container has no other place). If that start fails, nothing of it remains. Later starts cost one read.
+ * @throws Error when the backup cannot be written; the state is then as it was
+ */
+export async function beginUpgrade(folder: string, version: string, report: Report): Promise<Upgrade> {
+  const mark = join(folder, MARK);
+  const before = existsSync(mark) ? Mark.safeParse(parseJson(readFileSync(mark, "utf8"))).data?.version : undefined;
+  const keep = async (): Promise<void> => {
+    if (before === version) return;
+    await writeFileAtomically(mark, `${JSON.stringify({ version })}\n`).catch((error: unknown) => {
+      // A full disk. Operator runs; its next start takes the backup again.
+      report(`${mark} cannot be written: ${error instanceof Error ? error.message : String(error)}`);
+    });
+  };
+  // A new folder, or one that this release has used before.
+  if (before === version || !existsSync(join(folder, "secrets.json"))) return { keep, undo: () => undefined };
+
+  const backup = join(folder, BACKUPS, `before-${version}`);
+  // A start that was killed in the middle left its backup. It has the state of before, which this folder may no longer have.
+  if (!existsSync(backup)) {
+    mkdirSync(join(folder, BACKUPS), { recursive: true, mode: 0o700 });
+    await backUp(folder, backup);
+    report(`${folder} was written by ${before ?? "an earlier release"}; it is backed up in ${backup}`);
+  }
+  let wasKept = false;
+  return {
+    keep: async () => {
+      wasKept = true;
+      await keep();
+      prune(join(folder, BACKUPS));
+    },
+    undo: () => {
+      if (wasKept) return;
+      putBack(folder, backup);
+      report(
+        `${folder} is again as ${before ?? "the earlier release"} left it: start that release, and report what failed here`,
+      );
+    },
+  };
+}
+
+/** Replaces the state by what is in the backup. Only what a backup leaves out stays as it is. */
+function putBack(folder: string, backup: string): void {
+  for (const name of readdirSync(folder)) if (isKept(name)) rmSync(join(folder, name), { recursive: true });
+  unpack(backup, folder);
+}
+
+function prune(folder: string): void {
+  const paths = readdirSync(folder).map((name) => join(folder, name));
+  const newestFirst = paths.toSorted((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
+  for (const path of newestFirst.slice(KEPT_BACKUPS)) rmSync(path, { force: true });
+}
