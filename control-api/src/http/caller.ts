@@ -28,7 +28,15 @@ export type Caller = {
 };
 
 /** The answer to a personal access token: its caller, `null` if it is not valid, or that its calls of this day are used up. */
-export type TokenAnswer = Caller | { readonly spent: { readonly perDay: number; readonly afterMs: number } } | null;
+export type TokenAnswer = Caller | { readonly spent: SpentBudget } | null;
+
+/** `isTold`: its person should hear of it now. */
+export type SpentBudget = {
+  readonly perDay: number;
+  readonly afterMs: number;
+  readonly label: string;
+  readonly isTold: boolean;
+};
 
 /** Whether a person has signed in recently for this caller. */
 export function isFresh({ freshUntilMs }: Caller): boolean {

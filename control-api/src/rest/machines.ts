@@ -7,6 +7,7 @@ import type { AppContext } from "../http/app-context.ts";
 import { administering, reading } from "../http/needs.ts";
 import type { AuditEntry } from "../audit/entry.ts";
 import { note } from "../audit/note.ts";
+import { notify } from "../audit/notice.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { detailOf } from "../machines/machine-detail.ts";
@@ -29,6 +30,10 @@ machines.post("/", administering, async (c) => {
   const registered: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).register(request);
   if ("code" in registered) return errorResponse(registered);
   log(c.var.caller, c.env, registered.created ? "machine_added" : "machine_changed", request.name);
+  const by = c.var.caller.client;
+  if (registered.created) notify(c.env, c.var.caller.user, { type: "notice.machine_added", what: request.name, by });
+  else if (request.replace === true && registered.token !== null)
+    notify(c.env, c.var.caller.user, { type: "notice.machine_replaced", what: request.name, by });
   return registrationOf(registered, c.env);
 });
 

@@ -5,6 +5,7 @@ import { isMachineName } from "#protocol/slug.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
+import { notify } from "../audit/notice.ts";
 import { isFresh } from "../http/caller.ts";
 import { covers, mayAdminister, SCOPES, type Scope } from "../http/scope.ts";
 import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "../user/tokens.ts";
@@ -63,6 +64,7 @@ tokens.post("/", administering, async (c) => {
   const created: MadeToken | OperatorError = await registryOf(c.env, caller.user).createToken(label, limits, maker);
   if ("code" in created) return errorResponse(created);
   note(c.env, caller.user, { kind: "token_created", client: caller.client, subject: label });
+  notify(c.env, caller.user, { type: "notice.token_created", what: label, by: caller.client });
   return c.json({ ...created.record, token: created.token }, 201);
 });
 

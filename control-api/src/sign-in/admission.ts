@@ -1,4 +1,5 @@
 import type { Env } from "../env.ts";
+import { notify } from "../audit/notice.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
 import { keepWithin, type Rate, type TokenBucket, TokenBuckets } from "../http/token-bucket.ts";
@@ -30,11 +31,21 @@ const ofCredentials = new TokenBuckets(REMEMBERED);
 const ofAddresses = new TokenBuckets(REMEMBERED);
 
 /**
- * `Authorization` headers that were valid when last checked, and the bucket of their credential; `null` for the owner of a local
+ * `Authorization` headers that were valid when last checked, and the bucket of their credential. It is `null` for the owner of a local
  * start, who has no limit: it would protect the computer from its own owner. A request with such a header is limited before its
  * token is looked up, and is never refused because of what strangers at the same address send.
  */
-const known = new Map<string, TokenBucket | null>();
+const known = new Map<string, Known>();
+
+type Known = { readonly bucket: TokenBucket | null; readonly user: string; readonly client: string };
+
+/**
+ * Refused requests of one credential within the window, after which its person hears of it; once per window. A client that waits as it
+ * is told is refused a few times.
+ */
+const TOLD_AFTER = 100;
+const TOLD_WINDOW_MS = 60 * 60_000;
+const refusals = new Map<string, { count: number; readonly untilMs: number }>();
 
 /**
  * Identifies the caller of a request, within the limits. The count that matters is taken before the look-up, since requests that
@@ -46,9 +57,12 @@ export async function admit(request: Request, env: Env, url: URL): Promise<Calle
   if (authorization === null) return authenticate(request, env, url, true);
   const nowMs = Date.now();
   const before = known.get(authorization);
-  const taken = before === undefined ? strangersAt(request, env, nowMs) : before;
+  const taken = before === undefined ? strangersAt(request, env, nowMs) : before.bucket;
   const afterMs = taken?.take(nowMs) ?? 0;
-  if (afterMs > 0) return { refused: "too_many", of: before === undefined ? "address" : "token", afterMs };
+  if (afterMs > 0) {
+    if (before !== undefined) tellOfRefusal(before, env, nowMs);
+    return { refused: "too_many", of: before === undefined ? "address" : "token", afterMs };
+  }
   const caller = await authenticate(request, env, url, true);
   if ("refused" in caller) {
     if (caller.refused === "bad_token") known.delete(authorization);
@@ -70,5 +84,21 @@ function remember(authorization: string, { user, client, credential, isLocal }: 
   keepWithin(known, REMEMBERED);
   // An app gets a new access token every hour. Its bucket stays the same, or refreshing would be a way around the limit.
   const key = `${user} ${credential ?? client}`;
-  known.set(authorization, isLocal === true ? null : ofCredentials.of(key, CREDENTIAL, nowMs));
+  const bucket = isLocal === true ? null : ofCredentials.of(key, CREDENTIAL, nowMs);
+  known.set(authorization, { bucket, user, client });
+}
+
+function tellOfRefusal({ user, client }: Known, env: Env, nowMs: number): void {
+  const key = `${user} ${client}`;
+  const before = refusals.get(key);
+  if (before === undefined || before.untilMs <= nowMs) {
+    refusals.delete(key);
+    keepWithin(refusals, REMEMBERED);
+    refusals.set(key, { count: 1, untilMs: nowMs + TOLD_WINDOW_MS });
+    return;
+  }
+  before.count += 1;
+  if (before.count !== TOLD_AFTER) return;
+  const what = `more than ${CREDENTIAL.perSecond} requests a second`;
+  notify(env, user, { type: "notice.limit_reached", what, by: client });
 }

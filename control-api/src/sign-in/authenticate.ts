@@ -36,7 +36,9 @@ async function bearer(token: string, env: Env, url: URL, counts: boolean): Promi
   if (user !== null) {
     const answer: TokenAnswer = await env.USER.getByName(user).authenticate(token, counts);
     if (answer === null) return { refused: "bad_token" };
-    return "spent" in answer ? { refused: "budget_spent", ...answer.spent } : answer;
+    if (!("spent" in answer)) return answer;
+    const { perDay, afterMs } = answer.spent;
+    return { refused: "budget_spent", perDay, afterMs };
   }
   if (env.AUTHKIT_URL) return isAuthKitToken(token) ? callerOfAuthKit(token, env) : { refused: "bad_token" };
   return callerOfGrant(token, audienceOf(url, env), env);

@@ -6,10 +6,13 @@ const DAY_MS = 24 * 60 * 60_000;
  */
 const STEPS = 100;
 
+/** Refused calls of a day after which a person hears of it. A client that stops when it is told is nothing to hear of. */
+const TOLD_AFTER = 10;
+
 /** What is stored of a token's budget. `day`: days since 1970, in UTC. `reserved`: calls of that day that count as made. */
 export type StoredBudget = { readonly day: number; readonly reserved: number };
 
-type Count = { day: number; used: number; reserved: number };
+type Count = { day: number; used: number; reserved: number; refused: number };
 
 /** Counts the calls of tokens whose maker limited them per day (UTC). A token never gets more calls than its budget, also over restarts. */
 export class CallBudgets {
@@ -20,17 +23,28 @@ export class CallBudgets {
     this.#store = store;
   }
 
-  /** Counts one call. Answers 0 if it is within the budget, otherwise the milliseconds until the next day. */
-  take(token: string, perDay: number, stored: StoredBudget, nowMs: number): number {
+  /**
+   * Counts one call. `afterMs` is 0 if it is within the budget, otherwise the milliseconds until the next day. `isTold`: this is the
+   * refused call after which its person should hear of it.
+   */
+  take(
+    token: string,
+    perDay: number,
+    stored: StoredBudget,
+    nowMs: number,
+  ): { readonly afterMs: number; readonly isTold: boolean } {
     const day = Math.floor(nowMs / DAY_MS);
     const count = this.#of(token, day, stored);
-    if (count.used >= perDay) return (day + 1) * DAY_MS - nowMs;
+    if (count.used >= perDay) {
+      count.refused += 1;
+      return { afterMs: (day + 1) * DAY_MS - nowMs, isTold: count.refused === TOLD_AFTER };
+    }
     count.used += 1;
     if (count.used > count.reserved) {
       count.reserved = Math.min(perDay, count.reserved + Math.ceil(perDay / STEPS));
       this.#store(token, { day, reserved: count.reserved });
     }
-    return 0;
+    return { afterMs: 0, isTold: false };
   }
 
   /** A token was deleted. */
@@ -43,7 +57,7 @@ export class CallBudgets {
     if (known?.day === day) return known;
     // After a restart everything that was reserved counts as used.
     const used = stored.day === day ? stored.reserved : 0;
-    const count = { day, used, reserved: used };
+    const count = { day, used, reserved: used, refused: 0 };
     this.#counts.set(token, count);
     return count;
   }

@@ -144,8 +144,8 @@ export class Tokens {
     if (row === undefined || (row.expires_ms !== null && row.expires_ms <= nowMs)) return null;
     if (counts && row.calls_per_day !== null) {
       const stored = { day: row.budget_day, reserved: row.budget_reserved };
-      const afterMs = this.#budgets.take(row.id, row.calls_per_day, stored, nowMs);
-      if (afterMs > 0) return { spent: { perDay: row.calls_per_day, afterMs } };
+      const { afterMs, isTold } = this.#budgets.take(row.id, row.calls_per_day, stored, nowMs);
+      if (afterMs > 0) return { spent: { perDay: row.calls_per_day, afterMs, label: row.label, isTold } };
     }
     const { scopes, machines } = this.#limitsOf(row);
     return callerWith({

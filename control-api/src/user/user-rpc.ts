@@ -4,6 +4,7 @@ import type { RegisterRequest } from "#protocol/rest-api.ts";
 import type { Presence, ReportedPresence } from "#protocol/script-api.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
+import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { TokenAnswer } from "../http/caller.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
@@ -56,6 +57,10 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
 
   audit(entries: readonly AuditEntry[]): MaybeAsync<void>;
   auditPage(query: AuditQuery): MaybeAsync<AuditRecord[]>;
+  /** Stores a notice for the person. */
+  notify(notice: Notice): MaybeAsync<void>;
+  /** The newest notices, newest first. */
+  notices(limit: number): MaybeAsync<NoticeRecord[]>;
   /** First step of removing the user: refuses all their credentials from now on, and any new ones. */
   close(): MaybeAsync<void>;
   /** Second step: removes the machines of a closed user. */

@@ -8,6 +8,7 @@ import { type Presence, type ReportedPresence, ScriptPath } from "#protocol/scri
 import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
+import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -22,6 +23,7 @@ import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
 import { hashOf, makeLinkToken } from "../sign-in/access-token.ts";
 import { Closure } from "./closure.ts";
 import { isNewer, News } from "./news.ts";
+import { Notices } from "./notices.ts";
 import { Registry } from "./registry.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
@@ -67,6 +69,7 @@ export class User extends Agent<Env> implements UserRpc {
   });
   readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #audit = new AuditLog(this.ctx.storage.sql);
+  readonly #notices = new Notices(this.ctx.storage.sql);
   readonly #redemptions = new Redemptions(this.env, new SpentTokens(this.ctx.storage.sql), (grant) =>
     this.endGrant(grant),
   );
@@ -305,7 +308,15 @@ export class User extends Agent<Env> implements UserRpc {
 
   async authenticate(token: string, counts: boolean): Promise<TokenAnswer> {
     if (this.#closure.isClosed) return null;
-    return this.#tokens.authenticate(token, counts, Date.now());
+    const nowMs = Date.now();
+    const answer = await this.#tokens.authenticate(token, counts, nowMs);
+    if (answer !== null && "spent" in answer && answer.spent.isTold)
+      this.notify({
+        type: "notice.limit_reached",
+        what: `its ${answer.spent.perDay} calls of this day`,
+        by: answer.spent.label,
+      });
+    return answer;
   }
 
   /** First step of removing the user: permanently refuses all their credentials, and the creation of new ones. */
@@ -347,6 +358,14 @@ export class User extends Agent<Env> implements UserRpc {
 
   auditPage(query: AuditQuery): AuditRecord[] {
     return this.#audit.read(query);
+  }
+
+  notify(notice: Notice): void {
+    if (!this.#closure.isClosed) this.#notices.add(notice, Date.now());
+  }
+
+  notices(limit: number): NoticeRecord[] {
+    return this.#notices.newest(limit);
   }
 
   /**

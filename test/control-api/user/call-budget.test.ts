@@ -13,7 +13,7 @@ function stored() {
       writes += 1;
     });
     return (token: string, perDay: number, nowMs: number) =>
-      budgets.take(token, perDay, rows.get(token) ?? { day: 0, reserved: 0 }, nowMs);
+      budgets.take(token, perDay, rows.get(token) ?? { day: 0, reserved: 0 }, nowMs).afterMs;
   };
   return { object, writes: () => writes };
 }

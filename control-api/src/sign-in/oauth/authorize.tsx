@@ -7,6 +7,7 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { Hono } from "hono";
 import { machineAddressIn } from "#protocol/address.ts";
+import { notify } from "../../audit/notice.ts";
 import type { Env } from "../../env.ts";
 import { shownName } from "../client-name.ts";
 import { ConsentPage } from "../pages/consent-page.tsx";
@@ -80,6 +81,7 @@ async function allow(c: PageContext, { request, api }: Asked, { person }: Sessio
     scope,
     props: { client, approvedMs: Date.now() } satisfies GrantProps,
   });
+  notify(c.env, person.id, { type: "notice.app_allowed", what: client, by: "consent page" });
   return new Response(null, {
     status: 303,
     headers: { location: redirectTo, "cache-control": "no-store", "referrer-policy": "no-referrer" },

@@ -1,3 +1,4 @@
+import { type NoticeRecord, sentenceOf } from "../../audit/notice.ts";
 import { PASSWORD_MIN } from "../accounts/password.ts";
 import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";
@@ -12,6 +13,7 @@ type AccountProps = {
   readonly csrf: string;
   /** Whether the person may make changes that give lasting access without confirming first that it is them. */
   readonly isFresh: boolean;
+  readonly notices: readonly NoticeRecord[];
   readonly grants: readonly GrantRecord[];
   readonly tokens: readonly {
     readonly id: string;
@@ -63,12 +65,33 @@ export function AccountPage(props: AccountProps) {
           <button class="plain">Sign out of this browser</button>
         </form>
       </section>
+      {props.notices.length === 0 ? null : <Notices notices={props.notices} />}
       <Allowed {...props} />
       <WaysIn {...props} />
       <Browsers {...props} />
       {props.machines.length === 0 ? null : <Approvals {...props} />}
       {props.people === null ? null : <People csrf={csrf} people={props.people} isFresh={props.isFresh} />}
     </>
+  );
+}
+
+function Notices({ notices }: Pick<AccountProps, "notices">) {
+  return (
+    <section class="card">
+      <h2>What happened lately</h2>
+      <p class="soft">If you do not know one of these, revoke it below and sign out everywhere.</p>
+      <ul class="list">
+        {notices.map((notice) => (
+          <li>
+            <span>
+              {sentenceOf(notice)}
+              <br />
+              <span class="soft">{minute(notice.atMs)}</span>
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
   );
 }
 
@@ -290,4 +313,8 @@ function Item({ csrf, action, title, does, children }: ItemProps) {
 
 function day(ms: number): string {
   return new Date(ms).toISOString().slice(0, 10);
+}
+
+function minute(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 16).replace("T", " ")} UTC`;
 }

@@ -1,3 +1,4 @@
+import type { NoticeRecord } from "../../audit/notice.ts";
 import { OWNER } from "../../http/caller.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { PasskeyRecord } from "../accounts/passkeys.ts";
@@ -10,6 +11,9 @@ import { respond } from "../pages/respond.tsx";
 import { formToken } from "../session.ts";
 import { siteOf } from "../site.ts";
 
+/** Notices on the page: what happened in the last weeks, for most people. */
+const SHOWN_NOTICES = 20;
+
 /** The account page of a signed-in person, with what a form that was just sent has to say. */
 export async function accountPage(
   c: PageContext,
@@ -20,7 +24,8 @@ export async function accountPage(
   const { person } = session;
   const accounts = accountsOf(c.env);
   const user = c.env.USER.getByName(person.id);
-  const [grants, tokens, machines, passkeys, hasPassword, browsers, people, csrf] = await Promise.all([
+  const [notices, grants, tokens, machines, passkeys, hasPassword, browsers, people, csrf] = await Promise.all([
+    user.notices(SHOWN_NOTICES) as Promise<NoticeRecord[]>,
     grantsOf(person.id, c.env),
     user.tokens(),
     user.machines(),
@@ -35,6 +40,7 @@ export async function accountPage(
       person={person}
       csrf={csrf}
       isFresh={session.isFresh}
+      notices={notices}
       grants={grants}
       tokens={tokens}
       machines={machines}

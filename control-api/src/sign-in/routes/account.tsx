@@ -5,6 +5,7 @@ import { createMiddleware } from "hono/factory";
 import * as z from "zod/mini";
 import { messageOf } from "#protocol/error.ts";
 import { note } from "../../audit/note.ts";
+import { notify } from "../../audit/notice.ts";
 import { OWNER } from "../../http/caller.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
@@ -81,6 +82,7 @@ account.post("/tokens", fresh, async (c) => {
   const made = await c.env.USER.getByName(person.id).createToken(asked.label, asked.limits, { credential: null });
   if ("code" in made) return accountPage(c, session, { said: { kind: "bad", text: messageOf(made) } }, 400);
   note(c.env, person.id, { kind: "token_created", client: "account page", subject: asked.label });
+  notify(c.env, person.id, { type: "notice.token_created", what: asked.label, by: "account page" });
   return accountPage(c, session, { madeToken: made.token });
 });
 
@@ -91,8 +93,10 @@ account.post("/approvals/:machine", async (c) => {
   const { person } = session;
   const machine = c.req.param("machine");
   const subject = isAllowed ? "clients may answer permission requests" : "clients may not answer permission requests";
-  if (await c.env.USER.getByName(person.id).setRemoteApproval(machine, isAllowed))
-    note(c.env, person.id, { kind: "machine_changed", client: "account page", machine, subject });
+  const isSet = await c.env.USER.getByName(person.id).setRemoteApproval(machine, isAllowed);
+  if (isSet) note(c.env, person.id, { kind: "machine_changed", client: "account page", machine, subject });
+  if (isSet && isAllowed)
+    notify(c.env, person.id, { type: "notice.approval_allowed", what: machine, by: "account page" });
   return c.redirect("/account", 303);
 });
 
@@ -127,6 +131,7 @@ account.post("/password", async (c) => {
   );
   if (denied === null) {
     note(c.env, session.person.id, { kind: "credential_changed", client: "account page", subject: "password changed" });
+    notify(c.env, session.person.id, { type: "notice.password_changed", what: "", by: "account page" });
     return accountPage(c, session, {
       said: { kind: "good", text: "Password changed. All other browsers are signed out." },
     });
@@ -168,6 +173,7 @@ account.post("/passkey", fresh, async (c) => {
     client: "account page",
     subject: "passkey added",
   });
+  notify(c.env, c.var.session.person.id, { type: "notice.passkey_added", what: "", by: "account page" });
   return c.json({ next: "/account" });
 });
 

@@ -2,7 +2,9 @@ import type { PageApp } from "../page-context.ts";
 import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Hono } from "hono";
 import * as z from "zod/mini";
-import { note } from "../../audit/note.ts";
+import { notify } from "../../audit/notice.ts";
+import type { Env } from "../../env.ts";
+import { OWNER } from "../../http/caller.ts";
 import type { Entered } from "../accounts/accounts-rpc.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
@@ -12,9 +14,9 @@ import { EnrolPage } from "../pages/enrol-page.tsx";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { keepSession, visitOf } from "../session.ts";
+import { visitOf } from "../session.ts";
 import { siteOf } from "../site.ts";
-import { enter } from "./sign-in.tsx";
+import { enter, noteSignIn } from "./sign-in.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
 /**
@@ -57,7 +59,10 @@ for (const path of ["/claim", "/invite"] as const) {
       String(form.get(one) ?? ""),
     );
     const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, visitOf(c));
-    if (!("denied" in entered)) return enter(c, entered, "/account", path.slice(1));
+    if (!("denied" in entered)) {
+      tellOwner(c.env, entered);
+      return enter(c, entered, "/account", path.slice(1));
+    }
     const { text, status } = deniedMessageOf(entered);
     return respond(
       c,
@@ -95,12 +100,14 @@ for (const path of ["/claim", "/invite"] as const) {
       const { text, status } = deniedMessageOf(entered);
       return c.json({ message: text }, status);
     }
-    keepSession(c, entered.session);
-    note(c.env, entered.person.id, {
-      kind: "sign_in",
-      client: `${path.slice(1)}, passkey`,
-      subject: entered.person.name,
-    });
+    tellOwner(c.env, entered);
+    noteSignIn(c, entered, `${path.slice(1)}, passkey`);
     return c.json({ next: "/account" });
   });
+}
+
+/** The owner hears of everybody who comes in, and of whoever claims the account. */
+function tellOwner(env: Env, { person }: Entered): void {
+  const type = person.id === OWNER ? "notice.account_claimed" : "notice.invitation_used";
+  notify(env, OWNER, { type, what: person.name, by: "sign-in page" });
 }

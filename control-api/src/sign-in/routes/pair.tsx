@@ -1,6 +1,7 @@
 import type { PageApp, PageContext, Session } from "../page-context.ts";
 import { Hono } from "hono";
 import { note } from "../../audit/note.ts";
+import { notify } from "../../audit/notice.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { DeviceRequest } from "../accounts/devices.ts";
 import type { Limit } from "../accounts/limits.ts";
@@ -52,6 +53,7 @@ pair.post("/", async (c) => {
       <MessagePage title="Denied">The computer gets no access. You can close this page.</MessagePage>,
     );
   }
+  notify(c.env, person.id, { type: "notice.computer_approved", what: decided.clientName, by: decided.place });
   const done = (
     <MessagePage title="Approved">
       <p>The computer continues by itself within seconds. You can close this page.</p>

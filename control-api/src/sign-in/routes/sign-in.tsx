@@ -4,6 +4,7 @@ import { Hono } from "hono";
 import * as z from "zod/mini";
 import type { Env } from "../../env.ts";
 import { note } from "../../audit/note.ts";
+import { notify } from "../../audit/notice.ts";
 import type { Entered } from "../accounts/accounts-rpc.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
@@ -74,8 +75,7 @@ signInRoutes.post("/sign-in/passkey", async (c) => {
     const { text, status } = deniedMessageOf(entered);
     return c.json({ message: entered.denied === "wrong" ? "This Operator does not know this passkey." : text }, status);
   }
-  keepSession(c, entered.session);
-  note(c.env, entered.person.id, { kind: "sign_in", client: "passkey", subject: entered.person.name });
+  noteSignIn(c, entered, "passkey");
   return c.json({ next: nextAfter(answer.data.next) });
 });
 
@@ -89,10 +89,17 @@ signInRoutes.post("/sign-out", async (c) => {
 });
 
 /** Sets the session cookie and redirects. */
-export function enter(c: PageContext, { session, person }: Entered, next: string, how: string): Response {
+export function enter(c: PageContext, entered: Entered, next: string, how: string): Response {
+  noteSignIn(c, entered, how);
+  return c.redirect(next, 303);
+}
+
+/** Sets the session cookie, records the sign-in, and tells the person of it if it came from a new address. */
+export function noteSignIn(c: PageContext, { session, person, isNewAddress }: Entered, how: string): void {
   keepSession(c, session);
   note(c.env, person.id, { kind: "sign_in", client: how, subject: person.name });
-  return c.redirect(next, 303);
+  const { address, browser } = visitOf(c);
+  if (isNewAddress) notify(c.env, person.id, { type: "notice.sign_in_from_new_address", what: address, by: browser });
 }
 
 /** The name of the client that sent the person here, or `undefined` if there is none or it cannot be looked up. */

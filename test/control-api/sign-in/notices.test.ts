@@ -1,0 +1,123 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { admit } from "../../../control-api/src/sign-in/admission.ts";
+import type { NoticeRecord } from "../../../control-api/src/audit/notice.ts";
+import { env, ORIGIN, TestUser } from "../support/operator.ts";
+import { ask, Client, directory, PASSWORD, Visitor } from "./support/visitor.ts";
+
+/** A person's notices as "type: what, by", the oldest first, once there are `count` of them: they are written after the answer. */
+async function noticesOf(user: string, count: number): Promise<string[]> {
+  const newest = async (): Promise<NoticeRecord[]> => env.USER.getByName(user).notices(100);
+  await vi.waitUntil(async () => (await newest()).length >= count, { timeout: 5_000 });
+  return (await newest()).toReversed().map(({ type, what, by }) => `${type.replace("notice.", "")}: ${what}, ${by}`);
+}
+
+async function idOf(name: string): Promise<string> {
+  return (await directory().people()).find((person) => person.name === name)?.id ?? "";
+}
+
+describe("a person is told", () => {
+  test("of new tokens and machines, and of another computer under an old name", async () => {
+    const user = new TestUser();
+    const other = new TestUser();
+    await user.register("attic");
+    await user.register("attic");
+    await user.register("attic", { identity: "identity-of-another-one", replace: true });
+    const { token }: { token: string } = await (await user.rest("POST", "/api/tokens", { label: "ci" })).json();
+    const notices = await noticesOf(user.id, 3);
+    expect(notices.toSorted()).toEqual([
+      "machine_added: attic, loopback",
+      "machine_replaced: attic, loopback",
+      "token_created: ci, loopback",
+    ]);
+    expect(JSON.stringify(notices)).not.toContain(token.slice(-20));
+    expect(await env.USER.getByName(other.id).notices(100)).toEqual([]);
+  });
+
+  test("of apps and computers that were allowed, and not of those that were denied", async () => {
+    const person = await Visitor.invited();
+    const app = await Client.registered({ client_name: "An app" });
+    await app.signIn(person);
+    const body = new URLSearchParams({ client_id: app.id });
+    const headers = { "cf-connecting-ip": "203.0.113.50" };
+    for (const decision of ["deny", "allow"]) {
+      const begun = await ask("/oauth/device_authorization", { method: "POST", body, headers });
+      const { user_code: code }: { user_code: string } = await begun.json();
+      await person.post("/pair", { csrf: await person.csrf("/pair"), code, decision });
+    }
+    expect((await noticesOf(await idOf(person.name), 2)).toSorted()).toEqual([
+      "app_allowed: An app, consent page",
+      "computer_approved: An app, 203.0.113.50",
+    ]);
+    const page = await (await person.get("/account")).text();
+    expect(page).toContain("What happened lately");
+    expect(page).toContain("was paired, at the request of 203.0.113.50");
+  });
+
+  test("of a sign-in from an address that they never used, once", async () => {
+    const person = await Visitor.invited();
+    const signIn = (address: string) =>
+      new Visitor().post("/sign-in", { name: person.name, password: PASSWORD }, { "cf-connecting-ip": address });
+    for (const address of ["203.0.113.51", "203.0.113.51", "203.0.113.52", "203.0.113.51"]) await signIn(address);
+    const wrong = { name: person.name, password: "wrong wrong wrong" };
+    await new Visitor().post("/sign-in", wrong, { "cf-connecting-ip": "203.0.113.53" });
+    const notices = await noticesOf(await idOf(person.name), 2);
+    expect(notices.map((notice) => notice.split(",")[0])).toEqual([
+      "sign_in_from_new_address: 203.0.113.51",
+      "sign_in_from_new_address: 203.0.113.52",
+    ]);
+  });
+
+  test("of an invitation that was used, if they are the owner, and of letting clients answer permission requests", async () => {
+    const person = await Visitor.invited();
+    const id = await idOf(person.name);
+    const invited = `invitation_used: ${person.name}, sign-in page`;
+    await vi.waitUntil(async () => (await noticesOf("owner", 1)).includes(invited), { timeout: 5_000 });
+    await new TestUser(id).machine("attic");
+    const form = { csrf: await person.csrf("/account"), allow: "yes" };
+    await person.post("/account/approvals/attic", form);
+    await person.post("/account/approvals/nosuch", form);
+    expect((await noticesOf(id, 2)).filter((notice) => notice.startsWith("approval"))).toEqual([
+      "approval_allowed: attic, account page",
+    ]);
+  });
+});
+
+describe("a limit that is reached again and again", () => {
+  beforeEach(() => void vi.spyOn(Date, "now").mockReturnValue(Date.UTC(2026, 10, 21, 12)));
+  afterEach(() => vi.restoreAllMocks());
+
+  async function tokenOf(user: TestUser, more: object): Promise<string> {
+    const made = await user.rest("POST", "/api/tokens", { label: "loop", scopes: ["mcp:tools"], ...more });
+    return (await made.json<{ token: string }>()).token;
+  }
+
+  async function request(token: string, count: number): Promise<void> {
+    const url = new URL(`${ORIGIN}/mcp`);
+    const headers = { authorization: `Bearer ${token}`, "cf-connecting-ip": "203.0.113.54" };
+    for (let done = 0; done < count; done += 100)
+      await Promise.all(
+        Array.from({ length: Math.min(100, count - done) }, () => admit(new Request(url, { headers }), env, url)),
+      );
+  }
+
+  test("is told once, for a budget", async () => {
+    const user = new TestUser();
+    const token = await tokenOf(user, { callsPerDay: 2 });
+    await request(token, 30);
+    expect(await noticesOf(user.id, 2)).toEqual([
+      "token_created: loop, loopback",
+      "limit_reached: its 2 calls of this day, loop",
+    ]);
+  });
+
+  test("is told once, for a rate", async () => {
+    const user = new TestUser();
+    const token = await tokenOf(user, {});
+    await request(token, 1);
+    await request(token, 3_300);
+    expect(await noticesOf(user.id, 2)).toEqual([
+      "token_created: loop, loopback",
+      "limit_reached: more than 50 requests a second, loop",
+    ]);
+  });
+});
