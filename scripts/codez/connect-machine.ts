@@ -44,7 +44,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
           ? output.result({ event: "disk_recovered" }, "events are written to disk again")
           : output.result(
               { event: "disk_failed", ...fault },
-              `warning: ${fault.reason}. Events are held in memory and sent; free some space at ${folder.path}`,
+              `warning: ${fault.reason}. Events are kept in memory and sent when they are on disk; free some space at ${folder.path}`,
             ),
     });
     output.line(`connecting ${describeTarget(options.target)} as "${profile.name}" to ${profile.hub} (Ctrl-C ends it)`);

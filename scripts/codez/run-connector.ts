@@ -66,7 +66,7 @@ export class RunningConnector {
     let stopRetrying = (): void => undefined;
     this.spool = new EventSpool(folder.file(key, ".events"), {
       faultChanged: (fault) => {
-        trouble = fault === null ? null : `${fault.reason}: events are held in memory`;
+        trouble = fault === null ? null : `${fault.reason}: events are kept in memory until there is room`;
         say(...said);
         diskFault(fault);
         stopRetrying();

@@ -31,8 +31,13 @@ const Head = z.object({
   /** How many processes have opened the file; absent in files of codez 0.1. */
   start: z.optional(z.int().check(z.nonnegative())),
 });
-/** `cursor` is on the last event of each append that had one. */
-const Line = z.object({ seq: z.int(), cursor: z.optional(z.string()), event: PushedEvent });
+/**
+ * Everything that was appended at once, with the number of its first event. It is one line, so that a write which a full disk cut off
+ * leaves none of it: events without their cursor would be fetched again.
+ */
+const Line = z.object({ seq: z.int(), cursor: z.nullable(z.string()), events: z.array(PushedEvent) });
+/** One event, as codez wrote it until 0.2. `cursor` is on the last event of each append that had one. */
+const OldLine = z.object({ seq: z.int(), cursor: z.optional(z.string()), event: PushedEvent });
 
 /** The events cannot be written to disk. */
 export type DiskFault = { readonly sinceMs: number; readonly reason: string };
@@ -48,10 +53,10 @@ export type SpoolOptions = {
  * Stores events on disk until the machine's script has stored them. An event is appended to the file before it counts as
  * accepted, so a process that is killed loses none. Sequence numbers increase by one for as long as the file exists.
  *
- * A full disk does not stop it. Events are then kept in memory, within the same limit, and sent as usual. The file is rewritten
- * as soon as that works, and an event reports the failure. A process that is killed *in that state* loses the events that were
- * only in memory and not sent yet. Acknowledged events that are still in the file do no harm, because the script's welcome says
- * which ones it has. That number may also be ahead of the file's; see `begin`.
+ * A full disk does not stop it. Events are then kept in memory, within the same limit, and are not sent before they are in the file:
+ * the file also has the position in their source, and a process that is killed would otherwise fetch and send them once more. The file is
+ * rewritten as soon as that works, and an event reports the failure. Acknowledged events that are still in the file do no harm,
+ * because the script's welcome says which ones it has. That number may also be ahead of the file's; see `begin`.
  */
 export class EventSpool implements Spool {
   readonly stream: string;
@@ -65,6 +70,8 @@ export class EventSpool implements Spool {
   readonly #lastAtOpen: number;
   #events: SpooledEvent[];
   #last: number;
+  /** The last sequence number that is in the file. */
+  #written: number;
   #characters = 0;
   #stale = 0;
   #dropped = 0;
@@ -85,6 +92,7 @@ export class EventSpool implements Spool {
     this.#events = events;
     this.#last = Math.max(head?.last ?? 0, events.at(-1)?.seq ?? 0);
     this.#lastAtOpen = this.#last;
+    this.#written = this.#last;
     this.#cursor = cursor;
     this.corrupt = corrupt;
     for (const event of events) this.#characters += event.json.length;
@@ -114,29 +122,34 @@ export class EventSpool implements Spool {
   append(pushed: readonly PushedEvent[], cursor: string | null = null): void {
     if (pushed.length === 0) return;
     this.#cursor = cursor ?? this.#cursor;
-    const lines: string[] = [];
-    for (const event of pushed) {
+    const seq = this.#last + 1;
+    const jsons = pushed.map(jsonOf);
+    for (const json of jsons) {
       this.#last += 1;
-      const json = jsonOf(event);
       this.#events.push({ seq: this.#last, json });
       this.#characters += json.length;
-      const mark = cursor !== null && lines.length === pushed.length - 1 ? `"cursor":${JSON.stringify(cursor)},` : "";
-      lines.push(`{"seq":${this.#last},${mark}"event":${json}}\n`);
     }
+    const line = `{"seq":${seq},"cursor":${JSON.stringify(cursor)},"events":[${jsons.join(",")}]}\n`;
     // After a failure the file may end in an incomplete line and lacks events, so it is rewritten completely.
-    if (this.#fault === null) this.#write(() => this.#file.append(lines.join("")));
+    if (this.#fault === null)
+      this.#write(() => {
+        this.#file.append(line);
+        this.#written = this.#last;
+      });
     else this.retry();
     if (this.#characters > SPOOL_CHARACTERS) this.#shed();
   }
 
   after(seq: number, count: number): readonly SpooledEvent[] {
     const from = this.#events.findIndex((event) => event.seq > seq);
-    return from === -1 ? [] : this.#events.slice(from, from + count);
+    if (from === -1) return [];
+    const found = this.#events.slice(from, from + count);
+    return this.#fault === null ? found : found.filter((event) => event.seq <= this.#written);
   }
 
   /**
-   * `acked` may be ahead of the numbers in the file, if an earlier process was killed while the disk was full: it had sent events
-   * that were never written. Events that were appended here since then have numbers that the script has already seen, and it
+   * `acked` may be ahead of the numbers in the file, if an older copy of it was put back or the power failed before the disk had the
+   * last of it. Events that were appended here since then have numbers that the script has already seen, and it
    * would drop them as repeated. They are therefore renumbered. This can only happen at the first welcome; later ones are about
    * events of this process.
    */
@@ -183,17 +196,18 @@ export class EventSpool implements Spool {
   #rewrite(): void {
     if (this.#fault !== null && this.#nowMs() - this.#triedMs < DISK_RETRY_MS) return;
     const head = JSON.stringify({ stream: this.stream, last: this.#last, cursor: this.#cursor, start: this.start });
-    const lines = this.#events.map(({ seq, json }) => `{"seq":${seq},"event":${json}}\n`);
+    const lines = this.#events.map(({ seq, json }) => `{"seq":${seq},"cursor":null,"events":[${json}]}\n`);
     this.#write(() => {
       this.#file.replace(`${head}\n${lines.join("")}`);
+      this.#written = this.#last;
       this.#stale = 0;
       this.#recovered();
     });
   }
 
   /**
-   * Runs an operation on the file. A failure is recorded instead of thrown, because the events are also in memory and get
-   * sent.
+   * Runs an operation on the file. A failure is recorded instead of thrown, because the events are also in memory and are written
+   * later.
    */
   #write(act: () => void): void {
     try {
@@ -242,16 +256,25 @@ function read(path: string): Content {
   let corrupt = first === "" || head !== null ? 0 : 1;
   for (const line of lines) {
     if (line === "") continue;
-    const { data } = Line.safeParse(parseJson(line));
+    const appended = appendedIn(line);
     // Without the head the stream's id is lost, and the old sequence numbers mean nothing under a new id.
-    if (head === null || data === undefined || data.seq <= (events.at(-1)?.seq ?? 0)) {
+    if (head === null || appended === null || appended.seq <= (events.at(-1)?.seq ?? 0)) {
       corrupt += 1;
       continue;
     }
-    events.push({ seq: data.seq, json: JSON.stringify(data.event) });
-    cursor = data.cursor ?? cursor;
+    for (const [index, event] of appended.events.entries())
+      events.push({ seq: appended.seq + index, json: JSON.stringify(event) });
+    cursor = appended.cursor ?? cursor;
   }
   return { head, events, cursor, corrupt };
+}
+
+function appendedIn(line: string): z.infer<typeof Line> | null {
+  const value = parseJson(line);
+  const { data } = Line.safeParse(value);
+  if (data !== undefined) return data;
+  const old = OldLine.safeParse(value).data;
+  return old === undefined ? null : { seq: old.seq, cursor: old.cursor ?? null, events: [old.event] };
 }
 
 function readText(path: string): string {

@@ -169,20 +169,23 @@ describe("a full disk", () => {
     return { path, file, clock, faults, open };
   }
 
-  it("ends nothing: events are numbered, sent and acknowledged as ever", () => {
+  it("ends nothing: what is on disk is sent and acknowledged, and what is not waits for room", () => {
     using folder = temporaryFolder();
-    const { file, faults, open } = setUp(folder.path);
+    const { file, clock, faults, open } = setUp(folder.path);
     const spool = open();
     spool.append([event(1), event(2)]);
     file.isFull = true;
     spool.append([event(3)]);
     spool.append([event(4)]);
+    expect(numbers(spool)).toEqual([1, 2]);
     spool.acknowledge(2);
-    expect(numbers(spool)).toEqual([3, 4]);
-    spool.acknowledge(4);
-    expect(spool.waiting).toBe(0);
+    expect(numbers(spool)).toEqual([]);
     expect(faults).toEqual(["the disk is full"]);
     expect(spool.fault?.reason).toBe("the disk is full");
+    file.isFull = false;
+    clock.nowMs += DISK_RETRY_MS;
+    spool.retry();
+    expect(numbers(spool)).toEqual([3, 4, 5]); // the last one tells of the failure
   });
 
   it("that has room again gets all that waits, and an event tells that it had none, and since when", () => {
@@ -220,20 +223,46 @@ describe("a full disk", () => {
     expect(faults).toEqual(["the disk is full"]);
   });
 
-  it("and a kill: what was sent from memory is not confused with what comes after", () => {
+  it("and a kill: events and their cursor are lost together, so that fetching them again repeats none", () => {
     using folder = temporaryFolder();
     const { file, open } = setUp(folder.path);
     const killed = open();
-    killed.append([event(1)]);
+    killed.append([event(1)], "after 1");
     file.isFull = true;
-    killed.append([event(2), event(3)]); // sent, and stored by the script, which will say 3
+    killed.append([event(2), event(3), event(4)], "after 4"); // the disk takes half of it
+    killed.append([event(5)], "after 5");
+    expect(numbers(killed)).toEqual([1]);
+    file.isFull = false;
     const next = open();
-    expect(numbers(next)).toEqual([1, 2]); // the disk still took a part of the last write
-    next.append([event("new")]); // has the number 3, which the script has seen
+    expect([numbers(next), next.cursor]).toEqual([[1], "after 1"]);
+  });
+
+  it("of a file that is older than what the script has stored does not confuse numbers", () => {
+    using folder = temporaryFolder();
+    const { path, open } = setUp(folder.path);
+    open().append([event(1)]);
+    const copy = readFileSync(path);
+    open().append([event(2), event(3)]);
+    writeFileSync(path, copy); // an older copy was put back, and the script says that it has 3
+    const next = open();
+    next.append([event("new")]); // has the number 2, which the script has seen
     next.begin(3);
     expect(next.after(3, 10)).toMatchObject([{ seq: 4, json: JSON.stringify(event("new")) }]);
     next.append([event("newer")]);
     expect(numbers(next, 3)).toEqual([4, 5]);
+  });
+
+  it("of codez 0.2, with a line for each event, is read on", () => {
+    using folder = temporaryFolder();
+    const { path, open } = setUp(folder.path);
+    const lines = [
+      { stream: "s", last: 4, cursor: "after 4", start: 2 },
+      { seq: 5, event: event(5) },
+      { seq: 6, cursor: "after 6", event: event(6) },
+    ];
+    writeFileSync(path, lines.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    const spool = open();
+    expect([numbers(spool), spool.cursor, spool.corrupt]).toEqual([[5, 6], "after 6", 0]);
   });
 
   it("leaves no half of a file behind, and a folder that goes away while it runs ends nothing", () => {
@@ -243,7 +272,7 @@ describe("a full disk", () => {
     const spool = new EventSpool(join(home, "a.events"));
     rmSync(home, { recursive: true });
     spool.append([event(1)]);
-    expect(numbers(spool)).toEqual([1]);
+    expect(spool.waiting).toBe(1);
     expect(spool.fault?.reason).toContain("ENOENT");
   });
 });

@@ -82,7 +82,8 @@ it("a gap in the numbers, where the spool had to drop some, is kept a gap", asyn
 it("a gap in the middle, where a line of the file was damaged, parts two frames", async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
-  new EventSpool(path).append(events(1, 4));
+  const damaged = new EventSpool(path);
+  for (const one of events(1, 4)) damaged.append([one]);
   const lines = readFileSync(path, "utf8").split("\n");
   writeFileSync(path, lines.map((line, index) => (index === 2 ? "damaged" : line)).join("\n"));
   await using connected = await connectHttp(() => undefined, { spool: new EventSpool(path) });
