@@ -1,15 +1,22 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, readFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { canMakeComputers, type Computer, type Ended, Network, type Program } from "./support/computer.ts";
+
+/** The computer's own, without this repository. */
+const NPX = "/usr/bin/npx";
 
 const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 const START = join(REPOSITORY, "scripts/local/start.ts");
 const OPERATOR = join(REPOSITORY, "scripts/operator/bin.js");
 const CODEZ = join(REPOSITORY, "scripts/codez/bin.js");
 const SERVER = join(REPOSITORY, "test/scripts/connector/stdio/support/raw-server.ts");
+
+function hasNpx(): boolean {
+  return existsSync(NPX) && Number(/^v(\d+)/.exec(execFileSync("/usr/bin/node", ["--version"]).toString())?.[1]) >= 20;
+}
 
 const HOST = "operator.example.com";
 const ORIGIN = `https://${HOST}`;
@@ -101,11 +108,15 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
 
   /** Waits for the code that a program shows, and approves it as its owner on the laptop. */
   async function approve(program: Program): Promise<Ended> {
+    await approveCode(program);
+    return program.ended;
+  }
+
+  async function approveCode(program: Program): Promise<void> {
     const [code = ""] = await program.says(/[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}/);
     const page = (await curl(laptop, "-b", cookies, `${ORIGIN}/pair?code=${code}`)).output;
     const csrf = /name="csrf" value="([^"]+)"/.exec(page)?.[1] ?? "";
     expect((await post("/pair", { csrf, code, decision: "allow" })).output).toBe("200");
-    return program.ended;
   }
 
   it("takes the laptop as a machine that its owner approves with a code, and relays a call to it", async () => {
@@ -127,4 +138,36 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     const answer = await curl(server, ...asked, "-d", body, `${ORIGIN}/mcp`);
     expect(JSON.parse(answer.output)).toMatchObject({ result: { structuredContent: { tools: [] } } });
   });
+
+  it.skipIf(!hasNpx())(
+    "takes a headless box by one line, which installs codez to stay and proves that it is reached",
+    async () => {
+      const box = network.add("box", "10.77.0.3");
+      const tools = join(box.home, "tools");
+      mkdirSync(tools);
+      writeFileSync(join(tools, "claude"), "#!/bin/sh\necho '2.1.329 (Claude Code)'\n", { mode: 0o755 });
+      const npm = { npm_config_update_notifier: "false", npm_config_cafile: ca };
+      const env = { NODE_EXTRA_CA_CERTS: ca, PATH: `${tools}:/usr/bin:/bin`, ...npm };
+      const line = ["-y", `${ORIGIN}/codez.tgz`, "up", "box"];
+
+      const alone = await box.run(NPX, line, env);
+      expect(alone).toEqual({ code: 4, output: expect.stringContaining(`codez.tgz login --hub ${ORIGIN}`) });
+
+      const up = box.start(NPX, line, { ...env, CODEZ_SIGN_IN: "device" });
+      await approveCode(up);
+      await up.says(/proven: a call through https:\/\/operator\.example\.com\/mcp reached "box"/);
+      expect(up.output).toContain("serving the sessions of Claude Code 2.1.329");
+
+      // From now on there is a codez on this computer, whose questions need nobody.
+      const own = join(box.home, ".codez", "bin", "codez");
+      expect(await box.run(own, ["status"], env)).toEqual({
+        code: 0,
+        output: expect.stringMatching(/^status +online$/m),
+      });
+      expect((await box.run(own, ["upgrade"], env)).output).toContain(`is the one that ${ORIGIN} serves`);
+      expect(readFileSync(join(box.home, ".profile"), "utf8")).toContain("# added by codez");
+      const grants = await curl(laptop, "-b", cookies, `${ORIGIN}/account`);
+      expect(grants.output).not.toContain("codez on"); // the sign-in was given back as soon as it was not needed any more
+    },
+  );
 });
