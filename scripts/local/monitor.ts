@@ -30,6 +30,10 @@ export type Monitor = AsyncDisposable & { readonly port: number };
  */
 export async function startMonitor(port: number, measured: Measured): Promise<Monitor> {
   const server = createServer((request, response) => {
+    const { host = "", origin } = request.headers;
+    // A page in a browser on this computer could read the answer by a host name of its own that leads here (DNS rebinding).
+    if (origin !== undefined || !LOOPBACK.test(host)) return void response.writeHead(403).end();
+    if (request.method !== "GET" && request.method !== "HEAD") return void response.writeHead(405).end();
     const answer =
       request.url === "/healthz" ? health(measured) : request.url === "/metrics" ? metrics(measured) : null;
     if (answer === null) return void response.writeHead(404).end();
@@ -50,6 +54,9 @@ export async function startMonitor(port: number, measured: Measured): Promise<Mo
     },
   };
 }
+
+/** The hosts by which programs on this computer, and an SSH tunnel to it, name it. */
+const LOOPBACK = /^(?:localhost|127\.0\.0\.1|\[::1\])(?::\d+)?$/i;
 
 type Answer = { readonly status: number; readonly text: string };
 

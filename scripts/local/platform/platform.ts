@@ -6,6 +6,7 @@ import { API_PATH, platformApi } from "./api.ts";
 import { Directory } from "./directory.ts";
 import { routeLookup } from "./route-lookup.ts";
 import { serve } from "./server.ts";
+import { bears } from "./token.ts";
 import type { Services } from "./script-config.ts";
 import type { DispatchOptions } from "../dispatch-binding/configure.ts";
 
@@ -52,6 +53,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const server = await serve(
     (request) => (new URL(request.url).pathname.startsWith("/dispatch/") ? lookup : api).fetch(request),
     options.port ?? 0,
+    (authorization) => bears(authorization, options.apiToken) || bears(authorization, lookupToken),
   );
   const host = `127.0.0.1:${server.port}`;
   let stopping = false;

@@ -11,9 +11,15 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
-/** Serves a fetch handler on 127.0.0.1. Bodies are buffered whole: they are uploads of bounded size, or a few lines of JSON. */
-export async function serve(handler: Handler, port: number): Promise<Listening> {
-  const server = createServer((incoming, outgoing) => void answer(handler, incoming, outgoing));
+/** Whether a request with this `Authorization` header comes from one of Operator's own programs. */
+export type Admits = (authorization: string | undefined) => boolean;
+
+/**
+ * Serves a fetch handler on 127.0.0.1. Bodies are buffered whole: they are uploads of bounded size, or a few lines of JSON. Any
+ * program on this computer can connect, so the body of a request that is not admitted is not read at all.
+ */
+export async function serve(handler: Handler, port: number, admits: Admits): Promise<Listening> {
+  const server = createServer((incoming, outgoing) => void answer(handler, incoming, outgoing, admits));
   // workerd reuses idle connections. With Node's default, the server would close one after 5 s, possibly just as workerd
   // sends a request on it, and that request would fail. 0 means that Node keeps idle connections open.
   server.keepAliveTimeout = 0;
@@ -37,16 +43,31 @@ function listen(server: Server, port: number): Promise<void> {
   });
 }
 
-async function answer(handler: Handler, incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+async function answer(
+  handler: Handler,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  admits: Admits,
+): Promise<void> {
+  const isAdmitted = admits(incoming.headers.authorization);
   let response: Response;
   try {
-    response = await handler(await toRequest(incoming));
+    // The handler refuses a request that is not admitted in its own words.
+    response = await handler(isAdmitted ? await toRequest(incoming) : withoutBody(incoming));
   } catch (error) {
     response = failure(error);
   }
   const body = Buffer.from(await response.arrayBuffer());
-  outgoing.writeHead(response.status, { ...Object.fromEntries(response.headers), "content-length": body.length });
-  outgoing.end(body);
+  const headers = { ...Object.fromEntries(response.headers), "content-length": body.length };
+  outgoing.writeHead(response.status, isAdmitted ? headers : { ...headers, connection: "close" });
+  outgoing.end(body, () => {
+    if (!isAdmitted) incoming.destroy();
+  });
+}
+
+function withoutBody({ method = "GET", url = "/", headers: { authorization } }: IncomingMessage): Request {
+  const headers = authorization === undefined ? {} : { authorization };
+  return new Request(new URL(url, "http://platform"), { method, headers });
 }
 
 async function toRequest(incoming: IncomingMessage): Promise<Request> {
