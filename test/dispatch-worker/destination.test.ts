@@ -1,4 +1,7 @@
+import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { destinationOf } from "../../dispatch-worker/src/destination.ts";
+import { URLS } from "../attacks/corpus/hostile-text.ts";
 import { codeOf, dispatch, trusted } from "./support/namespace.ts";
 
 /** Where a trusted request ended up: slug and the path the script saw, or the error's code. */
@@ -125,5 +128,47 @@ describe("a machine is named", () => {
     expect(await under("attic.example.com")).toBe("machine_unknown");
     expect(await under("atticoperator.example.com")).toBe("machine_unknown");
     expect(await under("attic.localhost")).toBe("machine_unknown");
+  });
+});
+
+describe("any address at all", () => {
+  const piece = fc.constantFrom(
+    "/m/",
+    "attic",
+    "--",
+    "12345678",
+    "%2f",
+    "%61",
+    "..",
+    "/",
+    "//",
+    "\\",
+    ".",
+    "A",
+    "mcp",
+    "?",
+    "#",
+    "@",
+    "é",
+  );
+  const path = fc.array(piece, { maxLength: 8 }).map((pieces) => `http://localhost/${pieces.join("")}`);
+  const host = fc
+    .array(fc.constantFrom("attic", ".", "-", "--", "localhost", "xn--", "1"), { maxLength: 5 })
+    .map((labels) => `http://${labels.join("")}.localhost/mcp`);
+
+  it("leads to a script whose name is safe, or to none; and a stranger's header leads nowhere", () => {
+    const check = (address: string): void => {
+      if (!URL.canParse(address)) return;
+      const url = new URL(address);
+      const request = new Request("http://localhost/", { headers: { "x-operator-machine": "hall" } });
+      const found = destinationOf(request, url, "localhost", false);
+      if (found === null) return;
+      expect(found.slug).toMatch(/^[a-z0-9](?:-?[a-z0-9])*(?:--[a-z0-9]{8})?$/);
+      expect(found.slug).not.toBe("hall");
+      expect(found.path).toMatch(/^\//);
+      expect(url.href).toContain(found.slug);
+    };
+    const examples: [string][] = URLS.map((one) => [one]);
+    fc.assert(fc.property(fc.oneof(path, host), check), { examples, numRuns: 2_000 });
   });
 });

@@ -16,7 +16,11 @@ export function redirectRefusal(uri: string): string | null {
   const url = new URL(uri);
   if (url.username !== "" || url.password !== "" || uri.includes("#"))
     return "A redirect URI must not have a user name, password or fragment.";
-  if (url.protocol === "https:") return null;
-  if (url.protocol === "http:" && isLoopbackHost(url.hostname)) return null;
-  return "A redirect URI must use https, or http with a loopback host (127.0.0.1, localhost).";
+  if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopbackHost(url.hostname)))
+    return "A redirect URI must use https, or http with a loopback host (127.0.0.1, localhost).";
+  // Browsers accept more than the standard for URIs (RFC 3986) allows: "https:evil.test", "https:\\evil.test", tabs. Other parsers, and
+  // people, then see another host in it, or none.
+  if (!/^https?:\/\/[^/?#]/i.test(uri) || /[\\\s\p{C}]/u.test(uri))
+    return "A redirect URI must be written as https://host/path, without spaces and backslashes.";
+  return null;
 }
