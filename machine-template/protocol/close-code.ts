@@ -5,7 +5,7 @@
 export const CloseCode = {
   /** The peer sent something that is not a frame of this protocol. */
   BAD_FRAME: 4400,
-  /** The machine was removed, or its token rotated. */
+  /** The machine was removed, its token rotated, its name taken over, or the link is bound to another key. */
   REVOKED: 4403,
   /** The peer was silent for longer than `LINK_SILENCE_MS`. */
   SILENT: 4408,

@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import { parseJson } from "./json.ts";
 import { MAX_EVENTS_PER_FRAME, MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "./limits.ts";
 import { PushedEvent } from "./event.ts";
+import { LinkKey, Nonce, Proof } from "./link-key.ts";
 
 /** Control frames: JSON in text WebSocket messages. They are rare, so zod validates them. `PING` and `PONG` are plain text. */
 
@@ -66,6 +67,10 @@ export const Hello = z.object({
   stream: z.string().check(z.minLength(1), z.maxLength(64)),
   /** Absent from connectors before 0.2. Among those, the newest hello wins. */
   dial: z.optional(Dial),
+  /** The machine's public key. Absent from connectors before 0.3, which have none. */
+  key: z.optional(LinkKey),
+  /** The signature of the socket's challenge (`proofText`). Absent while the connector has not seen the challenge. */
+  proof: z.optional(Proof),
   facts: Facts,
 });
 export type Hello = z.infer<typeof Hello>;
@@ -78,6 +83,20 @@ export const Welcome = z.object({
   acked: z.int(),
 });
 export type Welcome = z.infer<typeof Welcome>;
+
+/**
+ * Script to connector: the hello had a key and no proof of it. The connector says the same hello again, with the proof. Sent
+ * only to connectors that have a key.
+ */
+export const Challenge = z.object({ type: z.literal("challenge"), nonce: Nonce });
+export type Challenge = z.infer<typeof Challenge>;
+
+/**
+ * Script to connector: a new link token, because the one that it dialled with will expire. Both are valid until the connector
+ * has dialled with the new one. Sent only to connectors that have a key.
+ */
+export const TokenFrame = z.object({ type: z.literal("token"), token: z.string().check(z.maxLength(512)) });
+export type TokenFrame = z.infer<typeof TokenFrame>;
 
 /** Connector to script: events numbered by the connector, from `first` upwards. The connector keeps them until acknowledged. */
 export const EventFrame = z.object({
@@ -102,7 +121,7 @@ export type Goodbye = z.infer<typeof Goodbye>;
 export const FromConnector = z.discriminatedUnion("type", [Hello, EventFrame, FactsFrame, Goodbye]);
 export type FromConnector = z.infer<typeof FromConnector>;
 
-export const FromScript = z.discriminatedUnion("type", [Welcome, EventAck, Goodbye]);
+export const FromScript = z.discriminatedUnion("type", [Welcome, Challenge, TokenFrame, EventAck, Goodbye]);
 export type FromScript = z.infer<typeof FromScript>;
 
 /** Parses `text` as a control frame; `null` when it is not valid. */

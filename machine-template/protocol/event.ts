@@ -55,3 +55,18 @@ export const PresenceType = {
   OFFLINE: "machine.offline",
   REPLACED: "machine.replaced",
 } as const;
+
+/** Types of the events that the script itself writes into the log, about who may be the machine's link. */
+export const LinkEventType = {
+  /** The link is bound to a key from now on. */
+  KEY_BOUND: "link.key_bound",
+  /** A dial had the machine's token and not its key. Sent at most every 10 minutes, with the number of such dials. */
+  KEY_REFUSED: "link.key_refused",
+  /** The machine's computer shows another key than before, on the word of a signed-in person. */
+  KEY_CHANGED: "link.key_changed",
+  /** Another computer took the machine's name over, on the word of a signed-in person. */
+  TAKEN_OVER: "link.taken_over",
+  /** A takeover or a change of the key was undone. */
+  RESTORED: "link.restored",
+} as const;
+export type LinkEventType = (typeof LinkEventType)[keyof typeof LinkEventType];

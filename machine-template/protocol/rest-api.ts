@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { Facts } from "./control.ts";
-import { MachineState } from "./script-api.ts";
+import { LinkKey } from "./link-key.ts";
+import { LinkStatus, MachineState } from "./script-api.ts";
 
 /**
  * The part of the control API's REST interface that `codez` uses. Errors are `{ error: detailsOf(OperatorError) }` with the
@@ -11,7 +12,8 @@ import { MachineState } from "./script-api.ts";
  *   GET    /api/machines/:name        -> MachineDetail
  *   PATCH  /api/machines/:name        RenameRequest -> MachineSummary
  *   DELETE /api/machines/:name        -> 204
- *   POST   /api/machines/:name/token  -> Registration with a new token; the old one is revoked and its link closed
+ *   POST   /api/machines/:name/token  RotateRequest -> Registration with a new token; the old one is revoked and its link closed
+ *   POST   /api/machines/:name/restore -> MachineSummary; the computer that had the name before the last takeover has it again
  *   GET    /api/me                    -> Me
  *   GET    /api/health                -> Health (no sign-in)
  */
@@ -26,8 +28,14 @@ export const RegisterRequest = z.object({
   identity: z.string().check(z.minLength(16), z.maxLength(128)),
   rotate: z.optional(z.boolean()),
   replace: z.optional(z.boolean()),
+  /** The public key that the link is to be bound to. Absent from connectors before 0.3. */
+  linkKey: z.optional(LinkKey),
 });
 export type RegisterRequest = z.infer<typeof RegisterRequest>;
+
+/** The body may be absent, as from connectors before 0.3. */
+export const RotateRequest = z.object({ linkKey: z.optional(LinkKey) });
+export type RotateRequest = z.infer<typeof RotateRequest>;
 
 /** `token` is present only when the machine is new or its token was rotated. Operator keeps just a hash of it. */
 export const Registration = z.object({
@@ -58,6 +66,8 @@ export const MachineSummary = z.object({
   /** Version of the machine's script, and whether this Operator has a different one to upload. */
   template: z.string(),
   outdated: z.boolean(),
+  /** As last reported; `null` when the script never told. Absent from an Operator before 0.3. */
+  link: z.optional(z.nullable(LinkStatus)),
 });
 export type MachineSummary = z.infer<typeof MachineSummary>;
 

@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { Facts } from "./control.ts";
 import { LogPosition } from "./event.ts";
+import { LinkKey } from "./link-key.ts";
 
 /**
  * The requests that a machine script answers for the control API (which come through the dispatch Worker), and the reports
@@ -30,6 +31,11 @@ export const ScriptPath = {
    * page: appends these events. In pages, because a whole log of 20 MB would exist several times in the memory of three isolates.
    */
   LOG: "/operator/log",
+  /**
+   * GET: `LinkCredentials`, for a machine that is renamed. POST `CredentialChange`: takes effect at once, whereas the bindings of
+   * an upload may take minutes to. Answers the `LinkCredentials` after the change.
+   */
+  CREDENTIALS: "/operator/credentials",
 } as const;
 
 /** One JSON-RPC request to a machine's MCP server. The script adds the envelope, the id and the MCP session. */
@@ -47,6 +53,70 @@ export type CallRequest = z.infer<typeof CallRequest>;
 export const KnownSession = z.object({ id: z.string(), firstMs: z.int(), lastMs: z.int(), lastType: z.string() });
 export type KnownSession = z.infer<typeof KnownSession>;
 
+/** A link token that the script accepts. `expiresMs` is `null` for tokens from before 0.3. */
+export const AcceptedToken = z.object({ hash: z.string(), expiresMs: z.nullable(z.int()) });
+export type AcceptedToken = z.infer<typeof AcceptedToken>;
+
+/** The computer that a machine's name belongs to, and how its connector shows that it is that computer. */
+export const LinkHolder = z.object({
+  /** `""` if unknown: the script is from before 0.3. */
+  identity: z.string(),
+  /** Oldest first. More than one only between a renewal and the first dial with the new token. */
+  tokens: z.array(AcceptedToken),
+  /** The public key that the link is bound to; `null` when none was shown yet. */
+  key: z.nullable(LinkKey),
+});
+export type LinkHolder = z.infer<typeof LinkHolder>;
+
+/** A dial with a valid token but without the right key: somebody has copied the token. */
+export const KeyRefusal = z.object({
+  count: z.int(),
+  lastMs: z.int(),
+  /** Fingerprint of the key that was shown; `null` when none was. */
+  key: z.nullable(z.string()),
+});
+export type KeyRefusal = z.infer<typeof KeyRefusal>;
+
+/** What a machine's script accepts at its link. It contains no secret: tokens are hashed, keys are public. */
+export const LinkCredentials = z.extend(LinkHolder, {
+  /** When the control API last issued a token or a key, in milliseconds since 1970. A change with an earlier time is ignored. */
+  issuedMs: z.int(),
+  refused: z.nullable(KeyRefusal),
+  /** The computer that had the name before another took it over, or the same one with the key that it had before. */
+  earlier: z.nullable(z.extend(LinkHolder, { replacedMs: z.int() })),
+});
+export type LinkCredentials = z.infer<typeof LinkCredentials>;
+
+export const CredentialChange = z.discriminatedUnion("change", [
+  /** A new token. Without `key`: the holder's key stays, unless the identity is another. */
+  z.object({
+    change: z.literal("issue"),
+    issuedMs: z.int(),
+    identity: z.string(),
+    token: AcceptedToken,
+    key: z.optional(LinkKey),
+  }),
+  /** The same computer shows another key, because it lost the one before. Ignored while the link is not bound. */
+  z.object({ change: z.literal("rebind"), issuedMs: z.int(), key: LinkKey }),
+  /** Makes the earlier holder the holder again. */
+  z.object({ change: z.literal("restore"), issuedMs: z.int() }),
+  /** The machine was renamed: this is what its script had under the old name. */
+  z.object({ change: z.literal("move"), credentials: LinkCredentials }),
+]);
+export type CredentialChange = z.infer<typeof CredentialChange>;
+
+/** What people see of a machine's link. */
+export const LinkStatus = z.object({
+  /** Fingerprint of the key that the link is bound to; `null` when it is not bound. */
+  key: z.nullable(z.string()),
+  /** When the current token expires; `null` for tokens from before 0.3, which do not. */
+  tokenExpiresMs: z.nullable(z.int()),
+  refused: z.nullable(KeyRefusal),
+  /** When the name, or the key, last passed to another holder; `null` when there is nothing that `codez restore` could undo. */
+  takenOverMs: z.nullable(z.int()),
+});
+export type LinkStatus = z.infer<typeof LinkStatus>;
+
 /** A machine's presence as its script knows it. Times are in milliseconds since 1970. */
 export const Presence = z.object({
   online: z.boolean(),
@@ -57,6 +127,8 @@ export const Presence = z.object({
   facts: z.nullable(Facts),
   position: LogPosition,
   template: z.string(),
+  /** Absent from scripts before 0.3. */
+  link: z.optional(LinkStatus),
 });
 export type Presence = z.infer<typeof Presence>;
 

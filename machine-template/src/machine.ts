@@ -8,6 +8,7 @@ import { EventDetail, LoggedEvent, LogPosition, PresenceType } from "#protocol/e
 import { CHUNK_BYTES, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
 import {
   CallRequest,
+  CredentialChange,
   type MachineState,
   type Presence,
   type ReportedPresence,
@@ -18,6 +19,7 @@ import { Alarm, type Job } from "./alarm.ts";
 import type { Env } from "./env.ts";
 import { EventLog } from "./event-log.ts";
 import { operatorErrorOf } from "./failure.ts";
+import { Credentials, refusalText, type Shown } from "./link/credentials.ts";
 import { Link, type LinkListener } from "./link/link.ts";
 import { McpClient } from "./mcp-client.ts";
 import { PresenceRecord } from "./presence-record.ts";
@@ -30,6 +32,7 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   readonly #alarm = new Alarm(this.ctx.storage);
   readonly #log = new EventLog(this.ctx.storage.sql);
   readonly #record = new PresenceRecord(this.ctx.storage.kv);
+  readonly #credentials = new Credentials(this.ctx.storage.kv, this.env, (type, data) => this.#note(type, data));
   readonly #link = new Link(this.ctx, this.env.NAME, this);
   readonly #reporter = new Reporter(this.env, {
     presence: () => this.#reported(),
@@ -49,23 +52,25 @@ export class Machine extends DurableObject<Env> implements LinkListener {
       case ScriptPath.CALL:
         return this.#call(request);
       case ScriptPath.LINK:
-        // app.ts has checked the token, so this is the machine itself: its connector dials, or asks how it is seen.
-        return request.headers.has("upgrade") ? this.#link.accept() : Response.json(this.presence());
+        // app.ts has checked that the token may be right, so this is not a stranger.
+        return this.#ownRequest(request);
       case ScriptPath.STATE:
-        return Response.json(this.#state());
+        return Response.json(await this.#state());
       case ScriptPath.EVENTS:
         return this.#events(url.searchParams);
       case ScriptPath.LOG:
         return this.#moveLog(request);
       case ScriptPath.CLOSE:
         return this.#close(request);
+      case ScriptPath.CREDENTIALS:
+        return this.#change(request);
       default:
         return errorResponse({ code: "not_found", reason: "A machine answers at /mcp only." });
     }
   }
 
-  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): void {
-    this.#link.message(socket, message);
+  override webSocketMessage(socket: WebSocket, message: string | ArrayBuffer): Promise<void> | undefined {
+    return this.#link.message(socket, message);
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
@@ -81,12 +86,21 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     this.#link.closed(socket);
   }
 
+  /** LinkListener: may this dial become the link? */
+  refusalOf(shown: Shown): string | null {
+    const refusal = this.#credentials.refusalOf(shown);
+    if (refusal === null) return null;
+    if (refusal !== "token_replaced") this.ctx.waitUntil(this.#credentials.refuse(shown.key, Date.now()));
+    return refusalText(refusal);
+  }
+
   /** LinkListener: a connector said hello. */
-  online(stream: string, facts: Facts, replaced: boolean): { epoch: number; acked: number } {
+  online(stream: string, facts: Facts, replaced: boolean, shown: Shown): { epoch: number; acked: number } {
     if (!replaced) this.#endUnseen();
     const epoch = this.#record.begin(stream, boundedFacts(facts));
     this.#note(replaced ? PresenceType.REPLACED : PresenceType.ONLINE, { epoch });
     this.ctx.waitUntil(this.#alarm.set("checkPresence", PRESENCE_CHECK_MS));
+    this.ctx.waitUntil(this.#credentials.welcome(shown).then(() => this.#renew()));
     return { epoch, acked: this.#log.acked(stream) };
   }
 
@@ -124,6 +138,7 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   async checkPresence(): Promise<void> {
     this.#log.trim(Date.now());
     if (!this.#link.isOnline) return this.#endUnseen();
+    await this.#renew();
     this.#report();
     await this.#alarm.set("checkPresence", PRESENCE_CHECK_MS);
   }
@@ -139,6 +154,7 @@ export class Machine extends DurableObject<Env> implements LinkListener {
       facts,
       position: this.#log.position,
       template: this.env.TEMPLATE,
+      link: this.#credentials.status(Date.now()),
     };
   }
 
@@ -150,6 +166,33 @@ export class Machine extends DurableObject<Env> implements LinkListener {
       case "checkPresence":
         return this.checkPresence();
     }
+  }
+
+  /**
+   * Answers what the machine itself asks with its link token: its connector dials (the key is checked when the socket says
+   * hello), or `codez status` asks how it is seen. A link that is bound to a key does not show its facts to the token alone.
+   */
+  async #ownRequest({ headers }: Request): Promise<Response> {
+    const tokenHash = await this.#credentials.accepted(headers.get("authorization"), Date.now());
+    if (tokenHash === null) return errorResponse({ code: "unauthorized" });
+    if (headers.has("upgrade")) return this.#link.accept(tokenHash);
+    await this.#credentials.fingerprint();
+    const presence = this.presence();
+    return Response.json(this.#credentials.record.key === null ? presence : { ...presence, facts: null });
+  }
+
+  /** Sends the connector a new token, if the one that it dialled with expires soon. */
+  async #renew(): Promise<void> {
+    const { shown } = this.#link;
+    const token = shown === null ? null : await this.#credentials.renewal(shown, Date.now());
+    if (token !== null) this.#link.renew(token);
+  }
+
+  async #change(request: Request): Promise<Response> {
+    if (request.method === "GET") return Response.json(this.#credentials.record);
+    const change = CredentialChange.safeParse(await jsonOf(request));
+    if (!change.success) return errorResponse({ code: "invalid_request", reason: "not a change of credentials" });
+    return Response.json(await this.#credentials.change(change.data, Date.now()));
   }
 
   async #relay(request: Request, path: string): Promise<Response> {
@@ -213,7 +256,8 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     this.ctx.waitUntil(this.#alarm.cancel("report"));
   }
 
-  #state(): MachineState {
+  async #state(): Promise<MachineState> {
+    await this.#credentials.fingerprint();
     if (!this.#link.isOnline) this.#endUnseen();
     return { ...this.presence(), exchanges: this.#link.exchanges, sessions: this.#log.sessions() };
   }

@@ -1,3 +1,4 @@
+import { expiryOf } from "#protocol/link-token.ts";
 import { Presence } from "#protocol/script-api.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -27,6 +28,8 @@ export async function presenceOf({ hub, name, linkUrl, token }: Profile): Promis
       reason,
     );
   }
+  const expiresMs = expiryOf(token);
+  if (response.status === 401 && expiresMs !== null && expiresMs <= Date.now()) throw expiredFailure(name, expiresMs);
   if (response.status === 401)
     throw new CodezFailure(
       ExitCode.REVOKED,
@@ -39,6 +42,15 @@ export async function presenceOf({ hub, name, linkUrl, token }: Profile): Promis
     ExitCode.REFUSED,
     `Operator at ${hub} did not say how "${name}" is (HTTP ${response.status}).`,
     "Try again in a moment. An Operator that is older than this codez cannot say it: codez machines",
+  );
+}
+
+/** The link token of a machine that was off for too long. */
+export function expiredFailure(name: string, expiredMs: number): CodezFailure {
+  return new CodezFailure(
+    ExitCode.REVOKED,
+    `The link token of "${name}" expired on ${new Date(expiredMs).toISOString().slice(0, 10)}, because this machine was not connected for too long to renew it.`,
+    `codez setup ${name}`,
   );
 }
 

@@ -8,6 +8,7 @@ import { machinesCommand } from "./commands/machines.ts";
 import { permissionsCommand } from "./commands/permissions.ts";
 import { removeCommand } from "./commands/remove.ts";
 import { renameCommand } from "./commands/rename.ts";
+import { restoreCommand } from "./commands/restore.ts";
 import { rotateCommand } from "./commands/rotate.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { serviceCommand } from "./commands/service.ts";
@@ -58,6 +59,7 @@ function program(command: readonly string[]): Command {
     logoutCommand(context),
     renameCommand(context),
     rotateCommand(context),
+    restoreCommand(context),
     removeCommand(context),
     tokensCommand(context),
     auditCommand(context),

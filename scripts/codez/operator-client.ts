@@ -47,8 +47,14 @@ export class OperatorClient {
     await this.ask("DELETE", pathOf(name));
   }
 
-  async rotate(name: string): Promise<Registration> {
-    return Registration.parse(await this.ask("POST", `${pathOf(name)}/token`));
+  /** @param linkKey the public key that the link is to be bound to. */
+  async rotate(name: string, linkKey: string): Promise<Registration> {
+    return Registration.parse(await this.ask("POST", `${pathOf(name)}/token`, { linkKey }));
+  }
+
+  /** Undoes the last takeover of a machine, or the last change of its key. */
+  async restore(name: string): Promise<MachineSummary> {
+    return MachineSummary.parse(await this.ask("POST", `${pathOf(name)}/restore`));
   }
 
   /** A machine's status according to `/mcp`, which is asked as by any MCP client; `null` when the machine is not in the list. */

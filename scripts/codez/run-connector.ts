@@ -6,6 +6,7 @@ import {
   type DiskFault,
   EventSpool,
   EventThrottle,
+  type LinkSigner,
   machineFacts,
   type Stopped,
   type Target,
@@ -15,6 +16,7 @@ import { CodezFailure } from "./failure.ts";
 import { describeDiskFailure, isDiskFailure } from "../system/disk-failure.ts";
 import { Lock } from "../system/lock.ts";
 import type { Holder } from "../system/lock-holder.ts";
+import { expiredFailure } from "./link-status.ts";
 import { renamed } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { VERSION } from "./version.ts";
@@ -87,8 +89,9 @@ export class RunningConnector {
         // A name that could not be saved is used until this process ends. At the next start Operator sends it again.
         const current = newName === null || profile.name === newName ? profile : renamed(profile, newName);
         name = current.name;
-        return Promise.resolve(current);
+        return Promise.resolve({ ...current, key: keyOf(folder, key) });
       },
+      renewed: (token) => saveToken(folder, key, token),
       renamed: (to) => {
         newName = to;
         rename(folder, key, to);
@@ -148,6 +151,28 @@ function rename(folder: ProfileFolder, key: string, name: string): void {
   }
 }
 
+/** The machine's key pair; `null` when it does not exist and cannot be written now. */
+function keyOf(folder: ProfileFolder, key: string): LinkSigner | null {
+  try {
+    return folder.linkKey(key);
+  } catch (reason) {
+    if (!isDiskFailure(reason)) throw reason;
+    console.error(`A link key cannot be made now: ${describeDiskFailure(reason)}.`);
+    return null;
+  }
+}
+
+/** Saves a token that replaces the present one. Until it is saved, the next dial uses the present one, which is still valid. */
+export function saveToken(folder: ProfileFolder, key: string, token: string): void {
+  const { profile } = folder.choose(key);
+  try {
+    folder.write(key, { ...profile, token });
+  } catch (reason) {
+    if (!isDiskFailure(reason)) throw reason;
+    console.error(`The renewed link token cannot be saved now: ${describeDiskFailure(reason)}.`);
+  }
+}
+
 /** The failure that stopped the connector; `null` if it was asked to stop. */
 export function failureOf(stopped: Stopped, name: string, hub: string): CodezFailure | null {
   switch (stopped.reason) {
@@ -159,6 +184,8 @@ export function failureOf(stopped: Stopped, name: string, hub: string): CodezFai
         `Operator does not accept the token of "${name}": the machine was removed, or its token rotated.`,
         `codez setup ${name}`,
       );
+    case "expired":
+      return expiredFailure(name, stopped.expiredMs);
     case "revoked":
       return new CodezFailure(ExitCode.REVOKED, `Operator closed the link: ${stopped.message}`, `codez setup ${name}`);
     case "replaced":

@@ -2,9 +2,10 @@ import { randomUUID } from "node:crypto";
 import { CloseCode, isFatal } from "#protocol/close-code.ts";
 import type { Facts } from "#protocol/control.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { expiryOf } from "#protocol/link-token.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
 import type { Spool } from "./event-sender.ts";
-import { Link, type LinkEnd } from "./link.ts";
+import { Link, type LinkEnd, type LinkSigner } from "./link.ts";
 import { Redial } from "./redial.ts";
 import type { Target } from "./target.ts";
 
@@ -28,13 +29,16 @@ const NORMAL_CLOSURE = 1000;
 /** Close codes of a planned restart. The last two are standard WebSocket codes: going away, service restart. */
 const PLANNED_CODES: ReadonlySet<number> = new Set([CloseCode.RESTARTING, 1001, 1012]);
 
-export type Credentials = { readonly linkUrl: string; readonly token: string };
+/** `key` is absent, or `null`, when the machine has no key: its link then depends on the token alone. */
+export type Credentials = { readonly linkUrl: string; readonly token: string; readonly key?: LinkSigner | null };
 
 /** Why a connector stopped for good. */
 export type Stopped =
   | { reason: "stopped" }
   /** The token is not, or no longer, this machine's. */
   | { reason: "refused" }
+  /** The token was refused because it expired at this time, in milliseconds since 1970. */
+  | { reason: "expired"; expiredMs: number }
   | { reason: "revoked"; message: string }
   /** Another connector of this machine took over. */
   | { reason: "replaced"; message: string }
@@ -54,6 +58,8 @@ export type ConnectorOptions = {
   readonly credentials: () => Promise<Credentials>;
   /** Called when the machine was renamed. From then on `credentials` must return the new address. */
   readonly renamed: (name: string) => Promise<void>;
+  /** Called with a new token, which replaces the present one before that expires. It must be saved before the next dial. */
+  readonly renewed?: (token: string) => void;
   readonly facts: () => Facts;
   readonly target: Target;
   readonly spool: Spool;
@@ -97,7 +103,7 @@ export class Connector {
         await this.#wait(waitMs, redial); // two names that point at each other must not cause a tight loop
         continue;
       }
-      const verdict = verdictOf(end);
+      const verdict = verdictOf(end, credentials.token, this.#clock.nowMs());
       if (verdict !== null && !isRefusal(verdict)) return verdict;
       if (verdict !== null) {
         refusal ??= { sinceMs: this.#clock.nowMs(), token: credentials.token, stopped: verdict };
@@ -136,7 +142,7 @@ export class Connector {
     if (this.#clock.nowMs() - dueMs > SLEPT_MS) redial.restart(this.#clock.nowMs());
   }
 
-  async #dial({ linkUrl, token }: Credentials): Promise<{ end: LinkEnd; onlineForMs: number | null }> {
+  async #dial({ linkUrl, token, key = null }: Credentials): Promise<{ end: LinkEnd; onlineForMs: number | null }> {
     if (this.#stopping.signal.aborted) return { end: { kind: "unreachable", reason: "stopped" }, onlineForMs: null };
     let onlineMs: number | null = null;
     const { facts, target, spool, listener } = this.#options;
@@ -144,6 +150,7 @@ export class Connector {
     this.#link = new Link({
       url: linkUrl,
       token,
+      key,
       facts: facts(),
       dial: { connector: this.#id, start: spool.start, number: this.#dials },
       target,
@@ -153,6 +160,7 @@ export class Connector {
         onlineMs = this.#clock.nowMs();
         listener?.online?.(epoch);
       },
+      onToken: (renewed) => this.#options.renewed?.(renewed),
     });
     const end = await this.#link.ended;
     this.#link = null;
@@ -161,8 +169,13 @@ export class Connector {
 }
 
 /** Whether the connector must stop after this end of a link; `null`: dial again. */
-function verdictOf(end: LinkEnd): Stopped | null {
-  if (end.kind === "refused") return { reason: "refused" };
+function verdictOf(end: LinkEnd, token: string, nowMs: number): Stopped | null {
+  if (end.kind === "refused") {
+    const expiresMs = expiryOf(token);
+    return expiresMs !== null && expiresMs <= nowMs
+      ? { reason: "expired", expiredMs: expiresMs }
+      : { reason: "refused" };
+  }
   if (end.kind !== "closed" || !isFatal(end.code)) return null;
   switch (end.code) {
     case CloseCode.REVOKED:
@@ -187,9 +200,9 @@ function isPlanned(end: LinkEnd): boolean {
   return end.kind === "closed" && PLANNED_CODES.has(end.code);
 }
 
-/** Whether the token is the problem. It may be renewed on disk soon, so these two get a grace period. */
+/** Whether the token is the problem. It may be renewed on disk soon, so these get a grace period. */
 function isRefusal({ reason }: Stopped): boolean {
-  return reason === "refused" || reason === "revoked";
+  return reason === "refused" || reason === "expired" || reason === "revoked";
 }
 
 function describe(end: LinkEnd): string {

@@ -6,6 +6,7 @@ export { Connector, type Stopped } from "./connector.ts";
 export { emptySpool } from "./event-sender.ts";
 export { DISK_RETRY_MS, type DiskFault, EventSpool } from "./event-spool.ts";
 export { EventThrottle } from "./event-throttle.ts";
+export type { LinkSigner } from "./link.ts";
 export { machineFacts } from "./facts.ts";
 export { HttpTarget } from "./http-target.ts";
 export { StdioTarget } from "./stdio/stdio-target.ts";

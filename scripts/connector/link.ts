@@ -7,6 +7,9 @@ import {
   MAX_FRAME_BYTES,
   PROTOCOL_VERSION,
 } from "#protocol/limits.ts";
+import { CHALLENGE_HEADER, Nonce, proofText } from "#protocol/link-key.ts";
+import { isLinkToken } from "#protocol/link-token.ts";
+import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import { WebSocket } from "ws";
 import type { Clock } from "./clock.ts";
@@ -21,9 +24,22 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** How a link ended. */
 export type LinkEnd = DialFailure | { kind: "closed"; code: number; reason: string };
 
+/** A new token counts only this long after the one before, so that a hostile Operator cannot keep the disk busy. */
+const RENEWED_AGAIN_MS = 60_000;
+
+/** The machine's key pair. The private key stays behind `sign`. */
+export type LinkSigner = {
+  /** 32 bytes, URL-safe Base64. */
+  readonly publicKey: string;
+  /** The Ed25519 signature of a text, URL-safe Base64. */
+  sign(text: Uint8Array): string;
+};
+
 export type LinkOptions = {
   readonly url: string;
   readonly token: string;
+  /** Proves that this is the machine, besides the token. `null` when the key cannot be read or made. */
+  readonly key: LinkSigner | null;
   readonly facts: Facts;
   /** Identifies this dial, so that the script does not mistake a delayed one for a newer one. */
   readonly dial: Dial;
@@ -32,6 +48,8 @@ export type LinkOptions = {
   readonly clock: Clock;
   /** Called when the script says welcome. From then on this is the machine's link. */
   readonly onWelcome: (epoch: number) => void;
+  /** Called with a token that replaces the present one. */
+  readonly onToken: (token: string) => void;
 };
 
 /** One WebSocket to the machine's script, from the dial to its end. `ended` never rejects. */
@@ -49,6 +67,9 @@ export class Link {
   #welcomed = false;
   /** Facts that changed before the welcome. */
   #changed: Facts | null = null;
+  /** The script's challenge, from the head of its answer or from a frame. */
+  #nonce: string | null = null;
+  #renewedMs = -Infinity;
   #closing: { code: number; reason: string } | null = null;
 
   constructor(options: LinkOptions) {
@@ -109,6 +130,7 @@ export class Link {
     });
     this.#socket.on("upgrade", (response) => {
       this.#stream = response.socket;
+      this.#nonce = Nonce.safeParse(response.headers[CHALLENGE_HEADER]).data ?? null;
     });
     this.#socket.on("open", () => this.#open());
     this.#socket.on("message", (message, isBinary) => this.#receive(message, isBinary));
@@ -120,12 +142,23 @@ export class Link {
   }
 
   #open(): void {
-    const { dial, facts, spool } = this.#options;
     this.#lastHeardMs = this.#options.clock.nowMs();
-    this.#say({ type: "hello", protocol: PROTOCOL_VERSION, stream: spool.stream, dial, facts });
+    this.#hello();
     this.#schedule("welcome", HELLO_TIMEOUT_MS, () => this.close(CloseCode.SILENT, "no welcome"));
     this.#beat();
     this.#watch(LINK_SILENCE_MS);
+  }
+
+  /** Says hello, with the proof if the script has sent its challenge. */
+  #hello(): void {
+    const { dial, facts, spool, key, token } = this.#options;
+    const { stream } = spool;
+    const nonce = this.#nonce;
+    const tokenHash = createHash("sha256").update(token).digest("hex");
+    const proof =
+      key === null || nonce === null ? {} : { proof: key.sign(proofText({ nonce, tokenHash, stream, dial })) };
+    const bound = key === null ? {} : { key: key.publicKey, ...proof };
+    this.#say({ type: "hello", protocol: PROTOCOL_VERSION, stream, dial, ...bound, facts });
   }
 
   #receive(message: WebSocket.RawData, isBinary: boolean): void {
@@ -149,6 +182,16 @@ export class Link {
         if (this.#changed !== null) this.announce(this.#changed);
         this.#events.begin(frame.acked);
         return true;
+      case "challenge":
+        // Once for each dial: what was asked for twice is not needed for anything that a script does.
+        if (this.#welcomed || this.#options.key === null || this.#nonce !== null) return false;
+        this.#nonce = frame.nonce;
+        this.#hello();
+        return true;
+      case "token":
+        if (!this.#welcomed || !isLinkToken(frame.token)) return false;
+        this.#renew(frame.token);
+        return true;
       case "event-ack":
         this.#events.acknowledge(frame.seq);
         return true;
@@ -157,6 +200,13 @@ export class Link {
       case undefined:
         return false;
     }
+  }
+
+  #renew(token: string): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (token === this.#options.token || nowMs - this.#renewedMs < RENEWED_AGAIN_MS) return;
+    this.#renewedMs = nowMs;
+    this.#options.onToken(token);
   }
 
   #beat(): void {

@@ -125,7 +125,7 @@ test("a second connector on this computer is refused, and one on a copy of it ta
     expect.stringContaining(`${first.process.pid}`),
   ]);
   const copy = await computer();
-  cpSync(join(home, "machines", "loft.json"), join(copy, "machines", "loft.json"));
+  for (const file of ["loft.json", "loft.key"]) cpSync(join(home, "machines", file), join(copy, "machines", file));
   await connect(copy, "loft");
   const { code, err } = await first.ended();
   expect([code, err]).toEqual([ExitCode.REPLACED, expect.stringContaining("codez connect")]);

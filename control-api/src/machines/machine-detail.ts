@@ -17,7 +17,7 @@ export async function detailOf(record: MachineRecord, env: Env, user: string): P
     if (state.online !== record.online) await env.USER.getByName(user).correct(record.slug, state);
     const { lastSeenMs } = state;
     const status = state.online ? "online" : lastSeenMs === null ? "never_connected" : "offline";
-    return { ...summary, status, lastSeenMs, state, error: null };
+    return { ...summary, link: state.link ?? summary.link, status, lastSeenMs, state, error: null };
   } catch (reason) {
     if (record.online) await env.USER.getByName(user).doubt(record.name);
     const error =

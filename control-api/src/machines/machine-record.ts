@@ -1,5 +1,6 @@
 import type { Facts } from "#protocol/control.ts";
 import type { LogPosition } from "#protocol/event.ts";
+import type { LinkStatus } from "#protocol/script-api.ts";
 
 /** A machine as its owner's registry stores it. */
 export type MachineRecord = {
@@ -9,6 +10,12 @@ export type MachineRecord = {
   identity: string;
   /** SHA-256 in hex. `null` if unknown: the registry was rebuilt, and only the machine's script has the hash. */
   linkTokenHash: string | null;
+  /** When that token was issued; 0 if unknown. */
+  linkIssuedMs: number;
+  /** The public key that was registered with it. `null` if none was: the script binds the link to the first key that it is shown. */
+  linkKey: string | null;
+  /** What the script last reported about its link. `null` if it never did. */
+  link: LinkStatus | null;
   createdMs: number;
   online: boolean;
   epoch: number;

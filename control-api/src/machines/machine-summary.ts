@@ -21,5 +21,6 @@ export function summaryOf(
     facts: record.facts,
     template: record.template,
     outdated: record.template !== scriptVersion(env),
+    link: record.link,
   };
 }

@@ -1,4 +1,5 @@
 import type { MachineDetail, MachineSummary } from "#protocol/rest-api.ts";
+import type { LinkStatus } from "#protocol/script-api.ts";
 import { sessionHandle } from "./session-handle.ts";
 
 /**
@@ -7,9 +8,14 @@ import { sessionHandle } from "./session-handle.ts";
  */
 export const LISTED_PROJECTS = 20;
 
+/** How long a takeover is shown in lists. Mostly it was the person's own doing; `codez restore` works for 30 days. */
+const NOTICE_MS = 3 * 24 * 60 * 60_000;
+
 /** A machine in list_machines: the fields of the REST API, with shortened lists that say how many entries they leave out. */
-export function listedMachine(summary: MachineSummary): Record<string, unknown> {
-  const { facts, ...rest } = summary;
+export function listedMachine(summary: MachineSummary, nowMs: number): Record<string, unknown> {
+  const { facts, link, ...all } = summary;
+  const warning = linkWarning(summary.name, link ?? null, nowMs);
+  const rest = warning === null ? all : { ...all, linkWarning: warning };
   if (facts === null) return { ...rest, facts };
   const { repos, projects } = facts;
   return {
@@ -22,6 +28,20 @@ export function listedMachine(summary: MachineSummary): Record<string, unknown> 
     ...leftOut("moreRepos", repos.length),
     ...leftOut("moreProjects", projects?.length ?? 0),
   };
+}
+
+/**
+ * What its person must know about a machine's link; `null` if there is nothing. Lists show it in place of the link's details, which
+ * get_machine has.
+ */
+function linkWarning(machine: string, link: LinkStatus | null, nowMs: number): string | null {
+  if (link === null) return null;
+  const { refused, takenOverMs } = link;
+  if (refused !== null)
+    return `Somebody dialled as this machine ${refused.count} times with its link token but without its key, last at ${new Date(refused.lastMs).toISOString()}: the token was copied. Run \`codez rotate ${machine}\` on the machine.`;
+  if (takenOverMs !== null && nowMs - takenOverMs < NOTICE_MS)
+    return `Its link passed to another computer or key at ${new Date(takenOverMs).toISOString()}. If that was not you: \`codez restore ${machine}\`.`;
+  return null;
 }
 
 function leftOut(name: string, count: number): Record<string, number> {

@@ -6,7 +6,7 @@ import { BaseSettings } from "cloudflare/resources/workers-for-platforms/dispatc
 import { createClient } from "cloudflare/tree-shakable";
 import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
-import { reportKeyOf } from "./report-key.ts";
+import { linkSecretOf, reportKeyOf } from "./report-key.ts";
 import { type MachineScript, MIGRATION_TAG, uploadForm } from "./upload-form.ts";
 
 export type ProvisioningBindings = {
@@ -78,7 +78,15 @@ export async function uploadScript(env: ProvisioningBindings, script: MachineScr
 async function put(env: ProvisioningBindings, script: MachineScript): Promise<void> {
   const isMigrated = (await migrationTagOf(env, script.slug)) === MIGRATION_TAG;
   const reportKey = await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET);
-  const body = uploadForm({ script, module: template, template: scriptVersion(env), reportKey, isMigrated });
+  const linkSecret = await linkSecretOf(script.owner, env.REPORT_SECRET);
+  const body = uploadForm({
+    script,
+    module: template,
+    template: scriptVersion(env),
+    reportKey,
+    linkSecret,
+    isMigrated,
+  });
   const { account_id: account, dispatch_namespace: namespace } = placeOf(env);
   const path = `/accounts/${account}/workers/dispatch/namespaces/${namespace}/scripts/${encodeURIComponent(script.slug)}`;
   await clientOf(env).put(path, { body });

@@ -28,3 +28,13 @@ export async function isReportKey(shown: string | null, owner: string, slug: str
   const given = utf8(shown ?? "");
   return given.length === expected.length && crypto.subtle.timingSafeEqual(given, expected);
 }
+
+/**
+ * The key of the macs in the link tokens of one owner (`#protocol/link-token.ts`). The owner's scripts share it, so that a token stays
+ * recognisable when its machine is renamed. It cannot be mistaken for a report key, whose text begins with a user id: ids contain
+ * no colon.
+ */
+export async function linkSecretOf(owner: string, secret: string): Promise<string> {
+  const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), utf8(`link-tokens:${owner}`));
+  return hex(new Uint8Array(signature));
+}

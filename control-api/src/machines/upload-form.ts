@@ -18,6 +18,10 @@ export type MachineScript = {
   readonly identity: string;
   /** SHA-256 of the link token in hex. `null` keeps the one that the script has, which a rebuilt registry does not know. */
   readonly linkTokenHash: string | null;
+  /** When that token was issued, in milliseconds since 1970; 0 if unknown. */
+  readonly linkIssuedMs: number;
+  /** The public key that was registered with it, or `null`. */
+  readonly linkKey: string | null;
 };
 
 export type UploadOptions = {
@@ -27,6 +31,8 @@ export type UploadOptions = {
   readonly template: string;
   /** The script's key for its reports (report-key.ts). */
   readonly reportKey: string;
+  /** The key of the macs in the owner's link tokens (link-secret.ts). */
+  readonly linkSecret: string;
   /** Whether the migration was already applied. If so it is left out, since the API refuses it with code 10079. */
   readonly isMigrated: boolean;
 };
@@ -36,7 +42,7 @@ export type UploadOptions = {
  * (Cloudflare, "Multipart upload metadata"). Wrangler sends the same form, and a test compares the two. The SDK's own
  * `scripts.update()` cannot be used: it sends the metadata as bracketed fields, which the API ignores (cloudflare-typescript 2799).
  */
-export function uploadForm({ script, module, template, reportKey, isMigrated }: UploadOptions): FormData {
+export function uploadForm({ script, module, template, reportKey, linkSecret, isMigrated }: UploadOptions): FormData {
   const metadata = {
     main_module: MAIN_MODULE,
     compatibility_date: COMPATIBILITY_DATE,
@@ -55,6 +61,9 @@ export function uploadForm({ script, module, template, reportKey, isMigrated }: 
       script.linkTokenHash === null
         ? { type: "inherit", name: "LINK_TOKEN_HASH" }
         : { type: "secret_text", name: "LINK_TOKEN_HASH", text: script.linkTokenHash },
+      { type: "plain_text", name: "LINK_ISSUED_MS", text: String(script.linkIssuedMs) },
+      { type: "plain_text", name: "LINK_KEY", text: script.linkKey ?? "" },
+      { type: "secret_text", name: "LINK_SECRET", text: linkSecret },
       { type: "secret_text", name: "REPORT_KEY", text: reportKey },
       { type: "service", name: "CONTROL", service: "operator", entrypoint: "Reports" },
     ],

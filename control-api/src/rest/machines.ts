@@ -2,7 +2,8 @@ import { Hono } from "hono";
 import type * as z from "zod/mini";
 import { machineUrls } from "#protocol/address.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
-import { RegisterRequest, type Registration, RenameRequest } from "#protocol/rest-api.ts";
+import { RegisterRequest, type Registration, RenameRequest, RotateRequest } from "#protocol/rest-api.ts";
+import { parseJson } from "#protocol/json.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering, reading } from "../http/needs.ts";
 import type { AuditEntry } from "../audit/entry.ts";
@@ -65,10 +66,23 @@ machines.delete("/:name", administering, async (c) => {
 });
 
 machines.post("/:name/token", administering, async (c) => {
-  const rotated: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).rotate(c.req.param("name"));
+  // Connectors before 0.3 send no body.
+  const text = await c.req.text();
+  const request = RotateRequest.safeParse(text === "" ? {} : parseJson(text));
+  if (!request.success) return invalid("Send { linkKey }: the machine's public key.");
+  const registry = registryOf(c.env, c.var.caller.user);
+  const rotated: Registered | OperatorError = await registry.rotate(c.req.param("name"), request.data.linkKey ?? null);
   if ("code" in rotated) return errorResponse(rotated);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), "token rotated");
   return registrationOf(rotated, c.env);
+});
+
+machines.post("/:name/restore", administering, async (c) => {
+  const name = c.req.param("name");
+  const restored: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).restore(name);
+  if ("code" in restored) return errorResponse(restored);
+  log(c.var.caller, c.env, "machine_changed", name, "given back to the computer that had it before");
+  return c.json(summaryOf(restored, c.env));
 });
 
 machines.post("/:name/upgrade", administering, async (c) => {

@@ -17,11 +17,6 @@ export function makeToken(user: string): string {
   return `opr_${user}_${randomSecret()}`;
 }
 
-/** Creates a link token, with which a machine's connector opens the WebSocket to its script. */
-export function makeLinkToken(): string {
-  return `opl_${randomSecret()}`;
-}
-
 /** SHA-256 in hex. Slow password hashes protect secrets that can be guessed; 256 random bits cannot be, so a fast hash is enough. */
 export async function hashOf(token: string): Promise<string> {
   return hex(await sha256(token));

@@ -2,7 +2,7 @@ import { boundedFacts } from "#protocol/bounded.ts";
 import { Facts } from "#protocol/control.ts";
 import { parseJson } from "#protocol/json.ts";
 import { PRESENCE_LEASE_MS } from "#protocol/limits.ts";
-import type { ReportedPresence } from "#protocol/script-api.ts";
+import { LinkStatus, type ReportedPresence } from "#protocol/script-api.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 
 type Row = {
@@ -21,7 +21,14 @@ type Row = {
   /** When `online` expires unless the script reports again; milliseconds since 1970. A script that crashed cannot report "offline". */
   lease_ms: number;
   remote_approval: number;
+  link_issued_ms: number;
+  link_key: string;
+  /** `LinkStatus` as JSON, as last reported. */
+  link: string | null;
 };
+
+/** The credentials that a machine's link was last issued, and the computer that they were issued to. */
+export type IssuedLink = Pick<MachineRecord, "identity" | "linkTokenHash" | "linkIssuedMs" | "linkKey">;
 
 /** The effect of a report. */
 export type Recorded = { name: string; hasJustDialled: boolean; wantsFacts: boolean };
@@ -49,6 +56,12 @@ export class Registry {
     // Databases of version 0.2 do not say whether clients may answer permission requests, so they may not.
     if (!columns.some(({ name }) => name === "remote_approval"))
       sql.exec("ALTER TABLE machine ADD COLUMN remote_approval INTEGER NOT NULL DEFAULT 0");
+    // Those of version 0.2 know nothing of link keys.
+    if (!columns.some(({ name }) => name === "link_key")) {
+      sql.exec("ALTER TABLE machine ADD COLUMN link_issued_ms INTEGER NOT NULL DEFAULT 0");
+      sql.exec("ALTER TABLE machine ADD COLUMN link_key TEXT NOT NULL DEFAULT ''");
+      sql.exec("ALTER TABLE machine ADD COLUMN link TEXT");
+    }
   }
 
   list(): MachineRecord[] {
@@ -75,10 +88,11 @@ export class Registry {
    * Adds a machine, or gives a known one a new token or identity. What its person allowed for one computer does not pass to another
    * that takes over its name.
    */
-  put(machine: { name: string; slug: string; identity: string; linkTokenHash: string | null; template: string }): void {
+  put(machine: Pick<MachineRecord, "name" | "slug" | "template"> & IssuedLink): void {
     this.#sql.exec(
-      `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, ?, ?, ?)
+      `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template, link_issued_ms, link_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, link_token_hash = excluded.link_token_hash, template = excluded.template,
+         link_issued_ms = excluded.link_issued_ms, link_key = excluded.link_key,
          remote_approval = CASE WHEN machine.identity = excluded.identity THEN machine.remote_approval ELSE 0 END`,
       machine.name,
       machine.slug,
@@ -86,6 +100,8 @@ export class Registry {
       machine.linkTokenHash ?? "",
       Date.now(),
       machine.template,
+      machine.linkIssuedMs,
+      machine.linkKey ?? "",
     );
   }
 
@@ -149,7 +165,7 @@ export class Registry {
    */
   record(
     slug: string,
-    { online, epoch, lastSeenMs, facts, position, template }: ReportedPresence,
+    { online, epoch, lastSeenMs, facts, position, template, link }: ReportedPresence,
     nowMs: number,
   ): Recorded | null {
     const [before] = this.#sql
@@ -160,7 +176,7 @@ export class Registry {
       .toArray();
     if (before === undefined) return null;
     const { rowsWritten } = this.#sql.exec(
-      `UPDATE machine SET online = ?, epoch = ?, last_seen_ms = ?, log_epoch = ?, log_seq = ?, template = ?, lease_ms = ?
+      `UPDATE machine SET online = ?, epoch = ?, last_seen_ms = ?, log_epoch = ?, log_seq = ?, template = ?, lease_ms = ?, link = ?
        WHERE slug = ? AND (epoch <= ?2 OR log_epoch IS NOT ?4) AND NOT (log_epoch IS ?4 AND log_seq > ?5)`,
       online ? 1 : 0,
       epoch,
@@ -169,6 +185,7 @@ export class Registry {
       position.seq,
       template,
       online ? nowMs + PRESENCE_LEASE_MS : 0,
+      link === undefined ? null : JSON.stringify(link),
       slug,
     );
     if (rowsWritten === 0) return null;
@@ -195,6 +212,9 @@ function recordOf(row: Row): MachineRecord {
     slug: row.slug,
     identity: row.identity,
     linkTokenHash: row.link_token_hash === "" ? null : row.link_token_hash,
+    linkIssuedMs: row.link_issued_ms,
+    linkKey: row.link_key === "" ? null : row.link_key,
+    link: LinkStatus.safeParse(row.link === null ? null : parseJson(row.link)).data ?? null,
     createdMs: row.created_ms,
     online: row.online === 1 && row.lease_ms > Date.now(),
     epoch: row.epoch,

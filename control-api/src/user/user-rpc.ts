@@ -24,7 +24,10 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   machines(): MaybeAsync<MachineRecord[]>;
   machine(name: string): MaybeAsync<MachineRecord | null>;
   register(request: RegisterRequest): MaybeAsync<Registered | OperatorError>;
-  rotate(name: string): MaybeAsync<Registered | OperatorError>;
+  /** Creates a new link token, and binds the link to `linkKey` unless that is `null`. */
+  rotate(name: string, linkKey: string | null): MaybeAsync<Registered | OperatorError>;
+  /** Undoes the last takeover of a machine, or the last change of its key. */
+  restore(name: string): MaybeAsync<MachineRecord | OperatorError>;
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
   setRemoteApproval(name: string, isAllowed: boolean): MaybeAsync<boolean>;
   remove(name: string): MaybeAsync<OperatorError | null>;

@@ -3,8 +3,9 @@ import * as z from "zod/mini";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import { LoggedEvent, type LogPosition } from "#protocol/event.ts";
+import { LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
-import { type Presence, type ReportedPresence, ScriptPath } from "#protocol/script-api.ts";
+import { type CredentialChange, type Presence, type ReportedPresence, ScriptPath } from "#protocol/script-api.ts";
 import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
@@ -13,6 +14,8 @@ import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { askMachine, postToMachine } from "../machines/script-client.ts";
+import { changeCredentials, credentialsOf } from "../machines/link-credentials.ts";
+import { linkSecretOf } from "../machines/report-key.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { machineInNamespace, machinesInNamespace } from "../machines/namespace-scripts.ts";
 import { deleteScript, scriptVersion, uploadScript } from "../machines/provisioning.ts";
@@ -20,11 +23,11 @@ import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.t
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
 import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
 import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
-import { hashOf, makeLinkToken } from "../sign-in/access-token.ts";
+import { hashOf } from "../sign-in/access-token.ts";
 import { Closure } from "./closure.ts";
 import { isNewer, News } from "./news.ts";
 import { Notices } from "./notices.ts";
-import { Registry } from "./registry.ts";
+import { type IssuedLink, Registry } from "./registry.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
 import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
@@ -56,6 +59,10 @@ const START_KEY = "platform-start";
 
 /** Storage key that is set until the registry was compared with the namespace: this object's database is new, or was lost. */
 const REBUILD_KEY = "registry-to-rebuild";
+
+/** Why the link of a computer ends whose name another computer took over. Its person reads this. */
+const TAKEN_OVER =
+  "another computer took this machine's name over; if that was not you, run `codez restore` with the machine's name";
 
 /** The machine name announced for a revocation, which concerns no machine in particular. */
 const ANY = "";
@@ -115,24 +122,57 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#turns.take([request.name], async () => {
       this.#closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
-      const known = this.#registry.get(request.name);
       // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
-      if (known?.identity === "") this.#registry.identify(request.name, request.identity);
-      const isSame = known?.identity === request.identity || known?.identity === "";
+      this.#registry.identify(request.name, request.identity);
+      const known = this.#registry.get(request.name);
+      const isSame = known?.identity === request.identity;
       if (known !== null && !isSame && request.replace !== true) return { code: "name_taken", name: request.name };
       const needsToken = known === null || !isSame || request.rotate === true;
-      if (!needsToken && (await this.#isInPlace(known))) return { machine: known, created: false, token: null };
-      return this.#write(request.name, request.identity, known, needsToken);
+      const { name, identity, linkKey = null } = request;
+      if (needsToken) return this.#write(name, known, await this.#issue(name, identity, known, linkKey));
+      if (linkKey !== null) await this.#tell(name, { change: "rebind", issuedMs: Date.now(), key: linkKey });
+      if (await this.#isInPlace(known)) return { machine: known, created: false, token: null };
+      return this.#write(name, known, known);
     });
   }
 
-  /** Creates a new link token. The old one stops working at once, and the link that used it is closed. */
-  rotate(name: string): Promise<Registered | OperatorError> {
+  /**
+   * Creates a new link token. The old one stops working at once, and the link that used it is closed.
+   * @param linkKey the key that the link is to be bound to; `null` keeps the one that it is bound to.
+   */
+  rotate(name: string, linkKey: string | null): Promise<Registered | OperatorError> {
     return this.#turns.take([name], async () => {
       const known = this.#registry.get(name);
-      return known === null
-        ? { code: "machine_unknown", machine: name }
-        : this.#write(name, known.identity, known, true);
+      if (known === null) return { code: "machine_unknown", machine: name };
+      return this.#write(name, known, await this.#issue(name, known.identity, known, linkKey));
+    });
+  }
+
+  /** Gives a machine's name back to the computer, or the key, that had it before. Its token works again; it dials by itself. */
+  restore(name: string): Promise<MachineRecord | OperatorError> {
+    return this.#turns.take([name], async () => {
+      const known = this.#registry.get(name);
+      if (known === null) return { code: "machine_unknown", machine: name };
+      const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
+      const after = await changeCredentials(this.env, this.#id, name, { change: "restore", issuedMs });
+      if (after === null || after.issuedMs !== issuedMs) {
+        const reason = `nothing to undo: "${name}" did not pass to another computer or key in the last 30 days.`;
+        return { code: "invalid_request", reason };
+      }
+      await this.#closeLink(
+        name,
+        CloseCode.REVOKED,
+        "the machine's name was given back to the computer that had it before",
+      );
+      const { identity, key, tokens } = after;
+      const linkTokenHash = tokens.at(-1)?.hash ?? null;
+      const restored = await this.#write(name, known, {
+        identity,
+        linkTokenHash,
+        linkIssuedMs: issuedMs,
+        linkKey: key,
+      });
+      return restored.machine;
     });
   }
 
@@ -166,10 +206,11 @@ export class User extends Agent<Env> implements UserRpc {
         return { code: "invalid_request", reason };
       }
       const slug = slugOf(to, await tagOf(this.#id));
-      const { identity, linkTokenHash } = known;
-      await uploadScript(this.env, { slug, name: to, owner: this.#id, identity, linkTokenHash });
+      await uploadScript(this.env, { ...issuedOf(known), slug, name: to, owner: this.#id });
       try {
         await this.#moveLog(from, to);
+        const credentials = await credentialsOf(this.env, this.#id, from);
+        if (credentials !== null) await changeCredentials(this.env, this.#id, to, { change: "move", credentials });
       } catch (failure) {
         console.error("a machine was not renamed because its log could not be moved", {
           from,
@@ -194,7 +235,7 @@ export class User extends Agent<Env> implements UserRpc {
       const known = this.#registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       if (known.template === this.#version) return false;
-      await this.#write(name, known.identity, known, false);
+      await this.#write(name, known, known);
       return true;
     });
   }
@@ -402,19 +443,78 @@ export class User extends Agent<Env> implements UserRpc {
     );
   }
 
-  async #write(name: string, identity: string, known: MachineRecord | null, needsToken: boolean): Promise<Registered> {
-    const token = needsToken ? makeLinkToken() : null;
-    const linkTokenHash = token === null ? (known?.linkTokenHash ?? null) : await hashOf(token);
+  /** Uploads a machine's script, and records what its link was issued. A `token` of `issued` is new and returned to the caller. */
+  async #write(
+    name: string,
+    known: MachineRecord | null,
+    issued: IssuedLink & { token?: string },
+  ): Promise<Registered> {
     const slug = slugOf(name, await tagOf(this.#id));
     // An upload replaces the running script and ends its calls without an answer. Closing the link first lets them fail with an error.
-    if (known !== null && needsToken) await this.#closeLink(name, CloseCode.REVOKED, "the machine's token was rotated");
-    else if (known !== null)
+    if (known !== null && issued.token === undefined)
       await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
-    await uploadScript(this.env, { slug, name, owner: this.#id, identity, linkTokenHash });
-    this.#registry.put({ name, slug, identity, linkTokenHash, template: this.#version });
+    const current =
+      issued.token === undefined ? { ...issuedOf(issued), ...(await this.#newest(name)) } : issuedOf(issued);
+    await uploadScript(this.env, { ...current, slug, name, owner: this.#id });
+    this.#registry.put({ ...current, name, slug, template: this.#version });
     const machine = this.#registry.get(name);
     if (machine === null) throw new Error("a machine that was just written is gone");
-    return { machine, created: known === null, token };
+    return { machine, created: known === null, token: issued.token ?? null };
+  }
+
+  /**
+   * Makes a new link token. A running script is told before its link is closed and before the upload, so that the old token is
+   * refused from now on. If it cannot be told, the upload's bindings say when the token was issued, and the later one counts.
+   */
+  async #issue(
+    name: string,
+    identity: string,
+    known: MachineRecord | null,
+    linkKey: string | null,
+  ): Promise<IssuedLink & { token: string }> {
+    const issuedMs = Math.max(Date.now(), (known?.linkIssuedMs ?? 0) + 1);
+    const expiresMs = issuedMs + LINK_TOKEN_LIFE_MS;
+    const token = await makeLinkToken(await linkSecretOf(this.#id, this.env.REPORT_SECRET), expiresMs);
+    const hash = await hashOf(token);
+    const isSame = known !== null && known.identity === identity;
+    const key = linkKey ?? (isSame ? known.linkKey : null);
+    const issued = { identity, linkTokenHash: hash, linkIssuedMs: issuedMs, linkKey: key, token };
+    if (known === null) return issued;
+    const shown = linkKey === null ? {} : { key: linkKey };
+    await this.#tell(name, { change: "issue", issuedMs, identity, token: { hash, expiresMs }, ...shown });
+    const reason = isSame ? "the machine's token was rotated" : TAKEN_OVER;
+    await this.#closeLink(name, CloseCode.REVOKED, reason);
+    return issued;
+  }
+
+  /**
+   * The hash of the token that a machine dials with now. Its script may have renewed the one that was issued, and the bindings need
+   * the current one in case that the secret of the macs has changed, or the object's storage is lost.
+   */
+  async #newest(name: string): Promise<{ linkTokenHash?: string }> {
+    try {
+      const hash = (await credentialsOf(this.env, this.#id, name))?.tokens.at(-1)?.hash;
+      return hash === undefined ? {} : { linkTokenHash: hash };
+    } catch (failure) {
+      console.warn("a machine's script did not say its link's credentials", {
+        machine: name,
+        failure: String(failure),
+      });
+      return {};
+    }
+  }
+
+  /** Tells a machine's script what its link accepts. A failure is only logged, because the upload that follows says it as well. */
+  async #tell(name: string, change: CredentialChange): Promise<void> {
+    try {
+      await changeCredentials(this.env, this.#id, name, change);
+    } catch (failure) {
+      console.warn("a machine's script could not be told its link's credentials", {
+        machine: name,
+        change: change.change,
+        failure: String(failure),
+      });
+    }
   }
 
   /** Upgrades a script just after its machine dialled in. An upload drops the link, and at that moment it interrupts no calls. */
@@ -470,6 +570,11 @@ export class User extends Agent<Env> implements UserRpc {
       await moved.body?.cancel();
     }
   }
+}
+
+/** What of a record, or of a new issue, describes the credentials of the link. */
+function issuedOf({ identity, linkTokenHash, linkIssuedMs, linkKey }: IssuedLink): IssuedLink {
+  return { identity, linkTokenHash, linkIssuedMs, linkKey };
 }
 
 function nameInvalid(name: string): OperatorError {

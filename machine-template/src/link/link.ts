@@ -1,13 +1,15 @@
 import { CloseCode } from "#protocol/close-code.ts";
-import type { EventFrame, Facts, Hello } from "#protocol/control.ts";
+import type { Dial, EventFrame, Facts, Hello } from "#protocol/control.ts";
 import { FromConnector, parseControl, PING, PONG } from "#protocol/control.ts";
 import { errorResponse, OperatorFailure, type OperatorError } from "#protocol/error.ts";
 import { HeadTooLarge } from "#protocol/frame.ts";
 import { LINK_SILENCE_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { isProof } from "#protocol/link-key.ts";
+import type { Shown } from "./credentials.ts";
 import { type Caller, isOlder } from "./dial-order.ts";
 import type { ClosingWord } from "./exchange.ts";
 import { Multiplexer } from "./multiplexer.ts";
-import { say, Sockets } from "./sockets.ts";
+import { isOpen, say, Sockets } from "./sockets.ts";
 
 /**
  * After this script has told its connector that it is being replaced, it accepts no new link for this long. The connector dials
@@ -20,8 +22,10 @@ const REPLACEMENT_MS = 5_000;
 
 /** What the link reports to the machine that it belongs to. */
 export type LinkListener = {
+  /** Whether a dial with this token and this proven key may become the link. Returns the reason of a refusal. */
+  refusalOf(shown: Shown): string | null;
   /** A connector said hello. Returns the new epoch and the last event stored of its stream. */
-  online(stream: string, facts: Facts, replaced: boolean): { epoch: number; acked: number };
+  online(stream: string, facts: Facts, replaced: boolean, shown: Shown): { epoch: number; acked: number };
   offline(epoch: number, lastHeardMs: number): void;
   /** A connector was refused because it speaks this version of the protocol, which is older than the script's. */
   tooOld(protocol: number): void;
@@ -71,6 +75,8 @@ export class Link implements MachineLink {
   readonly #listener: LinkListener;
   readonly #sockets: Sockets;
   readonly #exchanges: Multiplexer;
+  /** Sockets whose proof is being checked. */
+  readonly #proving = new Set<WebSocket>();
   #replacedUntilMs = 0;
 
   constructor(ctx: DurableObjectState, machine: string, listener: LinkListener) {
@@ -104,11 +110,24 @@ export class Link implements MachineLink {
     return this.#sockets.currentHeardMs;
   }
 
-  /** Accepts the WebSocket upgrade of a connector whose token is valid. The socket becomes the link only when it says hello. */
-  accept(): Response {
+  /** The token and the key that the current link was opened with. */
+  get shown(): Shown | null {
+    return this.#sockets.shown;
+  }
+
+  /** Sends the connector a new token. */
+  renew(token: string): void {
+    if (this.#sockets.current !== null) say(this.#sockets.current, { type: "token", token });
+  }
+
+  /**
+   * Accepts the WebSocket upgrade of a connector whose token is valid. The socket becomes the link only when it says hello, with
+   * a proof of its key if the link is bound to one.
+   */
+  accept(tokenHash: string): Response {
     if (Date.now() < this.#replacedUntilMs)
       return errorResponse({ code: "machine_offline", machine: this.#machine, lastSeenMs: null });
-    return this.#sockets.accept();
+    return this.#sockets.accept(tokenHash);
   }
 
   async exchange(
@@ -129,16 +148,20 @@ export class Link implements MachineLink {
     return exchange.response;
   }
 
-  /** Handles a WebSocket message, text or binary. A peer that violates the protocol is closed with BAD_FRAME. */
-  message(socket: WebSocket, message: string | ArrayBuffer): void {
+  /**
+   * Handles a WebSocket message, text or binary. A peer that violates the protocol is closed with BAD_FRAME. Only a hello with a
+   * proof takes time to check; everything else, calls above all, is handled at once.
+   */
+  message(socket: WebSocket, message: string | ArrayBuffer): Promise<void> | undefined {
     const isCurrent = socket === this.#sockets.current;
-    if (!isCurrent && this.#sockets.epochOf(socket) !== null) return; // a late message from a replaced link
+    if (!isCurrent && this.#sockets.epochOf(socket) !== null) return undefined; // a late message from a replaced link
     this.#sockets.heard();
     const understood =
       typeof message === "string"
         ? this.#control(socket, message)
         : isCurrent && this.#exchanges.receive(new Uint8Array(message));
-    if (!understood) this.#drop(socket, CloseCode.BAD_FRAME, "not a frame of this protocol");
+    if (understood === false) this.#drop(socket, CloseCode.BAD_FRAME, "not a frame of this protocol");
+    return understood instanceof Promise ? understood : undefined;
   }
 
   /** Handles the end of a socket, whichever side closed it. */
@@ -156,7 +179,8 @@ export class Link implements MachineLink {
     }
   }
 
-  #control(socket: WebSocket, text: string): boolean {
+  /** Returns `false` for what is not a frame; a promise while a proof is being checked. */
+  #control(socket: WebSocket, text: string): boolean | Promise<void> {
     if (text === PING) {
       socket.send(PONG); // only where the runtime has no auto-response
       return true;
@@ -177,30 +201,68 @@ export class Link implements MachineLink {
     }
   }
 
-  /** Makes `socket`, on which a connector said hello, the link. Returns `false` if it was the link already. */
-  #greet(socket: WebSocket, { protocol, stream, dial, facts }: Hello): boolean {
+  /** Answers a connector's hello. Returns `false` if the socket is the link already, or another hello of it is being checked. */
+  #greet(socket: WebSocket, hello: Hello): boolean | Promise<void> {
+    const { protocol, key, proof } = hello;
     if (protocol !== PROTOCOL_VERSION) {
       if (protocol < PROTOCOL_VERSION) this.#listener.tooOld(protocol);
       const reason = `this Operator speaks protocol ${PROTOCOL_VERSION}, the connector ${protocol}`;
       this.#drop(socket, CloseCode.PROTOCOL_TOO_OLD, reason);
       return true;
     }
-    if (socket === this.#sockets.current) return false;
-    this.#sockets.stopAwaiting(socket);
-    const caller = dial === undefined ? undefined : { stream, dial };
-    const current = this.#sockets.current;
-    if (current !== null && isOlder(caller, this.#sockets.callerOf(current))) {
-      this.#drop(socket, CloseCode.SUPERSEDED, "a newer dial of this connector came first");
+    if (socket === this.#sockets.current || this.#proving.has(socket)) return false;
+    const challenge = this.#sockets.challengeOf(socket);
+    if (challenge === null) {
+      // The socket was accepted by the version of this script before the upload. Its connector dials again.
+      this.#drop(socket, CloseCode.RESTARTING, "this machine's script was replaced");
       return true;
     }
+    if (key === undefined) {
+      this.#admit(socket, hello, { tokenHash: challenge.tokenHash, key: null });
+      return true;
+    }
+    if (hello.dial === undefined) return false; // a connector with a key numbers its dials
+    if (proof === undefined) {
+      say(socket, { type: "challenge", nonce: challenge.nonce });
+      return true;
+    }
+    return this.#prove(socket, { ...hello, key, proof, dial: hello.dial }, challenge);
+  }
+
+  /** Checks the proof in a hello. Another socket may say hello meanwhile; the order of dials is decided afterwards. */
+  async #prove(
+    socket: WebSocket,
+    hello: Hello & { key: string; proof: string; dial: Dial },
+    challenge: { nonce: string; tokenHash: string },
+  ): Promise<void> {
+    const { key, proof, stream, dial } = hello;
+    this.#proving.add(socket);
+    try {
+      const isProven = await isProof(proof, key, { ...challenge, stream, dial });
+      if (!isOpen(socket)) return;
+      if (isProven) this.#admit(socket, hello, { tokenHash: challenge.tokenHash, key });
+      else this.#drop(socket, CloseCode.BAD_FRAME, "the proof of the link key is wrong");
+    } finally {
+      this.#proving.delete(socket);
+    }
+  }
+
+  /** Makes `socket`, on which a connector said hello, the link, unless its credentials or its order forbid it. */
+  #admit(socket: WebSocket, { stream, dial, facts }: Hello, shown: Shown): void {
+    this.#sockets.stopAwaiting(socket);
+    const refusal = this.#listener.refusalOf(shown);
+    if (refusal !== null) return this.#drop(socket, CloseCode.REVOKED, refusal);
+    const caller = dial === undefined ? undefined : { stream, dial };
+    const current = this.#sockets.current;
+    if (current !== null && isOlder(caller, this.#sockets.callerOf(current)))
+      return this.#drop(socket, CloseCode.SUPERSEDED, "a newer dial of this connector came first");
     const replaced = current !== null;
     // Exchanges do not move to the new link, because its connector knows nothing about them.
     this.#exchanges.settleAll({ code: "link_lost", machine: this.#machine });
-    const { epoch, acked } = this.#listener.online(stream, facts, replaced);
-    const older = this.#sockets.promote(socket, epoch, caller);
+    const { epoch, acked } = this.#listener.online(stream, facts, replaced, shown);
+    const older = this.#sockets.promote(socket, epoch, caller, shown.key);
     for (const other of older) this.#takeOver(other, caller);
     say(socket, { type: "welcome", protocol: PROTOCOL_VERSION, epoch, acked });
-    return true;
   }
 
   /** Closes the socket that was the link before. Only a different connector is told REPLACED, which is final. */

@@ -2,6 +2,9 @@ import { CloseCode } from "#protocol/close-code.ts";
 import { type FromScript, PING, PONG } from "#protocol/control.ts";
 import { HELLO_TIMEOUT_MS } from "#protocol/limits.ts";
 import * as z from "zod/mini";
+import { randomSecret } from "#protocol/bytes.ts";
+import { CHALLENGE_HEADER } from "#protocol/link-key.ts";
+import type { Shown } from "./credentials.ts";
 import { Caller } from "./dial-order.ts";
 
 /** Tag that distinguishes the link's sockets from any others of the object. */
@@ -11,7 +14,16 @@ const TAG = "link";
  * State that is stored with a socket over hibernation. `epoch` is `null` until `hello`; `caller` is absent when the hello has
  * no `dial`.
  */
-const Attachment = z.object({ epoch: z.nullable(z.int()), acceptedMs: z.int(), caller: z.optional(Caller) });
+const Attachment = z.object({
+  epoch: z.nullable(z.int()),
+  acceptedMs: z.int(),
+  caller: z.optional(Caller),
+  /** The challenge that a proof on this socket must be made for, and the token that the socket was opened with. */
+  nonce: z.optional(z.string()),
+  tokenHash: z.optional(z.string()),
+  /** The key that was proven, if there was one. */
+  key: z.optional(z.nullable(z.string())),
+});
 type Attachment = z.infer<typeof Attachment>;
 
 /** The link's state at the moment when it was lost. */
@@ -57,16 +69,32 @@ export class Sockets {
     return attachmentOf(socket).caller;
   }
 
-  /** Answers a connector's WebSocket upgrade. The new socket must say hello within `HELLO_TIMEOUT_MS`. */
-  accept(): Response {
+  /** The challenge of a socket, and the token that it was opened with; `null` for a socket from before there were any. */
+  challengeOf(socket: WebSocket): { nonce: string; tokenHash: string } | null {
+    const { nonce, tokenHash } = attachmentOf(socket);
+    return nonce === undefined || tokenHash === undefined ? null : { nonce, tokenHash };
+  }
+
+  /** The token and the key with which the link was opened; `null` without a link, or for one from before there were keys. */
+  get shown(): Shown | null {
+    const { tokenHash, key } = this.#current === null ? {} : attachmentOf(this.#current);
+    return tokenHash === undefined || key === undefined ? null : { tokenHash, key };
+  }
+
+  /**
+   * Answers a connector's WebSocket upgrade. The new socket must say hello within `HELLO_TIMEOUT_MS`.
+   * @param tokenHash the token that it showed.
+   */
+  accept(tokenHash: string): Response {
     const { 0: client, 1: server } = new WebSocketPair();
     this.#ctx.acceptWebSocket(server, [TAG]);
-    server.serializeAttachment({ epoch: null, acceptedMs: Date.now() } satisfies Attachment);
+    const nonce = randomSecret();
+    server.serializeAttachment({ epoch: null, acceptedMs: Date.now(), nonce, tokenHash } satisfies Attachment);
     this.#awaitsHello.set(
       server,
       setTimeout(() => server.close(CloseCode.SILENT, "no hello"), HELLO_TIMEOUT_MS),
     );
-    return new Response(null, { status: 101, webSocket: client });
+    return new Response(null, { status: 101, webSocket: client, headers: { [CHALLENGE_HEADER]: nonce } });
   }
 
   /** Clears the timer of a socket that has said hello or is gone. */
@@ -76,10 +104,10 @@ export class Sockets {
   }
 
   /** Makes a socket the link. Returns the earlier ones that are still open, which the caller has to close. */
-  promote(socket: WebSocket, epoch: number, caller: Caller | undefined): WebSocket[] {
+  promote(socket: WebSocket, epoch: number, caller: Caller | undefined, key: string | null): WebSocket[] {
     const older = this.all().filter((other) => other !== socket && isOpen(other) && this.epochOf(other) !== null);
     this.#current = socket;
-    socket.serializeAttachment({ ...attachmentOf(socket), epoch, caller } satisfies Attachment);
+    socket.serializeAttachment({ ...attachmentOf(socket), epoch, caller, key } satisfies Attachment);
     return older;
   }
 
@@ -132,7 +160,7 @@ export function say(socket: WebSocket, frame: FromScript): void {
   if (isOpen(socket)) socket.send(JSON.stringify(frame));
 }
 
-function isOpen(socket: WebSocket): boolean {
+export function isOpen(socket: WebSocket): boolean {
   return socket.readyState === WebSocket.OPEN;
 }
 

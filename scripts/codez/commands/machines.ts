@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { MachineSummary } from "#protocol/rest-api.ts";
+import { linkWarnings } from "../describe-link.ts";
 import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
@@ -24,5 +25,7 @@ function listOf(machines: readonly MachineSummary[]): string {
     facts === null ? "-" : `${facts.hostname} (${facts.os})`,
     mcpUrl,
   ]);
-  return tableOf([["NAME", "STATUS", "LAST SEEN", "COMPUTER", "MCP URL"], ...rows]);
+  const table = tableOf([["NAME", "STATUS", "LAST SEEN", "COMPUTER", "MCP URL"], ...rows]);
+  const warnings = machines.flatMap(({ name, link }) => linkWarnings(name, link));
+  return [table, ...warnings.map((warning) => `warning: ${warning}`)].join("\n");
 }

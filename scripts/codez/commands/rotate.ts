@@ -14,7 +14,7 @@ export function rotateCommand({ folder }: Context): Command {
     .action(async (name: string | undefined, options: { hub?: string; json?: boolean }) => {
       const { key, profile } = folder.choose(name);
       const operator = await findOperator(options.hub ?? profile.hub, folder);
-      const { token, linkUrl, mcpUrl, slug } = await operator.rotate(profile.name);
+      const { token, linkUrl, mcpUrl, slug } = await operator.rotate(profile.name, folder.linkKey(key).publicKey);
       if (token === null)
         throw new CodezFailure(ExitCode.REFUSED, "Operator returned no new token.", `codez setup ${profile.name}`);
       folder.write(key, { ...profile, token, linkUrl, mcpUrl, slug });

@@ -2,6 +2,8 @@ import { Command } from "commander";
 import { holderOf } from "../../system/lock.ts";
 import { ExitCode } from "../exit-code.ts";
 import { presenceOf } from "../link-status.ts";
+import { fingerprintOf } from "#protocol/link-key.ts";
+import { describeLink, linkWarnings } from "../describe-link.ts";
 import { describeTarget } from "../make-target.ts";
 import { checkServer } from "../setup/prove.ts";
 import { type Context, JSON_OPTION, outputOf } from "./context.ts";
@@ -21,6 +23,9 @@ export function statusCommand({ folder }: Context): Command {
       const [presence, server] = await Promise.all([presenceOf(profile), checkServer(profile)]);
       const status = presence.online ? "online" : presence.lastSeenMs === null ? "never_connected" : "offline";
       const { mcpUrl, slug, target } = profile;
+      const own = folder.publicLinkKey(key);
+      const { link } = presence;
+      const [linkKey = "", linkToken = ""] = describeLink(link, own === null ? null : await fingerprintOf(own));
       const lines = [
         `machine    ${profile.name} at ${profile.hub}`,
         `status     ${status.replaceAll("_", " ")}${presence.online && server.state === "down" ? ", but its MCP server is down" : ""}`,
@@ -28,9 +33,22 @@ export function statusCommand({ folder }: Context): Command {
         `server     ${describeTarget(target)}`,
         `           ${server.state === "up" ? `answers: ${server.detail}` : `does not answer: ${server.detail}`}`,
         `MCP URL    ${mcpUrl}`,
+        `link       ${linkKey}`,
+        `           ${linkToken}`,
+        ...linkWarnings(profile.name, link).map((warning) => `warning    ${warning}`),
       ];
       const { lastSeenMs, connectedAtMs, facts, template } = presence;
-      const machine = { name: profile.name, slug, status, lastSeenMs, connectedAtMs, mcpUrl, facts, template };
+      const machine = {
+        name: profile.name,
+        slug,
+        status,
+        lastSeenMs,
+        connectedAtMs,
+        mcpUrl,
+        facts,
+        template,
+        link: link ?? null,
+      };
       outputOf(options).result({ ...machine, hub: profile.hub, connector, target, server }, lines.join("\n"));
       if (!presence.online) process.exitCode = ExitCode.NOT_ONLINE;
     });

@@ -6,17 +6,20 @@ import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { codezHome } from "../../system/home.ts";
 import { writePrivately } from "../../system/atomic-file.ts";
+import type { LinkSigner } from "../../connector/index.ts";
+import { linkKey, publicLinkKey } from "./link-key-file.ts";
 import { Profile } from "./profile.ts";
 
 const SUFFIX = ".json";
 const EVENTS_SUFFIX = ".events";
+const KEY_SUFFIX = ".key";
 
 /** A profile's name is the name of its file: the machine's name, unless `--profile` gave another. */
 const FILE_NAME = /^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/;
 
 /**
- * `~/.codez/machines/`: the profiles of the machines that this computer is set up as, each with its lock and its unsent
- * events.
+ * `~/.codez/machines/`: the profiles of the machines that this computer is set up as, each with its key, its lock and its
+ * unsent events.
  */
 export class ProfileFolder {
   readonly path: string;
@@ -53,8 +56,27 @@ export class ProfileFolder {
     writePrivately(this.file(name, SUFFIX), `${JSON.stringify(Profile.parse(profile), null, 2)}\n`);
   }
 
+  /**
+   * The key pair of the machine's link, made at the first use. Throws `CodezFailure` when its file cannot be trusted, and the
+   * error of the file system when it cannot be written.
+   */
+  linkKey(name: string): LinkSigner {
+    return linkKey(this.file(name, KEY_SUFFIX), name);
+  }
+
+  /** A new key pair, in place of one that may have been another Operator's. */
+  newLinkKey(name: string): LinkSigner {
+    rmSync(this.file(name, KEY_SUFFIX), { force: true });
+    return this.linkKey(name);
+  }
+
+  /** The public key, or `null` while this computer has no key for the machine. */
+  publicLinkKey(name: string): string | null {
+    return publicLinkKey(this.file(name, KEY_SUFFIX), name);
+  }
+
   remove(name: string): void {
-    for (const suffix of [SUFFIX, EVENTS_SUFFIX] as const) rmSync(this.file(name, suffix), { force: true });
+    for (const suffix of [SUFFIX, EVENTS_SUFFIX, KEY_SUFFIX] as const) rmSync(this.file(name, suffix), { force: true });
   }
 
   /** The profile of this machine at this Operator, if there is one. */
@@ -76,7 +98,7 @@ export class ProfileFolder {
   }
 
   /** The path of a profile's file of this kind. */
-  file(name: string, suffix: ".json" | ".lock" | ".events"): string {
+  file(name: string, suffix: ".json" | ".lock" | ".events" | ".key"): string {
     if (!FILE_NAME.test(name))
       throw new CodezFailure(ExitCode.USAGE, `"${name}" cannot be a profile's name.`, "Use a-z, 0-9 and hyphens.");
     return join(this.path, name + suffix);

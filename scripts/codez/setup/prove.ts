@@ -14,7 +14,7 @@ import { makeTarget } from "../make-target.ts";
 import { holderOf, Lock } from "../../system/lock.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { ProfileFolder } from "../profile/profile-folder.ts";
-import { failureOf } from "../run-connector.ts";
+import { failureOf, saveToken } from "../run-connector.ts";
 import { VERSION } from "../version.ts";
 
 /**
@@ -29,6 +29,9 @@ const ASK_AGAIN_MS = 500;
  * period.
  */
 const OLD_TOKEN_GRACE_MS = 1_500;
+
+/** Why a connector stops that needs another token. */
+const TOKEN_REFUSED: ReadonlySet<Stopped["reason"]> = new Set(["refused", "expired", "revoked"]);
 
 /** The outcome. `refused`: Operator does not accept the token (any more). */
 export type Proof = { kind: "online" } | { kind: "refused" };
@@ -60,7 +63,8 @@ export async function proveOnline(
   if (!(lock instanceof Lock)) return waitUntilSeen(operator, folder, key, profile, new Promise(() => undefined));
   const target = makeTarget(profile.target, profile.name);
   const connector = new Connector({
-    credentials: () => Promise.resolve(profile),
+    credentials: () => Promise.resolve({ ...profile, key: folder.linkKey(key) }),
+    renewed: (token) => saveToken(folder, key, token),
     renamed: () => Promise.resolve(),
     facts: () => machineFacts(VERSION),
     target,
@@ -90,7 +94,7 @@ async function waitUntilSeen(
     const status = await operator.statusAtMcp(profile.name);
     if (status === "online") return { kind: "online" };
     const ended = await Promise.race([stopped, pause()]);
-    if (ended?.reason === "refused" || ended?.reason === "revoked") return { kind: "refused" };
+    if (ended !== null && TOKEN_REFUSED.has(ended.reason)) return { kind: "refused" };
     if (ended === null && Date.now() < deadlineMs) continue;
     const final = ended === null ? null : failureOf(ended, profile.name, operator.origin);
     if (final !== null) throw final;

@@ -15,29 +15,31 @@ export async function register(
   target: TargetSpec,
   replace: boolean,
   events: Profile["events"],
+  linkKey: string,
 ): Promise<Registered> {
   const identity = plan.profile?.identity ?? newIdentity();
   const known = plan.profile?.token ?? null;
   const registration = await operator.register({
     name: plan.name,
     identity,
+    linkKey,
     ...(known === null ? { rotate: true } : {}),
     ...(replace ? { replace: true } : {}),
   });
   // A machine that was taken over from another identity, or registered again after it was removed, has a new token.
-  const token = registration.token ?? known ?? (await tokenOf(operator, plan.name));
+  const token = registration.token ?? known ?? (await tokenOf(operator, plan.name, linkKey));
   const { name, slug, linkUrl, mcpUrl } = registration;
   const profile: Profile = { hub: operator.origin, name, slug, linkUrl, mcpUrl, token, identity, target, events };
   return { profile, isNew: plan.profile === null, isNewToken: token !== known };
 }
 
 /** The profile with a new token, after the saved one was rejected. */
-export async function renewToken(operator: OperatorClient, profile: Profile): Promise<Profile> {
-  return { ...profile, token: await tokenOf(operator, profile.name) };
+export async function renewToken(operator: OperatorClient, profile: Profile, linkKey: string): Promise<Profile> {
+  return { ...profile, token: await tokenOf(operator, profile.name, linkKey) };
 }
 
-async function tokenOf(operator: OperatorClient, name: string): Promise<string> {
-  const { token }: Registration = await operator.rotate(name);
+async function tokenOf(operator: OperatorClient, name: string, linkKey: string): Promise<string> {
+  const { token }: Registration = await operator.rotate(name, linkKey);
   if (token === null) throw new Error("Operator rotated the token but did not return the new one");
   return token;
 }

@@ -35,8 +35,10 @@ export async function setUp(
   const plan = planSetup(folder, operator.origin, wanted.name, wanted.profileName);
   const target = wanted.target ?? plan.profile?.target ?? { kind: "url" as const, url: DEFAULT_TARGET_URL };
   const events = wanted.events(plan.profile?.events ?? true);
+  // Without a profile of this Operator, a key that is there may be another Operator's, and no two may know the same one.
+  const { publicKey } = plan.profile === null ? folder.newLinkKey(plan.key) : folder.linkKey(plan.key);
   const registered = await steps.run(`registering "${plan.name}" at ${operator.origin}`, () =>
-    register(operator, plan, target, wanted.replace, events),
+    register(operator, plan, target, wanted.replace, events, publicKey),
   );
   let { profile } = registered;
   folder.write(plan.key, profile);
@@ -44,7 +46,9 @@ export async function setUp(
     proveOnline(operator, folder, plan.key, profile, registered.isNewToken),
   );
   if (proof.kind === "refused") {
-    profile = await steps.run("saved token rejected; requesting a new one", () => renewToken(operator, profile));
+    profile = await steps.run("saved token rejected; requesting a new one", () =>
+      renewToken(operator, profile, publicKey),
+    );
     folder.write(plan.key, profile);
     const again = await steps.run("opening the link again", () =>
       proveOnline(operator, folder, plan.key, profile, true),

@@ -36,6 +36,9 @@ describe("a machine's script", () => {
       TEMPLATE: { type: "plain_text", text: scriptVersion(env) },
       IDENTITY: { type: "plain_text", text: "identity-of-attic" },
       LINK_TOKEN_HASH: { type: "secret_text", text: expect.stringMatching(/^[0-9a-f]{64}$/) },
+      LINK_ISSUED_MS: { type: "plain_text", text: expect.stringMatching(/^[0-9]{13}$/) },
+      LINK_KEY: { type: "plain_text", text: "" },
+      LINK_SECRET: { type: "secret_text", text: expect.stringMatching(/^[0-9a-f]{64}$/) },
       REPORT_KEY: { type: "secret_text", text: await reportKeyOf(alice.id, slug, env.REPORT_SECRET) },
       CONTROL: { type: "service", service: "operator", entrypoint: "Reports" },
     });

@@ -26,7 +26,7 @@ describe("registering", () => {
       linkUrl: `ws://127.0.0.1:8787/m/${slug}/link`,
       mcpUrl: `${ORIGIN}/m/${slug}/mcp`,
       mcpHostUrl: `http://${slug}.localhost:8787/mcp`,
-      token: expect.stringMatching(/^opl_[\w-]{43}$/),
+      token: expect.stringMatching(/^opl_[\w-]{43}\.[0-9a-z]{6}\.[\w-]{43}$/),
     });
     expect(JSON.stringify(await alice.json("/api/machines"))).not.toContain("opl_");
   });

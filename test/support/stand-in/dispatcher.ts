@@ -115,6 +115,8 @@ function answer(
       return method === "GET" ? Response.json(logPageOf(plan, searchParams)) : new Response(null, { status: 204 });
     case "/link":
       return errorResponse({ code: "machine_starting", machine: slug }); // no script here accepts a WebSocket
+    case "/operator/credentials":
+      return errorResponse({ code: "not_found", reason: "a script from before there were any" });
     case "/operator/close":
       return new Response(null, { status: 204 });
     default:

@@ -16,7 +16,10 @@ export async function wranglerUpload(): Promise<UploadPart[]> {
   const folder = await mkdtemp(join(tmpdir(), "operator-golden-"));
   try {
     await writeFile(join(folder, "index.js"), "export class Machine {}\nexport default { fetch() {} };\n");
-    await writeFile(join(folder, "secrets.json"), JSON.stringify({ LINK_TOKEN_HASH: "", REPORT_KEY: "" }));
+    await writeFile(
+      join(folder, "secrets.json"),
+      JSON.stringify({ LINK_TOKEN_HASH: "", LINK_SECRET: "", REPORT_KEY: "" }),
+    );
     await writeFile(
       join(folder, "wrangler.json"),
       JSON.stringify({
@@ -26,7 +29,7 @@ export async function wranglerUpload(): Promise<UploadPart[]> {
         compatibility_date: "2026-08-01",
         compatibility_flags: ["enable_request_signal"],
         observability: { enabled: true },
-        vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "", IDENTITY: "" },
+        vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "", IDENTITY: "", LINK_ISSUED_MS: "", LINK_KEY: "" },
         durable_objects: { bindings: [{ name: "MACHINE", class_name: "Machine" }] },
         migrations: [{ tag: "v1", new_sqlite_classes: ["Machine"] }],
         services: [{ binding: "CONTROL", service: "operator", entrypoint: "Reports" }],

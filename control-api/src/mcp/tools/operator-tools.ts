@@ -81,7 +81,7 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
 async function listMachines({ env, caller }: ToolCall): Promise<CallToolResult> {
   const records: MachineRecord[] = await registryOf(env, caller.user).machines();
   const visible = records.filter(({ name }) => caller.machines?.includes(name) ?? true);
-  return structuredResult({ machines: visible.map((record) => listedMachine(summaryOf(record, env))) });
+  return structuredResult({ machines: visible.map((record) => listedMachine(summaryOf(record, env), Date.now())) });
 }
 
 async function getMachine(call: ToolCall): Promise<CallToolResult> {

@@ -87,9 +87,12 @@ export class TestConnector {
   readonly #waiting = new Set<() => void>();
 
   readonly socket: WebSocket;
+  /** The challenge in the head of the script's answer. */
+  readonly nonce: string;
 
-  private constructor(socket: WebSocket) {
+  private constructor(socket: WebSocket, nonce: string) {
     this.socket = socket;
+    this.nonce = nonce;
     socket.binaryType = "arraybuffer";
     socket.addEventListener("message", ({ data }) => {
       if (data === "pong") this.pongs += 1;
@@ -107,10 +110,10 @@ export class TestConnector {
     });
   }
 
-  static async open(): Promise<TestConnector> {
-    const { webSocket, status } = await dial("link-token");
+  static async open(token = "link-token"): Promise<TestConnector> {
+    const { webSocket, status, headers } = await dial(token);
     if (webSocket === null || webSocket === undefined) throw new Error(`no upgrade: HTTP ${status}`);
-    const connector = new TestConnector(webSocket);
+    const connector = new TestConnector(webSocket, headers.get("link-challenge") ?? "");
     webSocket.accept();
     return connector;
   }
@@ -127,6 +130,12 @@ export class TestConnector {
   hello(stream = "stream-1", dialled?: Dial): void {
     const order = dialled === undefined ? {} : { dial: dialled };
     this.say({ type: "hello", protocol: PROTOCOL_VERSION, stream, ...order, facts: FACTS });
+  }
+
+  /** Waits until the script has closed the socket. */
+  async ended(): Promise<{ code: number; reason: string }> {
+    await this.until(() => this.closed !== null);
+    return this.closed ?? { code: 0, reason: "" };
   }
 
   /** Goes away, and waits until the script has noticed. */

@@ -29,7 +29,7 @@ describe("setup", () => {
       target: { url: "http://127.0.0.1:4097/mcp" },
     });
     expect(statSync(join(home.path, "machines", "attic.json")).mode & 0o777).toBe(0o600);
-    expect(readdirSync(join(home.path, "machines"))).toEqual(["attic.json"]);
+    expect(readdirSync(join(home.path, "machines"))).toEqual(["attic.json", "attic.key"]);
   });
 
   it("changes nothing that is right when it is run again, without a name, and for another target only that", async () => {
@@ -117,7 +117,7 @@ describe("connect", () => {
     expect(hub.machines.get("attic")?.socket).not.toBeNull();
     running.process.kill("SIGTERM");
     expect((await running.ended()).code).toBe(ExitCode.OK);
-    expect(readdirSync(join(home.path, "machines")).sort()).toEqual(["attic.events", "attic.json"]);
+    expect(readdirSync(join(home.path, "machines")).sort()).toEqual(["attic.events", "attic.json", "attic.key"]);
   });
 
   it("says to run setup when that was not done", async () => {

@@ -12,6 +12,7 @@ import {
   type RequestHead,
   type ResponseHead,
 } from "#protocol/frame.ts";
+import { CHALLENGE_HEADER } from "#protocol/link-key.ts";
 import { PROTOCOL_VERSION, WINDOW_STEP_BYTES } from "#protocol/limits.ts";
 import { WebSocket, WebSocketServer } from "ws";
 
@@ -152,6 +153,8 @@ export class ScriptStandIn implements AsyncDisposable {
   /** The headers of each upgrade. */
   readonly headers: IncomingHttpHeaders[] = [];
   readonly dials: string[] = [];
+  /** The challenge in the head of its answer to an upgrade; `null`: it has none, as scripts before 0.3. */
+  challenge: string | null = null;
   /** Takes sockets and hellos without a word. */
   isSilent = false;
   /** Sockets that said hello. */
@@ -172,6 +175,9 @@ export class ScriptStandIn implements AsyncDisposable {
 
   private constructor(server: Server) {
     this.#server = server;
+    this.#sockets.on("headers", (headers) => {
+      if (this.challenge !== null) headers.push(`${CHALLENGE_HEADER}: ${this.challenge}`);
+    });
     server.on("upgrade", (request, socket, head) => {
       this.dials.push(request.url ?? "");
       this.headers.push(request.headers);

@@ -1,0 +1,42 @@
+import type { LinkStatus } from "#protocol/script-api.ts";
+
+/**
+ * A machine's link key and link token in words, a line each. `own`: the fingerprint of this computer's key, or `null` without one.
+ * `undefined` comes from an Operator before 0.3, which knows no keys.
+ */
+export function describeLink(link: LinkStatus | undefined, own: string | null): string[] {
+  if (link === undefined) return ["link key: not bound; this Operator is older than link keys"];
+  const { key, tokenExpiresMs } = link;
+  const bound =
+    key === null
+      ? "link key: not bound; run this codez as the connector, and it is"
+      : key === own
+        ? `link key: bound to this computer (${key})`
+        : `link key: bound to another computer or key (${key})`;
+  const expiry =
+    tokenExpiresMs === null
+      ? "link token: does not expire until it is renewed, which needs a link key"
+      : `link token: valid until ${dayOf(tokenExpiresMs)}, renewed by itself while connected`;
+  return [bound, expiry];
+}
+
+/** What a person must know about a machine's link at once; empty if nothing. */
+export function linkWarnings(name: string, link: LinkStatus | null | undefined): string[] {
+  const { refused = null, takenOverMs = null } = link ?? {};
+  return [
+    ...(refused === null
+      ? []
+      : [
+          `Somebody showed the link token of "${name}" ${refused.count === 1 ? "once" : `${refused.count} times`} without its key, last at ${new Date(refused.lastMs).toISOString()}. The token was copied. On that machine run: codez rotate ${name}`,
+        ]),
+    ...(takenOverMs === null
+      ? []
+      : [
+          `"${name}" passed to another computer or link key on ${dayOf(takenOverMs)}. If that was not you: codez restore ${name}`,
+        ]),
+  ];
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
+}
