@@ -55,6 +55,8 @@ const DOORS: Record<string, readonly string[]> = {
 
 /** Sources that are bundled or uploaded as Workers. The runtime reads their exports; no file imports them. */
 const WORKER_ENTRIES = [
+  "machine-template/src/hosted/host.ts",
+  "scripts/operator/templates/stateful/src/index.ts",
   "scripts/bench/bare-relay-worker.js",
   "scripts/local/dispatch-binding/guard.ts",
   "test/scripts/local/fixtures/machine.ts",

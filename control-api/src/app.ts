@@ -13,6 +13,7 @@ import { audit } from "./rest/audit.ts";
 import { events } from "./rest/events.ts";
 import { grants } from "./rest/grants.ts";
 import { machines } from "./rest/machines.ts";
+import { servers } from "./rest/servers.ts";
 import { tokens } from "./rest/tokens.ts";
 import { signIn } from "./sign-in/app.ts";
 
@@ -56,6 +57,7 @@ app.get("/api/me", reading, async (c) =>
   c.json({ user: c.var.caller.user, tag: await tagOf(c.var.caller.user), version: TEMPLATE }),
 );
 app.route("/api/machines", machines);
+app.route("/api/servers", servers);
 app.route("/api/tokens", tokens);
 app.route("/api/grants", grants);
 app.route("/api/audit", audit);

@@ -68,6 +68,8 @@ export const MachineSummary = z.object({
   outdated: z.boolean(),
   /** As last reported; `null` when the script never told. Absent from an Operator before 0.3. */
   link: z.optional(z.nullable(LinkStatus)),
+  /** A hosted server (hosted-server.ts), which is always online. Absent for a machine. */
+  kind: z.optional(z.literal("hosted")),
 });
 export type MachineSummary = z.infer<typeof MachineSummary>;
 

@@ -24,6 +24,13 @@ const KEY = "upstream";
 const InitializeResult = z.object({ result: z.object({ protocolVersion: z.string() }) });
 const DiscoverResult = z.object({ result: z.object({ supportedVersions: z.array(z.string()) }) });
 
+/** Where the client remembers the server's era: a Durable Object's storage, or an isolate's memory. */
+export type KeyValues = {
+  get(key: string): unknown;
+  put(key: string, value: unknown): void;
+  delete(key: string): unknown;
+};
+
 /** Sends one HTTP request to the machine's MCP endpoint. */
 export type Send = (request: Request, body: Uint8Array) => Promise<Response>;
 
@@ -32,15 +39,17 @@ export type Send = (request: Request, body: Uint8Array) => Promise<Response>;
  * revision it speaks, and opens a new session by itself when the server has lost the old one.
  */
 export class McpClient {
-  readonly #storage: SyncKvStorage;
+  readonly #storage: KeyValues;
   readonly #send: Send;
   #era: Era | null;
   #opening: Promise<Era> | null = null;
-  #nextId = 1;
+  readonly #ids: { next: number };
 
-  constructor(storage: SyncKvStorage, send: Send) {
+  /** @param ids the number of the next request, shared by clients that share a session */
+  constructor(storage: KeyValues, send: Send, ids = { next: 1 }) {
     this.#storage = storage;
     this.#send = send;
+    this.#ids = ids;
     const stored = Era.safeParse(storage.get(KEY));
     this.#era = stored.success ? stored.data : null;
   }
@@ -58,7 +67,7 @@ export class McpClient {
   }
 
   async #request(era: Era, call: CallRequest, signal: AbortSignal): Promise<Response> {
-    const id = `operator-${this.#nextId++}`;
+    const id = `operator-${this.#ids.next++}`;
     const body = JSON.stringify({ jsonrpc: "2.0", id, method: call.method, params: paramsOf(era, call, id) });
     if (era.kind === "modern") return this.#post(era, call, body, signal);
     // A server of the 2025 revisions continues when its client hangs up. It has to be told with a notification.

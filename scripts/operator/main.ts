@@ -7,6 +7,7 @@ import { lookAtAddress } from "./look-at-address.ts";
 import { lookAtDisk, lookAtPermissions, lookAtProcess } from "./look-at-state.ts";
 import { restore } from "../local/backup/restore.ts";
 import { upgrade } from "./upgrade.ts";
+import { serversCommand } from "./servers/commands.ts";
 
 const stateDir = resolve(process.env["OPERATOR_STATE"] || fileURLToPath(new URL("../../.operator", import.meta.url)));
 
@@ -59,6 +60,8 @@ program
       ...(url === null ? [] : await lookAtAddress(url)),
     ]);
   });
+
+program.addCommand(serversCommand(async () => (await lookAtProcess(stateDir)).url));
 
 function say(findings: readonly Finding[]): void {
   for (const finding of findings) console.log(lineOf(finding));

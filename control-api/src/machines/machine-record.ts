@@ -25,4 +25,6 @@ export type MachineRecord = {
   template: string;
   /** Whether clients may answer permission requests of this machine (approval.ts). */
   remoteApproval: boolean;
+  /** A hosted server, which has no machine behind it. Absent for a machine. */
+  kind?: "hosted";
 };

@@ -20,7 +20,8 @@ export function summaryOf(
     mcpHostUrl,
     facts: record.facts,
     template: record.template,
-    outdated: record.template !== scriptVersion(env),
     link: record.link,
+    outdated: record.kind === undefined && record.template !== scriptVersion(env),
+    ...(record.kind === undefined ? {} : { kind: record.kind }),
   };
 }

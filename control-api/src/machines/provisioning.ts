@@ -4,8 +4,12 @@ import { BaseNamespaces } from "cloudflare/resources/workers-for-platforms/dispa
 import { BaseScripts } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/scripts/scripts";
 import { BaseSettings } from "cloudflare/resources/workers-for-platforms/dispatch/namespaces/scripts/settings";
 import { createClient } from "cloudflare/tree-shakable";
+import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
+import * as z from "zod/mini";
+import host from "../../build/host.js.txt";
 import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
+import { type HostedScript, hostedForm } from "./hosted-form.ts";
 import { linkSecretOf, reportKeyOf } from "./report-key.ts";
 import { type MachineScript, MIGRATION_TAG, uploadForm } from "./upload-form.ts";
 
@@ -65,31 +69,45 @@ export function placeOf(env: ProvisioningBindings): { account_id: string; dispat
  * @throws the SDK's APIError, with the API's message
  */
 export async function uploadScript(env: ProvisioningBindings, script: MachineScript): Promise<void> {
+  const reportKey = await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET);
+  const linkSecret = await linkSecretOf(script.owner, env.REPORT_SECRET);
+  const version = scriptVersion(env);
+  await put(env, script.slug, (tag) =>
+    uploadForm({
+      script,
+      module: template,
+      template: version,
+      reportKey,
+      linkSecret,
+      isMigrated: tag === MIGRATION_TAG,
+    }),
+  );
+}
+
+/** Creates or replaces a hosted server's script. Its secrets and its Durable Objects keep their storage. @throws as `uploadScript` */
+export async function uploadHosted(env: ProvisioningBindings, script: HostedScript): Promise<void> {
+  await put(env, script.slug, (tag) => hostedForm(script, host, tag));
+}
+
+/** @param formFor makes the form; `tag` is that of the last migration which the script has, or `null` */
+async function put(env: ProvisioningBindings, slug: string, formFor: (tag: string | null) => FormData): Promise<void> {
+  const send = async (): Promise<void> => {
+    const body = formFor(await migrationTagOf(env, slug));
+    await clientOf(env).put(scriptPath(env, slug), { body });
+  };
   try {
-    await put(env, script);
+    await send();
   } catch (reason) {
     // The SDK repeats an upload if its response was lost. The first one may have applied the migration, so the second is refused;
     // a new attempt reads the current tag and leaves the migration out.
     if (!isMigrationMismatch(reason)) throw reason;
-    await put(env, script);
+    await send();
   }
 }
 
-async function put(env: ProvisioningBindings, script: MachineScript): Promise<void> {
-  const isMigrated = (await migrationTagOf(env, script.slug)) === MIGRATION_TAG;
-  const reportKey = await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET);
-  const linkSecret = await linkSecretOf(script.owner, env.REPORT_SECRET);
-  const body = uploadForm({
-    script,
-    module: template,
-    template: scriptVersion(env),
-    reportKey,
-    linkSecret,
-    isMigrated,
-  });
+function scriptPath(env: ProvisioningBindings, slug: string): string {
   const { account_id: account, dispatch_namespace: namespace } = placeOf(env);
-  const path = `/accounts/${account}/workers/dispatch/namespaces/${namespace}/scripts/${encodeURIComponent(script.slug)}`;
-  await clientOf(env).put(path, { body });
+  return `/accounts/${account}/workers/dispatch/namespaces/${namespace}/scripts/${encodeURIComponent(slug)}`;
 }
 
 /** Cloudflare's API error "Migration tag precondition failed". */
@@ -117,4 +135,35 @@ export async function deleteScript(env: ProvisioningBindings, slug: string): Pro
   } catch (reason) {
     if (!(reason instanceof NotFoundError)) throw reason;
   }
+}
+
+const SecretList = z.object({ result: z.array(z.object({ name: z.string() })) });
+
+/** The names of a script's secrets. Nobody can read their text again. */
+export async function secretNames(env: ProvisioningBindings, slug: string): Promise<string[]> {
+  const { result } = SecretList.parse(await clientOf(env).get(`${scriptPath(env, slug)}/secrets`));
+  return result.map(({ name }) => name);
+}
+
+/** Sets a secret. The script restarts with it. */
+export async function putSecret(env: ProvisioningBindings, slug: string, name: string, text: string): Promise<void> {
+  await clientOf(env).put(`${scriptPath(env, slug)}/secrets`, { body: { name, text, type: "secret_text" } });
+}
+
+/** Deletes a secret. Succeeds if there is none. */
+export async function deleteSecret(env: ProvisioningBindings, slug: string, name: string): Promise<void> {
+  try {
+    await clientOf(env).delete(`${scriptPath(env, slug)}/secrets/${encodeURIComponent(name)}`);
+  } catch (reason) {
+    if (!(reason instanceof NotFoundError)) throw reason;
+  }
+}
+
+/** What the API says is wrong with an upload, when that is the uploader's own fault; `null` for any other failure. */
+export function uploadFault(reason: unknown): string | null {
+  if (!(reason instanceof APIError) || reason.status !== 400) return null;
+  return reason.errors
+    .map(({ message }) => message)
+    .join("; ")
+    .slice(0, MAX_REASON_CHARACTERS);
 }

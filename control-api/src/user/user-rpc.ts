@@ -6,8 +6,10 @@ import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { TokenAnswer } from "../http/caller.ts";
+import type { ServerBundle } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
+import type { ServerRecord } from "./server-store.ts";
 import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "./tokens.ts";
 
 type MaybeAsync<Result> = Result | Promise<Result>;
@@ -33,6 +35,18 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   remove(name: string): MaybeAsync<OperatorError | null>;
   rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string): MaybeAsync<boolean | OperatorError>;
+
+  /** The user's hosted servers. `machines` lists them, too, and `remove` deletes them. */
+  servers(): MaybeAsync<ServerRecord[]>;
+  server(name: string): MaybeAsync<ServerRecord | null>;
+  deployServer(name: string, bundle: ServerBundle): MaybeAsync<ServerRecord | OperatorError>;
+  /** Uploads an earlier version again; `null`: the one before the current one. */
+  rollBackServer(name: string, version: number | null): MaybeAsync<ServerRecord | OperatorError>;
+  /** The names of its secrets. */
+  serverSecrets(name: string): MaybeAsync<string[] | OperatorError>;
+  /** Sets a secret, or deletes it (`null`). */
+  setServerSecret(name: string, secret: string, text: string | null): MaybeAsync<OperatorError | null>;
+
   /** Records a report of a machine's script. Answers whether its next report must include its facts. */
   record(slug: string, presence: ReportedPresence): MaybeAsync<boolean>;
   /** A report in the name of this script had a wrong key. */

@@ -13,6 +13,7 @@ import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
+import type { ServerBundle } from "../machines/hosted-form.ts";
 import { askMachine, postToMachine } from "../machines/script-client.ts";
 import { changeCredentials, credentialsOf } from "../machines/link-credentials.ts";
 import { linkSecretOf } from "../machines/report-key.ts";
@@ -25,9 +26,11 @@ import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
 import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import { Closure } from "./closure.ts";
+import { HostedServers } from "./hosted-servers.ts";
 import { isNewer, News } from "./news.ts";
 import { Notices } from "./notices.ts";
 import { type IssuedLink, Registry } from "./registry.ts";
+import type { ServerRecord } from "./server-store.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
 import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
@@ -74,6 +77,7 @@ export class User extends Agent<Env> implements UserRpc {
     identityOf: (name) => this.#registry.get(name)?.identity ?? null,
     nameOf: (identity) => this.#registry.nameOf(identity),
   });
+  readonly #servers = new HostedServers(this.env, this.ctx.storage, () => this.#id);
   readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #audit = new AuditLog(this.ctx.storage.sql);
   readonly #notices = new Notices(this.ctx.storage.sql);
@@ -108,11 +112,45 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   machines(): MachineRecord[] {
-    return this.#registry.list();
+    const hosted = this.#servers.asMachines();
+    if (hosted.length === 0) return this.#registry.list();
+    return [...this.#registry.list(), ...hosted].sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
   machine(name: string): MachineRecord | null {
-    return this.#registry.get(name);
+    return this.#registry.get(name) ?? this.#servers.asMachine(name);
+  }
+
+  servers(): ServerRecord[] {
+    return this.#servers.list();
+  }
+
+  server(name: string): ServerRecord | null {
+    return this.#servers.get(name);
+  }
+
+  /** Uploads a new version of a hosted server, or a new server. A machine's name cannot be taken: both have the same address. */
+  deployServer(name: string, bundle: ServerBundle): Promise<ServerRecord | OperatorError> {
+    return this.#turns.take([name], async () => {
+      this.#closure.check();
+      if (this.#registry.get(name) === null) return this.#servers.deploy(name, bundle);
+      return {
+        code: "invalid_request",
+        reason: `"${name}" is one of your machines. Choose another name for the server.`,
+      };
+    });
+  }
+
+  rollBackServer(name: string, version: number | null): Promise<ServerRecord | OperatorError> {
+    return this.#turns.take([name], () => this.#servers.rollback(name, version));
+  }
+
+  serverSecrets(name: string): Promise<string[] | OperatorError> {
+    return this.#servers.secrets(name);
+  }
+
+  setServerSecret(name: string, secret: string, text: string | null): Promise<OperatorError | null> {
+    return this.#turns.take([name], () => this.#servers.setSecret(name, secret, text));
   }
 
   // Methods that change the registry return an `OperatorError`, because RPC does not preserve the class of a thrown error.
@@ -122,6 +160,7 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#turns.take([request.name], async () => {
       this.#closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
+      if (this.#servers.get(request.name) !== null) return isHosted(request.name);
       // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
       this.#registry.identify(request.name, request.identity);
       const known = this.#registry.get(request.name);
@@ -183,6 +222,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Removes a machine: closes its link, and deletes its script and log. */
   remove(name: string): Promise<OperatorError | null> {
     return this.#turns.take([name], async () => {
+      if (this.#servers.get(name) !== null) return this.#servers.remove(name);
       const known = this.#registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
@@ -201,6 +241,7 @@ export class User extends Agent<Env> implements UserRpc {
       if (!isMachineName(to)) return nameInvalid(to);
       if (from === to) return known;
       if (this.#registry.get(to) !== null) return { code: "name_taken", name: to };
+      if (this.#servers.get(to) !== null) return isHosted(to);
       if (known.linkTokenHash === null) {
         const reason = `the list of machines was rebuilt, and "${from}" needs a new token before it can be renamed: run \`codez rotate ${from}\` on it.`;
         return { code: "invalid_request", reason };
@@ -310,7 +351,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   async createToken(label: string, limits: TokenLimits, maker: TokenMaker): Promise<MadeToken | OperatorError> {
     this.#closure.check();
-    const unknown = limits.machines?.find((name) => this.#registry.get(name) === null);
+    const unknown = limits.machines?.find((name) => this.machine(name) === null);
     if (unknown !== undefined) return { code: "machine_unknown", machine: unknown };
     return this.#tokens.create(label, limits, maker);
   }
@@ -382,7 +423,7 @@ export class User extends Agent<Env> implements UserRpc {
     // A registration that began before the user was closed writes its machine at its end. Later ones are refused.
     await this.#turns.settled();
     for (;;) {
-      const [machine] = this.#registry.list();
+      const [machine] = this.machines();
       if (machine === undefined) return;
       await this.remove(machine.name);
     }
@@ -575,6 +616,10 @@ export class User extends Agent<Env> implements UserRpc {
 /** What of a record, or of a new issue, describes the credentials of the link. */
 function issuedOf({ identity, linkTokenHash, linkIssuedMs, linkKey }: IssuedLink): IssuedLink {
   return { identity, linkTokenHash, linkIssuedMs, linkKey };
+}
+
+function isHosted(name: string): OperatorError {
+  return { code: "invalid_request", reason: `"${name}" is a hosted server of yours. Choose another name.` };
 }
 
 function nameInvalid(name: string): OperatorError {

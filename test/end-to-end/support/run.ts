@@ -6,24 +6,31 @@ export type Ran = { readonly code: number | null; readonly stdout: string; reado
 export type RunOptions = {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** What its standard input says. Without it, that is closed. */
+  readonly input?: string;
 };
 
 /** A guard against a program that hangs. */
 const RUN_LIMIT_MS = 90_000;
 
-/** Runs a program to its end. Its standard input is closed. */
-export async function run(command: string, args: readonly string[], { cwd, env = {} }: RunOptions = {}): Promise<Ran> {
+/** Runs a program to its end. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  { cwd, env = {}, input }: RunOptions = {},
+): Promise<Ran> {
   const child = spawn(command, args, {
     cwd,
     env: { ...process.env, ...env },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
     timeout: RUN_LIMIT_MS,
     killSignal: "SIGKILL",
   });
   const stdout: Buffer[] = [];
   const stderr: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => stderr.push(chunk));
+  child.stdin?.end(input);
+  child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
   const [code]: (number | null)[] = await once(child, "close");
   return { code: code ?? null, stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
 }

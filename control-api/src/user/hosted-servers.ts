@@ -1,0 +1,150 @@
+import type { OperatorError } from "#protocol/error.ts";
+import { hostedTemplate } from "#protocol/hosted-server.ts";
+import { isMachineName, slugOf } from "#protocol/slug.ts";
+import { tagOf } from "../http/caller.ts";
+import type { ServerBundle } from "../machines/hosted-form.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import {
+  deleteScript,
+  deleteSecret,
+  type ProvisioningBindings,
+  putSecret,
+  secretNames,
+  uploadFault,
+  uploadHosted,
+} from "../machines/provisioning.ts";
+import { type ServerRecord, ServerStore } from "./server-store.ts";
+
+/** Servers of one user. Each keeps up to five versions of up to 8 MB in the user's database, which may have 10 GB. */
+const MAX_SERVERS = 100;
+
+/**
+ * A user's hosted servers: MCP servers that are scripts in the dispatch namespace themselves, with no machine behind them.
+ *
+ * The caller runs the methods that change a server in that name's turn, so that two deployments of one server cannot interleave.
+ */
+export class HostedServers {
+  readonly #env: ProvisioningBindings;
+  readonly #store: ServerStore;
+  readonly #owner: () => string;
+
+  constructor(env: ProvisioningBindings, storage: DurableObjectStorage, owner: () => string) {
+    this.#env = env;
+    this.#store = new ServerStore(storage);
+    this.#owner = owner;
+  }
+
+  list(): ServerRecord[] {
+    return this.#store.list();
+  }
+
+  get(name: string): ServerRecord | null {
+    return this.#store.get(name);
+  }
+
+  /** The servers as the list of machines shows them. */
+  asMachines(): MachineRecord[] {
+    return this.#store.list().map(asMachine);
+  }
+
+  asMachine(name: string): MachineRecord | null {
+    const server = this.#store.get(name);
+    return server === null ? null : asMachine(server);
+  }
+
+  /** Uploads a new version, and stores it when the API has taken it. */
+  async deploy(name: string, bundle: ServerBundle): Promise<ServerRecord | OperatorError> {
+    if (!isMachineName(name))
+      return invalid(`"${name}" cannot be a server's name: use 1 to 32 of a-z, 0-9 and single hyphens inside.`);
+    if (this.#store.get(name) === null && this.#store.list().length >= MAX_SERVERS)
+      return invalid(`You have ${MAX_SERVERS} hosted servers, the most that one person may have. Delete one first.`);
+    const slug = slugOf(name, await tagOf(this.#owner()));
+    const version = this.#store.nextVersion(name);
+    const refused = await this.#upload(name, slug, version, bundle);
+    if (refused !== null) return refused;
+    this.#store.add({ name, slug, version }, bundle, Date.now());
+    return this.#store.get(name) ?? unknown(name);
+  }
+
+  /** Uploads a kept version again: the given one, or the one before the current one. Secrets stay as they are. */
+  async rollback(name: string, wanted: number | null): Promise<ServerRecord | OperatorError> {
+    const server = this.#store.get(name);
+    if (server === null) return unknown(name);
+    const kept = server.versions.map(({ version }) => version);
+    const version = wanted ?? kept.find((one) => one < server.version);
+    const bundle = version === undefined ? null : this.#store.bundle(name, version);
+    if (version === undefined || bundle === null)
+      return invalid(
+        `"${name}" has no ${wanted === null ? "earlier version" : `version ${wanted}`}. It has ${kept.join(", ")}.`,
+      );
+    const refused = await this.#upload(name, server.slug, version, bundle);
+    if (refused !== null) return refused;
+    this.#store.select(name, version);
+    return this.#store.get(name) ?? unknown(name);
+  }
+
+  /** Deletes the script with its storage and secrets, and all versions. Can be repeated. */
+  async remove(name: string): Promise<OperatorError | null> {
+    const server = this.#store.get(name);
+    if (server === null) return unknown(name);
+    await deleteScript(this.#env, server.slug);
+    this.#store.delete(name);
+    return null;
+  }
+
+  async secrets(name: string): Promise<string[] | OperatorError> {
+    const server = this.#store.get(name);
+    return server === null ? unknown(name) : secretNames(this.#env, server.slug);
+  }
+
+  /** Sets a secret, or deletes it (`null`). Its text goes to the API and is stored nowhere else. */
+  async setSecret(name: string, secret: string, text: string | null): Promise<OperatorError | null> {
+    const server = this.#store.get(name);
+    if (server === null) return unknown(name);
+    if (text === null) await deleteSecret(this.#env, server.slug, secret);
+    else await putSecret(this.#env, server.slug, secret, text);
+    return null;
+  }
+
+  /** An error if the API finds fault with the upload. Throws if the API itself failed. */
+  async #upload(name: string, slug: string, version: number, bundle: ServerBundle): Promise<OperatorError | null> {
+    try {
+      await uploadHosted(this.#env, { owner: this.#owner(), name, slug, template: hostedTemplate(version), bundle });
+      return null;
+    } catch (reason) {
+      const fault = uploadFault(reason);
+      if (fault === null) throw reason;
+      return invalid(`the server was not deployed; what was there before is unchanged: ${fault}`);
+    }
+  }
+}
+
+/** A hosted server has no link: it is there as long as its script is. */
+function asMachine({ name, slug, version, createdMs }: ServerRecord): MachineRecord {
+  return {
+    name,
+    slug,
+    identity: "",
+    linkTokenHash: null,
+    linkIssuedMs: 0,
+    linkKey: null,
+    link: null,
+    createdMs,
+    online: true,
+    epoch: 1,
+    lastSeenMs: null,
+    position: null,
+    facts: null,
+    template: hostedTemplate(version),
+    remoteApproval: false,
+    kind: "hosted",
+  };
+}
+
+function unknown(name: string): OperatorError {
+  return { code: "machine_unknown", machine: name };
+}
+
+function invalid(reason: string): OperatorError {
+  return { code: "invalid_request", reason };
+}

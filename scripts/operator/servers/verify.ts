@@ -1,0 +1,53 @@
+import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { type HostedServer, hostedTemplate } from "#protocol/hosted-server.ts";
+import type { ServerApi } from "./server-api.ts";
+
+/** After an upload Cloudflare may serve the former version for seconds to minutes. Milliseconds. */
+const READY_TIMEOUT_MS = 120_000;
+const ASK_EVERY_MS = 500;
+
+/** A tool call, and the text that it answered. */
+export type CheckedCall = { readonly tool: string; readonly args: Record<string, unknown>; readonly text: string };
+export type Verified = { readonly tools: readonly string[]; readonly call: CheckedCall | null };
+
+/** The call that checks a server which has the tool `echo`, as the template has. */
+const ECHO = { tool: "echo", args: { message: "hello" } } as const;
+
+/** Waits until the deployed version is the one that answers. @throws Error when it does not in time */
+export async function untilReady(api: ServerApi, { name, version }: HostedServer): Promise<void> {
+  const endMs = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const template = await api.runningTemplate(name);
+    if (template === hostedTemplate(version)) return;
+    if (Date.now() > endMs)
+      throw new Error(
+        `${name} was uploaded, but ${template === null ? "nothing answers" : `${template} still answers`} after ${READY_TIMEOUT_MS / 1000} s.`,
+      );
+    await new Promise((resolve) => setTimeout(resolve, ASK_EVERY_MS));
+  }
+}
+
+/**
+ * Uses the server as its owner's MCP client would: at its public address, with a token. Lists its tools and calls one of them: the
+ * one that was asked for, or `echo` if there is one. @throws Error when the server or the call fails
+ */
+export async function verify(
+  api: ServerApi,
+  { mcpUrl }: HostedServer,
+  wanted: { tool: string; args: Record<string, unknown> } | null,
+): Promise<Verified> {
+  const client = new Client({ name: "operator-servers", version: "1" });
+  await client.connect(new StreamableHTTPClientTransport(new URL(mcpUrl), { requestInit: { headers: api.headers } }));
+  try {
+    const { tools } = await client.listTools();
+    const names = tools.map(({ name }) => name);
+    const chosen = wanted ?? (names.includes(ECHO.tool) ? ECHO : null);
+    if (chosen === null) return { tools: names, call: null };
+    const { content, isError } = await client.callTool({ name: chosen.tool, arguments: chosen.args });
+    const text = content.map((part) => (part.type === "text" ? part.text : `[${part.type}]`)).join("\n");
+    if (isError === true) throw new Error(`${chosen.tool} failed: ${text}`);
+    return { tools: names, call: { ...chosen, text } };
+  } finally {
+    await client.close();
+  }
+}
