@@ -67,7 +67,7 @@ export class Front implements AsyncDisposable {
     });
     server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
       options.log(`front: a request could not be parsed (${reason.code ?? reason.message})`);
-      if (socket.writable) socket.end(`HTTP/1.1 ${statusOf(reason.code)}\r\nconnection: close\r\n\r\n`);
+      if (socket.writable) socket.end(refusalOf(reason.code));
     });
   }
 
@@ -150,13 +150,24 @@ function one(value: string | string[] | undefined): string | undefined {
 }
 
 /** The status line for a request that cannot be parsed, by Node's error code. */
-function statusOf(code: string | undefined): string {
+/** The answer to a request that cannot be parsed. */
+function refusalOf(code: string | undefined): string {
+  const [status, message] = statusOf(code);
+  const body = JSON.stringify({ error: { code: "invalid_request", message, retryable: false } });
+  const head = [`HTTP/1.1 ${status}`, "content-type: application/json", `content-length: ${Buffer.byteLength(body)}`];
+  return `${[...head, "connection: close"].join("\r\n")}\r\n\r\n${body}`;
+}
+
+function statusOf(code: string | undefined): [status: string, message: string] {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":
-      return "431 Request Header Fields Too Large";
+      return [
+        "431 Request Header Fields Too Large",
+        `The request's headers are larger than ${MAX_HEAD_BYTES / 1024} KB. Send fewer or shorter ones.`,
+      ];
     case "ERR_HTTP_REQUEST_TIMEOUT":
-      return "408 Request Timeout";
+      return ["408 Request Timeout", `The request's headers did not arrive within ${HEAD_TIMEOUT_MS / 1000} s.`];
     default:
-      return "400 Bad Request";
+      return ["400 Bad Request", "This is not a valid HTTP request."];
   }
 }

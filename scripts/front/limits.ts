@@ -1,8 +1,11 @@
 /** From the connection to the end of the request's head. A client that takes longer is slow on purpose (Slowloris). */
 export const HEAD_TIMEOUT_MS = 20_000;
 
-/** Size of a request's head in bytes; the same limit as on a link (`MAX_HEAD_BYTES`). */
-export const MAX_HEAD_BYTES = 64 * 1024;
+/**
+ * Size of a head in bytes, both ways: twice the limit of a link (`MAX_HEAD_BYTES` of the protocol). So a call with too many headers
+ * reaches the link's own limit first, whose error says what was too large under the call's id.
+ */
+export const MAX_HEAD_BYTES = 128 * 1024;
 
 /** Connections at once. Each takes about 20 KB in Node, and every machine and every open stream has one. */
 export const MAX_CONNECTIONS = 10_000;

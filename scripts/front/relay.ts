@@ -1,7 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
-import { UPSTREAM_IDLE_MS } from "./limits.ts";
+import { MAX_HEAD_BYTES, UPSTREAM_IDLE_MS } from "./limits.ts";
 import { StreamKeepAlive } from "./stream-keep-alive.ts";
 
 /** The gate's Unix socket. Its folder keeps other users out, and over it workerd notices a disconnect immediately. */
@@ -22,6 +22,7 @@ export function relay(incoming: IncomingMessage, outgoing: ServerResponse, upstr
     path: incoming.url,
     headers: requestHeaders(incoming.rawHeaders, edge),
     setHost: false,
+    maxHeaderSize: MAX_HEAD_BYTES,
     agent,
   });
   toGate.on("response", (answer) => respond(answer, outgoing));
@@ -50,6 +51,8 @@ function sendBody(incoming: IncomingMessage, toGate: ClientRequest): void {
 function respond(answer: IncomingMessage, outgoing: ServerResponse): void {
   const headers = responseHeaders(answer.rawHeaders);
   outgoing.writeHead(answer.statusCode ?? 502, headers);
+  // Node would hold the head back until there is a body, which may be minutes away: a stream that listens, a slow tool.
+  outgoing.flushHeaders();
   const isStream = answer.headers["content-type"]?.startsWith("text/event-stream") === true;
   // pipeline() destroys the client's side when the gate's side breaks off. pipe() would end the chunked answer as if complete.
   const ended = (): void => undefined;

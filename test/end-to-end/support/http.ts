@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { type ClientRequest, type IncomingMessage, request } from "node:http";
+import { request as requestSecurely } from "node:https";
 
 /** A header may be given twice: as a list, it is sent as it stands, names, order and all. */
 export type Sent = {
@@ -21,17 +22,29 @@ export type Answer = {
   readonly text: string;
 };
 
+/** Headers of every request of the tests, unless it has them of its own. */
+export const everyRequest: Record<string, string> = {};
+
 /** Opens a request as a client that hides nothing from the test: no redirect, no decoding, no retry. */
 export function open(url: URL, { method = "POST", headers = {}, target, from }: Sent = {}): ClientRequest {
-  return request({
+  const own = Object.entries(everyRequest).filter(([name]) => !namesIn(headers).includes(name));
+  return (url.protocol === "https:" ? requestSecurely : request)({
     host: "127.0.0.1",
+    servername: url.hostname,
     port: url.port,
     method,
     path: target ?? url.pathname + url.search,
-    headers: Array.isArray(headers) ? ["host", url.host, ...headers] : { host: url.host, ...headers },
+    headers: Array.isArray(headers)
+      ? ["host", url.host, ...own.flat(), ...headers]
+      : { host: url.host, ...Object.fromEntries(own), ...headers },
     agent: false,
     ...(from === undefined ? {} : { localAddress: from }),
   });
+}
+
+function namesIn(headers: NonNullable<Sent["headers"]>): string[] {
+  const names = Array.isArray(headers) ? headers.filter((_, index) => index % 2 === 0) : Object.keys(headers);
+  return names.map((name: string) => name.toLowerCase());
 }
 
 /** The head of the answer; the body is yet to be read. */

@@ -2,11 +2,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
+import * as z from "zod";
 import type { PublicDoor } from "../../../scripts/front/door.ts";
 import { type RunningOperator, startOperator } from "../../../scripts/local/operator.ts";
 import { until } from "./eventually.ts";
 import "./localhost.ts";
 import { leftBehind } from "./processes.ts";
+
+const Token = z.object({ token: z.string() });
 
 /** A whole Operator, on a port and in a folder of its own. Everything it started has ended when it is disposed of. */
 export class TestOperator implements AsyncDisposable {
@@ -18,6 +21,8 @@ export class TestOperator implements AsyncDisposable {
   #running: RunningOperator | null = null;
   #port = 0;
   #address: string | null = null;
+  /** Shown by the test's own calls to the API. */
+  #token: string | null = null;
   /** How callers from elsewhere come in, when they do. */
   #publicDoor: PublicDoor | null = null;
 
@@ -44,6 +49,17 @@ export class TestOperator implements AsyncDisposable {
   /** From now on the test's own calls go this way, such as through a proxy. */
   reachedAt(address: string): void {
     this.#address = address;
+  }
+
+  /** From now on the test's own calls to the API show this token, unless they name another. */
+  signedInWith(token: string): void {
+    this.#token = token;
+  }
+
+  /** A token of the owner's. */
+  async token(): Promise<string> {
+    if (this.#token !== null) return this.#token;
+    return Token.parse((await this.api("POST", "/api/tokens", { label: "tests" })).body).token;
   }
 
   /** The platform under it, as its own API shows it. Of a running one. */
@@ -95,7 +111,12 @@ export class TestOperator implements AsyncDisposable {
   }
 
   /** A request with a JSON body, and the JSON of its answer. */
-  async api(method: string, path: string, body?: unknown, token?: string): Promise<{ status: number; body: unknown }> {
+  async api(
+    method: string,
+    path: string,
+    body?: unknown,
+    token = this.#token ?? undefined,
+  ): Promise<{ status: number; body: unknown }> {
     const response = await this.request(path, {
       method,
       headers: {
