@@ -10,6 +10,7 @@ import {
   PASSWORD,
   Visitor,
 } from "../../control-api/sign-in/support/visitor.ts";
+import { SoftPasskey } from "../../control-api/sign-in/support/passkey.ts";
 import { TestUser } from "../../control-api/support/operator.ts";
 
 afterEach(() => vi.restoreAllMocks());
@@ -112,6 +113,44 @@ describe("a browser that was found signed in", () => {
     });
     const form = { csrf: await visitor.csrf("/account"), old: "", password: "a new password" };
     expect((await visitor.post("/account/password", form)).headers.get("location")).toContain("/sign-in/confirm");
+  });
+});
+
+describe("a passkey", () => {
+  /** Passkeys need a domain. */
+  const SITE = "http://localhost:8787";
+
+  async function idOf(name: string): Promise<string> {
+    return (await directory().people()).find((person) => person.name === name)?.id ?? "";
+  }
+
+  async function confirm(visitor: Visitor, answerTo: (challenge: string) => Promise<object>): Promise<Response> {
+    const cookie = Array.from(visitor.cookies, ([name, value]) => `${name}=${value}`).join("; ");
+    const headers = { cookie, "content-type": "application/json", "sec-fetch-site": "same-origin" };
+    const csrf = await visitor.csrf("/sign-in/confirm");
+    const send = (path: string, body: object) =>
+      ask(path, { method: "POST", headers, body: JSON.stringify(body) }, SITE);
+    const options = await send("/sign-in/confirm/passkey/options", { csrf });
+    const { challenge }: { challenge: string } = await options.json();
+    return send("/sign-in/confirm/passkey", { csrf, next: "/pair?code=X", response: await answerTo(challenge) });
+  }
+
+  test("of the browser's person confirms, once for each challenge", async () => {
+    const visitor = await stale();
+    const passkey = await SoftPasskey.of(await idOf(visitor.name), SITE);
+    let answered: object = {};
+    const confirmed = await confirm(visitor, async (challenge) => (answered = await passkey.answer(challenge)));
+    expect([confirmed.status, await confirmed.json()]).toEqual([200, { next: "/pair?code=X" }]);
+    expect(await pageOf(visitor)).not.toContain("Confirm that it is you");
+    const other = await stale();
+    expect((await confirm(other, () => Promise.resolve(answered))).status).toBe(401);
+  });
+
+  test("of somebody else at this browser does not", async () => {
+    const [visitor, other] = [await stale(), await Visitor.invited()];
+    const theirs = await SoftPasskey.of(await idOf(other.name), SITE);
+    expect((await confirm(visitor, (challenge) => theirs.answer(challenge))).status).toBe(401);
+    expect(await pageOf(visitor)).toContain("Confirm that it is you");
   });
 });
 
