@@ -110,5 +110,7 @@ export function watched(request: Request, check: () => Promise<void>): { request
   const length = headers.get("content-length");
   // Otherwise the body would be forwarded as one of unknown length.
   const sized = length === null ? body : body.pipeThrough(new FixedLengthStream(Number(length)));
-  return { request: new Request(url, { method, headers, signal, body: sized }), refusal: () => refusal };
+  // "manual", as a client's own request has it: a machine's redirect must not be followed.
+  const init = { method, headers, signal, body: sized, redirect: "manual" as const };
+  return { request: new Request(url, init), refusal: () => refusal };
 }

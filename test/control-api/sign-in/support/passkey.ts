@@ -73,7 +73,7 @@ export class SoftPasskey {
 function derOf(signature: Uint8Array): Uint8Array {
   const numbers = [signature.slice(0, 32), signature.slice(32)].flatMap((half) => {
     const first = half.findIndex((byte) => byte !== 0);
-    const bytes = [...half.slice(first === -1 ? 31 : first)];
+    const bytes = Array.from(half.slice(first === -1 ? 31 : first));
     const positive = (bytes[0] ?? 0) > 0x7f ? [0, ...bytes] : bytes;
     return [0x02, positive.length, ...positive];
   });
