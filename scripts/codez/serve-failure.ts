@@ -1,4 +1,6 @@
-import { AlreadyRunning, ConfigInvalid, ServeExitCode } from "../serve/index.ts";
+import { join } from "node:path";
+import { AlreadyRunning, ConfigInvalid, readConfig, ServeExitCode } from "../serve/index.ts";
+import { codezHome } from "../system/home.ts";
 import { CodezFailure } from "./failure.ts";
 
 /**
@@ -24,4 +26,22 @@ export function serveFailureOf(reason: unknown): CodezFailure | null {
     return new CodezFailure(ServeExitCode.PORT_TAKEN, `codez serve did not start: ${message}`, fix, reason);
   }
   return null;
+}
+
+/** Why this computer's `serve.json` is invalid; `null` if it is valid, or missing. */
+export function configProblem(): CodezFailure | null {
+  try {
+    readConfig(join(codezHome(), "serve.json"));
+    return null;
+  } catch (reason) {
+    const failure = serveFailureOf(reason);
+    if (failure === null) throw reason;
+    return failure;
+  }
+}
+
+/** Throws `CodezFailure` while `serve.json` is invalid. */
+export function checkConfig(): void {
+  const failure = configProblem();
+  if (failure !== null) throw failure;
 }

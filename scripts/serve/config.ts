@@ -1,13 +1,14 @@
 import * as z from "zod";
 import { expandHome } from "../system/home.ts";
-import { isMissing } from "../system/json-file.ts";
 import { PERMISSION_MODES } from "./permission-mode.ts";
-import { readFileSync, statSync } from "node:fs";
 
 const Folder = z.string().min(1).transform(expandHome);
 const Mode = z.enum(PERMISSION_MODES);
 
-/** `serve.json`, written by the machine's owner. Every key is optional. An unknown key is an error. */
+/**
+ * The policy of this machine: `serve.json`, written by its owner. This is the only place that names its settings and their defaults;
+ * `policy.md` explains each, and a test compares the two. Every key is optional. An unknown key is an error.
+ */
 export const ServeConfig = z.strictObject({
   /** Where MCP is served, on 127.0.0.1 only. */
   port: z.int().min(0).max(65_535).default(4097),
@@ -52,67 +53,10 @@ export const ServeConfig = z.strictObject({
 });
 export type ServeConfig = z.infer<typeof ServeConfig>;
 
-/** `serve.json` is invalid. The message tells its owner why. */
-export class ConfigInvalid extends Error {
-  override readonly name = "ConfigInvalid";
-}
-
-/** Reads `serve.json`. A missing file counts as an empty one. Throws ConfigInvalid. */
-function readConfig(path: string): ServeConfig {
-  let text = "{}";
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (!isMissing(error)) throw error;
-  }
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (error) {
-    throw new ConfigInvalid(`${path} is not JSON: ${error instanceof Error ? error.message : String(error)}`);
-  }
-  const parsed = ServeConfig.safeParse(json);
-  if (parsed.success) return parsed.data;
-  throw new ConfigInvalid(`${path} is not right:\n${z.prettifyError(parsed.error)}`);
-}
-
 /**
- * The current configuration. The file is read again whenever it changes, because an owner who turns something off expects that to
- * take effect immediately. While the file is invalid, the last valid configuration stays in force and `problem` says why.
+ * The policy while `serve.json` is invalid: what the last valid one said, less everything that lets a remote client do anything but
+ * read. Nobody can know what the owner was about to forbid.
  */
-export class ConfigFile {
-  readonly path: string;
-  readonly #overrides: Partial<ServeConfig>;
-  #current: ServeConfig;
-  #readAtMtimeMs: number | null;
-  #problem: string | null = null;
-
-  constructor(path: string, overrides: Partial<ServeConfig> = {}) {
-    this.path = path;
-    this.#overrides = overrides;
-    this.#readAtMtimeMs = mtimeMs(path);
-    this.#current = { ...readConfig(path), ...overrides };
-  }
-
-  get current(): ServeConfig {
-    const nowMtimeMs = mtimeMs(this.path);
-    if (nowMtimeMs === this.#readAtMtimeMs) return this.#current;
-    this.#readAtMtimeMs = nowMtimeMs;
-    try {
-      this.#current = { ...readConfig(this.path), ...this.#overrides };
-      this.#problem = null;
-    } catch (error) {
-      if (!(error instanceof ConfigInvalid)) throw error;
-      this.#problem = error.message;
-    }
-    return this.#current;
-  }
-
-  get problem(): string | null {
-    return this.#problem;
-  }
-}
-
-function mtimeMs(path: string): number | null {
-  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? null;
+export function closed(last: ServeConfig): ServeConfig {
+  return { ...last, readOnly: true, drive: [], commands: [], trust: [], respondPermission: false };
 }

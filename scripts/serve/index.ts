@@ -3,7 +3,8 @@
  * this file. `startServe` is the main export. The others are what commands need to run its parts and to find a running one.
  */
 export { keep } from "./agent/keep.ts";
-export { ConfigInvalid, type ServeConfig } from "./config.ts";
+export type { ServeConfig } from "./config.ts";
+export { ConfigInvalid, readConfig } from "./config-file.ts";
 export { ServeExitCode } from "./exit-code.ts";
 export { LOCAL_PATH } from "./permission/local-route.ts";
 export { findRunning, type Running } from "./running-file.ts";

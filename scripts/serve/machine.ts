@@ -1,5 +1,5 @@
 import type { Agent } from "./agent/agent.ts";
-import type { ConfigFile } from "./config.ts";
+import type { ConfigFile } from "./config-file.ts";
 import type { EventLog } from "./event-log.ts";
 import type { Faults } from "./health/faults.ts";
 import type { Catalog } from "./history/catalog.ts";

@@ -5,7 +5,8 @@ import { parseJson } from "#protocol/json.ts";
 import { ClaudeCode } from "./agent/claude/claude-code.ts";
 import { isTrusted } from "./agent/claude/workspace-trust.ts";
 import { Keeper } from "./agent/keeper.ts";
-import { ConfigFile, type ServeConfig } from "./config.ts";
+import type { ServeConfig } from "./config.ts";
+import { ConfigFile, watchConfig } from "./config-file.ts";
 import { EventLog, type ServeEvent } from "./event-log.ts";
 import { Faults } from "./health/faults.ts";
 import { checkHealth } from "./health/health.ts";
@@ -44,6 +45,8 @@ export interface ServeOptions {
   readonly version?: string;
   /** Called with faults that no caller sees. get_health_details lists the most recent ones, too. */
   readonly onError?: (error: Error) => void;
+  /** Called when `serve.json` becomes invalid while serve runs (why), and when it is valid again (`null`). */
+  readonly onConfig?: (problem: string | null) => void;
 }
 
 export interface Serve {
@@ -167,6 +170,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     throw error;
   });
   await writeRunning(runningFile, { port: listener.port, token, mcpToken });
+  const stopWatching = watchConfig(config, options.onConfig ?? (() => undefined));
 
   return {
     tokenFile,
@@ -174,6 +178,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     subscribe: (hear) => events.subscribe(hear),
     problems: async () => (await checkHealth(machine, home)).problems,
     stop: async () => {
+      stopWatching();
       await stopParts();
       await listener.close();
       await removeRunning(runningFile);

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { keep, runIndexWorker, type Serve, type ServeConfig, startServe } from "../../serve/index.ts";
-import { printable } from "../../system/printable.ts";
+import { printable, printableLines } from "../../system/printable.ts";
 import { expandHome } from "../../system/home.ts";
 import { Output } from "../output.ts";
 import { serveFailureOf } from "../serve-failure.ts";
@@ -40,7 +40,7 @@ function partCommand(): Command {
 async function serve(overrides: Partial<ServeConfig>, version: string | undefined): Promise<void> {
   let running;
   try {
-    running = await startServe({ overrides, ...(version === undefined ? {} : { version }) });
+    running = await startServe({ overrides, onConfig: tellConfig, ...(version === undefined ? {} : { version }) });
   } catch (reason) {
     const failure = serveFailureOf(reason);
     if (failure === null) throw reason;
@@ -61,6 +61,11 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
   const looked = warn(running);
   await asked;
   await Promise.all([running.stop(), looked]);
+}
+
+/** Says at once that an edit of `serve.json` is wrong, or right again. */
+function tellConfig(problem: string | null): void {
+  console.log(printableLines(problem === null ? "serve.json is right again" : `warning: ${problem}`));
 }
 
 /** A path quoted for a shell, also valid inside double quotes. */

@@ -5,6 +5,7 @@ import { presenceOf } from "../link-status.ts";
 import { fingerprintOf } from "#protocol/link-key.ts";
 import { describeLink, linkWarnings } from "../describe-link.ts";
 import { describeTarget } from "../make-target.ts";
+import { configProblem } from "../serve-failure.ts";
 import { checkServer } from "../setup/prove.ts";
 import { type Context, JSON_OPTION, outputOf } from "./context.ts";
 
@@ -26,6 +27,7 @@ export function statusCommand({ folder }: Context): Command {
       const own = folder.publicLinkKey(key);
       const { link } = presence;
       const [linkKey = "", linkToken = ""] = describeLink(link, own === null ? null : await fingerprintOf(own));
+      const policy = configProblem();
       const lines = [
         `machine    ${profile.name} at ${profile.hub}`,
         `status     ${status.replaceAll("_", " ")}${presence.online && server.state === "down" ? ", but its MCP server is down" : ""}`,
@@ -35,6 +37,7 @@ export function statusCommand({ folder }: Context): Command {
         `MCP URL    ${mcpUrl}`,
         `link       ${linkKey}`,
         `           ${linkToken}`,
+        ...(policy === null ? [] : [`warning    ${policy.message}`]),
         ...linkWarnings(profile.name, link).map((warning) => `warning    ${warning}`),
       ];
       const { lastSeenMs, connectedAtMs, facts, template } = presence;
@@ -49,7 +52,11 @@ export function statusCommand({ folder }: Context): Command {
         template,
         link: link ?? null,
       };
-      outputOf(options).result({ ...machine, hub: profile.hub, connector, target, server }, lines.join("\n"));
+      outputOf(options).result(
+        { ...machine, hub: profile.hub, connector, target, server, policyProblem: policy?.message ?? null },
+        lines.join("\n"),
+      );
       if (!presence.online) process.exitCode = ExitCode.NOT_ONLINE;
+      if (policy !== null) process.exitCode = policy.exitCode;
     });
 }

@@ -6,7 +6,7 @@ import { LAUNCHD_OPTION } from "../launchd.ts";
 import type { OperatorClient } from "../operator-client.ts";
 import type { Output } from "../output.ts";
 import type { Profile } from "../profile/profile.ts";
-import { serveFailureOf } from "../serve-failure.ts";
+import { checkConfig, serveFailureOf } from "../serve-failure.ts";
 import { Service } from "../service/service.ts";
 import { claudeVersion } from "../setup/claude-code.ts";
 import { firstUp, profileHere } from "../setup/first-up.ts";
@@ -38,6 +38,8 @@ export function upCommand({ folder }: Context): Command {
     .action(async (name: string | undefined, options: Options) => {
       const output = outputOf(options);
       const mayAsk = options.json !== true && isTerminal();
+      // Before anything is installed: with a wrong serve.json nothing would run afterwards.
+      checkConfig();
       const known = profileHere(folder, options.hub, name);
       const first = known === null ? await firstUp(folder, name, { ...options, mayAsk }, output) : null;
       const { key, profile, operator } = first ?? { ...(known ?? folder.choose(name)), operator: null };
@@ -45,7 +47,7 @@ export function upCommand({ folder }: Context): Command {
         output.line((await new Service(key).install(profile.target)).join("\n"));
       if (options.service === true || first?.isService === true) return prove(operator, profile, output);
       const interrupted = untilInterrupted();
-      const serve = await start();
+      const serve = await start(output);
       let isProven = false;
       try {
         await tellWhatIsServed(serve, output);
@@ -90,9 +92,12 @@ async function tellWhatIsServed(serve: Serve, output: Output): Promise<void> {
 }
 
 /** Throws `CodezFailure` for every reason that its owner can do something about. */
-async function start(): Promise<Serve> {
+async function start(output: Output): Promise<Serve> {
   try {
-    return await startServe({ version: VERSION });
+    return await startServe({
+      version: VERSION,
+      onConfig: (problem) => output.line(problem === null ? "serve.json is right again" : `warning: ${problem}`),
+    });
   } catch (reason) {
     throw serveFailureOf(reason) ?? reason;
   }

@@ -19,7 +19,7 @@ export async function checkHealth(machine: Machine, home: string): Promise<Healt
   const problems: string[] = [];
   const claude = await agent.check();
   problems.push(...claude.problems);
-  if (config.problem !== null) problems.push(`the last good configuration is in force: ${config.problem}`);
+  if (config.problem !== null) problems.push(config.problem);
   if (permissions.problem !== null) problems.push(permissions.problem);
 
   const { bavail, bsize } = await statfs(home);

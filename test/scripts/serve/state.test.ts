@@ -1,8 +1,7 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { ConfigFile, ConfigInvalid } from "../../../scripts/serve/config.ts";
 import { Outcomes } from "../../../scripts/serve/outcomes.ts";
 import { StateFile } from "../../../scripts/serve/state-file.ts";
 
@@ -62,30 +61,5 @@ describe("the first outcome of a call with a key", () => {
     expect(await later.once("k", ["call"], work)).toEqual({ done: 1 });
     await expect(later.once("k", ["another call"], work)).rejects.toThrow("used for another call");
     expect(await later.once(undefined, ["call"], work)).toEqual({ done: 2 });
-  });
-});
-
-describe("the configuration", () => {
-  test("takes effect when it is edited; an edit that is wrong leaves the last good one and says why", () => {
-    const path = join(folder, "serve.json");
-    const config = new ConfigFile(path);
-    expect(config.current).toMatchObject({ port: 4097, respondPermission: false, maxPermissionMode: "default" });
-    writeFileSync(path, '{"readOnly": true}');
-    expect(config.current.readOnly).toBe(true);
-    writeFileSync(path, '{"readOnly": "yes", "colour": 1}');
-    expect(config.current.readOnly).toBe(true);
-    expect(config.problem).toContain("readOnly");
-    expect(config.problem).toContain("colour");
-    rmSync(path);
-    expect(config.current.readOnly).toBe(false);
-    expect(config.problem).toBe(null);
-  });
-
-  test("that is wrong from the start is refused with what is wrong", () => {
-    const path = join(folder, "serve.json");
-    writeFileSync(path, "{");
-    expect(() => new ConfigFile(path)).toThrow(ConfigInvalid);
-    writeFileSync(path, '{"port": 70000}');
-    expect(() => new ConfigFile(path)).toThrow("port");
   });
 });
