@@ -3,7 +3,7 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { control } from "./test/support/stand-in/control.ts";
 import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
-import { platform } from "./test/support/stand-in/platform.ts";
+import { outside } from "./test/support/stand-in/outside.ts";
 
 const protocol = {
   find: /^#protocol\/(.*)$/,
@@ -83,7 +83,7 @@ export default defineConfig({
                 LOOPBACK_OWNER: "owner",
               },
               serviceBindings: { DISPATCHER: dispatcher() },
-              outboundService: platform(),
+              outboundService: outside(),
             },
           }),
         ],

@@ -15,6 +15,7 @@ import { grants } from "./rest/grants.ts";
 import { machines } from "./rest/machines.ts";
 import { servers } from "./rest/servers.ts";
 import { tokens } from "./rest/tokens.ts";
+import { webhooks } from "./rest/webhooks.ts";
 import { signIn } from "./sign-in/app.ts";
 
 /** All routes on Operator's own host, except `/mcp`. */
@@ -62,6 +63,7 @@ app.route("/api/tokens", tokens);
 app.route("/api/grants", grants);
 app.route("/api/audit", audit);
 app.route("/api/events", events);
+app.route("/api/webhooks", webhooks);
 
 app.notFound((c) =>
   errorResponse({ code: "not_found", reason: `There is nothing at ${new URL(c.req.url).pathname}.` }),

@@ -7,6 +7,8 @@ import type { ClaimBindings } from "./sign-in/accounts/enrolment.ts";
 import type { ClientAddressBindings } from "./sign-in/address.ts";
 import type { AuthKitBindings } from "./sign-in/authkit/caller.ts";
 import type { StoreBindings } from "./sign-in/oauth/store/store-rpc.ts";
+import type { CallbackBindings } from "./webhooks/callback-url.ts";
+import type { WebhooksBindings } from "./webhooks/webhooks-rpc.ts";
 import type { UserBindings } from "./user/user-rpc.ts";
 
 /**
@@ -17,6 +19,8 @@ export type Env = AddressBindings &
   DispatchBindings &
   ProvisioningBindings &
   UserBindings &
+  WebhooksBindings &
+  CallbackBindings &
   AccountsBindings &
   ClaimBindings &
   AuthKitBindings &

@@ -43,6 +43,8 @@ function consequenceOf(path: string): string {
     return "the list of machines is rebuilt from their scripts, access tokens have to be created again, and the audit log is lost.";
   if (place.endsWith("-Accounts"))
     return "people, passkeys and passwords are lost, and the Operator can be claimed again.";
+  if (place.endsWith("-Webhooks"))
+    return "webhooks have to be added again, and MCP clients subscribe again by themselves.";
   if (place.endsWith("-OAuthStore")) return "the apps that were signed in have to sign in again.";
   return "the event log of that machine is lost, and a new one starts.";
 }

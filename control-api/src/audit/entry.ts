@@ -18,6 +18,8 @@ const AUDIT_KINDS = [
   "machine_added",
   "machine_changed",
   "machine_removed",
+  "webhook_added",
+  "webhook_removed",
   "user_invited",
   "user_removed",
 ] as const;

@@ -118,7 +118,7 @@ export function descriptorOf({ name, description, isOfSession, fields }: EventTy
   return {
     name,
     description,
-    delivery: ["poll", "push"],
+    delivery: ["poll", "push", "webhook"],
     inputSchema: {
       type: "object",
       properties: {

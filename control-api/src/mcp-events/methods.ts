@@ -1,13 +1,15 @@
 import { ProtocolError, type Server } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
+import { note } from "../audit/note.ts";
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
 import { type EventFeed, feedOf } from "./event-feed.ts";
 import { descriptorOf, EVENT_TYPE_BY_NAME, EVENT_TYPES, type EventType } from "./event-type.ts";
-import { EventsFailure, wireErrorOf } from "./events-error.ts";
+import { type EventsError, EventsFailure, wireErrorOf } from "./events-error.ts";
 import { readEvents, type Wanted } from "./read-events.ts";
 import { stream } from "./stream.ts";
-import { filterOf } from "./subscription-arguments.ts";
+import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "./subscribe-request.ts";
+import { canonicalArguments, filterOf } from "./subscription-arguments.ts";
 
 /**
  * How the extension is advertised. SEP-3415 has it among the extensions; ChatGPT and the AI SDK look for `events` beside `tools`.
@@ -39,6 +41,21 @@ const Streamed = z.looseObject({
   arguments: z.optional(z.nullable(z.unknown())),
   cursor: Cursor,
   maxAgeMs: MaxAge,
+});
+
+const Delivery = z.looseObject({ mode: z.optional(z.string()), url: z.string(), secret: z.optional(z.string()) });
+const Subscribing = z.looseObject({
+  name: z.string(),
+  arguments: z.optional(z.nullable(z.unknown())),
+  delivery: Delivery,
+  cursor: Cursor,
+  maxAgeMs: MaxAge,
+  ttlMs: z.optional(z.nullable(z.int().check(z.positive()))),
+});
+const Unsubscribing = z.looseObject({
+  name: z.string(),
+  arguments: z.optional(z.nullable(z.unknown())),
+  delivery: z.looseObject({ url: z.string() }),
 });
 
 /** Who asks, and the signal that ends the request with the caller's authorisation. */
@@ -81,6 +98,54 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
       });
     }),
   );
+
+  server.setRequestHandler("events/subscribe", { params: Subscribing }, (params) =>
+    answered(async () => {
+      const { mode = "webhook", secret = "" } = params.delivery;
+      if (mode !== "webhook") throw new EventsFailure({ code: "unsupported", feature: "deliveryMode", value: mode });
+      const { filter } = await wantedIn(env, caller, params);
+      const request: SubscribeRequest = {
+        ...keyOf(caller, params),
+        client: caller.client,
+        visible: caller.machines,
+        isTracked: !env.AUTHKIT_URL || caller.isLocal === true,
+        filter,
+        secret,
+        cursor: params.cursor ?? null,
+        maxAgeMs: params.maxAgeMs ?? null,
+        ...(params.ttlMs === undefined ? {} : { ttlMs: params.ttlMs }),
+      };
+      const answer: Subscribed | { error: EventsError } = await env.WEBHOOKS.getByName(caller.user).subscribe(request);
+      if ("error" in answer) throw new EventsFailure(answer.error);
+      // Refreshes are left out: there is one an hour or so.
+      if (answer.isNew) note(env, caller.user, { kind: "webhook_added", client: caller.client, subject: params.name });
+      return { ...answer.result };
+    }),
+  );
+
+  server.setRequestHandler("events/unsubscribe", { params: Unsubscribing }, (params) =>
+    answered(async () => {
+      filterOf(eventTypeNamed(params.name), params.arguments);
+      const error: EventsError | null = await env.WEBHOOKS.getByName(caller.user).unsubscribe(keyOf(caller, params));
+      if (error !== null) throw new EventsFailure(error);
+      note(env, caller.user, { kind: "webhook_removed", client: caller.client, subject: params.name });
+      return {};
+    }),
+  );
+}
+
+/** What identifies a subscription. Throws if the arguments are not valid, which the caller has checked. */
+function keyOf(
+  caller: Caller,
+  params: { name: string; arguments?: unknown; delivery: { url: string } },
+): UnsubscribeRequest {
+  return {
+    user: caller.user,
+    credential: caller.credential ?? null,
+    name: params.name,
+    arguments: canonicalArguments(params.arguments),
+    url: params.delivery.url,
+  };
 }
 
 /** What a request asks for. Throws `EventsFailure`: not_found, invalid_params, forbidden. */

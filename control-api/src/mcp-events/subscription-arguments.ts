@@ -19,10 +19,17 @@ export type SubscriptionFilter = { readonly machine: string | null; readonly ses
 
 /** The filter in a subscription's arguments. Throws `EventsFailure` invalid_params. */
 export function filterOf(type: EventType, args: unknown): SubscriptionFilter {
+  const filter = parseFilter(args);
+  if (filter.session !== null && !type.isOfSession)
+    return invalid(`${type.name} concerns no session; leave session out.`);
+  return filter;
+}
+
+/** The same for several event types. An event that concerns no session does not pass a filter with one. */
+export function parseFilter(args: unknown): SubscriptionFilter {
   const parsed = Arguments.safeParse(args ?? {});
   if (!parsed.success) return invalid("arguments may be machineId, a machine's name, and session, a session's handle.");
   const { machineId = null, session = null } = parsed.data;
-  if (session !== null && !type.isOfSession) return invalid(`${type.name} concerns no session; leave session out.`);
   if (machineId !== null && !isMachineName(machineId)) return invalid("machineId is not a machine's name.");
   if (session === null) return { machine: machineId, session };
   const { machine } = parseSessionHandle(session);
@@ -40,6 +47,12 @@ export function passes(
 ): boolean {
   if (visible?.includes(event.machine) === false) return false;
   return (machine === null || machine === event.machine) && (session === null || session === event.session);
+}
+
+/** Arguments as JSON with the keys in a fixed order, so that equal arguments give equal text (SEP-3415, "Key composition"). */
+export function canonicalArguments(args: unknown): string {
+  const { machineId, session } = Arguments.parse(args ?? {});
+  return JSON.stringify({ machineId, session });
 }
 
 function invalid(reason: string): never {

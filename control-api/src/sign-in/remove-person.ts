@@ -22,6 +22,7 @@ export async function removePerson(id: string, env: Env): Promise<string | null>
   const person: Person | null = await accounts.person(id);
   const user = env.USER.getByName(id);
   await Promise.all([accounts.lockOut(id), user.close(), new Store(env).removeUser(id)]);
+  await env.WEBHOOKS.getByName(id).removeAll();
   await user.removeAll();
   await accounts.forget(id);
   return person?.name ?? null;

@@ -59,6 +59,9 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   positions(names: readonly string[] | null): MaybeAsync<Record<string, LogPosition | null>>;
   awaitNews(known: Record<string, LogPosition>, names: readonly string[] | null, timeoutMs: number): MaybeAsync<void>;
 
+  /** Whether this user's webhooks want to be told of what happens (webhooks/webhooks.ts). */
+  follow(isFollowed: boolean): MaybeAsync<void>;
+
   /** Creates a personal access token. Answers an error if it is limited to a machine that does not exist. */
   createToken(label: string, limits: TokenLimits, maker: TokenMaker): MaybeAsync<MadeToken | OperatorError>;
   tokens(): MaybeAsync<TokenRecord[]>;

@@ -28,6 +28,7 @@ import { hashOf } from "../sign-in/access-token.ts";
 import { Closure } from "./closure.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { isNewer, News } from "./news.ts";
+import { Follower } from "./follower.ts";
 import { Notices } from "./notices.ts";
 import { type IssuedLink, Registry } from "./registry.ts";
 import type { ServerRecord } from "./server-store.ts";
@@ -87,6 +88,7 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #news = new News();
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
   readonly #revocations = new News();
+  readonly #follower = new Follower(this.ctx, this.env, () => this.#id);
   readonly #upgradedMs = new Map<string, number>();
   /** Changes of one machine, one after the other. */
   readonly #turns = new Turns();
@@ -289,6 +291,7 @@ export class User extends Agent<Env> implements UserRpc {
       return false;
     }
     this.#news.announce(recorded.name);
+    this.#follower.tell(false);
     if (recorded.hasJustDialled && presence.template !== this.#version) this.#upgradeSoon(recorded.name);
     return recorded.wantsFacts;
   }
@@ -347,6 +350,10 @@ export class User extends Agent<Env> implements UserRpc {
     const positions = this.positions(names);
     if (Object.keys(positions).some((name) => isNewer(positions[name] ?? null, known[name]))) return;
     await this.#news.wait((name) => names === null || names.includes(name), timeoutMs);
+  }
+
+  follow(isFollowed: boolean): void {
+    this.#follower.follow(isFollowed);
   }
 
   async createToken(label: string, limits: TokenLimits, maker: TokenMaker): Promise<MadeToken | OperatorError> {
@@ -411,6 +418,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Something that this user signs in with was revoked, so every open stream checks again whether it may continue. */
   revoked(): void {
     this.#revocations.announce(ANY);
+    this.#follower.tell(true);
   }
 
   /** Settles with the next revocation, or after `timeoutMs`. */

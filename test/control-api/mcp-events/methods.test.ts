@@ -56,7 +56,7 @@ describe("the events extension", () => {
     );
     for (const event of events)
       expect(event).toMatchObject({
-        delivery: ["poll", "push"],
+        delivery: ["poll", "push", "webhook"],
         inputSchema: { type: "object", properties: { machineId: { type: "string" } } },
         payloadSchema: { type: "object", required: ["machine", "session"] },
       });

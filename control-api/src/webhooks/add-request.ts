@@ -1,0 +1,17 @@
+import type { Credential } from "../http/caller.ts";
+import type { SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
+
+/** A webhook that a person adds. */
+export type AddRequest = {
+  readonly user: string;
+  readonly client: string;
+  readonly credential: Credential | null;
+  readonly kind: "webhook" | "ntfy";
+  readonly url: string;
+  /** Names of event types; `null` for all. */
+  readonly types: readonly string[] | null;
+  readonly filter: SubscriptionFilter;
+};
+
+/** The webhook, and the secret with which its messages are signed, which is shown only now. ntfy checks no signatures. */
+export type Added = { readonly id: string; readonly url: string; readonly secret: string | null };

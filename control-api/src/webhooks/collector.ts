@@ -1,0 +1,130 @@
+import type { EventFeed, FeedEvent } from "../mcp-events/event-feed.ts";
+import { type Occurrence, occurrenceOf } from "../mcp-events/occurrence.ts";
+import type { Deliveries } from "./deliveries.ts";
+import { MAX_PENDING, MAX_PENDING_TOTAL, MAX_REPLAY, MAX_REPLAY_PAGES } from "./limits.ts";
+import { type Subscription, type Subscriptions, wants } from "./subscription.ts";
+
+/** Storage key of the position up to which the log is in the queue. */
+const POSITION_KEY = "position";
+
+/** An event for a subscription, and the positions before and after it. */
+type Match = { readonly occurrence: Occurrence; readonly before: string; readonly after: string };
+
+/** Takes what is new in the person's log into the queue, for each subscription that wants it. */
+export class Collector {
+  readonly #storage: DurableObjectStorage;
+  readonly #subscriptions: Subscriptions;
+  readonly #deliveries: Deliveries;
+  readonly #feed: () => EventFeed;
+
+  constructor(
+    storage: DurableObjectStorage,
+    subscriptions: Subscriptions,
+    deliveries: Deliveries,
+    feed: () => EventFeed,
+  ) {
+    this.#storage = storage;
+    this.#subscriptions = subscriptions;
+    this.#deliveries = deliveries;
+    this.#feed = feed;
+  }
+
+  /** The position up to which the log is in the queue. `null` before the first subscription. */
+  get position(): string | null {
+    return this.#storage.kv.get<string>(POSITION_KEY) ?? null;
+  }
+
+  /** With the last subscription its position is forgotten: the next one starts from its own now. */
+  reset(): void {
+    this.#storage.kv.delete(POSITION_KEY);
+  }
+
+  /**
+   * Reads on to the log's end. What a page adds to the queue and the new position are stored together, so that after a crash no
+   * event is missing or there twice.
+   *
+   * @param replayed ids of events that a subscription has got already
+   */
+  async collect(replayed?: { readonly subscription: string; readonly ids: ReadonlySet<string> }): Promise<string> {
+    const feed = this.#feed();
+    let { position } = this;
+    if (position === null) {
+      position = await feed.now();
+      this.#storage.kv.put(POSITION_KEY, position);
+      return position;
+    }
+    for (;;) {
+      const page = await feed.read(position, 0);
+      const nowMs = Date.now();
+      // No `await` from here to the new position: the runtime writes all of it or nothing.
+      const subscriptions = this.#subscriptions.list();
+      for (const { event, match } of matchesIn(page.events, position))
+        for (const subscription of subscriptions) {
+          if (!wants(subscription, match.occurrence.name, event.event)) continue;
+          if (subscription.id === replayed?.subscription && replayed.ids.has(event.id)) continue;
+          this.#enqueue(subscription.id, match, nowMs);
+        }
+      if (page.gap) for (const { id, hasEnded } of subscriptions) if (!hasEnded) this.#subscriptions.markGap(id, true);
+      position = page.cursor;
+      this.#storage.kv.put(POSITION_KEY, position);
+      if (!page.more) return position;
+    }
+  }
+
+  /**
+   * Queues what happened after a new subscription's cursor. Answers the ids of these events, and whether others were skipped. With
+   * too many it starts over at the newest that it may have, or at the present.
+   */
+  async replay(
+    subscription: Subscription,
+    cursor: string,
+    maxAgeMs: number | null,
+  ): Promise<{ ids: ReadonlySet<string>; truncated: boolean }> {
+    const feed = this.#feed();
+    const floorMs = maxAgeMs === null ? 0 : Date.now() - maxAgeMs;
+    let matches: Match[] = [];
+    let truncated = false;
+    let at = cursor;
+    for (let pages = 0; ; pages += 1) {
+      if (pages === MAX_REPLAY_PAGES) return { ids: new Set(), truncated: true };
+      const page = await feed.read(at, 0);
+      truncated ||= page.gap;
+      for (const { event, match } of matchesIn(page.events, at)) {
+        if (!wants(subscription, match.occurrence.name, event.event)) continue;
+        if (event.event.atMs < floorMs) truncated = true;
+        else matches.push(match);
+      }
+      if (matches.length > MAX_REPLAY) {
+        truncated = true;
+        matches = matches.slice(-MAX_REPLAY);
+      }
+      at = page.cursor;
+      if (!page.more) break;
+    }
+    const nowMs = Date.now();
+    for (const match of matches) this.#enqueue(subscription.id, match, nowMs);
+    return { ids: new Set(matches.map(({ occurrence }) => occurrence.eventId)), truncated };
+  }
+
+  #enqueue(subscription: string, { occurrence, before, after }: Match, nowMs: number): void {
+    if (this.#deliveries.pending(subscription) >= MAX_PENDING || this.#deliveries.pending(null) >= MAX_PENDING_TOTAL) {
+      this.#subscriptions.markGap(subscription, true);
+      return;
+    }
+    const content = JSON.stringify(occurrence);
+    this.#deliveries.add(
+      { subscription, message: occurrence.eventId, isControl: false, content, before, after },
+      nowMs,
+    );
+  }
+}
+
+/** The entries of a page that stand for events, and the positions around each. */
+function* matchesIn(events: readonly FeedEvent[], from: string): Generator<{ event: FeedEvent; match: Match }> {
+  let before = from;
+  for (const event of events) {
+    const occurrence = occurrenceOf(event)?.occurrence;
+    if (occurrence !== undefined) yield { event, match: { occurrence, before, after: event.cursor } };
+    before = event.cursor;
+  }
+}

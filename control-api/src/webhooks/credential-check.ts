@@ -1,0 +1,51 @@
+import type { Env } from "../env.ts";
+import type { Credential } from "../http/caller.ts";
+import { grantsOf } from "../sign-in/grants.ts";
+import type { TokenRecord } from "../user/tokens.ts";
+import { registryOf } from "../user/user-rpc.ts";
+import { CREDENTIAL_CHECK_MS } from "./limits.ts";
+
+/** What a valid credential lets its bearer see: names of machines, or `null` for all. */
+export type Sight = { readonly machines: readonly string[] | null };
+
+/** Whether the grants and tokens that subscriptions were made with are still valid. Answers are used again for a minute. */
+export class CredentialCheck {
+  readonly #env: Env;
+  readonly #user: () => string;
+  readonly #known = new Map<Credential, { readonly sight: Promise<Sight | null>; readonly atMs: number }>();
+
+  constructor(env: Env, user: () => string) {
+    this.#env = env;
+    this.#user = user;
+  }
+
+  /** Something was revoked: every credential is looked up again. */
+  forget(): void {
+    this.#known.clear();
+  }
+
+  /** What a credential shows, or `null` if it is no longer valid. Throws if that could not be found out. */
+  async sightOf(credential: Credential | null, nowMs: number): Promise<Sight | null> {
+    if (credential === null) return { machines: null };
+    const known = this.#known.get(credential);
+    if (known !== undefined && nowMs - known.atMs < CREDENTIAL_CHECK_MS) return known.sight;
+    const sight = this.#lookUp(credential, nowMs);
+    this.#known.set(credential, { sight, atMs: nowMs });
+    // A look-up that failed says nothing, so the next caller tries again.
+    sight.catch(() => this.#known.delete(credential));
+    return sight;
+  }
+
+  async #lookUp(credential: Credential, nowMs: number): Promise<Sight | null> {
+    const user = this.#user();
+    const id = credential.slice(credential.indexOf(":") + 1);
+    const isValid = ({ expiresMs }: { expiresMs: number | null }): boolean => expiresMs === null || expiresMs > nowMs;
+    if (credential.startsWith("token:")) {
+      const tokens: TokenRecord[] = await registryOf(this.#env, user).tokens();
+      const token = tokens.find((one) => one.id === id && isValid(one));
+      return token === undefined ? null : { machines: token.machines };
+    }
+    const isGranted = (await grantsOf(user, this.#env)).some((grant) => grant.id === id && isValid(grant));
+    return isGranted ? { machines: null } : null;
+  }
+}

@@ -1,0 +1,205 @@
+import * as z from "zod/mini";
+import type { Credential } from "../http/caller.ts";
+import type { DeliveryFault } from "../mcp-events/events-error.ts";
+import { passes, type SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
+
+/** Who wants the messages: an MCP client, or the person, by webhook or as notifications of ntfy. */
+export type Kind = "client" | "webhook" | "ntfy";
+
+/** A subscription, without its secrets. Times are in milliseconds since 1970. */
+export type Subscription = {
+  readonly id: string;
+  readonly kind: Kind;
+  /** The name of the client or token that made it, for the person. */
+  readonly client: string;
+  /** What it ends with; `null` for the owner at their own computer, and with MCPAuthKit. */
+  readonly credential: Credential | null;
+  /** Names of event types; `null` for all. A client's subscription has exactly one. */
+  readonly types: readonly string[] | null;
+  readonly filter: SubscriptionFilter;
+  /** Names of the machines that its maker may see, as last checked; `null` for all. */
+  readonly visible: readonly string[] | null;
+  readonly url: string;
+  readonly createdMs: number;
+  readonly expiresMs: number | null;
+  /** It has ended. Only the message that says so is still delivered. */
+  readonly hasEnded: boolean;
+  readonly suspendedMs: number | null;
+  readonly failedSinceMs: number | null;
+  readonly lastDeliveryMs: number | null;
+  readonly lastFault: DeliveryFault | null;
+  /** Events were left out, and the receiver has not been told yet. */
+  readonly hasGap: boolean;
+};
+
+/** Secrets as they are stored. The former one is used beside the new one until `formerUntilMs`. */
+export type SealedSecrets = {
+  readonly secret: string | null;
+  readonly former: string | null;
+  readonly formerUntilMs: number;
+};
+
+type Row = {
+  id: string;
+  kind: Kind;
+  client: string;
+  credential: Credential | null;
+  types: string | null;
+  machine: string | null;
+  session: string | null;
+  visible: string | null;
+  url: string;
+  created_ms: number;
+  expires_ms: number | null;
+  ended: number;
+  suspended_ms: number | null;
+  failed_since_ms: number | null;
+  last_delivery_ms: number | null;
+  last_fault: DeliveryFault | null;
+  gap: number;
+  secret: string | null;
+  former: string | null;
+  former_until_ms: number;
+};
+
+const Names = z.array(z.string());
+
+/** The table of one person's subscriptions. */
+export class Subscriptions {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`CREATE TABLE IF NOT EXISTS subscription (
+      id TEXT PRIMARY KEY, kind TEXT NOT NULL, client TEXT NOT NULL, credential TEXT, types TEXT, machine TEXT, session TEXT,
+      visible TEXT, url TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER, ended INTEGER NOT NULL DEFAULT 0,
+      suspended_ms INTEGER, failed_since_ms INTEGER, last_delivery_ms INTEGER, last_fault TEXT, gap INTEGER NOT NULL DEFAULT 0,
+      secret TEXT, former TEXT, former_until_ms INTEGER NOT NULL DEFAULT 0)`);
+  }
+
+  get(id: string): Subscription | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM subscription WHERE id = ?", id).toArray();
+    return row === undefined ? null : subscriptionOf(row);
+  }
+
+  list(): Subscription[] {
+    return this.#sql.exec<Row>("SELECT * FROM subscription ORDER BY created_ms, id").toArray().map(subscriptionOf);
+  }
+
+  secretsOf(id: string): SealedSecrets | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM subscription WHERE id = ?", id).toArray();
+    return row === undefined ? null : { secret: row.secret, former: row.former, formerUntilMs: row.former_until_ms };
+  }
+
+  add(
+    made: Pick<
+      Subscription,
+      "id" | "kind" | "client" | "credential" | "types" | "filter" | "visible" | "url" | "createdMs" | "expiresMs"
+    >,
+    secret: string | null,
+  ): void {
+    this.#sql.exec(
+      `INSERT INTO subscription (id, kind, client, credential, types, machine, session, visible, url, created_ms, expires_ms, secret)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      made.id,
+      made.kind,
+      made.client,
+      made.credential,
+      made.types === null ? null : JSON.stringify(made.types),
+      made.filter.machine,
+      made.filter.session,
+      made.visible === null ? null : JSON.stringify(made.visible),
+      made.url,
+      made.createdMs,
+      made.expiresMs,
+      secret,
+    );
+  }
+
+  /** A refresh: a new life time, and deliveries go on if they were suspended. */
+  refresh(id: string, expiresMs: number): void {
+    this.#sql.exec("UPDATE subscription SET expires_ms = ? WHERE id = ?", expiresMs, id);
+    this.resume(id);
+  }
+
+  rotate(id: string, secret: string, formerUntilMs: number): void {
+    this.#sql.exec(
+      "UPDATE subscription SET former = secret, former_until_ms = ?, secret = ? WHERE id = ?",
+      formerUntilMs,
+      secret,
+      id,
+    );
+  }
+
+  resume(id: string): void {
+    this.#sql.exec("UPDATE subscription SET suspended_ms = NULL, failed_since_ms = NULL WHERE id = ?", id);
+  }
+
+  see(id: string, visible: readonly string[] | null): void {
+    this.#sql.exec("UPDATE subscription SET visible = ? WHERE id = ?", visible === null ? null : JSON.stringify(visible), id); // prettier-ignore
+  }
+
+  delivered(id: string, nowMs: number): void {
+    this.#sql.exec(
+      "UPDATE subscription SET last_delivery_ms = ?, last_fault = NULL, failed_since_ms = NULL, suspended_ms = NULL WHERE id = ?",
+      nowMs,
+      id,
+    );
+  }
+
+  failed(id: string, fault: DeliveryFault, nowMs: number): void {
+    this.#sql.exec(
+      "UPDATE subscription SET last_fault = ?, failed_since_ms = coalesce(failed_since_ms, ?) WHERE id = ?",
+      fault,
+      nowMs,
+      id,
+    );
+  }
+
+  suspend(id: string, nowMs: number): void {
+    this.#sql.exec("UPDATE subscription SET suspended_ms = ? WHERE id = ?", nowMs, id);
+  }
+
+  markGap(id: string, hasGap: boolean): void {
+    this.#sql.exec("UPDATE subscription SET gap = ? WHERE id = ?", hasGap ? 1 : 0, id);
+  }
+
+  end(id: string): void {
+    this.#sql.exec("UPDATE subscription SET ended = 1 WHERE id = ?", id);
+  }
+
+  delete(id: string): void {
+    this.#sql.exec("DELETE FROM subscription WHERE id = ?", id);
+  }
+}
+
+/** Whether an event goes to a subscription. */
+export function wants(
+  { types, filter, visible, hasEnded, suspendedMs }: Subscription,
+  name: string,
+  event: { readonly machine: string; readonly session: string | null },
+): boolean {
+  if (hasEnded || suspendedMs !== null || types?.includes(name) === false) return false;
+  return passes(filter, visible, event);
+}
+
+function subscriptionOf(row: Row): Subscription {
+  return {
+    id: row.id,
+    kind: row.kind,
+    client: row.client,
+    credential: row.credential,
+    types: row.types === null ? null : Names.parse(JSON.parse(row.types)),
+    filter: { machine: row.machine, session: row.session },
+    visible: row.visible === null ? null : Names.parse(JSON.parse(row.visible)),
+    url: row.url,
+    createdMs: row.created_ms,
+    expiresMs: row.expires_ms,
+    hasEnded: row.ended === 1,
+    suspendedMs: row.suspended_ms,
+    failedSinceMs: row.failed_since_ms,
+    lastDeliveryMs: row.last_delivery_ms,
+    lastFault: row.last_fault,
+    hasGap: row.gap === 1,
+  };
+}

@@ -1,0 +1,50 @@
+import type { OperatorError } from "#protocol/error.ts";
+import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
+import type { EventsError } from "../mcp-events/events-error.ts";
+import type { DeadLetter } from "./deliveries.ts";
+import type { AddRequest, Added } from "./add-request.ts";
+import type { Subscription } from "./subscription.ts";
+import type { Posted } from "./post.ts";
+
+type MaybeAsync<Result> = Result | Promise<Result>;
+
+/** Everything that a person is shown of their subscriptions. `pending`: deliveries that wait, by subscription. */
+export type Overview = {
+  readonly subscriptions: readonly (Subscription & { readonly pending: number })[];
+  readonly dead: readonly DeadLetter[];
+};
+
+/**
+ * The RPC methods of a person's object for webhooks. Methods answer errors instead of throwing them, because RPC does not preserve
+ * the class of a thrown error.
+ */
+export interface WebhooksRpc extends Rpc.DurableObjectBranded {
+  /** `events/subscribe`: makes a subscription or refreshes it. */
+  subscribe(request: SubscribeRequest): MaybeAsync<Subscribed | { error: EventsError }>;
+  /** `events/unsubscribe`. */
+  unsubscribe(request: UnsubscribeRequest): MaybeAsync<EventsError | null>;
+
+  /** Adds a webhook, or a topic of ntfy, of the person's own. */
+  add(request: AddRequest): MaybeAsync<Added | OperatorError>;
+  overview(): MaybeAsync<Overview>;
+  /** Removes a subscription of any kind. Answers its URL, or `null` if there is none. */
+  remove(id: string): MaybeAsync<string | null>;
+  /** Sends a test message and answers how it went; `null` if there is no such webhook. A success ends a suspension. */
+  tryOut(id: string): MaybeAsync<Posted | null>;
+  /** Tries given-up deliveries again. Answers how many, or `null` if there is no such subscription. */
+  retry(id: string): MaybeAsync<number | null>;
+
+  /** There is something new in the log, or (`hasRevoked`) a grant or token was revoked. Resolves when the news is stored. */
+  wake(hasRevoked: boolean): MaybeAsync<void>;
+  /** Deletes everything: the person is being removed. */
+  removeAll(): MaybeAsync<void>;
+}
+
+export type WebhooksBindings = {
+  /** One Durable Object per user: their webhooks, the subscriptions of their MCP clients, and deliveries on the way. */
+  readonly WEBHOOKS: DurableObjectNamespace<WebhooksRpc>;
+};
+
+export function webhooksOf(env: WebhooksBindings, user: string) {
+  return env.WEBHOOKS.getByName(user);
+}

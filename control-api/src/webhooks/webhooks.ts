@@ -1,0 +1,382 @@
+import { DurableObject } from "cloudflare:workers";
+import { hex, sha256 } from "#protocol/bytes.ts";
+import type { OperatorError } from "#protocol/error.ts";
+import type { Env } from "../env.ts";
+import { feedOf } from "../mcp-events/event-feed.ts";
+import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/events-error.ts";
+import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
+import { registryOf } from "../user/user-rpc.ts";
+import type { AddRequest, Added } from "./add-request.ts";
+import { callbackUrlOf } from "./callback-url.ts";
+import { Challenges } from "./challenge.ts";
+import { Collector } from "./collector.ts";
+import { Courier } from "./courier.ts";
+import { CredentialCheck } from "./credential-check.ts";
+import { Deliveries } from "./deliveries.ts";
+import {
+  DEAD_AGE_MS,
+  DEFAULT_TTL_MS,
+  FORMER_SECRET_MS,
+  GUARD_MS,
+  LOOK_AGAIN_MS,
+  MAX_SUBSCRIPTIONS,
+  MAX_SUBSCRIPTIONS_PER_CLIENT,
+  MAX_TTL_MS,
+  MAX_WEBHOOKS,
+  MIN_TTL_MS,
+  UNTRACKED_TTL_MS,
+} from "./limits.ts";
+import type { Posted } from "./post.ts";
+import { seal, unseal } from "./seal.ts";
+import { keyOfSecret, makeSecret } from "./sign.ts";
+import { type Subscription, Subscriptions } from "./subscription.ts";
+import { Verified } from "./verified.ts";
+import type { Overview, WebhooksRpc } from "./webhooks-rpc.ts";
+
+/** Characters of the hash in a subscription's id: 128 bits. */
+const ID_CHARACTERS = 32;
+
+/** Storage key of the person whose object this is. */
+const USER_KEY = "user";
+
+/**
+ * The Durable Object of one person's webhooks: subscriptions of their MCP clients, webhooks of their own, and the queue of messages on
+ * their way. It is apart from the person's other object, so that slow receivers keep nobody else waiting.
+ *
+ * Everything is stored before it is sent. Alarms do what is due later, and take over after a restart.
+ */
+export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
+  readonly #subscriptions = new Subscriptions(this.ctx.storage.sql);
+  readonly #deliveries = new Deliveries(this.ctx.storage.sql);
+  readonly #verified = new Verified(this.ctx.storage.sql);
+  readonly #challenges = new Challenges();
+  readonly #credentials = new CredentialCheck(this.env, () => this.#user);
+  readonly #collector = new Collector(this.ctx.storage, this.#subscriptions, this.#deliveries, () =>
+    feedOf(this.env, this.#user, null),
+  );
+  readonly #courier = new Courier({
+    subscriptions: this.#subscriptions,
+    deliveries: this.#deliveries,
+    credentials: this.#credentials,
+    sealing: () => ({ secret: this.env.REPORT_SECRET, user: this.#user }),
+    position: () => this.#collector.position ?? "",
+    end: (subscription) => this.#end(subscription),
+  });
+  #reading: Promise<unknown> = Promise.resolve();
+  /** What the person's object was told last (`#follow`). */
+  #isFollowed: boolean | null = null;
+
+  /** The user's id. An object does not know its name after an alarm has started it, so it is stored. */
+  get #user(): string {
+    return this.ctx.storage.kv.get<string>(USER_KEY) ?? "";
+  }
+
+  async subscribe(request: SubscribeRequest): Promise<Subscribed | { error: EventsError }> {
+    try {
+      return await this.#subscribe(request);
+    } catch (reason) {
+      if (reason instanceof EventsFailure) return { error: reason.error };
+      throw reason;
+    }
+  }
+
+  async unsubscribe(request: UnsubscribeRequest): Promise<EventsError | null> {
+    const known = this.#subscriptions.get(await idOf(request));
+    if (known === null || known.hasEnded) return { code: "not_found", kind: "subscription" };
+    await this.remove(known.id);
+    return null;
+  }
+
+  async add(request: AddRequest): Promise<Added | OperatorError> {
+    const { user, url: text, kind } = request;
+    const url = callbackUrlOf(text, this.env);
+    if ("refused" in url) return { code: "invalid_request", reason: url.refused };
+    if (this.#subscriptions.list().filter((one) => one.kind !== "client").length >= MAX_WEBHOOKS)
+      return {
+        code: "invalid_request",
+        reason: `You have ${MAX_WEBHOOKS} webhooks, the most there may be. Remove one first.`,
+      };
+    this.ctx.storage.kv.put(USER_KEY, user);
+    const id = `hook_${crypto.randomUUID().slice(0, 8)}`;
+    const secret = kind === "ntfy" ? null : makeSecret();
+    const sealed = secret === null ? null : await this.#seal(id, secret);
+    const { machines: visible } = (await this.#credentials.sightOf(request.credential, Date.now())) ?? { machines: [] };
+    await this.#inTurn(async () => {
+      await this.#collector.collect();
+      const createdMs = Date.now();
+      this.#subscriptions.add({ ...request, id, url: url.href, visible, createdMs, expiresMs: null }, sealed);
+    });
+    await this.#follow();
+    return { id, url: url.href, secret };
+  }
+
+  overview(): Overview {
+    const subscriptions = this.#subscriptions
+      .list()
+      .map((one) => ({ ...one, pending: this.#deliveries.pending(one.id) }));
+    return { subscriptions, dead: this.#deliveries.dead() };
+  }
+
+  async remove(id: string): Promise<string | null> {
+    const known = this.#subscriptions.get(id);
+    if (known === null) return null;
+    this.#deliveries.deleteOf(id);
+    this.#subscriptions.delete(id);
+    await this.#follow();
+    return known.url;
+  }
+
+  async tryOut(id: string): Promise<Posted | null> {
+    const known = this.#subscriptions.get(id);
+    if (known === null || known.kind === "client") return null;
+    const occurrence = {
+      eventId: `msg_test_${crypto.randomUUID()}`,
+      name: "webhook.test",
+      timestamp: new Date().toISOString(),
+      data: { webhook: id },
+    };
+    const message = occurrence.eventId;
+    const test = { id: 0, subscription: id, message, isControl: false, content: JSON.stringify(occurrence), before: "", after: "", attempts: 0 }; // prettier-ignore
+    const posted = await this.#courier.tryOut(known, test);
+    if (posted.ok) {
+      this.#subscriptions.delivered(id, Date.now());
+      this.#deliveries.hurry(id, Date.now());
+      await this.#deliver();
+    }
+    return posted;
+  }
+
+  async retry(id: string): Promise<number | null> {
+    if (this.#subscriptions.get(id) === null) return null;
+    const count = this.#deliveries.revive(id, Date.now());
+    this.#subscriptions.resume(id);
+    await this.#deliver();
+    return count;
+  }
+
+  async wake(hasRevoked: boolean): Promise<void> {
+    if (this.#subscriptions.list().length === 0) {
+      this.#isFollowed = null;
+      return this.#follow();
+    }
+    if (hasRevoked) await this.#checkAll();
+    await this.#inTurn(() => this.#collector.collect());
+    await this.#deliver();
+  }
+
+  async removeAll(): Promise<void> {
+    await this.ctx.storage.deleteAlarm();
+    for (const { id } of this.#subscriptions.list()) {
+      this.#deliveries.deleteOf(id);
+      this.#subscriptions.delete(id);
+    }
+    this.#collector.reset();
+    this.#verified.clear();
+  }
+
+  override async alarm(): Promise<void> {
+    const nowMs = Date.now();
+    this.#isFollowed = null; // told again, in case the person's object has lost its storage
+    this.#deliveries.deleteDeadBefore(nowMs - DEAD_AGE_MS);
+    this.#verified.deleteOld(nowMs);
+    for (const { id, expiresMs } of this.#subscriptions.list())
+      if (expiresMs !== null && expiresMs <= nowMs) await this.remove(id);
+    if (this.#subscriptions.list().length === 0) return;
+    // Should the log not be readable now, what is in the queue is delivered nevertheless.
+    await this.#inTurn(() => this.#collector.collect()).catch((reason: unknown) =>
+      console.error("the log could not be read for webhooks", { reason: String(reason) }),
+    );
+    await this.#run();
+  }
+
+  async #subscribe(request: SubscribeRequest): Promise<Subscribed> {
+    const url = callbackUrlOf(request.url, this.env);
+    if ("refused" in url) throw new EventsFailure({ code: "invalid_params", reason: url.refused });
+    if (keyOfSecret(request.secret) === null)
+      throw new EventsFailure({
+        code: "invalid_params",
+        reason: "delivery.secret must be whsec_ followed by the Base64 of 24 to 64 random bytes.",
+      });
+    this.ctx.storage.kv.put(USER_KEY, request.user);
+    const id = await idOf(request);
+    const nowMs = Date.now();
+    if (this.#active(id) === null) this.#checkLimits(request);
+    if (!this.#verified.has(request.credential, url.href, nowMs)) {
+      const error = await this.#challenges.run(url, id, request.secret, nowMs);
+      if (error !== null) throw new EventsFailure(error);
+      this.#verified.add(request.credential, url.href, Date.now());
+    }
+    const sealed = await this.#seal(id, request.secret);
+    const grantedMs = Date.now() + this.#lifeOf(request);
+    // Other requests ran while the receiver was asked, so what is there is looked at only now.
+    const subscribed = await this.#inTurn(async (): Promise<Subscribed> => {
+      const known = this.#active(id);
+      if (known !== null) return this.#refresh(known, request, sealed, grantedMs);
+      this.#checkLimits(request);
+      this.#deliveries.deleteOf(id);
+      this.#subscriptions.delete(id); // one that has ended, whose last message was not delivered yet
+      await this.#collector.collect();
+      const { client, credential, name, filter, visible } = request;
+      const made = { id, kind: "client", client, credential, types: [name], filter, visible, url: url.href, createdMs: nowMs, expiresMs: grantedMs } as const; // prettier-ignore
+      this.#subscriptions.add(made, sealed);
+      return { isNew: true, result: { ...(await this.#begin(id, request)), id, refreshBefore: iso(grantedMs) } };
+    });
+    await this.#follow();
+    await this.#deliver();
+    return subscribed;
+  }
+
+  /** Starts a new subscription at its client's cursor, or now. */
+  async #begin(id: string, request: SubscribeRequest): Promise<{ cursor: string; truncated: boolean }> {
+    const made = this.#subscriptions.get(id);
+    if (made === null || request.cursor === null) return { cursor: this.#watermarkOf(id), truncated: false };
+    try {
+      const { ids, truncated } = await this.#collector.replay(made, request.cursor, request.maxAgeMs);
+      // Between the two reads something may have happened, which is for all.
+      await this.#collector.collect({ subscription: id, ids });
+      return { cursor: this.#watermarkOf(id), truncated };
+    } catch (reason) {
+      this.#subscriptions.delete(id);
+      throw reason;
+    }
+  }
+
+  async #refresh(
+    known: Subscription,
+    request: SubscribeRequest,
+    sealed: string,
+    grantedMs: number,
+  ): Promise<Subscribed> {
+    const { id, lastDeliveryMs, lastFault, failedSinceMs, suspendedMs } = known;
+    if (!(await this.#hasSecret(id, request.secret)))
+      this.#subscriptions.rotate(id, sealed, Date.now() + FORMER_SECRET_MS);
+    this.#subscriptions.refresh(id, grantedMs);
+    this.#subscriptions.see(id, request.visible);
+    this.#deliveries.hurry(id, Date.now());
+    const deliveryStatus = {
+      active: suspendedMs === null,
+      lastDeliveryAt: lastDeliveryMs === null ? null : iso(lastDeliveryMs),
+      lastError: lastFault,
+      ...(failedSinceMs === null ? {} : { failedSince: iso(failedSinceMs) }),
+    };
+    const cursor = this.#watermarkOf(id);
+    return { isNew: false, result: { id, refreshBefore: iso(grantedMs), cursor, truncated: false, deliveryStatus } };
+  }
+
+  /** A position up to which the receiver has everything, or it was given up. */
+  #watermarkOf(id: string): string {
+    return this.#deliveries.oldest(id)?.before ?? this.#collector.position ?? "";
+  }
+
+  #active(id: string): Subscription | null {
+    const known = this.#subscriptions.get(id);
+    const isOver = known === null || known.hasEnded || (known.expiresMs !== null && known.expiresMs <= Date.now());
+    return isOver ? null : known;
+  }
+
+  #checkLimits({ credential }: SubscribeRequest): void {
+    const all = this.#subscriptions.list().filter((one) => one.kind === "client" && !one.hasEnded);
+    const ofClient = all.filter((one) => one.credential === credential);
+    const refuse = (limit: string, max: number): never => {
+      throw new EventsFailure({ code: "resource_exhausted", limit, max });
+    };
+    if (ofClient.length >= MAX_SUBSCRIPTIONS_PER_CLIENT)
+      refuse("subscriptions of one client", MAX_SUBSCRIPTIONS_PER_CLIENT);
+    if (all.length >= MAX_SUBSCRIPTIONS) refuse("subscriptions", MAX_SUBSCRIPTIONS);
+  }
+
+  /** How long a subscription may live until its client refreshes it. */
+  #lifeOf({ ttlMs, isTracked }: SubscribeRequest): number {
+    const asked = ttlMs === undefined ? DEFAULT_TTL_MS : (ttlMs ?? MAX_TTL_MS);
+    const longest = isTracked ? MAX_TTL_MS : UNTRACKED_TTL_MS;
+    return Math.min(Math.max(asked, MIN_TTL_MS), longest);
+  }
+
+  /** Ends the subscriptions whose credential is no longer valid, and tells their receivers. */
+  async #checkAll(): Promise<void> {
+    this.#credentials.forget();
+    for (const subscription of this.#subscriptions.list()) {
+      if (subscription.hasEnded) continue;
+      const sight = await this.#credentials.sightOf(subscription.credential, Date.now());
+      if (sight === null) this.#end(subscription);
+      else this.#subscriptions.see(subscription.id, sight.machines);
+    }
+  }
+
+  /** Nothing more is delivered, except the message that says so. */
+  #end({ id, kind }: Subscription): void {
+    this.#deliveries.deleteOf(id);
+    if (kind !== "client") return this.#subscriptions.delete(id);
+    this.#subscriptions.end(id);
+    this.#subscriptions.resume(id);
+    const error = wireErrorOf({ code: "forbidden", reason: "Access was revoked." });
+    const content = JSON.stringify({ type: "terminated", error });
+    const message = `msg_terminated_${crypto.randomUUID()}`;
+    this.#deliveries.add({ subscription: id, message, isControl: true, content, before: "", after: "" }, Date.now());
+  }
+
+  /** Starts to deliver what is due, and does not wait for it. Should this object be restarted meanwhile, the alarm goes on. */
+  async #deliver(): Promise<void> {
+    await this.#setAlarm(Date.now() + GUARD_MS);
+    this.ctx.waitUntil(
+      this.#run().catch((reason: unknown) => console.error("webhooks were not delivered", { reason: String(reason) })),
+    );
+  }
+
+  async #run(): Promise<void> {
+    await this.#courier.run();
+    await this.#follow();
+    await this.#setAlarm(Date.now() + LOOK_AGAIN_MS);
+  }
+
+  /** Sets the alarm for whatever comes first: the next attempt, the end of a subscription, or `latestMs`. */
+  async #setAlarm(latestMs: number): Promise<void> {
+    const all = this.#subscriptions.list();
+    if (all.length === 0) return this.ctx.storage.deleteAlarm();
+    const times = all.flatMap(({ expiresMs }) => expiresMs ?? []);
+    const nextMs = this.#deliveries.nextMs();
+    const earliestMs = Math.min(latestMs, ...times, nextMs ?? latestMs);
+    // Never in the past: while a delivery is under way, its time has come already.
+    await this.ctx.storage.setAlarm(Math.max(earliestMs, Date.now() + 1_000));
+  }
+
+  /** Lets the person's object tell of what happens, or not if nobody listens. */
+  async #follow(): Promise<void> {
+    const isFollowed = this.#subscriptions.list().length > 0;
+    if (!isFollowed) this.#collector.reset();
+    if (this.#isFollowed === isFollowed || this.#user === "") return;
+    await registryOf(this.env, this.#user).follow(isFollowed);
+    this.#isFollowed = isFollowed;
+  }
+
+  #seal(id: string, secret: string): Promise<string> {
+    return seal(secret, `${this.#user}/${id}`, this.env.REPORT_SECRET);
+  }
+
+  async #hasSecret(id: string, secret: string): Promise<boolean> {
+    const stored = this.#subscriptions.secretsOf(id)?.secret ?? null;
+    if (stored === null) return false;
+    // One that does not open was sealed with a former secret of this Operator, and is replaced.
+    return unseal(stored, `${this.#user}/${id}`, this.env.REPORT_SECRET).then(
+      (known) => known === secret,
+      () => false,
+    );
+  }
+
+  /** Reads the log once at a time: two reads from the same position would queue everything twice. */
+  #inTurn<Result>(read: () => Promise<Result>): Promise<Result> {
+    const turn = this.#reading.then(read);
+    this.#reading = turn.catch(() => undefined); // the caller of this read gets the error; the next one only waits for its end
+    return turn;
+  }
+}
+
+/** The same for the same client, URL, event and arguments, and for nobody else (SEP-3415, "Derived id"). */
+async function idOf({ user, credential, url, name, arguments: args }: UnsubscribeRequest): Promise<string> {
+  const href = URL.canParse(url) ? new URL(url).href : url;
+  return `sub_${hex(await sha256(JSON.stringify([user, credential, href, name, args]))).slice(0, ID_CHARACTERS)}`;
+}
+
+function iso(ms: number): string {
+  return new Date(ms).toISOString();
+}

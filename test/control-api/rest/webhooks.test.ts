@@ -1,0 +1,160 @@
+import { describe, expect, it } from "vitest";
+import type { Overview } from "../../../control-api/src/webhooks/webhooks-rpc.ts";
+import { codeOf, env, TestUser } from "../support/operator.ts";
+import { isSigned, Receiver } from "../support/receiver.ts";
+
+const failed = (session: string) => ({ type: "session.error", session, data: { message: "secret text" } });
+const asked = { type: "permission.requested", session: "s1", data: { request_id: "r1", tool: "Bash", input: { command: "rm -r private" } } }; // prettier-ignore
+
+async function person(...machines: string[]): Promise<TestUser> {
+  const user = new TestUser();
+  for (const name of machines) {
+    await user.machine(name);
+    await user.logs(name, []);
+  }
+  return user;
+}
+
+async function add(user: TestUser, body: object): Promise<{ id: string; secret: string | null }> {
+  const response = await user.rest("POST", "/api/webhooks", body);
+  if (response.status !== 201) throw new Error(await response.text());
+  return response.json();
+}
+
+const overviewOf = (user: TestUser) => user.json<Overview>("/api/webhooks");
+
+describe("a webhook of one's own", () => {
+  it("gets events in the form of Standard Webhooks, signed with the secret that was shown once", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const { id, secret } = await add(alice, { url: receiver.url });
+    expect(secret).toMatch(/^whsec_/);
+    await alice.logs("attic", [failed("s1"), { type: "message" }, { type: "machine.offline" }]);
+    const messages = await receiver.received(2);
+    expect(messages.map(({ body }) => JSON.parse(body))).toEqual([
+      { type: "session.failed", timestamp: expect.any(String), data: { machine: "attic", session: "attic/s1", message: "secret text" } }, // prettier-ignore
+      { type: "machine.offline", timestamp: expect.any(String), data: { machine: "attic", session: null } },
+    ]);
+    for (const message of messages) expect(await isSigned(message, secret ?? "")).toBe(true);
+    const overview = await overviewOf(alice);
+    expect(overview.subscriptions).toMatchObject([{ id, kind: "webhook", url: receiver.url, types: null, pending: 0 }]);
+    expect(JSON.stringify(overview)).not.toContain("whsec_");
+  });
+
+  it("may be limited to types, to a machine and to a session", async () => {
+    const [alice, one, two] = [await person("attic", "cellar"), new Receiver(), new Receiver()];
+    await add(alice, { url: one.url, types: ["permission.requested"], machineId: "attic" });
+    await add(alice, { url: two.url, session: "cellar/s2" });
+    await alice.logs("cellar", [asked, failed("s2")]);
+    await alice.logs("attic", [failed("s1"), asked]);
+    expect(await one.events(1, 0)).toMatchObject([{ type: "permission.requested", data: { machine: "attic" } }]);
+    expect(await two.events(1, 0)).toMatchObject([{ type: "session.failed", data: { session: "cellar/s2" } }]);
+  });
+
+  it("can be tried out, and the answer tells how it went in one word", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const { id, secret } = await add(alice, { url: receiver.url });
+    const test = async (): Promise<unknown> => (await alice.rest("POST", `/api/webhooks/${id}/test`)).json();
+    expect(await test()).toEqual({ delivered: true });
+    const [message] = await receiver.received(1);
+    expect(JSON.parse(message?.body ?? "")).toMatchObject({ type: "webhook.test" });
+    expect(message === undefined ? false : await isSigned(message, secret ?? "")).toBe(true);
+    await receiver.plan({ status: 401, headers: { "x-secret": "of the intranet" } });
+    expect(await test()).toEqual({ delivered: false, fault: "http_4xx" });
+  });
+
+  it("is removed, and then gets nothing more", async () => {
+    const [alice, gone, other] = [await person("attic"), new Receiver(), new Receiver()];
+    const { id } = await add(alice, { url: gone.url });
+    await add(alice, { url: other.url });
+    expect((await alice.rest("DELETE", `/api/webhooks/${id}`)).status).toBe(204);
+    await alice.logs("attic", [failed("s1")]);
+    await other.events(1, 0);
+    expect(await gone.received(0)).toEqual([]);
+    expect(await codeOf(await alice.rest("DELETE", `/api/webhooks/${id}`))).toBe("not_found");
+  });
+
+  it("ends with the token that added it", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const made = await alice.rest("POST", "/api/tokens", { label: "admin", scopes: ["operator:admin"] });
+    const { token, id }: { token: string; id: string } = await made.json();
+    await add(new TestUser(alice.id, token), { url: receiver.url });
+    await alice.rest("DELETE", `/api/tokens/${id}`);
+    await env.WEBHOOKS.getByName(alice.id).wake(true);
+    expect((await overviewOf(alice)).subscriptions).toEqual([]);
+  });
+
+  it("is nobody else's", async () => {
+    const [alice, bob, receiver] = [await person("attic"), await person("attic"), new Receiver()];
+    const { id } = await add(alice, { url: receiver.url });
+    expect((await overviewOf(bob)).subscriptions).toEqual([]);
+    for (const [method, path] of [
+      ["DELETE", ""],
+      ["POST", "/test"],
+      ["POST", "/retry"],
+    ] as const)
+      // prettier-ignore
+      expect(await codeOf(await bob.rest(method, `/api/webhooks/${id}${path}`))).toBe("not_found");
+    await bob.logs("attic", [failed("s1")]);
+    await alice.logs("attic", [failed("s2")]);
+    expect(await receiver.events(1, 0)).toMatchObject([{ data: { session: "attic/s2" } }]);
+  });
+
+  it("is refused with the reason", async () => {
+    const alice = await person("attic");
+    const url = new Receiver().url;
+    for (const body of [
+      {},
+      { url: "ftp://x.hooks.example/" },
+      { url: "http://x.hooks.example/" },
+      { url: "https://127.0.0.1/" },
+      { url, types: ["mail.received"] },
+      { url, types: [] },
+      { url, session: "bare" },
+      { url, kind: "mail" },
+      { url: "https://ntfy.example/", kind: "ntfy" },
+    ])
+      expect(await codeOf(await alice.rest("POST", "/api/webhooks", body)), JSON.stringify(body)).toBe(
+        "invalid_request",
+      );
+    expect(await codeOf(await alice.rest("POST", "/api/webhooks", { url, machineId: "cellar" }))).toBe(
+      "machine_unknown",
+    );
+  });
+
+  it("needs the right to administer", async () => {
+    const alice = await person("attic");
+    const made = await alice.rest("POST", "/api/tokens", { label: "tools", scopes: ["mcp:tools"] });
+    const { token }: { token: string } = await made.json();
+    const client = new TestUser(alice.id, token);
+    for (const [method, path] of [
+      ["GET", ""],
+      ["POST", ""],
+      ["DELETE", "/x"],
+      ["POST", "/x/test"],
+      ["POST", "/x/retry"],
+    ] as const)
+      // prettier-ignore
+      expect((await client.rest(method, `/api/webhooks${path}`, method === "POST" ? {} : undefined)).status).toBe(403);
+  });
+});
+
+describe("a topic of ntfy", () => {
+  it("gets notifications that say what happened and where, and nothing that a session said", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const topic = new URL("/team/alerts", receiver.url).href;
+    const { id, secret } = await add(alice, { url: topic, kind: "ntfy" });
+    expect(secret).toBeNull();
+    await alice.logs("attic", [asked, failed("s1")]);
+    const messages = await receiver.received(2);
+    expect(messages.map(({ body }) => JSON.parse(body))).toEqual([
+      { topic: "alerts", title: "attic", message: "An agent waits for your permission: Bash", priority: 4, tags: ["permission.requested"] }, // prettier-ignore
+      { topic: "alerts", title: "attic", message: "A session failed", priority: 4, tags: ["session.failed"] },
+    ]);
+    for (const { url, body, headers } of messages) {
+      expect(new URL(url).pathname).toBe("/team/");
+      expect(body).not.toMatch(/private|secret/);
+      expect(headers["webhook-signature"]).toBeUndefined();
+    }
+    expect(await (await alice.rest("POST", `/api/webhooks/${id}/test`)).json()).toEqual({ delivered: true });
+  });
+});
