@@ -21,22 +21,6 @@ const UNKNOWN_TOKEN: Rate = { perSecond: 2, burst: 120 };
 /** Entries in each of the maps below. With headers of 100 bytes they need about a megabyte each; the longest header has 2 KB. */
 const REMEMBERED = 5_000;
 
-/**
- * The limits are counted in this isolate's memory. They protect Operator from floods, for which a count per isolate is good
- * enough: a client's requests arrive at one isolate or a few, so the limit is at most a few times higher than it says. Exact
- * counts would cost every call a request to a Durable Object, and a call must stay cheap. What has to be exact, the budget of a
- * token, is counted in its user's object, which checks the token anyway.
- */
-const ofCredentials = new TokenBuckets(REMEMBERED);
-const ofAddresses = new TokenBuckets(REMEMBERED);
-
-/**
- * `Authorization` headers that were valid when last checked, and the bucket of their credential. It is `null` for the owner of a local
- * start, who has no limit: it would protect the computer from its own owner. A request with such a header is limited before its
- * token is looked up, and is never refused because of what strangers at the same address send.
- */
-const known = new Map<string, Known>();
-
 type Known = { readonly bucket: TokenBucket | null; readonly user: string; readonly client: string };
 
 /**
@@ -45,60 +29,94 @@ type Known = { readonly bucket: TokenBucket | null; readonly user: string; reado
  */
 const TOLD_AFTER = 100;
 const TOLD_WINDOW_MS = 60 * 60_000;
-const refusals = new Map<string, { count: number; readonly untilMs: number }>();
 
 /**
- * Identifies the caller of a request, within the limits. The count that matters is taken before the look-up, since requests that
- * are sent at the same time would otherwise all pass.
+ * Limits requests, and identifies their callers.
+ *
+ * The limits are counted in this isolate's memory. They protect Operator from floods, for which a count per isolate is good
+ * enough: a client's requests arrive at one isolate or a few, so the limit is at most a few times higher than it says. Exact
+ * counts would cost every call a request to a Durable Object, and a call must stay cheap. What has to be exact, the budget of a
+ * token, is counted in its user's object, which checks the token anyway.
  */
-export async function admit(request: Request, env: Env, url: URL): Promise<Caller | Refusal> {
-  const authorization = request.headers.get("authorization");
-  // Without a token nothing is looked up: the refusal costs less than its limit would.
-  if (authorization === null) return authenticate(request, env, url, true);
-  const nowMs = Date.now();
-  const before = known.get(authorization);
-  const taken = before === undefined ? strangersAt(request, env, nowMs) : before.bucket;
-  const afterMs = taken?.take(nowMs) ?? 0;
-  if (afterMs > 0) {
-    if (before !== undefined) tellOfRefusal(before, env, nowMs);
-    return { refused: "too_many", of: before === undefined ? "address" : "token", afterMs };
+export class Admission {
+  readonly #ofCredential: Rate;
+  readonly #ofUnknownToken: Rate;
+  readonly #credentials = new TokenBuckets(REMEMBERED);
+  readonly #addresses = new TokenBuckets(REMEMBERED);
+
+  /**
+   * `Authorization` headers that were valid when last checked, and the bucket of their credential. It is `null` for the owner of a
+   * local start, who has no limit: it would protect the computer from its own owner. A request with such a header is limited before
+   * its token is looked up, and is never refused because of what strangers at the same address send.
+   */
+  readonly #known = new Map<string, Known>();
+  readonly #refusals = new Map<string, { count: number; readonly untilMs: number }>();
+
+  constructor(ofCredential: Rate, ofUnknownToken: Rate) {
+    this.#ofCredential = ofCredential;
+    this.#ofUnknownToken = ofUnknownToken;
   }
-  const caller = await authenticate(request, env, url, true);
-  if ("refused" in caller) {
-    if (caller.refused === "bad_token") known.delete(authorization);
+
+  /**
+   * Identifies the caller of a request, within the limits. The count that matters is taken before the look-up, since requests that
+   * are sent at the same time would otherwise all pass.
+   */
+  async admit(request: Request, env: Env, url: URL): Promise<Caller | Refusal> {
+    const authorization = request.headers.get("authorization");
+    // Without a token nothing is looked up: the refusal costs less than its limit would.
+    if (authorization === null) return authenticate(request, env, url, true);
+    const nowMs = Date.now();
+    const before = this.#known.get(authorization);
+    const taken = before === undefined ? this.#strangersAt(request, env, nowMs) : before.bucket;
+    const afterMs = taken?.take(nowMs) ?? 0;
+    if (afterMs > 0) {
+      if (before !== undefined) this.#tellOfRefusal(before, env, nowMs);
+      return { refused: "too_many", of: before === undefined ? "address" : "token", afterMs };
+    }
+    const caller = await authenticate(request, env, url, true);
+    if ("refused" in caller) {
+      if (caller.refused === "bad_token") this.#known.delete(authorization);
+      return caller;
+    }
+    if (before === undefined) {
+      taken?.giveBack();
+      this.#remember(authorization, caller, nowMs);
+    }
     return caller;
   }
-  if (before === undefined) {
-    taken?.giveBack();
-    remember(authorization, caller, nowMs);
+
+  #strangersAt(request: Request, env: Env, nowMs: number): TokenBucket {
+    const address = addressOf(request, env);
+    return this.#addresses.of(address, rateAt(address, this.#ofUnknownToken), nowMs);
   }
-  return caller;
-}
 
-function strangersAt(request: Request, env: Env, nowMs: number): TokenBucket {
-  const address = addressOf(request, env);
-  return ofAddresses.of(address, rateAt(address, UNKNOWN_TOKEN), nowMs);
-}
-
-function remember(authorization: string, { user, client, credential, isLocal }: Caller, nowMs: number): void {
-  keepWithin(known, REMEMBERED);
-  // An app gets a new access token every hour. Its bucket stays the same, or refreshing would be a way around the limit.
-  const key = `${user} ${credential ?? client}`;
-  const bucket = isLocal === true ? null : ofCredentials.of(key, CREDENTIAL, nowMs);
-  known.set(authorization, { bucket, user, client });
-}
-
-function tellOfRefusal({ user, client }: Known, env: Env, nowMs: number): void {
-  const key = `${user} ${client}`;
-  const before = refusals.get(key);
-  if (before === undefined || before.untilMs <= nowMs) {
-    refusals.delete(key);
-    keepWithin(refusals, REMEMBERED);
-    refusals.set(key, { count: 1, untilMs: nowMs + TOLD_WINDOW_MS });
-    return;
+  #remember(authorization: string, { user, client, credential, isLocal }: Caller, nowMs: number): void {
+    keepWithin(this.#known, REMEMBERED);
+    // An app gets a new access token every hour. Its bucket stays the same, or refreshing would be a way around the limit.
+    const key = `${user} ${credential ?? client}`;
+    const bucket = isLocal === true ? null : this.#credentials.of(key, this.#ofCredential, nowMs);
+    this.#known.set(authorization, { bucket, user, client });
   }
-  before.count += 1;
-  if (before.count !== TOLD_AFTER) return;
-  const what = `more than ${CREDENTIAL.perSecond} requests a second`;
-  notify(env, user, { type: "notice.limit_reached", what, by: client });
+
+  #tellOfRefusal({ user, client }: Known, env: Env, nowMs: number): void {
+    const key = `${user} ${client}`;
+    const before = this.#refusals.get(key);
+    if (before === undefined || before.untilMs <= nowMs) {
+      this.#refusals.delete(key);
+      keepWithin(this.#refusals, REMEMBERED);
+      this.#refusals.set(key, { count: 1, untilMs: nowMs + TOLD_WINDOW_MS });
+      return;
+    }
+    before.count += 1;
+    if (before.count !== TOLD_AFTER) return;
+    const what = `more than ${this.#ofCredential.perSecond} requests a second`;
+    notify(env, user, { type: "notice.limit_reached", what, by: client });
+  }
+}
+
+const admission = new Admission(CREDENTIAL, UNKNOWN_TOKEN);
+
+/** Identifies the caller of a request, within the limits of this isolate. */
+export function admit(request: Request, env: Env, url: URL): Promise<Caller | Refusal> {
+  return admission.admit(request, env, url);
 }
