@@ -10,14 +10,18 @@ const LEGAL = /^(licen[cs]e|notice|copying)\b/i;
 /** The package that a bundled file is from, however deep it is nested: its folder. */
 const PACKAGE = /^(?:.*\/)?node_modules\/(?:@[^/]+\/)?[^/]+/;
 
+/** The folders of the packages from which a bundle contains code. */
+export function foldersIn(inputs: readonly string[]): string[] {
+  return [...new Set(inputs.flatMap((path) => PACKAGE.exec(path)?.[0] ?? []))].toSorted();
+}
+
 /**
  * The licence texts of all packages of which a bundle contains code. The licences require this of every copy, and a bundle is one.
  * @param inputs the bundled files' paths below `root`, as esbuild's metafile has them
  * @throws Error naming a package without a licence file
  */
 export async function noticesOf(inputs: readonly string[], root: string): Promise<string> {
-  const folders = new Set(inputs.flatMap((path) => PACKAGE.exec(path)?.[0] ?? []));
-  const notices = await Promise.all([...folders].toSorted().map((folder) => noticeOf(join(root, folder))));
+  const notices = await Promise.all(foldersIn(inputs).map((folder) => noticeOf(join(root, folder))));
   return ["codez contains parts of these packages, under their own licences.", ...new Set(notices)].join(
     `\n\n${"=".repeat(80)}\n\n`,
   );
