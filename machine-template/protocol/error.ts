@@ -28,6 +28,7 @@ export type OperatorError =
   /** The request needs a person who has signed in within the last minutes. `page`: where a person can do the same. */
   | { code: "fresh_sign_in_needed"; page: string }
   | { code: "not_found"; reason: string }
+  | { code: "cursor_expired" }
   | { code: "name_taken"; name: string }
   | { code: "token_unknown" }
   | { code: "grant_unknown" }
@@ -56,7 +57,7 @@ export type OperatorError =
 export type OperatorErrorCode = OperatorError["code"];
 
 /** The HTTP status a caller sees; a new code does not compile until it has one. */
-export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 | 429 | 500 | 502 | 503 | 504 {
+export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 | 410 | 429 | 500 | 502 | 503 | 504 {
   switch (code) {
     case "invalid_request":
       return 400;
@@ -74,6 +75,8 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
       return 404;
     case "name_taken":
       return 409;
+    case "cursor_expired":
+      return 410;
     case "machine_busy":
     case "too_many_requests":
     case "budget_spent":
@@ -117,6 +120,7 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "approval_not_allowed":
     case "invalid_request":
     case "not_found":
+    case "cursor_expired":
     case "name_taken":
     case "token_unknown":
     case "grant_unknown":
@@ -153,6 +157,7 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "approval_not_allowed":
     case "invalid_request":
     case "not_found":
+    case "cursor_expired":
     case "name_taken":
     case "token_unknown":
     case "grant_unknown":
@@ -179,6 +184,8 @@ export function messageOf(error: OperatorError): string {
       return `Making a token needs a person. An app may do it within 15 minutes after a person has allowed it, and a personal access token only with the scope operator:tokens. Sign in again, or make the token at ${error.page}.`;
     case "approval_not_allowed":
       return `A person decides this on machine "${error.machine}": ask them to run \`codez permissions\` there. They can let clients answer for this machine at ${error.page}.`;
+    case "cursor_expired":
+      return "This cursor is from before an upgrade or a restored backup, or it belongs to somebody else. Poll without a cursor to get the newest events, and go on with the cursor that you get.";
     case "name_taken":
       return `Another of your machines is called "${error.name}". Choose another name, or take this one over with \`codez setup ${error.name} --replace\`.`;
     case "token_unknown":

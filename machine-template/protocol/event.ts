@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { EVENT_PAGE_ROWS, MAX_SESSION_ID_CHARACTERS } from "./limits.ts";
 
 /** An event as its machine sends it. `atMs` is the machine's clock; `session` is the agent's own id of the session, if any. */
 export const PushedEvent = z.object({
@@ -35,6 +36,29 @@ export const EventPage = z.object({
   more: z.boolean(),
 });
 export type EventPage = z.infer<typeof EventPage>;
+
+/**
+ * Script to owner's object: the page of the script's log after number `after`, which contains what the object does not have
+ * yet. `gap`: events after `after` were trimmed before they could be pushed.
+ */
+export const EventPush = z.object({
+  after: z.int().check(z.nonnegative()),
+  events: z
+    .array(
+      z.object({
+        seq: z.int().check(z.positive()),
+        atMs: z.int(),
+        type: z.string().check(z.minLength(1), z.maxLength(64)),
+        session: z.nullable(z.string().check(z.maxLength(MAX_SESSION_ID_CHARACTERS))),
+        data: z.unknown(),
+      }),
+    )
+    .check(z.maxLength(EVENT_PAGE_ROWS)),
+  position: z.object({ epoch: z.string().check(z.minLength(1), z.maxLength(64)), seq: z.int().check(z.nonnegative()) }),
+  gap: z.boolean(),
+  more: z.boolean(),
+});
+export type EventPush = z.infer<typeof EventPush>;
 
 /**
  * How much a reader wants to see. `coarse` leaves out the pieces of messages that are still being written, since each message

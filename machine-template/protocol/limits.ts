@@ -98,6 +98,30 @@ export const EVENT_PAGE_ROWS = 500;
 /** Data in one page of the log, in characters of JSON. A model may have to read all of it. */
 export const EVENT_PAGE_BYTES = 256 * 1024;
 
+/**
+ * A script pushes new events at most this often. A push costs a request to the owner's object, and people and models do not
+ * notice a quarter of a second.
+ */
+export const PUSH_INTERVAL_MS = 250;
+
+/**
+ * A report with its push: a page of events, whose JSON may be a little larger than `EVENT_PAGE_BYTES`, the largest single event,
+ * and the machine's facts.
+ */
+export const MAX_REPORT_BYTES = 1024 * 1024;
+
+/**
+ * When a log is continued by another script, its numbers leap ahead by this many. The old script may still store and push events
+ * until its link is closed, and no number may stand for two events.
+ */
+export const MOVED_LOG_LEAP = 1_000;
+
+/**
+ * How long a script goes on pushing the pieces of unfinished messages after it was last told that somebody watches. A watcher's
+ * poll repeats the request at least every `POLL_MS`.
+ */
+export const LIVE_MS = 60_000;
+
 /** The longest a poll for events waits. Clients and proxies give a request 30 to 60 s. */
 export const POLL_MS = 25_000;
 

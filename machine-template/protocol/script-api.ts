@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { Facts } from "./control.ts";
-import { LogPosition } from "./event.ts";
+import { EventPush, LogPosition } from "./event.ts";
 import { LinkKey } from "./link-key.ts";
 
 /**
@@ -28,7 +28,8 @@ export const ScriptPath = {
   CLOSE: "/operator/close",
   /**
    * For a machine that was renamed. GET, `?after=<seq>`: the next page of the log as `LoggedEvent[]`, empty at its end. POST of such a
-   * page: appends these events. In pages, because a whole log of 20 MB would exist several times in the memory of three isolates.
+   * page: takes in these events. In pages, because a whole log of 20 MB would exist several times in the memory of three isolates.
+   * GET `?numbers`: its `LogNumbers`, which have to be posted before the pages. Scripts before 0.3 do not have them.
    */
   LOG: "/operator/log",
   /**
@@ -36,6 +37,8 @@ export const ScriptPath = {
    * an upload may take minutes to. Answers the `LinkCredentials` after the change.
    */
   CREDENTIALS: "/operator/credentials",
+  /** POST `{ forMs }`: somebody watches, so push the pieces of unfinished messages, too, for that long. */
+  LIVE: "/operator/live",
 } as const;
 
 /** One JSON-RPC request to a machine's MCP server. The script adds the envelope, the id and the MCP session. */
@@ -145,8 +148,34 @@ export type MachineState = z.infer<typeof MachineState>;
 export const ReportedPresence = z.extend(Presence, { facts: z.optional(z.nullable(Facts)) });
 export type ReportedPresence = z.infer<typeof ReportedPresence>;
 
-export const MachineReport = z.object({ owner: z.string(), slug: z.string(), presence: ReportedPresence });
+export const MachineReport = z.object({
+  owner: z.string(),
+  slug: z.string(),
+  presence: ReportedPresence,
+  /** Absent from scripts of templates before 0.3, which are asked for their events instead. */
+  push: z.optional(EventPush),
+});
 export type MachineReport = z.infer<typeof MachineReport>;
+
+/**
+ * The numbers of a log that is continued by another script: its epoch and end, so that nothing which was pushed before is pushed
+ * again, and the last number of each connector's stream, so that nothing which was stored before is stored again.
+ */
+export const LogNumbers = z.object({
+  position: LogPosition,
+  pushed: z.int(),
+  streams: z.array(z.object({ id: z.string(), acked: z.int() })),
+});
+export type LogNumbers = z.infer<typeof LogNumbers>;
+
+/**
+ * In the answer to a report with a push: up to which number of this log the owner's object has the events. The script goes on
+ * from there, even if that is before what it had pushed already.
+ */
+export const REPORT_STORED_HEADER = "x-operator-stored";
+
+/** In the answer to a report: somebody watches, so push the pieces of unfinished messages, too, for so many milliseconds. */
+export const REPORT_LIVE_HEADER = "x-operator-live";
 
 /** In the answer to a report: what the registry lacks, and the next report must contain. The only value is `facts`. */
 export const REPORT_WANTS_HEADER = "x-operator-wants";

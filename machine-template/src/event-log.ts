@@ -6,6 +6,7 @@ import {
   DROPPED_TYPE,
   type EventDetail,
   type EventPage,
+  type EventPush,
   type LoggedEvent,
   type LogPosition,
   type PushedEvent,
@@ -17,9 +18,10 @@ import {
   EVENT_PAGE_ROWS,
   MAX_EVENT_BYTES,
   MAX_SESSION_ID_CHARACTERS,
+  MOVED_LOG_LEAP,
   SCRIPT_EVENT_RATE,
 } from "#protocol/limits.ts";
-import type { KnownSession } from "#protocol/script-api.ts";
+import type { KnownSession, LogNumbers } from "#protocol/script-api.ts";
 
 /** The log is trimmed after every so many events instead of after each one. */
 const TRIM_EVERY = 500;
@@ -33,15 +35,23 @@ const KNOWN_SESSIONS = 100;
  *   event    the events; seq increases by one, data is JSON
  *   stream   the last sequence number stored of each connector's stream, so that a resent event is not stored twice
  *   session  the sessions that appeared in events
- *   log      one row: this log's epoch and the highest seq ever assigned, which must survive trimming all events
+ *   log      one row: this log's epoch, the highest seq ever assigned, which must survive trimming all events, and up to
+ *            which seq the events were pushed to the owner's object
  *
  * Delivery is at least once on the wire (the connector resends what was not acknowledged) and exactly once in the log (the
  * `stream` table drops what is there already).
  */
 export class EventLog {
   readonly #sql: SqlStorage;
-  readonly #epoch: string;
+  #epoch: string;
   #newest: number;
+  /**
+   * The owner's object has the events up to here. It is written together with `newest` by the next event, which costs nothing,
+   * and not by itself: after a restart a few events may be pushed again, and the object drops what it has.
+   */
+  #pushed: number;
+  /** The newest event that is not a piece of an unfinished message. */
+  #newestCoarse: number;
   #sinceTrim = 0;
   readonly #budget = new EventBudget(SCRIPT_EVENT_RATE, Date.now());
   /** Events that were dropped since the last `events.dropped`. */
@@ -54,12 +64,25 @@ export class EventLog {
         type TEXT NOT NULL, session TEXT, data TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS stream (id TEXT PRIMARY KEY, acked INTEGER NOT NULL, used_ms INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS session (id TEXT PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, last_type TEXT NOT NULL);
-      CREATE TABLE IF NOT EXISTS log (single INTEGER PRIMARY KEY CHECK (single = 1), epoch TEXT NOT NULL, newest INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS log (single INTEGER PRIMARY KEY CHECK (single = 1), epoch TEXT NOT NULL, newest INTEGER NOT NULL,
+        pushed INTEGER NOT NULL DEFAULT 0);
     `);
-    sql.exec("INSERT OR IGNORE INTO log VALUES (1, ?, 0)", crypto.randomUUID().slice(0, 8));
-    const row = sql.exec<{ epoch: string; newest: number }>("SELECT epoch, newest FROM log").one();
+    // Logs of version 0.2 were never pushed.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('log')").toArray();
+    if (!columns.some(({ name }) => name === "pushed"))
+      sql.exec("ALTER TABLE log ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0");
+    sql.exec("INSERT OR IGNORE INTO log VALUES (1, ?, 0, 0)", crypto.randomUUID().slice(0, 8));
+    const row = sql.exec<{ epoch: string; newest: number; pushed: number }>("SELECT * FROM log").one();
     this.#epoch = row.epoch;
     this.#newest = row.newest;
+    this.#pushed = row.pushed;
+    const [coarse] = sql
+      .exec<{ seq: number }>(
+        "SELECT seq FROM event WHERE type NOT LIKE ? ORDER BY seq DESC LIMIT 1",
+        `%${DELTA_SUFFIX}`,
+      )
+      .toArray();
+    this.#newestCoarse = coarse?.seq ?? 0;
   }
 
   /** The position of the log's newest event. */
@@ -101,6 +124,7 @@ export class EventLog {
     for (const event of events) {
       const session = boundedSession(event.session);
       this.#newest += 1;
+      if (!event.type.endsWith(DELTA_SUFFIX)) this.#newestCoarse = this.#newest;
       this.#sql.exec(
         "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
         this.#newest,
@@ -112,7 +136,7 @@ export class EventLog {
       );
       if (session !== null) this.#note(session, event);
     }
-    this.#sql.exec("UPDATE log SET newest = ?", this.#newest);
+    this.#writeNumbers();
     this.#sinceTrim += events.length;
     if (this.#sinceTrim >= TRIM_EVERY) this.trim(now);
   }
@@ -140,6 +164,29 @@ export class EventLog {
     return { events, position: { epoch: this.#epoch, seq }, gap: !isOurs || trimmed, more };
   }
 
+  /** Whether there are events that the owner's object does not have yet. */
+  hasUnpushed(detail: EventDetail): boolean {
+    return this.#pushed < (detail === "deltas" ? this.#newest : this.#newestCoarse);
+  }
+
+  /** The page that must be pushed next. Without new events it is empty and only says up to where the log was pushed. */
+  unpushed(detail: EventDetail): EventPush {
+    const { events, ...page } = this.page({ epoch: this.#epoch, seq: this.#pushed }, null, detail);
+    // Logs of old versions may hold longer session ids, which the owner's object would refuse.
+    const bounded = events.map((event) => ({ ...event, session: boundedSession(event.session) }));
+    return { ...page, after: this.#pushed, events: bounded };
+  }
+
+  /**
+   * The owner's object has the events up to `seq`. That may be before what it had earlier, if its database was restored or lost. If
+   * it is after this log's end, this log itself was restored from an older copy: the numbers from there on already stand for other
+   * events, so what was not pushed yet gets new ones.
+   */
+  markPushed(seq: number): void {
+    if (seq > this.#newest) this.#renumber(seq + MOVED_LOG_LEAP - this.#pushed);
+    this.#pushed = seq;
+  }
+
   /** The next page of the whole log, for a machine that was renamed and therefore gets another script. Empty at the end of the log. */
   copy(afterSeq: number): LoggedEvent[] {
     const rows = this.#sql.exec<Row>(
@@ -148,6 +195,52 @@ export class EventLog {
       EVENT_PAGE_ROWS,
     );
     return withinPage(rows.toArray());
+  }
+
+  /** What another script needs in order to continue this log under its numbers. */
+  numbers(): LogNumbers {
+    const streams = this.#sql.exec<{ id: string; acked: number }>("SELECT id, acked FROM stream").toArray();
+    return { position: this.position, pushed: this.#pushed, streams };
+  }
+
+  /**
+   * Continues the log of another script. Only a log without any connector's events can do so: this one is then new. New events
+   * get numbers after those that the other script may still assign, and the events that are copied next keep theirs.
+   */
+  continue({ position, pushed, streams }: LogNumbers): void {
+    if (this.#sql.exec("SELECT 1 FROM stream LIMIT 1").toArray().length > 0 || this.#epoch === position.epoch) return;
+    this.#sql.exec("DELETE FROM event");
+    this.#epoch = position.epoch;
+    this.#newest = position.seq + MOVED_LOG_LEAP;
+    this.#pushed = pushed;
+    for (const { id, acked } of streams)
+      this.#sql.exec("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", id, acked, Date.now());
+    this.#writeNumbers();
+  }
+
+  /**
+   * Takes in a page of another script's log. In a log that continues it the events keep their numbers, so a repeated page changes
+   * nothing; in any other they get new ones.
+   */
+  take(events: readonly LoggedEvent[]): void {
+    for (const event of events) {
+      if (event.seq > this.#newest) {
+        this.append([event]);
+        continue;
+      }
+      const session = boundedSession(event.session);
+      const { rowsWritten } = this.#sql.exec(
+        "INSERT OR IGNORE INTO event VALUES (?, ?, ?, ?, ?, ?)",
+        event.seq,
+        event.atMs,
+        Date.now(),
+        event.type,
+        session,
+        dataOf(event),
+      );
+      if (rowsWritten > 0 && session !== null) this.#note(session, event);
+      if (!event.type.endsWith(DELTA_SUFFIX)) this.#newestCoarse = Math.max(this.#newestCoarse, event.seq);
+    }
   }
 
   sessions(): KnownSession[] {
@@ -171,6 +264,23 @@ export class EventLog {
     );
     this.#sql.exec("DELETE FROM stream WHERE used_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
     this.#sql.exec("DELETE FROM session WHERE last_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
+  }
+
+  /** Moves the numbers of all events that were not pushed yet. In two steps, since no two rows may have the same one. */
+  #renumber(by: number): void {
+    this.#sql.exec("UPDATE event SET seq = -(seq + ?) WHERE seq > ?", by, this.#pushed);
+    this.#sql.exec("UPDATE event SET seq = -seq WHERE seq < 0");
+    this.#newest += by;
+    if (this.#newestCoarse > this.#pushed) this.#newestCoarse += by;
+  }
+
+  #writeNumbers(): void {
+    this.#sql.exec(
+      "UPDATE log SET epoch = ?, newest = ?, pushed = ?",
+      this.#epoch,
+      this.#newest,
+      Math.min(this.#pushed, this.#newest),
+    );
   }
 
   #note(session: string, event: PushedEvent): void {

@@ -5,10 +5,11 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts } from "#protocol/control.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { EventDetail, LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
-import { CHUNK_BYTES, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { CHUNK_BYTES, LIVE_MS, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
 import {
   CallRequest,
   CredentialChange,
+  LogNumbers,
   type MachineState,
   type Presence,
   type ReportedPresence,
@@ -23,7 +24,9 @@ import { Credentials, refusalText, type Shown } from "./link/credentials.ts";
 import { Link, type LinkListener } from "./link/link.ts";
 import { McpClient } from "./mcp-client.ts";
 import { PresenceRecord } from "./presence-record.ts";
-import { REPORT_AGAIN_S, Reporter } from "./reporter.ts";
+import { type Arrived, REPORT_AGAIN_S, Reporter } from "./reporter.ts";
+
+const LiveRequest = z.object({ forMs: z.int() });
 
 const CloseRequest = z.object({ code: z.enum(CloseCode), reason: z.string() });
 
@@ -36,13 +39,17 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   readonly #link = new Link(this.ctx, this.env.NAME, this);
   readonly #reporter = new Reporter(this.env, {
     presence: () => this.#reported(),
-    arrived: (told, wantsFacts) => this.#arrived(told, wantsFacts),
+    push: () => this.#log.unpushed(this.#detail),
+    arrived: (told, answer) => this.#arrived(told, answer),
     failed: (failures, againInS) => this.#alarm.set("report", againInS * 1000, failures),
     refused: () => this.#record.refuseReports(),
   });
   readonly #client = new McpClient(this.ctx.storage.kv, (request, body) =>
     this.#exchange(request, ScriptPath.MCP, body),
   );
+
+  /** Until when somebody watches. In memory only: a watcher repeats it. Milliseconds since 1970. */
+  #liveUntilMs = 0;
 
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);
@@ -60,6 +67,8 @@ export class Machine extends DurableObject<Env> implements LinkListener {
         return this.#events(url.searchParams);
       case ScriptPath.LOG:
         return this.#moveLog(request);
+      case ScriptPath.LIVE:
+        return this.#watch(request);
       case ScriptPath.CLOSE:
         return this.#close(request);
       case ScriptPath.CREDENTIALS:
@@ -123,7 +132,8 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   /** LinkListener: the connector sent events. */
   events(frame: EventFrame): number {
     const acked = this.#log.store(this.#record.row.stream ?? "", frame);
-    this.#report();
+    // The pieces of unfinished messages alone are worth no report while nobody watches.
+    if (this.#log.hasUnpushed(this.#detail)) this.#report();
     return acked;
   }
 
@@ -248,12 +258,26 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     if (this.#record.row.reportsRefused !== true) this.#reporter.report(failures);
   }
 
-  #arrived(told: ReportedPresence, wantsFacts: boolean): void {
-    if (wantsFacts) {
-      this.#record.markFacts(false);
-      if (told.facts === undefined) this.#report();
-    } else if (told.facts !== undefined) this.#record.markFacts(true);
+  /** What is pushed: the pieces of unfinished messages only while somebody watches. */
+  get #detail(): EventDetail {
+    return Date.now() < this.#liveUntilMs ? "deltas" : "coarse";
+  }
+
+  #arrived(told: ReportedPresence, { wantsFacts, stored, liveMs }: Arrived): boolean {
+    if (stored !== null) this.#log.markPushed(stored);
+    if (liveMs > 0) this.#liveUntilMs = Date.now() + Math.min(liveMs, LIVE_MS);
+    const lacksFacts = wantsFacts && told.facts === undefined;
+    if (wantsFacts) this.#record.markFacts(false);
+    else if (told.facts !== undefined) this.#record.markFacts(true);
     this.ctx.waitUntil(this.#alarm.cancel("report"));
+    return lacksFacts || this.#log.hasUnpushed(this.#detail);
+  }
+
+  async #watch(request: Request): Promise<Response> {
+    const asked = LiveRequest.safeParse(await jsonOf(request));
+    if (!asked.success) return errorResponse({ code: "invalid_request", reason: "not a time to watch" });
+    this.#liveUntilMs = Date.now() + Math.min(asked.data.forMs, LIVE_MS);
+    return new Response(null, { status: 204 });
   }
 
   async #state(): Promise<MachineState> {
@@ -270,12 +294,15 @@ export class Machine extends DurableObject<Env> implements LinkListener {
 
   async #moveLog(request: Request): Promise<Response> {
     if (request.method === "GET") {
-      const after = Number(new URL(request.url).searchParams.get("after") ?? 0);
+      const query = new URL(request.url).searchParams;
+      if (query.has("numbers")) return Response.json(this.#log.numbers());
+      const after = Number(query.get("after") ?? 0);
       return Response.json(this.#log.copy(Number.isInteger(after) ? after : 0));
     }
-    const events = z.array(LoggedEvent).safeParse(await jsonOf(request));
-    if (!events.success) return errorResponse({ code: "invalid_request", reason: "not a log" });
-    this.#log.append(events.data);
+    const moved = z.union([LogNumbers, z.array(LoggedEvent)]).safeParse(await jsonOf(request));
+    if (!moved.success) return errorResponse({ code: "invalid_request", reason: "not a log" });
+    if (Array.isArray(moved.data)) this.#log.take(moved.data);
+    else this.#log.continue(moved.data);
     return new Response(null, { status: 204 });
   }
 

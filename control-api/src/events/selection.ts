@@ -1,43 +1,64 @@
 import { OperatorFailure } from "#protocol/error.ts";
 import { EventDetail } from "#protocol/event.ts";
+import type { EventQuery } from "../history/event-query.ts";
 import type { Caller } from "../http/caller.ts";
-import type { Env } from "../env.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+
+/** Which events a reader wants. */
+export type Selection = Pick<EventQuery, "visible" | "machine" | "session" | "project" | "types">;
+
+/** What a caller may ask for, unchecked. */
+export type Asked = Readonly<Record<"machine" | "session" | "project" | "type", unknown>>;
+
+/** The longest event type has 64 characters; `*` at the end stands for anything that follows. */
+const TYPE = /^[\w.:/-]{1,64}\*?$/;
+
+/** Types in one filter. There are about 30 types. */
+const MAX_TYPES = 20;
 
 /**
- * Which events a reader wants: those of these machines (`null`: all), and of this session by the machine's own id (`null`:
- * all).
+ * Resolves what a caller asked for: `machine` is a name; `session` is a handle `<machine>/<id>`, or a bare id together with a machine;
+ * `type` is a list of types with commas in between. Whether the machine exists is found out by reading.
+ * Throws `OperatorFailure` invalid_request.
  */
-export type Selection = { machines: readonly string[] | null; session: string | null };
-
-/**
- * Resolves what a caller asked for: `machine` is a name; `session` is a handle `<machine>/<id>`, or a bare id together with a machine.
- * Throws `OperatorFailure`: invalid_request, machine_unknown.
- */
-export async function selectionOf(env: Env, caller: Caller, machine: unknown, session: unknown): Promise<Selection> {
-  if (machine !== undefined && typeof machine !== "string")
-    return invalid("machine must be a machine's name, as a string.");
-  if (session !== undefined && typeof session !== "string")
-    return invalid("session must be a session handle, as a string.");
-  const handle = session === undefined ? null : parseSessionHandle(session);
-  const ofHandle = handle?.machine ?? undefined;
-  if (ofHandle !== undefined && machine !== undefined && ofHandle !== machine)
+export function selectionOf(caller: Caller, asked: Asked): Selection {
+  const machine = textOf(asked.machine, "machine must be a machine's name, as a string.");
+  const session = textOf(asked.session, "session must be a session handle, as a string.");
+  const project = textOf(asked.project, "project must be a project's slug, as a string.");
+  const handle = session === null ? null : parseSessionHandle(session);
+  const ofHandle = handle?.machine ?? null;
+  if (ofHandle !== null && machine !== null && ofHandle !== machine)
     invalid(`The session is on machine "${ofHandle}", not on "${machine}". Leave the machine out.`);
   const name = ofHandle ?? machine;
-  if (name === undefined && handle !== null)
+  if (name === null && handle !== null)
     invalid("A session id without a machine is ambiguous. Pass the machine too, or use the handle `<machine>/<id>`.");
-  if (name === undefined) return { machines: caller.machines, session: null };
-  const isVisible = caller.machines?.includes(name) ?? true;
-  const record: MachineRecord | null = isVisible ? await env.USER.getByName(caller.user).machine(name) : null;
-  if (record === null) throw new OperatorFailure({ code: "machine_unknown", machine: name });
-  return { machines: [name], session: handle?.session ?? null };
+  return {
+    visible: caller.machines,
+    machine: name,
+    session: handle?.session ?? null,
+    project,
+    types: typesOf(asked.type),
+  };
 }
 
 /** The detail that a caller asked for; `coarse` when it did not say. Throws `OperatorFailure` invalid_request. */
 export function eventDetailOf(asked: unknown): EventDetail {
   const detail = EventDetail.safeParse(asked ?? "coarse");
   return detail.success ? detail.data : invalid('detail must be "coarse" or "deltas".');
+}
+
+function typesOf(asked: unknown): string[] | null {
+  const text = textOf(asked, "type must be event types with commas in between, as a string.");
+  if (text === null) return null;
+  const types = text.split(",").map((type) => type.trim());
+  if (types.length > MAX_TYPES || !types.every((type) => TYPE.test(type)))
+    invalid(`type must be up to ${MAX_TYPES} event types with commas in between, such as "permission.*,session.idle".`);
+  return types;
+}
+
+function textOf(asked: unknown, otherwise: string): string | null {
+  if (asked === undefined || asked === null) return null;
+  return typeof asked === "string" ? asked : invalid(otherwise);
 }
 
 function invalid(reason: string): never {

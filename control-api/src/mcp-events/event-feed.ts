@@ -1,8 +1,7 @@
 import { hex, sha256 } from "#protocol/bytes.ts";
 import { OperatorFailure } from "#protocol/error.ts";
-import type { LogPosition } from "#protocol/event.ts";
 import type { Env } from "../env.ts";
-import { decodeCursor, encodeCursor } from "../events/cursor.ts";
+import { encodeCursor } from "../events/cursor.ts";
 import { type MachineEvent, poll } from "../events/poll.ts";
 import { EventsFailure } from "./events-error.ts";
 
@@ -38,31 +37,33 @@ export function feedOf(
   machines: readonly string[] | null,
   signal: AbortSignal = new AbortController().signal,
 ): EventFeed {
+  const everything = { visible: machines, machine: null, session: null, project: null, types: null };
+  const now = async (): Promise<string> => encodeCursor(await env.USER.getByName(user).newestEvent());
   return {
-    async now() {
-      const newest: Record<string, LogPosition | null> = await env.USER.getByName(user).positions(machines);
-      return encodeCursor(
-        Object.fromEntries(Object.entries(newest).flatMap(([name, at]) => (at === null ? [] : [[name, at]]))),
-      );
-    },
+    now,
     async read(cursor, waitMs) {
-      const request = { user, machines, session: null, detail: "coarse", cursor, timeoutMs: waitMs, signal } as const;
-      const { result, began } = await poll(env, request).catch(asEventsFailure);
-      const after = decodeCursor(result.cursor) ?? {};
-      const vector = { ...began };
+      const request = { user, ...everything, detail: "coarse", cursor, timeoutMs: waitMs, signal } as const;
+      const polled = await poll(env, request).catch(asEventsFailure);
+      if (polled === null) return { events: [], cursor: await now(), more: false, gap: true };
+      const { result, cursors } = polled;
       const events: FeedEvent[] = [];
-      for (const event of result.events) {
-        const epoch = after[event.machine]?.epoch ?? "";
-        vector[event.machine] = { epoch, seq: event.seq };
-        const id = `evt_${hex(await sha256(`${event.machine}/${epoch}/${event.seq}`)).slice(0, ID_CHARACTERS)}`;
-        events.push({ id, cursor: encodeCursor(vector), event });
+      for (const [index, event] of result.events.entries()) {
+        const after = cursors[index] ?? result.cursor;
+        // An event's place in the log is its own for good.
+        events.push({
+          id: `evt_${hex(await sha256(`${user}/${after}`)).slice(0, ID_CHARACTERS)}`,
+          cursor: after,
+          event,
+        });
       }
       return { events, cursor: result.cursor, more: result.more, gap: result.gaps.length > 0 };
     },
   };
 }
 
-function asEventsFailure(reason: unknown): never {
+/** Answers `null` for a cursor that the log does not reach back to. */
+function asEventsFailure(reason: unknown): null {
+  if (reason instanceof OperatorFailure && reason.error.code === "cursor_expired") return null;
   if (reason instanceof OperatorFailure && reason.error.code === "invalid_request")
     throw new EventsFailure({
       code: "invalid_params",

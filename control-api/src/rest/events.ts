@@ -5,7 +5,6 @@ import { POLL_MS } from "#protocol/limits.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { reading } from "../http/needs.ts";
 import { Lease } from "../sign-in/lease.ts";
-import { decodeCursor, encodeCursor } from "../events/cursor.ts";
 import { poll, type Polled, type PollRequest } from "../events/poll.ts";
 import { eventDetailOf, selectionOf } from "../events/selection.ts";
 
@@ -13,56 +12,55 @@ import { eventDetailOf, selectionOf } from "../events/selection.ts";
 const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
 
 /**
- * Pause before polling again while a machine fails, so that its error is not repeated more often than this. The stream
- * continues.
- */
-const ERROR_PAUSE_MS = 5_000;
-
-/**
- * `GET /api/events`: the logs of all machines in one event stream. `?machine=`, `?session=` filter; `?detail=deltas`
- * adds the pieces of messages that are still being written; `Last-Event-ID`
- * (or `?cursor=`) resumes without loss or repetition. Each message's id is the cursor after it.
+ * `GET /api/events`: the events of all machines in one stream. `?machine=`, `?session=`, `?project=` and `?type=` filter;
+ * `?detail=deltas` adds the pieces of messages that are still being written; `Last-Event-ID` (or `?cursor=`) resumes without loss or
+ * repetition. Each message's id is the cursor after it.
+ *
+ * A browser's EventSource gives up for good when it is answered with an error. So a `Last-Event-ID` that has expired begins anew, and
+ * the stream says `gap` first, of no machine in particular.
  */
 export const events = new Hono<AppContext>();
 
 events.get("/", reading, async (c) => {
   const { caller } = c.var;
   const lease = new Lease(c.req.raw, c.env, new URL(c.req.url), caller);
+  const lastId = c.req.header("last-event-id");
+  let isExpired = false;
   let request: PollRequest;
-  let first: Polled;
+  let polled: Polled;
   try {
+    const { machine, session, project, type, detail, cursor } = c.req.query();
     request = {
       user: caller.user,
-      cursor: c.req.header("last-event-id") ?? c.req.query("cursor") ?? null,
-      ...(await selectionOf(c.env, caller, c.req.query("machine"), c.req.query("session"))),
-      detail: eventDetailOf(c.req.query("detail")),
+      cursor: lastId ?? cursor ?? null,
+      ...selectionOf(caller, { machine, session, project, type }),
+      detail: eventDetailOf(detail),
       timeoutMs: 0,
       signal: lease.signal,
     };
-    first = await poll(c.env, request);
+    polled = await poll(c.env, request).catch((reason: unknown) => {
+      isExpired = lastId !== undefined && reason instanceof OperatorFailure && reason.error.code === "cursor_expired";
+      if (isExpired) return poll(c.env, { ...request, cursor: null });
+      throw reason;
+    });
   } catch (reason) {
     if (reason instanceof OperatorFailure) return errorResponse(reason.error);
     throw reason;
   }
   return streamSSE(c, async (stream) => {
-    let { result, began: vector } = first;
+    if (isExpired) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: null }) });
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
-      const after = decodeCursor(result.cursor) ?? {};
-      for (const event of result.events) {
-        // Each event's id is the cursor after that event. A client that loses the stream in the middle of a page resumes there
-        // exactly.
-        vector[event.machine] = { epoch: after[event.machine]?.epoch ?? "", seq: event.seq };
-        await stream.writeSSE({ event: "event", id: encodeCursor(vector), data: JSON.stringify(event) });
-      }
+      const { result, cursors } = polled;
+      // Each event's id is the cursor after that event. A client that loses the stream in the middle of a page resumes there
+      // exactly.
+      for (const [index, event] of result.events.entries())
+        await stream.writeSSE({ event: "event", id: cursors[index] ?? result.cursor, data: JSON.stringify(event) });
       for (const name of result.gaps) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: name }) });
-      for (const error of result.errors) await stream.writeSSE({ event: "machine-error", data: JSON.stringify(error) });
-      vector = after;
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
-      if (result.errors.length > 0) await stream.sleep(ERROR_PAUSE_MS);
       const timeoutMs = result.more ? 0 : KEEPALIVE_MS;
       const next = await poll(c.env, { ...request, cursor: result.cursor, timeoutMs }).catch(endedBy(lease.signal));
       if (next === null) return;
-      ({ result } = next);
+      polled = next;
     }
   });
 });

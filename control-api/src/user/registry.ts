@@ -1,5 +1,6 @@
 import { boundedFacts } from "#protocol/bounded.ts";
 import { Facts } from "#protocol/control.ts";
+import type { LogPosition } from "#protocol/event.ts";
 import { parseJson } from "#protocol/json.ts";
 import { PRESENCE_LEASE_MS } from "#protocol/limits.ts";
 import { LinkStatus, type ReportedPresence } from "#protocol/script-api.ts";
@@ -29,6 +30,8 @@ type Row = {
 
 /** The credentials that a machine's link was last issued, and the computer that they were issued to. */
 export type IssuedLink = Pick<MachineRecord, "identity" | "linkTokenHash" | "linkIssuedMs" | "linkKey">;
+/** A report that changes nothing but the position and the lease is written at most this often, since each write is billed. */
+const LEASE_STEP_MS = 60_000;
 
 /** The effect of a report. */
 export type Recorded = { name: string; hasJustDialled: boolean; wantsFacts: boolean };
@@ -74,6 +77,17 @@ export class Registry {
   get(name: string): MachineRecord | null {
     const [row] = this.#sql.exec<Row>("SELECT * FROM machine WHERE name = ?", name).toArray();
     return row === undefined ? null : recordOf(row);
+  }
+
+  /** The machine whose script has this slug. */
+  ofSlug(slug: string): Pick<MachineRecord, "name" | "position"> | null {
+    const [row] = this.#sql
+      .exec<Pick<Row, "name" | "log_epoch" | "log_seq">>(
+        "SELECT name, log_epoch, log_seq FROM machine WHERE slug = ?",
+        slug,
+      )
+      .toArray();
+    return row === undefined ? null : { name: row.name, position: positionOf(row) };
   }
 
   /** The current name of the computer with this identity. */
@@ -169,26 +183,37 @@ export class Registry {
     nowMs: number,
   ): Recorded | null {
     const [before] = this.#sql
-      .exec<{ name: string; epoch: number; hasFacts: number }>(
-        "SELECT name, epoch, facts IS NOT NULL AS hasFacts FROM machine WHERE slug = ?",
+      .exec<Omit<Row, "facts"> & { hasFacts: number }>(
+        `SELECT name, online, epoch, log_epoch, log_seq, template, lease_ms, link, facts IS NOT NULL AS hasFacts
+         FROM machine WHERE slug = ?`,
         slug,
       )
       .toArray();
     if (before === undefined) return null;
-    const { rowsWritten } = this.#sql.exec(
-      `UPDATE machine SET online = ?, epoch = ?, last_seen_ms = ?, log_epoch = ?, log_seq = ?, template = ?, lease_ms = ?, link = ?
-       WHERE slug = ? AND (epoch <= ?2 OR log_epoch IS NOT ?4) AND NOT (log_epoch IS ?4 AND log_seq > ?5)`,
-      online ? 1 : 0,
-      epoch,
-      lastSeenMs,
-      position.epoch,
-      position.seq,
-      template,
-      online ? nowMs + PRESENCE_LEASE_MS : 0,
-      link === undefined ? null : JSON.stringify(link),
-      slug,
-    );
-    if (rowsWritten === 0) return null;
+    const isSameLog = before.log_epoch === position.epoch;
+    if (isSameLog && (before.epoch > epoch || before.log_seq > position.seq)) return null;
+    const leaseMs = online ? nowMs + PRESENCE_LEASE_MS : 0;
+    const linkJson = link === undefined ? null : JSON.stringify(link);
+    const isKnown =
+      before.link === linkJson &&
+      isSameLog &&
+      before.online === (online ? 1 : 0) &&
+      before.epoch === epoch &&
+      before.template === template;
+    // While events flow there are several reports a second, which change nothing here but the position.
+    if (!isKnown || Math.abs(leaseMs - before.lease_ms) > LEASE_STEP_MS)
+      this.#sql.exec(
+        `UPDATE machine SET online = ?, epoch = ?, last_seen_ms = ?, log_epoch = ?, log_seq = ?, template = ?, lease_ms = ?, link = ? WHERE slug = ?`,
+        online ? 1 : 0,
+        epoch,
+        lastSeenMs,
+        position.epoch,
+        position.seq,
+        template,
+        leaseMs,
+        linkJson,
+        slug,
+      );
     if (facts !== undefined && facts !== null)
       this.#sql.exec("UPDATE machine SET facts = ? WHERE slug = ?", JSON.stringify(boundedFacts(facts)), slug);
     const wantsFacts = facts === undefined && before.hasFacts === 0;
@@ -206,6 +231,10 @@ export class Registry {
   }
 }
 
+function positionOf({ log_epoch: epoch, log_seq: seq }: Pick<Row, "log_epoch" | "log_seq">): LogPosition | null {
+  return epoch === null ? null : { epoch, seq };
+}
+
 function recordOf(row: Row): MachineRecord {
   return {
     name: row.name,
@@ -219,7 +248,7 @@ function recordOf(row: Row): MachineRecord {
     online: row.online === 1 && row.lease_ms > Date.now(),
     epoch: row.epoch,
     lastSeenMs: row.last_seen_ms,
-    position: row.log_epoch === null ? null : { epoch: row.log_epoch, seq: row.log_seq },
+    position: positionOf(row),
     facts: factsIn(row.facts),
     template: row.template,
     remoteApproval: row.remote_approval === 1,

@@ -1,13 +1,15 @@
 import type { OperatorError } from "#protocol/error.ts";
-import type { LogPosition } from "#protocol/event.ts";
+import type { EventPush, LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import type { Presence, ReportedPresence } from "#protocol/script-api.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
+import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
 import type { TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
+import type { ReportAnswer } from "../machines/report-answer.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import type { ServerRecord } from "./server-store.ts";
 import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "./tokens.ts";
@@ -47,8 +49,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Sets a secret, or deletes it (`null`). */
   setServerSecret(name: string, secret: string, text: string | null): MaybeAsync<OperatorError | null>;
 
-  /** Records a report of a machine's script. Answers whether its next report must include its facts. */
-  record(slug: string, presence: ReportedPresence): MaybeAsync<boolean>;
+  /** Records a report of a machine's script. `push` is absent from scripts of a template that pushes no events. */
+  record(slug: string, presence: ReportedPresence, push: EventPush | null): MaybeAsync<ReportAnswer>;
   /** A report in the name of this script had a wrong key. */
   refused(slug: string): MaybeAsync<void>;
   /** Records the state that a script answered. Unlike `record` it does not upgrade the script, since calls may be running. */
@@ -56,8 +58,10 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Shows a machine as offline because its script did not answer, and checks the script again later. */
   doubt(name: string): MaybeAsync<void>;
 
-  positions(names: readonly string[] | null): MaybeAsync<Record<string, LogPosition | null>>;
-  awaitNews(known: Record<string, LogPosition>, names: readonly string[] | null, timeoutMs: number): MaybeAsync<void>;
+  /** The position after the newest event of the merged log. */
+  newestEvent(): MaybeAsync<LogPosition>;
+  /** Reads events of the merged log, and waits for them if there are none yet. */
+  pollEvents(query: EventQuery): MaybeAsync<EventsRead | EventsRefused>;
 
   /** Whether this user's webhooks want to be told of what happens (webhooks/webhooks.ts). */
   follow(isFollowed: boolean): MaybeAsync<void>;

@@ -1,15 +1,27 @@
 import { Agent } from "agents";
 import * as z from "zod/mini";
+import { boundedSession } from "#protocol/bounded.ts";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { OperatorError } from "#protocol/error.ts";
-import { LoggedEvent, type LogPosition } from "#protocol/event.ts";
+import { EventPage, type EventPush, LoggedEvent, type LogPosition } from "#protocol/event.ts";
+import { LIVE_MS } from "#protocol/limits.ts";
 import { LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
-import { type CredentialChange, type Presence, type ReportedPresence, ScriptPath } from "#protocol/script-api.ts";
+import {
+  type CredentialChange,
+  LogNumbers,
+  type Presence,
+  type ReportedPresence,
+  ScriptPath,
+} from "#protocol/script-api.ts";
 import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
+import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
+import { History } from "../history/history.ts";
+import { FIRST_HISTORY } from "../history/limits.ts";
+import { Waiters } from "../history/waiters.ts";
 import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -19,6 +31,7 @@ import { changeCredentials, credentialsOf } from "../machines/link-credentials.t
 import { linkSecretOf } from "../machines/report-key.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { machineInNamespace, machinesInNamespace } from "../machines/namespace-scripts.ts";
+import type { ReportAnswer } from "../machines/report-answer.ts";
 import { deleteScript, scriptVersion, uploadScript } from "../machines/provisioning.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
@@ -27,7 +40,6 @@ import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import { Closure } from "./closure.ts";
 import { HostedServers } from "./hosted-servers.ts";
-import { isNewer, News } from "./news.ts";
 import { Follower } from "./follower.ts";
 import { Notices } from "./notices.ts";
 import { type IssuedLink, Registry } from "./registry.ts";
@@ -68,10 +80,13 @@ const REBUILD_KEY = "registry-to-rebuild";
 const TAKEN_OVER =
   "another computer took this machine's name over; if that was not you, run `codez restore` with the machine's name";
 
-/** The machine name announced for a revocation, which concerns no machine in particular. */
-const ANY = "";
+/** Time limit for one page of events of a script that does not push them, and for telling a script that somebody watches. */
+const PAGE_TIMEOUT_MS = 5_000;
 
-/** The Durable Object of one user: the registry of their machines, their tokens, grants and audit log. */
+/** Pages read at a time from a script that does not push: all that its log can hold. */
+const MAX_PAGES = 50;
+
+/** The Durable Object of one user: the registry of their machines, what happened on them, their tokens, grants and audit log. */
 export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id, {
@@ -85,13 +100,21 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #redemptions = new Redemptions(this.env, new SpentTokens(this.ctx.storage.sql), (grant) =>
     this.endGrant(grant),
   );
-  readonly #news = new News();
+  readonly #history = new History(
+    this.ctx.storage.sql,
+    (name) => this.#registry.get(name) !== null,
+    () => this.#follower.tell(false),
+  );
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
-  readonly #revocations = new News();
+  readonly #revocations = new Waiters<void>();
   readonly #follower = new Follower(this.ctx, this.env, () => this.#id);
   readonly #upgradedMs = new Map<string, number>();
   /** Changes of one machine, one after the other. */
   readonly #turns = new Turns();
+  /** Machines whose scripts are being asked for their events, because they do not push them. */
+  readonly #pulling = new Set<string>();
+  /** Slugs of scripts that are about to be deleted because their machine was renamed, and its new slug. */
+  readonly #formerSlugs = new Map<string, string>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -230,7 +253,7 @@ export class User extends Agent<Env> implements UserRpc {
       await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
       await deleteScript(this.env, known.slug);
       this.#registry.delete(name);
-      this.#news.announce(name);
+      this.#history.log.machines.remove(name, Date.now());
       return null;
     });
   }
@@ -249,9 +272,11 @@ export class User extends Agent<Env> implements UserRpc {
         return { code: "invalid_request", reason };
       }
       const slug = slugOf(to, await tagOf(this.#id));
+      // A script of an older template would hand over its log without its numbers, and all of it would be pushed again.
+      if (known.template !== this.#version) await this.#write(from, known, known);
       await uploadScript(this.env, { ...issuedOf(known), slug, name: to, owner: this.#id });
       try {
-        await this.#moveLog(from, to);
+        await this.#moveLog(from, to, known.position);
         const credentials = await credentialsOf(this.env, this.#id, from);
         if (credentials !== null) await changeCredentials(this.env, this.#id, to, { change: "move", credentials });
       } catch (failure) {
@@ -265,9 +290,15 @@ export class User extends Agent<Env> implements UserRpc {
         return { code: "machine_failed", machine: from, reason };
       }
       this.#registry.rename(from, { name: to, slug, template: this.#version });
-      await this.#closeLink(from, CloseCode.RENAMED, to);
-      await deleteScript(this.env, known.slug);
-      this.#news.announce(from);
+      this.#history.log.machines.rename(from, { name: to, slug });
+      // The old script pushes what came while its log was copied, and the end of its link.
+      this.#formerSlugs.set(known.slug, slug);
+      try {
+        await this.#closeLink(from, CloseCode.RENAMED, to);
+        await deleteScript(this.env, known.slug);
+      } finally {
+        this.#formerSlugs.delete(known.slug);
+      }
       return this.#registry.get(to) ?? { code: "machine_unknown", machine: to };
     });
   }
@@ -283,17 +314,26 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  /** Records a report of a machine's script. Answers whether its next report must include its facts. */
-  record(slug: string, presence: ReportedPresence): boolean {
+  /** Records a report of a machine's script, and stores the events that it pushes. */
+  record(slug: string, presence: ReportedPresence, push: EventPush | null): ReportAnswer {
+    const former = this.#formerSlugs.get(slug);
+    if (former !== undefined) return { wantsFacts: false, stored: this.#take(former, presence, push), liveMs: 0 };
     const recorded = this.#registry.record(slug, presence, Date.now());
-    if (recorded === null) {
-      if (!this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence);
-      return false;
-    }
-    this.#news.announce(recorded.name);
-    this.#follower.tell(false);
-    if (recorded.hasJustDialled && presence.template !== this.#version) this.#upgradeSoon(recorded.name);
-    return recorded.wantsFacts;
+    if (recorded === null && !this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence, push);
+    const stored = this.#take(slug, presence, push);
+    if (recorded?.hasJustDialled === true && presence.template !== this.#version) this.#upgradeSoon(recorded.name);
+    return { wantsFacts: recorded?.wantsFacts ?? false, stored, liveMs: this.#history.liveMs };
+  }
+
+  newestEvent(): LogPosition {
+    return this.#history.log.position;
+  }
+
+  /** Reads events of all the user's machines. Waits for them if there are none yet. */
+  pollEvents(query: EventQuery): Promise<EventsRead | EventsRefused> {
+    if (query.detail === "deltas")
+      for (const name of this.#history.watch(query)) this.ctx.waitUntil(this.#tellWatched(name));
+    return this.#history.poll(query);
   }
 
   /**
@@ -308,8 +348,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Records the state that a script answered. Unlike `record` it does not upgrade the script, since calls may be running. */
   correct(slug: string, state: Presence): void {
-    const recorded = this.#registry.record(slug, state, Date.now());
-    if (recorded !== null) this.#news.announce(recorded.name);
+    this.#registry.record(slug, state, Date.now());
   }
 
   /**
@@ -318,7 +357,6 @@ export class User extends Agent<Env> implements UserRpc {
    */
   async doubt(name: string): Promise<void> {
     if (!this.#registry.doubt(name)) return;
-    this.#news.announce(name);
     await this.schedule(DOUBT_AGAIN_S, "recheck", { name, asked: 1 } satisfies Doubt);
   }
 
@@ -333,23 +371,6 @@ export class User extends Agent<Env> implements UserRpc {
       if (asked < DOUBT_TIMES)
         await this.schedule(DOUBT_AGAIN_S * 2 ** asked, "recheck", { name, asked: asked + 1 } satisfies Doubt);
     }
-  }
-
-  /** The last reported end of each machine's log. `names` limits the result to these machines; `null` means all. */
-  positions(names: readonly string[] | null): Record<string, LogPosition | null> {
-    const machines = this.#registry.list().filter(({ name }) => names === null || names.includes(name));
-    return Object.fromEntries(machines.map(({ name, position }) => [name, position]));
-  }
-
-  /** Settles when a machine's log has events after `known`, or after `timeoutMs`. */
-  async awaitNews(
-    known: Record<string, LogPosition>,
-    names: readonly string[] | null,
-    timeoutMs: number,
-  ): Promise<void> {
-    const positions = this.positions(names);
-    if (Object.keys(positions).some((name) => isNewer(positions[name] ?? null, known[name]))) return;
-    await this.#news.wait((name) => names === null || names.includes(name), timeoutMs);
   }
 
   follow(isFollowed: boolean): void {
@@ -417,7 +438,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Something that this user signs in with was revoked, so every open stream checks again whether it may continue. */
   revoked(): void {
-    this.#revocations.announce(ANY);
+    this.#revocations.announce();
     this.#follower.tell(true);
   }
 
@@ -477,13 +498,13 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /** Adopts an unknown machine whose script reported with a valid key: this registry was restored from an old copy. */
-  #adoptSoon(slug: string, presence: ReportedPresence): void {
+  #adoptSoon(slug: string, presence: ReportedPresence, push: EventPush | null): void {
     const adopted = this.#turns.take([namesIn(slug).name], async () => {
       // Queued behind any running removal, and checked against the namespace: a late report of a deleted script must not restore it.
       const machine = await machineInNamespace(this.env, this.#id, slug);
       if (machine === null || this.#closure.isClosed || !this.#registry.adopt(machine)) return;
       console.warn("a machine that the registry had lost was found by its report", { machine: machine.name });
-      this.record(slug, presence);
+      this.record(slug, presence, push);
     });
     this.ctx.waitUntil(
       adopted.catch((reason: unknown) =>
@@ -602,10 +623,75 @@ export class User extends Agent<Env> implements UserRpc {
     }
   }
 
-  async #moveLog(from: string, to: string): Promise<void> {
+  /** Stores a push. Answers up to where the machine's log is stored; `null` if there is no such machine or it pushes nothing. */
+  #take(slug: string, { position }: ReportedPresence, push: EventPush | null): number | null {
+    const machine = this.#registry.ofSlug(slug);
+    if (machine === null) return null;
+    if (push !== null) return this.#history.push(slug, machine.name, push, position.seq);
+    if (position.seq === 0) return null;
+    const state = this.#history.log.machines.of(slug, machine.name);
+    const isBehind = (this.#history.log.machines.storedOf(state, position.epoch) ?? 0) < position.seq;
+    if (isBehind && !this.#pulling.has(slug)) this.ctx.waitUntil(this.#pull(slug, machine.name));
+    return null;
+  }
+
+  /**
+   * Reads the new events of a script whose template does not push them. On Cloudflare such a script runs on until its machine
+   * dials again, and is then upgraded.
+   */
+  async #pull(slug: string, name: string): Promise<void> {
+    this.#pulling.add(slug);
+    try {
+      for (let pages = 0; pages < MAX_PAGES; pages += 1) {
+        const known = this.#registry.ofSlug(slug);
+        const { epoch } = known?.position ?? {};
+        if (known === null || epoch === undefined) return;
+        const state = this.#history.log.machines.of(slug, name);
+        const after =
+          this.#history.log.machines.storedOf(state, epoch) ?? Math.max(0, (known.position?.seq ?? 0) - FIRST_HISTORY);
+        const query = new URLSearchParams({ epoch, seq: String(after) });
+        const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
+        const response = await askMachine(this.env, this.#id, name, `${ScriptPath.EVENTS}?${query}`, { signal });
+        if (!response.ok) throw new Error(`HTTP ${response.status}`);
+        const page = EventPage.parse(await response.json());
+        const events = page.events.map((event) => ({ ...event, session: boundedSession(event.session) }));
+        this.#history.push(
+          slug,
+          name,
+          { ...page, events, after },
+          page.more ? (known.position?.seq ?? 0) : page.position.seq,
+        );
+        if (!page.more) return;
+      }
+    } catch (reason) {
+      // Its next report tries again.
+      console.warn("the events of a script that does not push them could not be read", {
+        name,
+        reason: String(reason),
+      });
+    } finally {
+      this.#pulling.delete(slug);
+    }
+  }
+
+  /** Tells a script that somebody watches. One that does not know of this is of an older template, which reports every piece. */
+  async #tellWatched(name: string): Promise<void> {
+    try {
+      const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
+      const response = await postToMachine(this.env, this.#id, name, ScriptPath.LIVE, { forMs: LIVE_MS }, signal);
+      await response.body?.cancel();
+    } catch (reason) {
+      // It learns it from the answer to its next report.
+      console.warn("a script could not be told that somebody watches", { machine: name, reason: String(reason) });
+    }
+  }
+
+  async #moveLog(from: string, to: string, position: LogPosition | null): Promise<void> {
     const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
     // Wait until the new script answers: a new upload takes a moment to be reachable.
     await machineState(this.env, this.#id, to);
+    const numbers = await this.#numbersOf(from, position, signal);
+    if (numbers !== null) await this.#postLog(to, numbers, signal);
     for (let after = 0; ;) {
       const log = await askMachine(this.env, this.#id, from, `${ScriptPath.LOG}?after=${after}`, { signal });
       if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
@@ -614,10 +700,23 @@ export class User extends Agent<Env> implements UserRpc {
       const last = page.at(-1)?.seq ?? 0;
       if (last <= after) return;
       after = last;
-      const moved = await postToMachine(this.env, this.#id, to, ScriptPath.LOG, page, signal);
-      if (!moved.ok) throw new Error(`the log of ${from} could not be written: HTTP ${moved.status}`);
-      await moved.body?.cancel();
+      await this.#postLog(to, page, signal);
     }
+  }
+
+  /** The numbers under which a log goes on. Of a script before 0.3, which cannot tell them, as far as its reports did. */
+  async #numbersOf(machine: string, position: LogPosition | null, signal: AbortSignal): Promise<LogNumbers | null> {
+    const answer = await askMachine(this.env, this.#id, machine, `${ScriptPath.LOG}?numbers`, { signal });
+    if (!answer.ok) throw new Error(`the log of ${machine} could not be read: HTTP ${answer.status}`);
+    const numbers = LogNumbers.safeParse(await answer.json());
+    if (numbers.success) return numbers.data;
+    return position === null ? null : { position, pushed: 0, streams: [] };
+  }
+
+  async #postLog(machine: string, part: LogNumbers | LoggedEvent[], signal: AbortSignal): Promise<void> {
+    const moved = await postToMachine(this.env, this.#id, machine, ScriptPath.LOG, part, signal);
+    if (!moved.ok) throw new Error(`the log of ${machine} could not be written: HTTP ${moved.status}`);
+    await moved.body?.cancel();
   }
 }
 

@@ -1,52 +1,45 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeCursor, encodeCursor, type Vector } from "../../../control-api/src/events/cursor.ts";
+import { decodeCursor, encodeCursor } from "../../../control-api/src/events/cursor.ts";
 
-const name = fc.stringMatching(/^[a-z0-9](-?[a-z0-9]){0,15}$/);
-const position = fc.record({ epoch: fc.string({ unit: "grapheme-ascii", maxLength: 12 }), seq: fc.maxSafeNat() });
-const vector = fc.dictionary(name, position, { maxKeys: 20, noNullPrototype: true });
+const position = fc.record({ epoch: fc.stringMatching(/^[0-9a-f]{8}$/), seq: fc.maxSafeNat() });
 
 const encoded = (value: unknown): string => btoa(typeof value === "string" ? value : JSON.stringify(value));
 
 describe("a cursor", () => {
   it("says what was put in it", () => {
-    fc.assert(
-      fc.property(vector, (one) => {
-        expect(decodeCursor(encodeCursor(one))).toEqual(one);
-      }),
-    );
+    fc.assert(fc.property(position, (one) => void expect(decodeCursor(encodeCursor(one))).toEqual(one)));
   });
 
-  it("can stand in an address, a header and a model's arguments as it is", () => {
-    fc.assert(
-      fc.property(vector, (one) => {
-        expect(encodeCursor(one)).toMatch(/^[\w-]+$/);
-      }),
-    );
-  });
-
-  it("holds the positions of a thousand machines", () => {
-    const many: Vector = Object.fromEntries(
-      Array.from({ length: 1_000 }, (_, index) => [
-        `machine-with-a-long-name-${index}`,
-        { epoch: "0a1b2c3d", seq: 1_000_000 + index },
-      ]),
-    );
-    expect(decodeCursor(encodeCursor(many))).toEqual(many);
+  it("can stand in an address, a header and a model's arguments as it is, and is short", () => {
+    fc.assert(fc.property(position, (one) => void expect(encodeCursor(one)).toMatch(/^[\w-]{10,20}$/)));
   });
 
   it.each([
     ["nothing", ""],
-    ["no Base64", "ä"],
-    ["no JSON", encoded("{")],
-    ["another shape", encoded({ attic: 1 })],
-    ["no list of positions", encoded([["attic"]])],
-    ["a position before the beginning", encoded([["attic", "e", -1]])],
-    ["a position between two events", encoded([["attic", "e", 1.5]])],
-    ["a position that is text", encoded([["attic", "e", "1"]])],
-    ["too much", "A".repeat(10_000_000)],
-  ])("is none when it is %s", (_, text) => {
+    ["no letters of ours", "ä"],
+    ["another epoch's form", "0a1b2c3-1"],
+    ["without a number", "0a1b2c3d-"],
+    ["a number before the beginning", "0a1b2c3d--1"],
+    ["a number between two events", "0a1b2c3d-1.5"],
+    ["a number that is too large to count to", "0a1b2c3d-zzzzzzzzzzz"],
+    ["too long", "A".repeat(10_000_000)],
+  ])("is refused when it is %s", (_, text) => {
     expect(decodeCursor(text)).toBeNull();
+  });
+
+  it.each([
+    [
+      "of several machines",
+      [
+        ["attic", "0a1b2c3d", 5],
+        ["cellar", "4e5f6071", 1],
+      ],
+    ],
+    ["of no machine", []],
+  ])("of version 0.2, %s, is recognised as expired", (_, positions) => {
+    const former = encoded(positions).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+    expect(decodeCursor(former)).toBe("expired");
   });
 
   it("never throws, whatever it is", () => {

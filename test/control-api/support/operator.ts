@@ -1,6 +1,6 @@
 import { createExecutionContext } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
-import type { LoggedEvent } from "#protocol/event.ts";
+import type { EventPush, LoggedEvent } from "#protocol/event.ts";
 import { type Presence, REPORT_KEY_HEADER } from "#protocol/script-api.ts";
 import { slugOf } from "#protocol/slug.ts";
 import { tagOf } from "../../../control-api/src/http/caller.ts";
@@ -47,6 +47,8 @@ export const MODERN = "2026-07-28";
 export class TestUser {
   readonly id: string;
   readonly #token: string | null;
+  /** Up to where each machine's log is stored, as its script was told. */
+  readonly #stored = new Map<string, number>();
 
   constructor(id = `u-${crypto.randomUUID()}`, token: string | null = null) {
     this.id = id;
@@ -98,8 +100,13 @@ export class TestUser {
     return (await fetch(`http://platform.test/calls?script=${await this.slug(name)}`)).json();
   }
 
-  /** The machine's script reports. */
-  async report(name: string, presence: Partial<Presence>, key?: string, { withFacts = true } = {}): Promise<Response> {
+  /** The machine's script reports. A script that pushes says with `push` which events the object does not have yet. */
+  async report(
+    name: string,
+    presence: Partial<Presence>,
+    key?: string,
+    { withFacts = true, push }: { withFacts?: boolean; push?: EventPush } = {},
+  ): Promise<Response> {
     const slug = await this.slug(name);
     const report = {
       owner: this.id,
@@ -114,34 +121,44 @@ export class TestUser {
         template: scriptVersion(env),
         ...presence,
       },
+      ...(push === undefined ? {} : { push }),
     };
     const headers = { [REPORT_KEY_HEADER]: key ?? (await reportKeyOf(this.id, slug, env.REPORT_SECRET)) };
     const request = new Request("http://control/report", { method: "POST", headers, body: JSON.stringify(report) });
     return new Reports(createExecutionContext(), env).fetch(request);
   }
 
-  /** A machine with this log, as its script keeps it and has reported it. */
+  /**
+   * A machine with this log, whose script pushes what the user's object does not have yet, in reports of at most `pageRows` events.
+   */
   async logs(
     name: string,
     events: readonly Partial<LoggedEvent>[],
-    more: { epoch?: string; pageRows?: number } = {},
+    { epoch = "e", pageRows = 500 }: { epoch?: string; pageRows?: number } = {},
   ): Promise<void> {
-    const { epoch = "e", ...rest } = more;
-    const log = {
-      epoch,
-      events: events.map((event, index) => ({
-        seq: index + 1,
-        atMs: index,
-        type: "message",
-        session: null,
-        data: null,
-        ...event,
-      })),
-      ...rest,
-    };
-    await this.script(name, { log });
-    const reported = await this.report(name, { position: { epoch, seq: log.events.at(-1)?.seq ?? 0 } });
-    if (!reported.ok) throw new Error(`the report was refused: ${await reported.text()}`);
+    const log = events.map((event, index) => ({
+      seq: index + 1,
+      atMs: index,
+      type: "message",
+      session: null,
+      data: null,
+      ...event,
+    }));
+    await this.script(name, { log: { epoch, events: log } });
+    const newest = log.at(-1)?.seq ?? 0;
+    let after = this.#stored.get(`${name} ${epoch}`) ?? 0;
+    for (let reports = 0; after < newest || reports === 0; reports += 1) {
+      if (reports > 100) throw new Error("the events are not stored");
+      const fresh = log.filter(({ seq }) => seq > after);
+      const page = fresh.slice(0, pageRows);
+      const more = page.length < fresh.length;
+      const seq = more ? (page.at(-1)?.seq ?? after) : newest;
+      const push = { after, events: page, position: { epoch, seq }, gap: after < (log[0]?.seq ?? 1) - 1, more };
+      const reported = await this.report(name, { position: { epoch, seq: newest } }, undefined, { push });
+      if (!reported.ok) throw new Error(`the report was refused: ${await reported.text()}`);
+      after = Number(reported.headers.get("x-operator-stored"));
+    }
+    this.#stored.set(`${name} ${epoch}`, after);
   }
 
   /** One JSON-RPC request to the unified endpoint; answers what came before the response, too. */

@@ -16,7 +16,6 @@ const Polled = z.object({
   cursor: z.string(),
   more: z.boolean(),
   gaps: z.array(z.string()),
-  errors: z.array(z.looseObject({ machine: z.string(), code: z.string() })),
 });
 export type Polled = z.infer<typeof Polled>;
 

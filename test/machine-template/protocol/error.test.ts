@@ -22,6 +22,7 @@ const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } }
   invalid_request: { error: { code: "invalid_request", reason: "Send a name." }, status: 400, retryable: false, says: /^Send a name\.$/ },
   fresh_sign_in_needed: { error: { code: "fresh_sign_in_needed", page: "https://op.test/account" }, status: 403, retryable: false, says: /needs a person.*Sign in again.*op\.test\/account/ },
   not_found: { error: { code: "not_found", reason: "Nothing there." }, status: 404, retryable: false, says: /^Nothing there\.$/ },
+  cursor_expired: { error: { code: "cursor_expired" }, status: 410, retryable: false, says: /without a cursor/ },
   name_taken: { error: { code: "name_taken", name: "attic" }, status: 409, retryable: false, says: /"attic".*codez setup attic --replace/ },
   token_unknown: { error: { code: "token_unknown" }, status: 404, retryable: false, says: /no such token/ },
   grant_unknown: { error: { code: "grant_unknown" }, status: 404, retryable: false, says: /no such grant/ },

@@ -147,4 +147,28 @@ describe("a machine that moves to another name", () => {
     }
     expect(lengths).toEqual([EVENT_PAGE_ROWS, 1, 0]);
   });
+
+  it("continues it under its numbers: its epoch, its events' numbers, and which events it has of each connector", async () => {
+    const connector = await TestConnector.greeted("stream");
+    await connector.push(1, [{ data: "a" }, { data: "b" }]);
+    const before = await page();
+    const numbers = await (await ask("/operator/log?numbers")).text();
+    const events = await (await ask("/operator/log")).text();
+    await forget();
+    for (const body of [numbers, events, events, numbers])
+      expect((await ask("/operator/log", { method: "POST", body })).status).toBe(204);
+    const moved = await page({ ...before.position, seq: 0 });
+    expect(moved.events.map(({ seq, data }) => [seq, data])).toEqual([
+      [1, { epoch: 1 }],
+      [2, "a"],
+      [3, "b"],
+    ]);
+    const again = await TestConnector.greeted("stream");
+    expect((await again.word("welcome")).acked).toBe(2);
+    await again.push(2, [{ data: "b" }, { data: "c" }]);
+    const after = await page(before.position);
+    expect(after.events.map(({ data }) => data)).toEqual([{ epoch: 1 }, "c"]);
+    // The script of the old name may go on counting until its link is closed. No number may stand for two events.
+    expect(after.events[0]?.seq).toBeGreaterThan(before.position.seq + 100);
+  });
 });

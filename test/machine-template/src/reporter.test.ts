@@ -1,7 +1,9 @@
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
-import type { ReportedPresence } from "#protocol/script-api.ts";
+import type { EventPush } from "#protocol/event.ts";
+import { EVENT_PAGE_ROWS, MAX_EVENTS_PER_FRAME, PUSH_INTERVAL_MS } from "#protocol/limits.ts";
+import type { MachineReport, ReportedPresence } from "#protocol/script-api.ts";
 import type { Received } from "../../support/stand-in/control.ts";
 import { ask, env, FACTS, forget, jobs, page, TestConnector, within } from "./support/connector.ts";
 
@@ -9,6 +11,10 @@ afterEach(forget);
 
 /** What was reported of this test's machine: the service is everybody's, the log's epoch is one machine's own. */
 async function reportsFrom(from: number): Promise<ReportedPresence[]> {
+  return (await receivedFrom(from)).map(({ presence }) => presence);
+}
+
+async function receivedFrom(from: number): Promise<MachineReport[]> {
   const { position } = await page();
   const received: Received[] = await (
     await env.CONTROL.fetch(`http://control/reports?epoch=${position.epoch}&from=${from}`)
@@ -17,7 +23,24 @@ async function reportsFrom(from: number): Promise<ReportedPresence[]> {
     expect(key).toBe("report-key");
     expect(report).toMatchObject({ owner: "owner", slug: "attic" });
   }
-  return received.map(({ report }) => report.presence);
+  return received.map(({ report }) => report);
+}
+
+/** Waits until so many events of this machine's log were pushed, and answers all pushes until then. */
+async function pushesWith(count: number): Promise<EventPush[]> {
+  const pushes: EventPush[] = [];
+  for (let from = 0; pushes.flatMap(({ events }) => events).length < count;) {
+    const reports = await receivedFrom(from);
+    from += reports.length;
+    pushes.push(...reports.flatMap(({ push }) => push ?? []));
+  }
+  return pushes;
+}
+
+/** Has the control API answer this machine's next report in that way. */
+async function arrange(path: string, query: string): Promise<void> {
+  const { position } = await page();
+  await env.CONTROL.fetch(`http://control${path}?epoch=${position.epoch}&${query}`, { method: "POST" });
 }
 
 /** Waits until something that is so was reported. */
@@ -120,9 +143,11 @@ describe("the control API is told", () => {
   }
 
   it("even when the script is stopped before it can say so: what it owes is written down first, and crossed out after", async () => {
+    await arrange("/refuse", "status=503"); // however soon the first report is sent, it is still owed
     await TestConnector.greeted();
     expect(await jobs()).toHaveProperty("report");
     await reported(({ online }) => online);
+    expect(await runDurableObjectAlarm(env.MACHINE.getByName("machine"))).toBe(true);
     while ((await jobs()).report !== undefined);
   });
 
@@ -160,5 +185,114 @@ describe("the control API is told", () => {
     expect(await reportsFrom(0)).toHaveLength(1);
     await TestConnector.greeted();
     await reported(({ epoch }) => epoch === 2);
+  });
+});
+
+describe("events are pushed to the owner's object", () => {
+  const typed = (...types: string[]) => types.map((type) => ({ type }));
+  const dataOf = (pushes: readonly EventPush[]): unknown[] =>
+    pushes.flatMap(({ events }) => events).flatMap(({ type, data }) => (type === "message" ? [data] : []));
+
+  it("once each, in order, from where the last push ended", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, [{ data: "a" }]);
+    await pushesWith(2);
+    await connector.push(2, [{ data: "b" }, { data: "c" }]);
+    const pushes = await pushesWith(4);
+    expect(dataOf(pushes)).toEqual(["a", "b", "c"]);
+    for (const [index, push] of pushes.entries()) expect(push.after).toBe(pushes[index - 1]?.position.seq ?? 0);
+  });
+
+  it("again, in the same order, when a report or its answer was lost", async () => {
+    const connector = await TestConnector.greeted();
+    await pushesWith(1);
+    await arrange("/refuse", "status=503");
+    await connector.push(1, [{ data: "a" }]);
+    await pushesWith(2); // arrived, but the script does not know
+    await connector.push(2, [{ data: "b" }]);
+    const last = (await pushesWith(4)).at(-1);
+    expect(dataOf(last === undefined ? [] : [last])).toEqual(["a", "b"]);
+  });
+
+  it("from further back when the object says that it has less, as after a restored backup", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, [{ data: "a" }]);
+    await pushesWith(2);
+    await arrange("/stored", "seq=1");
+    await connector.push(2, [{ data: "b" }]);
+    const pushes = await pushesWith(5);
+    expect(pushes.at(-1)).toMatchObject({ after: 1 });
+    expect(dataOf(pushes.slice(-1))).toEqual(["a", "b"]);
+  });
+
+  it("under new numbers when the object has more than this log, which was then restored from an older copy", async () => {
+    const connector = await TestConnector.greeted();
+    await pushesWith(1);
+    await arrange("/stored", "seq=90");
+    await connector.push(1, [{ data: "a" }]);
+    const pushes = await pushesWith(3);
+    expect(dataOf(pushes.slice(-1))).toEqual(["a"]);
+    expect(pushes.at(-1)?.after).toBe(90);
+    expect(pushes.at(-1)?.events[0]?.seq).toBeGreaterThan(90);
+  });
+
+  it("without the pieces of unfinished messages, which alone cause no report, until somebody watches", async () => {
+    const connector = await TestConnector.greeted();
+    await pushesWith(1);
+    const before = (await receivedFrom(0)).length;
+    await connector.push(1, typed("message.delta", "message.delta"));
+    await connector.push(3, typed("message"));
+    await pushesWith(2);
+    const reports = await receivedFrom(before);
+    expect(reports.map(({ push }) => push?.events.map(({ type }) => type))).toEqual([["message"]]);
+    expect((await ask("/operator/live", { method: "POST", body: '{"forMs":60000}' })).status).toBe(204);
+    await connector.push(4, typed("message.delta"));
+    const pushes = await pushesWith(3);
+    expect(pushes.at(-1)?.events.map(({ type }) => type)).toEqual(["message.delta"]);
+  });
+
+  it("at most once in a quarter of a second, however fast they come, and not at all when nothing happens", async () => {
+    const connector = await TestConnector.greeted();
+    const beganMs = Date.now();
+    const frames = 40;
+    for (let frame = 0; frame < frames; frame += 1) {
+      await connector.push(
+        1 + frame * 10,
+        Array.from({ length: 10 }, (_, index) => ({ data: frame * 10 + index })),
+      );
+      await scheduler.wait(10);
+    }
+    const pushes = await pushesWith(1 + frames * 10);
+    expect(dataOf(pushes)).toEqual(Array.from({ length: frames * 10 }, (_, index) => index));
+    const reports = (await receivedFrom(0)).length;
+    expect(reports).toBeLessThanOrEqual(3 + (Date.now() - beganMs) / PUSH_INTERVAL_MS);
+    await scheduler.wait(3 * PUSH_INTERVAL_MS);
+    expect((await receivedFrom(reports - 1)).length).toBe(1);
+  });
+
+  it("in several reports when there are too many for one", async () => {
+    const connector = await TestConnector.greeted();
+    await arrange("/refuse", "status=503");
+    for (let first = 1; first <= 1_000; first += MAX_EVENTS_PER_FRAME)
+      await connector.push(
+        first,
+        Array.from({ length: MAX_EVENTS_PER_FRAME }, (_, index) => ({ data: first + index })),
+      );
+    const distinct = async (): Promise<unknown[]> => [...new Set(dataOf(await pushesWith(1)))];
+    while ((await distinct()).length < 1_000) await scheduler.wait(PUSH_INTERVAL_MS);
+    expect(await distinct()).toEqual(Array.from({ length: 1_000 }, (_, index) => index + 1));
+    for (const { events } of await pushesWith(1)) expect(events.length).toBeLessThanOrEqual(EVENT_PAGE_ROWS);
+  });
+
+  it("after a restart of the script, from where it was", async () => {
+    const connector = await TestConnector.greeted();
+    await connector.push(1, [{ data: "a" }]);
+    await pushesWith(2);
+    await connector.push(2, [{ data: "b" }]);
+    await pushesWith(3);
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    await connector.push(3, [{ data: "c" }]);
+    const pushes = await pushesWith(5); // the last one before the restart may come again; the object drops it
+    expect(dataOf(pushes).filter((data, index, all) => all.indexOf(data) === index)).toEqual(["a", "b", "c"]);
   });
 });

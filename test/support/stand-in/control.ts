@@ -8,13 +8,15 @@ type Asked = { method: string; url: string; headers: { get(name: string): string
 /**
  * The service behind `CONTROL` of a machine script under test. Besides reports it answers the test itself, about the
  * machine whose log has this epoch: `GET /reports?epoch=&from=` waits until there are more than so many, `POST /refuse?epoch=&status=`
- * answers its next one with that status, `POST /want?epoch=` asks with the next answer for its facts.
+ * answers its next one with that status, `POST /want?epoch=` asks with the next answer for its facts,
+ * `POST /stored?epoch=&seq=` says with the next answer that the events are stored up to that number.
  */
 export function control(): (request: Asked) => Promise<Response> {
   const received: Received[] = [];
   const waiting = new Set<() => void>();
   const refused = new Map<string | null, number>();
   const wanting = new Set<string | null>();
+  const storing = new Map<string | null, number>();
 
   async function take(request: Asked): Promise<Response> {
     const report = MachineReport.parse(await request.json());
@@ -25,7 +27,9 @@ export function control(): (request: Asked) => Promise<Response> {
     received.push({ key: request.headers.get("x-operator-report-key"), report });
     for (const wake of waiting) wake();
     waiting.clear();
-    return new Response(null, { status, headers: wants });
+    const stored = { "x-operator-stored": String(storing.get(epoch) ?? report.push?.position.seq ?? 0) };
+    storing.delete(epoch);
+    return new Response(null, { status, headers: { ...wants, ...(status === 204 ? stored : {}) } });
   }
 
   async function show(epoch: string | null, from: number): Promise<Response> {
@@ -51,6 +55,9 @@ export function control(): (request: Asked) => Promise<Response> {
         return new Response(null, { status: 204 });
       case "POST /want":
         wanting.add(epoch);
+        return new Response(null, { status: 204 });
+      case "POST /stored":
+        storing.set(epoch, Number(searchParams.get("seq")));
         return new Response(null, { status: 204 });
       default:
         return new Response("no such path", { status: 404 });

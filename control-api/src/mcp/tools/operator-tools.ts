@@ -51,8 +51,7 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       description:
         "Read what happened on your machines since a cursor: messages and tool uses of sessions, permission requests, " +
         "machines going on- and offline. Waits if there is nothing. Pass the returned cursor to the next call, at once " +
-        "if `more` is true. `gaps`: machines whose older events were dropped; use get_session. `errors`: " +
-        "machines that did not answer.",
+        "if `more` is true. `gaps`: machines of which events are missing; use get_session.",
       inputSchema: {
         type: "object",
         properties: {
@@ -66,6 +65,8 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
             description: "The previous answer's cursor. Without it: the newest events, or all of session_id.",
           },
           machineId: { type: "string", description: "Only this machine." },
+          project: { type: "string", description: "Only this project slug." },
+          type: { type: "string", description: 'Only these types, e.g. "permission.*,session.idle".' },
           detail: {
             type: "string",
             enum: ["coarse", "deltas"],
@@ -95,7 +96,12 @@ async function pollEvents({ env, caller, args, signal }: ToolCall): Promise<Call
   const { result } = await poll(env, {
     user: caller.user,
     cursor: typeof args["cursor"] === "string" ? args["cursor"] : null,
-    ...(await selectionOf(env, caller, args["machineId"], args["session_id"])),
+    ...selectionOf(caller, {
+      machine: args["machineId"],
+      session: args["session_id"],
+      project: args["project"],
+      type: args["type"],
+    }),
     detail: eventDetailOf(args["detail"]),
     timeoutMs: typeof args["timeout_ms"] === "number" ? args["timeout_ms"] : POLL_MS,
     signal,

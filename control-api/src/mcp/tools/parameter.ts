@@ -1,6 +1,6 @@
 /** Parameters that say which machine a call is for. Every tool of the unified endpoint describes them in these words. */
 
-export const machineId = { type: "string", description: 'Machine name from list_machines, e.g. "attic".' };
+export const machineId = { type: "string", description: "Name from list_machines." };
 
 /** `machineId` of a tool that takes a session handle. */
 export const machineOfSession = {
@@ -10,5 +10,5 @@ export const machineOfSession = {
 
 export const sessionHandle = {
   type: "string",
-  description: 'Session handle "<machine>/<id>" from create_session or list_sessions.',
+  description: 'Session handle "<machine>/<id>".',
 };

@@ -1,0 +1,44 @@
+import type { EventDetail, LogPosition } from "#protocol/event.ts";
+
+/** Which events a reader wants, and from where. */
+export type EventQuery = {
+  /** The reader's cursor; `null` to begin. */
+  readonly after: LogPosition | null;
+  /** Names of the machines that the reader may see; `null` for all of the person's, removed ones included. */
+  readonly visible: readonly string[] | null;
+  /** Only this machine. */
+  readonly machine: string | null;
+  /** Only this session, by the machine's own id; together with `machine`. */
+  readonly session: string | null;
+  /** Only sessions of this project. */
+  readonly project: string | null;
+  /** Only these types; `permission.*` stands for all that begin so. `null` for all. */
+  readonly types: readonly string[] | null;
+  readonly detail: EventDetail;
+  /** How long to wait if there is nothing yet. Milliseconds. */
+  readonly waitMs: number;
+};
+
+/** An event of the log. `seq` is its place in the log, `machineSeq` its number in its machine's own log, `data` is JSON. */
+export type StoredEvent = {
+  readonly seq: number;
+  readonly machine: string;
+  readonly machineSeq: number;
+  readonly atMs: number;
+  readonly type: string;
+  readonly session: string | null;
+  readonly data: string;
+};
+
+/** Events after a position, and the position to go on from. `gaps`: machines of which events are missing in between. */
+export type EventsRead = {
+  readonly events: readonly StoredEvent[];
+  readonly position: LogPosition;
+  readonly more: boolean;
+  readonly gaps: readonly string[];
+};
+
+/** Why nothing could be read: the cursor belongs to a log that is gone, or there is no such machine. */
+export type EventsRefused =
+  | { readonly refused: "cursor_expired" }
+  | { readonly refused: "machine_unknown"; readonly machine: string };

@@ -1,0 +1,82 @@
+import { DELTA_SUFFIX, type EventPush } from "#protocol/event.ts";
+import { LIVE_MS } from "#protocol/limits.ts";
+import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
+import { ACTIVE_MS, LIVE_MACHINES } from "./limits.ts";
+import { type AddedEvent, MergedLog } from "./merged-log.ts";
+import { SessionIndex } from "./session-index.ts";
+import { Waiters } from "./waiters.ts";
+
+/**
+ * A poll that waited continues for this long after the first event, because events come in groups: the end of a turn makes
+ * three. The client then needs one poll for all of them. Milliseconds; too short to notice for someone who waits.
+ */
+const GATHER_MS = 250;
+
+/** What happened on a person's machines: the merged log, the index of sessions, and those who wait for something new. */
+export class History {
+  readonly log: MergedLog;
+  readonly sessions: SessionIndex;
+  readonly #waiters = new Waiters<AddedEvent>();
+  readonly #isMachine: (name: string) => boolean;
+  readonly #hasNews: () => void;
+  /** When each machine last pushed something, by name. */
+  readonly #pushedMs = new Map<string, number>();
+  /** When each machine was last told that somebody watches. */
+  readonly #toldMs = new Map<string, number>();
+  #liveUntilMs = 0;
+
+  /**
+   * @param isMachine whether a machine of this name is registered, even if it never pushed anything
+   * @param hasNews called when events were stored
+   */
+  constructor(sql: SqlStorage, isMachine: (name: string) => boolean, hasNews: () => void) {
+    this.sessions = new SessionIndex(sql);
+    this.log = new MergedLog(sql);
+    this.#isMachine = isMachine;
+    this.#hasNews = hasNews;
+  }
+
+  /** For how long the pieces of unfinished messages are still wanted. Milliseconds; 0 when nobody watches. */
+  get liveMs(): number {
+    return Math.max(0, Math.min(LIVE_MS, this.#liveUntilMs - Date.now()));
+  }
+
+  /** Stores a push and wakes those who wait for its events. Answers up to where the machine's log is stored. */
+  push(slug: string, name: string, push: EventPush, end: number): number {
+    const nowMs = Date.now();
+    const { stored, machine, added } = this.log.push(slug, name, push, end, nowMs);
+    if (added.length === 0) return stored;
+    this.#pushedMs.set(name, nowMs);
+    this.sessions.note(machine, added, nowMs);
+    for (const event of added) this.#waiters.announce(event);
+    if (added.some(({ type }) => !type.endsWith(DELTA_SUFFIX))) this.#hasNews();
+    return stored;
+  }
+
+  /** Reads what there is, or waits for it, up to `waitMs`. */
+  async poll(query: EventQuery): Promise<EventsRead | EventsRefused> {
+    const found = this.log.read(query, this.#isMachine);
+    if ("refused" in found || found.events.length > 0 || found.gaps.length > 0 || query.waitMs <= 0) return found;
+    const untilMs = Date.now() + query.waitMs;
+    await this.#waiters.wait(this.log.wants(query, this.#isMachine), query.waitMs);
+    const leftMs = untilMs - Date.now();
+    if (query.detail === "coarse" && leftMs > 0) await scheduler.wait(Math.min(GATHER_MS, leftMs));
+    return this.log.read({ ...query, after: found.position }, this.#isMachine);
+  }
+
+  /**
+   * Somebody watches the pieces of unfinished messages. Answers the machines that have to be told at once, because they may be in
+   * the middle of a turn; the others learn it from the answer to their next report.
+   */
+  watch({ machine, visible }: EventQuery): string[] {
+    const nowMs = Date.now();
+    this.#liveUntilMs = nowMs + LIVE_MS;
+    const active = [...this.#pushedMs].flatMap(([name, atMs]) =>
+      nowMs - atMs < ACTIVE_MS && (visible === null || visible.includes(name)) ? [name] : [],
+    );
+    const names = machine === null ? active.slice(-LIVE_MACHINES) : [machine];
+    const untold = names.filter((name) => nowMs - (this.#toldMs.get(name) ?? 0) > LIVE_MS / 2);
+    for (const name of untold) this.#toldMs.set(name, nowMs);
+    return untold;
+  }
+}

@@ -1,0 +1,56 @@
+import { EVENT_LOG_ROWS } from "#protocol/limits.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
+
+/**
+ * Events of one machine in its owner's log: as many as the machine's own log holds. Ten busy hours, or weeks of ordinary use.
+ */
+export const MACHINE_ROWS = EVENT_LOG_ROWS;
+
+/** Data of one machine's events, in characters of JSON. A machine that sends only large events keeps fewer of them. */
+export const MACHINE_CHARACTERS = 32 * 1024 * 1024;
+
+/**
+ * Events of all of a person's machines. At 1 KB each they take 250 MB, a fortieth of what a Durable Object may hold. Beyond it the
+ * machine with the most events loses its oldest, so that a talkative machine never costs a quiet one its history.
+ */
+export const LOG_ROWS = 250_000;
+
+/** Events older than this are deleted. A month is as long as people go back to look up what a session did. */
+export const LOG_AGE_MS = 30 * DAY_MS;
+
+/** Trimming deletes so many events beyond the limit at once, because finding the oldest ones reads part of the log. */
+export const TRIM_ROWS = 500;
+
+/** Events are trimmed by age at most this often, since that reads the whole log. */
+export const TRIM_AGE_MS = 60 * 60_000;
+
+/**
+ * Of a log that is seen for the first time only so many of its newest numbers are taken: a machine of an earlier version has up to
+ * `EVENT_LOG_ROWS` of them, and 1,000 such machines would make 20 million rows.
+ */
+export const FIRST_HISTORY = 1_000;
+
+/** Former epochs that are remembered per machine. A log begins anew only when the script's storage was lost. */
+export const KNOWN_EPOCHS = 4;
+
+/**
+ * Sequence numbers are reserved on disk in blocks of this size. A restart skips the rest of a block, so that a number which was
+ * given to something that is only in memory is never given twice.
+ */
+export const SEQUENCE_BLOCK = 1_000;
+
+/** Pieces of unfinished messages that are kept per machine, in memory: about a minute of one session. */
+export const LIVE_PIECES = 256;
+
+/** Characters of one such piece. `codez serve` sends what came in a quarter of a second. */
+export const LIVE_PIECE_CHARACTERS = 16 * 1024;
+
+/** Machines that are told that somebody watches all of them. More than 16 do not stream to one screen. */
+export const LIVE_MACHINES = 16;
+
+/** A machine that has pushed within this time may have a turn in progress. Milliseconds. */
+export const ACTIVE_MS = 2 * 60_000;
+
+/** Without a cursor a reader starts this many events before the end of the log. A session's reader starts at its beginning. */
+export const RECENT_EVENTS = 50;

@@ -1,0 +1,193 @@
+import type { LogPosition } from "#protocol/event.ts";
+import { KNOWN_EPOCHS } from "./limits.ts";
+
+/** A machine as the log knows it. It keeps its id when it is renamed, and its rows when it is removed. */
+export type LogMachine = {
+  readonly id: number;
+  readonly name: string;
+  /** When the machine was removed; `null` while it exists. */
+  readonly goneMs: number | null;
+};
+
+type Row = {
+  id: number;
+  name: string;
+  slug: string | null;
+  gone_ms: number | null;
+  epoch: string | null;
+  stored: number;
+  rows: number;
+  characters: number;
+  gap_seq: number;
+};
+
+/** How far a machine's own log was stored, and how much of it is still there. */
+export type LogState = LogMachine & {
+  readonly epoch: string | null;
+  readonly stored: number;
+  readonly rows: number;
+  readonly characters: number;
+};
+
+/**
+ * The machines whose events are in a person's log.
+ *
+ *   log_machine  one row for each machine that ever pushed, also for removed ones: its current name and slug, up to where its own
+ *                log (`epoch`) is `stored`, how much of it is here, and `gap_seq`: a reader whose cursor is before this
+ *                sequence number has missed events of this machine
+ *   log_epoch    up to where its former logs were stored, so that a push which comes late changes nothing
+ */
+export class LogMachines {
+  readonly #sql: SqlStorage;
+  /** The newest gap of all machines. Most cursors are beyond it, and then no row has to be read. */
+  #newestGap: number;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`
+      CREATE TABLE IF NOT EXISTS log_machine (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, slug TEXT UNIQUE,
+        gone_ms INTEGER, epoch TEXT, stored INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0,
+        characters INTEGER NOT NULL DEFAULT 0, gap_seq INTEGER NOT NULL DEFAULT 0);
+      CREATE INDEX IF NOT EXISTS log_machine_name ON log_machine (name);
+      CREATE TABLE IF NOT EXISTS log_epoch (machine INTEGER NOT NULL, epoch TEXT NOT NULL, stored INTEGER NOT NULL,
+        left_ms INTEGER NOT NULL, PRIMARY KEY (machine, epoch)) WITHOUT ROWID;
+    `);
+    this.#newestGap = sql.exec<{ gap: number | null }>("SELECT max(gap_seq) AS gap FROM log_machine").one().gap ?? 0;
+  }
+
+  /** The machine of a slug, added if it is new. The caller knows that the slug is in the registry under this name. */
+  of(slug: string, name: string): LogState {
+    const known = this.#bySlug(slug);
+    if (known !== null) return known;
+    this.#sql.exec("INSERT INTO log_machine (name, slug) VALUES (?, ?)", name, slug);
+    const added = this.#bySlug(slug);
+    if (added === null) throw new Error("a machine that was just added is gone");
+    return added;
+  }
+
+  has(slug: string): boolean {
+    return this.#bySlug(slug) !== null;
+  }
+
+  byId(id: number): LogMachine | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM log_machine WHERE id = ?", id).toArray();
+    return row === undefined ? null : stateOf(row);
+  }
+
+  /** The machine of this name, or the removed one that had it last. */
+  named(name: string): LogState | null {
+    const [row] = this.#sql
+      .exec<Row>("SELECT * FROM log_machine WHERE name = ? ORDER BY gone_ms IS NOT NULL, id DESC LIMIT 1", name)
+      .toArray();
+    return row === undefined ? null : stateOf(row);
+  }
+
+  /** Ids of the machines that exist and have one of these names. */
+  idsOf(names: readonly string[]): number[] {
+    return this.#sql
+      .exec<{ id: number }>(
+        "SELECT id FROM log_machine WHERE gone_ms IS NULL AND name IN (SELECT value FROM json_each(?))",
+        JSON.stringify(names),
+      )
+      .toArray()
+      .map(({ id }) => id);
+  }
+
+  /** Up to where a machine's log of this epoch is stored; `null` if that log is unknown. */
+  storedOf({ id, epoch, stored }: LogState, ofEpoch: string): number | null {
+    if (epoch === ofEpoch) return stored;
+    const [row] = this.#sql
+      .exec<{ stored: number }>("SELECT stored FROM log_epoch WHERE machine = ? AND epoch = ?", id, ofEpoch)
+      .toArray();
+    return row?.stored ?? null;
+  }
+
+  /** Follows another log of this machine from now on. */
+  begin({ id, epoch, stored }: LogState, to: LogPosition, nowMs: number): void {
+    if (epoch !== null) {
+      this.#sql.exec("INSERT OR REPLACE INTO log_epoch VALUES (?, ?, ?, ?)", id, epoch, stored, nowMs);
+      this.#sql.exec(
+        `DELETE FROM log_epoch WHERE machine = ?1 AND epoch NOT IN
+         (SELECT epoch FROM log_epoch WHERE machine = ?1 ORDER BY left_ms DESC LIMIT ?2)`,
+        id,
+        KNOWN_EPOCHS,
+      );
+    }
+    this.#sql.exec("UPDATE log_machine SET epoch = ?, stored = ? WHERE id = ?", to.epoch, to.seq, id);
+  }
+
+  /** Notes what a push has added. */
+  add(id: number, stored: number, rows: number, characters: number): void {
+    this.#sql.exec(
+      "UPDATE log_machine SET stored = ?, rows = rows + ?, characters = characters + ? WHERE id = ?",
+      stored,
+      rows,
+      characters,
+      id,
+    );
+  }
+
+  /** Notes what trimming has removed: events up to `gapSeq`. */
+  shrink(id: number, rows: number, characters: number, gapSeq: number): void {
+    this.#sql.exec(
+      "UPDATE log_machine SET rows = rows - ?, characters = characters - ? WHERE id = ?",
+      rows,
+      characters,
+      id,
+    );
+    this.markGap(id, gapSeq);
+  }
+
+  /** Events of this machine at or before `seq` are missing. */
+  markGap(id: number, seq: number): void {
+    this.#sql.exec("UPDATE log_machine SET gap_seq = max(gap_seq, ?) WHERE id = ?", seq, id);
+    this.#newestGap = Math.max(this.#newestGap, seq);
+  }
+
+  /** Names of those machines of which a reader after `seq` has missed events. `ids` limits them; `null` means all. */
+  gapsAfter(seq: number, ids: readonly number[] | null): string[] {
+    if (seq >= this.#newestGap) return [];
+    return this.#sql
+      .exec<{ name: string }>(
+        `SELECT DISTINCT name FROM log_machine WHERE gap_seq > ?1
+         AND (?2 IS NULL OR id IN (SELECT value FROM json_each(?2))) ORDER BY name`,
+        seq,
+        ids === null ? null : JSON.stringify(ids),
+      )
+      .toArray()
+      .map(({ name }) => name);
+  }
+
+  /** The machine with the most events. */
+  largest(): LogState | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM log_machine ORDER BY rows DESC LIMIT 1").toArray();
+    return row === undefined ? null : stateOf(row);
+  }
+
+  totalRows(): number {
+    return this.#sql.exec<{ total: number | null }>("SELECT sum(rows) AS total FROM log_machine").one().total ?? 0;
+  }
+
+  rename(from: string, to: { name: string; slug: string }): void {
+    this.#sql.exec(
+      "UPDATE log_machine SET name = ?, slug = ? WHERE name = ? AND gone_ms IS NULL",
+      to.name,
+      to.slug,
+      from,
+    );
+  }
+
+  /** A machine was removed. Its events stay, and its name and slug may pass to another one. */
+  remove(name: string, nowMs: number): void {
+    this.#sql.exec("UPDATE log_machine SET gone_ms = ?, slug = NULL WHERE name = ? AND gone_ms IS NULL", nowMs, name);
+  }
+
+  #bySlug(slug: string): LogState | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM log_machine WHERE slug = ?", slug).toArray();
+    return row === undefined ? null : stateOf(row);
+  }
+}
+
+function stateOf({ id, name, gone_ms: goneMs, epoch, stored, rows, characters }: Row): LogState {
+  return { id, name, goneMs, epoch, stored, rows, characters };
+}

@@ -1,0 +1,357 @@
+import { EventBudget } from "#protocol/event-budget.ts";
+import { DELTA_SUFFIX, type EventPush, type LogPosition } from "#protocol/event.ts";
+import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, MAX_EVENT_BYTES, SCRIPT_EVENT_RATE } from "#protocol/limits.ts";
+import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "./event-query.ts";
+import {
+  FIRST_HISTORY,
+  LOG_AGE_MS,
+  LOG_ROWS,
+  MACHINE_CHARACTERS,
+  MACHINE_ROWS,
+  RECENT_EVENTS,
+  SEQUENCE_BLOCK,
+  TRIM_AGE_MS,
+  TRIM_ROWS,
+} from "./limits.ts";
+import { LivePieces } from "./live-pieces.ts";
+import { LogMachines, type LogState } from "./log-machine.ts";
+
+/** An event that a push has added, for those who wait for it. */
+export type AddedEvent = {
+  readonly seq: number;
+  readonly machine: number;
+  readonly type: string;
+  readonly session: string | null;
+  readonly atMs: number;
+  readonly data: unknown;
+};
+
+/** The effect of a push: up to which number of its machine's log the events are stored now, and which of them are new. */
+export type Pushed = { readonly stored: number; readonly machine: number; readonly added: readonly AddedEvent[] };
+
+/** A query whose names were looked up. */
+type Filter = Omit<EventQuery, "visible" | "machine" | "waitMs" | "after"> & { readonly ids: readonly number[] | null };
+
+type Row = {
+  seq: number;
+  name: string;
+  machine_seq: number;
+  at_ms: number;
+  type: string;
+  session: string | null;
+  data: string;
+};
+
+/**
+ * One log of everything that happened on a person's machines, with one sequence in the order of arrival.
+ *
+ *   log_event  the events; data is JSON. The only index is the sequence itself, so an event costs one row
+ *   session    the sessions that events told of (session-index.ts)
+ *   log_state  one row: this log's epoch, which cursors name, and up to where sequence numbers are reserved
+ *
+ * The machines' own logs are the sources, and number their events. A push is stored once, because the log knows up to which number
+ * it has each machine's log, whatever happens to the link, the script, the machine's clock or its name.
+ */
+export class MergedLog {
+  readonly machines: LogMachines;
+  readonly #sql: SqlStorage;
+  readonly #pieces = new LivePieces();
+  readonly #budgets = new Map<number, EventBudget>();
+  readonly #epoch: string;
+  #newest: number;
+  #reserved: number;
+  #rows: number;
+  #trimmedAgeMs = 0;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    this.machines = new LogMachines(sql);
+    sql.exec(`
+      CREATE TABLE IF NOT EXISTS log_event (seq INTEGER PRIMARY KEY, machine INTEGER NOT NULL, machine_seq INTEGER NOT NULL,
+        at_ms INTEGER NOT NULL, stored_ms INTEGER NOT NULL, type TEXT NOT NULL, session TEXT, data TEXT NOT NULL);
+      CREATE TABLE IF NOT EXISTS log_state (single INTEGER PRIMARY KEY CHECK (single = 1), epoch TEXT NOT NULL, reserved INTEGER NOT NULL);
+    `);
+    sql.exec("INSERT OR IGNORE INTO log_state VALUES (1, ?, 0)", crypto.randomUUID().slice(0, 8));
+    const state = sql.exec<{ epoch: string; reserved: number }>("SELECT epoch, reserved FROM log_state").one();
+    this.#epoch = state.epoch;
+    this.#newest = state.reserved;
+    this.#reserved = state.reserved;
+    this.#rows = this.machines.totalRows();
+  }
+
+  /** The position after the newest event. */
+  get position(): LogPosition {
+    return { epoch: this.#epoch, seq: this.#newest };
+  }
+
+  /**
+   * Stores what is new in a push. `end` is where the machine's log ends; the push may hold a part of it.
+   *
+   * A push that does not follow what is stored changes nothing, and the answer says where the script has to go on from. Of a log
+   * that was never seen only the newest `FIRST_HISTORY` numbers are taken.
+   */
+  push(slug: string, name: string, push: EventPush, end: number, nowMs: number): Pushed {
+    // A machine gets a row with its first event, so that one which never said anything leaves nothing behind.
+    if (push.events.length === 0 && !this.machines.has(slug))
+      return { stored: push.position.seq, machine: 0, added: [] };
+    const machine = this.machines.of(slug, name);
+    const { epoch } = push.position;
+    const stored = this.machines.storedOf(machine, epoch) ?? this.#begin(machine, epoch, end, nowMs);
+    const isFormer = this.machines.of(slug, name).epoch !== epoch;
+    const to = Math.max(push.position.seq, push.events.at(-1)?.seq ?? 0);
+    // A former log has been given up with all that it still held. Its script must not repeat it.
+    if (isFormer) return { stored: to, machine: machine.id, added: [] };
+    if (push.after > stored || to <= stored || isDisordered(push)) return { stored, machine: machine.id, added: [] };
+    if (push.gap) this.machines.markGap(machine.id, this.#next());
+    const fresh = push.events.filter(({ seq }) => seq > stored);
+    const budget = this.#budgets.get(machine.id) ?? new EventBudget(SCRIPT_EVENT_RATE, nowMs);
+    this.#budgets.set(machine.id, budget);
+    const taken = budget.take(fresh.length, nowMs);
+    const added: AddedEvent[] = [];
+    let [rows, characters] = [0, 0];
+    for (const event of fresh.slice(0, taken)) {
+      const seq = this.#next();
+      const data = dataOf(event.data);
+      const { seq: machineSeq, atMs, type, session } = event;
+      added.push({ seq, machine: machine.id, type, session, atMs, data: event.data });
+      if (type.endsWith(DELTA_SUFFIX)) {
+        this.#pieces.add({ seq, machine: machine.id, machineSeq, atMs, type, session, data });
+        continue;
+      }
+      this.#sql.exec(
+        "INSERT INTO log_event VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        seq,
+        machine.id,
+        machineSeq,
+        atMs,
+        nowMs,
+        type,
+        session,
+        data,
+      );
+      rows += 1;
+      characters += data.length;
+    }
+    // A script limits its machine already, so only a broken or hostile script gets here.
+    if (taken < fresh.length) this.machines.markGap(machine.id, this.#next());
+    this.#rows += rows;
+    this.machines.add(machine.id, to, rows, characters);
+    if (rows > 0) this.#trim(slug, name, nowMs);
+    return { stored: to, machine: machine.id, added };
+  }
+
+  /** The events after a query's position that it asks for. Without a position: from `RECENT_EVENTS` before the end. */
+  read(query: EventQuery, isMachine: (name: string) => boolean): EventsRead | EventsRefused {
+    const filter = this.#filterOf(query, isMachine);
+    if ("refused" in filter) return filter;
+    if (query.after !== null && !this.#isOurs(query.after)) return { refused: "cursor_expired" };
+    const from = query.after?.seq ?? this.#beginning(filter);
+    const rows = this.#rowsAfter(from, filter);
+    const found = this.#withPieces(rows, from, filter);
+    const events: StoredEvent[] = [];
+    let characters = 0;
+    for (const event of found) {
+      characters += event.data.length;
+      if (events.length === EVENT_PAGE_ROWS || (characters > EVENT_PAGE_BYTES && events.length > 0)) break;
+      events.push(event);
+    }
+    const more = events.length < found.length;
+    const gaps = query.after === null ? [] : this.machines.gapsAfter(from, filter.ids);
+    const seq = more ? (events.at(-1)?.seq ?? from) : this.#newest;
+    return { events, position: { epoch: this.#epoch, seq }, more, gaps };
+  }
+
+  /** Whether a reader with this query wants to be told of an event. */
+  wants(query: EventQuery, isMachine: (name: string) => boolean): (event: AddedEvent) => boolean {
+    const filter = this.#filterOf(query, isMachine);
+    if ("refused" in filter) return () => true; // reading again tells the reader why
+    return (event) => this.#isWanted(event, filter);
+  }
+
+  /** Deletes what a person wants forgotten: a machine's events, or those of one of its sessions. Answers how many there were. */
+  forget(machine: number, session: string | null): number {
+    const { count, characters } = this.#sql
+      .exec<{ count: number; characters: number | null }>(
+        "SELECT count(*) AS count, sum(length(data)) AS characters FROM log_event WHERE machine = ?1 AND (?2 IS NULL OR session = ?2)",
+        machine,
+        session,
+      )
+      .one();
+    this.#sql.exec("DELETE FROM log_event WHERE machine = ?1 AND (?2 IS NULL OR session = ?2)", machine, session);
+    this.#pieces.forget(machine);
+    this.machines.shrink(machine, count, characters ?? 0, 0);
+    this.#rows -= count;
+    return count;
+  }
+
+  /** Starts to follow a log that was not seen before; answers up to where it counts as stored. */
+  #begin(machine: LogState, epoch: string, end: number, nowMs: number): number {
+    const from = Math.max(0, end - FIRST_HISTORY);
+    this.machines.begin(machine, { epoch, seq: from }, nowMs);
+    // The machine's earlier log was lost, and with it what had not been pushed.
+    if (machine.epoch !== null) this.machines.markGap(machine.id, this.#next());
+    return from;
+  }
+
+  #filterOf(
+    { visible, machine, session, project, types, detail }: EventQuery,
+    isMachine: (name: string) => boolean,
+  ): Filter | EventsRefused {
+    const filter = { session, project, types, detail };
+    if (machine === null) return { ...filter, ids: visible === null ? null : this.machines.idsOf(visible) };
+    const known = visible === null || visible.includes(machine) ? this.machines.named(machine) : null;
+    // A reader who may see some machines only must not see a removed one that had the same name as one of these.
+    if (known !== null && (known.goneMs === null || (visible === null && known.rows > 0)))
+      return { ...filter, ids: [known.id] };
+    const isRegistered = isMachine(machine) && (visible?.includes(machine) ?? true);
+    return isRegistered ? { ...filter, ids: [] } : { refused: "machine_unknown", machine };
+  }
+
+  /** Where a reader without a cursor begins. */
+  #beginning(filter: Filter): number {
+    if (filter.session !== null) {
+      const [begun] = this.#sql
+        .exec<{ seq: number }>(
+          "SELECT first_seq AS seq FROM session WHERE machine = ? AND native = ?",
+          filter.ids?.[0] ?? null,
+          filter.session,
+        )
+        .toArray();
+      return Math.max(0, (begun?.seq ?? 1) - 1);
+    }
+    const [row] = this.#sql
+      .exec<{ seq: number }>(
+        `SELECT seq FROM log_event WHERE ${CONDITION} ORDER BY seq DESC LIMIT 1 OFFSET ?6`,
+        0,
+        ...parametersOf(filter),
+        RECENT_EVENTS,
+      )
+      .toArray();
+    return row?.seq ?? 0;
+  }
+
+  #rowsAfter(seq: number, filter: Filter): StoredEvent[] {
+    return this.#sql
+      .exec<Row>(
+        `SELECT seq, m.name, machine_seq, at_ms, type, session, data FROM log_event JOIN log_machine m ON m.id = log_event.machine
+         WHERE ${CONDITION} ORDER BY seq LIMIT ?6`,
+        seq,
+        ...parametersOf(filter),
+        EVENT_PAGE_ROWS + 1,
+      )
+      .toArray()
+      .map((row) => ({
+        seq: row.seq,
+        machine: row.name,
+        machineSeq: row.machine_seq,
+        atMs: row.at_ms,
+        type: row.type,
+        session: row.session,
+        data: row.data,
+      }));
+  }
+
+  /** Adds the pieces of unfinished messages, as far as `rows` reach, for a reader who wants them. */
+  #withPieces(rows: StoredEvent[], from: number, filter: Filter): StoredEvent[] {
+    if (filter.detail === "coarse") return rows;
+    const to = rows.length > EVENT_PAGE_ROWS ? (rows.at(-1)?.seq ?? from) : this.#newest;
+    const pieces = this.#pieces
+      .after(from, (piece) => piece.seq <= to && this.#isWanted({ ...piece, data: null }, filter))
+      .map((piece) => ({ ...piece, machine: this.machines.byId(piece.machine)?.name ?? "" }));
+    return [...rows, ...pieces].sort((one, other) => one.seq - other.seq);
+  }
+
+  #isWanted({ machine, type, session }: AddedEvent, { ids, detail, types, ...filter }: Filter): boolean {
+    if (ids !== null && !ids.includes(machine)) return false;
+    if (detail === "coarse" && type.endsWith(DELTA_SUFFIX)) return false;
+    if (filter.session !== null && filter.session !== session) return false;
+    if (types !== null && !types.some((pattern) => isOfType(type, pattern))) return false;
+    return filter.project === null || this.#isOfProject(machine, session, filter.project);
+  }
+
+  #isOfProject(machine: number, session: string | null, project: string): boolean {
+    return (
+      this.#sql
+        .exec("SELECT 1 FROM session WHERE machine = ? AND native = ? AND project = ?", machine, session, project)
+        .toArray().length > 0
+    );
+  }
+
+  #isOurs({ epoch, seq }: LogPosition): boolean {
+    return epoch === this.#epoch && seq <= this.#newest;
+  }
+
+  #next(): number {
+    this.#newest += 1;
+    if (this.#newest > this.#reserved) {
+      this.#reserved = this.#newest + SEQUENCE_BLOCK;
+      this.#sql.exec("UPDATE log_state SET reserved = ?", this.#reserved);
+    }
+    return this.#newest;
+  }
+
+  #trim(slug: string, name: string, nowMs: number): void {
+    const machine = this.machines.of(slug, name);
+    if (machine.rows > MACHINE_ROWS + TRIM_ROWS) this.#drop(machine.id, machine.rows - MACHINE_ROWS);
+    else if (machine.characters > MACHINE_CHARACTERS) this.#drop(machine.id, Math.ceil(machine.rows / 10));
+    if (this.#rows > LOG_ROWS + TRIM_ROWS) {
+      const largest = this.machines.largest();
+      if (largest !== null) this.#drop(largest.id, Math.min(largest.rows, this.#rows - LOG_ROWS));
+    }
+    if (Math.abs(nowMs - this.#trimmedAgeMs) < TRIM_AGE_MS) return;
+    this.#trimmedAgeMs = nowMs;
+    const old = this.#sql
+      .exec<{ machine: number; count: number; characters: number; last: number }>(
+        `SELECT machine, count(*) AS count, sum(length(data)) AS characters, max(seq) AS last FROM log_event
+         WHERE stored_ms < ? GROUP BY machine`,
+        nowMs - LOG_AGE_MS,
+      )
+      .toArray();
+    this.#sql.exec("DELETE FROM log_event WHERE stored_ms < ?", nowMs - LOG_AGE_MS);
+    for (const { machine: id, count, characters, last } of old) this.#dropped(id, count, characters, last);
+  }
+
+  /** Deletes a machine's oldest events. */
+  #drop(id: number, count: number): void {
+    const { characters, last, found } = this.#sql
+      .exec<{ characters: number | null; last: number | null; found: number }>(
+        `SELECT sum(length(data)) AS characters, max(seq) AS last, count(*) AS found FROM
+         (SELECT seq, data FROM log_event WHERE machine = ? ORDER BY seq LIMIT ?)`,
+        id,
+        count,
+      )
+      .one();
+    if (last === null) return;
+    this.#sql.exec("DELETE FROM log_event WHERE machine = ? AND seq <= ?", id, last);
+    this.#dropped(id, found, characters ?? 0, last);
+  }
+
+  #dropped(id: number, rows: number, characters: number, last: number): void {
+    this.machines.shrink(id, rows, characters, last);
+    this.#rows -= rows;
+  }
+}
+
+/** The filter in SQL: ?1 position, ?2 machines, ?3 session, ?4 types, ?5 project. */
+const CONDITION = `seq > ?1 AND (?2 IS NULL OR machine IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR session = ?3)
+  AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(?4) pattern WHERE log_event.type GLOB pattern.value))
+  AND (?5 IS NULL OR EXISTS (SELECT 1 FROM session s WHERE s.machine = log_event.machine AND s.native = log_event.session AND s.project = ?5))`;
+
+function parametersOf({ ids, session, types, project }: Filter): (string | null)[] {
+  return [ids === null ? null : JSON.stringify(ids), session, types === null ? null : JSON.stringify(types), project];
+}
+
+function isOfType(type: string, pattern: string): boolean {
+  return pattern.endsWith("*") ? type.startsWith(pattern.slice(0, -1)) : type === pattern;
+}
+
+/** Whether the numbers of a push do not rise: the order of a machine's events is that of its own log. */
+function isDisordered({ after, events }: EventPush): boolean {
+  return events.some(({ seq }, index) => seq <= (events[index - 1]?.seq ?? after));
+}
+
+/** The data as JSON. Data that is too large is replaced by its size, as in the machine's own log. */
+function dataOf(data: unknown): string {
+  const json = JSON.stringify(data ?? null);
+  return json.length <= MAX_EVENT_BYTES ? json : JSON.stringify({ truncated: true, bytes: json.length });
+}

@@ -1,0 +1,322 @@
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import type { EventPush, LoggedEvent } from "#protocol/event.ts";
+import type { EventQuery, EventsRead } from "../../../control-api/src/history/event-query.ts";
+import { FIRST_HISTORY, MACHINE_CHARACTERS, MACHINE_ROWS, TRIM_ROWS } from "../../../control-api/src/history/limits.ts";
+import { MergedLog } from "../../../control-api/src/history/merged-log.ts";
+import { SessionIndex } from "../../../control-api/src/history/session-index.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
+import { env, TestUser } from "../support/operator.ts";
+
+/** A log in the storage of an object of its own. */
+function withLog(check: (log: MergedLog, again: () => MergedLog) => void): Promise<void> {
+  const object = env.USER.getByName(`log-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
+  return runInDurableObject(object, (_, { storage }) => {
+    const open = (): MergedLog => {
+      void new SessionIndex(storage.sql);
+      return new MergedLog(storage.sql);
+    };
+    check(open(), open);
+  });
+}
+
+function event(seq: number, more: Partial<LoggedEvent> = {}): LoggedEvent {
+  return { seq, atMs: seq, type: "message", session: null, data: seq, ...more };
+}
+
+/** The push of a script whose log has these events after `after`. */
+function push(
+  after: number,
+  events: readonly LoggedEvent[],
+  more: Partial<EventPush> & { epoch?: string } = {},
+): EventPush {
+  const { epoch = "e", ...rest } = more;
+  const seq = events.at(-1)?.seq ?? after;
+  return { after, events: [...events], position: { epoch, seq }, gap: false, more: false, ...rest };
+}
+
+const numbers = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index);
+
+const ALL: EventQuery = {
+  after: null,
+  visible: null,
+  machine: null,
+  session: null,
+  project: null,
+  types: null,
+  detail: "coarse",
+  waitMs: 0,
+};
+
+function read(log: MergedLog, query: Partial<EventQuery> = {}): EventsRead {
+  const found = log.read({ ...ALL, ...query }, () => true);
+  if ("refused" in found) throw new Error(found.refused);
+  return found;
+}
+
+/** Everything from the beginning, page by page: which event of which machine. */
+function everything(log: MergedLog): string[] {
+  const found: string[] = [];
+  for (let next: EventsRead | null = null; next === null || next.more;) {
+    next = read(log, { after: { epoch: log.position.epoch, seq: next?.position.seq ?? 0 } });
+    found.push(...next.events.map(({ machine, machineSeq }) => `${machine} ${machineSeq}`));
+  }
+  return found;
+}
+
+const NOW = 1_800_000_000_000;
+
+describe("a push", () => {
+  it("is stored once, however often it comes and wherever it is cut", () =>
+    withLog((log) => {
+      expect(log.push("a", "attic", push(0, [event(1), event(2)]), 2, NOW).stored).toBe(2);
+      expect(log.push("a", "attic", push(0, [event(1), event(2)]), 2, NOW)).toMatchObject({ stored: 2, added: [] });
+      expect(log.push("a", "attic", push(1, [event(2), event(3)]), 3, NOW).stored).toBe(3);
+      expect(everything(log)).toEqual(["attic 1", "attic 2", "attic 3"]);
+    }));
+
+  it("that was overtaken by a later one changes nothing", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1), event(2), event(3)]), 3, NOW);
+      expect(log.push("a", "attic", push(0, [event(1)]), 3, NOW)).toMatchObject({ stored: 3, added: [] });
+      expect(everything(log)).toEqual(["attic 1", "attic 2", "attic 3"]);
+    }));
+
+  it("that does not follow what is stored is refused, and the script told where to go on", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      expect(log.push("a", "attic", push(5, [event(6)]), 6, NOW)).toMatchObject({ stored: 1, added: [] });
+      expect(everything(log)).toEqual(["attic 1"]);
+    }));
+
+  it("whose numbers do not rise is refused: no machine can put its events in another order", () =>
+    withLog((log) => {
+      for (const seqs of [[2, 1], [1, 1], [0]])
+        expect(
+          log.push(
+            "a",
+            "attic",
+            push(
+              0,
+              seqs.map((seq) => event(seq)),
+              { position: { epoch: "e", seq: 9 } },
+            ),
+            9,
+            NOW,
+          ),
+        ).toMatchObject({ stored: 0, added: [] });
+    }));
+
+  it("is of its own machine only, whatever numbers others have", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      log.push("b", "barn", push(0, [event(1)]), 1, NOW);
+      expect(everything(log)).toEqual(["attic 1", "barn 1"]);
+    }));
+
+  it("of a log that was never seen brings only its newest numbers", () =>
+    withLog((log) => {
+      const end = FIRST_HISTORY + 500;
+      const { stored } = log.push("a", "attic", push(0, [event(1)]), end, NOW);
+      expect(stored).toBe(500);
+      log.push("a", "attic", push(500, [event(501)]), end, NOW);
+      expect(everything(log)).toEqual(["attic 501"]);
+    }));
+
+  it("of a log begun anew is a gap to readers from before, and the former log changes nothing any more", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1), event(2)]), 2, NOW);
+      const after = log.position;
+      log.push("a", "attic", push(0, [event(1)], { epoch: "f" }), 1, NOW);
+      expect(read(log, { after })).toMatchObject({ gaps: ["attic"], events: [{ machineSeq: 1 }] });
+      expect(read(log, { after: log.position }).gaps).toEqual([]);
+      expect(log.push("a", "attic", push(2, [event(3)]), 3, NOW)).toMatchObject({ stored: 3, added: [] });
+      expect(log.push("a", "attic", push(1, [event(2)], { epoch: "f" }), 2, NOW).stored).toBe(2);
+      expect(everything(log)).toEqual(["attic 1", "attic 2", "attic 1", "attic 2"]);
+    }));
+
+  it("of a log that was trimmed before it could be pushed is a gap, once", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      const after = log.position;
+      for (let times = 0; times < 2; times += 1) log.push("a", "attic", push(1, [event(9)], { gap: true }), 9, NOW);
+      const next = read(log, { after });
+      expect(next).toMatchObject({ gaps: ["attic"], events: [{ machineSeq: 9 }] });
+      expect(read(log, { after: next.position }).gaps).toEqual([]);
+    }));
+
+  it("with too large an event keeps only word of its size", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1, { data: "x".repeat(70_000) })]), 1, NOW);
+      expect(read(log).events[0]?.data).toBe('{"truncated":true,"bytes":70002}');
+    }));
+
+  it("beyond the rate of a machine is not stored, which is a gap of that machine alone", () =>
+    withLog((log) => {
+      log.push("b", "barn", push(0, [event(1)]), 1, NOW);
+      const after = log.position;
+      for (let from = 1; from <= 26_000; from += 500)
+        log.push(
+          "a",
+          "attic",
+          push(
+            from - 1,
+            numbers(from, from + 499).map((seq) => event(seq, { data: 0 })),
+          ),
+          from + 499,
+          NOW,
+        );
+      expect(read(log, { after }).gaps).toEqual(["attic"]);
+      expect(log.push("a", "attic", push(26_000, [event(26_001)]), 26_001, NOW + 1_000).added).toHaveLength(1);
+      expect(read(log, { machine: "barn" }).events).toHaveLength(1);
+    }));
+});
+
+describe("the log", () => {
+  it("goes on after a restart with its epoch, and never gives a number twice", () =>
+    withLog((log, again) => {
+      log.push("a", "attic", push(0, [event(1), event(2, { type: "message.delta" })]), 2, NOW);
+      const before = log.position;
+      const after = again();
+      expect(after.position.epoch).toBe(before.epoch);
+      expect(after.position.seq).toBeGreaterThanOrEqual(before.seq);
+      after.push("a", "attic", push(2, [event(3)]), 3, NOW);
+      expect(read(after, { after: before }).events).toMatchObject([{ machineSeq: 3 }]);
+      expect(read(after, { after: before }).events[0]?.seq).toBeGreaterThan(before.seq);
+    }));
+
+  it("refuses a position that it never gave", () =>
+    withLog((log) => {
+      const { epoch, seq } = log.position;
+      for (const after of [
+        { epoch: "another", seq },
+        { epoch, seq: seq + 1 },
+      ])
+        expect(log.read({ ...ALL, after }, () => true)).toEqual({ refused: "cursor_expired" });
+    }));
+
+  it("keeps a machine's newest events by number, and says of what it dropped that it is missing", () =>
+    withLog((log) => {
+      log.push("b", "barn", push(0, [event(1)]), 1, NOW);
+      const after = log.position;
+      const last = MACHINE_ROWS + TRIM_ROWS + 500;
+      for (let from = 1; from <= last; from += 500)
+        log.push(
+          "a",
+          "attic",
+          push(
+            from - 1,
+            numbers(from, from + 499).map((seq) => event(seq, { data: 0 })),
+          ),
+          from + 499,
+          NOW,
+        );
+      const kept = everything(log);
+      expect(kept.length).toBeLessThanOrEqual(MACHINE_ROWS + TRIM_ROWS + 1);
+      expect([kept[0], kept.at(-1)]).toEqual(["barn 1", `attic ${last}`]);
+      expect(read(log, { after }).gaps).toEqual(["attic"]);
+      expect(read(log, { after, machine: "barn" }).gaps).toEqual([]);
+    }));
+
+  it("keeps a machine's newest events by size", () =>
+    withLog((log) => {
+      const data = "x".repeat(60_000);
+      const count = Math.ceil((1.1 * MACHINE_CHARACTERS) / data.length);
+      for (const seq of numbers(1, count)) log.push("a", "attic", push(seq - 1, [event(seq, { data })]), seq, NOW);
+      const kept = everything(log);
+      expect(kept.length * data.length).toBeLessThanOrEqual(MACHINE_CHARACTERS + data.length);
+      expect(kept.at(-1)).toBe(`attic ${count}`);
+    }));
+
+  it("drops what is older than its age, and says so", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      const after = { epoch: log.position.epoch, seq: 0 };
+      log.push("b", "barn", push(0, [event(1)]), 1, NOW + 40 * 24 * 60 * 60_000);
+      expect(everything(log)).toEqual(["barn 1"]);
+      expect(read(log, { after }).gaps).toEqual(["attic"]);
+    }));
+
+  it("has the pieces of unfinished messages for a live view, in their places, and does not store them", () =>
+    withLog((log, again) => {
+      const pieces = [event(1), event(2, { type: "message.delta" }), event(3, { type: "message.delta" }), event(4)];
+      log.push("a", "attic", push(0, pieces), 4, NOW);
+      expect(read(log).events.map(({ machineSeq }) => machineSeq)).toEqual([1, 4]);
+      expect(read(log, { detail: "deltas" }).events.map(({ machineSeq }) => machineSeq)).toEqual([1, 2, 3, 4]);
+      expect(read(again(), { detail: "deltas" }).events.map(({ machineSeq }) => machineSeq)).toEqual([1, 4]);
+    }));
+});
+
+describe("a person's log", () => {
+  async function where(user: TestUser): Promise<string[]> {
+    const { structuredContent } = await user.tool("poll_events", { timeout_ms: 0 });
+    const events = structuredContent?.["events"] as { machine: string; seq: number }[] | undefined;
+    return (events ?? []).map(({ machine, seq }) => `${machine} ${seq}`);
+  }
+
+  it("is there after its object was evicted, and a cursor from before goes on", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.logs("attic", [{}]);
+    const { structuredContent } = await alice.tool("poll_events", { timeout_ms: 0 });
+    await evictDurableObject(env.USER.getByName(alice.id));
+    await alice.logs("attic", [{}, {}]);
+    const args = { timeout_ms: 0, cursor: structuredContent?.["cursor"] };
+    expect((await alice.tool("poll_events", args)).structuredContent?.["events"]).toMatchObject([{ seq: 2 }]);
+  });
+
+  it("has a renamed machine's events under its new name, and each once", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.script("loft");
+    await alice.logs("attic", [{ session: "s1" }, {}]);
+    await alice.rest("PATCH", "/api/machines/attic", { name: "loft" });
+    await alice.logs("loft", [{ session: "s1" }, {}, {}]); // its script pushes all it has, since it does not know better
+    expect(await where(alice)).toEqual(["loft 1", "loft 2", "loft 3"]);
+  });
+
+  it("has the events of a script of version 0.2, which pushes nothing, each once", async () => {
+    const alice = new TestUser();
+    const log = (count: number) => ({ epoch: "e", events: numbers(1, count).map((seq) => event(seq)) });
+    await alice.machine("attic", { log: log(3) });
+    const report = async (seq: number): Promise<void> => {
+      const answer = await alice.report("attic", { online: true, template: "0.2.0", position: { epoch: "e", seq } });
+      expect(answer.headers.get("x-operator-stored")).toBeNull();
+    };
+    const waiting = alice.tool("poll_events", { timeout_ms: 20_000 });
+    await report(3);
+    expect((await waiting).structuredContent?.["events"]).toMatchObject([{ seq: 1 }, { seq: 2 }, { seq: 3 }]);
+    await alice.script("attic", { log: log(5) });
+    const { structuredContent } = await alice.tool("poll_events", { timeout_ms: 0 });
+    const next = alice.tool("poll_events", { timeout_ms: 20_000, cursor: structuredContent?.["cursor"] });
+    await report(5);
+    expect((await next).structuredContent?.["events"]).toMatchObject([{ seq: 4 }, { seq: 5 }]);
+    // It is upgraded, and its successor pushes from where the log was read to.
+    await alice.logs("attic", log(6).events);
+    expect(await where(alice)).toEqual(numbers(1, 6).map((seq) => `attic ${seq}`));
+  });
+
+  it("is not shown in part to a token of other machines, nor a removed machine's to a token of the one that has its name now", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "cellar"]) {
+      await alice.machine(name);
+      await alice.logs(name, [{}]);
+    }
+    const token = async (): Promise<TestUser> => {
+      const made = await alice.rest("POST", "/api/tokens", {
+        label: "t",
+        scopes: ["operator:read"],
+        machines: ["attic"],
+      });
+      const { token: text }: { token: string } = await made.json();
+      return new TestUser(alice.id, text);
+    };
+    expect(await where(await token())).toEqual(["attic 1"]);
+    await alice.rest("DELETE", "/api/machines/attic");
+    await alice.machine("attic");
+    await alice.logs("attic", [{}, {}], { epoch: "another" });
+    expect(await where(await token())).toEqual(["attic 1", "attic 2"]);
+    expect(await where(alice)).toHaveLength(4);
+  });
+});
