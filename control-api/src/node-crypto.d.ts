@@ -9,6 +9,6 @@ declare module "node:crypto" {
   ): void;
   /** Hashes at once, without a promise. */
   export function createHash(algorithm: "sha256"): {
-    update(data: string | Uint8Array): { digest(encoding: "hex"): string };
+    update(data: string | Uint8Array): { digest(encoding: "hex"): string; digest(): Uint8Array };
   };
 }
