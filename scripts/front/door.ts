@@ -1,4 +1,3 @@
-import { AcmeCertificate } from "./acme-certificate.ts";
 import { ByteRelay } from "./byte-relay.ts";
 import { type CertificateSource, endsAtMs } from "./certificate.ts";
 import { CertificateFiles } from "./certificate-files.ts";
@@ -86,6 +85,8 @@ async function certificateSource(
       const challenges = opened.use(
         await listening(host, httpPort, () => Challenges.start(host, httpPort, origin), "--http-port"),
       );
+      // Loaded here only: the ACME client takes 25 MB, which other starts do not need.
+      const { AcmeCertificate } = await import("./acme-certificate.ts");
       const hosts = [new URL(origin).hostname];
       const more = directoryUrl === undefined ? {} : { directoryUrl };
       return opened.use(await AcmeCertificate.start({ email, hosts, folder, challenges, log, ...more }));

@@ -4,6 +4,7 @@ import { Command } from "commander";
 import { backUp } from "../local/backup/backup.ts";
 import { type Finding, lineOf } from "./finding.ts";
 import { lookAtAddress } from "./look-at-address.ts";
+import { describeMemory, memoryOf } from "./look-at-memory.ts";
 import { lookAtDisk, lookAtPermissions, lookAtProcess } from "./look-at-state.ts";
 import { restore } from "../local/backup/restore.ts";
 import { upgrade } from "./upgrade.ts";
@@ -43,8 +44,12 @@ program
 
 program
   .command("status")
-  .description("show whether Operator is running, and its URL; exits with 1 if it is not")
-  .action(async () => say([(await lookAtProcess(stateDir)).finding]));
+  .description("show whether Operator is running, its URL and its memory; exits with 1 if it is not running")
+  .action(async () => {
+    const { finding } = await lookAtProcess(stateDir);
+    const memory = await memoryOf(stateDir);
+    say([finding, ...(memory === null ? [] : [describeMemory(memory)])]);
+  });
 
 program
   .command("doctor")

@@ -8,24 +8,30 @@ import { isMissing } from "../file.ts";
 const DATABASE = "metadata.sqlite";
 const TABLE = "_cf_ALARM";
 
-/** Whether a Durable Object of the script has an alarm set. The script must then be started, because alarms fire only in a running workerd. */
-export async function hasAlarms(storage: string): Promise<boolean> {
+/** workerd stores times in nanoseconds. */
+const NANOSECONDS = 1_000_000;
+
+/** When the next alarm of the script's Durable Objects is due, in milliseconds since 1970; `null` when none is set. */
+export async function nextAlarmMs(storage: string): Promise<number | null> {
   const folder = join(storage, "do");
   try {
     const keys = await readdir(folder);
-    return keys.some((key) => hasAlarm(join(folder, key, DATABASE)));
+    const times = keys.flatMap((key) => alarmIn(join(folder, key, DATABASE)) ?? []);
+    return times.length === 0 ? null : Math.min(...times);
   } catch (error) {
-    if (isMissing(error)) return false;
+    if (isMissing(error)) return null;
     throw error;
   }
 }
 
-function hasAlarm(path: string): boolean {
-  if (!existsSync(path)) return false;
+function alarmIn(path: string): number | null {
+  if (!existsSync(path)) return null;
   const database = new DatabaseSync(path, { readOnly: true });
   try {
     const table = database.prepare("SELECT 1 FROM sqlite_master WHERE name = ?").get(TABLE);
-    return table !== undefined && database.prepare(`SELECT 1 FROM ${TABLE} LIMIT 1`).get() !== undefined;
+    if (table === undefined) return null;
+    const first = database.prepare(`SELECT min(scheduled_time) / ${NANOSECONDS} AS dueMs FROM ${TABLE}`).get();
+    return typeof first?.["dueMs"] === "number" ? first["dueMs"] : null;
   } finally {
     database.close();
   }

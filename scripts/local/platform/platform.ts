@@ -4,6 +4,7 @@ import { Ports } from "../../system/ports.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { API_PATH, platformApi } from "./api.ts";
 import { Directory } from "./directory.ts";
+import { IdleScripts } from "./idle-scripts.ts";
 import { routeLookup } from "./route-lookup.ts";
 import { serve } from "./server.ts";
 import { bears } from "./token.ts";
@@ -30,7 +31,7 @@ export interface Platform {
   readonly directory: Directory;
   /** Options for `dispatchBindings()` that bind a Worker to one of this platform's namespaces. */
   dispatch(namespace: string): DispatchOptions;
-  /** Starts the scripts that have an alarm set. The others start when they are called. */
+  /** Starts each script when an alarm of it is due. Otherwise a script starts when it is called. */
   wake(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -56,31 +57,21 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     (authorization) => bears(authorization, options.apiToken) || bears(authorization, lookupToken),
   );
   const host = `127.0.0.1:${server.port}`;
-  let stopping = false;
+  const idle = new IdleScripts({
+    scripts: () => directory.list().flatMap((namespace) => namespace.scripts()),
+    report,
+  });
   let waking: Promise<void> | undefined;
-
-  async function wake(): Promise<void> {
-    // One after the other. Nobody waits for these starts, and a script that is called meanwhile must not wait behind them.
-    for (const script of directory.list().flatMap((namespace) => namespace.scripts())) {
-      if (stopping) return;
-      try {
-        if (await script.needsStart()) await script.start();
-      } catch (error) {
-        report(
-          `machine script ${script.name} did not start: ${error instanceof Error ? error.message : String(error)}`,
-        );
-      }
-    }
-  }
 
   return {
     apiUrl: `http://${host}${API_PATH}`,
     directory,
     dispatch: (namespace) => ({ platform: host, token: lookupToken, namespace }),
-    wake: () => (waking = wake()),
+    wake: () => (waking = idle.wake()),
     async stop() {
-      stopping = true;
+      const stopped = idle.stop();
       await server.stop();
+      await stopped;
       await waking;
       await directory.stop();
     },

@@ -5,7 +5,7 @@ import type { Ports } from "../../system/ports.ts";
 import { StartFailure } from "../workerd/process.ts";
 import { Supervisor } from "../workerd/supervisor.ts";
 import type { Report } from "../workerd/supervisor.ts";
-import { hasAlarms } from "./alarms.ts";
+import { nextAlarmMs } from "./alarms.ts";
 import { fail } from "./error.ts";
 import type { Metadata, OwnBinding } from "./metadata.ts";
 import { migrate } from "./migrations.ts";
@@ -82,9 +82,14 @@ export class UserScript {
     return this.#folder;
   }
 
-  /** Whether it must run even if nobody calls it. */
-  needsStart(): Promise<boolean> {
-    return hasAlarms(this.#folder.storage);
+  /** The port at which it is called; `null` before its first start. */
+  get port(): number | null {
+    return this.#port ?? null;
+  }
+
+  /** When it must run although nobody calls it, in milliseconds since 1970; `null`: never. */
+  nextAlarmMs(): Promise<number | null> {
+    return nextAlarmMs(this.#folder.storage);
   }
 
   /**
@@ -160,8 +165,16 @@ export class UserScript {
     });
   }
 
-  start(): Promise<void> {
-    return this.#supervisor.start();
+  /** Starts it because an alarm is due. It may have been removed meanwhile, or run already. */
+  wake(): Promise<void> {
+    return this.#change(async () => {
+      if (this.exists) await this.#supervisor.start();
+    });
+  }
+
+  /** Ends its process, which nobody uses. A call that arrives at this moment is carried out, or starts the process again. */
+  rest(): Promise<void> {
+    return this.#change(() => this.#supervisor.rest());
   }
 
   async stop(): Promise<void> {

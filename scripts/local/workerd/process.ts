@@ -21,6 +21,15 @@ const START_TIMEOUT_MS = 30_000;
 /** How long to wait for the remaining output of a process that has ended. A child of its own could hold the pipe open. */
 const LAST_WORDS_MS = 1_000;
 
+/**
+ * Megabytes of JavaScript heap per isolate. A Worker on Cloudflare gets 128 MB in all, so ours stay well below. At this limit V8 ends
+ * the process, and it is started again; without one, load leaves hundreds of megabytes behind on a small computer.
+ */
+const HEAP_MB = 256;
+
+/** An idle process ends within milliseconds. One that took a connection at that moment may need longer. */
+const DRAIN_MS = 5_000;
+
 export class StartFailure extends Error {
   override name = "StartFailure";
   readonly addressInUse: boolean;
@@ -40,6 +49,11 @@ export interface Workerd {
   readonly ended: Promise<void>;
   /** Kills it with SIGKILL, which its SQLite databases survive: they recover from their logs. Resolves when it has ended. */
   kill(): Promise<void>;
+  /**
+   * Lets it complete the requests that it has accepted, accept no others, and end (SIGTERM). Resolves with whether it did so
+   * within DRAIN_MS; otherwise it was killed.
+   */
+  drain(): Promise<boolean>;
 }
 
 /**
@@ -53,7 +67,8 @@ export async function startWorkerd(name: string, config: Config, log: (line: str
   const said: string[] = [];
   let running = false;
   try {
-    await writeFile(path, writeConfig({ structuredLogging: true, ...config }), { mode: 0o600 });
+    const whole = { structuredLogging: true, v8Flags: [`--max-heap-size=${HEAP_MB}`], ...config };
+    await writeFile(path, writeConfig(whole), { mode: 0o600 });
     const child = run(path, config);
     killWithUs(child);
     const ended = new Promise<void>((resolve) => {
@@ -90,7 +105,13 @@ export async function startWorkerd(name: string, config: Config, log: (line: str
       throw new StartFailure(explainFailure(why, said), { addressInUse });
     }
     running = true;
-    return { pid: child.pid ?? 0, ended, kill };
+    const drain = async () => {
+      child.kill("SIGTERM");
+      const isOver = await Promise.race([ended.then(() => true), sleep(DRAIN_MS, false, { ref: false })]);
+      if (!isOver) await kill();
+      return isOver && child.exitCode === 0;
+    };
+    return { pid: child.pid ?? 0, ended, kill, drain };
   } finally {
     await rm(path, { force: true }); // workerd has read it, and it contains secrets
   }

@@ -101,6 +101,19 @@ export class Supervisor {
     this.#endedMs = Date.now();
   }
 
+  /**
+   * Ends a process that nobody uses, until the next start(). workerd first completes what it has accepted, so a call that it did
+   * not take was not received: such an end does not count as one in which calls may have been lost (`endedMs`).
+   */
+  async rest(): Promise<void> {
+    if (!this.#wanted || this.#starting !== undefined || this.#retry !== undefined) return; // it is just being started
+    const run = this.#run;
+    if (!run) return;
+    this.#wanted = false;
+    this.#run = undefined;
+    if (!(await run.workerd.drain())) this.#endedMs = Date.now();
+  }
+
   async #launch(): Promise<void> {
     const { name, config, log = () => {} } = this.#options;
     let workerd: Workerd;

@@ -13,6 +13,7 @@ import { buildCodez } from "../../../scripts/build/codez.ts";
 import { machineFacts } from "../../../scripts/connector/facts.ts";
 import { startOperator, type RunningOperator } from "../../../scripts/local/operator.ts";
 import { beginUpgrade, ownVersion } from "../../../scripts/local/release.ts";
+import { describeMemory, memoryOf } from "../../../scripts/operator/look-at-memory.ts";
 import { rehearse } from "../../../scripts/operator/rehearse.ts";
 import { restore } from "../../../scripts/local/backup/restore.ts";
 
@@ -71,6 +72,13 @@ describe("the state of 0.1.0", () => {
     expect((await names(operator, TOKEN)).toSorted()).toEqual(["attic", "cellar"]);
     for (const [name, token] of Object.entries(LINK_TOKENS)) {
       expect([name, await dialled(operator, name, token)]).toEqual([name, "welcome"]);
+    }
+    // Both scripts have been called, so they run: each part's memory is told.
+    const memory = await memoryOf(state);
+    if (process.platform === "linux") {
+      const all = [memory?.front ?? 0, memory?.gate ?? 0, ...(memory?.scripts ?? [])];
+      expect(all).toHaveLength(4);
+      for (const bytes of all) expect(bytes).toBeGreaterThan(4e6);
     }
     const page = await fetch(`${operator.url}/sign-in`, {
       method: "POST",
@@ -176,6 +184,11 @@ describe("the first start of a release that fails", () => {
       await (await beginUpgrade(state, version, () => undefined)).keep();
     expect(readdirSync(join(state, "backups")).toSorted()).toEqual(["before-8.0.0", "before-9.0.0"]);
   });
+});
+
+test("memory is told by part, and by machine", () => {
+  const { says } = describeMemory({ front: 90e6, gate: 80e6, scripts: [15e6, 17e6] });
+  expect(says).toBe("memory 193 MB: front 86 MB, gate 76 MB, 2 running machine scripts 31 MB, 15 MB each");
 });
 
 function closing<T extends { close(): void }>(it: T): { it: T } & Disposable {

@@ -192,8 +192,8 @@ test("everything is there again after a restart of the platform: script, secret,
   const { platform } = await bench({ stateDir });
   const record = join(stateDir, "namespaces", NAMESPACE, "scripts", "attic", "script.json");
   expect((await stat(record)).mode & 0o777).toBe(0o600);
-  expect(await platform.directory.find(NAMESPACE, "attic")?.needsStart()).toBe(true);
-  expect(await platform.directory.find(NAMESPACE, "cellar")?.needsStart()).toBe(false);
+  expect(await platform.directory.find(NAMESPACE, "attic")?.nextAlarmMs()).toEqual(expect.any(Number));
+  expect(await platform.directory.find(NAMESPACE, "cellar")?.nextAlarmMs()).toBeNull();
   await platform.wake();
   const { call } = await gate(platform);
   expect(await (await call("attic", "/env")).json()).toEqual({ NAME: "attic", KEY: "kept" });
@@ -214,4 +214,24 @@ test("a script whose port was taken while it was down moves, and what was known 
   await new Promise<void>((resolve) => squatter.listen(port, "127.0.0.1", resolve));
   expect(await text(call("attic", "/count"))).toBe("2");
   expect((await script?.route())?.port).not.toBe(port);
+});
+
+test("a script that takes too much memory is ended and started again, and its neighbour never notices", async () => {
+  const { client, platform, reports } = await bench();
+  const greedy = `export default { async fetch(request) {
+    if (new URL(request.url).pathname !== "/take") return new Response("here");
+    const taken = [];
+    for (;;) { taken.push(new Array(100_000).fill(Math.random())); await 0; }
+  } }`;
+  await upload(client, "greedy", greedy);
+  await upload(client, "attic", MACHINE, firstUpload("attic"));
+  const { call } = await gate(platform);
+  const ticks = (await call("attic", "/ticks")).body?.getReader();
+  const lost = await call("greedy", "/take", { method: "POST", body: "x" });
+  // The words by which the dispatch Worker knows that the call may have been carried out.
+  expect([lost.status, await lost.text()]).toEqual([500, expect.stringContaining("Network connection lost")]);
+  expect(await text(call("greedy", "/"))).toBe("here");
+  expect((await ticks?.read())?.done).toBe(false);
+  await ticks?.cancel();
+  expect(reports).toEqual([expect.stringContaining("machine script greedy: its workerd ended unexpectedly")]);
 });
