@@ -4,6 +4,7 @@ import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { TrustedProxies } from "../front/client-address.ts";
 import type { DoorOptions, TlsOptions } from "../front/door.ts";
+import { LOG_FORMATS, type LogFormat } from "./log-line.ts";
 
 const DEFAULT_PORT = 8787;
 const HTTPS_PORT = 443;
@@ -19,6 +20,7 @@ export const HELP = `Starts Operator on this computer, without any account.
 
   --port          where MCP clients and machines connect (OPERATOR_PORT; default ${DEFAULT_PORT} on 127.0.0.1)
   --metrics-port  /healthz and /metrics (Prometheus) on this port of 127.0.0.1; without it they are not served
+  --log-format    text (for people) or json: one object per line, in the log and on standard error
   --verbose       show what the Workers print; it goes to <state>/operator.log in any case
 
   --public-url    the address that clients use (OPERATOR_PUBLIC_URL). Everyone must then sign in, also on this computer.
@@ -42,6 +44,7 @@ export interface StartArguments {
   readonly stateDir: string;
   /** Port on 127.0.0.1 for health and metrics; `null`: not served. */
   readonly metricsPort: number | null;
+  readonly logFormat: LogFormat;
   readonly verbose: boolean;
   readonly help: boolean;
 }
@@ -65,6 +68,7 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
       "tls-key": { type: "string" },
       "behind-proxy": { type: "string" },
       "metrics-port": { type: "string" },
+      "log-format": { type: "string" },
       verbose: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -75,7 +79,9 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
   };
   const stateDir = resolve(env["OPERATOR_STATE"] || fileURLToPath(new URL("../../.operator", import.meta.url)));
   const metricsPort = portOf(given("metrics-port"));
-  const rest = { stateDir, metricsPort, verbose: values.verbose ?? false, help: values.help ?? false };
+  const logFormat = LOG_FORMATS.find((one) => one === (given("log-format") ?? "text"));
+  if (logFormat === undefined) throw new Error(`--log-format takes ${LOG_FORMATS.join(" or ")}`);
+  const rest = { stateDir, metricsPort, logFormat, verbose: values.verbose ?? false, help: values.help ?? false };
   const publicUrl = given("public-url");
   const port = portOf(given("port"));
   if (publicUrl === null) {

@@ -4,6 +4,7 @@ import { banner } from "./banner.ts";
 import { isClaimable } from "./claim.ts";
 import { explainFileFailure } from "./file-failure.ts";
 import { LogFile } from "./log-file.ts";
+import { logLine, type LogSource } from "./log-line.ts";
 import { startOperator, type RunningOperator } from "./operator.ts";
 import { codezHome } from "../system/home.ts";
 import { writeOwnerToken } from "../system/owner-token.ts";
@@ -12,23 +13,29 @@ import { writeOwnerToken } from "../system/owner-token.ts";
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function main(): Promise<void> {
-  const { door, domain, stateDir, metricsPort, verbose, help } = readArguments(process.argv.slice(2), process.env);
+  const { door, domain, stateDir, metricsPort, logFormat, verbose, help } = readArguments(
+    process.argv.slice(2),
+    process.env,
+  );
   if (help) return void console.log(HELP);
   // process.exit() is enough to stop everything: "exit" handlers kill the children (reaper.ts) and release the lock.
   for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
   // Writing to a closed terminal or pipe fails. That must not end Operator.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 
-  const file = new LogFile(join(stateDir, "operator.log"), (line) => console.error(line));
+  const inFormat = (source: LogSource, line: string) => logLine(logFormat, source, line, new Date());
+  /** On the terminal, a person knows what time it is. */
+  const say = (line: string) => console.error(logFormat === "json" ? inFormat("operator", line) : line);
+  const file = new LogFile(join(stateDir, "operator.log"), say);
   const log = (line: string) => {
-    file.write(line);
-    if (verbose) console.error(line);
+    file.write(inFormat("worker", line));
+    if (verbose) console.error(inFormat("worker", line));
   };
-  console.error("Starting Operator ...");
   const report = (line: string) => {
-    console.error(line);
-    file.write(`${new Date().toISOString()} ${line}`);
+    say(line);
+    file.write(inFormat("operator", line));
   };
+  say("Starting Operator ...");
   const running = await startOperator({
     port: door.port,
     publicDoor: door.kind === "public" ? door : null,
@@ -40,7 +47,7 @@ async function main(): Promise<void> {
   }).catch((error: unknown) => {
     throw new Error(explainFileFailure(error, stateDir) ?? messageOf(error), { cause: error });
   });
-  file.write(`${new Date().toISOString()} started as process ${process.pid} at ${running.url}`);
+  file.write(inFormat("operator", `started as process ${process.pid} at ${running.url}`));
   const tokenFile = leaveToken(running, report);
   console.log(banner({ ...running, tokenFile, claimCode: (await isClaimable(running)) ? running.claimCode : null }));
 }

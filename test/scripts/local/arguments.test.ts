@@ -11,9 +11,12 @@ describe("the arguments of a start", () => {
       domain: null,
       stateDir: "/state",
       metricsPort: null,
+      logFormat: "text",
       verbose: false,
       help: false,
     });
+    expect(read(["--log-format", "json"]).logFormat).toBe("json");
+    expect(() => read(["--log-format", "xml"])).toThrow("--log-format takes text or json");
     expect(read([], { OPERATOR_PORT: "9000" }).door).toEqual({ kind: "loopback", port: 9000 });
   });
 

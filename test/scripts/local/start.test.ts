@@ -23,9 +23,12 @@ interface Started {
 }
 
 /** `npm start` as a process of its own, over stand-in Workers. */
-async function startProcess(port: number, stateDir: string): Promise<Started> {
+async function startProcess(port: number, stateDir: string, ...more: string[]): Promise<Started> {
   const env = { ...process.env, OPERATOR_STATE: stateDir, OPERATOR_ROOT: root, CODEZ_HOME: await temporaryFolder() };
-  const child = spawn(process.execPath, [START, "--port", String(port)], { env, stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [START, "--port", String(port), ...more], {
+    env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   let output = "";
   for (const stream of [child.stdout, child.stderr])
@@ -219,4 +222,19 @@ test("a lock that its holder left behind, or that was cut short, does not keep a
     await eventually(() => (started.output().includes("Operator is running") ? true : undefined), "the start");
     expect(JSON.parse(await readFile(join(stateDir, "lock.json"), "utf8"))).toMatchObject({ pid: started.pid });
   }
+});
+
+test("with --log-format json the log and standard error have one object per line", async () => {
+  const stateDir = await newState();
+  const started = await startProcess(await freePort(), stateDir, "--log-format", "json");
+  await eventually(() => (started.output().includes("Operator is running") ? true : undefined), started.output());
+  const lines = (await readFile(join(stateDir, "operator.log"), "utf8")).trim().split("\n");
+  for (const line of lines)
+    expect(JSON.parse(line)).toMatchObject({ time: expect.any(String), message: expect.any(String) });
+  expect(JSON.parse(lines.at(-1) ?? "")).toMatchObject({
+    source: "operator",
+    message: expect.stringContaining("started as"),
+  });
+  const [first = ""] = started.output().split("\n");
+  expect(JSON.parse(first)).toMatchObject({ message: "Starting Operator ..." });
 });
