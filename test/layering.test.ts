@@ -40,7 +40,8 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       front: ["system"],
       local: ["system", "front"],
       operator: ["system", "front", "local"],
-      deploy: ["system", "build"],
+      deploy: ["system", "build", "operator"],
+      gates: [],
       bench: ["system", "codez"],
       chaos: ["system", "connector"],
     },
@@ -58,6 +59,8 @@ const DOORS: Record<string, readonly string[]> = {
 
 /** Sources that are bundled or uploaded as Workers. The runtime reads their exports; no file imports them. */
 const WORKER_ENTRIES = [
+  // Next.js calls it.
+  "scripts/gates/next/proxy.ts",
   "machine-template/src/hosted/host.ts",
   "scripts/operator/templates/stateful/src/index.ts",
   "scripts/bench/bare-relay-worker.js",

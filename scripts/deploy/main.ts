@@ -1,31 +1,124 @@
 import { join } from "node:path";
+import { createInterface } from "node:readline/promises";
 import { REPOSITORY } from "../build/repository.ts";
-import { ensureNamespace } from "./namespace.ts";
-import { readSecrets } from "./secrets.ts";
+import { lineOf } from "../operator/finding.ts";
+import { lookAtAddress } from "../operator/look-at-address.ts";
+import { Account } from "./account.ts";
+import { type Plan, planDeployment, planRemoval, routesOf } from "./plan.ts";
+import { finishRotation, hasSecrets, readSecrets } from "./secrets.ts";
 import { HELP, readSettings, type Settings } from "./settings.ts";
 import { deployWorker } from "./wrangler.ts";
 
-/** `npm run deploy`: the namespace, the dispatch Worker, then the control API, which is bound to it. */
-async function deploy(settings: Settings): Promise<void> {
-  const { domain, accountId, apiToken, authKit, rotate, dryRun } = settings;
-  const secrets = await readSecrets(join(REPOSITORY, ".operator/deploy", `${domain}.json`), rotate);
-  if (!dryRun) console.log(`dispatch namespace: ${await ensureNamespace(settings)}`);
-  const { DISPATCH_SECRET, DISPATCH_SECRET_PREVIOUS, REPORT_SECRET, CLAIM_CODE } = secrets;
-  const gate = { DISPATCH_SECRET, ...(DISPATCH_SECRET_PREVIOUS === undefined ? {} : { DISPATCH_SECRET_PREVIOUS }) };
-  await deployWorker({ worker: "dispatch-worker", vars: { DOMAIN: domain }, secrets: gate, routes: [], dryRun });
-  await deployWorker({
-    worker: "control-api",
-    vars: { DOMAIN: domain, ORIGIN: `https://${domain}`, CLOUDFLARE_ACCOUNT_ID: accountId, ...authKit },
-    secrets: { DISPATCH_SECRET, REPORT_SECRET, CLAIM_CODE, CLOUDFLARE_API_TOKEN: apiToken },
-    routes: [`${domain}/*`, `*.${domain}/*`],
-    dryRun,
-  });
-  if (dryRun) return console.log("\nA dry run: nothing was deployed.");
+/** `npm run deploy`: shows what it will do, asks, and does it. Every step can be repeated. */
+async function main(settings: Settings): Promise<void> {
+  const { domain, action, rotate, dryRun } = settings;
+  if (action === "doctor") return doctor(domain);
+  const account = new Account(settings);
+  const file = join(REPOSITORY, ".operator/deploy", `${domain}.json`);
+  if (action === "destroy") {
+    if (!(await carryOut(await planRemoval(account, settings), settings))) return;
+    console.log(
+      `\nOperator is removed from ${domain}. The DNS records are yours to delete; ${file} is of no more use.`,
+    );
+    return;
+  }
+  const known = await hasSecrets(file);
+  // The secrets are made when the first step needs them: who says no to the plan must not find them changed.
+  const secrets = () => readSecrets(file, rotate);
+  const workers = {
+    dispatch: async () => deployDispatch(settings, await secrets()),
+    control: async () => deployControl(settings, await secrets()),
+  };
+  if (dryRun) {
+    await workers.dispatch();
+    await workers.control();
+    return console.log("\nA dry run: nothing was deployed.");
+  }
+  if (!(await carryOut(await planDeployment(account, settings, workers, known), settings))) return;
+  await finishRotation(file);
+  const { CLAIM_CODE } = await readSecrets(file, false);
   console.log(
     `\nOperator is at https://${domain}. MCP clients: https://${domain}/mcp. A new machine: npx -y https://${domain}/codez.tgz setup`,
   );
   console.log(`If nobody has claimed it yet, become its owner here: https://${domain}/claim#${CLAIM_CODE}`);
-  console.log("Machines get the new script when they next dial in.");
+  console.log(
+    `Machines get the new script when they next dial in. Check it from outside: npm run deploy -- doctor --domain ${domain}`,
+  );
+}
+
+type Secrets = Awaited<ReturnType<typeof readSecrets>>;
+
+async function deployDispatch({ domain, gateHost, dryRun }: Settings, secrets: Secrets): Promise<void> {
+  const { DISPATCH_SECRET, DISPATCH_SECRET_PREVIOUS } = secrets;
+  await deployWorker({
+    worker: "dispatch-worker",
+    vars: { DOMAIN: domain },
+    secrets: { DISPATCH_SECRET, ...(DISPATCH_SECRET_PREVIOUS === undefined ? {} : { DISPATCH_SECRET_PREVIOUS }) },
+    routes: [],
+    host: gateHost,
+    dryRun,
+  });
+}
+
+async function deployControl(
+  settings: Settings,
+  { DISPATCH_SECRET, REPORT_SECRET, CLAIM_CODE }: Secrets,
+): Promise<void> {
+  const { domain, accountId, apiToken, runtimeToken, authKit, dryRun } = settings;
+  await deployWorker({
+    worker: "control-api",
+    vars: { DOMAIN: domain, ORIGIN: `https://${domain}`, CLOUDFLARE_ACCOUNT_ID: accountId, ...authKit },
+    secrets: { DISPATCH_SECRET, REPORT_SECRET, CLAIM_CODE, CLOUDFLARE_API_TOKEN: runtimeToken ?? apiToken },
+    routes: routesOf(domain),
+    host: null,
+    dryRun,
+  });
+}
+
+/** Shows a plan, asks, and runs its steps in order. Answers whether it did. @throws what a step throws, with how to go on */
+async function carryOut({ steps, warnings }: Plan, { yes }: Settings): Promise<boolean> {
+  if (steps.length === 0) {
+    console.log("There is nothing to do.");
+    return true;
+  }
+  console.log("This will");
+  for (const { text } of steps) console.log(`  - ${text}`);
+  for (const warning of warnings) console.log(`Note: ${warning}`);
+  if (!yes && !(await isAgreed())) {
+    console.log("Nothing was changed.");
+    return false;
+  }
+  for (const { text, run } of steps) {
+    console.log(`\n${text} ...`);
+    await run().catch((reason: unknown) => {
+      const why = reason instanceof Error ? reason.message : String(reason);
+      throw new Error(
+        `${why}\nIt stopped at: ${text}. What was done before stays. Run the same command again to go on.`,
+        {
+          cause: reason,
+        },
+      );
+    });
+  }
+  return true;
+}
+
+async function isAgreed(): Promise<boolean> {
+  if (!process.stdin.isTTY) {
+    console.log("Run it again with --yes to agree.");
+    return false;
+  }
+  const terminal = createInterface({ input: process.stdin, output: process.stdout });
+  const answer = await terminal.question("Go on? (y/N) ");
+  terminal.close();
+  return /^y(es)?$/i.test(answer.trim());
+}
+
+/** The checks of `operator doctor` that are made from outside: DNS, certificate, and what clients get. */
+async function doctor(domain: string): Promise<void> {
+  const findings = await lookAtAddress(`https://${domain}`);
+  for (const finding of findings) console.log(lineOf(finding));
+  if (findings.some(({ level }) => level === "problem")) process.exitCode = 1;
 }
 
 const settings = readSettings(process.argv.slice(2), process.env);
@@ -34,7 +127,7 @@ else if (typeof settings === "string") {
   console.error(`${settings}\n\n${HELP}`);
   process.exitCode = 2;
 } else {
-  await deploy(settings).catch((reason: unknown) => {
+  await main(settings).catch((reason: unknown) => {
     console.error(reason instanceof Error ? reason.message : reason);
     process.exitCode = 1;
   });

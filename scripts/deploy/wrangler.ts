@@ -11,11 +11,13 @@ export type Deployment = {
   readonly vars: Readonly<Record<string, string>>;
   readonly secrets: Readonly<Record<string, string>>;
   readonly routes: readonly string[];
+  /** A host that becomes this Worker's own (a "custom domain"); `null`: none. */
+  readonly host: string | null;
   readonly dryRun: boolean;
 };
 
 /** Deploys a Worker with Wrangler. Secrets are passed in a temporary file with mode 0600, because other users can read arguments. */
-export async function deployWorker({ worker, vars, secrets, routes, dryRun }: Deployment): Promise<void> {
+export async function deployWorker({ worker, vars, secrets, routes, host, dryRun }: Deployment): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "operator-deploy-"));
   try {
     const file = join(folder, "secrets.json");
@@ -23,6 +25,7 @@ export async function deployWorker({ worker, vars, secrets, routes, dryRun }: De
     const args = ["deploy", "--config", join(REPOSITORY, worker, "wrangler.jsonc"), "--secrets-file", file];
     for (const [name, value] of Object.entries(vars)) args.push("--var", `${name}:${value}`);
     for (const route of routes) args.push("--route", route);
+    if (host !== null) args.push("--domain", host);
     if (dryRun) args.push("--dry-run", "--outdir", join(folder, "out"));
     await wrangler(args);
   } finally {
