@@ -61,6 +61,7 @@ const DOORS: Record<string, readonly string[]> = {
 const WORKER_ENTRIES = [
   // Next.js calls it.
   "scripts/gates/next/proxy.ts",
+  "test/peers/next/proxy.js",
   "machine-template/src/hosted/host.ts",
   "scripts/operator/templates/stateful/src/index.ts",
   "scripts/bench/bare-relay-worker.js",
@@ -73,7 +74,7 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 const SOURCES = globSync("{machine-template,dispatch-worker,control-api,scripts,test}/**/*.{ts,tsx,js,mjs}", {
   cwd: ROOT,
-  exclude: (path) => /(?:^|[\\/])(?:node_modules|build|\.wrangler)$/.test(path),
+  exclude: (path) => /(?:^|[\\/])(?:node_modules|build|\.wrangler|\.next)$/.test(path),
 }).map((path) => path.replaceAll("\\", "/"));
 
 function runtimeOf(path: string): string | undefined {

@@ -6,7 +6,7 @@ export type Step = { readonly text: string; readonly run: () => Promise<void> };
 export type Plan = { readonly steps: readonly Step[]; readonly warnings: readonly string[] };
 
 /** The account is not in a state in which this deployment is safe. The message says what to do. */
-export class Refusal extends Error {
+class Refusal extends Error {
   override readonly name = "Refusal";
 }
 

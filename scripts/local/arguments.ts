@@ -21,6 +21,7 @@ export const HELP = `Starts Operator on this computer, without any account.
   --port          where MCP clients and machines connect (OPERATOR_PORT; default ${DEFAULT_PORT} on 127.0.0.1)
   --metrics-port  /healthz and /metrics (Prometheus) on this port of 127.0.0.1; without it they are not served
   --log-format    text (for people) or json: one object per line, in the log and on standard error
+  --dispatch-port the dispatch Worker on this port of 127.0.0.1, for a gate of your own (scripts/gates); without it it is not served
   --verbose       show what the Workers print; it goes to <state>/operator.log in any case
 
   --public-url    the address that clients use (OPERATOR_PUBLIC_URL). Everyone must then sign in, also on this computer.
@@ -45,6 +46,8 @@ export interface StartArguments {
   /** Port on 127.0.0.1 for health and metrics; `null`: not served. */
   readonly metricsPort: number | null;
   readonly logFormat: LogFormat;
+  /** Port on 127.0.0.1 for gates other than the control API; `null`: not served. */
+  readonly dispatchPort: number | null;
   readonly verbose: boolean;
   readonly help: boolean;
 }
@@ -69,6 +72,7 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
       "behind-proxy": { type: "string" },
       "metrics-port": { type: "string" },
       "log-format": { type: "string" },
+      "dispatch-port": { type: "string" },
       verbose: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -81,7 +85,15 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
   const metricsPort = portOf(given("metrics-port"));
   const logFormat = LOG_FORMATS.find((one) => one === (given("log-format") ?? "text"));
   if (logFormat === undefined) throw new Error(`--log-format takes ${LOG_FORMATS.join(" or ")}`);
-  const rest = { stateDir, metricsPort, logFormat, verbose: values.verbose ?? false, help: values.help ?? false };
+  const dispatchPort = portOf(given("dispatch-port"));
+  const rest = {
+    stateDir,
+    metricsPort,
+    dispatchPort,
+    logFormat,
+    verbose: values.verbose ?? false,
+    help: values.help ?? false,
+  };
   const publicUrl = given("public-url");
   const port = portOf(given("port"));
   if (publicUrl === null) {

@@ -34,6 +34,11 @@ export interface OperatorOptions {
   readonly domain?: string | null;
   /** Port on 127.0.0.1 for health and metrics; 0 takes any free one, `null` serves none. */
   readonly metricsPort?: number | null;
+  /**
+   * Port on 127.0.0.1 for the dispatch Worker itself, for a gate of one's own (scripts/gates). Without it only the control API reaches
+   * the dispatch Worker.
+   */
+  readonly dispatchPort?: number | null;
   /** Reports nothing, not even restarts. */
   readonly quiet?: boolean;
   /** Called with each line about what happens, for a person. The default writes to stderr. */
@@ -131,9 +136,15 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
       : {}),
     ...options.vars,
   };
+  const { dispatchPort = null } = options;
+  const dispatchSocket = join(runtimeFolder(), `dispatch-${run}`);
   const workers = [
     { ...control, vars, sockets: { default: `unix:${gate}`, [REPORTS]: `unix:${reports}` } },
-    { ...dispatch, vars: { ...shared, ...options.vars }, sockets: {} },
+    {
+      ...dispatch,
+      vars: { ...shared, ...options.vars },
+      sockets: dispatchPort === null ? {} : { default: `unix:${dispatchSocket}` },
+    },
   ];
   const objects = join(state.control, "do");
   await mkdir(objects, { recursive: true, mode: 0o700 });
@@ -144,7 +155,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     name: "the control API",
     config: async () => {
       // A killed process leaves its socket files behind, and the next one cannot bind to an existing file.
-      for (const socket of [gate, reports]) await rm(socket, { force: true });
+      for (const socket of [gate, reports, dispatchSocket]) await rm(socket, { force: true });
       return config(workers);
     },
     report,
@@ -155,6 +166,9 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   // `retryable: true` until the gate listens.
   const opened = await openDoor(door, { socketPath: gate }, report);
   started.use(opened);
+  // Through a relay of its own and not straight to workerd, which would not notice that a gate has hung up (byte-relay.ts).
+  const dispatchDoor = { kind: "loopback", port: dispatchPort ?? 0 } as const;
+  if (dispatchPort !== null) started.use(await openDoor(dispatchDoor, { socketPath: dispatchSocket }, report));
   await supervisor.start();
   await lock.announce({ url, gate }).catch((error: unknown) => {
     // Without these addresses `operator status` and a second start cannot say where this Operator is; it still serves clients.

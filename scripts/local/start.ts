@@ -13,7 +13,7 @@ import { writeOwnerToken } from "../system/owner-token.ts";
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function main(): Promise<void> {
-  const { door, domain, stateDir, metricsPort, logFormat, verbose, help } = readArguments(
+  const { door, domain, stateDir, metricsPort, dispatchPort, logFormat, verbose, help } = readArguments(
     process.argv.slice(2),
     process.env,
   );
@@ -42,6 +42,7 @@ async function main(): Promise<void> {
     domain,
     stateDir,
     metricsPort,
+    dispatchPort,
     report,
     log,
   }).catch((error: unknown) => {

@@ -25,6 +25,7 @@ export class TestOperator implements AsyncDisposable {
   #token: string | null = null;
   /** How callers from elsewhere come in, when they do. */
   #publicDoor: PublicDoor | null = null;
+  #dispatchPort: number | null = null;
 
   static async start(vars: Record<string, string> = {}): Promise<TestOperator> {
     const operator = new TestOperator(await mkdtemp(join(tmpdir(), "operator-end-to-end-")), vars);
@@ -62,6 +63,11 @@ export class TestOperator implements AsyncDisposable {
     return Token.parse((await this.api("POST", "/api/tokens", { label: "tests" })).body).token;
   }
 
+  /** From its next start on gates other than the control API reach the dispatch Worker, on this port. */
+  openDispatch(port: number): void {
+    this.#dispatchPort = port;
+  }
+
   /** The platform under it, as its own API shows it. Of a running one. */
   get platform(): Pick<RunningOperator, "platformUrl" | "apiToken"> {
     if (this.#running === null) throw new Error("Operator does not run");
@@ -83,6 +89,7 @@ export class TestOperator implements AsyncDisposable {
       stateDir: join(this.folder, "state"),
       port: this.#port,
       publicDoor: this.#publicDoor,
+      dispatchPort: this.#dispatchPort,
       vars: { ...(this.#publicDoor === null ? { LOOPBACK_OWNER: "owner" } : {}), ...this.#vars },
       report: note,
       log: note,

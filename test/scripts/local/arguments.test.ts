@@ -12,6 +12,7 @@ describe("the arguments of a start", () => {
       stateDir: "/state",
       metricsPort: null,
       logFormat: "text",
+      dispatchPort: null,
       verbose: false,
       help: false,
     });
