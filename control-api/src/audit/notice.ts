@@ -25,6 +25,12 @@ export type Notice = {
 /** A notice as it is stored. `id` increases with time; `atMs` is in milliseconds since 1970. */
 export type NoticeRecord = Notice & { readonly id: number; readonly atMs: number };
 
+/** The notice as an event of the person's log. */
+export function eventOf({ id, atMs, ...notice }: NoticeRecord) {
+  const { type, what, by } = notice;
+  return { seq: id, atMs, type, session: null, data: { what, by, text: sentenceOf(notice) } };
+}
+
 export type NoticeBindings = {
   readonly USER: { getByName(user: string): { notify(notice: Notice): Promise<void> } };
 };

@@ -1,7 +1,7 @@
 import { DELTA_SUFFIX, type EventPush } from "#protocol/event.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
-import { ACTIVE_MS, LIVE_MACHINES } from "./limits.ts";
+import { ACTIVE_MS, LIVE_MACHINES, OPERATOR } from "./limits.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { SessionIndex } from "./session-index.ts";
 import { Waiters } from "./waiters.ts";
@@ -51,6 +51,15 @@ export class History {
     for (const event of added) this.#waiters.announce(event);
     if (added.some(({ type }) => !type.endsWith(DELTA_SUFFIX))) this.#hasNews();
     return stored;
+  }
+
+  /** Stores Operator's own events, numbered by `seq`. `events` may begin with some that are stored already. */
+  pushOwn(events: EventPush["events"]): void {
+    const seq = events.at(-1)?.seq ?? 0;
+    const push = { after: 0, events, position: { epoch: OPERATOR, seq }, gap: false, more: false };
+    const { added } = this.log.push(OPERATOR, OPERATOR, push, seq, Date.now());
+    for (const event of added) this.#waiters.announce(event);
+    if (added.length > 0) this.#hasNews();
   }
 
   /** Reads what there is, or waits for it, up to `waitMs`. */

@@ -3,6 +3,15 @@ import { EVENT_LOG_ROWS } from "#protocol/limits.ts";
 const DAY_MS = 24 * 60 * 60_000;
 
 /**
+ * The name under which Operator's own events are in the log: notices about the account (audit/notice.ts). No machine can have it, and
+ * no script: it is one of the reserved names (#protocol/slug.ts).
+ */
+export const OPERATOR = "operator";
+
+/** How the types of notices begin. They are for a person and not for a model at work, so only a reader who names types gets them. */
+export const NOTICE_PREFIX = "notice.";
+
+/**
  * Events of one machine in its owner's log: as many as the machine's own log holds. Ten busy hours, or weeks of ordinary use.
  */
 export const MACHINE_ROWS = EVENT_LOG_ROWS;

@@ -8,6 +8,8 @@ import {
   LOG_ROWS,
   MACHINE_CHARACTERS,
   MACHINE_ROWS,
+  NOTICE_PREFIX,
+  OPERATOR,
   RECENT_EVENTS,
   SEQUENCE_BLOCK,
   TRIM_AGE_MS,
@@ -112,7 +114,8 @@ export class MergedLog {
     for (const event of fresh.slice(0, taken)) {
       const seq = this.#next();
       const data = dataOf(event.data);
-      const { seq: machineSeq, atMs, type, session } = event;
+      const { seq: machineSeq, atMs, session } = event;
+      const type = typeOf(event.type, slug);
       added.push({ seq, machine: machine.id, type, session, atMs, data: event.data });
       if (type.endsWith(DELTA_SUFFIX)) {
         this.#pieces.add({ seq, machine: machine.id, machineSeq, atMs, type, session, data });
@@ -265,7 +268,8 @@ export class MergedLog {
     if (ids !== null && !ids.includes(machine)) return false;
     if (detail === "coarse" && type.endsWith(DELTA_SUFFIX)) return false;
     if (filter.session !== null && filter.session !== session) return false;
-    if (types !== null && !types.some((pattern) => isOfType(type, pattern))) return false;
+    if (types === null ? type.startsWith(NOTICE_PREFIX) : !types.some((pattern) => isOfType(type, pattern)))
+      return false;
     return filter.project === null || this.#isOfProject(machine, session, filter.project);
   }
 
@@ -334,11 +338,17 @@ export class MergedLog {
 
 /** The filter in SQL: ?1 position, ?2 machines, ?3 session, ?4 types, ?5 project. */
 const CONDITION = `seq > ?1 AND (?2 IS NULL OR machine IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR session = ?3)
-  AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(?4) pattern WHERE log_event.type GLOB pattern.value))
+  AND CASE WHEN ?4 IS NULL THEN log_event.type NOT GLOB '${NOTICE_PREFIX}*'
+    ELSE EXISTS (SELECT 1 FROM json_each(?4) pattern WHERE log_event.type GLOB pattern.value) END
   AND (?5 IS NULL OR EXISTS (SELECT 1 FROM session s WHERE s.machine = log_event.machine AND s.native = log_event.session AND s.project = ?5))`;
 
 function parametersOf({ ids, session, types, project }: Filter): (string | null)[] {
   return [ids === null ? null : JSON.stringify(ids), session, types === null ? null : JSON.stringify(types), project];
+}
+
+/** The type under which a machine's event is stored. A machine must not write notices, which speak for Operator. */
+function typeOf(type: string, slug: string): string {
+  return slug !== OPERATOR && type.startsWith(NOTICE_PREFIX) ? `machine.${type}` : type;
 }
 
 function isOfType(type: string, pattern: string): boolean {

@@ -17,7 +17,7 @@ import {
 import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
-import type { Notice, NoticeRecord } from "../audit/notice.ts";
+import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
 import { History } from "../history/history.ts";
 import { FIRST_HISTORY } from "../history/limits.ts";
@@ -85,6 +85,9 @@ const PAGE_TIMEOUT_MS = 5_000;
 
 /** Pages read at a time from a script that does not push: all that its log can hold. */
 const MAX_PAGES = 50;
+
+/** Notices that are put into the log together with a new one, if they are not in it yet. */
+const NOTICES_TO_LOG = 20;
 
 /** The Durable Object of one user: the registry of their machines, what happened on them, their tokens, grants and audit log. */
 export class User extends Agent<Env> implements UserRpc {
@@ -472,7 +475,11 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   notify(notice: Notice): void {
-    if (!this.#closure.isClosed) this.#notices.add(notice, Date.now());
+    if (this.#closure.isClosed) return;
+    this.#notices.add(notice, Date.now());
+    // Those of a version without this log, or of a moment in which the log could not be written, follow with the next one.
+    const newest = this.#notices.newest(NOTICES_TO_LOG).toReversed();
+    this.#history.pushOwn(newest.map((one) => eventOf(one)));
   }
 
   notices(limit: number): NoticeRecord[] {

@@ -82,6 +82,57 @@ describe("a person is told", () => {
   });
 });
 
+describe("notices are events", () => {
+  type Polled = { events: { machine: string; type: string; data: { what: string; text: string } }[]; cursor: string };
+
+  async function poll(user: TestUser, more: object): Promise<Polled> {
+    const { structuredContent } = await user.tool("poll_events", { timeout_ms: 0, ...more });
+    return structuredContent as unknown as Polled;
+  }
+
+  test("for a reader who asks for their type, and for no other, nor for another person", async () => {
+    const user = new TestUser();
+    await user.machine("attic");
+    await noticesOf(user.id, 1);
+    const { events, cursor } = await poll(user, { type: "notice.*" });
+    expect(events.map(({ machine, type, data }) => [machine, type, data.what])).toEqual([
+      ["operator", "notice.machine_added", "attic"],
+    ]);
+    expect(events[0]?.data.text).toBe('The machine attic was added by "loopback".');
+    expect((await poll(user, {})).events).toEqual([]);
+    expect((await poll(new TestUser(), { type: "notice.*" })).events).toEqual([]);
+    const waiting = user.tool("poll_events", { type: "notice.token_created", cursor, timeout_ms: 10_000 });
+    await user.rest("POST", "/api/tokens", { label: "ci" });
+    const { events: next } = (await waiting).structuredContent as unknown as Polled;
+    expect(next.map(({ type, data }) => [type, data.what])).toEqual([["notice.token_created", "ci"]]);
+  });
+
+  test("but not for a token that is limited to machines", async () => {
+    const user = new TestUser();
+    await user.machine("attic");
+    const made = await user.rest("POST", "/api/tokens", { label: "narrow", machines: ["attic"] });
+    const { token }: { token: string } = await made.json();
+    await noticesOf(user.id, 2);
+    const narrow = new TestUser(user.id, token);
+    expect((await poll(narrow, { type: "notice.*" })).events).toEqual([]);
+    expect((await poll(user, { type: "notice.*" })).events).toHaveLength(2);
+  });
+
+  test("and a machine cannot write one", async () => {
+    const user = new TestUser();
+    await user.machine("attic");
+    await noticesOf(user.id, 1);
+    await user.logs("attic", [{ type: "notice.token_created", data: { what: "spoofed" } }]);
+    const { events } = await poll(user, { type: "notice.*" });
+    expect(events.map(({ type }) => type)).toEqual(["notice.machine_added"]);
+    const all = await poll(user, { type: "machine.*,notice.*" });
+    expect(all.events.map(({ machine, type }) => `${machine} ${type}`).toSorted()).toEqual([
+      "attic machine.notice.token_created",
+      "operator notice.machine_added",
+    ]);
+  });
+});
+
 describe("a limit that is reached again and again", () => {
   beforeEach(() => void vi.spyOn(Date, "now").mockReturnValue(Date.UTC(2026, 10, 21, 12)));
   afterEach(() => vi.restoreAllMocks());
