@@ -18,7 +18,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       http: [],
       audit: ["http"],
       "sign-in": ["http", "audit"],
-      machines: ["http", "audit", "sign-in"],
+      machines: ["http", "audit", "sign-in", "history"],
       history: [],
       user: ["http", "audit", "sign-in", "machines", "history"],
       events: ["http", "machines", "history", "user"],

@@ -37,6 +37,8 @@ export const ScriptPath = {
    * an upload may take minutes to. Answers the `LinkCredentials` after the change.
    */
   CREDENTIALS: "/operator/credentials",
+  /** POST `{ session }`: deletes the events of that session, or all (`null`). */
+  FORGET: "/operator/forget",
   /** POST `{ forMs }`: somebody watches, so push the pieces of unfinished messages, too, for that long. */
   LIVE: "/operator/live",
 } as const;

@@ -254,6 +254,12 @@ export class EventLog {
       .map((row) => ({ id: row.id, firstMs: row.first_ms, lastMs: row.last_ms, lastType: row.last_type }));
   }
 
+  /** Deletes the events of a session, or all (`null`). Numbers and the connectors' streams stay, so nothing comes back. */
+  forget(session: string | null): void {
+    this.#sql.exec("DELETE FROM event WHERE ?1 IS NULL OR session = ?1", session);
+    this.#sql.exec("DELETE FROM session WHERE ?1 IS NULL OR id = ?1", session);
+  }
+
   /** Deletes what exceeds the limits of rows and age. */
   trim(now: number): void {
     this.#sinceTrim = 0;

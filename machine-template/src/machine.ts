@@ -26,6 +26,8 @@ import { McpClient } from "./mcp-client.ts";
 import { PresenceRecord } from "./presence-record.ts";
 import { type Arrived, REPORT_AGAIN_S, Reporter } from "./reporter.ts";
 
+const ForgetRequest = z.object({ session: z.nullable(z.string()) });
+
 const LiveRequest = z.object({ forMs: z.int() });
 
 const CloseRequest = z.object({ code: z.enum(CloseCode), reason: z.string() });
@@ -67,6 +69,8 @@ export class Machine extends DurableObject<Env> implements LinkListener {
         return this.#events(url.searchParams);
       case ScriptPath.LOG:
         return this.#moveLog(request);
+      case ScriptPath.FORGET:
+        return this.#forget(request);
       case ScriptPath.LIVE:
         return this.#watch(request);
       case ScriptPath.CLOSE:
@@ -271,6 +275,13 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     else if (told.facts !== undefined) this.#record.markFacts(true);
     this.ctx.waitUntil(this.#alarm.cancel("report"));
     return lacksFacts || this.#log.hasUnpushed(this.#detail);
+  }
+
+  async #forget(request: Request): Promise<Response> {
+    const asked = ForgetRequest.safeParse(await jsonOf(request));
+    if (!asked.success) return errorResponse({ code: "invalid_request", reason: "not a session" });
+    this.#log.forget(asked.data.session);
+    return new Response(null, { status: 204 });
   }
 
   async #watch(request: Request): Promise<Response> {

@@ -99,7 +99,7 @@ describe.each(["2025-11-25", "2026-07-28"] as const)(
       expect((await failed("create_session", { machineId: "attic" })).text).toMatch(
         /^arguments_invalid: .*"slug".*"cwd"/,
       );
-      expect((await failed("list_sessions", { machineId: "attic" })).text).toMatch(
+      expect((await failed("get_project_memory", { machineId: "attic" })).text).toMatch(
         /^invalid_request: .*"slug": Project slug/,
       );
       expect((await failed("list_sessions", { machineId: "atic", slug: "x" })).text).toContain("Your machines: attic.");

@@ -4,6 +4,7 @@ import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
 import { ACTIVE_MS, LIVE_MACHINES, OPERATOR } from "./limits.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { SessionIndex } from "./session-index.ts";
+import type { IndexedSessions, ListedSession, SessionListQuery } from "./session-query.ts";
 import { Waiters } from "./waiters.ts";
 
 /**
@@ -11,6 +12,14 @@ import { Waiters } from "./waiters.ts";
  * three. The client then needs one poll for all of them. Milliseconds; too short to notice for someone who waits.
  */
 const GATHER_MS = 250;
+
+/** How much was deleted. */
+export type Forgotten = { readonly events: number; readonly sessions: number };
+
+function statusOf(isGone: boolean, isOnline: boolean): ListedSession["status"] {
+  if (isGone) return "gone";
+  return isOnline ? "online" : "offline";
+}
 
 /** What happened on a person's machines: the merged log, the index of sessions, and those who wait for something new. */
 export class History {
@@ -71,6 +80,24 @@ export class History {
     const leftMs = untilMs - Date.now();
     if (query.detail === "coarse" && leftMs > 0) await scheduler.wait(Math.min(GATHER_MS, leftMs));
     return this.log.read({ ...query, after: found.position }, this.#isMachine);
+  }
+
+  /** Sessions, newest first. @param isOnline whether the machine of this name is online */
+  list({ visible, machine, ...query }: SessionListQuery, isOnline: (name: string) => boolean): IndexedSessions {
+    const ids = this.log.idsFor(visible, machine, this.#isMachine);
+    if (ids === undefined) return { sessions: [], next: null, isKnown: false };
+    const { sessions, next } = this.sessions.list({ ...query, ids });
+    const listed = sessions.map((one) => ({ ...one, status: statusOf(one.machineGone, isOnline(one.machine)) }));
+    return { sessions: listed, next, isKnown: true };
+  }
+
+  /** Deletes what was seen of a machine, or of one of its sessions. `null` if there is nothing of that name. */
+  forget(name: string, session: string | null): Forgotten | null {
+    const machine = this.log.machines.named(name);
+    if (machine === null) return null;
+    const events = this.log.forget(machine.id, session);
+    const sessions = this.sessions.forget(machine.id, session);
+    return events + sessions > 0 || session === null ? { events, sessions } : null;
   }
 
   /**

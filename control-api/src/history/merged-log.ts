@@ -200,14 +200,30 @@ export class MergedLog {
     { visible, machine, session, project, types, detail }: EventQuery,
     isMachine: (name: string) => boolean,
   ): Filter | EventsRefused {
-    const filter = { session, project, types, detail };
-    if (machine === null) return { ...filter, ids: visible === null ? null : this.machines.idsOf(visible) };
+    const ids = this.idsFor(visible, machine, isMachine);
+    if (ids === undefined) return { refused: "machine_unknown", machine: machine ?? "" };
+    return { session, project, types, detail, ids };
+  }
+
+  /**
+   * Ids of the machines that a reader asks for and may see: `null` for all, none for a machine that never said anything, `undefined`
+   * for a machine that does not exist as far as this reader may know.
+   */
+  idsFor(
+    visible: readonly string[] | null,
+    machine: string | null,
+    isMachine: (name: string) => boolean,
+  ): number[] | null | undefined {
+    if (machine === null) return visible === null ? null : this.machines.idsOf(visible);
     const known = visible === null || visible.includes(machine) ? this.machines.named(machine) : null;
     // A reader who may see some machines only must not see a removed one that had the same name as one of these.
-    if (known !== null && (known.goneMs === null || (visible === null && known.rows > 0)))
-      return { ...filter, ids: [known.id] };
+    if (known !== null && (known.goneMs === null || (visible === null && this.#hasHistory(known)))) return [known.id];
     const isRegistered = isMachine(machine) && (visible?.includes(machine) ?? true);
-    return isRegistered ? { ...filter, ids: [] } : { refused: "machine_unknown", machine };
+    return isRegistered ? [] : undefined;
+  }
+
+  #hasHistory({ id, rows }: LogState): boolean {
+    return rows > 0 || this.#sql.exec("SELECT 1 FROM session WHERE machine = ? LIMIT 1", id).toArray().length > 0;
   }
 
   /** Where a reader without a cursor begins. */

@@ -27,6 +27,8 @@ export type SessionQuery = {
   readonly ids: readonly number[] | null;
   readonly project: string | null;
   readonly state: SessionState | "machine_gone" | null;
+  /** Only this session, by the machine's own id. */
+  readonly session?: string;
   /** Words that a title must contain. */
   readonly words: readonly string[];
   /** Only sessions after this one, in the order of the list. */
@@ -100,7 +102,7 @@ export class SessionIndex {
   }
 
   /** Newest first. */
-  list({ ids, project, state, words, before, limit }: SessionQuery): {
+  list({ ids, project, state, session, words, before, limit }: SessionQuery): {
     sessions: IndexedSession[];
     next: SessionPlace | null;
   } {
@@ -110,7 +112,7 @@ export class SessionIndex {
          WHERE (?1 IS NULL OR s.machine IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR s.project = ?2)
          AND (?3 IS NULL OR CASE WHEN m.gone_ms IS NULL THEN s.state ELSE 'machine_gone' END = ?3)
          AND NOT EXISTS (SELECT 1 FROM json_each(?4) WHERE instr(lower(coalesce(s.title, '')), value) = 0)
-         AND (s.last_ms, s.id) < (?5, ?6) ORDER BY s.last_ms DESC, s.id DESC LIMIT ?7`,
+         AND (?8 IS NULL OR s.native = ?8) AND (s.last_ms, s.id) < (?5, ?6) ORDER BY s.last_ms DESC, s.id DESC LIMIT ?7`,
         ids === null ? null : JSON.stringify(ids),
         project,
         state,
@@ -118,6 +120,7 @@ export class SessionIndex {
         before?.lastMs ?? Number.MAX_SAFE_INTEGER,
         before?.id ?? Number.MAX_SAFE_INTEGER,
         limit + 1,
+        session ?? null,
       )
       .toArray();
     const page = rows.slice(0, limit);
@@ -131,11 +134,6 @@ export class SessionIndex {
       })),
       next: rows.length > limit && last !== undefined ? { lastMs: last.last_ms, id: last.id } : null,
     };
-  }
-
-  get(machine: number, native: string): SessionFacts | null {
-    const row = this.#row(machine, native);
-    return row === null ? null : factsOf(row);
   }
 
   /** Deletes a session, or all of a machine. Answers how many there were. */

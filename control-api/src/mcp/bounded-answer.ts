@@ -13,27 +13,31 @@ export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
  * Reads a response's text. Throws `OperatorFailure` answer_too_large as soon as it exceeds the limit. The rest is then not
  * read, which cancels the exchange and tells the machine to stop. A body that breaks off throws the stream's own error.
  */
-export async function textWithin(response: Response, machine: string): Promise<string> {
+export async function textWithin(response: Response, machine: string, limitBytes = MAX_ANSWER_BYTES): Promise<string> {
   if (response.body === null) return "";
   const decoder = new TextDecoder();
   let text = "";
   let bytes = 0;
   for await (const chunk of response.body) {
     bytes += chunk.length;
-    if (bytes > MAX_ANSWER_BYTES) throw tooLarge(machine); // leaving the loop cancels the body
+    if (bytes > limitBytes) throw tooLarge(machine, limitBytes); // leaving the loop cancels the body
     text += decoder.decode(chunk, { stream: true });
   }
   return text + decoder.decode();
 }
 
 /** The data of a response's events. The limit applies to each event by itself, because a stream of many events may be long. */
-export async function* eventsWithin(response: Response, machine: string): AsyncGenerator<string> {
+export async function* eventsWithin(
+  response: Response,
+  machine: string,
+  limitBytes = MAX_ANSWER_BYTES,
+): AsyncGenerator<string> {
   if (response.body === null) return;
   let sinceEvent = 0;
   const bounded = new TransformStream<Uint8Array, Uint8Array>({
     transform(chunk, controller) {
       sinceEvent += chunk.length;
-      if (sinceEvent > MAX_ANSWER_BYTES) throw tooLarge(machine);
+      if (sinceEvent > limitBytes) throw tooLarge(machine, limitBytes);
       controller.enqueue(chunk);
     },
   });
@@ -47,6 +51,6 @@ export async function* eventsWithin(response: Response, machine: string): AsyncG
   }
 }
 
-function tooLarge(machine: string): OperatorFailure {
-  return new OperatorFailure({ code: "answer_too_large", machine, limitBytes: MAX_ANSWER_BYTES });
+function tooLarge(machine: string, limitBytes: number): OperatorFailure {
+  return new OperatorFailure({ code: "answer_too_large", machine, limitBytes });
 }

@@ -35,16 +35,18 @@ export async function callMachine(
   call: Omit<CallRequest, "timeoutMs">,
   signal: AbortSignal,
   onNotification: OnNotification,
+  limitBytes?: number,
 ): Promise<Answer> {
   const silence = new Silence(signal, lookAt(env, user, machine));
   try {
     const request = { ...call, timeoutMs: SILENCE_MS } satisfies CallRequest;
     const response = await postToMachine(env, user, machine, ScriptPath.CALL, request, silence.signal);
     if (isFailure(response)) throw new OperatorFailure(await failureIn(response, machine));
-    return await answerIn(response, machine, async (method, params) => {
+    const onBefore: OnNotification = async (method, params) => {
       silence.broken();
       await onNotification(method, params);
-    });
+    };
+    return await answerIn(response, machine, onBefore, limitBytes);
   } catch (reason) {
     if (reason instanceof OperatorFailure) throw reason;
     // The answer broke off or the script failed. In both cases the call may have been carried out.
@@ -103,9 +105,14 @@ class Silence {
   }
 }
 
-async function answerIn(response: Response, machine: string, onNotification: OnNotification): Promise<Answer> {
+async function answerIn(
+  response: Response,
+  machine: string,
+  onNotification: OnNotification,
+  limitBytes?: number,
+): Promise<Answer> {
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-    const answer = answerOf(messageIn(await textWithin(response, machine)), machine);
+    const answer = answerOf(messageIn(await textWithin(response, machine, limitBytes)), machine);
     if (answer !== null) return answer;
     throw new OperatorFailure({
       code: "machine_failed",
@@ -114,7 +121,7 @@ async function answerIn(response: Response, machine: string, onNotification: OnN
       mayHaveRun: true,
     });
   }
-  for await (const data of eventsWithin(response, machine)) {
+  for await (const data of eventsWithin(response, machine, limitBytes)) {
     const message = messageIn(data);
     const answer = answerOf(message, machine);
     if (answer !== null) return answer;

@@ -6,6 +6,8 @@ import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
+import type { Forgotten } from "../history/history.ts";
+import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import type { TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -58,6 +60,17 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Shows a machine as offline because its script did not answer, and checks the script again later. */
   doubt(name: string): MaybeAsync<void>;
 
+  /** Sessions that the machines told of, newest first. No machine is asked. */
+  listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;
+  /** One session, if the reader may see its machine. */
+  session(visible: readonly string[] | null, machine: string, session: string): MaybeAsync<ListedSession | null>;
+  /** Takes in what a machine answered about its sessions. */
+  learnSessions(machine: string, sessions: readonly Record<string, unknown>[]): MaybeAsync<void>;
+  /**
+   * Deletes a session's or a machine's events, and what is known of its sessions. Answers how many of each there were; `null` if
+   * there is nothing of that name.
+   */
+  forget(machine: string, session: string | null): MaybeAsync<Forgotten | null>;
   /** The position after the newest event of the merged log. */
   newestEvent(): MaybeAsync<LogPosition>;
   /** Reads events of the merged log, and waits for them if there are none yet. */

@@ -19,8 +19,9 @@ import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
-import { History } from "../history/history.ts";
+import { type Forgotten, History } from "../history/history.ts";
 import { FIRST_HISTORY } from "../history/limits.ts";
+import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import { Waiters } from "../history/waiters.ts";
 import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
@@ -326,6 +327,33 @@ export class User extends Agent<Env> implements UserRpc {
     const stored = this.#take(slug, presence, push);
     if (recorded?.hasJustDialled === true && presence.template !== this.#version) this.#upgradeSoon(recorded.name);
     return { wantsFacts: recorded?.wantsFacts ?? false, stored, liveMs: this.#history.liveMs };
+  }
+
+  listSessions(query: SessionListQuery): IndexedSessions {
+    return this.#history.list(query, (name) => this.#registry.get(name)?.online ?? false);
+  }
+
+  session(visible: readonly string[] | null, machine: string, session: string): ListedSession | null {
+    const everything = { project: null, state: null, words: [], before: null, limit: 1 };
+    return this.listSessions({ ...everything, visible, machine, session }).sessions[0] ?? null;
+  }
+
+  learnSessions(machine: string, sessions: readonly Record<string, unknown>[]): void {
+    const known = this.#registry.get(machine);
+    if (known === null) return;
+    const { id } = this.#history.log.machines.of(known.slug, machine);
+    this.#history.sessions.learn(id, sessions, Date.now());
+  }
+
+  /** Deletes what was seen of a machine or a session, here and in the machine script's own log. */
+  async forget(machine: string, session: string | null): Promise<Forgotten | null> {
+    const forgotten = this.#history.forget(machine, session);
+    if (this.#registry.get(machine) === null) return forgotten;
+    const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
+    const answer = await postToMachine(this.env, this.#id, machine, ScriptPath.FORGET, { session }, signal);
+    await answer.body?.cancel();
+    if (!answer.ok) throw new Error(`the script of ${machine} did not forget: HTTP ${answer.status}`);
+    return forgotten;
   }
 
   newestEvent(): LogPosition {

@@ -1,14 +1,19 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import { CODING_TOOLS as TABLE } from "#protocol/coding-tools.ts";
 import { type CodingTool, inputSchemaOf } from "#protocol/coding-tools/coding-tool.ts";
+import { detailsOf, OperatorFailure } from "#protocol/error.ts";
+import { structuredResult } from "#protocol/tool-result.ts";
+import type { ListedSession } from "../../history/session-query.ts";
 import { parseSessionHandle } from "../../machines/session-handle.ts";
-import { withSessionHandles } from "../session-result.ts";
+import { indexedSessionView } from "../../machines/session-view.ts";
+import { registryOf } from "../../user/user-rpc.ts";
 import { machineId, machineOfSession, sessionHandle } from "./parameter.ts";
-import { callTool } from "./relayed-call.ts";
+import { relayAndLearn } from "./session-relay.ts";
+import { isAway } from "./session-tools.ts";
 import { machineOf, type Tool, type ToolCall, type ToolDefinition } from "./tool.ts";
 
-/** All coding tools but `poll_events`: Operator has its own tool of that name, which reads the events of all machines. */
-const { poll_events: _ownTool, ...RELAYED } = TABLE;
+/** All coding tools but those of which Operator has its own, which work over all machines. */
+const { poll_events: _events, list_sessions: _list, search_sessions: _search, ...RELAYED } = TABLE;
 
 /**
  * The tools of a coding machine with their own names and parameters, and `machineId` in addition. Each call is relayed to the
@@ -42,6 +47,34 @@ async function relay(call: ToolCall): Promise<CallToolResult> {
   const handle = typeof args["session_id"] === "string" ? parseSessionHandle(args["session_id"]) : null;
   if (handle !== null && handle.machine !== null) args["session_id"] = handle.session;
   const machine = machineOf(call, handle?.machine ?? null);
-  const result = await callTool(call, machine, call.name, args);
-  return withSessionHandles(result, machine, call.name, handle?.session ?? null);
+  try {
+    return await relayAndLearn(call, machine, args, handle?.session ?? null);
+  } catch (reason) {
+    const known = await lastSeen(call, machine, handle?.session ?? null, reason);
+    if (known === null) throw reason;
+    return known;
+  }
+}
+
+/** For `get_session` of a machine that cannot be asked: what was seen of the session before, and why there is no more. */
+async function lastSeen(
+  { name, args, env, caller }: ToolCall,
+  machine: string,
+  session: string | null,
+  reason: unknown,
+): Promise<CallToolResult | null> {
+  if (name !== "get_session" || session === null || args["handle"] !== undefined) return null;
+  if (!(reason instanceof OperatorFailure) || !isAway(reason.error.code)) return null;
+  const found: ListedSession | null = await registryOf(env, caller.user).session(caller.machines, machine, session);
+  if (found === null) return null;
+  const note =
+    found.status === "gone"
+      ? "This machine was removed. This is what its events told of the session; its messages are not kept here."
+      : "This machine cannot be asked now. This is what its events told of the session. Its messages can be read when it is back.";
+  return structuredResult({
+    session: indexedSessionView(found),
+    messages: [],
+    note,
+    unreachable: detailsOf(reason.error),
+  });
 }

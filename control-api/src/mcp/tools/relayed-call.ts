@@ -30,7 +30,8 @@ export async function ask(
   tool?: string,
 ): Promise<Record<string, unknown>> {
   const request = { method, params, progress: call.progress };
-  const answer = await callMachine(call.env, call.caller.user, machine, request, call.signal, call.onNotification);
+  const { env, caller, signal, onNotification, answerBytes } = call;
+  const answer = await callMachine(env, caller.user, machine, request, signal, onNotification, answerBytes);
   if ("result" in answer) return answer.result;
   const { code, message, data } = answer.error;
   if (tool !== undefined && UNKNOWN_TOOL.test(message))

@@ -20,6 +20,8 @@ export type ToolCall = {
   readonly progress: boolean;
   readonly signal: AbortSignal;
   readonly onNotification: OnNotification;
+  /** The largest answer of a machine, where many are asked at once; otherwise `MAX_ANSWER_BYTES`. */
+  readonly answerBytes?: number;
 };
 
 /** A tool of the unified endpoint. `run` throws `OperatorFailure` when Operator, and not the machine's server, fails the call. */

@@ -22,7 +22,10 @@ async function toolsOf(user: TestUser, revision = MODERN): Promise<Tool[]> {
 }
 
 /** What a tool over all machines can be asked for in addition. */
-const OF_ALL_MACHINES: Record<string, readonly string[]> = { poll_events: ["project", "type"] };
+const OF_ALL_MACHINES: Record<string, readonly string[]> = {
+  poll_events: ["project", "type"],
+  list_sessions: ["state"],
+};
 
 /** The answer's bytes. */
 async function listBytes(user: TestUser): Promise<string> {
@@ -139,8 +142,9 @@ describe("the tool list", () => {
     const own = OF_ALL_MACHINES[coding.name] ?? [];
     expect(Object.keys(others).toSorted()).toEqual([...Object.keys(properties), ...own].toSorted());
     expect(tool).toMatchObject({ title: coding.title, annotations: coding.annotations });
+    // Of all machines at once, so they are described in words of their own, and need no project.
+    if (["poll_events", "list_sessions", "search_sessions"].includes(coding.name)) return;
     expect((tool?.inputSchema.required ?? []).filter((name) => name !== "machineId")).toEqual(required);
-    if (coding.name === "poll_events") return; // of all machines at once, so it is described in words of its own
     expect(tool?.description).toBe(coding.description);
     const { session_id: _, ...told } = others; // a handle here, an id there
     expect(properties).toMatchObject(told);
