@@ -1,6 +1,12 @@
 import * as z from "zod/mini";
 import { parseJson } from "./json.ts";
-import { MAX_EVENTS_PER_FRAME, MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "./limits.ts";
+import {
+  MAX_EVENTS_PER_FRAME,
+  MAX_PATH_CHARACTERS,
+  MAX_PROJECTS,
+  MAX_SEQUENCE,
+  MAX_SLUG_CHARACTERS,
+} from "./limits.ts";
 import { PushedEvent } from "./event.ts";
 import { LinkKey, Nonce, Proof } from "./link-key.ts";
 
@@ -75,12 +81,15 @@ export const Hello = z.object({
 });
 export type Hello = z.infer<typeof Hello>;
 
+/** A place in a connector's sequence of events; 0 is before the first. */
+const Sequence = z.int().check(z.nonnegative(), z.lte(MAX_SEQUENCE));
+
 /** Script to connector: the hello is accepted. Events of this stream are stored up to and including `acked` (0: none). */
 export const Welcome = z.object({
   type: z.literal("welcome"),
   protocol: z.int(),
   epoch: z.int(),
-  acked: z.int(),
+  acked: Sequence,
 });
 export type Welcome = z.infer<typeof Welcome>;
 
@@ -101,13 +110,13 @@ export type TokenFrame = z.infer<typeof TokenFrame>;
 /** Connector to script: events numbered by the connector, from `first` upwards. The connector keeps them until acknowledged. */
 export const EventFrame = z.object({
   type: z.literal("event"),
-  first: z.int().check(z.positive()),
+  first: z.int().check(z.positive(), z.lte(MAX_SEQUENCE)),
   events: z.array(PushedEvent).check(z.minLength(1), z.maxLength(MAX_EVENTS_PER_FRAME)),
 });
 export type EventFrame = z.infer<typeof EventFrame>;
 
 /** Script to connector: events up to and including `seq` are stored, so the connector may delete them. */
-export const EventAck = z.object({ type: z.literal("event-ack"), seq: z.int() });
+export const EventAck = z.object({ type: z.literal("event-ack"), seq: Sequence });
 export type EventAck = z.infer<typeof EventAck>;
 
 /** Connector to script: facts that have changed since `hello` (a repo's branch, the agent's version). */

@@ -89,6 +89,12 @@ export const SCRIPT_EVENT_RATE = { perSecond: 200, burst: 25_000 } as const;
  */
 export const MAX_EVENT_BYTES = 64 * 1024;
 
+/**
+ * The last number in a connector's sequence of events: at a thousand a second it lasts 142,000 years, and numbers that follow are still
+ * exact. A file or a peer that claims a larger one is damaged or hostile.
+ */
+export const MAX_SEQUENCE = 2 ** 52;
+
 /** Events of one `event` frame. */
 export const MAX_EVENTS_PER_FRAME = 100;
 

@@ -1,4 +1,5 @@
 import type { LinkStatus } from "#protocol/script-api.ts";
+import { isoDay, isoTime } from "../system/iso-time.ts";
 
 /**
  * A machine's link key and link token in words, a line each. `own`: the fingerprint of this computer's key, or `null` without one.
@@ -16,7 +17,7 @@ export function describeLink(link: LinkStatus | undefined, own: string | null): 
   const expiry =
     tokenExpiresMs === null
       ? "link token: does not expire until it is renewed, which needs a link key"
-      : `link token: valid until ${dayOf(tokenExpiresMs)}, renewed by itself while connected`;
+      : `link token: valid until ${isoDay(tokenExpiresMs)}, renewed by itself while connected`;
   return [bound, expiry];
 }
 
@@ -27,16 +28,12 @@ export function linkWarnings(name: string, link: LinkStatus | null | undefined):
     ...(refused === null
       ? []
       : [
-          `Somebody showed the link token of "${name}" ${refused.count === 1 ? "once" : `${refused.count} times`} without its key, last at ${new Date(refused.lastMs).toISOString()}. The token was copied. On that machine run: codez rotate ${name}`,
+          `Somebody showed the link token of "${name}" ${refused.count === 1 ? "once" : `${refused.count} times`} without its key, last at ${isoTime(refused.lastMs)}. The token was copied. On that machine run: codez rotate ${name}`,
         ]),
     ...(takenOverMs === null
       ? []
       : [
-          `"${name}" passed to another computer or link key on ${dayOf(takenOverMs)}. If that was not you: codez restore ${name}`,
+          `"${name}" passed to another computer or link key on ${isoDay(takenOverMs)}. If that was not you: codez restore ${name}`,
         ]),
   ];
-}
-
-function dayOf(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
 }

@@ -1,5 +1,6 @@
 import { expiryOf } from "#protocol/link-token.ts";
 import { Presence } from "#protocol/script-api.ts";
+import { isoDay } from "../system/iso-time.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import type { Profile } from "./profile/profile.ts";
@@ -49,7 +50,7 @@ export async function presenceOf({ hub, name, linkUrl, token }: Profile): Promis
 export function expiredFailure(name: string, expiredMs: number): CodezFailure {
   return new CodezFailure(
     ExitCode.REVOKED,
-    `The link token of "${name}" expired on ${new Date(expiredMs).toISOString().slice(0, 10)}, because this machine was not connected for too long to renew it.`,
+    `The link token of "${name}" expired on ${isoDay(expiredMs)}, because this machine was not connected for too long to renew it.`,
     `codez setup ${name}`,
   );
 }

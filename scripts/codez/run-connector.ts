@@ -19,6 +19,7 @@ import type { Holder } from "../system/lock-holder.ts";
 import { expiredFailure } from "./link-status.ts";
 import { renamed } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
+import { isoTime } from "../system/iso-time.ts";
 import { VERSION } from "./version.ts";
 
 export type RunOptions = {
@@ -50,7 +51,7 @@ export class RunningConnector {
     if (lock instanceof Lock) return new RunningConnector(options, lock);
     throw new CodezFailure(
       ExitCode.ALREADY_CONNECTED,
-      `A connector for "${key}" runs on this computer already (process ${lock.pid}, since ${new Date(lock.sinceMs).toISOString()}).`,
+      `A connector for "${key}" runs on this computer already (process ${lock.pid}, since ${isoTime(lock.sinceMs)}).`,
       `Leave it running, or stop it first: kill ${lock.pid}`,
     );
   }

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { CloseCode, isFatal } from "#protocol/close-code.ts";
 import type { Facts } from "#protocol/control.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { isMachineName } from "#protocol/slug.ts";
 import { expiryOf } from "#protocol/link-token.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
 import type { Spool } from "./event-sender.ts";
@@ -98,7 +99,8 @@ export class Connector {
       if (this.#stopping.signal.aborted) break;
       if (onlineForMs !== null) refusal = null;
       const waitMs = redial.waitMs({ onlineForMs, wasPlanned: isPlanned(end) }, this.#clock.nowMs());
-      if (end.kind === "closed" && end.code === CloseCode.RENAMED) {
+      // A name that is none comes from a hostile or broken Operator, and is the name of a file here.
+      if (end.kind === "closed" && end.code === CloseCode.RENAMED && isMachineName(end.reason)) {
         await this.#options.renamed(end.reason);
         await this.#wait(waitMs, redial); // two names that point at each other must not cause a tight loop
         continue;

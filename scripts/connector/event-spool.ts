@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { PushedEvent } from "#protocol/event.ts";
-import { MAX_EVENT_BYTES } from "#protocol/limits.ts";
+import { MAX_EVENT_BYTES, MAX_SEQUENCE } from "#protocol/limits.ts";
 import * as z from "zod/mini";
 import { parseJson } from "#protocol/json.ts";
 import { describeDiskFailure, isDiskFailure, isFileFailure } from "../system/disk-failure.ts";
@@ -26,7 +26,7 @@ const TYPE_CHARACTERS = 64;
 /** The first line of the file: the stream's id, and the last sequence number before the lines that follow. */
 const Head = z.object({
   stream: z.string().check(z.minLength(1), z.maxLength(64)),
-  last: z.int(),
+  last: z.int().check(z.nonnegative(), z.lte(MAX_SEQUENCE)),
   cursor: z.nullable(z.string()),
   /** How many processes have opened the file; absent in files of codez 0.1. */
   start: z.optional(z.int().check(z.nonnegative())),
@@ -35,9 +35,17 @@ const Head = z.object({
  * Everything that was appended at once, with the number of its first event. It is one line, so that a write which a full disk cut off
  * leaves none of it: events without their cursor would be fetched again.
  */
-const Line = z.object({ seq: z.int(), cursor: z.nullable(z.string()), events: z.array(PushedEvent) });
+const Line = z.object({
+  seq: z.int().check(z.positive(), z.lte(MAX_SEQUENCE)),
+  cursor: z.nullable(z.string()),
+  events: z.array(PushedEvent),
+});
 /** One event, as codez wrote it until 0.2. `cursor` is on the last event of each append that had one. */
-const OldLine = z.object({ seq: z.int(), cursor: z.optional(z.string()), event: PushedEvent });
+const OldLine = z.object({
+  seq: z.int().check(z.positive(), z.lte(MAX_SEQUENCE)),
+  cursor: z.optional(z.string()),
+  event: PushedEvent,
+});
 
 /** The events cannot be written to disk. */
 export type DiskFault = { readonly sinceMs: number; readonly reason: string };

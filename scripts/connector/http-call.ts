@@ -80,7 +80,9 @@ export class HttpCall {
     this.#isEventStream = response.headers["content-type"]?.startsWith("text/event-stream") ?? false;
     const length = response.headers["content-length"];
     // An answer to HEAD has the length of a body that does not follow.
-    const known = length === undefined || this.#request.method === "HEAD" ? undefined : Number(length);
+    // A length that no number holds exactly is left out: Operator accepts none, and would end the link with all of its calls.
+    const isKnown = length !== undefined && this.#request.method !== "HEAD" && Number.isSafeInteger(Number(length));
+    const known = isKnown ? Number(length) : undefined;
     this.#answer.head(status, headersOf(response), false, known);
     this.#answer.drained = () => response.resume();
     response.on("data", (chunk: Buffer) => {

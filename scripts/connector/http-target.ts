@@ -57,6 +57,11 @@ export class HttpTarget implements Target {
       response.resume();
       this.#refused(request, answer);
     });
+    // Without a listener, node:http closes the connection and says nothing, and the call would wait for its timeout.
+    outgoing.on("upgrade", (_, socket) => {
+      socket.destroy();
+      call.fail(new Error("it answered with an upgrade that nobody asked for"));
+    });
     outgoing.on("error", (failure) => call.fail(failure));
     outgoing.on("socket", (socket) => {
       wasSent = !socket.connecting; // a kept connection needs no connecting

@@ -61,6 +61,9 @@ function firstOf<Value>(
 /** Numbers up to this (the year 5138) count as seconds, larger ones as milliseconds. */
 const LARGEST_SECONDS = 100_000_000_000;
 
+/** The largest time that a `Date` can hold. Operator accepts no event with a number that is no time, and ends the link. */
+const LARGEST_MS = 8.64e15;
+
 function timeOf(value: unknown): number | null {
   const number = msOf(value);
   if (number !== null) return number < LARGEST_SECONDS ? number * 1000 : number;
@@ -69,5 +72,7 @@ function timeOf(value: unknown): number | null {
 }
 
 function msOf(value: unknown): number | null {
-  return typeof value === "number" && Number.isFinite(value) && value > 0 ? Math.round(value) : null;
+  if (typeof value !== "number" || value <= 0) return null;
+  const ms = Math.round(value);
+  return ms <= LARGEST_MS ? ms : null; // not NaN either
 }

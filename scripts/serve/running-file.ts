@@ -1,6 +1,7 @@
 import { rm } from "node:fs/promises";
 import * as z from "zod";
 import { readJson, writeJson } from "../system/json-file.ts";
+import { MAX_PID } from "../system/lock-holder.ts";
 import { isSameStart, lifeOf } from "../system/process-start.ts";
 
 /**
@@ -8,7 +9,7 @@ import { isSameStart, lifeOf } from "../system/process-start.ts";
  * may read its owner's files.
  */
 export const Running = z.object({
-  pid: z.int(),
+  pid: z.int().positive().max(MAX_PID),
   /** The process's start time according to the system. The process id alone may belong to another program by now. */
   started: z.string().nullable(),
   port: z.int(),
@@ -21,7 +22,10 @@ export type Running = z.infer<typeof Running>;
 
 /** The running serve; `null` when there is none. */
 export async function findRunning(path: string): Promise<Running | null> {
-  const parsed = Running.safeParse(await readJson(path));
+  // A damaged file names nobody; a serve that runs would have written it whole.
+  const parsed = Running.safeParse(
+    await readJson(path).catch((error: unknown) => (error instanceof SyntaxError ? null : Promise.reject(error))),
+  );
   return parsed.success && isRunning(parsed.data) ? parsed.data : null;
 }
 

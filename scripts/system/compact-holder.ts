@@ -1,5 +1,5 @@
 import { lstatSync, readlinkSync, renameSync, rmSync, symlinkSync } from "node:fs";
-import type { Holder } from "./lock-holder.ts";
+import { type Holder, MAX_PID } from "./lock-holder.ts";
 
 /**
  * A lock's holder, encoded in the target of a symbolic link. Common file systems store a target of less than 60 bytes in the inode
@@ -39,7 +39,8 @@ export function holderInLink(path: string): Holder | null {
   }
   const [prefix, letter, pid, ...started] = target.split(":");
   const state = (["connecting", "online", "offline"] as const).find((one) => LETTERS[one] === letter);
-  if (prefix !== PREFIX || state === undefined || !Number.isInteger(Number(pid))) return null;
+  if (prefix !== PREFIX || state === undefined || !/^[1-9]\d{0,9}$/.test(pid ?? "") || Number(pid) > MAX_PID)
+    return null;
   const detail = "its disk is full";
   return { pid: Number(pid), started: started.join(":") || null, sinceMs, state, detail };
 }

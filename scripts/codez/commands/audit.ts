@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
 import { printableJson } from "../../system/printable.ts";
+import { isoTime } from "../../system/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
@@ -54,7 +55,7 @@ export function auditCommand({ folder }: Context): Command {
 function textOf(entries: readonly Entry[]): string {
   if (entries.length === 0) return "Nothing yet.";
   const rows = entries.map(({ atMs, kind, client, machine, subject, outcome, durationMs }) => [
-    new Date(atMs).toISOString(),
+    isoTime(atMs),
     kind.replaceAll("_", " "),
     client,
     machine ?? "-",

@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import type { MachineSummary } from "#protocol/rest-api.ts";
 import { linkWarnings } from "../describe-link.ts";
+import { isoTime } from "../../system/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
@@ -21,7 +22,7 @@ function listOf(machines: readonly MachineSummary[]): string {
   const rows = machines.map(({ name, status, lastSeenMs, facts, mcpUrl }) => [
     name,
     status === "online" && facts?.server === "down" ? "server down" : status.replaceAll("_", " "),
-    lastSeenMs === null ? "-" : new Date(lastSeenMs).toISOString(),
+    lastSeenMs === null ? "-" : isoTime(lastSeenMs),
     facts === null ? "-" : `${facts.hostname} (${facts.os})`,
     mcpUrl,
   ]);

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
+import { isoDay } from "../../system/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
@@ -95,7 +96,7 @@ function textOf(tokens: readonly Token[]): string {
 }
 
 function day(ms: number): string {
-  return new Date(ms).toISOString().slice(0, 10);
+  return isoDay(ms);
 }
 
 function daysIn(text: string): number {

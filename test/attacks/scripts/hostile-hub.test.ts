@@ -1,0 +1,263 @@
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { CloseCode } from "#protocol/close-code.ts";
+import { encodeFrame, FrameKind } from "#protocol/frame.ts";
+import { MAX_EXCHANGES } from "#protocol/limits.ts";
+import { connectHttp, type Connected } from "../../scripts/connector/support/connected.ts";
+
+/**
+ * An Operator that was taken over, or a script with a bug, can say anything over the link. The connector answers with an error or
+ * ends that link. It never reaches for anything but its own server's MCP endpoint, never stops for good without a reason, and
+ * holds no more than its limits.
+ */
+
+type Reached = { method: string; url: string; headers: string[] };
+
+/** A connector whose server remembers what reached it. */
+async function connected(more: Parameters<typeof connectHttp>[1] = {}): Promise<Connected & { reached: Reached[] }> {
+  const reached: Reached[] = [];
+  const made = await connectHttp(({ method = "", url = "", headers }, response) => {
+    reached.push({ method, url, headers: Object.keys(headers) });
+    response.end("{}");
+  }, more);
+  return { ...made, reached, [Symbol.asyncDispose]: () => made[Symbol.asyncDispose]() };
+}
+
+describe("requests of a hostile hub", () => {
+  it.each([
+    "/",
+    "/mcp/",
+    "/mcp/..",
+    "/MCP",
+    "//mcp",
+    "/mcp%2f",
+    "http://169.254.169.254/mcp",
+    "//evil.test/mcp",
+    "/../mcp",
+    "*",
+    "mcp",
+    "",
+    "/mcp#x",
+    "/mcp\r\nhost: evil",
+    "/mcp\u0000",
+    "/local/permissions",
+    "/mcp;x",
+    "/mcp/../local/permissions",
+  ])("for the path %j reach nothing but /mcp", async (path) => {
+    await using made = await connected();
+    const exchange = made.link.open({ path }, "{}");
+    for await (const frame of made.link.framesOf(exchange))
+      if (frame.kind === FrameKind.CANCEL || frame.kind === FrameKind.RESPONSE) break;
+    for (const { url } of made.reached) expect(url.split("?")[0]).toBe("/mcp");
+    expect(made.link.socket.readyState).toBe(made.link.socket.OPEN);
+  });
+
+  it.each([
+    "CONNECT",
+    "TRACE",
+    "GET /x HTTP/1.1\r\n",
+    "",
+    "POST ",
+    "\u0000",
+    "x".repeat(10_000),
+    "PROPFIND",
+    "HEAD",
+    "OPTIONS",
+  ])("with the method %.20j are answered or refused, and the link goes on", async (method) => {
+    await using made = await connected();
+    const exchange = made.link.open({ method }, "");
+    for await (const frame of made.link.framesOf(exchange)) if (frame.kind !== FrameKind.WINDOW) break;
+    expect((await made.link.call({}, "{}")).status).toBe(200);
+  });
+
+  it.each<[string, [string, string][]]>([
+    [
+      "credentials",
+      [
+        ["authorization", "Bearer stolen"],
+        ["cookie", "a=b"],
+        ["proxy-authorization", "x"],
+      ],
+    ],
+    [
+      "another host",
+      [
+        ["host", "evil.test"],
+        ["x-forwarded-host", "evil.test"],
+        ["origin", "https://evil.test"],
+      ],
+    ],
+    [
+      "hop-by-hop headers",
+      [
+        ["connection", "upgrade"],
+        ["upgrade", "websocket"],
+        ["transfer-encoding", "chunked"],
+        ["content-length", "999"],
+        ["expect", "100-continue"],
+      ],
+    ],
+    [
+      "Operator's own headers",
+      [
+        ["x-operator-caller", "owner"],
+        ["x-operator-secret", "x"],
+      ],
+    ],
+  ])("with %s do not pass them on", async (_, headers) => {
+    await using made = await connected();
+    await made.link.call({ headers }, "{}");
+    const [request] = made.reached;
+    const own = ["host", "connection", "content-length"];
+    expect(request?.headers.filter((name) => headers.some(([given]) => given === name) && !own.includes(name))).toEqual(
+      [],
+    );
+  });
+
+  it.each<[string, [string, string][]]>([
+    ["a line break", [["x-a", "b\r\nx-injected: yes"]]],
+    ["a name that is none", [["x a", "b"]]],
+    ["an empty name", [["", "b"]]],
+    ["a character beyond latin1", [["x-a", "\u{1F600}"]]],
+  ])("with a header that has %s are refused, and nothing is injected", async (_, headers) => {
+    await using made = await connected();
+    const exchange = made.link.open({ headers }, "{}");
+    for await (const frame of made.link.framesOf(exchange)) if (frame.kind !== FrameKind.WINDOW) break;
+    for (const { headers: names } of made.reached) expect(names).not.toContain("x-injected");
+    expect((await made.link.call({}, "{}")).status).toBe(200);
+  });
+
+  it("beyond the limit of calls at once are cancelled", async () => {
+    let open = 0;
+    await using made = await connectHttp(() => void (open += 1));
+    for (let count = 0; count < MAX_EXCHANGES + 50; count += 1) made.link.open({}, "{}");
+    await made.link.until(() => made.link.frames.filter(({ kind }) => kind === FrameKind.CANCEL).length >= 50);
+    expect(open).toBeLessThanOrEqual(MAX_EXCHANGES);
+  });
+
+  it("with more body than the window allows end the link", async () => {
+    await using made = await connectHttp((request) => void request.pause());
+    const exchange = made.link.open({}, "", false);
+    for (let count = 0; count < 40; count += 1)
+      made.link.send({ kind: FrameKind.BODY, exchange, end: false, body: Buffer.alloc(64 * 1024) });
+    expect((await made.link.closed).code).toBe(CloseCode.BAD_FRAME);
+  });
+});
+
+describe("words of a hostile hub", () => {
+  it.each([
+    { type: "welcome", protocol: 1, epoch: 1, acked: 9_007_199_254_740_991 },
+    { type: "welcome", protocol: 1, epoch: 1, acked: 0 },
+    { type: "event-ack", seq: 9_007_199_254_740_991 },
+    { type: "event-ack", seq: -1 },
+    { type: "event-ack", seq: "1" },
+    { type: "challenge", nonce: "x" },
+    { type: "token", token: "x" },
+    { type: "goodbye" },
+    { type: "run", command: "id" },
+    [],
+    null,
+    "text",
+  ])("%j ends the link at most, and the connector dials again", async (word) => {
+    await using made = await connected();
+    made.link.say(word);
+    await made.link.closed;
+    const next = await made.script.link();
+    expect((await next.call({}, "{}")).status).toBe(200);
+  });
+
+  it("a new name that is none is not taken: no file is written, and the connector dials on", async () => {
+    const renamed: string[] = [];
+    await using made = await connected({ renamed: (name) => Promise.resolve(void renamed.push(name)) });
+    let link = made.link;
+    for (const name of ["../../../etc/passwd", "", "a".repeat(100), "UPPER", "api", "\u001b[2J", "a--b"]) {
+      link.socket.close(CloseCode.RENAMED, name);
+      link = await made.script.link();
+    }
+    expect(renamed).toEqual([]);
+    expect((await link.call({}, "{}")).status).toBe(200);
+  });
+
+  it("any message, before or after the welcome, ends the link at most", async () => {
+    await using made = await connected();
+    let link = made.link;
+    const head = fc.oneof(
+      fc.jsonValue(),
+      fc.record({
+        method: fc.string(),
+        path: fc.string(),
+        headers: fc.array(fc.tuple(fc.string(), fc.string()), { maxLength: 3 }),
+      }),
+    );
+    const frame = fc
+      .tuple(fc.integer({ min: 0, max: 7 }), fc.integer({ min: 0, max: 2 }), fc.nat(5), fc.nat(200), head)
+      .map(([kind, flags, exchange, length, value]) => {
+        const json = Buffer.from(JSON.stringify(value) ?? "");
+        const bytes = Buffer.alloc(10 + json.length);
+        bytes[0] = kind;
+        bytes[1] = flags;
+        bytes.writeUInt32BE(exchange, 2);
+        bytes.writeUInt32BE(length > 150 ? json.length : length, 6);
+        json.copy(bytes, 10);
+        return bytes;
+      });
+    const word = fc.oneof(
+      fc.string(),
+      fc.json(),
+      fc
+        .record({
+          type: fc.constantFrom("welcome", "event-ack", "token", "challenge", "goodbye"),
+          acked: fc.jsonValue(),
+          seq: fc.jsonValue(),
+          token: fc.jsonValue(),
+          nonce: fc.jsonValue(),
+          epoch: fc.nat(),
+          protocol: fc.nat(),
+        })
+        .map((value) => JSON.stringify(value)),
+    );
+    const message = fc.oneof(
+      word,
+      frame,
+      fc.uint8Array({ maxLength: 64 }).map((bytes) => Buffer.from(bytes)),
+    );
+    let ended = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.array(message, { minLength: 1, maxLength: 4 }), async (messages) => {
+        for (const one of messages) link.socket.send(one, { binary: typeof one !== "string" });
+        const exchange = 4_000_000;
+        link.send({
+          kind: FrameKind.REQUEST,
+          exchange,
+          end: true,
+          head: { method: "POST", path: "/mcp", headers: [] },
+          body: Buffer.from("{}"),
+        });
+        const isAlive = await Promise.race([
+          link.closed.then(() => false),
+          link
+            .until(() => link.frames.some((seen) => seen.exchange === exchange && seen.kind === FrameKind.RESPONSE))
+            .then(
+              () => true,
+              () => false,
+            ),
+        ]);
+        if (!isAlive) ended += 1;
+        link.socket.terminate();
+        link = await made.script.link();
+      }),
+      { numRuns: 300 },
+    );
+    expect(ended).toBeGreaterThan(0);
+    for (const { url } of made.reached) expect(url.split("?")[0]).toBe("/mcp");
+    expect((await link.call({}, "{}")).status).toBe(200);
+  }, 120_000);
+
+  it("a frame larger than the limit ends the link and not the process", async () => {
+    await using made = await connected();
+    made.link.socket.send(Buffer.alloc(2 * 1024 * 1024));
+    await made.link.closed;
+    expect((await (await made.script.link()).call({}, "{}")).status).toBe(200);
+    expect(encodeFrame({ kind: FrameKind.CANCEL, exchange: 1, reason: "" }).length).toBe(6);
+  });
+});
