@@ -1,4 +1,5 @@
 import type { Facts } from "#protocol/control.ts";
+import { boundedFacts } from "#protocol/bounded.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import {
   Connector,
@@ -132,7 +133,8 @@ export class RunningConnector {
 
   /** Adds facts about the machine, and sends them. */
   learn(facts: Partial<Facts>): void {
-    this.#facts = { ...this.#facts, ...facts };
+    // The server behind the connector says some of them. A hello that is too large for the link would keep the machine offline.
+    this.#facts = boundedFacts({ ...this.#facts, ...facts });
     this.connector.announce();
   }
 }

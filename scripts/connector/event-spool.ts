@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { boundedSession } from "#protocol/bounded.ts";
 import { PushedEvent } from "#protocol/event.ts";
 import { MAX_EVENT_BYTES, MAX_SEQUENCE } from "#protocol/limits.ts";
 import * as z from "zod/mini";
@@ -243,10 +244,12 @@ export class EventSpool implements Spool {
 
 /** The event's JSON. Data that is too large is replaced by its size. */
 function jsonOf(event: PushedEvent): string {
+  const { atMs } = event;
   const type = event.type.slice(0, TYPE_CHARACTERS);
-  const data = JSON.stringify(event.data ?? null);
-  if (data.length <= MAX_EVENT_BYTES) return JSON.stringify({ ...event, type, data: event.data ?? null });
-  return JSON.stringify({ ...event, type, data: { truncated: true, bytes: data.length } });
+  const session = boundedSession(event.session);
+  const json = JSON.stringify(event.data ?? null);
+  const data: unknown = json.length <= MAX_EVENT_BYTES ? event.data : { truncated: true, bytes: json.length };
+  return JSON.stringify({ atMs, type, session, data: data ?? null });
 }
 
 type Content = {

@@ -212,13 +212,18 @@ describe("what an MCP server says", () => {
       fc.record({ structuredContent: fc.record({ events: fc.array(fc.oneof(event, fc.jsonValue())) }) }),
       fc.jsonValue(),
     );
-    const corpus = TIMES.map((atMs) => ({ structuredContent: { events: [{ atMs }, { timestamp: atMs }] } }));
+    const long = { session: "s".repeat(100_000), type: "t".repeat(100_000), data: "d".repeat(100_000) };
+    const corpus = [
+      { structuredContent: { events: [long] } },
+      ...TIMES.map((atMs) => ({ structuredContent: { events: [{ atMs }, { timestamp: atMs }] } })),
+    ];
     holdsFor<unknown>(result, corpus, (value) => {
       const { events } = polledEvents(value, 1);
       rmSync(path, { force: true });
       const spool = new EventSpool(path);
       spool.append(events);
       for (const { seq, json } of spool.after(0, 100)) {
+        expect(json.length).toBeLessThan(70_000);
         const frame = { type: "event", first: seq, events: [JSON.parse(json) as unknown] };
         expect(EventFrame.safeParse(frame).success, json.slice(0, 200)).toBe(true);
       }

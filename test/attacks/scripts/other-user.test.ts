@@ -1,0 +1,91 @@
+import { execFileSync } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { ProfileFolder } from "../../../scripts/codez/profile/profile-folder.ts";
+import { EventSpool } from "../../../scripts/connector/event-spool.ts";
+import { writeJson } from "../../../scripts/system/json-file.ts";
+import { Lock } from "../../../scripts/system/lock.ts";
+
+/**
+ * Another user of the same computer can reach every folder that its owner left open, such as a home folder with mode 0755. What
+ * `codez` writes must be closed by itself.
+ */
+
+/** `nobody`, who owns nothing. */
+const UID = 65_534;
+
+/** Runs a command as another user; the exit code says whether it was allowed. */
+function isAllowed(command: string): boolean {
+  try {
+    execFileSync("setpriv", [`--reuid=${UID}`, `--regid=${UID}`, "--clear-groups", "sh", "-c", command], {
+      stdio: "ignore",
+    });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Only root can become another user, and only where setpriv is there. */
+const canBecome = process.getuid?.() === 0 && isAllowed("true");
+
+describe.skipIf(!canBecome)("another user of the computer", () => {
+  let root: string;
+  let home: string;
+
+  beforeAll(async () => {
+    root = mkdtempSync(join(tmpdir(), "codez-other-user-"));
+    chmodSync(root, 0o755);
+    // An older or careless setup: the folder was there, and open.
+    home = join(root, ".codez");
+    mkdirSync(home, { mode: 0o755 });
+    mkdirSync(join(home, "machines"), { mode: 0o755 });
+    const folder = new ProfileFolder(home);
+    folder.write("attic", {
+      hub: "https://op.example.com",
+      name: "attic",
+      slug: "attic",
+      linkUrl: "wss://op.example.com/m/attic/link",
+      mcpUrl: "https://op.example.com/m/attic/mcp",
+      token: "opl_secret",
+      identity: "identity-of-attic",
+      target: { kind: "url", url: "http://127.0.0.1:4097/mcp" },
+      events: true,
+    });
+    folder.linkKey("attic");
+    new EventSpool(folder.file("attic", ".events")).append([{ atMs: 1, type: "t", session: null, data: "private" }]);
+    Lock.take(folder.file("attic", ".lock"));
+    await writeJson(join(home, "serve", "running.json"), { token: "t" });
+    writeFileSync(join(home, "serve.json"), "{}", { mode: 0o600 });
+  });
+
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  it("reaches the home folder, so that the following says something", () => {
+    expect(isAllowed(`ls ${home}`)).toBe(true);
+  });
+
+  it.each(["attic.json", "attic.key", "attic.events", "attic.lock"])("cannot read machines/%s", (file) => {
+    expect(isAllowed(`cat ${home}/machines/${file}`)).toBe(false);
+  });
+
+  it.each([
+    ["list the machines", "ls {}/machines"],
+    ["read the tokens of serve", "cat {}/serve/running.json"],
+    ["list serve's files", "ls {}/serve"],
+    ["read the policy", "cat {}/serve.json"],
+    ["write the policy", "echo '{\"respondPermission\":true}' > {}/serve.json"],
+    ["put another policy in its place", "ln -sf /tmp/x {}/serve.json"],
+    ["put a key of their own in its place", "rm -f {}/machines/attic.key && touch {}/machines/attic.key"],
+    ["take the lock", "ln -s codez:o:1: {}/machines/other.lock"],
+    ["add a machine", "touch {}/machines/evil.json"],
+    ["add a folder", "mkdir {}/operators"],
+    ["end the process that holds the lock", `kill -TERM ${process.pid}`],
+    ["read the environment of that process", `cat /proc/${process.pid}/environ`],
+    ["read its open files", `ls -l /proc/${process.pid}/fd/0`],
+  ])("cannot %s", (_, command) => {
+    expect(isAllowed(command.replaceAll("{}", home))).toBe(false);
+  });
+});
