@@ -39,10 +39,12 @@ export class ApprovalScan {
 
   /** Whether the text up to and including this piece contains the name. */
   found(piece: Uint8Array): boolean {
-    for (const byte of piece) {
-      if (!this.#isInString) {
-        if (byte === QUOTE) this.#begin();
-      } else if (this.#escape !== null) this.#escaped(byte);
+    for (let at = 0; at < piece.length; at += 1) {
+      at = this.#skip(piece, at);
+      const byte = piece[at];
+      if (byte === undefined) return false;
+      if (!this.#isInString) this.#begin();
+      else if (this.#escape !== null) this.#escaped(byte);
       else if (byte === BACKSLASH) this.#escape = 0;
       else if (byte === QUOTE) {
         if (this.#matched === NAME.length) return true;
@@ -50,6 +52,15 @@ export class ApprovalScan {
       } else this.#character(byte);
     }
     return false;
+  }
+
+  /** The next byte that matters: outside of strings a quotation mark, in a string that is another one its end or an escape. */
+  #skip(piece: Uint8Array, from: number): number {
+    let at = from;
+    if (!this.#isInString) while (at < piece.length && piece[at] !== QUOTE) at += 1;
+    else if (this.#escape === null && this.#matched === -1)
+      while (at < piece.length && piece[at] !== QUOTE && piece[at] !== BACKSLASH) at += 1;
+    return at;
   }
 
   #begin(): void {

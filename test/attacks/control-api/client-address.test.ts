@@ -63,7 +63,7 @@ describe("where nothing in front says who a client is", () => {
       if (response.status === 429) break;
     }
     expect(statuses.at(-1)).toBe(429);
-  }, 60_000);
+  }, 180_000); // 80 slow hashes, on a computer that may be busy
 
   test("one person's slips lock nobody else out: the limit is one for many", async () => {
     const limit = { times: 8, windowMs: 1 };
