@@ -42,6 +42,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       operator: ["system", "front", "local"],
       deploy: ["system", "build", "operator"],
       gates: [],
+      cost: [],
       bench: ["system", "codez"],
       chaos: ["system", "connector"],
     },

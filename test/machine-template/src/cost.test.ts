@@ -1,0 +1,49 @@
+import { afterEach, expect, it } from "vitest";
+import counts from "../../../scripts/cost/counts.json";
+import { RowsWritten } from "../../support/rows-written.ts";
+import { ask, forget, jobs, TestConnector, within } from "./support/connector.ts";
+
+afterEach(forget);
+
+/** Rows that the machine's object writes while `work` runs. */
+async function rowsOf(work: () => Promise<unknown>): Promise<number> {
+  const rows = await within((_, { storage }) => new RowsWritten(storage));
+  await work();
+  return within(() => rows.end());
+}
+
+/** Lets a report that is gathered for 50 ms go out and be answered. */
+async function untilReported(): Promise<void> {
+  await expect.poll(async () => (await jobs()).report).toBeUndefined();
+}
+
+it("a call writes no row, and brings one message from the machine", async () => {
+  const connector = await TestConnector.greeted();
+  await untilReported();
+  const rows = await rowsOf(async () => {
+    const call = ask("/mcp", { method: "POST", body: "{}" });
+    const { exchange } = await connector.request();
+    connector.respondJson(exchange, { id: 1, result: {} });
+    expect((await call).status).toBe(200);
+  });
+  expect(rows).toBe(counts.call.rowsWritten);
+  expect(connector.frames).toEqual([]); // and nothing more is said about it
+});
+
+it("an idle machine's check of its presence writes no more rows than the budget has", async () => {
+  await TestConnector.greeted();
+  await untilReported();
+  const rows = await rowsOf(async () => {
+    expect(Object.keys(await jobs())).toEqual(["checkPresence"]);
+    // As the runtime does when the hour is over: the job runs and sets itself again, and the alarm is set anew.
+    await within(async (machine) => {
+      await machine.checkPresence();
+      await machine.alarm();
+    });
+    await untilReported();
+  });
+  expect(rows).toBeGreaterThan(0);
+  expect(rows).toBeLessThanOrEqual(counts.idleCheck.rowsWritten);
+  // Nothing else is to be done before the next hour: no other alarm, and so no other request.
+  expect(Object.keys(await jobs())).toEqual(["checkPresence"]);
+});
