@@ -13,6 +13,7 @@ import { refuse } from "./http/refusal.ts";
 import { audit } from "./rest/audit.ts";
 import { events } from "./rest/events.ts";
 import { grants } from "./rest/grants.ts";
+import { history } from "./rest/history.ts";
 import { machines } from "./rest/machines.ts";
 import { servers } from "./rest/servers.ts";
 import { tokens } from "./rest/tokens.ts";
@@ -64,6 +65,7 @@ app.route("/api/tokens", tokens);
 app.route("/api/grants", grants);
 app.route("/api/audit", audit);
 app.route("/api/events", events);
+app.route("/api/history", history);
 app.route("/api/webhooks", webhooks);
 
 app.notFound((c) =>

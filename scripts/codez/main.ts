@@ -6,6 +6,7 @@ import { contextOf } from "./commands/context.ts";
 import { loginCommand, logoutCommand } from "./commands/login.ts";
 import { machinesCommand } from "./commands/machines.ts";
 import { permissionsCommand } from "./commands/permissions.ts";
+import { forgetCommand } from "./commands/forget.ts";
 import { removeCommand } from "./commands/remove.ts";
 import { renameCommand } from "./commands/rename.ts";
 import { restoreCommand } from "./commands/restore.ts";
@@ -61,6 +62,7 @@ function program(command: readonly string[]): Command {
     rotateCommand(context),
     restoreCommand(context),
     removeCommand(context),
+    forgetCommand(context),
     tokensCommand(context),
     auditCommand(context),
     serviceCommand(context),

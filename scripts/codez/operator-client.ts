@@ -15,6 +15,7 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 const MachineList = z.object({ machines: z.array(MachineSummary) });
 const Presences = z.object({ machines: z.array(z.looseObject({ name: z.string(), status: z.string() })) });
+const Forgotten = z.object({ events: z.number(), sessions: z.number() });
 const Tools = z.object({ tools: z.array(z.unknown()) });
 
 /** A client of one Operator: its REST API and its `/mcp`, as one person. Every method throws `CodezFailure` with what to do. */
@@ -45,6 +46,12 @@ export class OperatorClient {
 
   async remove(name: string): Promise<void> {
     await this.ask("DELETE", pathOf(name));
+  }
+
+  /** Deletes a machine's history, or a session's. */
+  async forget(machine: string, session: string | null): Promise<z.infer<typeof Forgotten>> {
+    const query = new URLSearchParams({ machine, ...(session === null ? {} : { session }) });
+    return Forgotten.parse(await this.ask("DELETE", `/api/history?${query}`));
   }
 
   /** @param linkKey the public key that the link is to be bound to. */

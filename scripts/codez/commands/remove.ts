@@ -8,12 +8,12 @@ import { type Context, outputOf, withHub } from "./context.ts";
 
 /** `codez remove`: removes a machine from Operator, and its profile and service from this computer. */
 export function removeCommand({ folder }: Context): Command {
-  return withHub(new Command("remove").description("remove a machine: its script, its log, and its profile here"))
+  return withHub(new Command("remove").description("remove a machine: its script, and its profile here"))
     .argument("<name>", "the machine")
     .option("--yes", "do not ask")
     .action(async (name: string, options: { hub?: string; json?: boolean; yes?: boolean }) => {
       const operator = await findOperator(options.hub, folder);
-      const question = `Remove "${name}" from ${operator.origin}, with its event log?`;
+      const question = `Remove "${name}" from ${operator.origin}? What was seen of its sessions stays until \`codez forget ${name}\`.`;
       if (!(await isSure(question, options, `codez remove ${name} --yes`))) return;
       const keys = folder.names().filter((key) => {
         const profile = folder.read(key);

@@ -10,7 +10,7 @@ import {
   MAX_EVENTS_PER_FRAME,
   SCRIPT_EVENT_RATE,
 } from "#protocol/limits.ts";
-import { env, forget, page, state, TestConnector, within } from "./support/connector.ts";
+import { ask, env, forget, page, state, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 
@@ -286,6 +286,22 @@ describe("the sessions of a machine", () => {
       { id: "s1", firstMs: 10, lastMs: 30, lastType: "session.idle" },
       { id: "s2", firstMs: 20, lastMs: 20, lastType: "session.created" },
     ]);
+  });
+});
+
+describe("forgetting", () => {
+  it("deletes a session's events, or all, and they do not come back", async () => {
+    const connector = await TestConnector.greeted("stream");
+    await connector.push(1, [{ session: "s1" }, { session: "s2" }]);
+    const drop = (session: string | null) =>
+      ask("/operator/forget", { method: "POST", body: JSON.stringify({ session }) });
+    expect((await drop("s1")).status).toBe(204);
+    expect((await state()).sessions.map(({ id }) => id)).toEqual(["s2"]);
+    expect(await connector.push(1, [{ session: "s1" }, { session: "s2" }, { session: "s3" }])).toBe(3);
+    expect((await everything()).flatMap(({ session }) => session ?? [])).toEqual(["s2", "s3"]);
+    await drop(null);
+    expect([await everything(), (await state()).sessions]).toEqual([[], []]);
+    expect((await ask("/operator/forget", { method: "POST", body: "{}" })).status).toBe(400);
   });
 });
 

@@ -275,6 +275,26 @@ describe("remove", () => {
   });
 });
 
+describe("forget", () => {
+  it("deletes the history of a machine, or of a session by its handle, and asks first", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const refused = await codez(home.path, ["forget", "attic/s1", "--hub", hub.origin]);
+    expect([refused.code, refused.err]).toEqual([
+      ExitCode.NOT_SIGNED_IN,
+      expect.stringContaining("codez forget attic/s1 --yes"),
+    ]);
+    expect(hub.asked.filter((asked) => asked.includes("history"))).toEqual([]);
+    const { code, out } = await codez(home.path, ["forget", "attic/s1", "--yes", "--hub", hub.origin]);
+    expect([code, out]).toEqual([ExitCode.OK, expect.stringContaining("3 events, 1 sessions")]);
+    await codez(home.path, ["forget", "attic", "--yes", "--hub", hub.origin]);
+    expect(hub.asked.filter((asked) => asked.includes("history"))).toEqual([
+      "DELETE /api/history?machine=attic&session=s1",
+      "DELETE /api/history?machine=attic",
+    ]);
+  });
+});
+
 describe("codez", () => {
   it("says how it is used, and that it was used wrongly", async () => {
     using home = temporaryFolder();

@@ -117,6 +117,7 @@ export class HubStandIn implements AsyncDisposable {
       return say(response, 401, { error: { code: "unauthorized", message: "Sign in first" } });
     if (path === "/mcp") return this.#mcp(body, response);
     this.asked.push(`${request.method} ${path}`);
+    if (path.startsWith("/api/history?")) return say(response, 200, { events: 3, sessions: 1 });
     const [, , , name = "", last] = path.split("/");
     if (request.method === "POST" && name === "") return this.#register(body, response);
     if (name === "")
