@@ -23,6 +23,12 @@ import {
 } from "#protocol/limits.ts";
 import type { KnownSession, LogNumbers } from "#protocol/script-api.ts";
 
+/** Types of events that the script itself writes: what it knows of its link. A machine cannot speak in its place. */
+const OWN_TYPE = /^(?:machine|link)\./;
+
+/** The type under which such an event of a machine is kept. */
+const REPORTED_TYPE = "reported";
+
 /** The log is trimmed after every so many events instead of after each one. */
 const TRIM_EVERY = 500;
 
@@ -113,7 +119,9 @@ export class EventLog {
       this.append([{ atMs: now, type: DROPPED_TYPE, session: null, data: { count: this.#dropped } }]);
       this.#dropped = 0;
     }
-    this.append(fresh.slice(0, taken));
+    this.append(
+      fresh.slice(0, taken).map((event) => (OWN_TYPE.test(event.type) ? { ...event, type: REPORTED_TYPE } : event)),
+    );
     this.#dropped += fresh.length - taken;
     this.#sql.exec("INSERT OR REPLACE INTO stream VALUES (?, ?, ?)", stream, last, Date.now());
     return last;

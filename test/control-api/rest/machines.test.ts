@@ -181,6 +181,7 @@ describe("one machine", () => {
       ["PATCH", "/api/machines/attic", { name: "other" }],
       ["DELETE", "/api/machines/attic", undefined],
       ["POST", "/api/machines/attic/token", undefined],
+      ["POST", "/api/machines/attic/restore", undefined],
       ["POST", "/api/machines/attic/upgrade", undefined],
     ] as const) {
       const answers = [];

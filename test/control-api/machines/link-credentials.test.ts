@@ -1,0 +1,148 @@
+import { describe, expect, it } from "vitest";
+import type { MachineSummary, Registration } from "#protocol/rest-api.ts";
+import { codeOf, TestUser } from "../support/operator.ts";
+
+const KEY = "A".repeat(43);
+const OTHER_KEY = "B".repeat(43);
+
+/** What the script was told about its link's credentials, and when its link was closed, in order. */
+async function told(user: TestUser, name: string): Promise<unknown[]> {
+  const reached = await user.reached(name);
+  return reached
+    .filter(({ method, path }) => method === "POST" && /credentials|close/.test(path))
+    .map(({ path, body }) => (path.endsWith("/close") ? "close" : JSON.parse(body)));
+}
+
+async function bindingsOf(user: TestUser, name: string): Promise<Record<string, string | undefined>> {
+  const last = (await user.platformCalls(name)).findLast(({ method }) => method === "PUT");
+  return Object.fromEntries(last?.metadata?.bindings.map((binding) => [binding["name"], binding["text"]]) ?? []);
+}
+
+/** What the script answers to a change: these credentials. */
+function answering(credentials: object): {
+  answers: Record<string, { body: string; headers: Record<string, string> }>;
+} {
+  const body = JSON.stringify({
+    identity: "identity-of-attic",
+    tokens: [],
+    key: null,
+    issuedMs: 0,
+    refused: null,
+    earlier: null,
+    ...credentials,
+  });
+  const answer = { body, headers: { "content-type": "application/json" } };
+  return { answers: { "POST /operator/credentials": answer, "GET /operator/credentials": answer } };
+}
+
+describe("the credentials of a machine's link", () => {
+  it("come with the first upload: the key that the machine was registered with, and when its token was issued", async () => {
+    const alice = new TestUser();
+    await alice.register("attic", { linkKey: KEY });
+    const { LINK_KEY, LINK_ISSUED_MS } = await bindingsOf(alice, "attic");
+    expect(LINK_KEY).toBe(KEY);
+    expect(Math.abs(Number(LINK_ISSUED_MS) - Date.now())).toBeLessThan(60_000);
+    expect(await told(alice, "attic")).toEqual([]);
+  });
+
+  it("are told to the script when they change, before its link is closed and its bindings are uploaded", async () => {
+    const alice = new TestUser();
+    await alice.register("attic", { linkKey: KEY });
+    await alice.script("attic", answering({}));
+    const rotated: Registration = await (
+      await alice.rest("POST", "/api/machines/attic/token", { linkKey: OTHER_KEY })
+    ).json();
+    const { LINK_KEY, LINK_ISSUED_MS, LINK_TOKEN_HASH } = await bindingsOf(alice, "attic");
+    expect(await told(alice, "attic")).toEqual([
+      {
+        change: "issue",
+        issuedMs: Number(LINK_ISSUED_MS),
+        identity: "identity-of-attic",
+        token: { hash: LINK_TOKEN_HASH, expiresMs: expect.any(Number) },
+        key: OTHER_KEY,
+      },
+      "close",
+    ]);
+    expect(LINK_KEY).toBe(OTHER_KEY);
+    expect(JSON.stringify(await told(alice, "attic"))).not.toContain(rotated.token);
+  });
+
+  it("keep their key when a codez from before 0.3 rotates the token without a body", async () => {
+    const alice = new TestUser();
+    await alice.register("attic", { linkKey: KEY });
+    expect((await alice.rest("POST", "/api/machines/attic/token")).status).toBe(200);
+    expect((await bindingsOf(alice, "attic"))["LINK_KEY"]).toBe(KEY);
+  });
+
+  it("pass to another computer only with `replace`, and its link knows whose they are", async () => {
+    const alice = new TestUser();
+    await alice.register("attic", { linkKey: KEY });
+    await alice.script("attic", answering({}));
+    expect((await alice.register("attic", { identity: "another-computer", linkKey: OTHER_KEY })).status).toBe(409);
+    expect(await told(alice, "attic")).toEqual([]);
+    await alice.register("attic", { identity: "another-computer", linkKey: OTHER_KEY, replace: true });
+    expect((await told(alice, "attic"))[0]).toMatchObject({
+      change: "issue",
+      identity: "another-computer",
+      key: OTHER_KEY,
+    });
+  });
+
+  it("of a computer that shows another key are changed without a new token", async () => {
+    const alice = new TestUser();
+    await alice.register("attic", { linkKey: KEY });
+    await alice.script("attic", answering({}));
+    const again: Registration = await (await alice.register("attic", { linkKey: OTHER_KEY })).json();
+    expect(again.token).toBeNull();
+    expect((await told(alice, "attic"))[0]).toMatchObject({ change: "rebind", key: OTHER_KEY });
+  });
+
+  it.each(["", "short", `${"A".repeat(42)}=`, "A".repeat(44), 7, null])(
+    "take no key that is none: %j",
+    async (linkKey) => {
+      const alice = new TestUser();
+      const refused = await alice.register("attic", { linkKey });
+      expect([refused.status, await codeOf(refused)]).toEqual([400, "invalid_request"]);
+      await alice.register("attic");
+      expect((await alice.rest("POST", "/api/machines/attic/token", { linkKey })).status).toBe(400);
+    },
+  );
+
+  it("are uploaded with the token that the script has renewed since", async () => {
+    const alice = new TestUser();
+    await alice.register("attic", { linkKey: KEY });
+    await alice.script("attic", answering({ tokens: [{ hash: "f".repeat(64), expiresMs: 1 }] }));
+    await alice.register("attic"); // the stand-in's script has another version
+    expect((await bindingsOf(alice, "attic"))["LINK_TOKEN_HASH"]).toBe("f".repeat(64));
+  });
+});
+
+describe("restoring a machine", () => {
+  it("says that there is nothing to undo, and uploads nothing", async () => {
+    const alice = new TestUser();
+    await alice.register("attic");
+    await alice.script("attic", answering({}));
+    const refused = await alice.rest("POST", "/api/machines/attic/restore");
+    expect([refused.status, await codeOf(refused)]).toEqual([400, "invalid_request"]);
+    expect(await told(alice, "attic")).toEqual([{ change: "restore", issuedMs: expect.any(Number) }]);
+  });
+
+  it("of another user is as of a machine that does not exist", async () => {
+    const [alice, bob] = [new TestUser(), new TestUser()];
+    await alice.machine("attic");
+    const refused = await bob.rest("POST", "/api/machines/attic/restore");
+    expect([refused.status, await codeOf(refused)]).toEqual([404, "machine_unknown"]);
+    expect(await told(alice, "attic")).toEqual([]);
+  });
+});
+
+it("a copied token is shown in lists, with what to do", async () => {
+  const alice = new TestUser();
+  await alice.machine("attic");
+  const refused = { count: 3, lastMs: Date.now(), key: null };
+  await alice.report("attic", { link: { key: "k", tokenExpiresMs: null, refused, takenOverMs: null } });
+  const { machines } = await alice.json<{ machines: MachineSummary[] }>("/api/machines");
+  expect(machines[0]?.link?.refused).toEqual(refused);
+  const listed = await alice.tool("list_machines");
+  expect(JSON.stringify(listed.structuredContent)).toContain("codez rotate attic");
+});
