@@ -1,0 +1,68 @@
+import { fileURLToPath } from "node:url";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { type Ran, run } from "../../end-to-end/support/run.ts";
+import { FakeAccount } from "./support/fake-account.ts";
+
+const MAIN = fileURLToPath(new URL("../../../scripts/deploy/main.ts", import.meta.url));
+const DOMAIN = "operator.example.com";
+let fake: FakeAccount;
+
+beforeEach(async () => {
+  fake = await FakeAccount.start();
+});
+afterEach(() => fake[Symbol.asyncDispose]());
+
+/** `npm run deploy -- ...` as a person runs it, without a terminal. */
+function deploy(...args: string[]): Promise<Ran> {
+  const { accountId, apiToken, apiUrl } = fake.credentials;
+  return run(process.execPath, [MAIN, ...args], {
+    env: { CLOUDFLARE_ACCOUNT_ID: accountId, CLOUDFLARE_API_TOKEN: apiToken, CLOUDFLARE_API_URL: apiUrl },
+  });
+}
+
+test("a deployment shows its plan, and changes nothing until somebody agrees", async () => {
+  const { code, stdout } = await deploy("--domain", DOMAIN);
+  expect(stdout).toContain("  - create the dispatch namespace operator\n");
+  expect(stdout).toContain(`at ${DOMAIN}/* and *.${DOMAIN}/*`);
+  expect(stdout).toContain("Note: The public Worker will hold CLOUDFLARE_API_TOKEN");
+  expect(stdout).toContain("Run it again with --yes to agree.\nNothing was changed.\n");
+  expect([code, fake.changes]).toEqual([0, []]);
+});
+
+test("a refusal says what to do, and exits with 1", async () => {
+  fake.workers.set("operator", []);
+  const { code, stderr } = await deploy("--domain", DOMAIN, "--yes");
+  expect([code, stderr]).toEqual([1, expect.stringContaining('a Worker "operator" that is not Operator\'s')]);
+  expect(fake.changes).toEqual([]);
+});
+
+test("a removal that was agreed to leaves nothing of Operator's, and a second one finds nothing to do", async () => {
+  fake.namespace = new Map([["attic", ["operator-machine", "template-1"]]]);
+  await fake.deployer(DOMAIN).dispatch();
+  await fake.deployer(DOMAIN).control();
+  const { code, stdout } = await deploy("--domain", DOMAIN, "--destroy", "--yes");
+  expect([code, stdout]).toEqual([0, expect.stringContaining(`Operator is removed from ${DOMAIN}`)]);
+  expect([fake.workers.size, fake.routes.length, fake.namespace]).toEqual([0, 0, null]);
+  expect((await deploy("--domain", DOMAIN, "--destroy", "--yes")).stdout).toContain("There is nothing to do.");
+});
+
+test("a removal that fails in the middle says where it stopped, and goes on when it is repeated", async () => {
+  await fake.deployer(DOMAIN).dispatch();
+  await fake.deployer(DOMAIN).control();
+  fake.failsAtChange = fake.changes.length + 2;
+  const { code, stderr } = await deploy("--domain", DOMAIN, "--destroy", "--yes");
+  expect([code, stderr]).toEqual([1, expect.stringMatching(/It stopped at: .*Run the same command again/s)]);
+  fake.failsAtChange = Infinity;
+  expect((await deploy("--domain", DOMAIN, "--destroy", "--yes")).code).toBe(0);
+  expect([fake.workers.size, fake.routes.length]).toEqual([0, 0]);
+});
+
+test.each([
+  [[], "--domain is missing"],
+  [["--domain", "not a host"], "--domain is not a host name"],
+  [["launch", "--domain", DOMAIN], '"launch" is not a command'],
+])("%j is answered with what is wrong and the help", async (args, why) => {
+  const { code, stderr } = await deploy(...args);
+  expect([code, stderr]).toEqual([2, expect.stringContaining(why)]);
+  expect(stderr).toContain("--destroy");
+});
