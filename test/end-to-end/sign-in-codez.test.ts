@@ -233,13 +233,21 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     expect(await lines.code).toBe(0);
     expect(lines.said().trim().split("\n").every((line) => typeof JSON.parse(line).id === "number")).toBe(true); // prettier-ignore
     const limited = await finished(
-      codez(["tokens", "create", "script", "--read-only", "--expires", "7"], { CODEZ_HUB_TOKEN: token }),
+      codez(["tokens", "create", "script", "--read-only", "--expires", "7", "--calls-per-day", "3"], {
+        CODEZ_HUB_TOKEN: token,
+      }),
     );
     expect(limited).toMatch(/^opr_owner_/);
     const list = await finished(codez(["tokens", "list", "--json"], { CODEZ_HUB_TOKEN: token }));
-    const { tokens } = JSON.parse(list) as { tokens: { id: string; label: string; scopes: string[] }[] };
+    const { tokens } = JSON.parse(list) as {
+      tokens: { id: string; label: string; scopes: string[]; callsPerDay: number }[];
+    };
     const made = tokens.find(({ label }) => label === "script");
-    expect(made?.scopes).toEqual(["operator:read"]);
+    expect(made).toMatchObject({ scopes: ["operator:read"], callsPerDay: 3 });
+    const statuses: number[] = [];
+    for (let call = 0; call < 4; call += 1)
+      statuses.push((await operator.api("GET", "/api/me", undefined, limited)).status);
+    expect(statuses).toEqual([200, 200, 200, 429]);
     await finished(codez(["tokens", "revoke", made?.id ?? ""], { CODEZ_HUB_TOKEN: token }));
     expect((await operator.api("GET", "/api/me", undefined, limited)).status).toBe(401);
   });
