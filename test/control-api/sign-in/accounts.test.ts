@@ -82,6 +82,22 @@ describe("a password", () => {
     expect((await new Visitor().post("/sign-in", { name: "guessed", password: PASSWORD }, elsewhere)).status).toBe(303);
   });
 
+  test("can be used where its person has signed in before, although strangers have used up the attempts of a day", async () => {
+    const { name } = await Visitor.invited();
+    const signIn = async (address: string) => {
+      const headers = { "cf-connecting-ip": address };
+      return (await new Visitor().post("/sign-in", { name, password: PASSWORD }, headers)).status;
+    };
+    expect(await signIn("203.0.113.11")).toBe(303);
+    await runInDurableObject(directory(), (_accounts, { storage }) => {
+      const used = "INSERT OR REPLACE INTO attempt VALUES (?, 300, ?)";
+      storage.sql.exec(used, `password:${name}`, Date.now() + 60_000);
+    });
+    expect(await signIn("203.0.113.12")).toBe(429);
+    expect(await signIn("203.0.113.11")).toBe(303);
+    expect(await signIn("203.0.113.12")).toBe(429);
+  });
+
   test("that is short is not taken", async () => {
     const { code } = await directory().invite();
     expect((await new Visitor().post("/invite", { code, name: "short", password: "123456789" })).status).toBe(400);

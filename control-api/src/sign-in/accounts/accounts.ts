@@ -99,15 +99,17 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const nowMs = Date.now();
     const known = personName(name)?.toLowerCase() ?? "";
     const here = `password:${known}:${address}`;
+    const found = this.#people.named(known);
+    // Where the person has signed in before, strangers cannot use up the attempts: only those made there count.
+    const isKnown = found !== null && this.#addresses.has(found.person.id, address);
     const slow =
       this.#slow(`sign-in:${address}`, limitAt(address, SIGN_IN_HERE), nowMs) ??
       this.#slow(here, limitAt(address, PASSWORD_HERE), nowMs) ??
-      this.#slow(`password:${known}`, PASSWORD_ANYWHERE, nowMs);
+      (isKnown ? null : this.#slow(`password:${known}`, PASSWORD_ANYWHERE, nowMs));
     if (slow !== null) return slow;
-    const found = this.#people.named(known);
     if (!(await isPassword(password, found?.password ?? null)) || found === null) return { denied: "wrong" };
     this.#limits.clear(here);
-    this.#limits.giveBack(`password:${known}`);
+    if (!isKnown) this.#limits.giveBack(`password:${known}`);
     return this.#enter(found.person, visit);
   }
 

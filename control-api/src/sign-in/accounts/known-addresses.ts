@@ -1,3 +1,5 @@
+import { UNKNOWN_ADDRESS } from "../address.ts";
+
 /** Addresses remembered per person. Phones change theirs often; an address that was not used for long may be announced again. */
 const MAX_PER_PERSON = 100;
 
@@ -27,6 +29,13 @@ export class KnownAddresses {
       person,
     );
     return all > 0 && same === 0;
+  }
+
+  /** Whether a person has signed in from an address before. The unknown address is everybody's, so it is never known. */
+  has(person: string, address: string): boolean {
+    if (address === UNKNOWN_ADDRESS) return false;
+    const rows = this.#sql.exec("SELECT 1 FROM known_address WHERE person = ? AND address = ?", person, address);
+    return rows.toArray().length > 0;
   }
 
   deleteAll(person: string): void {
