@@ -1,5 +1,4 @@
 import { machineAddressIn } from "#protocol/address.ts";
-import { errorResponse } from "#protocol/error.ts";
 import { app } from "./app.ts";
 import { admit } from "./sign-in/admission.ts";
 import type { Caller } from "./http/caller.ts";
@@ -7,7 +6,7 @@ import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
-import { isOwnHost } from "./http/host.ts";
+import { refuseForeignHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
 import { serveMcp } from "./mcp/endpoint.ts";
 import { refuse, refuseCall } from "./http/refusal.ts";
@@ -18,11 +17,8 @@ export const gate = {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
     const url = new URL(request.url);
     const machine = machineAddressIn(url, env.DOMAIN);
-    if (machine === null && !isOwnHost(url.hostname, env))
-      return errorResponse({
-        code: "invalid_request",
-        reason: `This Operator is ${env.ORIGIN}; "${url.hostname}" is not one of its hosts.`,
-      });
+    const foreign = machine === null ? refuseForeignHost(url.hostname, env) : null;
+    if (foreign !== null) return foreign;
     if (isMetadata(url)) return metadata(request, url, env, ctx);
     if (machine !== null) return passThrough(request, url, env, machine);
     if (url.pathname !== "/mcp") return app.fetch(request, env, ctx);

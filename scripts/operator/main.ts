@@ -5,6 +5,8 @@ import { backUp } from "../local/backup/backup.ts";
 import { type Finding, lineOf } from "./finding.ts";
 import { lookAtAddress } from "./look-at-address.ts";
 import { describeMemory, memoryOf } from "./look-at-memory.ts";
+import { lookAtPorts } from "./look-at-ports.ts";
+import { lookAtVersions } from "./look-at-versions.ts";
 import { lookAtDisk, lookAtPermissions, lookAtProcess } from "./look-at-state.ts";
 import { restore } from "../local/backup/restore.ts";
 import { upgrade } from "./upgrade.ts";
@@ -61,7 +63,7 @@ program
     say([
       finding,
       ...permissions,
-      ...(isThere ? [lookAtDisk(stateDir)] : []),
+      ...(isThere ? [lookAtDisk(stateDir), ...lookAtVersions(stateDir), ...(await lookAtPorts(stateDir))] : []),
       ...(url === null ? [] : await lookAtAddress(url)),
     ]);
   });

@@ -215,6 +215,19 @@ describe("a machine's own URL", () => {
     expect(await alice.reached("attic")).toEqual([]);
   });
 
+  it("is not at a host that is not Operator's, whatever the path and the token", async () => {
+    const alice = await two();
+    const before = (await alice.reached("attic")).length;
+    const created = await alice.rest("POST", "/api/tokens", { label: "of hers" });
+    const { token } = (await created.json()) as { token: string };
+    const headers = { authorization: `Bearer ${token}` };
+    for (const path of ["/mcp", `/m/${await alice.slug("attic")}/mcp`]) {
+      const response = await knock(`http://evil.example${path}`, { headers });
+      expect([path, response.status, await codeOf(response)]).toEqual([path, 400, "invalid_request"]);
+    }
+    expect(await alice.reached("attic")).toHaveLength(before);
+  });
+
   it("ending in /link is the machine's own door: nobody's name goes with it, and its token does", async () => {
     const alice = await two();
     const slug = await alice.slug("attic");

@@ -85,6 +85,7 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
       server.start(process.execPath, [OPERATOR, "doctor"], { OPERATOR_STATE: state, ...env }).ended;
     const well = await doctor({ NODE_EXTRA_CA_CERTS: ca });
     expect(well.output).toMatch(/ok +Operator runs at https:\/\/operator\.example\.com \(process \d+\)/);
+    expect(well.output).toMatch(/ok +other computers can reach port 443, and no other/);
     expect(well.output).toMatch(/ok +operator\.example\.com is 10\.77\.0\.1/);
     expect(well.output).toMatch(/ok +https:\/\/operator\.example\.com\/mcp answers as a client/);
     // The certificate of this test ends in two days.

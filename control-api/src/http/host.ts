@@ -1,3 +1,5 @@
+import { machineHostLabel } from "#protocol/address.ts";
+import { errorResponse } from "#protocol/error.ts";
 import { isLoopbackHost } from "./loopback.ts";
 
 export type AddressBindings = {
@@ -12,7 +14,15 @@ export type AddressBindings = {
  * resolves to this address (DNS rebinding). A local start accepts every name that a computer has for itself.
  */
 export function isOwnHost(hostname: string, env: AddressBindings): boolean {
+  if (hostname === env.DOMAIN) return true;
   const own = new URL(env.ORIGIN).hostname;
-  if (hostname === env.DOMAIN || hostname === own) return true;
+  if (hostname === own) return true;
   return isLoopbackHost(own) && isLoopbackHost(hostname) && !hostname.endsWith(`.${env.DOMAIN}`);
+}
+
+/** The refusal of a request at a host that is neither Operator's nor a machine's; `null` for one that is. */
+export function refuseForeignHost(hostname: string, env: AddressBindings): Response | null {
+  if (machineHostLabel(hostname, env.DOMAIN) !== null || isOwnHost(hostname, env)) return null;
+  const reason = `This Operator is ${env.ORIGIN}; "${hostname}" is not one of its hosts.`;
+  return errorResponse({ code: "invalid_request", reason });
 }

@@ -8,6 +8,7 @@ import { admit } from "../sign-in/admission.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
+import { refuseForeignHost } from "../http/host.ts";
 import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
@@ -36,6 +37,9 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   const caller = await admit(request, env, url);
   if ("refused" in caller) return refuseCall(caller, request, url, env);
   if (path !== ScriptPath.MCP) return notThere();
+  // A machine's address by path is on Operator's own host. A stranger is told nothing but that it is one, at whatever host.
+  const foreign = refuseForeignHost(url.hostname, env);
+  if (foreign !== null) return foreign;
   const { name } = namesIn(slug);
   if (!isSlug(slug) || !(caller.machines?.includes(name) ?? true))
     return errorResponse({ code: "machine_unknown", machine: slug });
