@@ -1,0 +1,172 @@
+import { runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { ServerStore } from "../../../control-api/src/user/server-store.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
+import { codeOf, env, TestUser } from "../support/operator.ts";
+
+const CONFIG = {
+  mainModule: "index.js",
+  compatibilityDate: "2026-08-01",
+  compatibilityFlags: [],
+  vars: { COLOUR: "red", SIZES: [1, 2] },
+  objects: [{ name: "NOTES", className: "Notes" }],
+  migrations: [
+    { tag: "v1", new_sqlite_classes: ["Notes"] },
+    { tag: "v2", new_sqlite_classes: ["More"] },
+  ],
+};
+const MODULE = { name: "index.js", type: "application/javascript+module", text: "export default {};" };
+
+type Given = { config?: object; modules?: (typeof MODULE)[]; length?: number };
+
+async function deploy(user: TestUser, name: string, { config = CONFIG, modules = [MODULE], length }: Given = {}) {
+  const form = new FormData();
+  form.set("config", JSON.stringify(config));
+  for (const { name: part, type, text } of modules) form.append(part, new File([text], part, { type }));
+  const encoded = new Response(form);
+  const type = encoded.headers.get("content-type") ?? "";
+  const body = await encoded.arrayBuffer();
+  const headers = { "content-type": type, "content-length": String(length ?? body.byteLength) };
+  return user.fetch(`/api/servers/${name}`, { method: "PUT", headers, body });
+}
+
+async function uploadsOf(user: TestUser, name: string) {
+  return (await user.platformCalls(name)).filter(({ method }) => method === "PUT");
+}
+
+describe("a hosted server's upload", () => {
+  it("has its own modules in a folder, Operator's wrapper as the main one, and no binding to anything of Operator's", async () => {
+    const alice = new TestUser();
+    const deployed = await deploy(alice, "notes");
+    expect(deployed.status).toBe(201);
+    expect(await deployed.json()).toMatchObject({ name: "notes", version: 1, versions: [{ version: 1 }] });
+    const [upload] = await uploadsOf(alice, "notes");
+    expect(upload?.parts?.map(({ name }) => name)).toEqual(["metadata", "entry.js", "host.js", "server/index.js"]);
+    expect(upload?.metadata).toEqual({
+      main_module: "entry.js",
+      compatibility_date: "2026-08-01",
+      compatibility_flags: ["enable_request_signal"],
+      tags: ["operator-hosted"],
+      observability: { enabled: true },
+      keep_bindings: ["secret_text"],
+      migrations: { new_tag: "v2", steps: [{ new_sqlite_classes: ["Notes"] }, { new_sqlite_classes: ["More"] }] },
+      bindings: [
+        { type: "plain_text", name: "OPERATOR_OWNER", text: alice.id },
+        { type: "plain_text", name: "OPERATOR_NAME", text: "notes" },
+        { type: "plain_text", name: "OPERATOR_SLUG", text: await alice.slug("notes") },
+        { type: "plain_text", name: "OPERATOR_TEMPLATE", text: "hosted-1" },
+        { type: "plain_text", name: "COLOUR", text: "red" },
+        { type: "json", name: "SIZES", json: [1, 2] },
+        { type: "durable_object_namespace", name: "NOTES", class_name: "Notes" },
+      ],
+    });
+  });
+
+  it("applies only the migrations that the script does not have", async () => {
+    const alice = new TestUser();
+    await deploy(alice, "notes", { config: { ...CONFIG, migrations: CONFIG.migrations.slice(0, 1) } });
+    expect(
+      (await deploy(alice, "notes", { config: { ...CONFIG, migrations: CONFIG.migrations.slice(0, 1) } })).status,
+    ).toBe(200);
+    const uploads = await uploadsOf(alice, "notes");
+    expect(uploads.map(({ metadata }) => metadata?.migrations)).toEqual([
+      { new_tag: "v1", steps: [{ new_sqlite_classes: ["Notes"] }] },
+      undefined,
+    ]);
+  });
+
+  it("brings a server back whose owner's database was lost", async () => {
+    const alice = new TestUser();
+    await deploy(alice, "notes");
+    const stub = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    await runInDurableObject(stub, (_, { storage }) => {
+      for (const table of ["server", "server_version", "server_module"]) storage.sql.exec(`DELETE FROM ${table}`);
+    });
+    expect(await alice.json("/api/servers")).toEqual({ servers: [] });
+    expect((await deploy(alice, "notes")).status).toBe(201);
+    expect((await uploadsOf(alice, "notes")).at(-1)?.metadata?.migrations).toBeUndefined();
+  });
+
+  it.each<[string, Given, string]>([
+    ["without its main module", { modules: [{ ...MODULE, name: "other.js" }] }, "is not among the modules"],
+    [
+      "with a main module that is no code",
+      { modules: [{ ...MODULE, type: "text/plain" }] },
+      "is not among the modules",
+    ],
+    ["with a module outside of its folder", { modules: [MODULE, { ...MODULE, name: "../entry.js" }] }, "cannot be a module's name"], // prettier-ignore
+    ["with two modules of one name", { modules: [MODULE, MODULE] }, "the same name"],
+    ["with a module of an unknown type", { modules: [MODULE, { ...MODULE, name: "x.html", type: "text/html" }] }, "text/html"], // prettier-ignore
+    [
+      "with a binding of Operator's name",
+      { config: { ...CONFIG, vars: { operator_owner: "bob" } } },
+      "config is not valid",
+    ],
+    ["with a field that no server has", { config: { ...CONFIG, services: [] } }, "config is not valid"],
+    ["that is too large", { length: 100_000_000 }, "8 MB"],
+  ])("%s is refused, and nothing is uploaded", async (_, given, why) => {
+    const alice = new TestUser();
+    const refused = await deploy(alice, "notes", given);
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining(why)]);
+    expect(await uploadsOf(alice, "notes")).toEqual([]);
+    expect(await alice.json("/api/machines")).toEqual({ machines: [] });
+  });
+
+  it.each(["api", "Notes", "a--b"])("to the name %s is refused", async (name) => {
+    expect((await deploy(new TestUser(), name)).status).toBe(400);
+  });
+
+  it("keeps the last five versions, and rolls back to those only", async () => {
+    const alice = new TestUser();
+    for (let version = 1; version <= 7; version += 1) await deploy(alice, "notes");
+    const { versions }: { versions: { version: number }[] } = await alice.json("/api/servers/notes");
+    expect(versions.map(({ version }) => version)).toEqual([7, 6, 5, 4, 3]);
+    const gone = await alice.rest("POST", "/api/servers/notes/rollback", { version: 2 });
+    expect([gone.status, await gone.text()]).toEqual([400, expect.stringContaining("It has 7, 6, 5, 4, 3")]);
+    const back = await alice.rest("POST", "/api/servers/notes/rollback", {});
+    expect(await back.json()).toMatchObject({ version: 6 });
+    expect(await (await deploy(alice, "notes")).json()).toMatchObject({ version: 8 });
+  });
+
+  it("of a module of several megabytes is stored whole", async () => {
+    const alice = new TestUser();
+    const text = `export default {}; // ${"0123456789".repeat(250_000)}`;
+    await deploy(alice, "notes", { modules: [{ ...MODULE, text }] });
+    const stub = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    const stored = await runInDurableObject(stub, (_, { storage }) => new ServerStore(storage).bundle("notes", 1));
+    expect(stored?.modules.map(({ content }) => new TextDecoder().decode(content) === text)).toEqual([true]);
+    expect(stored?.config).toEqual(CONFIG);
+  });
+});
+
+describe("who may manage hosted servers", () => {
+  it("their owner, and not with a token that may only look", async () => {
+    const [alice, bob] = [new TestUser(), new TestUser()];
+    await deploy(alice, "notes");
+    const made = await alice.rest("POST", "/api/tokens", { label: "look", scopes: ["operator:read"] });
+    const { token }: { token: string } = await made.json();
+    const looking = new TestUser(alice.id, token);
+    expect((await looking.fetch("/api/servers/notes")).status).toBe(200);
+    for (const [method, path] of [
+      ["DELETE", "/api/servers/notes"],
+      ["POST", "/api/servers/notes/rollback"],
+      ["PUT", "/api/servers/notes/secrets/KEY"],
+    ] as const) {
+      expect([path, (await looking.rest(method, path, {})).status]).toEqual([path, 403]);
+      const refused = await bob.rest(method, path, { value: "x" });
+      expect([path, refused.status, await codeOf(refused)]).toEqual([path, 404, "machine_unknown"]);
+    }
+    expect((await deploy(looking, "notes")).status).toBe(403);
+    expect(await bob.json("/api/servers")).toEqual({ servers: [] });
+  });
+
+  it("a removed machine's route does not delete a server by mistake, nor a server's route a machine", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    expect((await alice.rest("DELETE", "/api/servers/attic")).status).toBe(404);
+    await deploy(alice, "notes");
+    expect((await alice.rest("DELETE", "/api/servers/notes")).status).toBe(204);
+    const { machines }: { machines: { name: string }[] } = await alice.json("/api/machines");
+    expect(machines.map(({ name }) => name)).toEqual(["attic"]);
+  });
+});
