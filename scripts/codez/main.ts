@@ -18,6 +18,8 @@ import { statusCommand } from "./commands/status.ts";
 import { tokensCommand } from "./commands/tokens.ts";
 import { uninstallCommand } from "./commands/uninstall.ts";
 import { upCommand } from "./commands/up.ts";
+import { watchCommand } from "./commands/watch.ts";
+import { webhooksCommand } from "./commands/webhooks.ts";
 import { upgradeCommand } from "./commands/upgrade.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -64,6 +66,8 @@ function program(command: readonly string[]): Command {
     removeCommand(context),
     forgetCommand(context),
     tokensCommand(context),
+    watchCommand(context),
+    webhooksCommand(context),
     auditCommand(context),
     serviceCommand(context),
     upgradeCommand(context),

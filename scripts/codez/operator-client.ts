@@ -107,6 +107,29 @@ export class OperatorClient {
     throw this.#refusal(response.status, ErrorBody.safeParse(answer).data?.error ?? null);
   }
 
+  /** Opens an event stream after the event with the id `lastEventId`. Throws `CodezFailure` if there is none to be had. */
+  async stream(path: string, lastEventId: string | null): Promise<ReadableStream<Uint8Array>> {
+    const headers = {
+      ...this.#headers(),
+      accept: "text/event-stream",
+      ...(lastEventId === null ? {} : { "last-event-id": lastEventId }),
+    };
+    let response: Response;
+    try {
+      // Without a time limit for the body, which has no end. Silence is noticed by its reader.
+      response = await fetch(new URL(path, this.origin), { headers, redirect: "error" });
+    } catch (reason) {
+      throw this.#unreachable(reason);
+    }
+    if (response.ok && response.body !== null) return response.body;
+    // Operator, or what is in front of it, is restarting, or there were too many requests. That passes.
+    if (response.status >= 500 || response.status === 429) {
+      await response.body?.cancel();
+      throw this.#unreachable(`HTTP ${response.status}`);
+    }
+    throw this.#refusal(response.status, ErrorBody.safeParse(parseJson(await response.text())).data?.error ?? null);
+  }
+
   async #fetch(method: string, path: string, body: unknown): Promise<Response> {
     const headers = { ...this.#headers(), ...(body === undefined ? {} : { "content-type": "application/json" }) };
     try {
@@ -118,15 +141,19 @@ export class OperatorClient {
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
     } catch (reason) {
-      throw new CodezFailure(
-        ExitCode.HUB_UNREACHABLE,
-        `Operator at ${this.origin} cannot be reached: ${messageOf(reason)}`,
-        this.origin === LOCAL_OPERATOR
-          ? "Start it with `npm start` in its clone, or give the address of yours: --hub https://operator.example.com"
-          : "Check the address (--hub) and this computer's network.",
-        reason,
-      );
+      throw this.#unreachable(reason);
     }
+  }
+
+  #unreachable(reason: unknown): CodezFailure {
+    return new CodezFailure(
+      ExitCode.HUB_UNREACHABLE,
+      `Operator at ${this.origin} cannot be reached: ${messageOf(reason)}`,
+      this.origin === LOCAL_OPERATOR
+        ? "Start it with `npm start` in its clone, or give the address of yours: --hub https://operator.example.com"
+        : "Check the address (--hub) and this computer's network.",
+      reason,
+    );
   }
 
   #headers(): Record<string, string> {

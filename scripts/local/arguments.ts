@@ -35,6 +35,8 @@ export const HELP = `Starts Operator on this computer, without any account.
 
   --acme-directory <url>  another certificate authority   --http-port <port>  for its challenges (default ${HTTP_PORT})
 
+  --webhook-origins <origin>[,...]  receivers of webhooks on your own network, such as http://ntfy.home:8080
+
   OPERATOR_STATE  the folder in which Operator stores everything (default .operator in the repository)
 `;
 
@@ -48,6 +50,8 @@ export interface StartArguments {
   readonly logFormat: LogFormat;
   /** Port on 127.0.0.1 for gates other than the control API; `null`: not served. */
   readonly dispatchPort: number | null;
+  /** Origins that webhooks may reach although they are not public; with commas in between. */
+  readonly webhookOrigins: string | null;
   readonly verbose: boolean;
   readonly help: boolean;
 }
@@ -73,6 +77,7 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
       "metrics-port": { type: "string" },
       "log-format": { type: "string" },
       "dispatch-port": { type: "string" },
+      "webhook-origins": { type: "string" },
       verbose: { type: "boolean" },
       help: { type: "boolean", short: "h" },
     },
@@ -86,11 +91,13 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
   const logFormat = LOG_FORMATS.find((one) => one === (given("log-format") ?? "text"));
   if (logFormat === undefined) throw new Error(`--log-format takes ${LOG_FORMATS.join(" or ")}`);
   const dispatchPort = portOf(given("dispatch-port"));
+  const webhookOrigins = originsOf(given("webhook-origins"));
   const rest = {
     stateDir,
     metricsPort,
     dispatchPort,
     logFormat,
+    webhookOrigins,
     verbose: values.verbose ?? false,
     help: values.help ?? false,
   };
@@ -118,6 +125,16 @@ function originOf(text: string): string {
   if (url?.protocol !== "https:" || url.pathname !== "/" || url.search !== "" || url.username !== "")
     throw new Error(`--public-url takes an address such as https://operator.example.com, not "${text}"`);
   return url.origin;
+}
+
+/** Origins with commas in between, checked: one with a path or a slip of the pen would allow nothing. */
+function originsOf(text: string | null): string | null {
+  if (text === null) return null;
+  const origins = text.split(",").map((origin) => origin.trim());
+  for (const origin of origins)
+    if (!URL.canParse(origin) || !/^https?:$/.test(new URL(origin).protocol) || new URL(origin).origin !== origin)
+      throw new Error(`--webhook-origins takes origins such as http://ntfy.home:8080, not "${origin}"`);
+  return origins.join(",");
 }
 
 /** The source of TLS: exactly one of ACME, certificate files and a proxy must be given. */

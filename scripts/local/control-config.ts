@@ -44,9 +44,13 @@ export function controlConfig(setup: ControlSetup): Config {
   };
 }
 
-/** Origins that the Workers may reach even if they are on this computer or its network: the platform's API and MCPAuthKit. */
+/**
+ * Origins that the Workers may reach even if they are on this computer or its network: the platform's API, MCPAuthKit, and
+ * receivers of webhooks that are allowed by name.
+ */
 function ownOrigins(vars: Readonly<Record<string, string>>): string[] {
-  const addresses = ["CLOUDFLARE_API_URL", "AUTHKIT_URL"].map((name) => vars[name] ?? "");
+  const webhooks = (vars["WEBHOOK_ORIGINS"] ?? "").split(",").map((origin) => origin.trim());
+  const addresses = [...["CLOUDFLARE_API_URL", "AUTHKIT_URL"].map((name) => vars[name] ?? ""), ...webhooks];
   return addresses.filter((address) => URL.canParse(address)).map((address) => new URL(address).origin);
 }
 

@@ -13,10 +13,8 @@ import { writeOwnerToken } from "../system/owner-token.ts";
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 async function main(): Promise<void> {
-  const { door, domain, stateDir, metricsPort, dispatchPort, logFormat, verbose, help } = readArguments(
-    process.argv.slice(2),
-    process.env,
-  );
+  const args = readArguments(process.argv.slice(2), process.env);
+  const { door, domain, stateDir, metricsPort, dispatchPort, webhookOrigins, logFormat, verbose, help } = args;
   if (help) return void console.log(HELP);
   // process.exit() is enough to stop everything: "exit" handlers kill the children (reaper.ts) and release the lock.
   for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
@@ -43,6 +41,7 @@ async function main(): Promise<void> {
     stateDir,
     metricsPort,
     dispatchPort,
+    ...(webhookOrigins === null ? {} : { vars: { WEBHOOK_ORIGINS: webhookOrigins } }),
     report,
     log,
   }).catch((error: unknown) => {

@@ -137,6 +137,7 @@ export function descriptorOf({ name, description, isOfSession, fields }: EventTy
           type: ["string", "null"],
           description: "The session's handle <machine>/<id>, which every session tool accepts.",
         },
+        truncated: { type: "boolean", description: "The event was too large; its other fields were left out." },
         ...Object.fromEntries(Object.entries(fields).map(([field, type]) => [field, type === "json" ? {} : { type }])),
       },
       required: ["machine", "session"],
@@ -147,6 +148,8 @@ export function descriptorOf({ name, description, isOfSession, fields }: EventTy
 /** The declared fields of an entry's data. What has another type than declared is left out: machines write it, and are not trusted. */
 export function payloadFieldsOf({ fields }: EventType, data: unknown): Record<string, unknown> {
   if (!isRecord(data)) return {};
+  // The log replaces data that is too large by this mark.
+  if (data["truncated"] === true) return { truncated: true };
   return Object.fromEntries(
     Object.entries(fields).flatMap(([field, type]) => {
       const value = data[field];

@@ -2,6 +2,7 @@ import { SUBSCRIPTION_HEADER } from "./challenge.ts";
 import type { CredentialCheck } from "./credential-check.ts";
 import type { Deliveries, Delivery } from "./deliveries.ts";
 import {
+  FAILING_PAUSE_MS,
   MAX_DEAD,
   MAX_FAILING_IN_FLIGHT,
   MAX_IN_FLIGHT,
@@ -147,6 +148,8 @@ export class Courier {
     } else {
       deliveries.bury(delivery.id, attempts, nowMs, posted.fault, MAX_DEAD);
     }
+    // The second failure in a row is hardly the message's fault, so the others wait as well.
+    if (subscription.failedSinceMs !== null) deliveries.postpone(subscription.id, nowMs + FAILING_PAUSE_MS);
     const sinceMs = subscriptions.get(subscription.id)?.failedSinceMs ?? nowMs;
     if (nowMs - sinceMs >= SUSPEND_AFTER_MS) subscriptions.suspend(subscription.id, nowMs);
   }

@@ -144,6 +144,11 @@ export class Deliveries {
     this.#sql.exec("UPDATE delivery SET next_ms = ? WHERE subscription = ? AND dead_ms IS NULL AND next_ms > ?", nowMs, subscription, nowMs); // prettier-ignore
   }
 
+  /** None that waits for a subscription may be sent before `ms`. */
+  postpone(subscription: string, ms: number): void {
+    this.#sql.exec("UPDATE delivery SET next_ms = ? WHERE subscription = ? AND dead_ms IS NULL AND next_ms < ?", ms, subscription, ms); // prettier-ignore
+  }
+
   dead(): DeadLetter[] {
     return this.#sql
       .exec<Row>("SELECT * FROM delivery WHERE dead_ms IS NOT NULL ORDER BY dead_ms DESC, id DESC")

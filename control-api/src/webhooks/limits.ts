@@ -75,6 +75,9 @@ export const OWN_RETRIES_MS: readonly number[] = [
   6 * HOUR_MS,
 ];
 
+/** A receiver that fails again and again gets at most one request in this time. Milliseconds. */
+export const FAILING_PAUSE_MS = 2 * SECOND_MS;
+
 /** Retries are spread by up to this part of their pause, so that receivers which failed together are not asked together. */
 export const RETRY_JITTER = 0.2;
 

@@ -108,7 +108,13 @@ describe("events/subscribe", () => {
     await subscribe(alice, receiver, { arguments: { session: "attic/s2" } });
     await alice.logs("cellar", [failed("s2")]);
     await alice.logs("attic", [failed("s1"), failed("s2")]);
-    expect(await receiver.events(1)).toMatchObject([{ data: { session: "attic/s2" } }]);
+    await receiver.events(1);
+    await alice.logs("attic", [failed("s1"), failed("s2"), { ...failed("s2"), data: { message: "again" } }]);
+    const messages = (await receiver.events(2)).map(({ data }) => data);
+    expect(messages).toMatchObject([
+      { session: "attic/s2", message: "s2" },
+      { session: "attic/s2", message: "again" },
+    ]);
   });
 
   it("replays from the client's cursor, each event once", async () => {
@@ -272,7 +278,10 @@ describe("a subscription", () => {
     await subscribe(new TestUser(alice.id, token), receiver);
     await alice.logs("cellar", [failed("s1")]);
     await alice.logs("attic", [failed("s2")]);
-    expect(await receiver.events(1)).toMatchObject([{ data: { session: "attic/s2" } }]);
+    await receiver.events(1);
+    await alice.logs("attic", [failed("s2"), failed("s3")]); // its message comes after all that were queued before
+    const sessions = (await receiver.events(2)).map(({ data }) => (data as { session: string }).session);
+    expect(sessions).toEqual(["attic/s2", "attic/s3"]);
   });
 
   it("expires when its client does not refresh it", async () => {

@@ -13,12 +13,21 @@ describe("the arguments of a start", () => {
       metricsPort: null,
       logFormat: "text",
       dispatchPort: null,
+      webhookOrigins: null,
       verbose: false,
       help: false,
     });
     expect(read(["--log-format", "json"]).logFormat).toBe("json");
     expect(() => read(["--log-format", "xml"])).toThrow("--log-format takes text or json");
     expect(read([], { OPERATOR_PORT: "9000" }).door).toEqual({ kind: "loopback", port: 9000 });
+  });
+
+  it("take origins for webhooks, and nothing that is not exactly one", () => {
+    expect(read(["--webhook-origins", "http://ntfy.home:8080, https://192.168.1.5"]).webhookOrigins).toBe(
+      "http://ntfy.home:8080,https://192.168.1.5",
+    );
+    for (const text of ["ntfy.home", "http://ntfy.home/topic", "http://u@ntfy.home", "ftp://ntfy.home", "http://a,"])
+      expect(() => read(["--webhook-origins", text]), text).toThrow("--webhook-origins takes origins");
   });
 
   it.each([

@@ -1,0 +1,114 @@
+import { Command } from "commander";
+import * as z from "zod";
+import { printable } from "../../system/printable.ts";
+import { ExitCode } from "../exit-code.ts";
+import { CodezFailure } from "../failure.ts";
+import { findOperator } from "../find-operator.ts";
+import { type Context, outputOf, withHub } from "./context.ts";
+import { tableOf } from "./table.ts";
+
+const Webhook = z.object({
+  id: z.string(),
+  kind: z.string(),
+  client: z.string(),
+  url: z.string(),
+  types: z.array(z.string()).nullable(),
+  filter: z.object({ machine: z.string().nullable(), session: z.string().nullable() }),
+  pending: z.number(),
+  suspendedMs: z.number().nullable(),
+  failedSinceMs: z.number().nullable(),
+  lastDeliveryMs: z.number().nullable(),
+  lastFault: z.string().nullable(),
+});
+type Webhook = z.infer<typeof Webhook>;
+const DeadLetter = z.object({ subscription: z.string(), message: z.string(), deadMs: z.number(), fault: z.string() });
+const Overview = z.object({ subscriptions: z.array(Webhook), dead: z.array(DeadLetter) });
+type Overview = z.infer<typeof Overview>;
+const Added = z.object({ id: z.string(), url: z.string(), secret: z.string().nullable() });
+const Tested = z.object({ delivered: z.boolean(), fault: z.string().optional() });
+const Retried = z.object({ retried: z.number() });
+
+type Shared = { hub?: string; json?: boolean };
+type AddOptions = Shared & { ntfy?: boolean; type?: string[]; machine?: string; session?: string };
+
+/** `codez webhooks`: URLs that Operator tells of what happens, and the subscriptions of MCP clients. */
+export function webhooksCommand({ folder }: Context): Command {
+  const list = withHub(
+    new Command("list").description("list webhooks, MCP clients' subscriptions and failures"),
+  ).action(async (options: Shared) => {
+    const operator = await findOperator(options.hub, folder);
+    const overview = Overview.parse(await operator.ask("GET", "/api/webhooks"));
+    outputOf(options).result(overview, textOf(overview));
+  });
+
+  const add = withHub(new Command("add").description("send events to a URL, signed as Standard Webhooks says"))
+    .argument("<url>", "the receiver, or with --ntfy the URL of a topic")
+    .option("--ntfy", "send notifications to a topic of ntfy instead")
+    .option("--type <type...>", "only these events, such as permission.requested (default: all)")
+    .option("--machine <name>", "only events of this machine")
+    .option("--session <handle>", "only events of this session, <machine>/<id>")
+    .action(async (url: string, options: AddOptions) => {
+      const { ntfy, type: types, machine: machineId, session } = options;
+      const operator = await findOperator(options.hub, folder);
+      const request = { url, kind: ntfy === true ? "ntfy" : "webhook", types, machineId, session };
+      const added = Added.parse(await operator.ask("POST", "/api/webhooks", request));
+      const secret = added.secret === null ? "" : `\nSecret, shown only now: ${added.secret}`;
+      outputOf(options).result(added, `Added ${added.id}. Try it out: codez webhooks test ${added.id}${secret}`);
+    });
+
+  const remove = withHub(new Command("remove").description("remove a webhook, or end an MCP client's subscription"))
+    .argument("<id>", "its id from `codez webhooks list`")
+    .action(async (id: string, options: Shared) => {
+      const operator = await findOperator(options.hub, folder);
+      await operator.ask("DELETE", pathOf(id));
+      outputOf(options).result({ removed: id }, `Removed ${id}.`);
+    });
+
+  const test = withHub(new Command("test").description("send a test message to a webhook"))
+    .argument("<id>", "its id from `codez webhooks list`")
+    .action(async (id: string, options: Shared) => {
+      const operator = await findOperator(options.hub, folder);
+      const tested = Tested.parse(await operator.ask("POST", `${pathOf(id)}/test`));
+      if (!tested.delivered)
+        throw new CodezFailure(
+          ExitCode.REFUSED,
+          `The receiver did not take the test message: ${tested.fault ?? "unknown"}.`,
+          "Look at the receiver's own log. It has to answer with 2xx within 8 seconds, and not with a redirect.",
+        );
+      outputOf(options).result(tested, "The receiver took the test message.");
+    });
+
+  const retry = withHub(new Command("retry").description("send again what could not be delivered"))
+    .argument("<id>", "the webhook's id from `codez webhooks list`")
+    .action(async (id: string, options: Shared) => {
+      const operator = await findOperator(options.hub, folder);
+      const { retried } = Retried.parse(await operator.ask("POST", `${pathOf(id)}/retry`));
+      outputOf(options).result({ retried }, `${retried} messages are sent again.`);
+    });
+
+  const all = new Command("webhooks").description("send events to URLs, and see what could not be delivered");
+  for (const one of [list, add, remove, test, retry]) all.addCommand(one.exitOverride());
+  return all;
+}
+
+function pathOf(id: string): string {
+  return `/api/webhooks/${encodeURIComponent(id)}`;
+}
+
+function textOf({ subscriptions, dead }: Overview): string {
+  if (subscriptions.length === 0) return "No webhooks. Add one: codez webhooks add <url>";
+  const rows = subscriptions.map((one) => [
+    one.id,
+    one.kind === "client" ? printable(one.client) : one.kind,
+    one.types?.join(",") ?? "all",
+    one.filter.session ?? one.filter.machine ?? "all",
+    stateOf(one, dead.filter(({ subscription }) => subscription === one.id).length),
+    printable(one.url),
+  ]);
+  return tableOf([["ID", "FOR", "EVENTS", "OF", "STATE", "URL"], ...rows]);
+}
+
+function stateOf({ suspendedMs, failedSinceMs, lastFault, pending }: Webhook, dead: number): string {
+  const state = suspendedMs !== null ? "suspended" : failedSinceMs !== null ? `failing (${lastFault ?? "?"})` : "ok";
+  return [state, ...(pending > 0 ? [`${pending} waiting`] : []), ...(dead > 0 ? [`${dead} given up`] : [])].join(", ");
+}

@@ -1,0 +1,268 @@
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { MAX_PENDING, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_PER_CLIENT, MAX_WEBHOOKS } from "../../../control-api/src/webhooks/limits.ts"; // prettier-ignore
+import { seal, unseal } from "../../../control-api/src/webhooks/seal.ts";
+import { keyOfSecret } from "../../../control-api/src/webhooks/sign.ts";
+import { env, type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
+import { isSigned, Receiver, SECRET } from "../../control-api/support/receiver.ts";
+
+const failed = (session: string) => ({ type: "session.error", session, data: { message: session } });
+
+async function person(...machines: string[]): Promise<TestUser> {
+  const user = new TestUser();
+  for (const name of machines) {
+    await user.machine(name);
+    await user.logs(name, []);
+  }
+  return user;
+}
+
+async function subscribe(user: TestUser, url: string, more: object = {}): Promise<RpcAnswer> {
+  const params = { name: "session.failed", delivery: { mode: "webhook", url, secret: SECRET }, ...more };
+  return (await user.rpc("events/subscribe", params)).answer;
+}
+
+async function clientOf(user: TestUser, label: string, limits: object = {}): Promise<TestUser> {
+  const made = await user.rest("POST", "/api/tokens", { label, ...limits });
+  const { token }: { token: string } = await made.json();
+  return new TestUser(user.id, token);
+}
+
+const objectOf = (user: TestUser) => env.WEBHOOKS.getByName(user.id);
+
+describe("a receiver that", () => {
+  it.each([
+    ["echoes something else", { echo: JSON.stringify({ challenge: "something else" }) }],
+    ["echoes nothing", { echo: "" }],
+    ["echoes a challenge that is no text", { echo: JSON.stringify({ challenge: 1 }) }],
+    ["echoes no JSON", { echo: "<html>challenge</html>" }],
+    ["answers 4 MB", { echo: `{"challenge":"${"x".repeat(4 * 1024 * 1024)}"}` }],
+    ["answers very deep JSON", { echo: "[".repeat(100_000) }],
+  ])("%s is not subscribed, and the client learns no more than that", async (_, plan) => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    await receiver.plan(plan);
+    const { error } = await subscribe(alice, receiver.url);
+    expect(error).toEqual({
+      code: -32_027,
+      message: "The callback endpoint could not be verified: challenge_failed.",
+      data: { reason: "challenge_failed" },
+    });
+    await alice.logs("attic", [failed("s1")]);
+    expect((await objectOf(alice).overview()).subscriptions).toEqual([]);
+    expect(await receiver.received(1)).toHaveLength(1);
+  });
+
+  it("replays the challenge of an earlier subscription is not subscribed", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const seen = new Set<string>();
+    for (let times = 0; times < 20; times += 1) {
+      // Every answer is the challenge that came the time before.
+      const [last] = (await receiver.received(0)).slice(-1);
+      if (last !== undefined)
+        await receiver.plan({ echo: JSON.stringify({ challenge: JSON.parse(last.body).challenge }) }); // prettier-ignore
+      else await receiver.plan({ echo: "{}" });
+      expect((await subscribe(alice, receiver.url)).error?.code).toBe(-32_027);
+      const [asked] = (await receiver.received(times + 1)).slice(-1);
+      seen.add(JSON.parse(asked?.body ?? "{}").challenge);
+    }
+    expect(seen.size).toBe(20);
+  });
+
+  it("never answers a challenge fails with a timeout, and takes no place", async () => {
+    const [alice, hanging, other] = [await person("attic"), new Receiver(), new Receiver()];
+    await hanging.plan({ hangs: "always" });
+    const waiting = subscribe(alice, hanging.url);
+    await hanging.received(1);
+    expect((await subscribe(alice, other.url)).error).toBeUndefined(); // meanwhile
+    expect((await waiting).error?.data).toEqual({ reason: "timeout" });
+  });
+
+  it("hangs does not keep other receivers waiting, however many do", async () => {
+    const alice = await person("attic");
+    const hanging = Array.from({ length: 8 }, () => new Receiver());
+    for (const one of hanging) {
+      expect((await subscribe(alice, one.url)).error).toBeUndefined();
+      await one.plan({ hangs: "events" });
+    }
+    // They have failed before: from then on they share two connections.
+    await runInDurableObject(objectOf(alice), (_, { storage }) => {
+      storage.sql.exec("UPDATE subscription SET failed_since_ms = 1");
+    });
+    const fine = new Receiver();
+    expect((await subscribe(alice, fine.url)).error).toBeUndefined();
+    await alice.logs("attic", [failed("s1")]);
+    expect(await fine.events(1)).toMatchObject([{ data: { session: "attic/s1" } }]);
+    // None of those that hang has run into its time limit yet, so the message did not wait for any of them.
+    const attempts = await runInDurableObject(objectOf(alice), (_, { storage }) =>
+      storage.sql.exec("SELECT sum(attempts) AS count FROM delivery").one(),
+    );
+    expect(attempts).toEqual({ count: 0 });
+  });
+
+  it("is full gets at most a queue's length, and then learns of the gap", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    await subscribe(alice, receiver.url);
+    await receiver.plan({ status: 503 });
+    await alice.logs(
+      "attic",
+      Array.from({ length: MAX_PENDING + 100 }, (__, index) => failed(`s${index}`)),
+    );
+    await receiver.received(2);
+    const [subscription] = (await objectOf(alice).overview()).subscriptions;
+    expect(subscription).toMatchObject({ pending: MAX_PENDING, hasGap: true });
+    await receiver.plan({});
+    await runInDurableObject(objectOf(alice), (__, { storage }) => {
+      storage.sql.exec("UPDATE delivery SET next_ms = 0");
+    });
+    await runDurableObjectAlarm(objectOf(alice));
+    const events = await receiver.events(MAX_PENDING + 2);
+    expect(events.filter(({ type }) => type === "gap")).toEqual([{ type: "gap", cursor: expect.any(String) }]);
+    expect(new Set(events.flatMap(({ eventId }) => eventId ?? [])).size).toBe(MAX_PENDING);
+    // One that fails again and again is not asked for each of its messages.
+    expect(events.length).toBeLessThan(MAX_PENDING + 10);
+    expect((await objectOf(alice).overview()).subscriptions).toMatchObject([{ pending: 0, hasGap: false }]);
+  });
+});
+
+describe("huge and many", () => {
+  it("payloads are cut to the limit of a delivery", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    await subscribe(alice, receiver.url);
+    await alice.logs("attic", [{ ...failed("s1"), data: { message: "é".repeat(70_000) } }]);
+    const message = (await receiver.received(2))[1];
+    expect(new TextEncoder().encode(message?.body).length).toBeLessThan(256 * 1024);
+    expect(JSON.parse(message?.body ?? "{}")).toMatchObject({ data: { machine: "attic", session: "attic/s1", truncated: true } }); // prettier-ignore
+  });
+
+  it("subscriptions end at the limit of a client, of a person, and of webhooks", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const clients = [await clientOf(alice, "one"), await clientOf(alice, "two"), await clientOf(alice, "three")];
+    const made: number[] = [];
+    for (const client of clients) {
+      let count = 0;
+      let error: RpcAnswer["error"];
+      // 10,000 would be the same again and again: nothing is stored for a refused one.
+      for (let index = 0; index < 70 && error === undefined; index += 1) {
+        ({ error } = await subscribe(client, receiver.url, { arguments: { session: `attic/s${index}` } }));
+        if (error === undefined) count += 1;
+      }
+      expect(error?.code).toBe(-32_025);
+      made.push(count);
+    }
+    expect(made).toEqual([MAX_SUBSCRIPTIONS_PER_CLIENT, MAX_SUBSCRIPTIONS_PER_CLIENT, 0]);
+    expect((await objectOf(alice).overview()).subscriptions).toHaveLength(MAX_SUBSCRIPTIONS);
+    // One challenge for each client that got a place, and none for each subscription.
+    expect(await receiver.received(0)).toHaveLength(2);
+    for (let index = 0; index < MAX_WEBHOOKS; index += 1)
+      expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+    expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(400);
+  });
+
+  it("challenges to one host are limited", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    await receiver.plan({ echo: "{}" });
+    const codes: (number | undefined)[] = [];
+    for (let index = 0; index < 35; index += 1) codes.push((await subscribe(alice, `${receiver.url}&n=${index}`)).error?.code); // prettier-ignore
+    expect(codes.filter((code) => code === -32_027)).toHaveLength(30);
+    expect(codes.filter((code) => code === -32_025)).toHaveLength(5);
+    expect(await receiver.received(30)).toHaveLength(30);
+  });
+});
+
+describe("another client or person", () => {
+  it("cannot end, refresh, or change the secret of a subscription, even if it knows all of it", async () => {
+    const [alice, bob, receiver] = [await person("attic"), await person("attic"), new Receiver()];
+    await subscribe(alice, receiver.url);
+    const strangers = [bob, await clientOf(alice, "another"), await clientOf(bob, "bob's")];
+    for (const stranger of strangers) {
+      const params = { name: "session.failed", delivery: { url: receiver.url } };
+      expect((await stranger.rpc("events/unsubscribe", params)).answer.error?.code).toBe(-32_023);
+      // Their own subscription to the same URL is challenged anew, with their own secret.
+      await receiver.plan({ echo: "{}" });
+      const secret = `whsec_${btoa("z".repeat(32))}`;
+      expect((await subscribe(stranger, receiver.url, { delivery: { url: receiver.url, secret } })).error?.code).toBe(-32_027); // prettier-ignore
+    }
+    await receiver.plan({});
+    await bob.logs("attic", [failed("of-bob")]);
+    await alice.logs("attic", [failed("of-alice")]);
+    const messages = (await receiver.received(5)).slice(4);
+    expect(messages.map(({ body }) => JSON.parse(body).data.session)).toEqual(["attic/of-alice"]);
+    expect(messages[0] === undefined ? false : await isSigned(messages[0], SECRET)).toBe(true);
+  });
+
+  it("does not learn of a machine that it may not see", async () => {
+    const [alice, receiver] = [await person("attic", "cellar"), new Receiver()];
+    const limited = await clientOf(alice, "one", { machines: ["attic"] });
+    for (const machineId of ["cellar", "barn"])
+      expect((await subscribe(limited, receiver.url, { arguments: { machineId } })).error).toMatchObject({
+        code: -32_024,
+        message: expect.stringContaining(`There is no machine "${machineId}"`),
+      });
+    expect(await receiver.received(0)).toEqual([]);
+  });
+
+  it("is nobody: without a token there is no subscription", async () => {
+    const nobody = await new TestUser("nobody", `opr_nobody_${"x".repeat(43)}`).fetch("/mcp", {
+      method: "POST",
+      headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
+      body: JSON.stringify({ jsonrpc: "2.0", id: 1, method: "events/subscribe", params: {} }),
+    });
+    expect(nobody.status).toBe(401);
+  });
+});
+
+describe("secrets", () => {
+  it.each([
+    "",
+    "whsec_",
+    "secret",
+    `whsec_${btoa("x".repeat(23))}`,
+    `whsec_${btoa("x".repeat(65))}`,
+    `WHSEC_${btoa("x".repeat(32))}`,
+    `whsec_${btoa("x".repeat(32))}\n`,
+    `whsec_${btoa("x".repeat(32))} `,
+    "whsec_====",
+    "whsec_abc$def",
+  ])("of the form %j are refused before anything is sent", async (secret) => {
+    const [alice, receiver] = [await person(), new Receiver()];
+    const { error } = await subscribe(alice, receiver.url, {
+      delivery: { mode: "webhook", url: receiver.url, secret },
+    });
+    expect(error?.code).toBe(-32_602);
+    expect(keyOfSecret(secret)).toBeNull();
+    expect(await receiver.received(0)).toEqual([]);
+  });
+
+  it("that are sealed open only where they were sealed, with the same key, unchanged", async () => {
+    const sealed = await seal(SECRET, "alice/sub_1", "key");
+    expect(await unseal(sealed, "alice/sub_1", "key")).toBe(SECRET);
+    expect(sealed).not.toBe(await seal(SECRET, "alice/sub_1", "key"));
+    const flipped = sealed.slice(0, -2) + (sealed.at(-2) === "A" ? "B" : "A") + sealed.slice(-1);
+    for (const [stored, context, key] of [
+      [sealed, "alice/sub_2", "key"],
+      [sealed, "bob/sub_1", "key"],
+      [sealed, "alice/sub_1", "another key"],
+      [flipped, "alice/sub_1", "key"],
+    ] as const)
+      await expect(unseal(stored, context, key)).rejects.toThrow();
+  });
+
+  it("make a signature that no change to the message survives", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    await subscribe(alice, receiver.url);
+    await alice.logs("attic", [failed("s1")]);
+    const message = (await receiver.received(2))[1];
+    if (message === undefined) throw new Error("nothing came");
+    expect(await isSigned(message, SECRET)).toBe(true);
+    const headers = (changed: object) => ({ ...message, headers: { ...message.headers, ...changed } });
+    const forged = [
+      { ...message, body: message.body.replace("s1", "s2") },
+      { ...message, body: `${message.body} ` },
+      headers({ "webhook-id": "evt_other" }),
+      headers({ "webhook-timestamp": String(Number(message.headers["webhook-timestamp"]) + 1) }),
+      headers({ "webhook-signature": `v1,${btoa("x".repeat(32))}` }),
+    ];
+    for (const one of forged) expect(await isSigned(one, SECRET)).toBe(false);
+    expect(await isSigned(message, `whsec_${btoa("y".repeat(32))}`)).toBe(false);
+  });
+});

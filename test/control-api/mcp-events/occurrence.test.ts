@@ -1,0 +1,37 @@
+import { describe, expect, it } from "vitest";
+import { occurrenceOf } from "../../../control-api/src/mcp-events/occurrence.ts";
+
+const entry = (type: string, data: unknown, atMs = 0) =>
+  occurrenceOf({
+    id: "evt_1",
+    cursor: "1",
+    event: { machine: "attic", seq: 1, atMs, type, session: "attic/s1", data },
+  });
+
+describe("an entry of the log", () => {
+  it("that is no event of the catalogue is none", () => {
+    for (const type of ["message", "message.delta", "tool.started", "mcp.notifications/message", "session.updated"])
+      expect(entry(type, { status: "busy" }), type).toBeNull();
+  });
+
+  it("never makes a message beyond 256 KiB, whatever its data grows to as JSON", () => {
+    for (const message of ["x".repeat(300_000), "é".repeat(150_000), "\u0000".repeat(60_000)]) {
+      const occurrence = entry("session.error", { message })?.occurrence;
+      expect(JSON.stringify(occurrence).length).toBeLessThan(1_000);
+      expect(occurrence?.data).toEqual({ machine: "attic", session: "attic/s1", truncated: true });
+    }
+    expect(entry("session.error", { message: "x".repeat(200_000) })?.occurrence.data["truncated"]).toBeUndefined();
+  });
+
+  it("that the log has cut says so", () => {
+    expect(entry("session.error", { truncated: true, bytes: 100_000 })?.occurrence.data).toEqual({
+      machine: "attic",
+      session: "attic/s1",
+      truncated: true,
+    });
+  });
+
+  it.each([-1, 9e15, Number.MAX_SAFE_INTEGER])("of the time %d has a time that can be written", (atMs) => {
+    expect(entry("session.error", {}, atMs)?.occurrence.timestamp).toMatch(/Z$/);
+  });
+});
