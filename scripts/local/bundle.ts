@@ -46,6 +46,9 @@ async function wrangle(configPath: string, folder: string): Promise<void> {
     await promisify(execFile)(process.execPath, args, { env, timeout: BUNDLE_TIMEOUT_MS });
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
+    // esbuild, which writes the files, reports the system's error as text only. A start explains its code (file-failure.ts).
+    if (said.includes("no space left on device"))
+      throw Object.assign(new Error("no space left on device", { cause: error }), { code: "ENOSPC", path: folder });
     throw new Error(`${configPath} could not be bundled\n${said || String(error)}`, { cause: error });
   }
 }

@@ -1,5 +1,5 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { access, constants, mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 
 /** Paths of everything that a local Operator stores. */
 export interface State {
@@ -20,7 +20,13 @@ export interface State {
 
 /** Creates the state folder if needed, readable by its owner only, and returns the paths in it. */
 export async function openState(folder: string): Promise<State> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await mkdir(folder, { recursive: true, mode: 0o700 }).catch(async (error: unknown) => {
+    // On a read-only disk Node says ENOENT of a folder that is not there yet. Asking for the parent says why.
+    await access(await existingParent(folder), constants.W_OK).catch((reason: unknown) => {
+      throw reason instanceof Error ? Object.assign(reason, { path: folder }) : reason;
+    });
+    throw error;
+  });
   return {
     folder,
     lock: join(folder, "lock.json"),
@@ -30,4 +36,14 @@ export async function openState(folder: string): Promise<State> {
     control: join(folder, "control"),
     bundles: process.env["OPERATOR_BUNDLES"] || join(folder, "bundles"),
   };
+}
+
+/** The nearest folder above that exists. */
+async function existingParent(folder: string): Promise<string> {
+  const parent = dirname(folder);
+  const isThere = await access(parent).then(
+    () => true,
+    () => false,
+  );
+  return isThere || parent === folder ? parent : existingParent(parent);
 }

@@ -197,6 +197,26 @@ test.skipIf(!isRoot)("a full disk is named at a start; an Operator that it fills
   }
 });
 
+test.skipIf(!isRoot)(
+  "a disk on which nothing fits, or that is read-only, is named at the very first start",
+  async () => {
+    const disk = await temporaryFolder();
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=24k", "none", disk]);
+    try {
+      const small = await startProcess(await freePort(), join(disk, "state"));
+      expect(await small.ended).toBe(1);
+      expect(small.output()).toMatch(/^the disk of \S+ is full\. Free some space there/m);
+      expect(small.output()).not.toContain("    at ");
+      execFileSync("mount", ["-o", "remount,ro", disk]);
+      const readOnly = await startProcess(await freePort(), join(disk, "other", "state"));
+      expect(await readOnly.ended).toBe(1);
+      expect(readOnly.output()).toMatch(/^\S+ is on a read-only disk\. Mount it writable/m);
+    } finally {
+      execFileSync("umount", ["--lazy", disk]);
+    }
+  },
+);
+
 /** Writes until nothing more goes in. */
 function fill(path: string): void {
   const chunk = Buffer.alloc(64 * 1024);
