@@ -18,6 +18,9 @@ const FORM = /^(opl_[\w-]{43}\.([0-9a-z]{6,8}))\.([\w-]{43})$/;
 /** A token is renewed over the link, so it expires only on a machine that was not connected for this long. */
 export const LINK_TOKEN_LIFE_MS = 90 * 24 * 60 * 60_000;
 
+/** A token for a connector from before 0.3, which has no key and cannot renew it. It is replaced once the machine has a key. */
+export const KEYLESS_TOKEN_LIFE_MS = 10 * 365 * 24 * 60 * 60_000;
+
 /** A token is renewed when less than this is left: the first link after 30 days. That leaves two months to be connected again. */
 export const LINK_TOKEN_RENEWAL_MS = 60 * 24 * 60 * 60_000;
 

@@ -17,7 +17,7 @@ export function describeLink(link: LinkStatus | undefined, own: string | null): 
   const expiry =
     tokenExpiresMs === null
       ? "link token: does not expire until it is renewed, which needs a link key"
-      : `link token: valid until ${isoDay(tokenExpiresMs)}, renewed by itself while connected`;
+      : `link token: valid until ${isoDay(tokenExpiresMs)}, ${key === null ? "and renewed once the link key is bound" : "renewed by itself while connected"}`;
   return [bound, expiry];
 }
 

@@ -5,7 +5,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import { EventPage, type EventPush, LoggedEvent, type LogPosition } from "#protocol/event.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
-import { LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
+import { KEYLESS_TOKEN_LIFE_MS, LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import {
   type CredentialChange,
@@ -578,11 +578,11 @@ export class User extends Agent<Env> implements UserRpc {
     linkKey: string | null,
   ): Promise<IssuedLink & { token: string }> {
     const issuedMs = Math.max(Date.now(), (known?.linkIssuedMs ?? 0) + 1);
-    const expiresMs = issuedMs + LINK_TOKEN_LIFE_MS;
-    const token = await makeLinkToken(await linkSecretOf(this.#id, this.env.REPORT_SECRET), expiresMs);
-    const hash = await hashOf(token);
     const isSame = known !== null && known.identity === identity;
     const key = linkKey ?? (isSame ? known.linkKey : null);
+    const expiresMs = issuedMs + (key === null ? KEYLESS_TOKEN_LIFE_MS : LINK_TOKEN_LIFE_MS);
+    const token = await makeLinkToken(await linkSecretOf(this.#id, this.env.REPORT_SECRET), expiresMs);
+    const hash = await hashOf(token);
     const issued = { identity, linkTokenHash: hash, linkIssuedMs: issuedMs, linkKey: key, token };
     if (known === null) return issued;
     const shown = linkKey === null ? {} : { key: linkKey };

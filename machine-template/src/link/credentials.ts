@@ -149,7 +149,8 @@ export class Credentials {
     const { tokens } = this.#record;
     const shown = tokens.find(({ hash }) => hash === tokenHash);
     if (key === null || secret === undefined || shown === undefined) return null;
-    if (shown.expiresMs !== null && shown.expiresMs - nowMs > LINK_TOKEN_RENEWAL_MS) return null;
+    const leftMs = shown.expiresMs === null ? 0 : shown.expiresMs - nowMs;
+    if (leftMs > LINK_TOKEN_RENEWAL_MS && leftMs <= LINK_TOKEN_LIFE_MS) return null; // longer: issued to an older codez
     if (nowMs - this.#renewedMs < RENEW_AGAIN_MS) return null;
     this.#renewedMs = nowMs;
     const token = await makeLinkToken(secret, nowMs + LINK_TOKEN_LIFE_MS);

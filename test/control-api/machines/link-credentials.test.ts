@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { MachineSummary, Registration } from "#protocol/rest-api.ts";
+import { expiryOf } from "#protocol/link-token.ts";
 import { codeOf, TestUser } from "../support/operator.ts";
 
 const KEY = "A".repeat(43);
@@ -65,6 +66,16 @@ describe("the credentials of a machine's link", () => {
     ]);
     expect(LINK_KEY).toBe(OTHER_KEY);
     expect(JSON.stringify(await told(alice, "attic"))).not.toContain(rotated.token);
+  });
+
+  it("last for 90 days with a key, which renews them, and for years for a codez that has none", async () => {
+    const alice = new TestUser();
+    const days = async (response: Promise<Response>): Promise<number> => {
+      const { token }: Registration = await (await response).json();
+      return Math.round(((expiryOf(token ?? "") ?? 0) - Date.now()) / (24 * 60 * 60_000));
+    };
+    expect(await days(alice.register("attic", { linkKey: KEY }))).toBe(90);
+    expect(await days(alice.register("cellar"))).toBe(3_650);
   });
 
   it("keep their key when a codez from before 0.3 rotates the token without a body", async () => {

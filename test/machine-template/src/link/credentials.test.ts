@@ -111,6 +111,12 @@ describe("a token", () => {
     expect(next.words.some(({ type }) => type === "token")).toBe(false);
   });
 
+  it("that was issued for years to a codez without a key is replaced by one that expires once there is a key", async () => {
+    const pair = await LinkPair.make();
+    const renewed = (await (await pair.greeted(await issue(3_650))).word("token")).token;
+    expect((expiryOf(renewed) ?? 0) - Date.now()).toBeLessThan(91 * DAY_MS);
+  });
+
   it("of before there was an expiry is renewed as well", async () => {
     const pair = await LinkPair.make();
     expect((await (await pair.greeted()).word("token")).token).toMatch(/^opl_/);
