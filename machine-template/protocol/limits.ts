@@ -117,6 +117,12 @@ export const PUSH_INTERVAL_MS = 250;
 export const MAX_REPORT_BYTES = 1024 * 1024;
 
 /**
+ * Of a log from before events were pushed, only so many of the newest are pushed. A person's 1,000 machines may have `EVENT_LOG_ROWS`
+ * each, and every row that their owner's object writes is billed.
+ */
+export const FIRST_PUSHED_ROWS = 1_000;
+
+/**
  * When a log is continued by another script, its numbers leap ahead by this many. The old script may still store and push events
  * until its link is closed, and no number may stand for two events.
  */

@@ -16,6 +16,7 @@ import {
   EVENT_LOG_ROWS,
   EVENT_PAGE_BYTES,
   EVENT_PAGE_ROWS,
+  FIRST_PUSHED_ROWS,
   MAX_EVENT_BYTES,
   MAX_SESSION_ID_CHARACTERS,
   MOVED_LOG_LEAP,
@@ -75,8 +76,13 @@ export class EventLog {
     `);
     // Logs of version 0.2 were never pushed.
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('log')").toArray();
-    if (!columns.some(({ name }) => name === "pushed"))
+    if (!columns.some(({ name }) => name === "pushed")) {
       sql.exec("ALTER TABLE log ADD COLUMN pushed INTEGER NOT NULL DEFAULT 0");
+      sql.exec(
+        "UPDATE log SET pushed = coalesce((SELECT seq FROM event ORDER BY seq DESC LIMIT 1 OFFSET ?), 0)",
+        FIRST_PUSHED_ROWS,
+      );
+    }
     sql.exec("INSERT OR IGNORE INTO log VALUES (1, ?, 0, 0)", crypto.randomUUID().slice(0, 8));
     const row = sql.exec<{ epoch: string; newest: number; pushed: number }>("SELECT * FROM log").one();
     this.#epoch = row.epoch;

@@ -35,8 +35,8 @@ export const TRIM_ROWS = 500;
 export const TRIM_AGE_MS = 60 * 60_000;
 
 /**
- * Of a log that is seen for the first time only so many of its newest numbers are taken: a machine of an earlier version has up to
- * `EVENT_LOG_ROWS` of them, and 1,000 such machines would make 20 million rows.
+ * When this log was lost, a machine's log is taken again from so many numbers before its end, and not from its beginning: 1,000
+ * machines with `EVENT_LOG_ROWS` each would make 20 million rows.
  */
 export const FIRST_HISTORY = 1_000;
 

@@ -89,8 +89,9 @@ export class MergedLog {
   /**
    * Stores what is new in a push. `end` is where the machine's log ends; the push may hold a part of it.
    *
-   * A push that does not follow what is stored changes nothing, and the answer says where the script has to go on from. Of a log
-   * that was never seen only the newest `FIRST_HISTORY` numbers are taken.
+   * A push that does not follow what is stored changes nothing, and the answer says where the script has to go on from. A log that
+   * was never seen is taken from where the script begins. If that is not its beginning, this log was lost, and gets back some of
+   * what it had.
    */
   push(slug: string, name: string, push: EventPush, end: number, nowMs: number): Pushed {
     // A machine gets a row with its first event, so that one which never said anything leaves nothing behind.
@@ -98,13 +99,16 @@ export class MergedLog {
       return { stored: push.position.seq, machine: 0, added: [] };
     const machine = this.machines.of(slug, name);
     const { epoch } = push.position;
-    const stored = this.machines.storedOf(machine, epoch) ?? this.#begin(machine, epoch, end, nowMs);
+    const stored =
+      this.machines.storedOf(machine, epoch) ??
+      this.#begin(machine, epoch, Math.min(push.after, end - FIRST_HISTORY), nowMs);
     const isFormer = this.machines.of(slug, name).epoch !== epoch;
     const to = Math.max(push.position.seq, push.events.at(-1)?.seq ?? 0);
     // A former log has been given up with all that it still held. Its script must not repeat it.
     if (isFormer) return { stored: to, machine: machine.id, added: [] };
     if (push.after > stored || to <= stored || isDisordered(push)) return { stored, machine: machine.id, added: [] };
-    if (push.gap) this.machines.markGap(machine.id, this.#next());
+    // Of a machine that was never heard of, nobody can have missed anything.
+    if (push.gap && machine.epoch !== null) this.machines.markGap(machine.id, this.#next());
     const fresh = push.events.filter(({ seq }) => seq > stored);
     const budget = this.#budgets.get(machine.id) ?? new EventBudget(SCRIPT_EVENT_RATE, nowMs);
     this.#budgets.set(machine.id, budget);
@@ -188,8 +192,8 @@ export class MergedLog {
   }
 
   /** Starts to follow a log that was not seen before; answers up to where it counts as stored. */
-  #begin(machine: LogState, epoch: string, end: number, nowMs: number): number {
-    const from = Math.max(0, end - FIRST_HISTORY);
+  #begin(machine: LogState, epoch: string, after: number, nowMs: number): number {
+    const from = Math.max(0, after);
     this.machines.begin(machine, { epoch, seq: from }, nowMs);
     // The machine's earlier log was lost, and with it what had not been pushed.
     if (machine.epoch !== null) this.machines.markGap(machine.id, this.#next());

@@ -115,13 +115,12 @@ describe("a push", () => {
       expect(everything(log)).toEqual(["attic 1", "barn 1"]);
     }));
 
-  it("of a log that was never seen brings only its newest numbers", () =>
+  it("of a log that was never seen begins where the script does, and earlier when this log was lost", () =>
     withLog((log) => {
-      const end = FIRST_HISTORY + 500;
-      const { stored } = log.push("a", "attic", push(0, [event(1)]), end, NOW);
-      expect(stored).toBe(500);
-      log.push("a", "attic", push(500, [event(501)]), end, NOW);
-      expect(everything(log)).toEqual(["attic 501"]);
+      expect(log.push("a", "attic", push(0, [event(1)]), 5_000, NOW).stored).toBe(1);
+      expect(log.push("b", "barn", push(5_000, [event(5_001)]), 5_001, NOW).stored).toBe(5_001 - FIRST_HISTORY);
+      log.push("b", "barn", push(4_001, [event(4_002), event(5_001)]), 5_001, NOW);
+      expect(everything(log)).toEqual(["attic 1", "barn 4002", "barn 5001"]);
     }));
 
   it("of a log begun anew is a gap to readers from before, and the former log changes nothing any more", () =>

@@ -6,10 +6,12 @@ import {
   EVENT_LOG_ROWS,
   EVENT_PAGE_BYTES,
   EVENT_PAGE_ROWS,
+  FIRST_PUSHED_ROWS,
   MAX_EVENT_BYTES,
   MAX_EVENTS_PER_FRAME,
   SCRIPT_EVENT_RATE,
 } from "#protocol/limits.ts";
+import { EventLog } from "../../../machine-template/src/event-log.ts";
 import { ask, env, forget, page, state, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
@@ -286,6 +288,28 @@ describe("the sessions of a machine", () => {
       { id: "s1", firstMs: 10, lastMs: 30, lastType: "session.idle" },
       { id: "s2", firstMs: 20, lastMs: 20, lastType: "session.created" },
     ]);
+  });
+});
+
+describe("a log of version 0.2", () => {
+  it("is kept, and its newest events are pushed when its script is upgraded", async () => {
+    const events = 1_500;
+    await within((_, { storage }) => {
+      storage.sql.exec("DELETE FROM event");
+      storage.sql.exec("DROP TABLE log");
+      storage.sql.exec(
+        "CREATE TABLE log (single INTEGER PRIMARY KEY CHECK (single = 1), epoch TEXT NOT NULL, newest INTEGER NOT NULL)",
+      );
+      storage.sql.exec("INSERT INTO log VALUES (1, '0a1b2c3d', ?)", events);
+      for (let seq = 1; seq <= events; seq += 1)
+        storage.sql.exec("INSERT INTO event VALUES (?, 1, ?, 'message', NULL, ?)", seq, Date.now(), String(seq));
+      const log = new EventLog(storage.sql);
+      expect(log.position).toEqual({ epoch: "0a1b2c3d", seq: events });
+      expect(log.unpushed("coarse")).toMatchObject({ after: events - FIRST_PUSHED_ROWS, gap: false, more: true });
+      expect(log.unpushed("coarse").events[0]).toMatchObject({ seq: events - FIRST_PUSHED_ROWS + 1 });
+      log.append([{ atMs: 1, type: "message", session: null, data: null }]);
+      expect(new EventLog(storage.sql).unpushed("coarse").after).toBe(events - FIRST_PUSHED_ROWS);
+    });
   });
 });
 
