@@ -39,15 +39,18 @@ export function watchCommand({ command, folder }: Context): Command {
     .action(async (options: WatchOptions) => {
       const { machine, session, type: types = [] } = options;
       const run = command.length > 0 ? command : options.exec === undefined ? null : [options.exec];
-      const query = new URLSearchParams({ ...(machine && { machine }), ...(session && { session }) });
-      const isWanted = filterOf(types);
+      const patterns = types.flatMap((one) => one.split(",")).map((one) => one.trim());
+      // Operator filters as well: some events it sends only to those who ask for their type.
+      const type = patterns.length > 0 && { type: patterns.toSorted().join(",") };
+      const query = new URLSearchParams({ ...(machine && { machine }), ...(session && { session }), ...type });
+      const isWanted = filterOf(patterns);
       let cursor: WatchCursor | null = null;
       for (let failures = 0; ; failures += 1) {
         const startedMs = Date.now();
         try {
           // Each time anew, because a sign-in expires.
           const operator = await findOperator(options.hub, folder, "read");
-          cursor ??= new WatchCursor(operator.origin, `${query} ${types.toSorted().join(" ")}`, options.cursor);
+          cursor ??= new WatchCursor(operator.origin, String(query), options.cursor);
           const body = await operator.stream(`/api/events?${query}`, cursor.read());
           await follow(body, { cursor, isWanted, run });
         } catch (reason) {
@@ -87,9 +90,8 @@ async function handle(data: string, isWanted: (type: string) => boolean, run: re
   if (failure !== null) console.error(failure);
 }
 
-/** Whether a type is one of `types`; all are if there are none. */
-function filterOf(types: readonly string[]): (type: string) => boolean {
-  const patterns = types.flatMap((one) => one.split(",")).map((one) => one.trim());
+/** Whether a type is one of `patterns`; all are if there are none. An Operator before 0.3 does not filter by type. */
+function filterOf(patterns: readonly string[]): (type: string) => boolean {
   if (patterns.length === 0) return () => true;
   return (type) =>
     patterns.some((pattern) => (pattern.endsWith("*") ? type.startsWith(pattern.slice(0, -1)) : type === pattern));
