@@ -30,8 +30,11 @@ export type Verdict =
   | { era: "legacy" }
   | { era: "unknown"; why: string };
 
-/** Starts the server and asks which revision it speaks. Never throws; returns within `PROBE_TIMEOUT_MS`. */
-export async function probe(spec: ChildSpec): Promise<Verdict> {
+/**
+ * Starts the server and asks which revision it speaks. Never throws; returns within `PROBE_TIMEOUT_MS`, and soon after `signal` is
+ * aborted.
+ */
+export async function probe(spec: ChildSpec, signal: AbortSignal): Promise<Verdict> {
   let hear: (line: Buffer) => void = () => undefined;
   let end: (ended: Ended) => void = () => undefined;
   let gone: Ended | null = null;
@@ -54,6 +57,7 @@ export async function probe(spec: ChildSpec): Promise<Verdict> {
     child.write(`${JSON.stringify(DISCOVER)}\n`);
     timers.push(setTimeout(() => child.write(`${JSON.stringify(INITIALIZE)}\n`), SILENCE_MS));
     timers.push(setTimeout(() => resolve({ why: "it did not answer" }), PROBE_TIMEOUT_MS));
+    signal.addEventListener("abort", () => resolve({ why: "its connector is ending" }), { once: true });
   });
   for (const timer of timers) clearTimeout(timer);
   if (verdict === "modern") {

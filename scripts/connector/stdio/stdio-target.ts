@@ -46,7 +46,7 @@ export class StdioTarget implements Target {
   /** The child that `#modern` resolved with, while it lives. */
   #modernChild: ModernChild | null = null;
   #era: "modern" | "legacy" | null = null;
-  #isClosed = false;
+  readonly #closing = new AbortController();
 
   constructor(
     spec: ChildSpec,
@@ -65,10 +65,10 @@ export class StdioTarget implements Target {
   }
 
   async close(): Promise<void> {
-    this.#isClosed = true;
+    this.#closing.abort();
     this.#stopSweep();
     for (const session of this.#sessions.values()) this.#end(session, "the connector was ended");
-    const modern = await this.#modern;
+    const modern = await this.#modern?.catch(() => null); // who asked for it has been told why there is none
     if (modern) this.#end(modern, "the connector was ended");
     await Promise.all(this.#ending);
   }
@@ -102,7 +102,7 @@ export class StdioTarget implements Target {
     if (body.isModern) return this.#postModern(body, answer);
     if (!body.messages.some((message) => message.method === "initialize"))
       return refuse(answer, 400, BAD_REQUEST, "Bad Request: Mcp-Session-Id header is required");
-    if (this.#isClosed) return this.#fail(answer, "its connector is ending", bytes);
+    if (this.#closing.signal.aborted) return this.#fail(answer, "its connector is ending", bytes);
     if (this.#sessions.size >= this.#maxSessions && !this.#makeRoom()) {
       const limit = this.#maxSessions;
       return answerError(answer, { code: "machine_busy", machine: this.#machine, limit, counts: "sessions" }, bytes);
@@ -113,7 +113,7 @@ export class StdioTarget implements Target {
   }
 
   async #postModern(body: PostBody, answer: Answer): Promise<void> {
-    if (this.#isClosed) return this.#fail(answer, "its connector is ending", body.bytes);
+    if (this.#closing.signal.aborted) return this.#fail(answer, "its connector is ending", body.bytes);
     this.#modern ??= this.#startModern();
     const starting = this.#modern;
     const modern = await starting.catch((reason: unknown) => {
@@ -137,7 +137,7 @@ export class StdioTarget implements Target {
       child = this.#modernChild = ModernChild.start(this.#spec, this.#machine, this.#clock, ended);
       return child;
     }
-    const verdict = await probe(this.#spec);
+    const verdict = await probe(this.#spec, this.#closing.signal);
     if (verdict.era === "unknown") throw new Error(`its server is gone: ${verdict.why}`);
     this.#era = verdict.era;
     if (verdict.era === "legacy") return null;
