@@ -7,9 +7,9 @@ import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import type { IndexedSessions, SessionListQuery } from "../../history/session-query.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
+import { handlesInValue } from "../../machines/session-ids.ts";
 import { indexedSessionView } from "../../machines/session-view.ts";
 import { registryOf } from "../../user/user-rpc.ts";
-import { withSessionHandles } from "../session-result.ts";
 import { callTool } from "./relayed-call.ts";
 import { relayAndLearn } from "./session-relay.ts";
 import { invalid, machineOf, type Tool, type ToolCall } from "./tool.ts";
@@ -179,13 +179,15 @@ async function searchSessions(call: ToolCall): Promise<CallToolResult> {
 async function searchOne(call: ToolCall, machine: string, query: string): Promise<Outcome | null> {
   try {
     const result = await callTool(call, machine, "search_sessions", { query });
-    const { structuredContent, content, isError } = withSessionHandles(result, machine, "search_sessions", null);
-    const [first] = content;
-    const told = structuredContent ?? (first?.type === "text" ? parseJson(first.text) : null);
+    const { structuredContent, content, isError } = result;
+    const first = content?.[0];
+    // Parsed first and then given handles. In a text, a key that is spelt with an escape would keep the id that it has.
+    const plain = structuredContent ?? (first?.type === "text" ? parseJson(first.text) : null);
+    const told = handlesInValue(plain, machine, new Set());
     const sessions = isRecord(told) && Array.isArray(told["sessions"]) ? (told["sessions"] as unknown[]) : null;
     if (isError === true || sessions === null)
       return failedWith({ code: "machine_failed", machine, reason: "its search failed" }, machine);
-    return { found: { machine, sessions: sessions.filter(isRecord).map((session) => ({ machine, ...session })) } };
+    return { found: { machine, sessions: sessions.filter(isRecord).map((session) => ({ ...session, machine })) } };
   } catch (reason) {
     if (!(reason instanceof OperatorFailure)) {
       const failed = reason instanceof Error ? reason.message : String(reason);
