@@ -36,6 +36,7 @@ export type LogState = LogMachine & {
  *                log (`epoch`) is `stored`, how much of it is here, and `gap_seq`: a reader whose cursor is before this
  *                sequence number has missed events of this machine
  *   log_epoch    up to where its former logs were stored, so that a push which comes late changes nothing
+ *   log_former   of removed ones that lost their name to another computer: the identity of the computer that they were
  */
 export class LogMachines {
   readonly #sql: SqlStorage;
@@ -51,6 +52,7 @@ export class LogMachines {
       CREATE INDEX IF NOT EXISTS log_machine_name ON log_machine (name);
       CREATE TABLE IF NOT EXISTS log_epoch (machine INTEGER NOT NULL, epoch TEXT NOT NULL, stored INTEGER NOT NULL,
         left_ms INTEGER NOT NULL, PRIMARY KEY (machine, epoch)) WITHOUT ROWID;
+      CREATE TABLE IF NOT EXISTS log_former (machine INTEGER PRIMARY KEY, identity TEXT NOT NULL);
     `);
     this.#newestGap = sql.exec<{ gap: number | null }>("SELECT max(gap_seq) AS gap FROM log_machine").one().gap ?? 0;
   }
@@ -180,6 +182,44 @@ export class LogMachines {
   /** A machine was removed. Its events stay, and its name and slug may pass to another one. */
   remove(name: string, nowMs: number): void {
     this.#sql.exec("UPDATE log_machine SET gone_ms = ?, slug = NULL WHERE name = ? AND gone_ms IS NULL", nowMs, name);
+  }
+
+  /**
+   * Another computer has the name and the script from now on. What there is stays with the former computer, as a removed machine's
+   * does: a token that is limited to the new computer must not show it. Of the new one only the numbers of the script's log are
+   * taken over, since they go on. A computer that gets its name back gets its own history back.
+   */
+  pass(name: string, { from, to }: { from: string; to: string }, nowMs: number): void {
+    const [former] = this.#sql
+      .exec<Row>("SELECT * FROM log_machine WHERE name = ? AND gone_ms IS NULL", name)
+      .toArray();
+    if (former === undefined) return;
+    const [earlier] = this.#sql
+      .exec<{ id: number }>(
+        `SELECT id FROM log_machine JOIN log_former ON machine = id WHERE name = ? AND identity = ? ORDER BY id DESC LIMIT 1`,
+        name,
+        to,
+      )
+      .toArray();
+    this.#sql.exec("UPDATE log_machine SET gone_ms = ?, slug = NULL WHERE id = ?", nowMs, former.id);
+    this.#sql.exec("INSERT OR REPLACE INTO log_former VALUES (?, ?)", former.id, from);
+    if (earlier === undefined) this.#sql.exec("INSERT INTO log_machine (name, slug) VALUES (?, ?)", name, former.slug);
+    else {
+      this.#sql.exec("UPDATE log_machine SET gone_ms = NULL, slug = ? WHERE id = ?", former.slug, earlier.id);
+      this.#sql.exec("DELETE FROM log_former WHERE machine = ?", earlier.id);
+    }
+    this.#sql.exec(
+      "UPDATE log_machine SET epoch = ?, stored = ? WHERE slug = ?",
+      former.epoch,
+      former.stored,
+      former.slug,
+    );
+    this.#sql.exec(
+      `INSERT OR REPLACE INTO log_epoch SELECT m.id, e.epoch, e.stored, e.left_ms FROM log_epoch e, log_machine m
+       WHERE e.machine = ? AND m.slug = ?`,
+      former.id,
+      former.slug,
+    );
   }
 
   #bySlug(slug: string): LogState | null {

@@ -17,7 +17,9 @@ export async function detailOf(record: MachineRecord, env: Env, user: string): P
     if (state.online !== record.online) await env.USER.getByName(user).correct(record.slug, state);
     const { lastSeenMs } = state;
     const status = state.online ? "online" : lastSeenMs === null ? "never_connected" : "offline";
-    return { ...summary, link: state.link ?? summary.link, status, lastSeenMs, state, error: null };
+    // Facts that only the script has are those of a computer that had the name before.
+    const shown = state.online || record.facts !== null ? state : { ...state, facts: null };
+    return { ...summary, link: state.link ?? summary.link, status, lastSeenMs, state: shown, error: null };
   } catch (reason) {
     if (record.online) await env.USER.getByName(user).doubt(record.name);
     const error =

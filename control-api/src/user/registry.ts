@@ -99,15 +99,17 @@ export class Registry {
   }
 
   /**
-   * Adds a machine, or gives a known one a new token or identity. What its person allowed for one computer does not pass to another
-   * that takes over its name.
+   * Adds a machine, or gives a known one a new token or identity. What its person allowed for one computer, and what that computer
+   * told of itself, does not pass to another that takes over its name.
    */
   put(machine: Pick<MachineRecord, "name" | "slug" | "template"> & IssuedLink): void {
     this.#sql.exec(
       `INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template, link_issued_ms, link_key) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, link_token_hash = excluded.link_token_hash, template = excluded.template,
          link_issued_ms = excluded.link_issued_ms, link_key = excluded.link_key,
-         remote_approval = CASE WHEN machine.identity = excluded.identity THEN machine.remote_approval ELSE 0 END`,
+         remote_approval = iif(machine.identity = excluded.identity, remote_approval, 0),
+         facts = iif(machine.identity = excluded.identity, facts, NULL),
+         online = iif(machine.identity = excluded.identity, online, 0)`,
       machine.name,
       machine.slug,
       machine.identity,

@@ -258,6 +258,7 @@ export class User extends Agent<Env> implements UserRpc {
       await deleteScript(this.env, known.slug);
       this.#registry.delete(name);
       this.#history.log.machines.remove(name, Date.now());
+      this.revoked();
       return null;
     });
   }
@@ -295,6 +296,7 @@ export class User extends Agent<Env> implements UserRpc {
       }
       this.#registry.rename(from, { name: to, slug, template: this.#version });
       this.#history.log.machines.rename(from, { name: to, slug });
+      this.revoked();
       // The old script pushes what came while its log was copied, and the end of its link.
       this.#formerSlugs.set(known.slug, slug);
       try {
@@ -349,10 +351,7 @@ export class User extends Agent<Env> implements UserRpc {
   async forget(machine: string, session: string | null): Promise<Forgotten | null> {
     const forgotten = this.#history.forget(machine, session);
     if (this.#registry.get(machine) === null) return forgotten;
-    const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
-    const answer = await postToMachine(this.env, this.#id, machine, ScriptPath.FORGET, { session }, signal);
-    await answer.body?.cancel();
-    if (!answer.ok) throw new Error(`the script of ${machine} did not forget: HTTP ${answer.status}`);
+    await this.#forgetAt(machine, session);
     return forgotten;
   }
 
@@ -467,7 +466,10 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
-  /** Something that this user signs in with was revoked, so every open stream checks again whether it may continue. */
+  /**
+   * Something that this user signs in with was revoked, or a name now stands for another machine or none, so every open stream
+   * checks again whether it may continue. Streams and webhooks know by name which machines a limited token may see.
+   */
   revoked(): void {
     this.#revocations.announce();
     this.#follower.tell(true);
@@ -562,9 +564,28 @@ export class User extends Agent<Env> implements UserRpc {
       issued.token === undefined ? { ...issuedOf(issued), ...(await this.#newest(name)) } : issuedOf(issued);
     await uploadScript(this.env, { ...current, slug, name, owner: this.#id });
     this.#registry.put({ ...current, name, slug, template: this.#version });
+    if (known !== null && known.identity !== current.identity)
+      await this.#passOn(name, known.identity, current.identity);
     const machine = this.#registry.get(name);
     if (machine === null) throw new Error("a machine that was just written is gone");
     return { machine, created: known === null, token: issued.token ?? null };
+  }
+
+  /** Another computer has a machine's name now. What the former one told of is neither its own nor that of the tokens limited to it. */
+  async #passOn(name: string, from: string, to: string): Promise<void> {
+    this.#history.log.machines.pass(name, { from, to }, Date.now());
+    this.revoked();
+    // The history is stored here. The script's copy would show the former computer's sessions among those of the new one.
+    await this.#forgetAt(name, null).catch((reason: unknown) =>
+      console.warn("a script did not forget the computer that had its name before", { name, reason: String(reason) }),
+    );
+  }
+
+  async #forgetAt(machine: string, session: string | null): Promise<void> {
+    const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
+    const answer = await postToMachine(this.env, this.#id, machine, ScriptPath.FORGET, { session }, signal);
+    await answer.body?.cancel();
+    if (!answer.ok) throw new Error(`the script of ${machine} did not forget: HTTP ${answer.status}`);
   }
 
   /**

@@ -117,3 +117,18 @@ describe("a stream that was opened with a sign-in ends", () => {
     expect(await within(SOON_MS, endOf(Promise.resolve(response)))).toBe("ended");
   });
 });
+
+describe("a stream of a token that is limited to a machine ends", () => {
+  it.each([
+    ["is removed", (user: TestUser) => user.rest("DELETE", "/api/machines/attic")],
+    ["is taken over", (user: TestUser) => user.register("attic", { identity: "identity-of-another", replace: true })],
+  ])("when that machine %s, before another one can have its name", async (_what, change) => {
+    const user = new TestUser();
+    await user.machine("attic");
+    const { token } = await tokenOf(user, { machines: ["attic"] });
+    const end = endOf(ask("/api/events", bearer(token)));
+    expect(await within(1_500, end)).toBe("still open");
+    expect((await change(user)).ok).toBe(true);
+    expect(await within(SOON_MS, end)).toBe("ended");
+  });
+});

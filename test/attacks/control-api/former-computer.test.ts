@@ -1,0 +1,100 @@
+// Root cause: what a computer had told was kept under its name. When another computer took the name over, it took the history over
+// as well, and a token that was limited to the new computer read what had happened on the old one.
+import { runInDurableObject } from "cloudflare:test";
+import { beforeEach, expect, test } from "vitest";
+import { MergedLog } from "../../../control-api/src/history/merged-log.ts";
+import { SessionIndex } from "../../../control-api/src/history/session-index.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
+import { env, TestUser } from "../../control-api/support/operator.ts";
+
+type Told = { events: { type: string }[]; sessions: { session_id: string; state: string }[] };
+
+const SECRET = { type: "session.created", session: "s1", data: { title: "the old computer's secret", slug: "p" } };
+const ANOTHER = { identity: "identity-of-another", replace: true };
+
+let alice: TestUser;
+beforeEach(async () => {
+  alice = new TestUser();
+  await alice.machine("attic");
+  await alice.logs("attic", [SECRET]);
+});
+
+/** Somebody with a new token that is limited to the computer which has the name now. */
+async function narrow(): Promise<TestUser> {
+  const made = await alice.rest("POST", "/api/tokens", {
+    label: "narrow",
+    scopes: ["operator:read"],
+    machines: ["attic"],
+  });
+  return new TestUser(alice.id, (await made.json<{ token: string }>()).token);
+}
+
+async function seenBy(user: TestUser): Promise<string> {
+  const answers = [
+    await user.tool("poll_events", { timeout_ms: 0 }),
+    await user.tool("poll_events", { timeout_ms: 0, machineId: "attic" }),
+    await user.tool("poll_events", { timeout_ms: 0, session_id: "attic/s1" }),
+    await user.tool("list_sessions"),
+    await user.tool("list_sessions", { state: "machine_gone" }),
+    await user.tool("search_sessions", { query: "secret" }),
+    await user.json("/api/machines/attic"),
+  ];
+  return JSON.stringify(answers);
+}
+
+test("a computer that takes a name over takes no history over", async () => {
+  await alice.report("attic", { facts: { hostname: "old-secret-host" } as never });
+  await alice.register("attic", ANOTHER);
+  const seen = await seenBy(await narrow());
+  expect(seen).not.toContain("secret");
+  expect(seen).not.toContain("session.created");
+});
+
+test("its script's log goes on with its numbers, and what is new is the new computer's", async () => {
+  await alice.register("attic", ANOTHER);
+  await alice.logs("attic", [SECRET, { type: "session.created", session: "s2", data: { title: "new" } }]);
+  const listed = (await (await narrow()).tool("list_sessions")).structuredContent as unknown as Told;
+  expect(listed.sessions.map(({ session_id: id }) => id)).toEqual(["attic/s2"]);
+  const seen = (await (await narrow()).tool("poll_events", { timeout_ms: 0 })).structuredContent as unknown as Told;
+  expect(seen.events).toHaveLength(1);
+});
+
+test("their person still sees both, the old one's sessions as those of a machine that is gone", async () => {
+  await alice.register("attic", ANOTHER);
+  const listed = (await alice.tool("list_sessions")).structuredContent as unknown as Told;
+  expect(listed.sessions).toMatchObject([{ session_id: "attic/s1", state: "machine_gone" }]);
+  const seen = (await alice.tool("poll_events", { timeout_ms: 0 })).structuredContent as unknown as Told;
+  expect(seen.events).toHaveLength(1);
+});
+
+test("and a computer that gets its name back has its own history again, and none of the other's", () => {
+  const object = env.USER.getByName(`log-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
+  return runInDurableObject(object, (_, { storage }) => {
+    const sessions = new SessionIndex(storage.sql);
+    const log = new MergedLog(storage.sql);
+    const tell = (seq: number, session: string): void => {
+      const events = [{ seq, atMs: seq, type: "message", session, data: null }];
+      const position = { epoch: "e", seq };
+      const { machine, added } = log.push(
+        "attic-slug",
+        "attic",
+        { after: seq - 1, events, position, gap: false, more: false },
+        seq,
+        9,
+      );
+      sessions.note(machine, added, 9);
+    };
+    const seen = (): string[] => {
+      const ids = log.idsFor(["attic"], null, () => true) ?? null;
+      const query = { ids, project: null, state: null, words: [], before: null, limit: 9 };
+      return sessions.list(query).sessions.map(({ session }) => session);
+    };
+    tell(1, "first");
+    log.machines.pass("attic", { from: "one", to: "other" }, 5);
+    tell(2, "second");
+    expect(seen()).toEqual(["second"]);
+    log.machines.pass("attic", { from: "other", to: "one" }, 6);
+    tell(3, "third");
+    expect(seen().toSorted()).toEqual(["first", "third"]);
+  });
+});
