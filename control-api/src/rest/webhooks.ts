@@ -42,7 +42,7 @@ webhooks.post("/", administering, async (c) => {
   const unknown = types?.find((name) => !EVENT_TYPE_BY_NAME.has(name));
   if (unknown !== undefined)
     return invalid(`There is no event type "${unknown}". The types: ${[...EVENT_TYPE_BY_NAME.keys()].join(", ")}.`);
-  if (kind === "ntfy" && !/\/[\w-]{1,64}$/.test(new URL(url, "https://invalid").pathname))
+  if (kind === "ntfy" && !(URL.canParse(url) && /\/[\w-]{1,64}$/.test(new URL(url).pathname)))
     return invalid("The URL of a topic ends with its name, such as https://ntfy.sh/my-topic.");
   let filter: SubscriptionFilter;
   try {

@@ -34,6 +34,36 @@ describe("a client's id that is none", () => {
   });
 });
 
+describe("a form that is none", () => {
+  const FORMS = [
+    "/sign-in", "/sign-in/confirm", "/sign-out", "/claim", "/invite", "/pair", "/oauth/authorize", "/account/tokens", "/account/password",
+    "/account/browsers", "/account/approvals/attic", "/account/invitations", "/account/people/x", "/account/grants/x",
+  ]; // prettier-ignore
+  const TYPES = [
+    "text/plain", "multipart/form-data", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded; charset=utf-16",
+    "application/json",
+  ]; // prettier-ignore
+
+  test.each(FORMS)("at %s is refused, from a stranger and from a person who is signed in", async (path) => {
+    const person = await Visitor.invited();
+    const csrf = await person.csrf("/account");
+    for (const visitor of [new Visitor(), person])
+      for (const type of TYPES) {
+        const { status } = await visitor.post(path, { csrf }, { "content-type": type });
+        expect([type, status < 500], `${status}`).toEqual([type, true]);
+      }
+  });
+
+  test("with the right token in JSON makes nothing and breaks nothing", async () => {
+    const person = await Visitor.invited();
+    const body = JSON.stringify({ csrf: await person.csrf("/account"), label: "x", may: "manage" });
+    const cookie = Array.from(person.cookies, ([name, value]) => `${name}=${value}`).join("; ");
+    const headers = { cookie, "sec-fetch-site": "same-origin", "content-type": "application/json" };
+    for (const path of ["/account/tokens", "/account/password", "/account/approvals/attic"])
+      expect((await ask(path, { method: "POST", body, headers })).status).toBeLessThan(500);
+  });
+});
+
 describe("an address to go on to", () => {
   const ODD = [
     "/account\u00FC", "/account?x=\u4E16", "/pair?code=\uD800", "/account/../\u202E", "/accountant", "/pair//evil.example",

@@ -112,6 +112,8 @@ describe("a webhook of one's own", () => {
       { url, session: "bare" },
       { url, kind: "mail" },
       { url: "https://ntfy.example/", kind: "ntfy" },
+      { url: "https://[fe80::1%25eth0]/topic", kind: "ntfy" },
+      { url: "topic", kind: "ntfy" },
     ])
       expect(await codeOf(await alice.rest("POST", "/api/webhooks", body)), JSON.stringify(body)).toBe(
         "invalid_request",

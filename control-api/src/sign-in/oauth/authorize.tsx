@@ -11,6 +11,7 @@ import { notify } from "../../audit/notice.ts";
 import type { Env } from "../../env.ts";
 import { shownName } from "../client-name.ts";
 import { ConsentPage } from "../pages/consent-page.tsx";
+import { formIn } from "../form.ts";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
@@ -46,7 +47,7 @@ authorize.get("/", (c) =>
 authorize.post("/", (c) =>
   checked(c, async (asked) => {
     const session = await sessionOf(c);
-    const form = await c.req.formData();
+    const form = await formIn(c);
     if (session === null) return c.redirect(`/sign-in?${new URLSearchParams({ next: pathOf(c) })}`, 303);
     if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return consent(c, asked, session);
     if (form.get("decision") !== "allow")

@@ -11,6 +11,7 @@ import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
 import { deniedMessageOf } from "../denied-message.ts";
+import { formIn } from "../form.ts";
 import { revokeGrant } from "../grants.ts";
 import { removePerson } from "../remove-person.ts";
 import { isFromOwnPage } from "../same-site.ts";
@@ -32,7 +33,7 @@ account.use("*", async (c, next) => {
   const isJson = c.req.header("content-type")?.startsWith("application/json") === true;
   const shown = isJson
     ? FormToken.safeParse(await c.req.json().catch(() => null)).data?.csrf
-    : (await c.req.formData()).get("csrf");
+    : (await formIn(c)).get("csrf");
   return isFromOwnPage(c.req.raw) && (await isFormToken(shown, session)) ? next() : refuseForeignForm(c);
 });
 
@@ -70,7 +71,7 @@ account.post("/tokens/:id", async (c) => {
 
 account.post("/tokens", fresh, async (c) => {
   const { session } = c.var;
-  const asked = tokenAsked(await c.req.formData(), Date.now());
+  const asked = tokenAsked(await formIn(c), Date.now());
   if (asked === null)
     return accountPage(
       c,
@@ -88,7 +89,7 @@ account.post("/tokens", fresh, async (c) => {
 
 account.post("/approvals/:machine", async (c) => {
   const { session } = c.var;
-  const isAllowed = (await c.req.formData()).get("allow") === "yes";
+  const isAllowed = (await formIn(c)).get("allow") === "yes";
   if (isAllowed && !session.isFresh) return confirmFirst(c, "/account");
   const { person } = session;
   const machine = c.req.param("machine");
@@ -117,7 +118,7 @@ account.post("/browsers/:id", async (c) => {
 
 account.post("/password", async (c) => {
   const { session } = c.var;
-  const form = await c.req.formData();
+  const form = await formIn(c);
   // Knowing the old password is a confirmation by itself. Without one there is nothing to know.
   const hasPassword = await accountsOf(c.env).hasPassword(session.person.id);
   if (!hasPassword && !session.isFresh) return confirmFirst(c, "/account");

@@ -5,6 +5,7 @@ import { note } from "../../audit/note.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { deniedMessageOf } from "../denied-message.ts";
+import { formIn } from "../form.ts";
 import { nextAfter } from "../next.ts";
 import type { PageApp, PageContext, Session } from "../page-context.ts";
 import { ConfirmPage } from "../pages/confirm-page.tsx";
@@ -36,7 +37,7 @@ confirm.get("/", async (c) => {
 
 confirm.post("/", async (c) => {
   const session = await sessionOf(c);
-  const form = await c.req.formData();
+  const form = await formIn(c);
   const next = nextAfter(form.get("next"));
   if (session === null) return c.redirect(`/sign-in?${new URLSearchParams({ next })}`, 303);
   if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return refuseForeignForm(c);

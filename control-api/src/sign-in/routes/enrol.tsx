@@ -10,6 +10,7 @@ import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
 import { deniedMessageOf } from "../denied-message.ts";
+import { formIn } from "../form.ts";
 import { EnrolPage } from "../pages/enrol-page.tsx";
 import { MessagePage } from "../pages/message-page.tsx";
 import { respond } from "../pages/respond.tsx";
@@ -54,7 +55,7 @@ for (const path of ["/claim", "/invite"] as const) {
 
   enrol.post(path, async (c) => {
     if (!isFromOwnPage(c.req.raw)) return refuseForeignForm(c);
-    const form = await c.req.formData();
+    const form = await formIn(c);
     const [code = "", name = "", password = ""] = ["code", "name", "password"].map((one) =>
       String(form.get(one) ?? ""),
     );

@@ -5,6 +5,7 @@ import { notify } from "../../audit/notice.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import type { DeviceRequest } from "../accounts/devices.ts";
 import type { Limit } from "../accounts/limits.ts";
+import { formIn } from "../form.ts";
 import { MessagePage } from "../pages/message-page.tsx";
 import { PairPage } from "../pages/pair-page.tsx";
 import { respond } from "../pages/respond.tsx";
@@ -35,7 +36,7 @@ pair.get("/", async (c) => {
 pair.post("/", async (c) => {
   const session = await sessionOf(c);
   if (session === null) return c.redirect("/sign-in?next=%2Fpair", 303);
-  const form = await c.req.formData();
+  const form = await formIn(c);
   if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return refuseForeignForm(c);
   const code = String(form.get("code") ?? "");
   const decision = form.get("decision");

@@ -12,6 +12,7 @@ import type { Limit } from "../accounts/limits.ts";
 import { addressOf } from "../address.ts";
 import { shownName } from "../client-name.ts";
 import { deniedMessageOf } from "../denied-message.ts";
+import { formIn } from "../form.ts";
 import { nextAfter } from "../next.ts";
 import { OAuthPath } from "../oauth/authorization-server.ts";
 import { clientOf } from "../oauth/client.ts";
@@ -43,7 +44,7 @@ signInRoutes.get("/sign-in", async (c) => {
 
 signInRoutes.post("/sign-in", async (c) => {
   if (!isFromOwnPage(c.req.raw)) return refuseForeignForm(c);
-  const form = await c.req.formData();
+  const form = await formIn(c);
   const [name, password] = [String(form.get("name") ?? ""), String(form.get("password") ?? "")];
   const next = nextAfter(form.get("next"));
   const entered: Entered | Denied = await accountsOf(c.env).signIn(name, password, visitOf(c));
@@ -81,7 +82,7 @@ signInRoutes.post("/sign-in/passkey", async (c) => {
 
 signInRoutes.post("/sign-out", async (c) => {
   const session = await sessionOf(c);
-  const form = await c.req.formData();
+  const form = await formIn(c);
   const isMeant = session !== null && isFromOwnPage(c.req.raw) && (await isFormToken(form.get("csrf"), session));
   if (!isMeant) return refuseForeignForm(c);
   await endSession(c, c.env);
