@@ -47,6 +47,16 @@ export class HostedServers {
     return this.#store.list().map(asMachine);
   }
 
+  /** Tells a server from a later one of the same name, for tokens that are limited to it. `null` if there is none. */
+  identityOf(name: string): string | null {
+    const server = this.#store.get(name);
+    return server === null ? null : `hosted:${name}:${server.createdMs}`;
+  }
+
+  nameOf(identity: string): string | null {
+    return this.#store.list().find(({ name }) => this.identityOf(name) === identity)?.name ?? null;
+  }
+
   asMachine(name: string): MachineRecord | null {
     const server = this.#store.get(name);
     return server === null ? null : asMachine(server);

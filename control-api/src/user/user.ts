@@ -94,8 +94,8 @@ const NOTICES_TO_LOG = 20;
 export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id, {
-    identityOf: (name) => this.#registry.get(name)?.identity ?? null,
-    nameOf: (identity) => this.#registry.nameOf(identity),
+    identityOf: (name) => this.#identityOf(name),
+    nameOf: (identity) => this.#registry.nameOf(identity) ?? this.#servers.nameOf(identity),
   });
   readonly #servers = new HostedServers(this.env, this.ctx.storage, () => this.#id);
   readonly #closure = new Closure(this.ctx.storage.sql);
@@ -411,7 +411,18 @@ export class User extends Agent<Env> implements UserRpc {
     this.#closure.check();
     const unknown = limits.machines?.find((name) => this.machine(name) === null);
     if (unknown !== undefined) return { code: "machine_unknown", machine: unknown };
+    const unidentified = limits.machines?.find((name) => this.#identityOf(name) === null);
+    if (unidentified !== undefined) {
+      const reason = `the list of machines was rebuilt, and which computer "${unidentified}" is will be known again after \`codez setup\` was run on it.`;
+      return { code: "invalid_request", reason };
+    }
     return this.#tokens.create(label, limits, maker);
+  }
+
+  /** What a token's limit to a machine or hosted server is stored as; `null` if it is not known. A rebuilt registry has empty ones. */
+  #identityOf(name: string): string | null {
+    const identity = this.#registry.get(name)?.identity ?? this.#servers.identityOf(name);
+    return identity === "" ? null : identity;
   }
 
   tokens(): TokenRecord[] {

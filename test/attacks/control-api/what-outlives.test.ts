@@ -122,6 +122,21 @@ describe("a token's limit to machines", () => {
     return machines.map(({ name }) => name);
   }
 
+  test("is refused while it is not known which computer the machine is, since it could mean another one", async () => {
+    const user = new TestUser();
+    for (const name of ["attic", "cellar"]) await user.machine(name);
+    const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
+    // As in a registry that was rebuilt from scripts of before 0.2.
+    await runInDurableObject(object, (_, { storage }) =>
+      storage.sql.exec("UPDATE machine SET identity = ''").toArray(),
+    );
+    const refused = await user.rest("POST", "/api/tokens", { label: "x", machines: ["cellar"] });
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("codez setup")]);
+    await user.register("cellar");
+    const narrow = await user.rest("POST", "/api/tokens", { label: "x", machines: ["cellar"] });
+    expect(await visible((await narrow.json<{ token: string }>()).token)).toEqual(["cellar"]);
+  });
+
   test("does not pass to another computer that gets the name", async () => {
     const user = new TestUser();
     const pat = await limited(user);

@@ -34,6 +34,22 @@ async function uploadsOf(user: TestUser, name: string) {
   return (await user.platformCalls(name)).filter(({ method }) => method === "PUT");
 }
 
+describe("a token that is limited to a hosted server", () => {
+  it("reaches that one, no other, and none that has its name later", async () => {
+    const alice = new TestUser();
+    await deploy(alice, "notes");
+    await deploy(alice, "other");
+    const made = await alice.rest("POST", "/api/tokens", { label: "x", machines: ["notes"] });
+    const narrow = new TestUser(alice.id, (await made.json<{ token: string }>()).token);
+    const names = async (): Promise<string[]> =>
+      (await narrow.json<{ machines: { name: string }[] }>("/api/machines")).machines.map(({ name }) => name);
+    expect(await names()).toEqual(["notes"]);
+    await alice.rest("DELETE", "/api/servers/notes");
+    expect((await alice.register("notes")).status).toBe(201);
+    expect(await names()).toEqual([]);
+  });
+});
+
 describe("a hosted server's upload", () => {
   it("has its own modules in a folder, Operator's wrapper as the main one, and no binding to anything of Operator's", async () => {
     const alice = new TestUser();
