@@ -14,8 +14,8 @@ const resolve = { alias: [protocol] };
 /** SHA-256 of `link-token`, which machine tests dial in with. */
 const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe516f8aa8ec";
 
-/** A Worker's test files share one isolate, one after the other: to load the Worker anew for each takes longer than its tests. */
-const ONE_ISOLATE = { isolate: false, maxWorkers: 1, testTimeout: 30_000, sequence: { groupOrder: 0 } };
+/** A Worker's test files share two isolates, one after the other in each: to load the Worker anew for each takes longer than its tests. */
+const TWO_ISOLATES = { isolate: false, maxWorkers: 2, testTimeout: 30_000, sequence: { groupOrder: 0 } };
 
 /** What tests that start programs have in common: the programs that they install once. */
 const PROCESSES = { globalSetup: ["test/peers/setup.ts"] };
@@ -39,7 +39,7 @@ export default defineConfig({
             miniflare: { bindings: { DISPATCH_SECRET: "gate-secret", DISPATCH_SECRET_PREVIOUS: "older-secret" } },
           }),
         ],
-        test: { name: "dispatch-worker", include: ["test/dispatch-worker/**/*.test.ts"], ...ONE_ISOLATE },
+        test: { name: "dispatch-worker", include: ["test/dispatch-worker/**/*.test.ts"], ...TWO_ISOLATES },
       },
       {
         resolve,
@@ -64,7 +64,7 @@ export default defineConfig({
         test: {
           name: "machine-template",
           include: ["test/machine-template/src/**/*.test.ts", "test/attacks/machine-template/**/*.test.ts"],
-          ...ONE_ISOLATE,
+          ...TWO_ISOLATES,
         },
       },
       {
@@ -90,7 +90,7 @@ export default defineConfig({
         test: {
           name: "control-api",
           include: ["test/control-api/**/*.test.ts", "test/attacks/control-api/**/*.test.ts"],
-          ...ONE_ISOLATE,
+          ...TWO_ISOLATES,
         },
       },
       {
@@ -113,8 +113,8 @@ export default defineConfig({
           sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          // Each file starts a whole Operator; two cores carry one at a time.
-          fileParallelism: false,
+          // Each file starts a whole Operator, which mostly waits: two cores carry two at a time.
+          maxWorkers: 2,
         },
       },
     ],

@@ -167,8 +167,10 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
       });
       expect((await box.run(own, ["upgrade"], env)).output).toContain(`is the one that ${ORIGIN} serves`);
       expect(readFileSync(join(box.home, ".profile"), "utf8")).toContain("# added by codez");
-      const grants = await curl(laptop, "-b", cookies, `${ORIGIN}/account`);
-      expect(grants.output).not.toContain("codez on"); // the sign-in was given back as soon as it was not needed any more
+      const { output } = await curl(laptop, "-b", cookies, `${ORIGIN}/account`);
+      const apps = /Apps with access.*Make an access token/s.exec(output)?.[0];
+      expect(apps).toContain("test"); // the test's own token
+      expect(apps).not.toContain("codez on"); // the sign-in was given back as soon as it was not needed any more
     },
   );
 });
