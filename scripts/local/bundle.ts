@@ -21,20 +21,42 @@ export interface Bundle {
   readonly modules: readonly Module[];
 }
 
-/** Bundles a Worker with Wrangler, as a deployment does. Uses the bundle already in `folder` if no source has changed. */
-export async function bundleWorker(configPath: string, config: WorkerConfig, folder: string): Promise<Bundle> {
+/**
+ * Bundles a Worker with Wrangler, as a deployment does. Uses the bundle already in `folder` if no source has changed.
+ * @param signal ends Wrangler at once
+ */
+export async function bundleWorker(
+  configPath: string,
+  config: WorkerConfig,
+  folder: string,
+  signal?: AbortSignal,
+): Promise<Bundle> {
   const stamp = await stampOf(configPath, folder);
   if (stamp === null || stamp !== (await readFileIfAny(join(folder, STAMP)))) {
     await rm(folder, { recursive: true, force: true });
-    await wrangle(configPath, folder);
+    await wrangle(configPath, folder, signal);
     await writeFile(join(folder, STAMP), (await stampOf(configPath, folder)) ?? "");
   }
   return readBundle(config, folder);
 }
 
-async function wrangle(configPath: string, folder: string): Promise<void> {
-  const wrangler = join(dirname(createRequire(import.meta.url).resolve("wrangler/package.json")), "bin", "wrangler.js");
-  const args = [wrangler, "deploy", "--dry-run", "--metafile", "--outdir", folder, "--config", configPath];
+async function wrangle(configPath: string, folder: string, signal: AbortSignal | undefined): Promise<void> {
+  // The program itself, and not `bin/wrangler.js`, which would start it as a child that a kill does not reach.
+  const wrangler = join(
+    dirname(createRequire(import.meta.url).resolve("wrangler/package.json")),
+    "wrangler-dist/cli.js",
+  );
+  const args = [
+    "--no-warnings",
+    wrangler,
+    "deploy",
+    "--dry-run",
+    "--metafile",
+    "--outdir",
+    folder,
+    "--config",
+    configPath,
+  ];
   const env = {
     ...process.env,
     WRANGLER_HIDE_BANNER: "true",
@@ -43,7 +65,12 @@ async function wrangle(configPath: string, folder: string): Promise<void> {
     CI: "1",
   };
   try {
-    await promisify(execFile)(process.execPath, args, { env, timeout: BUNDLE_TIMEOUT_MS });
+    await promisify(execFile)(process.execPath, args, {
+      env,
+      timeout: BUNDLE_TIMEOUT_MS,
+      ...(signal === undefined ? {} : { signal }),
+      killSignal: "SIGKILL", // on a full disk it may spin, and would not hear SIGTERM
+    });
   } catch (error) {
     const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
     // esbuild, which writes the files, reports the system's error as text only. A start explains its code (file-failure.ts).

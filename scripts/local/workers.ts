@@ -13,11 +13,19 @@ export async function bundleWorkers(
   root: string,
   folder: string,
 ): Promise<{ control: BundledWorker; dispatch: BundledWorker }> {
+  const failed = new AbortController();
   const bundle = async (name: string): Promise<BundledWorker> => {
     const path = join(root, name, "wrangler.jsonc");
     const config = await readWorkerConfig(path);
-    return { config, bundle: await bundleWorker(path, config, join(folder, name)) };
+    return { config, bundle: await bundleWorker(path, config, join(folder, name), failed.signal) };
   };
-  const [control, dispatch] = await Promise.all([bundle("control-api"), bundle("dispatch-worker")]);
-  return { control, dispatch };
+  const both = [bundle("control-api"), bundle("dispatch-worker")] as const;
+  try {
+    const [control, dispatch] = await Promise.all(both);
+    return { control, dispatch };
+  } catch (reason) {
+    failed.abort(); // the start ends now, and nothing of it may run on
+    await Promise.allSettled(both);
+    throw reason;
+  }
 }
