@@ -15,7 +15,9 @@ export function lookAtVersions(stateDir: string, templateFile = TEMPLATE): Findi
   if (!existsSync(templateFile)) return []; // nothing has been built here, so there is nothing to compare with
   const template = readFileSync(templateFile, "utf8").trim();
   const records = globSync(join(stateDir, "platform/namespaces/*/scripts/*/script.json"));
-  const others = records.filter((path) => !tagsIn(path).includes(`template-${template}`));
+  // A tag is `template-<build>`, and since 0.3 `template-<build>-<fingerprint of the report secret>`.
+  const current = new RegExp(`^template-${template}(?:-|$)`);
+  const others = records.filter((path) => !tagsIn(path).some((tag) => current.test(tag)));
   if (records.length === 0) return [];
   if (others.length === 0) return [{ level: "ok", says: `all ${records.length} machine scripts are of this release` }];
   const names = others.map((path) => basename(dirname(path)));

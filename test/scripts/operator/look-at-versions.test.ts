@@ -16,7 +16,7 @@ test("machine scripts of another release are named, a few of many", async () => 
     writeFileSync(join(script, "script.json"), JSON.stringify({ tags: ["operator-machine", `template-${template}`] }));
   };
   expect(lookAtVersions(folder, built)).toEqual([]);
-  add("attic", "aaaa1111");
+  add("attic", "aaaa1111-ee7a95"); // with the fingerprint that the control API adds
   expect(lookAtVersions(folder, built)).toMatchObject([
     { level: "ok", says: "all 1 machine scripts are of this release" },
   ]);
