@@ -40,6 +40,25 @@ async function admitted(count: number, headersOf: () => Record<string, string>, 
   return outcomes;
 }
 
+/** The tokens that are looked up from now on. Other calls to a person's object, such as a late audit entry, do not count. */
+function tokensLookedUp(): string[] {
+  const tokens: string[] = [];
+  const getByName = env.USER.getByName.bind(env.USER);
+  vi.spyOn(env.USER, "getByName").mockImplementation((name) => {
+    const user = getByName(name);
+    return new Proxy(user, {
+      get: (_, method) =>
+        method === "authenticate"
+          ? (token: string, isCounted: boolean) => {
+              tokens.push(token);
+              return user.authenticate(token, isCounted);
+            }
+          : Reflect.get(user, method),
+    });
+  });
+  return tokens;
+}
+
 /** The admission that the gate under test uses. */
 const gate = { admit };
 
@@ -69,12 +88,11 @@ describe("a token that is sent too fast", () => {
     const send = (one: string, count: number) => admitted(count, () => bearerFrom(one, address), admission);
     // The first request is counted against the address, since its token is not known yet.
     expect(await send(token, 22)).toEqual([...Array.from({ length: 21 }, () => "ok"), "too_many"]);
-    const looked = vi.spyOn(env.USER, "getByName");
+    const looked = tokensLookedUp();
     expect(await send(token, 5)).toEqual(Array.from({ length: 5 }, () => "too_many"));
-    expect(looked).not.toHaveBeenCalled();
+    expect(looked).toEqual([]);
     expect([...(await send(spare, 1)), ...(await send(neighbour, 1))]).toEqual(["ok", "ok"]);
-    expect(looked).toHaveBeenCalledTimes(2);
-    looked.mockRestore();
+    expect(looked).toEqual([spare, neighbour]);
     nowMs += 1_000;
     expect((await send(token, 21)).at(-1)).toBe("too_many");
     expect((await send(token, 1))[0]).toBe("too_many");
