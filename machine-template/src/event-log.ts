@@ -1,6 +1,7 @@
+import { eventData } from "#protocol/event-data.ts";
 import { boundedSession } from "#protocol/bounded.ts";
 import type { EventFrame } from "#protocol/control.ts";
-import { EventBudget } from "#protocol/event-budget.ts";
+import { TokenBucket } from "#protocol/token-bucket.ts";
 import {
   DELTA_SUFFIX,
   DROPPED_TYPE,
@@ -17,7 +18,6 @@ import {
   EVENT_PAGE_BYTES,
   EVENT_PAGE_ROWS,
   FIRST_PUSHED_ROWS,
-  MAX_EVENT_BYTES,
   MAX_SESSION_ID_CHARACTERS,
   MOVED_LOG_LEAP,
   SCRIPT_EVENT_RATE,
@@ -60,7 +60,7 @@ export class EventLog {
   /** The newest event that is not a piece of an unfinished message. */
   #newestCoarse: number;
   #sinceTrim = 0;
-  readonly #budget = new EventBudget(SCRIPT_EVENT_RATE, Date.now());
+  readonly #budget = new TokenBucket(SCRIPT_EVENT_RATE, Date.now());
   /** Events that were dropped since the last `events.dropped`. */
   #dropped = 0;
 
@@ -120,7 +120,7 @@ export class EventLog {
     if (fresh.length === 0) return acked;
     const last = first + events.length - 1;
     const now = Date.now();
-    const taken = this.#budget.take(fresh.length, now);
+    const taken = this.#budget.takeUpTo(fresh.length, now);
     if (taken > 0 && this.#dropped > 0) {
       this.append([{ atMs: now, type: DROPPED_TYPE, session: null, data: { count: this.#dropped } }]);
       this.#dropped = 0;
@@ -146,7 +146,7 @@ export class EventLog {
         now,
         event.type,
         session,
-        dataOf(event),
+        eventData(event.data),
       );
       if (session !== null) this.#note(session, event);
     }
@@ -250,7 +250,7 @@ export class EventLog {
         Date.now(),
         event.type,
         session,
-        dataOf(event),
+        eventData(event.data),
       );
       if (rowsWritten > 0 && session !== null) this.#note(session, event);
       if (!event.type.endsWith(DELTA_SUFFIX)) this.#newestCoarse = Math.max(this.#newestCoarse, event.seq);
@@ -330,10 +330,4 @@ function withinPage(rows: readonly Row[]): LoggedEvent[] {
 
 function eventOf(row: Row): LoggedEvent {
   return { seq: row.seq, atMs: row.at_ms, type: row.type, session: row.session, data: JSON.parse(row.data) };
-}
-
-/** The event's data as JSON. Data that is too large is replaced by its size, so that one event cannot fill the log. */
-function dataOf(event: PushedEvent): string {
-  const json = JSON.stringify(event.data ?? null);
-  return json.length <= MAX_EVENT_BYTES ? json : JSON.stringify({ truncated: true, bytes: json.length });
 }

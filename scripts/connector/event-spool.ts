@@ -2,7 +2,8 @@ import { randomUUID } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { boundedSession } from "#protocol/bounded.ts";
 import { PushedEvent } from "#protocol/event.ts";
-import { MAX_EVENT_BYTES, MAX_SEQUENCE } from "#protocol/limits.ts";
+import { eventData } from "#protocol/event-data.ts";
+import { MAX_SEQUENCE } from "#protocol/limits.ts";
 import * as z from "zod/mini";
 import { parseJson } from "#protocol/json.ts";
 import { describeDiskFailure, isDiskFailure, isFileFailure } from "../system/disk-failure.ts";
@@ -247,9 +248,7 @@ function jsonOf(event: PushedEvent): string {
   const { atMs } = event;
   const type = event.type.slice(0, TYPE_CHARACTERS);
   const session = boundedSession(event.session);
-  const json = JSON.stringify(event.data ?? null);
-  const data: unknown = json.length <= MAX_EVENT_BYTES ? event.data : { truncated: true, bytes: json.length };
-  return JSON.stringify({ atMs, type, session, data: data ?? null });
+  return `${JSON.stringify({ atMs, type, session }).slice(0, -1)},"data":${eventData(event.data)}}`;
 }
 
 type Content = {

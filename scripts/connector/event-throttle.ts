@@ -1,4 +1,4 @@
-import { EventBudget, type EventRate } from "#protocol/event-budget.ts";
+import { TokenBucket, type Rate } from "#protocol/token-bucket.ts";
 import { DROPPED_TYPE, type PushedEvent } from "#protocol/event.ts";
 import { CONNECTOR_EVENT_RATE } from "#protocol/limits.ts";
 import { systemClock, type Clock } from "./clock.ts";
@@ -6,7 +6,7 @@ import { systemClock, type Clock } from "./clock.ts";
 /** How long dropped events are counted before one marker reports them. Milliseconds. */
 const MARK_AFTER_MS = 1_000;
 
-export type ThrottleOptions = { readonly clock?: Clock; readonly rate?: EventRate };
+export type ThrottleOptions = { readonly clock?: Clock; readonly rate?: Rate };
 
 /**
  * Limits an event storm at its source. Events beyond the rate are dropped, and one `events.dropped` event per second says how many
@@ -14,7 +14,7 @@ export type ThrottleOptions = { readonly clock?: Clock; readonly rate?: EventRat
  */
 export class EventThrottle {
   readonly #clock: Clock;
-  readonly #budget: EventBudget;
+  readonly #budget: TokenBucket;
   readonly #push: (events: readonly PushedEvent[], cursor: string | null) => void;
   #dropped = 0;
   #stopMark: (() => void) | null = null;
@@ -25,7 +25,7 @@ export class EventThrottle {
   ) {
     this.#push = push;
     this.#clock = clock;
-    this.#budget = new EventBudget(rate, clock.nowMs());
+    this.#budget = new TokenBucket(rate, clock.nowMs());
   }
 
   /**
@@ -33,7 +33,7 @@ export class EventThrottle {
    * again.
    */
   push(events: readonly PushedEvent[], cursor: string | null): void {
-    const taken = this.#budget.take(events.length, this.#clock.nowMs());
+    const taken = this.#budget.takeUpTo(events.length, this.#clock.nowMs());
     this.#dropped += events.length - taken;
     this.#push(taken === events.length ? events : events.slice(0, taken), cursor);
     if (this.#dropped > 0) this.#stopMark ??= this.#clock.after(MARK_AFTER_MS, () => this.#mark());

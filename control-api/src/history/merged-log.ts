@@ -1,6 +1,7 @@
-import { EventBudget } from "#protocol/event-budget.ts";
+import { eventData } from "#protocol/event-data.ts";
+import { TokenBucket } from "#protocol/token-bucket.ts";
 import { DELTA_SUFFIX, type EventPush, type LogPosition } from "#protocol/event.ts";
-import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, MAX_EVENT_BYTES, SCRIPT_EVENT_RATE } from "#protocol/limits.ts";
+import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, SCRIPT_EVENT_RATE } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "./event-query.ts";
 import {
   FIRST_HISTORY,
@@ -58,7 +59,7 @@ export class MergedLog {
   readonly machines: LogMachines;
   readonly #sql: SqlStorage;
   readonly #pieces = new LivePieces();
-  readonly #budgets = new Map<number, EventBudget>();
+  readonly #budgets = new Map<number, TokenBucket>();
   readonly #epoch: string;
   #newest: number;
   #reserved: number;
@@ -110,14 +111,14 @@ export class MergedLog {
     // Of a machine that was never heard of, nobody can have missed anything.
     if (push.gap && machine.epoch !== null) this.machines.markGap(machine.id, this.#next());
     const fresh = push.events.filter(({ seq }) => seq > stored);
-    const budget = this.#budgets.get(machine.id) ?? new EventBudget(SCRIPT_EVENT_RATE, nowMs);
+    const budget = this.#budgets.get(machine.id) ?? new TokenBucket(SCRIPT_EVENT_RATE, nowMs);
     this.#budgets.set(machine.id, budget);
-    const taken = budget.take(fresh.length, nowMs);
+    const taken = budget.takeUpTo(fresh.length, nowMs);
     const added: AddedEvent[] = [];
     let [rows, characters] = [0, 0];
     for (const event of fresh.slice(0, taken)) {
       const seq = this.#next();
-      const data = dataOf(event.data);
+      const data = eventData(event.data);
       const { seq: machineSeq, atMs, session } = event;
       const type = typeOf(event.type, slug);
       added.push({ seq, machine: machine.id, type, session, atMs, data: event.data });
@@ -378,10 +379,4 @@ function isOfType(type: string, pattern: string): boolean {
 /** Whether the numbers of a push do not rise: the order of a machine's events is that of its own log. */
 function isDisordered({ after, events }: EventPush): boolean {
   return events.some(({ seq }, index) => seq <= (events[index - 1]?.seq ?? after));
-}
-
-/** The data as JSON. Data that is too large is replaced by its size, as in the machine's own log. */
-function dataOf(data: unknown): string {
-  const json = JSON.stringify(data ?? null);
-  return json.length <= MAX_EVENT_BYTES ? json : JSON.stringify({ truncated: true, bytes: json.length });
 }

@@ -3,7 +3,8 @@ import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug } from "#protocol/slug.ts";
 import type { Env } from "../env.ts";
 import { refuse } from "../http/refusal.ts";
-import { keepWithin, type Rate, TokenBuckets } from "../http/token-bucket.ts";
+import type { Rate } from "#protocol/token-bucket.ts";
+import { keepWithin, TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "../sign-in/address.ts";
 import { passToMachine } from "./script-client.ts";
 

@@ -1,4 +1,4 @@
-import type { Rate } from "../http/token-bucket.ts";
+import type { Rate } from "#protocol/token-bucket.ts";
 import type { Limit } from "./accounts/limits.ts";
 
 export type ClientAddressBindings = {

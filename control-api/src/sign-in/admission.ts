@@ -2,7 +2,8 @@ import type { Env } from "../env.ts";
 import { notify } from "../audit/notice.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
-import { keepWithin, type Rate, type TokenBucket, TokenBuckets } from "../http/token-bucket.ts";
+import type { Rate, TokenBucket } from "#protocol/token-bucket.ts";
+import { keepWithin, TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "./address.ts";
 import { authenticate } from "./authenticate.ts";
 

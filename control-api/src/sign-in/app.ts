@@ -1,7 +1,8 @@
 import { Hono } from "hono";
 import type { Env } from "../env.ts";
 import { refuse } from "../http/refusal.ts";
-import { type Rate, TokenBuckets } from "../http/token-bucket.ts";
+import type { Rate } from "#protocol/token-bucket.ts";
+import { TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "./address.ts";
 import { authorize } from "./oauth/authorize.tsx";
 import { OAuthPath } from "./oauth/authorization-server.ts";

@@ -1,5 +1,5 @@
-import { expect, test } from "vitest";
-import { TokenBucket, TokenBuckets } from "../../../control-api/src/http/token-bucket.ts";
+import { describe, expect, test } from "vitest";
+import { TokenBucket } from "#protocol/token-bucket.ts";
 
 const RATE = { perSecond: 2, burst: 3 };
 
@@ -31,12 +31,23 @@ test("what is given back can be taken again, and never makes more than the burst
   expect([0, 0, 0, 0].map((now) => bucket.take(now))).toEqual([0, 0, 0, 500]);
 });
 
-test("of many keys the oldest is dropped, so that memory stays bounded", () => {
-  const buckets = new TokenBuckets(2);
-  const first = buckets.of("first", RATE, 0);
-  const second = buckets.of("second", RATE, 0);
-  expect(buckets.of("first", RATE, 0)).toBe(first);
-  buckets.of("third", RATE, 0);
-  expect(buckets.of("second", RATE, 0)).toBe(second);
-  expect(buckets.of("first", RATE, 0)).not.toBe(first);
+describe("as a budget of events, a bucket", () => {
+  test("gives its burst at once, and then what the rate brings back", () => {
+    const bucket = new TokenBucket({ perSecond: 10, burst: 5 }, 0);
+    expect([bucket.takeUpTo(8, 0), bucket.takeUpTo(1, 0), bucket.takeUpTo(3, 250), bucket.takeUpTo(9, 60_000)]).toEqual(
+      [5, 0, 2, 5],
+    );
+  });
+
+  test("keeps what is due between whole events, so that a slow trickle passes whole", () => {
+    const bucket = new TokenBucket({ perSecond: 10, burst: 2 }, 0);
+    let passed = 0;
+    for (let ms = 0; ms < 10_000; ms += 30) passed += bucket.takeUpTo(1, ms);
+    expect(passed).toBeGreaterThanOrEqual(100);
+  });
+
+  test("gives and takes nothing for a clock that was set back", () => {
+    const bucket = new TokenBucket({ perSecond: 10, burst: 5 }, 1_000_000);
+    expect([bucket.takeUpTo(3, 1_000_000), bucket.takeUpTo(9, 0), bucket.takeUpTo(1, 100)]).toEqual([3, 2, 1]);
+  });
 });

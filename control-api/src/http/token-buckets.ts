@@ -1,0 +1,27 @@
+import { type Rate, TokenBucket } from "#protocol/token-bucket.ts";
+
+/** Buckets by key, at most `size` of them. The oldest is dropped for a new one, so that strangers cannot fill the memory. */
+export class TokenBuckets {
+  readonly #size: number;
+  readonly #buckets = new Map<string, TokenBucket>();
+
+  constructor(size: number) {
+    this.#size = size;
+  }
+
+  of(key: string, rate: Rate, nowMs: number): TokenBucket {
+    const known = this.#buckets.get(key);
+    if (known !== undefined) return known;
+    keepWithin(this.#buckets, this.#size);
+    const bucket = new TokenBucket(rate, nowMs);
+    this.#buckets.set(key, bucket);
+    return bucket;
+  }
+}
+
+/** Makes room for one more entry in a map of at most `size`: drops the one that was added first. */
+export function keepWithin(map: Map<string, unknown>, size: number): void {
+  if (map.size < size) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
+}
