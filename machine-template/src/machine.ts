@@ -5,7 +5,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts } from "#protocol/control.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { EventDetail, LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
-import { CHUNK_BYTES, LIVE_MS, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { LIVE_MS, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
 import {
   CallRequest,
   CredentialChange,
@@ -16,6 +16,7 @@ import {
   ScriptPath,
 } from "#protocol/script-api.ts";
 import { closingWord, failureResponse } from "#protocol/stand-in.ts";
+import { smallBody } from "./small-body.ts";
 import { Alarm, type Job } from "./alarm.ts";
 import type { Env } from "./env.ts";
 import { EventLog } from "./event-log.ts";
@@ -349,11 +350,4 @@ export class Machine extends DurableObject<Env> implements LinkListener {
 /** A body's JSON. Anything else becomes `null`, which no schema here accepts. */
 function jsonOf(request: Request): Promise<unknown> {
   return request.json().catch(() => null);
-}
-
-/** Reads a body that fits into one frame; `null` when there is no body or it has to be streamed. */
-async function smallBody(request: Request): Promise<Uint8Array | null> {
-  const length = request.headers.get("content-length");
-  if (request.body === null || length === null || Number(length) > CHUNK_BYTES) return null;
-  return new Uint8Array(await request.arrayBuffer());
 }

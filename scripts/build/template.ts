@@ -1,15 +1,12 @@
 import { createHash } from "node:crypto";
-import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { promisify } from "node:util";
 import * as z from "zod/mini";
+import { bundleWithWrangler } from "../system/wrangler.ts";
 import { atomicWrite } from "./atomic-write.ts";
 import { CONTROL_BUILD, REPOSITORY } from "./repository.ts";
 import { isUnchanged, stamp } from "./unchanged.ts";
-
-const run = promisify(execFile);
 
 /** Characters of a template's version: enough to tell any two apart, few enough to read aloud. */
 const VERSION_CHARACTERS = 8;
@@ -26,18 +23,8 @@ export async function buildTemplate(): Promise<void> {
   if (await isUnchanged(STAMP)) return;
   const out = await mkdtemp(join(tmpdir(), "operator-template-"));
   try {
-    const wrangler = join(REPOSITORY, "node_modules/wrangler/bin/wrangler.js");
-    const args = [
-      "deploy",
-      "--dry-run",
-      "--minify",
-      "--metafile",
-      "--outdir",
-      out,
-      "--config",
-      join(REPOSITORY, "machine-template/wrangler.jsonc"),
-    ];
-    await run(process.execPath, [wrangler, ...args], { env: { ...process.env, WRANGLER_SEND_METRICS: "false" } });
+    const config = join(REPOSITORY, "machine-template/wrangler.jsonc");
+    await bundleWithWrangler(config, out, { args: ["--minify", "--metafile"] });
     const code = await readFile(join(out, "index.js"), "utf8");
     // The source map stays behind, and so does the line that points to it.
     const module = code.replace(/\n\/\/# sourceMappingURL=.*\s*$/, "\n");

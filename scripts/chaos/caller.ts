@@ -54,13 +54,7 @@ function send(
     const outgoing = request(`${operator.url}${path}`, {
       method: "POST",
       agent: false,
-      headers: {
-        ...operator.headers,
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        "mcp-protocol-version": "2025-11-25",
-        "content-length": Buffer.byteLength(body),
-      },
+      headers: { ...operator.mcpHeaders, "content-length": Buffer.byteLength(body) },
     });
     const settle = (outcome: Outcome): void => {
       clearTimeout(bound);

@@ -55,12 +55,7 @@ export class Follower {
     const args = this.#cursor === null ? { timeout_ms: 0 } : { timeout_ms: POLL_MS, cursor: this.#cursor };
     const response = await fetch(`${this.#operator.url}/mcp`, {
       method: "POST",
-      headers: {
-        ...this.#operator.headers,
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        "mcp-protocol-version": "2025-11-25",
-      },
+      headers: this.#operator.mcpHeaders,
       body: JSON.stringify({
         jsonrpc: "2.0",
         id: 1,

@@ -44,6 +44,16 @@ export class OperatorProcess {
     return { authorization: `Bearer ${this.#ownerToken}` };
   }
 
+  /** Headers of an MCP request. */
+  get mcpHeaders(): Record<string, string> {
+    return {
+      ...this.headers,
+      "content-type": "application/json",
+      accept: "application/json, text/event-stream",
+      "mcp-protocol-version": "2025-11-25",
+    };
+  }
+
   /** Environment variables with which `codez` authenticates. */
   get credentials(): NodeJS.ProcessEnv {
     return { CODEZ_HUB_TOKEN: this.#ownerToken };

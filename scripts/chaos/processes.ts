@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { pssOf } from "../system/proc.ts";
 
 export type Process = {
   readonly pid: number;
@@ -35,9 +36,7 @@ export function isRunning({ pid, startTicks }: Process): boolean {
 
 /** Memory of processes in megabytes as PSS: a page that several processes share is counted once. */
 export function pssMb(pids: readonly number[]): number {
-  let kilobytes = 0;
-  for (const pid of pids) kilobytes += Number(/^Pss:\s+(\d+)/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1] ?? 0);
-  return kilobytes / 1024;
+  return pids.reduce((bytes, pid) => bytes + (pssOf(pid) ?? 0), 0) / 1024 ** 2;
 }
 
 /** Open file descriptors of processes. */

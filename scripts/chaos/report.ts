@@ -1,4 +1,5 @@
 import type { Ledger } from "./ledger.ts";
+import { atShare } from "./share.ts";
 import type { Look, Resources } from "./resources.ts";
 
 /** Examples of a broken invariant that are printed; the count says how many there are. */
@@ -23,7 +24,7 @@ export function report(ledger: Ledger, resources: Resources): { readonly text: s
   if (seconds.length > 0)
     lines.push(
       "",
-      `back after a fault: median ${at(seconds, 0.5)} s, 99 % within ${at(seconds, 0.99)} s, longest ${at(seconds, 1)} s`,
+      `back after a fault: median ${atShare(seconds, 0.5)} s, 99 % within ${atShare(seconds, 0.99)} s, longest ${atShare(seconds, 1)} s`,
     );
   lines.push("", ...soak(resources));
   lines.push("", "invariants");
@@ -48,10 +49,6 @@ function outcomes(ledger: Ledger): [string, number][] {
       counts.set(name, (counts.get(name) ?? 0) + 1);
     }
   return [...counts].sort(([, one], [, other]) => other - one);
-}
-
-function at(sorted: readonly number[], share: number): string {
-  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(1);
 }
 
 /** Samples shown of a long run, evenly spread. What grows without end is seen in them, and what grows once is not mistaken for it. */

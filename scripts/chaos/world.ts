@@ -68,12 +68,7 @@ export class World implements AsyncDisposable {
   async #answers(name: string): Promise<boolean> {
     const response = await fetch(`${this.operator.url}/m/${name}/mcp`, {
       method: "POST",
-      headers: {
-        ...this.operator.headers,
-        "content-type": "application/json",
-        accept: "application/json, text/event-stream",
-        "mcp-protocol-version": "2025-11-25",
-      },
+      headers: this.operator.mcpHeaders,
       body: JSON.stringify({ jsonrpc: "2.0", id: "probe", method: "ping" }),
       signal: AbortSignal.timeout(PROBE_LIMIT_MS),
     });

@@ -1,17 +1,13 @@
-import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { readdir, rm, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { dirname, extname, join, relative, resolve } from "node:path";
-import { promisify } from "node:util";
 import * as z from "zod";
+import { BundleFailure, bundleWithWrangler } from "../system/wrangler.ts";
 import { readFileIfAny } from "./file.ts";
 import type { WorkerConfig } from "./worker-config.ts";
 import { Embed } from "./workerd/config.ts";
 import type { Module } from "./workerd/config.ts";
 
-/** Bundling takes 1 to 2 s. The limit only ends a Wrangler that hangs. */
-const BUNDLE_TIMEOUT_MS = 120_000;
 const META = "bundle-meta.json";
 const STAMP = "inputs.sha256";
 
@@ -41,42 +37,16 @@ export async function bundleWorker(
 }
 
 async function wrangle(configPath: string, folder: string, signal: AbortSignal | undefined): Promise<void> {
-  // The program itself, and not `bin/wrangler.js`, which would start it as a child that a kill does not reach.
-  const wrangler = join(
-    dirname(createRequire(import.meta.url).resolve("wrangler/package.json")),
-    "wrangler-dist/cli.js",
-  );
-  const args = [
-    "--no-warnings",
-    wrangler,
-    "deploy",
-    "--dry-run",
-    "--metafile",
-    "--outdir",
-    folder,
-    "--config",
-    configPath,
-  ];
-  const env = {
-    ...process.env,
-    WRANGLER_HIDE_BANNER: "true",
-    WRANGLER_SEND_METRICS: "false",
-    FORCE_COLOR: "0",
-    CI: "1",
-  };
   try {
-    await promisify(execFile)(process.execPath, args, {
-      env,
-      timeout: BUNDLE_TIMEOUT_MS,
+    await bundleWithWrangler(configPath, folder, {
+      args: ["--metafile"],
       ...(signal === undefined ? {} : { signal }),
-      killSignal: "SIGKILL", // on a full disk it may spin, and would not hear SIGTERM
     });
   } catch (error) {
-    const said = error instanceof Error && "stderr" in error ? String(error.stderr).trim() : "";
     // esbuild, which writes the files, reports the system's error as text only. A start explains its code (file-failure.ts).
-    if (said.includes("no space left on device"))
+    if (error instanceof BundleFailure && error.message.includes("no space left on device"))
       throw Object.assign(new Error("no space left on device", { cause: error }), { code: "ENOSPC", path: folder });
-    throw new Error(`${configPath} could not be bundled\n${said || String(error)}`, { cause: error });
+    throw error;
   }
 }
 

@@ -1,7 +1,7 @@
-import { readFileSync } from "node:fs";
 import { statfs } from "node:fs/promises";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { pssOf } from "../system/proc.ts";
 import { askGate, type Gate } from "./ask-gate.ts";
 
 /** One process of an Operator. */
@@ -119,11 +119,6 @@ const startedMs = Date.now();
 
 /** The PSS metric of a process. Empty where there is no /proc, as on macOS. */
 function memoryOf({ kind, name, pid }: MeasuredProcess): [labels: string, value: number][] {
-  try {
-    const [, kilobytes] = /^Pss:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8")) ?? [];
-    if (kilobytes === undefined) return [];
-    return [[`{process="${kind}",name="${name.replaceAll(/["\\\n]/g, "_")}"}`, Number(kilobytes) * 1024]];
-  } catch {
-    return []; // the process has just ended, or this is not Linux
-  }
+  const bytes = pssOf(pid);
+  return bytes === null ? [] : [[`{process="${kind}",name="${name.replaceAll(/["\\\n]/g, "_")}"}`, bytes]];
 }

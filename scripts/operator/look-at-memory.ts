@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { runningHolder } from "../local/lock.ts";
+import { childrenOf, pssOf, readProc, socketsOf } from "../system/proc.ts";
 import type { Finding } from "./finding.ts";
 
 /** Bytes of memory by part of a running Operator. Pages that processes share are divided among them (PSS). */
@@ -16,8 +16,8 @@ export async function memoryOf(stateDir: string): Promise<Memory | null> {
   const scripts: number[] = [];
   for (const pid of childrenOf(holder.pid)) {
     const bytes = pssOf(pid);
-    if (bytes === null || !commandOf(pid).includes("workerd")) continue;
-    if (gateInode !== null && opens(pid, gateInode)) gate = bytes;
+    if (bytes === null || !readProc(`${pid}/cmdline`).includes("workerd")) continue;
+    if (gateInode !== null && socketsOf(pid).includes(gateInode)) gate = bytes;
     else scripts.push(bytes);
   }
   return { front, gate, scripts };
@@ -35,47 +35,10 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(0)} MB`;
 }
 
-function pssOf(pid: number): number | null {
-  const kilobytes = /^Pss:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/smaps_rollup`))?.[1];
-  return kilobytes === undefined ? null : Number(kilobytes) * 1024;
-}
-
-function childrenOf(parent: number): number[] {
-  return read(`/proc/${parent}/task/${parent}/children`).split(" ").filter(Boolean).map(Number);
-}
-
-function commandOf(pid: number): string {
-  return read(`/proc/${pid}/cmdline`);
-}
-
 /** The inode of the Unix socket that listens at this path. */
 function inodeOf(path: string): string | null {
-  const line = read("/proc/net/unix")
+  const line = readProc("net/unix")
     .split("\n")
     .find((one) => one.endsWith(` ${path}`));
   return line?.trim().split(/\s+/)[6] ?? null;
-}
-
-function opens(pid: number, inode: string): boolean {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).some((fd) => linkOf(`/proc/${pid}/fd/${fd}`) === `socket:[${inode}]`);
-  } catch {
-    return false; // the process has just ended
-  }
-}
-
-function linkOf(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return ""; // closed meanwhile
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return ""; // the process has ended, or this is not Linux
-  }
 }

@@ -1,6 +1,6 @@
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { runningHolder } from "../local/lock.ts";
+import { childrenOf, readProc, socketsOf } from "../system/proc.ts";
 import type { Finding } from "./finding.ts";
 
 /** State of a socket that waits for connections (Linux, include/net/tcp_states.h). */
@@ -41,14 +41,10 @@ function portsIn(listeners: readonly Listener[]): string {
   return `port ${[...ports].toSorted((a, b) => a - b).join(", ")}`;
 }
 
-function childrenOf(parent: number): number[] {
-  return read(`/proc/${parent}/task/${parent}/children`).split(" ").filter(Boolean).map(Number);
-}
-
 function listenersOf(pid: number): Listener[] {
   const inodes = new Set(socketsOf(pid));
   return ["tcp", "tcp6"].flatMap((table) =>
-    read(`/proc/${pid}/net/${table}`)
+    readProc(`${pid}/net/${table}`)
       .split("\n")
       .slice(1)
       .flatMap((line) => {
@@ -58,27 +54,4 @@ function listenersOf(pid: number): Listener[] {
         return [{ pid, port: Number.parseInt(port, 16), isLoopback: host === LOOPBACK }];
       }),
   );
-}
-
-/** The inodes of the sockets that a process has open. */
-function socketsOf(pid: number): string[] {
-  try {
-    return readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
-      try {
-        return /^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1] ?? [];
-      } catch {
-        return []; // closed meanwhile
-      }
-    });
-  } catch {
-    return []; // the process has just ended, or belongs to somebody else
-  }
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return ""; // the process has just ended
-  }
 }

@@ -5,3 +5,14 @@ export function ended(signal: AbortSignal): Promise<null> {
     else signal.addEventListener("abort", () => resolve(null), { once: true });
   });
 }
+
+/**
+ * For a read whose caller may end meanwhile: what is read after that is wanted by nobody, and so is the error of a read that was cut
+ * off. Any other error is a failure.
+ */
+export function endedBy(signal: AbortSignal): (reason: unknown) => null {
+  return (reason) => {
+    if (signal.aborted) return null;
+    throw reason;
+  };
+}

@@ -8,6 +8,7 @@ import {
   REPORT_STORED_HEADER,
   REPORT_WANTS_HEADER,
 } from "#protocol/script-api.ts";
+import { textWithin } from "../http/text-within.ts";
 import type { Env } from "../env.ts";
 import type { ReportAnswer } from "./report-answer.ts";
 import { isReportKey } from "./report-key.ts";
@@ -19,7 +20,7 @@ import { isReportKey } from "./report-key.ts";
  */
 export class Reports extends WorkerEntrypoint<Env> {
   override async fetch(request: Request): Promise<Response> {
-    const report = MachineReport.safeParse(parseJson(await textWithin(request, MAX_REPORT_BYTES)));
+    const report = MachineReport.safeParse(parseJson((await textWithin(request, MAX_REPORT_BYTES)) ?? ""));
     if (!report.success) return new Response("not a report", { status: 400 });
     const { owner, slug, presence, push = null } = report.data;
     const isTheirs = await isReportKey(request.headers.get(REPORT_KEY_HEADER), owner, slug, this.env.REPORT_SECRET);
@@ -34,16 +35,4 @@ export class Reports extends WorkerEntrypoint<Env> {
     if (answer.liveMs > 0) headers.set(REPORT_LIVE_HEADER, String(answer.liveMs));
     return new Response(null, { status: 204, headers });
   }
-}
-
-/** A request's text; empty if it is larger than `limit`, of which no more is then read. */
-async function textWithin(request: Request, limit: number): Promise<string> {
-  const decoder = new TextDecoder();
-  let [text, bytes] = ["", 0];
-  for await (const chunk of request.body ?? []) {
-    bytes += chunk.length;
-    if (bytes > limit) return "";
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
 }

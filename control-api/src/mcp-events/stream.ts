@@ -1,4 +1,5 @@
 import { SUBSCRIPTION_ID_META_KEY } from "@modelcontextprotocol/server";
+import { endedBy } from "../http/ended.ts";
 import type { EventFeed } from "./event-feed.ts";
 import { readEvents, type Wanted } from "./read-events.ts";
 
@@ -66,12 +67,4 @@ export async function stream(options: StreamOptions): Promise<Record<string, unk
     if (isQuick) await scheduler.wait(PAUSE_MS, { signal }).catch(() => undefined); // aborted: the loop ends
   }
   return meta;
-}
-
-/** What is read after the request has ended is wanted by nobody, and so is the error of a read that was cut off. */
-function endedBy(signal: AbortSignal): (reason: unknown) => null {
-  return (reason) => {
-    if (signal.aborted) return null;
-    throw reason;
-  };
 }

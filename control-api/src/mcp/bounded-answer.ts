@@ -1,5 +1,6 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { OperatorFailure } from "#protocol/error.ts";
+import { textWithin } from "../http/text-within.ts";
 
 /**
  * The largest answer of a machine that `/mcp` passes on, as JSON or as one event of a stream. `/mcp` holds an answer as text,
@@ -13,17 +14,10 @@ export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
  * Reads a response's text. Throws `OperatorFailure` answer_too_large as soon as it exceeds the limit. The rest is then not
  * read, which cancels the exchange and tells the machine to stop. A body that breaks off throws the stream's own error.
  */
-export async function textWithin(response: Response, machine: string, limitBytes = MAX_ANSWER_BYTES): Promise<string> {
-  if (response.body === null) return "";
-  const decoder = new TextDecoder();
-  let text = "";
-  let bytes = 0;
-  for await (const chunk of response.body) {
-    bytes += chunk.length;
-    if (bytes > limitBytes) throw tooLarge(machine, limitBytes); // leaving the loop cancels the body
-    text += decoder.decode(chunk, { stream: true });
-  }
-  return text + decoder.decode();
+export async function answerText(response: Response, machine: string, limitBytes = MAX_ANSWER_BYTES): Promise<string> {
+  const text = await textWithin(response, limitBytes);
+  if (text === null) throw tooLarge(machine, limitBytes);
+  return text;
 }
 
 /** The data of a response's events. The limit applies to each event by itself, because a stream of many events may be long. */

@@ -7,7 +7,7 @@ import { postToMachine } from "../machines/script-client.ts";
 import { failureIn, failureOf, isFailure } from "../machines/machine-failure.ts";
 import { FROZEN_AFTER_MS, type Look, lookAt, ScriptWatch } from "../machines/script-watch.ts";
 import { registryOf } from "../user/user-rpc.ts";
-import { eventsWithin, textWithin } from "./bounded-answer.ts";
+import { answerText, eventsWithin } from "./bounded-answer.ts";
 
 /** A call fails when the machine sends nothing for this long. Every progress notification restarts the timer. */
 const SILENCE_MS = 10 * 60_000;
@@ -112,7 +112,7 @@ async function answerIn(
   limitBytes?: number,
 ): Promise<Answer> {
   if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-    const answer = answerOf(messageIn(await textWithin(response, machine, limitBytes)), machine);
+    const answer = answerOf(messageIn(await answerText(response, machine, limitBytes)), machine);
     if (answer !== null) return answer;
     throw new OperatorFailure({
       code: "machine_failed",

@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
 import { OperatorFailure, errorResponse } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
+import { endedBy } from "../http/ended.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { reading } from "../http/needs.ts";
 import { Lease } from "../sign-in/lease.ts";
@@ -64,14 +65,3 @@ events.get("/", reading, async (c) => {
     }
   });
 });
-
-/**
- * Turns the error that `poll` throws after its caller's token was revoked into the end of the stream. Any other error is a
- * failure.
- */
-function endedBy(signal: AbortSignal): (reason: unknown) => null {
-  return (reason) => {
-    if (signal.aborted) return null;
-    throw reason;
-  };
-}

@@ -1,9 +1,9 @@
 import { ERROR_HEADER, errorResponse } from "#protocol/error.ts";
 import { OPERATOR_PREFIX, OperatorHeader } from "#protocol/header.ts";
 import { RESERVED_BINDING_PREFIX } from "#protocol/hosted-server.ts";
-import { CHUNK_BYTES } from "#protocol/limits.ts";
 import { CallRequest, type MachineState, ScriptPath } from "#protocol/script-api.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
+import { smallBody } from "../small-body.ts";
 import { operatorErrorOf } from "../failure.ts";
 import { McpClient } from "../mcp-client.ts";
 import { isolateStorage } from "./isolate-storage.ts";
@@ -131,11 +131,4 @@ function stateOf(env: HostedEnv): MachineState {
     exchanges: 0,
     sessions: [],
   };
-}
-
-/** Reads a small body, so that a failure can be answered with the ids in it; `null` when there is none or it is streamed. */
-async function smallBody(request: Request): Promise<Uint8Array<ArrayBuffer> | null> {
-  const length = request.headers.get("content-length");
-  if (request.body === null || length === null || Number(length) > CHUNK_BYTES) return null;
-  return new Uint8Array(await request.arrayBuffer());
 }

@@ -28,12 +28,7 @@ function requestLarge(
   const outgoing = request(`${operator.url}/m/${machine}/mcp`, {
     method: "POST",
     agent: false,
-    headers: {
-      ...operator.headers,
-      "content-type": "application/json",
-      accept: "application/json, text/event-stream",
-      "mcp-protocol-version": "2025-11-25",
-    },
+    headers: operator.mcpHeaders,
   });
   outgoing.end(JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call", params }));
   return { outgoing, call, id };

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { pssMb } from "../processes.ts";
+import { atShare } from "../share.ts";
 import { ToolServer } from "../tool-server.ts";
 import { World } from "../world.ts";
 import { Fleet } from "./fleet.ts";
@@ -46,8 +47,8 @@ export function describeReturns(returns: readonly Return[]): string {
     [
       `${downtimeMs / 1000} s`.padStart(8),
       `${(startMs / 1000).toFixed(1)} s`.padStart(14),
-      `${at(seconds, 0.5)} s`.padStart(9),
-      `${at(seconds, 1)} s`.padStart(9),
+      `${atShare(seconds, 0.5)} s`.padStart(9),
+      `${atShare(seconds, 1)} s`.padStart(9),
       String(missing.length).padStart(9),
       `${memoryMb.toFixed(0)} MB`.padStart(9),
     ].join(""),
@@ -80,8 +81,4 @@ async function measureReturn({ operator }: World, fleet: Fleet, downtimeMs: numb
 function absent({ machines, onlineSinceMs, reasons }: Fleet): string[] {
   const missing = machines.filter(({ name }) => !onlineSinceMs.has(name));
   return missing.map(({ name }) => `${name}: ${reasons.get(name) ?? "no reason given"}`);
-}
-
-function at(sorted: readonly number[], share: number): string {
-  return (sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0).toFixed(1);
 }

@@ -1,4 +1,5 @@
 import { Command, InvalidArgumentError } from "commander";
+import { quoted } from "../install/launcher.ts";
 import { keep, runIndexWorker, type Serve, type ServeConfig, startServe } from "../../serve/index.ts";
 import { printable, printableLines } from "../../system/printable.ts";
 import { expandHome } from "../../system/home.ts";
@@ -66,11 +67,6 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
 /** Says at once that an edit of `serve.json` is wrong, or right again. */
 function tellConfig(problem: string | null): void {
   console.log(printableLines(problem === null ? "serve.json is right again" : `warning: ${problem}`));
-}
-
-/** A path quoted for a shell, also valid inside double quotes. */
-function quoted(path: string): string {
-  return `'${path.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 async function warn(running: Serve): Promise<void> {

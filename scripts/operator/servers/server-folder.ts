@@ -1,18 +1,13 @@
-import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { Migration, type ServerConfig } from "#protocol/hosted-server.ts";
 import * as z from "zod";
 import { parseJsonc } from "../../local/jsonc.ts";
-import { childEnvironment } from "../../system/child-environment.ts";
-
-/** Bundling takes 1 to 2 s. The limit only ends a wrangler that hangs. Milliseconds. */
-const BUNDLE_TIMEOUT_MS = 120_000;
+import { BundleFailure, bundleWithWrangler } from "../../system/wrangler.ts";
 
 /** A module as wrangler bundled it. `type` is the content type with which it is uploaded. */
 export type BundledModule = { readonly name: string; readonly type: string; readonly content: Uint8Array<ArrayBuffer> };
@@ -105,22 +100,12 @@ async function readConfig(path: string): Promise<z.infer<typeof Config>> {
 }
 
 async function wrangle(config: string, out: string): Promise<void> {
-  const wrangler = join(dirname(fileURLToPath(import.meta.resolve("wrangler/package.json"))), "bin", "wrangler.js");
-  const env = {
-    ...childEnvironment(process.env),
-    WRANGLER_HIDE_BANNER: "true",
-    WRANGLER_SEND_METRICS: "false",
-    WRANGLER_LOG_SANITIZE: "true",
-    FORCE_COLOR: "0",
-    CI: "1",
-  };
-  const aliases = (await lentPackages(dirname(config))).flatMap((alias) => ["--alias", alias]);
-  const args = [wrangler, "deploy", "--dry-run", "--outdir", out, "--config", config, ...aliases];
+  const cwd = dirname(config);
+  const args = (await lentPackages(cwd)).flatMap((alias) => ["--alias", alias]);
   try {
-    await promisify(execFile)(process.execPath, args, { env, timeout: BUNDLE_TIMEOUT_MS, cwd: dirname(config) });
+    await bundleWithWrangler(config, out, { args, cwd });
   } catch (reason) {
-    const said = reason instanceof Error && "stderr" in reason ? String(reason.stderr).trim() : "";
-    throw new ServerFolderError(`${config} could not be bundled\n${said || String(reason)}`, { cause: reason });
+    throw reason instanceof BundleFailure ? new ServerFolderError(reason.message, { cause: reason }) : reason;
   }
 }
 
