@@ -2,25 +2,28 @@ import * as z from "zod";
 
 const name = z.string().regex(/^[A-Za-z_$][\w$]{0,127}$/, "a binding's name must be a JavaScript identifier");
 
-/** The bindings that a user script can have on this platform. The shapes are Cloudflare's. */
+/**
+ * The bindings that a user script can have on this platform. The shapes are Cloudflare's; a test compares their fields with those
+ * in Cloudflare's own schema. Unknown fields are refused for the same reason as in `Metadata`.
+ */
 export const Binding = z.discriminatedUnion("type", [
-  z.object({ type: z.literal("plain_text"), name, text: z.string() }),
-  z.object({ type: z.literal("secret_text"), name, text: z.string() }),
-  z.object({ type: z.literal("json"), name, json: z.json() }),
-  z.object({ type: z.literal("durable_object_namespace"), name, class_name: z.string() }),
-  z.object({ type: z.literal("service"), name, service: z.string(), entrypoint: z.string().optional() }),
-  z.object({ type: z.literal("kv_namespace"), name, namespace_id: z.string() }),
-  z.object({ type: z.literal("version_metadata"), name }),
+  z.strictObject({ type: z.literal("plain_text"), name, text: z.string() }),
+  z.strictObject({ type: z.literal("secret_text"), name, text: z.string() }),
+  z.strictObject({ type: z.literal("json"), name, json: z.json() }),
+  z.strictObject({ type: z.literal("durable_object_namespace"), name, class_name: z.string() }),
+  z.strictObject({ type: z.literal("service"), name, service: z.string(), entrypoint: z.string().optional() }),
+  z.strictObject({ type: z.literal("kv_namespace"), name, namespace_id: z.string() }),
+  z.strictObject({ type: z.literal("version_metadata"), name }),
   /** Keeps the binding of this name from the previous version. */
-  z.object({ type: z.literal("inherit"), name }),
+  z.strictObject({ type: z.literal("inherit"), name }),
 ]);
 export type Binding = z.infer<typeof Binding>;
 /** A binding of a stored script, where "inherit" has been resolved. */
 export type OwnBinding = Exclude<Binding, { type: "inherit" }>;
 
 const classes = z.array(z.string()).optional();
-const rename = z.array(z.object({ from: z.string(), to: z.string() })).optional();
-const step = z.object({
+const rename = z.array(z.strictObject({ from: z.string(), to: z.string() })).optional();
+const step = z.strictObject({
   new_classes: classes,
   new_sqlite_classes: classes,
   deleted_classes: classes,
@@ -48,11 +51,60 @@ export const Tags = z
   )
   .max(MOST_TAGS, `a script may have at most ${MOST_TAGS} tags`);
 
-/** Fields that are accepted and have no effect here. Their shapes are not checked. */
-const ACCEPTED = [
-  "annotations", "body_part", "cache_options", "keep_assets", "limits", "logpush", "observability",
-  "package_dependencies", "placement", "streaming_tail_consumers", "tail_consumers", "usage_model",
-] as const; // prettier-ignore
+const share = z.number().min(0).max(1).nullish();
+const sink = {
+  destinations: z.array(z.string()).optional(),
+  head_sampling_rate: share,
+  persist: z.boolean().optional(),
+};
+
+/** What Cloudflare stores of a script's logs. Without it nothing is stored of a user script. */
+const Observability = z.strictObject({
+  enabled: z.boolean(),
+  head_sampling_rate: share,
+  issues: z.strictObject({ enabled: z.boolean().optional() }).nullish(),
+  logs: z.strictObject({ enabled: z.boolean(), invocation_logs: z.boolean(), ...sink }).nullish(),
+  redact_query_string: z.boolean().optional(),
+  traces: z
+    .strictObject({
+      enabled: z.boolean().optional(),
+      propagation_policy: z.enum(["authenticated", "accept"]).nullish(),
+      ...sink,
+    })
+    .nullish(),
+});
+
+/** Cloudflare's limit on variables and secrets of a script (Workers, "Limits": 128 on the paid plan). */
+const MOST_BINDINGS = 128;
+/** Cloudflare's limit on the text of one of them: 5 KB, same page. Checked at the upload, not of what is stored already. */
+const MAX_TEXT_BYTES = 5 * 1024;
+
+const isTooLong = (binding: Binding): boolean => "text" in binding && Buffer.byteLength(binding.text) > MAX_TEXT_BYTES;
+
+/** Fields that are accepted and have no effect here. Their shapes are not checked, because Operator sends none of them. */
+const ignored = z.unknown().optional();
+const ACCEPTED = {
+  body_part: ignored,
+  cache_options: ignored,
+  keep_assets: ignored,
+  limits: ignored,
+  logpush: ignored,
+  package_dependencies: ignored,
+  placement: ignored,
+  tail_consumers: ignored,
+  usage_model: ignored,
+};
+
+/** Binding types that `keep_bindings` may name. */
+const KEPT = z.enum([
+  "plain_text",
+  "secret_text",
+  "json",
+  "durable_object_namespace",
+  "service",
+  "kv_namespace",
+  "version_metadata",
+]);
 
 /**
  * The `metadata` field of an upload's form (Cloudflare, "Multipart upload metadata"). Unknown fields are refused, because a
@@ -62,10 +114,16 @@ export const Metadata = z.strictObject({
   main_module: z.string(),
   compatibility_date: z.iso.date().default("2025-01-01"),
   compatibility_flags: z.array(z.string()).default([]),
-  bindings: z.array(Binding).default([]),
-  keep_bindings: z.array(z.string()).default([]),
+  bindings: z
+    .array(Binding)
+    .max(MOST_BINDINGS, `a script may have at most ${MOST_BINDINGS} bindings`)
+    .refine((all) => !all.some(isTooLong), `the text of a binding may have ${MAX_TEXT_BYTES} bytes`)
+    .refine((all) => new Set(all.map((one) => one.name)).size === all.length, "two bindings have the same name")
+    .default([]),
+  keep_bindings: z.array(KEPT).default([]),
   tags: Tags.optional(),
   migrations: Migrations.optional(),
-  ...Object.fromEntries(ACCEPTED.map((field) => [field, z.unknown().optional()])),
+  observability: Observability.optional(),
+  ...ACCEPTED,
 });
 export type Metadata = z.infer<typeof Metadata>;

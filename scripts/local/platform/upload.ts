@@ -1,9 +1,12 @@
+import { gzipSync } from "node:zlib";
 import * as z from "zod";
 import { fail } from "./error.ts";
 import { Metadata } from "./metadata.ts";
 
-/** Cloudflare accepts scripts of 10 MB compressed. Hardly any script of that size is larger than this uncompressed. */
+/** The largest upload that is read at all: Cloudflare's limit on a script before compression is 64 MB (Workers, "Limits"). */
 export const UPLOAD_LIMIT_BYTES = 64 * 1024 * 1024;
+/** Cloudflare's limit on a script after compression, on the paid plan. Same page. */
+const COMPRESSED_LIMIT_BYTES = 10 * 1024 * 1024;
 /** Module names with this prefix are reserved for the guard and the entry module that imports it. */
 export const RESERVED_PREFIX = "operator-local/";
 
@@ -37,7 +40,11 @@ const MODULE_TYPES: Readonly<Record<string, ModuleType>> = {
  * @throws PlatformFailure `upload_invalid` with a message that names the problem
  */
 export async function readUpload(request: Request): Promise<Upload> {
-  const form = await readForm(request);
+  return uploadIn(await readForm(request));
+}
+
+/** The upload in a form. @throws PlatformFailure `upload_invalid` */
+export async function uploadIn(form: FormData): Promise<Upload> {
   const metadata = parse(Metadata, await metadataOf(form));
   const modules: ScriptModule[] = [];
   for (const [field, part] of form) {
@@ -46,11 +53,20 @@ export async function readUpload(request: Request): Promise<Upload> {
       invalid(`the form field "${field}" is plain text: send each module as a file with a content type`);
     modules.push(await readModule(field, part));
   }
+  checkSize(modules);
   if (new Set(modules.map(({ name }) => name)).size < modules.length) invalid("two modules have the same name");
   const main = modules.find(({ name }) => name === metadata.main_module);
   if (!main) invalid(`main_module "${metadata.main_module}" is not among the uploaded modules`);
   if (main.type !== "esm") invalid("main_module must be an ES module (application/javascript+module)");
   return { metadata, modules };
+}
+
+function checkSize(modules: readonly ScriptModule[]): void {
+  const bytes = modules.reduce((sum, { contents }) => sum + contents.length, 0);
+  // What is small before compression is small afterwards, and compressing takes a second for each 20 MB.
+  if (bytes <= COMPRESSED_LIMIT_BYTES) return;
+  const compressed = modules.reduce((sum, { contents }) => sum + gzipSync(contents).length, 0);
+  if (compressed > COMPRESSED_LIMIT_BYTES) fail({ code: "upload_too_large", limitBytes: COMPRESSED_LIMIT_BYTES });
 }
 
 /** Parses with a zod schema. @throws PlatformFailure `upload_invalid` */

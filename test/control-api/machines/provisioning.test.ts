@@ -1,15 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { scriptVersion } from "../../../control-api/src/machines/provisioning.ts";
 import { reportKeyOf } from "../../../control-api/src/machines/report-key.ts";
-import type { UploadPart } from "../../support/stand-in/wrangler-upload.ts";
+import { shapesOf, type UploadPart } from "../support/golden.ts";
 import { codeOf, env, TestUser } from "../support/operator.ts";
-
-/** Bindings without their values, in the order of their names. */
-function shapesOf(bindings: unknown): Record<string, unknown>[] {
-  return (bindings as Record<string, unknown>[])
-    .map((binding): Record<string, unknown> => ("text" in binding ? { ...binding, text: "" } : binding))
-    .sort((one, other) => String(one["name"]).localeCompare(String(other["name"])));
-}
 
 describe("a machine's script", () => {
   it("is uploaded with the official SDK: one module, the machine's own bindings, tags, one migration", async () => {
@@ -48,7 +41,7 @@ describe("a machine's script", () => {
     const alice = new TestUser();
     await alice.register("attic");
     const [upload] = (await alice.platformCalls("attic")).filter(({ method }) => method === "PUT");
-    const golden: UploadPart[] = await (await fetch("http://platform.test/wrangler-upload")).json();
+    const golden: UploadPart[] = await (await fetch("http://platform.test/wrangler-upload/machine")).json();
     const head = ({ name, filename, type }: UploadPart) => ({ name, filename, type });
     expect(upload?.parts?.map(head)).toEqual(golden.map(head));
     const { tags, migrations, bindings, ...rest } = upload?.parts?.[0]?.json ?? {};

@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { ServerStore } from "../../../control-api/src/user/server-store.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
+import { shapesOf, type UploadPart } from "../support/golden.ts";
 import { codeOf, env, TestUser } from "../support/operator.ts";
 
 const CONFIG = {
@@ -76,6 +77,29 @@ describe("a hosted server's upload", () => {
         { type: "durable_object_namespace", name: "NOTES", class_name: "Notes" },
       ],
     });
+  });
+
+  it("is in the form that wrangler sends: the same parts for every kind of module, and metadata of the same shape", async () => {
+    const alice = new TestUser();
+    const modules = [
+      MODULE,
+      { name: "add.wasm", type: "application/wasm", text: "\0asm\u0001\0\0\0" },
+      { name: "note.txt", type: "text/plain", text: "a note" },
+      { name: "blob.bin", type: "application/octet-stream", text: "bytes" },
+    ];
+    const migrations = CONFIG.migrations.slice(0, 1);
+    expect((await deploy(alice, "notes", { modules, config: { ...CONFIG, migrations } })).status).toBe(201);
+    const [upload] = await uploadsOf(alice, "notes");
+    const golden: UploadPart[] = await (await fetch("http://platform.test/wrangler-upload/hosted")).json();
+    const heads = (parts: readonly UploadPart[]) =>
+      parts.map(({ name, filename, type }) => ({ name, filename, type })).sort((a, b) => (a.name < b.name ? -1 : 1));
+    expect(heads(upload?.parts ?? [])).toEqual(heads(golden));
+    const { bindings: theirs, ...expected } = golden[0]?.json ?? {};
+    // wrangler adds migrations once it has asked for the script's tag, which a dry run does not; tags and kept secrets are our choice.
+    const { tags, migrations: _, keep_bindings: kept, bindings, ...rest } = upload?.parts?.[0]?.json ?? {};
+    expect([tags, kept]).toEqual([["operator-hosted"], ["secret_text"]]);
+    expect(rest).toEqual(expected);
+    expect(shapesOf(bindings)).toEqual(shapesOf(theirs));
   });
 
   it("applies only the migrations that the script does not have", async () => {

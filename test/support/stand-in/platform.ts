@@ -1,5 +1,7 @@
-import { metadataOf } from "../../../scripts/local/platform/upload.ts";
-import { describeParts, type UploadPart, wranglerUpload } from "./wrangler-upload.ts";
+import { describe, PlatformFailure } from "../../../scripts/local/platform/error.ts";
+import { type DurableClasses, migrate } from "../../../scripts/local/platform/migrations.ts";
+import { uploadIn } from "../../../scripts/local/platform/upload.ts";
+import { describeParts, hostedUpload, machineUpload, type UploadPart } from "./wrangler-upload.ts";
 
 /** What a test reads of one call of the platform's API. `metadata` and `module` of an upload alone. */
 export type PlatformCall = {
@@ -16,6 +18,7 @@ const SCRIPT = new RegExp(`^${SCRIPTS}/([^/]+)$`);
 const SETTINGS = new RegExp(`^${SCRIPTS}/([^/]+)/settings$`);
 
 type Binding = Record<string, string>;
+type Script = { tag: string | undefined; classes: DurableClasses; bindings: Binding[] };
 
 type Asked = {
   method: string;
@@ -26,37 +29,34 @@ type Asked = {
 
 /**
  * The internet as the control API under test sees it: Cloudflare's API for scripts of a dispatch namespace, in as much
- * as the official SDK asks of it, at http://platform.test/client/v4. A script whose name begins with `unlucky` cannot be
+ * as the official SDK asks of it, at http://platform.test/client/v4. Uploads are checked by the local platform's own rules.
+ * A script whose name begins with `unlucky` cannot be
  * uploaded; the first upload of one whose name begins with `echoless` is carried out and answered with an error.
- * `GET http://platform.test/calls?script=` answers the test what was asked about that script, and `/wrangler-upload` the form
- * that wrangler would send.
+ * `GET http://platform.test/calls?script=` answers the test what was asked about that script; `/wrangler-upload/machine` and
+ * `/wrangler-upload/hosted` the form that wrangler would send.
  */
 export function platform(): (request: Asked) => Promise<Response> {
-  const scripts = new Map<string, string | undefined>();
-  const bindings = new Map<string, Binding[]>();
+  const scripts = new Map<string, Script>();
   const calls: (PlatformCall & { script: string })[] = [];
 
   async function put(request: Asked, script: string, call: PlatformCall): Promise<Response> {
     const form = await request.formData();
-    const metadata = (await metadataOf(form)) as NonNullable<PlatformCall["metadata"]> & {
-      migrations?: { new_tag: string };
-    };
-    const files = Array.from(form).flatMap(([, value]) => (typeof value === "string" ? [] : [value]));
-    const [module] = files;
-    Object.assign(
-      call,
-      { metadata, parts: describeParts(form) },
-      module === undefined ? {} : { module: { name: module.name, type: module.type, bytes: module.size } },
-    );
-    if (script.startsWith("echoless") && !scripts.has(script)) {
-      scripts.set(script, metadata.migrations?.new_tag);
+    const { metadata, modules } = await uploadIn(form);
+    const [main] = modules;
+    Object.assign(call, { metadata, parts: describeParts(form) });
+    if (main !== undefined)
+      Object.assign(call, {
+        module: { name: main.name, type: (form.get(main.name) as File).type, bytes: main.contents.length },
+      });
+    const before = scripts.get(script);
+    const { tag, classes } = migrate(before?.classes ?? {}, before?.tag, metadata.migrations);
+    const after = { tag, classes, bindings: metadata.bindings as unknown as Binding[] };
+    if (script.startsWith("echoless") && before === undefined) {
+      scripts.set(script, after);
       return failure(500, 10_001, "The reply to an upload that was carried out got lost.");
     }
     if (script.startsWith("unlucky")) return failure(403, 10_121, "You do not have access to dispatch namespaces.");
-    if (metadata.migrations !== undefined && scripts.has(script))
-      return failure(400, 10_079, `Migration tag precondition failed; current tag is '${scripts.get(script)}'`);
-    scripts.set(script, metadata.migrations?.new_tag ?? scripts.get(script));
-    bindings.set(script, metadata.bindings);
+    scripts.set(script, after);
     return success({ id: script });
   }
 
@@ -65,13 +65,14 @@ export function platform(): (request: Asked) => Promise<Response> {
     if (hostname !== "platform.test") return new Response("there is no such host in this test", { status: 599 });
     if (pathname === "/calls")
       return Response.json(calls.filter(({ script }) => script === searchParams.get("script")));
-    if (pathname === "/wrangler-upload") return Response.json(await wranglerUpload());
+    if (pathname === "/wrangler-upload/machine") return Response.json(await machineUpload());
+    if (pathname === "/wrangler-upload/hosted") return Response.json(await hostedUpload());
     if (pathname === SCRIPTS) return success([...scripts.keys()].map((id) => ({ id })));
     const shown = SETTINGS.exec(pathname)?.[1];
     if (shown !== undefined) {
       if (!scripts.has(shown)) return failure(404, 10_007, "workers.api.error.script_not_found");
       // A secret's text is never shown.
-      const visible = (bindings.get(shown) ?? []).map(({ text, ...one }) =>
+      const visible = (scripts.get(shown)?.bindings ?? []).map(({ text, ...one }) =>
         one["type"] === "plain_text" ? { ...one, text } : one,
       );
       return success({ bindings: visible });
@@ -86,13 +87,20 @@ export function platform(): (request: Asked) => Promise<Response> {
     calls.push({ script, ...call });
     switch (request.method) {
       case "PUT": {
-        const response = await put(request, script, call);
+        const response = await put(request, script, call).catch((reason: unknown) => {
+          if (!(reason instanceof PlatformFailure)) throw reason;
+          const { status, code, message } = describe(reason.error);
+          return failure(status, code, message);
+        });
         calls.splice(calls.length - 1, 1, { script, ...call });
         return response;
       }
       case "GET":
         if (!scripts.has(script)) return failure(404, 10_007, "workers.api.error.script_not_found");
-        return success({ dispatch_namespace: "operator", script: { id: script, migration_tag: scripts.get(script) } });
+        return success({
+          dispatch_namespace: "operator",
+          script: { id: script, migration_tag: scripts.get(script)?.tag },
+        });
       case "DELETE":
         return scripts.delete(script) ? success(null) : failure(404, 10_007, "workers.api.error.script_not_found");
       default:

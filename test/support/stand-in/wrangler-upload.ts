@@ -1,7 +1,7 @@
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -12,40 +12,82 @@ const run = promisify(execFile);
 export type UploadPart = { name: string; filename: string | null; type: string | null; json?: Record<string, unknown> };
 
 /** The parts of the form with which wrangler itself would upload a script with a machine script's kinds of bindings. */
-export async function wranglerUpload(): Promise<UploadPart[]> {
+export function machineUpload(): Promise<UploadPart[]> {
+  return wranglerUpload(
+    {
+      main: "index.js",
+      vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "", IDENTITY: "", LINK_ISSUED_MS: "", LINK_KEY: "" },
+      durable_objects: { bindings: [{ name: "MACHINE", class_name: "Machine" }] },
+      migrations: [{ tag: "v1", new_sqlite_classes: ["Machine"] }],
+      services: [{ binding: "CONTROL", service: "operator", entrypoint: "Reports" }],
+    },
+    {
+      "index.js": "export class Machine {}\nexport default { fetch() {} };\n",
+      "secrets.json": JSON.stringify({ LINK_TOKEN_HASH: "", LINK_SECRET: "", REPORT_KEY: "" }),
+    },
+    ["--secrets-file", "secrets.json"],
+  );
+}
+
+/** The same for a hosted server with every kind of module that one may have. */
+export function hostedUpload(): Promise<UploadPart[]> {
+  return wranglerUpload(
+    {
+      main: "entry.js",
+      find_additional_modules: true,
+      rules: [
+        { type: "ESModule", globs: ["**/*.js"], fallthrough: false },
+        { type: "CompiledWasm", globs: ["**/*.wasm"], fallthrough: false },
+        { type: "Text", globs: ["**/*.txt"], fallthrough: false },
+        { type: "Data", globs: ["**/*.bin"], fallthrough: false },
+      ],
+      vars: {
+        OPERATOR_OWNER: "",
+        OPERATOR_NAME: "",
+        OPERATOR_SLUG: "",
+        OPERATOR_TEMPLATE: "",
+        COLOUR: "",
+        SIZES: [1, 2],
+      },
+      durable_objects: { bindings: [{ name: "NOTES", class_name: "Notes" }] },
+      migrations: [{ tag: "v1", new_sqlite_classes: ["Notes"] }],
+    },
+    {
+      "entry.js": "export class Notes {}\nexport default { fetch() {} };\n",
+      "host.js": "export const host = 1;\n",
+      "server/index.js": "export default 1;\n",
+      "server/add.wasm": "\0asm\u0001\0\0\0",
+      "server/note.txt": "a note",
+      "server/blob.bin": "bytes",
+    },
+    [],
+  );
+}
+
+/** The form that `wrangler deploy` would send for these files, as a script of a dispatch namespace. */
+async function wranglerUpload(
+  config: Record<string, unknown>,
+  files: Record<string, string>,
+  options: readonly string[],
+): Promise<UploadPart[]> {
   const folder = await mkdtemp(join(tmpdir(), "operator-golden-"));
+  const common = {
+    name: "golden",
+    no_bundle: true,
+    compatibility_date: "2026-08-01",
+    compatibility_flags: ["enable_request_signal"],
+    observability: { enabled: true },
+  };
   try {
-    await writeFile(join(folder, "index.js"), "export class Machine {}\nexport default { fetch() {} };\n");
-    await writeFile(
-      join(folder, "secrets.json"),
-      JSON.stringify({ LINK_TOKEN_HASH: "", LINK_SECRET: "", REPORT_KEY: "" }),
-    );
-    await writeFile(
-      join(folder, "wrangler.json"),
-      JSON.stringify({
-        name: "golden",
-        main: "index.js",
-        no_bundle: true,
-        compatibility_date: "2026-08-01",
-        compatibility_flags: ["enable_request_signal"],
-        observability: { enabled: true },
-        vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "", IDENTITY: "", LINK_ISSUED_MS: "", LINK_KEY: "" },
-        durable_objects: { bindings: [{ name: "MACHINE", class_name: "Machine" }] },
-        migrations: [{ tag: "v1", new_sqlite_classes: ["Machine"] }],
-        services: [{ binding: "CONTROL", service: "operator", entrypoint: "Reports" }],
-      }),
-    );
+    for (const [path, text] of Object.entries({
+      ...files,
+      "wrangler.json": JSON.stringify({ ...common, ...config }),
+    })) {
+      await mkdir(dirname(join(folder, path)), { recursive: true });
+      await writeFile(join(folder, path), text);
+    }
     const out = join(folder, "form");
-    const args = [
-      "deploy",
-      "--dry-run",
-      "--dispatch-namespace",
-      "operator",
-      "--secrets-file",
-      "secrets.json",
-      "--outfile",
-      out,
-    ];
+    const args = ["deploy", "--dry-run", "--dispatch-namespace", "operator", ...options, "--outfile", out];
     await run(process.execPath, [WRANGLER, ...args], {
       cwd: folder,
       env: { ...process.env, WRANGLER_SEND_METRICS: "false" },
