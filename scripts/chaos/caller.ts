@@ -2,7 +2,7 @@ import { request } from "node:http";
 import type { Call, Ledger, Outcome } from "./ledger.ts";
 import type { MachineProcess } from "./machine-process.ts";
 import type { OperatorProcess } from "./operator-process.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../system/random.ts";
 
 /** Longest time for which a call's tool works. */
 const WORK_MS = 1_500;

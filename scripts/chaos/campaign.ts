@@ -9,8 +9,8 @@ import { READER_FAULTS } from "./faults/readers.ts";
 import { STORAGE_FAULTS } from "./faults/storage.ts";
 import { UPGRADE } from "./faults/upgrade.ts";
 import { Follower } from "./follower.ts";
-import type { Random } from "./random.ts";
-import { Random as Stream } from "./random.ts";
+import type { Random } from "../system/random.ts";
+import { Random as Stream } from "../system/random.ts";
 import { Resources } from "./resources.ts";
 import type { World } from "./world.ts";
 

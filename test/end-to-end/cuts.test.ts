@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
-import { Random } from "../../scripts/chaos/random.ts";
+import { Random } from "../../scripts/system/random.ts";
 import { client } from "./support/clients.ts";
 import { CutProxy } from "./support/cut-proxy.ts";
 import { until, within } from "./support/eventually.ts";

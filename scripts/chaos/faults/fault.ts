@@ -1,4 +1,4 @@
-import type { Random } from "../random.ts";
+import type { Random } from "../../system/random.ts";
 import type { World } from "../world.ts";
 
 /** One kind of fault. It undoes the fault before it resolves, and records violations in the ledger. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { FaultProxy } from "../fault-proxy.ts";
-import type { Random } from "../random.ts";
+import type { Random } from "../../system/random.ts";
 import type { Fault } from "./fault.ts";
 
 /** The first kilobytes of a link are its handshake: upgrade, hello, welcome. */

@@ -1,5 +1,5 @@
 /**
- * Seeded pseudo-random numbers (mulberry32), so that a run can be repeated. Each part of a campaign derives its own stream by
+ * Seeded pseudo-random numbers (mulberry32), so that a run can be repeated. Each user of a seed derives its own stream by
  * name, so that a change in how many numbers one part draws does not change the others.
  */
 export class Random {

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Random } from "../../../scripts/chaos/random.ts";
+import { Random } from "../../../scripts/system/random.ts";
 
 const draws = (random: Random): number[] => Array.from({ length: 1_000 }, () => random.integer(1, 6));
 
