@@ -55,9 +55,19 @@ export type Polled = { result: PollResult; cursors: string[] };
  * token was revoked meanwhile.
  */
 export async function poll(env: Env, request: PollRequest): Promise<Polled> {
-  const { visible, machine, session, project, types, detail, signal } = request;
+  const { visible, machine, session, project, types, notices, detail, signal } = request;
   const waitMs = Math.min(Math.max(request.timeoutMs, 0), POLL_MS);
-  const query = { after: positionIn(request.cursor), visible, machine, session, project, types, detail, waitMs };
+  const query = {
+    after: positionIn(request.cursor),
+    visible,
+    machine,
+    session,
+    project,
+    types,
+    notices,
+    detail,
+    waitMs,
+  };
   const read = await Promise.race([readFrom(env, request.user, query), ended(signal)]);
   if (read === null) throw new OperatorFailure({ code: "unauthorized" });
   if (!("refused" in read)) return polledOf(read);

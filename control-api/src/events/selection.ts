@@ -1,11 +1,13 @@
 import { OperatorFailure } from "#protocol/error.ts";
 import { EventDetail } from "#protocol/event.ts";
 import type { EventQuery } from "../history/event-query.ts";
+import { NOTICE_PREFIX } from "../history/limits.ts";
 import type { Caller } from "../http/caller.ts";
+import { mayAdminister } from "../http/scope.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
 
 /** Which events a reader wants. */
-export type Selection = Pick<EventQuery, "visible" | "machine" | "session" | "project" | "types">;
+export type Selection = Pick<EventQuery, "visible" | "machine" | "session" | "project" | "types" | "notices">;
 
 /** What a caller may ask for, unchecked. */
 export type Asked = Readonly<Record<"machine" | "session" | "project" | "type", unknown>>;
@@ -19,7 +21,11 @@ const MAX_TYPES = 20;
 /**
  * Resolves what a caller asked for: `machine` is a name; `session` is a handle `<machine>/<id>`, or a bare id together with a machine;
  * `type` is a list of types with commas in between. Whether the machine exists is found out by reading.
- * Throws `OperatorFailure` invalid_request.
+ *
+ * Notices tell of tokens, apps and addresses. They are for whoever administers the account: a model at work, with the scope that every
+ * MCP client asks for, should not learn from where its person signs in, or whether its own token was noticed.
+ *
+ * Throws `OperatorFailure`: invalid_request; forbidden for notices that the caller may not read.
  */
 export function selectionOf(caller: Caller, asked: Asked): Selection {
   const machine = textOf(asked.machine, "machine must be a machine's name, as a string.");
@@ -32,13 +38,14 @@ export function selectionOf(caller: Caller, asked: Asked): Selection {
   const name = ofHandle ?? machine;
   if (name === null && handle !== null)
     invalid("A session id without a machine is ambiguous. Pass the machine too, or use the handle `<machine>/<id>`.");
-  return {
-    visible: caller.machines,
-    machine: name,
-    session: handle?.session ?? null,
-    project,
-    types: typesOf(asked.type),
-  };
+  const types = typesOf(asked.type);
+  const notices = mayAdminister(caller.scopes) && caller.machines === null;
+  if (!notices && types?.some((type) => type.startsWith(NOTICE_PREFIX)) === true)
+    throw new OperatorFailure({
+      code: "forbidden",
+      reason: "Notices are about the account. Reading them needs a token with the scope operator:admin.",
+    });
+  return { visible: caller.machines, machine: name, session: handle?.session ?? null, project, types, notices };
 }
 
 /** The detail that a caller asked for; `coarse` when it did not say. Throws `OperatorFailure` invalid_request. */

@@ -14,6 +14,8 @@ export type EventQuery = {
   readonly project: string | null;
   /** Only these types; `permission.*` stands for all that begin so. `null` for all. */
   readonly types: readonly string[] | null;
+  /** Whether the reader may read notices about the account; only those who name their types get any. */
+  readonly notices: boolean;
   readonly detail: EventDetail;
   /** How long to wait if there is nothing yet. Milliseconds. */
   readonly waitMs: number;

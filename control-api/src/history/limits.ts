@@ -8,7 +8,7 @@ const DAY_MS = 24 * 60 * 60_000;
  */
 export const OPERATOR = "operator";
 
-/** How the types of notices begin. They are for a person and not for a model at work, so only a reader who names types gets them. */
+/** How the types of notices begin. They are for a person and not for a model at work, so only a reader who names types gets them (events/selection.ts). */
 export const NOTICE_PREFIX = "notice.";
 
 /**

@@ -202,12 +202,12 @@ export class MergedLog {
   }
 
   #filterOf(
-    { visible, machine, session, project, types, detail }: EventQuery,
+    { visible, machine, session, project, types, notices, detail }: EventQuery,
     isMachine: (name: string) => boolean,
   ): Filter | EventsRefused {
     const ids = this.idsFor(visible, machine, isMachine);
     if (ids === undefined) return { refused: "machine_unknown", machine: machine ?? "" };
-    return { session, project, types, detail, ids };
+    return { session, project, types, notices, detail, ids };
   }
 
   /**
@@ -245,7 +245,7 @@ export class MergedLog {
     }
     const [row] = this.#sql
       .exec<{ seq: number }>(
-        `SELECT seq FROM log_event WHERE ${CONDITION} ORDER BY seq DESC LIMIT 1 OFFSET ?6`,
+        `SELECT seq FROM log_event WHERE ${CONDITION} ORDER BY seq DESC LIMIT 1 OFFSET ?7`,
         0,
         ...parametersOf(filter),
         RECENT_EVENTS,
@@ -258,7 +258,7 @@ export class MergedLog {
     return this.#sql
       .exec<Row>(
         `SELECT seq, m.name, machine_seq, at_ms, type, session, data FROM log_event JOIN log_machine m ON m.id = log_event.machine
-         WHERE ${CONDITION} ORDER BY seq LIMIT ?6`,
+         WHERE ${CONDITION} ORDER BY seq LIMIT ?7`,
         seq,
         ...parametersOf(filter),
         EVENT_PAGE_ROWS + 1,
@@ -289,8 +289,8 @@ export class MergedLog {
     if (ids !== null && !ids.includes(machine)) return false;
     if (detail === "coarse" && type.endsWith(DELTA_SUFFIX)) return false;
     if (filter.session !== null && filter.session !== session) return false;
-    if (types === null ? type.startsWith(NOTICE_PREFIX) : !types.some((pattern) => isOfType(type, pattern)))
-      return false;
+    if (type.startsWith(NOTICE_PREFIX) && (types === null || !filter.notices)) return false;
+    if (types !== null && !types.some((pattern) => isOfType(type, pattern))) return false;
     return filter.project === null || this.#isOfProject(machine, session, filter.project);
   }
 
@@ -357,14 +357,15 @@ export class MergedLog {
   }
 }
 
-/** The filter in SQL: ?1 position, ?2 machines, ?3 session, ?4 types, ?5 project. */
+/** The filter in SQL: ?1 position, ?2 machines, ?3 session, ?4 types, ?5 project, ?6 whether notices may be read. */
 const CONDITION = `seq > ?1 AND (?2 IS NULL OR machine IN (SELECT value FROM json_each(?2))) AND (?3 IS NULL OR session = ?3)
-  AND CASE WHEN ?4 IS NULL THEN log_event.type NOT GLOB '${NOTICE_PREFIX}*'
-    ELSE EXISTS (SELECT 1 FROM json_each(?4) pattern WHERE log_event.type GLOB pattern.value) END
+  AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(?4) pattern WHERE log_event.type GLOB pattern.value))
+  AND (log_event.type NOT GLOB '${NOTICE_PREFIX}*' OR (?4 IS NOT NULL AND ?6))
   AND (?5 IS NULL OR EXISTS (SELECT 1 FROM session s WHERE s.machine = log_event.machine AND s.native = log_event.session AND s.project = ?5))`;
 
-function parametersOf({ ids, session, types, project }: Filter): (string | null)[] {
-  return [ids === null ? null : JSON.stringify(ids), session, types === null ? null : JSON.stringify(types), project];
+function parametersOf({ ids, session, types, project, notices }: Filter): (string | number | null)[] {
+  const lists = [ids, types].map((list) => (list === null ? null : JSON.stringify(list)));
+  return [lists[0] ?? null, session, lists[1] ?? null, project, notices ? 1 : 0];
 }
 
 /** The type under which a machine's event is stored. A machine must not write notices, which speak for Operator. */

@@ -37,7 +37,7 @@ export function feedOf(
   machines: readonly string[] | null,
   signal: AbortSignal = new AbortController().signal,
 ): EventFeed {
-  const everything = { visible: machines, machine: null, session: null, project: null, types: null };
+  const everything = { visible: machines, machine: null, session: null, project: null, types: null, notices: false };
   const now = async (): Promise<string> => encodeCursor(await env.USER.getByName(user).newestEvent());
   return {
     now,

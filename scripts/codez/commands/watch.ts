@@ -12,6 +12,9 @@ import { runForEvent } from "../watch/run-for-event.ts";
 import { WatchCursor } from "../watch/watch-cursor.ts";
 import type { Context } from "./context.ts";
 
+/** How the types of notices begin: about tokens, apps and addresses of the account. */
+const NOTICE_PREFIX = "notice.";
+
 type WatchOptions = {
   hub?: string;
   machine?: string;
@@ -42,6 +45,8 @@ export function watchCommand({ command, folder }: Context): Command {
       const patterns = types.flatMap((one) => one.split(",")).map((one) => one.trim());
       // Operator filters as well: some events it sends only to those who ask for their type.
       const type = patterns.length > 0 && { type: patterns.toSorted().join(",") };
+      // Notices are about the account, and need the right to manage it.
+      const need = patterns.some((pattern) => pattern.startsWith(NOTICE_PREFIX)) ? "admin" : "read";
       const query = new URLSearchParams({ ...(machine && { machine }), ...(session && { session }), ...type });
       const isWanted = filterOf(patterns);
       let cursor: WatchCursor | null = null;
@@ -49,7 +54,7 @@ export function watchCommand({ command, folder }: Context): Command {
         const startedMs = Date.now();
         try {
           // Each time anew, because a sign-in expires.
-          const operator = await findOperator(options.hub, folder, "read");
+          const operator = await findOperator(options.hub, folder, need);
           cursor ??= new WatchCursor(operator.origin, String(query), options.cursor);
           const body = await operator.stream(`/api/events?${query}`, cursor.read());
           await follow(body, { cursor, isWanted, run });

@@ -45,6 +45,7 @@ const ALL: EventQuery = {
   session: null,
   project: null,
   types: null,
+  notices: false,
   detail: "coarse",
   waitMs: 0,
 };

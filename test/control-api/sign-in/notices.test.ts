@@ -107,17 +107,6 @@ describe("notices are events", () => {
     expect(next.map(({ type, data }) => [type, data.what])).toEqual([["notice.token_created", "ci"]]);
   });
 
-  test("but not for a token that is limited to machines", async () => {
-    const user = new TestUser();
-    await user.machine("attic");
-    const made = await user.rest("POST", "/api/tokens", { label: "narrow", machines: ["attic"] });
-    const { token }: { token: string } = await made.json();
-    await noticesOf(user.id, 2);
-    const narrow = new TestUser(user.id, token);
-    expect((await poll(narrow, { type: "notice.*" })).events).toEqual([]);
-    expect((await poll(user, { type: "notice.*" })).events).toHaveLength(2);
-  });
-
   test("and a machine cannot write one", async () => {
     const user = new TestUser();
     await user.machine("attic");
