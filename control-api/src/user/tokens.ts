@@ -102,6 +102,15 @@ export class Tokens {
     return { token, record };
   }
 
+  /** When the token expires that is the maker of another, in milliseconds since 1970; `null` for never, and for other makers. */
+  expiryOf({ credential }: TokenMaker): number | null {
+    const id = credential?.startsWith("token:") === true ? credential.slice("token:".length) : null;
+    const [row] = this.#sql
+      .exec<{ expires_ms: number | null }>("SELECT expires_ms FROM access_token WHERE id = ?", id)
+      .toArray();
+    return row?.expires_ms ?? null;
+  }
+
   list(): TokenRecord[] {
     return this.#sql
       .exec<Row>("SELECT * FROM access_token ORDER BY created_ms")

@@ -416,7 +416,14 @@ export class User extends Agent<Env> implements UserRpc {
       const reason = `the list of machines was rebuilt, and which computer "${unidentified}" is will be known again after \`codez setup\` was run on it.`;
       return { code: "invalid_request", reason };
     }
-    return this.#tokens.create(label, limits, maker);
+    // A token that ends must not be able to make one that does not, which would be its own access for good.
+    const latestMs = this.#tokens.expiryOf(maker);
+    const expiresMs = limits.expiresMs ?? latestMs;
+    if (latestMs !== null && expiresMs !== null && expiresMs > latestMs) {
+      const reason = `the token that makes it expires at ${new Date(latestMs).toISOString()}, and none that it makes may last longer.`;
+      return { code: "invalid_request", reason };
+    }
+    return this.#tokens.create(label, { ...limits, expiresMs }, maker);
   }
 
   /** What a token's limit to a machine or hosted server is stored as; `null` if it is not known. A rebuilt registry has empty ones. */

@@ -1,7 +1,7 @@
 // Root cause: what was made with a permission did not know by whom or for what, and so outlived the app, the refresh token or
 // the computer that it was given to.
 import { runInDurableObject } from "cloudflare:test";
-import { beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test, vi } from "vitest";
 import type { User } from "../../../control-api/src/user/user.ts";
 import {
   Client,
@@ -63,6 +63,26 @@ describe("tokens that an app made end with it", () => {
     const headers = bearer(tokens.access_token);
     expect((await ask(`/api/tokens/${parent.id}`, { method: "DELETE", ...headers })).status).toBe(204);
     expect([await statusWith(child.token), await statusWith(tokens.access_token)]).toEqual([401, 200]);
+  });
+
+  test("and expire with the token that made them, at the latest, through all generations", async () => {
+    const expiresMs = Date.now() + 60_000;
+    const parent = await made(tokens.access_token, { ...MAKER, expiresMs });
+    const child = await made(parent.token, MAKER);
+    const grandchild = await made(child.token);
+    const sooner = await made(child.token, { expiresMs: expiresMs - 30_000 });
+    for (const late of [expiresMs + 1, expiresMs + 1e12]) {
+      const body = JSON.stringify({ label: "for good", expiresMs: late });
+      const refused = await ask("/api/tokens", { method: "POST", body, ...bearer(child.token) });
+      expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("may last longer")]);
+    }
+    const kept = await made(tokens.access_token, { expiresMs: expiresMs + 1e9 }); // a person may do that
+    vi.spyOn(Date, "now").mockReturnValue(expiresMs - 10_000);
+    expect(await Promise.all([child, grandchild, sooner].map((one) => statusWith(one.token)))).toEqual([200, 200, 401]);
+    vi.spyOn(Date, "now").mockReturnValue(expiresMs);
+    for (const one of [parent, child, grandchild]) expect(await statusWith(one.token)).toBe(401);
+    expect(await statusWith(kept.token)).toBe(200);
+    vi.restoreAllMocks();
   });
 
   test("but a program that gives its own sign-in back, as codez does, leaves the token that it was asked for", async () => {
