@@ -15,7 +15,8 @@ const REQUEST_TIMEOUT_MS = 60_000;
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 const MachineList = z.object({ machines: z.array(MachineSummary) });
 const Presences = z.object({ machines: z.array(z.looseObject({ name: z.string(), status: z.string() })) });
-const Forgotten = z.object({ events: z.number(), sessions: z.number() });
+/** `former`: what is left of computers that had the name before. An Operator of version 0.2 does not say. */
+const Forgotten = z.object({ events: z.number(), sessions: z.number(), former: z.number().default(0) });
 const Tools = z.object({ tools: z.array(z.unknown()) });
 
 /** A client of one Operator: its REST API and its `/mcp`, as one person. Every method throws `CodezFailure` with what to do. */
@@ -48,9 +49,10 @@ export class OperatorClient {
     await this.ask("DELETE", pathOf(name));
   }
 
-  /** Deletes a machine's history, or a session's. */
-  async forget(machine: string, session: string | null): Promise<z.infer<typeof Forgotten>> {
-    const query = new URLSearchParams({ machine, ...(session === null ? {} : { session }) });
+  /** Deletes a machine's history, or a session's; with `former`, that of the computers that had the machine's name before. */
+  async forget(machine: string, session: string | null, former: boolean): Promise<z.infer<typeof Forgotten>> {
+    const more = { ...(session !== null && { session }), ...(former && { former: "true" }) };
+    const query = new URLSearchParams({ machine, ...more });
     return Forgotten.parse(await this.ask("DELETE", `/api/history?${query}`));
   }
 

@@ -13,8 +13,8 @@ import { Waiters } from "./waiters.ts";
  */
 const GATHER_MS = 250;
 
-/** How much was deleted. */
-export type Forgotten = { readonly events: number; readonly sessions: number };
+/** How much was deleted, and `former`: how many events and sessions are left of computers that had the name before. */
+export type Forgotten = { readonly events: number; readonly sessions: number; readonly former: number };
 
 function statusOf(isGone: boolean, isOnline: boolean): ListedSession["status"] {
   if (isGone) return "gone";
@@ -91,13 +91,25 @@ export class History {
     return { sessions: listed, next, isKnown: true };
   }
 
-  /** Deletes what was seen of a machine, or of one of its sessions. `null` if there is nothing of that name. */
-  forget(name: string, session: string | null): Forgotten | null {
-    const machine = this.log.machines.named(name);
-    if (machine === null) return null;
-    const events = this.log.forget(machine.id, session);
-    const sessions = this.sessions.forget(machine.id, session);
-    return events + sessions > 0 || session === null ? { events, sessions } : null;
+  /**
+   * Deletes what was seen of a machine, or of one of its sessions. `null` if there is nothing of that name.
+   *
+   * Several computers may have had the name. A session is deleted whichever of them it was on, because its handle says no more than
+   * the name. Otherwise the history of the machine that has the name now is meant; with `former`, or if no machine has it, that of all
+   * computers that had it before. Operator's own events, the notices, are nobody's to delete: they are the trace of what was done.
+   */
+  forget(name: string, session: string | null, former: boolean): Forgotten | null {
+    const named = name === OPERATOR ? [] : this.log.machines.allNamed(name);
+    const isFormer = former || !this.#isMachine(name);
+    const meant = named.filter(({ goneMs }) => session !== null || (goneMs !== null) === isFormer);
+    if (named.length === 0) return null;
+    let [events, sessions, left] = [0, 0, 0];
+    for (const { id } of meant) {
+      events += this.log.forget(id, session);
+      sessions += this.sessions.forget(id, session);
+    }
+    for (const one of named) if (!meant.includes(one)) left += one.rows + this.sessions.countOf(one.id);
+    return events + sessions > 0 || session === null ? { events, sessions, former: left } : null;
   }
 
   /**

@@ -84,6 +84,11 @@ export class LogMachines {
     return row === undefined ? null : stateOf(row);
   }
 
+  /** Every machine that has, or had last, this name: the one that has it now and removed ones. */
+  allNamed(name: string): LogState[] {
+    return this.#sql.exec<Row>("SELECT * FROM log_machine WHERE name = ?", name).toArray().map(stateOf);
+  }
+
   /** Ids of the machines that exist and have one of these names. */
   idsOf(names: readonly string[]): number[] {
     return this.#sql

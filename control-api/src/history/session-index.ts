@@ -147,6 +147,11 @@ export class SessionIndex {
     return rowsWritten;
   }
 
+  countOf(machine: number): number {
+    return this.#sql.exec<{ count: number }>("SELECT count(*) AS count FROM session WHERE machine = ?", machine).one()
+      .count;
+  }
+
   #row(machine: number, native: string): Row | null {
     const [row] = this.#sql
       .exec<Row>("SELECT * FROM session WHERE machine = ? AND native = ?", machine, native)

@@ -4,27 +4,37 @@ import { note } from "../audit/note.ts";
 import type { Forgotten } from "../history/history.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering } from "../http/needs.ts";
+import { sessionHandle } from "../machines/session-handle.ts";
+import { webhooksOf } from "../webhooks/webhooks-rpc.ts";
 import { registryOf } from "../user/user-rpc.ts";
 
 /** `/api/history`: what was seen of machines and sessions. */
 export const history = new Hono<AppContext>();
 
 /**
- * `DELETE /api/history?machine=<name>[&session=<id>]`: deletes a machine's events and what is known of its sessions, or those of one
- * session. Answers how many of each there were. What the machine itself keeps, and the audit log, stay.
+ * `DELETE /api/history?machine=<name>[&session=<id>][&former=true]`: deletes a machine's events and what is known of its sessions, or
+ * those of one session. Answers how many of each there were. What the machine itself keeps, the audit log and the notices stay.
+ *
+ * With `former=true` it deletes those of the computers that had this name before. Without it, the answer says how much of these is left.
  */
 history.delete("/", administering, async (c) => {
-  const { machine, session = null } = c.req.query();
+  const { machine, session = null, former } = c.req.query();
   if (machine === undefined || machine === "" || session === "")
     return errorResponse({ code: "invalid_request", reason: "Say whose history: ?machine=<name>, and &session=<id>." });
+  if ((former !== undefined && former !== "true") || (former !== undefined && session !== null))
+    return errorResponse({ code: "invalid_request", reason: "former may be true, and only for a whole machine." });
+  const isFormer = former === "true";
   const { user, client } = c.var.caller;
-  const forgotten: Forgotten | null = await registryOf(c.env, user).forget(machine, session);
+  const forgotten: Forgotten | null = await registryOf(c.env, user).forget(machine, session, isFormer);
+  // After the log, from which the queue is filled; and also if the log had nothing, so that a call which failed here can be repeated.
+  await webhooksOf(c.env, user).forget(machine, session === null ? null : sessionHandle(machine, session));
   if (forgotten === null)
     return errorResponse({
       code: "not_found",
       reason: `There is no history of "${[machine, session ?? []].flat().join("/")}".`,
     });
-  const subject = session === null ? "history deleted" : `history of session ${session} deleted`;
+  const whose = isFormer ? "history of former computers deleted" : "history deleted";
+  const subject = session === null ? whose : `history of session ${session} deleted`;
   note(c.env, user, { kind: "machine_changed", client, machine, subject });
   return c.json(forgotten);
 });

@@ -68,9 +68,9 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   learnSessions(machine: string, sessions: readonly Record<string, unknown>[]): MaybeAsync<void>;
   /**
    * Deletes a session's or a machine's events, and what is known of its sessions. Answers how many of each there were; `null` if
-   * there is nothing of that name.
+   * there is nothing of that name. `former`: of the computers that had the name before the machine which has it now.
    */
-  forget(machine: string, session: string | null): MaybeAsync<Forgotten | null>;
+  forget(machine: string, session: string | null, former: boolean): MaybeAsync<Forgotten | null>;
   /** The position after the newest event of the merged log. */
   newestEvent(): MaybeAsync<LogPosition>;
   /** Reads events of the merged log, and waits for them if there are none yet. */

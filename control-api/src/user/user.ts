@@ -347,11 +347,10 @@ export class User extends Agent<Env> implements UserRpc {
     this.#history.sessions.learn(id, sessions, Date.now());
   }
 
-  /** Deletes what was seen of a machine or a session, here and in the machine script's own log. */
-  async forget(machine: string, session: string | null): Promise<Forgotten | null> {
-    const forgotten = this.#history.forget(machine, session);
-    if (this.#registry.get(machine) === null) return forgotten;
-    await this.#forgetAt(machine, session);
+  /** Deletes what was seen of a machine or a session: here, and in the machine script's own log. */
+  async forget(machine: string, session: string | null, former: boolean): Promise<Forgotten | null> {
+    const forgotten = this.#history.forget(machine, session, former);
+    if (!former && this.#registry.get(machine) !== null) await this.#forgetAt(machine, session);
     return forgotten;
   }
 

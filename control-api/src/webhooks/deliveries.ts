@@ -168,6 +168,16 @@ export class Deliveries {
     this.#sql.exec("DELETE FROM delivery WHERE dead_ms < ?", ms);
   }
 
+  /** Deletes the messages about a machine, or about one session of it, by its handle. */
+  forget(machine: string, session: string | null): void {
+    this.#sql.exec(
+      `DELETE FROM delivery WHERE control = 0 AND content ->> '$.data.machine' = ?1
+       AND (?2 IS NULL OR content ->> '$.data.session' = ?2)`,
+      machine,
+      session,
+    );
+  }
+
   delete(id: number): void {
     this.#sql.exec("DELETE FROM delivery WHERE id = ?", id);
   }

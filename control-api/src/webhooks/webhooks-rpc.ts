@@ -36,6 +36,8 @@ export interface WebhooksRpc extends Rpc.DurableObjectBranded {
 
   /** There is something new in the log, or (`hasRevoked`) a grant or token was revoked. Resolves when the news is stored. */
   wake(hasRevoked: boolean): MaybeAsync<void>;
+  /** Deletes the messages about a machine, or one of its sessions (by its handle), that wait or were given up. */
+  forget(machine: string, session: string | null): MaybeAsync<void>;
   /** Deletes everything: the person is being removed. */
   removeAll(): MaybeAsync<void>;
 }

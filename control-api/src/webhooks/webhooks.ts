@@ -164,6 +164,11 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     await this.#deliver();
   }
 
+  async forget(machine: string, session: string | null): Promise<void> {
+    // After a read of the log that has begun, which could still put some into the queue.
+    await this.#inTurn(() => Promise.resolve(this.#deliveries.forget(machine, session)));
+  }
+
   async removeAll(): Promise<void> {
     await this.ctx.storage.deleteAlarm();
     for (const { id } of this.#subscriptions.list()) {

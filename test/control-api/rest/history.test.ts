@@ -28,7 +28,7 @@ describe("deleting history", () => {
   it("of a session deletes its events here and in the machine's own log, and nothing else", async () => {
     const alice = await two();
     const deleted = await alice.rest("DELETE", "/api/history?machine=attic&session=s1");
-    expect([deleted.status, await deleted.json()]).toEqual([200, { events: 2, sessions: 1 }]);
+    expect([deleted.status, await deleted.json()]).toEqual([200, { events: 2, sessions: 1, former: 0 }]);
     const rest = await seen(alice);
     expect(rest).not.toContain("attic/s1");
     for (const handle of ["attic/s2", "cellar/s1", "cellar/s2"]) expect(rest).toContain(handle);
@@ -41,7 +41,7 @@ describe("deleting history", () => {
     const alice = await two();
     await alice.rest("DELETE", "/api/machines/attic");
     const deleted = await alice.rest("DELETE", "/api/history?machine=attic");
-    expect(await deleted.json()).toEqual({ events: 4, sessions: 2 });
+    expect(await deleted.json()).toEqual({ events: 4, sessions: 2, former: 0 });
     expect(await seen(alice)).not.toContain("attic");
     await alice.rest("DELETE", "/api/history?machine=cellar");
     await alice.logs("cellar", [...events("s1"), ...events("s2"), ...events("s3")]);

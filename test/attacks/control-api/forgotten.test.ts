@@ -1,0 +1,111 @@
+// Root cause: history was deleted of "the machine of this name", and a name may have had several computers. A session of a former one
+// could not be deleted at all, a machine that had said nothing yet stood for the one before it, the messages that waited for webhooks
+// kept what was deleted, and the notices of what had been done could be deleted as the history of the machine "operator".
+import { runInDurableObject } from "cloudflare:test";
+import { expect, test, vi } from "vitest";
+import { env, TestUser } from "../../control-api/support/operator.ts";
+import { Receiver } from "../../control-api/support/receiver.ts";
+
+const told = (session: string, text: string) => [
+  { type: "session.created", session, data: { slug: "-x", title: text } },
+  { type: "session.error", session, data: { message: text } },
+];
+
+const FORGETS = { answers: { "POST /operator/forget": { status: 204, body: "" } } };
+
+/** A person whose machine "attic" is the second computer of this name. The first one was replaced, or removed. */
+async function withFormer(how: "replaced" | "removed", says: boolean): Promise<TestUser> {
+  const alice = new TestUser();
+  await alice.machine("attic");
+  await alice.logs("attic", told("of-former", "first secret"));
+  if (how === "removed") await alice.rest("DELETE", "/api/machines/attic");
+  await alice.register("attic", { identity: "identity-of-another", replace: true });
+  if (says) await alice.logs("attic", [...told("of-former", "first secret"), ...told("of-now", "second secret")].slice(how === "removed" ? 2 : 0), { epoch: how === "removed" ? "f" : "e" }); // prettier-ignore
+  await alice.script("attic", FORGETS);
+  return alice;
+}
+
+async function seen(user: TestUser): Promise<string> {
+  const polled = await user.tool("poll_events", { timeout_ms: 0 });
+  return JSON.stringify([polled.structuredContent, (await user.tool("list_sessions")).structuredContent]);
+}
+
+async function forget(user: TestUser, query: string): Promise<unknown> {
+  const answer = await user.rest("DELETE", `/api/history?${query}`);
+  return answer.status === 200 ? answer.json() : answer.status;
+}
+
+test.each(["replaced", "removed"] as const)(
+  "a name whose former computer was %s means the machine that has it now, and says what is left of the other",
+  async (how) => {
+    const alice = await withFormer(how, true);
+    expect(await seen(alice)).toContain("second secret");
+    expect(await forget(alice, "machine=attic")).toEqual({ events: 2, sessions: 1, former: 3 });
+    expect(await seen(alice)).not.toContain("second secret");
+    expect(await seen(alice)).toContain("first secret");
+    expect(await forget(alice, "machine=attic&former=true")).toEqual({ events: 2, sessions: 1, former: 0 });
+    expect(await seen(alice)).not.toContain("secret");
+  },
+);
+
+test("a machine that has said nothing yet does not stand for the one before it", async () => {
+  const alice = await withFormer("removed", false);
+  expect(await forget(alice, "machine=attic")).toEqual({ events: 0, sessions: 0, former: 3 });
+  expect(await seen(alice)).toContain("first secret");
+});
+
+test("deleting that of former computers leaves the present one's, here and in its script", async () => {
+  const alice = await withFormer("replaced", true);
+  const before = (await alice.reached("attic")).length;
+  expect(await forget(alice, "machine=attic&former=true")).toEqual({ events: 2, sessions: 1, former: 3 });
+  expect(await seen(alice)).toContain("second secret");
+  expect((await alice.reached("attic")).slice(before)).toEqual([]);
+  for (const query of ["machine=attic&former=1", "machine=attic&session=of-now&former=true"])
+    expect(await forget(alice, query)).toBe(400);
+});
+
+test.each(["replaced", "removed"] as const)(
+  "a session of a computer that was %s is deleted by its handle",
+  async (how) => {
+    const alice = await withFormer(how, true);
+    expect(await forget(alice, "machine=attic&session=of-former")).toEqual({ events: 2, sessions: 1, former: 0 });
+    expect(await seen(alice)).not.toContain("first secret");
+    expect(await seen(alice)).toContain("second secret");
+  },
+);
+
+test("messages that wait for webhooks, or were given up, are deleted as well, and no other's", async () => {
+  const alice = new TestUser();
+  for (const name of ["attic", "cellar"]) await alice.machine(name, FORGETS);
+  const receiver = new Receiver();
+  await receiver.plan({ status: 503 });
+  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  await alice.logs("attic", [...told("s1", "first secret"), ...told("s2", "second secret")]);
+  await alice.logs("cellar", told("s1", "another"));
+  for (const name of ["attic", "cellar"]) await alice.script(name, FORGETS);
+  const object = env.WEBHOOKS.getByName(alice.id);
+  const kept = () =>
+    runInDurableObject(object, (_, { storage }) =>
+      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
+    );
+  await vi.waitUntil(async () => (await kept()).includes("another"), { timeout: 5_000 });
+  await runInDurableObject(object, (_, { storage }) => {
+    storage.sql.exec("UPDATE delivery SET dead_ms = 1, fault = 'http_5xx' WHERE id % 2 = 0");
+  });
+  await forget(alice, "machine=attic&session=s1");
+  expect(await kept()).not.toContain("first secret");
+  expect(await kept()).toContain("second secret");
+  await forget(alice, "machine=attic");
+  expect(await kept()).not.toContain("secret");
+  expect(await kept()).toContain("another");
+});
+
+test("notices stay: they are the trace of what was done", async () => {
+  const alice = new TestUser();
+  await alice.machine("attic");
+  const read = async () => (await alice.tool("poll_events", { type: "notice.*", timeout_ms: 0 })).structuredContent;
+  await vi.waitUntil(async () => JSON.stringify(await read()).includes("notice.machine_added"), { timeout: 5_000 });
+  expect(await forget(alice, "machine=operator")).toBe(404);
+  expect(await forget(alice, "machine=operator&former=true")).toBe(404);
+  expect(JSON.stringify(await read())).toContain("notice.machine_added");
+});
