@@ -36,7 +36,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       serve: ["system"],
       codez: ["system", "connector", "serve"],
       dependencies: [],
-      build: ["system", "dependencies"],
+      build: ["system", "dependencies", "local"],
       front: ["system"],
       local: ["system", "front"],
       operator: ["system", "front", "local"],
@@ -75,8 +75,11 @@ const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
 const SOURCES = globSync("{machine-template,dispatch-worker,control-api,scripts,test}/**/*.{ts,tsx,js,mjs}", {
   cwd: ROOT,
-  exclude: (path) => /(?:^|[\\/])(?:node_modules|build|\.wrangler|\.next)$/.test(path),
-}).map((path) => path.replaceAll("\\", "/"));
+  exclude: (path) => /(?:^|[\\/])(?:node_modules|\.wrangler|\.next)$/.test(path),
+})
+  .map((path) => path.replaceAll("\\", "/"))
+  // A folder named `build` has output, except those with the sources of the build itself.
+  .filter((path) => !/(?<!(?:^|\/)scripts)\/build\//.test(path));
 
 function runtimeOf(path: string): string | undefined {
   return RUNTIMES.find((folder) => path.startsWith(`${folder}/`));

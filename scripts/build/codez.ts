@@ -5,6 +5,7 @@ import { build } from "esbuild";
 import { atomicWrite } from "./atomic-write.ts";
 import { cycloneDx } from "../dependencies/cyclonedx.ts";
 import { type Package, packagesOf } from "../dependencies/lock-file.ts";
+import { BANNER } from "./node-bundle.ts";
 import { foldersIn, noticesOf } from "./notices.ts";
 import { CONTROL_BUILD, REPOSITORY } from "./repository.ts";
 import { tarball } from "./tarball.ts";
@@ -17,6 +18,7 @@ const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
 /** The sources of this build program. They count as inputs, because changing them changes the output. */
 const OWN_SOURCES = [
   "scripts/build/codez.ts",
+  "scripts/build/node-bundle.ts",
   "scripts/build/notices.ts",
   "scripts/build/tarball.ts",
   "scripts/dependencies/cyclonedx.ts",
@@ -25,10 +27,6 @@ const OWN_SOURCES = [
 
 /** Stands for the hash of the code while the code is hashed: `codez --version` tells the build, like the tarball's manifest. */
 const BUILD_MARK = "@codez-build@";
-
-/** Some bundled packages are CommonJS and load Node's modules with `require`, which ES modules lack. */
-const BANNER =
-  'import { createRequire as __createRequire } from "node:module"; const require = __createRequire(import.meta.url);';
 
 /**
  * `codez` as one JavaScript file without dependencies, good from Node 20 on: where this clone's `npx codez` finds it, and as
@@ -52,7 +50,7 @@ export async function buildCodez(): Promise<void> {
     bin: { codez: "bin.js" },
   };
   const launcher = await readFile(`${REPOSITORY}scripts/codez/bin.js`);
-  const notices = await noticesOf(Object.keys(metafile.inputs), REPOSITORY);
+  const notices = await noticesOf("codez", Object.keys(metafile.inputs), REPOSITORY);
   const bundled = await bundledPackages(Object.keys(metafile.inputs));
   const sbom = cycloneDx({ name: manifest.name, version: manifest.version }, bundled);
   const files = [

@@ -8,4 +8,15 @@ async function build(): Promise<void> {
   await Promise.all([buildCodez(), buildTemplate(), buildHost()]);
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await (process.argv[2] === "codez" ? buildCodez() : build());
+/** `npm run build:operator`: the tarball embeds what the other builds make. */
+async function pack(): Promise<void> {
+  await build();
+  // Loaded here and not above: each start of Operator runs this file, and none of them packs.
+  const { buildOperator } = await import("./operator.ts");
+  console.log(await buildOperator());
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const [, , what] = process.argv;
+  await (what === "codez" ? buildCodez() : what === "operator" ? pack() : build());
+}

@@ -1,11 +1,7 @@
-import { existsSync, readFileSync, realpathSync } from "node:fs";
-import { basename, delimiter, dirname, join, sep } from "node:path";
-import * as z from "zod";
-import { parseJson } from "#protocol/json.ts";
+import { existsSync, realpathSync } from "node:fs";
+import { basename, delimiter, dirname, join } from "node:path";
+import { npxPackages } from "../system/npx.ts";
 import { LAUNCHER } from "./install/launcher.ts";
-
-/** How npm 7 and newer note, in the folder that `npx` installs into, what was asked for. */
-const NpxPackage = z.looseObject({ _npx: z.looseObject({ packages: z.array(z.string()) }) });
 
 const TARBALL = "/codez.tgz";
 
@@ -14,18 +10,7 @@ const TARBALL = "/codez.tgz";
  * or `null` when it came from anywhere else.
  */
 export function tarballOf(script: string | undefined): string | null {
-  if (script === undefined) return null;
-  try {
-    const parts = realpathSync(script).split(sep);
-    const at = parts.lastIndexOf("_npx");
-    if (at === -1 || parts.length <= at + 1) return null;
-    const noted = NpxPackage.safeParse(
-      parseJson(readFileSync(join(parts.slice(0, at + 2).join(sep), "package.json"), "utf8")),
-    );
-    return noted.data?._npx.packages.find((one) => /^https?:/.test(one) && one.endsWith(TARBALL)) ?? null;
-  } catch {
-    return null; // it was removed from npm's cache while it runs, which npm may do
-  }
+  return npxPackages(script).find((one) => /^https?:/.test(one) && one.endsWith(TARBALL)) ?? null;
 }
 
 /** The Operator that this program was fetched from by `npx`, or `null`. */

@@ -1,9 +1,9 @@
 import { isIP } from "node:net";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { fileURLToPath } from "node:url";
 import { TrustedProxies } from "../front/client-address.ts";
 import type { DoorOptions, TlsOptions } from "../front/door.ts";
+import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "./program.ts";
 import { LOG_FORMATS, type LogFormat } from "./log-line.ts";
 
 const DEFAULT_PORT = 8787;
@@ -13,10 +13,13 @@ const HTTP_PORT = 80;
 /** The wildcard address: all addresses of this computer, IPv4 and IPv6. */
 const EVERYWHERE = "::";
 
+/** The start command, as options follow it: npm takes its own unless they come after `--`. */
+const START = IS_PACKED ? START_COMMAND : `${START_COMMAND} --`;
+
 export const HELP = `Starts Operator on this computer, without any account.
 
-  npm start -- [--port <port>] [--verbose]                       for this computer alone
-  npm start -- --public-url https://operator.example.com <tls>   for others as well
+  ${START} [--port <port>] [--verbose]                       for this computer alone
+  ${START} --public-url https://operator.example.com <tls>   for others as well
 
   --port          where MCP clients and machines connect (OPERATOR_PORT; default ${DEFAULT_PORT} on 127.0.0.1)
   --metrics-port  /healthz and /metrics (Prometheus) on this port of 127.0.0.1; without it they are not served
@@ -37,7 +40,7 @@ export const HELP = `Starts Operator on this computer, without any account.
 
   --webhook-origins <origin>[,...]  receivers of webhooks on your own network, such as http://ntfy.home:8080
 
-  OPERATOR_STATE  the folder in which Operator stores everything (default .operator in the repository)
+  OPERATOR_STATE  the folder in which Operator stores everything (default ${DEFAULT_STATE})
 `;
 
 export interface StartArguments {
@@ -86,7 +89,7 @@ export function readArguments(args: string[], env: NodeJS.ProcessEnv): StartArgu
     const value = values[name] ?? env[`OPERATOR_${name.toUpperCase().replaceAll("-", "_")}`];
     return typeof value === "string" && value !== "" ? value : null;
   };
-  const stateDir = resolve(env["OPERATOR_STATE"] || fileURLToPath(new URL("../../.operator", import.meta.url)));
+  const stateDir = stateFolder(env);
   const metricsPort = portOf(given("metrics-port"));
   const logFormat = LOG_FORMATS.find((one) => one === (given("log-format") ?? "text"));
   if (logFormat === undefined) throw new Error(`--log-format takes ${LOG_FORMATS.join(" or ")}`);

@@ -1,4 +1,5 @@
 import { homedir } from "node:os";
+import { IS_PACKED } from "./program.ts";
 
 type Facts = {
   readonly url: string;
@@ -15,10 +16,17 @@ export function banner({ url, stateDir, claimCode, tokenFile }: Facts): string {
 Operator is running. MCP endpoint: ${url}/mcp     State: ${stateDir}
 
 ${tokenFile === null ? clients(url) : clientsWithToken(url, shellPath(tokenFile))}
-  Add a machine npx codez setup                       (on this computer: it finds Operator by itself)
+  Add a machine ${addMachine(url, tokenFile !== null)}
 ${claimCode === null ? "" : claim(url, claimCode)}
 Ctrl-C stops it.
 `;
+}
+
+/** On this computer `codez` of the clone finds Operator by itself. Everywhere else Operator itself serves one that fits. */
+function addMachine(url: string, isLocal: boolean): string {
+  if (isLocal && !IS_PACKED)
+    return "npx codez setup                       (on this computer: it finds Operator by itself)";
+  return `npx -y ${url}/codez.tgz up      (on the machine)`;
 }
 
 /** Commands for clients that sign in through a browser. */

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { readdir, rm, writeFile } from "node:fs/promises";
+import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, extname, join, relative, resolve } from "node:path";
 import * as z from "zod";
 import { BundleFailure, bundleWithWrangler } from "../system/wrangler.ts";
@@ -8,6 +8,7 @@ import type { WorkerConfig } from "./worker-config.ts";
 import { Embed } from "./workerd/config.ts";
 import type { Module } from "./workerd/config.ts";
 
+/** Wrangler's list of the files that went into the bundle. */
 const META = "bundle-meta.json";
 const STAMP = "inputs.sha256";
 
@@ -52,6 +53,13 @@ async function wrangle(configPath: string, folder: string, signal: AbortSignal |
 
 const Meta = z.object({ inputs: z.record(z.string(), z.unknown()) });
 
+/** The absolute paths of the files in a bundle, without those that Wrangler supplies itself. */
+export async function bundledFiles(configPath: string, folder: string): Promise<string[]> {
+  const { inputs } = Meta.parse(JSON.parse(await readFile(join(folder, META), "utf8")));
+  const files = Object.keys(inputs).filter((path) => !/^[a-z-]+:/.test(path));
+  return files.map((path) => resolve(dirname(configPath), path));
+}
+
 /** A digest of the configuration and of every source that went into the bundle; null when there is no bundle. */
 async function stampOf(configPath: string, folder: string): Promise<string | null> {
   const meta = await readFileIfAny(join(folder, META));
@@ -78,7 +86,8 @@ function inputsOf(meta: string): string[] | null {
   }
 }
 
-async function readBundle(config: WorkerConfig, folder: string): Promise<Bundle> {
+/** The bundle that is in `folder`, whatever it was made of. @throws Error when the main module is missing */
+export async function readBundle(config: WorkerConfig, folder: string): Promise<Bundle> {
   const mainModule = `${config.main.replace(/^.*\//, "").replace(/\.[^.]+$/, "")}.js`;
   const modules: Module[] = [];
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {

@@ -1,6 +1,7 @@
 import { open, readdir } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
 import { isMissing } from "./file.ts";
+import { OPERATOR_COMMAND } from "./program.ts";
 
 /** The first bytes of every SQLite database (sqlite.org/fileformat.html, section 1.3). */
 const MAGIC = Buffer.from("SQLite format 3\0");
@@ -17,7 +18,7 @@ export async function damagedDatabases(folder: string): Promise<string[]> {
     const what = await faultOf(path);
     if (what !== null)
       found.push(
-        `${path} is damaged: ${what}. Restore a backup (npx operator restore), or stop Operator and put back a copy of this file. ` +
+        `${path} is damaged: ${what}. Restore a backup (${OPERATOR_COMMAND} restore), or stop Operator and put back a copy of this file. ` +
           `If you have neither, move it away with the -wal and -shm files beside it: ${consequenceOf(path)}`,
       );
   }

@@ -12,6 +12,8 @@ const Holder = z.object({
   url: z.string(),
   /** The gate's Unix socket, for this user's own programs. */
   gate: z.string().optional(),
+  /** The release that runs. Releases before 0.3 did not say. */
+  version: z.string().optional(),
 });
 export type Holder = z.infer<typeof Holder>;
 
@@ -27,7 +29,7 @@ export class AlreadyRunning extends Error {
 
 export interface Lock {
   /** Adds the addresses to the lock file once Operator runs, so that `operator status` and a second start find it. */
-  announce(where: { readonly url: string; readonly gate: string }): Promise<void>;
+  announce(where: { readonly url: string; readonly gate: string; readonly version: string }): Promise<void>;
   /** Called automatically when the process exits. */
   release(): void;
 }

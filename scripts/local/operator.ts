@@ -170,7 +170,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const dispatchDoor = { kind: "loopback", port: dispatchPort ?? 0 } as const;
   if (dispatchPort !== null) started.use(await openDoor(dispatchDoor, { socketPath: dispatchSocket }, report));
   await supervisor.start();
-  await lock.announce({ url, gate }).catch((error: unknown) => {
+  await lock.announce({ url, gate, version: ownVersion() }).catch((error: unknown) => {
     // Without these addresses `operator status` and a second start cannot say where this Operator is; it still serves clients.
     report(explainFileFailure(error, state.folder) ?? String(error));
   });

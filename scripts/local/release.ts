@@ -5,6 +5,7 @@ import { parseJson } from "#protocol/json.ts";
 import { backUp, isKept } from "./backup/backup.ts";
 import { unpack } from "./backup/restore.ts";
 import { writeFileAtomically } from "./file.ts";
+import { PROGRAM } from "./program.ts";
 import type { Report } from "./workerd/supervisor.ts";
 
 /** Says which release used the state folder last. Releases before 0.3 wrote none. */
@@ -26,7 +27,7 @@ export type Upgrade = {
 
 /** The version of this release: of the program that runs, wherever the sources of its Workers are. */
 export function ownVersion(): string {
-  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const manifest = readFileSync(join(PROGRAM, "package.json"), "utf8");
   return Mark.parse(JSON.parse(manifest)).version;
 }
 

@@ -12,8 +12,8 @@ export interface State {
   /** The control API's Durable Objects. */
   readonly control: string;
   /**
-   * Bundles of the two Workers, reused while their sources are unchanged. OPERATOR_BUNDLES names another folder when they were
-   * built in advance, as in an image with a read-only file system.
+   * Bundles of the two Workers, reused while their sources are unchanged. OPERATOR_BUNDLES names another folder, so that
+   * several state folders share them. The packed program brings its own.
    */
   readonly bundles: string;
 }

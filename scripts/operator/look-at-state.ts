@@ -2,6 +2,7 @@ import { statfsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { askGate } from "../local/ask-gate.ts";
 import { runningHolder } from "../local/lock.ts";
+import { START_COMMAND } from "../local/program.ts";
 import type { Finding } from "./finding.ts";
 
 /** Below this, a few days of use may fill the disk. Below 32 MB a running Operator itself reports a full disk. */
@@ -43,7 +44,7 @@ export async function lookAtProcess(stateDir: string): Promise<{ finding: Findin
   const holder = await runningHolder(join(stateDir, "lock.json"));
   if (holder === null)
     return {
-      finding: { level: "problem", says: "Operator is not running", fix: "npm start" },
+      finding: { level: "problem", says: "Operator is not running", fix: START_COMMAND },
       url: null,
     };
   const { pid, url, gate } = holder;

@@ -1,12 +1,12 @@
 import { existsSync, globSync, readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
+import { PROGRAM } from "../local/program.ts";
 import type { Finding } from "./finding.ts";
 
 /** The build of this release's machine script (scripts/build/template.ts). */
-const TEMPLATE = fileURLToPath(new URL("../../control-api/build/machine.version.txt", import.meta.url));
+const TEMPLATE = join(PROGRAM, "control-api/build/machine.version.txt");
 
 const Record = z.looseObject({ tags: z.array(z.string()) });
 

@@ -1,5 +1,4 @@
 import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Command } from "commander";
 import { backUp } from "../local/backup/backup.ts";
 import { type Finding, lineOf } from "./finding.ts";
@@ -9,16 +8,28 @@ import { lookAtPorts } from "./look-at-ports.ts";
 import { lookAtVersions } from "./look-at-versions.ts";
 import { lookAtDisk, lookAtPermissions, lookAtProcess } from "./look-at-state.ts";
 import { restore } from "../local/backup/restore.ts";
+import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "../local/program.ts";
+import { ownVersion } from "../local/release.ts";
+import { startHere } from "../local/start-here.ts";
 import { upgrade } from "./upgrade.ts";
 import { serversCommand } from "./servers/commands.ts";
 
-const stateDir = resolve(process.env["OPERATOR_STATE"] || fileURLToPath(new URL("../../.operator", import.meta.url)));
+const stateDir = stateFolder(process.env);
 
 const program = new Command("operator")
   .description(
-    "Checks and backs up an Operator on this computer. OPERATOR_STATE names its folder (default .operator in the repository).",
+    `${IS_PACKED ? "Runs, checks" : "Checks"} and backs up an Operator on this computer. OPERATOR_STATE names its folder (default ${DEFAULT_STATE}).`,
   )
+  .version(ownVersion())
   .showHelpAfterError();
+
+program
+  .command("start [options...]")
+  .description("run Operator until Ctrl-C; `operator start --help` lists the options")
+  // Its options are read where they are used, so that they are the same for every way to start.
+  .helpOption(false)
+  .allowUnknownOption()
+  .action((_: string[], __: unknown, command: Command) => startHere(command.args));
 
 program
   .command("backup <file>")
@@ -35,7 +46,7 @@ program
   .description("write the files of a backup into an empty folder (OPERATOR_STATE)")
   .action((file: string) => {
     const { files } = restore(resolve(file), stateDir);
-    console.log(`restored ${files} files to ${stateDir}. Start Operator with: npm start`);
+    console.log(`restored ${files} files to ${stateDir}. Start Operator with: ${START_COMMAND}`);
   });
 
 program

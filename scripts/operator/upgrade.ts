@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { runningHolder } from "../local/lock.ts";
+import { FETCHED, START_COMMAND } from "../local/program.ts";
 import { ownVersion } from "../local/release.ts";
 import { lookAtProcess } from "./look-at-state.ts";
 import { rehearse } from "./rehearse.ts";
@@ -28,9 +29,11 @@ export async function upgrade(stateDir: string, restart: string | undefined, tel
   });
   tell(`${version} opens it, with ${machines} machines.`);
   const before = await runningHolder(join(stateDir, "lock.json"));
-  if (before === null) return tell("Operator is not running. Start it with: npm start");
-  if (restart === undefined)
-    return tell(`Restart Operator now (process ${before.pid}). Machines reconnect by themselves.`);
+  if (before === null) return tell(`Operator is not running. Start it with: ${START_COMMAND}`);
+  if (restart === undefined) {
+    const install = FETCHED === null ? "" : `Install this release (npm install --global ${FETCHED}), then restart`;
+    return tell(`${install || "Restart"} Operator now (process ${before.pid}). Machines reconnect by themselves.`);
+  }
   tell(`restarting: ${restart}`);
   const [code] = (await once(spawn(restart, { shell: true, stdio: "inherit" }), "close")) as [number | null];
   if (code !== 0) throw new Error(`"${restart}" ended with ${code}. Restart Operator yourself.`);
@@ -39,6 +42,10 @@ export async function upgrade(stateDir: string, restart: string | undefined, tel
     const holder = await runningHolder(join(stateDir, "lock.json"));
     if (holder !== null && holder.pid !== before.pid) {
       const { finding } = await lookAtProcess(stateDir);
+      if (finding.level === "ok" && holder.version !== version)
+        throw new Error(
+          `"${restart}" started ${holder.version ?? "an earlier release"} again, not ${version}. Install ${version} in its place, then restart Operator.`,
+        );
       if (finding.level === "ok") return tell(finding.says);
     }
     await sleep(LOOK_AGAIN_MS);

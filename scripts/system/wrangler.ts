@@ -35,10 +35,7 @@ export async function bundleWithWrangler(
   { args = [], ...options }: BundleOptions = {},
 ): Promise<void> {
   // The program itself, and not `bin/wrangler.js`, which would start it as a child that a kill does not reach.
-  const wrangler = join(
-    dirname(createRequire(import.meta.url).resolve("wrangler/package.json")),
-    "wrangler-dist/cli.js",
-  );
+  const wrangler = join(wranglerFor(dirname(config)), "wrangler-dist/cli.js");
   const command = ["--no-warnings", wrangler, "deploy", "--dry-run", "--outdir", out, "--config", config, ...args];
   try {
     await promisify(execFile)(process.execPath, command, {
@@ -51,4 +48,17 @@ export async function bundleWithWrangler(
     const said = reason instanceof Error && "stderr" in reason ? String(reason.stderr).trim() : "";
     throw new BundleFailure(`${config} could not be bundled\n${said || String(reason)}`, { cause: reason });
   }
+}
+
+/** The folder of Wrangler's package: the one that is installed with this program, or where there is none, with the Worker. */
+function wranglerFor(folder: string): string {
+  for (const from of [import.meta.url, join(folder, "package.json")])
+    try {
+      return dirname(createRequire(from).resolve("wrangler/package.json"));
+    } catch {
+      // Not installed there: the next place is asked.
+    }
+  throw new BundleFailure(
+    `Wrangler, which bundles Workers, is not installed. Run in ${folder}: npm install && npm install --save-dev wrangler`,
+  );
 }

@@ -1,5 +1,6 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { IS_PACKED, PROGRAM } from "../program.ts";
 import { Embed, VOID } from "./config.ts";
 import type { Binding, Extension, Service } from "./config.ts";
 
@@ -13,7 +14,23 @@ const CLASS = "KVNamespaceObject";
 export const KV_CLASS_FOLDER = `miniflare-${CLASS}`;
 
 /** KV is simulated by Miniflare's Workers. Only their code is read from its package; Miniflare's own server is not started. */
-const workers = () => join(createRequire(import.meta.url).resolve("miniflare"), "../workers");
+const workers = (): string =>
+  IS_PACKED ? join(PROGRAM, PACKED_KV) : join(createRequire(import.meta.url).resolve("miniflare"), "../workers");
+
+/** Where the packed program has them. */
+const PACKED_KV = "build/kv";
+
+const FILES = {
+  entry: "shared/object-entry.worker.js",
+  namespace: "kv/namespace.worker.js",
+  shared: "shared/index.worker.js",
+  zod: "shared/zod.worker.js",
+} as const;
+
+/** The files of KV's simulation: each with its path, and its place in the packed program. */
+export function kvFiles(): { path: string; packed: string }[] {
+  return Object.values(FILES).map((file) => ({ path: join(workers(), file), packed: `${PACKED_KV}/${file}` }));
+}
 
 export function kvBinding(name: string, id: string): Binding {
   return { name, kvNamespace: { name: ENTRY, props: { json: JSON.stringify({ MINIFLARE_NAMESPACE: id }) } } };
@@ -26,7 +43,7 @@ export function kvParts(folder: string | null): { services: Service[]; extension
     name: ENTRY,
     worker: {
       compatibilityDate: "2023-07-24",
-      modules: [module("object-entry.worker.js", "shared/object-entry.worker.js")],
+      modules: [module("object-entry.worker.js", FILES.entry)],
       bindings: [{ name: "MINIFLARE_OBJECT", durableObjectNamespace: { className: CLASS, serviceName: OBJECTS } }],
     },
   };
@@ -35,7 +52,7 @@ export function kvParts(folder: string | null): { services: Service[]; extension
     worker: {
       compatibilityDate: "2023-07-24",
       compatibilityFlags: ["nodejs_compat", "experimental"], // for sql.prepare
-      modules: [module("namespace.worker.js", "kv/namespace.worker.js")],
+      modules: [module("namespace.worker.js", FILES.namespace)],
       durableObjectNamespaces: [{ className: CLASS, uniqueKey: KV_CLASS_FOLDER, enableSql: true }],
       durableObjectStorage: folder === null ? { inMemory: VOID } : { localDisk: STORAGE },
       // Values are stored as files beside the databases.
@@ -43,9 +60,6 @@ export function kvParts(folder: string | null): { services: Service[]; extension
     },
   };
   const storage: Service[] = folder === null ? [] : [{ name: STORAGE, disk: { path: folder, writable: true } }];
-  const shared = [
-    module("miniflare:shared", "shared/index.worker.js"),
-    module("miniflare:zod", "shared/zod.worker.js"),
-  ];
+  const shared = [module("miniflare:shared", FILES.shared), module("miniflare:zod", FILES.zod)];
   return { services: [entry, objects, ...storage], extensions: [{ modules: shared }] };
 }

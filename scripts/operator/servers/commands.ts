@@ -1,14 +1,14 @@
 import { cp, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { text as textOf } from "node:stream/consumers";
-import { fileURLToPath } from "node:url";
 import { Command, InvalidArgumentError } from "commander";
+import { OPERATOR_COMMAND, PROGRAM } from "../../local/program.ts";
 import { printable } from "../../system/printable.ts";
 import { ServerApi } from "./server-api.ts";
 import { bundleServer } from "./server-folder.ts";
 import { untilReady, verify } from "./verify.ts";
 
-const TEMPLATES = fileURLToPath(new URL("../templates", import.meta.url));
+const TEMPLATES = join(PROGRAM, "scripts/operator/templates");
 
 type Where = { url?: string };
 
@@ -36,7 +36,9 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
       const known = await readdir(TEMPLATES);
       if (!known.includes(template)) throw new Error(`There is no template "${template}": ${known.join(", ")}.`);
       await cp(join(TEMPLATES, template), resolve(folder), { recursive: true, errorOnExist: true, force: false });
-      console.log(`${folder} has the server "${template}". Deploy it with: npx operator servers deploy ${folder}`);
+      console.log(
+        `${folder} has the server "${template}". Deploy it with: ${OPERATOR_COMMAND} servers deploy ${folder}`,
+      );
     });
 
   add("deploy <folder>", "bundle the Worker in a folder, upload it, and call it at its public address")
@@ -57,7 +59,8 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
 
   add("list", "list your hosted servers").action(async (options: Where) => {
     const known = await (await api(options)).list();
-    if (known.length === 0) return console.log("No hosted servers. Deploy one: npx operator servers deploy <folder>");
+    if (known.length === 0)
+      return console.log(`No hosted servers. Deploy one: ${OPERATOR_COMMAND} servers deploy <folder>`);
     for (const { name, version, versions, mcpUrl } of known)
       console.log(`${name}  version ${version} (kept: ${versions.map((one) => one.version).join(", ")})  ${mcpUrl}`);
   });

@@ -1,0 +1,86 @@
+import { join } from "node:path";
+import { HELP, readArguments } from "./arguments.ts";
+import { banner } from "./banner.ts";
+import { isClaimable } from "./claim.ts";
+import { explainFileFailure } from "./file-failure.ts";
+import { LogFile } from "./log-file.ts";
+import { logLine, type LogSource } from "./log-line.ts";
+import { startOperator, type RunningOperator } from "./operator.ts";
+import { codezHome } from "../system/home.ts";
+import { writeOwnerToken } from "../system/owner-token.ts";
+
+/** Exit codes after a signal, by shell convention: 128 plus the signal's number. */
+const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+/**
+ * Runs Operator in this process until a signal ends it. Ends the process with 1 if the start fails.
+ * @param words the command line, without the program
+ */
+export async function startHere(words: string[]): Promise<void> {
+  try {
+    await run(words);
+  } catch (error) {
+    console.error(messageOf(error));
+    process.exit(1);
+  }
+}
+
+async function run(words: string[]): Promise<void> {
+  const args = readArguments(words, process.env);
+  const { door, domain, stateDir, metricsPort, dispatchPort, webhookOrigins, logFormat, verbose, help } = args;
+  if (help) return void console.log(HELP);
+  // process.exit() is enough to stop everything: "exit" handlers kill the children (reaper.ts) and release the lock.
+  for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
+  // Writing to a closed terminal or pipe fails. That must not end Operator.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+
+  const inFormat = (source: LogSource, line: string) => logLine(logFormat, source, line, new Date());
+  /** On the terminal, a person knows what time it is. */
+  const say = (line: string) => console.error(logFormat === "json" ? inFormat("operator", line) : line);
+  const file = new LogFile(join(stateDir, "operator.log"), say);
+  const log = (line: string) => {
+    file.write(inFormat("worker", line));
+    if (verbose) console.error(inFormat("worker", line));
+  };
+  const report = (line: string) => {
+    say(line);
+    file.write(inFormat("operator", line));
+  };
+  say("Starting Operator ...");
+  const running = await startOperator({
+    port: door.port,
+    publicDoor: door.kind === "public" ? door : null,
+    domain,
+    stateDir,
+    metricsPort,
+    dispatchPort,
+    ...(webhookOrigins === null ? {} : { vars: { WEBHOOK_ORIGINS: webhookOrigins } }),
+    report,
+    log,
+  }).catch((error: unknown) => {
+    throw new Error(explainFileFailure(error, stateDir) ?? messageOf(error), { cause: error });
+  });
+  file.write(inFormat("operator", `started as process ${process.pid} at ${running.url}`));
+  const tokenFile = leaveToken(running, report);
+  console.log(banner({ ...running, tokenFile, claimCode: (await isClaimable(running)) ? running.claimCode : null }));
+}
+
+/**
+ * Writes the owner's token to where this user's `codez` finds it, and returns the path. It is written at each start, because
+ * another Operator may have used this address in between. If the file cannot be written, Operator starts without it.
+ */
+function leaveToken({ url, ownerToken }: RunningOperator, report: (line: string) => void): string | null {
+  if (ownerToken === null) return null;
+  try {
+    return writeOwnerToken(url, ownerToken);
+  } catch (error) {
+    report(
+      `the owner's token could not be written to ${codezHome()} (${messageOf(error)}): set CODEZ_HOME to a folder that you can write to`,
+    );
+    return null;
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
