@@ -29,6 +29,7 @@ export default defineConfig({
           name: "protocol",
           include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"],
           sequence: { groupOrder: 1 },
+          maxWorkers: 2,
         },
       },
       {
@@ -102,6 +103,7 @@ export default defineConfig({
           sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
+          maxWorkers: 2,
         },
       },
       {
