@@ -1,8 +1,17 @@
+import { isAbsolute } from "node:path";
 import * as z from "zod";
 import { expandHome } from "../system/home.ts";
 import { PERMISSION_MODES } from "./permission-mode.ts";
 
-const Folder = z.string().min(1).transform(expandHome);
+/**
+ * A folder's path. A relative one would depend on where serve was started: for a service that is `/`, so that `.` in `drive` or
+ * `trust` would open the whole computer.
+ */
+const Folder = z
+  .string()
+  .refine((path) => isAbsolute(path) || path === "~" || path.startsWith("~/"), "write a whole path, from / or ~/ on")
+  .refine((path) => !path.includes("\0"), "no path contains the character NUL")
+  .transform(expandHome);
 const Mode = z.enum(PERMISSION_MODES);
 
 /**
@@ -49,7 +58,11 @@ export const ServeConfig = z.strictObject({
     .max(7 * 24 * 60)
     .default(30),
   /** The Claude Code executable: a name on the PATH or a path. */
-  claude: z.string().min(1).default("claude"),
+  claude: z
+    .string()
+    .min(1)
+    .refine((command) => !command.includes("\0"), "no path contains the character NUL")
+    .default("claude"),
 });
 export type ServeConfig = z.infer<typeof ServeConfig>;
 

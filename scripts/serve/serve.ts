@@ -29,6 +29,7 @@ import { Projects } from "./project/projects.ts";
 import { loadToken, newToken } from "./http/serve-token.ts";
 import { findRunning, removeRunning, writeRunning } from "./running-file.ts";
 import { Ledger } from "./session/ledger.ts";
+import { watchPolicy } from "./session/policy-watch.ts";
 import { Sessions } from "./session/sessions.ts";
 import { terminalsOf } from "./session/terminals.ts";
 import { StateFile } from "./state-file.ts";
@@ -171,6 +172,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
   });
   await writeRunning(runningFile, { port: listener.port, token, mcpToken });
   const stopWatching = watchConfig(config, options.onConfig ?? (() => undefined));
+  const stopApplying = watchPolicy({ config, policy: machine.policy, sessions, onError });
 
   return {
     tokenFile,
@@ -179,6 +181,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     problems: async () => (await checkHealth(machine, home)).problems,
     stop: async () => {
       stopWatching();
+      stopApplying();
       await stopParts();
       await listener.close();
       await removeRunning(runningFile);

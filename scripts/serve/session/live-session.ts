@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { AgentEvent, AgentRun, Prompt, TurnResult } from "../agent/agent.ts";
-import { ServeFailure } from "../error.ts";
+import { explain, ServeFailure } from "../error.ts";
 import type { EventLog, EventType } from "../event-log.ts";
 import type { PermissionBook } from "../permission/book.ts";
 import type { PermissionMode } from "../permission-mode.ts";
@@ -118,6 +118,27 @@ export class LiveSession {
       await this.end();
     }
     return { stopped: true, dropped: dropped.length };
+  }
+
+  /**
+   * Drops the queued prompts that are no longer allowed. `whyNot` answers the reason, or `null`. A prompt whose turn begins while it is
+   * asked about was allowed a moment before, and runs.
+   */
+  async dropForbidden(whyNot: (prompt: Prompt) => Promise<ServeFailure | null>): Promise<void> {
+    for (const turn of this.#queue.slice()) {
+      const reason = await whyNot(turn.prompt);
+      const at = this.#queue.indexOf(turn);
+      if (reason === null || at < 0) continue;
+      this.#queue.splice(at, 1);
+      turn.reject(reason);
+      const { message } = explain(reason.error);
+      this.#tell("session.error", { turn_id: turn.id, message: `a waiting prompt was dropped: ${message}` });
+    }
+  }
+
+  /** Tells those who follow this session why something happens to it that they did not ask for. */
+  announce(message: string): void {
+    this.#tell("session.error", { message });
   }
 
   async end(): Promise<void> {

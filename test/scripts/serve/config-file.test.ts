@@ -74,7 +74,7 @@ describe("serve.json", () => {
   });
 
   it("does not take a folder's name that contains a setting for a repeated one", () => {
-    expect(problemOf('{"projects": ["a\\"readOnly\\": ", "{"], "readOnly": true}')).toBe("none");
+    expect(problemOf('{"projects": ["/a\\"readOnly\\": ", "/{"], "readOnly": true}')).toBe("none");
   });
 
   it.each([0o620, 0o602, 0o666])("that others may write (%o), in a folder that they may enter, is not used", (mode) => {

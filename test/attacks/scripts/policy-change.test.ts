@@ -1,0 +1,96 @@
+// Root cause: the policy was asked when a prompt arrived, and never again. What waited in a queue, and what was running, went on under
+// a policy that its owner had replaced.
+import { randomUUID } from "node:crypto";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import type { Script } from "../../peers/messages-api.ts";
+import { type Answer, TestMachine, type TestClient, until } from "../../scripts/serve/support/machine.ts";
+
+let machine: TestMachine;
+let client: TestClient;
+let release: () => void = () => undefined;
+let released: Promise<void>;
+
+/** "hold" is at work until the test lets it go, and then makes a file. */
+const script: Script = async ({ prompt, results, signal }) => {
+  if (!prompt.startsWith("hold")) return { blocks: [{ text: "ok" }] };
+  await Promise.race([released, new Promise((done) => signal.addEventListener("abort", done))]);
+  if (results.length > 0) return { blocks: [{ text: "done" }] };
+  return { blocks: [{ tool: "Bash", input: { command: "touch made", description: "x" } }] };
+};
+
+beforeAll(async () => {
+  machine = await TestMachine.start({ script, repos: ["repo", "other"], config: FREE });
+  client = await machine.connect();
+});
+afterAll(async () => {
+  release();
+  await client[Symbol.asyncDispose]();
+  await machine[Symbol.asyncDispose]();
+});
+beforeEach(() => {
+  ({ promise: released, resolve: release } = Promise.withResolvers<void>());
+  machine.configure(FREE);
+});
+
+const FREE = { maxPermissionMode: "bypassPermissions", commands: ["cost"] };
+
+const wasAsked = (text: string) => machine.api.asked.some(({ prompt }) => prompt === text);
+
+/** A session that is in the middle of a turn, with prompts waiting behind it, and where its events begin. */
+async function busy(...waiting: string[]): Promise<{ session: string; cursor: string }> {
+  const hold = `hold ${randomUUID()}`;
+  const session = await client.create(machine.repo("repo"), { permission_mode: "acceptEdits" });
+  const cursor = await client.now();
+  for (const text of [hold, ...waiting]) await client.call("send_prompt", { session_id: session, text });
+  await until("the turn runs", () => (wasAsked(hold) ? true : undefined));
+  return { session, cursor };
+}
+
+const isEnd = (session: string) => (event: Answer) =>
+  event["session_id"] === session && event["type"] === "session.updated" && event["status"] === "idle";
+
+test.each([
+  ["nothing but reading", { ...FREE, readOnly: true }],
+  ["other folders", { ...FREE, drive: ["~/src/other"] }],
+  ["a lower mode", { ...FREE, maxPermissionMode: "default" }],
+])("a policy that now allows %s ends what it forbids, and what waits behind it", async (what, config) => {
+  const later = `later, ${what}`;
+  const { session, cursor } = await busy(later);
+  machine.configure(config);
+  const events = await client.eventsUntil(isEnd(session), cursor, session);
+  const told = events.filter(({ type }) => type === "session.error").map(({ message }) => String(message));
+  expect(told.join()).toContain("serve.json");
+  release();
+  await sleep(500); // a turn that went on would have made its file, and begun the next one
+  expect([existsSync(join(machine.repo("repo"), "made")), wasAsked(later)]).toEqual([false, false]);
+});
+
+test("a command that waits is dropped when it is no longer listed, and what waits behind it comes", async () => {
+  const { session, cursor } = await busy("/cost", "after the command");
+  machine.configure({ ...FREE, commands: [] });
+  await client.eventsUntil(({ type, message }) => type === "session.error" && String(message).includes("/cost"), cursor, session); // prettier-ignore
+  release();
+  await until("the last one is asked", () => (wasAsked("after the command") ? true : undefined));
+});
+
+test("a file that is not right starts nothing more, and breaks nothing off", async () => {
+  const { session, cursor } = await busy("after the slip");
+  writeFileSync(join(machine.home, ".codez", "serve.json"), '{ "readOnly": tru');
+  await client.eventsUntil(({ type }) => type === "session.error", cursor, session);
+  release();
+  await client.eventsUntil(({ type }) => type === "session.idle", cursor, session);
+  expect(wasAsked("after the slip")).toBe(false);
+  expect(await client.refused("send_prompt", { session_id: session, text: "more" })).toMatchObject({ code: "read_only" }); // prettier-ignore
+});
+
+test("what a new policy still allows goes on untouched", async () => {
+  const { session, cursor } = await busy("allowed");
+  machine.configure({ ...FREE, idleMinutes: 20, drive: ["~/src/repo"] });
+  await sleep(2_500); // twice as long as serve takes to notice
+  release();
+  await client.eventsUntil(({ type }) => type === "session.idle", cursor, session);
+  expect(wasAsked("allowed")).toBe(true);
+});
