@@ -49,7 +49,7 @@ describe("an answer to a permission request", () => {
     return reached.flatMap(({ path, body }) => (path === "/mcp" || path === "/operator/call" ? [body] : []));
   }
 
-  test("is refused at /mcp, by its own name and by call_tool, in each revision, and no machine is asked", async () => {
+  test("is refused at /mcp under its own name and through call_tool, in each revision, and no machine is asked", async () => {
     for (const revision of ["2026-07-28", "2025-11-25"]) {
       const direct = await user.tool("respond_permission", { machineId: "attic", ...ANSWER }, revision);
       const byHandle = await user.tool("respond_permission", { ...ANSWER, session_id: "attic/s" }, revision);
@@ -88,13 +88,13 @@ describe("an answer to a permission request", () => {
     ],
     ["a large request", call("get_health").replace("{", `{"padding":${large},`), false],
     ["a large request without a length", call("get_health").replace("{", `{"padding":${large},`), true],
-  ])("is not seen in %s, which arrives as it was sent", async (_, body, isStreamed) => {
+  ])("is not mistaken for %s, which arrives as it was sent", async (_, body, isStreamed) => {
     const response = await send(user, "attic", body, isStreamed);
     expect(response.status).toBe(200);
     expect(await calls("attic")).toEqual([body]);
   });
 
-  test("passes once its person allowed it for that machine, for no other machine, and not for another person's", async () => {
+  test("passes once its person allows it for that machine, but not for other machines or other people's machines", async () => {
     const stub = env.USER.getByName(user.id);
     expect(await stub.setRemoteApproval("attic", true)).toBe(true);
     const body = call("respond_permission");
@@ -113,7 +113,7 @@ describe("an answer to a permission request", () => {
     expect((await send(user, "attic", body)).status).toBe(403);
   });
 
-  test("is not allowed any more when another computer takes over the machine's name", async () => {
+  test("is refused again after another computer takes over the machine's name", async () => {
     await env.USER.getByName(user.id).setRemoteApproval("attic", true);
     await user.register("attic", { rotate: true });
     expect((await env.USER.getByName(user.id).machine("attic"))?.remoteApproval).toBe(true);
@@ -122,8 +122,8 @@ describe("an answer to a permission request", () => {
   });
 });
 
-describe("what may answer permission requests", () => {
-  test("is changed on a signed-in page with a fresh sign-in, and by no token", async () => {
+describe("the setting that allows answers to permission requests", () => {
+  test("changes only on a signed-in page with a fresh sign-in, never with a token", async () => {
     const person = await Visitor.invited();
     const app = await (await Client.registered()).signIn(person, { scope: "operator:admin mcp:tools" });
     const [id = ""] = app.access_token.split(":");
@@ -176,7 +176,7 @@ describe("the scan for answers", () => {
     fc.dictionary(fc.oneof(fc.string(), nearly), fc.oneof(value, nearly)),
   );
 
-  test("finds exactly what a parser would, however the text is cut and escaped", () => {
+  test("finds exactly what a JSON parser finds, however the text is cut and escaped", () => {
     fc.assert(
       fc.property(tree, fc.array(fc.nat(40)), (one, cuts) => {
         const json = JSON.stringify(one);
@@ -194,7 +194,7 @@ describe("the scan for answers", () => {
     );
   });
 
-  test("finds the name with any of its characters written as an escape, in either case", () => {
+  test("finds the name with any character written as an escape, in upper or lower case", () => {
     fc.assert(
       fc.property(fc.array(fc.boolean(), { minLength: 18, maxLength: 18 }), fc.boolean(), (picks, isUpper) => {
         const name = Array.from(NAME, (character, index) => {

@@ -42,7 +42,7 @@ async function send(path: string, body: string, headers: Record<string, string> 
   await response.body?.cancel();
 }
 
-describe("a call at a machine's own URL is recorded", () => {
+describe("the audit log records a call at a machine's own URL", () => {
   it("with an argument nested 50,000 deep", async () => {
     await send(url, call("evil", `{"x":${nested(50_000)}}`));
     expect(await entriesOf(user)).toMatchObject([{ kind: "call", subject: "evil", machine: "attic", outcome: "ok" }]);
@@ -58,12 +58,12 @@ describe("a call at a machine's own URL is recorded", () => {
     expect(await entriesOf(user)).toMatchObject([{ kind: "call", subject: "batch of 3: ping, evil, worse" }]);
   });
 
-  it("of more than 256 KB", async () => {
+  it("with a body of more than 256 KB", async () => {
     await send(url, call("evil", `{"x":"${"y".repeat(300 * 1024)}"}`));
     expect(await entriesOf(user)).toMatchObject([{ kind: "call", machine: "attic", outcome: "ok" }]);
   });
 
-  it("in a body that does not tell its length", async () => {
+  it("with a body that does not state its length", async () => {
     const body = new Blob([call("evil")]).stream();
     const request = new Request(`${ORIGIN}${url}`, { method: "POST", body });
     const response = await gate.fetch(request, { ...env, LOOPBACK_OWNER: user.id }, createExecutionContext());
@@ -71,12 +71,12 @@ describe("a call at a machine's own URL is recorded", () => {
     expect(await entriesOf(user)).toMatchObject([{ kind: "call", machine: "attic", outcome: "ok" }]);
   });
 
-  it("that is no JSON at all", async () => {
+  it("with a body that is not JSON", async () => {
     await send(url, "tools/call evil");
     expect(await entriesOf(user)).toMatchObject([{ kind: "call", subject: null, machine: "attic" }]);
   });
 
-  it("and so is every other request that passes", async () => {
+  it("and every other request that passes", async () => {
     await send(url, '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///etc/passwd"}}');
     await (await user.fetch(url, { headers: { accept: "text/event-stream" } })).body?.cancel();
     expect((await entriesOf(user)).map(({ kind, subject }) => [kind, subject])).toEqual([
@@ -86,8 +86,8 @@ describe("a call at a machine's own URL is recorded", () => {
   });
 });
 
-describe("a call at /mcp is recorded", () => {
-  it("with an argument nested 5,000 deep, and takes no other call's entry with it", async () => {
+describe("the audit log records a call at /mcp", () => {
+  it("with an argument nested 5,000 deep, and loses no other call's entry", async () => {
     await user.tool("get_machine", { machineId: "attic" });
     await send("/mcp", call("get_machine", `{"machineId":"attic","x":${nested(5_000)}}`));
     await user.tool("list_machines");
@@ -95,7 +95,7 @@ describe("a call at /mcp is recorded", () => {
     expect(subjects.toSorted()).toEqual(["get_machine", "get_machine", "list_machines"]);
   });
 
-  it("with a name of 3 MB, of which only the beginning is kept", async () => {
+  it("with a name of 3 MB, and keeps only its beginning", async () => {
     await user.tool("list_machines");
     await send("/mcp", call("n".repeat(3 * 1024 * 1024)));
     const [long, short] = await entriesOf(user);
@@ -104,7 +104,7 @@ describe("a call at /mcp is recorded", () => {
     expect(short?.subject).toBe("list_machines");
   });
 
-  it("with the digest of the bytes that came in", async () => {
+  it("with the digest of the bytes that arrived", async () => {
     const body = call("list_machines");
     await send("/mcp", body);
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(body)));
@@ -112,7 +112,7 @@ describe("a call at /mcp is recorded", () => {
     expect((await entriesOf(user))[0]?.digest).toBe(hex);
   });
 
-  it("that a read-only sign-in may not make, as refused", async () => {
+  it("as refused, if the sign-in is read-only and the tool is not", async () => {
     const { token }: { token: string } = await (
       await user.rest("POST", "/api/tokens", { label: "reader", scopes: ["operator:read"] })
     ).json();
@@ -121,16 +121,16 @@ describe("a call at /mcp is recorded", () => {
   });
 });
 
-describe("an entry", () => {
+describe("an audit entry", () => {
   const entry = { atMs: Date.now(), kind: "call", client: "x", machine: null, subject: "s", digest: null, outcome: "ok", durationMs: 1 } as const; // prettier-ignore
 
-  it("that cannot be written is lost alone", async () => {
+  it("does not take others along when it cannot be written", async () => {
     const broken = { ...entry, atMs: null as unknown as number };
     await env.USER.getByName(user.id).audit([entry, broken, { ...entry, subject: "after" }]);
     expect((await entriesOf(user)).map(({ subject }) => subject)).toEqual(["after", "s"]);
   });
 
-  it("about a sign-in, a grant, a token or a permission is not pushed out by any number of calls", async () => {
+  it("about a sign-in, a grant, a token or a permission survives any number of calls", async () => {
     const kept = ["sign_in", "grant", "token_created", "permission"] as const;
     await env.USER.getByName(user.id).audit(kept.map((kind) => ({ ...entry, kind })));
     const calls = Array.from({ length: 10_000 }, () => entry);
@@ -142,7 +142,7 @@ describe("an entry", () => {
     expect(kinds.length).toBeLessThanOrEqual(210_010);
   }, 60_000);
 
-  it("about an answered permission request is told apart from a call, whichever way the tool was called", async () => {
+  it("about an answered permission request differs from that of a call, however the tool was called", async () => {
     await send(url, call("respond_permission"));
     await user.tool("respond_permission", {
       machineId: "attic",

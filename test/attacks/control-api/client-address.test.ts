@@ -11,7 +11,7 @@ function counted(address: string | null, bindings = {}): string {
   return addressOf(new Request(ORIGIN, { headers }), bindings);
 }
 
-describe("one customer's network is counted as one, however an address is written", () => {
+describe("each of these addresses counts as the same customer's network", () => {
   const SAME = [
     "2001:db8::1",
     "2001:db8::2",
@@ -24,7 +24,7 @@ describe("one customer's network is counted as one, however an address is writte
     expect(counted(address)).toBe("2001:db8:0:0::/64");
   });
 
-  test("other networks are others", () => {
+  test("different networks are counted separately", () => {
     const others = ["2001:db8:0:1::1", "2001:db8:1::1", "::1", "fe80::1", "2001:db9::1"].map((one) => counted(one));
     expect(new Set([...others, counted("2001:db8::1")]).size).toBe(6);
   });
@@ -33,7 +33,7 @@ describe("one customer's network is counted as one, however an address is writte
     expect(counted(address)).toBe(counted("192.0.2.7"));
   });
 
-  test("a thousand ways to write addresses of one network make one", () => {
+  test("a thousand spellings of addresses in one network count as one", () => {
     const random = (): string => Math.floor(Math.random() * 65_536).toString(16);
     const all = Array.from({ length: 1_000 }, () => {
       const groups = ["2a00", "0", "0", "7", random(), random(), Math.random() < 0.5 ? "0" : random(), random()];
@@ -43,15 +43,15 @@ describe("one customer's network is counted as one, however an address is writte
   });
 });
 
-describe("where nothing in front says who a client is", () => {
-  test("what the client says itself is not believed", () => {
+describe("without a proxy in front that states the client's address", () => {
+  test("the client's own claim is ignored", () => {
     for (const said of ["203.0.113.1", "127.0.0.1", "local", null])
       expect(counted(said, { NO_EDGE: "1" })).toBe(UNKNOWN_ADDRESS);
     expect(counted(null)).toBe(UNKNOWN_ADDRESS);
     expect(counted("")).toBe(UNKNOWN_ADDRESS);
   });
 
-  test("a new address for each guess gets nobody more guesses", async () => {
+  test("claiming a new address for each guess gives no more guesses", async () => {
     const person = await Visitor.invited();
     const statuses: number[] = [];
     for (let guess = 0; guess < 81; guess += 1) {
@@ -65,7 +65,7 @@ describe("where nothing in front says who a client is", () => {
     expect(statuses.at(-1)).toBe(429);
   }, 180_000); // 80 slow hashes, on a computer that may be busy
 
-  test("one person's slips lock nobody else out: the limit is one for many", async () => {
+  test("one person's mistakes do not lock out the others, because the shared limit is higher", async () => {
     const limit = { times: 8, windowMs: 1 };
     expect(limitAt(UNKNOWN_ADDRESS, limit)).toEqual({ times: 80, windowMs: 1 });
     expect(limitAt("203.0.113.1", limit)).toEqual(limit);
@@ -81,7 +81,7 @@ describe("where nothing in front says who a client is", () => {
 });
 
 describe("the pairing page", () => {
-  test("calls nobody this computer, and says that what it allows makes tokens", async () => {
+  test("never calls a client this computer, and says that what it allows can create tokens", async () => {
     const device = await Client.registered({}, "http://127.0.0.1/callback");
     const body = new URLSearchParams({ client_id: device.id, scope: "operator:admin" });
     const headers = { [ADDRESS]: "local" };

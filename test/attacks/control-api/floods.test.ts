@@ -81,7 +81,7 @@ describe("a token that is sent too fast", () => {
   /** The gate's, with a burst that can be sent in a moment. */
   const small = () => new Admission({ perSecond: 50, burst: 20 }, { perSecond: 2, burst: 120 });
 
-  test("is refused before it is looked up, and nobody else's is", async () => {
+  test("is refused without a look-up, and other tokens keep working", async () => {
     const [user, other] = [new TestUser(), new TestUser()];
     const [token, spare, neighbour] = [await tokenOf(user), await tokenOf(user), await tokenOf(other)];
     const admission = small();
@@ -98,7 +98,7 @@ describe("a token that is sent too fast", () => {
     expect((await send(token, 1))[0]).toBe("too_many");
   });
 
-  test("does not get around it with the new access token of a refresh", async () => {
+  test("stays limited after a refresh gives it a new access token", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(await Visitor.invited());
     const admission = small();
@@ -108,7 +108,7 @@ describe("a token that is sent too fast", () => {
     expect(await send(next, 2)).toEqual(["ok", "too_many"]);
   });
 
-  test("is revoked at once all the same", async () => {
+  test("can still be revoked at once", async () => {
     const user = new TestUser();
     const admission = small();
     const made = await user.rest("POST", "/api/tokens", { label: "short" });
@@ -121,7 +121,7 @@ describe("a token that is sent too fast", () => {
 });
 
 describe("an address that guesses tokens", () => {
-  test("is refused without a look-up, and a token that is in use there goes on working", async () => {
+  test("is refused without a look-up, and a token in use there keeps working", async () => {
     const address = "203.0.113.77";
     const valid = await tokenOf(new TestUser());
     expect((await call(valid, { address })).status).toBe(200);
@@ -145,7 +145,7 @@ describe("an address that guesses tokens", () => {
     expect((await call(guess(), { address })).status).toBe(401);
   });
 
-  test("is counted when its tokens look like an app's, and at the REST interface", async () => {
+  test("is limited too when its tokens look like an app's, and at the REST interface", async () => {
     const address = "203.0.113.79";
     const guess = () => `owner:${crypto.randomUUID()}:${crypto.randomUUID()}`;
     expect((await admitted(121, () => bearerFrom(guess(), address))).at(-1)).toBe("too_many");
@@ -156,7 +156,7 @@ describe("an address that guesses tokens", () => {
 });
 
 describe("a token with a budget", () => {
-  test("makes its calls of a day and no more, at every address that takes calls, also after its object restarts", async () => {
+  test("makes no more than its calls per day, at every address that takes calls, even after its object restarts", async () => {
     const user = new TestUser();
     await user.machine("attic");
     const token = await tokenOf(user, { callsPerDay: 3 });
@@ -174,7 +174,7 @@ describe("a token with a budget", () => {
     }
   });
 
-  test("cannot make tokens that have none, and is shown with its budget", async () => {
+  test("cannot create tokens without a budget, and is listed with its budget", async () => {
     const user = new TestUser();
     const admin = { label: "x", callsPerDay: 5, scopes: ["operator:admin"] };
     expect((await user.rest("POST", "/api/tokens", admin)).status).toBe(400);
@@ -196,7 +196,7 @@ describe("codes for computers without a browser", () => {
   test.each([
     ["34 addresses", HOUSE],
     ["an IPv6 /32", SERVERS],
-  ])("are there for everybody, whatever %s ask for", async (_, placeOf) => {
+  ])("remain available to everybody, whatever %s ask for", async (_, placeOf) => {
     const before = await directory().beginDevice(asked("192.0.2.1"));
     await runInDurableObject(directory(), async (accounts) => {
       for (let number = 0; number < 1_100; number += 1) await accounts.beginDevice(asked(placeOf(number)));
@@ -209,7 +209,7 @@ describe("codes for computers without a browser", () => {
     expect(open.count).toBe(1_000);
   });
 
-  test("are limited for a wide network, and the others do not notice", async () => {
+  test("are limited for a wide network without affecting other networks", async () => {
     const limit = { times: 3, windowMs: 60_000 };
     const take = (address: string) => directory().takeFrom("test", address, limit);
     for (let number = 0; number < 30; number += 1) expect(await take(SERVERS(number))).toBe(0);
@@ -222,7 +222,7 @@ describe("codes for computers without a browser", () => {
 });
 
 describe("clients that register", () => {
-  test("replace those of the greediest network that nobody uses, and no others", async () => {
+  test("replace only unused clients of the network that registered the most", async () => {
     const person = await Visitor.invited();
     const [used, waiting, greedy] = [await Client.registered(), await Client.registered(), await Client.registered()];
     await used.signIn(person);
@@ -241,20 +241,20 @@ describe("clients that register", () => {
     await expect(greedy.consent(person)).rejects.toThrow("no consent");
   });
 
-  test("cannot make Operator keep much for them", async () => {
+  test("cannot make Operator store much for them", async () => {
     const large = { client_name: "x".repeat(20_000), redirect_uris: ["https://client.test/callback"] };
     const refused = await register(large);
     expect([refused.status, await refused.json()]).toMatchObject([400, { error: "invalid_client_metadata" }]);
   });
 });
 
-describe("a dial", () => {
+describe("a request to open a link", () => {
   const dial = (slug: string, token: string, address: string) =>
     knock(`${ORIGIN}/m/${slug}/link`, {
       headers: { upgrade: "websocket", authorization: `Bearer ${token}`, [ADDRESS]: address },
     });
 
-  test("that cannot have a link token reaches no script", async () => {
+  test("without a possible link token reaches no script", async () => {
     const user = new TestUser();
     await user.machine("attic");
     const slug = await user.slug("attic");
@@ -266,7 +266,7 @@ describe("a dial", () => {
     expect(await user.reached("attic")).toEqual([]);
   });
 
-  test("of a machine that only asks for its own status passes like one that opens the link", async () => {
+  test("passes as well when the machine only asks for its own status", async () => {
     const user = new TestUser();
     await user.machine("attic");
     const slug = await user.slug("attic");
@@ -274,7 +274,7 @@ describe("a dial", () => {
     expect(await user.reached("attic")).toHaveLength(1);
   });
 
-  test("is refused after too many wrong tokens from its address, and from no other", async () => {
+  test("is refused after too many wrong tokens from its address, and other addresses are not affected", async () => {
     const user = new TestUser();
     const statuses: number[] = [];
     for (let guess = 0; guess < 61; guess += 1)

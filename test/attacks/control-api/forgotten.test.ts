@@ -36,7 +36,7 @@ async function forget(user: TestUser, query: string): Promise<unknown> {
 }
 
 test.each(["replaced", "removed"] as const)(
-  "a name whose former computer was %s means the machine that has it now, and says what is left of the other",
+  "a name whose former computer was %s means the current machine, and the answer says what is left of the former one",
   async (how) => {
     const alice = await withFormer(how, true);
     expect(await seen(alice)).toContain("second secret");
@@ -48,13 +48,13 @@ test.each(["replaced", "removed"] as const)(
   },
 );
 
-test("a machine that has said nothing yet does not stand for the one before it", async () => {
+test("a machine without events is not mistaken for the one that had its name before", async () => {
   const alice = await withFormer("removed", false);
   expect(await forget(alice, "machine=attic")).toEqual({ events: 0, sessions: 0, former: 3 });
   expect(await seen(alice)).toContain("first secret");
 });
 
-test("deleting that of former computers leaves the present one's, here and in its script", async () => {
+test("deleting the history of former computers keeps the current computer's, here and in its script", async () => {
   const alice = await withFormer("replaced", true);
   const before = (await alice.reached("attic")).length;
   expect(await forget(alice, "machine=attic&former=true")).toEqual({ events: 2, sessions: 1, former: 3 });
@@ -65,7 +65,7 @@ test("deleting that of former computers leaves the present one's, here and in it
 });
 
 test.each(["replaced", "removed"] as const)(
-  "a session of a computer that was %s is deleted by its handle",
+  "a session of a computer that was %s can be deleted by its handle",
   async (how) => {
     const alice = await withFormer(how, true);
     expect(await forget(alice, "machine=attic&session=of-former")).toEqual({ events: 2, sessions: 1, former: 0 });
@@ -74,7 +74,7 @@ test.each(["replaced", "removed"] as const)(
   },
 );
 
-test("messages that wait for webhooks, or were given up, are deleted as well, and no other's", async () => {
+test("messages queued for webhooks and those given up are deleted as well, and no others", async () => {
   const alice = new TestUser();
   for (const name of ["attic", "cellar"]) await alice.machine(name, FORGETS);
   const receiver = new Receiver();
@@ -100,7 +100,7 @@ test("messages that wait for webhooks, or were given up, are deleted as well, an
   expect(await kept()).toContain("another");
 });
 
-test("notices stay: they are the trace of what was done", async () => {
+test("notices stay, because they are the record of what was done", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
   const read = async () => (await alice.tool("poll_events", { type: "notice.*", timeout_ms: 0 })).structuredContent;

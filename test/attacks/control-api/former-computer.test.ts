@@ -42,7 +42,7 @@ async function seenBy(user: TestUser): Promise<string> {
   return JSON.stringify(answers);
 }
 
-test("a computer that takes a name over takes no history over", async () => {
+test("a computer that takes over a name does not get the history of the former computer", async () => {
   await alice.report("attic", { facts: { hostname: "old-secret-host" } as never });
   await alice.register("attic", ANOTHER);
   const seen = await seenBy(await narrow());
@@ -50,7 +50,7 @@ test("a computer that takes a name over takes no history over", async () => {
   expect(seen).not.toContain("session.created");
 });
 
-test("its script's log goes on with its numbers, and what is new is the new computer's", async () => {
+test("its script's log keeps its numbering, and new events belong to the new computer", async () => {
   await alice.register("attic", ANOTHER);
   await alice.logs("attic", [SECRET, { type: "session.created", session: "s2", data: { title: "new" } }]);
   const listed = (await (await narrow()).tool("list_sessions")).structuredContent as unknown as Told;
@@ -59,7 +59,7 @@ test("its script's log goes on with its numbers, and what is new is the new comp
   expect(seen.events).toHaveLength(1);
 });
 
-test("their person still sees both, the old one's sessions as those of a machine that is gone", async () => {
+test("their owner still sees both, with the former computer's sessions marked as gone", async () => {
   await alice.register("attic", ANOTHER);
   const listed = (await alice.tool("list_sessions")).structuredContent as unknown as Told;
   expect(listed.sessions).toMatchObject([{ session_id: "attic/s1", state: "machine_gone" }]);
@@ -67,7 +67,7 @@ test("their person still sees both, the old one's sessions as those of a machine
   expect(seen.events).toHaveLength(1);
 });
 
-test("and a computer that gets its name back has its own history again, and none of the other's", () => {
+test("a computer that gets its name back sees its own history again, and none of the other's", () => {
   const object = env.USER.getByName(`log-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
   return runInDurableObject(object, (_, { storage }) => {
     const sessions = new SessionIndex(storage.sql);

@@ -31,7 +31,7 @@ async function pageOf(visitor: Visitor): Promise<string> {
 
 const TOKEN = { label: "mine", may: "act", machine: "", calls: "", days: "" };
 
-describe("a browser that was found signed in", () => {
+describe("a browser that somebody left signed in", () => {
   test.each([
     ["make a token", "/account/tokens", TOKEN],
     ["remove a passkey", "/account/passkeys/some-passkey", {}],
@@ -55,7 +55,7 @@ describe("a browser that was found signed in", () => {
     expect(await response.json()).toMatchObject({ confirm: "/sign-in/confirm?next=%2Faccount" });
   });
 
-  test("cannot allow an app or a computer, and can deny them", async () => {
+  test("cannot allow an app or a computer, but can deny them", async () => {
     const visitor = await stale();
     const app = await Client.registered();
     const path = app.authorizePath();
@@ -75,7 +75,7 @@ describe("a browser that was found signed in", () => {
     );
   });
 
-  test("can do it for a quarter of an hour after its person has shown their password", async () => {
+  test("can do these for a quarter of an hour after its person entered their password", async () => {
     const visitor = await stale();
     expect(await pageOf(visitor)).toContain("Confirm that it is you");
     const csrf = await visitor.csrf("/sign-in/confirm");
@@ -91,7 +91,7 @@ describe("a browser that was found signed in", () => {
     expect(await pageOf(visitor)).toContain("at most 10 calls a day");
   });
 
-  test("cannot confirm with another person's password, or by guessing", async () => {
+  test("cannot be confirmed with another person's password, or by guessing", async () => {
     const visitor = await stale();
     const csrf = await visitor.csrf("/sign-in/confirm");
     const stranger = await new Visitor().post("/sign-in/confirm", { csrf, next: "/account", password: PASSWORD });
@@ -106,7 +106,7 @@ describe("a browser that was found signed in", () => {
     expect(statuses).toEqual([401, 401, 401, 401, 401, 401, 401, 401, 429]);
   });
 
-  test("cannot set a password on an account that has only passkeys", async () => {
+  test("cannot set a password for an account that has only passkeys", async () => {
     const visitor = await stale();
     await runInDurableObject(directory(), (_accounts, { storage }) => {
       storage.sql.exec("UPDATE person SET password = NULL WHERE name = ?", visitor.name);
@@ -135,7 +135,7 @@ describe("a passkey", () => {
     return send("/sign-in/confirm/passkey", { csrf, next: "/pair?code=X", response: await answerTo(challenge) });
   }
 
-  test("of the browser's person confirms, once for each challenge", async () => {
+  test("of the person signed in confirms, once for each challenge", async () => {
     const visitor = await stale();
     const passkey = await SoftPasskey.of(await idOf(visitor.name), SITE);
     let answered: object = {};
@@ -146,7 +146,7 @@ describe("a passkey", () => {
     expect((await confirm(other, () => Promise.resolve(answered))).status).toBe(401);
   });
 
-  test("of somebody else at this browser does not", async () => {
+  test("of another person does not confirm", async () => {
     const [visitor, other] = [await stale(), await Visitor.invited()];
     const theirs = await SoftPasskey.of(await idOf(other.name), SITE);
     expect((await confirm(visitor, (challenge) => theirs.answer(challenge))).status).toBe(401);
@@ -154,8 +154,8 @@ describe("a passkey", () => {
   });
 });
 
-describe("the form of a token", () => {
-  test("refuses what is no limit, instead of making a token without one", async () => {
+describe("the form for a new token", () => {
+  test("refuses an invalid limit instead of creating a token without one", async () => {
     const visitor = await Visitor.invited();
     const csrf = await visitor.csrf("/account");
     const wrong = [
@@ -176,7 +176,7 @@ describe("a program", () => {
   const body = '{"label":"more"}';
   const make = (token: string) => ask("/api/tokens", { method: "POST", body, ...bearer(token) });
 
-  test("may make tokens for a quarter of an hour after its person allowed it", async () => {
+  test("may create tokens for a quarter of an hour after its person allowed it", async () => {
     const tokens = await (await Client.registered()).signIn(await Visitor.invited(), { scope: "operator:admin" });
     expect((await make(tokens.access_token)).status).toBe(201);
     const laterMs = Date.now() + 900_001;
@@ -186,7 +186,7 @@ describe("a program", () => {
     expect((await ask("/api/tokens", bearer(tokens.access_token))).status).toBe(200);
   });
 
-  test("does not make itself fresh by refreshing its token", async () => {
+  test("does not renew that time by refreshing its token", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(await Visitor.invited(), { scope: "operator:admin" });
     const laterMs = Date.now() + 900_001;
@@ -195,7 +195,7 @@ describe("a program", () => {
     expect((await make(next)).status).toBe(403);
   });
 
-  test("with a personal access token makes none, unless its person said so when they made that token", async () => {
+  test("with a personal access token creates none, unless that token was created with that right", async () => {
     const user = new TestUser();
     const token = async (scopes?: string[]): Promise<string> => {
       const made = await user.rest("POST", "/api/tokens", { label: "x", ...(scopes === undefined ? {} : { scopes }) });

@@ -74,7 +74,7 @@ const url = textOf(
 );
 
 describe("an address that a client chose", () => {
-  test("gets codes only if every parser reads the same https, loopback or known app's address in it", () => {
+  test("gets codes only if every parser reads it as the same https, loopback or known app's address", () => {
     every(URLS, url, (uri) => {
       if (redirectRefusal(uri) !== null) return;
       if (uri === "cursor://anysphere.cursor-mcp/oauth/callback") return;
@@ -89,7 +89,7 @@ describe("an address that a client chose", () => {
     });
   });
 
-  test("is a resource of ours, or none", () => {
+  test("is accepted as a resource only if it is one of ours", () => {
     every(URLS, url, (resource) => {
       const audience = audienceNamed(resource, env);
       if (audience === null) return;
@@ -100,7 +100,7 @@ describe("an address that a client chose", () => {
     });
   });
 
-  test("names a machine whose name can stand in a host, a path and a script's name", () => {
+  test("names a machine only if its name fits a host, a path and a script name", () => {
     every(URLS, url, (text) => {
       if (!URL.canParse(text)) return;
       const address = machineAddressIn(new URL(text), env.DOMAIN);
@@ -113,7 +113,7 @@ describe("an address that a client chose", () => {
   });
 });
 
-test("the page to go on to is one of ours, whatever a link says", () => {
+test("continues to one of our pages, whatever a link says", () => {
   every(URLS, textOf("/account", "/pair", "/oauth/authorize", "?code=", "//", "evil.test", "next="), (next) => {
     const target = nextAfter(next);
     expect(target).toMatch(/^\/[\x21-\x7E]*$/);
@@ -135,7 +135,7 @@ describe("a client's address", () => {
     }
   };
 
-  test("is counted as one key, which counts as itself, within networks that get wider", () => {
+  test("is counted under one key within networks that get wider, and that key counts as itself", () => {
     every(ADDRESSES, textOf("2001:db8", "::", ":", "192.0.2.1", "ffff", "0", "1", "%eth0"), (address) => {
       const key = counted(address);
       if (key === null) return;
@@ -148,7 +148,7 @@ describe("a client's address", () => {
     });
   });
 
-  test("of IPv4 or IPv6 shares its wide network with its neighbours only", () => {
+  test("shares its wide network only with its neighbours, for IPv4 and IPv6", () => {
     fc.assert(
       fc.property(fc.ipV4(), fc.ipV4(), (one, other) => {
         const [first, second] = [networksOf(one)[0], networksOf(other)[0]];
@@ -170,7 +170,7 @@ describe("a client's address", () => {
 describe("a name that somebody chose", () => {
   const name = textOf("Dana", "Ｄａｎａ", "\u200b", "\u202e", "é", "e\u0301", " ");
 
-  test("of a person stays the same when it is read again, and hides nothing", () => {
+  test("of a person does not change when it is read again, and hides no characters", () => {
     every([], name, (text) => {
       const kept = personName(text);
       if (kept === null) return;
@@ -180,7 +180,7 @@ describe("a name that somebody chose", () => {
     });
   });
 
-  test("of a client or browser is short and visible", () => {
+  test("of a client or browser is short and has only visible characters", () => {
     every([], name, (text) => {
       expect(shownName(text)).not.toMatch(/\p{C}/u);
       expect(shownName(text).length).toBeLessThanOrEqual(83);
@@ -198,7 +198,7 @@ describe("what a request brings", () => {
     textOf('{"', 'id":1', ',"method":"x"', "}", "[", "]", "null"),
   );
 
-  test("ids of its JSON-RPC requests: those with a method, and an error can be sent under each", async () => {
+  test("the ids of its JSON-RPC requests are those with a method, and an error can be sent under each", async () => {
     const property = fc.asyncProperty(body, async (text) => {
       const bytes = new TextEncoder().encode(text);
       const ids = requestIdsOf(bytes);
@@ -210,7 +210,7 @@ describe("what a request brings", () => {
     await fc.assert(property, { examples: BODIES.map((one) => [one]), numRuns: 500 });
   });
 
-  test("a request that is left to the SDK, or one that is exactly as expected", () => {
+  test("goes to the SDK, unless it is exactly as expected", () => {
     const headers = { accept: "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25" };
     const request = new Request(`${ORIGIN}/mcp`, { headers });
     const call = fc.record(
@@ -237,14 +237,14 @@ describe("what a request brings", () => {
     );
   });
 
-  test("a token that names one user, or none", () => {
+  test("a token names one user, or is refused", () => {
     every(["opr__x", "opr_owner_", "opr_a_b_c"], textOf("opr_", "owner", "_", "x".repeat(43), "-"), (token) => {
       const user = userOfToken(token);
       if (user !== null) expect(user).toMatch(/^[a-z0-9-]{1,64}$/);
     });
   });
 
-  test("a form for a token whose limits are limits", () => {
+  test("a form for a token has valid limits, or is refused", () => {
     const field = fc.oneof(
       textOf("1", "0", "-", "e9", ".5", " "),
       fc.constantFrom("", "act", "read", "manage", "attic"),
@@ -289,7 +289,7 @@ describe("what a machine answers", () => {
     );
   });
 
-  test("events arrive the same however their bytes are cut, and garbage ends without another error than ours", async () => {
+  test("is read as the same events however its bytes are cut, and invalid bytes end it with our own error", async () => {
     const data = fc.array(
       fc.string({ unit: "grapheme", minLength: 1, maxLength: 20 }).map((text) => JSON.stringify(text)),
       { maxLength: 6 },

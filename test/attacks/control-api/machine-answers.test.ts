@@ -32,7 +32,7 @@ async function answerTo(planned: Planned, init: RequestInit = { method: "POST", 
   return byPath;
 }
 
-describe("a redirect of a machine", () => {
+describe("a redirect from a machine", () => {
   it.each([300, 301, 302, 303, 304, 305, 307, 308, 399])("with status %i does not reach the client", async (status) => {
     const response = await answerTo({ status, headers: { ...JSON_TYPE, location: "/api/machines/cellar" } });
     expect(response.status).toBe(502);
@@ -41,7 +41,7 @@ describe("a redirect of a machine", () => {
   });
 });
 
-describe("content of a machine", () => {
+describe("content from a machine", () => {
   it.each([
     "text/html",
     "text/html; charset=utf-8",
@@ -69,7 +69,7 @@ describe("content of a machine", () => {
     expect(await response.text()).not.toContain("<script>");
   });
 
-  it("of another type leaves an error its status, which clients go by, and not its page", async () => {
+  it("of another type is removed from an error, whose status reaches the client", async () => {
     for (const status of [400, 404, 405, 500]) {
       const headers = { "content-type": "text/html", "mcp-session-id": "s" };
       const response = await answerTo({ status, headers, body: "<script>" });
@@ -83,13 +83,13 @@ describe("content of a machine", () => {
     "application/json; charset=utf-8",
     "text/event-stream",
     "text/event-stream;charset=utf-8",
-  ])("of type %j does, byte for byte", async (type) => {
+  ])("of type %j reaches the client byte for byte", async (type) => {
     const body = '{ "id":12345678901234567890,\t"a":1.0 }\n\n';
     const response = await answerTo({ headers: { "content-type": type }, body });
     expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([200, type, body]);
   });
 
-  it("is never without the headers that make it harmless when it is opened as a page", async () => {
+  it("always has headers that make it harmless when opened as a page", async () => {
     for (const planned of [
       { headers: JSON_TYPE, body: '{"x":"<script>alert(1)</script>"}' },
       { headers: { "content-type": "text/event-stream" }, body: "data: <script>alert(1)</script>\n\n" },
@@ -106,7 +106,7 @@ describe("content of a machine", () => {
   });
 });
 
-describe("a header of a machine", () => {
+describe("a header from a machine", () => {
   const POWER = {
     "service-worker-allowed": "/",
     "clear-site-data": '"*"',
@@ -152,16 +152,16 @@ describe("a header of a machine", () => {
     location: "/",
   };
 
-  it("with power over an origin, a cache or a proxy is dropped", async () => {
+  it("is dropped if it affects an origin, a cache or a proxy", async () => {
     const { headers } = await answerTo({ headers: { ...JSON_TYPE, ...POWER }, body: "{}" });
     for (const [name, value] of Object.entries(POWER)) expect([name, headers.get(name)]).not.toEqual([name, value]);
   });
 
-  it("that is on no list is dropped", () => {
+  it("is dropped if it is not on a list", () => {
     expect(["priority", "no-vary-search", "server-timing", "set-anything", "brand-new"].filter(mayPass)).toEqual([]);
   });
 
-  it("of MCP, or of a server's own, passes", async () => {
+  it("passes if it belongs to MCP or is the server's own", async () => {
     const own = {
       "mcp-session-id": "s",
       "mcp-some-day": "x, y",
@@ -176,7 +176,7 @@ describe("a header of a machine", () => {
     expect(Object.fromEntries(headers)).toMatchObject(own);
   });
 
-  it("that lets a cache keep the answer for others is replaced", async () => {
+  it("is replaced if it lets a cache give the answer to others", async () => {
     for (const value of ["public, max-age=31536000", "s-maxage=9", "no-cache, public", "immutable", "max-age=1"]) {
       const { headers } = await answerTo({ headers: { ...JSON_TYPE, "cache-control": value }, body: "{}" });
       expect(headers.get("cache-control")).toBe("no-store");
@@ -190,12 +190,12 @@ describe("what the transport needs still passes", () => {
     expect([response.status, response.headers.get("mcp-session-id"), await response.text()]).toEqual([status, "s", ""]);
   });
 
-  it("a 202 whose text nobody reads, without the text", async () => {
+  it("a 202, without its text", async () => {
     const response = await answerTo({ status: 202, headers: { "content-type": "text/plain" }, body: "Accepted" });
     expect([response.status, response.headers.get("content-type"), await response.text()]).toEqual([202, null, ""]);
   });
 
-  it("a lost session's 404 and an absent stream's 405", async () => {
+  it("the 404 of a lost session and the 405 of a missing stream", async () => {
     for (const status of [404, 405]) {
       const response = await answerTo({ status, headers: JSON_TYPE, body: '{"error":{}}' });
       expect([response.status, await response.text()]).toEqual([status, '{"error":{}}']);
@@ -203,7 +203,7 @@ describe("what the transport needs still passes", () => {
   });
 });
 
-describe("a browser that opens an endpoint", () => {
+describe("a request from a browser to an endpoint", () => {
   it.each([
     { "sec-fetch-mode": "navigate", "sec-fetch-dest": "document" },
     { "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe" },
@@ -214,7 +214,7 @@ describe("a browser that opens an endpoint", () => {
     { "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image" },
     { "sec-fetch-dest": "document" },
     { "sec-fetch-mode": "navigate" },
-  ])("is refused, and the machine is not asked: %j", async (headers) => {
+  ])("is refused without asking the machine when a person opens it as a page: %j", async (headers) => {
     for (const url of [...urls, `${ORIGIN}/mcp`])
       for (const method of ["GET", "POST"]) {
         const response = await knock(url, { method, headers: headers as never }, { LOOPBACK_OWNER: user.id });
@@ -224,14 +224,14 @@ describe("a browser that opens an endpoint", () => {
     expect(await user.reached("attic")).toEqual([]);
   });
 
-  it("by a program in a page (fetch, EventSource) is not", async () => {
+  it("is allowed for a program in a page (fetch, EventSource)", async () => {
     const headers = { "sec-fetch-mode": "cors", "sec-fetch-dest": "empty" };
     const response = await answerTo({ headers: JSON_TYPE, body: "{}" }, { method: "POST", headers, body: "{}" });
     expect(response.status).toBe(200);
   });
 });
 
-it("what /mcp and /api answer is harmless as a page too", async () => {
+it("has an answer at /mcp and /api that is harmless as a page too", async () => {
   for (const path of ["/mcp", "/api/machines", "/api/nothing"]) {
     const { headers } = await user.fetch(path);
     expect([path, headers.get("x-content-type-options")]).toEqual([path, "nosniff"]);

@@ -31,7 +31,7 @@ const NARROW: { scopes: Scope[]; machines?: string[] }[] = [
   { scopes: ["mcp:tools"], machines: ["attic"] },
 ];
 
-test.each(NARROW)("a token with $scopes reads none, by no way to the log", async (limits) => {
+test.each(NARROW)("a token with $scopes cannot read notices through any access to the log", async (limits) => {
   const narrow = await holderOf(limits);
   for (const type of ["notice.*", "notice.token_created", "session.idle,notice.*"]) {
     expect(await typesFor(narrow, type)).toBe("forbidden");
@@ -47,7 +47,7 @@ test.each(NARROW)("a token with $scopes reads none, by no way to the log", async
   expect(answer.error?.code).toBe(-32_023);
 });
 
-test("a poll that waits is not ended by one, either", async () => {
+test("a notice does not end a waiting poll of such a token", async () => {
   const narrow = await holderOf({ scopes: ["mcp:tools"] });
   const { structuredContent } = await narrow.tool("poll_events", { type: "n*,s*", timeout_ms: 0 });
   const { cursor } = structuredContent as { cursor: string };
@@ -61,7 +61,7 @@ test("a poll that waits is not ended by one, either", async () => {
   expect(events.map(({ type }) => type)).toEqual(["session.idle"]);
 });
 
-test("whoever administers the account reads them, and only by naming them", async () => {
+test("a token that administers the account reads notices only by naming their type", async () => {
   const admin = await holderOf({ scopes: ["operator:admin"] });
   expect(await typesFor(admin, "notice.*")).toContain("notice.machine_added");
   expect(await typesFor(admin, "n*")).toContain("notice.machine_added");
@@ -69,6 +69,6 @@ test("whoever administers the account reads them, and only by naming them", asyn
   expect(JSON.stringify(structuredContent)).not.toContain("notice.");
 });
 
-test("no scope was forgotten here", () => {
+test("these tests cover every scope", () => {
   expect(SCOPES).toEqual(["mcp:tools", "operator:read", "operator:act", "operator:admin", "operator:tokens"]);
 });

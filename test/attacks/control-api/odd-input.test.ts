@@ -13,7 +13,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe("a client's id that is none", () => {
+describe("an invalid client id", () => {
   test.each(ODD_IDS)("%j at the device endpoint is refused", async (id) => {
     const body = new URLSearchParams({ client_id: id });
     const response = await ask("/oauth/device_authorization", { method: "POST", body });
@@ -21,7 +21,7 @@ describe("a client's id that is none", () => {
     expect(await response.json()).toHaveProperty("error");
   });
 
-  test.each(ODD_IDS)("%j in the address to go on to after signing in is no reason not to show the page", async (id) => {
+  test.each(ODD_IDS)("%j in the address to continue to does not prevent the sign-in page from opening", async (id) => {
     const next = `/oauth/authorize?${new URLSearchParams({ client_id: id })}`;
     const response = await ask(`/sign-in?${new URLSearchParams({ next })}`);
     expect(response.status).toBe(200);
@@ -34,7 +34,7 @@ describe("a client's id that is none", () => {
   });
 });
 
-describe("a form that is none", () => {
+describe("an invalid form", () => {
   const FORMS = [
     "/sign-in", "/sign-in/confirm", "/sign-out", "/claim", "/invite", "/pair", "/oauth/authorize", "/account/tokens", "/account/password",
     "/account/browsers", "/account/approvals/attic", "/account/invitations", "/account/people/x", "/account/grants/x",
@@ -54,7 +54,7 @@ describe("a form that is none", () => {
       }
   });
 
-  test("with the right token in JSON makes nothing and breaks nothing", async () => {
+  test("with a valid token but in JSON changes nothing and causes no fault", async () => {
     const person = await Visitor.invited();
     const body = JSON.stringify({ csrf: await person.csrf("/account"), label: "x", may: "manage" });
     const cookie = Array.from(person.cookies, ([name, value]) => `${name}=${value}`).join("; ");
@@ -64,7 +64,7 @@ describe("a form that is none", () => {
   });
 });
 
-describe("an address to go on to", () => {
+describe("an address to continue to after signing in", () => {
   const ODD = [
     "/account\u00FC", "/account?x=\u4E16", "/pair?code=\uD800", "/account/../\u202E", "/accountant", "/pair//evil.example",
     "/oauth/authorize?client_id=%", "/oauth/authorize?client_id=https%3A", "/account#\u2028", "//evil.example", "/pair\t//evil.example",
@@ -79,8 +79,8 @@ describe("an address to go on to", () => {
   });
 });
 
-describe("documents of clients (CIMD), which we fetch from where a stranger says", () => {
-  test("are fetched only so often for one address, at every endpoint together", async () => {
+describe("client metadata documents (CIMD), fetched from where a stranger says", () => {
+  test("are fetched at a limited rate for one client address, counted over all endpoints", async () => {
     let fetched = 0;
     const real = globalThis.fetch;
     vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
@@ -108,7 +108,7 @@ describe("documents of clients (CIMD), which we fetch from where a stranger says
   });
 });
 
-test("a token is made for machines that there are", async () => {
+test("a token can be created only for machines that exist", async () => {
   const user = new TestUser();
   await user.machine("attic");
   const make = (machines: string[]) => user.rest("POST", "/api/tokens", { label: "x", machines });

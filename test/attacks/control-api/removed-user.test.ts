@@ -39,7 +39,7 @@ async function approvedDevice(): Promise<string> {
 const redeem = (deviceCode: string) =>
   token({ grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: deviceCode, client_id: client.id });
 
-describe("a removed user does not come back", () => {
+describe("a removed user cannot come back", () => {
   it("with a device code that they approved before", async () => {
     const code = await approvedDevice();
     await removePerson(id, env);
@@ -58,7 +58,7 @@ describe("a removed user does not come back", () => {
     expect(await errorOf(await redeem(code))).toBe("access_denied");
   });
 
-  it("with a code that a client got before and has not redeemed", async () => {
+  it("with an authorization code that a client has not redeemed yet", async () => {
     const answer = await client.consent(person);
     await removePerson(id, env);
     expect(await errorOf(await client.redeem(answer.searchParams.get("code") ?? ""))).toBe("invalid_grant");
@@ -89,7 +89,7 @@ describe("a removed user does not come back", () => {
     expect(rows).toEqual([0, 0, 0, 0]);
   });
 
-  it("with anything that is made for them afterwards", async () => {
+  it("with anything that is created for them afterwards", async () => {
     await removePerson(id, env);
     const user = env.USER.getByName(id);
     await expect((async () => user.createToken("x", { scopes: ["mcp:tools"], machines: null, expiresMs: null, callsPerDay: null }, { credential: null }))()).rejects.toThrow("removed"); // prettier-ignore
@@ -99,7 +99,7 @@ describe("a removed user does not come back", () => {
 });
 
 describe("removing a user", () => {
-  it("removes their machines, and nobody else's", async () => {
+  it("removes their machines and keeps other people's", async () => {
     const user = new TestUser(id);
     const other = new TestUser();
     for (const one of [user, other]) await one.machine("attic");
@@ -109,7 +109,7 @@ describe("removing a user", () => {
     expect((await user.platformCalls("attic")).at(-1)?.method).toBe("DELETE");
   });
 
-  it("can be repeated, also by the id of somebody who is on no list any more", async () => {
+  it("can be repeated, even by the id of somebody who is no longer listed", async () => {
     const { access_token: access } = await client.signIn(person, { scope: "operator:admin" });
     expect(await removePerson(id, env)).toBe(person.name);
     expect(await removePerson(id, env)).toBeNull();

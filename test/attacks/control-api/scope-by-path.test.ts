@@ -53,17 +53,20 @@ describe.each([
   ["reading", { scopes: ["operator:read"] }],
   ["acting", { scopes: ["mcp:tools"] }],
 ])("a token for %s", (_what, limits) => {
-  it.each(["/api/audit", "/api/tokens", "/api/grants"])("does not get at %s, however it is written", async (path) => {
-    const user = new TestUser();
-    await user.machine("attic");
-    await user.machine("secret-cellar");
-    const token = await tokenOf(user, limits);
-    for (const spelling of spellings(path)) {
-      const response = await ask(spelling, bearer(token));
-      expect([spelling, [401, 403, 404].includes(response.status)]).toEqual([spelling, true]);
-      expect(await response.text()).not.toMatch(/secret-cellar|entries|"tokens"|"grants"/);
-    }
-  });
+  it.each(["/api/audit", "/api/tokens", "/api/grants"])(
+    "cannot reach %s, however the path is written",
+    async (path) => {
+      const user = new TestUser();
+      await user.machine("attic");
+      await user.machine("secret-cellar");
+      const token = await tokenOf(user, limits);
+      for (const spelling of spellings(path)) {
+        const response = await ask(spelling, bearer(token));
+        expect([spelling, [401, 403, 404].includes(response.status)]).toEqual([spelling, true]);
+        expect(await response.text()).not.toMatch(/secret-cellar|entries|"tokens"|"grants"/);
+      }
+    },
+  );
 
   it("changes nothing, however the path is written", async () => {
     const user = new TestUser();
@@ -91,7 +94,7 @@ describe.each([
   });
 });
 
-it("a token for one machine sees that machine's part of everything, and no other's name", async () => {
+it("a token for one machine sees only that machine's data, and no other machine's name", async () => {
   const user = new TestUser();
   await user.machine("attic");
   await user.logs("attic", [{ seq: 1, data: "of attic" }]);
@@ -104,7 +107,7 @@ it("a token for one machine sees that machine's part of everything, and no other
     expect([path, (await ask(path, bearer(token))).status]).toEqual([path, 404]);
 });
 
-it("every route of the REST surface that needs a sign-in says which scope it needs", () => {
+it("every REST route that needs a sign-in declares its scope", () => {
   const open = new Set(["/api/health", "/api/claim", "/api/local"]);
   const routes = app.routes.filter(
     ({ path, method }) => path.startsWith("/api/") && method !== "ALL" && !open.has(path),

@@ -22,7 +22,7 @@ test.each([
     "in a text with an escaped key",
     { content: [{ type: "text", text: JSON.stringify(LIES).replace("session_id", String.raw`sess\u0069on_id`) }] },
   ],
-])("a machine cannot pass its search results off as another machine's, %s", async (_where, result) => {
+])("a machine cannot present its search results as another machine's, %s", async (_where, result) => {
   const alice = new TestUser();
   for (const name of ["evil", "trusted"]) await alice.machine(name);
   await alice.script("evil", answering(result));

@@ -32,7 +32,7 @@ function listed(page: string): { id: string; text: string }[] {
 }
 
 describe("the account page", () => {
-  test("lists a person's browsers, marks the one that looks at it, and shows nobody else's", async () => {
+  test("lists a person's browsers, marks the current one, and shows nobody else's", async () => {
     const person = await Visitor.invited();
     await signedIn(person.name, FIREFOX, "203.0.113.40");
     const phone = await signedIn(person.name, SAFARI, "203.0.113.41");
@@ -59,7 +59,7 @@ describe("the account page", () => {
     expect((await person.get("/account")).status).toBe(200);
   });
 
-  test("signs out everywhere, this browser too, and nobody else", async () => {
+  test("signs out everywhere, including this browser, and signs out nobody else", async () => {
     const person = await Visitor.invited();
     const [other, stranger] = [await signedIn(person.name, FIREFOX, "203.0.113.43"), await Visitor.invited()];
     const response = await person.post("/account/browsers", { csrf: await person.csrf("/account") });
@@ -79,12 +79,12 @@ describe("the account page", () => {
     ["<script>alert(1)</script>", "An unknown browser"],
     ["your bank on Linux", "A browser on Linux"],
     [null, "An unknown browser"],
-  ])("calls a browser by a name of its own list: %s", (userAgent, name) => {
+  ])("names a browser from a fixed list: %s", (userAgent, name) => {
     expect(browserNamed(userAgent)).toBe(name);
   });
 });
 
-describe("claiming the owner's account anew", () => {
+describe("claiming the owner's account again", () => {
   // Other files claim this Operator, too: each finds it as if this one had not run.
   let claimedWith: string | undefined;
   const SETTING = "SELECT value FROM setting WHERE name = 'claimed_with'";
@@ -108,7 +108,7 @@ describe("claiming the owner's account anew", () => {
     });
   }
 
-  test("ends what was made with the account before: apps, tokens, browsers, codes and invitations", async () => {
+  test("ends what the account had before: apps, tokens, browsers, codes and invitations", async () => {
     await lose();
     const claim = async () => {
       const owner = new Visitor();

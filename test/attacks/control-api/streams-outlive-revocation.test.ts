@@ -72,7 +72,7 @@ const OPENED: [string, Opened][] = [
 ];
 
 describe.each(OPENED)("%s ends", (_what, open) => {
-  it("when its token is revoked, and not before", async () => {
+  it("when its token is revoked", async () => {
     const user = new TestUser();
     const { id, token } = await tokenOf(user);
     const { id: other } = await tokenOf(user);
@@ -94,8 +94,8 @@ describe.each(OPENED)("%s ends", (_what, open) => {
   });
 });
 
-describe("a stream that was opened with a sign-in ends", () => {
-  it("when the app's access is taken back, by its user or by the app itself", async () => {
+describe("a stream opened with a sign-in ends", () => {
+  it("when the user or the app itself revokes the app's access", async () => {
     const person = await Visitor.invited();
     const id = (await directory().people()).find(({ name }) => name === person.name)?.id ?? "";
     const client = await Client.registered();
@@ -109,7 +109,7 @@ describe("a stream that was opened with a sign-in ends", () => {
     }
   });
 
-  it("when the revocation came in the moment in which it was opened", async () => {
+  it("when the revocation came at the moment of opening", async () => {
     const user = new TestUser();
     const { id, token } = await tokenOf(user);
     const response = await ask("/api/events", bearer(token));
@@ -118,7 +118,7 @@ describe("a stream that was opened with a sign-in ends", () => {
   });
 });
 
-describe("a stream of a token that is limited to a machine ends", () => {
+describe("a stream of a token limited to a machine ends", () => {
   it.each([
     ["is removed", (user: TestUser) => user.rest("DELETE", "/api/machines/attic")],
     ["is taken over", (user: TestUser) => user.register("attic", { identity: "identity-of-another", replace: true })],

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { ask } from "../../control-api/sign-in/support/visitor.ts";
 
-test("codez.tgz has a published digest, as a header and as a file that sha256sum checks", async () => {
+test("Operator publishes the digest of codez.tgz as a header and as a file that sha256sum checks", async () => {
   const response = await ask("/codez.tgz");
   const bytes = await response.arrayBuffer();
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));

@@ -38,7 +38,7 @@ describe("a receiver that", () => {
     ["echoes no JSON", { echo: "<html>challenge</html>" }],
     ["answers 4 MB", { echo: `{"challenge":"${"x".repeat(4 * 1024 * 1024)}"}` }],
     ["answers very deep JSON", { echo: "[".repeat(100_000) }],
-  ])("%s is not subscribed, and the client learns no more than that", async (_, plan) => {
+  ])("%s is not subscribed, and the client is not told more than that", async (_, plan) => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await receiver.plan(plan);
     const { error } = await subscribe(alice, receiver.url);
@@ -52,7 +52,7 @@ describe("a receiver that", () => {
     expect(await receiver.received(1)).toHaveLength(1);
   });
 
-  it("replays the challenge of an earlier subscription is not subscribed", async () => {
+  it("replays an earlier subscription's challenge is not subscribed", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const seen = new Set<string>();
     for (let times = 0; times < 20; times += 1) {
@@ -68,7 +68,7 @@ describe("a receiver that", () => {
     expect(seen.size).toBe(20);
   });
 
-  it("never answers a challenge fails with a timeout, and takes no place", async () => {
+  it("never answers a challenge fails with a timeout and occupies no place", async () => {
     const [alice, hanging, other] = [await person("attic"), new Receiver(), new Receiver()];
     await hanging.plan({ hangs: "always" });
     const waiting = subscribe(alice, hanging.url);
@@ -77,7 +77,7 @@ describe("a receiver that", () => {
     expect((await waiting).error?.data).toEqual({ reason: "timeout" });
   });
 
-  it("hangs does not keep other receivers waiting, however many do", async () => {
+  it("hangs does not delay other receivers, however many hang", async () => {
     const alice = await person("attic");
     const hanging = Array.from({ length: 8 }, () => new Receiver());
     for (const one of hanging) {
@@ -99,7 +99,7 @@ describe("a receiver that", () => {
     expect(attempts).toEqual({ count: 0 });
   });
 
-  it("is full gets at most a queue's length, and then learns of the gap", async () => {
+  it("is too slow gets at most one queue of messages, and is then told of the gap", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver.url);
     await receiver.plan({ status: 503 });
@@ -124,8 +124,8 @@ describe("a receiver that", () => {
   });
 });
 
-describe("huge and many", () => {
-  it("payloads are cut to the limit of a delivery", async () => {
+describe("large and numerous requests:", () => {
+  it("payloads are cut to the size limit of a delivery", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver.url);
     await alice.logs("attic", [{ ...failed("s1"), data: { message: "é".repeat(70_000) } }]);
@@ -134,7 +134,7 @@ describe("huge and many", () => {
     expect(JSON.parse(message?.body ?? "{}")).toMatchObject({ data: { machine: "attic", session: "attic/s1", truncated: true } }); // prettier-ignore
   });
 
-  it("subscriptions end at the limit of a client, of a person, and of webhooks", async () => {
+  it("subscriptions are limited for each client, for each person, and for webhooks", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const clients = [await clientOf(alice, "one"), await clientOf(alice, "two"), await clientOf(alice, "three")];
     const made: number[] = [];
@@ -158,7 +158,7 @@ describe("huge and many", () => {
     expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(400);
   });
 
-  it("challenges to one host are limited", async () => {
+  it("challenges to one host are limited in number", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await receiver.plan({ echo: "{}" });
     const codes: (number | undefined)[] = [];
@@ -169,8 +169,8 @@ describe("huge and many", () => {
   });
 });
 
-describe("another client or person", () => {
-  it("cannot end, refresh, or change the secret of a subscription, even if it knows all of it", async () => {
+describe("another client or another person", () => {
+  it("cannot end or refresh a subscription or change its secret, even if it knows all its parameters", async () => {
     const [alice, bob, receiver] = [await person("attic"), await person("attic"), new Receiver()];
     await subscribe(alice, receiver.url);
     const strangers = [bob, await clientOf(alice, "another"), await clientOf(bob, "bob's")];
@@ -190,7 +190,7 @@ describe("another client or person", () => {
     expect(messages[0] === undefined ? false : await isSigned(messages[0], SECRET)).toBe(true);
   });
 
-  it("does not learn of a machine that it may not see", async () => {
+  it("does not learn of a machine that it must not see", async () => {
     const [alice, receiver] = [await person("attic", "cellar"), new Receiver()];
     const limited = await clientOf(alice, "one", { machines: ["attic"] });
     for (const machineId of ["cellar", "barn"])
@@ -201,7 +201,7 @@ describe("another client or person", () => {
     expect(await receiver.received(0)).toEqual([]);
   });
 
-  it("is nobody: without a token there is no subscription", async () => {
+  it("cannot subscribe without a token", async () => {
     const nobody = await new TestUser("nobody", `opr_nobody_${"x".repeat(43)}`).fetch("/mcp", {
       method: "POST",
       headers: { "content-type": "application/json", accept: "application/json, text/event-stream" },
@@ -233,7 +233,7 @@ describe("secrets", () => {
     expect(await receiver.received(0)).toEqual([]);
   });
 
-  it("that are sealed open only where they were sealed, with the same key, unchanged", async () => {
+  it("can be decrypted only in their own place, with the same key and unchanged", async () => {
     const sealed = await seal(SECRET, "alice/sub_1", "key");
     expect(await unseal(sealed, "alice/sub_1", "key")).toBe(SECRET);
     expect(sealed).not.toBe(await seal(SECRET, "alice/sub_1", "key"));
@@ -247,7 +247,7 @@ describe("secrets", () => {
       await expect(unseal(stored, context, key)).rejects.toThrow();
   });
 
-  it("make a signature that no change to the message survives", async () => {
+  it("make a signature that fails after any change to the message", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver.url);
     await alice.logs("attic", [failed("s1")]);

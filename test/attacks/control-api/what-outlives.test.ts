@@ -26,7 +26,7 @@ const ADMIN = { scope: "operator:admin mcp:tools" };
 /** What a token needs in order to make others without a person. */
 const MAKER = { scopes: ["mcp:tools", "operator:admin", "operator:tokens"] };
 
-describe("tokens that an app made end with it", () => {
+describe("tokens that an app created end with the app's access", () => {
   let person: Visitor;
   let client: Client;
   let tokens: Tokens;
@@ -40,7 +40,7 @@ describe("tokens that an app made end with it", () => {
     return (await (await ask("/api/grants", bearer(accessToken))).json<{ grants: { id: string }[] }>()).grants;
   }
 
-  test("when its person takes the grant back on the account page, with all that these tokens made", async () => {
+  test("when its person revokes the grant on the account page, with everything those tokens created", async () => {
     const first = await made(tokens.access_token, MAKER);
     const second = await made(first.token);
     expect([await statusWith(first.token), await statusWith(second.token)]).toEqual([200, 200]);
@@ -49,7 +49,7 @@ describe("tokens that an app made end with it", () => {
     for (const one of [tokens.access_token, first.token, second.token]) expect(await statusWith(one)).toBe(401);
   });
 
-  test("when another client of the person takes it back, and no other app's do", async () => {
+  test("when another of the person's clients revokes it, and other apps keep theirs", async () => {
     const other = await (await Client.registered()).signIn(person, ADMIN);
     const [mine, others] = [await made(tokens.access_token), await made(other.access_token)];
     const id = tokens.access_token.split(":")[1];
@@ -57,7 +57,7 @@ describe("tokens that an app made end with it", () => {
     expect([await statusWith(mine.token), await statusWith(others.token)]).toEqual([401, 200]);
   });
 
-  test("and those of a token with that token", async () => {
+  test("or, if another token created them, with that token", async () => {
     const parent = await made(tokens.access_token, MAKER);
     const child = await made(parent.token);
     const headers = bearer(tokens.access_token);
@@ -65,7 +65,7 @@ describe("tokens that an app made end with it", () => {
     expect([await statusWith(child.token), await statusWith(tokens.access_token)]).toEqual([401, 200]);
   });
 
-  test("and expire with the token that made them, at the latest, through all generations", async () => {
+  test("and expire no later than the token that created them, through all generations", async () => {
     const expiresMs = Date.now() + 60_000;
     const parent = await made(tokens.access_token, { ...MAKER, expiresMs });
     const child = await made(parent.token, MAKER);
@@ -85,7 +85,7 @@ describe("tokens that an app made end with it", () => {
     vi.restoreAllMocks();
   });
 
-  test("but a program that gives its own sign-in back, as codez does, leaves the token that it was asked for", async () => {
+  test("but a token stays when the program that requested it signs itself out, as codez does", async () => {
     const kept = await made(tokens.access_token);
     expect((await token({ token: tokens.refresh_token, client_id: client.id })).status).toBe(200);
     expect(await statusWith(tokens.access_token)).toBe(401);
@@ -93,8 +93,8 @@ describe("tokens that an app made end with it", () => {
   });
 });
 
-describe("a refresh token that is shown after it was replaced (RFC 9700 section 4.14.2)", () => {
-  test("ends the grant, whoever of the two shows it, and what the app made", async () => {
+describe("a refresh token used again after it was replaced (RFC 9700 section 4.14.2)", () => {
+  test("ends the grant, whichever side uses it, and everything that the app created", async () => {
     const client = await Client.registered();
     const first = await client.signIn(await Visitor.invited(), ADMIN);
     const second: Tokens = await (await client.refresh(first.refresh_token)).json();
@@ -108,7 +108,7 @@ describe("a refresh token that is shown after it was replaced (RFC 9700 section 
     expect(await errorOf(await client.refresh(third.refresh_token))).toBe("invalid_grant");
   });
 
-  test("one that was made up ends nothing", async () => {
+  test("has no effect if it was invented", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(await Visitor.invited());
     const [user, grant] = tokens.refresh_token.split(":");
@@ -118,7 +118,7 @@ describe("a refresh token that is shown after it was replaced (RFC 9700 section 
     expect((await client.refresh(tokens.refresh_token)).status).toBe(200);
   });
 
-  test("a client whose answer was lost may ask again, and goes on", async () => {
+  test("may be used again by a client whose answer was lost", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(await Visitor.invited());
     await (await client.refresh(tokens.refresh_token)).body?.cancel();
@@ -142,7 +142,7 @@ describe("a token's limit to machines", () => {
     return machines.map(({ name }) => name);
   }
 
-  test("is refused while it is not known which computer the machine is, since it could mean another one", async () => {
+  test("is refused while the computer behind the name is unknown, because another one could get it", async () => {
     const user = new TestUser();
     for (const name of ["attic", "cellar"]) await user.machine(name);
     const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
@@ -167,7 +167,7 @@ describe("a token's limit to machines", () => {
     expect(await statusWith(pat, `/m/${await user.slug("attic")}/mcp`)).toBe(404);
   });
 
-  test("nor after the first one was removed; that one, when it comes back, is reached again", async () => {
+  test("does not pass to another computer after the first was removed, and applies again when the first returns", async () => {
     const user = new TestUser();
     const pat = await limited(user);
     await user.rest("DELETE", "/api/machines/attic");
@@ -178,7 +178,7 @@ describe("a token's limit to machines", () => {
     expect(await visible(pat)).toEqual(["attic"]);
   });
 
-  test("follows the machine to its new name, and the list says that name", async () => {
+  test("follows the machine to its new name, which the list shows", async () => {
     const user = new TestUser();
     const pat = await limited(user);
     // The database is what a rename leaves behind; its scripts are another test's matter.

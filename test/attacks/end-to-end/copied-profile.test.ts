@@ -61,7 +61,7 @@ async function listed(name: string): Promise<MachineSummary | undefined> {
     .machines.find((one) => one.name === name);
 }
 
-test("a copied profile is refused while the machine is connected and when it is not, and its person is told", async () => {
+test("a copied profile is refused, whether the machine is connected or not, and its person is notified", async () => {
   const home = await machine("attic");
   expect((await on(home, "status", "attic")).out).toMatch(/link key: bound to this computer \([\w-]{16}\)/);
   const connector = await connect(home, "attic");
@@ -91,7 +91,7 @@ test("a copied profile is refused while the machine is connected and when it is 
   expect((await on(thief, "connect", "attic")).err).toContain("does not accept the token");
 });
 
-test("a profile from before there were keys works, and is bound by the next connector that has one", async () => {
+test("a profile from before link keys works until a connector with a key binds it", async () => {
   const home = await machine("barn");
   // As 0.2 left it: a machine registered without a key, and no key on its disk.
   const profile = JSON.parse(readFileSync(join(home, "machines", "barn.json"), "utf8")) as { identity: string };
@@ -107,7 +107,7 @@ test("a profile from before there were keys works, and is bound by the next conn
   expect(await sum("barn")).toEqual({ sum: 3 });
 });
 
-test("a computer that lost its key gets a new one by setup, and a renamed machine keeps its key", async () => {
+test("setup gives a new key to a computer that lost its own, and renaming a machine keeps its key", async () => {
   const home = await machine("cellar");
   rmSync(join(home, "machines", "cellar.key"));
   expect((await on(home, "connect", "cellar")).code).toBe(ExitCode.REVOKED);
@@ -119,7 +119,7 @@ test("a computer that lost its key gets a new one by setup, and a renamed machin
   expect((await on(home, "status", "vault")).out).toContain("link key: bound to this computer");
 });
 
-test("a takeover with --replace is announced to the computer that had the name, and codez restore undoes it", async () => {
+test("a takeover with --replace is announced to the former computer, and codez restore reverts it", async () => {
   const home = await machine("dune");
   const connector = await connect(home, "dune");
   const other = await computer();

@@ -101,8 +101,8 @@ async function everything(base: string, headers: Record<string, string> = {}): P
 
 const REFUSED = Array.from({ length: 9 }, () => 401);
 
-describe("nobody is the owner for arriving from 127.0.0.1", () => {
-  test("not without a token, nor with one that is not the owner's", async () => {
+describe("arriving from 127.0.0.1 makes nobody the owner:", () => {
+  test("neither a caller without a token nor one with a wrong token", async () => {
     expect(await everything(url)).toEqual(REFUSED);
     const [, secret = ""] = /^opr_owner_(.+)$/.exec(token()) ?? [];
     for (const wrong of [
@@ -130,7 +130,7 @@ describe("nobody is the owner for arriving from 127.0.0.1", () => {
     for (const answer of own) expect([401, 403]).toContain(answer);
   });
 
-  test("a reverse proxy with no header of its own, like nginx with a bare proxy_pass", async () => {
+  test("a reverse proxy that sets no header, like nginx with a bare proxy_pass", async () => {
     const proxy = createServer((incoming, outgoing) => {
       const target = new URL(incoming.url ?? "/", url);
       const { host: _, ...headers } = incoming.headers;
@@ -144,7 +144,7 @@ describe("nobody is the owner for arriving from 127.0.0.1", () => {
     expect(await everything(base)).toEqual(REFUSED);
   });
 
-  test.skipIf(!isRoot)("another Unix user, who cannot read the token either", async () => {
+  test.skipIf(!isRoot)("another Unix user, who cannot read the token", async () => {
     const script = `
       const paths = ["/api/me", "/api/machines", "/api/tokens", "/api/audit"];
       const statuses = await Promise.all(paths.map(async (path) => (await fetch(${JSON.stringify(url)} + path)).status));
@@ -171,7 +171,7 @@ describe("nobody is the owner for arriving from 127.0.0.1", () => {
 });
 
 describe("the owner's own programs", () => {
-  test("find the token in a private file, and what is printed has only its place", async () => {
+  test("find the token in a private file, and the output shows only its path", async () => {
     expect(statSync(tokenFile()).mode & 0o777).toBe(0o600);
     expect(statSync(dirname(tokenFile())).mode & 0o777).toBe(0o700);
     expect(printed).not.toContain(token());
@@ -179,7 +179,7 @@ describe("the owner's own programs", () => {
     expect(readFileSync(join(folder, "state", "operator.log"), "utf8")).not.toContain(token());
   });
 
-  test("the line for Claude Code has a header that a shell makes right, and it lets in", async () => {
+  test("can paste the line for Claude Code into a shell, and its header lets Claude Code in", async () => {
     const header = /^ +Claude Code .*--header ("Authorization: Bearer .*")$/m.exec(printed)?.[1] ?? "";
     const { stdout } = await run("sh", ["-c", `printf %s ${header}`], { env: environment() });
     const [name = "", value = ""] = stdout.split(": ");
@@ -188,7 +188,7 @@ describe("the owner's own programs", () => {
     expect(JSON.parse((await ask(url, "/api/me", { [name]: value })).text)).toMatchObject({ user: "owner" });
   });
 
-  test("codez adds this computer as the README says, without a question", async () => {
+  test("such as codez add this computer as the README says, without a question", async () => {
     const server = [process.execPath, peerBin("mcp-server-everything"), "stdio"];
     for (const hub of [url, url.replace("127.0.0.1", "localhost")]) {
       const { stdout } = await run(process.execPath, [CODEZ, "setup", "attic", "--", ...server], {
@@ -202,7 +202,7 @@ describe("the owner's own programs", () => {
   });
 });
 
-describe("a token belongs to one address, and to one Operator there", () => {
+describe("a token belongs to one address and one Operator", () => {
   /** A program of somebody else that listens where an Operator listened before. It notes what it was shown. */
   async function squatter(answer = "{}"): Promise<{ base: string; seen: IncomingHttpHeaders[] }> {
     const seen: IncomingHttpHeaders[] = [];
@@ -231,14 +231,14 @@ describe("a token belongs to one address, and to one Operator there", () => {
     return path;
   }
 
-  test("another address is not shown it", async () => {
+  test("codez does not send it to another address", async () => {
     const { base, seen } = await squatter();
     await codez(base);
     expect(seen.length).toBeGreaterThan(0);
     expect(JSON.stringify(seen)).not.toContain(token());
   });
 
-  test("who took the port of an Operator that has ended is not shown it, nor who passes on another Operator's proof", async () => {
+  test("codez sends it neither to a program that took the port of an ended Operator, nor to one that forwards another Operator's proof", async () => {
     const { base, seen } = await squatter(JSON.stringify({ proof: "A".repeat(43) }));
     leaveFor(base);
     await codez(base);
@@ -258,7 +258,7 @@ describe("a token belongs to one address, and to one Operator there", () => {
     expect(JSON.stringify(passedOn)).not.toContain(token());
   });
 
-  test("a file that others could read or change is not used, and codez says what to do", async () => {
+  test("codez does not use a token file that others can read or change, and says what to do", async () => {
     const { base, seen } = await squatter();
     const path = leaveFor(base);
     chmodSync(path, 0o644);
@@ -269,7 +269,7 @@ describe("a token belongs to one address, and to one Operator there", () => {
   });
 });
 
-test("an Operator whose secrets were made anew no longer takes the old token", async () => {
+test("an Operator with new secrets refuses the old token", async () => {
   const path = join(folder, "state", "secrets.json");
   const secrets = JSON.parse(readFileSync(path, "utf8")) as Record<string, string>;
   expect(secrets["OWNER_TOKEN"]).toBe(token());

@@ -11,7 +11,7 @@ beforeAll(async () => {
 afterAll(() => operator[Symbol.asyncDispose]());
 
 test.each(["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0.0.0.0", "127.1"])(
-  "a client's document at %s is not fetched from this computer",
+  "Operator does not fetch a client's document at %s from this computer",
   async (host) => {
     let connections = 0;
     const server: Server = createServer((socket) => {
@@ -44,7 +44,7 @@ test.each(["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "2130706433", "0.0.0.
   },
 );
 
-test("what Operator itself runs on this computer is still reached: machines are added and answer", async () => {
+test("Operator's own parts on this computer still reach each other: machines are added and answer", async () => {
   const { status } = await operator.api("POST", "/api/machines", { name: "attic", identity: "identity-of-attic" });
   expect(status).toBe(201);
   const { body } = await operator.api("GET", "/api/machines/attic");

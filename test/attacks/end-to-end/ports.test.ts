@@ -18,7 +18,7 @@ type Listener = { readonly pid: number; readonly command: string; readonly addre
 const isRoot = process.platform === "linux" && process.getuid?.() === 0;
 
 /** Everything that a start listens on, attacked as a person with an account on the same computer could, or a page in a browser on it. */
-describe.skipIf(!isRoot)("each door of a start", () => {
+describe.skipIf(!isRoot)("each listening address of a start", () => {
   const folder = mkdtempSync(join(tmpdir(), "operator-ports-"));
   const token = (): string =>
     readFileSync(join(folder, "codez", "operators", `127.0.0.1-${port}.token`), "utf8").trim();
@@ -64,7 +64,7 @@ describe.skipIf(!isRoot)("each door of a start", () => {
   const unix = (): Listener[] => listeners.filter(({ address }) => address.startsWith("/"));
   const others = (): Listener[] => tcp().filter(({ address }) => ![port, metricsPort].includes(portOf(address)));
 
-  it("is known, and is on 127.0.0.1 or in a folder that only its owner can enter", () => {
+  it("is listed, and is on 127.0.0.1 or in a folder that only its owner can enter", () => {
     for (const { address, command } of tcp()) expect(address, command).toMatch(/^127\.0\.0\.1:\d+$/);
     const kinds = tcp().map(({ address, pid, command }) => {
       if (portOf(address) === port) return "front";
@@ -80,12 +80,12 @@ describe.skipIf(!isRoot)("each door of a start", () => {
     for (const { address } of unix()) expect(statSync(dirname(address)).mode & 0o077, address).toBe(0);
   });
 
-  it.each(["gate", "reports"])("that is a Unix socket is closed to another user: %s", (kind) => {
+  it.each(["gate", "reports"])("refuses another user if it is a Unix socket: %s", (kind) => {
     const path = unix().find(({ address }) => address.includes(`/${kind}-`))?.address ?? "";
     expect(() => asNobody("--unix-socket", path, "http://127.0.0.1/api/machines")).toThrow(/Permission denied|curl/);
   });
 
-  it("of the platform and of the machines' scripts answers nobody without its key", () => {
+  it("of the platform and the scripts answers only callers with its key", () => {
     const paths = [
       "/",
       "/client/v4/accounts/local/workers/dispatch/namespaces",
@@ -105,7 +105,7 @@ describe.skipIf(!isRoot)("each door of a start", () => {
       }
   });
 
-  it("of the platform reads no body of anybody without its key", () => {
+  it("of the platform does not read the body of a caller without its key", () => {
     const { address } = others().find(({ pid }) => pid === start.pid) ?? { address: "" };
     const script = `http://${address}/client/v4/accounts/local/workers/dispatch/namespaces/operator/scripts/attic`;
     const large = ["-X", "PUT", "-H", "Expect:", "-H", "Content-Length: 90000000", "--data-binary", "begun"];
@@ -115,7 +115,7 @@ describe.skipIf(!isRoot)("each door of a start", () => {
     expect(Date.now() - began).toBeLessThan(9_000);
   });
 
-  it("for callers knows nobody without a token, whatever page or host a request claims", () => {
+  it("for callers identifies nobody without a token, whatever page or host a request claims", () => {
     const url = `http://127.0.0.1:${port}`;
     for (const attack of ATTACKS)
       for (const path of ["/api/machines", "/api/tokens", "/mcp", "/m/attic/mcp"]) {
@@ -126,7 +126,7 @@ describe.skipIf(!isRoot)("each door of a start", () => {
     expect(() => asNobodyRead(join(folder, "state", "secrets.json"))).toThrow();
   });
 
-  it("for monitoring programs tells no page, and no name of another host, anything", () => {
+  it("for monitoring programs refuses web pages and foreign host names", () => {
     const url = `http://127.0.0.1:${metricsPort}/metrics`;
     const status = (...attack: string[]) => asNobody("-o", "/dev/null", "-w", "%{http_code}", ...attack, url);
     expect(status()).toBe("200");

@@ -43,7 +43,7 @@ async function refusals(): Promise<unknown[]> {
 }
 
 describe("a thief with a copied token", () => {
-  it("and no key is refused, the machine's link stays, and its person is told", async () => {
+  it("but no key is refused, the machine's link stays, and its person is notified", async () => {
     const { token, link } = await bound();
     const thief = await TestConnector.open(token);
     thief.hello("stream-of-the-thief");
@@ -57,7 +57,7 @@ describe("a thief with a copied token", () => {
     expect((await state()).link?.refused).toMatchObject({ count: 1, key: null });
   });
 
-  it("and a key of their own is refused, and the notice has its fingerprint", async () => {
+  it("and their own key is refused, and the notice shows its fingerprint", async () => {
     const { token, link } = await bound();
     const thief = await LinkPair.make();
     const dialled = await thief.dial(token, { connector: "t", start: 99, number: 99 });
@@ -68,7 +68,7 @@ describe("a thief with a copied token", () => {
       .toEqual([{ count: 1, lastMs: expect.any(Number), key: await fingerprintOf(thief.key) }]);
   });
 
-  it("and the machine's public key, which is no secret, cannot prove it", async () => {
+  it("and the machine's public key cannot prove that they hold the private one", async () => {
     const { pair, token, link } = await bound();
     const thief = await LinkPair.make();
     const dialled = await TestConnector.open(token);
@@ -81,20 +81,23 @@ describe("a thief with a copied token", () => {
     ["as it was", {}],
     ["as a later dial", { dial: { ...DIAL, number: 99 } }],
     ["in another event stream", { stream: "stream-2" }],
-  ])("and the machine's recorded hello cannot use it again, %s: its proof is for one socket", async (_, changed) => {
-    const pair = await LinkPair.make();
-    const token = await issue(80, { key: pair.key });
-    const link = await TestConnector.open(token);
-    const recorded = await pair.hello(link, token);
-    link.say(recorded);
-    await link.word("welcome");
-    const thief = await TestConnector.open(token);
-    thief.say({ ...recorded, ...changed });
-    expect((await thief.ended()).code).toBe(CloseCode.BAD_FRAME);
-    await works(link);
-  });
+  ])(
+    "and a recorded hello of the machine cannot replay it, %s, because its proof is for one socket",
+    async (_, changed) => {
+      const pair = await LinkPair.make();
+      const token = await issue(80, { key: pair.key });
+      const link = await TestConnector.open(token);
+      const recorded = await pair.hello(link, token);
+      link.say(recorded);
+      await link.word("welcome");
+      const thief = await TestConnector.open(token);
+      thief.say({ ...recorded, ...changed });
+      expect((await thief.ended()).code).toBe(CloseCode.BAD_FRAME);
+      await works(link);
+    },
+  );
 
-  it("and a machine that signs challenges for another token cannot be used as an oracle", async () => {
+  it("cannot get a proof from a machine that signs challenges for another token", async () => {
     const { pair, token, link } = await bound();
     const thief = await TestConnector.open(token);
     const hello = await pair.hello(thief, "a token of another Operator");
@@ -103,7 +106,7 @@ describe("a thief with a copied token", () => {
     await works(link);
   });
 
-  it("who keeps dialling causes one notice in ten minutes, and cannot fill the log", async () => {
+  it("who keeps dialling causes one notice per ten minutes, and cannot fill the log", async () => {
     const { token, link } = await bound();
     for (let dials = 0; dials < 20; dials += 1) {
       const thief = await TestConnector.open(token);
@@ -114,14 +117,14 @@ describe("a thief with a copied token", () => {
     expect(await refusals()).toHaveLength(1);
   });
 
-  it("reads nothing of the machine's facts with a plain request", async () => {
+  it("cannot read the machine's facts with a plain request", async () => {
     const { token } = await bound();
     const response = await knock("/link", { headers: { authorization: `Bearer ${token}` } });
     expect(await response.json()).toMatchObject({ online: true, facts: null });
     expect(FACTS.hostname).not.toBe("");
   });
 
-  it("is out when the machine has dialled with its renewed token, even if they copied its key too", async () => {
+  it("is locked out once the machine has dialled with its renewed token, even with a copy of its key", async () => {
     const pair = await LinkPair.make();
     const stolen = await issue(50, { key: pair.key });
     const renewed = (await (await pair.greeted(stolen)).word("token")).token;
@@ -152,7 +155,7 @@ describe("a stranger", () => {
     expect(await knockAsleep(`Bearer ${await make()}`)).toBe(401);
   });
 
-  it("would wake it with a token that this Operator issued to the owner", async () => {
+  it("can wake it only with a token that this Operator issued to the owner", async () => {
     await expect(knockAsleep(`Bearer ${await tokenFor(1)}`)).rejects.toThrow("woken");
   });
 });

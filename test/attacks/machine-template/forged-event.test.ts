@@ -8,7 +8,7 @@ import { forget, page, TestConnector } from "../../machine-template/src/support/
 
 afterEach(forget);
 
-it("a machine cannot send an event in its script's name", async () => {
+it("a machine cannot send an event of a type that only its script may write", async () => {
   const connector = await TestConnector.greeted();
   const forged = ["link.restored", "link.key_bound", "machine.offline", "machine.x"];
   await connector.push(

@@ -26,13 +26,13 @@ const THEIRS = {
   MY_SERVER_SETTING: "1",
 };
 
-test("nothing of Operator's own passes to a child, in any case of letters, and everything else does", () => {
+test("a child process inherits no variable of Operator's, in any letter case, and all other variables", () => {
   const lower = Object.fromEntries(Object.entries(OWN).map(([name, value]) => [name.toLowerCase(), value]));
   const passed = childEnvironment({ ...OWN, ...lower, ...THEIRS, CODEZ_HOME: "/home/me/.codez", NOT_SET: undefined });
   expect(passed).toEqual({ ...THEIRS, CODEZ_HOME: "/home/me/.codez" });
 });
 
-test("a stdio MCP server behind connect sees its own variables, and no token of Operator's", async () => {
+test("a stdio MCP server behind connect sees its own variables and no Operator token", async () => {
   const before = { ...process.env };
   Object.assign(process.env, OWN, THEIRS);
   try {
@@ -56,7 +56,7 @@ test("a stdio MCP server behind connect sees its own variables, and no token of 
   }
 });
 
-test("the agent and the commands that it runs see no token of Operator's", async () => {
+test("the agent and its commands see no Operator token", async () => {
   await using machine = await TestMachine.start({
     config: { maxPermissionMode: "bypassPermissions" },
     script: obedient,

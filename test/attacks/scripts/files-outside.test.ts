@@ -71,7 +71,7 @@ describe("get_project_memory", () => {
     { name: "an endless device", make: (folder: string) => symlinkSync("/dev/zero", join(folder, "CLAUDE.md")) },
     { name: "a folder", make: (folder: string) => mkdirSync(join(folder, "CLAUDE.md")) },
     { name: "a named pipe", make: (folder: string) => execFileSync("mkfifo", [join(folder, "CLAUDE.md")]) },
-  ])("does not read $name, and says so", async ({ make }) => {
+  ])("refuses $name and says so", async ({ make }) => {
     const { folder, slug } = project();
     make(folder);
     const files = await memory(slug);
@@ -97,16 +97,19 @@ describe("get_project_memory", () => {
     expect(await memory(slug)).toEqual([]);
   });
 
-  test.each(["../../.ssh", "..", ".", "a/b", "/etc", "\0", "-\u2215etc"])("knows no project %j", async (slug) => {
-    expect(await client.refused("get_project_memory", { slug })).toMatchObject({ code: "project_unknown" });
-  });
+  test.each(["../../.ssh", "..", ".", "a/b", "/etc", "\0", "-\u2215etc"])(
+    "refuses the project name %j",
+    async (slug) => {
+      expect(await client.refused("get_project_memory", { slug })).toMatchObject({ code: "project_unknown" });
+    },
+  );
 
-  test("takes no empty name of a project", async () => {
+  test("refuses an empty project name", async () => {
     expect(await client.refused("get_project_memory", { slug: "" })).toMatchObject({ code: "arguments_invalid" });
   });
 });
 
-test("pipes and devices in a repository's .git hold nothing up", async () => {
+test("pipes and devices in a repository's .git do not block", async () => {
   for (const file of ["HEAD", "config", "commondir"]) {
     const { folder } = project();
     rmSync(join(folder, ".git", file), { force: true });
@@ -126,7 +129,7 @@ test("pipes and devices in a repository's .git hold nothing up", async () => {
 describe("a session's file", () => {
   const line = JSON.stringify({ type: "user", message: { role: "user", content: SECRET }, uuid: "u", sessionId: "s" });
 
-  test("that is a link is no session: it is not listed, read, searched, or indexed", async () => {
+  test("that is a link is ignored: not listed, read, searched, or indexed", async () => {
     const { slug, history } = project();
     const outside = join(machine.home, ".ssh", "history");
     writeFileSync(outside, `${line}\n`);
@@ -142,7 +145,7 @@ describe("a session's file", () => {
     expect(await client.refused("get_session", { session_id: SESSION })).toMatchObject({ code: "session_unknown" });
   });
 
-  test("that is a pipe holds nothing up", async () => {
+  test("that is a pipe does not block", async () => {
     const { slug, history } = project();
     execFileSync("mkfifo", [join(history, `${SESSION}.jsonl`)]);
     mkdirSync(join(machine.home, ".claude", "sessions"), { recursive: true });

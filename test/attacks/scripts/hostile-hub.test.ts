@@ -43,7 +43,7 @@ describe("requests of a hostile hub", () => {
     "/local/permissions",
     "/mcp;x",
     "/mcp/../local/permissions",
-  ])("for the path %j reach nothing but /mcp", async (path) => {
+  ])("for the path %j reach only /mcp", async (path) => {
     await using made = await connected();
     const exchange = made.link.open({ path }, "{}");
     for await (const frame of made.link.framesOf(exchange))
@@ -63,7 +63,7 @@ describe("requests of a hostile hub", () => {
     "PROPFIND",
     "HEAD",
     "OPTIONS",
-  ])("with the method %.20j are answered or refused, and the link goes on", async (method) => {
+  ])("with the method %.20j are answered or refused, and the link stays", async (method) => {
     await using made = await connected();
     const exchange = made.link.open({ method }, "");
     for await (const frame of made.link.framesOf(exchange)) if (frame.kind !== FrameKind.WINDOW) break;
@@ -104,7 +104,7 @@ describe("requests of a hostile hub", () => {
         ["x-operator-secret", "x"],
       ],
     ],
-  ])("with %s do not pass them on", async (_, headers) => {
+  ])("with %s do not forward those", async (_, headers) => {
     await using made = await connected();
     await made.link.call({ headers }, "{}");
     const [request] = made.reached;
@@ -119,7 +119,7 @@ describe("requests of a hostile hub", () => {
     ["a name that is none", [["x a", "b"]]],
     ["an empty name", [["", "b"]]],
     ["a character beyond latin1", [["x-a", "\u{1F600}"]]],
-  ])("with a header that has %s are refused, and nothing is injected", async (_, headers) => {
+  ])("with %s in a header are refused, and nothing is injected", async (_, headers) => {
     await using made = await connected();
     const exchange = made.link.open({ headers }, "{}");
     for await (const frame of made.link.framesOf(exchange)) if (frame.kind !== FrameKind.WINDOW) break;
@@ -135,7 +135,7 @@ describe("requests of a hostile hub", () => {
     expect(open).toBeLessThanOrEqual(MAX_EXCHANGES);
   });
 
-  it("with more body than the window allows end the link", async () => {
+  it("with a larger body than the window allows end the link", async () => {
     await using made = await connectHttp((request) => void request.pause());
     const exchange = made.link.open({}, "", false);
     for (let count = 0; count < 40; count += 1)
@@ -144,7 +144,7 @@ describe("requests of a hostile hub", () => {
   });
 });
 
-describe("words of a hostile hub", () => {
+describe("frames of a hostile hub", () => {
   it.each([
     { type: "welcome", protocol: 1, epoch: 1, acked: 9_007_199_254_740_991 },
     { type: "welcome", protocol: 1, epoch: 1, acked: 0 },
@@ -158,7 +158,7 @@ describe("words of a hostile hub", () => {
     [],
     null,
     "text",
-  ])("%j ends the link at most, and the connector dials again", async (word) => {
+  ])("%j at most ends the link, and the connector dials again", async (word) => {
     await using made = await connected();
     made.link.say(word);
     await made.link.closed;
@@ -166,7 +166,7 @@ describe("words of a hostile hub", () => {
     expect((await next.call({}, "{}")).status).toBe(200);
   });
 
-  it("a new name that is none is not taken: no file is written, and the connector dials on", async () => {
+  it("with an invalid new name write no file, and the connector dials again", async () => {
     const renamed: string[] = [];
     await using made = await connected({ renamed: (name) => Promise.resolve(void renamed.push(name)) });
     let link = made.link;
@@ -178,7 +178,7 @@ describe("words of a hostile hub", () => {
     expect((await link.call({}, "{}")).status).toBe(200);
   });
 
-  it("any message, before or after the welcome, ends the link at most", async () => {
+  it("at most end the link, before or after the welcome", async () => {
     await using made = await connected();
     let link = made.link;
     const head = fc.oneof(
@@ -253,7 +253,7 @@ describe("words of a hostile hub", () => {
     expect((await link.call({}, "{}")).status).toBe(200);
   }, 120_000);
 
-  it("a frame larger than the limit ends the link and not the process", async () => {
+  it("larger than the limit end the link and not the process", async () => {
     await using made = await connected();
     made.link.socket.send(Buffer.alloc(2 * 1024 * 1024));
     await made.link.closed;

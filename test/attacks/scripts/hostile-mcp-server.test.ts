@@ -69,7 +69,7 @@ describe("a server that answers with", () => {
     ["nothing at all", ""],
     ["an answer that breaks off", `${OK}content-length: 100\r\n\r\n{`],
     ["a second answer after the first", `${OK}content-length: 2\r\n\r\n{}${OK}content-length: 2\r\n\r\n{}`],
-  ])("%s ends that call alone", async (_, bytes) => {
+  ])("%s ends only that call", async (_, bytes) => {
     await using made = await connected((socket) => socket.end(bytes, "latin1"));
     const first = await outcome(made);
     expect(first === "cancelled" || (first >= 200 && first <= 599)).toBe(true);
@@ -78,7 +78,7 @@ describe("a server that answers with", () => {
     expect(made.script.dials).toHaveLength(1);
   });
 
-  it("headers with power over Operator does not get them across", async () => {
+  it("headers that could affect Operator does not get them through", async () => {
     const names = [
       "x-operator-error",
       "x-operator-caller",
@@ -95,7 +95,7 @@ describe("a server that answers with", () => {
     expect([...headers.keys()]).toEqual(["content-type"]);
   });
 
-  it("endless bytes to a reader that has stopped holds one window of them and no more", async () => {
+  it("endless bytes fills only one window when the reader has stopped", async () => {
     let written = 0;
     await using made = await connected((socket) => {
       socket.write(`${OK}\r\n`);

@@ -46,7 +46,7 @@ function pwned(machine: TestMachine): string[] {
   return readdirSync(machine.home).filter((name) => name.startsWith("pwned-"));
 }
 
-test("a repository that its owner never opened runs nothing, and tells the model nothing", async () => {
+test("a repository that its owner never trusted runs nothing and adds nothing to the model's context", async () => {
   await using machine = await startArmed();
   const folder = machine.repo("cloned");
   arm(folder, machine.home);
@@ -57,7 +57,7 @@ test("a repository that its owner never opened runs nothing, and tells the model
   expect(sent).not.toContain(SECRET);
 });
 
-test("a dependency inside a trusted project runs nothing either", async () => {
+test("a dependency inside a trusted project runs nothing", async () => {
   await using machine = await startArmed();
   const root = machine.repo("mine");
   const dependency = join(root, "node_modules", "evil");
@@ -69,7 +69,7 @@ test("a dependency inside a trusted project runs nothing either", async () => {
   expect(pwned(machine)).toEqual([]);
 });
 
-test("a project that its owner accepted in Claude Code, or listed in serve.json, works as it does in a terminal", async () => {
+test("a project that its owner trusts in Claude Code or lists in serve.json works as in a terminal", async () => {
   for (const how of ["accepted", "listed"]) {
     await using machine = await startArmed(how === "listed" ? { trust: ["~/src/mine"] } : {});
     const folder = machine.repo("mine");

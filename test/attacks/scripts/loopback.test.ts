@@ -56,7 +56,7 @@ describe("without the token", () => {
     ["another token", { authorization: `Bearer ${"x".repeat(43)}` }],
     ["another scheme", { authorization: "Basic eDp4" }],
     ["a forwarded address", { "x-forwarded-for": "127.0.0.1", "x-real-ip": "127.0.0.1", "operator-local-call": "1" }],
-  ])("%s gets nothing, at either door", async (_, headers) => {
+  ])("%s is refused at both endpoints", async (_, headers) => {
     const refused = await ask(headers);
     expect(refused.status).toBe(401);
     expect(refused.text).not.toContain("create_session");
@@ -67,14 +67,14 @@ describe("without the token", () => {
     }
   });
 
-  test("the answer says what to add, and where it is", async () => {
+  test("the refusal says what to add and where to find it", async () => {
     const { text, headers } = await ask({});
     expect(text).toContain("--header");
     expect(text).toContain("~/.codez/serve/token");
     expect(headers["www-authenticate"]).toMatch(/^Bearer/);
   });
 
-  test("the token of one door does not open the other", async () => {
+  test("one endpoint's token does not open the other", async () => {
     expect((await ask({ authorization: `Bearer ${doorToken()}` })).status).toBe(401);
     const mcp = { ...machine.authorization };
     expect((await ask(mcp, { method: "GET", path: "/local/permissions" })).status).toBe(401);
@@ -82,7 +82,7 @@ describe("without the token", () => {
   });
 });
 
-test("a web page gets nothing, with the token or without", async () => {
+test("a web page is refused, with or without the token", async () => {
   const port = new URL(machine.url).port;
   const pages = ["http://localhost:6274", "http://127.0.0.1:3000", "https://evil.example", "null", "http://localhost"];
   for (const origin of pages) {
@@ -97,7 +97,7 @@ test("a web page gets nothing, with the token or without", async () => {
 });
 
 // Only root can become another user.
-test.runIf(process.getuid?.() === 0)("another Unix user reads neither token nor answer", async () => {
+test.runIf(process.getuid?.() === 0)("another Unix user can read neither the token nor an answer", async () => {
   const as = (...command: string[]) =>
     run("setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", ...command]).then(
       ({ stdout }) => stdout,
@@ -113,7 +113,7 @@ test.runIf(process.getuid?.() === 0)("another Unix user reads neither token nor 
   expect(await as("curl", "-s", machine.url.replace("/mcp", "/local/permissions"))).not.toContain("requests");
 });
 
-test("the token outlives a restart, is its owner's alone, and is replaced when others could have read it", async () => {
+test("the token survives a restart, is readable only by its owner, and is replaced if others could read it", async () => {
   const path = join(home, "serve", "token");
   const before = readFileSync(path, "utf8");
   expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -129,8 +129,8 @@ test("the token outlives a restart, is its owner's alone, and is replaced when o
   }
 });
 
-describe("those who may", () => {
-  test("the printed line works in the real Claude Code, and prints no secret", async () => {
+describe("callers with access", () => {
+  test("the printed line works in the real Claude Code and shows no secret", async () => {
     const line = await until("the line", () => /Add it to Claude Code: {2}(.*)\n/.exec(machine.output)?.[1]);
     const token = readFileSync(join(home, "serve", "token"), "utf8").trim();
     expect(machine.output).not.toContain(token);
@@ -143,7 +143,7 @@ describe("those who may", () => {
     expect(stdout).toMatch(/codez: .*Connected/);
   });
 
-  test("a connector of the same user is let in without being told anything; one of another home is told what is wrong", async () => {
+  test("a connector of the same user needs no setting, and one with another home folder is told what is wrong", async () => {
     const call = async (codezHome: string) => {
       const before = process.env["CODEZ_HOME"];
       process.env["CODEZ_HOME"] = codezHome;
@@ -164,7 +164,7 @@ describe("those who may", () => {
     expect(stranger.text).toContain("requires its token");
   });
 
-  test("the public CodeZ on that port, or any other server, is never shown the token", async () => {
+  test("codez never sends the token to the public CodeZ or another server on that port", async () => {
     const seen: unknown[] = [];
     const other: Server = createServer((incoming, outgoing) => {
       seen.push(incoming.headers.authorization);

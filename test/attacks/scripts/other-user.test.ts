@@ -63,7 +63,7 @@ describe.skipIf(!canBecome)("another user of the computer", () => {
 
   afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-  it("reaches the home folder, so that the following says something", () => {
+  it("can enter the home folder, so that the next tests mean something", () => {
     expect(isAllowed(`ls ${home}`)).toBe(true);
   });
 

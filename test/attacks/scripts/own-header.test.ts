@@ -11,7 +11,7 @@ export default { fetch: (request) => {
 } };`;
 
 test.each(["refused", "threw", "cancelled", "", "x"])(
-  "a script that answers with %j is called once",
+  "a script that answers with %j itself is called only once",
   async (verdict) => {
     const { client, platform } = await bench();
     await upload(client, "attic", SCRIPT);

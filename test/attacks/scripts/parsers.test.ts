@@ -64,7 +64,7 @@ function holdsLater<Value>(
 }
 
 describe("files of codez", () => {
-  it("a profile is a profile or a failure that says what to do", () => {
+  it("a profile is read, or fails with an error that says what to do", () => {
     const profiles = new ProfileFolder(folder);
     path = profiles.file("attic", ".json");
     profiles.linkKey("attic"); // makes the folder
@@ -78,14 +78,14 @@ describe("files of codez", () => {
     });
   });
 
-  it("a lock names a process that can exist, or is free", () => {
+  it("a lock names a possible process, or counts as free", () => {
     holdsFor(content, FILES, (text) => {
       writeFileSync(path, text);
       expect(holderOf(path)?.pid ?? 1).toBeGreaterThan(0);
     });
   });
 
-  it("a lock on a full disk names a process that can exist, or is free", () => {
+  it("a lock on a full disk names a possible process, or counts as free", () => {
     const target = fc.string({ minLength: 1, maxLength: 50 }).filter((text) => !text.includes("\u0000"));
     holdsFor(
       fc.oneof(
@@ -101,7 +101,7 @@ describe("files of codez", () => {
     );
   });
 
-  it("a spool opens whatever its file contains, and numbers its events from there on", () => {
+  it("a spool opens whatever its file contains, and continues its numbering", () => {
     holdsFor(content, FILES, (text) => {
       writeFileSync(path, text);
       const spool = new EventSpool(path);
@@ -111,14 +111,14 @@ describe("files of codez", () => {
     });
   });
 
-  it("what names a running serve names one that can exist, or nothing", async () => {
+  it("the file of a running serve names a possible one, or nothing", async () => {
     await holdsLater(content, FILES, async (text) => {
       writeFileSync(path, text);
       expect((await findRunning(path))?.pid ?? 1).toBeGreaterThan(0);
     });
   });
 
-  it("serve.json is a policy or says what is wrong", () => {
+  it("serve.json is read as a policy, or fails with what is wrong", () => {
     const settings = fc.dictionary(
       fc.constantFrom("readOnly", "drive", "port", "commands", "trust", "colour", "__proto__"),
       fc.jsonValue(),
@@ -141,8 +141,8 @@ describe("files of codez", () => {
   });
 });
 
-describe("transcripts, which a repository or a model may have written", () => {
-  it("lines are the same read forwards and backwards", async () => {
+describe("transcripts, which a repository or a model may write", () => {
+  it("lines are the same when read forwards and backwards", async () => {
     const lines = fc.array(fc.oneof(fc.string(), fc.json(), fc.constant("")), { maxLength: 30 });
     await holdsLater(
       lines.map((all) => all.join("\n")),
@@ -164,7 +164,7 @@ describe("transcripts, which a repository or a model may have written", () => {
     );
   });
 
-  it("a line, a head and a page are read or left out, whatever is in them", async () => {
+  it("a line, a head and a page are read or skipped, whatever they contain", async () => {
     const key = fc.constantFrom(
       "type",
       "message",
@@ -196,8 +196,8 @@ describe("transcripts, which a repository or a model may have written", () => {
   });
 });
 
-describe("what an MCP server says", () => {
-  it("events become events that Operator accepts, or none: a bad one must not end the link again and again", () => {
+describe("messages of an MCP server", () => {
+  it("become events that Operator accepts, or none, so that a bad event cannot end the link repeatedly", () => {
     const event = fc.record(
       {
         type: fc.oneof(fc.string(), fc.string({ minLength: 60, maxLength: 200 })),
@@ -230,7 +230,7 @@ describe("what an MCP server says", () => {
     });
   });
 
-  it("the span of each member of an object is that member's JSON, to the byte", () => {
+  it("are split into members whose spans are exact to the byte", () => {
     const object = fc.dictionary(fc.string(), fc.jsonValue());
     holdsFor(object, [{ "": 1 }, { '"': "\\" }, { a: { b: ["}", '"'] } }], (value) => {
       const json = Buffer.from(JSON.stringify(value)).toString("latin1");
@@ -242,7 +242,7 @@ describe("what an MCP server says", () => {
     });
   });
 
-  it("text that is not JSON has members or none, and takes no time", () => {
+  it("are scanned quickly even if they are not JSON", () => {
     holdsFor(content, FILES, (text) => {
       membersOf(text);
       spanAt(text, "params", "_meta");
@@ -250,7 +250,7 @@ describe("what an MCP server says", () => {
   });
 });
 
-it("any number that is meant to be a time can be printed", () => {
+it("may hold any number as a time, and it can be printed", () => {
   holdsFor(time, TIMES, (ms) => {
     expect(isoTime(ms).length).toBeGreaterThan(0);
   });

@@ -20,7 +20,7 @@ function policy(config: object): Policy {
   );
 }
 
-describe("for every pair of a mode and a maximum", () => {
+describe("the resulting mode, for each requested mode and maximum", () => {
   test.each(PAIRS)("$mode under $highest", ({ mode, highest }) => {
     const isTooHigh = ORDER.indexOf(mode) > ORDER.indexOf(highest);
     expect(isAbove(mode, highest)).toBe(isTooHigh);
@@ -34,7 +34,7 @@ describe("for every pair of a mode and a maximum", () => {
   });
 });
 
-test("every mode is in the order", () => {
+test("the order has every mode", () => {
   expect([...PERMISSION_MODES]).toEqual(ORDER);
 });
 
@@ -59,7 +59,7 @@ describe("with the real Claude Code", () => {
     await machine[Symbol.asyncDispose]();
   });
 
-  test("no approved plan leads out of plan mode where that is the maximum", async () => {
+  test("approving a plan does not leave plan mode where plan is the maximum", async () => {
     const cwd = machine.repo("repo");
     const made = await client.call("create_session", { cwd });
     expect(made["permission_mode"]).toBe("plan");
@@ -69,7 +69,7 @@ describe("with the real Claude Code", () => {
     expect(machine.api.asked.at(-1)?.tools).not.toContain("ExitPlanMode");
   });
 
-  test("a running session, and one at rest, get no more than the owner allows by now", async () => {
+  test("a running session and an idle one are limited to what the owner allows now", async () => {
     machine.configure({ maxPermissionMode: "acceptEdits", defaultPermissionMode: "acceptEdits" });
     const session = await client.create(machine.repo("repo"));
     const say = async () => {

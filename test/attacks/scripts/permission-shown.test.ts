@@ -45,7 +45,7 @@ async function asking(content: string): Promise<{ session: string; request: stri
   return { session, request: String(events.at(-1)?.["request_id"]) };
 }
 
-describe("a file that wants to be read as another", () => {
+describe("a file name that imitates another", () => {
   const TRICKS: [string, string, string][] = [
     ["longer than a screen", `touch harmless ${"#".repeat(4_000)}; rm -rf precious`, "; rm -rf precious"],
     ["turned around with U+202E", "echo \u202Eecho", String.raw`\u202eecho`],
@@ -75,7 +75,7 @@ describe("a file that wants to be read as another", () => {
   });
 });
 
-test("an answer names its request: an empty or short id settles nothing", async () => {
+test("an answer must name its request: an empty or shortened id settles nothing", async () => {
   const { session, request } = await asking("unanswered");
   for (const id of ["", request.slice(0, 3)]) {
     const refused = await machine.codez("permissions", "allow", id);
