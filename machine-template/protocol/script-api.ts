@@ -82,13 +82,19 @@ export const KeyRefusal = z.object({
 });
 export type KeyRefusal = z.infer<typeof KeyRefusal>;
 
+/** A holder that was replaced, and when. */
+export const FormerHolder = z.extend(LinkHolder, { replacedMs: z.int() });
+export type FormerHolder = z.infer<typeof FormerHolder>;
+
 /** What a machine's script accepts at its link. It contains no secret: tokens are hashed, keys are public. */
 export const LinkCredentials = z.extend(LinkHolder, {
   /** When the control API last issued a token or a key, in milliseconds since 1970. A change with an earlier time is ignored. */
   issuedMs: z.int(),
   refused: z.nullable(KeyRefusal),
   /** The computer that had the name before another took it over, or the same one with the key that it had before. */
-  earlier: z.nullable(z.extend(LinkHolder, { replacedMs: z.int() })),
+  earlier: z.nullable(FormerHolder),
+  /** Those before `earlier`, the last one first. Absent in what 0.3 stored at first. */
+  older: z.optional(z.array(FormerHolder)),
 });
 export type LinkCredentials = z.infer<typeof LinkCredentials>;
 
@@ -103,7 +109,7 @@ export const CredentialChange = z.discriminatedUnion("change", [
   }),
   /** The same computer shows another key, because it lost the one before. Ignored while the link is not bound. */
   z.object({ change: z.literal("rebind"), issuedMs: z.int(), key: LinkKey }),
-  /** Makes the earlier holder the holder again. */
+  /** Makes the earlier holder the holder again. Repeated, it goes back one by one. */
   z.object({ change: z.literal("restore"), issuedMs: z.int() }),
   /** The machine was renamed: this is what its script had under the old name. */
   z.object({ change: z.literal("move"), credentials: LinkCredentials }),

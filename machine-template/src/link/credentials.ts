@@ -28,6 +28,13 @@ export type CredentialBindings = {
 /** A takeover, or a change of the key, can be undone for this long. */
 const UNDO_MS = 30 * 24 * 60 * 60_000;
 
+/**
+ * Holders that can be gone back to, `earlier` and `older` together. Whoever took a name over with a stolen sign-in could do so twice,
+ * so that undoing it would lead back to themselves. When there are more, those in the middle go: the first one is the computer that
+ * had the name before any of this.
+ */
+const MAX_FORMER = 8;
+
 /** At most one event about refused keys in this time. Whoever holds a copied token could otherwise fill the log with them. */
 const ANNOUNCE_AGAIN_MS = 10 * 60_000;
 
@@ -187,7 +194,8 @@ export class Credentials {
         const earlier = this.#earlier(nowMs);
         if (earlier === null || change.issuedMs < record.issuedMs) break;
         // The other computer is not kept in turn: its notice would tell the person to undo what they have just done.
-        this.#write({ ...holderOf(earlier), issuedMs: change.issuedMs, refused: null, earlier: null });
+        const [before = null, ...older] = record.older ?? [];
+        this.#write({ ...holderOf(earlier), issuedMs: change.issuedMs, refused: null, earlier: before, older });
         await this.fingerprint();
         this.#announce(LinkEventType.RESTORED, { key: this.status(nowMs).key });
         break;
@@ -218,8 +226,8 @@ export class Credentials {
   async #pass(holder: LinkHolder, issuedMs: number, isSame: boolean, nowMs: number): Promise<void> {
     const before = this.#record;
     const isKeyChange = isSame && before.key !== null && before.key !== holder.key;
-    const earlier = !isSame || isKeyChange ? { ...holderOf(before), replacedMs: nowMs } : before.earlier;
-    this.#write({ ...holder, issuedMs, refused: null, earlier });
+    const former = !isSame || isKeyChange ? formerOf(before, nowMs) : { earlier: before.earlier, older: before.older };
+    this.#write({ ...holder, issuedMs, refused: null, ...former });
     if (isSame && !isKeyChange) return;
     const data = { key: holder.key === null ? null : await fingerprintOf(holder.key) };
     this.#announce(isSame ? LinkEventType.KEY_CHANGED : LinkEventType.TAKEN_OVER, data);
@@ -241,8 +249,9 @@ export class Credentials {
     const identity = IDENTITY ?? "";
     const isSame = stored === null || stored.identity === identity;
     const key = LINK_KEY || (isSame ? (stored?.key ?? null) : null);
-    const earlier = isSame ? (stored?.earlier ?? null) : { ...holderOf(stored), replacedMs: issuedMs };
-    return { identity, tokens: [{ hash: LINK_TOKEN_HASH, expiresMs: null }], key, issuedMs, refused: null, earlier };
+    const kept = { earlier: stored?.earlier ?? null, older: stored?.older };
+    const former = isSame ? kept : formerOf(stored, issuedMs);
+    return { identity, tokens: [{ hash: LINK_TOKEN_HASH, expiresMs: null }], key, issuedMs, refused: null, ...former };
   }
 
   #write(record: LinkCredentials): void {
@@ -254,6 +263,15 @@ export class Credentials {
 
 function holderOf({ identity, tokens, key }: LinkHolder): LinkHolder {
   return { identity, tokens, key };
+}
+
+/** What is kept when `record`'s holder is replaced: that holder, and those before it that can still be gone back to. */
+function formerOf(record: LinkCredentials, nowMs: number): Pick<LinkCredentials, "earlier" | "older"> {
+  const before = record.earlier === null ? [] : [record.earlier, ...(record.older ?? [])];
+  const older = before.filter(({ replacedMs }) => nowMs - replacedMs < UNDO_MS);
+  const [first] = older.slice(-1);
+  const kept = older.length < MAX_FORMER || first === undefined ? older : [...older.slice(0, MAX_FORMER - 2), first];
+  return { earlier: { ...holderOf(record), replacedMs: nowMs }, older: kept };
 }
 
 /** Compares in constant time. */
