@@ -5,11 +5,7 @@ import { pssOf } from "../system/proc.ts";
 import { askGate, type Gate } from "./ask-gate.ts";
 
 /** One process of an Operator. */
-export type MeasuredProcess = {
-  readonly kind: "front" | "gate" | "script";
-  readonly name: string;
-  readonly pid: number;
-};
+export type MeasuredProcess = { readonly kind: "front" | "gate" | "script"; readonly pid: number };
 
 export interface Measured {
   readonly gate: Gate;
@@ -92,8 +88,8 @@ async function metrics(measured: Measured): Promise<Answer> {
     ],
     [
       "operator_memory_bytes",
-      "Memory of a process, shared pages divided among those that share them (PSS).",
-      processes.flatMap(memoryOf),
+      "Memory of the processes of a kind, shared pages divided among those that share them (PSS).",
+      memoryByKind(processes),
     ],
     ["operator_disk_free_bytes", "Free space on the disk of the state folder.", [["", bavail * bsize]]],
     [
@@ -117,8 +113,13 @@ async function metrics(measured: Measured): Promise<Answer> {
 
 const startedMs = Date.now();
 
-/** The PSS metric of a process. Empty where there is no /proc, as on macOS. */
-function memoryOf({ kind, name, pid }: MeasuredProcess): [labels: string, value: number][] {
-  const bytes = pssOf(pid);
-  return bytes === null ? [] : [[`{process="${kind}",name="${name.replaceAll(/["\\\n]/g, "_")}"}`, bytes]];
+/**
+ * The PSS metric by kind of process. Empty where there is no /proc, as on macOS. Scripts are not told apart: every user of this computer
+ * may ask this port, and the names of machines are their owners' alone.
+ */
+function memoryByKind(processes: readonly MeasuredProcess[]): [labels: string, value: number][] {
+  return [...Map.groupBy(processes, ({ kind }) => kind)].flatMap(([kind, ofKind]) => {
+    const known = ofKind.map(({ pid }) => pssOf(pid)).filter((bytes) => bytes !== null);
+    return known.length === 0 ? [] : [[`{process="${kind}"}`, known.reduce((sum, bytes) => sum + bytes, 0)]];
+  });
 }

@@ -191,11 +191,9 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
                 stateDir: state.folder,
                 scripts: () => scripts().length,
                 processes: () => [
-                  { kind: "front", name: "front", pid: process.pid },
-                  ...(supervisor.pid === null ? [] : [{ kind: "gate" as const, name: "gate", pid: supervisor.pid }]),
-                  ...scripts().flatMap(({ name, pid }) =>
-                    pid === null ? [] : [{ kind: "script" as const, name, pid }],
-                  ),
+                  { kind: "front", pid: process.pid },
+                  ...(supervisor.pid === null ? [] : [{ kind: "gate" as const, pid: supervisor.pid }]),
+                  ...scripts().flatMap(({ pid }) => (pid === null ? [] : [{ kind: "script" as const, pid }])),
                 ],
                 certificateEndsMs: () => opened.certificateEndsMs,
               }),

@@ -1,4 +1,4 @@
-import { access, constants, mkdir } from "node:fs/promises";
+import { access, chmod, constants, mkdir, readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 
 /** Paths of everything that a local Operator stores. */
@@ -18,7 +18,14 @@ export interface State {
   readonly bundles: string;
 }
 
-/** Creates the state folder if needed, readable by its owner only, and returns the paths in it. */
+/** Mode bits: the group or others may write; the sticky bit of a folder that is meant for everybody, such as /tmp. */
+const OTHERS_WRITE = 0o022;
+const STICKY = 0o1000;
+
+/**
+ * Creates the state folder if needed, readable by its owner only, and returns the paths in it.
+ * @throws Error that says what to do, when somebody else could replace what is in it
+ */
 export async function openState(folder: string): Promise<State> {
   await mkdir(folder, { recursive: true, mode: 0o700 }).catch(async (error: unknown) => {
     // On a read-only disk Node says ENOENT of a folder that is not there yet. Asking for the parent says why.
@@ -27,6 +34,12 @@ export async function openState(folder: string): Promise<State> {
     });
     throw error;
   });
+  await closeToOthers(folder);
+  return stateIn(folder);
+}
+
+/** The paths in a state folder, whether or not it is there. */
+export function stateIn(folder: string): State {
   return {
     folder,
     lock: join(folder, "lock.json"),
@@ -36,6 +49,27 @@ export async function openState(folder: string): Promise<State> {
     control: join(folder, "control"),
     bundles: process.env["OPERATOR_BUNDLES"] || join(folder, "bundles"),
   };
+}
+
+/**
+ * Makes sure that nobody else may write to the folder. Its files are private, but whoever may write to a folder may replace them all:
+ * with secrets of their own they would be Operator's owner. It is closed if it is ours and empty, or Operator's already. A folder of
+ * others, or one that is used for other things, is refused rather than changed. Root's is as good as ours.
+ */
+async function closeToOthers(folder: string): Promise<void> {
+  const user = process.getuid?.();
+  if (user === undefined) return; // Windows has no such modes; the folder is inside the user's profile
+  const { uid, mode } = await stat(folder);
+  if (uid !== user && uid !== 0)
+    throw new Error(
+      `${folder} belongs to another user (${uid}): run Operator as that user, or name a folder of your own`,
+    );
+  if ((mode & OTHERS_WRITE) === 0) return;
+  const names = await readdir(folder);
+  const isForState = (mode & STICKY) === 0 && (names.length === 0 || names.includes("secrets.json"));
+  if (uid !== user || !isForState)
+    throw new Error(`other users may replace what is in ${folder}: run chmod 700 on it, or name a folder of your own`);
+  await chmod(folder, 0o700);
 }
 
 /** The nearest folder above that exists. */

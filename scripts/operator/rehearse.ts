@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { startOperator } from "../local/operator.ts";
-import { openState } from "../local/state.ts";
+import { stateIn } from "../local/state.ts";
 import { backUp } from "../local/backup/backup.ts";
 import { unpack } from "../local/backup/restore.ts";
 
@@ -29,7 +29,7 @@ export async function rehearse(stateDir: string): Promise<{ machines: number }> 
     const lines: string[] = [];
     const note = (line: string): void => void lines.push(line);
     // The bundles that the rehearsal makes are those that the restart needs.
-    const { bundles } = await openState(stateDir);
+    const { bundles } = stateIn(stateDir);
     const operator = await startOperator({ stateDir: copy, port: 0, bundles, report: note, log: note, offline: true });
     try {
       return await ask(operator.url, operator.ownerToken ?? "");

@@ -1,0 +1,64 @@
+// Root cause: an existing state folder was used as it was. Whoever could write to it could replace secrets.json, and then knew the
+// owner's token.
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { openState } from "../../../scripts/local/state.ts";
+
+let folder: string;
+let state: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "operator-state-folder-"));
+  state = join(folder, "state");
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const modeOf = (path: string) => statSync(path).mode & 0o7777;
+
+function existing(mode: number, ...files: string[]): void {
+  mkdirSync(state);
+  for (const name of files) writeFileSync(join(state, name), "{}");
+  chmodSync(state, mode);
+}
+
+test("a new one is closed, whatever the umask", async () => {
+  const before = process.umask(0);
+  await openState(state).finally(() => process.umask(before));
+  expect(modeOf(state)).toBe(0o700);
+});
+
+test.each([0o775, 0o777, 0o757, 0o2775])(
+  "an empty one of ours, or Operator's own, that others may write to (%o) is closed",
+  async (mode) => {
+    existing(mode);
+    await openState(state);
+    expect(modeOf(state) & 0o077).toBe(0);
+    writeFileSync(join(state, "secrets.json"), "{}");
+    chmodSync(state, mode);
+    await openState(state);
+    expect(modeOf(state) & 0o077).toBe(0);
+  },
+);
+
+test.each([
+  ["of other things, that others may write to", 0o775, ["photo.jpg"]],
+  ["for everybody, such as /tmp", 0o1777, []],
+  ["for everybody, even if it has a file of ours", 0o1777, ["secrets.json"]],
+])("one %s is refused and left alone", async (_, mode, files) => {
+  existing(mode, ...files);
+  await expect(openState(state)).rejects.toThrow(`other users may replace what is in ${state}: run chmod 700`);
+  expect(modeOf(state)).toBe(mode);
+});
+
+test("one that others may only read is left as it is: its files are private", async () => {
+  existing(0o755, "photo.jpg");
+  await openState(state);
+  expect(modeOf(state)).toBe(0o755);
+});
+
+test.runIf(process.getuid?.() === 0)("one of another user is refused", async () => {
+  existing(0o700);
+  chownSync(state, 65_534, 65_534);
+  await expect(openState(state)).rejects.toThrow(`${state} belongs to another user (65534)`);
+});
