@@ -12,13 +12,13 @@ async function letsIn(url: string, headers: Record<string, string> = {}): Promis
 
 describe("a caller without a token", () => {
   it.each(["http://127.0.0.1:8787", "http://localhost:8787", "http://[::1]:8787"])(
-    "is let in on this computer, at %s",
+    "is accepted from this computer, at %s",
     async (origin) => {
       expect(await letsIn(`${origin}/api/me`)).toBe(true);
     },
   );
 
-  it("is nobody where there is no loopback owner", async () => {
+  it("is anonymous if there is no loopback owner", async () => {
     // An empty binding, and none at all: a deployment on Cloudflare has no such variable.
     const { LOOPBACK_OWNER: _, ...deployed } = env;
     for (const bindings of [{ ...deployed, LOOPBACK_OWNER: "" }, deployed]) {
@@ -35,7 +35,7 @@ describe("a caller without a token", () => {
     ["cf-connecting-ip", "10.0.0.1"],
     ["cf-ray", "abc"],
     ["via", "1.1 tunnel"],
-  ])("who comes through a tunnel is not on this computer: %s", async (name, value) => {
+  ])("is not treated as local when a tunnel forwards the request: %s", async (name, value) => {
     expect(await letsIn(`${ORIGIN}/api/me`, { [name]: value })).toBe(false);
   });
 
@@ -46,7 +46,7 @@ describe("a caller without a token", () => {
     "null",
     "file://",
     "chrome-extension://abc",
-  ])("is not let in from a web page of another origin: %s", async (origin) => {
+  ])("is refused from a web page of another origin: %s", async (origin) => {
     expect(await letsIn(`${ORIGIN}/api/me`, { origin })).toBe(false);
     const response = await knock(`${ORIGIN}/mcp`, {
       method: "POST",
@@ -57,13 +57,13 @@ describe("a caller without a token", () => {
   });
 
   it.each(["http://localhost:3000", "http://127.0.0.1:6274", "http://[::1]:1"])(
-    "is let in from a page on this computer: %s",
+    "is accepted from a page on this computer: %s",
     async (origin) => {
       expect(await letsIn(`${ORIGIN}/api/me`, { origin })).toBe(true);
     },
   );
 
-  it("does not get in with a wrong token, local or not", async () => {
+  it("is refused with a wrong token, local or not", async () => {
     for (const authorization of [
       "Bearer wrong",
       "Bearer opr_owner_wrong",
@@ -75,7 +75,7 @@ describe("a caller without a token", () => {
       expect(await letsIn(`${ORIGIN}/api/me`, { authorization }), authorization).toBe(false);
   });
 
-  it("does not get in with a token in the address", async () => {
+  it("is refused with a token in the URL", async () => {
     expect((await knock(`${ORIGIN}/api/me?token=opr_owner_x`, {}, { LOOPBACK_OWNER: "" })).status).toBe(401);
   });
 });
@@ -89,7 +89,7 @@ describe("a host", () => {
     "0.0.0.0",
     "127.0.0.2",
     "two.labels.localhost",
-  ])("that is not this Operator's is refused, whatever is asked: %s", async (host) => {
+  ])("that is not this Operator's is refused for every path: %s", async (host) => {
     for (const path of ["/api/health", "/api/me", "/mcp", "/"]) {
       const response = await knock(`http://${host}:8787${path}`);
       expect([path, response.status, await codeOf(response)]).toEqual([path, 400, "invalid_request"]);
@@ -102,7 +102,7 @@ describe("a host", () => {
     ["127.0.0.2", 401],
     // Every name under localhost is this computer (RFC 6761), so its owner is signed in. Machines have no other path.
     ["two.labels.localhost", 404],
-  ])("that is not this Operator's reaches no machine by its path: %s", async (host, status) => {
+  ])("that is not this Operator's cannot reach a machine by its path: %s", async (host, status) => {
     expect((await knock(`http://${host}:8787/m/attic/other`)).status).toBe(status);
   });
 });
@@ -114,7 +114,7 @@ describe("a machine's own URL", () => {
     return alice;
   }
 
-  it("passes a request through to that machine: method, query, MCP headers and body as they are", async () => {
+  it("forwards a request to that machine with its method, query, MCP headers and body unchanged", async () => {
     const alice = await two();
     const slug = await alice.slug("cellar");
     const body = '{"jsonrpc":"2.0",  "id":12345678901234567890,"method":"x"}';
@@ -132,7 +132,7 @@ describe("a machine's own URL", () => {
     expect(await alice.reached("attic")).toEqual([]);
   });
 
-  it("passes the machine's status and headers back", async () => {
+  it("returns the machine's status and headers", async () => {
     const alice = await two();
     await alice.script("attic", {
       answers: { "DELETE /mcp": { status: 405, headers: { "mcp-session-id": "s2" }, body: "no" } },
@@ -145,7 +145,7 @@ describe("a machine's own URL", () => {
     expect([response.status, response.headers.get("mcp-session-id"), await response.text()]).toEqual([405, "s2", "no"]);
   });
 
-  it("shows the dispatch Worker the secret, the machine and the caller, whatever the client says they are", async () => {
+  it("sends the dispatch Worker the secret, the machine and the caller, whatever the client claims", async () => {
     const [alice, bob] = [await two(), await two()];
     const forged = {
       "x-operator-secret": "forged",
@@ -161,7 +161,7 @@ describe("a machine's own URL", () => {
     expect(await bob.reached("attic")).toEqual([]);
   });
 
-  it("of another user is refused exactly as one that does not exist", async () => {
+  it("of another user is refused exactly like one that does not exist", async () => {
     const [alice, bob] = [await two(), new TestUser()];
     const slug = await alice.slug("attic");
     const nobodys = `nobody${slug.slice("attic".length)}`;
@@ -188,7 +188,7 @@ describe("a machine's own URL", () => {
     "/MCP",
     "/mcp/../operator/state",
     "/%6dcp",
-  ])("has nothing at %s, and the machine is not asked", async (path) => {
+  ])("serves nothing at %s, and does not ask the machine", async (path) => {
     const alice = await two();
     const slug = await alice.slug("attic");
     for (const url of [`http://${slug}.localhost:8787${path}`, `${ORIGIN}/m/${slug}${path}`])
@@ -197,14 +197,14 @@ describe("a machine's own URL", () => {
   });
 
   it.each(["/m/Attic/mcp", "/m/../mcp2", "/m/%61ttic/mcp", "/m/attic%2F..%2Fcellar/mcp", "/m//mcp", "/m/api/mcp"])(
-    "is not %s",
+    "is not recognized in %s",
     async (path) => {
       const alice = await two();
       expect((await alice.fetch(path)).status).toBe(404);
     },
   );
 
-  it("wants a sign-in", async () => {
+  it("requires a sign-in", async () => {
     const alice = await two();
     const slug = await alice.slug("attic");
     for (const url of [`http://${slug}.localhost:8787/mcp`, `${ORIGIN}/m/${slug}/mcp`]) {
@@ -215,7 +215,7 @@ describe("a machine's own URL", () => {
     expect(await alice.reached("attic")).toEqual([]);
   });
 
-  it("is not at a host that is not Operator's, whatever the path and the token", async () => {
+  it("is not served at a host that is not Operator's, whatever the path and the token", async () => {
     const alice = await two();
     const before = (await alice.reached("attic")).length;
     const created = await alice.rest("POST", "/api/tokens", { label: "of hers" });
@@ -228,7 +228,7 @@ describe("a machine's own URL", () => {
     expect(await alice.reached("attic")).toHaveLength(before);
   });
 
-  it("ending in /link is the machine's own door: nobody's name goes with it, and its token does", async () => {
+  it("ending in /link forwards the machine's own token and no caller", async () => {
     const alice = await two();
     const slug = await alice.slug("attic");
     const headers = { upgrade: "websocket", authorization: "Bearer opl_x", "x-operator-caller": alice.id };
@@ -242,7 +242,7 @@ describe("a machine's own URL", () => {
 });
 
 describe("a page of another origin", () => {
-  it("may ask with a token, and read the answer and what clients need of its headers", async () => {
+  it("may send a token, and read the answer and the headers that clients need", async () => {
     const headers = { origin: "https://app.example", authorization: "Bearer wrong" };
     for (const path of ["/mcp", "/m/attic/mcp"]) {
       const response = await knock(`${ORIGIN}${path}`, { headers });
@@ -252,7 +252,7 @@ describe("a page of another origin", () => {
     }
   });
 
-  it("is answered its preflight, for whatever headers a revision of MCP brings", async () => {
+  it("gets an answer to its preflight, whatever headers a revision of MCP adds", async () => {
     const headers = {
       origin: "https://app.example",
       "access-control-request-method": "POST",
@@ -266,7 +266,7 @@ describe("a page of another origin", () => {
     }
   });
 
-  it("gets no such leave for the REST surface", async () => {
+  it("gets no such permission for the REST interface", async () => {
     const response = await knock(`${ORIGIN}/api/me`, {
       headers: { origin: "https://app.example", authorization: "Bearer wrong" },
     });
@@ -274,6 +274,6 @@ describe("a page of another origin", () => {
   });
 });
 
-it("the Worker's entry is this gate", async () => {
+it("the Worker's entry uses this gate", async () => {
   expect(await (await SELF.fetch(`${ORIGIN}/api/health`)).json()).toMatchObject({ ok: true });
 });

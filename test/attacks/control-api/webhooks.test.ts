@@ -99,7 +99,7 @@ describe("a receiver that", () => {
     expect(attempts).toEqual({ count: 0 });
   });
 
-  it("is too slow gets at most one queue of messages, and is then told of the gap", async () => {
+  it("keeps failing gets at most one queue of messages, and is then told of the gap", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver.url);
     await receiver.plan({ status: 503 });

@@ -7,11 +7,11 @@ const position = fc.record({ epoch: fc.stringMatching(/^[0-9a-f]{8}$/), seq: fc.
 const encoded = (value: unknown): string => btoa(typeof value === "string" ? value : JSON.stringify(value));
 
 describe("a cursor", () => {
-  it("says what was put in it", () => {
+  it("returns the values that it was made from", () => {
     fc.assert(fc.property(position, (one) => void expect(decodeCursor(encodeCursor(one))).toEqual(one)));
   });
 
-  it("can stand in an address, a header and a model's arguments as it is, and is short", () => {
+  it("is short, and needs no escaping in a URL, a header or a model's arguments", () => {
     fc.assert(fc.property(position, (one) => void expect(encodeCursor(one)).toMatch(/^[\w-]{10,20}$/)));
   });
 
@@ -37,12 +37,12 @@ describe("a cursor", () => {
       ],
     ],
     ["of no machine", []],
-  ])("of version 0.2, %s, is recognised as expired", (_, positions) => {
+  ])("of version 0.2, %s, is recognized as expired", (_, positions) => {
     const former = encoded(positions).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
     expect(decodeCursor(former)).toBe("expired");
   });
 
-  it("never throws, whatever it is", () => {
+  it("never throws, whatever its text", () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.string(), fc.base64String(), fc.json({ stringUnit: "grapheme-ascii" }).map(encoded)),

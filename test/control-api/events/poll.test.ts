@@ -24,7 +24,7 @@ const numbered = (count: number) => Array.from({ length: count }, (_, index) => 
 const where = ({ events }: Polled): string[] => events.map(({ machine, seq }) => `${machine} ${seq}`);
 
 describe("polling", () => {
-  it("reads the logs of all machines as one, as they arrived, each machine's own order kept whatever its clock says", async () => {
+  it("returns all machines' events as one log in order of arrival, and keeps each machine's order despite its clock", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) await alice.machine(name);
     await alice.logs("attic", [{ atMs: 10 }, { atMs: 40 }, { atMs: 5 }]); // its clock went back
@@ -34,7 +34,7 @@ describe("polling", () => {
     expect(polled).toMatchObject({ more: false, gaps: [] });
   });
 
-  it("goes on from its cursor, with each event once", async () => {
+  it("continues from its cursor and returns each event once", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) await alice.machine(name);
     await alice.logs("attic", numbered(2));
@@ -57,7 +57,7 @@ describe("polling", () => {
     expect(where(await poll(alice, { cursor: other.cursor }))).toEqual(["attic 3"]);
   });
 
-  it("has handles for the sessions that an event's data names, and leaves a server's own notifications alone", async () => {
+  it("names sessions in event data by handles, and leaves a server's own notifications unchanged", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const asked = { request_id: "r", session_id: "3f2a", input: { session_id: "theirs" } };
@@ -73,7 +73,7 @@ describe("polling", () => {
     ]);
   });
 
-  it("asks no machine, and its cursor is as short with many machines as with one", async () => {
+  it("contacts no machine, and its cursor is as short with many machines as with one", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", numbered(1));
@@ -89,7 +89,7 @@ describe("polling", () => {
     for (const name of ["attic", ...names]) expect(await alice.reached(name)).toEqual([]);
   });
 
-  it("begins without a cursor at the newest fifty events", async () => {
+  it("starts at the newest fifty events without a cursor", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) await alice.machine(name);
     await alice.logs("attic", numbered(70));
@@ -101,7 +101,7 @@ describe("polling", () => {
     expect((await poll(alice, { machineId: "attic" })).events.map(({ seq }) => seq)[0]).toBe(21);
   });
 
-  it("of a session begins without a cursor at that session's beginning", async () => {
+  it("of one session starts at that session's beginning without a cursor", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", [
@@ -114,7 +114,7 @@ describe("polling", () => {
     expect(polled.gaps).toEqual([]);
   });
 
-  it("reads a machine from its beginning that came after the cursor was made", async () => {
+  it("returns all events of a machine that was added after the cursor was made", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", numbered(1));
@@ -126,7 +126,7 @@ describe("polling", () => {
     expect(polled.gaps).toEqual([]);
   });
 
-  it("has each message once, and its pieces only for who asks for them", async () => {
+  it("returns each message once, and its pieces only on request", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const [before, text, whole] = [{ type: "message" }, { type: "message.delta" }, { type: "message" }];
@@ -139,7 +139,7 @@ describe("polling", () => {
     expect(failureOf(await alice.tool("poll_events", { detail: "everything" }))).toBe("invalid_request");
   });
 
-  it("that waits is not ended by the pieces of a message, and gathers what comes within a moment of the first event", async () => {
+  it("waits on when only pieces of a message arrive, and collects events for a moment after the first one", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const pieces = Array.from({ length: 3 }, () => ({ type: "message.delta" }));
@@ -161,7 +161,7 @@ describe("polling", () => {
     expect((await poll(alice)).events.map(({ session }) => session)).toEqual(["attic/s/1", null]);
   });
 
-  it("says that there is more when a page was cut, and the next poll has it", async () => {
+  it("reports that a page was cut, and the next poll returns the rest", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const { cursor } = await poll(alice);
@@ -175,7 +175,7 @@ describe("polling", () => {
     );
   });
 
-  it("is never large: a page of large events is cut, but not before its first event", async () => {
+  it("never returns a large page: large events are cut off, except the first", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const { cursor } = await poll(alice);
@@ -197,7 +197,7 @@ describe("polling", () => {
 });
 
 describe("a gap", () => {
-  it("is said of the machine whose log was trimmed after the cursor, once", async () => {
+  it("is reported once for a machine whose log was trimmed after the cursor", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);
@@ -213,7 +213,7 @@ describe("a gap", () => {
     expect((await poll(alice, { cursor: polled.cursor })).gaps).toEqual([]);
   });
 
-  it("is said of the machine whose log was begun anew", async () => {
+  it("is reported for a machine whose log started again", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", numbered(5));
@@ -226,7 +226,7 @@ describe("a gap", () => {
 });
 
 describe("a filter", () => {
-  it("by machine leaves the others out", async () => {
+  it("by machine leaves out the other machines", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);
@@ -238,7 +238,7 @@ describe("a filter", () => {
     expect(where(await poll(alice, { cursor, machineId: "cellar" }))).toEqual(["cellar 2"]);
   });
 
-  it("by type names types, or beginnings of them", async () => {
+  it("by type takes types or prefixes of types", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const types = ["message", "permission.requested", "permission.resolved", "session.idle", "permissive"];
@@ -259,7 +259,7 @@ describe("a filter", () => {
     }
   });
 
-  it("by project has the sessions of that project, on every machine", async () => {
+  it("by project returns that project's sessions on every machine", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);
@@ -281,7 +281,7 @@ describe("a filter", () => {
     ["a handle", { session_id: "cellar/s1" }],
     ["a bare id and machineId", { session_id: "s1", machineId: "cellar" }],
     ["both, when they agree", { session_id: "cellar/s1", machineId: "cellar" }],
-  ])("by session may be %s", async (_, args) => {
+  ])("by session accepts %s", async (_, args) => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);
@@ -308,7 +308,7 @@ describe("a filter", () => {
     expect(failureOf(result)).toBe(code);
   });
 
-  it("of another user's machine, and another user's cursor, give nothing of it", async () => {
+  it("returns nothing for another user's machine or cursor", async () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     await bob.machine("attic");
     await bob.logs("attic", numbered(3));
@@ -321,7 +321,7 @@ describe("a filter", () => {
 });
 
 describe("a machine whose script fails or has stopped", () => {
-  it("costs a reader nothing: what it pushed before is read at once, as are the others' events", async () => {
+  it("does not delay readers: its earlier events and other machines' events are returned at once", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);
@@ -334,7 +334,7 @@ describe("a machine whose script fails or has stopped", () => {
 });
 
 describe("a long poll", () => {
-  it("waits, and answers when a machine reports something new", async () => {
+  it("waits, and answers when a machine reports a new event", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", numbered(1));
@@ -344,7 +344,7 @@ describe("a long poll", () => {
     expect(where(await waiting)).toEqual(["attic 2"]);
   });
 
-  it("wakes every reader, and none for a machine or session that it did not ask for", async () => {
+  it("wakes every reader of the machine or session with the new event, and no other", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);
@@ -362,23 +362,26 @@ describe("a long poll", () => {
     expect(where(await ofSession)).toEqual(["cellar 3"]);
   });
 
-  it("answers at once when there is something already", async () => {
+  it("answers at once if there are events already", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", numbered(1));
     expect(where(await poll(alice, { timeout_ms: 25_000 }))).toEqual(["attic 1"]);
   });
 
-  it.each([0, -5])("that may not wait (%i ms) answers with nothing, and a cursor that goes on", async (timeout_ms) => {
-    const alice = new TestUser();
-    await alice.machine("attic");
-    const polled = await poll(alice, { timeout_ms });
-    expect(polled.events).toEqual([]);
-    await alice.logs("attic", numbered(1));
-    expect(where(await poll(alice, { cursor: polled.cursor }))).toEqual(["attic 1"]);
-  });
+  it.each([0, -5])(
+    "with a wait of %i ms answers at once without events, and returns a valid cursor",
+    async (timeout_ms) => {
+      const alice = new TestUser();
+      await alice.machine("attic");
+      const polled = await poll(alice, { timeout_ms });
+      expect(polled.events).toEqual([]);
+      await alice.logs("attic", numbered(1));
+      expect(where(await poll(alice, { cursor: polled.cursor }))).toEqual(["attic 1"]);
+    },
+  );
 
-  it("has the events of a removed machine still, until its name passes to another one", async () => {
+  it("still returns a removed machine's events, until another machine gets its name", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);

@@ -69,7 +69,7 @@ function everything(log: MergedLog): string[] {
 const NOW = 1_800_000_000_000;
 
 describe("a push", () => {
-  it("is stored once, however often it comes and wherever it is cut", () =>
+  it("is stored once, however often it arrives and wherever it is cut", () =>
     withLog((log) => {
       expect(log.push("a", "attic", push(0, [event(1), event(2)]), 2, NOW).stored).toBe(2);
       expect(log.push("a", "attic", push(0, [event(1), event(2)]), 2, NOW)).toMatchObject({ stored: 2, added: [] });
@@ -77,21 +77,21 @@ describe("a push", () => {
       expect(everything(log)).toEqual(["attic 1", "attic 2", "attic 3"]);
     }));
 
-  it("that was overtaken by a later one changes nothing", () =>
+  it("is ignored if a later one arrived first", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1), event(2), event(3)]), 3, NOW);
       expect(log.push("a", "attic", push(0, [event(1)]), 3, NOW)).toMatchObject({ stored: 3, added: [] });
       expect(everything(log)).toEqual(["attic 1", "attic 2", "attic 3"]);
     }));
 
-  it("that does not follow what is stored is refused, and the script told where to go on", () =>
+  it("is refused if it does not follow the stored events, and the answer says where to continue", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
       expect(log.push("a", "attic", push(5, [event(6)]), 6, NOW)).toMatchObject({ stored: 1, added: [] });
       expect(everything(log)).toEqual(["attic 1"]);
     }));
 
-  it("whose numbers do not rise is refused: no machine can put its events in another order", () =>
+  it("is refused if its numbers do not rise, so that no machine can reorder its events", () =>
     withLog((log) => {
       for (const seqs of [[2, 1], [1, 1], [0]])
         expect(
@@ -109,14 +109,14 @@ describe("a push", () => {
         ).toMatchObject({ stored: 0, added: [] });
     }));
 
-  it("is of its own machine only, whatever numbers others have", () =>
+  it("counts only for its own machine, whatever numbers others have", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
       log.push("b", "barn", push(0, [event(1)]), 1, NOW);
       expect(everything(log)).toEqual(["attic 1", "barn 1"]);
     }));
 
-  it("of a log that was never seen begins where the script does, and earlier when this log was lost", () =>
+  it("of an unknown log starts where the script does, and earlier if this log was lost", () =>
     withLog((log) => {
       expect(log.push("a", "attic", push(0, [event(1)]), 5_000, NOW).stored).toBe(1);
       expect(log.push("b", "barn", push(5_000, [event(5_001)]), 5_001, NOW).stored).toBe(5_001 - FIRST_HISTORY);
@@ -124,7 +124,7 @@ describe("a push", () => {
       expect(everything(log)).toEqual(["attic 1", "barn 4002", "barn 5001"]);
     }));
 
-  it("of a log begun anew is a gap to readers from before, and the former log changes nothing any more", () =>
+  it("of a log that started again causes a gap for earlier readers, and later pushes of the former log are ignored", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1), event(2)]), 2, NOW);
       const after = log.position;
@@ -136,7 +136,7 @@ describe("a push", () => {
       expect(everything(log)).toEqual(["attic 1", "attic 2", "attic 1", "attic 2"]);
     }));
 
-  it("of a log that was trimmed before it could be pushed is a gap, once", () =>
+  it("of a log that was trimmed before the push causes one gap", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
       const after = log.position;
@@ -146,13 +146,13 @@ describe("a push", () => {
       expect(read(log, { after: next.position }).gaps).toEqual([]);
     }));
 
-  it("with too large an event keeps only word of its size", () =>
+  it("with an oversized event stores only a note of its size", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1, { data: "x".repeat(70_000) })]), 1, NOW);
       expect(read(log).events[0]?.data).toBe('{"truncated":true,"bytes":70002}');
     }));
 
-  it("beyond the rate of a machine is not stored, which is a gap of that machine alone", () =>
+  it("above a machine's rate is not stored, and causes a gap for that machine only", () =>
     withLog((log) => {
       log.push("b", "barn", push(0, [event(1)]), 1, NOW);
       const after = log.position;
@@ -174,7 +174,7 @@ describe("a push", () => {
 });
 
 describe("the log", () => {
-  it("goes on after a restart with its epoch, and never gives a number twice", () =>
+  it("continues after a restart with the same epoch, and never reuses a number", () =>
     withLog((log, again) => {
       log.push("a", "attic", push(0, [event(1), event(2, { type: "message.delta" })]), 2, NOW);
       const before = log.position;
@@ -186,7 +186,7 @@ describe("the log", () => {
       expect(read(after, { after: before }).events[0]?.seq).toBeGreaterThan(before.seq);
     }));
 
-  it("refuses a position that it never gave", () =>
+  it("refuses a position that it never issued", () =>
     withLog((log) => {
       const { epoch, seq } = log.position;
       for (const after of [
@@ -196,7 +196,7 @@ describe("the log", () => {
         expect(log.read({ ...ALL, after }, () => true)).toEqual({ refused: "cursor_expired" });
     }));
 
-  it("keeps a machine's newest events by number, and says of what it dropped that it is missing", () =>
+  it("keeps a limited number of a machine's newest events, and reports that it dropped others", () =>
     withLog((log) => {
       log.push("b", "barn", push(0, [event(1)]), 1, NOW);
       const after = log.position;
@@ -219,7 +219,7 @@ describe("the log", () => {
       expect(read(log, { after, machine: "barn" }).gaps).toEqual([]);
     }));
 
-  it("keeps a machine's newest events by size", () =>
+  it("keeps a limited size of a machine's newest events", () =>
     withLog((log) => {
       const data = "x".repeat(60_000);
       const count = Math.ceil((1.1 * MACHINE_CHARACTERS) / data.length);
@@ -229,7 +229,7 @@ describe("the log", () => {
       expect(kept.at(-1)).toBe(`attic ${count}`);
     }));
 
-  it("drops what is older than its age, and says so", () =>
+  it("drops events above the age limit, and reports it", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
       const after = { epoch: log.position.epoch, seq: 0 };
@@ -238,7 +238,7 @@ describe("the log", () => {
       expect(read(log, { after }).gaps).toEqual(["attic"]);
     }));
 
-  it("has the pieces of unfinished messages for a live view, in their places, and does not store them", () =>
+  it("gives a live view the pieces of unfinished messages in their places, without storing them", () =>
     withLog((log, again) => {
       const pieces = [event(1), event(2, { type: "message.delta" }), event(3, { type: "message.delta" }), event(4)];
       log.push("a", "attic", push(0, pieces), 4, NOW);
@@ -255,7 +255,7 @@ describe("a person's log", () => {
     return (events ?? []).map(({ machine, seq }) => `${machine} ${seq}`);
   }
 
-  it("is there after its object was evicted, and a cursor from before goes on", async () => {
+  it("survives eviction of its object, and earlier cursors stay valid", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", [{}]);
@@ -266,7 +266,7 @@ describe("a person's log", () => {
     expect((await alice.tool("poll_events", args)).structuredContent?.["events"]).toMatchObject([{ seq: 2 }]);
   });
 
-  it("has a renamed machine's events under its new name, and each once", async () => {
+  it("shows a renamed machine's events under its new name, each once", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.script("loft");
@@ -276,7 +276,7 @@ describe("a person's log", () => {
     expect(await where(alice)).toEqual(["loft 1", "loft 2", "loft 3"]);
   });
 
-  it("has the events of a script of version 0.2, which pushes nothing, each once", async () => {
+  it("includes the events of a script of version 0.2, which does not push, each once", async () => {
     const alice = new TestUser();
     const log = (count: number) => ({ epoch: "e", events: numbers(1, count).map((seq) => event(seq)) });
     await alice.machine("attic", { log: log(3) });
@@ -297,7 +297,7 @@ describe("a person's log", () => {
     expect(await where(alice)).toEqual(numbers(1, 6).map((seq) => `attic ${seq}`));
   });
 
-  it("is not shown in part to a token of other machines, nor a removed machine's to a token of the one that has its name now", async () => {
+  it("hides other machines from a limited token, and a removed machine from a token for the machine that has its name now", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);

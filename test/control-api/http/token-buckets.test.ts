@@ -3,7 +3,7 @@ import { TokenBuckets } from "../../../control-api/src/http/token-buckets.ts";
 
 const RATE = { perSecond: 2, burst: 3 };
 
-test("of many keys the oldest is dropped, so that memory stays bounded", () => {
+test("the oldest of many keys is dropped, so that memory stays bounded", () => {
   const buckets = new TokenBuckets(2);
   const first = buckets.of("first", RATE, 0);
   const second = buckets.of("second", RATE, 0);

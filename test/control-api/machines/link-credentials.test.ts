@@ -37,7 +37,7 @@ function answering(credentials: object): {
 }
 
 describe("the credentials of a machine's link", () => {
-  it("come with the first upload: the key that the machine was registered with, and when its token was issued", async () => {
+  it("are part of the first upload: the registered key, and the token's time of issue", async () => {
     const alice = new TestUser();
     await alice.register("attic", { linkKey: KEY });
     const { LINK_KEY, LINK_ISSUED_MS } = await bindingsOf(alice, "attic");
@@ -46,7 +46,7 @@ describe("the credentials of a machine's link", () => {
     expect(await told(alice, "attic")).toEqual([]);
   });
 
-  it("are told to the script when they change, before its link is closed and its bindings are uploaded", async () => {
+  it("are sent to the script when they change, before its link is closed and its bindings are uploaded", async () => {
     const alice = new TestUser();
     await alice.register("attic", { linkKey: KEY });
     await alice.script("attic", answering({}));
@@ -68,7 +68,7 @@ describe("the credentials of a machine's link", () => {
     expect(JSON.stringify(await told(alice, "attic"))).not.toContain(rotated.token);
   });
 
-  it("last for 90 days with a key, which renews them, and for years for a codez that has none", async () => {
+  it("last 90 days with a key, which renews them, and years for a codez without a key", async () => {
     const alice = new TestUser();
     const days = async (response: Promise<Response>): Promise<number> => {
       const { token }: Registration = await (await response).json();
@@ -85,7 +85,7 @@ describe("the credentials of a machine's link", () => {
     expect((await bindingsOf(alice, "attic"))["LINK_KEY"]).toBe(KEY);
   });
 
-  it("pass to another computer only with `replace`, and its link knows whose they are", async () => {
+  it("pass to another computer only with `replace`, and the link knows the new owner", async () => {
     const alice = new TestUser();
     await alice.register("attic", { linkKey: KEY });
     await alice.script("attic", answering({}));
@@ -99,7 +99,7 @@ describe("the credentials of a machine's link", () => {
     });
   });
 
-  it("of a computer that shows another key are changed without a new token", async () => {
+  it("of a computer with a new key change without a new token", async () => {
     const alice = new TestUser();
     await alice.register("attic", { linkKey: KEY });
     await alice.script("attic", answering({}));
@@ -109,7 +109,7 @@ describe("the credentials of a machine's link", () => {
   });
 
   it.each(["", "short", `${"A".repeat(42)}=`, "A".repeat(44), 7, null])(
-    "take no key that is none: %j",
+    "refuse an invalid key: %j",
     async (linkKey) => {
       const alice = new TestUser();
       const refused = await alice.register("attic", { linkKey });
@@ -119,7 +119,7 @@ describe("the credentials of a machine's link", () => {
     },
   );
 
-  it("are uploaded with the token that the script has renewed since", async () => {
+  it("are uploaded with the token that the script has renewed in the meantime", async () => {
     const alice = new TestUser();
     await alice.register("attic", { linkKey: KEY });
     await alice.script("attic", answering({ tokens: [{ hash: "f".repeat(64), expiresMs: 1 }] }));
@@ -129,7 +129,7 @@ describe("the credentials of a machine's link", () => {
 });
 
 describe("restoring a machine", () => {
-  it("says that there is nothing to undo, and uploads nothing", async () => {
+  it("reports that there is nothing to undo, and uploads nothing", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     await alice.script("attic", answering({}));
@@ -138,7 +138,7 @@ describe("restoring a machine", () => {
     expect(await told(alice, "attic")).toEqual([{ change: "restore", issuedMs: expect.any(Number) }]);
   });
 
-  it("of another user is as of a machine that does not exist", async () => {
+  it("of another user is refused like one that does not exist", async () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     await alice.machine("attic");
     const refused = await bob.rest("POST", "/api/machines/attic/restore");
@@ -147,7 +147,7 @@ describe("restoring a machine", () => {
   });
 });
 
-it("a copied token is shown in lists, with what to do", async () => {
+it("lists show that a token was copied, and what to do", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
   const refused = { count: 3, lastMs: Date.now(), key: null };

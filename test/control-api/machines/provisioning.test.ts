@@ -52,7 +52,7 @@ describe("a machine's script", () => {
     expect(shapesOf(bindings)).toEqual(shapesOf(theirs));
   });
 
-  it("is uploaded although the reply to its first upload was lost, which had applied its migration", async () => {
+  it("is uploaded even if the reply to its first upload was lost after its migration was applied", async () => {
     const alice = new TestUser();
     expect((await alice.register("echoless")).status).toBe(201);
     const uploads = (await alice.platformCalls("echoless")).filter(({ method }) => method === "PUT");
@@ -60,14 +60,14 @@ describe("a machine's script", () => {
     expect(uploads.length).toBeGreaterThan(1);
   });
 
-  it("has a version that changes with the report secret, from which its key is derived", () => {
+  it("gets a new version when the report secret changes, from which its key is derived", () => {
     const [one, other] = [scriptVersion({ REPORT_SECRET: "one" }), scriptVersion({ REPORT_SECRET: "other" })];
     expect(one).not.toBe(other);
     expect(one).toMatch(/^[0-9a-f]{8}-[0-9a-f]{6}$/);
     expect(scriptVersion({ REPORT_SECRET: "one" })).toBe(one);
   });
 
-  it("holds the hash of the token that was shown, and the token nowhere", async () => {
+  it("contains the hash of the shown token, and never the token", async () => {
     const alice = new TestUser();
     const { token }: { token: string } = await (await alice.register("attic")).json();
     const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(token));
@@ -77,7 +77,7 @@ describe("a machine's script", () => {
     expect(calls).not.toContain(token);
   });
 
-  it("is replaced without the migration that it has, which the platform would refuse", async () => {
+  it("is replaced without the migration that it already has, because the platform would refuse it", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     expect((await alice.rest("POST", "/api/machines/attic/token")).status).toBe(200);
@@ -88,7 +88,7 @@ describe("a machine's script", () => {
     ]);
   });
 
-  it("that cannot be uploaded leaves no machine behind, and its name free", async () => {
+  it("leaves neither a machine nor a taken name when its upload fails", async () => {
     const alice = new TestUser();
     const refused = await alice.register("unlucky");
     expect(refused.status).toBe(500);
@@ -96,7 +96,7 @@ describe("a machine's script", () => {
     expect(await alice.json("/api/machines")).toEqual({ machines: [] });
   });
 
-  it("is deleted with its storage when its machine is removed; one that is gone already is no fault", async () => {
+  it("is deleted with its storage when its machine is removed, even if it is already gone", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     const path = (await alice.platformCalls("attic")).at(-1)?.path;
@@ -108,7 +108,7 @@ describe("a machine's script", () => {
     expect((await alice.rest("DELETE", "/api/machines/cellar")).status).toBe(204);
   });
 
-  it("that is gone is put back by registering its machine again", async () => {
+  it("is uploaded again when its machine is registered again", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     await fetch(`http://platform.test${(await alice.platformCalls("attic")).at(-1)?.path}`, { method: "DELETE" });

@@ -65,7 +65,7 @@ async function failure(plan: Partial<Plan>): Promise<unknown> {
 }
 
 describe("a call at a machine's own URL", () => {
-  it("whose script dies before it answers fails with link_lost under the request's id: it may have been carried out", async () => {
+  it("fails with link_lost under the request's id if the script dies before it answers, because it may have run", async () => {
     const response = await call({}, dies);
     expect(response.status).toBe(502);
     expect(await response.json()).toMatchObject({
@@ -77,7 +77,7 @@ describe("a call at a machine's own URL", () => {
     });
   });
 
-  it("whose script dies in the middle of an event stream ends with an event that says so, and not as if it were whole", async () => {
+  it("ends with an event that reports the loss if the script dies in the middle of an event stream", async () => {
     const response = await call({}, diesInMidAnswer);
     expect(response.status).toBe(200);
     const events = (await response.text()).split("\n\n").filter((event) => event.trim() !== "");
@@ -94,7 +94,7 @@ describe("a call at a machine's own URL", () => {
     ["has that byte elsewhere too", ["data: \u0003", "\u0003", "\n\n", "\u0003"], "data: \u0003\u0003\n\n", false],
     ["lacks the mark", ["data: 1\n\n"], "data: 1\n\n", true],
     ["lacks all", [], "", true],
-  ])("whose event stream ends, and %s", async (_, chunks, passed, isCut) => {
+  ])("with an event stream that ends, and %s", async (_, chunks, passed, isCut) => {
     const response = await call({}, streams(chunks, true));
     const text = await response.text();
     expect(response.headers.has("x-operator-mark-end")).toBe(false);
@@ -107,7 +107,7 @@ describe("a call at a machine's own URL", () => {
     });
   });
 
-  it("whose script is of a version without marks passes as it is", async () => {
+  it("passes unchanged from a script whose version writes no marks", async () => {
     const response = await call({}, streams(["data: 1\n\n", "\u0003"], false));
     expect(await response.text()).toBe("data: 1\n\n\u0003");
   });
@@ -118,12 +118,15 @@ describe("a call at a machine's own URL", () => {
     [{ code: "machine_busy", machine: "some-slug", limit: 512 }, 429],
     [{ code: "agent_too_old", machine: "some-slug", reason: "its connector speaks protocol 0" }, 502],
     [{ code: "machine_failed", machine: "some-slug", reason: "it broke", mayHaveRun: true }, 502],
-  ])("that a script or the dispatch Worker refuses gets the same error under its id: %j", async (error, status) => {
-    const response = await call({ fails: error });
-    expect(response.status).toBe(status);
-    const machine = "machine" in error ? { machine: "attic" } : {};
-    expect(await response.json()).toMatchObject({ id: "id-7", error: { data: { ...error, ...machine } } });
-  });
+  ])(
+    "gets under its id the same error with which a script or the dispatch Worker refuses it: %j",
+    async (error, status) => {
+      const response = await call({ fails: error });
+      expect(response.status).toBe(status);
+      const machine = "machine" in error ? { machine: "attic" } : {};
+      expect(await response.json()).toMatchObject({ id: "id-7", error: { data: { ...error, ...machine } } });
+    },
+  );
 });
 
 describe("the same call at /mcp", () => {
@@ -131,13 +134,13 @@ describe("the same call at /mcp", () => {
     { code: "invalid_request", reason: "the head is too large" },
     { code: "agent_too_old", machine: "attic", reason: "its connector speaks protocol 0" },
     { code: "machine_starting", machine: "attic" },
-  ])("that its script refuses says why, and not that the machine has failed: %j", async (error) => {
+  ])("reports the script's own refusal, and not that the machine failed: %j", async (error) => {
     expect(await failure({ fails: error })).toMatchObject(error);
   });
 });
 
 // Both wait for the whole bound, so they wait at the same time.
-describe.concurrent("a call whose script has stopped, though no connection breaks, fails with machine_timeout", () => {
+describe.concurrent("a call whose script hangs while the connection stays open fails with machine_timeout", () => {
   it("at the machine's own URL", { timeout: 60_000 }, async () => {
     const response = await call({ hangs: true });
     expect(response.status).toBe(504);

@@ -25,7 +25,7 @@ const facts = {
 };
 
 describe("a report", () => {
-  it("with the script's own key changes what the registry knows of that machine, and of no other", async () => {
+  it("with the script's own key updates that machine in the registry, and no other", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.machine("barn");
@@ -54,18 +54,18 @@ describe("a report", () => {
     expect(await machineOf(alice)).toMatchObject({ status: "never_connected" });
   });
 
-  it.each(["", "null", "{}", '{"owner":"a","slug":"b"}'])("that is none is refused: %s", async (body) => {
+  it.each(["", "null", "{}", '{"owner":"a","slug":"b"}'])("is refused if it is invalid: %s", async (body) => {
     const request = new Request("http://control/report", { method: "POST", body });
     expect((await new Reports(createExecutionContext(), env).fetch(request)).status).toBe(400);
   });
 
-  it("of a machine that is not registered changes nothing", async () => {
+  it("of an unregistered machine changes nothing", async () => {
     const alice = new TestUser();
     expect((await alice.report("attic", { online: true })).status).toBe(204);
     expect(await machineOf(alice)).toBeUndefined();
   });
 
-  it("of an earlier link than the last that is known comes too late", async () => {
+  it("of an earlier link than the last known one is ignored", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.report("attic", { online: true, epoch: 2, position: { epoch: "e", seq: 4 } });
@@ -73,7 +73,7 @@ describe("a report", () => {
     expect(await machineOf(alice)).toMatchObject({ status: "online" });
   });
 
-  it("that was overtaken by one about a longer log comes too late", async () => {
+  it("is ignored if one about a longer log arrived first", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.report("attic", { online: false, epoch: 1, position: { epoch: "e", seq: 2 } });
@@ -81,7 +81,7 @@ describe("a report", () => {
     expect(await machineOf(alice)).toMatchObject({ status: "offline" });
   });
 
-  it("about a log begun anew counts, whatever its numbers", async () => {
+  it("about a log that started again is accepted, whatever its numbers", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.report("attic", { online: false, epoch: 7, position: { epoch: "e", seq: 90 } });
@@ -91,7 +91,7 @@ describe("a report", () => {
 });
 
 describe("facts in a report", () => {
-  it("stay as they were when a report leaves them out, and are asked for when none are known", async () => {
+  it("are kept when a report omits them, and requested when none are known", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const asked = await alice.report("attic", { online: true }, undefined, { withFacts: false });
@@ -122,7 +122,7 @@ describe("a machine is shown as online", () => {
     return alice;
   }
 
-  it("until its script has said nothing for the time of a lease", async () => {
+  it("until its script has not reported for the time of a lease", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
     onTestFinished(() => void vi.useRealTimers());
     const alice = await online();
@@ -146,7 +146,7 @@ describe("a machine is shown as online", () => {
     sessions: [],
   };
 
-  it("until somebody looks at it and its script says otherwise", async () => {
+  it("until somebody looks at it and its script says that it is offline", async () => {
     const alice = await online();
     const body = JSON.stringify({ ...said, online: false });
     await alice.script("attic", { answers: { "GET /operator/state": { body } } });
@@ -154,7 +154,7 @@ describe("a machine is shown as online", () => {
     expect(await machineOf(alice)).toMatchObject({ status: "offline", lastSeenMs: 5 });
   });
 
-  it("until its script does not answer, and again once it does", async () => {
+  it("until its script does not answer, and again once it answers", async () => {
     const alice = await online();
     await alice.script("attic", { fails: { code: "machine_starting", machine: "attic" } });
     expect(await alice.json("/api/machines/attic")).toMatchObject({
@@ -179,7 +179,7 @@ describe("a machine is shown as online", () => {
     expect(await machineOf(alice)).toMatchObject({ status: "online" });
   });
 
-  it("until the platform is started anew, which no link survives", async () => {
+  it("until the platform restarts, which no link survives", async () => {
     const alice = await online();
     const user = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
     const startAnew = (start: string): Promise<string[]> =>

@@ -25,33 +25,33 @@ function watch(answers: boolean[]): {
   return { watch: made, looks: () => looks, frozen: promise, isFrozen: () => isFrozen };
 }
 
-it("finds a script that answers two looks in a row with silence", async () => {
+it("reports a script that leaves two checks in a row unanswered", async () => {
   const { frozen, looks } = watch([false]);
   await frozen;
   expect(looks()).toBe(2);
 });
 
-it("takes one look without an answer for a busy moment, and goes on looking", async () => {
+it("treats one unanswered check as a busy moment and continues checking", async () => {
   const one = watch([false, true, false, true, false, false]);
   await one.frozen;
   expect(one.looks()).toBe(6);
 });
 
-it("leaves a script alone that answers its looks, however long the call takes", async () => {
+it("accepts a script that answers its checks, however long the call takes", async () => {
   const one = watch([true]);
   while (one.looks() < 10) await sleep(5);
   expect(one.isFrozen()).toBe(false);
   one.watch.end();
 });
 
-it("looks no more once the call is over", async () => {
+it("stops checking once the call is over", async () => {
   const one = watch([false]);
   one.watch.end();
   await sleep(50);
   expect([one.looks(), one.isFrozen()]).toEqual([0, false]);
 });
 
-it("does not look while something is heard", async () => {
+it("does not check while data arrives", async () => {
   const one = watch([false]);
   for (let heard = 0; heard < 20; heard += 1) {
     one.watch.heard();

@@ -5,7 +5,7 @@ import { parseSessionHandle, sessionHandle } from "../../../control-api/src/mach
 
 const name = fc.stringMatching(/^[a-z0-9](-?[a-z0-9]){0,15}$/).filter(isMachineName);
 
-it("a handle says the machine and the machine's own id, whatever that id is", () => {
+it("a handle contains the machine and the machine's own session id, whatever that id is", () => {
   fc.assert(
     fc.property(name, fc.string({ unit: "grapheme" }), (machine, session) => {
       expect(parseSessionHandle(sessionHandle(machine, session))).toEqual({ machine, session });

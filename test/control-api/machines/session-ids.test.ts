@@ -24,23 +24,23 @@ describe("session ids", () => {
     ["what a person or an agent wrote", { parts: [{ input: { session_id: "x", deep: [{ session_id: "x" }] } }] }],
     ["what only speaks of it", { text: '{"session_id":"x"}', list: ["session_id", "x"] }],
     ["counts", { sessions: { live: 1, limit: 8 }, live_sessions: 2 }],
-  ])("are not made of %s", (_, value) => {
+  ])("are not created from %s", (_, value) => {
     expect(inValue(value)).toBe(value);
     const text = JSON.stringify(value);
     expect(handlesInJson(text, "attic")).toBe(text);
   });
 
-  it("in JSON text leave every other character as the machine wrote it", () => {
+  it("in JSON text are replaced without changing any other character", () => {
     const text = '{ "n":12345678901234567890, "e": 1.0e+2,"session_id" :\t"a\\u0062\\"c", "s":"\\u00e9\\\\", "n":1 }';
     expect(handlesInJson(text, "attic")).toBe(text.replace('"a\\u', '"attic/a\\u'));
   });
 
   it.each(['{"session_id":"a"', 'I made {"session_id":"a"}.', '{"session_id":"a"}{"session_id":"b"}', "{'session_id':'a'}", '"session_id":"a"'])(
-    "in %s, which is not JSON, are left alone",
+    "in %s, which is not JSON, stay unchanged",
     (text) => expect(handlesInJson(text, "attic")).toBe(text),
   ); // prettier-ignore
 
-  it("are found alike in a value and in its text, whatever it holds", () => {
+  it("are found alike in a value and in its JSON text", () => {
     const key = fc.oneof(
       fc.constantFrom("session_id", "sessionId", "session", "sessions", "id", "forked_from", "input", "state", "x"),
       fc.string(),
@@ -58,22 +58,22 @@ describe("session ids", () => {
     );
   });
 
-  it("in something nested beyond all reason stop nobody", () => {
+  it("in extremely nested data do not stop the search", () => {
     const deep: unknown = JSON.parse(`${'{"x":['.repeat(20_000)}{"session_id":"a"}${"]}".repeat(20_000)}`);
     expect(inValue(deep)).toBe(deep);
   });
 });
 
-describe("an error's words", () => {
+describe("an error's message", () => {
   const id = "3f2a0c1e-1111-4222-8333-444455556666";
 
-  it("name a session by its handle, once", () => {
+  it("names a session by its handle, once", () => {
     expect(handlesInProse(`No session ${id}, nor "${id}"; but attic/${id} and ${id}-2.`, "attic", [id])).toBe(
       `No session attic/${id}, nor "attic/${id}"; but attic/${id} and ${id}-2.`,
     );
   });
 
-  it.each(["main", "session", "", "a.b*c(d)"])("are left alone where %j may be an ordinary word", (word) =>
+  it.each(["main", "session", "", "a.b*c(d)"])("stays unchanged where %j may be an ordinary word", (word) =>
     expect(handlesInProse(`the main session a.b*c(d)`, "attic", [word])).toBe("the main session a.b*c(d)"),
   );
 });

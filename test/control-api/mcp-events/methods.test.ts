@@ -47,7 +47,7 @@ describe("the events extension", () => {
     expect(tools).toHaveLength(TOOLS.length);
   });
 
-  it("lists its types with schemas, without contact to any machine", async () => {
+  it("lists its types with schemas, without contacting a machine", async () => {
     const alice = await person("attic");
     const { answer } = await alice.rpc("events/list");
     const events = answer.result?.["events"] as Listed[];
@@ -66,7 +66,7 @@ describe("the events extension", () => {
 });
 
 describe("events/poll", () => {
-  it("starts from now without a cursor, and then has each event once", async () => {
+  it("starts now without a cursor, and then returns each event once", async () => {
     const alice = await person("attic");
     await alice.logs("attic", [ASKED]);
     const begun = await poll(alice, { name: "permission.requested" });
@@ -87,7 +87,7 @@ describe("events/poll", () => {
     expect(again.events.map(({ eventId }) => eventId)).toEqual(after.events.map(({ eventId }) => eventId));
   });
 
-  it("answers maxEvents at a time, and the rest from the cursor", async () => {
+  it("returns maxEvents at a time, and continues from the cursor", async () => {
     const alice = await person("attic");
     const { cursor } = await poll(alice, { name: "session.created" });
     await alice.logs("attic", ["a", "b", "c"].map((session) => ({ type: "session.created", session, data: {} }))); // prettier-ignore
@@ -114,7 +114,7 @@ describe("events/poll", () => {
     expect(await sessions({ session: "attic/s1", machineId: "attic" })).toEqual(["attic/s1"]);
   });
 
-  it("sees the end of a turn that a queued prompt follows, and no other change of status", async () => {
+  it("reports the end of a turn that a queued prompt follows, and no other change of status", async () => {
     const alice = await person("attic");
     const { cursor } = await poll(alice, { name: "turn.completed" });
     await alice.logs("attic", [
@@ -140,7 +140,7 @@ describe("events/poll", () => {
     expect(Object.keys(events[0]?.data ?? {}).toSorted()).toEqual(["lost_prompts", "machine", "session"]);
   });
 
-  it("skips events older than maxAgeMs, and says so", async () => {
+  it("skips events older than maxAgeMs and reports it", async () => {
     const alice = await person("attic");
     const { cursor } = await poll(alice, { name: "session.created" });
     const now = Date.now();
@@ -153,7 +153,7 @@ describe("events/poll", () => {
     expect((await poll(alice, { name: "session.created", cursor })).truncated).toBe(false);
   });
 
-  it("refuses what it does not know with the codes of the SEP", async () => {
+  it("refuses unknown requests with the error codes of the SEP", async () => {
     const alice = await person("attic");
     expect(await errorOf(alice, "events/poll", { name: "mail.received" })).toMatchObject({ code: -32_023, data: { kind: "event" } }); // prettier-ignore
     for (const args of [{ severity: "P1" }, { machineId: 1 }, { session: "bare" }, { machineId: "A B" }, { machineId: "attic", session: "cellar/s" }, "text"]) // prettier-ignore
@@ -164,7 +164,7 @@ describe("events/poll", () => {
     expect(await errorOf(alice, "events/list", { cursor: "page-2" })).toMatchObject({ code: -32_602 });
   });
 
-  it("shows nobody the machines of another person, or their existence", async () => {
+  it("shows neither other people's machines nor that they exist", async () => {
     const [alice, bob] = [await person("attic"), await person("attic", "cellar")];
     const { cursor } = await poll(alice, { name: "session.failed" });
     await bob.logs("cellar", [{ type: "session.error", session: "s1", data: {} }]);
@@ -174,7 +174,7 @@ describe("events/poll", () => {
     expect(foreign?.message.replace("cellar", "barn")).toBe(unknown?.message);
   });
 
-  it("shows a token that is limited to one machine only that one", async () => {
+  it("shows a token limited to one machine only that machine", async () => {
     const alice = await person("attic", "cellar");
     const made = await alice.rest("POST", "/api/tokens", { label: "one", machines: ["attic"] });
     const { token }: { token: string } = await made.json();

@@ -9,12 +9,12 @@ const entry = (type: string, data: unknown, atMs = 0) =>
   });
 
 describe("an entry of the log", () => {
-  it("that is no event of the catalogue is none", () => {
+  it("outside the catalogue is not an event", () => {
     for (const type of ["message", "message.delta", "tool.started", "mcp.notifications/message", "session.updated"])
       expect(entry(type, { status: "busy" }), type).toBeNull();
   });
 
-  it("never makes a message beyond 256 KiB, whatever its data grows to as JSON", () => {
+  it("never becomes a message above 256 KiB, however its data grows as JSON", () => {
     for (const message of ["x".repeat(300_000), "é".repeat(150_000), "\u0000".repeat(60_000)]) {
       const occurrence = entry("session.error", { message })?.occurrence;
       expect(JSON.stringify(occurrence).length).toBeLessThan(1_000);
@@ -23,7 +23,7 @@ describe("an entry of the log", () => {
     expect(entry("session.error", { message: "x".repeat(200_000) })?.occurrence.data["truncated"]).toBeUndefined();
   });
 
-  it("that the log has cut says so", () => {
+  it("says so if the log cut it", () => {
     expect(entry("session.error", { truncated: true, bytes: 100_000 })?.occurrence.data).toEqual({
       machine: "attic",
       session: "attic/s1",
@@ -31,7 +31,7 @@ describe("an entry of the log", () => {
     });
   });
 
-  it.each([-1, 9e15, Number.MAX_SAFE_INTEGER])("of the time %d has a time that can be written", (atMs) => {
+  it.each([-1, 9e15, Number.MAX_SAFE_INTEGER])("with the time %d has a printable time", (atMs) => {
     expect(entry("session.error", {}, atMs)?.occurrence.timestamp).toMatch(/Z$/);
   });
 });

@@ -71,7 +71,7 @@ async function person(): Promise<TestUser> {
 }
 
 describe("events/stream", () => {
-  it("confirms, then delivers what happens, each message marked with the request's id", async () => {
+  it("confirms, then delivers new events, each message marked with the request's id", async () => {
     const alice = await person();
     const stream = await streamOf(alice, { name: "session.failed" });
     const active = await stream.next();
@@ -92,7 +92,7 @@ describe("events/stream", () => {
     await stream.close();
   });
 
-  it("goes on from the cursor of any event, without loss or repetition", async () => {
+  it("continues from the cursor of any event, without loss or repetition", async () => {
     const alice = await person();
     const whole = await streamOf(alice, { name: "session.failed" });
     const start = (await whole.next())?.params?.["cursor"];
@@ -109,7 +109,7 @@ describe("events/stream", () => {
     }
   });
 
-  it("answers an error at once and opens no stream for what does not exist", async () => {
+  it("answers an unknown event with an error at once and opens no stream", async () => {
     const alice = await person();
     const response = await open(alice, { name: "mail.received" });
     expect(await response.text()).toContain("-32023");

@@ -10,7 +10,7 @@ async function post(user: TestUser, message: unknown, headers: Record<string, st
 }
 
 describe.each(["2025-11-25", "2025-06-18", "2025-03-26"])("a client of %s", (revision) => {
-  it("is welcomed in its own revision, without contact to any machine", async () => {
+  it("is answered in its own revision, without contacting a machine", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const params = { protocolVersion: revision, capabilities: {}, clientInfo: { name: "test", version: "1" } };
@@ -37,13 +37,13 @@ describe.each(["2025-11-25", "2025-06-18", "2025-03-26"])("a client of %s", (rev
     expect(result.structuredContent).toMatchObject({ machines: [{ name: "attic" }] });
   });
 
-  it("is answered a ping", async () => {
+  it("gets an answer to a ping", async () => {
     expect((await new TestUser().rpc("ping", {}, revision)).answer.result).toEqual({});
   });
 });
 
 describe("a client of 2026-07-28", () => {
-  it("discovers, without a handshake and without contact to any machine", async () => {
+  it("discovers the tools without a handshake and without contacting a machine", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const { answer } = await alice.rpc("server/discover");
@@ -56,13 +56,13 @@ describe("a client of 2026-07-28", () => {
     expect(await alice.reached("attic")).toEqual([]);
   });
 
-  it("calls tools, in no session", async () => {
+  it("calls tools without a session", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     expect((await alice.tool("list_machines")).structuredContent).toMatchObject({ machines: [{ name: "attic" }] });
   });
 
-  it("whose headers contradict its request is refused", async () => {
+  it("is refused if its headers contradict its request", async () => {
     const alice = new TestUser();
     const _meta = {
       "io.modelcontextprotocol/protocolVersion": MODERN,
@@ -81,11 +81,11 @@ describe("a client of 2026-07-28", () => {
   });
 });
 
-describe("what is no call", () => {
+describe("an invalid request", () => {
   it.each([
     ["no JSON", "{", -32_700],
     ["no JSON-RPC", "{}", -32_600],
-  ])("is answered with JSON-RPC's own error: %s", async (_, body, code) => {
+  ])("gets JSON-RPC's own error: %s", async (_, body, code) => {
     const alice = new TestUser();
     for (const headers of [{}, { "content-length": String(body.length) }] as Record<string, string>[]) {
       const response = await post(alice, body, headers);
@@ -94,19 +94,19 @@ describe("what is no call", () => {
     }
   });
 
-  it("because its tool does not exist is a JSON-RPC error, in both eras", async () => {
+  it("gets a JSON-RPC error for an unknown tool, in both eras", async () => {
     for (const revision of [MODERN, "2025-11-25"]) {
       const { answer } = await new TestUser().rpc("tools/call", { name: "no_such_tool", arguments: {} }, revision);
       expect(answer.error).toMatchObject({ code: -32_602, message: expect.stringContaining("no_such_tool") });
     }
   });
 
-  it("because its method does not exist is one too", async () => {
+  it("gets a JSON-RPC error for an unknown method", async () => {
     const { answer } = await new TestUser().rpc("resources/list");
     expect(answer.error?.code).toBe(-32_601);
   });
 
-  it("because it is no JSON at all by its type is refused", async () => {
+  it("is refused if its content type is not JSON", async () => {
     const response = await new TestUser().fetch("/mcp", {
       method: "POST",
       headers: { ...JSON_RPC, "content-type": "text/plain" },
@@ -115,7 +115,7 @@ describe("what is no call", () => {
     expect(response.status).toBe(415);
   });
 
-  it("and what is too large is refused, whether it says its length or not", async () => {
+  it("is refused if it is too large, whether it states its length or not", async () => {
     const alice = new TestUser();
     const body = JSON.stringify({
       jsonrpc: "2.0",
@@ -129,7 +129,7 @@ describe("what is no call", () => {
 });
 
 describe("the endpoint", () => {
-  it("keeps the users of one isolate apart", async () => {
+  it("keeps apart the users who share an isolate", async () => {
     const users = [new TestUser(), new TestUser(), new TestUser()];
     await Promise.all(users.map((user, index) => user.machine(`machine-${index}`)));
     const lists = await Promise.all(users.map((user) => user.tool("list_machines")));
@@ -139,7 +139,7 @@ describe("the endpoint", () => {
     });
   });
 
-  it("keeps a number that JavaScript cannot hold out of its own way: text stays text", async () => {
+  it("passes on numbers that JavaScript cannot represent, because text stays text", async () => {
     const alice = new TestUser();
     const text = '{"n":12345678901234567890,  "spaced": true}';
     const answer = {

@@ -43,7 +43,7 @@ function answering(result: unknown): { headers: Record<string, string>; body: st
 
 const read = called("call_tool", { machineId: "attic", name: "read" });
 
-describe("the short way answers as the SDK's handler does:", () => {
+describe("the short way answers like the SDK's handler:", () => {
   it.each<[string, object]>([
     ["the list of tools", { method: "tools/list" }],
     ["the list of tools, with parameters", { method: "tools/list", params: { cursor: "x", _meta: { a: 1 } } }],

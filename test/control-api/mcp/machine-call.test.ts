@@ -31,7 +31,7 @@ const call = { name: "call_tool", arguments: { machineId: "attic", name: "slow" 
 
 describe("a machine that answers in a stream", () => {
   it.each([MODERN, "2025-11-25"])(
-    "has its progress forwarded under the caller's own token, in order, before the result: %s",
+    "gets its progress forwarded under the caller's own token, in order, before the result: %s",
     async (revision) => {
       const alice = await machineThat(stream(progress(1), progress(2), progress(3), done));
       const { before, answer } = await alice.rpc("tools/call", { ...call, _meta: { progressToken: "mine" } }, revision);
@@ -45,14 +45,14 @@ describe("a machine that answers in a stream", () => {
     },
   );
 
-  it("is not forwarded to a caller who asked for no progress", async () => {
+  it("gets no progress forwarded if the caller asked for none", async () => {
     const alice = await machineThat(stream(progress(1), done));
     const { before, answer } = await alice.rpc("tools/call", call);
     expect(before).toEqual([]);
     expect(answer.result).toMatchObject({ content: [{ text: "done" }] });
   });
 
-  it("is read past what is no message and past its notifications, to its response", async () => {
+  it("is read up to its response, past invalid messages and notifications", async () => {
     const alice = await machineThat(
       stream(
         "not json",
@@ -64,12 +64,12 @@ describe("a machine that answers in a stream", () => {
     expect((await alice.tool("call_tool", call.arguments)).content).toEqual([{ type: "text", text: "done" }]);
   });
 
-  it("and ends it without a response has lost the call", async () => {
+  it("and ends without a response has lost the call", async () => {
     const alice = await machineThat(stream(progress(1)));
     expect(failureOf(await alice.tool("call_tool", call.arguments))).toBe("link_lost");
   });
 
-  it.each(["link_lost", "machine_revoked"])("whose link was cut says so in the closing word: %s", async (code) => {
+  it.each(["link_lost", "machine_revoked"])("says in its closing word if the link was cut: %s", async (code) => {
     const error = { code: -32_000, message: "cut", data: { code, machine: "some-slug" } };
     const alice = await machineThat(stream(progress(1), { jsonrpc: "2.0", id: "operator-1", error }));
     const result = await alice.tool("call_tool", call.arguments);
@@ -78,13 +78,13 @@ describe("a machine that answers in a stream", () => {
   });
 });
 
-describe("a machine whose server answers no JSON-RPC", () => {
+describe("a machine whose server does not answer with JSON-RPC", () => {
   it.each<[string, Answer]>([
     ["a page", { status: 200, body: "<html>", headers: { "content-type": "text/html" } }],
     ["nothing", { status: 202, body: "" }],
     ["an error of HTTP", { status: 500, body: "boom" }],
     ["JSON of another kind", { body: "[1]", headers: { "content-type": "application/json" } }],
-  ])("has failed: %s", async (_, answer) => {
+  ])("counts as failed: %s", async (_, answer) => {
     const alice = await machineThat(answer);
     const result = await alice.tool("call_tool", call.arguments);
     expect(failureOf(result)).toBe("machine_failed");
@@ -92,7 +92,7 @@ describe("a machine whose server answers no JSON-RPC", () => {
   });
 });
 
-describe("an answer that is too large to be held at /mcp", () => {
+describe("an answer that is too large for /mcp", () => {
   const large = "x".repeat(MAX_ANSWER_BYTES);
   const event = (data: string): string => `data: ${data}\n\n`;
   const message = event(
@@ -113,14 +113,14 @@ describe("an answer that is too large to be held at /mcp", () => {
       "as an event without an end",
       { body: `data: ${large}${large}`, headers: { "content-type": "text/event-stream" } },
     ],
-  ])("fails with answer_too_large, which says to use the machine's own URL: %s", async (_, answer) => {
+  ])("fails with answer_too_large, which recommends the machine's own URL: %s", async (_, answer) => {
     const alice = await machineThat(answer);
     const result = await alice.tool("call_tool", call.arguments);
     expect(failureOf(result)).toBe("answer_too_large");
     expect(result.content[0]?.text).toContain("own URL");
   });
 
-  it("is one answer: a stream may be longer, event by event", async () => {
+  it("is measured alone: a stream may be longer, event by event", async () => {
     const body = message.repeat(4) + event(JSON.stringify(done));
     const alice = await machineThat({ body, headers: { "content-type": "text/event-stream" } });
     expect((await alice.tool("call_tool", call.arguments)).content).toEqual([{ type: "text", text: "done" }]);

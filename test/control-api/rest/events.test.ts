@@ -57,7 +57,7 @@ async function two(): Promise<TestUser> {
 }
 
 describe("the event stream", () => {
-  it("has the logs of all machines, and goes on as they do", async () => {
+  it("delivers the events of all machines as they happen", async () => {
     const alice = await two();
     await alice.logs("attic", numbered(2));
     const stream = new Stream(await alice.fetch("/api/events"));
@@ -67,7 +67,7 @@ describe("the event stream", () => {
     await stream.close();
   });
 
-  it("is resumed after any of its messages with Last-Event-ID, without loss or repetition", async () => {
+  it("resumes after any of its messages with Last-Event-ID, without loss or repetition", async () => {
     const alice = await two();
     await alice.logs("attic", numbered(3));
     await alice.logs("cellar", numbered(3));
@@ -82,7 +82,7 @@ describe("the event stream", () => {
     }
   });
 
-  it("begins anew, after saying so, for a Last-Event-ID that has expired, since a browser would give up on an error", async () => {
+  it("starts again and reports it when the Last-Event-ID has expired, because a browser would give up on an error", async () => {
     const alice = await two();
     await alice.logs("attic", numbered(1));
     const former = btoa(JSON.stringify([["attic", "e", 1]])).replaceAll("=", "");
@@ -94,7 +94,7 @@ describe("the event stream", () => {
     expect([refused.status, await codeOf(refused)]).toEqual([410, "cursor_expired"]);
   });
 
-  it("may begin at a cursor of poll_events, and Last-Event-ID goes before it", async () => {
+  it("may start at a cursor of poll_events, which Last-Event-ID overrides", async () => {
     const alice = await two();
     await alice.logs("attic", numbered(1));
     const { structuredContent } = await alice.tool("poll_events", { timeout_ms: 0 });
@@ -128,7 +128,7 @@ describe("the event stream", () => {
     }
   });
 
-  it("tells of gaps, and goes on", async () => {
+  it("reports gaps, and continues", async () => {
     const alice = await two();
     await alice.logs("attic", numbered(2));
     await alice.logs("cellar", numbered(1));
@@ -152,7 +152,7 @@ describe("the event stream", () => {
     },
   );
 
-  it("of one user has nothing of another's machine", async () => {
+  it("of one user has no event of another user's machine", async () => {
     const [alice, bob] = [await two(), new TestUser()];
     await alice.logs("attic", numbered(1));
     expect((await bob.fetch("/api/events?machine=attic")).status).toBe(404);

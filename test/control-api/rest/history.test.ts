@@ -37,7 +37,7 @@ describe("deleting history", () => {
     expect((await alice.reached("cellar")).map(({ path }) => path)).not.toContain("/operator/forget");
   });
 
-  it("of a machine deletes all of it, also after the machine was removed, and what comes later is there", async () => {
+  it("of a machine deletes all of it, even after the machine was removed, and keeps what comes later", async () => {
     const alice = await two();
     await alice.rest("DELETE", "/api/machines/attic");
     const deleted = await alice.rest("DELETE", "/api/history?machine=attic");
@@ -50,7 +50,7 @@ describe("deleting history", () => {
     expect(later).not.toContain("cellar/s1");
   });
 
-  it("needs to be told whose, and the right to administer", async () => {
+  it("requires the name of its machine or session, and the right to administer", async () => {
     const alice = await two();
     for (const [query, status, code] of [
       ["", 400, "invalid_request"],

@@ -14,7 +14,7 @@ async function tokenHash(user: TestUser, name: string): Promise<string | undefin
 }
 
 describe("registering", () => {
-  it("a new machine answers 201 with where to dial, its own endpoints, and a token, this once", async () => {
+  it("a new machine returns 201 with the dial address, the machine's endpoints, and its token, shown this once", async () => {
     const alice = new TestUser();
     const response = await alice.register("attic");
     const slug = await alice.slug("attic");
@@ -38,7 +38,7 @@ describe("registering", () => {
     await owner.rest("DELETE", "/api/machines/owners-own");
   });
 
-  it("the same machine again gets its name back, without a token and with the one it has", async () => {
+  it("the same machine again returns its name, without a token, and its token stays valid", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     const before = await tokenHash(alice, "attic");
@@ -49,7 +49,7 @@ describe("registering", () => {
     expect(await names(alice)).toEqual(["attic"]);
   });
 
-  it("the same machine with `rotate` gets a new token, and the old one is dead", async () => {
+  it("the same machine with `rotate` returns a new token, and the old one is refused", async () => {
     const alice = new TestUser();
     const first: Registration = await (await alice.register("attic")).json();
     const before = await tokenHash(alice, "attic");
@@ -59,7 +59,7 @@ describe("registering", () => {
     expect(await tokenHash(alice, "attic")).not.toBe(before);
   });
 
-  it("another machine under a name that is taken is told so, and nothing changes", async () => {
+  it("another machine under a taken name is refused, and nothing changes", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     const before = await tokenHash(alice, "attic");
@@ -72,7 +72,7 @@ describe("registering", () => {
     expect((await alice.register("attic")).status).toBe(200);
   });
 
-  it("another machine with `replace` takes the name over with a token of its own, and the first has lost it", async () => {
+  it("another machine with `replace` takes over the name with a token of its own, and the first machine loses it", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const before = await tokenHash(alice, "attic");
@@ -85,7 +85,7 @@ describe("registering", () => {
     expect((await alice.register("attic")).status).toBe(409);
   });
 
-  it("a name that two users have is two machines", async () => {
+  it("the same name for two users makes two machines", async () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     expect((await alice.register("attic")).status).toBe(201);
     expect((await bob.register("attic")).status).toBe(201);
@@ -94,7 +94,7 @@ describe("registering", () => {
     expect(await names(bob)).toEqual(["attic"]);
   });
 
-  it("two machines at the same moment under one name leaves one of them the name", async () => {
+  it("two machines under one name at the same moment gives it to one of them", async () => {
     const alice = new TestUser();
     const both = await Promise.all([
       alice.register("attic", { identity: "computer-number-1" }),
@@ -120,7 +120,7 @@ describe("registering", () => {
 });
 
 describe("the list", () => {
-  it("shows what the scripts reported, by name, and asks none of them", async () => {
+  it("shows the scripts' reports by name, and asks no script", async () => {
     const alice = new TestUser();
     for (const name of ["cellar", "attic", "barn"]) await alice.machine(name);
     await alice.report("attic", { online: true, lastSeenMs: 5 });
@@ -144,7 +144,7 @@ describe("the list", () => {
 });
 
 describe("one machine", () => {
-  it("is asked itself, and no other", async () => {
+  it("is asked, and no other machine is", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.machine("cellar");
@@ -159,7 +159,7 @@ describe("one machine", () => {
     expect(await alice.reached("attic")).toEqual([]);
   });
 
-  it("that does not answer is still shown as the registry knows it, with why", async () => {
+  it("is shown from the registry, with the reason, if it does not answer", async () => {
     const alice = new TestUser();
     const slug = await alice.slug("attic");
     await alice.machine("attic", { fails: { code: "machine_failed", machine: slug, reason: "its script is broken" } });
@@ -173,7 +173,7 @@ describe("one machine", () => {
     });
   });
 
-  it("that is nobody's, or somebody else's, is unknown, with nothing to tell the two apart", async () => {
+  it("is reported as unknown, in the same way for another user's machine and one that does not exist", async () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     await bob.machine("attic");
     for (const [method, path, body] of [
@@ -227,7 +227,7 @@ describe("removing", () => {
 describe("renaming", () => {
   const events = [{ seq: 1, atMs: 5, type: "message", session: "s1", data: { text: "hello" } }];
 
-  it("moves the token, the log, the facts and the date, tells the link the new name, and ends the old script", async () => {
+  it("moves the token, the log, the facts and the date, sends the link the new name, and ends the old script", async () => {
     const alice = new TestUser();
     await alice.machine("attic", { log: { epoch: "e1", events } });
     await alice.script("loft");
@@ -281,7 +281,7 @@ describe("renaming", () => {
     expect(pages.flatMap(({ body }) => JSON.parse(body))).toEqual(long);
   });
 
-  it("moves the log of an older script, which answers all of it each time, once", async () => {
+  it("moves the log of an older script once, although that script returns all of it each time", async () => {
     const alice = new TestUser();
     await alice.machine("attic", { answers: { "GET /operator/log": { body: JSON.stringify(events) } } });
     await alice.script("loft");
@@ -290,7 +290,7 @@ describe("renaming", () => {
     expect(pages.map(({ body }) => JSON.parse(body))).toEqual([events]);
   });
 
-  it("to the name it has changes nothing", async () => {
+  it("to its current name changes nothing", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     const before = (await alice.platformCalls("attic")).length;
@@ -303,7 +303,7 @@ describe("renaming", () => {
     ["a name that is taken", { name: "cellar" }, 409],
     ["a name that is none", { name: "ATTIC" }, 400],
     ["no name", {}, 400],
-  ])("to %s is refused, and both machines stay as they are", async (_, body, status) => {
+  ])("to %s is refused, and both machines stay unchanged", async (_, body, status) => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.machine("cellar");
@@ -312,7 +312,7 @@ describe("renaming", () => {
     expect(await alice.reached("cellar")).toEqual([]);
   });
 
-  it("whose log cannot be moved leaves the machine as it was, and no script of the new name", async () => {
+  it("leaves the machine unchanged and creates no script if the log cannot be moved", async () => {
     const alice = new TestUser();
     await alice.machine("attic", { answers: { "GET /operator/log": { status: 500, body: "broken" } } });
     await alice.script("loft");
@@ -339,7 +339,7 @@ describe("upgrading", () => {
     expect([await uploads("attic"), await uploads("barn")]).toEqual([2, 1]);
   });
 
-  it("uploads the current template to a machine that has another, with the token it has, and to no other", async () => {
+  it("uploads the current template, with the machine's token, to the machines that have another, and to no other", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     expect(await (await alice.rest("POST", "/api/machines/attic/upgrade")).json()).toEqual({ upgraded: false });
@@ -368,7 +368,7 @@ describe("a machine that is set up again", () => {
   const uploads = async (user: TestUser): Promise<number> =>
     (await user.platformCalls("attic")).filter(({ method }) => method === "PUT").length;
 
-  it("keeps its script, and so its link, when that is there and up to date", async () => {
+  it("keeps its script and its link if the script is present and current", async () => {
     const alice = new TestUser();
     await alice.machine("attic", stateOf(scriptVersion(env)));
     expect((await alice.register("attic")).status).toBe(200);
@@ -376,7 +376,7 @@ describe("a machine that is set up again", () => {
     expect((await alice.reached("attic")).map(({ path }) => path)).not.toContain("/operator/close");
   });
 
-  it("gets its script again when that does not answer, or is of another version", async () => {
+  it("gets its script again if the script does not answer or has another version", async () => {
     const alice = new TestUser();
     await alice.machine("attic", stateOf("an-older-one"));
     expect((await alice.register("attic")).status).toBe(200);
@@ -387,11 +387,11 @@ describe("a machine that is set up again", () => {
   });
 });
 
-describe("a machine whose script is of another version", () => {
+describe("a machine with a script of another version", () => {
   const uploads = async (user: TestUser, name: string): Promise<number> =>
     (await user.platformCalls(name)).filter(({ method }) => method === "PUT").length;
 
-  it("is shown as outdated, and left alone while it is offline", async () => {
+  it("is shown as outdated, and not changed while it is offline", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.report("attic", { online: false, template: "an-older-one" });
@@ -400,7 +400,7 @@ describe("a machine whose script is of another version", () => {
     expect(await uploads(alice, "attic")).toBe(1);
   });
 
-  it("is upgraded by itself when it dials in, and not again and again", async () => {
+  it("is upgraded automatically when it connects, and only once", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.machine("cellar");
@@ -413,8 +413,8 @@ describe("a machine whose script is of another version", () => {
   });
 });
 
-describe("who may ask", () => {
-  it("nobody without a sign-in", async () => {
+describe("access to the REST interface:", () => {
+  it("it requires a sign-in", async () => {
     for (const [method, path] of [
       ["GET", "/api/machines"],
       ["POST", "/api/machines"],
@@ -429,18 +429,18 @@ describe("who may ask", () => {
     }
   });
 
-  it("anybody how the Operator is", async () => {
+  it("anyone may ask for Operator's health", async () => {
     const response = await knock(`${ORIGIN}/api/health`, { headers: { authorization: "Bearer wrong" } });
     expect(await response.json()).toEqual({ ok: true, version: TEMPLATE });
   });
 
-  it("a user who they are", async () => {
+  it("users may ask who they are", async () => {
     const alice = new TestUser();
     expect(await alice.json("/api/me")).toMatchObject({ user: alice.id, tag: (await alice.slug("x")).slice(3) });
   });
 });
 
-it("what is not there is not found, as JSON", async () => {
+it("an unknown path gets a 404 as JSON", async () => {
   const response = await new TestUser().fetch("/api/nothing");
   expect(response.status).toBe(404);
   expect(await codeOf(response)).toBe("not_found");

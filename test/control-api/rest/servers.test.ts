@@ -36,7 +36,7 @@ async function uploadsOf(user: TestUser, name: string) {
 }
 
 describe("a token that is limited to a hosted server", () => {
-  it("reaches that one, no other, and none that has its name later", async () => {
+  it("reaches that server, no other, and no later server of the same name", async () => {
     const alice = new TestUser();
     await deploy(alice, "notes");
     await deploy(alice, "other");
@@ -52,7 +52,7 @@ describe("a token that is limited to a hosted server", () => {
 });
 
 describe("a hosted server's upload", () => {
-  it("has its own modules in a folder, Operator's wrapper as the main one, and no binding to anything of Operator's", async () => {
+  it("keeps its own modules in a folder, has Operator's wrapper as main module, and no binding to Operator", async () => {
     const alice = new TestUser();
     const deployed = await deploy(alice, "notes");
     expect(deployed.status).toBe(201);
@@ -79,7 +79,7 @@ describe("a hosted server's upload", () => {
     });
   });
 
-  it("is in the form that wrangler sends: the same parts for every kind of module, and metadata of the same shape", async () => {
+  it("has the form that wrangler sends: the same parts for every kind of module, and metadata of the same shape", async () => {
     const alice = new TestUser();
     const modules = [
       MODULE,
@@ -102,7 +102,7 @@ describe("a hosted server's upload", () => {
     expect(shapesOf(bindings)).toEqual(shapesOf(theirs));
   });
 
-  it("applies only the migrations that the script does not have", async () => {
+  it("applies only migrations that the script does not have", async () => {
     const alice = new TestUser();
     await deploy(alice, "notes", { config: { ...CONFIG, migrations: CONFIG.migrations.slice(0, 1) } });
     expect(
@@ -115,7 +115,7 @@ describe("a hosted server's upload", () => {
     ]);
   });
 
-  it("brings a server back whose owner's database was lost", async () => {
+  it("restores a server whose owner's database was lost", async () => {
     const alice = new TestUser();
     await deploy(alice, "notes");
     const stub = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
@@ -156,7 +156,7 @@ describe("a hosted server's upload", () => {
     expect((await deploy(new TestUser(), name)).status).toBe(400);
   });
 
-  it("keeps the last five versions, and rolls back to those only", async () => {
+  it("keeps the last five versions and rolls back only to those", async () => {
     const alice = new TestUser();
     for (let version = 1; version <= 7; version += 1) await deploy(alice, "notes");
     const { versions }: { versions: { version: number }[] } = await alice.json("/api/servers/notes");
@@ -168,7 +168,7 @@ describe("a hosted server's upload", () => {
     expect(await (await deploy(alice, "notes")).json()).toMatchObject({ version: 8 });
   });
 
-  it("of a module of several megabytes is stored whole", async () => {
+  it("stores a module of several megabytes completely", async () => {
     const alice = new TestUser();
     const text = `export default {}; // ${"0123456789".repeat(250_000)}`;
     await deploy(alice, "notes", { modules: [{ ...MODULE, text }] });
@@ -179,8 +179,8 @@ describe("a hosted server's upload", () => {
   });
 });
 
-describe("who may manage hosted servers", () => {
-  it("their owner, and not with a token that may only look", async () => {
+describe("managing hosted servers", () => {
+  it("is allowed to their owner, and not with a read-only token", async () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     await deploy(alice, "notes");
     const made = await alice.rest("POST", "/api/tokens", { label: "look", scopes: ["operator:read"] });
@@ -200,7 +200,7 @@ describe("who may manage hosted servers", () => {
     expect(await bob.json("/api/servers")).toEqual({ servers: [] });
   });
 
-  it("a removed machine's route does not delete a server by mistake, nor a server's route a machine", async () => {
+  it("cannot confuse servers and machines: removing one by the other's route deletes nothing", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     expect((await alice.rest("DELETE", "/api/servers/attic")).status).toBe(404);

@@ -12,7 +12,7 @@ async function create(user: TestUser, body: object): Promise<Created & { status:
 afterEach(() => vi.restoreAllMocks());
 
 describe("a personal access token", () => {
-  test("does all that its maker may, until it is revoked", async () => {
+  test("does everything that its creator may do, until it is revoked", async () => {
     const user = new TestUser();
     const { token, id } = await create(user, {});
     expect(await statusWith(token)).toBe(200);
@@ -21,13 +21,13 @@ describe("a personal access token", () => {
     expect(await statusWith(token)).toBe(401);
   });
 
-  test("is shown once, and kept as a hash", async () => {
+  test("is shown once, and stored as a hash", async () => {
     const user = new TestUser();
     const { token } = await create(user, {});
     expect(JSON.stringify(await user.json("/api/tokens"))).not.toContain(token.slice(-20));
   });
 
-  test("may be for reading", async () => {
+  test("may be limited to reading", async () => {
     const user = new TestUser();
     const { token } = await create(user, { scopes: ["operator:read"] });
     expect(await statusWith(token)).toBe(200);
@@ -36,7 +36,7 @@ describe("a personal access token", () => {
     expect((await ask("/api/tokens", { method: "POST", body: '{"label":"more"}', ...bearer(token) })).status).toBe(403);
   });
 
-  test("may be for some machines: others are not there", async () => {
+  test("may be limited to some machines and does not show others", async () => {
     const user = new TestUser();
     await user.machine("attic");
     await user.machine("cellar");
@@ -50,7 +50,7 @@ describe("a personal access token", () => {
     expect((await create(user, { machines: ["attic"], scopes: ["operator:admin"] })).status).toBe(400);
   });
 
-  test("ends when it was to end", async () => {
+  test("expires at its set time", async () => {
     const user = new TestUser();
     expect((await create(user, { expiresMs: Date.now() - 1 })).status).toBe(400);
     const expiresMs = Date.now() + 60_000;
@@ -60,7 +60,7 @@ describe("a personal access token", () => {
     expect(await statusWith(token)).toBe(401);
   });
 
-  test("is no way to more than its maker has", async () => {
+  test("gives no more rights than its creator has", async () => {
     const visitor = await Visitor.invited();
     const { access_token: admin } = await (await Client.registered()).signIn(visitor, { scope: "operator:admin" });
     const make = (scopes: string[]) =>
@@ -69,7 +69,7 @@ describe("a personal access token", () => {
     expect((await make(["operator:read"])).status).toBe(201);
   });
 
-  test("of one user is nobody else's to see or revoke", async () => {
+  test("of one user cannot be seen or revoked by others", async () => {
     const user = new TestUser();
     const other = new TestUser();
     const { id, token } = await create(user, {});
@@ -81,7 +81,7 @@ describe("a personal access token", () => {
   });
 });
 
-test("the audit log says who called what with what outcome, and no argument", async () => {
+test("the audit log records who called what with what outcome, and no arguments", async () => {
   const user = new TestUser();
   await user.machine("attic");
   await user.tool("call_tool", { machineId: "attic", name: "echo", arguments: { text: "very secret" } });
@@ -109,7 +109,7 @@ test("the audit log says who called what with what outcome, and no argument", as
   expect(older).toEqual([entries[1]]);
 });
 
-test("the audit log is bounded by age", async () => {
+test("the audit log drops old entries", async () => {
   const user = new TestUser();
   const old = { atMs: Date.now() - 100 * 24 * 60 * 60_000, kind: "call", client: "x", machine: null, subject: "old", digest: null, outcome: "ok", durationMs: 1 } as const; // prettier-ignore
   await env.USER.getByName(user.id).audit([old, { ...old, atMs: Date.now(), subject: "new" }]);

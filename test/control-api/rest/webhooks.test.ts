@@ -23,7 +23,7 @@ async function add(user: TestUser, body: object): Promise<{ id: string; secret: 
 
 const overviewOf = (user: TestUser) => user.json<Overview>("/api/webhooks");
 
-describe("a webhook of one's own", () => {
+describe("a person's own webhook", () => {
   it("gets events in the form of Standard Webhooks, signed with the secret that was shown once", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const { id, secret } = await add(alice, { url: receiver.url });
@@ -50,7 +50,7 @@ describe("a webhook of one's own", () => {
     expect(await two.events(1, 0)).toMatchObject([{ type: "session.failed", data: { session: "cellar/s2" } }]);
   });
 
-  it("can be tried out, and the answer tells how it went in one word", async () => {
+  it("can be tested, and the answer reports the result in one word", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const { id, secret } = await add(alice, { url: receiver.url });
     const test = async (): Promise<unknown> => (await alice.rest("POST", `/api/webhooks/${id}/test`)).json();
@@ -62,7 +62,7 @@ describe("a webhook of one's own", () => {
     expect(await test()).toEqual({ delivered: false, fault: "http_4xx" });
   });
 
-  it("is removed, and then gets nothing more", async () => {
+  it("gets nothing after it is removed", async () => {
     const [alice, gone, other] = [await person("attic"), new Receiver(), new Receiver()];
     const { id } = await add(alice, { url: gone.url });
     await add(alice, { url: other.url });
@@ -83,7 +83,7 @@ describe("a webhook of one's own", () => {
     expect((await overviewOf(alice)).subscriptions).toEqual([]);
   });
 
-  it("is nobody else's", async () => {
+  it("cannot be seen or changed by others", async () => {
     const [alice, bob, receiver] = [await person("attic"), await person("attic"), new Receiver()];
     const { id } = await add(alice, { url: receiver.url });
     expect((await overviewOf(bob)).subscriptions).toEqual([]);
@@ -99,7 +99,7 @@ describe("a webhook of one's own", () => {
     expect(await receiver.events(1, 0)).toMatchObject([{ data: { session: "attic/s2" } }]);
   });
 
-  it("is refused with the reason", async () => {
+  it("is refused with a reason if it is invalid", async () => {
     const alice = await person("attic");
     const url = new Receiver().url;
     for (const body of [
@@ -123,7 +123,7 @@ describe("a webhook of one's own", () => {
     );
   });
 
-  it("needs the right to administer", async () => {
+  it("requires the right to administer", async () => {
     const alice = await person("attic");
     const made = await alice.rest("POST", "/api/tokens", { label: "tools", scopes: ["mcp:tools"] });
     const { token }: { token: string } = await made.json();
@@ -140,8 +140,8 @@ describe("a webhook of one's own", () => {
   });
 });
 
-describe("a topic of ntfy", () => {
-  it("gets notifications that say what happened and where, and nothing that a session said", async () => {
+describe("a topic at ntfy", () => {
+  it("gets notifications of what happened and where, without any session content", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const topic = new URL("/team/alerts", receiver.url).href;
     const { id, secret } = await add(alice, { url: topic, kind: "ntfy" });

@@ -41,7 +41,7 @@ const answer = (structuredContent: object) => ({
 });
 
 describe("the list of sessions over all machines", () => {
-  it("has what their events told, newest first, and asks no machine", async () => {
+  it("contains what their events reported, newest first, and contacts no machine", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) await alice.machine(name);
     await alice.logs("attic", [
@@ -83,7 +83,7 @@ describe("the list of sessions over all machines", () => {
     for (const name of ["attic", "cellar"]) expect(await alice.reached(name)).toEqual([]);
   });
 
-  it("filters by machine, project and state, and is read in pages", async () => {
+  it("filters by machine, project and state, and has pages", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) await alice.machine(name);
     await alice.logs("attic", [created("a", "-x", 10), created("b", "-y", 20), created("c", "-x", 30)]);
@@ -103,7 +103,7 @@ describe("the list of sessions over all machines", () => {
     expect(failureOf(await alice.tool("list_sessions", { machineId: "nobody" }))).toBe("machine_unknown");
   });
 
-  it("keeps a removed machine's sessions, under a state of their own", async () => {
+  it("keeps a removed machine's sessions with a status of their own", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", [created("s1"), said("s1", "user", "hello")]);
@@ -115,7 +115,7 @@ describe("the list of sessions over all machines", () => {
     expect(ids(await list(alice, { state: "idle" }))).toEqual([]);
   });
 
-  it("has only sessions of machines that a token may see", async () => {
+  it("has only sessions of machines that the token may see", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) {
       await alice.machine(name);
@@ -131,7 +131,7 @@ describe("the list of sessions over all machines", () => {
     expect((await list(new TestUser())).sessions).toEqual([]);
   });
 
-  it("is not put in disorder, or made large, by what a machine says", async () => {
+  it("keeps its order and size whatever a machine claims", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) await alice.machine(name);
     await alice.logs("attic", [
@@ -153,7 +153,7 @@ describe("the list of sessions over all machines", () => {
     expect(evil?.["updated_at_ms"]).toBeLessThanOrEqual(Date.now());
   });
 
-  it("learns of sessions from what a machine answers about them", async () => {
+  it("learns of sessions from machines' answers about them", async () => {
     const alice = new TestUser();
     const rows = [
       { session_id: "old", title: "From long ago", status: "idle", created_at_ms: 10, updated_at_ms: 20, cost_usd: 1 },
@@ -174,7 +174,7 @@ describe("the list of sessions over all machines", () => {
     ]);
   });
 
-  it("of a project of a machine that is offline is what was seen of it", async () => {
+  it("of an offline machine's project shows what was seen of it", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", [created("s1"), created("s2", "-y")]);
@@ -183,8 +183,8 @@ describe("the list of sessions over all machines", () => {
   });
 });
 
-describe("reading a session of a machine that cannot be asked", () => {
-  it("answers what was seen of it, and says that this is not all", async () => {
+describe("reading a session of a machine that does not answer", () => {
+  it("returns what was seen of it and says that this is incomplete", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.logs("attic", [created("s1"), said("s1", "user", "hello")]);
@@ -215,7 +215,7 @@ describe("a search over all machines", () => {
 
   type Found = { sessions: Session[]; by_title: Session[]; unanswered: { machine: string; code: string }[] };
 
-  it("asks all that are online at once, the best of each first, says who did not answer, and finds others by title", async () => {
+  it("asks all online machines at once, merges the best results, names those that did not answer, and finds others' sessions by title", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "barn", "cellar", "loft", "shed"]) {
       await alice.machine(name);
@@ -234,7 +234,7 @@ describe("a search over all machines", () => {
     expect(await alice.reached("loft")).toEqual([]);
   });
 
-  it("passes over machines that are no coding machines", async () => {
+  it("skips machines that are not coding machines", async () => {
     const alice = new TestUser();
     const body = JSON.stringify({
       jsonrpc: "2.0",

@@ -45,7 +45,7 @@ async function listBytes(user: TestUser): Promise<string> {
 }
 
 describe("the tool list", () => {
-  it("is the same bytes for everybody, whatever machines they have and whatever is online, and asks no machine", async () => {
+  it("is byte for byte the same for everybody, whatever machines they have and whatever is online, and contacts no machine", async () => {
     const [alice, bob] = [new TestUser(), new TestUser()];
     const empty = await listBytes(alice);
     expect(empty).toContain("list_machines");
@@ -65,18 +65,18 @@ describe("the tool list", () => {
       expect(await toolsOf(alice, revision)).toEqual(modern);
   });
 
-  it("may be kept by clients, as long as they are told", async () => {
+  it("may be cached by clients for the time that it states", async () => {
     const { answer } = await new TestUser().rpc("tools/list");
     expect(answer.result).toMatchObject({ ttlMs: 24 * 60 * 60_000, cacheScope: "public" });
   });
 
-  it("has names that no client breaks on, each once", async () => {
+  it("has names that every client accepts, each once", async () => {
     const names = (await toolsOf(new TestUser())).map(({ name }) => name);
     expect(new Set(names).size).toBe(names.length);
     for (const name of names) expect(name).toMatch(/^[a-zA-Z0-9_-]{1,64}$/);
   });
 
-  it("says of each tool, and of each parameter that isn't plain, what it is and what it may do", async () => {
+  it("describes each tool and its effects, and each parameter that is not self-explanatory", async () => {
     for (const { name, title, description, annotations, inputSchema } of await toolsOf(new TestUser())) {
       expect(title, name).toBeTruthy();
       expect(description.length, name).toBeGreaterThan(20);
@@ -89,12 +89,12 @@ describe("the tool list", () => {
     }
   });
 
-  it("takes a model no more than 20 KB to read", async () => {
+  it("costs a model at most 20 KB", async () => {
     const tools = await toolsOf(new TestUser());
     expect(new TextEncoder().encode(JSON.stringify({ tools })).length).toBeLessThan(20 * 1024);
   });
 
-  it("marks as harmless just what reads", async () => {
+  it("marks exactly the tools that only read as read-only", async () => {
     const tools = await toolsOf(new TestUser());
     const acting = tools.filter(({ annotations }) => annotations["readOnlyHint"] !== true).map(({ name }) => name);
     expect(acting.toSorted()).toEqual(
@@ -134,7 +134,7 @@ describe("the tool list", () => {
     );
   });
 
-  it.each(Object.values(CODING_TOOLS))("has $name as coding machines have it, and machineId", async (coding) => {
+  it.each(Object.values(CODING_TOOLS))("has $name as on coding machines, and machineId", async (coding) => {
     const tool = (await toolsOf(new TestUser())).find(({ name }) => name === coding.name);
     const { properties, required } = inputSchemaOf(coding);
     const { machineId, ...others } = tool?.inputSchema.properties ?? {};

@@ -24,7 +24,7 @@ const answering = (message: object): Answer => ({
 });
 
 describe("list_machines", () => {
-  it("has every machine, each in its own state, though some would not answer; none is asked", async () => {
+  it("lists every machine with its own state, even those that would not answer, and contacts none", async () => {
     const alice = await two();
     await alice.report("attic", { online: true });
     await alice.script("cellar", { fails: { code: "machine_failed", machine: "cellar", reason: "broken" } });
@@ -41,7 +41,7 @@ describe("list_machines", () => {
 });
 
 describe("get_machine", () => {
-  it("asks that machine's script, and shows the machine even when it fails", async () => {
+  it("asks that machine's script, and shows the machine even if the script fails", async () => {
     const alice = await two();
     expect((await alice.tool("get_machine", { machineId: "cellar" })).structuredContent).toMatchObject({
       name: "cellar",
@@ -61,11 +61,11 @@ describe("get_machine", () => {
 
 const FACTS = { hostname: "h", os: "linux", arch: "x64", cpus: 1, memoryBytes: 1, codez: "1", agent: null, repos: [], capabilities: [] }; // prettier-ignore
 
-describe("what a machine says of itself", () => {
+describe("a machine's description of itself", () => {
   const projects = Array.from({ length: 25 }, (_, n) => ({ slug: `-src-p${n}`, path: `/src/p${n}` }));
   const repos = projects.map(({ path }) => ({ path, branch: "main" }));
 
-  it("is in list_machines with its projects' slugs, at most twenty, and how many more there are", async () => {
+  it("appears in list_machines with its projects' slugs, at most twenty, and the number of further ones", async () => {
     const alice = await two();
     await alice.report("attic", { facts: { ...FACTS, projects, repos } });
     await alice.report("cellar", { facts: { ...FACTS, projects: projects.slice(0, 1) } });
@@ -79,13 +79,13 @@ describe("what a machine says of itself", () => {
     expect(structuredContent).not.toHaveProperty("machines.1.moreProjects");
   }); // prettier-ignore
 
-  it("without projects, as a connector of before tells it, is listed without", async () => {
+  it("without projects, as an older connector sends it, is listed without projects", async () => {
     const alice = await two();
     await alice.report("attic", { facts: FACTS });
     expect((await alice.tool("list_machines")).structuredContent).toMatchObject({ machines: [{ facts: FACTS }, {}] });
   });
 
-  it("is whole in get_machine and there but once, with its sessions by their handles", async () => {
+  it("appears in full and once in get_machine, with sessions by their handles", async () => {
     const alice = await two();
     const facts = { ...FACTS, projects, repos };
     const session = { firstMs: 1, lastMs: 2, lastType: "message" };
@@ -104,7 +104,7 @@ describe("what a machine says of itself", () => {
 });
 
 describe("a call", () => {
-  it("goes to the machine that it names, with its arguments and without machineId", async () => {
+  it("goes to the named machine, with its arguments and without machineId", async () => {
     const alice = await two();
     for (const machineId of ["cellar", "attic"]) {
       const result = await alice.tool("search_sessions", { machineId, query: "needle" });
@@ -115,7 +115,7 @@ describe("a call", () => {
     }
   });
 
-  it("of a session goes to the machine of its handle, with the machine's own id", async () => {
+  it("of a session goes to the machine in its handle, with the machine's own session id", async () => {
     const alice = await two();
     for (const machine of ["cellar", "attic"]) {
       const result = await alice.tool("send_prompt", { session_id: `${machine}/3f2a/x`, text: "hi" });
@@ -126,7 +126,7 @@ describe("a call", () => {
     }
   });
 
-  it("of a session may name machine and bare id apart, or both ways when they agree", async () => {
+  it("of a session may name the machine and the bare id separately, or in both ways if they agree", async () => {
     const alice = await two();
     const bare = await alice.tool("abort_session", { session_id: "3f2a", machineId: "cellar" });
     expect(await arrived(alice, bare)).toMatchObject({ at: "cellar", params: { arguments: { session_id: "3f2a" } } });
@@ -134,7 +134,7 @@ describe("a call", () => {
     expect(await arrived(alice, both)).toMatchObject({ at: "cellar", params: { arguments: { session_id: "3f2a" } } });
   });
 
-  it("of any tool of any server reaches it by name, with its arguments as they are", async () => {
+  it("of any server's tool reaches it by name, with unchanged arguments", async () => {
     const alice = await two();
     const args = { deep: [1, { machineId: "not ours" }], session_id: "attic/not-ours" };
     const result = await alice.tool("call_tool", { machineId: "cellar", name: "send_prompt", arguments: args });
@@ -150,17 +150,20 @@ describe("a call", () => {
     ["read_resource", { uri: "file:///a" }, "resources/read", { uri: "file:///a" }],
     ["list_prompts", {}, "prompts/list", {}],
     ["get_prompt", { name: "p", arguments: { a: "1" } }, "prompts/get", { name: "p", arguments: { a: "1" } }],
-  ])("%s asks the machine's server that very thing, and gives its whole result", async (name, args, method, params) => {
-    const alice = await two();
-    const result = { items: ["from the cellar"], nextCursor: "n" };
-    await alice.script("cellar", { answers: { [method]: answering({ result }) } });
-    expect((await alice.tool(name, { machineId: "cellar", ...args })).structuredContent).toEqual(result);
-    const call: CallRequest = JSON.parse((await alice.reached("cellar")).at(-1)?.body ?? "");
-    expect(call).toMatchObject({ method, params });
-    expect(await alice.reached("attic")).toEqual([]);
-  });
+  ])(
+    "%s forwards the request to the machine's server, and returns its complete result",
+    async (name, args, method, params) => {
+      const alice = await two();
+      const result = { items: ["from the cellar"], nextCursor: "n" };
+      await alice.script("cellar", { answers: { [method]: answering({ result }) } });
+      expect((await alice.tool(name, { machineId: "cellar", ...args })).structuredContent).toEqual(result);
+      const call: CallRequest = JSON.parse((await alice.reached("cellar")).at(-1)?.body ?? "");
+      expect(call).toMatchObject({ method, params });
+      expect(await alice.reached("attic")).toEqual([]);
+    },
+  );
 
-  it("brings the caller's _meta along, but for the token of its progress", async () => {
+  it("forwards the caller's _meta, except its progress token", async () => {
     const alice = await two();
     const _meta = { progressToken: "mine", traceparent: "00-1" };
     await alice.rpc("tools/call", { name: "call_tool", arguments: { machineId: "attic", name: "echo" }, _meta });
@@ -171,7 +174,7 @@ describe("a call", () => {
   });
 });
 
-describe("a call that names its machine wrongly", () => {
+describe("a call with a wrong machine name", () => {
   it.each([
     [
       "a handle and another machineId",
@@ -191,7 +194,7 @@ describe("a call that names its machine wrongly", () => {
     ["no text", "send_prompt", { session_id: "attic/3f2a" }, "invalid_request"],
     ["no tool", "call_tool", { machineId: "attic" }, "invalid_request"],
     ["a tool that is no string", "call_tool", { machineId: "attic", name: 7 }, "invalid_request"],
-  ])("with %s is a result that says so, and reaches no machine", async (_, name, args, code) => {
+  ])("with %s gets a result that says so, and reaches no machine", async (_, name, args, code) => {
     const alice = await two();
     const result = await alice.tool(name, args);
     expect(failureOf(result)).toBe(code);
@@ -200,7 +203,7 @@ describe("a call that names its machine wrongly", () => {
     expect(reached).toEqual([]);
   });
 
-  it("because it is another user's is unknown, exactly as one that does not exist", async () => {
+  it("of another user's machine is answered exactly like one that does not exist", async () => {
     const [alice, bob] = [await two(), new TestUser()];
     const theirs = await bob.tool("get_health", { machineId: "attic" });
     const nobodys = await bob.tool("get_health", { machineId: "nobody" });
@@ -210,14 +213,14 @@ describe("a call that names its machine wrongly", () => {
   });
 });
 
-describe("a machine's name that does not exist", () => {
+describe("the answer to an unknown machine name", () => {
   it.each([
     ["get_machine", { machineId: "atic" }],
     ["get_health", { machineId: "atic" }],
     ["call_tool", { machineId: "Attic!", name: "dig" }],
     ["send_prompt", { session_id: "atic/3f2a", text: "hi" }],
     ["poll_events", { machineId: "atic" }],
-  ])("is answered with the names that do: %s", async (name, args) => {
+  ])("lists the existing names: %s", async (name, args) => {
     const alice = await two();
     const result = await alice.tool(name, args);
     expect(result.structuredContent).toMatchObject({
@@ -226,7 +229,7 @@ describe("a machine's name that does not exist", () => {
     expect(result.content[0]?.text).toContain("Your machines: attic, cellar.");
   });
 
-  it("is answered with no more than twenty of them, and how many there are", async () => {
+  it("lists at most twenty, and how many there are", async () => {
     const alice = new TestUser();
     for (let n = 0; n < 21; n++) await alice.register(`m-${String(n).padStart(2, "0")}`);
     const { structuredContent, content } = await alice.tool("get_machine", { machineId: "nobody" });
@@ -235,7 +238,7 @@ describe("a machine's name that does not exist", () => {
     expect(content[0]?.text).toContain("m-19, and 1 more (call list_machines)");
   });
 
-  it("is answered with none that the caller's token does not reach", async () => {
+  it("lists only those that the caller's token reaches", async () => {
     const alice = await two();
     const { token } = await (
       await alice.rest("POST", "/api/tokens", { label: "one machine", machines: ["attic"] })
@@ -247,8 +250,8 @@ describe("a machine's name that does not exist", () => {
   });
 });
 
-describe("what a machine answers", () => {
-  it("comes back whole: content of every kind, structured content, isError, _meta", async () => {
+describe("a machine's answer", () => {
+  it("comes back complete: content of every kind, structured content, isError, _meta", async () => {
     const alice = await two();
     const result = {
       content: [
@@ -266,7 +269,7 @@ describe("what a machine answers", () => {
   it.each([
     ["its own error", { code: -32_602, message: "bad cursor", data: { why: "old" } }],
     ["an error of its own code", { code: 1234, message: "out of paper" }],
-  ])("as %s comes back as that error", async (_, error) => {
+  ])("with the error %s comes back as that error", async (_, error) => {
     const alice = await two();
     await alice.script("cellar", { answers: { "tools/call get_state": answering({ error }) } });
     const { answer } = await alice.rpc("tools/call", { name: "get_state", arguments: { machineId: "cellar" } });
@@ -280,7 +283,7 @@ describe("what a machine answers", () => {
       "a result, as the 2025 SDKs do",
       { result: { isError: true, content: [{ type: "text", text: "MCP error -32602: Tool dig not found" }] } },
     ],
-  ])("to a tool that it does not have is tool_unknown, though it says it with %s", async (_, message) => {
+  ])("to an unknown tool is tool_unknown, even if it says so with %s", async (_, message) => {
     const alice = await two();
     await alice.script("cellar", { answers: { "tools/call dig": answering(message) } });
     const result = await alice.tool("call_tool", { machineId: "cellar", name: "dig" });
@@ -288,7 +291,7 @@ describe("what a machine answers", () => {
     expect(result.structuredContent).toMatchObject({ error: { machine: "cellar", tool: "dig" } });
   });
 
-  it("is left alone when a tool's own result merely speaks of unknown tools", async () => {
+  it("is unchanged if a tool's result merely mentions unknown tools", async () => {
     const alice = await two();
     const result = { isError: true, content: [{ type: "text", text: "unknown tool: hammer" }] };
     await alice.script("cellar", { answers: { "tools/call dig": answering({ result }) } });
@@ -296,7 +299,7 @@ describe("what a machine answers", () => {
   });
 });
 
-describe("a failure on the way", () => {
+describe("a session id in an answer", () => {
   it.each([
     [
       { code: "machine_offline", machine: "x", lastSeenMs: 5 },
@@ -352,7 +355,7 @@ describe("a session in an answer", () => {
     ["respond_permission", { session_id: ID, machineId: "cellar", request_id: "r", behavior: "deny" }, (id: string) => ({ request_id: "r", session_id: id })],
     ["abort_session", { session_id: HANDLE }, (id: string) => ({ session_id: id, aborted: true })],
     ["get_observability", { machineId: "cellar" }, (id: string) => ({ live: [{ session_id: id }] })],
-  ])("of %s is a handle that every session tool takes", async (name, args, answer) => {
+  ])("of %s becomes a handle that every session tool accepts", async (name, args, answer) => {
     const alice = await two();
     const result = { content: [{ type: "text", text: JSON.stringify(answer(ID)) }], structuredContent: answer(ID) };
     await alice.script("cellar", { answers: { [`tools/call ${name}`]: answering({ result }) } });
@@ -362,7 +365,7 @@ describe("a session in an answer", () => {
     expect(content[0]?.text).toBe(JSON.stringify(answer(HANDLE)));
   }); // prettier-ignore
 
-  it("that is an error's evidence is a handle, in its words too", async () => {
+  it("in an error's evidence becomes a handle, in the message too", async () => {
     const alice = await two();
     const error = (id: string) => ({ code: "session_unknown", session: id, message: `No session ${id} here.` });
     const result = {
@@ -376,7 +379,7 @@ describe("a session in an answer", () => {
     expect(failed.content[0]?.text).toBe(`session_unknown: No session ${HANDLE} here.`);
   });
 
-  it("of an agent that answers in text alone is a handle there, with every number as it was", async () => {
+  it("becomes a handle in an answer of text alone, with every number unchanged", async () => {
     const alice = await two();
     const text = (id: string) => `{"sessions": [{"id":"${id}", "tokens": 12345678901234567890}]}`;
     const result = { content: [{ type: "text", text: text(ID) }] };
@@ -388,7 +391,7 @@ describe("a session in an answer", () => {
   it.each([
     ["call_tool", "call_tool", { machineId: "cellar", name: "get_session" }, "get_session"],
     ["a document of clients", "get_state", { machineId: "cellar" }, "get_state"],
-  ])("of %s is the machine's own", async (_, name, args, called) => {
+  ])("of %s stays the machine's own", async (_, name, args, called) => {
     const alice = await two();
     const mine = { session_id: ID, state: { session_id: ID } };
     const result = { content: [{ type: "text", text: JSON.stringify(mine) }], structuredContent: mine };
@@ -403,7 +406,7 @@ describe("a new session", () => {
     ["sessionId", { sessionId: "3f2a", id: "other" }, { sessionId: "attic/3f2a", id: "other" }],
     ["id", { id: "3f2a", slug: "s" }, { id: "attic/3f2a", slug: "s" }],
     ["a session within", { session: { id: "3f2a" } }, { session: { id: "attic/3f2a" } }],
-  ])("gets a handle where its result names it: %s", async (_, made, handled) => {
+  ])("gets a handle where the result names it: %s", async (_, made, handled) => {
     const alice = await two();
     const result = {
       content: [
@@ -419,7 +422,7 @@ describe("a new session", () => {
     expect(created.content[1]?.text).toBe("created");
   });
 
-  it("that was forked gets one, and takes one", async () => {
+  it("gets a handle after a fork, which takes one too", async () => {
     const alice = await two();
     const result = { content: [{ type: "text", text: '{"session_id":"new"}' }] };
     await alice.script("cellar", { answers: { "tools/call fork_session": answering({ result }) } });
@@ -432,7 +435,7 @@ describe("a new session", () => {
   it.each([
     ["that could not be made", { isError: true, content: [{ type: "text", text: '{"id":"3f2a"}' }] }],
     ["that is told in prose", { content: [{ type: "text", text: "I made session 3f2a." }] }],
-  ])("%s leaves its result as it is", async (_, result) => {
+  ])("keeps its result unchanged after %s", async (_, result) => {
     const alice = await two();
     await alice.script("attic", { answers: { "tools/call create_session": answering({ result }) } });
     expect(await alice.tool("create_session", { machineId: "attic", slug: "s", cwd: "/src" })).toMatchObject(result);
