@@ -179,7 +179,7 @@ describe("the rules", () => {
     expect(violation(file, specifier)).toBeNull();
   });
 
-  it("see every form of import", () => {
+  it("recognize every form of import", () => {
     const source = `import a from "./a.ts";
 import type { B } from './b.ts';
 import { type C,
@@ -208,7 +208,7 @@ describe("circles", () => {
 });
 
 describe("exports", () => {
-  it("are seen, and so is every form of their import", () => {
+  it("are recognized, like every form of their import", () => {
     const source = [
       "const a = 1;",
       "async function b() {}",
@@ -231,7 +231,7 @@ await import("./later.ts");`;
 });
 
 describe("the sources", () => {
-  it("export no value that no other file imports", () => {
+  it("export only values that another file imports", () => {
     const used = new Set<string>();
     for (const file of [...SOURCES, "vitest.config.ts"])
       for (const { specifier, name } of importedNames(readFileSync(`${ROOT}/${file}`, "utf8")))
@@ -244,13 +244,13 @@ describe("the sources", () => {
     expect(unused).toEqual([]);
   });
 
-  it("have no circle of imports, those of types included", () => {
+  it("have no circle of imports, type imports included", () => {
     const graph = new Map(SOURCES.map((file) => [file, importsOf(readFileSync(`${ROOT}/${file}`, "utf8")).map((one) => targetOf(file, one))])); // prettier-ignore
     expect([...graph.values()].flat().filter((target) => graph.has(target)).length).toBeGreaterThan(SOURCES.length);
     expect(circlesIn(graph)).toEqual([]);
   });
 
-  it.each(RUNTIMES)("of %s keep the rules", (runtime) => {
+  it.each(RUNTIMES)("of %s obey the rules", (runtime) => {
     const files = SOURCES.filter((path) => runtimeOf(path) === runtime);
     expect(files).not.toEqual([]);
     const broken = files.flatMap((file) =>

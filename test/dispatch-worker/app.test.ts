@@ -10,7 +10,7 @@ const LINK = "http://localhost/m/attic/link";
 const DIAL = { upgrade: "websocket", authorization: "Bearer opl_x" };
 
 describe("without the secret", () => {
-  it("every answer is the same, whether there is such a machine or not, and no script is asked", async () => {
+  it("every answer is the same, whether the machine exists or not, and no script is asked", async () => {
     const { response: refused } = await dispatch(MCP);
     const answer = await seen(refused);
     expect(answer).toMatchObject({ status: 401 });
@@ -31,7 +31,7 @@ describe("without the secret", () => {
     }
   });
 
-  it.each(["wrong", "", "gate-secret-and-more"])("a wrong one is as good as none: %j", async (secret) => {
+  it.each(["wrong", "", "gate-secret-and-more"])("a wrong one is treated like none: %j", async (secret) => {
     const headers = { "x-operator-secret": secret, "x-operator-machine": "attic", "x-operator-caller": "owner" };
     const { response, reached } = await dispatch(MCP, { headers });
     expect(response.status).toBe(401);
@@ -39,7 +39,7 @@ describe("without the secret", () => {
     expect(reached).toEqual([]);
   });
 
-  it("nobody gets in to an Operator that has none", async () => {
+  it("an Operator without a secret refuses everybody", async () => {
     for (const headers of [{}, { "x-operator-secret": "" }] as Record<string, string>[]) {
       const { response } = await dispatch(MCP, { headers }, { DISPATCH_SECRET: "", DISPATCH_SECRET_PREVIOUS: "" });
       expect(response.status).toBe(401);
@@ -56,7 +56,7 @@ describe("with the secret", () => {
     expect(await cellar.response.text()).toBe("I am cellar");
   });
 
-  it("a machine that does not exist is said to be unknown", async () => {
+  it("an unknown machine is reported as unknown", async () => {
     const { response } = await dispatch("http://localhost/m/nobody/mcp", { headers: trusted() });
     expect(response.status).toBe(404);
     expect(response.headers.get("x-operator-error")).toBe("machine_unknown");
@@ -73,7 +73,7 @@ describe("with the secret", () => {
     ["dies in mid-call", "Network connection lost.", 502, "link_lost", "may have been carried out"],
     ["is replaced in mid-call", "Durable Object reset because its code was updated.", 502, "link_lost", "by itself"],
   ])(
-    "a script that %s fails with a code of its own, and its message stays in the log",
+    "a script that %s fails with its own error code, and its message stays in the log",
     async (_, message, status, code, says) => {
       const attic: Script = () => Promise.reject(new Error(message));
       const { response } = await dispatch(MCP, { headers: trusted() }, { scripts: { attic } });
@@ -91,7 +91,7 @@ describe("with the secret", () => {
     },
   );
 
-  it("a script's own answer comes back as it is, errors too", async () => {
+  it("a script's own answer is returned unchanged, including errors", async () => {
     const attic: Script = () => new Response("teapot", { status: 418, headers: { "x-answer": "yes" } });
     const { response } = await dispatch(MCP, { headers: trusted() }, { scripts: { attic } });
     expect([response.status, response.headers.get("x-answer"), await response.text()]).toEqual([418, "yes", "teapot"]);
@@ -102,7 +102,7 @@ describe("with the secret", () => {
     expect(reached).toMatchObject([{ args: {}, options: { limits: { cpuMs: 10_000, subRequests: 50 } } }]);
   });
 
-  it("method, query and body reach the script as they are", async () => {
+  it("method, query and body reach the script unchanged", async () => {
     const body = Uint8Array.from({ length: 256 }, (_, index) => index);
     const { reached } = await dispatch(`${MCP}?q=%2F`, { method: "PUT", headers: trusted(), body });
     const request = reached[0]?.request;
@@ -126,7 +126,7 @@ describe("headers", () => {
     "content-type": "application/json",
   };
 
-  it("of a trusted gate: what it says to the script goes on, credentials and all else of ours do not", async () => {
+  it("of a trusted gate pass if they are meant for the script, and Operator's credentials do not", async () => {
     const { reached } = await dispatch("http://gate.example/mcp", { headers: trusted(sent) });
     expect(Object.fromEntries(reached[0]?.request.headers ?? [])).toEqual({
       "x-operator-caller": "owner",
@@ -136,7 +136,7 @@ describe("headers", () => {
     });
   });
 
-  it("of a machine that dials in: its token goes on, and nothing that would make it somebody", async () => {
+  it("of a machine that connects pass with its token, and without anything that would make it a user", async () => {
     const { reached } = await dispatch(LINK, { headers: { ...sent, ...DIAL, authorization: "Bearer somebodys" } });
     expect(Object.fromEntries(reached[0]?.request.headers ?? [])).toEqual({
       authorization: "Bearer somebodys",
@@ -146,7 +146,7 @@ describe("headers", () => {
     });
   });
 
-  it("that name a machine count from nobody but a trusted gate", async () => {
+  it("that name a machine are believed only from a trusted gate", async () => {
     const { reached } = await dispatch("http://cellar.localhost/link", {
       headers: { ...DIAL, "x-operator-machine": "attic" },
     });
@@ -154,7 +154,7 @@ describe("headers", () => {
   });
 });
 
-describe("the link, which needs no secret", () => {
+describe("a request for the link, which needs no secret,", () => {
   it.each([LINK, "http://attic.localhost/link", "http://localhost/m/cellar/../attic/link"])(
     "reaches the script at %s",
     async (url) => {
@@ -167,7 +167,7 @@ describe("the link, which needs no secret", () => {
 
   const unauthorized: Script = () => errorResponse({ code: "unauthorized" });
 
-  it("of an unknown machine, of one whose script refuses the token and of no machine at all are refused alike, byte for byte", async () => {
+  it("is refused with the same bytes for an unknown machine, a refused token and a missing machine name", async () => {
     const answers: object[] = [];
     for (const slug of ["nobody", "strict", "Not-A-Slug", "api", "..%2fattic"]) {
       const url = `http://localhost/m/${slug}/link`;
@@ -178,7 +178,7 @@ describe("the link, which needs no secret", () => {
     for (const answer of answers) expect(answer).toEqual(answers[0]);
   });
 
-  it("is refused no sooner for an unknown machine than for a known one with a wrong token", async () => {
+  it("is refused as slowly for an unknown machine as for a known one with a wrong token", async () => {
     for (const slug of ["nobody", "strict"]) {
       const began = performance.now();
       await dispatch(`http://localhost/m/${slug}/link`, { headers: DIAL }, { scripts: { strict: unauthorized } });
@@ -192,7 +192,7 @@ describe("the link, which needs no secret", () => {
     ["is being replaced", "Durable Object reset because its code was updated."],
     ["starts slowly", "The script is not running: machine script attic is still starting"],
     ["lost its process", "Network connection lost."],
-  ])("of a script that %s is not refused: the machine may dial again, and is told when", async (_, message) => {
+  ])("to a script that %s is answered with a time to retry instead of a refusal", async (_, message) => {
     const attic: Script = () => Promise.reject(new Error(message));
     const { response } = await dispatch(LINK, { headers: DIAL }, { scripts: { attic } });
     expect([response.status, response.headers.get("retry-after")]).toEqual([503, "1"]);
@@ -210,20 +210,20 @@ describe("the link, which needs no secret", () => {
     expect(reached).toEqual([]);
   });
 
-  it("takes the machine's question about its own status to its script", async () => {
+  it("passes on a machine's question about its own status", async () => {
     const attic: Script = ({ method }) => new Response(`${method} from attic`);
     const { response } = await dispatch(LINK, { headers: { authorization: "Bearer opl_x" } }, { scripts: { attic } });
     expect(await response.text()).toBe("GET from attic");
   });
 
-  it("is refused alike to a gate that has the secret", async () => {
+  it("is refused in the same way to a gate with the secret", async () => {
     const { response } = await dispatch("http://localhost/m/nobody/link", { headers: trusted() });
     const { response: without } = await dispatch("http://localhost/m/nobody/link");
     expect(await seen(response)).toEqual(await seen(without));
   });
 });
 
-it("the Worker's entry is this app", async () => {
+it("the Worker's entry uses this app", async () => {
   const response = await (exports as unknown as { default: Fetcher }).default.fetch("http://localhost/m/attic/mcp");
   expect(response.status).toBe(401);
   expect(await codeOf(response)).toBe("unauthorized");

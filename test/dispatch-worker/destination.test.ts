@@ -104,13 +104,13 @@ describe("a machine is named", () => {
     "attic.localhost",
     "api",
     "xn--ttic-53d",
-  ])("not by the header %j, and then by nothing else either", async (name) => {
+  ])("not by the header %j, which rules out all other ways too", async (name) => {
     expect(await destination("http://cellar.localhost/m/attic/mcp", { "x-operator-machine": name })).toBe(
       "machine_unknown",
     );
   });
 
-  it("of a user with a tag by that script's whole name", async () => {
+  it("by its whole script name, if its user has a tag", async () => {
     const scripts = { "attic--abcd1234": () => new Response("theirs") };
     for (const url of ["http://attic--abcd1234.localhost/mcp", "http://localhost/m/attic--abcd1234/mcp"]) {
       const { response } = await dispatch(url, { headers: trusted() }, { scripts });
@@ -118,7 +118,7 @@ describe("a machine is named", () => {
     }
   });
 
-  it("under a domain of the operator's own", async () => {
+  it("under the Operator's own domain", async () => {
     const DOMAIN = "operator.example.com";
     const under = async (host: string): Promise<string> => {
       const { response, reached } = await dispatch(`https://${host}/mcp`, { headers: trusted() }, { DOMAIN });
@@ -131,7 +131,7 @@ describe("a machine is named", () => {
   });
 });
 
-describe("any address at all", () => {
+describe("an arbitrary address", () => {
   const piece = fc.constantFrom(
     "/m/",
     "attic",
@@ -156,7 +156,7 @@ describe("any address at all", () => {
     .array(fc.constantFrom("attic", ".", "-", "--", "localhost", "xn--", "1"), { maxLength: 5 })
     .map((labels) => `http://${labels.join("")}.localhost/mcp`);
 
-  it("leads to a script whose name is safe, or to none; and a stranger's header leads nowhere", () => {
+  it("leads to a script with a safe name, or to none, and a stranger's header has no effect", () => {
     const check = (address: string): void => {
       if (!URL.canParse(address)) return;
       const url = new URL(address);

@@ -6,7 +6,7 @@ const env = (secrets: Partial<Env>): Env => secrets as unknown as Env; // the re
 const both = env({ DISPATCH_SECRET: "gate-secret", DISPATCH_SECRET_PREVIOUS: "older-secret" });
 
 describe("a gate's secret", () => {
-  it.each(["gate-secret", "older-secret"])("is right when it is the live one or the one before: %s", (shown) => {
+  it.each(["gate-secret", "older-secret"])("is accepted if it is the current or the previous one: %s", (shown) => {
     expect(isGateSecret(shown, both)).toBe(true);
   });
 
@@ -22,15 +22,15 @@ describe("a gate's secret", () => {
     "\0",
     "wrong",
     "older",
-  ])("is wrong when it is %j", (shown) => {
+  ])("is refused if it is %j", (shown) => {
     expect(isGateSecret(shown, both)).toBe(false);
   });
 
-  it("that was rotated away is wrong", () => {
+  it("is refused after two rotations", () => {
     expect(isGateSecret("older-secret", env({ DISPATCH_SECRET: "gate-secret" }))).toBe(false);
   });
 
-  it("that was never set lets nobody in, not even who shows nothing", () => {
+  it("refuses everybody if it was never set, even callers who send none", () => {
     for (const unset of [
       env({}),
       env({ DISPATCH_SECRET: "" }),

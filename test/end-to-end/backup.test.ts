@@ -16,7 +16,7 @@ beforeAll(async () => {
 
 afterAll(() => operator[Symbol.asyncDispose]());
 
-test("an Operator that was backed up while it worked comes back from an empty folder, with its machine and its tokens", async () => {
+test("a backup of a working Operator restores it into an empty folder, with its machine and its tokens", async () => {
   const server = await ScriptedServer.start((_, response) => void response.end("hello"));
   operator.own(server);
   const attic = await Machine.add(operator, "attic", server.url);

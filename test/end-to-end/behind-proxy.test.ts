@@ -76,14 +76,14 @@ describe.skipIf(!hasProxies())("an Operator behind a proxy", () => {
       ["the right host", { "x-forwarded-host": HOST }, 401],
       ["a loopback host", { "x-forwarded-host": "127.0.0.1", "x-forwarded-for": "127.0.0.1" }, 400],
       ["the scheme of a local start", { "x-forwarded-host": HOST, "x-forwarded-proto": "http" }, 401],
-    ])("makes nobody the owner who comes with %s", async (_, headers, status) => {
+    ])("treats nobody as the owner who comes with %s", async (_, headers, status) => {
       for (const path of ["/api/machines", "/mcp"])
         expect((await fetch(new URL(path, url), { headers })).status).toBe(status);
       expect((await fetch(new URL("/m/attic/mcp", url), { headers })).status).toBe(401);
     });
   });
 
-  test("forwarding headers are not believed from an address that is not the proxy's", async () => {
+  test("forwarding headers are ignored unless they come from the proxy's address", async () => {
     const url = new URL(`http://127.0.0.1:${operator.port}/api/machines`);
     const headers = { host: HOST, "x-forwarded-proto": "https", authorization: `Bearer ${token}` };
     expect((await send(url, { method: "GET", headers })).status).toBe(200);
@@ -92,7 +92,7 @@ describe.skipIf(!hasProxies())("an Operator behind a proxy", () => {
     expect((await send(url, { method: "GET", headers: elsewhere, from: "127.0.0.2" })).status).toBe(400);
   });
 
-  describe.each(["nginx", "caddy"] as const)("%s as the documentation sets it up", (name) => {
+  describe.each(["nginx", "caddy"] as const)("%s, configured as documented,", (name) => {
     let proxy: Proxy;
     let url: URL;
     let server: ScriptedServer;
@@ -122,7 +122,7 @@ describe.skipIf(!hasProxies())("an Operator behind a proxy", () => {
       return answerOf(await head);
     }
 
-    test("asks strangers to sign in, at the address that they used", async () => {
+    test("asks strangers to sign in at the address that they used", async () => {
       const refused = await ask("POST", "/mcp");
       expect(refused.status).toBe(401);
       const path = "/.well-known/oauth-protected-resource/mcp";
@@ -145,7 +145,7 @@ describe.skipIf(!hasProxies())("an Operator behind a proxy", () => {
       expect(JSON.stringify(structuredContent)).toContain(`"${name}"`);
     });
 
-    test("passes an event stream on event by event, and ends it at the machine when its client hangs up", async () => {
+    test("forwards an event stream event by event, and ends it at the machine when its client disconnects", async () => {
       const { promise, resolve } = Promise.withResolvers<{ request: IncomingMessage; response: ServerResponse }>();
       server.answer((request, response) => {
         response.writeHead(200, { "content-type": "text/event-stream" });

@@ -43,8 +43,8 @@ function arrival(answer: (response: ServerResponse) => void): Promise<Arrived> {
   );
 }
 
-describe.each(["POST", "GET"])("a %s at a machine's URL whose client hangs up", (method) => {
-  test("ends at the machine's server, though nothing was answered yet", async () => {
+describe.each(["POST", "GET"])("a %s at a machine's URL whose client disconnects", (method) => {
+  test("ends at the machine's server before anything was answered", async () => {
     const arrived = arrival(() => undefined);
     const call = open(attic.url, { method, headers: JSON_TYPE });
     call.on("error", () => undefined);
@@ -93,7 +93,7 @@ describe.each(ERAS)("a call of %s that its client cancels", (era) => {
     await cancelled(cancellable, (signal) => caller.callTool(call, { signal }));
   });
 
-  test("stops at the machine when its client at /mcp goes away without a word", async () => {
+  test("stops at the machine when its client at /mcp disconnects without cancelling", async () => {
     const caller = await client(operator.mcpUrl, era);
     const call = { name: "call_tool", arguments: { machineId: machine.name, name: "hold", arguments: {} } };
     await cancelled(cancellable, (signal) => {

@@ -7,7 +7,7 @@ import { World } from "../../scripts/chaos/world.ts";
 const SEED = 7;
 
 test(
-  "nothing that must hold is broken by a short campaign of every kind of fault around the calls",
+  "a short campaign with every kind of fault breaks none of Operator's guarantees",
   { timeout: 240_000 },
   async () => {
     const words: string[] = [];

@@ -56,7 +56,7 @@ async function callTool(machineId: string, name: string, args: object): Promise<
 
 const profileOf = (home: string, name: string): string => join(home, "machines", `${name}.json`);
 
-test("a newcomer sets two machines up on one computer, connects them, and calls tools on both", async () => {
+test("a new user sets up two machines on one computer, connects them, and calls tools on both", async () => {
   const home = await computer();
   const attic = await on(home, "setup", "attic", "--", ...EVERYTHING);
   expect([attic.code, attic.out]).toEqual([
@@ -94,7 +94,7 @@ test("a newcomer sets two machines up on one computer, connects them, and calls 
   expect(await callTool("barn", "add", { a: 1, b: 2 })).toMatchObject({ structuredContent: { sum: 3 } });
 });
 
-test("setup again changes nothing that is right, repairs what isn't, and gives a machine its name back", async () => {
+test("a second setup keeps what is right, repairs what is wrong, and gives a machine its name back", async () => {
   const home = await computer();
   expect((await on(home, "setup", "cellar", "--url", workshop.url.href)).code).toBe(ExitCode.OK);
   const before = readFileSync(profileOf(home, "cellar"), "utf8");
@@ -132,7 +132,7 @@ test("a second connector on this computer is refused, and one on a copy of it ta
   expect(await callTool("loft", "add", { a: 3, b: 3 })).toMatchObject({ structuredContent: { sum: 6 } });
 });
 
-test("rename is followed by the connector that runs; remove ends it and leaves nothing", async () => {
+test("after rename the running connector follows; remove ends it and leaves nothing behind", async () => {
   const home = await computer();
   await on(home, "setup", "shed", "--url", workshop.url.href);
   const connector = await connect(home, "shed");
@@ -159,7 +159,7 @@ test("rename is followed by the connector that runs; remove ends it and leaves n
   expect((await on(home, "remove", "hut", "--yes")).code).toBe(ExitCode.MACHINE_UNKNOWN);
 });
 
-test("each way to fail has an exit code of its own, and says what to do", async () => {
+test("each kind of failure has its own exit code, and says what to do", async () => {
   const home = await computer();
   const unreachable = await codez(home, ["setup", "x"], { CODEZ_HUB: "http://127.0.0.1:1" });
   expect([unreachable.code, unreachable.err]).toEqual([ExitCode.HUB_UNREACHABLE, expect.stringContaining("--hub")]);
@@ -171,7 +171,7 @@ test("each way to fail has an exit code of its own, and says what to do", async 
   expect((await on(home, "rename", "nothing", "else")).code).toBe(ExitCode.MACHINE_UNKNOWN);
 });
 
-test("each session of a stdio server is a process of its own, and none outlives the connector", async () => {
+test("each session of a stdio server has a process of its own, which ends with the connector", async () => {
   const home = await computer();
   await on(home, "setup", "pantry", "--", ...EVERYTHING);
   const connector = await connect(home, "pantry");

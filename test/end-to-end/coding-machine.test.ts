@@ -32,86 +32,83 @@ beforeAll(async () => {
 
 afterAll(() => operator[Symbol.asyncDispose]());
 
-describe.each(["2025-11-25", "2026-07-28"] as const)(
-  "a model that knows nothing but /mcp, with a client of %s,",
-  (era) => {
-    test("finds a project, starts a session, follows it and reads it, never typing a machine's own id", async () => {
-      await using made = await client(operator.mcpUrl, era);
-      const call = async (name: string, args: object = {}): Promise<Result> =>
-        (await made.callTool({ name, arguments: { ...args } }, { timeout: TURN_MS })) as unknown as Result;
-      const told = async (name: string, args: object = {}): Promise<Record<string, unknown>> => {
-        const { content, structuredContent, isError } = await call(name, args);
-        expect(isError, content[0]?.text).toBeUndefined();
-        expect(JSON.parse(content[0]?.text ?? "")).toEqual(structuredContent);
-        return structuredContent;
-      };
+describe.each(["2025-11-25", "2026-07-28"] as const)("a model that knows only /mcp, with a client of %s,", (era) => {
+  test("finds a project, starts a session, follows it and reads it, without typing a machine's own session id", async () => {
+    await using made = await client(operator.mcpUrl, era);
+    const call = async (name: string, args: object = {}): Promise<Result> =>
+      (await made.callTool({ name, arguments: { ...args } }, { timeout: TURN_MS })) as unknown as Result;
+    const told = async (name: string, args: object = {}): Promise<Record<string, unknown>> => {
+      const { content, structuredContent, isError } = await call(name, args);
+      expect(isError, content[0]?.text).toBeUndefined();
+      expect(JSON.parse(content[0]?.text ?? "")).toEqual(structuredContent);
+      return structuredContent;
+    };
 
-      const slug = attic.slug("api");
-      await until("Operator to know attic's projects", async () => {
-        const { machines } = await told("list_machines");
-        return JSON.stringify(machines).includes(JSON.stringify({ slug, path: attic.repo("api") }));
-      });
-
-      const { session_id: session } = await told("create_session", {
-        machineId: "attic",
-        slug,
-        prompt: `hello ${era}`,
-      });
-      expect(session).toMatch(/^attic\/[0-9a-f-]{36}$/);
-      const id = String(session).slice("attic/".length);
-      /** Whether the answer names the session by its handle, and never by its bare id. */
-      const expectHandle = (answer: unknown): void => {
-        const text = JSON.stringify(answer);
-        expect(text).toContain(`"${String(session)}"`);
-        expect(text.replaceAll(String(session), "")).not.toContain(id);
-      };
-
-      const waited = await told("send_and_wait", { session_id: session, text: "and again", timeout_ms: TURN_MS });
-      expect(waited).toMatchObject({ status: "done", result: "Heard: and again" });
-      expectHandle(waited);
-      expectHandle(await told("get_session", { session_id: session, limit: 5 }));
-      expectHandle(await told("list_sessions", { machineId: "attic", slug, limit: 10 }));
-      expectHandle(await told("search_sessions", { machineId: "attic", query: `hello ${era.slice(0, 4)}` }));
-      expectHandle(await told("get_observability", { machineId: "attic", days: 1 }));
-      await until("the turn's end among the events", async () => {
-        const polled = await told("poll_events", { session_id: session, timeout_ms: 1_000 });
-        if (!JSON.stringify(polled).includes("session.idle")) return false;
-        expectHandle(polled);
-        return true;
-      });
-      const fork = await told("fork_session", { session_id: session });
-      expect(fork).toMatchObject({ session_id: expect.stringMatching(/^attic\//), forked_from: session });
-      for (const one of [fork["session_id"], session]) await told("dispose_session", { session_id: one });
+    const slug = attic.slug("api");
+    await until("Operator to know attic's projects", async () => {
+      const { machines } = await told("list_machines");
+      return JSON.stringify(machines).includes(JSON.stringify({ slug, path: attic.repo("api") }));
     });
 
-    test("is told what is wrong with a call by the machine itself, in one form, and what to do", async () => {
-      await using made = await client(operator.mcpUrl, era);
-      const failed = async (name: string, args: object): Promise<{ text: string; error: Record<string, unknown> }> => {
-        const result = (await made.callTool({ name, arguments: { ...args } })) as unknown as Result;
-        expect(result.isError).toBe(true);
-        const { error } = result.structuredContent as { error: Record<string, unknown> };
-        const text = result.content[0]?.text ?? "";
-        expect(text).toBe(`${String(error["code"])}: ${String(error["message"])}`);
-        expect(typeof error["retryable"]).toBe("boolean");
-        return { text, error };
-      };
-      const nobody = "attic/00000000-0000-4000-8000-000000000000";
-      expect((await failed("create_session", { machineId: "attic" })).text).toMatch(
-        /^arguments_invalid: .*"slug".*"cwd"/,
-      );
-      expect((await failed("get_project_memory", { machineId: "attic" })).text).toMatch(
-        /^invalid_request: .*"slug": Project slug/,
-      );
-      expect((await failed("list_sessions", { machineId: "atic", slug: "x" })).text).toContain("Your machines: attic.");
-      expect(await failed("send_prompt", { session_id: nobody, text: "x" })).toMatchObject({
-        text: expect.stringContaining(`session_unknown: There is no session ${nobody} `),
-        error: { session: nobody },
-      });
+    const { session_id: session } = await told("create_session", {
+      machineId: "attic",
+      slug,
+      prompt: `hello ${era}`,
     });
-  },
-);
+    expect(session).toMatch(/^attic\/[0-9a-f-]{36}$/);
+    const id = String(session).slice("attic/".length);
+    /** Whether the answer names the session by its handle, and never by its bare id. */
+    const expectHandle = (answer: unknown): void => {
+      const text = JSON.stringify(answer);
+      expect(text).toContain(`"${String(session)}"`);
+      expect(text.replaceAll(String(session), "")).not.toContain(id);
+    };
 
-test("the MCP Inspector starts a session from a slug alone", async () => {
+    const waited = await told("send_and_wait", { session_id: session, text: "and again", timeout_ms: TURN_MS });
+    expect(waited).toMatchObject({ status: "done", result: "Heard: and again" });
+    expectHandle(waited);
+    expectHandle(await told("get_session", { session_id: session, limit: 5 }));
+    expectHandle(await told("list_sessions", { machineId: "attic", slug, limit: 10 }));
+    expectHandle(await told("search_sessions", { machineId: "attic", query: `hello ${era.slice(0, 4)}` }));
+    expectHandle(await told("get_observability", { machineId: "attic", days: 1 }));
+    await until("the turn's end among the events", async () => {
+      const polled = await told("poll_events", { session_id: session, timeout_ms: 1_000 });
+      if (!JSON.stringify(polled).includes("session.idle")) return false;
+      expectHandle(polled);
+      return true;
+    });
+    const fork = await told("fork_session", { session_id: session });
+    expect(fork).toMatchObject({ session_id: expect.stringMatching(/^attic\//), forked_from: session });
+    for (const one of [fork["session_id"], session]) await told("dispose_session", { session_id: one });
+  });
+
+  test("is told by the machine what is wrong with a call and what to do, always in the same form", async () => {
+    await using made = await client(operator.mcpUrl, era);
+    const failed = async (name: string, args: object): Promise<{ text: string; error: Record<string, unknown> }> => {
+      const result = (await made.callTool({ name, arguments: { ...args } })) as unknown as Result;
+      expect(result.isError).toBe(true);
+      const { error } = result.structuredContent as { error: Record<string, unknown> };
+      const text = result.content[0]?.text ?? "";
+      expect(text).toBe(`${String(error["code"])}: ${String(error["message"])}`);
+      expect(typeof error["retryable"]).toBe("boolean");
+      return { text, error };
+    };
+    const nobody = "attic/00000000-0000-4000-8000-000000000000";
+    expect((await failed("create_session", { machineId: "attic" })).text).toMatch(
+      /^arguments_invalid: .*"slug".*"cwd"/,
+    );
+    expect((await failed("get_project_memory", { machineId: "attic" })).text).toMatch(
+      /^invalid_request: .*"slug": Project slug/,
+    );
+    expect((await failed("list_sessions", { machineId: "atic", slug: "x" })).text).toContain("Your machines: attic.");
+    expect(await failed("send_prompt", { session_id: nobody, text: "x" })).toMatchObject({
+      text: expect.stringContaining(`session_unknown: There is no session ${nobody} `),
+      error: { session: nobody },
+    });
+  });
+});
+
+test("the MCP Inspector starts a session with only a slug", async () => {
   const inspector = [peerBin("mcp-inspector"), "--cli", operator.mcpUrl.href, "--transport", "http"];
   const call = ["--method", "tools/call", "--tool-name", "create_session"];
   const given = ["--tool-arg", "machineId=attic", "--tool-arg", `slug=${attic.slug("web")}`];

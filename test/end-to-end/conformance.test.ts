@@ -31,7 +31,7 @@ beforeAll(async () => {
 afterAll(() => operator[Symbol.asyncDispose]());
 
 describe.each(REVISIONS)("the public conformance suite, as of %s", (revision) => {
-  test("a server that passes it passes it through its machine's URL too, check by check", async () => {
+  test("a server that passes it directly also passes it through its machine's URL, check by check", async () => {
     const [direct, relayed] = await Promise.all([
       runSuite(attic.direct, revision),
       runSuite(attic.machine.url, revision),
@@ -41,7 +41,7 @@ describe.each(REVISIONS)("the public conformance suite, as of %s", (revision) =>
     expect(relayed).toEqual(direct);
   });
 
-  test("the reference server scores through its machine's URL what it scores directly, check by check", async () => {
+  test("the reference server has the same score through its machine's URL as directly, check by check", async () => {
     const [direct, relayed] = await Promise.all([
       runSuite(barn.direct, revision),
       runSuite(barn.machine.url, revision),
@@ -58,7 +58,7 @@ describe.each(REVISIONS)("the public conformance suite, as of %s", (revision) =>
   test.each([
     ["as it is", () => operator],
     ["by the SDK's handler alone", () => sdkOnly],
-  ])("the unified endpoint passes every scenario that applies to what it offers, %s", async (_, which) => {
+  ])("the unified endpoint passes every scenario for the features that it has, %s", async (_, which) => {
     const results = await runSuite(which().mcpUrl, revision);
     expect(failed(results)).toEqual(
       Object.keys(results)

@@ -72,7 +72,7 @@ async function call(name: string): Promise<"answered" | "failed"> {
 }
 
 test(
-  `${CUTS} cuts at random between a connector and the front lose no event and double nothing (seed ${SEED})`,
+  `${CUTS} random cuts between a connector and the front lose and duplicate no event (seed ${SEED})`,
   { timeout: 120_000 + CUTS * 2_000 },
   async () => {
     const random = new Random(SEED, "cuts");

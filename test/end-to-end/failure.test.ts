@@ -168,8 +168,8 @@ async function eventsAreWhole(): Promise<void> {
   }
 }
 
-describe("in the middle of calls, with events on their way", () => {
-  test("the connector is killed: callers are told, and with the next connector the machine is back", async () => {
+describe("during calls and while events are being sent", () => {
+  test("killing the connector fails the calls at once, and the next connector brings the machine back", async () => {
     await allFail(() => attic.kill());
     const offline = await send(attic.url, { headers: HEADERS, body: body("echo", "while offline") });
     expect([offline.status, lastMessage(offline)]).toMatchObject([
@@ -181,7 +181,7 @@ describe("in the middle of calls, with events on their way", () => {
     await eventsAreWhole();
   });
 
-  test("Operator replaces the machine's script: callers are told first, and the link comes back by itself", async () => {
+  test("when Operator replaces the machine's script, callers are told first, and the link returns by itself", async () => {
     const current = (await attic.detail()).template;
     const runs = async (template: string): Promise<boolean> => {
       const detail = await attic.detail();
@@ -204,7 +204,7 @@ describe("in the middle of calls, with events on their way", () => {
     await eventsAreWhole();
   });
 
-  test("the platform replaces it without a word: callers are told all the same", async () => {
+  test("when the platform replaces the script without notice, callers are told as well", async () => {
     const { links } = attic;
     const { template } = await attic.detail();
     await allFail(() => attic.replaceScript(template));
@@ -214,7 +214,7 @@ describe("in the middle of calls, with events on their way", () => {
     await eventsAreWhole();
   });
 
-  test("the machine's workerd is killed: it is started again, and nothing is called twice", async () => {
+  test("killing the machine's workerd restarts it, and no call runs twice", async () => {
     const { links } = attic;
     await allFail(() => Promise.resolve(void process.kill(workerdOfAttic(), "SIGKILL")));
     await until("a new link", () => attic.links > links);
@@ -223,7 +223,7 @@ describe("in the middle of calls, with events on their way", () => {
     await eventsAreWhole();
   });
 
-  test("Operator itself is restarted: machines dial in again by themselves, and cursors stay good", async () => {
+  test("when Operator restarts, machines reconnect by themselves and cursors stay valid", async () => {
     calls += 1;
     const name = `restart ${calls}`;
     const ended = Promise.allSettled([send(attic.url, { headers: HEADERS, body: body("hold", name) })]);
@@ -240,7 +240,7 @@ describe("in the middle of calls, with events on their way", () => {
   });
 });
 
-test("the link is cut after any byte, either way: a call succeeds or fails with a typed error, and no event is lost or doubled", async () => {
+test("cutting the link after any byte, in either direction, completes a call or fails it with a typed error, and loses or duplicates no event", async () => {
   // A call's frames, an event's, an acknowledgement's, and of the next connection its handshake, hello and welcome.
   const points = [1, 2, 3, 5, 8, 20, 60, 100, 150, 200, 250, 300, 350, 400, 500, 600, 800];
   const outcomes = new Set<string>();
@@ -271,7 +271,7 @@ test("the link is cut after any byte, either way: a call succeeds or fails with 
   await eventsAreWhole();
 });
 
-test("polling takes nothing from anybody, waits for what is new, and filters by machine and session", async () => {
+test("polling consumes nothing, waits for new events, and filters by machine and session", async () => {
   await using late = await Poller.start(operator.mcpUrl);
   const waiting = late.read({ timeout_ms: 25_000, machineId: "barn" });
   barn.push({ atMs: 1, type: "news", session: "t", data: "awaited" });
@@ -283,7 +283,7 @@ test("polling takes nothing from anybody, waits for what is new, and filters by 
   await eventsAreWhole();
 });
 
-test("a machine that was removed leaves its events to its readers, and one added again under its name goes on without a gap", async () => {
+test("a removed machine's events stay readable, and a machine added under its name continues without a gap", async () => {
   await using reader = await Poller.start(operator.mcpUrl);
   const cellar = await Machine.add(operator, "cellar", server.url);
   cellar.push({ atMs: 1, type: "message", session: null, data: "first" });

@@ -145,7 +145,7 @@ describe.each([
     },
   );
 
-  test.skipIf(!isHere)("passes events on as they come", async () => {
+  test.skipIf(!isHere)("forwards events as they arrive", async () => {
     const { promise: more, resolve } = Promise.withResolvers<ServerResponse>();
     const arrived = arrival((response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
@@ -162,50 +162,50 @@ describe.each([
     expect(await pieces.rest()).toContain("data: two");
   });
 
-  test.skipIf(!isHere)("tells the machine when a client hangs up, before an answer and in a quiet stream", async () => {
-    for (const begin of [
-      () => undefined,
-      (response: ServerResponse) => {
-        response.writeHead(200, { "content-type": "text/event-stream" });
-        response.write(": hello\n\n");
-      },
-    ]) {
-      const arrived = arrival(begin);
-      const call = knock("barn", "/mcp", { ...JSON_TYPE, ...OWNER });
-      call.on("error", () => undefined);
-      call.end("{}");
-      const { gone } = await arrived;
-      call.destroy();
-      await within(CANCELLED_MS, "the end of the call at the machine", gone);
-    }
-  });
-
   test.skipIf(!isHere)(
-    "believes no header of Operator's that a client sends, and passes no credentials on",
+    "tells the machine when a client disconnects, before an answer and in a quiet stream",
     async () => {
-      const forged = { "x-operator-caller": "owner", "x-operator-secret": SECRET, "x-operator-machine": "barn" };
-      expect(await statusOf("attic", "/mcp", forged)).toBe(401);
-      expect(await statusOf("attic", "/mcp", { ...ADA, ...forged })).toBe(404); // attic is not Ada's
-      const arrived = arrival((response) => void response.end("{}"));
-      const call = knock("barn", "/mcp", {
-        ...JSON_TYPE,
-        ...OWNER,
-        ...forged,
-        "x-operator-machine": "attic",
-        cookie: "a=b",
-        "mcp-session-id": "s1",
-      });
-      const head = headOf(call);
-      call.end("{}");
-      const { headers } = (await arrived).request;
-      expect(Object.keys(headers).filter((name) => /operator|authorization|cookie/.test(name))).toEqual([]);
-      expect(headers["mcp-session-id"]).toBe("s1");
-      expect((await head).statusCode).toBe(200);
+      for (const begin of [
+        () => undefined,
+        (response: ServerResponse) => {
+          response.writeHead(200, { "content-type": "text/event-stream" });
+          response.write(": hello\n\n");
+        },
+      ]) {
+        const arrived = arrival(begin);
+        const call = knock("barn", "/mcp", { ...JSON_TYPE, ...OWNER });
+        call.on("error", () => undefined);
+        call.end("{}");
+        const { gone } = await arrived;
+        call.destroy();
+        await within(CANCELLED_MS, "the end of the call at the machine", gone);
+      }
     },
   );
 
+  test.skipIf(!isHere)("ignores Operator's own headers from a client, and forwards no credentials", async () => {
+    const forged = { "x-operator-caller": "owner", "x-operator-secret": SECRET, "x-operator-machine": "barn" };
+    expect(await statusOf("attic", "/mcp", forged)).toBe(401);
+    expect(await statusOf("attic", "/mcp", { ...ADA, ...forged })).toBe(404); // attic is not Ada's
+    const arrived = arrival((response) => void response.end("{}"));
+    const call = knock("barn", "/mcp", {
+      ...JSON_TYPE,
+      ...OWNER,
+      ...forged,
+      "x-operator-machine": "attic",
+      cookie: "a=b",
+      "mcp-session-id": "s1",
+    });
+    const head = headOf(call);
+    call.end("{}");
+    const { headers } = (await arrived).request;
+    expect(Object.keys(headers).filter((name) => /operator|authorization|cookie/.test(name))).toEqual([]);
+    expect(headers["mcp-session-id"]).toBe("s1");
+    expect((await head).statusCode).toBe(200);
+  });
+
   test.skipIf(!isHere)(
-    "carries nothing but a machine's endpoint: no link, no upgrade, none of Operator's own paths",
+    "serves only a machine's endpoint: no link, no upgrade, and none of Operator's own paths",
     async () => {
       for (const path of ["/link", "/operator/state", "/mcp/../operator/state", "/m/barn/mcp"])
         expect([path, await statusOf("attic", path, OWNER)]).toEqual([path, 404]);
@@ -225,7 +225,7 @@ describe.each([
 });
 
 describe("the dispatch Worker's secret", () => {
-  test("is rotated under load without a failed call, since the former one goes on working until the next rotation", async () => {
+  test("can be rotated under load without a failed call, because the previous one works until the next rotation", async () => {
     const call = async (secret: string): Promise<number> => {
       const response = await fetch(`http://127.0.0.1:${dispatchPort}/mcp`, {
         method: "POST",

@@ -112,7 +112,7 @@ beforeAll(async () => {
 
 afterAll(() => operator[Symbol.asyncDispose]());
 
-test("a folder made from the template is deployed with one command, which calls it at its public address", async () => {
+test("one command deploys a folder made from the template and calls it at its public address", async () => {
   const folder = join(operator.folder, "echo-server");
   expect((await servers(tokenOfAda, ["new", "echo", folder])).code).toBe(0);
   const { code, stdout, stderr } = await servers(tokenOfAda, ["deploy", folder]);
@@ -128,7 +128,7 @@ test("a folder made from the template is deployed with one command, which calls 
 });
 
 test.each(["2025-11-25", "2026-07-28"] as const)(
-  "it is reached at its own addresses with a client of %s, listed beside machines, and by call_tool",
+  "it can be reached at its own addresses with a client of %s, is listed beside machines, and works with call_tool",
   async (era) => {
     const { mcpUrl, mcpHostUrl, ...listed } = await serverOf(tokenOfAda, "echo");
     expect(listed).toMatchObject({ kind: "hosted", status: "online", outdated: false });
@@ -145,7 +145,7 @@ test.each(["2025-11-25", "2026-07-28"] as const)(
 );
 
 describe("to another user", () => {
-  test("a server that is there is as one that is not, at every address", async () => {
+  test("an existing server looks like one that does not exist, at every address", async () => {
     expect(await machinesOf(tokenOfBob)).toEqual([]);
     const { slug } = await serverOf(tokenOfAda, "echo");
     const unknown = slug.replace("echo", "ohce");
@@ -166,7 +166,7 @@ describe("to another user", () => {
     expect(await callTool(tokenOfBob, "echo", "echo", { message: "x" })).toContain("machine_unknown");
   });
 
-  test("the same name is free, and is a server of its own", async () => {
+  test("the same name is free and makes a server of its own", async () => {
     const folder = await folderWith("echo-of-bob", NOSY("of bob"));
     expect((await servers(tokenOfBob, ["deploy", folder, "--name", "echo"])).stdout).toContain("tools/list -> look");
     expect(await callTool(tokenOfAda, "echo", "echo", { message: "mine" })).toBe("echo: mine");
@@ -183,8 +183,8 @@ describe("to another user", () => {
   });
 });
 
-describe("a server of foreign code", () => {
-  test("gets its own vars and objects, nothing of Operator's, and reaches nothing on this computer", async () => {
+describe("a server with third-party code", () => {
+  test("gets its own vars and objects and nothing of Operator's, and cannot reach this computer", async () => {
     const { stderr } = await servers(tokenOfAda, ["deploy", await folderWith("nosy", NOSY("one"))]);
     expect(stderr).toBe("");
     expect(await look({ url: `${operator.url}/api/health` })).toEqual({
@@ -197,7 +197,7 @@ describe("a server of foreign code", () => {
     });
   });
 
-  test("cannot mark its answers as Operator's own", async () => {
+  test("cannot present its answers as Operator's own", async () => {
     const { mcpUrl } = await serverOf(tokenOfAda, "nosy");
     const headers = { "content-type": "application/json", accept: "application/json", ...bearer(tokenOfAda) };
     const answer = await send(new URL(mcpUrl), { headers, body: '{"jsonrpc":"2.0","id":1,"method":"tools/list"}' });
@@ -210,7 +210,7 @@ describe("a server of foreign code", () => {
     ["a dispatch namespace", { dispatch_namespaces: [{ binding: "D", namespace: "operator" }] }, "dispatch_namespaces"],
     ["an object of another script", { durable_objects: { bindings: [{ name: "U", class_name: "User", script_name: "operator" }] } }, "script_name"], // prettier-ignore
     ["a name of Operator's own", { vars: { OPERATOR_OWNER: "bob" } }, "OPERATOR_OWNER"],
-  ])("that wants %s is refused", async (_, more, named) => {
+  ])("that asks for %s is refused", async (_, more, named) => {
     const folder = await folderWith("greedy", NOSY("greedy"), { ...NOSY_CONFIG, name: "greedy", ...more });
     const { code, stderr } = await servers(tokenOfAda, ["deploy", folder]);
     expect([code, stderr]).toEqual([1, expect.stringContaining(named)]);
@@ -219,7 +219,7 @@ describe("a server of foreign code", () => {
 });
 
 describe("versions", () => {
-  test("that do not start leave the one before as it is", async () => {
+  test("that do not start leave the previous one running", async () => {
     const folder = await folderWith("nosy", `${NOSY("broken")}\nthrow new Error("broken on purpose");`);
     const { code, stderr } = await servers(tokenOfAda, ["deploy", folder]);
     expect(code).toBe(1);
@@ -228,7 +228,7 @@ describe("versions", () => {
     expect(await look()).toMatchObject({ version: "one" });
   });
 
-  test("replace each other, keep secrets and storage, and are rolled back", async () => {
+  test("replace each other, keep secrets and storage, and can be rolled back", async () => {
     expect((await servers(tokenOfAda, ["secret", "put", "nosy", "API_KEY"], "s3cret\n")).stdout).toBe(
       "API_KEY is set\n",
     );
@@ -252,7 +252,7 @@ describe("versions", () => {
   });
 });
 
-test("a machine and a server cannot have one name, whichever came first", async () => {
+test("a machine and a server cannot have the same name, whichever came first", async () => {
   const identity = "identity-of-the-computer";
   const taken = await operator.api("POST", "/api/machines", { name: "nosy", identity }, tokenOfAda);
   expect(taken).toMatchObject({ status: 400, body: { error: { message: expect.stringContaining("hosted server") } } });
@@ -262,7 +262,7 @@ test("a machine and a server cannot have one name, whichever came first", async 
   expect(stderr).toContain('"attic" is one of your machines');
 });
 
-test("a deleted server is gone with its storage, and its name begins anew", async () => {
+test("a deleted server loses its storage, and its name starts empty", async () => {
   const { slug } = await serverOf(tokenOfAda, "nosy");
   expect((await servers(tokenOfAda, ["delete", "nosy"])).stdout).toBe("nosy is deleted\n");
   expect((await machinesOf(tokenOfAda)).map(({ name }) => name)).not.toContain("nosy");

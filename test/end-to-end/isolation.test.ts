@@ -61,7 +61,7 @@ async function callTool(token: string | null, name: string, args: object): Promi
   return await made.callTool({ name, arguments: { ...args } });
 }
 
-describe("to another user, a machine that is there is as one that is not", () => {
+describe("another user cannot tell an existing machine from one that does not exist", () => {
   test("at its own URLs, whatever the method", async () => {
     const strangers = [
       { token: tokenOfBob, machine: attic },
@@ -177,7 +177,7 @@ describe("to another user, a machine that is there is as one that is not", () =>
   });
 });
 
-test("a cursor and a session handle of one user are worth nothing to another", async () => {
+test("a cursor and a session handle of one user are useless to another", async () => {
   const poll = async (token: string | null, args: object) =>
     Polled.parse((await callTool(token, "poll_events", { timeout_ms: 0, ...args }))["structuredContent"]);
   const adas = await poll(tokenOfAda, {});
@@ -220,7 +220,7 @@ test("a host that is not this Operator's is refused, so that no page can rebind 
   }
 });
 
-test("headers of ours that a client sends change nothing", async () => {
+test("Operator's own headers sent by a client have no effect", async () => {
   const headers = {
     ...MCP,
     ...bearer(tokenOfBob),
@@ -241,7 +241,7 @@ test("headers of ours that a client sends change nothing", async () => {
   expect(workshop.calls.size).toBe(0);
 });
 
-test("a link needs its own machine's token: another's opens nothing, and the refusals are alike", async () => {
+test("a link needs its own machine's token, and a wrong token is refused in the same way as any other", async () => {
   const upgrade = {
     connection: "upgrade",
     upgrade: "websocket",

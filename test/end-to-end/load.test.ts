@@ -62,7 +62,7 @@ function text(bytes: number): string {
   return made.slice(0, bytes);
 }
 
-test("5 MB of arguments and 5 MB of result, at the machine's own URL", async () => {
+test("a call carries 5 MB of arguments and a result of 5 MB at the machine's own URL", async () => {
   const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { text: text(5 * MEGABYTE) } });
   for (const framing of [{ "content-length": String(body.length) }, { "transfer-encoding": "chunked" }]) {
     const answer = await send(attic.url, { headers: { ...JSON_TYPE, ...framing }, body });
@@ -71,7 +71,7 @@ test("5 MB of arguments and 5 MB of result, at the machine's own URL", async () 
 });
 
 test.each(["2025-11-25", "2026-07-28"] as const)(
-  "5 MB of arguments and 5 MB of result, through /mcp as of %s",
+  "a call carries 5 MB of arguments and a result of 5 MB through /mcp as of %s",
   async (era) => {
     await using made = await client(operator.mcpUrl, era);
     const said = text(5 * MEGABYTE);
@@ -84,7 +84,7 @@ test.each(["2025-11-25", "2026-07-28"] as const)(
   },
 );
 
-test("200 calls at once on one link, at the machine's own URL and through /mcp", async () => {
+test("one link carries 200 calls at once, at the machine's own URL and through /mcp", async () => {
   const waiting = new Map<string, ServerResponse>();
   server.answer(async (request, response) => {
     waiting.set((await bodyOf(request)).toString(), response);
@@ -137,7 +137,7 @@ function processesOnTheWay(): Map<string, number> {
   return found;
 }
 
-test("an answer of 100 MB passes through, and no process on its way grows by it", async () => {
+test("an answer of 100 MB passes without any process on its way growing by it", async () => {
   // The first rounds warm up: what is allocated for large answers, code and buffers, is allocated for good.
   for (const [round, bytes] of [100 * MEGABYTE, 100 * MEGABYTE, 100 * MEGABYTE].entries()) {
     const { hash, into } = flood(bytes);
@@ -165,7 +165,7 @@ test("an answer of 100 MB passes through, and no process on its way grows by it"
   }
 });
 
-test("a reader that stops is not sent everything, holds up nobody, and can go on", async () => {
+test("a reader that stops gets only part of the answer, delays nobody, and can continue", async () => {
   const bytes = 100 * MEGABYTE;
   const flow = flood(bytes);
   server.answer(async (request, response) => {
@@ -195,7 +195,7 @@ test("a reader that stops is not sent everything, holds up nobody, and can go on
   expect([body.length, createHash("sha256").update(body).digest("hex")]).toEqual([bytes, flow.hash]);
 });
 
-test("a request of 100 MB passes as it is read, and a server that stops reading stops its sender", async () => {
+test("a request of 100 MB passes at the server's pace, and pauses when the server stops reading", async () => {
   let read = 0;
   let goOn: () => void = () => undefined;
   const stopped = new Promise<void>((resolve) => (goOn = resolve));
@@ -226,7 +226,7 @@ test("a request of 100 MB passes as it is read, and a server that stops reading 
 test.each([
   ["the connector", () => attic.kill()],
   ["the machine's script", () => attic.replaceScript("t1")],
-])("an answer that is cut since %s went away is seen to be cut, and never taken for a whole one", async (_, cut) => {
+])("an answer cut because %s went away is recognizable as cut", async (_, cut) => {
   server.answer((_request, response) => {
     response.writeHead(200, { "content-type": "application/json", "content-length": 5 * MEGABYTE });
     response.write(Buffer.alloc(MEGABYTE, "x")); // and no more

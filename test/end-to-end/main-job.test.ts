@@ -82,7 +82,7 @@ describe.each(Object.keys(CLIENTS))("the unified endpoint, with %s", (name) => {
     return made;
   };
 
-  test("lists its own tools, and no machine's", async () => {
+  test("lists its own tools, and no tool of a machine", async () => {
     const { tools } = await (await connect()).listTools();
     const names = tools.map((tool) => tool.name);
     expect(names).toEqual(
@@ -91,7 +91,7 @@ describe.each(Object.keys(CLIENTS))("the unified endpoint, with %s", (name) => {
     expect(names.filter((one) => /echo|add|attic|barn/.test(one))).toEqual([]);
   });
 
-  test("lists all machines, each with its own state, and looks at one", async () => {
+  test("lists all machines with their states, and shows one in detail", async () => {
     const made = await connect();
     const { machines } = Machines.parse((await call(made, "list_machines", {})).structuredContent);
     expect(machines.map((machine) => [machine.name, machine.status])).toEqual([
@@ -111,7 +111,7 @@ describe.each(Object.keys(CLIENTS))("the unified endpoint, with %s", (name) => {
     });
   });
 
-  test("lists and calls the tools of the machine that is named, and gives its results as they are", async () => {
+  test("lists and calls the tools of the named machine, and returns its results unchanged", async () => {
     const made = await connect();
     const toolsOf = async (machineId: string): Promise<string> =>
       JSON.stringify((await call(made, "list_tools", { machineId })).structuredContent);
@@ -133,7 +133,7 @@ describe.each(Object.keys(CLIENTS))("the unified endpoint, with %s", (name) => {
     expect(failed).toMatchObject({ isError: true, content: [{ type: "text", text: "as it was meant to" }] });
   });
 
-  test("says which machine or tool is not there, and what to do", async () => {
+  test("says which machine or tool does not exist, and what to do", async () => {
     const made = await connect();
     const failureOf = async (machineId: string, tool: string): Promise<z.infer<typeof Failure>["error"]> => {
       const result = await call(made, "call_tool", { machineId, name: tool, arguments: {} });
@@ -167,7 +167,7 @@ describe.each(Object.keys(CLIENTS))("the unified endpoint, with %s", (name) => {
     expect(JSON.stringify(prompt.structuredContent)).toContain("Rome");
   });
 
-  test("forwards a machine's progress while the call is under way", async () => {
+  test("forwards a machine's progress during the call", async () => {
     const made = await connect();
     const heard: Progress[] = [];
     const onprogress = (progress: Progress): void => {
@@ -204,7 +204,7 @@ describe("a machine's own endpoint, by path and by host", () => {
     ["host", () => machine().hostUrl],
   ];
 
-  test.each(urls(() => attic))("is its server as if it were local (%s)", async (_, url) => {
+  test.each(urls(() => attic))("behaves like the server behind it (%s)", async (_, url) => {
     await using made = await olderClient(url());
     expect(made.getServerVersion()?.name).toContain("everything");
     const { tools } = await made.listTools();
@@ -222,7 +222,7 @@ describe("a machine's own endpoint, by path and by host", () => {
     expect(steps).toEqual([1, 2]);
   });
 
-  test.each(urls(() => barn))("speaks whichever revision the server does (%s)", async (_, url) => {
+  test.each(urls(() => barn))("speaks the revision of its server (%s)", async (_, url) => {
     for (const era of ["2025-11-25", "2026-07-28"] as const) {
       await using made = await client(url(), era);
       expect(made.getServerVersion()?.name).toBe("workshop");
@@ -232,7 +232,7 @@ describe("a machine's own endpoint, by path and by host", () => {
     }
   });
 
-  test("carries the server's own requests to the client: sampling and elicitation", async () => {
+  test("forwards the server's own requests to the client: sampling and elicitation", async () => {
     await using made = await olderClient(attic.url, { sampling: {}, elicitation: {} });
     made.setRequestHandler(CreateMessageRequestSchema, ({ params }) => ({
       role: "assistant",
@@ -290,7 +290,7 @@ describe("the MCP Inspector", () => {
   });
 });
 
-test("Claude Code adds Operator, finds it well, and calls a tool on the machine it picks", async () => {
+test("Claude Code adds Operator, reports it as healthy, and calls a tool on the machine it chooses", async () => {
   const home = await mkdtemp(join(tmpdir(), "operator-claude-"));
   onTestFinished(() => rm(home, { recursive: true, force: true }));
   await using api = await startMessagesApi(({ results, tools }) => {

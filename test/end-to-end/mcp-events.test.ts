@@ -53,7 +53,7 @@ class MemoryStore implements Store {
   }
 }
 
-test("the AI SDK's client subscribes, its receiver verifies and takes events within a second, and it unsubscribes", async () => {
+test("the AI SDK's client subscribes, its receiver verifies and gets events within a second, and it unsubscribes", async () => {
   const store = new MemoryStore();
   const taken: { session: unknown; atMs: number }[] = [];
   const problems: unknown[] = [];
@@ -115,7 +115,7 @@ test("a webhook's messages survive a restart of Operator while its receiver is a
   await operator.api("DELETE", `/api/webhooks/${id}`);
 });
 
-test("a private address that is not allowed gets nothing, by number and by name", async () => {
+test("a private address that is not allowed gets no requests, by number or by name", async () => {
   const other = await WebhookReceiver.start();
   operator.own(other);
   const { port } = new URL(other.origin);
@@ -129,7 +129,7 @@ test("a private address that is not allowed gets nothing, by number and by name"
   expect(other.arrived).toEqual([]);
 });
 
-test("codez webhooks adds, tries out, lists and removes a webhook", async () => {
+test("codez webhooks adds, tests, lists and removes a webhook", async () => {
   const home = await mkdtemp(join(operator.folder, "computer-"));
   const run = (...args: string[]) => codez(home, ["webhooks", ...args, "--json"], { CODEZ_HUB: operator.url });
   receiver.answer = () => new Response(null, { status: 204 });
@@ -145,7 +145,7 @@ test("codez webhooks adds, tries out, lists and removes a webhook", async () => 
   expect(JSON.parse((await run("list")).out)).toMatchObject({ subscriptions: [] });
 });
 
-test("codez watch prints each event once over restarts, runs a command for each, and keeps its position private", async () => {
+test("codez watch prints each event once across restarts, runs a command for each, and keeps its position private", async () => {
   const home = await mkdtemp(join(operator.folder, "computer-"));
   const seen = join(home, "seen");
   const script = join(home, "note.mjs");

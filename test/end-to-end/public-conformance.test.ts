@@ -29,7 +29,7 @@ afterAll(() => operator[Symbol.asyncDispose]());
 describe.each(REVISIONS)(
   "the public conformance suite, as of %s, through the front of a public Operator",
   (revision) => {
-    test("finds the machine's server as it finds it directly, check by check", async () => {
+    test("gives the machine's server the same result as directly, check by check", async () => {
       const [there, here] = await Promise.all([runSuite(direct, revision), runSuite(relayed, revision)]);
       expect(failed(there)).toEqual([]);
       expect(here).toEqual(there);

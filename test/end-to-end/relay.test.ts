@@ -77,7 +77,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect([atticServer.requests.length, barnServer.requests.length]).toEqual([2, 2]);
   });
 
-  test("every call is executed once, many at a time", async () => {
+  test("every call runs once, with many at a time", async () => {
     const seen = new Map<string, number>();
     atticServer.answer(async (request, response) => {
       const text = (await bodyOf(request)).toString();
@@ -90,7 +90,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect([...seen.values()]).toEqual(names.map(() => 1));
   });
 
-  test("a call whose server hangs up without an answer fails with a typed error, and is not sent again", async () => {
+  test("a call whose server disconnects without an answer fails with a typed error, and is not sent again", async () => {
     atticServer.answer(async (request) => {
       await bodyOf(request);
       request.socket.destroy();
@@ -105,7 +105,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(atticServer.requests).toHaveLength(1);
   });
 
-  test("what a server says to one session is heard in that session alone", async () => {
+  test("a server's message to one session arrives only in that session", async () => {
     const next = held(atticServer);
     const streams = [];
     for (const session of ["one", "two"]) {
@@ -133,7 +133,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(await two?.pieces.rest()).toBe("data: for two\n\n");
   });
 
-  test("a notification that cancels a call reaches the server while the call is under way, byte for byte", async () => {
+  test("a notification that cancels a call reaches the server during the call, byte for byte", async () => {
     const next = held(atticServer);
     const call = send(attic.url, { headers: JSON_TYPE, body: `{"jsonrpc":"2.0","id":1,"method":"tools/call"}` });
     const { response } = await next();
@@ -148,7 +148,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect((await call).text).toBe("stopped");
   });
 
-  test("characters that a chunk border cuts in two arrive whole, both ways", async () => {
+  test("characters split by a chunk border arrive whole, in both directions", async () => {
     const next = held(atticServer);
     const outgoing = open(attic.url, { headers: { "content-type": "application/json" } });
     const character = Buffer.from("😀");
@@ -178,7 +178,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     }
   });
 
-  test("JSON is not read and written anew: numbers, blanks, escapes, repeated keys and their order stay", async () => {
+  test("JSON is not re-encoded: numbers, whitespace, escapes, repeated keys and their order stay", async () => {
     const text = `{ "id":9007199254740993,\r\n\t"big" : 123456789012345678901234567890, "one":1.0, "zero": -0, "huge":1e400,
     "escaped":"\\u00e9\\/", "b":1, "a":2, "b":3, "__proto__":{"x":1} }\n`;
     for (const type of ["application/json", "text/event-stream"]) {
@@ -191,7 +191,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     }
   });
 
-  test("every byte is itself, in a small body and in one of many chunks", async () => {
+  test("every byte value arrives unchanged, in a small body and in one of many chunks", async () => {
     const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index));
     for (const body of [bytes, Buffer.concat(Array.from({ length: 3000 }, () => bytes))]) {
       const answer = await send(attic.url, { headers: { "content-type": "application/octet-stream" }, body });
@@ -199,7 +199,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     }
   });
 
-  test("a stream is passed on as it is produced, event by event, in both directions", async () => {
+  test("a stream is forwarded as it is produced, event by event, in both directions", async () => {
     const next = held(atticServer);
     const outgoing = open(attic.url, { headers: JSON_TYPE });
     outgoing.write("part 1;");
@@ -223,7 +223,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(await answered.rest()).toBe("");
   });
 
-  test("a server that says its head first and its body later is heard at once", async () => {
+  test("a head that arrives before its body is forwarded at once", async () => {
     const next = held(atticServer);
     const outgoing = open(attic.url, { method: "GET", headers: { accept: "text/event-stream" } });
     outgoing.end();
@@ -236,7 +236,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect((await answerOf(head)).text).toBe("data: late\n\n");
   });
 
-  test("MCP's headers, and any that may be invented yet, reach the server and the caller unchanged", async () => {
+  test("MCP's headers, including unknown ones, reach the server and the caller unchanged", async () => {
     const headers = {
       accept: "application/json, text/event-stream",
       "content-type": "application/json; charset=utf-8",
@@ -290,7 +290,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(answer.all("mcp-back").flatMap((value) => value.split(", "))).toEqual(["<a>; rel=a", "<b>; rel=b"]);
   });
 
-  test("statuses are the server's own, with their bodies", async () => {
+  test("the server's statuses arrive with their bodies", async () => {
     for (const status of [
       200, 201, 202, 203, 206, 400, 403, 404, 405, 406, 409, 410, 415, 422, 429, 500, 501, 503, 504,
     ]) {
@@ -305,7 +305,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     }
   });
 
-  test("a redirect is neither followed nor passed on: a client would follow it with its token", async () => {
+  test("a redirect is neither followed nor forwarded, because a client would follow it with its token", async () => {
     for (const status of [301, 302, 303, 304, 307, 308]) {
       atticServer.answer((_request, response) => void response.writeHead(status, { location: "/api/machines" }).end());
       const { status: got, headers } = await send(attic.url, { headers: JSON_TYPE, body: "{}" });
@@ -314,7 +314,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     }
   });
 
-  test("a session that the server has lost is its 404, for POST, GET and DELETE alike", async () => {
+  test("a session that the server lost gets the server's 404, for POST, GET and DELETE", async () => {
     const lost = `{"jsonrpc":"2.0","error":{"code":-32001,"message":"Session not found"},"id":null}`;
     atticServer.answer(
       (_request, response) => void response.writeHead(404, { "content-type": "application/json" }).end(lost),
@@ -326,7 +326,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(atticServer.requests.map(({ method }) => method)).toEqual(["POST", "GET", "DELETE"]);
   });
 
-  test("answers without a body have none: 202, 204, HEAD, and an empty 200", async () => {
+  test("answers without a body stay without one: 202, 204, HEAD, and an empty 200", async () => {
     for (const status of [200, 202, 204]) {
       atticServer.answer((_request, response) => void response.writeHead(status, { "mcp-session-id": "s" }).end());
       const answer = await send(attic.url, { headers: JSON_TYPE, body: "{}" });
@@ -343,7 +343,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect([head.status, head.headers["x-head"], head.body.length, methods]).toEqual([200, "yes", 0, ["HEAD"]]);
   });
 
-  test("methods are the caller's own, and a request without a body has none at the server", async () => {
+  test("methods arrive unchanged, and a request without a body stays without one", async () => {
     const seen: string[] = [];
     atticServer.answer(async (request, response) => {
       const { length } = await bodyOf(request);
@@ -359,7 +359,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(seen).toEqual(["GET 0 -", "POST 0 -", "PUT 0 -", "PATCH 0 -", "DELETE 0 -", "DELETE 8 text/plain"]);
   });
 
-  test("credentials, cookies, our own headers and a proxy's never reach the server; its host is its own", async () => {
+  test("credentials, cookies, Operator's headers and a proxy's never reach the server, which sees its own host", async () => {
     let seen: IncomingMessage["headers"] = {};
     atticServer.answer((request, response) => {
       seen = request.headers;
@@ -408,13 +408,13 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(barnServer.requests).toHaveLength(0);
   });
 
-  test("the query is passed on, and the path is the server's own", async () => {
+  test("the query is forwarded, and the path is the server's own", async () => {
     await send(new URL("?a=1&b=%2F%20&c", attic.url));
     await send(new URL("?x=é", attic.hostUrl));
     expect(atticServer.requests.map(({ url }) => url)).toEqual(["/mcp?a=1&b=%2F%20&c", "/mcp?x=%C3%A9"]);
   });
 
-  test("no trick with a path reaches anything but the server's endpoint, or another machine's", async () => {
+  test("no path reaches anything except the server's endpoint, or another machine", async () => {
     const targets = [
       "/m/attic/../barn/mcp",
       "/m/attic/mcp/../../barn/mcp",
@@ -470,7 +470,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     return target.replaceAll("%", "\u{e000}").replaceAll("\u{e000}", "%");
   }
 
-  test("a page in a browser may ask: the preflight allows MCP's headers, and the answer shows them", async () => {
+  test("a page in a browser may call: the preflight allows MCP's headers, and the answer exposes them", async () => {
     const origin = "http://localhost:6274";
     for (const url of [attic.url, attic.hostUrl, operator.mcpUrl]) {
       const preflight = await send(url, {
@@ -495,7 +495,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(answer.headers["access-control-allow-credentials"]).toBeUndefined();
   });
 
-  test("a head of headers past the limit is a typed error, both ways, and the link lives on", async () => {
+  test("headers above the limit cause a typed error in both directions, and the link stays", async () => {
     const { length: before } = barn.epochs;
     const big = "x".repeat(70 * 1024);
     atticServer.answer(

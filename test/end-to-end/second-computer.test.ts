@@ -26,7 +26,7 @@ const PASSWORD = "correct horse battery";
  * An Operator on a box of one's own, a laptop and a headless box that reach it over the network and by its name alone. Its
  * certificate is signed by an authority that the other computers were told to trust.
  */
-describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => {
+describe.skipIf(!canMakeComputers())("an Operator on another computer", () => {
   let network: Network;
   let server: Computer;
   let laptop: Computer;
@@ -71,7 +71,7 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     return curl(laptop, ...page, "-o", "/dev/null", "-w", "%{http_code}", ...fields, `${ORIGIN}${path}`);
   }
 
-  it("trusts nobody for being on the same computer, by whatever address", async () => {
+  it("trusts no caller for being on the same computer, whatever its address", async () => {
     const wanted = ["-o", "/dev/null", "-w", "%{http_code}"];
     expect((await curl(server, ...wanted, `${ORIGIN}/api/machines`)).output).toBe("401");
     const resolved = ["--resolve", `${HOST}:443:127.0.0.1`];
@@ -79,7 +79,7 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     expect((await curl(server, ...wanted, "-k", "https://127.0.0.1/api/machines")).output).toBe("400");
   });
 
-  it("finds nothing wrong with itself, and says what is once it is wrong", async () => {
+  it("reports no problem at first, and reports one that occurs", async () => {
     const state = join(server.home, "state");
     const doctor = (env: Record<string, string>) =>
       server.start(process.execPath, [OPERATOR, "doctor"], { OPERATOR_STATE: state, ...env }).ended;
@@ -101,7 +101,7 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     expect(await none.ended).toEqual({ code: 1, output: expect.stringContaining("Operator is not running") });
   });
 
-  it("is claimed from the laptop by the link that its start printed", async () => {
+  it("can be claimed from the laptop with the link that its start printed", async () => {
     const [, code = ""] = await operator.says(/\/claim#(\S+)/);
     expect((await post("/claim", { code, name: "dana", password: PASSWORD })).output).toBe("303");
     expect(readFileSync(cookies, "utf8")).toMatch(/#HttpOnly_operator\.example\.com\tFALSE\t\/\tTRUE/);
@@ -120,7 +120,7 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
     expect((await post("/pair", { csrf, code, decision: "allow" })).output).toBe("200");
   }
 
-  it("takes the laptop as a machine that its owner approves with a code, and relays a call to it", async () => {
+  it("adds the laptop as a machine when its owner approves a code, and relays a call to it", async () => {
     const setup = await approve(codez(laptop, "setup", "laptop", "--", process.execPath, SERVER));
     expect(setup).toEqual({ code: 0, output: expect.stringContaining(`"laptop" is online at ${ORIGIN}`) });
     await codez(laptop, "connect", "laptop").says(/online: "laptop"/);
@@ -141,7 +141,7 @@ describe.skipIf(!canMakeComputers())("an Operator on a box of one's own", () => 
   });
 
   it.skipIf(!hasNpx())(
-    "takes a headless box by one line, which installs codez to stay and proves that it is reached",
+    "adds a computer without a screen by one line, which installs codez and proves that it can be reached",
     async () => {
       const box = network.add("box", "10.77.0.3");
       const tools = join(box.home, "tools");

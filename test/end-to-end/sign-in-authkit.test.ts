@@ -100,7 +100,7 @@ describe("with MCPAuthKit", () => {
     return status === 200 ? { status, user: (body as { user: string }).user } : { status };
   }
 
-  test("a client is sent there, and its token is a person here", async () => {
+  test("a client is sent there, and its token identifies a person here", async () => {
     const challenge = (await operator.request("/mcp", { method: "POST" })).headers.get("www-authenticate") ?? "";
     const metadata = /resource_metadata="([^"]+)"/.exec(challenge)?.[1] ?? "";
     const resource = (await (await fetch(metadata)).json()) as { authorization_servers: string[] };
@@ -125,20 +125,20 @@ describe("with MCPAuthKit", () => {
     expect(await me(tokens.access_token)).toEqual({ status: 200, user: "owner" });
   });
 
-  test("only those who are allowed get in, by e-mail or subject, each as themselves", async () => {
+  test("only allowed people get in, by e-mail or subject, each as themselves", async () => {
     expect(await me(kit.token(dana))).toEqual({ status: 200, user: "owner" });
     const { status, user } = await me(kit.token(bob));
     expect([status, user]).toEqual([200, expect.stringMatching(/^a-[0-9a-f]{20}$/)]);
     expect((await me(kit.token(eve))).status).toBe(403);
   });
 
-  test("a good token is asked about once, and only its hash is remembered", async () => {
+  test("a valid token is checked once, and only its hash is remembered", async () => {
     const token = kit.token(dana);
     for (let call = 0; call < 5; call += 1) expect((await me(token)).status).toBe(200);
     expect(kit.asked.filter((one) => one === token)).toHaveLength(1);
   });
 
-  test("a bad token is a 401, and is asked about again after seconds", async () => {
+  test("an invalid token gets a 401, and is checked again after seconds", async () => {
     const token = `mat_${"0".repeat(48)}`;
     expect((await me(token)).status).toBe(401);
     expect((await me(token)).status).toBe(401);
@@ -150,7 +150,7 @@ describe("with MCPAuthKit", () => {
     expect(kit.asked.filter((one) => one === token)).toHaveLength(2);
   });
 
-  test("its outage is told apart from a bad token, and does not touch who was seen before", async () => {
+  test("its outage is distinguished from an invalid token, and does not affect people seen before", async () => {
     const known = kit.token(dana);
     await me(known);
     kit.isDown = true;
@@ -172,7 +172,7 @@ describe("with MCPAuthKit", () => {
     expect(kit.asked.length).toBe(before);
   });
 
-  test("without a list everybody it knows is a user of their own, and nobody the owner", async () => {
+  test("without a list everybody it knows is a separate user, and nobody is the owner", async () => {
     await operator.stop();
     await operator.start(vars(""));
     const users = await Promise.all([dana, bob, eve].map(async (person) => (await me(kit.token(person))).user));

@@ -62,7 +62,7 @@ class Keeper implements OAuthClientProvider {
   }
 }
 
-describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
+describe.skipIf(!hasChromium())("clients that sign in at a running Operator", () => {
   let operator: TestOperator;
   let chromium: Chromium;
   let page: Page;
@@ -108,7 +108,7 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
     return keeper.kept?.access_token ?? "";
   }
 
-  test("the SDK's client finds its way from a 401 to a tool call, refreshes, and is out when its grant is taken back", async () => {
+  test("the SDK's client gets from a 401 to a tool call, refreshes, and loses access when its grant is revoked", async () => {
     const keeper = new Keeper("To be taken back");
     const client = await connect(keeper);
     expect(keeper.asked?.searchParams.get("resource")).toBe(String(operator.mcpUrl));
@@ -131,7 +131,7 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
     expect((await operator.api("GET", "/api/me", undefined, keeper.kept.access_token)).status).toBe(401);
   });
 
-  test("the SDK of 2025 finds its way too", async () => {
+  test("the SDK of 2025 does the same", async () => {
     const keeper = new Keeper();
     const provider = keeper as unknown as OlderProvider; // the same interface in other words
     const connected = async () => {
@@ -150,7 +150,7 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
     await second.client.close();
   });
 
-  test("a machine's own address is a resource of its own, found and signed in to by itself", async () => {
+  test("a machine's own address is a separate resource, which clients discover and sign in to", async () => {
     const keeper = new Keeper();
     const url = new URL(`http://attic.localhost:${operator.port}/mcp`);
     const transport = new StreamableHTTPClientTransport(url, { authProvider: keeper });
@@ -165,7 +165,7 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
     expect(there.status).toBe(404); // let in, and told that there is no such machine
   });
 
-  test("a restart signs nobody out: neither clients, nor people, nor tokens of theirs", async () => {
+  test("a restart signs out neither clients nor people, and keeps their tokens", async () => {
     const keeper = new Keeper();
     await (await connect(keeper)).close();
     const { token } = await tokenWith(await admin(), { label: "kept" });
@@ -233,7 +233,7 @@ describe.skipIf(!hasChromium())("clients sign in at a running Operator", () => {
     expect(ran.stdout).toContain("list_machines");
   });
 
-  test("the Inspector finds its way from a 401 to the tools, keeps its sign-in, and is out when that is taken back", async () => {
+  test("the Inspector gets from a 401 to the tools, keeps its sign-in, and loses access when that is revoked", async () => {
     const home = await mkdtemp(join(operator.folder, "inspector-"));
     const env = { HOME: home, MCP_INSPECTOR_SECRET_STORE: "file", BROWSER: "/bin/true", MCP_AUTO_OPEN_ENABLED: "true" };
     const args = [

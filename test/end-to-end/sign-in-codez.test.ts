@@ -18,7 +18,7 @@ const STOP_MS = 30_000;
 
 type Codez = { child: ChildProcess; said: () => string; code: Promise<number | null> };
 
-describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is asking", () => {
+describe.skipIf(!hasChromium())("codez at an Operator that requires a sign-in", () => {
   let operator: TestOperator;
   let chromium: Chromium;
   let workshop: Workshop;
@@ -102,7 +102,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     await page.waitForSelector("text=Approved");
   }
 
-  test("setup signs in through the browser, and gives the sign-in back when it is done", async () => {
+  test("setup signs in through the browser, and signs out when it is done", async () => {
     const setup = codez(["setup", "attic", "--url", workshop.url.href], { CODEZ_SIGN_IN: "browser" });
     await finished(setup, approveInBrowser);
     const { grants } = Grants.parse((await operator.api("GET", "/api/grants", undefined, token)).body);
@@ -117,14 +117,14 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     expect(JSON.stringify(body)).toContain('"name":"barn"');
   });
 
-  test("a script shows CODEZ_HUB_TOKEN, and one that has none is told so at once", async () => {
+  test("a script uses CODEZ_HUB_TOKEN, and fails at once without it", async () => {
     expect(await finished(codez(["machines", "--json"], { CODEZ_HUB_TOKEN: token }))).toContain("attic");
     const without = codez(["machines"], { CI: "1" });
     expect(await without.code).toBe(4);
     expect(without.said()).toContain("CODEZ_HUB_TOKEN");
   });
 
-  test("without a terminal nothing waits for a person: each command says what to run, with one exit code", async () => {
+  test("without a terminal no command waits for a person: each says what to run, with the same exit code", async () => {
     for (const args of [["machines"], ["setup", "cellar"], ["rotate", "attic"], ["login"], ["tokens", "list"]]) {
       const alone = codez(args);
       expect(await within(15_000, args.join(" "), alone.code)).toBe(4);
@@ -132,7 +132,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     }
   });
 
-  test("login keeps a sign-in that may only look, until logout gives it back or its owner ends it", async () => {
+  test("login keeps a read-only sign-in until logout or its owner ends it", async () => {
     const grants = async () =>
       Grants.parse((await operator.api("GET", "/api/grants", undefined, token)).body).grants.length;
     await finished(codez(["login"], { CODEZ_SIGN_IN: "device" }), approveCode);
@@ -170,7 +170,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     await finished(codez(["logout"]));
   });
 
-  test("denied on the phone is denied here", async () => {
+  test("a denial on the phone ends the command here", async () => {
     const machines = codez(["machines"], { CODEZ_SIGN_IN: "device" });
     const code = await eventually("a code", () => /\b[B-Z]{4}-[B-Z]{4}\b/.exec(machines.said())?.[0]);
     await page.goto(`${operator.url}/pair?code=${code}`);
@@ -179,7 +179,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     expect(machines.said()).toContain("denied");
   });
 
-  test("an answer with another state or from another server is sent away", async () => {
+  test("an answer with a wrong state or from another server is rejected", async () => {
     const machines = codez(["machines"], { CODEZ_SIGN_IN: "browser" });
     const url = new URL(
       await eventually("an address", () => /http:\S+\/oauth\/authorize\?\S+/.exec(machines.said())?.[0]),
@@ -192,7 +192,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     expect(await within(10_000, "codez", machines.code)).toBe(4);
   });
 
-  test("a machine that is removed is cut off at once: its calls fail, and its connector says what to run", async () => {
+  test("a removed machine is cut off at once: its calls fail, and its connector says what to run", async () => {
     const connector = codez(["connect", "attic"]);
     await until("attic is online", async () => JSON.stringify((await operator.api("GET", "/api/machines/attic", undefined, token)).body).includes('"status":"online"')); // prettier-ignore
     await using caller = await client(operator.mcpUrl, "2025-11-25", { authorization: `Bearer ${token}` });
@@ -208,7 +208,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     expect(connector.said()).toContain("codez setup");
   });
 
-  test("a token that is rotated elsewhere stops the connector the same way", async () => {
+  test("a token rotated elsewhere stops the connector in the same way", async () => {
     const connector = codez(["connect", "barn"]);
     await until("barn is online", async () => JSON.stringify((await operator.api("GET", "/api/machines/barn", undefined, token)).body).includes('"status":"online"')); // prettier-ignore
     expect((await operator.api("POST", "/api/machines/barn/token", undefined, token)).status).toBe(200);
@@ -216,7 +216,7 @@ describe.skipIf(!hasChromium())("codez, at an Operator that wants to know who is
     await finished(codez(["setup", "barn"], { CODEZ_HUB_TOKEN: token }));
   });
 
-  test("audit and tokens tell what was done, and end what was made", async () => {
+  test("audit shows what was done, and tokens revokes what was created", async () => {
     const audit = await finished(codez(["audit", "--json"], { CODEZ_HUB_TOKEN: token }));
     for (const kind of [
       "sign_in",

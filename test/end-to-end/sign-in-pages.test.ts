@@ -46,7 +46,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     return `${url}/oauth/authorize?${query}`;
   }
 
-  test("the link that start prints claims the Operator, and the code leaves the address at once", async () => {
+  test("the link that the start prints claims the Operator, and the code disappears from the address bar at once", async () => {
     const page = await visit();
     await page.goto(`${url}/claim#${STRANGERS.CLAIM_CODE}`);
     expect(await page.inputValue("input[name=code]")).toBe(STRANGERS.CLAIM_CODE);
@@ -55,7 +55,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     expect(await page.textContent("h1")).toBe("dana");
   });
 
-  test("signing in and consent need no script", async () => {
+  test("work without scripts for signing in and for consent", async () => {
     const page = await visit({ javaScriptEnabled: false });
     await page.goto(await register());
     expect(await page.textContent(".card")).toContain("Robot wants to use your machines");
@@ -69,7 +69,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     expect((await left).url()).toContain("error=access_denied");
   });
 
-  test("a passkey is made, opens the account, and is the only thing asked for", async () => {
+  test("a passkey can be created, opens the account, and is then all that is asked for", async () => {
     const context = await chromium.person();
     const page = await context.newPage();
     const cdp = await context.newCDPSession(page);
@@ -109,7 +109,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     expect(await page.isVisible("text=Invite someone")).toBe(false);
   });
 
-  test("a passkey's answer is good once, and for this site alone", async () => {
+  test("a passkey's answer works once, and only for this site", async () => {
     const headers = { "content-type": "application/json", "sec-fetch-site": "same-origin" };
     const asked = await fetch(`${url}/sign-in/passkey/options`, { method: "POST", headers, body: "{}" });
     expect(asked.status).toBe(200);
@@ -121,7 +121,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
   });
 
   test.each(["light", "dark"] as const)(
-    "fit a phone in %s, with contrast to read by, and break no policy of theirs",
+    "fit a phone in %s, have readable contrast, and obey their own content policy",
     async (colorScheme) => {
       const page = await visit({ colorScheme });
       await page.goto(`${url}/sign-in`);
@@ -145,7 +145,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     },
   );
 
-  test("a frame of another site stays empty", async () => {
+  test("stay empty in another site's frame", async () => {
     const page = await visit();
     await page.goto("about:blank");
     await page.evaluate(

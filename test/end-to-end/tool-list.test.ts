@@ -23,7 +23,7 @@ const OVER_ALL: Readonly<Record<string, { adds?: string[]; spares?: string[] }>>
   poll_events: { adds: ["project", "type"] },
 };
 
-describe("Operator's /mcp and codez serve, both running,", () => {
+describe("Operator's /mcp and a running codez serve", () => {
   test("list the same parameters for each tool that both have, in both revisions of MCP", async () => {
     await using operator = await TestOperator.start();
     await using machine = await TestMachine.start();

@@ -9,7 +9,7 @@ beforeAll(async () => {
 });
 
 describe("the owner's account", () => {
-  test("is nobody's without the code, and is claimed once", async () => {
+  test("can be claimed only with the code, and only once", async () => {
     expect(await (await ask("/api/claim")).json()).toEqual({ claimable: true });
     const wrong = await owner.post("/claim", { code: "WRONG-WRONG-WRONG-WRONG", name: "dana", password: PASSWORD });
     expect(wrong.status).toBe(401);
@@ -22,7 +22,7 @@ describe("the owner's account", () => {
     expect(await directory().person("owner")).toEqual({ id: "owner", name: "dana" });
   });
 
-  test("may invite; others may not, and do not learn who else is here", async () => {
+  test("may invite others, who may neither invite nor list people", async () => {
     const csrf = await owner.csrf("/account");
     const page = await (await owner.post("/account/invitations", { csrf })).text();
     const code = /[0-9A-Z]{5}(?:-[0-9A-Z]{5}){3}/.exec(page)?.[0] ?? "";
@@ -37,7 +37,7 @@ describe("the owner's account", () => {
     expect(second.status).toBe(401);
   });
 
-  test("may remove a user, who is then out everywhere", async () => {
+  test("may remove a user, who is then signed out everywhere", async () => {
     const guest = await Visitor.invited("leaving");
     const client = await Client.registered();
     const tokens = await client.signIn(guest, { scope: "operator:admin mcp:tools" });
@@ -54,12 +54,12 @@ describe("the owner's account", () => {
 });
 
 describe("a password", () => {
-  test("opens the account of its person, whatever the case of the name", async () => {
+  test("opens its person's account, whatever the letter case of the name", async () => {
     await Visitor.invited("Frank");
     expect((await new Visitor().post("/sign-in", { name: " fRANK ", password: PASSWORD })).status).toBe(303);
   });
 
-  test("that is wrong is answered like a name that nobody has", async () => {
+  test("is refused in the same way when it is wrong and when the name is unknown", async () => {
     await Visitor.invited("known");
     const answer = async (name: string) => {
       const response = await new Visitor().post("/sign-in", { name, password: "wrong wrong wrong" });
@@ -68,7 +68,7 @@ describe("a password", () => {
     expect(await answer("known")).toBe(await answer("nobody"));
   });
 
-  test("can be guessed a few times from one address, then not even the right one is looked at", async () => {
+  test("can be tried a few times from one address, after which even the right one is refused", async () => {
     await Visitor.invited("guessed");
     const headers = { "cf-connecting-ip": "203.0.113.9" };
     const statuses: number[] = [];
@@ -82,7 +82,7 @@ describe("a password", () => {
     expect((await new Visitor().post("/sign-in", { name: "guessed", password: PASSWORD }, elsewhere)).status).toBe(303);
   });
 
-  test("can be used where its person has signed in before, although strangers have used up the attempts of a day", async () => {
+  test("still works where its person has signed in before, even if strangers have used up the attempts of a day", async () => {
     const { name } = await Visitor.invited();
     const signIn = async (address: string) => {
       const headers = { "cf-connecting-ip": address };
@@ -98,13 +98,13 @@ describe("a password", () => {
     expect(await signIn("203.0.113.12")).toBe(429);
   });
 
-  test("that is short is not taken", async () => {
+  test("is refused if it is short", async () => {
     const { code } = await directory().invite();
     expect((await new Visitor().post("/invite", { code, name: "short", password: "123456789" })).status).toBe(400);
     expect((await new Visitor().post("/invite", { code, name: "short", password: "1234567890" })).status).toBe(303);
   });
 
-  test("is changed by who knows the old one, and signs other browsers out", async () => {
+  test("can be changed by a person who knows the old one, and that signs other browsers out", async () => {
     const here = await Visitor.invited("changing");
     const there = new Visitor();
     await there.post("/sign-in", { name: "changing", password: PASSWORD });
@@ -121,7 +121,7 @@ describe("a password", () => {
     expect((await new Visitor().post("/sign-in", { name: "changing", password: PASSWORD })).status).toBe(401);
   });
 
-  test("is kept as a slow hash with a salt of its own", async () => {
+  test("is stored as a slow hash with its own salt", async () => {
     await Visitor.invited("one");
     await Visitor.invited("two");
     const kept = await runInDurableObject(directory(), (_, state) =>
@@ -149,7 +149,7 @@ describe("a browser's session", () => {
     expect(cookie).not.toContain("Domain");
   });
 
-  test("ends when its person signs out, at the server too", async () => {
+  test("ends on the server too when its person signs out", async () => {
     const visitor = await Visitor.invited();
     const copy = new Map(visitor.cookies);
     await visitor.post("/sign-out", { csrf: await visitor.csrf("/account") });
@@ -158,7 +158,7 @@ describe("a browser's session", () => {
     expect((await visitor.get("/account")).status).toBe(303);
   });
 
-  test("is kept as a hash", async () => {
+  test("is stored as a hash", async () => {
     const visitor = await Visitor.invited();
     const rows = await runInDurableObject(directory(), (_, state) =>
       JSON.stringify(state.storage.sql.exec("SELECT * FROM session").toArray()),
@@ -167,7 +167,7 @@ describe("a browser's session", () => {
   });
 });
 
-test("codes can be tried a few times from one address", async () => {
+test("codes can be tried only a few times from one address", async () => {
   const headers = { "cf-connecting-ip": "203.0.113.20" };
   const statuses: number[] = [];
   for (let guess = 0; guess < 11; guess += 1)

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 
 describe("a stolen or replayed code", () => {
-  test("is good once, and a second use ends what the first one got", async () => {
+  test("works once, and a second use ends what the first one obtained", async () => {
     const client = await Client.registered();
     const code = (await client.consent(person)).searchParams.get("code") ?? "";
     const tokens: Tokens = await (await client.redeem(code)).json();
@@ -34,14 +34,14 @@ describe("a stolen or replayed code", () => {
     expect(await errorOf(await client.refresh(tokens.refresh_token))).toBe("invalid_grant");
   });
 
-  test("is good once even when it is redeemed ten times at the same moment", async () => {
+  test("works once even if it is redeemed ten times at the same moment", async () => {
     const client = await Client.registered();
     const code = (await client.consent(person)).searchParams.get("code") ?? "";
     const statuses = await Promise.all(Array.from({ length: 10 }, async () => (await client.redeem(code)).status));
     expect(statuses.filter((status) => status === 200)).toHaveLength(1);
   });
 
-  test("is of no use without the verifier, with another client, or with another redirect address", async () => {
+  test("is useless without the verifier, with another client, or with another redirect address", async () => {
     const client = await Client.registered();
     const code = (await client.consent(person)).searchParams.get("code") ?? "";
     const other = await Client.registered();
@@ -68,7 +68,7 @@ describe("PKCE", () => {
     expect(location.searchParams.get("iss")).toBe(ORIGIN);
   });
 
-  test("cannot be left out by a client with a secret either", async () => {
+  test("cannot be omitted by a client with a secret either", async () => {
     const client = await Client.registered({ token_endpoint_auth_method: "client_secret_basic" });
     const response = await person.get(client.authorizePath({ code_challenge: "", code_challenge_method: "" }));
     expect(new URL(response.headers.get("location") ?? "").searchParams.get("error")).toBe("invalid_request");
@@ -116,14 +116,14 @@ describe("a redirect address", () => {
     "https://client.test@evil.test/callback",
     "https://evil.test/callback",
     "http://client.test/callback",
-  ])("that is not exactly the registered one is never gone to: %s", async (uri) => {
+  ])("is never used unless it equals the registered one: %s", async (uri) => {
     const client = await Client.registered();
     const response = await person.get(client.authorizePath({ redirect_uri: uri }));
     expect(response.status).toBe(400);
     expect(response.headers.get("location")).toBeNull();
   });
 
-  test("may have any port on the asking computer, and nothing else different", async () => {
+  test("may have any port on the person's computer, but nothing else may differ", async () => {
     const client = await Client.registered({}, "http://127.0.0.1/callback");
     expect((await person.get(client.authorizePath({ redirect_uri: "http://127.0.0.1:43210/callback" }))).status).toBe(
       200,
@@ -132,13 +132,13 @@ describe("a redirect address", () => {
     expect((await person.get(client.authorizePath({ redirect_uri: "http://192.168.0.1/callback" }))).status).toBe(400);
   });
 
-  test("of a client nobody knows is not gone to", async () => {
+  test("of an unknown client is not used", async () => {
     const response = await person.get(new Client("nobody", "https://client.test/callback").authorizePath());
     expect(response.status).toBe(400);
     expect(response.headers.get("location")).toBeNull();
   });
 
-  test("after signing in is one of our own pages", async () => {
+  test("after signing in is always one of our own pages", async () => {
     for (const next of [
       "https://evil.test/",
       "//evil.test/",
@@ -155,7 +155,7 @@ describe("a redirect address", () => {
 });
 
 describe("another site", () => {
-  test("cannot press the consent page's buttons", async () => {
+  test("cannot submit the consent page", async () => {
     const client = await Client.registered();
     const path = client.authorizePath();
     const csrf = await person.csrf(path);
@@ -169,7 +169,7 @@ describe("another site", () => {
     expect(await isRefused({ csrf, decision: "allow" }, {})).toBe(false);
   });
 
-  test("cannot sign a browser in or out, claim, enrol, pair or change the account", async () => {
+  test("cannot sign a browser in or out, claim the account, enrol, pair, or change the account", async () => {
     const csrf = await person.csrf("/account");
     const headers = { "sec-fetch-site": "cross-site", origin: "https://evil.test" };
     for (const path of [
@@ -187,7 +187,7 @@ describe("another site", () => {
     expect((await person.get("/account")).status).toBe(200);
   });
 
-  test("that sends no word of where it comes from is told apart by its origin", async () => {
+  test("that hides where it comes from is recognized by its origin", async () => {
     const form = new URLSearchParams({ name: "x", password: "y" });
     const post = (headers: Record<string, string>) => ask("/sign-in", { method: "POST", body: form, headers });
     expect((await post({})).status).toBe(403);
@@ -196,7 +196,7 @@ describe("another site", () => {
     expect((await post({ origin: ORIGIN })).status).toBe(401);
   });
 
-  test("can frame no page, read nothing from it, and is not told where its visitor came from", async () => {
+  test("cannot frame or read a page, and does not see where its visitor came from", async () => {
     const client = await Client.registered();
     for (const path of [
       "/sign-in",
@@ -222,7 +222,7 @@ describe("another site", () => {
   });
 });
 
-test("a client's words are text on the page, whatever is in them", async () => {
+test("a client's text stays text on the page, whatever it contains", async () => {
   const client = await Client.registered({ client_name: `<script>alert(1)</script>"'\u202E` });
   const page = await (await person.get(client.authorizePath({ state: '"><img src=x>' }))).text();
   expect(page).toContain("&lt;script&gt;alert(1)&lt;/script&gt;");
@@ -231,7 +231,7 @@ test("a client's words are text on the page, whatever is in them", async () => {
   expect(page).not.toContain("\u202E");
 });
 
-test("the consent page says who asks, for what, and where the answer goes", async () => {
+test("the consent page shows who asks, for what, and where the answer goes", async () => {
   const client = await Client.registered({ client_name: "Robot" }, "https://robot.test/cb");
   const page = await (await person.get(client.authorizePath({ scope: "mcp:tools operator:admin" }))).text();
   expect(page).toContain("Let Robot in?");
@@ -242,7 +242,7 @@ test("the consent page says who asks, for what, and where the answer goes", asyn
 });
 
 describe("a mix-up", () => {
-  test("is seen by the client: every answer has the issuer, errors too", async () => {
+  test("can be detected by the client, because every answer names the issuer, including errors", async () => {
     const client = await Client.registered();
     const response = await person.get(client.authorizePath({ response_type: "token" }));
     const location = new URL(response.headers.get("location") ?? "");
@@ -250,7 +250,7 @@ describe("a mix-up", () => {
     expect(location.searchParams.get("error")).toBe("unsupported_response_type");
   });
 
-  test("of parameters is refused: none may be there twice", async () => {
+  test("of parameters is refused, because no parameter may occur twice", async () => {
     const client = await Client.registered();
     const path = client.authorizePath();
     expect((await person.get(`${path}&redirect_uri=https%3A%2F%2Fevil.test%2F`)).status).toBe(400);
@@ -262,7 +262,7 @@ describe("a mix-up", () => {
 });
 
 describe("a token", () => {
-  test("in an address or a form is not looked at", async () => {
+  test("in a URL or a form is ignored", async () => {
     const { access_token: good } = await (await Client.registered()).signIn(person);
     for (const name of ["token", "access_token", "bearer_token"])
       expect((await ask(`/api/me?${name}=${encodeURIComponent(good)}`)).status).toBe(401);
@@ -278,16 +278,16 @@ describe("a token", () => {
     "bearer owner:x:y",
     "Bearer owner::",
     `Bearer ${"x".repeat(5_000)}`,
-  ])("that is none is refused: %s", async (authorization) => {
+  ])("in a wrong form is refused: %s", async (authorization) => {
     expect((await ask("/mcp", { headers: { authorization } })).status).toBe(401);
   });
 
-  test("that is wrong is not made up for by being on this computer", async () => {
+  test("if wrong is refused from this computer too", async () => {
     const response = await knock(`${ORIGIN}/api/me`, { headers: { authorization: "Bearer wrong" } });
     expect(response.status).toBe(401);
   });
 
-  test("is kept as a hash alone: nothing in the store opens anything", async () => {
+  test("is stored only as a hash, and nothing in the store opens anything", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(person);
     const store = new Store(env);
@@ -312,8 +312,8 @@ function storeThat(does: (method: Method) => Method): Env["OAUTH_STORE"] {
   return { getByName } as unknown as Env["OAUTH_STORE"];
 }
 
-describe("who keeps the tokens", () => {
-  test("being out of order is no reason to throw one away: 503 and when to come back, not 401", async () => {
+describe("the store of tokens", () => {
+  test("answers 503 with a time to retry when it fails, not a 401 that would make clients discard their tokens", async () => {
     const tokens = await (await Client.registered()).signIn(person);
     const down = () => Promise.reject(new Error("the store is down"));
     const broken = storeThat(() => down);
@@ -339,7 +339,7 @@ describe("who keeps the tokens", () => {
     expect(await statusWith(tokens.access_token)).toBe(200);
   });
 
-  test("being slow signs nobody out", async () => {
+  test("signs nobody out when it is slow", async () => {
     const tokens = await (await Client.registered()).signIn(person);
     const slow = storeThat((method) => async (...args) => {
       await scheduler.wait(1_500);
@@ -351,28 +351,28 @@ describe("who keeps the tokens", () => {
   });
 });
 
-describe("from elsewhere", () => {
+describe("a request from elsewhere", () => {
   test.each(["evil.test", "127.0.0.1.evil.test", "localhost.evil.test", "operator.internal"])(
-    "a name that was pointed here is refused: %s",
+    "is refused under a foreign host name that resolves to this computer: %s",
     async (host) => {
       expect((await knock(`http://${host}:8787/mcp`, { method: "POST", body: "{}" })).status).toBe(400);
       expect((await knock(`http://${host}:8787/sign-in`)).status).toBe(400);
     },
   );
 
-  test("a page may not use that callers on this computer need no token", async () => {
+  test("needs a token even if it comes from a page open on this computer", async () => {
     for (const origin of ["https://evil.test", "null", "http://127.0.0.1.evil.test"])
       expect((await knock(`${ORIGIN}/mcp`, { method: "POST", body: "{}", headers: { origin } })).status).toBe(403);
   });
 
   test.each(["x-forwarded-for", "cf-connecting-ip", "forwarded", "via", "x-real-ip"])(
-    "a caller who came through a tunnel (%s) has to sign in",
+    "needs a sign-in if it came through a tunnel (%s)",
     async (name) => {
       expect((await knock(`${ORIGIN}/api/me`, { headers: { [name]: "203.0.113.7" } })).status).toBe(401);
     },
   );
 
-  test("a page of any site may be an MCP client, with a token and without cookies", async () => {
+  test("may come from a page of any site, as an MCP client with a token and without cookies", async () => {
     const { access_token: good } = await (await Client.registered()).signIn(person);
     const headers = { authorization: `Bearer ${good}`, origin: "https://app.test" };
     const response = await ask("/m/attic/mcp", { headers });
@@ -385,7 +385,7 @@ describe("from elsewhere", () => {
   });
 });
 
-test("headers of ours that a client sends do not reach a machine's script", async () => {
+test("with headers of Operator's own does not carry them to a machine's script", async () => {
   const user = new TestUser();
   await user.machine("attic");
   const headers = {
@@ -400,7 +400,7 @@ test("headers of ours that a client sends do not reach a machine's script", asyn
   expect(reached?.headers["x-operator-machine"]).toBe(await user.slug("attic"));
 });
 
-test("a machine of another user is refused exactly as one that does not exist", async () => {
+test("for another user's machine is refused exactly like one for a machine that does not exist", async () => {
   const owner = new TestUser();
   await owner.machine("attic");
   const slug = await owner.slug("attic");
@@ -415,7 +415,7 @@ test("a machine of another user is refused exactly as one that does not exist", 
   expect(await at(slug)).toBe(await at(`nosuch--${slug.split("--")[1]}`));
 });
 
-test("a form is read from the body alone, of a size that fits", async () => {
+test("a form is read only from the body and up to a size limit", async () => {
   const huge = new URLSearchParams({ grant_type: "refresh_token", refresh_token: "x".repeat(100_000), client_id: "x" });
   expect(await errorOf(await ask("/oauth/token", { method: "POST", body: huge }))).toBe("invalid_request");
   expect(await errorOf(await ask("/oauth/token?grant_type=refresh_token", { method: "POST", body: "{}" }))).toBe(
@@ -427,7 +427,7 @@ test("a form is read from the body alone, of a size that fits", async () => {
   ).toMatch(/invalid_client|unsupported_grant_type/);
 });
 
-test("a sign-in page carries what it was asked for through the sign-in, and shows no secret", async () => {
+test("a sign-in page keeps the original request through the sign-in, and shows no secret", async () => {
   const visitor = await Visitor.invited();
   const fresh = new Visitor();
   const client = await Client.registered();

@@ -43,13 +43,13 @@ function pass(ms: number): Promise<void> {
 }
 
 describe("a computer without a browser", () => {
-  test("shows a short code without letters that look alike, good for minutes", async () => {
+  test("shows a short code without similar letters, valid for minutes", async () => {
     const code = await begin();
     expect(code.user_code).toMatch(/^[BCDFGHJKLMNPQRSTVWXZ]{4}-[BCDFGHJKLMNPQRSTVWXZ]{4}$/);
     expect(code).toMatchObject({ verification_uri: `${ORIGIN}/pair`, interval: 5, expires_in: 600 });
   });
 
-  test("is let in once its owner says so on a page that shows who asks, and gets its token once", async () => {
+  test("gets its token once, after its owner approves it on a page that shows who asks", async () => {
     const code = await begin();
     expect(await errorOf(await poll(code))).toBe("authorization_pending");
     const page = await (await person.get(`/pair?code=${code.user_code.toLowerCase()}`)).text();
@@ -64,7 +64,7 @@ describe("a computer without a browser", () => {
     expect(await errorOf(await poll(code))).toBe("expired_token");
   });
 
-  test("that asks too often is told to slow down, more each time", async () => {
+  test("is told to slow down when it asks too often, more each time", async () => {
     const code = await begin();
     expect(await errorOf(await poll(code))).toBe("authorization_pending");
     expect(await errorOf(await poll(code))).toBe("slow_down");
@@ -74,20 +74,20 @@ describe("a computer without a browser", () => {
     expect(await errorOf(await poll(code))).toBe("authorization_pending");
   });
 
-  test("is told when its owner says no", async () => {
+  test("is told when its owner denies it", async () => {
     const code = await begin();
     await decide(person, code, "deny");
     expect(await errorOf(await poll(code))).toBe("access_denied");
   });
 
-  test("waits ten minutes and no longer", async () => {
+  test("waits at most ten minutes", async () => {
     const code = await begin();
     await pass(600_001);
     expect(await errorOf(await poll(code))).toBe("expired_token");
     expect(await (await decide(person, code, "allow")).text()).toContain("No computer is waiting");
   });
 
-  test("must be a client that registered, for a resource of ours", async () => {
+  test("must be a registered client, and ask for one of our resources", async () => {
     const body = (more: Record<string, string>) => new URLSearchParams({ client_id: device.id, ...more });
     const asked = (form: URLSearchParams) => ask("/oauth/device_authorization", { method: "POST", body: form });
     expect(await errorOf(await asked(body({ client_id: "nobody" })))).toBe("invalid_client");
@@ -96,7 +96,7 @@ describe("a computer without a browser", () => {
 });
 
 describe("a device's code", () => {
-  test("is of no use to another client", async () => {
+  test("is useless to another client", async () => {
     const code = await begin();
     await decide(person, code, "allow");
     const other = await Client.registered({}, "http://127.0.0.1/callback");
@@ -104,7 +104,7 @@ describe("a device's code", () => {
     expect((await poll(code)).status).toBe(200);
   });
 
-  test("cannot be approved twice, or by who is not signed in", async () => {
+  test("cannot be approved twice, or without a sign-in", async () => {
     const code = await begin();
     const stranger = await new Visitor().post("/pair", { code: code.user_code, decision: "allow" });
     expect(stranger.headers.get("location")).toContain("/sign-in");
@@ -114,7 +114,7 @@ describe("a device's code", () => {
     expect(await (await decide(other, code, "allow")).text()).toContain("No computer is waiting");
   });
 
-  test("can be guessed at ten times by one person, then they have to wait", async () => {
+  test("can be guessed ten times by one person, who then has to wait", async () => {
     const guesser = await Visitor.invited();
     const statuses: number[] = [];
     for (let guess = 0; guess < 11; guess += 1) statuses.push((await guesser.get("/pair?code=BBBB-BBBB")).status);
@@ -122,7 +122,7 @@ describe("a device's code", () => {
     expect(statuses[10]).toBe(429);
   });
 
-  test("is kept as a hash, and so is the device's own", async () => {
+  test("is stored as a hash, like the device's secret code", async () => {
     const code = await begin();
     const rows = await runInDurableObject(directory(), (_, state) =>
       JSON.stringify(state.storage.sql.exec("SELECT * FROM device").toArray()),
@@ -133,7 +133,7 @@ describe("a device's code", () => {
   });
 });
 
-test("codes can be asked for only so often from one address", async () => {
+test("can be requested only so often from one address", async () => {
   const headers = { "cf-connecting-ip": "203.0.113.30" };
   const statuses: number[] = [];
   for (let count = 0; count < 31; count += 1) {

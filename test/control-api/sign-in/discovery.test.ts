@@ -22,14 +22,14 @@ describe("a 401", () => {
     expect((await ask(new URL(url).pathname, {}, origin)).status).toBe(200);
   });
 
-  test("for a token that is no good says so", async () => {
+  test("for an invalid token says that the token is invalid", async () => {
     const response = await ask("/mcp", { headers: { authorization: "Bearer nonsense" } });
     expect(response.headers.get("www-authenticate")).toContain('error="invalid_token"');
   });
 });
 
 describe("protected resource metadata", () => {
-  test("has the resource whose address it was found by", async () => {
+  test("names the resource at whose address it was found", async () => {
     expect((await metadata("/mcp"))["resource"]).toBe(`${ORIGIN}/mcp`);
     expect((await metadata(""))["resource"]).toBe(ORIGIN);
     expect((await metadata("/m/attic/mcp"))["resource"]).toBe(`${ORIGIN}/m/attic/mcp`);
@@ -37,13 +37,13 @@ describe("protected resource metadata", () => {
     expect((await metadata("/mcp"))["authorization_servers"]).toEqual([ORIGIN]);
   });
 
-  test("does not tell which machines there are", async () => {
+  test("does not reveal which machines exist", async () => {
     const one = JSON.stringify(await metadata("/mcp", MACHINE));
     const other = JSON.stringify(await metadata("/mcp", "http://nosuch.localhost:8787"));
     expect(other).toBe(one.replace("attic", "nosuch"));
   });
 
-  test.each(["/nothing", "/m/UPPER/mcp", "/m/attic", "/mcp/"])("is not there for %s", async (path) => {
+  test.each(["/nothing", "/m/UPPER/mcp", "/m/attic", "/mcp/"])("does not exist for %s", async (path) => {
     expect((await ask(`/.well-known/oauth-protected-resource${path}`)).status).toBe(404);
   });
 
@@ -54,7 +54,7 @@ describe("protected resource metadata", () => {
     expect(response.headers.get("access-control-allow-origin")).toBe("*");
   });
 
-  test("points to MCPAuthKit when that signs people in, and our own server is not there", async () => {
+  test("points to MCPAuthKit when that is the issuer, and our own server does not exist", async () => {
     const more = { AUTHKIT_URL: "https://auth.test", LOOPBACK_OWNER: "" };
     const response = await knock(`${ORIGIN}/.well-known/oauth-protected-resource/mcp`, {}, more);
     const document: Record<string, unknown> = await response.json();
@@ -64,7 +64,7 @@ describe("protected resource metadata", () => {
   });
 });
 
-test("authorization server metadata offers S256 alone, both ways to register, device codes and the issuer in answers", async () => {
+test("authorization server metadata offers only S256, both ways to register, device codes, and the issuer in answers", async () => {
   const document: Record<string, unknown> = await (await ask("/.well-known/oauth-authorization-server")).json();
   expect(document).toMatchObject({
     issuer: ORIGIN,

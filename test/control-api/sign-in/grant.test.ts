@@ -8,7 +8,7 @@ beforeAll(async () => {
 });
 
 describe("a grant", () => {
-  test("lets a client in after one consent, with the state and the issuer in the answer", async () => {
+  test("gives a client access after one consent, with the state and the issuer in the answer", async () => {
     const client = await Client.registered();
     const answer = await client.consent(person);
     expect(answer.origin + answer.pathname).toBe(CALLBACK);
@@ -21,7 +21,7 @@ describe("a grant", () => {
     expect(await statusWith(tokens.access_token)).toBe(200);
   });
 
-  test("is denied without anything being granted", async () => {
+  test("gives nothing when it is denied", async () => {
     const client = await Client.registered();
     const path = client.authorizePath();
     const response = await person.post(path, { csrf: await person.csrf(path), decision: "deny" });
@@ -32,7 +32,7 @@ describe("a grant", () => {
     expect(location.searchParams.has("code")).toBe(false);
   });
 
-  test("can be made smaller by the person than the client asked for", async () => {
+  test("can be reduced by the person to less than the client asked for", async () => {
     const { access_token: accessToken, scope } = await (
       await Client.registered()
     ).signIn(person, {}, { read_only: "yes" });
@@ -40,7 +40,7 @@ describe("a grant", () => {
     expect(await statusWith(accessToken)).toBe(200);
   });
 
-  test("is listed, and ends with all its tokens when its person takes it back", async () => {
+  test("is listed, and all its tokens end when its person revokes it", async () => {
     const visitor = await Visitor.invited();
     const client = await Client.registered({ client_name: "Listed" });
     const { access_token: admin } = await (await Client.registered()).signIn(visitor, { scope: "operator:admin" });
@@ -56,7 +56,7 @@ describe("a grant", () => {
     expect(await statusWith(admin)).toBe(200);
   });
 
-  test("is not another person's to see or take back", async () => {
+  test("cannot be seen or revoked by another person", async () => {
     const tokens = await (await Client.registered({ client_name: "Mine" })).signIn(person, { scope: "operator:admin" });
     const { grants }: { grants: { id: string }[] } = await (
       await ask("/api/grants", bearer(tokens.access_token))
@@ -70,7 +70,7 @@ describe("a grant", () => {
     expect(await statusWith(tokens.access_token)).toBe(200);
   });
 
-  test("is revoked by its client (RFC 7009), and by no other", async () => {
+  test("can be revoked by its client (RFC 7009), and by no other client", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(person);
     const other = await Client.registered();
@@ -84,7 +84,7 @@ describe("a grant", () => {
 describe("a token's audience", () => {
   const MACHINE = "http://attic.localhost:8787";
 
-  test("is the apex, and neither of a machine's addresses", async () => {
+  test("can be the apex, which excludes both addresses of a machine", async () => {
     const { access_token: accessToken } = await (await Client.registered()).signIn(person);
     expect(await statusWith(accessToken, "/m/attic/mcp")).toBe(401); // before it was seen where it is good, too
     expect(await statusWith(accessToken, "/api/me")).toBe(200);
@@ -95,7 +95,7 @@ describe("a token's audience", () => {
   test.each([
     ["host", `${MACHINE}/mcp`, MACHINE, "/mcp"],
     ["path", `${ORIGIN}/m/attic/mcp`, ORIGIN, "/m/attic/mcp"],
-  ])("is a machine's %s, and nothing else", async (_, resource, origin, path) => {
+  ])("can be a machine's %s, which excludes everything else", async (_, resource, origin, path) => {
     const { access_token: accessToken, resource: named } = await (
       await Client.registered()
     ).signIn(person, { resource });
@@ -109,7 +109,7 @@ describe("a token's audience", () => {
     expect(await statusWith(accessToken, "/mcp", "http://cellar.localhost:8787")).toBe(401);
   });
 
-  test("cannot be changed when a code is redeemed or a token refreshed", async () => {
+  test("cannot change when a code is redeemed or a token refreshed", async () => {
     const client = await Client.registered();
     const code = (await client.consent(person)).searchParams.get("code") ?? "";
     expect(await errorOf(await client.redeem(code, { resource: `${MACHINE}/mcp` }))).toBe("invalid_target");
@@ -129,7 +129,7 @@ describe("a token's audience", () => {
     expect(new URL(response.headers.get("location") ?? "").searchParams.get("error")).toBe("invalid_target");
   });
 
-  test("is the endpoint's for a client that names the origin only, or nothing", async () => {
+  test("is the endpoint if a client names only the origin, or nothing", async () => {
     for (const resource of [ORIGIN, `${ORIGIN}/`]) {
       const tokens = await (await Client.registered()).signIn(person, { resource });
       expect(await statusWith(tokens.access_token, "/api/me")).toBe(200);
@@ -138,7 +138,7 @@ describe("a token's audience", () => {
 });
 
 describe("a refresh token", () => {
-  test("is exchanged for a new one, and the one before it still works until the new one was used", async () => {
+  test("is exchanged for a new one, and keeps working until the new one is used", async () => {
     const client = await Client.registered();
     const first = await client.signIn(person);
     const second: Tokens = await (await client.refresh(first.refresh_token)).json();
@@ -152,7 +152,7 @@ describe("a refresh token", () => {
     expect(await errorOf(await client.refresh(first.refresh_token, { scope: "mcp:tools " }))).toBe("invalid_grant");
   });
 
-  test("gives two processes that refresh at once the same answer, so that neither is signed out", async () => {
+  test("gives the same answer to two processes that refresh at once, so that neither is signed out", async () => {
     const client = await Client.registered();
     const { refresh_token: refreshToken } = await client.signIn(person);
     const answers = await Promise.all([1, 2, 3].map(async () => (await client.refresh(refreshToken)).json<Tokens>()));
@@ -161,14 +161,14 @@ describe("a refresh token", () => {
     expect(next.status).toBe(200);
   });
 
-  test("is of no use to another client", async () => {
+  test("is useless to another client", async () => {
     const { refresh_token: refreshToken } = await (await Client.registered()).signIn(person);
     expect(await errorOf(await (await Client.registered()).refresh(refreshToken))).toBe("invalid_grant");
   });
 });
 
 describe("scopes", () => {
-  test("that are missing are asked for with a 403 that names them", async () => {
+  test("that are missing are named in a 403", async () => {
     const { access_token: accessToken } = await (await Client.registered()).signIn(person);
     const response = await ask("/api/machines", { method: "POST", body: "{}", ...bearer(accessToken) });
     expect(response.status).toBe(403);
@@ -178,7 +178,7 @@ describe("scopes", () => {
     expect(challenge).toContain("resource_metadata=");
   });
 
-  test("to read do not act: neither at a tool, nor at a machine's own address", async () => {
+  test("for reading permit no action, neither with a tool nor at a machine's own address", async () => {
     const read = await (await Client.registered()).signIn(person, { scope: "operator:read" });
     const body = JSON.stringify({
       jsonrpc: "2.0",
@@ -204,14 +204,14 @@ describe("scopes", () => {
     expect(await statusWith(direct.access_token, "/m/attic/mcp")).toBe(403);
   });
 
-  test("that are not ours are ignored, and a client that names none gets the baseline", async () => {
+  test("that are unknown are ignored, and a client that names none gets the baseline", async () => {
     expect((await (await Client.registered()).signIn(person, { scope: "openid offline_access" })).scope).toBe(
       "mcp:tools",
     );
     expect((await (await Client.registered()).signIn(person, { scope: "" })).scope).toBe("mcp:tools");
   });
 
-  test("cannot be raised at a refresh", async () => {
+  test("cannot grow at a refresh", async () => {
     const client = await Client.registered();
     const { refresh_token: refreshToken } = await client.signIn(person);
     const response = await client.refresh(refreshToken, { scope: "operator:admin" });
@@ -219,7 +219,7 @@ describe("scopes", () => {
   });
 });
 
-describe("a clock that is two minutes off", () => {
+describe("a clock two minutes off", () => {
   afterEach(() => {
     vi.useRealTimers();
   });
@@ -237,7 +237,7 @@ describe("a clock that is two minutes off", () => {
     expect((await client.refresh(refreshed.refresh_token)).status).toBe(200);
   });
 
-  test("does not keep a token good for longer than its hour, and a client past it refreshes", async () => {
+  test("does not extend a token's hour, after which the client refreshes", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(person);
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 61 * 60_000 });

@@ -20,8 +20,8 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-describe("a client that is known by a document of its own (CIMD)", () => {
-  test("signs in without registering, and the page says whose site it is", async () => {
+describe("a client with a metadata document (CIMD)", () => {
+  test("signs in without registering, and the page shows which site it belongs to", async () => {
     publish(document);
     const person = await Visitor.invited();
     const client = new Client(ID, CALLBACK);
@@ -40,7 +40,7 @@ describe("a client that is known by a document of its own (CIMD)", () => {
     ["is not there", () => new Response(null, { status: 404 })],
     ["is no JSON", () => new Response("<html>")],
     ["is as large as a book", () => document({ client_name: "x".repeat(50_000) })],
-  ])("is not let in when the document %s", async (_, answer) => {
+  ])("is refused when the document %s", async (_, answer) => {
     publish(answer);
     const person = await Visitor.invited();
     const response = await person.get(new Client(`${ID}?${crypto.randomUUID()}`, CALLBACK).authorizePath());
@@ -48,7 +48,7 @@ describe("a client that is known by a document of its own (CIMD)", () => {
     expect(response.headers.get("location")).toBeNull();
   });
 
-  test("keeps its sign-in while its document is out of reach: it is told to come back", async () => {
+  test("keeps its sign-in while its document cannot be fetched, and is told to retry", async () => {
     let isThere = true;
     const id = `${ID}?${crypto.randomUUID()}`;
     publish(() => (isThere ? document({ client_id: id }) : new Response(null, { status: 502 })));
@@ -67,7 +67,7 @@ describe("a client that is known by a document of its own (CIMD)", () => {
     "https://app.test/",
     "https://user@app.test/c.json",
     "https://127.0.0.1/../c.json",
-  ])("is not known by %s", async (id) => {
+  ])("cannot be identified by %s", async (id) => {
     publish(document);
     const person = await Visitor.invited();
     expect((await person.get(new Client(id, CALLBACK).authorizePath())).status).toBe(400);

@@ -15,7 +15,7 @@ async function idOf(name: string): Promise<string> {
   return (await directory().people()).find((person) => person.name === name)?.id ?? "";
 }
 
-describe("a person is told", () => {
+describe("a person is notified", () => {
   test("of new tokens and machines, and of another computer under an old name", async () => {
     const user = new TestUser();
     const other = new TestUser();
@@ -33,7 +33,7 @@ describe("a person is told", () => {
     expect(await env.USER.getByName(other.id).notices(100)).toEqual([]);
   });
 
-  test("of apps and computers that were allowed, and not of those that were denied", async () => {
+  test("of apps and computers that were allowed, but not of denied ones", async () => {
     const person = await Visitor.invited();
     const app = await Client.registered({ client_name: "An app" });
     await app.signIn(person);
@@ -53,7 +53,7 @@ describe("a person is told", () => {
     expect(page).toContain("was paired, at the request of 203.0.113.50");
   });
 
-  test("of a sign-in from an address that they never used, once", async () => {
+  test("of a sign-in from a new address, once", async () => {
     const person = await Visitor.invited();
     const signIn = (address: string) =>
       new Visitor().post("/sign-in", { name: person.name, password: PASSWORD }, { "cf-connecting-ip": address });
@@ -67,7 +67,7 @@ describe("a person is told", () => {
     ]);
   });
 
-  test("of an invitation that was used, if they are the owner, and of letting clients answer permission requests", async () => {
+  test("of a used invitation, if they are the owner, and when clients are allowed to answer permission requests", async () => {
     const person = await Visitor.invited();
     const id = await idOf(person.name);
     const invited = `invitation_used: ${person.name}, sign-in page`;
@@ -82,7 +82,7 @@ describe("a person is told", () => {
   });
 });
 
-describe("notices are events", () => {
+describe("notices", () => {
   type Polled = { events: { machine: string; type: string; data: { what: string; text: string } }[]; cursor: string };
 
   async function poll(user: TestUser, more: object): Promise<Polled> {
@@ -90,7 +90,7 @@ describe("notices are events", () => {
     return structuredContent as unknown as Polled;
   }
 
-  test("for a reader who asks for their type, and for no other, nor for another person", async () => {
+  test("are events for a reader who asks for their type, and for no other reader or person", async () => {
     const user = new TestUser();
     await user.machine("attic");
     await noticesOf(user.id, 1);
@@ -107,7 +107,7 @@ describe("notices are events", () => {
     expect(next.map(({ type, data }) => [type, data.what])).toEqual([["notice.token_created", "ci"]]);
   });
 
-  test("and a machine cannot write one", async () => {
+  test("cannot be written by a machine", async () => {
     const user = new TestUser();
     await user.machine("attic");
     await noticesOf(user.id, 1);
@@ -122,7 +122,7 @@ describe("notices are events", () => {
   });
 });
 
-describe("a limit that is reached again and again", () => {
+describe("a limit that is reached repeatedly", () => {
   beforeEach(() => void vi.spyOn(Date, "now").mockReturnValue(Date.UTC(2026, 10, 21, 12)));
   afterEach(() => vi.restoreAllMocks());
 
@@ -138,7 +138,7 @@ describe("a limit that is reached again and again", () => {
     for (let done = 0; done < count; done += 1) await admission.admit(new Request(url, { headers }), env, url);
   }
 
-  test("is told once, for a budget", async () => {
+  test("causes one notice for a budget", async () => {
     const user = new TestUser();
     const token = await tokenOf(user, { callsPerDay: 2 });
     await request(token, 30);
@@ -148,7 +148,7 @@ describe("a limit that is reached again and again", () => {
     ]);
   });
 
-  test("is told once, for a rate", async () => {
+  test("causes one notice for a rate", async () => {
     const user = new TestUser();
     const token = await tokenOf(user, {});
     await request(token, 300);

@@ -30,7 +30,7 @@ beforeAll(async () => {
   person = await Visitor.invited();
 });
 
-test("one code is redeemed once, however slow the store is to know of it", async () => {
+test("a code can be redeemed once, however slowly the store learns of it", async () => {
   const client = await Client.registered();
   const code = (await client.consent(person)).searchParams.get("code") ?? "";
   const [, grant = ""] = code.split(":");

@@ -24,7 +24,7 @@ async function namesUnder(prefix: string, limit: number): Promise<string[]> {
 }
 
 describe("the store", () => {
-  test("keeps text and JSON, and knows at once what was written or deleted", async () => {
+  test("stores text and JSON, and sees writes and deletions at once", async () => {
     const key = `grant:${someone()}:g`;
     expect(await store.get(key)).toBeNull();
     await store.put(key, '{"a":1}');
@@ -57,7 +57,7 @@ describe("the store", () => {
     }
   });
 
-  test("lists by prefix, page by page, with expiry and metadata, one user's or everybody's", async () => {
+  test("lists by prefix, in pages, with expiry and metadata, for one user or all", async () => {
     const [ada, bob] = [someone(), someone()];
     const keys = Array.from({ length: 25 }, (_, index) => `token:${ada}:g:${String(index).padStart(2, "0")}`);
     for (const key of keys) await store.put(key, "x", { metadata: { of: "ada" }, expirationTtl: 600 });
@@ -72,7 +72,7 @@ describe("the store", () => {
     expect(shown).toEqual([{ name: keys[0], metadata: { of: "ada" }, expiration: expect.any(Number) }]);
   });
 
-  test("lists everything also when a page ends where one of its objects ends", async () => {
+  test("lists everything even if a page ends where one of its objects ends", async () => {
     const prefix = `client:${crypto.randomUUID()}-`;
     const keys = Array.from({ length: 20 }, (_, index) => `${prefix}${String(index).padStart(2, "0")}`);
     for (const key of keys) await store.put(key, "x");
@@ -91,7 +91,7 @@ describe("the store", () => {
     expect(shardOf("grant:ada:1")).toBe(shardOf("token:ada:2:3"));
   });
 
-  test("holds nothing of a removed user's, now or later, and nobody else's is touched", async () => {
+  test("keeps nothing of a removed user, now or later, and everything of the others", async () => {
     const [ada, bob] = [someone(), someone()];
     for (const user of [ada, bob])
       for (const key of [`grant:${user}:g`, `token:${user}:g:t`]) await store.put(key, "x");
@@ -103,7 +103,7 @@ describe("the store", () => {
     expect([await store.get(`grant:${bob}:g`), await store.get(`token:${bob}:g:t`)]).toEqual(["x", "x"]);
   });
 
-  test("takes over what a KV namespace held, and leaves what it has itself", async () => {
+  test("imports the content of a KV namespace, and keeps its own newer values", async () => {
     const user = someone();
     await store.put(`grant:${user}:known`, "newer");
     const entries = [
@@ -125,7 +125,7 @@ describe("the store", () => {
   });
 });
 
-test("a revoked sign-in is refused by the very next request", async () => {
+test("a revoked sign-in is refused at the next request", async () => {
   const person = await Visitor.invited();
   const client = await Client.registered();
   for (let round = 0; round < 5; round += 1) {

@@ -18,7 +18,7 @@ function stored() {
   return { object, writes: () => writes };
 }
 
-test("a token may make its calls of a day, and then waits for 00:00 UTC", () => {
+test("a token may make its calls of a day, and then has to wait until 00:00 UTC", () => {
   const take = stored().object();
   const noon = 10 * DAY_MS + DAY_MS / 2;
   expect([noon, noon, noon].map((now) => take("t", 2, now))).toEqual([0, 0, DAY_MS / 2]);
@@ -40,7 +40,7 @@ test.each([1, 2, 7, 99, 100, 101, 1_000])(
   },
 );
 
-test("without a restart every call of the budget can be made, with a hundred writes", () => {
+test("without a restart the whole budget can be used, with a hundred writes", () => {
   const { object, writes } = stored();
   const take = object();
   const made = Array.from({ length: 10_001 }, () => take("t", 10_000, DAY_MS)).filter((wait) => wait === 0);

@@ -13,7 +13,7 @@ async function rowsOf(user: TestUser, work: (object: User) => unknown): Promise<
   return runInDurableObject(stub, () => rows.end());
 }
 
-it("a report of an idle machine writes no more rows in its owner's object than the budget has", async () => {
+it("a report of an idle machine writes no more rows in its owner's object than the budget allows", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
   await alice.report("attic", {});

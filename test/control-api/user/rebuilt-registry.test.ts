@@ -24,7 +24,7 @@ async function names(user: TestUser): Promise<string[]> {
 }
 
 describe("a registry whose database was lost", () => {
-  it("has every machine of its user again, none that was removed, and nobody else's", async () => {
+  it("gets back all of its user's machines, except removed ones, and nobody else's", async () => {
     const alice = new TestUser();
     const bob = new TestUser();
     for (const name of ["attic", "cellar", "loft"]) await alice.register(name);
@@ -35,7 +35,7 @@ describe("a registry whose database was lost", () => {
     expect(await names(bob)).toEqual(["barn"]);
   });
 
-  it("keeps a machine's token: its computer sets it up again without a new one, another computer is refused", async () => {
+  it("keeps a machine's token: the same computer sets it up without a new one, and another computer is refused", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await loseDatabase(alice);
@@ -44,7 +44,7 @@ describe("a registry whose database was lost", () => {
     expect((await alice.register("attic", { identity: "identity-of-another" })).status).toBe(409);
   });
 
-  it("uploads a machine's script again with the token hash that it has, and needs a new token to rename it", async () => {
+  it("uploads a machine's script again with its token hash, and needs a new token to rename it", async () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await loseDatabase(alice);
@@ -58,7 +58,7 @@ describe("a registry whose database was lost", () => {
     expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
   });
 
-  it("that came back from an old copy takes in a machine that reports, and not one that was removed", async () => {
+  it("that was restored from an old copy accepts machines that report, except removed ones", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     await alice.register("loft");
@@ -72,7 +72,7 @@ describe("a registry whose database was lost", () => {
     expect(await alice.json("/api/machines")).toMatchObject({ machines: [{ status: "online" }] });
   });
 
-  it("is not compared with the namespace again once that was done", async () => {
+  it("is compared with the namespace only once", async () => {
     const alice = new TestUser();
     await alice.register("attic");
     const object = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;

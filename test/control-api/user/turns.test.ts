@@ -45,7 +45,7 @@ describe("changes of machines", () => {
     expect(log.filter((line) => line.endsWith("begins"))).toEqual(["attic begins", "rename begins", "loft begins"]);
   });
 
-  it("that fail tell their caller only, and the next one runs", async () => {
+  it("that fail report to their caller only, and the next one runs", async () => {
     const [turns, log] = [new Turns(), [] as string[]];
     const [broken, next] = [step(log, "broken"), step(log, "next")];
     const failing = turns.take(["attic"], broken.change);
@@ -56,7 +56,7 @@ describe("changes of machines", () => {
     expect(await following).toBe("next");
   });
 
-  it("that are under way can be waited for, whichever machine they are of", async () => {
+  it("in progress can be awaited, whichever machine they concern", async () => {
     const [turns, log] = [new Turns(), [] as string[]];
     const [attic, barn] = [step(log, "attic"), step(log, "barn")];
     void turns.take(["attic"], attic.change);

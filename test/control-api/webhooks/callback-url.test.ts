@@ -119,7 +119,7 @@ describe("a callback's URL", () => {
     expect(callbackUrlOf(url, OPERATOR)).toHaveProperty("refused");
   });
 
-  it("on a private network is accepted only if its very origin is allowed", () => {
+  it("on a private network is accepted only if exactly its origin is allowed", () => {
     const allowing = { ...OPERATOR, WEBHOOK_ORIGINS: "http://192.168.1.5:8080, https://ntfy.lan" };
     expect(callbackUrlOf("http://192.168.1.5:8080/topic", allowing)).toBeInstanceOf(URL);
     expect(callbackUrlOf("https://ntfy.lan/topic", allowing)).toBeInstanceOf(URL);

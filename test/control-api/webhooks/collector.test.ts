@@ -52,7 +52,7 @@ function collecting(test: (parts: Parts) => Promise<void>): Promise<void> {
 }
 
 describe("the collector", () => {
-  it("begins now, and then queues each event once, page by page", () =>
+  it("starts now, and then queues each event once, page by page", () =>
     collecting(async ({ log, collector, messages }) => {
       log.add();
       await collector.collect();
@@ -63,7 +63,7 @@ describe("the collector", () => {
       expect(messages()).toEqual(["evt_2", "evt_3", "evt_4", "evt_5", "evt_6"]);
     }));
 
-  it("queues an event once that happens while a new subscription's past is read", () =>
+  it("queues once an event that happens while a new subscription's past is read", () =>
     collecting(async ({ log, collector, subscriptions, messages }) => {
       log.add();
       await collector.collect();

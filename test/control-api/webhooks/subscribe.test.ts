@@ -84,7 +84,7 @@ describe("events/subscribe", () => {
     expect(polled.answer.result?.["events"]).toMatchObject([{ data: { session: "attic/s2" } }]);
   });
 
-  it("is the same subscription for the same client, URL, name and arguments, and another for any other", async () => {
+  it("treats the same client, URL, name and arguments as one subscription, and others as different ones", async () => {
     const [alice, receiver, other] = [await person("attic"), new Receiver(), new Receiver()];
     const first = await subscribe(alice, receiver);
     const again = await subscribe(alice, receiver, { arguments: {}, ttlMs: 600_000 });
@@ -103,7 +103,7 @@ describe("events/subscribe", () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
-  it("delivers only what the arguments let pass", async () => {
+  it("delivers only events that match the arguments", async () => {
     const [alice, receiver] = [await person("attic", "cellar"), new Receiver()];
     await subscribe(alice, receiver, { arguments: { session: "attic/s2" } });
     await alice.logs("cellar", [failed("s2")]);
@@ -128,7 +128,7 @@ describe("events/subscribe", () => {
     expect(sessions).toEqual(["attic/s1", "attic/s2", "attic/s3"]);
   });
 
-  it("grants no life longer than a week, and none shorter than five minutes", async () => {
+  it("grants a lifetime of at most a week and at least five minutes", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const lifeOf = async (ttlMs: number | null): Promise<number> =>
       Math.round((Date.parse((await subscribe(alice, receiver, { ttlMs })).refreshBefore) - Date.now()) / 60_000);
@@ -137,7 +137,7 @@ describe("events/subscribe", () => {
     expect(await lifeOf(3_600_000)).toBe(60);
   });
 
-  it("signs with both secrets for a while after a client has changed its secret", async () => {
+  it("signs with both secrets for some time after a client changed its secret", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver);
     const secret = `whsec_${btoa("f".repeat(24))}`;
@@ -149,7 +149,7 @@ describe("events/subscribe", () => {
     expect(message.headers["webhook-signature"]?.split(" ")).toHaveLength(2);
   });
 
-  it("stops with events/unsubscribe, and says so of a subscription that does not exist", async () => {
+  it("stops with events/unsubscribe, which reports a subscription that does not exist", async () => {
     const [alice, receiver, other] = [await person("attic"), new Receiver(), new Receiver()];
     await subscribe(alice, receiver);
     await subscribe(alice, other);
@@ -178,7 +178,7 @@ describe("a delivery", () => {
     expect(status).toMatchObject({ active: true, lastError: null, lastDeliveryAt: expect.any(String) });
   });
 
-  it("does not hold up later ones while it waits for its next attempt, and the cursor stays before it", async () => {
+  it("does not delay later ones while it waits for its next attempt, and the cursor stays before it", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const { cursor } = await subscribe(alice, receiver);
     await receiver.plan({ status: 500 });
@@ -207,7 +207,7 @@ describe("a delivery", () => {
     expect((await receiver.events(3)).at(-1)).toMatchObject({ data: { session: "attic/s2" } });
   });
 
-  it("is given up after five attempts, and its person sees it and can have it tried again", async () => {
+  it("is given up after five attempts, which its person sees and can retry", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const { id } = await subscribe(alice, receiver);
     await receiver.plan({ status: 500 });
@@ -226,7 +226,7 @@ describe("a delivery", () => {
     await receiver.received(7);
   });
 
-  it("that the receiver does not want (410) is not repeated, and one that is too large for it (413) is given up at once", async () => {
+  it("is not repeated after a 410, and is given up at once after a 413", async () => {
     for (const [status, dead] of [
       [410, 0],
       [413, 1],
@@ -256,7 +256,7 @@ describe("a delivery", () => {
 });
 
 describe("a subscription", () => {
-  it("ends with the token that made it: its receiver is told, and gets nothing more", async () => {
+  it("ends with the token that created it: its receiver is told, and gets nothing more", async () => {
     const [alice, receiver, other] = [await person("attic"), new Receiver(), new Receiver()];
     const { client, id } = await clientOf(alice, "client");
     await subscribe(client, receiver);
@@ -271,7 +271,7 @@ describe("a subscription", () => {
     expect((await objectOf(alice).overview()).subscriptions).toHaveLength(1);
   });
 
-  it("shows a token that is limited to one machine only that one's events", async () => {
+  it("gives a token limited to one machine only that machine's events", async () => {
     const [alice, receiver] = [await person("attic", "cellar"), new Receiver()];
     const made = await alice.rest("POST", "/api/tokens", { label: "one", machines: ["attic"] });
     const { token }: { token: string } = await made.json();
@@ -284,7 +284,7 @@ describe("a subscription", () => {
     expect(sessions).toEqual(["attic/s2", "attic/s3"]);
   });
 
-  it("expires when its client does not refresh it", async () => {
+  it("expires unless its client refreshes it", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver);
     await runInDurableObject(objectOf(alice), (_, { storage }) => {
@@ -297,7 +297,7 @@ describe("a subscription", () => {
     expect(await receiver.received(1)).toHaveLength(1);
   });
 
-  it("has its secret sealed in the database", async () => {
+  it("has an encrypted secret in the database", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver);
     const stored = await runInDurableObject(
@@ -310,7 +310,7 @@ describe("a subscription", () => {
     expect(stored).not.toContain("0123456789abcdef0123456789abcdef");
   });
 
-  it("is gone with its person", async () => {
+  it("is deleted with its person", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     await subscribe(alice, receiver);
     await objectOf(alice).removeAll();
