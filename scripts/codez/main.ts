@@ -27,7 +27,7 @@ import { exitCodeForLaunchd, LAUNCHD_FLAG } from "./launchd.ts";
 import { Output } from "./output.ts";
 import { endSignIns } from "./sign-in/sign-in.ts";
 import { VERSION } from "./version.ts";
-import { printableLines } from "../system/printable.ts";
+import { printableLines } from "#protocol/printable.ts";
 
 /** The `codez` command. Sets the exit code (`exit-code.ts`); resolves when the command is done. */
 async function main(args: readonly string[]): Promise<void> {

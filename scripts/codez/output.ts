@@ -1,4 +1,4 @@
-import { printableJson, printableLines } from "../system/printable.ts";
+import { printableJson, printableLines } from "#protocol/printable.ts";
 import { asTyped, commandOf } from "./invocation.ts";
 import { nameOf, type CodezFailure } from "./failure.ts";
 

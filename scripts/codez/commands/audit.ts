@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
-import { printableJson } from "../../system/printable.ts";
+import { printableJson } from "#protocol/printable.ts";
 import { isoTime } from "../../system/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";

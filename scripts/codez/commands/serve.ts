@@ -1,7 +1,7 @@
 import { Command, InvalidArgumentError } from "commander";
 import { quoted } from "../install/launcher.ts";
 import { keep, runIndexWorker, type Serve, type ServeConfig, startServe } from "../../serve/index.ts";
-import { printable, printableLines } from "../../system/printable.ts";
+import { printable, printableLines } from "#protocol/printable.ts";
 import { expandHome } from "../../system/home.ts";
 import { Output } from "../output.ts";
 import { serveFailureOf } from "../serve-failure.ts";

@@ -1,4 +1,4 @@
-import { printable } from "../../system/printable.ts";
+import { printable } from "#protocol/printable.ts";
 
 /**
  * Formats rows as aligned columns of text. The first row holds the column names. Cells are escaped, because other people and

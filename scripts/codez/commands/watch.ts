@@ -3,7 +3,7 @@ import { Command } from "commander";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from "#protocol/limits.ts";
-import { printableJson } from "../../system/printable.ts";
+import { printableJson } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";

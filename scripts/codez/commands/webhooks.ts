@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import * as z from "zod";
-import { printable } from "../../system/printable.ts";
+import { printable } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";

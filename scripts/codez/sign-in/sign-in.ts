@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { printableLines } from "../../system/printable.ts";
+import { printableLines } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { type AuthorizationServer, findServer, revoke } from "./authorization-server.ts";

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { printable, printableJson, printableLines } from "../../../scripts/system/printable.ts";
+import { printable, printableJson, printableLines } from "#protocol/printable.ts";
 
 test("ordinary text of every script is shown as it is", () => {
   for (const text of ["plain ASCII {}[]~", "Grüße, Ελλάδα, 日本語, עברית, हिन्दी", "emoji 🙂", "e\u0301"])
