@@ -8,7 +8,7 @@ import {
   update_state,
 } from "./coding-tools/machine-tools.ts";
 import { get_project_memory, list_projects } from "./coding-tools/project-tools.ts";
-import { respond_permission, send_and_wait, send_prompt } from "./coding-tools/prompt-tools.ts";
+import { list_pending, respond_permission, send_and_wait, send_prompt } from "./coding-tools/prompt-tools.ts";
 import {
   abort_session,
   create_session,
@@ -35,6 +35,7 @@ export const CODING_TOOLS = {
   send_and_wait,
   poll_events,
   respond_permission,
+  list_pending,
   abort_session,
   dispose_session,
   fork_session,

@@ -41,6 +41,8 @@ export type OperatorError =
   | MachineUnknown
   /** Its person has not allowed clients to answer permission requests of this machine. `page`: where they can. */
   | { code: "approval_not_allowed"; machine: string; page: string }
+  /** Somebody answered a request before, in another way. `what` was asked; `by` says who, in words. */
+  | { code: "already_decided"; what: string; behavior: "allow" | "deny"; by: string; atMs: number }
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
   | { code: "machine_revoked"; machine: string }
@@ -74,6 +76,7 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
     case "tool_unknown":
       return 404;
     case "name_taken":
+    case "already_decided":
       return 409;
     case "cursor_expired":
       return 410;
@@ -118,6 +121,7 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "forbidden":
     case "fresh_sign_in_needed":
     case "approval_not_allowed":
+    case "already_decided":
     case "invalid_request":
     case "not_found":
     case "cursor_expired":
@@ -155,6 +159,7 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "forbidden":
     case "fresh_sign_in_needed":
     case "approval_not_allowed":
+    case "already_decided":
     case "invalid_request":
     case "not_found":
     case "cursor_expired":
@@ -183,7 +188,9 @@ export function messageOf(error: OperatorError): string {
     case "fresh_sign_in_needed":
       return `Making a token needs a person. An app may do it within 15 minutes after a person has allowed it, and a personal access token only with the scope operator:tokens. Sign in again, or make the token at ${error.page}.`;
     case "approval_not_allowed":
-      return `A person decides this on machine "${error.machine}": ask them to run \`codez permissions\` there. They can let clients answer for this machine at ${error.page}.`;
+      return `A person decides this: ask them to open ${new URL("/inbox", error.page).href}, or to run \`codez permissions\` on machine "${error.machine}". They can let clients answer for this machine at ${error.page}.`;
+    case "already_decided":
+      return `This ${error.what} was ${error.behavior === "allow" ? "allowed" : "denied"} before, at ${new Date(error.atMs).toISOString()}, by ${error.by}. Nothing was changed.`;
     case "cursor_expired":
       return "This cursor is from before an upgrade or a restored backup, or it belongs to somebody else. Poll without a cursor to get the newest events, and go on with the cursor that you get.";
     case "name_taken":

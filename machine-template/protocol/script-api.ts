@@ -37,6 +37,11 @@ export const ScriptPath = {
    * an upload may take minutes to. Answers the `LinkCredentials` after the change.
    */
   CREDENTIALS: "/operator/credentials",
+  /**
+   * POST `Decision` (ask.ts): a person's decision, for the program behind the connector that asked. The script passes it on at the same
+   * path of the link. No client reaches this path: the script relays only `MCP` for clients.
+   */
+  DECIDE: "/operator/decide",
   /** POST `{ session }`: deletes the events of that session, or all (`null`). */
   FORGET: "/operator/forget",
   /** POST `{ forMs }`: somebody watches, so push the pieces of unfinished messages, too, for that long. */

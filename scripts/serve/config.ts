@@ -43,6 +43,10 @@ export const ServeConfig = z.strictObject({
   trust: z.array(Folder).default([]),
   /** Whether an MCP client may answer permission requests; a list names the project folders where it may. */
   respondPermission: z.union([z.boolean(), z.array(Folder)]).default(false),
+  /** Whether a person who has signed in to Operator may answer on its pages. */
+  answerOnPages: z.boolean().default(true),
+  /** Whether the agent may ask questions and wait for the answers. */
+  questions: z.boolean().default(true),
   /** A request that nobody answers is denied after this. */
   permissionTimeoutMinutes: z
     .number()
@@ -71,5 +75,13 @@ export type ServeConfig = z.infer<typeof ServeConfig>;
  * read. Nobody can know what the owner was about to forbid.
  */
 export function closed(last: ServeConfig): ServeConfig {
-  return { ...last, readOnly: true, drive: [], commands: [], trust: [], respondPermission: false };
+  return {
+    ...last,
+    readOnly: true,
+    drive: [],
+    commands: [],
+    trust: [],
+    respondPermission: false,
+    answerOnPages: false,
+  };
 }

@@ -15,7 +15,8 @@ export type ServeError =
   | { code: "mention_outside"; path: string; folder: string }
   | { code: "approval_is_local"; request: string; config: string }
   | { code: "request_unknown"; request: string }
-  | { code: "request_settled"; request: string; decision: string; by: string }
+  | { code: "request_settled"; request: string; decision: string; by: string; atMs: number }
+  | { code: "pages_not_allowed"; request: string; config: string }
   | { code: "agent_missing"; command: string }
   | { code: "agent_failed"; detail: string }
   | { code: "agent_silent"; detail: string }
@@ -97,13 +98,20 @@ export function explain(error: ServeError): Explanation {
     case "approval_is_local":
       return no(
         `This machine does not accept approvals from MCP clients, so that a model cannot approve its own requests. Ask the ` +
-          `user to run on that machine: codez permissions allow ${error.request} (or deny). To accept approvals from here, ` +
+          `user to answer on Operator's inbox page, or on that machine: codez permissions allow ${error.request} (or deny). To accept approvals from here, ` +
           `the machine's owner sets "respondPermission" in ${error.config} to true or to a list of project folders.`,
       );
     case "request_unknown":
-      return no(`There is no permission request ${error.request}. Call get_session for the ones that wait.`);
+      return no(`There is no request ${error.request}. Call list_pending or get_session for the ones that wait.`);
     case "request_settled":
-      return no(`Request ${error.request} was already settled: ${error.decision}, by ${error.by}.`);
+      return no(
+        `Request ${error.request} was already settled: ${error.decision}, by ${error.by}, at ${new Date(error.atMs).toISOString()}.`,
+      );
+    case "pages_not_allowed":
+      return no(
+        `This machine does not accept answers from pages of Operator. Answer there: codez permissions allow ${error.request} ` +
+          `(or deny). To accept them, its owner removes "answerOnPages": false from ${error.config}.`,
+      );
     case "agent_missing":
       return no(
         `Claude Code was not found (${error.command}). Install it on the machine: npm install -g @anthropic-ai/claude-code`,

@@ -14,6 +14,10 @@ const EVENT_TYPES = [
   "task.finished",
   "permission.requested",
   "permission.resolved",
+  "question.asked",
+  "question.answered",
+  "plan.proposed",
+  "plan.resolved",
 ] as const;
 export type EventType = (typeof EVENT_TYPES)[number];
 

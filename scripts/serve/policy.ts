@@ -78,6 +78,12 @@ export class Policy {
     return real !== null && (await isBelowAny(real, respondPermission));
   }
 
+  /** Whether a person may answer on a page of Operator. */
+  mayAnswerOnPages(): boolean {
+    const { answerOnPages, readOnly } = this.#config();
+    return answerOnPages && !readOnly;
+  }
+
   async #isAllowed(real: string): Promise<boolean> {
     const { drive } = this.#config();
     if (drive !== undefined) return isBelowAny(real, drive);

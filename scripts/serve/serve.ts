@@ -102,7 +102,12 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
   await Promise.all([permissions.load(), outcomes.load(), ledger.load()]);
 
   const trusts = (path: string) => isTrusted(path, claudeStateFile(), config.current.trust);
-  const agent = new ClaudeCode(() => config.current.claude, trusts, keeper);
+  const agent = new ClaudeCode(
+    () => config.current.claude,
+    trusts,
+    keeper,
+    () => config.current.questions,
+  );
   const projects = new Projects(projectsFolder, () => config.current.projects);
   const sessions = new Sessions({
     agent,
@@ -165,7 +170,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     keeper.stop();
     await endpoint.close();
   };
-  const routes = [mcp, permissionsRoute(permissions, token)];
+  const routes = [mcp, permissionsRoute(machine, token)];
   const listener = await listen(config.current.port, routes, onError).catch(async (error: unknown) => {
     await stopParts();
     throw error;

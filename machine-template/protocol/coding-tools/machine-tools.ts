@@ -11,8 +11,8 @@ export const get_health = {
   name: "get_health",
   title: "Check health",
   description:
-    "Check that the machine's coding service works, and how busy it is: live and busy sessions, waiting permission " +
-    "requests, uptime. If sessions fail, call get_health_details for the cause.",
+    "Check that the machine's coding service works, and how busy it is. If sessions fail, call get_health_details for " +
+    "the cause.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;
@@ -21,8 +21,8 @@ export const get_health_details = {
   name: "get_health_details",
   title: "Diagnose problems",
   description:
-    "Diagnose the machine's coding service: is the agent installed and signed in, disk space, history index, " +
-    "configuration; and which command fixes each problem. Slower than get_health.",
+    "Diagnose the machine's coding service (agent, disk, index, configuration) and get the command that fixes each " +
+    "problem. Slower than get_health.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;

@@ -14,7 +14,7 @@ export const SessionId = z.string().check(
 );
 
 const SLUG = 'Project slug from list_projects, e.g. "-home-ann-src-api".';
-const SPARE = "Needed by the original CodeZ.";
+const SPARE = "Only for CodeZ.";
 
 export const Slug = z.string().check(z.minLength(1), z.describe(SLUG));
 
@@ -34,7 +34,7 @@ export const Key = z.optional(
     .check(
       z.minLength(1),
       z.maxLength(MAX_KEY_CHARACTERS),
-      z.describe("Idempotency key: any new string. A retry with it within a day does not run twice."),
+      z.describe("Idempotency key: any new string. A retry with it within a day runs once."),
     ),
 );
 
@@ -79,9 +79,9 @@ export const PermissionMode = z.optional(
     .string()
     .check(
       z.describe(
-        "What the agent may do without asking a person. `plan`: reads and plans only. `dontAsk`: never asks, denies what " +
-          "would need approval. `default`: asks before edits and commands. `acceptEdits`: edits files without asking. " +
-          "`auto`: a classifier decides. `bypassPermissions`: never asks. The machine's owner sets the default and the maximum.",
+        "`plan`: only reads and plans. `dontAsk`: denies what needs approval. `default`: asks before edits and commands. " +
+          "`acceptEdits`: edits without asking. `auto`: a classifier decides. `bypassPermissions`: never asks. The owner " +
+          "sets the default and the maximum.",
       ),
     ),
 );

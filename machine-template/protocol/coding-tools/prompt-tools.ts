@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
-import { type CodingTool, RUNS_AGENT } from "./coding-tool.ts";
+import { Answers, MAX_ASK_REASON_CHARACTERS } from "../ask.ts";
+import { type CodingTool, READS, RUNS_AGENT } from "./coding-tool.ts";
 import { Attachments, Key, Prompt, SessionId, SpareFolder, SpareSlug } from "./parameter.ts";
 
 /**
@@ -9,14 +10,12 @@ import { Attachments, Key, Prompt, SessionId, SpareFolder, SpareSlug } from "./p
 export const DEFAULT_WAIT_MS = 50_000;
 export const MAX_WAIT_MS = 10 * 60_000;
 
-const MAX_REASON_CHARACTERS = 2_000;
-
 export const send_prompt = {
   name: "send_prompt",
   title: "Send a prompt",
   description:
-    "Send a prompt to a session and return immediately. status: `running` = its turn has started; `queued` = it waits " +
-    "behind queue_length turns. An `idle` session is resumed. A `mirror` session refuses prompts: call fork_session first. " +
+    "Send a prompt to a session and return immediately. status: `running`, or `queued` behind queue_length turns. An " +
+    "`idle` session is resumed. A `mirror` session refuses prompts: call fork_session first. " +
     "Follow the turn with poll_events until session.idle. For a short turn use send_and_wait.",
   annotations: RUNS_AGENT,
   input: z.object({
@@ -34,8 +33,8 @@ export const send_and_wait = {
   title: "Send a prompt and wait",
   description:
     "Send a prompt to a session and wait until its turn ends. status: `done`, with the agent's final message in result; " +
-    "`failed`; `interrupted`; or `running` if timeout_ms passed first. In that case the turn continues and " +
-    "permission_requests lists what it waits for: follow it with poll_events, and don't send the prompt again.",
+    "`failed`; `interrupted`; `waiting`: a person must decide permission_requests, so tell the user; or " +
+    "`running` if timeout_ms passed. In the last two the turn goes on: use poll_events, and don't send the prompt again.",
   annotations: RUNS_AGENT,
   input: z.object({
     session_id: SessionId,
@@ -53,20 +52,31 @@ export const respond_permission = {
   name: "respond_permission",
   title: "Answer a permission request",
   description:
-    "Allow or deny a tool use for which a session needs approval. Ask the user first. Unless the machine's owner enabled " +
-    "this tool it fails with approval_is_local: then ask the user to run `codez permissions` on that machine. " +
+    "Allow or deny what a session waits for: a tool use, questions (allow with answers), a plan. Ask the user first. Unless " +
+    "the machine's owner enabled this tool it fails, and says where the user can answer. " +
     "The first answer counts; repeating it is harmless.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
     session_id: SessionId,
     request_id: z
       .string()
-      .check(z.minLength(1), z.describe("From a permission.requested event, get_session or send_and_wait.")),
+      .check(z.minLength(1), z.describe("From list_pending, an event, get_session or send_and_wait.")),
     behavior: z.enum(["allow", "deny"]),
     reason: z.optional(
       z
         .string()
-        .check(z.maxLength(MAX_REASON_CHARACTERS), z.describe("With deny: the explanation that the agent gets.")),
+        .check(z.maxLength(MAX_ASK_REASON_CHARACTERS), z.describe("With deny: the explanation that the agent gets.")),
     ),
+    answers: z.optional(Answers.check(z.describe("For a question: each question's text and its answer."))),
   }),
+} satisfies CodingTool;
+
+export const list_pending = {
+  name: "list_pending",
+  title: "List what waits for a person",
+  description:
+    "List what sessions wait for a person to decide: permission requests, questions, plans. Tell the user, who decides on " +
+    "Operator's inbox page or with `codez permissions` on the machine.",
+  annotations: READS,
+  input: z.object({ session_id: z.optional(SessionId) }),
 } satisfies CodingTool;

@@ -90,8 +90,8 @@ export const fork_session = {
   name: "fork_session",
   title: "Fork a session",
   description:
-    "Create a new session that starts with a copy of this session's conversation, and get its session_id. The original " +
-    "does not change. Use this to continue a `mirror` session or to try another approach; then call send_prompt.",
+    "Create a session with a copy of this session's conversation, and get its session_id. The original does not " +
+    "change. Use it to continue a `mirror` session or to try another way; then call send_prompt.",
   annotations: ADDS,
   input: z.object({ session_id: SessionId, slug: SpareSlug }),
 } satisfies CodingTool;
@@ -100,8 +100,8 @@ export const abort_session = {
   name: "abort_session",
   title: "Stop the current turn",
   description:
-    "Stop the session's current turn, end the commands it started, and drop the prompts queued behind it. The session " +
-    "stays live and accepts new prompts. `aborted` is false if no turn was running.",
+    "Stop the session's current turn and its commands, and drop the prompts queued behind it. The session accepts new " +
+    "prompts. `aborted` is false if no turn was running.",
   annotations: REPLACES,
   input: z.object({ session_id: SessionId }),
 } satisfies CodingTool;
@@ -110,8 +110,8 @@ export const dispose_session = {
   name: "dispose_session",
   title: "End a session's process",
   description:
-    "End the session's agent process and everything that it started, for example to make room after the error " +
-    "too_many_sessions. The history is kept: the session becomes `idle`, and the next prompt resumes it.",
+    "End the session's agent process and all that it started, for example after the error too_many_sessions. The history " +
+    "stays; the next prompt resumes it.",
   annotations: REPLACES,
   input: z.object({ session_id: SessionId }),
 } satisfies CodingTool;

@@ -1,9 +1,11 @@
 import { Command } from "commander";
+import { Questions, type Question } from "#protocol/ask.ts";
+import { isRecord } from "#protocol/json.ts";
 import { join } from "node:path";
 import * as z from "zod";
 import { findRunning, LOCAL_PATH, type Running, ServeExitCode } from "../../serve/index.ts";
 import { codezHome } from "../../system/home.ts";
-import { printable, printableJson } from "../../system/printable.ts";
+import { printable, printableJson, printableLines } from "#protocol/printable.ts";
 
 /** serve runs on this computer. If it has not answered by then, it never will. */
 const ANSWER_LIMIT_MS = 10_000;
@@ -13,6 +15,7 @@ const MIN_ID_CHARS = 4;
 
 const Request = z.looseObject({
   request_id: z.string(),
+  kind: z.enum(["permission", "question", "plan"]).default("permission"),
   session_id: z.string(),
   cwd: z.string(),
   tool: z.string(),
@@ -25,24 +28,35 @@ const List = z.object({ requests: z.array(Request) });
 const Answered = z.object({ already_settled: z.boolean() });
 const Refused = z.object({ error: z.string() });
 
-/** `codez permissions`: shows the permission requests of this machine's sessions and answers them. */
+/** `codez permissions`: shows what this machine's sessions wait for (permissions, answers, plans), and answers it. */
 export function permissionsCommand(): Command {
   const command = new Command("permissions")
-    .description("list the permission requests of this machine's sessions, allow or deny them")
+    .alias("inbox")
+    .description("list what this machine's sessions wait for (permissions, questions, plans), and answer it")
     .option("--json", "as JSON")
     .action(async ({ json }: { json?: boolean }) => withServe((serve) => list(serve, json === true)));
   command
     .command("allow")
-    .description("allow what a session asked for, once")
+    .description("allow what a session asked for, once, or approve its plan")
     .argument("<request>", "the request's id, or the beginning of it")
-    .action(async (request: string) => withServe((serve) => answer(serve, request, "allow", undefined)));
+    .action(async (request: string) => withServe((serve) => answer(serve, request, { behavior: "allow" })));
+  command
+    .command("answer")
+    .description("answer the questions of a session, in their order")
+    .argument("<request>", "the request's id, or the beginning of it")
+    .argument("<answers...>", "one answer to each question: the number of an option, or text of your own")
+    .action(async (request: string, texts: string[]) =>
+      withServe((serve) => answer(serve, request, { behavior: "allow", texts })),
+    );
   command
     .command("deny")
-    .description("refuse what a session asked for")
+    .description("refuse what a session asked for, or send its plan back")
     .argument("<request>", "the request's id, or the beginning of it")
     .option("--reason <text>", "explanation for the model")
     .action(async (request: string, { reason }: { reason?: string }) => {
-      return withServe((serve) => answer(serve, request, "deny", reason));
+      return withServe((serve) =>
+        answer(serve, request, { behavior: "deny", ...(reason === undefined ? {} : { reason }) }),
+      );
     });
   return command;
 }
@@ -57,12 +71,21 @@ async function withServe(work: (serve: Running) => Promise<void>): Promise<void>
 async function list(serve: Running, json: boolean): Promise<void> {
   const { requests } = await pending(serve);
   if (json) return console.log(printableJson(requests, 2));
-  if (requests.length === 0) return console.log("No session waits for permission.");
+  if (requests.length === 0) return console.log("No session waits for a person.");
   for (const request of requests) console.log(describe(request));
+  const questions = requests.some(({ kind }) => kind === "question");
   console.log("\nAnswer with: codez permissions allow <id>   or   codez permissions deny <id>");
+  if (questions) console.log("A question: codez permissions answer <id> <number or text, for each question>");
 }
 
-async function answer(serve: Running, start: string, behavior: "allow" | "deny", reason: string | undefined) {
+type Given = {
+  readonly behavior: "allow" | "deny";
+  readonly reason?: string;
+  /** Of a question: what the person typed, for each question. */
+  readonly texts?: readonly string[];
+};
+
+async function answer(serve: Running, start: string, { behavior, reason, texts }: Given): Promise<void> {
   const { requests } = await pending(serve);
   if (start.length < MIN_ID_CHARS) return refuse(`Give at least ${MIN_ID_CHARS} characters of the request's id.`);
   const matching = requests.filter(({ request_id: id }) => id.startsWith(start));
@@ -70,12 +93,32 @@ async function answer(serve: Running, start: string, behavior: "allow" | "deny",
     return refuse(`${start} matches ${matching.length} requests. Give more characters of the id.`);
   // No waiting request matches. It may have been settled already; serve then says by whom.
   const request = matching[0]?.request_id ?? start;
-  const response = await call(serve, "POST", { request, behavior, ...(reason === undefined ? {} : { reason }) });
+  const answers = texts === undefined || matching[0] === undefined ? {} : { answers: answersOf(matching[0], texts) };
+  if (texts !== undefined && answers.answers === null)
+    return refuse(`This asks for ${questionsOf(matching[0]).length} answers, and you gave ${texts.length}.`);
+  const given = { request, behavior, ...answers, ...(reason === undefined ? {} : { reason }) };
+  const response = await call(serve, "POST", given);
   if (!response.ok) return refuse(Refused.parse(await response.json()).error);
   const { already_settled: again } = Answered.parse(await response.json());
   if (again) return console.log(`${printable(request)} had this answer already`);
-  console.log(behavior === "allow" ? "Allowed, once:" : "Denied:");
+  console.log(behavior === "deny" ? "Denied:" : texts === undefined ? "Allowed, once:" : "Answered:");
   for (const settled of matching) console.log(describe(settled));
+}
+
+/** The answers by their questions; `null` if there are not as many as questions. */
+function answersOf(request: Request, texts: readonly string[]): Record<string, string> | null {
+  const questions = questionsOf(request);
+  if (questions.length !== texts.length) return null;
+  return Object.fromEntries(questions.map((question, index) => [question.question, optionOf(question, texts[index])]));
+}
+
+/** The option of a number, or the text itself. */
+function optionOf({ options = [] }: Question, text = ""): string {
+  return /^\d+$/.test(text) ? (options[Number(text) - 1]?.label ?? text) : text;
+}
+
+function questionsOf(request: Request | undefined): Question[] {
+  return Questions.safeParse(isRecord(request?.input) ? request.input["questions"] : null).data ?? [];
 }
 
 async function pending(serve: Running): Promise<z.infer<typeof List>> {
@@ -95,16 +138,31 @@ function call({ port, token }: Running, method: string, body?: unknown): Promise
  * Shows everything that is asked for, so that the person who allows it has seen all of it. Nothing is shortened. Each value that a
  * model or an MCP server wrote (names of tools, too) is printed on one line, with invisible characters escaped.
  */
-function describe({ request_id: id, session_id: session, cwd, tool, input, why, age_ms: ageMs }: Request): string {
+function describe(request: Request): string {
+  const { request_id: id, session_id: session, cwd, tool, why, age_ms: ageMs } = request;
   const lines = [
     `${printable(id)}  ${printable(tool)}  ${Math.round(ageMs / 1_000)} s ago`,
     `  in ${printable(cwd)} (session ${printable(session)})`,
     ...(why === null ? [] : [`  because ${printable(why)}`]),
-    ...printableJson(input, 2)
-      .split("\n")
-      .map((line) => `  ${line}`),
+    ...asked(request).map((line) => `  ${line}`),
   ];
   return lines.join("\n");
+}
+
+/** What is asked: a plan as its text, questions with numbered options, anything else as JSON. */
+function asked(request: Request): string[] {
+  const { kind, input } = request;
+  if (kind === "plan" && isRecord(input) && typeof input["plan"] === "string")
+    return printableLines(input["plan"]).split("\n");
+  const questions = kind === "question" ? questionsOf(request) : [];
+  if (questions.length === 0) return printableJson(input, 2).split("\n");
+  return questions.flatMap(({ question, options = [], multiSelect }) => [
+    `${printable(question)}${multiSelect === true ? " (several are possible, with commas in between)" : ""}`,
+    ...options.map(
+      ({ label, description }, index) =>
+        `  ${index + 1}. ${printable(label)}${description === undefined ? "" : `: ${printable(description)}`}`,
+    ),
+  ]);
 }
 
 function refuse(message: string): void {

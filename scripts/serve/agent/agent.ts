@@ -63,7 +63,10 @@ export interface Attachment {
   readonly name: string | null;
 }
 
-export type Decision = { behavior: "allow" } | { behavior: "deny"; reason: string };
+/** `answers`: what a person answered to the agent's questions, by their text. */
+export type Decision =
+  | { behavior: "allow"; answers?: Readonly<Record<string, string>> }
+  | { behavior: "deny"; reason: string };
 
 /** A part of a message as clients see it. Live events and history use the same shape. */
 export type Part =

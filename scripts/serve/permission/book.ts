@@ -1,9 +1,20 @@
 import * as z from "zod";
+import {
+  type Answers,
+  answersProblem,
+  askKindOf,
+  ASKED_TYPE,
+  boundedAsk,
+  isSameDecision,
+  Questions,
+  SETTLED_TYPE,
+} from "#protocol/ask.ts";
+import { isRecord } from "#protocol/json.ts";
 import type { Decision, PermissionAsk } from "../agent/agent.ts";
 import type { EventLog } from "../event-log.ts";
 import { ServeFailure } from "../error.ts";
 import { readJson, writeJson } from "../../system/json-file.ts";
-import { PermissionRequest, type Settlement, type Settler } from "./pending.ts";
+import { isDecided, PermissionRequest, type Settlement, type Settler } from "./pending.ts";
 
 /** Number of settled requests that are kept, so that a second answer can be told who gave the first. */
 const MAX_SETTLED = 500;
@@ -20,7 +31,10 @@ export interface Asker {
   readonly respond: (decision: Decision) => void;
 }
 
-/** All permission requests of this machine. Each is settled exactly once and never reopened. */
+/**
+ * All that sessions of this machine wait for: permissions, answers to questions, approval of plans. Each is settled exactly once and
+ * never reopened, whoever answers and wherever: this is the only place that settles.
+ */
 export class PermissionBook {
   readonly #path: string;
   readonly #events: EventLog;
@@ -29,6 +43,7 @@ export class PermissionBook {
   readonly #requests = new Map<string, PermissionRequest>();
   readonly #askers = new Map<string, Asker>();
   readonly #timer: NodeJS.Timeout;
+  readonly #listeners = new Set<(request: PermissionRequest) => void>();
   #writing: Promise<void> = Promise.resolve();
   #problem: string | null = null;
 
@@ -47,7 +62,7 @@ export class PermissionBook {
     if (!stored.success) throw new Error(`${this.#path} is not readable: ${z.prettifyError(stored.error)}`);
     for (const request of stored.data) this.#requests.set(request.id, request);
     for (const request of this.pending()) {
-      this.#settle(request, "deny", "restart", "codez serve and the turn ended while this request was waiting");
+      this.#settle(request, nobody("restart", "codez serve and the turn ended while this request was waiting"));
     }
     await this.#writing;
   }
@@ -56,8 +71,9 @@ export class PermissionBook {
     const askedAtMs = this.#now();
     const { id, tool, toolUse, input, why } = ask;
     const { session, cwd } = asker;
+    const kind = askKindOf(tool, input);
     const expiresAtMs = askedAtMs + this.#timeoutMs();
-    const request = { id, session, cwd, tool, toolUse, input, why, askedAtMs, expiresAtMs, settled: null };
+    const request = { id, kind, session, cwd, tool, toolUse, input, why, askedAtMs, expiresAtMs, settled: null };
     this.#requests.set(id, request);
     this.#askers.set(id, asker);
     this.#save();
@@ -78,21 +94,41 @@ export class PermissionBook {
     return request;
   }
 
+  /** Calls the listener with each request that begins to wait from now on. The returned function ends that. */
+  subscribe(listener: (request: PermissionRequest) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   /**
-   * Settles a request; `first` is `false` if it was already settled in the same way. Throws ServeFailure `request_unknown`, and
-   * `request_settled` when it was settled differently before.
+   * Settles a request; `first` is `false` if it was already settled in the same way. Throws ServeFailure `request_unknown`,
+   * `request_settled` when it was settled differently before, and `arguments_invalid` for answers that do not fit the questions.
+   * @param who the person, as far as `by` does not say it.
    */
-  respond(id: string, decision: Decision, by: Settler): { request: PermissionRequest; first: boolean } {
+  respond(
+    id: string,
+    decision: Decision,
+    by: Settler,
+    who: string | null = null,
+  ): { request: PermissionRequest; first: boolean } {
     const request = this.get(id);
+    const answers = decision.behavior === "allow" ? decision.answers : undefined;
     if (request.settled !== null) {
-      const { behavior, by: earlier } = request.settled;
-      const isDecision = earlier === "machine" || earlier === "client";
-      if (isDecision && behavior === decision.behavior) return { request, first: false };
-      throw new ServeFailure({ code: "request_settled", request: id, decision: behavior, by: tell(request.settled) });
+      if (isDecided(request.settled) && isSameDecision(request.settled, decision)) return { request, first: false };
+      const { behavior, atMs } = request.settled;
+      throw new ServeFailure({
+        code: "request_settled",
+        request: id,
+        decision: behavior,
+        by: tell(request.settled),
+        atMs,
+      });
     }
+    const problem = decision.behavior === "allow" ? problemOf(request, answers) : null;
+    if (problem !== null) throw new ServeFailure({ code: "arguments_invalid", detail: problem });
     const asker = this.#askers.get(id);
     const reason = decision.behavior === "deny" ? decision.reason : null;
-    const settled = this.#settle(request, decision.behavior, by, reason);
+    const settled = this.#settle(request, { behavior: decision.behavior, by, who, reason, answers: answers ?? null });
     asker?.respond(decision);
     return { request: settled, first: true };
   }
@@ -101,7 +137,7 @@ export class PermissionBook {
   withdraw(id: string): void {
     const request = this.#requests.get(id);
     if (request === undefined || request.settled !== null) return;
-    this.#settle(request, "deny", "agent", "the turn ended before anybody answered");
+    this.#settle(request, nobody("agent", "the turn ended before anybody answered"));
   }
 
   /** Why the requests could not be written to disk at the last attempt; `null` if they could. */
@@ -121,26 +157,34 @@ export class PermissionBook {
       const minutes = Math.round((request.expiresAtMs - request.askedAtMs) / 60_000);
       const reason = `nobody answered within ${minutes} minutes`;
       const asker = this.#askers.get(request.id);
-      this.#settle(request, "deny", "expiry", reason);
-      asker?.respond({ behavior: "deny", reason: `Permission denied: ${reason}.` });
+      this.#settle(request, nobody("expiry", reason));
+      asker?.respond({ behavior: "deny", reason: expired(request, reason) });
     }
   }
 
-  #settle(request: PermissionRequest, behavior: "allow" | "deny", by: Settler, reason: string | null) {
-    const settled: PermissionRequest = { ...request, settled: { behavior, by, reason, atMs: this.#now() } };
+  #settle(request: PermissionRequest, settlement: Omit<Settlement, "atMs">): PermissionRequest {
+    const settled: PermissionRequest = { ...request, settled: { ...settlement, atMs: this.#now() } };
     this.#requests.set(request.id, settled);
     this.#askers.delete(request.id);
     this.#save();
-    const { session } = request;
-    this.#events.append("permission.resolved", session, { request_id: request.id, behavior, settled_by: by, reason });
+    const { behavior, by, who, reason, answers } = settlement;
+    this.#events.append(SETTLED_TYPE[request.kind], request.session, {
+      request_id: request.id,
+      behavior,
+      settled_by: by,
+      who,
+      reason,
+      answers,
+    });
     return settled;
   }
 
   /** Announces a request after it was written to disk, so that every announced request still exists after a crash. */
   async #announce(request: PermissionRequest): Promise<void> {
     await this.#writing;
-    if (this.#requests.get(request.id)?.settled === null)
-      this.#events.append("permission.requested", request.session, show(request));
+    if (this.#requests.get(request.id)?.settled !== null) return;
+    this.#events.append(ASKED_TYPE[request.kind], request.session, show(request));
+    for (const listener of this.#listeners) listener(request);
   }
 
   /** Writes the newest state, one write at a time. */
@@ -166,14 +210,46 @@ export class PermissionBook {
   }
 }
 
-/** A request as the tools' answers show it. */
+/** A request as the tools' answers and the events show it: whole, or with a mark where it was cut. */
 export function show(request: PermissionRequest, nowMs?: number): Record<string, unknown> {
-  const { id, session, cwd, tool, toolUse, input, why, askedAtMs, expiresAtMs, settled } = request;
+  const { id, kind, session, cwd, tool, toolUse, why, askedAtMs, expiresAtMs, settled } = request;
+  const { input, isWhole } = boundedAsk(kind, request.input);
   const age = nowMs === undefined ? {} : { age_ms: nowMs - askedAtMs };
-  const base = { request_id: id, session_id: session, cwd, tool, tool_use_id: toolUse, input, why, ...age };
-  return { ...base, asked_at_ms: askedAtMs, expires_at_ms: expiresAtMs, settled };
+  const base = { request_id: id, kind, session_id: session, cwd, tool, tool_use_id: toolUse, why, ...age };
+  const asked = { ...askedIn(kind, isWhole ? input : null), input, is_whole: isWhole };
+  return { ...base, ...asked, asked_at_ms: askedAtMs, expires_at_ms: expiresAtMs, settled };
 }
 
-function tell({ by, reason }: Settlement): string {
-  return reason === null ? by : `${by} (${reason})`;
+/** The questions or the plan, where clients of MCP Events look for them. */
+function askedIn(kind: PermissionRequest["kind"], input: unknown): Record<string, unknown> {
+  if (!isRecord(input) || kind === "permission") return {};
+  return kind === "question" ? { questions: input["questions"] } : { plan: input["plan"] };
+}
+
+function problemOf({ kind, input }: PermissionRequest, answers: Answers | undefined): string | null {
+  if (kind !== "question")
+    return answers === undefined ? null : "Only a question takes answers. Leave them out to allow this.";
+  const questions = Questions.safeParse(isRecord(input) ? input["questions"] : null);
+  return answersProblem(questions.data ?? [], answers);
+}
+
+/** What the model reads when nobody answered. */
+function expired({ kind }: PermissionRequest, reason: string): string {
+  switch (kind) {
+    case "permission":
+      return `Permission denied: ${reason}.`;
+    case "question":
+      return `No answer: ${reason}. Do what does not depend on the answer, say what you assumed, and end the turn.`;
+    case "plan":
+      return `The plan is not approved: ${reason}. Do not carry it out. End the turn.`;
+  }
+}
+
+function nobody(by: Settler, reason: string): Omit<Settlement, "atMs"> {
+  return { behavior: "deny", by, who: null, reason, answers: null };
+}
+
+function tell({ by, who, reason }: Settlement): string {
+  const named = who === null ? by : `${by}, ${who}`;
+  return reason === null ? named : `${named} (${reason})`;
 }

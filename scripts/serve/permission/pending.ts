@@ -1,8 +1,9 @@
 import * as z from "zod";
 
-/** A tool use that needs approval, as it is stored on disk. */
+/** Something that a session waits for a person to decide, as it is stored on disk. Files of version 0.2 know only permissions. */
 export const PermissionRequest = z.object({
   id: z.string(),
+  kind: z.enum(["permission", "question", "plan"]).default("permission"),
   session: z.string(),
   cwd: z.string(),
   tool: z.string(),
@@ -14,9 +15,13 @@ export const PermissionRequest = z.object({
   settled: z
     .object({
       behavior: z.enum(["allow", "deny"]),
-      /** `machine` (codez permissions), `client` (respond_permission), `expiry`, `agent` (withdrawn), `restart`. */
+      /** A `Settler`. */
       by: z.string(),
+      /** The person on whose word an Operator settled it. */
+      who: z.string().nullable().default(null),
       reason: z.string().nullable(),
+      /** The answers to a question, by its text. */
+      answers: z.record(z.string(), z.string()).nullable().default(null),
       atMs: z.number(),
     })
     .nullable(),
@@ -24,5 +29,16 @@ export const PermissionRequest = z.object({
 export type PermissionRequest = z.infer<typeof PermissionRequest>;
 export type Settlement = NonNullable<PermissionRequest["settled"]>;
 
-/** Who settled a request. The first three are decisions; with the others nobody could decide any more. */
-export type Settler = "machine" | "client" | "expiry" | "agent" | "restart";
+/**
+ * Who settled a request. The first four are decisions: at this machine (`codez permissions`), by an MCP client
+ * (`respond_permission`), by a person on a page of Operator, in the terminal that asks as well. With the others nobody could decide
+ * any more: the time was up, the agent withdrew it, serve was restarted.
+ */
+export type Settler = "machine" | "client" | "operator" | "terminal" | "expiry" | "agent" | "restart";
+
+const DECIDERS: ReadonlySet<string> = new Set(["machine", "client", "operator", "terminal"] satisfies Settler[]);
+
+/** Whether somebody decided, so that the same answer again is fine. */
+export function isDecided({ by }: Settlement): boolean {
+  return DECIDERS.has(by);
+}

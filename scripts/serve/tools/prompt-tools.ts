@@ -43,10 +43,17 @@ export function promptTools(machine: Machine): Tool[] {
         PROGRESS_MS,
       );
       try {
-        const result = await endOf(turn, limitMs, signal);
+        const result = await endOf(turn, limitMs, signal, (wake) => {
+          // The prompt may be queued behind a turn that waits already.
+          if (permissions.pending(session).length > 0) wake();
+          return permissions.subscribe((request) => {
+            if (request.session === session) wake();
+          });
+        });
         if (result !== null) return { session_id: session, turn_id: turn.id, ...tell(result) };
         const waiting = permissions.pending(session).map((request) => show(request, Date.now()));
-        return { session_id: session, turn_id: turn.id, status: "running", permission_requests: waiting };
+        const status = waiting.length > 0 ? "waiting" : "running";
+        return { session_id: session, turn_id: turn.id, status, permission_requests: waiting };
       } finally {
         clearInterval(heartbeat);
       }
@@ -61,18 +68,25 @@ function tell({ outcome, text, costUsd }: TurnResult): Record<string, unknown> {
 }
 
 /**
- * The turn's result; `null` when it did not end in time or the caller has disconnected. Throws ServeFailure when its agent
- * died.
+ * The turn's result; `null` when it did not end in time, the caller has disconnected, or a person has to decide something first.
+ * Throws ServeFailure when its agent died.
  */
-async function endOf(turn: Turn, limitMs: number, signal: AbortSignal): Promise<TurnResult | null> {
+async function endOf(
+  turn: Turn,
+  limitMs: number,
+  signal: AbortSignal,
+  whenAsked: (wake: () => void) => () => void,
+): Promise<TurnResult | null> {
   let stop: () => void = () => undefined;
   const late = new Promise<null>((resolve) => {
-    const timer = setTimeout(() => resolve(null), limitMs);
     const leave = () => resolve(null);
+    const timer = setTimeout(leave, limitMs);
     signal.addEventListener("abort", leave);
+    const unsubscribe = whenAsked(leave);
     stop = () => {
       clearTimeout(timer);
       signal.removeEventListener("abort", leave);
+      unsubscribe();
     };
   });
   try {

@@ -60,7 +60,7 @@ describe("arguments", () => {
 
   it("that are several times wrong are told all of it", () => {
     const said = problems("respond_permission", { session_id: SESSION, behaviour: "allow" });
-    expect(said).toContain('respond_permission needs "request_id": From a permission.requested event');
+    expect(said).toContain('respond_permission needs "request_id": From list_pending');
     expect(said).toContain('respond_permission needs "behavior"');
     expect(said).toContain('respond_permission has no parameter "behaviour".');
   });

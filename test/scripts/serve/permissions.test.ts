@@ -180,3 +180,94 @@ test("without a running serve the command says so with an exit code of its own",
     (await machine.codez("permissions")).code === 0 ? true : undefined,
   );
 });
+
+describe("a question of the agent", () => {
+  const QUESTIONS = [
+    {
+      question: "Which database?",
+      header: "Database",
+      multiSelect: false,
+      options: [
+        { label: "SQLite", description: "one file" },
+        { label: "Postgres", description: "a server" },
+      ],
+    },
+  ];
+
+  /** A session whose turn waits for the answer to a question. */
+  async function questioning(): Promise<{ session: string; request: string; cursor: string }> {
+    machine.api.script(({ results }) =>
+      results.length === 0
+        ? { blocks: [{ tool: "AskUserQuestion", input: { questions: QUESTIONS } }] }
+        : { blocks: [{ text: `Answered: ${results.map(({ text }) => text).join(" | ")}` }] },
+    );
+    const cursor = await client.now();
+    const session = await client.create(machine.repo("repo"), { prompt: "ask me" });
+    const events = await client.eventsUntil((event) => event["type"] === "question.asked", cursor, session);
+    expect(events.at(-1)).toMatchObject({ kind: "question", questions: QUESTIONS, is_whole: true });
+    return { session, request: String(events.at(-1)?.["request_id"]), cursor };
+  }
+
+  test("reaches the person with its options, and the agent gets the answer", async () => {
+    const { session, request, cursor } = await questioning();
+    expect(
+      await client.refused("respond_permission", { session_id: session, request_id: request, behavior: "allow" }),
+    ).toMatchObject({ code: "approval_is_local" });
+    const listed = await machine.codez("inbox");
+    expect(listed.stdout).toMatch(/Which database\?\n +1\. SQLite: one file\n +2\. Postgres: a server/);
+    expect((await machine.codez("permissions", "allow", request)).stderr).toContain("needs answers");
+    expect((await machine.codez("permissions", "answer", request, "1", "2")).stderr).toContain("1 answers");
+    expect(await machine.codez("permissions", "answer", request, "2")).toMatchObject({ code: 0 });
+    const events = await isIdle(session, cursor);
+    expect(events).toContainEqual(
+      expect.objectContaining({
+        type: "question.answered",
+        behavior: "allow",
+        answers: { "Which database?": "Postgres" },
+      }),
+    );
+    expect(events.at(-1)?.["result"]).toContain("Postgres");
+    machine.api.script(obedient);
+  });
+
+  test("ends a send_and_wait at once, with what is asked", async () => {
+    const { session, request, cursor } = await questioning();
+    const waited = await client.call("send_and_wait", { session_id: session, text: "and then?", timeout_ms: 600_000 });
+    expect(waited).toMatchObject({
+      status: "waiting",
+      permission_requests: [expect.objectContaining({ request_id: request, kind: "question" })],
+    });
+    expect(await client.call("list_pending", { session_id: session })).toMatchObject({
+      pending: [{ request_id: request }],
+    });
+    machine.api.script(obedient);
+    expect(await machine.codez("permissions", "deny", request, "--reason", "decide yourself")).toMatchObject({
+      code: 0,
+    });
+    expect((await isIdle(session, cursor)).at(-1)).toMatchObject({ outcome: "done" });
+  });
+});
+
+test("a plan waits for approval with its whole text, and is sent back with a reason", async () => {
+  const plan = "# Plan\n\n1. Delete nothing.\n2. Add a test.";
+  // Claude Code tells the model in which file it wants the plan.
+  machine.api.script(({ results, body }) => {
+    const [file = ""] = /[^\s"`\\]+\/plans\/[\w-]+\.md/.exec(JSON.stringify(body)) ?? [];
+    if (results.length === 0) return { blocks: [{ tool: "Write", input: { file_path: file, content: plan } }] };
+    if (results.length === 1) return { blocks: [{ tool: "ExitPlanMode", input: {} }] };
+    return { blocks: [{ text: `Read: ${results.map(({ text }) => text).join(" | ")}` }] };
+  });
+  const cursor = await client.now();
+  const session = await client.create(machine.repo("repo"), { prompt: "plan it", permission_mode: "plan" });
+  const events = await client.eventsUntil((event) => event["type"] === "plan.proposed", cursor, session);
+  const request = String(events.at(-1)?.["request_id"]);
+  expect(events.at(-1)).toMatchObject({
+    kind: "plan",
+    is_whole: true,
+    plan: expect.stringContaining("Delete nothing"),
+  });
+  expect((await machine.codez("permissions")).stdout).toContain("  1. Delete nothing.\n");
+  await machine.codez("permissions", "deny", request, "--reason", "delete the old one too");
+  expect((await isIdle(session, cursor)).at(-1)?.["result"]).toContain("delete the old one too");
+  machine.api.script(obedient);
+});

@@ -26,10 +26,10 @@ const OUTER_SESSION_VARIABLES = ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE
 const NO_MENTIONS = { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
 
 /**
- * Tools that need a person at a terminal. Without AskUserQuestion Claude asks its question in text and ends the turn; the next
- * prompt is the answer, which works from anywhere.
+ * The tool with which Claude asks a person and waits. Where the owner turned it off, Claude asks in its text and ends the turn; the next
+ * prompt is the answer.
  */
-const TERMINAL_ONLY_TOOLS = ["AskUserQuestion"];
+const QUESTION_TOOLS = ["AskUserQuestion"];
 
 /** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
 const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
@@ -46,10 +46,20 @@ export class ClaudeCode implements Agent {
   readonly #command: () => string;
   readonly #isTrusted: (folder: string) => Promise<boolean>;
   readonly #keeper: Keeper;
+  readonly #mayAsk: () => boolean;
 
-  /** @param isTrusted whether settings, hooks and MCP servers of the project in a folder may be loaded. */
-  constructor(command: () => string, isTrusted: (folder: string) => Promise<boolean>, keeper: Keeper) {
+  /**
+   * @param isTrusted whether settings, hooks and MCP servers of the project in a folder may be loaded.
+   * @param mayAsk whether the agent may ask questions and wait for the answers.
+   */
+  constructor(
+    command: () => string,
+    isTrusted: (folder: string) => Promise<boolean>,
+    keeper: Keeper,
+    mayAsk: () => boolean,
+  ) {
     this.#command = command;
+    this.#mayAsk = mayAsk;
     this.#isTrusted = isTrusted;
     this.#keeper = keeper;
   }
@@ -75,7 +85,7 @@ export class ClaudeCode implements Agent {
     const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
     // properly.
-    const child = spawn(command, startArguments(options, isTrusted), {
+    const child = spawn(command, startArguments(options, isTrusted, this.#mayAsk()), {
       cwd: options.cwd,
       env,
       detached: true,
@@ -124,15 +134,16 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-function startArguments(options: StartOptions, isTrusted: boolean): string[] {
+function startArguments(options: StartOptions, isTrusted: boolean, mayAsk: boolean): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
   // Makes Claude Code report when it starts on a prompt, which need not be in the next turn: see ClaudeRun.
   args.push("--replay-user-messages");
-  const disallowed = [...TERMINAL_ONLY_TOOLS, ...(isAbove("default", highestMode) ? MODE_TOOLS : [])];
+  const disallowed = [...(mayAsk ? [] : QUESTION_TOOLS), ...(isAbove("default", highestMode) ? MODE_TOOLS : [])];
   // Always set, so that a default in the owner's own settings never applies to prompts of remote clients.
-  args.push("--permission-mode", permissionMode, "--disallowedTools", disallowed.join(","));
+  args.push("--permission-mode", permissionMode);
+  if (disallowed.length > 0) args.push("--disallowedTools", disallowed.join(","));
   // Only the owner's own settings. Those of the folder could contain hooks, which run at the start of a session.
   if (!isTrusted) args.push("--setting-sources", "user");
   if (model !== null) args.push("--model", model);

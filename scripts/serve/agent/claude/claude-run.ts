@@ -78,7 +78,7 @@ export class ClaudeRun implements AgentRun {
     this.#asked.delete(request);
     const response =
       decision.behavior === "allow"
-        ? { behavior: "allow", updatedInput: input }
+        ? { behavior: "allow", updatedInput: withAnswers(input, decision.answers) }
         : { behavior: "deny", message: decision.reason };
     this.#send({ type: "control_response", response: { subtype: "success", request_id: request, response } });
   }
@@ -237,6 +237,14 @@ export class ClaudeRun implements AgentRun {
     const detail = this.#lastOutput.trim() || "it ended immediately without any output";
     for (const reply of this.#replies.values()) reply.reject(new ServeFailure({ code: "agent_failed", detail }));
   }
+}
+
+/** Claude Code takes the answers to its questions as a part of the tool's input. */
+function withAnswers(
+  input: Record<string, unknown>,
+  answers: Readonly<Record<string, string>> | undefined,
+): Record<string, unknown> {
+  return answers === undefined ? input : { ...input, answers };
 }
 
 function toBlock({ mediaType, content, name }: Attachment): object {
