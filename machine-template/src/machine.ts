@@ -61,6 +61,8 @@ export class Machine extends DurableObject<Env> implements LinkListener {
         return this.#relay(request, url.pathname + url.search);
       case ScriptPath.CALL:
         return this.#call(request);
+      case ScriptPath.DECIDE:
+        return this.#relay(request, ScriptPath.DECIDE);
       case ScriptPath.LINK:
         // app.ts has checked that the token may be right, so this is not a stranger.
         return this.#ownRequest(request);

@@ -1,5 +1,5 @@
 import { type EventSource, TargetWatch } from "../connector/index.ts";
-import { describeTarget, makeTarget } from "./make-target.ts";
+import { decisionsOf, describeTarget, makeTarget } from "./make-target.ts";
 import type { Output } from "./output.ts";
 import type { Profile, TargetSpec } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
@@ -30,6 +30,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
       folder,
       key,
       target,
+      decisions: decisionsOf(options.target),
       online: (name, epoch) => {
         output.result({ event: "online", machine: name, epoch }, `online: "${name}" at ${profile.hub}`);
         options.online?.();

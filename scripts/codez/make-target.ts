@@ -1,5 +1,6 @@
 import { HttpTarget, StdioTarget, type Target } from "../connector/index.ts";
 import { ownAuthorization } from "../serve/index.ts";
+import { DecisionTarget } from "./decision-target.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { DEFAULT_TARGET_URL, type TargetSpec } from "./profile/profile.ts";
@@ -23,6 +24,11 @@ export function makeTarget(spec: TargetSpec, machine: string): Target {
   if (spec.kind === "command") return new StdioTarget(spec, machine);
   const url = new URL(spec.url);
   return new HttpTarget(url, machine, startHint(spec.url), ownAuthorization(url));
+}
+
+/** What takes people's decisions behind this target: `codez serve`, if it is the one at this address. */
+export function decisionsOf(spec: TargetSpec): Target | null {
+  return spec.kind === "url" ? new DecisionTarget(new URL(spec.url)) : null;
 }
 
 /** The target in words for a person. */

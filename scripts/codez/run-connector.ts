@@ -28,6 +28,8 @@ export type RunOptions = {
   /** The profile's name. */
   readonly key: string;
   readonly target: Target;
+  /** Takes people's decisions; `null` if nothing behind this connector does. */
+  readonly decisions?: Target | null;
   /** `name`: the machine's current name. */
   readonly online: (name: string, epoch: number) => void;
   /** Called when the reason differs from the previous one. */
@@ -57,7 +59,7 @@ export class RunningConnector {
     );
   }
 
-  private constructor({ folder, key, target, online, offline, diskFault }: RunOptions, lock: Lock) {
+  private constructor({ folder, key, target, decisions = null, online, offline, diskFault }: RunOptions, lock: Lock) {
     let name = "";
     let newName: string | null = null;
     let lastReason: string | null = null;
@@ -84,6 +86,7 @@ export class RunningConnector {
     });
     this.connector = new Connector({
       target,
+      decisions,
       spool: this.spool,
       facts: () => this.#facts,
       credentials: () => {

@@ -63,6 +63,8 @@ export type ConnectorOptions = {
   readonly renewed?: (token: string) => void;
   readonly facts: () => Facts;
   readonly target: Target;
+  /** Takes people's decisions (`ScriptPath.DECIDE`). Default: nobody does. */
+  readonly decisions?: Target | null;
   readonly spool: Spool;
   readonly listener?: ConnectorListener;
   /** How long a refused token is retried. Default: `REFUSAL_GRACE_MS`. */
@@ -147,7 +149,7 @@ export class Connector {
   async #dial({ linkUrl, token, key = null }: Credentials): Promise<{ end: LinkEnd; onlineForMs: number | null }> {
     if (this.#stopping.signal.aborted) return { end: { kind: "unreachable", reason: "stopped" }, onlineForMs: null };
     let onlineMs: number | null = null;
-    const { facts, target, spool, listener } = this.#options;
+    const { facts, target, decisions = null, spool, listener } = this.#options;
     this.#dials += 1;
     this.#link = new Link({
       url: linkUrl,
@@ -156,6 +158,7 @@ export class Connector {
       facts: facts(),
       dial: { connector: this.#id, start: spool.start, number: this.#dials },
       target,
+      decisions,
       spool,
       clock: this.#clock,
       onWelcome: (epoch) => {

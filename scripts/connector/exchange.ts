@@ -1,11 +1,20 @@
 import { InboundBody } from "#protocol/body.ts";
 import { detailsOf, statusOf } from "#protocol/error.ts";
 import { encodeFrame, FrameKind, type Frame } from "#protocol/frame.ts";
+import { ScriptPath } from "#protocol/script-api.ts";
 import { LinkAnswer } from "./link-answer.ts";
 import { answerJson, type Target } from "./target.ts";
 
-/** The only path that the link accepts. The connector, and not the caller, decides what can be reached. */
-const ENDPOINT = "/mcp";
+/**
+ * What the link reaches: the machine's MCP server, and the program that takes people's decisions (`ScriptPath.DECIDE`), if there is
+ * one. The connector, and not the caller, decides what that is.
+ */
+export type Reachable = { readonly target: Target; readonly decisions: Target | null };
+
+function targetAt(path: string, { target, decisions }: Reachable): Target | null {
+  if (path === ScriptPath.MCP) return target;
+  return path === ScriptPath.DECIDE ? decisions : null;
+}
 
 type Opening = Extract<Frame, { kind: typeof FrameKind.REQUEST }>;
 type Later = Exclude<Frame, { kind: typeof FrameKind.REQUEST | typeof FrameKind.RESPONSE }>;
@@ -15,13 +24,14 @@ export class Exchange {
   readonly #answer: LinkAnswer;
   readonly #inbound: InboundBody | null;
 
-  constructor(opening: Opening, target: Target, send: (frame: Uint8Array) => void, done: () => void) {
+  constructor(opening: Opening, reachable: Reachable, send: (frame: Uint8Array) => void, done: () => void) {
     const { exchange, head, body, end } = opening;
     this.#answer = new LinkAnswer(exchange, send, done);
     this.#inbound = end ? null : inboundOf(exchange, body, send);
     const cut = head.path.indexOf("?");
     const path = cut === -1 ? head.path : head.path.slice(0, cut);
-    if (path !== ENDPOINT) {
+    const target = targetAt(path, reachable);
+    if (target === null) {
       const error = { code: "not_found", reason: "A machine answers at /mcp only." } as const;
       answerJson(this.#answer, statusOf(error), { error: detailsOf(error) });
       return;

@@ -1,16 +1,15 @@
 import { decodeFrame, encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { MAX_EXCHANGES } from "#protocol/limits.ts";
-import { Exchange } from "./exchange.ts";
-import type { Target } from "./target.ts";
+import { Exchange, type Reachable } from "./exchange.ts";
 
 /** The exchanges in progress on one link. */
 export class Exchanges {
-  readonly #target: Target;
+  readonly #reachable: Reachable;
   readonly #send: (frame: Uint8Array) => void;
   readonly #open = new Map<number, Exchange>();
 
-  constructor(target: Target, send: (frame: Uint8Array) => void) {
-    this.#target = target;
+  constructor(reachable: Reachable, send: (frame: Uint8Array) => void) {
+    this.#reachable = reachable;
     this.#send = send;
   }
 
@@ -28,7 +27,7 @@ export class Exchanges {
       return true;
     }
     let over = false;
-    const exchange = new Exchange(frame, this.#target, this.#send, () => {
+    const exchange = new Exchange(frame, this.#reachable, this.#send, () => {
       over = true;
       this.#open.delete(id);
     });

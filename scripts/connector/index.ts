@@ -11,5 +11,5 @@ export { machineFacts } from "./facts.ts";
 export { HttpTarget } from "./http-target.ts";
 export { StdioTarget } from "./stdio/stdio-target.ts";
 export { checkTarget, type TargetCheck } from "./target-check.ts";
-export type { Target } from "./target.ts";
+export { type Answer, answerJson, type Target, type TargetRequest } from "./target.ts";
 export { type EventSource, TargetWatch } from "./watch-target.ts";

@@ -44,6 +44,8 @@ export type LinkOptions = {
   /** Identifies this dial, so that the script does not mistake a delayed one for a newer one. */
   readonly dial: Dial;
   readonly target: Target;
+  /** Takes people's decisions; `null` if no program here does. */
+  readonly decisions: Target | null;
   readonly spool: Spool;
   readonly clock: Clock;
   /** Called when the script says welcome. From then on this is the machine's link. */
@@ -80,7 +82,7 @@ export class Link {
       settle = resolve;
     });
     this.#end = settle;
-    this.#exchanges = new Exchanges(options.target, (bytes) => this.#send(bytes));
+    this.#exchanges = new Exchanges(options, (bytes) => this.#send(bytes));
     this.#events = new EventSender(options.spool, (frame) => this.#say(frame));
     this.#socket = new WebSocket(options.url, {
       headers: {
