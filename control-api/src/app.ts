@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { base64, hex } from "#protocol/bytes.ts";
-import { errorResponse } from "#protocol/error.ts";
+import { errorResponse, OperatorFailure } from "#protocol/error.ts";
 import tarball from "../build/codez.tgz";
 import type { AppContext } from "./http/app-context.ts";
 import { admit } from "./sign-in/admission.ts";
@@ -14,6 +14,7 @@ import { audit } from "./rest/audit.ts";
 import { events } from "./rest/events.ts";
 import { grants } from "./rest/grants.ts";
 import { history } from "./rest/history.ts";
+import { inbox } from "./rest/inbox.ts";
 import { machines } from "./rest/machines.ts";
 import { servers } from "./rest/servers.ts";
 import { tokens } from "./rest/tokens.ts";
@@ -66,6 +67,7 @@ app.route("/api/grants", grants);
 app.route("/api/audit", audit);
 app.route("/api/events", events);
 app.route("/api/history", history);
+app.route("/api/inbox", inbox);
 app.route("/api/webhooks", webhooks);
 
 app.notFound((c) =>
@@ -73,6 +75,7 @@ app.notFound((c) =>
 );
 
 app.onError((reason, c) => {
+  if (reason instanceof OperatorFailure) return errorResponse(reason.error);
   console.error("a request failed", { path: new URL(c.req.url).pathname, reason: reason.stack ?? String(reason) });
   return errorResponse({ code: "internal" });
 });

@@ -1,9 +1,11 @@
 import { DELTA_SUFFIX, type EventPush } from "#protocol/event.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
+import { Inbox } from "../inbox/inbox.ts";
 import { ACTIVE_MS, LIVE_MACHINES, OPERATOR } from "./limits.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { SessionIndex } from "./session-index.ts";
+import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "./session-query.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -25,6 +27,8 @@ function statusOf(isGone: boolean, isOnline: boolean): ListedSession["status"] {
 export class History {
   readonly log: MergedLog;
   readonly sessions: SessionIndex;
+  /** What the sessions wait for. */
+  readonly inbox: Inbox;
   readonly #waiters = new Waiters<AddedEvent>();
   readonly #isMachine: (name: string) => boolean;
   readonly #hasNews: () => void;
@@ -41,6 +45,7 @@ export class History {
   constructor(sql: SqlStorage, isMachine: (name: string) => boolean, hasNews: () => void) {
     this.sessions = new SessionIndex(sql);
     this.log = new MergedLog(sql);
+    this.inbox = new Inbox(sql);
     this.#isMachine = isMachine;
     this.#hasNews = hasNews;
   }
@@ -57,6 +62,7 @@ export class History {
     if (added.length === 0) return stored;
     this.#pushedMs.set(name, nowMs);
     this.sessions.note(machine, added, nowMs);
+    this.inbox.note(machine, added, nowMs);
     for (const event of added) this.#waiters.announce(event);
     if (added.some(({ type }) => !type.endsWith(DELTA_SUFFIX))) this.#hasNews();
     return stored;
@@ -107,9 +113,33 @@ export class History {
     for (const { id } of meant) {
       events += this.log.forget(id, session);
       sessions += this.sessions.forget(id, session);
+      this.inbox.forget(id, session);
     }
     for (const one of named) if (!meant.includes(one)) left += one.rows + this.sessions.countOf(one.id);
     return events + sessions > 0 || session === null ? { events, sessions, former: left } : null;
+  }
+
+  /** Requests that wait for a person, or did. `null` if the machine that was asked for is unknown to this reader. */
+  pending({ visible, machine, ...query }: InboxQuery, nowMs: number): InboxPage | null {
+    const ids = this.log.idsFor(visible, machine, this.#isMachine);
+    return ids === undefined ? null : this.inbox.list({ ...query, ids }, nowMs);
+  }
+
+  /** A machine was removed. */
+  remove(name: string, nowMs: number): void {
+    this.#endInbox(name, nowMs);
+    this.log.machines.remove(name, nowMs);
+  }
+
+  /** Another computer has a machine's name now. */
+  pass(name: string, identities: { from: string; to: string }, nowMs: number): void {
+    this.#endInbox(name, nowMs);
+    this.log.machines.pass(name, identities, nowMs);
+  }
+
+  #endInbox(name: string, nowMs: number): void {
+    const machine = this.log.machines.named(name);
+    if (machine !== null && machine.goneMs === null) this.inbox.endMachine(machine.id, nowMs);
   }
 
   /**

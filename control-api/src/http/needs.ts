@@ -24,5 +24,8 @@ function needs(scope: Scope) {
 /** For routes that show machines and their events. */
 export const reading = needs("operator:read");
 
+/** For routes that do what a tool call that acts could do. */
+export const acting = needs("operator:act");
+
 /** For routes that manage machines, and that show or change who uses the account. */
 export const administering = needs("operator:admin");

@@ -43,7 +43,7 @@ export const EVENT_TYPES: readonly EventType[] = [
     description: "A permission request was answered, withdrawn or has expired.",
     logTypes: ["permission.resolved"],
     isOfSession: true,
-    fields: { request_id: "string", behavior: "string", settled_by: "string", reason: "string" },
+    fields: { request_id: "string", behavior: "string", settled_by: "string", who: "string", reason: "string" },
   },
   {
     name: "question.asked",
@@ -53,11 +53,32 @@ export const EVENT_TYPES: readonly EventType[] = [
     fields: { request_id: "string", questions: "json", expires_at_ms: "number" },
   },
   {
+    name: "question.answered",
+    description: "An agent's question was answered or declined, or nobody answered in time.",
+    logTypes: ["question.answered"],
+    isOfSession: true,
+    fields: {
+      request_id: "string",
+      behavior: "string",
+      settled_by: "string",
+      who: "string",
+      reason: "string",
+      answers: "json",
+    },
+  },
+  {
     name: "plan.proposed",
     description: "An agent proposes a plan and waits for a person to approve it.",
     logTypes: ["plan.proposed"],
     isOfSession: true,
     fields: { request_id: "string", plan: "string", expires_at_ms: "number" },
+  },
+  {
+    name: "plan.resolved",
+    description: "A plan was approved or sent back, or nobody decided in time.",
+    logTypes: ["plan.resolved"],
+    isOfSession: true,
+    fields: { request_id: "string", behavior: "string", settled_by: "string", who: "string", reason: "string" },
   },
   {
     name: TURN_COMPLETED,

@@ -15,6 +15,7 @@ import { STYLE } from "./pages/style.ts";
 import { account } from "./routes/account.tsx";
 import { localProof } from "./routes/local-proof.ts";
 import { confirm } from "./routes/confirm.tsx";
+import { inbox } from "./routes/inbox.tsx";
 import { enrol } from "./routes/enrol.tsx";
 import { pair } from "./routes/pair.tsx";
 import { signInRoutes } from "./routes/sign-in.tsx";
@@ -37,7 +38,7 @@ export const signIn = new Hono<{ Bindings: Env }>();
 signIn.route("/", localProof);
 
 // Counted in this isolate's memory (admission.ts says why), before anything is looked up. The exact limits come after it.
-for (const path of ["/oauth/*", "/sign-in/*", "/claim/*", "/invite/*", "/pair", "/account/*", "/api/claim"])
+for (const path of ["/oauth/*", "/sign-in/*", "/claim/*", "/invite/*", "/pair", "/account/*", "/inbox/*", "/api/claim"])
   signIn.use(path, async (c, next) => {
     const nowMs = Date.now();
     const address = addressOf(c.req.raw, c.env);
@@ -54,6 +55,7 @@ for (const path of [
   "/invite/*",
   "/pair",
   "/account/*",
+  "/inbox/*",
   "/api/claim",
 ])
   signIn.use(path, (c, next) => (c.env.AUTHKIT_URL ? Promise.resolve(c.notFound()) : next()));
@@ -74,5 +76,6 @@ signIn.route("/sign-in/confirm", confirm);
 signIn.route("/", enrol);
 signIn.route("/pair", pair);
 signIn.route("/account", account);
+signIn.route("/inbox", inbox);
 
 const SNIFF = { "x-content-type-options": "nosniff" };

@@ -8,6 +8,7 @@ import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
+import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import type { TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -59,6 +60,15 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   correct(slug: string, state: Presence): MaybeAsync<void>;
   /** Shows a machine as offline because its script did not answer, and checks the script again later. */
   doubt(name: string): MaybeAsync<void>;
+
+  /** What sessions wait for a person to decide, or what was decided. `null` if the reader knows no such machine. */
+  inbox(query: InboxQuery): MaybeAsync<InboxPage | null>;
+  /** One request, if the reader may see its machine. */
+  inboxItem(visible: readonly string[] | null, id: number): MaybeAsync<InboxItem | null>;
+  /** How many requests wait. */
+  inboxCount(): MaybeAsync<number>;
+  /** Decides a request. The caller has checked that `by` may decide for this machine. */
+  decide(id: number, verdict: Verdict, by: Decider): MaybeAsync<DecisionResult | OperatorError>;
 
   /** Sessions that the machines told of, newest first. No machine is asked. */
   listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;

@@ -23,6 +23,9 @@ import { type Forgotten, History } from "../history/history.ts";
 import { FIRST_HISTORY } from "../history/limits.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import { Waiters } from "../history/waiters.ts";
+import { Decisions } from "../inbox/decisions.ts";
+import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
+import { DELIVER_AGAIN_S } from "../inbox/limits.ts";
 import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -109,6 +112,12 @@ export class User extends Agent<Env> implements UserRpc {
     (name) => this.#registry.get(name) !== null,
     () => this.#follower.tell(false),
   );
+  readonly #decisions = new Decisions(
+    this.env,
+    this.#history.inbox,
+    () => this.#id,
+    () => this.#deliverAgain(),
+  );
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
   readonly #revocations = new Waiters<void>();
   readonly #follower = new Follower(this.ctx, this.env, () => this.#id);
@@ -117,6 +126,8 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #turns = new Turns();
   /** Machines whose scripts are being asked for their events, because they do not push them. */
   readonly #pulling = new Set<string>();
+  /** Whether `deliverDecisions` is scheduled. Forgotten at a restart, after which one too many is harmless. */
+  #isDeliveryScheduled = false;
   /** Slugs of scripts that are about to be deleted because their machine was renamed, and its new slug. */
   readonly #formerSlugs = new Map<string, string>();
 
@@ -257,7 +268,7 @@ export class User extends Agent<Env> implements UserRpc {
       await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
       await deleteScript(this.env, known.slug);
       this.#registry.delete(name);
-      this.#history.log.machines.remove(name, Date.now());
+      this.#history.remove(name, Date.now());
       this.revoked();
       return null;
     });
@@ -327,8 +338,46 @@ export class User extends Agent<Env> implements UserRpc {
     const recorded = this.#registry.record(slug, presence, Date.now());
     if (recorded === null && !this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence, push);
     const stored = this.#take(slug, presence, push);
+    if (recorded !== null && presence.online) this.ctx.waitUntil(this.#decisions.deliverAll(recorded.name));
     if (recorded?.hasJustDialled === true && presence.template !== this.#version) this.#upgradeSoon(recorded.name);
     return { wantsFacts: recorded?.wantsFacts ?? false, stored, liveMs: this.#history.liveMs };
+  }
+
+  /** Requests that wait for a person, or were settled; `null` if the reader knows no such machine. */
+  inbox(query: InboxQuery): InboxPage | null {
+    return this.#history.pending(query, Date.now());
+  }
+
+  /** One request, if the reader may see its machine. */
+  inboxItem(visible: readonly string[] | null, id: number): InboxItem | null {
+    const item = this.#history.inbox.get(id);
+    if (item === null || visible === null) return item;
+    // A removed machine's name may be another computer's now.
+    return visible.includes(item.machine) && !item.machineGone ? item : null;
+  }
+
+  inboxCount(): number {
+    return this.#history.inbox.count(Date.now());
+  }
+
+  /** Decides a request. The caller has checked that `by` may decide for this machine. */
+  decide(id: number, verdict: Verdict, by: Decider): Promise<DecisionResult | OperatorError> {
+    return this.#decisions.decide(id, verdict, by);
+  }
+
+  /** Called by the Agent's schedule: delivers decisions that could not be delivered. Those of machines that are away wait for them. */
+  async deliverDecisions(): Promise<void> {
+    this.#isDeliveryScheduled = false;
+    const online = this.#history.inbox
+      .undelivered(null)
+      .filter(({ machine }) => this.#registry.get(machine)?.online === true);
+    for (const machine of new Set(online.map((item) => item.machine))) await this.#decisions.deliverAll(machine);
+  }
+
+  async #deliverAgain(): Promise<void> {
+    if (this.#isDeliveryScheduled) return;
+    this.#isDeliveryScheduled = true;
+    await this.schedule(DELIVER_AGAIN_S, "deliverDecisions", {});
   }
 
   listSessions(query: SessionListQuery): IndexedSessions {
@@ -590,7 +639,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Another computer has a machine's name now. What the former one told of is neither its own nor that of the tokens limited to it. */
   async #passOn(name: string, from: string, to: string): Promise<void> {
-    this.#history.log.machines.pass(name, { from, to }, Date.now());
+    this.#history.pass(name, { from, to }, Date.now());
     this.revoked();
     // The history is stored here. The script's copy would show the former computer's sessions among those of the new one.
     await this.#forgetAt(name, null).catch((reason: unknown) =>

@@ -4,7 +4,7 @@
  */
 import { describe, expect, it } from "vitest";
 import { app } from "../../../control-api/src/app.ts";
-import { administering, reading } from "../../../control-api/src/http/needs.ts";
+import { acting, administering, reading } from "../../../control-api/src/http/needs.ts";
 import { ask, bearer } from "../../control-api/sign-in/support/visitor.ts";
 import { TestUser } from "../../control-api/support/operator.ts";
 
@@ -112,7 +112,9 @@ it("every REST route that needs a sign-in declares its scope", () => {
   const routes = app.routes.filter(
     ({ path, method }) => path.startsWith("/api/") && method !== "ALL" && !open.has(path),
   );
-  const scoped = app.routes.filter(({ handler }) => handler === reading || handler === administering);
+  const scoped = app.routes.filter(
+    ({ handler }) => handler === reading || handler === acting || handler === administering,
+  );
   const key = ({ method, path }: { method: string; path: string }) => `${method} ${path}`;
   expect(routes.length).toBeGreaterThan(10);
   expect(routes.filter((route) => !scoped.some((one) => key(one) === key(route))).map(key)).toEqual([]);

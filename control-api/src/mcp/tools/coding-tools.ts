@@ -13,7 +13,13 @@ import { isAway } from "./session-tools.ts";
 import { machineOf, type Tool, type ToolCall, type ToolDefinition } from "./tool.ts";
 
 /** All coding tools but those of which Operator has its own, which work over all machines. */
-const { poll_events: _events, list_sessions: _list, search_sessions: _search, ...RELAYED } = TABLE;
+const {
+  poll_events: _events,
+  list_sessions: _list,
+  search_sessions: _search,
+  list_pending: _pending,
+  ...RELAYED
+} = TABLE;
 
 /**
  * The tools of a coding machine with their own names and parameters, and `machineId` in addition. Each call is relayed to the

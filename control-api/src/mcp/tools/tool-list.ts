@@ -1,10 +1,17 @@
 import { CODING_TOOLS } from "./coding-tools.ts";
+import { INBOX_TOOLS } from "./inbox-tools.ts";
 import { OPERATOR_TOOLS } from "./operator-tools.ts";
 import { PASSED_THROUGH_TOOLS } from "./passed-through-tools.ts";
 import { SESSION_TOOLS } from "./session-tools.ts";
 import type { Tool, ToolDefinition } from "./tool.ts";
 
-const ALL: readonly Tool[] = [...OPERATOR_TOOLS, ...SESSION_TOOLS, ...PASSED_THROUGH_TOOLS, ...CODING_TOOLS];
+const ALL: readonly Tool[] = [
+  ...OPERATOR_TOOLS,
+  ...INBOX_TOOLS,
+  ...SESSION_TOOLS,
+  ...PASSED_THROUGH_TOOLS,
+  ...CODING_TOOLS,
+];
 
 /** The answer to `tools/list`: the same bytes for everybody, whatever is online. Clients cache it for a day. */
 export const TOOLS: readonly ToolDefinition[] = ALL.map(({ definition }) => definition);

@@ -14,6 +14,8 @@ type AccountProps = {
   /** Whether the person may make changes that give lasting access without confirming first that it is them. */
   readonly isFresh: boolean;
   readonly notices: readonly NoticeRecord[];
+  /** How many requests of sessions wait for this person. */
+  readonly waiting: number;
   readonly grants: readonly GrantRecord[];
   readonly tokens: readonly {
     readonly id: string;
@@ -60,6 +62,11 @@ export function AccountPage(props: AccountProps) {
             <code>{madeToken}</code>
           </Note>
         )}
+        <p>
+          <a class="button" href="/inbox">
+            Inbox{props.waiting === 0 ? "" : `: ${props.waiting} waiting`}
+          </a>
+        </p>
         <form method="post" action="/sign-out">
           <input type="hidden" name="csrf" value={csrf} />
           <button class="plain">Sign out of this browser</button>
@@ -171,8 +178,8 @@ function Approvals({ csrf, machines, isFresh }: AccountProps) {
     <section class="card">
       <h2>Permission requests</h2>
       <p class="soft">
-        What a session on a machine may do is decided on that machine, with codez permissions. If you let apps and
-        tokens answer for a machine, a model may approve its own commands there.
+        What a session on a machine may do is decided by you, in your <a href="/inbox">inbox</a> or on that machine with
+        codez permissions. If you let apps and tokens answer for a machine, a model may approve its own commands there.
       </p>
       <ul class="list">
         {machines.map(({ name, remoteApproval }) => (
@@ -180,7 +187,7 @@ function Approvals({ csrf, machines, isFresh }: AccountProps) {
             <span>
               {name}
               <br />
-              <span class="soft">{remoteApproval ? "apps and tokens may answer" : "answered on the machine only"}</span>
+              <span class="soft">{remoteApproval ? "apps and tokens may answer" : "answered by you only"}</span>
             </span>
             {isFresh || remoteApproval ? (
               <form method="post" action={`/account/approvals/${name}`}>

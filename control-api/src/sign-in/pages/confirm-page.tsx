@@ -16,8 +16,8 @@ export function ConfirmPage({ person, csrf, next, refusal, hasPassword, hasPassk
     <section class="card">
       <h1>Confirm that it is you</h1>
       <p class="soft">
-        This change gives lasting access. You are signed in as {person}; show that it is still you in front of this
-        browser. You will not be asked again for a quarter of an hour.
+        This gives lasting access, or lets a session go on. You are signed in as {person}; show that it is still you in
+        front of this browser. You will not be asked again for a quarter of an hour.
       </p>
       {refusal === undefined ? null : <Note kind="bad">{refusal}</Note>}
       {hasPassword || hasPasskeys ? null : (

@@ -26,6 +26,12 @@ label { display: block; margin: 0 0 .9rem; font-weight: 550; }
 label.pick { display: flex; gap: .6rem; align-items: baseline; font-weight: 400; margin-bottom: 1rem; }
 input:not([type=radio], [type=checkbox]) { display: block; width: 100%; min-height: 46px; margin-top: .3rem; padding: .5rem .75rem;
   font: inherit; font-weight: 400; color: inherit; background: var(--ground); border: 1px solid var(--line); border-radius: 10px; }
+textarea { display: block; width: 100%; margin-top: .3rem; padding: .5rem .75rem; font: inherit; font-weight: 400; color: inherit;
+  background: var(--ground); border: 1px solid var(--line); border-radius: 10px; resize: vertical; }
+textarea:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+fieldset { border: 0; margin: 0 0 1rem; padding: 0; } legend { font-weight: 600; margin-bottom: .6rem; padding: 0; white-space: pre-wrap; }
+pre.asked { margin: 0 0 1rem; padding: .75rem; background: var(--ground); border: 1px solid var(--line); border-radius: 10px;
+  font: .88rem/1.5 ui-monospace, "DejaVu Sans Mono", monospace; white-space: pre-wrap; overflow-wrap: anywhere; }
 input.code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; letter-spacing: .06em; text-transform: uppercase; }
 input:focus-visible, button:focus-visible, a:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 button, .button { display: block; width: 100%; min-height: 46px; padding: .6rem 1rem; border-radius: 10px; border: 1px solid var(--accent);

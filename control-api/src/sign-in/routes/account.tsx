@@ -14,28 +14,17 @@ import { deniedMessageOf } from "../denied-message.ts";
 import { formIn } from "../form.ts";
 import { revokeGrant } from "../grants.ts";
 import { removePerson } from "../remove-person.ts";
-import { isFromOwnPage } from "../same-site.ts";
-import { confirmFirst, confirmPath, endSession, isFormToken, sessionOf } from "../session.ts";
+import { confirmFirst, confirmPath, endSession } from "../session.ts";
 import { siteOf } from "../site.ts";
 import { tokenAsked } from "../token-form.ts";
 import { accountPage } from "./account-view.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
+import { signedIn } from "./signed-in.tsx";
 
 /** `/account`: a person's grants, tokens and credentials, and for the owner the other users. */
 export const account = new Hono<PageApp>();
 
-/** Every request needs a session. Every POST must also come from one of our own pages and carry the session's CSRF token. */
-account.use("*", async (c, next) => {
-  const session = await sessionOf(c);
-  if (session === null) return c.redirect("/sign-in?next=%2Faccount", 303);
-  c.set("session", session);
-  if (c.req.method !== "POST") return next();
-  const isJson = c.req.header("content-type")?.startsWith("application/json") === true;
-  const shown = isJson
-    ? FormToken.safeParse(await c.req.json().catch(() => null)).data?.csrf
-    : (await formIn(c)).get("csrf");
-  return isFromOwnPage(c.req.raw) && (await isFormToken(shown, session)) ? next() : refuseForeignForm(c);
-});
+account.use("*", signedIn("/account"));
 
 /**
  * Middleware for changes that give lasting access or take it from others: the person must have shown a password or passkey recently.
@@ -48,7 +37,6 @@ const fresh = createMiddleware<PageApp>(async (c, next) => {
   return c.json({ message: "Confirm first that it is you.", confirm: confirmPath("/account") }, 403);
 });
 
-const FormToken = z.object({ csrf: z.string() });
 const Made = z.object({
   response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
 });

@@ -1,0 +1,177 @@
+import { runInDurableObject } from "cloudflare:test";
+import { describe, expect, it } from "vitest";
+import { BODIES } from "../../attacks/corpus/hostile-text.ts";
+import { ask, bearer, Client, csrfIn, directory, PASSWORD, Visitor } from "../sign-in/support/visitor.ts";
+import { TestUser } from "../support/operator.ts";
+import { asked, questioned, settled, taken } from "./support/asking.ts";
+
+const DECIDE = "POST /operator/decide";
+
+type Person = { visitor: Visitor; user: TestUser; decisions: () => Promise<Record<string, unknown>[]> };
+
+/** A person with a machine, who is signed in with a browser and for whom a script is planned. */
+async function person(name = "attic"): Promise<Person> {
+  const visitor = await Visitor.invited();
+  const app = await (await Client.registered()).signIn(visitor, { scope: "operator:admin mcp:tools" });
+  const [id = ""] = app.access_token.split(":");
+  const user = new TestUser(id, app.access_token);
+  await user.machine(name);
+  const decisions = async () =>
+    (await user.reached(name)).flatMap(({ path, body }) => (path === "/operator/decide" ? [JSON.parse(body)] : []));
+  return { visitor, user, decisions };
+}
+
+/** Makes all of the person's proofs of identity older than a quarter of an hour. */
+async function later({ user }: Person): Promise<void> {
+  await runInDurableObject(directory(), (_, { storage }) => {
+    storage.sql.exec("UPDATE session SET proved_ms = proved_ms - 900001 WHERE person = ?", user.id);
+  });
+}
+
+async function pageOf({ visitor }: Person): Promise<string> {
+  return (await visitor.get("/inbox")).text();
+}
+
+function actionIn(page: string): string {
+  return /action="(\/inbox\/\d+)"/.exec(page)?.[1] ?? "";
+}
+
+describe("the inbox page", () => {
+  it("shows what is asked in full, and allows it by one form", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1", { input: { command: `echo ${"x".repeat(2_000)}; rm -rf build` } })]);
+    await one.user.script("attic", { answers: { [DECIDE]: taken("allow") } });
+    const page = await pageOf(one);
+    expect(page).toContain("May it use Bash?");
+    expect(page).toContain("; rm -rf build");
+    const answer = await one.visitor.post(actionIn(page), { csrf: csrfIn(page), behavior: "allow" });
+    expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining("has taken it")]);
+    expect(await one.decisions()).toEqual([
+      { request: "r-1", behavior: "allow", by: expect.stringMatching(/^person-.*, on the inbox page$/) },
+    ]);
+    const audit = await one.user.json<{ entries: Record<string, unknown>[] }>("/api/audit");
+    expect(JSON.stringify(audit)).toContain("permission allowed");
+  });
+
+  it("says so when a machine is away, and never shows a decision as done before it is", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1")]);
+    await one.user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const page = await pageOf(one);
+    const answer = await (
+      await one.visitor.post(actionIn(page), { csrf: csrfIn(page), behavior: "deny", reason: "no" })
+    ).text();
+    expect(answer).toContain("has not taken it yet");
+    expect(answer).toMatch(/Denied by person-[\w-]+, on the inbox page\. The machine has not\s+taken it yet/);
+  });
+
+  it("answers a question by an option or in one's own words", async () => {
+    const one = await person();
+    await one.user.logs("attic", [questioned("r-1")]);
+    const given = { answers: { "Which database?": "none\nat all" } };
+    await one.user.script("attic", { answers: { [DECIDE]: taken("allow", given) } });
+    const page = await pageOf(one);
+    const form = { csrf: csrfIn(page), behavior: "allow" };
+    expect((await one.visitor.post(actionIn(page), form)).status).toBe(400);
+    const answer = await one.visitor.post(actionIn(page), {
+      ...form,
+      "answer-0": "SQLite",
+      "other-0": "none\r\nat all",
+    });
+    expect(answer.status).toBe(200);
+    expect(await one.decisions()).toMatchObject([{ request: "r-1", behavior: "allow", ...given }]);
+  });
+
+  it("tells somebody whose answer comes second who decided what, and when", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1")]);
+    const page = await pageOf(one);
+    await one.user.logs("attic", [asked("r-1"), settled("r-1", { behavior: "deny", settled_by: "machine" })]);
+    const answer = await one.visitor.post(actionIn(page), { csrf: csrfIn(page), behavior: "allow" });
+    expect(answer.status).toBe(409);
+    expect(await answer.text()).toMatch(/was denied before, at 20\d\d-.* by somebody at machine &quot;attic&quot;/);
+    expect(await one.decisions()).toEqual([]);
+  });
+
+  it("asks for a fresh sign-in before it allows anything, and for none to deny", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1")]);
+    await one.user.script("attic", { answers: { [DECIDE]: taken("deny") } });
+    await later(one);
+    const page = await pageOf(one);
+    expect(page).not.toContain('value="allow"');
+    expect(page).toContain("/sign-in/confirm?next=%2Finbox");
+    const allowed = await one.visitor.post(actionIn(page), { csrf: csrfIn(page), behavior: "allow" });
+    expect([allowed.status, allowed.headers.get("location")]).toEqual([303, "/sign-in/confirm?next=%2Finbox"]);
+    expect(await one.decisions()).toEqual([]);
+    const csrf = await one.visitor.csrf("/sign-in/confirm?next=%2Finbox");
+    const confirmed = await one.visitor.post("/sign-in/confirm", { csrf, next: "/inbox", password: PASSWORD });
+    expect(confirmed.headers.get("location")).toBe("/inbox");
+    expect(await pageOf(one)).toContain('value="allow"');
+    await later(one);
+    expect((await one.visitor.post(actionIn(page), { csrf, behavior: "deny" })).status).toBe(200);
+    expect(await one.decisions()).toMatchObject([{ behavior: "deny" }]);
+  });
+
+  it("takes no form from elsewhere, from a token, from another person or from nobody", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1")]);
+    const page = await pageOf(one);
+    const action = actionIn(page);
+    const form = { csrf: csrfIn(page), behavior: "allow" };
+    const foreign = [
+      await one.visitor.post(action, { behavior: "allow" }),
+      await one.visitor.post(action, { ...form, csrf: "x" }),
+      await one.visitor.post(action, form, { "sec-fetch-site": "cross-site" }),
+      await one.visitor.post(action, form, { "sec-fetch-site": "same-site" }),
+    ];
+    expect(foreign.map(({ status }) => status)).toEqual([403, 403, 403, 403]);
+    const { csrf: _, ...withoutCookie } = form;
+    const token = (
+      await one.user.fetch(action, {
+        method: "POST",
+        body: new URLSearchParams(withoutCookie),
+        headers: { "sec-fetch-site": "same-origin" },
+        redirect: "manual",
+      })
+    ).status;
+    expect(token).toBe(303);
+    const other = await person();
+    const theirs = await other.visitor.post(action, { csrf: await other.visitor.csrf("/account"), behavior: "allow" });
+    expect(theirs.status).toBe(404);
+    expect((await ask("/inbox", bearer("x"))).headers.get("location")).toBe("/sign-in?next=%2Finbox");
+    expect(await one.decisions()).toEqual([]);
+  });
+
+  it("cannot be framed, cached or scripted, and shows hostile text as text", async () => {
+    const one = await person();
+    for (const text of [
+      ...BODIES,
+      "</pre><script>alert(1)</script>",
+      '"><img src=x onerror=alert(1)>',
+      "a\u202Eb\u200B\u0000",
+    ]) {
+      const input = { [text]: text, deep: [[text]] };
+      const questions = [{ question: text || "?", options: [{ label: text, description: text }] }];
+      const user = one.user;
+      await user.logs(
+        "attic",
+        [
+          asked(`a ${text}`.slice(0, 150), { tool: text, why: text, cwd: text, input }),
+          asked(`q ${text}`.slice(0, 150), { tool: "AskUserQuestion", input: { questions } }, "question"),
+          asked(`p ${text}`.slice(0, 150), { tool: "ExitPlanMode", input: { plan: text } }, "plan"),
+        ],
+        { epoch: crypto.randomUUID() },
+      );
+    }
+    const response = await one.visitor.get("/inbox");
+    const page = await response.text();
+    expect(response.headers.get("content-security-policy")).toContain("default-src 'none'");
+    expect(response.headers.get("content-security-policy")).toContain("frame-ancestors 'none'");
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    // One script, which is the pages' own.
+    expect(page.match(/<script/g)).toHaveLength(1);
+    expect(page).not.toMatch(/<img|onerror="|javascript:"/);
+    expect(page).not.toMatch(/[\u202A-\u202E\u2066-\u2069\u200B-\u200F]/);
+  });
+});
