@@ -29,10 +29,10 @@ export const MAX_REQUEST_ID_CHARACTERS = 200;
 export const MAX_ASK_REASON_CHARACTERS = 2_000;
 
 /** One answer to one question of an agent: about a screen of text. */
-export const MAX_ANSWER_CHARACTERS = 4_000;
+const MAX_ANSWER_CHARACTERS = 4_000;
 
 /** An agent asks up to four questions at once (Claude Code's AskUserQuestion). More than this is not meant for a person. */
-export const MAX_QUESTIONS = 20;
+const MAX_QUESTIONS = 20;
 
 /**
  * What is asked, as JSON, up to this length is shown as it is. An event may have 64 KB; the rest is for what is around it. Something
