@@ -20,13 +20,13 @@ describe("a URL names a machine", () => {
     ["/m alone", "https://op.example/m"],
     ["a host of two labels", "https://a.b.op.example/mcp"],
     ["a host that only ends alike", "https://shop.example/mcp"],
-  ])("and %s names none", (_, url) => {
+  ])("%s names no machine", (_, url) => {
     expect(machineAddressIn(new URL(url), "op.example")).toBeNull();
   });
 });
 
 describe("a machine's URLs", () => {
-  it("are on the Operator's host by path, under its domain by host, and ws for the link", () => {
+  it("use the Operator's host with a path, or the machine's own host, and ws for the link", () => {
     expect(machineUrls("attic", "https://op.example", "op.example")).toEqual({
       mcpUrl: "https://op.example/m/attic/mcp",
       mcpHostUrl: "https://attic.op.example/mcp",
@@ -42,7 +42,7 @@ describe("a machine's URLs", () => {
     });
   });
 
-  it("are read back as the machine they were written for", () => {
+  it("are read back as the same machine", () => {
     const { mcpUrl, mcpHostUrl } = machineUrls("attic--abcdefgh", "https://op.example", "op.example");
     for (const url of [mcpUrl, mcpHostUrl])
       expect(machineAddressIn(new URL(url), "op.example")).toEqual({ slug: "attic--abcdefgh", path: "/mcp" });

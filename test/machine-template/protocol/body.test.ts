@@ -45,7 +45,7 @@ async function readAll(reader: ReadableStreamDefaultReader<Uint8Array>): Promise
 }
 
 describe("credit", () => {
-  it("is given out as far as it goes, and then waited for", async () => {
+  it("is given as far as it goes, and then callers wait", async () => {
     const credit = new Credit(10);
     expect(await credit.take(7)).toBe(7);
     expect(await credit.take(7)).toBe(3);
@@ -55,7 +55,7 @@ describe("credit", () => {
     expect(await waiting).toBe(5);
   });
 
-  it("of nothing ends no wait", async () => {
+  it("of zero bytes ends no wait", async () => {
     const credit = new Credit(0);
     const waiting = credit.take(1);
     credit.grant(0);
@@ -64,7 +64,7 @@ describe("credit", () => {
     expect(await waiting).toBe(1);
   });
 
-  it("that failed ends the wait with the reason, and every later one with the first", async () => {
+  it("that failed ends the wait with the reason, and later waits with the same reason", async () => {
     const credit = new Credit(0);
     const waiting = credit.take(1);
     const first = new Error("first");
@@ -76,7 +76,7 @@ describe("credit", () => {
 });
 
 describe("a body's bytes", () => {
-  it("leave in chunks of at most a chunk's size, all of them and in order", async () => {
+  it("are sent in chunks of limited size, complete and in order", async () => {
     const sent: Uint8Array[] = [];
     const whole = Uint8Array.from({ length: 2 * CHUNK_BYTES + 5 }, (_, index) => index % 251);
     await sendBytes(whole, new Credit(), (chunk) => sent.push(chunk));
@@ -84,7 +84,7 @@ describe("a body's bytes", () => {
     expect(Buffer.concat(sent).equals(whole)).toBe(true);
   });
 
-  it("stop where the credit fails, and whoever sends is told", async () => {
+  it("stop when the credit fails, and the sender is told", async () => {
     const credit = new Credit(3);
     const sent: Uint8Array[] = [];
     const sending = sendBytes(bytes(1, 2, 3, 4, 5), credit, (chunk) => sent.push(chunk));
@@ -95,7 +95,7 @@ describe("a body's bytes", () => {
     expect(Buffer.concat(sent)).toEqual(Buffer.from([1, 2, 3]));
   });
 
-  it("arrive in order and whole, with never more than a window under way, however sending and reading take turns", async () => {
+  it("arrive complete and in order, with at most a window in flight, however sending and reading alternate", async () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 3 * CHUNK_BYTES }), { minLength: 1, maxLength: 8 });
     const turns = fc.array(fc.constantFrom("deliver", "credit", "read"), { minLength: 5, maxLength: 40 });
     await fc.assert(
@@ -168,8 +168,8 @@ describe("a body's bytes", () => {
   });
 });
 
-describe("a body that comes in", () => {
-  it("that fits a step costs no window frame", async () => {
+describe("an incoming body", () => {
+  it("costs no window frame if it is small", async () => {
     const { body, granted, reader } = inbound();
     body.push(new Uint8Array(WINDOW_STEP_BYTES - 1));
     await reader.read();
@@ -179,7 +179,7 @@ describe("a body that comes in", () => {
     expect(granted).toEqual([WINDOW_STEP_BYTES]);
   });
 
-  it("gives no credit back for what nobody has read", async () => {
+  it("returns no credit for bytes that nobody has read", async () => {
     const { body, granted } = inbound();
     for (let taken = 0; taken < WINDOW_BYTES; taken += CHUNK_BYTES)
       expect(body.push(new Uint8Array(CHUNK_BYTES))).toBe(true);
@@ -188,7 +188,7 @@ describe("a body that comes in", () => {
     expect(body.push(bytes(1))).toBe(false);
   });
 
-  it("counts what was read but not yet given back as still under way", async () => {
+  it("counts bytes as in flight until their credit was returned", async () => {
     const { body, reader } = inbound();
     body.push(new Uint8Array(WINDOW_STEP_BYTES - 1));
     await reader.read();
@@ -196,7 +196,7 @@ describe("a body that comes in", () => {
     expect(body.push(bytes(1))).toBe(false);
   });
 
-  it("can be read to its end after the end has come", async () => {
+  it("can be read to its end after the end arrived", async () => {
     const { body, reader } = inbound();
     body.push(bytes(1, 2));
     body.push(bytes(3));
@@ -204,7 +204,7 @@ describe("a body that comes in", () => {
     expect(await readAll(reader)).toEqual([1, 2, 3]);
   });
 
-  it("ends for a reader that waits already", async () => {
+  it("ends for a reader that is already waiting", async () => {
     const { body, reader } = inbound();
     const reading = reader.read();
     await settle();
@@ -212,7 +212,7 @@ describe("a body that comes in", () => {
     expect((await reading).done).toBe(true);
   });
 
-  it("that fails fails the read that waits, and drops what was not read", async () => {
+  it("rejects the waiting read when it fails, and drops unread bytes", async () => {
     const { body, reader } = inbound();
     body.push(bytes(1));
     const reason = new Error("link lost");
@@ -223,7 +223,7 @@ describe("a body that comes in", () => {
     expect(body.push(bytes(2))).toBe(true);
   });
 
-  it("that failed after its end was read is no failure", async () => {
+  it("does not fail after its end was read", async () => {
     const { body, reader } = inbound();
     body.push(bytes(1));
     body.end();
@@ -232,7 +232,7 @@ describe("a body that comes in", () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  it("gives its reader a last word when its sender is lost, after all that was taken", async () => {
+  it("appends a closing word for its reader when its sender is lost, after all bytes that arrived", async () => {
     const { body, reader } = inbound();
     body.push(bytes(1));
     body.push(bytes(2));
@@ -240,7 +240,7 @@ describe("a body that comes in", () => {
     expect(await readAll(reader)).toEqual([1, 2, 9]);
   });
 
-  it("gives that word to a reader that waits, though the window is full", async () => {
+  it("gives that word to a waiting reader even if the window is full", async () => {
     const { body, reader } = inbound();
     const waiting = reader.read();
     await settle();
@@ -254,7 +254,7 @@ describe("a body that comes in", () => {
     expect((await full.reader.read()).value).toEqual(bytes(9));
   });
 
-  it("says once that its reader went away, and swallows what still comes", async () => {
+  it("reports once that its reader left, and discards what still arrives", async () => {
     const { body, cancelled, granted, reader } = inbound();
     body.push(bytes(1));
     await reader.cancel("enough");
@@ -266,7 +266,7 @@ describe("a body that comes in", () => {
     expect(granted).toEqual([]);
   });
 
-  it("takes a chunk of nothing for nothing", async () => {
+  it("ignores an empty chunk", async () => {
     const { body, reader } = inbound();
     body.push(new Uint8Array(0));
     body.push(bytes(1));

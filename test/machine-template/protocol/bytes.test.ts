@@ -16,7 +16,7 @@ import {
 const anyBytes = fc.uint8Array({ maxLength: 300 });
 
 describe("bytes as text", () => {
-  it("are what Node's own encoders make of them", () => {
+  it("equal the output of Node's own encoders", () => {
     fc.assert(
       fc.property(anyBytes, (bytes) => {
         const node = Buffer.from(bytes);
@@ -27,7 +27,7 @@ describe("bytes as text", () => {
     );
   });
 
-  it("come back from either alphabet of Base64", () => {
+  it("can be decoded from either alphabet of Base64", () => {
     fc.assert(
       fc.property(anyBytes, (bytes) => {
         expect(fromBase64(base64(bytes))).toEqual(bytes);
@@ -36,18 +36,18 @@ describe("bytes as text", () => {
     );
   });
 
-  it("may be many: a megabyte does not overflow the stack", () => {
+  it("may have a megabyte without overflowing the stack", () => {
     const many = new Uint8Array(1024 * 1024).fill(255);
     expect(Buffer.compare(fromBase64(base64(many)), many)).toBe(0);
   });
 
-  it("are not read from what is not Base64", () => {
+  it("are refused in text that is not Base64", () => {
     expect(() => fromBase64("not base64!")).toThrow();
   });
 });
 
 describe("digests", () => {
-  it("are those of UTF-8 text", async () => {
+  it("are computed over UTF-8 text", async () => {
     expect(hex(await sha256("grüße"))).toBe(createHash("sha256").update("grüße").digest("hex"));
     expect(hex(await hmacSha256("grüße", "key"))).toBe(createHmac("sha256", "key").update("grüße").digest("hex"));
     expect(utf8("ü")).toEqual(new Uint8Array([0xc3, 0xbc]));
@@ -55,7 +55,7 @@ describe("digests", () => {
 });
 
 describe("randomSecret", () => {
-  it("gives 43 characters that fit a URL, other ones each time", () => {
+  it("returns 43 characters that fit a URL, different ones each time", () => {
     const secrets = Array.from({ length: 20 }, randomSecret);
     for (const secret of secrets) expect(secret).toMatch(/^[\w-]{43}$/);
     expect(new Set(secrets).size).toBe(20);

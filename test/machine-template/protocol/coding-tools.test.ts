@@ -5,7 +5,7 @@ import { argumentProblems, type CodingTool, inputSchemaOf } from "#protocol/codi
 const every: readonly CodingTool[] = Object.values(CODING_TOOLS);
 
 describe.each(every)("$name", (tool) => {
-  it("stands in the table under its own name, which no client breaks on", () => {
+  it("has an entry under its own name, which every client accepts", () => {
     expect(Object.entries(CODING_TOOLS)).toContainEqual([tool.name, tool]);
     expect(tool.name).toMatch(/^[a-zA-Z0-9_-]{1,64}$/);
   });
@@ -28,12 +28,12 @@ function problems(name: keyof typeof CODING_TOOLS, given: unknown): string | nul
 const SESSION = "3f2a0c1e-1111-4222-8333-444455556666";
 
 describe("arguments", () => {
-  it("that a tool does not know are let be, for clients of later versions", () => {
+  it("that a tool does not know are accepted, for later clients", () => {
     expect(problems("abort_session", { session_id: SESSION, later: true })).toBeNull();
   });
 
   it.each(["../../etc/passwd", `attic/${SESSION}`, "", `${SESSION}.jsonl`])(
-    "that name a session by %j are refused: only the machine's own id is one",
+    "that name a session by %j are refused, because only the machine's own id is valid",
     (session_id) => expect(problems("abort_session", { session_id })).toMatch(/"session_id".*not a session id/),
   );
 
@@ -54,11 +54,12 @@ describe("arguments", () => {
     expect(problems("send_prompt", { session_id: SESSION, text: "x", attachments })).toBeNull();
   });
 
-  it.each(["--dangerously-skip-permissions", "-p", "", "a b"])("cannot make an option of a model's name: %j", (model) =>
-    expect(problems("create_session", { model })).toContain('"model"'),
+  it.each(["--dangerously-skip-permissions", "-p", "", "a b"])(
+    "cannot turn a model's name into an option: %j",
+    (model) => expect(problems("create_session", { model })).toContain('"model"'),
   );
 
-  it("that are several times wrong are told all of it", () => {
+  it("with several mistakes are told all of them", () => {
     const said = problems("respond_permission", { session_id: SESSION, behaviour: "allow" });
     expect(said).toContain('respond_permission needs "request_id": From list_pending');
     expect(said).toContain('respond_permission needs "behavior"');

@@ -25,7 +25,7 @@ const events = (count: number): object => ({
 const connector = (word: unknown): unknown => parseControl(FromConnector, JSON.stringify(word));
 const script = (word: unknown): unknown => parseControl(FromScript, JSON.stringify(word));
 
-describe("what a connector says", () => {
+describe("a connector's frame", () => {
   it.each([
     ["hello", hello],
     ["a hello that says which dial it is", { ...hello, dial: { connector: "c", start: 0, number: 1 } }],
@@ -33,11 +33,11 @@ describe("what a connector says", () => {
     ["events", events(MAX_EVENTS_PER_FRAME)],
     ["facts", { type: "facts", facts: { ...facts, agent: null } }],
     ["goodbye", { type: "goodbye", reason: "going to sleep" }],
-  ])("is read as it was said: %s", (_, word) => {
+  ])("is read unchanged: %s", (_, word) => {
     expect(connector(word)).toEqual(word);
   });
 
-  it("may hold what a later connector adds; it is left out, not refused", () => {
+  it("may have fields of a later connector, which are ignored", () => {
     expect(connector({ ...hello, mood: "good" })).toEqual(hello);
   });
 
@@ -62,21 +62,21 @@ describe("what a connector says", () => {
   });
 });
 
-describe("what a script says", () => {
+describe("a script's frame", () => {
   it.each([
     ["welcome", { type: "welcome", protocol: 1, epoch: 3, acked: 0 }],
     ["event-ack", { type: "event-ack", seq: 12 }],
     ["goodbye", { type: "goodbye", reason: "replaced" }],
-  ])("is read as it was said: %s", (_, word) => {
+  ])("is read unchanged: %s", (_, word) => {
     expect(script(word)).toEqual(word);
   });
 
-  it("is refused when it is a connector's own word", () => {
+  it("is refused if only connectors send it", () => {
     expect(script(hello)).toBeNull();
   });
 });
 
-it("text that is no control frame is none, and reading it never throws", () => {
+it("text that is not a control frame is refused, and reading it never throws", () => {
   for (const text of ["", PING, "null", "[]", '"hello"', "{", '{"type":null}'])
     expect(parseControl(FromConnector, text)).toBeNull();
   fc.assert(fc.property(fc.oneof(fc.string(), fc.json()), (text) => parseControl(FromConnector, text) === null));

@@ -55,13 +55,13 @@ const every = Object.values(EVERY) as Expected[];
 describe.each(every.map((expected) => [expected.error.code, expected] as const))(
   "%s",
   (code, { error, status, retryable, says }) => {
-    it("has its status, says what to do, and whether to try again", () => {
+    it("has a status, says what to do, and whether to try again", () => {
       expect(statusOf(error)).toBe(status);
       expect(isRetryable(error)).toBe(retryable);
       expect(messageOf(error)).toMatch(says);
     });
 
-    it("shows the same code, message and evidence on every surface", async () => {
+    it("has the same code, message and evidence everywhere", async () => {
       const details = { ...error, message: messageOf(error), retryable };
       expect(detailsOf(error)).toEqual(details);
       const response = errorResponse(error);
@@ -78,17 +78,17 @@ describe.each(every.map((expected) => [expected.error.code, expected] as const))
   },
 );
 
-it("a call that may have been carried out says so in words, whichever error it fails with; any other does not", () => {
+it("a call that may have run says so, whichever error it fails with, and other calls do not", () => {
   const failed: OperatorError = { code: "machine_failed", machine: "attic", reason: "it broke", mayHaveRun: true };
   for (const error of [...every.map((one) => one.error), failed])
     expect(/carried out|still be working/.test(messageOf(error)), error.code).toBe(mayHaveRun(error));
 });
 
-it("a machine that was never online is said to be so, not last seen in 1970", () => {
+it("a machine that was never online is described as such, not as last seen in 1970", () => {
   expect(messageOf({ code: "machine_offline", machine: "attic", lastSeenMs: null })).toMatch(/never been online/);
 });
 
-describe("an unknown machine", () => {
+describe("the answer about an unknown machine", () => {
   const unknown = { code: "machine_unknown", machine: "atic" } as const;
 
   it.each([

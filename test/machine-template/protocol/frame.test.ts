@@ -47,7 +47,7 @@ function opening(kind: number, head: string, length = new TextEncoder().encode(h
 }
 
 describe("a frame", () => {
-  it("comes out of the wire as it went in, whatever its kind, exchange, head and body", () => {
+  it("is decoded as it was encoded, whatever its kind, exchange, head and body", () => {
     fc.assert(
       fc.property(frame, (one) => {
         expect(decodeFrame(encodeFrame(one))).toEqual(one);
@@ -55,7 +55,7 @@ describe("a frame", () => {
     );
   });
 
-  it("is read the same from the middle of a larger buffer", () => {
+  it("is read in the same way from the middle of a larger buffer", () => {
     fc.assert(
       fc.property(frame, fc.nat({ max: 9 }), (one, offset) => {
         const bytes = encodeFrame(one);
@@ -66,7 +66,7 @@ describe("a frame", () => {
     );
   });
 
-  it("has the layout that the protocol's page gives, so that another implementation can read it", () => {
+  it("has the documented layout, so that other implementations can read it", () => {
     expect([...encodeFrame({ kind: FrameKind.WINDOW, exchange: 0x0102_0304, credit: 0x0a0b_0c0d })]).toEqual([
       5, 0, 1, 2, 3, 4, 10, 11, 12, 13,
     ]);
@@ -85,7 +85,7 @@ describe("a frame", () => {
     expect(response.at(-1)).toBe(9);
   });
 
-  it("keeps every byte of a body, with bytes that are no UTF-8 among them", () => {
+  it("keeps every byte of a body, including invalid UTF-8", () => {
     const all = Uint8Array.from({ length: 256 }, (_, index) => index);
     const decoded = decodeFrame(encodeFrame({ kind: FrameKind.BODY, exchange: 1, end: false, body: all }));
     expect(decoded).toMatchObject({ body: all });
@@ -93,7 +93,7 @@ describe("a frame", () => {
 });
 
 describe("the decoder", () => {
-  it("never throws, on any bytes", () => {
+  it("never throws, whatever the bytes", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => {
         decodeFrame(bytes);
@@ -114,33 +114,36 @@ describe("the decoder", () => {
     );
   });
 
-  it.each([FrameKind.REQUEST, FrameKind.RESPONSE])("accepts just the heads that the schema does (kind %i)", (kind) => {
-    const anything = fc.oneof(text, fc.integer({ min: -1, max: 700 }), fc.double(), fc.constant(null), headers);
-    const nearly = fc.record(
-      {
-        method: fc.oneof(text, anything),
-        path: fc.oneof(text, anything),
-        status: fc.oneof(fc.integer({ min: 190, max: 610 }), anything),
-        headers: fc.oneof(
-          headers,
-          fc.array(fc.oneof(fc.array(text, { maxLength: 3 }), anything), { maxLength: 2 }),
-          anything,
-        ),
-        extra: anything,
-      },
-      { requiredKeys: [] },
-    );
-    fc.assert(
-      fc.property(fc.oneof({ weight: 4, arbitrary: nearly }, { weight: 1, arbitrary: fc.jsonValue() }), (head) => {
-        const json = JSON.stringify(head);
-        const expected = Head[kind].safeParse(JSON.parse(json));
-        const decoded = decodeFrame(opening(kind, json));
-        expect(decoded !== null).toBe(expected.success);
-        if (expected.success) expect(decoded).toMatchObject({ head: expected.data });
-      }),
-      { numRuns: 1_000 },
-    );
-  });
+  it.each([FrameKind.REQUEST, FrameKind.RESPONSE])(
+    "accepts exactly the heads that the schema accepts (kind %i)",
+    (kind) => {
+      const anything = fc.oneof(text, fc.integer({ min: -1, max: 700 }), fc.double(), fc.constant(null), headers);
+      const nearly = fc.record(
+        {
+          method: fc.oneof(text, anything),
+          path: fc.oneof(text, anything),
+          status: fc.oneof(fc.integer({ min: 190, max: 610 }), anything),
+          headers: fc.oneof(
+            headers,
+            fc.array(fc.oneof(fc.array(text, { maxLength: 3 }), anything), { maxLength: 2 }),
+            anything,
+          ),
+          extra: anything,
+        },
+        { requiredKeys: [] },
+      );
+      fc.assert(
+        fc.property(fc.oneof({ weight: 4, arbitrary: nearly }, { weight: 1, arbitrary: fc.jsonValue() }), (head) => {
+          const json = JSON.stringify(head);
+          const expected = Head[kind].safeParse(JSON.parse(json));
+          const decoded = decodeFrame(opening(kind, json));
+          expect(decoded !== null).toBe(expected.success);
+          if (expected.success) expect(decoded).toMatchObject({ head: expected.data });
+        }),
+        { numRuns: 1_000 },
+      );
+    },
+  );
 
   it.each([
     ["nothing at all", []],
@@ -157,7 +160,7 @@ describe("the decoder", () => {
     expect(decodeFrame(Uint8Array.from(bytes))).toBeNull();
   });
 
-  it("refuses a head that claims more bytes than there are, or more than a head may have", () => {
+  it("refuses a head that claims more bytes than there are, or than a head may have", () => {
     const head = JSON.stringify({ status: 200, headers: [] });
     expect(decodeFrame(opening(FrameKind.RESPONSE, head))).not.toBeNull();
     expect(decodeFrame(opening(FrameKind.RESPONSE, head, head.length + 1))).toBeNull();
@@ -176,7 +179,7 @@ describe("the decoder", () => {
     expect(decodeFrame(broken)).toBeNull();
   });
 
-  it("refuses a frame of more than a frame's bytes, and takes one of just as many", () => {
+  it("refuses a frame above the size limit, and accepts one at the limit", () => {
     const message = new Uint8Array(MAX_FRAME_BYTES + 1);
     message[0] = FrameKind.BODY;
     expect(decodeFrame(message)).toBeNull();
@@ -185,7 +188,7 @@ describe("the decoder", () => {
 });
 
 describe("the encoder", () => {
-  it("throws rather than send a head that its peer would take for garbage and end the link over", () => {
+  it("throws instead of sending a head that its peer would refuse", () => {
     const headOf = (value: string): Frame => ({
       kind: FrameKind.REQUEST,
       exchange: 1,

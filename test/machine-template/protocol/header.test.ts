@@ -4,7 +4,7 @@ import { crossing, mayCross, OperatorHeader } from "#protocol/header.ts";
 
 const namesOf = (headers: Record<string, string>): string[] => crossing(new Headers(headers)).map(([name]) => name);
 
-describe("what crosses the link", () => {
+describe("the headers that cross the link", () => {
   it.each([
     "content-type",
     "accept",
@@ -19,7 +19,7 @@ describe("what crosses the link", () => {
     "retry-after",
     "cache-control",
     "etag",
-  ])("%s does", (name) => {
+  ])("include %s", (name) => {
     expect(namesOf({ [name]: "value" })).toEqual([name]);
   });
 
@@ -54,15 +54,15 @@ describe("what crosses the link", () => {
     ...Object.values(OperatorHeader),
     "x-operator-error",
     "x-operator-not-invented-yet",
-  ])("%s does not", (name) => {
+  ])("exclude %s", (name) => {
     expect(namesOf({ [name]: "value", "x-kept": "1" })).toEqual(["x-kept"]);
   });
 
-  it("whatever its case was, since a name is compared in lower case", () => {
+  it("are compared in lower case", () => {
     expect(namesOf({ "X-Operator-Caller": "eve", COOKIE: "a=1", "X-Kept": "1" })).toEqual(["x-kept"]);
   });
 
-  it("not what Connection names, for that is hop-by-hop too", () => {
+  it("exclude those that Connection names, because they are hop-by-hop", () => {
     const kept = namesOf({
       connection: "close, X-Hop ,mcp-session-id",
       "x-hop": "1",
@@ -72,12 +72,12 @@ describe("what crosses the link", () => {
     expect(kept).toEqual(["x-kept"]);
   });
 
-  it("with its value as it is", () => {
+  it("keep their values", () => {
     const value = 'a "b", c; d=é';
     expect(crossing(new Headers({ "x-kept": value }))).toEqual([["x-kept", value]]);
   });
 
-  it("nothing that begins as our own headers do", () => {
+  it("exclude everything with the prefix of Operator's own headers", () => {
     fc.assert(fc.property(fc.stringMatching(/^[a-z0-9-]{0,20}$/), (rest) => !mayCross(`x-operator-${rest}`)));
   });
 });

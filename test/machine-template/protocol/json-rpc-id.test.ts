@@ -10,7 +10,7 @@ const request = fc.record({ jsonrpc: fc.constant("2.0"), id, method: fc.string()
 const response = fc.record({ jsonrpc: fc.constant("2.0"), id, result: fc.jsonValue() });
 const notification = fc.record({ jsonrpc: fc.constant("2.0"), method: fc.string() });
 
-test("the ids of a request or a batch are read as they were sent, those of answers and notifications are not", () => {
+test("the ids of a request or batch are read unchanged, without those of answers and notifications", () => {
   fc.assert(
     fc.property(fc.array(fc.oneof(request, response, notification)), (messages) => {
       const expected = messages.flatMap((one) => ("id" in one && "method" in one ? [one.id] : []));
@@ -28,7 +28,7 @@ test.each(BODIES)("a body of any kind has ids that can be sent back, or none: %.
   for (const one of requestIdsOf(encoder.encode(body))) expect(["string", "number"]).toContain(typeof one);
 });
 
-test("bytes that are no text have none", () => {
+test("bytes that are not text have no ids", () => {
   const property = fc.property(fc.uint8Array(), (bytes) => {
     expect(Array.isArray(requestIdsOf(bytes))).toBe(true);
   });

@@ -10,13 +10,13 @@ describe("parseJson", () => {
     expect(parseJson(text)).toEqual(value);
   });
 
-  it.each(["", "undefined", '{"cut":', "<html>502 Bad Gateway</html>"])("gives undefined for %j", (text) => {
+  it.each(["", "undefined", '{"cut":', "<html>502 Bad Gateway</html>"])("returns undefined for %j", (text) => {
     expect(parseJson(text)).toBeUndefined();
   });
 });
 
 describe("isRecord", () => {
-  it("accepts objects alone", () => {
+  it("accepts only objects", () => {
     expect([{}, { a: 1 }].map(isRecord)).toEqual([true, true]);
     expect([null, undefined, [], "text", 1, true].map(isRecord)).toEqual([false, false, false, false, false, false]);
   });

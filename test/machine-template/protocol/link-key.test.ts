@@ -37,7 +37,7 @@ describe("a proof of the link key", () => {
     expect(await isProof(prove(CHALLENGED), key, { ...CHALLENGED, ...other })).toBe(false);
   });
 
-  it("is worth nothing under another key, and rubbish is no proof", async () => {
+  it("is refused under another key or if it is malformed", async () => {
     const { key, prove } = pair();
     const proof = prove(CHALLENGED);
     expect(await isProof(proof, pair().key, CHALLENGED)).toBe(false);
@@ -50,7 +50,7 @@ describe("a proof of the link key", () => {
       expect(await isProof(badProof ?? "", badKey ?? "", CHALLENGED)).toBe(false);
   });
 
-  it("has values that cannot run into each other", () => {
+  it("has values with unambiguous borders", () => {
     const one = { ...CHALLENGED, stream: 'x","y', dial: { connector: "z", start: 1, number: 1 } };
     const other = { ...CHALLENGED, stream: "x", dial: { connector: 'y","z', start: 1, number: 1 } };
     expect(proofText(one)).not.toEqual(proofText(other));

@@ -4,21 +4,21 @@ import { expiryOf, isIssuedWith, isLinkToken, makeLinkToken } from "#protocol/li
 const EXPIRES_MS = Date.UTC(2027, 1, 19);
 
 describe("a link token", () => {
-  it("says when it expires, to the second", async () => {
+  it("contains its expiry to the second", async () => {
     const token = await makeLinkToken("secret", EXPIRES_MS + 999);
     expect(isLinkToken(token)).toBe(true);
     expect(expiryOf(token)).toBe(EXPIRES_MS);
     expect(token.length).toBeLessThan(200);
   });
 
-  it("is recognised by the secret that it was made with, and by no other", async () => {
+  it("is recognized by the secret that made it, and by no other", async () => {
     const token = await makeLinkToken("secret", EXPIRES_MS);
     expect(await isIssuedWith(token, "secret")).toBe(true);
     expect(await isIssuedWith(token, "another")).toBe(false);
     expect(await makeLinkToken("secret", EXPIRES_MS)).not.toBe(token);
   });
 
-  it("cannot be given a later expiry, another secret part or another mac", async () => {
+  it("cannot be changed to a later expiry, another secret part or another mac", async () => {
     const token = await makeLinkToken("secret", EXPIRES_MS);
     const [secret = "", , mac = ""] = token.split(".");
     const later = Math.floor(EXPIRES_MS / 1000 + 1).toString(36);
@@ -37,7 +37,7 @@ describe("a link token", () => {
     `opl_${"a".repeat(43)}..`,
     `opl_${"a".repeat(43)}.zzzzzz.`,
     "x".repeat(500),
-  ])("is not %s: that has no expiry and no mac", async (text) => {
+  ])("is not %s, which has no expiry and no mac", async (text) => {
     expect(isLinkToken(text)).toBe(false);
     expect(expiryOf(text)).toBeNull();
     expect(await isIssuedWith(text, "secret")).toBe(false);

@@ -4,7 +4,7 @@ import { isMachineName, isSlug, machineNameFrom, namesIn, slugOf } from "#protoc
 
 describe("a machine's name", () => {
   it.each(["attic", "a", "7", "work-pc", "a-b-c", "2nd-floor", "a".repeat(32), "local", "apis"])(
-    "may be %j",
+    "accepts %j",
     (name) => {
       expect(isMachineName(name)).toBe(true);
     },
@@ -34,13 +34,13 @@ describe("a machine's name", () => {
     ["a full-width letter, which folds to one", "ａttic"],
     ["a zero-width space", "at\u200btic"],
     ["a NUL", "attic\0"],
-  ])("is not %s", (_, name) => {
+  ])("refuses %s", (_, name) => {
     expect(isMachineName(name)).toBe(false);
     expect(isSlug(name)).toBe(false);
   });
 
   it.each(["api", "mcp", "m", "oauth", "www", "admin", "link", "pair", "localhost", "well-known", "codez", "operator"])(
-    "is not %j, which is the operator's own",
+    "refuses %j, which Operator reserves",
     (name) => {
       expect(isMachineName(name)).toBe(false);
       expect(isSlug(name)).toBe(false);
@@ -66,7 +66,7 @@ describe("a slug", () => {
       expect(isSlug(wrong), wrong).toBe(false);
   });
 
-  it("of a name and a tag is one again, and no two pairs share one", () => {
+  it("is made of a name and a tag, and different pairs make different slugs", () => {
     const name = fc.stringMatching(/^[a-z0-9](-?[a-z0-9]){0,12}$/).filter(isMachineName);
     const tag = fc.oneof(fc.constant(""), fc.stringMatching(/^[a-z0-9]{8}$/));
     fc.assert(
@@ -84,7 +84,7 @@ describe("a slug", () => {
   });
 });
 
-describe("the name made of a hostname", () => {
+describe("the machine name made from a hostname", () => {
   it.each([
     ["attic", "attic"],
     ["Jeff's-MacBook.local", "jeffs-macbook"],
@@ -97,15 +97,15 @@ describe("the name made of a hostname", () => {
     ["localhost", "machine-localhost"],
     ["API", "machine-api"],
     [`${"x".repeat(31)}-y`, "x".repeat(31)],
-  ])("%j is %j", (hostname, name) => {
+  ])("turns %j into %j", (hostname, name) => {
     expect(machineNameFrom(hostname)).toBe(name);
   });
 
-  it.each(["", ".", "---", "日本", ".local", "💻"])("%j makes none", (hostname) => {
+  it.each(["", ".", "---", "日本", ".local", "💻"])("does not exist for %j", (hostname) => {
     expect(machineNameFrom(hostname)).toBeNull();
   });
 
-  it("is always a machine's name, or none", () => {
+  it("is always a valid name, or none", () => {
     fc.assert(
       fc.property(fc.oneof(fc.string({ unit: "grapheme" }), fc.domain(), fc.string({ unit: "binary" })), (hostname) => {
         const name = machineNameFrom(hostname);
@@ -115,7 +115,7 @@ describe("the name made of a hostname", () => {
     );
   });
 
-  it("of a name is that name, so that setup asked twice gives the same", () => {
+  it("of a valid name is that name, so that a second setup gives the same", () => {
     fc.assert(
       fc.property(fc.stringMatching(/^[a-z0-9](-?[a-z0-9]){0,15}$/).filter(isMachineName), (name) => {
         expect(machineNameFrom(name)).toBe(name);

@@ -13,7 +13,7 @@ function at(ms: number): void {
 }
 
 describe("the alarm", () => {
-  it("is set to the earliest job, and to none when there is none", async () => {
+  it("is set to the earliest job, and cleared when there is none", async () => {
     at(0);
     const times = await within(async (_, { storage }) => {
       const alarm = new Alarm(storage);
@@ -32,7 +32,7 @@ describe("the alarm", () => {
     expect(times).toEqual([START_MS + 60_000, START_MS + 5_000, START_MS + 60_000, null]);
   });
 
-  it("runs only what is due, with the failures that were written down, also after a restart of the script", async () => {
+  it("runs only due jobs, with their stored failure counts, even after a restart of the script", async () => {
     at(0);
     await within(async (_, { storage }) => {
       const alarm = new Alarm(storage);
@@ -49,7 +49,7 @@ describe("the alarm", () => {
     expect(await jobs()).toEqual({ checkPresence: { atMs: START_MS + 60_000, failures: 0 } });
   });
 
-  it("keeps a job that throws, so that the runtime's next attempt runs it again", async () => {
+  it("keeps a job that throws, so that the runtime runs it again", async () => {
     at(0);
     const attempts = await within(async (_, { storage }) => {
       const alarm = new Alarm(storage);
@@ -63,7 +63,7 @@ describe("the alarm", () => {
     expect(await jobs()).toEqual({});
   });
 
-  it("keeps what a job sets while it runs", async () => {
+  it("keeps jobs that a job sets while it runs", async () => {
     at(0);
     await within(async (_, { storage }) => {
       const alarm = new Alarm(storage);
@@ -73,7 +73,7 @@ describe("the alarm", () => {
     expect(await jobs()).toEqual({ checkPresence: { atMs: START_MS + 60_000, failures: 0 } });
   });
 
-  it("runs everything when an older version set it, because that kept its jobs elsewhere", async () => {
+  it("runs all jobs when an older version set the alarm, because that stored its jobs elsewhere", async () => {
     const ran = await within(async (_, { storage }) => {
       storage.kv.delete("jobs");
       const calls: Job[] = [];

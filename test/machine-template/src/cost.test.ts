@@ -17,7 +17,7 @@ async function untilReported(): Promise<void> {
   await expect.poll(async () => (await jobs()).report).toBeUndefined();
 }
 
-it("a call writes no row, and brings one message from the machine", async () => {
+it("a call writes no row and receives one message from the machine", async () => {
   const connector = await TestConnector.greeted();
   await untilReported();
   const rows = await rowsOf(async () => {
@@ -30,7 +30,7 @@ it("a call writes no row, and brings one message from the machine", async () => 
   expect(connector.frames).toEqual([]); // and nothing more is said about it
 });
 
-it("an idle machine's check of its presence writes no more rows than the budget has", async () => {
+it("the presence check of an idle machine writes no more rows than the budget allows", async () => {
   await TestConnector.greeted();
   await untilReported();
   const rows = await rowsOf(async () => {

@@ -29,7 +29,7 @@ async function everything(): Promise<LoggedEvent[]> {
 }
 
 describe("a connector's events", () => {
-  it("are stored once and in order, though they are sent again within a link and over reconnects", async () => {
+  it("are stored once and in order, even if they are sent again within a link and after reconnects", async () => {
     const first = await TestConnector.greeted("stream");
     expect((await first.word("welcome")).acked).toBe(0);
     expect(await first.push(1, named("a", "b"))).toBe(2);
@@ -42,7 +42,7 @@ describe("a connector's events", () => {
     expect(namesIn(await everything())).toEqual(["a", "b", "c", "d"]);
   });
 
-  it("are stored once though the script was evicted between the two times they came", async () => {
+  it("are stored once even if the script was evicted before they were sent again", async () => {
     const connector = await TestConnector.greeted("stream");
     await connector.push(1, named("a", "b"));
     await evictDurableObject(env.MACHINE.getByName("machine"));
@@ -50,7 +50,7 @@ describe("a connector's events", () => {
     expect(namesIn(await everything())).toEqual(["a", "b", "c"]);
   });
 
-  it("of another stream are others, whatever their numbers", async () => {
+  it("of another stream are different events, whatever their numbers", async () => {
     const one = await TestConnector.greeted("one");
     await one.push(1, named("a"));
     const other = await TestConnector.greeted("other");
@@ -59,7 +59,7 @@ describe("a connector's events", () => {
     expect(namesIn(await everything())).toEqual(["a", "b"]);
   });
 
-  it("are dropped beyond the rate of a machine, acknowledged all the same, and told of by their number", async () => {
+  it("are dropped above a machine's rate, still acknowledged, and reported by their number", async () => {
     const connector = await TestConnector.greeted("storm");
     const before = (await page()).position.seq;
     let sent = 0;
@@ -84,14 +84,14 @@ describe("a connector's events", () => {
     expect(logged - markers.length + dropped).toBe(sent);
   });
 
-  it("are kept when some before them were lost on the machine", async () => {
+  it("are stored even if earlier ones were lost on the machine", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, named("a"));
     expect(await connector.push(5, named("e", "f"))).toBe(6);
     expect(namesIn(await everything())).toEqual(["a", "e", "f"]);
   });
 
-  it("come out as they went in, each with a number that rises by one", async () => {
+  it("are returned as they were stored, each with a number that rises by one", async () => {
     const connector = await TestConnector.greeted();
     const sent = { atMs: 1_234, type: "tool.started", session: "s/1", data: { deep: [1, null, "é€"] } };
     await connector.push(1, [sent, { ...sent, data: undefined }]);
@@ -101,7 +101,7 @@ describe("a connector's events", () => {
     expect(events[2]).toEqual({ seq: 3, ...sent, data: null });
   });
 
-  it("that are too large leave only word of their size", async () => {
+  it("that are too large leave only a note of their size", async () => {
     const connector = await TestConnector.greeted();
     const large = "x".repeat(MAX_EVENT_BYTES);
     await connector.push(1, [{ data: large }, { data: "small" }]);
@@ -112,7 +112,7 @@ describe("a connector's events", () => {
 });
 
 describe("a page of the log", () => {
-  it("leaves out the pieces of messages unless they are asked for, and moves past them", async () => {
+  it("leaves out pieces of messages unless requested, and moves past them", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [{ type: "message" }, { type: "message.delta" }, { type: "message.delta" }]);
     const { position } = await page();
@@ -124,13 +124,13 @@ describe("a page of the log", () => {
     expect(typesIn(await page(beginning, undefined, "deltas"))).toEqual(["message", "message.delta", "message.delta"]);
   });
 
-  it("without a position is where the log ends, and no events", async () => {
+  it("without a position has no events and the log's end", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, named("a", "b"));
     expect(await page()).toMatchObject({ events: [], position: { seq: 3 }, gap: false, more: false });
   });
 
-  it("has what came after its position, and the position to go on from; asking consumes nothing", async () => {
+  it("has the events after its position and the next position, and consumes nothing", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, named("a"));
     const { position } = await page();
@@ -147,7 +147,7 @@ describe("a page of the log", () => {
     }
   });
 
-  it("of one session has that session's events alone, and its position is still the log's", async () => {
+  it("of one session has only that session's events, with a position of the whole log", async () => {
     const connector = await TestConnector.greeted();
     const { position } = await page();
     await connector.push(1, [{ session: "s1" }, { session: "s2" }, { session: null }, { session: "s1" }]);
@@ -157,7 +157,7 @@ describe("a page of the log", () => {
     expect((await page(position, "nobody's")).events).toEqual([]);
   });
 
-  it("is cut at so many events, says so, and the pages together have each event once", async () => {
+  it("is cut at a number of events and says so, and all pages together have each event once", async () => {
     const connector = await TestConnector.greeted();
     let { position } = await page();
     const count = EVENT_PAGE_ROWS + 50;
@@ -174,7 +174,7 @@ describe("a page of the log", () => {
     );
   });
 
-  it("is cut at so many bytes too, but never before its first event", async () => {
+  it("is cut at a number of bytes too, but never before its first event", async () => {
     const connector = await TestConnector.greeted();
     const { position } = await page();
     const data = "x".repeat(MAX_EVENT_BYTES - 2);
@@ -207,7 +207,7 @@ describe("a page of the log", () => {
     expect(begun.position).toEqual(position);
   });
 
-  it("for a position that is none is the log's end", async () => {
+  it("for an invalid position is the log's end", async () => {
     await TestConnector.greeted();
     const { position } = await page();
     for (const seq of [-1, 1.5, Number.NaN]) expect(await page({ epoch: position.epoch, seq })).toEqual(await page());
@@ -215,7 +215,7 @@ describe("a page of the log", () => {
 });
 
 describe("trimming", () => {
-  it("keeps the newest rows, and whoever read less than all that went finds a gap", { timeout: 30_000 }, async () => {
+  it("keeps the newest rows, and readers who missed some find a gap", { timeout: 30_000 }, async () => {
     const connector = await TestConnector.greeted();
     const batch = Array.from({ length: MAX_EVENTS_PER_FRAME }, () => ({}));
     const { position } = await page();
@@ -235,7 +235,7 @@ describe("trimming", () => {
     });
   });
 
-  it("happens by itself while events come, without waiting for the schedule", async () => {
+  it("happens while events arrive, without waiting for the schedule", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, named("old"));
     await within((_, { storage }) => storage.sql.exec("UPDATE event SET stored_ms = 0"));
@@ -244,7 +244,7 @@ describe("trimming", () => {
     expect((await everything())[0]?.seq).toBe(3);
   });
 
-  it("drops what is too old by the script's clock, and leaves the numbers and the epoch as they were", async () => {
+  it("drops rows that are too old by the script's clock, and keeps the numbers and the epoch", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, named("old"));
     const { position } = await page();
@@ -259,7 +259,7 @@ describe("trimming", () => {
     expect(await page(position)).toMatchObject({ gap: false, position: { epoch: position.epoch } });
   });
 
-  it("of everything still tells a reader from before it that there is a gap, and goes on counting", async () => {
+  it("of all rows still causes a gap for earlier readers, and the numbering continues", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, named("old"));
     const { position } = await page();
@@ -276,7 +276,7 @@ describe("trimming", () => {
 });
 
 describe("the sessions of a machine", () => {
-  it("are those that its events told of, the latest first", async () => {
+  it("are those of its events, the latest first", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [
       { session: "s1", atMs: 10, type: "session.created" },
@@ -314,7 +314,7 @@ describe("a log of version 0.2", () => {
 });
 
 describe("forgetting", () => {
-  it("deletes a session's events, or all, and they do not come back", async () => {
+  it("deletes a session's events, or all, for good", async () => {
     const connector = await TestConnector.greeted("stream");
     await connector.push(1, [{ session: "s1" }, { session: "s2" }]);
     const drop = (session: string | null) =>
@@ -329,7 +329,7 @@ describe("forgetting", () => {
   });
 });
 
-it("a session id that is too long to be one is not kept: the event is, without a session", async () => {
+it("an oversized session id is dropped, and its event is stored without a session", async () => {
   const connector = await TestConnector.greeted();
   const { position } = await page();
   await connector.push(1, [{ session: "s".repeat(900_000), data: "kept" }]);

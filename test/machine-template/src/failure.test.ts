@@ -22,7 +22,7 @@ describe("an error in place of a machine's answer", () => {
     }
   });
 
-  it("is a batch for a batch: one error for each request, none for notifications and responses", async () => {
+  it("is a batch for a batch, with one error for each request and none for notifications and responses", async () => {
     const response = await post([
       { jsonrpc: "2.0", id: 1, method: "tools/list" },
       { jsonrpc: "2.0", method: "notifications/progress" },
@@ -49,7 +49,7 @@ describe("an error in place of a machine's answer", () => {
     });
   });
 
-  it("is told in an event stream that is cut off for each request of a batch, after the event that was broken off", async () => {
+  it("is sent in a cut event stream for each request of a batch, after the unfinished event", async () => {
     const connector = await TestConnector.greeted();
     const asked = post([
       { jsonrpc: "2.0", id: 1, method: "x" },
@@ -72,7 +72,7 @@ describe("an error in place of a machine's answer", () => {
   });
 
   it.each(["its server ends it", "the link is lost"])(
-    "has a mark at its end for a gate that asks for one, when %s",
+    "has an end mark for a gate that asks for one, when %s",
     async (how) => {
       const connector = await TestConnector.greeted();
       const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "x" });
@@ -93,7 +93,7 @@ describe("an error in place of a machine's answer", () => {
     },
   );
 
-  it("is no closing word in a stream that nobody asked with a request: a GET's stream just breaks off", async () => {
+  it("is not appended to the stream of a GET, which just breaks off", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { headers: { accept: "text/event-stream" } });
     const { exchange } = await connector.request();
@@ -103,7 +103,7 @@ describe("an error in place of a machine's answer", () => {
     await expect(stream.text()).rejects.toThrow();
   });
 
-  it("is none in a body that is no event stream, which must not seem whole: it breaks off", async () => {
+  it("is not appended to other bodies, which break off so that they do not look complete", async () => {
     const connector = await TestConnector.greeted();
     const asked = post({ jsonrpc: "2.0", id: 1, method: "x" });
     const { exchange } = await connector.request();

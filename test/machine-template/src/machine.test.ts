@@ -10,14 +10,14 @@ import { ask, dial, forget, knock, page, state, TestConnector, within } from "./
 afterEach(forget);
 
 describe("the script", () => {
-  it("is put together by its entry: the owner gets in, nobody else, and the Durable Object answers", async () => {
+  it("is assembled by its entry: the owner is let in, others are not, and the Durable Object answers", async () => {
     const headers = { "x-operator-caller": "owner" };
     expect((await SELF.fetch("http://machine/operator/state", { headers })).status).toBe(200);
     expect((await SELF.fetch("http://machine/operator/state")).status).toBe(404);
   });
 
   it.each(["/", "/mcp/", "/mcp/..", "/operator", "/operator/state/", "//mcp", "/MCP", "/%6dcp"])(
-    "has nothing at %s",
+    "serves nothing at %s",
     async (path) => {
       await TestConnector.greeted();
       const response = await knock(path, { headers: { "x-operator-caller": "owner" } });
@@ -36,7 +36,7 @@ describe("the script", () => {
     ["/operator/log", "not json"],
     ["/operator/log", "{}"],
     ["/operator/log", '[{"seq":1}]'],
-  ])("refuses a POST to %s that is none: %s", async (path, body) => {
+  ])("refuses an invalid POST to %s: %s", async (path, body) => {
     const connector = await TestConnector.greeted();
     const response = await ask(path, { method: "POST", body });
     expect(response.status).toBe(400);
@@ -78,7 +78,7 @@ describe("a stranger at the link", () => {
     expect(known).toEqual(await bytesOf(await knockFromOutside("cellar", headers)));
   });
 
-  it("who brings the right token may read its own presence without a link, and nothing else", async () => {
+  it("who has the right token may read the machine's presence without a link, and nothing else", async () => {
     await TestConnector.greeted();
     const own = await knockFromOutside("attic", { authorization: "Bearer link-token" });
     expect(own.status).toBe(200);
@@ -88,7 +88,7 @@ describe("a stranger at the link", () => {
     expect((await knock("/operator/state", { headers: { authorization: "Bearer link-token" } })).status).toBe(404);
   });
 
-  it("who brings the right token is the machine", async () => {
+  it("who has the right token counts as the machine", async () => {
     expect((await dial("link-token")).status).toBe(101);
   });
 });
@@ -109,8 +109,8 @@ describe("a socket that closes", () => {
   });
 });
 
-describe("a machine that moves to another name", () => {
-  it("takes its log along: all of it, in order, under a log of its own", async () => {
+describe("a machine that gets another name", () => {
+  it("keeps its log: all of it, in order, under a new epoch", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [
       { type: "session.created", session: "s1", atMs: 5, data: { a: 1 } },
@@ -129,7 +129,7 @@ describe("a machine that moves to another name", () => {
     expect((await state()).sessions).toEqual([{ id: "s1", firstMs: 5, lastMs: 6, lastType: "message" }]);
   });
 
-  it("is asked for its log in pages, which end with an empty one", async () => {
+  it("sends its log in pages, of which the last is empty", async () => {
     const events = Array.from({ length: EVENT_PAGE_ROWS + 1 }, (_, at) => ({
       seq: at + 1,
       atMs: 1,
@@ -148,7 +148,7 @@ describe("a machine that moves to another name", () => {
     expect(lengths).toEqual([EVENT_PAGE_ROWS, 1, 0]);
   });
 
-  it("continues it under its numbers: its epoch, its events' numbers, and which events it has of each connector", async () => {
+  it("continues its log with the same epoch, numbers and positions of each connector", async () => {
     const connector = await TestConnector.greeted("stream");
     await connector.push(1, [{ data: "a" }, { data: "b" }]);
     const before = await page();

@@ -113,7 +113,7 @@ function call(request: Partial<CallRequest> = {}, signal?: AbortSignal): Promise
 }
 
 describe("a server of 2026-07-28", () => {
-  it("is asked once which revision it speaks, and called without a session, with its headers and _meta", async () => {
+  it("is asked once for its revision, and called without a session, with the revision's headers and _meta", async () => {
     const server = await TestServer.start("modern");
     for (let turn = 0; turn < 2; turn += 1) {
       const asked = call({ params: { name: "echo", arguments: { turn }, _meta: { traceparent: "00-1" } } });
@@ -139,7 +139,7 @@ describe("a server of 2026-07-28", () => {
     expect(server.handshakes).toEqual(["server/discover"]);
   });
 
-  it("is named a tool whose name is no plain ASCII in Base64, and a resource by its address", async () => {
+  it("gets a tool name that is not plain ASCII in Base64, and a resource by its URI", async () => {
     const server = await TestServer.start("modern");
     const names: [Record<string, unknown>, string | undefined][] = [
       [{ name: "größe" }, "=?base64?Z3LDtsOfZQ==?="],
@@ -157,7 +157,7 @@ describe("a server of 2026-07-28", () => {
     }
   });
 
-  it("is told that a caller went away by the end of its exchange alone", async () => {
+  it("learns that a caller left from the end of its exchange alone", async () => {
     const server = await TestServer.start("modern");
     const caller = new AbortController();
     const asked = call({}, caller.signal).catch((reason: unknown) => reason);
@@ -172,7 +172,7 @@ describe("a server of 2026-07-28", () => {
 });
 
 describe("a server of 2025-11-25", () => {
-  it("is greeted once, and every call goes into that session, even after the script slept", async () => {
+  it("gets one handshake, and every call uses that session, even after the script was evicted", async () => {
     const server = await TestServer.start("legacy");
     for (let turn = 0; turn < 3; turn += 1) {
       const asked = call({ params: { name: "echo", arguments: { turn } } });
@@ -187,7 +187,7 @@ describe("a server of 2025-11-25", () => {
     expect(server.handshakes).toEqual(["initialize", "notifications/initialized"]);
   });
 
-  it("that answers initialize in an event stream which it never ends is greeted all the same", async () => {
+  it("may answer initialize in an event stream that never ends", async () => {
     const connector = await TestConnector.greeted();
     const asked = call();
     const discover = seenIn(await connector.request());
@@ -206,7 +206,7 @@ describe("a server of 2025-11-25", () => {
     expect(await (await asked).json()).toMatchObject({ result: { ok: true } });
   });
 
-  it("that lost the session is greeted anew by itself, and the call is made once", async () => {
+  it("gets a new handshake after it lost the session, and the call runs once", async () => {
     const server = await TestServer.start("legacy");
     const first = call();
     server.reply(await server.call());
@@ -221,7 +221,7 @@ describe("a server of 2025-11-25", () => {
     expect(server.handshakes.filter((method) => method === "initialize")).toHaveLength(2);
   });
 
-  it("that lost the session of several calls at once is greeted anew once", async () => {
+  it("gets one new handshake for several calls after it lost the session", async () => {
     const server = await TestServer.start("legacy");
     const first = call();
     server.reply(await server.call());
@@ -251,7 +251,7 @@ describe("a server of 2025-11-25", () => {
     expect(server.handshakes.filter((method) => method === "initialize")).toHaveLength(2);
   });
 
-  it("is told when a caller goes away, by the id of the call it worked on", async () => {
+  it("is told when a caller leaves, by the id of the call", async () => {
     const server = await TestServer.start("legacy");
     const caller = new AbortController();
     const asked = call({}, caller.signal).catch((reason: unknown) => reason);
@@ -268,7 +268,7 @@ describe("a server of 2025-11-25", () => {
     await asked;
   });
 
-  it("is told once, of the call it has, when the first try was refused for its session", async () => {
+  it("is told once, by the id of the second attempt, when the first was refused for its session", async () => {
     const server = await TestServer.start("legacy");
     const first = call();
     server.reply(await server.call());
@@ -289,7 +289,7 @@ describe("a server of 2025-11-25", () => {
   });
 });
 
-describe("whatever its revision", () => {
+describe("a server of any revision", () => {
   it.each([
     ["legacy", "modern"],
     ["modern", "legacy"],
@@ -306,7 +306,7 @@ describe("whatever its revision", () => {
     expect(await (await asked).json()).toMatchObject({ result: { after } });
   });
 
-  it("calls at the same time each have an id of their own", async () => {
+  it("gets concurrent calls with different ids", async () => {
     const server = await TestServer.start("modern");
     const asked = Array.from({ length: 5 }, () => call());
     const ids = new Set<string | undefined>();
@@ -320,7 +320,7 @@ describe("whatever its revision", () => {
     expect(server.handshakes).toEqual(["server/discover"]);
   });
 
-  it("a call asks for progress under its own id when its caller wants it, and under no token otherwise", async () => {
+  it("is asked for progress under the call's own id if its caller wants it, and otherwise not", async () => {
     const server = await TestServer.start("legacy");
     for (const progress of [true, false]) {
       const asked = call({ progress, params: { name: "slow", _meta: { progressToken: "the caller's own" } } });
@@ -331,7 +331,7 @@ describe("whatever its revision", () => {
     }
   });
 
-  it("the server's own answer comes back as it gave it: stream, errors, statuses", async () => {
+  it("has its answers returned unchanged: streams, errors, statuses", async () => {
     const server = await TestServer.start("legacy");
     const streamed = call();
     const first = await server.call();
@@ -347,7 +347,7 @@ describe("whatever its revision", () => {
     expect([failed.status, await failed.text()]).toEqual([500, "it broke"]);
   });
 
-  it("a server that answers no handshake is said to be so, and the next call tries again", async () => {
+  it("is reported if it does not answer the handshake, and asked again at the next call", async () => {
     const connector = await TestConnector.greeted();
     const asked = call();
     for (const method of ["server/discover", "initialize"]) {
@@ -366,7 +366,7 @@ describe("whatever its revision", () => {
     await again;
   });
 
-  it("without a link the call fails as one to an offline machine, and one whose link is lost as link_lost", async () => {
+  it("makes a call fail as machine_offline without a link, and as link_lost when the link is lost", async () => {
     const offline = await call();
     expect(offline.headers.get("x-operator-error")).toBe("machine_offline");
     const server = await TestServer.start("legacy");

@@ -17,7 +17,7 @@ async function told(): Promise<[string, number][]> {
 }
 
 describe("presence", () => {
-  it("of a machine that never dialled in is offline, never seen, without facts", async () => {
+  it("of a machine that never connected is offline, never seen, and without facts", async () => {
     expect(await state()).toMatchObject({
       online: false,
       epoch: 0,
@@ -38,7 +38,7 @@ describe("presence", () => {
     expect(await state()).toMatchObject({ online: true, epoch: 1, facts: FACTS });
   });
 
-  it("rises by one epoch with each link, and the log tells each coming and going in its order", async () => {
+  it("rises by one epoch with each link, and the log has each start and end in order", async () => {
     const first = await TestConnector.greeted();
     await first.leave();
     expect(await state()).toMatchObject({ online: false, epoch: 1, connectedAtMs: null });
@@ -55,7 +55,7 @@ describe("presence", () => {
     ]);
   });
 
-  it("does not go back for late words of a link that was replaced: its facts, events and end change nothing", async () => {
+  it("ignores late frames of a replaced link: its facts, events and end", async () => {
     const older = await TestConnector.greeted("older");
     const [socket] = await within((_, context) => context.getWebSockets("link"));
     const newer = await TestConnector.greeted("newer");
@@ -80,7 +80,7 @@ describe("presence", () => {
     expect(await state()).toMatchObject({ facts: { hostname: "newer.lan" } });
   });
 
-  it("keeps its epoch and its facts over an eviction, and the next link gets the next epoch", async () => {
+  it("keeps its epoch and facts over an eviction, and the next link gets the next epoch", async () => {
     await TestConnector.greeted();
     await evictDurableObject(env.MACHINE.getByName("machine"));
     expect(await state()).toMatchObject({ online: true, epoch: 1, facts: FACTS });
@@ -88,7 +88,7 @@ describe("presence", () => {
     expect(await next.word("welcome")).toMatchObject({ epoch: 2 });
   });
 
-  it("ends when the script is replaced, and is found out though no socket says so and nobody dials in", async () => {
+  it("ends when the script is replaced, and this is noticed even if no socket reports it and nobody dials", async () => {
     const connector = await TestConnector.greeted();
     await abortAllDurableObjects();
     await connector.until(() => connector.closed !== null).catch(() => undefined);
@@ -102,7 +102,7 @@ describe("presence", () => {
     expect(await state()).toMatchObject({ connectedAtMs: null });
   });
 
-  it("says of an offline machine when it was last seen", async () => {
+  it("tells when an offline machine was last seen", async () => {
     const connector = await TestConnector.greeted();
     const { lastSeenMs: whileOnline } = await state();
     await connector.leave();
@@ -112,7 +112,7 @@ describe("presence", () => {
     expect(await refused.json()).toMatchObject({ error: { data: { code: "machine_offline", lastSeenMs } } });
   });
 
-  it("counts the exchanges under way", async () => {
+  it("counts the open exchanges", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "POST", body: "{}" });
     const { exchange } = await connector.request();
@@ -122,7 +122,7 @@ describe("presence", () => {
     expect(await state()).toMatchObject({ exchanges: 0 });
   });
 
-  it("is looked at every hour for as long as there is a link, and no longer", async () => {
+  it("is checked every hour while there is a link, and no longer", async () => {
     vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
     onTestFinished(() => void vi.useRealTimers());
     const connector = await TestConnector.greeted();
@@ -141,7 +141,7 @@ describe("presence", () => {
     expect(await jobs()).not.toHaveProperty("checkPresence");
   });
 
-  it("goes on with higher epochs than before when its record is damaged", async () => {
+  it("continues with higher epochs when its record is damaged", async () => {
     await (await TestConnector.greeted()).leave();
     const owes = async (): Promise<boolean> => (await jobs()).report !== undefined;
     while (await owes()); // its report's arrival is written to the record too
@@ -159,7 +159,7 @@ describe("presence", () => {
     expect((await next.word("welcome")).epoch).toBeGreaterThan(8);
   });
 
-  it("has facts that are cut to their limits, however much the machine says of itself", async () => {
+  it("limits the size of the facts, however much the machine sends", async () => {
     const connector = await TestConnector.open();
     const long = "x".repeat(100_000);
     const repos = Array.from({ length: 200 }, () => ({ path: "/p".repeat(400), remote: "r".repeat(400) }));

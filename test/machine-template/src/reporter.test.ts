@@ -53,15 +53,15 @@ async function reported(isSo: (presence: ReportedPresence) => boolean): Promise<
   }
 }
 
-describe("the control API is told", () => {
-  it("of a link that begins, with the machine's facts and where its log ends", async () => {
+describe("the script reports to the control API", () => {
+  it("a new link, with the machine's facts and the log's end", async () => {
     await TestConnector.greeted();
     const told = await reported(({ online }) => online);
     expect(told).toMatchObject({ epoch: 1, facts: FACTS, template: "t1" });
     expect(told.position).toEqual((await page()).position);
   });
 
-  it("of a link that ends", async () => {
+  it("the end of a link", async () => {
     const connector = await TestConnector.greeted();
     await reported(({ online }) => online);
     await connector.leave();
@@ -70,14 +70,14 @@ describe("the control API is told", () => {
     expect(told.lastSeenMs).not.toBeNull();
   });
 
-  it("of events, by where the log ends now", async () => {
+  it("events, with the log's new end", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [{}, {}, {}]);
     const { seq } = (await page()).position;
     await reported(({ position }) => position.seq === seq);
   });
 
-  it("of many events with few reports", async () => {
+  it("many events with few reports", async () => {
     const connector = await TestConnector.greeted();
     for (let first = 1; first <= 200; first += 1)
       connector.say({ type: "event", first, events: [{ atMs: 1, type: "t", session: null }] });
@@ -87,14 +87,14 @@ describe("the control API is told", () => {
     expect((await reportsFrom(0)).length).toBeLessThan(100);
   });
 
-  it("of facts that changed during a link", async () => {
+  it("facts that changed during a link", async () => {
     const connector = await TestConnector.greeted();
     await reported(({ online }) => online);
     connector.say({ type: "facts", facts: { ...FACTS, codez: "0.2.0" } });
     await reported(({ facts }) => facts?.codez === "0.2.0");
   });
 
-  it("before the answer, when the owner closes the link", async () => {
+  it("before it answers, when the owner closes the link", async () => {
     await TestConnector.greeted();
     await reported(({ online }) => online);
     const body = JSON.stringify({ code: CloseCode.REVOKED, reason: "rotated" });
@@ -102,7 +102,7 @@ describe("the control API is told", () => {
     expect((await reportsFrom(0)).some(({ online, epoch }) => !online && epoch === 1)).toBe(true);
   });
 
-  it("of facts once: other reports leave them out, a new link with the same facts too", async () => {
+  it("facts once: later reports omit them, even on a new link with the same facts", async () => {
     const connector = await TestConnector.greeted();
     expect(await reported(({ online }) => online)).toHaveProperty("facts");
     await connector.push(1, [{}]);
@@ -113,7 +113,7 @@ describe("the control API is told", () => {
     expect(await reported(({ epoch, online }) => epoch === 2 && online)).not.toHaveProperty("facts");
   });
 
-  it("of facts again when it has lost them", async () => {
+  it("facts again if the control API lost them", async () => {
     const connector = await TestConnector.greeted();
     await reported(({ online }) => online);
     const { position } = await page();
@@ -123,7 +123,7 @@ describe("the control API is told", () => {
     await reported((told) => told.position.seq === seq && told.facts !== undefined);
   });
 
-  it("of a machine that is offline when somebody calls it, even if it was told before this script's last start", async () => {
+  it("an offline machine when somebody calls it, even if that was reported before this script's last start", async () => {
     const connector = await TestConnector.greeted();
     await connector.leave();
     await reported(({ online }) => !online);
@@ -142,7 +142,7 @@ describe("the control API is told", () => {
     await env.CONTROL.fetch(`http://control/refuse?epoch=${position.epoch}&status=${status}`, { method: "POST" });
   }
 
-  it("even when the script is stopped before it can say so: what it owes is written down first, and crossed out after", async () => {
+  it("even if it is stopped before it can: what it owes is stored first and removed afterwards", async () => {
     await arrange("/refuse", "status=503"); // however soon the first report is sent, it is still owed
     await TestConnector.greeted();
     expect(await jobs()).toHaveProperty("report");
@@ -151,7 +151,7 @@ describe("the control API is told", () => {
     while ((await jobs()).report !== undefined);
   });
 
-  it("again when it did not take a report: after 5 s, then twice as long each time, at last once an hour", async () => {
+  it("again after a failure: after 5 s, then twice as long each time, and at most every hour", async () => {
     await refuse(503);
     await TestConnector.greeted();
     await reported(({ online }) => online);
@@ -174,7 +174,7 @@ describe("the control API is told", () => {
     }
   });
 
-  it("no more when it refuses this script's reports, until the next link", async () => {
+  it("nothing more after its reports were refused, until the next link", async () => {
     await refuse(403);
     const connector = await TestConnector.greeted();
     await reported(({ online }) => online);
@@ -188,7 +188,7 @@ describe("the control API is told", () => {
   });
 });
 
-describe("events are pushed to the owner's object", () => {
+describe("the script pushes events to the owner's object", () => {
   const typed = (...types: string[]) => types.map((type) => ({ type }));
   const dataOf = (pushes: readonly EventPush[]): unknown[] =>
     pushes.flatMap(({ events }) => events).flatMap(({ type, data }) => (type === "message" ? [data] : []));
@@ -214,7 +214,7 @@ describe("events are pushed to the owner's object", () => {
     expect(dataOf(last === undefined ? [] : [last])).toEqual(["a", "b"]);
   });
 
-  it("from further back when the object says that it has less, as after a restored backup", async () => {
+  it("from further back if the object has fewer, as after a restored backup", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [{ data: "a" }]);
     await pushesWith(2);
@@ -225,7 +225,7 @@ describe("events are pushed to the owner's object", () => {
     expect(dataOf(pushes.slice(-1))).toEqual(["a", "b"]);
   });
 
-  it("under new numbers when the object has more than this log, which was then restored from an older copy", async () => {
+  it("under new numbers if the object has more than this log, which was then restored from an older copy", async () => {
     const connector = await TestConnector.greeted();
     await pushesWith(1);
     await arrange("/stored", "seq=90");
@@ -236,7 +236,7 @@ describe("events are pushed to the owner's object", () => {
     expect(pushes.at(-1)?.events[0]?.seq).toBeGreaterThan(90);
   });
 
-  it("without the pieces of unfinished messages, which alone cause no report, until somebody watches", async () => {
+  it("without the pieces of unfinished messages, which cause no report unless somebody watches", async () => {
     const connector = await TestConnector.greeted();
     await pushesWith(1);
     const before = (await receivedFrom(0)).length;
@@ -251,7 +251,7 @@ describe("events are pushed to the owner's object", () => {
     expect(pushes.at(-1)?.events.map(({ type }) => type)).toEqual(["message.delta"]);
   });
 
-  it("at most once in a quarter of a second, however fast they come, and not at all when nothing happens", async () => {
+  it("at most once in a quarter of a second, however fast they come, and not at all without events", async () => {
     const connector = await TestConnector.greeted();
     const beganMs = Date.now();
     const frames = 40;
@@ -284,7 +284,7 @@ describe("events are pushed to the owner's object", () => {
     for (const { events } of await pushesWith(1)) expect(events.length).toBeLessThanOrEqual(EVENT_PAGE_ROWS);
   });
 
-  it("after a restart of the script, from where it was", async () => {
+  it("from the same position after a restart of the script", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [{ data: "a" }]);
     await pushesWith(2);

@@ -18,7 +18,7 @@ async function linkEvents(): Promise<{ type: string; data: unknown }[]> {
 }
 
 describe("a link", () => {
-  it("is bound to the first key that is shown with its token, and says so", async () => {
+  it("is bound to the first key that is shown with its token, and reports it", async () => {
     const pair = await LinkPair.make();
     expect((await state()).link).toMatchObject({ key: null });
     await pair.greeted();
@@ -30,14 +30,14 @@ describe("a link", () => {
     });
   });
 
-  it("that no key was ever shown for needs none: connectors before 0.3 have none", async () => {
+  it("needs no key until one was shown, because connectors before 0.3 have none", async () => {
     await TestConnector.greeted();
     await (await TestConnector.greeted("stream-2")).leave();
     await TestConnector.greeted();
     expect((await state()).link).toEqual({ key: null, tokenExpiresMs: null, refused: null, takenOverMs: null });
   });
 
-  it("stays bound when the object starts again", async () => {
+  it("stays bound after the object restarts", async () => {
     const pair = await LinkPair.make();
     await (await pair.greeted()).leave();
     await abortAllDurableObjects();
@@ -47,7 +47,7 @@ describe("a link", () => {
     await pair.greeted("link-token", { ...DIAL, number: 2 });
   });
 
-  it("sends its challenge in a frame to a connector that did not see it in the head", async () => {
+  it("sends its challenge in a frame to a connector that did not read it in the head", async () => {
     const pair = await LinkPair.make();
     const connector = await TestConnector.open();
     const hello = {
@@ -65,7 +65,7 @@ describe("a link", () => {
     expect(await connector.word("welcome")).toMatchObject({ epoch: 1 });
   });
 
-  it("takes one hello at a time", async () => {
+  it("handles one hello at a time", async () => {
     const pair = await LinkPair.make();
     const connector = await TestConnector.open();
     const hello = await pair.hello(connector);
@@ -76,7 +76,7 @@ describe("a link", () => {
 });
 
 describe("a token", () => {
-  it("that was just issued works before the script's bindings know it, and the one before is refused from then on", async () => {
+  it("that was just issued works before the script's bindings have it, and from then on the previous one is refused", async () => {
     expect((await dial("link-token")).status).toBe(101);
     const token = await issue(90);
     expect((await dial("link-token")).status).toBe(401);
@@ -85,13 +85,13 @@ describe("a token", () => {
     await connector.word("welcome");
   });
 
-  it("that was issued earlier than the last one changes nothing", async () => {
+  it("that was issued before the last one changes nothing", async () => {
     const token = await issue(90);
     await issue(90, { issuedMs: Date.now() - 60_000 });
     expect((await dial(token)).status).toBe(101);
   });
 
-  it("that has expired is refused, although it was issued for this machine", async () => {
+  it("is refused after it expired, even if it was issued for this machine", async () => {
     const token = await issue(-1);
     expect((await dial(token)).status).toBe(401);
   });
@@ -100,7 +100,7 @@ describe("a token", () => {
     expect((await dial(await tokenFor(90))).status).toBe(401);
   });
 
-  it("is renewed over the link when it has less than two thirds of its life left, once", async () => {
+  it("is renewed over the link, once, when less than two thirds of its life are left", async () => {
     const pair = await LinkPair.make();
     const token = await issue(59, { key: pair.key });
     const connector = await pair.greeted(token);
@@ -111,18 +111,18 @@ describe("a token", () => {
     expect(next.words.some(({ type }) => type === "token")).toBe(false);
   });
 
-  it("that was issued for years to a codez without a key is replaced by one that expires once there is a key", async () => {
+  it("that was issued for years without a key is replaced by one that expires once there is a key", async () => {
     const pair = await LinkPair.make();
     const renewed = (await (await pair.greeted(await issue(3_650))).word("token")).token;
     expect((expiryOf(renewed) ?? 0) - Date.now()).toBeLessThan(91 * DAY_MS);
   });
 
-  it("of before there was an expiry is renewed as well", async () => {
+  it("from before tokens had an expiry is renewed as well", async () => {
     const pair = await LinkPair.make();
     expect((await (await pair.greeted()).word("token")).token).toMatch(/^opl_/);
   });
 
-  it("stays valid until the connector has dialled with the renewed one, and not longer", async () => {
+  it("stays valid until the connector has dialled with its renewed token, and no longer", async () => {
     const pair = await LinkPair.make();
     const renewed = (await (await pair.greeted()).word("token")).token;
     await pair.greeted("link-token", { ...DIAL, number: 2 });
@@ -144,7 +144,7 @@ describe("a token", () => {
 });
 
 describe("a takeover", () => {
-  it("by another computer is announced, and can be undone: the earlier token and key work again", async () => {
+  it("by another computer is announced and can be undone, after which the earlier token and key work again", async () => {
     const [mine, other] = [await LinkPair.make(), await LinkPair.make()];
     const myToken = await issue(80, { key: mine.key });
     const otherToken = await issue(80, { identity: "another-computer", key: other.key });
@@ -162,7 +162,7 @@ describe("a takeover", () => {
     expect((await linkEvents()).map(({ type }) => type)).toEqual(["link.taken_over", "link.restored"]);
   });
 
-  it("that never happened cannot be undone", async () => {
+  it("cannot be undone if it never happened", async () => {
     const before = await issue(80);
     const unchanged = await change({ change: "restore", issuedMs: Date.now() + 1 });
     expect(unchanged.issuedMs).toBeLessThan(Date.now() + 1);
@@ -179,7 +179,7 @@ describe("a takeover", () => {
 });
 
 describe("a new key of the same computer", () => {
-  it("replaces the one before at a person's word, is announced, and can be undone", async () => {
+  it("replaces the previous one when a person confirms it, is announced, and can be undone", async () => {
     const [before, after] = [await LinkPair.make(), await LinkPair.make()];
     const token = await issue(80, { key: before.key });
     await change({ change: "rebind", issuedMs: Date.now() + 1, key: after.key });
@@ -194,14 +194,14 @@ describe("a new key of the same computer", () => {
     ]);
   });
 
-  it("changes nothing while the link is not bound: an old connector may be using it", async () => {
+  it("changes nothing while the link is not bound, because an old connector may be using it", async () => {
     await change({ change: "rebind", issuedMs: Date.now() + 1, key: (await LinkPair.make()).key });
     await TestConnector.greeted();
   });
 });
 
 describe("the credentials of a renamed machine", () => {
-  it("go with it to its new script", async () => {
+  it("move with it to its new script", async () => {
     const pair = await LinkPair.make();
     const token = await issue(80, { key: pair.key });
     const credentials = await (await ask("/operator/credentials")).json();

@@ -29,7 +29,7 @@ describe("a hello that arrives late", () => {
   it.each([
     ["its own process's newer dial", { connector: "a", start: 1, number: 2 }],
     ["the process that was started in its place", { connector: "b", start: 2, number: 1 }],
-  ])("never replaces %s, and is not told to stop for good", async (_, newer) => {
+  ])("never replaces %s, and is not told to stop permanently", async (_, newer) => {
     const late = await TestConnector.open();
     const link = await TestConnector.greeted("s", newer);
     late.hello("s", { connector: "a", start: 1, number: 1 });
@@ -42,7 +42,7 @@ describe("a hello that arrives late", () => {
     expect(await state()).toMatchObject({ online: true, epoch: 1 });
   });
 
-  it("is the link when nothing newer is there (any more): counters go back when a backup is restored", async () => {
+  it("becomes the link if there is no newer one, because counters go back when a backup is restored", async () => {
     const newer = await TestConnector.greeted("s", { connector: "b", start: 9, number: 9 });
     await newer.leave();
     await TestConnector.greeted("s", { connector: "a", start: 1, number: 1 });
@@ -50,7 +50,7 @@ describe("a hello that arrives late", () => {
   });
 });
 
-describe("the link before a newer one is closed", () => {
+describe("the older link is closed", () => {
   it.each([
     ["as superseded when both are the same connector's", "a", CloseCode.SUPERSEDED],
     ["as replaced when another connector took over", "b", CloseCode.REPLACED],
@@ -62,7 +62,7 @@ describe("the link before a newer one is closed", () => {
     expect(await state()).toMatchObject({ online: true, epoch: 2 });
   });
 
-  it("as replaced when neither says which dial it is, as connectors did before", async () => {
+  it("as replaced if neither names its dial, as older connectors do", async () => {
     const older = await TestConnector.greeted("s");
     await TestConnector.greeted("s");
     await older.until(() => older.closed !== null);

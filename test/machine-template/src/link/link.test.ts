@@ -15,8 +15,8 @@ async function errorCodeOf(response: Response): Promise<string> {
   return body.error.data?.code ?? body.error.code;
 }
 
-describe("who gets in", () => {
-  it("refuses a link with a wrong token, or none, and says no more than the dispatch Worker does of an unknown machine", async () => {
+describe("a request to the script", () => {
+  it("is refused if it opens a link with a wrong or missing token, in the words for an unknown machine", async () => {
     const wrong = await dial("other-token");
     expect(wrong.status).toBe(401);
     expect(await errorCodeOf(wrong)).toBe("unauthorized");
@@ -24,7 +24,7 @@ describe("who gets in", () => {
     expect(none.status).toBe(401);
   });
 
-  it("does not exist for a caller who isn't its owner", async () => {
+  it("is refused if its caller is not the machine's owner, as for an unknown machine", async () => {
     await TestConnector.greeted();
     for (const headers of [{ "x-operator-caller": "u-bob" }, {}] as Record<string, string>[]) {
       for (const path of ["/mcp", "/operator/state", "/operator/events", "/operator/call", "/operator/log"]) {
@@ -35,7 +35,7 @@ describe("who gets in", () => {
     }
   });
 
-  it("answers machine_offline, with when it was last seen, while no connector is there", async () => {
+  it("is answered with machine_offline and the time last seen while no connector is there", async () => {
     const response = await ask("/mcp", {
       method: "POST",
       body: JSON.stringify({ jsonrpc: "2.0", id: 7, method: "ping" }),
@@ -49,7 +49,7 @@ describe("who gets in", () => {
 });
 
 describe("an exchange", () => {
-  it("crosses as the same method, path, headers and body bytes, and so does its answer", async () => {
+  it("crosses with its method, path, headers and body bytes unchanged, and so does its answer", async () => {
     const connector = await TestConnector.greeted();
     const body = '{"jsonrpc":"2.0",  "id":12345678901234567890,"method":"x"}';
     const asked = ask("/mcp?a=1", {
@@ -89,7 +89,7 @@ describe("an exchange", () => {
     expect(await response.text()).toBe('{"n": 9007199254740993}');
   });
 
-  it("streams its answer chunk by chunk as it comes, and keeps a character that is split between two", async () => {
+  it("streams its answer chunk by chunk as it arrives, and keeps a split character", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "GET" });
     const { exchange } = await connector.request();
@@ -106,7 +106,7 @@ describe("an exchange", () => {
     expect((await reader.read()).done).toBe(true);
   });
 
-  it("sends a large body no faster than it is given credit for", async () => {
+  it("sends a large body only as credit arrives", async () => {
     const connector = await TestConnector.greeted();
     const body = new Uint8Array(3 * WINDOW_BYTES).fill(7);
     const asked = ask("/mcp", { method: "POST", body });
@@ -123,7 +123,7 @@ describe("an exchange", () => {
     expect(await (await asked).text()).toBe("done");
   });
 
-  it("gives credit back only as its caller reads, and drops a link that sends beyond it", async () => {
+  it("returns credit only as its caller reads, and a link that sends more is dropped", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "GET" });
     const { exchange } = await connector.request();
@@ -143,7 +143,7 @@ describe("an exchange", () => {
     await expect(response.arrayBuffer()).rejects.toThrow();
   });
 
-  it("that its caller gives up is cancelled at the connector", async () => {
+  it("is cancelled at the connector when its caller leaves", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "GET" });
     const { exchange } = await connector.request();
@@ -155,7 +155,7 @@ describe("an exchange", () => {
     );
   });
 
-  it("that the connector cancels fails at once with its reason", async () => {
+  it("fails at once with the connector's reason when the connector cancels it", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "POST", body: '{"jsonrpc":"2.0","id":"a","method":"x"}' });
     const { exchange } = await connector.request();
@@ -168,7 +168,7 @@ describe("an exchange", () => {
     });
   });
 
-  it("does not wait for its neighbour that is stalled", async () => {
+  it("does not wait for a stalled neighbour", async () => {
     const connector = await TestConnector.greeted();
     const stalled = ask("/mcp", { method: "GET" });
     const first = await connector.request();
@@ -183,7 +183,7 @@ describe("an exchange", () => {
     expect(await (await quick).text()).toBe("quick");
   });
 
-  it("beyond the limit is refused with machine_busy, and none of those under way suffers", async () => {
+  it("above the limit is refused with machine_busy, and the others continue", async () => {
     const connector = await TestConnector.greeted();
     const all = Array.from({ length: MAX_EXCHANGES }, () => ask("/mcp", { method: "POST", body: "{}" }));
     await connector.until(() => connector.frames.length === MAX_EXCHANGES);
@@ -196,12 +196,12 @@ describe("an exchange", () => {
   });
 });
 
-describe("listening streams of clients that are gone without a word", () => {
+describe("listening streams of clients that left without notice", () => {
   afterEach(() => vi.useRealTimers());
 
   const EVENTS = { headers: [["content-type", "text/event-stream"]] } satisfies { headers: HeaderList };
 
-  it("make room at the limit, the idlest first, and never a call", async () => {
+  it("make room at the limit, the idlest first, unlike calls", async () => {
     const connector = await TestConnector.greeted();
     const call = ask("/mcp", { method: "POST", body: '{"id":0,"method":"x"}' });
     const { exchange: called } = await connector.request();
@@ -232,8 +232,8 @@ describe("listening streams of clients that are gone without a word", () => {
   });
 });
 
-describe("what a machine answers", () => {
-  it("never brings credentials, our own headers or another hop's, whatever its connector lets through", async () => {
+describe("a machine's answer", () => {
+  it("never carries credentials, Operator's headers or another hop's, whatever its connector lets through", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "POST", body: "{}" });
     const { exchange } = await connector.request();
@@ -250,7 +250,7 @@ describe("what a machine answers", () => {
     expect([...(await asked).headers]).toEqual([["mcp-session-id", "s1"]]);
   });
 
-  it.each([204, 205, 304])("may have status %i, which has no body, though its end comes later", async (status) => {
+  it.each([204, 205, 304])("may have status %i, which has no body, even if its end arrives later", async (status) => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "DELETE" });
     const { exchange } = await connector.request();
@@ -265,7 +265,7 @@ describe("what a machine answers", () => {
   it.each<[string, [string, string]]>([
     ["a header's name that HTTP does not allow", ["not a name", "x"]],
     ["a header's value that HTTP does not allow", ["x-broken", "a\nb"]],
-  ])("with %s fails that call at once and no other", async (_, header) => {
+  ])("with %s fails only that call, at once", async (_, header) => {
     const connector = await TestConnector.greeted();
     const broken = ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
     const { exchange } = await connector.request();
@@ -278,7 +278,7 @@ describe("what a machine answers", () => {
     expect(await (await neighbour).text()).toBe("fine");
   });
 
-  it("that begins twice ends the link", async () => {
+  it("that starts twice ends the link", async () => {
     const connector = await TestConnector.greeted();
     const asked = ask("/mcp", { method: "POST", body: "{}" });
     const { exchange } = await connector.request();
@@ -299,7 +299,7 @@ describe("what a machine answers", () => {
 });
 
 describe("a request whose head is too large for the link", () => {
-  it("is refused by itself: the link stays, and its neighbours' calls with it", async () => {
+  it("is refused alone: the link stays, and so do other calls", async () => {
     const connector = await TestConnector.greeted();
     const neighbour = ask("/mcp", { method: "POST", body: "{}" });
     const { exchange } = await connector.request();
@@ -314,7 +314,7 @@ describe("a request whose head is too large for the link", () => {
 });
 
 describe("when the link is lost", () => {
-  it("every call in flight gets a JSON-RPC error under its own id, and an open event stream a closing word", async () => {
+  it("every call in flight gets a JSON-RPC error under its own id, and every open event stream a closing word", async () => {
     const connector = await TestConnector.greeted();
     const waiting = ask("/mcp", { method: "POST", body: '{"jsonrpc":"2.0","id":1,"method":"x"}' });
     await connector.request();
@@ -333,7 +333,7 @@ describe("when the link is lost", () => {
     });
   });
 
-  it("a newer connector takes over: the older is told so, its calls settle, and its late words change nothing", async () => {
+  it("a newer connector takes over: the older one is told, its calls end, and its late frames change nothing", async () => {
     const older = await TestConnector.greeted("one");
     const waiting = ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
     const { exchange } = await older.request();
@@ -366,7 +366,7 @@ describe("when the link is lost", () => {
 describe("a script that is being replaced", () => {
   afterEach(() => vi.useRealTimers());
 
-  it("takes no link until its successor is there, or a few seconds have passed without one", async () => {
+  it("accepts no link until its successor runs, or a few seconds have passed without one", async () => {
     const connector = await TestConnector.greeted();
     const startMs = Date.now();
     vi.useFakeTimers({ toFake: ["Date"], now: startMs });
@@ -382,7 +382,7 @@ describe("a script that is being replaced", () => {
   });
 });
 
-describe("what is no frame", () => {
+describe("an invalid frame", () => {
   it.each([
     ["garbage bytes", new Uint8Array([9, 9, 9, 9, 9, 9, 9]).buffer],
     ["garbage text", "not json"],
@@ -397,7 +397,7 @@ describe("what is no frame", () => {
     expect(await (await ask("/operator/state")).json()).toMatchObject({ online: false });
   });
 
-  it("a connector of another protocol version is told so for good", async () => {
+  it("a connector of another protocol version is told to stop", async () => {
     const connector = await TestConnector.open();
     connector.say({ type: "hello", protocol: 999, stream: "s", facts: FACTS });
     await connector.until(() => connector.closed !== null);
@@ -407,7 +407,7 @@ describe("what is no frame", () => {
     });
   });
 
-  it("an older connector is refused, and callers are told that it has to be updated until one that fits comes", async () => {
+  it("an older connector is refused, and callers are told to update it until a current one connects", async () => {
     const connector = await TestConnector.open();
     connector.say({ type: "hello", protocol: 0, stream: "s", facts: FACTS });
     await connector.until(() => connector.closed !== null);
@@ -423,7 +423,7 @@ describe("what is no frame", () => {
     });
   });
 
-  it("an answer to an exchange that was cancelled is no fault", async () => {
+  it("an answer to a cancelled exchange is ignored", async () => {
     const connector = await TestConnector.greeted();
     connector.respond(4711, {}, "late");
     expect(await (await ask("/operator/state")).json()).toMatchObject({ online: true });
@@ -431,7 +431,7 @@ describe("what is no frame", () => {
 });
 
 describe("hibernation", () => {
-  it("keeps the link: an evicted machine answers over the same WebSocket", async () => {
+  it("keeps the link: an evicted object answers over the same WebSocket", async () => {
     const connector = await TestConnector.greeted();
     await evictDurableObject(env.MACHINE.getByName("machine"));
     const asked = ask("/mcp", { method: "POST", body: "{}" });
@@ -440,7 +440,7 @@ describe("hibernation", () => {
     expect(await (await asked).text()).toBe("awake");
   });
 
-  it("answers heartbeats without waking", async () => {
+  it("answers heartbeats without waking the object", async () => {
     const connector = await TestConnector.open();
     connector.socket.send("ping");
     await connector.until(() => connector.pongs === 1);
