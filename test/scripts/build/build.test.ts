@@ -21,7 +21,7 @@ const { version } = JSON.parse(readFileSync(`${REPOSITORY}package.json`, "utf8")
 describe("the machine template", () => {
   beforeAll(() => buildTemplate());
 
-  it("stays small, because each machine's process loads it and each machine's upload carries it", () => {
+  it("stays small, because each machine's process loads it and each upload carries it", () => {
     // 72 KB in release 0.3.0. A package that doubles this must be worth it for each of a thousand machines.
     expect(statSync(`${CONTROL_BUILD}/machine.js.txt`).size).toBeLessThan(140_000);
   });
@@ -30,7 +30,7 @@ describe("the machine template", () => {
 describe("codez.tgz", () => {
   beforeAll(() => buildCodez());
 
-  it("is a package that npm takes from any web server, and runs without anything else", async () => {
+  it("is a package that npm installs from any web server, and that runs without anything else", async () => {
     using folder = temporaryFolder();
     await using server = await HttpServer.start((request, response) => {
       if (request.url !== "/codez.tgz") return void response.writeHead(404).end();
@@ -54,7 +54,7 @@ describe("codez.tgz", () => {
     expect(server.requests.map(({ url }) => url).filter((url) => url !== "/codez.tgz")).toEqual([]);
   });
 
-  it("comes with the licences of all that it is made of, in their own words", async () => {
+  it("contains the full licence texts of everything in it", async () => {
     using folder = temporaryFolder();
     await run("tar", ["xzf", TARBALL, "-C", folder.path]);
     const notices = readFileSync(join(folder.path, "package/THIRD-PARTY-NOTICES"), "utf8");
@@ -89,14 +89,14 @@ describe("codez.tgz", () => {
     expect(readFileSync(join(folder.path, "package/LICENSE"), "utf8")).toContain("MIT");
   });
 
-  it("is the same bytes when it is built again from the same sources", async () => {
+  it("is byte for byte the same when it is built again from the same sources", async () => {
     const before = readFileSync(TARBALL);
     writeFileSync(`${REPOSITORY}scripts/codez/build/inputs.json`, '{"inputs":[],"outputs":[],"digest":""}');
     await buildCodez();
     expect(readFileSync(TARBALL).equals(before)).toBe(true);
   });
 
-  it("is left alone when nothing has changed", async () => {
+  it("is not built again when nothing has changed", async () => {
     const before = statSync(TARBALL).mtimeMs;
     await buildCodez();
     expect(statSync(TARBALL).mtimeMs).toBe(before);
@@ -104,7 +104,7 @@ describe("codez.tgz", () => {
 });
 
 describe("a stamp", () => {
-  it("notices a changed input, a changed output, and one that is gone", async () => {
+  it("notices a changed input, a changed output, and a missing one", async () => {
     using folder = temporaryFolder();
     const [input, output, path] = ["in", "out", "stamp"].map((name) => join(folder.path, name)) as [
       string,
@@ -129,7 +129,7 @@ describe("a stamp", () => {
   });
 });
 
-it("a tar archive holds its files as they are, of any length", async () => {
+it("a tar archive contains its files unchanged, whatever their length", async () => {
   using folder = temporaryFolder();
   const files = [0, 1, 511, 512, 513, 5_000].map((bytes) => ({
     path: `package/${bytes}`,

@@ -115,13 +115,13 @@ describe("operator.tgz", () => {
     expect(readFileSync(`${tarball}.sha256`, "utf8")).toBe(`${digest}  operator.tgz\n`);
   });
 
-  it("is the same bytes when it is built again from the same sources", async () => {
+  it("is byte for byte the same when it is built again from the same sources", async () => {
     const before = readFileSync(tarball);
     await buildOperator();
     expect(readFileSync(tarball).equals(before)).toBe(true);
   });
 
-  it("starts an Operator, takes a machine by the line that it prints, and relays a call to it", async () => {
+  it("starts an Operator, adds a machine with the line that it prints, and relays a call to it", async () => {
     await start(program, ["start", "--port", String(port)], /Operator is running/);
     const status = await run(program, ["status"]);
     expect(status).toEqual({ code: 0, output: expect.stringContaining(`Operator runs at http://127.0.0.1:${port}`) });

@@ -56,7 +56,7 @@ describe("the ledger of a campaign", () => {
     expect(ledger.disordered()).toHaveLength(1);
   });
 
-  it("accepts events that came once and in order, of two machines", () => {
+  it("accepts events of two machines that arrived once and in order", () => {
     const ledger = new Ledger();
     for (const machine of ["m1", "m2"]) {
       ledger.emitted.set(machine, 2);

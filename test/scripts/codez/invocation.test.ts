@@ -21,27 +21,27 @@ async function installed(packages: unknown): Promise<string> {
 }
 
 describe("a codez that npx fetched from an Operator", () => {
-  test("knows from which", async () => {
+  test("knows the Operator's address", async () => {
     const script = await installed([TARBALL]);
     expect(tarballOf(script)).toBe(TARBALL);
     expect(commandOf(script, { npm_command: "exec" })).toBe(`npx -y ${TARBALL}`);
   });
 
   test.each([[["codez@1"]], [["file:///tmp/codez.tgz"]], [["https://operator.example.com/other.tgz"]], [[]], ["x"]])(
-    "does not take %j for an Operator's tarball",
+    "does not mistake %j for an Operator's tarball",
     async (packages) => {
       expect(tarballOf(await installed(packages))).toBeNull();
     },
   );
 
-  test("comes from nowhere when it is a clone's, or gone", () => {
+  test("has no such address if it comes from a clone, or is gone", () => {
     expect(tarballOf(new URL(import.meta.url).pathname)).toBeNull();
     expect(tarballOf("/nowhere/_npx/1/codez")).toBeNull();
     expect(tarballOf(undefined)).toBeNull();
   });
 });
 
-test("an installed codez is typed by its name where the PATH finds it, else by its path", async () => {
+test("the command for an installed codez is its name if the PATH finds it, and otherwise its path", async () => {
   const home = await realpath(await mkdtemp(join(tmpdir(), "codez-home-")));
   onTestFinished(() => rm(home, { recursive: true }));
   const folder = join(home, "bin");
@@ -59,7 +59,7 @@ test("an installed codez is typed by its name where the PATH finds it, else by i
   expect(commandOf(script, { PATH: `${personal}:${folder}` })).toBe(launcher);
 });
 
-test("a command is shown as it is typed where codez was started in that way", () => {
+test("a command is shown in the form in which codez was started", () => {
   expect(commandOf("/usr/bin/codez", {})).toBe("codez");
   expect(commandOf(new URL(import.meta.url).pathname, { npm_command: "exec" })).toBe("npx codez");
   const text = "Keep it connected: codez connect attic. See codez serve, or run npx codez setup; codezzz setup.";

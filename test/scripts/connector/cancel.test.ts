@@ -9,7 +9,7 @@ function hungUp(request: IncomingMessage): Promise<unknown> {
   return once(request.socket, "close");
 }
 
-it("a caller that goes away before the answer is gone at the server too", async () => {
+it("a caller that leaves before the answer disconnects at the server too", async () => {
   await using connected = await connectHttp(() => undefined);
   const { link, server } = connected;
   const exchange = link.open({}, "{}");
@@ -21,7 +21,7 @@ it("a caller that goes away before the answer is gone at the server too", async 
   expect(link.frames).toEqual([]);
 });
 
-it("a caller that goes away in a stream is gone at the server too, and nothing more of it is sent", async () => {
+it("a caller that leaves during a stream disconnects at the server too, and nothing more is sent", async () => {
   await using connected = await connectHttp((_, response) => {
     response.write("data: 1\n\n");
   });
@@ -36,7 +36,7 @@ it("a caller that goes away in a stream is gone at the server too, and nothing m
   expect(link.frames.filter((frame) => frame.exchange === exchange)).toHaveLength(1);
 });
 
-it("a request body that is cancelled half-way never looks complete to the server", async () => {
+it("a request body cancelled half-way never looks complete to the server", async () => {
   let isComplete: boolean | null = null;
   const { promise, resolve } = Promise.withResolvers<void>();
   await using connected = await connectHttp((request) => {
@@ -54,7 +54,7 @@ it("a request body that is cancelled half-way never looks complete to the server
   expect(isComplete).toBe(false);
 });
 
-it("a link that is cut ends the calls at the server, both those that wait and those that stream", async () => {
+it("a cut link ends its calls at the server, waiting and streaming ones", async () => {
   await using connected = await connectHttp((request, response) => {
     if (request.method === "GET") response.write("data: 1\n\n");
   });
@@ -69,7 +69,7 @@ it("a link that is cut ends the calls at the server, both those that wait and th
   expect((await again.call({ path: "/nowhere" })).status).toBe(404);
 });
 
-it("one slow reader holds up nobody", async () => {
+it("one slow reader delays nobody", async () => {
   const block = Buffer.alloc(64 * 1024);
   await using connected = await connectHttp((request, response) => {
     if (request.method !== "GET") return void response.end("fast");
@@ -86,7 +86,7 @@ it("one slow reader holds up nobody", async () => {
   expect(answers.every(({ text }) => text === "fast")).toBe(true);
 });
 
-it("an answer before the request's end is taken, and the rest of the request ignored", async () => {
+it("an answer before the request's end is forwarded, and the rest of the request is ignored", async () => {
   await using connected = await connectHttp((_, response) => {
     response.statusCode = 413;
     response.setHeader("connection", "close");

@@ -30,7 +30,7 @@ it("keeps its name, its events and its numbers from one process to the next", ()
   expect(numbers(second)).toEqual([1, 2, 3, 4]);
 });
 
-it("counts the processes that open it, over a file of a codez that did not count as well", () => {
+it("counts the processes that open it, even after an older codez that did not count", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   writeFileSync(path, '{"stream":"s","last":4,"cursor":null}\n');
@@ -38,7 +38,7 @@ it("counts the processes that open it, over a file of a codez that did not count
   expect(new EventSpool(path).stream).toBe("s");
 });
 
-it("goes on counting after everything was acknowledged", () => {
+it("continues its numbering after everything was acknowledged", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const first = new EventSpool(path);
@@ -66,7 +66,7 @@ it("loses nothing that was appended before a kill -9", () => {
   expect(numbers(new EventSpool(path))).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
 });
 
-it("skips and counts lines that are no events, and a line that was cut off does not spoil the next", () => {
+it("skips and counts invalid lines, and an incomplete line does not damage the next", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   new EventSpool(path).append([event(1), event(2)]);
@@ -82,7 +82,7 @@ it("skips and counts lines that are no events, and a line that was cut off does 
   expect(again.after(0, 10).map(({ json }) => JSON.parse(json).data)).toEqual([1, 2, 3]);
 });
 
-it("begins a stream anew when the file has lost its head", () => {
+it("starts a new stream when the file has lost its head", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const first = new EventSpool(path);
@@ -95,7 +95,7 @@ it("begins a stream anew when the file has lost its head", () => {
   expect(numbers(second)).toEqual([1]);
 });
 
-it("drops the oldest half at its limit, says how many, and stays within it on disk", () => {
+it("drops the oldest half at its limit, reports the number, and stays within the limit on disk", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const spool = new EventSpool(path);
@@ -108,7 +108,7 @@ it("drops the oldest half at its limit, says how many, and stays within it on di
   expect(statSync(path).size).toBeLessThan(SPOOL_CHARACTERS * 1.1);
 });
 
-it("keeps of an event that is too large its size alone", () => {
+it("keeps only the size of an oversized event", () => {
   using folder = temporaryFolder();
   const spool = new EventSpool(join(folder.path, "a.events"));
   spool.append([
@@ -120,7 +120,7 @@ it("keeps of an event that is too large its size alone", () => {
   expect(long).toEqual({ atMs: 1, type: "t".repeat(64), session: null, data: null });
 });
 
-it("is for its owner's eyes alone", () => {
+it("can be read only by its owner", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   new EventSpool(path).append([event(1)]);
@@ -169,7 +169,7 @@ describe("a full disk", () => {
     return { path, file, clock, faults, open };
   }
 
-  it("ends nothing: what is on disk is sent and acknowledged, and what is not waits for room", () => {
+  it("stops nothing: stored events are sent and acknowledged, and new ones wait for room", () => {
     using folder = temporaryFolder();
     const { file, clock, faults, open } = setUp(folder.path);
     const spool = open();
@@ -188,7 +188,7 @@ describe("a full disk", () => {
     expect(numbers(spool)).toEqual([3, 4, 5]); // the last one tells of the failure
   });
 
-  it("that has room again gets all that waits, and an event tells that it had none, and since when", () => {
+  it("stores all waiting events once it has room, with an event that tells since when it had none", () => {
     using folder = temporaryFolder();
     const { path, file, clock, faults, open } = setUp(folder.path);
     const spool = open();
@@ -211,7 +211,7 @@ describe("a full disk", () => {
     });
   });
 
-  it("is no reason not to start, with all that the file holds", () => {
+  it("does not prevent a start with the file's events", () => {
     using folder = temporaryFolder();
     const { file, faults, open } = setUp(folder.path);
     const first = open();
@@ -223,7 +223,7 @@ describe("a full disk", () => {
     expect(faults).toEqual(["the disk is full"]);
   });
 
-  it("and a kill: events and their cursor are lost together, so that fetching them again repeats none", () => {
+  it("and a kill lose events together with their cursor, so that fetching again repeats none", () => {
     using folder = temporaryFolder();
     const { file, open } = setUp(folder.path);
     const killed = open();
@@ -237,7 +237,7 @@ describe("a full disk", () => {
     expect([numbers(next), next.cursor]).toEqual([[1], "after 1"]);
   });
 
-  it("of a file that is older than what the script has stored does not confuse numbers", () => {
+  it("does not confuse the numbers if the file is older than what the script has stored", () => {
     using folder = temporaryFolder();
     const { path, open } = setUp(folder.path);
     open().append([event(1)]);
@@ -252,7 +252,7 @@ describe("a full disk", () => {
     expect(numbers(next, 3)).toEqual([4, 5]);
   });
 
-  it("of codez 0.2, with a line for each event, is read on", () => {
+  it("reads a file of codez 0.2, with a line for each event", () => {
     using folder = temporaryFolder();
     const { path, open } = setUp(folder.path);
     const lines = [
@@ -265,7 +265,7 @@ describe("a full disk", () => {
     expect([numbers(spool), spool.cursor, spool.corrupt]).toEqual([[5, 6], "after 6", 0]);
   });
 
-  it("leaves no half of a file behind, and a folder that goes away while it runs ends nothing", () => {
+  it("leaves no partial file behind, and a folder that disappears stops nothing", () => {
     using folder = temporaryFolder();
     const home = join(folder.path, "home");
     mkdirSync(home);

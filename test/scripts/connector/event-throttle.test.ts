@@ -31,7 +31,7 @@ test("events within the rate pass unchanged and in order", () => {
   expect(passed.map(({ data }) => data)).toEqual(Array.from({ length: 100 }, (_, index) => index));
 });
 
-test("a storm is cut, and one marker a second says by how much; no event is lost without being counted", () => {
+test("a storm is reduced, one marker a second reports by how much, and every lost event is counted", () => {
   const { clock, passed, push } = throttle();
   for (let ms = 0; ms < 10_000; ms += 10) {
     push(ms, 10);
@@ -47,7 +47,7 @@ test("a storm is cut, and one marker a second says by how much; no event is lost
   expect(kept + dropped).toBe(10_000);
 });
 
-test("what was dropped at the very end is told of when the connector ends", () => {
+test("events dropped at the very end are reported when the connector ends", () => {
   const { passed, push, stop } = throttle();
   push(0, 25);
   stop();
@@ -56,7 +56,7 @@ test("what was dropped at the very end is told of when the connector ends", () =
   expect(passed.length).toBe(21);
 });
 
-test("a cursor passes with what is dropped, so that it is not fetched again", () => {
+test("a cursor moves past dropped events, so that they are not fetched again", () => {
   const { cursors, push } = throttle();
   push(0, 30, "30");
   expect(cursors).toEqual(["30"]);

@@ -26,7 +26,7 @@ function push({ connector }: Connected, spool: EventSpool, pushed: PushedEvent[]
   connector.sendEvents();
 }
 
-it("events go out in order, in frames of bounded size, one frame under way at a time", async () => {
+it("events are sent in order, in frames of limited size, one frame at a time", async () => {
   using folder = temporaryFolder();
   const spool = new EventSpool(join(folder.path, "a.events"));
   spool.append(events(1, 250));
@@ -42,7 +42,7 @@ it("events go out in order, in frames of bounded size, one frame under way at a 
   expect(spool.waiting).toBe(0);
 });
 
-it("what was not acknowledged is held, and sent again on the next link", async () => {
+it("unacknowledged events are kept, and sent again on the next link", async () => {
   using folder = temporaryFolder();
   const spool = new EventSpool(join(folder.path, "a.events"));
   await using connected = await connectHttp(() => undefined, { spool });
@@ -58,7 +58,7 @@ it("what was not acknowledged is held, and sent again on the next link", async (
   expect(again.hello.stream).toBe(link.hello.stream);
 });
 
-it("what the script has stored already is not sent again: the acknowledgement was lost, not the events", async () => {
+it("events that the script already has are not sent again when only their acknowledgement was lost", async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   new EventSpool(path).append(events(1, 5));
@@ -69,7 +69,7 @@ it("what the script has stored already is not sent again: the acknowledgement wa
   expect(link.events[0]?.first).toBe(4);
 });
 
-it("a gap in the numbers, where the spool had to drop some, is kept a gap", async () => {
+it("a gap in the numbers, where the spool dropped some, stays a gap", async () => {
   using folder = temporaryFolder();
   const spool = new EventSpool(join(folder.path, "a.events"));
   spool.append(events(1, 3));
@@ -79,7 +79,7 @@ it("a gap in the numbers, where the spool had to drop some, is kept a gap", asyn
   expect(connected.link.events[0]).toMatchObject({ first: 3, events: events(3, 3) });
 });
 
-it("a gap in the middle, where a line of the file was damaged, parts two frames", async () => {
+it("a gap where a line of the file was damaged separates two frames", async () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const damaged = new EventSpool(path);
@@ -95,7 +95,7 @@ it("a gap in the middle, where a line of the file was damaged, parts two frames"
   ]);
 });
 
-it("calls go through while a thousand events wait to be acknowledged", async () => {
+it("calls pass while a thousand events wait to be acknowledged", async () => {
   using folder = temporaryFolder();
   const spool = new EventSpool(join(folder.path, "a.events"));
   await using connected = await connectHttp((_, response) => void response.end("{}"), { spool });

@@ -40,7 +40,7 @@ function proves({ hello }: Connected["link"], key: LinkSigner, nonce: string): P
 }
 
 describe("a connector with a key", () => {
-  it("says its public key, and no proof, to a script that sends no challenge", async () => {
+  it("sends its public key without a proof to a script that sends no challenge", async () => {
     const key = signer();
     await using connected = await keyed(key);
     expect(connected.link.hello).toMatchObject({ key: key.publicKey });
@@ -48,7 +48,7 @@ describe("a connector with a key", () => {
     expect(key.signed).toBe(0);
   });
 
-  it("proves its key in its first word when the challenge came with the answer to the upgrade", async () => {
+  it("proves its key in its first frame if the challenge came with the answer to the upgrade", async () => {
     const key = signer();
     await using connected = await keyed(key);
     connected.script.challenge = CHALLENGE;
@@ -59,7 +59,7 @@ describe("a connector with a key", () => {
   });
 
   it.each(["", "short", "x".repeat(5000), `${"a".repeat(42)}=`])(
-    "takes no challenge that is none: %.20s",
+    "ignores an invalid challenge: %.20s",
     async (challenge) => {
       const key = signer();
       await using connected = await keyed(key);
@@ -70,7 +70,7 @@ describe("a connector with a key", () => {
     },
   );
 
-  it("signs nothing for a script that has welcomed it already", async () => {
+  it("signs nothing for a script that has already welcomed it", async () => {
     const key = signer();
     await using connected = await keyed(key);
     connected.link.say({ type: "challenge", nonce: CHALLENGE });
@@ -79,13 +79,13 @@ describe("a connector with a key", () => {
   });
 });
 
-it("a connector without a key says so by saying nothing, as one before 0.3", async () => {
+it("a connector without a key sends none, like connectors before 0.3", async () => {
   await using connected = await keyed(null);
   expect(connected.link.hello.key).toBeUndefined();
 });
 
 describe("a new token over the link", () => {
-  it("is handed to be saved", async () => {
+  it("is passed on to be saved", async () => {
     const saved: string[] = [];
     await using connected = await keyed(signer(), (token) => saved.push(token));
     const token = await makeLinkToken("secret", Date.now() + 90 * DAY_MS);
@@ -104,7 +104,7 @@ describe("a new token over the link", () => {
   });
 
   it.each(["", "opl_x", "x".repeat(600), "../../etc/passwd", '"},"target":{"kind":"command"'])(
-    "that is none ends the link: %.30s",
+    "ends the link if it is invalid: %.30s",
     async (token) => {
       const saved: string[] = [];
       await using connected = await keyed(signer(), (given) => saved.push(given));
@@ -115,7 +115,7 @@ describe("a new token over the link", () => {
   );
 });
 
-it("a refused token that has expired is said to have expired, and when", async () => {
+it("an expired token is reported as expired, with the time", async () => {
   const expiredMs = Math.floor(Date.now() / 1000) * 1000 - DAY_MS;
   const expired = await makeLinkToken("secret", expiredMs);
   let token = "right-token";

@@ -15,7 +15,7 @@ import { WebSocket } from "ws";
 import { connectHttp } from "./support/connected.ts";
 import { ManualClock } from "./support/manual-clock.ts";
 
-describe("what is no frame", () => {
+describe("an invalid frame", () => {
   it.each([
     ["text that is no JSON", "garbage"],
     ["JSON that is no frame", '{"type":"launch"}'],
@@ -26,7 +26,7 @@ describe("what is no frame", () => {
     ["a head longer than its frame", Buffer.from([FrameKind.REQUEST, 1, 0, 0, 0, 1, 0, 0, 0, 200, 123])],
     ["a head that is no JSON", Buffer.from([FrameKind.REQUEST, 1, 0, 0, 0, 1, 0, 0, 0, 1, 123])],
     ["a response, which only connectors send", Buffer.from([FrameKind.RESPONSE, 1, 0, 0, 0, 1])],
-  ])("closes the link: %s; and it is dialled again", async (_, message) => {
+  ])("closes the link, which is dialled again: %s", async (_, message) => {
     await using connected = await connectHttp((_request, response) => void response.end("{}"));
     connected.link.socket.send(message);
     expect((await connected.link.closed).code).toBe(CloseCode.BAD_FRAME);
@@ -34,14 +34,14 @@ describe("what is no frame", () => {
     expect((await again.call()).status).toBe(200);
   });
 
-  it("closes the link when it is larger than any frame may be", async () => {
+  it("closes the link when it exceeds the size limit", async () => {
     await using connected = await connectHttp((_, response) => void response.end("{}"));
     connected.link.socket.send(Buffer.alloc(MAX_FRAME_BYTES + 1));
     expect((await connected.link.closed).code).toBe(1009);
     expect((await (await connected.script.link()).call()).status).toBe(200);
   });
 
-  it("closes the link when a body runs over its window", async () => {
+  it("closes the link when a body exceeds its window", async () => {
     await using connected = await connectHttp(() => undefined); // reads nothing
     const exchange = connected.link.open({}, "", false);
     await connected.server.requested(1);
@@ -70,7 +70,7 @@ describe("what is no frame", () => {
     expect((await link.closed).code).toBe(CloseCode.BAD_FRAME);
   });
 
-  it("does not close the link when it is late: an exchange that is over is forgotten", async () => {
+  it("does not close the link if it belongs to an exchange that is over", async () => {
     await using connected = await connectHttp((_, response) => void response.end("{}"));
     const { link } = connected;
     await link.call();
@@ -81,7 +81,7 @@ describe("what is no frame", () => {
   });
 });
 
-it("says who it is first, with its facts and the name of its events", async () => {
+it("identifies itself first, with its facts and the name of its event stream", async () => {
   await using connected = await connectHttp(() => undefined);
   expect(connected.link.hello).toMatchObject({
     protocol: PROTOCOL_VERSION,
@@ -90,12 +90,12 @@ it("says who it is first, with its facts and the name of its events", async () =
   });
 });
 
-it("says in its dial which program it is, since a request without a user agent is challenged at some gates", async () => {
+it("sends a user agent with its dial, because some gates challenge requests without one", async () => {
   await using connected = await connectHttp(() => undefined);
   expect(connected.script.headers[0]?.["user-agent"]).toBe("codez/0.0.0");
 });
 
-it("counts its dials, under a name that no other process has", async () => {
+it("counts its dials under a name that no other process has", async () => {
   await using connected = await connectHttp(() => undefined);
   await using other = await connectHttp(() => undefined);
   connected.link.socket.terminate();
@@ -105,7 +105,7 @@ it("counts its dials, under a name that no other process has", async () => {
   expect(other.link.hello.dial?.connector).not.toBe(first?.connector);
 });
 
-it("carries hundreds of calls at once, and refuses those beyond the limit", async () => {
+it("carries hundreds of calls at once, and refuses more", async () => {
   const held: (() => void)[] = [];
   await using connected = await connectHttp((_, response) => {
     held.push(() => response.end("{}"));
@@ -119,7 +119,7 @@ it("carries hundreds of calls at once, and refuses those beyond the limit", asyn
 });
 
 describe("time", () => {
-  it("is filled with a heartbeat, and silence is a dead link", async () => {
+  it("is covered by heartbeats, and silence means a dead link", async () => {
     const clock = new ManualClock();
     await using connected = await connectHttp((_, response) => void response.end("{}"), { clock });
     const { link, script } = connected;
@@ -135,7 +135,7 @@ describe("time", () => {
     await script.link();
   });
 
-  it("runs out for a script that takes the socket and never says welcome", async () => {
+  it("runs out for a script that accepts the socket and sends no welcome", async () => {
     const clock = new ManualClock();
     await using connected = await connectHttp(() => undefined, { clock });
     connected.script.isSilent = true;

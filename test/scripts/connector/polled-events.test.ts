@@ -30,18 +30,18 @@ it.each([
   expect(polledEvents(result, NOW)).toEqual({ events: [], cursor: null });
 });
 
-it("takes the cursor along", () => {
+it("returns the cursor", () => {
   expect(polledEvents({ structuredContent: { events: [], cursor: "c1" } }, NOW).cursor).toBe("c1");
 });
 
-it("reads type, session and time by the names other servers give them, and keeps the whole event as its data", () => {
+it("reads type, session and time under the names that other servers use, and keeps the whole event as its data", () => {
   const theirs = { kind: "idle", session_id: "s2", timestamp: "2026-01-02T03:04:05Z", cost: 1 };
   expect(polledEvents({ structuredContent: { events: [theirs] } }, NOW).events).toEqual([
     { atMs: Date.parse("2026-01-02T03:04:05Z"), type: "idle", session: "s2", data: theirs },
   ]);
 });
 
-it("takes small numbers for seconds, and the present when there is no time", () => {
+it("treats small numbers as seconds, and a missing time as now", () => {
   const [seconds, none, bare] = polledEvents([], NOW).events.concat(
     polledEvents({ structuredContent: [{ type: "a", ts: 1_700_000_000 }, { type: "b" }, "word"] }, NOW).events,
   );

@@ -11,7 +11,7 @@ import { ManualClock } from "./support/manual-clock.ts";
 import { Retries } from "./support/retries.ts";
 import { ScriptStandIn } from "./support/script-stand-in.ts";
 
-describe("a link that ends is dialled again", () => {
+describe("a connector dials again", () => {
   it.each([1000, 1001, 1011, CloseCode.RESTARTING, CloseCode.SILENT, CloseCode.BAD_FRAME, 4999])(
     "after close code %i",
     async (code) => {
@@ -21,7 +21,7 @@ describe("a link that ends is dialled again", () => {
     },
   );
 
-  it("after an answer that is no WebSocket", async () => {
+  it("after an answer that is not a WebSocket", async () => {
     const reasons: string[] = [];
     await using connected = await connectHttp((_, response) => void response.end("{}"), {
       listener: { offline: (reason) => reasons.push(reason) },
@@ -35,7 +35,7 @@ describe("a link that ends is dialled again", () => {
     expect(reasons).toContain("HTTP 503 instead of a WebSocket");
   });
 
-  it("soon, however long the outage that a welcome has ended", async () => {
+  it("soon after a link that was welcomed, however long the outage before it", async () => {
     const clock = new ManualClock();
     const waits: number[] = [];
     await using connected = await connectHttp(() => undefined, {
@@ -75,7 +75,7 @@ describe("a link that ends is dialled again", () => {
     },
   );
 
-  it("as after a fresh loss when the computer slept in a long wait", async () => {
+  it("as after a new loss, if the computer slept during a long wait", async () => {
     const clock = new ManualClock();
     const retries = new Retries(clock);
     const { listener } = retries;
@@ -90,8 +90,8 @@ describe("a link that ends is dialled again", () => {
   });
 });
 
-describe("what ends it for good", () => {
-  it("another connector that took over: it does not fight back", async () => {
+describe("a connector stops", () => {
+  it("when another connector took over, without fighting back", async () => {
     await using connected = await connectHttp(() => undefined);
     connected.link.socket.close(CloseCode.REPLACED, "a newer connector took over");
     expect(await connected.stopped).toEqual({ reason: "replaced", message: "a newer connector took over" });
@@ -101,14 +101,14 @@ describe("what ends it for good", () => {
   it.each([
     ["older", PROTOCOL_VERSION + 1, "protocol_too_old"],
     ["newer", PROTOCOL_VERSION - 1, "protocol_too_new"],
-  ])("a protocol that is %s than Operator's", async (_, version, reason) => {
+  ])("when its protocol is %s than Operator's", async (_, version, reason) => {
     await using connected = await connectHttp(() => undefined);
     const words = `this Operator speaks protocol ${version}, the connector ${PROTOCOL_VERSION}`;
     connected.link.socket.close(CloseCode.PROTOCOL_TOO_OLD, words);
     expect(await connected.stopped).toEqual({ reason, message: words });
   });
 
-  it("a token that is refused and stays the same, after a time of grace", async () => {
+  it("when its token is refused and stays the same for a time of grace", async () => {
     const clock = new ManualClock();
     await using connected = await connectHttp(() => undefined, { clock, random: () => 0.5 });
     const { script, link, stopped } = connected;
@@ -127,7 +127,7 @@ describe("what ends it for good", () => {
     ["404", 404, "", "HTTP 404 instead of a WebSocket"],
     ["500", 500, '{"error":{"code":"x","message":"it broke"}}', "HTTP 500 instead of a WebSocket: it broke"],
     ["302", 302, "", "HTTP 302 instead of a WebSocket"],
-  ])("not: %s, however long", async (_, status, body, shown) => {
+  ])("but not because of %s, however long it lasts", async (_, status, body, shown) => {
     const clock = new ManualClock();
     const retries = new Retries(clock);
     await using connected = await connectHttp((_request, response) => void response.end("{}"), {
@@ -147,7 +147,7 @@ describe("what ends it for good", () => {
     expect((await (await script.link()).call()).status).toBe(200);
   });
 
-  it("a refusal in Operator's own words, even where its header is lost on the way", async () => {
+  it("when Operator refuses it, even if the header of that answer is lost on the way", async () => {
     await using connected = await connectHttp(() => undefined, { refusalGraceMs: 0 });
     const { script, link, stopped } = connected;
     script.refuse = 401;
@@ -156,7 +156,7 @@ describe("what ends it for good", () => {
     expect(await stopped).toEqual({ reason: "refused" });
   });
 
-  it("being asked to stop: it says goodbye and hangs up", async () => {
+  it("when it is asked to stop, after saying goodbye", async () => {
     await using connected = await connectHttp(() => undefined);
     connected.connector.stop("Ctrl-C");
     expect(await connected.stopped).toEqual({ reason: "stopped" });
@@ -164,7 +164,7 @@ describe("what ends it for good", () => {
     expect(connected.link.texts).toContain('{"type":"goodbye","reason":"Ctrl-C"}');
   });
 
-  it("being asked to stop while nobody answers", async () => {
+  it("when it is asked to stop while nobody answers", async () => {
     const clock = new ManualClock();
     await using connected = await connectHttp(() => undefined, { clock, random: () => 0.5 });
     connected.script.refuse = 503;
@@ -175,11 +175,11 @@ describe("what ends it for good", () => {
   });
 });
 
-describe("a token that changed on disk", () => {
+describe("a connector whose profile changed on disk", () => {
   it.each([
     ["after the old one was refused", null],
     ["after the link was closed as revoked", CloseCode.REVOKED],
-  ])("is used %s", async (_, code) => {
+  ])("uses the new token %s", async (_, code) => {
     let token = "right-token";
     const { promise: isRefused, resolve } = Promise.withResolvers<void>();
     await using connected = await connectHttp((_request, response) => void response.end("{}"), {
@@ -211,7 +211,7 @@ it("follows its machine to a new name", async () => {
   expect(connected.script.dials).toEqual(["/m/attic/link", "/m/loft/link"]);
 });
 
-it("says changed facts on the link that is up", async () => {
+it("sends changed facts over the open link", async () => {
   const facts = {
     hostname: "h",
     os: "o",
@@ -231,7 +231,7 @@ it("says changed facts on the link that is up", async () => {
   expect(JSON.parse(connected.link.texts[0] ?? "")).toMatchObject({ type: "facts", facts: { hostname: "other" } });
 });
 
-it("says facts that changed during the dial once it is welcome", async () => {
+it("sends facts that changed during the dial once it is welcomed", async () => {
   await using script = await ScriptStandIn.start();
   let hostname = "h";
   const target = new HttpTarget(new URL("http://127.0.0.1:9/mcp"), "attic", "Start it.");

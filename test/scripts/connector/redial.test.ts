@@ -24,7 +24,7 @@ function seeded(seed: number): () => number {
 }
 
 describe("after an outage", () => {
-  it("of 20 s, 200 machines are all back within 2 s of its end, spread over them", () => {
+  it("of 20 s, 200 machines are back within 2 s of its end, spread over that time", () => {
     const lateMs = Array.from({ length: 200 }, (_, seed) => (dials(20_000, seeded(seed)).at(-1) ?? 0) - 20_000);
     expect(Math.max(...lateMs)).toBeLessThan(2_000);
     const halves = [lateMs.filter((ms) => ms < 700).length, lateMs.filter((ms) => ms >= 700).length];
@@ -36,7 +36,7 @@ describe("after an outage", () => {
     expect(Math.max(...lateMs)).toBeLessThan(15_000);
   });
 
-  it("of any length, at most 30 s pass until the next dial", () => {
+  it("of any length, the next dial comes within 30 s", () => {
     const all = dials(24 * 60 * 60_000, () => 1 - Number.EPSILON);
     const gaps = all.slice(1).map((atMs, index) => atMs - (all[index] ?? 0));
     expect(Math.max(...gaps)).toBeLessThanOrEqual(30_000);
@@ -44,7 +44,7 @@ describe("after an outage", () => {
   });
 });
 
-it("costs few dials: some 150 in an outage of ten minutes, four a minute later on", () => {
+it("a connector dials rarely: some 150 times in an outage of ten minutes, four times a minute later", () => {
   const averages = (ms: number): number =>
     Array.from({ length: 50 }, (_, seed) => dials(ms, seeded(seed)).length).reduce((sum, one) => sum + one, 0) / 50;
   const ten = averages(10 * 60_000);
@@ -52,7 +52,7 @@ it("costs few dials: some 150 in an outage of ten minutes, four a minute later o
   expect(averages(70 * 60_000) - ten).toBeLessThan(60 * 5);
 });
 
-it("starts anew with each link that was welcomed", () => {
+it("the back-off starts again after each welcomed link", () => {
   const redial = new Redial(0, () => 0.5);
   for (let nowMs = 0; nowMs < 600_000; nowMs += 1_000) redial.waitMs(FAILED, nowMs);
   expect(redial.waitMs(FAILED, 600_000)).toBe(15_000);
@@ -60,12 +60,12 @@ it("starts anew with each link that was welcomed", () => {
   expect(redial.waitMs(FAILED, 600_250)).toBe(500);
 });
 
-it("spreads the dials after a restart that was announced over one second", () => {
+it("dials after an announced restart are spread over one second", () => {
   const redial = new Redial(0, () => 0.9);
   expect(redial.waitMs({ onlineForMs: 60_000, wasPlanned: true }, 1)).toBe(900);
 });
 
-it("slows down for a script that ends each link young, and does not for five of them", () => {
+it("the back-off slows down for a script that ends each link early, but not for the first five", () => {
   const redial = new Redial(0, () => 1);
   const waits = Array.from({ length: 13 }, (_, at) => redial.waitMs({ onlineForMs: 10, wasPlanned: false }, at));
   expect(waits).toEqual([500, 500, 500, 500, 500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);

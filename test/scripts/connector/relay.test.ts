@@ -13,7 +13,7 @@ import { bodyOf, HttpServer } from "./support/http-server.ts";
 const FRAGILE = '{ "jsonrpc":"2.0",  "id" : 9007199254740993,\t"result":{"a":1.0,"a":"\\u0061","é":"日本"} }\n';
 
 describe("bytes", () => {
-  it("arrive as they were sent, both ways, in one frame each", async () => {
+  it("arrive unchanged in both directions, in one frame each", async () => {
     await using connected = await connectHttp(async (request, response) => {
       const body = await bodyOf(request);
       response.setHeader("content-length", body.length);
@@ -23,7 +23,7 @@ describe("bytes", () => {
     expect(answer).toMatchObject({ status: 200, text: FRAGILE, frames: 1 });
   });
 
-  it("come whole in one frame when an answer without a length ends at once", async () => {
+  it("come in one frame when an answer without a length ends at once", async () => {
     await using connected = await connectHttp((_, response) => {
       response.setHeader("content-type", "text/event-stream");
       response.end(`event: message\ndata: ${FRAGILE.trim()}\n\n`);
@@ -34,7 +34,7 @@ describe("bytes", () => {
     });
   });
 
-  it("survive a chunk border inside a letter", async () => {
+  it("survive a chunk border inside a character", async () => {
     const text = `${"x".repeat(CHUNK_BYTES - 1)}日本語`;
     await using connected = await connectHttp(async (_, response) => {
       const bytes = Buffer.from(text);
@@ -45,7 +45,7 @@ describe("bytes", () => {
     expect((await connected.link.call()).text).toBe(text);
   });
 
-  it("make 5 MB arguments and a 5 MB result", async () => {
+  it("may be 5 MB of arguments and a result of 5 MB", async () => {
     const argument = randomBytes(5 * 1024 * 1024);
     await using connected = await connectHttp(async (request, response) => {
       response.end(await bodyOf(request));
@@ -73,7 +73,7 @@ describe("bytes", () => {
 });
 
 describe("a stream", () => {
-  it("shows its head before there is a body, and each event when it comes", async () => {
+  it("sends its head before its body, and each event when it arrives", async () => {
     const held: ServerResponse[] = [];
     await using connected = await connectHttp((_, response) => {
       response.setHeader("content-type", "text/event-stream");
@@ -93,7 +93,7 @@ describe("a stream", () => {
     expect((await frames.next()).value).toMatchObject({ kind: FrameKind.BODY, end: true });
   });
 
-  it("of 100 MB passes at its reader's pace: nothing between server and reader takes more than it can pass on", async () => {
+  it("of 100 MB passes at its reader's pace, and no part on the way buffers more than it can forward", async () => {
     const block = Buffer.alloc(1024 * 1024, "x");
     const written = { bytes: 0 };
     await using connected = await connectHttp(async (_, response) => {
@@ -139,7 +139,7 @@ describe("a stream", () => {
 });
 
 describe("headers", () => {
-  it("of MCP cross in both directions; credentials, cookies and what belongs to a hop do not", async () => {
+  it("of MCP pass in both directions, unlike credentials, cookies and hop-by-hop headers", async () => {
     await using connected = await connectHttp((_, response) => {
       response.writeHead(200, {
         "Mcp-Session-Id": "s1",
@@ -177,7 +177,7 @@ describe("headers", () => {
     expect([...answer.headers.keys()].sort()).toEqual(["mcp-session-id", "server", "x-new"]);
   });
 
-  it("that HTTP cannot carry are refused, and the link lives", async () => {
+  it("that HTTP cannot carry are refused, and the link stays", async () => {
     await using connected = await connectHttp((_, response) => void response.end("{}"));
     const answer = await connected.link.call(
       { headers: [["x-bad", "a\r\nx-operator-caller: me"]] },
@@ -190,7 +190,7 @@ describe("headers", () => {
 });
 
 describe("paths", () => {
-  it("other than the endpoint's lead nowhere", async () => {
+  it("other than the endpoint's are refused", async () => {
     await using connected = await connectHttp((_, response) => void response.end("reached"));
     for (const path of [
       "/",
@@ -207,7 +207,7 @@ describe("paths", () => {
     expect(connected.server.requests).toHaveLength(0);
   });
 
-  it("keep their query, beside the target's own", async () => {
+  it("keep their query, in addition to the target's own", async () => {
     await using server = await HttpServer.start((request, response) => void response.end(request.url));
     const target = new HttpTarget(new URL("/other?key=1", server.url), "attic", "");
     await using connected = await connect(target);
@@ -216,7 +216,7 @@ describe("paths", () => {
   });
 });
 
-describe("what the server says stays as it is", () => {
+describe("the server's answer is not changed", () => {
   it.each([404, 400, 202, 204, 405, 500])("status %i", async (status) => {
     await using connected = await connectHttp((_, response) => {
       response.statusCode = status;
@@ -235,7 +235,7 @@ describe("what the server says stays as it is", () => {
     expect((await connected.link.call({ method })).headers.get("x-method")).toBe(method);
   });
 
-  it("except 103 Early Hints, which is no answer yet", async () => {
+  it("except 103 Early Hints, which is not an answer yet", async () => {
     await using connected = await connectHttp((_, response) => {
       response.writeEarlyHints({ link: "</a>; rel=preload" });
       response.end("real");
@@ -245,7 +245,7 @@ describe("what the server says stays as it is", () => {
 });
 
 describe("a target that fails", () => {
-  it("by not being there is answered for at once, under the request's id, with what to start", async () => {
+  it("by not running gets an immediate error in its place, under the request's id, that says what to start", async () => {
     const server = await HttpServer.start(() => undefined);
     const { url } = server;
     await server[Symbol.asyncDispose]();
@@ -262,7 +262,7 @@ describe("a target that fails", () => {
     });
   });
 
-  it("by dying before a word is answered for, and its call is not made twice", async () => {
+  it("by dying before its answer gets an error in its place, and its call is not repeated", async () => {
     await using connected = await connectHttp((request) => void request.socket.destroy());
     const answer = await connected.link.call({}, '{"jsonrpc":"2.0","id":1,"method":"ping"}');
     expect(answer.status).toBe(502);
@@ -270,7 +270,7 @@ describe("a target that fails", () => {
     expect(connected.server.requests).toHaveLength(1);
   });
 
-  it("by closing a kept connection under a call: the call is not made twice", async () => {
+  it("by closing a kept connection during a call does not get that call again", async () => {
     await using connected = await connectHttp((request, response) => {
       if (connected.server.requests.length > 1) request.socket.destroy();
       else response.end("{}");
@@ -282,7 +282,7 @@ describe("a target that fails", () => {
     expect(connected.server.requests).toHaveLength(2);
   });
 
-  it("by dying in a short answer's middle gets a whole error in its place", async () => {
+  it("by dying in the middle of a short answer gets a complete error in its place", async () => {
     await using connected = await connectHttp(async (_, response) => {
       response.setHeader("content-length", 100);
       response.write("half");
@@ -294,7 +294,7 @@ describe("a target that fails", () => {
     expect(JSON.parse(answer.text)).toMatchObject({ id: 3, error: { message: expect.stringContaining(MAY_HAVE_RUN) } });
   });
 
-  it("by dying in the middle of a call's event stream says so on the stream, for each request that waits on it", async () => {
+  it("by dying in the middle of a call's event stream gets an error on the stream, for each waiting request", async () => {
     const held: ServerResponse[] = [];
     await using connected = await connectHttp((_, response) => {
       response.writeHead(200, { "content-type": "text/event-stream" });
@@ -312,7 +312,7 @@ describe("a target that fails", () => {
     for (const { error } of words) expect(error.message).toContain(MAY_HAVE_RUN);
   });
 
-  it("by dying in a stream's middle breaks the stream off, with the reason", async () => {
+  it("by dying in the middle of another stream breaks off the stream, with the reason", async () => {
     const held: ServerResponse[] = [];
     await using connected = await connectHttp((_, response) => {
       response.write("data: 1\n\n");
@@ -325,7 +325,7 @@ describe("a target that fails", () => {
     await expect(link.answerOf(exchange)).rejects.toThrow("broke off");
   });
 
-  it("by a status that is none", async () => {
+  it("by an invalid status gets an error in its place", async () => {
     await using connected = await connectHttp(
       (request) => void request.socket.end("HTTP/1.1 999 What\r\ncontent-length: 0\r\n\r\n"),
     );

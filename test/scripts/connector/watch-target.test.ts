@@ -85,7 +85,7 @@ function draining(events: unknown[]): () => Promise<ToolAnswer> {
 }
 
 describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (era) => {
-  it("is drained to the last event, in order", async () => {
+  it("is read to its last event, in order", async () => {
     const target = new McpTarget(era, { poll_events: ["session_id", "timeout_ms"] }, draining([1, 2, 3, 4, 5]));
     await using watched = new Watched(target, { events: "drain", clock: new EagerClock() });
     await watched.until(() => watched.events.length === 5);
@@ -93,7 +93,7 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
     expect(target.calls[0]).toEqual({ name: "poll_events", args: { timeout_ms: 25_000 } });
   });
 
-  it("is asked who it is, and what it can", async () => {
+  it("is asked for its name and capabilities", async () => {
     await using watched = new Watched(new McpTarget(era, { poll_events: ["cursor"] }, draining([])));
     await watched.until(() => watched.reports.length > 0);
     expect(watched.facts).toEqual([
@@ -102,7 +102,7 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
     expect(watched.reports).toEqual([[true, "polled 7"]]);
   });
 
-  it("has its notifications heard that belong to no request", async () => {
+  it("has its notifications read that belong to no request", async () => {
     const target = new McpTarget(era, { poll_events: ["cursor"] }, draining([]));
     await using watched = new Watched(target);
     await target.until(() => target.calls.length === 1);
@@ -113,7 +113,7 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
     expect(watched.events[0]).toMatchObject({ type: "mcp.tools/list_changed", session: null });
   });
 
-  it("is not drained unless that was asked for, since its own clients would miss what is fetched here", async () => {
+  it("is not drained unless configured, because its own clients would miss those events", async () => {
     const events = [1, 2, 3];
     const target = new McpTarget(era, { poll_events: ["session_id", "timeout_ms"] }, draining(events));
     await using watched = new Watched(target);
@@ -122,7 +122,7 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
     expect([target.calls, events]).toEqual([[], [1, 2, 3]]);
   });
 
-  it("is left alone when events are not wanted", async () => {
+  it("is not contacted when events are not wanted", async () => {
     const target = new McpTarget(era, { poll_events: [] }, draining([1]));
     await using watched = new Watched(target, { events: false });
     await watched.until(() => watched.reports.length > 0);
@@ -130,7 +130,7 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
   });
 });
 
-it("a server with cursors is read on from where it was read to, also by the next process", async () => {
+it("a server with cursors is read from the last position, by the next process too", async () => {
   const answer = ({ args }: { args: Record<string, unknown> }): ToolAnswer | Promise<ToolAnswer> => {
     const from = Number(args["cursor"] ?? 0);
     if (from >= 6) return new Promise(() => undefined);
@@ -154,7 +154,7 @@ it("a cursor that the server refuses is dropped", async () => {
   expect(target.calls.map(({ args }) => args["cursor"]).slice(0, 2)).toEqual(["old", undefined]);
 });
 
-it("a server that was started again is polled again", async () => {
+it("a restarted server is polled again", async () => {
   const events = [1];
   let release: (answer: ToolAnswer) => void = () => undefined;
   const target = new McpTarget("legacy", { poll_events: ["cursor"] }, () => {
@@ -173,7 +173,7 @@ it("a server that was started again is polled again", async () => {
   expect(watched.events.map(({ data }) => data)).toEqual([1, 2]);
 });
 
-it("a server that is not there is reported once, with what to start, and so is its coming", async () => {
+it("a missing server is reported once, with what to start, and so is its return", async () => {
   const gone = await HttpServer.start(() => undefined);
   const { url } = gone;
   await gone[Symbol.asyncDispose]();
@@ -205,14 +205,14 @@ it("a server that is not there is reported once, with what to start, and so is i
   expect(watched.facts.map(({ server }) => server)).toEqual(["down", "up"]);
 });
 
-it("where each session is a process of its own, one without events to fetch is ended when it has said who it is", async () => {
+it("a process for each session ends after its first answers if it has no events to fetch", async () => {
   const target = new McpTarget("legacy", { echo: [] }, () => ({}));
   await using watched = new Watched(target, { isolated: true });
   await target.until(() => target.methods.includes("DELETE"));
   expect(watched.facts).toHaveLength(1);
 });
 
-it("the projects that a server knows are the machine's repositories", async () => {
+it("the projects of a server become the machine's repositories", async () => {
   const here = process.cwd();
   const target = new McpTarget("legacy", { list_projects: [] }, () => ({
     text: JSON.stringify({
@@ -233,7 +233,7 @@ it("the projects that a server knows are the machine's repositories", async () =
   ]);
 });
 
-it("of a server's projects only as many and as long ones are told as the link takes", async () => {
+it("a server's projects are limited in number and length to what the link accepts", async () => {
   const path = "/nowhere";
   const odd = [
     { path },
@@ -256,7 +256,7 @@ it("of a server's projects only as many and as long ones are told as the link ta
   expect(Facts.shape.projects.safeParse(projects).success).toBe(true);
 });
 
-describe("a server that makes events of each tool call, as CodeZ does", () => {
+describe("a server that records each tool call as an event, as CodeZ does,", () => {
   /** Each call is two events; a poll hands out what there is and forgets it. */
   function echoing(news: () => object[]): McpTarget {
     const events: object[] = [];
@@ -268,7 +268,7 @@ describe("a server that makes events of each tool call, as CodeZ does", () => {
     });
   }
 
-  it("is polled once a second at most, and less often while there is nothing else to tell", async () => {
+  it("is polled at most once a second, and less often while there are no other events", async () => {
     const clock = new EagerClock();
     const startedMs = clock.nowMs();
     const target = echoing(() => []);
@@ -278,7 +278,7 @@ describe("a server that makes events of each tool call, as CodeZ does", () => {
     expect(watched.events).toEqual([]);
   });
 
-  it("has all its other events fetched, those of other tools' calls among them", async () => {
+  it("has all its other events fetched, including those of other tools' calls", async () => {
     const news = [[{ type: "session.idle" }], [], [{ type: "mcp.tool_call.completed", data: { tool: "send_prompt" } }]];
     const target = echoing(() => news.shift() ?? []);
     await using watched = new Watched(target, { events: "drain", clock: new EagerClock() });

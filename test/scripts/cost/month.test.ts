@@ -5,25 +5,25 @@ import { PLAN_PRICE } from "../../../scripts/cost/prices.ts";
 
 const idle = { callsPerMachineAndDay: 0, secondsPerCall: 0 };
 
-test("idle machines cost nothing beyond the plan, up to the number that it includes", () => {
+test("idle machines cost nothing above the plan, up to the number that it includes", () => {
   expect(monthOf({ machines: 10, ...idle }, counts).total).toBe(PLAN_PRICE);
   expect(monthOf({ machines: 100, ...idle }, counts).total).toBe(PLAN_PRICE);
   expect(monthOf({ machines: 1_000, ...idle }, counts).total).toBeLessThan(PLAN_PRICE + 0.1);
 });
 
-test("a change that makes idle machines work every five seconds is seen in the sum", () => {
+test("the sum shows a change that makes idle machines work every five seconds", () => {
   const busy = { ...counts, idleCheck: { ...counts.idleCheck, objectRequests: counts.idleCheck.objectRequests * 720 } };
   expect(monthOf({ machines: 1_000, ...idle }, busy).total).toBeGreaterThan(PLAN_PRICE + 100);
 });
 
-test("a million calls of one second stay within what the plan includes, but for object requests", () => {
+test("a million calls of one second stay within the plan, except for object requests", () => {
   const use = { machines: 100, callsPerMachineAndDay: 1_000_000 / 3_000, secondsPerCall: 1 };
   const { dollars } = monthOf(use, counts);
   expect([dollars.requests, dollars.rowsWritten, dollars.duration, dollars.scripts]).toEqual([0, 0, 0, 0]);
   expect(dollars.objectRequests).toBeLessThan(0.35);
 });
 
-test("calls that last cost duration, and machines beyond a thousand their scripts", () => {
+test("long calls cost duration, and machines above a thousand cost their scripts", () => {
   const long = monthOf({ machines: 100, callsPerMachineAndDay: 1_000_000 / 3_000, secondsPerCall: 30 }, counts);
   expect(long.dollars.duration).toBeCloseTo(43, 0);
   expect(monthOf({ machines: 1_100, ...idle }, counts).dollars.scripts).toBeCloseTo(2);

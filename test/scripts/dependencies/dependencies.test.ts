@@ -19,13 +19,13 @@ function package_(name: string, version: string, license: string | null = "MIT")
 }
 
 describe("licences", () => {
-  it("of what is shipped in codez.tgz only ask to be passed on", async () => {
+  it("of packages in codez.tgz require only to be passed on", async () => {
     const shipped = await codezPackages();
     expect(shipped.length).toBeGreaterThan(5);
     expect(refusedLicences(shipped, "shipped")).toEqual([]);
   });
 
-  it("of what is installed with an Operator are on the list, and so are those of the tools", async () => {
+  it("of packages installed with an Operator are on the list, and so are those of the tools", async () => {
     const packages = await packagesOf(LOCK_FILE);
     expect(packages.length).toBeGreaterThan(200);
     expect(
@@ -46,7 +46,7 @@ describe("licences", () => {
     ["MPL-2.0", true],
     ["UNLICENSED", true],
     [null, true],
-  ])("%s in codez.tgz: refused is %s", (license, isRefused) => {
+  ])("refuse %s in codez.tgz: %s", (license, isRefused) => {
     expect(refusedLicences([package_("a", "1.0.0", license)], "shipped").length > 0).toBe(isRefused);
   });
 });
@@ -81,7 +81,7 @@ describe("the bill of materials", () => {
     });
   });
 
-  it("says nothing of the machine on which it was made", async () => {
+  it("contains nothing about the machine on which it was made", async () => {
     expect(JSON.stringify(cycloneDx({ name: "codez", version: "1" }, await codezPackages()))).not.toContain(ROOT);
   });
 });
@@ -103,13 +103,13 @@ describe("known vulnerabilities", () => {
     [[{ introduced: "1.0.0" }], "0.9.0", false],
     [[{ introduced: "1.0.0" }, { fixed: "1.1.0" }, { introduced: "2.0.0" }], "1.5.0", false],
     [[{ introduced: "1.0.0" }, { fixed: "1.1.0" }, { introduced: "2.0.0" }], "10.0.0", true],
-  ])("%j concern %s: %s", (events, version, isAffected) => {
+  ])("%j concern version %s: %s", (events, version, isAffected) => {
     expect(concerns(advisory(events), package_("left", version))).toBe(isAffected);
     expect(concerns(advisory(events), package_("right", version))).toBe(false);
     expect(concerns(advisory(events, { withdrawn: "2026-01-01" }), package_("left", version))).toBe(false);
   });
 
-  it("are looked up without a network; a folder without advisories is said to prove nothing", async () => {
+  it("are looked up without a network, and a folder without advisories counts as no proof", async () => {
     const folder = mkdtempSync(join(tmpdir(), "operator-osv-"));
     const said: string[] = [];
     const spies = (["log", "error"] as const).map((name) =>
@@ -129,7 +129,7 @@ describe("known vulnerabilities", () => {
     expect(await lookUp(folder, [package_("right", "1.0.0")])).toBe(0);
   });
 
-  it("versions are in the order of Semantic Versioning, section 11", () => {
+  it("versions are ordered by Semantic Versioning, section 11", () => {
     const inOrder = [
       "1.0.0-alpha",
       "1.0.0-alpha.1",

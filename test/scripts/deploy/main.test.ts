@@ -20,7 +20,7 @@ function deploy(...args: string[]): Promise<Ran> {
   });
 }
 
-test("a deployment shows its plan, and changes nothing until somebody agrees", async () => {
+test("a deployment shows its plan, and changes nothing until a person agrees", async () => {
   const { code, stdout } = await deploy("--domain", DOMAIN);
   expect(stdout).toContain("  - create the dispatch namespace operator\n");
   expect(stdout).toContain(`at ${DOMAIN}/* and *.${DOMAIN}/*`);
@@ -36,7 +36,7 @@ test("a refusal says what to do, and exits with 1", async () => {
   expect(fake.changes).toEqual([]);
 });
 
-test("a removal that was agreed to leaves nothing of Operator's, and a second one finds nothing to do", async () => {
+test("a confirmed removal leaves nothing of Operator's, and a second one finds nothing to do", async () => {
   fake.namespace = new Map([["attic", ["operator-machine", "template-1"]]]);
   await fake.deployer(DOMAIN).dispatch();
   await fake.deployer(DOMAIN).control();
@@ -46,7 +46,7 @@ test("a removal that was agreed to leaves nothing of Operator's, and a second on
   expect((await deploy("--domain", DOMAIN, "--destroy", "--yes")).stdout).toContain("There is nothing to do.");
 });
 
-test("a removal that fails in the middle says where it stopped, and goes on when it is repeated", async () => {
+test("a removal that fails in the middle says where it stopped, and continues when it is repeated", async () => {
   await fake.deployer(DOMAIN).dispatch();
   await fake.deployer(DOMAIN).control();
   fake.failsAtChange = fake.changes.length + 2;
@@ -61,7 +61,7 @@ test.each([
   [[], "--domain is missing"],
   [["--domain", "not a host"], "--domain is not a host name"],
   [["launch", "--domain", DOMAIN], '"launch" is not a command'],
-])("%j is answered with what is wrong and the help", async (args, why) => {
+])("%j is answered with the mistake and the help", async (args, why) => {
   const { code, stderr } = await deploy(...args);
   expect([code, stderr]).toEqual([2, expect.stringContaining(why)]);
   expect(stderr).toContain("--destroy");

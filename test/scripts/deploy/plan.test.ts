@@ -30,7 +30,7 @@ async function deploy(settings = settingsOf()): Promise<void> {
 const textsOf = ({ steps }: Plan): string[] => steps.map(({ text }) => text);
 
 describe("a deployment", () => {
-  test("to an empty account makes the namespace, then the dispatch Worker, then the control API, and changes nothing before", async () => {
+  test("to an empty account creates the namespace, then the dispatch Worker, then the control API, and changes nothing earlier", async () => {
     fake.subdomain = null;
     const { steps, warnings } = await plan();
     expect(fake.changes).toEqual([]);
@@ -50,7 +50,7 @@ describe("a deployment", () => {
     ]);
   });
 
-  test("to an account that has it updates the two Workers and makes nothing twice", async () => {
+  test("to an account with an Operator updates the two Workers and creates nothing twice", async () => {
     await deploy();
     expect(textsOf(await plan())).toEqual([
       "update the Worker operator-dispatch, without any address",
@@ -58,7 +58,7 @@ describe("a deployment", () => {
     ]);
   });
 
-  test("that fails at any step goes on from there when it is repeated", async () => {
+  test("that fails at any step continues there when it is repeated", async () => {
     for (let step = 1; step <= 4; step += 1) {
       await using account = await FakeAccount.start();
       fake = account;
@@ -89,7 +89,7 @@ describe("a deployment", () => {
     expect(fake.changes).toEqual([]);
   });
 
-  test("to a second domain is refused, since it would take over the first", async () => {
+  test("to a second domain is refused, because it would take over the first", async () => {
     await deploy();
     const before = [...fake.changes];
     await expect(plan(settingsOf("--domain", "other.example.com"))).rejects.toThrow(
@@ -98,7 +98,7 @@ describe("a deployment", () => {
     expect(fake.changes).toEqual(before);
   });
 
-  test("to a whole zone needs a flag of its own", async () => {
+  test("to a whole zone needs its own flag", async () => {
     await expect(plan(settingsOf("--domain", "example.com"))).rejects.toThrow("--allow-apex");
     const { steps } = await plan(settingsOf("--domain", "example.com", "--allow-apex"));
     expect(steps.at(-1)?.text).toContain("example.com/* and *.example.com/*");
@@ -113,7 +113,7 @@ describe("a deployment", () => {
     ]);
   });
 
-  test("opens the dispatch Worker for gates only when it is asked to", async () => {
+  test("opens the dispatch Worker for gates only on request", async () => {
     const { steps } = await plan(settingsOf("--gate-host", "gates.example.com"));
     expect(steps.at(-2)?.text).toContain("at gates.example.com, for gates of your own");
   });
@@ -122,7 +122,7 @@ describe("a deployment", () => {
 describe("a removal", () => {
   const removal = (settings = settingsOf("--destroy")): Promise<Plan> => planRemoval(new Account(settings), settings);
 
-  test("deletes what was made: routes first, then Workers, scripts and the namespace", async () => {
+  test("deletes what was created: routes first, then Workers, scripts and the namespace", async () => {
     await deploy();
     fake.namespace?.set("attic", ["operator-machine"]).set("echo", ["operator-hosted"]);
     fake.routes.push({ id: "shop", pattern: "shop.example.com/*", script: "shop" });
@@ -136,7 +136,7 @@ describe("a removal", () => {
     expect(textsOf(await removal())).toEqual([]);
   });
 
-  test("leaves a namespace that has scripts of others, and says so", async () => {
+  test("keeps a namespace that has other scripts, and says so", async () => {
     await deploy();
     fake.namespace?.set("attic", ["operator-machine"]).set("theirs", []);
     const { steps, warnings } = await removal();
@@ -145,7 +145,7 @@ describe("a removal", () => {
     expect([...(fake.namespace?.keys() ?? [])]).toEqual(["theirs"]);
   });
 
-  test("of another domain's Operator, or of a foreign Worker, is refused", async () => {
+  test("of another domain's Operator, or of an unrelated Worker, is refused", async () => {
     await deploy();
     await expect(removal(settingsOf("--destroy", "--domain", "other.example.com"))).rejects.toThrow(
       "nothing is removed",

@@ -12,7 +12,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-test("secrets are made once, and only their owner can read them", async () => {
+test("secrets are created once, and only their owner can read them", async () => {
   expect(await hasSecrets(file())).toBe(false);
   const made = await readSecrets(file(), false);
   expect(await readSecrets(file(), false)).toEqual(made);
@@ -20,14 +20,14 @@ test("secrets are made once, and only their owner can read them", async () => {
   expect((await stat(file())).mode & 0o777).toBe(0o600);
 });
 
-test("a rotation keeps the former secret as the second one", async () => {
+test("a rotation keeps the previous secret as the second one", async () => {
   const { DISPATCH_SECRET: former } = await readSecrets(file(), false);
   const rotated = await readSecrets(file(), true);
   expect(rotated.DISPATCH_SECRET_PREVIOUS).toBe(former);
   expect(rotated.DISPATCH_SECRET).not.toBe(former);
 });
 
-test("a rotation that failed in the middle is continued: the secret that the Workers have is never pushed out", async () => {
+test("a rotation that failed in the middle is continued, and the secret that the Workers have is never dropped", async () => {
   const { DISPATCH_SECRET: deployed } = await readSecrets(file(), false);
   const first = await readSecrets(file(), true);
   expect(await readSecrets(file(), true)).toEqual(first);

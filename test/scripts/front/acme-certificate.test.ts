@@ -36,7 +36,7 @@ async function authority() {
 }
 
 describe.skipIf(!HAS_PEBBLE)("a certificate by ACME", () => {
-  it("is obtained for the host, kept for its owner's eyes, and used again at the next start", async () => {
+  it("is obtained for the host, stored for its owner only, and used again at the next start", async () => {
     const { start, folder } = await authority();
     const { current } = await start();
     expect(covers(current, HOSTS)).toBe(true);
@@ -45,7 +45,7 @@ describe.skipIf(!HAS_PEBBLE)("a certificate by ACME", () => {
     expect((await start()).current).toEqual(current);
   });
 
-  it("is obtained anew for another host, and when the kept one is damaged", async () => {
+  it("is obtained again for another host, and when the stored one is damaged", async () => {
     const { start, folder } = await authority();
     const { current } = await start();
     const other = (await start({ hosts: ["other.example.com"] })).current;
@@ -55,7 +55,7 @@ describe.skipIf(!HAS_PEBBLE)("a certificate by ACME", () => {
     expect(current).not.toEqual(other);
   });
 
-  it("is renewed when a third of its life is left, and its user hears of it", async () => {
+  it("is renewed when a third of its lifetime is left, and its user is informed", async () => {
     const { start, words } = await authority();
     const first = await start();
     const soonMs = endsAtMs(first.current) - 60_000;
@@ -69,7 +69,7 @@ describe.skipIf(!HAS_PEBBLE)("a certificate by ACME", () => {
   });
 });
 
-it("a certificate authority that cannot be reached is named at the start", async () => {
+it("an unreachable certificate authority is named at the start", async () => {
   const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com");
   onTestFinished(() => challenges[Symbol.asyncDispose]());
   const started = AcmeCertificate.start({
@@ -83,7 +83,7 @@ it("a certificate authority that cannot be reached is named at the start", async
   await expect(started).rejects.toThrow("127.0.0.1:1");
 });
 
-it("the port for challenges sends everybody else to https, whatever host they asked for", async () => {
+it("the port for challenges redirects everybody else to https, whatever host they asked for", async () => {
   const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com");
   onTestFinished(() => challenges[Symbol.asyncDispose]());
   challenges.expect("token", "answer");

@@ -18,14 +18,14 @@ afterAll(async () => {
   await gate[Symbol.asyncDispose]();
 });
 
-it("passes requests and large answers on, many over one connection", async () => {
+it("the relay forwards requests and large answers, many over one connection", async () => {
   for (const body of ["small", "x".repeat(3_000_000)]) {
     const response = await fetch(`http://127.0.0.1:${relay.port}/`, { method: "POST", body });
     expect(((await response.json()) as { body: string }).body).toBe(body);
   }
 });
 
-it("passes a WebSocket, and its end", async () => {
+it("the relay forwards a WebSocket, and its end", async () => {
   const socket = new WebSocket(`ws://127.0.0.1:${relay.port}/socket`);
   await once(socket, "open");
   socket.send("hello");
@@ -35,7 +35,7 @@ it("passes a WebSocket, and its end", async () => {
   await gate.says("closed /socket");
 });
 
-it("cancels the request at the gate when its client closes the connection in the ordinary way", async () => {
+it("the relay cancels the request at the gate when its client closes the connection gracefully", async () => {
   gate.words.length = 0;
   const outgoing = request({ host: "127.0.0.1", port: relay.port, path: "/hold", agent: false });
   outgoing.on("error", () => undefined);
@@ -45,7 +45,7 @@ it("cancels the request at the gate when its client closes the connection in the
   await gate.says("aborted /hold");
 });
 
-it("ends a connection when the gate is not there", async () => {
+it("the relay ends a connection when the gate is not running", async () => {
   const lonely = await ByteRelay.start(0, { socketPath: "/nonexistent/gate.sock" });
   await expect(fetch(`http://127.0.0.1:${lonely.port}/`)).rejects.toThrow();
   await lonely[Symbol.asyncDispose]();

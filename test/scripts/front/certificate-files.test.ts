@@ -26,7 +26,7 @@ function files(first: Certificate) {
   return { certFile, keyFile, words, put, open };
 }
 
-it("a renewed pair is used once both files are there, and not half of it", async () => {
+it("a renewed pair is used only once both files are present", async () => {
   const [first, second] = [newCertificate(), newCertificate()];
   const { certFile, keyFile, words, put, open } = files(first);
   const source = open();
@@ -40,7 +40,7 @@ it("a renewed pair is used once both files are there, and not half of it", async
   expect([source.current, heard]).toEqual([second, [second]]);
 });
 
-it("a damaged renewal leaves the certificate before it in use, and is reported", async () => {
+it("a damaged renewal keeps the previous certificate in use, and is reported", async () => {
   const first = newCertificate();
   const { certFile, words, put, open } = files(first);
   const source = open();

@@ -19,7 +19,7 @@ describe("a client's address", () => {
   });
 
   it.each(["", "localhost", "10.0.0.0/33", "10.0.0.0/8/8", "10.0.0.0/x", "fd00::/129", "10.0.0.0/"])(
-    "cannot be trusted to a proxy at %j",
+    "cannot be accepted from a proxy at %j",
     (range) => {
       expect(() => new TrustedProxies([range])).toThrow(`"${range}"`);
     },

@@ -39,7 +39,7 @@ async function front(secure: boolean, trusted: readonly string[] = []): Promise<
 type Seen = { protocol: string; url: string; headers: [string, string][]; body: string };
 
 describe("the front", () => {
-  it("hands a request on with its body and method, and says who the client is", async () => {
+  it("forwards a request with its body and method, and states who the client is", async () => {
     const { port } = await front(false);
     const response = await fetch(`http://127.0.0.1:${port}/a?b=%2F`, {
       method: "POST",
@@ -55,7 +55,7 @@ describe("the front", () => {
     expect(response.headers.getSetCookie()).toEqual(["a=1", "b=2"]);
   });
 
-  it("believes a trusted proxy about client, host and scheme, and nobody else", async () => {
+  it("believes only a trusted proxy about client, host and scheme", async () => {
     const claims = {
       "x-forwarded-for": "203.0.113.7",
       "x-forwarded-proto": "https",
@@ -85,20 +85,23 @@ describe("the front", () => {
     expect(JSON.parse(text)).toMatchObject({ protocol: "https:", url: `https://localhost:${port}/two`, body: "words" });
   });
 
-  it.each([false, true])("passes a WebSocket both ways (TLS: %s), and ends both ends with either", async (secure) => {
-    const { port } = await front(secure);
-    const path = `/socket-${secure}`;
-    const socket = new WebSocket(`${secure ? "wss://localhost" : "ws://127.0.0.1"}:${port}${path}`, {
-      ca: certificate.cert,
-    });
-    const answer = new Promise((resolve) => socket.once("message", (data: Buffer) => resolve(data.toString())));
-    socket.once("open", () => socket.send("hello"));
-    expect(await answer).toBe("echo hello");
-    socket.terminate();
-    await gate.says(`closed ${path}`);
-  });
+  it.each([false, true])(
+    "forwards a WebSocket in both directions (TLS: %s), and ends both sides with either",
+    async (secure) => {
+      const { port } = await front(secure);
+      const path = `/socket-${secure}`;
+      const socket = new WebSocket(`${secure ? "wss://localhost" : "ws://127.0.0.1"}:${port}${path}`, {
+        ca: certificate.cert,
+      });
+      const answer = new Promise((resolve) => socket.once("message", (data: Buffer) => resolve(data.toString())));
+      socket.once("open", () => socket.send("hello"));
+      expect(await answer).toBe("echo hello");
+      socket.terminate();
+      await gate.says(`closed ${path}`);
+    },
+  );
 
-  it("passes a stream on chunk by chunk", async () => {
+  it("forwards a stream chunk by chunk", async () => {
     const { port } = await front(false);
     const response = await fetch(`http://127.0.0.1:${port}/stream`);
     const chunks: string[] = [];
@@ -106,7 +109,7 @@ describe("the front", () => {
     expect(chunks).toEqual(["data: 1\n\n", "data: 2\n\n"]);
   });
 
-  it("cancels the request at the gate when its client closes the connection in the ordinary way", async () => {
+  it("cancels the request at the gate when its client closes the connection gracefully", async () => {
     const { port } = await front(false);
     gate.words.length = 0;
     const outgoing = request({ host: "127.0.0.1", port, path: "/hold", agent: false });
@@ -117,7 +120,7 @@ describe("the front", () => {
     await gate.says("aborted /hold");
   });
 
-  it("does not let a body that broke off look whole", async () => {
+  it("never makes an interrupted body look complete", async () => {
     const { port } = await front(false);
     gate.words.length = 0;
     const socket = connect(port, "127.0.0.1");
@@ -128,7 +131,7 @@ describe("the front", () => {
     expect(gate.words.join()).not.toContain("whole");
   });
 
-  it("answers 502 with what to do while the gate is not there", async () => {
+  it("answers 502 with what to do while the gate is not running", async () => {
     const lonely = await Front.start({
       host: "127.0.0.1",
       port: 0,
@@ -158,7 +161,7 @@ describe("the front", () => {
     socket.destroy();
   });
 
-  it("serves a renewed certificate to the next connection, and keeps those that are open", async () => {
+  it("uses a renewed certificate for the next connection, and keeps open ones", async () => {
     const started = await front(true);
     const url = `https://localhost:${started.port}`;
     const open = connectHttp2(url, { ca: certificate.cert });

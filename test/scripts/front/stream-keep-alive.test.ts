@@ -34,10 +34,10 @@ it.each([
   ["in the middle of a line", ["data: 1"]],
   ["between two lines of one event", ["event: message\n"]],
   ["between two lines that end in carriage returns", ["event: message\r\n"]],
-])("a quiet stream gets none %s", async (_, chunks) => {
+])("a quiet stream gets no comment %s", async (_, chunks) => {
   expect(await passed(chunks)).toBe(chunks.join(""));
 });
 
-it("a stream that says something in time gets no comment", async () => {
+it("a stream with data in time gets no comment", async () => {
   expect(await passed(["data: 1\n\n", "data: 2\n\n"], QUIET_MS - 1)).toBe("data: 1\n\ndata: 2\n\n");
 });

@@ -5,7 +5,7 @@ const URL_ = ["--public-url", "https://operator.example.com"];
 const read = (args: string[], env: NodeJS.ProcessEnv = {}) => readArguments(args, { OPERATOR_STATE: "/state", ...env });
 
 describe("the arguments of a start", () => {
-  it("open a loopback port without any", () => {
+  it("open a loopback port if there are none", () => {
     expect(read([])).toEqual({
       door: { kind: "loopback", port: 8787 },
       domain: null,
@@ -22,7 +22,7 @@ describe("the arguments of a start", () => {
     expect(read([], { OPERATOR_PORT: "9000" }).door).toEqual({ kind: "loopback", port: 9000 });
   });
 
-  it("take origins for webhooks, and nothing that is not exactly one", () => {
+  it("accept only exact origins for webhooks", () => {
     expect(read(["--webhook-origins", "http://ntfy.home:8080, https://192.168.1.5"]).webhookOrigins).toBe(
       "http://ntfy.home:8080,https://192.168.1.5",
     );
@@ -91,7 +91,7 @@ describe("the arguments of a start", () => {
     ["an e-mail address that is none", [...URL_, "--acme", "me"], '"me"'],
     ["a proxy without a public address", ["--behind-proxy", "127.0.0.1"], "--public-url"],
     ["an option that there is not", ["--colour"], "--colour"],
-  ])("refuse %s, and say what to give", (_, args, words) => {
+  ])("refuse %s, and say what is valid", (_, args, words) => {
     expect(() => read(args)).toThrow(words);
   });
 });

@@ -7,7 +7,7 @@ import { sharedStandIn } from "./support/stand-in.ts";
 
 const { root, newState } = await sharedStandIn();
 
-test("a start names each database that is damaged, and says what is lost without a copy; it starts all the same", async () => {
+test("a start names each damaged database and what is lost without a copy, and continues", async () => {
   const stateDir = await newState();
   const script = join(stateDir, "platform", "namespaces", "operator", "scripts", "attic", "storage", "do", "Machine-1");
   const folders = [

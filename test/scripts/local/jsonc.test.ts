@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { parseJsonc } from "../../../scripts/local/jsonc.ts";
 
-test("comments and trailing commas go, and strings stay what they are", () => {
+test("comments and trailing commas are removed, and strings stay unchanged", () => {
   const text = `// first
   { "url": "http://x/*not*/,]", /* two
   lines */ "escaped": "a\\"// b", "list": [1, 2, ], }`;

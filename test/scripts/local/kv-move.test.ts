@@ -28,7 +28,7 @@ async function writeKv(stateDir: string, entries: readonly Entry[]): Promise<str
   return join(persisted, "kv");
 }
 
-test("what release 0.1 kept in KV is moved once, at the first start, and the namespace deleted", async () => {
+test("data that release 0.1 kept in KV is moved once, at the first start, and the namespace is deleted", async () => {
   const stateDir = await newState();
   const entries: Entry[] = [
     { name: "client:robot", value: `{"clientName":"Robot"}` },
@@ -49,7 +49,7 @@ test("what release 0.1 kept in KV is moved once, at the first start, and the nam
   expect(reports.filter((line) => line.includes("Moved 153 entries"))).toHaveLength(1);
 });
 
-test("a move that fails keeps what there was, and says where it is and what to do", async () => {
+test("a failed move keeps the data, and says where it is and what to do", async () => {
   const stateDir = await newState();
   const folder = await writeKv(stateDir, [{ name: "client:robot", value: "refuse me" }]);
   await expect(startOperator({ port: 0, stateDir, root, quiet: true })).rejects.toThrow(

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { LogFile } from "../../../scripts/local/log-file.ts";
 import { temporaryFolder } from "./support/harness.ts";
 
-test("lines are appended to those of an earlier start, for their owner alone", async () => {
+test("lines are appended to those of an earlier start, and only their owner can read them", async () => {
   const path = join(await temporaryFolder(), "operator.log");
   new LogFile(path, () => {}).write("first start");
   new LogFile(path, () => {}).write("second start");
@@ -12,7 +12,7 @@ test("lines are appended to those of an earlier start, for their owner alone", a
   expect((await stat(path)).mode & 0o777).toBe(0o600);
 });
 
-test("a log never grows past twice its limit, and keeps what is newest", async () => {
+test("a log never exceeds twice its limit, and keeps its newest lines", async () => {
   const path = join(await temporaryFolder(), "operator.log");
   const log = new LogFile(path, () => {}, 1000);
   for (let n = 0; n < 500; n += 1) log.write(`line ${n}`);
@@ -24,7 +24,7 @@ test("a log never grows past twice its limit, and keeps what is newest", async (
   expect((await stat(path)).size).toBeLessThan(30_000);
 });
 
-test("a log that cannot be written says so once, throws nothing, and says how much is missing when it can be", async () => {
+test("a log that cannot be written reports it once, throws nothing, and later reports how much is missing", async () => {
   const path = join(await temporaryFolder(), "operator.log");
   const told: string[] = [];
   const log = new LogFile(path, (line) => told.push(line));

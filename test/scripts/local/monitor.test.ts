@@ -17,7 +17,7 @@ function ask(port: number, path: string): Promise<{ status: number; text: string
   });
 }
 
-test("a running Operator is healthy, and says what it consists of", async () => {
+test("a running Operator is healthy, and lists its parts", async () => {
   const operator = await startOperator({ port: 0, metricsPort: 0, stateDir: await newState(), root, quiet: true });
   onTestFinished(() => operator.stop());
   await upload(

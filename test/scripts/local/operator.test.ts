@@ -25,7 +25,7 @@ async function start(workers: string, stateDir: string): Promise<RunningOperator
 
 const text = async (url: string) => (await fetch(url)).text();
 
-test("a whole Operator comes up, keeps what it knows over a restart, and is one to a state folder", async () => {
+test("a whole Operator starts, keeps its state over a restart, and allows one process for each state folder", async () => {
   const stateDir = await newState();
   const first = await start(root, stateDir);
   await upload(sdk(first.platformUrl, first.apiToken), "attic", MACHINE, control);
@@ -84,7 +84,7 @@ test("any host reaches the control API unchanged", async () => {
   }
 });
 
-test("the control API's workerd, killed, is back on the same port with its storage", async () => {
+test("the control API's workerd is restarted on the same port with its storage after it is killed", async () => {
   const operator = await start(root, await newState());
   expect(await text(`${operator.url}/count`)).toBe("1");
   const [pid] = await childrenOf(process.pid, "workerd");
@@ -93,7 +93,7 @@ test("the control API's workerd, killed, is back on the same port with its stora
   expect(count).toBe("2");
 });
 
-test("a changed source is bundled again, and a broken one says what is wrong with it", async () => {
+test("a changed source is bundled again, and an invalid one is reported", async () => {
   const own = await standInRoot();
   const stateDir = await temporaryFolder();
   const source = join(own, "control-api/src/index.js");

@@ -143,7 +143,7 @@ test.each([
     "",
     ["namespace.json is damaged: it is empty. It has 0 bytes", "Put back a copy"],
   ],
-])("a damaged %s (%j) stops the start with its name and what to do", async (name, content, said) => {
+])("a damaged %s (%j) stops the start with an error that names it and says what to do", async (name, content, said) => {
   const stateDir = await newState();
   await mkdir(dirname(join(stateDir, name)), { recursive: true });
   await writeFile(join(stateDir, name), content);
@@ -157,7 +157,7 @@ test.each([
 
 const isRoot = process.getuid?.() === 0;
 
-test.skipIf(!isRoot)("a full disk is named at a start; an Operator that it fills under lives on", async () => {
+test.skipIf(!isRoot)("a start reports a full disk, and an Operator keeps running when the disk fills up", async () => {
   const disk = await temporaryFolder();
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=12m", "none", disk]);
   try {
@@ -197,25 +197,22 @@ test.skipIf(!isRoot)("a full disk is named at a start; an Operator that it fills
   }
 });
 
-test.skipIf(!isRoot)(
-  "a disk on which nothing fits, or that is read-only, is named at the very first start",
-  async () => {
-    const disk = await temporaryFolder();
-    execFileSync("mount", ["-t", "tmpfs", "-o", "size=24k", "none", disk]);
-    try {
-      const small = await startProcess(await freePort(), join(disk, "state"));
-      expect(await small.ended).toBe(1);
-      expect(small.output()).toMatch(/^the disk of \S+ is full\. Free some space there/m);
-      expect(small.output()).not.toContain("    at ");
-      execFileSync("mount", ["-o", "remount,ro", disk]);
-      const readOnly = await startProcess(await freePort(), join(disk, "other", "state"));
-      expect(await readOnly.ended).toBe(1);
-      expect(readOnly.output()).toMatch(/^\S+ is on a read-only disk\. Mount it writable/m);
-    } finally {
-      execFileSync("umount", ["--lazy", disk]);
-    }
-  },
-);
+test.skipIf(!isRoot)("the very first start reports a full or read-only disk", async () => {
+  const disk = await temporaryFolder();
+  execFileSync("mount", ["-t", "tmpfs", "-o", "size=24k", "none", disk]);
+  try {
+    const small = await startProcess(await freePort(), join(disk, "state"));
+    expect(await small.ended).toBe(1);
+    expect(small.output()).toMatch(/^the disk of \S+ is full\. Free some space there/m);
+    expect(small.output()).not.toContain("    at ");
+    execFileSync("mount", ["-o", "remount,ro", disk]);
+    const readOnly = await startProcess(await freePort(), join(disk, "other", "state"));
+    expect(await readOnly.ended).toBe(1);
+    expect(readOnly.output()).toMatch(/^\S+ is on a read-only disk\. Mount it writable/m);
+  } finally {
+    execFileSync("umount", ["--lazy", disk]);
+  }
+});
 
 /** Writes until nothing more goes in. */
 function fill(path: string): void {
@@ -233,7 +230,7 @@ async function text(url: string): Promise<string> {
   return (await fetch(url)).text();
 }
 
-test("a lock that its holder left behind, or that was cut short, does not keep anybody out", async () => {
+test("a lock that was left behind or cut short prevents no start", async () => {
   for (const lock of [JSON.stringify({ pid: 1, born: "another time", url: "http://127.0.0.1:1" }), "{"]) {
     const stateDir = await newState();
     await mkdir(stateDir, { recursive: true });

@@ -18,7 +18,7 @@ function processesWith(text: string): string[] {
   });
 }
 
-it("leaves nothing running when one of the two Workers cannot be bundled", async () => {
+it("bundling leaves nothing running when one of the two Workers cannot be bundled", async () => {
   using root = temporaryFolder();
   await cp(join(REPOSITORY, "dispatch-worker"), join(root.path, "dispatch-worker"), { recursive: true });
   await mkdir(join(root.path, "control-api"));

@@ -98,7 +98,7 @@ async function outputOf(child: ChildProcess): Promise<Ended> {
 }
 
 test.skipIf(!canPretend())(
-  "what the image runs works as its first process and an ordinary user without a writable root, is healthy, and ends on SIGTERM with all that it started",
+  "the image's program works as first process and ordinary user with a read-only root, is healthy, and ends on SIGTERM with all its processes",
   async () => {
     const folder = await mkdtemp(join(tmpdir(), "operator-container-"));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

@@ -66,7 +66,7 @@ async function names(operator: RunningOperator, token: string): Promise<string[]
 }
 
 describe("the state of 0.1.0", () => {
-  test("is opened with its machines, their tokens, its people's passwords and their access tokens, and backed up first", async () => {
+  test("is opened with its machines, tokens and passwords, and backed up first", async () => {
     restore(OF_0_1_0, state);
     const operator = await started();
     expect((await names(operator, TOKEN)).toSorted()).toEqual(["attic", "cellar"]);
@@ -94,7 +94,7 @@ describe("the state of 0.1.0", () => {
     expect(JSON.parse(readFileSync(join(state, "release.json"), "utf8"))).toEqual({ version: ownVersion() });
   });
 
-  test("is tried in a copy while it is left alone", async () => {
+  test("is tried in a copy and not changed", async () => {
     restore(OF_0_1_0, state);
     const before = files();
     expect(await rehearse(state)).toEqual({ machines: 2 });
@@ -102,7 +102,7 @@ describe("the state of 0.1.0", () => {
     expect(readdirSync(folder)).toEqual(["state"]);
   });
 
-  test("is refused by the rehearsal when this release cannot work with it, and nothing is changed", async () => {
+  test("is refused by the rehearsal if this release cannot use it, and nothing is changed", async () => {
     restore(OF_0_1_0, state);
     const script = join(state, "platform/namespaces/operator/scripts/attic");
     const [version = ""] = readdirSync(script).filter((name) => name.startsWith("version-"));
@@ -115,7 +115,7 @@ describe("the state of 0.1.0", () => {
   });
 });
 
-test("operator upgrade tries this release, restarts Operator as it was told, and waits until the new process answers", async () => {
+test("operator upgrade tries this release, restarts Operator with its options, and waits until the new process answers", async () => {
   restore(OF_0_1_0, state);
   expect((await operatorCommand("upgrade")).output).toContain("Operator is not running. Start it with: npm start");
   const operator = await started();
@@ -142,7 +142,7 @@ describe("the first start of a release that fails", () => {
     return database.it.prepare("SELECT n FROM t").all();
   }
 
-  test("leaves the state as the earlier release wrote it", async () => {
+  test("leaves the state as the previous release wrote it", async () => {
     write();
     const upgrade = await beginUpgrade(state, "9.0.0", () => undefined);
     {
@@ -156,7 +156,7 @@ describe("the first start of a release that fails", () => {
     expect(readdirSync(state).toSorted()).toEqual(["backups", "control", "operator.log", "secrets.json"]);
   });
 
-  test("and one that is killed in the middle keeps the backup of what was there before it", async () => {
+  test("keeps the backup even if it is killed in the middle", async () => {
     write();
     await beginUpgrade(state, "9.0.0", () => undefined);
     using database = closing(new DatabaseSync(join(state, "control/a.sqlite")));
@@ -166,7 +166,7 @@ describe("the first start of a release that fails", () => {
     expect(rows()).toEqual([{ n: 1 }]);
   });
 
-  test("but what a successful one made stays, and the next start of that release backs nothing up", async () => {
+  test("does not affect what a successful one created, and the next start of that release makes no backup", async () => {
     write();
     const upgrade = await beginUpgrade(state, "9.0.0", () => undefined);
     writeFileSync(join(state, "new.json"), "{}");
@@ -186,7 +186,7 @@ describe("the first start of a release that fails", () => {
   });
 });
 
-test("memory is told by part, and by machine", () => {
+test("memory is reported for each part and each machine", () => {
   const { says } = describeMemory({ front: 90e6, gate: 80e6, scripts: [15e6, 17e6] });
   expect(says).toBe("memory 193 MB: front 86 MB, gate 76 MB, 2 running machine scripts 31 MB, 15 MB each");
 });

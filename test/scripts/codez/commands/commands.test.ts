@@ -16,7 +16,7 @@ function profileOf(home: string, name: string): Record<string, unknown> {
 }
 
 describe("setup", () => {
-  it("adds this computer, proves from outside that it is online, and shows the token nowhere", async () => {
+  it("adds this computer, proves from outside that it is online, and never shows the token", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     const { code, out, err } = await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -32,7 +32,7 @@ describe("setup", () => {
     expect(readdirSync(join(home.path, "machines"))).toEqual(["attic.json", "attic.key"]);
   });
 
-  it("changes nothing that is right when it is run again, without a name, and for another target only that", async () => {
+  it("changes only a different target when it is run again, also without a name", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -46,7 +46,7 @@ describe("setup", () => {
     expect(profileOf(home.path, "attic")).toEqual({ ...before, target });
   });
 
-  it("replaces a saved token that is rejected, and registers a machine that was removed again", async () => {
+  it("replaces a rejected token, and registers a removed machine again", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -60,7 +60,7 @@ describe("setup", () => {
     expect(profileOf(home.path, "attic")["identity"]).toBe(hub.machines.get("attic")?.identity);
   });
 
-  it("says what to do when the name is another machine's, and takes it over when told to", async () => {
+  it("says what to do when another machine has the name, and takes it over on request", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     hub.add("attic");
@@ -70,7 +70,7 @@ describe("setup", () => {
     expect((await codez(home.path, ["setup", "attic", "--hub", hub.origin, "--replace"])).code).toBe(ExitCode.OK);
   });
 
-  it("is not done until the public endpoint has the machine online", async () => {
+  it("waits until the public endpoint shows the machine online", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     hub.lists = false;
@@ -90,7 +90,7 @@ describe("setup", () => {
     expect(ended.err).toContain("fix: ");
   });
 
-  it("asks as the person whose token CODEZ_HUB_TOKEN is, and says so when it is not signed in", async () => {
+  it("acts as the person of CODEZ_HUB_TOKEN, and says so when that is not signed in", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     hub.bearer = "opr_1";
@@ -107,7 +107,7 @@ describe("setup", () => {
 });
 
 describe("connect", () => {
-  it("relays to the server it was set up with, keeps the link when that is gone, and ends at SIGTERM", async () => {
+  it("relays to the configured server, keeps the link when that is gone, and ends on SIGTERM", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin, "--url", "http://127.0.0.1:9/mcp"]);
@@ -120,14 +120,14 @@ describe("connect", () => {
     expect(readdirSync(join(home.path, "machines")).sort()).toEqual(["attic.events", "attic.json", "attic.key"]);
   });
 
-  it("says to run setup when that was not done", async () => {
+  it("says to run setup if that was not done", async () => {
     using home = temporaryFolder();
     const { code, err } = await codez(home.path, ["connect"]);
     expect(code).toBe(ExitCode.NOT_SET_UP);
     expect(err).toContain("codez setup");
   });
 
-  it("runs once per machine on a computer: the second says so, and setup uses the first", async () => {
+  it("runs once per machine on a computer: a second one says so, and setup uses the first", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -140,7 +140,7 @@ describe("connect", () => {
     expect(running.process.exitCode).toBeNull();
   });
 
-  it("ends with a code of its own when another connector takes over", async () => {
+  it("exits with its own code when another connector takes over", async () => {
     using home = temporaryFolder();
     using other = temporaryFolder();
     await using hub = await HubStandIn.start();
@@ -155,7 +155,7 @@ describe("connect", () => {
     expect(ended.err).toContain("fix: ");
   });
 
-  it("takes a rotated token and a new name without a restart, and stops when the machine is removed", async () => {
+  it("uses a rotated token and a new name without a restart, and stops when the machine is removed", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -172,7 +172,7 @@ describe("connect", () => {
     expect(ended.err).toContain("codez setup");
   });
 
-  it("serves a stdio command given after --", async () => {
+  it("serves a stdio command after --", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -187,7 +187,7 @@ describe("an Operator of another protocol", () => {
     ["older", PROTOCOL_VERSION - 1, "newer than its Operator"],
     ["newer", PROTOCOL_VERSION + 1, "older than its Operator"],
   ])(
-    "that is %s: setup and connect say which of the two is too old, and to run its own codez",
+    "that is %s makes setup and connect say which of the two is too old, and to run its own codez",
     async (_, protocol, text) => {
       using home = temporaryFolder();
       await using hub = await HubStandIn.start();
@@ -203,7 +203,7 @@ describe("an Operator of another protocol", () => {
 });
 
 describe("machines and status", () => {
-  it("tell what is there, for people and for programs", async () => {
+  it("list what exists, for people and for programs", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     expect((await codez(home.path, ["machines", "--hub", hub.origin])).out).toContain("codez setup");
@@ -219,7 +219,7 @@ describe("machines and status", () => {
     expect(status.out).not.toContain("link-token");
   });
 
-  it("need nobody to sign in for this machine's own status: its link token suffices", async () => {
+  it("need no sign-in for this machine's own status, because its link token suffices", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -230,7 +230,7 @@ describe("machines and status", () => {
     expect(out).not.toContain("link-token");
   });
 
-  it("tell whether the machine's own MCP server answers, and so does setup", async () => {
+  it("report whether the machine's own MCP server answers, and so does setup", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     const server = new URL("../../connector/stdio/support/raw-server.ts", import.meta.url).pathname;
@@ -247,7 +247,7 @@ describe("machines and status", () => {
     expect((await codez(home.path, ["status"])).out).toMatch(/^status +online$/m);
   });
 
-  it("say so when the machine is gone from Operator", async () => {
+  it("say so when the machine no longer exists in Operator", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -261,7 +261,7 @@ describe("machines and status", () => {
 });
 
 describe("remove", () => {
-  it("removes nothing where nobody can be asked, unless it was told to", async () => {
+  it("removes nothing without a question, unless it was told to", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -276,7 +276,7 @@ describe("remove", () => {
 });
 
 describe("forget", () => {
-  it("deletes the history of a machine, or of a session by its handle, and asks first", async () => {
+  it("deletes the history of a machine, or of a session by its handle, after a question", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     const refused = await codez(home.path, ["forget", "attic/s1", "--hub", hub.origin]);
@@ -296,7 +296,7 @@ describe("forget", () => {
 });
 
 describe("codez", () => {
-  it("says how it is used, and that it was used wrongly", async () => {
+  it("shows its usage, and reports wrong usage", async () => {
     using home = temporaryFolder();
     const help = await codez(home.path, ["--help"]);
     expect(help.code).toBe(ExitCode.OK);
@@ -319,7 +319,7 @@ describe("codez", () => {
     expect((await codez(home.path, ["--version"])).out).toMatch(/^\d+\.\d+\.\d+-[0-9a-f]{8}\n$/);
   });
 
-  it("does not go on with a profile that is broken", async () => {
+  it("refuses a damaged profile", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -329,7 +329,7 @@ describe("codez", () => {
     expect(err).toContain("attic.json");
   });
 
-  it("does not follow a redirect with its token", async () => {
+  it("never follows a redirect with its token", async () => {
     using home = temporaryFolder();
     await using other = await HttpServer.start((_, response) => void response.end("{}"));
     await using hub = await HttpServer.start(

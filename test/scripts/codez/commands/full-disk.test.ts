@@ -38,7 +38,7 @@ echo "connector: exit $?"
 `;
 
 it.skipIf(!canMount)(
-  "connect starts on a full disk, is online and says so, and takes up its files when there is room (needs root, for a tmpfs)",
+  "connect starts on a full disk, goes online and says so, and uses its files once there is room (needs root, for a tmpfs)",
   async () => {
     using home = temporaryFolder();
     using out = temporaryFolder();

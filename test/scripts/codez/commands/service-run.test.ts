@@ -20,14 +20,14 @@ describe.each(["up", "serve"])("codez %s, when serve cannot start", (command) =>
     return await codez(home.path, [command]);
   }
 
-  it("names the setting that is wrong, and is not started again by a service manager", async () => {
+  it("names the wrong setting, and is not restarted by a service manager", async () => {
     const { code, err } = await started({ port: "many" });
     expect(code).toBe(ExitCode.FILE_BROKEN);
     expect(FINAL_EXIT_CODES).toContain(code);
     expect(err).toMatch(/serve\.json.*port/s);
   });
 
-  it("says that the port is taken, and is started again, since a port may be taken for a moment only", async () => {
+  it("says that the port is taken, and is restarted, because a port may be taken only for a moment", async () => {
     await using other = await HttpServer.start((_, response) => void response.end());
     const { code, err } = await started({ port: Number(other.url.port) });
     expect(code).toBe(ServeExitCode.PORT_TAKEN);
@@ -36,7 +36,7 @@ describe.each(["up", "serve"])("codez %s, when serve cannot start", (command) =>
     expect(err).toContain("--port");
   });
 
-  it("names the serve that runs already, and is started again, since that one may end", async () => {
+  it("names the serve that is already running, and is restarted, because that one may end", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
@@ -50,8 +50,8 @@ describe.each(["up", "serve"])("codez %s, when serve cannot start", (command) =>
   });
 });
 
-describe("under launchd, which starts again whatever fails", () => {
-  it("a machine that was removed ends with success, and says why in its log", async () => {
+describe("under launchd, which restarts whatever fails", () => {
+  it("a removed machine ends with success, and logs why", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);

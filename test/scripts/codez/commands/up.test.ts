@@ -80,7 +80,7 @@ function serve(hub: HubStandIn, change: (code: string) => string = (code) => cod
 }
 
 describe("codez up on a new computer, by npx", () => {
-  it("adds the machine, stays on the computer, serves Claude Code, and proves by a call that it is reached", async () => {
+  it("adds the machine, installs itself, serves Claude Code, and proves by a call that it can be reached", async () => {
     await using hub = await HubStandIn.start();
     using computer = new NewComputer(hub);
     {
@@ -105,7 +105,7 @@ describe("codez up on a new computer, by npx", () => {
     expect(hub.machines.size).toBe(1);
   });
 
-  it("exits with 4 and says what to run, where nobody can sign in", async () => {
+  it("exits with 4 and says what to run if nobody can sign in", async () => {
     await using hub = await HubStandIn.start();
     hub.bearer = "opr_1";
     using computer = new NewComputer(hub);
@@ -122,7 +122,7 @@ describe("an installed codez", () => {
     return computer;
   }
 
-  it("is replaced by the one that its Operator serves, once", async () => {
+  it("is replaced once by the one that its Operator serves", async () => {
     await using hub = await HubStandIn.start();
     using computer = await installed(hub);
     serve(hub);
@@ -137,7 +137,7 @@ describe("an installed codez", () => {
     expect(readdirSync(computer.codezHome).filter((name) => name.startsWith("bin"))).toEqual(["bin"]);
   });
 
-  it("stays as it is when the new one has another SHA-256, does not run, or is none", async () => {
+  it("stays unchanged if the new one has another SHA-256, does not run, or is invalid", async () => {
     await using hub = await HubStandIn.start();
     using computer = await installed(hub);
     serve(hub, (code) => code.replaceAll(version, "9.9.9-newer"));
@@ -154,7 +154,7 @@ describe("an installed codez", () => {
     expect((await computer.codez("--version")).out.trim()).toBe(version);
   });
 
-  it("is removed after a question, with everything that it says, while nothing uses it", async () => {
+  it("is removed after a question, with everything that it lists, if nothing uses it", async () => {
     await using hub = await HubStandIn.start();
     using computer = await installed(hub);
     const asked = await computer.codez("uninstall");
@@ -178,14 +178,14 @@ describe("an installed codez", () => {
   });
 });
 
-it("says that there is nothing to upgrade where nothing is installed", async () => {
+it("reports that there is nothing to upgrade if nothing is installed", async () => {
   await using hub = await HubStandIn.start();
   using computer = new NewComputer(hub);
   const { code, err } = await computer.npx("upgrade").ended();
   expect([code, err]).toEqual([ExitCode.NOT_SET_UP, expect.stringContaining("codez.tgz up")]);
 });
 
-it("the launcher finds another Node when the one that installed it is gone", async () => {
+it("the launcher finds another Node when the installing one is gone", async () => {
   await using hub = await HubStandIn.start();
   using computer = new NewComputer(hub);
   {

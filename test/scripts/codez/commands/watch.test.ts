@@ -55,7 +55,7 @@ const event = (session: string, id: string, type = "session.idle"): string =>
 const cursor = (id: string): string => `event: cursor\nid: ${id}\ndata:\n\n`;
 
 describe("watch", () => {
-  it("begins now, goes on after the last event when the connection breaks or Operator restarts, and asks for its types", async () => {
+  it("starts now, continues after the last event when the connection breaks or Operator restarts, and asks for its types", async () => {
     using home = temporaryFolder();
     await using operator = await EventsStandIn.start([
       event("old", "c1") + cursor("c1") + event("s1", "c2") + event("s2", "c3", "message"),
@@ -74,7 +74,7 @@ describe("watch", () => {
     expect(statSync(join(home.path, "watch", file)).mode & 0o777).toBe(0o600);
   });
 
-  it("runs a command for each event, one after the other, and goes on when one fails or does not exist", async () => {
+  it("runs a command for each event, one at a time, and continues when one fails or does not exist", async () => {
     using home = temporaryFolder();
     const stream = cursor("c1") + event("$(exit 1)", "c2") + event("s2", "c3") + cursor("c4");
     await using operator = await EventsStandIn.start([stream, ""]);
@@ -91,7 +91,7 @@ describe("watch", () => {
     await until("the failure is told", () => trying.err.includes("could not be started"));
   });
 
-  it("ends when its token is not valid any more", async () => {
+  it("ends when its token is no longer valid", async () => {
     using home = temporaryFolder();
     await using operator = await EventsStandIn.start([401]);
     const { code } = await codez(home.path, ["watch"], { CODEZ_HUB: operator.origin, CODEZ_HUB_TOKEN: "token" });

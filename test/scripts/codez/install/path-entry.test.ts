@@ -6,8 +6,8 @@ import { temporaryFolder } from "../../connector/support/temporary-folder.ts";
 
 const COMMAND = "/home/dana o'neill/.codez/bin/codez";
 
-describe("codez is found in terminals", () => {
-  it("by a link, where a personal folder is on the PATH already", () => {
+describe("terminals find codez", () => {
+  it("through a link, if a personal folder is already on the PATH", () => {
     using home = temporaryFolder();
     const here = { env: { PATH: `/usr/bin:${join(home.path, ".local/bin")}`, SHELL: "/bin/bash" }, home: home.path };
     const link = join(home.path, ".local/bin/codez");
@@ -23,7 +23,7 @@ describe("codez is found in terminals", () => {
     ["/usr/bin/zsh", ".zshrc", "export PATH="],
     ["/usr/bin/fish", ".config/fish/conf.d/codez.fish", "fish_add_path "],
     ["/bin/dash", ".profile", "export PATH="],
-  ])("by one line for %s, which goes without a trace", (shell, file, start) => {
+  ])("through one line for %s, which is removed without a trace", (shell, file, start) => {
     using home = temporaryFolder();
     const here = { env: { PATH: "/usr/bin", SHELL: shell }, home: home.path };
     const path = join(home.path, file);
@@ -38,7 +38,7 @@ describe("codez is found in terminals", () => {
     expect(removeFromPath(COMMAND, here)).toEqual([]);
   });
 
-  it("by a line, where somebody else's codez has the link's place; that one stays", () => {
+  it("through a line, if another program's codez has the link's place, and keeps it", () => {
     using home = temporaryFolder();
     const folder = join(home.path, "bin");
     mkdirSync(folder);

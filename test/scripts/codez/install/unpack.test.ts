@@ -11,7 +11,7 @@ const FILES = [0, 1, 511, 512, 513, 5_000].map((bytes) => ({
 const ARCHIVE = tarball(FILES);
 
 describe("an archive", () => {
-  it("comes apart into the files that it was made of", () => {
+  it("is unpacked into its files", () => {
     const files = unpack(gzipSync(ARCHIVE));
     expect([...files.keys()]).toEqual(FILES.map(({ path }) => path));
     for (const { path, content } of FILES) expect(files.get(path)?.equals(content)).toBe(true);
@@ -21,7 +21,7 @@ describe("an archive", () => {
     expect(() => unpack(gzipSync(ARCHIVE.subarray(0, bytes)))).toThrow("ends in the middle");
   });
 
-  it("with a damaged header, or with anything but plain files, is refused", () => {
+  it("with a damaged header, or with something other than plain files, is refused", () => {
     const damaged = Buffer.from(ARCHIVE);
     damaged[3] = 0x58;
     expect(() => unpack(gzipSync(damaged))).toThrow("does not write");
@@ -31,7 +31,7 @@ describe("an archive", () => {
     expect(() => unpack(gzipSync(link))).toThrow("does not write");
   });
 
-  it("that would fill the memory is refused", () => {
+  it("that would fill memory is refused", () => {
     expect(() => unpack(gzipSync(Buffer.alloc(65 * 1024 * 1024)))).toThrow();
   });
 });

@@ -25,7 +25,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 describe("the link key", () => {
-  it("is made at its first use, is private to its user, and is the same from then on", () => {
+  it("is created at its first use, is private to its user, and stays the same", () => {
     expect(publicLinkKey(path, "attic")).toBeNull();
     const made = linkKey(path, "attic");
     expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -40,14 +40,14 @@ describe("the link key", () => {
     expect(verify(null, Buffer.from("text"), key, Buffer.from(sign(Buffer.from("text")), "base64url"))).toBe(true);
   });
 
-  it("shows its private part to nobody who holds the signer", () => {
+  it("does not reveal its private part through the signer", () => {
     const signer = linkKey(path, "attic");
     const secret = readFileSync(path, "utf8").split("\n")[1] ?? "";
     expect(JSON.stringify(signer)).not.toContain(secret);
     expect(Object.keys(signer)).toEqual(["publicKey", "sign"]);
   });
 
-  it("is not used when others could have read it", () => {
+  it("is not used if others could read it", () => {
     linkKey(path, "attic");
     chmodSync(path, 0o640);
     expect(() => linkKey(path, "attic")).toThrow("can be read or written by others");
@@ -68,7 +68,7 @@ describe("the link key", () => {
       "a key of another kind",
       generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
     ],
-  ])("that contains %s is not replaced silently: its person is told what to do", (_, text) => {
+  ])("with %s is not replaced silently: its person is told what to do", (_, text) => {
     writeFileSync(path, text, { mode: 0o600 });
     expect(() => linkKey(path, "attic")).toThrow(
       expect.objectContaining({ fix: expect.stringContaining("codez setup attic") }),

@@ -21,7 +21,7 @@ function profile(name: string, more: Partial<Profile> = {}): Profile {
   };
 }
 
-it("a profile comes back as it was written, and is for its owner's eyes alone", () => {
+it("a profile is read as it was written, and only its owner can read the file", () => {
   using home = temporaryFolder();
   const folder = new ProfileFolder(home.path);
   folder.write("attic", profile("attic"));
@@ -39,7 +39,7 @@ it.each([
   ["a field missing", JSON.stringify({ ...profile("attic"), token: undefined })],
   ["an address that is none", JSON.stringify(profile("attic", { linkUrl: "file:///etc/passwd" }))],
   ["a name with a path in it", JSON.stringify(profile("../x"))],
-])("a broken profile is said to be broken, with its path and without its token: %s", (_, text) => {
+])("a damaged profile is reported with its path and without its token: %s", (_, text) => {
   using home = temporaryFolder();
   const folder = new ProfileFolder(home.path);
   folder.write("attic", profile("attic"));
@@ -49,7 +49,7 @@ it.each([
   expect(message).not.toContain("secret-token");
 });
 
-it("without a name it is the only profile; of several one has to be named, by file or by machine", () => {
+it("without a name the only profile is used, and of several one must be named, by file or by machine", () => {
   using home = temporaryFolder();
   const folder = new ProfileFolder(home.path);
   messageOf(() => folder.choose(undefined), ExitCode.NOT_SET_UP);
@@ -63,7 +63,7 @@ it("without a name it is the only profile; of several one has to be named, by fi
   messageOf(() => folder.read("../../etc/passwd"), ExitCode.USAGE);
 });
 
-it("machines of two Operators may have one name; each has a profile of its own", () => {
+it("two Operators' machines of one name each have a profile of their own", () => {
   using home = temporaryFolder();
   const folder = new ProfileFolder(home.path);
   const far = "https://operator.example.com";
@@ -75,7 +75,7 @@ it("machines of two Operators may have one name; each has a profile of its own",
   expect(folder.find("http://127.0.0.1:8787", "attic")?.key).toBe("attic");
 });
 
-it("a renamed machine's addresses follow, by path and by host, with its owner's tag", () => {
+it("a renamed machine's addresses change, by path and by host, with its owner's tag", () => {
   expect(renamed(profile("attic"), "loft")).toMatchObject({
     name: "loft",
     slug: "loft",

@@ -12,7 +12,7 @@ const SPEC: ServiceSpec = {
   finalExitCodes: FINAL_EXIT_CODES,
 };
 
-it("a systemd unit starts the installed copy, again and again, unless that is of no use", () => {
+it("a systemd unit starts the installed copy, and restarts it unless that is useless", () => {
   const lines = systemdUnit(SPEC).split("\n");
   expect(lines).toContain('ExecStart="/opt/my node/bin/node" "/home/me/.codez/bin/codez.js" "connect" "attic"');
   expect(lines).toContain("Restart=always");
@@ -20,13 +20,13 @@ it("a systemd unit starts the installed copy, again and again, unless that is of
   expect(lines).toContain("WantedBy=default.target");
 });
 
-it("what systemd would read as its own is escaped", () => {
+it("characters with a meaning for systemd are escaped", () => {
   const lines = systemdUnit(SPEC).split("\n");
   expect(lines).toContain('Environment="PATH=/usr/bin:/opt/50%%/$$HOME"');
   expect(lines).toContain(String.raw`Environment="CODEZ_HOME=/home/me/\"x\""`);
 });
 
-it("a launchd agent does the same, with XML escaped", () => {
+it("a launchd agent does the same, with escaped XML", () => {
   const plist = launchdPlist({ ...SPEC, node: "/opt/a&b/<node>" }, "codez.attic");
   expect(plist).toContain("<key>Label</key><string>codez.attic</string>");
   expect(plist).toMatch(
@@ -37,7 +37,7 @@ it("a launchd agent does the same, with XML escaped", () => {
   expect(plist).toContain("<key>StandardErrorPath</key><string>/home/me/.codez/attic.log</string>");
 });
 
-it("being replaced or revoked is final, losing the network is not", () => {
+it("a replaced or revoked connector is not restarted, and one that lost the network is", () => {
   expect(FINAL_EXIT_CODES).toContain(ExitCode.REPLACED);
   expect(FINAL_EXIT_CODES).toContain(ExitCode.REVOKED);
   expect(FINAL_EXIT_CODES).not.toContain(ExitCode.HUB_UNREACHABLE);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { hasBrowser } from "../../../../scripts/codez/sign-in/browser.ts";
 
-describe("a browser is looked for", () => {
-  test("where somebody sits at a screen", () => {
+describe("codez opens a browser", () => {
+  test("where a person sits at a screen", () => {
     expect(hasBrowser({}, "darwin", true)).toBe(true);
     expect(hasBrowser({}, "win32", true)).toBe(true);
     expect(hasBrowser({ DISPLAY: ":0" }, "linux", true)).toBe(true);
@@ -16,7 +16,7 @@ describe("a browser is looked for", () => {
     expect(hasBrowser({ SSH_TTY: "/dev/pts/0" }, "darwin", true)).toBe(false);
   });
 
-  test("unless it is said", () => {
+  test("unless it is told otherwise", () => {
     expect(hasBrowser({ CODEZ_SIGN_IN: "device" }, "darwin", true)).toBe(false);
     expect(hasBrowser({ CODEZ_SIGN_IN: "browser" }, "linux", false)).toBe(true);
   });

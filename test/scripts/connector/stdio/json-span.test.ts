@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { membersOf, spanAt, splice } from "../../../../scripts/connector/stdio/json-span.ts";
 
-it("finds each member of any object where JSON.parse finds it, however it is spaced", () => {
+it("finds each member of any object where JSON.parse finds it, whatever the whitespace", () => {
   fc.assert(
     fc.property(
       fc.dictionary(fc.string(), fc.jsonValue()),
@@ -31,13 +31,13 @@ it("replaces what it found and nothing else", () => {
   ).toBe('{ "id" : 7 ,"params":{"_meta":{"progressToken":7} , "x":[{"id":2}]},"jsonrpc":"2.0"}');
 });
 
-it("takes the last of two members of one name, as JSON.parse does", () => {
+it("uses the last of two members of one name, as JSON.parse does", () => {
   const json = '{"id":1,"id":2}';
   const span = spanAt(json, "id");
   expect(json.slice(span?.start, span?.end)).toBe("2");
 });
 
-it("survives what is no JSON", () => {
+it("survives text that is not JSON", () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       membersOf(text);

@@ -11,7 +11,7 @@ const FRAGILE =
   '{"jsonrpc":"2.0",  "result":{ "big":9007199254740993,  "one":1.0, "a":1,"a":2, "e":"\\u0061", "é":"日本" },"id":1}';
 
 describe("a session of the 2025 revisions at a stdio server", () => {
-  it("is opened by initialize, which answers with the session's id", async () => {
+  it("is opened by initialize, which returns the session's id", async () => {
     await using connected = await connectStdio();
     const answer = await connected.link.call(
       { headers: [["accept", "application/json, text/event-stream"]] },
@@ -22,14 +22,14 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect(JSON.parse(answer.text)).toMatchObject({ id: "i", result: { protocolVersion: "2025-11-25" } });
   });
 
-  it("gives the server's bytes as they are", async () => {
+  it("returns the server's bytes unchanged", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     expect(await client.call("fragile")).toMatchObject({ text: FRAGILE, frames: 1 });
     expect((await client.call("crlf")).text).toBe('{"jsonrpc":"2.0",\r"result":{},"id":1}');
   });
 
-  it("gives the client's bytes as they are, in one line", async () => {
+  it("forwards the client's bytes unchanged, in one line", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const body =
@@ -44,7 +44,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect(JSON.parse((await client.call("large")).text).result.text).toHaveLength(5 * 1024 * 1024);
   });
 
-  it("is a process of its own, and what one says never reaches another", async () => {
+  it("has a process of its own, and its messages never reach another session", async () => {
     await using connected = await connectStdio();
     const [one, two] = [await LegacyClient.open(connected.link), await LegacyClient.open(connected.link)];
     expect(pidIn(await one.call("pid"))).not.toBe(pidIn(await two.call("pid")));
@@ -60,7 +60,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect([streams[1], waiting]).not.toContain(heard()[0]?.exchange);
   });
 
-  it("answers with a stream when progress comes first, on the stream of who asked for it", async () => {
+  it("answers with a stream when progress comes first, on the stream of the request that asked for it", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const exchange = client.start("later", "6", ',"_meta":{"progressToken":"mine"}');
@@ -92,7 +92,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect(last).toMatchObject({ end: true });
   });
 
-  it("keeps what belongs to no request for the GET stream, of which there is one", async () => {
+  it("sends messages that belong to no request to the GET stream, of which there is one", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const { link } = connected;
@@ -114,7 +114,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     await link.until(() => link.frames.some((frame) => frame.exchange === next));
   });
 
-  it("hears of a cancelled request, whose stream then ends", async () => {
+  it("is told of a cancelled request, whose stream then ends", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const exchange = client.start("hang", "3");
@@ -124,7 +124,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect((await connected.link.answerOf(exchange)).text).not.toContain("result");
   });
 
-  it("takes a batch", async () => {
+  it("accepts a batch", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const answer = await client.post(
@@ -134,13 +134,13 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect(answer.text).toContain('"id":"b",');
   });
 
-  it("is not disturbed by a server that prints", async () => {
+  it("ignores other text that the server prints", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     expect(await client.call("noise")).toMatchObject({ status: 200, text: '{"jsonrpc":"2.0","id":1,"result":{}}' });
   });
 
-  it("that is unknown is 404, none at all is 400, no JSON is 400", async () => {
+  it("is answered with 404 if it is unknown, and with 400 if it is missing or the body is not JSON", async () => {
     await using connected = await connectStdio();
     const { link } = connected;
     const ping = '{"jsonrpc":"2.0","id":1,"method":"ping"}';
@@ -156,7 +156,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
   it.each([
     ["and left no stream open", false],
     ["and whose stream nobody has found dead yet", true],
-  ])("beyond the limit takes the place of the one that was used least lately %s", async (_, listens) => {
+  ])("above the limit replaces the least recently used one %s", async (_, listens) => {
     const clock = new ManualClock();
     await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2, clock }));
     const { link } = connected;
@@ -172,7 +172,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     expect((await third.call("pid")).status).toBe(200);
   });
 
-  it("opens for each of many clients that leave without a word", async () => {
+  it("opens for each of many clients that leave without closing it", async () => {
     await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2 }));
     for (let count = 0; count < 12; count += 1) {
       const client = await LegacyClient.open(connected.link);
@@ -180,7 +180,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
     }
   });
 
-  it("beyond the limit is refused while clients wait for calls of all others, and told what the limit counts", async () => {
+  it("above the limit is refused while all others have waiting clients, and the refusal says what the limit counts", async () => {
     await using connected = await connect(new StdioTarget(rawServer(), "attic", { maxSessions: 2 }));
     const { link } = connected;
     const clients = [await LegacyClient.open(link), await LegacyClient.open(link)] as const;
@@ -201,7 +201,7 @@ describe("a session of the 2025 revisions at a stdio server", () => {
 });
 
 describe("the process of a session", () => {
-  it("ends when nobody has used it for long, however its client left", async () => {
+  it("ends when nobody has used it for a long time, however its client left", async () => {
     const clock = new ManualClock();
     await using connected = await connect(new StdioTarget(rawServer(), "attic", { clock }));
     const { link } = connected;
@@ -219,7 +219,7 @@ describe("the process of a session", () => {
     expect((await client.call("pid")).status).toBe(404);
   });
 
-  it("has its event stream written to while it is silent, so that a reader's end is noticed", async () => {
+  it("receives writes on its event stream while it is silent, so that a disconnect is noticed", async () => {
     const clock = new ManualClock();
     await using connected = await connect(new StdioTarget(rawServer(), "attic", { clock }));
     const client = await LegacyClient.open(connected.link);
@@ -230,7 +230,7 @@ describe("the process of a session", () => {
     expect(Buffer.from(value !== undefined && "body" in value ? value.body : "").toString()).toBe(": keep-alive\n\n");
   });
 
-  it("ends with it", async () => {
+  it("ends with the session", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const pid = pidIn(await client.call("pid"));
@@ -239,7 +239,7 @@ describe("the process of a session", () => {
     expect((await client.call("pid")).status).toBe(404);
   });
 
-  it("ends with the connector, and so do the processes it started, however stubborn", async () => {
+  it("ends with the connector, like all the processes that it started, even stubborn ones", async () => {
     const pids: number[] = [];
     {
       await using connected = await connectStdio();
@@ -249,7 +249,7 @@ describe("the process of a session", () => {
     await Promise.all(pids.map((pid) => gone(pid)));
   });
 
-  it("that crashes answers every caller at once, with its last words; the session is gone", async () => {
+  it("answers every caller at once with its last output if it crashes, and the session is gone", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const stream = client.listen();
@@ -270,7 +270,7 @@ describe("the process of a session", () => {
     expect((await client.call("pid")).status).toBe(404);
   });
 
-  it("that is killed during a call says that the call may have run, on its event stream as well", async () => {
+  it("reports that the call may have run if it is killed, on its event stream as well", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     const pid = pidIn(await client.call("pid"));
@@ -288,7 +288,7 @@ describe("the process of a session", () => {
     }
   });
 
-  it("that ends after its answer has given it", async () => {
+  it("may end after its answer, which still arrives", async () => {
     await using connected = await connectStdio();
     const client = await LegacyClient.open(connected.link);
     expect(await client.call("last")).toMatchObject({

@@ -6,7 +6,7 @@ import { connect } from "../support/connected.ts";
 import { ManualClock } from "../support/manual-clock.ts";
 import { connectStdio, gone, modern, modernMethod, pidIn, rawServer } from "./support/stdio-client.ts";
 
-it("a server of 2026-07-28 is one process for all, and each caller gets its own answer under its own id", async () => {
+it("a server of 2026-07-28 has one process for all callers, and each caller gets its own answer under its own id", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   const [one, two] = await Promise.all([1, 1].map((id) => link.answerOf(modern(link, "pid", `${id}`))));
@@ -15,7 +15,7 @@ it("a server of 2026-07-28 is one process for all, and each caller gets its own 
   expect(JSON.parse((await link.answerOf(modern(link, "pid", '"\\u0061"'))).text).id).toBe("a");
 });
 
-it("keeps every byte but the ids", async () => {
+it("every byte except the ids is kept", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   const { text } = await link.answerOf(modern(link, "fragile", "9007199254740993"));
@@ -24,7 +24,7 @@ it("keeps every byte but the ids", async () => {
   );
 });
 
-it("tells callers apart who use the same id and the same progress token at the same time", async () => {
+it("callers with the same id and progress token at the same time are kept apart", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   const waiting = modern(link, "hang", "1", ',"progressToken":1');
@@ -34,7 +34,7 @@ it("tells callers apart who use the same id and the same progress token at the s
   expect(link.frames.some((frame) => frame.exchange === waiting)).toBe(false);
 });
 
-it("tells the server when a caller hangs up, under the id that the server knows", async () => {
+it("the server is told when a caller disconnects, under the id that the server knows", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   await link.answerOf(modern(link, "pid", "77"));
@@ -47,7 +47,7 @@ it("tells the server when a caller hangs up, under the id that the server knows"
   expect(Buffer.from(frame?.kind === FrameKind.RESPONSE ? frame.body : "").toString()).toContain("cancelled 2");
 });
 
-it("never makes a call whose caller left before it could begin", async () => {
+it("a call is never made if its caller left before it could begin", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   const exchange = modern(link, "crash", "1");
@@ -56,7 +56,7 @@ it("never makes a call whose caller left before it could begin", async () => {
   expect(JSON.parse(JSON.parse(text).result.line).id).toBe(1); // the first that the server heard of
 });
 
-it("gives nobody what may be a stranger's", async () => {
+it("a message that may belong to another caller reaches nobody", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   const waiting = [modern(link, "hang", "1"), modern(link, "notify", "2")];
@@ -64,7 +64,7 @@ it("gives nobody what may be a stranger's", async () => {
   expect(link.frames.some((frame) => waiting.includes(frame.exchange))).toBe(false);
 });
 
-it("sends a subscription's notifications to who subscribed, under that id", async () => {
+it("a subscription's notifications reach its subscriber, under the subscription's id", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   const exchange = modernMethod(link, "subscriptions/listen", '"listen:1"');
@@ -76,14 +76,14 @@ it("sends a subscription's notifications to who subscribed, under that id", asyn
   expect(text().match(/"io.modelcontextprotocol\/subscriptionId":"listen:1"/g)).toHaveLength(2);
 });
 
-it("gives errors of the protocol their HTTP status", async () => {
+it("protocol errors have their HTTP status", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   expect((await link.answerOf(modernMethod(link, "no/such", "1"))).status).toBe(404);
   expect((await link.answerOf(modern(link, "error", "1"))).status).toBe(400);
 });
 
-it("answers every caller at once when the process crashes, and the next call starts another", async () => {
+it("every caller is answered at once when the process crashes, and the next call starts another", async () => {
   await using connected = await connectStdio("--modern");
   const { link } = connected;
   const first = pidIn(await link.answerOf(modern(link, "pid", "1")));
@@ -98,7 +98,7 @@ it("answers every caller at once when the process crashes, and the next call sta
 });
 
 it.each([["answers what it does not know with an error"], ["leaves it unanswered", "--mute"]])(
-  "a server of 2025 refuses a 2026-07-28 request as such servers do, when it %s",
+  "a server of 2025 refuses a 2026-07-28 request as other such servers do when it %s",
   async (_, ...flags) => {
     await using connected = await connectStdio(...flags);
     const { link } = connected;
@@ -106,7 +106,7 @@ it.each([["answers what it does not know with an error"], ["leaves it unanswered
   },
 );
 
-it("a server that cannot be started is answered for at once, and leaves nothing behind", async () => {
+it("calls to a server that cannot be started fail at once, and nothing is left behind", async () => {
   const target = new StdioTarget({ command: "/no/such/program", args: [], cwd: process.cwd() }, "attic");
   await using connected = await connect(target);
   const { link } = connected;
@@ -131,7 +131,7 @@ it("the shared process ends with the connector", async () => {
   await gone(pid);
 });
 
-it("the shared process ends when nobody has used it for long, and the next call starts another that stays", async () => {
+it("the shared process ends after a long time without calls, and the next call starts another that stays", async () => {
   const clock = new ManualClock();
   await using connected = await connect(new StdioTarget(rawServer("--modern"), "attic", { clock }));
   const { link } = connected;

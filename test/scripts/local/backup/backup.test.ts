@@ -20,7 +20,7 @@ beforeEach(async () => {
   writeFileSync(join(state, "lock.json"), "{}");
 });
 
-test("a database that is being written to is restored with all that was committed", async () => {
+test("a database that is being written to is restored with everything that was committed", async () => {
   const live = new DatabaseSync(join(state, "control/do/a.sqlite"));
   onTestFinished(() => live.close());
   live.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)");
@@ -35,7 +35,7 @@ test("a database that is being written to is restored with all that was committe
   expect(copy.prepare("SELECT n FROM t").all()).toEqual([{ n: 1 }]);
 });
 
-test("a backup leaves out what belongs to the process that runs, and nobody else can read it", async () => {
+test("a backup omits what belongs to the running process, and only its owner can read it", async () => {
   writeFileSync(join(state, "operator.log"), "words");
   const file = join(folder, "backup");
   expect((await backUp(state, file)).files).toBe(1);
@@ -47,19 +47,19 @@ test("a backup leaves out what belongs to the process that runs, and nobody else
   expect(readdirSync(folder).toSorted()).toEqual(["backup", "restored", "state"]);
 });
 
-test("neither command writes over anything", async () => {
+test("neither command overwrites anything", async () => {
   const file = join(folder, "backup");
   await backUp(state, file);
   await expect(backUp(state, file)).rejects.toThrow("is there already");
   expect(() => restore(file, state)).toThrow("is not empty");
 });
 
-test("a folder that is no Operator's is refused", async () => {
+test("a folder that is not an Operator's is refused", async () => {
   await expect(backUp(folder, join(folder, "backup"))).rejects.toThrow("OPERATOR_STATE");
 });
 
 test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", "."])(
-  "a backup that names %j is refused, and nothing of it stays",
+  "a backup that names %j is refused, and nothing of it is kept",
   (path) => {
     const file = join(folder, "backup");
     {
@@ -74,7 +74,7 @@ test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", "."])(
   },
 );
 
-test("a file that is no backup, or a part of one, is refused by its name", async () => {
+test("a file that is not a whole backup is refused by its name", async () => {
   const file = join(folder, "backup");
   writeFileSync(file, "words, and more than a few of them".repeat(100));
   expect(() => restore(file, join(folder, "restored"))).toThrow(`${file} is not a backup of Operator`);

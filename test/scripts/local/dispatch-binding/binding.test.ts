@@ -40,7 +40,7 @@ test.each(["../attic", "attic/../cellar", "attic?x", "", "ATTIC", "__proto__", "
   },
 );
 
-test("a script sees the request as it was made: URL, method, headers, and no cf", async () => {
+test("a script receives the request unchanged: URL, method, headers, and no cf", async () => {
   const { call, url } = await machines();
   const response = await call("attic", "/seen?q=%20%2F", {
     method: "DELETE",
@@ -54,7 +54,7 @@ test("a script sees the request as it was made: URL, method, headers, and no cf"
   expect([...headers.keys()].filter((name) => name.startsWith("operator-local"))).toEqual([]);
 });
 
-test("a script that was removed and is there again under its name is reached by the first call that has a body", async () => {
+test("a script that was removed and uploaded again is reached by the first call that has a body", async () => {
   const { client, namespaces, call } = await machines();
   const digest = () => call("attic", "/digest", { method: "POST", body: "x" });
   expect((await digest()).status).toBe(200);
@@ -67,13 +67,13 @@ test("a script that was removed and is there again under its name is reached by 
   }
 });
 
-test("what a script throws is thrown by fetch", async () => {
+test("fetch throws what a script throws", async () => {
   const { call } = await machines();
   const response = await call("attic", "/throw");
   expect([response.headers.get("x-thrown"), await response.text()]).toEqual(["yes", "thrown by the script"]);
 });
 
-test("a script's own port answers nobody but its dispatch namespace", async () => {
+test("a script's own port answers only its dispatch namespace", async () => {
   const { platform } = await machines();
   const attic = await platform.directory.find(NAMESPACE, "attic")?.route();
   const cellar = await platform.directory.find(NAMESPACE, "cellar")?.route();
@@ -85,7 +85,7 @@ test("a script's own port answers nobody but its dispatch namespace", async () =
   );
 });
 
-test("WebSockets carry text and bytes both ways, and closing them arrives", async () => {
+test("WebSockets carry text and bytes in both directions, and a close arrives", async () => {
   const { url } = await machines();
   for (const name of ["attic", "cellar"]) {
     const socket = new WebSocket(new URL(url.href.replace("http", "ws")), { headers: { "x-script": name } });
@@ -112,7 +112,7 @@ test("WebSockets carry text and bytes both ways, and closing them arrives", asyn
   }
 });
 
-test("bodies arrive whole: held ones, announced large ones and streamed ones", async () => {
+test("bodies arrive complete: buffered ones, announced large ones and streamed ones", async () => {
   const { call } = await machines();
   const digest = (body: Uint8Array) => createHash("sha256").update(body).digest("hex");
   for (const size of [1, 65_536, 65_537, 5_000_000]) {
@@ -124,7 +124,7 @@ test("bodies arrive whole: held ones, announced large ones and streamed ones", a
   }
 });
 
-test("a reader that stops makes the script stop, and 100 MB pass through without being held", async () => {
+test("a reader that stops makes the script stop, and 100 MB pass without being buffered", async () => {
   const { call, url } = await machines();
   const chunks = 1600;
   const pulled = async () => Number(await (await call("attic", "/pulled")).text());
@@ -154,7 +154,7 @@ test("a reader that stops makes the script stop, and 100 MB pass through without
   expect(peak - before).toBeLessThan(60_000_000);
 });
 
-test("a redirect is the caller's to follow", async () => {
+test("a redirect is returned and not followed", async () => {
   const { client, platform } = await bench();
   await upload(
     client,

@@ -31,7 +31,7 @@ test("the SDK creates, finds, lists and deletes namespaces", async () => {
   expect((await refusal(namespaces.get("second", { account_id: "local" }))).slice(0, 2)).toEqual([404, 100119]);
 });
 
-test("a namespace cannot be made twice, nor removed while it has scripts", async () => {
+test("a namespace cannot be created twice, or removed while it has scripts", async () => {
   const { namespaces, client } = await bench();
   expect((await refusal(namespaces.create({ account_id: "local", name: NAMESPACE })))[0]).toBe(409);
   await upload(client, "attic", HELLO);
@@ -94,7 +94,7 @@ test("secrets are set, listed by name and removed", async () => {
   expect((await refusal(secrets.get("KEY", { ...at, script_name: "attic" })))[0]).toBe(404);
 });
 
-test("without the right token nothing is answered", async () => {
+test("every request without the right token is refused", async () => {
   const { platform, client } = await bench();
   await upload(client, "attic", HELLO);
   for (const token of ["wrong", `${TOKEN}x`, TOKEN.slice(1)]) {
@@ -115,7 +115,7 @@ test.each(["../evil", "a/b", "Attic", "attic.json", "a".repeat(64), "-a", "ätt"
   },
 );
 
-test("uploads that mean nothing are refused with what is wrong", async () => {
+test("invalid uploads are refused with the mistake", async () => {
   const { client, platform } = await bench();
   const cases: [string, Record<string, unknown>, number, string][] = [
     [HELLO, { main_module: "other.js" }, 10021, "other.js"],
@@ -143,7 +143,7 @@ test("uploads that mean nothing are refused with what is wrong", async () => {
   expect(platform.directory.get(NAMESPACE).scripts()).toEqual([]);
 });
 
-test("a body that is no form, or no JSON, is refused", async () => {
+test("a body that is not a form, or not JSON, is refused", async () => {
   const { platform, client } = await bench();
   await upload(client, "attic", HELLO);
   const path = `${platform.apiUrl}/accounts/local/workers/dispatch/namespaces/${NAMESPACE}/scripts/attic`;
@@ -157,7 +157,7 @@ test("a body that is no form, or no JSON, is refused", async () => {
   expect((await fetch(`${path}/nothing`, { headers })).status).toBe(404);
 });
 
-test("the form of the SDK's own upload, which Cloudflare does not read, is refused here as well", async () => {
+test("the SDK's own form of upload, which Cloudflare does not read, is refused here as well", async () => {
   const { namespaces, platform } = await bench();
   const sent = namespaces.scripts.update(
     "attic",
@@ -173,7 +173,7 @@ test("the form of the SDK's own upload, which Cloudflare does not read, is refus
   expect(platform.directory.get(NAMESPACE).scripts()).toEqual([]);
 });
 
-test("a module is found by its part's name, whatever its file is called", async () => {
+test("a module is identified by its part's name, whatever its file name", async () => {
   const { client } = await bench();
   const put = (part: string, file: string) => {
     const body = new FormData();

@@ -27,7 +27,7 @@ function watch(platform: Platform, lookMs: number, inUse: readonly string[] = []
   return idle;
 }
 
-test("a script that nobody uses has no process until it is called, and its neighbour that is used keeps its own", async () => {
+test("an unused script has no process until it is called, and its busy neighbour keeps its own", async () => {
   const { client, platform } = await bench();
   for (const name of ["attic", "cellar"]) await upload(client, name, MACHINE, firstUpload(name));
   const { call } = await gate(platform);
@@ -41,7 +41,7 @@ test("a script that nobody uses has no process until it is called, and its neigh
   expect(Date.now() - began).toBeLessThan(5_000);
 });
 
-test("an alarm fires in a script at rest, when it is due", async () => {
+test("an alarm starts a stopped script when it is due", async () => {
   const { client, platform } = await bench();
   await upload(client, "attic", MACHINE, firstUpload("attic"));
   const { call } = await gate(platform);
@@ -56,7 +56,7 @@ test("an alarm fires in a script at rest, when it is due", async () => {
   expect(await (await call("attic", "/alarms")).text()).toBe("1");
 });
 
-test("calls that arrive while a script is put to rest are all carried out, and each once", async () => {
+test("calls that arrive while a script is being stopped all run, each once", async () => {
   const { client, platform } = await bench();
   const names = Array.from({ length: 6 }, (_, index) => `m${index}`);
   await Promise.all(names.map((name) => upload(client, name, MACHINE, firstUpload(name))));
@@ -79,7 +79,7 @@ test("calls that arrive while a script is put to rest are all carried out, and e
   );
 });
 
-test("the kernel tells which ports are in use, and were in the last minute", async () => {
+test("the kernel reports which ports are in use, and which were in the last minute", async () => {
   const folder = await temporaryFolder();
   const table = join(folder, "tcp");
   const lines = [

@@ -7,13 +7,13 @@ type Official = ScriptUpdateParams.Metadata;
 type OfficialBinding = NonNullable<Official["bindings"]>[number];
 type Same<Kind extends Binding["type"]> = keyof Extract<OfficialBinding, { type: Kind }>;
 
-describe("the metadata that the platform takes", () => {
-  test("has no field that Cloudflare's schema does not have, and knows them all but those that it refuses", () => {
+describe("the metadata that the platform accepts", () => {
+  test("has only fields of Cloudflare's schema, and all of those except the refused ones", () => {
     expectTypeOf<keyof Metadata>().toEqualTypeOf<Exclude<keyof Official, "assets" | "exports">>();
     expect(Metadata.safeParse({ main_module: "a.js", exports: {} }).error?.issues[0]?.message).toContain("exports");
   });
 
-  test("has bindings with no field that Cloudflare's schema does not have for their type", () => {
+  test("has bindings with only the fields that Cloudflare's schema has for their type", () => {
     type Foreign<Kind extends Binding["type"]> = Exclude<keyof Extract<Binding, { type: Kind }>, Same<Kind>>;
     type AllForeign = { [Kind in Binding["type"]]: Foreign<Kind> }[Binding["type"]];
     expectTypeOf<AllForeign>().toEqualTypeOf<never>();

@@ -27,7 +27,7 @@ test("a renamed class keeps its storage and a deleted one gives it up", () => {
   expect(next.dropped).toEqual([first.classes["Old"]?.key]);
 });
 
-test("what does not follow from the script as it is, is refused", () => {
+test("a migration that does not fit the script's current state is refused", () => {
   expect(codeOf(() => migrate(first.classes, "v1", { new_tag: "v1", new_sqlite_classes: ["Machine"] }))).toBe(
     "migration_mismatch",
   );

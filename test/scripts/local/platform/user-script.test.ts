@@ -30,7 +30,7 @@ async function text(calling: Promise<Response>): Promise<string> {
   return (await calling).text();
 }
 
-test("scripts are isolated: bindings, storage and failure are each one's own", async () => {
+test("scripts are isolated: each has its own bindings, storage and failures", async () => {
   const { client, platform } = await bench();
   await Promise.all([
     upload(client, "attic", MACHINE, firstUpload("attic")),
@@ -73,7 +73,7 @@ test("a script gets every kind of binding, and a service binding reaches its ent
   expect(await (await call("attic")).json()).toEqual(["t", "s", "j", "kept", "POST /report"]);
 });
 
-test("replacing a script keeps its storage, and a stream from another one goes on", async () => {
+test("replacing a script keeps its storage, and another script's stream continues", async () => {
   const { client, platform } = await bench();
   await Promise.all([
     upload(client, "attic", MACHINE, firstUpload("attic")),
@@ -96,7 +96,7 @@ test("replacing a script keeps its storage, and a stream from another one goes o
   expect(await text(call("attic", "/count"))).toBe("2");
 });
 
-test("calls that come while their script is replaced wait for it", async () => {
+test("calls that arrive while their script is being replaced wait for it", async () => {
   const { client, platform } = await bench();
   await upload(client, "attic", MACHINE, firstUpload("attic"));
   const { call } = await gate(platform);
@@ -109,7 +109,7 @@ test("calls that come while their script is replaced wait for it", async () => {
   expect([...statuses]).toEqual([200]);
 });
 
-test("a broken upload leaves the old script running and its stream unbroken", async () => {
+test("an invalid upload keeps the old script running and its stream unbroken", async () => {
   const { client, platform, namespaces } = await bench();
   await upload(client, "attic", MACHINE, firstUpload("attic"));
   const { call } = await gate(platform);
@@ -125,7 +125,7 @@ test("a broken upload leaves the old script running and its stream unbroken", as
   );
 });
 
-test("of uploads at once to one script, the last one is what runs, and each is answered", async () => {
+test("of simultaneous uploads to one script the last one wins, and each is answered", async () => {
   const { client, platform } = await bench();
   await upload(client, "attic", MACHINE, firstUpload("first"));
   const names = ["a", "b", "c"];
@@ -140,7 +140,7 @@ test("of uploads at once to one script, the last one is what runs, and each is a
   );
 });
 
-test("a deleted script is not found at once, and its successor starts with empty storage", async () => {
+test("a deleted script is immediately unknown, and its successor starts with empty storage", async () => {
   const { client, platform, namespaces, stateDir } = await bench();
   await upload(client, "attic", MACHINE, firstUpload("attic"));
   const { call } = await gate(platform);
@@ -153,7 +153,7 @@ test("a deleted script is not found at once, and its successor starts with empty
   expect(await text(call("attic", "/count"))).toBe("1");
 });
 
-test("a script whose workerd is killed is back for the next call, with its storage, and its neighbour never notices", async () => {
+test("a script whose workerd is killed runs again for the next call, with its storage, and its neighbour is not affected", async () => {
   const { client, platform, reports } = await bench();
   await Promise.all([
     upload(client, "attic", MACHINE, firstUpload("attic")),
@@ -171,7 +171,7 @@ test("a script whose workerd is killed is back for the next call, with its stora
   expect(reports).toEqual([expect.stringContaining("attic")]);
 });
 
-test("everything is there again after a restart of the platform: script, secret, row; and an alarm fires by itself", async () => {
+test("a restart of the platform keeps a script, its secret and its rows, and its alarm fires by itself", async () => {
   const stateDir = await temporaryFolder();
   const first = await startPlatform({ stateDir, apiToken: TOKEN });
   await first.directory.ensure(NAMESPACE);
@@ -201,7 +201,7 @@ test("everything is there again after a restart of the platform: script, secret,
   await eventually(async () => ((await text(call("attic", "/alarms"))) !== "0" ? true : undefined), "the alarm");
 });
 
-test("a script whose port was taken while it was down moves, and what was known of the old port leads nowhere else", async () => {
+test("a script whose port was taken while it was stopped gets another, and the old port leads nowhere", async () => {
   const { client, platform } = await bench();
   await upload(client, "attic", MACHINE, firstUpload("attic"));
   const { call } = await gate(platform);
@@ -216,7 +216,7 @@ test("a script whose port was taken while it was down moves, and what was known 
   expect((await script?.route())?.port).not.toBe(port);
 });
 
-test("a script that takes too much memory is ended and started again, and its neighbour never notices", async () => {
+test("a script that uses too much memory is restarted, and its neighbour is not affected", async () => {
   const { client, platform, reports } = await bench();
   const greedy = `export default { async fetch(request) {
     if (new URL(request.url).pathname !== "/take") return new Response("here");
