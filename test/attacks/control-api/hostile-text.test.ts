@@ -113,7 +113,7 @@ describe("an address that a client chose", () => {
   });
 });
 
-test("continues to one of our pages, whatever a link says", () => {
+test("signing in continues to one of our pages, whatever a link says", () => {
   every(URLS, textOf("/account", "/pair", "/oauth/authorize", "?code=", "//", "evil.test", "next="), (next) => {
     const target = nextAfter(next);
     expect(target).toMatch(/^\/[\x21-\x7E]*$/);

@@ -231,7 +231,7 @@ describe("a request from a browser to an endpoint", () => {
   });
 });
 
-it("has an answer at /mcp and /api that is harmless as a page too", async () => {
+it("the answers of /mcp and /api are harmless as a page too", async () => {
   for (const path of ["/mcp", "/api/machines", "/api/nothing"]) {
     const { headers } = await user.fetch(path);
     expect([path, headers.get("x-content-type-options")]).toEqual([path, "nosniff"]);

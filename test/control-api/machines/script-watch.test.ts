@@ -25,33 +25,33 @@ function watch(answers: boolean[]): {
   return { watch: made, looks: () => looks, frozen: promise, isFrozen: () => isFrozen };
 }
 
-it("reports a script that leaves two checks in a row unanswered", async () => {
+it("the watch reports a script that leaves two checks in a row unanswered", async () => {
   const { frozen, looks } = watch([false]);
   await frozen;
   expect(looks()).toBe(2);
 });
 
-it("treats one unanswered check as a busy moment and continues checking", async () => {
+it("the watch treats one unanswered check as a busy moment and continues checking", async () => {
   const one = watch([false, true, false, true, false, false]);
   await one.frozen;
   expect(one.looks()).toBe(6);
 });
 
-it("accepts a script that answers its checks, however long the call takes", async () => {
+it("the watch accepts a script that answers its checks, however long the call takes", async () => {
   const one = watch([true]);
   while (one.looks() < 10) await sleep(5);
   expect(one.isFrozen()).toBe(false);
   one.watch.end();
 });
 
-it("stops checking once the call is over", async () => {
+it("the watch stops checking once the call is over", async () => {
   const one = watch([false]);
   one.watch.end();
   await sleep(50);
   expect([one.looks(), one.isFrozen()]).toEqual([0, false]);
 });
 
-it("does not check while data arrives", async () => {
+it("the watch does not check while data arrives", async () => {
   const one = watch([false]);
   for (let heard = 0; heard < 20; heard += 1) {
     one.watch.heard();

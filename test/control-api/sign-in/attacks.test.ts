@@ -385,7 +385,7 @@ describe("a request from elsewhere", () => {
   });
 });
 
-test("with headers of Operator's own does not carry them to a machine's script", async () => {
+test("Operator's own headers in a client's request do not reach a machine's script", async () => {
   const user = new TestUser();
   await user.machine("attic");
   const headers = {
@@ -400,7 +400,7 @@ test("with headers of Operator's own does not carry them to a machine's script",
   expect(reached?.headers["x-operator-machine"]).toBe(await user.slug("attic"));
 });
 
-test("for another user's machine is refused exactly like one for a machine that does not exist", async () => {
+test("another user's machine is refused exactly like one that does not exist", async () => {
   const owner = new TestUser();
   await owner.machine("attic");
   const slug = await owner.slug("attic");

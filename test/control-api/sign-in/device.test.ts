@@ -133,7 +133,7 @@ describe("a device's code", () => {
   });
 });
 
-test("can be requested only so often from one address", async () => {
+test("a device's codes can be requested only so often from one address", async () => {
   const headers = { "cf-connecting-ip": "203.0.113.30" };
   const statuses: number[] = [];
   for (let count = 0; count < 31; count += 1) {

@@ -16,7 +16,7 @@ function numbers(spool: EventSpool, after = 0): number[] {
   return spool.after(after, 1_000).map(({ seq }) => seq);
 }
 
-it("keeps its name, its events and its numbers from one process to the next", () => {
+it("the spool keeps its name, its events and its numbers from one process to the next", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const first = new EventSpool(path);
@@ -30,7 +30,7 @@ it("keeps its name, its events and its numbers from one process to the next", ()
   expect(numbers(second)).toEqual([1, 2, 3, 4]);
 });
 
-it("counts the processes that open it, even after an older codez that did not count", () => {
+it("the spool counts the processes that open it, even after an older codez that did not count", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   writeFileSync(path, '{"stream":"s","last":4,"cursor":null}\n');
@@ -38,7 +38,7 @@ it("counts the processes that open it, even after an older codez that did not co
   expect(new EventSpool(path).stream).toBe("s");
 });
 
-it("continues its numbering after everything was acknowledged", () => {
+it("the spool continues its numbering after everything was acknowledged", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const first = new EventSpool(path);
@@ -51,7 +51,7 @@ it("continues its numbering after everything was acknowledged", () => {
   expect(numbers(second)).toEqual([3]);
 });
 
-it("loses nothing that was appended before a kill -9", () => {
+it("the spool loses nothing that was appended before a kill -9", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const module = new URL("../../../scripts/connector/event-spool.ts", import.meta.url).href;
@@ -66,7 +66,7 @@ it("loses nothing that was appended before a kill -9", () => {
   expect(numbers(new EventSpool(path))).toEqual(Array.from({ length: 50 }, (_, index) => index + 1));
 });
 
-it("skips and counts invalid lines, and an incomplete line does not damage the next", () => {
+it("the spool skips and counts invalid lines, and an incomplete line does not damage the next", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   new EventSpool(path).append([event(1), event(2)]);
@@ -82,7 +82,7 @@ it("skips and counts invalid lines, and an incomplete line does not damage the n
   expect(again.after(0, 10).map(({ json }) => JSON.parse(json).data)).toEqual([1, 2, 3]);
 });
 
-it("starts a new stream when the file has lost its head", () => {
+it("the spool starts a new stream when the file has lost its head", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const first = new EventSpool(path);
@@ -95,7 +95,7 @@ it("starts a new stream when the file has lost its head", () => {
   expect(numbers(second)).toEqual([1]);
 });
 
-it("drops the oldest half at its limit, reports the number, and stays within the limit on disk", () => {
+it("the spool drops the oldest half at its limit, reports the number, and stays within the limit on disk", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   const spool = new EventSpool(path);
@@ -108,7 +108,7 @@ it("drops the oldest half at its limit, reports the number, and stays within the
   expect(statSync(path).size).toBeLessThan(SPOOL_CHARACTERS * 1.1);
 });
 
-it("keeps only the size of an oversized event", () => {
+it("the spool keeps only the size of an oversized event", () => {
   using folder = temporaryFolder();
   const spool = new EventSpool(join(folder.path, "a.events"));
   spool.append([
@@ -120,7 +120,7 @@ it("keeps only the size of an oversized event", () => {
   expect(long).toEqual({ atMs: 1, type: "t".repeat(64), session: null, data: null });
 });
 
-it("can be read only by its owner", () => {
+it("the spool can be read only by its owner", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.events");
   new EventSpool(path).append([event(1)]);

@@ -81,7 +81,7 @@ describe("an invalid frame", () => {
   });
 });
 
-it("identifies itself first, with its facts and the name of its event stream", async () => {
+it("a connector identifies itself first, with its facts and the name of its event stream", async () => {
   await using connected = await connectHttp(() => undefined);
   expect(connected.link.hello).toMatchObject({
     protocol: PROTOCOL_VERSION,
@@ -90,12 +90,12 @@ it("identifies itself first, with its facts and the name of its event stream", a
   });
 });
 
-it("sends a user agent with its dial, because some gates challenge requests without one", async () => {
+it("a connector sends a user agent with its dial, because some gates challenge requests without one", async () => {
   await using connected = await connectHttp(() => undefined);
   expect(connected.script.headers[0]?.["user-agent"]).toBe("codez/0.0.0");
 });
 
-it("counts its dials under a name that no other process has", async () => {
+it("a connector counts its dials under a name that no other process has", async () => {
   await using connected = await connectHttp(() => undefined);
   await using other = await connectHttp(() => undefined);
   connected.link.socket.terminate();
@@ -105,7 +105,7 @@ it("counts its dials under a name that no other process has", async () => {
   expect(other.link.hello.dial?.connector).not.toBe(first?.connector);
 });
 
-it("carries hundreds of calls at once, and refuses more", async () => {
+it("a link carries hundreds of calls at once, and refuses more", async () => {
   const held: (() => void)[] = [];
   await using connected = await connectHttp((_, response) => {
     held.push(() => response.end("{}"));

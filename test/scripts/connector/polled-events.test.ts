@@ -17,7 +17,7 @@ it.each([
       ],
     },
   ],
-])("finds the events in %s", (_, result) => {
+])("the reader finds the events in %s", (_, result) => {
   expect(polledEvents(result, NOW)).toEqual({ events: [EVENT], cursor: null });
 });
 
@@ -26,22 +26,22 @@ it.each([
   ["text", { content: [{ type: "text", text: "none" }] }],
   ["no result", null],
   ["a number", 5],
-])("finds none in %s", (_, result) => {
+])("the reader finds no events in %s", (_, result) => {
   expect(polledEvents(result, NOW)).toEqual({ events: [], cursor: null });
 });
 
-it("returns the cursor", () => {
+it("the reader returns the cursor", () => {
   expect(polledEvents({ structuredContent: { events: [], cursor: "c1" } }, NOW).cursor).toBe("c1");
 });
 
-it("reads type, session and time under the names that other servers use, and keeps the whole event as its data", () => {
+it("the reader takes type, session and time from the names that other servers use, and keeps the whole event as its data", () => {
   const theirs = { kind: "idle", session_id: "s2", timestamp: "2026-01-02T03:04:05Z", cost: 1 };
   expect(polledEvents({ structuredContent: { events: [theirs] } }, NOW).events).toEqual([
     { atMs: Date.parse("2026-01-02T03:04:05Z"), type: "idle", session: "s2", data: theirs },
   ]);
 });
 
-it("treats small numbers as seconds, and a missing time as now", () => {
+it("the reader treats small numbers as seconds, and a missing time as now", () => {
   const [seconds, none, bare] = polledEvents([], NOW).events.concat(
     polledEvents({ structuredContent: [{ type: "a", ts: 1_700_000_000 }, { type: "b" }, "word"] }, NOW).events,
   );

@@ -197,7 +197,7 @@ describe("a connector whose profile changed on disk", () => {
   });
 });
 
-it("follows its machine to a new name", async () => {
+it("a connector follows its machine to a new name", async () => {
   let path = "/m/attic/link";
   await using connected = await connectHttp((_, response) => void response.end("{}"), {
     credentialsAt: (url) => Promise.resolve({ linkUrl: new URL(path, url).href, token: "right-token" }),
@@ -211,7 +211,7 @@ it("follows its machine to a new name", async () => {
   expect(connected.script.dials).toEqual(["/m/attic/link", "/m/loft/link"]);
 });
 
-it("sends changed facts over the open link", async () => {
+it("a connector sends changed facts over the open link", async () => {
   const facts = {
     hostname: "h",
     os: "o",
@@ -231,7 +231,7 @@ it("sends changed facts over the open link", async () => {
   expect(JSON.parse(connected.link.texts[0] ?? "")).toMatchObject({ type: "facts", facts: { hostname: "other" } });
 });
 
-it("sends facts that changed during the dial once it is welcomed", async () => {
+it("a connector sends facts that changed during the dial once it is welcomed", async () => {
   await using script = await ScriptStandIn.start();
   let hostname = "h";
   const target = new HttpTarget(new URL("http://127.0.0.1:9/mcp"), "attic", "Start it.");

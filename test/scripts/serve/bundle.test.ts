@@ -50,7 +50,7 @@ const nodes = [process.execPath, ...otherNodes()].map((node) => ({
 }));
 
 describe.each(nodes)("the one-file bundle on Node $version", ({ node, version }) => {
-  test("serves, enters itself again as index thread and finds what history says, and ends", async () => {
+  test("serves, starts itself again as index thread, finds history, and ends", async () => {
     const home = mkdtempSync(join(folder, "home-"));
     const project = join(home, ".claude", "projects", "-src-api");
     mkdirSync(project, { recursive: true });

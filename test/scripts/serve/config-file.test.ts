@@ -30,7 +30,7 @@ function problemOf(text: string): string {
 }
 
 describe("serve.json", () => {
-  it("is not needed: what holds without it asks the owner at this computer", () => {
+  it("is optional: without it, permissions are asked of the owner at this computer", () => {
     const { projects, drive, readOnly, respondPermission, maxPermissionMode, commands, trust } = readConfig(path);
     expect({ projects, drive, readOnly, respondPermission, maxPermissionMode, commands, trust }).toEqual({
       projects: [],
@@ -63,21 +63,21 @@ describe("serve.json", () => {
     ["[]", "must contain one object"],
     ["null", "must contain one object"],
     ['"readOnly"', "must contain one object"],
-  ])("%s is refused with what is wrong: %s", (text, expected) => {
+  ])("%s is refused with the mistake: %s", (text, expected) => {
     expect(problemOf(text)).toContain(expected);
     expect(() => new ConfigFile(path)).toThrow(ConfigInvalid);
   });
 
-  it("with several mistakes names them all", () => {
+  it("with several mistakes is refused with all of them", () => {
     const problem = problemOf('{"readOnly": 1, "prot": 4098, "idleMinutes": -1}');
     for (const name of ["readOnly", "prot", "idleMinutes"]) expect(problem).toContain(`"${name}"`);
   });
 
-  it("does not take a folder's name that contains a setting for a repeated one", () => {
+  it("is not confused by a folder name that looks like a repeated setting", () => {
     expect(problemOf('{"projects": ["/a\\"readOnly\\": ", "/{"], "readOnly": true}')).toBe("none");
   });
 
-  it.each([0o620, 0o602, 0o666])("that others may write (%o), in a folder that they may enter, is not used", (mode) => {
+  it.each([0o620, 0o602, 0o666])("that others may write (%o) is not used in a folder that they may enter", (mode) => {
     writeFileSync(path, "{}");
     chmodSync(path, mode);
     expect(readConfig(path).readOnly).toBe(false); // others cannot enter the folder
@@ -85,13 +85,13 @@ describe("serve.json", () => {
     expect(() => readConfig(path)).toThrow("others may write it");
   });
 
-  it("in a folder that others may write is not used, because they may replace it", () => {
+  it("is not used in a folder that others may write, because they may replace it", () => {
     writeFileSync(path, "{}");
     chmodSync(folder, 0o777);
     expect(() => readConfig(path)).toThrow("others may replace it");
   });
 
-  it("that is a folder, or far too large, is refused", () => {
+  it("is refused if it is a folder or far too large", () => {
     mkdirSync(path);
     expect(() => readConfig(path)).toThrow("not a regular file");
     rmSync(path, { recursive: true });
@@ -100,7 +100,7 @@ describe("serve.json", () => {
 });
 
 describe("while serve runs", () => {
-  it("an edit takes effect at once, and an edit that is wrong leaves clients nothing but reading", () => {
+  it("an edit takes effect at once, and an invalid edit allows clients only to read", () => {
     writeFileSync(path, '{"respondPermission": true, "trust": ["/tmp"], "commands": ["compact"]}');
     const config = new ConfigFile(path);
     expect(config.current.respondPermission).toBe(true);
@@ -112,7 +112,7 @@ describe("while serve runs", () => {
     expect(config.problem).toBeNull();
   });
 
-  it("a file that disappears closes as well: an editor may be between deleting and writing it", () => {
+  it("a missing file does the same, because an editor may be between deleting and writing it", () => {
     writeFileSync(path, '{"readOnly": true}');
     const config = new ConfigFile(path);
     rmSync(path);
@@ -122,12 +122,12 @@ describe("while serve runs", () => {
     expect(config.current.readOnly).toBe(false);
   });
 
-  it("a command-line flag holds whatever the file says", () => {
+  it("a command-line flag overrides the file", () => {
     writeFileSync(path, '{"readOnly": false}');
     expect(new ConfigFile(path, { readOnly: true }).current.readOnly).toBe(true);
   });
 
-  it("its owner is told without asking, once, and when it is right again", async () => {
+  it("its owner is told of a mistake once, without asking, and when it is corrected", async () => {
     const config = new ConfigFile(path);
     const told: (string | null)[] = [];
     const stop = watchConfig(config, (problem) => told.push(problem));
@@ -139,7 +139,7 @@ describe("while serve runs", () => {
   });
 });
 
-it("policy.md explains every setting, with its default, and none that does not exist", () => {
+it("policy.md explains every setting with its default, and no other setting", () => {
   const page = readFileSync(new URL("../../../scripts/serve/policy.md", import.meta.url), "utf8");
   const rows = [...page.matchAll(/^\| `(\w+)` +\| (.+?) +\|/gm)].map(([, name, value]) => [name, value]);
   const defaults = ServeConfig.parse({});

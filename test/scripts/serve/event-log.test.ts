@@ -4,7 +4,7 @@ import { PollPositions } from "../../../scripts/serve/poll-positions.ts";
 
 const say = (log: EventLog, session: string, text = "") => log.append("message", session, { text });
 
-test("reading takes nothing away: two readers get the same", () => {
+test("reading consumes nothing: two readers get the same", () => {
   const log = new EventLog();
   const start = log.end;
   say(log, "a");
@@ -14,7 +14,7 @@ test("reading takes nothing away: two readers get the same", () => {
   expect(log.read(log.end, null)).toEqual({ events: [], cursor: log.end, gap: false });
 });
 
-test("a filtered reader goes past what is not its own", () => {
+test("a filtered reader moves past other events", () => {
   const log = new EventLog();
   const start = log.end;
   say(log, "a");
@@ -24,7 +24,7 @@ test("a filtered reader goes past what is not its own", () => {
   expect(page.cursor).toBe(log.end);
 });
 
-test("pages end before they are too large and go on where they ended", () => {
+test("pages end before they are too large, and continue there", () => {
   const log = new EventLog();
   let cursor = log.end;
   for (let index = 0; index < 1_200; index += 1) say(log, "a", String(index));
@@ -37,7 +37,7 @@ test("pages end before they are too large and go on where they ended", () => {
   expect(texts).toEqual(Array.from({ length: 1_200 }, (_, index) => String(index)));
 });
 
-test("trimmed history is a gap, and what is left is given", () => {
+test("trimmed history is reported as a gap, and the rest is returned", () => {
   const log = new EventLog();
   const start = log.end;
   for (let index = 0; index < 40; index += 1) say(log, "a", "x".repeat(1024 * 1024));
@@ -47,7 +47,7 @@ test("trimmed history is a gap, and what is left is given", () => {
   expect(log.read(page.cursor, null).gap).toBe(false);
 });
 
-test("a poll answers at once when there is something, and is woken by an event of its session only", async () => {
+test("a poll answers at once if there are events, and is woken only by an event of its session", async () => {
   const log = new EventLog();
   const start = log.end;
   let woken = 0;
@@ -63,7 +63,7 @@ test("a poll answers at once when there is something, and is woken by an event o
   expect((await log.poll(start, "mine", 60_000)).events).toHaveLength(1);
 });
 
-test("a poll whose caller left ends at once", async () => {
+test("a poll ends at once when its caller leaves", async () => {
   const log = new EventLog();
   const caller = new AbortController();
   const waiting = log.poll(log.end, null, 60_000, caller.signal);
@@ -71,7 +71,7 @@ test("a poll whose caller left ends at once", async () => {
   expect((await waiting).events).toEqual([]);
 });
 
-test("without cursors a client gets what came since it was first heard of, once for each question", () => {
+test("without a cursor a client gets the events since its first request, once for each query", () => {
   const log = new EventLog();
   const positions = new PollPositions(() => log.end);
   const poll = (client: string, session: string | null) => {

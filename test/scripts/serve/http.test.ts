@@ -46,7 +46,7 @@ test.each([
   expect(answer.text).not.toContain("create_session");
 });
 
-test("a session of the older revision is opened, used, closed, and unknown afterwards", async () => {
+test("a session of the older revision can be opened, used and closed, and is then unknown", async () => {
   const params = { protocolVersion: "2025-11-25", capabilities: {}, clientInfo: { name: "raw", version: "1" } };
   const body = JSON.stringify({ jsonrpc: "2.0", id: 0, method: "initialize", params });
   const session = String((await ask({}, { body })).headers["mcp-session-id"]);
@@ -59,7 +59,7 @@ test("a session of the older revision is opened, used, closed, and unknown after
   expect((await ask({}, { method: "GET" })).status).toBe(405);
 });
 
-test("what is not JSON and what is too large are answered, not dropped", async () => {
+test("invalid JSON and oversized bodies get an answer instead of a closed connection", async () => {
   expect((await ask({}, { body: "{" })).status).toBe(400);
   const large = JSON.stringify({
     jsonrpc: "2.0",
@@ -73,7 +73,7 @@ test("what is not JSON and what is too large are answered, not dropped", async (
   expect((await ask({})).status).toBe(200);
 });
 
-test("only /mcp is there, and the machine's own door needs its owner's token", async () => {
+test("only /mcp exists, and the machine's own endpoint needs its owner's token", async () => {
   expect((await ask({}, { path: "/" })).status).toBe(404);
   expect((await ask({}, { path: "/mcp/../mcp2" })).status).toBe(404);
   expect((await ask({}, { method: "GET", path: "/local/permissions" })).status).toBe(401);

@@ -42,7 +42,7 @@ test.each(["SIGTERM", "SIGKILL"] as const)(
   },
 );
 
-test("when serve and its keeper are both killed, the next start ends what they left", async () => {
+test("when serve and its keeper are both killed, the next start ends the processes that they left", async () => {
   machine = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
   await using client = await machine.connect();
   const { command } = await running(client);
@@ -56,7 +56,7 @@ test("when serve and its keeper are both killed, the next start ends what they l
   await isEmpty(machine.pid);
 });
 
-test("disposing of a busy session ends all it started, and a prompt resumes it", async () => {
+test("disposing of a busy session ends all its processes, and a prompt resumes it", async () => {
   machine = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
   await using client = await machine.connect();
   const { session, command } = await running(client);
@@ -68,7 +68,7 @@ test("disposing of a busy session ends all it started, and a prompt resumes it",
   expect(machine.api.asked.at(-1)?.prompts[0]).toContain("tail -f");
 });
 
-test("a crashed agent is an error with its last words, takes its commands along, and the session can go on", async () => {
+test("a crashed agent causes an error with its last output and ends its commands, and the session can continue", async () => {
   machine = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
   await using client = await machine.connect();
   const { session, command } = await running(client);
@@ -87,7 +87,7 @@ test("a crashed agent is an error with its last words, takes its commands along,
   });
 });
 
-test("after a restart the sessions are listed, remember what was said, and go on", async () => {
+test("after a restart sessions are listed, know their history, and continue", async () => {
   machine = await TestMachine.start({ script: obedient });
   let client = await machine.connect();
   const cwd = machine.repo("repo");
@@ -108,7 +108,7 @@ test("after a restart the sessions are listed, remember what was said, and go on
   await client[Symbol.asyncDispose]();
 });
 
-test("a cursor from before a restart reads on with a gap marked", async () => {
+test("a cursor from before a restart continues with a marked gap", async () => {
   machine = await TestMachine.start({ script: obedient });
   let client = await machine.connect();
   const cursor = await client.now();
@@ -121,7 +121,7 @@ test("a cursor from before a restart reads on with a gap marked", async () => {
   await client[Symbol.asyncDispose]();
 });
 
-test("at the limit an idle session gives up its process; when all are busy a new one is refused", async () => {
+test("at the limit an idle session loses its process, and a new one is refused only when all are busy", async () => {
   machine = await TestMachine.start({ script: obedient, config: { maxLiveSessions: 2, respondPermission: true } });
   await using client = await machine.connect();
   const { session: busy } = await running(client);
@@ -139,7 +139,7 @@ test("at the limit an idle session gives up its process; when all are busy a new
   await client.create(cwd);
 });
 
-test("a missing Claude Code is told with what to run, by the tool and by the health check", async () => {
+test("a missing Claude Code is reported with what to run, by the tool and by the health check", async () => {
   machine = await TestMachine.start({ config: { claude: "no-such-claude" } });
   await using client = await machine.connect();
   const error = await client.refused("create_session", { slug: "-", cwd: machine.repo("repo") });
@@ -150,7 +150,7 @@ test("a missing Claude Code is told with what to run, by the tool and by the hea
   await until("the warning", () => (machine.output.includes("warning: Claude Code was not found") ? true : undefined));
 });
 
-test("a second serve of the same home is refused, and a broken config is explained", async () => {
+test("a second serve of the same home is refused, and an invalid config is explained", async () => {
   machine = await TestMachine.start();
   expect(await machine.codez("serve")).toMatchObject({ code: 17, stderr: expect.stringContaining("already runs") });
   await machine.stop();

@@ -26,7 +26,7 @@ async function statusOf(session: string): Promise<unknown> {
   return answer.session["status"];
 }
 
-test("a session in a terminal is seen, watched, read and forked, not prompted; once it is closed it is resumed", async () => {
+test("a session in a terminal can be seen, watched, read and forked but not prompted, and resumed once it is closed", async () => {
   const cwd = machine.repo("repo");
   const cursor = await client.now();
   const terminal = machine.terminal(cwd, "--session-id", SESSION);

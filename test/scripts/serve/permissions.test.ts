@@ -28,7 +28,7 @@ async function isIdle(session: string, cursor: string): Promise<Answer[]> {
   return client.eventsUntil((event) => event["type"] === "session.idle", cursor, session);
 }
 
-test("a request says what is asked, where and for how long, and outlives its poller", async () => {
+test("a request states its action, place and time limit, and survives its poller", async () => {
   const { session, request } = await asking("listed.txt");
   await using other = await machine.connect({}, "another");
   const { pending_permissions: pending } = await other.call("get_session", { session_id: session, slug: "-" });
@@ -60,7 +60,7 @@ test("a client cannot approve its own session's request, and is told who can and
   await client.call("dispose_session", { session_id: session });
 });
 
-test("somebody at the machine allows it: the tool runs, once; the same answer again is fine, another is told who was first", async () => {
+test("when a person at the machine allows it, the tool runs once; a repeated answer is accepted, and another is told who was first", async () => {
   const { session, request, cursor, path } = await asking("allowed.txt");
   const listed = await machine.codez("permissions");
   expect(listed.stdout).toContain(request);
@@ -83,7 +83,7 @@ test("somebody at the machine allows it: the tool runs, once; the same answer ag
   expect(late.stderr).toContain("already settled: allow, by machine");
 });
 
-test("somebody at the machine denies it: the tool does not run and the model reads why", async () => {
+test("when a person at the machine denies it, the tool does not run and the model reads why", async () => {
   const { session, request, cursor, path } = await asking("denied.txt");
   expect(await machine.codez("permissions", "deny", request, "--reason", "not on a Friday")).toMatchObject({ code: 0 });
   const events = await isIdle(session, cursor);
@@ -91,8 +91,8 @@ test("somebody at the machine denies it: the tool does not run and the model rea
   expect(events.at(-1)?.["result"]).toContain("not on a Friday");
 });
 
-describe("with approval from afar turned on in the machine's config", () => {
-  test("for one project a client may answer, in another it may not; no restart is needed", async () => {
+describe("with remote approval turned on", () => {
+  test("a client may answer for one project and not for another, without a restart", async () => {
     machine.repo("toy");
     machine.configure({ respondPermission: ["~/src/toy"] });
     const elsewhere = await asking("elsewhere.txt");
@@ -127,7 +127,7 @@ describe("with approval from afar turned on in the machine's config", () => {
   });
 });
 
-test("a request that nobody answers is denied when its time is up, with the reason", async () => {
+test("an unanswered request is denied when its time is up, with the reason", async () => {
   machine.configure({ permissionTimeoutMinutes: 0.001 });
   const { session, cursor, path } = await asking("expired.txt");
   const events = await isIdle(session, cursor);
@@ -139,7 +139,7 @@ test("a request that nobody answers is denied when its time is up, with the reas
   expect(existsSync(path)).toBe(false);
 });
 
-test("an aborted turn takes its request along", async () => {
+test("an aborted turn removes its request", async () => {
   const { session, request, cursor } = await asking("aborted.txt");
   expect(await client.call("abort_session", { session_id: session })).toMatchObject({ aborted: true });
   const events = await isIdle(session, cursor);
@@ -152,7 +152,7 @@ test("an aborted turn takes its request along", async () => {
   expect(late.stderr).toContain("already settled");
 });
 
-test("a restart closes what was open, tells a late answer so, and keeps who settled what", async () => {
+test("a restart closes open requests, tells late answers so, and remembers who settled which", async () => {
   const settled = await asking("settled-before.txt");
   await machine.codez("permissions", "deny", settled.request);
   const open = await asking("open-before.txt");
@@ -167,7 +167,7 @@ test("a restart closes what was open, tells a late answer so, and keeps who sett
   expect(existsSync(open.path)).toBe(false);
 });
 
-test("without a running serve the command says so with an exit code of its own", async () => {
+test("without a running serve the command says so with its own exit code", async () => {
   await client[Symbol.asyncDispose]();
   await machine.stop();
   expect(await machine.codez("permissions")).toMatchObject({

@@ -30,7 +30,7 @@ function policy(config: Record<string, unknown> = {}): Policy {
 const codeOf = async (work: Promise<unknown>) => work.catch((error: { error: { code: string } }) => error.error.code);
 
 describe("which folders may be driven", () => {
-  test("a known project and what is below its repository may", async () => {
+  test("a known project and folders inside its repository may", async () => {
     expect(await policy().mayDrive(join(root, "repo"))).toBe(join(root, "repo"));
     expect(await policy().mayDrive(join(root, "repo", "sub"))).toBe(join(root, "repo", "sub"));
     expect(await policy().mayDrive(join(root, "home"))).toBe(join(root, "home"));
@@ -47,24 +47,24 @@ describe("which folders may be driven", () => {
     expect(await codeOf(policy().mayDrive(folder))).toBe("project_not_allowed");
   });
 
-  test("a folder that is not there is missing, not forbidden", async () => {
+  test("a missing folder is reported as missing, not as forbidden", async () => {
     expect(await codeOf(policy().mayDrive(join(root, "nowhere")))).toBe("folder_missing");
   });
 
-  test("a list in the config replaces what is known", async () => {
+  test("a list in the config replaces the known projects", async () => {
     const narrow = policy({ drive: [join(root, "outside")] });
     expect(await narrow.mayDrive(join(root, "outside"))).toBe(join(root, "outside"));
     expect(await codeOf(narrow.mayDrive(join(root, "repo")))).toBe("project_not_allowed");
     expect(await codeOf(policy({ drive: [] }).mayDrive(join(root, "repo")))).toBe("project_not_allowed");
   });
 
-  test("on a read-only machine nothing may", async () => {
+  test("on a read-only machine no folder may", async () => {
     expect(await codeOf(policy({ readOnly: true }).mayDrive(join(root, "repo")))).toBe("read_only");
   });
 });
 
-describe("which permission modes may be asked for", () => {
-  test("without a word in the config: those that ask a person, and no higher", () => {
+describe("which permission modes may be requested", () => {
+  test("without a setting: those that ask a person, and no higher ones", () => {
     expect(policy().mayUse(undefined)).toBe("default");
     for (const mode of ["plan", "dontAsk", "default", "manual"]) expect(() => policy().mayUse(mode)).not.toThrow();
     for (const mode of ["acceptEdits", "auto", "bypassPermissions"]) {
@@ -72,18 +72,18 @@ describe("which permission modes may be asked for", () => {
     }
   });
 
-  test("bypassPermissions only when the config names it", () => {
+  test("bypassPermissions only if the config names it", () => {
     expect(() => policy({ maxPermissionMode: "auto" }).mayUse("bypassPermissions")).toThrow(/above/);
     expect(policy({ maxPermissionMode: "bypassPermissions" }).mayUse("bypassPermissions")).toBe("bypassPermissions");
   });
 
-  test("one that does not exist is told apart", () => {
+  test("an unknown mode is reported as unknown", () => {
     expect(() => policy().mayUse("yolo")).toThrow(/Use one of: plan/);
   });
 });
 
 describe("who may approve", () => {
-  test("nobody from afar unless the config says so, and then only where it says", async () => {
+  test("nobody remotely, except where the config allows it", async () => {
     expect(await policy().mayApprove(join(root, "repo"))).toBe(false);
     expect(await policy({ respondPermission: true }).mayApprove(join(root, "repo"))).toBe(true);
     const some = policy({ respondPermission: [join(root, "repo")] });

@@ -13,7 +13,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 describe("the state", () => {
-  test("is changed by merge patches, as RFC 7396 has them", async () => {
+  test("changes by merge patches, as in RFC 7396", async () => {
     const state = new StateFile(join(folder, "state.json"));
     await state.update({ a: { b: 1, c: [1, { d: null }] }, e: "f" });
     expect(await state.update({ a: { b: null, g: { h: null, i: 2 } }, e: [1] })).toEqual({
@@ -22,14 +22,14 @@ describe("the state", () => {
     });
   });
 
-  test("keeps every one of many changes made at once, and leaves no drafts behind", async () => {
+  test("keeps all of many simultaneous changes, and leaves no drafts behind", async () => {
     const state = new StateFile(join(folder, "state.json"));
     await Promise.all(Array.from({ length: 50 }, (_, index) => state.update({ [`key${index}`]: index })));
     expect(Object.keys(await state.read())).toHaveLength(50);
     expect(readdirSync(folder)).toEqual(["state.json"]);
   });
 
-  test("refuses to grow without end, and is as before then", async () => {
+  test("refuses to exceed its limit, and is then unchanged", async () => {
     const state = new StateFile(join(folder, "state.json"));
     await state.update({ small: true });
     await expect(state.update({ large: "x".repeat(2 * 1024 * 1024) })).rejects.toThrow("bytes");
@@ -37,7 +37,7 @@ describe("the state", () => {
     expect(await state.update({ next: 1 })).toEqual({ small: true, next: 1 });
   });
 
-  test("has no way to the prototype", async () => {
+  test("gives no access to the prototype", async () => {
     const state = new StateFile(join(folder, "state.json"));
     await state.update(JSON.parse('{"__proto__": {"polluted": true}, "constructor": {"x": 1}}'));
     expect(({} as Record<string, unknown>)["polluted"]).toBeUndefined();
@@ -45,7 +45,7 @@ describe("the state", () => {
 });
 
 describe("the first outcome of a call with a key", () => {
-  test("is given again after a restart, and a call that failed may be repeated", async () => {
+  test("is returned again after a restart, and a failed call may be repeated", async () => {
     const path = join(folder, "outcomes.json");
     const outcomes = new Outcomes(path);
     await outcomes.load();

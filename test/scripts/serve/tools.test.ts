@@ -18,7 +18,7 @@ beforeAll(async () => {
 afterAll(() => machine[Symbol.asyncDispose]());
 
 describe.each(ERAS)("in revision $era", ({ era, options }) => {
-  test("every documented tool is there with its parameters, and clients are told which ones change things", async () => {
+  test("every documented tool exists with its parameters, and its annotations say whether it changes something", async () => {
     await using client = await machine.connect(options);
     expect(client.mcp.getNegotiatedProtocolVersion()).toBe(era);
     const { tools } = await client.mcp.listTools();
@@ -41,7 +41,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     }
   });
 
-  test("every tool of the shared table is there, just as it stands in it", async () => {
+  test("every tool of the shared table exists, exactly as in the table", async () => {
     await using client = await machine.connect(options);
     const { tools } = await client.mcp.listTools();
     const listed = tools.map(({ name, title, description, annotations, inputSchema }) => ({
@@ -132,7 +132,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     await client.call("dispose_session", { session_id: session });
   });
 
-  test("a wrong argument is refused with what is wrong, not with a fault", async () => {
+  test("a wrong argument is refused with the mistake, not with a fault", async () => {
     await using client = await machine.connect(options);
     const error = await client.refused("send_prompt", { session_id: "../../etc/passwd", text: "x" });
     expect(error).toMatchObject({ code: "arguments_invalid", retryable: false });
@@ -144,7 +144,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     await expect(client.mcp.callTool({ name: "no_such_tool", arguments: {} })).rejects.toThrow("no_such_tool");
   });
 
-  test("a missing argument is named, with where to get it; a misspelt one is named too", async () => {
+  test("a missing argument is named with where to get it, and a misspelt one is named too", async () => {
     await using client = await machine.connect(options);
     expect(await client.refused("list_sessions")).toMatchObject({
       code: "arguments_invalid",
@@ -158,7 +158,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     });
   });
 
-  test("an error is `code: message` in words and, for programs, its code, message and evidence", async () => {
+  test("an error has the text `code: message` and, for programs, its code, message and evidence", async () => {
     await using client = await machine.connect(options);
     const result = await client.mcp.callTool({ name: "list_sessions", arguments: { slug: "nowhere" } });
     const message = "There is no project nowhere on this machine. Call list_projects for the slugs.";

@@ -31,7 +31,7 @@ function gate(): { words: AsyncIterable<string>; open: () => void } {
   return { words: words(), open };
 }
 
-test("two sessions in two repositories work at once and never hear each other", async () => {
+test("two sessions in two repositories work at once, and never see each other's events", async () => {
   const gates = { api: gate(), web: gate() };
   machine.api.script(({ prompt }) => ({
     blocks: [{ text: prompt.startsWith("api") ? gates.api.words : gates.web.words }],
@@ -54,7 +54,7 @@ test("two sessions in two repositories work at once and never hear each other", 
   for (const { prompts } of asked) expect(prompts).toHaveLength(1);
 });
 
-test("prompts sent while a turn runs are answered one after the other, in order", async () => {
+test("prompts sent during a turn are answered one after the other, in order", async () => {
   const first = gate();
   machine.api.script((conversation) =>
     conversation.prompt === "one" ? { blocks: [{ text: first.words }] } : obedient(conversation),
@@ -80,7 +80,7 @@ test("prompts sent while a turn runs are answered one after the other, in order"
   ]);
 });
 
-test("text is told as it is streamed, coalesced, and then once whole", async () => {
+test("text is reported in pieces while it is streamed, and then once as a whole", async () => {
   async function* letters() {
     for (let index = 0; index < 600; index += 1) yield "ab ";
   }
@@ -98,7 +98,7 @@ test("text is told as it is streamed, coalesced, and then once whole", async () 
   expect(coarse).toEqual(events.filter((event) => !deltas.includes(event)));
 });
 
-test("a coarse poll waits through a message that is being written, until there is something to tell", async () => {
+test("a coarse poll waits until a message is complete", async () => {
   const endless = gate();
   machine.api.script(() => ({ blocks: [{ text: endless.words }] }));
   const cursor = await client.now();
@@ -110,7 +110,7 @@ test("a coarse poll waits through a message that is being written, until there i
   expect((await polled).events[0]).toMatchObject({ type: "message", role: "assistant" });
 });
 
-test("aborting in mid-sentence ends the turn, drops what waits behind it, and the session goes on", async () => {
+test("aborting in mid-sentence ends the turn and drops the prompts behind it, and the session continues", async () => {
   const endless = gate();
   machine.api.script((conversation) =>
     conversation.prompt === "go on" ? { blocks: [{ text: endless.words }] } : obedient(conversation),
@@ -129,7 +129,7 @@ test("aborting in mid-sentence ends the turn, drops what waits behind it, and th
   endless.open();
 });
 
-test("aborting kills the commands of the turn, also those that do not want to die", async () => {
+test("aborting kills the commands of the turn, including stubborn ones", async () => {
   machine.configure({ respondPermission: true });
   const cwd = machine.repo("api");
   const cursor = await client.now();
@@ -153,7 +153,7 @@ test("aborting kills the commands of the turn, also those that do not want to di
   machine.configure({});
 });
 
-test("a failing model is a failed turn with its reason, and the session goes on", async () => {
+test("a failing model causes a failed turn with its reason, and the session continues", async () => {
   machine.api.script(() => ({ status: 400, error: "invalid_request_error", message: "the stand-in is out of order" }));
   const cursor = await client.now();
   const session = await client.create(machine.repo("api"), { prompt: "hello" });
@@ -165,7 +165,7 @@ test("a failing model is a failed turn with its reason, and the session goes on"
   expect(after).toMatchObject({ status: "done", result: "Heard: better?" });
 });
 
-test("waiting for a slow turn ends in time and says that it goes on", async () => {
+test("waiting for a slow turn ends in time and reports that the turn continues", async () => {
   const slow = gate();
   machine.api.script(() => ({ blocks: [{ text: slow.words }] }));
   const session = await client.create(machine.repo("api"));
@@ -198,7 +198,7 @@ test("pictures, documents and text files reach the model with the prompt", async
   expect(body).toContain("a note");
 });
 
-test("a command in the background is told when it starts and when it has finished", async () => {
+test("a background command is reported when it starts and when it ends", async () => {
   machine.configure({ respondPermission: true });
   machine.api.script((conversation) => {
     const { prompt, results } = conversation;
@@ -226,7 +226,7 @@ test("a command in the background is told when it starts and when it has finishe
   machine.configure({});
 });
 
-test("several pollers wait for the same events and each gets all of them; a waiting poll ends with the event", async () => {
+test("several pollers wait for the same events and each gets all of them, and a waiting poll ends with the event", async () => {
   const session = await client.create(machine.repo("api"));
   await using other = await machine.connect({}, "other");
   const cursor = await client.now();
@@ -244,7 +244,7 @@ async function rest(cursor: string, session: string): Promise<Answer[]> {
   return (await client.poll({ cursor, session_id: session })).events;
 }
 
-test("a fork knows what was said, goes its own way, and survives being disposed before its first prompt", async () => {
+test("a fork has the session's history, develops separately, and survives being disposed before its first prompt", async () => {
   const session = await client.create(machine.repo("api"));
   await client.call("send_and_wait", { session_id: session, text: "the word is Mandelbrot", slug: "-" });
   const { session_id: fork } = await client.call("fork_session", { session_id: session, slug: "-" });
@@ -255,7 +255,7 @@ test("a fork knows what was said, goes its own way, and survives being disposed 
   expect(machine.api.asked.at(-1)?.prompts).toEqual(["the word is Mandelbrot", "in the original"]);
 });
 
-test("a call repeated with its key is done once, and its key is good for nothing else", async () => {
+test("a call repeated with its key runs once, and its key is refused for anything else", async () => {
   const cwd = machine.repo("api");
   const twice = { slug: "-", cwd, prompt: "only once", key: "create-1" };
   const [one, two] = await Promise.all([client.call("create_session", twice), client.call("create_session", twice)]);

@@ -2,7 +2,7 @@ import { createServer } from "node:net";
 import { expect, onTestFinished, test } from "vitest";
 import { isListening, Ports } from "../../../scripts/system/ports.ts";
 
-test("no port is given out twice, and none that somebody listens on", async () => {
+test("no port is given out twice, or while another program listens on it", async () => {
   const ports = new Ports();
   const given = await Promise.all(Array.from({ length: 200 }, () => ports.take()));
   expect(new Set(given).size).toBe(200);

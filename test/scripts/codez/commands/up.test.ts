@@ -178,7 +178,7 @@ describe("an installed codez", () => {
   });
 });
 
-it("reports that there is nothing to upgrade if nothing is installed", async () => {
+it("codez upgrade reports that there is nothing to upgrade if nothing is installed", async () => {
   await using hub = await HubStandIn.start();
   using computer = new NewComputer(hub);
   const { code, err } = await computer.npx("upgrade").ended();

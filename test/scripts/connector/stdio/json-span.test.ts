@@ -2,7 +2,7 @@ import * as fc from "fast-check";
 import { expect, it } from "vitest";
 import { membersOf, spanAt, splice } from "../../../../scripts/connector/stdio/json-span.ts";
 
-it("finds each member of any object where JSON.parse finds it, whatever the whitespace", () => {
+it("the reader finds each member of any object where JSON.parse finds it, whatever the whitespace", () => {
   fc.assert(
     fc.property(
       fc.dictionary(fc.string(), fc.jsonValue()),
@@ -20,7 +20,7 @@ it("finds each member of any object where JSON.parse finds it, whatever the whit
   );
 });
 
-it("replaces what it found and nothing else", () => {
+it("the reader replaces what it found and nothing else", () => {
   const json = '{ "id" : 1e3 ,"params":{"_meta":{"progressToken":"a\\"}"} , "x":[{"id":2}]},"jsonrpc":"2.0"}';
   const spans = [spanAt(json, "params", "_meta", "progressToken"), spanAt(json, "id")].filter((span) => span !== null);
   expect(
@@ -31,13 +31,13 @@ it("replaces what it found and nothing else", () => {
   ).toBe('{ "id" : 7 ,"params":{"_meta":{"progressToken":7} , "x":[{"id":2}]},"jsonrpc":"2.0"}');
 });
 
-it("uses the last of two members of one name, as JSON.parse does", () => {
+it("the reader uses the last of two members of one name, as JSON.parse does", () => {
   const json = '{"id":1,"id":2}';
   const span = spanAt(json, "id");
   expect(json.slice(span?.start, span?.end)).toBe("2");
 });
 
-it("survives text that is not JSON", () => {
+it("the reader survives text that is not JSON", () => {
   fc.assert(
     fc.property(fc.string(), (text) => {
       membersOf(text);

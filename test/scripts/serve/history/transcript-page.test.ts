@@ -19,7 +19,7 @@ async function allPages(path: string, limit: number) {
   }
 }
 
-test("pages lead from the newest to the oldest message, each message once and in order", async () => {
+test("pages go from the newest to the oldest message, with each message once and in order", async () => {
   using history = new TestHistory();
   const lines = Array.from({ length: 25 }, (_, index) => said(`message ${index}`, { id: String(index) }));
   const path = history.write("-api", SESSION, lines);
@@ -33,7 +33,7 @@ test("pages lead from the newest to the oldest message, each message once and in
   expect(pages).toBe(3);
 });
 
-test("a cursor means the same place however much is written after it", async () => {
+test("a cursor stays at the same place however much is written after it", async () => {
   using history = new TestHistory();
   const path = history.write("-api", SESSION, [said("one"), said("two"), said("three")]);
   const { cursor } = await readPage(path, null, 1);
@@ -41,7 +41,7 @@ test("a cursor means the same place however much is written after it", async () 
   expect((await readPage(path, cursor, 1)).messages).toEqual([expect.objectContaining({ message_id: "u-two" })]);
 });
 
-test("a giant tool result is cut short, and its handle gives all of it in pieces", async () => {
+test("a giant tool result is cut, and its handle returns all of it in parts", async () => {
   using history = new TestHistory();
   const giant = "0123456789ä".repeat(100_000);
   const path = history.write("-api", SESSION, [said("read it"), toolResult(giant)]);
@@ -60,7 +60,7 @@ test("a giant tool result is cut short, and its handle gives all of it in pieces
   await expect(readPart(path, "../etc/passwd", 0)).rejects.toThrow("handle");
 });
 
-test("a line that is being written is left for later, and broken ones are counted", async () => {
+test("an unfinished line is read later, and invalid ones are counted", async () => {
   using history = new TestHistory();
   const broken = ['{"type":"user","mess\n', "\u0000\u0001\n", "[1,2]\n", '"text"\n', '{"no":"type"}\n'];
   const path = history.write("-api", SESSION, [said("one"), ...broken, answered("two"), '{"type":"user"']);
@@ -69,7 +69,7 @@ test("a line that is being written is left for later, and broken ones are counte
   expect(page.unreadableLines).toBe(broken.length);
 });
 
-test("a line larger than is read is counted and passed over, forwards and backwards", async () => {
+test("an oversized line is counted and skipped, forwards and backwards", async () => {
   using history = new TestHistory();
   const path = history.write("-api", SESSION, [said("before"), `${"x".repeat(MAX_LINE_BYTES + 1)}\n`, said("after")]);
   const page = await readPage(path, null, 10);
@@ -82,7 +82,7 @@ test("a line larger than is read is counted and passed over, forwards and backwa
   expect(texts).toEqual([false, true, false]);
 });
 
-test("whatever bytes a file holds, lines are the same read forwards, backwards, and from any line on", async () => {
+test("whatever bytes a file contains, lines are the same forwards, backwards, and from any line on", async () => {
   using history = new TestHistory();
   const path = history.path("-api", SESSION);
   const { writeFileSync } = await import("node:fs");
@@ -129,7 +129,7 @@ test("whatever bytes a file holds, lines are the same read forwards, backwards, 
   );
 });
 
-test("whatever JSON a line holds, it is a message, something else, or counted", async () => {
+test("whatever JSON a line contains, it is a message, another entry, or counted as invalid", async () => {
   using history = new TestHistory();
   const field = fc.oneof(fc.jsonValue(), fc.constantFrom("user", "assistant", "cost-state", "ai-title"));
   const line = fc.dictionary(

@@ -16,7 +16,7 @@ const name = fc.stringMatching(/^[a-z0-9_][a-z0-9_:.-]{0,20}$/);
 const slash = fc.constantFrom("/", "\uff0f", "\u2044", "\u2215", "\u29f8");
 
 describe("what counts as a command", () => {
-  test("any name after a slash, behind any disguise, with anything after it", () => {
+  test("any name after a slash, whatever invisible characters precede it and whatever follows it", () => {
     fc.assert(
       fc.property(invisible, slash, name, fc.string(), (before, sign, command, rest) => {
         expect(commandOf(`${before}${sign}${command} ${rest}`)).toBe(command);
@@ -33,7 +33,7 @@ describe("what counts as a command", () => {
     );
   });
 
-  test("nothing that starts with another visible character does, whatever follows", () => {
+  test("a text that starts with another visible character does not, whatever follows", () => {
     const word = fc.string({ minLength: 1 }).filter((text) => /^[\p{L}\p{N}!#@&$"'(<`]/u.test(text));
     fc.assert(
       fc.property(word, name, (before, command) => {
@@ -42,7 +42,7 @@ describe("what counts as a command", () => {
     );
   });
 
-  test("a path is text", () => {
+  test("a path does not", () => {
     fc.assert(
       fc.property(name, name, (first, second) => {
         expect(commandOf(`/${first}/${second} is a folder`)).toBeNull();
@@ -51,7 +51,7 @@ describe("what counts as a command", () => {
     for (const text of ["", "/", "//x", "/ x", "/(x)", "\u200b"]) expect(commandOf(text)).toBeNull();
   });
 
-  test("a plain command is a command, and no disguised one is plain", () => {
+  test("a plain command counts as plain, and a disguised one does not", () => {
     fc.assert(
       fc.property(invisible, name, (before, command) => {
         expect(isPlainCommand(`/${command} x`, command)).toBe(true);

@@ -32,18 +32,18 @@ test.each([
   "see @out/project-2",
   "see @sub/../../project-2",
   "a@b @sub/file x@../project-2",
-])("leads out: %s", async (text) => {
+])("%s leaves the project", async (text) => {
   expect(await outside(text)).not.toBeNull();
 });
 
 test.each(["see @sub/file", "@sub @sub/../sub/file.", "x@example.com", "@missing @../missing", "@", '@"', "@\0/etc"])(
-  "does not: %j",
+  "%j does not leave the project",
   async (text) => {
     expect(await outside(text)).toBeNull();
   },
 );
 
-test("whatever surrounds a mention of a file outside, it is found", async () => {
+test("a mention of a file outside is found, whatever surrounds it", async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.string(),
@@ -55,6 +55,6 @@ test("whatever surrounds a mention of a file outside, it is found", async () => 
   );
 });
 
-test("thousands of mentions are not looked up one by one", () => {
+test("thousands of mentions do not cause a look-up each", () => {
   expect(mentionsIn("@a ".repeat(10_000))).toBeNull();
 });

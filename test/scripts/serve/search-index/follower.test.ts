@@ -30,7 +30,7 @@ describe.each([
     return { store, follower, growth };
   }
 
-  test("a session's facts are what its file says", async () => {
+  test("a session's facts come from its file", async () => {
     using history = new TestHistory();
     const lines = [said("fix the flaky test"), answered("done"), said("thanks"), cost(0.5), "broken\n"];
     history.write("-api", A, lines);
@@ -53,7 +53,7 @@ describe.each([
     store.close();
   });
 
-  test("titles: a person's before a model's before the first prompt, and what Claude Code says to itself is none", async () => {
+  test("a title is a person's, else a model's, else the first prompt, and never Claude Code's own text", async () => {
     using history = new TestHistory();
     const meta = { ...said("<command-name>/init</command-name>"), isMeta: true };
     history.write("-api", A, [
@@ -75,7 +75,7 @@ describe.each([
     store.close();
   });
 
-  test("what is found: words of a message, its last word as a beginning, phrases; recent first; with its surroundings", async () => {
+  test("a search finds words of a message, prefixes of the last word, and phrases, recent ones first, with context", async () => {
     using history = new TestHistory();
     const recent = { at: "2026-11-20T00:00:00Z" };
     const old = { at: "2025-01-01T00:00:00Z" };
@@ -94,7 +94,7 @@ describe.each([
     store.close();
   });
 
-  test("what is added is found and told, once; a half-written line waits for its other half", async () => {
+  test("new text is found and reported once, and a half-written line waits for its rest", async () => {
     using history = new TestHistory();
     history.write("-api", A, [said("old news")]);
     const { store, follower, growth } = await follow(history);
@@ -114,7 +114,7 @@ describe.each([
     store.close();
   });
 
-  test("a file that is deleted or written anew is forgotten", async () => {
+  test("a deleted or rewritten file is forgotten", async () => {
     using history = new TestHistory();
     const gone = history.write("-api", A, [said("alpha")]);
     const rewritten = history.write("-api", B, [said("beta one"), said("beta two")]);
@@ -132,7 +132,7 @@ describe.each([
     store.close();
   });
 
-  test("usage is counted by day, project and model; an answer's several lines and a fork's copies count once", async () => {
+  test("usage is counted by day, project and model, and the several lines of an answer and copies of a fork count once", async () => {
     using history = new TestHistory();
     const one = answered("one");
     history.write("-api", A, [
@@ -155,7 +155,7 @@ describe.each([
     store.close();
   });
 
-  test("files of others and of all shapes never stop the index", async () => {
+  test("unknown and damaged files never stop the index", async () => {
     using history = new TestHistory();
     history.write("-api", "agent-1", [said("not a session")]);
     history.write("-api", A, ["\u0000".repeat(5_000)]);
@@ -176,7 +176,7 @@ describe.each([
     store.close();
   });
 
-  test("however a file grows, in the end it is as if it had been there at once", async () => {
+  test("however a file grows, the result is the same as if it had been complete at once", async () => {
     const line = fc.constantFrom(said("p"), answered("q"), answered("r"), "broken\n", cost(1), {
       type: "ai-title",
       aiTitle: "T",
@@ -212,7 +212,7 @@ describe.each([
   });
 });
 
-test("the index of an earlier run is gone on with, and one that is broken is made anew", async () => {
+test("the index of an earlier run is continued, and a damaged one is built again", async () => {
   using history = new TestHistory();
   history.write("-api", A, [said("remembered")]);
   const first = await sqlite(history.folder);
