@@ -4,6 +4,7 @@ import { accountsOf } from "./accounts/directory.ts";
 import type { OpenSession } from "./accounts/accounts-rpc.ts";
 import { SESSION_IDLE_MS, type Visit } from "./accounts/sessions.ts";
 import { addressOf } from "./address.ts";
+import { validUntil } from "./clock.ts";
 import { browserNamed } from "./browser-name.ts";
 import { FRESH_MS } from "./fresh.ts";
 import type { PageContext, Session } from "./page-context.ts";
@@ -27,7 +28,8 @@ export async function sessionOf(c: PageContext): Promise<Session | null> {
   if (secret === undefined || secret.length > 128) return null;
   const found: OpenSession | null = await accountsOf(c.env).session(secret, visitOf(c));
   if (found === null) return null;
-  return { secret, person: found.person, id: found.id, isFresh: Date.now() - found.provedMs < FRESH_MS };
+  const nowMs = Date.now();
+  return { secret, person: found.person, id: found.id, isFresh: nowMs < validUntil(found.provedMs, FRESH_MS, nowMs) };
 }
 
 /** Where this request comes from, for the list of signed-in browsers. */

@@ -1,3 +1,4 @@
+import { latestEnd } from "../clock.ts";
 import { hashOf } from "../secret.ts";
 
 /** Lifetime of a challenge: long enough to fetch the phone that has the passkey. Milliseconds. */
@@ -23,10 +24,11 @@ export class Challenges {
   async spend(challenge: string, purpose: "create" | "get", nowMs: number): Promise<string | null> {
     const [row] = this.#sql
       .exec<{ data: string }>(
-        "DELETE FROM challenge WHERE hash = ? AND purpose = ? AND expires_ms > ? RETURNING data",
+        "DELETE FROM challenge WHERE hash = ? AND purpose = ? AND expires_ms > ? AND expires_ms <= ? RETURNING data",
         await hashOf(challenge),
         purpose,
         nowMs,
+        latestEnd(CHALLENGE_MS, nowMs),
       )
       .toArray();
     return row?.data ?? null;

@@ -1,4 +1,5 @@
 import { randomSecret } from "#protocol/bytes.ts";
+import { latestEnd } from "../clock.ts";
 import { hashOf, randomLetters } from "../secret.ts";
 import { CROWD_COLUMNS, crowdOf, victimIn } from "./crowd.ts";
 
@@ -13,8 +14,18 @@ const LETTERS = "BCDFGHJKLMNPQRSTVWXZ";
 /** 20^8 (about 2.6 * 10^10) codes, of which only a few are open at a time: the rate limit of `/pair` makes guessing hopeless. */
 const CODE_LETTERS = 8;
 
-/** A device's request as it is shown to the person who decides on it. `place`: the address that the request came from. */
-export type DeviceRequest = { clientId: string; clientName: string; scope: string[]; audience: string; place: string };
+/**
+ * A device's request as it is shown to the person who decides on it. `place`: the address that the request came from. `approvedMs`: when
+ * the person decided, milliseconds since 1970. The device may come for its tokens minutes later, and the sign-in is no fresher then.
+ */
+export type DeviceRequest = {
+  clientId: string;
+  clientName: string;
+  scope: string[];
+  audience: string;
+  place: string;
+  approvedMs?: number;
+};
 
 export type DevicePoll = "authorization_pending" | "slow_down" | "access_denied" | "expired_token";
 
@@ -83,9 +94,10 @@ export class Devices {
   async asked(userCode: string, nowMs: number): Promise<DeviceRequest | null> {
     const [row] = this.#sql
       .exec<{ request: string }>(
-        "SELECT request FROM device WHERE user_hash = ? AND state = 'open' AND expires_ms > ?",
+        "SELECT request FROM device WHERE user_hash = ? AND state = 'open' AND expires_ms > ? AND expires_ms <= ?",
         await hashOf(plain(userCode)),
         nowMs,
+        latestEnd(DEVICE_MS, nowMs),
       )
       .toArray();
     return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
@@ -95,11 +107,14 @@ export class Devices {
   async decide(userCode: string, person: string, allow: boolean, nowMs: number): Promise<DeviceRequest | null> {
     const [row] = this.#sql
       .exec<{ request: string }>(
-        "UPDATE device SET state = ?, person = ? WHERE user_hash = ? AND state = 'open' AND expires_ms > ? RETURNING request",
+        `UPDATE device SET state = ?, person = ?, request = json_set(request, '$.approvedMs', ?)
+         WHERE user_hash = ? AND state = 'open' AND expires_ms > ? AND expires_ms <= ? RETURNING request`,
         allow ? "approved" : "denied",
         person,
+        nowMs,
         await hashOf(plain(userCode)),
         nowMs,
+        latestEnd(DEVICE_MS, nowMs),
       )
       .toArray();
     return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
@@ -121,7 +136,8 @@ export class Devices {
   ): Promise<{ error: DevicePoll } | { person: string; request: DeviceRequest }> {
     const hash = await hashOf(deviceCode);
     const [row] = this.#sql.exec<Row>("SELECT * FROM device WHERE device_hash = ?", hash).toArray();
-    if (row === undefined || row.expires_ms <= nowMs) return { error: "expired_token" };
+    if (row === undefined || row.expires_ms <= nowMs || row.expires_ms > latestEnd(DEVICE_MS, nowMs))
+      return { error: "expired_token" };
     const request = JSON.parse(row.request) as DeviceRequest; // written by `begin`
     if (request.clientId !== clientId) return { error: "expired_token" };
     if (nowMs < row.next_ms) {

@@ -1,3 +1,4 @@
+import { latestEnd } from "../clock.ts";
 import { hashOf, randomLetters } from "../secret.ts";
 
 /** Lifetime of an invitation: time to pass it on and for the other person to find it. Milliseconds. */
@@ -34,9 +35,10 @@ export class Invites {
 
   async isOpen(code: string, nowMs: number): Promise<boolean> {
     const rows = this.#sql.exec(
-      "SELECT 1 FROM invite WHERE hash = ? AND expires_ms > ?",
+      "SELECT 1 FROM invite WHERE hash = ? AND expires_ms > ? AND expires_ms <= ?",
       await hashOf(plainCode(code)),
       nowMs,
+      latestEnd(INVITE_MS, nowMs),
     );
     return rows.toArray().length > 0;
   }
@@ -44,7 +46,8 @@ export class Invites {
   /** Uses an invitation up. Answers `false` if it is unknown, expired, or was used by another request first. */
   async spend(code: string, nowMs: number): Promise<boolean> {
     const hash = await hashOf(plainCode(code));
-    return this.#sql.exec("DELETE FROM invite WHERE hash = ? AND expires_ms > ?", hash, nowMs).rowsWritten > 0;
+    const open = "DELETE FROM invite WHERE hash = ? AND expires_ms > ? AND expires_ms <= ?";
+    return this.#sql.exec(open, hash, nowMs, latestEnd(INVITE_MS, nowMs)).rowsWritten > 0;
   }
 }
 

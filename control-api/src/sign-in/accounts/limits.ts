@@ -1,3 +1,5 @@
+import { latestEnd } from "../clock.ts";
+
 /** A rate limit: at most `times` attempts per window. */
 export type Limit = { readonly times: number; readonly windowMs: number };
 
@@ -17,6 +19,8 @@ export class Limits {
   /** Counts one attempt. Answers 0 if it is within the limit, otherwise the milliseconds until the next attempt is allowed. */
   take(key: string, { times, windowMs }: Limit, nowMs: number): number {
     this.#sql.exec("DELETE FROM attempt WHERE until_ms <= ?", nowMs);
+    // Of a clock that was ahead and is right now: nobody must be locked out until the year that it showed.
+    this.#sql.exec("DELETE FROM attempt WHERE key = ? AND until_ms > ?", key, latestEnd(windowMs, nowMs));
     const [row] = this.#sql
       .exec<{ count: number; until_ms: number }>("SELECT count, until_ms FROM attempt WHERE key = ?", key)
       .toArray();

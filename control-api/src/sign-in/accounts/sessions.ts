@@ -1,4 +1,5 @@
 import { randomSecret } from "#protocol/bytes.ts";
+import { CLOCK_SKEW_MS, validUntil } from "../clock.ts";
 import { hashOf } from "../secret.ts";
 
 /** A session ends when it was not used for this long: someone who returns within a month stays signed in. Milliseconds. */
@@ -60,7 +61,7 @@ export class Sessions {
   async find(secret: string, { address, browser }: Visit, nowMs: number): Promise<FoundSession | null> {
     const hash = await hashOf(secret);
     const [row] = this.#sql.exec<Row>("SELECT * FROM session WHERE hash = ?", hash).toArray();
-    if (row === undefined || row.seen_ms < nowMs - SESSION_IDLE_MS) return null;
+    if (row === undefined || nowMs >= validUntil(row.seen_ms, SESSION_IDLE_MS, nowMs)) return null;
     if (row.seen_ms < nowMs - SEEN_STEP_MS || row.address !== address)
       this.#sql.exec(
         "UPDATE session SET seen_ms = ?, address = ?, browser = ? WHERE hash = ?",
@@ -81,9 +82,10 @@ export class Sessions {
   list(person: string, nowMs: number): SessionRecord[] {
     return this.#sql
       .exec<Row>(
-        "SELECT * FROM session WHERE person = ? AND seen_ms >= ? ORDER BY seen_ms DESC, created_ms DESC",
+        "SELECT * FROM session WHERE person = ? AND seen_ms >= ? AND seen_ms <= ? ORDER BY seen_ms DESC, created_ms DESC",
         person,
         nowMs - SESSION_IDLE_MS,
+        nowMs + CLOCK_SKEW_MS,
       )
       .toArray()
       .map(({ hash, address, browser, created_ms: createdMs, seen_ms: seenMs }) => ({

@@ -38,7 +38,7 @@ export async function deviceToken(body: URLSearchParams, env: Env): Promise<Resp
  * page does and redeems it immediately, with a PKCE verifier that never leaves this function.
  */
 async function grant(user: string, request: DeviceRequest, env: Env): Promise<Response> {
-  const { clientId, clientName, scope, audience } = request;
+  const { clientId, clientName, scope, audience, approvedMs = 0 } = request;
   const api = oauthApi(env, audience);
   const client = await api.lookupClient(clientId);
   const [redirectUri] = client?.redirectUris ?? [];
@@ -60,7 +60,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
     userId: user,
     metadata: { client: clientName },
     scope,
-    props: { client: clientName, approvedMs: Date.now() } satisfies GrantProps,
+    props: { client: clientName, approvedMs } satisfies GrantProps,
   });
   const code = new URL(redirectTo).searchParams.get("code") ?? "";
   const body = new URLSearchParams({

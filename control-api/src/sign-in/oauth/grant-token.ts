@@ -2,6 +2,7 @@ import { type Caller, callerWith } from "../../http/caller.ts";
 import type { Env } from "../../env.ts";
 import type { Refusal } from "../../http/refusal.ts";
 import { knownScopes } from "../../http/scope.ts";
+import { validUntil } from "../clock.ts";
 import { FRESH_MS } from "../fresh.ts";
 import { oauthApi } from "./authorization-server.ts";
 import type { Audience } from "./resource.ts";
@@ -34,7 +35,7 @@ export async function callerOfGrant(token: string, audience: Audience, env: Env)
     client: summary.grant.props.client,
     machines: null,
     credential: `grant:${summary.grantId}`,
-    freshUntilMs: (summary.grant.props.approvedMs ?? 0) + FRESH_MS,
+    freshUntilMs: validUntil(summary.grant.props.approvedMs ?? 0, FRESH_MS, Date.now()),
     scopes: knownScopes(summary.scope),
   });
   if (typeof summary.audience !== "string") return { refused: "bad_token" };

@@ -1,0 +1,136 @@
+// Root cause: what lasts for a time was valid until its end, whenever that was. A computer whose clock was ahead, and was then put right,
+// left codes, invitations, sessions and fresh sign-ins that were valid for years, and people who were locked out for as long.
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { ask, bearer, Client, directory, errorOf, PASSWORD, statusWith, Visitor } from "../../control-api/sign-in/support/visitor.ts"; // prettier-ignore
+import { env } from "../../control-api/support/operator.ts";
+import { FRESH_MS } from "../../../control-api/src/sign-in/fresh.ts";
+
+const MINUTE_MS = 60_000;
+const DAY_MS = 24 * 60 * MINUTE_MS;
+const YEAR_MS = 365 * DAY_MS;
+
+const realNow = Date.now.bind(Date);
+/** The clock of the computer shows this much more than the time. */
+const shift = (ms: number): void => void vi.spyOn(Date, "now").mockImplementation(() => realNow() + ms);
+afterEach(() => void vi.restoreAllMocks());
+
+/** A stretch of time, and how far the clock is from the true time before and after it. */
+const WRONG: [string, number, number][] = [
+  ["a clock that was ahead by years is put right", YEAR_MS, 0],
+  ["a clock that is right is put back", 0, -YEAR_MS],
+  ["a clock that was ahead by hours is put right", 3 * 60 * MINUTE_MS, 0],
+];
+
+async function deviceCode(client: Client): Promise<{ device_code: string; user_code: string }> {
+  const body = new URLSearchParams({ client_id: client.id, scope: "operator:admin" });
+  return (await ask("/oauth/device_authorization", { method: "POST", body })).json();
+}
+
+function redeem(client: Client, { device_code: code }: { device_code: string }): Promise<Response> {
+  const form = { grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: code, client_id: client.id };
+  return ask("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
+}
+
+async function pair(person: Visitor, code: { user_code: string }): Promise<void> {
+  await person.post("/pair", { csrf: await person.csrf("/pair"), code: code.user_code, decision: "allow" });
+}
+
+const make = (accessToken: string) =>
+  ask("/api/tokens", { method: "POST", body: JSON.stringify({ label: "t" }), ...bearer(accessToken) });
+
+describe.each(WRONG)("when %s", (_, before, after) => {
+  test("no device code, approved or not, can be used", async () => {
+    shift(before);
+    const [person, client] = [await Visitor.invited(), await Client.registered()];
+    const [open, approved] = [await deviceCode(client), await deviceCode(client)];
+    await pair(person, approved);
+    shift(after);
+    for (const code of [open, approved]) expect(await errorOf(await redeem(client, code))).toBe("expired_token");
+    expect(await directory().askedByDevice(open.user_code)).toBeNull();
+    expect(await directory().decideDevice(open.user_code, "somebody", true)).toBeNull();
+  });
+
+  test("no browser stays signed in, and no app counts as freshly signed in", async () => {
+    shift(before);
+    const [person, client] = [await Visitor.invited(), await Client.registered()];
+    const { access_token: token } = await client.signIn(person, { scope: "operator:admin mcp:tools" });
+    expect((await make(token)).status).toBe(201);
+    shift(after);
+    expect((await person.get("/account")).status).not.toBe(200);
+    const status = await statusWith(token);
+    if (status === 200) expect((await make(token)).status).toBe(403);
+    else expect(status).toBe(401);
+  });
+
+  test("nobody is locked out for longer than the limit's time", async () => {
+    shift(before);
+    const { name } = await Visitor.invited();
+    const signIn = (password: string) =>
+      new Visitor().post("/sign-in", { name, password }, { "cf-connecting-ip": "198.51.100.7" });
+    for (let times = 0; times < 9; times += 1) await signIn("wrong wrong wrong");
+    expect((await signIn(PASSWORD)).status).toBe(429);
+    shift(after);
+    expect((await signIn(PASSWORD)).status).toBe(303);
+  });
+});
+
+test("no invitation lasts longer than it should, when a clock that was ahead is put right", async () => {
+  for (const [aheadMs, status] of [
+    [YEAR_MS, 401],
+    [0, 303],
+  ] as const) {
+    shift(aheadMs);
+    const { code } = await directory().invite();
+    shift(0);
+    const form = { code, name: `p-${crypto.randomUUID()}`, password: PASSWORD };
+    expect((await new Visitor().post("/invite", form)).status).toBe(status);
+  }
+});
+
+describe("as time passes", () => {
+  test("a fresh sign-in ends after a quarter of an hour, in the browser and for an app, however often it is used", async () => {
+    const [person, client] = [await Visitor.invited(), await Client.registered()];
+    let tokens = await client.signIn(person, { scope: "operator:admin mcp:tools" });
+    for (const minutes of [5, 10, 14]) {
+      shift(minutes * MINUTE_MS);
+      tokens = await (await client.refresh(tokens.refresh_token)).json();
+      expect((await make(tokens.access_token)).status).toBe(201);
+      expect((await person.get("/account")).status).toBe(200);
+    }
+    shift(FRESH_MS + 1_000);
+    tokens = await (await client.refresh(tokens.refresh_token)).json();
+    expect((await make(tokens.access_token)).status).toBe(403);
+    const form = { csrf: await person.csrf("/account"), label: "t" };
+    expect((await person.post("/account/tokens", form)).headers.get("location")).toContain("/sign-in/confirm");
+  });
+
+  test("a device that comes late for its tokens is as fresh as its person's approval", async () => {
+    const [person, client] = [await Visitor.invited(), await Client.registered()];
+    const code = await deviceCode(client);
+    await pair(person, code);
+    shift(9 * MINUTE_MS);
+    const { access_token: token }: { access_token: string } = await (await redeem(client, code)).json();
+    expect((await make(token)).status).toBe(201);
+    shift(FRESH_MS + 1_000);
+    expect((await make(token)).status).toBe(403);
+  });
+
+  test("an access token ends after an hour, and a stream that it opened is closed", async () => {
+    const [person, client] = [await Visitor.invited(), await Client.registered()];
+    const { access_token: token } = await client.signIn(person);
+    const stream = await ask("/api/events", bearer(token));
+    expect(stream.status).toBe(200);
+    const ended = stream.text();
+    shift(60 * MINUTE_MS + 1_000);
+    expect(await statusWith(token)).toBe(401);
+    const [user = ""] = token.split(":");
+    // What otherwise happens within a minute: the lease looks again.
+    await vi.waitUntil(
+      async () => {
+        await env.USER.getByName(user).revoked();
+        return Promise.race([ended.then(() => true), scheduler.wait(50).then(() => false)]);
+      },
+      { timeout: 10_000 },
+    );
+  });
+});
