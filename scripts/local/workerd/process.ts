@@ -27,8 +27,16 @@ const LAST_WORDS_MS = 1_000;
  */
 const HEAP_MB = 256;
 
+/**
+ * Megabytes of each half of V8's young generation. V8 lets it grow to 16 under load and keeps it. A request's objects fit into 2: with
+ * that, the gate's processor time for 5,000 calls is the same, and it keeps 10 to 20 MB less.
+ */
+const SEMI_SPACE_MB = 2;
+
 /** An idle process ends within milliseconds. One that took a connection at that moment may need longer. */
 const DRAIN_MS = 5_000;
+
+const V8_FLAGS = [`--max-heap-size=${HEAP_MB}`, `--max-semi-space-size=${SEMI_SPACE_MB}`];
 
 export class StartFailure extends Error {
   override name = "StartFailure";
@@ -67,7 +75,7 @@ export async function startWorkerd(name: string, config: Config, log: (line: str
   const said: string[] = [];
   let running = false;
   try {
-    const whole = { structuredLogging: true, v8Flags: [`--max-heap-size=${HEAP_MB}`], ...config };
+    const whole = { structuredLogging: true, v8Flags: V8_FLAGS, ...config };
     await writeFile(path, writeConfig(whole), { mode: 0o600 });
     const child = run(path, config);
     killWithUs(child);
