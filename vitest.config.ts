@@ -14,7 +14,7 @@ const resolve = { alias: [protocol] };
 /** SHA-256 of `link-token`, which machine tests dial in with. */
 const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe516f8aa8ec";
 
-/** A Worker's test files share two isolates, one after the other in each: to load the Worker anew for each takes longer than its tests. */
+/** A Worker's test files share two isolates, one after the other in each: loading the Worker again for each takes longer than its tests. */
 const TWO_ISOLATES = { isolate: false, maxWorkers: 2, testTimeout: 30_000, sequence: { groupOrder: 0 } };
 
 /** What tests that start programs have in common: the programs that they install once. */

@@ -10,7 +10,7 @@ const RUNTIMES = ["machine-template/protocol", "machine-template", "dispatch-wor
 
 /**
  * The rooms of a folder, and for each the others that it may import. Files beside the rooms are entries and what they
- * assemble: they may import every room. No room imports them, but for those in `shared`.
+ * assemble: they may import every room. No room imports them, except those in `shared`.
  */
 const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: readonly string[] }> = {
   "control-api/src": {

@@ -29,6 +29,6 @@ export type Env = AddressBindings &
   ClientAddressBindings & {
     /** "1": every request at /mcp goes through the SDK's handler instead of mcp/lean-lane.ts, so that tests can compare the two. */
     readonly SDK_LANE_ONLY?: string;
-    /** Local start only: an id that is new with each start of the platform, which starts all scripts anew. */
+    /** Local start only: an id that is new with each start of the platform, which restarts all scripts. */
     readonly PLATFORM_START?: string;
   };

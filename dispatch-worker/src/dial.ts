@@ -23,7 +23,7 @@ const BEARER = /^Bearer [\w.~+/=-]{1,512}$/i;
  *
  * A script that throws, is starting or is being replaced says nothing about the token. The answer is then `503`, and the
  * connector dials again. While the script is in that state, the `503` does reveal to a stranger that a machine of this name
- * exists. The alternative, a machine that stops dialling for good because of a passing fault, would be worse.
+ * exists. The alternative, a machine that stops dialling permanently because of a passing fault, would be worse.
  */
 export async function dial(script: Fetcher, request: Request, machine: string): Promise<Response> {
   // No machine was looked up yet, so this refusal reveals nothing and needs no delay.

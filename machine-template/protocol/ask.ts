@@ -58,7 +58,7 @@ export const Answers = z.record(z.string(), z.string().check(z.minLength(1), z.m
 export type Answers = z.infer<typeof Answers>;
 
 /**
- * A person's decision, from Operator to the machine. `by` is the person, in words for whoever decides later. A question is answered
+ * A person's decision, from Operator to the machine. `by` is the person, in words for a person who decides later. A question is answered
  * with `allow` and `answers`, and declined with `deny`; a plan is sent back with `deny` and a reason.
  */
 export const Decision = z.object({

@@ -26,7 +26,7 @@ export const LoggedEvent = z.object({
 export type LoggedEvent = z.infer<typeof LoggedEvent>;
 
 /**
- * A page of one machine's log. `gap`: events after the requested position were trimmed, or the log was started anew. `more`:
+ * A page of one machine's log. `gap`: events after the requested position were trimmed, or the log started again. `more`:
  * there are further events already, so ask again without waiting.
  */
 export const EventPage = z.object({

@@ -28,7 +28,7 @@ export const RegisterRequest = z.object({
   identity: z.string().check(z.minLength(16), z.maxLength(128)),
   rotate: z.optional(z.boolean()),
   replace: z.optional(z.boolean()),
-  /** The public key that the link is to be bound to. Absent from connectors before 0.3. */
+  /** The public key to which the link must be bound. Absent from connectors before 0.3. */
   linkKey: z.optional(LinkKey),
 });
 export type RegisterRequest = z.infer<typeof RegisterRequest>;

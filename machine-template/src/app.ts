@@ -13,7 +13,7 @@ const SINGLE = "machine";
  *
  * The token is checked here first and in the Durable Object second (`link/credentials.ts`). A stranger who dials does not wake
  * the object: only a token that this Operator issued does. And an object that fails cannot be mistaken for a refused token,
- * which would stop the connector for good.
+ * which would stop the connector permanently.
  */
 export const app = {
   async fetch(request: Request, env: Env): Promise<Response> {

@@ -49,7 +49,7 @@ const COMMANDS =
 /** A command of codez as our texts name it, unless it is written out already. */
 const NAMED = new RegExp(`(?<![\\w/.-]|npx |codez\\.tgz )codez (?=(?:${COMMANDS})\\b)`, "g");
 
-/** The text with each command of codez as it works where the person is who reads it. */
+/** The text with each codez command in the form that works in its reader's terminal. */
 export function asTyped(text: string, command: string): string {
   return command === "codez" ? text : text.replaceAll(NAMED, `${command} `);
 }

@@ -56,7 +56,7 @@ export class OperatorClient {
     return Forgotten.parse(await this.ask("DELETE", `/api/history?${query}`));
   }
 
-  /** @param linkKey the public key that the link is to be bound to. */
+  /** @param linkKey the public key to which the link must be bound. */
   async rotate(name: string, linkKey: string): Promise<Registration> {
     return Registration.parse(await this.ask("POST", `${pathOf(name)}/token`, { linkKey }));
   }
@@ -109,7 +109,7 @@ export class OperatorClient {
     throw this.#refusal(response.status, ErrorBody.safeParse(answer).data?.error ?? null);
   }
 
-  /** Opens an event stream after the event with the id `lastEventId`. Throws `CodezFailure` if there is none to be had. */
+  /** Opens an event stream after the event with the id `lastEventId`. Throws `CodezFailure` if it cannot be opened. */
   async stream(path: string, lastEventId: string | null): Promise<ReadableStream<Uint8Array>> {
     const headers = {
       ...this.#headers(),

@@ -33,7 +33,7 @@ const PLANNED_CODES: ReadonlySet<number> = new Set([CloseCode.RESTARTING, 1001, 
 /** `key` is absent, or `null`, when the machine has no key: its link then depends on the token alone. */
 export type Credentials = { readonly linkUrl: string; readonly token: string; readonly key?: LinkSigner | null };
 
-/** Why a connector stopped for good. */
+/** Why a connector stopped permanently. */
 export type Stopped =
   | { reason: "stopped" }
   /** The token is not, or no longer, this machine's. */
@@ -74,7 +74,7 @@ export type ConnectorOptions = {
   readonly random?: () => number;
 };
 
-/** Keeps one machine's link up until it is stopped, or Operator refuses it for good. */
+/** Keeps one machine's link up until it is stopped, or Operator refuses it permanently. */
 export class Connector {
   readonly #options: ConnectorOptions;
   readonly #clock: Clock;
@@ -89,7 +89,7 @@ export class Connector {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Dials until the connector is stopped or refused for good. Rejects only if `credentials` or `renamed` reject. */
+  /** Dials until the connector is stopped or permanently refused. Rejects only if `credentials` or `renamed` reject. */
   async run(): Promise<Stopped> {
     const { random = Math.random, refusalGraceMs = REFUSAL_GRACE_MS } = this.#options;
     const redial = new Redial(this.#clock.nowMs(), random);
@@ -101,7 +101,7 @@ export class Connector {
       if (this.#stopping.signal.aborted) break;
       if (onlineForMs !== null) refusal = null;
       const waitMs = redial.waitMs({ onlineForMs, wasPlanned: isPlanned(end) }, this.#clock.nowMs());
-      // A name that is none comes from a hostile or broken Operator, and is the name of a file here.
+      // An invalid name comes from a hostile or broken Operator, and would become the name of a file here.
       if (end.kind === "closed" && end.code === CloseCode.RENAMED && isMachineName(end.reason)) {
         await this.#options.renamed(end.reason);
         await this.#wait(waitMs, redial); // two names that point at each other must not cause a tight loop

@@ -75,7 +75,7 @@ export class EventPoller {
       const startedMs = this.#clock.nowMs();
       const result = await this.#poll(cursor);
       if (result.isError === true) {
-        // A server that was set up anew refuses an old cursor. Without one it returns the events that it has.
+        // A server that was set up again refuses an old cursor. Without one it returns the events that it has.
         if (cursor === null) throw new Error(`${POLL_TOOL} fails: ${JSON.stringify(result.content).slice(0, 300)}`);
         cursor = null;
         continue;

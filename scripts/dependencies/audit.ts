@@ -13,7 +13,7 @@ const REPOSITORY = fileURLToPath(new URL("../..", import.meta.url));
 /** Exit codes: nothing known, known vulnerabilities, and nothing was checked. The last must never look like the first. */
 const Exit = { CLEAN: 0, AFFECTED: 1, NOT_CHECKED: 2 } as const;
 
-/** npm asks its registry one question; an answer that takes longer is none. */
+/** npm asks its registry one question; a slower answer counts as none. */
 const TIMEOUT_MS = 60_000;
 
 const NpmReport = z.object({

@@ -50,7 +50,7 @@ export async function beginUpgrade(folder: string, version: string, report: Repo
   if (before === version || !existsSync(join(folder, "secrets.json"))) return { keep, undo: () => undefined };
 
   const backup = join(folder, BACKUPS, `before-${version}`);
-  // A start that was killed in the middle left its backup. It has the state of before, which this folder may no longer have.
+  // A start that was killed in the middle left its backup. It has the earlier state, which this folder may no longer have.
   if (!existsSync(backup)) {
     mkdirSync(join(folder, BACKUPS), { recursive: true, mode: 0o700 });
     await backUp(folder, backup);

@@ -52,7 +52,7 @@ export function stateIn(folder: string): State {
 }
 
 /**
- * Makes sure that nobody else may write to the folder. Its files are private, but whoever may write to a folder may replace them all:
+ * Makes sure that nobody else may write to the folder. Its files are private, but anyone who may write to a folder may replace them all:
  * with secrets of their own they would be Operator's owner. It is closed if it is ours and empty, or Operator's already. A folder of
  * others, or one that is used for other things, is refused rather than changed. Root's is as good as ours.
  */

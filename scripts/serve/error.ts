@@ -125,7 +125,7 @@ export function explain(error: ServeError): Explanation {
     case "handle_unknown":
       return no(`The handle ${error.handle} is unknown. Use a handle from get_session or search_sessions.`);
     case "cursor_invalid":
-      return no(`${error.cursor} is not a cursor of this tool. Leave it out to start anew.`);
+      return no(`${error.cursor} is not a cursor of this tool. Leave it out to start again.`);
     case "key_reused":
       return no(
         `The key ${error.key} was used for another call. Use a new key for every new call, and the same one only to repeat a call.`,

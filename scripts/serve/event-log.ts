@@ -58,7 +58,7 @@ interface Entry {
 /** The recent events of all sessions, in memory. Reading consumes nothing, so any number of clients may read. */
 export class EventLog {
   /**
-   * Numbering starts anew with each start of serve. The epoch keeps cursors of an earlier run from being mistaken for this
+   * Numbering starts again with each start of serve. The epoch keeps cursors of an earlier run from being mistaken for this
    * one's.
    */
   readonly #epoch = randomBytes(6).toString("hex");

@@ -9,7 +9,7 @@ async function destination(url: string, headers: Record<string, string> = {}): P
   const { response, reached, asked } = await dispatch(url, { headers: trusted(headers) });
   const [first] = reached;
   if (first === undefined) {
-    expect(asked).toEqual([]); // the namespace is asked for nothing that is no slug
+    expect(asked).toEqual([]); // the namespace is never asked for an invalid slug
     return codeOf(response);
   }
   const { pathname, search } = new URL(first.request.url);

@@ -33,7 +33,7 @@ test("a backup of a working Operator restores it into an empty folder, with its 
   rmSync(state, { recursive: true });
   restore(file, state);
   await operator.start();
-  await attic.online(); // with the link token of before, to the script of before
+  await attic.online(); // with the earlier link token, to the earlier script
   const headers = { authorization: `Bearer ${token}` };
   expect((await send(attic.url, { body: "{}", headers })).text).toBe("hello");
 });

@@ -70,7 +70,7 @@ describe("another user cannot tell an existing machine from one that does not ex
     ];
     for (const { token, machine } of strangers) {
       const { slug } = machine.registration;
-      // Of the same shape, with the same tag: only that there is none.
+      // Of the same shape and with the same tag, but without a machine.
       const unknown = slug.replace(machine.name, "nowhere");
       for (const method of ["POST", "GET", "DELETE"])
         for (const path of ["mcp", "operator/state", "operator/events"])

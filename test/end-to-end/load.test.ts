@@ -138,7 +138,7 @@ function processesOnTheWay(): Map<string, number> {
 }
 
 test("an answer of 100 MB passes without any process on its way growing by it", async () => {
-  // The first rounds warm up: what is allocated for large answers, code and buffers, is allocated for good.
+  // The first rounds warm up: what is allocated for large answers, code and buffers, stays allocated.
   for (const [round, bytes] of [100 * MEGABYTE, 100 * MEGABYTE, 100 * MEGABYTE].entries()) {
     const { hash, into } = flood(bytes);
     server.answer((_, response) => into(response));

@@ -93,7 +93,7 @@ function positionIn(cursor: string | null): LogPosition | null {
   if (cursor !== null && position === null)
     throw new OperatorFailure({
       code: "invalid_request",
-      reason: "This is not a cursor of poll_events. Leave it out to start anew.",
+      reason: "This is not a cursor of poll_events. Leave it out to start again.",
     });
   return position;
 }

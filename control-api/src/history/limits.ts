@@ -40,7 +40,7 @@ export const TRIM_AGE_MS = 60 * 60_000;
  */
 export const FIRST_HISTORY = 1_000;
 
-/** Former epochs that are remembered per machine. A log begins anew only when the script's storage was lost. */
+/** Former epochs that are remembered per machine. A log starts again only when the script's storage was lost. */
 export const KNOWN_EPOCHS = 4;
 
 /**

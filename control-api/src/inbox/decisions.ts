@@ -12,7 +12,7 @@ import { settlerText } from "./settler-text.ts";
  *
  * The first decision wins: it is stored before it is delivered, and from then on another one is told who decided what. It is delivered
  * until the machine has answered, or nobody waits for it any more. The machine may have been answered there in the meantime; then that
- * counts, and whoever decided here is told.
+ * counts, and the person who decided here is told.
  */
 export class Decisions {
   readonly #env: DispatchBindings;

@@ -40,7 +40,7 @@ export async function dialIn(request: Request, url: URL, env: Env, slug: string)
   const address = addressOf(request, env);
   const bucket = known.has(authorization) ? null : ofAddresses.of(address, rateAt(address, WRONG_TOKEN), nowMs);
   const afterMs = bucket?.take(nowMs) ?? 0;
-  // Not 401, which would stop a connector for good: it dials again later.
+  // Not 401, which would stop a connector permanently: it dials again later.
   if (afterMs > 0) return refuse({ refused: "too_many", of: "address", afterMs }, url, env);
   const response = await passToMachine(request, env, null, slug, ScriptPath.LINK);
   if (response.status === 401) known.delete(authorization);

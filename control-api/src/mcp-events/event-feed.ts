@@ -49,7 +49,7 @@ export function feedOf(
       const events: FeedEvent[] = [];
       for (const [index, event] of result.events.entries()) {
         const after = cursors[index] ?? result.cursor;
-        // An event's place in the log is its own for good.
+        // An event's place in the log never changes.
         events.push({
           id: `evt_${hex(await sha256(`${user}/${after}`)).slice(0, ID_CHARACTERS)}`,
           cursor: after,

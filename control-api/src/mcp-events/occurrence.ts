@@ -23,7 +23,7 @@ const ENVELOPE_BYTES = 4 * 1024;
 /** The last instant that `Date` can represent (ECMA-262, "Time Values"). A machine's clock may claim any integer. */
 const LAST_DATE_MS = 8.64e15;
 
-/** The event in an entry of the log, or `null` if the entry is none of `EVENT_TYPES`. */
+/** The event in an entry of the log, or `null` if the entry has none of `EVENT_TYPES`. */
 export function occurrenceOf({ id, event }: FeedEvent): { type: EventType; occurrence: Occurrence } | null {
   const type = eventTypeOf(event.type, event.data);
   if (type === null) return null;

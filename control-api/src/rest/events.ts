@@ -17,7 +17,7 @@ const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
  * `?detail=deltas` adds the pieces of messages that are still being written; `Last-Event-ID` (or `?cursor=`) resumes without loss or
  * repetition. Each message's id is the cursor after it.
  *
- * A browser's EventSource gives up for good when it is answered with an error. So a `Last-Event-ID` that has expired begins anew, and
+ * A browser's EventSource stops permanently when it gets an error. So the stream starts again for an expired `Last-Event-ID`, and
  * the stream says `gap` first, of no machine in particular.
  */
 export const events = new Hono<AppContext>();

@@ -217,7 +217,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /**
    * Creates a new link token. The old one stops working at once, and the link that used it is closed.
-   * @param linkKey the key that the link is to be bound to; `null` keeps the one that it is bound to.
+   * @param linkKey the key to which the link must be bound; `null` keeps the one that it is bound to.
    */
   rotate(name: string, linkKey: string | null): Promise<Registered | OperatorError> {
     return this.#turns.take([name], async () => {
@@ -464,7 +464,7 @@ export class User extends Agent<Env> implements UserRpc {
       const reason = `the list of machines was rebuilt, and which computer "${unidentified}" is will be known again after \`codez setup\` was run on it.`;
       return { code: "invalid_request", reason };
     }
-    // A token that ends must not be able to make one that does not, which would be its own access for good.
+    // A token that ends must not be able to make one that does not, which would give it permanent access.
     const latestMs = this.#tokens.expiryOf(maker);
     const expiresMs = limits.expiresMs ?? latestMs;
     if (latestMs !== null && expiresMs !== null && expiresMs > latestMs) {

@@ -33,7 +33,7 @@ const PRIVATE_IPV4: readonly (readonly [network: string, bits: number])[] = [
   ["240.0.0.0", 4],
 ];
 
-/** Why a URL is no good as a callback, in words for its author; `null` if it is good. */
+/** Why a URL is invalid as a callback, in words for its author; `null` if it is valid. */
 export type CallbackRefusal = string;
 
 /**

@@ -63,7 +63,7 @@ const SAID: Readonly<Record<string, string>> = {
 
 /**
  * A notification as ntfy's JSON takes it, which is sent to the server's root with the topic inside. It says what happened and where,
- * and nothing that a session said: whoever knows the name of a topic can read it.
+ * and nothing that a session said: everybody who knows the name of a topic can read it.
  */
 function notificationOf(
   topicUrl: string,

@@ -25,7 +25,7 @@ export function makeSecret(): string {
 }
 
 /**
- * The headers that sign a message (Standard Webhooks, "Webhook metadata"). Each attempt is signed anew, with its own time, because
+ * The headers that sign a message (Standard Webhooks, "Webhook metadata"). Each attempt is signed again, with its own time, because
  * receivers refuse what is older than five minutes. During a rotation there is a signature for each secret.
  */
 export async function signatureHeaders(

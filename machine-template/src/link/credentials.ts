@@ -64,7 +64,7 @@ export function refusalText(refusal: Refusal): string {
   }
 }
 
-/** What is told of a change: an event's type and data. */
+/** The event that reports a change: its type and data. */
 export type Announce = (type: LinkEventType, data: Record<string, unknown>) => void;
 
 /**

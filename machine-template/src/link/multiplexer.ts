@@ -8,7 +8,7 @@ const SWEEP_MS = 5_000;
 
 /**
  * A listening stream that was silent for so long may be ended to make room for a call. Long enough that clients who all
- * listen, and open their streams anew when they end, do not push each other out in a tight circle.
+ * listen, and open their streams again when they end, do not push each other out in a tight circle.
  */
 const IDLE_STREAM_MS = 30_000;
 

@@ -7,7 +7,7 @@ import type { Fault } from "./fault.ts";
 /** How long a process may take to say what is wrong with a file. */
 const SAID_LIMIT_MS = 15_000;
 
-/** Half of the file is lost, as after a power loss on a disk that reorders writes. `mend` puts it back. */
+/** Half of the file is lost, as after a power loss on a disk that reorders writes. The returned function puts it back. */
 async function cutInHalf(file: string): Promise<() => Promise<void>> {
   const whole = await readFile(file);
   await truncate(file, Math.floor(whole.length / 2));
@@ -22,7 +22,7 @@ function vital(path: string): Fault {
     async inject(world) {
       const { operator, ledger, machines } = world;
       await operator.stop();
-      const mend = await cutInHalf(join(operator.stateFolder, path));
+      const restore = await cutInHalf(join(operator.stateFolder, path));
       try {
         await operator.start();
         ledger.violations.push(`Operator started with a damaged ${path}`);
@@ -31,7 +31,7 @@ function vital(path: string): Fault {
         const words = reason instanceof Error ? reason.message : String(reason);
         if (!words.includes(path)) ledger.violations.push(`a damaged ${path} is not named: ${words.slice(0, 200)}`);
       }
-      await mend();
+      await restore();
       await operator.start();
       return machines.map(({ name }) => name);
     },
@@ -48,7 +48,7 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
       const { operator, machines } = world;
       const victim = random.pick(machines);
       await operator.stop();
-      const mend = await cutInHalf(
+      const restore = await cutInHalf(
         join(operator.stateFolder, `platform/namespaces/operator/scripts/${victim.name}/script.json`),
       );
       await operator.start(); // one machine's damage must not keep the others away
@@ -56,7 +56,7 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
         if (name !== victim.name && (await world.timeUntilServed(name)) === null)
           world.ledger.violations.push(`the damaged record of ${victim.name} kept ${name} away`);
       await operator.stop();
-      await mend();
+      await restore();
       await operator.start();
       return machines.map(({ name }) => name);
     },
@@ -67,14 +67,14 @@ export const DAMAGE_FAULTS: readonly Fault[] = [
     async inject(world: World, random) {
       const machine = random.pick(world.machines);
       machine.kill();
-      const mend = await cutInHalf(machine.profilePath);
+      const restore = await cutInHalf(machine.profilePath);
       machine.connect();
       await eventually(SAID_LIMIT_MS, () => machine.exitCode !== null);
       if (machine.exitCode === null) world.ledger.violations.push(`${machine.name} ran on with a damaged profile`);
       else if (!machine.lastWords.includes(machine.profilePath))
         world.ledger.violations.push(`a damaged profile is not named: ${machine.lastWords.slice(-200)}`);
       machine.kill();
-      await mend();
+      await restore();
       machine.connect();
       return [machine.name];
     },

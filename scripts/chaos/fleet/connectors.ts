@@ -24,7 +24,7 @@ process.on("message", ({ server, machines }: FleetOrder) => {
 
 async function sayEnd(name: string, connector: Connector): Promise<void> {
   const { reason } = await connector.run();
-  say({ name, online: false, atMs: Date.now(), detail: `stopped for good: ${reason}` });
+  say({ name, online: false, atMs: Date.now(), detail: `stopped permanently: ${reason}` });
 }
 
 process.on("disconnect", () => process.exit(0));

@@ -53,7 +53,7 @@ export function watchCommand({ command, folder }: Context): Command {
       for (let failures = 0; ; failures += 1) {
         const startedMs = Date.now();
         try {
-          // Each time anew, because a sign-in expires.
+          // Created for each request, because a sign-in expires.
           const operator = await findOperator(options.hub, folder, need);
           cursor ??= new WatchCursor(operator.origin, String(query), options.cursor);
           const body = await operator.stream(`/api/events?${query}`, cursor.read());

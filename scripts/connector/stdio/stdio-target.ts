@@ -68,7 +68,7 @@ export class StdioTarget implements Target {
     this.#closing.abort();
     this.#stopSweep();
     for (const session of this.#sessions.values()) this.#end(session, "the connector was ended");
-    const modern = await this.#modern?.catch(() => null); // who asked for it has been told why there is none
+    const modern = await this.#modern?.catch(() => null); // the caller that started it was told why it failed
     if (modern) this.#end(modern, "the connector was ended");
     await Promise.all(this.#ending);
   }

@@ -233,7 +233,7 @@ export class UserScript {
     return (this.#port ??= await this.#around.ports.take());
   }
 
-  /** The script's port. If another program took it while the script was down, the script gets a new one for good. */
+  /** The script's port. If another program took it while the script was down, the script keeps a new one. */
   async #freePort(): Promise<number> {
     if (this.#port !== undefined && (await isListening(this.#port))) this.#port = undefined;
     return this.#ownPort();

@@ -33,7 +33,7 @@ export interface Asker {
 
 /**
  * All that sessions of this machine wait for: permissions, answers to questions, approval of plans. Each is settled exactly once and
- * never reopened, whoever answers and wherever: this is the only place that settles.
+ * never reopened, regardless of who answers and where: this is the only place that settles.
  */
 export class PermissionBook {
   readonly #path: string;

@@ -1,6 +1,6 @@
 import type { Batch, FileFacts, ModelPrice, SessionTokens, Store, UsageRow, UsageSum } from "./store.ts";
 
-/** The store for a Node without SQLite. It has the same facts, which are read anew at each start, but no full-text index. */
+/** The store for a Node without SQLite. It has the same facts, which are read again at each start, but no full-text index. */
 export class MemoryStore implements Store {
   readonly kind = "memory";
   readonly #files = new Map<string, FileFacts>();

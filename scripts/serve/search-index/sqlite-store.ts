@@ -4,7 +4,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { ftsQuery } from "./match.ts";
 import type { Batch, FileFacts, Found, ModelPrice, SessionTokens, Store, UsageSum } from "./store.ts";
 
-/** Increase this when the tables or their content change. A database with another number is deleted and built anew. */
+/** Increase this when the tables or their content change. A database with another number is deleted and built again. */
 const VERSION = 3;
 
 /** Passages with the same timestamp that can be distinguished. A fork repeats the timestamps of everything that it copies. */

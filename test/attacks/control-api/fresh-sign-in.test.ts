@@ -1,4 +1,4 @@
-// Root cause: a cookie or a token of any age was enough for changes that give access for good.
+// Root cause: a cookie or a token of any age was enough for changes that give permanent access.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import {

@@ -1,4 +1,4 @@
-// Root cause: nobody could see which browsers were signed in, and claiming anew left what the old owner's credentials had made.
+// Root cause: nobody could see which browsers were signed in, and claiming the account again kept what the old owner's credentials had created.
 import { runInDurableObject } from "cloudflare:test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { browserNamed } from "../../../control-api/src/sign-in/browser-name.ts";

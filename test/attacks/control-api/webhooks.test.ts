@@ -177,7 +177,7 @@ describe("another client or another person", () => {
     for (const stranger of strangers) {
       const params = { name: "session.failed", delivery: { url: receiver.url } };
       expect((await stranger.rpc("events/unsubscribe", params)).answer.error?.code).toBe(-32_023);
-      // Their own subscription to the same URL is challenged anew, with their own secret.
+      // Their own subscription to the same URL is challenged again, with their own secret.
       await receiver.plan({ echo: "{}" });
       const secret = `whsec_${btoa("z".repeat(32))}`;
       expect((await subscribe(stranger, receiver.url, { delivery: { url: receiver.url, secret } })).error?.code).toBe(-32_027); // prettier-ignore

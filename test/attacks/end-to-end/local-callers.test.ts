@@ -1,5 +1,5 @@
 // Root cause: everybody who arrived at 127.0.0.1 without a token was the owner, and so were other users of the computer, pages
-// that any program on it serves, and whoever came through a reverse proxy.
+// that any program on it serves, and everybody who came through a reverse proxy.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";

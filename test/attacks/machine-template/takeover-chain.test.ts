@@ -1,5 +1,5 @@
 // Root cause: only the last holder of a name was kept. Whoever took it over twice, with a stolen sign-in, made undoing it lead back to
-// themselves, and the computer that had had the name was lost for good.
+// themselves, and the computer that had had the name was lost permanently.
 import { abortAllDurableObjects } from "cloudflare:test";
 import { afterEach, expect, it } from "vitest";
 import type { LinkCredentials } from "#protocol/script-api.ts";

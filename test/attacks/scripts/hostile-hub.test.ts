@@ -7,7 +7,7 @@ import { connectHttp, type Connected } from "../../scripts/connector/support/con
 
 /**
  * An Operator that was taken over, or a script with a bug, can say anything over the link. The connector answers with an error or
- * ends that link. It never reaches for anything but its own server's MCP endpoint, never stops for good without a reason, and
+ * ends that link. It never reaches for anything but its own server's MCP endpoint, never stops permanently without a reason, and
  * holds no more than its limits.
  */
 
@@ -116,7 +116,7 @@ describe("requests of a hostile hub", () => {
 
   it.each<[string, [string, string][]]>([
     ["a line break", [["x-a", "b\r\nx-injected: yes"]]],
-    ["a name that is none", [["x a", "b"]]],
+    ["an invalid name", [["x a", "b"]]],
     ["an empty name", [["", "b"]]],
     ["a character beyond latin1", [["x-a", "\u{1F600}"]]],
   ])("with %s in a header are refused, and nothing is injected", async (_, headers) => {

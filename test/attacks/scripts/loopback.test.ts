@@ -1,4 +1,4 @@
-// Root cause: whoever arrived at 127.0.0.1:4097 was taken for the owner, though other users of the computer and web pages
+// Root cause: every caller at 127.0.0.1:4097 was taken for the owner, though other users of the computer and web pages
 // arrive from there as well.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -106,8 +106,8 @@ describe("the short way leaves to the SDK's handler", () => {
     ["a name that is no text", called(7 as never)],
     ["arguments that are a list", called("list_machines", [])],
     ["parameters that it does not know", called("list_machines", {}, { task: { ttl: 1 } })],
-    ["a progress token that is none", called("list_machines", {}, { _meta: { progressToken: {} } })],
-    ["an id that is none", { id: 1.5, ...called("list_machines") }],
+    ["an invalid progress token", called("list_machines", {}, { _meta: { progressToken: {} } })],
+    ["an invalid id", { id: 1.5, ...called("list_machines") }],
     ["another version of JSON-RPC", { jsonrpc: "1.0", ...called("list_machines") }],
     ["another method", { method: "ping" }],
   ])("%s", async (_, message, headers) => {

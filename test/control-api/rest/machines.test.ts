@@ -107,7 +107,7 @@ describe("registering", () => {
     ["no body", undefined],
     ["no identity", { name: "attic" }],
     ["an identity that can be guessed", { name: "attic", identity: "short" }],
-    ["a name that is none", { name: "Attic!", identity: "identity-of-attic" }],
+    ["an invalid name", { name: "Attic!", identity: "identity-of-attic" }],
     ["a reserved name", { name: "mcp", identity: "identity-of-attic" }],
     ["a slug of somebody", { name: "attic--abcd1234", identity: "identity-of-attic" }],
   ])("with %s is refused", async (_, body) => {
@@ -301,7 +301,7 @@ describe("renaming", () => {
 
   it.each([
     ["a name that is taken", { name: "cellar" }, 409],
-    ["a name that is none", { name: "ATTIC" }, 400],
+    ["an invalid name", { name: "ATTIC" }, 400],
     ["no name", {}, 400],
   ])("to %s is refused, and both machines stay unchanged", async (_, body, status) => {
     const alice = new TestUser();

@@ -30,7 +30,7 @@ if (import.meta.main) {
     listener: { online: (epoch) => console.log(`online ${epoch}`) },
   });
   const input = createInterface({ input: process.stdin });
-  input.on("close", () => process.exit()); // whoever started this is gone
+  input.on("close", () => process.exit()); // the process that started this is gone
   input.on("line", (line) => {
     events.append([PushedEvent.parse(JSON.parse(line))]);
     connector.sendEvents();

@@ -103,7 +103,7 @@ export class KillableMachine implements AsyncDisposable {
     await ended;
   }
 
-  /** Uploads the machine's script anew behind Operator's back, as one of that template's version. */
+  /** Uploads the machine's script again behind Operator's back, as one of that template's version. */
   async replaceScript(template: string): Promise<void> {
     const { platformUrl, apiToken } = this.#operator.platform;
     const inherited = ["MACHINE", "OWNER", "NAME", "SLUG", "LINK_TOKEN_HASH", "REPORT_KEY", "CONTROL"];

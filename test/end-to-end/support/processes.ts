@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
 
-/** In the environment of this process, so that all it starts has it too, whoever becomes its parent later on. */
+/** In the environment of this process, so that all its descendants have it too, whatever process becomes their parent later. */
 const MARK = "END_TO_END_RUN"; // without OPERATOR_, which children are not given
 const RUN = randomUUID();
 process.env[MARK] = RUN;

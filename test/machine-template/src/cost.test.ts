@@ -35,7 +35,7 @@ it("the presence check of an idle machine writes no more rows than the budget al
   await untilReported();
   const rows = await rowsOf(async () => {
     expect(Object.keys(await jobs())).toEqual(["checkPresence"]);
-    // As the runtime does when the hour is over: the job runs and sets itself again, and the alarm is set anew.
+    // As the runtime does when the hour is over: the job runs and sets itself again, and the alarm is set again.
     await within(async (machine) => {
       await machine.checkPresence();
       await machine.alarm();
@@ -44,6 +44,6 @@ it("the presence check of an idle machine writes no more rows than the budget al
   });
   expect(rows).toBeGreaterThan(0);
   expect(rows).toBeLessThanOrEqual(counts.idleCheck.rowsWritten);
-  // Nothing else is to be done before the next hour: no other alarm, and so no other request.
+  // Nothing else is due before the next hour: no other alarm, and so no other request.
   expect(Object.keys(await jobs())).toEqual(["checkPresence"]);
 });

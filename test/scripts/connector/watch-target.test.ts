@@ -59,7 +59,7 @@ class Watched implements AsyncDisposable {
   }
 }
 
-/** Time that passes at once for whoever waits, and is counted. */
+/** A clock on which every wait ends at once, and is counted. */
 class EagerClock implements Clock {
   #nowMs = 1_000_000;
 

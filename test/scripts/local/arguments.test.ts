@@ -79,7 +79,7 @@ describe("the arguments of a start", () => {
   });
 
   it.each([
-    ["a port that is none", ["--port", "http"], "port"],
+    ["an invalid port", ["--port", "http"], "port"],
     ["a port out of range", ["--port", "65536"], "65536"],
     ["a public address without TLS", ["--public-url", "http://operator.example.com"], "https://operator.example.com"],
     ["a public address with a path", ["--public-url", "https://operator.example.com/x"], "--public-url"],
@@ -88,7 +88,7 @@ describe("the arguments of a start", () => {
     ["half a certificate", [...URL_, "--tls-cert", "/c"], "--tls-key"],
     ["a proxy that is no address", [...URL_, "--behind-proxy", "nginx"], '"nginx"'],
     ["a listener that is no address", [...URL_, "--acme", "me@example.com", "--listen", "eth0"], '"eth0"'],
-    ["an e-mail address that is none", [...URL_, "--acme", "me"], '"me"'],
+    ["an invalid e-mail address", [...URL_, "--acme", "me"], '"me"'],
     ["a proxy without a public address", ["--behind-proxy", "127.0.0.1"], "--public-url"],
     ["an option that there is not", ["--colour"], "--colour"],
   ])("refuse %s, and say what is valid", (_, args, words) => {

@@ -37,7 +37,7 @@ function variables(): string[] {
 
 /**
  * The image's file system, read-only: Debian as it is on this computer, Node and what npm installed in /usr/local, and two places
- * that can be written to, /data and /tmp. Then the command as the image's user, who may never be more.
+ * that can be written to, /data and /tmp. Then runs the command as the image's user, who cannot get more rights.
  */
 const PRETEND = `
 mount --make-rprivate /
@@ -129,7 +129,7 @@ test.skipIf(!canPretend())(
     ]);
     expect(statSync(data).mode & 0o777).toBe(0o700);
     expect(statSync(join(data, "secrets.json"))).toMatchObject({ uid: NODE_USER });
-    // Neither bundles nor anything else is made anew at the start.
+    // Neither bundles nor anything else is built again at the start.
     expect(readdirSync(data)).not.toContain("bundles");
     expect(await runIn(container, exec("HEALTHCHECK .* CMD"))).toEqual({
       code: 0,

@@ -8,7 +8,7 @@ let machine: TestMachine;
 
 afterEach(() => machine[Symbol.asyncDispose]());
 
-/** A session in the middle of a command that would run for ever, in a process group of its own. */
+/** A session in the middle of a command that would run indefinitely, in a process group of its own. */
 async function running(client: TestClient): Promise<{ session: string; command: number }> {
   const cwd = machine.repo("repo");
   const cursor = await client.now();

@@ -9,7 +9,7 @@ export type Answer = {
   status?: number;
   headers?: Record<string, string>;
   body: string;
-  /** The body goes on after this, without another word and without an end. */
+  /** After this the body stays open and sends nothing more. */
   isEndless?: boolean;
   /** Not even the head comes. */
   isSilent?: boolean;
@@ -39,7 +39,7 @@ type Asked = {
 
 /**
  * The dispatch Worker with machine scripts behind it, as the control API under test sees them. At http://stand-in/<slug>
- * the test says what a script is to be (PUT a `Plan`) and reads what reached it (GET: `Reached[]`).
+ * the test sets a script's behaviour (PUT a `Plan`) and reads what reached it (GET: `Reached[]`).
  */
 export function dispatcher(): (request: Asked) => Promise<Response> {
   const plans = new Map<string, Plan>();

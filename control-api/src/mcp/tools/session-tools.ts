@@ -128,7 +128,7 @@ function placeIn(cursor: unknown): SessionListQuery["before"] {
   if (cursor === null) return null;
   const [, lastMs, id] = /^([0-9a-z]{1,11})-([0-9a-z]{1,11})$/.exec(String(cursor)) ?? [];
   if (lastMs === undefined || id === undefined)
-    return invalid("This is not a cursor of list_sessions. Leave it out to start anew.");
+    return invalid("This is not a cursor of list_sessions. Leave it out to start again.");
   return { lastMs: Number.parseInt(lastMs, 36), id: Number.parseInt(id, 36) };
 }
 

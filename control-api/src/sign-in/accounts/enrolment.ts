@@ -30,7 +30,7 @@ export class Enrolment {
   readonly #endOwnerAccess: () => Promise<void>;
 
   /**
-   * When the owner's account is claimed anew, whoever had access to it loses it.
+   * When the owner's account is claimed again, everybody who had access to it loses it.
    *
    * @param voidOwner deletes the account's passkeys and sessions
    * @param endOwnerAccess revokes its tokens and grants, and what was approved or issued in its name

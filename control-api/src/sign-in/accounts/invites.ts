@@ -28,7 +28,7 @@ export class Invites {
     return { code, expiresMs };
   }
 
-  /** Invitations are the owner's alone. When the owner's account is claimed anew, open ones may be a thief's. */
+  /** Invitations are the owner's alone. When the owner's account is claimed again, open ones may be a thief's. */
   deleteAll(): void {
     this.#sql.exec("DELETE FROM invite");
   }

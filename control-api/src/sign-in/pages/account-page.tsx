@@ -126,7 +126,7 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
   );
 }
 
-/** In place of a form that needs a fresh sign-in, so that nobody fills in a form in vain. */
+/** In place of a form that needs a fresh sign-in, so that nobody fills in a form that would be refused. */
 function ConfirmFirst() {
   return (
     <a class="button plain" href="/sign-in/confirm?next=%2Faccount">

@@ -196,7 +196,7 @@ function QuestionFields({ question, index }: { readonly question: Question; read
   );
 }
 
-/** In place of the buttons that allow something, so that nobody fills in a form in vain. */
+/** In place of the buttons that allow something, so that nobody fills in a form that would be refused. */
 function ConfirmFirst() {
   return (
     <p>

@@ -107,7 +107,7 @@ for (const path of ["/claim", "/invite"] as const) {
   });
 }
 
-/** The owner hears of everybody who comes in, and of whoever claims the account. */
+/** Notifies the owner of each new person, and when somebody claims the account. */
 function tellOwner(env: Env, { person }: Entered): void {
   const type = person.id === OWNER ? "notice.account_claimed" : "notice.invitation_used";
   notify(env, OWNER, { type, what: person.name, by: "sign-in page" });

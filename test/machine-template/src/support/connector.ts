@@ -126,7 +126,7 @@ export class TestConnector {
     return connector;
   }
 
-  /** @param dialled left out by connectors of before there were such counters. */
+  /** @param dialled omitted by connectors from before these counters. */
   hello(stream = "stream-1", dialled?: Dial): void {
     const order = dialled === undefined ? {} : { dial: dialled };
     this.say({ type: "hello", protocol: PROTOCOL_VERSION, stream, ...order, facts: FACTS });

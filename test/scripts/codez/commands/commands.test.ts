@@ -82,7 +82,7 @@ describe("setup", () => {
 
   it.each([
     ["nobody is there", "http://127.0.0.1:9", ExitCode.HUB_UNREACHABLE],
-    ["the address is none", "operator", ExitCode.USAGE],
+    ["the address is invalid", "operator", ExitCode.USAGE],
   ])("says so when %s", async (_, hub, code) => {
     using home = temporaryFolder();
     const ended = await codez(home.path, ["setup", "attic", "--hub", hub]);

@@ -37,7 +37,7 @@ it("a profile is read as it was written, and only its owner can read the file", 
 it.each([
   ["no JSON", "{"],
   ["a field missing", JSON.stringify({ ...profile("attic"), token: undefined })],
-  ["an address that is none", JSON.stringify(profile("attic", { linkUrl: "file:///etc/passwd" }))],
+  ["an invalid address", JSON.stringify(profile("attic", { linkUrl: "file:///etc/passwd" }))],
   ["a name with a path in it", JSON.stringify(profile("../x"))],
 ])("a damaged profile is reported with its path and without its token: %s", (_, text) => {
   using home = temporaryFolder();

@@ -221,7 +221,7 @@ export async function until<T>(what: string, look: () => T | undefined | Promise
   for (;;) {
     const found = await look();
     if (found !== undefined) return found;
-    if (Date.now() > giveUpAtMs) throw new Error(`waited in vain for ${what}`);
+    if (Date.now() > giveUpAtMs) throw new Error(`gave up waiting for ${what}`);
     await sleep(25);
   }
 }
