@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { base64, hex } from "#protocol/bytes.ts";
 import { errorResponse, OperatorFailure } from "#protocol/error.ts";
+import type { Health, Me } from "#protocol/rest-api.ts";
 import tarball from "../build/codez.tgz";
 import type { AppContext } from "./http/app-context.ts";
 import { admit } from "./sign-in/admission.ts";
@@ -30,7 +31,7 @@ app.use("/api/*", async (c, next) => {
   setHarmless(c.res.headers);
 });
 
-app.get("/api/health", (c) => c.json({ ok: true, version: TEMPLATE }));
+app.get("/api/health", (c) => c.json({ ok: true, version: TEMPLATE } satisfies Health));
 
 app.get("/codez.tgz", (c) => {
   // RFC 9530: a copy that was kept, or came from elsewhere, can be compared with it.
@@ -58,7 +59,7 @@ app.use("/api/*", async (c, next) => {
 });
 
 app.get("/api/me", reading, async (c) =>
-  c.json({ user: c.var.caller.user, tag: await tagOf(c.var.caller.user), version: TEMPLATE }),
+  c.json({ user: c.var.caller.user, tag: await tagOf(c.var.caller.user), version: TEMPLATE } satisfies Me),
 );
 app.route("/api/machines", machines);
 app.route("/api/servers", servers);

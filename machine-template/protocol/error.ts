@@ -3,7 +3,7 @@
  * `MAX_MACHINES_NAMED` of `machineCount`. Both are absent when the error comes from a Worker that does not know the
  * caller's machines.
  */
-export type MachineUnknown = {
+type MachineUnknown = {
   code: "machine_unknown";
   machine: string;
   machines?: readonly string[];
@@ -14,7 +14,7 @@ export type MachineUnknown = {
 export const MAX_MACHINES_NAMED = 20;
 
 /** What the limit of `machine_busy` counts: calls (the default), or the open MCP sessions of a stdio server. */
-export type Countable = "calls" | "sessions";
+type Countable = "calls" | "sessions";
 
 /**
  * Everything that can go wrong between a caller and a machine. This is the only list of error codes that leave Operator.

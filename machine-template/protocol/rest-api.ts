@@ -80,8 +80,7 @@ export const MachineDetail = z.extend(MachineSummary, {
 });
 export type MachineDetail = z.infer<typeof MachineDetail>;
 
-export const Me = z.object({ user: z.string(), tag: z.string(), version: z.string() });
-export type Me = z.infer<typeof Me>;
+/** The signed-in user. `tag` ends the slugs of their machines, `version` is Operator's. */
+export type Me = { user: string; tag: string; version: string };
 
-export const Health = z.object({ ok: z.boolean(), version: z.string() });
-export type Health = z.infer<typeof Health>;
+export type Health = { ok: boolean; version: string };

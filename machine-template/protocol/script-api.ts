@@ -88,8 +88,8 @@ export const KeyRefusal = z.object({
 export type KeyRefusal = z.infer<typeof KeyRefusal>;
 
 /** A holder that was replaced, and when. */
-export const FormerHolder = z.extend(LinkHolder, { replacedMs: z.int() });
-export type FormerHolder = z.infer<typeof FormerHolder>;
+const FormerHolder = z.extend(LinkHolder, { replacedMs: z.int() });
+type FormerHolder = z.infer<typeof FormerHolder>;
 
 /** What a machine's script accepts at its link. It contains no secret: tokens are hashed, keys are public. */
 export const LinkCredentials = z.extend(LinkHolder, {

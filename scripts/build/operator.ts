@@ -18,7 +18,7 @@ import { REPOSITORY } from "./repository.ts";
 import { type TarFile, tarball } from "./tarball.ts";
 
 /** Where the tarball and its digest go. Git ignores it. */
-export const OPERATOR_BUILD = join(REPOSITORY, "scripts/operator/build");
+const OPERATOR_BUILD = join(REPOSITORY, "scripts/operator/build");
 const BUNDLES = join(OPERATOR_BUILD, "bundles");
 
 const WORKERS = ["control-api", "dispatch-worker"] as const;

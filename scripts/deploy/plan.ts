@@ -2,7 +2,7 @@ import { type Account, NAMES } from "./account.ts";
 import type { Settings } from "./settings.ts";
 
 /** One thing that a deployment or removal does. `text` is what a person reads before agreeing to it. */
-export type Step = { readonly text: string; readonly run: () => Promise<void> };
+type Step = { readonly text: string; readonly run: () => Promise<void> };
 export type Plan = { readonly steps: readonly Step[]; readonly warnings: readonly string[] };
 
 /** The account is not in a state in which this deployment is safe. The message says what to do. */

@@ -5,7 +5,7 @@ import { pssOf } from "../system/proc.ts";
 import { askGate, type Gate } from "./ask-gate.ts";
 
 /** One process of an Operator. */
-export type MeasuredProcess = { readonly kind: "front" | "gate" | "script"; readonly pid: number };
+type MeasuredProcess = { readonly kind: "front" | "gate" | "script"; readonly pid: number };
 
 export interface Measured {
   readonly gate: Gate;

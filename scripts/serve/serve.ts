@@ -35,8 +35,6 @@ import { terminalsOf } from "./session/terminals.ts";
 import { StateFile } from "./state-file.ts";
 import { allTools } from "./tools/all.ts";
 
-export type { ServeEvent } from "./event-log.ts";
-
 export interface ServeOptions {
   /** `~/.codez`, unless CODEZ_HOME says otherwise. */
   readonly home?: string;

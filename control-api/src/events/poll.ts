@@ -35,7 +35,7 @@ export type MachineEvent = {
   data: unknown;
 };
 
-export type PollResult = {
+type PollResult = {
   events: MachineEvent[];
   cursor: string;
   /** There are further events already, so poll again immediately. */

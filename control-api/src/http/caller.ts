@@ -31,7 +31,7 @@ export type Caller = {
 export type TokenAnswer = Caller | { readonly spent: SpentBudget } | null;
 
 /** `isTold`: its person should hear of it now. */
-export type SpentBudget = {
+type SpentBudget = {
   readonly perDay: number;
   readonly afterMs: number;
   readonly label: string;

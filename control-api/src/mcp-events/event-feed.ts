@@ -9,7 +9,7 @@ import { EventsFailure } from "./events-error.ts";
 export type FeedEvent = { readonly id: string; readonly cursor: string; readonly event: MachineEvent };
 
 /** Entries after a position, and the position after them. `gap`: entries in between are missing. */
-export type FeedPage = {
+type FeedPage = {
   readonly events: readonly FeedEvent[];
   readonly cursor: string;
   readonly more: boolean;

@@ -4,7 +4,7 @@ import type { DeliveryFault } from "../mcp-events/events-error.ts";
 import { passes, type SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
 
 /** Who wants the messages: an MCP client, or the person, by webhook or as notifications of ntfy. */
-export type Kind = "client" | "webhook" | "ntfy";
+type Kind = "client" | "webhook" | "ntfy";
 
 /** A subscription, without its secrets. Times are in milliseconds since 1970. */
 export type Subscription = {

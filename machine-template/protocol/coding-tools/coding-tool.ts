@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 
 /** MCP's tool annotations. Clients use them to decide which calls a person has to confirm. */
-export type Annotations = {
+type Annotations = {
   readonly readOnlyHint: boolean;
   readonly destructiveHint: boolean;
   /** Has no meaning for a tool that only reads. */

@@ -48,7 +48,7 @@ export type LinkListener = {
  *   word that the caller supplied; any other body errors.
  * - Bodies have flow control in both directions: a response that is not read holds at most `WINDOW_BYTES`.
  */
-export type MachineLink = {
+type MachineLink = {
   /**
    * @param body the whole body, if it was read already. Otherwise the request's own body is streamed.
    * @param whyOffline the error when there is no link.

@@ -3,7 +3,7 @@ import { fail } from "./error.ts";
 import type { Migrations, MigrationStep } from "./metadata.ts";
 
 /** A Durable Object class that a migration created. `key` names its storage folder; a rename keeps it, and with it the objects. */
-export interface DurableClass {
+interface DurableClass {
   readonly key: string;
   readonly sqlite: boolean;
 }

@@ -20,7 +20,7 @@ export interface Socket {
   readonly service: ServiceDesignator;
 }
 
-export interface ServiceDesignator {
+interface ServiceDesignator {
   readonly name: string;
   readonly entrypoint?: string;
   readonly props?: { readonly json: string };
@@ -34,7 +34,7 @@ export interface Service {
   readonly disk?: { readonly path: string; readonly writable?: boolean };
 }
 
-export interface Worker {
+interface Worker {
   /** The first one is the main module. */
   readonly modules: readonly Module[];
   readonly compatibilityDate: string;
@@ -83,7 +83,7 @@ export class Embed {
 
 /** Cap'n Proto's `void`: the value of a union member that carries no data. */
 export const VOID = Symbol("void");
-export type Void = typeof VOID;
+type Void = typeof VOID;
 
 /** Name of the configuration constant in the file. `workerd serve` takes it as an argument. */
 export const CONSTANT = "config";

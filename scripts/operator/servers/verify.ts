@@ -7,7 +7,7 @@ const READY_TIMEOUT_MS = 120_000;
 const ASK_EVERY_MS = 500;
 
 /** A tool call, and the text that it answered. */
-export type CheckedCall = { readonly tool: string; readonly args: Record<string, unknown>; readonly text: string };
+type CheckedCall = { readonly tool: string; readonly args: Record<string, unknown>; readonly text: string };
 export type Verified = { readonly tools: readonly string[]; readonly call: CheckedCall | null };
 
 /** The call that checks a server which has the tool `echo`, as the template has. */

@@ -66,7 +66,7 @@ export interface TranscriptMessage {
   readonly usage: { id: string; tokens: Tokens } | null;
 }
 
-export type LineContent =
+type LineContent =
   | { kind: "message"; message: TranscriptMessage }
   | { kind: "title"; title: string; rank: number }
   | { kind: "cost"; totalUsd: number; models: { model: string; tokens: Tokens; usd: number }[] }

@@ -22,7 +22,7 @@ const TOOL_WORTH = 0.5;
 /** Without a full-text index the files are read, newest first, for at most this long. */
 const SCAN_LIMIT_MS = 10_000;
 
-export interface SessionMatches {
+interface SessionMatches {
   readonly session: string;
   readonly slug: string;
   readonly title: string | null;

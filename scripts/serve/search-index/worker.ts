@@ -25,7 +25,7 @@ export interface IndexQuestions {
   refresh: { ask: null; answer: null };
 }
 
-export interface IndexStatus extends Progress {
+interface IndexStatus extends Progress {
   readonly store: Store["kind"];
   /** Why there is no full-text index; `null` when there is one. */
   readonly storeProblem: string | null;
