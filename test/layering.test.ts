@@ -19,7 +19,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       audit: ["http"],
       "sign-in": ["http", "audit", "inbox"],
       machines: ["http", "audit", "sign-in", "history"],
-      // What sessions wait for is made from the events, in the same object and the same transaction.
+      // Waiting requests are derived from the events, in the same object and the same transaction.
       history: ["inbox"],
       inbox: ["http", "machines", "history"],
       user: ["http", "audit", "sign-in", "machines", "history", "inbox"],

@@ -6,7 +6,7 @@ import { codeOf, dispatch, type Script, seen, trusted } from "./support/namespac
 const MCP = "http://localhost/m/attic/mcp";
 const LINK = "http://localhost/m/attic/link";
 
-/** What a connector brings. */
+/** The headers of a connector. */
 const DIAL = { upgrade: "websocket", authorization: "Bearer opl_x" };
 
 describe("without the secret", () => {

@@ -22,7 +22,7 @@ const ORIGIN = `https://${HOST}`;
 const SOON_MS = 10_000;
 const CANCELLED_MS = 1_000;
 
-/** What somebody writes who writes no more than `proxy_pass`. */
+/** The shortest possible configuration: nothing except `proxy_pass`. */
 const BARE_NGINX = `server {
   listen 443 ssl;
   ssl_certificate /etc/x/fullchain.pem;

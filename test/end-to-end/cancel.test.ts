@@ -10,7 +10,7 @@ import { Machine } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
 import { ScriptedServer } from "./support/scripted-server.ts";
 
-/** What a person may wait for a machine to stop. It takes some 20 ms. */
+/** The longest acceptable wait until a machine stops. It usually takes some 20 ms. */
 const CANCELLED_MS = 1_000;
 
 const JSON_TYPE = { "content-type": "application/json", accept: "application/json, text/event-stream" };

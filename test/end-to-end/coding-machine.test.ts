@@ -8,7 +8,7 @@ import { until } from "./support/eventually.ts";
 import { TestOperator } from "./support/operator.ts";
 import { run } from "./support/run.ts";
 
-/** What a whole turn of Claude Code may take on a busy computer. */
+/** The longest time for a whole turn of Claude Code on a busy computer. */
 const TURN_MS = 60_000;
 
 type Result = { content: { text: string }[]; structuredContent: Record<string, unknown>; isError?: boolean };

@@ -36,7 +36,7 @@ describe.each(REVISIONS)("the public conformance suite, as of %s", (revision) =>
       runSuite(attic.direct, revision),
       runSuite(attic.machine.url, revision),
     ]);
-    // Only what passes says something about the relay.
+    // Only checks that pass directly can show a fault of the relay.
     expect(failed(direct)).toEqual([]);
     expect(relayed).toEqual(direct);
   });
@@ -65,7 +65,7 @@ describe.each(REVISIONS)("the public conformance suite, as of %s", (revision) =>
         .filter((scenario) => scenario in NOT_OFFERED)
         .toSorted(),
     );
-    // Of two that ask for more than one thing, what is offered passes.
+    // Two scenarios test several features; the parts for features that exist pass.
     for (const [scenario, checks] of Object.entries(PARTLY_OFFERED)) {
       const failures = (results[scenario] ?? []).filter((check) => check.endsWith(" FAILURE"));
       expect(failures.map((check) => check.replace(" FAILURE", ""))).toEqual(

@@ -198,7 +198,7 @@ describe("during calls and while events are being sent", () => {
     await until("a new link", () => attic.links > links);
     await until("the upgrade", () => runs(current));
     await works();
-    // One drop: the old script took no link any more, so the first one after it is the new script's.
+    // The link drops only once: the old script accepts no more links, so the next one belongs to the new script.
     expect(attic.links).toBe(links + 1);
     expect(barn.epochs).toHaveLength(1);
     await eventsAreWhole();

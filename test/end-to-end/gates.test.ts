@@ -27,7 +27,7 @@ const JSON_TYPE = { "content-type": "application/json", accept: "application/jso
 const OWNER = { authorization: "Bearer token-of-the-owner" };
 const ADA = { authorization: "Bearer token-of-ada" };
 
-/** What a person may wait for a machine to stop. */
+/** The longest acceptable wait until a machine stops. */
 const CANCELLED_MS = 1_000;
 
 let operator: TestOperator;

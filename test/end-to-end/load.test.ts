@@ -16,10 +16,10 @@ import { Workshop } from "./support/workshop.ts";
 
 const MEGABYTE = 1024 * 1024;
 
-/** What a caller of a quiet machine gets within, whatever its neighbours do. A hang guard. */
+/** A caller of a quiet machine gets its answer within this time, whatever the machine's neighbours do. Guards against a hang. */
 const SOON_MS = 30_000;
 
-/** How often memory is looked at while a body passes. */
+/** How often memory is measured while a body passes. */
 const LOOK_EVERY_MS = 10;
 
 /** 100 MB that pass must not stay: what is left is windows, socket buffers and a collector that is not in a hurry. */

@@ -27,7 +27,7 @@ afterAll(() => operator[Symbol.asyncDispose]());
 
 const failed = (session: string) => ({ atMs: Date.now(), type: "session.error", session, data: { message: session } });
 
-/** What the AI SDK wants kept of subscriptions. */
+/** The store for subscriptions that the AI SDK requires. */
 class MemoryStore implements Store {
   readonly #all = new Map<string, Stored>();
 

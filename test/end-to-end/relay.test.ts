@@ -465,7 +465,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(atticServer.requests).toHaveLength(0);
   });
 
-  /** Only what is not ASCII gets encoded below; escapes that are there already are the trick. */
+  /** Only non-ASCII characters are encoded below; existing escapes are the attack. */
   function decode(target: string): string {
     return target.replaceAll("%", "\u{e000}").replaceAll("\u{e000}", "%");
   }

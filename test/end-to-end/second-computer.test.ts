@@ -51,7 +51,7 @@ describe.skipIf(!canMakeComputers())("an Operator on another computer", () => {
 
   afterAll(() => network[Symbol.asyncDispose]());
 
-  /** What curl gets on a computer, with the headers of the answer when asked for. */
+  /** The answer that curl gets on a computer, with its headers on request. */
   function curl(on: Computer, ...args: string[]): Promise<Ended> {
     return on.run("curl", ["-sS", "--max-time", "30", "--cacert", ca, ...args]);
   }

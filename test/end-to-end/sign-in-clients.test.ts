@@ -274,7 +274,7 @@ describe.skipIf(!hasChromium())("clients that sign in at a running Operator", ()
   });
 });
 
-/** Where the suite listens for its code; it has to be told. */
+/** The address at which the suite receives its code; it must be configured. */
 const CONFORMANCE_PORT = 39_125;
 
 /** A guard against a program that hangs. */

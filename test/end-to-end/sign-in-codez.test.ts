@@ -24,7 +24,7 @@ describe.skipIf(!hasChromium())("codez at an Operator that requires a sign-in", 
   let workshop: Workshop;
   let page: Page;
   let home: string;
-  /** Of the same person, to look from outside. */
+  /** A token of the same person, for checks from outside. */
   let token: string;
 
   beforeAll(async () => {

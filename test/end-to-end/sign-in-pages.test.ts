@@ -5,7 +5,7 @@ import { TestOperator } from "./support/operator.ts";
 describe.skipIf(!hasChromium())("the pages, in a browser", () => {
   let operator: TestOperator;
   let chromium: Chromium;
-  /** Where passkeys can be: a name, not an address. */
+  /** An origin where passkeys work: with a name, not an IP address. */
   let url: string;
   const complaints: string[] = [];
 

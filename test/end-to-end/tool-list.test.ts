@@ -17,7 +17,7 @@ function parametersOf(tools: readonly Listed[]): Record<string, { takes: string[
   return Object.fromEntries(entries);
 }
 
-/** What a tool takes in addition, or no longer needs, because at `/mcp` it works over all machines. */
+/** Parameters that a tool has in addition, or no longer needs, because at `/mcp` it works over all machines. */
 const OVER_ALL: Readonly<Record<string, { adds?: string[]; spares?: string[] }>> = {
   list_sessions: { adds: ["state"], spares: ["slug"] },
   poll_events: { adds: ["project", "type"] },

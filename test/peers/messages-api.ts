@@ -20,7 +20,7 @@ export type Script = (conversation: Conversation) => Reply | Promise<Reply>;
 
 export interface Conversation {
   readonly model: string;
-  /** What the person said last, without what Claude Code adds for itself (`<system-reminder>` blocks). */
+  /** The person's last message, without the parts that Claude Code adds (`<system-reminder>` blocks). */
   readonly prompt: string;
   /** All that the person said, oldest first. */
   readonly prompts: readonly string[];
@@ -65,7 +65,7 @@ const MessagesRequest = z.looseObject({
 });
 export type MessagesRequest = z.infer<typeof MessagesRequest>;
 
-/** What is said when a test has no script: enough to end any turn. */
+/** The answer without a script: enough to end any turn. */
 const DEFAULT_SCRIPT: Script = ({ prompt }) => ({ blocks: [{ text: `You said: ${prompt}` }] });
 
 export async function startMessagesApi(first: Script = DEFAULT_SCRIPT): Promise<MessagesApi> {

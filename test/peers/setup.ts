@@ -9,7 +9,7 @@ import { PEERS_FOLDER } from "./bin.ts";
 /** A slow registry may need minutes for half a gigabyte; after this nobody is still working on it. */
 const INSTALL_LIMIT_MS = 10 * 60_000;
 
-/** How often a second test run looks whether the first has finished installing. */
+/** How often a second test run checks whether the first has finished installing. */
 const LOCK_POLL_MS = 250;
 
 const LOCK = join(PEERS_FOLDER, ".installing");

@@ -186,7 +186,7 @@ describe("a token with a budget", () => {
   });
 });
 
-/** As many addresses of one wide network as there are numbers, each in a smaller network of its own. */
+/** One address for each number, all in one wide network and each in a smaller network of its own. */
 const SERVERS = (number: number): string => `2001:db8:${number.toString(16)}:0::/64`;
 const HOUSE = (number: number): string => `198.51.${100 + (number % 34)}.7`;
 
@@ -229,7 +229,7 @@ describe("clients that register", () => {
     await runInDurableObject(directory(), (accounts) => {
       for (let number = 1; number < 2_100; number += 1) accounts.addClient(`flood-${number}`, SERVERS(number));
     });
-    // One that really registered, in the place of one that was only noted: the oldest of the network that has most.
+    // A real registration takes the place of a noted one: the oldest of the network with the most.
     await runInDurableObject(directory(), (_accounts, { storage }) =>
       storage.sql.exec(
         "INSERT OR REPLACE INTO unused_client SELECT ?, wide, middle, address, 0 FROM unused_client WHERE client LIKE 'flood-%' LIMIT 1",

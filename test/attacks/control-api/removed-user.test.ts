@@ -113,7 +113,7 @@ describe("removing a user", () => {
     const { access_token: access } = await client.signIn(person, { scope: "operator:admin" });
     expect(await removePerson(id, env)).toBe(person.name);
     expect(await removePerson(id, env)).toBeNull();
-    // What a release that did not ask the directory left behind.
+    // A release that did not ask the directory left this behind.
     const left = new TestUser();
     const made: { token: string } = await (await left.rest("POST", "/api/tokens", { label: "left" })).json();
     expect(await statusWith(made.token)).toBe(200);

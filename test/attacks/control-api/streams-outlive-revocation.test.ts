@@ -32,7 +32,7 @@ async function machineOf(user: TestUser, answer: { isEndless: true } | { isSilen
   return `/m/${await user.slug("attic")}/mcp`;
 }
 
-/** How long it takes until a response has ended, however it does. */
+/** How long a response takes to end, with or without an error. */
 async function endOf(response: Promise<Response>): Promise<"ended"> {
   try {
     const { body } = await response;

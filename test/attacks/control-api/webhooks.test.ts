@@ -92,7 +92,7 @@ describe("a receiver that", () => {
     expect((await subscribe(alice, fine.url)).error).toBeUndefined();
     await alice.logs("attic", [failed("s1")]);
     expect(await fine.events(1)).toMatchObject([{ data: { session: "attic/s1" } }]);
-    // None of those that hang has run into its time limit yet, so the message did not wait for any of them.
+    // The hanging receivers have not timed out yet, so the message did not wait for them.
     const attempts = await runInDurableObject(objectOf(alice), (_, { storage }) =>
       storage.sql.exec("SELECT sum(attempts) AS count FROM delivery").one(),
     );
@@ -118,7 +118,7 @@ describe("a receiver that", () => {
     const events = await receiver.events(MAX_PENDING + 2);
     expect(events.filter(({ type }) => type === "gap")).toEqual([{ type: "gap", cursor: expect.any(String) }]);
     expect(new Set(events.flatMap(({ eventId }) => eventId ?? [])).size).toBe(MAX_PENDING);
-    // One that fails again and again is not asked for each of its messages.
+    // A receiver that keeps failing does not get a request for each message.
     expect(events.length).toBeLessThan(MAX_PENDING + 10);
     expect((await objectOf(alice).overview()).subscriptions).toMatchObject([{ pending: 0, hasGap: false }]);
   });

@@ -101,7 +101,7 @@ describe("a refresh token used again after it was replaced (RFC 9700 section 4.1
     const third: Tokens = await (await client.refresh(second.refresh_token)).json();
     const later = await made(third.access_token);
     expect([await statusWith(third.access_token), await statusWith(later.token)]).toEqual([200, 200]);
-    // Not the same request as before, which is answered the same for half a minute.
+    // This must differ from the earlier request, which gets the same answer for half a minute.
     expect(await errorOf(await client.refresh(first.refresh_token, { scope: "mcp:tools" }))).toBe("invalid_grant");
     for (const one of [first.access_token, second.access_token, third.access_token, later.token])
       expect(await statusWith(one)).toBe(401);
@@ -146,7 +146,7 @@ describe("a token's limit to machines", () => {
     const user = new TestUser();
     for (const name of ["attic", "cellar"]) await user.machine(name);
     const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
-    // As in a registry that was rebuilt from scripts of before 0.2.
+    // As in a registry that was rebuilt from scripts older than 0.2.
     await runInDurableObject(object, (_, { storage }) =>
       storage.sql.exec("UPDATE machine SET identity = ''").toArray(),
     );

@@ -68,7 +68,7 @@ const token = (): string => readFileSync(tokenFile(), "utf8").trim();
 
 type Said = { status: number; text: string };
 
-/** With any header, which `fetch` does not let one choose. */
+/** A request with any headers, including those that `fetch` forbids. */
 function ask(base: string, path: string, headers: Record<string, string> = {}, method = "GET", body?: string) {
   return new Promise<Said>((resolve, reject) => {
     const outgoing = request(new URL(path, base), { method, agent: false, headers }, (incoming) => {
@@ -113,7 +113,7 @@ describe("arriving from 127.0.0.1 makes nobody the owner:", () => {
       token().slice(0, -1),
     ])
       expect(await everything(url, { authorization: `Bearer ${wrong}` }), wrong).toEqual(REFUSED);
-    // Nor in an address or a cookie, where tokens would end up in histories or come along unasked.
+    // The token is not accepted in a URL, which histories record, or a cookie, which browsers send by themselves.
     expect((await ask(url, `/api/me?token=${token()}&access_token=${token()}`)).status).toBe(401);
     expect((await ask(url, "/api/me", { cookie: `token=${token()}` })).status).toBe(401);
   });
@@ -196,7 +196,7 @@ describe("the owner's own programs", () => {
       });
       expect(stdout).toContain(`"attic" is online at ${url}`);
     }
-    // Also when what codez keeps was moved: whose token it is has not changed.
+    // This also holds after the files of codez were moved: the token still belongs to the same Operator.
     const moved = environment({ CODEZ_HUB: url, CODEZ_HOME: join(folder, "moved") });
     expect((await run(process.execPath, [CODEZ, "machines"], { env: moved })).stdout).toContain("attic");
   });

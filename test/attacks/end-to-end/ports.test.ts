@@ -109,7 +109,7 @@ describe.skipIf(!isRoot)("each listening address of a start", () => {
     const { address } = others().find(({ pid }) => pid === start.pid) ?? { address: "" };
     const script = `http://${address}/client/v4/accounts/local/workers/dispatch/namespaces/operator/scripts/attic`;
     const large = ["-X", "PUT", "-H", "Expect:", "-H", "Content-Length: 90000000", "--data-binary", "begun"];
-    // Only the beginning of the body is sent. Who waits for the rest would wait for as long as the stranger likes.
+    // Only the beginning of the body is sent. A server that waits for the rest could be made to wait indefinitely.
     const began = Date.now();
     expect(asNobody("-m", "10", "-o", "/dev/null", "-w", "%{http_code}", ...large, script)).toBe("401");
     expect(Date.now() - began).toBeLessThan(9_000);
@@ -160,7 +160,7 @@ function portOf(address: string): number {
   return Number(address.split(":").at(-1));
 }
 
-/** What a process and all that it started listen on. */
+/** The addresses on which a process and its descendants listen. */
 function listenersOf(root: number): Listener[] {
   const sockets = new Map([...listeningTcp(), ...listeningUnix()]);
   return processesBelow(root).flatMap((pid) => {

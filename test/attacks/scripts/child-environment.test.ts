@@ -16,7 +16,7 @@ const OWN = {
   REPORT_SECRET: "report-secret",
 };
 
-/** What people need their programs to inherit. */
+/** Variables that people expect their programs to inherit. */
 const THEIRS = {
   HTTPS_PROXY: "http://proxy.example:3128",
   NO_PROXY: "localhost",

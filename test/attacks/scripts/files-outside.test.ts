@@ -17,7 +17,7 @@ let client: TestClient;
 let key: string;
 
 beforeAll(async () => {
-  // As little as an owner can allow: nothing may be driven.
+  // The strictest policy: no folder may be driven.
   const repos = Array.from({ length: MAX_CASES }, (_, index) => `case-${index + 1}`);
   machine = await TestMachine.start({ config: { readOnly: true, drive: [] }, repos });
   mkdirSync(join(machine.home, ".ssh"));

@@ -28,7 +28,7 @@ afterAll(() => machine[Symbol.asyncDispose]());
 
 type Said = { status: number; headers: Record<string, unknown>; text: string };
 
-/** With any header, which `fetch` does not let one choose. */
+/** A request with any headers, including those that `fetch` forbids. */
 function ask(headers: Record<string, string>, { method = "POST", path = "/mcp" } = {}): Promise<Said> {
   return new Promise((resolve, reject) => {
     const outgoing = request(
@@ -91,7 +91,7 @@ test("a web page is refused, with or without the token", async () => {
     }
   }
   expect((await ask({ ...machine.authorization, host: "evil.example" })).status).toBe(403);
-  // What a browser asks before it sends a header of its own; without a leave to do so it sends nothing.
+  // The preflight of a browser. Without permission in the answer it does not send the request.
   const preflight = await ask({ origin: pages[0] ?? "" }, { method: "OPTIONS" });
   expect(preflight.headers["access-control-allow-origin"]).toBeUndefined();
 });

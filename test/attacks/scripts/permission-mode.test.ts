@@ -28,7 +28,7 @@ describe("the resulting mode, for each requested mode and maximum", () => {
     const asked = () => policy({ maxPermissionMode: highest }).mayUse(mode);
     if (isTooHigh) expect(asked).toThrow(/above the highest that this machine allows/);
     else expect(asked()).toBe(mode);
-    // Nothing asked for: the owner's default, and never above the owner's maximum.
+    // Without a requested mode: the owner's default, limited to the owner's maximum.
     const used = policy({ maxPermissionMode: highest, defaultPermissionMode: mode }).mayUse(undefined);
     expect(used).toBe(isTooHigh ? highest : mode);
   });

@@ -34,7 +34,7 @@ async function send(text: string, more: Answer = {}): Promise<string> {
   return error?.code ?? String(status);
 }
 
-/** What the owner has in their own settings; `null`: nothing was ever written there. */
+/** The owner's own settings; `null` if there is no such file. */
 function ownersSettings(): string | null {
   const path = join(machine.home, ".claude", "settings.json");
   return existsSync(path) ? readFileSync(path, "utf8") : null;

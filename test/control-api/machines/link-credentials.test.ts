@@ -6,7 +6,7 @@ import { codeOf, TestUser } from "../support/operator.ts";
 const KEY = "A".repeat(43);
 const OTHER_KEY = "B".repeat(43);
 
-/** What the script was told about its link's credentials, and when its link was closed, in order. */
+/** The changes of credentials sent to the script and the closes of its link, in order. */
 async function told(user: TestUser, name: string): Promise<unknown[]> {
   const reached = await user.reached(name);
   return reached
@@ -19,7 +19,7 @@ async function bindingsOf(user: TestUser, name: string): Promise<Record<string, 
   return Object.fromEntries(last?.metadata?.bindings.map((binding) => [binding["name"], binding["text"]]) ?? []);
 }
 
-/** What the script answers to a change: these credentials. */
+/** The credentials in the script's answer to a change. */
 function answering(credentials: object): {
   answers: Record<string, { body: string; headers: Record<string, string> }>;
 } {

@@ -43,7 +43,7 @@ function streams(chunks: readonly string[], marks: boolean): Partial<Env> {
 const REQUEST = { jsonrpc: "2.0", id: "id-7", method: "tools/call", params: { name: "dig" } };
 const BODY = JSON.stringify(REQUEST);
 
-/** One call at the own URL of a machine whose script is so. */
+/** One call at the own URL of a machine whose script behaves like this. */
 async function call(plan: Partial<Plan>, overrides: Partial<Env> = {}): Promise<Response> {
   const alice = new TestUser();
   await alice.machine("attic", plan);

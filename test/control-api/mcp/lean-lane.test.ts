@@ -114,7 +114,7 @@ describe("the short way leaves to the SDK's handler", () => {
     const alice = new TestUser();
     const lean = await ask(alice, "short way", message, headers);
     const sdk = await ask(alice, "SDK's handler", message, headers);
-    // What the handler refuses is JSON as well, but never a result.
+    // The handler's refusals are JSON as well, but never a result.
     const isItsOwn =
       lean.type.startsWith("text/event-stream") || lean.messages.every((one) => !("result" in (one as object)));
     expect(isItsOwn).toBe(true);

@@ -43,7 +43,7 @@ export type ToolResult = {
 
 export const MODERN = "2026-07-28";
 
-/** A user of their own for one test, who asks from this computer or with a token: no test meets another's machines. */
+/** A separate user for one test, who calls from this computer or with a token, so that no test sees another's machines. */
 export class TestUser {
   readonly id: string;
   readonly #token: string | null;
@@ -90,12 +90,12 @@ export class TestUser {
     await env.DISPATCHER.fetch(`http://stand-in/${await this.slug(name)}`, { method: "PUT", body });
   }
 
-  /** What reached a machine's script. */
+  /** The requests that reached a machine's script. */
   async reached(name: string): Promise<Reached[]> {
     return (await env.DISPATCHER.fetch(`http://stand-in/${await this.slug(name)}`)).json();
   }
 
-  /** What the platform was asked about a machine's script. */
+  /** The requests to the platform about a machine's script. */
   async platformCalls(name: string): Promise<PlatformCall[]> {
     return (await fetch(`http://platform.test/calls?script=${await this.slug(name)}`)).json();
   }

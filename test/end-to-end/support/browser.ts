@@ -6,7 +6,7 @@ import { PEERS_FOLDER } from "../../peers/bin.ts";
 /** Debian's Chromium. */
 const CHROMIUM = "/usr/bin/chromium";
 
-/** Without the last ones it calls home at every start. */
+/** The last ones keep it from contacting its vendor at every start. */
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]; // prettier-ignore
 
 /** Whether there is a browser to test with. CI sets OPERATOR_REQUIRE_BROWSER, so that there it cannot be missing unnoticed. */
@@ -18,7 +18,7 @@ export function hasChromium(): boolean {
   return false;
 }
 
-/** What tests use of playwright-core. Its own types are not there when sources are checked: peers are installed by the first test run. */
+/** The parts of playwright-core that tests use. Its own types are missing when sources are checked, because the first test run installs peers. */
 export interface Page {
   context(): BrowserContext;
   goto(url: string): Promise<unknown>;

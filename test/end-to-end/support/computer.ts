@@ -49,7 +49,7 @@ export class Program {
 
 /**
  * Computers on a network of their own: each is a network namespace with an address, its own loopback, home folder and names.
- * Nothing of it is reachable from outside this test.
+ * It cannot be reached from outside this test.
  */
 export class Network implements AsyncDisposable {
   readonly #bridge: string;

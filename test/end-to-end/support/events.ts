@@ -48,7 +48,7 @@ export class Poller implements AsyncDisposable {
     }
   }
 
-  /** What one machine's own events said, without those of its presence. */
+  /** One machine's own events, without those about its presence. */
   saidBy(machine: string): unknown[] {
     return this.events
       .filter((one) => one.machine === machine && !one.type.startsWith("machine."))

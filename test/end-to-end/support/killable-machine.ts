@@ -12,7 +12,7 @@ import { sdk, upload } from "../../scripts/local/support/harness.ts";
 import { until } from "./eventually.ts";
 import type { TestOperator } from "./operator.ts";
 
-/** What every machine script is made from. */
+/** The template of every machine script. */
 const TEMPLATE = fileURLToPath(new URL("../../../control-api/build/machine.js.txt", import.meta.url));
 
 const PROGRAM = fileURLToPath(new URL("connector-process.ts", import.meta.url));

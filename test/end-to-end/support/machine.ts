@@ -11,9 +11,9 @@ import { until } from "./eventually.ts";
 import type { TestOperator } from "./operator.ts";
 
 export type MachineOptions = {
-  /** What the machine dials, made from what Operator told it. */
+  /** The address that the machine dials, from Operator's answer to its registration. */
   readonly dial?: (linkUrl: string) => string;
-  /** Whose machine it is; the loopback owner's without one. */
+  /** The machine's owner; without one, the loopback owner. */
   readonly token?: string;
 };
 

@@ -14,7 +14,7 @@ const Token = z.object({ token: z.string() });
 /** A whole Operator, on a port and in a folder of its own. Everything it started has ended when it is disposed of. */
 export class TestOperator implements AsyncDisposable {
   readonly folder: string;
-  /** What the Workers said, for a test that fails. */
+  /** The Workers' log, for a test that fails. */
   readonly log: string[] = [];
   #vars: Record<string, string>;
   readonly #owned: AsyncDisposable[] = [];
@@ -23,7 +23,7 @@ export class TestOperator implements AsyncDisposable {
   #address: string | null = null;
   /** Shown by the test's own calls to the API. */
   #token: string | null = null;
-  /** How callers from elsewhere come in, when they do. */
+  /** The way in for callers from elsewhere, if there is one. */
   #publicDoor: PublicDoor | null = null;
   #dispatchPort: number | null = null;
 
@@ -42,7 +42,7 @@ export class TestOperator implements AsyncDisposable {
     return this.#port;
   }
 
-  /** Where the test's own calls go. */
+  /** The address for the test's own calls. */
   get url(): string {
     return this.#address ?? `http://127.0.0.1:${this.#port}`;
   }

@@ -21,7 +21,7 @@ export function startedHere(): Process[] {
   return found;
 }
 
-/** What a stopped Operator leaves behind: everything but two that belong to this process and end with it. */
+/** The processes that a stopped Operator leaves behind, except two that belong to this process and end with it. */
 export function leftBehind(): Process[] {
   return startedHere().filter(
     // esbuild's service, one a process, which bundles the Workers; and the shell that reaps workerds if we are killed.

@@ -14,7 +14,7 @@ const README = fileURLToPath(new URL("../../../scripts/local/README.md", import.
 const PROGRAMS = { nginx: "/usr/sbin/nginx", caddy: "/usr/bin/caddy" } as const;
 export type ProxyName = keyof typeof PROGRAMS;
 
-/** Whether all of them are here. CI sets OPERATOR_REQUIRE_PROXIES, so that there none can be missing unnoticed. */
+/** Whether all proxies are installed. CI sets OPERATOR_REQUIRE_PROXIES, so that it fails if one is missing. */
 export function hasProxies(): boolean {
   const missing = Object.values(PROGRAMS).filter((program) => !existsSync(program));
   if (missing.length === 0) return true;
@@ -31,10 +31,10 @@ export class Proxy implements AsyncDisposable {
   readonly cert: string;
   readonly #child: ChildProcess;
   readonly #folder: string;
-  /** What it complained of, for a test that fails. */
+  /** The proxy's errors, for a test that fails. */
   #said = "";
 
-  /** With the configuration that the documentation has for it. */
+  /** Starts the proxy with its configuration from the documentation. */
   static recipe(name: ProxyName, host: string, upstreamPort: number): Promise<Proxy> {
     const [, recipe] = new RegExp(`^\`\`\`${name}\n([^]*?)^\`\`\``, "m").exec(readFileSync(README, "utf8")) ?? [];
     if (recipe === undefined) throw new Error(`${README} has no recipe for ${name}`);
@@ -49,7 +49,7 @@ export class Proxy implements AsyncDisposable {
     const subject = ["-subj", `/CN=${host}`, "-addext", `subjectAltName=DNS:${host}`];
     execFileSync("openssl", ["req", "-x509", "-keyout", key, "-out", cert, ...kind, ...subject], { stdio: "ignore" });
     const port = await new Ports().take();
-    // Where it listens, where Operator does and where the certificate is; the rest stays as it is written.
+    // Only its address, Operator's address and the certificate's path are replaced.
     const placed = config
       .replaceAll("operator.example.com {", `${host}:${port} {\n  bind 127.0.0.1\n  tls ${cert} ${key}`)
       .replaceAll(/\/etc\/\S+\/fullchain\.pem/g, cert)
@@ -102,7 +102,7 @@ export class Proxy implements AsyncDisposable {
   }
 }
 
-/** Nothing but the one port, and no word about what went well. */
+/** Listens on only one port, and logs only errors. */
 const CADDY = `{
   admin off
   auto_https disable_redirects
@@ -114,7 +114,7 @@ const CADDY = `{
   }
 }`;
 
-/** What stands around a server block in /etc/nginx/nginx.conf, with all that it writes in a folder of the test's. */
+/** The part of /etc/nginx/nginx.conf around a server block, with all output in a folder of the test. */
 function wholeNginx(server: string, folder: string): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => {
     mkdirSync(join(folder, kind));

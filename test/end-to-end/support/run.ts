@@ -6,7 +6,7 @@ export type Ran = { readonly code: number | null; readonly stdout: string; reado
 export type RunOptions = {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
-  /** What its standard input says. Without it, that is closed. */
+  /** Its standard input; closed if absent. */
   readonly input?: string;
 };
 

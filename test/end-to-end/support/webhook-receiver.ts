@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 
-/** What reached a receiver, and when. */
+/** A request that reached a receiver, and when. */
 export type Arrived = {
   readonly atMs: number;
   readonly path: string;
@@ -39,7 +39,7 @@ export class WebhookReceiver implements AsyncDisposable {
     return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
-  /** Nobody is there any more, as after a crash. The port stays its own. */
+  /** Stops listening, as after a crash. The port stays reserved. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     this.#server.close();

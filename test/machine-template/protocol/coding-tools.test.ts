@@ -18,7 +18,7 @@ describe.each(every)("$name", (tool) => {
   });
 });
 
-/** What a machine answers to these arguments; `null` when it takes them. */
+/** A machine's error for these arguments; `null` if it accepts them. */
 function problems(name: keyof typeof CODING_TOOLS, given: unknown): string | null {
   const tool: CodingTool = CODING_TOOLS[name];
   const parsed = tool.input.safeParse(given);

@@ -30,7 +30,7 @@ const frame: fc.Arbitrary<Frame> = fc.oneof(
   fc.record({ kind: fc.constant(FrameKind.WINDOW), exchange, credit: fc.nat({ max: 0xffff_ffff }) }),
 );
 
-/** What the hand-written decoder must accept of a head, no more and no less. */
+/** Exactly the heads that the hand-written decoder must accept. */
 const Headers = z.array(z.tuple([z.string(), z.string()]));
 const Head = {
   [FrameKind.REQUEST]: z.looseObject({ method: z.string(), path: z.string(), headers: Headers }),

@@ -35,7 +35,7 @@ it("the presence check of an idle machine writes no more rows than the budget al
   await untilReported();
   const rows = await rowsOf(async () => {
     expect(Object.keys(await jobs())).toEqual(["checkPresence"]);
-    // As the runtime does when the hour is over: the job runs and sets itself again, and the alarm is set again.
+    // The runtime does this when the hour is over: the job runs and sets itself again, and the alarm is set again.
     await within(async (machine) => {
       await machine.checkPresence();
       await machine.alarm();

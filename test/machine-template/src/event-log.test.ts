@@ -72,7 +72,7 @@ describe("a connector's events", () => {
     await scheduler.wait(50); // ten events' worth
     await connector.push(sent + 1, named("after"));
     sent += 1;
-    // What was stored first has been trimmed since; its numbers still count.
+    // The first events have been trimmed since; their numbers still count.
     const logged = (await page()).position.seq - before;
     const markers = await within((_, { storage }) =>
       storage.sql

@@ -9,7 +9,7 @@ import { ask, env, FACTS, forget, jobs, page, TestConnector, within } from "./su
 
 afterEach(forget);
 
-/** What was reported of this test's machine: the service is everybody's, the log's epoch is one machine's own. */
+/** The reports about this test's machine. All tests share the service, and the log's epoch identifies the machine. */
 async function reportsFrom(from: number): Promise<ReportedPresence[]> {
   return (await receivedFrom(from)).map(({ presence }) => presence);
 }

@@ -40,7 +40,7 @@ describe("codez.tgz", () => {
       ...process.env,
       npm_config_cache: join(folder.path, "cache"),
       npm_config_update_notifier: "false",
-      // Nothing but the tarball is there to be fetched.
+      // The server has only the tarball.
       npm_config_registry: server.url.origin,
       CODEZ_HOME: folder.path,
     };

@@ -98,7 +98,7 @@ describe("operator.tgz", () => {
     const notices = readFileSync(join(unpacked, "THIRD-PARTY-NOTICES"), "utf8");
     const bill = JSON.parse(readFileSync(join(unpacked, "sbom.cdx.json"), "utf8"));
     const shipped: { name: string; version: string; licenses: Licence[] }[] = bill.components;
-    // Of the program, of its Workers, and of what simulates KV.
+    // The licences of the program, its Workers, and the KV simulation.
     expect(shipped.map(({ name }) => name)).toEqual(expect.arrayContaining(["acme-client", "agents", "miniflare"]));
     for (const { name, version } of shipped) expect(notices).toContain(`\n${name} ${version} (`);
     const licences = shipped.map(({ name, version, licenses: [first] }) => ({

@@ -7,7 +7,7 @@ import { connectHttp, type Connected } from "../connector/support/connected.ts";
 import { HttpServer } from "../connector/support/http-server.ts";
 import { temporaryFolder } from "../connector/support/temporary-folder.ts";
 
-/** What reached the door of `codez serve`. */
+/** The requests that reached the machine's own endpoint of `codez serve`. */
 type Knock = { url: string; authorization: string; body: unknown };
 
 describe("people's decisions at a connector", () => {

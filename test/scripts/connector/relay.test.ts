@@ -106,7 +106,7 @@ describe("a stream", () => {
     const { link } = connected;
     const exchange = link.open();
     await link.until(() => bodyBytes(link.frames, exchange) === WINDOW_BYTES);
-    // Nobody reads: what is under way is the window, some buffers, and what the kernel's sockets hold.
+    // Nobody reads, so the window, some buffers and the kernel's sockets hold the bytes in flight.
     await settled(() => written.bytes);
     expect(written.bytes).toBeLessThan(30 * block.length);
     expect(bodyBytes(link.frames, exchange)).toBe(WINDOW_BYTES);
@@ -133,7 +133,7 @@ describe("a stream", () => {
     const expected = createHash("sha256");
     for (let count = 0; count < 100; count += 1) expected.update(block);
     expect(hash.digest("hex")).toBe(expected.digest("hex"));
-    // What the kernel's sockets hold, and no more.
+    // At most the contents of the kernel's sockets.
     expect(most).toBeLessThan(30 * block.length);
   });
 });

@@ -11,7 +11,7 @@ function files(first: Certificate) {
   const folder = testFolder();
   const [certFile, keyFile] = [join(folder, "cert.pem"), join(folder, "key.pem")];
   const words: string[] = [];
-  /** As tools that renew certificates do: a new file in the old one's place. */
+  /** Renews as certificate tools do: a new file replaces the old one. */
   const put = (file: string, text: string): void => {
     writeFileSync(`${file}.new`, text);
     renameSync(`${file}.new`, file);

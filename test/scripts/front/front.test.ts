@@ -65,7 +65,7 @@ describe("the front", () => {
     const told = (await (await fetch(`http://127.0.0.1:${behind.port}/`, { headers: claims })).json()) as Seen;
     expect(told.url).toBe("https://operator.example.com/");
     expect(new Map(told.headers).get("cf-connecting-ip")).toBe("203.0.113.7");
-    // One that does not say whom it speaks for is no client itself: many stand behind it.
+    // A proxy that names no client is not treated as one client, because many may be behind it.
     const silent = (await (await fetch(`http://127.0.0.1:${behind.port}/`)).json()) as Seen;
     expect(new Map(silent.headers).has("cf-connecting-ip")).toBe(false);
     const open = await front(false);

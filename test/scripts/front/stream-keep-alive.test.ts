@@ -6,7 +6,7 @@ const QUIET_MS = 15_000;
 beforeEach(() => void vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] }));
 afterEach(() => void vi.useRealTimers());
 
-/** What comes out of a stream into which chunks go, with a quiet time after each. */
+/** The output of a stream for these chunks, with a pause after each. */
 async function passed(chunks: readonly string[], quietMs = QUIET_MS): Promise<string> {
   const stream = new StreamKeepAlive(QUIET_MS);
   let text = "";

@@ -47,7 +47,7 @@ test("a whole Operator starts, keeps its state over a restart, and allows one pr
     },
     secrets: [64, 64, 64],
   });
-  // Nobody is the owner for being on this computer.
+  // Calling from this computer does not make anybody the owner.
   expect(about).not.toHaveProperty("vars.LOOPBACK_OWNER");
   expect((await stat(join(stateDir, "secrets.json"))).mode & 0o777).toBe(0o600);
 

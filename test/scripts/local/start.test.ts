@@ -88,7 +88,7 @@ test("what is started dies with its start, although the process that watches ove
     const [now] = await childrenOf(started.pid, "sh");
     return now === reaper ? undefined : now;
   }, "another reaper");
-  // Nothing else was started again for that.
+  // No other process was restarted for that.
   expect(await childrenOf(started.pid, "workerd")).toEqual([workerd]);
   expect(started.output()).not.toContain("starting it again");
   process.kill(next, "SIGKILL");

@@ -129,7 +129,7 @@ test.skipIf(!canPretend())(
     ]);
     expect(statSync(data).mode & 0o777).toBe(0o700);
     expect(statSync(join(data, "secrets.json"))).toMatchObject({ uid: NODE_USER });
-    // Neither bundles nor anything else is built again at the start.
+    // Nothing is built again at the start, not even bundles.
     expect(readdirSync(data)).not.toContain("bundles");
     expect(await runIn(container, exec("HEALTHCHECK .* CMD"))).toEqual({
       code: 0,

@@ -12,7 +12,7 @@ afterAll(() => machine[Symbol.asyncDispose]());
 const LIST = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/list", params: {} });
 const ACCEPT = { accept: "application/json, text/event-stream", "content-type": "application/json" };
 
-/** With any Host and Origin, which `fetch` does not let one choose. */
+/** A request with any Host and Origin, which `fetch` does not allow. */
 function ask(headers: Record<string, string>, { method = "POST", path = "/mcp", body = LIST } = {}) {
   return new Promise<{ status: number; headers: Record<string, unknown>; text: string }>((resolve, reject) => {
     const outgoing = request(

@@ -63,7 +63,7 @@ test("a session in a terminal can be seen, watched, read and forked but not prom
   const resumed = await client.call("send_and_wait", { session_id: SESSION, text: "from afar", slug: "-" });
   expect(resumed).toMatchObject({ result: "Heard: from afar" });
   expect(machine.api.asked.at(-1)?.prompts).toEqual(["typed at the terminal", "typed later", "from afar"]);
-  // What serve tells itself is not told a second time from the file.
+  // Events that serve reports itself are not reported again from the file.
   await client.call("dispose_session", { session_id: SESSION });
   await client.call("search_sessions", { query: "afar" });
   const told = (await client.poll({ cursor: beforeResuming, session_id: SESSION })).events;

@@ -35,7 +35,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
           ...(values && { enum: values }),
         });
       }
-      // What is asked for may only ever be less than what is documented.
+      // Fewer parameters may be required than documented, never more.
       expect(inputSchema.required).toEqual(expect.arrayContaining(ours?.inputSchema.required ?? []));
       expect(typeof ours?.annotations?.readOnlyHint).toBe("boolean");
     }

@@ -11,7 +11,7 @@ export type Answer = {
   body: string;
   /** After this the body stays open and sends nothing more. */
   isEndless?: boolean;
-  /** Not even the head comes. */
+  /** The response's head never arrives. */
   isSilent?: boolean;
 };
 
@@ -86,7 +86,7 @@ function answer(
   if (planned !== undefined) {
     const status = planned.status ?? 200;
     const isEmpty = planned.body === "" || status === 204 || status === 205 || status === 304;
-    // As bytes: of a string `Response` would make text/plain, which no plan said.
+    // The body is bytes, because for a string `Response` would add a text/plain type that no plan asked for.
     if (planned.isEndless === true)
       return new Response(endless(planned.body), { status, headers: planned.headers ?? {} });
     return new Response(isEmpty ? null : encoder.encode(planned.body), { status, headers: planned.headers ?? {} });

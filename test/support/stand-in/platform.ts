@@ -3,7 +3,7 @@ import { type DurableClasses, migrate } from "../../../scripts/local/platform/mi
 import { uploadIn } from "../../../scripts/local/platform/upload.ts";
 import { describeParts, hostedUpload, machineUpload, type UploadPart } from "./wrangler-upload.ts";
 
-/** What a test reads of one call of the platform's API. `metadata` and `module` of an upload alone. */
+/** The parts of one platform API call that tests read. Only uploads have `metadata` and `module`. */
 export type PlatformCall = {
   method: string;
   path: string;

@@ -5,9 +5,9 @@ export type ReceivedMessage = {
   body: string;
 };
 
-/** How a receiver answers. What is not said: it echoes challenges and takes everything. */
+/** How a receiver answers. By default it echoes challenges and accepts everything. */
 export type ReceiverPlan = {
-  /** What it answers to a challenge instead of its echo. */
+  /** Its answer to a challenge, instead of the echo. */
   echo?: string;
   /** The status of its answer to anything else, with these headers. */
   status?: number;

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 const WRANGLER = fileURLToPath(new URL("../../../node_modules/wrangler/bin/wrangler.js", import.meta.url));
 const run = promisify(execFile);
 
-/** One part of an upload's form; `json` of the part `metadata` alone. */
+/** One part of an upload's form; only the part `metadata` has `json`. */
 export type UploadPart = { name: string; filename: string | null; type: string | null; json?: Record<string, unknown> };
 
 /** The parts of the form with which wrangler itself would upload a script with a machine script's kinds of bindings. */

@@ -21,7 +21,7 @@ async function toolsOf(user: TestUser, revision = MODERN): Promise<Tool[]> {
   return (answer.result?.["tools"] as Tool[] | undefined) ?? [];
 }
 
-/** What a tool over all machines can be asked for in addition. */
+/** The additional parameters of a tool that works over all machines. */
 const OF_ALL_MACHINES: Record<string, readonly string[]> = {
   poll_events: ["project", "type"],
   list_sessions: ["state"],
@@ -143,7 +143,7 @@ describe("the tool list", () => {
     const own = OF_ALL_MACHINES[coding.name] ?? [];
     expect(Object.keys(others).toSorted()).toEqual([...Object.keys(properties), ...own].toSorted());
     expect(tool).toMatchObject({ title: coding.title, annotations: coding.annotations });
-    // Of all machines at once, so they are described in words of their own, and need no project.
+    // These work over all machines at once, so they have their own descriptions, and need no project.
     if (["poll_events", "list_sessions", "search_sessions", "list_pending"].includes(coding.name)) return;
     expect((tool?.inputSchema.required ?? []).filter((name) => name !== "machineId")).toEqual(required);
     expect(tool?.description).toBe(coding.description);

@@ -9,7 +9,7 @@ vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 /** The claim code of the Operator under test (vitest.config.ts). */
 export const CLAIM_CODE = "CLAIM-CLAIM-CLAIM-CLAIM";
 
-/** Long enough for anybody. */
+/** Fulfils the rules for a password. */
 export const PASSWORD = "correct horse battery";
 
 export const CALLBACK = "https://client.test/callback";
@@ -188,7 +188,7 @@ export async function errorOf(response: Response): Promise<string | undefined> {
   return error;
 }
 
-/** What an endpoint of ours says to a token. */
+/** The answer of one of our endpoints to a token. */
 export async function statusWith(accessToken: string, path = "/api/machines", origin = ORIGIN): Promise<number> {
   const response = await ask(path, bearer(accessToken), origin);
   await response.body?.cancel();

@@ -14,7 +14,7 @@ const resource = (uri: string, mimeType: string, said: string) => ({
   resource: { uri, mimeType, text: said },
 });
 
-/** What a tool of the suite may do while it runs; each era's server lends it its own means. */
+/** What a tool of the suite can do while it runs. Each era's server implements it. */
 export type Means = {
   readonly pause: () => Promise<void>;
   readonly log: (message: string) => Promise<void>;

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes } from "node:crypto";
 
-/** What the suite wants of 2026-07-28's results that ask for input (SEP-2322), by the names of its tools. */
+/** The results that ask for input in 2026-07-28 (SEP-2322), as the suite expects them, by the names of its tools. */
 export type Round = {
   readonly responses: Record<string, unknown> | undefined;
   readonly state: string | undefined;

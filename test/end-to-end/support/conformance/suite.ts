@@ -23,7 +23,7 @@ export async function runSuite(url: URL, revision: Revision): Promise<Results> {
       const scenario = /^server-(.*)-\d{4}-\d\d-\d\dT/.exec(entry)?.[1];
       if (scenario === undefined) continue;
       const checks = Checks.parse(JSON.parse(await readFile(join(folder, entry, "checks.json"), "utf8")));
-      // What is only told (events as they came in, one by one) is no check.
+      // INFO entries only report events as they arrived and check nothing.
       results[scenario] = checks.filter(({ status }) => status !== "INFO").map(({ id, status }) => `${id} ${status}`);
     }
     if (Object.keys(results).length === 0) throw new Error(`the suite said nothing: ${stdout}${stderr}`);

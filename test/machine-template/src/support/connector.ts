@@ -67,7 +67,7 @@ export function within<Result>(
   return runInDurableObject(env.MACHINE.getByName("machine") as DurableObjectStub<Machine>, look);
 }
 
-/** What the machine has written down to do later. */
+/** The jobs that the machine has stored for later. */
 export async function jobs(): Promise<Partial<Record<"report" | "checkPresence", { atMs: number; failures: number }>>> {
   return within((_, { storage }) => storage.kv.get("jobs") ?? {});
 }

@@ -49,7 +49,7 @@ class NewComputer implements Disposable {
     return new Codez(this.codezHome, args, this.#env, this.#fetched);
   }
 
-  /** What a person gets who types `codez` in a terminal. */
+  /** Runs the `codez` that a person gets in a terminal. */
   async codez(...args: string[]): Promise<Ended> {
     // The launcher is a shell script: the PATH finds it, and it finds Node.
     const bin = join(this.home, "run.js");

@@ -23,7 +23,7 @@ export type Connected = AsyncDisposable & {
 
 export type ConnectOptions = Partial<Omit<ConnectorOptions, "target" | "credentials">> & {
   /** `linkUrl`: where the stand-in listens. */
-  /** What the stand-in says in its first welcome to have stored. */
+  /** The stored position in the stand-in's first welcome. */
   readonly ackedAtFirst?: number;
   readonly credentialsAt?: (linkUrl: string) => Promise<Credentials>;
 };

@@ -1,7 +1,7 @@
 import type { ConnectorListener } from "../../../../scripts/connector/connector.ts";
 import type { ManualClock } from "./manual-clock.ts";
 
-/** What a connector said each time that it was not online, and when it will dial again. */
+/** A connector's messages while it was offline, each with the time of its next dial. */
 export class Retries {
   readonly reasons: string[] = [];
   readonly listener: ConnectorListener = {

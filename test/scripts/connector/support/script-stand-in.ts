@@ -24,7 +24,7 @@ export class StandInLink {
   readonly events: EventFrame[] = [];
   readonly texts: string[] = [];
   readonly closed: Promise<{ code: number; reason: string }>;
-  /** Whether event frames are acknowledged as they come. */
+  /** Whether event frames are acknowledged as they arrive. */
   acknowledges = true;
   #next = 1;
   #seen: (() => void)[] = [];

@@ -31,7 +31,7 @@ export class FakeAccount implements AsyncDisposable {
     return { accountId: "acc", apiToken: "token", apiUrl: this.#http.url.origin };
   }
 
-  /** What wrangler does to the account. */
+  /** The changes that wrangler makes to the account. */
   deployer(domain: string): DeployWorkers {
     const text = { type: "plain_text", name: "DOMAIN", text: domain };
     return {

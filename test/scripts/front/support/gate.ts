@@ -66,7 +66,7 @@ const config :Workerd.Config = (
 /** A gate in a workerd of its own, on a Unix socket. */
 export class TestGate implements AsyncDisposable {
   readonly socketPath: string;
-  /** What it said happened. */
+  /** The events that it reported. */
   readonly words: string[] = [];
   readonly #folder: string;
   readonly #process: ChildProcess;

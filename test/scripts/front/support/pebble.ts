@@ -55,7 +55,7 @@ export class Pebble {
     ]);
     run("pebble", ["-config", join(folder, "config.json"), "-dnsserver", `127.0.0.1:${dns}`], {
       PEBBLE_VA_NOSLEEP: "1",
-      // One in so many requests is refused on purpose otherwise, to test that clients repeat them.
+      // By default it refuses some requests at random, to test that clients repeat them.
       PEBBLE_WFE_NONCEREJECT: "0",
     });
     const pebble = new Pebble(`https://localhost:${port}/dir`, cert);

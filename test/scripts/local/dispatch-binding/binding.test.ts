@@ -133,7 +133,7 @@ test("a reader that stops makes the script stop, and 100 MB pass without being b
   const socket = createConnection({ host: "127.0.0.1", port: Number(url.port) });
   socket.write(`GET /stream?chunks=${chunks} HTTP/1.1\r\nhost: x\r\nx-script: attic\r\n\r\n`);
   await new Promise((resolve) => socket.once("readable", resolve));
-  // Nothing is read: the script is done producing when all buffers on the way are full.
+  // Nobody reads, so the script stops producing when all buffers on the way are full.
   let last = -1;
   const held = await eventually(async () => {
     const now = await pulled();

@@ -11,7 +11,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-/** What the SDK makes of a refusal: status, then Cloudflare's code. */
+/** The SDK's error for a refusal: status, then Cloudflare's code. */
 async function refusal(promise: Promise<unknown>): Promise<[number | undefined, number | undefined, string]> {
   const error: unknown = await promise.then(
     () => undefined,

@@ -12,7 +12,7 @@ export async function childrenOf(parent: number, name: string): Promise<number[]
   return found;
 }
 
-/** Whether a process is there and no zombie. */
+/** Whether a process exists and is not a zombie. */
 export async function isRunning(pid: number): Promise<boolean> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   return status !== "" && !status.includes("State:\tZ");

@@ -119,7 +119,7 @@ test("whatever bytes a file contains, lines are the same forwards, backwards, an
           for await (const batch of readLines(file, middle.offset)) rest.push(...batch.lines);
           expect(rest).toEqual(forward.slice(Math.floor(forward.length / 2)));
         }
-        // Nor does a page ever fail over it.
+        // And a page never fails because of it.
         await allPages(path, 3);
       } finally {
         await file.close();

@@ -117,7 +117,7 @@ export class TestMachine implements AsyncDisposable {
     await exited;
   }
 
-  /** What every client of serve has to show. */
+  /** The token that every client of serve must send. */
   get authorization(): { authorization: string } {
     const token = readFileSync(join(this.home, ".codez", "serve", "token"), "utf8").trim();
     return { authorization: `Bearer ${token}` };

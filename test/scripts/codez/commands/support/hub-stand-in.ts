@@ -13,7 +13,7 @@ type Machine = {
   identity: string;
   token: string;
   socket: WebSocket | null;
-  /** What its connector said last. */
+  /** The last frame of its connector. */
   facts: Facts | null;
 };
 
@@ -28,7 +28,7 @@ export class HubStandIn implements AsyncDisposable {
   protocol: number = PROTOCOL_VERSION;
   /** Whether `/mcp` knows the machines, as it should. */
   lists = true;
-  /** What it serves as its codez, and the SHA-256 that it states. */
+  /** The codez that it serves, and the SHA-256 that it states. */
   tarball: { content: Uint8Array; sha256: string } | null = null;
   /** The tools that were called at `/mcp`. */
   readonly called: string[] = [];
@@ -145,7 +145,7 @@ export class HubStandIn implements AsyncDisposable {
     return say(response, 200, { ...this.#summary(machine), state: null, error: null });
   }
 
-  /** What a machine's own script tells the machine. */
+  /** The answer of a machine's own script to the machine. */
   #presence(name: string, request: IncomingMessage, response: ServerResponse): void {
     const machine = this.machines.get(name);
     if (machine === undefined || request.headers.authorization !== `Bearer ${machine.token}`)
