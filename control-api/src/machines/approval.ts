@@ -28,6 +28,10 @@ const HEX_DIGITS = 4;
  * is not parsed, for two reasons. Requests to a machine's own endpoint may be too large to hold. And parsers differ (in repeated
  * keys, for example), so another parser could see a call where ours sees none; none can see one without this string. A different
  * request that contains exactly this string is taken for an answer, too, which hardly ever happens.
+ *
+ * A text with a zero byte counts as an answer, whatever it says. In UTF-8 there is none, since JSON escapes that character. In UTF-16 and
+ * UTF-32 there are some in every JSON text, and parsers recognise these by themselves (Python's `json.loads`). Encodings that a request
+ * names are refused before (text-encoding.ts).
  */
 export class ApprovalScan {
   #isInString = false;
@@ -39,6 +43,7 @@ export class ApprovalScan {
 
   /** Whether the text up to and including this piece contains the name. */
   found(piece: Uint8Array): boolean {
+    if (piece.includes(0)) return true;
     for (let at = 0; at < piece.length; at += 1) {
       at = this.#skip(piece, at);
       const byte = piece[at];

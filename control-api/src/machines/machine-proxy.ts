@@ -11,6 +11,7 @@ import { refuseNavigation } from "../http/harmless.ts";
 import { refuseForeignHost } from "../http/host.ts";
 import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
+import { encodingRefusal } from "./text-encoding.ts";
 import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
 import { dialIn } from "./link-door.ts";
 import { Lease } from "../sign-in/lease.ts";
@@ -45,6 +46,8 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
     return errorResponse({ code: "machine_unknown", machine: slug });
   // Operator cannot know which of a machine's own tools only read, so a read-only token gets none of them.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than read access.");
+  const encoding = encodingRefusal(request.headers);
+  if (encoding !== null) return errorResponse(encoding);
   const body = await heldBody(request);
   const check = () => checkApproval(env, caller.user, name);
   const refusal = body !== null && mayAnswerPermission(body) ? await failureOf(check) : null;
