@@ -23,6 +23,7 @@ import { EventLog } from "./event-log.ts";
 import { operatorErrorOf } from "./failure.ts";
 import { Credentials, refusalText, type Shown } from "./link/credentials.ts";
 import { Link, type LinkListener } from "./link/link.ts";
+import { Return } from "./link/return.ts";
 import { McpClient } from "./mcp-client.ts";
 import { PresenceRecord } from "./presence-record.ts";
 import { type Arrived, REPORT_AGAIN_S, Reporter } from "./reporter.ts";
@@ -40,6 +41,7 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   readonly #record = new PresenceRecord(this.ctx.storage.kv);
   readonly #credentials = new Credentials(this.ctx.storage.kv, this.env, (type, data) => this.#note(type, data));
   readonly #link = new Link(this.ctx, this.env.NAME, this);
+  readonly #return = new Return(this.#record.row.connectedAtMs !== null && !this.#link.isOnline, Date.now());
   readonly #reporter = new Reporter(this.env, {
     presence: () => this.#reported(),
     push: () => this.#log.unpushed(this.#detail),
@@ -114,6 +116,7 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   online(stream: string, facts: Facts, replaced: boolean, shown: Shown): { epoch: number; acked: number } {
     if (!replaced) this.#endUnseen();
     const epoch = this.#record.begin(stream, boundedFacts(facts));
+    this.#return.isBack();
     this.#note(replaced ? PresenceType.REPLACED : PresenceType.ONLINE, { epoch });
     this.ctx.waitUntil(this.#alarm.set("checkPresence", PRESENCE_CHECK_MS));
     this.ctx.waitUntil(this.#credentials.welcome(shown).then(() => this.#renew()));
@@ -231,7 +234,8 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     }
   }
 
-  #exchange(request: Request, path: string, body: Uint8Array | null): Promise<Response> {
+  async #exchange(request: Request, path: string, body: Uint8Array | null): Promise<Response> {
+    if (this.#return.isAwaited(Date.now()) && !this.#link.isOnline) await this.#return.wait(Date.now());
     return this.#link.exchange(
       request,
       path,

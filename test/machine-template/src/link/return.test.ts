@@ -1,0 +1,38 @@
+import { abortAllDurableObjects } from "cloudflare:test";
+import { afterEach, describe, expect, it } from "vitest";
+import { Return } from "../../../../machine-template/src/link/return.ts";
+import { ask, forget, state, TestConnector } from "../support/connector.ts";
+
+afterEach(forget);
+
+const call = (id: number): Promise<Response> =>
+  ask("/mcp", { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call" }) });
+
+describe("a script that was restarted while its machine was linked", () => {
+  it("holds calls until the machine has dialled again, which sees each of them once", async () => {
+    await TestConnector.greeted();
+    await abortAllDurableObjects();
+    const answers = [call(1), call(2)];
+    expect(await state()).toMatchObject({ online: false });
+    const back = await TestConnector.greeted();
+    for (const _ of answers) back.respondJson((await back.request()).exchange, { id: 1, result: {} });
+    expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
+    expect(back.frames).toEqual([]);
+  });
+
+  it("does not hold the calls of a machine that was not linked", async () => {
+    await (await TestConnector.greeted()).leave();
+    await abortAllDurableObjects();
+    expect(await (await call(1)).json()).toMatchObject({ error: { data: { code: "machine_offline" } } });
+  });
+});
+
+describe("the wait for a machine's return", () => {
+  it("ends after its time, counted from the script's start", async () => {
+    const nowMs = 1_000_000;
+    const wait = new Return(true, nowMs);
+    expect([wait.isAwaited(nowMs + 2_999), wait.isAwaited(nowMs + 3_000)]).toEqual([true, false]);
+    await expect(wait.wait(nowMs + 2_999)).resolves.toBeUndefined();
+    expect(new Return(false, nowMs).isAwaited(nowMs)).toBe(false);
+  });
+});
