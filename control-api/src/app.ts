@@ -17,6 +17,7 @@ import { grants } from "./rest/grants.ts";
 import { history } from "./rest/history.ts";
 import { inbox } from "./rest/inbox.ts";
 import { machines } from "./rest/machines.ts";
+import { rollout } from "./rest/rollout.ts";
 import { servers } from "./rest/servers.ts";
 import { tokens } from "./rest/tokens.ts";
 import { webhooks } from "./rest/webhooks.ts";
@@ -62,6 +63,7 @@ app.get("/api/me", reading, async (c) =>
   c.json({ user: c.var.caller.user, tag: await tagOf(c.var.caller.user), version: TEMPLATE } satisfies Me),
 );
 app.route("/api/machines", machines);
+app.route("/api/rollout", rollout);
 app.route("/api/servers", servers);
 app.route("/api/tokens", tokens);
 app.route("/api/grants", grants);

@@ -12,6 +12,7 @@ import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "../local/p
 import { ownVersion } from "../local/release.ts";
 import { startHere } from "../local/start-here.ts";
 import { upgrade } from "./upgrade.ts";
+import { rolloutCommand } from "./rollout/commands.ts";
 import { serversCommand } from "./servers/commands.ts";
 
 const stateDir = stateFolder(process.env);
@@ -79,6 +80,7 @@ program
     ]);
   });
 
+program.addCommand(rolloutCommand(async () => (await lookAtProcess(stateDir)).url));
 program.addCommand(serversCommand(async () => (await lookAtProcess(stateDir)).url));
 
 function say(findings: readonly Finding[]): void {

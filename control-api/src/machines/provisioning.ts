@@ -11,7 +11,7 @@ import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
 import { type HostedScript, hostedForm } from "./hosted-form.ts";
 import { linkSecretOf, reportKeyOf } from "./report-key.ts";
-import { type MachineScript, MIGRATION_TAG, uploadForm } from "./upload-form.ts";
+import { MAIN_MODULE, type MachineScript, MIGRATION_TAG, uploadForm } from "./upload-form.ts";
 
 export type ProvisioningBindings = {
   /** Base URL of Cloudflare's API, or of the local platform that replaces it. */
@@ -63,20 +63,26 @@ export function placeOf(env: ProvisioningBindings): { account_id: string; dispat
   return { account_id: env.CLOUDFLARE_ACCOUNT_ID, dispatch_namespace: env.DISPATCH_NAMESPACE };
 }
 
+/** A template that is not this Operator's own: the one that a machine had before a rollout. */
+export type EarlierTemplate = { readonly template: string; readonly code: string };
+
 /**
  * Creates or replaces a machine's script. Its Durable Object keeps its storage. An open link is dropped, and the connector dials
  * again.
  * @throws the SDK's APIError, with the API's message
  */
-export async function uploadScript(env: ProvisioningBindings, script: MachineScript): Promise<void> {
+export async function uploadScript(
+  env: ProvisioningBindings,
+  script: MachineScript,
+  earlier: EarlierTemplate | null = null,
+): Promise<void> {
   const reportKey = await reportKeyOf(script.owner, script.slug, env.REPORT_SECRET);
   const linkSecret = await linkSecretOf(script.owner, env.REPORT_SECRET);
-  const version = scriptVersion(env);
   await put(env, script.slug, (tag) =>
     uploadForm({
       script,
-      module: template,
-      template: version,
+      module: earlier?.code ?? template,
+      template: earlier?.template ?? scriptVersion(env),
       reportKey,
       linkSecret,
       isMigrated: tag === MIGRATION_TAG,
@@ -126,6 +132,22 @@ async function migrationTagOf(env: ProvisioningBindings, slug: string): Promise<
     if (reason instanceof NotFoundError) return null;
     throw reason;
   }
+}
+
+/** The code of a machine's script, as the API has it. @throws the SDK's APIError, or an Error if the answer has no such module */
+export async function scriptCode(env: ProvisioningBindings, slug: string): Promise<string> {
+  const response = await clientOf(env)
+    .get(`${scriptPath(env, slug)}/content`)
+    .asResponse();
+  // A script of modules is answered as a form with a part for each (Cloudflare API, "Get Script Content").
+  const module = (await response.formData()).get(MAIN_MODULE);
+  if (module === null) throw new Error(`the script ${slug} has no module ${MAIN_MODULE}`);
+  return typeof module === "string" ? module : module.text();
+}
+
+/** Why an upload failed, if it may succeed later: the API is busy, or could not be reached. */
+export function isPassing(reason: unknown): boolean {
+  return !(reason instanceof APIError) || reason.status === undefined || reason.status === 429 || reason.status >= 500;
 }
 
 /** Deletes a machine's script and its storage. Succeeds if there is none, so that an interrupted removal can be repeated. */

@@ -1,5 +1,5 @@
 /** The entry module's name. The API finds the module by the form part of that name, not by its file name. */
-const MAIN_MODULE = "index.js";
+export const MAIN_MODULE = "index.js";
 
 /** The tag by which machine scripts are found in the namespace. Cloudflare allows 8 tags per script. */
 export const KIND_TAG = "operator-machine";

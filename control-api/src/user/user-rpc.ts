@@ -1,6 +1,7 @@
 import type { OperatorError } from "#protocol/error.ts";
 import type { EventPush, LogPosition } from "#protocol/event.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
+import type { Rollout, RolloutMode, StartRollout } from "#protocol/rollout.ts";
 import type { Presence, ReportedPresence } from "#protocol/script-api.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
@@ -40,6 +41,12 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   remove(name: string): MaybeAsync<OperatorError | null>;
   rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string): MaybeAsync<boolean | OperatorError>;
+
+  /** The current rollout, or the last one, and whether templates also reach machines without one. */
+  rollout(): MaybeAsync<{ rollout: Rollout | null; mode: RolloutMode }>;
+  setRolloutMode(mode: RolloutMode): MaybeAsync<void>;
+  startRollout(asked: StartRollout): MaybeAsync<Rollout | OperatorError>;
+  changeRollout(change: "pause" | "resume" | "back"): MaybeAsync<Rollout | OperatorError>;
 
   /** The user's hosted servers. `machines` lists them, too, and `remove` deletes them. */
   servers(): MaybeAsync<ServerRecord[]>;

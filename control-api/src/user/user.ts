@@ -7,6 +7,7 @@ import { EventPage, type EventPush, LoggedEvent, type LogPosition } from "#proto
 import { LIVE_MS } from "#protocol/limits.ts";
 import { KEYLESS_TOKEN_LIFE_MS, LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
+import type { Rollout, RolloutMode, StartRollout } from "#protocol/rollout.ts";
 import {
   type CredentialChange,
   LogNumbers,
@@ -36,7 +37,15 @@ import { linkSecretOf } from "../machines/report-key.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { machineInNamespace, machinesInNamespace } from "../machines/namespace-scripts.ts";
 import type { ReportAnswer } from "../machines/report-answer.ts";
-import { deleteScript, scriptVersion, uploadScript } from "../machines/provisioning.ts";
+import {
+  deleteScript,
+  type EarlierTemplate,
+  isPassing,
+  scriptCode,
+  scriptVersion,
+  uploadFault,
+  uploadScript,
+} from "../machines/provisioning.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
 import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
@@ -46,6 +55,9 @@ import { Closure } from "./closure.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
 import { Notices } from "./notices.ts";
+import { checkMachine } from "./rollout/check-machine.ts";
+import { Rollouts, type Uploaded } from "./rollout/rollouts.ts";
+import { RolloutStore } from "./rollout/rollout-store.ts";
 import { type IssuedLink, Registry } from "./registry.ts";
 import type { ServerRecord } from "./server-store.ts";
 import { Turns } from "./turns.ts";
@@ -122,6 +134,17 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #revocations = new Waiters<void>();
   readonly #follower = new Follower(this.ctx, this.env, () => this.#id);
   readonly #upgradedMs = new Map<string, number>();
+  readonly #rolloutStore = new RolloutStore(this.ctx.storage);
+  readonly #rollouts = new Rollouts(this.#rolloutStore, {
+    now: () => Date.now(),
+    machines: () => this.#registry.list(),
+    template: () => this.#version,
+    health: (name) => checkMachine(this.env, this.#id, name),
+    codeOf: async (name) => scriptCode(this.env, slugOf(name, await tagOf(this.#id))),
+    upload: (name, earlier) => this.#rollOut(name, earlier),
+    wake: async (ms, run) => void (await this.schedule(Math.max(1, Math.ceil(ms / 1000)), "stepRollout", { run })),
+    newRun: () => crypto.randomUUID(),
+  });
   /** Changes of one machine, one after the other. */
   readonly #turns = new Turns();
   /** Machines whose scripts are being asked for their events, because they do not push them. */
@@ -135,6 +158,11 @@ export class User extends Agent<Env> implements UserRpc {
     super(ctx, env);
     if (this.#registry.isNew) ctx.storage.kv.put(REBUILD_KEY, true);
     if (ctx.storage.kv.get(REBUILD_KEY) === true) void ctx.blockConcurrencyWhile(() => this.#rebuild());
+    ctx.waitUntil(
+      this.#rollouts
+        .revive()
+        .catch((reason: unknown) => console.error("a rollout could not go on", { reason: String(reason) })),
+    );
     // On one computer all scripts restart together with this object, so no link from an earlier start still exists.
     const { PLATFORM_START: start } = env;
     if (start === undefined || ctx.storage.kv.get(START_KEY) === start) return;
@@ -331,6 +359,50 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
+  rollout(): { rollout: Rollout | null; mode: RolloutMode } {
+    return { rollout: this.#rollouts.current, mode: this.#rolloutStore.mode };
+  }
+
+  setRolloutMode(mode: RolloutMode): void {
+    this.#rolloutStore.mode = mode;
+  }
+
+  async startRollout(asked: StartRollout): Promise<Rollout | OperatorError> {
+    this.#closure.check();
+    return this.#rollouts.start(asked);
+  }
+
+  changeRollout(change: "pause" | "resume" | "back"): Promise<Rollout | OperatorError> {
+    switch (change) {
+      case "pause":
+        return this.#rollouts.pause();
+      case "resume":
+        return this.#rollouts.resume();
+      case "back":
+        return this.#rollouts.back();
+    }
+  }
+
+  /** Called by the Agent's schedule. */
+  stepRollout({ run }: { run: string }): Promise<void> {
+    return this.#rollouts.step(run);
+  }
+
+  /** Uploads a template for a rollout: this Operator's, or the one that the machine had before. */
+  #rollOut(name: string, earlier: EarlierTemplate | null): Promise<Uploaded> {
+    return this.#turns.take([name], async () => {
+      const known = this.#registry.get(name);
+      if (known === null) return { refused: "the machine was removed" };
+      try {
+        await this.#write(name, known, known, earlier);
+        return { done: true };
+      } catch (reason) {
+        if (isPassing(reason)) return { later: String(reason) };
+        return { refused: uploadFault(reason) ?? String(reason) };
+      }
+    });
+  }
+
   /** Records a report of a machine's script, and stores the events that it pushes. */
   record(slug: string, presence: ReportedPresence, push: EventPush | null): ReportAnswer {
     const former = this.#formerSlugs.get(slug);
@@ -339,7 +411,8 @@ export class User extends Agent<Env> implements UserRpc {
     if (recorded === null && !this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence, push);
     const stored = this.#take(slug, presence, push);
     if (recorded !== null && presence.online) this.ctx.waitUntil(this.#decisions.deliverAll(recorded.name));
-    if (recorded?.hasJustDialled === true && presence.template !== this.#version) this.#upgradeSoon(recorded.name);
+    const isOutdated = recorded?.hasJustDialled === true && presence.template !== this.#version;
+    if (isOutdated && this.#rollouts.allowsUpgradeAtDial) this.#upgradeSoon(recorded.name);
     return { wantsFacts: recorded?.wantsFacts ?? false, stored, liveMs: this.#history.liveMs };
   }
 
@@ -621,6 +694,7 @@ export class User extends Agent<Env> implements UserRpc {
     name: string,
     known: MachineRecord | null,
     issued: IssuedLink & { token?: string },
+    earlier: EarlierTemplate | null = null,
   ): Promise<Registered> {
     const slug = slugOf(name, await tagOf(this.#id));
     // An upload replaces the running script and ends its calls without an answer. Closing the link first lets them fail with an error.
@@ -628,8 +702,8 @@ export class User extends Agent<Env> implements UserRpc {
       await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
     const current =
       issued.token === undefined ? { ...issuedOf(issued), ...(await this.#newest(name)) } : issuedOf(issued);
-    await uploadScript(this.env, { ...current, slug, name, owner: this.#id });
-    this.#registry.put({ ...current, name, slug, template: this.#version });
+    await uploadScript(this.env, { ...current, slug, name, owner: this.#id }, earlier);
+    this.#registry.put({ ...current, name, slug, template: earlier?.template ?? this.#version });
     if (known !== null && known.identity !== current.identity)
       await this.#passOn(name, known.identity, current.identity);
     const machine = this.#registry.get(name);
@@ -724,7 +798,8 @@ export class User extends Agent<Env> implements UserRpc {
   async #isInPlace({ name }: MachineRecord): Promise<boolean> {
     try {
       const { template } = await machineState(this.env, this.#id, name);
-      return template === this.#version;
+      // During a rollout, and after one that went back, which template a machine has is not for its setup to decide.
+      return template === this.#version || !this.#rollouts.allowsUpgradeAtDial;
     } catch (reason) {
       console.warn("a machine's script does not answer and is uploaded again", {
         machine: name,

@@ -4,24 +4,20 @@ import { text as textOf } from "node:stream/consumers";
 import { Command, InvalidArgumentError } from "commander";
 import { printable } from "#protocol/printable.ts";
 import { OPERATOR_COMMAND, PROGRAM } from "../../local/program.ts";
+import { OperatorApi, originOf, type Where } from "../operator-api.ts";
 import { ServerApi } from "./server-api.ts";
 import { bundleServer } from "./server-folder.ts";
 import { untilReady, verify } from "./verify.ts";
 
 const TEMPLATES = join(PROGRAM, "scripts/operator/templates");
 
-type Where = { url?: string };
-
 /**
  * `operator servers`: MCP servers that run in Operator itself, with no machine behind them.
  * @param localUrl the address of the Operator on this computer; `null` if none runs
  */
 export function serversCommand(localUrl: () => Promise<string | null>): Command {
-  const api = async ({ url }: Where): Promise<ServerApi> => {
-    const origin = url ?? process.env["OPERATOR_URL"] ?? (await localUrl());
-    if (!origin) throw new Error("No Operator runs on this computer. Name one with --url, or set OPERATOR_URL.");
-    return new ServerApi(new URL(origin).origin, process.env["OPERATOR_TOKEN"] || undefined);
-  };
+  const api = async (where: Where): Promise<ServerApi> =>
+    new ServerApi(new OperatorApi(await originOf(where, localUrl), process.env["OPERATOR_TOKEN"] || undefined));
   const servers = new Command("servers").description("host MCP servers in Operator itself, without a machine");
   const add = (usage: string, description: string): Command =>
     servers
