@@ -1,4 +1,5 @@
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { type HostileEdge, UserAgentCheck } from "./hostile-edge.ts";
 import type { Upstream } from "./relay.ts";
 
 /**
@@ -12,8 +13,8 @@ export class ByteRelay implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
 
   /** @throws Node's Error when it cannot listen there (EADDRINUSE) */
-  static async start(port: number, upstream: Upstream): Promise<ByteRelay> {
-    const relay = new ByteRelay(upstream);
+  static async start(port: number, upstream: Upstream, edge: HostileEdge | null = null): Promise<ByteRelay> {
+    const relay = new ByteRelay(upstream, edge);
     await new Promise<void>((resolve, reject) => {
       relay.#server.once("error", reject);
       relay.#server.listen({ host: "127.0.0.1", port }, resolve);
@@ -21,11 +22,14 @@ export class ByteRelay implements AsyncDisposable {
     return relay;
   }
 
-  private constructor({ socketPath }: Upstream) {
+  private constructor({ socketPath }: Upstream, edge: HostileEdge | null) {
     this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (client) => {
       const gate = connect({ path: socketPath, allowHalfOpen: true });
-      this.#join(client, gate);
-      this.#join(gate, client);
+      const check = edge?.refusesNameless === true ? new UserAgentCheck(client) : null;
+      // Both what the client sends and what is written to it count as activity of its socket.
+      if (edge !== null) client.setTimeout(edge.silenceMs, () => client.destroy());
+      this.#join(client, gate, check === null ? (chunk) => chunk : (chunk) => check.pass(chunk));
+      this.#join(gate, client, (chunk) => chunk);
       // A client that closes its sending side has disconnected: HTTP clients do not wait for an answer after that. Half-open
       // connections are allowed above so that this event is ours to handle: the gate's socket is destroyed, which workerd
       // notices immediately. The other direction is different: the gate's last bytes must reach the client, so it is ended.
@@ -45,10 +49,10 @@ export class ByteRelay implements AsyncDisposable {
   }
 
   /** Copies one direction. It pauses reading while the other end's buffer is full, so a slow reader does not fill memory. */
-  #join(from: Socket, to: Socket): void {
+  #join(from: Socket, to: Socket, pass: (chunk: Buffer) => Buffer): void {
     this.#sockets.add(from);
-    from.on("data", (chunk) => {
-      if (!to.write(chunk)) from.pause();
+    from.on("data", (chunk: Buffer) => {
+      if (!to.write(pass(chunk))) from.pause();
     });
     to.on("drain", () => from.resume());
     from.on("error", () => undefined); // "close" follows, which ends the other side

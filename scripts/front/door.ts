@@ -4,6 +4,7 @@ import { CertificateFiles } from "./certificate-files.ts";
 import { Challenges } from "./challenges.ts";
 import { TrustedProxies } from "./client-address.ts";
 import { Front } from "./front.ts";
+import type { HostileEdge } from "./hostile-edge.ts";
 import type { Upstream } from "./relay.ts";
 
 /** Where a public front's certificate comes from. */
@@ -15,7 +16,7 @@ export type TlsOptions =
 
 export type DoorOptions =
   /** Reachable from this computer only. */
-  { readonly kind: "loopback"; readonly port: number } | PublicDoor;
+  { readonly kind: "loopback"; readonly port: number; readonly edge?: HostileEdge | null } | PublicDoor;
 
 /** Reachable from other computers, over TLS. */
 export type PublicDoor = {
@@ -38,8 +39,10 @@ export type Door = AsyncDisposable & {
 
 /** @throws Error with a message for the person who starts it, such as a port in use or an unusable certificate */
 export async function openDoor(options: DoorOptions, upstream: Upstream, log: (line: string) => void): Promise<Door> {
-  if (options.kind === "loopback")
-    return loopback(await listening("127.0.0.1", options.port, () => ByteRelay.start(options.port, upstream)));
+  if (options.kind === "loopback") {
+    const { port: wanted, edge = null } = options;
+    return loopback(await listening("127.0.0.1", wanted, () => ByteRelay.start(wanted, upstream, edge)));
+  }
   const { origin, host, port, tls } = options;
   await using opened = new AsyncDisposableStack();
   const source = await certificateSource(options, opened, log);

@@ -9,6 +9,7 @@ import { explainFileFailure } from "./file-failure.ts";
 import { moveKv } from "./kv-move.ts";
 import { startMonitor } from "./monitor.ts";
 import { takeLock } from "./lock.ts";
+import type { Hostility } from "./platform/hostility/hostility.ts";
 import { startPlatform } from "./platform/platform.ts";
 import { beginUpgrade, ownVersion } from "./release.ts";
 import { readSecrets } from "./secrets.ts";
@@ -51,6 +52,8 @@ export interface OperatorOptions {
   readonly bundles?: string;
   /** The Workers reach nothing but each other. For a rehearsal with a copy of the state, which must not send anything twice. */
   readonly offline?: boolean;
+  /** Misbehaves as Cloudflare can. For tests. */
+  readonly hostility?: Hostility | null;
   /** Further vars and secrets. They override those that a local start sets. */
   readonly vars?: Readonly<Record<string, string>>;
 }
@@ -82,7 +85,7 @@ export interface RunningOperator {
  * @throws AlreadyRunning, PortTaken, or StartFailure with what a Worker printed while it failed to start
  */
 export async function startOperator(options: OperatorOptions): Promise<RunningOperator> {
-  const { root = REPOSITORY, quiet = false, offline = false } = options;
+  const { root = REPOSITORY, quiet = false, offline = false, hostility = null } = options;
   const report: Report = quiet ? () => {} : (options.report ?? ((line) => console.error(line)));
   const log = options.log ?? (() => {});
   await using started = new AsyncDisposableStack();
@@ -97,7 +100,11 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   for (const damage of await damagedDatabases(state.folder)) report(damage);
   const ports = new Ports();
   const { publicDoor = null } = options;
-  const door: DoorOptions = publicDoor ?? { kind: "loopback", port: options.port || (await ports.take()) };
+  const door: DoorOptions = publicDoor ?? {
+    kind: "loopback",
+    port: options.port || (await ports.take()),
+    edge: hostility,
+  };
   const url = publicDoor?.origin ?? `http://127.0.0.1:${door.port}`;
   // Unix sockets in a private folder: no other user and no web page can connect to them.
   const run = randomUUID().slice(0, 8);
@@ -114,6 +121,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     report,
     log,
     offline,
+    hostility,
   });
   started.defer(() => platform.stop());
   await platform.directory.ensure(NAMESPACE);
@@ -153,6 +161,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   await moveKv({ folder: join(state.control, "kv"), workers, config, control: control.config.name, report, log });
   const supervisor = new Supervisor({
     name: "the control API",
+    heapMb: hostility?.heapMb,
     config: async () => {
       // A killed process leaves its socket files behind, and the next one cannot bind to an existing file.
       for (const socket of [gate, reports, dispatchSocket]) await rm(socket, { force: true });

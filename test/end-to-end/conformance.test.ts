@@ -15,8 +15,9 @@ let attic: { direct: URL; machine: Machine };
 let barn: { direct: URL; machine: Machine };
 
 beforeAll(async () => {
-  operator = await TestOperator.start();
-  sdkOnly = await TestOperator.start({ SDK_LANE_ONLY: "1" });
+  // The suite's client names no User-Agent.
+  operator = await TestOperator.start({}, { refusesNameless: false });
+  sdkOnly = await TestOperator.start({ SDK_LANE_ONLY: "1" }, { refusesNameless: false });
   // Its own disposal would wait for the end of the other's processes.
   operator.own({ [Symbol.asyncDispose]: () => rm(sdkOnly.folder, { recursive: true, force: true }) });
   operator.own({ [Symbol.asyncDispose]: () => sdkOnly.stop() });

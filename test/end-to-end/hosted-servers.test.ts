@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { client } from "./support/clients.ts";
+import { until } from "./support/eventually.ts";
 import { send } from "./support/http.ts";
 import { TestOperator } from "./support/operator.ts";
 import { run } from "./support/run.ts";
@@ -240,7 +241,9 @@ describe("versions", () => {
     expect(await look()).toMatchObject({ version: "two", count: 5 });
     expect((await servers(tokenOfAda, ["secret", "list", "nosy"])).stdout).toBe("API_KEY\n");
     expect((await servers(tokenOfAda, ["secret", "delete", "nosy", "API_KEY"])).code).toBe(0);
-    expect(await look()).toMatchObject({ version: "two", secret: null });
+    // The platform may go on running the script as it was, and cuts the call that is under way when it changes over.
+    const withoutIt = async (): Promise<boolean> => (await look())["secret"] === null;
+    await until("the script without the secret", () => withoutIt().catch(() => false));
     const { stderr } = await servers(tokenOfAda, ["secret", "put", "nosy", "OPERATOR_OWNER"], "bob");
     expect(stderr).toContain("cannot be a secret's name");
   });

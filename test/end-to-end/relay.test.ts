@@ -398,6 +398,7 @@ describe.each(WAYS)("through %s", (_way, start) => {
         "connection",
         "content-length",
         "host",
+        "user-agent",
         "x-stays",
       ]);
       expect([seen.host, seen["x-stays"]]).toEqual([atticServer.url.host, "yes"]);

@@ -68,7 +68,8 @@ describe.skipIf(!hasChromium())("clients that sign in at a running Operator", ()
   let page: Page;
 
   beforeAll(async () => {
-    operator = await TestOperator.start(STRANGERS);
+    // The conformance suite's client names no User-Agent.
+    operator = await TestOperator.start(STRANGERS, { refusesNameless: false });
     chromium = await Chromium.start();
     operator.own(chromium);
     page = await (await chromium.person()).newPage();

@@ -7,6 +7,11 @@
 export const CALL_HEADER = "operator-local-call";
 /** The guard's answer to a request without a URL: the script's signal was aborted, or the call had already been answered. */
 export const CANCELLED = "cancelled";
+/**
+ * In place of a call's id: the platform asks whether the script has no call open, since it wants to restart it. If so, the guard
+ * refuses all calls from then on, so that none begins before the process ends. Only an unkind platform asks (hostility/restarts.ts).
+ */
+export const CLOSING = "closing?";
 /** The guard's answer to a wrong key: the caller has the key of another script, or none. */
 export const REFUSED = "refused";
 /** The guard's answer when the script threw an exception; the exception's message is the body. */

@@ -1,9 +1,12 @@
-import { CALL_HEADER, CANCELLED, REFUSED, THREW } from "./call.ts";
+import { CALL_HEADER, CANCELLED, CLOSING, REFUSED, THREW } from "./call.ts";
 
 interface Handler {
   fetch?(request: Request, env: unknown, ctx: unknown): Response | Promise<Response>;
 }
 type Entrypoint = new (ctx: unknown, env: unknown) => Handler;
+
+/** A script is at rest when its last call was answered this long ago: longer than the binding takes it for fresh (FRESH_MS there). */
+const QUIET_MS = 1_200;
 
 /**
  * Wraps a user script's default entrypoint, in the script's own isolate. On Cloudflare only the dispatch Worker reaches a
@@ -14,11 +17,18 @@ type Entrypoint = new (ctx: unknown, env: unknown) => Handler;
 export function guard(script: unknown, key: string): Handler {
   /** Open calls by id, each with the function that reports that its caller has disconnected. */
   const open = new Map<string, () => void>();
+  /** When a call was last answered. Its body may go on for a moment after that. */
+  let answeredMs = 0;
+  let isClosing = false;
 
   return {
     async fetch(request: Request, env: unknown, ctx: unknown): Promise<Response> {
       const [shown, id = "", url] = request.headers.get(CALL_HEADER)?.split(" ", 3) ?? [];
-      if (shown !== key) return answer(REFUSED, 403, "not called through a dispatch namespace");
+      if (shown !== key || isClosing) return answer(REFUSED, 403, "not called through a dispatch namespace");
+      if (id === CLOSING) {
+        isClosing = open.size === 0 && Date.now() - answeredMs > QUIET_MS;
+        return answer(CANCELLED, isClosing ? 200 : 409, "");
+      }
       if (url === undefined) {
         open.get(id)?.();
         return answer(CANCELLED, 200, "");
@@ -37,11 +47,17 @@ export function guard(script: unknown, key: string): Handler {
         const response = withoutVerdict(given);
         if (!isEventStream(response)) {
           open.delete(id);
+          answeredMs = Date.now();
           return response;
         }
         const { readable, writable } = new IdentityTransformStream();
         const passed = response.body?.pipeTo(writable, { signal: call.signal });
-        void passed?.catch(() => undefined).then(() => open.delete(id)); // one end has closed, or the call was cancelled
+        const ended = (): void => {
+          open.delete(id);
+          answeredMs = Date.now();
+        };
+        // It fails when one end has closed, or the call was cancelled.
+        void passed?.then(ended, ended);
         return new Response(readable, response);
       } catch (error) {
         open.delete(id);

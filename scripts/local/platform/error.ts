@@ -1,6 +1,7 @@
 /** Errors of the platform's API. `describe` gives each the error code of Cloudflare's API, so that callers handle both alike. */
 export type PlatformError =
   | { code: "unauthorized" }
+  | { code: "rate_limited" }
   | { code: "route_unknown"; path: string }
   | { code: "namespace_unknown"; namespace: string }
   | { code: "namespace_exists"; namespace: string }
@@ -29,7 +30,7 @@ export class PlatformFailure extends Error {
 }
 
 export interface Described {
-  readonly status: 400 | 401 | 404 | 409 | 413 | 500;
+  readonly status: 400 | 401 | 404 | 409 | 413 | 429 | 500;
   readonly code: number;
   readonly message: string;
 }
@@ -39,6 +40,8 @@ export function describe(error: PlatformError): Described {
   switch (error.code) {
     case "unauthorized":
       return { status: 401, code: 10000, message: "Authentication error" };
+    case "rate_limited":
+      return { status: 429, code: 971, message: "Please wait and consider throttling your request speed" };
     case "route_unknown":
       return {
         status: 404,

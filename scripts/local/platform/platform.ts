@@ -4,9 +4,12 @@ import { Ports } from "../../system/ports.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { API_PATH, platformApi } from "./api.ts";
 import { Directory } from "./directory.ts";
+import { withFaults } from "./hostility/api-faults.ts";
+import { Chances, type Hostility } from "./hostility/hostility.ts";
+import { Restarts } from "./hostility/restarts.ts";
 import { IdleScripts } from "./idle-scripts.ts";
 import { routeLookup } from "./route-lookup.ts";
-import { serve } from "./server.ts";
+import { type Handler, serve } from "./server.ts";
 import { bears } from "./token.ts";
 import type { Services } from "./script-config.ts";
 import type { DispatchOptions } from "../dispatch-binding/configure.ts";
@@ -23,6 +26,8 @@ export interface PlatformOptions {
   readonly log?: Report;
   /** No request of a script leaves this computer. */
   readonly offline?: boolean;
+  /** Misbehaves as Cloudflare can. For tests. */
+  readonly hostility?: Hostility | null;
 }
 
 export interface Platform {
@@ -41,18 +46,24 @@ const silent: Report = () => {};
 /** Workers for Platforms on this computer. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
   const { report = silent, log = silent, services = {}, ports = new Ports(), offline = false } = options;
+  const { hostility = null } = options;
+  const unkind =
+    hostility === null ? null : { hostility, chances: new Chances(hostility.seed), restarts: new Restarts(hostility) };
   const directory = await Directory.open(join(options.stateDir, "namespaces"), {
     ports,
     services,
     report,
     log,
     offline,
+    unkind,
   });
   const lookupToken = randomBytes(32).toString("hex");
   const lookup = routeLookup(directory, lookupToken);
   const api = platformApi(directory, options.apiToken);
+  const answer: Handler = (request) => api.fetch(request);
+  const answerApi = unkind === null ? answer : withFaults(answer, unkind.hostility, unkind.chances);
   const server = await serve(
-    (request) => (new URL(request.url).pathname.startsWith("/dispatch/") ? lookup : api).fetch(request),
+    (request) => (new URL(request.url).pathname.startsWith("/dispatch/") ? lookup.fetch(request) : answerApi(request)),
     options.port ?? 0,
     (authorization) => bears(authorization, options.apiToken) || bears(authorization, lookupToken),
   );
@@ -69,6 +80,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     dispatch: (namespace) => ({ platform: host, token: lookupToken, namespace }),
     wake: () => (waking = idle.wake()),
     async stop() {
+      unkind?.restarts.stop();
       const stopped = idle.stop();
       await server.stop();
       await stopped;

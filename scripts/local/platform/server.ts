@@ -11,6 +11,11 @@ export interface Listening {
   stop(): Promise<void>;
 }
 
+/** Thrown by a handler whose reply is to be lost: the connection is cut, without an answer. */
+export class ReplyLost extends Error {
+  override readonly name = "ReplyLost";
+}
+
 /** Whether a request with this `Authorization` header comes from one of Operator's own programs. */
 export type Admits = (authorization: string | undefined) => boolean;
 
@@ -55,6 +60,7 @@ async function answer(
     // The handler refuses a request that is not admitted in its own words.
     response = await handler(isAdmitted ? await toRequest(incoming) : withoutBody(incoming));
   } catch (error) {
+    if (error instanceof ReplyLost) return void incoming.socket.destroy();
     response = failure(error);
   }
   const body = Buffer.from(await response.arrayBuffer());

@@ -7,6 +7,9 @@ import { Supervisor } from "../workerd/supervisor.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { nextAlarmMs } from "./alarms.ts";
 import { fail } from "./error.ts";
+import { CALL_HEADER, CLOSING } from "../dispatch-binding/call.ts";
+import type { Chances, Hostility } from "./hostility/hostility.ts";
+import type { Restarts } from "./hostility/restarts.ts";
 import type { Metadata, OwnBinding } from "./metadata.ts";
 import { migrate } from "./migrations.ts";
 import type { ScriptFolder, ScriptRecord } from "./record.ts";
@@ -20,6 +23,14 @@ export interface Surroundings {
   readonly offline?: boolean;
   readonly report: Report;
   readonly log: Report;
+  /** Misbehaves as Cloudflare can; `null` in a real start. */
+  readonly unkind?: Unkind | null;
+}
+
+export interface Unkind {
+  readonly hostility: Hostility;
+  readonly chances: Chances;
+  readonly restarts: Restarts;
 }
 
 /** What the DISPATCH binding needs to reach a script; dispatch-binding/binding.ts explains the times. */
@@ -45,6 +56,10 @@ export class UserScript {
   #record: ScriptRecord | null;
   #removedMs: number | null = null;
   #last: Promise<unknown> = Promise.resolve();
+  /** An upload that has not taken effect yet, and the storage that it drops. */
+  #late: { timer: NodeJS.Timeout; dropped: readonly string[] } | undefined;
+  /** The next start is that of a restart by chance, which is not followed by another. */
+  #isRestarting = false;
 
   constructor(name: string, folder: ScriptFolder, record: ScriptRecord | null, around: Surroundings) {
     this.name = name;
@@ -53,7 +68,12 @@ export class UserScript {
     this.#around = around;
     this.#supervisor = new Supervisor({
       name: `machine script ${name}`,
-      config: async () => this.#config(this.record, await this.#freePort(), folder.storage),
+      config: async () => {
+        const { unkind = null } = around;
+        if (unkind !== null && !this.#isRestarting) unkind.restarts.started(this, unkind.chances.of("restart", name));
+        return this.#config(this.record, await this.#freePort(), folder.storage);
+      },
+      heapMb: around.unkind?.hostility.heapMb,
       report: around.report,
       log: (line) => around.log(`[${name}] ${line}`),
     });
@@ -158,6 +178,7 @@ export class UserScript {
     return this.#change(async () => {
       void this.record; // throws when there is none
       this.#record = null;
+      this.#forgetLate();
       await this.#supervisor.stop();
       this.#removedMs = Date.now();
       await this.#folder.remove();
@@ -174,11 +195,35 @@ export class UserScript {
 
   /** Ends its process, which nobody uses. A call that arrives at this moment is carried out, or starts the process again. */
   rest(): Promise<void> {
-    return this.#change(() => this.#supervisor.rest());
+    return this.#change(async () => {
+      if (this.#late === undefined) await this.#supervisor.rest();
+    });
   }
 
   async stop(): Promise<void> {
-    await this.#change(() => this.#supervisor.stop());
+    await this.#change(async () => {
+      await this.#folder.dropStorage(this.#forgetLate());
+      await this.#supervisor.stop();
+    });
+  }
+
+  /** Restarts it, unless it does not run or has a call open. Answers whether there is nothing left to do. */
+  restartIfIdle(): Promise<boolean> {
+    return this.#change(async () => {
+      if (!this.exists || this.#supervisor.startedMs === 0) return true;
+      const answer = await fetch(`http://127.0.0.1:${await this.#ownPort()}/`, {
+        headers: { [CALL_HEADER]: `${this.#key} ${CLOSING}` },
+      });
+      if (!answer.ok) return false;
+      this.#isRestarting = true;
+      try {
+        await this.#supervisor.stop();
+        await this.#supervisor.start();
+      } finally {
+        this.#isRestarting = false;
+      }
+      return true;
+    });
   }
 
   async #replace(record: ScriptRecord, dropped: readonly string[]): Promise<void> {
@@ -190,6 +235,9 @@ export class UserScript {
       else await this.#folder.remove();
       throw error;
     }
+    const { unkind = null } = this.#around;
+    const lateMs = (unkind?.chances.of("late", this.name).next() ?? 0) * (unkind?.hostility.lateMs ?? 0);
+    if (lateMs > 0 && this.#supervisor.startedMs > 0) return this.#replaceLate(record, dropped, lateMs);
     await this.#supervisor.stop();
     await this.#folder.write(record);
     await this.#folder.dropStorage(dropped);
@@ -197,11 +245,36 @@ export class UserScript {
     await this.#supervisor.start();
   }
 
+  /** The same, but the former process goes on answering for a while. If it crashes, its successor has the new code. */
+  async #replaceLate(record: ScriptRecord, dropped: readonly string[], lateMs: number): Promise<void> {
+    await this.#folder.write(record);
+    this.#record = record;
+    const earlier = this.#forgetLate();
+    const timer = setTimeout(() => {
+      void this.#change(async () => {
+        if (this.#late?.timer !== timer) return; // a later upload, or the script was removed
+        await this.#supervisor.stop();
+        await this.#folder.dropStorage(this.#forgetLate());
+        await this.#supervisor.start();
+      }).catch((error: unknown) => this.#around.report(`${this.name}: ${String(error)}`));
+    }, lateMs);
+    this.#late = { timer, dropped: [...earlier, ...dropped] };
+  }
+
+  /** Forgets the upload that has not taken effect. Answers the storage that it drops. */
+  #forgetLate(): readonly string[] {
+    const { timer, dropped = [] } = this.#late ?? {};
+    clearTimeout(timer);
+    this.#late = undefined;
+    return dropped;
+  }
+
   /** Starts the new version once, beside the running one, on another port and without the script's storage. */
   async #try(record: ScriptRecord): Promise<void> {
     const trial = new Supervisor({
       name: `trial of ${this.name}`,
       config: () => this.#config(record, 0, null),
+      heapMb: this.#around.unkind?.hostility.heapMb,
       report: this.#around.report,
     });
     try {

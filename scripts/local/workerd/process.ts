@@ -36,8 +36,6 @@ const SEMI_SPACE_MB = 2;
 /** An idle process ends within milliseconds. One that took a connection at that moment may need longer. */
 const DRAIN_MS = 5_000;
 
-const V8_FLAGS = [`--max-heap-size=${HEAP_MB}`, `--max-semi-space-size=${SEMI_SPACE_MB}`];
-
 export class StartFailure extends Error {
   override name = "StartFailure";
   readonly addressInUse: boolean;
@@ -70,12 +68,18 @@ export interface Workerd {
  * secrets, which other users could read in the arguments or the environment of a process; the file is deleted after the start.
  * @throws StartFailure with what workerd printed
  */
-export async function startWorkerd(name: string, config: Config, log: (line: string) => void): Promise<Workerd> {
+export async function startWorkerd(
+  name: string,
+  config: Config,
+  log: (line: string) => void,
+  heapMb = HEAP_MB,
+): Promise<Workerd> {
   const path = join(runtimeFolder(), `${randomUUID()}.capnp`);
   const said: string[] = [];
   let running = false;
   try {
-    const whole = { structuredLogging: true, v8Flags: V8_FLAGS, ...config };
+    const v8Flags = [`--max-heap-size=${heapMb}`, `--max-semi-space-size=${SEMI_SPACE_MB}`];
+    const whole = { structuredLogging: true, v8Flags, ...config };
     await writeFile(path, writeConfig(whole), { mode: 0o600 });
     const child = run(path, config);
     killWithUs(child);

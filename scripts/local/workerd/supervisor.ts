@@ -16,6 +16,8 @@ export interface SupervisorOptions {
   readonly name: string;
   /** Called before every start, so that a restart can use another port. */
   readonly config: () => Promise<Config>;
+  /** JavaScript heap of each Worker, in megabytes; without it as much as a start on a computer of one's own allows. */
+  readonly heapMb?: number | undefined;
   readonly report: Report;
   /** The lines that the Workers themselves print. */
   readonly log?: Report;
@@ -115,10 +117,10 @@ export class Supervisor {
   }
 
   async #launch(): Promise<void> {
-    const { name, config, log = () => {} } = this.#options;
+    const { name, config, heapMb, log = () => {} } = this.#options;
     let workerd: Workerd;
     try {
-      workerd = await startWorkerd(name, await config(), log);
+      workerd = await startWorkerd(name, await config(), log, heapMb);
     } catch (error) {
       this.#endedMs = Date.now();
       throw error;

@@ -28,26 +28,41 @@ export async function untilReady(api: ServerApi, { name, version }: HostedServer
 }
 
 /**
+ * The platform may restart a script in the moments after its upload, above all when the upload was repeated because its reply was lost.
+ * Then the connection and the list of tools are asked for again, which changes nothing. A call is made once.
+ */
+const CONNECTS = 3;
+
+/**
  * Uses the server as its owner's MCP client would: at its public address, with a token. Lists its tools and calls one of them: the
  * one that was asked for, or `echo` if there is one. @throws Error when the server or the call fails
  */
 export async function verify(
   api: ServerApi,
-  { mcpUrl }: HostedServer,
+  server: HostedServer,
   wanted: { tool: string; args: Record<string, unknown> } | null,
 ): Promise<Verified> {
-  const client = new Client({ name: "operator-servers", version: "1" });
-  await client.connect(new StreamableHTTPClientTransport(new URL(mcpUrl), { requestInit: { headers: api.headers } }));
-  try {
-    const { tools } = await client.listTools();
-    const names = tools.map(({ name }) => name);
-    const chosen = wanted ?? (names.includes(ECHO.tool) ? ECHO : null);
-    if (chosen === null) return { tools: names, call: null };
-    const { content, isError } = await client.callTool({ name: chosen.tool, arguments: chosen.args });
-    const text = content.map((part) => (part.type === "text" ? part.text : `[${part.type}]`)).join("\n");
-    if (isError === true) throw new Error(`${chosen.tool} failed: ${text}`);
-    return { tools: names, call: { ...chosen, text } };
-  } finally {
-    await client.close();
+  for (let attempt = 1; ; attempt += 1) {
+    const client = new Client({ name: "operator-servers", version: "1" });
+    try {
+      const names = await toolsOf(client, api, server).catch((reason: unknown) => {
+        if (attempt < CONNECTS) return null;
+        throw reason;
+      });
+      if (names === null) continue;
+      const chosen = wanted ?? (names.includes(ECHO.tool) ? ECHO : null);
+      if (chosen === null) return { tools: names, call: null };
+      const { content, isError } = await client.callTool({ name: chosen.tool, arguments: chosen.args });
+      const text = content.map((part) => (part.type === "text" ? part.text : `[${part.type}]`)).join("\n");
+      if (isError === true) throw new Error(`${chosen.tool} failed: ${text}`);
+      return { tools: names, call: { ...chosen, text } };
+    } finally {
+      await client.close();
+    }
   }
+}
+
+async function toolsOf(client: Client, api: ServerApi, { mcpUrl }: HostedServer): Promise<string[]> {
+  await client.connect(new StreamableHTTPClientTransport(new URL(mcpUrl), { requestInit: { headers: api.headers } }));
+  return (await client.listTools()).tools.map(({ name }) => name);
 }

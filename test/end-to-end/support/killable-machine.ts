@@ -104,16 +104,8 @@ export class KillableMachine implements AsyncDisposable {
   }
 
   /** Uploads the machine's script again behind Operator's back, as one of that template's version. */
-  async replaceScript(template: string): Promise<void> {
-    const { platformUrl, apiToken } = this.#operator.platform;
-    const inherited = ["MACHINE", "OWNER", "NAME", "SLUG", "LINK_TOKEN_HASH", "REPORT_KEY", "CONTROL"];
-    await upload(sdk(platformUrl, apiToken), this.registration.slug, readFileSync(TEMPLATE, "utf8"), {
-      compatibility_flags: ["enable_request_signal"],
-      bindings: [
-        ...inherited.map((name) => ({ type: "inherit", name })),
-        { type: "plain_text", name: "TEMPLATE", text: template },
-      ],
-    });
+  replaceScript(template: string): Promise<void> {
+    return replaceScript(this.#operator, this.registration.slug, template);
   }
 
   /** Has Operator replace a script of another template by its own. */
@@ -149,4 +141,17 @@ export class KillableMachine implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.kill();
   }
+}
+
+/** Uploads a machine's script again behind Operator's back, as one of that template's version. */
+export async function replaceScript(operator: TestOperator, slug: string, template: string): Promise<void> {
+  const { platformUrl, apiToken } = operator.platform;
+  const inherited = ["MACHINE", "OWNER", "NAME", "SLUG", "LINK_TOKEN_HASH", "REPORT_KEY", "CONTROL"];
+  await upload(sdk(platformUrl, apiToken).withOptions({ maxRetries: 3 }), slug, readFileSync(TEMPLATE, "utf8"), {
+    compatibility_flags: ["enable_request_signal"],
+    bindings: [
+      ...inherited.map((name) => ({ type: "inherit", name })),
+      { type: "plain_text", name: "TEMPLATE", text: template },
+    ],
+  });
 }

@@ -4,8 +4,10 @@ import { join } from "node:path";
 import { expect } from "vitest";
 import * as z from "zod";
 import type { PublicDoor } from "../../../scripts/front/door.ts";
+import type { Hostility } from "../../../scripts/local/platform/hostility/hostility.ts";
 import { type RunningOperator, startOperator } from "../../../scripts/local/operator.ts";
 import { until } from "./eventually.ts";
+import { hostilityOfTests } from "./hostility.ts";
 import "./localhost.ts";
 import { leftBehind } from "./processes.ts";
 
@@ -17,6 +19,7 @@ export class TestOperator implements AsyncDisposable {
   /** The Workers' log, for a test that fails. */
   readonly log: string[] = [];
   #vars: Record<string, string>;
+  readonly #hostility: Partial<Hostility>;
   readonly #owned: AsyncDisposable[] = [];
   #running: RunningOperator | null = null;
   #port = 0;
@@ -27,13 +30,15 @@ export class TestOperator implements AsyncDisposable {
   #publicDoor: PublicDoor | null = null;
   #dispatchPort: number | null = null;
 
-  static async start(vars: Record<string, string> = {}): Promise<TestOperator> {
-    const operator = new TestOperator(await mkdtemp(join(tmpdir(), "operator-end-to-end-")), vars);
+  /** @param hostility in what the platform is otherwise unkind than it is to all tests */
+  static async start(vars: Record<string, string> = {}, hostility: Partial<Hostility> = {}): Promise<TestOperator> {
+    const operator = new TestOperator(await mkdtemp(join(tmpdir(), "operator-end-to-end-")), vars, hostility);
     await operator.start();
     return operator;
   }
 
-  private constructor(folder: string, vars: Record<string, string>) {
+  private constructor(folder: string, vars: Record<string, string>, hostility: Partial<Hostility>) {
+    this.#hostility = hostility;
     this.folder = folder;
     this.#vars = vars;
   }
@@ -91,6 +96,7 @@ export class TestOperator implements AsyncDisposable {
       publicDoor: this.#publicDoor,
       dispatchPort: this.#dispatchPort,
       vars: { ...(this.#publicDoor === null ? { LOOPBACK_OWNER: "owner" } : {}), ...this.#vars },
+      hostility: hostilityOfTests(this.#hostility),
       report: note,
       log: note,
     });

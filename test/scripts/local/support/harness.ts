@@ -4,12 +4,27 @@ import { join } from "node:path";
 import Cloudflare from "cloudflare";
 import { onTestFinished } from "vitest";
 import { dispatchBindings } from "../../../../scripts/local/dispatch-binding/configure.ts";
+import type { Hostility } from "../../../../scripts/local/platform/hostility/hostility.ts";
 import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
 import type { Platform } from "../../../../scripts/local/platform/platform.ts";
 import { Ports } from "../../../../scripts/system/ports.ts";
 import { startWorkerd } from "../../../../scripts/local/workerd/process.ts";
 
 export const TOKEN = "test-token";
+
+/** An unkind platform of which nothing unkind is to be expected. A test says what is. */
+const GENTLE: Hostility = {
+  seed: 1,
+  lateMs: 0,
+  busyShare: 0,
+  retryAfterMs: 10,
+  lostShare: 0,
+  restartShare: 0,
+  restartMs: 0,
+  heapMb: 256,
+  silenceMs: 100_000,
+  refusesNameless: false,
+};
 export const NAMESPACE = "operator";
 
 export interface Bench {
@@ -30,7 +45,11 @@ export async function temporaryFolder(): Promise<string> {
 
 /** A platform with its namespace, and the real SDK pointed at it; both end with the test. */
 export async function bench(
-  options: { stateDir?: string; services?: Record<string, Record<string, string>> } = {},
+  options: {
+    stateDir?: string;
+    services?: Record<string, Record<string, string>>;
+    hostility?: Partial<Hostility>;
+  } = {},
 ): Promise<Bench> {
   const stateDir = options.stateDir ?? (await temporaryFolder());
   const reports: string[] = [];
@@ -39,6 +58,7 @@ export async function bench(
     stateDir,
     apiToken: TOKEN,
     services: options.services ?? {},
+    hostility: options.hostility === undefined ? null : { ...GENTLE, ...options.hostility },
     report: (line) => reports.push(line),
     log: (line) => logs.push(line),
   });
