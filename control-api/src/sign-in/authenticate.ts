@@ -6,8 +6,8 @@ import { callerOfAuthKit, isAuthKitToken } from "./authkit/caller.ts";
 import { callerOfGrant } from "./oauth/grant-token.ts";
 import { audienceOf } from "./oauth/resource.ts";
 import { ALL_SCOPES } from "../http/scope.ts";
-import { hashOf, userOfToken } from "./access-token.ts";
-import { isSame } from "./secret.ts";
+import { userOfToken } from "./access-token.ts";
+import { isLocalToken } from "./local-token.ts";
 
 /**
  * Identifies the caller by its bearer token. Three kinds are accepted: an OAuth access token issued for exactly this resource, a
@@ -32,7 +32,7 @@ export async function authenticate(request: Request, env: Env, url: URL, counts:
 
 async function bearer(token: string, env: Env, url: URL, counts: boolean): Promise<Caller | Refusal> {
   const user = userOfToken(token);
-  if (user === OWNER && (await isLocalToken(token, env))) return localOwner();
+  if (user === OWNER && (await isLocalToken(token, env.OWNER_TOKEN_HASH))) return localOwner();
   if (user !== null) {
     const answer: TokenAnswer = await env.USER.getByName(user).authenticate(token, counts);
     if (answer === null) return { refused: "bad_token" };
@@ -42,11 +42,6 @@ async function bearer(token: string, env: Env, url: URL, counts: boolean): Promi
   }
   if (env.AUTHKIT_URL) return isAuthKitToken(token) ? callerOfAuthKit(token, env) : { refused: "bad_token" };
   return callerOfGrant(token, audienceOf(url, env), env);
-}
-
-/** Whether this is the owner's token of a local start. Hashes are compared, in constant time, so timing reveals nothing. */
-async function isLocalToken(token: string, { OWNER_TOKEN_HASH: known }: Env): Promise<boolean> {
-  return known !== undefined && known !== "" && isSame(await hashOf(token), known);
 }
 
 function localOwner(): Caller {
