@@ -63,7 +63,7 @@ describe.each(WRONG)("when %s", (_, before, after) => {
   });
 });
 
-test("nobody is locked out for longer than the limit's time, when a clock that was ahead is put right", async () => {
+test("nobody is locked out for longer than the limit's time after a fast clock is corrected", async () => {
   const key = `password:${crypto.randomUUID()}`;
   const limit = { times: 2, windowMs: 15 * MINUTE_MS };
   shift(YEAR_MS);
@@ -76,7 +76,7 @@ test("nobody is locked out for longer than the limit's time, when a clock that w
   expect(await directory().take(key, limit)).toBeGreaterThan(0);
 });
 
-test("no invitation lasts longer than it should, when a clock that was ahead is put right", async () => {
+test("no invitation lasts longer than it should after a fast clock is corrected", async () => {
   for (const [aheadMs, status] of [
     [YEAR_MS, 401],
     [0, 303],
@@ -90,7 +90,7 @@ test("no invitation lasts longer than it should, when a clock that was ahead is 
 });
 
 describe("as time passes", () => {
-  test("a fresh sign-in ends after a quarter of an hour, in the browser and for an app, however often it is used", async () => {
+  test("a fresh sign-in ends after a quarter of an hour, in the browser and for an app, even with constant use", async () => {
     const [person, client] = [await Visitor.invited(), await Client.registered()];
     let tokens = await client.signIn(person, { scope: "operator:admin mcp:tools" });
     for (const minutes of [5, 10, 14]) {
@@ -106,7 +106,7 @@ describe("as time passes", () => {
     expect((await person.post("/account/tokens", form)).headers.get("location")).toContain("/sign-in/confirm");
   });
 
-  test("a device that comes late for its tokens is as fresh as its person's approval", async () => {
+  test("a device that fetches its tokens late is only as fresh as its person's approval", async () => {
     const [person, client] = [await Visitor.invited(), await Client.registered()];
     const code = await deviceCode(client);
     await pair(person, code);

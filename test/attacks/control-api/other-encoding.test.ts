@@ -80,13 +80,13 @@ describe("an answer to a permission request", () => {
     "application/json; charset=utf-8",
     'application/json;charset="UTF-8"',
     "text/plain;charset=UTF-8",
-  ])("other requests of type %s pass", async (type) => {
+  ])("passes as any other request if its content type is %s", async (type) => {
     await send(new TextEncoder().encode(CALL.replace("respond_permission", "echo")), type);
     expect((await user.reached("attic")).map(({ path }) => path)).toContain("/mcp");
   });
 });
 
-test("every JSON text in another encoding counts as an answer, whatever it says and however it is cut, and none in UTF-8 for its encoding", () => {
+test("every JSON text in another encoding counts as an answer, whatever its content and however it is cut, and no text in UTF-8 does", () => {
   const json = fc.jsonValue({ stringUnit: "grapheme" }).map((value) => JSON.stringify(value));
   fc.assert(
     fc.property(json, fc.constantFrom(...ENCODINGS), fc.nat(), (text, { bytes, isLittle, hasMark }, cut) => {
@@ -101,7 +101,7 @@ test("every JSON text in another encoding counts as an answer, whatever it says 
   );
 });
 
-test("no content type that passes can name another encoding", () => {
+test("no accepted content type can name another encoding", () => {
   const part = fc.constantFrom(
     "application/json",
     ";",

@@ -20,7 +20,7 @@ async function restore(): Promise<LinkCredentials> {
   return change({ change: "restore", issuedMs: later() });
 }
 
-it("two takeovers are undone one after the other, also when the object starts again in between", async () => {
+it("two takeovers can be undone one after the other, even if the object restarts in between", async () => {
   const [mine, thief, again] = [await LinkPair.make(), await LinkPair.make(), await LinkPair.make()];
   const myToken = await issue(80, { key: mine.key, issuedMs: later() });
   const stolen = [await takeOver("thief", thief), await takeOver("thief-again", again)];
@@ -41,7 +41,7 @@ it("two takeovers are undone one after the other, also when the object starts ag
   ]);
 });
 
-it("many takeovers and changes of the key do not push out the computer that had the name first", async () => {
+it("many takeovers and key changes do not drop the computer that had the name first", async () => {
   const mine = await LinkPair.make();
   const myToken = await issue(80, { key: mine.key, issuedMs: later() });
   for (let times = 0; times < 12; times += 1) {
@@ -56,7 +56,7 @@ it("many takeovers and changes of the key do not push out the computer that had 
   await mine.greeted(myToken, DIAL);
 });
 
-it("a rotation in between loses none of them", async () => {
+it("a rotation in between loses no former holder", async () => {
   const [mine, thief] = [await LinkPair.make(), await LinkPair.make()];
   await issue(80, { key: mine.key, issuedMs: later() });
   await takeOver("thief", thief);

@@ -56,19 +56,22 @@ test.each([
   ["nothing but reading", { ...FREE, readOnly: true }],
   ["other folders", { ...FREE, drive: ["~/src/other"] }],
   ["a lower mode", { ...FREE, maxPermissionMode: "default" }],
-])("a policy that now allows %s ends what it forbids, and what waits behind it", async (what, config) => {
-  const later = `later, ${what}`;
-  const { session, cursor } = await busy(later);
-  machine.configure(config);
-  const events = await client.eventsUntil(isEnd(session), cursor, session);
-  const told = events.filter(({ type }) => type === "session.error").map(({ message }) => String(message));
-  expect(told.join()).toContain("serve.json");
-  release();
-  await sleep(500); // a turn that went on would have made its file, and begun the next one
-  expect([existsSync(join(machine.repo("repo"), "made")), wasAsked(later)]).toEqual([false, false]);
-});
+])(
+  "a policy that now allows %s ends the turns that it forbids, and drops the prompts behind them",
+  async (what, config) => {
+    const later = `later, ${what}`;
+    const { session, cursor } = await busy(later);
+    machine.configure(config);
+    const events = await client.eventsUntil(isEnd(session), cursor, session);
+    const told = events.filter(({ type }) => type === "session.error").map(({ message }) => String(message));
+    expect(told.join()).toContain("serve.json");
+    release();
+    await sleep(500); // a turn that went on would have made its file, and begun the next one
+    expect([existsSync(join(machine.repo("repo"), "made")), wasAsked(later)]).toEqual([false, false]);
+  },
+);
 
-test("a command that waits is dropped when it is no longer listed, and what waits behind it comes", async () => {
+test("a waiting command is dropped when it is no longer listed, and the next prompt is sent", async () => {
   const { session, cursor } = await busy("/cost", "after the command");
   machine.configure({ ...FREE, commands: [] });
   await client.eventsUntil(({ type, message }) => type === "session.error" && String(message).includes("/cost"), cursor, session); // prettier-ignore
@@ -76,7 +79,7 @@ test("a command that waits is dropped when it is no longer listed, and what wait
   await until("the last one is asked", () => (wasAsked("after the command") ? true : undefined));
 });
 
-test("a file that is not right starts nothing more, and breaks nothing off", async () => {
+test("an invalid file starts no more turns, and interrupts none", async () => {
   const { session, cursor } = await busy("after the slip");
   writeFileSync(join(machine.home, ".codez", "serve.json"), '{ "readOnly": tru');
   await client.eventsUntil(({ type }) => type === "session.error", cursor, session);
@@ -86,7 +89,7 @@ test("a file that is not right starts nothing more, and breaks nothing off", asy
   expect(await client.refused("send_prompt", { session_id: session, text: "more" })).toMatchObject({ code: "read_only" }); // prettier-ignore
 });
 
-test("what a new policy still allows goes on untouched", async () => {
+test("a turn that a new policy still allows continues", async () => {
   const { session, cursor } = await busy("allowed");
   machine.configure({ ...FREE, idleMinutes: 20, drive: ["~/src/repo"] });
   await sleep(2_500); // twice as long as serve takes to notice

@@ -34,7 +34,7 @@ describe.each(LISTS)("in %s", (list) => {
   });
 });
 
-test("whatever is accepted means the same folder wherever serve is started", () => {
+test("an accepted value means the same folder wherever serve is started", () => {
   fc.assert(
     fc.property(
       fc.constantFrom(...LISTS),

@@ -22,14 +22,14 @@ function existing(mode: number, ...files: string[]): void {
   chmodSync(state, mode);
 }
 
-test("a new one is closed, whatever the umask", async () => {
+test("a new state folder is private, whatever the umask", async () => {
   const before = process.umask(0);
   await openState(state).finally(() => process.umask(before));
   expect(modeOf(state)).toBe(0o700);
 });
 
 test.each([0o775, 0o777, 0o757, 0o2775])(
-  "an empty one of ours, or Operator's own, that others may write to (%o) is closed",
+  "an empty folder, or Operator's own, that others may write to (%o) is made private",
   async (mode) => {
     existing(mode);
     await openState(state);
@@ -45,19 +45,19 @@ test.each([
   ["of other things, that others may write to", 0o775, ["photo.jpg"]],
   ["for everybody, such as /tmp", 0o1777, []],
   ["for everybody, even if it has a file of ours", 0o1777, ["secrets.json"]],
-])("one %s is refused and left alone", async (_, mode, files) => {
+])("a state folder %s is refused and not changed", async (_, mode, files) => {
   existing(mode, ...files);
   await expect(openState(state)).rejects.toThrow(`other users may replace what is in ${state}: run chmod 700`);
   expect(modeOf(state)).toBe(mode);
 });
 
-test("one that others may only read is left as it is: its files are private", async () => {
+test("a state folder that others may only read is not changed, because its files are private", async () => {
   existing(0o755, "photo.jpg");
   await openState(state);
   expect(modeOf(state)).toBe(0o755);
 });
 
-test.runIf(process.getuid?.() === 0)("one of another user is refused", async () => {
+test.runIf(process.getuid?.() === 0)("a state folder of another user is refused", async () => {
   existing(0o700);
   chownSync(state, 65_534, 65_534);
   await expect(openState(state)).rejects.toThrow(`${state} belongs to another user (65534)`);

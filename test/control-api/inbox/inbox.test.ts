@@ -38,7 +38,7 @@ describe("the inbox", () => {
     return reached.flatMap(({ path, body }) => (path === "/operator/decide" ? [JSON.parse(body)] : []));
   }
 
-  it("lists what waits on all machines, in full, with machine, project and session, since when and until when", async () => {
+  it("lists the waiting requests of all machines in full, with machine, project, session, start and deadline", async () => {
     const created = { type: "session.created", session: "s-1", data: { slug: "api", cwd: "/home/ann/api" } };
     await user.logs("attic", [created, asked("r-1"), questioned("r-2")]);
     await user.logs("cellar", [asked("r-1", { input: { command: "ls" } })]);
@@ -66,7 +66,7 @@ describe("the inbox", () => {
     });
   });
 
-  it("asks no machine, and loses what a machine settled itself", async () => {
+  it("contacts no machine, and drops requests that a machine settled itself", async () => {
     await user.logs("attic", [asked("r-1"), asked("r-2"), settled("r-1", { settled_by: "machine" })]);
     expect((await pending()).map(({ request_id: request }) => request)).toEqual(["r-2"]);
     const [done] = await pending("?state=settled");
@@ -77,7 +77,7 @@ describe("the inbox", () => {
     expect((await user.reached("attic")).filter(({ path }) => path !== "/operator/close")).toEqual([]);
   });
 
-  it("ends what a session waits for when its turn is over, its machine removed, or its history forgotten", async () => {
+  it("ends a session's requests when its turn is over, its machine removed, or its history deleted", async () => {
     await user.logs("attic", [
       asked("r-1"),
       asked("r-2", { session: "s-2" }),
@@ -92,7 +92,7 @@ describe("the inbox", () => {
     expect(await pending()).toEqual([]);
   });
 
-  it("has a request once, however often its machine pushes it", async () => {
+  it("lists a request once, however often its machine pushes it", async () => {
     await user.logs("attic", [asked("r-1")]);
     const push = {
       after: 0,
@@ -105,7 +105,7 @@ describe("the inbox", () => {
     expect(await pending()).toHaveLength(1);
   });
 
-  it("passes a decision on, and counts as settled only by the machine's own word", async () => {
+  it("forwards a decision, and counts it as settled only when the machine confirms it", async () => {
     await user.logs("attic", [asked("r-1")]);
     await user.script("attic", { answers: { [DECIDE]: taken("allow") } });
     const { item } = await decide(await idOf("r-1"), "allow");
@@ -114,7 +114,7 @@ describe("the inbox", () => {
     expect(await pending()).toEqual([]);
   });
 
-  it("lets the first answer win: the same again is fine, another is told who decided what, and when", async () => {
+  it("lets the first answer win: a repeated answer is accepted, and another is told who decided what, and when", async () => {
     await user.logs("attic", [asked("r-1")]);
     await user.script("attic", { answers: { [DECIDE]: taken("deny") } });
     const id = await idOf("r-1");
@@ -129,7 +129,7 @@ describe("the inbox", () => {
     expect(await decisionsAt("attic")).toHaveLength(1);
   });
 
-  it("tells who decided at the machine first, when that was quicker than the decision here", async () => {
+  it("reports who decided at the machine, if that was earlier than the decision here", async () => {
     await user.logs("attic", [asked("r-1")]);
     const body = JSON.stringify({
       code: "request_settled",
@@ -145,7 +145,7 @@ describe("the inbox", () => {
     });
   });
 
-  it("delivers to a machine that was away when it is back, once, and not if it was settled meanwhile", async () => {
+  it("delivers a decision once when its machine is back, unless it was settled in the meantime", async () => {
     await user.logs("attic", [asked("r-1"), asked("r-2")]);
     await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
     const [first, second] = [await idOf("r-1"), await idOf("r-2")];
@@ -165,7 +165,7 @@ describe("the inbox", () => {
     ]);
   });
 
-  it("takes a decision back that the machine does not accept, and says why", async () => {
+  it("reverts a decision that the machine refuses, and gives the reason", async () => {
     await user.logs("attic", [asked("r-1")]);
     const body = JSON.stringify({ code: "pages_not_allowed", error: "Not from pages." });
     await user.script("attic", { answers: { [DECIDE]: { status: 403, body } } });
@@ -173,7 +173,7 @@ describe("the inbox", () => {
     expect((await pending())[0]).toMatchObject({ state: "waiting" });
   });
 
-  it("falls back to the server's own tool where nothing takes people's decisions, and follows what it says", async () => {
+  it("uses the server's own tool where no program takes people's decisions, and reports its answer", async () => {
     await user.logs("attic", [asked("r-1")]);
     const decide404 = { status: 404, body: JSON.stringify({ code: "no_serve", error: "x" }) };
     const result = { structuredContent: { ok: true }, content: [] };
@@ -199,7 +199,7 @@ describe("the inbox", () => {
     });
   });
 
-  it("refuses to allow what is not shown whole, and answers that do not fit the questions", async () => {
+  it("refuses to allow a request that is not shown in full, and answers that do not fit the questions", async () => {
     await user.logs("attic", [
       asked("r-1", { is_whole: false }),
       questioned("r-2"),
@@ -221,7 +221,7 @@ describe("the inbox", () => {
     });
   });
 
-  it("bounds what one machine can make wait, and keeps what waits on others", async () => {
+  it("limits the requests of one machine, and keeps those of others", async () => {
     await user.logs("cellar", [asked("c-1")]);
     await user.logs(
       "attic",
@@ -239,7 +239,7 @@ describe("the inbox", () => {
     expect(all.filter(({ machine }) => machine === "cellar")).toHaveLength(1);
   });
 
-  it("shows a limited token its machines only, and lets no token decide unless its person allowed that for the machine", async () => {
+  it("shows a limited token only its machines, and lets no token decide unless its person allowed that for the machine", async () => {
     await user.logs("attic", [asked("r-1")]);
     await user.logs("cellar", [asked("r-2")]);
     const made = await env.USER.getByName(user.id).createToken(
@@ -280,7 +280,7 @@ describe("the inbox", () => {
     expect(await decisionsAt("attic")).toEqual([]);
   });
 
-  it("does not show a token what a computer that lost its name waited for", async () => {
+  it("hides from a token the requests of a computer that lost its name", async () => {
     await user.logs("attic", [asked("r-1")]);
     const id = await idOf("r-1");
     await user.register("attic", { identity: "identity-of-another-computer", replace: true });

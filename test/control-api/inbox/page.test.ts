@@ -37,7 +37,7 @@ function actionIn(page: string): string {
 }
 
 describe("the inbox page", () => {
-  it("shows what is asked in full, and allows it by one form", async () => {
+  it("shows a request in full, and allows it with one form", async () => {
     const one = await person();
     await one.user.logs("attic", [asked("r-1", { input: { command: `echo ${"x".repeat(2_000)}; rm -rf build` } })]);
     await one.user.script("attic", { answers: { [DECIDE]: taken("allow") } });
@@ -53,7 +53,7 @@ describe("the inbox page", () => {
     expect(JSON.stringify(audit)).toContain("permission allowed");
   });
 
-  it("says so when a machine is away, and never shows a decision as done before it is", async () => {
+  it("says when a machine is offline, and never shows a decision as done before it is", async () => {
     const one = await person();
     await one.user.logs("attic", [asked("r-1")]);
     await one.user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
@@ -65,7 +65,7 @@ describe("the inbox page", () => {
     expect(answer).toMatch(/Denied by person-[\w-]+, on the inbox page\. The machine has not\s+taken it yet/);
   });
 
-  it("answers a question by an option or in one's own words", async () => {
+  it("answers a question by an option or in the person's own words", async () => {
     const one = await person();
     await one.user.logs("attic", [questioned("r-1")]);
     const given = { answers: { "Which database?": "none\nat all" } };
@@ -82,7 +82,7 @@ describe("the inbox page", () => {
     expect(await one.decisions()).toMatchObject([{ request: "r-1", behavior: "allow", ...given }]);
   });
 
-  it("tells somebody whose answer comes second who decided what, and when", async () => {
+  it("tells the sender of a second answer who decided what, and when", async () => {
     const one = await person();
     await one.user.logs("attic", [asked("r-1")]);
     const page = await pageOf(one);
@@ -93,7 +93,7 @@ describe("the inbox page", () => {
     expect(await one.decisions()).toEqual([]);
   });
 
-  it("asks for a fresh sign-in before it allows anything, and for none to deny", async () => {
+  it("asks for a fresh sign-in to allow anything, but not to deny", async () => {
     const one = await person();
     await one.user.logs("attic", [asked("r-1")]);
     await one.user.script("attic", { answers: { [DECIDE]: taken("deny") } });
@@ -113,7 +113,7 @@ describe("the inbox page", () => {
     expect(await one.decisions()).toMatchObject([{ behavior: "deny" }]);
   });
 
-  it("takes no form from elsewhere, from a token, from another person or from nobody", async () => {
+  it("refuses a form from another site, with a token, from another person, or without a sign-in", async () => {
     const one = await person();
     await one.user.logs("attic", [asked("r-1")]);
     const page = await pageOf(one);

@@ -10,8 +10,8 @@ import {
 } from "#protocol/ask.ts";
 import { MAX_EVENT_BYTES } from "#protocol/limits.ts";
 
-describe("what is asked", () => {
-  it("is shown whole up to the limit, and beyond it cut with a mark, so that it always fits an event", () => {
+describe("a request", () => {
+  it("is shown in full up to the limit, and above it cut with a mark, so that it always fits an event", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 0, max: 2 * MAX_ASK_CHARACTERS }),
@@ -32,7 +32,7 @@ describe("what is asked", () => {
     );
   });
 
-  it("is a question only if somebody could answer it, and a plan is not whole without its text", () => {
+  it("is a question only if it can be answered, and a plan is incomplete without its text", () => {
     expect(askKindOf("AskUserQuestion", { questions: [{ question: "Which?" }] })).toBe("question");
     for (const input of [null, [], {}, { questions: [] }, { questions: [{ question: "" }] }, { questions: "x" }])
       expect(askKindOf("AskUserQuestion", input)).toBe("permission");
@@ -42,7 +42,7 @@ describe("what is asked", () => {
     expect(boundedAsk("plan", { plan: "1. Nothing." }).isWhole).toBe(true);
   });
 
-  it("is answered by one answer for each question, and by nothing else", () => {
+  it("needs one answer for each question, and nothing else", () => {
     const questions = [{ question: "A?" }, { question: "__proto__" }];
     expect(answersProblem(questions, { "A?": "x", ["__proto__"]: "y" })).toBeNull();
     expect(answersProblem(questions, undefined)).toContain("needs answers");
@@ -50,7 +50,7 @@ describe("what is asked", () => {
     expect(answersProblem([{ question: "A?" }], { "A?": "x", "B?": "y" })).toContain("B?");
   });
 
-  it("is decided in the same way only with the same answers", () => {
+  it("is decided in the same way only by the same answers", () => {
     const allow = { behavior: "allow", answers: { "A?": "x" } };
     expect(isSameDecision(allow, { behavior: "allow", answers: { "A?": "x" } })).toBe(true);
     expect(isSameDecision(allow, { behavior: "allow", answers: { "A?": "y" } })).toBe(false);

@@ -58,7 +58,7 @@ describe("people's decisions at a connector", () => {
   const DECISION = { request: "r-1", behavior: "allow", by: "Ann, on the inbox page" };
   const PATH = "/operator/decide";
 
-  it("arrive at the door of codez serve, with its token, and its answer comes back", async () => {
+  it("arrive at the machine's own endpoint of codez serve with its token, and the answer comes back", async () => {
     serveRuns();
     const answer = await made.link.call({ path: PATH }, JSON.stringify(DECISION));
     expect([answer.status, answer.text]).toEqual([409, '{"code":"request_settled","error":"x"}']);
@@ -76,7 +76,7 @@ describe("people's decisions at a connector", () => {
     expect(knocks).toEqual([]);
   });
 
-  it("carry no field that the door knows besides those of a decision", async () => {
+  it("carry no fields except those of a decision", async () => {
     serveRuns();
     await made.link.call({ path: PATH }, JSON.stringify({ ...DECISION, via: "machine", token: "x" }));
     expect(knocks[0]?.body).toEqual(DECISION);
@@ -93,7 +93,7 @@ describe("people's decisions at a connector", () => {
   });
 
   it.each(["/operator/decide/", "/operator/decide/..", "/operator//decide", "/Operator/decide"])(
-    "do not arrive by way of %j",
+    "do not arrive through %j",
     async (path) => {
       serveRuns();
       expect((await made.link.call({ path }, JSON.stringify(DECISION))).status).toBe(404);
