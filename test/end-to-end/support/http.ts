@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type ClientRequest, type IncomingMessage, request } from "node:http";
+import { type Agent, type ClientRequest, type IncomingMessage, request } from "node:http";
 import { request as requestSecurely } from "node:https";
 
 /** A header may be given twice: as a list, it is sent as it stands, names, order and all. */
@@ -11,6 +11,8 @@ export type Sent = {
   readonly target?: string;
   /** The address of this computer that it comes from. */
   readonly from?: string;
+  /** Keeps connections for the next request; without one, each has its own. */
+  readonly agent?: Agent;
 };
 
 export type Answer = {
@@ -26,7 +28,7 @@ export type Answer = {
 export const everyRequest: Record<string, string> = { "user-agent": "operator-tests" };
 
 /** Opens a request as a client that hides nothing from the test: no redirect, no decoding, no retry. */
-export function open(url: URL, { method = "POST", headers = {}, target, from }: Sent = {}): ClientRequest {
+export function open(url: URL, { method = "POST", headers = {}, target, from, agent }: Sent = {}): ClientRequest {
   const own = Object.entries(everyRequest).filter(([name]) => !namesIn(headers).includes(name));
   return (url.protocol === "https:" ? requestSecurely : request)({
     host: "127.0.0.1",
@@ -37,7 +39,7 @@ export function open(url: URL, { method = "POST", headers = {}, target, from }: 
     headers: Array.isArray(headers)
       ? ["host", url.host, ...own.flat(), ...headers]
       : { host: url.host, ...Object.fromEntries(own), ...headers },
-    agent: false,
+    agent: agent ?? false,
     ...(from === undefined ? {} : { localAddress: from }),
   });
 }
