@@ -35,6 +35,18 @@ const WORKER = `export default {
         console.log("whole " + bytes);
         return new Response(String(bytes));
       }
+      case "/ticks": {
+        const body = new ReadableStream({
+          async start(controller) {
+            for (let tick = 1; !request.signal.aborted; tick += 1) {
+              controller.enqueue(new TextEncoder().encode("data: " + tick + "\\n\\n"));
+              await scheduler.wait(10);
+            }
+            controller.close();
+          },
+        });
+        return new Response(body, { headers: { "content-type": "text/event-stream" } });
+      }
       case "/stream": {
         const body = new ReadableStream({
           async start(controller) {
