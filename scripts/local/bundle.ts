@@ -60,7 +60,10 @@ export async function bundledFiles(configPath: string, folder: string): Promise<
   return files.map((path) => resolve(dirname(configPath), path));
 }
 
-/** A digest of the configuration and of every source that went into the bundle; null when there is no bundle. */
+/**
+ * A digest of the configuration, of every source that went into the bundle, and of the bundle itself, which a power cut may have
+ * left incomplete; null when there is no bundle.
+ */
 async function stampOf(configPath: string, folder: string): Promise<string | null> {
   const meta = await readFileIfAny(join(folder, META));
   if (meta === null) return null;
@@ -74,7 +77,18 @@ async function stampOf(configPath: string, folder: string): Promise<string | nul
     hash.update(path).update("\0");
     hash.update((await readFileIfAny(file).catch(() => null)) ?? "").update("\0");
   }
+  for (const name of (await readdir(folder)).filter(isModule).toSorted())
+    hash
+      .update(name)
+      .update("\0")
+      .update(await readFile(join(folder, name)))
+      .update("\0");
   return hash.digest("hex");
+}
+
+/** Whether a file of a bundle's folder is one of its modules, and not what Wrangler and this file write beside them. */
+function isModule(name: string): boolean {
+  return name !== "README.md" && name !== META && name !== STAMP && !name.endsWith(".map");
 }
 
 /** `null` if a crash or a full disk left the file incomplete. The bundle is then built again. */
@@ -93,7 +107,7 @@ export async function readBundle(config: WorkerConfig, folder: string): Promise<
   for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
     const path = join(entry.parentPath, entry.name);
     const name = relative(folder, path);
-    if (!entry.isFile() || name === "README.md" || name === META || name === STAMP || name.endsWith(".map")) continue;
+    if (!entry.isFile() || !isModule(name)) continue;
     modules.push(moduleOf(name, typeOf(name, config), new Embed(path)));
   }
   const main = modules.find(({ name }) => name === mainModule);

@@ -1,15 +1,18 @@
 import { randomUUID } from "node:crypto";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { readFile, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import { syncFolder, writeDurably } from "../system/durable-file.ts";
 
 /** Only the owner may read these files: the bindings of scripts contain secrets. */
 const OWNER_ONLY = 0o600;
 
-/** Replaces a file by a rename, so a crash leaves either the old or the new content, never a mixture. */
+/** Replaces a file by a rename, so a crash or a power cut leaves either the old or the new content, and once this resolves the new. */
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
   const draft = `${path}.${randomUUID()}.tmp`;
   try {
-    await writeFile(draft, content, { mode: OWNER_ONLY });
+    await writeDurably(draft, content, OWNER_ONLY);
     await rename(draft, path);
+    await syncFolder(dirname(path));
   } catch (error) {
     await rm(draft, { force: true });
     throw error;

@@ -1,8 +1,10 @@
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { randomUUID } from "node:crypto";
 import * as z from "zod";
 import { readStateFile } from "../file-failure.ts";
+import { syncFolder, writeDurably } from "../../system/durable-file.ts";
 import { writeFileAtomically } from "../file.ts";
 import { Binding } from "./metadata.ts";
 import type { StoredModule } from "./script-config.ts";
@@ -12,7 +14,7 @@ const own = Binding.refine((binding) => binding.type !== "inherit");
 
 /**
  * A script's record on disk, `script.json`. It names the version folder with the script's modules. It is written after that
- * folder, so a crash during an upload leaves the old record, which still names the old folder.
+ * folder is on the disk with all its files, so a crash or a power cut during an upload leaves the old record with the old folder.
  */
 const Record = z.object({
   version: z.string(),
@@ -68,7 +70,8 @@ export class ScriptFolder {
     const version = `version-${randomUUID()}`;
     const folder = join(this.path, version);
     await mkdir(folder, { recursive: true });
-    await Promise.all(modules.map(({ contents }, index) => writeFile(join(folder, String(index)), contents)));
+    await Promise.all(modules.map(({ contents }, index) => writeDurably(join(folder, String(index)), contents)));
+    for (const path of [folder, this.path, dirname(this.path)]) await syncFolder(path);
     return version;
   }
 
@@ -87,6 +90,7 @@ export class ScriptFolder {
   /** Removes everything. The record goes first: after a crash, a folder without a record counts as removed. */
   async remove(): Promise<void> {
     await rm(join(this.path, "script.json"), { force: true });
+    if (existsSync(this.path)) await syncFolder(this.path);
     await rm(this.path, { recursive: true, force: true });
   }
 }

@@ -1,8 +1,10 @@
 import { readdirSync, readFileSync } from "node:fs";
-import { cp, mkdir, writeFile } from "node:fs/promises";
+import { cp, mkdir, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { bundleWorker } from "../../../scripts/local/bundle.ts";
+import { readWorkerConfig } from "../../../scripts/local/worker-config.ts";
 import { bundleWorkers, REPOSITORY } from "../../../scripts/local/workers.ts";
 import { temporaryFolder } from "../connector/support/temporary-folder.ts";
 
@@ -27,4 +29,16 @@ it("bundling leaves nothing running when one of the two Workers cannot be bundle
   await expect(bundleWorkers(root.path, bundles)).rejects.toThrow();
   await sleep(500); // Wrangler runs for more than a second: one that was started for the other Worker would be seen
   expect(processesWith(bundles)).toEqual([]);
+});
+
+it("a bundle that a power cut left incomplete is made again", async () => {
+  using folder = temporaryFolder();
+  const path = join(REPOSITORY, "dispatch-worker/wrangler.jsonc");
+  const config = await readWorkerConfig(path);
+  await bundleWorker(path, config, folder.path);
+  const main = join(folder.path, "index.js");
+  const whole = readFileSync(main, "utf8");
+  await truncate(main, 1_000);
+  await bundleWorker(path, config, folder.path);
+  expect(readFileSync(main, "utf8")).toBe(whole);
 });
