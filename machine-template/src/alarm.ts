@@ -33,6 +33,15 @@ export class Alarm {
     await this.#save();
   }
 
+  /**
+   * Moves a job to `inMs` from now if it is due later than that: the clock was set back since it was set. It would otherwise be late
+   * by as much as the clock was changed.
+   */
+  async setNoLater(job: Job, inMs: number): Promise<void> {
+    const due = this.#jobs[job];
+    if (due !== undefined && due.atMs > Date.now() + inMs) await this.set(job, inMs, due.failures);
+  }
+
   async cancel(job: Job): Promise<void> {
     if (this.#jobs[job] === undefined) return;
     delete this.#jobs[job];

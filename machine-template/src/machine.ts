@@ -281,6 +281,7 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     if (wantsFacts) this.#record.markFacts(false);
     else if (told.facts !== undefined) this.#record.markFacts(true);
     this.ctx.waitUntil(this.#alarm.cancel("report"));
+    this.ctx.waitUntil(this.#alarm.setNoLater("checkPresence", PRESENCE_CHECK_MS));
     return lacksFacts || this.#log.hasUnpushed(this.#detail);
   }
 

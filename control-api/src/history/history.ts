@@ -79,13 +79,15 @@ export class History {
 
   /** Reads what there is, or waits for it, up to `waitMs`. */
   async poll(query: EventQuery): Promise<EventsRead | EventsRefused> {
-    const found = this.log.read(query, this.#isMachine);
+    const reach = this.log.reachOf(query, this.#isMachine);
+    if (reach === undefined) return { refused: "machine_unknown", machine: query.machine ?? "" };
+    const found = this.log.read(query, reach);
     if ("refused" in found || found.events.length > 0 || found.gaps.length > 0 || query.waitMs <= 0) return found;
     const untilMs = Date.now() + query.waitMs;
-    await this.#waiters.wait(this.log.wants(query, this.#isMachine), query.waitMs);
+    await this.#waiters.wait(this.log.wants(query, reach), query.waitMs);
     const leftMs = untilMs - Date.now();
     if (query.detail === "coarse" && leftMs > 0) await scheduler.wait(Math.min(GATHER_MS, leftMs));
-    return this.log.read({ ...query, after: found.position }, this.#isMachine);
+    return this.log.read({ ...query, after: found.position }, reach);
   }
 
   /** Sessions, newest first. @param isOnline whether the machine of this name is online */

@@ -32,6 +32,12 @@ export type AddedEvent = {
 /** The effect of a push: up to which number of its machine's log the events are stored now, and which of them are new. */
 export type Pushed = { readonly stored: number; readonly machine: number; readonly added: readonly AddedEvent[] };
 
+/**
+ * The machines that a poll is about. `ids`: `null` for all. `unheard`: names of machines that had not told anything yet, and so have
+ * no id before their first event.
+ */
+export type Reach = { readonly ids: readonly number[] | null; readonly unheard: readonly string[] };
+
 /** A query whose names were looked up. */
 type Filter = Omit<EventQuery, "visible" | "machine" | "waitMs" | "after"> & { readonly ids: readonly number[] | null };
 
@@ -108,8 +114,7 @@ export class MergedLog {
     // A former log has been given up with all that it still held. Its script must not repeat it.
     if (isFormer) return { stored: to, machine: machine.id, added: [] };
     if (push.after > stored || to <= stored || isDisordered(push)) return { stored, machine: machine.id, added: [] };
-    // Of a machine that was never heard of, nobody can have missed anything.
-    if (push.gap && machine.epoch !== null) this.machines.markGap(machine.id, this.#next());
+    if (push.gap) this.machines.markGap(machine.id, this.#next());
     const fresh = push.events.filter(({ seq }) => seq > stored);
     const budget = this.#budgets.get(machine.id) ?? new TokenBucket(SCRIPT_EVENT_RATE, nowMs);
     this.#budgets.set(machine.id, budget);
@@ -149,9 +154,8 @@ export class MergedLog {
   }
 
   /** The events after a query's position that it asks for. Without a position: from `RECENT_EVENTS` before the end. */
-  read(query: EventQuery, isMachine: (name: string) => boolean): EventsRead | EventsRefused {
-    const filter = this.#filterOf(query, isMachine);
-    if ("refused" in filter) return filter;
+  read(query: EventQuery, reach: Reach): EventsRead | EventsRefused {
+    const filter = this.#filterOf(query, reach);
     if (query.after !== null && !this.#isOurs(query.after)) return { refused: "cursor_expired" };
     const from = query.after?.seq ?? this.#beginning(filter);
     const rows = this.#rowsAfter(from, filter);
@@ -170,10 +174,8 @@ export class MergedLog {
   }
 
   /** Whether a reader with this query wants to be told of an event. */
-  wants(query: EventQuery, isMachine: (name: string) => boolean): (event: AddedEvent) => boolean {
-    const filter = this.#filterOf(query, isMachine);
-    if ("refused" in filter) return () => true; // reading again tells the reader why
-    return (event) => this.#isWanted(event, filter);
+  wants(query: EventQuery, reach: Reach): (event: AddedEvent) => boolean {
+    return (event) => this.#isWanted(event, this.#filterOf(query, reach));
   }
 
   /** Deletes what a person wants forgotten: a machine's events, or those of one of its sessions. Answers how many there were. */
@@ -201,13 +203,22 @@ export class MergedLog {
     return from;
   }
 
-  #filterOf(
-    { visible, machine, session, project, types, notices, detail }: EventQuery,
-    isMachine: (name: string) => boolean,
-  ): Filter | EventsRefused {
+  #filterOf({ session, project, types, notices, detail }: EventQuery, { ids, unheard }: Reach): Filter {
+    const heard = unheard.length === 0 ? [] : this.machines.idsOf(unheard);
+    return { session, project, types, notices, detail, ids: ids === null ? null : [...ids, ...heard] };
+  }
+
+  /**
+   * Which machines a poll is about. It is found out once, at the poll's beginning: while the poll waits, a machine may be renamed or
+   * another computer may take its name over, and the reader asked for the computers that had these names then. `undefined` if there
+   * is no such machine as far as this reader may know.
+   */
+  reachOf({ visible, machine }: EventQuery, isMachine: (name: string) => boolean): Reach | undefined {
     const ids = this.idsFor(visible, machine, isMachine);
-    if (ids === undefined) return { refused: "machine_unknown", machine: machine ?? "" };
-    return { session, project, types, notices, detail, ids };
+    if (ids === undefined) return undefined;
+    if (ids === null) return { ids, unheard: [] };
+    const names = machine === null ? (visible ?? []) : ids.length === 0 ? [machine] : [];
+    return { ids, unheard: names.filter((name) => this.machines.idsOf([name]).length === 0) };
   }
 
   /**

@@ -49,6 +49,22 @@ describe("the alarm", () => {
     expect(await jobs()).toEqual({ checkPresence: { atMs: START_MS + 60_000, failures: 0 } });
   });
 
+  it("moves a job that a clock which was set back has made late, and no other", async () => {
+    at(24 * 60 * 60_000);
+    await within(async (_, { storage }) => new Alarm(storage).set("checkPresence", 60_000));
+    at(0);
+    await within(async (_, { storage }) => {
+      const alarm = new Alarm(storage);
+      await alarm.set("report", 5_000, 3);
+      await alarm.setNoLater("checkPresence", 60_000);
+      await alarm.setNoLater("report", 60_000);
+    });
+    expect(await jobs()).toEqual({
+      checkPresence: { atMs: START_MS + 60_000, failures: 0 },
+      report: { atMs: START_MS + 5_000, failures: 3 },
+    });
+  });
+
   it("keeps a job that throws, so that the runtime runs it again", async () => {
     at(0);
     const attempts = await within(async (_, { storage }) => {
