@@ -3,6 +3,7 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { control } from "./test/support/stand-in/control.ts";
 import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
+import { simulated } from "./test/simulator/transform.ts";
 import { outside } from "./test/support/stand-in/outside.ts";
 
 const protocol = {
@@ -93,6 +94,22 @@ export default defineConfig({
           include: ["test/control-api/**/*.test.ts", "test/attacks/control-api/**/*.test.ts"],
           ...TWO_ISOLATES,
         },
+      },
+      {
+        resolve,
+        plugins: [
+          simulated(),
+          cloudflareTest({
+            wrangler: { configPath: "./test/simulator/wrangler.jsonc" },
+            miniflare: {
+              bindings: {
+                SIMULATE_SEED: process.env["SIMULATE_SEED"] ?? "1",
+                SIMULATE_SEEDS: process.env["SIMULATE_SEEDS"] ?? "2000",
+              },
+            },
+          }),
+        ],
+        test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], ...TWO_ISOLATES },
       },
       {
         resolve,

@@ -70,6 +70,11 @@ const WORKER_ENTRIES = [
   "scripts/bench/bare-relay-worker.js",
   "scripts/local/dispatch-binding/guard.ts",
   "test/scripts/local/fixtures/machine.ts",
+  "test/simulator/worker.ts",
+  // The simulator puts these under the sources when they are loaded (test/simulator/transform.ts).
+  "test/simulator/runtime/cloudflare.ts",
+  "test/simulator/runtime/globals.ts",
+  "test/simulator/runtime/workers.ts",
   "test/scripts/local/support/stand-in.ts",
 ];
 
