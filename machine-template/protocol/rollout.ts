@@ -82,3 +82,4 @@ export const Rollout = z.object({
 export type Rollout = z.infer<typeof Rollout>;
 
 export const RolloutAnswer = z.object({ rollout: z.nullable(Rollout), mode: RolloutMode });
+export type RolloutAnswer = z.infer<typeof RolloutAnswer>;

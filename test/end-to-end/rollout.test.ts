@@ -44,7 +44,7 @@ async function rollout(...args: string[]): Promise<Ran> {
   return run(process.execPath, [OPERATOR, "rollout", ...args], { env });
 }
 
-async function status(): Promise<z.infer<typeof RolloutAnswer>> {
+async function status(): Promise<RolloutAnswer> {
   return RolloutAnswer.parse((await operator.api("GET", "/api/rollout")).body);
 }
 

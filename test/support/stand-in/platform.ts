@@ -15,10 +15,11 @@ export type PlatformCall = {
 
 const SCRIPTS = "/client/v4/accounts/local/workers/dispatch/namespaces/operator/scripts";
 const SCRIPT = new RegExp(`^${SCRIPTS}/([^/]+)$`);
+const CONTENT = new RegExp(`^${SCRIPTS}/([^/]+)/content$`);
 const SETTINGS = new RegExp(`^${SCRIPTS}/([^/]+)/settings$`);
 
 type Binding = Record<string, string>;
-type Script = { tag: string | undefined; classes: DurableClasses; bindings: Binding[] };
+type Script = { tag: string | undefined; classes: DurableClasses; bindings: Binding[]; code: Uint8Array<ArrayBuffer> };
 
 type Asked = {
   method: string;
@@ -50,7 +51,12 @@ export function platform(): (request: Asked) => Promise<Response> {
       });
     const before = scripts.get(script);
     const { tag, classes } = migrate(before?.classes ?? {}, before?.tag, metadata.migrations);
-    const after = { tag, classes, bindings: metadata.bindings as unknown as Binding[] };
+    const after = {
+      tag,
+      classes,
+      bindings: metadata.bindings as unknown as Binding[],
+      code: modules[0]?.contents ?? new Uint8Array(),
+    };
     if (script.startsWith("echoless") && before === undefined) {
       scripts.set(script, after);
       return failure(500, 10_001, "The reply to an upload that was carried out got lost.");
@@ -76,6 +82,15 @@ export function platform(): (request: Asked) => Promise<Response> {
         one["type"] === "plain_text" ? { ...one, text } : one,
       );
       return success({ bindings: visible });
+    }
+    const kept = CONTENT.exec(pathname)?.[1];
+    if (kept !== undefined) {
+      calls.push({ script: kept, method: request.method, path: pathname, authorization: null });
+      const code = scripts.get(kept)?.code;
+      if (code === undefined) return failure(404, 10_007, "workers.api.error.script_not_found");
+      const form = new FormData();
+      form.set("index.js", new File([code], "index.js", { type: "application/javascript+module" }));
+      return new Response(form);
     }
     const script = SCRIPT.exec(pathname)?.[1];
     if (script === undefined) return failure(404, 7_003, "Could not route to this path.");
