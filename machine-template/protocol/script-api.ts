@@ -28,7 +28,7 @@ export const ScriptPath = {
   CLOSE: "/operator/close",
   /**
    * For a machine that was renamed. GET, `?after=<seq>`: the next page of the log as `LoggedEvent[]`, empty at its end. POST of such a
-   * page: takes in these events. In pages, because a whole log of 20 MB would exist several times in the memory of three isolates.
+   * page: stores these events. In pages, because a whole log of 20 MB would exist several times in the memory of three isolates.
    * GET `?numbers`: its `LogNumbers`, which have to be posted before the pages. Scripts before 0.3 do not have them.
    */
   LOG: "/operator/log",

@@ -5,7 +5,7 @@ import { signIn } from "./sign-in/sign-in.ts";
 /** Time limit of the request that finds out whether an Operator requires a token. */
 const PROBE_TIMEOUT_MS = 10_000;
 
-/** What a command does with a token: only look at machines, change something, or something for which a person has to be there. */
+/** What a command does with a token: only look at machines, change something, or something that requires a person. */
 export type Need = "read" | "admin" | "person";
 
 /**

@@ -19,7 +19,7 @@ export function hubOfTarball(script: string | undefined): string | null {
   return tarball === null ? null : new URL(tarball).origin;
 }
 
-/** What a person types to run codez again: the way in which this one was started. */
+/** The command with which a person runs codez again: the one that started this process. */
 export function commandOf(script: string | undefined, environment: NodeJS.ProcessEnv): string {
   const tarball = tarballOf(script);
   if (tarball !== null) return `npx -y ${tarball}`;

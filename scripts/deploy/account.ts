@@ -55,7 +55,7 @@ export class Account {
   }
 
   /**
-   * Whether a Worker of this name is there, and whose it is. It is an Operator's if it has the bindings that only Operator's Workers
+   * Whether a Worker of this name exists, and who owns it. It is an Operator's if it has the bindings that only Operator's Workers
    * have together.
    */
   async worker(name: string): Promise<FoundWorker> {

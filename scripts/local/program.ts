@@ -20,10 +20,10 @@ export const FETCHED = IS_PACKED
   ? (npxPackages(process.argv[1]).find((one) => one.includes("operator")) ?? null)
   : null;
 
-/** What a person types to run one of the commands that look after Operator: the way in which this program was started. */
+/** The command with which a person runs the `operator` command: the one that started this program. */
 export const OPERATOR_COMMAND = FETCHED === null ? (IS_PACKED ? "operator" : "npx operator") : `npx -y ${FETCHED}`;
 
-/** What a person types to start Operator. */
+/** The command with which a person starts Operator. */
 export const START_COMMAND = IS_PACKED ? `${OPERATOR_COMMAND} start` : "npm start";
 
 /** Where Operator stores everything, unless OPERATOR_STATE names another folder. A package is replaced by its next release. */

@@ -1,7 +1,7 @@
 import { waitUntil } from "cloudflare:workers";
 
 /**
- * A notice: what a person should hear of without asking, because somebody else may have done it. `what` names what it is about: a
+ * A notice: an event that a person should learn of without asking, because somebody else may have caused it. `what` names what it is about: a
  * token's label, a machine, an address, a client. `by` names who did it: a client, a token or a page. Neither holds a secret.
  */
 export type Notice = {

@@ -22,7 +22,7 @@ const MAX_TYPES = 20;
  * Resolves what a caller asked for: `machine` is a name; `session` is a handle `<machine>/<id>`, or a bare id together with a machine;
  * `type` is a list of types with commas in between. Whether the machine exists is found out by reading.
  *
- * Notices tell of tokens, apps and addresses. They are for the person who administers the account: a model at work, with the scope that every
+ * Notices are about tokens, apps and addresses. They are for the person who administers the account: a model at work, with the scope that every
  * MCP client asks for, should not learn from where its person signs in, or whether its own token was noticed.
  *
  * Throws `OperatorFailure`: invalid_request; forbidden for notices that the caller may not read.

@@ -55,7 +55,7 @@ type Row = {
  * One log of everything that happened on a person's machines, with one sequence in the order of arrival.
  *
  *   log_event  the events; data is JSON. The only index is the sequence itself, so an event costs one row
- *   session    the sessions that events told of (session-index.ts)
+ *   session    the sessions named by events (session-index.ts)
  *   log_state  one row: this log's epoch, which cursors name, and up to where sequence numbers are reserved
  *
  * The machines' own logs are the sources, and number their events. A push is stored once, because the log knows up to which number
@@ -173,7 +173,7 @@ export class MergedLog {
     return { events, position: { epoch: this.#epoch, seq }, more, gaps };
   }
 
-  /** Whether a reader with this query wants to be told of an event. */
+  /** Whether an event matches a reader's query. */
   wants(query: EventQuery, reach: Reach): (event: AddedEvent) => boolean {
     return (event) => this.#isWanted(event, this.#filterOf(query, reach));
   }

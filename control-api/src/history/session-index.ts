@@ -12,7 +12,7 @@ const INDEX_SESSIONS = 20_000;
 /** Sessions are deleted in groups of this size, because finding the oldest ones reads many. */
 const TRIM_SESSIONS = 100;
 
-/** Sessions that one answer of a machine can tell of: the largest page of its `list_sessions`. */
+/** Sessions that one answer of a machine can contain: the largest page of its `list_sessions`. */
 const MAX_LEARNT = 500;
 
 /** A session of the index. `machineGone`: its machine was removed. */
@@ -54,7 +54,7 @@ type Row = {
 };
 
 /**
- * Every session that a person's machines told of, so that listing them asks no machine and costs the same with one machine and
+ * Every session that a person's machines reported, so that listing them asks no machine and costs the same with one machine and
  * with a thousand. It outlives the machine.
  *
  * It is fed by the events, and by the answers of `list_sessions` and `create_session` that pass through Operator. A push costs one
@@ -75,7 +75,7 @@ export class SessionIndex {
     this.#count = sql.exec<{ count: number }>("SELECT count(*) AS count FROM session").one().count;
   }
 
-  /** Takes in what new events of one machine tell of its sessions. */
+  /** Updates the sessions of one machine from its new events. */
   note(machine: number, events: readonly AddedEvent[], nowMs: number): void {
     const bySession = Map.groupBy(events, ({ session }) => session);
     bySession.delete(null);

@@ -119,7 +119,7 @@ function stateOfStatus(status: unknown, reason?: unknown): SessionState | null {
   }
 }
 
-/** What `list_sessions` and `create_session` on the machine tell of a session, which may be a new one (`before` is `null`). */
+/** What `list_sessions` and `create_session` on the machine report about a session, which may be a new one (`before` is `null`). */
 export function afterAnswer(before: SessionFacts | null, told: Record<string, unknown>, nowMs: number): SessionFacts {
   const known = before ?? newSession(nowMs);
   const startedMs = timeIn(told["created_at_ms"], nowMs);

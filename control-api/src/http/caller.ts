@@ -30,7 +30,7 @@ export type Caller = {
 /** The answer to a personal access token: its caller, `null` if it is not valid, or that its calls of this day are used up. */
 export type TokenAnswer = Caller | { readonly spent: SpentBudget } | null;
 
-/** `isTold`: its person should hear of it now. */
+/** `isTold`: its person must be notified now. */
 type SpentBudget = {
   readonly perDay: number;
   readonly afterMs: number;

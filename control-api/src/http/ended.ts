@@ -7,7 +7,7 @@ export function ended(signal: AbortSignal): Promise<null> {
 }
 
 /**
- * For a read whose caller may end meanwhile: what is read after that is wanted by nobody, and so is the error of a read that was cut
+ * For a read whose caller may end meanwhile: nobody needs what is read after that, or the error of a read that was cut
  * off. Any other error is a failure.
  */
 export function endedBy(signal: AbortSignal): (reason: unknown) => null {

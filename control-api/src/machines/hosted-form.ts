@@ -19,7 +19,7 @@ export type HostedScript = {
   readonly owner: string;
   readonly name: string;
   readonly slug: string;
-  /** What the script says of itself, so that callers can tell when an upload has taken effect. */
+  /** The version that the script reports, so that callers can tell when an upload has taken effect. */
   readonly template: string;
   readonly bundle: ServerBundle;
 };

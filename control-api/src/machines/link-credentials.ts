@@ -22,7 +22,7 @@ export async function changeCredentials(
   return asked(name, (signal) => postToMachine(env, user, name, ScriptPath.CREDENTIALS, change, signal));
 }
 
-/** What a machine's link accepts. `null` and errors as of `changeCredentials`. */
+/** What a machine's link accepts. `null` and errors: see `changeCredentials`. */
 export async function credentialsOf(
   env: DispatchBindings,
   user: string,

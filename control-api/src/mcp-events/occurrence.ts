@@ -17,7 +17,7 @@ export type Occurrence = {
  */
 const MAX_DELIVERY_BYTES = 256 * 1024;
 
-/** Room for what is around `data` in a body. */
+/** Room for the rest of the body around `data`. */
 const ENVELOPE_BYTES = 4 * 1024;
 
 /** The last instant that `Date` can represent (ECMA-262, "Time Values"). A machine's clock may claim any integer. */

@@ -33,7 +33,7 @@ tokens.get("/", administering, async (c) => {
 
 tokens.post("/", administering, async (c) => {
   const { caller } = c.var;
-  // What a token may make outlives the moment in which it was stolen, so a person has to be there.
+  // A thief could keep what a stolen token creates, so creating one requires a person.
   if (!isFresh(caller) && !caller.scopes.includes("operator:tokens"))
     return errorResponse({ code: "fresh_sign_in_needed", page: `${c.env.ORIGIN}/account` });
   const request = CreateRequest.safeParse(await c.req.json().catch(() => null));

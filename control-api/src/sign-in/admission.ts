@@ -25,7 +25,7 @@ const REMEMBERED = 5_000;
 type Known = { readonly bucket: TokenBucket | null; readonly user: string; readonly client: string };
 
 /**
- * Refused requests of one credential within the window, after which its person hears of it; once per window. A client that waits as it
+ * Refused requests of one credential within the window, after which its person is notified, once per window. A client that waits as it
  * is told is refused a few times.
  */
 const TOLD_AFTER = 100;

@@ -6,7 +6,7 @@ const DAY_MS = 24 * 60 * 60_000;
  */
 const STEPS = 100;
 
-/** Refused calls of a day after which a person hears of it. A client that stops when it is told is nothing to hear of. */
+/** Refused calls of a day after which a person is notified. A client that stops when told to needs no notice. */
 const TOLD_AFTER = 10;
 
 /** What is stored of a token's budget. `day`: days since 1970, in UTC. `reserved`: calls of that day that count as made. */
@@ -25,7 +25,7 @@ export class CallBudgets {
 
   /**
    * Counts one call. `afterMs` is 0 if it is within the budget, otherwise the milliseconds until the next day. `isTold`: this is the
-   * refused call after which its person should hear of it.
+   * refused call after which its person must be notified.
    */
   take(
     token: string,

@@ -77,7 +77,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Decides a request. The caller has checked that `by` may decide for this machine. */
   decide(id: number, verdict: Verdict, by: Decider): MaybeAsync<DecisionResult | OperatorError>;
 
-  /** Sessions that the machines told of, newest first. No machine is asked. */
+  /** Sessions that the machines reported, newest first. No machine is asked. */
   listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;
   /** One session, if the reader may see its machine. */
   session(visible: readonly string[] | null, machine: string, session: string): MaybeAsync<ListedSession | null>;
@@ -93,7 +93,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Reads events of the merged log, and waits for them if there are none yet. */
   pollEvents(query: EventQuery): MaybeAsync<EventsRead | EventsRefused>;
 
-  /** Whether this user's webhooks want to be told of what happens (webhooks/webhooks.ts). */
+  /** Whether this user's webhooks need to be informed of new events (webhooks/webhooks.ts). */
   follow(isFollowed: boolean): MaybeAsync<void>;
 
   /** Creates a personal access token. Answers an error if it is limited to a machine that does not exist. */

@@ -711,7 +711,7 @@ export class User extends Agent<Env> implements UserRpc {
     return { machine, created: known === null, token: issued.token ?? null };
   }
 
-  /** Another computer has a machine's name now. What the former one told of is neither its own nor that of the tokens limited to it. */
+  /** Another computer has a machine's name now. The history of the former one belongs neither to it nor to tokens limited to it. */
   async #passOn(name: string, from: string, to: string): Promise<void> {
     this.#history.pass(name, { from, to }, Date.now());
     this.revoked();

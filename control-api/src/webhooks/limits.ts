@@ -36,7 +36,7 @@ export const MAX_TTL_MS = 7 * DAY_MS;
 export const MIN_TTL_MS = 5 * MINUTE_MS;
 
 /**
- * The longest life of a subscription whose caller has no grant or token of ours (MCPAuthKit): nothing tells of its end, so the client
+ * The longest life of a subscription whose caller has no grant or token of ours (MCPAuthKit): nothing reports its end, so the client
  * must come back with a valid token. MCPAuthKit's tokens live an hour.
  */
 export const UNTRACKED_TTL_MS = HOUR_MS;

@@ -345,7 +345,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     await this.ctx.storage.setAlarm(Math.max(earliestMs, Date.now() + 1_000));
   }
 
-  /** Lets the person's object tell of what happens, or not if nobody listens. */
+  /** Tells the person's object whether to report new events, which it need not if nobody listens. */
   async #follow(): Promise<void> {
     const isFollowed = this.#subscriptions.list().length > 0;
     if (!isFollowed) this.#collector.reset();

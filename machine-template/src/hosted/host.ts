@@ -8,7 +8,7 @@ import { operatorErrorOf } from "../failure.ts";
 import { McpClient } from "../mcp-client.ts";
 import { isolateStorage } from "./isolate-storage.ts";
 
-/** The bindings that Operator gives a hosted script. They say whose it is, and give access to nothing. */
+/** The bindings that Operator gives a hosted script. They name its owner, and give access to nothing. */
 type HostedEnv = {
   readonly OPERATOR_OWNER: string;
   readonly OPERATOR_NAME: string;

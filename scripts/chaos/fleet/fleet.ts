@@ -14,7 +14,7 @@ const REGISTRATIONS = 4;
 export type FleetMachine = { readonly name: string; readonly linkUrl: string; readonly token: string };
 export type FleetOrder = { readonly server: string; readonly machines: readonly FleetMachine[] };
 
-/** What a process of connectors says of one machine. `atMs` is in milliseconds since 1970. */
+/** A message of a process of connectors about one machine. `atMs` is in milliseconds since 1970. */
 export type FleetWord = {
   readonly name: string;
   readonly online: boolean;

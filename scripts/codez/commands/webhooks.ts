@@ -31,7 +31,7 @@ const Retried = z.object({ retried: z.number() });
 type Shared = { hub?: string; json?: boolean };
 type AddOptions = Shared & { ntfy?: boolean; type?: string[]; machine?: string; session?: string };
 
-/** `codez webhooks`: URLs that Operator tells of what happens, and the subscriptions of MCP clients. */
+/** `codez webhooks`: URLs to which Operator sends events, and the subscriptions of MCP clients. */
 export function webhooksCommand({ folder }: Context): Command {
   const list = withHub(
     new Command("list").description("list webhooks, MCP clients' subscriptions and failures"),

@@ -6,10 +6,10 @@ import { withSessionHandles } from "../session-result.ts";
 import { callTool } from "./relayed-call.ts";
 import type { ToolCall } from "./tool.ts";
 
-/** Tools whose answers tell of sessions, which the index of sessions then knows. */
+/** Tools whose answers contain sessions, which are added to the index of sessions. */
 const TELLS: ReadonlySet<string> = new Set(["list_sessions", "create_session", "fork_session", "get_session"]);
 
-/** What the index takes in of a session. */
+/** The fields of a session that the index stores. */
 const FIELDS = [
   "session_id",
   "id",
