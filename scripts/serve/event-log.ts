@@ -6,6 +6,7 @@ const EVENT_TYPES = [
   "session.updated",
   "session.idle",
   "session.error",
+  "turn.started",
   "message",
   "message.delta",
   "tool.started",

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import * as z from "zod";
 import { ServeFailure } from "./error.ts";
 import { readJson, writeJson } from "../system/json-file.ts";
@@ -8,72 +8,134 @@ const KEEP_MS = 24 * 60 * 60_000;
 
 const MAX_OUTCOMES = 2_000;
 
+type Answer = Record<string, unknown>;
+
+/**
+ * The ids that a call gives to what it makes, chosen and written down before it begins. So a repeated call can find out whether the first
+ * one got that far: Claude Code writes a prompt's id into the session's file when it has taken the prompt.
+ */
+const Ids = z.object({ session: z.string(), turn: z.string() });
+export type Ids = z.infer<typeof Ids>;
+
 const Outcome = z.object({
   key: z.string(),
   call: z.string(),
   atMs: z.number(),
-  answer: z.record(z.string(), z.unknown()),
+  /** Absent from files of version 0.2, which know only calls that were carried out. */
+  ids: Ids.optional(),
+  /** `null` while the call is being carried out, and if serve ended meanwhile. */
+  answer: z.record(z.string(), z.unknown()).nullable(),
+  /** What the call began has ended: its turn is over, or was aborted. There is nothing to look up any more. */
+  isOver: z.boolean().default(false),
 });
 type Outcome = z.infer<typeof Outcome>;
 
+/** How a call is carried out, and what is known of it after serve was restarted. */
+export interface Work {
+  /**
+   * Carries the call out, with these ids for what it makes. `ended` may be called later: what it began is `over`, or was `lost` with the
+   * agent's process.
+   */
+  readonly run: (ids: Ids, ended: (how: "over" | "lost") => void) => Promise<Answer>;
+  /**
+   * Finds out whether an earlier run of serve, or an agent that ended, carried the call out. Returns the answer, or `null` if nothing came of it, and it can be
+   * run (again) without anything happening twice. `answer` is what was answered then, if it was.
+   */
+  readonly recall: (ids: Ids, answer: Answer | null) => Promise<Answer | null>;
+}
+
 /**
  * The outcome of each call that had an idempotency key. A call that is repeated with its key is not carried out again but gets the
- * first one's answer, even while that one is still running and after a restart. A call that failed may be repeated.
+ * first one's answer, even while that one is still running. After a restart what came of it is looked up: what was lost with serve's
+ * memory (a prompt in the queue) is carried out now, and nothing is carried out twice. A call that failed may be repeated.
  */
 export class Outcomes {
   readonly #path: string;
-  readonly #running = new Map<string, { call: string; answer: Promise<Record<string, unknown>> }>();
-  #done = new Map<string, Outcome>();
+  readonly #now: () => number;
+  readonly #running = new Map<string, { call: string; answer: Promise<Answer> }>();
+  /** Keys whose calls this run of serve has carried out. What it has in memory cannot have been lost. */
+  readonly #own = new Set<string>();
+  #known = new Map<string, Outcome>();
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(path: string) {
+  constructor(path: string, now: () => number = Date.now) {
     this.#path = path;
+    this.#now = now;
   }
 
   async load(): Promise<void> {
     const stored = z.array(Outcome).safeParse((await readJson(this.#path)) ?? []);
     if (!stored.success) throw new Error(`${this.#path} is not readable: ${z.prettifyError(stored.error)}`);
-    this.#done = new Map(stored.data.map((outcome) => [outcome.key, outcome]));
+    this.#known = new Map(stored.data.map((outcome) => [outcome.key, outcome]));
   }
 
   /** Throws ServeFailure `key_reused` when the key was used for a call with other arguments. */
-  async once(
-    key: string | undefined,
-    call: unknown,
-    work: () => Promise<Record<string, unknown>>,
-  ): Promise<Record<string, unknown>> {
-    if (key === undefined) return work();
+  async once(key: string | undefined, call: unknown, work: Work): Promise<Answer> {
+    if (key === undefined) return work.run(newIds(), () => undefined);
     const fingerprint = createHash("sha256").update(JSON.stringify(call)).digest("hex");
-    const earlier = this.#done.get(key) ?? this.#running.get(key);
-    if (earlier !== undefined) {
-      if (earlier.call !== fingerprint) throw new ServeFailure({ code: "key_reused", key });
-      return earlier.answer;
-    }
-    const answer = this.#work(key, fingerprint, work);
+    const known = this.#fresh(key);
+    const earlier = this.#running.get(key) ?? known;
+    if (earlier !== undefined && earlier.call !== fingerprint) throw new ServeFailure({ code: "key_reused", key });
+    const running = this.#running.get(key);
+    if (running !== undefined) return running.answer;
+    if (known?.answer != null && (known.isOver || this.#own.has(key))) return known.answer;
+    const answer = this.#work(key, fingerprint, known, work).finally(() => this.#running.delete(key));
     this.#running.set(key, { call: fingerprint, answer });
     return answer;
   }
 
-  async #work(key: string, call: string, work: () => Promise<Record<string, unknown>>) {
-    try {
-      const answer = await work();
-      this.#done.set(key, { key, call, atMs: Date.now(), answer });
-      await this.#save();
-      return answer;
-    } finally {
-      this.#running.delete(key);
+  async #work(key: string, call: string, known: Outcome | undefined, { run, recall }: Work): Promise<Answer> {
+    const ids = known?.ids ?? newIds();
+    const recalled = known === undefined ? null : await recall(ids, known.answer);
+    const begun = { key, call, atMs: known?.atMs ?? this.#now(), ids, isOver: false };
+    if (recalled !== null) {
+      this.#known.set(key, { ...begun, answer: recalled });
+      return recalled;
     }
+    // On disk before anything happens. Without that a call of which nobody knows could be repeated.
+    this.#known.set(key, { ...begun, answer: null });
+    await this.#save();
+    let answer: Answer;
+    this.#own.add(key);
+    try {
+      answer = await run(ids, (how) => this.#ended(key, how));
+    } catch (error) {
+      this.#known.delete(key);
+      this.#own.delete(key);
+      await this.#save();
+      throw error;
+    }
+    this.#known.set(key, { ...begun, answer, isOver: this.#known.get(key)?.isOver ?? false });
+    await this.#save();
+    return answer;
+  }
+
+  #ended(key: string, how: "over" | "lost"): void {
+    const known = this.#known.get(key);
+    if (how === "lost" || known === undefined) return void this.#own.delete(key);
+    this.#known.set(key, { ...known, isOver: true });
+    // Not waited for: if it is not written, a repeated call looks the prompt up.
+    this.#save().catch(() => undefined);
+  }
+
+  #fresh(key: string): Outcome | undefined {
+    const known = this.#known.get(key);
+    return known === undefined || known.atMs <= this.#now() - KEEP_MS ? undefined : known;
   }
 
   async #save(): Promise<void> {
-    const oldestMs = Date.now() - KEEP_MS;
-    const kept = [...this.#done.values()].filter(({ atMs }) => atMs > oldestMs).slice(-MAX_OUTCOMES);
-    this.#done = new Map(kept.map((outcome) => [outcome.key, outcome]));
+    const oldestMs = this.#now() - KEEP_MS;
+    const kept = [...this.#known.values()].filter(({ atMs }) => atMs > oldestMs).slice(-MAX_OUTCOMES);
+    this.#known = new Map(kept.map((outcome) => [outcome.key, outcome]));
     const earlier = this.#writing;
     this.#writing = (async () => {
       await earlier.catch(() => undefined);
-      await writeJson(this.#path, [...this.#done.values()]);
+      await writeJson(this.#path, [...this.#known.values()]);
     })();
     await this.#writing;
   }
+}
+
+function newIds(): Ids {
+  return { session: randomUUID(), turn: randomUUID() };
 }

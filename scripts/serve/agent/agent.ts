@@ -50,6 +50,8 @@ export interface AgentRun {
 }
 
 export interface Prompt {
+  /** A UUID of its own, which the agent writes down together with the prompt. */
+  readonly id: string;
   readonly text: string;
   /** Whether the text is an agent command that the owner's policy allows. Otherwise the agent must treat it as plain text. */
   readonly isCommand: boolean;
@@ -80,6 +82,8 @@ export type AgentEvent =
   | { type: "model"; model: string }
   /** The agent began a turn without a prompt, because a background task has finished and it looks at the outcome. */
   | { type: "turn.started" }
+  /** The agent has taken a prompt, and keeps it whatever happens to this process. */
+  | { type: "prompt.taken"; prompt: string }
   | { type: "message"; id: string; role: "user" | "assistant"; parts: readonly Part[]; parentToolUse: string | null }
   | { type: "delta"; text: string }
   | { type: "task.started"; task: string; description: string }

@@ -155,8 +155,10 @@ export class LiveSession {
         this.model = event.model;
         return;
       case "turn.started":
-        this.#turn ??= queueTurn({ text: "", isCommand: false, attachments: [] });
+        this.#turn ??= queueTurn({ id: randomUUID(), text: "", isCommand: false, attachments: [] });
         return this.#tell("session.updated", { status: "busy", turn_id: this.#turn.id, reason: "task" });
+      case "prompt.taken":
+        return this.#tell("turn.started", { turn_id: event.prompt });
       case "message":
         return this.#messages.tell(this.id, event);
       case "task.started":
@@ -241,7 +243,7 @@ function queueTurn(prompt: Prompt): QueuedTurn {
   });
   // Most callers do not wait for a turn. Its failure is reported by the event session.error.
   done.catch(() => undefined);
-  return { id: randomUUID(), prompt, done, resolve, reject };
+  return { id: prompt.id, prompt, done, resolve, reject };
 }
 
 async function within(limitMs: number, done: Promise<TurnResult>): Promise<void> {

@@ -32,6 +32,8 @@ export interface SessionsOptions {
 }
 
 export interface Creation {
+  /** Default: a new one. */
+  readonly session?: string;
   readonly cwd: string;
   readonly model: string | null;
   readonly permissionMode: PermissionMode;
@@ -75,8 +77,8 @@ export class Sessions {
   }
 
   /** Throws ServeFailure: those of Agent.start, and `too_many_sessions`. */
-  async create({ cwd, model, permissionMode }: Creation): Promise<LiveSession> {
-    const session = await this.#open({ session: randomUUID(), origin: { kind: "new" }, cwd, model, permissionMode });
+  async create({ session: id = randomUUID(), cwd, model, permissionMode }: Creation): Promise<LiveSession> {
+    const session = await this.#open({ session: id, origin: { kind: "new" }, cwd, model, permissionMode });
     await this.#record(session, null);
     return session;
   }

@@ -6,30 +6,39 @@ import type { Machine } from "../machine.ts";
 import { defineTool, type Tool } from "../mcp/tool.ts";
 import { show } from "../permission/book.ts";
 import type { Turn } from "../session/live-session.ts";
-import { promptOf, within } from "./input.ts";
+import { wasTaken } from "../history/taken-prompt.ts";
+import { promptOf, tellEnd, within } from "./input.ts";
 
 /** How often progress is sent: often enough for clients and relays that give up on a silent call. */
 const PROGRESS_MS = 10_000;
 
 export function promptTools(machine: Machine): Tool[] {
-  const { outcomes, permissions, policy, sessions } = machine;
+  const { outcomes, permissions, policy, projectsFolder, sessions } = machine;
 
-  async function send(session: string, text: string, attachments?: readonly Attachment[]) {
+  async function send(session: string, text: string, attachments?: readonly Attachment[], id?: string) {
     const cwd = await policy.mayDrive((await sessions.where(session)).cwd);
     const nature = await policy.mayPrompt(text, cwd);
-    return sessions.prompt(session, promptOf(text, nature, attachments));
+    return sessions.prompt(session, promptOf(text, nature, attachments, id));
   }
 
   const sendPrompt = defineTool(CODING_TOOLS.send_prompt, async ({ session_id: session, text, attachments, key }) =>
-    outcomes.once(key, ["send_prompt", session, text, attachments], async () => {
-      const { turn, live } = await send(session, text, attachments);
-      const waits = live.queued > 0;
-      return {
-        session_id: session,
-        turn_id: turn.id,
-        status: waits ? "queued" : "running",
-        queue_length: live.queued,
-      };
+    outcomes.once(key, ["send_prompt", session, text, attachments], {
+      run: async (ids, ended) => {
+        const { turn, live } = await send(session, text, attachments, ids.turn);
+        tellEnd(turn, ended);
+        const waits = live.queued > 0;
+        return {
+          session_id: session,
+          turn_id: turn.id,
+          status: waits ? "queued" : "running",
+          queue_length: live.queued,
+        };
+      },
+      // A prompt that was in the queue when serve ended is sent now. One that the agent had taken is not.
+      recall: async ({ turn }) =>
+        (await wasTaken(projectsFolder, session, turn))
+          ? { session_id: session, turn_id: turn, status: "taken" }
+          : null,
     }),
   );
 

@@ -2,13 +2,15 @@ import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { ServeFailure } from "../error.ts";
 import type { Machine } from "../machine.ts";
 import { defineTool, type Tool } from "../mcp/tool.ts";
-import { promptOf } from "./input.ts";
+import type { Place } from "../session/sessions.ts";
+import { wasTaken } from "../history/taken-prompt.ts";
+import { promptOf, tellEnd } from "./input.ts";
 
 const NO_FOLDER =
   'create_session needs "slug" (a project, from list_projects) or "cwd" (the absolute path of a folder to work in).';
 
 export function sessionTools(machine: Machine): Tool[] {
-  const { outcomes, policy, projects, sessions } = machine;
+  const { outcomes, policy, projects, projectsFolder, sessions } = machine;
 
   /** The folder that a caller gave by its path or by its project's slug. */
   async function folderOf(slug: string | undefined, cwd: string | undefined): Promise<string> {
@@ -19,16 +21,42 @@ export function sessionTools(machine: Machine): Tool[] {
     return project.path;
   }
 
+  /** Where a session works that a call with the same key has made; `null` if none did. */
+  async function madeBefore(session: string): Promise<Place | null> {
+    return sessions.where(session).catch((error: unknown) => {
+      if (error instanceof ServeFailure && error.error.code === "session_unknown") return null;
+      throw error;
+    });
+  }
+
   const create = defineTool(CODING_TOOLS.create_session, async (input) =>
-    outcomes.once(input.key, ["create_session", input], async () => {
-      const permissionMode = policy.mayUse(input.permission_mode);
-      const cwd = await policy.mayDrive(await folderOf(input.slug, input.cwd));
-      const { prompt, attachments } = input;
-      const first = prompt === undefined ? null : promptOf(prompt, await policy.mayPrompt(prompt, cwd), attachments);
-      const session = await sessions.create({ cwd, model: input.model ?? null, permissionMode });
-      const turn = first === null ? null : session.prompt(first);
-      const made = { session_id: session.id, slug: session.slug, cwd, permission_mode: permissionMode };
-      return turn === null ? made : { ...made, turn_id: turn.id };
+    outcomes.once(input.key, ["create_session", input], {
+      run: async (ids, ended) => {
+        const permissionMode = policy.mayUse(input.permission_mode);
+        const cwd = await policy.mayDrive(await folderOf(input.slug, input.cwd));
+        const { prompt, attachments } = input;
+        const nature = prompt === undefined ? null : await policy.mayPrompt(prompt, cwd);
+        const first = prompt === undefined || nature === null ? null : promptOf(prompt, nature, attachments, ids.turn);
+        const made = await madeBefore(ids.session);
+        const session =
+          made ?? (await sessions.create({ session: ids.session, cwd, model: input.model ?? null, permissionMode }));
+        const about = {
+          session_id: ids.session,
+          slug: session.slug,
+          cwd: session.cwd,
+          permission_mode: permissionMode,
+        };
+        if (first === null) return about;
+        const { turn } = await sessions.prompt(ids.session, first);
+        tellEnd(turn, ended);
+        return { ...about, turn_id: turn.id };
+      },
+      // The session of an earlier run is used, if it was made; its first prompt is sent unless the agent had taken it.
+      recall: async ({ session, turn }, answer) => {
+        if ((await madeBefore(session)) === null) return null;
+        const isDone = input.prompt === undefined || (await wasTaken(projectsFolder, session, turn));
+        return isDone ? (answer ?? { session_id: session, ...(await sessions.where(session)) }) : null;
+      },
     }),
   );
 

@@ -50,9 +50,13 @@ describe("the first outcome of a call with a key", () => {
     const outcomes = new Outcomes(path);
     await outcomes.load();
     let done = 0;
-    const work = async () => ({ done: (done += 1) });
-    const fail = async () => {
-      throw new Error("not this time");
+    const recall = async (_: unknown, answer: Record<string, unknown> | null) => answer;
+    const work = { run: async () => ({ done: (done += 1) }), recall };
+    const fail = {
+      run: async () => {
+        throw new Error("not this time");
+      },
+      recall,
     };
     await expect(outcomes.once("k", ["call"], fail)).rejects.toThrow("not this time");
     expect(await outcomes.once("k", ["call"], work)).toEqual({ done: 1 });
@@ -61,5 +65,56 @@ describe("the first outcome of a call with a key", () => {
     expect(await later.once("k", ["call"], work)).toEqual({ done: 1 });
     await expect(later.once("k", ["another call"], work)).rejects.toThrow("used for another call");
     expect(await later.once(undefined, ["call"], work)).toEqual({ done: 2 });
+  });
+
+  test("is looked up where serve ended before it was known, and what was lost is carried out with the same ids", async () => {
+    const path = join(folder, "outcomes.json");
+    const [first, ids] = [new Outcomes(path), [] as unknown[]];
+    await first.load();
+    const begun = Promise.withResolvers<void>();
+    const never = new Promise<never>(() => undefined);
+    const run = async (given: unknown) => {
+      ids.push(given);
+      begun.resolve();
+      return never;
+    };
+    void first.once("k", ["call"], { run, recall: async () => null });
+    await begun.promise;
+    const later = new Outcomes(path);
+    await later.load();
+    const again = async (given: unknown) => {
+      ids.push(given);
+      return { done: true };
+    };
+    expect(await later.once("k", ["call"], { run: again, recall: async () => null })).toEqual({ done: true });
+    expect(ids[1]).toEqual(ids[0]);
+    const last = new Outcomes(path);
+    await last.load();
+    const found = { run: again, recall: async () => ({ found: true }) };
+    expect(await last.once("k", ["call"], found)).toEqual({ found: true });
+    expect(ids).toHaveLength(2);
+  });
+
+  test("is final once what it began is over, and is looked up again if that was lost", async () => {
+    const outcomes = new Outcomes(join(folder, "outcomes.json"));
+    await outcomes.load();
+    let [runs, recalls] = [0, 0];
+    let end: (how: "over" | "lost") => void = () => undefined;
+    const work = {
+      run: async (_: unknown, ended: typeof end) => {
+        end = ended;
+        return { run: (runs += 1) };
+      },
+      recall: async () => {
+        recalls += 1;
+        return null;
+      },
+    };
+    await outcomes.once("k", [], work);
+    end("lost");
+    expect(await outcomes.once("k", [], work)).toEqual({ run: 2 });
+    end("over");
+    expect(await outcomes.once("k", [], work)).toEqual({ run: 2 });
+    expect(recalls).toBe(1);
   });
 });

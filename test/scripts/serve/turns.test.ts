@@ -270,3 +270,38 @@ test("a call repeated with its key runs once, and its key is refused for anythin
     code: "key_reused",
   });
 });
+
+test("a prompt with a key runs once, whether serve is killed before or after the agent has taken it", async () => {
+  const cwd = machine.repo("api");
+  const held = Promise.withResolvers<void>();
+  const asked = machine.api.asked.length;
+  machine.api.script(async ({ prompt }) => {
+    if (prompt === "first, held") await held.promise;
+    return { blocks: [{ text: `Heard: ${prompt}` }] };
+  });
+  const made = { slug: "-", cwd, prompt: "first, held", key: "kill-1" };
+  const cursor = await client.now();
+  const { session_id: session } = await client.call("create_session", made);
+  await client.eventsUntil((event) => event["type"] === "turn.started", cursor, String(session));
+  await until(
+    "the model to be asked",
+    () => machine.api.asked.slice(asked).some(({ tools }) => tools.length > 0) || undefined,
+  );
+  const queued = { session_id: session, text: "second, queued", key: "kill-2" };
+  expect(await client.call("send_prompt", queued)).toMatchObject({ status: "queued" });
+  await client[Symbol.asyncDispose]();
+  await machine.stop("SIGKILL");
+  held.resolve();
+  await machine.serve();
+  client = await machine.connect();
+  expect(await client.call("create_session", made)).toMatchObject({ session_id: session });
+  const after = await client.now();
+  expect(await client.call("send_prompt", queued)).toMatchObject({ session_id: session, turn_id: expect.any(String) });
+  await client.eventsUntil((event) => event["type"] === "session.idle", after, String(session));
+  expect(await client.call("send_prompt", queued)).toMatchObject({ session_id: session });
+  await client.call("send_and_wait", { session_id: session, text: "last", slug: "-" });
+  const own = machine.api.asked.slice(asked).filter(({ tools }) => tools.length > 0);
+  expect(own.map(({ prompt }) => prompt)).toEqual(["first, held", "second, queued", "last"]);
+  expect(own.at(-1)?.prompts).toEqual(["first, held", "second, queued", "last"]);
+  machine.api.script(obedient);
+});

@@ -64,7 +64,7 @@ export class ClaudeRun implements AgentRun {
     this.#inTurn = true;
     const blocks = [...prompt.attachments.map(toBlock), { type: "text", text: prompt.text }];
     const content = blocks.length === 1 ? prompt.text : blocks;
-    const uuid = randomUUID();
+    const uuid = prompt.id;
     this.#untaken = uuid;
     // Claude Code looks for commands and file mentions only in text that a person typed, not in other text.
     const nature = prompt.isCommand ? {} : { text_not_typed: true };
@@ -140,7 +140,7 @@ export class ClaudeRun implements AgentRun {
     switch (message.type) {
       case "assistant":
       case "user": {
-        if (message.uuid === this.#untaken) this.#untaken = null;
+        if (message.uuid !== undefined && message.uuid === this.#untaken) this.#taken(message.uuid);
         const parts = readParts(message.message.content);
         if (parts.length === 0 || ("isReplay" in message && message.isReplay === true)) return;
         const id = message.uuid ?? randomUUID();
@@ -149,7 +149,7 @@ export class ClaudeRun implements AgentRun {
       }
       case "command_lifecycle":
         // A command that Claude Code answers by itself is not replayed as a message. This line shows that it was processed.
-        if (message.state === "started" && message.command_uuid === this.#untaken) this.#untaken = null;
+        if (message.state === "started" && message.command_uuid === this.#untaken) this.#taken(message.command_uuid);
         return;
       case "stream_event": {
         const text = message.event.delta?.type === "text_delta" ? message.event.delta.text : undefined;
@@ -173,6 +173,11 @@ export class ClaudeRun implements AgentRun {
         return reply?.reject(new ServeFailure({ code: "agent_failed", detail: message.response.error ?? "no reason" }));
       }
     }
+  }
+
+  #taken(prompt: string): void {
+    this.#untaken = null;
+    this.#onEvent({ type: "prompt.taken", prompt });
   }
 
   #readSystem(message: Extract<StreamMessage, { type: "system" }>): void {
