@@ -15,6 +15,7 @@ import { audit } from "./rest/audit.ts";
 import { events } from "./rest/events.ts";
 import { grants } from "./rest/grants.ts";
 import { history } from "./rest/history.ts";
+import { deliveries } from "./rest/deliveries.ts";
 import { inbox } from "./rest/inbox.ts";
 import { machines } from "./rest/machines.ts";
 import { rollout } from "./rest/rollout.ts";
@@ -71,6 +72,7 @@ app.route("/api/audit", audit);
 app.route("/api/events", events);
 app.route("/api/history", history);
 app.route("/api/inbox", inbox);
+app.route("/api/deliveries", deliveries);
 app.route("/api/webhooks", webhooks);
 
 app.notFound((c) =>

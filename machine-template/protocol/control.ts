@@ -31,6 +31,11 @@ export const Project = z.object({
 });
 export type Project = z.infer<typeof Project>;
 
+/**
+ * In a machine's capabilities: its `send_prompt` takes an idempotency key. A call with one can be repeated without running twice.
+ */
+export const KEYS_CAPABILITY = "idempotency_keys";
+
 /** A machine's description of itself. Sizes are in bytes. */
 export const Facts = z.object({
   hostname: z.string(),

@@ -43,6 +43,8 @@ export type OperatorError =
   | { code: "approval_not_allowed"; machine: string; page: string }
   /** Somebody answered a request before, in another way. `what` was asked; `by` says who, in words. */
   | { code: "already_decided"; what: string; behavior: "allow" | "deny"; by: string; atMs: number }
+  /** The idempotency key was used for another call. */
+  | { code: "key_reused"; key: string }
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
   | { code: "machine_revoked"; machine: string }
@@ -77,6 +79,7 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
       return 404;
     case "name_taken":
     case "already_decided":
+    case "key_reused":
       return 409;
     case "cursor_expired":
       return 410;
@@ -122,6 +125,7 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "fresh_sign_in_needed":
     case "approval_not_allowed":
     case "already_decided":
+    case "key_reused":
     case "invalid_request":
     case "not_found":
     case "cursor_expired":
@@ -160,6 +164,7 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "fresh_sign_in_needed":
     case "approval_not_allowed":
     case "already_decided":
+    case "key_reused":
     case "invalid_request":
     case "not_found":
     case "cursor_expired":
@@ -191,6 +196,8 @@ export function messageOf(error: OperatorError): string {
       return `A person decides this: ask them to open ${new URL("/inbox", error.page).href}, or to run \`codez permissions\` on machine "${error.machine}". They can let clients answer for this machine at ${error.page}.`;
     case "already_decided":
       return `This ${error.what} was ${error.behavior === "allow" ? "allowed" : "denied"} before, at ${new Date(error.atMs).toISOString()}, by ${error.by}. Nothing was changed.`;
+    case "key_reused":
+      return `The key ${error.key} was used for another call. Use a new key for every new call, and the same one only to repeat a call.`;
     case "cursor_expired":
       return "This cursor is from before an upgrade or a restored backup, or it belongs to somebody else. Poll without a cursor to get the newest events, and go on with the cursor that you get.";
     case "name_taken":

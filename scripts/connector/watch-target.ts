@@ -1,5 +1,5 @@
 import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
-import type { Facts, Project } from "#protocol/control.ts";
+import { type Facts, KEYS_CAPABILITY, type Project } from "#protocol/control.ts";
 import { MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "#protocol/limits.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
@@ -135,6 +135,9 @@ export class TargetWatch {
     const capabilities = Object.keys(client.getServerCapabilities() ?? {});
     const has = (name: string): boolean => tools.some((tool) => tool.name === name);
     if (has(POLL_TOOL)) capabilities.push(POLL_TOOL);
+    const prompt = tools.find((tool) => tool.name === "send_prompt");
+    if (prompt?.inputSchema.properties !== undefined && "key" in prompt.inputSchema.properties)
+      capabilities.push(KEYS_CAPABILITY);
     if (client.getProtocolEra() === "modern" && this.#options.events !== false) await this.#listen(client);
     const listed = has(PROJECTS_TOOL) ? await this.#projects(client) : null;
     const folders = listed?.flatMap(({ path }) => path ?? []) ?? this.#options.folders;

@@ -25,7 +25,7 @@ const Outcome = z.object({
   ids: Ids.optional(),
   /** `null` while the call is being carried out, and if serve ended meanwhile. */
   answer: z.record(z.string(), z.unknown()).nullable(),
-  /** What the call began has ended: its turn is over, or was aborted. There is nothing to look up any more. */
+  /** What the call began has ended: its turn is over, or was aborted. It must not be carried out again. */
   isOver: z.boolean().default(false),
 });
 type Outcome = z.infer<typeof Outcome>;
@@ -38,16 +38,16 @@ export interface Work {
    */
   readonly run: (ids: Ids, ended: (how: "over" | "lost") => void) => Promise<Answer>;
   /**
-   * Finds out whether an earlier run of serve, or an agent that ended, carried the call out. Returns the answer, or `null` if nothing came of it, and it can be
-   * run (again) without anything happening twice. `answer` is what was answered then, if it was.
+   * Finds out what came of the call. Returns an answer that says so, or `null` if nothing has come of it yet. `answer` is the first
+   * call's, if it was answered.
    */
   readonly recall: (ids: Ids, answer: Answer | null) => Promise<Answer | null>;
 }
 
 /**
- * The outcome of each call that had an idempotency key. A call that is repeated with its key is not carried out again but gets the
- * first one's answer, even while that one is still running. After a restart what came of it is looked up: what was lost with serve's
- * memory (a prompt in the queue) is carried out now, and nothing is carried out twice. A call that failed may be repeated.
+ * The outcome of each call that had an idempotency key. A call that is repeated with its key is not carried out again but told what came
+ * of the first one, even while that one is still running. What was lost with serve's memory or with the agent (a prompt in the queue) is
+ * carried out now, and nothing is carried out twice. A call that failed may be repeated.
  */
 export class Outcomes {
   readonly #path: string;
@@ -78,7 +78,6 @@ export class Outcomes {
     if (earlier !== undefined && earlier.call !== fingerprint) throw new ServeFailure({ code: "key_reused", key });
     const running = this.#running.get(key);
     if (running !== undefined) return running.answer;
-    if (known?.answer != null && (known.isOver || this.#own.has(key))) return known.answer;
     const answer = this.#work(key, fingerprint, known, work).finally(() => this.#running.delete(key));
     this.#running.set(key, { call: fingerprint, answer });
     return answer;
@@ -87,11 +86,12 @@ export class Outcomes {
   async #work(key: string, call: string, known: Outcome | undefined, { run, recall }: Work): Promise<Answer> {
     const ids = known?.ids ?? newIds();
     const recalled = known === undefined ? null : await recall(ids, known.answer);
+    if (recalled !== null) return recalled;
+    // What it began ended without a trace: it was aborted before the agent had taken it.
+    if (known?.answer != null && known.isOver) return { ...known.answer, status: "dropped" };
+    // It is in this run's memory, and waits for its turn.
+    if (known?.answer != null && this.#own.has(key)) return known.answer;
     const begun = { key, call, atMs: known?.atMs ?? this.#now(), ids, isOver: false };
-    if (recalled !== null) {
-      this.#known.set(key, { ...begun, answer: recalled });
-      return recalled;
-    }
     // On disk before anything happens. Without that a call of which nobody knows could be repeated.
     this.#known.set(key, { ...begun, answer: null });
     await this.#save();

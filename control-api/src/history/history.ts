@@ -1,4 +1,5 @@
 import { DELTA_SUFFIX, type EventPush } from "#protocol/event.ts";
+import { isRecord } from "#protocol/json.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
 import { Inbox } from "../inbox/inbox.ts";
@@ -14,6 +15,9 @@ import { Waiters } from "./waiters.ts";
  * three. The client then needs one poll for all of them. Milliseconds; too short to notice for someone who waits.
  */
 const GATHER_MS = 250;
+
+/** The event with which a coding machine says that the agent has taken a prompt. */
+const TURN_STARTED = "turn.started";
 
 /** How much was deleted, and `former`: how many events and sessions are left of computers that had the name before. */
 export type Forgotten = { readonly events: number; readonly sessions: number; readonly former: number };
@@ -32,6 +36,7 @@ export class History {
   readonly #waiters = new Waiters<AddedEvent>();
   readonly #isMachine: (name: string) => boolean;
   readonly #hasNews: () => void;
+  readonly #onTurn: (machine: string, turn: string) => void;
   /** When each machine last pushed something, by name. */
   readonly #pushedMs = new Map<string, number>();
   /** When each machine was last told that somebody watches. */
@@ -41,13 +46,20 @@ export class History {
   /**
    * @param isMachine whether a machine of this name is registered, even if it never pushed anything
    * @param hasNews called when events were stored
+   * @param onTurn called when an agent has taken a prompt, with the id of its turn
    */
-  constructor(sql: SqlStorage, isMachine: (name: string) => boolean, hasNews: () => void) {
+  constructor(
+    sql: SqlStorage,
+    isMachine: (name: string) => boolean,
+    hasNews: () => void,
+    onTurn: (machine: string, turn: string) => void = () => undefined,
+  ) {
     this.sessions = new SessionIndex(sql);
     this.log = new MergedLog(sql);
     this.inbox = new Inbox(sql);
     this.#isMachine = isMachine;
     this.#hasNews = hasNews;
+    this.#onTurn = onTurn;
   }
 
   /** For how long the pieces of unfinished messages are still wanted. Milliseconds; 0 when nobody watches. */
@@ -63,9 +75,20 @@ export class History {
     this.#pushedMs.set(name, nowMs);
     this.sessions.note(machine, added, nowMs);
     this.inbox.note(machine, added, nowMs);
+    for (const { type, data } of added)
+      if (type === TURN_STARTED && isRecord(data) && typeof data["turn_id"] === "string")
+        this.#onTurn(name, data["turn_id"]);
     for (const event of added) this.#waiters.announce(event);
     if (added.some(({ type }) => !type.endsWith(DELTA_SUFFIX))) this.#hasNews();
     return stored;
+  }
+
+  /** Stores an event of Operator's own about a machine. */
+  tell(machine: string, type: string, session: string | null, data: unknown): void {
+    const added = this.log.addOwn(machine, type, session, data, Date.now());
+    if (added === null) return;
+    this.#waiters.announce(added);
+    this.#hasNews();
   }
 
   /** Stores Operator's own events, numbered by `seq`. `events` may begin with some that are stored already. */

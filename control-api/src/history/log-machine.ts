@@ -134,6 +134,16 @@ export class LogMachines {
     );
   }
 
+  /** Notes what was added beside the machine's own log. */
+  grow(id: number, rows: number, characters: number): void {
+    this.#sql.exec(
+      "UPDATE log_machine SET rows = rows + ?, characters = characters + ? WHERE id = ?",
+      rows,
+      characters,
+      id,
+    );
+  }
+
   /** Notes what trimming has removed: events up to `gapSeq`. */
   shrink(id: number, rows: number, characters: number, gapSeq: number): void {
     this.#sql.exec(

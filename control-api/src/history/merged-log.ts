@@ -153,6 +153,30 @@ export class MergedLog {
     return { stored: to, machine: machine.id, added };
   }
 
+  /**
+   * Adds an event of Operator's own about a machine, beside those of the machine's log. It has no number there. Answers it for those who
+   * wait, or `null` for a machine that never told anything and is not in the log.
+   */
+  addOwn(name: string, type: string, session: string | null, data: unknown, nowMs: number): AddedEvent | null {
+    const machine = this.machines.named(name);
+    if (machine === null) return null;
+    const seq = this.#next();
+    const json = eventData(data);
+    this.#sql.exec(
+      "INSERT INTO log_event VALUES (?, ?, 0, ?, ?, ?, ?, ?)",
+      seq,
+      machine.id,
+      nowMs,
+      nowMs,
+      type,
+      session,
+      json,
+    );
+    this.#rows += 1;
+    this.machines.grow(machine.id, 1, json.length);
+    return { seq, machine: machine.id, type, session, atMs: nowMs, data };
+  }
+
   /** The events after a query's position that it asks for. Without a position: from `RECENT_EVENTS` before the end. */
   read(query: EventQuery, reach: Reach): EventsRead | EventsRefused {
     const filter = this.#filterOf(query, reach);

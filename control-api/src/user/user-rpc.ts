@@ -6,6 +6,7 @@ import type { Presence, ReportedPresence } from "#protocol/script-api.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
+import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
@@ -78,6 +79,14 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   decide(id: number, verdict: Verdict, by: Decider): MaybeAsync<DecisionResult | OperatorError>;
 
   /** Sessions that the machines reported, newest first. No machine is asked. */
+  /** Takes in a call with a key, and delivers it: at once, or when its machine is back. */
+  send(request: Omit<DeliveryRequest, "identity">): MaybeAsync<DeliveryRecord | OperatorError>;
+  delivery(scope: string, key: string): MaybeAsync<DeliveryRecord | null>;
+  listDeliveries(scope: string, limit: number): MaybeAsync<DeliveryRecord[]>;
+  /** Cancels a call that is not delivered yet. Answers what is known of it then, or `null` if there is none. */
+  cancelDelivery(scope: string, key: string): MaybeAsync<{ record: DeliveryRecord; isCancelled: boolean } | null>;
+
+  /** Sessions that the machines told of, newest first. No machine is asked. */
   listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;
   /** One session, if the reader may see its machine. */
   session(visible: readonly string[] | null, machine: string, session: string): MaybeAsync<ListedSession | null>;

@@ -4,8 +4,10 @@ import { boundedSession } from "#protocol/bounded.ts";
 import { CloseCode } from "#protocol/close-code.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import { EventPage, type EventPush, LoggedEvent, type LogPosition } from "#protocol/event.ts";
+import { isRecord, parseJson } from "#protocol/json.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
 import { KEYLESS_TOKEN_LIFE_MS, LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
+import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import type { Rollout, RolloutMode, StartRollout } from "#protocol/rollout.ts";
 import {
@@ -27,6 +29,11 @@ import { Waiters } from "../history/waiters.ts";
 import { Decisions } from "../inbox/decisions.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import { DELIVER_AGAIN_S } from "../inbox/limits.ts";
+import { attempt } from "../delivery/attempt.ts";
+import { Deliveries } from "../delivery/deliveries.ts";
+import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
+import { deliveryView } from "../delivery/delivery-view.ts";
+import { Outbox } from "../delivery/outbox.ts";
 import { tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -123,7 +130,16 @@ export class User extends Agent<Env> implements UserRpc {
     this.ctx.storage.sql,
     (name) => this.#registry.get(name) !== null,
     () => this.#follower.tell(false),
+    (machine, turn) => this.#outbox.taken(machine, turn, Date.now()),
   );
+  readonly #outbox = new Outbox(this.ctx.storage.sql);
+  readonly #deliveries = new Deliveries(this.#outbox, {
+    attempt: (due) => attempt(this.env, this.#id, due),
+    isSame: ({ machine, identity }) => this.machine(machine)?.identity === identity,
+    isRepeatable: (machine) => this.#registry.get(machine)?.facts?.capabilities.includes(KEYS_CAPABILITY) === true,
+    tell: (record) => this.#tellDelivery(record),
+    now: () => Date.now(),
+  });
   readonly #decisions = new Decisions(
     this.env,
     this.#history.inbox,
@@ -334,6 +350,7 @@ export class User extends Agent<Env> implements UserRpc {
         return { code: "machine_failed", machine: from, reason };
       }
       this.#registry.rename(from, { name: to, slug, template: this.#version });
+      this.#outbox.rename(from, to);
       this.#history.log.machines.rename(from, { name: to, slug });
       this.revoked();
       // The old script pushes what came while its log was copied, and the end of its link.
@@ -410,7 +427,10 @@ export class User extends Agent<Env> implements UserRpc {
     const recorded = this.#registry.record(slug, presence, Date.now());
     if (recorded === null && !this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence, push);
     const stored = this.#take(slug, presence, push);
-    if (recorded !== null && presence.online) this.ctx.waitUntil(this.#decisions.deliverAll(recorded.name));
+    if (recorded !== null && presence.online) {
+      this.ctx.waitUntil(this.#decisions.deliverAll(recorded.name));
+      this.ctx.waitUntil(this.#deliveries.deliver(recorded.name, recorded.hasJustDialled));
+    }
     const isOutdated = recorded?.hasJustDialled === true && presence.template !== this.#version;
     if (isOutdated && this.#rollouts.allowsUpgradeAtDial) this.#upgradeSoon(recorded.name);
     return { wantsFacts: recorded?.wantsFacts ?? false, stored, liveMs: this.#history.liveMs };
@@ -445,6 +465,53 @@ export class User extends Agent<Env> implements UserRpc {
       .undelivered(null)
       .filter(({ machine }) => this.#registry.get(machine)?.online === true);
     for (const machine of new Set(online.map((item) => item.machine))) await this.#decisions.deliverAll(machine);
+    for (const { machine } of this.#outbox.waiting())
+      if (this.#registry.get(machine)?.online === true) await this.#deliveries.deliver(machine, false);
+      else for (const record of this.#outbox.expire(Date.now())) this.#tellDelivery(record);
+    if (this.#outbox.waiting().length > 0) await this.#deliverAgain();
+  }
+
+  /** Takes in a call with a key, and delivers it. */
+  async send(request: Omit<DeliveryRequest, "identity">): Promise<DeliveryRecord | OperatorError> {
+    const machine = this.machine(request.machine);
+    if (machine === null) return { code: "machine_unknown", machine: request.machine };
+    const sent = await this.#deliveries.send({ ...request, identity: machine.identity });
+    if (sent === "key_reused") return { code: "key_reused", key: request.key };
+    if (sent === "full") {
+      const reason = `too many calls wait for machine "${request.machine}" already. Cancel some, or wait until it is back.`;
+      return { code: "invalid_request", reason };
+    }
+    if (sent.isQueued && sent.endedMs === null) await this.#deliverAgain();
+    return sent;
+  }
+
+  delivery(scope: string, key: string): DeliveryRecord | null {
+    return this.#outbox.find(scope, key);
+  }
+
+  listDeliveries(scope: string, limit: number): DeliveryRecord[] {
+    return this.#outbox.list(scope, limit);
+  }
+
+  /** Cancels a call that is not delivered yet. Answers what is known of it then, or `null` if there is none. */
+  cancelDelivery(scope: string, key: string): { record: DeliveryRecord; isCancelled: boolean } | null {
+    const known = this.#outbox.find(scope, key);
+    if (known === null) return null;
+    const isCancelled = this.#outbox.cancel(known.id, Date.now());
+    const record = this.#outbox.get(known.id) ?? known;
+    if (isCancelled) this.#tellDelivery(record);
+    return { record, isCancelled };
+  }
+
+  /** Tells, as an event, that a call which waited was delivered, or will not be. */
+  #tellDelivery(record: DeliveryRecord): void {
+    const { machine, state, answer } = record;
+    const name = state === "consumed" ? "delivered" : state;
+    const told = parseJson(answer ?? "null");
+    const structured = isRecord(told) && isRecord(told["structuredContent"]) ? told["structuredContent"] : {};
+    const { session_id: session = null, turn_id: turn = null } = structured;
+    const about = { ...deliveryView(record), turn_id: turn };
+    this.#history.tell(machine, `delivery.${name}`, typeof session === "string" ? session : null, about);
   }
 
   async #deliverAgain(): Promise<void> {

@@ -31,8 +31,7 @@ export const get_state = {
   name: "get_state",
   title: "Read client state",
   description:
-    "Read the small JSON document in which clients store their own settings and markers on the machine. For the state of " +
-    "coding sessions use list_sessions.",
+    "Read the small JSON document in which clients store their own settings on the machine. It is not about sessions.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;
@@ -53,7 +52,7 @@ export const get_observability = {
   name: "get_observability",
   title: "Usage and cost",
   description:
-    "Tokens and cost of the machine's sessions: total, by_day, by_project, by_model, and rows (day, project and model). " +
+    "Tokens and cost of the machine's sessions: total, by_day, by_project, by_model, and rows. " +
     "cost_usd is null where the agent recorded no price for a model.",
   annotations: READS,
   input: z.object({
@@ -63,7 +62,7 @@ export const get_observability = {
         .check(
           z.minimum(1),
           z.maximum(MAX_DAYS),
-          z.describe(`How many days by_day and rows cover; default ${DEFAULT_DAYS}. The other sums cover all time.`),
+          z.describe(`Days that by_day and rows cover; default ${DEFAULT_DAYS}.`),
         ),
     ),
   }),

@@ -61,7 +61,7 @@ export const Attachments = z.optional(
     )
     .check(
       z.maxLength(MAX_ATTACHMENTS),
-      z.describe('Images, PDFs or text for the prompt; media_type e.g. "image/png", data in Base64.'),
+      z.describe('Images, PDFs or text; media_type e.g. "image/png", data in Base64.'),
     ),
 );
 export type Attachment = NonNullable<z.infer<typeof Attachments>>[number];

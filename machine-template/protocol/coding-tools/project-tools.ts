@@ -7,7 +7,7 @@ export const list_projects = {
   title: "List projects",
   description:
     "List the machine's coding projects, most recently used first: slug, path, git remote and branch, number of sessions. " +
-    "Call this first to find the slug that create_session, list_sessions and get_project_memory take.",
+    "Call this first for the slug that create_session and others take.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;

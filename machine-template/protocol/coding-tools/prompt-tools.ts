@@ -52,9 +52,8 @@ export const respond_permission = {
   name: "respond_permission",
   title: "Answer a permission request",
   description:
-    "Allow or deny what a session waits for: a tool use, questions (allow with answers), a plan. Ask the user first. Unless " +
-    "the machine's owner enabled this tool it fails, and says where the user can answer. " +
-    "The first answer counts; repeating it is harmless.",
+    "Allow or deny what a session waits for: a tool use, questions (allow with answers), a plan. Ask the user first. " +
+    "Unless the owner enabled this tool it fails, and says where the user can answer. The first answer counts.",
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
     session_id: SessionId,

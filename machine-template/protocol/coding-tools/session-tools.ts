@@ -41,9 +41,8 @@ export const get_session = {
   name: "get_session",
   title: "Read a session",
   description:
-    "Read a session: its details (status as in list_sessions), a page of its messages, and the permission requests that " +
-    "wait for an answer. The first page holds the newest messages, oldest first within the page. " +
-    "To follow a session while it works, use poll_events.",
+    "Read a session: its details, a page of its messages, and what it waits for a person to decide. The first page holds " +
+    "the newest messages, oldest first within the page. To follow a session while it works, use poll_events.",
   annotations: READS,
   input: z.object({
     session_id: SessionId,
@@ -56,9 +55,7 @@ export const get_session = {
       z
         .string()
         .check(
-          z.describe(
-            'Read one long message part in full: truncated.handle, or the handle of a search match, e.g. "10342.0".',
-          ),
+          z.describe('One long message part in full: truncated.handle, or that of a search match, e.g. "10342.0".'),
         ),
     ),
     offset: z.optional(
@@ -129,9 +126,7 @@ export const search_sessions = {
       .check(
         z.minLength(1),
         z.maxLength(MAX_QUERY_CHARACTERS),
-        z.describe(
-          'Words that occur in one message, e.g. `migration "foreign key"`. Quotes match a phrase; the last word may be a prefix.',
-        ),
+        z.describe('Words of one message, e.g. `migration "foreign key"`; the last may be a prefix.'),
       ),
   }),
 } satisfies CodingTool;

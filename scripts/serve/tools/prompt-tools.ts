@@ -35,10 +35,10 @@ export function promptTools(machine: Machine): Tool[] {
         };
       },
       // A prompt that was in the queue when serve ended is sent now. One that the agent had taken is not.
-      recall: async ({ turn }) =>
-        (await wasTaken(projectsFolder, session, turn))
-          ? { session_id: session, turn_id: turn, status: "taken" }
-          : null,
+      recall: async ({ turn }) => {
+        const isTaken = await wasTaken(projectsFolder, session, turn);
+        return isTaken ? { session_id: session, turn_id: turn, status: "taken", queue_length: 0 } : null;
+      },
     }),
   );
 

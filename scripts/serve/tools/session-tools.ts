@@ -54,8 +54,10 @@ export function sessionTools(machine: Machine): Tool[] {
       // The session of an earlier run is used, if it was made; its first prompt is sent unless the agent had taken it.
       recall: async ({ session, turn }, answer) => {
         if ((await madeBefore(session)) === null) return null;
-        const isDone = input.prompt === undefined || (await wasTaken(projectsFolder, session, turn));
-        return isDone ? (answer ?? { session_id: session, ...(await sessions.where(session)) }) : null;
+        const made = answer ?? { session_id: session, ...(await sessions.where(session)) };
+        if (input.prompt === undefined) return made;
+        const isTaken = await wasTaken(projectsFolder, session, turn);
+        return isTaken ? { ...made, turn_id: turn, status: "taken" } : null;
       },
     }),
   );

@@ -95,7 +95,7 @@ describe("the first outcome of a call with a key", () => {
     expect(ids).toHaveLength(2);
   });
 
-  test("is final once what it began is over, and is looked up again if that was lost", async () => {
+  test("is carried out again if what it began was lost, and never once that is over", async () => {
     const outcomes = new Outcomes(join(folder, "outcomes.json"));
     await outcomes.load();
     let [runs, recalls] = [0, 0];
@@ -113,8 +113,9 @@ describe("the first outcome of a call with a key", () => {
     await outcomes.once("k", [], work);
     end("lost");
     expect(await outcomes.once("k", [], work)).toEqual({ run: 2 });
-    end("over");
     expect(await outcomes.once("k", [], work)).toEqual({ run: 2 });
-    expect(recalls).toBe(1);
+    end("over");
+    expect(await outcomes.once("k", [], work)).toEqual({ run: 2, status: "dropped" });
+    expect([runs, recalls]).toEqual([2, 3]);
   });
 });

@@ -260,9 +260,14 @@ test("a call repeated with its key runs once, and its key is refused for anythin
   const twice = { slug: "-", cwd, prompt: "only once", key: "create-1" };
   const [one, two] = await Promise.all([client.call("create_session", twice), client.call("create_session", twice)]);
   expect(two).toEqual(one);
+  const taken = await until("the prompt to be taken", async () => {
+    const again = await client.call("create_session", twice);
+    return again["status"] === "taken" ? again : undefined;
+  });
+  expect(taken).toEqual({ ...one, status: "taken" });
   const send = { session_id: one["session_id"], text: "sent once", key: "send-1" };
   const sent = await client.call("send_prompt", send);
-  expect(await client.call("send_prompt", send)).toEqual(sent);
+  expect(await client.call("send_prompt", send)).toMatchObject({ turn_id: sent["turn_id"] });
   await client.call("send_and_wait", { session_id: one["session_id"], text: "last", slug: "-" });
   const prompts = machine.api.asked.at(-1)?.prompts;
   expect(prompts).toEqual(["only once", "sent once", "last"]);

@@ -7,6 +7,7 @@ import type { ListedSession } from "../../history/session-query.ts";
 import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { indexedSessionView } from "../../machines/session-view.ts";
 import { registryOf } from "../../user/user-rpc.ts";
+import { DELIVERY_PARAMETERS, deliverCall, isDelivered } from "./delivery-tools.ts";
 import { machineId, machineOfSession, sessionHandle } from "./parameter.ts";
 import { relayAndLearn } from "./session-relay.ts";
 import { isAway } from "./session-tools.ts";
@@ -32,7 +33,8 @@ export const CODING_TOOLS: readonly Tool[] = Object.values(RELAYED).map((tool) =
 
 function definitionOf(tool: CodingTool): ToolDefinition {
   const { name, title, description, annotations } = tool;
-  const { type, properties, required } = inputSchemaOf(tool);
+  const { type, properties: own, required } = inputSchemaOf(tool);
+  const properties = "key" in own ? { ...own, ...DELIVERY_PARAMETERS } : own;
   const isAboutSession = "session_id" in properties;
   const inputSchema = isAboutSession
     ? // A handle contains the machine, so machineId is not required.
@@ -53,6 +55,9 @@ async function relay(call: ToolCall): Promise<CallToolResult> {
   const handle = typeof args["session_id"] === "string" ? parseSessionHandle(args["session_id"]) : null;
   if (handle !== null && handle.machine !== null) args["session_id"] = handle.session;
   const machine = machineOf(call, handle?.machine ?? null);
+  if (isDelivered(call)) return deliverCall(call, machine, args);
+  delete args["on_offline"];
+  delete args["ttl_ms"];
   try {
     return await relayAndLearn(call, machine, args, handle?.session ?? null);
   } catch (reason) {

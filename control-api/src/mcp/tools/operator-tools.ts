@@ -23,8 +23,8 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       description:
         "List your machines: name, status, hardware, agent, git repositories and coding projects with their slugs. Start " +
         "here: the other tools take a machine's name as machineId. status: `online` = takes calls now; `offline` = not " +
-        "connected since lastSeenMs; `never_connected`. No machine is contacted: projects are those of its last " +
-        `connection, ${LISTED_PROJECTS} at most; list_projects has the current ones.`,
+        "connected since lastSeenMs; `never_connected`. Projects are those of its last connection, " +
+        `${LISTED_PROJECTS} at most; list_projects has the current ones.`,
       annotations: READS,
       inputSchema: { type: "object", properties: {} },
     },
@@ -35,9 +35,8 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       name: "get_machine",
       title: "Show one machine",
       description:
-        "Show one machine as in list_machines, with all repositories and projects, and in `state` since when " +
-        "it is connected, how many calls are in progress (exchanges) and the sessions that recent events came from. " +
-        "`state` is null when Operator could not ask; `error` says why.",
+        "Show one machine as in list_machines, with all repositories and projects; `state`: since when it is connected, " +
+        "its calls in progress (exchanges) and recent sessions, or null with an `error` that says why.",
       annotations: READS,
       inputSchema: { type: "object", properties: { machineId }, required: ["machineId"] },
     },

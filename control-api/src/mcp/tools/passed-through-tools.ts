@@ -5,7 +5,7 @@ import { structuredResult } from "#protocol/tool-result.ts";
 import { ask, callTool } from "./relayed-call.ts";
 import { invalid, machineOf, type Tool, type ToolCall } from "./tool.ts";
 
-const cursor = { type: "string", description: "For the next page: the previous answer's nextCursor." };
+const cursor = { type: "string", description: "The previous answer's nextCursor." };
 
 /** The machine's server may read from anywhere. Its own annotations say whether a tool does. */
 const READS_ANYTHING = { readOnlyHint: true, destructiveHint: false, openWorldHint: true };
@@ -43,7 +43,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
     "list_resources",
     "List a server's resources",
     "resources/list",
-    "List the resources (files, records) that the machine's MCP server offers; read one with read_resource.",
+    "List the resources of the machine's MCP server, for read_resource.",
   ),
   list(
     "list_resource_templates",

@@ -46,10 +46,10 @@ export const SESSION_TOOLS: readonly Tool[] = [
       title: CODING_TOOLS.list_sessions.title,
       annotations: CODING_TOOLS.list_sessions.annotations,
       description:
-        "List sessions of all machines, also offline and removed ones, newest first, as last seen in their events: " +
-        "session_id, machine, slug, title, state (`waiting`: for a person), model, times, cost, last_message. With machineId " +
-        "and slug: all of that project, from the machine itself; there status `live` = takes prompts, `idle` = the next " +
-        "prompt resumes it, `mirror` = open in a terminal: read it or use fork_session.",
+        "List sessions of all machines, also offline and removed ones, newest first, as last seen in their events. state " +
+        "`waiting`: for a person. With machineId and slug: all of that project, from the machine itself; there status " +
+        "`live` = takes prompts, `idle` = the next prompt resumes it, `mirror` = open in a terminal: read it or use " +
+        "fork_session.",
       inputSchema: {
         type: "object",
         properties: {

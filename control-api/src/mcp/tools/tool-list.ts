@@ -1,4 +1,5 @@
 import { CODING_TOOLS } from "./coding-tools.ts";
+import { DELIVERY_TOOLS } from "./delivery-tools.ts";
 import { INBOX_TOOLS } from "./inbox-tools.ts";
 import { OPERATOR_TOOLS } from "./operator-tools.ts";
 import { PASSED_THROUGH_TOOLS } from "./passed-through-tools.ts";
@@ -8,6 +9,7 @@ import type { Tool, ToolDefinition } from "./tool.ts";
 const ALL: readonly Tool[] = [
   ...OPERATOR_TOOLS,
   ...INBOX_TOOLS,
+  ...DELIVERY_TOOLS,
   ...SESSION_TOOLS,
   ...PASSED_THROUGH_TOOLS,
   ...CODING_TOOLS,

@@ -1,0 +1,96 @@
+import type { Attempt, DeliveryRecord, DeliveryRequest } from "./delivery.ts";
+import type { Due, Outbox } from "./outbox.ts";
+
+/** What delivery needs of the outside. */
+export type DeliveryWorld = {
+  /** Makes one attempt at the machine. Never throws. */
+  readonly attempt: (due: Due) => Promise<Attempt>;
+  /** Whether this computer is still the one that the call was meant for. */
+  readonly isSame: (due: Due) => boolean;
+  /** Whether the machine's server knows keys, so that an attempt can be repeated. */
+  readonly isRepeatable: (machine: string) => boolean;
+  /** A queued call was delivered, or has ended otherwise. */
+  readonly tell: (record: DeliveryRecord) => void;
+  readonly now: () => number;
+};
+
+/** Delivers the calls of an outbox: at once when they are made, and queued ones when their machine is there. */
+export class Deliveries {
+  readonly #outbox: Outbox;
+  readonly #world: DeliveryWorld;
+  /** Attempts in progress, by call. */
+  readonly #trying = new Map<number, Promise<void>>();
+  /** Calls whose makers wait for the answer, and need not be told of it. */
+  readonly #answering = new Set<number>();
+  /** Rounds in progress, by machine, so that queued calls arrive one after the other. */
+  readonly #rounds = new Map<string, Promise<void>>();
+
+  constructor(outbox: Outbox, world: DeliveryWorld) {
+    this.#outbox = outbox;
+    this.#world = world;
+  }
+
+  /**
+   * Takes a call in and attempts it. A call that is known is attempted again only if nothing is known of its outcome. Answers what is known
+   * after that.
+   */
+  async send(request: DeliveryRequest): Promise<DeliveryRecord | "key_reused" | "full"> {
+    const accepted = this.#outbox.accept(request, this.#world.now());
+    if (typeof accepted === "string") return accepted;
+    const { id, state } = accepted.record;
+    this.#answering.add(id);
+    try {
+      // Behind those that wait already: prompts reach a session in the order in which they were accepted.
+      if (state === "accepted" && request.isQueued) await this.deliver(request.machine, true);
+      else if (state === "accepted") await this.#try(id);
+    } finally {
+      this.#answering.delete(id);
+    }
+    return this.#outbox.get(id) ?? accepted.record;
+  }
+
+  /** Attempts the queued calls for a machine in their order, until one of them finds it away. `all`: it has just come back. */
+  deliver(machine: string, all: boolean): Promise<void> {
+    const running = this.#rounds.get(machine) ?? Promise.resolve();
+    const round = running
+      .then(() => this.#round(machine, all))
+      .finally(() => {
+        if (this.#rounds.get(machine) === round) this.#rounds.delete(machine);
+      });
+    this.#rounds.set(machine, round);
+    return round;
+  }
+
+  async #round(machine: string, all: boolean): Promise<void> {
+    for (const record of this.#outbox.expire(this.#world.now())) this.#world.tell(record);
+    for (const id of this.#outbox.due(machine, all, this.#world.now())) {
+      await this.#try(id);
+      if (this.#outbox.get(id)?.state === "accepted") return;
+    }
+  }
+
+  #try(id: number): Promise<void> {
+    const trying = this.#trying.get(id) ?? this.#tryOnce(id).finally(() => this.#trying.delete(id));
+    this.#trying.set(id, trying);
+    return trying;
+  }
+
+  async #tryOnce(id: number): Promise<void> {
+    const before = this.#outbox.get(id);
+    const due = this.#outbox.begin(id, before === null || this.#world.isRepeatable(before.machine), this.#world.now());
+    if (due === null || before === null) return;
+    const attempt: Attempt = this.#world.isSame(due)
+      ? await this.#world.attempt(due)
+      : { outcome: "refused", answer: GONE };
+    this.#outbox.end(id, attempt, this.#world.isRepeatable(due.machine), this.#world.now());
+    const after = this.#outbox.get(id);
+    if (after === null) return;
+    if (after.isQueued && !this.#answering.has(id) && after.state !== before.state) this.#world.tell(after);
+  }
+}
+
+/** In place of a machine's answer, when another computer has its name. */
+const GONE = JSON.stringify({
+  isError: true,
+  content: [{ type: "text", text: "machine_unknown: The machine was removed, or another computer has its name now." }],
+});

@@ -1,0 +1,290 @@
+import type { Attempt, DeliveryRecord, DeliveryRequest, DeliveryState } from "./delivery.ts";
+import { FIRST_PAUSE_MS, KEEP_MS, LONGEST_PAUSE_MS, MAX_ROWS, MAX_WAITING } from "./limits.ts";
+
+type Row = {
+  id: number;
+  key: string;
+  machine: string;
+  identity: string;
+  call: string;
+  tool: string;
+  args: string;
+  state: DeliveryState;
+  queued: number;
+  attempts: number;
+  accepted_ms: number;
+  until_ms: number;
+  delivered_ms: number | null;
+  consumed_ms: number | null;
+  ended_ms: number | null;
+  next_ms: number;
+  trying: number;
+  may_have_run: number;
+  turn: string | null;
+  answer: string | null;
+  error: string | null;
+};
+
+/** What an attempt needs. */
+export type Due = Pick<DeliveryRecord, "id" | "key" | "machine" | "tool"> & {
+  readonly identity: string;
+  readonly args: string;
+};
+
+/** The part of Durable Object storage that this needs, so that it can be tested anywhere with SQLite. */
+export type Sql = {
+  exec<Result extends Record<string, string | number | null>>(
+    query: string,
+    ...parameters: (string | number | null)[]
+  ): { toArray(): Result[]; readonly rowsWritten: number };
+};
+
+/**
+ * Calls with a key, on their way to the machines: the state machine of delivery, without any input or output.
+ *
+ *   delivery  one row for each key of each client: the call, its state, and what its machine answered
+ *
+ * None is lost: a row is written before the first attempt, and one that waits is due again until its machine has answered or its time is up.
+ * None runs twice: each attempt carries the same key, which the machine has written down before it begins (`codez serve`). Where the
+ * machine knows no keys, an attempt that may have run is the last one. `trying` marks an attempt in progress; one that is found after a
+ * restart of this object is one that may have run.
+ */
+export class Outbox {
+  readonly #sql: Sql;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+    sql.exec(`CREATE TABLE IF NOT EXISTS delivery (id INTEGER PRIMARY KEY AUTOINCREMENT, scope TEXT NOT NULL, key TEXT NOT NULL,
+      machine TEXT NOT NULL, identity TEXT NOT NULL, call TEXT NOT NULL, tool TEXT NOT NULL, args TEXT NOT NULL, state TEXT NOT NULL,
+      queued INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, accepted_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL,
+      delivered_ms INTEGER, consumed_ms INTEGER, ended_ms INTEGER, next_ms INTEGER NOT NULL DEFAULT 0,
+      trying INTEGER NOT NULL DEFAULT 0, may_have_run INTEGER NOT NULL DEFAULT 0, turn TEXT, answer TEXT, error TEXT,
+      UNIQUE (scope, key))`);
+    sql.exec("CREATE INDEX IF NOT EXISTS delivery_open ON delivery (machine) WHERE ended_ms IS NULL");
+    // Attempts that were in progress when this object ended. Nobody knows how far they got.
+    sql.exec("UPDATE delivery SET trying = 0, may_have_run = 1 WHERE trying = 1");
+  }
+
+  /**
+   * Takes a call in, or finds it if it is known. `key_reused`: the key stands for another call. `full`: too many wait for this machine.
+   */
+  accept(request: DeliveryRequest, nowMs: number): { record: DeliveryRecord; isNew: boolean } | "key_reused" | "full" {
+    const { scope, key, machine, identity, tool, args, isQueued, queueMs } = request;
+    this.#trim(nowMs);
+    const call = JSON.stringify([machine, tool, args]);
+    const [known] = this.#sql.exec<Row>("SELECT * FROM delivery WHERE scope = ? AND key = ?", scope, key).toArray();
+    if (known !== undefined) {
+      if (known.call !== call) return "key_reused";
+      // The same call again, and this time its caller wants it to wait.
+      if (isQueued && known.queued === 0 && known.state === "accepted")
+        this.#sql.exec("UPDATE delivery SET queued = 1, until_ms = ? WHERE id = ?", nowMs + queueMs, known.id);
+      return { record: this.get(known.id) ?? recordOf(known), isNew: false };
+    }
+    const open = "SELECT count(*) AS count FROM delivery WHERE machine = ? AND ended_ms IS NULL AND queued = 1";
+    const [{ count } = { count: 0 }] = this.#sql.exec<{ count: number }>(open, machine).toArray();
+    if (isQueued && count >= MAX_WAITING) return "full";
+    this.#sql.exec(
+      `INSERT INTO delivery (scope, key, machine, identity, call, tool, args, state, queued, accepted_ms, until_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?, ?)`,
+      scope,
+      key,
+      machine,
+      identity,
+      call,
+      tool,
+      args,
+      isQueued ? 1 : 0,
+      nowMs,
+      nowMs + queueMs,
+    );
+    const record = this.find(scope, key);
+    if (record === null) throw new Error("a delivery that was just accepted is gone");
+    return { record, isNew: true };
+  }
+
+  find(scope: string, key: string): DeliveryRecord | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM delivery WHERE scope = ? AND key = ?", scope, key).toArray();
+    return row === undefined ? null : recordOf(row);
+  }
+
+  get(id: number): DeliveryRecord | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM delivery WHERE id = ?", id).toArray();
+    return row === undefined ? null : recordOf(row);
+  }
+
+  /** The newest ones of a client, newest first. */
+  list(scope: string, limit: number): DeliveryRecord[] {
+    return this.#sql
+      .exec<Row>("SELECT * FROM delivery WHERE scope = ? ORDER BY id DESC LIMIT ?", scope, limit)
+      .toArray()
+      .map(recordOf);
+  }
+
+  /**
+   * Begins an attempt; `null` if there is nothing to attempt: it is under way, settled, or its time is up. A call that may have run at a
+   * machine that knows no keys fails instead.
+   */
+  begin(id: number, isRepeatable: boolean, nowMs: number): Due | null {
+    const known = this.get(id);
+    if (known?.mayHaveRun === true && !isRepeatable) {
+      this.#finish(id, "failed", nowMs, {});
+      return null;
+    }
+    const [row] = this.#sql
+      .exec<Row>(
+        `UPDATE delivery SET trying = 1, attempts = attempts + 1 WHERE id = ? AND trying = 0 AND ended_ms IS NULL
+         AND state IN ('accepted', 'delivered') AND (queued = 0 OR until_ms > ?) RETURNING *`,
+        id,
+        nowMs,
+      )
+      .toArray();
+    return row === undefined ? null : dueOf(row);
+  }
+
+  /** Notes what became of an attempt. `isRepeatable`: the machine knows keys, so that attempting again cannot run it twice. */
+  end(id: number, attempt: Attempt, isRepeatable: boolean, nowMs: number): void {
+    switch (attempt.outcome) {
+      case "delivered":
+        this.#sql.exec(
+          `UPDATE delivery SET trying = 0, state = 'delivered', delivered_ms = coalesce(delivered_ms, ?2), answer = ?3, turn = ?4, error = NULL,
+           next_ms = ?2 + ?5 WHERE id = ?1 AND ended_ms IS NULL`,
+          id,
+          nowMs,
+          attempt.answer,
+          attempt.turn,
+          this.#pause(id),
+        );
+        if (attempt.turn === null || attempt.isTaken) this.#consume("id = ?1", id, nowMs);
+        return;
+      case "refused":
+        return this.#finish(id, "failed", nowMs, { answer: attempt.answer });
+      case "away": {
+        const mayHaveRun = attempt.mayHaveRun ? 1 : 0;
+        this.#sql.exec(
+          `UPDATE delivery SET trying = 0, may_have_run = max(may_have_run, ?2), error = ?3, next_ms = ?4 WHERE id = ?1`,
+          id,
+          mayHaveRun,
+          attempt.error,
+          nowMs + this.#pause(id),
+        );
+        const isRisky = this.get(id)?.mayHaveRun === true && !isRepeatable;
+        if (isRisky) this.#finish(id, "failed", nowMs, {});
+      }
+    }
+  }
+
+  /** The agent has taken the prompt of this turn. */
+  taken(machine: string, turn: string, nowMs: number): void {
+    this.#consume("machine = ?1 AND turn = ?3", machine, nowMs, turn);
+  }
+
+  /** Cancels a call that is not delivered. Answers `false` if it is too late, or an attempt is under way. */
+  cancel(id: number, nowMs: number): boolean {
+    const cancelled = this.#sql.exec(
+      "UPDATE delivery SET state = 'cancelled', ended_ms = ?2, args = '' WHERE id = ?1 AND state = 'accepted' AND trying = 0 AND ended_ms IS NULL",
+      id,
+      nowMs,
+    );
+    return cancelled.rowsWritten > 0;
+  }
+
+  /**
+   * Ids of queued calls that are due: those for a machine in the order in which they were accepted. `all`: also those whose pause is not
+   * over, because the machine has just come back.
+   */
+  due(machine: string, all: boolean, nowMs: number): number[] {
+    return this.#sql
+      .exec<{ id: number }>(
+        `SELECT id FROM delivery WHERE machine = ?1 AND ended_ms IS NULL AND queued = 1 AND trying = 0
+         AND state IN ('accepted', 'delivered') AND until_ms > ?3 AND (?2 OR next_ms <= ?3) ORDER BY id`,
+        machine,
+        all ? 1 : 0,
+        nowMs,
+      )
+      .toArray()
+      .map(({ id }) => id);
+  }
+
+  /** Machines for which queued calls wait, and when the first of them is due. */
+  waiting(): { machine: string; nextMs: number }[] {
+    return this.#sql
+      .exec<{ machine: string; next: number }>(
+        "SELECT machine, min(next_ms) AS next FROM delivery WHERE ended_ms IS NULL AND queued = 1 GROUP BY machine",
+      )
+      .toArray()
+      .map(({ machine, next: nextMs }) => ({ machine, nextMs }));
+  }
+
+  rename(from: string, to: string): void {
+    this.#sql.exec("UPDATE delivery SET machine = ? WHERE machine = ?", to, from);
+  }
+
+  /** Ends what has waited for too long. Answers the records that have ended by it. */
+  expire(nowMs: number): DeliveryRecord[] {
+    return this.#sql
+      .exec<Row>(
+        `UPDATE delivery SET state = CASE WHEN state = 'accepted' THEN 'expired' ELSE state END, ended_ms = ?1, args = ''
+         WHERE ended_ms IS NULL AND trying = 0 AND queued = 1 AND until_ms <= ?1 RETURNING *`,
+        nowMs,
+      )
+      .toArray()
+      .map(recordOf);
+  }
+
+  #consume(condition: string, of: number | string, nowMs: number, turn: string | null = null): void {
+    const update = `UPDATE delivery SET state = 'consumed', consumed_ms = ?2, ended_ms = ?2, trying = 0, args = ''
+      WHERE ${condition} AND state IN ('accepted', 'delivered') AND ended_ms IS NULL`;
+    if (turn === null) this.#sql.exec(update, of, nowMs);
+    else this.#sql.exec(update, of, nowMs, turn);
+  }
+
+  #finish(id: number, state: DeliveryState, nowMs: number, { answer }: { answer?: string }): void {
+    this.#sql.exec(
+      `UPDATE delivery SET trying = 0, state = ?2, ended_ms = ?3, answer = coalesce(?4, answer), args = '' WHERE id = ?1 AND ended_ms IS NULL`,
+      id,
+      state,
+      nowMs,
+      answer ?? null,
+    );
+  }
+
+  #pause(id: number): number {
+    const attempts = this.get(id)?.attempts ?? 1;
+    return Math.min(FIRST_PAUSE_MS * 2 ** Math.min(attempts - 1, 20), LONGEST_PAUSE_MS);
+  }
+
+  #trim(nowMs: number): void {
+    this.#sql.exec(
+      "DELETE FROM delivery WHERE (ended_ms IS NOT NULL OR queued = 0) AND trying = 0 AND max(accepted_ms, coalesce(ended_ms, 0)) <= ?",
+      nowMs - KEEP_MS,
+    );
+    this.#sql.exec(
+      `DELETE FROM delivery WHERE ended_ms IS NOT NULL AND id <= (SELECT id FROM delivery ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+      MAX_ROWS,
+    );
+  }
+}
+
+function dueOf({ id, key, machine, identity, tool, args }: Row): Due {
+  return { id, key, machine, identity, tool, args };
+}
+
+function recordOf(row: Row): DeliveryRecord {
+  return {
+    id: row.id,
+    key: row.key,
+    machine: row.machine,
+    tool: row.tool,
+    state: row.state,
+    isQueued: row.queued === 1,
+    attempts: row.attempts,
+    acceptedMs: row.accepted_ms,
+    untilMs: row.until_ms,
+    deliveredMs: row.delivered_ms,
+    consumedMs: row.consumed_ms,
+    endedMs: row.ended_ms,
+    mayHaveRun: row.may_have_run === 1,
+    answer: row.answer,
+    error: row.error,
+  };
+}
