@@ -15,6 +15,9 @@ export type Interest = {
   readonly only: Computer | null;
 };
 
+/** A poll ends within this time after what it waits for was stored; it gathers for a quarter of a second. Milliseconds. */
+const WOKEN_WITHIN_MS = 1_000;
+
 /** A rule that the simulation checks was broken. */
 export class Broken extends Error {}
 
@@ -105,6 +108,14 @@ export class Reader {
       },
     );
     this.waiting = { sinceMs: kernel.nowMs, done };
+  }
+
+  /** Throws if the waiting poll has slept through something: a poll that begins now would find it. */
+  async checkWoken(): Promise<void> {
+    if (this.waiting === null || kernel.nowMs - this.waiting.sinceMs < WOKEN_WITHIN_MS) return;
+    const { result } = await poll(this.#env, this.request(0));
+    const slept = result.events.some(({ atMs }) => kernel.nowMs + kernel.skewMs - atMs > WOKEN_WITHIN_MS);
+    check(!slept, `${this.interest.label}: a poll waits, and there is ${result.events[0]?.type}`);
   }
 
   /** Reads until there is nothing more. */

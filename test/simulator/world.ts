@@ -22,6 +22,9 @@ const MACHINES: readonly (readonly [person: string, name: string])[] = [
 /** Longer than any poll waits, than a report is held back and than the pauses between reports that failed a few times. */
 const REST_MS = 15 * 60_000;
 
+/** After a time at least this long, no poll may wait for what is there already. Every delay on the way is shorter. */
+const WATCHED_MS = 5_000;
+
 type Person = {
   readonly id: string;
   readonly object: SimulatedObject<User>;
@@ -224,6 +227,8 @@ export class World {
       for (const object of this.#objects()) if (isDue(object)) await object.wake();
     }
     kernel.nowMs = untilMs;
+    if (ms >= WATCHED_MS)
+      for (const { readers } of this.people.values()) for (const reader of readers) await reader.checkWoken();
   }
 
   /** Delivers everything that is on its way, until nothing is. */
