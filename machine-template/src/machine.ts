@@ -41,7 +41,6 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   readonly #record = new PresenceRecord(this.ctx.storage.kv);
   readonly #credentials = new Credentials(this.ctx.storage.kv, this.env, (type, data) => this.#note(type, data));
   readonly #link = new Link(this.ctx, this.env.NAME, this);
-  readonly #return = new Return(this.#record.row.connectedAtMs !== null && !this.#link.isOnline, Date.now());
   readonly #reporter = new Reporter(this.env, {
     presence: () => this.#reported(),
     push: () => this.#log.unpushed(this.#detail),
@@ -55,6 +54,9 @@ export class Machine extends DurableObject<Env> implements LinkListener {
 
   /** Until when somebody watches. In memory only: a watcher repeats it. Milliseconds since 1970. */
   #liveUntilMs = 0;
+
+  // The last field: to ask whether the link is alive closes one that fell silent, which is noted and reported with the fields above.
+  readonly #return = new Return(this.#record.row.connectedAtMs !== null && !this.#link.isOnline, Date.now());
 
   override async fetch(request: Request): Promise<Response> {
     const url = new URL(request.url);

@@ -80,6 +80,16 @@ describe("presence", () => {
     expect(await state()).toMatchObject({ facts: { hostname: "newer.lan" } });
   });
 
+  it("ends if the script wakes and its link has fallen silent, and the next dial is accepted", async () => {
+    await TestConnector.greeted();
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 10 * 60_000 });
+    onTestFinished(() => void vi.useRealTimers());
+    expect(await state()).toMatchObject({ online: false, epoch: 1 });
+    await TestConnector.greeted();
+    expect(await state()).toMatchObject({ online: true, epoch: 2 });
+  });
+
   it("keeps its epoch and facts over an eviction, and the next link gets the next epoch", async () => {
     await TestConnector.greeted();
     await evictDurableObject(env.MACHINE.getByName("machine"));

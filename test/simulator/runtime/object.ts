@@ -145,7 +145,9 @@ export class SimulatedObject<Instance extends object = object> {
       acceptWebSocket: (socket: SimulatedSocket) => void this.sockets.push(socket),
       getWebSockets: () => [...this.sockets],
       setWebSocketAutoResponse: () => undefined,
-      getWebSocketAutoResponseTimestamp: () => null,
+      // A connector sends heartbeats, which the runtime answers, until the wire is cut.
+      getWebSocketAutoResponseTimestamp: ({ peer }: SimulatedSocket) =>
+        new Date(peer.cutMs ?? kernel.nowMs + kernel.skewMs),
     } as unknown as DurableObjectState;
   }
 }

@@ -27,6 +27,8 @@ export class SimulatedSocket {
   /** Frames on their way to the other end. */
   wire: Frame[] = [];
   peer: SimulatedSocket = this;
+  /** When the wire was cut, by Operator's clock. */
+  cutMs: number | null = null;
   #attachment: string | null = null;
 
   static pair(): [SimulatedSocket, SimulatedSocket] {
@@ -66,6 +68,7 @@ export class SimulatedSocket {
   /** The wire is cut: of what is on its way, only this many bytes arrive. */
   cut(bytes: number): Frame[] {
     const arrived = within(this.wire, bytes);
+    this.cutMs = kernel.nowMs + kernel.skewMs;
     this.wire = [];
     return arrived;
   }
