@@ -8,6 +8,7 @@ import { until, within } from "./support/eventually.ts";
 import { headOf, open } from "./support/http.ts";
 import { Machine } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
+import { startPublicOperator } from "./support/public-operator.ts";
 import { ScriptedServer } from "./support/scripted-server.ts";
 
 /** The longest acceptable wait until a machine stops. It usually takes some 20 ms. */
@@ -19,15 +20,8 @@ const ERAS = ["2025-11-25", "2026-07-28"] as const;
 let operator: TestOperator;
 let server: ScriptedServer;
 let attic: Machine;
-
-beforeAll(async () => {
-  operator = await TestOperator.start();
-  server = await ScriptedServer.start((_, response) => void response.end());
-  operator.own(server);
-  attic = await Machine.add(operator, "attic", server.url);
-});
-
-afterAll(() => operator[Symbol.asyncDispose]());
+/** What every client of the tests shows. */
+let headers: Record<string, string> = {};
 
 type Arrived = { readonly request: IncomingMessage; readonly gone: Promise<unknown> };
 
@@ -43,62 +37,76 @@ function arrival(answer: (response: ServerResponse) => void): Promise<Arrived> {
   );
 }
 
-describe.each(["POST", "GET"])("a %s at a machine's URL whose client disconnects", (method) => {
-  test("ends at the machine's server before anything was answered", async () => {
-    const arrived = arrival(() => undefined);
-    const call = open(attic.url, { method, headers: JSON_TYPE });
-    call.on("error", () => undefined);
-    call.end(method === "POST" ? "{}" : undefined);
-    const { gone } = await arrived;
-    call.destroy();
-    await within(CANCELLED_MS, "the end of the call at the machine", gone);
-  });
-
-  test("ends at the machine's server in the middle of a quiet event stream", async () => {
-    const arrived = arrival((response) => {
-      response.writeHead(200, { "content-type": "text/event-stream" });
-      response.write(": hello\n\n");
-    });
-    const call = open(attic.url, { method, headers: JSON_TYPE });
-    call.on("error", () => undefined);
-    call.end(method === "POST" ? "{}" : undefined);
-    const answer = await headOf(call);
-    answer.on("error", () => undefined);
-    await once(answer, "data");
-    const { gone } = await arrived;
-    call.destroy();
-    await within(CANCELLED_MS, "the end of the stream at the machine", gone);
-  });
-});
-
-describe.each(ERAS)("a call of %s that its client cancels", (era) => {
-  let cancellable: CancelServer;
-  let machine: Machine;
-
+describe.each([
+  ["a local Operator", () => TestOperator.start()],
+  ["the front of a public Operator", startPublicOperator],
+])("through %s,", (_, start) => {
   beforeAll(async () => {
-    cancellable = await CancelServer.start(era);
-    operator.own(cancellable);
-    machine = await Machine.add(operator, `cancel-${era.slice(0, 4)}`, cancellable.url);
+    operator = await start();
+    headers = { authorization: `Bearer ${await operator.token()}` };
+    server = await ScriptedServer.start((__, response) => void response.end());
+    operator.own(server);
+    attic = await Machine.add(operator, "attic", server.url);
   });
 
-  test("stops at the machine when it was made at the machine's own URL", async () => {
-    await using caller = await client(machine.url, era);
-    await cancelled(cancellable, (signal) => caller.callTool({ name: "hold", arguments: {} }, { signal }));
+  afterAll(() => operator[Symbol.asyncDispose]());
+
+  describe.each(["POST", "GET"])("a %s at a machine's URL whose client disconnects", (method) => {
+    test("ends at the machine's server before anything was answered", async () => {
+      const arrived = arrival(() => undefined);
+      const call = open(attic.url, { method, headers: JSON_TYPE });
+      call.on("error", () => undefined);
+      call.end(method === "POST" ? "{}" : undefined);
+      const { gone } = await arrived;
+      call.destroy();
+      await within(CANCELLED_MS, "the end of the call at the machine", gone);
+    });
+
+    test("ends at the machine's server in the middle of a quiet event stream", async () => {
+      const arrived = arrival((response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.write(": hello\n\n");
+      });
+      const call = open(attic.url, { method, headers: JSON_TYPE });
+      call.on("error", () => undefined);
+      call.end(method === "POST" ? "{}" : undefined);
+      const answer = await headOf(call);
+      answer.on("error", () => undefined);
+      await once(answer, "data");
+      const { gone } = await arrived;
+      call.destroy();
+      await within(CANCELLED_MS, "the end of the stream at the machine", gone);
+    });
   });
 
-  // A 2025 client cancels with a notification of its own, which names a request of its session; /mcp has no sessions.
-  test.skipIf(era === "2025-11-25")("stops at the machine when it was made at /mcp", async () => {
-    await using caller = await client(operator.mcpUrl, era);
-    const call = { name: "call_tool", arguments: { machineId: machine.name, name: "hold", arguments: {} } };
-    await cancelled(cancellable, (signal) => caller.callTool(call, { signal }));
-  });
+  describe.each(ERAS)("a call of %s that its client cancels", (era) => {
+    let cancellable: CancelServer;
+    let machine: Machine;
 
-  test("stops at the machine when its client at /mcp disconnects without cancelling", async () => {
-    const caller = await client(operator.mcpUrl, era);
-    const call = { name: "call_tool", arguments: { machineId: machine.name, name: "hold", arguments: {} } };
-    await cancelled(cancellable, (signal) => {
-      signal.addEventListener("abort", () => void caller.close());
-      return caller.callTool(call);
+    beforeAll(async () => {
+      cancellable = await CancelServer.start(era);
+      operator.own(cancellable);
+      machine = await Machine.add(operator, `cancel-${era.slice(0, 4)}`, cancellable.url);
+    });
+
+    test("stops at the machine when it was made at the machine's own URL", async () => {
+      await using caller = await client(machine.url, era, headers);
+      await cancelled(cancellable, (signal) => caller.callTool({ name: "hold", arguments: {} }, { signal }));
+    });
+
+    test("stops at the machine when it was made at /mcp", async () => {
+      await using caller = await client(operator.mcpUrl, era, headers);
+      const call = { name: "call_tool", arguments: { machineId: machine.name, name: "hold", arguments: {} } };
+      await cancelled(cancellable, (signal) => caller.callTool(call, { signal }));
+    });
+
+    test("stops at the machine when its client at /mcp disconnects without cancelling", async () => {
+      const caller = await client(operator.mcpUrl, era, headers);
+      const call = { name: "call_tool", arguments: { machineId: machine.name, name: "hold", arguments: {} } };
+      await cancelled(cancellable, (signal) => {
+        signal.addEventListener("abort", () => void caller.close());
+        return caller.callTool(call);
+      });
     });
   });
 });

@@ -1,6 +1,6 @@
 import { createMcpHandler, isJsonContentType, type McpHttpHandler, Server } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
-import { parseJson } from "#protocol/json.ts";
+import { isRecord, parseJson } from "#protocol/json.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { TEMPLATE } from "../machines/provisioning.ts";
@@ -10,6 +10,7 @@ import { EVENTS_CAPABILITIES, serveEvents } from "../mcp-events/methods.ts";
 import { stepUp } from "../http/refusal.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
+import { cancel, cancellable, type ClientSession, SESSION_HEADER } from "./cancellation.ts";
 import { type LeanRequest, leanCall, leanList, leanRequestIn } from "./lean-lane.ts";
 
 /** A call's arguments may contain a file or an image. */
@@ -40,16 +41,20 @@ export async function serveMcp(request: Request, env: Env, caller: Caller, lease
     !(length <= MAX_REQUEST_BYTES) ||
     !isJsonContentType(request.headers.get("content-type"))
   )
-    return handler.fetch(request, { authInfo: authInfoFor({ caller, lease, digest: () => null }) });
+    return handler.fetch(request, { authInfo: authInfoFor({ caller, lease, digest: () => null, client: null }) });
   const text = await request.text();
   const parsedBody = parseJson(text);
   const digest = digestLater(text);
-  const asker = { caller, lease, digest };
+  const session = request.headers.get(SESSION_HEADER);
+  const client = session === null ? null : { user: caller.user, session };
+  const asker = { caller, lease, digest, client };
   const authInfo = authInfoFor(asker);
   if (parsedBody === undefined)
     return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
       authInfo,
     });
+  const cancelled = client === null ? undefined : Cancelled.safeParse(parsedBody).data;
+  if (client !== null && cancelled !== undefined) cancel(client, cancelled.params.requestId);
   const stepUpTo = caller.mayAct ? null : toolBeyondReading(parsedBody);
   if (stepUpTo !== null) {
     const refused = { kind: "call", client: caller.client, subject: stepUpTo, digest: digest() } as const;
@@ -63,33 +68,52 @@ export async function serveMcp(request: Request, env: Env, caller: Caller, lease
   }
   const lean = env.SDK_LANE_ONLY === "1" ? null : leanRequestIn(request, parsedBody);
   if (lean !== null) return serveLean(lean, request.signal, env, asker);
-  return handler.fetch(request, { authInfo, parsedBody });
+  const response = await handler.fetch(request, { authInfo, parsedBody });
+  return isInitialize(parsedBody) && response.ok ? withSession(response) : response;
 }
+
+/** The answer to `initialize`, with an id for this client. See cancellation.ts. */
+function withSession(response: Response): Response {
+  const own = new Response(response.body, response);
+  own.headers.set(SESSION_HEADER, crypto.randomUUID());
+  return own;
+}
+
+function isInitialize(body: unknown): boolean {
+  return isRecord(body) && body["method"] === "initialize";
+}
+
+const Cancelled = z.object({
+  method: z.literal("notifications/cancelled"),
+  params: z.object({ requestId: z.union([z.string(), z.number()]) }),
+});
 
 function serveLean(
   lean: LeanRequest,
   signal: AbortSignal,
   env: Env,
-  { caller, lease, digest }: Asker,
+  { caller, lease, digest, client }: Asker,
 ): Response | Promise<Response> {
   if (lean.method === "tools/list") return leanList(lean.id);
   const { id, name, args, meta, progressToken } = lean;
   return leanCall(id, (notify) =>
-    runTool({
-      env,
-      caller,
-      digest,
-      name,
-      args,
-      meta,
-      progress: progressToken !== undefined,
-      signal: AbortSignal.any([signal, lease]),
-      onNotification: async (method, notified) => {
-        // The machine's notification, with the progress token that this caller chose.
-        if (method === "notifications/progress" && progressToken !== undefined)
-          await notify(method, { ...notified, progressToken });
-      },
-    }),
+    cancellable(client, id, (cancelled) =>
+      runTool({
+        env,
+        caller,
+        digest,
+        name,
+        args,
+        meta,
+        progress: progressToken !== undefined,
+        signal: AbortSignal.any([signal, lease, cancelled]),
+        onNotification: async (method, notified) => {
+          // The machine's notification, with the progress token that this caller chose.
+          if (method === "notifications/progress" && progressToken !== undefined)
+            await notify(method, { ...notified, progressToken });
+        },
+      }),
+    ),
   );
 }
 
@@ -106,10 +130,16 @@ function toolBeyondReading(body: unknown): string | null {
 const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
 /**
- * The caller, the lease on their authorisation, and the digest of the request body. The SDK passes it from a request to the
+ * The caller, the lease on their authorisation, the digest of the request body, and which of the caller's clients it is, if that is
+ * known. The SDK passes it from a request to the
  * server's handlers.
  */
-type Asker = { readonly caller: Caller; readonly lease: AbortSignal; readonly digest: () => string | null };
+type Asker = {
+  readonly caller: Caller;
+  readonly lease: AbortSignal;
+  readonly digest: () => string | null;
+  readonly client: ClientSession | null;
+};
 
 function authInfoFor(asker: Asker) {
   return { token: "", clientId: asker.caller.client, scopes: [], extra: asker };
@@ -124,7 +154,7 @@ function handlerFor(env: Env): McpHttpHandler {
   return handler;
 }
 
-function serverFor(env: Env, { caller, lease, digest }: Asker): Server {
+function serverFor(env: Env, { caller, lease, digest, client }: Asker): Server {
   const server = new Server(
     { name: "operator", title: "Operator", version: TEMPLATE },
     {
@@ -137,24 +167,26 @@ function serverFor(env: Env, { caller, lease, digest }: Asker): Server {
   server.setRequestHandler("tools/call", ({ params }, { mcpReq }) => {
     const progressToken = mcpReq._meta?.progressToken;
     const { progressToken: _, ...meta } = mcpReq._meta ?? {};
-    return runTool({
-      env,
-      caller,
-      digest,
-      name: params.name,
-      args: params.arguments ?? {},
-      meta: Object.keys(meta).length === 0 ? undefined : meta,
-      progress: progressToken !== undefined,
-      signal: AbortSignal.any([mcpReq.signal, lease]),
-      onNotification: async (method, notified) => {
-        if (method !== "notifications/progress" || progressToken === undefined) return;
-        // The machine's notification, with the progress token that this caller chose.
-        await mcpReq.notify({
-          method: "notifications/progress",
-          params: { ...(notified as { progress: number }), progressToken },
-        });
-      },
-    });
+    return cancellable(client, mcpReq.id, (cancelled) =>
+      runTool({
+        env,
+        caller,
+        digest,
+        name: params.name,
+        args: params.arguments ?? {},
+        meta: Object.keys(meta).length === 0 ? undefined : meta,
+        progress: progressToken !== undefined,
+        signal: AbortSignal.any([mcpReq.signal, lease, cancelled]),
+        onNotification: async (method, notified) => {
+          if (method !== "notifications/progress" || progressToken === undefined) return;
+          // The machine's notification, with the progress token that this caller chose.
+          await mcpReq.notify({
+            method: "notifications/progress",
+            params: { ...(notified as { progress: number }), progressToken },
+          });
+        },
+      }),
+    );
   });
   serveEvents(server, env, { caller, lease });
   return server;

@@ -8,6 +8,7 @@ import {
 } from "@modelcontextprotocol/server";
 import { utf8 } from "#protocol/bytes.ts";
 import { isRecord } from "#protocol/json.ts";
+import { CallCancelled } from "./cancellation.ts";
 import { TOOLS } from "./tools/tool-list.ts";
 
 /**
@@ -92,9 +93,15 @@ export async function leanCall(id: Id, run: (notify: Notify) => Promise<CallTool
   };
   const patience = setTimeout(streaming, ONE_PIECE_MS);
   const answered = run((method, params) => streaming().send(JSON.stringify({ jsonrpc: "2.0", method, params })))
-    .then(resultOf, errorOf)
+    .then(resultOf, (reason: unknown) => (reason instanceof CallCancelled ? null : errorOf(reason)))
     .then((answer) => {
       clearTimeout(patience);
+      if (answer === null) {
+        // The client cancelled the call and expects no response: an event stream that ends without one.
+        const silent = streaming();
+        silent.end();
+        return silent.response;
+      }
       const text = JSON.stringify({ ...answer, jsonrpc: "2.0", id });
       if (stream === null) return whole(text);
       void stream.send(text);
