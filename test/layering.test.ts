@@ -16,8 +16,9 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
   "control-api/src": {
     rooms: {
       http: [],
+      design: [],
       audit: ["http"],
-      "sign-in": ["http", "audit", "inbox"],
+      "sign-in": ["http", "design", "audit"],
       machines: ["http", "audit", "sign-in", "history"],
       // Waiting requests are derived from the events, in the same object and the same transaction.
       history: ["inbox"],
@@ -41,6 +42,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       "mcp-events": ["http", "audit", "machines", "user", "events"],
       webhooks: ["http", "sign-in", "user", "mcp-events"],
       mcp: ["http", "audit", "machines", "history", "inbox", "delivery", "user", "events", "mcp-events"],
+      pages: ["http", "design", "audit", "sign-in", "machines", "history", "inbox", "user", "events", "mcp"],
     },
     shared: ["env.ts"],
   },

@@ -22,6 +22,10 @@ import { rollout } from "./rest/rollout.ts";
 import { servers } from "./rest/servers.ts";
 import { tokens } from "./rest/tokens.ts";
 import { webhooks } from "./rest/webhooks.ts";
+import { assetAt } from "./design/asset.ts";
+import { somethingFailed, unknownAddress } from "./design/error-page.tsx";
+import { wantsPage } from "./design/page-wanted.ts";
+import { pages } from "./pages/app.tsx";
 import { signIn } from "./sign-in/app.ts";
 
 /** All routes on Operator's own host, except `/mcp`. */
@@ -45,11 +49,23 @@ app.get("/codez.tgz", (c) => {
 /** As `sha256sum --check` reads it. */
 app.get("/codez.tgz.sha256", (c) => c.text(`${hex(tarballDigest())}  codez.tgz\n`));
 
-app.get("/", (c) =>
-  c.text(`Operator. MCP clients: ${c.env.ORIGIN}/mcp. A new machine: npx -y ${c.env.ORIGIN}/codez.tgz setup\n`),
+app.get("/assets/:file", (c) => assetAt(c.req.path) ?? c.notFound());
+
+// A browser gets a page instead (pages/overview.tsx).
+app.get("/", (c, next) =>
+  wantsPage(c.req.raw) && !c.env.AUTHKIT_URL
+    ? next()
+    : c.text(
+        `Operator. MCP clients: ${c.env.ORIGIN}/mcp. A new machine: npx -y ${c.env.ORIGIN}/codez.tgz setup\n`,
+        200,
+        {
+          vary: "accept",
+        },
+      ),
 );
 
 app.route("/", signIn);
+app.route("/", pages);
 
 // Authentication only. Each route states the scope that it needs (needs.ts).
 app.use("/api/*", async (c, next) => {
@@ -75,15 +91,25 @@ app.route("/api/inbox", inbox);
 app.route("/api/deliveries", deliveries);
 app.route("/api/webhooks", webhooks);
 
-app.notFound((c) =>
-  errorResponse({ code: "not_found", reason: `There is nothing at ${new URL(c.req.url).pathname}.` }),
-);
+app.notFound((c) => {
+  const { pathname } = new URL(c.req.url);
+  return isPage(c.req.raw, pathname)
+    ? unknownAddress(pathname)
+    : errorResponse({ code: "not_found", reason: `There is nothing at ${pathname}.` });
+});
 
 app.onError((reason, c) => {
-  if (reason instanceof OperatorFailure) return errorResponse(reason.error);
-  console.error("a request failed", { path: new URL(c.req.url).pathname, reason: reason.stack ?? String(reason) });
-  return errorResponse({ code: "internal" });
+  const { pathname } = new URL(c.req.url);
+  const wasPage = isPage(c.req.raw, pathname);
+  if (reason instanceof OperatorFailure && !wasPage) return errorResponse(reason.error);
+  console.error("a request failed", { path: pathname, reason: reason.stack ?? String(reason) });
+  return wasPage ? somethingFailed() : errorResponse({ code: "internal" });
 });
+
+/** Whether an error is shown as a page. The REST API answers JSON to everybody. */
+function isPage(request: Request, pathname: string): boolean {
+  return wantsPage(request) && !pathname.startsWith("/api/");
+}
 
 /**
  * The tarball never changes within an isolate. Hashing its megabytes for each request would let strangers use up the CPU.

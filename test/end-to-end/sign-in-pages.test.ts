@@ -52,7 +52,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     expect(await page.inputValue("input[name=code]")).toBe(STRANGERS.CLAIM_CODE);
     expect(page.url()).toBe(`${url}/claim`);
     await claim(page, url);
-    expect(await page.textContent("h1")).toBe("dana");
+    expect(await page.textContent("h1")).toBe("Welcome, dana");
   });
 
   test("work without scripts for signing in and for consent", async () => {
@@ -83,7 +83,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
       automaticPresenceSimulation: true,
     };
     await cdp.send("WebAuthn.addVirtualAuthenticator", { options });
-    await page.goto(`${url}/sign-in`);
+    await page.goto(`${url}/sign-in?next=/account`);
     await page.fill("input[name=name]", "dana");
     await page.fill("input[name=password]", PASSWORD);
     await page.click("button[type=submit]");
@@ -93,7 +93,8 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     await page.click("text=Sign out of this browser");
     await page.waitForURL("**/sign-in");
     await page.click("text=Use a passkey");
-    await page.waitForURL("**/account");
+    await page.waitForURL(`${url}/`);
+    await page.goto(`${url}/account`);
     expect(await page.textContent("h1")).toBe("dana");
 
     // An invited person needs no password at all.
@@ -104,8 +105,9 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     await page.goto(`${url}/invite#${code}`);
     await page.fill("input[name=name]", "guest");
     await page.click("text=Use a passkey instead of a password");
-    await page.waitForURL("**/account");
-    expect(await page.textContent("h1")).toBe("guest");
+    await page.waitForURL(`${url}/`);
+    expect(await page.textContent("h1")).toBe("Welcome, guest");
+    await page.goto(`${url}/account`);
     expect(await page.isVisible("text=Invite someone")).toBe(false);
   });
 

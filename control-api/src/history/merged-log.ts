@@ -197,6 +197,40 @@ export class MergedLog {
     return { events, position: { epoch: this.#epoch, seq }, more, gaps };
   }
 
+  /**
+   * The newest events of a session that have one of these types, before a place in the log, oldest first. It reads the log backwards, and
+   * no further than to where the session began.
+   */
+  tail(
+    machine: number,
+    session: string,
+    types: readonly string[],
+    before: number | null,
+    limit: number,
+  ): StoredEvent[] {
+    const [begun] = this.#sql
+      .exec<{ seq: number | null }>(
+        "SELECT first_seq AS seq FROM session WHERE machine = ? AND native = ?",
+        machine,
+        session,
+      )
+      .toArray();
+    const rows = this.#sql
+      .exec<Row>(
+        `SELECT seq, m.name, machine_seq, at_ms, type, session, data FROM log_event JOIN log_machine m ON m.id = log_event.machine
+         WHERE seq >= ?1 AND seq < ?2 AND machine = ?3 AND session = ?4 AND type IN (SELECT value FROM json_each(?5))
+         ORDER BY seq DESC LIMIT ?6`,
+        begun?.seq ?? 0,
+        before ?? Number.MAX_SAFE_INTEGER,
+        machine,
+        session,
+        JSON.stringify(types),
+        limit,
+      )
+      .toArray();
+    return rows.toReversed().map(storedOf);
+  }
+
   /** Whether an event matches a reader's query. */
   wants(query: EventQuery, reach: Reach): (event: AddedEvent) => boolean {
     return (event) => this.#isWanted(event, this.#filterOf(query, reach));
@@ -299,15 +333,7 @@ export class MergedLog {
         EVENT_PAGE_ROWS + 1,
       )
       .toArray()
-      .map((row) => ({
-        seq: row.seq,
-        machine: row.name,
-        machineSeq: row.machine_seq,
-        atMs: row.at_ms,
-        type: row.type,
-        session: row.session,
-        data: row.data,
-      }));
+      .map(storedOf);
   }
 
   /** Adds the pieces of unfinished messages, as far as `rows` reach, for a reader who wants them. */
@@ -397,6 +423,11 @@ const CONDITION = `seq > ?1 AND (?2 IS NULL OR machine IN (SELECT value FROM jso
   AND (?4 IS NULL OR EXISTS (SELECT 1 FROM json_each(?4) pattern WHERE log_event.type GLOB pattern.value))
   AND (log_event.type NOT GLOB '${NOTICE_PREFIX}*' OR (?4 IS NOT NULL AND ?6))
   AND (?5 IS NULL OR EXISTS (SELECT 1 FROM session s WHERE s.machine = log_event.machine AND s.native = log_event.session AND s.project = ?5))`;
+
+function storedOf(row: Row): StoredEvent {
+  const { seq, name: machine, machine_seq: machineSeq, at_ms: atMs, type, session, data } = row;
+  return { seq, machine, machineSeq, atMs, type, session, data };
+}
 
 function parametersOf({ ids, session, types, project, notices }: Filter): (string | number | null)[] {
   const lists = [ids, types].map((list) => (list === null ? null : JSON.stringify(list)));

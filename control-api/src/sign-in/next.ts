@@ -1,15 +1,18 @@
 /**
- * The page to redirect to after sign-in: one of our own, by path. Anything else becomes the account page, since an open redirect
- * would let a link to our sign-in page lead to a phishing site. Backslashes are refused because browsers read `/\host` as
- * `//host`, another site. The path is compared again after parsing because `/pair/../x` also begins with `/pair`.
+ * The page to redirect to after sign-in: one of our own, by path. Anything else becomes the overview, since an open redirect would
+ * let a link to our sign-in page lead to a phishing site. Backslashes are refused because browsers read `/\host` as `//host`, another
+ * site. The path is looked up after parsing, because `/pair/../x` also begins with `/pair`.
  */
 export function nextAfter(next: unknown): string {
-  if (typeof next !== "string" || next.length > 8_192 || /[\\\p{Cc}]/u.test(next)) return ACCOUNT;
-  if (!["/oauth/authorize?", "/pair", "/account", "/inbox"].some((start) => next.startsWith(start))) return ACCOUNT;
+  if (typeof next !== "string" || next.length > 8_192 || /[\\\p{Cc}]/u.test(next)) return OVERVIEW;
+  if (!/^\/(?!\/)/.test(next)) return OVERVIEW;
   // A header may carry ASCII only, so everything else is percent-encoded.
   const { pathname, search } = new URL(next, "http://operator.invalid");
-  return PATHS.has(pathname) ? pathname + search : ACCOUNT;
+  return PAGE.test(pathname) ? pathname + search : OVERVIEW;
 }
 
-const ACCOUNT = "/account";
-const PATHS: ReadonlySet<string> = new Set(["/oauth/authorize", "/pair", ACCOUNT, "/inbox"]);
+const OVERVIEW = "/";
+
+/** Pages by path. Machines and sessions have pages below theirs; a session's id may contain any character, percent-encoded. */
+const PAGE =
+  /^\/(?:account|connect|inbox|pair|oauth\/authorize|(?:machines|sessions)(?:\/[\w.~!$&'()*+,;=:@%-]+){0,3})?$/;

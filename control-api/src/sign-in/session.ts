@@ -62,6 +62,11 @@ export async function endSession(c: PageContext, env: Env): Promise<void> {
   deleteCookie(c, cookieName(c), { path: "/", secure: isSecure(c) });
 }
 
+/** Tells the open streams of a person's pages that one of their browsers was signed out: each looks whether it was its own. */
+export async function tellBrowsers(c: PageContext, { person }: Session): Promise<void> {
+  await c.env.USER.getByName(person.id).revoked();
+}
+
 /** The CSRF token in the forms of a session. It is derived from the session cookie, which no other site can read. */
 export function formToken({ secret }: Session): Promise<string> {
   return macOf("form", secret);

@@ -7,7 +7,7 @@ import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
-import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
+import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
@@ -90,6 +90,14 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;
   /** One session, if the reader may see its machine. */
   session(visible: readonly string[] | null, machine: string, session: string): MaybeAsync<ListedSession | null>;
+  /** The newest events of a session that have one of these types, oldest first. `before`: only those before this place in the log. */
+  sessionTail(
+    machine: string,
+    session: string,
+    types: readonly string[],
+    before: number | null,
+    limit: number,
+  ): MaybeAsync<StoredEvent[]>;
   /** Takes in what a machine answered about its sessions. */
   learnSessions(machine: string, sessions: readonly Record<string, unknown>[]): MaybeAsync<void>;
   /**

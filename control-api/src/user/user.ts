@@ -21,7 +21,7 @@ import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
-import type { EventQuery, EventsRead, EventsRefused } from "../history/event-query.ts";
+import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import { type Forgotten, History } from "../history/history.ts";
 import { FIRST_HISTORY } from "../history/limits.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
@@ -527,6 +527,17 @@ export class User extends Agent<Env> implements UserRpc {
   session(visible: readonly string[] | null, machine: string, session: string): ListedSession | null {
     const everything = { project: null, state: null, words: [], before: null, limit: 1 };
     return this.listSessions({ ...everything, visible, machine, session }).sessions[0] ?? null;
+  }
+
+  sessionTail(
+    machine: string,
+    session: string,
+    types: readonly string[],
+    before: number | null,
+    limit: number,
+  ): StoredEvent[] {
+    const known = this.#history.log.machines.named(machine);
+    return known === null ? [] : this.#history.log.tail(known.id, session, types, before, limit);
   }
 
   learnSessions(machine: string, sessions: readonly Record<string, unknown>[]): void {

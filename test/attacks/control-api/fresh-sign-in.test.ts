@@ -84,7 +84,7 @@ describe("a browser that somebody left signed in", () => {
     expect(await pageOf(visitor)).toContain("Confirm that it is you");
     const next = "https://evil.test/";
     const confirmed = await visitor.post("/sign-in/confirm", { csrf, next, password: PASSWORD });
-    expect(confirmed.headers.get("location")).toBe("/account");
+    expect(confirmed.headers.get("location")).toBe("/");
     const made = await (await visitor.post("/account/tokens", { csrf, ...TOKEN, calls: "10" })).text();
     const [token = ""] = /opr_[a-z0-9-]+_[\w-]{43}/.exec(made) ?? [];
     expect((await ask("/api/machines", bearer(token))).status).toBe(200);

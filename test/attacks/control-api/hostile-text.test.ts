@@ -114,12 +114,25 @@ describe("an address that a client chose", () => {
 });
 
 test("signing in continues to one of our pages, whatever a link says", () => {
-  every(URLS, textOf("/account", "/pair", "/oauth/authorize", "?code=", "//", "evil.test", "next="), (next) => {
+  const made = textOf(
+    "/account",
+    "/machines/",
+    "/sessions",
+    "/inbox",
+    "/pair",
+    "/oauth/authorize",
+    "?code=",
+    "//",
+    "%2e",
+    "evil.test",
+  );
+  every(URLS, made, (next) => {
     const target = nextAfter(next);
     expect(target).toMatch(/^\/[\x21-\x7E]*$/);
     const { origin, pathname } = new URL(target, ORIGIN);
     expect(origin).toBe(ORIGIN);
-    expect(["/account", "/pair", "/oauth/authorize"]).toContain(pathname);
+    expect(pathname).toMatch(/^\/(account|pair|connect|inbox|oauth\/authorize|(machines|sessions)(\/.*)?)?$/);
+    expect(pathname).not.toContain("//");
   });
 });
 

@@ -15,7 +15,7 @@ describe("the owner's account", () => {
     expect(wrong.status).toBe(401);
     const typed = CLAIM_CODE.toLowerCase().replaceAll("-", " ");
     const claimed = await owner.post("/claim", { code: typed, name: "dana", password: PASSWORD });
-    expect(claimed.headers.get("location")).toBe("/account");
+    expect(claimed.headers.get("location")).toBe("/");
     expect(await (await ask("/api/claim")).json()).toEqual({ claimable: false });
     const again = await new Visitor().post("/claim", { code: CLAIM_CODE, name: "eve", password: PASSWORD });
     expect(again.status).toBe(401);

@@ -149,7 +149,7 @@ describe("a redirect address", () => {
     ]) {
       const visitor = await Visitor.invited();
       const response = await visitor.get(`/sign-in?${new URLSearchParams({ next })}`);
-      expect(response.headers.get("location")).toBe("/account");
+      expect(response.headers.get("location")).toBe("/");
     }
   });
 });

@@ -31,12 +31,16 @@ export interface Page {
   textContent(selector: string): Promise<string | null>;
   isVisible(selector: string): Promise<boolean>;
   waitForURL(url: string | RegExp): Promise<void>;
-  waitForSelector(selector: string): Promise<unknown>;
+  waitForSelector(selector: string, options?: { state: "attached" }): Promise<unknown>;
   waitForRequest(matches: (request: BrowserRequest) => boolean): Promise<BrowserRequest>;
   evaluate<Value>(script: string): Promise<Value>;
   on(event: "console", heard: (message: { type(): string; text(): string }) => void): void;
   on(event: "pageerror", heard: (error: Error) => void): void;
   screenshot(options: { path: string; fullPage?: boolean }): Promise<unknown>;
+  setViewportSize(size: { width: number; height: number }): Promise<void>;
+  emulateMedia(options: { colorScheme: "light" | "dark" }): Promise<void>;
+  reload(): Promise<unknown>;
+  keyboard: { press(key: string): Promise<void> };
 }
 export interface BrowserRequest {
   url(): string;
@@ -45,6 +49,7 @@ export interface BrowserRequest {
 export interface BrowserContext {
   newPage(): Promise<Page>;
   newCDPSession(page: Page): Promise<{ send(method: string, parameters?: object): Promise<unknown> }>;
+  setOffline(isOffline: boolean): Promise<void>;
   cookies(): Promise<{ name: string; httpOnly: boolean; sameSite: string; secure: boolean }[]>;
 }
 interface Browser {
@@ -70,7 +75,9 @@ export class Chromium implements AsyncDisposable {
   }
 
   /** A phone, unless told otherwise. */
-  person(more: { javaScriptEnabled?: boolean; colorScheme?: "light" | "dark" } = {}): Promise<BrowserContext> {
+  person(
+    more: { javaScriptEnabled?: boolean; colorScheme?: "light" | "dark"; bypassCSP?: boolean; hasTouch?: boolean } = {},
+  ): Promise<BrowserContext> {
     return this.#browser.newContext({ viewport: { width: 390, height: 844 }, ...more });
   }
 
@@ -91,7 +98,7 @@ export async function claim(page: Page, url: string, name = "dana", code = STRAN
   await page.fill("input[name=name]", name);
   await page.fill("input[name=password]", PASSWORD);
   await page.click("button[type=submit]");
-  await page.waitForURL("**/account");
+  await page.waitForURL(`${url}/`);
 }
 
 /** Says yes on the consent page that `url` leads to, and answers where that sent the browser. */

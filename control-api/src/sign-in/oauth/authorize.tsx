@@ -12,8 +12,8 @@ import type { Env } from "../../env.ts";
 import { shownName } from "../client-name.ts";
 import { ConsentPage } from "../pages/consent-page.tsx";
 import { formIn } from "../form.ts";
-import { MessagePage } from "../pages/message-page.tsx";
-import { respond } from "../pages/respond.tsx";
+import { MessagePage } from "../../design/message-page.tsx";
+import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
@@ -69,7 +69,7 @@ async function consent(c: PageContext, { request, api, audience }: Asked, sessio
       reach={reachOf(audience, c.env)}
     />
   );
-  return respond(c, { title: "Allow an app", sendsTo: request.redirectUri }, page);
+  return respond({ title: "Allow an app", sendsTo: request.redirectUri }, page);
 }
 
 async function allow(c: PageContext, { request, api }: Asked, { person }: Session, scope: Scope[]): Promise<Response> {
@@ -135,7 +135,7 @@ function refused(c: PageContext, reason: string): Response {
       <p class="soft">Go back to the app and start again. If it happens again, the app has a bug.</p>
     </MessagePage>
   );
-  return respond(c, { title: "Invalid request", status: 400 }, page);
+  return respond({ title: "Invalid request", status: 400 }, page);
 }
 
 function pathOf(c: PageContext): string {

@@ -3,10 +3,16 @@ import { PASSWORD_MIN } from "../accounts/password.ts";
 import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";
 import type { SessionRecord } from "../accounts/sessions.ts";
+import { knownScopes, mayAct, mayAdminister } from "../../http/scope.ts";
 import { UNKNOWN_ADDRESS } from "../address.ts";
 import type { GrantRecord } from "../grants.ts";
-import { Note } from "./note.tsx";
+import { Note } from "../../design/note.tsx";
+import { Copy } from "../../design/parts.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
+import { PasswordField } from "./password-field.tsx";
+
+/** Notices that are shown before somebody asks for more, so that what can be changed is not far down. */
+const FIRST_NOTICES = 3;
 
 type AccountProps = {
   readonly person: Person;
@@ -14,8 +20,6 @@ type AccountProps = {
   /** Whether the person may make changes that give lasting access without confirming first that it is them. */
   readonly isFresh: boolean;
   readonly notices: readonly NoticeRecord[];
-  /** How many requests of sessions wait for this person. */
-  readonly waiting: number;
   readonly grants: readonly GrantRecord[];
   readonly tokens: readonly {
     readonly id: string;
@@ -43,42 +47,37 @@ type AccountProps = {
 export function AccountPage(props: AccountProps) {
   const { person, csrf, said, invitation, madeToken } = props;
   return (
-    <>
-      <section class="card">
+    <div class="narrow">
+      <div class="head">
         <h1>{person.name}</h1>
+        <form method="post" action="/sign-out">
+          <input type="hidden" name="csrf" value={csrf} />
+          <button class="plain small">Sign out of this browser</button>
+        </form>
+      </div>
+      <>
         {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
         {invitation === undefined ? null : (
           <Note kind="good">
             Send this to the person you invite. It works once, until {day(invitation.expiresMs)}.<br />
             <span class="big">{invitation.code}</span>
-            <br />
-            <code>{invitation.link}</code>
+            <Copy text={invitation.link} label="the invitation" />
           </Note>
         )}
         {madeToken === undefined ? null : (
           <Note kind="good">
             Copy your new token now. It is not shown again.
-            <br />
-            <code>{madeToken}</code>
+            <Copy text={madeToken} label="the token" />
           </Note>
         )}
-        <p>
-          <a class="button" href="/inbox">
-            Inbox{props.waiting === 0 ? "" : `: ${props.waiting} waiting`}
-          </a>
-        </p>
-        <form method="post" action="/sign-out">
-          <input type="hidden" name="csrf" value={csrf} />
-          <button class="plain">Sign out of this browser</button>
-        </form>
-      </section>
+      </>
       {props.notices.length === 0 ? null : <Notices notices={props.notices} />}
       <Allowed {...props} />
       <WaysIn {...props} />
       <Browsers {...props} />
       {props.machines.length === 0 ? null : <Approvals {...props} />}
       {props.people === null ? null : <People csrf={csrf} people={props.people} isFresh={props.isFresh} />}
-    </>
+    </div>
   );
 }
 
@@ -87,18 +86,30 @@ function Notices({ notices }: Pick<AccountProps, "notices">) {
     <section class="card">
       <h2>What happened lately</h2>
       <p class="soft">If you do not know one of these, revoke it below and sign out everywhere.</p>
-      <ul class="list">
-        {notices.map((notice) => (
-          <li>
-            <span>
-              {sentenceOf(notice)}
-              <br />
-              <span class="soft">{minute(notice.atMs)}</span>
-            </span>
-          </li>
-        ))}
-      </ul>
+      <NoticeList notices={notices.slice(0, FIRST_NOTICES)} />
+      {notices.length > FIRST_NOTICES ? (
+        <details class="plain">
+          <summary>{`${notices.length - FIRST_NOTICES} earlier ones`}</summary>
+          <NoticeList notices={notices.slice(FIRST_NOTICES)} />
+        </details>
+      ) : null}
     </section>
+  );
+}
+
+function NoticeList({ notices }: Pick<AccountProps, "notices">) {
+  return (
+    <ul class="list">
+      {notices.map((notice) => (
+        <li>
+          <span>
+            {sentenceOf(notice)}
+            <br />
+            <span class="soft">{minute(notice.atMs)}</span>
+          </span>
+        </li>
+      ))}
+    </ul>
   );
 }
 
@@ -110,7 +121,7 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
       <ul class="list">
         {grants.map(({ id, client, scopes, createdMs }) => (
           <Item csrf={csrf} action={`/account/grants/${id}`} title={client} does="Revoke">
-            {scopes.join(", ")}, since {day(createdMs)}
+            may {scopesInWords(scopes)}, since {day(createdMs)}
           </Item>
         ))}
         {tokens.map(({ id, label, createdMs, callsPerDay }) => (
@@ -120,10 +131,19 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
           </Item>
         ))}
       </ul>
-      <h2>Make an access token</h2>
+      <h2 id="tokens">Make an access token</h2>
       {isFresh ? <TokenForm csrf={csrf} machines={machines.map(({ name }) => name)} /> : <ConfirmFirst />}
     </section>
   );
+}
+
+/** What an app may do, as the consent page said it. */
+function scopesInWords(scopes: readonly string[]): string {
+  const known = knownScopes(scopes);
+  const words = [mayAct(known) ? "use your machines" : "see your machines"];
+  if (mayAdminister(known)) words.push("manage them and the account");
+  if (known.includes("operator:tokens")) words.push("make tokens");
+  return words.join(", ");
 }
 
 /** In place of a form that needs a fresh sign-in, so that nobody fills in a form that would be refused. */
@@ -176,7 +196,7 @@ function TokenForm({ csrf, machines }: { readonly csrf: string; readonly machine
 function Approvals({ csrf, machines, isFresh }: AccountProps) {
   return (
     <section class="card">
-      <h2>Permission requests</h2>
+      <h2 id="approvals">Permission requests</h2>
       <p class="soft">
         What a session on a machine may do is decided by you, in your <a href="/inbox">inbox</a> or on that machine with
         codez permissions. If you let apps and tokens answer for a machine, a model may approve its own commands there.
@@ -240,16 +260,13 @@ function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys, isFresh }: AccountPr
       </ul>
       <form method="post" action="/account/password">
         <input type="hidden" name="csrf" value={csrf} />
-        {hasPassword ? (
-          <label>
-            Old password
-            <input name="old" type="password" autocomplete="current-password" required />
-          </label>
-        ) : null}
-        <label>
-          {hasPassword ? "New password" : "Set a password"}
-          <input name="password" type="password" autocomplete="new-password" minlength={PASSWORD_MIN} required />
-        </label>
+        {hasPassword ? <PasswordField name="old" label="Old password" autocomplete="current-password" /> : null}
+        <PasswordField
+          name="password"
+          label={hasPassword ? "New password" : "Set a password"}
+          autocomplete="new-password"
+          minlength={PASSWORD_MIN}
+        />
         <button class="plain">{hasPassword ? "Change password" : "Set password"}</button>
       </form>
       {hasPasskeys && !isFresh ? <ConfirmFirst /> : null}

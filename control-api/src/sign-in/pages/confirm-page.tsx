@@ -1,5 +1,6 @@
-import { Note } from "./note.tsx";
+import { Note } from "../../design/note.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
+import { PasswordField } from "./password-field.tsx";
 
 type ConfirmProps = {
   readonly person: string;
@@ -26,16 +27,13 @@ export function ConfirmPage({ person, csrf, next, refusal, hasPassword, hasPassk
       <form method="post" action="/sign-in/confirm">
         <input type="hidden" name="csrf" value={csrf} />
         <input type="hidden" name="next" value={next} />
+        {hasPasskeys ? <PasskeyButton path="/sign-in/confirm/passkey" does="get" text="Use a passkey" isFirst /> : null}
         {hasPassword ? (
           <>
-            <label>
-              Password
-              <input name="password" type="password" autocomplete="current-password" required />
-            </label>
+            <PasswordField name="password" label="Password" autocomplete="current-password" />
             <button type="submit">Confirm</button>
           </>
         ) : null}
-        {hasPasskeys ? <PasskeyButton path="/sign-in/confirm/passkey" does="get" text="Use a passkey" /> : null}
       </form>
     </section>
   );

@@ -1,6 +1,6 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
 import { mayAct, type Scope } from "../../http/scope.ts";
-import { Note } from "./note.tsx";
+import { Note } from "../../design/note.tsx";
 
 type ConsentProps = {
   readonly person: string;

@@ -1,6 +1,7 @@
 import { PASSWORD_MIN } from "../accounts/password.ts";
-import { Note } from "./note.tsx";
+import { Note } from "../../design/note.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
+import { PasswordField } from "./password-field.tsx";
 
 type EnrolProps = {
   readonly path: "/claim" | "/invite";
@@ -48,11 +49,13 @@ export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys }: 
           Your name, to sign in with
           <input name="name" value={name} autocomplete="username" autocapitalize="none" spellcheck={false} required />
         </label>
-        <label>
-          Password
-          <input name="password" type="password" autocomplete="new-password" minlength={PASSWORD_MIN} required />
-          <span class="soft">At least {PASSWORD_MIN} characters; a few words will do.</span>
-        </label>
+        <PasswordField
+          name="password"
+          label="Password"
+          autocomplete="new-password"
+          minlength={PASSWORD_MIN}
+          hint={`At least ${PASSWORD_MIN} characters; a few words will do.`}
+        />
         <button type="submit">Create account</button>
         {hasPasskeys ? (
           <PasskeyButton path={`${path}/passkey`} does="create" text="Use a passkey instead of a password" />

@@ -1,6 +1,6 @@
 import { mayAct, mayAdminister, type Scope } from "../../http/scope.ts";
 import { UNKNOWN_ADDRESS } from "../address.ts";
-import { Note } from "./note.tsx";
+import { Note } from "../../design/note.tsx";
 
 type PairProps = {
   readonly csrf: string;

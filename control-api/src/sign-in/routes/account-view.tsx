@@ -7,7 +7,7 @@ import type { SessionRecord } from "../accounts/sessions.ts";
 import { grantsOf } from "../grants.ts";
 import type { PageContext, Session } from "../page-context.ts";
 import { AccountPage } from "../pages/account-page.tsx";
-import { respond } from "../pages/respond.tsx";
+import { respond } from "../../design/respond.tsx";
 import { formToken } from "../session.ts";
 import { siteOf } from "../site.ts";
 
@@ -24,27 +24,23 @@ export async function accountPage(
   const { person } = session;
   const accounts = accountsOf(c.env);
   const user = c.env.USER.getByName(person.id);
-  const [notices, waiting, grants, tokens, machines, passkeys, hasPassword, browsers, people, csrf] = await Promise.all(
-    [
-      user.notices(SHOWN_NOTICES) as Promise<NoticeRecord[]>,
-      user.inboxCount(),
-      grantsOf(person.id, c.env),
-      user.tokens(),
-      user.machines(),
-      accounts.passkeys(person.id) as Promise<PasskeyRecord[]>,
-      accounts.hasPassword(person.id),
-      accounts.sessions(person.id) as Promise<SessionRecord[]>,
-      person.id === OWNER ? (accounts.people() as Promise<Person[]>) : null,
-      formToken(session),
-    ],
-  );
+  const [notices, grants, tokens, machines, passkeys, hasPassword, browsers, people, csrf] = await Promise.all([
+    user.notices(SHOWN_NOTICES) as Promise<NoticeRecord[]>,
+    grantsOf(person.id, c.env),
+    user.tokens(),
+    user.machines(),
+    accounts.passkeys(person.id) as Promise<PasskeyRecord[]>,
+    accounts.hasPassword(person.id),
+    accounts.sessions(person.id) as Promise<SessionRecord[]>,
+    person.id === OWNER ? (accounts.people() as Promise<Person[]>) : null,
+    formToken(session),
+  ]);
   const body = (
     <AccountPage
       person={person}
       csrf={csrf}
       isFresh={session.isFresh}
       notices={notices}
-      waiting={waiting}
       grants={grants}
       tokens={tokens}
       machines={machines}
@@ -57,5 +53,5 @@ export async function accountPage(
       {...more}
     />
   );
-  return respond(c, { title: "Account", status }, body);
+  return respond({ title: "Account", status, at: "account" }, body);
 }

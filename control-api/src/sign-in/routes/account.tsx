@@ -14,17 +14,17 @@ import { deniedMessageOf } from "../denied-message.ts";
 import { formIn } from "../form.ts";
 import { revokeGrant } from "../grants.ts";
 import { removePerson } from "../remove-person.ts";
-import { confirmFirst, confirmPath, endSession } from "../session.ts";
+import { confirmFirst, confirmPath, endSession, tellBrowsers } from "../session.ts";
+import { signedIn } from "../signed-in.ts";
 import { siteOf } from "../site.ts";
 import { tokenAsked } from "../token-form.ts";
 import { accountPage } from "./account-view.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
-import { signedIn } from "./signed-in.tsx";
 
 /** `/account`: a person's grants, tokens and credentials, and for the owner the other users. */
 export const account = new Hono<PageApp>();
 
-account.use("*", signedIn("/account"));
+account.use("*", signedIn);
 
 /**
  * Middleware for changes that give lasting access or take it from others: the person must have shown a password or passkey recently.
@@ -94,13 +94,17 @@ account.post("/browsers", async (c) => {
   await accountsOf(c.env).endSessions(session.person.id);
   note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "all browsers" });
   await endSession(c, c.env);
+  await tellBrowsers(c, session);
   return c.redirect("/sign-in", 303);
 });
 
 account.post("/browsers/:id", async (c) => {
   const { session } = c.var;
   const ended = await accountsOf(c.env).endSession(session.person.id, c.req.param("id"));
-  if (ended) note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "one browser" });
+  if (ended) {
+    note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "one browser" });
+    await tellBrowsers(c, session);
+  }
   return c.redirect("/account", 303);
 });
 
@@ -119,6 +123,7 @@ account.post("/password", async (c) => {
     addressOf(c.req.raw, c.env),
   );
   if (denied === null) {
+    await tellBrowsers(c, session); // all the others are signed out
     note(c.env, session.person.id, { kind: "credential_changed", client: "account page", subject: "password changed" });
     notify(c.env, session.person.id, { type: "notice.password_changed", what: "", by: "account page" });
     return accountPage(c, session, {
@@ -168,7 +173,7 @@ account.post("/passkey", fresh, async (c) => {
 
 account.post("/invitations", fresh, async (c) => {
   const { session } = c.var;
-  if (session.person.id !== OWNER) return refuseForeignForm(c);
+  if (session.person.id !== OWNER) return refuseForeignForm();
   const { code, expiresMs } = await accountsOf(c.env).invite();
   note(c.env, OWNER, { kind: "user_invited", client: "account page", subject: null });
   return accountPage(c, session, { invitation: { code, link: `${c.env.ORIGIN}/invite#${code}`, expiresMs } });
@@ -176,7 +181,7 @@ account.post("/invitations", fresh, async (c) => {
 
 account.post("/people/:id", fresh, async (c) => {
   const { session } = c.var;
-  if (session.person.id !== OWNER) return refuseForeignForm(c);
+  if (session.person.id !== OWNER) return refuseForeignForm();
   const id = c.req.param("id");
   const name = await removePerson(id, c.env);
   if (name !== null) note(c.env, OWNER, { kind: "user_removed", client: "account page", subject: name });

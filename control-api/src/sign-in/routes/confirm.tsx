@@ -9,7 +9,7 @@ import { formIn } from "../form.ts";
 import { nextAfter } from "../next.ts";
 import type { PageApp, PageContext, Session } from "../page-context.ts";
 import { ConfirmPage } from "../pages/confirm-page.tsx";
-import { respond } from "../pages/respond.tsx";
+import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { formToken, isFormToken, sessionOf, visitOf } from "../session.ts";
 import { siteOf } from "../site.ts";
@@ -40,7 +40,7 @@ confirm.post("/", async (c) => {
   const form = await formIn(c);
   const next = nextAfter(form.get("next"));
   if (session === null) return c.redirect(`/sign-in?${new URLSearchParams({ next })}`, 303);
-  if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return refuseForeignForm(c);
+  if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return refuseForeignForm();
   const password = String(form.get("password") ?? "");
   const denied: Denied | null = await accountsOf(c.env).confirm(session.secret, password, visitOf(c));
   if (denied !== null) return page(c, session, next, denied);
@@ -91,7 +91,7 @@ async function page(c: PageContext, session: Session, next: string, denied: Deni
       {...(text === undefined ? {} : { refusal: text })}
     />
   );
-  return respond(c, { title: "Confirm that it is you", status }, body);
+  return respond({ title: "Confirm that it is you", status }, body);
 }
 
 function messageOf(denied: Denied): ReturnType<typeof deniedMessageOf> {

@@ -12,8 +12,8 @@ import { addressOf } from "../address.ts";
 import { deniedMessageOf } from "../denied-message.ts";
 import { formIn } from "../form.ts";
 import { EnrolPage } from "../pages/enrol-page.tsx";
-import { MessagePage } from "../pages/message-page.tsx";
-import { respond } from "../pages/respond.tsx";
+import { MessagePage } from "../../design/message-page.tsx";
+import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { visitOf } from "../session.ts";
 import { siteOf } from "../site.ts";
@@ -44,17 +44,16 @@ for (const path of ["/claim", "/invite"] as const) {
           </p>
         </MessagePage>
       );
-      return respond(c, { title: "Claimed", status: 404 }, page);
+      return respond({ title: "Claimed", status: 404 }, page);
     }
     return respond(
-      c,
       { title: path === "/claim" ? "Claim" : "Invitation" },
       <EnrolPage path={path} hasPasskeys={siteOf(c.req.url) !== null} />,
     );
   });
 
   enrol.post(path, async (c) => {
-    if (!isFromOwnPage(c.req.raw)) return refuseForeignForm(c);
+    if (!isFromOwnPage(c.req.raw)) return refuseForeignForm();
     const form = await formIn(c);
     const [code = "", name = "", password = ""] = ["code", "name", "password"].map((one) =>
       String(form.get(one) ?? ""),
@@ -62,11 +61,10 @@ for (const path of ["/claim", "/invite"] as const) {
     const entered: Entered | Denied = await accountsOf(c.env).enrol(code, name, password, visitOf(c));
     if (!("denied" in entered)) {
       tellOwner(c.env, entered);
-      return enter(c, entered, "/account", path.slice(1));
+      return enter(c, entered, "/", path.slice(1));
     }
     const { text, status } = deniedMessageOf(entered);
     return respond(
-      c,
       { title: "Account not created", status },
       <EnrolPage path={path} code={code} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />,
     );
@@ -103,7 +101,7 @@ for (const path of ["/claim", "/invite"] as const) {
     }
     tellOwner(c.env, entered);
     noteSignIn(c, entered, `${path.slice(1)}, passkey`);
-    return c.json({ next: "/account" });
+    return c.json({ next: "/" });
   });
 }
 

@@ -1,16 +1,15 @@
-import type { PageContext } from "../page-context.ts";
-import { MessagePage } from "../pages/message-page.tsx";
-import { respond } from "../pages/respond.tsx";
+import { MessagePage } from "../../design/message-page.tsx";
+import { respond } from "../../design/respond.tsx";
 
 /** The response to a form without a valid CSRF token: another site sent it, or the page was open since before the last sign-in. */
-export function refuseForeignForm(c: PageContext): Response {
+export function refuseForeignForm(): Response {
   const page = (
     <MessagePage title="This form was not accepted">
       <p>Another site sent the form, or the page was open for too long. Nothing was changed.</p>
       <p>
-        <a href="/account">Start again</a>
+        <a href="/">Start again</a>
       </p>
     </MessagePage>
   );
-  return respond(c, { title: "Not accepted", status: 403 }, page);
+  return respond({ title: "Not accepted", status: 403 }, page);
 }

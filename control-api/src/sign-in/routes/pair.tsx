@@ -6,9 +6,9 @@ import { accountsOf } from "../accounts/directory.ts";
 import type { DeviceRequest } from "../accounts/devices.ts";
 import type { Limit } from "../accounts/limits.ts";
 import { formIn } from "../form.ts";
-import { MessagePage } from "../pages/message-page.tsx";
+import { MessagePage } from "../../design/message-page.tsx";
 import { PairPage } from "../pages/pair-page.tsx";
-import { respond } from "../pages/respond.tsx";
+import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { knownScopes } from "../../http/scope.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
@@ -37,7 +37,7 @@ pair.post("/", async (c) => {
   const session = await sessionOf(c);
   if (session === null) return c.redirect("/sign-in?next=%2Fpair", 303);
   const form = await formIn(c);
-  if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return refuseForeignForm(c);
+  if (!isFromOwnPage(c.req.raw) || !(await isFormToken(form.get("csrf"), session))) return refuseForeignForm();
   const code = String(form.get("code") ?? "");
   const decision = form.get("decision");
   if (decision !== "allow" && decision !== "deny") return look(c, session, code);
@@ -49,7 +49,6 @@ pair.post("/", async (c) => {
   if (decision === "deny") {
     note(c.env, person.id, { kind: "grant", client: decided.clientName, subject: decided.audience, outcome: "denied" });
     return respond(
-      c,
       { title: "Denied" },
       <MessagePage title="Denied">The computer gets no access. You can close this page.</MessagePage>,
     );
@@ -60,7 +59,7 @@ pair.post("/", async (c) => {
       <p>The computer continues by itself within seconds. You can close this page.</p>
     </MessagePage>
   );
-  return respond(c, { title: "Approved" }, done);
+  return respond({ title: "Approved" }, done);
 });
 
 /** Shows the request that belongs to a code. Each look-up counts as an attempt, since it tells whether a code exists. */
@@ -83,5 +82,5 @@ async function page(
       ? {}
       : { asked: { client: asked.clientName, place: asked.place, scopes: knownScopes(asked.scope) } };
   const body = <PairPage csrf={await formToken(session)} person={session.person.name} {...rest} {...shown} />;
-  return respond(c, { title: "Pair a computer", status }, body);
+  return respond({ title: "Pair a computer", status }, body);
 }

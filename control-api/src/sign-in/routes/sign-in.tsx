@@ -16,10 +16,10 @@ import { formIn } from "../form.ts";
 import { nextAfter } from "../next.ts";
 import { OAuthPath } from "../oauth/authorization-server.ts";
 import { clientOf } from "../oauth/client.ts";
-import { respond } from "../pages/respond.tsx";
+import { respond } from "../../design/respond.tsx";
 import { SignInPage } from "../pages/sign-in-page.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { endSession, isFormToken, keepSession, sessionOf, visitOf } from "../session.ts";
+import { endSession, isFormToken, keepSession, sessionOf, tellBrowsers, visitOf } from "../session.ts";
 import { siteOf } from "../site.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
@@ -39,11 +39,11 @@ signInRoutes.get("/sign-in", async (c) => {
   const next = nextAfter(c.req.query("next"));
   if ((await sessionOf(c)) !== null) return c.redirect(next, 303);
   const page = <SignInPage next={next} client={await clientIn(next, c.env)} hasPasskeys={siteOf(c.req.url) !== null} />;
-  return respond(c, { title: "Sign in" }, page);
+  return respond({ title: "Sign in" }, page);
 });
 
 signInRoutes.post("/sign-in", async (c) => {
-  if (!isFromOwnPage(c.req.raw)) return refuseForeignForm(c);
+  if (!isFromOwnPage(c.req.raw)) return refuseForeignForm();
   const form = await formIn(c);
   const [name, password] = [String(form.get("name") ?? ""), String(form.get("password") ?? "")];
   const next = nextAfter(form.get("next"));
@@ -52,7 +52,7 @@ signInRoutes.post("/sign-in", async (c) => {
   const { text, status } = deniedMessageOf(entered);
   console.warn("a sign-in was refused", { why: entered.denied, address: addressOf(c.req.raw, c.env) });
   const page = <SignInPage next={next} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />;
-  return respond(c, { title: "Sign in", status }, page);
+  return respond({ title: "Sign in", status }, page);
 });
 
 signInRoutes.post("/sign-in/passkey/options", async (c) => {
@@ -84,8 +84,9 @@ signInRoutes.post("/sign-out", async (c) => {
   const session = await sessionOf(c);
   const form = await formIn(c);
   const isMeant = session !== null && isFromOwnPage(c.req.raw) && (await isFormToken(form.get("csrf"), session));
-  if (!isMeant) return refuseForeignForm(c);
+  if (!isMeant) return refuseForeignForm();
   await endSession(c, c.env);
+  await tellBrowsers(c, session);
   return c.redirect("/sign-in", 303);
 });
 

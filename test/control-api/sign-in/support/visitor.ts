@@ -49,7 +49,8 @@ export class Visitor {
   }
 
   async get(path: string): Promise<Response> {
-    return this.#keep(await ask(path, { headers: this.#headers() }, this.origin));
+    const headers = { accept: "text/html", ...this.#headers() };
+    return this.#keep(await ask(path, { headers }, this.origin));
   }
 
   /** Sends a form as one of our own pages would. */

@@ -1,23 +1,21 @@
 import { Hono } from "hono";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
-import { note } from "../../audit/note.ts";
-import { questionsOf } from "../../inbox/asked-input.ts";
-import { DecisionRequest } from "../../inbox/decision-request.ts";
-import type { DecisionResult, InboxItem, InboxPage, Verdict } from "../../inbox/inbox-item.ts";
-import { formIn } from "../form.ts";
-import type { PageApp, PageContext, Session } from "../page-context.ts";
-import { InboxPageView, type Said } from "../pages/inbox-page.tsx";
-import { respond } from "../pages/respond.tsx";
-import { confirmFirst, formToken } from "../session.ts";
-import { signedIn } from "./signed-in.tsx";
+import { note } from "../audit/note.ts";
+import { questionsOf } from "../inbox/asked-input.ts";
+import { DecisionRequest } from "../inbox/decision-request.ts";
+import type { DecisionResult, InboxItem, InboxPage, Verdict } from "../inbox/inbox-item.ts";
+import { formIn } from "../sign-in/form.ts";
+import type { PageApp, PageContext, Session } from "../sign-in/page-context.ts";
+import { InboxPageView, type Said } from "./inbox-page.tsx";
+import { respond } from "../design/respond.tsx";
+import { confirmFirst, formToken } from "../sign-in/session.ts";
+import { encodeCursor } from "../events/cursor.ts";
 
 /** `/inbox`: a person decides what sessions wait for. Each decision is one form, and works without scripts. */
 export const inbox = new Hono<PageApp>();
 
 /** Settled requests on the page: what a person may want to look up that was decided just now. */
 const SHOWN_SETTLED = 10;
-
-inbox.use("*", signedIn("/inbox"));
 
 inbox.get("/", (c) => page(c, c.var.session));
 
@@ -90,6 +88,7 @@ async function page(
 ): Promise<Response> {
   const user = c.env.USER.getByName(session.person.id);
   const all = { visible: null, machine: null, session: null, after: null } as const;
+  const after = encodeCursor(await user.newestEvent());
   const [waiting, settled, csrf]: [InboxPage | null, InboxPage | null, string] = await Promise.all([
     user.inbox({ ...all, state: "waiting" }),
     user.inbox({ ...all, state: "settled" }),
@@ -103,8 +102,9 @@ async function page(
       hasMore={(waiting?.next ?? null) !== null}
       settled={(settled?.items ?? []).slice(0, SHOWN_SETTLED)}
       nowMs={Date.now()}
+      after={after}
       {...(said === undefined ? {} : { said })}
     />
   );
-  return respond(c, { title: "Inbox", status }, body);
+  return respond({ title: "Needs you", status, at: "overview" }, body);
 }

@@ -1,65 +1,49 @@
 import type { Question } from "#protocol/ask.ts";
+import { isRecord } from "#protocol/json.ts";
 import { printable, printableJson, printableLines } from "#protocol/printable.ts";
-import { inputOf, planOf, questionsOf } from "../../inbox/asked-input.ts";
-import type { InboxItem } from "../../inbox/inbox-item.ts";
-import { settlerText } from "../../inbox/settler-text.ts";
-import { Note } from "./note.tsx";
+import { Note } from "../design/note.tsx";
+import { inputOf, planOf, questionsOf } from "../inbox/asked-input.ts";
+import type { InboxItem } from "../inbox/inbox-item.ts";
 
-export type Said = { readonly kind: "bad" | "good"; readonly text: string };
-
-type InboxProps = {
+type CardProps = {
+  readonly item: InboxItem;
   readonly csrf: string;
   /** Whether the person may allow something without confirming first that it is them. */
   readonly isFresh: boolean;
-  readonly waiting: readonly InboxItem[];
-  readonly hasMore: boolean;
-  readonly settled: readonly InboxItem[];
   readonly nowMs: number;
-  readonly said?: Said;
+  /** The page of the session that asks, unless the card stands on it. */
+  readonly sessionHref?: string;
 };
 
 /**
- * The inbox page: everything that waits for this person, in full. All that a machine, model or server wrote is shown with invisible
- * characters written out, so that nothing can look like something else.
+ * Something that waits for a person: what is asked, in full, and the form that decides it. All that a machine, model or server wrote is
+ * shown with invisible characters written out, so that nothing can look like something else.
  */
-export function InboxPageView(props: InboxProps) {
-  const { waiting, settled, said, hasMore } = props;
+export function AskedCard({ item, csrf, isFresh, nowMs, sessionHref }: CardProps) {
+  const { machine, project, cwd, title, why, kind, decision, id } = item;
   return (
-    <>
-      <section class="card">
-        <h1>Inbox</h1>
-        {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
-        <p class="soft">
-          {waiting.length === 0
-            ? "No session waits for you."
-            : `${waiting.length}${hasMore ? " and more" : ""} waiting. The first answer counts, wherever it is given.`}
-        </p>
-        <a class="button plain" href="/inbox">
-          Look again
-        </a>
-      </section>
-      {waiting.map((item) => (
-        <Waiting item={item} {...props} />
-      ))}
-      {settled.length === 0 ? null : <Settled items={settled} />}
-    </>
-  );
-}
-
-function Waiting({ item, csrf, isFresh, nowMs }: { readonly item: InboxItem } & InboxProps) {
-  const { machine, project, cwd, title, why, kind, decision } = item;
-  return (
-    <section class="card">
+    <section class="card ask" id={`ask-${id}`}>
       <h2>{headingOf(item)}</h2>
-      <dl>
-        <dt>Machine</dt>
-        <dd>{machine}</dd>
-        {cwd === null ? null : <Fact name="Folder" text={cwd} />}
-        {cwd === null && project !== null ? <Fact name="Project" text={project} /> : null}
-        {title === null ? null : <Fact name="Session" text={title} />}
-        {why === null ? null : <Fact name="Because" text={why} />}
-        <Fact name="Waits" text={`since ${spanOf(nowMs - item.askedMs)}, for ${spanOf(item.untilMs - nowMs)} more`} />
-      </dl>
+      <p class="soft">
+        {machine}
+        {cwd === null && project === null ? null : <bdi>{` · ${printable(cwd ?? project ?? "")}`}</bdi>}
+        {title === null ? null : sessionHref === undefined ? (
+          <bdi>{` · ${printable(title)}`}</bdi>
+        ) : (
+          <>
+            {" · "}
+            <a href={sessionHref}>
+              <bdi>{printable(title)}</bdi>
+            </a>
+          </>
+        )}
+        {` · waits since ${spanOf(nowMs - item.askedMs)}, for ${spanOf(item.untilMs - nowMs)} more`}
+      </p>
+      {why === null ? null : (
+        <p>
+          Because: <bdi>{printable(why)}</bdi>
+        </p>
+      )}
       {decision !== null ? (
         <Note kind="warn">
           {decision.behavior === "allow" ? "Allowed" : "Denied"} by {printable(decision.by.name)}. The machine has not
@@ -88,20 +72,12 @@ function headingOf({ kind, tool }: InboxItem): string {
   }
 }
 
-function Fact({ name, text }: { readonly name: string; readonly text: string }) {
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd>{printable(text)}</dd>
-    </>
-  );
-}
-
 /** What is asked, whole: a command or a plan as its text, everything else as JSON. */
 function Asked({ item }: { readonly item: InboxItem }) {
   const { isWhole } = item;
   const plan = item.kind === "plan" ? planOf(item) : null;
-  const text = plan === null ? printableJson(inputOf(item), 2) : printableLines(plan);
+  const { command, rest } = commandIn(plan === null ? inputOf(item) : null);
+  const text = plan ?? command;
   return (
     <>
       {isWhole ? null : (
@@ -110,9 +86,28 @@ function Asked({ item }: { readonly item: InboxItem }) {
           machine, with codez permissions.
         </Note>
       )}
-      <pre class="asked">{text}</pre>
+      {text === null ? null : (
+        <pre class="code wrap" tabindex={0}>
+          {printableLines(text)}
+        </pre>
+      )}
+      {plan !== null || rest === undefined ? null : (
+        <pre class="code wrap" tabindex={0}>
+          {printableJson(rest, 2)}
+        </pre>
+      )}
     </>
   );
+}
+
+/**
+ * A command as the shell will see it, and what else belongs to it as JSON. In JSON a command of several lines is one long line, in which
+ * something is easily overlooked.
+ */
+function commandIn(input: unknown): { readonly command: string | null; readonly rest: unknown } {
+  if (!isRecord(input) || typeof input["command"] !== "string") return { command: null, rest: input };
+  const { command, ...rest } = input;
+  return { command: String(command), rest: Object.keys(rest).length === 0 ? undefined : rest };
 }
 
 type FormProps = { readonly item: InboxItem; readonly csrf: string; readonly isFresh: boolean };
@@ -123,10 +118,15 @@ function DecisionForm({ item: { id, kind, isWhole }, csrf, isFresh }: FormProps)
       {isWhole && !isFresh ? <ConfirmFirst /> : null}
       <form method="post" action={`/inbox/${id}`}>
         <input type="hidden" name="csrf" value={csrf} />
-        <label>
-          {kind === "plan" ? "What should be different?" : "Reason, if you deny it"}
-          <textarea name="reason" rows={2} maxlength={2_000}></textarea>
-        </label>
+        <details class="plain">
+          <summary>{kind === "plan" ? "Say what should be different" : "Deny with a reason"}</summary>
+          <textarea
+            name="reason"
+            rows={2}
+            maxlength={2_000}
+            aria-label={kind === "plan" ? "What should be different" : "Reason"}
+          ></textarea>
+        </details>
         <div class="row">
           <button class="plain" name="behavior" value="deny">
             {kind === "plan" ? "Send back" : "Deny"}
@@ -205,38 +205,6 @@ function ConfirmFirst() {
       </a>
     </p>
   );
-}
-
-function Settled({ items }: { readonly items: readonly InboxItem[] }) {
-  return (
-    <section class="card">
-      <h2>Decided lately</h2>
-      <ul class="list">
-        {items.map((item) => (
-          <li>
-            <span>
-              {item.kind === "permission" ? printable(item.tool) : item.kind} on {item.machine}
-              <br />
-              <span class="soft">{outcomeOf(item)}</span>
-            </span>
-          </li>
-        ))}
-      </ul>
-    </section>
-  );
-}
-
-function outcomeOf({ settled, machine, untilMs }: InboxItem): string {
-  if (settled === null) return `nobody decided until ${minute(untilMs)}`;
-  const word = settled.behavior === "allow" ? "allowed" : "denied";
-  return `${word} by ${printable(settlerText(settled, machine))}, ${minute(settled.atMs)}`;
-}
-
-/** The last instant that `Date` can represent (ECMA-262, "Time Values"). A machine may claim any time. */
-const LAST_DATE_MS = 8.64e15;
-
-function minute(ms: number): string {
-  return new Date(Math.min(Math.max(ms, 0), LAST_DATE_MS)).toISOString().slice(0, 16).replace("T", " ");
 }
 
 function spanOf(ms: number): string {

@@ -1,0 +1,31 @@
+/** A session's conversation: messages, tool calls that unfold, code and diffs that a phone can show. */
+export const CONVERSATION = `
+.talk { display: flex; flex-direction: column; gap: .9rem; margin: 0 0 1rem; }
+.said { min-width: 0; overflow: clip; }
+.said.user { background: var(--accent-ground); border-radius: 12px; padding: .7rem .9rem; align-self: flex-end; max-width: 92%; }
+.said.aside { opacity: .8; border-left: 2px solid var(--line); padding-left: .75rem; }
+.said .who { display: block; font-size: var(--small); color: var(--soft); margin-bottom: .2rem; }
+.said p { white-space: pre-wrap; margin-bottom: .6rem; } .said p:last-child { margin: 0; }
+.said h2 { font-size: var(--body); margin: .75rem 0 .35rem; } .said ul, .said ol { margin: 0 0 .6rem; padding-left: 1.35rem; } .said li { margin: .15rem 0; }
+.said p code, .said li code { background: var(--sunk); border: 1px solid var(--line); border-radius: 4px; padding: 0 .25rem; }
+.code { margin: 0 0 .6rem; padding: .65rem .8rem; border-radius: 8px; background: var(--sunk); border: 1px solid var(--line); font-size: var(--small); line-height: 1.5; overflow-x: auto; max-height: 30rem; white-space: pre; tab-size: 4; overflow-wrap: normal; unicode-bidi: isolate; }
+.code.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
+.code:last-child { margin-bottom: 0; }
+.code del, .code ins, .code .same { display: block; text-decoration: none; min-width: max-content; padding: 0 .3rem; margin: 0 -.3rem; }
+.code del { background: var(--cut-ground); color: var(--cut); } .code ins { background: var(--add-ground); color: var(--add); }
+.tool { background: var(--card); border: 1px solid var(--line); border-radius: 10px; font-size: var(--note); overflow: clip; margin: 0 0 .5rem; } .tool:last-child { margin-bottom: 0; }
+.tool > summary { display: flex; align-items: baseline; gap: .5rem; padding: .5rem .75rem; list-style: none; min-height: 36px; } .tool > summary::-webkit-details-marker { display: none; }
+.tool > summary::before { content: "▸"; color: var(--soft); font-size: .75rem; } .tool[open] > summary::before { content: "▾"; }
+.tool > summary:hover { background: var(--hover); } .tool > summary:focus-visible { outline-offset: -2px; }
+.tool > summary b { font-weight: 600; flex: none; } .tool > summary span { font-family: var(--mono); font-size: var(--small); color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }
+.tool > summary .failed { color: var(--bad); font-family: var(--sans); margin-left: auto; flex: none; }
+.tool > div { padding: 0 .75rem .75rem; } .tool .label { font-size: var(--small); color: var(--soft); margin: .4rem 0 .25rem; }
+.esc { font-family: var(--mono); font-size: .85em; background: var(--warn-ground); color: var(--warn); border-radius: 3px; padding: 0 .15em; }
+.cut { color: var(--soft); font-size: var(--small); font-style: italic; display: block; white-space: normal; }
+.event { font-size: var(--small); color: var(--soft); text-align: center; } .event.bad { color: var(--bad); text-align: left; }
+.writing { white-space: pre-wrap; border-left: 2px solid var(--busy); padding-left: .75rem; }
+.composer { position: sticky; bottom: calc(var(--bar) + env(safe-area-inset-bottom)); background: var(--ground); border-top: 1px solid var(--line); margin: 1rem -1rem -1rem; padding: .7rem 1rem; }
+.composer form { display: flex; gap: .5rem; align-items: flex-end; } .composer textarea { flex: 1; min-width: 0; min-height: 44px; margin: 0; field-sizing: content; max-height: 40dvh; } .composer button { width: auto; flex: none; }
+.meta { display: flex; flex-wrap: wrap; gap: .3rem .6rem; align-items: center; margin-bottom: .9rem; }
+@media (min-width: 52rem) { .composer { bottom: 0; margin: 1.25rem 0 -4rem; padding: .9rem 0 1.25rem; } .talk { max-width: 48rem; } .composer { max-width: 48rem; } }
+`;

@@ -1,0 +1,34 @@
+import { plainOf } from "./foreign-text.ts";
+import { MessagePage } from "./message-page.tsx";
+import { respond } from "./respond.tsx";
+
+/** What of an address is repeated. A longer one was made up by a program. */
+const MAX_PATH_CHARACTERS = 200;
+
+/** For a browser at an address that does not exist. */
+export function unknownAddress(pathname: string): Response {
+  const page = (
+    <MessagePage title="There is nothing here">
+      <p>
+        No page has the address <code>{plainOf(pathname, MAX_PATH_CHARACTERS)}</code>.
+      </p>
+      <p>
+        <a href="/">Go to the overview</a>
+      </p>
+    </MessagePage>
+  );
+  return respond({ title: "Not found", status: 404 }, page);
+}
+
+/** For a browser whose request failed. What failed is in the log, not on the page. */
+export function somethingFailed(): Response {
+  const page = (
+    <MessagePage title="Something went wrong">
+      <p>Operator could not make this page. Nothing that you entered was carried out twice; try again in a moment.</p>
+      <p>
+        <a href="/">Go to the overview</a>
+      </p>
+    </MessagePage>
+  );
+  return respond({ title: "Error", status: 500 }, page);
+}

@@ -1,0 +1,68 @@
+import type { Child } from "hono/jsx";
+import { ICON_ASSET, SCRIPT_ASSET, STYLE_ASSET } from "./asset.ts";
+import { type Place, Shell } from "./shell.tsx";
+
+type PageOptions = {
+  readonly title: string;
+  readonly status?: 200 | 400 | 401 | 403 | 404 | 409 | 429 | 500 | 502 | 503;
+  /** Where in the navigation the page is. Without it the page stands alone. */
+  readonly at?: Place;
+  /** The URL that the form's response redirects to. Browsers apply `form-action` to redirects too, so the policy must allow it. */
+  readonly sendsTo?: string;
+};
+
+/**
+ * Renders a page with its security headers. Without inline scripts and styles, injected markup cannot run code; with Trusted Types,
+ * neither can text that our own script inserts, except through its one named policy (script.ts). Without frames, no site can make a
+ * person click Allow unawares (clickjacking, RFC 6749 section 10.13). Pages hold CSRF tokens and invitation codes, so they are not
+ * cached. They send no referrer, because the consent page's URL holds the client's request.
+ */
+export function respond({ title, status = 200, at, sendsTo }: PageOptions, body: Child): Response {
+  const policy = [
+    "default-src 'none'",
+    "style-src 'self'",
+    "script-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    `form-action 'self'${sendsTo === undefined ? "" : ` ${formTarget(sendsTo)}`}`,
+    "frame-ancestors 'none'",
+    "base-uri 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types operator",
+  ].join("; ");
+  const html = (
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width, initial-scale=1, viewport-fit=cover" />
+        <meta name="robots" content="noindex" />
+        <meta name="theme-color" content="#f7f7f5" media="(prefers-color-scheme: light)" />
+        <meta name="theme-color" content="#101110" media="(prefers-color-scheme: dark)" />
+        <title>{`${title} - Operator`}</title>
+        <link rel="icon" href={ICON_ASSET.path} type="image/svg+xml" />
+        <link rel="stylesheet" href={STYLE_ASSET.path} />
+        <script src={SCRIPT_ASSET.path} defer></script>
+      </head>
+      <Shell at={at ?? null}>{body}</Shell>
+    </html>
+  );
+  return new Response(`<!doctype html>${html.toString()}`, {
+    status,
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": policy,
+      "x-frame-options": "DENY",
+      "x-content-type-options": "nosniff",
+      "referrer-policy": "no-referrer",
+      "cache-control": "no-store",
+      // Whether a page or JSON is answered depends on it (page-wanted.ts).
+      vary: "accept",
+    },
+  });
+}
+
+/** The CSP source for a redirect URI: its origin, or only the scheme for an app's private scheme. */
+function formTarget(uri: string): string {
+  const { protocol, origin } = new URL(uri);
+  return protocol === "https:" || protocol === "http:" ? origin : protocol;
+}

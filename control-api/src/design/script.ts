@@ -1,0 +1,253 @@
+/**
+ * The only script of the pages: plain JavaScript, served as it stands here. Every page works without it, except for what needs a script
+ * by its nature: passkeys, a code from the URL's fragment (browsers do not send that to servers, so it reaches no log), the clipboard,
+ * and bringing a page up to date while it is open.
+ *
+ * It never makes markup of text. What it inserts is HTML that the server rendered and escaped, through the one policy that the pages'
+ * Content-Security-Policy names.
+ */
+export const SCRIPT = String.raw`"use strict";
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+
+// --- Passkeys
+const bytes = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (sign) => sign.charCodeAt(0));
+const text = (buffer) => btoa(String.fromCharCode(...new Uint8Array(buffer)))
+  .replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");
+
+async function ask(path, body) {
+  const response = await fetch(path, {
+    method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), credentials: "same-origin",
+  });
+  const answer = await response.json();
+  if (answer.confirm) location.assign(answer.confirm);
+  if (!response.ok) throw new Error(answer.message || "That did not work. Try again.");
+  return answer;
+}
+
+async function create(options) {
+  const made = await navigator.credentials.create({ publicKey: {
+    ...options, challenge: bytes(options.challenge), user: { ...options.user, id: bytes(options.user.id) },
+    excludeCredentials: (options.excludeCredentials || []).map((one) => ({ ...one, id: bytes(one.id) })),
+  } });
+  return { id: made.id, rawId: made.id, type: made.type, clientExtensionResults: made.getClientExtensionResults(),
+    response: { clientDataJSON: text(made.response.clientDataJSON), attestationObject: text(made.response.attestationObject) } };
+}
+
+async function get(options) {
+  const got = await navigator.credentials.get({ publicKey: { ...options, challenge: bytes(options.challenge) } });
+  const { authenticatorData, clientDataJSON, signature, userHandle } = got.response;
+  return { id: got.id, rawId: got.id, type: got.type, clientExtensionResults: got.getClientExtensionResults(),
+    response: { authenticatorData: text(authenticatorData), clientDataJSON: text(clientDataJSON), signature: text(signature),
+      ...(userHandle ? { userHandle: text(userHandle) } : {}) } };
+}
+
+for (const button of all("button[data-passkey]")) {
+  if (!window.PublicKeyCredential) continue;
+  button.closest("[data-needs-script]").hidden = false;
+  button.addEventListener("click", async () => {
+    const said = button.closest("[data-needs-script]").querySelector("[role=status]");
+    const path = button.dataset.passkey;
+    const form = button.form ? Object.fromEntries(new FormData(button.form)) : {};
+    button.disabled = true;
+    said.textContent = "";
+    try {
+      const options = await ask(path + "/options", form);
+      const response = button.dataset.does === "create" ? await create(options) : await get(options);
+      const { next } = await ask(path, { ...form, response });
+      location.assign(next);
+    } catch (error) {
+      said.textContent = error.name === "NotAllowedError" ? "The passkey prompt was cancelled or timed out." : error.message;
+      button.disabled = false;
+    }
+  });
+}
+
+// --- A code in the link that start printed
+const field = document.querySelector("input[data-from-fragment]");
+if (field && location.hash.length > 1) {
+  field.value = decodeURIComponent(location.hash.slice(1));
+  history.replaceState(null, "", location.pathname + location.search);
+}
+
+// --- Passwords that can be read, texts that can be copied
+for (const button of all("button[data-show]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    const input = button.parentElement.querySelector("input");
+    const isShown = input.type === "text";
+    input.type = isShown ? "password" : "text";
+    button.textContent = isShown ? "Show" : "Hide";
+    button.setAttribute("aria-pressed", String(!isShown));
+  });
+}
+
+function offerCopies() {
+  // The clipboard exists on https and on localhost alone.
+  if (!navigator.clipboard) return;
+  for (const button of all("button[data-copy][hidden]")) {
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(button.parentElement.querySelector("pre").textContent);
+      button.textContent = "Copied";
+      setTimeout(() => { button.textContent = "Copy"; }, 1500);
+    });
+  }
+}
+offerCopies();
+
+// --- Times
+function ago(passed) {
+  if (passed < 60e3) return "just now";
+  if (passed < 36e5) return Math.floor(passed / 60e3) + " min ago";
+  if (passed < 864e5) return Math.floor(passed / 36e5) + " h ago";
+  return Math.floor(passed / 864e5) + " d ago";
+}
+function tell() {
+  for (const time of all("time[data-ago]")) {
+    const said = ago(Date.now() - Date.parse(time.dateTime));
+    if (time.textContent !== said) time.textContent = said;
+  }
+}
+setInterval(tell, 30e3);
+
+// --- Live
+const connection = document.querySelector("[data-connection]");
+let lastWordMs = Date.now();
+function say(words) {
+  if (!connection) return;
+  connection.textContent = words;
+  connection.hidden = words === "";
+}
+function lost() {
+  const at = new Date(lastWordMs).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  say((navigator.onLine ? "Reconnecting to Operator. " : "You are offline. ") + "This is what was known at " + at + ".");
+}
+
+/**
+ * An event stream that lives as long as the page is looked at. A hidden page holds no connection; when it is shown again it goes on
+ * from the last event that it had.
+ */
+function follow(path, after, heard) {
+  let source = null;
+  let cursor = after;
+  let again = 0;
+  const open = () => {
+    clearTimeout(again);
+    if (source || document.hidden) return;
+    const url = new URL(path, location.href);
+    if (cursor) url.searchParams.set("after", cursor);
+    source = new EventSource(url);
+    source.addEventListener("open", () => { lastWordMs = Date.now(); say(""); });
+    source.addEventListener("error", () => {
+      lost();
+      // After an answer that is no stream a browser gives up: signed out, or Operator is being restarted.
+      if (source && source.readyState === EventSource.CLOSED) { close(); again = setTimeout(open, 5e3); }
+    });
+    for (const [type, hear] of Object.entries(heard)) source.addEventListener(type, (event) => {
+      lastWordMs = Date.now();
+      if (event.lastEventId) cursor = event.lastEventId;
+      hear(event.data);
+    });
+  };
+  const close = () => { if (source) source.close(); source = null; };
+  document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
+  addEventListener("pagehide", close);
+  addEventListener("pageshow", open);
+  addEventListener("offline", lost);
+  addEventListener("online", () => { close(); open(); });
+  open();
+}
+
+/** A page as the server renders it now. A document that was fetched runs no scripts. */
+function fetched(path) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("GET", path);
+    request.setRequestHeader("accept", "text/html");
+    request.responseType = "document";
+    request.timeout = 15e3;
+    request.onload = () => (request.status === 200 && request.response ? resolve(request.response) : reject(new Error(String(request.status))));
+    request.onerror = request.ontimeout = () => reject(new Error("no answer"));
+    request.send();
+  });
+}
+
+/** Whether somebody is typing in a part of the page, or has chosen something there and not sent it yet. */
+const isInUse = (part) => all("input, textarea", part).some((one) =>
+  one === document.activeElement || one.value !== one.defaultValue || one.checked !== one.defaultChecked);
+
+let isRefreshing = false;
+let isStale = false;
+/** Brings the live parts of the page up to date, at most once in a second and a half however much happens. */
+async function refresh() {
+  isStale = true;
+  if (isRefreshing) return;
+  isRefreshing = true;
+  while (isStale) {
+    isStale = false;
+    try {
+      const page = await fetched(location.pathname + location.search);
+      for (const part of all("[data-live-part]")) {
+        const next = page.getElementById(part.id);
+        // What somebody is using or has unfolded stays as it is until the next change.
+        if (!next || isInUse(part)) continue;
+        if (next.innerHTML === part.innerHTML) continue;
+        const index = all("a, button, summary", part).indexOf(document.activeElement);
+        const open = new Set(all("details[open][id]", part).map((one) => one.id));
+        part.replaceChildren(...next.childNodes);
+        for (const one of all("details[id]", part)) if (open.has(one.id)) one.open = true;
+        if (index >= 0) all("a, button, summary", part)[index]?.focus();
+      }
+      offerCopies();
+      tell();
+    } catch { /* the connection's own message says that something is wrong */ }
+    await new Promise((resolve) => setTimeout(resolve, 1500));
+  }
+  isRefreshing = false;
+}
+
+const main = document.querySelector("[data-live]");
+const talk = document.querySelector("[data-stream]");
+if (main && !talk) follow(main.dataset.live, main.dataset.after, { change: refresh, gap: refresh });
+
+if (talk) {
+  const policy = window.trustedTypes ? trustedTypes.createPolicy("operator", { createHTML: (html) => html }) : { createHTML: (html) => html };
+  const isAtEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 160;
+  const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
+  const writing = talk.querySelector("[data-writing]");
+  if (!location.hash) toEnd();
+  follow(talk.dataset.stream, talk.dataset.after, {
+    message(html) {
+      const wasAtEnd = isAtEnd();
+      const template = document.createElement("template");
+      template.innerHTML = policy.createHTML(html);
+      for (const one of [...template.content.children]) {
+        // A tool's result belongs into the call that it answers.
+        const call = one.dataset.resultOf && document.getElementById("call-" + one.dataset.resultOf);
+        if (call) call.append(...one.childNodes);
+        else if (!one.id || !document.getElementById(one.id)) talk.insertBefore(one, writing);
+      }
+      if (writing) { writing.hidden = true; writing.textContent = ""; }
+      if (wasAtEnd) toEnd();
+    },
+    delta(json) {
+      if (!writing) return;
+      const wasAtEnd = isAtEnd();
+      writing.hidden = false;
+      writing.textContent = (writing.textContent + JSON.parse(json)).slice(-20000);
+      if (wasAtEnd) toEnd();
+    },
+    state: refresh,
+    gap: () => location.reload(),
+  });
+}
+
+// --- Forms
+for (const area of all("textarea[data-sends]"))
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) area.form.requestSubmit();
+  });
+for (const form of all("form[data-once]"))
+  form.addEventListener("submit", () => setTimeout(() => { for (const button of all("button", form)) button.disabled = true; }));
+addEventListener("pageshow", () => { for (const button of all("form[data-once] button")) button.disabled = false; });
+`;

@@ -1,0 +1,23 @@
+import { Hono } from "hono";
+import { builtInOnly, perAddress } from "../sign-in/browser-gate.ts";
+import type { PageApp } from "../sign-in/page-context.ts";
+import { signedIn } from "../sign-in/signed-in.ts";
+import { connect } from "./connect.tsx";
+import { inbox } from "./inbox.tsx";
+import { live } from "./live.ts";
+import { machines } from "./machines.tsx";
+import { overview } from "./overview.tsx";
+import { sessions } from "./sessions.tsx";
+
+/** The person's own pages: what their machines do, and what they can do about it. Everybody sees only what is theirs. */
+export const pages = new Hono<PageApp>();
+
+for (const path of ["/inbox/*", "/machines/*", "/sessions/*", "/connect", "/live"])
+  pages.use(path, perAddress, builtInOnly, signedIn);
+
+pages.route("/", overview);
+pages.route("/inbox", inbox);
+pages.route("/machines", machines);
+pages.route("/sessions", sessions);
+pages.route("/connect", connect);
+pages.route("/live", live);

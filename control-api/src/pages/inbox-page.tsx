@@ -1,0 +1,79 @@
+import { printable } from "#protocol/printable.ts";
+import { Note } from "../design/note.tsx";
+import { Empty, Live } from "../design/parts.tsx";
+import type { InboxItem } from "../inbox/inbox-item.ts";
+import { settlerText } from "../inbox/settler-text.ts";
+import { AskedCard } from "./asked-card.tsx";
+
+export type Said = { readonly kind: "bad" | "good"; readonly text: string };
+
+type InboxProps = {
+  readonly csrf: string;
+  /** Whether the person may allow something without confirming first that it is them. */
+  readonly isFresh: boolean;
+  readonly waiting: readonly InboxItem[];
+  readonly hasMore: boolean;
+  readonly settled: readonly InboxItem[];
+  readonly nowMs: number;
+  /** The log's cursor when the page was made: it hears of what comes after. */
+  readonly after: string;
+  readonly said?: Said;
+};
+
+/** The inbox page: everything that waits for this person, in full, and what was decided lately. */
+export function InboxPageView(props: InboxProps) {
+  const { waiting, settled, said, hasMore } = props;
+  return (
+    <div class="narrow" data-live="/live" data-after={props.after}>
+      <h1>Needs you</h1>
+      {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
+      <Live id="inbox">
+        {waiting.length === 0 ? (
+          <div class="section">
+            <Empty title="Nothing waits for you" />
+          </div>
+        ) : (
+          <p class="soft">
+            {`${waiting.length}${hasMore ? " and more" : ""} waiting. The first answer counts, wherever it is given.`}
+          </p>
+        )}
+        {waiting.map((item) => (
+          <AskedCard item={item} csrf={props.csrf} isFresh={props.isFresh} nowMs={props.nowMs} />
+        ))}
+        {settled.length === 0 ? null : <Settled items={settled} />}
+      </Live>
+    </div>
+  );
+}
+
+function Settled({ items }: { readonly items: readonly InboxItem[] }) {
+  return (
+    <section class="card">
+      <h2>Decided lately</h2>
+      <ul class="list">
+        {items.map((item) => (
+          <li>
+            <span>
+              {item.kind === "permission" ? printable(item.tool) : item.kind} on {item.machine}
+              <br />
+              <span class="soft">{outcomeOf(item)}</span>
+            </span>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function outcomeOf({ settled, machine, untilMs }: InboxItem): string {
+  if (settled === null) return `nobody decided until ${minute(untilMs)}`;
+  const word = settled.behavior === "allow" ? "allowed" : "denied";
+  return `${word} by ${printable(settlerText(settled, machine))}, ${minute(settled.atMs)}`;
+}
+
+/** The last instant that `Date` can represent (ECMA-262, "Time Values"). A machine may claim any time. */
+const LAST_DATE_MS = 8.64e15;
+
+function minute(ms: number): string {
+  return new Date(Math.min(Math.max(ms, 0), LAST_DATE_MS)).toISOString().slice(0, 16).replace("T", " ");
+}

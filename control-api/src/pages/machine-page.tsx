@@ -1,0 +1,232 @@
+import type { MachineDetail } from "#protocol/rest-api.ts";
+import { Ago, dayOf } from "../design/ago.tsx";
+import { Foreign } from "../design/foreign.tsx";
+import { Note } from "../design/note.tsx";
+import { Copy, Empty, Live, Status } from "../design/parts.tsx";
+import type { IndexedSessions } from "../history/session-query.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { machinePath } from "./address.ts";
+import { machineCondition } from "./machine-row.tsx";
+import { SessionRow } from "./session-row.tsx";
+
+/** Projects and repositories that are listed. A machine may have 200. */
+const SHOWN_PROJECTS = 12;
+
+type MachineProps = {
+  readonly detail: MachineDetail;
+  readonly record: MachineRecord;
+  readonly sessions: IndexedSessions;
+  readonly csrf: string;
+  readonly remoteApproval: boolean;
+  readonly refusal: { readonly text: string; readonly typed: string } | undefined;
+};
+
+/** One machine: how it is, what it says of itself, its sessions, and what can be done with it. */
+export function MachinePage(props: MachineProps) {
+  const { detail, record, sessions } = props;
+  const path = machinePath(detail.name);
+  // What the script answered is newer than the registry.
+  const { tone, word } = machineCondition({ ...record, online: detail.status === "online" });
+  return (
+    <>
+      <a class="back" href="/machines">
+        ‹ Machines
+      </a>
+      <Live id="machine">
+        <div class="head">
+          <h1>{detail.name}</h1>
+          <Status tone={tone}>{word}</Status>
+        </div>
+        {detail.error === null ? null : <Note kind="warn">{detail.error.message}</Note>}
+        <LinkNote detail={detail} />
+        <Facts detail={detail} />
+        <section class="section">
+          <h2>
+            Sessions
+            {sessions.next === null ? null : <a href={`/sessions?machine=${detail.name}`}>All</a>}
+          </h2>
+          {sessions.sessions.length === 0 ? (
+            <Empty title="No sessions yet">
+              <p>Sessions of this machine appear here as soon as they are started, from wherever.</p>
+            </Empty>
+          ) : (
+            <ul class="rows">
+              {sessions.sessions.map((session) => (
+                <SessionRow session={session} />
+              ))}
+            </ul>
+          )}
+        </section>
+        <Projects detail={detail} />
+      </Live>
+      <section class="section narrow">
+        <h2>Use it</h2>
+        <p class="soft">Its own MCP server, as if it were local to the client:</p>
+        <Copy text={detail.mcpUrl} label="its address" />
+      </section>
+      <Manage {...props} path={path} />
+    </>
+  );
+}
+
+function Facts({
+  detail: { facts, state, status, lastSeenMs, createdMs, outdated, link, kind },
+}: {
+  detail: MachineDetail;
+}) {
+  const told = state?.facts ?? facts;
+  const connectedMs = status === "online" ? (state?.connectedAtMs ?? null) : null;
+  return (
+    <dl class="card facts">
+      {connectedMs !== null ? (
+        <Fact name="Online since">
+          <Ago ms={connectedMs} />
+        </Fact>
+      ) : kind === "hosted" ? null : (
+        <Fact name="Last seen">{lastSeenMs === null ? "never" : <Ago ms={lastSeenMs} />}</Fact>
+      )}
+      {told === null ? null : (
+        <>
+          <Fact name="MCP server">
+            {told.agent === null ? null : <Foreign text={`${told.agent.name} ${told.agent.version}`} />}
+            {told.agent === null || told.server === undefined || status !== "online" ? null : ", "}
+            {told.server === undefined || status !== "online"
+              ? null
+              : told.server === "up"
+                ? "answers"
+                : "does not answer"}
+          </Fact>
+          <Fact name="Connector">
+            <Foreign text={`codez ${told.codez}`} />
+          </Fact>
+          <Fact name="Computer">
+            <Foreign text={told.hostname} />
+          </Fact>
+          <Fact name="System">
+            <Foreign text={`${told.os} ${told.arch}`} />
+          </Fact>
+          <Fact name="Size">{`${told.cpus} cores, ${gigabytes(told.memoryBytes)}`}</Fact>
+        </>
+      )}
+      {state === null || status !== "online" ? null : <Fact name="Calls under way">{state.exchanges}</Fact>}
+      <Fact name="Added">{dayOf(createdMs)}</Fact>
+      {link == null ? null : <Fact name="Link">{link.key === null ? "by token" : "bound to its key"}</Fact>}
+      {outdated ? <Fact name="Script">updated at next dial</Fact> : null}
+    </dl>
+  );
+}
+
+function Fact({ name, children }: { readonly name: string; readonly children?: unknown }) {
+  return (
+    <div>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function gigabytes(bytes: number): string {
+  return `${Math.max(0, Math.round(bytes / 1024 ** 3))} GB`;
+}
+
+/** What its person must know about the machine's link. */
+function LinkNote({ detail: { name, link } }: { readonly detail: MachineDetail }) {
+  if (link == null) return null;
+  if (link.refused !== null)
+    return (
+      <Note kind="bad">
+        Somebody dialled as this machine {link.refused.count} times with its link token but without its key, last{" "}
+        <Ago ms={link.refused.lastMs} />. The token was copied: run <code>codez rotate {name}</code> on the machine.
+      </Note>
+    );
+  if (link.takenOverMs === null) return null;
+  return (
+    <Note kind="warn">
+      This name passed to another computer or key <Ago ms={link.takenOverMs} />. If that was not you, run{" "}
+      <code>codez restore {name}</code>.
+    </Note>
+  );
+}
+
+function Projects({ detail: { state, facts } }: { readonly detail: MachineDetail }) {
+  const told = state?.facts ?? facts;
+  if (told === null) return null;
+  const branches = new Map(told.repos.map(({ path, branch }) => [path, branch]));
+  const projects = told.projects ?? told.repos.map(({ path }) => ({ slug: path, path }));
+  if (projects.length === 0) return null;
+  return (
+    <section class="section">
+      <h2>
+        <span>
+          Projects <span class="soft">{projects.length}</span>
+        </span>
+      </h2>
+      <ul class="list card">
+        {projects.slice(0, SHOWN_PROJECTS).map(({ slug, path }) => (
+          <li>
+            <code>
+              <Foreign text={path ?? slug} />
+            </code>
+            {path === null || branches.get(path) === undefined ? null : (
+              <span class="soft">
+                <Foreign text={branches.get(path) ?? ""} limit={60} />
+              </span>
+            )}
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function Manage({ detail, csrf, refusal, remoteApproval, path }: MachineProps & { readonly path: string }) {
+  const isHosted = detail.kind === "hosted";
+  return (
+    <section class="card narrow" id="manage">
+      <h2>Manage</h2>
+      {isHosted ? null : (
+        <form method="post" action={`${path}/rename`}>
+          <input type="hidden" name="csrf" value={csrf} />
+          {refusal === undefined ? null : <Note kind="bad">{refusal.text}</Note>}
+          <label>
+            Name
+            <input
+              name="name"
+              value={refusal?.typed ?? detail.name}
+              autocapitalize="none"
+              autocomplete="off"
+              spellcheck={false}
+              maxlength={32}
+              aria-invalid={refusal === undefined ? undefined : "true"}
+              required
+            />
+          </label>
+          <button class="plain">Rename</button>
+        </form>
+      )}
+      <hr />
+      {isHosted ? null : (
+        <p class="soft">
+          Permission requests are answered{" "}
+          {remoteApproval ? "on the machine, or by apps and tokens" : "on the machine only"}.{" "}
+          <a href="/account#approvals">Change</a>
+        </p>
+      )}
+      <div class="actions">
+        {isHosted ? null : (
+          <>
+            <a class="button plain small" href={`${path}/health`}>
+              Health and policy
+            </a>
+            <a class="button plain small" href={`${path}/rotate`}>
+              Disconnect
+            </a>
+          </>
+        )}
+        <a class="button danger small" href={`${path}/remove`}>
+          Remove
+        </a>
+      </div>
+    </section>
+  );
+}

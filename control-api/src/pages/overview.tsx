@@ -1,0 +1,146 @@
+import { Hono } from "hono";
+import { Live } from "../design/parts.tsx";
+import { respond } from "../design/respond.tsx";
+import { wantsPage } from "../design/page-wanted.ts";
+import { encodeCursor } from "../events/cursor.ts";
+import type { IndexedSessions, SessionListQuery } from "../history/session-query.ts";
+import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { perAddress } from "../sign-in/browser-gate.ts";
+import type { PageApp } from "../sign-in/page-context.ts";
+import { AskedCard } from "./asked-card.tsx";
+import { SignInPage } from "../sign-in/pages/sign-in-page.tsx";
+import { formToken, sessionOf } from "../sign-in/session.ts";
+import { siteOf } from "../sign-in/site.ts";
+import { registryOf } from "../user/user-rpc.ts";
+import { sessionPath } from "./address.ts";
+import { GettingStarted } from "./getting-started.tsx";
+import { MachineRow } from "./machine-row.tsx";
+import { SessionRow } from "./session-row.tsx";
+
+/** Sessions in each part of the overview: what fits on a screen or two. The list has all of them. */
+const SHOWN_SESSIONS = 8;
+
+/** Requests on the overview. A person decides one after the other, and the inbox has the rest. */
+const SHOWN_ASKED = 5;
+
+/** Machines on the overview. Of more, those that are online come first. */
+const SHOWN_MACHINES = 8;
+
+/** `/`: for a person, what needs them and what runs now; for a stranger, the way in. Programs get a line of text (app.ts). */
+export const overview = new Hono<PageApp>();
+
+overview.get("/", perAddress, async (c, next) => {
+  if (!wantsPage(c.req.raw) || c.env.AUTHKIT_URL) return next();
+  const session = await sessionOf(c);
+  if (session === null)
+    return respond({ title: "Sign in" }, <SignInPage next="/" isFrontDoor hasPasskeys={siteOf(c.req.url) !== null} />);
+  const registry = registryOf(c.env, session.person.id);
+  const [position, machines, inbox, waiting, running, recent] = await Promise.all([
+    registry.newestEvent(),
+    registry.machines() as Promise<MachineRecord[]>,
+    registry.inbox(WAITING) as Promise<InboxPage | null>,
+    registry.listSessions(inState("waiting")) as Promise<IndexedSessions>,
+    registry.listSessions(inState("running")) as Promise<IndexedSessions>,
+    registry.listSessions(inState(null)) as Promise<IndexedSessions>,
+  ]);
+  const asked = inbox?.items.slice(0, SHOWN_ASKED) ?? [];
+  const csrf = await formToken(session);
+  // Of a machine that tells of a waiting session without saying what it waits for, as older ones do.
+  const inInbox = new Set(inbox?.items.map((one) => `${one.machine}/${one.session ?? ""}`));
+  const others = waiting.sessions.filter((one) => !inInbox.has(`${one.machine}/${one.session}`));
+  const active = new Set([...waiting.sessions, ...running.sessions].map((one) => `${one.machine}/${one.session}`));
+  const earlier = recent.sessions.filter((one) => !active.has(`${one.machine}/${one.session}`));
+  const online = machines.filter((machine) => machine.online);
+  const shown = [...online, ...machines.filter((machine) => !machine.online)].slice(0, SHOWN_MACHINES);
+  return respond(
+    { title: "Overview", at: "overview" },
+    <div data-live="/live" data-after={encodeCursor(position)}>
+      <Live id="overview">
+        {machines.length === 0 ? (
+          <>
+            <h1>Welcome, {session.person.name}</h1>
+            <GettingStarted env={c.env} />
+          </>
+        ) : (
+          <>
+            <h1>Overview</h1>
+            {asked.length === 0 ? null : (
+              <section class="section narrow">
+                <h2>
+                  Needs you
+                  <a href="/inbox">{(inbox?.items.length ?? 0) > asked.length ? "All of them" : "Inbox"}</a>
+                </h2>
+                {asked.map((item) => (
+                  <AskedCard
+                    item={item}
+                    csrf={csrf}
+                    isFresh={session.isFresh}
+                    nowMs={Date.now()}
+                    {...(item.session === null ? {} : { sessionHref: sessionPath(item.machine, item.session) })}
+                  />
+                ))}
+              </section>
+            )}
+            <Sessions
+              title={asked.length === 0 ? "Needs you" : "Waiting as well"}
+              found={{ ...waiting, sessions: others }}
+              path="/sessions?state=waiting"
+            />
+            <Sessions title="Running" found={running} path="/sessions?state=running" />
+            <section class="section">
+              <h2>
+                <span>
+                  Machines <span class="soft">{`${online.length} of ${machines.length} online`}</span>
+                </span>
+                <a href={machines.length > shown.length ? "/machines" : "/machines/new"}>
+                  {machines.length > shown.length ? `All ${machines.length}` : "Add one"}
+                </a>
+              </h2>
+              <ul class="rows">
+                {shown.map((machine) => (
+                  <MachineRow machine={machine} />
+                ))}
+              </ul>
+            </section>
+            {earlier.length === 0 ? (
+              active.size > 0 ? null : (
+                <p class="soft">
+                  No sessions yet. Start one from <a href="/connect">a client</a>, or on a machine.
+                </p>
+              )
+            ) : (
+              <Sessions title="Recent sessions" found={{ ...recent, sessions: earlier }} path="/sessions" />
+            )}
+          </>
+        )}
+      </Live>
+    </div>,
+  );
+});
+
+/** Everything that waits for the person, oldest first. */
+const WAITING: InboxQuery = { visible: null, machine: null, session: null, state: "waiting", after: null };
+
+type SessionsProps = { readonly title: string; readonly found: IndexedSessions; readonly path: string };
+
+function Sessions({ title, found: { sessions }, path }: SessionsProps) {
+  if (sessions.length === 0) return null;
+  return (
+    <section class="section">
+      <h2>
+        {title}
+        <a href={path}>All</a>
+      </h2>
+      <ul class="rows">
+        {sessions.map((session) => (
+          <SessionRow session={session} />
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+function inState(state: SessionListQuery["state"]): SessionListQuery {
+  return { visible: null, machine: null, project: null, state, words: [], before: null, limit: SHOWN_SESSIONS };
+}

@@ -1,0 +1,90 @@
+import { Ago } from "../design/ago.tsx";
+import { Foreign } from "../design/foreign.tsx";
+import { Row, type Tone } from "../design/parts.tsx";
+import type { ListedSession } from "../history/session-query.ts";
+import { sessionPath } from "./address.ts";
+
+type SessionState = ListedSession["state"] | "machine_gone";
+
+export function stateOf(session: ListedSession): SessionState {
+  return session.machineGone ? "machine_gone" : session.state;
+}
+
+/** What a session is doing, in a word. */
+export function stateWord(state: SessionState): string {
+  switch (state) {
+    case "running":
+      return "Running";
+    case "waiting":
+      return "Waits for you";
+    case "idle":
+      return "Idle";
+    case "ended":
+      return "Ended";
+    case "machine_gone":
+      return "Machine removed";
+  }
+}
+
+export function toneOf(state: SessionState): Tone {
+  switch (state) {
+    case "running":
+      return "busy";
+    case "waiting":
+      return "warn";
+    case "idle":
+      return "quiet";
+    case "ended":
+    case "machine_gone":
+      return "none";
+  }
+}
+
+/** A session in a list. */
+export function SessionRow({ session }: { readonly session: ListedSession }) {
+  const { machine, project, title, lastMessage, lastMs, costUsd, status } = session;
+  const state = stateOf(session);
+  const isQuiet = state === "idle" || state === "ended";
+  return (
+    <Row
+      href={sessionPath(machine, session.session)}
+      tone={toneOf(state)}
+      name={title === null ? "Untitled session" : <Foreign text={title} />}
+      end={<Ago ms={lastMs} />}
+      more={
+        <>
+          {isQuiet ? null : `${stateWord(state)} · `}
+          {machine}
+          {status === "offline" && state !== "machine_gone" ? " (offline)" : ""}
+          {project === null ? null : (
+            <>
+              {" · "}
+              <Foreign text={projectName(project, session.cwd)} />
+            </>
+          )}
+          {costUsd === null || costUsd === 0 ? null : ` · ${costText(costUsd)}`}
+          {lastMessage === null || lastMessage === title ? null : (
+            <>
+              {" · "}
+              <Foreign text={lastMessage.replaceAll(/(?:^|\s)#{1,6} |\*\*/g, " ")} />
+            </>
+          )}
+        </>
+      }
+    />
+  );
+}
+
+/**
+ * A project's name as people know it: that of its folder. Claude Code makes a slug of the path, with hyphens in place of slashes. Where
+ * only the slug is known, what follows the folders that homes have in common is the best guess that needs no question to the machine.
+ */
+export function projectName(slug: string, cwd: string | null): string {
+  const folder = cwd?.split(/[/\\]/).findLast((part) => part !== "");
+  if (folder !== undefined) return folder;
+  return slug.replace(/^-(?:home|Users)-[^-]+-/, "").replace(/^-+/, "") || slug;
+}
+
+export function costText(usd: number): string {
+  return usd < 0.01 ? "under $0.01" : `$${usd.toFixed(2)}`;
+}

@@ -1,0 +1,109 @@
+import { Hono } from "hono";
+import { encodeCursor } from "../events/cursor.ts";
+import { respond } from "../design/respond.tsx";
+import type { InboxPage } from "../inbox/inbox-item.ts";
+import type { ListedSession } from "../history/session-query.ts";
+import { formIn } from "../sign-in/form.ts";
+import type { PageApp, PageContext } from "../sign-in/page-context.ts";
+import { formToken } from "../sign-in/session.ts";
+import { registryOf } from "../user/user-rpc.ts";
+import { sessionPath } from "./address.ts";
+import { streamEvents } from "./event-stream.ts";
+import { callMachineTool } from "./machine-call.ts";
+import { notThere } from "./not-there.tsx";
+import { PartPage } from "./part-page.tsx";
+import { heardOf } from "./session-events.ts";
+import { sessionList } from "./session-list.tsx";
+import { SessionPage } from "./session-page.tsx";
+import { type Reading, readSession } from "./session-reading.ts";
+
+/** A prompt that is longer is a file. `codez serve` has a limit of its own. */
+const MAX_PROMPT_CHARACTERS = 100_000;
+
+/** `/sessions`: the sessions of all machines, and one of them. */
+export const sessions = new Hono<PageApp>();
+
+sessions.get("/", sessionList);
+
+sessions.get("/:machine/:session", (c) => show(c));
+
+sessions.get("/:machine/:session/stream", (c) => {
+  const { machine, session } = namesIn(c);
+  const partPath = (handle: string): string => pathOfPart(machine, session, handle);
+  return streamEvents(c, { machine, session, detail: "deltas" }, (event) => heardOf(event, partPath));
+});
+
+sessions.get("/:machine/:session/part", async (c) => {
+  const { machine, session } = namesIn(c);
+  const [handle = "", from = "0"] = [c.req.query("handle"), c.req.query("offset")];
+  const offset = /^\d{1,9}$/.test(from) ? Number(from) : 0;
+  const answer = await callMachineTool(c, "get_session", { session_id: `${machine}/${session}`, handle, offset });
+  return respond(
+    { title: "A long part", at: "sessions" },
+    <PartPage machine={machine} session={session} handle={handle} answer={answer} />,
+  );
+});
+
+sessions.post("/:machine/:session/prompt", async (c) => {
+  const { machine, session } = namesIn(c);
+  const form = await formIn(c);
+  const [text, key] = [String(form.get("text") ?? ""), String(form.get("key") ?? "")];
+  if (text.trim() === "") return show(c, { said: "Write a prompt first." });
+  if (text.length > MAX_PROMPT_CHARACTERS)
+    return show(c, { said: `A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`, typed: text });
+  // The key makes a form that is sent twice one prompt.
+  const args = { session_id: `${machine}/${session}`, text, ...(/^[\w-]{8,64}$/.test(key) ? { key } : {}) };
+  const answer = await callMachineTool(c, "send_prompt", args);
+  return "failed" in answer
+    ? show(c, { said: answer.failed.message, typed: text })
+    : c.redirect(sessionPath(machine, session), 303);
+});
+
+sessions.post("/:machine/:session/abort", async (c) => {
+  const { machine, session } = namesIn(c);
+  const answer = await callMachineTool(c, "abort_session", { session_id: `${machine}/${session}` });
+  return "failed" in answer ? show(c, { said: answer.failed.message }) : c.redirect(sessionPath(machine, session), 303);
+});
+
+/** One session's page; with what went wrong with a form that was just sent, and what was typed into it. */
+async function show(c: PageContext, failed?: { readonly said: string; readonly typed?: string }): Promise<Response> {
+  const { machine, session } = namesIn(c);
+  const registry = registryOf(c.env, c.var.session.person.id);
+  // Read first: what comes while the machine is asked is then in the stream, and perhaps in the answer as well.
+  const position = await registry.newestEvent();
+  const waiting = { visible: null, machine, session, state: "waiting", after: null } as const;
+  const [known, isMachine, inbox] = await Promise.all([
+    registry.session(null, machine, session) as Promise<ListedSession | null>,
+    registry.machine(machine).then((found) => found !== null),
+    registry.inbox(waiting) as Promise<InboxPage | null>,
+  ]);
+  if (known === null && !isMachine) return notThere("session");
+  const reading: Reading | null = await readSession(c, machine, session, known, {
+    cursor: c.req.query("cursor") ?? null,
+    isFull: c.req.query("full") === "1",
+  });
+  if (reading === null) return notThere("session");
+  return respond(
+    { title: reading.title, at: "sessions", status: failed === undefined ? 200 : 409 },
+    <SessionPage
+      machine={machine}
+      session={session}
+      known={known}
+      reading={reading}
+      asked={inbox?.items ?? []}
+      isFresh={c.var.session.isFresh}
+      after={encodeCursor(position)}
+      csrf={await formToken(c.var.session)}
+      promptKey={crypto.randomUUID()}
+      failed={failed}
+    />,
+  );
+}
+
+function namesIn(c: PageContext): { machine: string; session: string } {
+  return { machine: c.req.param("machine") ?? "", session: c.req.param("session") ?? "" };
+}
+
+function pathOfPart(machine: string, session: string, handle: string): string {
+  return `${sessionPath(machine, session)}/part?${new URLSearchParams({ handle })}`;
+}

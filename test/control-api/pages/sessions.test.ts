@@ -1,0 +1,357 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { pageOf, type Somebody, somebody, textOf } from "./support/person.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+
+function answers(tool: string, structuredContent: object, isError = false) {
+  const result = { content: [], structuredContent, ...(isError ? { isError } : {}) };
+  return { [`tools/call ${tool}`]: { headers: JSON_TYPE, body: JSON.stringify({ jsonrpc: "2.0", id: "1", result }) } };
+}
+
+const about = {
+  session_id: "s1",
+  title: "Fix the flaky test",
+  status: "live",
+  model: "claude-sonnet-5",
+  cost_usd: 0.42,
+};
+
+/** A session as `get_session` of `codez serve` tells it. */
+function told(messages: readonly object[], more: object = {}) {
+  return answers("get_session", { session: about, messages, cursor: null, pending_permissions: [], ...more });
+}
+
+async function withSession(plan: object): Promise<Somebody> {
+  const alice = await somebody();
+  await alice.user.machine("attic", plan);
+  await alice.user.logs("attic", [{ session: "s1", type: "session.created", data: { title: "Fix the flaky test" } }]);
+  await alice.user.script("attic", plan);
+  return alice;
+}
+
+const call = (input: unknown, tool = "Bash") => ({ type: "tool_use", tool_use_id: "t1", tool, input });
+
+describe("a session's page", () => {
+  test("shows the conversation as its machine has it: prose, code, calls with their results, changes by line", async () => {
+    const edit = { file_path: "src/a.ts", old_string: "one\ntwo\nthree", new_string: "one\n2\nthree" };
+    const alice = await withSession({
+      answers: told([
+        { message_id: "m1", role: "user", at_ms: 1, parts: [{ type: "text", text: "Fix it" }] },
+        {
+          message_id: "m2",
+          role: "assistant",
+          parts: [
+            { type: "text", text: "## Plan\n\n- look\n- **change** `a.ts`\n\n```ts\nconst a = 1;\n```" },
+            call({ command: "npm test" }),
+          ],
+        },
+        {
+          message_id: "m3",
+          role: "user",
+          parts: [{ type: "tool_result", tool_use_id: "t1", is_error: true, text: "1 failed" }],
+        },
+        { message_id: "m4", role: "assistant", parts: [{ ...call(edit, "Edit"), tool_use_id: "t2" }] },
+      ]),
+    });
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    expect(page).toContain("<h2><bdi>Plan</bdi></h2>");
+    expect(page).toContain("<strong>change</strong>");
+    expect(page).toMatch(/<pre class="code"[^>]*>const a = 1;<\/pre>/);
+    expect(page).toMatch(/<details class="tool" id="tool-t1">.*npm test.*failed.*1 failed.*<\/details>/s);
+    expect(page).toMatch(
+      /<span class="same">  one<\/span><del>- two<\/del><ins>\+ 2<\/ins><span class="same">  three<\/span>/,
+    );
+    // The result stands in its call, and not a second time as a message of its own.
+    expect(page.match(/1 failed/g)).toHaveLength(1);
+    expect(textOf(page)).toContain("$0.42");
+  });
+
+  test("shows a request that waits with the whole command, and where it is answered", async () => {
+    const command = `echo ${"a".repeat(3_000)} && rm -rf \u202e/tmp`;
+    const alice = await withSession({
+      answers: told([], { pending_permissions: [{ tool: "Bash", input: { command } }] }),
+    });
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    expect(page).toContain("a".repeat(3_000));
+    expect(textOf(page)).toContain(String.raw`\u{202e} /tmp`);
+    expect(textOf(page)).toContain("codez permissions");
+  });
+
+  test("of a machine that is away shows what the log has, says so, and takes no prompt", async () => {
+    const alice = await somebody();
+    await alice.user.machine("attic");
+    const messages = Array.from({ length: 60 }, (_, index) => ({
+      session: "s1",
+      type: "message",
+      data: { message_id: `m${index}`, role: "assistant", parts: [{ type: "text", text: `line ${index}.` }] },
+    }));
+    await alice.user.logs("attic", messages);
+    await alice.user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: 1 } });
+    await alice.user.report("attic", { online: false, position: { epoch: "e", seq: 60 } });
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    const text = textOf(page);
+    expect(text).toContain("line 59.");
+    expect(text).toContain("line 20.");
+    expect(text).not.toContain("line 19.");
+    expect(text).toContain("what Operator saw");
+    expect(page).not.toContain("<textarea");
+    const [, older = ""] = /href="([^"]*cursor=log-[^"#]*)/.exec(page) ?? [];
+    const before = textOf(await pageOf(alice, older.replaceAll("&amp;", "&")));
+    expect(before).toContain("line 19.");
+    expect(before).toContain("line 0.");
+    expect(before).not.toContain("line 20.");
+  });
+
+  test("of a machine that was removed is still there", async () => {
+    const alice = await somebody();
+    await alice.user.machine("attic");
+    await alice.user.logs("attic", [
+      { session: "s1", type: "message", data: { role: "user", parts: [{ type: "text", text: "remember me" }] } },
+    ]);
+    await alice.user.rest("DELETE", "/api/machines/attic");
+    expect(textOf(await pageOf(alice, "/sessions"))).toMatch(/remember me.*Machine removed/);
+    expect(textOf(await pageOf(alice, "/sessions/attic/s1"))).toContain("This machine was removed");
+  });
+
+  test("of somebody else, and of a session that nobody knows, is not there", async () => {
+    const [alice, bob] = [await withSession({ answers: told([]) }), await somebody()];
+    expect((await bob.browser.get("/sessions/attic/s1")).status).toBe(404);
+    expect((await bob.browser.get("/sessions/attic/s1/stream")).status).toBe(404);
+    const csrf = await bob.browser.csrf("/account");
+    expect((await bob.browser.post("/sessions/attic/s1/prompt", { csrf, text: "x" })).status).toBe(404);
+    expect(textOf(await pageOf(bob, "/sessions"))).not.toContain("flaky");
+    expect((await alice.browser.get("/sessions/nowhere/s1")).status).toBe(404);
+  });
+});
+
+describe("a prompt from the page", () => {
+  test("goes to the machine with a key, by which it runs a form that is sent twice only once; and only from the form", async () => {
+    const alice = await withSession({ answers: { ...told([]), ...answers("send_prompt", { status: "running" }) } });
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    const [, key = ""] = /name="key" value="([^"]+)"/.exec(page) ?? [];
+    const form = { csrf: await alice.browser.csrf("/account"), key, text: "go on" };
+    for (let time = 0; time < 2; time += 1) {
+      const sent = await alice.browser.post("/sessions/attic/s1/prompt", form);
+      expect([sent.status, sent.headers.get("location")]).toEqual([303, "/sessions/attic/s1"]);
+    }
+    expect((await alice.browser.post("/sessions/attic/s1/prompt", { ...form, csrf: "" })).status).toBe(403);
+    const prompts = (await alice.user.reached("attic")).filter(({ body }) => body.includes("send_prompt"));
+    const sent = prompts.map(({ body }) => JSON.parse(body).params.arguments as { key: string; text: string });
+    expect(sent).toEqual([
+      { session_id: "s1", text: "go on", key },
+      { session_id: "s1", text: "go on", key },
+    ]);
+  });
+
+  test("that the machine refuses is not lost: the page says why and still has the text", async () => {
+    const error = { code: "session_busy", message: "It is <i>busy</i>.", retryable: true };
+    const alice = await withSession({ answers: { ...told([]), ...answers("send_prompt", { error }, true) } });
+    const csrf = await alice.browser.csrf("/account");
+    const refused = await alice.browser.post("/sessions/attic/s1/prompt", { csrf, text: "long <b>text</b>" });
+    expect(refused.status).toBe(409);
+    const page = await refused.text();
+    expect(page).not.toContain("<i>busy");
+    expect(textOf(page)).toContain("It is &lt;i&gt;busy");
+    expect(page).toContain("long &lt;b&gt;text&lt;/b&gt;</textarea>");
+  });
+});
+
+describe("the list of sessions", () => {
+  test("filters by state, machine and words, and goes through thousands page by page", async () => {
+    const alice = await somebody();
+    await alice.user.machine("attic");
+    const events = Array.from({ length: 130 }, (_, index) => ({
+      session: `s${index}`,
+      type: index % 10 === 0 ? "permission.requested" : "session.updated",
+      atMs: 1_000 + index,
+      data: { title: `Task number ${index}` },
+    }));
+    await alice.user.logs(
+      "attic",
+      events.flatMap((event) => [{ ...event, type: "session.created" }, event]),
+    );
+    const seen = new Set<string>();
+    let path: string | null = "/sessions";
+    for (let pages = 0; path !== null && pages < 10; pages += 1) {
+      const page: string = await pageOf(alice, path);
+      expect(page.length).toBeLessThan(100_000);
+      for (const [, id = ""] of page.matchAll(/href="\/sessions\/attic\/(s\d+)"/g)) seen.add(id);
+      path = /href="([^"]*before=[^"]*)">Older/.exec(page)?.[1]?.replaceAll("&amp;", "&") ?? null;
+    }
+    expect(seen.size).toBe(130);
+    const waiting = await pageOf(alice, "/sessions?state=waiting");
+    expect(waiting.match(/href="\/sessions\/attic\/s\d+"/g)).toHaveLength(13);
+    expect(textOf(await pageOf(alice, "/sessions?q=number+77"))).toContain("Task number 77");
+    expect(textOf(await pageOf(alice, "/sessions?machine=barn"))).toContain("No sessions yet");
+  });
+});
+
+describe("what a machine sends", () => {
+  /** Markup, scripts, directions, and what else has broken a page somewhere. */
+  const hostile = fc.oneof(
+    fc.constantFrom(
+      "<script>alert(1)</script>",
+      "<img src=x onerror=alert(1)>",
+      "</pre></details></article><form action=https://evil.test><input name=csrf>",
+      '" onmouseover=alert(1) x="',
+      "javascript:alert(1)",
+      "<!--",
+      "]]>",
+      "\u202egpj.exe\u202c",
+      "\u2066hidden\u2069",
+      "a\u0000b\u001b[31m",
+      "```\n<b>",
+      "**" + "a".repeat(50),
+      "`".repeat(500),
+      `${"# ".repeat(200)}x`,
+      "a\u0301".repeat(3) + "\u0301".repeat(300),
+      "\ud800",
+      "&lt;b&gt;",
+      "\u{e0041}\u{e0042}",
+    ),
+    fc.string({ unit: "binary", maxLength: 200 }),
+  );
+  const { input } = fc.letrec((tie) => ({
+    input: fc.oneof(
+      { depthSize: "small" },
+      hostile,
+      fc.double(),
+      fc.constant(null),
+      fc.array(tie("input"), { maxLength: 4 }),
+      fc.dictionary(hostile, tie("input"), { maxKeys: 4 }),
+    ),
+  }));
+  const part = fc.oneof(
+    fc.record({ type: fc.constantFrom("text", "thinking"), text: hostile }),
+    fc.record({ type: fc.constant("tool_use"), tool_use_id: hostile, tool: hostile, input }),
+    fc.record({
+      type: fc.constant("tool_use"),
+      tool: hostile,
+      input: fc.record({ old_string: hostile, new_string: hostile, file_path: hostile }),
+    }),
+    fc.record({ type: fc.constant("tool_result"), tool_use_id: hostile, text: hostile, is_error: fc.boolean() }),
+    fc.record({ type: fc.constant("image"), media_type: hostile }),
+    input,
+  );
+  const message = fc.record({
+    message_id: hostile,
+    role: fc.oneof(fc.constantFrom("user", "assistant"), hostile),
+    at_ms: fc.oneof(fc.double(), fc.integer(), hostile),
+    parts: fc.oneof(fc.array(part, { maxLength: 6 }), input),
+  });
+
+  /** What is wrong with a page as markup: elements and attributes that no page of ours has, and characters that mislead. */
+  function faultsOf(page: string): string[] {
+    const tags = [...page.matchAll(/<\/?([a-z][a-z0-9]*)((?:\s+[a-z-]+(?:="[^"]*")?)*)\s*\/?>/gi)];
+    const known =
+      /^(html|head|meta|title|link|script|body|a|nav|ul|ol|li|svg|circle|path|rect|span|main|p|div|h1|h2|h3|b|em|bdi|pre|code|strong|details|summary|article|section|del|ins|time|form|input|textarea|button|label|img)$/i;
+    return [
+      ...tags.flatMap(([whole, name = ""]) => (known.test(name) && name !== "img" ? [] : [whole])),
+      ...tags.flatMap(([whole, , attributes = ""]) => (/\s(?:on\w+|style|srcdoc)=/i.test(attributes) ? [whole] : [])),
+      // A `<` that begins no tag of ours is markup that was not escaped.
+      ...[
+        ...page
+          .replaceAll(/<!doctype html>/g, "")
+          .replaceAll(/<\/?[a-z][a-z0-9]*(?:\s+[a-z-]+(?:="[^"]*")?)*\s*\/?>/gi, "")
+          .matchAll(/<[^\s]{0,20}/g),
+      ].map(([one]) => one),
+      ...[...page.matchAll(/(?![\n\t])[\p{Cc}\u202a-\u202e\u2066-\u2069\u{e0000}-\u{e007f}]/gu)].map(([one]) =>
+        JSON.stringify(one),
+      ),
+    ];
+  }
+
+  test("is text on the page, whatever it is", async () => {
+    const alice = await withSession({});
+    await fc.assert(
+      fc.asyncProperty(fc.array(message, { maxLength: 8 }), hostile, async (messages, title) => {
+        const answer = told(messages, { session: { ...about, title, model: title } });
+        await alice.user.script("attic", { answers: answer });
+        const page = await pageOf(alice, "/sessions/attic/s1");
+        expect(faultsOf(page)).toEqual([]);
+        expect(page.length).toBeLessThan(1_000_000);
+      }),
+      { numRuns: 60 },
+    );
+  });
+
+  test("is bounded: huge texts, deep values and any number of parts cost a page of bounded size", async () => {
+    const deep = JSON.parse(`${"[".repeat(3_000)}1${"]".repeat(3_000)}`);
+    const messages = [
+      { message_id: "a", role: "assistant", parts: [{ type: "text", text: "x".repeat(400_000) }] },
+      { message_id: "b", role: "assistant", parts: [call(deep), call({ command: "y".repeat(300_000) })] },
+      {
+        message_id: "c",
+        role: "assistant",
+        parts: Array.from({ length: 500 }, () => ({ type: "text", text: "\u200b".repeat(100) })),
+      },
+      { message_id: "d", role: "assistant", parts: [{ type: "text", text: "\n\n- a".repeat(20_000) }] },
+    ];
+    const alice = await withSession({ answers: told(messages) });
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    expect(page.length).toBeLessThan(600_000);
+    expect(textOf(page)).toContain("… and 384000 more characters");
+    expect(textOf(page)).toContain("… and 440 more parts");
+  });
+
+  test("too much of it, or nonsense, is an error that the page explains", async () => {
+    for (const body of [
+      "[]",
+      "not json",
+      JSON.stringify({ jsonrpc: "2.0", id: "1", error: { code: 1, message: "<b>no</b>" } }),
+    ]) {
+      const alice = await withSession({ answers: { "tools/call get_session": { headers: JSON_TYPE, body } } });
+      const page = await pageOf(alice, "/sessions/attic/s1");
+      expect(page).not.toContain("<b>no");
+      expect(textOf(page)).toContain("what Operator saw");
+    }
+  });
+});
+
+describe("the stream of a session's page", () => {
+  async function read(alice: Somebody, path: string, until: RegExp): Promise<string> {
+    const response = await alice.browser.get(path);
+    expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    let text = "";
+    for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      text += piece;
+      if (until.test(text)) break; // leaving the loop cancels the stream
+    }
+    return text;
+  }
+
+  test("brings messages as escaped HTML, from a cursor on and resumable, and only this session's", async () => {
+    const alice = await withSession({ answers: told([]) });
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    const [, after = ""] = /data-after="([^"]+)"/.exec(page) ?? [];
+    const say = (session: string, text: string) => ({
+      session,
+      type: "message",
+      data: { message_id: text, role: "assistant", parts: [{ type: "text", text }] },
+    });
+    await alice.user.logs("attic", [
+      { session: "s1", type: "session.created", data: {} },
+      say("s1", "first <b>"),
+      say("s2", "elsewhere"),
+      say("s1", "second"),
+    ]);
+    const heard = await read(alice, `/sessions/attic/s1/stream?after=${after}`, /second/);
+    expect(heard).toContain("first &lt;b&gt;");
+    expect(heard).not.toContain("elsewhere");
+    const [, id = ""] = /id: (\S+)/.exec(heard) ?? [];
+    const resumed = await read(alice, `/sessions/attic/s1/stream?after=${id}`, /second/);
+    expect(resumed).not.toContain("first");
+  });
+
+  test("ends when the browser is signed out, wherever that is done", async () => {
+    const alice = await withSession({ answers: told([]) });
+    const response = await alice.browser.get("/live");
+    const reader = response.body?.getReader();
+    await reader?.read();
+    await alice.browser.post("/account/browsers", { csrf: await alice.browser.csrf("/account") });
+    let isOver = false;
+    while (!isOver) isOver = (await reader?.read())?.done ?? true;
+    expect(isOver).toBe(true);
+  });
+});
