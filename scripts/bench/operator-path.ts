@@ -42,9 +42,12 @@ export async function startOperatorPath(serverUrl: string, profiler: Profiler | 
   });
   started.defer(() => end(operator));
   const workerds = (): number[] => tree(operator.pid ?? 0).filter(isWorkerd);
-  await until(async () => (await fetch(`${url}/api/health`)).ok);
-  // Written at the start, for other programs of the same user.
-  const token = readFileSync(ownerTokenPath(url, state.CODEZ_HOME) ?? "", "utf8").trim();
+  let token = "";
+  await until(async () => {
+    // Written at the start, for other programs of the same user. The gate may answer a moment earlier.
+    token = readFileSync(ownerTokenPath(url, state.CODEZ_HOME) ?? "", "utf8").trim();
+    return (await fetch(`${url}/api/health`)).ok;
+  });
   const headers = { authorization: `Bearer ${token}` };
   const gate = new Set(workerds()); // the machine's script is started later, by `setup`
   await run(process.execPath, [CODEZ, "setup", "bench", "--hub", url, "--url", serverUrl], { env });
