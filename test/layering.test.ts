@@ -57,7 +57,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       front: ["system"],
       local: ["system", "front"],
       operator: ["system", "front", "local"],
-      deploy: ["system", "build", "operator"],
+      deploy: ["system", "build", "operator", "connector"],
       gates: [],
       cost: [],
       bench: ["system", "codez"],
@@ -84,6 +84,7 @@ const WORKER_ENTRIES = [
   "scripts/operator/templates/stateful/src/index.ts",
   "scripts/bench/bare-relay-worker.js",
   "scripts/local/dispatch-binding/guard.ts",
+  "scripts/deploy/check/reports-worker.ts",
   "test/scripts/local/fixtures/machine.ts",
   "test/simulator/worker.ts",
   // The simulator puts these under the sources when they are loaded (test/simulator/transform.ts).

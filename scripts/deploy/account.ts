@@ -4,7 +4,7 @@ import * as z from "zod";
 /** The Workers and the namespace of one Operator. One account has one. */
 export const NAMES = { control: "operator", dispatch: "operator-dispatch", namespace: "operator" } as const;
 
-/** Tags of the scripts that Operator uploads into the namespace (control-api, `upload-form.ts` and `hosted-form.ts`). */
+/** Tags of the scripts that Operator uploads into the namespace (`#protocol/machine-upload.ts`, and `hosted-form.ts` of the control API). */
 const OWN_TAGS = ["operator-machine", "operator-hosted"] as const;
 
 /** A call to Cloudflare's API that takes longer has failed. Milliseconds. */

@@ -3,7 +3,7 @@ import { namesIn } from "#protocol/slug.ts";
 import * as z from "zod/mini";
 import { tagOf } from "../http/caller.ts";
 import { clientOf, placeOf, type ProvisioningBindings } from "./provisioning.ts";
-import { KIND_TAG } from "./upload-form.ts";
+import { KIND_TAG } from "#protocol/machine-upload.ts";
 
 /** A machine as the bindings of its script describe it. The API does not return secret bindings, so the link token's hash is missing. */
 export type FoundMachine = { name: string; slug: string; identity: string; template: string };

@@ -11,7 +11,7 @@ import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
 import { type HostedScript, hostedForm } from "./hosted-form.ts";
 import { linkSecretOf, reportKeyOf } from "./report-key.ts";
-import { MAIN_MODULE, type MachineScript, MIGRATION_TAG, uploadForm } from "./upload-form.ts";
+import { MAIN_MODULE, type MachineScript, MIGRATION_TAG, uploadForm } from "#protocol/machine-upload.ts";
 
 export type ProvisioningBindings = {
   /** Base URL of Cloudflare's API, or of the local platform that replaces it. */

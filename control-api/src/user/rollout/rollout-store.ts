@@ -54,26 +54,28 @@ export class RolloutStore {
       CREATE INDEX IF NOT EXISTS rollout_machine_step ON rollout_machine (step);
       CREATE TABLE IF NOT EXISTS rollout_template (
         template TEXT NOT NULL, part INTEGER NOT NULL, code TEXT NOT NULL, PRIMARY KEY (template, part));
-      INSERT OR IGNORE INTO rollout VALUES (1, 'automatic', NULL);
     `);
   }
 
   get mode(): RolloutMode {
-    const { mode } = this.#sql.exec<{ mode: string }>("SELECT mode FROM rollout").one();
-    return RolloutMode.parse(mode);
+    const [row] = this.#sql.exec<{ mode: string }>("SELECT mode FROM rollout").toArray();
+    return row === undefined ? "automatic" : RolloutMode.parse(row.mode);
   }
 
   set mode(mode: RolloutMode) {
-    this.#sql.exec("UPDATE rollout SET mode = ?", mode);
+    this.#sql.exec("INSERT INTO rollout VALUES (1, ?, NULL) ON CONFLICT (id) DO UPDATE SET mode = excluded.mode", mode);
   }
 
   get head(): RolloutHead | null {
-    const { head } = this.#sql.exec<{ head: string | null }>("SELECT head FROM rollout").one();
-    return head === null ? null : (JSON.parse(head) as RolloutHead); // written below
+    const [row] = this.#sql.exec<{ head: string | null }>("SELECT head FROM rollout").toArray();
+    return row === undefined || row.head === null ? null : (JSON.parse(row.head) as RolloutHead); // written below
   }
 
   set head(head: RolloutHead) {
-    this.#sql.exec("UPDATE rollout SET head = ?", JSON.stringify(head));
+    this.#sql.exec(
+      "INSERT INTO rollout VALUES (1, 'automatic', ?) ON CONFLICT (id) DO UPDATE SET head = excluded.head",
+      JSON.stringify(head),
+    );
   }
 
   /** Begins a rollout in place of the last one. */

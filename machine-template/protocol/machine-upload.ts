@@ -35,14 +35,27 @@ export type UploadOptions = {
   readonly linkSecret: string;
   /** Whether the migration was already applied. If so it is left out, since the API refuses it with code 10079. */
   readonly isMigrated: boolean;
+  /** The Worker whose entrypoint `Reports` the script reports to. */
+  readonly reportsTo?: string;
 };
+
+/** The name of the control API in every account. */
+const CONTROL = "operator";
 
 /**
  * The multipart form of an upload: a part `metadata` with JSON, and a part per module; `main_module` names the entry's part
  * (Cloudflare, "Multipart upload metadata"). Wrangler sends the same form, and a test compares the two. The SDK's own
  * `scripts.update()` cannot be used: it sends the metadata as bracketed fields, which the API ignores (cloudflare-typescript 2799).
  */
-export function uploadForm({ script, module, template, reportKey, linkSecret, isMigrated }: UploadOptions): FormData {
+export function uploadForm({
+  script,
+  module,
+  template,
+  reportKey,
+  linkSecret,
+  isMigrated,
+  reportsTo = CONTROL,
+}: UploadOptions): FormData {
   const metadata = {
     main_module: MAIN_MODULE,
     compatibility_date: COMPATIBILITY_DATE,
@@ -65,7 +78,7 @@ export function uploadForm({ script, module, template, reportKey, linkSecret, is
       { type: "plain_text", name: "LINK_KEY", text: script.linkKey ?? "" },
       { type: "secret_text", name: "LINK_SECRET", text: linkSecret },
       { type: "secret_text", name: "REPORT_KEY", text: reportKey },
-      { type: "service", name: "CONTROL", service: "operator", entrypoint: "Reports" },
+      { type: "service", name: "CONTROL", service: reportsTo, entrypoint: "Reports" },
     ],
   };
   const form = new FormData();
