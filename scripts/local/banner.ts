@@ -17,6 +17,7 @@ Operator is running. MCP endpoint: ${url}/mcp     State: ${stateDir}
 
 ${tokenFile === null ? clients(url) : clientsWithToken(url, shellPath(tokenFile))}
   Add a machine ${addMachine(url, tokenFile !== null)}
+  In a browser  ${forBrowsers(url)}
 ${claimCode === null ? "" : claim(url, claimCode)}
 Ctrl-C stops it.
 `;
@@ -55,6 +56,16 @@ function shellPath(path: string): string {
 /** Browsers do not send what follows a `#`, so no server or proxy on the way logs the code. */
 function claim(url: string, code: string): string {
   return `
-  To sign in with a browser, make it yours once: ${url}/claim#${code}
+  To sign in with a browser, make it yours once: ${forBrowsers(url)}/claim#${code}
 `;
+}
+
+/**
+ * The address as a browser should be told it. Browsers offer passkeys at a name and not at an IP address (WebAuthn section 5.1.3), and
+ * `localhost` is the name that every computer has for itself.
+ */
+function forBrowsers(url: string): string {
+  const address = new URL(url);
+  if (address.hostname === "127.0.0.1") address.hostname = "localhost";
+  return address.origin;
 }

@@ -43,7 +43,15 @@ export function MachinePage(props: MachineProps) {
         <section class="section">
           <h2>
             Sessions
-            {sessions.next === null ? null : <a href={`/sessions?machine=${detail.name}`}>All</a>}
+            <span>
+              {detail.status === "online" ? <a href={`/sessions/new?machine=${detail.name}`}>Start one</a> : null}
+              {sessions.next === null ? null : (
+                <>
+                  {" · "}
+                  <a href={`/sessions?machine=${detail.name}`}>All</a>
+                </>
+              )}
+            </span>
           </h2>
           {sessions.sessions.length === 0 ? (
             <Empty title="No sessions yet">

@@ -63,7 +63,12 @@ export async function sessionList(c: PageContext): Promise<Response> {
     { title: "Sessions", at: "sessions" },
     // A page of older sessions stays as it is: what is new would not be on it.
     <div {...(before === null ? { "data-live": "/live", "data-after": encodeCursor(position) } : {})}>
-      <h1>{machine === null ? "Sessions" : `Sessions of ${machine}`}</h1>
+      <div class="head">
+        <h1>{machine === null ? "Sessions" : `Sessions of ${machine}`}</h1>
+        <a class="button small" href={machine === null ? "/sessions/new" : `/sessions/new?machine=${machine}`}>
+          New session
+        </a>
+      </div>
       <form class="search" role="search">
         <input type="search" name="q" value={asked.words} placeholder="Search sessions" aria-label="Search sessions" />
         {machine === null ? null : <input type="hidden" name="machine" value={machine} />}

@@ -102,8 +102,33 @@ export function SessionPage(props: SessionProps) {
           <a href={query({ ...(cursor === null ? {} : { cursor }), full: "1" })}>Show more of it</a>
         </p>
       )}
+      {isNewest && reading.isReachable ? (
+        <More csrf={props.csrf} path={path} isMirror={reading.status === "mirror"} />
+      ) : null}
       {isNewest ? <Composer {...props} path={path} /> : null}
     </>
+  );
+}
+
+type MoreProps = { readonly csrf: string; readonly path: string; readonly isMirror: boolean };
+
+/** What is done with a session now and then. */
+function More({ csrf, path, isMirror }: MoreProps) {
+  return (
+    <details class="plain">
+      <summary>More</summary>
+      <form method="post" action={`${path}/fork`} data-once>
+        <input type="hidden" name="csrf" value={csrf} />
+        <div class="actions">
+          <button class="plain small">Go on in a copy</button>
+          {isMirror ? null : (
+            <button class="danger small" formaction={`${path}/end`}>
+              End its process
+            </button>
+          )}
+        </div>
+      </form>
+    </details>
   );
 }
 
@@ -169,7 +194,10 @@ function Composer({
         </Note>
       )}
       {reading.status === "mirror" ? (
-        <p class="soft">This session is open in a terminal on {machine}, where prompts are typed.</p>
+        <p class="soft">
+          This session is open in a terminal on {machine}, where prompts are typed. To go on from here, make a copy of
+          it (More).
+        </p>
       ) : (
         <form method="post" action={`${path}/prompt`} data-once>
           <input type="hidden" name="csrf" value={csrf} />

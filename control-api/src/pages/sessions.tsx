@@ -3,6 +3,8 @@ import { encodeCursor } from "../events/cursor.ts";
 import { respond } from "../design/respond.tsx";
 import type { InboxPage } from "../inbox/inbox-item.ts";
 import type { ListedSession } from "../history/session-query.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { parseSessionHandle } from "../machines/session-handle.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
 import { formToken } from "../sign-in/session.ts";
@@ -10,6 +12,7 @@ import { registryOf } from "../user/user-rpc.ts";
 import { sessionPath } from "./address.ts";
 import { streamEvents } from "./event-stream.ts";
 import { callMachineTool } from "./machine-call.ts";
+import { NewSession } from "./new-session.tsx";
 import { notThere } from "./not-there.tsx";
 import { PartPage } from "./part-page.tsx";
 import { heardOf } from "./session-events.ts";
@@ -20,10 +23,30 @@ import { type Reading, readSession } from "./session-reading.ts";
 /** A prompt that is longer is a file. `codez serve` has a limit of its own. */
 const MAX_PROMPT_CHARACTERS = 100_000;
 
+/** An agent's process has to start, which takes seconds on a busy machine. Milliseconds. */
+const START_MS = 30_000;
+
 /** `/sessions`: the sessions of all machines, and one of them. */
 export const sessions = new Hono<PageApp>();
 
 sessions.get("/", sessionList);
+
+sessions.get("/new", (c) => newSession(c));
+
+sessions.post("/new", async (c) => {
+  const form = await formIn(c);
+  const [text, key, place] = ["text", "key", "place"].map((name) => String(form.get(name) ?? ""));
+  const { machine, session: slug } = parseSessionHandle(place ?? "");
+  const again = (said: string) => newSession(c, { said, typed: text ?? "", place: place ?? "" });
+  if (text === undefined || text.trim() === "") return again("Say what it should do.");
+  if (text.length > MAX_PROMPT_CHARACTERS) return again(`A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`);
+  if (machine === null) return again("Choose a project.");
+  const args = { machineId: machine, slug, prompt: text, ...keyOf(key) };
+  const answer = await callMachineTool(c, "create_session", args, START_MS);
+  if ("failed" in answer) return again(answer.failed.message);
+  const made = parseSessionHandle(String(answer.told["session_id"] ?? ""));
+  return c.redirect(made.machine === null ? "/sessions" : sessionPath(made.machine, made.session), 303);
+});
 
 sessions.get("/:machine/:session", (c) => show(c));
 
@@ -51,8 +74,7 @@ sessions.post("/:machine/:session/prompt", async (c) => {
   if (text.trim() === "") return show(c, { said: "Write a prompt first." });
   if (text.length > MAX_PROMPT_CHARACTERS)
     return show(c, { said: `A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`, typed: text });
-  // The key makes a form that is sent twice one prompt.
-  const args = { session_id: `${machine}/${session}`, text, ...(/^[\w-]{8,64}$/.test(key) ? { key } : {}) };
+  const args = { session_id: `${machine}/${session}`, text, ...keyOf(key) };
   const answer = await callMachineTool(c, "send_prompt", args);
   return "failed" in answer
     ? show(c, { said: answer.failed.message, typed: text })
@@ -64,6 +86,42 @@ sessions.post("/:machine/:session/abort", async (c) => {
   const answer = await callMachineTool(c, "abort_session", { session_id: `${machine}/${session}` });
   return "failed" in answer ? show(c, { said: answer.failed.message }) : c.redirect(sessionPath(machine, session), 303);
 });
+
+/** A copy of the session, to go on with it in another way, or because it is open in a terminal. */
+sessions.post("/:machine/:session/fork", async (c) => {
+  const { machine, session } = namesIn(c);
+  const answer = await callMachineTool(c, "fork_session", { session_id: `${machine}/${session}` }, START_MS);
+  if ("failed" in answer) return show(c, { said: answer.failed.message });
+  const made = parseSessionHandle(String(answer.told["session_id"] ?? ""));
+  return c.redirect(made.machine === null ? "/sessions" : sessionPath(made.machine, made.session), 303);
+});
+
+sessions.post("/:machine/:session/end", async (c) => {
+  const { machine, session } = namesIn(c);
+  const answer = await callMachineTool(c, "dispose_session", { session_id: `${machine}/${session}` });
+  return "failed" in answer ? show(c, { said: answer.failed.message }) : c.redirect(sessionPath(machine, session), 303);
+});
+
+/** The page that starts a session; with what went wrong with a form that was just sent. */
+async function newSession(c: PageContext, failed?: Parameters<typeof NewSession>[0]["failed"]): Promise<Response> {
+  const { session } = c.var;
+  const all: MachineRecord[] = await registryOf(c.env, session.person.id).machines();
+  const only = c.req.query("machine");
+  const page = (
+    <NewSession
+      machines={only === undefined ? all : all.filter(({ name }) => name === only)}
+      csrf={await formToken(session)}
+      promptKey={crypto.randomUUID()}
+      failed={failed}
+    />
+  );
+  return respond({ title: "New session", at: "sessions", status: failed === undefined ? 200 : 409 }, page);
+}
+
+/** The form's key, with which the machine runs a form that is sent twice only once. */
+function keyOf(key: string | undefined): { key?: string } {
+  return key !== undefined && /^[\w-]{8,64}$/.test(key) ? { key } : {};
+}
 
 /** One session's page; with what went wrong with a form that was just sent, and what was typed into it. */
 async function show(c: PageContext, failed?: { readonly said: string; readonly typed?: string }): Promise<Response> {

@@ -126,7 +126,7 @@ describe("a session's page", () => {
 });
 
 describe("a prompt from the page", () => {
-  test("goes to the machine with a key, by which it runs a form that is sent twice only once; and only from the form", async () => {
+  test("reaches the machine once, even if the form is sent twice, and only from the form", async () => {
     const alice = await withSession({ answers: { ...told([]), ...answers("send_prompt", { status: "running" }) } });
     const page = await pageOf(alice, "/sessions/attic/s1");
     const [, key = ""] = /name="key" value="([^"]+)"/.exec(page) ?? [];
@@ -138,10 +138,7 @@ describe("a prompt from the page", () => {
     expect((await alice.browser.post("/sessions/attic/s1/prompt", { ...form, csrf: "" })).status).toBe(403);
     const prompts = (await alice.user.reached("attic")).filter(({ body }) => body.includes("send_prompt"));
     const sent = prompts.map(({ body }) => JSON.parse(body).params.arguments as { key: string; text: string });
-    expect(sent).toEqual([
-      { session_id: "s1", text: "go on", key },
-      { session_id: "s1", text: "go on", key },
-    ]);
+    expect(sent).toEqual([{ session_id: "s1", text: "go on", key }]);
   });
 
   test("that the machine refuses is not lost: the page says why and still has the text", async () => {
@@ -353,5 +350,59 @@ describe("the stream of a session's page", () => {
     let isOver = false;
     while (!isOver) isOver = (await reader?.read())?.done ?? true;
     expect(isOver).toBe(true);
+  });
+});
+
+describe("a session that is started from the page", () => {
+  const projects = [{ slug: "-home-ann-src-api", path: "/home/ann/src/api" }];
+  const facts = {
+    hostname: "h",
+    os: "o",
+    arch: "a",
+    cpus: 1,
+    memoryBytes: 1,
+    codez: "1",
+    agent: null,
+    repos: [],
+    capabilities: [],
+    projects,
+  };
+  const made = {
+    ...answers("create_session", { session_id: "s9" }),
+    ...answers("fork_session", { session_id: "s10" }),
+  };
+
+  test("goes to the chosen machine and project, and to nowhere else", async () => {
+    const alice = await somebody();
+    for (const name of ["attic", "barn"]) {
+      await alice.user.machine(name, { answers: made });
+      await alice.user.report(name, { facts });
+    }
+    const page = await pageOf(alice, "/sessions/new");
+    expect(textOf(page)).toMatch(/api on attic.*api on barn/);
+    const csrf = await alice.browser.csrf("/sessions/new");
+    const form = { csrf, key: "k".repeat(16), place: "barn/-home-ann-src-api", text: "fix it" };
+    const started = await alice.browser.post("/sessions/new", form);
+    expect([started.status, started.headers.get("location")]).toEqual([303, "/sessions/barn/s9"]);
+    const calls = (await alice.user.reached("barn")).filter(({ body }) => body.includes("create_session"));
+    expect(JSON.parse(calls[0]?.body ?? "{}").params.arguments).toEqual({
+      slug: "-home-ann-src-api",
+      prompt: "fix it",
+      key: form.key,
+    });
+    expect((await alice.user.reached("attic")).filter(({ body }) => body.includes("create_session"))).toEqual([]);
+    const copied = await alice.browser.post("/sessions/barn/s9/fork", { csrf });
+    expect(copied.headers.get("location")).toBe("/sessions/barn/s10");
+    for (const [path, more] of [
+      ["/sessions/new", { ...form, text: " " }],
+      ["/sessions/new", { ...form, place: "x" }],
+      ["/sessions/new", { ...form, place: "nowhere/x" }],
+    ] as const) {
+      const refused = await alice.browser.post(path, more);
+      expect(refused.status).toBe(409);
+      expect(await refused.text()).toContain(more.text.trim());
+    }
+    const foreign = await alice.browser.post("/sessions/new", form, { "sec-fetch-site": "cross-site" });
+    expect(foreign.status).toBe(403);
   });
 });
