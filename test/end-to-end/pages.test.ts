@@ -49,7 +49,7 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
   test("follows a session live, allows its command in two taps, and sends it a prompt", async () => {
     await using client = await attic.connect();
     await page.goto(`${url}/`);
-    const session = await client.create(attic.repo("api"), { prompt: "bash echo from-the-shell" });
+    const session = await client.create(attic.repo("api"), { prompt: "bash touch made && echo from-the-shell" });
     // The overview shows the request by itself.
     await page.waitForSelector("#overview .ask:has-text('echo from-the-shell')");
     expect(await page.textContent("#overview .ask h2")).toBe("May it use Bash?");
@@ -58,7 +58,7 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await page.click("button[value=allow]");
     await page.waitForSelector(".note:has-text('has taken it')");
     await page.goto(`${url}/sessions/attic/${session}`);
-    await page.waitForSelector(".said:has-text('Heard: bash echo from-the-shell | from-the-shell')");
+    await page.waitForSelector(".said:has-text('Heard: bash touch made && echo from-the-shell | from-the-shell')");
     await page.fill("textarea[name=text]", "and <b>again</b>");
     await page.click("button:has-text('Send')");
     await page.waitForSelector(".said:has-text('Heard: and <b>again</b>')");

@@ -130,7 +130,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
       await page.fill("input[name=name]", "dana");
       await page.fill("input[name=password]", PASSWORD);
       await page.click("button[type=submit]");
-      await page.waitForURL("**/account");
+      await page.waitForURL(`${url}/`);
       for (const address of [
         `${url}/account`,
         `${url}/pair`,
