@@ -78,7 +78,6 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Decides a request. The caller has checked that `by` may decide for this machine. */
   decide(id: number, verdict: Verdict, by: Decider): MaybeAsync<DecisionResult | OperatorError>;
 
-  /** Sessions that the machines reported, newest first. No machine is asked. */
   /** Takes in a call with a key, and delivers it: at once, or when its machine is back. */
   send(request: Omit<DeliveryRequest, "identity">): MaybeAsync<DeliveryRecord | OperatorError>;
   delivery(scope: string, key: string): MaybeAsync<DeliveryRecord | null>;
@@ -86,7 +85,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Cancels a call that is not delivered yet. Answers what is known of it then, or `null` if there is none. */
   cancelDelivery(scope: string, key: string): MaybeAsync<{ record: DeliveryRecord; isCancelled: boolean } | null>;
 
-  /** Sessions that the machines told of, newest first. No machine is asked. */
+  /** Sessions that the machines reported, newest first. No machine is asked. */
   listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;
   /** One session, if the reader may see its machine. */
   session(visible: readonly string[] | null, machine: string, session: string): MaybeAsync<ListedSession | null>;
