@@ -41,8 +41,11 @@ export type OperatorError =
   | MachineUnknown
   /** Its person has not allowed clients to answer permission requests of this machine. `page`: where they can. */
   | { code: "approval_not_allowed"; machine: string; page: string }
-  /** Somebody answered a request before, in another way. `what` was asked; `by` says who, in words. */
-  | { code: "already_decided"; what: string; behavior: "allow" | "deny"; by: string; atMs: number }
+  /**
+   * Somebody answered a request before, in another way. `what` was asked; `by` says who, in words. `behavior` is `null` if it was answered
+   * where only the agent knows how: in its terminal.
+   */
+  | { code: "already_decided"; what: string; behavior: "allow" | "deny" | null; by: string; atMs: number }
   /** The idempotency key was used for another call. */
   | { code: "key_reused"; key: string }
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
@@ -195,7 +198,7 @@ export function messageOf(error: OperatorError): string {
     case "approval_not_allowed":
       return `A person decides this: ask them to open ${new URL("/inbox", error.page).href}, or to run \`codez permissions\` on machine "${error.machine}". They can let clients answer for this machine at ${error.page}.`;
     case "already_decided":
-      return `This ${error.what} was ${error.behavior === "allow" ? "allowed" : "denied"} before, at ${new Date(error.atMs).toISOString()}, by ${error.by}. Nothing was changed.`;
+      return `This ${error.what} was ${error.behavior === null ? "answered" : error.behavior === "allow" ? "allowed" : "denied"} before, at ${new Date(error.atMs).toISOString()}, by ${error.by}. Nothing was changed.`;
     case "key_reused":
       return `The key ${error.key} was used for another call. Use a new key for every new call, and the same one only to repeat a call.`;
     case "cursor_expired":

@@ -44,7 +44,7 @@ function installedCommand(script: string | undefined, { PATH = "" }: NodeJS.Proc
 }
 
 const COMMANDS =
-  "setup|connect|up|serve|permissions|status|machines|rename|rotate|remove|tokens|watch|webhooks|audit|service|login|logout|upgrade|uninstall";
+  "setup|connect|up|serve|permissions|hooks|status|machines|rename|rotate|remove|tokens|watch|webhooks|audit|service|login|logout|upgrade|uninstall";
 
 /** A command of codez as our texts name it, unless it is written out already. */
 const NAMED = new RegExp(`(?<![\\w/.-]|npx |codez\\.tgz )codez (?=(?:${COMMANDS})\\b)`, "g");

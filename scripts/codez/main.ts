@@ -6,6 +6,7 @@ import { contextOf } from "./commands/context.ts";
 import { loginCommand, logoutCommand } from "./commands/login.ts";
 import { machinesCommand } from "./commands/machines.ts";
 import { permissionsCommand } from "./commands/permissions.ts";
+import { hooksCommand } from "./commands/hooks.ts";
 import { forgetCommand } from "./commands/forget.ts";
 import { removeCommand } from "./commands/remove.ts";
 import { renameCommand } from "./commands/rename.ts";
@@ -56,6 +57,7 @@ function program(command: readonly string[]): Command {
     upCommand(context),
     serveCommand({ version: VERSION }),
     permissionsCommand(),
+    hooksCommand(context),
     statusCommand(context),
     machinesCommand(context),
     loginCommand(context),

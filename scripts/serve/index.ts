@@ -6,6 +6,7 @@ export { keep } from "./agent/keep.ts";
 export type { ServeConfig } from "./config.ts";
 export { ConfigInvalid, readConfig } from "./config-file.ts";
 export { ServeExitCode } from "./exit-code.ts";
+export { ASK_PATH } from "./permission/ask-route.ts";
 export { LOCAL_PATH } from "./permission/local-route.ts";
 export { findRunning, type Running } from "./running-file.ts";
 export { ownAuthorization } from "./own-token.ts";

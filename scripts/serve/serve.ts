@@ -22,6 +22,7 @@ import type { Machine } from "./machine.ts";
 import { createEndpoint, MAX_BODY_BYTES } from "./mcp/endpoint.ts";
 import { Outcomes } from "./outcomes.ts";
 import { PermissionBook } from "./permission/book.ts";
+import { asksRoute } from "./permission/ask-route.ts";
 import { permissionsRoute } from "./permission/local-route.ts";
 import { Policy } from "./policy.ts";
 import { PollPositions } from "./poll-positions.ts";
@@ -168,7 +169,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     keeper.stop();
     await endpoint.close();
   };
-  const routes = [mcp, permissionsRoute(machine, token)];
+  const routes = [mcp, permissionsRoute(machine, token), asksRoute(permissions, token)];
   const listener = await listen(config.current.port, routes, onError).catch(async (error: unknown) => {
     await stopParts();
     throw error;

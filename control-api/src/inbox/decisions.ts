@@ -101,7 +101,7 @@ function isSame({ settled, decision }: InboxItem, verdict: Verdict): boolean {
 }
 
 /** Settlements that nobody decided, so that no answer is the same. */
-const OVER: ReadonlySet<string> = new Set(["expiry", "agent", "restart", "machine_gone"]);
+const OVER: ReadonlySet<string> = new Set(["terminal", "expiry", "agent", "restart", "machine_gone"]);
 
 function problemOf(item: InboxItem, { behavior, answers }: Verdict): string | null {
   const { kind, isWhole, machine } = item;
@@ -123,7 +123,8 @@ function tooLate({ kind, untilMs }: InboxItem): OperatorError {
 
 function alreadyDecided({ kind, machine, settled, decision }: InboxItem): OperatorError {
   if (settled !== null) {
-    const { behavior, atMs } = settled;
+    const { atMs } = settled;
+    const behavior = settled.by === "terminal" ? null : settled.behavior;
     return { code: "already_decided", what: kind, behavior, by: settlerText(settled, machine), atMs };
   }
   const { behavior, by, acceptedMs }: Pick<AcceptedDecision, "behavior" | "by" | "acceptedMs"> = decision ?? {

@@ -67,7 +67,7 @@ function Settled({ items }: { readonly items: readonly InboxItem[] }) {
 
 function outcomeOf({ settled, machine, untilMs }: InboxItem): string {
   if (settled === null) return `nobody decided until ${minute(untilMs)}`;
-  const word = settled.behavior === "allow" ? "allowed" : "denied";
+  const word = settled.by === "terminal" ? "answered" : settled.behavior === "allow" ? "allowed" : "denied";
   return `${word} by ${printable(settlerText(settled, machine))}, ${minute(settled.atMs)}`;
 }
 

@@ -27,8 +27,8 @@ const Stored = z.array(PermissionRequest);
 export interface Asker {
   readonly session: string;
   readonly cwd: string;
-  /** Passes the decision to the agent. */
-  readonly respond: (decision: Decision) => void;
+  /** Passes the decision to the agent. `isDecided` is `false` if nobody decided in time. */
+  readonly respond: (decision: Decision, isDecided: boolean) => void;
 }
 
 /**
@@ -52,7 +52,7 @@ export class PermissionBook {
     this.#events = events;
     this.#timeoutMs = timeoutMs;
     this.#now = now;
-    this.#timer = setInterval(() => this.#expire(), EXPIRY_LOOK_MS);
+    this.#timer = setInterval(() => this.expire(), EXPIRY_LOOK_MS);
     this.#timer.unref();
   }
 
@@ -129,7 +129,7 @@ export class PermissionBook {
     const asker = this.#askers.get(id);
     const reason = decision.behavior === "deny" ? decision.reason : null;
     const settled = this.#settle(request, { behavior: decision.behavior, by, who, reason, answers: answers ?? null });
-    asker?.respond(decision);
+    asker?.respond(decision, true);
     return { request: settled, first: true };
   }
 
@@ -138,6 +138,13 @@ export class PermissionBook {
     const request = this.#requests.get(id);
     if (request === undefined || request.settled !== null) return;
     this.#settle(request, nobody("agent", "the turn ended before anybody answered"));
+  }
+
+  /** A terminal that asked as well does not wait any more: somebody has answered there. Nothing was allowed from here. */
+  leave(id: string): void {
+    const request = this.#requests.get(id);
+    if (request === undefined || request.settled !== null) return;
+    this.#settle(request, nobody("terminal", "it was answered in the terminal"));
   }
 
   /** Why the requests could not be written to disk at the last attempt; `null` if they could. */
@@ -150,7 +157,8 @@ export class PermissionBook {
     await this.#writing;
   }
 
-  #expire(): void {
+  /** Settles the requests whose time is up. Called every second. */
+  expire(): void {
     const nowMs = this.#now();
     for (const request of this.pending()) {
       if (request.expiresAtMs > nowMs) continue;
@@ -158,7 +166,7 @@ export class PermissionBook {
       const reason = `nobody answered within ${minutes} minutes`;
       const asker = this.#askers.get(request.id);
       this.#settle(request, nobody("expiry", reason));
-      asker?.respond({ behavior: "deny", reason: expired(request, reason) });
+      asker?.respond({ behavior: "deny", reason: expired(request, reason) }, false);
     }
   }
 

@@ -30,13 +30,13 @@ export type PermissionRequest = z.infer<typeof PermissionRequest>;
 export type Settlement = NonNullable<PermissionRequest["settled"]>;
 
 /**
- * Who settled a request. The first four are decisions: at this machine (`codez permissions`), by an MCP client
- * (`respond_permission`), by a person on a page of Operator, in the terminal that asks as well. With the others nobody could decide
- * any more: the time was up, the agent withdrew it, serve was restarted.
+ * Who settled a request. The first three are decisions: at this machine (`codez permissions`), by an MCP client
+ * (`respond_permission`), by a person on a page of Operator. With the others nobody could decide here any more: it was answered in the
+ * terminal that asked as well, the time was up, the agent withdrew it, serve was restarted.
  */
 export type Settler = "machine" | "client" | "operator" | "terminal" | "expiry" | "agent" | "restart";
 
-const DECIDERS: ReadonlySet<string> = new Set(["machine", "client", "operator", "terminal"] satisfies Settler[]);
+const DECIDERS: ReadonlySet<string> = new Set(["machine", "client", "operator"] satisfies Settler[]);
 
 /** Whether somebody decided, so that the same answer again is fine. */
 export function isDecided({ by }: Settlement): boolean {

@@ -1,0 +1,146 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { HookFile } from "../../../scripts/codez/hooks/hook-file.ts";
+import { Lock } from "../../../scripts/system/lock.ts";
+import { peerBin } from "../../peers/bin.ts";
+import { obedient, TestMachine, until } from "./support/machine.ts";
+
+const CODEZ = fileURLToPath(new URL("support/codez.ts", import.meta.url));
+
+let machine: TestMachine;
+/** The file in which a connector of this computer says whether it is linked. */
+let lock: Lock;
+
+beforeAll(async () => {
+  machine = await TestMachine.start({ script: obedient });
+  const folder = join(machine.home, ".codez", "machines");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "attic.json"), "{}");
+  const taken = Lock.take(join(folder, "attic.lock"));
+  if (!(taken instanceof Lock)) throw new Error("somebody else has the lock");
+  lock = taken;
+  const settings = new HookFile(join(machine.home, ".claude", "settings.json"), join(machine.home, ".codez"));
+  settings.install(`"${process.execPath}" "${CODEZ}"`, 600);
+});
+afterAll(async () => {
+  lock.release();
+  await machine[Symbol.asyncDispose]();
+});
+
+/** A person's own Claude Code, which asks before it makes a file. Answers what it printed. */
+function claude(file: string): { done: Promise<string>; path: string; kill: () => void } {
+  const cwd = machine.repo("repo");
+  const child = spawn(peerBin("claude"), ["--print", `bash touch ${file}`], {
+    cwd,
+    env: machine.env,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let out = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (out += text));
+  return { done: once(child, "close").then(() => out), path: join(cwd, file), kill: () => void child.kill("SIGKILL") };
+}
+
+async function waiting(): Promise<{ request_id: string; session_id: string; tool: string }[]> {
+  return JSON.parse((await machine.codez("permissions", "--json")).stdout);
+}
+
+async function asked(): Promise<string> {
+  return until("the terminal's request", async () => (await waiting())[0]?.request_id);
+}
+
+/** The hook itself, with what Claude Code passes to it; answers what it prints and how long it took. */
+async function hook(input: object = {}): Promise<{ printed: string; tookMs: number }> {
+  const startedMs = performance.now();
+  const child = spawn(process.execPath, [CODEZ, "hooks", "answer"], {
+    env: machine.env,
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  const given = {
+    session_id: "00000000-0000-4000-8000-000000000000",
+    cwd: "/",
+    tool_name: "Bash",
+    tool_input: { command: "ls" },
+    ...input,
+  };
+  child.stdin.end(JSON.stringify(given));
+  let printed = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (printed += text));
+  await once(child, "close");
+  return { printed, tookMs: performance.now() - startedMs };
+}
+
+describe("a session in a terminal, with the real Claude Code", () => {
+  test("asks in the inbox, and goes on with the decision that was made there", async () => {
+    lock.say("online", "");
+    const { done, path } = claude("allowed-from-afar.txt");
+    const request = await asked();
+    expect((await waiting())[0]).toMatchObject({ tool: "Bash" });
+    expect(existsSync(path)).toBe(false);
+    expect(await machine.codez("permissions", "allow", request)).toMatchObject({ code: 0 });
+    await done;
+    expect(existsSync(path)).toBe(true);
+
+    const denied = claude("denied-from-afar.txt");
+    await machine.codez("permissions", "deny", await asked(), "--reason", "not on a Friday");
+    expect(await denied.done).toContain("not on a Friday");
+    expect(existsSync(denied.path)).toBe(false);
+  });
+
+  test("takes its request along when it ends, as it does when it is answered in the terminal", async () => {
+    lock.say("online", "");
+    const { kill, done } = claude("ended.txt");
+    const request = await asked();
+    kill();
+    await done;
+    await until("the request to be gone", async () => ((await waiting()).length === 0 ? true : undefined));
+    expect((await machine.codez("permissions", "allow", request)).stderr).toContain("answered in the terminal");
+  });
+});
+
+describe("the hook", () => {
+  test("leaves everything to the terminal at once, when Operator cannot be reached", async () => {
+    lock.say("offline", "no network");
+    const { printed } = await hook();
+    expect(printed).toBe("");
+    expect(await waiting()).toEqual([]);
+  });
+
+  test("leaves it to the terminal within a second, when the link is lost while it waits", async () => {
+    lock.say("online", "");
+    const answer = hook();
+    await asked();
+    const lostMs = performance.now();
+    lock.say("offline", "no network");
+    const { printed } = await answer;
+    expect(printed).toBe("");
+    expect(performance.now() - lostMs).toBeLessThan(1_000);
+    await until("the request to be gone", async () => ((await waiting()).length === 0 ? true : undefined));
+  });
+
+  test("passes answers on as the tool's input", async () => {
+    lock.say("online", "");
+    const questions = [{ question: "Which?", options: [{ label: "This" }, { label: "That" }] }];
+    const answer = hook({ tool_name: "AskUserQuestion", tool_input: { questions } });
+    await machine.codez("permissions", "answer", await asked(), "2");
+    expect(JSON.parse((await answer).printed)).toEqual({
+      hookSpecificOutput: {
+        hookEventName: "PermissionRequest",
+        decision: { behavior: "allow", updatedInput: { questions, answers: { "Which?": "That" } } },
+      },
+    });
+  });
+
+  test("does nothing in a session of codez serve, which asks by itself", async () => {
+    lock.say("online", "");
+    await using client = await machine.connect();
+    const session = await client.create(machine.repo("repo"), { prompt: "bash touch served.txt" });
+    await asked();
+    expect(await waiting()).toHaveLength(1);
+    await client.call("dispose_session", { session_id: session });
+  });
+});
