@@ -9,9 +9,13 @@ import { codezHome } from "../../system/home.ts";
  * holds without a file: the safest that still lets work be done.
  */
 const ANSWERS = {
+  page: {
+    label: "I do, on my Operator's inbox page or at this computer",
+    settings: { respondPermission: false, answerOnPages: true },
+  },
   here: {
-    label: "I do, at this computer (codez permissions)",
-    settings: { respondPermission: false },
+    label: "I do, only at this computer (codez permissions)",
+    settings: { respondPermission: false, answerOnPages: false },
   },
   clients: {
     label: "I do, from any MCP client that is signed in to my Operator",
@@ -34,7 +38,8 @@ export async function choosePermissions(given: PermissionAnswer | undefined, may
   const path = join(codezHome(), "serve.json");
   if (existsSync(path)) return `permission requests: as ${path} says`;
   const answer = given ?? (mayAsk ? await asked() : null);
-  if (answer === null) return `permission requests: answer them here with codez permissions (to change it: ${path})`;
+  if (answer === null)
+    return `permission requests: answer them on the inbox page of your Operator, or here with codez permissions (to change it: ${path})`;
   writePrivately(path, `${JSON.stringify(ANSWERS[answer].settings, null, 2)}\n`);
   return `permission requests: ${ANSWERS[answer].label} (to change it: ${path})`;
 }
