@@ -29,6 +29,7 @@ export default defineConfig({
         test: {
           name: "protocol",
           include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"],
+          testTimeout: 30_000,
           sequence: { groupOrder: 1 },
           maxWorkers: 2,
         },
