@@ -104,7 +104,8 @@ const look = async (args: object = {}): Promise<Record<string, unknown>> =>
   JSON.parse(await callTool(tokenOfAda, "nosy", "look", args));
 
 beforeAll(async () => {
-  operator = await TestOperator.start({ LOOPBACK_OWNER: "ada" });
+  // After a lost reply the same version is uploaded again. Nobody can tell when that takes effect, and it cuts a call in progress.
+  operator = await TestOperator.start({ LOOPBACK_OWNER: "ada" }, { lostShare: 0 });
   tokenOfAda = await tokenOf("ada");
   tokenOfBob = await tokenOf("bob");
   await operator.stop();
