@@ -23,8 +23,9 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       // Waiting requests are derived from the events, in the same object and the same transaction.
       history: ["inbox"],
       inbox: ["http", "machines", "history"],
+      enrolment: ["http", "sign-in", "machines"],
       delivery: ["http", "machines"],
-      user: ["http", "audit", "sign-in", "machines", "history", "inbox", "delivery"],
+      user: ["http", "audit", "sign-in", "machines", "history", "inbox", "delivery", "enrolment"],
       events: ["http", "machines", "history", "user"],
       rest: [
         "http",
@@ -34,6 +35,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
         "history",
         "inbox",
         "delivery",
+        "enrolment",
         "user",
         "events",
         "mcp-events",

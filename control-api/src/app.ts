@@ -12,11 +12,13 @@ import { setHarmless } from "./http/harmless.ts";
 import { reading } from "./http/needs.ts";
 import { refuse } from "./http/refusal.ts";
 import { audit } from "./rest/audit.ts";
+import { enrolments } from "./rest/enrolments.ts";
 import { events } from "./rest/events.ts";
 import { grants } from "./rest/grants.ts";
 import { history } from "./rest/history.ts";
 import { deliveries } from "./rest/deliveries.ts";
 import { inbox } from "./rest/inbox.ts";
+import { keys } from "./rest/keys.ts";
 import { machines } from "./rest/machines.ts";
 import { rollout } from "./rest/rollout.ts";
 import { servers } from "./rest/servers.ts";
@@ -67,6 +69,9 @@ app.get("/", (c, next) =>
 app.route("/", signIn);
 app.route("/", pages);
 
+// Machines that enrol have a key of their own kind, and no sign-in.
+app.route("/api/enrolments", enrolments);
+
 // Authentication only. Each route states the scope that it needs (needs.ts).
 app.use("/api/*", async (c, next) => {
   const url = new URL(c.req.url);
@@ -83,6 +88,7 @@ app.route("/api/machines", machines);
 app.route("/api/rollout", rollout);
 app.route("/api/servers", servers);
 app.route("/api/tokens", tokens);
+app.route("/api/keys", keys);
 app.route("/api/grants", grants);
 app.route("/api/audit", audit);
 app.route("/api/events", events);

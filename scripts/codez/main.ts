@@ -3,6 +3,7 @@ import { inspect } from "node:util";
 import { auditCommand } from "./commands/audit.ts";
 import { connectCommand } from "./commands/connect.ts";
 import { contextOf } from "./commands/context.ts";
+import { keysCommand } from "./commands/keys.ts";
 import { loginCommand, logoutCommand } from "./commands/login.ts";
 import { machinesCommand } from "./commands/machines.ts";
 import { permissionsCommand } from "./commands/permissions.ts";
@@ -68,6 +69,7 @@ function program(command: readonly string[]): Command {
     removeCommand(context),
     forgetCommand(context),
     tokensCommand(context),
+    keysCommand(context),
     watchCommand(context),
     webhooksCommand(context),
     auditCommand(context),

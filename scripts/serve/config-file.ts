@@ -38,10 +38,18 @@ export function readConfig(path: string): ServeConfig {
   }
   const json = parseJson(text);
   if (json === undefined) throw new ConfigInvalid(`${path} is not JSON. Look for a missing comma, quote or bracket.`);
+  return configIn(json, path, repeatedKeys(text));
+}
+
+/**
+ * The configuration in a JSON value. `where` is the name under which it is complained about, `known` what is wrong with it already.
+ * Throws ConfigInvalid.
+ */
+export function configIn(json: unknown, where: string, known: readonly string[] = []): ServeConfig {
   const parsed = ServeConfig.safeParse(json);
-  const problems = [...repeatedKeys(text), ...(parsed.success ? [] : problemsIn(parsed.error, json))];
+  const problems = [...known, ...(parsed.success ? [] : problemsIn(parsed.error, json))];
   if (parsed.success && problems.length === 0) return parsed.data;
-  throw new ConfigInvalid([`${path} is not right:`, ...problems.map((problem) => `  ${problem}`)].join("\n"));
+  throw new ConfigInvalid([`${where} is not right:`, ...problems.map((problem) => `  ${problem}`)].join("\n"));
 }
 
 /**

@@ -4,7 +4,7 @@
  */
 export { keep } from "./agent/keep.ts";
 export type { ServeConfig } from "./config.ts";
-export { ConfigInvalid, readConfig } from "./config-file.ts";
+export { configIn, ConfigInvalid, readConfig } from "./config-file.ts";
 export { ServeExitCode } from "./exit-code.ts";
 export { ASK_PATH } from "./permission/ask-route.ts";
 export { LOCAL_PATH } from "./permission/local-route.ts";

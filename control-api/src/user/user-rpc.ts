@@ -11,7 +11,9 @@ import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../hist
 import type { Forgotten } from "../history/history.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
-import type { TokenAnswer } from "../http/caller.ts";
+import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts";
+import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
+import type { Credential, TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import type { ReportAnswer } from "../machines/report-answer.ts";
@@ -111,6 +113,19 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
 
   /** Whether this user's webhooks need to be informed of new events (webhooks/webhooks.ts). */
   follow(isFollowed: boolean): MaybeAsync<void>;
+
+  /** Creates an enrolment key (enrolment/enrolment.ts). */
+  createEnrolmentKey(
+    limits: KeyLimits,
+    credential: Credential | null,
+  ): MaybeAsync<{ key: string; record: ShownKey } | OperatorError>;
+  enrolmentKeys(): MaybeAsync<ShownKey[]>;
+  /** Revokes a key, and removes its machines if that is asked. Answers their names, or `null` if there is no such key. */
+  revokeEnrolmentKey(id: string, andMachines: boolean): MaybeAsync<{ tag: string; removed: string[] } | null>;
+  /** Registers a machine by an enrolment key. */
+  enrol(key: string, request: EnrolRequest): MaybeAsync<Enrolled | OperatorError>;
+  /** An enrolled machine ends. Answers `false` if there is none of this identity. */
+  leave(identity: string): MaybeAsync<boolean>;
 
   /** Creates a personal access token. Answers an error if it is limited to a machine that does not exist. */
   createToken(label: string, limits: TokenLimits, maker: TokenMaker): MaybeAsync<MadeToken | OperatorError>;

@@ -34,7 +34,7 @@ import { Deliveries } from "../delivery/deliveries.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import { deliveryView } from "../delivery/delivery-view.ts";
 import { Outbox } from "../delivery/outbox.ts";
-import { tagOf, type TokenAnswer } from "../http/caller.ts";
+import { type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
@@ -58,6 +58,8 @@ import { Redemptions } from "../sign-in/oauth/redemptions.ts";
 import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
 import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
 import { hashOf } from "../sign-in/access-token.ts";
+import { Enrolment, type Enrolled, type EnrolRequest, type ShownKey } from "../enrolment/enrolment.ts";
+import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
 import { Closure } from "./closure.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
@@ -95,6 +97,9 @@ type Doubt = { name: string; asked: number };
 
 /** Storage key of the platform start that this object last saw. */
 const START_KEY = "platform-start";
+
+/** Storage key: when the enrolled machines are looked through next. */
+const SWEEP_KEY = "sweep-enrolled";
 
 /** Storage key that is set until the registry was compared with the namespace: this object's database is new, or was lost. */
 const REBUILD_KEY = "registry-to-rebuild";
@@ -149,6 +154,16 @@ export class User extends Agent<Env> implements UserRpc {
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
   readonly #revocations = new Waiters<void>();
   readonly #follower = new Follower(this.ctx, this.env, () => this.#id);
+  /** Machines that come and go with an enrolment key, without a person. */
+  readonly #enrolment = new Enrolment(this.ctx.storage.sql, {
+    machine: (name) => this.machine(name),
+    nameOf: (identity) => this.#registry.nameOf(identity),
+    isOnline: (name) => this.#isOnline(name),
+    register: (name, { identity, linkKey }, rotate) =>
+      this.register({ name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) }),
+    remove: (name) => this.remove(name),
+    sweepIn: (seconds) => this.#sweepIn(seconds),
+  });
   readonly #upgradedMs = new Map<string, number>();
   readonly #rolloutStore = new RolloutStore(this.ctx.storage);
   readonly #rollouts = new Rollouts(this.#rolloutStore, {
@@ -631,19 +646,75 @@ export class User extends Agent<Env> implements UserRpc {
     return identity === "" ? null : identity;
   }
 
+  createEnrolmentKey(
+    limits: KeyLimits,
+    credential: Credential | null,
+  ): Promise<{ key: string; record: ShownKey } | OperatorError> {
+    this.#closure.check();
+    return this.#enrolment.createKey(this.#id, limits, credential);
+  }
+
+  enrolmentKeys(): ShownKey[] {
+    return this.#enrolment.keys();
+  }
+
+  revokeEnrolmentKey(id: string, andMachines: boolean): Promise<{ tag: string; removed: string[] } | null> {
+    return this.#enrolment.revokeKey(id, andMachines);
+  }
+
+  async enrol(key: string, request: EnrolRequest): Promise<Enrolled | OperatorError> {
+    if (this.#closure.isClosed) return { code: "unauthorized" };
+    return this.#enrolment.enrol(key, request);
+  }
+
+  leave(identity: string): Promise<boolean> {
+    return this.#enrolment.leave(identity);
+  }
+
+  /** Called by the Agent's schedule: removes enrolled machines that have fallen silent. */
+  async sweepEnrolled(): Promise<void> {
+    this.ctx.storage.kv.delete(SWEEP_KEY);
+    await this.#enrolment.sweep();
+  }
+
+  /** One sweep is scheduled at a time. */
+  async #sweepIn(seconds: number): Promise<void> {
+    const dueMs = this.ctx.storage.kv.get<number>(SWEEP_KEY);
+    const nowMs = Date.now();
+    if (dueMs !== undefined && dueMs > nowMs && dueMs <= nowMs + seconds * 1000) return;
+    this.ctx.storage.kv.put(SWEEP_KEY, nowMs + seconds * 1000);
+    await this.schedule(seconds, "sweepEnrolled");
+  }
+
+  async #isOnline(name: string): Promise<boolean> {
+    try {
+      const state = await machineState(this.env, this.#id, name);
+      const known = this.#registry.get(name);
+      if (known !== null) this.correct(known.slug, state);
+      return state.online;
+    } catch (reason) {
+      console.warn("the script of a silent machine does not answer", { machine: name, reason: String(reason) });
+      return false;
+    }
+  }
+
   tokens(): TokenRecord[] {
     return this.#tokens.list();
   }
 
   revokeToken(id: string): string | null {
     const label = this.#tokens.revoke(id);
-    if (label !== null) this.revoked();
+    if (label !== null) {
+      this.#enrolment.revokeMadeWith(`token:${id}`);
+      this.revoked();
+    }
     return label;
   }
 
   /** Revokes a grant, its tokens, and the personal access tokens that its app created. */
   async endGrant(id: string): Promise<void> {
     this.#tokens.revokeMadeWith(`grant:${id}`);
+    this.#enrolment.revokeMadeWith(`grant:${id}`);
     await oauthApi(this.env).revokeGrant(id, this.#id);
     this.revoked();
   }
@@ -651,6 +722,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Revokes all tokens and grants, also those whose code was not redeemed yet. Machines and their links stay. */
   async endAccess(): Promise<void> {
     this.#tokens.revokeAll();
+    this.#enrolment.revokeAll();
     const api = oauthApi(this.env);
     const grants: string[] = [];
     let cursor: string | undefined;
@@ -680,6 +752,7 @@ export class User extends Agent<Env> implements UserRpc {
   close(): void {
     this.#closure.close(Date.now());
     this.#tokens.revokeAll();
+    this.#enrolment.revokeAll();
     this.revoked();
   }
 

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { startServe, type Serve } from "../../serve/index.ts";
+import { configIn, startServe, type Serve } from "../../serve/index.ts";
 import { isTerminal } from "../ask.ts";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
 import { LAUNCHD_OPTION } from "../launchd.ts";
@@ -9,6 +9,7 @@ import type { Profile } from "../profile/profile.ts";
 import { checkConfig, serveFailureOf } from "../serve-failure.ts";
 import { Service } from "../service/service.ts";
 import { claudeVersion } from "../setup/claude-code.ts";
+import { ENROLMENT_KEY, enrol } from "../setup/enrol.ts";
 import { firstUp, profileHere } from "../setup/first-up.ts";
 import { PERMISSION_ANSWERS, type PermissionAnswer } from "../setup/permission-choice.ts";
 import { proveByCall } from "../setup/prove-call.ts";
@@ -16,7 +17,13 @@ import { endSignIns } from "../sign-in/sign-in.ts";
 import { VERSION } from "../version.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 
-type Options = { hub?: string; json?: boolean; service?: boolean; permissions?: PermissionAnswer };
+type Options = {
+  hub?: string;
+  json?: boolean;
+  service?: boolean;
+  permissions?: PermissionAnswer;
+  ephemeral?: boolean;
+};
 
 /**
  * `codez up`: everything that it takes to offer this computer's Claude Code sessions. The first time it adds the computer as a
@@ -27,6 +34,7 @@ export function upCommand({ folder }: Context): Command {
     new Command("up").description("serve this machine's Claude Code sessions and connect them to Operator"),
   )
     .argument("[name]", "the machine (needed when this computer is set up as several)")
+    .option("--ephemeral", `a machine for as long as this runs, by the key in ${ENROLMENT_KEY}, without a person`)
     .option("--service", "install the service that connects whenever this computer starts, without asking")
     .option("--no-service", "connect in this terminal, and do not ask about a service")
     .addOption(
@@ -37,6 +45,7 @@ export function upCommand({ folder }: Context): Command {
     .addOption(LAUNCHD_OPTION)
     .action(async (name: string | undefined, options: Options) => {
       const output = outputOf(options);
+      if (options.ephemeral === true) return upEphemeral(output);
       const mayAsk = options.json !== true && isTerminal();
       // Before anything is installed: with a wrong serve.json nothing would run afterwards.
       checkConfig();
@@ -74,6 +83,39 @@ export function upCommand({ folder }: Context): Command {
     });
 }
 
+/** `codez up --ephemeral`: becomes a machine by an enrolment key, serves, and is gone from Operator when it ends. */
+async function upEphemeral(output: Output): Promise<void> {
+  checkConfig();
+  const interrupted = untilInterrupted();
+  const machine = await enrol();
+  try {
+    const serve = await start(output, machine.policy);
+    try {
+      await connectMachine({
+        ...machine,
+        target: { kind: "url", url: serve.url },
+        events: false,
+        output,
+        interrupted,
+        started: (running) => {
+          serve.subscribe(({ atMs, type, session, data }) => running.push([{ atMs, type, session, data }]));
+        },
+      });
+    } finally {
+      await serve.stop();
+    }
+  } finally {
+    // If Operator cannot be reached now, it removes the machine itself after a few minutes of silence.
+    await machine
+      .leave()
+      .catch((reason: unknown) => output.line(`warning: could not say goodbye: ${messageOf(reason)}`));
+  }
+}
+
+function messageOf(reason: unknown): string {
+  return reason instanceof Error ? reason.message : String(reason);
+}
+
 /** Says whether calls arrive from outside, and gives the sign-in back, which is needed for nothing else. */
 async function prove(operator: OperatorClient | null, profile: Profile, output: Output): Promise<void> {
   const { proven, detail } = await proveByCall(operator, profile);
@@ -92,10 +134,11 @@ async function tellWhatIsServed(serve: Serve, output: Output): Promise<void> {
 }
 
 /** Throws `CodezFailure` for every reason that its owner can do something about. */
-async function start(output: Output): Promise<Serve> {
+async function start(output: Output, policy: Record<string, unknown> | null = null): Promise<Serve> {
   try {
     return await startServe({
       version: VERSION,
+      ...(policy === null ? {} : { overrides: configIn(policy, "the policy of the enrolment key") }),
       onConfig: (problem) => output.line(problem === null ? "serve.json is right again" : `warning: ${problem}`),
     });
   } catch (reason) {

@@ -1,0 +1,166 @@
+import type { Credential } from "../http/caller.ts";
+import { hashOf } from "../sign-in/access-token.ts";
+import { makeKey } from "./enrolment-key.ts";
+import { MAX_MACHINES } from "./limits.ts";
+
+/** What a key allows. */
+export type KeyLimits = {
+  /** Names of the machines begin with it. */
+  readonly tag: string;
+  /** Whether it may enrol more than one machine. */
+  readonly reusable: boolean;
+  readonly expiresMs: number;
+  /** Machines that it may have enrolled at the same time. */
+  readonly maxMachines: number;
+  /** `serve.json` of its machines, as JSON; `null` for the defaults. */
+  readonly policy: string | null;
+};
+
+/** A key as lists show it, without its secret. Times are in milliseconds since 1970. */
+export type KeyRecord = KeyLimits & {
+  readonly id: string;
+  readonly createdMs: number;
+  /** Machines that it ever enrolled, and the identities of those that exist. */
+  readonly used: number;
+  readonly machines: readonly string[];
+};
+
+type Row = {
+  id: string;
+  tag: string;
+  reusable: number;
+  expires_ms: number;
+  max_machines: number;
+  policy: string | null;
+  created_ms: number;
+  used: number;
+};
+
+/** Why a key enrols nobody now. */
+export type KeyRefusal = "unknown" | "expired" | "used_up" | "full";
+
+/**
+ * The keys with which machines enrol without a person, and which machines came by which key.
+ *
+ *   enrolment_key  one row for each key, with its hash. A revoked key has no row
+ *   enrolled       one row for each machine that came by a key and exists: its identity, which a rename does not change. It stays when the
+ *                  key is revoked, so that the machine can still leave
+ */
+export class EnrolmentKeys {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(`
+      CREATE TABLE IF NOT EXISTS enrolment_key (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, tag TEXT NOT NULL, reusable INTEGER NOT NULL,
+        expires_ms INTEGER NOT NULL, max_machines INTEGER NOT NULL, policy TEXT, created_ms INTEGER NOT NULL, used INTEGER NOT NULL DEFAULT 0,
+        made_with TEXT);
+      CREATE TABLE IF NOT EXISTS enrolled (identity TEXT PRIMARY KEY, key TEXT NOT NULL, enrolled_ms INTEGER NOT NULL);
+    `);
+  }
+
+  async create(
+    user: string,
+    limits: KeyLimits,
+    credential: Credential | null,
+    nowMs: number,
+  ): Promise<{ key: string; record: KeyRecord }> {
+    const key = makeKey(user);
+    const id = crypto.randomUUID().slice(0, 8);
+    const { tag, reusable, expiresMs, maxMachines, policy } = limits;
+    this.#sql.exec(
+      `INSERT INTO enrolment_key (id, hash, tag, reusable, expires_ms, max_machines, policy, created_ms, made_with)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      id,
+      await hashOf(key),
+      tag,
+      reusable ? 1 : 0,
+      expiresMs,
+      Math.min(maxMachines, MAX_MACHINES),
+      policy,
+      nowMs,
+      credential,
+    );
+    return { key, record: { ...limits, id, createdMs: nowMs, used: 0, machines: [] } };
+  }
+
+  list(): KeyRecord[] {
+    return this.#sql
+      .exec<Row>("SELECT * FROM enrolment_key ORDER BY created_ms")
+      .toArray()
+      .map((row) => ({
+        id: row.id,
+        tag: row.tag,
+        reusable: row.reusable === 1,
+        expiresMs: row.expires_ms,
+        maxMachines: row.max_machines,
+        policy: row.policy,
+        createdMs: row.created_ms,
+        used: row.used,
+        machines: this.machinesOf(row.id),
+      }));
+  }
+
+  /** Deletes a key. Answers whether there was one. Its machines stay until they end, or are removed. */
+  revoke(id: string): boolean {
+    return this.#sql.exec("DELETE FROM enrolment_key WHERE id = ?", id).rowsWritten > 0;
+  }
+
+  /** Revokes the keys that were made with a grant or token that was revoked. */
+  revokeMadeWith(credential: Credential): void {
+    this.#sql.exec("DELETE FROM enrolment_key WHERE made_with = ?", credential);
+  }
+
+  revokeAll(): void {
+    this.#sql.exec("DELETE FROM enrolment_key");
+  }
+
+  /** Takes one use of a key for the machine with this identity. `again`: it enrolled with this key before, so nothing is used up. */
+  async take(
+    key: string,
+    identity: string,
+    nowMs: number,
+  ): Promise<{ record: KeyRecord; again: boolean } | KeyRefusal> {
+    const hash = await hashOf(key);
+    const [row] = this.#sql.exec<{ id: string }>("SELECT id FROM enrolment_key WHERE hash = ?", hash).toArray();
+    const record = this.list().find(({ id }) => id === row?.id);
+    if (record === undefined) return "unknown";
+    if (record.expiresMs <= nowMs) return "expired";
+    if (record.machines.includes(identity)) return { record, again: true };
+    if (!record.reusable && record.used > 0) return "used_up";
+    if (record.machines.length >= record.maxMachines) return "full";
+    this.#sql.exec("UPDATE enrolment_key SET used = used + 1 WHERE id = ?", record.id);
+    this.#sql.exec("INSERT OR REPLACE INTO enrolled VALUES (?, ?, ?)", identity, record.id, nowMs);
+    return { record, again: false };
+  }
+
+  /** Gives back what `take` took, because the machine could not be registered. */
+  giveBack(id: string, identity: string): void {
+    this.#sql.exec("UPDATE enrolment_key SET used = used - 1 WHERE id = ?", id);
+    this.forget(identity);
+  }
+
+  /** A machine that came by a key is gone. */
+  forget(identity: string): void {
+    this.#sql.exec("DELETE FROM enrolled WHERE identity = ?", identity);
+  }
+
+  machinesOf(id: string): string[] {
+    return this.#sql
+      .exec<{ identity: string }>("SELECT identity FROM enrolled WHERE key = ?", id)
+      .toArray()
+      .map(({ identity }) => identity);
+  }
+
+  /** The identities of all machines that came by a key. */
+  all(): string[] {
+    return this.#sql
+      .exec<{ identity: string }>("SELECT identity FROM enrolled")
+      .toArray()
+      .map(({ identity }) => identity);
+  }
+
+  has(identity: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM enrolled WHERE identity = ?", identity).toArray().length > 0;
+  }
+}

@@ -1,0 +1,188 @@
+import type { OperatorError } from "#protocol/error.ts";
+import { TokenBucket } from "#protocol/token-bucket.ts";
+import type { Credential } from "../http/caller.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { EnrolmentKeys, type KeyLimits, type KeyRecord, type KeyRefusal } from "./enrolment-keys.ts";
+import { ENROLMENTS, MAX_KEYS, SILENT_MS, SWEEP_S } from "./limits.ts";
+
+type Registered = { readonly machine: MachineRecord; readonly created: boolean; readonly token: string | null };
+
+/** A machine that asks to be enrolled: its identity, and the public key of its link. */
+export type EnrolRequest = { readonly identity: string; readonly linkKey?: string | undefined };
+
+/** An enrolled machine, and what its owner's key says that it may do. */
+export type Enrolled = { readonly registered: Registered; readonly tag: string; readonly policy: string | null };
+
+/** A key as its owner sees it: with the names of its machines. */
+export type ShownKey = Omit<KeyRecord, "machines" | "policy"> & {
+  readonly machines: readonly string[];
+  readonly hasPolicy: boolean;
+};
+
+/** What enrolling needs of the person's object. */
+export type Household = {
+  /** The machine of this name, or the hosted server. */
+  machine(name: string): MachineRecord | null;
+  /** Whether a machine is online, as its script says. */
+  isOnline(name: string): Promise<boolean>;
+  /** The current name of the machine with this identity. */
+  nameOf(identity: string): string | null;
+  register(name: string, request: EnrolRequest, rotate: boolean): Promise<Registered | OperatorError>;
+  remove(name: string): Promise<OperatorError | null>;
+  /** Calls `sweep` after so many seconds, also if the object is stopped meanwhile. */
+  sweepIn(seconds: number): Promise<void>;
+};
+
+/** Machines that come and go without a person: they enrol with a key, and are removed when they end or fall silent. */
+export class Enrolment {
+  readonly #keys: EnrolmentKeys;
+  readonly #household: Household;
+  readonly #bucket = new TokenBucket(ENROLMENTS, Date.now());
+  /** Since when each machine was seen offline, by identity. A restart of this object begins anew, since all links may have ended with it. */
+  readonly #silentSinceMs = new Map<string, number>();
+  /** Names that were chosen and whose machines are being registered. */
+  readonly #chosen = new Set<string>();
+
+  constructor(sql: SqlStorage, household: Household) {
+    this.#keys = new EnrolmentKeys(sql);
+    this.#household = household;
+  }
+
+  async createKey(
+    user: string,
+    limits: KeyLimits,
+    credential: Credential | null,
+  ): Promise<{ key: string; record: ShownKey } | OperatorError> {
+    if (this.#keys.list().length >= MAX_KEYS)
+      return { code: "invalid_request", reason: `There are ${MAX_KEYS} enrolment keys already. Revoke one first.` };
+    const { key, record } = await this.#keys.create(user, limits, credential, Date.now());
+    return { key, record: this.#shown(record) };
+  }
+
+  keys(): ShownKey[] {
+    return this.#keys.list().map((record) => this.#shown(record));
+  }
+
+  /** Revokes a key; with `andMachines`, removes the machines that it enrolled. Answers their names, or `null` if there is no such key. */
+  async revokeKey(id: string, andMachines: boolean): Promise<{ tag: string; removed: string[] } | null> {
+    const record = this.#keys.list().find((one) => one.id === id);
+    if (record === undefined) return null;
+    this.#keys.revoke(id);
+    const removed: string[] = [];
+    for (const identity of andMachines ? record.machines : []) {
+      const name = this.#household.nameOf(identity);
+      if (await this.#remove(identity)) removed.push(name ?? "");
+    }
+    return { tag: record.tag, removed };
+  }
+
+  revokeMadeWith(credential: Credential): void {
+    this.#keys.revokeMadeWith(credential);
+  }
+
+  revokeAll(): void {
+    this.#keys.revokeAll();
+  }
+
+  /**
+   * Registers a machine by a key. Its name is the key's tag, with a number if that is taken: `ci`, `ci-2`, `ci-3`. A machine that enrols
+   * again, for example after its container was restarted, gets its name back.
+   */
+  async enrol(key: string, request: EnrolRequest): Promise<Enrolled | OperatorError> {
+    const nowMs = Date.now();
+    const afterMs = this.#bucket.take(nowMs);
+    if (afterMs > 0) return { code: "too_many_requests", of: "token", afterMs };
+    const taken = await this.#keys.take(key, request.identity, nowMs);
+    if (typeof taken === "string") return refusalOf(taken);
+    const { record, again } = taken;
+    const { id, tag, policy } = record;
+    const former = again ? this.#household.nameOf(request.identity) : null;
+    try {
+      const registered =
+        former === null ? await this.#registerNew(tag, request) : await this.#household.register(former, request, true);
+      if ("code" in registered) {
+        if (!again) this.#keys.giveBack(id, request.identity);
+        return registered;
+      }
+      await this.#household.sweepIn(SWEEP_S);
+      return { registered, tag, policy };
+    } catch (reason) {
+      if (!again) this.#keys.giveBack(id, request.identity);
+      throw reason;
+    }
+  }
+
+  /** A machine ends, and with it its name. Answers `false` if no such machine came by a key. */
+  async leave(identity: string): Promise<boolean> {
+    return this.#keys.has(identity) && this.#remove(identity);
+  }
+
+  /** Removes the machines that have been silent for too long, and looks again later if there are others. */
+  async sweep(): Promise<void> {
+    const nowMs = Date.now();
+    for (const identity of this.#keys.all()) {
+      const name = this.#household.nameOf(identity);
+      const machine = name === null ? null : this.#household.machine(name);
+      // It was removed by a person, or by a takeover of its name.
+      if (name === null || machine === null) this.#keys.forget(identity);
+      else if (machine.online) this.#silentSinceMs.delete(identity);
+      else {
+        const sinceMs = this.#silentSinceMs.get(identity) ?? nowMs;
+        this.#silentSinceMs.set(identity, sinceMs);
+        // The list may be wrong if a report was lost. The script knows.
+        if (nowMs - sinceMs >= SILENT_MS && !(await this.#household.isOnline(name))) await this.#remove(identity);
+      }
+    }
+    if (this.#keys.all().length > 0) await this.#household.sweepIn(SWEEP_S);
+  }
+
+  async #registerNew(tag: string, request: EnrolRequest): Promise<Registered | OperatorError> {
+    for (let number = 1; ; number += 1) {
+      const name = number === 1 ? tag : `${tag}-${number}`;
+      if (this.#chosen.has(name) || this.#household.machine(name) !== null) continue;
+      this.#chosen.add(name);
+      try {
+        return await this.#household.register(name, request, false);
+      } finally {
+        this.#chosen.delete(name);
+      }
+    }
+  }
+
+  async #remove(identity: string): Promise<boolean> {
+    const name = this.#household.nameOf(identity);
+    const failure = name === null ? null : await this.#household.remove(name);
+    if (failure !== null && failure.code !== "machine_unknown") {
+      console.warn("an enrolled machine could not be removed", { machine: name, failure });
+      return false;
+    }
+    this.#keys.forget(identity);
+    this.#silentSinceMs.delete(identity);
+    return name !== null;
+  }
+
+  #shown({ policy, machines, ...record }: KeyRecord): ShownKey {
+    const names = machines.flatMap((identity) => this.#household.nameOf(identity) ?? []);
+    return { ...record, machines: names.sort(), hasPolicy: policy !== null };
+  }
+}
+
+function refusalOf(refusal: KeyRefusal): OperatorError {
+  switch (refusal) {
+    case "unknown":
+      return { code: "unauthorized" };
+    case "expired":
+      return { code: "forbidden", reason: "The enrolment key has expired. Make another one: codez keys create." };
+    case "used_up":
+      return {
+        code: "forbidden",
+        reason: "The enrolment key was for one machine, and was used. Make one with --reusable for several.",
+      };
+    case "full":
+      return {
+        code: "forbidden",
+        reason:
+          "As many machines as the enrolment key allows exist. End one, or remove those that are left over: codez machines.",
+      };
+  }
+}
