@@ -19,7 +19,7 @@ const STEPS = {
   flood: fc.record({ do: fc.constant("flood" as const), at, count: fc.integer({ min: 20, max: 90 }) }),
   dial: fc.record({ do: fc.constant("dial" as const), at }),
   hangUp: fc.record({ do: fc.constant("hangUp" as const), at }),
-  cut: fc.record({ do: fc.constant("cut" as const), at, toScript: bytes, toComputer: bytes, isHalfOpen: fc.boolean() }),
+  cut: fc.record({ do: fc.constant("cut" as const), at, sends: fc.nat({ max: 3 }), toScript: bytes, toComputer: bytes, isHalfOpen: fc.boolean() }),
   stall: fc.record({ do: fc.constant("stall" as const), at, isStalled: fc.boolean() }),
   fate: fc.record({ do: fc.constant("fate" as const), at, fate: fc.constantFrom<Fate>("lost", "answer lost", "late") }),
   late: fc.record({ do: fc.constant("late" as const) }),
@@ -100,8 +100,16 @@ export async function perform(world: World, step: Step): Promise<void> {
       const computer = computerAt(world, step.at);
       return world.cut(computer, 1e9, 1e9, false);
     }
-    case "cut":
-      return world.cut(computerAt(world, step.at), step.toScript, step.toComputer, step.isHalfOpen);
+    case "cut": {
+      const computer = computerAt(world, step.at);
+      // These are on the wire when it is cut.
+      for (let count = 0; count < step.sends; count += 1)
+        computer.make("message", sessionOf(computer, 0), {
+          role: "assistant",
+          text: `text ${computer.made.length + 1}`,
+        });
+      return world.cut(computer, step.toScript, step.toComputer, step.isHalfOpen);
+    }
     case "stall":
       computerAt(world, step.at).isStalled = step.isStalled;
       return;
