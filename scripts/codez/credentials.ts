@@ -1,12 +1,9 @@
 import { localOwnerToken } from "./sign-in/local-owner.ts";
 import { keptToken } from "./sign-in/kept-sign-in.ts";
-import { signIn } from "./sign-in/sign-in.ts";
+import { type Need, signIn } from "./sign-in/sign-in.ts";
 
 /** Time limit of the request that finds out whether an Operator requires a token. */
 const PROBE_TIMEOUT_MS = 10_000;
-
-/** What a command does with a token: only look at machines, change something, or something that requires a person. */
-export type Need = "read" | "admin" | "person";
 
 /**
  * This person's token for the Operator at `hub`; `null` to send requests without one (the answer then says what is wrong). It is
@@ -23,7 +20,7 @@ export async function hubToken(hub: string, need: Need): Promise<string | null> 
   // An Operator that cannot be reached is reported by the command's own request.
   const kept = need === "person" ? null : await keptToken(hub, `operator:${need}`).catch(() => null);
   if (kept !== null && !(await refuses(hub, kept))) return kept;
-  return (await refuses(hub, null)) ? signIn(hub) : null;
+  return (await refuses(hub, null)) ? signIn(hub, need) : null;
 }
 
 /** Whether Operator wants another token than this one. */

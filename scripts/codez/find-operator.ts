@@ -1,7 +1,8 @@
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { tarballOf } from "./invocation.ts";
-import { hubToken, type Need } from "./credentials.ts";
+import { hubToken } from "./credentials.ts";
+import type { Need } from "./sign-in/sign-in.ts";
 import { OperatorClient, LOCAL_OPERATOR } from "./operator-client.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { plainLoopback } from "./sign-in/local-owner.ts";

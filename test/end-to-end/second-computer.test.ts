@@ -152,7 +152,7 @@ describe.skipIf(!canMakeComputers())("an Operator on another computer", () => {
       const line = ["-y", `${ORIGIN}/codez.tgz`, "up", "box"];
 
       const alone = await box.run(NPX, line, env);
-      expect(alone).toEqual({ code: 4, output: expect.stringContaining(`codez.tgz login --hub ${ORIGIN}`) });
+      expect(alone).toEqual({ code: 4, output: expect.stringContaining(`codez.tgz login --admin --hub ${ORIGIN}`) });
 
       const up = box.start(NPX, line, { ...env, CODEZ_SIGN_IN: "device" });
       await approveCode(up);

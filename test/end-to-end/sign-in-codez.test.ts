@@ -124,11 +124,17 @@ describe.skipIf(!hasChromium())("codez at an Operator that requires a sign-in", 
     expect(without.said()).toContain("CODEZ_HUB_TOKEN");
   });
 
-  test("without a terminal no command waits for a person: each says what to run, with the same exit code", async () => {
-    for (const args of [["machines"], ["setup", "cellar"], ["rotate", "attic"], ["login"], ["tokens", "list"]]) {
-      const alone = codez(args);
+  test("without a terminal no command waits for a person: each says what helps it, with the same exit code", async () => {
+    const [toLook, toChange] = [`codez login --hub ${operator.url}`, `codez login --admin --hub ${operator.url}`];
+    for (const [args, fix] of [
+      [["machines"], toLook],
+      [["setup", "cellar"], toChange],
+      [["rotate", "attic"], toChange],
+      [["login"], "Run this in a terminal"],
+    ] as const) {
+      const alone = codez([...args]);
       expect(await within(15_000, args.join(" "), alone.code)).toBe(4);
-      expect(alone.said()).toContain(`codez login --hub ${operator.url}`);
+      expect(alone.said()).toContain(fix);
     }
   });
 

@@ -10,6 +10,7 @@ import type { ProfileFolder } from "../profile/profile-folder.ts";
 import { Service } from "../service/service.ts";
 import { Steps } from "../steps.ts";
 import { VERSION } from "../version.ts";
+import { offerService } from "./offer-service.ts";
 import { choosePermissions, type PermissionAnswer } from "./permission-choice.ts";
 import { describeSetup, setUp } from "./set-up.ts";
 
@@ -60,9 +61,13 @@ export async function firstUp(
   for (const line of describeSetup(done)) output.line(line);
   for (const line of installToStay()) output.line(line);
   output.line(await choosePermissions(permissions, mayAsk));
-  const isService = service ?? (mayAsk && (await wantsService()));
-  if (isService) for (const line of await new Service(done.key).install(done.profile.target)) output.line(line);
-  else if (!mayAsk) output.line(`To connect whenever this computer starts: codez service install ${done.key}`);
+  const isService = await offerService({
+    given: service,
+    wants: async () => mayAsk && (await wantsService()),
+    install: () => new Service(done.key).install(done.profile.target),
+    say: (line) => output.line(line),
+  });
+  if (!isService && !mayAsk) output.line(`To connect whenever this computer starts: codez service install ${done.key}`);
   return { key: done.key, profile: done.profile, operator, isService };
 }
 

@@ -12,6 +12,9 @@ import { failed } from "./oauth-request.ts";
 /** `operator:admin` to register machines, `mcp:tools` to check at `/mcp` that they are online. */
 const SCOPE = "operator:admin mcp:tools";
 
+/** What a command does with a token: only look at machines, change something, or something that requires a person. */
+export type Need = "read" | "admin" | "person";
+
 /** What `codez login` keeps unless it is told to keep everything. */
 const READ_SCOPE = "operator:read";
 
@@ -21,10 +24,10 @@ type Entered = { readonly server: AuthorizationServer; readonly signedIn: Signed
 const entered = new Map<string, Entered>();
 
 /** Signs the person in at `hub`, at most once per process. The sign-in ends with the process. Throws `CodezFailure`. */
-export async function signIn(hub: string): Promise<string> {
+export async function signIn(hub: string, need: Need): Promise<string> {
   const known = entered.get(hub);
   if (known !== undefined) return known.signedIn.tokens.access_token;
-  const now = await enter(hub, SCOPE);
+  const now = await enter(hub, SCOPE, need);
   entered.set(hub, now);
   return now.signedIn.tokens.access_token;
 }
@@ -32,7 +35,7 @@ export async function signIn(hub: string): Promise<string> {
 /** Signs the person in at `hub` and keeps the sign-in on this computer. Returns its scope. Throws `CodezFailure`. */
 export async function enterToStay(hub: string, isAdmin: boolean): Promise<string> {
   const scope = isAdmin ? `${READ_SCOPE} ${SCOPE}` : READ_SCOPE;
-  const { server, signedIn } = await enter(hub, scope);
+  const { server, signedIn } = await enter(hub, scope, "person");
   await leave(hub); // the one that was kept before
   keepSignIn(hub, scope, server, signedIn);
   return scope;
@@ -48,8 +51,8 @@ export async function leave(hub: string): Promise<boolean> {
 }
 
 /** Signs in through a browser if this computer has one, else with a code that is approved on a phone. Throws `CodezFailure`. */
-async function enter(hub: string, scope: string): Promise<Entered> {
-  if (!canAsk()) throw nobodyHere(hub);
+async function enter(hub: string, scope: string, need: Need): Promise<Entered> {
+  if (!canAsk()) throw nobodyHere(hub, need);
   const server = await findServer(hub).catch((reason: unknown) => {
     throw reason instanceof TypeError ? failed(hub, reason.message, reason) : reason;
   });
@@ -80,13 +83,25 @@ function canAsk(): boolean {
   return process.stderr.isTTY || Boolean(process.env["CODEZ_SIGN_IN"]);
 }
 
-function nobodyHere(hub: string): CodezFailure {
-  const fix = `In a terminal: codez login --hub ${hub}. In a script: set CODEZ_HUB_TOKEN to a personal access token, or CODEZ_SIGN_IN=device to wait until somebody approves a code.`;
+function nobodyHere(hub: string, need: Need): CodezFailure {
+  const fix = `${inTerminal(hub, need)} In a script: set CODEZ_HUB_TOKEN to a personal access token, or CODEZ_SIGN_IN=device to wait until somebody approves a code.`;
   return new CodezFailure(
     ExitCode.NOT_SIGNED_IN,
     `Operator at ${hub} asks who you are, and there is no terminal in which somebody could sign in.`,
     fix,
   );
+}
+
+/** What helps a person at a terminal. A sign-in that may only look, as `codez login` keeps it, is no help for a command that changes something. */
+function inTerminal(hub: string, need: Need): string {
+  switch (need) {
+    case "read":
+      return `In a terminal: codez login --hub ${hub}.`;
+    case "admin":
+      return `Run this in a terminal, or there once: codez login --admin --hub ${hub}.`;
+    case "person":
+      return "Run this in a terminal: it asks a person each time.";
+  }
 }
 
 /** Revokes this process's tokens, so that nothing of them is left on this machine or at the server. */

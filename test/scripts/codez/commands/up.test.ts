@@ -110,7 +110,7 @@ describe("codez up on a new computer, by npx", () => {
     hub.bearer = "opr_1";
     using computer = new NewComputer(hub);
     const { code, err } = await computer.npx("up", "attic").ended();
-    expect([code, err]).toEqual([ExitCode.NOT_SIGNED_IN, expect.stringContaining(`login --hub ${hub.origin}`)]);
+    expect([code, err]).toEqual([ExitCode.NOT_SIGNED_IN, expect.stringContaining(`login --admin --hub ${hub.origin}`)]);
   });
 });
 
