@@ -1,6 +1,7 @@
 import type { Question } from "#protocol/ask.ts";
 import { isRecord } from "#protocol/json.ts";
 import { printable, printableJson, printableLines } from "#protocol/printable.ts";
+import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
 import { inputOf, planOf, questionsOf } from "../inbox/asked-input.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
@@ -27,9 +28,7 @@ export function AskedCard({ item, csrf, isFresh, nowMs, sessionHref }: CardProps
       <p class="soft">
         {machine}
         {cwd === null && project === null ? null : <bdi>{` · ${printable(cwd ?? project ?? "")}`}</bdi>}
-        {title === null ? null : sessionHref === undefined ? (
-          <bdi>{` · ${printable(title)}`}</bdi>
-        ) : (
+        {title === null || sessionHref === undefined ? null : (
           <>
             {" · "}
             <a href={sessionHref}>
@@ -37,7 +36,9 @@ export function AskedCard({ item, csrf, isFresh, nowMs, sessionHref }: CardProps
             </a>
           </>
         )}
-        {` · waits since ${spanOf(nowMs - item.askedMs)}, for ${spanOf(item.untilMs - nowMs)} more`}
+        {" · asked "}
+        <Ago ms={item.askedMs} nowMs={nowMs} />
+        {`, waits for ${spanOf(item.untilMs - nowMs)} more`}
       </p>
       {why === null ? null : (
         <p>

@@ -3,6 +3,7 @@ import { Note } from "../design/note.tsx";
 import { Empty, Live } from "../design/parts.tsx";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 import { settlerText } from "../inbox/settler-text.ts";
+import { sessionPath } from "./address.ts";
 import { AskedCard } from "./asked-card.tsx";
 
 export type Said = { readonly kind: "bad" | "good"; readonly text: string };
@@ -38,7 +39,13 @@ export function InboxPageView(props: InboxProps) {
           </p>
         )}
         {waiting.map((item) => (
-          <AskedCard item={item} csrf={props.csrf} isFresh={props.isFresh} nowMs={props.nowMs} />
+          <AskedCard
+            item={item}
+            csrf={props.csrf}
+            isFresh={props.isFresh}
+            nowMs={props.nowMs}
+            {...(item.session === null ? {} : { sessionHref: sessionPath(item.machine, item.session) })}
+          />
         ))}
         {settled.length === 0 ? null : <Settled items={settled} />}
       </Live>
