@@ -16,7 +16,7 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Everything that lets a remote client do more than read is off. */
-const CLOSED = { readOnly: true, drive: [], commands: [], trust: [], respondPermission: false };
+const CLOSED = { readOnly: true, drive: [], commands: [], trust: [], respondPermission: false, answerOnPages: false };
 
 function problemOf(text: string): string {
   writeFileSync(path, text);
