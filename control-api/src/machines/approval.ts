@@ -22,6 +22,10 @@ export async function checkApproval(env: Env, user: string, machine: string): Pr
 const NAME = utf8(ANSWERS_PERMISSION);
 const [QUOTE, BACKSLASH, U] = utf8('"\\u');
 const HEX_DIGITS = 4;
+/** What a JSON object or array begins with (RFC 8259). */
+const OPENING: ReadonlySet<number> = new Set(utf8("{["));
+/** What may be in front of that in UTF-8, UTF-16 or UTF-32: white space, the bytes of byte order marks, and zeros. */
+const BEFORE_JSON: ReadonlySet<number> = new Set([...utf8(" \t\n\r"), 0xef, 0xbb, 0xbf, 0xfe, 0xff, 0]);
 
 /**
  * Finds the tool's name in a JSON text that arrives in pieces: as a whole string, wherever it is, with or without escapes. The text
@@ -29,8 +33,9 @@ const HEX_DIGITS = 4;
  * keys, for example), so another parser could see a call where ours sees none; none can see one without this string. A different
  * request that contains exactly this string is taken for an answer, too, which hardly ever happens.
  *
- * A text with a zero byte counts as an answer, whatever it says. In UTF-8 there is none, since JSON escapes that character. In UTF-16 and
- * UTF-32 there are some in every JSON text, and parsers recognise these by themselves (Python's `json.loads`). Encodings that a request
+ * A JSON object or array with a zero byte counts as an answer, whatever it says. In UTF-8 there is none, since JSON escapes that
+ * character. In UTF-16 and UTF-32 there are some in every JSON text, and parsers recognise these by themselves (Python's `json.loads`).
+ * A body that begins with anything else is no request in any of these encodings, and may contain every byte. Encodings that a request
  * names are refused before (text-encoding.ts).
  */
 export class ApprovalScan {
@@ -40,10 +45,15 @@ export class ApprovalScan {
   /** `null` outside of an escape, 0 after its backslash, then the number of hex digits seen of `\uXXXX`, counted from 1. */
   #escape: number | null = null;
   #codeUnit = 0;
+  /** Whether the text begins as a JSON object or array does; `null` before its first byte that says so. */
+  #isJson: boolean | null = null;
+  #hasZero = false;
 
   /** Whether the text up to and including this piece contains the name. */
   found(piece: Uint8Array): boolean {
-    if (piece.includes(0)) return true;
+    this.#hasZero ||= piece.includes(0);
+    this.#isJson ??= beginsAsJson(piece);
+    if (this.#hasZero && this.#isJson === true) return true;
     for (let at = 0; at < piece.length; at += 1) {
       at = this.#skip(piece, at);
       const byte = piece[at];
@@ -91,6 +101,12 @@ export class ApprovalScan {
   #character(code: number): void {
     this.#matched = this.#matched >= 0 && NAME[this.#matched] === code ? this.#matched + 1 : -1;
   }
+}
+
+/** Whether a text that begins with this piece may be a JSON object or array; `null` if that is not known yet. */
+function beginsAsJson(piece: Uint8Array): boolean | null {
+  const first = piece.find((byte) => !BEFORE_JSON.has(byte));
+  return first === undefined ? null : OPENING.has(first);
 }
 
 /** Whether a body that was read as a whole may answer a permission request. */

@@ -87,7 +87,11 @@ describe("an answer to a permission request", () => {
 });
 
 test("every JSON text in another encoding counts as an answer, whatever its content and however it is cut, and no text in UTF-8 does", () => {
-  const json = fc.jsonValue({ stringUnit: "grapheme" }).map((value) => JSON.stringify(value));
+  const value = fc.jsonValue({ stringUnit: "grapheme" });
+  const request = fc.oneof(fc.dictionary(fc.string({ unit: "grapheme" }), value), fc.array(value));
+  const json = fc
+    .tuple(fc.stringMatching(/^[ \t\r\n]{0,3}$/), request)
+    .map(([space, one]) => space + JSON.stringify(one));
   fc.assert(
     fc.property(json, fc.constantFrom(...ENCODINGS), fc.nat(), (text, { bytes, isLittle, hasMark }, cut) => {
       const whole = encoded(text, bytes, isLittle, hasMark);
@@ -99,6 +103,17 @@ test("every JSON text in another encoding counts as an answer, whatever its cont
     }),
     { numRuns: 1_000 },
   );
+});
+
+test("a body that is not JSON may contain every byte", () => {
+  const bytes = Uint8Array.from({ length: 512 }, (_, index) => index);
+  expect(mayAnswerPermission(bytes)).toBe(false);
+  const scan = new ApprovalScan();
+  expect([bytes.subarray(0, 1), bytes.subarray(1, 2), bytes.subarray(2)].map((piece) => scan.found(piece))).toEqual([
+    false,
+    false,
+    false,
+  ]);
 });
 
 test("no accepted content type can name another encoding", () => {
