@@ -2,6 +2,7 @@ import { detailsOf, mayHaveRun, type OperatorError, OperatorFailure } from "#pro
 import { isRecord, parseJson } from "#protocol/json.ts";
 import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
 import { failureIn, failureOf, isFailure } from "../machines/machine-failure.ts";
+import { ownAnswer } from "../machines/own-call.ts";
 import { type DispatchBindings, postToMachine } from "../machines/script-client.ts";
 import type { Attempt } from "./delivery.ts";
 import { ATTEMPT_MS, MAX_ANSWER_CHARACTERS } from "./limits.ts";
@@ -20,7 +21,7 @@ export async function attempt(
     const signal = AbortSignal.timeout(ATTEMPT_MS);
     const response = await postToMachine(env, user, machine, ScriptPath.CALL, call, signal);
     if (isFailure(response)) return away(await failureIn(response, machine));
-    return outcomeOf(messageIn(await response.text()), machine);
+    return outcomeOf(messageIn(await ownAnswer(response, machine)), machine);
   } catch (reason) {
     if (reason instanceof OperatorFailure) return away(reason.error);
     console.warn("an attempt to deliver a call broke off", { machine, tool, reason: String(reason) });

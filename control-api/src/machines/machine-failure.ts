@@ -3,6 +3,10 @@ import { ERROR_HEADER } from "#protocol/error.ts";
 import { parseJson } from "#protocol/json.ts";
 import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
 import * as z from "zod/mini";
+import { textWithin } from "../http/text-within.ts";
+
+/** An error with its evidence has a few hundred bytes, and a reason of a few thousand characters at most. */
+const MAX_FAILURE_BYTES = 64 * 1024;
 
 /** Operator's errors as they appear in a response: REST's `{ error }`, or the `data` of a JSON-RPC error. */
 const Details = z.looseObject({ code: z.string() });
@@ -32,7 +36,7 @@ export function isFailure(response: Response): boolean {
  * is not one of Operator's errors does not say whether the call ran, so the result has `mayHaveRun: true`.
  */
 export async function failureIn(response: Response, machine: string): Promise<OperatorError> {
-  const text = await response.text();
+  const text = (await textWithin(response, MAX_FAILURE_BYTES)) ?? "an answer that is too large for an error";
   const details = detailsIn(text);
   const ours = failureOf(details, machine);
   if (ours !== null) return ours;

@@ -3,6 +3,7 @@ import { ScriptPath } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
 import { parseJson } from "#protocol/json.ts";
 import { machineState } from "../../machines/machine-state.ts";
+import { ownAnswer } from "../../machines/own-call.ts";
 import { type DispatchBindings, postToMachine } from "../../machines/script-client.ts";
 import type { Health } from "./rollouts.ts";
 
@@ -26,11 +27,11 @@ async function listsTools(env: DispatchBindings, user: string, name: string): Pr
   try {
     const call = { method: "tools/list", progress: false, timeoutMs: CALL_TIMEOUT_MS };
     const response = await postToMachine(env, user, name, ScriptPath.CALL, call, signal);
-    const text = await response.text();
+    const text = await ownAnswer(response, name);
     if (!response.ok || response.headers.has(ERROR_HEADER)) return false;
     return answersIn(text, response.headers.get("content-type")).some((one) => Listed.safeParse(one).success);
   } catch {
-    // The link broke, or nothing came in time. Either way the call was not answered.
+    // The link broke, nothing came in time, or more than any list of tools has. In each case the call was not answered.
     return false;
   }
 }
