@@ -51,7 +51,12 @@ export const Question = z.looseObject({
 });
 export type Question = z.infer<typeof Question>;
 
-export const Questions = z.array(Question).check(z.minLength(1), z.maxLength(MAX_QUESTIONS));
+/** No two have the same text, since answers are by the text: the answer to one would count for the other. */
+export const Questions = z.array(Question).check(
+  z.minLength(1),
+  z.maxLength(MAX_QUESTIONS),
+  z.refine((questions) => new Set(questions.map(({ question }) => question)).size === questions.length),
+);
 
 /** The answer to each question, by the question's text. Several chosen options are one text with commas in between. */
 export const Answers = z.record(z.string(), z.string().check(z.minLength(1), z.maxLength(MAX_ANSWER_CHARACTERS)));

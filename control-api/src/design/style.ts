@@ -118,7 +118,7 @@ const COMPONENTS = `
 .steps { list-style: none; margin: 0; padding: 0; counter-reset: step; } .steps > li { counter-increment: step; padding-left: 2.4rem; position: relative; margin-bottom: 1.5rem; }
 .steps > li::before { content: counter(step); position: absolute; left: 0; top: 0; width: 1.6rem; height: 1.6rem; border-radius: 50%; background: var(--accent-ground); color: var(--accent); font: 650 var(--note)/1.6rem var(--sans); text-align: center; }
 details > summary { cursor: pointer; } details.plain > summary { font-weight: 550; padding: .5rem 0; }
-.ask { border-color: var(--warn); } .ask > .soft { margin-bottom: .7rem; } .ask .code { margin-bottom: .7rem; } .ask textarea { min-height: 44px; } .ask details { margin-bottom: .7rem; } .ask details summary { font-weight: 400; font-size: var(--note); color: var(--soft); padding: .1rem 0 .3rem; }
+.ask { border-color: var(--warn); } .ask > .soft { margin-bottom: .7rem; } .ask .code { margin-bottom: .7rem; max-height: none; } .exact { direction: ltr; unicode-bidi: isolate-override; } .ask textarea { min-height: 44px; } .ask details { margin-bottom: .7rem; } .ask details summary { font-weight: 400; font-size: var(--note); color: var(--soft); padding: .1rem 0 .3rem; }
 .two { display: grid; gap: 0 1rem; } .field { position: relative; } p.hint:last-child { margin: -.5rem 0 .9rem; } .field button { position: absolute; right: .3rem; bottom: .3rem; min-height: 36px; border-color: transparent; background: transparent; }
 @media (min-width: 52rem) { .filters { margin-inline: 0; padding-inline: 0; } .app .card { padding: 1.25rem 1.35rem; } .app button:not(.small), .app .button:not(.small) { display: inline-flex; width: auto; }
   .narrow { max-width: 44rem; } .two { grid-template-columns: 1fr 1fr; } }

@@ -2,7 +2,13 @@ import { type AskKind, ASKED_TYPE, MAX_REQUEST_ID_CHARACTERS, SETTLED_TYPE, Sett
 import { isRecord } from "#protocol/json.ts";
 import { MAX_PATH_CHARACTERS } from "#protocol/limits.ts";
 import type { AskContent } from "./inbox-item.ts";
-import { DEFAULT_WAIT_MS, MAX_TOOL_CHARACTERS, MAX_WAIT_MS, MAX_WHY_CHARACTERS } from "./limits.ts";
+import {
+  DEFAULT_WAIT_MS,
+  MAX_ANSWERS_CHARACTERS,
+  MAX_TOOL_CHARACTERS,
+  MAX_WAIT_MS,
+  MAX_WHY_CHARACTERS,
+} from "./limits.ts";
 
 /** What an event means for the inbox: something waits, something was settled, or a session waits for nothing any more. */
 export type InboxNews =
@@ -62,13 +68,14 @@ function settlementIn(data: Record<string, unknown>, nowMs: number): Settlement 
 }
 
 /** A settlement with its texts within their limits. They are for people to read, and nothing is decided by them any more. */
-export function bounded({ by, who = null, reason, ...rest }: Settlement): Settlement {
+export function bounded({ by, who = null, reason, answers = null, ...rest }: Settlement): Settlement {
   const short = (text: string, limit: number): string => text.slice(0, limit).toWellFormed();
   return {
     ...rest,
     by: short(by, MAX_TOOL_CHARACTERS),
     who: who === null ? null : short(who, MAX_TOOL_CHARACTERS),
     reason: reason === null ? null : short(reason, MAX_WHY_CHARACTERS),
+    answers: JSON.stringify(answers).length <= MAX_ANSWERS_CHARACTERS ? answers : null,
   };
 }
 

@@ -19,15 +19,26 @@ export class Decisions {
   readonly #inbox: Inbox;
   readonly #user: () => string;
   readonly #again: () => Promise<void>;
+  readonly #mayClientsDecide: (machine: string) => boolean;
   /** Deliveries in progress, by request. */
   readonly #delivering = new Map<number, Promise<OperatorError | null>>();
 
-  /** @param again called when a delivery failed and must be tried again later */
-  constructor(env: DispatchBindings, inbox: Inbox, user: () => string, again: () => Promise<void>) {
+  /**
+   * @param again called when a delivery failed and must be tried again later
+   * @param mayClientsDecide whether the person allows clients to decide for this machine, now
+   */
+  constructor(
+    env: DispatchBindings,
+    inbox: Inbox,
+    user: () => string,
+    again: () => Promise<void>,
+    mayClientsDecide: (machine: string) => boolean,
+  ) {
     this.#env = env;
     this.#inbox = inbox;
     this.#user = user;
     this.#again = again;
+    this.#mayClientsDecide = mayClientsDecide;
   }
 
   /**
@@ -74,6 +85,11 @@ export class Decisions {
     if (item.untilMs <= Date.now()) {
       this.#inbox.settle(id, over("expiry", "the decision could not be delivered in time", Date.now()));
       return null;
+    }
+    // A decision may wait for its machine for days. When its person has withdrawn the permission by then, it must not arrive.
+    if (item.decision.by.via === "client" && !this.#mayClientsDecide(item.machine)) {
+      this.#inbox.decide(id, null);
+      return { code: "forbidden", reason: `no client may decide for machine "${item.machine}" any more.` };
     }
     const delivery = await deliver(this.#env, this.#user(), item, item.decision);
     const nowMs = Date.now();

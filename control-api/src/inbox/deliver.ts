@@ -4,6 +4,7 @@ import { isRecord, parseJson } from "#protocol/json.ts";
 import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
 import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
 import { failureIn, isFailure } from "../machines/machine-failure.ts";
+import { ownAnswer } from "../machines/own-call.ts";
 import { type DispatchBindings, postToMachine } from "../machines/script-client.ts";
 import { bounded } from "./asked-event.ts";
 import type { AcceptedDecision, InboxItem } from "./inbox-item.ts";
@@ -66,7 +67,7 @@ async function postDecision(
     if (error.code === "not_found") return null;
     throw new OperatorFailure(error);
   }
-  const told = parseJson(await response.text());
+  const told = parseJson(await ownAnswer(response, machine));
   if (response.ok) {
     const decided = Decided.safeParse(told);
     if (decided.success) return { outcome: "settled", settlement: bounded(decided.data.request.settled) };
@@ -105,7 +106,7 @@ async function callRespond(
   const signal = AbortSignal.timeout(DELIVERY_TIMEOUT_MS);
   const response = await postToMachine(env, user, machine, ScriptPath.CALL, call, signal);
   if (isFailure(response)) throw new OperatorFailure(await failureIn(response, machine));
-  const result = resultIn(await response.text());
+  const result = resultIn(await ownAnswer(response, machine));
   const structured = isRecord(result) ? result["structuredContent"] : null;
   if (!isRecord(result) || result["isError"] === true) return refusalIn(structured, result);
   const settled = Decided.safeParse({ request: structured, already_settled: false }).data?.request.settled;
@@ -131,7 +132,7 @@ function refusalIn(structured: unknown, result: unknown): Delivery {
   return { outcome: "refused", reason: reason.slice(0, MAX_REASON_CHARACTERS).toWellFormed() };
 }
 
-/** The result in an answer, which is JSON or an event stream. */
+/** The result in an answer, which is JSON or an event stream. A JSON-RPC error is a result that says so: nothing was taken then. */
 function resultIn(text: string): unknown {
   const json = text.startsWith("{")
     ? text
@@ -140,5 +141,8 @@ function resultIn(text: string): unknown {
         .findLast((line) => line.startsWith("data:"))
         ?.slice("data:".length) ?? "null");
   const message = parseJson(json);
-  return isRecord(message) ? (message["result"] ?? message["error"]) : null;
+  if (!isRecord(message)) return null;
+  const { result = null, error } = message;
+  if (result !== null || !isRecord(error)) return result;
+  return { isError: true, structuredContent: { error: { message: error["message"] } } };
 }

@@ -54,6 +54,11 @@ export type InboxQuery = {
   readonly state: "waiting" | "settled";
   /** Only those after this one, in that order. */
   readonly after: number | null;
+  /**
+   * For pages, which show the beginning only: the oldest request of each machine first, then the second of each, and so on. Otherwise a
+   * machine that asks without end would hide what the others ask. Without a cursor.
+   */
+  readonly isMixed?: boolean;
 };
 
 export type InboxPage = { readonly items: readonly InboxItem[]; readonly next: number | null };

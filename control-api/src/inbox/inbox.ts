@@ -95,15 +95,22 @@ export class Inbox {
    * @param ids machines that the reader may see; `null` for all
    */
   list(
-    { ids, session, state, after }: Omit<InboxQuery, "visible" | "machine"> & { ids: readonly number[] | null },
+    {
+      ids,
+      session,
+      state,
+      after,
+      isMixed = false,
+    }: Omit<InboxQuery, "visible" | "machine"> & { ids: readonly number[] | null },
     nowMs: number,
   ): InboxPage {
     const order = state === "waiting" ? "ASC" : "DESC";
+    const mixed = isMixed ? `row_number() OVER (PARTITION BY i.machine ORDER BY i.id ${order}), ` : "";
     const rows = this.#sql
       .exec<Row>(
         `SELECT ${COLUMNS} WHERE (?1 IS NULL OR i.machine IN (SELECT value FROM json_each(?1))) AND (?2 IS NULL OR i.session = ?2)
          AND ${state === "waiting" ? "i.settled IS NULL AND i.until_ms > ?3" : "(i.settled IS NOT NULL OR i.until_ms <= ?3)"}
-         AND (?4 IS NULL OR i.id ${state === "waiting" ? ">" : "<"} ?4) ORDER BY i.id ${order} LIMIT ?5`,
+         AND (?4 IS NULL OR i.id ${state === "waiting" ? ">" : "<"} ?4) ORDER BY ${mixed}i.id ${order} LIMIT ?5`,
         ids === null ? null : JSON.stringify(ids),
         session,
         nowMs,

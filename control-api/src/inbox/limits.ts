@@ -20,6 +20,9 @@ export const DEFAULT_WAIT_MS = 60 * 60_000;
 export const MAX_TOOL_CHARACTERS = 128;
 export const MAX_WHY_CHARACTERS = 2_000;
 
+/** Answers to questions in a settlement, in characters of JSON: twenty of the largest, and the questions themselves, with what JSON escapes. */
+export const MAX_ANSWERS_CHARACTERS = 256 * 1024;
+
 /** Requests in one answer. A model or a person reads each of them. */
 export const PAGE_ITEMS = 50;
 

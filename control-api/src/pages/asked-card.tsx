@@ -3,7 +3,7 @@ import { isRecord } from "#protocol/json.ts";
 import { printable, printableJson, printableLines } from "#protocol/printable.ts";
 import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
-import { inputOf, planOf, questionsOf } from "../inbox/asked-input.ts";
+import { inputOf, questionsOf } from "../inbox/asked-input.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 
 type CardProps = {
@@ -76,9 +76,7 @@ function headingOf({ kind, tool }: InboxItem): string {
 /** What is asked, whole: a command or a plan as its text, everything else as JSON. */
 function Asked({ item }: { readonly item: InboxItem }) {
   const { isWhole } = item;
-  const plan = item.kind === "plan" ? planOf(item) : null;
-  const { command, rest } = commandIn(plan === null ? inputOf(item) : null);
-  const text = plan ?? command;
+  const { text, rest } = apartIn(inputOf(item), item.kind === "plan" ? "plan" : "command");
   return (
     <>
       {isWhole ? null : (
@@ -88,12 +86,12 @@ function Asked({ item }: { readonly item: InboxItem }) {
         </Note>
       )}
       {text === null ? null : (
-        <pre class="code wrap" tabindex={0}>
+        <pre class={item.kind === "plan" ? "code wrap" : "code wrap exact"} tabindex={0}>
           {printableLines(text)}
         </pre>
       )}
-      {plan !== null || rest === undefined ? null : (
-        <pre class="code wrap" tabindex={0}>
+      {rest === undefined ? null : (
+        <pre class="code wrap exact" tabindex={0}>
           {printableJson(rest, 2)}
         </pre>
       )}
@@ -102,13 +100,13 @@ function Asked({ item }: { readonly item: InboxItem }) {
 }
 
 /**
- * A command as the shell will see it, and what else belongs to it as JSON. In JSON a command of several lines is one long line, in which
- * something is easily overlooked.
+ * A command as the shell will see it, or a plan, and what else belongs to it as JSON. In JSON a text of several lines is one long line, in
+ * which something is easily overlooked. The rest matters as much: with a plan, the commands that its approval allows.
  */
-function commandIn(input: unknown): { readonly command: string | null; readonly rest: unknown } {
-  if (!isRecord(input) || typeof input["command"] !== "string") return { command: null, rest: input };
-  const { command, ...rest } = input;
-  return { command: String(command), rest: Object.keys(rest).length === 0 ? undefined : rest };
+function apartIn(input: unknown, key: "command" | "plan"): { readonly text: string | null; readonly rest: unknown } {
+  if (!isRecord(input) || typeof input[key] !== "string") return { text: null, rest: input };
+  const { [key]: text, ...rest } = input;
+  return { text: String(text), rest: Object.keys(rest).length === 0 ? undefined : rest };
 }
 
 type FormProps = { readonly item: InboxItem; readonly csrf: string; readonly isFresh: boolean };

@@ -87,7 +87,7 @@ async function page(
   status: 200 | 400 | 404 | 409 = 200,
 ): Promise<Response> {
   const user = c.env.USER.getByName(session.person.id);
-  const all = { visible: null, machine: null, session: null, after: null } as const;
+  const all = { visible: null, machine: null, session: null, after: null, isMixed: true } as const;
   const after = encodeCursor(await user.newestEvent());
   const [waiting, settled, csrf]: [InboxPage | null, InboxPage | null, string] = await Promise.all([
     user.inbox({ ...all, state: "waiting" }),

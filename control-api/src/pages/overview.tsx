@@ -119,8 +119,15 @@ overview.get("/", perAddress, async (c, next) => {
   );
 });
 
-/** Everything that waits for the person, oldest first. */
-const WAITING: InboxQuery = { visible: null, machine: null, session: null, state: "waiting", after: null };
+/** Everything that waits for the person: the oldest of each machine first. */
+const WAITING: InboxQuery = {
+  visible: null,
+  machine: null,
+  session: null,
+  state: "waiting",
+  after: null,
+  isMixed: true,
+};
 
 type SessionsProps = { readonly title: string; readonly found: IndexedSessions; readonly path: string };
 

@@ -150,6 +150,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.#history.inbox,
     () => this.#id,
     () => this.#deliverAgain(),
+    (machine) => this.#registry.get(machine)?.remoteApproval === true,
   );
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
   readonly #revocations = new Waiters<void>();

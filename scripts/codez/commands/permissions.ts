@@ -149,11 +149,15 @@ function describe(request: Request): string {
   return lines.join("\n");
 }
 
-/** What is asked: a plan as its text, questions with numbered options, anything else as JSON. */
+/** What is asked: a plan as its text and the rest of it as JSON, questions with numbered options, anything else as JSON. */
 function asked(request: Request): string[] {
   const { kind, input } = request;
-  if (kind === "plan" && isRecord(input) && typeof input["plan"] === "string")
-    return printableLines(input["plan"]).split("\n");
+  if (kind === "plan" && isRecord(input) && typeof input["plan"] === "string") {
+    const { plan, ...rest } = input;
+    // The rest is approved as well, for example the commands that the plan wants to run without asking.
+    const others = Object.keys(rest).length === 0 ? [] : printableJson(rest, 2).split("\n");
+    return [...printableLines(String(plan)).split("\n"), ...others];
+  }
   const questions = kind === "question" ? questionsOf(request) : [];
   if (questions.length === 0) return printableJson(input, 2).split("\n");
   return questions.flatMap(({ question, options = [], multiSelect }) => [

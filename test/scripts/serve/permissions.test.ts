@@ -254,7 +254,8 @@ test("a plan waits for approval with its whole text, and is sent back with a rea
   machine.api.script(({ results, body }) => {
     const [file = ""] = /[^\s"`\\]+\/plans\/[\w-]+\.md/.exec(JSON.stringify(body)) ?? [];
     if (results.length === 0) return { blocks: [{ tool: "Write", input: { file_path: file, content: plan } }] };
-    if (results.length === 1) return { blocks: [{ tool: "ExitPlanMode", input: {} }] };
+    const allowedPrompts = [{ tool: "Bash", prompt: "delete the new one" }];
+    if (results.length === 1) return { blocks: [{ tool: "ExitPlanMode", input: { allowedPrompts } }] };
     return { blocks: [{ text: `Read: ${results.map(({ text }) => text).join(" | ")}` }] };
   });
   const cursor = await client.now();
@@ -266,7 +267,10 @@ test("a plan waits for approval with its whole text, and is sent back with a rea
     is_whole: true,
     plan: expect.stringContaining("Delete nothing"),
   });
-  expect((await machine.codez("permissions")).stdout).toContain("  1. Delete nothing.\n");
+  const { stdout } = await machine.codez("permissions");
+  expect(stdout).toContain("  1. Delete nothing.\n");
+  // Its approval allows these as well.
+  expect(stdout).toContain(`"prompt": "delete the new one"`);
   await machine.codez("permissions", "deny", request, "--reason", "delete the old one too");
   expect((await isIdle(session, cursor)).at(-1)?.["result"]).toContain("delete the old one too");
   machine.api.script(obedient);

@@ -1,0 +1,157 @@
+// Root cause: a plan was shown without what its approval also allows; a request was in the order of its arrival only, so that one machine
+// could fill the page; a client's decision was delivered when its person had withdrawn that permission; a machine's error counted as consent.
+import { describe, expect, test } from "vitest";
+import { asked, taken } from "../../control-api/inbox/support/asking.ts";
+import { ask, Client, csrfIn, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { env, TestUser } from "../../control-api/support/operator.ts";
+
+type Person = { readonly visitor: Visitor; readonly user: TestUser };
+
+async function person(): Promise<Person> {
+  const visitor = await Visitor.invited();
+  const app = await (await Client.registered()).signIn(visitor, { scope: "operator:admin mcp:tools" });
+  const user = new TestUser(app.access_token.split(":")[0], app.access_token);
+  await user.machine("attic");
+  await user.machine("cellar");
+  return { visitor, user };
+}
+
+async function page({ visitor }: Person, path = "/inbox"): Promise<string> {
+  return (await visitor.get(path)).text();
+}
+
+const actionIn = (html: string): string => /action="(\/inbox\/\d+)"/.exec(html)?.[1] ?? "";
+
+type Item = { id: number; machine: string; request_id: string; state: string; settled?: { behavior: string } };
+
+async function waiting(user: TestUser): Promise<Item[]> {
+  return (await user.json<{ pending: Item[] }>("/api/inbox")).pending;
+}
+
+describe("what is approved is shown whole", () => {
+  test("a plan with the commands that its approval allows", async () => {
+    const one = await person();
+    const allowedPrompts = [{ tool: "Bash", prompt: "delete every\u202Ebackup" }];
+    const input = { plan: "# Tidy up\n\nNothing else.", allowedPrompts };
+    await one.user.logs("attic", [asked("r-1", { tool: "ExitPlanMode", input }, "plan")]);
+    const html = await page(one);
+    expect(html).toContain("# Tidy up\n\nNothing else.");
+    expect(html).toContain(String.raw`delete every\u202ebackup`);
+  });
+
+  test("a command in the order of its characters, in a box that hides no line", async () => {
+    const one = await person();
+    const command = `ls${"\n".repeat(200)}rm -rf \u05D0 /`;
+    await one.user.logs("attic", [asked("r-1", { input: { command } })]);
+    const html = await page(one);
+    expect(html).toMatch(/<pre class="code wrap exact"[^>]*>ls\n{200}rm -rf \u05D0 \//);
+    const style = /href="(\/assets\/style-[^"]+)"/.exec(html)?.[1] ?? "";
+    const css = await (await ask(style)).text();
+    expect(css).toMatch(/\.exact \{ direction: ltr; unicode-bidi: isolate-override; \}/);
+    expect(css).toMatch(/\.ask \.code \{[^}]*max-height: none;/);
+  });
+
+  test("questions of the same text are not answered here: one answer would count for both", async () => {
+    const { user } = await person();
+    const questions = [
+      { question: "Go on?", options: [{ label: "Yes" }] },
+      { question: "Go on?", options: [{ label: "No" }] },
+    ];
+    await user.logs("attic", [asked("r-1", { tool: "AskUserQuestion", input: { questions } }, "question")]);
+    const [item] = await waiting(user);
+    const verdict = { behavior: "allow", answers: { "Go on?": "Yes" } } as const;
+    const decided = await env.USER.getByName(user.id).decide(item?.id ?? 0, verdict, { via: "page", name: "Ann" });
+    expect(decided).toMatchObject({ code: "invalid_request" });
+  });
+});
+
+describe("a machine that asks without end", () => {
+  test("leaves room on the pages for what the others ask", async () => {
+    const one = await person();
+    const flood = Array.from({ length: 120 }, (_, index) =>
+      asked(`f-${index}`, { input: { command: "x".repeat(20_000) } }),
+    );
+    await one.user.logs("attic", flood, { pageRows: 30 });
+    await one.user.logs("cellar", [asked("r-1", { input: { command: "make precious" } })]);
+    for (const path of ["/inbox", "/"]) {
+      const html = await page(one, path);
+      expect(html).toContain("make precious");
+      expect(html.length).toBeLessThan(1_000_000);
+    }
+    // Programs page through all of them, in the order of their arrival.
+    expect((await waiting(one.user)).every(({ machine }) => machine === "attic")).toBe(true);
+  });
+});
+
+describe("who decides", () => {
+  test("a client's decision does not reach a machine that is back after its person withdrew the permission", async () => {
+    const { user } = await person();
+    const registry = env.USER.getByName(user.id);
+    await user.logs("attic", [asked("r-1")]);
+    const [item] = await waiting(user);
+    await registry.setRemoteApproval("attic", true);
+    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    await user.rest("POST", `/api/inbox/${item?.id}`, { behavior: "allow" });
+    expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
+    await registry.setRemoteApproval("attic", false);
+    await user.script("attic");
+    expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, { via: "client", name: "again" })).toMatchObject(
+      {
+        code: "forbidden",
+      },
+    );
+    expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);
+    const calls = (await user.reached("attic")).filter(({ path }) => path === "/operator/call");
+    // The first one, which found it away.
+    expect(calls).toHaveLength(1);
+  });
+
+  test("a machine whose server knows no such tool has taken nothing", async () => {
+    const { user } = await person();
+    await user.logs("attic", [asked("r-1")]);
+    const error = { code: -32_602, message: "Unknown tool: respond_permission" };
+    await user.script("attic", {
+      answers: {
+        "POST /operator/decide": { status: 404, body: JSON.stringify({ code: "no_serve", error: "x" }) },
+        "tools/call respond_permission": {
+          body: JSON.stringify({ jsonrpc: "2.0", id: "1", error }),
+          headers: { "content-type": "application/json" },
+        },
+      },
+    });
+    const [item] = await waiting(user);
+    const decided = await env.USER.getByName(user.id).decide(
+      item?.id ?? 0,
+      { behavior: "deny" },
+      { via: "page", name: "Ann" },
+    );
+    expect(decided).toEqual({ code: "forbidden", reason: "Unknown tool: respond_permission" });
+    expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);
+  });
+
+  test("a machine settles its own requests only, whatever ids it uses", async () => {
+    const { user } = await person();
+    await user.logs("attic", [asked("r-1"), asked("__proto__")]);
+    await user.logs("cellar", [
+      { type: "permission.resolved", session: "s-1", data: { request_id: "r-1", behavior: "allow" } },
+      { type: "session.idle", session: "s-1" },
+    ]);
+    expect((await waiting(user)).map((one) => `${one.machine} ${one.request_id}`)).toEqual([
+      "attic r-1",
+      "attic __proto__",
+    ]);
+  });
+
+  test("a form of before the history was deleted decides nothing, and its number is never used again", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1")]);
+    const before = await page(one);
+    await one.user.rest("DELETE", "/api/history?machine=attic");
+    await one.user.logs("cellar", [asked("r-1", { input: { command: "shutdown" } })]);
+    await one.user.script("cellar", { answers: { "POST /operator/decide": taken("allow") } });
+    const answer = await one.visitor.post(actionIn(before), { csrf: csrfIn(before), behavior: "allow" });
+    expect(answer.status).toBe(404);
+    expect(actionIn(await page(one))).not.toBe(actionIn(before));
+    expect((await one.user.reached("cellar")).filter(({ path }) => path === "/operator/decide")).toEqual([]);
+  });
+});
