@@ -137,10 +137,13 @@ describe("presence", () => {
     onTestFinished(() => void vi.useRealTimers());
     const connector = await TestConnector.greeted();
     for (let firing = 1; firing <= 3; firing += 1) {
-      vi.setSystemTime(Date.now() + PRESENCE_CHECK_MS + 1_000);
-      connector.socket.send("ping"); // the link is alive, however the clock was moved
-      await connector.until(() => connector.pongs >= firing);
-      connector.say({ type: "facts", facts: FACTS });
+      // The message arrives at the same moment as the clock is moved: a report in between would find the link silent for an hour.
+      await within((machine, context) => {
+        const [socket] = context.getWebSockets("link");
+        if (socket === undefined) throw new Error("there is no link");
+        vi.setSystemTime(Date.now() + PRESENCE_CHECK_MS + 1_000);
+        machine.webSocketMessage(socket, JSON.stringify({ type: "facts", facts: FACTS }));
+      });
       await connector.push(firing, [{}]);
       expect(await runDurableObjectAlarm(env.MACHINE.getByName("machine"))).toBe(true);
       expect((await jobs()).checkPresence?.atMs).toBe(Date.now() + PRESENCE_CHECK_MS);
