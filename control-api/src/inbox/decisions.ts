@@ -137,11 +137,12 @@ function tooLate({ kind, untilMs }: InboxItem): OperatorError {
   return { code: "already_decided", what: kind, behavior: "deny", by: "nobody: its time was up", atMs: untilMs };
 }
 
-function alreadyDecided({ kind, machine, settled, decision }: InboxItem): OperatorError {
+function alreadyDecided(item: InboxItem): OperatorError {
+  const { kind, settled, decision } = item;
   if (settled !== null) {
     const { atMs } = settled;
     const behavior = settled.by === "terminal" ? null : settled.behavior;
-    return { code: "already_decided", what: kind, behavior, by: settlerText(settled, machine), atMs };
+    return { code: "already_decided", what: kind, behavior, by: settlerText({ ...item, settled }), atMs };
   }
   const { behavior, by, acceptedMs }: Pick<AcceptedDecision, "behavior" | "by" | "acceptedMs"> = decision ?? {
     behavior: "deny",

@@ -50,7 +50,7 @@ export function inboxView(item: InboxItem, nowMs: number): Record<string, unknow
       : {
           settled: {
             behavior: settled.behavior,
-            by: settlerText(settled, machine),
+            by: settlerText({ ...item, settled }),
             reason: settled.reason,
             at_ms: settled.atMs,
           },

@@ -1,10 +1,17 @@
-import type { Settlement } from "#protocol/ask.ts";
+import type { InboxItem } from "./inbox-item.ts";
 
-/** Who settled a request, for a person. A machine says what stands here, so an unknown word is shown as it is. */
-export function settlerText({ by, who }: Settlement, machine: string): string {
+type Settled = Pick<InboxItem, "machine" | "decision"> & { readonly settled: NonNullable<InboxItem["settled"]> };
+
+/**
+ * Who settled a request, for a person. A machine says what stands here, so an unknown word is shown as it is. That a person decided on a
+ * page is known here, too: a machine that claims it of its own accord must not put words into that person's mouth.
+ */
+export function settlerText({ settled: { by, who }, machine, decision }: Settled): string {
   switch (by) {
     case "operator":
-      return who ?? "a person on a page of Operator";
+      if (decision?.by.via !== "page")
+        return `somebody on a page of another Operator, as machine "${machine}" says: ${who ?? "without a name"}`;
+      return decision.by.name;
     case "client":
       return "an MCP client that may answer for this machine";
     case "machine":

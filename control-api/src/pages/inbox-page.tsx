@@ -72,10 +72,11 @@ function Settled({ items }: { readonly items: readonly InboxItem[] }) {
   );
 }
 
-function outcomeOf({ settled, machine, untilMs }: InboxItem): string {
+function outcomeOf(item: InboxItem): string {
+  const { settled, untilMs } = item;
   if (settled === null) return `nobody decided until ${minute(untilMs)}`;
   const word = settled.by === "terminal" ? "answered" : settled.behavior === "allow" ? "allowed" : "denied";
-  return `${word} by ${printable(settlerText(settled, machine))}, ${minute(settled.atMs)}`;
+  return `${word} by ${printable(settlerText({ ...item, settled }))}, ${minute(settled.atMs)}`;
 }
 
 /** The last instant that `Date` can represent (ECMA-262, "Time Values"). A machine may claim any time. */

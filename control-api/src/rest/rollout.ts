@@ -34,7 +34,9 @@ rollout.put("/mode", administering, async (c) => {
   const asked = ModeRequest.safeParse(await c.req.json().catch(() => null));
   if (!asked.success)
     return errorResponse({ code: "invalid_request", reason: 'Send { mode }: "automatic" or "manual".' });
-  await registryOf(c.env, c.var.caller.user).setRolloutMode(asked.data.mode);
+  const { user, client } = c.var.caller;
+  await registryOf(c.env, user).setRolloutMode(asked.data.mode);
+  note(c.env, user, { kind: "machine_changed", client, machine: null, subject: `rollouts are ${asked.data.mode}` });
   return c.json(asked.data);
 });
 

@@ -1,7 +1,7 @@
 // Root cause: a plan was shown without what its approval also allows; a request was in the order of its arrival only, so that one machine
 // could fill the page; a client's decision was delivered when its person had withdrawn that permission; a machine's error counted as consent.
 import { describe, expect, test } from "vitest";
-import { asked, taken } from "../../control-api/inbox/support/asking.ts";
+import { asked, settled, taken } from "../../control-api/inbox/support/asking.ts";
 import { ask, Client, csrfIn, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 import { env, TestUser } from "../../control-api/support/operator.ts";
 
@@ -140,6 +140,15 @@ describe("who decides", () => {
       "attic r-1",
       "attic __proto__",
     ]);
+  });
+
+  test("a machine cannot claim that its person decided on a page", async () => {
+    const one = await person();
+    const claim = { settled_by: "operator", who: "ann, on the inbox page" };
+    await one.user.logs("attic", [asked("r-1"), settled("r-1", claim)]);
+    const html = await page(one);
+    expect(html).toContain("allowed by somebody on a page of another Operator, as machine &quot;attic&quot; says: ann");
+    expect(html).not.toContain("by ann, on the inbox page");
   });
 
   test("a form of before the history was deleted decides nothing, and its number is never used again", async () => {

@@ -48,6 +48,9 @@ describe("a rollout by the API", () => {
     const alice = new TestUser();
     for (const name of ["attic", "barn"]) await alice.machine(name);
     await alice.rest("PUT", "/api/rollout/mode", { mode: "manual" });
+    await vi.waitFor(async () =>
+      expect(await (await alice.fetch("/api/audit")).text()).toContain("rollouts are manual"),
+    );
     for (const name of ["attic", "barn"]) await dialsIn(alice, name, 1);
     expect([await uploadsOf(alice, "attic"), await uploadsOf(alice, "barn")]).toEqual([1, 1]);
     const started = await alice.rest("POST", "/api/rollout", { canary: { names: ["attic"] } });
