@@ -37,7 +37,15 @@ type Row = {
 };
 
 /** Why a key enrols nobody now. */
-export type KeyRefusal = "unknown" | "expired" | "used_up" | "full";
+export type KeyRefusal = "unknown" | "expired" | "used_up" | "full" | "not_its_machine";
+
+/** What is known of others when a key is used. */
+export type KeySurroundings = {
+  /** Whether a machine has this identity. */
+  readonly isMachine: (identity: string) => boolean;
+  /** Whether the grant or token with which the key was made is still valid. */
+  readonly isValid: (credential: Credential) => boolean;
+};
 
 /**
  * The keys with which machines enrol without a person, and which machines came by which key.
@@ -115,18 +123,33 @@ export class EnrolmentKeys {
     this.#sql.exec("DELETE FROM enrolment_key");
   }
 
-  /** Takes one use of a key for the machine with this identity. `again`: it enrolled with this key before, so nothing is used up. */
+  /** Whether there is such a key. */
+  async has(key: string): Promise<boolean> {
+    const hash = await hashOf(key);
+    return this.#sql.exec("SELECT 1 FROM enrolment_key WHERE hash = ?", hash).toArray().length > 0;
+  }
+
+  /**
+   * Takes one use of a key for the machine with this identity. `again`: it enrolled with this key before, so nothing is used up. A key
+   * ends with the token that made it, and opens no machine but its own: with the identity of another, it could take that machine over, or
+   * remove it.
+   */
   async take(
     key: string,
     identity: string,
     nowMs: number,
+    { isMachine, isValid }: KeySurroundings,
   ): Promise<{ record: KeyRecord; again: boolean } | KeyRefusal> {
     const hash = await hashOf(key);
-    const [row] = this.#sql.exec<{ id: string }>("SELECT id FROM enrolment_key WHERE hash = ?", hash).toArray();
+    const [row] = this.#sql
+      .exec<{ id: string; made_with: string | null }>("SELECT id, made_with FROM enrolment_key WHERE hash = ?", hash)
+      .toArray();
     const record = this.list().find(({ id }) => id === row?.id);
     if (record === undefined) return "unknown";
-    if (record.expiresMs <= nowMs) return "expired";
+    const maker = (row?.made_with ?? null) as Credential | null; // written by `create`
+    if (record.expiresMs <= nowMs || (maker !== null && !isValid(maker))) return "expired";
     if (record.machines.includes(identity)) return { record, again: true };
+    if (isMachine(identity)) return "not_its_machine";
     if (!record.reusable && record.used > 0) return "used_up";
     if (record.machines.length >= record.maxMachines) return "full";
     this.#sql.exec("UPDATE enrolment_key SET used = used + 1 WHERE id = ?", record.id);
@@ -160,7 +183,7 @@ export class EnrolmentKeys {
       .map(({ identity }) => identity);
   }
 
-  has(identity: string): boolean {
+  hasEnrolled(identity: string): boolean {
     return this.#sql.exec("SELECT 1 FROM enrolled WHERE identity = ?", identity).toArray().length > 0;
   }
 }

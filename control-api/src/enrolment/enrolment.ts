@@ -25,6 +25,8 @@ export type Household = {
   machine(name: string): MachineRecord | null;
   /** Whether a machine is online, as its script says. */
   isOnline(name: string): Promise<boolean>;
+  /** Whether a grant or token is still valid, as far as it is known here. */
+  isValid(credential: Credential): boolean;
   /** The current name of the machine with this identity. */
   nameOf(identity: string): string | null;
   register(name: string, request: EnrolRequest, rotate: boolean): Promise<Registered | OperatorError>;
@@ -89,10 +91,15 @@ export class Enrolment {
    * again, for example after its container was restarted, gets its name back.
    */
   async enrol(key: string, request: EnrolRequest): Promise<Enrolled | OperatorError> {
+    // Before anything is counted: a stranger must not use up what the person's own machines may do.
+    if (!(await this.#keys.has(key))) return refusalOf("unknown");
     const nowMs = Date.now();
     const afterMs = this.#bucket.take(nowMs);
     if (afterMs > 0) return { code: "too_many_requests", of: "token", afterMs };
-    const taken = await this.#keys.take(key, request.identity, nowMs);
+    const taken = await this.#keys.take(key, request.identity, nowMs, {
+      isMachine: (identity) => this.#household.nameOf(identity) !== null,
+      isValid: (credential) => this.#household.isValid(credential),
+    });
     if (typeof taken === "string") return refusalOf(taken);
     const { record, again } = taken;
     const { id, tag, policy } = record;
@@ -114,7 +121,7 @@ export class Enrolment {
 
   /** A machine ends, and with it its name. Answers `false` if no such machine came by a key. */
   async leave(identity: string): Promise<boolean> {
-    return this.#keys.has(identity) && this.#remove(identity);
+    return this.#keys.hasEnrolled(identity) && this.#remove(identity);
   }
 
   /** Removes the machines that have been silent for too long, and looks again later if there are others. */
@@ -173,6 +180,11 @@ function refusalOf(refusal: KeyRefusal): OperatorError {
       return { code: "unauthorized" };
     case "expired":
       return { code: "forbidden", reason: "The enrolment key has expired. Make another one: codez keys create." };
+    case "not_its_machine":
+      return {
+        code: "forbidden",
+        reason: "This computer is a machine already, and not by this enrolment key. Connect it as that: codez up.",
+      };
     case "used_up":
       return {
         code: "forbidden",

@@ -111,6 +111,14 @@ export class Tokens {
     return row?.expires_ms ?? null;
   }
 
+  /** Whether a token is still valid, by its credential. Of grants nothing is known here: what they made is revoked with them. */
+  isValid(credential: Credential, nowMs: number): boolean {
+    if (!credential.startsWith("token:")) return true;
+    const id = credential.slice("token:".length);
+    const valid = "SELECT 1 FROM access_token WHERE id = ? AND (expires_ms IS NULL OR expires_ms > ?)";
+    return this.#sql.exec(valid, id, nowMs).toArray().length > 0;
+  }
+
   list(): TokenRecord[] {
     return this.#sql
       .exec<Row>("SELECT * FROM access_token ORDER BY created_ms")

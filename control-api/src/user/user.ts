@@ -159,6 +159,7 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #enrolment = new Enrolment(this.ctx.storage.sql, {
     machine: (name) => this.machine(name),
     nameOf: (identity) => this.#registry.nameOf(identity),
+    isValid: (credential) => this.#tokens.isValid(credential, Date.now()),
     isOnline: (name) => this.#isOnline(name),
     register: (name, { identity, linkKey }, rotate) =>
       this.register({ name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) }),

@@ -132,6 +132,45 @@ describe("an enrolment key", () => {
     expect(await codeOf(await admin.rest("POST", "/api/keys", body))).toBe("fresh_sign_in_needed");
   });
 
+  it("enrols nobody as a machine that came without it: it could take that one over, or remove it", async () => {
+    const user = new TestUser();
+    await user.machine("desk");
+    const [one, other] = [await keyOf(user), await keyOf(user, { tag: "other" })];
+    const theirs = newIdentity();
+    expect(await nameOf(await enrol(one.key, theirs))).toBe("ci");
+    for (const identity of ["identity-of-desk", theirs]) {
+      expect((await enrol(other.key, identity)).status).toBe(403);
+      expect((await enrol(other.key, identity)).status).toBe(403);
+    }
+    expect((await leave(other.key, "identity-of-desk")).status).toBe(404);
+    expect(await names(user)).toEqual(["ci", "desk"]);
+  });
+
+  it("ends with the token that made it, and with the one that made that", async () => {
+    const user = new TestUser();
+    const scopes = ["operator:admin", "operator:tokens"];
+    const first = await (
+      await user.rest("POST", "/api/tokens", { label: "first", scopes })
+    ).json<{ id: string; token: string }>();
+    const maker = new TestUser(user.id, first.token);
+    const second = await (
+      await maker.rest("POST", "/api/tokens", { label: "second", scopes })
+    ).json<{ token: string }>();
+    const { key } = await keyOf(new TestUser(user.id, second.token));
+    expect((await enrol(key)).status).toBe(201);
+    await user.rest("DELETE", `/api/tokens/${first.id}`);
+    expect((await enrol(key)).status).toBe(403);
+  });
+
+  it("is not used up by strangers with invalid keys", async () => {
+    const user = new TestUser();
+    const { key } = await keyOf(user);
+    const invalid = `ope_${user.id}_${"x".repeat(43)}`;
+    const object = env.USER.getByName(user.id);
+    for (let times = 0; times < 300; times += 1) await object.enrol(invalid, { identity: newIdentity() });
+    expect((await enrol(key)).status).toBe(201);
+  });
+
   it("enrols no flood of machines", async () => {
     const { key } = await keyOf(new TestUser());
     const codes = new Set<number>();
