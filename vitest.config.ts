@@ -15,11 +15,20 @@ const resolve = { alias: [protocol] };
 /** SHA-256 of `link-token`, which machine tests dial in with. */
 const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe516f8aa8ec";
 
+/**
+ * Property tests draw the same examples in every run, so that a change is judged by what it does and not by what was drawn. What once failed
+ * is kept in test/attacks/corpus/. `OPERATOR_SEED=<number> npm test` draws others.
+ */
+const PROPERTIES = {
+  setupFiles: ["test/support/property-seed.ts"],
+  provide: { propertySeed: Number(process.env["OPERATOR_SEED"] ?? 1) },
+};
+
 /** A Worker's test files share two isolates, one after the other in each: loading the Worker again for each takes longer than its tests. */
-const TWO_ISOLATES = { isolate: false, maxWorkers: 2, testTimeout: 30_000, sequence: { groupOrder: 0 } };
+const TWO_ISOLATES = { ...PROPERTIES, isolate: false, maxWorkers: 2, testTimeout: 30_000, sequence: { groupOrder: 0 } };
 
 /** What tests that start programs have in common: the programs that they install once. */
-const PROCESSES = { globalSetup: ["test/peers/setup.ts"] };
+const PROCESSES = { ...PROPERTIES, globalSetup: ["test/peers/setup.ts"] };
 
 export default defineConfig({
   test: {
@@ -28,6 +37,7 @@ export default defineConfig({
         resolve,
         test: {
           name: "protocol",
+          ...PROPERTIES,
           include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"],
           testTimeout: 30_000,
           sequence: { groupOrder: 1 },
