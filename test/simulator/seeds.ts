@@ -10,7 +10,7 @@ const { STAGE, SIMULATE_SEED, SIMULATE_SEEDS } = env as unknown as {
   readonly SIMULATE_SEEDS: string;
 };
 
-/** As long as 100,000 seeds take. The suite's own are done within half a minute. */
+/** As long as 100,000 seeds take. The suite's own are done within seconds. */
 const TIMEOUT_MS = 3 * 60 * 60_000;
 
 /** Tests every second seed, so that two isolates share the work. */
