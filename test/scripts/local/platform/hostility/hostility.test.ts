@@ -98,7 +98,7 @@ describe("a script", () => {
 
   test("with too large a heap ends", async () => {
     const hog = `export default { fetch() {
-      const all = []; for (let n = 0; n < 400_000; n += 1) all.push({ n, text: "x" + n });
+      const all = []; for (let n = 0; n < 1_500_000; n += 1) all.push({ n, text: "x" + n });
       return new Response(String(all.length));
     } };`;
     const answers = await Promise.all(
