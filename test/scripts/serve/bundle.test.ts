@@ -25,6 +25,8 @@ beforeAll(async () => {
     outfile: bundle,
     // Some of what is bundled is CommonJS and asks for Node's modules by `require`.
     banner: { js: `import { createRequire } from "node:module"; const require = createRequire(import.meta.url);` },
+    // The build states the version, because a bundle has no package.json beside it.
+    define: { CODEZ_VERSION: '"0.0.0-test"' },
   });
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
