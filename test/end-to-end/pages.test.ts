@@ -23,7 +23,7 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     operator.own(chromium);
     page = await (await chromium.person()).newPage();
     page.on("console", (message) => {
-      if (message.type() === "error") complaints.push(message.text());
+      if (message.type() === "error") complaints.push(`${message.text()} ${message.location().url}`);
     });
     page.on("pageerror", (error) => complaints.push(error.message));
     await claim(page, url);

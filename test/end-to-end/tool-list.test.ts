@@ -20,7 +20,11 @@ function parametersOf(tools: readonly Listed[]): Record<string, { takes: string[
 /** Parameters that a tool has in addition, or no longer needs, because at `/mcp` it works over all machines. */
 const OVER_ALL: Readonly<Record<string, { adds?: string[]; spares?: string[] }>> = {
   list_sessions: { adds: ["state"], spares: ["slug"] },
+  list_pending: { adds: ["cursor"] },
   poll_events: { adds: ["project", "type"] },
+  // What waits for a machine waits at Operator.
+  create_session: { adds: ["on_offline", "ttl_ms"] },
+  send_prompt: { adds: ["on_offline", "ttl_ms"] },
 };
 
 describe("Operator's /mcp and a running codez serve", () => {

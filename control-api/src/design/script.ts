@@ -137,7 +137,8 @@ function follow(path, after, heard) {
     const url = new URL(path, location.href);
     if (cursor) url.searchParams.set("after", cursor);
     source = new EventSource(url);
-    source.addEventListener("open", () => { lastWordMs = Date.now(); say(""); });
+    // An answer that was on its way when the connection went is no sign that it is back.
+    source.addEventListener("open", () => { lastWordMs = Date.now(); if (navigator.onLine) say(""); });
     source.addEventListener("error", () => {
       lost();
       // After an answer that is no stream a browser gives up: signed out, or Operator is being restarted.

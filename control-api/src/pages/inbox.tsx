@@ -19,6 +19,9 @@ const SHOWN_SETTLED = 10;
 
 inbox.get("/", (c) => page(c, c.var.session));
 
+// Where the answer to a decision is shown. Reloading it, or following what changes on it, shows the inbox.
+inbox.get("/:id", (c) => c.redirect("/inbox"));
+
 inbox.post("/:id", async (c) => {
   const { session } = c.var;
   const { person } = session;

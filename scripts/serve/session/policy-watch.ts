@@ -51,6 +51,11 @@ export function watchPolicy({ config, policy, sessions, onError }: PolicyWatchOp
     const isValid = config.problem === null;
     for (const session of sessions.all()) {
       const why = isValid ? await whyForbidden(session, before, now) : null;
+      // The file changed again while this was found out, perhaps by a slip. The next look decides, and compares with what was before.
+      if (config.current !== now) {
+        last = before;
+        return;
+      }
       if (why !== null) {
         session.announce(`serve.json was changed, and no longer allows this session: ${why}`);
         await session.end();

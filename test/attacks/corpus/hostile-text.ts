@@ -6,6 +6,7 @@
 /** Addresses: of pages to go on to, of OAuth clients, of resources, of machines. */
 export const URLS: readonly string[] = [
   "https:evil.test/callback",
+  "https://@https://",
   "https:\\\\evil.test\\callback",
   "https:/evil.test",
   "https:///evil.test",

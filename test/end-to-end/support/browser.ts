@@ -34,7 +34,7 @@ export interface Page {
   waitForSelector(selector: string, options?: { state: "attached" }): Promise<unknown>;
   waitForRequest(matches: (request: BrowserRequest) => boolean): Promise<BrowserRequest>;
   evaluate<Value>(script: string): Promise<Value>;
-  on(event: "console", heard: (message: { type(): string; text(): string }) => void): void;
+  on(event: "console", heard: (message: { type(): string; text(): string; location(): { url: string } }) => void): void;
   on(event: "pageerror", heard: (error: Error) => void): void;
   screenshot(options: { path: string; fullPage?: boolean }): Promise<unknown>;
   setViewportSize(size: { width: number; height: number }): Promise<void>;

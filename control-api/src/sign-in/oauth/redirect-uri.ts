@@ -14,7 +14,8 @@ export function redirectRefusal(uri: string): string | null {
   if (KNOWN_APPS.has(uri)) return null;
   if (!URL.canParse(uri)) return "A redirect URI must be an absolute URL.";
   const url = new URL(uri);
-  if (url.username !== "" || url.password !== "" || uri.includes("#"))
+  // "https://@host" has a user name, too: an empty one, which this parser leaves out and others do not.
+  if (/^[^:]*:\/\/[^/?#]*@/.test(uri) || url.username !== "" || url.password !== "" || uri.includes("#"))
     return "A redirect URI must not have a user name, password or fragment.";
   if (url.protocol !== "https:" && !(url.protocol === "http:" && isLoopbackHost(url.hostname)))
     return "A redirect URI must use https, or http with a loopback host (127.0.0.1, localhost).";
