@@ -9,10 +9,20 @@ import { env, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
 type Entry = { kind: string; subject: string | null; machine: string | null; outcome: string; digest: string | null };
 
+/** The entries once there are some and no more come: they are written after the answer. */
 async function entriesOf(user: TestUser): Promise<Entry[]> {
-  await scheduler.wait(50);
-  const { entries }: { entries: Entry[] } = await user.json("/api/audit?limit=1000");
-  return entries.filter(({ kind }) => kind !== "machine_added");
+  const read = async (): Promise<Entry[]> => {
+    const { entries }: { entries: Entry[] } = await user.json("/api/audit?limit=1000");
+    return entries.filter(({ kind }) => kind !== "machine_added");
+  };
+  let before: Entry[] = [];
+  let now = await read();
+  for (let tries = 0; tries < 100 && (now.length === 0 || now.length !== before.length); tries += 1) {
+    await scheduler.wait(50);
+    before = now;
+    now = await read();
+  }
+  return now;
 }
 
 function nested(depth: number): string {
