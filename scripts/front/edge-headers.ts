@@ -14,6 +14,9 @@ const EDGE_ONLY: ReadonlySet<string> = new Set([
   "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-server", "x-forwarded-prefix",
 ]); // prettier-ignore
 
+/** Headers that the front writes itself. */
+const OWN: ReadonlySet<string> = new Set(["host", "content-length"]);
+
 const EDGE_PREFIXES = ["cf-", "x-operator-", "mf-"];
 
 /** The client's address, under the name that Cloudflare uses. */
@@ -24,9 +27,12 @@ export const SCHEME_HEADER = "x-forwarded-proto";
 /** What the front knows about a request. `client` is the client's address, `null` if it is unknown. */
 export type Edge = { readonly host: string; readonly scheme: "http" | "https"; readonly client: string | null };
 
-/** The headers to send to the gate, as a flat list of names and values like Node's `rawHeaders`. */
+/**
+ * The headers to send to the gate, as a flat list of names and values like Node's `rawHeaders`. Without `Content-Length`: how the body
+ * is framed is for the sender to say (framing.ts).
+ */
 export function requestHeaders(raw: readonly string[], { host, scheme, client }: Edge): string[] {
-  const passed = endToEnd(raw, (name) => name === "host" || name.startsWith(":") || isEdgeOnly(name));
+  const passed = endToEnd(raw, (name) => OWN.has(name) || name.startsWith(":") || isEdgeOnly(name));
   passed.push("host", host, SCHEME_HEADER, scheme);
   if (client !== null) passed.push(CLIENT_HEADER, client);
   return passed;

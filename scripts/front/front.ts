@@ -60,11 +60,9 @@ export class Front implements AsyncDisposable {
       if (edge === null) return void outgoing.writeHead(400).end();
       relay(incoming, outgoing, options.upstream, edge);
     });
-    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
-      const edge = this.#edgeOf(incoming);
-      if (edge === null || incoming.method !== "GET") return void socket.destroy();
-      relayUpgrade(incoming, socket, head, options.upstream, edge);
-    });
+    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
+      relayUpgrade(incoming, socket, head, options.upstream, this.#edgeOf(incoming)),
+    );
     server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
       options.log(`front: a request could not be parsed (${reason.code ?? reason.message})`);
       if (socket.writable) socket.end(refusalOf(reason.code));
@@ -125,7 +123,7 @@ export class Front implements AsyncDisposable {
     });
   }
 
-  /** The trustworthy facts about a request; `null` if it has no host, or a target that is not a path. */
+  /** The trustworthy facts about a request; `null` if it does not have one valid host, or its target is not a path. */
   #edgeOf(incoming: IncomingMessage): Edge | null {
     const { headers, socket } = incoming;
     const peer = socket.remoteAddress ?? "";
@@ -135,7 +133,8 @@ export class Front implements AsyncDisposable {
     const host = forwardedHost ?? one(headers[":authority"]) ?? headers.host;
     const forwardedScheme = isProxied ? one(headers["x-forwarded-proto"]) : undefined;
     const client = clientAddress(peer, one(headers["x-forwarded-for"]), trusted);
-    if (host === undefined || host === "" || incoming.url?.startsWith("/") !== true) return null;
+    if (host === undefined || !HOST.test(host) || hostsOf(incoming) > 1 || incoming.url?.startsWith("/") !== true)
+      return null;
     return {
       host,
       scheme: forwardedScheme === "https" || (forwardedScheme === undefined && certificate !== null) ? "https" : "http",
@@ -145,11 +144,21 @@ export class Front implements AsyncDisposable {
   }
 }
 
+/**
+ * A name or an address, with a port or without one. workerd joins it with the path to a URL, in which anything else (`@`, `/`, `#`)
+ * could move the border between the two.
+ */
+const HOST = /^(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{1,5})?$/i;
+
+/** Node takes the first `Host` of several. Another server might take the last (RFC 9112 section 3.2: refuse them). */
+function hostsOf({ rawHeaders }: IncomingMessage): number {
+  return rawHeaders.filter((name, index) => index % 2 === 0 && name.toLowerCase() === "host").length;
+}
+
 function one(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
-/** The status line for a request that cannot be parsed, by Node's error code. */
 /** The answer to a request that cannot be parsed. */
 function refusalOf(code: string | undefined): string {
   const [status, message] = statusOf(code);
@@ -158,6 +167,7 @@ function refusalOf(code: string | undefined): string {
   return `${[...head, "connection: close"].join("\r\n")}\r\n\r\n${body}`;
 }
 
+/** The status line for a request that cannot be parsed, by Node's error code. */
 function statusOf(code: string | undefined): [status: string, message: string] {
   switch (code) {
     case "HPE_HEADER_OVERFLOW":

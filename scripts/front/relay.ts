@@ -1,6 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { pipeline } from "node:stream";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
+import { framingHeaders, framingOf } from "./framing.ts";
 import { MAX_HEAD_BYTES, UPSTREAM_IDLE_MS } from "./limits.ts";
 import { StreamKeepAlive } from "./stream-keep-alive.ts";
 
@@ -16,25 +17,31 @@ const agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: UPSTRE
  * client cannot take a truncated answer for a complete one.
  */
 export function relay(incoming: IncomingMessage, outgoing: ServerResponse, upstream: Upstream, edge: Edge): void {
+  const framing = framingOf(incoming);
   const toGate = request({
     socketPath: upstream.socketPath,
     method: incoming.method,
     path: incoming.url,
-    headers: requestHeaders(incoming.rawHeaders, edge),
+    headers: [...requestHeaders(incoming.rawHeaders, edge), ...framingHeaders(framing)],
     setHost: false,
     maxHeaderSize: MAX_HEAD_BYTES,
     agent,
   });
   toGate.on("response", (answer) => respond(answer, outgoing));
-  toGate.on("error", () => {
-    if (outgoing.headersSent) return void outgoing.destroy();
-    outgoing.writeHead(502, { "content-type": "application/json" });
-    outgoing.end(UNAVAILABLE);
-  });
+  toGate.on("error", () => unavailable(outgoing));
   outgoing.on("close", () => {
     if (!outgoing.writableFinished) toGate.destroy();
   });
-  sendBody(incoming, toGate);
+  // Without framing not one byte may follow the head.
+  if (framing.kind === "none") toGate.end();
+  else sendBody(incoming, toGate);
+}
+
+/** Says that the gate did not answer, or breaks off an answer that has begun. */
+export function unavailable(outgoing: ServerResponse): void {
+  if (outgoing.headersSent) return void outgoing.destroy();
+  outgoing.writeHead(502, { "content-type": "application/json" });
+  outgoing.end(UNAVAILABLE);
 }
 
 const UNAVAILABLE = JSON.stringify({
@@ -48,7 +55,8 @@ function sendBody(incoming: IncomingMessage, toGate: ClientRequest): void {
   incoming.pipe(toGate);
 }
 
-function respond(answer: IncomingMessage, outgoing: ServerResponse): void {
+/** Streams the gate's answer to the client. */
+export function respond(answer: IncomingMessage, outgoing: ServerResponse): void {
   const headers = responseHeaders(answer.rawHeaders);
   outgoing.writeHead(answer.statusCode ?? 502, headers);
   // Node would hold the head back until there is a body, which may be minutes away: a stream that listens, a slow tool.
