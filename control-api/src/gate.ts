@@ -1,4 +1,5 @@
 import { machineAddressIn } from "#protocol/address.ts";
+import { discardUnread } from "#protocol/unread-body.ts";
 import { app } from "./app.ts";
 import { admit } from "./sign-in/admission.ts";
 import type { Caller } from "./http/caller.ts";
@@ -15,26 +16,32 @@ import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
 /** The public gate. Calls to machines are nearly all of the traffic and skip the router; everything else goes to the app. */
 export const gate = {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    const url = new URL(request.url);
-    const machine = machineAddressIn(url, env.DOMAIN);
-    const foreign = machine === null ? refuseForeignHost(url.hostname, env) : null;
-    if (foreign !== null) return foreign;
-    if (isMetadata(url)) return metadata(request, url, env, ctx);
-    if (machine !== null) return passThrough(request, url, env, machine);
-    if (url.pathname !== "/mcp") return app.fetch(request, env, ctx);
-    if (request.method === "OPTIONS") return preflight(request);
-    const refused = refuseNavigation(request);
-    if (refused !== null) return refused;
-    const caller = await admit(request, env, url);
-    const response =
-      "refused" in caller ? await refuseCall(caller, request, url, env) : await unified(request, url, env, caller);
-    return allowOrigin(request, harmless(response));
+    const response = await answer(request, env, ctx);
+    await discardUnread(request);
+    return response;
   },
 };
 
+async function answer(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
+  const url = new URL(request.url);
+  const machine = machineAddressIn(url, env.DOMAIN);
+  const foreign = machine === null ? refuseForeignHost(url.hostname, env) : null;
+  if (foreign !== null) return foreign;
+  if (isMetadata(url)) return metadata(request, url, env, ctx);
+  if (machine !== null) return passThrough(request, url, env, machine);
+  if (url.pathname !== "/mcp") return app.fetch(request, env, ctx);
+  if (request.method === "OPTIONS") return preflight(request);
+  const refused = refuseNavigation(request);
+  if (refused !== null) return refused;
+  const caller = await admit(request, env, url);
+  const response =
+    "refused" in caller ? await refuseCall(caller, request, url, env) : await unified(request, url, env, caller);
+  return allowOrigin(request, harmless(response));
+}
+
 /** The unified endpoint's answer. It ends when the caller's authorisation does. */
 async function unified(request: Request, url: URL, env: Env, caller: Caller): Promise<Response> {
-  const lease = new Lease(request, env, url, caller);
+  const lease = Lease.of(request, env, url, caller);
   const response = await lease.during(serveMcp(request, env, caller, lease.signal));
   return response === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(response);
 }

@@ -1,6 +1,7 @@
 import { errorResponse } from "#protocol/error.ts";
 import { OPERATOR_PREFIX, OperatorHeader } from "#protocol/header.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
+import { discardUnread } from "#protocol/unread-body.ts";
 import { destinationOf } from "./destination.ts";
 import { dial } from "./dial.ts";
 import type { Env } from "./env.ts";
@@ -16,30 +17,36 @@ const LIMITS = { cpuMs: 10_000, subRequests: 50 };
 /** Authenticates the gate, removes headers that must not pass, and forwards the request to the machine's script. */
 export const app = {
   async fetch(request: Request, env: Env): Promise<Response> {
-    const url = new URL(request.url);
-    const isTrusted = isGateSecret(request.headers.get(OperatorHeader.SECRET), env);
-    const destination = destinationOf(request, url, env.DOMAIN, isTrusted);
-    const isLink = destination?.path === ScriptPath.LINK;
-    // Without the secret this is the only answer, so nobody can find out which machines exist.
-    if (!isTrusted && !isLink) return errorResponse({ code: "unauthorized" });
-    if (destination === null)
-      return errorResponse({
-        code: "machine_unknown",
-        machine: request.headers.get(OperatorHeader.MACHINE) ?? url.hostname,
-      });
-    const { slug, path } = destination;
-    if (path !== url.pathname) url.pathname = path;
-    const forwarded = new Request(url.href, request);
-    clean(forwarded.headers, isTrusted, isLink);
-    const script = env.DISPATCH.get(slug, {}, { limits: LIMITS });
-    if (isLink) return dial(script, forwarded, slug);
-    try {
-      return await script.fetch(forwarded);
-    } catch (reason) {
-      return errorResponse(scriptFailure(reason, slug, LIMITS.cpuMs));
-    }
+    const response = await answer(request, env);
+    await discardUnread(request);
+    return response;
   },
 };
+
+async function answer(request: Request, env: Env): Promise<Response> {
+  const url = new URL(request.url);
+  const isTrusted = isGateSecret(request.headers.get(OperatorHeader.SECRET), env);
+  const destination = destinationOf(request, url, env.DOMAIN, isTrusted);
+  const isLink = destination?.path === ScriptPath.LINK;
+  // Without the secret this is the only answer, so nobody can find out which machines exist.
+  if (!isTrusted && !isLink) return errorResponse({ code: "unauthorized" });
+  if (destination === null)
+    return errorResponse({
+      code: "machine_unknown",
+      machine: request.headers.get(OperatorHeader.MACHINE) ?? url.hostname,
+    });
+  const { slug, path } = destination;
+  if (path !== url.pathname) url.pathname = path;
+  const forwarded = new Request(url.href, request);
+  clean(forwarded.headers, isTrusted, isLink);
+  const script = env.DISPATCH.get(slug, {}, { limits: LIMITS });
+  if (isLink) return dial(script, forwarded, slug);
+  try {
+    return await script.fetch(forwarded);
+  } catch (reason) {
+    return errorResponse(scriptFailure(reason, slug, LIMITS.cpuMs));
+  }
+}
 
 /** Headers of a trusted gate that are meant for the script. */
 const FOR_SCRIPT: ReadonlySet<string> = new Set([OperatorHeader.CALLER, OperatorHeader.MARK_END]);

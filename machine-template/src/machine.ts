@@ -16,6 +16,7 @@ import {
   ScriptPath,
 } from "#protocol/script-api.ts";
 import { closingWord, failureResponse } from "#protocol/stand-in.ts";
+import { discardUnread } from "#protocol/unread-body.ts";
 import { smallBody } from "./small-body.ts";
 import { Alarm, type Job } from "./alarm.ts";
 import type { Env } from "./env.ts";
@@ -59,6 +60,12 @@ export class Machine extends DurableObject<Env> implements LinkListener {
   readonly #return = new Return(this.#record.row.connectedAtMs !== null && !this.#link.isOnline, Date.now());
 
   override async fetch(request: Request): Promise<Response> {
+    const answer = await this.#answer(request);
+    await discardUnread(request);
+    return answer;
+  }
+
+  async #answer(request: Request): Promise<Response> {
     const url = new URL(request.url);
     switch (url.pathname) {
       case ScriptPath.MCP:

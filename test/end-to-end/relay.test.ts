@@ -1,4 +1,5 @@
-import type { IncomingMessage, ServerResponse } from "node:http";
+import { Agent, type IncomingMessage, type ServerResponse } from "node:http";
+import { Agent as SecureAgent } from "node:https";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 import { bodyOf } from "../scripts/connector/support/http-server.ts";
@@ -510,4 +511,28 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(barn.epochs).toHaveLength(before);
     expect((await send(attic.url)).text).toBe("fine");
   });
+
+  test.each([
+    ["for the machine that it names", "/m/nowhere/mcp", [], 404],
+    ["for its token", undefined, ["authorization", "Bearer wrong"], 401],
+    ["for its headers", undefined, Array.from({ length: 10 }, (_, at) => [`x-${at}`, "x".repeat(7_500)]).flat(), 400],
+  ])(
+    "a large call that is refused %s does not break the next one on its connection",
+    async (_why, target, headers, status) => {
+      atticServer.answer((_request, response) => void response.end("fine"));
+      using agent = keptAlive(attic.url);
+      for (const size of [1_000, 100_000, 2_000_000]) {
+        const refused = await send(attic.url, { headers, body: "x".repeat(size), agent, ...(target && { target }) });
+        expect([size, refused.status]).toEqual([size, status]);
+        expect([size, (await send(attic.url, { agent })).text]).toEqual([size, "fine"]);
+      }
+    },
+  );
 });
+
+/** One connection for all requests. */
+function keptAlive({ protocol }: URL): Agent & Disposable {
+  const options = { keepAlive: true, maxSockets: 1 };
+  const agent = protocol === "https:" ? new SecureAgent(options) : new Agent(options);
+  return Object.assign(agent, { [Symbol.dispose]: () => agent.destroy() });
+}

@@ -6,6 +6,7 @@ import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { END_MARK, withEndMark } from "#protocol/end-mark.ts";
 import { crossing, mayCross, OperatorHeader } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
+import { discard } from "#protocol/unread-body.ts";
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
 const NULL_BODY: ReadonlySet<number> = new Set([204, 205, 304]);
@@ -153,11 +154,19 @@ export class Exchange {
 
   async #stream(body: ReadableStream<Uint8Array> | null): Promise<void> {
     if (body === null) return;
-    for await (const chunk of body) await sendBytes(chunk, this.#credit, (part) => this.#sendBody(part, false));
+    const reader = body.getReader();
+    try {
+      for (let next = await reader.read(); !next.done; next = await reader.read())
+        await sendBytes(next.value, this.#credit, (part) => this.#sendBody(part, false));
+    } catch (reason) {
+      // The exchange was answered or cancelled before the whole request was read, which HTTP allows.
+      if (this.#over) return discard(reader);
+      throw reason;
+    }
   }
 
   #sendBody(body: Uint8Array, end: boolean): void {
-    if (this.#over) return; // The exchange was answered or cancelled before the whole request was read, which HTTP allows.
+    if (this.#over) return;
     this.#link.send(encodeFrame({ kind: FrameKind.BODY, exchange: this.id, end, body }));
   }
 

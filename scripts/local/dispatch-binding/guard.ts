@@ -1,3 +1,4 @@
+import { discardUnread } from "#protocol/unread-body.ts";
 import { CALL_HEADER, CANCELLED, CLOSING, REFUSED, THREW } from "./call.ts";
 
 interface Handler {
@@ -41,7 +42,9 @@ export function guard(script: unknown, key: string): Handler {
       void gone.then(() => call.abort());
       request.signal?.addEventListener("abort", resolve as () => void);
       try {
-        const given = await run(script, asMeant(request, url, call.signal), env, ctx);
+        const meant = asMeant(request, url, call.signal);
+        const given = await run(script, meant, env, ctx);
+        await discardUnread(meant);
         if (!(given instanceof Response))
           throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
         const response = withoutVerdict(given);
