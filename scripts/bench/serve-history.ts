@@ -1,5 +1,6 @@
 import { closeSync, mkdirSync, openSync, utimesSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { seeded } from "../system/random.ts";
 
 const WORDS = (
   "the a of and to in is parser latency cache socket error test flaky build deploy branch commit merge review token " +
@@ -21,7 +22,7 @@ export interface Generated {
 
 /** Writes a history as Claude Code keeps it, the same for the same numbers. */
 export function generateHistory(folder: string, { sessions, bytes }: { sessions: number; bytes: number }): Generated {
-  const random = mulberry32(42);
+  const random = seeded(42);
   const projects = 40;
   const each = Math.ceil(bytes / sessions);
   let written = 0;
@@ -106,12 +107,3 @@ function idOf(index: number): string {
 }
 
 /** A small generator with a seed: the same history on every run. */
-function mulberry32(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

@@ -35,3 +35,9 @@ export class Random {
     return value;
   }
 }
+
+/** The numbers of a seed as a function, for what takes `Math.random`. */
+export function seeded(seed: number): () => number {
+  const random = new Random(seed);
+  return () => random.next();
+}

@@ -76,6 +76,26 @@ export async function poll(env: Env, request: PollRequest): Promise<Polled> {
   );
 }
 
+/**
+ * The first poll of an event stream. A browser's EventSource stops permanently when it gets an error. With `canStartAgain` the stream
+ * therefore begins with what comes now if its cursor has expired, and `isExpired` says that events are missing.
+ *
+ * Throws as `poll` does.
+ */
+export async function firstPoll(
+  env: Env,
+  request: PollRequest,
+  canStartAgain: boolean,
+): Promise<{ polled: Polled; isExpired: boolean }> {
+  try {
+    return { polled: await poll(env, request), isExpired: false };
+  } catch (reason) {
+    const isExpired = reason instanceof OperatorFailure && reason.error.code === "cursor_expired";
+    if (!isExpired || !canStartAgain) throw reason;
+    return { polled: await poll(env, { ...request, cursor: null }), isExpired };
+  }
+}
+
 /** Asks the user's object. Reading changes nothing, so it can be repeated if the object is restarted during the wait. */
 async function readFrom(env: Env, user: string, query: EventQuery): Promise<EventsRead | EventsRefused> {
   try {

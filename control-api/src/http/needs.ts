@@ -1,4 +1,6 @@
 import { createMiddleware } from "hono/factory";
+import { errorResponse } from "#protocol/error.ts";
+import { isFresh } from "./caller.ts";
 import { covers, type Scope } from "./scope.ts";
 import type { AppContext } from "./app-context.ts";
 import { refuse, stepUp } from "./refusal.ts";
@@ -29,3 +31,13 @@ export const acting = needs("operator:act");
 
 /** For routes that manage machines, and that show or change who uses the account. */
 export const administering = needs("operator:admin");
+
+/**
+ * For routes that make what outlives the request, such as tokens. A thief could keep what a stolen token makes, so a person has to have
+ * signed in recently, or to have allowed the token to make others.
+ */
+export const creating = createMiddleware<AppContext>(async (c, next) => {
+  const { caller } = c.var;
+  if (isFresh(caller) || caller.scopes.includes("operator:tokens")) return next();
+  return errorResponse({ code: "fresh_sign_in_needed", page: `${c.env.ORIGIN}/account` });
+});

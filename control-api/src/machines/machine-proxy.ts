@@ -62,7 +62,7 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
     throw refused;
   });
   notePassing(env, caller, name, request, body, response);
-  const lease = new Lease(request, env, url, caller);
+  const lease = Lease.of(request, env, url, caller);
   const answered = await lease.during(response);
   return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(answered);
 }

@@ -1,16 +1,13 @@
 import { streamSSE } from "hono/streaming";
 import { errorResponse, OperatorFailure } from "#protocol/error.ts";
 import type { EventDetail } from "#protocol/event.ts";
-import { poll, type MachineEvent, type Polled, type PollRequest } from "../events/poll.ts";
+import { firstPoll, type MachineEvent, poll, type PollRequest } from "../events/poll.ts";
+import { Lease } from "../sign-in/lease.ts";
 import type { PageContext } from "../sign-in/page-context.ts";
 import { sessionOf } from "../sign-in/session.ts";
-import { registryOf } from "../user/user-rpc.ts";
 
 /** How often something is sent on a quiet stream. Proxies close one that is silent for 30 s and more. Milliseconds. */
 const KEEPALIVE_MS = 20_000;
-
-/** Longest time between two looks whether the browser is still signed in: a session that expires rings no bell. Milliseconds. */
-const LOOK_AGAIN_MS = 60_000;
 
 /** Pause after the user's object did not answer. Milliseconds. */
 const RETRY_MS = 1_000;
@@ -25,7 +22,7 @@ type Followed = { readonly machine: string | null; readonly session: string | nu
  * `?after=`, which the page was rendered with. A cursor that has expired is answered with `gap`, and the page loads itself anew: a
  * browser that gets an error gives up.
  *
- * The stream ends when the browser is signed out, which is looked up whenever that may have happened.
+ * The stream ends when the browser is signed out.
  *
  * @param hear what the page hears of an event; `isLast`: no other event follows in the same moment
  */
@@ -35,8 +32,7 @@ export async function streamEvents(
   hear: (event: MachineEvent, isLast: boolean) => readonly Heard[],
 ): Promise<Response> {
   const { person } = c.var.session;
-  const registry = registryOf(c.env, person.id);
-  const gone = new AbortController();
+  const lease = new Lease(c.env, person.id, async () => (await sessionOf(c))?.person.id === person.id);
   const request: PollRequest = {
     user: person.id,
     cursor: c.req.header("last-event-id") ?? c.req.query("after") ?? null,
@@ -48,24 +44,19 @@ export async function streamEvents(
     notices: false,
     detail,
     timeoutMs: 0,
-    signal: gone.signal,
+    signal: lease.signal,
   };
-  let isExpired = false;
-  let polled: Polled;
+  let first: Awaited<ReturnType<typeof firstPoll>>;
   try {
-    polled = await poll(c.env, request).catch((reason: unknown) => {
-      isExpired = reason instanceof OperatorFailure && reason.error.code === "cursor_expired";
-      if (isExpired) return poll(c.env, { ...request, cursor: null });
-      throw reason;
-    });
+    first = await firstPoll(c.env, request, true);
   } catch (reason) {
     if (reason instanceof OperatorFailure) return errorResponse(reason.error);
     throw reason;
   }
   const response = streamSSE(c, async (stream) => {
-    if (isExpired) await stream.writeSSE({ event: "gap", data: "" });
-    let bell = ring(registry);
-    for (;;) {
+    if (first.isExpired) await stream.writeSSE({ event: "gap", data: "" });
+    let { polled } = first;
+    while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const { result, cursors } = polled;
       for (const [index, event] of result.events.entries()) {
         const id = cursors[index] ?? result.cursor;
@@ -74,24 +65,12 @@ export async function streamEvents(
       if (result.gaps.length > 0) await stream.writeSSE({ event: "gap", data: "" });
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
       const asked = { ...request, cursor: result.cursor, timeoutMs: result.more ? 0 : KEEPALIVE_MS };
-      const next = poll(c.env, asked).catch(pause);
-      while ((await Promise.race([next, bell])) === "rung") {
-        if ((await sessionOf(c))?.person.id !== person.id) return;
-        bell = ring(registry);
-      }
-      // As if nothing had come.
-      polled = (await next) ?? { result: { ...result, events: [], gaps: [] }, cursors: [] };
-      if (stream.aborted || stream.closed) return;
+      const next = await poll(c.env, asked).catch((reason: unknown) => (lease.signal.aborted ? null : pause(reason)));
+      polled = next ?? { result: { ...result, events: [], gaps: [] }, cursors: [] }; // as if nothing had come
     }
   });
   response.headers.set("x-content-type-options", "nosniff");
   return response;
-}
-
-/** Resolves when a credential of this person was revoked or a browser signed out, and after a while in any case. */
-async function ring(registry: ReturnType<typeof registryOf>): Promise<"rung"> {
-  await registry.awaitRevocation(LOOK_AGAIN_MS).catch(pause);
-  return "rung";
 }
 
 /** The user's object did not answer, for example because it is restarted. The stream goes on where it was. */

@@ -1,12 +1,11 @@
 import { Hono } from "hono";
 import { streamSSE } from "hono/streaming";
-import { OperatorFailure, errorResponse } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import { endedBy } from "../http/ended.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { reading } from "../http/needs.ts";
 import { Lease } from "../sign-in/lease.ts";
-import { poll, type Polled, type PollRequest } from "../events/poll.ts";
+import { firstPoll, poll, type PollRequest } from "../events/poll.ts";
 import { eventDetailOf, selectionOf } from "../events/selection.ts";
 
 /** How often a comment is sent, to keep proxies from closing a quiet stream. */
@@ -24,30 +23,18 @@ export const events = new Hono<AppContext>();
 
 events.get("/", reading, async (c) => {
   const { caller } = c.var;
-  const lease = new Lease(c.req.raw, c.env, new URL(c.req.url), caller);
+  const lease = Lease.of(c.req.raw, c.env, new URL(c.req.url), caller);
   const lastId = c.req.header("last-event-id");
-  let isExpired = false;
-  let request: PollRequest;
-  let polled: Polled;
-  try {
-    const { machine, session, project, type, detail, cursor } = c.req.query();
-    request = {
-      user: caller.user,
-      cursor: lastId ?? cursor ?? null,
-      ...selectionOf(caller, { machine, session, project, type }),
-      detail: eventDetailOf(detail),
-      timeoutMs: 0,
-      signal: lease.signal,
-    };
-    polled = await poll(c.env, request).catch((reason: unknown) => {
-      isExpired = lastId !== undefined && reason instanceof OperatorFailure && reason.error.code === "cursor_expired";
-      if (isExpired) return poll(c.env, { ...request, cursor: null });
-      throw reason;
-    });
-  } catch (reason) {
-    if (reason instanceof OperatorFailure) return errorResponse(reason.error);
-    throw reason;
-  }
+  const { machine, session, project, type, detail, cursor } = c.req.query();
+  const request: PollRequest = {
+    user: caller.user,
+    cursor: lastId ?? cursor ?? null,
+    ...selectionOf(caller, { machine, session, project, type }),
+    detail: eventDetailOf(detail),
+    timeoutMs: 0,
+    signal: lease.signal,
+  };
+  let { polled, isExpired } = await firstPoll(c.env, request, lastId !== undefined);
   return streamSSE(c, async (stream) => {
     if (isExpired) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: null }) });
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {

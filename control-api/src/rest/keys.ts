@@ -14,8 +14,7 @@ import {
   MAX_TAG_CHARACTERS,
 } from "../enrolment/limits.ts";
 import type { AppContext } from "../http/app-context.ts";
-import { isFresh } from "../http/caller.ts";
-import { administering } from "../http/needs.ts";
+import { administering, creating } from "../http/needs.ts";
 import { registryOf } from "../user/user-rpc.ts";
 
 const CreateRequest = z.object({
@@ -35,11 +34,8 @@ keys.get("/", administering, async (c) => {
   return c.json({ keys: records });
 });
 
-keys.post("/", administering, async (c) => {
+keys.post("/", administering, creating, async (c) => {
   const { caller } = c.var;
-  // What enrols with a key outlives the moment in which a token was stolen, so a person has to be there, as for an access token.
-  if (!isFresh(caller) && !caller.scopes.includes("operator:tokens"))
-    return errorResponse({ code: "fresh_sign_in_needed", page: `${c.env.ORIGIN}/account` });
   const request = CreateRequest.safeParse(await c.req.json().catch(() => null));
   if (!request.success)
     return invalid(

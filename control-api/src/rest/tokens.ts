@@ -3,7 +3,7 @@ import * as z from "zod/mini";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { isMachineName } from "#protocol/slug.ts";
 import type { AppContext } from "../http/app-context.ts";
-import { administering } from "../http/needs.ts";
+import { administering, creating } from "../http/needs.ts";
 import { note } from "../audit/note.ts";
 import { notify } from "../audit/notice.ts";
 import { isFresh } from "../http/caller.ts";
@@ -31,11 +31,8 @@ tokens.get("/", administering, async (c) => {
   return c.json({ tokens: records });
 });
 
-tokens.post("/", administering, async (c) => {
+tokens.post("/", administering, creating, async (c) => {
   const { caller } = c.var;
-  // A thief could keep what a stolen token creates, so creating one requires a person.
-  if (!isFresh(caller) && !caller.scopes.includes("operator:tokens"))
-    return errorResponse({ code: "fresh_sign_in_needed", page: `${c.env.ORIGIN}/account` });
   const request = CreateRequest.safeParse(await c.req.json().catch(() => null));
   if (!request.success)
     return invalid("Send { label, expiresMs?, scopes?, machines?, callsPerDay? }; a label has 1 to 64 characters.");

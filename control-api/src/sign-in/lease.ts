@@ -22,8 +22,14 @@ const RETRY_MS = 5_000;
 export class Lease {
   readonly #controller = new AbortController();
 
-  constructor(request: Request, env: Env, url: URL, caller: Caller) {
-    setTimeout(() => void this.#watch(request, env, url, caller), WATCH_AFTER_MS);
+  /** @param isAllowed whether whoever opened the request would be let in now, with the same rights */
+  constructor(env: Env, user: string, isAllowed: () => Promise<boolean>) {
+    setTimeout(() => void this.#watch(env, user, isAllowed), WATCH_AFTER_MS);
+  }
+
+  /** The lease of a request with a token, whose caller is `caller`. */
+  static of(request: Request, env: Env, url: URL, caller: Caller): Lease {
+    return new Lease(env, caller.user, () => isStillLetIn(request, env, url, caller));
   }
 
   /** Aborted when the caller has lost access. */
@@ -46,11 +52,11 @@ export class Lease {
     return Promise.race([promise, ended(this.signal)]);
   }
 
-  async #watch(request: Request, env: Env, url: URL, caller: Caller): Promise<void> {
+  async #watch(env: Env, user: string, isAllowed: () => Promise<boolean>): Promise<void> {
     for (;;) {
       // Start waiting before checking: in the other order a revocation between the two would be missed.
-      const bell = ring(env, caller.user);
-      if (!(await isStillLetIn(request, env, url, caller))) return this.#controller.abort();
+      const bell = ring(env, user);
+      if (!(await isAllowed())) return this.#controller.abort();
       await bell;
     }
   }

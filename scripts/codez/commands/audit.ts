@@ -1,8 +1,9 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import * as z from "zod";
 import { printableJson } from "#protocol/printable.ts";
 import { isoTime } from "../../system/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
+import { countIn } from "./argument.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
 
@@ -64,10 +65,4 @@ function textOf(entries: readonly Entry[]): string {
     durationMs === null ? "-" : `${durationMs} ms`,
   ]);
   return tableOf([["TIME", "WHAT", "CLIENT", "MACHINE", "ABOUT", "OUTCOME", "TOOK"], ...rows]);
-}
-
-function countIn(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError("must be a whole number of at least 1");
-  return count;
 }

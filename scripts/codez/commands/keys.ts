@@ -7,6 +7,7 @@ import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";
 import { ENROLMENT_KEY } from "../setup/enrol.ts";
+import { countIn } from "./argument.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
 
@@ -118,10 +119,4 @@ function daysIn(text: string): number {
   const days = Number(/^(\d{1,4})d?$/.exec(text)?.[1]);
   if (!(days > 0 && days <= 366)) throw new InvalidArgumentError("must be a number of days, at most 366");
   return days;
-}
-
-function countIn(text: string): number {
-  const count = Number(text);
-  if (!Number.isSafeInteger(count) || count < 1) throw new InvalidArgumentError("must be a whole number of at least 1");
-  return count;
 }

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
 import { isoDay } from "../../system/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
+import { countIn } from "./argument.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
 
@@ -48,7 +49,7 @@ export function tokensCommand({ folder }: Context): Command {
     .option("--no-admin", "without the right to manage machines and tokens")
     .option("--machine <name...>", "limit the token to these machines (implies --no-admin)")
     .option("--expires <days>", "days until the token expires (default: never)", daysIn)
-    .option("--calls-per-day <calls>", "requests that it may make per day, in UTC (implies --no-admin)", callsIn)
+    .option("--calls-per-day <calls>", "requests that it may make per day, in UTC (implies --no-admin)", countIn)
     .option("--may-create-tokens", "it may create tokens without a person who signs in (not with a limit)")
     .action(async (label: string, options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder, "person");
@@ -103,10 +104,4 @@ function daysIn(text: string): number {
   const days = Number(text);
   if (!(days > 0 && days <= 3_650)) throw new InvalidArgumentError("must be a number of days, at most 3650");
   return days;
-}
-
-function callsIn(text: string): number {
-  const calls = Number(text);
-  if (!Number.isSafeInteger(calls) || calls < 1) throw new InvalidArgumentError("must be a whole number of at least 1");
-  return calls;
 }

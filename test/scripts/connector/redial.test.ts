@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { Redial } from "../../../scripts/connector/redial.ts";
+import { seeded } from "../../../scripts/system/random.ts";
 
 const FAILED = { onlineForMs: null, wasPlanned: false };
 const LONG_LINK = { onlineForMs: 60_000, wasPlanned: false };
@@ -10,17 +11,6 @@ function dials(outageMs: number, random: () => number): number[] {
   const atMs = [redial.waitMs(LONG_LINK, 0)];
   for (let last = atMs[0] ?? 0; last < outageMs; last = atMs.at(-1) ?? 0) atMs.push(last + redial.waitMs(FAILED, last));
   return atMs;
-}
-
-/** Reproducible, and spread like chance (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }
 
 describe("after an outage", () => {

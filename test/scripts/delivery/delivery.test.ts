@@ -7,6 +7,7 @@ import { Deliveries } from "../../../control-api/src/delivery/deliveries.ts";
 import type { Attempt } from "../../../control-api/src/delivery/delivery.ts";
 import { type Due, Outbox, type Sql } from "../../../control-api/src/delivery/outbox.ts";
 import { Outcomes } from "../../../scripts/serve/outcomes.ts";
+import { seeded } from "../../../scripts/system/random.ts";
 
 /**
  * Both real ends of delivery, Operator's outbox and the machine's outcomes, with everything in between that can go wrong: the link is cut
@@ -18,17 +19,6 @@ import { Outcomes } from "../../../scripts/serve/outcomes.ts";
 const SEEDS = Number(process.env["DELIVERY_SEEDS"] ?? 60);
 const [FROM, TO] =
   process.env["DELIVERY_SEED"] === undefined ? [1, SEEDS] : Array(2).fill(Number(process.env["DELIVERY_SEED"]));
-
-/** Mulberry32. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** A Durable Object's SQLite, by Node's. Numbered parameters are bound by their numbers. Code of an object that was evicted ends here. */
 function sqlOf(database: DatabaseSync, isAlive: () => boolean): Sql {
@@ -123,7 +113,7 @@ type Outcome = { readonly states: string[]; readonly texts: Map<string, string> 
 
 /** One run: some calls, and accidents in between. Answers what became of the calls. */
 async function run(seed: number, folder: string): Promise<Outcome> {
-  const random = randomOf(seed);
+  const random = seeded(seed);
   const database = new DatabaseSync(":memory:");
   const machine = new Machine(join(folder, `${seed}.json`), random);
   let nowMs = 1_800_000_000_000;

@@ -5,19 +5,9 @@ import { expect, it } from "vitest";
 import { EventLog, type ServeEvent } from "../../../../scripts/serve/event-log.ts";
 import { asksRoute } from "../../../../scripts/serve/permission/ask-route.ts";
 import { PermissionBook } from "../../../../scripts/serve/permission/book.ts";
+import { seeded } from "../../../../scripts/system/random.ts";
 
 const SESSION = "00000000-0000-4000-8000-000000000000";
-
-/** Mulberry32. */
-function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 /** Lets everything run that is ready to, a random number of times. */
 async function breathe(random: () => number): Promise<void> {
@@ -29,7 +19,7 @@ it("1,000 races between a terminal, a page, the machine and the clock settle eac
   const folder = mkdtempSync(join(tmpdir(), "codez-races-"));
   const outcomes = new Map<string, number>();
   for (let seed = 1; seed <= 1_000; seed += 1) {
-    const random = randomOf(seed);
+    const random = seeded(seed);
     let nowMs = 0;
     const events = new EventLog(() => nowMs);
     const told: ServeEvent[] = [];
