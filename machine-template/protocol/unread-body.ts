@@ -12,7 +12,7 @@ const UNREAD_MS = 1_000;
  * So one refused call would break the next one.
  */
 export async function discardUnread({ body, bodyUsed }: Request): Promise<void> {
-  if (body !== null && !bodyUsed) await discard(body.getReader());
+  if (body !== null && !bodyUsed && !body.locked) await discard(body.getReader());
 }
 
 /** The same for a body that was read in part. Ends early, without an error, when the sender has gone. */

@@ -104,10 +104,13 @@ describe("with the secret", () => {
 
   it("method, query and body reach the script unchanged", async () => {
     const body = Uint8Array.from({ length: 256 }, (_, index) => index);
-    const { reached } = await dispatch(`${MCP}?q=%2F`, { method: "PUT", headers: trusted(), body });
-    const request = reached[0]?.request;
-    expect([request?.method, request?.url]).toEqual(["PUT", "http://localhost/mcp?q=%2F"]);
-    expect(new Uint8Array((await request?.arrayBuffer()) ?? [])).toEqual(body);
+    const attic: Script = async (request) => {
+      expect([request.method, request.url]).toEqual(["PUT", "http://localhost/mcp?q=%2F"]);
+      return new Response(await request.arrayBuffer());
+    };
+    const init = { method: "PUT", headers: trusted(), body };
+    const { response } = await dispatch(`${MCP}?q=%2F`, init, { scripts: { attic } });
+    expect(new Uint8Array(await response.arrayBuffer())).toEqual(body);
   });
 });
 
