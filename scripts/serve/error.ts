@@ -24,6 +24,7 @@ export type ServeError =
   | { code: "handle_unknown"; handle: string }
   | { code: "cursor_invalid"; cursor: string }
   | { code: "key_reused"; key: string }
+  | { code: "git_failed"; detail: string }
   | { code: "state_too_large"; limitBytes: number }
   | { code: "index_unavailable"; detail: string };
 
@@ -130,6 +131,8 @@ export function explain(error: ServeError): Explanation {
       return no(
         `The key ${error.key} was used for another call. Use a new key for every new call, and the same one only to repeat a call.`,
       );
+    case "git_failed":
+      return yes(`git could not tell what changed: ${error.detail}`);
     case "state_too_large":
       return no(`The state would exceed ${error.limitBytes} bytes. Remove something first, by setting keys to null.`);
     case "index_unavailable":

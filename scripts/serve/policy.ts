@@ -28,6 +28,14 @@ export class Policy {
    */
   async mayDrive(folder: string): Promise<string> {
     this.mayWrite();
+    return this.mayReadFiles(folder);
+  }
+
+  /**
+   * The real path of a folder whose files may be read: the same folders, but also on a machine that is read-only.
+   * Throws ServeFailure `folder_missing`, `project_not_allowed`.
+   */
+  async mayReadFiles(folder: string): Promise<string> {
     const real = await realFolder(folder);
     if (real === null) throw new ServeFailure({ code: "folder_missing", folder });
     if (!(await this.#isAllowed(real))) throw new ServeFailure({ code: "project_not_allowed", folder });

@@ -64,6 +64,8 @@ export function inputSchemaOf({ input }: CodingTool): InputSchema {
       delete jsonSchema.minLength;
       delete jsonSchema.maxLength;
       delete jsonSchema.maxItems;
+      delete jsonSchema.minimum;
+      delete jsonSchema.maximum;
     },
   });
   // zod's type of a property includes `true`, which only `z.any()` compiles to. No tool uses that.

@@ -44,7 +44,7 @@ export const update_state = {
   input: z.object({
     patch: z
       .record(z.string(), z.unknown())
-      .check(z.describe('JSON merge patch: objects are merged, null removes a key, e.g. {"theme":"dark","old":null}.')),
+      .check(z.describe("JSON merge patch: objects are merged, null removes a key.")),
   }),
 } satisfies CodingTool;
 

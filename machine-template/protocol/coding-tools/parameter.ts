@@ -13,7 +13,7 @@ export const SessionId = z.string().check(
   z.describe("Session id from create_session, list_sessions or search_sessions."),
 );
 
-const SLUG = 'Project slug from list_projects, e.g. "-home-ann-src-api".';
+const SLUG = "Project slug from list_projects.";
 const SPARE = "Only for CodeZ.";
 
 export const Slug = z.string().check(z.minLength(1), z.describe(SLUG));
@@ -22,9 +22,7 @@ export const Slug = z.string().check(z.minLength(1), z.describe(SLUG));
 export const SpareSlug = z.optional(z.string().check(z.describe(SPARE)));
 export const SpareFolder = z.optional(z.string().check(z.describe(SPARE)));
 
-export const Prompt = z
-  .string()
-  .check(z.minLength(1), z.describe('Instructions for the agent, e.g. "Fix the failing tests".'));
+export const Prompt = z.string().check(z.minLength(1), z.describe("Instructions for the agent."));
 
 const MAX_KEY_CHARACTERS = 200;
 

@@ -57,9 +57,7 @@ export const respond_permission = {
   annotations: { readOnlyHint: false, destructiveHint: true, idempotentHint: true, openWorldHint: true },
   input: z.object({
     session_id: SessionId,
-    request_id: z
-      .string()
-      .check(z.minLength(1), z.describe("From list_pending, an event, get_session or send_and_wait.")),
+    request_id: z.string().check(z.minLength(1), z.describe("From list_pending or an event.")),
     behavior: z.enum(["allow", "deny"]),
     reason: z.optional(
       z

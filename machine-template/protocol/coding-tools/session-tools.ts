@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { MAX_PATH_CHARACTERS } from "../limits.ts";
 import { ADDS, type CodingTool, READS, REPLACES, RUNS_AGENT } from "./coding-tool.ts";
 import { Attachments, Key, Model, PermissionMode, Prompt, SessionId, Slug, SpareSlug } from "./parameter.ts";
 
@@ -52,14 +53,25 @@ export const get_session = {
       z.int().check(z.minimum(1), z.maximum(MAX_MESSAGES), z.describe(`Messages; default ${DEFAULT_MESSAGES}.`)),
     ),
     handle: z.optional(
-      z
-        .string()
-        .check(
-          z.describe('One long message part in full: truncated.handle, or that of a search match, e.g. "10342.0".'),
-        ),
+      z.string().check(z.describe("One long message part in full: truncated.handle, or that of a search match.")),
     ),
     offset: z.optional(
       z.int().check(z.minimum(0), z.maximum(MAX_OFFSET), z.describe("With handle: the previous answer's next_offset.")),
+    ),
+  }),
+} satisfies CodingTool;
+
+export const get_changes = {
+  name: "get_changes",
+  title: "Show what changed",
+  description:
+    "Git diff, by file, of a session's repository since the session began: commits, uncommitted and new files. " +
+    "`diff_cut_bytes`: read that file alone with path.",
+  annotations: READS,
+  input: z.object({
+    session_id: SessionId,
+    path: z.optional(
+      z.string().check(z.minLength(1), z.maxLength(MAX_PATH_CHARACTERS), z.describe("Only this file of the list.")),
     ),
   }),
 } satisfies CodingTool;
@@ -74,7 +86,7 @@ export const create_session = {
   annotations: RUNS_AGENT,
   input: z.object({
     slug: z.optional(Slug),
-    cwd: z.optional(z.string().check(z.describe('Absolute path of the folder to work in, e.g. "/home/ann/src/api".'))),
+    cwd: z.optional(z.string().check(z.describe("Absolute path of the folder to work in."))),
     prompt: z.optional(Prompt),
     attachments: Attachments,
     model: Model,

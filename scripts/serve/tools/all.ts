@@ -1,5 +1,6 @@
 import type { Machine } from "../machine.ts";
 import type { Tool } from "../mcp/tool.ts";
+import { changeTools } from "./change-tools.ts";
 import { eventTools } from "./event-tools.ts";
 import { historyTools } from "./history-tools.ts";
 import { machineTools } from "./machine-tools.ts";
@@ -13,6 +14,7 @@ export function allTools(machine: Machine): Tool[] {
   return [
     ...projectTools(machine),
     ...historyTools(machine),
+    ...changeTools(machine),
     ...sessionTools(machine),
     ...promptTools(machine),
     ...permissionTools(machine),

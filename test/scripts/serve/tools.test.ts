@@ -22,7 +22,7 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     await using client = await machine.connect(options);
     expect(client.mcp.getNegotiatedProtocolVersion()).toBe(era);
     const { tools } = await client.mcp.listTools();
-    const more = ["list_pending"]; // not of the public CodeZ
+    const more = ["get_changes", "list_pending"]; // not of the public CodeZ
     expect(tools.map((tool) => tool.name).sort()).toEqual(
       [...documented.tools.map((tool) => tool.name), ...more].sort(),
     );
@@ -99,6 +99,14 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
 
     const waited = await client.call("send_and_wait", { session_id: session, text: "and again", slug });
     expect(waited).toMatchObject({ status: "done", result: "Heard: and again" });
+
+    writeFileSync(join(cwd, "notes.txt"), "hello\n");
+    expect(await client.call("get_changes", { session_id: session })).toMatchObject({
+      repository: cwd,
+      base_commit: null,
+      files: [{ path: "notes.txt", status: "untracked", additions: 1, diff: "@@ -0,0 +1,1 @@\n+hello\n" }],
+      total: 1,
+    });
 
     const { session_id: fork } = await client.call("fork_session", { session_id: session, slug });
     expect(fork).not.toBe(session);

@@ -23,8 +23,8 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       description:
         "List your machines: name, status, hardware, agent, git repositories and coding projects with their slugs. Start " +
         "here: the other tools take a machine's name as machineId. status: `online` = takes calls now; `offline` = not " +
-        "connected since lastSeenMs; `never_connected`. Projects are those of its last connection, " +
-        `${LISTED_PROJECTS} at most; list_projects has the current ones.`,
+        "connected since lastSeenMs; `never_connected`. At most " +
+        `${LISTED_PROJECTS} projects, as last seen; list_projects has all.`,
       annotations: READS,
       inputSchema: { type: "object", properties: {} },
     },

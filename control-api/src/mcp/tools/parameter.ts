@@ -10,5 +10,5 @@ export const machineOfSession = {
 
 export const sessionHandle = {
   type: "string",
-  description: 'Session handle "<machine>/<id>".',
+  description: "Handle <machine>/<id>.",
 };

@@ -31,7 +31,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
         type: "object",
         properties: {
           machineId,
-          name: { type: "string", description: 'The tool\'s name, e.g. "take_screenshot".' },
+          name: { type: "string", description: "The tool's name." },
           arguments: { type: "object", description: "The tool's arguments; list_tools has their schema." },
         },
         required: ["machineId", "name"],
@@ -63,7 +63,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
           machineId,
           uri: {
             type: "string",
-            description: 'From list_resources or a filled template, e.g. "file:///notes/todo.md".',
+            description: "From list_resources or a filled template.",
           },
         },
         required: ["machineId", "uri"],
@@ -93,7 +93,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
           arguments: {
             type: "object",
             additionalProperties: { type: "string" },
-            description: 'Its arguments, e.g. {"language":"en"}.',
+            description: "Its arguments.",
           },
         },
         required: ["machineId", "name"],
