@@ -27,6 +27,7 @@ import { webhooks } from "./rest/webhooks.ts";
 import { assetAt } from "./design/asset.ts";
 import { somethingFailed, unknownAddress } from "./design/error-page.tsx";
 import { wantsPage } from "./design/page-wanted.ts";
+import { installable } from "./pages/installable.ts";
 import { pages } from "./pages/app.tsx";
 import { signIn } from "./sign-in/app.ts";
 
@@ -66,6 +67,7 @@ app.get("/", (c, next) =>
       ),
 );
 
+app.route("/", installable);
 app.route("/", signIn);
 app.route("/", pages);
 

@@ -3,6 +3,10 @@ declare module "*.txt" {
   const text: string;
   export default text;
 }
+declare module "*.png" {
+  const bytes: ArrayBuffer;
+  export default bytes;
+}
 declare module "*.tgz" {
   const bytes: ArrayBuffer;
   export default bytes;

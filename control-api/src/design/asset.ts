@@ -1,10 +1,14 @@
 import { createHash } from "node:crypto";
 import { ICON } from "./icon.ts";
+import { PUSH_SCRIPT } from "./push-script.ts";
 import { SCRIPT } from "./script.ts";
 import { STYLE } from "./style.ts";
 
 /** A year. An asset's address contains the hash of its text, so another text has another address. */
 const KEPT_S = 31_536_000;
+
+/** The icon of the app on a home screen. Browsers keep its address, so it has no hash. */
+export const APP_ICON_PATH = "/icon.png";
 
 /** A file that pages load. */
 export type Asset = { readonly path: string; readonly text: string; readonly type: string };
@@ -16,9 +20,10 @@ function asset(name: string, extension: string, type: string, text: string): Ass
 
 export const STYLE_ASSET = asset("style", "css", "text/css; charset=utf-8", STYLE);
 export const SCRIPT_ASSET = asset("script", "js", "text/javascript; charset=utf-8", SCRIPT);
+export const PUSH_SCRIPT_ASSET = asset("push", "js", "text/javascript; charset=utf-8", PUSH_SCRIPT);
 export const ICON_ASSET = asset("icon", "svg", "image/svg+xml", ICON);
 
-const ASSETS: readonly Asset[] = [STYLE_ASSET, SCRIPT_ASSET, ICON_ASSET];
+const ASSETS: readonly Asset[] = [STYLE_ASSET, SCRIPT_ASSET, PUSH_SCRIPT_ASSET, ICON_ASSET];
 
 const NAMED = /^\/assets\/([a-z]+)-[0-9a-f]+\.[a-z]+$/;
 

@@ -1,5 +1,5 @@
 import type { Child } from "hono/jsx";
-import { ICON_ASSET, SCRIPT_ASSET, STYLE_ASSET } from "./asset.ts";
+import { APP_ICON_PATH, type Asset, ICON_ASSET, SCRIPT_ASSET, STYLE_ASSET } from "./asset.ts";
 import { type Place, Shell } from "./shell.tsx";
 
 type PageOptions = {
@@ -7,6 +7,8 @@ type PageOptions = {
   readonly status?: 200 | 400 | 401 | 403 | 404 | 409 | 429 | 500 | 502 | 503;
   /** Where in the navigation the page is. Without it the page stands alone. */
   readonly at?: Place;
+  /** A script besides the one of all pages, with a Trusted Types policy of its name. */
+  readonly script?: Asset & { readonly policy: string };
   /** The URL that the form's response redirects to. Browsers apply `form-action` to redirects too, so the policy must allow it. */
   readonly sendsTo?: string;
 };
@@ -17,18 +19,20 @@ type PageOptions = {
  * person click Allow unawares (clickjacking, RFC 6749 section 10.13). Pages hold CSRF tokens and invitation codes, so they are not
  * cached. They send no referrer, because the consent page's URL holds the client's request.
  */
-export function respond({ title, status = 200, at, sendsTo }: PageOptions, body: Child): Response {
+export function respond({ title, status = 200, at, sendsTo, script }: PageOptions, body: Child): Response {
   const policy = [
     "default-src 'none'",
     "style-src 'self'",
     "script-src 'self'",
     "img-src 'self'",
     "connect-src 'self'",
+    "manifest-src 'self'",
+    "worker-src 'self'",
     `form-action 'self'${sendsTo === undefined ? "" : ` ${formTarget(sendsTo)}`}`,
     "frame-ancestors 'none'",
     "base-uri 'none'",
     "require-trusted-types-for 'script'",
-    "trusted-types operator",
+    `trusted-types operator${script === undefined ? "" : ` ${script.policy}`}`,
   ].join("; ");
   const html = (
     <html lang="en">
@@ -40,8 +44,11 @@ export function respond({ title, status = 200, at, sendsTo }: PageOptions, body:
         <meta name="theme-color" content="#101110" media="(prefers-color-scheme: dark)" />
         <title>{`${title} - Operator`}</title>
         <link rel="icon" href={ICON_ASSET.path} type="image/svg+xml" />
+        <link rel="manifest" href="/manifest.webmanifest" />
+        <link rel="apple-touch-icon" href={APP_ICON_PATH} />
         <link rel="stylesheet" href={STYLE_ASSET.path} />
         <script src={SCRIPT_ASSET.path} defer></script>
+        {script === undefined ? null : <script src={script.path} defer></script>}
       </head>
       <Shell at={at ?? null}>{body}</Shell>
     </html>

@@ -6,13 +6,14 @@ import { connect } from "./connect.tsx";
 import { inbox } from "./inbox.tsx";
 import { live } from "./live.ts";
 import { machines } from "./machines.tsx";
+import { notifications } from "./notifications.tsx";
 import { overview } from "./overview.tsx";
 import { sessions } from "./sessions.tsx";
 
 /** The person's own pages: what their machines do, and what they can do about it. Everybody sees only what is theirs. */
 export const pages = new Hono<PageApp>();
 
-for (const path of ["/inbox/*", "/machines/*", "/sessions/*", "/connect", "/live"])
+for (const path of ["/inbox/*", "/machines/*", "/sessions/*", "/connect", "/live", "/notifications/*"])
   pages.use(path, perAddress, builtInOnly, signedIn);
 
 pages.route("/", overview);
@@ -21,3 +22,4 @@ pages.route("/machines", machines);
 pages.route("/sessions", sessions);
 pages.route("/connect", connect);
 pages.route("/live", live);
+pages.route("/notifications", notifications);

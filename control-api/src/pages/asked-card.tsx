@@ -114,7 +114,7 @@ type FormProps = { readonly item: InboxItem; readonly csrf: string; readonly isF
 function DecisionForm({ item: { id, kind, isWhole }, csrf, isFresh }: FormProps) {
   return (
     <>
-      {isWhole && !isFresh ? <ConfirmFirst /> : null}
+      {isWhole && !isFresh ? <ConfirmFirst id={id} /> : null}
       <form method="post" action={`/inbox/${id}`}>
         <input type="hidden" name="csrf" value={csrf} />
         <details class="plain">
@@ -155,7 +155,7 @@ function QuestionForm({ item, csrf, isFresh }: FormProps) {
             Answer
           </button>
         ) : (
-          <ConfirmFirst />
+          <ConfirmFirst id={id} />
         )}
       </form>
       <form method="post" action={`/inbox/${id}`}>
@@ -196,10 +196,10 @@ function QuestionFields({ question, index }: { readonly question: Question; read
 }
 
 /** In place of the buttons that allow something, so that nobody fills in a form that would be refused. */
-function ConfirmFirst() {
+function ConfirmFirst({ id }: { readonly id: number }) {
   return (
     <p>
-      <a class="button plain" href="/sign-in/confirm?next=%2Finbox">
+      <a class="button plain" href={`/sign-in/confirm?next=%2Finbox%2F${id}`}>
         Confirm that it is you to allow this
       </a>
     </p>

@@ -18,17 +18,26 @@ type InboxProps = {
   readonly nowMs: number;
   /** The log's cursor when the page was made: it hears of what comes after. */
   readonly after: string;
+  /** The request that the person came for, which stands first. */
+  readonly opened: InboxItem | null;
   readonly said?: Said;
 };
 
 /** The inbox page: everything that waits for this person, in full, and what was decided lately. */
 export function InboxPageView(props: InboxProps) {
-  const { waiting, settled, said, hasMore } = props;
+  const { settled, said, hasMore, opened, nowMs } = props;
+  const isOpen = opened !== null && opened.settled === null && opened.untilMs > nowMs;
+  const waiting = isOpen ? [opened, ...props.waiting.filter(({ id }) => id !== opened.id)] : props.waiting;
   return (
     <div class="narrow" data-live="/live" data-after={props.after}>
       <h1>Needs you</h1>
       {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
       <Live id="inbox">
+        {opened === null || isOpen ? null : (
+          <Note kind="good">
+            {nameOf(opened)} is decided: {outcomeOf(opened)}.
+          </Note>
+        )}
         {waiting.length === 0 ? (
           <div class="section">
             <Empty title="Nothing waits for you" />
@@ -43,7 +52,7 @@ export function InboxPageView(props: InboxProps) {
             item={item}
             csrf={props.csrf}
             isFresh={props.isFresh}
-            nowMs={props.nowMs}
+            nowMs={nowMs}
             {...(item.session === null ? {} : { sessionHref: sessionPath(item.machine, item.session) })}
           />
         ))}
@@ -61,7 +70,7 @@ function Settled({ items }: { readonly items: readonly InboxItem[] }) {
         {items.map((item) => (
           <li>
             <span>
-              {item.kind === "permission" ? printable(item.tool) : item.kind} on {item.machine}
+              {nameOf(item)}
               <br />
               <span class="soft">{outcomeOf(item)}</span>
             </span>
@@ -70,6 +79,10 @@ function Settled({ items }: { readonly items: readonly InboxItem[] }) {
       </ul>
     </section>
   );
+}
+
+function nameOf({ kind, tool, machine }: InboxItem): string {
+  return `${kind === "permission" ? printable(tool) : kind} on ${machine}`;
 }
 
 function outcomeOf(item: InboxItem): string {

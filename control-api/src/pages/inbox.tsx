@@ -19,8 +19,17 @@ const SHOWN_SETTLED = 10;
 
 inbox.get("/", (c) => page(c, c.var.session));
 
-// Where the answer to a decision is shown. Reloading it, or following what changes on it, shows the inbox.
-inbox.get("/:id", (c) => c.redirect("/inbox"));
+// What a notification opens, and where the answer to a decision is shown. Opening it decides nothing, however often and whoever does it:
+// that takes a form, with the token of this session.
+inbox.get("/:id", async (c) => {
+  const { session } = c.var;
+  const item: InboxItem | null = await c.env.USER.getByName(session.person.id).inboxItem(
+    null,
+    Number(c.req.param("id")),
+  );
+  if (item === null) return page(c, session, { kind: "bad", text: "There is no such request any more." }, 404);
+  return page(c, session, undefined, 200, item);
+});
 
 inbox.post("/:id", async (c) => {
   const { session } = c.var;
@@ -32,7 +41,7 @@ inbox.post("/:id", async (c) => {
   if (item === null) return page(c, session, { kind: "bad", text: "There is no such request any more." }, 404);
   // To allow something, a person must have shown a password or passkey lately. Denying it gives nobody anything.
   const verdict = verdictIn(form, item);
-  if (verdict?.behavior === "allow" && !session.isFresh) return confirmFirst(c, "/inbox");
+  if (verdict?.behavior === "allow" && !session.isFresh) return confirmFirst(c, `/inbox/${id}`);
   if (verdict === null)
     return page(c, session, { kind: "bad", text: "Answer every question, in at most 4,000 characters each." }, 400);
   const by = { via: "page", name: `${person.name}, on the inbox page` } as const;
@@ -88,6 +97,7 @@ async function page(
   session: Session,
   said?: Said,
   status: 200 | 400 | 404 | 409 = 200,
+  opened: InboxItem | null = null,
 ): Promise<Response> {
   const user = c.env.USER.getByName(session.person.id);
   const all = { visible: null, machine: null, session: null, after: null, isMixed: true } as const;
@@ -106,6 +116,7 @@ async function page(
       settled={(settled?.items ?? []).slice(0, SHOWN_SETTLED)}
       nowMs={Date.now()}
       after={after}
+      opened={opened}
       {...(said === undefined ? {} : { said })}
     />
   );

@@ -15,4 +15,4 @@ const OVERVIEW = "/";
 
 /** Pages by path. Machines and sessions have pages below theirs; a session's id may contain any character, percent-encoded. */
 const PAGE =
-  /^\/(?:account|connect|inbox|pair|oauth\/authorize|(?:machines|sessions)(?:\/[\w.~!$&'()*+,;=:@%-]+){0,3})?$/;
+  /^\/(?:account|connect|inbox(?:\/\d{1,15})?|notifications|pair|oauth\/authorize|(?:machines|sessions)(?:\/[\w.~!$&'()*+,;=:@%-]+){0,3})?$/;

@@ -75,6 +75,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   inbox(query: InboxQuery): MaybeAsync<InboxPage | null>;
   /** One request, if the reader may see its machine. */
   inboxItem(visible: readonly string[] | null, id: number): MaybeAsync<InboxItem | null>;
+  /** One request, by its machine's own id of it. */
+  askedItem(machine: string, request: string): MaybeAsync<InboxItem | null>;
   /** How many requests wait. */
   inboxCount(): MaybeAsync<number>;
   /** Decides a request. The caller has checked that `by` may decide for this machine. */

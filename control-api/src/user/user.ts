@@ -466,6 +466,10 @@ export class User extends Agent<Env> implements UserRpc {
     return visible.includes(item.machine) && !item.machineGone ? item : null;
   }
 
+  askedItem(machine: string, request: string): InboxItem | null {
+    return this.#history.inbox.find(machine, request);
+  }
+
   inboxCount(): number {
     return this.#history.inbox.count(Date.now());
   }

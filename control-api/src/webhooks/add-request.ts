@@ -1,3 +1,5 @@
+import type { BrowserKeys } from "../push/encrypt.ts";
+import type { BrowserCredential } from "./subscription.ts";
 import type { Credential } from "../http/caller.ts";
 import type { SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
 
@@ -11,6 +13,16 @@ export type AddRequest = {
   /** Names of event types; `null` for all. */
   readonly types: readonly string[] | null;
   readonly filter: SubscriptionFilter;
+};
+
+/** A browser that shows notifications from now on. `zone` is its time zone. */
+export type AddPushRequest = {
+  readonly user: string;
+  readonly credential: BrowserCredential;
+  readonly browser: string;
+  readonly endpoint: string;
+  readonly keys: BrowserKeys;
+  readonly zone: string;
 };
 
 /** The webhook, and the secret with which its messages are signed, which is shown only now. ntfy checks no signatures. */

@@ -1,3 +1,4 @@
+import type { PushOutcome } from "../push/push-sender.ts";
 import { SUBSCRIPTION_HEADER } from "./challenge.ts";
 import type { CredentialCheck } from "./credential-check.ts";
 import type { Deliveries, Delivery } from "./deliveries.ts";
@@ -18,6 +19,8 @@ import type { Subscription, Subscriptions } from "./subscription.ts";
 
 /** HTTP 410: the receiver does not want this message. Nothing is wrong with the subscription (SEP-3415, "Delivery model"). */
 const GONE = 410;
+/** HTTP 404, which some push services answer in place of 410 for a subscription that has expired (RFC 8030, section 7.3). */
+const NOT_FOUND = 404;
 /** HTTP 413: the message is too large for this receiver and will be so next time. */
 const TOO_LARGE = 413;
 
@@ -31,6 +34,10 @@ export type CourierOptions = {
   readonly position: () => string;
   /** A subscription's credential is no longer valid. */
   readonly end: (subscription: Subscription) => void;
+  /** Sends a message to a browser, encrypted with the keys in `secret`. */
+  readonly push: (subscription: Subscription, secret: string, content: string) => Promise<PushOutcome>;
+  /** Sends a browser a notification that says that they arrive. */
+  readonly tryPush: (subscription: Subscription, secret: string) => Promise<Posted>;
 };
 
 /**
@@ -106,13 +113,28 @@ export class Courier {
     }
     const secrets = await this.#secretsOf(subscription);
     if (secrets === null) return this.#forget(subscription);
-    const posted = await this.#send(subscription, delivery, secrets);
+    const posted = await this.#outcomeOf(subscription, delivery, secrets);
     if (subscriptions.get(subscription.id) === null) return; // removed meanwhile, and its queue with it
+    if ("outcome" in posted)
+      return posted.outcome === "dropped"
+        ? deliveries.delete(delivery.id)
+        : deliveries.delay(delivery.id, posted.untilMs);
+    // A browser that has unsubscribed, or was uninstalled, never comes back with this address.
+    if (subscription.push !== null && !posted.ok && (posted.status === GONE || posted.status === NOT_FOUND))
+      return this.#forget(subscription);
     if (!posted.ok && posted.status !== GONE) return this.#failed(subscription, delivery, posted);
     deliveries.delete(delivery.id);
     if (subscription.hasEnded) return this.#forget(subscription);
     subscriptions.delivered(subscription.id, Date.now());
     this.#tellGap(subscription);
+  }
+
+  #outcomeOf(subscription: Subscription, delivery: Delivery, secrets: readonly string[]): Promise<PushOutcome> {
+    const [secret = ""] = secrets;
+    if (subscription.push === null) return this.#send(subscription, delivery, secrets);
+    // "Events were left out" is for programs that read on. A browser shows the next notification all the same.
+    if (delivery.isControl) return Promise.resolve({ outcome: "dropped" });
+    return this.#options.push(subscription, secret, delivery.content);
   }
 
   /** Sends one message. Its cursor is a position up to which the receiver has everything, if it takes this message. */
@@ -129,9 +151,11 @@ export class Courier {
   /** Sends a message that is in no queue, to try a webhook out. */
   async tryOut(subscription: Subscription, delivery: Delivery): Promise<Posted> {
     const secrets = await this.#secretsOf(subscription);
-    return secrets === null
-      ? { ok: false, fault: "connection_refused", status: null }
-      : this.#send(subscription, delivery, secrets);
+    if (secrets === null) return { ok: false, fault: "connection_refused", status: null };
+    const [secret = ""] = secrets;
+    return subscription.push === null
+      ? this.#send(subscription, delivery, secrets)
+      : this.#options.tryPush(subscription, secret);
   }
 
   #failed(subscription: Subscription, delivery: Delivery, posted: Posted & { ok: false }): void {
@@ -145,6 +169,8 @@ export class Courier {
       deliveries.retry(delivery.id, attempts, nowMs + Math.round(spreadMs), posted.fault);
     } else if (subscription.hasEnded) {
       this.#forget(subscription);
+    } else if (subscription.push !== null) {
+      deliveries.delete(delivery.id);
     } else {
       deliveries.bury(delivery.id, attempts, nowMs, posted.fault, MAX_DEAD);
     }

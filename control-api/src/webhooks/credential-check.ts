@@ -1,18 +1,23 @@
 import type { Env } from "../env.ts";
 import type { Credential } from "../http/caller.ts";
+import { accountsOf } from "../sign-in/accounts/directory.ts";
 import { grantsOf } from "../sign-in/grants.ts";
 import type { TokenRecord } from "../user/tokens.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { CREDENTIAL_CHECK_MS } from "./limits.ts";
+import type { BrowserCredential } from "./subscription.ts";
 
 /** What a valid credential lets its bearer see: names of machines, or `null` for all. */
 export type Sight = { readonly machines: readonly string[] | null };
 
-/** Whether the grants and tokens that subscriptions were made with are still valid. Answers are used again for a minute. */
+/** Whether the grants, tokens and signed-in browsers that subscriptions were made with are still valid. Answers are used again for a minute. */
 export class CredentialCheck {
   readonly #env: Env;
   readonly #user: () => string;
-  readonly #known = new Map<Credential, { readonly sight: Promise<Sight | null>; readonly atMs: number }>();
+  readonly #known = new Map<
+    Credential | BrowserCredential,
+    { readonly sight: Promise<Sight | null>; readonly atMs: number }
+  >();
 
   constructor(env: Env, user: () => string) {
     this.#env = env;
@@ -25,7 +30,7 @@ export class CredentialCheck {
   }
 
   /** What a credential shows, or `null` if it is no longer valid. Throws if that could not be found out. */
-  async sightOf(credential: Credential | null, nowMs: number): Promise<Sight | null> {
+  async sightOf(credential: Credential | BrowserCredential | null, nowMs: number): Promise<Sight | null> {
     if (credential === null) return { machines: null };
     const known = this.#known.get(credential);
     if (known !== undefined && nowMs - known.atMs < CREDENTIAL_CHECK_MS) return known.sight;
@@ -36,7 +41,7 @@ export class CredentialCheck {
     return sight;
   }
 
-  async #lookUp(credential: Credential, nowMs: number): Promise<Sight | null> {
+  async #lookUp(credential: Credential | BrowserCredential, nowMs: number): Promise<Sight | null> {
     const user = this.#user();
     const id = credential.slice(credential.indexOf(":") + 1);
     const isValid = ({ expiresMs }: { expiresMs: number | null }): boolean => expiresMs === null || expiresMs > nowMs;
@@ -44,6 +49,10 @@ export class CredentialCheck {
       const tokens: TokenRecord[] = await registryOf(this.#env, user).tokens();
       const token = tokens.find((one) => one.id === id && isValid(one));
       return token === undefined ? null : { machines: token.machines };
+    }
+    if (credential.startsWith("browser:")) {
+      const browsers: { id: string }[] = await accountsOf(this.#env).sessions(user);
+      return browsers.some((browser) => browser.id === id) ? { machines: null } : null;
     }
     const isGranted = (await grantsOf(user, this.#env)).some((grant) => grant.id === id && isValid(grant));
     return isGranted ? { machines: null } : null;

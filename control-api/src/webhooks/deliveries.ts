@@ -120,6 +120,11 @@ export class Deliveries {
     );
   }
 
+  /** One message may be sent only then. That is no failure. */
+  delay(id: number, untilMs: number): void {
+    this.#sql.exec("UPDATE delivery SET next_ms = ? WHERE id = ?", untilMs, id);
+  }
+
   bury(id: number, attempts: number, nowMs: number, fault: DeliveryFault, keep: number): void {
     this.#sql.exec("UPDATE delivery SET attempts = ?, dead_ms = ?, fault = ? WHERE id = ?", attempts, nowMs, fault, id);
     this.#sql.exec(

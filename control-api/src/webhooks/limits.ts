@@ -12,6 +12,9 @@ export const MAX_SUBSCRIPTIONS_PER_CLIENT = 50;
 /** Webhooks that a person adds themselves. */
 export const MAX_WEBHOOKS = 20;
 
+/** Browsers that a person gets notifications in. */
+export const MAX_PUSHES = 20;
+
 /** Deliveries that wait for one subscription. When there are more, its receiver learns of a gap instead. */
 export const MAX_PENDING = 200;
 

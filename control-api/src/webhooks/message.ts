@@ -31,12 +31,15 @@ export function messageOf(
       return { url, id, body: JSON.stringify({ type: occurrence.name, timestamp: occurrence.timestamp, data: occurrence.data }) }; // prettier-ignore
     case "ntfy":
       return { id, ...notificationOf(url, occurrence) };
+    case "push":
+      throw new Error("a browser's notification is encrypted for it (push/push-sender.ts)");
   }
 }
 
 /** Pauses between the attempts to deliver a message. */
 export function retriesOf({ kind }: Subscription): readonly number[] {
-  return kind === "client" ? CLIENT_RETRIES_MS : OWN_RETRIES_MS;
+  // A notification of hours ago is of no use on a phone.
+  return kind === "client" || kind === "push" ? CLIENT_RETRIES_MS : OWN_RETRIES_MS;
 }
 
 /** ntfy's own levels: 3 is the default, 4 makes a sound that is hard to miss. */

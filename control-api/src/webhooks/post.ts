@@ -16,7 +16,7 @@ const AGENT = "Operator-Webhooks";
  */
 export async function post(
   url: string,
-  body: string,
+  body: string | Uint8Array,
   headers: Readonly<Record<string, string>>,
   wantsText = false,
 ): Promise<Posted> {

@@ -1,10 +1,14 @@
 import * as z from "zod/mini";
 import type { Credential } from "../http/caller.ts";
+import { PushSettings } from "../push/push-settings.ts";
 import type { DeliveryFault } from "../mcp-events/events-error.ts";
 import { passes, type SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
 
-/** Who wants the messages: an MCP client, or the person, by webhook or as notifications of ntfy. */
-type Kind = "client" | "webhook" | "ntfy";
+/** Who wants the messages: an MCP client, or the person: by webhook, as notifications of ntfy, or as notifications of a browser. */
+type Kind = "client" | "webhook" | "ntfy" | "push";
+
+/** A browser that somebody is signed in with, by the id in their list. Its notifications end when it is signed out. */
+export type BrowserCredential = `browser:${string}`;
 
 /** A subscription, without its secrets. Times are in milliseconds since 1970. */
 export type Subscription = {
@@ -13,7 +17,7 @@ export type Subscription = {
   /** The name of the client or token that made it, for the person. */
   readonly client: string;
   /** What it ends with; `null` for the owner at their own computer, and with MCPAuthKit. */
-  readonly credential: Credential | null;
+  readonly credential: Credential | BrowserCredential | null;
   /** Names of event types; `null` for all. A client's subscription has exactly one. */
   readonly types: readonly string[] | null;
   readonly filter: SubscriptionFilter;
@@ -30,6 +34,8 @@ export type Subscription = {
   readonly lastFault: DeliveryFault | null;
   /** Events were left out, and the receiver has not been told yet. */
   readonly hasGap: boolean;
+  /** Of a browser's notifications only. */
+  readonly push: PushSettings | null;
 };
 
 /** Secrets as they are stored. The former one is used beside the new one until `formerUntilMs`. */
@@ -43,7 +49,7 @@ type Row = {
   id: string;
   kind: Kind;
   client: string;
-  credential: Credential | null;
+  credential: Credential | BrowserCredential | null;
   types: string | null;
   machine: string | null;
   session: string | null;
@@ -60,6 +66,7 @@ type Row = {
   secret: string | null;
   former: string | null;
   former_until_ms: number;
+  push: string | null;
 };
 
 const Names = z.array(z.string());
@@ -74,7 +81,10 @@ export class Subscriptions {
       id TEXT PRIMARY KEY, kind TEXT NOT NULL, client TEXT NOT NULL, credential TEXT, types TEXT, machine TEXT, session TEXT,
       visible TEXT, url TEXT NOT NULL, created_ms INTEGER NOT NULL, expires_ms INTEGER, ended INTEGER NOT NULL DEFAULT 0,
       suspended_ms INTEGER, failed_since_ms INTEGER, last_delivery_ms INTEGER, last_fault TEXT, gap INTEGER NOT NULL DEFAULT 0,
-      secret TEXT, former TEXT, former_until_ms INTEGER NOT NULL DEFAULT 0)`);
+      secret TEXT, former TEXT, former_until_ms INTEGER NOT NULL DEFAULT 0, push TEXT)`);
+    // A database of a version without notifications in browsers.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('subscription')").toArray();
+    if (!columns.some(({ name }) => name === "push")) sql.exec("ALTER TABLE subscription ADD COLUMN push TEXT");
   }
 
   get(id: string): Subscription | null {
@@ -95,12 +105,12 @@ export class Subscriptions {
     made: Pick<
       Subscription,
       "id" | "kind" | "client" | "credential" | "types" | "filter" | "visible" | "url" | "createdMs" | "expiresMs"
-    >,
+    > & { readonly push?: PushSettings },
     secret: string | null,
   ): void {
     this.#sql.exec(
-      `INSERT INTO subscription (id, kind, client, credential, types, machine, session, visible, url, created_ms, expires_ms, secret)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO subscription (id, kind, client, credential, types, machine, session, visible, url, created_ms, expires_ms, secret, push)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       made.id,
       made.kind,
       made.client,
@@ -113,7 +123,14 @@ export class Subscriptions {
       made.createdMs,
       made.expiresMs,
       secret,
+      made.push === undefined ? null : JSON.stringify(made.push),
     );
+  }
+
+  /** What a person chose for one browser's notifications. */
+  choose(id: string, types: readonly string[], push: PushSettings): void {
+    const chosen = "UPDATE subscription SET types = ?, push = ? WHERE id = ? AND kind = 'push'";
+    this.#sql.exec(chosen, JSON.stringify(types), JSON.stringify(push), id);
   }
 
   /** A refresh: a new life time, and deliveries go on if they were suspended. */
@@ -175,11 +192,12 @@ export class Subscriptions {
 
 /** Whether an event goes to a subscription. */
 export function wants(
-  { types, filter, visible, hasEnded, suspendedMs }: Subscription,
+  { types, filter, visible, hasEnded, suspendedMs, push }: Subscription,
   name: string,
   event: { readonly machine: string; readonly session: string | null },
 ): boolean {
   if (hasEnded || suspendedMs !== null || types?.includes(name) === false) return false;
+  if (push?.muted.includes(event.machine) === true) return false;
   return passes(filter, visible, event);
 }
 
@@ -201,5 +219,6 @@ function subscriptionOf(row: Row): Subscription {
     lastDeliveryMs: row.last_delivery_ms,
     lastFault: row.last_fault,
     hasGap: row.gap === 1,
+    push: row.push === null ? null : PushSettings.parse(JSON.parse(row.push)),
   };
 }

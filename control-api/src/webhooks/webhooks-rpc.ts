@@ -2,7 +2,8 @@ import type { OperatorError } from "#protocol/error.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
 import type { EventsError } from "../mcp-events/events-error.ts";
 import type { DeadLetter } from "./deliveries.ts";
-import type { AddRequest, Added } from "./add-request.ts";
+import type { AddPushRequest, AddRequest, Added } from "./add-request.ts";
+import type { PushSettings } from "../push/push-settings.ts";
 import type { Subscription } from "./subscription.ts";
 import type { Posted } from "./post.ts";
 
@@ -27,6 +28,13 @@ export interface WebhooksRpc extends Rpc.DurableObjectBranded {
   /** Adds a webhook, or a topic of ntfy, of the person's own. */
   add(request: AddRequest): MaybeAsync<Added | OperatorError>;
   overview(): MaybeAsync<Overview>;
+
+  /** The public key to which browsers of this person bind their subscriptions. Made when it is first asked for. */
+  pushKey(user: string): MaybeAsync<string>;
+  /** Turns on notifications in a browser. One that is known keeps its settings. */
+  addPush(request: AddPushRequest): MaybeAsync<{ id: string } | OperatorError>;
+  /** Says what a browser gets. Answers `false` if there is no such browser. */
+  choosePush(id: string, types: readonly string[], settings: PushSettings): MaybeAsync<boolean>;
   /** Removes a subscription of any kind. Answers its URL, or `null` if there is none. */
   remove(id: string): MaybeAsync<string | null>;
   /** Sends a test message and answers how it went; `null` if there is no such webhook. A success ends a suspension. */

@@ -1,4 +1,5 @@
 import { DurableObject } from "cloudflare:workers";
+import * as z from "zod/mini";
 import { hex, sha256 } from "#protocol/bytes.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import type { Env } from "../env.ts";
@@ -6,7 +7,12 @@ import { feedOf } from "../mcp-events/event-feed.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/events-error.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
 import { registryOf } from "../user/user-rpc.ts";
-import type { AddRequest, Added } from "./add-request.ts";
+import { areKeys, type BrowserKeys } from "../push/encrypt.ts";
+import { DEFAULT_TYPES, type PushSettings } from "../push/push-settings.ts";
+import { type PushOutcome, type PushTarget, sendPush, tryPush } from "../push/push-sender.ts";
+import { isTimeZone } from "../push/quiet-hours.ts";
+import { makeVapidKey, VapidKey } from "../push/vapid.ts";
+import type { AddPushRequest, AddRequest, Added } from "./add-request.ts";
 import { callbackUrlOf } from "./callback-url.ts";
 import { Challenges } from "./challenge.ts";
 import { Collector } from "./collector.ts";
@@ -19,6 +25,7 @@ import {
   FORMER_SECRET_MS,
   GUARD_MS,
   LOOK_AGAIN_MS,
+  MAX_PUSHES,
   MAX_SUBSCRIPTIONS,
   MAX_SUBSCRIPTIONS_PER_CLIENT,
   MAX_TTL_MS,
@@ -35,6 +42,15 @@ import type { Overview, WebhooksRpc } from "./webhooks-rpc.ts";
 
 /** Characters of the hash in a subscription's id: 128 bits. */
 const ID_CHARACTERS = 32;
+
+/** Storage key of the key for push services, sealed. */
+const VAPID_KEY = "vapid";
+
+/** What the key for push services is bound to, in place of a subscription. */
+const VAPID_CONTEXT = "vapid";
+
+/** The keys of a browser's subscription, as they are sealed. */
+const Keys = z.object({ p256dh: z.string(), auth: z.string() });
 
 /** Storage key of the person whose object this is. */
 const USER_KEY = "user";
@@ -61,6 +77,8 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     sealing: () => ({ secret: this.env.REPORT_SECRET, user: this.#user }),
     position: () => this.#collector.position ?? "",
     end: (subscription) => this.#end(subscription),
+    push: (subscription, secret, content) => this.#push(subscription, secret, content),
+    tryPush: async (subscription, secret) => tryPush(targetOf(subscription, secret), await this.#sender(), Date.now()),
   });
   #reading: Promise<unknown> = Promise.resolve();
   /** What the person's object was told last (`#follow`). */
@@ -91,7 +109,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const { user, url: text, kind } = request;
     const url = callbackUrlOf(text, this.env);
     if ("refused" in url) return { code: "invalid_request", reason: url.refused };
-    if (this.#subscriptions.list().filter((one) => one.kind !== "client").length >= MAX_WEBHOOKS)
+    if (this.#subscriptions.list().filter((one) => one.kind !== "client" && one.push === null).length >= MAX_WEBHOOKS)
       return {
         code: "invalid_request",
         reason: `You have ${MAX_WEBHOOKS} webhooks, the most there may be. Remove one first.`,
@@ -113,17 +131,71 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
   overview(): Overview {
     const subscriptions = this.#subscriptions
       .list()
+      // A push service takes messages of anyone who knows the address and has our key. Nobody needs to see it.
+      .map((one) => (one.push === null ? one : { ...one, url: new URL(one.url).origin }))
       .map((one) => ({ ...one, pending: this.#deliveries.pending(one.id) }));
     return { subscriptions, dead: this.#deliveries.dead() };
+  }
+
+  async pushKey(user: string): Promise<string> {
+    this.ctx.storage.kv.put(USER_KEY, user);
+    return (await this.#vapidKey()).publicKey;
+  }
+
+  async addPush(request: AddPushRequest): Promise<{ id: string } | OperatorError> {
+    const { user, credential, endpoint, keys, browser, zone } = request;
+    const refuse = (reason: string): OperatorError => ({ code: "invalid_request", reason });
+    const url = callbackUrlOf(endpoint, this.env);
+    if ("refused" in url) return refuse(`The address of the browser's push service was not accepted. ${url.refused}`);
+    if (!(await areKeys(keys))) return refuse("The keys of the browser's subscription are not valid.");
+    if (!isTimeZone(zone)) return refuse("There is no such time zone.");
+    this.ctx.storage.kv.put(USER_KEY, user);
+    const id = `push_${hex(await sha256(url.href)).slice(0, ID_CHARACTERS)}`;
+    const sealed = await this.#seal(id, JSON.stringify(keys));
+    const refusal = await this.#inTurn(async () => {
+      await this.#collector.collect();
+      const known = this.#subscriptions.get(id);
+      // A browser has one subscription, and another address when it was renewed. Whoever is signed in with it now has it alone.
+      for (const { id: other, ...one } of this.#subscriptions.list())
+        if (other !== id && one.push !== null && one.credential === credential) this.#drop(other);
+      if (known === null && this.#subscriptions.list().filter((one) => one.push !== null).length >= MAX_PUSHES)
+        return refuse(`You get notifications in ${MAX_PUSHES} browsers, the most there may be. Remove one first.`);
+      const push = { muted: [], quiet: null, showsContent: false, ...known?.push, browser, zone };
+      const rest = { kind: "push", client: browser, filter: { machine: null, session: null }, visible: null } as const;
+      const types = known?.types ?? DEFAULT_TYPES;
+      this.#subscriptions.delete(id);
+      this.#subscriptions.add(
+        { ...rest, id, credential, types, url: url.href, createdMs: Date.now(), expiresMs: null, push },
+        sealed,
+      );
+      return null;
+    });
+    if (refusal !== null) return refusal;
+    this.#credentials.forget(); // this browser may have been signed in a moment ago
+    await this.#follow();
+    return { id };
+  }
+
+  choosePush(id: string, types: readonly string[], settings: PushSettings): boolean {
+    if (this.#subscriptions.get(id)?.push == null) return false;
+    this.#subscriptions.choose(id, types, settings);
+    // What waits for quiet hours to end may be sent now. If they are not over, it waits again.
+    this.#deliveries.hurry(id, Date.now());
+    this.ctx.waitUntil(this.#deliver());
+    return true;
   }
 
   async remove(id: string): Promise<string | null> {
     const known = this.#subscriptions.get(id);
     if (known === null) return null;
-    this.#deliveries.deleteOf(id);
-    this.#subscriptions.delete(id);
+    this.#drop(id);
     await this.#follow();
     return known.url;
+  }
+
+  #drop(id: string): void {
+    this.#deliveries.deleteOf(id);
+    this.#subscriptions.delete(id);
   }
 
   async tryOut(id: string): Promise<Posted | null> {
@@ -171,10 +243,8 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
 
   async removeAll(): Promise<void> {
     await this.ctx.storage.deleteAlarm();
-    for (const { id } of this.#subscriptions.list()) {
-      this.#deliveries.deleteOf(id);
-      this.#subscriptions.delete(id);
-    }
+    for (const { id } of this.#subscriptions.list()) this.#drop(id);
+    this.ctx.storage.kv.delete(VAPID_KEY);
     this.#collector.reset();
     this.#verified.clear();
   }
@@ -354,8 +424,48 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     this.#isFollowed = isFollowed;
   }
 
+  async #push(subscription: Subscription, secret: string, content: string): Promise<PushOutcome> {
+    const registry = registryOf(this.env, this.#user);
+    const source = {
+      asked: async (machine: string, request: string) => registry.askedItem(machine, request),
+      session: async (machine: string, session: string) => registry.session(null, machine, session),
+    };
+    return sendPush(targetOf(subscription, secret), content, source, await this.#sender(), Date.now());
+  }
+
+  /** How Operator identifies itself to push services. They want an address to turn to, which a local start does not have. */
+  async #sender(): Promise<{ key: VapidKey; subject: string | null }> {
+    const { ORIGIN } = this.env;
+    return { key: await this.#vapidKey(), subject: ORIGIN.startsWith("https:") ? ORIGIN : null };
+  }
+
+  /**
+   * The key of this person's notifications. Each person has their own, so that push services cannot tell who is at the same Operator. If it
+   * does not open because this Operator's secret was replaced, neither do the subscriptions' keys, and there is a new one.
+   */
+  async #vapidKey(): Promise<VapidKey> {
+    const stored = this.ctx.storage.kv.get<string>(VAPID_KEY);
+    if (stored !== undefined)
+      try {
+        return VapidKey.parse(JSON.parse(await unseal(stored, this.#contextOf(VAPID_CONTEXT), this.env.REPORT_SECRET)));
+      } catch (reason) {
+        console.error("the key for push services could not be opened, and is replaced", { reason: String(reason) });
+      }
+    const made = await makeVapidKey();
+    const sealed = await this.#seal(VAPID_CONTEXT, JSON.stringify(made));
+    // Another request may have made one meanwhile, and a browser may have bound its subscription to it.
+    const first = this.ctx.storage.kv.get<string>(VAPID_KEY);
+    if (first !== undefined && first !== stored) return this.#vapidKey();
+    this.ctx.storage.kv.put(VAPID_KEY, sealed);
+    return made;
+  }
+
+  #contextOf(id: string): string {
+    return `${this.#user}/${id}`;
+  }
+
   #seal(id: string, secret: string): Promise<string> {
-    return seal(secret, `${this.#user}/${id}`, this.env.REPORT_SECRET);
+    return seal(secret, this.#contextOf(id), this.env.REPORT_SECRET);
   }
 
   async #hasSecret(id: string, secret: string): Promise<boolean> {
@@ -374,6 +484,12 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     this.#reading = turn.catch(() => undefined); // the caller of this read gets the error; the next one only waits for its end
     return turn;
   }
+}
+
+function targetOf({ url, push }: Subscription, secret: string): PushTarget {
+  if (push === null) throw new Error("this subscription is not a browser's");
+  const keys: BrowserKeys = Keys.parse(JSON.parse(secret));
+  return { url, keys, settings: push };
 }
 
 /** The same for the same client, URL, event and arguments, and for nobody else (SEP-3415, "Derived id"). */

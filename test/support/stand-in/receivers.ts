@@ -2,6 +2,7 @@
 export type ReceivedMessage = {
   url: string;
   headers: Record<string, string>;
+  /** An encrypted push message in Base64, everything else as it came. */
   body: string;
 };
 
@@ -20,7 +21,7 @@ type Asked = {
   method: string;
   url: string;
   headers: Iterable<[string, string]>;
-  text(): Promise<string>;
+  arrayBuffer(): Promise<ArrayBuffer>;
 };
 
 /** The domain of the receivers: `https://<name>.hooks.example/...`. */
@@ -47,21 +48,24 @@ export function receivers(): (request: Asked) => Promise<Response> {
 
   return async (request) => {
     const url = new URL(request.url);
-    const body = await request.text();
+    const bytes = Buffer.from(await request.arrayBuffer());
     if (url.hostname === RECEIVERS) {
       const name = url.pathname.slice(1);
       if (request.method === "GET") return show(name, Number(url.searchParams.get("from")));
-      plans.set(name, JSON.parse(body));
+      plans.set(name, JSON.parse(bytes.toString()));
       return new Response(null, { status: 204 });
     }
     const name = url.hostname.slice(0, -RECEIVERS.length - 1);
     const messages = received.get(name) ?? [];
     received.set(name, messages);
-    messages.push({ url: request.url, headers: Object.fromEntries(request.headers), body });
+    const sent = Object.fromEntries(request.headers);
+    const isPush = sent["content-encoding"] === "aes128gcm";
+    const body = bytes.toString(isPush ? "base64" : "utf8");
+    messages.push({ url: request.url, headers: sent, body });
     for (const wake of waiting) wake();
     waiting.clear();
     const { echo, status = 204, headers = {}, hangs } = plans.get(name) ?? {};
-    const { type, challenge }: { type?: string; challenge?: string } = JSON.parse(body);
+    const { type, challenge }: { type?: string; challenge?: string } = isPush ? {} : JSON.parse(body);
     const isChallenge = type === "verification";
     if (hangs === "always" || (hangs === "events" && !isChallenge)) return new Promise(() => undefined);
     if (isChallenge) return new Response(echo ?? JSON.stringify({ challenge }));

@@ -60,6 +60,13 @@ export class Visitor {
     return this.#keep(await ask(path, { method: "POST", body, headers: all }, this.origin));
   }
 
+  /** Sends JSON as a script of our own pages would. */
+  async postJson(path: string, value: object, headers: Record<string, string> = {}): Promise<Response> {
+    const own = { "content-type": "application/json", "sec-fetch-site": "same-origin", accept: "*/*" };
+    const init = { method: "POST", body: JSON.stringify(value), headers: { ...this.#headers(), ...own, ...headers } };
+    return this.#keep(await ask(path, init, this.origin));
+  }
+
   /** The hidden field that a page's forms carry. */
   async csrf(path: string): Promise<string> {
     return csrfIn(await (await this.get(path)).text());

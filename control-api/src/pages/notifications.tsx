@@ -1,0 +1,138 @@
+import { Hono } from "hono";
+import * as z from "zod/mini";
+import { messageOf, type OperatorError } from "#protocol/error.ts";
+import { note } from "../audit/note.ts";
+import { PUSH_SCRIPT_ASSET } from "../design/asset.ts";
+import { respond } from "../design/respond.tsx";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
+import { formIn } from "../sign-in/form.ts";
+import type { PageApp, PageContext } from "../sign-in/page-context.ts";
+import { formToken, visitOf } from "../sign-in/session.ts";
+import type { Posted } from "../webhooks/post.ts";
+import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import { NotificationsPage } from "./notifications-page.tsx";
+
+/** `/notifications`: the browsers in which a person is told what happens, and of what. */
+export const notifications = new Hono<PageApp>();
+
+/** How the audit log names this page. */
+const CLIENT = "notifications page";
+
+/** The longest address and keys that are read. Real ones have 200 and 90 characters. */
+const MAX_ENDPOINT_CHARACTERS = 2_048;
+const MAX_KEY_CHARACTERS = 200;
+
+/** What the script sends: `PushSubscription.toJSON()`, and the browser's time zone. */
+const Subscribed = z.object({
+  endpoint: z.string().check(z.maxLength(MAX_ENDPOINT_CHARACTERS)),
+  keys: z.object({
+    p256dh: z.string().check(z.maxLength(MAX_KEY_CHARACTERS)),
+    auth: z.string().check(z.maxLength(MAX_KEY_CHARACTERS)),
+  }),
+  zone: z.string().check(z.maxLength(64)),
+});
+
+notifications.get("/", (c) => page(c));
+
+notifications.post("/browser", async (c) => {
+  const { person, id } = c.var.session;
+  const asked = Subscribed.safeParse(await c.req.json().catch(() => null));
+  if (!asked.success) return c.json({ message: "The browser's subscription is not complete." }, 400);
+  const { browser } = visitOf(c);
+  const added: { id: string } | OperatorError = await webhooksOf(c.env, person.id).addPush({
+    user: person.id,
+    credential: `browser:${id}`,
+    browser,
+    ...asked.data,
+  });
+  if ("code" in added) return c.json({ message: messageOf(added) }, 400);
+  note(c.env, person.id, { kind: "webhook_added", client: CLIENT, subject: `notifications in ${browser}` });
+  return c.json({ next: "/notifications" });
+});
+
+notifications.post("/:id", async (c) => {
+  const { person } = c.var.session;
+  const form = await formIn(c);
+  const known = await pushOf(c);
+  if (known === null) return page(c, { kind: "bad", text: "This browser gets no notifications any more." }, 404);
+  const types = PUSH_TOPICS.filter(({ name }) => form.has(`topic-${name}`)).flatMap((topic) => [...topic.types]);
+  const machines: MachineRecord[] = await c.env.USER.getByName(person.id).machines();
+  const settings: PushSettings = {
+    ...known.push,
+    muted: machines.map(({ name }) => name).filter((name) => !form.getAll("machine").includes(name)),
+    quiet: quietIn(form),
+    showsContent: form.has("content"),
+  };
+  await webhooksOf(c.env, person.id).choosePush(known.id, types, settings);
+  return page(c, { kind: "good", text: "Saved." });
+});
+
+notifications.post("/:id/remove", async (c) => {
+  const { person } = c.var.session;
+  const known = await pushOf(c);
+  if (known !== null) {
+    await webhooksOf(c.env, person.id).remove(known.id);
+    note(c.env, person.id, {
+      kind: "webhook_removed",
+      client: CLIENT,
+      subject: `notifications in ${known.push.browser}`,
+    });
+  }
+  return c.redirect("/notifications", 303);
+});
+
+notifications.post("/:id/test", async (c) => {
+  const known = await pushOf(c);
+  const posted: Posted | null =
+    known === null ? null : await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
+  if (posted === null) return page(c, { kind: "bad", text: "This browser gets no notifications any more." }, 404);
+  if (posted.ok) return page(c, { kind: "good", text: "Sent. It arrives in a moment." });
+  const text = `The browser's push service did not take it (${posted.fault}). Turn notifications off and on again in that browser.`;
+  return page(c, { kind: "bad", text }, 502);
+});
+
+/** The browser in the path, if it is one of this person's. */
+async function pushOf(c: PageContext): Promise<{ readonly id: string; readonly push: PushSettings } | null> {
+  const { subscriptions }: Overview = await webhooksOf(c.env, c.var.session.person.id).overview();
+  const found = subscriptions.find((one) => one.id === c.req.param("id"));
+  return found?.push == null ? null : { id: found.id, push: found.push };
+}
+
+/** Two fields of `type=time`, as `HH:MM`. Without both there are no quiet hours. */
+function quietIn(form: FormData): PushSettings["quiet"] {
+  const [from, until] = ["from", "until"].map((name) => minutesIn(form.get(name)));
+  return from == null || until == null || from === until ? null : { from, until };
+}
+
+function minutesIn(text: unknown): number | null {
+  const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)/.exec(typeof text === "string" ? text : "") ?? [];
+  return hours === undefined || minutes === undefined ? null : Number(hours) * 60 + Number(minutes);
+}
+
+async function page(
+  c: PageContext,
+  said?: { readonly kind: "bad" | "good"; readonly text: string },
+  status: 200 | 404 | 502 = 200,
+): Promise<Response> {
+  const { session } = c.var;
+  const webhooks = webhooksOf(c.env, session.person.id);
+  const [key, overview, machines, csrf]: [string, Overview, MachineRecord[], string] = await Promise.all([
+    webhooks.pushKey(session.person.id),
+    webhooks.overview(),
+    c.env.USER.getByName(session.person.id).machines(),
+    formToken(session),
+  ]);
+  const body = (
+    <NotificationsPage
+      csrf={csrf}
+      pushKey={key}
+      subscriptions={overview.subscriptions}
+      thisBrowser={`browser:${session.id}`}
+      machines={machines.map(({ name }) => name)}
+      {...(said === undefined ? {} : { said })}
+    />
+  );
+  const script = { ...PUSH_SCRIPT_ASSET, policy: "operator-push" };
+  return respond({ title: "Notifications", status, at: "account", script }, body);
+}

@@ -1,0 +1,114 @@
+import * as z from "zod/mini";
+import { base64Url, sha256 } from "#protocol/bytes.ts";
+import type { InboxItem } from "../inbox/inbox-item.ts";
+import { parseSessionHandle } from "../machines/session-handle.ts";
+import { post, type Posted } from "../webhooks/post.ts";
+import { type BrowserKeys, encryptPush } from "./encrypt.ts";
+import { type Notification, notificationOf, TEST_NOTIFICATION } from "./notification.ts";
+import { ASKED_TYPES, type PushSettings } from "./push-settings.ts";
+import { quietUntil } from "./quiet-hours.ts";
+import { vapidHeader, type VapidKey } from "./vapid.ts";
+
+const SECOND_MS = 1_000;
+
+/**
+ * How long a push service keeps a notification for a browser that is not reachable: as long as a request waits, and otherwise half a
+ * day, after which the news are old. Seconds.
+ */
+const KEPT_S = 12 * 60 * 60;
+const MAX_KEPT_S = 7 * 24 * 60 * 60;
+
+/** Characters of a topic (RFC 8030, section 5.4): a message that waits at the service is replaced by a later one of its topic. */
+const TOPIC_CHARACTERS = 32;
+
+const Occurrence = z.object({
+  name: z.string(),
+  data: z.looseObject({
+    machine: z.string(),
+    session: z.nullable(z.string()),
+    request_id: z.optional(z.string()),
+  }),
+});
+
+/** What a person's object knows of an event (user/user-rpc.ts). */
+export type PushSource = {
+  /** The request of this id of the machine's. */
+  asked(machine: string, request: string): Promise<InboxItem | null>;
+  session(
+    machine: string,
+    session: string,
+  ): Promise<{ readonly project: string | null; readonly title: string | null } | null>;
+};
+
+/** A push subscription, opened. */
+export type PushTarget = { readonly url: string; readonly keys: BrowserKeys; readonly settings: PushSettings };
+
+/** A message was sent; it is not wanted any more; or it must wait because of quiet hours. */
+export type PushOutcome =
+  | Posted
+  | { readonly outcome: "dropped" }
+  | { readonly outcome: "later"; readonly untilMs: number };
+
+/**
+ * Sends a notification about an event to one browser.
+ *
+ * A request is looked up just before, because it may be decided by now: nobody needs to be told then. In quiet hours a request waits for
+ * their end, and is told then if it still waits; other news are dropped.
+ *
+ * @param content JSON of the event, as the queue holds it
+ */
+export async function sendPush(
+  target: PushTarget,
+  content: string,
+  source: PushSource,
+  sender: { readonly key: VapidKey; readonly subject: string | null },
+  nowMs: number,
+): Promise<PushOutcome> {
+  const { name, data } = Occurrence.parse(JSON.parse(content));
+  const { settings } = target;
+  const isAsked = ASKED_TYPES.has(name);
+  const untilMs = settings.quiet === null ? null : quietUntil(settings.quiet, settings.zone, nowMs);
+  if (untilMs !== null) return isAsked ? { outcome: "later", untilMs } : { outcome: "dropped" };
+  const item = isAsked ? await source.asked(data.machine, data.request_id ?? "") : null;
+  if (isAsked && (item === null || item.settled !== null || item.decision !== null || item.untilMs <= nowMs))
+    return { outcome: "dropped" };
+  const session = data.session === null ? null : parseSessionHandle(data.session).session;
+  const known = item ?? (session === null ? null : await source.session(data.machine, session));
+  const told = {
+    name,
+    machine: data.machine,
+    session,
+    item,
+    project: known?.project ?? null,
+    title: known?.title ?? null,
+  };
+  const keptS = item === null ? KEPT_S : Math.min(Math.ceil((item.untilMs - nowMs) / SECOND_MS), MAX_KEPT_S);
+  return push(target, notificationOf(told, settings.showsContent), sender, { keptS, isUrgent: isAsked, nowMs });
+}
+
+/** Sends a notification that says that they arrive. */
+export function tryPush(
+  target: PushTarget,
+  sender: { readonly key: VapidKey; readonly subject: string | null },
+  nowMs: number,
+): Promise<Posted> {
+  return push(target, TEST_NOTIFICATION, sender, { keptS: 60, isUrgent: true, nowMs });
+}
+
+async function push(
+  { url, keys }: PushTarget,
+  notification: Notification,
+  { key, subject }: { readonly key: VapidKey; readonly subject: string | null },
+  { keptS, isUrgent, nowMs }: { readonly keptS: number; readonly isUrgent: boolean; readonly nowMs: number },
+): Promise<Posted> {
+  const body = await encryptPush(JSON.stringify(notification), keys);
+  return post(url, body, {
+    authorization: await vapidHeader(key, url, subject, nowMs),
+    "content-type": "application/octet-stream",
+    "content-encoding": "aes128gcm",
+    ttl: String(keptS),
+    urgency: isUrgent ? "high" : "normal",
+    // Hashed, because the service reads it.
+    topic: base64Url(await sha256(notification.tag)).slice(0, TOPIC_CHARACTERS),
+  });
+}
