@@ -1,4 +1,4 @@
-import type { PushOutcome } from "../push/push-sender.ts";
+import type { NoPush } from "../push/push-request.ts";
 import { SUBSCRIPTION_HEADER } from "./challenge.ts";
 import type { CredentialCheck } from "./credential-check.ts";
 import type { Deliveries, Delivery } from "./deliveries.ts";
@@ -35,7 +35,7 @@ export type CourierOptions = {
   /** A subscription's credential is no longer valid. */
   readonly end: (subscription: Subscription) => void;
   /** Sends a message to a browser, encrypted with the keys in `secret`. */
-  readonly push: (subscription: Subscription, secret: string, content: string) => Promise<PushOutcome>;
+  readonly push: (subscription: Subscription, secret: string, content: string) => Promise<Posted | NoPush>;
   /** Sends a browser a notification that says that they arrive. */
   readonly tryPush: (subscription: Subscription, secret: string) => Promise<Posted>;
 };
@@ -129,7 +129,7 @@ export class Courier {
     this.#tellGap(subscription);
   }
 
-  #outcomeOf(subscription: Subscription, delivery: Delivery, secrets: readonly string[]): Promise<PushOutcome> {
+  #outcomeOf(subscription: Subscription, delivery: Delivery, secrets: readonly string[]): Promise<Posted | NoPush> {
     const [secret = ""] = secrets;
     if (subscription.push === null) return this.#send(subscription, delivery, secrets);
     // "Events were left out" is for programs that read on. A browser shows the next notification all the same.

@@ -32,7 +32,7 @@ export function messageOf(
     case "ntfy":
       return { id, ...notificationOf(url, occurrence) };
     case "push":
-      throw new Error("a browser's notification is encrypted for it (push/push-sender.ts)");
+      throw new Error("a browser's notification is encrypted for it (push/push-request.ts)");
   }
 }
 

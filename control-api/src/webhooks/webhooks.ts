@@ -9,7 +9,7 @@ import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-ev
 import { registryOf } from "../user/user-rpc.ts";
 import { areKeys, type BrowserKeys } from "../push/encrypt.ts";
 import { DEFAULT_TYPES, type PushSettings } from "../push/push-settings.ts";
-import { type PushOutcome, type PushTarget, sendPush, tryPush } from "../push/push-sender.ts";
+import { type NoPush, type PushIdentity, pushOf, type PushTarget, testPushOf } from "../push/push-request.ts";
 import { isTimeZone } from "../push/quiet-hours.ts";
 import { makeVapidKey, VapidKey } from "../push/vapid.ts";
 import type { AddPushRequest, AddRequest, Added } from "./add-request.ts";
@@ -33,7 +33,7 @@ import {
   MIN_TTL_MS,
   UNTRACKED_TTL_MS,
 } from "./limits.ts";
-import type { Posted } from "./post.ts";
+import { post, type Posted } from "./post.ts";
 import { seal, unseal } from "./seal.ts";
 import { keyOfSecret, makeSecret } from "./sign.ts";
 import { type Subscription, Subscriptions } from "./subscription.ts";
@@ -78,7 +78,11 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     position: () => this.#collector.position ?? "",
     end: (subscription) => this.#end(subscription),
     push: (subscription, secret, content) => this.#push(subscription, secret, content),
-    tryPush: async (subscription, secret) => tryPush(targetOf(subscription, secret), await this.#sender(), Date.now()),
+    tryPush: async (subscription, secret) => {
+      const target = targetOf(subscription, secret);
+      const { url, body, headers } = await testPushOf(target, await this.#identity(), Date.now());
+      return post(url, body, headers);
+    },
   });
   #reading: Promise<unknown> = Promise.resolve();
   /** What the person's object was told last (`#follow`). */
@@ -424,17 +428,19 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     this.#isFollowed = isFollowed;
   }
 
-  async #push(subscription: Subscription, secret: string, content: string): Promise<PushOutcome> {
+  async #push(subscription: Subscription, secret: string, content: string): Promise<Posted | NoPush> {
     const registry = registryOf(this.env, this.#user);
     const source = {
       asked: async (machine: string, request: string) => registry.askedItem(machine, request),
       session: async (machine: string, session: string) => registry.session(null, machine, session),
     };
-    return sendPush(targetOf(subscription, secret), content, source, await this.#sender(), Date.now());
+    const target = targetOf(subscription, secret);
+    const request = await pushOf(target, content, source, await this.#identity(), Date.now());
+    return "outcome" in request ? request : post(request.url, request.body, request.headers);
   }
 
   /** How Operator identifies itself to push services. They want an address to turn to, which a local start does not have. */
-  async #sender(): Promise<{ key: VapidKey; subject: string | null }> {
+  async #identity(): Promise<PushIdentity> {
     const { ORIGIN } = this.env;
     return { key: await this.#vapidKey(), subject: ORIGIN.startsWith("https:") ? ORIGIN : null };
   }

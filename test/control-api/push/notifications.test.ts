@@ -99,6 +99,7 @@ describe("a notification", () => {
     expect([await one.shown(1), more]).toEqual([[only], []]);
     const page = textOf(await pageOf(one.person, only?.path ?? ""));
     expect(page).toContain("1 waiting");
+    expect(page).not.toContain("is decided");
   });
 });
 
@@ -116,7 +117,7 @@ describe("a link to a request", () => {
     // Without the token of the person's own session, not even their own browser decides.
     expect((await one.person.browser.post(path, { behavior: "allow", csrf })).status).toBe(403);
     const reached = await one.person.user.reached("attic");
-    expect(reached.filter(({ path: asked }) => asked === "/operator/decide")).toEqual([]);
+    expect(reached.filter(({ path: at }) => at === "/operator/decide")).toEqual([]);
     await one.person.user.logs("attic", [asked("r-1"), settled("r-1", { behavior: "deny" })]);
     expect(textOf(await pageOf(one.person, path))).toMatch(/Bash on attic is decided: denied by/);
   });

@@ -2,7 +2,6 @@ import * as z from "zod/mini";
 import { base64Url, sha256 } from "#protocol/bytes.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
-import { post, type Posted } from "../webhooks/post.ts";
 import { type BrowserKeys, encryptPush } from "./encrypt.ts";
 import { type Notification, notificationOf, TEST_NOTIFICATION } from "./notification.ts";
 import { ASKED_TYPES, type PushSettings } from "./push-settings.ts";
@@ -17,6 +16,9 @@ const SECOND_MS = 1_000;
  */
 const KEPT_S = 12 * 60 * 60;
 const MAX_KEPT_S = 7 * 24 * 60 * 60;
+
+/** A test is looked at now or never. Seconds. */
+const TEST_KEPT_S = 60;
 
 /** Characters of a topic (RFC 8030, section 5.4): a message that waits at the service is replaced by a later one of its topic. */
 const TOPIC_CHARACTERS = 32;
@@ -43,27 +45,34 @@ export type PushSource = {
 /** A push subscription, opened. */
 export type PushTarget = { readonly url: string; readonly keys: BrowserKeys; readonly settings: PushSettings };
 
-/** A message was sent; it is not wanted any more; or it must wait because of quiet hours. */
-export type PushOutcome =
-  | Posted
-  | { readonly outcome: "dropped" }
-  | { readonly outcome: "later"; readonly untilMs: number };
+/** A request to a push service. */
+export type PushRequest = {
+  readonly url: string;
+  readonly body: Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+/** Nobody needs to be told any more; or not before quiet hours are over. */
+export type NoPush = { readonly outcome: "dropped" } | { readonly outcome: "later"; readonly untilMs: number };
+
+/** How Operator identifies itself. `subject`: an address to turn to; `null` if it has no public one. */
+export type PushIdentity = { readonly key: VapidKey; readonly subject: string | null };
 
 /**
- * Sends a notification about an event to one browser.
+ * The request that tells one browser of an event.
  *
  * A request is looked up just before, because it may be decided by now: nobody needs to be told then. In quiet hours a request waits for
  * their end, and is told then if it still waits; other news are dropped.
  *
  * @param content JSON of the event, as the queue holds it
  */
-export async function sendPush(
+export async function pushOf(
   target: PushTarget,
   content: string,
   source: PushSource,
-  sender: { readonly key: VapidKey; readonly subject: string | null },
+  identity: PushIdentity,
   nowMs: number,
-): Promise<PushOutcome> {
+): Promise<PushRequest | NoPush> {
   const { name, data } = Occurrence.parse(JSON.parse(content));
   const { settings } = target;
   const isAsked = ASKED_TYPES.has(name);
@@ -83,26 +92,21 @@ export async function sendPush(
     title: known?.title ?? null,
   };
   const keptS = item === null ? KEPT_S : Math.min(Math.ceil((item.untilMs - nowMs) / SECOND_MS), MAX_KEPT_S);
-  return push(target, notificationOf(told, settings.showsContent), sender, { keptS, isUrgent: isAsked, nowMs });
+  return requestOf(target, notificationOf(told, settings.showsContent), identity, { keptS, isUrgent: isAsked, nowMs });
 }
 
-/** Sends a notification that says that they arrive. */
-export function tryPush(
-  target: PushTarget,
-  sender: { readonly key: VapidKey; readonly subject: string | null },
-  nowMs: number,
-): Promise<Posted> {
-  return push(target, TEST_NOTIFICATION, sender, { keptS: 60, isUrgent: true, nowMs });
+/** The request that says that notifications arrive. */
+export function testPushOf(target: PushTarget, identity: PushIdentity, nowMs: number): Promise<PushRequest> {
+  return requestOf(target, TEST_NOTIFICATION, identity, { keptS: TEST_KEPT_S, isUrgent: true, nowMs });
 }
 
-async function push(
+async function requestOf(
   { url, keys }: PushTarget,
   notification: Notification,
-  { key, subject }: { readonly key: VapidKey; readonly subject: string | null },
+  { key, subject }: PushIdentity,
   { keptS, isUrgent, nowMs }: { readonly keptS: number; readonly isUrgent: boolean; readonly nowMs: number },
-): Promise<Posted> {
-  const body = await encryptPush(JSON.stringify(notification), keys);
-  return post(url, body, {
+): Promise<PushRequest> {
+  const headers = {
     authorization: await vapidHeader(key, url, subject, nowMs),
     "content-type": "application/octet-stream",
     "content-encoding": "aes128gcm",
@@ -110,5 +114,6 @@ async function push(
     urgency: isUrgent ? "high" : "normal",
     // Hashed, because the service reads it.
     topic: base64Url(await sha256(notification.tag)).slice(0, TOPIC_CHARACTERS),
-  });
+  };
+  return { url, body: await encryptPush(JSON.stringify(notification), keys), headers };
 }
