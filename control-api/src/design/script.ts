@@ -131,9 +131,10 @@ function follow(path, after, heard) {
   let source = null;
   let cursor = after;
   let again = 0;
+  let isOver = false;
   const open = () => {
     clearTimeout(again);
-    if (source || document.hidden) return;
+    if (source || document.hidden || isOver) return;
     const url = new URL(path, location.href);
     if (cursor) url.searchParams.set("after", cursor);
     source = new EventSource(url);
@@ -144,6 +145,8 @@ function follow(path, after, heard) {
       // After an answer that is no stream a browser gives up: signed out, or Operator is being restarted.
       if (source && source.readyState === EventSource.CLOSED) { close(); again = setTimeout(open, 5e3); }
     });
+    // Nothing more will come, and asking again would bring the same answer.
+    source.addEventListener("end", (event) => { isOver = true; close(); say(event.data + " This page is no longer kept up to date."); });
     for (const [type, hear] of Object.entries(heard)) source.addEventListener(type, (event) => {
       lastWordMs = Date.now();
       if (event.lastEventId) cursor = event.lastEventId;
@@ -154,7 +157,7 @@ function follow(path, after, heard) {
   document.addEventListener("visibilitychange", () => (document.hidden ? close() : open()));
   addEventListener("pagehide", close);
   addEventListener("pageshow", open);
-  addEventListener("offline", lost);
+  addEventListener("offline", () => { if (!isOver) lost(); });
   addEventListener("online", () => { close(); open(); });
   open();
 }

@@ -1,5 +1,5 @@
 import { streamSSE } from "hono/streaming";
-import { errorResponse, OperatorFailure } from "#protocol/error.ts";
+import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
 import type { EventDetail } from "#protocol/event.ts";
 import { firstPoll, type MachineEvent, poll, type PollRequest } from "../events/poll.ts";
 import { Lease } from "../sign-in/lease.ts";
@@ -8,6 +8,9 @@ import { sessionOf } from "../sign-in/session.ts";
 
 /** How often something is sent on a quiet stream. Proxies close one that is silent for 30 s and more. Milliseconds. */
 const KEEPALIVE_MS = 20_000;
+
+/** Failures in a row after which the stream ends: a restart takes seconds, and after half a minute something is broken. */
+const MAX_FAILURES = 30;
 
 /** Pause after the user's object did not answer. Milliseconds. */
 const RETRY_MS = 1_000;
@@ -20,7 +23,8 @@ type Followed = { readonly machine: string | null; readonly session: string | nu
 /**
  * A stream of server-sent events for an open page, from the merged log. It goes on after `Last-Event-ID`, or after the cursor in
  * `?after=`, which the page was rendered with. A cursor that has expired is answered with `gap`, and the page loads itself anew: a
- * browser that gets an error gives up.
+ * browser that gets an error gives up. A stream that cannot go on ends with the event `end`, whose data is a sentence for the page: the
+ * machine is not there any more, or the browser is signed out.
  *
  * The stream ends when the browser is signed out.
  *
@@ -56,6 +60,7 @@ export async function streamEvents(
   const response = streamSSE(c, async (stream) => {
     if (first.isExpired) await stream.writeSSE({ event: "gap", data: "" });
     let { polled } = first;
+    let failures = 0;
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const { result, cursors } = polled;
       for (const [index, event] of result.events.entries()) {
@@ -65,17 +70,38 @@ export async function streamEvents(
       if (result.gaps.length > 0) await stream.writeSSE({ event: "gap", data: "" });
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
       const asked = { ...request, cursor: result.cursor, timeoutMs: result.more ? 0 : KEEPALIVE_MS };
-      const next = await poll(c.env, asked).catch((reason: unknown) => (lease.signal.aborted ? null : pause(reason)));
-      polled = next ?? { result: { ...result, events: [], gaps: [] }, cursors: [] }; // as if nothing had come
+      const next = await poll(c.env, asked).catch((reason: unknown) => whyNot(reason, failures, lease.signal));
+      if (next === "gap") {
+        await stream.writeSSE({ event: "gap", data: "" });
+        ({ polled } = await firstPoll(c.env, { ...request, cursor: null }, false));
+      } else if (typeof next === "string") {
+        return stream.writeSSE({ event: "end", data: next });
+      } else {
+        failures = next === null ? failures + 1 : 0;
+        polled = next ?? { result: { ...result, events: [], gaps: [] }, cursors: [] }; // as if nothing had come
+      }
     }
+    if (lease.signal.aborted) await stream.writeSSE({ event: "end", data: "You are signed out on this device." });
   });
   response.headers.set("x-content-type-options", "nosniff");
   return response;
 }
 
-/** The user's object did not answer, for example because it is restarted. The stream goes on where it was. */
-async function pause(reason: unknown): Promise<null> {
+/**
+ * What to do when events could not be read. `null`: try again. `"gap"`: the cursor has expired meanwhile, so the page loads itself anew
+ * and the stream goes on from the newest event. Any other text is a sentence for the page: the stream ends, because asking again would
+ * bring the same answer.
+ */
+async function whyNot(reason: unknown, failures: number, lease: AbortSignal): Promise<string | null> {
+  if (lease.aborted) return null;
+  if (reason instanceof OperatorFailure) {
+    const { code, message, retryable } = detailsOf(reason.error);
+    if (code === "cursor_expired") return "gap";
+    if (!retryable) return message;
+  }
+  // The user's object did not answer, for example because it is restarted.
   console.warn("a page's events could not be read, trying again", { reason: String(reason) });
+  if (failures >= MAX_FAILURES) return "Operator cannot read its log of events.";
   await scheduler.wait(RETRY_MS);
   return null;
 }
