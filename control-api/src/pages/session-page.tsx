@@ -102,6 +102,13 @@ export function SessionPage(props: SessionProps) {
           <a href={query({ ...(cursor === null ? {} : { cursor }), full: "1" })}>Show more of it</a>
         </p>
       )}
+      {reading.isReachable ? (
+        <p>
+          <a class="button plain small" href={`${path}/changes`}>
+            What it changed
+          </a>
+        </p>
+      ) : null}
       {isNewest && reading.isReachable ? (
         <More csrf={props.csrf} path={path} isMirror={reading.status === "mirror"} />
       ) : null}

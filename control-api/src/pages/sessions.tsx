@@ -10,6 +10,7 @@ import type { PageApp, PageContext } from "../sign-in/page-context.ts";
 import { formToken } from "../sign-in/session.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { sessionPath } from "./address.ts";
+import { changes } from "./changes.tsx";
 import { streamEvents } from "./event-stream.ts";
 import { callMachineTool } from "./machine-call.ts";
 import { NewSession } from "./new-session.tsx";
@@ -55,6 +56,8 @@ sessions.get("/:machine/:session/stream", (c) => {
   const partPath = (handle: string): string => pathOfPart(machine, session, handle);
   return streamEvents(c, { machine, session, detail: "deltas" }, (event) => heardOf(event, partPath));
 });
+
+sessions.get("/:machine/:session/changes", changes);
 
 sessions.get("/:machine/:session/part", async (c) => {
   const { machine, session } = namesIn(c);

@@ -341,6 +341,15 @@ describe("the stream of a session's page", () => {
     expect(resumed).not.toContain("first");
   });
 
+  test("ends with a sentence for the page when the machine and its history are gone, and does not ask again and again", async () => {
+    const alice = await withSession({ answers: told([]) });
+    const response = await alice.browser.get("/sessions/attic/s1/stream");
+    await alice.user.rest("DELETE", "/api/machines/attic");
+    await alice.user.rest("DELETE", "/api/history?machine=attic");
+    const heard = await new Response(response.body).text();
+    expect(heard).toMatch(/event: end\ndata: .*attic/);
+  });
+
   test("ends when the browser is signed out, wherever that is done", async () => {
     const alice = await withSession({ answers: told([]) });
     const response = await alice.browser.get("/live");
@@ -350,6 +359,92 @@ describe("the stream of a session's page", () => {
     let isOver = false;
     while (!isOver) isOver = (await reader?.read())?.done ?? true;
     expect(isOver).toBe(true);
+  });
+});
+
+describe("what a session changed", () => {
+  const file = { path: "src/a.ts", status: "modified", additions: 1, deletions: 1, diff: "@@ -1 +1 @@\n-one\n+two\n" };
+  const changes = (files: readonly unknown[], more: object = {}) => ({
+    ...told([]),
+    ...answers("get_changes", { repository: "/home/ann/api", files, total: files.length, commits: 2, ...more }),
+  });
+
+  test("is shown by file and line, and the session's page leads there", async () => {
+    const alice = await withSession({ answers: changes([file]) });
+    expect(await pageOf(alice, "/sessions/attic/s1")).toContain('href="/sessions/attic/s1/changes"');
+    const page = await pageOf(alice, "/sessions/attic/s1/changes");
+    expect(page).toContain('<span class="hunk">@@ -1 +1 @@</span><del>-one</del><ins>+two</ins>');
+    expect(textOf(page)).toMatch(/1 file, \+1 −1 , 2 commits · in \/home\/ann\/api/);
+  });
+
+  test("says what is missing: a diff that is cut, a binary file, files that are not listed", async () => {
+    const files = [
+      { ...file, diff_cut_bytes: 5_000 },
+      { path: "logo.png", status: "added", additions: null, deletions: null, binary: true },
+      { path: "new name", old_path: "old name", status: "renamed", additions: 0, deletions: 0 },
+      { path: "run.sh", status: "modified", additions: 0, deletions: 0, mode: "100644 to 100755" },
+    ];
+    const alice = await withSession({ answers: changes(files, { total: 400, total_is_minimum: true }) });
+    const page = await pageOf(alice, "/sessions/attic/s1/changes");
+    expect(page).toContain('href="/sessions/attic/s1/changes?path=src%2Fa.ts"');
+    const text = textOf(page);
+    for (const said of [
+      "At least 400 files",
+      "5000 more bytes",
+      "A binary file",
+      "Before: old name",
+      "100644 to 100755",
+      "396 more files",
+    ])
+      expect(text).toContain(said);
+    await pageOf(alice, "/sessions/attic/s1/changes?path=src%2Fa.ts");
+    const asked = (await alice.user.reached("attic")).filter(({ body }) => body.includes("get_changes"));
+    expect(JSON.parse(asked.at(-1)?.body ?? "").params.arguments).toEqual({ session_id: "s1", path: "src/a.ts" });
+  });
+
+  test.each([
+    [{ repository: null, files: [], total: 0 }, "Not a git repository"],
+    [{ repository: "/r", files: [], total: 0 }, "Nothing changed"],
+    [{ nothing: true }, "cannot be read"],
+  ])("can be nothing, and then the page says why: %j", async (answer, said) => {
+    const alice = await withSession({ answers: { ...told([]), ...answers("get_changes", answer) } });
+    expect(textOf(await pageOf(alice, "/sessions/attic/s1/changes"))).toContain(said);
+  });
+
+  test("cannot disguise itself or break the page, whatever the names and diffs are", async () => {
+    const text = fc.oneof(
+      fc.string({ unit: "binary", maxLength: 60 }),
+      fc.constantFrom(
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=y>',
+        "\u202etxt.exe",
+        "@@",
+        "+".repeat(5_000),
+        "\n".repeat(9_000),
+      ),
+    );
+    const hostile = fc.record(
+      {
+        path: text,
+        old_path: text,
+        status: text,
+        mode: text,
+        diff: text,
+        additions: fc.anything(),
+        diff_cut_bytes: fc.anything(),
+      },
+      { requiredKeys: ["path"] },
+    );
+    const alice = await withSession({ answers: told([]) });
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.oneof(hostile, fc.anything()), { maxLength: 8 }), async (files) => {
+        await alice.user.script("attic", { answers: changes(files) });
+        const page = await pageOf(alice, "/sessions/attic/s1/changes");
+        expect(page).not.toMatch(/<script>|<img|onerror=y>|\u202e/);
+        expect(page.length).toBeLessThan(3_000_000);
+      }),
+      { numRuns: 30 },
+    );
   });
 });
 
