@@ -12,6 +12,7 @@ import type { Enrolled } from "../enrolment/enrolment.ts";
 import type { Env } from "../env.ts";
 import { TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "../sign-in/address.ts";
+import { isExistingUser } from "../sign-in/existing-user.ts";
 import { registryOf } from "../user/user-rpc.ts";
 
 /** Requests from one address. A data centre's runners share one, and each enrols and leaves once. A wrong key costs a look-up. */
@@ -73,7 +74,7 @@ async function askedIn<Schema extends z.ZodMiniType>(
   if (afterMs > 0) return errorResponse({ code: "too_many_requests", of: "address", afterMs });
   const key = /^Bearer (\S{1,256})$/i.exec(raw.headers.get("authorization") ?? "")?.[1] ?? "";
   const user = userOfKey(key);
-  if (user === null) return errorResponse({ code: "unauthorized" });
+  if (user === null || !(await isExistingUser(user, env))) return errorResponse({ code: "unauthorized" });
   const request = schema.safeParse(await raw.json().catch(() => null));
   if (!request.success)
     return errorResponse({

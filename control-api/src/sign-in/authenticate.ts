@@ -7,6 +7,7 @@ import { callerOfGrant } from "./oauth/grant-token.ts";
 import { audienceOf } from "./oauth/resource.ts";
 import { ALL_SCOPES } from "../http/scope.ts";
 import { userOfToken } from "./access-token.ts";
+import { isExistingUser, vouchFor } from "./existing-user.ts";
 import { isLocalToken } from "./local-token.ts";
 
 /**
@@ -26,7 +27,10 @@ export async function authenticate(request: Request, env: Env, url: URL, counts:
     return token === undefined ? { refused: "bad_token" } : bearer(token, env, url, counts);
   }
   if (!env.LOOPBACK_OWNER) return { refused: "no_token" };
-  if (isLoopbackCaller(request)) return callerWith({ ...LOCAL, user: env.LOOPBACK_OWNER, client: "loopback" });
+  if (isLoopbackCaller(request)) {
+    await vouchFor(env.LOOPBACK_OWNER, env);
+    return callerWith({ ...LOCAL, user: env.LOOPBACK_OWNER, client: "loopback" });
+  }
   return { refused: hasForeignOrigin(request) ? "foreign_origin" : "no_token" };
 }
 
@@ -34,14 +38,21 @@ async function bearer(token: string, env: Env, url: URL, counts: boolean): Promi
   const user = userOfToken(token);
   if (user === OWNER && (await isLocalToken(token, env.OWNER_TOKEN_HASH))) return localOwner();
   if (user !== null) {
+    if (!(await isExistingUser(user, env))) return { refused: "bad_token" };
     const answer: TokenAnswer = await env.USER.getByName(user).authenticate(token, counts);
     if (answer === null) return { refused: "bad_token" };
     if (!("spent" in answer)) return answer;
     const { perDay, afterMs } = answer.spent;
     return { refused: "budget_spent", perDay, afterMs };
   }
-  if (env.AUTHKIT_URL) return isAuthKitToken(token) ? callerOfAuthKit(token, env) : { refused: "bad_token" };
+  if (env.AUTHKIT_URL) return isAuthKitToken(token) ? vouchedByAuthKit(token, env) : { refused: "bad_token" };
   return callerOfGrant(token, audienceOf(url, env), env);
+}
+
+async function vouchedByAuthKit(token: string, env: Env): Promise<Caller | Refusal> {
+  const caller = await callerOfAuthKit(token, env);
+  if (!("refused" in caller)) await vouchFor(caller.user, env);
+  return caller;
 }
 
 function localOwner(): Caller {

@@ -22,6 +22,10 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   isClaimable(): MaybeAsync<boolean>;
   person(id: string): MaybeAsync<Person | null>;
   people(): MaybeAsync<(Person & { createdMs: number })[]>;
+  /** Whether somebody has this id: a person here, or one of another sign-in. */
+  isUser(id: string): MaybeAsync<boolean>;
+  /** Another sign-in let in a user with this id. */
+  vouchFor(id: string): MaybeAsync<void>;
   session(secret: string, visit: Visit): MaybeAsync<OpenSession | null>;
   sessions(person: string): MaybeAsync<SessionRecord[]>;
   /** Answers `false` if the person has no such session. */

@@ -75,6 +75,14 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#people.list();
   }
 
+  isUser(id: string): boolean {
+    return this.#people.get(id) !== null || this.#people.isGuest(id);
+  }
+
+  vouchFor(id: string): void {
+    this.#people.addGuest(id, Date.now());
+  }
+
   async session(secret: string, visit: Visit): Promise<OpenSession | null> {
     const found = await this.#sessions.find(secret, visit, Date.now());
     const person = found === null ? null : this.#people.get(found.person);

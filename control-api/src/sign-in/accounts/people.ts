@@ -3,7 +3,12 @@ export type Person = { readonly id: string; readonly name: string };
 
 type Row = { id: string; name: string; password: string | null };
 
-/** The table of people. Names are unique and compared without regard to case. */
+/**
+ * The people.
+ *
+ *   person   who signs in here. Names are unique and compared without regard to case
+ *   guest    ids of users who sign in elsewhere (MCPAuthKit) and were let in
+ */
 export class People {
   readonly #sql: SqlStorage;
 
@@ -11,6 +16,7 @@ export class People {
     this.#sql = sql;
     sql.exec(`CREATE TABLE IF NOT EXISTS person (
       id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, password TEXT, created_ms INTEGER NOT NULL)`);
+    sql.exec("CREATE TABLE IF NOT EXISTS guest (id TEXT PRIMARY KEY, met_ms INTEGER NOT NULL) WITHOUT ROWID");
   }
 
   get(id: string): Person | null {
@@ -48,6 +54,14 @@ export class People {
     );
   }
 
+  addGuest(id: string, nowMs: number): void {
+    this.#sql.exec("INSERT OR IGNORE INTO guest VALUES (?, ?)", id, nowMs);
+  }
+
+  isGuest(id: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM guest WHERE id = ?", id).toArray().length > 0;
+  }
+
   setPassword(id: string, password: string): void {
     this.#sql.exec("UPDATE person SET password = ? WHERE id = ?", password, id);
   }
@@ -58,6 +72,7 @@ export class People {
 
   delete(id: string): void {
     this.#sql.exec("DELETE FROM person WHERE id = ?", id);
+    this.#sql.exec("DELETE FROM guest WHERE id = ?", id);
   }
 
   #one(query: string, value: string): Row | null {
