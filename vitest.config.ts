@@ -96,6 +96,7 @@ export default defineConfig({
               bindings: {
                 DISPATCH_SECRET: "gate-secret",
                 REPORT_SECRET: "report-secret",
+                SERVICE: "operator-2",
                 CLOUDFLARE_API_TOKEN: "platform-token",
                 CLOUDFLARE_ACCOUNT_ID: "local",
                 CLOUDFLARE_API_URL: "http://platform.test/client/v4",

@@ -73,7 +73,8 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       front: ["system"],
       local: ["system", "front"],
       operator: ["system", "front", "local"],
-      deploy: ["system", "build", "operator", "connector"],
+      // Both read the Workers' wrangler.jsonc, with comments and all.
+      deploy: ["system", "build", "operator", "connector", "local"],
       gates: [],
       cost: [],
       bench: ["system", "codez"],

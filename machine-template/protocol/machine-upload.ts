@@ -36,11 +36,8 @@ export type UploadOptions = {
   /** Whether the migration was already applied. If so it is left out, since the API refuses it with code 10079. */
   readonly isMigrated: boolean;
   /** The Worker whose entrypoint `Reports` the script reports to. */
-  readonly reportsTo?: string;
+  readonly reportsTo: string;
 };
-
-/** The name of the control API in every account. */
-const CONTROL = "operator";
 
 /**
  * The multipart form of an upload: a part `metadata` with JSON, and a part per module; `main_module` names the entry's part
@@ -54,7 +51,7 @@ export function uploadForm({
   reportKey,
   linkSecret,
   isMigrated,
-  reportsTo = CONTROL,
+  reportsTo,
 }: UploadOptions): FormData {
   const metadata = {
     main_module: MAIN_MODULE,

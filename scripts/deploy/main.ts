@@ -1,10 +1,10 @@
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
-import { REPOSITORY } from "../build/repository.ts";
 import { lineOf } from "../operator/finding.ts";
 import { lookAtAddress } from "../operator/look-at-address.ts";
-import { Account } from "./account.ts";
-import { type Plan, planDeployment, planRemoval, routesOf } from "./plan.ts";
+import { Account, namesOf } from "./account.ts";
+import { type Plan, planDeployment, routesOf } from "./plan.ts";
+import { planRemoval } from "./removal.ts";
 import { finishRotation, hasSecrets, readSecrets } from "./secrets.ts";
 import { HELP, readSettings, type Settings } from "./settings.ts";
 import { deployWorker } from "./wrangler.ts";
@@ -14,7 +14,7 @@ async function main(settings: Settings): Promise<void> {
   const { domain, action, rotate, dryRun } = settings;
   if (action === "doctor") return doctor(domain);
   const account = new Account(settings);
-  const file = join(REPOSITORY, ".operator/deploy", `${domain}.json`);
+  const file = join(settings.stateDir, "deploy", `${domain}.json`);
   if (action === "destroy") {
     if (!(await carryOut(await planRemoval(account, settings), settings))) return;
     console.log(
@@ -48,15 +48,17 @@ async function main(settings: Settings): Promise<void> {
 
 type Secrets = Awaited<ReturnType<typeof readSecrets>>;
 
-async function deployDispatch({ domain, gateHost, dryRun }: Settings, secrets: Secrets): Promise<void> {
-  const { DISPATCH_SECRET, DISPATCH_SECRET_PREVIOUS } = secrets;
+async function deployDispatch(settings: Settings, secrets: Secrets): Promise<void> {
+  const { DISPATCH_SECRET, DISPATCH_SECRET_PREVIOUS = DISPATCH_SECRET } = secrets;
   await deployWorker({
+    ...settings,
     worker: "dispatch-worker",
-    vars: { DOMAIN: domain },
-    secrets: { DISPATCH_SECRET, ...(DISPATCH_SECRET_PREVIOUS === undefined ? {} : { DISPATCH_SECRET_PREVIOUS }) },
+    names: namesOf(settings.name),
+    vars: { DOMAIN: settings.domain },
+    // Always both: wrangler keeps a Worker's secrets that it is not given, and a previous secret of long ago must not stay valid.
+    secrets: { DISPATCH_SECRET, DISPATCH_SECRET_PREVIOUS },
     routes: [],
-    host: gateHost,
-    dryRun,
+    host: settings.gateHost,
   });
 }
 
@@ -64,14 +66,24 @@ async function deployControl(
   settings: Settings,
   { DISPATCH_SECRET, REPORT_SECRET, CLAIM_CODE }: Secrets,
 ): Promise<void> {
-  const { domain, accountId, apiToken, runtimeToken, authKit, dryRun } = settings;
+  const { domain, name, accountId, apiToken, apiUrl, runtimeToken, authKit } = settings;
+  const names = namesOf(name);
   await deployWorker({
+    ...settings,
     worker: "control-api",
-    vars: { DOMAIN: domain, ORIGIN: `https://${domain}`, CLOUDFLARE_ACCOUNT_ID: accountId, ...authKit },
+    names,
+    vars: {
+      DOMAIN: domain,
+      ORIGIN: `https://${domain}`,
+      CLOUDFLARE_ACCOUNT_ID: accountId,
+      CLOUDFLARE_API_URL: apiUrl,
+      DISPATCH_NAMESPACE: names.namespace,
+      SERVICE: names.control,
+      ...authKit,
+    },
     secrets: { DISPATCH_SECRET, REPORT_SECRET, CLAIM_CODE, CLOUDFLARE_API_TOKEN: runtimeToken ?? apiToken },
     routes: routesOf(domain),
     host: null,
-    dryRun,
   });
 }
 

@@ -1,12 +1,12 @@
-import { type Account, NAMES } from "./account.ts";
+import type { Account } from "./account.ts";
 import type { Settings } from "./settings.ts";
 
 /** One thing that a deployment or removal does. `text` is what a person reads before agreeing to it. */
-type Step = { readonly text: string; readonly run: () => Promise<void> };
+export type Step = { readonly text: string; readonly run: () => Promise<void> };
 export type Plan = { readonly steps: readonly Step[]; readonly warnings: readonly string[] };
 
-/** The account is not in a state in which this deployment is safe. The message says what to do. */
-class Refusal extends Error {
+/** The account is not in a state in which this is safe. The message says what to do. */
+export class Refusal extends Error {
   override readonly name = "Refusal";
 }
 
@@ -23,6 +23,7 @@ export async function planDeployment(
   deploy: DeployWorkers,
   hasSecrets: boolean,
 ): Promise<Plan> {
+  const { names } = account;
   const zone = await account.zoneOf(domain);
   if (zone === null)
     throw new Refusal(
@@ -32,29 +33,38 @@ export async function planDeployment(
     throw new Refusal(
       `${domain} is a whole zone. The route *.${domain}/* would take over every proxied subdomain without a route of its own. Use a subdomain such as operator.${domain}, or --allow-apex if that is what you want.`,
     );
-  const control = await account.worker(NAMES.control);
-  const dispatch = await account.worker(NAMES.dispatch);
+  const control = await account.worker(names.control);
+  const dispatch = await account.worker(names.dispatch);
   for (const [name, found] of [
-    [NAMES.control, control],
-    [NAMES.dispatch, dispatch],
+    [names.control, control],
+    [names.dispatch, dispatch],
   ] as const) {
     if (found.kind === "foreign")
       throw new Refusal(
-        `The account has a Worker "${name}" that is not Operator's. A deployment would replace it. Rename it, or use another account.`,
+        `The account has a Worker "${name}" that is not Operator's. A deployment would replace it. Choose another name for this Operator, such as --name operator-2.`,
       );
     if (found.kind === "ours" && found.domain !== domain)
       throw new Refusal(
-        `The account has an Operator for ${found.domain}. An account holds one. To move it to ${domain}, first remove it: npm run deploy -- --domain ${found.domain} --destroy. Its machines and people are lost with it.`,
+        `The Worker "${name}" is the Operator for ${found.domain}. For a second one beside it, choose another name, such as --name operator-2. To move it to ${domain}, first remove it: npm run deploy -- --domain ${found.domain} --destroy. Its machines and people are lost with it.`,
       );
   }
   const patterns = routesOf(domain);
   const taken = (await account.routes(zone.id)).find(
-    ({ pattern, script }) => patterns.includes(pattern) && script !== null && script !== NAMES.control,
+    ({ pattern, script }) => patterns.includes(pattern) && script !== null && script !== names.control,
   );
   if (taken !== undefined)
     throw new Refusal(
-      `The route ${taken.pattern} leads to the Worker "${taken.script}". Remove the route, or choose another domain.`,
+      `The route ${taken.pattern} leads to the Worker "${taken.script}". If that is this Operator, add --name ${taken.script}. If not, remove the route, or choose another domain.`,
     );
+  const hosts = await planHosts(account, { zone: zone.id, gateHost, hasDispatch: dispatch.kind === "ours" });
+  const namespace = await account.namespace();
+  if (namespace.kind === "there" && dispatch.kind === "none") {
+    const { others } = await account.scripts();
+    if (others.length > 0)
+      throw new Refusal(
+        `The account has a dispatch namespace "${names.namespace}" with scripts that are not Operator's (${others.slice(0, 5).join(", ")}). Choose another name for this Operator, such as --name operator-2.`,
+      );
+  }
 
   const steps: Step[] = [];
   const subdomain = await account.subdomain();
@@ -65,16 +75,16 @@ export async function planDeployment(
       run: () => account.registerSubdomain(name),
     });
   }
-  const namespace = await account.namespace();
   if (namespace.kind === "none")
-    steps.push({ text: `create the dispatch namespace ${NAMES.namespace}`, run: () => account.createNamespace() });
+    steps.push({ text: `create the dispatch namespace ${names.namespace}`, run: () => account.createNamespace() });
   const verb = { none: "create", ours: "update", foreign: "replace" } as const;
   const reached = gateHost === null ? "without any address" : `at ${gateHost}, for gates of your own`;
   steps.push(
-    { text: `${verb[dispatch.kind]} the Worker ${NAMES.dispatch}, ${reached}`, run: deploy.dispatch },
-    { text: `${verb[control.kind]} the Worker ${NAMES.control}, at ${patterns.join(" and ")}`, run: deploy.control },
+    { text: `${verb[dispatch.kind]} the Worker ${names.dispatch}, ${reached}`, run: deploy.dispatch },
+    { text: `${verb[control.kind]} the Worker ${names.control}, at ${patterns.join(" and ")}`, run: deploy.control },
+    ...hosts.steps,
   );
-  const warnings: string[] = [];
+  const warnings = [...hosts.warnings];
   if (runtimeToken === null)
     warnings.push(
       "The public Worker will hold CLOUDFLARE_API_TOKEN, which may also change routes. Better: CLOUDFLARE_RUNTIME_TOKEN with Workers Scripts: Edit alone.",
@@ -88,43 +98,35 @@ export async function planDeployment(
   return { steps, warnings };
 }
 
-/** What a removal deletes: what a deployment and its machines made, and nothing else. @throws Refusal */
-export async function planRemoval(account: Account, { domain }: Settings): Promise<Plan> {
-  const steps: Step[] = [];
+/**
+ * What becomes of the dispatch Worker's hosts. Wrangler takes a host without asking when nobody is there to be asked: from another Worker,
+ * and with it the DNS record that it has. And it never gives one back. So both are looked at here. @throws Refusal
+ */
+async function planHosts(
+  account: Account,
+  { zone, gateHost, hasDispatch }: { zone: string; gateHost: string | null; hasDispatch: boolean },
+): Promise<Plan> {
   const warnings: string[] = [];
-  for (const name of [NAMES.control, NAMES.dispatch]) {
-    const found = await account.worker(name);
-    if (found.kind === "foreign") throw new Refusal(`The Worker "${name}" is not Operator's, so nothing is removed.`);
-    if (found.kind === "ours" && found.domain !== domain)
-      throw new Refusal(`The account's Operator is for ${found.domain}, not for ${domain}, so nothing is removed.`);
-    if (found.kind === "ours")
-      steps.push({
-        text: `delete the Worker ${name}${name === NAMES.control ? ", with all people, machines, tokens and sign-ins" : ""}`,
-        run: () => account.deleteWorker(name),
-      });
-  }
-  const zone = await account.zoneOf(domain);
-  const routes = zone === null ? [] : await account.routes(zone.id);
-  for (const { id, pattern, script } of routes)
-    if (zone !== null && script === NAMES.control && routesOf(domain).includes(pattern))
-      // Before the Workers, so that no route ever leads to a Worker that is gone.
-      steps.unshift({ text: `delete the route ${pattern}`, run: () => account.deleteRoute(zone.id, id) });
-  if ((await account.namespace()).kind === "there") {
-    const { own, others } = await account.scripts();
-    if (own.length > 0)
-      steps.push({
-        text: `delete ${own.length} scripts of machines and hosted servers, with their storage`,
-        run: async () => {
-          for (const script of own) await account.deleteScript(script);
-        },
-      });
-    if (others.length === 0)
-      steps.push({ text: `delete the dispatch namespace ${NAMES.namespace}`, run: () => account.deleteNamespace() });
-    else
-      warnings.push(
-        `The dispatch namespace ${NAMES.namespace} stays: ${others.length} scripts in it are not Operator's (${others.slice(0, 5).join(", ")}).`,
+  const { dispatch } = account.names;
+  if (gateHost !== null) {
+    const host = await account.host(gateHost);
+    if (host !== null && host.service !== dispatch)
+      throw new Refusal(`${gateHost} belongs to the Worker "${host.service}". Choose another --gate-host.`);
+    const records = host === null ? await account.dnsRecords(zone, gateHost) : [];
+    if (records === null)
+      warnings.push(`The token may not read DNS records. If ${gateHost} has one, the deployment replaces it.`);
+    else if (records.length > 0)
+      throw new Refusal(
+        `${gateHost} has a DNS record (${records.join(", ")}), which the deployment would replace. Delete it, or choose another --gate-host.`,
       );
   }
+  const former = hasDispatch ? await account.hosts(dispatch) : [];
+  const steps = former
+    .filter(({ hostname }) => hostname !== gateHost)
+    .map(({ id, hostname }) => ({
+      text: `remove the host ${hostname} from the Worker ${dispatch}: gates no longer reach it there`,
+      run: () => account.deleteHost(id),
+    }));
   return { steps, warnings };
 }
 

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { parseJsonc } from "./jsonc.ts";
 
 /** The fields of a Worker's wrangler.jsonc that a local start uses or knowingly ignores. */
-const WorkerConfig = z.strictObject({
+export const WorkerConfig = z.strictObject({
   name: z.string(),
   main: z.string(),
   compatibility_date: z.string(),

@@ -57,6 +57,7 @@ export class World {
       CLOUDFLARE_ACCOUNT_ID: "local",
       CLOUDFLARE_API_URL: "http://platform.test/client/v4",
       DISPATCH_NAMESPACE: "operator",
+      SERVICE: "operator",
       USER: { getByName: (id: string) => this.#stub(id) },
     } as unknown as Env;
     const reports = new Reports({} as never, this.env);

@@ -19,6 +19,8 @@ export type ProvisioningBindings = {
   readonly CLOUDFLARE_API_TOKEN: string;
   readonly CLOUDFLARE_ACCOUNT_ID: string;
   readonly DISPATCH_NAMESPACE: string;
+  /** The name under which this Worker is deployed. Machine scripts report to it. */
+  readonly SERVICE: string;
   /** HMAC key from which each script's report key is derived. */
   readonly REPORT_SECRET: string;
 };
@@ -86,6 +88,7 @@ export async function uploadScript(
       reportKey,
       linkSecret,
       isMigrated: tag === MIGRATION_TAG,
+      reportsTo: env.SERVICE,
     }),
   );
 }

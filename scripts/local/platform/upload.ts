@@ -16,10 +16,12 @@ export interface ScriptModule {
   readonly type: ModuleType;
   readonly contents: Uint8Array<ArrayBuffer>;
 }
-export interface Upload {
-  readonly metadata: Metadata;
+export interface Upload<Described = Metadata> {
+  readonly metadata: Described;
   readonly modules: readonly ScriptModule[];
 }
+
+type MainModule = Pick<Metadata, "main_module">;
 
 /** How workerd must load a module, by the content type of its form field. The types are those that Wrangler sends. */
 const MODULE_TYPES: Readonly<Record<string, ModuleType>> = {
@@ -43,9 +45,18 @@ export async function readUpload(request: Request): Promise<Upload> {
   return uploadIn(await readForm(request));
 }
 
-/** The upload in a form. @throws PlatformFailure `upload_invalid` */
-export async function uploadIn(form: FormData): Promise<Upload> {
-  const metadata = parse(Metadata, await metadataOf(form));
+/**
+ * The upload in a form.
+ * @param schema of its metadata, where it is not a user script's
+ * @throws PlatformFailure `upload_invalid`
+ */
+export async function uploadIn(form: FormData): Promise<Upload>;
+export async function uploadIn<Described extends MainModule>(
+  form: FormData,
+  schema: z.ZodType<Described>,
+): Promise<Upload<Described>>;
+export async function uploadIn(form: FormData, schema: z.ZodType<MainModule> = Metadata): Promise<Upload<MainModule>> {
+  const metadata = parse(schema, await metadataOf(form));
   const modules: ScriptModule[] = [];
   for (const [field, part] of form) {
     if (field === "metadata") continue;

@@ -33,7 +33,7 @@ describe("a machine's script", () => {
       LINK_KEY: { type: "plain_text", text: "" },
       LINK_SECRET: { type: "secret_text", text: expect.stringMatching(/^[0-9a-f]{64}$/) },
       REPORT_KEY: { type: "secret_text", text: await reportKeyOf(alice.id, slug, env.REPORT_SECRET) },
-      CONTROL: { type: "service", service: "operator", entrypoint: "Reports" },
+      CONTROL: { type: "service", service: "operator-2", entrypoint: "Reports" },
     });
   });
 

@@ -37,12 +37,12 @@ test("a refusal says what to do, and exits with 1", async () => {
 });
 
 test("a confirmed removal leaves nothing of Operator's, and a second one finds nothing to do", async () => {
-  fake.namespace = new Map([["attic", ["operator-machine", "template-1"]]]);
+  fake.namespaces.set("operator", new Map([["attic", ["operator-machine", "template-1"]]]));
   await fake.deployer(DOMAIN).dispatch();
   await fake.deployer(DOMAIN).control();
   const { code, stdout } = await deploy("--domain", DOMAIN, "--destroy", "--yes");
   expect([code, stdout]).toEqual([0, expect.stringContaining(`Operator is removed from ${DOMAIN}`)]);
-  expect([fake.workers.size, fake.routes.length, fake.namespace]).toEqual([0, 0, null]);
+  expect([fake.workers.keys(), fake.routes.length, fake.namespaces.size]).toEqual([[], 0, 0]);
   expect((await deploy("--domain", DOMAIN, "--destroy", "--yes")).stdout).toContain("There is nothing to do.");
 });
 
@@ -54,7 +54,7 @@ test("a removal that fails in the middle says where it stopped, and continues wh
   expect([code, stderr]).toEqual([1, expect.stringMatching(/It stopped at: .*Run the same command again/s)]);
   fake.failsAtChange = Infinity;
   expect((await deploy("--domain", DOMAIN, "--destroy", "--yes")).code).toBe(0);
-  expect([fake.workers.size, fake.routes.length]).toEqual([0, 0]);
+  expect([fake.workers.keys(), fake.routes.length]).toEqual([[], 0]);
 });
 
 test.each([

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Account } from "../../../scripts/deploy/account.ts";
-import { type Plan, planDeployment, planRemoval } from "../../../scripts/deploy/plan.ts";
+import { type Plan, planDeployment } from "../../../scripts/deploy/plan.ts";
+import { planRemoval } from "../../../scripts/deploy/removal.ts";
 import { readSettings, type Settings } from "../../../scripts/deploy/settings.ts";
 import { FakeAccount, routesTo } from "./support/fake-account.ts";
 
@@ -20,7 +21,7 @@ function settingsOf(...args: string[]): Settings {
 }
 
 function plan(settings = settingsOf(), hasSecrets = true): Promise<Plan> {
-  return planDeployment(new Account(settings), settings, fake.deployer(settings.domain), hasSecrets);
+  return planDeployment(new Account(settings), settings, fake.deployer(settings.domain, settings.name), hasSecrets);
 }
 
 async function deploy(settings = settingsOf()): Promise<void> {
@@ -67,7 +68,7 @@ describe("a deployment", () => {
       await expect(deploy()).rejects.toThrow();
       account.failsAtChange = Infinity;
       await deploy();
-      expect([...account.workers.keys()]).toEqual(["operator-dispatch", "operator"]);
+      expect(account.workers.keys()).toEqual(["operator-dispatch", "operator"]);
       expect(account.changes.filter((change) => change.startsWith("P"))).toHaveLength(2); // neither of them twice
     }
     fake = await FakeAccount.start();
@@ -82,6 +83,11 @@ describe("a deployment", () => {
     ],
     ["a domain that is on no zone of the account", () => void (fake.zones = []), /No zone/],
     ["a route of ours that leads elsewhere", () => void (fake.routes = routesTo("shop", DOMAIN)), /leads to the Worker "shop"/], // prettier-ignore
+    [
+      "a namespace of our name with foreign scripts",
+      () => void fake.namespaces.set("operator", new Map([["shop", []]])),
+      /namespace "operator".*\(shop\).*--name operator-2/,
+    ],
     ["no Workers for Platforms", () => void (fake.isEntitled = false), /paid add-on/],
   ])("is refused for %s, and nothing is changed", async (_, arrange, why) => {
     arrange();
@@ -93,7 +99,7 @@ describe("a deployment", () => {
     await deploy();
     const before = [...fake.changes];
     await expect(plan(settingsOf("--domain", "other.example.com"))).rejects.toThrow(
-      /an Operator for operator.example.com/,
+      /is the Operator for operator\.example\.com\..*--name operator-2/,
     );
     expect(fake.changes).toEqual(before);
   });
@@ -113,9 +119,42 @@ describe("a deployment", () => {
     ]);
   });
 
-  test("opens the dispatch Worker for gates only on request", async () => {
-    const { steps } = await plan(settingsOf("--gate-host", "gates.example.com"));
-    expect(steps.at(-2)?.text).toContain("at gates.example.com, for gates of your own");
+  test("with another name stands beside a foreign Worker, and beside another Operator", async () => {
+    fake.workers.set("operator", []);
+    await deploy(settingsOf("--name", "one"));
+    await deploy(settingsOf("--name", "two", "--domain", "two.example.com"));
+    expect(fake.workers.keys()).toEqual(["operator", "one-dispatch", "one", "two-dispatch", "two"]);
+    expect([...fake.namespaces.keys()]).toEqual(["one", "two"]);
+    // Its domain still leads to it, so a deployment without the name must not become a second one.
+    await expect(plan()).rejects.toThrow('Worker "operator" that is not');
+    fake.workers.delete("operator");
+    await expect(plan()).rejects.toThrow("add --name one");
+  });
+
+  test("opens the dispatch Worker for gates only on request, and closes it again", async () => {
+    const withGate = settingsOf("--gate-host", "gates.example.com");
+    expect((await plan(withGate)).steps.at(-2)?.text).toContain("at gates.example.com, for gates of your own");
+    await deploy();
+    fake.hosts.push({ id: "h1", hostname: "gates.example.com", service: "operator-dispatch" });
+    await deploy(withGate);
+    expect(fake.hosts).toHaveLength(1);
+    expect(textsOf(await plan()).at(-1)).toContain(
+      "remove the host gates.example.com from the Worker operator-dispatch",
+    );
+    await deploy();
+    expect(fake.hosts).toEqual([]);
+  });
+
+  test("takes no host from another Worker, and replaces no DNS record", async () => {
+    const withGate = settingsOf("--gate-host", "gates.example.com");
+    fake.hosts.push({ id: "h1", hostname: "gates.example.com", service: "shop" });
+    await expect(plan(withGate)).rejects.toThrow('gates.example.com belongs to the Worker "shop"');
+    fake.hosts = [];
+    fake.dns = { "gates.example.com": "192.0.2.7" };
+    await expect(plan(withGate)).rejects.toThrow("gates.example.com has a DNS record (A 192.0.2.7)");
+    fake.dns = null;
+    expect((await plan(withGate)).warnings).toEqual([expect.stringContaining("may not read DNS records")]);
+    expect(fake.changes).toEqual([]);
   });
 });
 
@@ -124,25 +163,28 @@ describe("a removal", () => {
 
   test("deletes what was created: routes first, then Workers, scripts and the namespace", async () => {
     await deploy();
-    fake.namespace?.set("attic", ["operator-machine"]).set("echo", ["operator-hosted"]);
+    fake.namespaces.get("operator")?.set("attic", ["operator-machine"]).set("echo", ["operator-hosted"]);
     fake.routes.push({ id: "shop", pattern: "shop.example.com/*", script: "shop" });
+    fake.hosts.push({ id: "h1", hostname: "gates.example.com", service: "operator-dispatch" });
+    fake.hosts.push({ id: "h2", hostname: "shop.example.com", service: "shop" });
     fake.workers.set("shop", []);
     const { steps, warnings } = await removal();
     expect(warnings).toEqual([]);
     for (const { run } of steps) await run();
     expect(fake.routes.map(({ script }) => script)).toEqual(["shop"]);
-    expect([...fake.workers.keys()]).toEqual(["shop"]);
-    expect(fake.namespace).toBeNull();
+    expect(fake.hosts.map(({ service }) => service)).toEqual(["shop"]);
+    expect(fake.workers.keys()).toEqual(["shop"]);
+    expect(fake.namespaces.size).toBe(0);
     expect(textsOf(await removal())).toEqual([]);
   });
 
   test("keeps a namespace that has other scripts, and says so", async () => {
     await deploy();
-    fake.namespace?.set("attic", ["operator-machine"]).set("theirs", []);
+    fake.namespaces.get("operator")?.set("attic", ["operator-machine"]).set("theirs", []);
     const { steps, warnings } = await removal();
     expect(warnings).toEqual([expect.stringContaining("theirs")]);
     for (const { run } of steps) await run();
-    expect([...(fake.namespace?.keys() ?? [])]).toEqual(["theirs"]);
+    expect([...(fake.namespaces.get("operator")?.keys() ?? [])]).toEqual(["theirs"]);
   });
 
   test("of another domain's Operator, or of an unrelated Worker, is refused", async () => {

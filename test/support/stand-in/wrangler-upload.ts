@@ -19,7 +19,7 @@ export function machineUpload(): Promise<UploadPart[]> {
       vars: { OWNER: "", NAME: "", SLUG: "", TEMPLATE: "", IDENTITY: "", LINK_ISSUED_MS: "", LINK_KEY: "" },
       durable_objects: { bindings: [{ name: "MACHINE", class_name: "Machine" }] },
       migrations: [{ tag: "v1", new_sqlite_classes: ["Machine"] }],
-      services: [{ binding: "CONTROL", service: "operator", entrypoint: "Reports" }],
+      services: [{ binding: "CONTROL", service: "operator-2", entrypoint: "Reports" }],
     },
     {
       "index.js": "export class Machine {}\nexport default { fetch() {} };\n",
