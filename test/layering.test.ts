@@ -23,9 +23,10 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       // Waiting requests are derived from the events, in the same object and the same transaction.
       history: ["inbox"],
       inbox: ["http", "machines", "history"],
+      elicitation: ["http", "machines", "inbox"],
       enrolment: ["http", "sign-in", "machines"],
       delivery: ["http", "machines"],
-      user: ["http", "audit", "sign-in", "machines", "history", "inbox", "delivery", "enrolment"],
+      user: ["http", "audit", "sign-in", "machines", "history", "inbox", "elicitation", "delivery", "enrolment"],
       events: ["http", "machines", "history", "user"],
       rest: [
         "http",
@@ -44,7 +45,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       "mcp-events": ["http", "audit", "machines", "user", "events"],
       push: ["design", "machines", "inbox"],
       webhooks: ["http", "sign-in", "user", "mcp-events", "push"],
-      mcp: ["http", "audit", "machines", "history", "inbox", "delivery", "user", "events", "mcp-events"],
+      mcp: ["http", "audit", "machines", "history", "inbox", "elicitation", "delivery", "user", "events", "mcp-events"],
       pages: [
         "http",
         "design",

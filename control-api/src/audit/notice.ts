@@ -17,6 +17,7 @@ export type Notice = {
     | "notice.invitation_used"
     | "notice.account_claimed"
     | "notice.approval_allowed"
+    | "notice.forms_allowed"
     | "notice.limit_reached";
   readonly what: string;
   readonly by: string;
@@ -74,6 +75,8 @@ export function sentenceOf({ type, what, by }: Notice): string {
       return `The account was claimed with a new claim code, as "${what}".`;
     case "notice.approval_allowed":
       return `Apps and tokens may answer permission requests of the machine ${what} now.`;
+    case "notice.forms_allowed":
+      return `Apps may show permission requests of the machine ${what} in forms of their own now, and pass the answers on.`;
     case "notice.limit_reached":
       return `"${by}" reached a limit again and again: ${what}.`;
   }

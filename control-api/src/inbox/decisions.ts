@@ -19,26 +19,26 @@ export class Decisions {
   readonly #inbox: Inbox;
   readonly #user: () => string;
   readonly #again: () => Promise<void>;
-  readonly #mayClientsDecide: (machine: string) => boolean;
+  readonly #mayDecide: (machine: string, via: "client" | "form") => boolean;
   /** Deliveries in progress, by request. */
   readonly #delivering = new Map<number, Promise<OperatorError | null>>();
 
   /**
    * @param again called when a delivery failed and must be tried again later
-   * @param mayClientsDecide whether the person allows clients to decide for this machine, now
+   * @param mayDecide whether the person allows clients to decide for this machine, or to show them its requests in a form, now
    */
   constructor(
     env: DispatchBindings,
     inbox: Inbox,
     user: () => string,
     again: () => Promise<void>,
-    mayClientsDecide: (machine: string) => boolean,
+    mayDecide: (machine: string, via: "client" | "form") => boolean,
   ) {
     this.#env = env;
     this.#inbox = inbox;
     this.#user = user;
     this.#again = again;
-    this.#mayClientsDecide = mayClientsDecide;
+    this.#mayDecide = mayDecide;
   }
 
   /**
@@ -87,7 +87,8 @@ export class Decisions {
       return null;
     }
     // A decision may wait for its machine for days. When its person has withdrawn the permission by then, it must not arrive.
-    if (item.decision.by.via === "client" && !this.#mayClientsDecide(item.machine)) {
+    const { via } = item.decision.by;
+    if (via !== "page" && !this.#mayDecide(item.machine, via)) {
       this.#inbox.decide(id, null);
       return { code: "forbidden", reason: `no client may decide for machine "${item.machine}" any more.` };
     }

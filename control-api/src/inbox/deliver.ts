@@ -35,7 +35,8 @@ export async function deliver(
   decision: AcceptedDecision,
 ): Promise<Delivery> {
   try {
-    if (decision.by.via === "client") return await callRespond(env, user, item, decision);
+    // Nobody has shown Operator that there was a person at the client, so the machine's own rule for clients applies.
+    if (decision.by.via !== "page") return await callRespond(env, user, item, decision);
     return (await postDecision(env, user, item, decision)) ?? (await callRespond(env, user, item, decision));
   } catch (reason) {
     const { machine } = item;

@@ -1,7 +1,10 @@
 import type { AskKind, Decision, Settlement } from "#protocol/ask.ts";
 
-/** Who decides: a person on one of Operator's signed-in pages, or an MCP client whose person allowed it to (machines/approval.ts). */
-export type Decider = { readonly via: "page" | "client"; readonly name: string };
+/**
+ * Who decides: a person on one of Operator's signed-in pages; an MCP client whose person allowed it to (machines/approval.ts); or somebody
+ * to whom an MCP client showed this one request in a form (elicitation/README.md).
+ */
+export type Decider = { readonly via: "page" | "client" | "form"; readonly name: string };
 
 /** What somebody decided. */
 export type Verdict = Pick<Decision, "behavior" | "reason" | "answers">;

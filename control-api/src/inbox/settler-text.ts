@@ -13,6 +13,7 @@ export function settlerText({ settled: { by, who }, machine, decision }: Settled
         return `somebody on a page of another Operator, as machine "${machine}" says: ${who ?? "without a name"}`;
       return decision.by.name;
     case "client":
+      if (decision?.by.via === "form") return decision.by.name;
       return "an MCP client that may answer for this machine";
     case "machine":
       return `somebody at machine "${machine}"`;

@@ -25,6 +25,8 @@ export type MachineRecord = {
   template: string;
   /** Whether clients may answer permission requests of this machine (approval.ts). */
   remoteApproval: boolean;
+  /** Whether requests of this machine may be put to the person in an MCP client that can show forms (elicitation/README.md). */
+  elicitation: boolean;
   /** A hosted server, which has no machine behind it. Absent for a machine. */
   kind?: "hosted";
 };

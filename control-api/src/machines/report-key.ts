@@ -38,3 +38,12 @@ export async function linkSecretOf(owner: string, secret: string): Promise<strin
   const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), utf8(`link-tokens:${owner}`));
   return hex(new Uint8Array(signature));
 }
+
+/**
+ * The key that signs what clients of one user bring back with an answer to a form (elicitation/state.ts). Like the key above, it cannot
+ * be mistaken for another.
+ */
+export async function elicitationKeyOf(owner: string, secret: string): Promise<string> {
+  const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), utf8(`elicitation:${owner}`));
+  return hex(new Uint8Array(signature));
+}

@@ -1,7 +1,15 @@
-import { createMcpHandler, isJsonContentType, type McpHttpHandler, Server } from "@modelcontextprotocol/server";
+import {
+  CLIENT_CAPABILITIES_META_KEY,
+  createMcpHandler,
+  isJsonContentType,
+  type McpHttpHandler,
+  Server,
+} from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
 import { isRecord, parseJson } from "#protocol/json.ts";
 import type { Caller } from "../http/caller.ts";
+import { formsOnStream, isFormSession, newSession, showsForms, takeAnswer } from "../elicitation/client-form.ts";
+import type { Elicit } from "../elicitation/elicit.ts";
 import type { Env } from "../env.ts";
 import { TEMPLATE } from "../machines/provisioning.ts";
 import { digestLater } from "../audit/asked.ts";
@@ -55,6 +63,8 @@ export async function serveMcp(request: Request, env: Env, caller: Caller, lease
     });
   const cancelled = client === null ? undefined : Cancelled.safeParse(parsedBody).data;
   if (client !== null && cancelled !== undefined) cancel(client, cancelled.params.requestId);
+  if (session !== null && (await takeAnswer(env, caller, session, parsedBody)))
+    return new Response(null, { status: 202 });
   const stepUpTo = caller.mayAct ? null : toolBeyondReading(parsedBody);
   if (stepUpTo !== null) {
     const refused = { kind: "call", client: caller.client, subject: stepUpTo, digest: digest() } as const;
@@ -69,13 +79,13 @@ export async function serveMcp(request: Request, env: Env, caller: Caller, lease
   const lean = env.SDK_LANE_ONLY === "1" ? null : leanRequestIn(request, parsedBody);
   if (lean !== null) return serveLean(lean, request.signal, env, asker);
   const response = await handler.fetch(request, { authInfo, parsedBody });
-  return isInitialize(parsedBody) && response.ok ? withSession(response) : response;
+  return isInitialize(parsedBody) && response.ok ? withSession(response, parsedBody) : response;
 }
 
 /** The answer to `initialize`, with an id for this client. See cancellation.ts. */
-function withSession(response: Response): Response {
+function withSession(response: Response, initialize: unknown): Response {
   const own = new Response(response.body, response);
-  own.headers.set(SESSION_HEADER, crypto.randomUUID());
+  own.headers.set(SESSION_HEADER, newSession(initialize));
   return own;
 }
 
@@ -96,7 +106,7 @@ function serveLean(
 ): Response | Promise<Response> {
   if (lean.method === "tools/list") return leanList(lean.id);
   const { id, name, args, meta, progressToken } = lean;
-  return leanCall(id, (notify) =>
+  return leanCall(id, (notify, request) =>
     cancellable(client, id, (cancelled) =>
       runTool({
         env,
@@ -105,6 +115,9 @@ function serveLean(
         name,
         args,
         meta,
+        ...(client !== null && isFormSession(client.session)
+          ? { elicit: formsOnStream(env, caller, client.session, { request, notify }) }
+          : {}),
         progress: progressToken !== undefined,
         signal: AbortSignal.any([signal, lease, cancelled]),
         onNotification: async (method, notified) => {
@@ -174,6 +187,7 @@ function serverFor(env: Env, { caller, lease, digest, client }: Asker): Server {
         digest,
         name: params.name,
         args: params.arguments ?? {},
+        ...elicitIn(mcpReq),
         meta: Object.keys(meta).length === 0 ? undefined : meta,
         progress: progressToken !== undefined,
         signal: AbortSignal.any([mcpReq.signal, lease, cancelled]),
@@ -190,4 +204,20 @@ function serverFor(env: Env, { caller, lease, digest, client }: Asker): Server {
   });
   serveEvents(server, env, { caller, lease });
   return server;
+}
+
+type McpRequest = {
+  readonly envelope?: object;
+  readonly inputResponses?: Record<string, unknown>;
+  readonly requestState: () => unknown;
+};
+
+/** How a client of 2026-07-28 can put a form to its person. Such a client says so with each request; an earlier one does not. */
+function elicitIn({ envelope, inputResponses = {}, requestState }: McpRequest): { elicit?: Elicit } {
+  const capabilities: unknown = isRecord(envelope) ? envelope[CLIENT_CAPABILITIES_META_KEY] : null;
+  if (!showsForms(capabilities)) return {};
+  const state = requestState();
+  return {
+    elicit: { by: "result", retry: typeof state === "string" ? { state, responses: inputResponses } : null },
+  };
 }

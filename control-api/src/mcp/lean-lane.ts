@@ -1,5 +1,4 @@
 import {
-  type CallToolResult,
   CLIENT_CAPABILITIES_META_KEY,
   CLIENT_INFO_META_KEY,
   isInputRequiredResult,
@@ -10,6 +9,7 @@ import { utf8 } from "#protocol/bytes.ts";
 import { isRecord } from "#protocol/json.ts";
 import { CallCancelled } from "./cancellation.ts";
 import { TOOLS } from "./tools/tool-list.ts";
+import type { ToolOutcome } from "./tools/tool.ts";
 
 /**
  * A fast path for the two requests that make up nearly all traffic: `tools/call` and `tools/list` of a 2025-era client.
@@ -80,8 +80,14 @@ export function leanList(id: Id): Response {
 /** Sends a notification to the caller, before the answer. Resolves when the caller has read it. */
 export type Notify = (method: string, params: Record<string, unknown>) => Promise<void>;
 
+/** Sends a request to the caller, before the answer. The caller answers it with a POST of its own (elicitation/client-form.ts). */
+export type SendRequest = (id: string, method: string, params: object) => Promise<void>;
+
 /** Runs a call and answers it: as JSON, or as an event stream if it takes long or sends notifications first. */
-export async function leanCall(id: Id, run: (notify: Notify) => Promise<CallToolResult>): Promise<Response> {
+export async function leanCall(
+  id: Id,
+  run: (notify: Notify, request: SendRequest) => Promise<ToolOutcome>,
+): Promise<Response> {
   const { promise: opened, resolve: open } = Promise.withResolvers<Response>();
   let stream: EventStream | null = null;
   const streaming = (): EventStream => {
@@ -92,7 +98,11 @@ export async function leanCall(id: Id, run: (notify: Notify) => Promise<CallTool
     return stream;
   };
   const patience = setTimeout(streaming, ONE_PIECE_MS);
-  const answered = run((method, params) => streaming().send(JSON.stringify({ jsonrpc: "2.0", method, params })))
+  const send = (message: object): Promise<void> => streaming().send(JSON.stringify({ jsonrpc: "2.0", ...message }));
+  const answered = run(
+    (method, params) => send({ method, params }),
+    (request, method, params) => send({ id: request, method, params }),
+  )
     .then(resultOf, (reason: unknown) => (reason instanceof CallCancelled ? null : errorOf(reason)))
     .then((answer) => {
       clearTimeout(patience);
@@ -112,7 +122,7 @@ export async function leanCall(id: Id, run: (notify: Notify) => Promise<CallTool
 }
 
 /** A result must have content (MCP, "Tool Result"). Beyond that it belongs to the machine and passes unchanged. */
-function resultOf(result: CallToolResult): { result: object } | { error: object } {
+function resultOf(result: ToolOutcome): { result: object } | { error: object } {
   if (Array.isArray(result.content)) return { result };
   if (isInputRequiredResult(result))
     return invalidResult(

@@ -46,7 +46,7 @@ export async function callMachineTool(
       onNotification: () => Promise.resolve(),
       answerBytes: ANSWER_BYTES,
     });
-    return answerIn(result);
+    return answerIn(result as CallToolResult); // only a call with `elicit` has to ask something first
   } catch (reason) {
     if (timeout.aborted)
       return { failed: { code: "machine_timeout", message: `The machine did not answer within ${waitMs / 1_000} s.` } };

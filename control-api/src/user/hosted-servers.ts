@@ -147,6 +147,7 @@ function asMachine({ name, slug, version, createdMs }: ServerRecord): MachineRec
     facts: null,
     template: hostedTemplate(version),
     remoteApproval: false,
+    elicitation: false,
     kind: "hosted",
   };
 }

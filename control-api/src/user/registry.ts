@@ -22,6 +22,7 @@ type Row = {
   /** When `online` expires unless the script reports again; milliseconds since 1970. A script that crashed cannot report "offline". */
   lease_ms: number;
   remote_approval: number;
+  elicitation: number;
   link_issued_ms: number;
   link_key: string;
   /** `LinkStatus` as JSON, as last reported. */
@@ -59,6 +60,8 @@ export class Registry {
     // Databases of version 0.2 do not say whether clients may answer permission requests, so they may not.
     if (!columns.some(({ name }) => name === "remote_approval"))
       sql.exec("ALTER TABLE machine ADD COLUMN remote_approval INTEGER NOT NULL DEFAULT 0");
+    if (!columns.some(({ name }) => name === "elicitation"))
+      sql.exec("ALTER TABLE machine ADD COLUMN elicitation INTEGER NOT NULL DEFAULT 0");
     // Those of version 0.2 know nothing of link keys.
     if (!columns.some(({ name }) => name === "link_key")) {
       sql.exec("ALTER TABLE machine ADD COLUMN link_issued_ms INTEGER NOT NULL DEFAULT 0");
@@ -108,6 +111,7 @@ export class Registry {
        ON CONFLICT (name) DO UPDATE SET identity = excluded.identity, link_token_hash = excluded.link_token_hash, template = excluded.template,
          link_issued_ms = excluded.link_issued_ms, link_key = excluded.link_key,
          remote_approval = iif(machine.identity = excluded.identity, remote_approval, 0),
+         elicitation = iif(machine.identity = excluded.identity, elicitation, 0),
          facts = iif(machine.identity = excluded.identity, facts, NULL),
          online = iif(machine.identity = excluded.identity, online, 0)`,
       machine.name,
@@ -148,6 +152,12 @@ export class Registry {
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
   setRemoteApproval(name: string, isAllowed: boolean): boolean {
     const set = "UPDATE machine SET remote_approval = ? WHERE name = ?";
+    return this.#sql.exec(set, isAllowed ? 1 : 0, name).rowsWritten > 0;
+  }
+
+  /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
+  setElicitation(name: string, isAllowed: boolean): boolean {
+    const set = "UPDATE machine SET elicitation = ? WHERE name = ?";
     return this.#sql.exec(set, isAllowed ? 1 : 0, name).rowsWritten > 0;
   }
 
@@ -254,6 +264,7 @@ function recordOf(row: Row): MachineRecord {
     facts: factsIn(row.facts),
     template: row.template,
     remoteApproval: row.remote_approval === 1,
+    elicitation: row.elicitation === 1,
   };
 }
 

@@ -7,6 +7,7 @@ import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import type { AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
+import type { ClientAnswer } from "../elicitation/form.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
@@ -41,6 +42,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   restore(name: string): MaybeAsync<MachineRecord | OperatorError>;
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
   setRemoteApproval(name: string, isAllowed: boolean): MaybeAsync<boolean>;
+  /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
+  setElicitation(name: string, isAllowed: boolean): MaybeAsync<boolean>;
   remove(name: string): MaybeAsync<OperatorError | null>;
   rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string): MaybeAsync<boolean | OperatorError>;
@@ -81,6 +84,11 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   inboxCount(): MaybeAsync<number>;
   /** Decides a request. The caller has checked that `by` may decide for this machine. */
   decide(id: number, verdict: Verdict, by: Decider): MaybeAsync<DecisionResult | OperatorError>;
+
+  /** Waits for a client's answer to a form; `null` if there is none in time (elicitation/forms.ts). */
+  answerToForm(key: string, timeoutMs: number): MaybeAsync<ClientAnswer | null>;
+  /** Passes on a client's answer to a form, or gives the form up. Answers `false` if no such form waits. */
+  answerForm(key: string, answer: ClientAnswer | null): MaybeAsync<boolean>;
 
   /** Takes in a call with a key, and delivers it: at once, or when its machine is back. */
   send(request: Omit<DeliveryRequest, "identity">): MaybeAsync<DeliveryRecord | OperatorError>;

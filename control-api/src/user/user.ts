@@ -29,6 +29,8 @@ import { Waiters } from "../history/waiters.ts";
 import { Decisions } from "../inbox/decisions.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import { DELIVER_AGAIN_S } from "../inbox/limits.ts";
+import type { ClientAnswer } from "../elicitation/form.ts";
+import { Forms } from "../elicitation/forms.ts";
 import { attempt } from "../delivery/attempt.ts";
 import { Deliveries } from "../delivery/deliveries.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
@@ -150,8 +152,12 @@ export class User extends Agent<Env> implements UserRpc {
     this.#history.inbox,
     () => this.#id,
     () => this.#deliverAgain(),
-    (machine) => this.#registry.get(machine)?.remoteApproval === true,
+    (machine, via) => {
+      const known = this.#registry.get(machine);
+      return (via === "client" ? known?.remoteApproval : known?.elicitation) === true;
+    },
   );
+  readonly #forms = new Forms();
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
   readonly #revocations = new Waiters<void>();
   readonly #follower = new Follower(this.ctx, this.env, () => this.#id);
@@ -318,6 +324,18 @@ export class User extends Agent<Env> implements UserRpc {
 
   setRemoteApproval(name: string, isAllowed: boolean): boolean {
     return this.#registry.setRemoteApproval(name, isAllowed);
+  }
+
+  setElicitation(name: string, isAllowed: boolean): boolean {
+    return this.#registry.setElicitation(name, isAllowed);
+  }
+
+  answerToForm(key: string, timeoutMs: number): Promise<ClientAnswer | null> {
+    return this.#forms.answerTo(key, timeoutMs);
+  }
+
+  answerForm(key: string, answer: ClientAnswer | null): boolean {
+    return this.#forms.answer(key, answer);
   }
 
   /** Removes a machine: closes its link, and deletes its script and log. */

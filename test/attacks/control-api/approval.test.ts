@@ -147,6 +147,31 @@ describe("the setting that allows answers to permission requests", () => {
     await person.post("/account/approvals/attic", { csrf, allow: "no" });
     expect(await allowed()).toBe(false);
   });
+
+  test("allows forms in clients separately, in the same way", async () => {
+    const person = await Visitor.invited();
+    const app = await (await Client.registered()).signIn(person, { scope: "operator:admin mcp:tools" });
+    const [id = ""] = app.access_token.split(":");
+    await new TestUser(id, app.access_token).machine("attic");
+    const allowed = async () => {
+      const record = await env.USER.getByName(id).machine("attic");
+      return [record?.elicitation, record?.remoteApproval];
+    };
+    await knock(`${ORIGIN}/account/approvals/attic`, {
+      method: "POST",
+      body: new URLSearchParams({ ask: "yes" }),
+      headers: { authorization: `Bearer ${app.access_token}`, "sec-fetch-site": "same-origin" },
+      redirect: "manual",
+    });
+    await person.post("/account/approvals/attic", { csrf: "", ask: "yes" });
+    expect(await allowed()).toEqual([false, false]);
+    const csrf = await person.csrf("/account");
+    await person.post("/account/approvals/attic", { csrf, ask: "yes" });
+    expect(await allowed()).toEqual([true, false]);
+    expect(await (await person.get("/account")).text()).toContain("also in forms of your apps");
+    await person.post("/account/approvals/attic", { csrf, ask: "no" });
+    expect(await allowed()).toEqual([false, false]);
+  });
 });
 
 describe("the scan for answers", () => {

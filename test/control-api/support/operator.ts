@@ -134,7 +134,11 @@ export class TestUser {
   async logs(
     name: string,
     events: readonly Partial<LoggedEvent>[],
-    { epoch = "e", pageRows = 500 }: { epoch?: string; pageRows?: number } = {},
+    {
+      epoch = "e",
+      pageRows = 500,
+      answers = {},
+    }: { epoch?: string; pageRows?: number; answers?: NonNullable<Plan["answers"]> } = {},
   ): Promise<void> {
     const log = events.map((event, index) => ({
       seq: index + 1,
@@ -144,7 +148,7 @@ export class TestUser {
       data: null,
       ...event,
     }));
-    await this.script(name, { log: { epoch, events: log } });
+    await this.script(name, { log: { epoch, events: log }, answers });
     const newest = log.at(-1)?.seq ?? 0;
     let after = this.#stored.get(`${name} ${epoch}`) ?? 0;
     for (let reports = 0; after < newest || reports === 0; reports += 1) {

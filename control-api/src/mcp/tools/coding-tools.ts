@@ -11,7 +11,8 @@ import { DELIVERY_PARAMETERS, deliverCall, isDelivered } from "./delivery-tools.
 import { machineId, machineOfSession, sessionHandle } from "./parameter.ts";
 import { relayAndLearn } from "./session-relay.ts";
 import { isAway } from "./session-tools.ts";
-import { machineOf, type Tool, type ToolCall, type ToolDefinition } from "./tool.ts";
+import { promptWithForms } from "./prompt-with-forms.ts";
+import { machineOf, type Tool, type ToolCall, type ToolDefinition, type ToolOutcome } from "./tool.ts";
 
 /** All coding tools but those of which Operator has its own, which work over all machines. */
 const {
@@ -50,7 +51,7 @@ function definitionOf(tool: CodingTool): ToolDefinition {
 }
 
 /** Calls the machine's tool of the same name with the same arguments, without the machine. */
-async function relay(call: ToolCall): Promise<CallToolResult> {
+async function relay(call: ToolCall): Promise<ToolOutcome> {
   const { machineId: _, ...args } = call.args;
   const handle = typeof args["session_id"] === "string" ? parseSessionHandle(args["session_id"]) : null;
   if (handle !== null && handle.machine !== null) args["session_id"] = handle.session;
@@ -58,6 +59,8 @@ async function relay(call: ToolCall): Promise<CallToolResult> {
   if (isDelivered(call)) return deliverCall(call, machine, args);
   delete args["on_offline"];
   delete args["ttl_ms"];
+  if (call.name === TABLE.send_and_wait.name && handle !== null)
+    return promptWithForms(call, machine, args, handle.session);
   try {
     return await relayAndLearn(call, machine, args, handle?.session ?? null);
   } catch (reason) {

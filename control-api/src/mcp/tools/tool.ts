@@ -1,7 +1,8 @@
-import type { CallToolResult, Tool as Definition } from "@modelcontextprotocol/server";
+import type { CallToolResult, InputRequiredResult, Tool as Definition } from "@modelcontextprotocol/server";
 import { OperatorFailure } from "#protocol/error.ts";
 import { isMachineName } from "#protocol/slug.ts";
 import type { Caller } from "../../http/caller.ts";
+import type { Elicit } from "../../elicitation/elicit.ts";
 import type { Env } from "../../env.ts";
 import type { OnNotification } from "../machine-call.ts";
 
@@ -20,14 +21,19 @@ export type ToolCall = {
   readonly progress: boolean;
   readonly signal: AbortSignal;
   readonly onNotification: OnNotification;
+  /** How the client can put a form to its person; absent if it cannot. */
+  readonly elicit?: Elicit;
   /** The largest answer of a machine, where many are asked at once; otherwise `MAX_ANSWER_BYTES`. */
   readonly answerBytes?: number;
 };
 
+/** What a tool answers: a result, or what it has to ask the client's person first. */
+export type ToolOutcome = CallToolResult | InputRequiredResult;
+
 /** A tool of the unified endpoint. `run` throws `OperatorFailure` when Operator, and not the machine's server, fails the call. */
 export type Tool = {
   readonly definition: ToolDefinition;
-  readonly run: (call: ToolCall) => Promise<CallToolResult>;
+  readonly run: (call: ToolCall) => Promise<ToolOutcome>;
 };
 
 /** The machine that a call is for: the one in its session handle, or `machineId`. If both are given they must agree. */

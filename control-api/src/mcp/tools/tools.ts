@@ -1,4 +1,4 @@
-import { ProtocolError, ProtocolErrorCode, type CallToolResult } from "@modelcontextprotocol/server";
+import { isInputRequiredResult, ProtocolError, ProtocolErrorCode } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
 import { missingArgument } from "#protocol/coding-tools/coding-tool.ts";
 import { detailsOf, MAX_MACHINES_NAMED, type OperatorError, OperatorFailure } from "#protocol/error.ts";
@@ -10,14 +10,14 @@ import { registryOf } from "../../user/user-rpc.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
 import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { TOOL_BY_NAME } from "./tool-list.ts";
-import { invalid, type ToolCall, type ToolDefinition } from "./tool.ts";
+import { invalid, type ToolCall, type ToolDefinition, type ToolOutcome } from "./tool.ts";
 
 /**
  * Runs a tool and records the call in the audit log. Operator's own failures are returned as results with `isError`, because
  * clients show those to the model. Throws `ProtocolError` for a tool that does not exist, and for JSON-RPC errors of the
  * machine's own server.
  */
-export function runTool(call: ToolCall): Promise<CallToolResult> {
+export function runTool(call: ToolCall): Promise<ToolOutcome> {
   const { env, caller, name, args, digest } = call;
   const [machine, asked] = [machineIn(args), ofUnifiedTool(name, args)];
   const running = run(call);
@@ -26,7 +26,7 @@ export function runTool(call: ToolCall): Promise<CallToolResult> {
   return running;
 }
 
-async function run(call: ToolCall): Promise<CallToolResult> {
+async function run(call: ToolCall): Promise<ToolOutcome> {
   const tool = TOOL_BY_NAME.get(call.name);
   if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${call.name}`);
   const { inputSchema, annotations } = tool.definition;
@@ -62,9 +62,9 @@ async function withMachines(error: OperatorError, { env, caller }: ToolCall): Pr
 }
 
 /** For the audit log: `ok`, the code of an error of Operator's, or `error` for an error of the machine's tool. */
-function outcomeOf({ isError, structuredContent }: CallToolResult): string {
-  if (isError !== true) return "ok";
-  return OurError.safeParse(structuredContent).data?.error.code ?? "error";
+function outcomeOf(result: ToolOutcome): string {
+  if (isInputRequiredResult(result) || result.isError !== true) return "ok";
+  return OurError.safeParse(result.structuredContent).data?.error.code ?? "error";
 }
 
 const OurError = z.object({ error: z.object({ code: z.string() }) });

@@ -27,7 +27,11 @@ type AccountProps = {
     readonly createdMs: number;
     readonly callsPerDay: number | null;
   }[];
-  readonly machines: readonly { readonly name: string; readonly remoteApproval: boolean }[];
+  readonly machines: readonly {
+    readonly name: string;
+    readonly remoteApproval: boolean;
+    readonly elicitation: boolean;
+  }[];
   readonly passkeys: readonly PasskeyRecord[];
   readonly hasPassword: boolean;
   readonly hasPasskeys: boolean;
@@ -200,15 +204,29 @@ function Approvals({ csrf, machines, isFresh }: AccountProps) {
       <p class="soft">
         What a session on a machine may do is decided by you, in your <a href="/inbox">inbox</a> or on that machine with
         codez permissions. If you let apps and tokens answer for a machine, a model may approve its own commands there.
+        An app that may ask you shows you a request in a form of its own while it waits for the session, and can answer
+        that one request only. Operator cannot see whether a person filled the form in: allow it if you trust your apps
+        to ask. The machine's serve.json must accept answers from apps in both cases (respondPermission).
       </p>
       <ul class="list">
-        {machines.map(({ name, remoteApproval }) => (
+        {machines.map(({ name, remoteApproval, elicitation }) => (
           <li>
             <span>
               {name}
               <br />
-              <span class="soft">{remoteApproval ? "apps and tokens may answer" : "answered by you only"}</span>
+              <span class="soft">
+                {remoteApproval ? "apps and tokens may answer" : "answered by you only"}
+                {elicitation ? ", also in forms of your apps" : ""}
+              </span>
             </span>
+            {isFresh || elicitation ? (
+              <form method="post" action={`/account/approvals/${name}`}>
+                <input type="hidden" name="csrf" value={csrf} />
+                <button class="plain small" name="ask" value={elicitation ? "no" : "yes"}>
+                  {elicitation ? "No forms" : "Ask me in apps"}
+                </button>
+              </form>
+            ) : null}
             {isFresh || remoteApproval ? (
               <form method="post" action={`/account/approvals/${name}`}>
                 <input type="hidden" name="csrf" value={csrf} />

@@ -77,15 +77,25 @@ account.post("/tokens", fresh, async (c) => {
 
 account.post("/approvals/:machine", async (c) => {
   const { session } = c.var;
-  const isAllowed = (await formIn(c)).get("allow") === "yes";
+  const form = await formIn(c);
+  const asks = form.get("ask");
+  const isAllowed = (asks ?? form.get("allow")) === "yes";
   if (isAllowed && !session.isFresh) return confirmFirst(c, "/account");
   const { person } = session;
   const machine = c.req.param("machine");
-  const subject = isAllowed ? "clients may answer permission requests" : "clients may not answer permission requests";
-  const isSet = await c.env.USER.getByName(person.id).setRemoteApproval(machine, isAllowed);
+  const what = asks === null ? "answer permission requests" : "put permission requests to their person in a form";
+  const subject = `clients ${isAllowed ? "may" : "may not"} ${what}`;
+  const user = c.env.USER.getByName(person.id);
+  const isSet = await (asks === null
+    ? user.setRemoteApproval(machine, isAllowed)
+    : user.setElicitation(machine, isAllowed));
   if (isSet) note(c.env, person.id, { kind: "machine_changed", client: "account page", machine, subject });
   if (isSet && isAllowed)
-    notify(c.env, person.id, { type: "notice.approval_allowed", what: machine, by: "account page" });
+    notify(c.env, person.id, {
+      type: asks === null ? "notice.approval_allowed" : "notice.forms_allowed",
+      what: machine,
+      by: "account page",
+    });
   return c.redirect("/account", 303);
 });
 

@@ -1,0 +1,166 @@
+// An answer to a form decides the one request that was shown, for the client that was shown it, and nothing else.
+import { beforeEach, describe, expect, it } from "vitest";
+import { asked } from "../inbox/support/asking.ts";
+import { env, MODERN, type RpcAnswer, TestUser } from "../support/operator.ts";
+
+const JSON_HEADERS = { "content-type": "application/json", accept: "application/json, text/event-stream" };
+const CAPABILITIES = "io.modelcontextprotocol/clientCapabilities";
+const ARGS = { session_id: "attic/s-1", text: "Build it", timeout_ms: 100 };
+const ALLOW = { action: "accept", content: { decision: "allow" } };
+
+function answer(structuredContent: object): { headers: Record<string, string>; body: string } {
+  const result = { content: [], structuredContent };
+  return {
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ jsonrpc: "2.0", id: "operator-1", result }),
+  };
+}
+
+const ANSWERS = {
+  "tools/call send_and_wait": answer({ session_id: "s-1", turn_id: "t-1", status: "waiting" }),
+  "tools/call respond_permission": answer({ settled: { behavior: "allow", by: "client", reason: null, atMs: 5_000 } }),
+};
+
+describe("the answer to a form", () => {
+  let user: TestUser;
+  beforeEach(async () => {
+    user = new TestUser();
+    await user.machine("attic");
+    await env.USER.getByName(user.id).setElicitation("attic", true);
+    await user.logs("attic", [asked("r-1"), asked("r-2")], { answers: ANSWERS });
+  });
+
+  /** A call of a client of 2026-07-28 that can show forms. */
+  async function call(more: object = {}, args: object = ARGS, caller = user): Promise<RpcAnswer> {
+    const _meta = {
+      "io.modelcontextprotocol/protocolVersion": MODERN,
+      "io.modelcontextprotocol/clientInfo": { name: "t", version: "1" },
+      [CAPABILITIES]: { elicitation: { form: {} } },
+    };
+    const params = { name: "send_and_wait", arguments: args, _meta, ...more };
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 7, method: "tools/call", params });
+    const headers = {
+      ...JSON_HEADERS,
+      "mcp-protocol-version": MODERN,
+      "mcp-method": "tools/call",
+      "mcp-name": "send_and_wait",
+      "content-length": String(body.length),
+    };
+    const response = await caller.fetch("/mcp", { method: "POST", headers, body });
+    const text = await response.text();
+    const data = text.split("\n").findLast((line) => line.startsWith("data: {"));
+    return JSON.parse(data?.slice("data: ".length) ?? text);
+  }
+
+  async function shown(): Promise<string> {
+    const { result } = await call();
+    expect(result).toMatchObject({
+      resultType: "input_required",
+      inputRequests: { decision: { method: "elicitation/create", params: { mode: "form" } } },
+    });
+    return String(result?.["requestState"]);
+  }
+
+  const answered = (requestState: string, args: object = ARGS, caller = user): Promise<RpcAnswer> =>
+    call({ requestState, inputResponses: { decision: ALLOW } }, args, caller);
+
+  async function decided(): Promise<unknown[]> {
+    const reached = await user.reached("attic");
+    return reached.flatMap(({ path, body }) => {
+      const params = path === "/operator/call" ? JSON.parse(body).params : {};
+      return params.name === "respond_permission" ? [params.arguments.request_id] : [];
+    });
+  }
+
+  it("decides the request that was shown and no other one of the session, however often it is sent", async () => {
+    const state = await shown();
+    const next = await answered(state);
+    // The second request of the session is another form, and another answer.
+    expect(next.result).toMatchObject({ resultType: "input_required" });
+    await answered(state);
+    expect(await decided()).toEqual(["r-1"]);
+    const sent = (await user.reached("attic")).filter(({ body }) => body.includes('"send_and_wait"'));
+    expect(sent).toHaveLength(1);
+  });
+
+  it.each([
+    ["with another prompt", { ...ARGS, text: "Delete it" }],
+    ["for another session", { ...ARGS, session_id: "attic/s-2" }],
+  ])("is refused %s, and the machine is not asked", async (_, args) => {
+    const { result } = await answered(await shown(), args);
+    expect(result).toMatchObject({ isError: true, structuredContent: { error: { code: "invalid_request" } } });
+    expect(await decided()).toEqual([]);
+  });
+
+  it.each([
+    ["one that was changed", (state: string) => `${state.slice(0, -2)}AA`],
+    ["one that nobody signed", () => "v1.e30.AAAA"],
+    ["an empty one", () => ""],
+  ])("is refused with a state that is not Operator's: %s", async (_, forge) => {
+    const { result } = await answered(forge(await shown()));
+    expect(result).toMatchObject({ isError: true, structuredContent: { error: { code: "invalid_request" } } });
+    expect(await decided()).toEqual([]);
+  });
+
+  it("is refused from another person, whose machine has the same name", async () => {
+    const state = await shown();
+    const other = new TestUser();
+    await other.machine("attic");
+    await env.USER.getByName(other.id).setElicitation("attic", true);
+    await other.logs("attic", [asked("r-1")], { answers: ANSWERS });
+    expect((await answered(state, ARGS, other)).result).toMatchObject({ isError: true });
+    expect(await decided()).toEqual([]);
+  });
+
+  it("is refused from another token of the same person", async () => {
+    const state = await shown();
+    const made = await env.USER.getByName(user.id).createToken(
+      "other",
+      { scopes: ["mcp:tools"], machines: null, expiresMs: null } as never,
+      { by: "test", credential: null } as never,
+    );
+    const token = new TestUser(user.id, String((made as { token?: string }).token));
+    expect((await answered(state, ARGS, token)).result).toMatchObject({ isError: true });
+    expect(await decided()).toEqual([]);
+  });
+
+  it("decides nothing once its person has withdrawn the permission to ask", async () => {
+    const state = await shown();
+    await env.USER.getByName(user.id).setElicitation("attic", false);
+    await answered(state);
+    expect(await decided()).toEqual([]);
+    const { pending } = await user.json<{ pending: { state: string }[] }>("/api/inbox");
+    expect(pending.map((item) => item.state)).toEqual(["waiting", "waiting"]);
+  });
+
+  it("decides nothing if another computer has the machine's name by then", async () => {
+    const state = await shown();
+    await user.register("attic", { identity: "identity-of-another-computer", replace: true });
+    expect((await env.USER.getByName(user.id).machine("attic"))?.elicitation).toBe(false);
+    await answered(state);
+    expect(await decided()).toEqual([]);
+  });
+});
+
+describe("a client before 2026-07-28", () => {
+  it("cannot answer a form of another client, whose session and id it does not have", async () => {
+    const user = new TestUser();
+    const stub = env.USER.getByName(user.id);
+    const [mine, id] = ["session-1-form", "form-1"];
+    const waiting = stub.answerToForm(JSON.stringify([mine, "loopback", id]), 5_000);
+    const post = (session: string, form: string): Promise<Response> => {
+      const body = JSON.stringify({ jsonrpc: "2.0", id: form, result: ALLOW });
+      const headers = { ...JSON_HEADERS, "mcp-session-id": session, "content-length": String(body.length) };
+      return user.fetch("/mcp", { method: "POST", headers, body });
+    };
+    for (const [session, form] of [
+      ["session-2-form", id],
+      [mine, "form-2"],
+    ] as const)
+      expect((await post(session, form)).status).toBe(202);
+    expect((await post(mine, id)).status).toBe(202);
+    // Had one of the others arrived there, this one would not be the answer that arrived first.
+    expect(await waiting).toEqual(ALLOW);
+    expect(await stub.answerForm(JSON.stringify([mine, "loopback", id]), ALLOW as never)).toBe(false);
+  });
+});
