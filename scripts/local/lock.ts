@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rm, writeFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import * as z from "zod";
+import { Lock as SystemLock } from "../system/lock.ts";
 import { lifeOf } from "../system/process-start.ts";
-import { isMissing, readFileIfAny, writeFileAtomically } from "./file.ts";
+import { readFileIfAny, writeFileAtomically } from "./file.ts";
 
 const Holder = z.object({
   pid: z.int(),
@@ -16,6 +18,9 @@ const Holder = z.object({
   version: z.string().optional(),
 });
 export type Holder = z.infer<typeof Holder>;
+
+/** The address of an Operator that has none yet. */
+const STARTING = "starting";
 
 export class AlreadyRunning extends Error {
   override name = "AlreadyRunning";
@@ -36,24 +41,18 @@ export interface Lock {
 
 /**
  * Makes sure that one state folder has at most one Operator: two would write the same databases. The lock is a file that is
- * created exclusively and contains its holder's pid and start time. If that process no longer runs, the lock is taken over.
+ * created exclusively, complete with its holder's pid and start time. If that process no longer runs, one process replaces it.
  * @throws AlreadyRunning
  */
 export async function takeLock(path: string): Promise<Lock> {
   const born = await birthOf(process.pid);
-  const mine: Holder = { pid: process.pid, born: born ?? "", url: "starting" };
-  for (;;) {
-    try {
-      await writeFile(path, JSON.stringify(mine), { flag: "wx", mode: 0o600 });
-      break;
-    } catch (error) {
-      if (!(error instanceof Error && "code" in error)) throw error;
-      if (error.code === "ENOSPC") await rm(path, { force: true }); // the file was created, but its content did not fit
-      if (error.code !== "EEXIST") throw error;
-    }
-    const holder = await readHolder(path);
+  const mine: Holder = { pid: process.pid, born: born ?? "", url: STARTING };
+  while (!(await tryCreate(path, JSON.stringify(mine)))) {
+    const left = await readFileIfAny(path);
+    if (left === null) continue; // its holder has released it
+    const holder = holderIn(left);
     if (holder && (await isAlive(holder))) throw new AlreadyRunning(holder);
-    await discard(path);
+    if (await tryReplace(path, left, JSON.stringify(mine))) break;
   }
   const release = () => {
     process.off("exit", release);
@@ -79,9 +78,12 @@ function removeOwn(path: string, mine: Holder): void {
 }
 
 async function readHolder(path: string): Promise<Holder | null> {
-  const text = await readFileIfAny(path);
+  return holderIn((await readFileIfAny(path)) ?? "");
+}
+
+function holderIn(text: string): Holder | null {
   try {
-    return Holder.parse(JSON.parse(text ?? ""));
+    return Holder.parse(JSON.parse(text));
   } catch {
     return null; // there is no file, or a crash left it incomplete: nobody holds the lock
   }
@@ -93,14 +95,34 @@ async function isAlive({ pid, born }: Holder): Promise<boolean> {
   return lifeOf(pid).isAlive && (await birthOf(pid)) === born;
 }
 
-/** Removes a stale lock. It is renamed first: if two processes try at once, the rename succeeds for only one of them. */
-async function discard(path: string): Promise<void> {
-  const aside = `${path}.${process.pid}.stale`;
+/** Creates the file with its whole content, unless there is one. */
+async function tryCreate(path: string, content: string): Promise<boolean> {
+  const draft = `${path}.${randomUUID()}.new`;
   try {
-    await rename(path, aside);
-    await rm(aside);
+    await writeFile(draft, content, { mode: 0o600 });
+    await link(draft, path);
+    return true;
   } catch (error) {
-    if (!isMissing(error)) throw error;
+    if (error instanceof Error && "code" in error && error.code === "EEXIST") return false;
+    throw error;
+  } finally {
+    await rm(draft, { force: true });
+  }
+}
+
+/**
+ * Replaces what a dead holder left, unless another process has done so.
+ * @throws AlreadyRunning when another process is about to
+ */
+async function tryReplace(path: string, left: string, content: string): Promise<boolean> {
+  const right = SystemLock.toReplace(path, left);
+  if (!(right instanceof SystemLock)) throw new AlreadyRunning({ pid: right.pid, born: "", url: STARTING });
+  try {
+    if ((await readFileIfAny(path)) !== left) return false;
+    await writeFileAtomically(path, content);
+    return true;
+  } finally {
+    right.release();
   }
 }
 

@@ -1,9 +1,13 @@
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync, mkdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { linkSync, lstatSync, readFileSync, readlinkSync, renameSync, rmSync, writeFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
 import { holderInLink, linkHolder, replaceByLink } from "./compact-holder.ts";
 import { isDiskFailure } from "./disk-failure.ts";
 import { Holder } from "./lock-holder.ts";
 import { isSameStart, lifeOf } from "./process-start.ts";
+
+/** Enough of a digest that no two holders of one lock have the same. */
+const GENERATION_CHARACTERS = 16;
 
 /**
  * Ensures one connector per profile. The lock is a file that names the holder's process.
@@ -34,16 +38,37 @@ export class Lock {
     };
     const draft = draftOf(path, holder);
     try {
-      // Of several processes that create the link at the same moment, exactly one succeeds.
       for (;;) {
+        // Of several processes that create the link at the same moment, exactly one succeeds.
         if (tryLink(draft, path, holder)) return new Lock(path, holder);
+        const left = contentOf(path);
+        if (left === null) continue; // its holder has released it
         const present = holderOf(path);
         if (present !== null) return present;
-        discard(path);
+        const right = Lock.toReplace(path, left);
+        if (!(right instanceof Lock)) return right;
+        try {
+          if (contentOf(path) !== left) continue;
+          if (draft === null) replaceByLink(path, holder);
+          else renameSync(draft, path);
+          return new Lock(path, holder);
+        } finally {
+          right.release();
+        }
       }
     } finally {
       if (draft !== null) rmSync(draft, { force: true });
     }
+  }
+
+  /**
+   * Takes the right to replace the lock at `path`, in which a dead process left `left`, or returns who has that right. Without it,
+   * two processes that find the same dead holder could each remove what the other has just put there. Compare the content once
+   * more before you replace it: somebody may have done so already. The right is a lock too, so it survives the death of its holder.
+   */
+  static toReplace(path: string, left: string): Lock | Holder {
+    const generation = createHash("sha256").update(left).digest("hex").slice(0, GENERATION_CHARACTERS);
+    return Lock.take(`${path}.${generation}`);
   }
 
   /** Updates the state in the file. Never throws when the disk is full, because the lock is held all the same. */
@@ -92,6 +117,16 @@ function draftOf(path: string, holder: Holder): string | null {
   }
 }
 
+/** What is at `path`, as text that is different for every holder; `null` if nothing is. */
+function contentOf(path: string): string | null {
+  try {
+    return lstatSync(path).isSymbolicLink() ? readlinkSync(path) : readFileSync(path, "utf8");
+  } catch (reason) {
+    if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return null;
+    throw reason;
+  }
+}
+
 function tryLink(draft: string | null, path: string, holder: Holder): boolean {
   try {
     if (draft === null) linkHolder(path, holder);
@@ -100,33 +135,5 @@ function tryLink(draft: string | null, path: string, holder: Holder): boolean {
   } catch (reason) {
     if (reason instanceof Error && "code" in reason && reason.code === "EEXIST") return false;
     throw reason;
-  }
-}
-
-/**
- * Removes the file of a dead holder. Another process may have removed it in the meantime and taken the lock; then this one has moved
- * away a living holder's file, and puts it back.
- */
-function discard(path: string): void {
-  const aside = `${path}.${process.pid}.stale`;
-  try {
-    renameSync(path, aside);
-  } catch {
-    return; // another process has removed it
-  }
-  if (holderOf(aside) !== null) putBack(aside, path);
-  rmSync(aside, { force: true });
-}
-
-/**
- * Hard-links the file back. For a symbolic link this links the link itself. A system that follows it instead fails here, and
- * the lock is taken again.
- */
-function putBack(aside: string, path: string): void {
-  try {
-    linkSync(aside, path);
-  } catch (reason) {
-    if (!(reason instanceof Error && "code" in reason && (reason.code === "EEXIST" || reason.code === "ENOENT")))
-      throw reason;
   }
 }

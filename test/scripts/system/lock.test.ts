@@ -1,7 +1,7 @@
 import { fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +10,18 @@ import { lifeOf } from "../../../scripts/system/process-start.ts";
 import { temporaryFolder } from "../connector/support/temporary-folder.ts";
 import { startUnreaped } from "./support/zombie-maker.ts";
 
+/** What a process left that cannot exist, in the words of either kind of lock. */
+const DEAD = JSON.stringify({
+  pid: 2 ** 22 + 1,
+  started: "0",
+  born: "0",
+  url: "",
+  sinceMs: 0,
+  state: "online",
+  detail: "",
+});
+
+const RACER = fileURLToPath(new URL("support/lock-racer.ts", import.meta.url));
 const TAKER = fileURLToPath(new URL("support/lock-taker.ts", import.meta.url));
 
 it("one process holds the lock, publishes its status, and releases it", () => {
@@ -94,17 +106,39 @@ it.each(["", "garbage", "{}"])("a file that no connector wrote holds nothing: %j
   expect(Lock.take(path)).toBeInstanceOf(Lock);
 });
 
-it("when many processes try at the same moment to replace a dead one's lock, one gets it", async () => {
+it.each(["connector", "operator"])(
+  "of many processes that replace a dead %s's lock at once, one gets it",
+  async (kind) => {
+    using folder = temporaryFolder();
+    // Many locks in a row, because each is raced for only during some microseconds.
+    const paths = Array.from({ length: 200 }, (_, index) => join(folder.path, `${index}.lock`));
+    for (const path of paths) writeFileSync(path, DEAD);
+    const children = Array.from({ length: 4 }, () => fork(RACER, [kind, ...paths]));
+    const said = async (child: (typeof children)[number]): Promise<unknown> => (await once(child, "message"))[0];
+    await Promise.all(children.map(said));
+    const answers = children.map(said);
+    for (const child of children) child.send(Date.now() + 100);
+    expect((await Promise.all(answers)).flat().toSorted()).toEqual(paths.toSorted());
+    expect(readdirSync(folder.path).toSorted()).toEqual(paths.map((path) => basename(path)).toSorted());
+    await Promise.all(
+      children.map(async (child) => {
+        child.kill("SIGKILL");
+        await once(child, "exit");
+      }),
+    );
+  },
+);
+
+it("the right to replace a dead one's lock passes on when its holder dies as well", () => {
   using folder = temporaryFolder();
   const path = join(folder.path, "a.lock");
-  writeFileSync(path, JSON.stringify({ pid: 2 ** 22 + 1, started: "0", sinceMs: 0, state: "online", detail: "" }));
-  const children = Array.from({ length: 6 }, () => fork(TAKER, [path]));
-  const answers = await Promise.all(children.map(async (child) => (await once(child, "message"))[0]));
-  expect(answers.filter((answer) => answer === "took")).toHaveLength(1);
-  await Promise.all(
-    children.map(async (child) => {
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    }),
-  );
+  writeFileSync(path, DEAD);
+  const right = Lock.toReplace(path, DEAD);
+  expect(right).toBeInstanceOf(Lock);
+  expect(Lock.toReplace(path, DEAD)).toMatchObject({ pid: process.pid });
+  expect(Lock.take(path)).toMatchObject({ pid: process.pid });
+  const [name = ""] = readdirSync(folder.path).filter((one) => one !== "a.lock");
+  writeFileSync(join(folder.path, name), DEAD);
+  expect(Lock.take(path)).toBeInstanceOf(Lock);
+  expect(readdirSync(folder.path)).toEqual(["a.lock"]);
 });
