@@ -1,10 +1,13 @@
 import { join } from "node:path";
+import { TestBrowserPush } from "../support/push-service.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Codez, codez } from "../scripts/codez/commands/support/codez.ts";
 import { obedient, TestMachine } from "../scripts/serve/support/machine.ts";
 import { axeFindings } from "./support/accessibility.ts";
 import { Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
+import { until } from "./support/eventually.ts";
 import { TestOperator } from "./support/operator.ts";
+import { WebhookReceiver } from "./support/webhook-receiver.ts";
 
 describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
   let operator: TestOperator;
@@ -12,13 +15,17 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
   let chromium: Chromium;
   let page: Page;
   let url: string;
+  let pushService: WebhookReceiver;
   const complaints: string[] = [];
 
   beforeAll(async () => {
     operator = await TestOperator.start();
     await operator.stop();
     url = `http://localhost:${operator.port}`;
-    await operator.start({ LOOPBACK_OWNER: "owner", CLAIM_CODE: STRANGERS.CLAIM_CODE, ORIGIN: url });
+    pushService = await WebhookReceiver.start();
+    operator.own(pushService);
+    const vars = { LOOPBACK_OWNER: "owner", CLAIM_CODE: STRANGERS.CLAIM_CODE, WEBHOOK_ORIGINS: pushService.origin };
+    await operator.start({ ...vars, ORIGIN: url });
     chromium = await Chromium.start();
     operator.own(chromium);
     page = await (await chromium.person()).newPage();
@@ -75,8 +82,58 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     expect(anew).toHaveLength(said.length);
   });
 
+  test("gets a push while no page is open, taps it, and allows what is asked there", async () => {
+    const context = page.context();
+    const push = await TestBrowserPush.make(`${pushService.origin}/browser`);
+    // Only the vendor's push service is replaced: its address and keys. All else is the browser's own.
+    await context.grantPermissions(["notifications"], { origin: url });
+    await context.addInitScript(subscribing(push));
+    await page.goto(`${url}/notifications`);
+    await page.click("button[data-push]");
+    await page.waitForSelector("h2:has-text('This browser: ')");
+    expect(await axeFindings(page)).toEqual([]);
+    await page.goto("about:blank");
+
+    await using client = await attic.connect();
+    const session = await client.create(attic.repo("api"), { prompt: "bash touch tapped && echo allowed-by-a-tap" });
+    await until("a push", async () => pushService.arrived.length > 0);
+    const text = await push.decrypt(pushService.arrived[0]?.bytes ?? new Uint8Array());
+    // The browser's own service worker gets what the push service got.
+    await page.goto(`${url}/manifest.webmanifest`);
+    const cdp = await context.newCDPSession(page);
+    await cdp.send("ServiceWorker.enable");
+    await cdp.send("ServiceWorker.deliverPushMessage", { origin: url, registrationId: "0", data: text });
+    const shown = await page.evaluate<{ title: string; path: string }>(`(async () => {
+      const registration = await navigator.serviceWorker.ready;
+      for (;;) {
+        const [one] = await registration.getNotifications();
+        if (one) return { title: one.title, path: one.data.path };
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })()`);
+    expect(shown).toEqual({ title: "attic asks for permission", path: expect.stringMatching(/^\/inbox\/\d+$/) });
+
+    await page.goto(`${url}${shown.path}`);
+    await page.waitForSelector(".ask:has-text('echo allowed-by-a-tap')");
+    await page.click("button[value=allow]");
+    await page.waitForSelector(".note:has-text('has taken it')");
+    await page.goto(`${url}/sessions/attic/${session}`);
+    await page.waitForSelector(
+      ".said:has-text('Heard: bash touch tapped && echo allowed-by-a-tap | allowed-by-a-tap')",
+    );
+  });
+
   test("finds pages that can be used with a keyboard, that axe has nothing against, and that break no policy of theirs", async () => {
-    for (const path of ["/", "/machines", "/machines/attic", "/sessions", "/connect", "/account", "/inbox"]) {
+    for (const path of [
+      "/",
+      "/machines",
+      "/machines/attic",
+      "/sessions",
+      "/connect",
+      "/account",
+      "/inbox",
+      "/notifications",
+    ]) {
       await page.goto(`${url}${path}`);
       expect(await axeFindings(page), path).toEqual([]);
       expect(await page.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth")).toBe(true);
@@ -110,3 +167,9 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await page.waitForSelector("[data-connection][hidden]", { state: "attached" });
   });
 });
+
+/** Makes the browser's subscription one at a push service of the test. */
+function subscribing({ endpoint, keys }: TestBrowserPush): string {
+  const subscription = JSON.stringify({ endpoint, keys });
+  return `if (window.PushManager) PushManager.prototype.subscribe = async () => ({ toJSON: () => (${subscription}) });`;
+}

@@ -7,9 +7,6 @@ import { STYLE } from "./style.ts";
 /** A year. An asset's address contains the hash of its text, so another text has another address. */
 const KEPT_S = 31_536_000;
 
-/** The icon of the app on a home screen. Browsers keep its address, so it has no hash. */
-export const APP_ICON_PATH = "/icon.png";
-
 /** A file that pages load. */
 export type Asset = { readonly path: string; readonly text: string; readonly type: string };
 

@@ -1,5 +1,6 @@
 import type { Child } from "hono/jsx";
-import { APP_ICON_PATH, type Asset, ICON_ASSET, SCRIPT_ASSET, STYLE_ASSET } from "./asset.ts";
+import { APP_ICON_PATH } from "./app-icon.ts";
+import { type Asset, ICON_ASSET, SCRIPT_ASSET, STYLE_ASSET } from "./asset.ts";
 import { type Place, Shell } from "./shell.tsx";
 
 type PageOptions = {

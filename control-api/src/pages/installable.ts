@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import icon from "../design/icon.png";
-import { APP_ICON_PATH } from "../design/asset.ts";
+import { APP_ICON_PATH } from "../design/app-icon.ts";
 import type { Env } from "../env.ts";
 import { MANIFEST } from "../push/manifest.ts";
 import { SERVICE_WORKER, SERVICE_WORKER_PATH } from "../push/service-worker.ts";

@@ -48,8 +48,8 @@ function TurnOn({ csrf, pushKey }: NotificationsProps) {
       <h2>This browser</h2>
       <p class="soft">
         Be told on this device when a session waits for you or has finished, also while this page is closed. A
-        notification names the machine, the project and the session, and nothing that a session says. Only this browser
-        can read it: it is encrypted on its way.
+        notification names the machine, the project and the session by its title, and nothing that a session says. Only
+        this browser can read it: it is encrypted on its way.
       </p>
       <form data-needs-script hidden>
         <input type="hidden" name="csrf" value={csrf} />

@@ -1,8 +1,11 @@
 import { Ago } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Row, type Tone } from "../design/parts.tsx";
+import { projectName } from "../design/project-name.ts";
 import type { ListedSession } from "../history/session-query.ts";
 import { sessionPath } from "./address.ts";
+
+export { projectName };
 
 type SessionState = ListedSession["state"] | "machine_gone";
 
@@ -73,16 +76,6 @@ export function SessionRow({ session }: { readonly session: ListedSession }) {
       }
     />
   );
-}
-
-/**
- * A project's name as people know it: that of its folder. Claude Code makes a slug of the path, with hyphens in place of slashes. Where
- * only the slug is known, what follows the folders that homes have in common is the best guess that needs no question to the machine.
- */
-export function projectName(slug: string, cwd: string | null): string {
-  const folder = cwd?.split(/[/\\]/).findLast((part) => part !== "");
-  if (folder !== undefined) return folder;
-  return slug.replace(/^-(?:home|Users)-[^-]+-/, "").replace(/^-+/, "") || slug;
 }
 
 export function costText(usd: number): string {

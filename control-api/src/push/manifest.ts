@@ -1,4 +1,4 @@
-import { APP_ICON_PATH } from "../design/asset.ts";
+import { APP_ICON_PATH } from "../design/app-icon.ts";
 
 /**
  * The web app manifest, with which browsers offer to put Operator on a phone's home screen. On an iPhone, notifications exist only for

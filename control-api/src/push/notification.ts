@@ -1,5 +1,6 @@
 import { isRecord } from "#protocol/json.ts";
 import { plainOf } from "../design/foreign-text.ts";
+import { projectName } from "../design/project-name.ts";
 import { inputOf, questionsOf } from "../inbox/asked-input.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 
@@ -37,6 +38,7 @@ export type Told = {
   readonly session: string | null;
   readonly project: string | null;
   readonly title: string | null;
+  readonly cwd: string | null;
   /** The request that waits, if one does. */
   readonly item: InboxItem | null;
 };
@@ -46,10 +48,11 @@ export type Told = {
  * a locked phone shows it to everyone. A machine's texts lose what could make one look like another.
  */
 export function notificationOf(
-  { name, machine, session, project, title, item }: Told,
+  { name, machine, session, project, title, cwd, item }: Told,
   showsContent: boolean,
 ): Notification {
-  const where = [project, title].flatMap((text) => (text === null ? [] : [plainOf(text, LINE_CHARACTERS)]));
+  const folder = project === null ? null : projectName(project, cwd);
+  const where = [folder, title].flatMap((text) => (text === null ? [] : [plainOf(text, LINE_CHARACTERS)]));
   const content = showsContent && item !== null ? contentOf(item) : null;
   return {
     title: `${machine} ${SAID[name] ?? name}`,

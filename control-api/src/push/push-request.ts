@@ -3,7 +3,7 @@ import { base64Url, sha256 } from "#protocol/bytes.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
 import { type BrowserKeys, encryptPush } from "./encrypt.ts";
-import { type Notification, notificationOf, TEST_NOTIFICATION } from "./notification.ts";
+import { type Notification, notificationOf, TEST_NOTIFICATION, type Told } from "./notification.ts";
 import { ASKED_TYPES, type PushSettings } from "./push-settings.ts";
 import { quietUntil } from "./quiet-hours.ts";
 import { vapidHeader, type VapidKey } from "./vapid.ts";
@@ -36,10 +36,7 @@ const Occurrence = z.object({
 export type PushSource = {
   /** The request of this id of the machine's. */
   asked(machine: string, request: string): Promise<InboxItem | null>;
-  session(
-    machine: string,
-    session: string,
-  ): Promise<{ readonly project: string | null; readonly title: string | null } | null>;
+  session(machine: string, session: string): Promise<Pick<Told, "project" | "title" | "cwd"> | null>;
 };
 
 /** A push subscription, opened. */
@@ -90,6 +87,7 @@ export async function pushOf(
     item,
     project: known?.project ?? null,
     title: known?.title ?? null,
+    cwd: known?.cwd ?? null,
   };
   const keptS = item === null ? KEPT_S : Math.min(Math.ceil((item.untilMs - nowMs) / SECOND_MS), MAX_KEPT_S);
   return requestOf(target, notificationOf(told, settings.showsContent), identity, { keptS, isUrgent: isAsked, nowMs });

@@ -1,4 +1,4 @@
-import { APP_ICON_PATH } from "../design/asset.ts";
+import { APP_ICON_PATH } from "../design/app-icon.ts";
 
 /** Where the service worker is. It never changes: browsers look here for a newer version. */
 export const SERVICE_WORKER_PATH = "/service-worker.js";

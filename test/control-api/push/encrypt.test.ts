@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { base64Url, fromBase64 } from "#protocol/bytes.ts";
 import { areKeys, encryptPush, MAX_PLAIN_BYTES } from "../../../control-api/src/push/encrypt.ts";
-import { TestBrowserPush } from "./support/push-service.ts";
+import { TestBrowserPush } from "../../support/push-service.ts";
 
 /** RFC 8291, section 5 and appendix A. */
 const EXAMPLE = {

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import { asked, questioned, settled } from "../inbox/support/asking.ts";
 import { pageOf, somebody, textOf } from "../pages/support/person.ts";
 import { env } from "../support/operator.ts";
-import { TestBrowserPush, vapidClaims } from "./support/push-service.ts";
+import { TestBrowserPush, vapidClaims } from "../../support/push-service.ts";
 import { subscribe, Subscribed } from "./support/subscribed.ts";
 
 const objectOf = ({ person }: Subscribed) => env.WEBHOOKS.getByName(person.user.id);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { makeVapidKey, vapidHeader } from "../../../control-api/src/push/vapid.ts";
-import { vapidClaims } from "./support/push-service.ts";
+import { vapidClaims } from "../../support/push-service.ts";
 
 /** RFC 8292, section 2.4. */
 const EXAMPLE =

@@ -50,6 +50,8 @@ export interface BrowserContext {
   newPage(): Promise<Page>;
   newCDPSession(page: Page): Promise<{ send(method: string, parameters?: object): Promise<unknown> }>;
   setOffline(isOffline: boolean): Promise<void>;
+  grantPermissions(names: readonly string[], options: { origin: string }): Promise<void>;
+  addInitScript(script: string): Promise<void>;
   cookies(): Promise<{ name: string; httpOnly: boolean; sameSite: string; secure: boolean }[]>;
 }
 interface Browser {

@@ -7,6 +7,7 @@ export type Arrived = {
   readonly atMs: number;
   readonly path: string;
   readonly body: string;
+  readonly bytes: Uint8Array;
   readonly headers: Headers;
 };
 
@@ -26,9 +27,10 @@ export class WebhookReceiver implements AsyncDisposable {
 
   private constructor() {
     this.#server = createServer(async (incoming, outgoing) => {
-      const body = await textOf(incoming);
+      const bytes = await bytesOf(incoming);
+      const body = bytes.toString();
       const headers = new Headers(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
-      this.arrived.push({ atMs: Date.now(), path: incoming.url ?? "", body, headers });
+      this.arrived.push({ atMs: Date.now(), path: incoming.url ?? "", body, bytes, headers });
       const request = new Request(new URL(incoming.url ?? "/", this.origin), { method: "POST", headers, body });
       const response = await this.answer(request);
       outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
@@ -47,8 +49,8 @@ export class WebhookReceiver implements AsyncDisposable {
   }
 }
 
-async function textOf(incoming: IncomingMessage): Promise<string> {
+async function bytesOf(incoming: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of incoming) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }

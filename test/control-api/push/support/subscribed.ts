@@ -3,7 +3,7 @@ import type { ReceivedMessage } from "../../../support/stand-in/receivers.ts";
 import { pageOf, type Somebody, somebody } from "../../pages/support/person.ts";
 import { csrfIn } from "../../sign-in/support/visitor.ts";
 import { Receiver } from "../../support/receiver.ts";
-import { TestBrowserPush } from "./push-service.ts";
+import { TestBrowserPush } from "../../../support/push-service.ts";
 
 export type Shown = { title: string; body: string; tag: string; path: string };
 

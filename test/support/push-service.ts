@@ -2,6 +2,10 @@ import { base64Url, fromBase64 } from "#protocol/bytes.ts";
 
 const P256 = { name: "ECDH", namedCurve: "P-256" } as const;
 
+/** Keys, by what both Node and the runtime of Workers have types for. */
+type Key = Awaited<ReturnType<typeof crypto.subtle.importKey>>;
+type KeyPair = { readonly publicKey: Key; readonly privateKey: Key };
+
 const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(text);
 
 function joined(...parts: readonly Uint8Array[]): Uint8Array {
@@ -17,16 +21,16 @@ async function hkdf(secret: Uint8Array, salt: Uint8Array, info: Uint8Array, byte
 export class TestBrowserPush {
   readonly endpoint: string;
   readonly keys: { readonly p256dh: string; readonly auth: string };
-  readonly #pair: CryptoKeyPair;
+  readonly #pair: KeyPair;
 
   static async make(endpoint: string): Promise<TestBrowserPush> {
-    const pair = (await crypto.subtle.generateKey(P256, true, ["deriveBits"])) as CryptoKeyPair;
+    const pair = (await crypto.subtle.generateKey(P256, true, ["deriveBits"])) as KeyPair;
     const point = (await crypto.subtle.exportKey("raw", pair.publicKey)) as ArrayBuffer;
     const auth = base64Url(crypto.getRandomValues(new Uint8Array(16)));
     return new TestBrowserPush(endpoint, pair, { p256dh: base64Url(new Uint8Array(point)), auth });
   }
 
-  private constructor(endpoint: string, pair: CryptoKeyPair, keys: { p256dh: string; auth: string }) {
+  private constructor(endpoint: string, pair: KeyPair, keys: { p256dh: string; auth: string }) {
     this.endpoint = endpoint;
     this.#pair = pair;
     this.keys = keys;
