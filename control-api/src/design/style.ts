@@ -110,6 +110,7 @@ const COMPONENTS = `
 .copy { position: relative; margin: 0 0 .85rem; } .copy:last-child { margin-bottom: 0; }
 .copy pre { margin: 0; padding: .7rem .85rem; border-radius: var(--radius); background: var(--sunk); border: 1px solid var(--line); font-size: var(--small); line-height: 1.55; white-space: pre-wrap; }
 .copy button { position: absolute; right: .35rem; top: .35rem; min-height: 30px; padding: .1rem .6rem; } .copy:has(button:not([hidden])) pre { padding-right: 4.75rem; }
+.qr { display: block; width: min(100%, 13rem); margin: .35rem 0 .85rem; border-radius: var(--radius); border: 1px solid var(--line); } .qr path { fill: #000; } .qr .light { fill: #fff; }
 .filters { display: flex; gap: .4rem; margin: 0 -1rem .9rem; padding: 0 1rem; overflow-x: auto; scrollbar-width: none; }
 .filters a { flex: none; padding: .3rem .75rem; border-radius: 1rem; border: 1px solid var(--line); background: var(--card); color: var(--ink); font-size: var(--note); font-weight: 500; text-decoration: none; }
 .filters a:hover { background: var(--hover); } .filters a[aria-current] { background: var(--ink); color: var(--ground); border-color: var(--ink); }

@@ -1,5 +1,6 @@
 import type { Env } from "../env.ts";
 import { Copy } from "../design/parts.tsx";
+import { QrCode } from "../design/qr-code.tsx";
 import { isLoopbackHost } from "../http/loopback.ts";
 
 /** What to do with a new Operator, on the page that a person sees first and wherever there is no machine yet. */
@@ -47,8 +48,15 @@ export function AddMachine({ env }: { readonly env: Env }) {
           : "It signs you in here, adds the computer, serves its Claude Code sessions, and proves that they can be reached. For any other MCP server: replace up by setup <name> -- <command>."}
       </p>
       <p class="soft">
-        A computer without a browser shows a code. Enter it <a href="/pair">here</a>.
+        A computer without a browser shows a code. Enter it <a href="/pair">here</a>
+        {isLocal ? "." : " or on your phone."}
       </p>
+      {isLocal ? null : (
+        <details class="plain">
+          <summary>Enter the code on a phone</summary>
+          <QrCode text={`${env.ORIGIN}/pair`} label={`${env.ORIGIN}/pair as a QR code`} />
+        </details>
+      )}
     </>
   );
 }

@@ -1,5 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
+import { scanned } from "../support/camera.ts";
+import { ORIGIN } from "../support/operator.ts";
 import { CLAIM_CODE, directory, PASSWORD, statusWith, Visitor, ask, bearer, Client } from "./support/visitor.ts";
 
 let owner: Visitor;
@@ -26,6 +28,7 @@ describe("the owner's account", () => {
     const csrf = await owner.csrf("/account");
     const page = await (await owner.post("/account/invitations", { csrf })).text();
     const code = /[0-9A-Z]{5}(?:-[0-9A-Z]{5}){3}/.exec(page)?.[0] ?? "";
+    expect(scanned(page)).toBe(`${ORIGIN}/invite#${code}`);
     const guest = new Visitor();
     expect((await guest.post("/invite", { code, name: "guest", password: PASSWORD })).status).toBe(303);
     const seen = await (await guest.get("/account")).text();

@@ -8,6 +8,7 @@ import { UNKNOWN_ADDRESS } from "../address.ts";
 import type { GrantRecord } from "../grants.ts";
 import { Note } from "../../design/note.tsx";
 import { Copy } from "../../design/parts.tsx";
+import { QrCode } from "../../design/qr-code.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
 import { PasswordField } from "./password-field.tsx";
 
@@ -66,6 +67,7 @@ export function AccountPage(props: AccountProps) {
             Send this to the person you invite. It works once, until {day(invitation.expiresMs)}.<br />
             <span class="big">{invitation.code}</span>
             <Copy text={invitation.link} label="the invitation" />
+            <QrCode text={invitation.link} label="The invitation as a QR code" />
           </Note>
         )}
         {madeToken === undefined ? null : (
