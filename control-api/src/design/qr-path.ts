@@ -1,4 +1,4 @@
-import encodeQR from "qr";
+import { encodeQR } from "qr";
 
 /** Light modules around the code (ISO/IEC 18004, section 6.3.8: the quiet zone). */
 const QUIET_MODULES = 4;

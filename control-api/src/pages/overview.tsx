@@ -11,7 +11,7 @@ import type { PageApp } from "../sign-in/page-context.ts";
 import { AskedCard } from "./asked-card.tsx";
 import { SignInPage } from "../sign-in/pages/sign-in-page.tsx";
 import { formToken, sessionOf } from "../sign-in/session.ts";
-import { siteOf } from "../sign-in/site.ts";
+import { atLocalhost, siteOf } from "../sign-in/site.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { sessionPath } from "./address.ts";
 import { GettingStarted } from "./getting-started.tsx";
@@ -34,7 +34,10 @@ overview.get("/", perAddress, async (c, next) => {
   if (!wantsPage(c.req.raw) || c.env.AUTHKIT_URL) return next();
   const session = await sessionOf(c);
   if (session === null)
-    return respond({ title: "Sign in" }, <SignInPage next="/" isFrontDoor hasPasskeys={siteOf(c.req.url) !== null} />);
+    return respond(
+      { title: "Sign in" },
+      <SignInPage next="/" isFrontDoor hasPasskeys={siteOf(c.req.url) !== null} elsewhere={atLocalhost(c.req.url)} />,
+    );
   const registry = registryOf(c.env, session.person.id);
   const [position, machines, inbox, waiting, running, recent] = await Promise.all([
     registry.newestEvent(),

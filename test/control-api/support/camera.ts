@@ -1,4 +1,4 @@
-import decodeQR from "qr/decode.js";
+import { decodeQR } from "qr/decode.js";
 
 /** Pixels of a module in the picture that the decoder gets. */
 const SCALE = 4;

@@ -10,6 +10,7 @@ import { Note } from "../../design/note.tsx";
 import { Copy } from "../../design/parts.tsx";
 import { QrCode } from "../../design/qr-code.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
+import { PasskeysElsewhere } from "./passkeys-elsewhere.tsx";
 import { PasswordField } from "./password-field.tsx";
 
 /** Notices that are shown before somebody asks for more, so that what can be changed is not far down. */
@@ -36,6 +37,8 @@ type AccountProps = {
   readonly passkeys: readonly PasskeyRecord[];
   readonly hasPassword: boolean;
   readonly hasPasskeys: boolean;
+  /** Where passkeys work, if they do not here. */
+  readonly elsewhere: string | null;
   readonly browsers: readonly SessionRecord[];
   /** The id of the browser that shows the page. */
   readonly thisBrowser: string;
@@ -266,7 +269,7 @@ function Browsers({ csrf, browsers, thisBrowser }: AccountProps) {
   );
 }
 
-function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys, isFresh }: AccountProps) {
+function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys, elsewhere, isFresh }: AccountProps) {
   return (
     <section class="card">
       <h2>Ways to sign in</h2>
@@ -296,12 +299,7 @@ function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys, isFresh }: AccountPr
           <PasskeyButton path="/account/passkey" does="create" text="Add a passkey" />
         </form>
       ) : null}
-      {hasPasskeys ? null : (
-        <p class="soft">
-          <br />
-          Passkeys need a domain name. They do not work at an IP address such as 127.0.0.1.
-        </p>
-      )}
+      {hasPasskeys ? null : <PasskeysElsewhere url={elsewhere} />}
     </section>
   );
 }

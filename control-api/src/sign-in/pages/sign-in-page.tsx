@@ -1,5 +1,6 @@
 import { Note } from "../../design/note.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
+import { PasskeysElsewhere } from "./passkeys-elsewhere.tsx";
 import { PasswordField } from "./password-field.tsx";
 
 type SignInProps = {
@@ -9,12 +10,14 @@ type SignInProps = {
   /** The name of the client that sent the person here. */
   readonly client?: string | undefined;
   readonly hasPasskeys: boolean;
+  /** Where passkeys work, if they do not here. */
+  readonly elsewhere: string | null;
   /** The page at `/`, which a stranger sees first. */
   readonly isFrontDoor?: true;
 };
 
 /** The sign-in page: a name and a password, or a passkey. */
-export function SignInPage({ next, name = "", refusal, client, hasPasskeys, isFrontDoor }: SignInProps) {
+export function SignInPage({ next, name = "", refusal, client, hasPasskeys, elsewhere, isFrontDoor }: SignInProps) {
   return (
     <section class="card">
       <h1>Sign in</h1>
@@ -35,6 +38,7 @@ export function SignInPage({ next, name = "", refusal, client, hasPasskeys, isFr
         <PasswordField name="password" label="Password" autocomplete="current-password" />
         <button type="submit">Sign in</button>
       </form>
+      {elsewhere === null ? null : <PasskeysElsewhere url={elsewhere} />}
     </section>
   );
 }

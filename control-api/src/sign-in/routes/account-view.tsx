@@ -9,7 +9,7 @@ import type { PageContext, Session } from "../page-context.ts";
 import { AccountPage } from "../pages/account-page.tsx";
 import { respond } from "../../design/respond.tsx";
 import { formToken } from "../session.ts";
-import { siteOf } from "../site.ts";
+import { atLocalhost, siteOf } from "../site.ts";
 
 /** Notices on the page: what happened in the last weeks, for most people. */
 const SHOWN_NOTICES = 20;
@@ -47,6 +47,7 @@ export async function accountPage(
       passkeys={passkeys}
       hasPassword={hasPassword}
       hasPasskeys={siteOf(c.req.url) !== null}
+      elsewhere={atLocalhost(new URL("/account", c.req.url).href)}
       browsers={browsers}
       thisBrowser={session.id}
       people={people}

@@ -20,7 +20,7 @@ import { respond } from "../../design/respond.tsx";
 import { SignInPage } from "../pages/sign-in-page.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { endSession, isFormToken, keepSession, sessionOf, tellBrowsers, visitOf } from "../session.ts";
-import { siteOf } from "../site.ts";
+import { atLocalhost, siteOf } from "../site.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
 /** `/sign-in` and `/sign-out`. */
@@ -38,7 +38,14 @@ const PasskeyAnswer = z.object({
 signInRoutes.get("/sign-in", async (c) => {
   const next = nextAfter(c.req.query("next"));
   if ((await sessionOf(c)) !== null) return c.redirect(next, 303);
-  const page = <SignInPage next={next} client={await clientIn(next, c.env)} hasPasskeys={siteOf(c.req.url) !== null} />;
+  const page = (
+    <SignInPage
+      next={next}
+      client={await clientIn(next, c.env)}
+      hasPasskeys={siteOf(c.req.url) !== null}
+      elsewhere={atLocalhost(new URL(`/sign-in?${new URLSearchParams({ next })}`, c.req.url).href)}
+    />
+  );
   return respond({ title: "Sign in" }, page);
 });
 
@@ -51,7 +58,15 @@ signInRoutes.post("/sign-in", async (c) => {
   if (!("denied" in entered)) return enter(c, entered, next, "password");
   const { text, status } = deniedMessageOf(entered);
   console.warn("a sign-in was refused", { why: entered.denied, address: addressOf(c.req.raw, c.env) });
-  const page = <SignInPage next={next} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />;
+  const page = (
+    <SignInPage
+      next={next}
+      name={name}
+      refusal={text}
+      hasPasskeys={siteOf(c.req.url) !== null}
+      elsewhere={atLocalhost(new URL(`/sign-in?${new URLSearchParams({ next })}`, c.req.url).href)}
+    />
+  );
   return respond({ title: "Sign in", status }, page);
 });
 
