@@ -149,6 +149,8 @@ export const Presence = z.object({
 export type Presence = z.infer<typeof Presence>;
 
 export const MachineState = z.extend(Presence, {
+  /** A hosted server's: the version of the wrapper that answers. Wrappers before 0.3 do not say it. */
+  wrapper: z.optional(z.string()),
   exchanges: z.int(),
   sessions: z.array(KnownSession),
 });

@@ -4,7 +4,8 @@ import type { Migration, ServerConfig } from "#protocol/hosted-server.ts";
 const HOSTED_TAG = "operator-hosted";
 
 const ENTRY = "entry.js";
-const HOST = "host.js";
+/** The wrapper's module. */
+export const HOST = "host.js";
 
 /** The server's own modules lie in a folder of their own, so that none of them can have the name of one of Operator's. */
 const FOLDER = "server/";
@@ -14,6 +15,9 @@ export type ServerModule = { readonly name: string; readonly type: string; reado
 
 /** A version of a hosted server: what it was deployed with. */
 export type ServerBundle = { readonly config: ServerConfig; readonly modules: readonly ServerModule[] };
+
+/** Operator's wrapper around servers: its version, and its code. */
+export type Wrapper = { readonly version: string; readonly code: string };
 
 export type HostedScript = {
   readonly owner: string;
@@ -28,12 +32,11 @@ export type HostedScript = {
  * The upload's form. The main module wraps the server's (machine-template/src/hosted/host.ts) and re-exports its classes, which
  * Durable Objects need. Secrets are kept from upload to upload: they are set by a call of their own and stored by Cloudflare alone.
  *
- * @param host the code of the wrapper
  * @param migrationTag the tag of the last migration that was applied to the script; `null` if there is no script
  */
 export function hostedForm(
   { owner, name, slug, template, bundle }: HostedScript,
-  host: string,
+  wrapper: Wrapper,
   migrationTag: string | null,
 ): FormData {
   const { config, modules } = bundle;
@@ -59,6 +62,7 @@ export function hostedForm(
       { type: "plain_text", name: "OPERATOR_NAME", text: name },
       { type: "plain_text", name: "OPERATOR_SLUG", text: slug },
       { type: "plain_text", name: "OPERATOR_TEMPLATE", text: template },
+      { type: "plain_text", name: "OPERATOR_WRAPPER", text: wrapper.version },
       ...Object.entries(config.vars).map(([key, value]) =>
         typeof value === "string"
           ? { type: "plain_text", name: key, text: value }
@@ -75,7 +79,7 @@ export function hostedForm(
   form.set("metadata", JSON.stringify(metadata));
   for (const [part, code] of [
     [ENTRY, entry],
-    [HOST, host],
+    [HOST, wrapper.code],
   ] as const)
     form.set(part, new File([code], part, { type: "application/javascript+module" }));
   for (const { name: part, type, content } of modules)

@@ -9,7 +9,7 @@ import * as z from "zod/mini";
 import host from "../../build/host.js.txt";
 import template from "../../build/machine.js.txt";
 import templateVersion from "../../build/machine.version.txt";
-import { type HostedScript, hostedForm } from "./hosted-form.ts";
+import { HOST, type HostedScript, hostedForm, type Wrapper } from "./hosted-form.ts";
 import { linkSecretOf, reportKeyOf } from "./report-key.ts";
 import { MAIN_MODULE, type MachineScript, MIGRATION_TAG, uploadForm } from "#protocol/machine-upload.ts";
 
@@ -27,6 +27,17 @@ export type ProvisioningBindings = {
 
 /** Version of the machine template: a hash of its code. */
 export const TEMPLATE = templateVersion.trim();
+
+/** Characters of a wrapper's version, as many as a template's. */
+const WRAPPER_CHARACTERS = 8;
+
+/** The wrapper of hosted servers, with a hash of its code as version. Made when it is first needed: an isolate's start should be short. */
+export function wrapper(): Wrapper {
+  ownWrapper ??= { version: createHash("sha256").update(host).digest("hex").slice(0, WRAPPER_CHARACTERS), code: host };
+  return ownWrapper;
+}
+
+let ownWrapper: Wrapper | null = null;
 
 /** Characters of the secret's fingerprint: enough to tell two secrets apart, too few to learn anything about 256 random bits. */
 const FINGERPRINT_CHARACTERS = 6;
@@ -93,9 +104,17 @@ export async function uploadScript(
   );
 }
 
-/** Creates or replaces a hosted server's script. Its secrets and its Durable Objects keep their storage. @throws as `uploadScript` */
-export async function uploadHosted(env: ProvisioningBindings, script: HostedScript): Promise<void> {
-  await put(env, script.slug, (tag) => hostedForm(script, host, tag));
+/**
+ * Creates or replaces a hosted server's script. Its secrets and its Durable Objects keep their storage.
+ * @param around the wrapper, where it is not this Operator's own
+ * @throws as `uploadScript`
+ */
+export async function uploadHosted(
+  env: ProvisioningBindings,
+  script: HostedScript,
+  around: Wrapper = wrapper(),
+): Promise<void> {
+  await put(env, script.slug, (tag) => hostedForm(script, around, tag));
 }
 
 /** @param formFor makes the form; `tag` is that of the last migration which the script has, or `null` */
@@ -138,13 +157,22 @@ async function migrationTagOf(env: ProvisioningBindings, slug: string): Promise<
 }
 
 /** The code of a machine's script, as the API has it. @throws the SDK's APIError, or an Error if the answer has no such module */
-export async function scriptCode(env: ProvisioningBindings, slug: string): Promise<string> {
+export function scriptCode(env: ProvisioningBindings, slug: string): Promise<string> {
+  return moduleOf(env, slug, MAIN_MODULE);
+}
+
+/** The code of the wrapper in a hosted server's script. @throws likewise */
+export function wrapperCode(env: ProvisioningBindings, slug: string): Promise<string> {
+  return moduleOf(env, slug, HOST);
+}
+
+async function moduleOf(env: ProvisioningBindings, slug: string, name: string): Promise<string> {
   const response = await clientOf(env)
     .get(`${scriptPath(env, slug)}/content`)
     .asResponse();
   // A script of modules is answered as a form with a part for each (Cloudflare API, "Get Script Content").
-  const module = (await response.formData()).get(MAIN_MODULE);
-  if (module === null) throw new Error(`the script ${slug} has no module ${MAIN_MODULE}`);
+  const module = (await response.formData()).get(name);
+  if (module === null) throw new Error(`the script ${slug} has no module ${name}`);
   return typeof module === "string" ? module : module.text();
 }
 

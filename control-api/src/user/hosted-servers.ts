@@ -2,7 +2,7 @@ import type { OperatorError } from "#protocol/error.ts";
 import { hostedTemplate } from "#protocol/hosted-server.ts";
 import { isMachineName, slugOf } from "#protocol/slug.ts";
 import { tagOf } from "../http/caller.ts";
-import type { ServerBundle } from "../machines/hosted-form.ts";
+import type { ServerBundle, Wrapper } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import {
   deleteScript,
@@ -12,7 +12,11 @@ import {
   secretNames,
   uploadFault,
   uploadHosted,
+  wrapper,
+  wrapperCode,
 } from "../machines/provisioning.ts";
+import type { EarlierTemplate } from "../machines/provisioning.ts";
+import type { Candidate } from "./rollout/canaries.ts";
 import { type ServerRecord, ServerStore } from "./server-store.ts";
 
 /** Servers of one user. Each keeps up to five versions of up to 8 MB in the user's database, which may have 10 GB. */
@@ -60,6 +64,40 @@ export class HostedServers {
   asMachine(name: string): MachineRecord | null {
     const server = this.#store.get(name);
     return server === null ? null : asMachine(server);
+  }
+
+  /**
+   * The servers as a rollout sees them. What it replaces is Operator's wrapper, so a server counts as having the current template
+   * if it has the current wrapper. It has no link, and is always there.
+   *
+   * @param template the current template of machines
+   */
+  candidates(template: string): Candidate[] {
+    return this.#store
+      .list()
+      .map(({ name }) => ({ name, online: true, facts: null, template: this.#templateOf(name, template) }));
+  }
+
+  /** The wrapper that a server's script has now. @throws when it cannot be read */
+  async codeOf(name: string): Promise<string> {
+    return wrapperCode(this.#env, slugOf(name, await tagOf(this.#owner())));
+  }
+
+  /** Uploads the current version again, with this Operator's wrapper or an earlier one. Answers whether there is such a server. @throws as `uploadScript` */
+  async rewrap(name: string, earlier: EarlierTemplate | null): Promise<boolean> {
+    const server = this.#store.get(name);
+    const bundle = server === null ? null : this.#store.bundle(name, server.version);
+    if (server === null || bundle === null) return false;
+    const around = earlier === null ? wrapper() : { version: earlier.template, code: earlier.code };
+    await this.#put(name, server.slug, server.version, bundle, around);
+    return true;
+  }
+
+  #templateOf(name: string, template: string): string {
+    const known = this.#store.wrapperOf(name);
+    if (known === wrapper().version) return template;
+    // Nobody knows whether two unknown wrappers are the same, so each has a name of its own.
+    return known ?? `wrapper-of-${name}`;
   }
 
   /** Uploads a new version, and stores it when the API has taken it. */
@@ -119,13 +157,19 @@ export class HostedServers {
   /** An error if the API finds fault with the upload. Throws if the API itself failed. */
   async #upload(name: string, slug: string, version: number, bundle: ServerBundle): Promise<OperatorError | null> {
     try {
-      await uploadHosted(this.#env, { owner: this.#owner(), name, slug, template: hostedTemplate(version), bundle });
+      await this.#put(name, slug, version, bundle, wrapper());
       return null;
     } catch (reason) {
       const fault = uploadFault(reason);
       if (fault === null) throw reason;
       return invalid(`the server was not deployed; what was there before is unchanged: ${fault}`);
     }
+  }
+
+  async #put(name: string, slug: string, version: number, bundle: ServerBundle, around: Wrapper): Promise<void> {
+    const script = { owner: this.#owner(), name, slug, template: hostedTemplate(version), bundle };
+    await uploadHosted(this.#env, script, around);
+    this.#store.setWrapper(name, around.version);
   }
 }
 

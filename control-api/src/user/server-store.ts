@@ -22,6 +22,7 @@ const PART_BYTES = 1024 * 1024;
  *   server          name, slug, the version that is uploaded, and the highest ever, so that no number is used twice
  *   server_version  what each kept version was deployed with
  *   server_module   its modules, in parts
+ *   server_wrapper  the version of Operator's wrapper with which it was uploaded; none for servers from before 0.3
  */
 export class ServerStore {
   readonly #storage: DurableObjectStorage;
@@ -39,6 +40,7 @@ export class ServerStore {
       CREATE TABLE IF NOT EXISTS server_module (
         server TEXT NOT NULL, version INTEGER NOT NULL, position INTEGER NOT NULL, part INTEGER NOT NULL,
         name TEXT NOT NULL, type TEXT NOT NULL, content BLOB NOT NULL, PRIMARY KEY (server, version, position, part));
+      CREATE TABLE IF NOT EXISTS server_wrapper (server TEXT PRIMARY KEY, wrapper TEXT NOT NULL);
     `);
   }
 
@@ -109,8 +111,21 @@ export class ServerStore {
     this.#sql.exec("UPDATE server SET version = ? WHERE name = ?", version, name);
   }
 
+  /** `null` if it is not known. */
+  wrapperOf(name: string): string | null {
+    const [row] = this.#sql
+      .exec<{ wrapper: string }>("SELECT wrapper FROM server_wrapper WHERE server = ?", name)
+      .toArray();
+    return row?.wrapper ?? null;
+  }
+
+  setWrapper(name: string, wrapper: string): void {
+    this.#sql.exec("INSERT OR REPLACE INTO server_wrapper VALUES (?, ?)", name, wrapper);
+  }
+
   delete(name: string): void {
     this.#storage.transactionSync(() => {
+      this.#sql.exec("DELETE FROM server_wrapper WHERE server = ?", name);
       for (const { version } of this.#versions(name)) this.#forget(name, version);
       this.#sql.exec("DELETE FROM server WHERE name = ?", name);
     });

@@ -54,6 +54,7 @@ import {
   scriptVersion,
   uploadFault,
   uploadScript,
+  wrapper,
 } from "../machines/provisioning.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
@@ -66,7 +67,7 @@ import { Closure } from "./closure.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
 import { Notices } from "./notices.ts";
-import { checkMachine } from "./rollout/check-machine.ts";
+import { checkMachine, checkServer } from "./rollout/check-machine.ts";
 import { Rollouts, type Uploaded } from "./rollout/rollouts.ts";
 import { RolloutStore } from "./rollout/rollout-store.ts";
 import { type IssuedLink, Registry } from "./registry.ts";
@@ -176,10 +177,16 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #rolloutStore = new RolloutStore(this.ctx.storage);
   readonly #rollouts = new Rollouts(this.#rolloutStore, {
     now: () => Date.now(),
-    machines: () => this.#registry.list(),
+    machines: () => [...this.#registry.list(), ...this.#servers.candidates(this.#version)],
     template: () => this.#version,
-    health: (name) => checkMachine(this.env, this.#id, name),
-    codeOf: async (name) => scriptCode(this.env, slugOf(name, await tagOf(this.#id))),
+    health: (name) =>
+      this.#servers.get(name) === null
+        ? checkMachine(this.env, this.#id, name)
+        : checkServer(this.env, this.#id, name, { wrapper: wrapper().version, template: this.#version }),
+    codeOf: async (name) =>
+      this.#servers.get(name) === null
+        ? scriptCode(this.env, slugOf(name, await tagOf(this.#id)))
+        : this.#servers.codeOf(name),
     upload: (name, earlier) => this.#rollOut(name, earlier),
     wake: async (ms, run) => void (await this.schedule(Math.max(1, Math.ceil(ms / 1000)), "stepRollout", { run })),
     newRun: () => crypto.randomUUID(),
@@ -444,8 +451,9 @@ export class User extends Agent<Env> implements UserRpc {
   #rollOut(name: string, earlier: EarlierTemplate | null): Promise<Uploaded> {
     return this.#turns.take([name], async () => {
       const known = this.#registry.get(name);
-      if (known === null) return { refused: "the machine was removed" };
       try {
+        if (known === null)
+          return (await this.#servers.rewrap(name, earlier)) ? { done: true } : { refused: "it was removed" };
         await this.#write(name, known, known, earlier);
         return { done: true };
       } catch (reason) {

@@ -14,6 +14,7 @@ type HostedEnv = {
   readonly OPERATOR_NAME: string;
   readonly OPERATOR_SLUG: string;
   readonly OPERATOR_TEMPLATE: string;
+  readonly OPERATOR_WRAPPER: string;
 };
 
 /** What a Worker's default export may be: an object with `fetch`, or a class (`WorkerEntrypoint`). */
@@ -35,7 +36,7 @@ const ids = { next: 1 };
  * - `/mcp` is the server's own endpoint, passed through. The server sees no other path, none of Operator's headers and none of its
  *   bindings.
  * - `/operator/call` sends one JSON-RPC request to it, for `call_tool` at `/mcp`.
- * - `/operator/state` says which version answers.
+ * - `/operator/state` says which version of the server answers, and of this wrapper.
  *
  * It runs in the server's own isolate, so it protects the server from others, and nobody from the server: that is done by what the
  * script does not get, and by the control API, which treats the answers of all scripts as hostile.
@@ -128,6 +129,7 @@ function stateOf(env: HostedEnv): MachineState {
     facts: null,
     position: NO_LOG,
     template: env.OPERATOR_TEMPLATE,
+    wrapper: env.OPERATOR_WRAPPER,
     exchanges: 0,
     sessions: [],
   };

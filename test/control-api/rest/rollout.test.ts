@@ -1,6 +1,9 @@
+import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, vi } from "vitest";
 import { RolloutAnswer } from "#protocol/rollout.ts";
-import { TestUser } from "../support/operator.ts";
+import { scriptVersion, wrapper } from "../../../control-api/src/machines/provisioning.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
+import { env, TestUser } from "../support/operator.ts";
 
 async function statusOf(user: TestUser): Promise<RolloutAnswer> {
   return RolloutAnswer.parse(await user.json("/api/rollout"));
@@ -14,6 +17,85 @@ async function uploadsOf(user: TestUser, name: string): Promise<number> {
 async function dialsIn(user: TestUser, name: string, epoch: number): Promise<void> {
   await user.report(name, { template: "older", epoch, position: { epoch: "e", seq: epoch } });
 }
+
+/** A hosted server from before its wrapper was recorded, which says that it has this one. */
+async function oldServer(user: TestUser, name: string, says: string | undefined): Promise<void> {
+  const form = new FormData();
+  const config = {
+    mainModule: "index.js",
+    compatibilityDate: "2026-08-01",
+    compatibilityFlags: [],
+    vars: {},
+    objects: [],
+    migrations: [],
+  };
+  form.set("config", JSON.stringify(config));
+  form.set("index.js", new File(["export default {};"], "index.js", { type: "application/javascript+module" }));
+  const encoded = new Response(form);
+  const type = encoded.headers.get("content-type") ?? "";
+  const body = await encoded.arrayBuffer();
+  const headers = { "content-type": type, "content-length": String(body.byteLength) };
+  const deployed = await user.fetch(`/api/servers/${name}`, { method: "PUT", headers, body });
+  expect(deployed.status).toBe(201);
+  const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
+  await runInDurableObject(object, (_, { storage }) => void storage.sql.exec("DELETE FROM server_wrapper"));
+  await user.script(name, { answers: { ...stateOf(says), ...TOOLS } });
+}
+
+const stateOf = (says: string | undefined) => ({
+  "GET /operator/state": {
+    body: JSON.stringify({
+      online: true,
+      epoch: 1,
+      connectedAtMs: null,
+      lastSeenMs: 2,
+      facts: null,
+      position: { epoch: "hosted", seq: 0 },
+      template: "hosted-1",
+      wrapper: says,
+      exchanges: 0,
+      sessions: [],
+    }),
+  },
+});
+const TOOLS = {
+  "tools/list": { body: JSON.stringify({ jsonrpc: "2.0", id: 1, result: { tools: [{ name: "look" }] } }) },
+};
+
+describe("a rollout of Operator's wrapper around hosted servers", () => {
+  it("uploads the server's own version again with the current wrapper, and is done when that one answers", async () => {
+    const alice = new TestUser();
+    await oldServer(alice, "notes", undefined);
+    const started = await alice.rest("POST", "/api/rollout", { watchMs: 1_000 });
+    expect(await started.json()).toMatchObject({
+      template: scriptVersion(env),
+      machines: [{ name: "notes", before: "wrapper-of-notes" }],
+    });
+    await vi.waitFor(async () => expect(await uploadsOf(alice, "notes")).toBe(2), 20_000);
+    const upload = (await alice.platformCalls("notes")).findLast(({ method }) => method === "PUT");
+    expect(upload?.parts?.map(({ name }) => name)).toEqual(["metadata", "entry.js", "host.js", "server/index.js"]);
+    const textOf = (wanted: string) => upload?.metadata?.bindings.find(({ name }) => name === wanted);
+    expect(textOf("OPERATOR_TEMPLATE")).toMatchObject({ text: "hosted-1" });
+    expect(textOf("OPERATOR_WRAPPER")).toMatchObject({ text: wrapper().version });
+    await alice.script("notes", { answers: { ...stateOf(wrapper().version), ...TOOLS } });
+    await vi.waitFor(async () => expect((await statusOf(alice)).rollout?.state).toBe("done"), 20_000);
+    const again = await alice.rest("POST", "/api/rollout");
+    expect(await again.text()).toContain("has the current template already");
+  });
+
+  it("gives a server its former wrapper back if it no longer lists its tools with the new one", async () => {
+    const alice = new TestUser();
+    await oldServer(alice, "notes", undefined);
+    await alice.rest("POST", "/api/rollout", { watchMs: 1_000 });
+    await vi.waitFor(async () => expect(await uploadsOf(alice, "notes")).toBe(2), 20_000);
+    await alice.script("notes", { answers: stateOf(wrapper().version) });
+    await vi.waitFor(async () => expect((await statusOf(alice)).rollout?.state).toBe("back"), 20_000);
+    expect((await statusOf(alice)).rollout?.reason).toContain("answered calls before, and does not now");
+    const upload = (await alice.platformCalls("notes")).findLast(({ method }) => method === "PUT");
+    const version = upload?.metadata?.bindings.find(({ name }) => name === "OPERATOR_WRAPPER");
+    expect(version).toMatchObject({ text: "wrapper-of-notes" });
+  });
+});
 
 describe("a rollout by the API", () => {
   it("is its owner's own, and needs the right to administer", async () => {

@@ -1,6 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import { ServerStore } from "../../../control-api/src/user/server-store.ts";
+import { wrapper } from "../../../control-api/src/machines/provisioning.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import { shapesOf, type UploadPart } from "../support/golden.ts";
 import { codeOf, env, TestUser } from "../support/operator.ts";
@@ -72,6 +73,7 @@ describe("a hosted server's upload", () => {
         { type: "plain_text", name: "OPERATOR_NAME", text: "notes" },
         { type: "plain_text", name: "OPERATOR_SLUG", text: await alice.slug("notes") },
         { type: "plain_text", name: "OPERATOR_TEMPLATE", text: "hosted-1" },
+        { type: "plain_text", name: "OPERATOR_WRAPPER", text: wrapper().version },
         { type: "plain_text", name: "COLOUR", text: "red" },
         { type: "json", name: "SIZES", json: [1, 2] },
         { type: "durable_object_namespace", name: "NOTES", class_name: "Notes" },

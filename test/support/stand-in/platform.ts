@@ -1,6 +1,6 @@
 import { describe, PlatformFailure } from "../../../scripts/local/platform/error.ts";
 import { type DurableClasses, migrate } from "../../../scripts/local/platform/migrations.ts";
-import { uploadIn } from "../../../scripts/local/platform/upload.ts";
+import { type ScriptModule, uploadIn } from "../../../scripts/local/platform/upload.ts";
 import { describeParts, hostedUpload, machineUpload, type UploadPart } from "./wrangler-upload.ts";
 
 /** The parts of one platform API call that tests read. Only uploads have `metadata` and `module`. */
@@ -19,7 +19,12 @@ const CONTENT = new RegExp(`^${SCRIPTS}/([^/]+)/content$`);
 const SETTINGS = new RegExp(`^${SCRIPTS}/([^/]+)/settings$`);
 
 type Binding = Record<string, string>;
-type Script = { tag: string | undefined; classes: DurableClasses; bindings: Binding[]; code: Uint8Array<ArrayBuffer> };
+type Script = {
+  tag: string | undefined;
+  classes: DurableClasses;
+  bindings: Binding[];
+  modules: readonly ScriptModule[];
+};
 
 type Asked = {
   method: string;
@@ -55,7 +60,7 @@ export function platform(): (request: Asked) => Promise<Response> {
       tag,
       classes,
       bindings: metadata.bindings as unknown as Binding[],
-      code: modules[0]?.contents ?? new Uint8Array(),
+      modules,
     };
     if (script.startsWith("echoless") && before === undefined) {
       scripts.set(script, after);
@@ -86,10 +91,11 @@ export function platform(): (request: Asked) => Promise<Response> {
     const kept = CONTENT.exec(pathname)?.[1];
     if (kept !== undefined) {
       calls.push({ script: kept, method: request.method, path: pathname, authorization: null });
-      const code = scripts.get(kept)?.code;
-      if (code === undefined) return failure(404, 10_007, "workers.api.error.script_not_found");
+      const modules = scripts.get(kept)?.modules;
+      if (modules === undefined) return failure(404, 10_007, "workers.api.error.script_not_found");
       const form = new FormData();
-      form.set("index.js", new File([code], "index.js", { type: "application/javascript+module" }));
+      for (const { name, contents } of modules)
+        form.set(name, new File([contents], name, { type: "application/javascript+module" }));
       return new Response(form);
     }
     const script = SCRIPT.exec(pathname)?.[1];

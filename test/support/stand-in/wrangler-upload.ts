@@ -46,6 +46,7 @@ export function hostedUpload(): Promise<UploadPart[]> {
         OPERATOR_NAME: "",
         OPERATOR_SLUG: "",
         OPERATOR_TEMPLATE: "",
+        OPERATOR_WRAPPER: "",
         COLOUR: "",
         SIZES: [1, 2],
       },

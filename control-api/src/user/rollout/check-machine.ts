@@ -16,6 +16,21 @@ const Listed = z.object({
   result: z.object({ tools: z.array(z.object({ name: z.string() })) }),
 });
 
+/**
+ * How a hosted server is. It has the template that is rolled out if it has the wrapper that belongs to it.
+ * @throws as `checkMachine`
+ */
+export async function checkServer(
+  env: DispatchBindings,
+  user: string,
+  name: string,
+  current: { wrapper: string; template: string },
+): Promise<Health> {
+  const { online, wrapper = "unknown", exchanges } = await machineState(env, user, name);
+  const template = wrapper === current.wrapper ? current.template : wrapper;
+  return { online, template, exchanges, answers: await listsTools(env, user, name) };
+}
+
 /** How a machine is: what its script says, and whether its server lists its tools. @throws OperatorFailure if the script does not answer */
 export async function checkMachine(env: DispatchBindings, user: string, name: string): Promise<Health> {
   const { online, template, exchanges } = await machineState(env, user, name);
