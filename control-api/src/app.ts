@@ -9,6 +9,7 @@ import { admit } from "./sign-in/admission.ts";
 import { tagOf } from "./http/caller.ts";
 import { TEMPLATE } from "./machines/provisioning.ts";
 import { setHarmless } from "./http/harmless.ts";
+import { greet } from "./http/greeting.ts";
 import { reading } from "./http/needs.ts";
 import { refuse } from "./http/refusal.ts";
 import { audit } from "./rest/audit.ts";
@@ -33,6 +34,9 @@ import { signIn } from "./sign-in/app.ts";
 
 /** All routes on Operator's own host, except `/mcp`. */
 export const app = new Hono<AppContext>();
+
+// Before everything that would add headers: a WebSocket's answer takes none.
+app.get("/api/health", (c, next) => (c.req.header("upgrade")?.toLowerCase() === "websocket" ? greet() : next()));
 
 // REST answers contain text that machines and clients chose, so they must be harmless when somebody opens them as a page.
 app.use("/api/*", async (c, next) => {

@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
+import { CONTROL_BUILD } from "../build/repository.ts";
 import { lineOf } from "../operator/finding.ts";
-import { lookAtAddress } from "../operator/look-at-address.ts";
 import { Account, namesOf } from "./account.ts";
+import { lookAtDeployment } from "./doctor.ts";
 import { type Plan, planDeployment, routesOf } from "./plan.ts";
 import { planRemoval } from "./removal.ts";
 import { finishRotation, hasSecrets, readSecrets } from "./secrets.ts";
@@ -126,9 +128,10 @@ async function isAgreed(): Promise<boolean> {
   return /^y(es)?$/i.test(answer.trim());
 }
 
-/** The checks of `operator doctor` that are made from outside: DNS, certificate, and what clients get. */
+/** Checks a deployment as machines and clients see it, from outside. */
 async function doctor(domain: string): Promise<void> {
-  const findings = await lookAtAddress(`https://${domain}`);
+  const version = await readFile(join(CONTROL_BUILD, "machine.version.txt"), "utf8");
+  const findings = await lookAtDeployment(`https://${domain}`, version.trim());
   for (const finding of findings) console.log(lineOf(finding));
   if (findings.some(({ level }) => level === "problem")) process.exitCode = 1;
 }

@@ -2,6 +2,7 @@ import { lookup } from "node:dns/promises";
 import { connect } from "node:tls";
 import { X509Certificate } from "node:crypto";
 import type { Finding } from "./finding.ts";
+import { lookAtWebSocket } from "./look-at-web-socket.ts";
 
 const TIMEOUT_MS = 10_000;
 
@@ -16,24 +17,25 @@ const CLAUDE = "Claude-User";
 
 /** Checks, from this computer, whether the address that clients use reaches this Operator. */
 export async function lookAtAddress(url: string, now = Date.now): Promise<Finding[]> {
-  const { protocol, hostname, port } = new URL(url);
+  const { protocol } = new URL(url);
   if (protocol !== "https:")
     return [{ level: "ok", says: `${url} is for this computer only; other computers need not reach it` }];
+  const host = await lookAtHost(url, now);
+  if (!host.hasAddress) return host.findings;
+  return [...host.findings, ...(await lookAtAnswers(url, now)), await lookAtWebSocket(url)];
+}
+
+/** Checks a host's DNS and its certificate. */
+export async function lookAtHost(url: string, now = Date.now): Promise<{ hasAddress: boolean; findings: Finding[] }> {
+  const { hostname, port } = new URL(url);
   const addresses = await lookup(hostname, { all: true }).catch(() => []);
-  if (addresses.length === 0)
-    return [
-      {
-        level: "problem",
-        says: `${hostname} has no address`,
-        fix: "Add an A or AAAA record for it, or wait until DNS servers have the new record.",
-      },
-    ];
+  if (addresses.length === 0) {
+    const fix = "Add an A or AAAA record for it, or wait until DNS servers have the new record.";
+    return { hasAddress: false, findings: [{ level: "problem", says: `${hostname} has no address`, fix }] };
+  }
   const found = addresses.map(({ address }) => address).join(", ");
-  return [
-    { level: "ok", says: `${hostname} is ${found}` },
-    await lookAtCertificate(hostname, Number(port || 443), now()),
-    ...(await lookAtAnswers(url, now)),
-  ];
+  const certificate = await lookAtCertificate(hostname, Number(port || 443), now());
+  return { hasAddress: true, findings: [{ level: "ok", says: `${hostname} is ${found}` }, certificate] };
 }
 
 async function lookAtCertificate(host: string, port: number, nowMs: number): Promise<Finding> {

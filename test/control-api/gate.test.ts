@@ -10,6 +10,22 @@ async function letsIn(url: string, headers: Record<string, string> = {}): Promis
   return status === 200;
 }
 
+describe("the WebSocket with which a doctor learns whether any comes through", () => {
+  it("greets everybody and closes, while a plain request at its address is answered as before", async () => {
+    const response = await knock(`${ORIGIN}/api/health`, { headers: { upgrade: "websocket" } });
+    const { webSocket: socket } = response;
+    expect([response.status, socket === null]).toEqual([101, false]);
+    const heard: unknown[] = [];
+    const closed = new Promise<number>((resolve) => {
+      socket?.addEventListener("message", ({ data }) => heard.push(data));
+      socket?.addEventListener("close", ({ code }) => resolve(code));
+    });
+    socket?.accept();
+    expect([await closed, heard]).toEqual([1000, ["operator"]]);
+    expect(await (await knock(`${ORIGIN}/api/health`)).json()).toMatchObject({ ok: true });
+  });
+});
+
 describe("a caller without a token", () => {
   it.each(["http://127.0.0.1:8787", "http://localhost:8787", "http://[::1]:8787"])(
     "is accepted from this computer, at %s",

@@ -88,6 +88,7 @@ describe.skipIf(!canMakeComputers())("an Operator on another computer", () => {
     expect(well.output).toMatch(/ok +other computers can reach port 443, and no other/);
     expect(well.output).toMatch(/ok +operator\.example\.com is 10\.77\.0\.1/);
     expect(well.output).toMatch(/ok +https:\/\/operator\.example\.com\/mcp answers as a client/);
+    expect(well.output).toMatch(/ok +WebSockets come through to https:\/\/operator\.example\.com/);
     // The certificate of this test ends in two days.
     expect(well.output).toMatch(/warning +the certificate at operator\.example\.com:443 ends/);
     expect(well.code).toBe(0);
