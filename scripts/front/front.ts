@@ -1,6 +1,7 @@
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createSecureServer, type Http2SecureServer } from "node:http2";
+import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
 import type { Certificate } from "./certificate.ts";
 import { clientAddress, plainAddress, TrustedProxies } from "./client-address.ts";
 import type { Edge } from "./edge-headers.ts";
@@ -8,11 +9,15 @@ import {
   DRAIN_MS,
   HEAD_TIMEOUT_MS,
   KEEP_ALIVE_MS,
+  LINGER_MS,
   MAX_CONNECTIONS,
   MAX_CONNECTIONS_PER_ADDRESS,
   MAX_HEAD_BYTES,
+  MAX_REQUESTS_PER_ADDRESS,
+  MAX_STREAMS,
 } from "./limits.ts";
 import { relay, type Upstream } from "./relay.ts";
+import { Tally } from "./tally.ts";
 import { relayUpgrade } from "./websocket.ts";
 
 export type FrontOptions = {
@@ -25,14 +30,22 @@ export type FrontOptions = {
   readonly trusted: TrustedProxies;
   /** Called for refused connections and requests that cannot be parsed. */
   readonly log: (line: string) => void;
+  /** Replaces `HEAD_TIMEOUT_MS` and `KEEP_ALIVE_MS`, for tests. */
+  readonly headTimeoutMs?: number;
+  readonly keepAliveMs?: number;
 };
 
 /** The public server of an Operator on your own computer: TLS, HTTP/1.1 and HTTP/2, limits, and the client's address. */
 export class Front implements AsyncDisposable {
   readonly #options: FrontOptions;
   readonly #server: Server | Http2SecureServer;
-  readonly #sockets = new Map<Duplex, string>();
-  readonly #perAddress = new Map<string, number>();
+  readonly #sockets = new Set<Duplex>();
+  readonly #connections = new Tally();
+  readonly #requests = new Tally();
+  /** Cuts connections that have not sent a request yet. */
+  readonly #deadlines = new WeakMap<Duplex, NodeJS.Timeout>();
+  readonly #headTimeoutMs: number;
+  readonly #keepAliveMs: number;
   #port = 0;
 
   /** @throws Node's Error when it cannot listen there (EADDRINUSE, EACCES) */
@@ -44,28 +57,41 @@ export class Front implements AsyncDisposable {
 
   private constructor(options: FrontOptions) {
     this.#options = options;
-    const { certificate } = options;
-    const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: HEAD_TIMEOUT_MS, keepAliveTimeout: KEEP_ALIVE_MS };
+    const { certificate, headTimeoutMs = HEAD_TIMEOUT_MS, keepAliveMs = KEEP_ALIVE_MS } = options;
+    this.#headTimeoutMs = headTimeoutMs;
+    this.#keepAliveMs = keepAliveMs;
+    const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headTimeoutMs, keepAliveTimeout: keepAliveMs };
     // Only the time for the head is limited (headersTimeout). A body may take as long as the tool call that it belongs to.
-    const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: HEAD_TIMEOUT_MS / 4 };
+    const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: headTimeoutMs / 4 };
+    const tls = { handshakeTimeout: headTimeoutMs, allowHTTP1: true, settings: { maxConcurrentStreams: MAX_STREAMS } };
     const server =
-      certificate === null
-        ? createHttpServer(http1)
-        : createSecureServer({ ...http1, ...certificate, allowHTTP1: true });
+      certificate === null ? createHttpServer(http1) : createSecureServer({ ...http1, ...certificate, ...tls });
     this.#server = server;
-    server.on("connection", (socket: Duplex & { remoteAddress?: string }) => this.#admit(socket));
+    server.on("connection", (socket: Duplex & { remoteAddress?: string }) => {
+      this.#admit(socket);
+      if (certificate === null) this.#expectRequest(socket);
+    });
+    server.on("secureConnection", (socket: TLSSocket) => {
+      if (socket.alpnProtocol !== "h2") this.#expectRequest(socket);
+    });
+    server.on("session", (session: ServerHttp2Session) => this.#endWhenIdle(session));
     // Node delivers HTTP/2 requests through the HTTP/1.1 interface ("HTTP/2 compatibility API").
     server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+      if (incoming.httpVersionMajor === 1) this.#hasSent(incoming.socket);
       const edge = this.#edgeOf(incoming);
       if (edge === null) return void outgoing.writeHead(400).end();
+      if (!this.#count(edge, outgoing)) return void outgoing.writeHead(503, { "retry-after": "1" }).end();
       relay(incoming, outgoing, options.upstream, edge);
     });
-    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) =>
-      relayUpgrade(incoming, socket, head, options.upstream, this.#edgeOf(incoming)),
-    );
+    server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
+      this.#hasSent(socket);
+      relayUpgrade(incoming, socket, head, options.upstream, this.#edgeOf(incoming));
+    });
     server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
       options.log(`front: a request could not be parsed (${reason.code ?? reason.message})`);
-      if (socket.writable) socket.end(refusalOf(reason.code));
+      // Without a finished handshake nothing can be written.
+      if (reason.code === "ERR_TLS_HANDSHAKE_TIMEOUT") socket.destroy();
+      else refuse(socket, reason.code);
     });
   }
 
@@ -83,7 +109,7 @@ export class Front implements AsyncDisposable {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     if ("closeIdleConnections" in this.#server) this.#server.closeIdleConnections();
     const drained = setTimeout(() => {
-      for (const socket of this.#sockets.keys()) socket.destroy();
+      for (const socket of this.#sockets) socket.destroy();
     }, DRAIN_MS);
     await closed;
     clearTimeout(drained);
@@ -105,22 +131,56 @@ export class Front implements AsyncDisposable {
   /** Counts a connection, and closes it if there are too many. */
   #admit(socket: Duplex & { remoteAddress?: string }): void {
     const address = plainAddress(socket.remoteAddress ?? "");
-    const count = (this.#perAddress.get(address) ?? 0) + 1;
-    const isCrowded = count > MAX_CONNECTIONS_PER_ADDRESS && !this.#options.trusted.includes(address);
+    const count = this.#connections.of(address);
+    const isCrowded = count >= MAX_CONNECTIONS_PER_ADDRESS && !this.#options.trusted.includes(address);
     if (this.#sockets.size >= MAX_CONNECTIONS || isCrowded) {
       this.#options.log(
         `front: refused a connection from ${address}: ${this.#sockets.size} are open, ${count} of them its own`,
       );
       return void socket.destroy();
     }
-    this.#sockets.set(socket, address);
-    this.#perAddress.set(address, count);
+    this.#sockets.add(socket);
+    this.#connections.add(address);
     socket.on("close", () => {
       this.#sockets.delete(socket);
-      const left = (this.#perAddress.get(address) ?? 1) - 1;
-      if (left === 0) this.#perAddress.delete(address);
-      else this.#perAddress.set(address, left);
+      this.#connections.remove(address);
     });
+  }
+
+  /** Counts a request until its answer has ended. Answers `false` if its client has too many at once. A proxy's own have no limit. */
+  #count({ client }: Edge, outgoing: ServerResponse): boolean {
+    if (client === null) return true;
+    if (this.#requests.of(client) >= MAX_REQUESTS_PER_ADDRESS) return false;
+    this.#requests.add(client);
+    outgoing.on("close", () => this.#requests.remove(client));
+    return true;
+  }
+
+  /** Cuts an HTTP/1.1 connection that sends no request. `headersTimeout` begins with a request's first byte. */
+  #expectRequest(socket: Duplex): void {
+    const deadline = setTimeout(() => refuse(socket, HEAD_TIMEOUT), this.#headTimeoutMs);
+    deadline.unref();
+    this.#deadlines.set(socket, deadline);
+    socket.on("close", () => clearTimeout(deadline));
+  }
+
+  #hasSent(socket: Duplex): void {
+    clearTimeout(this.#deadlines.get(socket));
+  }
+
+  /** Closes an HTTP/2 connection without requests as `keepAliveTimeout` closes one of HTTP/1.1. */
+  #endWhenIdle(session: ServerHttp2Session): void {
+    let streams = 0;
+    session.on("stream", (stream) => {
+      streams += 1;
+      stream.on("close", () => (streams -= 1));
+    });
+    session.on("timeout", () => {
+      // A request that is silent for this long may be a tool at work. "timeout" comes again only if it is asked for.
+      if (streams === 0) session.destroy();
+      else session.setTimeout(this.#keepAliveMs);
+    });
+    session.setTimeout(this.#keepAliveMs);
   }
 
   /** The trustworthy facts about a request; `null` if it does not have one valid host, or its target is not a path. */
@@ -159,6 +219,16 @@ function one(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(", ") : value;
 }
 
+/** Node's error code for a head that took too long. */
+const HEAD_TIMEOUT = "ERR_HTTP_REQUEST_TIMEOUT";
+
+/** Says what is wrong with a request, and ends its connection even if the client does not. */
+function refuse(socket: Duplex, code: string | undefined): void {
+  if (!socket.writable) return void socket.destroy();
+  socket.end(refusalOf(code));
+  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+}
+
 /** The answer to a request that cannot be parsed. */
 function refusalOf(code: string | undefined): string {
   const [status, message] = statusOf(code);
@@ -175,7 +245,7 @@ function statusOf(code: string | undefined): [status: string, message: string] {
         "431 Request Header Fields Too Large",
         `The request's headers are larger than ${MAX_HEAD_BYTES / 1024} KB. Send fewer or shorter ones.`,
       ];
-    case "ERR_HTTP_REQUEST_TIMEOUT":
+    case HEAD_TIMEOUT:
       return ["408 Request Timeout", `The request's headers did not arrive within ${HEAD_TIMEOUT_MS / 1000} s.`];
     default:
       return ["400 Bad Request", "This is not a valid HTTP request."];

@@ -1,4 +1,7 @@
-/** From the connection to the end of the request's head. A client that takes longer is slow on purpose (Slowloris). */
+/**
+ * For the TLS handshake; then from there to the first request's head, and for each head from its first byte to its last. A client that
+ * takes longer is slow on purpose (Slowloris).
+ */
 export const HEAD_TIMEOUT_MS = 20_000;
 
 /**
@@ -12,6 +15,21 @@ export const MAX_CONNECTIONS = 10_000;
 
 /** Connections at once from one address, so that one address cannot take all. It is not lower because a household shares an address. */
 export const MAX_CONNECTIONS_PER_ADDRESS = 1_000;
+
+/**
+ * Requests at once on one HTTP/2 connection. Browsers and proxies use far fewer; 100 is what Cloudflare and nginx (128) allow. Without a limit,
+ * one connection could have as many requests as ten thousand HTTP/1.1 connections.
+ */
+export const MAX_STREAMS = 100;
+
+/**
+ * Requests at once from one address, however many connections they share. Each takes a connection to the gate, of which the operating
+ * system allows some ten thousand. It is as many as over HTTP/1.1, where each connection has one.
+ */
+export const MAX_REQUESTS_PER_ADDRESS = MAX_CONNECTIONS_PER_ADDRESS;
+
+/** A client that was refused has this long to read why, then its connection is cut. It cannot keep the connection open. */
+export const LINGER_MS = 1_000;
 
 /**
  * An idle keep-alive connection is closed after this. Proxies close theirs after 60 s. The proxy must be first: if the front

@@ -1,0 +1,129 @@
+// Root cause: the front's limits were those of Node's HTTP/1.1 parser, which begin with a request's first byte. A connection that sent nothing,
+// did not finish its TLS handshake, or did not read its refusal stayed open for as long as its client liked, and one HTTP/2 connection could have any
+// number of requests. So one address could use up what there is for everybody.
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { TrustedProxies } from "../../../scripts/front/client-address.ts";
+import { Front } from "../../../scripts/front/front.ts";
+import { MAX_REQUESTS_PER_ADDRESS, MAX_STREAMS } from "../../../scripts/front/limits.ts";
+import { newCertificate } from "../../scripts/front/support/certificates.ts";
+
+/** Short, so that the test is. Each connection must end by itself; nothing here measures when. */
+const SOON_MS = 300;
+
+const folder = mkdtempSync(join(tmpdir(), "operator-front-"));
+const certificate = newCertificate();
+let asked = 0;
+const gate = createServer((incoming, outgoing) => {
+  asked += 1;
+  if (incoming.url === "/now") outgoing.end("ok");
+  else outgoing.writeHead(200).flushHeaders();
+});
+let plain: Front;
+let secure: Front;
+
+beforeAll(async () => {
+  const socketPath = join(folder, "gate.sock");
+  gate.listen({ path: socketPath, backlog: 2 * MAX_REQUESTS_PER_ADDRESS });
+  await once(gate, "listening");
+  const given = { host: "127.0.0.1", port: 0, trusted: new TrustedProxies([]), log: () => undefined };
+  const options = { ...given, upstream: { socketPath }, headTimeoutMs: SOON_MS, keepAliveMs: SOON_MS };
+  plain = await Front.start({ ...options, certificate: null });
+  secure = await Front.start({ ...options, certificate });
+});
+
+afterAll(async () => {
+  gate.closeAllConnections();
+  await Promise.all([plain[Symbol.asyncDispose](), secure[Symbol.asyncDispose]()]);
+  gate.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** Resolves when the front has ended a connection, with what it said. */
+function ended(socket: Socket): Promise<string> {
+  let said = "";
+  socket.on("data", (data) => (said += data.toString()));
+  socket.on("error", () => undefined); // a reset is an end as well
+  return new Promise((resolve) => socket.on("close", () => resolve(said)));
+}
+
+const ways: [string, () => Socket][] = [
+  ["sends nothing", () => connect(plain.port, "127.0.0.1")],
+  ["sends nothing, over TLS", () => connectTls({ port: secure.port, host: "localhost", ca: certificate.cert })],
+  ["does not begin the TLS handshake", () => connect(secure.port, "127.0.0.1")],
+  [
+    "does not end the TLS handshake",
+    () => {
+      const socket = connect(secure.port, "127.0.0.1");
+      socket.write(Buffer.from("1603010200010001fc0303", "hex"));
+      return socket;
+    },
+  ],
+];
+
+describe("a connection ends that", () => {
+  test.each(ways)("%s", async (_, open) => void (await ended(open())));
+
+  test.each([false, true])(
+    "begins a head and does not close its side when it is refused (TLS: %s)",
+    async (isSecure) => {
+      const options = { host: "localhost", allowHalfOpen: true };
+      const socket = isSecure
+        ? connectTls({ ...options, port: secure.port, ca: certificate.cert })
+        : connect({ ...options, port: plain.port });
+      socket.write("GET / HTTP/1.1\r\nhost: x\r\n");
+      // What it goes on sending is refused by the system once the front has closed the connection.
+      const more = setInterval(() => socket.write("x: y\r\n"), 20);
+      expect(await ended(socket).finally(() => clearInterval(more))).toContain("HTTP/1.1 408");
+    },
+  );
+
+  test("speaks HTTP/2 and asks for nothing", async () => {
+    const session = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
+    session.on("error", () => undefined); // a reset is an end as well
+    await once(session, "close");
+  });
+});
+
+test("an HTTP/2 connection whose request is silent stays open", async () => {
+  const session = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
+  const silent = session.request({ ":path": "/silent" });
+  await once(silent, "response");
+  // Another connection that was opened later and is idle was closed meanwhile, twice.
+  for (let times = 0; times < 2; times += 1) {
+    const other = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
+    other.on("error", () => undefined); // a reset is an end as well
+    await once(other, "close");
+  }
+  expect(session.destroyed).toBe(false);
+  session.destroy();
+});
+
+test("one address has only so many requests at once, whatever connections they share", async () => {
+  const sessions = Array.from({ length: MAX_REQUESTS_PER_ADDRESS / MAX_STREAMS + 2 }, () =>
+    connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert }),
+  );
+  await Promise.all(sessions.map((session) => once(session, "remoteSettings")));
+  expect(sessions[0]?.remoteSettings.maxConcurrentStreams).toBe(MAX_STREAMS);
+  asked = 0;
+  const heads = sessions.flatMap((session) =>
+    Array.from({ length: MAX_STREAMS }, async () => {
+      const stream = session.request({ ":path": "/silent" });
+      stream.on("error", () => undefined); // the end of the test
+      const [head]: Record<string, unknown>[] = await once(stream, "response");
+      return head?.[":status"];
+    }),
+  );
+  const statuses = await Promise.all(heads);
+  expect(statuses.filter((status) => status === 200)).toHaveLength(MAX_REQUESTS_PER_ADDRESS);
+  expect(statuses.filter((status) => status === 503)).toHaveLength(2 * MAX_STREAMS);
+  expect(asked).toBe(MAX_REQUESTS_PER_ADDRESS);
+  for (const session of sessions) session.destroy();
+});
