@@ -149,7 +149,6 @@ export async function perform(world: World, step: Step): Promise<void> {
     }
     case "jump":
       kernel.skewMs += step.ms;
-      world.wasSetBack ||= step.ms < 0;
       return;
     case "jumpComputer":
       computerAt(world, step.at).skewMs += step.ms;

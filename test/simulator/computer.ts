@@ -18,6 +18,8 @@ export type Made = {
   readonly data: Record<string, unknown>;
   isForgotten?: boolean;
   mayBeMissing?: boolean;
+  /** Its connector had not been told that it is stored when its script lost its storage. */
+  mayRepeat?: boolean;
 };
 
 /** The connector's spool, which a restart of its process does not lose. */

@@ -164,9 +164,12 @@ export class Reader {
       check(isWanted(this.interest, type, computer), `${label}: read ${type} of ${from}, which it did not ask for`);
       check(!computer.made[n - 1]?.isForgotten, `${label}: event ${n} of ${from} was forgotten, and came back`);
       const last = this.#last.get(computer.identity) ?? 0;
-      check(n > last, `${label}: event ${n} of ${from} (${machine}) came after ${last}`);
+      check(
+        n > last || computer.made[n - 1]?.mayRepeat === true,
+        `${label}: event ${n} of ${from} (${machine}) came after ${last}`,
+      );
       this.#checkSkipped(computer, n, `before event ${n}`);
-      this.#last.set(computer.identity, n);
+      this.#last.set(computer.identity, Math.max(n, last));
       told.add(computer);
     }
     // A gap is before the events that follow it. Later ones need a marker of their own.

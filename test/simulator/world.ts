@@ -40,8 +40,6 @@ export class World {
   readonly computers: Computer[] = [];
   readonly #tags = new Map<string, string>();
   readonly #sql: SqlStorage;
-  /** Whether Operator's clock was ever set back. */
-  wasSetBack = false;
   #identities = 0;
 
   constructor(sql: SqlStorage) {
@@ -203,6 +201,8 @@ export class World {
     const known = await this.ask(computer.owner, (user) => user.machine(computer.name));
     // Of a log that was lost before its first push, nobody can know that it was there.
     if ((known?.position ?? null) === null) for (const event of computer.made) event.mayBeMissing = true;
+    // Those that the connector was not told are stored. It sends them again, and this script cannot know that its former self had them.
+    for (const event of computer.made.slice(computer.made.length - computer.spool.waiting)) event.mayRepeat = true;
     this.platform.restart(computer.slug);
     this.platform.scripts.get(computer.slug)?.machine.wipe();
   }
@@ -282,6 +282,8 @@ export class World {
       for (const [index, one] of this.computers.entries()) if (index % 2 === 0 && !one.isLinked) await this.dial(one);
       await this.advance(60_000);
     }
+    // A lost list is rebuilt when somebody looks at it, and asks the machines' scripts then.
+    for (const id of this.people.keys()) await this.look(id);
     await this.advance(2 * 60 * 60_000);
     for (const person of this.people.values()) await this.#check(person);
   }
@@ -297,9 +299,7 @@ export class World {
     for (const computer of this.computers.filter((one) => one.owner === person.id && !one.isGone)) {
       const record = machines.find(({ name }) => name === computer.name);
       if (record === undefined) throw new Broken(`${computer.name} of ${person.id} is not listed`);
-      // A lost list of machines learns of a silent one from its hourly sign of life, and a clock that was set back makes that late.
-      const isUnheard = person.wasWiped && this.wasSetBack;
-      if (record.online !== computer.isLinked && !isUnheard)
+      if (record.online !== computer.isLinked)
         throw new Broken(
           `${computer.name} of ${person.id} is shown as ${record.online ? "online" : "offline"}, and is not`,
         );

@@ -96,6 +96,9 @@ const DOUBT_TIMES = 8;
 
 const LogPage = z.array(LoggedEvent);
 
+/** Scripts that a rebuilt registry asks at the same time. A thousand machines take some seconds, and nobody waits for them. */
+const RECHECKED_AT_ONCE = 16;
+
 type Doubt = { name: string; asked: number };
 
 /** Storage key of the platform start that this object last saw. */
@@ -649,6 +652,15 @@ export class User extends Agent<Env> implements UserRpc {
     }
   }
 
+  /** Asks several scripts for their machines' presence, a few at a time. One that does not answer is asked again later. */
+  async #recheckAll(names: readonly string[]): Promise<void> {
+    const left = names.values();
+    const worker = async (): Promise<void> => {
+      for (const name of left) await this.recheck({ name, asked: 1 });
+    };
+    await Promise.all(Array.from({ length: Math.min(RECHECKED_AT_ONCE, names.length) }, worker));
+  }
+
   follow(isFollowed: boolean): void {
     this.#follower.follow(isFollowed);
   }
@@ -849,6 +861,9 @@ export class User extends Agent<Env> implements UserRpc {
       for (const machine of found) this.#registry.adopt(machine);
       if (found.length > 0)
         console.warn("a registry was lost and was rebuilt from the dispatch namespace", { machines: found.length });
+      // The scripts do not know that what they reported was lost. An idle one would report again within the hour, or later if the clock
+      // was set back, and its machine would be shown as offline until then. So each is asked once.
+      this.ctx.waitUntil(this.#recheckAll(found.map(({ name }) => name)));
       this.ctx.storage.kv.delete(REBUILD_KEY);
     } catch (reason) {
       // If the API is down, machines cannot be added or removed either. The next start of this object tries again.

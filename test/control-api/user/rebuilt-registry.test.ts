@@ -72,6 +72,22 @@ describe("a registry whose database was lost", () => {
     expect(await alice.json("/api/machines")).toMatchObject({ machines: [{ status: "online" }] });
   });
 
+  it("asks each machine's script once whether its machine is online, and shows a machine that does not answer as offline", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.machine("cellar", { fails: { code: "machine_starting", machine: "cellar" } });
+    await loseDatabase(alice);
+    const online = async (): Promise<[string, string][]> => {
+      const { machines } = await alice.json<{ machines: { name: string; status: string }[] }>("/api/machines");
+      return machines.map(({ name, status }) => [name, status]);
+    };
+    // Neither has reported since.
+    await expect.poll(online).toContainEqual(["attic", "online"]);
+    expect((await online()).find(([name]) => name === "cellar")?.[1]).not.toBe("online");
+    const asked = (await alice.reached("attic")).filter(({ path }) => path === "/operator/state");
+    expect(asked).toHaveLength(1);
+  });
+
   it("is compared with the namespace only once", async () => {
     const alice = new TestUser();
     await alice.register("attic");
