@@ -20,12 +20,12 @@ export const MACHINE_ROWS = EVENT_LOG_ROWS;
 export const MACHINE_CHARACTERS = 32 * 1024 * 1024;
 
 /**
- * Events of all of a person's machines. At 1 KB each they take 250 MB, a fortieth of what a Durable Object may hold. Beyond it the
+ * Events of all of a person's machines, unless the person keeps fewer (retention.ts). At 1 KB each they take 250 MB, a fortieth of what a Durable Object may hold. Beyond it the
  * machine with the most events loses its oldest, so that a talkative machine never costs a quiet one its history.
  */
 export const LOG_ROWS = 250_000;
 
-/** Events older than this are deleted. A month is as long as people go back to look up what a session did. */
+/** Events older than this are deleted, unless the person chose another age (retention.ts). A month is as long as people go back to look up what a session did. */
 export const LOG_AGE_MS = 30 * DAY_MS;
 
 /** Trimming deletes so many events beyond the limit at once, because finding the oldest ones reads part of the log. */

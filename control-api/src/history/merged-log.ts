@@ -5,8 +5,6 @@ import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, SCRIPT_EVENT_RATE } from "#protocol/
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "./event-query.ts";
 import {
   FIRST_HISTORY,
-  LOG_AGE_MS,
-  LOG_ROWS,
   MACHINE_CHARACTERS,
   MACHINE_ROWS,
   NOTICE_PREFIX,
@@ -18,6 +16,7 @@ import {
 } from "./limits.ts";
 import { LivePieces } from "./live-pieces.ts";
 import { LogMachines, type LogState } from "./log-machine.ts";
+import { type Retention, RetentionSetting } from "./retention.ts";
 
 /** An event that a push has added, for those who wait for it. */
 export type AddedEvent = {
@@ -64,6 +63,7 @@ type Row = {
 export class MergedLog {
   readonly machines: LogMachines;
   readonly #sql: SqlStorage;
+  readonly #retention: RetentionSetting;
   readonly #pieces = new LivePieces();
   readonly #budgets = new Map<number, TokenBucket>();
   readonly #epoch: string;
@@ -75,6 +75,7 @@ export class MergedLog {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     this.machines = new LogMachines(sql);
+    this.#retention = new RetentionSetting(sql);
     sql.exec(`
       CREATE TABLE IF NOT EXISTS log_event (seq INTEGER PRIMARY KEY, machine INTEGER NOT NULL, machine_seq INTEGER NOT NULL,
         at_ms INTEGER NOT NULL, stored_ms INTEGER NOT NULL, type TEXT NOT NULL, session TEXT, data TEXT NOT NULL);
@@ -380,21 +381,47 @@ export class MergedLog {
     const machine = this.machines.of(slug, name);
     if (machine.rows > MACHINE_ROWS + TRIM_ROWS) this.#drop(machine.id, machine.rows - MACHINE_ROWS);
     else if (machine.characters > MACHINE_CHARACTERS) this.#drop(machine.id, Math.ceil(machine.rows / 10));
-    if (this.#rows > LOG_ROWS + TRIM_ROWS) {
-      const largest = this.machines.largest();
-      if (largest !== null) this.#drop(largest.id, Math.min(largest.rows, this.#rows - LOG_ROWS));
-    }
-    if (Math.abs(nowMs - this.#trimmedAgeMs) < TRIM_AGE_MS) return;
+    if (this.#rows > this.#retention.current.events + TRIM_ROWS) this.#dropLargest();
+    if (Math.abs(nowMs - this.#trimmedAgeMs) >= TRIM_AGE_MS) this.trimAge(nowMs);
+  }
+
+  /** How many events are kept, and for how long. */
+  get retention(): Retention {
+    return this.#retention.current;
+  }
+
+  /** Changes how many events are kept, and for how long, and deletes those beyond it now. */
+  retain(chosen: Retention, nowMs: number): void {
+    this.#retention.set(chosen);
+    this.trimAge(nowMs);
+    while (this.#rows > chosen.events && this.#dropLargest());
+  }
+
+  /** Deletes events that are too old. Answers when the next one will be; `null` if there are none. */
+  trimAge(nowMs: number): number | null {
     this.#trimmedAgeMs = nowMs;
+    const before = nowMs - this.#retention.ageMs;
     const old = this.#sql
       .exec<{ machine: number; count: number; characters: number; last: number }>(
         `SELECT machine, count(*) AS count, sum(length(data)) AS characters, max(seq) AS last FROM log_event
          WHERE stored_ms < ? GROUP BY machine`,
-        nowMs - LOG_AGE_MS,
+        before,
       )
       .toArray();
-    this.#sql.exec("DELETE FROM log_event WHERE stored_ms < ?", nowMs - LOG_AGE_MS);
+    this.#sql.exec("DELETE FROM log_event WHERE stored_ms < ?", before);
     for (const { machine: id, count, characters, last } of old) this.#dropped(id, count, characters, last);
+    const [oldest] = this.#sql
+      .exec<{ at: number }>("SELECT stored_ms AS at FROM log_event ORDER BY seq LIMIT 1")
+      .toArray();
+    return oldest === undefined ? null : oldest.at + this.#retention.ageMs;
+  }
+
+  /** The machine with the most events loses its oldest, so that a talkative one costs a quiet one nothing. */
+  #dropLargest(): boolean {
+    const largest = this.machines.largest();
+    if (largest === null || largest.rows === 0) return false;
+    this.#drop(largest.id, Math.min(largest.rows, this.#rows - this.#retention.current.events));
+    return true;
   }
 
   /** Deletes a machine's oldest events. */

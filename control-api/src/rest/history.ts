@@ -2,8 +2,9 @@ import { Hono } from "hono";
 import { errorResponse } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
 import type { Forgotten } from "../history/history.ts";
+import { RETENTION_RULE, Retention } from "../history/retention.ts";
 import type { AppContext } from "../http/app-context.ts";
-import { administering } from "../http/needs.ts";
+import { administering, reading } from "../http/needs.ts";
 import { sessionHandle } from "../machines/session-handle.ts";
 import { webhooksOf } from "../webhooks/webhooks-rpc.ts";
 import { registryOf } from "../user/user-rpc.ts";
@@ -37,4 +38,22 @@ history.delete("/", administering, async (c) => {
   const subject = session === null ? whose : `history of session ${session} deleted`;
   note(c.env, user, { kind: "machine_changed", client, machine, subject });
   return c.json(forgotten);
+});
+
+/** `GET /api/history/retention`: for how many days, and how many, events are kept: `{ days, events }`. */
+history.get("/retention", reading, async (c) => c.json(await registryOf(c.env, c.var.caller.user).retention()));
+
+/** `PUT /api/history/retention` with `{ days, events }`. What is older or beyond it is deleted at once. */
+history.put("/retention", administering, async (c) => {
+  const chosen = Retention.safeParse(await c.req.json().catch(() => null));
+  if (!chosen.success) return errorResponse({ code: "invalid_request", reason: RETENTION_RULE });
+  const { user, client } = c.var.caller;
+  await registryOf(c.env, user).retain(chosen.data);
+  const { days, events } = chosen.data;
+  note(c.env, user, {
+    kind: "machine_changed",
+    client,
+    subject: `events are kept for ${days} days, at most ${events}`,
+  });
+  return c.json(chosen.data);
 });

@@ -10,6 +10,7 @@ import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import type { ClientAnswer } from "../elicitation/form.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
+import type { Retention } from "../history/retention.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts";
@@ -116,6 +117,10 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
    * there is nothing of that name. `former`: of the computers that had the name before the machine which has it now.
    */
   forget(machine: string, session: string | null, former: boolean): MaybeAsync<Forgotten | null>;
+  /** How many events are kept, and for how long. */
+  retention(): MaybeAsync<Retention>;
+  /** Changes that, and deletes what is beyond it now. */
+  retain(chosen: Retention): MaybeAsync<void>;
   /** The position after the newest event of the merged log. */
   newestEvent(): MaybeAsync<LogPosition>;
   /** Reads events of the merged log, and waits for them if there are none yet. */

@@ -24,6 +24,7 @@ import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import { type Forgotten, History } from "../history/history.ts";
 import { FIRST_HISTORY } from "../history/limits.ts";
+import type { Retention } from "../history/retention.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import { Waiters } from "../history/waiters.ts";
 import { Decisions } from "../inbox/decisions.ts";
@@ -106,6 +107,11 @@ const START_KEY = "platform-start";
 
 /** Storage key: when the enrolled machines are looked through next. */
 const SWEEP_KEY = "sweep-enrolled";
+
+/** Storage key: when the log is trimmed by age next. And the shortest time until then. */
+const TRIM_KEY = "trim-history";
+const DAY_MS = 24 * 60 * 60_000;
+const TRIM_PAUSE_MS = DAY_MS;
 
 /** Storage key that is set until the registry was compared with the namespace: this object's database is new, or was lost. */
 const REBUILD_KEY = "registry-to-rebuild";
@@ -200,6 +206,8 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #pulling = new Set<string>();
   /** Whether `deliverDecisions` is scheduled. Forgotten at a restart, after which one too many is harmless. */
   #isDeliveryScheduled = false;
+  /** Whether this instance has seen to it that the log is trimmed by age. */
+  #trims = false;
   /** Slugs of scripts that are about to be deleted because their machine was renamed, and its new slug. */
   readonly #formerSlugs = new Map<string, string>();
 
@@ -602,6 +610,31 @@ export class User extends Agent<Env> implements UserRpc {
     const forgotten = this.#history.forget(machine, session, former);
     if (!former && this.#registry.get(machine) !== null) await this.#forgetAt(machine, session);
     return forgotten;
+  }
+
+  retention(): Retention {
+    return this.#history.log.retention;
+  }
+
+  async retain(chosen: Retention): Promise<void> {
+    this.#history.log.retain(chosen, Date.now());
+    await this.trimHistory();
+  }
+
+  /** Called by the Agent's schedule, too: deletes events that are too old, though no machine pushes any more. */
+  async trimHistory(): Promise<void> {
+    const nextMs = this.#history.log.trimAge(Date.now());
+    if (nextMs !== null) await this.#trimAt(nextMs);
+  }
+
+  /** Schedules the next trimming, unless one comes earlier anyway. At most one a day. */
+  async #trimAt(dueMs: number): Promise<void> {
+    const nowMs = Date.now();
+    const atMs = Math.max(dueMs, nowMs + TRIM_PAUSE_MS);
+    const knownMs = this.ctx.storage.kv.get<number>(TRIM_KEY) ?? 0;
+    if (knownMs > nowMs && knownMs <= atMs) return;
+    this.ctx.storage.kv.put(TRIM_KEY, atMs);
+    await this.schedule(Math.ceil((atMs - nowMs) / 1000), "trimHistory");
   }
 
   newestEvent(): LogPosition {
@@ -1022,7 +1055,15 @@ export class User extends Agent<Env> implements UserRpc {
   #take(slug: string, { position }: ReportedPresence, push: EventPush | null): number | null {
     const machine = this.#registry.ofSlug(slug);
     if (machine === null) return null;
-    if (push !== null) return this.#history.push(slug, machine.name, push, position.seq);
+    if (push !== null) {
+      const stored = this.#history.push(slug, machine.name, push, position.seq);
+      // Once per instance is enough: what is in the log is trimmed by age even if nothing is pushed any more.
+      if (push.events.length > 0 && !this.#trims) {
+        this.#trims = true;
+        this.ctx.waitUntil(this.#trimAt(Date.now() + this.#history.log.retention.days * DAY_MS));
+      }
+      return stored;
+    }
     if (position.seq === 0) return null;
     const state = this.#history.log.machines.of(slug, machine.name);
     const isBehind = (this.#history.log.machines.storedOf(state, position.epoch) ?? 0) < position.seq;

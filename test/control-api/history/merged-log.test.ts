@@ -241,6 +241,28 @@ describe("the log", () => {
       expect(read(log, { after }).gaps).toEqual(["attic"]);
     }));
 
+  it("keeps events as long, and as many of them, as its person chose, also after a restart", () =>
+    withLog((log, again) => {
+      const day = 24 * 60 * 60_000;
+      log.push("a", "attic", push(0, numbers(1, 400).map((seq) => event(seq))), 400, NOW); // prettier-ignore
+      log.push("b", "barn", push(0, numbers(1, 900).map((seq) => event(seq))), 900, NOW + 2 * day); // prettier-ignore
+      const after = { epoch: log.position.epoch, seq: 0 };
+      log.retain({ days: 365, events: 1_000 }, NOW + 2 * day);
+      // The machine with the most events gave up its oldest.
+      const kept = everything(log);
+      expect([kept.length, kept[0], kept.at(-1)]).toEqual([1_000, "attic 1", "barn 900"]);
+      expect(read(log, { after }).gaps).toEqual(["barn"]);
+      const later = again();
+      expect(later.retention).toEqual({ days: 365, events: 1_000 });
+      later.retain({ days: 1, events: 1_000 }, NOW + 2 * day);
+      expect(everything(later).every((one) => one.startsWith("barn"))).toBe(true);
+      expect(read(later, { after }).gaps).toEqual(["attic", "barn"]);
+      // No machine pushes any more, and the rest goes when it is old enough.
+      expect(later.trimAge(NOW + 2 * day)).toBe(NOW + 3 * day);
+      expect(later.trimAge(NOW + 3 * day + 1)).toBeNull();
+      expect(everything(later)).toEqual([]);
+    }));
+
   it("gives a live view the pieces of unfinished messages in their places, without storing them", () =>
     withLog((log, again) => {
       const pieces = [event(1), event(2, { type: "message.delta" }), event(3, { type: "message.delta" }), event(4)];

@@ -1,5 +1,7 @@
+import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { codeOf, TestUser } from "../support/operator.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
+import { codeOf, env, TestUser } from "../support/operator.ts";
 
 const events = (session: string) => [
   { type: "session.created", session, data: { slug: "-x" } },
@@ -66,5 +68,59 @@ describe("deleting history", () => {
     expect((await new TestUser(alice.id, token).rest("DELETE", "/api/history?machine=attic")).status).toBe(403);
     expect((await new TestUser().rest("DELETE", "/api/history?machine=attic")).status).toBe(404);
     expect(await seen(alice)).toContain("attic/s1");
+  });
+});
+
+describe("how long events are kept", () => {
+  it("is a month unless its person says otherwise, and a change deletes what is beyond it at once", async () => {
+    const alice = await two();
+    const bob = await two();
+    expect(await alice.json("/api/history/retention")).toEqual({ days: 30, events: 250_000 });
+    const many = Array.from({ length: 1_100 }, () => events("s9"))
+      .flat()
+      .slice(0, 1_500);
+    await alice.logs("attic", many);
+    const changed = await alice.rest("PUT", "/api/history/retention", { days: 7, events: 1_000 });
+    expect([changed.status, await changed.json()]).toEqual([200, { days: 7, events: 1_000 }]);
+    const object = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    const left = await runInDurableObject(object, (_, { storage }) =>
+      storage.sql.exec<{ count: number }>("SELECT count(*) AS count FROM log_event").one(),
+    );
+    expect(left.count).toBe(1_000);
+    expect(await alice.json("/api/history/retention")).toEqual({ days: 7, events: 1_000 });
+    expect(await bob.json("/api/history/retention")).toEqual({ days: 30, events: 250_000 });
+  });
+
+  it.each([
+    null,
+    {},
+    { days: 0, events: 1_000 },
+    { days: 366, events: 1_000 },
+    { days: 1.5, events: 1_000 },
+    { days: 7, events: 999 },
+    { days: 7, events: 250_001 },
+    { days: "7", events: 1_000 },
+  ])("is refused as %j, with the rule", async (body) => {
+    const refused = await new TestUser().rest("PUT", "/api/history/retention", body);
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("days from 1 to 365")]);
+  });
+
+  it("is enforced by a schedule, of which there is one, however often it is changed and the log grows", async () => {
+    const alice = await two();
+    for (const days of [9, 8, 7]) await alice.rest("PUT", "/api/history/retention", { days, events: 1_000 });
+    const object = env.USER.getByName(alice.id) as unknown as DurableObjectStub<User>;
+    const due = await runInDurableObject(
+      object,
+      (user) =>
+      user.getSchedules().filter(({ callback }) => callback === "trimHistory").map(({ time }) => time), // prettier-ignore
+    );
+    // That of an earlier choice fires once, finds that another one comes, and leaves it at that.
+    const inDays = due.map((time) => Math.round((time * 1000 - Date.now()) / (24 * 60 * 60_000)));
+    expect(inDays.toSorted((one, other) => one - other)).toEqual([7, 8, 9, 30]);
+    await runInDurableObject(object, async (user) => {
+      await user.trimHistory();
+      await user.trimHistory();
+      expect(user.getSchedules().filter(({ callback }) => callback === "trimHistory")).toHaveLength(4);
+    });
   });
 });
