@@ -77,6 +77,11 @@ export interface RunningOperator {
    * Bearer token for the owner's own programs on this computer. `null` with a public door, where everyone signs in.
    */
   readonly ownerToken: string | null;
+  /**
+   * Starts the Workers again, as a deployment of the control API does on Cloudflare: links, streams and calls through them end, while
+   * the scripts of machines go on.
+   */
+  redeploy(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -225,6 +230,10 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     stateDir: state.folder,
     claimCode: secrets.CLAIM_CODE,
     ownerToken: publicDoor === null ? secrets.OWNER_TOKEN : null,
+    redeploy: async () => {
+      await supervisor.stop();
+      await supervisor.start();
+    },
     stop: () => running.disposeAsync(),
   };
 }

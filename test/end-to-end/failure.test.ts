@@ -91,6 +91,40 @@ function lastMessage({ text }: Answer): unknown {
   return JSON.parse(last.replace(/^data: /, ""));
 }
 
+/** What a client has read of an event stream so far. */
+class EventStream {
+  text = "";
+  /** Resolves when the stream ends, however it does. */
+  readonly ended: Promise<void>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+
+  constructor({ body: stream }: Response) {
+    if (stream === null) throw new Error("no stream");
+    this.#reader = stream.getReader();
+    this.ended = this.#read().catch(() => undefined); // a connection that broke has ended as well
+  }
+
+  /** The id of the newest event; `null` before the first. */
+  get lastId(): string | null {
+    return (
+      this.text
+        .match(/^id: (.*)$/gm)
+        ?.at(-1)
+        ?.slice("id: ".length) ?? null
+    );
+  }
+
+  close(): Promise<void> {
+    return this.#reader.cancel();
+  }
+
+  async #read(): Promise<void> {
+    const decoder = new TextDecoder();
+    for (let part = await this.#reader.read(); !part.done; part = await this.#reader.read())
+      this.text += decoder.decode(part.value, { stream: true });
+  }
+}
+
 let calls = 0;
 
 /** Calls of every kind that are under way while `happens`; each has to end with `link_lost`, promptly, and was made once. */
@@ -222,6 +256,34 @@ describe("during calls and while events are being sent", () => {
     await until("a new link", () => attic.links > links);
     await works();
     expect(barn.epochs).toHaveLength(1);
+    await eventsAreWhole();
+  });
+
+  test("when the control API is deployed again, links and streams come back by themselves, and no event is lost", async () => {
+    const { links } = attic;
+    const scripts = new Set(workerds());
+    calls += 1;
+    const name = `deployed ${calls}`;
+    const ended = Promise.allSettled([send(attic.url, { headers: HEADERS, body: body("hold", name) })]);
+    await server.holds(name);
+    const stream = new EventStream(await operator.request("/api/events"));
+    await tell();
+    await until("the stream has an event", () => stream.lastId !== null);
+    await operator.redeploy();
+    // Nobody can say any more whether the call was carried out; that it ended must not take long.
+    await within(PROMPT_MS, "the end of the call", ended);
+    await within(PROMPT_MS, "the end of the stream", stream.ended);
+    await tell(); // before the link is back
+    await until("a new link", () => attic.links > links);
+    await works();
+    expect(server.calls.get(name)).toBe(1);
+    const resumed = new EventStream(
+      await operator.request("/api/events", { headers: { "last-event-id": stream.lastId ?? "" } }),
+    );
+    await until("the stream goes on where it was", () => resumed.text.includes(`"data":${toldByAttic.at(-1)}`));
+    await resumed.close();
+    // Of all workerds one was replaced: the gate's.
+    expect(workerds().filter((pid) => !scripts.has(pid))).toHaveLength(1);
     await eventsAreWhole();
   });
 

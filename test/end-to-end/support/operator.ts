@@ -108,6 +108,11 @@ export class TestOperator implements AsyncDisposable {
     this.#publicDoor = publicDoor;
   }
 
+  /** As a deployment of the control API: what goes through it ends, and scripts of machines go on. */
+  async redeploy(): Promise<void> {
+    await this.#running?.redeploy();
+  }
+
   async stop(): Promise<void> {
     const running = this.#running;
     this.#running = null;
