@@ -24,6 +24,17 @@ export function pssOf(pid: number): number | null {
   return kilobytes === undefined ? null : Number(kilobytes) * 1024;
 }
 
+/** Linux counts processor time in hundredths of a second for programs, on every architecture (USER_HZ, time(7)). */
+const TICK_MS = 10;
+
+/** Processor time that a process has used so far, in all its threads. Milliseconds; `null` if it is not known. */
+export function cpuMsOf(pid: number): number | null {
+  // The name may have spaces and brackets, so the fields are counted from its end: utime is the 12th from there, stime the 13th.
+  const fields = readProc(`${pid}/stat`).split(") ").at(-1)?.split(" ") ?? [];
+  const [user, system] = [Number(fields[11]), Number(fields[12])];
+  return Number.isNaN(user + system) ? null : (user + system) * TICK_MS;
+}
+
 /** The inodes of the sockets that a process has open. */
 export function socketsOf(pid: number): string[] {
   return descriptorsOf(pid).flatMap((fd) => /^socket:\[(\d+)\]$/.exec(linkOf(`/proc/${pid}/fd/${fd}`))?.[1] ?? []);

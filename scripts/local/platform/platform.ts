@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Ports } from "../../system/ports.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { API_PATH, platformApi } from "./api.ts";
+import { CpuWatch } from "./cpu-watch.ts";
 import { Directory } from "./directory.ts";
 import { withFaults } from "./hostility/api-faults.ts";
 import { Chances, type Hostility } from "./hostility/hostility.ts";
@@ -68,10 +69,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     (authorization) => bears(authorization, options.apiToken) || bears(authorization, lookupToken),
   );
   const host = `127.0.0.1:${server.port}`;
-  const idle = new IdleScripts({
-    scripts: () => directory.list().flatMap((namespace) => namespace.scripts()),
-    report,
-  });
+  const scripts = () => directory.list().flatMap((namespace) => namespace.scripts());
+  const idle = new IdleScripts({ scripts, report });
+  const cpu = new CpuWatch({ scripts, report });
   let waking: Promise<void> | undefined;
 
   return {
@@ -81,6 +81,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     wake: () => (waking = idle.wake()),
     async stop() {
       unkind?.restarts.stop();
+      cpu.stop();
       const stopped = idle.stop();
       await server.stop();
       await stopped;

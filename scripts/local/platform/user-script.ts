@@ -207,6 +207,17 @@ export class UserScript {
     });
   }
 
+  /**
+   * Resolves when its isolate next takes a turn. Not queued with changes: the guard is asked about a call that there is not.
+   * @throws when its process ends first
+   */
+  async takesTurn(): Promise<void> {
+    const answer = await fetch(`http://127.0.0.1:${await this.#ownPort()}/`, {
+      headers: { [CALL_HEADER]: `${this.#key} ${randomUUID()}` },
+    });
+    await answer.arrayBuffer();
+  }
+
   /** Restarts it, unless it does not run or has a call open. Answers whether there is nothing left to do. */
   restartIfIdle(): Promise<boolean> {
     return this.#change(async () => {
