@@ -148,6 +148,7 @@ export default defineConfig({
           name: "end-to-end",
           include: ["test/end-to-end/**/*.test.ts", "test/attacks/end-to-end/**/*.test.ts"],
           ...PROCESSES,
+          globalSetup: [...PROCESSES.globalSetup, "test/end-to-end/support/bundles.ts"],
           sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 180_000,

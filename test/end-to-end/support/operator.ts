@@ -1,12 +1,13 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { expect } from "vitest";
+import { expect, inject } from "vitest";
 import * as z from "zod";
 import type { PublicDoor } from "../../../scripts/front/door.ts";
 import type { Hostility } from "../../../scripts/local/platform/hostility/hostility.ts";
 import { type RunningOperator, startOperator } from "../../../scripts/local/operator.ts";
 import { until } from "./eventually.ts";
+import "./bundles.ts";
 import { hostilityOfTests } from "./hostility.ts";
 import "./localhost.ts";
 import { leftBehind } from "./processes.ts";
@@ -92,6 +93,7 @@ export class TestOperator implements AsyncDisposable {
     const note = (line: string) => void this.log.push(line);
     this.#running = await startOperator({
       stateDir: join(this.folder, "state"),
+      bundles: inject("bundles"),
       port: this.#port,
       publicDoor: this.#publicDoor,
       dispatchPort: this.#dispatchPort,
