@@ -42,6 +42,11 @@ export const MAX_ASK_CHARACTERS = 48 * 1024;
 /** As JSON text inside JSON, each character may take two. */
 export const CUT_ASK_CHARACTERS = 16 * 1024;
 
+/** Rules that a request can be allowed with for the rest of its session. Agents suggest one to three; a person reads all of them. */
+export const MAX_SESSION_RULES = 10;
+/** A rule is a tool and a pattern, such as `Bash(npm test:*)`. A longer one is a whole command, which nobody compares. */
+export const MAX_RULE_CHARACTERS = 300;
+
 /** One question of an agent, as Claude Code's AskUserQuestion has it. */
 export const Question = z.looseObject({
   question: z.string().check(z.minLength(1)),
@@ -71,6 +76,8 @@ export const Decision = z.object({
   behavior: z.enum(["allow", "deny"]),
   reason: z.optional(z.string().check(z.maxLength(MAX_ASK_REASON_CHARACTERS))),
   answers: z.optional(Answers),
+  /** With `allow`: also what the request's session rules say, until the session's process ends. */
+  forSession: z.optional(z.boolean()),
   by: z.string().check(z.minLength(1), z.maxLength(128)),
 });
 export type Decision = z.infer<typeof Decision>;
@@ -82,6 +89,7 @@ export const Settlement = z.object({
   who: z.optional(z.nullable(z.string())),
   reason: z.nullable(z.string()),
   answers: z.optional(z.nullable(z.record(z.string(), z.string()))),
+  forSession: z.optional(z.boolean()),
   atMs: z.number(),
 });
 export type Settlement = z.infer<typeof Settlement>;
@@ -133,12 +141,15 @@ export function answersProblem(questions: readonly Question[], answers: Answers 
   return unknown === undefined ? null : `Nobody asked "${unknown}".`;
 }
 
+type Comparable = {
+  behavior: string;
+  answers?: Readonly<Record<string, string>> | null | undefined;
+  forSession?: boolean | undefined;
+};
+
 /** Whether two decisions are the same, so that the second one changes nothing. Reasons are words, and do not matter. */
-export function isSameDecision(
-  one: { behavior: string; answers?: Readonly<Record<string, string>> | null | undefined },
-  other: { behavior: string; answers?: Readonly<Record<string, string>> | null | undefined },
-): boolean {
-  if (one.behavior !== other.behavior) return false;
+export function isSameDecision(one: Comparable, other: Comparable): boolean {
+  if (one.behavior !== other.behavior || (one.forSession ?? false) !== (other.forSession ?? false)) return false;
   const [some, others] = [Object.entries(one.answers ?? {}), other.answers ?? {}];
   return (
     some.length === Object.keys(others).length &&

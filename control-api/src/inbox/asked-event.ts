@@ -1,4 +1,12 @@
-import { type AskKind, ASKED_TYPE, MAX_REQUEST_ID_CHARACTERS, SETTLED_TYPE, Settlement } from "#protocol/ask.ts";
+import {
+  type AskKind,
+  ASKED_TYPE,
+  MAX_REQUEST_ID_CHARACTERS,
+  MAX_RULE_CHARACTERS,
+  MAX_SESSION_RULES,
+  SETTLED_TYPE,
+  Settlement,
+} from "#protocol/ask.ts";
 import { isRecord } from "#protocol/json.ts";
 import { MAX_PATH_CHARACTERS } from "#protocol/limits.ts";
 import type { AskContent } from "./inbox-item.ts";
@@ -53,17 +61,38 @@ function askedIn(data: Record<string, unknown>): { content: AskContent; waitMs: 
   const waitMs = typeof askedMs === "number" && typeof expiresMs === "number" ? expiresMs - askedMs : DEFAULT_WAIT_MS;
   const isWhole = data["is_whole"] !== false && isToolWhole && isWhyWhole && input !== null;
   return {
-    content: { tool: tool ?? "unknown", why, cwd, input: JSON.stringify(input), isWhole },
+    content: {
+      tool: tool ?? "unknown",
+      why,
+      cwd,
+      input: JSON.stringify(input),
+      isWhole,
+      sessionRules: rulesIn(data["session_rules"]),
+    },
     waitMs: Number.isFinite(waitMs) ? Math.min(Math.max(waitMs, 0), MAX_WAIT_MS) : DEFAULT_WAIT_MS,
   };
+}
+
+/** All rules or none: a person who allows them must have seen each of them in full. */
+function rulesIn(value: unknown): string[] {
+  if (!Array.isArray(value) || value.length > MAX_SESSION_RULES) return [];
+  const isRule = (rule: unknown): rule is string =>
+    typeof rule === "string" && rule !== "" && rule.length <= MAX_RULE_CHARACTERS;
+  return value.every(isRule) ? value : [];
 }
 
 function settlementIn(data: Record<string, unknown>, nowMs: number): Settlement {
   const told = { by: data["settled_by"] ?? "machine", behavior: data["behavior"], atMs: nowMs };
   const rest = { who: data["who"] ?? null, reason: data["reason"] ?? null, answers: data["answers"] ?? null };
+  const forSession = data["for_session"] === true;
   // A server that only says that it is over has not allowed anything, as far as can be known.
   return bounded(
-    Settlement.safeParse({ ...told, ...rest }).data ?? { behavior: "deny", by: "machine", reason: null, atMs: nowMs },
+    Settlement.safeParse({ ...told, ...rest, forSession }).data ?? {
+      behavior: "deny",
+      by: "machine",
+      reason: null,
+      atMs: nowMs,
+    },
   );
 }
 

@@ -120,11 +120,13 @@ function isSame({ settled, decision }: InboxItem, verdict: Verdict): boolean {
 /** Settlements that nobody decided, so that no answer is the same. */
 const OVER: ReadonlySet<string> = new Set(["terminal", "expiry", "agent", "restart", "machine_gone"]);
 
-function problemOf(item: InboxItem, { behavior, answers }: Verdict): string | null {
-  const { kind, isWhole, machine } = item;
+function problemOf(item: InboxItem, { behavior, answers, forSession = false }: Verdict): string | null {
+  const { kind, isWhole, machine, sessionRules = [] } = item;
   if (behavior === "deny") return null;
   if (!isWhole)
     return `This request is too large to be shown here in full, so it cannot be allowed from here. Answer it on machine "${machine}": codez permissions.`;
+  if (forSession && (kind !== "permission" || sessionRules.length === 0))
+    return "The agent offers nothing to allow for the session. Allow this request once, or deny it.";
   if (kind !== "question") return answers === undefined ? null : "Only a question takes answers.";
   const questions = questionsOf(item);
   return questions.length > 0 ? answersProblem(questions, answers) : "These questions cannot be answered here.";

@@ -51,13 +51,14 @@ async function postDecision(
   env: DispatchBindings,
   user: string,
   { machine, request }: InboxItem,
-  { behavior, reason, answers, by }: AcceptedDecision,
+  { behavior, reason, answers, forSession, by }: AcceptedDecision,
 ): Promise<Delivery | null> {
   const decision: Decision = {
     request,
     behavior,
     ...(reason === undefined ? {} : { reason }),
     ...(answers === undefined ? {} : { answers }),
+    ...(forSession === true ? { forSession } : {}),
     by: by.name,
   };
   const signal = AbortSignal.timeout(DELIVERY_TIMEOUT_MS);

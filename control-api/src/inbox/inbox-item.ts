@@ -7,7 +7,7 @@ import type { AskKind, Decision, Settlement } from "#protocol/ask.ts";
 export type Decider = { readonly via: "page" | "client" | "form"; readonly name: string };
 
 /** What somebody decided. */
-export type Verdict = Pick<Decision, "behavior" | "reason" | "answers">;
+export type Verdict = Pick<Decision, "behavior" | "reason" | "answers" | "forSession">;
 
 /**
  * A decision that was accepted here. It is `delivered` when the machine has taken it; a request counts as settled only then. Times are
@@ -26,6 +26,8 @@ export type AskContent = {
   readonly cwd: string | null;
   readonly input: string;
   readonly isWhole: boolean;
+  /** What a person may allow for the rest of the session, in the agent's notation. Absent or empty: nothing. */
+  readonly sessionRules?: readonly string[];
 };
 
 /** Something that waits for a person, or did. `id` is Operator's own; `request` is the machine's. */

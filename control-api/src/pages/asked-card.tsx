@@ -111,7 +111,8 @@ function apartIn(input: unknown, key: "command" | "plan"): { readonly text: stri
 
 type FormProps = { readonly item: InboxItem; readonly csrf: string; readonly isFresh: boolean };
 
-function DecisionForm({ item: { id, kind, isWhole }, csrf, isFresh }: FormProps) {
+function DecisionForm({ item: { id, kind, isWhole, sessionRules = [] }, csrf, isFresh }: FormProps) {
+  const isOffered = isWhole && isFresh && kind === "permission" && sessionRules.length > 0;
   return (
     <>
       {isWhole && !isFresh ? <ConfirmFirst id={id} /> : null}
@@ -136,6 +137,25 @@ function DecisionForm({ item: { id, kind, isWhole }, csrf, isFresh }: FormProps)
             </button>
           ) : null}
         </div>
+        {isOffered ? (
+          <details class="plain">
+            <summary>Allow for this session</summary>
+            <p class="soft">
+              Allows this, and from then on without asking, until the session ends. Only what these rules of the agent
+              say:
+            </p>
+            <ul class="soft">
+              {sessionRules.map((rule) => (
+                <li>
+                  <code class="exact">{printableLines(rule)}</code>
+                </li>
+              ))}
+            </ul>
+            <button class="plain" name="behavior" value="allow-session">
+              Allow for this session
+            </button>
+          </details>
+        ) : null}
       </form>
     </>
   );

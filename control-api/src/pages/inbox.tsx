@@ -47,7 +47,9 @@ inbox.post("/:id", async (c) => {
   const by = { via: "page", name: `${person.name}, on the inbox page` } as const;
   const result: DecisionResult | OperatorError = await user.decide(id, verdict, by);
   const isRefused = "code" in result;
-  const subject = `${item.kind} ${verdict.behavior === "allow" ? "allowed" : "denied"}`;
+  const word =
+    verdict.behavior === "deny" ? "denied" : verdict.forSession === true ? "allowed for the session" : "allowed";
+  const subject = `${item.kind} ${word}`;
   const outcome = isRefused ? result.code : "ok";
   note(c.env, person.id, { kind: "permission", client: "inbox page", machine: item.machine, subject, outcome });
   if (isRefused) return page(c, session, { kind: "bad", text: messageOf(result) }, 409);
@@ -55,8 +57,10 @@ inbox.post("/:id", async (c) => {
   return page(c, session, { kind: "good", text: saidOf(result, verdict) });
 });
 
-function saidOf({ item, isFirst }: DecisionResult, { behavior }: Verdict): string {
-  const word = behavior === "deny" ? "Denied" : item.kind === "question" ? "Answered" : "Allowed";
+function saidOf({ item, isFirst }: DecisionResult, { behavior, forSession }: Verdict): string {
+  const isForSession = item.settled === null ? forSession : item.settled.forSession;
+  const allowed = isForSession === true ? "Allowed for this session" : "Allowed";
+  const word = behavior === "deny" ? "Denied" : item.kind === "question" ? "Answered" : allowed;
   if (!isFirst) return `This had the same answer already.`;
   return item.settled === null
     ? `${word}, but machine "${item.machine}" has not taken it yet. It gets your decision when it is back, if it still waits then.`
@@ -65,7 +69,8 @@ function saidOf({ item, isFirst }: DecisionResult, { behavior }: Verdict): strin
 
 /** The decision in a form; `null` if an answer is missing or too long. */
 function verdictIn(form: FormData, item: InboxItem): Verdict | null {
-  const behavior = form.get("behavior") === "allow" ? "allow" : "deny";
+  const said = form.get("behavior");
+  const behavior = said === "allow" || said === "allow-session" ? "allow" : "deny";
   const reason = textIn(form.get("reason"));
   const answers = behavior === "allow" && item.kind === "question" ? answersIn(form, item) : undefined;
   const verdict = DecisionRequest.safeParse({
@@ -73,7 +78,9 @@ function verdictIn(form: FormData, item: InboxItem): Verdict | null {
     ...(reason === "" ? {} : { reason }),
     ...(answers === undefined ? {} : { answers }),
   });
-  return verdict.success ? verdict.data : null;
+  if (!verdict.success) return null;
+  // Only a person allows something for a session, here, where they see the rules. REST and MCP clients cannot say it.
+  return said === "allow-session" ? { ...verdict.data, forSession: true } : verdict.data;
 }
 
 /** Fields `answer-<n>` are chosen options, as many as were ticked; `other-<n>` is a text of the person's own, which then counts. */

@@ -65,9 +65,12 @@ export interface Attachment {
   readonly name: string | null;
 }
 
-/** `answers`: what a person answered to the agent's questions, by their text. */
+/**
+ * `answers`: what a person answered to the agent's questions, by their text. `forSession`: the request's session rules apply until the
+ * session's process ends.
+ */
 export type Decision =
-  | { behavior: "allow"; answers?: Readonly<Record<string, string>> }
+  | { behavior: "allow"; answers?: Readonly<Record<string, string>>; forSession?: boolean }
   | { behavior: "deny"; reason: string };
 
 /** A part of a message as clients see it. Live events and history use the same shape. */
@@ -100,6 +103,8 @@ export interface PermissionAsk {
   readonly input: unknown;
   /** Why approval is needed, if the agent says. */
   readonly why: string | null;
+  /** What may be allowed for the rest of the session, in the agent's own notation. Absent or empty: nothing. */
+  readonly sessionRules?: readonly string[];
 }
 
 export interface TurnResult {

@@ -69,11 +69,12 @@ export class PermissionBook {
 
   ask(asker: Asker, ask: PermissionAsk): PermissionRequest {
     const askedAtMs = this.#now();
-    const { id, tool, toolUse, input, why } = ask;
+    const { id, tool, toolUse, input, why, sessionRules = [] } = ask;
     const { session, cwd } = asker;
     const kind = askKindOf(tool, input);
     const expiresAtMs = askedAtMs + this.#timeoutMs();
-    const request = { id, kind, session, cwd, tool, toolUse, input, why, askedAtMs, expiresAtMs, settled: null };
+    const asked = { id, kind, session, cwd, tool, toolUse, input, why, sessionRules: [...sessionRules] };
+    const request = { ...asked, askedAtMs, expiresAtMs, settled: null };
     this.#requests.set(id, request);
     this.#askers.set(id, asker);
     this.#save();
@@ -124,11 +125,19 @@ export class PermissionBook {
         atMs,
       });
     }
-    const problem = decision.behavior === "allow" ? problemOf(request, answers) : null;
+    const forSession = decision.behavior === "allow" && decision.forSession === true;
+    const problem = decision.behavior === "allow" ? problemOf(request, answers, forSession) : null;
     if (problem !== null) throw new ServeFailure({ code: "arguments_invalid", detail: problem });
     const asker = this.#askers.get(id);
     const reason = decision.behavior === "deny" ? decision.reason : null;
-    const settled = this.#settle(request, { behavior: decision.behavior, by, who, reason, answers: answers ?? null });
+    const settled = this.#settle(request, {
+      behavior: decision.behavior,
+      by,
+      who,
+      reason,
+      answers: answers ?? null,
+      forSession,
+    });
     asker?.respond(decision, true);
     return { request: settled, first: true };
   }
@@ -175,7 +184,7 @@ export class PermissionBook {
     this.#requests.set(request.id, settled);
     this.#askers.delete(request.id);
     this.#save();
-    const { behavior, by, who, reason, answers } = settlement;
+    const { behavior, by, who, reason, answers, forSession } = settlement;
     this.#events.append(SETTLED_TYPE[request.kind], request.session, {
       request_id: request.id,
       behavior,
@@ -183,6 +192,7 @@ export class PermissionBook {
       who,
       reason,
       answers,
+      for_session: forSession,
     });
     return settled;
   }
@@ -220,10 +230,20 @@ export class PermissionBook {
 
 /** A request as the tools' answers and the events show it: whole, or with a mark where it was cut. */
 export function show(request: PermissionRequest, nowMs?: number): Record<string, unknown> {
-  const { id, kind, session, cwd, tool, toolUse, why, askedAtMs, expiresAtMs, settled } = request;
+  const { id, kind, session, cwd, tool, toolUse, why, sessionRules, askedAtMs, expiresAtMs, settled } = request;
   const { input, isWhole } = boundedAsk(kind, request.input);
   const age = nowMs === undefined ? {} : { age_ms: nowMs - askedAtMs };
-  const base = { request_id: id, kind, session_id: session, cwd, tool, tool_use_id: toolUse, why, ...age };
+  const base = {
+    request_id: id,
+    kind,
+    session_id: session,
+    cwd,
+    tool,
+    tool_use_id: toolUse,
+    why,
+    session_rules: sessionRules,
+    ...age,
+  };
   const asked = { ...askedIn(kind, isWhole ? input : null), input, is_whole: isWhole };
   return { ...base, ...asked, asked_at_ms: askedAtMs, expires_at_ms: expiresAtMs, settled };
 }
@@ -234,7 +254,13 @@ function askedIn(kind: PermissionRequest["kind"], input: unknown): Record<string
   return kind === "question" ? { questions: input["questions"] } : { plan: input["plan"] };
 }
 
-function problemOf({ kind, input }: PermissionRequest, answers: Answers | undefined): string | null {
+function problemOf(
+  { kind, input, sessionRules }: PermissionRequest,
+  answers: Answers | undefined,
+  forSession: boolean,
+): string | null {
+  if (forSession && sessionRules.length === 0)
+    return "The agent offers nothing to allow for the session. Allow this request once, or deny it.";
   if (kind !== "question")
     return answers === undefined ? null : "Only a question takes answers. Leave them out to allow this.";
   const questions = Questions.safeParse(isRecord(input) ? input["questions"] : null);
@@ -254,7 +280,7 @@ function expired({ kind }: PermissionRequest, reason: string): string {
 }
 
 function nobody(by: Settler, reason: string): Omit<Settlement, "atMs"> {
-  return { behavior: "deny", by, who: null, reason, answers: null };
+  return { behavior: "deny", by, who: null, reason, answers: null, forSession: false };
 }
 
 function tell({ by, who, reason }: Settlement): string {

@@ -18,6 +18,7 @@ const Answer = z.object({
   behavior: z.enum(["allow", "deny"]),
   reason: z.string().max(MAX_ASK_REASON_CHARACTERS).optional(),
   answers: z.optional(Answers),
+  forSession: z.boolean().optional(),
   /** The person who decided on a page of Operator, where the connector passes the decision on. */
   by: z.string().max(128).optional(),
 });
@@ -45,7 +46,7 @@ function answer({ permissions, policy, config }: Machine, body: string): Respons
   const parsed = Answer.safeParse(parseJson(body));
   if (!parsed.success)
     return Response.json({ code: "arguments_invalid", error: z.prettifyError(parsed.error) }, { status: 400 });
-  const { request, behavior, answers, by } = parsed.data;
+  const { request, behavior, answers, by, forSession = false } = parsed.data;
   try {
     const { kind, settled: earlier } = permissions.get(request);
     // What is settled already is told in any case.
@@ -53,7 +54,9 @@ function answer({ permissions, policy, config }: Machine, body: string): Respons
       throw new ServeFailure({ code: "pages_not_allowed", request, config: config.path });
     const reason = parsed.data.reason ?? deniedText(kind);
     const decision =
-      behavior === "deny" ? { behavior, reason } : { behavior, ...(answers === undefined ? {} : { answers }) };
+      behavior === "deny"
+        ? { behavior, reason }
+        : { behavior, forSession, ...(answers === undefined ? {} : { answers }) };
     const decided = permissions.respond(request, decision, by === undefined ? "machine" : "operator", by ?? null);
     return Response.json({ request: show(decided.request), already_settled: !decided.first });
   } catch (error) {

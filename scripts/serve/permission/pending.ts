@@ -10,6 +10,7 @@ export const PermissionRequest = z.object({
   toolUse: z.string(),
   input: z.unknown(),
   why: z.string().nullable(),
+  sessionRules: z.array(z.string()).default([]),
   askedAtMs: z.number(),
   expiresAtMs: z.number(),
   settled: z
@@ -22,6 +23,7 @@ export const PermissionRequest = z.object({
       reason: z.string().nullable(),
       /** The answers to a question, by its text. */
       answers: z.record(z.string(), z.string()).nullable().default(null),
+      forSession: z.boolean().default(false),
       atMs: z.number(),
     })
     .nullable(),

@@ -65,6 +65,55 @@ describe("the inbox page", () => {
     expect(answer).toMatch(/Denied by person-[\w-]+, on the inbox page\. The machine has not\s+taken it yet/);
   });
 
+  it("allows something for the session where the agent offers it, with the rules in full, and nothing where it does not", async () => {
+    const one = await person();
+    const rules = ["Bash(npm test:*)", "Bash(npm run\u202e:*)"];
+    await one.user.logs("attic", [asked("r-1", { session_rules: rules }), asked("r-2")]);
+    await one.user.script("attic", { answers: { [DECIDE]: taken("allow", { forSession: true }) } });
+    const page = await pageOf(one);
+    const [first = "", second = ""] = page.split('id="ask-').slice(1);
+    expect(first).toContain("Bash(npm test:*)");
+    expect(first).toContain(String.raw`Bash(npm run\u{202e}:*)`);
+    expect(first).toContain('value="allow-session"');
+    expect(second).not.toContain('value="allow-session"');
+    // A form that was made up cannot have what was not offered.
+    const forged = await one.visitor.post(actionIn(second), { csrf: csrfIn(page), behavior: "allow-session" });
+    expect([forged.status, await forged.text()]).toEqual([409, expect.stringContaining("offers nothing to allow")]);
+    expect(await one.decisions()).toEqual([]);
+    const allowed = await one.visitor.post(actionIn(first), { csrf: csrfIn(page), behavior: "allow-session" });
+    expect(await allowed.text()).toContain("Allowed for this session. Machine");
+    expect(await one.decisions()).toMatchObject([{ request: "r-1", behavior: "allow", forSession: true }]);
+    const audit = JSON.stringify(await one.user.json("/api/audit"));
+    expect(audit).toContain("permission allowed for the session");
+  });
+
+  it("offers nothing for the session if a rule is too long, not text, or one of too many", async () => {
+    const one = await person();
+    const offers = [["x".repeat(301)], ["Bash", 7], [""], Array.from({ length: 11 }, () => "Bash"), "Bash", null];
+    await one.user.logs(
+      "attic",
+      offers.map((session_rules, index) => asked(`r-${index}`, { session_rules })),
+    );
+    const page = await pageOf(one);
+    expect(page.match(/value="allow"/g)).toHaveLength(offers.length);
+    expect(page).not.toContain("allow-session");
+  });
+
+  it("takes nothing for the session from a program, even one that may answer for the machine", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1", { session_rules: ["Bash(npm test:*)"] })]);
+    const csrf = await one.visitor.csrf("/account");
+    await one.visitor.post("/account/approvals/attic", { csrf, allow: "yes" });
+    const [, id = ""] = /inbox\/(\d+)/.exec(actionIn(await pageOf(one))) ?? [];
+    const body = { behavior: "allow", forSession: true, session_rules: ["Bash"] };
+    await one.user.rest("POST", `/api/inbox/${id}`, body);
+    const calls = (await one.user.reached("attic"))
+      .map(({ body: sent }) => sent)
+      .filter((sent) => sent.includes("r-1"));
+    expect(calls).not.toEqual([]);
+    expect(calls.join("")).not.toContain("forSession");
+  });
+
   it("answers a question by an option or in the person's own words", async () => {
     const one = await person();
     await one.user.logs("attic", [questioned("r-1")]);

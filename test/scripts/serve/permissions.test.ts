@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { obedient, TestMachine, until, type Answer, type TestClient } from "./support/machine.ts";
@@ -81,6 +81,49 @@ test("when a person at the machine allows it, the tool runs once; a repeated ans
   const late = await machine.codez("permissions", "deny", request);
   expect(late.code).toBe(19);
   expect(late.stderr).toContain("already settled: allow, by machine");
+});
+
+/** What the connector passes on of a decision that a person made on a page. */
+async function decide(decision: Record<string, unknown>): Promise<Record<string, unknown>> {
+  const { token } = JSON.parse(readFileSync(join(machine.home, ".codez", "serve", "running.json"), "utf8"));
+  const response = await fetch(new URL("/local/permissions", machine.url), {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}` },
+    body: JSON.stringify({ by: "Ann", ...decision }),
+  });
+  return (await response.json()) as Record<string, unknown>;
+}
+
+test("what a person allows for the session is not asked again in it, and nothing else is allowed by that", async () => {
+  const cwd = machine.repo("repo");
+  const { session, request, cursor, path } = await asking("for-session-1.txt");
+  const { pending_permissions: pending } = await client.call("get_session", { session_id: session, slug: "-" });
+  const [{ session_rules: rules }] = pending as [{ session_rules: string[] }];
+  expect(rules).toEqual([expect.stringMatching(/^Bash\(touch/)]);
+  expect(await decide({ request, behavior: "allow", forSession: true })).toMatchObject({ already_settled: false });
+  await isIdle(session, cursor);
+  // What the rule says runs without a question.
+  rmSync(path);
+  let after = await client.now();
+  await client.call("send_prompt", { session_id: session, text: "bash touch for-session-1.txt" });
+  const events = await isIdle(session, after);
+  expect(existsSync(path)).toBe(true);
+  expect(events.filter(({ type }) => type === "permission.requested")).toEqual([]);
+  // Another command of the same tool is asked for, also if it is appended to one that is allowed.
+  for (const command of ["mkdir not-allowed", "touch for-session-1.txt && mkdir not-allowed"]) {
+    after = await client.now();
+    await client.call("send_prompt", { session_id: session, text: `bash ${command}` });
+    const asked = await client.eventsUntil((event) => event["type"] === "permission.requested", after, session);
+    await decide({ request: asked.at(-1)?.["request_id"], behavior: "deny" });
+    await isIdle(session, after);
+  }
+  expect(existsSync(join(cwd, "not-allowed"))).toBe(false);
+  // Another session is asked again, and no settings file has the rule.
+  rmSync(path);
+  const other = await asking("for-session-1.txt");
+  expect(existsSync(path)).toBe(false);
+  expect(existsSync(join(cwd, ".claude", "settings.local.json"))).toBe(false);
+  await decide({ request: other.request, behavior: "deny" });
 });
 
 test("when a person at the machine denies it, the tool does not run and the model reads why", async () => {

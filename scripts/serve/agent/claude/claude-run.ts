@@ -6,6 +6,7 @@ import { ServeFailure } from "../../error.ts";
 import type { AgentEvent, AgentRun, Attachment, Decision, Prompt } from "../agent.ts";
 import type { Guard } from "../keeper.ts";
 import { readParts } from "./content-part.ts";
+import { ruleText, type SessionRule, sessionRulesIn, sessionUpdate } from "./session-rules.ts";
 import { parseStreamLine, type StreamMessage } from "./stream-message.ts";
 
 /** Claude Code answers `initialize` in under a second, but a project's plugins and MCP servers may take longer to start. */
@@ -28,7 +29,7 @@ export class ClaudeRun implements AgentRun {
   readonly #onEvent: (event: AgentEvent) => void;
   readonly #replies = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
   /** The inputs of open permission requests. An "allow" must contain the input again. */
-  readonly #asked = new Map<string, Record<string, unknown>>();
+  readonly #asked = new Map<string, { input: Record<string, unknown>; rules: readonly SessionRule[] }>();
   readonly #exited: Promise<void>;
   #lastOutput = "";
   #hasEnded = false;
@@ -73,12 +74,17 @@ export class ClaudeRun implements AgentRun {
   }
 
   respond(request: string, decision: Decision): void {
-    const input = this.#asked.get(request);
-    if (input === undefined) return;
+    const asked = this.#asked.get(request);
+    if (asked === undefined) return;
+    const { input, rules } = asked;
     this.#asked.delete(request);
     const response =
       decision.behavior === "allow"
-        ? { behavior: "allow", updatedInput: withAnswers(input, decision.answers) }
+        ? {
+            behavior: "allow",
+            updatedInput: withAnswers(input, decision.answers),
+            ...(decision.forSession === true && rules.length > 0 ? { updatedPermissions: [sessionUpdate(rules)] } : {}),
+          }
         : { behavior: "deny", message: decision.reason };
     this.#send({ type: "control_response", response: { subtype: "success", request_id: request, response } });
   }
@@ -217,9 +223,12 @@ export class ClaudeRun implements AgentRun {
       return this.#send({ type: "control_response", response: { subtype: "error", request_id: id, error } });
     }
     const input = request.input ?? {};
-    this.#asked.set(id, input);
+    const tool = request.tool_name ?? "unknown";
+    const rules = sessionRulesIn(request.permission_suggestions ?? [], tool);
+    this.#asked.set(id, { input, rules });
     const why = request.decision_reason ?? (request.blocked_path === undefined ? null : `path ${request.blocked_path}`);
-    const ask = { id, tool: request.tool_name ?? "unknown", toolUse: request.tool_use_id ?? "", input, why };
+    const sessionRules = rules.map(ruleText);
+    const ask = { id, tool, toolUse: request.tool_use_id ?? "", input, why, sessionRules };
     this.#onEvent({ type: "permission.requested", request: ask });
   }
 

@@ -57,6 +57,7 @@ export const StreamMessage = z.discriminatedUnion("type", [
       input: z.record(z.string(), z.unknown()).optional(),
       decision_reason: z.string().optional(),
       blocked_path: z.string().optional(),
+      permission_suggestions: z.array(z.unknown()).optional(),
     }),
   }),
   z.object({ type: z.literal("control_cancel_request"), request_id: z.string() }),
