@@ -160,7 +160,11 @@ export type MachineState = z.infer<typeof MachineState>;
  * From a script to its owner's Agent: what changed. Facts that were reported before are left out, because they are large and
  * rarely change.
  */
-export const ReportedPresence = z.extend(Presence, { facts: z.optional(z.nullable(Facts)) });
+export const ReportedPresence = z.extend(Presence, {
+  facts: z.optional(z.nullable(Facts)),
+  /** Of the computer that the link accepts, so that a late report of a renamed machine is not taken for another's that has its name now. */
+  identity: z.optional(z.string()),
+});
 export type ReportedPresence = z.infer<typeof ReportedPresence>;
 
 export const MachineReport = z.object({

@@ -270,7 +270,8 @@ export class Machine extends DurableObject<Env> implements LinkListener {
 
   /** The machine's presence, with its facts only when they have not been reported yet. */
   #reported(): ReportedPresence {
-    const { facts, ...presence } = this.presence();
+    const { facts, ...rest } = this.presence();
+    const presence = { ...rest, identity: this.#credentials.record.identity };
     return this.#record.row.factsReported === true ? presence : { ...presence, facts };
   }
 

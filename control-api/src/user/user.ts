@@ -478,6 +478,7 @@ export class User extends Agent<Env> implements UserRpc {
   record(slug: string, presence: ReportedPresence, push: EventPush | null): ReportAnswer {
     const former = this.#formerSlugs.get(slug);
     if (former !== undefined) return { wantsFacts: false, stored: this.#take(former, presence, push), liveMs: 0 };
+    if (this.#isOfAnother(slug, presence)) return { wantsFacts: false, stored: null, liveMs: 0 };
     const recorded = this.#registry.record(slug, presence, Date.now());
     if (recorded === null && !this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence, push);
     const stored = this.#take(slug, presence, push);
@@ -488,6 +489,16 @@ export class User extends Agent<Env> implements UserRpc {
     const isOutdated = recorded?.hasJustDialled === true && presence.template !== this.#version;
     if (isOutdated && this.#rollouts.allowsUpgradeAtDial) this.#upgradeSoon(recorded.name);
     return { wantsFacts: recorded?.wantsFacts ?? false, stored, liveMs: this.#history.liveMs };
+  }
+
+  /**
+   * Whether a report is late: its machine was renamed since, and another machine has got its former name. Both have the same slug and
+   * report key, one after the other. A report of a computer that has no machine here any more is not meant: on Cloudflare a script
+   * may go on with the bindings of the computer that had its name before.
+   */
+  #isOfAnother(slug: string, { identity = "" }: ReportedPresence): boolean {
+    const name = identity === "" ? null : this.#registry.nameOf(identity);
+    return name !== null && name !== (this.#registry.ofSlug(slug)?.name ?? name);
   }
 
   /** Requests that wait for a person, or were settled; `null` if the reader knows no such machine. */

@@ -291,6 +291,27 @@ describe("a person's log", () => {
     expect((await alice.tool("poll_events", args)).structuredContent?.["events"]).toMatchObject([{ seq: 2 }]);
   });
 
+  it("takes a late report of a renamed machine for no other machine's that has its former name now", async () => {
+    const alice = new TestUser();
+    for (const name of ["attic", "mini"]) await alice.machine(name);
+    for (const name of ["cellar", "attic"]) await alice.script(name);
+    await alice.rest("PATCH", "/api/machines/attic", { name: "cellar" });
+    await alice.rest("PATCH", "/api/machines/mini", { name: "attic" });
+    const late: EventPush = {
+      after: 0,
+      events: [event(1)],
+      position: { epoch: "late", seq: 1 },
+      gap: false,
+      more: false,
+    };
+    // Of the computer that was called attic when it sent this.
+    await alice.report("attic", { identity: "identity-of-attic", position: late.position }, undefined, { push: late });
+    expect(await where(alice)).toEqual([]);
+    expect(await alice.json("/api/machines")).toMatchObject({ machines: [{ status: "never_connected" }, {}] });
+    await alice.report("attic", { identity: "identity-of-mini", position: late.position }, undefined, { push: late });
+    expect(await where(alice)).toEqual(["attic 1"]);
+  });
+
   it("shows a renamed machine's events under its new name, each once", async () => {
     const alice = new TestUser();
     await alice.machine("attic");

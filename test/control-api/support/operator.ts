@@ -1,7 +1,7 @@
 import { createExecutionContext } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import type { EventPush, LoggedEvent } from "#protocol/event.ts";
-import { type Presence, REPORT_KEY_HEADER } from "#protocol/script-api.ts";
+import { REPORT_KEY_HEADER, type ReportedPresence } from "#protocol/script-api.ts";
 import { slugOf } from "#protocol/slug.ts";
 import { tagOf } from "../../../control-api/src/http/caller.ts";
 import type { Env } from "../../../control-api/src/env.ts";
@@ -103,7 +103,7 @@ export class TestUser {
   /** The machine's script reports. A script that pushes says with `push` which events the object does not have yet. */
   async report(
     name: string,
-    presence: Partial<Presence>,
+    presence: Partial<ReportedPresence>,
     key?: string,
     { withFacts = true, push }: { withFacts?: boolean; push?: EventPush } = {},
   ): Promise<Response> {
