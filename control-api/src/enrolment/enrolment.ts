@@ -124,6 +124,15 @@ export class Enrolment {
     return this.#keys.hasEnrolled(identity) && this.#remove(identity);
   }
 
+  /**
+   * A machine was removed, or another computer has its name. It is not its key's any more: with a key for one machine it would otherwise come
+   * back, and a computer that its person registers later would be taken for it.
+   */
+  forget(identity: string): void {
+    this.#keys.forget(identity);
+    this.#silentSinceMs.delete(identity);
+  }
+
   /** Removes the machines that have been silent for too long, and looks again later if there are others. */
   async sweep(): Promise<void> {
     const nowMs = Date.now();
@@ -163,8 +172,7 @@ export class Enrolment {
       console.warn("an enrolled machine could not be removed", { machine: name, failure });
       return false;
     }
-    this.#keys.forget(identity);
-    this.#silentSinceMs.delete(identity);
+    this.forget(identity);
     return name !== null;
   }
 

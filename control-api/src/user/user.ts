@@ -359,12 +359,17 @@ export class User extends Agent<Env> implements UserRpc {
   /** Removes a machine: closes its link, and deletes its script and log. */
   remove(name: string): Promise<OperatorError | null> {
     return this.#turns.take([name], async () => {
-      if (this.#servers.get(name) !== null) return this.#servers.remove(name);
+      if (this.#servers.get(name) !== null) {
+        const failure = await this.#servers.remove(name);
+        if (failure === null) this.revoked();
+        return failure;
+      }
       const known = this.#registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
       await deleteScript(this.env, known.slug);
       this.#registry.delete(name);
+      this.#enrolment.forget(known.identity);
       this.#history.remove(name, Date.now());
       this.revoked();
       return null;
@@ -956,6 +961,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Another computer has a machine's name now. The history of the former one belongs neither to it nor to tokens limited to it. */
   async #passOn(name: string, from: string, to: string): Promise<void> {
     this.#history.pass(name, { from, to }, Date.now());
+    this.#enrolment.forget(from);
     this.revoked();
     // The history is stored here. The script's copy would show the former computer's sessions among those of the new one.
     await this.#forgetAt(name, null).catch((reason: unknown) =>
