@@ -6,6 +6,7 @@ import type { Caller } from "./http/caller.ts";
 import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
+import { withBodyWithin } from "./http/body-within.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
 import { refuseForeignHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
@@ -29,7 +30,7 @@ async function answer(request: Request, env: Env, ctx: ExecutionContext): Promis
   if (foreign !== null) return foreign;
   if (isMetadata(url)) return metadata(request, url, env, ctx);
   if (machine !== null) return passThrough(request, url, env, machine);
-  if (url.pathname !== "/mcp") return app.fetch(request, env, ctx);
+  if (url.pathname !== "/mcp") return own(request, url, env, ctx);
   if (request.method === "OPTIONS") return preflight(request);
   const refused = refuseNavigation(request);
   if (refused !== null) return refused;
@@ -37,6 +38,20 @@ async function answer(request: Request, env: Env, ctx: ExecutionContext): Promis
   const response =
     "refused" in caller ? await refuseCall(caller, request, url, env) : await unified(request, url, env, caller);
   return allowOrigin(request, harmless(response));
+}
+
+/** The answer of Operator's own pages and API. */
+async function own(request: Request, url: URL, env: Env, ctx: ExecutionContext): Promise<Response> {
+  const bounded = isUpload(request, url) ? request : await withBodyWithin(request);
+  return bounded instanceof Response ? bounded : app.fetch(bounded, env, ctx);
+}
+
+/**
+ * Whether a request deploys a hosted server, which may have several megabytes. Its route reads nothing before it knows the caller, and then
+ * only what states its length. A spelling of the path that is not recognised here gets the smaller limit.
+ */
+function isUpload({ method, headers }: Request, { pathname }: URL): boolean {
+  return method === "PUT" && /^\/api\/servers\/[^/]+$/.test(pathname) && headers.has("content-length");
 }
 
 /** The unified endpoint's answer. It ends when the caller's authorisation does. */

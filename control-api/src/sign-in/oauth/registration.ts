@@ -1,3 +1,4 @@
+import { bytesWithin } from "../../http/bytes-within.ts";
 import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
@@ -36,16 +37,4 @@ async function note({ client_id: client }: { client_id: string }, address: strin
   const dropped: string[] = await accountsOf(env).addClient(client, address);
   const store = new Store(env);
   await Promise.all(dropped.map((one) => store.delete(`client:${one}`)));
-}
-
-/** A request's body, or `null` if it is longer than `limit`. Reading stops there. */
-async function bytesWithin({ body }: Request, limit: number): Promise<Uint8Array | null> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body ?? []) {
-    bytes += chunk.length;
-    if (bytes > limit) return null; // leaving the loop cancels the body
-    chunks.push(chunk);
-  }
-  return new Uint8Array(await new Blob(chunks).arrayBuffer());
 }
