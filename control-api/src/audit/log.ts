@@ -1,4 +1,5 @@
 import { type AuditEntry, type AuditRecord, type AuditShelf, bounded, shelfOf } from "./entry.ts";
+import type { AuditFilter } from "./filter.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -31,6 +32,8 @@ export type AuditQuery = {
   readonly limit: number;
   /** Only entries about these machines; `null` for the whole log. */
   readonly machines: readonly string[] | null;
+  /** Only entries that fit all of this; absent or `null`: all. */
+  readonly filter?: AuditFilter | null;
 };
 
 type Row = {
@@ -88,18 +91,27 @@ export class AuditLog {
   }
 
   /** Newest first. */
-  read({ before, limit, machines }: AuditQuery): AuditRecord[] {
+  read({ before, limit, machines, filter = null }: AuditQuery): AuditRecord[] {
     const rows = Math.min(Math.max(limit, 1), AUDIT_PAGE_ROWS);
     const names = machines === null ? null : JSON.stringify(machines);
-    return Object.values(SHELVES)
-      .flatMap(({ table }) =>
+    const { shelf = null, machine = null, client = null, failed = null, sinceMs = null, untilMs = null } = filter ?? {};
+    return Object.entries(SHELVES)
+      .filter(([name]) => shelf === null || name === shelf)
+      .flatMap(([, { table }]) =>
         this.#sql
           .exec<Row>(
             `SELECT * FROM ${table} WHERE id < ?1 AND (?2 IS NULL OR machine IN (SELECT value FROM json_each(?2)))
+             AND (?4 IS NULL OR machine = ?4) AND (?5 IS NULL OR client = ?5)
+             AND (?6 IS NULL OR (outcome <> 'ok') = ?6) AND (?7 IS NULL OR at_ms >= ?7) AND (?8 IS NULL OR at_ms < ?8)
              ORDER BY id DESC LIMIT ?3`,
             before ?? Number.MAX_SAFE_INTEGER,
             names,
             rows,
+            machine,
+            client,
+            failed === null ? null : Number(failed),
+            sinceMs,
+            untilMs,
           )
           .toArray(),
       )

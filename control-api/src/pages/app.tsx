@@ -2,7 +2,9 @@ import { Hono } from "hono";
 import { builtInOnly, perAddress } from "../sign-in/browser-gate.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 import { signedIn } from "../sign-in/signed-in.ts";
+import { audit } from "./audit.tsx";
 import { connect } from "./connect.tsx";
+import { costs } from "./costs.tsx";
 import { inbox } from "./inbox.tsx";
 import { live } from "./live.ts";
 import { machines } from "./machines.tsx";
@@ -13,7 +15,16 @@ import { sessions } from "./sessions.tsx";
 /** The person's own pages: what their machines do, and what they can do about it. Everybody sees only what is theirs. */
 export const pages = new Hono<PageApp>();
 
-for (const path of ["/inbox/*", "/machines/*", "/sessions/*", "/connect", "/live", "/notifications/*"])
+for (const path of [
+  "/audit",
+  "/costs",
+  "/inbox/*",
+  "/machines/*",
+  "/sessions/*",
+  "/connect",
+  "/live",
+  "/notifications/*",
+])
   pages.use(path, perAddress, builtInOnly, signedIn);
 
 pages.route("/", overview);
@@ -21,5 +32,7 @@ pages.route("/inbox", inbox);
 pages.route("/machines", machines);
 pages.route("/sessions", sessions);
 pages.route("/connect", connect);
+pages.route("/audit", audit);
+pages.route("/costs", costs);
 pages.route("/live", live);
 pages.route("/notifications", notifications);

@@ -103,6 +103,9 @@ export async function sessionList(c: PageContext): Promise<Response> {
         {before === null ? <span></span> : <a href={addressOf({ ...asked, before: null })}>Newest</a>}
         {next === null ? <span></span> : <a href={addressOf({ ...asked, before: next })}>Older</a>}
       </nav>
+      <p class="soft">
+        <a href="/costs">What sessions cost</a>
+      </p>
       {asked.words === "" || asked.isDeep ? null : (
         <p>
           <a class="button plain" href={addressOf({ ...asked, isDeep: true, before: null })}>

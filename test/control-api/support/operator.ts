@@ -1,3 +1,4 @@
+import type { AuditEntry } from "../../../control-api/src/audit/entry.ts";
 import { createExecutionContext } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
 import type { EventPush, LoggedEvent } from "#protocol/event.ts";
@@ -93,6 +94,11 @@ export class TestUser {
   /** The requests that reached a machine's script. */
   async reached(name: string): Promise<Reached[]> {
     return (await env.DISPATCHER.fetch(`http://stand-in/${await this.slug(name)}`)).json();
+  }
+
+  /** Writes entries into the person's audit log, at times of the test's choice. */
+  async audits(entries: readonly AuditEntry[]): Promise<void> {
+    await env.USER.getByName(this.id).audit(entries);
   }
 
   /** The requests to the platform about a machine's script. */

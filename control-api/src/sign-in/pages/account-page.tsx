@@ -80,6 +80,10 @@ export function AccountPage(props: AccountProps) {
           </Note>
         )}
       </>
+      <p class="links">
+        <a href="/audit">Audit log</a>
+        <a href="/costs">Costs</a>
+      </p>
       {props.notices.length === 0 ? null : <Notices notices={props.notices} />}
       <Allowed {...props} />
       <WaysIn {...props} />
