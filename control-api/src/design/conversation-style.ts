@@ -29,6 +29,10 @@ export const CONVERSATION = `
 .writing { white-space: pre-wrap; border-left: 2px solid var(--busy); padding-left: .75rem; }
 .composer { position: sticky; bottom: calc(var(--bar) + env(safe-area-inset-bottom)); background: var(--ground); border-top: 1px solid var(--line); margin: 1rem -1rem -1rem; padding: .7rem 1rem; }
 .composer form { display: flex; gap: .5rem; align-items: flex-end; } .composer textarea { flex: 1; min-width: 0; min-height: 44px; margin: 0; field-sizing: content; max-height: 40dvh; } .composer button { width: auto; flex: none; }
+.picture { display: block; max-width: 100%; max-height: 24rem; border-radius: 8px; border: 1px solid var(--line); background: var(--sunk); }
+.files { display: flex; align-items: center; gap: .4rem; margin: 0; font-weight: 400; color: var(--soft); cursor: pointer; position: relative; min-height: 36px; min-width: 0; } .files svg { width: 1.25rem; height: 1.25rem; flex: none; } .files span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.files input:not([type=radio], [type=checkbox]) { position: absolute; inset: 0; opacity: 0; cursor: pointer; min-height: 0; margin: 0; padding: 0; } .files:hover, .files:focus-within { color: var(--ink); } .files:focus-within { outline: 2px solid var(--accent); border-radius: 4px; }
+.composer form .files { flex-basis: 100%; } .composer form { flex-wrap: wrap; }
 .meta { display: flex; flex-wrap: wrap; gap: .3rem .6rem; align-items: center; margin-bottom: .9rem; }
 @media (min-width: 52rem) { .composer { bottom: 0; margin: 1.25rem 0 -4rem; padding: .9rem 0 1.25rem; } .talk { max-width: 48rem; } .composer { max-width: 48rem; } }
 `;

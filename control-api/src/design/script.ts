@@ -246,6 +246,36 @@ if (talk) {
   });
 }
 
+// --- Photos: made small enough for a model, which also leaves out where they were taken
+const LONGEST_SIDE = 1568;
+async function shrunk(file) {
+  if (!/^image\/(png|jpeg|webp)$/.test(file.type) || file.size < 400e3) return file;
+  const image = await createImageBitmap(file);
+  const scale = Math.min(1, LONGEST_SIDE / Math.max(image.width, image.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(image.width * scale));
+  canvas.height = Math.max(1, Math.round(image.height * scale));
+  canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+  const small = await new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.85));
+  return small && small.size < file.size ? new File([small], file.name.replace(/\.\w+$/, "") + ".jpg", { type: "image/jpeg" }) : file;
+}
+for (const input of all("input[data-shrinks]"))
+  input.addEventListener("change", async () => {
+    const chosen = input.parentElement.querySelector("[data-chosen]");
+    const files = [...input.files];
+    chosen.textContent = files.length === 0 ? "Add an image or PDF" : files.length === 1 ? files[0].name : files.length + " files";
+    const buttons = all("button", input.form);
+    for (const button of buttons) button.disabled = true;
+    try {
+      const list = new DataTransfer();
+      // A file that this browser cannot read is sent as it is, and Operator says what is wrong with it.
+      for (const file of files) list.items.add(await shrunk(file).catch(() => file));
+      input.files = list.files;
+    } finally {
+      for (const button of buttons) button.disabled = false;
+    }
+  });
+
 // --- Forms
 for (const area of all("textarea[data-sends]"))
   area.addEventListener("keydown", (event) => {

@@ -17,6 +17,14 @@ function Symbol({ children }: { readonly children?: Child }) {
   );
 }
 
+export function ClipSymbol() {
+  return (
+    <Symbol>
+      <path d="M20 11.5 12 19.5a5 5 0 0 1-7-7l8.5-8.5a3.4 3.4 0 0 1 4.8 4.8l-8.4 8.4a1.7 1.7 0 0 1-2.4-2.4l7.7-7.7" />
+    </Symbol>
+  );
+}
+
 /** The logo: a patch cord between two jacks of a telephone switchboard. */
 export function Mark() {
   return (

@@ -30,7 +30,10 @@ export async function callMachineTool(
   c: PageContext,
   name: string,
   args: Record<string, unknown>,
-  waitMs = PAGE_WAIT_MS,
+  {
+    waitMs = PAGE_WAIT_MS,
+    answerBytes = ANSWER_BYTES,
+  }: { readonly waitMs?: number; readonly answerBytes?: number } = {},
 ): Promise<MachineAnswer> {
   const timeout = AbortSignal.timeout(waitMs);
   try {
@@ -44,7 +47,7 @@ export async function callMachineTool(
       progress: false,
       signal: AbortSignal.any([c.req.raw.signal, timeout]),
       onNotification: () => Promise.resolve(),
-      answerBytes: ANSWER_BYTES,
+      answerBytes,
     });
     return answerIn(result as CallToolResult); // only a call with `elicit` has to ask something first
   } catch (reason) {

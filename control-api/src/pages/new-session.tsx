@@ -3,6 +3,7 @@ import { plainOf } from "../design/foreign-text.ts";
 import { Note } from "../design/note.tsx";
 import { Empty } from "../design/parts.tsx";
 import type { MachineRecord } from "../machines/machine-record.ts";
+import { FileField } from "./file-field.tsx";
 import { projectName } from "./session-row.tsx";
 
 /** Projects of one machine in the list, most recently used first. */
@@ -43,7 +44,7 @@ export function NewSession({ machines, csrf, promptKey, failed }: NewSessionProp
           </a>
         </Empty>
       ) : (
-        <form method="post" action="/sessions/new" data-once>
+        <form method="post" action="/sessions/new" enctype="multipart/form-data" data-once>
           <input type="hidden" name="csrf" value={csrf} />
           <input type="hidden" name="key" value={promptKey} />
           <label>
@@ -69,6 +70,7 @@ export function NewSession({ machines, csrf, promptKey, failed }: NewSessionProp
               {failed?.typed ?? ""}
             </textarea>
           </label>
+          <FileField />
           <button>Start</button>
         </form>
       )}

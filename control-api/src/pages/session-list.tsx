@@ -85,7 +85,7 @@ export async function sessionList(c: PageContext): Promise<Response> {
         <Deep
           c={c}
           words={asked.words}
-          answer={await callMachineTool(c, "search_sessions", { query: asked.words }, SEARCH_MS)}
+          answer={await callMachineTool(c, "search_sessions", { query: asked.words }, { waitMs: SEARCH_MS })}
         />
       ) : null}
       <Live id="sessions">

@@ -4,6 +4,7 @@ import { Note } from "../design/note.tsx";
 import { Empty, Live, Status } from "../design/parts.tsx";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 import type { ListedSession } from "../history/session-query.ts";
+import { FileField } from "./file-field.tsx";
 import { AskedCard } from "./asked-card.tsx";
 import { machinePath, sessionPath } from "./address.ts";
 import { BRIEF, Conversation, FULL } from "./conversation/conversation.tsx";
@@ -206,9 +207,10 @@ function Composer({
           it (More).
         </p>
       ) : (
-        <form method="post" action={`${path}/prompt`} data-once>
+        <form method="post" action={`${path}/prompt`} enctype="multipart/form-data" data-once>
           <input type="hidden" name="csrf" value={csrf} />
           <input type="hidden" name="key" value={promptKey} />
+          <FileField />
           <textarea name="text" placeholder="What should it do?" aria-label="Prompt" rows={1} data-sends required>
             {failed?.typed ?? ""}
           </textarea>

@@ -10,6 +10,7 @@ import type { PageApp, PageContext } from "../sign-in/page-context.ts";
 import { formToken } from "../sign-in/session.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { sessionPath } from "./address.ts";
+import { attachmentsIn, mayHaveKey } from "./attachments.ts";
 import { changes } from "./changes.tsx";
 import { streamEvents } from "./event-stream.ts";
 import { callMachineTool } from "./machine-call.ts";
@@ -18,6 +19,7 @@ import { notThere } from "./not-there.tsx";
 import { PartPage } from "./part-page.tsx";
 import { heardOf } from "./session-events.ts";
 import { sessionList } from "./session-list.tsx";
+import { sessionImage } from "./session-image.ts";
 import { SessionPage } from "./session-page.tsx";
 import { type Reading, readSession } from "./session-reading.ts";
 
@@ -42,8 +44,10 @@ sessions.post("/new", async (c) => {
   if (text === undefined || text.trim() === "") return again("Say what it should do.");
   if (text.length > MAX_PROMPT_CHARACTERS) return again(`A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`);
   if (machine === null) return again("Choose a project.");
-  const args = { machineId: machine, slug, prompt: text, ...keyOf(key) };
-  const answer = await callMachineTool(c, "create_session", args, START_MS);
+  const attached = await attachmentsIn(form);
+  if ("problem" in attached) return again(attached.problem);
+  const args = { machineId: machine, slug, prompt: text, ...withFiles(attached.files, text, key) };
+  const answer = await callMachineTool(c, "create_session", args, { waitMs: START_MS });
   if ("failed" in answer) return again(answer.failed.message);
   const made = parseSessionHandle(String(answer.told["session_id"] ?? ""));
   return c.redirect(made.machine === null ? "/sessions" : sessionPath(made.machine, made.session), 303);
@@ -58,6 +62,8 @@ sessions.get("/:machine/:session/stream", (c) => {
 });
 
 sessions.get("/:machine/:session/changes", changes);
+
+sessions.get("/:machine/:session/image", sessionImage);
 
 sessions.get("/:machine/:session/part", async (c) => {
   const { machine, session } = namesIn(c);
@@ -77,8 +83,11 @@ sessions.post("/:machine/:session/prompt", async (c) => {
   if (text.trim() === "") return show(c, { said: "Write a prompt first." });
   if (text.length > MAX_PROMPT_CHARACTERS)
     return show(c, { said: `A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`, typed: text });
-  const args = { session_id: `${machine}/${session}`, text, ...keyOf(key) };
-  const answer = await callMachineTool(c, "send_prompt", args);
+  const attached = await attachmentsIn(form);
+  if ("problem" in attached) return show(c, { said: attached.problem, typed: text });
+  const args = { session_id: `${machine}/${session}`, text, ...withFiles(attached.files, text, key) };
+  const waitMs = attached.files.length === 0 ? undefined : START_MS;
+  const answer = await callMachineTool(c, "send_prompt", args, waitMs === undefined ? {} : { waitMs });
   return "failed" in answer
     ? show(c, { said: answer.failed.message, typed: text })
     : c.redirect(sessionPath(machine, session), 303);
@@ -93,7 +102,12 @@ sessions.post("/:machine/:session/abort", async (c) => {
 /** A copy of the session, to go on with it in another way, or because it is open in a terminal. */
 sessions.post("/:machine/:session/fork", async (c) => {
   const { machine, session } = namesIn(c);
-  const answer = await callMachineTool(c, "fork_session", { session_id: `${machine}/${session}` }, START_MS);
+  const answer = await callMachineTool(
+    c,
+    "fork_session",
+    { session_id: `${machine}/${session}` },
+    { waitMs: START_MS },
+  );
   if ("failed" in answer) return show(c, { said: answer.failed.message });
   const made = parseSessionHandle(String(answer.told["session_id"] ?? ""));
   return c.redirect(made.machine === null ? "/sessions" : sessionPath(made.machine, made.session), 303);
@@ -120,6 +134,14 @@ async function newSession(c: PageContext, failed?: Parameters<typeof NewSession>
   );
   return respond({ title: "New session", at: "sessions", status: failed === undefined ? 200 : 409 }, page);
 }
+
+/** A prompt's files, and the form's key if the call can have one. */
+function withFiles(files: Files, text: string, key: string | undefined): Record<string, unknown> {
+  if (files.length === 0) return keyOf(key);
+  return { attachments: files, ...(mayHaveKey(files, text) ? keyOf(key) : {}) };
+}
+
+type Files = Parameters<typeof mayHaveKey>[0];
 
 /** The form's key, with which the machine runs a form that is sent twice only once. */
 function keyOf(key: string | undefined): { key?: string } {

@@ -79,7 +79,8 @@ export type Part =
   | { type: "thinking"; text: string }
   | { type: "tool_use"; id: string; tool: string; input: unknown }
   | { type: "tool_result"; toolUse: string; text: string; isError: boolean }
-  | { type: "image"; mediaType: string };
+  /** `data` is Base64; `null` if the image is not in the message itself or of a kind that is not passed on. */
+  | { type: "image"; mediaType: string; data: string | null };
 
 export type AgentEvent =
   | { type: "model"; model: string }

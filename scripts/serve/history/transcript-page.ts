@@ -56,6 +56,7 @@ export async function readPart(path: string, handle: string, from: number): Prom
   const content = line === null ? null : (readLine(line)?.content ?? null);
   const part = content?.kind === "message" ? content.message.parts[Number(index)] : undefined;
   if (part === undefined) throw new ServeFailure({ code: "handle_unknown", handle });
+  if (part.type === "image") return { handle, media_type: part.mediaType, data: part.data };
   const whole = wholeText(part);
   const text = whole.slice(from, from + MAX_REST_CHARS);
   const next = from + text.length;

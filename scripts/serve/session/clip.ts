@@ -29,7 +29,12 @@ export function showPart(part: Part, handle?: string): Record<string, unknown> {
       return { type: "tool_result", tool_use_id: toolUse, is_error: isError, ...showText(part.text, handle) };
     }
     case "image":
-      return { type: "image", media_type: part.mediaType };
+      return {
+        type: "image",
+        media_type: part.mediaType,
+        // Its data would be most of a page, so it is read by its handle. A live message has no place in a file yet, so it has none.
+        ...(part.data === null || handle === undefined ? {} : { handle, total_chars: part.data.length }),
+      };
   }
 }
 

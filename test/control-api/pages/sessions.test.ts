@@ -362,6 +362,97 @@ describe("the stream of a session's page", () => {
   });
 });
 
+describe("images", () => {
+  const PNG = new Uint8Array([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0]);
+  const inBase64 = (bytes: Uint8Array) => btoa(String.fromCharCode(...bytes));
+  const image = (more: object) => ({ type: "image", media_type: "image/png", ...more });
+
+  test("of a conversation are shown if they are of a safe kind and not too large", async () => {
+    const parts = [
+      image({ handle: "10.0", total_chars: 4_000 }),
+      image({ handle: "11.0", total_chars: 4_000_000 }),
+      image({ handle: "12.0", total_chars: 10, media_type: "image/svg+xml" }),
+      image({}),
+      image({ handle: '"><b>', total_chars: 10 }),
+    ];
+    const alice = await withSession({ answers: told([{ message_id: "m1", role: "user", parts }]) });
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    expect(page.match(/<img[^>]*src="([^"]*)"/g)).toHaveLength(1);
+    expect(page).toContain('src="/sessions/attic/s1/image?handle=10.0"');
+    expect(page.match(/which stays on the machine/g)).toHaveLength(4);
+  });
+
+  test("are sent as what their bytes are, in a document that may run nothing", async () => {
+    const alice = await withSession({
+      answers: answers("get_session", { part: { media_type: "text/html", data: inBase64(PNG) } }),
+    });
+    const response = await alice.browser.get("/sessions/attic/s1/image?handle=10.0");
+    expect(response.headers.get("content-type")).toBe("image/png");
+    expect(response.headers.get("content-security-policy")).toBe("default-src 'none'; sandbox");
+    expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(new Uint8Array(await response.arrayBuffer())).toEqual(PNG);
+    expect((await (await somebody()).browser.get("/sessions/attic/s1/image?handle=10.0")).status).toBe(404);
+  });
+
+  test.each([
+    ["markup that is called an image", btoa("<svg onload=alert(1)>")],
+    ["what is no Base64", "%%%"],
+    ["RIFF that is no WebP", btoa("RIFFxxxxWAVEfmt ")],
+    ["nothing", null],
+  ])("are not shown if they are %s", async (_, data) => {
+    const alice = await withSession({ answers: answers("get_session", { part: { media_type: "image/png", data } }) });
+    expect((await alice.browser.get("/sessions/attic/s1/image?handle=10.0")).status).toBe(404);
+  });
+
+  async function send(alice: Somebody, files: readonly File[], text = "look"): Promise<Response> {
+    const form = new FormData();
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    form.set("csrf", /name="csrf" value="([^"]+)"/.exec(page)?.[1] ?? "");
+    form.set("key", /name="key" value="([^"]+)"/.exec(page)?.[1] ?? "");
+    form.set("text", text);
+    for (const file of files) form.append("files", file);
+    return alice.browser.post("/sessions/attic/s1/prompt", form);
+  }
+
+  async function prompts(alice: Somebody): Promise<{ attachments?: object[]; key?: string }[]> {
+    const reached = (await alice.user.reached("attic")).filter(({ body }) => body.includes("send_prompt"));
+    return reached.map(({ body }) => JSON.parse(body).params.arguments as object);
+  }
+
+  test("go with a prompt, under the kind that their bytes tell, whatever the browser calls them", async () => {
+    const alice = await withSession({ answers: { ...told([]), ...answers("send_prompt", { status: "running" }) } });
+    const sent = await send(alice, [
+      new File([PNG], "screen\u202e.exe", { type: "application/x-evil" }),
+      new File([], ""),
+    ]);
+    expect(sent.status).toBe(303);
+    const [prompt] = await prompts(alice);
+    expect(prompt?.attachments).toEqual([
+      { media_type: "image/png", data: inBase64(PNG), name: String.raw`screen\u{202e}.exe` },
+    ]);
+    expect(prompt?.key).toBeTruthy();
+  });
+
+  test("that are too large for a call with a key go without one, and larger ones, other kinds or too many are refused", async () => {
+    const alice = await withSession({ answers: { ...told([]), ...answers("send_prompt", { status: "running" }) } });
+    const photo = (bytes: number) => new File([PNG, new Uint8Array(bytes)], "photo.png");
+    expect((await send(alice, [photo(900_000)])).status).toBe(303);
+    expect((await prompts(alice)).at(-1)).not.toHaveProperty("key");
+    for (const [files, said] of [
+      [[photo(5 * 1024 * 1024)], "5 MB together"],
+      [[new File(["<svg/>"], "a.svg", { type: "image/svg+xml" })], "a.svg is no PNG"],
+      [Array.from({ length: 5 }, () => photo(1)), "takes 4 files"],
+    ] as const) {
+      const response = await send(alice, files, "keep what I typed");
+      expect(response.status).toBe(409);
+      const page = await response.text();
+      expect(page).toContain(said);
+      expect(page).toContain("keep what I typed");
+    }
+    expect(await prompts(alice)).toHaveLength(1);
+  });
+});
+
 describe("what a session changed", () => {
   const file = { path: "src/a.ts", status: "modified", additions: 1, deletions: 1, diff: "@@ -1 +1 @@\n-one\n+two\n" };
   const changes = (files: readonly unknown[], more: object = {}) => ({

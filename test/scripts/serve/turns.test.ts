@@ -196,6 +196,22 @@ test("pictures, documents and text files reach the model with the prompt", async
   const body = JSON.stringify(seen.body.messages);
   expect(body).toContain(png.slice(0, 40));
   expect(body).toContain("a note");
+  // And are read again from the session by a handle, since their data would be most of a page of messages.
+  type Part = { type: string; handle?: string; total_chars?: number };
+  const image = await until("the picture to be in the session", async () => {
+    const { messages } = (await client.call("get_session", { session_id: session })) as {
+      messages: { parts: Part[] }[];
+    };
+    return messages.flatMap(({ parts }) => parts).find(({ type }) => type === "image");
+  });
+  expect(image).toEqual({
+    type: "image",
+    media_type: "image/png",
+    handle: expect.any(String),
+    total_chars: png.length,
+  });
+  const { part } = await client.call("get_session", { session_id: session, handle: image?.handle });
+  expect(part).toMatchObject({ media_type: "image/png", data: png });
 });
 
 test("a background command is reported when it starts and when it ends", async () => {

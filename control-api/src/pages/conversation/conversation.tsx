@@ -2,6 +2,7 @@ import type { Child } from "hono/jsx";
 import { Ago } from "../../design/ago.tsx";
 import { Foreign } from "../../design/foreign.tsx";
 import type { Message, Part } from "./part.ts";
+import { imagePath, isSafeImage } from "./image.ts";
 import { Prose } from "./prose.tsx";
 import { type Result, ToolCall, ToolResult } from "./tool-call.tsx";
 
@@ -121,13 +122,26 @@ function partView(
         </details>
       );
     case "image":
-      return (
-        <p class="soft">
-          An image (<Foreign text={part.type} limit={60} />
-          ), which stays on the machine
-        </p>
-      );
+      return <Picture type={part.type} path={part.handle === null ? null : imagePath(partPath(part.handle))} />;
   }
+}
+
+type PictureProps = { readonly type: string; readonly path: string | null };
+
+/** An image of a kind that browsers show safely. It is loaded when it comes into view, and opens alone when it is tapped. */
+function Picture({ type, path }: PictureProps) {
+  if (path !== null && isSafeImage(type))
+    return (
+      <a href={path}>
+        <img class="picture" src={path} loading="lazy" alt="An image in the conversation" />
+      </a>
+    );
+  return (
+    <p class="soft">
+      An image (<Foreign text={type} limit={60} />
+      ), which stays on the machine
+    </p>
+  );
 }
 
 /**

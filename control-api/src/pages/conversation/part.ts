@@ -1,4 +1,5 @@
 import { isRecord } from "#protocol/json.ts";
+import { MAX_IMAGE_CHARACTERS } from "./image.ts";
 
 /** Parts of one message that are shown. A model's turn has a handful; a hostile machine may send any number. */
 const MAX_PARTS = 60;
@@ -23,7 +24,7 @@ export type Part =
       readonly handle: string | null;
       readonly total: number | null;
     }
-  | { readonly kind: "image"; readonly type: string };
+  | { readonly kind: "image"; readonly type: string; readonly handle: string | null };
 
 /** A message of a conversation. `id` is `null` if it has none that can be an element's. */
 export type Message = {
@@ -69,7 +70,7 @@ function partIn(told: unknown): Part[] {
       return [{ kind: "result", of, text, isError, ...truncationIn(told) }];
     }
     case "image":
-      return [{ kind: "image", type: nameIn(told["media_type"]) }];
+      return [{ kind: "image", type: nameIn(told["media_type"]), handle: imageHandleIn(told) }];
     default:
       return [];
   }
@@ -79,9 +80,18 @@ function truncationIn({ truncated }: Record<string, unknown>): { handle: string 
   if (!isRecord(truncated)) return { handle: null, total: null };
   const { handle, total_chars: total } = truncated;
   return {
-    handle: typeof handle === "string" && /^\d{1,15}\.\d{1,6}$/.test(handle) ? handle : null,
+    handle: handleIn(handle),
     total: typeof total === "number" && Number.isSafeInteger(total) ? total : null,
   };
+}
+
+/** `null` as well for an image that is too large to be shown. */
+function imageHandleIn({ handle, total_chars: total }: Record<string, unknown>): string | null {
+  return typeof total === "number" && total <= MAX_IMAGE_CHARACTERS ? handleIn(handle) : null;
+}
+
+function handleIn(handle: unknown): string | null {
+  return typeof handle === "string" && /^\d{1,15}\.\d{1,6}$/.test(handle) ? handle : null;
 }
 
 function idIn(value: unknown): string | null {

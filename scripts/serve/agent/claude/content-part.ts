@@ -10,16 +10,31 @@ const ToolResult = z.object({
   content: z.unknown().optional(),
   is_error: z.boolean().nullish(),
 });
-const Image = z.object({ type: z.literal("image"), source: z.looseObject({ media_type: z.string().optional() }) });
+const Image = z.object({
+  type: z.literal("image"),
+  source: z.looseObject({
+    type: z.string().optional(),
+    media_type: z.string().optional(),
+    data: z.string().optional(),
+  }),
+});
 const Block = z.discriminatedUnion("type", [Text, Thinking, ToolUse, ToolResult, Image]);
 
 /** The parts of a message in the Messages API's format, live or from history. Unknown kinds of blocks are left out. */
 export function readParts(content: unknown): Part[] {
   if (typeof content === "string") return content === "" ? [] : [{ type: "text", text: content }];
   if (!Array.isArray(content)) return [];
-  return content.flatMap((block: unknown) => {
-    const parsed = Block.safeParse(block);
-    return parsed.success ? [toPart(parsed.data)] : [];
+  const blocks = content.flatMap((block: unknown) => Block.safeParse(block).data ?? []);
+  // Images of results come last, so that the parts before them keep their numbers, which handles refer to.
+  return [...blocks.map(toPart), ...blocks.flatMap(resultImages)];
+}
+
+/** Images that a tool gave as its result: a screenshot, a picture that was read. */
+function resultImages(block: z.infer<typeof Block>): Part[] {
+  if (block.type !== "tool_result" || !Array.isArray(block.content)) return [];
+  return block.content.flatMap((one: unknown) => {
+    const image = Image.safeParse(one);
+    return image.success ? [toPart(image.data)] : [];
   });
 }
 
@@ -39,7 +54,11 @@ function toPart(block: z.infer<typeof Block>): Part {
         isError: block.is_error === true,
       };
     case "image":
-      return { type: "image", mediaType: block.source.media_type ?? "image" };
+      return {
+        type: "image",
+        mediaType: block.source.media_type ?? "image",
+        data: block.source.type === "base64" ? (block.source.data ?? null) : null,
+      };
   }
 }
 

@@ -54,8 +54,12 @@ export class Visitor {
   }
 
   /** Sends a form as one of our own pages would. */
-  async post(path: string, form: Record<string, string>, headers: Record<string, string> = {}): Promise<Response> {
-    const body = new URLSearchParams(form);
+  async post(
+    path: string,
+    form: Record<string, string> | FormData,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
+    const body = form instanceof FormData ? form : new URLSearchParams(form);
     const all = { ...this.#headers(), "sec-fetch-site": "same-origin", ...headers };
     return this.#keep(await ask(path, { method: "POST", body, headers: all }, this.origin));
   }
