@@ -1,8 +1,6 @@
-import type { Env } from "../env.ts";
-import { registryOf } from "../user/user-rpc.ts";
 import type { AuditRecord } from "./entry.ts";
 import type { AuditFilter } from "./filter.ts";
-import { AUDIT_PAGE_ROWS } from "./log.ts";
+import { AUDIT_PAGE_ROWS, type AuditQuery } from "./log.ts";
 
 export const EXPORT_FORMATS = ["jsonl", "csv"] as const;
 export type ExportFormat = (typeof EXPORT_FORMATS)[number];
@@ -11,15 +9,17 @@ const TYPES: Record<ExportFormat, string> = { jsonl: "application/jsonl", csv: "
 
 const COLUMNS = ["id", "time", "kind", "client", "machine", "subject", "outcome", "durationMs", "digest"] as const;
 
-type Exported = {
-  readonly user: string;
-  readonly machines: readonly string[] | null;
-  readonly filter: AuditFilter | null;
-  readonly format: ExportFormat;
-};
+type Exported = Pick<AuditQuery, "machines"> & { readonly filter: AuditFilter; readonly format: ExportFormat };
 
-/** A person's log as a file, newest first. A page is read from the object only when the client has taken the one before. */
-export function exportAudit(env: Env, { user, machines, filter, format }: Exported): Response {
+/**
+ * A person's log as a file, newest first. A page is read from the object only when the client has taken the one before.
+ *
+ * @param read reads a page of that person's log
+ */
+export function exportAudit(
+  read: (query: AuditQuery) => PromiseLike<AuditRecord[]> | AuditRecord[],
+  { machines, filter, format }: Exported,
+): Response {
   const encoder = new TextEncoder();
   let before: number | null = null;
   const body = new ReadableStream<Uint8Array>({
@@ -28,7 +28,7 @@ export function exportAudit(env: Env, { user, machines, filter, format }: Export
     },
     async pull(controller) {
       const asked = { before, limit: AUDIT_PAGE_ROWS, machines, filter };
-      const page: AuditRecord[] = await registryOf(env, user).auditPage(asked);
+      const page: AuditRecord[] = await read(asked);
       const lines = page.map((entry) => (format === "csv" ? csvLine(entry) : `${JSON.stringify(entry)}\n`));
       if (lines.length > 0) controller.enqueue(encoder.encode(lines.join("")));
       before = page.at(-1)?.id ?? null;

@@ -29,7 +29,8 @@ audit.get("/", async (c) => {
   const filter = "problem" in read ? EVERYTHING : read;
   await writeNotes(c.env, user);
   const format = EXPORT_FORMATS.find((one) => one === query["format"]);
-  if (format !== undefined && problem === null) return exportAudit(c.env, { user, machines: null, filter, format });
+  if (format !== undefined && problem === null)
+    return exportAudit((asked) => registryOf(c.env, user).auditPage(asked), { machines: null, filter, format });
   const before = /^[1-9]\d{0,14}$/.test(query["before"] ?? "") ? Number(query["before"]) : null;
   const registry = registryOf(c.env, user);
   const [entries, machines] = await Promise.all([

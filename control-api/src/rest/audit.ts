@@ -24,7 +24,8 @@ audit.get("/", administering, async (c) => {
   await writeNotes(c.env, user);
   const asked = c.req.query("format");
   const format = EXPORT_FORMATS.find((one) => one === asked);
-  if (format !== undefined) return exportAudit(c.env, { user, machines, filter, format });
+  if (format !== undefined)
+    return exportAudit((query) => registryOf(c.env, user).auditPage(query), { machines, filter, format });
   if (asked !== undefined && asked !== "json")
     return errorResponse({ code: "invalid_request", reason: "format must be json, jsonl or csv." });
   const before = numberIn(c.req.query("before"));
