@@ -9,6 +9,7 @@ export const CONVERSATION = `
 .said h2 { font-size: var(--body); margin: .75rem 0 .35rem; } .said ul, .said ol { margin: 0 0 .6rem; padding-left: 1.35rem; } .said li { margin: .15rem 0; }
 .said p code, .said li code { background: var(--sunk); border: 1px solid var(--line); border-radius: 4px; padding: 0 .25rem; }
 .code { margin: 0 0 .6rem; padding: .65rem .8rem; border-radius: 8px; background: var(--sunk); border: 1px solid var(--line); font-size: var(--small); line-height: 1.5; overflow-x: auto; max-height: 30rem; white-space: pre; tab-size: 4; overflow-wrap: normal; unicode-bidi: isolate; }
+.code .c { color: var(--soft); } .code .s { color: var(--add); } .code .n { color: var(--warn); } .code .k { color: var(--busy); }
 .code.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
 .code:last-child { margin-bottom: 0; }
 .code del, .code ins, .code .same { display: block; text-decoration: none; min-width: max-content; padding: 0 .3rem; margin: 0 -.3rem; }

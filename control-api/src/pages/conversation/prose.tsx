@@ -1,5 +1,6 @@
 import type { Child } from "hono/jsx";
 import { Foreign, Pieces } from "../../design/foreign.tsx";
+import { Code } from "./code.tsx";
 
 /** Blocks of one text. Each becomes an element or a few; a text of empty lines must not become a million. */
 const MAX_BLOCKS = 400;
@@ -10,7 +11,12 @@ const BULLET = /^ {0,6}(?:[-*+]|\d{1,4}[.)]) +(.*)$/;
 const NUMBERED = /^ {0,6}\d{1,4}[.)] /;
 const TABLE = /^ *\|/;
 
-type Block = { readonly kind: "code" | "heading" | "list" | "numbers" | "text"; readonly lines: string[] };
+type Block = {
+  readonly kind: "code" | "heading" | "list" | "numbers" | "text";
+  readonly lines: string[];
+  /** Of fenced code, as its writer named it; `null` for what is no code, such as a table. */
+  readonly language?: string | null;
+};
 
 /**
  * What a model or a person wrote, in the little Markdown that matters for reading: code, headings, lists, `code` and **bold**. Links
@@ -40,7 +46,7 @@ function blocksIn(text: string): Block[] {
       else last?.lines.push(line);
     } else if (marks !== null) {
       fence = marks;
-      blocks.push({ kind: "code", lines: [] });
+      blocks.push({ kind: "code", lines: [], language: line.trim().slice(marks.length).trim() });
     } else add(blocks, line);
   }
   return blocks.filter(({ kind, lines }) => kind === "code" || lines.some((line) => line !== ""));
@@ -63,12 +69,16 @@ function add(blocks: Block[], line: string): void {
   else blocks.push({ kind, lines: [line] });
 }
 
-function elementOf({ kind, lines }: Block): Child {
+function elementOf({ kind, lines, language = null }: Block): Child {
   switch (kind) {
     case "code":
       return (
         <pre class="code" tabindex={0}>
-          <Pieces text={lines.join("\n")} limit={Number.MAX_SAFE_INTEGER} />
+          {language === null ? (
+            <Pieces text={lines.join("\n")} limit={Number.MAX_SAFE_INTEGER} />
+          ) : (
+            <Code text={lines.join("\n")} language={language} />
+          )}
         </pre>
       );
     case "heading":
