@@ -3,6 +3,7 @@ import {
   createMcpHandler,
   isJsonContentType,
   type McpHttpHandler,
+  ResourceNotFoundError,
   Server,
 } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
@@ -16,6 +17,7 @@ import { digestLater } from "../audit/asked.ts";
 import { note } from "../audit/note.ts";
 import { EVENTS_CAPABILITIES, serveEvents } from "../mcp-events/methods.ts";
 import { stepUp } from "../http/refusal.ts";
+import { RESOURCES, resourceAt } from "./apps/fleet-app.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
 import { cancel, cancellable, type ClientSession, SESSION_HEADER } from "./cancellation.ts";
@@ -171,12 +173,24 @@ function serverFor(env: Env, { caller, lease, digest, client }: Asker): Server {
   const server = new Server(
     { name: "operator", title: "Operator", version: TEMPLATE },
     {
-      capabilities: { tools: {}, ...EVENTS_CAPABILITIES },
+      capabilities: { tools: {}, resources: {}, ...EVENTS_CAPABILITIES },
       instructions: INSTRUCTIONS,
-      cacheHints: { "tools/list": LIST_CACHE, "server/discover": LIST_CACHE },
+      cacheHints: {
+        "tools/list": LIST_CACHE,
+        "resources/list": LIST_CACHE,
+        "resources/read": LIST_CACHE,
+        "server/discover": LIST_CACHE,
+      },
     },
   );
   server.setRequestHandler("tools/list", () => LIST_RESULT);
+  server.setRequestHandler("resources/list", () => RESOURCES);
+  server.setRequestHandler("resources/templates/list", () => ({ resourceTemplates: [] }));
+  server.setRequestHandler("resources/read", ({ params: { uri } }) => {
+    const found = resourceAt(uri);
+    if (found === null) throw new ResourceNotFoundError(uri);
+    return found;
+  });
   server.setRequestHandler("tools/call", ({ params }, { mcpReq }) => {
     const progressToken = mcpReq._meta?.progressToken;
     const { progressToken: _, ...meta } = mcpReq._meta ?? {};

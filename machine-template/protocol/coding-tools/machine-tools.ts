@@ -30,8 +30,7 @@ export const get_health_details = {
 export const get_state = {
   name: "get_state",
   title: "Read client state",
-  description:
-    "Read the small JSON document in which clients store their own settings on the machine. It is not about sessions.",
+  description: "Read the small JSON document in which clients store their own settings on the machine.",
   annotations: READS,
   input: z.object({}),
 } satisfies CodingTool;

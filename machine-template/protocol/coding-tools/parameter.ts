@@ -14,7 +14,7 @@ export const SessionId = z.string().check(
 );
 
 const SLUG = "Project slug from list_projects.";
-const SPARE = "Only for CodeZ.";
+const SPARE = "For CodeZ.";
 
 export const Slug = z.string().check(z.minLength(1), z.describe(SLUG));
 

@@ -82,7 +82,7 @@ export const create_session = {
   description:
     "Start a new coding session and get its session_id. Give either slug (to work in that project's folder) or cwd. With " +
     "prompt the first turn starts immediately; otherwise call send_prompt next. Follow the turn with poll_events. To " +
-    "continue an earlier session, use send_prompt with its session_id instead.",
+    "continue an earlier one, use send_prompt.",
   annotations: RUNS_AGENT,
   input: z.object({
     slug: z.optional(Slug),

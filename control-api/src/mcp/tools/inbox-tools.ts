@@ -1,6 +1,7 @@
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import { inboxQueryOf, readInbox } from "../../inbox/read-inbox.ts";
+import { SHOWN_IN_FLEET } from "../apps/fleet-app.ts";
 import type { Tool } from "./tool.ts";
 
 /** What sessions of all machines wait for. Operator knows it, so no machine is asked. */
@@ -21,6 +22,7 @@ export const INBOX_TOOLS: readonly Tool[] = [
           cursor: { type: "string", description: "The previous answer's cursor." },
         },
       },
+      _meta: SHOWN_IN_FLEET,
     },
     run: async ({ env, caller, args }) =>
       structuredResult(

@@ -11,6 +11,7 @@ import { summaryOf } from "../../machines/machine-summary.ts";
 import { detailOf } from "../../machines/machine-detail.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
 import { registryOf } from "../../user/user-rpc.ts";
+import { SHOWN_IN_FLEET } from "../apps/fleet-app.ts";
 import { machineId } from "./parameter.ts";
 import { machineOf, type Tool, type ToolCall } from "./tool.ts";
 
@@ -27,6 +28,7 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
         `${LISTED_PROJECTS} projects, as last seen; list_projects has all.`,
       annotations: READS,
       inputSchema: { type: "object", properties: {} },
+      _meta: SHOWN_IN_FLEET,
     },
     run: listMachines,
   },

@@ -17,7 +17,7 @@ export const PASSED_THROUGH_TOOLS: readonly Tool[] = [
     "List a server's tools",
     "tools/list",
     "List the tools of the machine's MCP server with their input schemas, for call_tool. Not needed for the coding " +
-      "tools listed here (create_session and others).",
+      "tools listed here.",
   ),
   {
     definition: {
