@@ -8,6 +8,7 @@ import { axeFindings } from "./support/accessibility.ts";
 import { Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
 import { until } from "./support/eventually.ts";
 import { Machine, register } from "./support/machine.ts";
+import { TestBrowserPush } from "../support/push-service.ts";
 import { TestOperator } from "./support/operator.ts";
 import { Workshop } from "./support/workshop.ts";
 
@@ -184,6 +185,17 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     await take("machine-health", "/machines/attic/health");
     await take("machine-remove", "/machines/attic/remove");
     await take("inbox", "/inbox");
+    await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
+    await take("inbox-unfolded");
+    await take("notifications-off", "/notifications");
+    const { endpoint, keys } = await TestBrowserPush.make("https://push.example.com/a-browser");
+    const told = JSON.stringify({ endpoint, keys, zone: "Europe/Berlin" });
+    await page.evaluate(`fetch("/notifications/browser", { method: "POST", headers: { "content-type": "application/json" },
+      body: JSON.stringify({ ...${told}, csrf: document.querySelector("[name=csrf]").value }) })`);
+    await take("notifications", "/notifications");
+    await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
+    await page.evaluate("scrollTo(0, document.body.scrollHeight)");
+    await take("notifications-end");
     await take("sessions-one", "/sessions");
     await take("session-waiting", `/sessions/attic/${session}`);
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");

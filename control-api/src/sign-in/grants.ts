@@ -1,5 +1,5 @@
 import type { Env } from "../env.ts";
-import { oauthApi } from "./oauth/authorization-server.ts";
+import { GRANT_IDLE_S, oauthApi } from "./oauth/authorization-server.ts";
 
 /** A person's consent to one client. Times are in milliseconds since 1970. Each refresh moves `expiresMs` forward. */
 export type GrantRecord = {
@@ -9,6 +9,10 @@ export type GrantRecord = {
   resource: string;
   createdMs: number;
   expiresMs: number | null;
+  /** When it last got a token, which an app in use does every hour. */
+  usedMs: number;
+  /** Where the app lives that was allowed: a host, or "this computer". `null` for one of an earlier version. */
+  home: string | null;
 };
 
 /** All grants of a person, newest first. The library also stores a grant for a code that was not redeemed yet; those are left out. */
@@ -20,9 +24,13 @@ export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
     const page = await api.listUserGrants(user, cursor === undefined ? {} : { cursor });
     for (const { id, clientId, scope, resource, createdAt, expiresAt, metadata } of page.items) {
       if (expiresAt === undefined) continue;
-      const client = (metadata as { client?: string } | undefined)?.client ?? clientId;
-      const times = { createdMs: createdAt * 1000, expiresMs: expiresAt * 1000 };
-      records.push({ id, client, scopes: scope, resource: String(resource), ...times });
+      const { client = clientId, home = null } = (metadata ?? {}) as { client?: string; home?: string };
+      const times = {
+        createdMs: createdAt * 1000,
+        expiresMs: expiresAt * 1000,
+        usedMs: expiresAt * 1000 - GRANT_IDLE_S * 1000,
+      };
+      records.push({ id, client, scopes: scope, resource: String(resource), home, ...times });
     }
     ({ cursor } = page);
   } while (cursor !== undefined);

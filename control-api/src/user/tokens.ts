@@ -17,7 +17,7 @@ export type TokenLimits = {
 };
 
 /** A personal access token as lists show it, without the secret. Times are in milliseconds since 1970. */
-export type TokenRecord = TokenLimits & { id: string; label: string; createdMs: number };
+export type TokenRecord = TokenLimits & { id: string; label: string; createdMs: number; usedMs: number | null };
 
 /** A new token and its record. The token is not stored, so this is the only time it can be shown. */
 export type MadeToken = { token: string; record: TokenRecord };
@@ -44,11 +44,15 @@ type Row = {
   calls_per_day: number | null;
   budget_day: number;
   budget_reserved: number;
+  used_ms: number | null;
 };
 
 const Scopes = z.array(z.enum(SCOPES));
 /** The stored form of a token's machines: identities, or plain names in databases of version 0.1. */
 const Machines = z.array(z.union([z.string(), z.object({ identity: z.string() })]));
+
+/** The last use of a token is stored to the hour. A write per call would cost more than the rest of its look-up. Milliseconds. */
+const USED_STEP_MS = 60 * 60_000;
 
 /** The table of one user's personal access tokens. Only their hashes are stored. */
 export class Tokens {
@@ -69,6 +73,7 @@ export class Tokens {
       calls_per_day INTEGER, budget_day INTEGER NOT NULL DEFAULT 0, budget_reserved INTEGER NOT NULL DEFAULT 0)`);
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('access_token')").toArray();
     const has = (column: string): boolean => columns.some(({ name }) => name === column);
+    if (!has("used_ms")) sql.exec("ALTER TABLE access_token ADD COLUMN used_ms INTEGER");
     // A database of version 0.2, which has no budgets.
     if (!has("calls_per_day")) {
       sql.exec("ALTER TABLE access_token ADD COLUMN calls_per_day INTEGER");
@@ -85,7 +90,7 @@ export class Tokens {
   /** Creates a token. The caller has checked that its machines exist. */
   async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken> {
     const token = makeToken(this.#user());
-    const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), ...limits };
+    const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), usedMs: null, ...limits };
     this.#sql.exec(
       `INSERT INTO access_token (id, hash, label, scopes, machines, created_ms, expires_ms, made_with, calls_per_day)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -123,7 +128,13 @@ export class Tokens {
     return this.#sql
       .exec<Row>("SELECT * FROM access_token ORDER BY created_ms")
       .toArray()
-      .map((row) => ({ id: row.id, label: row.label, createdMs: row.created_ms, ...this.#limitsOf(row) }));
+      .map((row) => ({
+        id: row.id,
+        label: row.label,
+        createdMs: row.created_ms,
+        usedMs: row.used_ms,
+        ...this.#limitsOf(row),
+      }));
   }
 
   /** Revokes a token and the tokens that were created with it. Answers its label, or `null` if there is no such token. */
@@ -164,6 +175,8 @@ export class Tokens {
       const { afterMs, isTold } = this.#budgets.take(row.id, row.calls_per_day, stored, nowMs);
       if (afterMs > 0) return { spent: { perDay: row.calls_per_day, afterMs, label: row.label, isTold } };
     }
+    if (counts && nowMs - (row.used_ms ?? 0) >= USED_STEP_MS)
+      this.#sql.exec("UPDATE access_token SET used_ms = ? WHERE id = ?", nowMs, row.id);
     const { scopes, machines } = this.#limitsOf(row);
     return callerWith({
       user: this.#user(),

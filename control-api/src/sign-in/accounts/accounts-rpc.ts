@@ -51,7 +51,10 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   passkeys(person: string): MaybeAsync<PasskeyRecord[]>;
   hasPassword(person: string): MaybeAsync<boolean>;
   passkeyToAdd(person: Person, site: Site): MaybeAsync<object>;
-  addPasskey(person: string, response: RegistrationResponseJSON, site: Site): MaybeAsync<boolean>;
+  /** `name`: what the list of passkeys calls it at first. */
+  addPasskey(person: string, response: RegistrationResponseJSON, site: Site, name: string): MaybeAsync<boolean>;
+  /** Answers `false` if the person has no such passkey. */
+  renamePasskey(person: string, id: string, name: string): MaybeAsync<boolean>;
   removePasskey(person: string, id: string): MaybeAsync<boolean>;
   changePassword(
     person: string,

@@ -151,7 +151,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context === "") return { denied: "wrong" };
     const entered = await this.#open(made.person, null, made.context, visit);
-    if (!("denied" in entered)) made.keep();
+    if (!("denied" in entered)) made.keep(visit.browser);
     return entered;
   }
 
@@ -211,11 +211,15 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
   }
 
   /** Adds a passkey to an account. The challenge must have been issued to the same person, and not for opening an account. */
-  async addPasskey(person: string, response: RegistrationResponseJSON, site: Site): Promise<boolean> {
+  async addPasskey(person: string, response: RegistrationResponseJSON, site: Site, name: string): Promise<boolean> {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context !== "" || made.person.id !== person) return false;
-    made.keep();
+    made.keep(name);
     return true;
+  }
+
+  renamePasskey(person: string, id: string, name: string): boolean {
+    return this.#passkeys.rename(person, id, name);
   }
 
   /** Removes a passkey. Answers `false` if it is the person's only credential, since they could not sign in again. */

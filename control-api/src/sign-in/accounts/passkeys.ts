@@ -14,7 +14,11 @@ import type { Person } from "./people.ts";
 /** The WebAuthn relying party. `id` is a domain; an IP address cannot be one (WebAuthn section 5.1.3). */
 export type Site = { readonly id: string; readonly origin: string };
 
-export type PasskeyRecord = { id: string; createdMs: number; usedMs: number | null };
+/** Characters of a name that a person gives a passkey: enough for a device and where it lies. */
+export const PASSKEY_NAME_CHARACTERS = 64;
+
+/** `name`: the browser that made it, or what its person calls it. Empty for one of an earlier version. */
+export type PasskeyRecord = { id: string; name: string; createdMs: number; usedMs: number | null };
 
 type Row = {
   id: string;
@@ -23,6 +27,7 @@ type Row = {
   counter: number;
   created_ms: number;
   used_ms: number | null;
+  name: string;
 };
 
 /** The table of passkeys. It holds public keys only, no secrets. */
@@ -35,14 +40,18 @@ export class Passkeys {
     this.#challenges = challenges;
     sql.exec(`CREATE TABLE IF NOT EXISTS passkey (
       id TEXT PRIMARY KEY, person TEXT NOT NULL, public_key BLOB NOT NULL, counter INTEGER NOT NULL,
-      created_ms INTEGER NOT NULL, used_ms INTEGER)`);
+      created_ms INTEGER NOT NULL, used_ms INTEGER, name TEXT NOT NULL DEFAULT '')`);
+    // A database of a version in which passkeys have no names.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('passkey')").toArray();
+    if (!columns.some(({ name }) => name === "name"))
+      sql.exec("ALTER TABLE passkey ADD COLUMN name TEXT NOT NULL DEFAULT ''");
   }
 
   of(person: string): PasskeyRecord[] {
     return this.#sql
       .exec<Row>("SELECT * FROM passkey WHERE person = ? ORDER BY created_ms", person)
       .toArray()
-      .map((row) => ({ id: row.id, createdMs: row.created_ms, usedMs: row.used_ms }));
+      .map((row) => ({ id: row.id, name: row.name, createdMs: row.created_ms, usedMs: row.used_ms }));
   }
 
   /**
@@ -74,7 +83,7 @@ export class Passkeys {
     response: RegistrationResponseJSON,
     site: Site,
     nowMs: number,
-  ): Promise<{ person: Person; context: string; keep: () => void } | null> {
+  ): Promise<{ person: Person; context: string; keep: (name: string) => void } | null> {
     let found: { person: Person; context: string } | null = null;
     const verified = await verifyRegistrationResponse({
       response,
@@ -89,8 +98,16 @@ export class Passkeys {
     if (found === null || verified?.verified !== true) return null;
     const { person, context }: { person: Person; context: string } = found;
     const { id, publicKey, counter } = verified.registrationInfo.credential;
-    const keep = () =>
-      void this.#sql.exec("INSERT INTO passkey VALUES (?, ?, ?, ?, ?, NULL)", id, person.id, publicKey, counter, nowMs);
+    const keep = (name: string) =>
+      void this.#sql.exec(
+        "INSERT INTO passkey (id, person, public_key, counter, created_ms, name) VALUES (?, ?, ?, ?, ?, ?)",
+        id,
+        person.id,
+        publicKey,
+        counter,
+        nowMs,
+        name,
+      );
     return { person, context, keep };
   }
 
@@ -118,6 +135,10 @@ export class Passkeys {
     const { newCounter } = verified.authenticationInfo;
     this.#sql.exec("UPDATE passkey SET counter = ?, used_ms = ? WHERE id = ?", newCounter, nowMs, row.id);
     return row.person;
+  }
+
+  rename(person: string, id: string, name: string): boolean {
+    return this.#sql.exec("UPDATE passkey SET name = ? WHERE person = ? AND id = ?", name, person, id).rowsWritten > 0;
   }
 
   delete(person: string, id: string): boolean {

@@ -20,7 +20,7 @@ const ACCESS_TOKEN_S = 60 * 60;
  * A grant ends when it was not used for this long; each refresh restarts the time. A client in use stays signed in indefinitely,
  * one that was idle during a long leave still works, and a forgotten one loses access eventually. Seconds.
  */
-const GRANT_IDLE_S = 180 * 24 * 60 * 60;
+export const GRANT_IDLE_S = 180 * 24 * 60 * 60;
 
 /** A client registration expires when it is not used. Longer than `GRANT_IDLE_S`, so that it outlives its last grant. Seconds. */
 const CLIENT_IDLE_S = 200 * 24 * 60 * 60;

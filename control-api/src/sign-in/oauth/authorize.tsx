@@ -15,6 +15,7 @@ import { formIn } from "../form.ts";
 import { MessagePage } from "../../design/message-page.tsx";
 import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
+import { isLoopbackHost } from "../../http/loopback.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { accountsOf } from "../accounts/directory.ts";
@@ -78,7 +79,7 @@ async function allow(c: PageContext, { request, api }: Asked, { person }: Sessio
   const { redirectTo } = await api.completeAuthorization({
     request,
     userId: person.id,
-    metadata: { client },
+    metadata: { client, home: homeOf(request.redirectUri) },
     scope,
     props: { client, approvedMs: Date.now() } satisfies GrantProps,
   });
@@ -140,6 +141,13 @@ function refused(c: PageContext, reason: string): Response {
 
 function pathOf(c: PageContext): string {
   return `${OAuthPath.AUTHORIZE}${new URL(c.req.url).search}`;
+}
+
+/** Where an app lives, so that its person can tell it from another one of the same name. */
+function homeOf(redirectUri: string): string {
+  const { protocol, hostname } = new URL(redirectUri);
+  if (protocol !== "https:" && protocol !== "http:") return `an app for ${protocol.slice(0, -1)}`;
+  return isLoopbackHost(hostname) ? "a program on a computer" : hostname;
 }
 
 function reachOf(audience: Audience, env: Env): string {

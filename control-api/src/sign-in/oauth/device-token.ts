@@ -58,7 +58,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
       issuer: env.ORIGIN,
     },
     userId: user,
-    metadata: { client: clientName },
+    metadata: { client: clientName, home: "paired with a code" },
     scope,
     props: { client: clientName, approvedMs } satisfies GrantProps,
   });

@@ -1,4 +1,6 @@
 import { type NoticeRecord, sentenceOf } from "../../audit/notice.ts";
+import { Ago } from "../../design/ago.tsx";
+import { PASSKEY_NAME_CHARACTERS } from "../accounts/passkeys.ts";
 import { PASSWORD_MIN } from "../accounts/password.ts";
 import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";
@@ -27,6 +29,7 @@ type AccountProps = {
     readonly id: string;
     readonly label: string;
     readonly createdMs: number;
+    readonly usedMs: number | null;
     readonly callsPerDay: number | null;
   }[];
   readonly machines: readonly {
@@ -132,15 +135,23 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
       <h2>Apps with access</h2>
       {grants.length === 0 && tokens.length === 0 ? <p class="soft">None yet.</p> : null}
       <ul class="list">
-        {grants.map(({ id, client, scopes, createdMs }) => (
-          <Item csrf={csrf} action={`/account/grants/${id}`} title={client} does="Revoke">
-            may {scopesInWords(scopes)}, since {day(createdMs)}
+        {grants.map(({ id, client, scopes, createdMs, usedMs, home }) => (
+          <Item
+            csrf={csrf}
+            action={`/account/grants/${id}`}
+            title={home === null ? client : `${client}, ${home}`}
+            does="Revoke"
+          >
+            may {scopesInWords(scopes)}, since {isAlone(client, grants) ? day(createdMs) : minute(createdMs)}, last used{" "}
+            <Ago ms={usedMs} />
           </Item>
         ))}
-        {tokens.map(({ id, label, createdMs, callsPerDay }) => (
+        {tokens.map(({ id, label, createdMs, usedMs, callsPerDay }) => (
           <Item csrf={csrf} action={`/account/tokens/${id}`} title={label} does="Revoke">
             access token, since {day(createdMs)}
             {callsPerDay === null ? "" : `, at most ${callsPerDay} calls a day`}
+            {usedMs === null ? ", never used" : ", last used "}
+            {usedMs === null ? null : <Ago ms={usedMs} />}
           </Item>
         ))}
       </ul>
@@ -148,6 +159,11 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
       {isFresh ? <TokenForm csrf={csrf} machines={machines.map(({ name }) => name)} /> : <ConfirmFirst />}
     </section>
   );
+}
+
+/** Whether no other app has this name. Several programs on one computer are told apart by the minute in which they were allowed. */
+function isAlone(client: string, grants: readonly GrantRecord[]): boolean {
+  return grants.filter((grant) => grant.client === client).length === 1;
 }
 
 /** What an app may do, as the consent page said it. */
@@ -278,10 +294,25 @@ function WaysIn({ csrf, passkeys, hasPassword, hasPasskeys, elsewhere, isFresh }
     <section class="card">
       <h2>Ways to sign in</h2>
       <ul class="list">
-        {passkeys.map(({ id, createdMs, usedMs }) => (
-          <Item csrf={csrf} action={`/account/passkeys/${id}`} title="Passkey" does="Remove">
-            since {day(createdMs)}
-            {usedMs === null ? "" : `, last used ${day(usedMs)}`}
+        {passkeys.map(({ id, name, createdMs, usedMs }) => (
+          <Item csrf={csrf} action={`/account/passkeys/${id}`} title={name || "Passkey"} does="Remove">
+            passkey since {day(createdMs)}
+            {usedMs === null ? ", never used" : ", last used "}
+            {usedMs === null ? null : <Ago ms={usedMs} />}
+            <details id={`passkey-${id}`}>
+              <summary>Rename</summary>
+              <form class="search" method="post" action={`/account/passkeys/${id}/name`}>
+                <input type="hidden" name="csrf" value={csrf} />
+                <input
+                  name="name"
+                  value={name}
+                  maxlength={PASSKEY_NAME_CHARACTERS}
+                  aria-label="Name of the passkey"
+                  required
+                />
+                <button class="plain small">Save</button>
+              </form>
+            </details>
           </Item>
         ))}
       </ul>

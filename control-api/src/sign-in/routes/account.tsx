@@ -9,12 +9,13 @@ import { notify } from "../../audit/notice.ts";
 import { OWNER } from "../../http/caller.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
+import { PASSKEY_NAME_CHARACTERS } from "../accounts/passkeys.ts";
 import { addressOf } from "../address.ts";
 import { deniedMessageOf } from "../denied-message.ts";
 import { formIn } from "../form.ts";
 import { revokeGrant } from "../grants.ts";
 import { removePerson } from "../remove-person.ts";
-import { confirmFirst, confirmPath, endSession, tellBrowsers } from "../session.ts";
+import { confirmFirst, confirmPath, endSession, tellBrowsers, visitOf } from "../session.ts";
 import { signedIn } from "../signed-in.ts";
 import { siteOf } from "../site.ts";
 import { tokenAsked } from "../token-form.ts";
@@ -144,6 +145,18 @@ account.post("/password", async (c) => {
   return accountPage(c, session, { said: { kind: "bad", text } }, status);
 });
 
+account.post("/passkeys/:id/name", async (c) => {
+  const { session } = c.var;
+  const name = String((await formIn(c)).get("name") ?? "").trim();
+  // Only its person sees the name, and a hidden character in it would confuse them alone.
+  if (name === "" || name.length > PASSKEY_NAME_CHARACTERS || /\p{C}/u.test(name)) {
+    const text = `A passkey's name has 1 to ${PASSKEY_NAME_CHARACTERS} visible characters.`;
+    return accountPage(c, session, { said: { kind: "bad", text } }, 400);
+  }
+  await accountsOf(c.env).renamePasskey(session.person.id, c.req.param("id"), name);
+  return c.redirect("/account", 303);
+});
+
 account.post("/passkeys/:id", fresh, async (c) => {
   const { session } = c.var;
   const removed = await accountsOf(c.env).removePasskey(session.person.id, c.req.param("id"));
@@ -170,7 +183,7 @@ account.post("/passkey", fresh, async (c) => {
   const made = Made.safeParse(await c.req.json().catch(() => null));
   if (site === null || !made.success) return c.json({ message: "The request does not contain a valid passkey." }, 400);
   const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
-  const added = await accountsOf(c.env).addPasskey(c.var.session.person.id, response, site);
+  const added = await accountsOf(c.env).addPasskey(c.var.session.person.id, response, site, visitOf(c).browser);
   if (!added) return c.json({ message: "The passkey was not accepted." }, 400);
   note(c.env, c.var.session.person.id, {
     kind: "credential_changed",

@@ -1,0 +1,51 @@
+import { runInDurableObject } from "cloudflare:test";
+import { expect, test } from "vitest";
+import { pageOf, type Somebody, somebody, textOf } from "../pages/support/person.ts";
+import { ask, bearer, Client, directory } from "./support/visitor.ts";
+
+const accountOf = async (one: Somebody): Promise<string> => textOf(await pageOf(one, "/account"));
+
+test("apps of the same name are told apart by where they live, and say when they were last used", async () => {
+  const one = await somebody();
+  const here = await Client.registered({ client_name: "Editor" }, "http://127.0.0.1:7777/callback");
+  const there = await Client.registered({ client_name: "Editor" }, "https://editor.example/callback");
+  for (const client of [here, there]) await client.signIn(one.browser, { scope: "mcp:tools" });
+  const page = await accountOf(one);
+  expect(page).toContain("Editor, a program on a computer");
+  expect(page).toContain("Editor, editor.example");
+  expect(page).toMatch(/since \d{4}-\d\d-\d\d \d\d:\d\d UTC, last used just now/);
+});
+
+test("a token says when it was last used", async () => {
+  const one = await somebody();
+  const csrf = await one.browser.csrf("/account");
+  const made = await one.browser.post("/account/tokens", { csrf, label: "a script", may: "read", machine: "" });
+  const [, token = ""] = /<pre tabindex="0">([^<]+)<\/pre>/.exec(await made.text()) ?? [];
+  expect(await accountOf(one)).toMatch(/a script access token, since \S+, never used/);
+  expect((await ask("/api/me", bearer(token))).status).toBe(200);
+  expect(await accountOf(one)).toMatch(/a script access token, since \S+, last used just now/);
+});
+
+test("a passkey has a name, which only its person can change", async () => {
+  const [one, other] = [await somebody(), await somebody()];
+  await runInDurableObject(directory(), (_, { storage }) => {
+    storage.sql.exec(
+      "INSERT INTO passkey (id, person, public_key, counter, created_ms, name) VALUES (?, ?, ?, 0, ?, ?)",
+      "key-1",
+      one.user.id,
+      new Uint8Array([1]),
+      Date.now(),
+      "Firefox on Linux",
+    );
+  });
+  expect(await accountOf(one)).toMatch(/Firefox on Linux\s+passkey since \S+, never used/);
+  const rename = async (by: Somebody, name: string): Promise<number> =>
+    (await by.browser.post("/account/passkeys/key-1/name", { csrf: await by.browser.csrf("/account"), name })).status;
+  expect(await rename(other, "Mine now")).toBe(303);
+  for (const name of ["", " ", "x".repeat(65), "a\u202eb"]) expect(await rename(one, name)).toBe(400);
+  expect(await accountOf(one)).toContain("Firefox on Linux passkey");
+  expect(await rename(one, " The blue key <1> ")).toBe(303);
+  const page = await pageOf(one, "/account");
+  expect(page).toContain("The blue key &lt;1&gt;");
+  expect(textOf(page)).not.toContain("Mine now");
+});
