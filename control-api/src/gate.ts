@@ -42,8 +42,23 @@ async function answer(request: Request, env: Env, ctx: ExecutionContext): Promis
 
 /** The answer of Operator's own pages and API. */
 async function own(request: Request, url: URL, env: Env, ctx: ExecutionContext): Promise<Response> {
-  const bounded = isUpload(request, url) ? request : await withBodyWithin(request);
+  const bounded = isUpload(request, url)
+    ? request
+    : await withBodyWithin(request, isPrompt(request, url) ? MAX_PROMPT_BYTES : undefined);
   return bounded instanceof Response ? bounded : app.fetch(bounded, env, ctx);
+}
+
+/** A prompt from a page, with its files (pages/attachments.ts) and what the form puts around them. */
+const MAX_PROMPT_BYTES = 6 * 1024 * 1024;
+
+/**
+ * Whether a request sends a prompt from a page, which may have a photo. These routes look for the browser's session before they read
+ * anything, so what a stranger sends is not read.
+ */
+function isPrompt({ method, headers }: Request, { pathname }: URL): boolean {
+  return (
+    method === "POST" && /^\/sessions\/(?:new|[^/]+\/[^/]+\/prompt)$/.test(pathname) && headers.has("content-length")
+  );
 }
 
 /**

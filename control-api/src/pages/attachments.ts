@@ -36,9 +36,18 @@ export async function attachmentsIn(
     const type = imageTypeOf(bytes) ?? (PDF.every((byte, at) => bytes[at] === byte) ? "application/pdf" : null);
     const name = plainOf(file.name, 100);
     if (type === null) return { problem: `${name} is no PNG, JPEG, GIF or WebP image and no PDF.` };
-    files.push({ media_type: type, data: base64(bytes), name });
+    files.push({ media_type: type, data: inBase64(bytes), name });
   }
   return { files };
+}
+
+/** Bytes at a time, a multiple of three. In one piece, a string of megabytes would be put together of single characters. */
+const PIECE_BYTES = 24 * 1024;
+
+function inBase64(bytes: Uint8Array): string {
+  const pieces: string[] = [];
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) pieces.push(base64(bytes.subarray(at, at + PIECE_BYTES)));
+  return pieces.join("");
 }
 
 /** Base64 of files with which a call can still have a key: with it, it may have 1 MB (delivery/limits.ts). */

@@ -36,6 +36,8 @@ const STRANGERS: [string, Record<string, string>][] = [
   ["/api/claim", JSON_BODY],
   ["/api/enrolments", { ...JSON_BODY, authorization: `Bearer ope_owner_${randomSecret()}` }],
   ["/inbox", FORM],
+  ["/sessions/new", FORM],
+  ["/sessions/attic/s1/prompt", FORM],
   ["/nowhere", FORM],
 ];
 

@@ -57,7 +57,7 @@ describe("a session's page", () => {
     const page = await pageOf(alice, "/sessions/attic/s1");
     expect(page).toContain("<h2><bdi>Plan</bdi></h2>");
     expect(page).toContain("<strong>change</strong>");
-    expect(page).toMatch(/<pre class="code"[^>]*>const a = 1;<\/pre>/);
+    expect(page).toMatch(/<pre class="code"[^>]*><span class="k">const<\/span> a = <span class="n">1<\/span>;<\/pre>/);
     expect(page).toMatch(/<details class="tool" id="tool-t1">.*npm test.*failed.*1 failed.*<\/details>/s);
     expect(page).toMatch(
       /<span class="same">  one<\/span><del>- two<\/del><ins>\+ 2<\/ins><span class="same">  three<\/span>/,

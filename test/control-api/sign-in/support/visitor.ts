@@ -59,9 +59,12 @@ export class Visitor {
     form: Record<string, string> | FormData,
     headers: Record<string, string> = {},
   ): Promise<Response> {
-    const body = form instanceof FormData ? form : new URLSearchParams(form);
-    const all = { ...this.#headers(), "sec-fetch-site": "same-origin", ...headers };
-    return this.#keep(await ask(path, { method: "POST", body, headers: all }, this.origin));
+    const body = new Response(form instanceof FormData ? form : new URLSearchParams(form));
+    const bytes = await body.arrayBuffer();
+    // As browsers do, it states the form's length.
+    const own = { "content-type": body.headers.get("content-type") ?? "", "content-length": String(bytes.byteLength) };
+    const all = { ...this.#headers(), ...own, "sec-fetch-site": "same-origin", ...headers };
+    return this.#keep(await ask(path, { method: "POST", body: bytes, headers: all }, this.origin));
   }
 
   /** Sends JSON as a script of our own pages would. */
