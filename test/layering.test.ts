@@ -81,7 +81,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       deploy: ["system", "build", "operator", "connector", "local"],
       gates: [],
       cost: [],
-      bench: ["system", "codez"],
+      bench: ["system", "codez", "connector", "local"],
       chaos: ["system", "connector"],
     },
     shared: ["claim-code.ts"],
