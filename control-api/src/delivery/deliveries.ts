@@ -7,6 +7,8 @@ export type DeliveryWorld = {
   readonly attempt: (due: Due) => Promise<Attempt>;
   /** Whether this computer is still the one that the call was meant for. */
   readonly isSame: (due: Due) => boolean;
+  /** Whether the token or grant with which the call was made is still valid. A call may wait for a week. */
+  readonly isAllowed: (due: Due) => boolean;
   /** Whether the machine's server knows keys, so that an attempt can be repeated. */
   readonly isRepeatable: (machine: string) => boolean;
   /** A queued call was delivered, or has ended otherwise. */
@@ -79,15 +81,21 @@ export class Deliveries {
     const before = this.#outbox.get(id);
     const due = this.#outbox.begin(id, before === null || this.#world.isRepeatable(before.machine), this.#world.now());
     if (due === null || before === null) return;
-    const attempt: Attempt = this.#world.isSame(due)
-      ? await this.#world.attempt(due)
-      : { outcome: "refused", answer: GONE };
+    const refusal = !this.#world.isAllowed(due) ? REVOKED : this.#world.isSame(due) ? null : GONE;
+    const attempt: Attempt =
+      refusal === null ? await this.#world.attempt(due) : { outcome: "refused", answer: refusal };
     this.#outbox.end(id, attempt, this.#world.isRepeatable(due.machine), this.#world.now());
     const after = this.#outbox.get(id);
     if (after === null) return;
     if (after.isQueued && !this.#answering.has(id) && after.state !== before.state) this.#world.tell(after);
   }
 }
+
+/** In place of a machine's answer, when the caller has lost access meanwhile. */
+const REVOKED = JSON.stringify({
+  isError: true,
+  content: [{ type: "text", text: "unauthorized: The token of this call was revoked, or has expired." }],
+});
 
 /** In place of a machine's answer, when another computer has its name. */
 const GONE = JSON.stringify({

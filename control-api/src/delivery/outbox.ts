@@ -3,6 +3,7 @@ import { FIRST_PAUSE_MS, KEEP_MS, LONGEST_PAUSE_MS, MAX_ROWS, MAX_WAITING } from
 
 type Row = {
   id: number;
+  scope: string;
   key: string;
   machine: string;
   identity: string;
@@ -29,6 +30,8 @@ type Row = {
 export type Due = Pick<DeliveryRecord, "id" | "key" | "machine" | "tool"> & {
   readonly identity: string;
   readonly args: string;
+  /** Whose call it is (delivery-scope.ts). */
+  readonly scope: string;
 };
 
 /** The part of Durable Object storage that this needs, so that it can be tested anywhere with SQLite. */
@@ -188,6 +191,16 @@ export class Outbox {
     return cancelled.rowsWritten > 0;
   }
 
+  /** Cancels what a client has waiting, or what anybody has (`null`), because its access was revoked. */
+  revoke(scope: string | null, nowMs: number): void {
+    this.#sql.exec(
+      `UPDATE delivery SET state = 'cancelled', ended_ms = ?2, args = ''
+       WHERE (?1 IS NULL OR scope = ?1) AND state = 'accepted' AND trying = 0 AND ended_ms IS NULL`,
+      scope,
+      nowMs,
+    );
+  }
+
   /**
    * Ids of queued calls that are due: those for a machine in the order in which they were accepted. `all`: also those whose pause is not
    * over, because the machine has just come back.
@@ -265,8 +278,8 @@ export class Outbox {
   }
 }
 
-function dueOf({ id, key, machine, identity, tool, args }: Row): Due {
-  return { id, key, machine, identity, tool, args };
+function dueOf({ id, key, machine, identity, tool, args, scope }: Row): Due {
+  return { id, key, machine, identity, tool, args, scope };
 }
 
 function recordOf(row: Row): DeliveryRecord {

@@ -153,6 +153,8 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #deliveries = new Deliveries(this.#outbox, {
     attempt: (due) => attempt(this.env, this.#id, due),
     isSame: ({ machine, identity }) => this.machine(machine)?.identity === identity,
+    // A scope that is no credential is that of a caller whom no token limits.
+    isAllowed: ({ scope }) => !this.#closure.isClosed && this.#tokens.isValid(scope as Credential, Date.now()),
     isRepeatable: (machine) => this.#registry.get(machine)?.facts?.capabilities.includes(KEYS_CAPABILITY) === true,
     tell: (record) => this.#tellDelivery(record),
     now: () => Date.now(),
@@ -799,6 +801,7 @@ export class User extends Agent<Env> implements UserRpc {
     const label = this.#tokens.revoke(id);
     if (label !== null) {
       this.#enrolment.revokeMadeWith(`token:${id}`);
+      this.#outbox.revoke(`token:${id}`, Date.now());
       this.revoked();
     }
     return label;
@@ -808,6 +811,7 @@ export class User extends Agent<Env> implements UserRpc {
   async endGrant(id: string): Promise<void> {
     this.#tokens.revokeMadeWith(`grant:${id}`);
     this.#enrolment.revokeMadeWith(`grant:${id}`);
+    this.#outbox.revoke(`grant:${id}`, Date.now());
     await oauthApi(this.env).revokeGrant(id, this.#id);
     this.revoked();
   }
@@ -816,6 +820,7 @@ export class User extends Agent<Env> implements UserRpc {
   async endAccess(): Promise<void> {
     this.#tokens.revokeAll();
     this.#enrolment.revokeAll();
+    this.#outbox.revoke(null, Date.now());
     const api = oauthApi(this.env);
     const grants: string[] = [];
     let cursor: string | undefined;

@@ -147,6 +147,7 @@ async function run(seed: number, folder: string): Promise<Outcome> {
         return mine === objects ? made : new Promise<never>(() => undefined);
       },
       isSame: () => true,
+      isAllowed: () => true,
       isRepeatable: () => true,
       tell: () => undefined,
       now: () => nowMs,

@@ -1,0 +1,99 @@
+// Root cause: who makes a call was checked when the call was made. One that waits for its machine, up to a week, was delivered although its token
+// had been revoked or had expired meanwhile: a thief could leave prompts behind.
+import { expect, onTestFinished, test, vi } from "vitest";
+import { KEYS_CAPABILITY } from "#protocol/control.ts";
+import type { OperatorError } from "#protocol/error.ts";
+import { registryOf } from "../../../control-api/src/user/user-rpc.ts";
+import { env, TestUser } from "../../control-api/support/operator.ts";
+
+const OFFLINE: OperatorError = { code: "machine_offline", machine: "attic", lastSeenMs: null };
+const RESULT = { content: [{ type: "text", text: "sent" }], structuredContent: { turn_id: "t-1", status: "taken" } };
+const SENT = {
+  body: JSON.stringify({ jsonrpc: "2.0", id: "1", result: RESULT }),
+  headers: { "content-type": "application/json" },
+};
+const FACTS = {
+  hostname: "attic", os: "linux", arch: "x64", cpus: 1, memoryBytes: 1, codez: "0.3.0", agent: null, repos: [], capabilities: [KEYS_CAPABILITY],
+}; // prettier-ignore
+
+async function awayMachine(): Promise<TestUser> {
+  const user = new TestUser();
+  await user.machine("attic", { fails: OFFLINE });
+  await user.report("attic", { epoch: 1, facts: FACTS });
+  return user;
+}
+
+async function token(maker: TestUser, user: string, more: object = {}): Promise<TestUser & { tokenId: string }> {
+  const made = await maker.rest("POST", "/api/tokens", { label: `made-${crypto.randomUUID()}`, ...more });
+  const { token: secret, id }: { token: string; id: string } = await made.json();
+  return Object.assign(new TestUser(user, secret), { tokenId: id });
+}
+
+const queue = async (caller: TestUser, key: string): Promise<void> => {
+  const { structuredContent } = await caller.tool("send_prompt", {
+    session_id: "attic/s-1",
+    text: key,
+    key,
+    on_offline: "queue",
+    ttl_ms: 7 * 24 * 60 * 60_000,
+  });
+  expect(structuredContent).toMatchObject({ status: "waiting_for_machine" });
+};
+
+/** The machine comes back. Answers the keys of what reaches it, in order; the owner's own call is the last that waits. */
+async function delivered(user: TestUser): Promise<unknown[]> {
+  await queue(user, "the owner's own");
+  const before = (await user.reached("attic")).length;
+  await user.script("attic", { answers: { "tools/call send_prompt": SENT } });
+  await user.report("attic", { epoch: 2, facts: FACTS });
+  await expect
+    .poll(async () => (await user.json<{ state: string }>("/api/deliveries/the%20owner's%20own")).state)
+    .toBe("consumed");
+  const calls = (await user.reached("attic")).slice(before).filter(({ path }) => path === "/operator/call");
+  return calls.map(({ body }) => JSON.parse(body).params.arguments.key);
+}
+
+test("what a token has queued is delivered while it is valid", async () => {
+  const user = await awayMachine();
+  await queue(await token(user, user.id), "a token's");
+  expect(await delivered(user)).toEqual(["a token's", "the owner's own"]);
+});
+
+test("what a revoked token has queued is not delivered", async () => {
+  const user = await awayMachine();
+  const thief = await token(user, user.id);
+  await queue(thief, "the thief's");
+  expect((await user.rest("DELETE", `/api/tokens/${thief.tokenId}`)).ok).toBe(true);
+  expect(await delivered(user)).toEqual(["the owner's own"]);
+});
+
+test("nor is what a token has queued that a revoked one made", async () => {
+  const user = await awayMachine();
+  const thief = await token(user, user.id, { scopes: ["mcp:tools", "operator:admin", "operator:tokens"] });
+  const child = await token(thief, user.id);
+  await queue(child, "the child's");
+  expect((await user.rest("DELETE", `/api/tokens/${thief.tokenId}`)).ok).toBe(true);
+  expect(await delivered(user)).toEqual(["the owner's own"]);
+});
+
+test("nor is what a token has queued that has expired", async () => {
+  const user = await awayMachine();
+  const thief = await token(user, user.id, { expiresMs: Date.now() + 60 * 60_000 });
+  await queue(thief, "the thief's");
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 2 * 60 * 60_000 });
+  onTestFinished(() => void vi.useRealTimers());
+  expect(await delivered(user)).toEqual(["the owner's own"]);
+});
+
+test("nor is what an app has queued whose grant was revoked, or what anybody has when the account is claimed anew", async () => {
+  const user = await awayMachine();
+  const object = registryOf(env, user.id);
+  const call = { machine: "attic", tool: "send_prompt", args: "{}", isQueued: true, queueMs: 60 * 60_000 };
+  await object.send({ ...call, scope: "grant:one", key: "the app's" });
+  await env.USER.getByName(user.id).endGrant("one");
+  expect(await object.delivery("grant:one", "the app's")).toMatchObject({ state: "cancelled" });
+  await object.send({ ...call, scope: "grant:two", key: "the other app's" });
+  await env.USER.getByName(user.id).endAccess();
+  expect(await object.delivery("grant:two", "the other app's")).toMatchObject({ state: "cancelled" });
+  expect(await delivered(user)).toEqual(["the owner's own"]);
+});
