@@ -114,6 +114,8 @@ const COMPONENTS = `
 .filters { display: flex; gap: .4rem; margin: 0 -1rem .9rem; padding: 0 1rem; overflow-x: auto; scrollbar-width: none; }
 .filters a { flex: none; padding: .3rem .75rem; border-radius: 1rem; border: 1px solid var(--line); background: var(--card); color: var(--ink); font-size: var(--note); font-weight: 500; text-decoration: none; }
 .filters a:hover { background: var(--hover); } .filters a[aria-current] { background: var(--ink); color: var(--ground); border-color: var(--ink); }
+input[type=checkbox], input[type=radio] { width: 1.1rem; height: 1.1rem; margin: 0; flex: none; accent-color: var(--accent); align-self: flex-start; margin-top: .15rem; }
+fieldset > .pick { margin-bottom: .75rem; } fieldset > .pick:last-child { margin-bottom: 0; } fieldset + details { margin-bottom: .9rem; } .row + details { margin-top: .7rem; } .row > label { margin-bottom: .5rem; } fieldset > p.hint:last-child { margin: 0; }
 .search { display: flex; gap: .5rem; margin: 0 0 .75rem; } .search input { margin: 0; } .search button { width: auto; flex: none; }
 .pages { display: flex; justify-content: space-between; margin: .9rem 0 0; }
 .steps { list-style: none; margin: 0; padding: 0; counter-reset: step; } .steps > li { counter-increment: step; padding-left: 2.4rem; position: relative; margin-bottom: 1.5rem; }

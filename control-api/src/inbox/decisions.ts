@@ -1,5 +1,6 @@
 import { answersProblem, isSameDecision } from "#protocol/ask.ts";
 import type { OperatorError } from "#protocol/error.ts";
+import type { PageApproval } from "../machines/machine-record.ts";
 import type { DispatchBindings } from "../machines/script-client.ts";
 import { questionsOf } from "./asked-input.ts";
 import { deliver } from "./deliver.ts";
@@ -19,6 +20,7 @@ export class Decisions {
   readonly #inbox: Inbox;
   readonly #user: () => string;
   readonly #again: () => Promise<void>;
+  readonly #pageApproval: (machine: string) => PageApproval;
   readonly #mayDecide: (machine: string, via: "client" | "form") => boolean;
   /** Deliveries in progress, by request. */
   readonly #delivering = new Map<number, Promise<OperatorError | null>>();
@@ -26,6 +28,7 @@ export class Decisions {
   /**
    * @param again called when a delivery failed and must be tried again later
    * @param mayDecide whether the person allows clients to decide for this machine, or to show them its requests in a form, now
+   * @param pageApproval what the person wants pages to allow for this machine, now
    */
   constructor(
     env: DispatchBindings,
@@ -33,12 +36,14 @@ export class Decisions {
     user: () => string,
     again: () => Promise<void>,
     mayDecide: (machine: string, via: "client" | "form") => boolean,
+    pageApproval: (machine: string) => PageApproval,
   ) {
     this.#env = env;
     this.#inbox = inbox;
     this.#user = user;
     this.#again = again;
     this.#mayDecide = mayDecide;
+    this.#pageApproval = pageApproval;
   }
 
   /**
@@ -54,6 +59,8 @@ export class Decisions {
     if (earlier !== null && !isSame(item, verdict)) return alreadyDecided(item);
     if (isFirst) {
       if (item.untilMs <= nowMs) return tooLate(item);
+      const closed = by.via === "page" ? closedOn(this.#pageApproval(item.machine), item, verdict) : null;
+      if (closed !== null) return { code: "forbidden", reason: closed };
       const problem = problemOf(item, verdict);
       if (problem !== null) return { code: "invalid_request", reason: problem };
       this.#inbox.decide(id, { ...verdict, by, acceptedMs: nowMs, deliveredMs: null });
@@ -119,6 +126,18 @@ function isSame({ settled, decision }: InboxItem, verdict: Verdict): boolean {
 
 /** Settlements that nobody decided, so that no answer is the same. */
 const OVER: ReadonlySet<string> = new Set(["terminal", "expiry", "agent", "restart", "machine_gone"]);
+
+/** Why a decision on a page is more than its person wants pages to allow for the machine; `null` if it is not. */
+function closedOn(
+  approval: PageApproval,
+  { machine }: InboxItem,
+  { behavior, forSession = false }: Verdict,
+): string | null {
+  if (behavior === "deny" || approval === "session") return null;
+  if (approval === "once" && !forSession) return null;
+  const what = approval === "once" ? "Only single requests" : "No requests";
+  return `${what} of machine "${machine}" may be allowed on these pages: its own page says so, and can change it. It can be answered on the machine: codez permissions.`;
+}
 
 function problemOf(item: InboxItem, { behavior, answers, forSession = false }: Verdict): string | null {
   const { kind, isWhole, machine, sessionRules = [] } = item;

@@ -2,6 +2,13 @@ import type { Facts } from "#protocol/control.ts";
 import type { LogPosition } from "#protocol/event.ts";
 import type { LinkStatus } from "#protocol/script-api.ts";
 
+/**
+ * What a person may allow on Operator's pages for a machine: requests for the rest of a session as well, each only once, or nothing. Denying is
+ * always possible.
+ */
+export const PAGE_APPROVALS = ["session", "once", "nothing"] as const;
+export type PageApproval = (typeof PAGE_APPROVALS)[number];
+
 /** A machine as its owner's registry stores it. */
 export type MachineRecord = {
   name: string;
@@ -27,6 +34,8 @@ export type MachineRecord = {
   remoteApproval: boolean;
   /** Whether requests of this machine may be put to the person in an MCP client that can show forms (elicitation/README.md). */
   elicitation: boolean;
+  /** What its person may allow on Operator's pages. */
+  pageApproval: PageApproval;
   /** A hosted server, which has no machine behind it. Absent for a machine. */
   kind?: "hosted";
 };

@@ -30,7 +30,12 @@ export function InboxPageView(props: InboxProps) {
   const waiting = isOpen ? [opened, ...props.waiting.filter(({ id }) => id !== opened.id)] : props.waiting;
   return (
     <div class="narrow" data-live="/live" data-after={props.after}>
-      <h1>Needs you</h1>
+      <div class="head">
+        <h1>Needs you</h1>
+        <a class="button plain small" href="/notifications">
+          Notifications
+        </a>
+      </div>
       {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
       <Live id="inbox">
         {opened === null || isOpen ? null : (

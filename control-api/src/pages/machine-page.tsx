@@ -4,7 +4,7 @@ import { Foreign } from "../design/foreign.tsx";
 import { Note } from "../design/note.tsx";
 import { Copy, Empty, Live, Status } from "../design/parts.tsx";
 import type { IndexedSessions } from "../history/session-query.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import { type MachineRecord, PAGE_APPROVALS, type PageApproval } from "../machines/machine-record.ts";
 import { machinePath } from "./address.ts";
 import { machineCondition } from "./machine-row.tsx";
 import { SessionRow } from "./session-row.tsx";
@@ -187,7 +187,13 @@ function Projects({ detail: { state, facts } }: { readonly detail: MachineDetail
   );
 }
 
-function Manage({ detail, csrf, refusal, remoteApproval, path }: MachineProps & { readonly path: string }) {
+const APPROVAL_WORDS: Readonly<Record<PageApproval, string>> = {
+  session: "requests once, or for their session",
+  once: "each request once",
+  nothing: "nothing",
+};
+
+function Manage({ detail, record, csrf, refusal, remoteApproval, path }: MachineProps & { readonly path: string }) {
   const isHosted = detail.kind === "hosted";
   return (
     <section class="card narrow" id="manage">
@@ -214,11 +220,25 @@ function Manage({ detail, csrf, refusal, remoteApproval, path }: MachineProps & 
       )}
       <hr />
       {isHosted ? null : (
-        <p class="soft">
-          Permission requests are answered{" "}
-          {remoteApproval ? "on the machine, or by apps and tokens" : "on the machine only"}.{" "}
-          <a href="/account#approvals">Change</a>
-        </p>
+        <form method="post" action={`${path}/approval`}>
+          <input type="hidden" name="csrf" value={csrf} />
+          <label>
+            On these pages you may allow
+            <select name="approval">
+              {PAGE_APPROVALS.map((one) => (
+                <option value={one} selected={one === record.pageApproval}>
+                  {APPROVAL_WORDS[one]}
+                </option>
+              ))}
+            </select>
+          </label>
+          <p class="soft">
+            Requests can always be denied here, and answered on the machine with codez permissions
+            {remoteApproval ? ". Apps and tokens may answer, too" : ""}.{" "}
+            <a href="/account#approvals">Apps and tokens</a>
+          </p>
+          <button class="plain small">Save</button>
+        </form>
       )}
       <div class="actions">
         {isHosted ? null : (

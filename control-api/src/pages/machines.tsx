@@ -8,10 +8,10 @@ import { respond } from "../design/respond.tsx";
 import { encodeCursor } from "../events/cursor.ts";
 import { detailOf } from "../machines/machine-detail.ts";
 import type { IndexedSessions } from "../history/session-query.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import { type MachineRecord, PAGE_APPROVALS } from "../machines/machine-record.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
-import { formToken } from "../sign-in/session.ts";
+import { confirmFirst, formToken } from "../sign-in/session.ts";
 import { type Registered, registryOf } from "../user/user-rpc.ts";
 import { machinePath } from "./address.ts";
 import { AddMachine } from "./getting-started.tsx";
@@ -192,6 +192,22 @@ machines.post("/:name/rename", async (c) => {
   const subject = `renamed to ${to}`;
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject });
   return c.redirect(machinePath(to), 303);
+});
+
+machines.post("/:name/approval", async (c) => {
+  const { person, isFresh } = c.var.session;
+  const name = c.req.param("name");
+  const record = await find(c);
+  const chosen = (await formIn(c)).get("approval");
+  const approval = PAGE_APPROVALS.find((one) => one === chosen);
+  if (record === null || approval === undefined) return notThere("machine");
+  // To allow more takes a recent sign-in, as allowing itself does. To allow less never does.
+  const isMore = PAGE_APPROVALS.indexOf(approval) < PAGE_APPROVALS.indexOf(record.pageApproval);
+  if (isMore && !isFresh) return confirmFirst(c, machinePath(name));
+  await registryOf(c.env, person.id).setPageApproval(name, approval);
+  const subject = `pages may allow: ${approval}`;
+  note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject });
+  return c.redirect(`${machinePath(name)}#manage`, 303);
 });
 
 async function find(c: PageContext): Promise<MachineRecord | null> {

@@ -192,6 +192,7 @@ function asMachine({ name, slug, version, createdMs }: ServerRecord): MachineRec
     template: hostedTemplate(version),
     remoteApproval: false,
     elicitation: false,
+    pageApproval: "nothing",
     kind: "hosted",
   };
 }

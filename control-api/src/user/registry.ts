@@ -4,7 +4,7 @@ import type { LogPosition } from "#protocol/event.ts";
 import { parseJson } from "#protocol/json.ts";
 import { PRESENCE_LEASE_MS } from "#protocol/limits.ts";
 import { LinkStatus, type ReportedPresence } from "#protocol/script-api.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import { PAGE_APPROVALS, type PageApproval, type MachineRecord } from "../machines/machine-record.ts";
 
 type Row = {
   name: string;
@@ -23,6 +23,7 @@ type Row = {
   lease_ms: number;
   remote_approval: number;
   elicitation: number;
+  page_approval: string;
   link_issued_ms: number;
   link_key: string;
   /** `LinkStatus` as JSON, as last reported. */
@@ -62,6 +63,8 @@ export class Registry {
       sql.exec("ALTER TABLE machine ADD COLUMN remote_approval INTEGER NOT NULL DEFAULT 0");
     if (!columns.some(({ name }) => name === "elicitation"))
       sql.exec("ALTER TABLE machine ADD COLUMN elicitation INTEGER NOT NULL DEFAULT 0");
+    if (!columns.some(({ name }) => name === "page_approval"))
+      sql.exec("ALTER TABLE machine ADD COLUMN page_approval TEXT NOT NULL DEFAULT 'session'");
     // Those of version 0.2 know nothing of link keys.
     if (!columns.some(({ name }) => name === "link_key")) {
       sql.exec("ALTER TABLE machine ADD COLUMN link_issued_ms INTEGER NOT NULL DEFAULT 0");
@@ -153,6 +156,11 @@ export class Registry {
   setRemoteApproval(name: string, isAllowed: boolean): boolean {
     const set = "UPDATE machine SET remote_approval = ? WHERE name = ?";
     return this.#sql.exec(set, isAllowed ? 1 : 0, name).rowsWritten > 0;
+  }
+
+  /** Says what may be allowed on pages for a machine. Answers `false` if there is no such machine. */
+  setPageApproval(name: string, approval: PageApproval): boolean {
+    return this.#sql.exec("UPDATE machine SET page_approval = ? WHERE name = ?", approval, name).rowsWritten > 0;
   }
 
   /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
@@ -265,6 +273,8 @@ function recordOf(row: Row): MachineRecord {
     template: row.template,
     remoteApproval: row.remote_approval === 1,
     elicitation: row.elicitation === 1,
+    // Only a value of `PAGE_APPROVALS` is ever stored. Whatever else stood there would allow nothing.
+    pageApproval: PAGE_APPROVALS.find((one) => one === row.page_approval) ?? "nothing",
   };
 }
 

@@ -17,7 +17,7 @@ import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts
 import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
 import type { Credential, TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
 import type { ReportAnswer } from "../machines/report-answer.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import type { ServerRecord } from "./server-store.ts";
@@ -43,6 +43,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   restore(name: string): MaybeAsync<MachineRecord | OperatorError>;
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
   setRemoteApproval(name: string, isAllowed: boolean): MaybeAsync<boolean>;
+  /** Says what may be allowed on pages for a machine. Answers `false` if there is no such machine. */
+  setPageApproval(name: string, approval: PageApproval): MaybeAsync<boolean>;
   /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
   setElicitation(name: string, isAllowed: boolean): MaybeAsync<boolean>;
   remove(name: string): MaybeAsync<OperatorError | null>;

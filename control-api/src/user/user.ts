@@ -39,7 +39,7 @@ import { deliveryView } from "../delivery/delivery-view.ts";
 import { Outbox } from "../delivery/outbox.ts";
 import { type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import { askMachine, postToMachine } from "../machines/script-client.ts";
 import { changeCredentials, credentialsOf } from "../machines/link-credentials.ts";
@@ -168,6 +168,7 @@ export class User extends Agent<Env> implements UserRpc {
       const known = this.#registry.get(machine);
       return (via === "client" ? known?.remoteApproval : known?.elicitation) === true;
     },
+    (machine) => this.#registry.get(machine)?.pageApproval ?? "session",
   );
   readonly #forms = new Forms();
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
@@ -344,6 +345,10 @@ export class User extends Agent<Env> implements UserRpc {
 
   setRemoteApproval(name: string, isAllowed: boolean): boolean {
     return this.#registry.setRemoteApproval(name, isAllowed);
+  }
+
+  setPageApproval(name: string, approval: PageApproval): boolean {
+    return this.#registry.setPageApproval(name, approval);
   }
 
   setElicitation(name: string, isAllowed: boolean): boolean {

@@ -114,6 +114,36 @@ describe("the inbox page", () => {
     expect(calls.join("")).not.toContain("forSession");
   });
 
+  it("allows no more for a machine than its person wants pages to allow, and always denies", async () => {
+    const one = await person();
+    const rules = { session_rules: ["Bash(npm test:*)"] };
+    await one.user.logs("attic", [asked("r-1", rules), asked("r-2", rules), asked("r-3", rules)]);
+    await one.user.script("attic", { answers: { [DECIDE]: taken("allow") } });
+    const set = async (approval: string): Promise<string | null> => {
+      const csrf = await one.visitor.csrf("/machines/attic");
+      return (await one.visitor.post("/machines/attic/approval", { csrf, approval })).headers.get("location");
+    };
+    const answer = async (behavior: string): Promise<string> => {
+      const page = await pageOf(one);
+      return (await one.visitor.post(actionIn(page), { csrf: csrfIn(page), behavior })).text();
+    };
+    await set("nothing");
+    expect(await answer("allow")).toContain("No requests of machine");
+    expect(await answer("allow-session")).toContain("No requests of machine");
+    await set("once");
+    expect(await answer("allow-session")).toContain("Only single requests of machine");
+    expect(await one.decisions()).toEqual([]);
+    expect(await answer("allow")).toContain("Allowed. Machine");
+    await one.user.script("attic", { answers: { [DECIDE]: taken("deny") } });
+    await set("nothing");
+    expect(await answer("deny")).toContain("Denied. Machine");
+    // To allow more takes a recent sign-in; to allow less does not.
+    await later(one);
+    expect(await set("once")).toContain("/sign-in/confirm?next=%2Fmachines%2Fattic");
+    expect(await set("nothing")).toBe("/machines/attic#manage");
+    expect(await set("everything")).toBeNull();
+  });
+
   it("answers a question by an option or in the person's own words", async () => {
     const one = await person();
     await one.user.logs("attic", [questioned("r-1")]);

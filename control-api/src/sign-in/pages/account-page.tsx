@@ -87,6 +87,13 @@ export function AccountPage(props: AccountProps) {
         <a href="/audit">Audit log</a>
         <a href="/costs">Costs</a>
       </p>
+      <section class="card">
+        <h2>Notifications</h2>
+        <p class="soft">Be told on your phone or computer when a session waits for you, finishes or fails.</p>
+        <a class="button plain" href="/notifications">
+          Notifications
+        </a>
+      </section>
       {props.notices.length === 0 ? null : <Notices notices={props.notices} />}
       <Allowed {...props} />
       <WaysIn {...props} />
