@@ -133,6 +133,8 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
       "/account",
       "/inbox",
       "/notifications",
+      "/audit",
+      "/costs",
     ]) {
       await page.goto(`${url}${path}`);
       expect(await axeFindings(page), path).toEqual([]);

@@ -201,6 +201,13 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
     await page.evaluate("scrollTo(0, 0)");
     await take("session-unfolded");
+    await take("changes", `/sessions/attic/${session}/changes`);
+    await take("session-new", "/sessions/new");
+    await take("costs", "/costs");
+    await take("audit", "/audit");
+    await take("audit-filtered", "/audit?kind=call&machine=attic&outcome=failed");
+    await take("audit-wrong", "/audit?since=yesterday");
+    await page.goto(`${url}/sessions/attic/${session}`);
     await page.context().setOffline(true);
     await page.waitForSelector("[data-connection]:not([hidden])");
     await take("connection-lost");
@@ -211,6 +218,7 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
       JSON.stringify((await operator.api("GET", "/api/machines")).body).includes('"offline"'),
     );
     await take("machine-offline", "/machines/attic");
+    await take("changes-offline", `/sessions/attic/${session}/changes`);
     await take("session-offline", `/sessions/attic/${session}`);
   });
 
@@ -276,6 +284,8 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     await take("sessions-found", "/sessions?q=greeting");
     await take("sessions-said", "/sessions?q=flaky&said=1");
     await take("account", "/account");
+    await take("audit-many", "/audit");
+    await take("costs-missing", "/costs");
   });
 
   test("nothing that axe objects to, and no page that is too wide", () => {

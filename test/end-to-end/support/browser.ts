@@ -23,7 +23,7 @@ export interface Page {
   context(): BrowserContext;
   goto(url: string): Promise<unknown>;
   url(): string;
-  frames(): { url(): string }[];
+  frames(): { url(): string; evaluate<Value>(script: string): Promise<Value> }[];
   content(): Promise<string>;
   fill(selector: string, text: string): Promise<void>;
   inputValue(selector: string): Promise<string>;
