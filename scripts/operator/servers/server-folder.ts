@@ -91,6 +91,12 @@ async function readConfig(path: string): Promise<z.infer<typeof Config>> {
   const parsed = Config.safeParse(parseJsonc(await readFile(path, "utf8")));
   if (parsed.success) return parsed.data;
   const foreign = parsed.error.issues.flatMap((issue) => (issue.code === "unrecognized_keys" ? issue.keys : []));
+  // The newer way to declare classes. It has no tags, and what a server has to be migrated from is known here by the tag alone.
+  if (foreign.includes("exports"))
+    throw new ServerFolderError(
+      `${path}: a hosted server declares its Durable Objects with migrations, not with exports. For a class Notes: ` +
+        '"migrations": [{ "tag": "v1", "new_sqlite_classes": ["Notes"] }]',
+    );
   if (foreign.length > 0)
     throw new ServerFolderError(
       `${path}: a hosted server cannot have ${foreign.join(", ")}. It may have vars, secrets and Durable Objects of its own; ` +
