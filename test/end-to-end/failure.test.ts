@@ -39,9 +39,9 @@ function workerdOfAttic(): number {
 }
 
 beforeAll(async () => {
-  // These tests say themselves when a script is restarted or replaced, and count how often its link drops. An upload of theirs that
-  // is repeated could overtake one of Operator's.
-  operator = await TestOperator.start({}, { restartShare: 0, lateMs: 0, lostShare: 0 });
+  // These tests say themselves when a script is restarted, and count how often its link drops. An upload of theirs that is repeated
+  // because its reply was lost could overtake one of Operator's.
+  operator = await TestOperator.start({}, { restartShare: 0, lostShare: 0 });
   server = await HeldServer.start();
   proxy = await CutProxy.start(() => operator.port);
   operator.own(server);
@@ -142,7 +142,10 @@ async function allFail(happens: () => Promise<void>): Promise<void> {
   const throughUnified = (tool: string, name: string, options = {}) =>
     made.callTool({ name: "call_tool", arguments: { machineId: "attic", name: tool, arguments: { name } } }, options);
   const held = send(attic.url, { headers: HEADERS, body: body("hold", names.hold) });
-  const streamed = send(attic.url, { headers: HEADERS, body: body("stream", names.stream) });
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const streamed = send(attic.url, { headers: HEADERS, body: body("stream", names.stream) }, (piece) => {
+    if (piece.includes("notifications/progress")) begin();
+  });
   const results = Promise.allSettled([
     throughUnified("hold", names.unified),
     throughUnified("stream", names.told, { onprogress: () => undefined }),
@@ -150,6 +153,7 @@ async function allFail(happens: () => Promise<void>): Promise<void> {
   const answers = Promise.allSettled([held, streamed]);
   const safe = send(barn.url, { headers: HEADERS, body: body("stream", names.safe) });
   for (const name of Object.values(names)) await server.holds(name);
+  await within(PROMPT_MS, "the first event of the stream", begun);
   await tell();
   await happens();
 

@@ -56,17 +56,20 @@ export async function headOf(outgoing: ClientRequest): Promise<IncomingMessage> 
   return response;
 }
 
-/** One request and its whole answer. */
-export async function send(url: URL, sent: Sent = {}): Promise<Answer> {
+/** One request and its whole answer. @param heard is called with each piece of it as it arrives */
+export async function send(url: URL, sent: Sent = {}, heard?: (piece: Buffer) => void): Promise<Answer> {
   const outgoing = open(url, sent);
   const head = headOf(outgoing);
   outgoing.end(sent.body);
-  return answerOf(await head);
+  return answerOf(await head, heard);
 }
 
-export async function answerOf(response: IncomingMessage): Promise<Answer> {
+export async function answerOf(response: IncomingMessage, heard?: (piece: Buffer) => void): Promise<Answer> {
   const chunks: Buffer[] = [];
-  for await (const chunk of response) chunks.push(chunk);
+  for await (const chunk of response) {
+    chunks.push(chunk);
+    heard?.(chunk);
+  }
   const body = Buffer.concat(chunks);
   const all = (name: string): string[] => response.headersDistinct[name] ?? [];
   return { status: response.statusCode ?? 0, headers: response.headers, all, body, text: body.toString() };
