@@ -73,15 +73,10 @@ import { Rollouts, type Uploaded } from "./rollout/rollouts.ts";
 import { RolloutStore } from "./rollout/rollout-store.ts";
 import { type IssuedLink, Registry } from "./registry.ts";
 import type { ServerRecord } from "./server-store.ts";
+import { Upgrades } from "./upgrades.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
 import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
-
-/**
- * Shortest time between two automatic upgrades of one machine's script. While two versions of Operator run during a deployment, each
- * would otherwise replace the other's upload again and again. Milliseconds.
- */
-const UPGRADE_AGAIN_MS = 10 * 60_000;
 
 /** Time limit for closing a link. A script answers at once; if it does not, it has no working link. Milliseconds. */
 const CLOSE_TIMEOUT_MS = 5_000;
@@ -185,7 +180,20 @@ export class User extends Agent<Env> implements UserRpc {
     remove: (name) => this.remove(name),
     sweepIn: (seconds) => this.#sweepIn(seconds),
   });
-  readonly #upgradedMs = new Map<string, number>();
+  readonly #upgrades = new Upgrades({
+    now: () => Date.now(),
+    isAllowed: () => this.#rollouts.allowsUpgradeAtDial,
+    upgrade: async (name) => {
+      await this.upgrade(name).catch((reason: unknown) =>
+        console.error("a machine's script could not be upgraded", { name, reason: String(reason) }),
+      );
+    },
+    isBusy: async (name) => {
+      const state = await machineState(this.env, this.#id, name).catch(() => null); // one that does not answer has no calls
+      return state !== null && state.exchanges > 0;
+    },
+    wakeIn: (seconds) => this.ctx.waitUntil(this.schedule(seconds, "stepUpgrades")),
+  });
   readonly #rolloutStore = new RolloutStore(this.ctx.storage);
   readonly #rollouts = new Rollouts(this.#rolloutStore, {
     now: () => Date.now(),
@@ -1043,13 +1051,12 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Upgrades a script just after its machine dialled in. An upload drops the link, and at that moment it interrupts no calls. */
   #upgradeSoon(name: string): void {
-    const now = Date.now();
-    if (now - (this.#upgradedMs.get(name) ?? 0) < UPGRADE_AGAIN_MS) return;
-    this.#upgradedMs.set(name, now);
-    const upgrade = this.upgrade(name).catch((reason: unknown) =>
-      console.error("a machine's script could not be upgraded", { name, reason: String(reason) }),
-    );
-    this.ctx.waitUntil(upgrade);
+    this.ctx.waitUntil(this.#upgrades.dialled(name));
+  }
+
+  /** Called by the Agent's schedule. */
+  async stepUpgrades(): Promise<void> {
+    await this.#upgrades.step();
   }
 
   /** Whether a machine's script exists and is current. If so it is not uploaded again, since that would drop its link and its calls. */
