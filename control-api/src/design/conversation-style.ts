@@ -16,7 +16,7 @@ export const CONVERSATION = `
 .code del { background: var(--cut-ground); color: var(--cut); } .code ins { background: var(--add-ground); color: var(--add); }
 .code.diff { padding: .3rem 0; max-height: 40rem; } .code.diff del, .code.diff ins, .code.diff .same, .code.diff .hunk { min-width: 0; margin: 0; padding: 0 .6rem 0 1.5rem; text-indent: -.9rem; }
 .code.diff .hunk { display: block; color: var(--soft); background: var(--hover); margin: .3rem 0; } .added { color: var(--add); } .removed { color: var(--cut); }
-.change > summary b { flex: 1; min-width: 0; font-weight: 550; font-family: var(--mono); font-size: var(--small); } .tool > summary .counts { display: inline-flex; gap: .5rem; flex: none; overflow: visible; } .counts em { font-style: normal; font-family: var(--sans); color: var(--soft); }
+.change > summary b { flex: 1; min-width: 0; font-weight: 550; font-family: var(--mono); font-size: var(--small); } .tool > summary .counts { display: inline-flex; gap: .5rem; flex: none; overflow: visible; } .tool > summary .counts .added { color: var(--add); } .tool > summary .counts .removed { color: var(--cut); } .counts em { font-style: normal; font-family: var(--sans); color: var(--soft); }
 .tool { background: var(--card); border: 1px solid var(--line); border-radius: 10px; font-size: var(--note); overflow: clip; margin: 0 0 .5rem; } .tool:last-child { margin-bottom: 0; }
 .tool > summary { display: flex; align-items: baseline; gap: .5rem; padding: .5rem .75rem; list-style: none; min-height: 36px; } .tool > summary::-webkit-details-marker { display: none; }
 .tool > summary::before { content: "▸"; color: var(--soft); font-size: .75rem; } .tool[open] > summary::before { content: "▾"; }

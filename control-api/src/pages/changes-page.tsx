@@ -71,7 +71,8 @@ function Files({ reading, repository, here, isAlone }: FilesProps) {
         {isAlone ? null : (
           <>
             {`${isTotalCut ? "At least " : ""}${total} ${total === 1 ? "file" : "files"}, `}
-            <span class="added">{`+${sum("additions")}`}</span> <span class="removed">{`−${sum("deletions")}`}</span>
+            <span class="added">{`+${sum("additions")}`}</span>{" "}
+            {sum("deletions") === 0 ? null : <span class="removed">{`−${sum("deletions")}`}</span>}
             {commits === 0 ? null : `, ${commits} ${commits === 1 ? "commit" : "commits"}`}
             {" · "}
           </>

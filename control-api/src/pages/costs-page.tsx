@@ -47,11 +47,11 @@ export function CostsPage({ costs, todayMs }: { readonly costs: Costs; readonly 
       ) : (
         <>
           <section class="card">
-            <p class="big">
-              {moneyOf(total)}
+            <p>
+              <strong>{moneyOf(total)}</strong>
               <span class="soft">{` in ${days} days · ${tokensOf(total)}`}</span>
             </p>
-            <Chart costs={costs} todayMs={todayMs} />
+            {total.costUsd === 0 ? null : <Chart costs={costs} todayMs={todayMs} />}
           </section>
           <Table
             title="Machines"
@@ -168,6 +168,7 @@ function Lines({ rows }: { readonly rows: readonly Line[] }) {
 }
 
 function moneyOf({ costUsd, isIncomplete }: Usage): string {
+  if (costUsd === 0 && isIncomplete) return "Price not known";
   return `${dollars(costUsd)}${isIncomplete ? "+" : ""}`;
 }
 

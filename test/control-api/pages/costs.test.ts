@@ -82,6 +82,7 @@ describe("what sessions cost", () => {
     const text = textOf(await pageOf(alice, "/costs"));
     expect(text).toContain("Without loft (does not tell its usage), cellar (offline).");
     expect(text).toContain("$1.00+");
+    expect(text).toContain("Price not known");
   });
 
   test("is refused for days that are none", async () => {

@@ -28,8 +28,8 @@ const KEYWORDS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Fenced blocks that are no code. */
-const PLAIN: ReadonlySet<string> = new Set(["text", "txt", "plain", "md", "markdown", "log", "output", "console"]);
+/** Fenced blocks that are no code. One without a name is mostly output. */
+const PLAIN: ReadonlySet<string> = new Set(["", "text", "txt", "plain", "md", "markdown", "log", "output", "console"]);
 
 /** A piece of code. The kind is the class of its element: comment, string, number, keyword, or nothing special. */
 export type CodeToken = { readonly kind: "c" | "s" | "n" | "k" | null; readonly text: string };
