@@ -97,3 +97,17 @@ test("nor is what an app has queued whose grant was revoked, or what anybody has
   expect(await object.delivery("grant:two", "the other app's")).toMatchObject({ state: "cancelled" });
   expect(await delivered(user)).toEqual(["the owner's own"]);
 });
+
+test("a narrow token learns nothing of its calls to a computer that does not have the name any more", async () => {
+  const user = await awayMachine();
+  const narrow = await token(user, user.id, { machines: ["attic"] });
+  await queue(narrow, "mine");
+  const seen = async (): Promise<unknown[]> => [
+    (await narrow.rest("GET", "/api/deliveries/mine")).status,
+    (await narrow.json<{ deliveries: unknown[] }>("/api/deliveries")).deliveries.length,
+    (await narrow.tool("get_delivery", { key: "mine" })).isError ?? false,
+    (await narrow.rest("DELETE", "/api/deliveries/mine")).status,
+  ];
+  expect((await user.register("attic", { identity: "identity-of-another", replace: true })).ok).toBe(true);
+  expect(await seen()).toEqual([404, 0, true, 404]);
+});
