@@ -111,3 +111,15 @@ test("a narrow token learns nothing of its calls to a computer that does not hav
   expect((await user.register("attic", { identity: "identity-of-another", replace: true })).ok).toBe(true);
   expect(await seen()).toEqual([404, 0, true, 404]);
 });
+
+test("a call is its client's alone: another token of the same person neither sees it nor meets its key", async () => {
+  const user = await awayMachine();
+  const [one, other] = [await token(user, user.id), await token(user, user.id)];
+  await queue(one, "mine");
+  expect((await other.rest("GET", "/api/deliveries/mine")).status).toBe(404);
+  expect((await other.rest("DELETE", "/api/deliveries/mine")).status).toBe(404);
+  expect(await other.json("/api/deliveries")).toEqual({ deliveries: [] });
+  const sent = { session_id: "attic/s-1", text: "something else", key: "mine", on_offline: "queue" };
+  expect((await other.tool("send_prompt", sent)).structuredContent).toMatchObject({ status: "waiting_for_machine" });
+  expect(await one.json("/api/deliveries/mine")).toMatchObject({ state: "accepted" });
+});

@@ -50,6 +50,22 @@ describe("a token that is limited to a hosted server", () => {
     expect((await alice.register("notes")).status).toBe(201);
     expect(await names()).toEqual([]);
   });
+
+  it("learns nothing of another one, and neither does another user", async () => {
+    const alice = new TestUser();
+    await deploy(alice, "notes");
+    await deploy(alice, "other");
+    const made = await alice.rest("POST", "/api/tokens", { label: "x", machines: ["notes"] });
+    const narrow = new TestUser(alice.id, (await made.json<{ token: string }>()).token);
+    const seenBy = async (user: TestUser): Promise<unknown> => ({
+      names: (await user.json<{ servers: { name: string }[] }>("/api/servers")).servers.map(({ name }) => name),
+      server: (await user.rest("GET", "/api/servers/other")).status,
+      secrets: (await user.rest("GET", "/api/servers/other/secrets")).status,
+    });
+    expect(await seenBy(alice)).toMatchObject({ names: ["notes", "other"], server: 200 });
+    expect(await seenBy(narrow)).toEqual({ names: ["notes"], server: 404, secrets: 404 });
+    expect(await seenBy(new TestUser())).toEqual({ names: [], server: 404, secrets: 404 });
+  });
 });
 
 describe("a hosted server's upload", () => {

@@ -10,6 +10,13 @@ describe("a client's address", () => {
     ["that of the connection, when a stranger claims another", "203.0.113.7", "127.0.0.1", proxies, "203.0.113.7"],
     ["what a trusted proxy says", "127.0.0.1", "203.0.113.7", proxies, "203.0.113.7"],
     ["the last that no trusted proxy has", "127.0.0.1", "127.0.0.1, 203.0.113.7, 10.1.2.3", proxies, "203.0.113.7"],
+    [
+      "what a trusted proxy adds to the client's claim",
+      "127.0.0.1",
+      "198.51.100.9, 203.0.113.7",
+      proxies,
+      "203.0.113.7",
+    ],
     ["the proxy's own, when it says nothing", "10.0.0.1", undefined, proxies, "10.0.0.1"],
     ["the proxy's own, when it says what is no address", "10.0.0.1", "unknown", proxies, "10.0.0.1"],
     ["an IPv6 address", "fd00::1", "2001:db8::5", proxies, "2001:db8::5"],
