@@ -13,6 +13,8 @@ export type GrantRecord = {
   usedMs: number;
   /** Where the app lives that was allowed: a host, or "this computer". `null` for one of an earlier version. */
   home: string | null;
+  /** Identities of the machines that it is limited to; `null` for all. */
+  machines: string[] | null;
 };
 
 /** All grants of a person, newest first. The library also stores a grant for a code that was not redeemed yet; those are left out. */
@@ -24,13 +26,14 @@ export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
     const page = await api.listUserGrants(user, cursor === undefined ? {} : { cursor });
     for (const { id, clientId, scope, resource, createdAt, expiresAt, metadata } of page.items) {
       if (expiresAt === undefined) continue;
-      const { client = clientId, home = null } = (metadata ?? {}) as { client?: string; home?: string };
+      const known = (metadata ?? {}) as { client?: string; home?: string; machines?: string[] }; // written by authorize.tsx
+      const { client = clientId, home = null, machines = null } = known;
       const times = {
         createdMs: createdAt * 1000,
         expiresMs: expiresAt * 1000,
         usedMs: expiresAt * 1000 - GRANT_IDLE_S * 1000,
       };
-      records.push({ id, client, scopes: scope, resource: String(resource), home, ...times });
+      records.push({ id, client, scopes: scope, resource: String(resource), home, machines, ...times });
     }
     ({ cursor } = page);
   } while (cursor !== undefined);

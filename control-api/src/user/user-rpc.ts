@@ -36,6 +36,8 @@ export type Registered = { machine: MachineRecord; created: boolean; token: stri
 export interface UserRpc extends Rpc.DurableObjectBranded {
   machines(): MaybeAsync<MachineRecord[]>;
   machine(name: string): MaybeAsync<MachineRecord | null>;
+  /** The current names of the machines with these identities. Removed ones are left out. */
+  namesOf(identities: readonly string[]): MaybeAsync<string[]>;
   register(request: RegisterRequest): MaybeAsync<Registered | OperatorError>;
   /** Creates a new link token, and binds the link to `linkKey` unless that is `null`. */
   rotate(name: string, linkKey: string | null): MaybeAsync<Registered | OperatorError>;

@@ -257,6 +257,10 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#registry.get(name) ?? this.#servers.asMachine(name);
   }
 
+  namesOf(identities: readonly string[]): string[] {
+    return identities.flatMap((identity) => this.#registry.nameOf(identity) ?? this.#servers.nameOf(identity) ?? []);
+  }
+
   servers(): ServerRecord[] {
     return this.#servers.list();
   }

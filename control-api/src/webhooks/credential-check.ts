@@ -54,7 +54,8 @@ export class CredentialCheck {
       const browsers: { id: string }[] = await accountsOf(this.#env).sessions(user);
       return browsers.some((browser) => browser.id === id) ? { machines: null } : null;
     }
-    const isGranted = (await grantsOf(user, this.#env)).some((grant) => grant.id === id && isValid(grant));
-    return isGranted ? { machines: null } : null;
+    const grant = (await grantsOf(user, this.#env)).find((one) => one.id === id && isValid(one));
+    if (grant === undefined) return null;
+    return { machines: grant.machines === null ? null : await registryOf(this.#env, user).namesOf(grant.machines) };
   }
 }

@@ -26,6 +26,9 @@ import type { GrantProps } from "./grant-token.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
 import { type Audience, audienceNamed } from "./resource.ts";
 
+/** What is needed here of a machine. */
+type Known = { readonly name: string; readonly identity: string };
+
 type Asked = { request: AuthRequest; api: ReturnType<typeof oauthApi>; audience: Audience };
 
 /** Maximum length of a client's query. Redirect URIs and states are long, but servers commonly limit request lines to 8 KB. */
@@ -54,13 +57,22 @@ authorize.post("/", (c) =>
     if (form.get("decision") !== "allow")
       return c.redirect(authorizationErrorRedirect(asked.request, "access_denied", "The person denied access."), 303);
     if (!session.isFresh) return confirmFirst(c, pathOf(c));
-    const scopes = requestedScopes(asked.request.scope);
-    return allow(c, asked, session, form.get("read_only") === "yes" ? ["operator:read"] : scopes);
+    const scopes = form.get("read_only") === "yes" ? ["operator:read" as const] : requestedScopes(asked.request.scope);
+    const chosen = form.getAll("machine").map(String);
+    if (chosen.length === 0 || !isApex(asked.audience, c.env)) return allow(c, asked, session, { scopes });
+    const records: Known[] = await c.env.USER.getByName(session.person.id).machines();
+    const machines = records.filter(({ name }) => chosen.includes(name)).map(({ identity }) => identity);
+    // A machine that went away meanwhile, or whose computer is not known yet, cannot be the limit: without it there would be none.
+    if (machines.length !== chosen.length || machines.includes("")) return consent(c, asked, session);
+    // Whoever manages the account, or makes tokens, would not be limited to these machines.
+    const limited = scopes.filter((scope) => scope !== "operator:admin" && scope !== "operator:tokens");
+    return allow(c, asked, session, { scopes: limited, machines });
   }),
 );
 
 async function consent(c: PageContext, { request, api, audience }: Asked, session: Session): Promise<Response> {
   const client = await api.describeConsent(request);
+  const machines: Known[] = await c.env.USER.getByName(session.person.id).machines();
   const page = (
     <ConsentPage
       person={session.person.name}
@@ -68,20 +80,29 @@ async function consent(c: PageContext, { request, api, audience }: Asked, sessio
       client={{ ...client, clientName: shownName(client.clientName) }}
       scopes={requestedScopes(request.scope)}
       reach={reachOf(audience, c.env)}
+      machines={isApex(audience, c.env) ? machines.map(({ name }) => name) : []}
     />
   );
   return respond({ title: "Allow an app", sendsTo: request.redirectUri }, page);
 }
 
-async function allow(c: PageContext, { request, api }: Asked, { person }: Session, scope: Scope[]): Promise<Response> {
+type Allowed = { readonly scopes: Scope[]; readonly machines?: readonly string[] };
+
+async function allow(
+  c: PageContext,
+  { request, api }: Asked,
+  { person }: Session,
+  { scopes: scope, machines }: Allowed,
+): Promise<Response> {
+  const limit = machines === undefined ? {} : { machines };
   const client = shownName((await api.describeConsent(request)).clientName);
   await accountsOf(c.env).keepClient(request.clientId);
   const { redirectTo } = await api.completeAuthorization({
     request,
     userId: person.id,
-    metadata: { client, home: homeOf(request.redirectUri) },
+    metadata: { client, home: homeOf(request.redirectUri), ...limit },
     scope,
-    props: { client, approvedMs: Date.now() } satisfies GrantProps,
+    props: { client, approvedMs: Date.now(), ...limit } satisfies GrantProps,
   });
   notify(c.env, person.id, { type: "notice.app_allowed", what: client, by: "consent page" });
   return new Response(null, {
@@ -148,6 +169,10 @@ function homeOf(redirectUri: string): string {
   const { protocol, hostname } = new URL(redirectUri);
   if (protocol !== "https:" && protocol !== "http:") return `an app for ${protocol.slice(0, -1)}`;
   return isLoopbackHost(hostname) ? "a program on a computer" : hostname;
+}
+
+function isApex(audience: Audience, env: Env): boolean {
+  return machineAddressIn(new URL(audience), env.DOMAIN) === null;
 }
 
 function reachOf(audience: Audience, env: Env): string {

@@ -9,9 +9,14 @@ import type { Audience } from "./resource.ts";
 
 /**
  * The properties stored with a grant; a check of its tokens answers them. `approvedMs`: when its person allowed it, milliseconds since
- * 1970. Grants of version 0.2 do not have it.
+ * 1970. Grants of version 0.2 do not have it. `machines`: identities of the machines that it is limited to; absent for all. Not their names,
+ * which may pass to other computers.
  */
-export type GrantProps = { readonly client: string; readonly approvedMs?: number };
+export type GrantProps = {
+  readonly client: string;
+  readonly approvedMs?: number;
+  readonly machines?: readonly string[];
+};
 
 /** The library's token format, `userId:grantId:secret`. */
 const TOKEN = /^[a-z0-9-]{1,64}:[A-Za-z0-9_-]{1,64}:[A-Za-z0-9_-]{16,128}$/;
@@ -30,14 +35,15 @@ export async function callerOfGrant(token: string, audience: Audience, env: Env)
     return { refused: "unavailable" };
   }
   if (summary === null) return { refused: "bad_token" };
-  const caller = callerWith({
+  if (typeof summary.audience !== "string" || summary.audience !== audience) return { refused: "bad_token" };
+  const { machines: limit } = summary.grant.props;
+  const machines = limit === undefined ? null : await env.USER.getByName(summary.userId).namesOf(limit);
+  return callerWith({
     user: summary.userId,
     client: summary.grant.props.client,
-    machines: null,
+    machines,
     credential: `grant:${summary.grantId}`,
     freshUntilMs: validUntil(summary.grant.props.approvedMs ?? 0, FRESH_MS, Date.now()),
     scopes: knownScopes(summary.scope),
   });
-  if (typeof summary.audience !== "string") return { refused: "bad_token" };
-  return summary.audience === audience ? caller : { refused: "bad_token" };
 }

@@ -24,7 +24,7 @@ type AccountProps = {
   /** Whether the person may make changes that give lasting access without confirming first that it is them. */
   readonly isFresh: boolean;
   readonly notices: readonly NoticeRecord[];
-  readonly grants: readonly GrantRecord[];
+  readonly grants: readonly (GrantRecord & { readonly machineNames: readonly string[] | null })[];
   readonly tokens: readonly {
     readonly id: string;
     readonly label: string;
@@ -142,15 +142,16 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
       <h2>Apps with access</h2>
       {grants.length === 0 && tokens.length === 0 ? <p class="soft">None yet.</p> : null}
       <ul class="list">
-        {grants.map(({ id, client, scopes, createdMs, usedMs, home }) => (
+        {grants.map(({ id, client, scopes, createdMs, usedMs, home, machineNames }) => (
           <Item
             csrf={csrf}
             action={`/account/grants/${id}`}
             title={home === null ? client : `${client}, ${home}`}
             does="Revoke"
           >
-            may {scopesInWords(scopes)}, since {isAlone(client, grants) ? day(createdMs) : minute(createdMs)}, last used{" "}
-            <Ago ms={usedMs} />
+            may {scopesInWords(scopes)}
+            {machineNames === null ? "" : ` on ${machineNames.join(", ") || "machines that are gone"}`}, since{" "}
+            {isAlone(client, grants) ? day(createdMs) : minute(createdMs)}, last used <Ago ms={usedMs} />
           </Item>
         ))}
         {tokens.map(({ id, label, createdMs, usedMs, callsPerDay }) => (

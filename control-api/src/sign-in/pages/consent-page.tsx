@@ -9,6 +9,8 @@ type ConsentProps = {
   readonly scopes: readonly Scope[];
   /** What the client would get access to: all machines or one. */
   readonly reach: string;
+  /** Machines to which its person may limit it. */
+  readonly machines: readonly string[];
 };
 
 const MEANING: Record<Scope, string> = {
@@ -23,7 +25,7 @@ const MEANING: Record<Scope, string> = {
  * The consent page: which client asks, for which scopes and machines, and the host that the code is sent to. A client chooses its
  * name freely, so the page also shows what can be verified: the redirect host, and the domain of its metadata document.
  */
-export function ConsentPage({ person, csrf, client, scopes, reach }: ConsentProps) {
+export function ConsentPage({ person, csrf, client, scopes, reach, machines }: ConsentProps) {
   const meanings = [...new Set(scopes.map((scope) => MEANING[scope]))];
   return (
     <section class="card">
@@ -53,6 +55,22 @@ export function ConsentPage({ person, csrf, client, scopes, reach }: ConsentProp
       ) : null}
       <form method="post">
         <input type="hidden" name="csrf" value={csrf} />
+        {machines.length === 0 ? null : (
+          <details class="plain">
+            <summary>Only on some machines</summary>
+            <fieldset>
+              <legend class="soft">
+                Tick none for all of them, now and later. On chosen machines it cannot manage machines or make tokens.
+              </legend>
+              {machines.map((name) => (
+                <label class="pick">
+                  <input type="checkbox" name="machine" value={name} />
+                  <span>{name}</span>
+                </label>
+              ))}
+            </fieldset>
+          </details>
+        )}
         {mayAct(scopes) ? (
           <label class="pick">
             <input type="checkbox" name="read_only" value="yes" />

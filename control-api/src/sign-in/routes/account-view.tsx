@@ -11,6 +11,14 @@ import { respond } from "../../design/respond.tsx";
 import { formToken } from "../session.ts";
 import { atLocalhost, siteOf } from "../site.ts";
 
+/** What is needed here of a machine. */
+type Known = {
+  readonly name: string;
+  readonly identity: string;
+  readonly remoteApproval: boolean;
+  readonly elicitation: boolean;
+};
+
 /** Notices on the page: what happened in the last weeks, for most people. */
 const SHOWN_NOTICES = 20;
 
@@ -28,7 +36,7 @@ export async function accountPage(
     user.notices(SHOWN_NOTICES) as Promise<NoticeRecord[]>,
     grantsOf(person.id, c.env),
     user.tokens(),
-    user.machines(),
+    user.machines() as Promise<Known[]>,
     accounts.passkeys(person.id) as Promise<PasskeyRecord[]>,
     accounts.hasPassword(person.id),
     accounts.sessions(person.id) as Promise<SessionRecord[]>,
@@ -41,7 +49,7 @@ export async function accountPage(
       csrf={csrf}
       isFresh={session.isFresh}
       notices={notices}
-      grants={grants}
+      grants={grants.map((grant) => ({ ...grant, machineNames: namesIn(machines, grant.machines) }))}
       tokens={tokens}
       machines={machines}
       passkeys={passkeys}
@@ -55,4 +63,9 @@ export async function accountPage(
     />
   );
   return respond({ title: "Account", status, at: "account" }, body);
+}
+
+function namesIn(machines: readonly Known[], identities: readonly string[] | null): string[] | null {
+  if (identities === null) return null;
+  return machines.filter(({ identity }) => identities.includes(identity)).map(({ name }) => name);
 }
