@@ -77,7 +77,8 @@ describe.each(REVISIONS)("the public conformance suite, as of %s", (revision) =>
 });
 
 const FIXTURE = "calls a tool of the suite's own, which Operator does not have";
-const NO_RESOURCES = "Operator has no resources of its own; a machine's are read with list_resources and read_resource";
+const NO_RESOURCES =
+  "Operator has one resource of its own, a view; a machine's are read with list_resources and read_resource";
 const NO_PROMPTS = "Operator has no prompts of its own; a machine's are got with list_prompts and get_prompt";
 const SOME = "resources, prompts and the suite's own tools are asked for beside what Operator has; see PARTLY_OFFERED";
 
@@ -98,7 +99,6 @@ const NOT_OFFERED: Readonly<Record<string, string>> = {
   "json-schema-2020-12": FIXTURE,
   "elicitation-sep1034-defaults": FIXTURE,
   "elicitation-sep1330-enums": FIXTURE,
-  "resources-list": NO_RESOURCES,
   "resources-read-text": NO_RESOURCES,
   "resources-read-binary": NO_RESOURCES,
   "resources-templates-read": NO_RESOURCES,
@@ -132,9 +132,5 @@ const PARTLY_OFFERED: Readonly<Record<string, readonly string[]>> = {
     "sep-2575-http-server-no-independent-requests-on-stream",
     "sep-2575-server-no-log-without-loglevel",
   ],
-  caching: [
-    "sep-2549-prompts-list-caching-hints",
-    "sep-2549-resources-list-caching-hints",
-    "sep-2549-resources-templates-list-caching-hints",
-  ],
+  caching: ["sep-2549-prompts-list-caching-hints"],
 };

@@ -178,6 +178,7 @@ function serverFor(env: Env, { caller, lease, digest, client }: Asker): Server {
       cacheHints: {
         "tools/list": LIST_CACHE,
         "resources/list": LIST_CACHE,
+        "resources/templates/list": LIST_CACHE,
         "resources/read": LIST_CACHE,
         "server/discover": LIST_CACHE,
       },
