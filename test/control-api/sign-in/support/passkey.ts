@@ -42,7 +42,7 @@ export class SoftPasskey {
       ...point.slice(33),
     ];
     await runInDurableObject(directory(), (_accounts, { storage }) => {
-      const row = "INSERT INTO passkey VALUES (?, ?, ?, 0, 0, NULL)";
+      const row = "INSERT INTO passkey (id, person, public_key, counter, created_ms) VALUES (?, ?, ?, 0, 0)";
       storage.sql.exec(row, passkey.#id, person, Uint8Array.from(cose));
     });
     return passkey;
