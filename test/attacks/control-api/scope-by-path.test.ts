@@ -72,7 +72,10 @@ describe.each([
     const user = new TestUser();
     await user.machine("attic");
     const token = await tokenOf(user, limits);
-    const before = await user.json("/api/tokens");
+    // When it was last used changes with each use, and is left out.
+    const tokens = async (): Promise<string> =>
+      JSON.stringify(await user.json("/api/tokens")).replaceAll(/"usedMs":(?:\d+|null)/g, "");
+    const before = await tokens();
     for (const path of [
       "/api/machines/attic",
       "/api/%6dachines/attic",
@@ -88,7 +91,7 @@ describe.each([
       const { status } = await ask(spelling, { method: "POST", ...bearer(token), body });
       expect([spelling, [403, 404].includes(status)]).toEqual([spelling, true]);
     }
-    expect(await user.json("/api/tokens")).toEqual(before);
+    expect(await tokens()).toBe(before);
     const { machines }: { machines: { name: string }[] } = await user.json("/api/machines");
     expect(machines.map(({ name }) => name)).toEqual(["attic"]);
   });
