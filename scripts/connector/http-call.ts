@@ -3,7 +3,14 @@ import { mayCross, type HeaderList } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 import { jsonRpcError } from "#protocol/error.ts";
 import { requestIdsOf } from "#protocol/json-rpc-id.ts";
+import { EventBoundary, KEEP_ALIVE_COMMENT } from "../system/event-boundary.ts";
 import type { Answer, TargetRequest } from "./target.ts";
+
+/**
+ * An event stream that was silent for this long gets a comment. Cloudflare's edge cuts a response that says nothing for 100 s; the front of
+ * a box of one's own inserts comments earlier than this one.
+ */
+const QUIET_STREAM_MS = 45_000;
 
 /** One answer of the target, from its head to its end. */
 export class HttpCall {
@@ -85,13 +92,34 @@ export class HttpCall {
     const known = isKnown ? Number(length) : undefined;
     this.#answer.head(status, headersOf(response), false, known);
     this.#answer.drained = () => response.resume();
+    const quiet = this.#isEventStream && known === undefined ? new QuietStream(response, this.#answer) : null;
     response.on("data", (chunk: Buffer) => {
+      quiet?.heard(chunk);
       if (!this.#answer.write(chunk)) response.pause();
     });
     response.on("end", () => {
       this.#over = true;
       this.#answer.end();
     });
+  }
+}
+
+/** Inserts comments between the events of a stream that is silent, as long as its reader reads. */
+class QuietStream {
+  readonly #boundary = new EventBoundary();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(response: IncomingMessage, answer: Answer) {
+    this.#timer = setInterval(() => {
+      if (this.#boundary.isBetweenEvents && !response.isPaused()) answer.write(KEEP_ALIVE_COMMENT);
+    }, QUIET_STREAM_MS);
+    this.#timer.unref();
+    response.on("close", () => clearInterval(this.#timer));
+  }
+
+  heard(chunk: Buffer): void {
+    this.#timer.refresh();
+    this.#boundary.passed(chunk);
   }
 }
 

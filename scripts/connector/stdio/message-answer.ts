@@ -1,4 +1,5 @@
 import type { HeaderList } from "#protocol/header.ts";
+import { KEEP_ALIVE_COMMENT } from "../../system/event-boundary.ts";
 import type { Answer } from "../target.ts";
 
 /** Bytes that may wait for one slow reader. */
@@ -6,8 +7,6 @@ const MAX_WAITING_BYTES = 64 * 1024 * 1024;
 
 const EVENT_BEGIN = Buffer.from("event: message\ndata: ");
 const EVENT_END = Buffer.from("\n\n");
-/** A comment in an event stream (HTML standard, "server-sent events"), which every reader ignores. */
-const KEEP_ALIVE = Buffer.from(": keep-alive\n\n");
 const CARRIAGE_RETURN = /\r/g;
 
 /**
@@ -61,7 +60,7 @@ export class MessageAnswer {
    * to write, and they close streams that are silent for long.
    */
   keepAlive(): void {
-    if (this.#streaming && !this.#over && this.#waitingBytes === 0) this.#answer.write(KEEP_ALIVE);
+    if (this.#streaming && !this.#over && this.#waitingBytes === 0) this.#answer.write(KEEP_ALIVE_COMMENT);
   }
 
   /** Sends the last message and ends the answer. `status` is used if it is the only message. */

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { FrameKind } from "#protocol/frame.ts";
 import { CHUNK_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
@@ -91,6 +91,29 @@ describe("a stream", () => {
     }
     held[0]?.end();
     expect((await frames.next()).value).toMatchObject({ kind: FrameKind.BODY, end: true });
+  });
+
+  it.each([
+    ["between two events", "data: 1\n\n", "data: 1\n\n: keep-alive\n\ndata: 2\n\n"],
+    ["not in the middle of one", "data: 1\n", "data: 1\ndata: 2\n\n"],
+  ])("that is silent gets a comment, so that nobody on the way takes it for dead: %s", async (_, first, expected) => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval"] });
+    onTestFinished(() => void vi.useRealTimers());
+    let stream: ServerResponse | null = null;
+    await using connected = await connectHttp((_request, response) => {
+      stream = response.setHeader("content-type", "text/event-stream");
+      stream.write(first);
+    });
+    let text = "";
+    for await (const frame of connected.link.framesOf(connected.link.open({}))) {
+      const before = text;
+      if ("body" in frame) text += Buffer.from(frame.body).toString();
+      if ("end" in frame && frame.end) break;
+      if (before !== "" || text === "") continue;
+      vi.advanceTimersByTime(50_000);
+      (stream as ServerResponse | null)?.end("data: 2\n\n");
+    }
+    expect(text).toBe(expected);
   });
 
   it("of 100 MB passes at its reader's pace, and no part on the way buffers more than it can forward", async () => {
