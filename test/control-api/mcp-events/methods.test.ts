@@ -40,6 +40,7 @@ describe("the events extension", () => {
         : await alice.rpc("initialize", { protocolVersion: revision, capabilities: {}, clientInfo: { name: "t", version: "1" } }, revision); // prettier-ignore
     expect(answer.result?.["capabilities"]).toEqual({
       tools: {},
+      resources: {},
       events: {},
       extensions: { "io.modelcontextprotocol/events": {} },
     });

@@ -102,7 +102,7 @@ describe("an invalid request", () => {
   });
 
   it("gets a JSON-RPC error for an unknown method", async () => {
-    const { answer } = await new TestUser().rpc("resources/list");
+    const { answer } = await new TestUser().rpc("prompts/list");
     expect(answer.error?.code).toBe(-32_601);
   });
 
