@@ -9,13 +9,13 @@ import {
   DRAIN_MS,
   HEAD_TIMEOUT_MS,
   KEEP_ALIVE_MS,
-  LINGER_MS,
   MAX_CONNECTIONS,
   MAX_CONNECTIONS_PER_ADDRESS,
   MAX_HEAD_BYTES,
   MAX_REQUESTS_PER_ADDRESS,
   MAX_STREAMS,
 } from "./limits.ts";
+import { dismiss } from "./linger.ts";
 import { relay, type Upstream } from "./relay.ts";
 import { Tally } from "./tally.ts";
 import { relayUpgrade } from "./websocket.ts";
@@ -40,8 +40,10 @@ export class Front implements AsyncDisposable {
   readonly #options: FrontOptions;
   readonly #server: Server | Http2SecureServer;
   readonly #sockets = new Set<Duplex>();
-  readonly #connections = new Tally();
-  readonly #requests = new Tally();
+  readonly #connections = new Tally<string>();
+  readonly #requests = new Tally<string>();
+  /** Requests of each HTTP/1.1 connection that are not answered in full yet. A client may send several in a row (pipelining). */
+  readonly #unanswered = new Tally<Duplex>();
   /** Cuts connections that have not sent a request yet. */
   readonly #deadlines = new WeakMap<Duplex, NodeJS.Timeout>();
   readonly #headTimeoutMs: number;
@@ -77,7 +79,7 @@ export class Front implements AsyncDisposable {
     server.on("session", (session: ServerHttp2Session) => this.#endWhenIdle(session));
     // Node delivers HTTP/2 requests through the HTTP/1.1 interface ("HTTP/2 compatibility API").
     server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
-      if (incoming.httpVersionMajor === 1) this.#hasSent(incoming.socket);
+      if (incoming.httpVersionMajor === 1) this.#awaitAnswer(incoming.socket, outgoing);
       const edge = this.#edgeOf(incoming);
       if (edge === null) return void outgoing.writeHead(400).end();
       if (!this.#count(edge, outgoing)) return void outgoing.writeHead(503, { "retry-after": "1" }).end();
@@ -85,6 +87,8 @@ export class Front implements AsyncDisposable {
     });
     server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#hasSent(socket);
+      // An earlier answer still belongs on this connection. Node emits the upgrade all the same, and would throw when it is answered.
+      if (this.#unanswered.of(socket) > 0) return void socket.destroy();
       relayUpgrade(incoming, socket, head, options.upstream, this.#edgeOf(incoming));
     });
     server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
@@ -168,6 +172,12 @@ export class Front implements AsyncDisposable {
     clearTimeout(this.#deadlines.get(socket));
   }
 
+  #awaitAnswer(socket: Duplex, outgoing: ServerResponse): void {
+    this.#hasSent(socket);
+    this.#unanswered.add(socket);
+    outgoing.on("close", () => this.#unanswered.remove(socket));
+  }
+
   /** Closes an HTTP/2 connection without requests as `keepAliveTimeout` closes one of HTTP/1.1. */
   #endWhenIdle(session: ServerHttp2Session): void {
     let streams = 0;
@@ -225,8 +235,8 @@ const HEAD_TIMEOUT = "ERR_HTTP_REQUEST_TIMEOUT";
 /** Says what is wrong with a request, and ends its connection even if the client does not. */
 function refuse(socket: Duplex, code: string | undefined): void {
   if (!socket.writable) return void socket.destroy();
-  socket.end(refusalOf(code));
-  setTimeout(() => socket.destroy(), LINGER_MS).unref();
+  socket.write(refusalOf(code));
+  dismiss(socket);
 }
 
 /** The answer to a request that cannot be parsed. */

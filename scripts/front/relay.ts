@@ -1,8 +1,9 @@
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
+import { constants, Http2ServerResponse } from "node:http2";
 import { pipeline } from "node:stream";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
 import { framingHeaders, framingOf } from "./framing.ts";
-import { MAX_HEAD_BYTES, UPSTREAM_IDLE_MS } from "./limits.ts";
+import { LINGER_MS, MAX_HEAD_BYTES, UPSTREAM_IDLE_MS } from "./limits.ts";
 import { StreamKeepAlive } from "./stream-keep-alive.ts";
 
 /** The gate's Unix socket. Its folder keeps other users out, and over it workerd notices a disconnect immediately. */
@@ -34,7 +35,7 @@ export function relay(incoming: IncomingMessage, outgoing: ServerResponse, upstr
   });
   // Without framing not one byte may follow the head.
   if (framing.kind === "none") toGate.end();
-  else sendBody(incoming, toGate);
+  else sendBody(incoming, outgoing, toGate);
 }
 
 /** Says that the gate did not answer, or breaks off an answer that has begun. */
@@ -49,10 +50,30 @@ const UNAVAILABLE = JSON.stringify({
 });
 
 /** If the client's body breaks off, the connection to the gate is closed. Ending the body instead would make it look complete. */
-function sendBody(incoming: IncomingMessage, toGate: ClientRequest): void {
+function sendBody(incoming: IncomingMessage, outgoing: ServerResponse, toGate: ClientRequest): void {
   incoming.on("aborted", () => toGate.destroy());
   incoming.on("error", () => toGate.destroy());
+  toGate.on("close", () => discardRest(incoming, outgoing));
   incoming.pipe(toGate);
+}
+
+/**
+ * Discards the rest of a body that the gate does not read any more: it has answered, or is not running. The client has `LINGER_MS` to
+ * end the body. If nobody read it, Node would not notice that the client has closed the connection, which would count as open indefinitely.
+ */
+function discardRest(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  if (incoming.complete || incoming.destroyed) return;
+  incoming.resume();
+  const cut = setTimeout(() => {
+    if (isHttp2(outgoing)) outgoing.stream.close(constants.NGHTTP2_NO_ERROR);
+    else incoming.destroy();
+  }, LINGER_MS);
+  incoming.on("close", () => clearTimeout(cut));
+}
+
+/** Node gives a request of HTTP/2 to a handler of HTTP/1.1, whose types do not know it. */
+function isHttp2(outgoing: object): outgoing is Http2ServerResponse {
+  return outgoing instanceof Http2ServerResponse;
 }
 
 /** Streams the gate's answer to the client. */

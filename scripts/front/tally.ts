@@ -1,18 +1,18 @@
-/** Counts what is open at once, by address. */
-export class Tally {
-  readonly #counts = new Map<string, number>();
+/** Counts what is open at once, by address or by connection. */
+export class Tally<Key> {
+  readonly #counts = new Map<Key, number>();
 
-  of(address: string): number {
-    return this.#counts.get(address) ?? 0;
+  of(key: Key): number {
+    return this.#counts.get(key) ?? 0;
   }
 
-  add(address: string): void {
-    this.#counts.set(address, this.of(address) + 1);
+  add(key: Key): void {
+    this.#counts.set(key, this.of(key) + 1);
   }
 
-  remove(address: string): void {
-    const left = this.of(address) - 1;
-    if (left > 0) this.#counts.set(address, left);
-    else this.#counts.delete(address);
+  remove(key: Key): void {
+    const left = this.of(key) - 1;
+    if (left > 0) this.#counts.set(key, left);
+    else this.#counts.delete(key);
   }
 }

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
 import { framingOf } from "./framing.ts";
 import { MAX_HEAD_BYTES } from "./limits.ts";
+import { dismiss } from "./linger.ts";
 import { respond, unavailable, type Upstream } from "./relay.ts";
 
 /** The upgrade headers are hop-by-hop, so each hop must send them itself (RFC 6455 section 4.2.1). */
@@ -32,10 +33,16 @@ export function relayUpgrade(
     maxHeaderSize: MAX_HEAD_BYTES,
     agent: false,
   });
+  const gone = (): void => dismiss(socket);
+  socket.on("end", gone); // an HTTP client that closes its sending side does not wait for an answer any more
   socket.on("close", () => toGate.destroy());
   toGate.on("error", () => unavailable(outgoing));
-  toGate.on("response", (answer) => respond(answer, outgoing));
+  toGate.on("response", (answer) => {
+    socket.resume(); // discards what came after the head, and notices when the client closes the connection
+    respond(answer, outgoing);
+  });
   toGate.on("upgrade", (answer, gate, first) => {
+    socket.off("end", gone);
     outgoing.detachSocket(socket as Socket);
     socket.write(headOf(answer));
     socket.write(first);
@@ -57,7 +64,7 @@ function answerOn(incoming: IncomingMessage, socket: Duplex): ServerResponse {
   const outgoing = new ServerResponse(incoming);
   outgoing.shouldKeepAlive = false;
   outgoing.assignSocket(socket as Socket); // of an HTTP/1.1 connection: net.Socket or tls.TLSSocket
-  outgoing.on("finish", () => socket.end());
+  outgoing.on("finish", () => dismiss(socket));
   return outgoing;
 }
 
