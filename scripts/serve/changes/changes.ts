@@ -4,6 +4,7 @@ import { type ChangedFile, changedFilesIn, type FileStatus } from "./changed-fil
 import { filterSettings } from "./filter-settings.ts";
 import { findRepository } from "./find-repository.ts";
 import { git, gitText, type GitRun } from "./git.ts";
+import { requireOwnObjects } from "./own-objects.ts";
 import { type PatchSection, patchSections } from "./patch-sections.ts";
 import { readUntracked, untrackedNames } from "./untracked-files.ts";
 
@@ -98,6 +99,7 @@ export async function readChanges({ folder, sinceMs, path, signal }: ChangesQuer
   const place = await realpath(folder);
   const root = await findRepository(place);
   if (root === null) return null;
+  await requireOwnObjects(root);
   const plain: GitRun = { root, signal: AbortSignal.any([signal, AbortSignal.timeout(GIT_MS)]) };
   const run: GitRun = { ...plain, settings: await filterSettings(plain) };
   const base = await baseCommit(run, sinceMs);

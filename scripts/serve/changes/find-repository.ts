@@ -1,12 +1,10 @@
 import { lstat, readFile, realpath } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isBelow } from "../../system/folder.ts";
+import { pathIn } from "./path-file.ts";
 
 /** Folders between a session's folder and the root of the disk. No real path has as many. */
 const MAX_LEVELS = 64;
-
-/** A `.git` file is one line with a path. Bytes. */
-const MAX_POINTER_BYTES = 8 * 1024;
 
 /**
  * The root of the git repository that a folder (a real path) is in; `null` if it is in none. It is found by looking for `.git`
@@ -22,7 +20,7 @@ export async function findRepository(folder: string): Promise<string | null> {
     const path = join(root, ".git");
     const found = await lstat(path).catch(() => null);
     if (found?.isDirectory() === true) return root;
-    if (found?.isFile() === true) return found.size <= MAX_POINTER_BYTES && (await isOwn(root, path)) ? root : null;
+    if (found?.isFile() === true) return (await isOwn(root, path)) ? root : null;
     if (found !== null || dirname(root) === root) return null;
     root = dirname(root);
   }
@@ -31,8 +29,8 @@ export async function findRepository(folder: string): Promise<string | null> {
 
 async function isOwn(root: string, pointer: string): Promise<boolean> {
   try {
-    const target = /^gitdir: (.+)$/m.exec(await readFile(pointer, "utf8"))?.[1];
-    if (target === undefined) return false;
+    const target = await pathIn(pointer, "gitdir: ");
+    if (target === null) return false;
     const gitFolder = await realpath(resolve(root, target));
     for (let above = dirname(root); dirname(above) !== above; above = dirname(above))
       if (isBelow(gitFolder, join(above, ".git", "modules"))) return true;

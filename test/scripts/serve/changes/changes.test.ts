@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { beforeEach, afterEach, describe, expect, test } from "vitest";
 import { readChanges } from "../../../../scripts/serve/changes/changes.ts";
 import { TestRepository } from "./support/repository.ts";
@@ -263,6 +263,66 @@ describe("a hostile repository", () => {
     rmSync(join(project, ".git"));
     symlinkSync(join(repository.root, ".git"), join(project, ".git"));
     expect(await readChanges({ folder: project, ...asked })).toBeNull();
+    // Git takes the second line for a part of the path, and follows it.
+    rmSync(join(project, ".git"));
+    mkdirSync(join(project, "own\nfolder"));
+    mkdirSync(join(project, "own"));
+    writeFileSync(join(project, "own", "gitdir"), "../.git\n");
+    writeFileSync(
+      join(project, ".git"),
+      `gitdir: own\nfolder/../../../${relative(repository.home, repository.root)}/.git\n`,
+    );
+    expect(await readChanges({ folder: project, ...asked })).toBeNull();
+  });
+
+  const takes: [string, (project: string, git: string, head: string) => void][] = [
+    [
+      "a folder that it has in common with another",
+      (project, git) => writeFileSync(join(project, ".git", "commondir"), `${git}\n`),
+    ],
+    [
+      "such a folder of a worktree that it made itself",
+      (project, git) => {
+        renameSync(join(project, ".git"), join(project, "own"));
+        writeFileSync(join(project, "own", "commondir"), `${git}\n`);
+        writeFileSync(join(project, "own", "gitdir"), "../.git\n");
+        writeFileSync(join(project, ".git"), "gitdir: own\n");
+      },
+    ],
+    [
+      "alternates",
+      (project, git, head) => {
+        writeFileSync(join(project, ".git", "objects", "info", "alternates"), `${join(git, "objects")}\n`);
+        writeFileSync(join(project, ".git", "HEAD"), head);
+      },
+    ],
+    [
+      "a link to its objects",
+      (project, git, head) => {
+        rmSync(join(project, ".git", "objects"), { recursive: true });
+        symlinkSync(join(git, "objects"), join(project, ".git", "objects"));
+        writeFileSync(join(project, ".git", "HEAD"), head);
+      },
+    ],
+    [
+      "links to some of its objects",
+      (project, git, head) => {
+        for (const name of readdirSync(join(git, "objects")).filter((one) => one.length === 2))
+          symlinkSync(join(git, "objects", name), join(project, ".git", "objects", name));
+        writeFileSync(join(project, ".git", "HEAD"), head);
+      },
+    ],
+  ];
+  test.each(takes)("cannot show another repository through %s", async (_, take) => {
+    repository.write("private.txt", "one\n");
+    repository.commit(BEGAN_S - 100);
+    const project = join(repository.home, "project");
+    execFileSync("git", ["init", "--quiet", "--initial-branch=main", project]);
+    take(project, join(repository.root, ".git"), repository.git("rev-parse", "HEAD"));
+    const asked = readChanges({ folder: project, sinceMs: null, path: null, signal: new AbortController().signal });
+    await expect(asked).rejects.toMatchObject({
+      error: { code: "git_failed", detail: expect.stringContaining("takes its objects from outside") },
+    });
   });
 });
 
