@@ -77,6 +77,14 @@ export class Decisions {
     await Promise.all(this.#inbox.undelivered(machine).map(({ id }) => this.#deliver(id)));
   }
 
+  /** Why a decision must not reach its machine any more, although it was accepted; `null` if it may. */
+  #withdrawn(item: InboxItem, { by, ...verdict }: Verdict & { readonly by: Decider }): string | null {
+    if (by.via === "page") return closedOn(this.#pageApproval(item.machine), item, verdict);
+    return this.#mayDecide(item.machine, by.via)
+      ? null
+      : `no client may decide for machine "${item.machine}" any more.`;
+  }
+
   /** Delivers a decision. Answers why the machine does not accept it, or `null`. Concurrent callers share one delivery. */
   #deliver(id: number): Promise<OperatorError | null> {
     const running = this.#delivering.get(id);
@@ -94,10 +102,10 @@ export class Decisions {
       return null;
     }
     // A decision may wait for its machine for days. When its person has withdrawn the permission by then, it must not arrive.
-    const { via } = item.decision.by;
-    if (via !== "page" && !this.#mayDecide(item.machine, via)) {
+    const withdrawn = this.#withdrawn(item, item.decision);
+    if (withdrawn !== null) {
       this.#inbox.decide(id, null);
-      return { code: "forbidden", reason: `no client may decide for machine "${item.machine}" any more.` };
+      return { code: "forbidden", reason: withdrawn };
     }
     const delivery = await deliver(this.#env, this.#user(), item, item.decision);
     const nowMs = Date.now();

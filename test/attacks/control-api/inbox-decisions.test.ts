@@ -106,6 +106,21 @@ describe("who decides", () => {
     expect(calls).toHaveLength(1);
   });
 
+  test("a page's decision does not reach a machine that is back after its person closed the pages for it", async () => {
+    const { user } = await person();
+    const registry = env.USER.getByName(user.id);
+    await user.logs("attic", [asked("r-1")]);
+    const [item] = await waiting(user);
+    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const by = { via: "page", name: "stolen browser" } as const;
+    await registry.decide(item?.id ?? 0, { behavior: "allow" }, by);
+    expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
+    await registry.setPageApproval("attic", "nothing");
+    await user.script("attic");
+    expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, by)).toMatchObject({ code: "forbidden" });
+    expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);
+  });
+
   test("a machine whose server knows no such tool has taken nothing", async () => {
     const { user } = await person();
     await user.logs("attic", [asked("r-1")]);
