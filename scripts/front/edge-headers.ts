@@ -33,9 +33,27 @@ export type Edge = { readonly host: string; readonly scheme: "http" | "https"; r
  */
 export function requestHeaders(raw: readonly string[], { host, scheme, client }: Edge): string[] {
   const passed = endToEnd(raw, (name) => OWN.has(name) || name.startsWith(":") || isEdgeOnly(name));
+  joinCookies(passed);
   passed.push("host", host, SCHEME_HEADER, scheme);
   if (client !== null) passed.push(CLIENT_HEADER, client);
   return passed;
+}
+
+/**
+ * Browsers split their cookies over several fields in HTTP/2. In HTTP/1.1 they must be one field again (RFC 9113 section 8.2.3): workerd would
+ * join them with commas, and read everything behind the first name as one value.
+ */
+function joinCookies(headers: string[]): void {
+  let first: number | null = null;
+  for (let at = 0; at < headers.length; at += 2) {
+    if (headers[at]?.toLowerCase() !== "cookie") continue;
+    if (first === null) first = at;
+    else {
+      headers[first + 1] += `; ${headers[at + 1] ?? ""}`;
+      headers.splice(at, 2);
+      at -= 2;
+    }
+  }
 }
 
 /** The headers to send to the client, by name. A header that occurs several times (`set-cookie`) stays separate. */

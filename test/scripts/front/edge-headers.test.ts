@@ -23,6 +23,11 @@ it("everything else passes unchanged: order, letter case and repetition", () => 
   expect(requestHeaders(raw, EDGE)).toEqual([...raw, ...ADDED]);
 });
 
+it("cookies that a browser split over several fields are one field again", () => {
+  const raw = ["cookie", "a=1", "accept", "x", "cookie", "b=2", "Cookie", "c=3"];
+  expect(requestHeaders(raw, EDGE)).toEqual(["cookie", "a=1; b=2; c=3", "accept", "x", ...ADDED]);
+});
+
 it("an answer's repeated headers stay separate", () => {
   const raw = ["Set-Cookie", "a=1", "set-cookie", "b=2", "Connection", "close", "Content-Type", "text/html"];
   expect({ ...responseHeaders(raw) }).toEqual({ "set-cookie": ["a=1", "b=2"], "content-type": ["text/html"] });
