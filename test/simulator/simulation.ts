@@ -15,6 +15,9 @@ async function run(storage: DurableObjectStorage, steps: readonly Step[]): Promi
     await world.rest();
   } finally {
     world.end();
+    // Calls that this has stopped fail now, and not during the next run. If anything still does not come to rest, the run has failed
+    // for that already, and it is not counted in the next one.
+    await kernel.settle().catch(() => undefined);
   }
 }
 

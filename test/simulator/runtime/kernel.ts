@@ -40,6 +40,8 @@ class Kernel {
   #nextTimer = 1;
   #underWay = 0;
   #activity = 0;
+  /** Counts the runs. A run that failed may leave operations behind, which settle during the next one. */
+  #run = 0;
 
   reset(): void {
     this.nowMs = EPOCH_MS;
@@ -47,6 +49,7 @@ class Kernel {
     this.lines.length = 0;
     this.#timers.clear();
     this.#underWay = 0;
+    this.#run += 1;
   }
 
   /** Notes that the code under simulation does something. */
@@ -56,12 +59,14 @@ class Kernel {
 
   /** Counts an operation that settles without the simulator's help. */
   async during<Value>(operation: Promise<Value>): Promise<Value> {
+    const run = this.#run;
     this.#underWay += 1;
     this.touch();
     try {
       return await operation;
     } finally {
-      this.#underWay -= 1;
+      // One of an earlier run is not in this run's count. If it were taken off it, no run after a failed one would ever come to rest.
+      if (run === this.#run) this.#underWay -= 1;
       this.touch();
     }
   }
