@@ -149,7 +149,11 @@ export class Reader {
       check(before.epoch === after.epoch, `${label}: the cursor changed its log`);
       check(after.seq >= before.seq, `${label}: the cursor went back from ${before.seq} to ${after.seq}`);
     }
+    // Its cursor has expired, so it starts again among the recent events. `gaps` names what is missing after a cursor, and this poll has
+    // none. A hole up to the first event of each machine that it reads with a cursor is therefore not announced, beyond the expiry.
+    const startsAgain = this.cursor === null && this.hasBegunAnew;
     this.cursor = cursor;
+    if (startsAgain) for (const { identity } of this.#computers()) this.#excused.add(identity);
     if (gaps.length > 0) this.hasSeenGap = true;
     for (const computer of this.#computers())
       if (computer.owner === this.#user && gaps.includes(computer.name)) this.#excused.add(computer.identity);
@@ -172,6 +176,7 @@ export class Reader {
       this.#last.set(computer.identity, Math.max(n, last));
       told.add(computer);
     }
+    if (startsAgain) return;
     // A gap is before the events that follow it. Later ones need a marker of their own.
     for (const computer of told) if (!gaps.includes(computer.name)) this.#excused.delete(computer.identity);
   }
