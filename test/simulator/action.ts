@@ -148,7 +148,7 @@ export async function perform(world: World, step: Step): Promise<void> {
       return world.rename(computer, NAMES[step.name] ?? "attic");
     }
     case "jump":
-      kernel.skewMs += step.ms;
+      kernel.jump(step.ms);
       return;
     case "jumpComputer":
       computerAt(world, step.at).skewMs += step.ms;

@@ -21,6 +21,8 @@ export class Platform {
   /** By slug. */
   readonly fates = new Map<string, Fate>();
   readonly late: (() => Promise<unknown>)[] = [];
+  /** Slugs of scripts that got no answer to their last report. They will repeat it. */
+  readonly unanswered = new Set<string>();
   readonly #sql: SqlStorage;
   readonly #reports: { fetch(request: Request): Promise<Response> };
   #prefixes = 0;
@@ -63,13 +65,16 @@ export class Platform {
   async #report(slug: string, request: Request): Promise<Response> {
     const fate = this.fates.get(slug) ?? "arrives";
     this.fates.delete(slug);
+    this.unanswered.add(slug);
     const { machine, life } = this.#lifeOf(slug);
     const arrive = (): Promise<Response> => kernel.during(this.#reports.fetch(request.clone() as Request));
     switch (fate) {
       case "arrives": {
         const answer = await arrive();
         // A script that was stopped meanwhile gets no answer.
-        return machine?.life === life ? answer : new Promise(() => undefined);
+        if (machine?.life !== life) return new Promise(() => undefined);
+        this.unanswered.delete(slug);
+        return answer;
       }
       case "lost":
         throw new Error("the report was lost");

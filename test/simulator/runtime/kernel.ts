@@ -42,14 +42,27 @@ class Kernel {
   #activity = 0;
   /** Counts the runs. A run that failed may leave operations behind, which settle during the next one. */
   #run = 0;
+  #highestSkewMs = 0;
 
   reset(): void {
     this.nowMs = EPOCH_MS;
     this.skewMs = 0;
+    this.#highestSkewMs = 0;
     this.lines.length = 0;
     this.#timers.clear();
     this.#underWay = 0;
     this.#run += 1;
+  }
+
+  /** Sets the clock that programs see, forward or back. */
+  jump(ms: number): void {
+    this.skewMs += ms;
+    this.#highestSkewMs = Math.max(this.#highestSkewMs, this.skewMs);
+  }
+
+  /** By how much the clock may have delayed an alarm that was set before the clock was set back. Milliseconds. */
+  get lateMs(): number {
+    return this.#highestSkewMs - this.skewMs;
   }
 
   /** Notes that the code under simulation does something. */
