@@ -81,11 +81,14 @@ function filesIn(stateDir: string): string[] {
     .filter((path) => !PARTS_OF_DATABASES.test(path) && !path.endsWith(".tmp"));
 }
 
+/** A running workerd locks its databases for moments. */
+const BUSY_MS = 5_000;
+
 /** A consistent copy of a database, including what is committed only in its write-ahead log (SQLite, "Online Backup API"). */
 async function databaseIn(path: string, copies: string): Promise<Uint8Array> {
   const copy = join(copies, randomUUID());
   statSync(path); // throws ENOENT for a file that has vanished; SQLite's own error would not say so
-  const database = new DatabaseSync(path, { readOnly: true });
+  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
   try {
     await backUpDatabase(database, copy);
     chmodSync(copy, 0o600);

@@ -11,6 +11,9 @@ const TABLE = "_cf_ALARM";
 /** workerd stores times in nanoseconds. */
 const NANOSECONDS = 1_000_000;
 
+/** workerd locks the database for moments, such as when it stops and writes its log back. */
+const BUSY_MS = 1_000;
+
 /** When the next alarm of the script's Durable Objects is due, in milliseconds since 1970; `null` when none is set. */
 export async function nextAlarmMs(storage: string): Promise<number | null> {
   const folder = join(storage, "do");
@@ -26,7 +29,7 @@ export async function nextAlarmMs(storage: string): Promise<number | null> {
 
 function alarmIn(path: string): number | null {
   if (!existsSync(path)) return null;
-  const database = new DatabaseSync(path, { readOnly: true });
+  const database = new DatabaseSync(path, { readOnly: true, timeout: BUSY_MS });
   try {
     const table = database.prepare("SELECT 1 FROM sqlite_master WHERE name = ?").get(TABLE);
     if (table === undefined) return null;

@@ -14,6 +14,9 @@ const TAKE: Record<string, (path: string) => Promise<boolean>> = {
     ),
 };
 
+// Each of Operator's locks waits for the exit of its process.
+process.setMaxListeners(0);
+
 /**
  * Tries to take each of the locks named on its command line, of the kind that is named first, and says which it got. It begins at the
  * time that it is told, and keeps them until it is killed.
@@ -26,7 +29,7 @@ async function race(atMs: number): Promise<void> {
   const taken: string[] = [];
   for (const [index, path] of paths.entries()) {
     const dueMs = atMs + index * EACH_MS;
-    await sleep(dueMs - Date.now() - 2);
+    await sleep(Math.max(0, dueMs - Date.now() - 2));
     while (performance.timeOrigin + performance.now() < dueMs); // a timer alone would be late by a whole race
     if (await TAKE[kind]?.(path)) taken.push(path);
   }
