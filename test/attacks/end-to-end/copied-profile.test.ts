@@ -93,7 +93,7 @@ describe.concurrent("a machine's link", () => {
     await connect(onTestFinished, home, "attic");
     expect((await on(home, "rotate", "attic")).code).toBe(ExitCode.OK);
     await until("the new token", async () => (await listed("attic"))?.status === "online");
-    expect((await on(home, "machines")).out).not.toContain("warning");
+    expect((await on(home, "machines")).out).not.toContain("rotate attic");
     expect((await on(thief, "connect", "attic")).err).toContain("does not accept the token");
   });
 
