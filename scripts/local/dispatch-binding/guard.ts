@@ -6,8 +6,11 @@ interface Handler {
 }
 type Entrypoint = new (ctx: unknown, env: unknown) => Handler;
 
-/** A script is at rest when its last call was answered this long ago: longer than the binding takes it for fresh (FRESH_MS there). */
-const QUIET_MS = 1_200;
+/**
+ * A script is at rest when its last call was answered this long ago. That is longer than the binding takes it for fresh (FRESH_MS there),
+ * by as long as a busy computer may take to carry an answer from here to there.
+ */
+const QUIET_MS = 2_200;
 
 /**
  * Wraps a user script's default entrypoint, in the script's own isolate. On Cloudflare only the dispatch Worker reaches a
