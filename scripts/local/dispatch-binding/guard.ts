@@ -7,7 +7,7 @@ interface Handler {
 type Entrypoint = new (ctx: unknown, env: unknown) => Handler;
 
 /**
- * A script is at rest when its last call was answered this long ago. That is longer than the binding takes it for fresh (FRESH_MS there),
+ * A script is at rest when its last call ended this long ago. That is longer than the binding takes it for fresh (FRESH_MS there),
  * by as long as a busy computer may take to carry an answer from here to there.
  */
 const QUIET_MS = 2_200;
@@ -17,12 +17,14 @@ const QUIET_MS = 2_200;
  * user script. Here any process on the computer can connect to its port, so the guard refuses requests without the
  * script's key. It also restores the URL that the caller requested, carries an exception back to the binding, and aborts
  * the script's `signal` when the binding reports that the caller has disconnected.
+ * @param mayClose whether the platform will ask for a moment without a call (CLOSING). Then each body passes through this isolate, which
+ * otherwise does not learn when one has been sent.
  */
-export function guard(script: unknown, key: string): Handler {
+export function guard(script: unknown, key: string, mayClose: boolean): Handler {
   /** Open calls by id, each with the function that reports that its caller has disconnected. */
   const open = new Map<string, () => void>();
-  /** When a call was last answered. Its body may go on for a moment after that. */
-  let answeredMs = 0;
+  /** When a call last ended. */
+  let endedMs = 0;
   let isClosing = false;
 
   return {
@@ -30,7 +32,7 @@ export function guard(script: unknown, key: string): Handler {
       const [shown, id = "", url] = request.headers.get(CALL_HEADER)?.split(" ", 3) ?? [];
       if (shown !== key || isClosing) return answer(REFUSED, 403, "not called through a dispatch namespace");
       if (id === CLOSING) {
-        isClosing = open.size === 0 && Date.now() - answeredMs > QUIET_MS;
+        isClosing = open.size === 0 && Date.now() - endedMs > QUIET_MS;
         return answer(CANCELLED, isClosing ? 200 : 409, "");
       }
       if (url === undefined) {
@@ -51,22 +53,21 @@ export function guard(script: unknown, key: string): Handler {
         if (!(given instanceof Response))
           throw new TypeError("Incorrect type for Promise: the Promise did not resolve to 'Response'.");
         const response = withoutVerdict(given);
-        if (!isEventStream(response)) {
-          open.delete(id);
-          answeredMs = Date.now();
-          return response;
-        }
-        const { readable, writable } = new IdentityTransformStream();
-        const passed = response.body?.pipeTo(writable, { signal: call.signal });
         const ended = (): void => {
           open.delete(id);
-          answeredMs = Date.now();
+          endedMs = Date.now();
         };
+        if (response.body === null || !(mayClose || isEventStream(response))) {
+          ended();
+          return response;
+        }
+        const { readable, writable } = sameLength(response);
         // It fails when one end has closed, or the call was cancelled.
-        void passed?.then(ended, ended);
+        void response.body.pipeTo(writable, { signal: call.signal }).then(ended, ended);
         return new Response(readable, response);
       } catch (error) {
         open.delete(id);
+        endedMs = Date.now();
         if (!call.signal.aborted) console.error(error);
         return answer(THREW, 500, error instanceof Error ? error.message : String(error));
       }
@@ -94,6 +95,12 @@ function withoutVerdict(response: Response): Response {
 /** Only an event stream may stay open without data. Other bodies are written continuously, and a write detects a closed connection. */
 function isEventStream({ headers, body }: Response): boolean {
   return body !== null && headers.get("content-type")?.startsWith("text/event-stream") === true;
+}
+
+/** For a body with an announced length, one that is sent with the same. */
+function sameLength({ headers }: Response): TransformStream<Uint8Array, Uint8Array> {
+  const length = Number(headers.get("content-length") ?? NaN);
+  return Number.isSafeInteger(length) ? new FixedLengthStream(length) : new IdentityTransformStream();
 }
 
 function run(script: unknown, request: Request, env: unknown, ctx: unknown): Response | Promise<Response> {

@@ -38,6 +38,8 @@ export interface ScriptSpec {
   /** The key that the guard requires of each call. */
   readonly key: string;
   readonly port: number;
+  /** Whether the script is restarted in moments without a call; see guard.ts. */
+  readonly mayClose: boolean;
   /** No request of the script leaves this computer. */
   readonly offline?: boolean;
   /** Null for a trial run, which must not touch the script's storage. */
@@ -97,7 +99,7 @@ export function scriptConfig(spec: ScriptSpec): Config {
   };
 }
 
-function modulesOf({ mainModule, modules, key, classes }: ScriptSpec): Module[] {
+function modulesOf({ mainModule, modules, key, mayClose, classes }: ScriptSpec): Module[] {
   const main = JSON.stringify(`../${mainModule}`);
   const entry = [
     `import * as script from ${main};`,
@@ -108,7 +110,7 @@ function modulesOf({ mainModule, modules, key, classes }: ScriptSpec): Module[] 
     `  if (typeof script[name] !== "function")`,
     `    throw new Error(\`Cannot apply new-class migration to class '\${name}' that is not exported by script\`);`,
     `}`,
-    `export default guard(script.default, ${JSON.stringify(key)});`,
+    `export default guard(script.default, ${JSON.stringify(key)}, ${mayClose});`,
   ].join("\n");
   return [
     { name: ENTRY, esModule: entry },

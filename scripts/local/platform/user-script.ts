@@ -308,6 +308,7 @@ export class UserScript {
       port,
       storage: folders,
       key: this.#key,
+      mayClose: this.#around.unkind !== null && this.#around.unkind !== undefined,
       services: this.#around.services,
       offline: this.#around.offline === true,
     });
