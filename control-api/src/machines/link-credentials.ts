@@ -31,6 +31,45 @@ export async function credentialsOf(
   return asked(name, (signal) => askMachine(env, user, name, ScriptPath.CREDENTIALS, { signal }));
 }
 
+/**
+ * The hash of the token that a machine dials with now. Its script may have renewed the one that was issued, and the bindings need
+ * the current one in case that the secret of the macs has changed, or the object's storage is lost.
+ */
+export async function newestTokenHash(
+  env: DispatchBindings,
+  user: string,
+  name: string,
+): Promise<{ linkTokenHash?: string }> {
+  try {
+    const hash = (await credentialsOf(env, user, name))?.tokens.at(-1)?.hash;
+    return hash === undefined ? {} : { linkTokenHash: hash };
+  } catch (failure) {
+    console.warn("a machine's script did not say its link's credentials", {
+      machine: name,
+      failure: String(failure),
+    });
+    return {};
+  }
+}
+
+/** Tells a machine's script what its link accepts. A failure is only logged, because the upload that follows says it as well. */
+export async function tellCredentials(
+  env: DispatchBindings,
+  user: string,
+  name: string,
+  change: CredentialChange,
+): Promise<void> {
+  try {
+    await changeCredentials(env, user, name, change);
+  } catch (failure) {
+    console.warn("a machine's script could not be told its link's credentials", {
+      machine: name,
+      change: change.change,
+      failure: String(failure),
+    });
+  }
+}
+
 async function asked(name: string, ask: (signal: AbortSignal) => Promise<Response>): Promise<LinkCredentials | null> {
   const signal = AbortSignal.timeout(CHANGE_TIMEOUT_MS);
   const timeout: OperatorError = { code: "machine_timeout", machine: name, afterMs: CHANGE_TIMEOUT_MS };

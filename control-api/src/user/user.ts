@@ -1,29 +1,17 @@
 import { Agent } from "agents";
-import * as z from "zod/mini";
-import { boundedSession } from "#protocol/bounded.ts";
-import { CloseCode } from "#protocol/close-code.ts";
 import type { OperatorError } from "#protocol/error.ts";
-import { EventPage, type EventPush, LoggedEvent, type LogPosition } from "#protocol/event.ts";
+import { type EventPush, type LogPosition } from "#protocol/event.ts";
 import { isRecord, parseJson } from "#protocol/json.ts";
-import { LIVE_MS } from "#protocol/limits.ts";
-import { KEYLESS_TOKEN_LIFE_MS, LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import type { Rollout, RolloutMode, StartRollout } from "#protocol/rollout.ts";
-import {
-  type CredentialChange,
-  LogNumbers,
-  type Presence,
-  type ReportedPresence,
-  ScriptPath,
-} from "#protocol/script-api.ts";
-import { isMachineName, namesIn, slugOf } from "#protocol/slug.ts";
+import { type Presence, type ReportedPresence } from "#protocol/script-api.ts";
+import { namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import { type Forgotten, History } from "../history/history.ts";
-import { FIRST_HISTORY } from "../history/limits.ts";
 import type { Retention } from "../history/retention.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import { Waiters } from "../history/waiters.ts";
@@ -41,61 +29,33 @@ import { type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
-import { askMachine, postToMachine } from "../machines/script-client.ts";
-import { changeCredentials, credentialsOf } from "../machines/link-credentials.ts";
-import { linkSecretOf } from "../machines/report-key.ts";
 import { machineState } from "../machines/machine-state.ts";
+import { forgetAtScript, tellWatched } from "../machines/script-orders.ts";
 import { machineInNamespace, machinesInNamespace } from "../machines/namespace-scripts.ts";
 import type { ReportAnswer } from "../machines/report-answer.ts";
-import {
-  deleteScript,
-  type EarlierTemplate,
-  isPassing,
-  scriptCode,
-  scriptVersion,
-  uploadFault,
-  uploadScript,
-  wrapper,
-} from "../machines/provisioning.ts";
+import { scriptCode, scriptVersion, wrapper } from "../machines/provisioning.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
 import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
 import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
-import { hashOf } from "../sign-in/access-token.ts";
 import { Enrolment, type Enrolled, type EnrolRequest, type ShownKey } from "../enrolment/enrolment.ts";
 import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
 import { Closure } from "./closure.ts";
+import { EventIntake } from "./event-intake.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
+import { MachineChanges } from "./machine-changes.ts";
 import { Notices } from "./notices.ts";
+import { type Doubt, PresenceChecks } from "./presence-checks.ts";
 import { checkMachine, checkServer } from "./rollout/check-machine.ts";
-import { Rollouts, type Uploaded } from "./rollout/rollouts.ts";
+import { Rollouts } from "./rollout/rollouts.ts";
 import { RolloutStore } from "./rollout/rollout-store.ts";
-import { type IssuedLink, Registry } from "./registry.ts";
+import { Registry } from "./registry.ts";
 import type { ServerRecord } from "./server-store.ts";
 import { Upgrades } from "./upgrades.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
 import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
-
-/** Time limit for closing a link. A script answers at once; if it does not, it has no working link. Milliseconds. */
-const CLOSE_TIMEOUT_MS = 5_000;
-
-/** Time limit for copying a log. The largest is about 20 MB, which takes seconds to read and write. Milliseconds. */
-const MOVE_TIMEOUT_MS = 60_000;
-
-/** Seconds until a script that did not answer is checked again. The time doubles with each check. */
-const DOUBT_AGAIN_S = 15;
-
-/** Number of such checks, which take more than an hour together. A script that works again has sent a report of its own by then. */
-const DOUBT_TIMES = 8;
-
-const LogPage = z.array(LoggedEvent);
-
-/** Scripts that a rebuilt registry asks at the same time. A thousand machines take some seconds, and nobody waits for them. */
-const RECHECKED_AT_ONCE = 16;
-
-type Doubt = { name: string; asked: number };
 
 /** Storage key of the platform start that this object last saw. */
 const START_KEY = "platform-start";
@@ -103,23 +63,8 @@ const START_KEY = "platform-start";
 /** Storage key: when the enrolled machines are looked through next. */
 const SWEEP_KEY = "sweep-enrolled";
 
-/** Storage key: when the log is trimmed by age next. And the shortest time until then. */
-const TRIM_KEY = "trim-history";
-const DAY_MS = 24 * 60 * 60_000;
-const TRIM_PAUSE_MS = DAY_MS;
-
 /** Storage key that is set until the registry was compared with the namespace: this object's database is new, or was lost. */
 const REBUILD_KEY = "registry-to-rebuild";
-
-/** Why the link of a computer ends whose name another computer took over. Its person reads this. */
-const TAKEN_OVER =
-  "another computer took this machine's name over; if that was not you, run `codez restore` with the machine's name";
-
-/** Time limit for one page of events of a script that does not push them, and for telling a script that somebody watches. */
-const PAGE_TIMEOUT_MS = 5_000;
-
-/** Pages read at a time from a script that does not push: all that its log can hold. */
-const MAX_PAGES = 50;
 
 /** Notices that are put into the log together with a new one, if they are not in it yet. */
 const NOTICES_TO_LOG = 20;
@@ -174,7 +119,7 @@ export class User extends Agent<Env> implements UserRpc {
     machine: (name) => this.machine(name),
     nameOf: (identity) => this.#registry.nameOf(identity),
     isValid: (credential) => this.#tokens.isValid(credential, Date.now()),
-    isOnline: (name) => this.#isOnline(name),
+    isOnline: (name) => this.#checks.isOnline(name),
     register: (name, { identity, linkKey }, rotate) =>
       this.register({ name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) }),
     remove: (name) => this.remove(name),
@@ -207,20 +152,40 @@ export class User extends Agent<Env> implements UserRpc {
       this.#servers.get(name) === null
         ? scriptCode(this.env, slugOf(name, await tagOf(this.#id)))
         : this.#servers.codeOf(name),
-    upload: (name, earlier) => this.#rollOut(name, earlier),
+    upload: (name, earlier) => this.#changes.rollOut(name, earlier),
     wake: async (ms, run) => void (await this.schedule(Math.max(1, Math.ceil(ms / 1000)), "stepRollout", { run })),
     newRun: () => crypto.randomUUID(),
   });
   /** Changes of one machine, one after the other. */
   readonly #turns = new Turns();
-  /** Machines whose scripts are being asked for their events, because they do not push them. */
-  readonly #pulling = new Set<string>();
+  readonly #changes = new MachineChanges(this.env, () => this.#id, {
+    registry: this.#registry,
+    servers: this.#servers,
+    turns: this.#turns,
+    enrolment: this.#enrolment,
+    history: this.#history,
+    outbox: this.#outbox,
+    closure: this.#closure,
+    version: () => this.#version,
+    mayUpgrade: () => this.#rollouts.allowsUpgradeAtDial,
+    revoked: () => this.revoked(),
+  });
+  readonly #intake = new EventIntake({
+    ctx: this.ctx,
+    env: this.env,
+    user: () => this.#id,
+    registry: this.#registry,
+    history: this.#history,
+    trimIn: async (seconds) => void (await this.schedule(seconds, "trimHistory")),
+  });
+  readonly #checks = new PresenceChecks({
+    env: this.env,
+    user: () => this.#id,
+    registry: this.#registry,
+    recheckIn: async (seconds, doubt) => void (await this.schedule(seconds, "recheck", doubt)),
+  });
   /** Whether `deliverDecisions` is scheduled. Forgotten at a restart, after which one too many is harmless. */
   #isDeliveryScheduled = false;
-  /** Whether this instance has seen to it that the log is trimmed by age. */
-  #trims = false;
-  /** Slugs of scripts that are about to be deleted because their machine was renamed, and its new slug. */
-  readonly #formerSlugs = new Map<string, string>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -293,66 +258,28 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#turns.take([name], () => this.#servers.setSecret(name, secret, text));
   }
 
-  // Methods that change the registry return an `OperatorError`, because RPC does not preserve the class of a thrown error.
-
-  /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
   register(request: RegisterRequest): Promise<Registered | OperatorError> {
-    return this.#turns.take([request.name], async () => {
-      this.#closure.check();
-      if (!isMachineName(request.name)) return nameInvalid(request.name);
-      if (this.#servers.get(request.name) !== null) return isHosted(request.name);
-      // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
-      this.#registry.identify(request.name, request.identity);
-      const known = this.#registry.get(request.name);
-      const isSame = known?.identity === request.identity;
-      if (known !== null && !isSame && request.replace !== true) return { code: "name_taken", name: request.name };
-      const needsToken = known === null || !isSame || request.rotate === true;
-      const { name, identity, linkKey = null } = request;
-      if (needsToken) return this.#write(name, known, await this.#issue(name, identity, known, linkKey));
-      if (linkKey !== null) await this.#tell(name, { change: "rebind", issuedMs: Date.now(), key: linkKey });
-      if (await this.#isInPlace(known)) return { machine: known, created: false, token: null };
-      return this.#write(name, known, known);
-    });
+    return this.#changes.register(request);
   }
 
-  /**
-   * Creates a new link token. The old one stops working at once, and the link that used it is closed.
-   * @param linkKey the key to which the link must be bound; `null` keeps the one that it is bound to.
-   */
   rotate(name: string, linkKey: string | null): Promise<Registered | OperatorError> {
-    return this.#turns.take([name], async () => {
-      const known = this.#registry.get(name);
-      if (known === null) return { code: "machine_unknown", machine: name };
-      return this.#write(name, known, await this.#issue(name, known.identity, known, linkKey));
-    });
+    return this.#changes.rotate(name, linkKey);
   }
 
-  /** Gives a machine's name back to the computer, or the key, that had it before. Its token works again; it dials by itself. */
   restore(name: string): Promise<MachineRecord | OperatorError> {
-    return this.#turns.take([name], async () => {
-      const known = this.#registry.get(name);
-      if (known === null) return { code: "machine_unknown", machine: name };
-      const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
-      const after = await changeCredentials(this.env, this.#id, name, { change: "restore", issuedMs });
-      if (after === null || after.issuedMs !== issuedMs) {
-        const reason = `nothing to undo: "${name}" did not pass to another computer or key in the last 30 days.`;
-        return { code: "invalid_request", reason };
-      }
-      await this.#closeLink(
-        name,
-        CloseCode.REVOKED,
-        "the machine's name was given back to the computer that had it before",
-      );
-      const { identity, key, tokens } = after;
-      const linkTokenHash = tokens.at(-1)?.hash ?? null;
-      const restored = await this.#write(name, known, {
-        identity,
-        linkTokenHash,
-        linkIssuedMs: issuedMs,
-        linkKey: key,
-      });
-      return restored.machine;
-    });
+    return this.#changes.restore(name);
+  }
+
+  remove(name: string): Promise<OperatorError | null> {
+    return this.#changes.remove(name);
+  }
+
+  rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
+    return this.#changes.rename(from, to);
+  }
+
+  upgrade(name: string): Promise<boolean | OperatorError> {
+    return this.#changes.upgrade(name);
   }
 
   setRemoteApproval(name: string, isAllowed: boolean): boolean {
@@ -373,84 +300,6 @@ export class User extends Agent<Env> implements UserRpc {
 
   answerForm(key: string, answer: ClientAnswer | null): boolean {
     return this.#forms.answer(key, answer);
-  }
-
-  /** Removes a machine: closes its link, and deletes its script and log. */
-  remove(name: string): Promise<OperatorError | null> {
-    return this.#turns.take([name], async () => {
-      if (this.#servers.get(name) !== null) {
-        const failure = await this.#servers.remove(name);
-        if (failure === null) this.revoked();
-        return failure;
-      }
-      const known = this.#registry.get(name);
-      if (known === null) return { code: "machine_unknown", machine: name };
-      await this.#closeLink(name, CloseCode.REVOKED, "the machine was removed");
-      await deleteScript(this.env, known.slug);
-      this.#registry.delete(name);
-      this.#enrolment.forget(known.identity);
-      this.#history.remove(name, Date.now());
-      this.revoked();
-      return null;
-    });
-  }
-
-  /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
-  rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
-    return this.#turns.take([from, to], async () => {
-      const known = this.#registry.get(from);
-      if (known === null) return { code: "machine_unknown", machine: from };
-      if (!isMachineName(to)) return nameInvalid(to);
-      if (from === to) return known;
-      if (this.#registry.get(to) !== null) return { code: "name_taken", name: to };
-      if (this.#servers.get(to) !== null) return isHosted(to);
-      if (known.linkTokenHash === null) {
-        const reason = `the list of machines was rebuilt, and "${from}" needs a new token before it can be renamed: run \`codez rotate ${from}\` on it.`;
-        return { code: "invalid_request", reason };
-      }
-      const slug = slugOf(to, await tagOf(this.#id));
-      // A script of an older template would hand over its log without its numbers, and all of it would be pushed again.
-      if (known.template !== this.#version) await this.#write(from, known, known);
-      await uploadScript(this.env, { ...issuedOf(known), slug, name: to, owner: this.#id });
-      try {
-        await this.#moveLog(from, to, known.position);
-        const credentials = await credentialsOf(this.env, this.#id, from);
-        if (credentials !== null) await changeCredentials(this.env, this.#id, to, { change: "move", credentials });
-      } catch (failure) {
-        console.error("a machine was not renamed because its log could not be moved", {
-          from,
-          to,
-          failure: String(failure),
-        });
-        await deleteScript(this.env, slug);
-        const reason = `it keeps its name, since its event log could not be moved to "${to}": ${String(failure)}`;
-        return { code: "machine_failed", machine: from, reason };
-      }
-      this.#registry.rename(from, { name: to, slug, template: this.#version });
-      this.#outbox.rename(from, to);
-      this.#history.log.machines.rename(from, { name: to, slug });
-      this.revoked();
-      // The old script pushes what came while its log was copied, and the end of its link.
-      this.#formerSlugs.set(known.slug, slug);
-      try {
-        await this.#closeLink(from, CloseCode.RENAMED, to);
-        await deleteScript(this.env, known.slug);
-      } finally {
-        this.#formerSlugs.delete(known.slug);
-      }
-      return this.#registry.get(to) ?? { code: "machine_unknown", machine: to };
-    });
-  }
-
-  /** Uploads the current template if the machine's script has another version. Answers whether it did. */
-  upgrade(name: string): Promise<boolean | OperatorError> {
-    return this.#turns.take([name], async () => {
-      const known = this.#registry.get(name);
-      if (known === null) return { code: "machine_unknown", machine: name };
-      if (known.template === this.#version) return false;
-      await this.#write(name, known, known);
-      return true;
-    });
   }
 
   rollout(): { rollout: Rollout | null; mode: RolloutMode } {
@@ -482,30 +331,14 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#rollouts.step(run);
   }
 
-  /** Uploads a template for a rollout: this Operator's, or the one that the machine had before. */
-  #rollOut(name: string, earlier: EarlierTemplate | null): Promise<Uploaded> {
-    return this.#turns.take([name], async () => {
-      const known = this.#registry.get(name);
-      try {
-        if (known === null)
-          return (await this.#servers.rewrap(name, earlier)) ? { done: true } : { refused: "it was removed" };
-        await this.#write(name, known, known, earlier);
-        return { done: true };
-      } catch (reason) {
-        if (isPassing(reason)) return { later: String(reason) };
-        return { refused: uploadFault(reason) ?? String(reason) };
-      }
-    });
-  }
-
   /** Records a report of a machine's script, and stores the events that it pushes. */
   record(slug: string, presence: ReportedPresence, push: EventPush | null): ReportAnswer {
-    const former = this.#formerSlugs.get(slug);
-    if (former !== undefined) return { wantsFacts: false, stored: this.#take(former, presence, push), liveMs: 0 };
+    const former = this.#changes.slugAfter(slug);
+    if (former !== null) return { wantsFacts: false, stored: this.#intake.take(former, presence, push), liveMs: 0 };
     if (this.#isOfAnother(slug, presence)) return { wantsFacts: false, stored: null, liveMs: 0 };
     const recorded = this.#registry.record(slug, presence, Date.now());
     if (recorded === null && !this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence, push);
-    const stored = this.#take(slug, presence, push);
+    const stored = this.#intake.take(slug, presence, push);
     if (recorded !== null && presence.online) {
       this.ctx.waitUntil(this.#decisions.deliverAll(recorded.name));
       this.ctx.waitUntil(this.#deliveries.deliver(recorded.name, recorded.hasJustDialled));
@@ -643,7 +476,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Deletes what was seen of a machine or a session: here, and in the machine script's own log. */
   async forget(machine: string, session: string | null, former: boolean): Promise<Forgotten | null> {
     const forgotten = this.#history.forget(machine, session, former);
-    if (!former && this.#registry.get(machine) !== null) await this.#forgetAt(machine, session);
+    if (!former && this.#registry.get(machine) !== null) await forgetAtScript(this.env, this.#id, machine, session);
     return forgotten;
   }
 
@@ -656,20 +489,9 @@ export class User extends Agent<Env> implements UserRpc {
     await this.trimHistory();
   }
 
-  /** Called by the Agent's schedule, too: deletes events that are too old, though no machine pushes any more. */
-  async trimHistory(): Promise<void> {
-    const nextMs = this.#history.log.trimAge(Date.now());
-    if (nextMs !== null) await this.#trimAt(nextMs);
-  }
-
-  /** Schedules the next trimming, unless one comes earlier anyway. At most one a day. */
-  async #trimAt(dueMs: number): Promise<void> {
-    const nowMs = Date.now();
-    const atMs = Math.max(dueMs, nowMs + TRIM_PAUSE_MS);
-    const knownMs = this.ctx.storage.kv.get<number>(TRIM_KEY) ?? 0;
-    if (knownMs > nowMs && knownMs <= atMs) return;
-    this.ctx.storage.kv.put(TRIM_KEY, atMs);
-    await this.schedule(Math.ceil((atMs - nowMs) / 1000), "trimHistory");
+  /** Called by the Agent's schedule, too. */
+  trimHistory(): Promise<void> {
+    return this.#intake.trim();
   }
 
   newestEvent(): LogPosition {
@@ -679,7 +501,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Reads events of all the user's machines. Waits for them if there are none yet. */
   pollEvents(query: EventQuery): Promise<EventsRead | EventsRefused> {
     if (query.detail === "deltas")
-      for (const name of this.#history.watch(query)) this.ctx.waitUntil(this.#tellWatched(name));
+      for (const name of this.#history.watch(query)) this.ctx.waitUntil(tellWatched(this.env, this.#id, name));
     return this.#history.poll(query);
   }
 
@@ -693,40 +515,17 @@ export class User extends Agent<Env> implements UserRpc {
     if (known?.slug === slug && known.template !== this.#version) this.#upgradeSoon(known.name);
   }
 
-  /** Records the state that a script answered. Unlike `record` it does not upgrade the script, since calls may be running. */
   correct(slug: string, state: Presence): void {
-    this.#registry.record(slug, state, Date.now());
+    this.#checks.correct(slug, state);
   }
 
-  /**
-   * Marks a machine as offline because its script did not answer. If the script only hung for a while, it does not know that it was
-   * marked and sends no report, so this object checks it again until it answers.
-   */
-  async doubt(name: string): Promise<void> {
-    if (!this.#registry.doubt(name)) return;
-    await this.schedule(DOUBT_AGAIN_S, "recheck", { name, asked: 1 } satisfies Doubt);
+  doubt(name: string): Promise<void> {
+    return this.#checks.doubt(name);
   }
 
-  /** Called by the Agent's schedule: checks a script that did not answer. */
-  async recheck({ name, asked }: Doubt): Promise<void> {
-    const known = this.#registry.get(name);
-    if (known === null || known.online) return;
-    try {
-      this.correct(known.slug, await machineState(this.env, this.#id, name));
-    } catch (reason) {
-      console.warn("a machine's script still does not answer", { machine: name, reason: String(reason) });
-      if (asked < DOUBT_TIMES)
-        await this.schedule(DOUBT_AGAIN_S * 2 ** asked, "recheck", { name, asked: asked + 1 } satisfies Doubt);
-    }
-  }
-
-  /** Asks several scripts for their machines' presence, a few at a time. One that does not answer is asked again later. */
-  async #recheckAll(names: readonly string[]): Promise<void> {
-    const left = names.values();
-    const worker = async (): Promise<void> => {
-      for (const name of left) await this.recheck({ name, asked: 1 });
-    };
-    await Promise.all(Array.from({ length: Math.min(RECHECKED_AT_ONCE, names.length) }, worker));
+  /** Called by the Agent's schedule. */
+  recheck(doubt: Doubt): Promise<void> {
+    return this.#checks.recheck(doubt);
   }
 
   follow(isFollowed: boolean): void {
@@ -796,18 +595,6 @@ export class User extends Agent<Env> implements UserRpc {
     if (dueMs !== undefined && dueMs > nowMs && dueMs <= nowMs + seconds * 1000) return;
     this.ctx.storage.kv.put(SWEEP_KEY, nowMs + seconds * 1000);
     await this.schedule(seconds, "sweepEnrolled");
-  }
-
-  async #isOnline(name: string): Promise<boolean> {
-    try {
-      const state = await machineState(this.env, this.#id, name);
-      const known = this.#registry.get(name);
-      if (known !== null) this.correct(known.slug, state);
-      return state.online;
-    } catch (reason) {
-      console.warn("the script of a silent machine does not answer", { machine: name, reason: String(reason) });
-      return false;
-    }
   }
 
   tokens(): TokenRecord[] {
@@ -934,7 +721,7 @@ export class User extends Agent<Env> implements UserRpc {
         console.warn("a registry was lost and was rebuilt from the dispatch namespace", { machines: found.length });
       // The scripts do not know that what they reported was lost. An idle one would report again within the hour, or later if the clock
       // was set back, and its machine would be shown as offline until then. So each is asked once.
-      this.ctx.waitUntil(this.#recheckAll(found.map(({ name }) => name)));
+      this.ctx.waitUntil(this.#checks.recheckAll(found.map(({ name }) => name)));
       this.ctx.storage.kv.delete(REBUILD_KEY);
     } catch (reason) {
       // If the API is down, machines cannot be added or removed either. The next start of this object tries again.
@@ -958,101 +745,6 @@ export class User extends Agent<Env> implements UserRpc {
     );
   }
 
-  /** Uploads a machine's script, and records what its link was issued. A `token` of `issued` is new and returned to the caller. */
-  async #write(
-    name: string,
-    known: MachineRecord | null,
-    issued: IssuedLink & { token?: string },
-    earlier: EarlierTemplate | null = null,
-  ): Promise<Registered> {
-    const slug = slugOf(name, await tagOf(this.#id));
-    // An upload replaces the running script and ends its calls without an answer. Closing the link first lets them fail with an error.
-    if (known !== null && issued.token === undefined)
-      await this.#closeLink(name, CloseCode.RESTARTING, "the machine's script is being replaced");
-    const current =
-      issued.token === undefined ? { ...issuedOf(issued), ...(await this.#newest(name)) } : issuedOf(issued);
-    await uploadScript(this.env, { ...current, slug, name, owner: this.#id }, earlier);
-    this.#registry.put({ ...current, name, slug, template: earlier?.template ?? this.#version });
-    if (known !== null && known.identity !== current.identity)
-      await this.#passOn(name, known.identity, current.identity);
-    const machine = this.#registry.get(name);
-    if (machine === null) throw new Error("a machine that was just written is gone");
-    return { machine, created: known === null, token: issued.token ?? null };
-  }
-
-  /** Another computer has a machine's name now. The history of the former one belongs neither to it nor to tokens limited to it. */
-  async #passOn(name: string, from: string, to: string): Promise<void> {
-    this.#history.pass(name, { from, to }, Date.now());
-    this.#enrolment.forget(from);
-    this.revoked();
-    // The history is stored here. The script's copy would show the former computer's sessions among those of the new one.
-    await this.#forgetAt(name, null).catch((reason: unknown) =>
-      console.warn("a script did not forget the computer that had its name before", { name, reason: String(reason) }),
-    );
-  }
-
-  async #forgetAt(machine: string, session: string | null): Promise<void> {
-    const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
-    const answer = await postToMachine(this.env, this.#id, machine, ScriptPath.FORGET, { session }, signal);
-    await answer.body?.cancel();
-    if (!answer.ok) throw new Error(`the script of ${machine} did not forget: HTTP ${answer.status}`);
-  }
-
-  /**
-   * Makes a new link token. A running script is told before its link is closed and before the upload, so that the old token is
-   * refused from now on. If it cannot be told, the upload's bindings say when the token was issued, and the later one counts.
-   */
-  async #issue(
-    name: string,
-    identity: string,
-    known: MachineRecord | null,
-    linkKey: string | null,
-  ): Promise<IssuedLink & { token: string }> {
-    const issuedMs = Math.max(Date.now(), (known?.linkIssuedMs ?? 0) + 1);
-    const isSame = known !== null && known.identity === identity;
-    const key = linkKey ?? (isSame ? known.linkKey : null);
-    const expiresMs = issuedMs + (key === null ? KEYLESS_TOKEN_LIFE_MS : LINK_TOKEN_LIFE_MS);
-    const token = await makeLinkToken(await linkSecretOf(this.#id, this.env.REPORT_SECRET), expiresMs);
-    const hash = await hashOf(token);
-    const issued = { identity, linkTokenHash: hash, linkIssuedMs: issuedMs, linkKey: key, token };
-    if (known === null) return issued;
-    const shown = linkKey === null ? {} : { key: linkKey };
-    await this.#tell(name, { change: "issue", issuedMs, identity, token: { hash, expiresMs }, ...shown });
-    const reason = isSame ? "the machine's token was rotated" : TAKEN_OVER;
-    await this.#closeLink(name, CloseCode.REVOKED, reason);
-    return issued;
-  }
-
-  /**
-   * The hash of the token that a machine dials with now. Its script may have renewed the one that was issued, and the bindings need
-   * the current one in case that the secret of the macs has changed, or the object's storage is lost.
-   */
-  async #newest(name: string): Promise<{ linkTokenHash?: string }> {
-    try {
-      const hash = (await credentialsOf(this.env, this.#id, name))?.tokens.at(-1)?.hash;
-      return hash === undefined ? {} : { linkTokenHash: hash };
-    } catch (failure) {
-      console.warn("a machine's script did not say its link's credentials", {
-        machine: name,
-        failure: String(failure),
-      });
-      return {};
-    }
-  }
-
-  /** Tells a machine's script what its link accepts. A failure is only logged, because the upload that follows says it as well. */
-  async #tell(name: string, change: CredentialChange): Promise<void> {
-    try {
-      await changeCredentials(this.env, this.#id, name, change);
-    } catch (failure) {
-      console.warn("a machine's script could not be told its link's credentials", {
-        machine: name,
-        change: change.change,
-        failure: String(failure),
-      });
-    }
-  }
-
   /** Upgrades a script just after its machine dialled in. An upload drops the link, and at that moment it interrupts no calls. */
   #upgradeSoon(name: string): void {
     this.ctx.waitUntil(this.#upgrades.dialled(name));
@@ -1062,148 +754,4 @@ export class User extends Agent<Env> implements UserRpc {
   async stepUpgrades(): Promise<void> {
     await this.#upgrades.step();
   }
-
-  /** Whether a machine's script exists and is current. If so it is not uploaded again, since that would drop its link and its calls. */
-  async #isInPlace({ name }: MachineRecord): Promise<boolean> {
-    try {
-      const { template } = await machineState(this.env, this.#id, name);
-      // During a rollout, and after one that went back, which template a machine has is not for its setup to decide.
-      return template === this.#version || !this.#rollouts.allowsUpgradeAtDial;
-    } catch (reason) {
-      console.warn("a machine's script does not answer and is uploaded again", {
-        machine: name,
-        reason: String(reason),
-      });
-      return false;
-    }
-  }
-
-  /** Closes a machine's link. A failure is only logged: a script that does not answer has no working link. */
-  async #closeLink(name: string, code: CloseCode, reason: string): Promise<void> {
-    try {
-      const signal = AbortSignal.timeout(CLOSE_TIMEOUT_MS);
-      const response = await postToMachine(this.env, this.#id, name, ScriptPath.CLOSE, { code, reason }, signal);
-      await response.body?.cancel();
-    } catch (failure) {
-      console.warn("a machine's link could not be closed first", { machine: name, failure: String(failure) });
-    }
-  }
-
-  /** Stores a push. Answers up to where the machine's log is stored; `null` if there is no such machine or it pushes nothing. */
-  #take(slug: string, { position }: ReportedPresence, push: EventPush | null): number | null {
-    const machine = this.#registry.ofSlug(slug);
-    if (machine === null) return null;
-    if (push !== null) {
-      const stored = this.#history.push(slug, machine.name, push, position.seq);
-      // Once per instance is enough: what is in the log is trimmed by age even if nothing is pushed any more.
-      if (push.events.length > 0 && !this.#trims) {
-        this.#trims = true;
-        this.ctx.waitUntil(this.#trimAt(Date.now() + this.#history.log.retention.days * DAY_MS));
-      }
-      return stored;
-    }
-    if (position.seq === 0) return null;
-    const state = this.#history.log.machines.of(slug, machine.name);
-    const isBehind = (this.#history.log.machines.storedOf(state, position.epoch) ?? 0) < position.seq;
-    if (isBehind && !this.#pulling.has(slug)) this.ctx.waitUntil(this.#pull(slug, machine.name));
-    return null;
-  }
-
-  /**
-   * Reads the new events of a script whose template does not push them. On Cloudflare such a script runs on until its machine
-   * dials again, and is then upgraded.
-   */
-  async #pull(slug: string, name: string): Promise<void> {
-    this.#pulling.add(slug);
-    try {
-      for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-        const known = this.#registry.ofSlug(slug);
-        const { epoch } = known?.position ?? {};
-        if (known === null || epoch === undefined) return;
-        const state = this.#history.log.machines.of(slug, name);
-        const after =
-          this.#history.log.machines.storedOf(state, epoch) ?? Math.max(0, (known.position?.seq ?? 0) - FIRST_HISTORY);
-        const query = new URLSearchParams({ epoch, seq: String(after) });
-        const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
-        const response = await askMachine(this.env, this.#id, name, `${ScriptPath.EVENTS}?${query}`, { signal });
-        if (!response.ok) throw new Error(`HTTP ${response.status}`);
-        const page = EventPage.parse(await response.json());
-        const events = page.events.map((event) => ({ ...event, session: boundedSession(event.session) }));
-        this.#history.push(
-          slug,
-          name,
-          { ...page, events, after },
-          page.more ? (known.position?.seq ?? 0) : page.position.seq,
-        );
-        if (!page.more) return;
-      }
-    } catch (reason) {
-      // Its next report tries again.
-      console.warn("the events of a script that does not push them could not be read", {
-        name,
-        reason: String(reason),
-      });
-    } finally {
-      this.#pulling.delete(slug);
-    }
-  }
-
-  /** Tells a script that somebody watches. One that does not know of this is of an older template, which reports every piece. */
-  async #tellWatched(name: string): Promise<void> {
-    try {
-      const signal = AbortSignal.timeout(PAGE_TIMEOUT_MS);
-      const response = await postToMachine(this.env, this.#id, name, ScriptPath.LIVE, { forMs: LIVE_MS }, signal);
-      await response.body?.cancel();
-    } catch (reason) {
-      // It learns it from the answer to its next report.
-      console.warn("a script could not be told that somebody watches", { machine: name, reason: String(reason) });
-    }
-  }
-
-  async #moveLog(from: string, to: string, position: LogPosition | null): Promise<void> {
-    const signal = AbortSignal.timeout(MOVE_TIMEOUT_MS);
-    // Wait until the new script answers: a new upload takes a moment to be reachable.
-    await machineState(this.env, this.#id, to);
-    const numbers = await this.#numbersOf(from, position, signal);
-    if (numbers !== null) await this.#postLog(to, numbers, signal);
-    for (let after = 0; ;) {
-      const log = await askMachine(this.env, this.#id, from, `${ScriptPath.LOG}?after=${after}`, { signal });
-      if (!log.ok) throw new Error(`the log of ${from} could not be read: HTTP ${log.status}`);
-      const page = LogPage.parse(await log.json());
-      // A script of version 0.2 knows no pages: it answers its whole log each time.
-      const last = page.at(-1)?.seq ?? 0;
-      if (last <= after) return;
-      after = last;
-      await this.#postLog(to, page, signal);
-    }
-  }
-
-  /** The numbers under which a log goes on. Of a script before 0.3, which cannot tell them, as far as its reports did. */
-  async #numbersOf(machine: string, position: LogPosition | null, signal: AbortSignal): Promise<LogNumbers | null> {
-    const answer = await askMachine(this.env, this.#id, machine, `${ScriptPath.LOG}?numbers`, { signal });
-    if (!answer.ok) throw new Error(`the log of ${machine} could not be read: HTTP ${answer.status}`);
-    const numbers = LogNumbers.safeParse(await answer.json());
-    if (numbers.success) return numbers.data;
-    return position === null ? null : { position, pushed: 0, streams: [] };
-  }
-
-  async #postLog(machine: string, part: LogNumbers | LoggedEvent[], signal: AbortSignal): Promise<void> {
-    const moved = await postToMachine(this.env, this.#id, machine, ScriptPath.LOG, part, signal);
-    if (!moved.ok) throw new Error(`the log of ${machine} could not be written: HTTP ${moved.status}`);
-    await moved.body?.cancel();
-  }
-}
-
-/** What of a record, or of a new issue, describes the credentials of the link. */
-function issuedOf({ identity, linkTokenHash, linkIssuedMs, linkKey }: IssuedLink): IssuedLink {
-  return { identity, linkTokenHash, linkIssuedMs, linkKey };
-}
-
-function isHosted(name: string): OperatorError {
-  return { code: "invalid_request", reason: `"${name}" is a hosted server of yours. Choose another name.` };
-}
-
-function nameInvalid(name: string): OperatorError {
-  const reason = `"${name}" cannot be a machine's name: use 1 to 32 of a-z, 0-9 and single hyphens inside; names such as "api" and "mcp" are the operator's own.`;
-  return { code: "invalid_request", reason };
 }

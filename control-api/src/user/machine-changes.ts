@@ -1,0 +1,320 @@
+import { CloseCode } from "#protocol/close-code.ts";
+import type { OperatorError } from "#protocol/error.ts";
+import { KEYLESS_TOKEN_LIFE_MS, LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
+import type { RegisterRequest } from "#protocol/rest-api.ts";
+import { isMachineName, slugOf } from "#protocol/slug.ts";
+import type { Outbox } from "../delivery/outbox.ts";
+import type { Enrolment } from "../enrolment/enrolment.ts";
+import type { Env } from "../env.ts";
+import type { History } from "../history/history.ts";
+import { tagOf } from "../http/caller.ts";
+import { changeCredentials, credentialsOf, newestTokenHash, tellCredentials } from "../machines/link-credentials.ts";
+import { moveLog } from "../machines/log-move.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { machineState } from "../machines/machine-state.ts";
+import { deleteScript, type EarlierTemplate, isPassing, uploadFault, uploadScript } from "../machines/provisioning.ts";
+import { linkSecretOf } from "../machines/report-key.ts";
+import { closeLink, forgetAtScript } from "../machines/script-orders.ts";
+import { hashOf } from "../sign-in/access-token.ts";
+import type { Closure } from "./closure.ts";
+import type { HostedServers } from "./hosted-servers.ts";
+import type { IssuedLink, Registry } from "./registry.ts";
+import type { Uploaded } from "./rollout/rollouts.ts";
+import type { Turns } from "./turns.ts";
+import type { Registered } from "./user-rpc.ts";
+
+/** Why the link of a computer ends whose name another computer took over. Its person reads this. */
+const TAKEN_OVER =
+  "another computer took this machine's name over; if that was not you, run `codez restore` with the machine's name";
+
+/** What of the user a machine's change also concerns. */
+export type ChangedParts = {
+  readonly registry: Registry;
+  readonly servers: HostedServers;
+  readonly turns: Turns;
+  readonly enrolment: Enrolment;
+  readonly history: History;
+  readonly outbox: Outbox;
+  readonly closure: Closure;
+  /** The version that machine scripts must have. */
+  version(): string;
+  /** Whether machines get this Operator's template outside of a rollout. */
+  mayUpgrade(): boolean;
+  /** A name stands for another machine now, or for none. */
+  revoked(): void;
+};
+
+/**
+ * Changes of a user's machines: each uploads or deletes a script, and records it. Those of one machine run one after the other.
+ * They return an `OperatorError`, because RPC does not preserve the class of a thrown error.
+ */
+export class MachineChanges {
+  readonly #env: Env;
+  readonly #user: () => string;
+  readonly #parts: ChangedParts;
+  /** Slugs of scripts that are about to be deleted because their machine was renamed, and its new slug. */
+  readonly #former = new Map<string, string>();
+
+  constructor(env: Env, user: () => string, parts: ChangedParts) {
+    this.#env = env;
+    this.#user = user;
+    this.#parts = parts;
+  }
+
+  /** The new slug of a machine that is being renamed; its former script still reports under the former one. */
+  slugAfter(former: string): string | null {
+    return this.#former.get(former) ?? null;
+  }
+
+  /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
+  register(request: RegisterRequest): Promise<Registered | OperatorError> {
+    return this.#parts.turns.take([request.name], async () => {
+      this.#parts.closure.check();
+      if (!isMachineName(request.name)) return nameInvalid(request.name);
+      if (this.#parts.servers.get(request.name) !== null) return isHosted(request.name);
+      // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
+      this.#parts.registry.identify(request.name, request.identity);
+      const known = this.#parts.registry.get(request.name);
+      const isSame = known?.identity === request.identity;
+      if (known !== null && !isSame && request.replace !== true) return { code: "name_taken", name: request.name };
+      const needsToken = known === null || !isSame || request.rotate === true;
+      const { name, identity, linkKey = null } = request;
+      if (needsToken) return this.#write(name, known, await this.#issue(name, identity, known, linkKey));
+      if (linkKey !== null)
+        await tellCredentials(this.#env, this.#user(), name, { change: "rebind", issuedMs: Date.now(), key: linkKey });
+      if (await this.#isInPlace(known)) return { machine: known, created: false, token: null };
+      return this.#write(name, known, known);
+    });
+  }
+
+  /**
+   * Creates a new link token. The old one stops working at once, and the link that used it is closed.
+   * @param linkKey the key to which the link must be bound; `null` keeps the one that it is bound to.
+   */
+  rotate(name: string, linkKey: string | null): Promise<Registered | OperatorError> {
+    return this.#parts.turns.take([name], async () => {
+      const known = this.#parts.registry.get(name);
+      if (known === null) return { code: "machine_unknown", machine: name };
+      return this.#write(name, known, await this.#issue(name, known.identity, known, linkKey));
+    });
+  }
+
+  /** Gives a machine's name back to the computer, or the key, that had it before. Its token works again; it dials by itself. */
+  restore(name: string): Promise<MachineRecord | OperatorError> {
+    return this.#parts.turns.take([name], async () => {
+      const known = this.#parts.registry.get(name);
+      if (known === null) return { code: "machine_unknown", machine: name };
+      const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
+      const after = await changeCredentials(this.#env, this.#user(), name, { change: "restore", issuedMs });
+      if (after === null || after.issuedMs !== issuedMs) {
+        const reason = `nothing to undo: "${name}" did not pass to another computer or key in the last 30 days.`;
+        return { code: "invalid_request", reason };
+      }
+      await closeLink(
+        this.#env,
+        this.#user(),
+        name,
+        CloseCode.REVOKED,
+        "the machine's name was given back to the computer that had it before",
+      );
+      const { identity, key, tokens } = after;
+      const linkTokenHash = tokens.at(-1)?.hash ?? null;
+      const restored = await this.#write(name, known, {
+        identity,
+        linkTokenHash,
+        linkIssuedMs: issuedMs,
+        linkKey: key,
+      });
+      return restored.machine;
+    });
+  }
+
+  /** Removes a machine: closes its link, and deletes its script and log. */
+  remove(name: string): Promise<OperatorError | null> {
+    return this.#parts.turns.take([name], async () => {
+      if (this.#parts.servers.get(name) !== null) {
+        const failure = await this.#parts.servers.remove(name);
+        if (failure === null) this.#parts.revoked();
+        return failure;
+      }
+      const known = this.#parts.registry.get(name);
+      if (known === null) return { code: "machine_unknown", machine: name };
+      await closeLink(this.#env, this.#user(), name, CloseCode.REVOKED, "the machine was removed");
+      await deleteScript(this.#env, known.slug);
+      this.#parts.registry.delete(name);
+      this.#parts.enrolment.forget(known.identity);
+      this.#parts.history.remove(name, Date.now());
+      this.#parts.revoked();
+      return null;
+    });
+  }
+
+  /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
+  rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
+    return this.#parts.turns.take([from, to], async () => {
+      const known = this.#parts.registry.get(from);
+      if (known === null) return { code: "machine_unknown", machine: from };
+      if (!isMachineName(to)) return nameInvalid(to);
+      if (from === to) return known;
+      if (this.#parts.registry.get(to) !== null) return { code: "name_taken", name: to };
+      if (this.#parts.servers.get(to) !== null) return isHosted(to);
+      if (known.linkTokenHash === null) {
+        const reason = `the list of machines was rebuilt, and "${from}" needs a new token before it can be renamed: run \`codez rotate ${from}\` on it.`;
+        return { code: "invalid_request", reason };
+      }
+      const slug = slugOf(to, await tagOf(this.#user()));
+      // A script of an older template would hand over its log without its numbers, and all of it would be pushed again.
+      if (known.template !== this.#parts.version()) await this.#write(from, known, known);
+      await uploadScript(this.#env, { ...issuedOf(known), slug, name: to, owner: this.#user() });
+      try {
+        await moveLog(this.#env, this.#user(), from, to, known.position);
+        const credentials = await credentialsOf(this.#env, this.#user(), from);
+        if (credentials !== null) await changeCredentials(this.#env, this.#user(), to, { change: "move", credentials });
+      } catch (failure) {
+        console.error("a machine was not renamed because its log could not be moved", {
+          from,
+          to,
+          failure: String(failure),
+        });
+        await deleteScript(this.#env, slug);
+        const reason = `it keeps its name, since its event log could not be moved to "${to}": ${String(failure)}`;
+        return { code: "machine_failed", machine: from, reason };
+      }
+      this.#parts.registry.rename(from, { name: to, slug, template: this.#parts.version() });
+      this.#parts.outbox.rename(from, to);
+      this.#parts.history.log.machines.rename(from, { name: to, slug });
+      this.#parts.revoked();
+      // The old script pushes what came while its log was copied, and the end of its link.
+      this.#former.set(known.slug, slug);
+      try {
+        await closeLink(this.#env, this.#user(), from, CloseCode.RENAMED, to);
+        await deleteScript(this.#env, known.slug);
+      } finally {
+        this.#former.delete(known.slug);
+      }
+      return this.#parts.registry.get(to) ?? { code: "machine_unknown", machine: to };
+    });
+  }
+
+  /** Uploads the current template if the machine's script has another version. Answers whether it did. */
+  upgrade(name: string): Promise<boolean | OperatorError> {
+    return this.#parts.turns.take([name], async () => {
+      const known = this.#parts.registry.get(name);
+      if (known === null) return { code: "machine_unknown", machine: name };
+      if (known.template === this.#parts.version()) return false;
+      await this.#write(name, known, known);
+      return true;
+    });
+  }
+
+  /** Uploads a template for a rollout: this Operator's, or the one that the machine had before. */
+  rollOut(name: string, earlier: EarlierTemplate | null): Promise<Uploaded> {
+    return this.#parts.turns.take([name], async () => {
+      const known = this.#parts.registry.get(name);
+      try {
+        if (known === null)
+          return (await this.#parts.servers.rewrap(name, earlier)) ? { done: true } : { refused: "it was removed" };
+        await this.#write(name, known, known, earlier);
+        return { done: true };
+      } catch (reason) {
+        if (isPassing(reason)) return { later: String(reason) };
+        return { refused: uploadFault(reason) ?? String(reason) };
+      }
+    });
+  }
+
+  /** Uploads a machine's script, and records what its link was issued. A `token` of `issued` is new and returned to the caller. */
+  async #write(
+    name: string,
+    known: MachineRecord | null,
+    issued: IssuedLink & { token?: string },
+    earlier: EarlierTemplate | null = null,
+  ): Promise<Registered> {
+    const slug = slugOf(name, await tagOf(this.#user()));
+    // An upload replaces the running script and ends its calls without an answer. Closing the link first lets them fail with an error.
+    if (known !== null && issued.token === undefined)
+      await closeLink(this.#env, this.#user(), name, CloseCode.RESTARTING, "the machine's script is being replaced");
+    const current =
+      issued.token === undefined
+        ? { ...issuedOf(issued), ...(await newestTokenHash(this.#env, this.#user(), name)) }
+        : issuedOf(issued);
+    await uploadScript(this.#env, { ...current, slug, name, owner: this.#user() }, earlier);
+    this.#parts.registry.put({ ...current, name, slug, template: earlier?.template ?? this.#parts.version() });
+    if (known !== null && known.identity !== current.identity)
+      await this.#passOn(name, known.identity, current.identity);
+    const machine = this.#parts.registry.get(name);
+    if (machine === null) throw new Error("a machine that was just written is gone");
+    return { machine, created: known === null, token: issued.token ?? null };
+  }
+
+  /** Another computer has a machine's name now. The history of the former one belongs neither to it nor to tokens limited to it. */
+  async #passOn(name: string, from: string, to: string): Promise<void> {
+    this.#parts.history.pass(name, { from, to }, Date.now());
+    this.#parts.enrolment.forget(from);
+    this.#parts.revoked();
+    // The history is stored here. The script's copy would show the former computer's sessions among those of the new one.
+    await forgetAtScript(this.#env, this.#user(), name, null).catch((reason: unknown) =>
+      console.warn("a script did not forget the computer that had its name before", { name, reason: String(reason) }),
+    );
+  }
+
+  /**
+   * Makes a new link token. A running script is told before its link is closed and before the upload, so that the old token is
+   * refused from now on. If it cannot be told, the upload's bindings say when the token was issued, and the later one counts.
+   */
+  async #issue(
+    name: string,
+    identity: string,
+    known: MachineRecord | null,
+    linkKey: string | null,
+  ): Promise<IssuedLink & { token: string }> {
+    const issuedMs = Math.max(Date.now(), (known?.linkIssuedMs ?? 0) + 1);
+    const isSame = known !== null && known.identity === identity;
+    const key = linkKey ?? (isSame ? known.linkKey : null);
+    const expiresMs = issuedMs + (key === null ? KEYLESS_TOKEN_LIFE_MS : LINK_TOKEN_LIFE_MS);
+    const token = await makeLinkToken(await linkSecretOf(this.#user(), this.#env.REPORT_SECRET), expiresMs);
+    const hash = await hashOf(token);
+    const issued = { identity, linkTokenHash: hash, linkIssuedMs: issuedMs, linkKey: key, token };
+    if (known === null) return issued;
+    const shown = linkKey === null ? {} : { key: linkKey };
+    await tellCredentials(this.#env, this.#user(), name, {
+      change: "issue",
+      issuedMs,
+      identity,
+      token: { hash, expiresMs },
+      ...shown,
+    });
+    const reason = isSame ? "the machine's token was rotated" : TAKEN_OVER;
+    await closeLink(this.#env, this.#user(), name, CloseCode.REVOKED, reason);
+    return issued;
+  }
+
+  /** Whether a machine's script exists and is current. If so it is not uploaded again, since that would drop its link and its calls. */
+  async #isInPlace({ name }: MachineRecord): Promise<boolean> {
+    try {
+      const { template } = await machineState(this.#env, this.#user(), name);
+      // During a rollout, and after one that went back, which template a machine has is not for its setup to decide.
+      return template === this.#parts.version() || !this.#parts.mayUpgrade();
+    } catch (reason) {
+      console.warn("a machine's script does not answer and is uploaded again", {
+        machine: name,
+        reason: String(reason),
+      });
+      return false;
+    }
+  }
+}
+
+/** What of a record, or of a new issue, describes the credentials of the link. */
+function issuedOf({ identity, linkTokenHash, linkIssuedMs, linkKey }: IssuedLink): IssuedLink {
+  return { identity, linkTokenHash, linkIssuedMs, linkKey };
+}
+
+function isHosted(name: string): OperatorError {
+  return { code: "invalid_request", reason: `"${name}" is a hosted server of yours. Choose another name.` };
+}
+
+function nameInvalid(name: string): OperatorError {
+  const reason = `"${name}" cannot be a machine's name: use 1 to 32 of a-z, 0-9 and single hyphens inside; names such as "api" and "mcp" are the operator's own.`;
+  return { code: "invalid_request", reason };
+}
