@@ -230,9 +230,8 @@ type McpRequest = {
 /** How a client of 2026-07-28 can put a form to its person. Such a client says so with each request; an earlier one does not. */
 function elicitIn({ envelope, inputResponses = {}, requestState }: McpRequest): { elicit?: Elicit } {
   const capabilities: unknown = isRecord(envelope) ? envelope[CLIENT_CAPABILITIES_META_KEY] : null;
-  if (!showsForms(capabilities)) return {};
+  const canShow = showsForms(capabilities);
   const state = requestState();
-  return {
-    elicit: { by: "result", retry: typeof state === "string" ? { state, responses: inputResponses } : null },
-  };
+  const retry = typeof state === "string" ? { state, responses: inputResponses } : null;
+  return canShow || retry !== null ? { elicit: { by: "result", canShow, retry } } : {};
 }

@@ -31,11 +31,12 @@ describe("the answer to a form", () => {
   });
 
   /** A call of a client of 2026-07-28 that can show forms. */
-  async function call(more: object = {}, args: object = ARGS, caller = user): Promise<RpcAnswer> {
+  async function call(more: object = {}, args: object = ARGS, caller = user, meta: object = {}): Promise<RpcAnswer> {
     const _meta = {
       "io.modelcontextprotocol/protocolVersion": MODERN,
       "io.modelcontextprotocol/clientInfo": { name: "t", version: "1" },
       [CAPABILITIES]: { elicitation: { form: {} } },
+      ...meta,
     };
     const params = { name: "send_and_wait", arguments: args, _meta, ...more };
     const body = JSON.stringify({ jsonrpc: "2.0", id: 7, method: "tools/call", params });
@@ -131,6 +132,38 @@ describe("the answer to a form", () => {
     expect(await decided()).toEqual([]);
     const { pending } = await user.json<{ pending: { state: string }[] }>("/api/inbox");
     expect(pending.map((item) => item.state)).toEqual(["waiting", "waiting"]);
+  });
+
+  async function prompts(): Promise<number> {
+    return (await user.reached("attic")).filter(({ body }) => body.includes('"send_and_wait"')).length;
+  }
+
+  it.each([
+    ["forms were switched off meanwhile", () => env.USER.getByName(user.id).setElicitation("attic", false), {}],
+    [
+      "the machine was removed and added again meanwhile",
+      async () => {
+        await user.rest("DELETE", "/api/machines/attic");
+        await user.machine("attic");
+      },
+      {},
+    ],
+    ["the client does not say any more that it can show forms", () => undefined, { [CAPABILITIES]: {} }],
+  ])("does not send the prompt again if %s", async (_, happen, meta) => {
+    const state = await shown();
+    await happen();
+    const sentBefore = await prompts();
+    const { result } = await call({ requestState: state, inputResponses: { decision: ALLOW } }, ARGS, user, meta);
+    expect(result).toBeDefined();
+    expect(result).not.toHaveProperty("inputRequests");
+    expect(await prompts()).toBe(sentBefore);
+  });
+
+  it("does not send the prompt again if the machine was removed meanwhile", async () => {
+    const state = await shown();
+    await user.rest("DELETE", "/api/machines/attic");
+    const { result } = await answered(state);
+    expect(result).toMatchObject({ isError: true, structuredContent: { error: { code: "machine_unknown" } } });
   });
 
   it("decides nothing if another computer has the machine's name by then", async () => {

@@ -2,7 +2,7 @@ import { type CallToolResult, inputRequired, type InputRequiredResult } from "@m
 import { ASKED_TYPE, SETTLED_TYPE } from "#protocol/ask.ts";
 import { hex, sha256 } from "#protocol/bytes.ts";
 import { DEFAULT_WAIT_MS, MAX_WAIT_MS } from "#protocol/coding-tools/prompt-tools.ts";
-import { detailsOf, type OperatorError } from "#protocol/error.ts";
+import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { isRecord, parseJson } from "#protocol/json.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import { note } from "../../audit/note.ts";
@@ -40,11 +40,16 @@ export async function promptWithForms(
   session: string,
 ): Promise<ToolOutcome> {
   const { env, caller, elicit = null } = call;
+  if (elicit === null) return relayAndLearn(call, machine, args, session);
   const registry = registryOf(env, caller.user);
-  const record: MachineRecord | null = elicit === null ? null : await registry.machine(machine);
-  if (elicit === null || record === null || !record.elicitation) return relayAndLearn(call, machine, args, session);
+  const record: MachineRecord | null = await registry.machine(machine);
   const prompt = new AskedPrompt(call, elicit, machine, session, await digestOf(args));
-  if (elicit.by === "result" && elicit.retry !== null) return prompt.resume(elicit.retry);
+  // First of all: the prompt of a call that comes back was sent, whatever has become of forms and of the machine since then.
+  if (elicit.by === "result" && elicit.retry !== null) {
+    if (record === null) throw new OperatorFailure({ code: "machine_unknown", machine });
+    return prompt.resume(elicit.retry);
+  }
+  if (record === null || !record.elicitation) return relayAndLearn(call, machine, args, session);
   // Read before the prompt is sent, so that nothing that its turn does is missed.
   const cursor = encodeCursor(await registry.newestEvent());
   const result = await relayAndLearn(call, machine, args, session);
@@ -109,6 +114,7 @@ class AskedPrompt {
         if (next.is === "over") return this.#ended(next.event);
         if (next.is === "late") return await this.#still({});
         const { item } = next;
+        if (!(await this.#mayAsk())) return await this.#still({ not_asked: "Forms are off for this machine or client." });
         const form = formOf(item, this.#inboxUrl);
         if (form === null) return await this.#still({ not_asked: "This request is too large for a form." });
         this.#round += 1;
@@ -123,6 +129,14 @@ class AskedPrompt {
     } finally {
       clearInterval(heartbeat);
     }
+  }
+
+  /** Whether a form may be shown now. The machine's person can switch forms off at any time, also during a call. */
+  async #mayAsk(): Promise<boolean> {
+    const { env, caller } = this.#call;
+    if (this.#elicit.by === "result" && !this.#elicit.canShow) return false;
+    const record: MachineRecord | null = await registryOf(env, caller.user).machine(this.#machine);
+    return record?.elicitation === true;
   }
 
   /** The form as the call's result. The call ends with it, and goes on when the client comes back. */
