@@ -54,8 +54,17 @@ function csvLine({ id, atMs, kind, client, machine, subject, outcome, durationMs
 /**
  * A cell's text. Clients choose their names, and a spreadsheet runs what begins like a formula; with an apostrophe in front it is text
  * (OWASP, "CSV Injection").
+ *
+ * Where the comma is the decimal sign, a spreadsheet splits lines at `;`, and when it is told so at tabs. It then sees no quotation mark at the
+ * start of a cell, so the marks around ours protect nothing: a cell begins behind each of these characters, and behind each line break.
  */
 function cellOf(text: string): string {
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
-  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+  const safe = text.replaceAll(FORMULA, "$1'");
+  return /[",;\t\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
+
+/**
+ * Where a cell could begin, and then a formula: `=`, `+`, `-` and `@`, also as full-width characters. What spreadsheets skip may be before it.
+ * A cell that begins with a tab or a line break is treated alike, because some spreadsheets drop those.
+ */
+const FORMULA = /(^|[;\t\r\n])(?=[\s\0"']*[=+\-@\uFF1D\uFF0B\uFF0D\uFF20])|^(?=[\t\r\n])/g;

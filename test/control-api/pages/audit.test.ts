@@ -91,6 +91,23 @@ describe("the audit log's page", () => {
     expect(lines.join("\n")).toContain(`"'=HYPERLINK(""http://evil"")",,<b>ci`);
   });
 
+  test.each([
+    ["ci;=cmd", "ci;'=cmd"],
+    ["ci;+1;-1;@a", "ci;'+1;'-1;'@a"],
+    ['ci; "=cmd', `ci;' ""=cmd`],
+    ["ci\t=cmd", "ci\t'=cmd"],
+    ["ci\r=cmd", "ci\r'=cmd"],
+    ["\tcmd", "'\tcmd"],
+    ["＝cmd", "'＝cmd"],
+    ["ci;\t=cmd", "ci;'\t'=cmd"],
+    ["ci; fine", "ci; fine"],
+  ])("exports %j as text for a spreadsheet that splits lines at semicolons or tabs, too", async (subject, cell) => {
+    const alice = await somebody();
+    await alice.user.audits([{ ...CALL, atMs: noon(6), subject, outcome: "ok" }]);
+    const file = await exported(alice, "format=csv");
+    expect(file).toContain(`,${/[;\t\r"]/.test(cell) ? `"${cell}"` : cell},`);
+  });
+
   test("is only one's own: nobody sees what another person did", async () => {
     await withLog();
     const bob = await somebody();
