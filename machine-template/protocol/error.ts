@@ -25,8 +25,8 @@ export type OperatorError =
   | { code: "unauthorized" }
   | { code: "forbidden"; reason: string }
   | { code: "invalid_request"; reason: string }
-  /** The request needs a person who has signed in within the last minutes. `page`: where a person can do the same. */
-  | { code: "fresh_sign_in_needed"; page: string }
+  /** `what` needs a person who has signed in within the last minutes. `page`: where a person can do the same. */
+  | { code: "fresh_sign_in_needed"; what: string; page: string }
   | { code: "not_found"; reason: string }
   | { code: "cursor_expired" }
   | { code: "name_taken"; name: string }
@@ -194,7 +194,7 @@ export function messageOf(error: OperatorError): string {
     case "not_found":
       return error.reason;
     case "fresh_sign_in_needed":
-      return `Making a token needs a person. An app may do it within 15 minutes after a person has allowed it, and a personal access token only with the scope operator:tokens. Sign in again, or make the token at ${error.page}.`;
+      return `${error.what} needs a person. An app may do it within 15 minutes after a person has allowed it, and a personal access token only with the scope operator:tokens. Sign in again, or do it at ${error.page}.`;
     case "approval_not_allowed":
       return `A person decides this: ask them to open ${new URL("/inbox", error.page).href}, or to run \`codez permissions\` on machine "${error.machine}". They can let clients answer for this machine at ${error.page}.`;
     case "already_decided":

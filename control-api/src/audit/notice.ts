@@ -11,6 +11,7 @@ export type Notice = {
     | "notice.computer_approved"
     | "notice.machine_added"
     | "notice.machine_replaced"
+    | "notice.server_changed"
     | "notice.sign_in_from_new_address"
     | "notice.passkey_added"
     | "notice.password_changed"
@@ -63,6 +64,8 @@ export function sentenceOf({ type, what, by }: Notice): string {
       return `The machine ${what} was added by "${by}".`;
     case "notice.machine_replaced":
       return `Another computer took over the name of the machine ${what}, by "${by}".`;
+    case "notice.server_changed":
+      return `The hosted server ${what} was changed by "${by}".`;
     case "notice.sign_in_from_new_address":
       return `Somebody signed in as you from ${what}, which is new, with ${by}.`;
     case "notice.passkey_added":

@@ -1,6 +1,6 @@
 import { createMiddleware } from "hono/factory";
 import { errorResponse } from "#protocol/error.ts";
-import { isFresh } from "./caller.ts";
+import { type Caller, isFresh } from "./caller.ts";
 import { covers, type Scope } from "./scope.ts";
 import type { AppContext } from "./app-context.ts";
 import { refuse, stepUp } from "./refusal.ts";
@@ -36,8 +36,15 @@ export const administering = needs("operator:admin");
  * For routes that make what outlives the request, such as tokens. A thief could keep what a stolen token makes, so a person has to have
  * signed in recently, or to have allowed the token to make others.
  */
-export const creating = createMiddleware<AppContext>(async (c, next) => {
-  const { caller } = c.var;
-  if (isFresh(caller) || caller.scopes.includes("operator:tokens")) return next();
-  return errorResponse({ code: "fresh_sign_in_needed", page: `${c.env.ORIGIN}/account` });
-});
+export const creating = createMiddleware<AppContext>(
+  async (c, next) => refuseStale(c.var.caller, "Making a token or a key", `${c.env.ORIGIN}/account`) ?? next(),
+);
+
+/**
+ * The refusal of what outlives its request, or cannot be undone, for a caller behind whom there need not be a person; `null` for any other.
+ * @param page where a person can do the same
+ */
+export function refuseStale(caller: Caller, what: string, page: string): Response | null {
+  if (isFresh(caller) || caller.scopes.includes("operator:tokens")) return null;
+  return errorResponse({ code: "fresh_sign_in_needed", what, page });
+}

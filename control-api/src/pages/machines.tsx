@@ -2,6 +2,7 @@ import { Hono } from "hono";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { isMachineName } from "#protocol/slug.ts";
 import { note } from "../audit/note.ts";
+import { notify } from "../audit/notice.ts";
 import { Empty, Live } from "../design/parts.tsx";
 import { Note } from "../design/note.tsx";
 import { respond } from "../design/respond.tsx";
@@ -163,11 +164,17 @@ for (const change of ["remove", "rotate"] as const)
   });
 
 machines.post("/:name/remove", async (c) => {
-  const { person } = c.var.session;
+  const { person, isFresh } = c.var.session;
   const name = c.req.param("name");
+  const record = await find(c);
+  if (record === null) return notThere("machine");
+  // A machine can be added again. A server's data and secrets cannot be brought back.
+  if (record.kind === "hosted" && !isFresh) return confirmFirst(c, `${machinePath(name)}/remove`);
   const error: OperatorError | null = await registryOf(c.env, person.id).remove(name);
   if (error !== null) return error.code === "machine_unknown" ? notThere("machine") : failed(c, name, error);
   note(c.env, person.id, { kind: "machine_removed", client: WEB_CLIENT, machine: name, subject: null });
+  if (record.kind === "hosted")
+    notify(c.env, person.id, { type: "notice.server_changed", what: `${name} (deleted)`, by: WEB_CLIENT });
   return c.redirect(`/machines?${new URLSearchParams({ removed: name })}`, 303);
 });
 

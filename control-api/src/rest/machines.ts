@@ -15,6 +15,7 @@ import { detailOf } from "../machines/machine-detail.ts";
 import { summaryOf } from "../machines/machine-summary.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { type Registered, registryOf } from "../user/user-rpc.ts";
+import { deleteServer } from "./servers.ts";
 
 /** `/api/machines`: the registry, for `codez` and the dashboard. */
 export const machines = new Hono<AppContext>();
@@ -59,9 +60,13 @@ machines.patch("/:name", administering, async (c) => {
 });
 
 machines.delete("/:name", administering, async (c) => {
-  const error: OperatorError | null = await registryOf(c.env, c.var.caller.user).remove(c.req.param("name"));
+  const name = c.req.param("name");
+  const registry = registryOf(c.env, c.var.caller.user);
+  // A hosted server is deleted with its data, by whichever route (servers.ts). A machine can be added again.
+  if ((await registry.server(name)) !== null) return deleteServer(c.var.caller, c.env, name);
+  const error: OperatorError | null = await registry.remove(name);
   if (error !== null) return errorResponse(error);
-  log(c.var.caller, c.env, "machine_removed", c.req.param("name"));
+  log(c.var.caller, c.env, "machine_removed", name);
   return c.body(null, 204);
 });
 

@@ -13,9 +13,10 @@ import {
 } from "#protocol/hosted-server.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { AppContext } from "../http/app-context.ts";
-import { administering, reading } from "../http/needs.ts";
+import { administering, reading, refuseStale } from "../http/needs.ts";
 import type { AuditEntry } from "../audit/entry.ts";
 import { note } from "../audit/note.ts";
+import { notify } from "../audit/notice.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type { ServerBundle, ServerModule } from "../machines/hosted-form.ts";
@@ -70,6 +71,8 @@ servers.put("/:name", administering, async (c) => {
     name,
     `hosted server, version ${deployed.version}`,
   );
+  if (isNew) notify(c.env, c.var.caller.user, { type: "notice.machine_added", what: name, by: c.var.caller.client });
+  else tell(c.var.caller, c.env, `${name} (new code)`);
   return c.json(viewOf(deployed, c.env), isNew ? 201 : 200);
 });
 
@@ -81,6 +84,7 @@ servers.post("/:name/rollback", administering, async (c) => {
   const back: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rollBackServer(name, version);
   if ("code" in back) return errorResponse(back);
   log(c.var.caller, c.env, "machine_changed", name, `hosted server, back to version ${back.version}`);
+  tell(c.var.caller, c.env, `${name} (earlier code)`);
   return c.json(viewOf(back, c.env));
 });
 
@@ -105,15 +109,25 @@ servers.delete("/:name/secrets/:secret", administering, async (c) => {
 
 servers.delete("/:name", administering, async (c) => {
   const name = c.req.param("name");
-  const registry = registryOf(c.env, c.var.caller.user);
   // `remove` deletes machines as well, and this route must not.
-  const record: ServerRecord | null = await registry.server(name);
-  if (record === null) return unknown(name);
-  const error: OperatorError | null = await registry.remove(name);
-  if (error !== null) return errorResponse(error);
-  log(c.var.caller, c.env, "machine_removed", name, "hosted server");
-  return c.body(null, 204);
+  const record: ServerRecord | null = await registryOf(c.env, c.var.caller.user).server(name);
+  return record === null ? unknown(name) : deleteServer(c.var.caller, c.env, name);
 });
+
+/**
+ * Deletes a hosted server. Its data and secrets cannot be brought back, so this takes a person who has signed in lately, as on its page.
+ * Everything else that a token with `operator:admin` may do with a server can be undone, and is announced.
+ */
+export async function deleteServer(caller: Caller, env: Env, name: string): Promise<Response> {
+  const page = `${env.ORIGIN}/machines/${encodeURIComponent(name)}/remove`;
+  const refused = refuseStale(caller, "Deleting a hosted server with its data", page);
+  if (refused !== null) return refused;
+  const error: OperatorError | null = await registryOf(env, caller.user).remove(name);
+  if (error !== null) return errorResponse(error);
+  log(caller, env, "machine_removed", name, "hosted server");
+  tell(caller, env, `${name} (deleted)`);
+  return new Response(null, { status: 204 });
+}
 
 async function changeSecret(
   caller: Caller,
@@ -129,6 +143,7 @@ async function changeSecret(
   const error: OperatorError | null = await registryOf(env, caller.user).setServerSecret(name, secret, value);
   if (error !== null) return errorResponse(error);
   log(caller, env, "machine_changed", name, `secret ${secret} ${value === null ? "deleted" : "set"}`);
+  tell(caller, env, `${name} (secret ${secret})`);
   return new Response(null, { status: 204 });
 }
 
@@ -167,6 +182,11 @@ function viewOf({ name, slug, version, versions, createdMs }: ServerRecord, env:
 
 function log(caller: Caller, env: Env, kind: AuditEntry["kind"], machine: string, subject: string): void {
   note(env, caller.user, { kind, client: caller.client, machine, subject });
+}
+
+/** Notifies the server's owner. Its code sees what their clients send, and its secrets decide where that goes. */
+function tell(caller: Caller, env: Env, what: string): void {
+  notify(env, caller.user, { type: "notice.server_changed", what, by: caller.client });
 }
 
 function unknown(name: string): Response {

@@ -20,6 +20,9 @@ export class Notices {
 
   add({ type, what, by }: Notice, nowMs: number): NoticeRecord {
     const notice = { type, what: cut(what), by: cut(by) };
+    // A pipeline deploys a server every day. It must not push out what else happened, so the former notice of the same change goes.
+    if (type === "notice.server_changed")
+      this.#sql.exec("DELETE FROM notice WHERE type = ? AND what = ? AND by_whom = ?", type, notice.what, notice.by);
     const { id } = this.#sql
       .exec<{ id: number }>(
         "INSERT INTO notice (at_ms, type, what, by_whom) VALUES (?, ?, ?, ?) RETURNING id",

@@ -11,7 +11,7 @@ import {
   Visitor,
 } from "../../control-api/sign-in/support/visitor.ts";
 import { SoftPasskey } from "../../control-api/sign-in/support/passkey.ts";
-import { TestUser } from "../../control-api/support/operator.ts";
+import { env, TestUser } from "../../control-api/support/operator.ts";
 
 afterEach(() => vi.restoreAllMocks());
 
@@ -169,6 +169,80 @@ describe("the form for a new token", () => {
     for (const one of [...wrong, { may: "manage", calls: "5" }])
       expect((await visitor.post("/account/tokens", { csrf, ...TOKEN, ...one })).status).toBe(400);
     expect(await pageOf(visitor)).not.toContain("access token, since");
+  });
+});
+
+/** Deploys a hosted server, again with each call. */
+async function deploy(user: TestUser, name: string): Promise<void> {
+  const form = new FormData();
+  const config = { mainModule: "a.js", compatibilityDate: "2026-08-01", compatibilityFlags: [] };
+  form.set("config", JSON.stringify({ ...config, vars: {}, objects: [], migrations: [] }));
+  form.append("a.js", new File(["export default {};"], "a.js", { type: "application/javascript+module" }));
+  const encoded = new Response(form);
+  const bytes = await encoded.arrayBuffer();
+  const headers = {
+    "content-type": encoded.headers.get("content-type") ?? "",
+    "content-length": String(bytes.byteLength),
+  };
+  const deployed = await user.fetch(`/api/servers/${name}`, { method: "PUT", headers, body: bytes });
+  if (!deployed.ok) throw new Error(await deployed.text());
+}
+
+describe("a hosted server with its data", () => {
+  test("is not deleted by a browser that somebody left signed in, before its person confirms", async () => {
+    const visitor = await stale();
+    const id = (await directory().people()).find(({ name }) => name === visitor.name)?.id ?? "";
+    const user = new TestUser(id);
+    await deploy(user, "notes");
+    const csrf = await visitor.csrf("/machines/notes/remove");
+    const removed = await visitor.post("/machines/notes/remove", { csrf });
+    expect(removed.headers.get("location")).toBe("/sign-in/confirm?next=%2Fmachines%2Fnotes%2Fremove");
+    expect((await user.rest("GET", "/api/servers/notes")).status).toBe(200);
+    const confirmed = await visitor.post("/sign-in/confirm", {
+      csrf: await visitor.csrf("/sign-in/confirm"),
+      next: "/machines/notes/remove",
+      password: PASSWORD,
+    });
+    expect(confirmed.headers.get("location")).toBe("/machines/notes/remove");
+    const again = await visitor.post("/machines/notes/remove", { csrf });
+    expect(again.headers.get("location")).toBe("/machines?removed=notes");
+    expect((await user.rest("GET", "/api/servers/notes")).status).toBe(404);
+  });
+
+  test.each(["/api/servers/notes", "/api/machines/notes"])(
+    "is not deleted at %s by a token behind which there need not be a person, while a machine can be removed",
+    async (path) => {
+      const user = new TestUser();
+      await Promise.all([deploy(user, "notes"), user.machine("attic")]);
+      const made = await user.rest("POST", "/api/tokens", { label: "ci", scopes: ["operator:admin"] });
+      const ci = new TestUser(user.id, (await made.json<{ token: string }>()).token);
+      const refused = await ci.rest("DELETE", path);
+      expect([refused.status, await refused.json()]).toMatchObject([403, { error: { code: "fresh_sign_in_needed" } }]);
+      expect((await user.rest("GET", "/api/servers/notes")).status).toBe(200);
+      expect((await ci.rest("DELETE", "/api/machines/attic")).status).toBe(204);
+      expect((await user.rest("DELETE", path)).status).toBe(204);
+    },
+  );
+
+  test("tells its person what a token changed in it, and many changes push out nothing else", async () => {
+    const user = new TestUser();
+    await deploy(user, "notes");
+    const made = await user.rest("POST", "/api/tokens", { label: "ci", scopes: ["operator:admin"] });
+    const ci = new TestUser(user.id, (await made.json<{ token: string }>()).token);
+    await deploy(ci, "notes");
+    await deploy(ci, "notes");
+    expect((await ci.rest("POST", "/api/servers/notes/rollback")).status).toBe(200);
+    const notices = async () =>
+      (await env.USER.getByName(user.id).notices(100))
+        .map(({ type, what, by }) => `${type}: ${what}, ${by}`)
+        .toSorted();
+    await vi.waitUntil(async () => (await notices()).length >= 4, { timeout: 5_000 });
+    expect(await notices()).toEqual([
+      "notice.machine_added: notes, loopback",
+      "notice.server_changed: notes (earlier code), ci",
+      "notice.server_changed: notes (new code), ci",
+      "notice.token_created: ci, loopback",
+    ]);
   });
 });
 

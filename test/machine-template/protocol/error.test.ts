@@ -20,7 +20,7 @@ const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } }
   unauthorized: { error: { code: "unauthorized" }, status: 401, retryable: false, says: /sign in/i },
   forbidden: { error: { code: "forbidden", reason: "Reading only." }, status: 403, retryable: false, says: /^Reading only\.$/ },
   invalid_request: { error: { code: "invalid_request", reason: "Send a name." }, status: 400, retryable: false, says: /^Send a name\.$/ },
-  fresh_sign_in_needed: { error: { code: "fresh_sign_in_needed", page: "https://op.test/account" }, status: 403, retryable: false, says: /needs a person.*Sign in again.*op\.test\/account/ },
+  fresh_sign_in_needed: { error: { code: "fresh_sign_in_needed", what: "Making a token", page: "https://op.test/account" }, status: 403, retryable: false, says: /Making a token needs a person.*Sign in again.*op\.test\/account/ },
   not_found: { error: { code: "not_found", reason: "Nothing there." }, status: 404, retryable: false, says: /^Nothing there\.$/ },
   cursor_expired: { error: { code: "cursor_expired" }, status: 410, retryable: false, says: /without a cursor/ },
   name_taken: { error: { code: "name_taken", name: "attic" }, status: 409, retryable: false, says: /"attic".*codez setup attic --replace/ },

@@ -114,7 +114,8 @@ class AskedPrompt {
         if (next.is === "over") return this.#ended(next.event);
         if (next.is === "late") return await this.#still({});
         const { item } = next;
-        if (!(await this.#mayAsk())) return await this.#still({ not_asked: "Forms are off for this machine or client." });
+        if (!(await this.#mayAsk()))
+          return await this.#still({ not_asked: "Forms are off for this machine or client." });
         const form = formOf(item, this.#inboxUrl);
         if (form === null) return await this.#still({ not_asked: "This request is too large for a form." });
         this.#round += 1;
