@@ -33,5 +33,5 @@ for (const { title, ...use } of USES)
     ),
   );
 console.log(
-  "\nNot in it: storage (under 20 MB a machine), CPU time beyond the 60 M ms of the plan, and what your clients and machines cost elsewhere. Nothing of this has been billed yet.",
+  "\nNot in it: storage (under 20 MB a machine) and what your clients and machines cost elsewhere. Nothing of this has been billed yet.",
 );

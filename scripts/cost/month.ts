@@ -15,9 +15,20 @@ export type Counts = {
     objectRequests: number;
     socketMessages: number;
     rowsWritten: number;
+    rowsRead: number;
     auditRows: number;
+    auditRowsRead: number;
+    /** Processor time in all Workers on the way, milliseconds. Set, not counted: see README.md. */
+    cpuMs: number;
   };
-  readonly idleCheck: { objectRequests: number; rowsWritten: number; reportRows: number; seconds: number };
+  readonly idleCheck: {
+    objectRequests: number;
+    rowsWritten: number;
+    rowsRead: number;
+    reportRows: number;
+    reportRowsRead: number;
+    seconds: number;
+  };
 };
 
 type Metered = keyof typeof PRICES;
@@ -42,6 +53,8 @@ export function monthOf({ machines, callsPerMachineAndDay, secondsPerCall }: Use
     objectRequests: calls * (requestsPerCall + 1) + checks * idleCheck.objectRequests,
     duration: (calls * secondsPerCall + checks * idleCheck.seconds) * OBJECT_GB,
     rowsWritten: calls * (call.rowsWritten + call.auditRows) + checks * (idleCheck.rowsWritten + idleCheck.reportRows),
+    rowsRead: calls * (call.rowsRead + call.auditRowsRead) + checks * (idleCheck.rowsRead + idleCheck.reportRowsRead),
+    cpuMs: calls * call.cpuMs,
   };
   const dollars = Object.fromEntries(
     Object.entries(PRICES).map(([name, price]) => [name, dollarsOf(units[name as Metered], price)]),

@@ -16,6 +16,8 @@ export const PRICES = {
   objectRequests: { included: MILLION, price: 0.15, per: MILLION },
   /** GB-seconds. An object counts as 128 MB while it is in memory and not hibernating. */
   duration: { included: 400_000, price: 12.5, per: MILLION },
+  cpuMs: { included: 60 * MILLION, price: 0.02, per: MILLION },
+  rowsRead: { included: 25_000 * MILLION, price: 0.001, per: MILLION },
   rowsWritten: { included: 50 * MILLION, price: 1, per: MILLION },
 } as const satisfies Record<string, Price>;
 

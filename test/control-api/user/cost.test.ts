@@ -2,14 +2,14 @@ import { runInDurableObject } from "cloudflare:test";
 import { expect, it } from "vitest";
 import counts from "../../../scripts/cost/counts.json";
 import type { User } from "../../../control-api/src/user/user.ts";
-import { RowsWritten } from "../../support/rows-written.ts";
+import { CountedRows, type Rows } from "../../support/counted-rows.ts";
 import { env, TestUser } from "../support/operator.ts";
 
-/** Rows that a user's object writes while `work` runs. In one turn, so that nothing else that the object has to do is counted. */
-function rowsOf(user: TestUser, work: (object: User) => unknown): Promise<number> {
+/** Rows that a user's object writes and reads while `work` runs. In one turn, so that nothing else that the object has to do is counted. */
+function rowsOf(user: TestUser, work: (object: User) => unknown): Promise<Rows> {
   const stub = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
   return runInDurableObject(stub, (object, { storage }) => {
-    const rows = new RowsWritten(storage);
+    const rows = new CountedRows(storage);
     expect(work(object)).not.toBeInstanceOf(Promise);
     return rows.end();
   });
@@ -29,8 +29,9 @@ it("a report of an idle machine writes no more rows in its owner's object than t
     template: "t",
   };
   const rows = await rowsOf(alice, (object) => object.record(slug, presence, null));
-  expect(rows).toBeGreaterThan(0);
-  expect(rows).toBeLessThanOrEqual(counts.idleCheck.reportRows);
+  expect(rows.written).toBeGreaterThan(0);
+  expect(rows.written).toBeLessThanOrEqual(counts.idleCheck.reportRows);
+  expect(rows.read).toBeLessThanOrEqual(counts.idleCheck.reportRowsRead);
 });
 
 it("a call writes one row of the audit log", async () => {
@@ -38,5 +39,6 @@ it("a call writes one row of the audit log", async () => {
   await alice.machine("attic");
   const call = { kind: "call", client: "c", machine: "attic", subject: "echo", digest: null } as const;
   const rows = await rowsOf(alice, (object) => object.audit([{ ...call, atMs: 1, outcome: "ok", durationMs: 1 }]));
-  expect(rows).toBe(counts.call.auditRows);
+  expect(rows.written).toBe(counts.call.auditRows);
+  expect(rows.read).toBeLessThanOrEqual(counts.call.auditRowsRead);
 });

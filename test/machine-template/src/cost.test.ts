@@ -1,13 +1,13 @@
 import { afterEach, expect, it } from "vitest";
 import counts from "../../../scripts/cost/counts.json";
-import { RowsWritten } from "../../support/rows-written.ts";
+import { CountedRows, type Rows } from "../../support/counted-rows.ts";
 import { ask, forget, jobs, TestConnector, within } from "./support/connector.ts";
 
 afterEach(forget);
 
-/** Rows that the machine's object writes while `work` runs. */
-async function rowsOf(work: () => Promise<unknown>): Promise<number> {
-  const rows = await within((_, { storage }) => new RowsWritten(storage));
+/** Rows that the machine's object writes and reads while `work` runs. */
+async function rowsOf(work: () => Promise<unknown>): Promise<Rows> {
+  const rows = await within((_, { storage }) => new CountedRows(storage));
   await work();
   return within(() => rows.end());
 }
@@ -26,7 +26,8 @@ it("a call writes no row and receives one message from the machine", async () =>
     connector.respondJson(exchange, { id: 1, result: {} });
     expect((await call).status).toBe(200);
   });
-  expect(rows).toBe(counts.call.rowsWritten);
+  expect(rows.written).toBe(counts.call.rowsWritten);
+  expect(rows.read).toBeLessThanOrEqual(counts.call.rowsRead);
   expect(connector.frames).toEqual([]); // and nothing more is said about it
 });
 
@@ -42,8 +43,9 @@ it("the presence check of an idle machine writes no more rows than the budget al
     });
     await untilReported();
   });
-  expect(rows).toBeGreaterThan(0);
-  expect(rows).toBeLessThanOrEqual(counts.idleCheck.rowsWritten);
+  expect(rows.written).toBeGreaterThan(0);
+  expect(rows.written).toBeLessThanOrEqual(counts.idleCheck.rowsWritten);
+  expect(rows.read).toBeLessThanOrEqual(counts.idleCheck.rowsRead);
   // Nothing else is due before the next hour: no other alarm, and so no other request.
   expect(Object.keys(await jobs())).toEqual(["checkPresence"]);
 });
