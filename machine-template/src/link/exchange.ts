@@ -136,7 +136,11 @@ export class Exchange {
     this.#isEventStream = type?.toLowerCase().startsWith("text/event-stream") ?? false;
     if (this.#isEventStream && this.#marksEnd) headers.push([OperatorHeader.MARK_END, "1"]);
     // An event stream may end with a word of our own, for which its length leaves no room.
-    const response = new Response(this.#isEventStream ? inbound.stream : sized(inbound.stream, head.length), init);
+    const length = this.#isEventStream ? undefined : head.length;
+    // The runtime announces the length of a FixedLengthStream on the wire only. The header also shows it to code that the response passes
+    // through before, which may have to wrap the body.
+    if (length !== undefined) headers.push(["content-length", String(length)]);
+    const response = new Response(sized(inbound.stream, length), init);
     this.#inbound = inbound;
     this.#settle.resolve(response);
     return inbound.push(body);
