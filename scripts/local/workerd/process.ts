@@ -33,6 +33,13 @@ const HEAP_MB = 256;
  */
 const SEMI_SPACE_MB = 2;
 
+/**
+ * workerd's allocator (tcmalloc) keeps a cache for each CPU only if it can register with the kernel for restartable sequences (rseq).
+ * A thread can register once, and glibc does so first since 2.35 unless this tells it not to. Without it tcmalloc uses its older caches for
+ * each thread, and a call costs a fifth more processor time in the gate and in the script. Other systems ignore the variable.
+ */
+const TUNABLES = "glibc.pthread.rseq=0";
+
 /** An idle process ends within milliseconds. One that took a connection at that moment may need longer. */
 const DRAIN_MS = 5_000;
 
@@ -147,8 +154,13 @@ function run(path: string, { services }: Config): ChildProcess {
     stdio: ["ignore", "pipe", "pipe", "pipe"],
     // A separate session, so that Ctrl-C in the terminal reaches only `npm start`, which then stops its children in order.
     detached: true,
-    env: { ...process.env, TZ: "UTC" },
+    env: { ...process.env, TZ: "UTC", GLIBC_TUNABLES: tunables(process.env["GLIBC_TUNABLES"]) },
   });
+}
+
+/** @param own what this process was started with. It comes last, because glibc uses the last value of a name. */
+function tunables(own = ""): string {
+  return own === "" ? TUNABLES : `${TUNABLES}:${own}`;
 }
 
 function allListen(child: ChildProcess, names: readonly string[]): Promise<void> {
