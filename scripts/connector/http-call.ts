@@ -1,6 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { mayCross, type HeaderList } from "#protocol/header.ts";
-import { CHUNK_BYTES } from "#protocol/limits.ts";
+import { CHUNK_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
 import { jsonRpcError } from "#protocol/error.ts";
 import { requestIdsOf } from "#protocol/json-rpc-id.ts";
 import { EventBoundary, KEEP_ALIVE_COMMENT } from "../system/event-boundary.ts";
@@ -11,6 +11,12 @@ import type { Answer, TargetRequest } from "./target.ts";
  * a box of one's own inserts comments earlier than this one.
  */
 const QUIET_STREAM_MS = 45_000;
+
+/**
+ * JSON of unknown length is held back for this long. Clients cannot use a part of it, and most servers that do not announce its length write
+ * it at once. A server that takes longer may be sending spaces to keep the connection open, so what it sent passes.
+ */
+const HOLD_MS = 1_000;
 
 /** One answer of the target, from its head to its end. */
 export class HttpCall {
@@ -40,6 +46,7 @@ export class HttpCall {
     const length = response.headers["content-length"];
     response.on("error", (failure) => this.fail(failure));
     if (length !== undefined && Number(length) <= CHUNK_BYTES) this.#collect(response, status);
+    else if (length === undefined && isJson(response)) this.#hold(response, status);
     else this.#pass(response, status);
   }
 
@@ -82,6 +89,40 @@ export class HttpCall {
     });
   }
 
+  /**
+   * Holds JSON of unknown length back until its length is known, since nothing else can show its reader that it was cut: workerd ends such
+   * a body in the same way whether it is complete or broke off. What is too large or too slow for that passes as it comes; of that, a
+   * reader notices that it is no JSON.
+   */
+  #hold(response: IncomingMessage, status: number): void {
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    const take = (chunk: Buffer): void => {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > WINDOW_BYTES) release();
+    };
+    const ended = (): void => {
+      if (this.#over) return;
+      this.#over = true;
+      const isShort = bytes <= CHUNK_BYTES;
+      this.#answer.head(status, headersOf(response), isShort, isShort ? undefined : bytes);
+      for (const chunk of chunks) this.#answer.write(chunk);
+      this.#answer.end();
+    };
+    const release = (): void => {
+      response.off("data", take).off("end", ended);
+      clearTimeout(timer);
+      if (this.#over) return;
+      this.#pass(response, status);
+      for (const chunk of chunks) if (!this.#answer.write(chunk)) response.pause();
+    };
+    const timer = setTimeout(release, HOLD_MS);
+    timer.unref();
+    response.on("data", take).on("end", ended);
+    response.on("close", () => clearTimeout(timer));
+  }
+
   #pass(response: IncomingMessage, status: number): void {
     this.#answered = true;
     this.#isEventStream = response.headers["content-type"]?.startsWith("text/event-stream") ?? false;
@@ -121,6 +162,10 @@ class QuietStream {
     this.#timer.refresh();
     this.#boundary.passed(chunk);
   }
+}
+
+function isJson({ headers }: IncomingMessage): boolean {
+  return headers["content-type"]?.toLowerCase().startsWith("application/json") ?? false;
 }
 
 /** The answer's headers, unchanged, without those that must not cross the link. */

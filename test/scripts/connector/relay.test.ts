@@ -317,6 +317,58 @@ describe("a target that fails", () => {
     expect(JSON.parse(answer.text)).toMatchObject({ id: 3, error: { message: expect.stringContaining(MAY_HAVE_RUN) } });
   });
 
+  it("by dying in the middle of JSON without a length gets a complete error in its place", async () => {
+    await using connected = await connectHttp(async (_, response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.write('{"jsonrpc":');
+      await new Promise((resolve) => setImmediate(resolve));
+      response.destroy();
+    });
+    const answer = await connected.link.call({}, '{"jsonrpc":"2.0","id":3,"method":"ping"}');
+    expect(answer.status).toBe(502);
+    expect(JSON.parse(answer.text)).toMatchObject({ id: 3, error: { message: expect.stringContaining(MAY_HAVE_RUN) } });
+  });
+
+  it.each([
+    ["short", 10, undefined],
+    ["of more than a frame", CHUNK_BYTES + 1, CHUNK_BYTES + 3],
+  ])("that sends JSON without a length, %s, has its length announced", async (_, characters, length) => {
+    const json = JSON.stringify("x".repeat(characters));
+    await using connected = await connectHttp(async (_request, response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.write(json.slice(0, 5));
+      await new Promise((resolve) => setImmediate(resolve));
+      response.end(json.slice(5));
+    });
+    const { link } = connected;
+    const answer = await link.call({}, "{}");
+    expect(answer.text).toBe(json);
+    const [first] = link.frames;
+    expect(first?.kind === FrameKind.RESPONSE && [first.end, first.head.length]).toEqual([
+      length === undefined,
+      length,
+    ]);
+  });
+
+  it("that sends JSON slowly, or much of it, has it passed on as it comes", async () => {
+    const much = "x".repeat(2 * WINDOW_BYTES);
+    const held: ServerResponse[] = [];
+    await using connected = await connectHttp((_, response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.write(held.length === 0 ? " " : `"${much}`);
+      held.push(response);
+    });
+    const { link } = connected;
+    const slow = link.open({}, "{}");
+    await link.until(() => bodyBytes(link.frames, slow) === 1);
+    held[0]?.end("{}");
+    expect((await link.answerOf(slow)).text).toBe(" {}");
+    const large = link.open({}, "{}");
+    await link.until(() => bodyBytes(link.frames, large) > 0);
+    held[1]?.end('"');
+    expect((await link.answerOf(large)).text).toBe(`"${much}"`);
+  });
+
   it("by dying in the middle of a call's event stream gets an error on the stream, for each waiting request", async () => {
     const held: ServerResponse[] = [];
     await using connected = await connectHttp((_, response) => {
