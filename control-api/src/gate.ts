@@ -1,12 +1,13 @@
 import { machineAddressIn } from "#protocol/address.ts";
 import { discardUnread } from "#protocol/unread-body.ts";
 import { app } from "./app.ts";
+import { senderOf } from "./sign-in/address.ts";
 import { admit } from "./sign-in/admission.ts";
 import type { Caller } from "./http/caller.ts";
 import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
-import { withBodyWithin } from "./http/body-within.ts";
+import { withBody, withStatedBody } from "./http/body-within.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
 import { refuseForeignHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
@@ -36,16 +37,20 @@ async function answer(request: Request, env: Env, ctx: ExecutionContext): Promis
   if (refused !== null) return refused;
   const caller = await admit(request, env, url);
   const response =
-    "refused" in caller ? await refuseCall(caller, request, url, env) : await unified(request, url, env, caller);
+    "refused" in caller
+      ? await refuseCall(caller, request, senderOf(request, env), url, env)
+      : await unified(request, url, env, caller);
   return allowOrigin(request, harmless(response));
 }
 
 /** The answer of Operator's own pages and API. */
 async function own(request: Request, url: URL, env: Env, ctx: ExecutionContext): Promise<Response> {
-  const bounded = isUpload(request, url)
+  const whole = isUpload(request, url)
     ? request
-    : await withBodyWithin(request, isPrompt(request, url) ? MAX_PROMPT_BYTES : undefined);
-  return bounded instanceof Response ? bounded : app.fetch(bounded, env, ctx);
+    : isPrompt(request, url)
+      ? withStatedBody(request, MAX_PROMPT_BYTES)
+      : await withBody(request, senderOf(request, env));
+  return whole instanceof Response ? whole : app.fetch(whole, env, ctx);
 }
 
 /** A prompt from a page, with its files (pages/attachments.ts) and what the form puts around them. */

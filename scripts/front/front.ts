@@ -2,6 +2,7 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { type BodyTimes, BodyWatch } from "./body-watch.ts";
 import type { Certificate } from "./certificate.ts";
 import { clientAddress, plainAddress, TrustedProxies } from "./client-address.ts";
 import type { Edge } from "./edge-headers.ts";
@@ -33,6 +34,8 @@ export type FrontOptions = {
   /** Replaces `HEAD_TIMEOUT_MS` and `KEEP_ALIVE_MS`, for tests. */
   readonly headTimeoutMs?: number;
   readonly keepAliveMs?: number;
+  /** Replaces the times of body-watch.ts, for tests. */
+  readonly bodyTimes?: BodyTimes;
 };
 
 /** The public server of an Operator on your own computer: TLS, HTTP/1.1 and HTTP/2, limits, and the client's address. */
@@ -63,12 +66,13 @@ export class Front implements AsyncDisposable {
     this.#headTimeoutMs = headTimeoutMs;
     this.#keepAliveMs = keepAliveMs;
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headTimeoutMs, keepAliveTimeout: keepAliveMs };
-    // Only the time for the head is limited (headersTimeout). A body may take as long as the tool call that it belongs to.
+    // Node's limit for a whole request would be one for all sizes. What limits bodies is body-watch.ts.
     const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: headTimeoutMs / 4 };
     const tls = { handshakeTimeout: headTimeoutMs, allowHTTP1: true, settings: { maxConcurrentStreams: MAX_STREAMS } };
     const server =
       certificate === null ? createHttpServer(http1) : createSecureServer({ ...http1, ...certificate, ...tls });
     this.#server = server;
+    const bodies = new BodyWatch(options.bodyTimes);
     server.on("connection", (socket: Duplex & { remoteAddress?: string }) => {
       this.#admit(socket);
       if (certificate === null) this.#expectRequest(socket);
@@ -83,7 +87,7 @@ export class Front implements AsyncDisposable {
       const edge = this.#edgeOf(incoming);
       if (edge === null) return void outgoing.writeHead(400).end();
       if (!this.#count(edge, outgoing)) return void outgoing.writeHead(503, { "retry-after": "1" }).end();
-      relay(incoming, outgoing, options.upstream, edge);
+      relay(incoming, outgoing, options.upstream, edge, bodies);
     });
     server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#hasSent(socket);

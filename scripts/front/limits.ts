@@ -28,6 +28,22 @@ export const MAX_STREAMS = 100;
  */
 export const MAX_REQUESTS_PER_ADDRESS = MAX_CONNECTIONS_PER_ADDRESS;
 
+/**
+ * A body may take this long, and then as much longer as its bytes take at 8 KB/s. So the largest call (16 MB) has half an hour, over the worst
+ * of mobile networks, and a client that sends a byte now and then has a minute. Milliseconds; bytes per millisecond.
+ */
+export const BODY_TIME_MS = 60_000;
+export const BODY_BYTES_PER_MS = 8;
+
+/** A body that is not complete after this long is slow. Nearly all take less than a second. Milliseconds. */
+export const BODY_LOOK_MS = 5_000;
+
+/**
+ * Slow bodies at once from one address. Each holds a connection to the gate, and whatever the gate has read of it. A household may have some
+ * phones that upload photos; a thousand are an attack.
+ */
+export const MAX_SLOW_BODIES_PER_ADDRESS = 50;
+
 /** A client that was refused has this long to read why, then its connection is cut. It cannot keep the connection open. */
 export const LINGER_MS = 1_000;
 

@@ -1,6 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { constants, Http2ServerResponse } from "node:http2";
 import { pipeline } from "node:stream";
+import type { BodyWatch, Cut } from "./body-watch.ts";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
 import { framingHeaders, framingOf } from "./framing.ts";
 import { LINGER_MS, MAX_HEAD_BYTES, UPSTREAM_IDLE_MS } from "./limits.ts";
@@ -17,7 +18,13 @@ const agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: UPSTRE
  * which the gate sees as a cancelled request. If the gate's answer breaks off, the client's connection is reset, so that the
  * client cannot take a truncated answer for a complete one.
  */
-export function relay(incoming: IncomingMessage, outgoing: ServerResponse, upstream: Upstream, edge: Edge): void {
+export function relay(
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  upstream: Upstream,
+  edge: Edge,
+  bodies: BodyWatch,
+): void {
   const framing = framingOf(incoming);
   const toGate = request({
     socketPath: upstream.socketPath,
@@ -35,11 +42,35 @@ export function relay(incoming: IncomingMessage, outgoing: ServerResponse, upstr
   });
   // Without framing not one byte may follow the head.
   if (framing.kind === "none") toGate.end();
-  else sendBody(incoming, outgoing, toGate);
+  else {
+    sendBody(incoming, outgoing, toGate);
+    bodies.watch(incoming, toGate, edge.client, (why) => {
+      cutOff(outgoing, why);
+      toGate.destroy();
+    });
+  }
+}
+
+/** Ends a request whose body does not arrive. If its answer has begun, the client sees it break off. */
+function cutOff(outgoing: ServerResponse, why: Cut): void {
+  if (outgoing.headersSent) return void outgoing.destroy();
+  const [status, message] = cutMessageOf(why);
+  outgoing.writeHead(status, { "content-type": "application/json", "retry-after": "5" });
+  outgoing.end(JSON.stringify({ error: { code: "invalid_request", message, retryable: true } }));
+}
+
+function cutMessageOf(why: Cut): [status: number, message: string] {
+  switch (why) {
+    case "too_slow":
+      return [408, "The request's body took too long to arrive. Send it again, over a faster connection."];
+    case "too_many":
+      return [429, "Too many slow uploads come from your address at once. Try again when others are complete."];
+  }
 }
 
 /** Says that the gate did not answer, or breaks off an answer that has begun. */
 export function unavailable(outgoing: ServerResponse): void {
+  if (outgoing.writableEnded) return; // it is answered in full
   if (outgoing.headersSent) return void outgoing.destroy();
   outgoing.writeHead(502, { "content-type": "application/json" });
   outgoing.end(UNAVAILABLE);

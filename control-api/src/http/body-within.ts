@@ -1,5 +1,5 @@
 import { errorResponse } from "#protocol/error.ts";
-import { bytesWithin } from "./bytes-within.ts";
+import { heldBodies, type NoBody, type Sender } from "./held-bodies.ts";
 
 /**
  * Bytes of a request's body at Operator's own pages and API. The largest is a prompt of 100,000 characters from a page's form, of which
@@ -8,26 +8,46 @@ import { bytesWithin } from "./bytes-within.ts";
 const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
- * A request whose body is no larger than `limit`, or the refusal of one that is larger. What states its length is not read here, because
- * the runtime lets no more of it in; of the rest (chunked) one byte more than the limit is read at most.
+ * A request with its body, all of which has arrived and is within the limit, or the refusal of another one.
  *
- * Every body that Operator reads itself comes through here before anyone is authenticated: routes read theirs whole, and each of
- * them would otherwise need to think of it.
+ * Every body that Operator reads itself comes through here before anyone is authenticated: routes read theirs whole, and each of them would
+ * otherwise need to think of how large it is, how long it takes, and how many others there are (held-bodies.ts). A request that states a length
+ * beyond the limit is refused unread.
  */
-export async function withBodyWithin(request: Request, limit: number = MAX_BODY_BYTES): Promise<Request | Response> {
+export async function withBody(request: Request, sender: Sender): Promise<Request | Response> {
   const { body, method, headers } = request;
   if (body === null || method === "GET" || method === "HEAD") return request; // those are never read
-  const length = headers.get("content-length");
-  if (length !== null) return Number(length) <= limit ? request : tooLarge(limit);
-  const bytes = await bytesWithin(request, limit);
-  if (bytes === null) return tooLarge(limit);
+  const stated = headers.get("content-length");
+  if (stated !== null && !(Number(stated) <= MAX_BODY_BYTES)) return refuse({ missing: "too_large" });
+  const bytes = await heldBodies.read(request, MAX_BODY_BYTES, sender);
+  if ("missing" in bytes) return refuse(bytes);
   const whole = new Headers(headers);
   whole.set("content-length", String(bytes.length));
   const init = { headers: whole, body: bytes } satisfies RequestInit;
   return new Request(request, init);
 }
 
-function tooLarge(limit: number): Response {
-  const reason = `The request's body is larger than ${limit / 1024} KB, the most that is read here.`;
+/** The same for a route that knows its caller before it reads anything, and therefore may take more. What it takes is not read here. */
+export function withStatedBody(request: Request, limit: number): Request | Response {
+  return Number(request.headers.get("content-length")) <= limit ? request : refuse({ missing: "too_large" }, limit);
+}
+
+/** Milliseconds after which room is likely to be free again. */
+const ROOM_AFTER_MS = 1_000;
+
+function refuse({ missing }: NoBody, limit: number = MAX_BODY_BYTES): Response {
+  switch (missing) {
+    case "too_large":
+      return invalid(`The request's body is larger than ${limit / 1024} KB, the most that is read here.`);
+    case "too_slow":
+      return invalid("The request's body took too long to arrive. Send it again, over a faster connection.");
+    case "gone":
+      return invalid("The request's body broke off.");
+    case "no_room":
+      return errorResponse({ code: "too_many_requests", of: "address", afterMs: ROOM_AFTER_MS });
+  }
+}
+
+function invalid(reason: string): Response {
   return errorResponse({ code: "invalid_request", reason });
 }

@@ -1,5 +1,6 @@
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
+import { heldBodies, type Sender } from "./held-bodies.ts";
 import type { AddressBindings } from "./host.ts";
 import { metadataUrlOf } from "./resource-metadata.ts";
 import { BASELINE, type Scope } from "./scope.ts";
@@ -60,6 +61,7 @@ export function refuse(refusal: Refusal, url: URL, env: AddressBindings): Respon
 export async function refuseCall(
   refusal: Refusal,
   request: Request,
+  sender: Sender,
   url: URL,
   env: AddressBindings,
 ): Promise<Response> {
@@ -67,8 +69,8 @@ export async function refuseCall(
   if (!isLimit || request.method !== "POST") return refuse(refusal, url, env);
   console.warn("a call was refused by a limit", { why: refusal.refused, host: url.host, path: url.pathname });
   const length = Number(request.headers.get("content-length") ?? Number.NaN);
-  const body = length <= READ_FOR_ID_BYTES ? new Uint8Array(await request.arrayBuffer()) : null;
-  const response = failureResponse(limitError(refusal), body);
+  const body = length <= READ_FOR_ID_BYTES ? await heldBodies.read(request, READ_FOR_ID_BYTES, sender) : null;
+  const response = failureResponse(limitError(refusal), body === null || "missing" in body ? null : body);
   for (const [name, value] of Object.entries(retryAfter(refusal))) response.headers.set(name, value);
   return response;
 }

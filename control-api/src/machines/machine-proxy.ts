@@ -4,6 +4,7 @@ import { ScriptPath } from "#protocol/script-api.ts";
 import { isSlug, namesIn } from "#protocol/slug.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import { heldBody, notePassing } from "../audit/passing-call.ts";
+import { senderOf } from "../sign-in/address.ts";
 import { admit } from "../sign-in/admission.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
@@ -36,7 +37,7 @@ export async function passThrough(
 
 async function answer(request: Request, url: URL, env: Env, { slug, path }: MachineAddress): Promise<Response> {
   const caller = await admit(request, env, url);
-  if ("refused" in caller) return refuseCall(caller, request, url, env);
+  if ("refused" in caller) return refuseCall(caller, request, senderOf(request, env), url, env);
   if (path !== ScriptPath.MCP) return notThere();
   // A machine's address by path is on Operator's own host. A stranger is told nothing but that it is one, at whatever host.
   const foreign = refuseForeignHost(url.hostname, env);

@@ -1,4 +1,5 @@
 import type { Rate } from "#protocol/token-bucket.ts";
+import type { Sender } from "../http/held-bodies.ts";
 import type { Limit } from "./accounts/limits.ts";
 
 export type ClientAddressBindings = {
@@ -53,6 +54,13 @@ export function networksOf(address: string): string[] {
   if (v4 !== null) return [`${v4[1]}.${v4[2]}.0.0/16`, `${v4[1]}.${v4[2]}.${v4[3]}.0/24`, address];
   const v6 = /^([\da-f]+:[\da-f]+)(:[\da-f]+):[\da-f]+::\/64$/.exec(address);
   return v6 === null ? [address] : [`${v6[1]}::/32`, `${v6[1]}${v6[2]}::/48`, address];
+}
+
+/** Who sends a request's body, for what its bytes may take (http/held-bodies.ts). */
+export function senderOf(request: Request, env: ClientAddressBindings): Sender {
+  const address = addressOf(request, env);
+  const [network = address] = networksOf(address);
+  return { address, network, share: address === UNKNOWN_ADDRESS ? SHARED_BY : 1 };
 }
 
 /** The same for a limit that is counted in memory. */

@@ -1,0 +1,121 @@
+// Root cause: the front gave every body as much time as its client liked, because a call may take an hour. But a call's answer takes that long, not
+// its body. So a stranger could leave a thousand requests open, each with a connection to the gate, by sending a byte now and then.
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type IncomingMessage, request } from "node:http";
+import { connect as connectHttp2 } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buffer, text } from "node:stream/consumers";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { TrustedProxies } from "../../../scripts/front/client-address.ts";
+import { Front } from "../../../scripts/front/front.ts";
+import { MAX_SLOW_BODIES_PER_ADDRESS } from "../../../scripts/front/limits.ts";
+import { newCertificate } from "../../scripts/front/support/certificates.ts";
+
+/** Short, so that the tests are: what must end does so by itself. */
+const SHORT = { lookMs: 50, timeMs: 200, bytesPerMs: 1_000_000 };
+/** Bodies are slow at once, and may be so for as long as a test takes. */
+const LONG = { lookMs: 20, timeMs: 3_600_000, bytesPerMs: 1_000_000 };
+
+const folder = mkdtempSync(join(tmpdir(), "operator-front-"));
+const certificate = newCertificate();
+/** Reads bodies, and answers with their length. At `/later` it takes nothing before the test says so. */
+const gate = createServer(async (incoming, outgoing) => {
+  incoming.on("error", () => undefined); // cut by the front
+  if (incoming.url === "/later") {
+    incoming.pause();
+    await once(gate, "take");
+  }
+  outgoing.end(String((await buffer(incoming).catch(() => "")).length));
+});
+let short: Front;
+let secure: Front;
+let long: Front;
+
+beforeAll(async () => {
+  const socketPath = join(folder, "gate.sock");
+  gate.listen(socketPath);
+  await once(gate, "listening");
+  const given = { host: "127.0.0.1", port: 0, trusted: new TrustedProxies([]), log: () => undefined };
+  const options = { ...given, upstream: { socketPath } };
+  short = await Front.start({ ...options, certificate: null, bodyTimes: SHORT });
+  secure = await Front.start({ ...options, certificate, bodyTimes: SHORT });
+  long = await Front.start({ ...options, certificate: null, bodyTimes: LONG });
+});
+
+afterAll(async () => {
+  await Promise.all([short, secure, long].map((front) => front[Symbol.asyncDispose]()));
+  gate.closeAllConnections();
+  gate.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+function post(front: Front, path: string, headers: Record<string, string> = {}) {
+  const sending = request({ host: "127.0.0.1", port: front.port, method: "POST", path, headers });
+  const answered = new Promise<IncomingMessage>((resolve, reject) => {
+    sending.on("response", resolve);
+    sending.on("error", reject); // also after the answer, when the front cuts the connection: then it changes nothing
+  });
+  return { sending, answered };
+}
+
+describe("a body that does not arrive", () => {
+  test.each<[string, Record<string, string>]>([
+    ["in chunks", {}],
+    ["of a stated length", { "content-length": "1000" }],
+  ])("%s is refused, although its client sends a byte now and then", async (_, headers) => {
+    const { sending, answered } = post(short, "/", headers);
+    const drip = setInterval(() => sending.write("x"), 20);
+    const answer = await answered.finally(() => clearInterval(drip));
+    expect(answer.statusCode).toBe(408);
+    expect(await text(answer)).toContain("took too long");
+    sending.destroy();
+  });
+
+  test("over HTTP/2 is refused as well, and other requests of its connection are served", async () => {
+    const session = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
+    const slow = session.request({ ":method": "POST", ":path": "/" });
+    slow.on("error", () => undefined); // it is reset after its answer
+    slow.write("x");
+    const [head]: Record<string, unknown>[] = await once(slow, "response");
+    expect(head?.[":status"]).toBe(408);
+    const other = session.request({ ":method": "POST", ":path": "/" });
+    other.end("words");
+    expect(await text(other)).toBe("5");
+    session.destroy();
+  });
+
+  test("because the gate takes nothing is not refused", async () => {
+    const { sending, answered } = post(short, "/later");
+    const size = 8 * 1024 * 1024;
+    sending.end(Buffer.alloc(size));
+    // Another body is refused meanwhile, twice.
+    for (let times = 0; times < 2; times += 1) {
+      const other = post(short, "/");
+      other.sending.write("x");
+      expect((await other.answered).statusCode).toBe(408);
+      other.sending.destroy();
+    }
+    gate.emit("take");
+    expect(await text(await answered)).toBe(String(size));
+  });
+});
+
+test("an address has only so many slow bodies at once, and its other requests are served", async () => {
+  const slow = Array.from({ length: MAX_SLOW_BODIES_PER_ADDRESS + 10 }, () => post(long, "/"));
+  let refused = 0;
+  for (const { sending, answered } of slow) {
+    sending.write("x");
+    answered.then(
+      ({ statusCode }) => (refused += statusCode === 429 ? 1 : 0),
+      () => undefined, // cut at the end of the test
+    );
+  }
+  await vi.waitUntil(() => refused === 10, { timeout: 10_000 });
+  const { sending, answered } = post(long, "/");
+  sending.end("words");
+  expect(await text(await answered)).toBe("5");
+  expect(refused).toBe(10);
+  for (const one of slow) one.sending.destroy();
+});
