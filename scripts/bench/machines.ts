@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -77,15 +77,17 @@ started.defer(() => operator.stop());
 const headers = { authorization: `Bearer ${operator.ownerToken}`, "content-type": "application/json" };
 
 const first = await machine(operator, "attic");
-const alone = await measure();
 const polls = await pollAnAnswer(first);
 const delays = await webhookDelays(first, receiver);
+// After the events, so that both measurements read the same ones.
+const alone = await measure();
 for (let n = 1; n < MACHINES; n += 1) await register(`more-${n}`);
 const among = await measure();
+const load = loadavg()[0]?.toFixed(1) ?? "unknown";
 
-printTable(`Reading with 1 machine and with ${MACHINES}, of which 1 is online`, ["1, ms", `${MACHINES}, ms`, "ratio", "KB"], TOOLS.map((tool) => {
+printTable(`Reading with 1 machine and with ${MACHINES}, of which 1 is online; load ${load}`, ["1, ms", `${MACHINES}, ms`, "ratio", "1, KB", `${MACHINES}, KB`], TOOLS.map((tool) => {
   const [one, many] = [alone.get(tool), among.get(tool)];
-  return [tool, figure(one?.ms, 2), figure(many?.ms, 2), ratio(many?.ms, one?.ms), figure((many?.bytes ?? 0) / 1024, 1)];
+  return [tool, figure(one?.ms, 2), figure(many?.ms, 2), ratio(many?.ms, one?.ms), figure((one?.bytes ?? 0) / 1024, 1), figure((many?.bytes ?? 0) / 1024, 1)];
 })); // prettier-ignore
 console.log(
   `\nAn answer of ${ANSWER_MS / 1000} s in ${ANSWER_MS / PIECE_MS} pieces: ${polls.polls} polls, ${polls.bytes} bytes of results`,

@@ -14,7 +14,10 @@ const REQUEST_TIMEOUT_MS = 60_000;
 
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 const MachineList = z.object({ machines: z.array(MachineSummary) });
-const Presences = z.object({ machines: z.array(z.looseObject({ name: z.string(), status: z.string() })) });
+const Presences = z.object({
+  machines: z.array(z.looseObject({ name: z.string(), status: z.string() })),
+  cursor: z.nullable(z.string()).default(null),
+});
 /** `former`: what is left of computers that had the name before. An Operator of version 0.2 does not say. */
 const Forgotten = z.object({ events: z.number(), sessions: z.number(), former: z.number().default(0) });
 const Tools = z.object({ tools: z.array(z.unknown()) });
@@ -68,8 +71,16 @@ export class OperatorClient {
 
   /** A machine's status according to `/mcp`, which is asked as by any MCP client; `null` when the machine is not in the list. */
   async statusAtMcp(name: string): Promise<string | null> {
-    const { machines } = Presences.parse(await this.#callAtMcp("list_machines", {}));
-    return machines.find((machine) => machine.name === name)?.status ?? null;
+    let cursor: string | null = null;
+    do {
+      // An Operator of version 0.2 knows neither parameter, lists all machines and has no cursor.
+      const asked = { query: name, ...(cursor === null ? {} : { cursor }) };
+      const page: z.infer<typeof Presences> = Presences.parse(await this.#callAtMcp("list_machines", asked));
+      const found = page.machines.find((machine) => machine.name === name);
+      if (found !== undefined) return found.status;
+      ({ cursor } = page);
+    } while (cursor !== null);
+    return null;
   }
 
   /** The number of tools of a machine's own server, asked through `/mcp`: a call that goes to the machine and back. */

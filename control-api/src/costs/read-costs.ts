@@ -2,7 +2,7 @@ import { OperatorFailure, detailsOf } from "#protocol/error.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import type { MachineEntry } from "../machines/machine-query.ts";
 import { runTool } from "../mcp/tools/tools.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { type Costs, costsOf, type MachineUsage, usageIn } from "./usage.ts";
@@ -24,8 +24,8 @@ const ANSWER_BYTES = 1024 * 1024;
  * that are offline or have no such tool are named. Nothing is stored here, so nothing can differ from what the machine says.
  */
 export async function readCosts(env: Env, caller: Caller, days: number, signal: AbortSignal): Promise<Costs> {
-  const records: MachineRecord[] = await registryOf(env, caller.user).machines();
-  const visible = records.filter(({ name }) => caller.machines?.includes(name) ?? true);
+  const entries: MachineEntry[] = await registryOf(env, caller.user).machineEntries();
+  const visible = entries.filter(({ name }) => caller.machines?.includes(name) ?? true);
   const online = visible.filter(({ online: isOnline }) => isOnline);
   const away = visible
     .filter(({ online: isOnline }) => !isOnline)

@@ -4,7 +4,6 @@ import { EXPORT_FORMATS, exportAudit } from "../audit/export.ts";
 import { type AuditFilter, filterIn } from "../audit/filter.ts";
 import { writeNotes } from "../audit/note.ts";
 import { respond } from "../design/respond.tsx";
-import type { MachineRecord } from "../machines/machine-record.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { AuditPage, PAGE_ENTRIES } from "./audit-page.tsx";
@@ -35,16 +34,10 @@ audit.get("/", async (c) => {
   const registry = registryOf(c.env, user);
   const [entries, machines] = await Promise.all([
     registry.auditPage({ before, limit: PAGE_ENTRIES, machines: null, filter }) as Promise<AuditRecord[]>,
-    registry.machines() as Promise<MachineRecord[]>,
+    registry.machineNames() as Promise<string[]>,
   ]);
   return respond(
     { title: "Audit log", at: "account", status: problem === null ? 200 : 400 },
-    <AuditPage
-      entries={entries}
-      machines={machines.map(({ name }) => name)}
-      query={query}
-      isFirst={before === null}
-      problem={problem}
-    />,
+    <AuditPage entries={entries} machines={machines} query={query} isFirst={before === null} problem={problem} />,
   );
 });

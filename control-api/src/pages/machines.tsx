@@ -9,6 +9,7 @@ import { respond } from "../design/respond.tsx";
 import { encodeCursor } from "../events/cursor.ts";
 import { detailOf } from "../machines/machine-detail.ts";
 import type { IndexedSessions } from "../history/session-query.ts";
+import type { ListedMachines, MachineQuery } from "../machines/machine-query.ts";
 import { type MachineRecord, PAGE_APPROVALS } from "../machines/machine-record.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
@@ -27,6 +28,12 @@ import { WEB_CLIENT } from "./web-caller.ts";
 /** Machines on one page: about 30 KB. */
 const PAGE_MACHINES = 100;
 
+/** The search appears when the list no longer fits on a screen. */
+const SEARCHED_MACHINES = 12;
+
+/** More machines than anybody has. The database must not be asked for a page after a number beyond its integers. */
+const MAX_SKIPPED = 1_000_000;
+
 /** A machine that was added within this time is shown on the page that says how to add one. Milliseconds. */
 const NEW_MS = 30 * 60_000;
 
@@ -38,13 +45,13 @@ export const machines = new Hono<PageApp>();
 
 machines.get("/", async (c) => {
   const registry = registryOf(c.env, c.var.session.person.id);
-  const [position, all] = await Promise.all([registry.newestEvent(), registry.machines() as Promise<MachineRecord[]>]);
   const words = (c.req.query("q") ?? "").slice(0, 100).trim().toLowerCase();
-  const found = [...all.filter(({ online }) => online), ...all.filter(({ online }) => !online)].filter(
-    ({ name, facts }) => words === "" || name.includes(words) || facts?.hostname.toLowerCase().includes(words) === true,
-  );
-  const from = Math.max(0, Number.parseInt(c.req.query("from") ?? "0", 10) || 0);
-  const page = found.slice(from, from + PAGE_MACHINES);
+  const from = Math.min(Math.max(0, Number.parseInt(c.req.query("from") ?? "0", 10) || 0), MAX_SKIPPED);
+  const query: MachineQuery = { visible: null, words, skip: from, limit: PAGE_MACHINES };
+  const [position, { machines: page, total, hasMore }] = await Promise.all([
+    registry.newestEvent(),
+    registry.machinePage(query) as Promise<ListedMachines>,
+  ]);
   const removed = c.req.query("removed");
   return respond(
     { title: "Machines", at: "machines" },
@@ -58,7 +65,7 @@ machines.get("/", async (c) => {
       {removed === undefined || !isMachineName(removed) ? null : (
         <Note kind="good">{removed} is removed. Its sessions stay in the list until you forget them.</Note>
       )}
-      {all.length > 12 ? (
+      {total > SEARCHED_MACHINES || words !== "" ? (
         <form class="search" role="search">
           <input type="search" name="q" value={words} placeholder="Find a machine" aria-label="Find a machine" />
           <button class="plain">Find</button>
@@ -88,15 +95,11 @@ machines.get("/", async (c) => {
           </ul>
         )}
       </Live>
-      {found.length > PAGE_MACHINES ? (
+      {total > PAGE_MACHINES ? (
         <nav class="pages" aria-label="Pages">
           {from > 0 ? <a href={pagePath(words, from - PAGE_MACHINES)}>Back</a> : <span></span>}
-          <span class="soft">{`${from + 1} to ${from + page.length} of ${found.length}`}</span>
-          {from + PAGE_MACHINES < found.length ? (
-            <a href={pagePath(words, from + PAGE_MACHINES)}>More</a>
-          ) : (
-            <span></span>
-          )}
+          <span class="soft">{`${from + 1} to ${from + page.length} of ${total}`}</span>
+          {hasMore ? <a href={pagePath(words, from + PAGE_MACHINES)}>More</a> : <span></span>}
         </nav>
       ) : null}
     </div>,
@@ -109,11 +112,11 @@ function pagePath(words: string, from: number): string {
 
 machines.get("/new", async (c) => {
   const registry = registryOf(c.env, c.var.session.person.id);
-  const [position, all] = await Promise.all([registry.newestEvent(), registry.machines() as Promise<MachineRecord[]>]);
-  const sinceMs = Date.now() - NEW_MS;
-  const added = all
-    .filter(({ createdMs }) => createdMs > sinceMs)
-    .sort((one, other) => other.createdMs - one.createdMs);
+  const recent: MachineQuery = { visible: null, addedAfterMs: Date.now() - NEW_MS, limit: PAGE_MACHINES };
+  const [position, { machines: added }] = await Promise.all([
+    registry.newestEvent(),
+    registry.machinePage(recent) as Promise<ListedMachines>,
+  ]);
   return respond(
     { title: "Add a machine", at: "machines" },
     <div class="narrow" data-live="/live" data-after={encodeCursor(position)}>
@@ -128,9 +131,11 @@ machines.get("/new", async (c) => {
           <p class="soft">This page waits for it. You can leave it open.</p>
         ) : (
           <ul class="rows">
-            {added.slice(0, PAGE_MACHINES).map((machine) => (
-              <MachineRow machine={machine} />
-            ))}
+            {added
+              .toSorted((one, other) => other.createdMs - one.createdMs)
+              .map((machine) => (
+                <MachineRow machine={machine} />
+              ))}
           </ul>
         )}
       </Live>

@@ -4,7 +4,6 @@ import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
 import { PUSH_SCRIPT_ASSET } from "../design/asset.ts";
 import { respond } from "../design/respond.tsx";
-import type { MachineRecord } from "../machines/machine-record.ts";
 import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
@@ -57,10 +56,10 @@ notifications.post("/:id", async (c) => {
   const known = await pushOf(c);
   if (known === null) return page(c, { kind: "bad", text: "This browser gets no notifications any more." }, 404);
   const types = PUSH_TOPICS.filter(({ name }) => form.has(`topic-${name}`)).flatMap((topic) => [...topic.types]);
-  const machines: MachineRecord[] = await c.env.USER.getByName(person.id).machines();
+  const machines: string[] = await c.env.USER.getByName(person.id).machineNames();
   const settings: PushSettings = {
     ...known.push,
-    muted: machines.map(({ name }) => name).filter((name) => !form.getAll("machine").includes(name)),
+    muted: machines.filter((name) => !form.getAll("machine").includes(name)),
     quiet: quietIn(form),
     showsContent: form.has("content"),
   };
@@ -117,10 +116,10 @@ async function page(
 ): Promise<Response> {
   const { session } = c.var;
   const webhooks = webhooksOf(c.env, session.person.id);
-  const [key, overview, machines, csrf]: [string, Overview, MachineRecord[], string] = await Promise.all([
+  const [key, overview, machines, csrf]: [string, Overview, string[], string] = await Promise.all([
     webhooks.pushKey(session.person.id),
     webhooks.overview(),
-    c.env.USER.getByName(session.person.id).machines(),
+    c.env.USER.getByName(session.person.id).machineNames(),
     formToken(session),
   ]);
   const body = (
@@ -129,7 +128,7 @@ async function page(
       pushKey={key}
       subscriptions={overview.subscriptions}
       thisBrowser={`browser:${session.id}`}
-      machines={machines.map(({ name }) => name)}
+      machines={machines}
       {...(said === undefined ? {} : { said })}
     />
   );

@@ -5,7 +5,7 @@ import { wantsPage } from "../design/page-wanted.ts";
 import { encodeCursor } from "../events/cursor.ts";
 import type { IndexedSessions, SessionListQuery } from "../history/session-query.ts";
 import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import type { ListedMachines } from "../machines/machine-query.ts";
 import { perAddress } from "../sign-in/browser-gate.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 import { AskedCard } from "./asked-card.tsx";
@@ -39,9 +39,9 @@ overview.get("/", perAddress, async (c, next) => {
       <SignInPage next="/" isFrontDoor hasPasskeys={siteOf(c.req.url) !== null} elsewhere={atLocalhost(c.req.url)} />,
     );
   const registry = registryOf(c.env, session.person.id);
-  const [position, machines, inbox, waiting, running, recent] = await Promise.all([
+  const [position, page, inbox, waiting, running, recent] = await Promise.all([
     registry.newestEvent(),
-    registry.machines() as Promise<MachineRecord[]>,
+    registry.machinePage({ visible: null, limit: SHOWN_MACHINES }) as Promise<ListedMachines>,
     registry.inbox(WAITING) as Promise<InboxPage | null>,
     registry.listSessions(inState("waiting")) as Promise<IndexedSessions>,
     registry.listSessions(inState("running")) as Promise<IndexedSessions>,
@@ -54,13 +54,11 @@ overview.get("/", perAddress, async (c, next) => {
   const others = waiting.sessions.filter((one) => !inInbox.has(`${one.machine}/${one.session}`));
   const active = new Set([...waiting.sessions, ...running.sessions].map((one) => `${one.machine}/${one.session}`));
   const earlier = recent.sessions.filter((one) => !active.has(`${one.machine}/${one.session}`));
-  const online = machines.filter((machine) => machine.online);
-  const shown = [...online, ...machines.filter((machine) => !machine.online)].slice(0, SHOWN_MACHINES);
   return respond(
     { title: "Overview", at: "overview" },
     <div data-live="/live" data-after={encodeCursor(position)}>
       <Live id="overview">
-        {machines.length === 0 ? (
+        {page.total === 0 ? (
           <>
             <h1>Welcome, {session.person.name}</h1>
             <GettingStarted env={c.env} />
@@ -94,14 +92,14 @@ overview.get("/", perAddress, async (c, next) => {
             <section class="section">
               <h2>
                 <span>
-                  Machines <span class="soft">{`${online.length} of ${machines.length} online`}</span>
+                  Machines <span class="soft">{`${page.online} of ${page.total} online`}</span>
                 </span>
-                <a href={machines.length > shown.length ? "/machines" : "/machines/new"}>
-                  {machines.length > shown.length ? `All ${machines.length}` : "Add one"}
+                <a href={page.hasMore ? "/machines" : "/machines/new"}>
+                  {page.hasMore ? `All ${page.total}` : "Add one"}
                 </a>
               </h2>
               <ul class="rows">
-                {shown.map((machine) => (
+                {page.machines.map((machine) => (
                   <MachineRow machine={machine} />
                 ))}
               </ul>

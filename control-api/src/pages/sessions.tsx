@@ -3,6 +3,7 @@ import { encodeCursor } from "../events/cursor.ts";
 import { respond } from "../design/respond.tsx";
 import type { InboxPage } from "../inbox/inbox-item.ts";
 import type { ListedSession } from "../history/session-query.ts";
+import type { ListedMachines } from "../machines/machine-query.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
 import { formIn } from "../sign-in/form.ts";
@@ -28,6 +29,9 @@ const MAX_PROMPT_CHARACTERS = 100_000;
 
 /** An agent's process has to start, which takes seconds on a busy machine. Milliseconds. */
 const START_MS = 30_000;
+
+/** Machines that the form for a new session looks at for projects. The page shows 30 of those that are online, which come first. */
+const OFFERED_MACHINES = 100;
 
 /** `/sessions`: the sessions of all machines, and one of them. */
 export const sessions = new Hono<PageApp>();
@@ -122,17 +126,20 @@ sessions.post("/:machine/:session/end", async (c) => {
 /** The page that starts a session; with what went wrong with a form that was just sent. */
 async function newSession(c: PageContext, failed?: Parameters<typeof NewSession>[0]["failed"]): Promise<Response> {
   const { session } = c.var;
-  const all: MachineRecord[] = await registryOf(c.env, session.person.id).machines();
+  const registry = registryOf(c.env, session.person.id);
   const only = c.req.query("machine");
-  const page = (
+  const found: MachineRecord | null = only === undefined ? null : await registry.machine(only);
+  const page: ListedMachines | null =
+    only === undefined ? await registry.machinePage({ visible: null, limit: OFFERED_MACHINES }) : null;
+  const body = (
     <NewSession
-      machines={only === undefined ? all : all.filter(({ name }) => name === only)}
+      machines={page?.machines ?? (found === null ? [] : [found])}
       csrf={await formToken(session)}
       promptKey={crypto.randomUUID()}
       failed={failed}
     />
   );
-  return respond({ title: "New session", at: "sessions", status: failed === undefined ? 200 : 409 }, page);
+  return respond({ title: "New session", at: "sessions", status: failed === undefined ? 200 : 409 }, body);
 }
 
 /** A prompt's files, and the form's key if the call can have one. */

@@ -58,7 +58,9 @@ export class HostedServers {
   }
 
   nameOf(identity: string): string | null {
-    return this.#store.list().find(({ name }) => this.identityOf(name) === identity)?.name ?? null;
+    // The name is in the identity, so the servers need not be looked through.
+    const name = /^hosted:(.+):\d+$/.exec(identity)?.[1];
+    return name !== undefined && this.identityOf(name) === identity ? name : null;
   }
 
   asMachine(name: string): MachineRecord | null {

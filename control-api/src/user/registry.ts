@@ -71,6 +71,8 @@ export class Registry {
       sql.exec("ALTER TABLE machine ADD COLUMN link_key TEXT NOT NULL DEFAULT ''");
       sql.exec("ALTER TABLE machine ADD COLUMN link TEXT");
     }
+    // Each request with a limited token looks up the machines of its identities.
+    sql.exec("CREATE INDEX IF NOT EXISTS machine_identity ON machine (identity)");
   }
 
   list(): MachineRecord[] {
@@ -83,6 +85,18 @@ export class Registry {
   get(name: string): MachineRecord | null {
     const [row] = this.#sql.exec<Row>("SELECT * FROM machine WHERE name = ?", name).toArray();
     return row === undefined ? null : recordOf(row);
+  }
+
+  /** Whether a machine of this name takes calls now. Unlike `get` it does not read what the machine told of itself. */
+  isOnline(name: string): boolean {
+    return (
+      this.#sql.exec("SELECT 1 FROM machine WHERE name = ? AND online = 1 AND lease_ms > ?", name, Date.now()).toArray()
+        .length > 0
+    );
+  }
+
+  has(name: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM machine WHERE name = ?", name).toArray().length > 0;
   }
 
   /** The machine whose script has this slug. */

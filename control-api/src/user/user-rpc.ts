@@ -17,6 +17,7 @@ import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts
 import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
 import type { Credential, TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
+import type { MachineEntry, ListedMachines, MachineQuery } from "../machines/machine-query.ts";
 import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
 import type { ReportAnswer } from "../machines/report-answer.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
@@ -34,7 +35,14 @@ export type Registered = { machine: MachineRecord; created: boolean; token: stri
  * thrown error.
  */
 export interface UserRpc extends Rpc.DurableObjectBranded {
+  /** All machines in full. There may be a thousand, so whoever needs a part calls one of the next four. */
   machines(): MaybeAsync<MachineRecord[]>;
+  machinePage(query: MachineQuery): MaybeAsync<ListedMachines>;
+  /** The names of all machines and hosted servers, sorted. */
+  machineNames(): MaybeAsync<string[]>;
+  /** The names of those that are online, of those that the reader may see (`null`: all). */
+  onlineMachines(visible: readonly string[] | null): MaybeAsync<string[]>;
+  machineEntries(): MaybeAsync<MachineEntry[]>;
   machine(name: string): MaybeAsync<MachineRecord | null>;
   /** The current names of the machines with these identities. Removed ones are left out. */
   namesOf(identities: readonly string[]): MaybeAsync<string[]>;

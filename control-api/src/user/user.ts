@@ -27,6 +27,7 @@ import { deliveryView } from "../delivery/delivery-view.ts";
 import { Outbox } from "../delivery/outbox.ts";
 import { type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
+import type { MachineEntry, ListedMachines, MachineQuery } from "../machines/machine-query.ts";
 import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import { machineState } from "../machines/machine-state.ts";
@@ -45,6 +46,7 @@ import { EventIntake } from "./event-intake.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
 import { MachineChanges } from "./machine-changes.ts";
+import { MachineList } from "./machine-list.ts";
 import { Notices } from "./notices.ts";
 import { type Doubt, PresenceChecks } from "./presence-checks.ts";
 import { checkMachine, checkServer } from "./rollout/check-machine.ts";
@@ -77,6 +79,7 @@ export class User extends Agent<Env> implements UserRpc {
     nameOf: (identity) => this.#registry.nameOf(identity) ?? this.#servers.nameOf(identity),
   });
   readonly #servers = new HostedServers(this.env, this.ctx.storage, () => this.#id);
+  readonly #machineList = new MachineList(this.ctx.storage.sql, (name) => this.machine(name));
   readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #audit = new AuditLog(this.ctx.storage.sql);
   readonly #notices = new Notices(this.ctx.storage.sql);
@@ -85,7 +88,7 @@ export class User extends Agent<Env> implements UserRpc {
   );
   readonly #history = new History(
     this.ctx.storage.sql,
-    (name) => this.#registry.get(name) !== null,
+    (name) => this.#registry.has(name),
     () => this.#follower.tell(false),
     (machine, turn) => this.#outbox.taken(machine, turn, Date.now()),
   );
@@ -218,6 +221,22 @@ export class User extends Agent<Env> implements UserRpc {
     return [...this.#registry.list(), ...hosted].sort((one, other) => (one.name < other.name ? -1 : 1));
   }
 
+  machinePage(query: MachineQuery): ListedMachines {
+    return this.#machineList.page(query, Date.now());
+  }
+
+  machineNames(): string[] {
+    return this.#machineList.names();
+  }
+
+  onlineMachines(visible: readonly string[] | null): string[] {
+    return this.#machineList.online(visible, Date.now());
+  }
+
+  machineEntries(): MachineEntry[] {
+    return this.#machineList.entries(Date.now());
+  }
+
   machine(name: string): MachineRecord | null {
     return this.#registry.get(name) ?? this.#servers.asMachine(name);
   }
@@ -238,7 +257,7 @@ export class User extends Agent<Env> implements UserRpc {
   deployServer(name: string, bundle: ServerBundle): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
       this.#closure.check();
-      if (this.#registry.get(name) === null) return this.#servers.deploy(name, bundle);
+      if (!this.#registry.has(name)) return this.#servers.deploy(name, bundle);
       return {
         code: "invalid_request",
         reason: `"${name}" is one of your machines. Choose another name for the server.`,
@@ -387,12 +406,10 @@ export class User extends Agent<Env> implements UserRpc {
   /** Called by the Agent's schedule: delivers decisions that could not be delivered. Those of machines that are away wait for them. */
   async deliverDecisions(): Promise<void> {
     this.#isDeliveryScheduled = false;
-    const online = this.#history.inbox
-      .undelivered(null)
-      .filter(({ machine }) => this.#registry.get(machine)?.online === true);
+    const online = this.#history.inbox.undelivered(null).filter(({ machine }) => this.#registry.isOnline(machine));
     for (const machine of new Set(online.map((item) => item.machine))) await this.#decisions.deliverAll(machine);
     for (const { machine } of this.#outbox.waiting())
-      if (this.#registry.get(machine)?.online === true) await this.#deliveries.deliver(machine, false);
+      if (this.#registry.isOnline(machine)) await this.#deliveries.deliver(machine, false);
       else for (const record of this.#outbox.expire(Date.now())) this.#tellDelivery(record);
     if (this.#outbox.waiting().length > 0) await this.#deliverAgain();
   }
@@ -447,7 +464,7 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   listSessions(query: SessionListQuery): IndexedSessions {
-    return this.#history.list(query, (name) => this.#registry.get(name)?.online ?? false);
+    return this.#history.list(query, (name) => this.#registry.isOnline(name));
   }
 
   session(visible: readonly string[] | null, machine: string, session: string): ListedSession | null {
@@ -476,7 +493,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Deletes what was seen of a machine or a session: here, and in the machine script's own log. */
   async forget(machine: string, session: string | null, former: boolean): Promise<Forgotten | null> {
     const forgotten = this.#history.forget(machine, session, former);
-    if (!former && this.#registry.get(machine) !== null) await forgetAtScript(this.env, this.#id, machine, session);
+    if (!former && this.#registry.has(machine)) await forgetAtScript(this.env, this.#id, machine, session);
     return forgotten;
   }
 
@@ -677,9 +694,9 @@ export class User extends Agent<Env> implements UserRpc {
     // A registration that began before the user was closed writes its machine at its end. Later ones are refused.
     await this.#turns.settled();
     for (;;) {
-      const [machine] = this.machines();
-      if (machine === undefined) return;
-      await this.remove(machine.name);
+      const [name] = this.machineNames();
+      if (name === undefined) return;
+      await this.remove(name);
     }
   }
 

@@ -62,11 +62,15 @@ function look(context) {
 }
 
 // --- What is shown
-const known = { machines: null, pending: null, page: null };
+const known = { machines: null, total: 0, online: 0, pending: null, page: null };
 function take(result) {
   const told = result && result.structuredContent;
   if (!told || typeof told !== "object") return false;
-  if (Array.isArray(told.machines)) known.machines = list(told.machines);
+  if (Array.isArray(told.machines)) {
+    known.machines = list(told.machines);
+    known.total = Number.isInteger(told.total) ? told.total : known.machines.length;
+    known.online = Number.isInteger(told.online) ? told.online : known.machines.filter(({ status }) => status === "online").length;
+  }
   if (Array.isArray(told.pending)) known.pending = list(told.pending);
   if (typeof told.answer_at === "string" && /^https?:\/\//.test(told.answer_at)) known.page = told.answer_at;
   return Array.isArray(told.machines) || Array.isArray(told.pending);
@@ -107,8 +111,7 @@ function pendingPart(pending) {
   main.append(open);
 }
 function machinesPart(machines) {
-  const online = machines.filter(({ status }) => status === "online").length;
-  main.append(element("h1", machines.length === 0 ? "No machines yet" : online + " of " + machines.length + " machines online"));
+  main.append(element("h1", machines.length === 0 ? "No machines yet" : known.online + " of " + known.total + " machines online"));
   const rows = element("ul");
   const sorted = [...machines].sort((one, other) => (other.status === "online") - (one.status === "online"));
   for (const { name, status, lastSeenMs, facts } of sorted.slice(0, MAX_ROWS)) {
@@ -120,7 +123,8 @@ function machinesPart(machines) {
     rows.append(row);
   }
   main.append(rows);
-  if (machines.length > MAX_ROWS) main.append(element("p", "… and " + (machines.length - MAX_ROWS) + " more", "soft"));
+  const shown = Math.min(machines.length, MAX_ROWS);
+  if (known.total > shown) main.append(element("p", "… and " + (known.total - shown) + " more", "soft"));
 }
 
 // --- Begin

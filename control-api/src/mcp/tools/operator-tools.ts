@@ -9,11 +9,31 @@ import { eventDetailOf, selectionOf } from "../../events/selection.ts";
 import { LISTED_PROJECTS, listedMachine, machineInFull } from "../../machines/machine-view.ts";
 import { summaryOf } from "../../machines/machine-summary.ts";
 import { detailOf } from "../../machines/machine-detail.ts";
+import {
+  machineCursor,
+  type ListedMachines,
+  type MachineQuery,
+  placeIn,
+  placeOf,
+} from "../../machines/machine-query.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
 import { registryOf } from "../../user/user-rpc.ts";
 import { SHOWN_IN_FLEET } from "../apps/fleet-app.ts";
 import { machineId } from "./parameter.ts";
-import { machineOf, type Tool, type ToolCall } from "./tool.ts";
+import { invalid, machineOf, type Tool, type ToolCall } from "./tool.ts";
+
+/** Machines in one page of the list: a model reads each of them. */
+const PAGE_MACHINES = 50;
+const MAX_PAGE_MACHINES = 200;
+
+/**
+ * A page ends before the machine with which it would be longer than this. A machine with many projects and repositories takes up to
+ * 8 KB, one that never connected 300 bytes; 64 KB are about 16,000 tokens.
+ */
+const PAGE_CHARACTERS = 64 * 1024;
+
+/** A name has 32 characters at most, a host name by DNS 253. */
+const MAX_QUERY_CHARACTERS = 253;
 
 /** Operator's own tools, which answer from what Operator knows about the machines. */
 export const OPERATOR_TOOLS: readonly Tool[] = [
@@ -22,12 +42,18 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       name: "list_machines",
       title: "List machines",
       description:
-        "List your machines: name, status, hardware, agent, git repositories and coding projects with their slugs. Start " +
-        "here: the other tools take a machine's name as machineId. status: `online` = takes calls now; `offline` = not " +
-        "connected since lastSeenMs; `never_connected`. At most " +
-        `${LISTED_PROJECTS} projects, as last seen; list_projects has all.`,
+        "List your machines, online ones first: name, status, hardware, agent, git repositories, projects with slugs. Start " +
+        "here: other tools take the name as machineId. `offline` = not connected " +
+        `since lastSeenMs. At most ${LISTED_PROJECTS} projects; list_projects has all.`,
       annotations: READS,
-      inputSchema: { type: "object", properties: {} },
+      inputSchema: {
+        type: "object",
+        properties: {
+          query: { type: "string", description: "Part of a name or hostname." },
+          limit: { type: "integer", description: `Default ${PAGE_MACHINES}.` },
+          cursor: { type: "string", description: "The previous answer's cursor." },
+        },
+      },
       _meta: SHOWN_IN_FLEET,
     },
     run: listMachines,
@@ -37,8 +63,8 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
       name: "get_machine",
       title: "Show one machine",
       description:
-        "Show one machine as in list_machines, with all repositories and projects; `state`: since when it is connected, " +
-        "its calls in progress (exchanges) and recent sessions, or null with an `error` that says why.",
+        "Show one machine with all repositories and projects; `state`: since when it is connected, its calls in progress " +
+        "(exchanges) and recent sessions, or null with an `error`.",
       annotations: READS,
       inputSchema: { type: "object", properties: { machineId }, required: ["machineId"] },
     },
@@ -59,7 +85,7 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
           session_id: { type: "string", description: 'Only this session: "<machine>/<id>".' },
           timeout_ms: {
             type: "number",
-            description: `How long to wait if there is nothing new, in ms. Default and maximum ${POLL_MS}.`,
+            description: `How long to wait, in ms. Default and maximum ${POLL_MS}.`,
           },
           cursor: {
             type: "string",
@@ -80,10 +106,29 @@ export const OPERATOR_TOOLS: readonly Tool[] = [
   },
 ];
 
-async function listMachines({ env, caller }: ToolCall): Promise<CallToolResult> {
-  const records: MachineRecord[] = await registryOf(env, caller.user).machines();
-  const visible = records.filter(({ name }) => caller.machines?.includes(name) ?? true);
-  return structuredResult({ machines: visible.map((record) => listedMachine(summaryOf(record, env), Date.now())) });
+async function listMachines({ env, caller, args }: ToolCall): Promise<CallToolResult> {
+  const { query = "", limit = PAGE_MACHINES, cursor = null } = args;
+  if (typeof query !== "string" || query.length > MAX_QUERY_CHARACTERS)
+    return invalid(`query must be a part of a name, as a string of at most ${MAX_QUERY_CHARACTERS} characters.`);
+  if (typeof limit !== "number" || !Number.isInteger(limit) || limit < 1 || limit > MAX_PAGE_MACHINES)
+    return invalid(`limit must be a whole number from 1 to ${MAX_PAGE_MACHINES}.`);
+  const after = cursor === null ? null : placeIn(String(cursor));
+  if (cursor !== null && after === null)
+    return invalid("This is not a cursor of list_machines. Leave it out to start again.");
+  const asked: MachineQuery = { visible: caller.machines, words: query.trim(), after, limit };
+  const page: ListedMachines = await registryOf(env, caller.user).machinePage(asked);
+  const machines: Record<string, unknown>[] = [];
+  let [characters, last] = [0, after];
+  for (const record of page.machines) {
+    const machine = listedMachine(summaryOf(record, env), Date.now());
+    characters += JSON.stringify(machine).length;
+    if (machines.length > 0 && characters > PAGE_CHARACTERS) break;
+    machines.push(machine);
+    last = placeOf(record);
+  }
+  const isCut = page.hasMore || machines.length < page.machines.length;
+  const next = isCut && last !== null ? machineCursor(last) : null;
+  return structuredResult({ machines, total: page.total, online: page.online, cursor: next });
 }
 
 async function getMachine(call: ToolCall): Promise<CallToolResult> {

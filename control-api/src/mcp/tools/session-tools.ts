@@ -6,7 +6,6 @@ import { isRecord, parseJson } from "#protocol/json.ts";
 import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import type { IndexedSessions, SessionListQuery } from "../../history/session-query.ts";
-import type { MachineRecord } from "../../machines/machine-record.ts";
 import { handlesInValue } from "../../machines/session-ids.ts";
 import { indexedSessionView } from "../../machines/session-view.ts";
 import { registryOf } from "../../user/user-rpc.ts";
@@ -46,7 +45,7 @@ export const SESSION_TOOLS: readonly Tool[] = [
       title: CODING_TOOLS.list_sessions.title,
       annotations: CODING_TOOLS.list_sessions.annotations,
       description:
-        "List sessions of all machines, also offline and removed ones, newest first, as last seen in their events. state " +
+        "List sessions of all machines, also offline and removed ones, newest first, as last seen. state " +
         "`waiting`: for a person. With machineId and slug: all of that project, from the machine itself; there status " +
         "`live` = takes prompts, `idle` = the next prompt resumes it, `mirror` = open in a terminal: read it or use " +
         "fork_session.",
@@ -69,8 +68,8 @@ export const SESSION_TOOLS: readonly Tool[] = [
       title: CODING_TOOLS.search_sessions.title,
       annotations: CODING_TOOLS.search_sessions.annotations,
       description:
-        "Full-text search over the messages of all sessions, on machineId or on all online machines at once. Of other " +
-        "machines it finds titles. `unanswered`: machines that did not answer in time. Read a session with get_session.",
+        "Full-text search over the messages of all sessions, on machineId or all online machines. Of other machines it " +
+        "finds titles. `unanswered`: machines that did not answer in time. Read one with get_session.",
       inputSchema: {
         type: "object",
         properties: { query: SEARCH["query"] ?? {}, machineId: { type: "string", description: "Only this machine." } },
@@ -141,13 +140,10 @@ async function searchSessions(call: ToolCall): Promise<CallToolResult> {
   if (call.args["machineId"] !== undefined) return relayAndLearn(call, machineOf(call), withoutMachine(call), null);
   if (typeof query !== "string" || query === "") return invalid("query must be the words to look for, as a string.");
   const registry = registryOf(call.env, call.caller.user);
-  const records: MachineRecord[] = await registry.machines();
-  const online = records.filter(
-    ({ name, online: isOnline }) => isOnline && (call.caller.machines?.includes(name) ?? true),
-  );
+  const online: string[] = await registry.onlineMachines(call.caller.machines);
   const signal = AbortSignal.any([call.signal, AbortSignal.timeout(SEARCH_MS)]);
   const [answers, titles]: [(Outcome | null)[], IndexedSessions] = await Promise.all([
-    atOnce(online, SEARCHED_AT_ONCE, ({ name }) =>
+    atOnce(online, SEARCHED_AT_ONCE, (name) =>
       searchOne({ ...call, signal, answerBytes: MAX_SEARCH_BYTES }, name, query),
     ),
     registry.listSessions({

@@ -7,7 +7,6 @@ import { errorResult } from "#protocol/tool-result.ts";
 import { ofUnifiedTool } from "../../audit/asked.ts";
 import { noteCall } from "../../audit/note.ts";
 import { registryOf } from "../../user/user-rpc.ts";
-import type { MachineRecord } from "../../machines/machine-record.ts";
 import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { TOOL_BY_NAME } from "./tool-list.ts";
 import { invalid, type ToolCall, type ToolDefinition, type ToolOutcome } from "./tool.ts";
@@ -56,8 +55,8 @@ function descriptionOf({ properties = {} }: ToolDefinition["inputSchema"], name:
  */
 async function withMachines(error: OperatorError, { env, caller }: ToolCall): Promise<OperatorError> {
   if (error.code !== "machine_unknown") return error;
-  const records: MachineRecord[] = await registryOf(env, caller.user).machines();
-  const names = records.flatMap(({ name }) => ((caller.machines?.includes(name) ?? true) ? [name] : []));
+  const all: string[] = await registryOf(env, caller.user).machineNames();
+  const names = all.filter((name) => caller.machines?.includes(name) ?? true);
   return { ...error, machines: names.slice(0, MAX_MACHINES_NAMED), machineCount: names.length };
 }
 

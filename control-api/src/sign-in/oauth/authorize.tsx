@@ -60,7 +60,7 @@ authorize.post("/", (c) =>
     const scopes = form.get("read_only") === "yes" ? ["operator:read" as const] : requestedScopes(asked.request.scope);
     const chosen = form.getAll("machine").map(String);
     if (chosen.length === 0 || !isApex(asked.audience, c.env)) return allow(c, asked, session, { scopes });
-    const records: Known[] = await c.env.USER.getByName(session.person.id).machines();
+    const records: Known[] = await c.env.USER.getByName(session.person.id).machineEntries();
     const machines = records.filter(({ name }) => chosen.includes(name)).map(({ identity }) => identity);
     // A machine that went away meanwhile, or whose computer is not known yet, cannot be the limit: without it there would be none.
     if (machines.length !== chosen.length || machines.includes("")) return consent(c, asked, session);
@@ -72,7 +72,7 @@ authorize.post("/", (c) =>
 
 async function consent(c: PageContext, { request, api, audience }: Asked, session: Session): Promise<Response> {
   const client = await api.describeConsent(request);
-  const machines: Known[] = await c.env.USER.getByName(session.person.id).machines();
+  const machines: string[] = await c.env.USER.getByName(session.person.id).machineNames();
   const page = (
     <ConsentPage
       person={session.person.name}
@@ -80,7 +80,7 @@ async function consent(c: PageContext, { request, api, audience }: Asked, sessio
       client={{ ...client, clientName: shownName(client.clientName) }}
       scopes={requestedScopes(request.scope)}
       reach={reachOf(audience, c.env)}
-      machines={isApex(audience, c.env) ? machines.map(({ name }) => name) : []}
+      machines={isApex(audience, c.env) ? machines : []}
     />
   );
   return respond({ title: "Allow an app", sendsTo: request.redirectUri }, page);

@@ -36,7 +36,7 @@ export async function accountPage(
     user.notices(SHOWN_NOTICES) as Promise<NoticeRecord[]>,
     grantsOf(person.id, c.env),
     user.tokens(),
-    user.machines() as Promise<Known[]>,
+    user.machineEntries() as Promise<Known[]>,
     accounts.passkeys(person.id) as Promise<PasskeyRecord[]>,
     accounts.hasPassword(person.id),
     accounts.sessions(person.id) as Promise<SessionRecord[]>,
