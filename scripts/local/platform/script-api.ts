@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { Directory } from "./directory.ts";
 import { success, successList } from "./envelope.ts";
 import { fail } from "./error.ts";
+import { REPEATS_HEADER } from "./hostility/api-faults.ts";
 import { readJson } from "./json-body.ts";
 import { Binding, Tags } from "./metadata.ts";
 import type { OwnBinding } from "./metadata.ts";
@@ -21,7 +22,7 @@ export function scriptRoutes(app: Hono, path: string, directory: Directory): voi
 
   app.put(path, async (c) => {
     const script = namespaceOf(c).prepare(c.req.param("script") ?? "");
-    const record = await script.upload(await readUpload(c.req.raw));
+    const record = await script.upload(await readUpload(c.req.raw), c.req.header(REPEATS_HEADER) !== undefined);
     return success({ ...scriptView(script.name, record), startup_time_ms: 0 });
   });
   app.get(path, (c) => {

@@ -130,8 +130,11 @@ export class UserScript {
     return { port: await this.#ownPort(), key: this.#key, endedMs, startedMs };
   }
 
-  /** Replaces the script, or creates it. The upload is started in a trial run first; if that fails, the old script keeps running. */
-  upload({ metadata, modules }: Upload): Promise<ScriptRecord> {
+  /**
+   * Replaces the script, or creates it. The upload is started in a trial run first; if that fails, the old script keeps running.
+   * @param isRepeated whether the same upload was carried out before, and its reply was lost
+   */
+  upload({ metadata, modules }: Upload, isRepeated = false): Promise<ScriptRecord> {
     return this.#change(async () => {
       const before = this.#record;
       const { classes, tag, dropped } = migrate(before?.classes ?? {}, before?.migrationTag, metadata.migrations);
@@ -149,7 +152,7 @@ export class UserScript {
         createdOn: before?.createdOn ?? now,
         modifiedOn: now,
       };
-      await this.#replace(record, dropped);
+      await this.#replace(record, dropped, isRepeated);
       return record;
     });
   }
@@ -237,7 +240,7 @@ export class UserScript {
     });
   }
 
-  async #replace(record: ScriptRecord, dropped: readonly string[]): Promise<void> {
+  async #replace(record: ScriptRecord, dropped: readonly string[], isRepeated = false): Promise<void> {
     try {
       await this.#try(record);
     } catch (error) {
@@ -248,6 +251,14 @@ export class UserScript {
     }
     const { unkind = null } = this.#around;
     const lateMs = (unkind?.chances.of("late", this.name).next() ?? 0) * (unkind?.hostility.lateMs ?? 0);
+    if (unkind !== null && isRepeated && dropped.length === 0 && this.#supervisor.startedMs > 0) {
+      // It runs already, or will in a moment. That it is started once more is due to the lost reply, so nobody who calls it expects
+      // that: as all restarts by chance, this one waits for a moment without a call.
+      await this.#folder.write(record);
+      this.#record = record;
+      if (this.#late === undefined) unkind.restarts.soon(this, lateMs);
+      return;
+    }
     if (lateMs > 0 && this.#supervisor.startedMs > 0) return this.#replaceLate(record, dropped, lateMs);
     await this.#supervisor.stop();
     await this.#folder.write(record);

@@ -28,7 +28,12 @@ export class Restarts {
   /** A script has started, not because of an earlier restart. */
   started(script: Restartable, random: Random): void {
     const { restartShare, restartMs } = this.#hostility;
-    if (random.chance(restartShare)) this.#after(random.next() * restartMs, () => this.#try(script, TIMES));
+    if (random.chance(restartShare)) this.soon(script, random.next() * restartMs);
+  }
+
+  /** In the first moment without a call after this time. A script that always has a call open is not restarted. */
+  soon(script: Restartable, ms: number): void {
+    this.#after(ms, () => this.#try(script, TIMES));
   }
 
   stop(): void {

@@ -107,6 +107,19 @@ describe("a script", () => {
     },
   );
 
+  test("is not stopped in the middle of a call by an upload that is repeated because its reply was lost", async () => {
+    const { client, platform } = await bench({ hostility: { lostShare: 1, lateMs: 1_000 } });
+    const { call } = await gate(platform);
+    const script = `export default { async fetch() { await scheduler.wait(1_200); return new Response("whole"); } };`;
+    await upload(client, "attic", script).catch(() => undefined);
+    const first = platform.directory.get(NAMESPACE).script("attic");
+    const { pid } = first;
+    await upload(client, "attic", script);
+    // A call without a body would be made again.
+    expect(await (await call("attic", "/", { method: "POST", body: "x" })).text()).toBe("whole");
+    await eventually(() => (first.pid !== null && first.pid !== pid ? true : undefined), "its restart after the call");
+  });
+
   test("with too large a heap ends", async () => {
     const hog = `export default { fetch() {
       const all = []; for (let n = 0; n < 1_500_000; n += 1) all.push({ n, text: "x" + n });
