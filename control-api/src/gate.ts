@@ -1,4 +1,5 @@
 import { machineAddressIn } from "#protocol/address.ts";
+import { errorResponse } from "#protocol/error.ts";
 import { discardUnread } from "#protocol/unread-body.ts";
 import { app } from "./app.ts";
 import { senderOf } from "./sign-in/address.ts";
@@ -25,7 +26,10 @@ export const gate = {
 };
 
 async function answer(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-  const url = new URL(request.url);
+  // The runtime joins the host and the path without looking at them: `Host: a:99999` is no part of a URL.
+  const url = URL.parse(request.url);
+  if (url === null)
+    return errorResponse({ code: "invalid_request", reason: "The request has no valid host and path." });
   const machine = machineAddressIn(url, env.DOMAIN);
   const foreign = machine === null ? refuseForeignHost(url.hostname, env) : null;
   if (foreign !== null) return foreign;

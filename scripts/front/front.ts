@@ -207,7 +207,7 @@ export class Front implements AsyncDisposable {
     const host = forwardedHost ?? one(headers[":authority"]) ?? headers.host;
     const forwardedScheme = isProxied ? one(headers["x-forwarded-proto"]) : undefined;
     const client = clientAddress(peer, one(headers["x-forwarded-for"]), trusted);
-    if (host === undefined || !HOST.test(host) || hostsOf(incoming) > 1 || incoming.url?.startsWith("/") !== true)
+    if (host === undefined || !isHost(host) || hostsOf(incoming) > 1 || incoming.url?.startsWith("/") !== true)
       return null;
     return {
       host,
@@ -223,6 +223,11 @@ export class Front implements AsyncDisposable {
  * could move the border between the two.
  */
 const HOST = /^(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{1,5})?$/i;
+
+/** A port above 65,535 and an address with a number too many match the pattern, and are no part of a URL all the same. */
+function isHost(host: string): boolean {
+  return HOST.test(host) && URL.canParse(`http://${host}/`);
+}
 
 /** Node takes the first `Host` of several. Another server might take the last (RFC 9112 section 3.2: refuse them). */
 function hostsOf({ rawHeaders }: IncomingMessage): number {

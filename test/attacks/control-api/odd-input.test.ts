@@ -1,7 +1,9 @@
 // Root cause: an id or an address from outside was handed on to what throws for it, and the answer was a 500.
+import { createExecutionContext } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ask, bearer, Client, Visitor } from "../../control-api/sign-in/support/visitor.ts";
-import { TestUser } from "../../control-api/support/operator.ts";
+import { codeOf, env, TestUser } from "../../control-api/support/operator.ts";
+import { gate } from "../../../control-api/src/gate.ts";
 
 const ODD_IDS = [
   "https:", "https://", "https://[", "https://127.0.0.1/client.json", "https://localhost:1/x", "HTTPS://app.test",
@@ -32,6 +34,20 @@ describe("an invalid client id", () => {
     expect((await ask("/oauth/token", { method: "POST", body })).status).toBeLessThan(504);
     expect((await ask(new Client(id, "https://app.test/callback").authorizePath())).status).toBeLessThan(500);
   });
+});
+
+describe("a host that cannot be part of a URL", () => {
+  // A request of workerd's own has the URL that it was asked with; one that a test makes is checked, so only its `url` is exchanged.
+  test.each(["http://a:99999/", "http://[::1/mcp", "http://1.2.3.4.5/", "http://a b/", "*", "http:///"])(
+    "gets a clear refusal: %s",
+    async (url) => {
+      const request = new Proxy(new Request("http://127.0.0.1/"), {
+        get: (target, key) => (key === "url" ? url : Reflect.get(target, key, target)),
+      });
+      const response = await gate.fetch(request, env, createExecutionContext());
+      expect([response.status, await codeOf(response)]).toEqual([400, "invalid_request"]);
+    },
+  );
 });
 
 describe("an invalid form", () => {
