@@ -15,6 +15,8 @@ import {
   MAX_HEAD_BYTES,
   MAX_REQUESTS_PER_ADDRESS,
   MAX_STREAMS,
+  RESET_BURST,
+  RESETS_PER_SECOND,
 } from "./limits.ts";
 import { dismiss } from "./linger.ts";
 import { relay, type Upstream } from "./relay.ts";
@@ -68,7 +70,12 @@ export class Front implements AsyncDisposable {
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headTimeoutMs, keepAliveTimeout: keepAliveMs };
     // Node's limit for a whole request would be one for all sizes. What limits bodies is body-watch.ts.
     const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: headTimeoutMs / 4 };
-    const tls = { handshakeTimeout: headTimeoutMs, allowHTTP1: true, settings: { maxConcurrentStreams: MAX_STREAMS } };
+    const http2 = {
+      settings: { maxConcurrentStreams: MAX_STREAMS },
+      streamResetBurst: RESET_BURST,
+      streamResetRate: RESETS_PER_SECOND,
+    };
+    const tls = { handshakeTimeout: headTimeoutMs, allowHTTP1: true, ...http2 };
     const server =
       certificate === null ? createHttpServer(http1) : createSecureServer({ ...http1, ...certificate, ...tls });
     this.#server = server;

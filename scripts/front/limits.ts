@@ -23,6 +23,14 @@ export const MAX_CONNECTIONS_PER_ADDRESS = 1_000;
 export const MAX_STREAMS = 100;
 
 /**
+ * Requests of one HTTP/2 connection that its client may cancel: so many at once, and so many a second in the long run. Then the connection ends. A
+ * cancelled request is no longer counted among those at once, but the gate has begun it all the same ("rapid reset", CVE-2023-44487). Node's own
+ * limit is ten times as high. A browser cancels the requests of a page when its person leaves it, which are a few dozen.
+ */
+export const RESET_BURST = 100;
+export const RESETS_PER_SECOND = 10;
+
+/**
  * Requests at once from one address, however many connections they share. Each takes a connection to the gate, of which the operating
  * system allows some ten thousand. It is as many as over HTTP/1.1, where each connection has one.
  */

@@ -12,7 +12,7 @@ import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TrustedProxies } from "../../../scripts/front/client-address.ts";
 import { Front } from "../../../scripts/front/front.ts";
-import { MAX_REQUESTS_PER_ADDRESS, MAX_STREAMS } from "../../../scripts/front/limits.ts";
+import { MAX_REQUESTS_PER_ADDRESS, MAX_STREAMS, RESET_BURST } from "../../../scripts/front/limits.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
 
 /** Short, so that the test is. Each connection must end by itself; nothing here measures when. */
@@ -104,6 +104,65 @@ test("an HTTP/2 connection whose request is silent stays open", async () => {
   }
   expect(session.destroyed).toBe(false);
   session.destroy();
+});
+
+/** An HTTP/2 frame (RFC 9113 section 4.1). */
+function frame(type: number, flags: number, stream: number, payload = Buffer.alloc(0)): Buffer {
+  const head = Buffer.alloc(9);
+  head.writeUIntBE(payload.length, 0, 3);
+  head.writeUInt8(type, 3);
+  head.writeUInt8(flags, 4);
+  head.writeUInt32BE(stream, 5);
+  return Buffer.concat([head, payload]);
+}
+
+/** A header field that is neither indexed nor compressed (RFC 7541 section 6.2.2). */
+function field(name: string, value: string): Buffer {
+  return Buffer.concat([
+    Buffer.from([0, name.length]),
+    Buffer.from(name),
+    Buffer.from([value.length]),
+    Buffer.from(value),
+  ]);
+}
+
+/** How nghttp2 ends a connection that cancels too much. */
+const INTERNAL_ERROR = 2;
+
+/** The error code of the first GOAWAY frame among these frames; `null` if there is none. */
+function goAwayIn(frames: Buffer): number | null {
+  for (let at = 0; at + 9 <= frames.length; at += 9 + frames.readUIntBE(at, 3))
+    if (frames[at + 3] === 7) return frames.readUInt32BE(at + 13);
+  return null;
+}
+
+test("an HTTP/2 connection ends that cancels request after request, and others are served", async () => {
+  const options = { port: secure.port, host: "localhost", ca: certificate.cert, ALPNProtocols: ["h2"] };
+  const socket = connectTls(options);
+  const chunks: Buffer[] = [];
+  socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+  const cut = ended(socket);
+  await once(socket, "secureConnect");
+  const fields = [
+    field(":method", "GET"),
+    field(":scheme", "https"),
+    field(":authority", "x"),
+    field(":path", "/silent"),
+  ];
+  const head = Buffer.concat(fields);
+  const cancel = Buffer.from([0, 0, 0, 8]);
+  socket.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+  socket.write(frame(4, 0, 0));
+  for (let id = 1; id < 2 * 5 * RESET_BURST; id += 2)
+    socket.write(Buffer.concat([frame(1, 5, id, head), frame(3, 0, id, cancel)]));
+  await cut;
+  // Not the end of an idle connection, which has no error (0).
+  expect(goAwayIn(Buffer.concat(chunks))).toBe(INTERNAL_ERROR);
+  const other = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
+  const stream = other.request({ ":path": "/now" });
+  const [answer]: Record<string, unknown>[] = await once(stream, "response");
+  expect(answer?.[":status"]).toBe(200);
+  other.destroy();
 });
 
 test("one address has only so many requests at once, whatever connections they share", async () => {
