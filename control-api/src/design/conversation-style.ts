@@ -12,9 +12,10 @@ export const CONVERSATION = `
 .code .c { color: var(--soft); } .code .s { color: var(--add); } .code .n { color: var(--warn); } .code .k { color: var(--busy); }
 .code.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
 .code:last-child { margin-bottom: 0; }
-.code del, .code ins, .code .same { display: block; text-decoration: none; min-width: max-content; padding: 0 .3rem; margin: 0 -.3rem; }
-.code del { background: var(--cut-ground); color: var(--cut); } .code ins { background: var(--add-ground); color: var(--add); }
-.code.diff { padding: .3rem 0; max-height: 40rem; } .code.diff del, .code.diff ins, .code.diff .same, .code.diff .hunk { min-width: 0; margin: 0; padding: 0 .6rem 0 1.5rem; text-indent: -.9rem; }
+.code del, .code ins, .code .same { display: block; text-decoration: none; color: inherit; } .code del { background: var(--cut-ground); } .code ins { background: var(--add-ground); }
+.code b { display: inline-block; width: 1.1rem; margin-left: -1.1rem; font-style: normal; font-weight: 600; text-indent: 0; } .code del b { color: var(--cut); } .code ins b { color: var(--add); }
+.code.diff { padding: .3rem 0; max-height: 40rem; } .code.diff del, .code.diff ins, .code.diff .same, .code.diff .hunk { padding: 0 .6rem 0 1.7rem; border-left: 3px solid transparent; }
+.code.diff del { border-color: var(--cut); } .code.diff ins { border-color: var(--add); } .code.diff .hunk { padding-left: .6rem; }
 .code.diff .hunk { display: block; color: var(--soft); background: var(--hover); margin: .3rem 0; } .added { color: var(--add); } .removed { color: var(--cut); }
 .change > summary b { flex: 1; min-width: 0; font-weight: 550; font-family: var(--mono); font-size: var(--small); } .tool > summary .counts { display: inline-flex; gap: .5rem; flex: none; overflow: visible; } .tool > summary .counts .added { color: var(--add); } .tool > summary .counts .removed { color: var(--cut); } .counts em { font-style: normal; font-family: var(--sans); color: var(--soft); }
 .tool { background: var(--card); border: 1px solid var(--line); border-radius: 10px; font-size: var(--note); overflow: clip; margin: 0 0 .5rem; } .tool:last-child { margin-bottom: 0; }

@@ -10,6 +10,9 @@ import { UnifiedDiff } from "./conversation/unified-diff.tsx";
 const OPEN_FILES = 5;
 const OPEN_CHARACTERS = 12_000;
 
+/** Characters of code on the page that have colours. With them the page is some four times as large; the files after that have none until one is opened alone. */
+const COLOURED_CHARACTERS = 60_000;
+
 type ChangesProps = {
   readonly machine: string;
   readonly session: string;
@@ -64,6 +67,8 @@ type FilesProps = {
 function Files({ reading, repository, here, isAlone }: FilesProps) {
   const { files, total, isTotalCut, commits, sinceMs } = reading;
   const sum = (of: "additions" | "deletions"): number => files.reduce((all, file) => all + (file[of] ?? 0), 0);
+  let left = COLOURED_CHARACTERS;
+  const isColoured = files.map(({ diff }) => (left -= diff?.length ?? 0) >= 0);
   const isOpen = files.length <= OPEN_FILES && files.every(({ diff }) => (diff?.length ?? 0) <= OPEN_CHARACTERS);
   return (
     <>
@@ -85,8 +90,14 @@ function Files({ reading, repository, here, isAlone }: FilesProps) {
           </>
         )}
       </p>
-      {files.map((file) => (
-        <File file={file} here={here} isOpen={isAlone || isOpen} isAlone={isAlone} />
+      {files.map((file, index) => (
+        <File
+          file={file}
+          here={here}
+          isOpen={isAlone || isOpen}
+          isAlone={isAlone}
+          isColoured={isAlone || isColoured[index] === true}
+        />
       ))}
       {total > files.length && !isAlone ? (
         <p class="cut">{`… and ${total - files.length} more files, which are not shown`}</p>
@@ -101,9 +112,10 @@ type FileProps = {
   readonly here: string;
   readonly isOpen: boolean;
   readonly isAlone: boolean;
+  readonly isColoured: boolean;
 };
 
-function File({ file, here, isOpen, isAlone }: FileProps) {
+function File({ file, here, isOpen, isAlone, isColoured }: FileProps) {
   const { path, oldPath, status, additions, deletions, mode, diff, cutBytes } = file;
   return (
     <details class="tool change" open={isOpen}>
@@ -128,7 +140,11 @@ function File({ file, here, isOpen, isAlone }: FileProps) {
             Mode <Foreign text={mode} limit={40} />
           </p>
         )}
-        {diff === null ? <p class="label">{nothingOf(file)}</p> : <UnifiedDiff text={diff} />}
+        {diff === null ? (
+          <p class="label">{nothingOf(file)}</p>
+        ) : (
+          <UnifiedDiff text={diff} path={path} isColoured={isColoured} />
+        )}
         {cutBytes > 0 ? (
           <p class="label">
             {`… ${diff === null ? "" : "and "}${cutBytes} more bytes. `}

@@ -60,7 +60,7 @@ describe("a session's page", () => {
     expect(page).toMatch(/<pre class="code"[^>]*><span class="k">const<\/span> a = <span class="n">1<\/span>;<\/pre>/);
     expect(page).toMatch(/<details class="tool" id="tool-t1">.*npm test.*failed.*1 failed.*<\/details>/s);
     expect(page).toMatch(
-      /<span class="same">  one<\/span><del>- two<\/del><ins>\+ 2<\/ins><span class="same">  three<\/span>/,
+      /<span class="same"><b> <\/b>one<\/span><del><b>-<\/b>two<\/del><ins><b>\+<\/b><span class="n">2<\/span><\/ins><span class="same"><b> <\/b>three<\/span>/,
     );
     // The result stands in its call, and not a second time as a message of its own.
     expect(page.match(/1 failed/g)).toHaveLength(1);
@@ -464,7 +464,7 @@ describe("what a session changed", () => {
     const alice = await withSession({ answers: changes([file]) });
     expect(await pageOf(alice, "/sessions/attic/s1")).toContain('href="/sessions/attic/s1/changes"');
     const page = await pageOf(alice, "/sessions/attic/s1/changes");
-    expect(page).toContain('<span class="hunk">@@ -1 +1 @@</span><del>-one</del><ins>+two</ins>');
+    expect(page).toContain('<span class="hunk">@@ -1 +1 @@</span><del><b>-</b>one</del><ins><b>+</b>two</ins>');
     expect(textOf(page)).toMatch(/1 file, \+1 −1 , 2 commits · in \/home\/ann\/api/);
   });
 

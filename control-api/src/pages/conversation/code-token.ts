@@ -28,8 +28,15 @@ const KEYWORDS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Fenced blocks that are no code. One without a name is mostly output. */
-const PLAIN: ReadonlySet<string> = new Set(["", "text", "txt", "plain", "md", "markdown", "log", "output", "console"]);
+/**
+ * Blocks and files that are no code, or mostly prose in which an apostrophe would begin a string. A block without a name is mostly output.
+ */
+const PLAIN: ReadonlySet<string> = new Set(
+  (
+    "text txt plain md mdx markdown rst adoc log output console csv tsv license licence readme changelog notice authors " +
+    "html htm xml svg"
+  ).split(" "),
+);
 
 /** A piece of code. The kind is the class of its element: comment, string, number, keyword, or nothing special. */
 export type CodeToken = { readonly kind: "c" | "s" | "n" | "k" | null; readonly text: string };
@@ -38,9 +45,10 @@ export type CodeToken = { readonly kind: "c" | "s" | "n" | "k" | null; readonly 
  * Code in pieces that together are the code. It is the same for every language: a mistake costs a colour and nothing else.
  *
  * @param language as the writer of the code named it, which says only whether it is code at all
+ * @param limit characters beyond which the code is left as it is
  */
-export function codeTokens(text: string, language: string): CodeToken[] {
-  if (text.length > MAX_CHARACTERS || PLAIN.has(language.toLowerCase())) return [{ kind: null, text }];
+export function codeTokens(text: string, language: string, limit = MAX_CHARACTERS): CodeToken[] {
+  if (text.length > limit || language === "" || PLAIN.has(language.toLowerCase())) return [{ kind: null, text }];
   const tokens: CodeToken[] = [];
   let from = 0;
   for (const { index, 0: token, groups = {} } of text.matchAll(TOKENS)) {

@@ -1,11 +1,16 @@
 import { Pieces } from "../../design/foreign.tsx";
-import { codeTokens } from "./code-token.ts";
+import { type CodeToken, codeTokens } from "./code-token.ts";
 
 /** Code with its comments, strings, numbers and keywords in colours. They are found where the page is rendered, so it needs no script. */
 export function Code({ text, language }: { readonly text: string; readonly language: string }) {
+  return <Tokens tokens={codeTokens(text, language)} />;
+}
+
+/** Code that was read already. */
+export function Tokens({ tokens }: { readonly tokens: readonly CodeToken[] }) {
   return (
     <>
-      {codeTokens(text, language).map(({ kind, text: piece }) =>
+      {tokens.map(({ kind, text: piece }) =>
         kind === null ? (
           <Pieces text={piece} limit={piece.length} />
         ) : (

@@ -4,6 +4,7 @@ const MAX_COMPARED = 2_000;
 /** Unchanged lines that are shown around a change. */
 const CONTEXT = 3;
 
+/** A line without its sign. `same` is in the old and in the new text. */
 export type DiffLine = { readonly kind: "same" | "del" | "ins"; readonly text: string };
 
 /**

@@ -2,6 +2,9 @@ import type { Child } from "hono/jsx";
 import { isRecord } from "#protocol/json.ts";
 import { Foreign, Pieces } from "../../design/foreign.tsx";
 import { plainOf } from "../../design/foreign-text.ts";
+import { Tokens } from "./code.tsx";
+import { diffCode, languageOf } from "./diff-code.ts";
+import { diffLine } from "./diff-line.tsx";
 import { diffOf } from "./diff.ts";
 import { jsonText } from "./json-text.ts";
 import type { Part } from "./part.ts";
@@ -105,6 +108,7 @@ type DiffProps = { readonly file: unknown; readonly before: string; readonly aft
 
 function Diff({ file, before, after, limit }: DiffProps) {
   const lines = diffOf(before.slice(0, limit), after.slice(0, limit));
+  const code = diffCode(lines.slice(0, MAX_DIFF_LINES), typeof file === "string" ? languageOf(file) : "");
   const cut = Math.max(0, before.length - limit) + Math.max(0, after.length - limit);
   return (
     <>
@@ -113,24 +117,12 @@ function Diff({ file, before, after, limit }: DiffProps) {
           <Foreign text={file} />
         </p>
       ) : null}
-      <pre class="code" tabindex={0}>
-        {lines.slice(0, MAX_DIFF_LINES).map(lineOf)}
+      <pre class="code wrap diff" tabindex={0}>
+        {lines.slice(0, MAX_DIFF_LINES).map(({ kind }, index) => diffLine(kind, <Tokens tokens={code[index] ?? []} />))}
       </pre>
       {cut > 0 || lines.length > MAX_DIFF_LINES ? (
         <p class="cut">{`… cut: ${Math.max(0, lines.length - MAX_DIFF_LINES)} more lines, ${cut} more characters`}</p>
       ) : null}
     </>
   );
-}
-
-function lineOf({ kind, text }: ReturnType<typeof diffOf>[number]): Child {
-  const sign = { same: "  ", del: "- ", ins: "+ " }[kind];
-  const body = (
-    <>
-      {sign}
-      <Pieces text={text} limit={2_000} />
-    </>
-  );
-  if (kind === "del") return <del>{body}</del>;
-  return kind === "ins" ? <ins>{body}</ins> : <span class="same">{body}</span>;
 }
