@@ -82,6 +82,21 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     expect(anew).toHaveLength(said.length);
   });
 
+  test("sees a photo that goes with a prompt as soon as it is sent", async () => {
+    await using client = await attic.connect();
+    const session = await client.create(attic.repo("api"), { prompt: "hello" });
+    await page.goto(`${url}/sessions/attic/${session}`);
+    await page.waitForSelector(".said:has-text('Heard: hello')");
+    // Sent by another client, so that the page which shows it is not loaded anew.
+    const attachments = [{ media_type: "image/png", data: PNG, name: "screen.png" }];
+    await client.call("send_prompt", { session_id: session, text: "what is this?", attachments });
+    await page.waitForSelector(".said:has-text('what is this?') img.picture");
+    await until("the picture", () =>
+      page.evaluate<boolean>("[...document.images].some((one) => one.complete && one.naturalWidth === 1)"),
+    );
+    expect(complaints).toEqual([]);
+  });
+
   test("gets a push while no page is open, taps it, and allows what is asked there", async () => {
     const context = page.context();
     const push = await TestBrowserPush.make(`${pushService.origin}/browser`);
@@ -169,6 +184,9 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await page.waitForSelector("[data-connection][hidden]", { state: "attached" });
   });
 });
+
+/** One grey pixel. */
+const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==";
 
 /** Makes the browser's subscription one at a push service of the test. */
 function subscribing({ endpoint, keys }: TestBrowserPush): string {

@@ -219,6 +219,31 @@ if (talk) {
   const isAtEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 160;
   const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
   const writing = talk.querySelector("[data-writing]");
+
+  // An image of a message that has just come can be read when its machine has written the message down. Then the server renders it, so
+  // the message is taken from there, a few times and each time a little later.
+  let looksLeft = 0;
+  let isLooking = false;
+  async function complete() {
+    looksLeft = 6;
+    if (isLooking) return;
+    isLooking = true;
+    for (let waitMs = 400; looksLeft > 0 && talk.querySelector("[data-later]"); looksLeft -= 1, waitMs *= 1.6) {
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+      const page = await fetched(location.pathname + location.search).catch(() => null);
+      for (const one of all("[data-later]", talk)) {
+        const next = page?.getElementById(one.id);
+        if (!next?.querySelector("img")) continue;
+        const wasAtEnd = isAtEnd();
+        for (const image of all("img", next)) {
+          image.loading = "eager";
+          image.addEventListener("load", () => { if (wasAtEnd) toEnd(); });
+        }
+        one.replaceWith(next);
+      }
+    }
+    isLooking = false;
+  }
   if (!location.hash) toEnd();
   follow(talk.dataset.stream, talk.dataset.after, {
     message(html) {
@@ -233,6 +258,7 @@ if (talk) {
       }
       if (writing) { writing.hidden = true; writing.textContent = ""; }
       if (wasAtEnd) toEnd();
+      if (talk.querySelector("[data-later]")) complete();
     },
     delta(json) {
       if (!writing) return;

@@ -1,5 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { MachineEvent } from "../../../control-api/src/events/poll.ts";
+import { heardOf } from "../../../control-api/src/pages/session-events.ts";
 import { pageOf, type Somebody, somebody, textOf } from "./support/person.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -380,6 +382,19 @@ describe("images", () => {
     expect(page.match(/<img[^>]*src="([^"]*)"/g)).toHaveLength(1);
     expect(page).toContain('src="/sessions/attic/s1/image?handle=10.0"');
     expect(page.match(/which stays on the machine/g)).toHaveLength(4);
+  });
+
+  test("of a message that has just come are announced, and those of no safe kind are not", () => {
+    const arrived = (more: object, id: unknown = "m1"): string => {
+      const data = { message_id: id, role: "user", parts: [image(more)] };
+      const event = { type: "message", data, atMs: 1, machine: "attic", session: "s1" } as unknown as MachineEvent;
+      return heardOf(event, () => "/part")[0]?.data ?? "";
+    };
+    expect(arrived({})).toMatch(/<article[^>]*id="m-m1"[^>]*data-later.*shown in a moment/s);
+    for (const html of [arrived({ media_type: "image/svg+xml" }), arrived({}, "no id: <b>")]) {
+      expect(html).not.toContain("data-later");
+      expect(html).toContain("stays on the machine");
+    }
   });
 
   test("are sent as what their bytes are, in a document that may run nothing", async () => {

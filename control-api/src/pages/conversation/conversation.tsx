@@ -46,12 +46,19 @@ export function Conversation({ messages, limits, partPath }: ConversationProps) 
 type MessageProps = Omit<ConversationProps, "messages"> & {
   readonly message: Message;
   readonly results: ReadonlyMap<string, Result>;
+  /** Whether it has just come, and its machine may not have written it to the transcript yet. */
+  readonly isLive?: true;
 };
 
-function MessageView({ message, results, limits, partPath }: MessageProps) {
+function MessageView({ message, results, limits, partPath, isLive }: MessageProps) {
   const { id, isUser, isAside, atMs, parts, left } = message;
+  const isLater = isLive === true && id !== null && parts.some(comesLater);
   return (
-    <article class={`said${isUser ? " user" : ""}${isAside ? " aside" : ""}`} id={id === null ? undefined : `m-${id}`}>
+    <article
+      class={`said${isUser ? " user" : ""}${isAside ? " aside" : ""}`}
+      id={id === null ? undefined : `m-${id}`}
+      data-later={isLater ? true : undefined}
+    >
       {isUser || isAside ? (
         <span class="who">
           {isAside ? "Aside" : "You"}
@@ -63,10 +70,24 @@ function MessageView({ message, results, limits, partPath }: MessageProps) {
           )}
         </span>
       ) : null}
-      {parts.map((part) => partView(part, results, limits, partPath))}
+      {parts.map((part) =>
+        isLater && comesLater(part) ? (
+          <p class="soft">An image, which is shown in a moment</p>
+        ) : (
+          partView(part, results, limits, partPath)
+        ),
+      )}
       {left > 0 ? <span class="cut">… and {left} more parts</span> : null}
     </article>
   );
+}
+
+/**
+ * An image is read from its place in the transcript. A message that has just come has no place there yet, so its image has no handle. The
+ * page's script takes the message from the page as it is rendered a little later.
+ */
+function comesLater(part: Part): boolean {
+  return part.kind === "image" && part.handle === null && isSafeImage(part.type);
 }
 
 function partView(
@@ -154,7 +175,13 @@ export function arrivedHtml(message: Message, partPath: (handle: string) => stri
   const html = (
     <>
       {others.length === 0 ? null : (
-        <MessageView message={{ ...message, parts: others }} results={new Map()} limits={BRIEF} partPath={partPath} />
+        <MessageView
+          message={{ ...message, parts: others }}
+          results={new Map()}
+          limits={BRIEF}
+          partPath={partPath}
+          isLive
+        />
       )}
       {results.map((result) => (
         <div data-result-of={result.of}>
