@@ -5,12 +5,16 @@ import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
 import { inputOf, questionsOf } from "../inbox/asked-input.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
+import type { PageApproval } from "../machines/machine-record.ts";
+import { machinePath } from "./address.ts";
 
 type CardProps = {
   readonly item: InboxItem;
   readonly csrf: string;
   /** Whether the person may allow something without confirming first that it is them. */
   readonly isFresh: boolean;
+  /** What the person wants pages to allow for the machine. */
+  readonly approval: PageApproval;
   readonly nowMs: number;
   /** The page of the session that asks, unless the card stands on it. */
   readonly sessionHref?: string;
@@ -20,7 +24,7 @@ type CardProps = {
  * Something that waits for a person: what is asked, in full, and the form that decides it. All that a machine, model or server wrote is
  * shown with invisible characters written out, so that nothing can look like something else.
  */
-export function AskedCard({ item, csrf, isFresh, nowMs, sessionHref }: CardProps) {
+export function AskedCard({ item, csrf, isFresh, approval, nowMs, sessionHref }: CardProps) {
   const { machine, project, cwd, title, why, kind, decision, id } = item;
   return (
     <section class="card ask" id={`ask-${id}`}>
@@ -51,11 +55,11 @@ export function AskedCard({ item, csrf, isFresh, nowMs, sessionHref }: CardProps
           taken it yet.
         </Note>
       ) : kind === "question" && item.isWhole ? (
-        <QuestionForm item={item} csrf={csrf} isFresh={isFresh} />
+        <QuestionForm item={item} csrf={csrf} isFresh={isFresh} approval={approval} />
       ) : (
         <>
           <Asked item={item} />
-          <DecisionForm item={item} csrf={csrf} isFresh={isFresh} />
+          <DecisionForm item={item} csrf={csrf} isFresh={isFresh} approval={approval} />
         </>
       )}
     </section>
@@ -109,13 +113,16 @@ function apartIn(input: unknown, key: "command" | "plan"): { readonly text: stri
   return { text: String(text), rest: Object.keys(rest).length === 0 ? undefined : rest };
 }
 
-type FormProps = { readonly item: InboxItem; readonly csrf: string; readonly isFresh: boolean };
+type FormProps = Pick<CardProps, "item" | "csrf" | "isFresh" | "approval">;
 
-function DecisionForm({ item: { id, kind, isWhole, sessionRules = [] }, csrf, isFresh }: FormProps) {
-  const isOffered = isWhole && isFresh && kind === "permission" && sessionRules.length > 0;
+function DecisionForm({ item, csrf, isFresh, approval }: FormProps) {
+  const { id, kind, isWhole, machine, sessionRules = [] } = item;
+  const mayAllow = isWhole && approval !== "nothing";
+  const hasRules = mayAllow && isFresh && kind === "permission" && sessionRules.length > 0;
   return (
     <>
-      {isWhole && !isFresh ? <ConfirmFirst id={id} /> : null}
+      {isWhole && !mayAllow ? <Closed machine={machine} /> : null}
+      {mayAllow && !isFresh ? <ConfirmFirst id={id} /> : null}
       <form method="post" action={`/inbox/${id}`}>
         <input type="hidden" name="csrf" value={csrf} />
         <details class="plain">
@@ -131,13 +138,19 @@ function DecisionForm({ item: { id, kind, isWhole, sessionRules = [] }, csrf, is
           <button class="plain" name="behavior" value="deny">
             {kind === "plan" ? "Send back" : "Deny"}
           </button>
-          {isWhole && isFresh ? (
+          {mayAllow && isFresh ? (
             <button name="behavior" value="allow">
               {kind === "plan" ? "Approve" : "Allow once"}
             </button>
           ) : null}
         </div>
-        {isOffered ? (
+        {hasRules && approval === "once" ? (
+          <p class="soft hint">
+            For machine {machine}, these pages allow single requests only.{" "}
+            <a href={`${machinePath(machine)}#approval`}>Change that</a>
+          </p>
+        ) : null}
+        {hasRules && approval === "session" ? (
           <details class="plain">
             <summary>Allow for this session</summary>
             <p class="soft">
@@ -161,16 +174,18 @@ function DecisionForm({ item: { id, kind, isWhole, sessionRules = [] }, csrf, is
   );
 }
 
-function QuestionForm({ item, csrf, isFresh }: FormProps) {
-  const { id } = item;
+function QuestionForm({ item, csrf, isFresh, approval }: FormProps) {
+  const { id, machine } = item;
+  const isClosed = approval === "nothing";
   return (
     <>
+      {isClosed ? <Closed machine={machine} /> : null}
       <form method="post" action={`/inbox/${id}`}>
         <input type="hidden" name="csrf" value={csrf} />
         {questionsOf(item).map((question, index) => (
-          <QuestionFields question={question} index={index} />
+          <QuestionFields question={question} index={index} isClosed={isClosed} />
         ))}
-        {isFresh ? (
+        {isClosed ? null : isFresh ? (
           <button name="behavior" value="allow">
             Answer
           </button>
@@ -188,10 +203,17 @@ function QuestionForm({ item, csrf, isFresh }: FormProps) {
   );
 }
 
-function QuestionFields({ question, index }: { readonly question: Question; readonly index: number }) {
+type FieldsProps = {
+  readonly question: Question;
+  readonly index: number;
+  /** Whether it can only be read here. */
+  readonly isClosed: boolean;
+};
+
+function QuestionFields({ question, index, isClosed }: FieldsProps) {
   const { question: text, options = [], multiSelect = false } = question;
   return (
-    <fieldset>
+    <fieldset disabled={isClosed}>
       <legend>{printableLines(text)}</legend>
       {options.map(({ label, description }) => (
         <label class="pick">
@@ -207,11 +229,24 @@ function QuestionFields({ question, index }: { readonly question: Question; read
           </span>
         </label>
       ))}
-      <label>
-        {options.length === 0 ? "Your answer" : "Or in your own words"}
-        <textarea name={`other-${index}`} rows={2} maxlength={4_000}></textarea>
-      </label>
+      {isClosed ? null : (
+        <label>
+          {options.length === 0 ? "Your answer" : "Or in your own words"}
+          <textarea name={`other-${index}`} rows={2} maxlength={4_000}></textarea>
+        </label>
+      )}
     </fieldset>
+  );
+}
+
+/** In place of the buttons that allow something, where the machine's setting refuses it. */
+function Closed({ machine }: { readonly machine: string }) {
+  return (
+    <Note kind="warn">
+      On these pages nothing may be allowed for machine {machine}, because its setting says so.{" "}
+      <a href={`${machinePath(machine)}#approval`}>Change the setting</a>, or answer on the machine with{" "}
+      <code>codez permissions</code>.
+    </Note>
   );
 }
 

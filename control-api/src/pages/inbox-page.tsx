@@ -2,6 +2,7 @@ import { printable } from "#protocol/printable.ts";
 import { Note } from "../design/note.tsx";
 import { Empty, Live } from "../design/parts.tsx";
 import type { InboxItem } from "../inbox/inbox-item.ts";
+import type { PageApproval } from "../machines/machine-record.ts";
 import { settlerText } from "../inbox/settler-text.ts";
 import { sessionPath } from "./address.ts";
 import { AskedCard } from "./asked-card.tsx";
@@ -12,6 +13,8 @@ type InboxProps = {
   readonly csrf: string;
   /** Whether the person may allow something without confirming first that it is them. */
   readonly isFresh: boolean;
+  /** What the person wants pages to allow for each machine. */
+  readonly approvals: ReadonlyMap<string, PageApproval>;
   readonly waiting: readonly InboxItem[];
   readonly hasMore: boolean;
   readonly settled: readonly InboxItem[];
@@ -57,6 +60,7 @@ export function InboxPageView(props: InboxProps) {
             item={item}
             csrf={props.csrf}
             isFresh={props.isFresh}
+            approval={props.approvals.get(item.machine) ?? "nothing"}
             nowMs={nowMs}
             {...(item.session === null ? {} : { sessionHref: sessionPath(item.machine, item.session) })}
           />

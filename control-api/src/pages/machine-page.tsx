@@ -220,7 +220,7 @@ function Manage({ detail, record, csrf, refusal, remoteApproval, path }: Machine
       )}
       <hr />
       {isHosted ? null : (
-        <form method="post" action={`${path}/approval`}>
+        <form method="post" action={`${path}/approval`} id="approval">
           <input type="hidden" name="csrf" value={csrf} />
           <label>
             On these pages you may allow

@@ -77,6 +77,7 @@ overview.get("/", perAddress, async (c, next) => {
                     item={item}
                     csrf={csrf}
                     isFresh={session.isFresh}
+                    approval={machines.find(({ name }) => name === item.machine)?.pageApproval ?? "nothing"}
                     nowMs={Date.now()}
                     {...(item.session === null ? {} : { sessionHref: sessionPath(item.machine, item.session) })}
                   />

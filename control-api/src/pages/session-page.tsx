@@ -3,6 +3,7 @@ import { Foreign } from "../design/foreign.tsx";
 import { Note } from "../design/note.tsx";
 import { Empty, Live, Status } from "../design/parts.tsx";
 import type { InboxItem } from "../inbox/inbox-item.ts";
+import type { PageApproval } from "../machines/machine-record.ts";
 import type { ListedSession } from "../history/session-query.ts";
 import { FileField } from "./file-field.tsx";
 import { AskedCard } from "./asked-card.tsx";
@@ -24,6 +25,8 @@ type SessionProps = {
   /** What the session waits for. A machine of an older release tells of that only when it is asked (`reading.pending`). */
   readonly asked: readonly InboxItem[];
   readonly isFresh: boolean;
+  /** What the person wants pages to allow for the machine. */
+  readonly approval: PageApproval;
   /** The log's cursor when the page was made: its stream goes on from there. */
   readonly after: string;
   readonly csrf: string;
@@ -48,7 +51,13 @@ export function SessionPage(props: SessionProps) {
       <Live id="session">
         <Head {...props} />
         {asked.map((item) => (
-          <AskedCard item={item} csrf={props.csrf} isFresh={props.isFresh} nowMs={Date.now()} />
+          <AskedCard
+            item={item}
+            csrf={props.csrf}
+            isFresh={props.isFresh}
+            approval={props.approval}
+            nowMs={Date.now()}
+          />
         ))}
         {(asked.length > 0 ? [] : reading.pending).map(({ tool, input }) => (
           <section class="card">

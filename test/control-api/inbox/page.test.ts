@@ -128,9 +128,18 @@ describe("the inbox page", () => {
       return (await one.visitor.post(actionIn(page), { csrf: csrfIn(page), behavior })).text();
     };
     await set("nothing");
+    // What would be refused is not offered. Instead the page says why, and where to change it.
+    const closed = await pageOf(one);
+    expect(closed).not.toContain('value="allow');
+    expect(closed).toMatch(/nothing may be allowed for machine attic.*href="\/machines\/attic#approval"/s);
+    expect(closed).toContain('value="deny"');
     expect(await answer("allow")).toContain("No requests of machine");
     expect(await answer("allow-session")).toContain("No requests of machine");
     await set("once");
+    const single = await pageOf(one);
+    expect(single).toContain('value="allow"');
+    expect(single).not.toContain('value="allow-session"');
+    expect(single).toContain("these pages allow single requests only");
     expect(await answer("allow-session")).toContain("Only single requests of machine");
     expect(await one.decisions()).toEqual([]);
     expect(await answer("allow")).toContain("Allowed. Machine");
