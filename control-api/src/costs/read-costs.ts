@@ -1,6 +1,7 @@
 import { OperatorFailure, detailsOf } from "#protocol/error.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { Env } from "../env.ts";
+import type { IndexedCost } from "../history/session-index.ts";
 import type { Caller } from "../http/caller.ts";
 import type { MachineEntry } from "../machines/machine-query.ts";
 import { runTool } from "../mcp/tools/tools.ts";
@@ -19,9 +20,11 @@ const WAIT_MS = 10_000;
 /** A machine's answer has at most a thousand rows of some 250 bytes. */
 const ANSWER_BYTES = 1024 * 1024;
 
+const DAY_MS = 24 * 60 * 60_000;
+
 /**
  * What the sessions of all machines used and cost, as their own `codez serve` worked it out: per day, machine and project. Machines
- * that are offline or have no such tool are named. Nothing is stored here, so nothing can differ from what the machine says.
+ * that did not answer are named, with what the index of sessions knows of them, apart from the sums.
  */
 export async function readCosts(env: Env, caller: Caller, days: number, signal: AbortSignal): Promise<Costs> {
   const entries: MachineEntry[] = await registryOf(env, caller.user).machineEntries();
@@ -40,10 +43,12 @@ export async function readCosts(env: Env, caller: Caller, days: number, signal: 
   };
   await Promise.all(Array.from({ length: ASKED_AT_ONCE }, worker));
   const told = answers.filter((one) => one !== null);
+  const indexed: IndexedCost[] = await registryOf(env, caller.user).indexedCosts(Date.now() - days * DAY_MS);
   return costsOf(
     days,
     told.flatMap((one) => ("why" in one ? [] : [one])),
     [...told.flatMap((one) => ("why" in one ? [one] : [])), ...beyond, ...away],
+    indexed,
   );
 }
 

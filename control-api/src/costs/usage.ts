@@ -1,4 +1,5 @@
 import { isRecord } from "#protocol/json.ts";
+import type { IndexedCost } from "../history/session-index.ts";
 
 /** Rows of one machine's answer: what `codez serve` sends at most. */
 const MAX_ROWS = 1_000;
@@ -35,6 +36,11 @@ export type Costs = {
   readonly byProject: readonly ({ readonly machine: string; readonly project: string } & Usage)[];
   /** Machines whose numbers are missing, and why. */
   readonly unanswered: readonly { readonly machine: string; readonly why: string }[];
+  /**
+   * Of these machines: what their sessions of this time had cost in all when Operator last heard of them. It is in no sum, because a
+   * session's cost is one number for all of its days, and sessions without Operator are missing. Milliseconds since 1970.
+   */
+  readonly lastKnown: readonly IndexedCost[];
 };
 
 const NOTHING: Usage = { costUsd: 0, inputTokens: 0, outputTokens: 0, isIncomplete: false };
@@ -79,7 +85,12 @@ function tokensIn(value: unknown): number {
 }
 
 /** Sums what machines told, per day, machine and project. */
-export function costsOf(days: number, told: readonly MachineUsage[], unanswered: Costs["unanswered"]): Costs {
+export function costsOf(
+  days: number,
+  told: readonly MachineUsage[],
+  unanswered: Costs["unanswered"],
+  indexed: readonly IndexedCost[],
+): Costs {
   const byDay = new Map<string, Usage>();
   const byMachine = new Map<string, Usage>();
   const byProject = new Map<string, { machine: string; project: string } & Usage>();
@@ -104,6 +115,9 @@ export function costsOf(days: number, told: readonly MachineUsage[], unanswered:
     byMachine: [...byMachine].map(([machine, used]) => ({ machine, ...used })).sort(dearest),
     byProject: [...byProject.values()].sort(dearest).slice(0, MAX_PROJECTS),
     unanswered,
+    lastKnown: indexed
+      .filter(({ machine }) => unanswered.some((one) => one.machine === machine))
+      .toSorted((one, other) => other.costUsd - one.costUsd),
   };
 }
 

@@ -22,6 +22,14 @@ export type IndexedSession = SessionFacts & {
   readonly machineGone: boolean;
 };
 
+/** What a machine's sessions had cost when Operator last heard of them. */
+export type IndexedCost = {
+  readonly machine: string;
+  readonly costUsd: number;
+  readonly sessions: number;
+  readonly lastMs: number;
+};
+
 export type SessionQuery = {
   /** Ids of the machines that the reader may see; `null` for all. */
   readonly ids: readonly number[] | null;
@@ -145,6 +153,18 @@ export class SessionIndex {
     );
     if (rowsWritten > 0) this.#recount();
     return rowsWritten;
+  }
+
+  /** What the sessions of each machine that was not removed cost, as far as their events said: those that were in use since a time. */
+  costs(sinceMs: number): IndexedCost[] {
+    return this.#sql
+      .exec<IndexedCost>(
+        `SELECT m.name AS machine, sum(s.cost_usd) AS costUsd, count(*) AS sessions, max(s.last_ms) AS lastMs
+         FROM session s JOIN log_machine m ON m.id = s.machine
+         WHERE s.last_ms >= ? AND s.cost_usd > 0 AND m.gone_ms IS NULL GROUP BY s.machine`,
+        sinceMs,
+      )
+      .toArray();
   }
 
   countOf(machine: number): number {

@@ -1,5 +1,6 @@
 import type { Child } from "hono/jsx";
 import type { Costs, Usage } from "../costs/usage.ts";
+import { Ago } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Note } from "../design/note.tsx";
 import { Empty } from "../design/parts.tsx";
@@ -18,6 +19,9 @@ const SHOWN_PROJECTS = 30;
 /** Machines that are named as missing. */
 const NAMED_MACHINES = 10;
 
+/** Machines with costs of their sessions as last known. */
+const SHOWN_LAST_KNOWN = 20;
+
 const DAY_MS = 24 * 60 * 60_000;
 
 /** The chart, in its own units. It scales with the page. */
@@ -25,7 +29,7 @@ const CHART = { width: 600, height: 120, gap: 0.25 };
 
 /** What sessions cost, per day, machine and project. */
 export function CostsPage({ costs, todayMs }: { readonly costs: Costs; readonly todayMs: number }) {
-  const { days, total, byMachine, byProject, unanswered } = costs;
+  const { days, total, byMachine, byProject, unanswered, lastKnown } = costs;
   return (
     <>
       <a class="back" href="/sessions">
@@ -77,7 +81,42 @@ export function CostsPage({ costs, todayMs }: { readonly costs: Costs; readonly 
           </p>
         </>
       )}
+      {lastKnown.length === 0 ? null : <LastKnown rows={lastKnown} days={days} />}
     </>
+  );
+}
+
+/** Machines that could not be asked, by what their sessions had cost when Operator last heard of them. */
+function LastKnown({ rows, days }: { readonly rows: Costs["lastKnown"]; readonly days: number }) {
+  return (
+    <section class="section">
+      <h2>As last known</h2>
+      <div class="card">
+        <p class="soft">
+          {`These machines cannot be asked now. Sessions that were in use in the last ${days} days had cost this much in all when they last told of it. It is not in the sums above.`}
+        </p>
+        <ul class="list">
+          {rows.slice(0, SHOWN_LAST_KNOWN).map(({ machine, costUsd, sessions, lastMs }) => (
+            <li>
+              <span>
+                <a href={machinePath(machine)}>{machine}</a>
+              </span>
+              <span class="sum">
+                {dollars(costUsd)}
+                <br />
+                <span class="soft">
+                  {`${sessions} ${sessions === 1 ? "session" : "sessions"}, `}
+                  <Ago ms={lastMs} />
+                </span>
+              </span>
+            </li>
+          ))}
+        </ul>
+        {rows.length > SHOWN_LAST_KNOWN ? (
+          <p class="cut">{`… and ${rows.length - SHOWN_LAST_KNOWN} more machines, in GET /api/costs`}</p>
+        ) : null}
+      </div>
+    </section>
   );
 }
 

@@ -36,6 +36,7 @@ type Costs = {
   byMachine: object[];
   byProject: { project: string }[];
   unanswered: object[];
+  lastKnown: object[];
 };
 
 describe("what sessions cost", () => {
@@ -83,6 +84,26 @@ describe("what sessions cost", () => {
     expect(text).toContain("Without loft (does not tell its usage), cellar (offline).");
     expect(text).toContain("$1.00+");
     expect(text).toContain("Price not known");
+  });
+
+  test("of a machine that is offline is shown as last known, and is in no sum", async () => {
+    const told = { rows: [row("2026-11-01", "p", 1)] };
+    const alice = await withMachines({ attic: told });
+    await alice.user.machine("cellar");
+    await alice.user.logs("cellar", [
+      { session: "s1", type: "session.idle", atMs: Date.now() - 3_600_000, data: { cost_usd: 2.5 } },
+      { session: "s1", type: "session.idle", atMs: Date.now() - 3_500_000, data: { cost_usd: 3 } },
+      { session: "s2", type: "session.idle", atMs: Date.now() - 3_600_000, data: { cost_usd: 0.25 } },
+      { session: "old", type: "session.idle", atMs: Date.now() - 40 * 86_400_000, data: { cost_usd: 99 } },
+    ]);
+    await alice.user.logs("attic", [{ session: "s3", type: "session.idle", data: { cost_usd: 7 } }]);
+    await alice.user.script("attic", { answers: answers(told) });
+    const costs = await alice.user.json<Costs>("/api/costs");
+    expect(costs.total).toMatchObject({ costUsd: 1 });
+    expect(costs.lastKnown).toMatchObject([{ machine: "cellar", costUsd: 3.25, sessions: 2 }]);
+    expect(textOf(await pageOf(alice, "/costs"))).toMatch(/As last known.*cellar \$3\.25 2 sessions/);
+    const week = await alice.user.json<Costs>("/api/costs?days=60");
+    expect(week.lastKnown).toMatchObject([{ machine: "cellar", costUsd: 102.25 }]);
   });
 
   test("is refused for days that are none", async () => {
