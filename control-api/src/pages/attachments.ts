@@ -50,10 +50,13 @@ function inBase64(bytes: Uint8Array): string {
   return pieces.join("");
 }
 
-/** Base64 of files with which a call can still have a key: with it, it may have 1 MB (delivery/limits.ts). */
+/** Base64 of files with which a call can have a key at every machine: with it, it may have 1 MB (delivery/limits.ts). */
 const MAX_KEYED_CHARACTERS = 900_000;
 
-/** Whether a prompt with these files can have a key. One without is sent twice if its form is; the script prevents that. */
+/**
+ * Whether a prompt with these files can have a key at a machine that does not know keys itself. One without is sent twice if its form is;
+ * the script prevents that.
+ */
 export function mayHaveKey(files: readonly Attachment[], text: string): boolean {
   return files.reduce((all, { data }) => all + data.length, text.length * 2) < MAX_KEYED_CHARACTERS;
 }

@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import { encodeCursor } from "../events/cursor.ts";
 import { respond } from "../design/respond.tsx";
 import type { InboxPage } from "../inbox/inbox-item.ts";
@@ -50,7 +51,7 @@ sessions.post("/new", async (c) => {
   if (machine === null) return again("Choose a project.");
   const attached = await attachmentsIn(form);
   if ("problem" in attached) return again(attached.problem);
-  const args = { machineId: machine, slug, prompt: text, ...withFiles(attached.files, text, key) };
+  const args = { machineId: machine, slug, prompt: text, ...(await withFiles(c, machine, attached.files, text, key)) };
   const answer = await callMachineTool(c, "create_session", args, { waitMs: START_MS });
   if ("failed" in answer) return again(answer.failed.message);
   const made = parseSessionHandle(String(answer.told["session_id"] ?? ""));
@@ -89,7 +90,11 @@ sessions.post("/:machine/:session/prompt", async (c) => {
     return show(c, { said: `A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`, typed: text });
   const attached = await attachmentsIn(form);
   if ("problem" in attached) return show(c, { said: attached.problem, typed: text });
-  const args = { session_id: `${machine}/${session}`, text, ...withFiles(attached.files, text, key) };
+  const args = {
+    session_id: `${machine}/${session}`,
+    text,
+    ...(await withFiles(c, machine, attached.files, text, key)),
+  };
   const waitMs = attached.files.length === 0 ? undefined : START_MS;
   const answer = await callMachineTool(c, "send_prompt", args, waitMs === undefined ? {} : { waitMs });
   return "failed" in answer
@@ -143,9 +148,22 @@ async function newSession(c: PageContext, failed?: Parameters<typeof NewSession>
 }
 
 /** A prompt's files, and the form's key if the call can have one. */
-function withFiles(files: Files, text: string, key: string | undefined): Record<string, unknown> {
+async function withFiles(
+  c: PageContext,
+  machine: string,
+  files: Files,
+  text: string,
+  key: string | undefined,
+): Promise<Record<string, unknown>> {
   if (files.length === 0) return keyOf(key);
-  return { attachments: files, ...(mayHaveKey(files, text) ? keyOf(key) : {}) };
+  const hasKey = mayHaveKey(files, text) || (await knowsKeys(c, machine));
+  return { attachments: files, ...(hasKey ? keyOf(key) : {}) };
+}
+
+/** Whether a machine's own server runs a call that is sent twice with its key only once. */
+async function knowsKeys(c: PageContext, machine: string): Promise<boolean> {
+  const record: MachineRecord | null = await registryOf(c.env, c.var.session.person.id).machine(machine);
+  return record?.facts?.capabilities.includes(KEYS_CAPABILITY) === true;
 }
 
 type Files = Parameters<typeof mayHaveKey>[0];
@@ -162,12 +180,12 @@ async function show(c: PageContext, failed?: { readonly said: string; readonly t
   // Read first: what comes while the machine is asked is then in the stream, and perhaps in the answer as well.
   const position = await registry.newestEvent();
   const waiting = { visible: null, machine, session, state: "waiting", after: null } as const;
-  const [known, isMachine, inbox] = await Promise.all([
+  const [known, record, inbox] = await Promise.all([
     registry.session(null, machine, session) as Promise<ListedSession | null>,
-    registry.machine(machine).then((found) => found !== null),
+    registry.machine(machine) as Promise<MachineRecord | null>,
     registry.inbox(waiting) as Promise<InboxPage | null>,
   ]);
-  if (known === null && !isMachine) return notThere("session");
+  if (known === null && record === null) return notThere("session");
   const reading: Reading | null = await readSession(c, machine, session, known, {
     cursor: c.req.query("cursor") ?? null,
     isFull: c.req.query("full") === "1",
@@ -182,6 +200,7 @@ async function show(c: PageContext, failed?: { readonly said: string; readonly t
       reading={reading}
       asked={inbox?.items ?? []}
       isFresh={c.var.session.isFresh}
+      approval={record?.pageApproval ?? "nothing"}
       after={encodeCursor(position)}
       csrf={await formToken(c.var.session)}
       promptKey={crypto.randomUUID()}

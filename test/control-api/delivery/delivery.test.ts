@@ -247,6 +247,21 @@ describe("a call with a key", () => {
     expect((await user.json<{ deliveries: unknown[] }>("/api/deliveries")).deliveries).toEqual([]);
   });
 
+  it("that is too large to be kept goes to a machine that knows keys, with its key", async () => {
+    const text = "x".repeat(1_100_000);
+    await user.script("attic", { answers: { "tools/call send_prompt": SENT } });
+    const { structuredContent } = await send({ key: "k-large", text });
+    expect(structuredContent).not.toHaveProperty("delivery");
+    expect((await attempts())[0]).toMatchObject({ arguments: { session_id: "s-1", text, key: "k-large" } });
+    await online(["attic"], []);
+    const refused = await send({ key: "k-large", text });
+    expect([failureOf(refused), refused.content[0]?.text]).toEqual([
+      "invalid_request",
+      expect.stringContaining("1 MB"),
+    ]);
+    expect(await attempts()).toHaveLength(1);
+  });
+
   it.each([
     ["on_offline", { on_offline: "wait" }],
     ["ttl_ms", { key: "k", ttl_ms: -1 }],

@@ -7,7 +7,7 @@ import type { ListedSession } from "../../history/session-query.ts";
 import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { indexedSessionView } from "../../machines/session-view.ts";
 import { registryOf } from "../../user/user-rpc.ts";
-import { DELIVERY_PARAMETERS, deliverCall, isDelivered } from "./delivery-tools.ts";
+import { DELIVERY_PARAMETERS, deliverCall, isDelivered, isLeftToMachine } from "./delivery-tools.ts";
 import { machineId, machineOfSession, sessionHandle } from "./parameter.ts";
 import { relayAndLearn } from "./session-relay.ts";
 import { isAway } from "./session-tools.ts";
@@ -56,7 +56,7 @@ async function relay(call: ToolCall): Promise<ToolOutcome> {
   const handle = typeof args["session_id"] === "string" ? parseSessionHandle(args["session_id"]) : null;
   if (handle !== null && handle.machine !== null) args["session_id"] = handle.session;
   const machine = machineOf(call, handle?.machine ?? null);
-  if (isDelivered(call)) return deliverCall(call, machine, args);
+  if (isDelivered(call) && !(await isLeftToMachine(call, machine))) return deliverCall(call, machine, args);
   delete args["on_offline"];
   delete args["ttl_ms"];
   if (call.name === TABLE.send_and_wait.name && handle !== null)

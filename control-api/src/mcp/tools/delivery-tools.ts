@@ -1,5 +1,6 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
+import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import { REPLACES } from "#protocol/coding-tools/coding-tool.ts";
 import { type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { isRecord, parseJson } from "#protocol/json.ts";
@@ -8,6 +9,7 @@ import type { DeliveryRecord } from "../../delivery/delivery.ts";
 import { deliveryScopeOf } from "../../delivery/delivery-scope.ts";
 import { deliveryView } from "../../delivery/delivery-view.ts";
 import { DEFAULT_QUEUE_MS, MAX_QUEUE_MS, MAX_QUEUED_CHARACTERS } from "../../delivery/limits.ts";
+import type { MachineRecord } from "../../machines/machine-record.ts";
 import { registryOf } from "../../user/user-rpc.ts";
 import { withSessionHandles } from "../session-result.ts";
 import { invalid, type Tool, type ToolCall } from "./tool.ts";
@@ -60,6 +62,16 @@ export function isDelivered({ name, args }: ToolCall): boolean {
 }
 
 /**
+ * Whether a call is too large to be written down here, and safe without that: its machine knows keys, so a call that is sent twice runs
+ * once there. It is relayed with its key, and `get_delivery` knows nothing of it.
+ */
+export async function isLeftToMachine({ env, caller, args }: ToolCall, machine: string): Promise<boolean> {
+  if ((args["on_offline"] ?? "fail") !== "fail" || JSON.stringify(args).length <= MAX_QUEUED_CHARACTERS) return false;
+  const record: MachineRecord | null = await registryOf(env, caller.user).machine(machine);
+  return record?.facts?.capabilities.includes(KEYS_CAPABILITY) === true;
+}
+
+/**
  * Delivers a call, and answers with the machine's own result and what is known of its delivery. A call that waits for its machine has no
  * result yet. Throws `OperatorFailure` for a call that is not queued and did not arrive.
  *
@@ -77,7 +89,7 @@ export async function deliverCall(
     return invalid(`key must be a string of 1 to ${MAX_KEY_CHARACTERS} characters.`);
   const json = JSON.stringify(args);
   if (json.length > MAX_QUEUED_CHARACTERS)
-    return invalid("A call with a key may have 1 MB. Leave the key out, or send a smaller attachment.");
+    return invalid("A call with a key may have 1 MB at this machine. Leave the key out, or send a smaller attachment.");
   const sent: DeliveryRecord | OperatorError = await registryOf(env, caller.user).send({
     scope: deliveryScopeOf(caller),
     key: typeof given === "string" ? given : crypto.randomUUID(),
