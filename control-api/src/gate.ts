@@ -8,7 +8,9 @@ import type { Caller } from "./http/caller.ts";
 import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
-import { withBody, withStatedBody } from "./http/body-within.ts";
+import { unreadForm } from "./design/error-page.tsx";
+import { wantsPage } from "./design/page-wanted.ts";
+import { MAX_BODY_BYTES, withBody, withStatedBody } from "./http/body-within.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
 import { refuseForeignHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
@@ -54,7 +56,9 @@ async function own(request: Request, url: URL, env: Env, ctx: ExecutionContext):
     : isPrompt(request, url)
       ? withStatedBody(request, MAX_PROMPT_BYTES)
       : await withBody(request, senderOf(request, env));
-  return whole instanceof Response ? whole : app.fetch(whole, env, ctx);
+  if (!(whole instanceof Response)) return app.fetch(whole, env, ctx);
+  if (!wantsPage(request) || url.pathname.startsWith("/api/")) return whole;
+  return unreadForm(isPrompt(request, url) ? MAX_PROMPT_BYTES : MAX_BODY_BYTES, whole.status === 429 ? 429 : 400);
 }
 
 /** A prompt from a page, with its files (pages/attachments.ts) and what the form puts around them. */

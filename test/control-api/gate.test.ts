@@ -293,3 +293,20 @@ describe("a page of another origin", () => {
 it("the Worker's entry uses this gate", async () => {
   expect(await (await SELF.fetch(`${ORIGIN}/api/health`)).json()).toMatchObject({ ok: true });
 });
+
+describe("a form that is larger than what is read", () => {
+  it("is answered with a page for a browser, and with JSON for a program", async () => {
+    const body = "x".repeat(1024 * 1024 + 1);
+    const headers = { accept: "text/html", "content-type": "application/x-www-form-urlencoded" };
+    const page = await knock(`${ORIGIN}/sign-in`, { method: "POST", body, headers });
+    expect([page.status, page.headers.get("content-type")]).toEqual([400, expect.stringContaining("text/html")]);
+    expect(await page.text()).toContain("more than 1 MB");
+    for (const [path, accept] of [
+      ["/sign-in", "*/*"],
+      ["/api/tokens", "text/html"],
+    ])
+      expect(
+        await codeOf(await knock(`${ORIGIN}${path}`, { method: "POST", body, headers: { accept: accept ?? "" } })),
+      ).toBe("invalid_request");
+  });
+});

@@ -5,6 +5,8 @@ import { respond } from "./respond.tsx";
 /** What of an address is repeated. A longer one was made up by a program. */
 const MAX_PATH_CHARACTERS = 200;
 
+const MB = 1024 * 1024;
+
 /** For a browser at an address that does not exist. */
 export function unknownAddress(pathname: string): Response {
   const page = (
@@ -31,4 +33,21 @@ export function somethingFailed(): Response {
     </MessagePage>
   );
   return respond({ title: "Error", status: 500 }, page);
+}
+
+/** For a browser whose form could not be read: mostly one with large files. Nothing of it was carried out. */
+export function unreadForm(limit: number, status: 400 | 429): Response {
+  const page = (
+    <MessagePage title="This form could not be read">
+      <p>
+        {status === 429
+          ? "Too much is being sent from your address at once. Nothing was done. Go back, and try again in a moment."
+          : `It has more than ${limit / MB} MB, or took too long to arrive. Nothing was done. Go back, and send less text or smaller files.`}
+      </p>
+      <p>
+        <a href="/">Go to the overview</a>
+      </p>
+    </MessagePage>
+  );
+  return respond({ title: "Not read", status }, page);
 }

@@ -5,7 +5,7 @@ import { heldBodies, type NoBody, type Sender } from "./held-bodies.ts";
  * Bytes of a request's body at Operator's own pages and API. The largest is a prompt of 100,000 characters from a page's form, of which
  * percent-encoding makes nine times as many. A parsed body takes some twenty times its size, so this bounds what a stranger's request takes.
  */
-const MAX_BODY_BYTES = 1024 * 1024;
+export const MAX_BODY_BYTES = 1024 * 1024;
 
 /**
  * A request with its body, all of which has arrived and is within the limit, or the refusal of another one.
