@@ -1,9 +1,10 @@
 import { Ago } from "../design/ago.tsx";
-import { Foreign } from "../design/foreign.tsx";
 import { Note } from "../design/note.tsx";
 import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
 import { SERVICE_WORKER_PATH } from "../push/service-worker.ts";
+import type { Added } from "../webhooks/add-request.ts";
 import type { Overview } from "../webhooks/webhooks-rpc.ts";
+import { FAULTS, Receivers } from "./receiver-card.tsx";
 
 type Listed = Overview["subscriptions"][number];
 type Browser = Listed & { readonly push: PushSettings };
@@ -16,6 +17,9 @@ type NotificationsProps = {
   /** The credential of the browser that shows the page. */
   readonly thisBrowser: string;
   readonly machines: readonly string[];
+  readonly dead: Overview["dead"];
+  readonly added?: Added;
+  readonly typed?: { readonly url: string; readonly kind: "webhook" | "ntfy" };
   readonly said?: { readonly kind: "bad" | "good"; readonly text: string };
 };
 
@@ -36,7 +40,7 @@ export function NotificationsPage(props: NotificationsProps) {
       {others.map((browser) => (
         <BrowserCard {...props} browser={browser} />
       ))}
-      <Elsewhere subscriptions={subscriptions.filter(({ kind }) => kind === "webhook" || kind === "ntfy")} />
+      <Receivers {...props} subscriptions={subscriptions.filter(({ push }) => push === null)} />
     </div>
   );
 }
@@ -80,7 +84,7 @@ function BrowserCard({ csrf, machines, browser: { id, push, types, ...state }, i
             , last notification <Ago ms={state.lastDeliveryMs} />
           </>
         )}
-        {state.lastFault === null ? null : `. The last one did not arrive: ${state.lastFault}`}
+        {state.lastFault === null ? null : `. The last one did not arrive: ${FAULTS[state.lastFault]}`}
       </p>
       <form method="post" action={`/notifications/${id}`}>
         {token}
@@ -154,33 +158,6 @@ function Tick({ name, value = "yes", isOn, children }: TickProps) {
       <input type="checkbox" name={name} value={value} checked={isOn} />
       <span>{children}</span>
     </label>
-  );
-}
-
-function Elsewhere({ subscriptions }: { readonly subscriptions: readonly Listed[] }) {
-  return (
-    <section class="card">
-      <h2>ntfy and webhooks</h2>
-      {subscriptions.length === 0 ? null : (
-        <ul class="list">
-          {subscriptions.map(({ kind, url, lastFault }) => (
-            <li>
-              <span>
-                <Foreign text={url} />
-                <br />
-                <span class="soft">
-                  {kind}
-                  {lastFault === null ? "" : `, last time: ${lastFault}`}
-                </span>
-              </span>
-            </li>
-          ))}
-        </ul>
-      )}
-      <p class="soft">
-        Added and removed on a machine or computer with <code>codez webhooks</code>.
-      </p>
-    </section>
   );
 }
 

@@ -2,15 +2,15 @@ import { Hono } from "hono";
 import * as z from "zod/mini";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
-import { PUSH_SCRIPT_ASSET } from "../design/asset.ts";
-import { respond } from "../design/respond.tsx";
 import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
-import { formToken, visitOf } from "../sign-in/session.ts";
+import { visitOf } from "../sign-in/session.ts";
 import type { Posted } from "../webhooks/post.ts";
 import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
-import { NotificationsPage } from "./notifications-page.tsx";
+import { notificationsPage } from "./notifications-view.tsx";
+import { FAULTS } from "./receiver-card.tsx";
+import { receivers } from "./receivers.tsx";
 
 /** `/notifications`: the browsers in which a person is told what happens, and of what. */
 export const notifications = new Hono<PageApp>();
@@ -32,7 +32,11 @@ const Subscribed = z.object({
   zone: z.string().check(z.maxLength(64)),
 });
 
-notifications.get("/", (c) => page(c));
+const GONE = { kind: "bad", text: "This browser gets no notifications any more." } as const;
+
+notifications.get("/", (c) => notificationsPage(c));
+
+notifications.route("/receivers", receivers);
 
 notifications.post("/browser", async (c) => {
   const { person, id } = c.var.session;
@@ -54,7 +58,7 @@ notifications.post("/:id", async (c) => {
   const { person } = c.var.session;
   const form = await formIn(c);
   const known = await pushOf(c);
-  if (known === null) return page(c, { kind: "bad", text: "This browser gets no notifications any more." }, 404);
+  if (known === null) return notificationsPage(c, { said: GONE, status: 404 });
   const types = PUSH_TOPICS.filter(({ name }) => form.has(`topic-${name}`)).flatMap((topic) => [...topic.types]);
   const machines: string[] = await c.env.USER.getByName(person.id).machineNames();
   const settings: PushSettings = {
@@ -64,7 +68,7 @@ notifications.post("/:id", async (c) => {
     showsContent: form.has("content"),
   };
   await webhooksOf(c.env, person.id).choosePush(known.id, types, settings);
-  return page(c, { kind: "good", text: "Saved." });
+  return notificationsPage(c, { said: { kind: "good", text: "Saved." } });
 });
 
 notifications.post("/:id/remove", async (c) => {
@@ -85,10 +89,10 @@ notifications.post("/:id/test", async (c) => {
   const known = await pushOf(c);
   const posted: Posted | null =
     known === null ? null : await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
-  if (posted === null) return page(c, { kind: "bad", text: "This browser gets no notifications any more." }, 404);
-  if (posted.ok) return page(c, { kind: "good", text: "Sent. It arrives in a moment." });
-  const text = `The browser's push service did not take it (${posted.fault}). Turn notifications off and on again in that browser.`;
-  return page(c, { kind: "bad", text }, 502);
+  if (posted === null) return notificationsPage(c, { said: GONE, status: 404 });
+  if (posted.ok) return notificationsPage(c, { said: { kind: "good", text: "Sent. It arrives in a moment." } });
+  const text = `The browser's push service did not take it: ${FAULTS[posted.fault]}. Turn notifications off and on again in that browser.`;
+  return notificationsPage(c, { said: { kind: "bad", text }, status: 502 });
 });
 
 /** The browser in the path, if it is one of this person's. */
@@ -107,31 +111,4 @@ function quietIn(form: FormData): PushSettings["quiet"] {
 function minutesIn(text: unknown): number | null {
   const [, hours, minutes] = /^([01]\d|2[0-3]):([0-5]\d)/.exec(typeof text === "string" ? text : "") ?? [];
   return hours === undefined || minutes === undefined ? null : Number(hours) * 60 + Number(minutes);
-}
-
-async function page(
-  c: PageContext,
-  said?: { readonly kind: "bad" | "good"; readonly text: string },
-  status: 200 | 404 | 502 = 200,
-): Promise<Response> {
-  const { session } = c.var;
-  const webhooks = webhooksOf(c.env, session.person.id);
-  const [key, overview, machines, csrf]: [string, Overview, string[], string] = await Promise.all([
-    webhooks.pushKey(session.person.id),
-    webhooks.overview(),
-    c.env.USER.getByName(session.person.id).machineNames(),
-    formToken(session),
-  ]);
-  const body = (
-    <NotificationsPage
-      csrf={csrf}
-      pushKey={key}
-      subscriptions={overview.subscriptions}
-      thisBrowser={`browser:${session.id}`}
-      machines={machines}
-      {...(said === undefined ? {} : { said })}
-    />
-  );
-  const script = { ...PUSH_SCRIPT_ASSET, policy: "operator-push" };
-  return respond({ title: "Notifications", status, at: "account", script }, body);
 }

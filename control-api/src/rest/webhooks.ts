@@ -10,6 +10,7 @@ import { EventsFailure } from "../mcp-events/events-error.ts";
 import { type SubscriptionFilter, parseFilter } from "../mcp-events/subscription-arguments.ts";
 import type { Added, AddRequest } from "../webhooks/add-request.ts";
 import type { Posted } from "../webhooks/post.ts";
+import { isTopicUrl } from "../webhooks/topic-url.ts";
 import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
 
 const Request = z.strictObject({
@@ -42,7 +43,7 @@ webhooks.post("/", administering, async (c) => {
   const unknown = types?.find((name) => !EVENT_TYPE_BY_NAME.has(name));
   if (unknown !== undefined)
     return invalid(`There is no event type "${unknown}". The types: ${[...EVENT_TYPE_BY_NAME.keys()].join(", ")}.`);
-  if (kind === "ntfy" && !(URL.canParse(url) && /\/[\w-]{1,64}$/.test(new URL(url).pathname)))
+  if (kind === "ntfy" && !isTopicUrl(url))
     return invalid("The URL of a topic ends with its name, such as https://ntfy.sh/my-topic.");
   let filter: SubscriptionFilter;
   try {

@@ -211,7 +211,7 @@ describe("a browser's subscription", () => {
     await one.service.plan({ status: 503 });
     await one.person.user.logs("attic", [asked("r-1")]);
     await one.service.received(1);
-    await expect.poll(() => pageOf(one.person, "/notifications")).toContain("did not arrive: http_5xx");
+    await expect.poll(() => pageOf(one.person, "/notifications")).toContain("did not arrive: it failed (HTTP 5xx)");
     await one.service.plan({ status: 201 });
     await passTime(one);
     expect(await one.service.received(2)).toHaveLength(2);

@@ -1,0 +1,41 @@
+import { PUSH_SCRIPT_ASSET } from "../design/asset.ts";
+import { respond } from "../design/respond.tsx";
+import type { PageContext } from "../sign-in/page-context.ts";
+import { formToken } from "../sign-in/session.ts";
+import type { Added } from "../webhooks/add-request.ts";
+import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import { NotificationsPage } from "./notifications-page.tsx";
+
+type Shown = {
+  readonly said?: { readonly kind: "bad" | "good"; readonly text: string };
+  readonly status?: 200 | 400 | 404 | 502;
+  /** A receiver that was just added. */
+  readonly added?: Added;
+  /** What was typed into a form that was refused. */
+  readonly typed?: { readonly url: string; readonly kind: "webhook" | "ntfy" };
+};
+
+/** The notifications page, with what became of a form that was just sent. */
+export async function notificationsPage(c: PageContext, { status = 200, ...shown }: Shown = {}): Promise<Response> {
+  const { session } = c.var;
+  const webhooks = webhooksOf(c.env, session.person.id);
+  const [key, overview, machines, csrf]: [string, Overview, string[], string] = await Promise.all([
+    webhooks.pushKey(session.person.id),
+    webhooks.overview(),
+    c.env.USER.getByName(session.person.id).machineNames(),
+    formToken(session),
+  ]);
+  const body = (
+    <NotificationsPage
+      csrf={csrf}
+      pushKey={key}
+      subscriptions={overview.subscriptions}
+      dead={overview.dead}
+      thisBrowser={`browser:${session.id}`}
+      machines={machines}
+      {...shown}
+    />
+  );
+  const script = { ...PUSH_SCRIPT_ASSET, policy: "operator-push" };
+  return respond({ title: "Notifications", status, at: "account", script }, body);
+}

@@ -1,0 +1,95 @@
+import { Hono } from "hono";
+import { messageOf, type OperatorError } from "#protocol/error.ts";
+import { note } from "../audit/note.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { PUSH_TOPICS } from "../push/push-settings.ts";
+import { formIn } from "../sign-in/form.ts";
+import type { PageApp, PageContext } from "../sign-in/page-context.ts";
+import { confirmFirst } from "../sign-in/session.ts";
+import type { Added, AddRequest } from "../webhooks/add-request.ts";
+import type { Posted } from "../webhooks/post.ts";
+import { isTopicUrl } from "../webhooks/topic-url.ts";
+import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import { notificationsPage } from "./notifications-view.tsx";
+import { FAULTS } from "./receiver-card.tsx";
+
+/** `/notifications/receivers`: topics of ntfy, webhooks, and what MCP clients are subscribed to. */
+export const receivers = new Hono<PageApp>();
+
+/** How the audit log names this page. */
+const CLIENT = "notifications page";
+
+receivers.post("/", async (c) => {
+  const { person, isFresh } = c.var.session;
+  // What is added here gets what sessions say from then on. So it takes more than an unlocked phone that somebody found.
+  if (!isFresh) return confirmFirst(c, "/notifications");
+  const form = await formIn(c);
+  const typed = {
+    url: String(form.get("url") ?? "").trim(),
+    kind: form.get("kind") === "webhook" ? "webhook" : "ntfy",
+  } as const;
+  const refuse = (text: string) => notificationsPage(c, { said: { kind: "bad", text }, typed, status: 400 });
+  if (typed.kind === "ntfy" && !isTopicUrl(typed.url))
+    return refuse("The address of a topic ends with its name, such as https://ntfy.sh/my-topic.");
+  const types = PUSH_TOPICS.filter(({ name }) => form.has(`tell-${name}`)).flatMap((topic) => [...topic.types]);
+  if (types.length === 0 && !form.has("all")) return refuse("Choose at least one thing to be told of.");
+  const machine = String(form.get("machine") ?? "");
+  if (machine !== "" && !(await isMachine(c, machine))) return refuse("There is no such machine any more.");
+  const request: AddRequest = {
+    user: person.id,
+    client: CLIENT,
+    // It belongs to the person and not to the browser that they happened to use, so it stays when that one is signed out.
+    credential: null,
+    kind: typed.kind,
+    url: typed.url,
+    types: form.has("all") ? null : types,
+    filter: { machine: machine === "" ? null : machine, session: null },
+  };
+  const added: Added | OperatorError = await webhooksOf(c.env, person.id).add(request);
+  if ("code" in added) return refuse(messageOf(added));
+  note(c.env, person.id, { kind: "webhook_added", client: CLIENT, subject: new URL(added.url).origin });
+  // Not by a redirect: the secret is shown once, here.
+  return notificationsPage(c, { said: { kind: "good", text: "Added. Send it a test to see that it arrives." }, added });
+});
+
+receivers.post("/:id/test", async (c) => {
+  const known = await knownIn(c);
+  if (known === null) return unknown(c);
+  const posted: Posted | null = await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
+  if (posted === null) return unknown(c);
+  if (posted.ok) return notificationsPage(c, { said: { kind: "good", text: "The receiver took the test message." } });
+  const text = `The receiver did not take the test message: ${FAULTS[posted.fault]}.`;
+  return notificationsPage(c, { said: { kind: "bad", text }, status: 502 });
+});
+
+receivers.post("/:id/retry", async (c) => {
+  const known = await knownIn(c);
+  const retried: number | null =
+    known === null ? null : await webhooksOf(c.env, c.var.session.person.id).retry(known.id);
+  if (retried === null) return unknown(c);
+  const text = `${retried} ${retried === 1 ? "message is" : "messages are"} sent again.`;
+  return notificationsPage(c, { said: { kind: "good", text } });
+});
+
+receivers.post("/:id/remove", async (c) => {
+  const { person } = c.var.session;
+  const known = await knownIn(c);
+  const url: string | null = known === null ? null : await webhooksOf(c.env, person.id).remove(known.id);
+  if (url !== null) note(c.env, person.id, { kind: "webhook_removed", client: CLIENT, subject: new URL(url).origin });
+  return c.redirect("/notifications#receivers", 303);
+});
+
+/** The receiver in the path, if it is one of this person's, and no browser, which has routes of its own. */
+async function knownIn(c: PageContext): Promise<Overview["subscriptions"][number] | null> {
+  const { subscriptions }: Overview = await webhooksOf(c.env, c.var.session.person.id).overview();
+  return subscriptions.find(({ id, push }) => id === c.req.param("id") && push === null) ?? null;
+}
+
+async function isMachine(c: PageContext, name: string): Promise<boolean> {
+  const record: MachineRecord | null = await c.env.USER.getByName(c.var.session.person.id).machine(name);
+  return record !== null;
+}
+
+function unknown(c: PageContext): Promise<Response> {
+  return notificationsPage(c, { said: { kind: "bad", text: "This receiver was removed." }, status: 404 });
+}

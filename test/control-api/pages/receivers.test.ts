@@ -1,0 +1,92 @@
+import { runInDurableObject } from "cloudflare:test";
+import { describe, expect, test, vi } from "vitest";
+import { asked } from "../inbox/support/asking.ts";
+import { Receiver } from "../support/receiver.ts";
+import { directory } from "../sign-in/support/visitor.ts";
+import { pageOf, type Somebody, somebody, textOf } from "./support/person.ts";
+
+const PATH = "/notifications/receivers";
+
+async function post(one: Somebody, path: string, fields: Record<string, string> = {}): Promise<Response> {
+  return one.browser.post(path, { csrf: await one.browser.csrf("/notifications"), ...fields });
+}
+
+function idIn(page: string): string {
+  return /receivers\/(hook_[\w-]+)\/test/.exec(page)?.[1] ?? "";
+}
+
+describe("receivers on the notifications page", () => {
+  test("are added with what they are told of, tried out, shown with their last delivery, and removed", async () => {
+    const one = await somebody();
+    await one.user.machine("attic");
+    const receiver = new Receiver();
+    const url = `${receiver.url}/my-topic`;
+    const added = await post(one, PATH, { kind: "webhook", url, "tell-failed": "yes", machine: "attic" });
+    const page = await added.text();
+    expect(added.status, page).toBe(200);
+    const secret = /whsec_[\w+/=]+/.exec(page)?.[0] ?? "";
+    expect(secret).not.toBe("");
+    const list = await pageOf(one, "/notifications");
+    expect(list).not.toContain(secret);
+    expect(textOf(list)).toMatch(/webhook, a session failed, on attic Nothing sent yet/);
+    expect(await (await post(one, `${PATH}/${idIn(list)}/test`)).text()).toContain("took the test message");
+    expect((await receiver.received(1))[0]?.headers["webhook-signature"]).toMatch(/^v1,/);
+    expect(textOf(await pageOf(one, "/notifications"))).toContain("Last delivered");
+    const gone = await post(one, `${PATH}/${idIn(list)}/remove`);
+    expect([gone.status, gone.headers.get("location")]).toEqual([303, "/notifications#receivers"]);
+    expect(idIn(await pageOf(one, "/notifications"))).toBe("");
+  });
+
+  test("that do not take what they are sent are shown with the reason", async () => {
+    const one = await somebody();
+    await one.user.machine("attic");
+    const receiver = new Receiver();
+    await receiver.plan({ status: 500 });
+    await post(one, PATH, { kind: "ntfy", url: `${receiver.url}/my-topic`, all: "yes" });
+    const id = idIn(await pageOf(one, "/notifications"));
+    const tried = await post(one, `${PATH}/${id}/test`);
+    expect([tried.status, textOf(await tried.text())]).toEqual([502, expect.stringContaining("it failed (HTTP 5xx)")]);
+    await one.user.logs("attic", [asked("r-1")]);
+    await receiver.received(2);
+    // The fault is written down after the receiver has answered.
+    await vi.waitFor(async () =>
+      expect(textOf(await pageOf(one, "/notifications"))).toMatch(/ntfy, everything.*Failing since .*HTTP 5xx/),
+    );
+  });
+
+  test.each([
+    ["an address that is no topic's", { kind: "ntfy", url: "https://ntfy.sh/", all: "yes" }, "ends with its name"],
+    ["an address inside the network", { kind: "webhook", url: "https://10.0.0.1/x", all: "yes" }, "not a public host"],
+    ["nothing to be told of", { kind: "webhook", url: "https://example.com/x" }, "at least one thing"],
+    [
+      "a machine that is none",
+      { kind: "webhook", url: "https://example.com/x", all: "yes", machine: "m" },
+      "no such machine",
+    ],
+  ])("are not added with %s, and what was typed is kept", async (_, fields, says) => {
+    const one = await somebody();
+    const refused = await post(one, PATH, fields);
+    const page = await refused.text();
+    expect([refused.status, textOf(page)]).toEqual([400, expect.stringContaining(says)]);
+    expect(page).toContain(`value="${fields.url}"`);
+    expect(idIn(await pageOf(one, "/notifications"))).toBe("");
+  });
+
+  test("are added only after a recent sign-in, with the form's token, and are nobody else's", async () => {
+    const [one, other] = [await somebody(), await somebody()];
+    const receiver = new Receiver();
+    const fields = { kind: "webhook", url: receiver.url, all: "yes" };
+    expect((await one.browser.post(PATH, { ...fields, csrf: "" })).status).toBe(403);
+    await post(one, PATH, fields);
+    const id = idIn(await pageOf(one, "/notifications"));
+    expect((await post(other, `${PATH}/${id}/test`)).status).toBe(404);
+    await post(other, `${PATH}/${id}/remove`);
+    expect(idIn(await pageOf(one, "/notifications"))).toBe(id);
+    expect(await receiver.received(0)).toEqual([]);
+    await runInDurableObject(directory(), (_, { storage }) => {
+      storage.sql.exec("UPDATE session SET proved_ms = proved_ms - 900001 WHERE person = ?", one.user.id);
+    });
+    const late = await post(one, PATH, fields);
+    expect([late.status, late.headers.get("location")]).toEqual([303, "/sign-in/confirm?next=%2Fnotifications"]);
+  });
+});
