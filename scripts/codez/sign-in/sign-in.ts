@@ -8,6 +8,7 @@ import { signInByBrowser, type SignedIn } from "./browser-flow.ts";
 import { signInByDevice } from "./device-flow.ts";
 import { forgetSignIn, keepSignIn, readSignIn } from "./kept-sign-in.ts";
 import { failed } from "./oauth-request.ts";
+import { showsQr, terminalQr } from "./terminal-qr.ts";
 
 /** `operator:admin` to register machines, `mcp:tools` to check at `/mcp` that they are online. */
 const SCOPE = "operator:admin mcp:tools";
@@ -67,8 +68,13 @@ async function enter(hub: string, scope: string, need: Need): Promise<Entered> {
         })
       : await signInByDevice(server, name, scope, (code) => {
           const minutes = Math.round(code.expires_in / 60);
+          const link = code.verification_uri_complete;
+          const { isTTY, columns } = process.stderr;
+          const qr = link !== undefined && showsQr(isTTY, process.env) ? terminalQr(link, columns) : null;
+          // It is ours alone, made of the link's bits, so its colours need no escape.
+          if (qr !== null) process.stderr.write(`${qr}\n`);
           say(
-            `Sign in at ${hub}: on your phone or any computer, open\n  ${code.verification_uri}\nand enter the code\n  ${code.user_code}\nThe code is valid for ${minutes} minutes.`,
+            `Sign in at ${hub}: ${qr === null ? "" : "scan this with a phone, or "}on your phone or any computer, open\n  ${code.verification_uri}\nand enter the code\n  ${code.user_code}\nThe code is valid for ${minutes} minutes.`,
           );
         });
   return { server, signedIn };
