@@ -66,6 +66,8 @@ for (const button of all("button[data-passkey]")) {
 const field = document.querySelector("input[data-from-fragment]");
 if (field && location.hash.length > 1) {
   field.value = decodeURIComponent(location.hash.slice(1));
+  // A link to this page at another address takes the code along, in the same way.
+  for (const link of all("a[data-with-code]")) link.hash = location.hash;
   history.replaceState(null, "", location.pathname + location.search);
 }
 

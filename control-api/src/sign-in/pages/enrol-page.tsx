@@ -1,6 +1,7 @@
 import { PASSWORD_MIN } from "../accounts/password.ts";
 import { Note } from "../../design/note.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
+import { PasskeysElsewhere } from "./passkeys-elsewhere.tsx";
 import { PasswordField } from "./password-field.tsx";
 
 type EnrolProps = {
@@ -9,6 +10,8 @@ type EnrolProps = {
   readonly name?: string;
   readonly refusal?: string;
   readonly hasPasskeys: boolean;
+  /** The same page where passkeys work (site.ts); `null` where they do. */
+  readonly elsewhere: string | null;
 };
 
 const WORDS = {
@@ -25,7 +28,7 @@ const WORDS = {
 } as const;
 
 /** The page that opens an account: a claim or invitation code, a name, and a password or a passkey. */
-export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys }: EnrolProps) {
+export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys, elsewhere }: EnrolProps) {
   const words = WORDS[path];
   return (
     <section class="card">
@@ -61,6 +64,7 @@ export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys }: 
           <PasskeyButton path={`${path}/passkey`} does="create" text="Use a passkey instead of a password" />
         ) : null}
       </form>
+      {elsewhere === null ? null : <PasskeysElsewhere url={elsewhere} />}
     </section>
   );
 }

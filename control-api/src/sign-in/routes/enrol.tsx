@@ -16,7 +16,7 @@ import { MessagePage } from "../../design/message-page.tsx";
 import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { visitOf } from "../session.ts";
-import { siteOf } from "../site.ts";
+import { atLocalhost, siteOf } from "../site.ts";
 import { enter, noteSignIn } from "./sign-in.tsx";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
@@ -48,7 +48,7 @@ for (const path of ["/claim", "/invite"] as const) {
     }
     return respond(
       { title: path === "/claim" ? "Claim" : "Invitation" },
-      <EnrolPage path={path} hasPasskeys={siteOf(c.req.url) !== null} />,
+      <EnrolPage path={path} hasPasskeys={siteOf(c.req.url) !== null} elsewhere={atLocalhost(c.req.url)} />,
     );
   });
 
@@ -66,7 +66,14 @@ for (const path of ["/claim", "/invite"] as const) {
     const { text, status } = deniedMessageOf(entered);
     return respond(
       { title: "Account not created", status },
-      <EnrolPage path={path} code={code} name={name} refusal={text} hasPasskeys={siteOf(c.req.url) !== null} />,
+      <EnrolPage
+        path={path}
+        code={code}
+        name={name}
+        refusal={text}
+        hasPasskeys={siteOf(c.req.url) !== null}
+        elsewhere={atLocalhost(c.req.url)}
+      />,
     );
   });
 
