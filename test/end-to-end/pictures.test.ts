@@ -116,27 +116,45 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
 
   /** Takes all four pictures of the page that is open, or of `path`. */
   async function take(name: string, path?: string): Promise<void> {
-    if (path !== undefined) await page.goto(`${url}${path}`);
+    if (path !== undefined) await page.goto(new URL(path, url).href);
     for (const [size, viewport] of Object.entries(SIZES))
       for (const colorScheme of ["light", "dark"] as const) {
         await page.setViewportSize(viewport);
         await page.emulateMedia({ colorScheme });
         await page.screenshot({ path: join(FOLDER, `${name}-${size}-${colorScheme}.png`) });
-        if (colorScheme === "light") found.push(...(await axeFindings(page)).map((one) => `${name} ${size}: ${one}`));
-        else
-          found.push(
-            ...(await axeFindings(page))
-              .filter((one) => one.includes("contrast"))
-              .map((one) => `${name} ${size} dark: ${one}`),
-          );
+        found.push(...(await axeFindings(page)).map((one) => `${name} ${size} ${colorScheme}: ${one}`));
         if (!(await page.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth")))
           found.push(`${name} ${size} is too wide`);
       }
   }
 
+  /** The address at which an app asks to be let in. */
+  async function consentAddress(): Promise<string> {
+    const redirect = "http://127.0.0.1:9/callback";
+    const asked = { client_name: "Claude Code", redirect_uris: [redirect], token_endpoint_auth_method: "none" };
+    const { body } = await operator.api("POST", "/oauth/register", asked);
+    const query = new URLSearchParams({
+      response_type: "code",
+      client_id: (body as { client_id: string }).client_id,
+      redirect_uri: redirect,
+      code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM",
+      code_challenge_method: "S256",
+      scope: "mcp:tools",
+    });
+    return `/oauth/authorize?${query}`;
+  }
+
   test("the way in", async () => {
     await take("front-door", "/");
     await take("claim", "/claim");
+    await take("claim-at-address", `${operator.url}/claim`);
+    await take("sign-in", "/sign-in");
+    await page.fill("input[name=name]", "dana");
+    await page.fill("input[name=password]", "wrong");
+    await page.click("button[type=submit]");
+    await page.waitForSelector(".note");
+    await take("sign-in-refused");
+    await take("invitation", "/invite");
     await claim(page, url);
     await take("overview-empty");
     await take("machines-empty", "/machines");
@@ -196,6 +214,34 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
     await page.evaluate("scrollTo(0, document.body.scrollHeight)");
     await take("notifications-end");
+    await page.goto(`${url}/notifications`);
+    await page.click("summary:has-text('Add one')");
+    await page.fill("#receivers input[name=url]", "https://ntfy.sh/danas-machines");
+    await page.click("#receivers button:has-text('Add')");
+    await page.waitForSelector("#receivers .receiver");
+    await page.evaluate("document.querySelector('#receivers').scrollIntoView()");
+    await take("notifications-receivers");
+    await page.evaluate("document.querySelector('#receivers details').open = true");
+    await page.evaluate("document.querySelector('#receivers details').scrollIntoView()");
+    await take("notifications-add");
+    await take("consent", await consentAddress());
+    await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
+    await take("consent-unfolded");
+    await take("consent-wrong", "/oauth/authorize");
+    await take("confirm", "/sign-in/confirm?next=%2Finbox");
+    await page.goto(`${url}/account`);
+    await page.click("text=Invite someone");
+    await page.waitForSelector(".big");
+    await take("invited");
+    await page.goto(`${url}/machines/attic`);
+    await page.evaluate("document.querySelector('select[name=approval]').value = 'nothing'");
+    await page.click("#approval button");
+    await page.waitForURL(/#manage$/);
+    await take("inbox-closed", "/inbox");
+    await page.goto(`${url}/machines/attic`);
+    await page.evaluate("document.querySelector('select[name=approval]').value = 'session'");
+    await page.click("#approval button");
+    await page.waitForURL(/#manage$/);
     await take("sessions-one", "/sessions");
     await take("session-waiting", `/sessions/attic/${session}`);
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
