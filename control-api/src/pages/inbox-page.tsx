@@ -13,7 +13,7 @@ type InboxProps = {
   readonly csrf: string;
   /** Whether the person may allow something without confirming first that it is them. */
   readonly isFresh: boolean;
-  /** What the person wants pages to allow for each machine. */
+  /** What the person wants pages to allow, for the machines where that is less than everything. */
   readonly approvals: ReadonlyMap<string, PageApproval>;
   readonly waiting: readonly InboxItem[];
   readonly hasMore: boolean;
@@ -60,7 +60,7 @@ export function InboxPageView(props: InboxProps) {
             item={item}
             csrf={props.csrf}
             isFresh={props.isFresh}
-            approval={props.approvals.get(item.machine) ?? "nothing"}
+            approval={props.approvals.get(item.machine) ?? "session"}
             nowMs={nowMs}
             {...(item.session === null ? {} : { sessionHref: sessionPath(item.machine, item.session) })}
           />

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import type { PageApproval } from "../machines/machine-record.ts";
 import { questionsOf } from "../inbox/asked-input.ts";
 import { DecisionRequest } from "../inbox/decision-request.ts";
 import type { DecisionResult, InboxItem, InboxPage, Verdict } from "../inbox/inbox-item.ts";
@@ -110,18 +110,18 @@ async function page(
   const user = c.env.USER.getByName(session.person.id);
   const all = { visible: null, machine: null, session: null, after: null, isMixed: true } as const;
   const after = encodeCursor(await user.newestEvent());
-  const [waiting, settled, machines, csrf]: [InboxPage | null, InboxPage | null, MachineRecord[], string] =
+  const [waiting, settled, approvals, csrf]: [InboxPage | null, InboxPage | null, Map<string, PageApproval>, string] =
     await Promise.all([
       user.inbox({ ...all, state: "waiting" }),
       user.inbox({ ...all, state: "settled" }),
-      user.machines(),
+      user.limitedPageApprovals(),
       formToken(session),
     ]);
   const body = (
     <InboxPageView
       csrf={csrf}
       isFresh={session.isFresh}
-      approvals={new Map(machines.map(({ name, pageApproval }) => [name, pageApproval]))}
+      approvals={approvals}
       waiting={waiting?.items ?? []}
       hasMore={(waiting?.next ?? null) !== null}
       settled={(settled?.items ?? []).slice(0, SHOWN_SETTLED)}

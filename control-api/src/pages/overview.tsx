@@ -6,6 +6,7 @@ import { encodeCursor } from "../events/cursor.ts";
 import type { IndexedSessions, SessionListQuery } from "../history/session-query.ts";
 import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
 import type { ListedMachines } from "../machines/machine-query.ts";
+import type { PageApproval } from "../machines/machine-record.ts";
 import { perAddress } from "../sign-in/browser-gate.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 import { AskedCard } from "./asked-card.tsx";
@@ -39,13 +40,14 @@ overview.get("/", perAddress, async (c, next) => {
       <SignInPage next="/" isFrontDoor hasPasskeys={siteOf(c.req.url) !== null} elsewhere={atLocalhost(c.req.url)} />,
     );
   const registry = registryOf(c.env, session.person.id);
-  const [position, page, inbox, waiting, running, recent] = await Promise.all([
+  const [position, page, inbox, waiting, running, recent, approvals] = await Promise.all([
     registry.newestEvent(),
     registry.machinePage({ visible: null, limit: SHOWN_MACHINES }) as Promise<ListedMachines>,
     registry.inbox(WAITING) as Promise<InboxPage | null>,
     registry.listSessions(inState("waiting")) as Promise<IndexedSessions>,
     registry.listSessions(inState("running")) as Promise<IndexedSessions>,
     registry.listSessions(inState(null)) as Promise<IndexedSessions>,
+    registry.limitedPageApprovals() as Promise<Map<string, PageApproval>>,
   ]);
   const asked = inbox?.items.slice(0, SHOWN_ASKED) ?? [];
   const csrf = await formToken(session);
@@ -77,7 +79,7 @@ overview.get("/", perAddress, async (c, next) => {
                     item={item}
                     csrf={csrf}
                     isFresh={session.isFresh}
-                    approval={machines.find(({ name }) => name === item.machine)?.pageApproval ?? "nothing"}
+                    approval={approvals.get(item.machine) ?? "session"}
                     nowMs={Date.now()}
                     {...(item.session === null ? {} : { sessionHref: sessionPath(item.machine, item.session) })}
                   />

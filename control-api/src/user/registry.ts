@@ -172,6 +172,18 @@ export class Registry {
     return this.#sql.exec(set, isAllowed ? 1 : 0, name).rowsWritten > 0;
   }
 
+  /** What may be allowed on pages, for the machines where that is less than everything. */
+  limitedPageApprovals(): Map<string, PageApproval> {
+    const rows = this.#sql
+      .exec<{ name: string; approval: string }>(
+        "SELECT name, page_approval AS approval FROM machine WHERE page_approval <> 'session'",
+      )
+      .toArray();
+    return new Map(
+      rows.map(({ name, approval }) => [name, PAGE_APPROVALS.find((one) => one === approval) ?? "nothing"]),
+    );
+  }
+
   /** Says what may be allowed on pages for a machine. Answers `false` if there is no such machine. */
   setPageApproval(name: string, approval: PageApproval): boolean {
     return this.#sql.exec("UPDATE machine SET page_approval = ? WHERE name = ?", approval, name).rowsWritten > 0;

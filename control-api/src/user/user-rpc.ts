@@ -54,6 +54,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   restore(name: string): MaybeAsync<MachineRecord | OperatorError>;
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
   setRemoteApproval(name: string, isAllowed: boolean): MaybeAsync<boolean>;
+  /** What may be allowed on pages, for the machines where that is less than everything. */
+  limitedPageApprovals(): MaybeAsync<Map<string, PageApproval>>;
   /** Says what may be allowed on pages for a machine. Answers `false` if there is no such machine. */
   setPageApproval(name: string, approval: PageApproval): MaybeAsync<boolean>;
   /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */

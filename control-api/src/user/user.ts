@@ -306,6 +306,10 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#registry.setRemoteApproval(name, isAllowed);
   }
 
+  limitedPageApprovals(): Map<string, PageApproval> {
+    return this.#registry.limitedPageApprovals();
+  }
+
   setPageApproval(name: string, approval: PageApproval): boolean {
     return this.#registry.setPageApproval(name, approval);
   }

@@ -1,4 +1,4 @@
-import decodeQR from "qr/decode.js";
+import readQr from "qr/decode.js";
 import { expect, test } from "vitest";
 import { showsQr, terminalQr } from "../../../../scripts/codez/sign-in/terminal-qr.ts";
 
@@ -11,7 +11,7 @@ const SCALE = 4;
 /** What a phone's camera sees of it: each character as two modules, dark where it is drawn. */
 function photographed(shown: string): { width: number; height: number; data: Uint8Array } {
   const dark = shown.split("\n").flatMap((line) => {
-    const modules = [...line.slice(BEGIN.length, -END.length)];
+    const modules = Array.from(line.slice(BEGIN.length, -END.length));
     return [modules.map((one) => "█▀".includes(one)), modules.map((one) => "█▄".includes(one))];
   });
   const [width, height] = [(dark[0]?.length ?? 0) * SCALE, dark.length * SCALE];
@@ -27,7 +27,7 @@ const LINK = "https://operator.example.com/pair?code=WDJB-MJHT";
 
 test("a code in a terminal is the link, black on white, in a terminal of 80 columns and 24 lines", () => {
   const shown = terminalQr(LINK, 80) ?? "";
-  expect(decodeQR(photographed(shown))).toBe(LINK);
+  expect(readQr(photographed(shown))).toBe(LINK);
   expect(shown.split("\n").length).toBeLessThan(20);
   for (const line of shown.split("\n"))
     expect(line).toSatisfy((one: string) => one.startsWith(BEGIN) && one.endsWith(END));
