@@ -145,7 +145,7 @@ function DecisionForm({ item, csrf, isFresh, approval }: FormProps) {
           ) : null}
         </div>
         {hasRules && approval === "once" ? (
-          <p class="soft hint">
+          <p class="soft after">
             For machine {machine}, these pages allow single requests only.{" "}
             <a href={`${machinePath(machine)}#approval`}>Change that</a>
           </p>

@@ -98,19 +98,25 @@ function Receiver({ one, csrf, given }: ReceiverProps) {
 
 function State({ one: { suspendedMs, failedSinceMs, lastFault, lastDeliveryMs } }: { readonly one: Listed }) {
   const why = lastFault === null ? "" : `: ${FAULTS[lastFault]}`;
-  if (suspendedMs !== null) return <Status tone="bad">{`Stopped after failing for long${why}`}</Status>;
+  if (suspendedMs !== null)
+    return (
+      <>
+        <Status tone="bad">Stopped</Status>
+        {` after failing for long${why}`}
+      </>
+    );
   if (failedSinceMs !== null)
     return (
-      <Status tone="warn">
-        Failing since <Ago ms={failedSinceMs} />
+      <>
+        <Status tone="warn">Failing</Status> since <Ago ms={failedSinceMs} />
         {why}
-      </Status>
+      </>
     );
   if (lastDeliveryMs === null) return <Status tone="quiet">Nothing sent yet</Status>;
   return (
-    <Status tone="good">
-      Last delivered <Ago ms={lastDeliveryMs} />
-    </Status>
+    <>
+      <Status tone="good">Delivered</Status> <Ago ms={lastDeliveryMs} />
+    </>
   );
 }
 

@@ -31,7 +31,7 @@ describe("receivers on the notifications page", () => {
     expect(textOf(list)).toMatch(/webhook, a session failed, on attic Nothing sent yet/);
     expect(await (await post(one, `${PATH}/${idIn(list)}/test`)).text()).toContain("took the test message");
     expect((await receiver.received(1))[0]?.headers["webhook-signature"]).toMatch(/^v1,/);
-    expect(textOf(await pageOf(one, "/notifications"))).toContain("Last delivered");
+    expect(textOf(await pageOf(one, "/notifications"))).toContain("Delivered");
     const gone = await post(one, `${PATH}/${idIn(list)}/remove`);
     expect([gone.status, gone.headers.get("location")]).toEqual([303, "/notifications#receivers"]);
     expect(idIn(await pageOf(one, "/notifications"))).toBe("");
@@ -50,7 +50,7 @@ describe("receivers on the notifications page", () => {
     await receiver.received(2);
     // The fault is written down after the receiver has answered.
     await vi.waitFor(async () =>
-      expect(textOf(await pageOf(one, "/notifications"))).toMatch(/ntfy, everything.*Failing since .*HTTP 5xx/),
+      expect(textOf(await pageOf(one, "/notifications"))).toMatch(/ntfy, everything.*Failing since.*HTTP 5xx/),
     );
   });
 
