@@ -43,7 +43,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
         "webhooks",
         "costs",
       ],
-      costs: ["http", "machines", "user", "mcp"],
+      costs: ["http", "history", "machines", "user", "mcp"],
       "mcp-events": ["http", "audit", "machines", "user", "events"],
       push: ["design", "machines", "inbox"],
       webhooks: ["http", "sign-in", "user", "mcp-events", "push"],

@@ -1,7 +1,6 @@
 import { Ago } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Copy, Status } from "../design/parts.tsx";
-import type { DeliveryFault } from "../mcp-events/events-error.ts";
 import { PUSH_TOPICS } from "../push/push-settings.ts";
 import type { Added } from "../webhooks/add-request.ts";
 import type { Overview } from "../webhooks/webhooks-rpc.ts";
@@ -9,7 +8,7 @@ import type { Overview } from "../webhooks/webhooks-rpc.ts";
 type Listed = Overview["subscriptions"][number];
 
 /** Why a receiver did not take a message, in words. */
-export const FAULTS: Record<DeliveryFault, string> = {
+export const FAULTS: Record<NonNullable<Listed["lastFault"]>, string> = {
   connection_refused: "it could not be reached",
   timeout: "it did not answer in time",
   tls_error: "its certificate was not accepted",
