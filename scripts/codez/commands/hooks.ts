@@ -18,6 +18,10 @@ const CLAUDE_TIMEOUT_S = 3_600;
 /** Codex shows its own prompt only after its hooks have ended, so there it must not wait for long. Seconds. */
 const CODEX_TIMEOUT_S = 60;
 
+/** Codex skips a hook that its person has not trusted, without a word, and a changed one as well (seen with 0.169.0). */
+const TRUST_IN_CODEX =
+  "Codex runs it only after you have trusted it: start codex, type /hooks, choose the hook for permission requests, and trust it.";
+
 type Options = { codex?: boolean; json?: boolean };
 
 /** `codez hooks`: lets sessions that a person runs in a terminal ask in the inbox, too. */
@@ -37,10 +41,11 @@ export function hooksCommand({ folder }: Context): Command {
         `"${process.execPath}" "${installation.program}"`,
         options.codex === true ? CODEX_TIMEOUT_S : CLAUDE_TIMEOUT_S,
       );
-      outputOf(options).result(
-        { installed: file.path },
-        `${file.path} has the hook now. New sessions ask in the inbox as well, while codez up runs and is online. To undo it: codez hooks uninstall`,
-      );
+      const isCodex = options.codex === true;
+      const installed = `${file.path} has the hook now. New sessions ask in the inbox as well, while codez up runs and is online.`;
+      const undo = `To undo it: codez hooks uninstall${isCodex ? " --codex" : ""}`;
+      const said = isCodex ? [installed, TRUST_IN_CODEX, undo] : [installed, undo];
+      outputOf(options).result({ installed: file.path, ...(isCodex ? { next: TRUST_IN_CODEX } : {}) }, said.join("\n"));
     });
   command
     .command("uninstall")

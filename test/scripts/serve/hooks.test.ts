@@ -11,6 +11,19 @@ import { obedient, TestMachine, until } from "./support/machine.ts";
 
 const CODEZ = fileURLToPath(new URL("support/codez.ts", import.meta.url));
 
+/** What Codex 0.169.0 passed to a hook when it wanted to run a command outside its sandbox. It has no id of the tool's use. */
+const FROM_CODEX = {
+  session_id: "01a2019a-65f5-7a70-a619-90be9014fca4",
+  turn_id: "01a2019a-660b-7561-a133-daa23c1a772b",
+  transcript_path: "/home/ann/.codex/sessions/2026/11/22/rollout-2026-11-22T04-53-45-01a2019a.jsonl",
+  cwd: "/home/ann/api",
+  hook_event_name: "PermissionRequest",
+  model: "gpt-5.1",
+  permission_mode: "default",
+  tool_name: "Bash",
+  tool_input: { command: "touch proof.txt", description: "to see" },
+};
+
 let machine: TestMachine;
 /** The file in which a connector of this computer says whether it is linked. */
 let lock: Lock;
@@ -133,6 +146,23 @@ describe("the hook", () => {
         decision: { behavior: "allow", updatedInput: { questions, answers: { "Which?": "That" } } },
       },
     });
+  });
+
+  test("gives Codex the person's decision, with the fields that it takes and no others", async () => {
+    lock.say("online", "");
+    for (const [behavior, message] of [["allow"], ["deny", "not on a Friday"]] as const) {
+      const answer = hook(FROM_CODEX);
+      const request = await asked();
+      expect((await waiting())[0]).toMatchObject({ tool: "Bash", session_id: FROM_CODEX.session_id });
+      await machine.codez("permissions", behavior, request, ...(message === undefined ? [] : ["--reason", message]));
+      // Codex refuses an answer with `interrupt`, `updatedInput` or `updatedPermissions`, or with a field that it does not know.
+      expect(JSON.parse((await answer).printed)).toEqual({
+        hookSpecificOutput: {
+          hookEventName: "PermissionRequest",
+          decision: { behavior, ...(message === undefined ? {} : { message }) },
+        },
+      });
+    }
   });
 
   test("does nothing in a session of codez serve, which asks by itself", async () => {
