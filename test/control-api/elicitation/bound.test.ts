@@ -1,6 +1,6 @@
 // An answer to a form decides the one request that was shown, for the client that was shown it, and nothing else.
-import { beforeEach, describe, expect, it } from "vitest";
-import { asked } from "../inbox/support/asking.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { asked, settled } from "../inbox/support/asking.ts";
 import { env, MODERN, type RpcAnswer, TestUser } from "../support/operator.ts";
 
 const JSON_HEADERS = { "content-type": "application/json", accept: "application/json, text/event-stream" };
@@ -157,6 +157,77 @@ describe("the answer to a form", () => {
     expect(result).toBeDefined();
     expect(result).not.toHaveProperty("inputRequests");
     expect(await prompts()).toBe(sentBefore);
+  });
+
+  describe("of a client that comes back late", () => {
+    const MINUTE_MS = 60_000;
+    beforeEach(async () => {
+      user = new TestUser();
+      await user.machine("attic");
+      await env.USER.getByName(user.id).setElicitation("attic", true);
+    });
+    afterEach(() => void vi.restoreAllMocks());
+
+    /** One request, for which the machine waits so long. */
+    const waits = (minutes: number, ...more: Parameters<TestUser["logs"]>[1]): Promise<void> =>
+      user.logs("attic", [asked("r-1", { expires_at_ms: 1_000 + minutes * MINUTE_MS }), ...more], { answers: ANSWERS });
+
+    /** So much later. The clock goes on, since the call that comes back waits again. */
+    const pass = (minutes: number): void => {
+      const now = Date.now.bind(Date);
+      vi.spyOn(Date, "now").mockImplementation(() => now() + minutes * MINUTE_MS);
+    };
+
+    it.each([
+      [59, ["r-1"], undefined],
+      [61, [], "comes too late"],
+    ])("%i minutes later, decides %j", async (minutes, requests, said) => {
+      await waits(240);
+      const state = await shown();
+      pass(minutes);
+      const { result } = await answered(state);
+      expect(await decided()).toEqual(requests);
+      expect(await prompts()).toBe(1);
+      if (said === undefined) return expect(result).not.toHaveProperty("isError");
+      expect(result).toMatchObject({ isError: true, structuredContent: { error: { code: "invalid_request" } } });
+      expect(JSON.stringify(result)).toContain(said);
+      const { pending } = await user.json<{ pending: { state: string }[] }>("/api/inbox");
+      expect(pending).toMatchObject([{ state: "waiting" }]);
+    });
+
+    it("decides nothing when the machine no longer waits for the request: its turn has gone on without it", async () => {
+      await waits(10);
+      const state = await shown();
+      pass(11);
+      const { result } = await answered(state);
+      expect(result).toMatchObject({ structuredContent: { status: "running", permission_requests: [] } });
+      expect(await decided()).toEqual([]);
+    });
+
+    it("leaves the request in the inbox while it stays away, and goes on with what was decided there", async () => {
+      await waits(240);
+      const state = await shown();
+      pass(30);
+      const { pending } = await user.json<{ pending: { id: number; state: string }[] }>("/api/inbox");
+      expect(pending).toMatchObject([{ state: "waiting" }]);
+      await waits(240, settled("r-1", { behavior: "deny" }), {
+        type: "session.idle",
+        session: "s-1",
+        data: { turn_id: "t-1", outcome: "done", result: "It was denied." },
+      });
+      expect((await answered(state)).result).toMatchObject({
+        structuredContent: { status: "done", result: "It was denied." },
+      });
+      expect(await decided()).toEqual([]);
+    });
+
+    it("gets the call back when its own time is up before the turn has ended: the turn goes on", async () => {
+      await waits(240);
+      const { result } = await answered(await shown());
+      expect(result).toMatchObject({ structuredContent: { session_id: "attic/s-1", turn_id: "t-1" } });
+      expect(["running", "waiting"]).toContain((result?.["structuredContent"] as { status: string }).status);
+      expect(await decided()).toEqual(["r-1"]);
+    });
   });
 
   it("does not send the prompt again if the machine was removed meanwhile", async () => {
