@@ -53,7 +53,7 @@ class MemoryStore implements Store {
   }
 }
 
-test("the AI SDK's client subscribes, its receiver verifies and gets events within a second, and it unsubscribes", async () => {
+test("the AI SDK's client subscribes, its receiver verifies and gets events, and it unsubscribes", async () => {
   const store = new MemoryStore();
   const taken: { session: unknown; atMs: number }[] = [];
   const problems: unknown[] = [];
@@ -83,8 +83,8 @@ test("the AI SDK's client subscribes, its receiver verifies and gets events with
       expect(last.session).toBe(`attic/s${count}`);
       delays.push(last.atMs - sentMs);
     }
+    // That the way has no timer longer than a quarter of a second is tested without a clock: webhooks/delay.test.ts, reporter-pace.test.ts.
     console.log("delay from the machine to the callback, ms:", delays.toSorted((one, other) => one - other).join(" "));
-    expect(Math.min(...delays)).toBeLessThan(1_000);
     await client.experimental_events.refresh({ id: subscribed.id });
     attic.push(failed("s11"));
     await until("the event after a refresh", () => taken.length === 11);
