@@ -11,6 +11,7 @@ import { hooksCommand } from "./commands/hooks.ts";
 import { forgetCommand } from "./commands/forget.ts";
 import { removeCommand } from "./commands/remove.ts";
 import { renameCommand } from "./commands/rename.ts";
+import { retentionCommand } from "./commands/retention.ts";
 import { restoreCommand } from "./commands/restore.ts";
 import { rotateCommand } from "./commands/rotate.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -66,6 +67,7 @@ function program(command: readonly string[]): Command {
     renameCommand(context),
     rotateCommand(context),
     restoreCommand(context),
+    retentionCommand(context),
     removeCommand(context),
     forgetCommand(context),
     tokensCommand(context),

@@ -16,7 +16,7 @@ import {
 } from "./limits.ts";
 import { LivePieces } from "./live-pieces.ts";
 import { LogMachines, type LogState } from "./log-machine.ts";
-import { type Retention, RetentionSetting } from "./retention.ts";
+import { DAY_MS, type Retention, type RetentionEffect, RetentionSetting } from "./retention.ts";
 
 /** An event that a push has added, for those who wait for it. */
 export type AddedEvent = {
@@ -395,6 +395,14 @@ export class MergedLog {
     this.#retention.set(chosen);
     this.trimAge(nowMs);
     while (this.#rows > chosen.events && this.#dropLargest());
+  }
+
+  /** How many events are stored, and how many of them a choice would delete at once. */
+  effectOf({ days, events }: Retention, nowMs: number): RetentionEffect {
+    const { old } = this.#sql
+      .exec<{ old: number }>("SELECT count(*) AS old FROM log_event WHERE stored_ms < ?", nowMs - days * DAY_MS)
+      .one();
+    return { stored: this.#rows, deletes: old + Math.max(0, this.#rows - old - events) };
   }
 
   /** Deletes events that are too old. Answers when the next one will be; `null` if there are none. */

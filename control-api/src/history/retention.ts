@@ -1,7 +1,7 @@
 import * as z from "zod/mini";
 import { LOG_AGE_MS, LOG_ROWS } from "./limits.ts";
 
-const DAY_MS = 24 * 60 * 60_000;
+export const DAY_MS = 24 * 60 * 60_000;
 
 /** Fewer events would be gone before a client that polls once a day has read them. */
 const MIN_EVENTS = 1_000;
@@ -15,6 +15,12 @@ export const Retention = z.object({
   events: z.int().check(z.minimum(MIN_EVENTS), z.maximum(LOG_ROWS)),
 });
 export type Retention = z.infer<typeof Retention>;
+
+/** What a choice means for the events that are stored now. */
+export type RetentionEffect = { readonly stored: number; readonly deletes: number };
+
+/** Days and events as numbers, for forms. */
+export const RETENTION_LIMITS = { minDays: 1, maxDays: MAX_DAYS, minEvents: MIN_EVENTS, maxEvents: LOG_ROWS } as const;
 
 /** What a request must be, for its error. */
 export const RETENTION_RULE = `Send { days, events }: whole numbers, days from 1 to ${MAX_DAYS}, events from ${MIN_EVENTS} to ${LOG_ROWS}.`;

@@ -10,6 +10,7 @@ import { live } from "./live.ts";
 import { machines } from "./machines.tsx";
 import { notifications } from "./notifications.tsx";
 import { overview } from "./overview.tsx";
+import { retention } from "./retention.tsx";
 import { sessions } from "./sessions.tsx";
 
 /** The person's own pages: what their machines do, and what they can do about it. Everybody sees only what is theirs. */
@@ -24,6 +25,7 @@ for (const path of [
   "/connect",
   "/live",
   "/notifications/*",
+  "/retention",
 ])
   pages.use(path, perAddress, builtInOnly, signedIn);
 
@@ -36,3 +38,4 @@ pages.route("/audit", audit);
 pages.route("/costs", costs);
 pages.route("/live", live);
 pages.route("/notifications", notifications);
+pages.route("/retention", retention);

@@ -40,8 +40,18 @@ history.delete("/", administering, async (c) => {
   return c.json(forgotten);
 });
 
-/** `GET /api/history/retention`: for how many days, and how many, events are kept: `{ days, events }`. */
-history.get("/retention", reading, async (c) => c.json(await registryOf(c.env, c.var.caller.user).retention()));
+/**
+ * `GET /api/history/retention`: for how many days, and how many, events are kept: `{ days, events }`. With `?days=&events=` it answers what
+ * this choice would do, `{ days, events, stored, deletes }`, and changes nothing.
+ */
+history.get("/retention", reading, async (c) => {
+  const registry = registryOf(c.env, c.var.caller.user);
+  const { days, events } = c.req.query();
+  if (days === undefined && events === undefined) return c.json(await registry.retention());
+  const chosen = Retention.safeParse({ days: Number(days), events: Number(events) });
+  if (!chosen.success) return errorResponse({ code: "invalid_request", reason: RETENTION_RULE });
+  return c.json({ ...chosen.data, ...(await registry.retentionEffect(chosen.data)) });
+});
 
 /** `PUT /api/history/retention` with `{ days, events }`. What is older or beyond it is deleted at once. */
 history.put("/retention", administering, async (c) => {

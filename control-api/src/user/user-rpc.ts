@@ -10,7 +10,7 @@ import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import type { ClientAnswer } from "../elicitation/form.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
-import type { Retention } from "../history/retention.ts";
+import type { Retention, RetentionEffect } from "../history/retention.ts";
 import type { IndexedCost } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
@@ -136,6 +136,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   forget(machine: string, session: string | null, former: boolean): MaybeAsync<Forgotten | null>;
   /** How many events are kept, and for how long. */
   retention(): MaybeAsync<Retention>;
+  /** What a choice would delete, without making it. */
+  retentionEffect(chosen: Retention): MaybeAsync<RetentionEffect>;
   /** Changes that, and deletes what is beyond it now. */
   retain(chosen: Retention): MaybeAsync<void>;
   /** The position after the newest event of the merged log. */

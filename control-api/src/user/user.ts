@@ -12,7 +12,7 @@ import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import { type Forgotten, History } from "../history/history.ts";
-import type { Retention } from "../history/retention.ts";
+import type { Retention, RetentionEffect } from "../history/retention.ts";
 import type { IndexedCost } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import { Waiters } from "../history/waiters.ts";
@@ -508,6 +508,10 @@ export class User extends Agent<Env> implements UserRpc {
 
   retention(): Retention {
     return this.#history.log.retention;
+  }
+
+  retentionEffect(chosen: Retention): RetentionEffect {
+    return this.#history.log.effectOf(chosen, Date.now());
   }
 
   async retain(chosen: Retention): Promise<void> {

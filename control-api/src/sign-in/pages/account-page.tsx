@@ -86,6 +86,7 @@ export function AccountPage(props: AccountProps) {
       <p class="links">
         <a href="/audit">Audit log</a>
         <a href="/costs">Costs</a>
+        <a href="/retention">Kept events</a>
       </p>
       <section class="card">
         <h2>Notifications</h2>

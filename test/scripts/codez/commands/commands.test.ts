@@ -1,4 +1,4 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
@@ -292,6 +292,52 @@ describe("forget", () => {
       "DELETE /api/history?machine=attic&session=s1",
       "DELETE /api/history?machine=attic",
     ]);
+  });
+});
+
+describe("retention", () => {
+  it("shows what applies, says what a change deletes before it makes it, and leaves what was not named", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const run = (...args: string[]) => codez(home.path, ["retention", ...args, "--hub", hub.origin]);
+    expect(await run()).toMatchObject({ code: ExitCode.OK, out: expect.stringContaining("30 days, at most 250000") });
+    const refused = await run("--days", "7");
+    expect(refused).toMatchObject({ code: ExitCode.NOT_SIGNED_IN, out: "" });
+    expect(refused.err).toContain("deletes 230 of 500 events");
+    expect(refused.err).toContain("codez retention --days 7 --rows 250000 --yes");
+    expect(hub.retention).toEqual({ days: 30, events: 250_000 });
+    expect((await run("--days", "7", "--yes")).out).toContain("Deleted: 230 events");
+    expect(hub.retention).toEqual({ days: 7, events: 250_000 });
+    // What deletes nothing needs no question.
+    const more = await run("--days", "90", "--rows", "5000", "--json");
+    expect(JSON.parse(more.out)).toMatchObject({ days: 90, events: 5_000, deleted: 0 });
+  });
+
+  it("says what is wrong with a number, and changes nothing", async () => {
+    using home = temporaryFolder();
+    await using hub = await HubStandIn.start();
+    const run = (...args: string[]) => codez(home.path, ["retention", ...args, "--hub", hub.origin]);
+    expect((await run("--days", "366", "--yes")).err).toContain("days from 1 to 365");
+    expect(await run("--days", "soon")).toMatchObject({
+      code: ExitCode.USAGE,
+      err: expect.stringContaining("whole number"),
+    });
+    expect(hub.asked.filter((asked) => asked.startsWith("PUT"))).toEqual([]);
+  });
+});
+
+describe("hooks install", () => {
+  it("for Codex writes a hook with a minute of time, and says that Codex wants it trusted first", async () => {
+    using home = temporaryFolder();
+    const env = { CODEX_HOME: join(home.path, "codex"), HOME: home.path };
+    const { code, out } = await codez(home.path, ["hooks", "install", "--codex"], env);
+    expect({ code, out }).toEqual({ code: ExitCode.OK, out: expect.stringMatching(/type \/hooks.*trust it/) });
+    const file = join(home.path, "codex", "hooks.json");
+    expect(JSON.parse(readFileSync(file, "utf8")).hooks.PermissionRequest).toEqual([
+      { hooks: [{ type: "command", command: expect.stringMatching(/hooks answer$/), timeout: 60 }] },
+    ]);
+    expect((await codez(home.path, ["hooks", "uninstall", "--codex"], env)).code).toBe(ExitCode.OK);
+    expect(existsSync(file)).toBe(false);
   });
 });
 

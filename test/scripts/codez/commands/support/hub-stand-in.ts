@@ -30,6 +30,8 @@ export class HubStandIn implements AsyncDisposable {
   lists = true;
   /** The codez that it serves, and the SHA-256 that it states. */
   tarball: { content: Uint8Array; sha256: string } | null = null;
+  /** How long it keeps events. */
+  retention = { days: 30, events: 250_000 };
   /** The tools that were called at `/mcp`. */
   readonly called: string[] = [];
   readonly #server: Server;
@@ -117,6 +119,7 @@ export class HubStandIn implements AsyncDisposable {
       return say(response, 401, { error: { code: "unauthorized", message: "Sign in first" } });
     if (path === "/mcp") return this.#mcp(body, response);
     this.asked.push(`${request.method} ${path}`);
+    if (path.startsWith("/api/history/retention")) return this.#retention(path, request.method, body, response);
     if (path.startsWith("/api/history?")) return say(response, 200, { events: 3, sessions: 1 });
     const [, , , name = "", last] = path.split("/");
     if (request.method === "POST" && name === "") return this.#register(body, response);
@@ -143,6 +146,20 @@ export class HubStandIn implements AsyncDisposable {
       return say(response, 200, this.#summary(machine));
     }
     return say(response, 200, { ...this.#summary(machine), state: null, error: null });
+  }
+
+  /** A log of 500 events, of which each day less than 30 would delete ten. */
+  #retention(path: string, method: string | undefined, body: unknown, response: ServerResponse): void {
+    const query = new URL(path, this.origin).searchParams;
+    if (method === "PUT") {
+      this.retention = body as typeof this.retention;
+      return say(response, 200, this.retention);
+    }
+    if (!query.has("days")) return say(response, 200, this.retention);
+    const [days, events] = [Number(query.get("days")), Number(query.get("events"))];
+    if (days > 365 || events < 1_000)
+      return say(response, 400, { error: { code: "invalid_request", message: "days from 1 to 365" } });
+    return say(response, 200, { days, events, stored: 500, deletes: Math.max(0, 30 - days) * 10 });
   }
 
   /** The answer of a machine's own script to the machine. */
