@@ -224,8 +224,13 @@ describe("the answer to a form", () => {
     it("gets the call back when its own time is up before the turn has ended: the turn goes on", async () => {
       await waits(240);
       const { result } = await answered(await shown());
-      expect(result).toMatchObject({ structuredContent: { session_id: "attic/s-1", turn_id: "t-1" } });
-      expect(["running", "waiting"]).toContain((result?.["structuredContent"] as { status: string }).status);
+      expect(result).toMatchObject({
+        structuredContent: {
+          session_id: "attic/s-1",
+          turn_id: "t-1",
+          status: expect.stringMatching(/^(?:running|waiting)$/),
+        },
+      });
       expect(await decided()).toEqual(["r-1"]);
     });
   });
