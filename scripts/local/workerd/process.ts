@@ -36,7 +36,8 @@ const SEMI_SPACE_MB = 2;
 /**
  * workerd's allocator (tcmalloc) keeps a cache for each CPU only if it can register with the kernel for restartable sequences (rseq).
  * A thread can register once, and glibc does so first since 2.35 unless this tells it not to. Without it tcmalloc uses its older caches for
- * each thread, and a call costs a fifth more processor time in the gate and in the script. Other systems ignore the variable.
+ * each thread: of a loop that only makes and copies requests, the allocator then takes 14 % of the time instead of 10 %. Other systems
+ * ignore the variable.
  */
 const TUNABLES = "glibc.pthread.rseq=0";
 
