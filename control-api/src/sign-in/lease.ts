@@ -1,6 +1,5 @@
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
-import { ended } from "../http/ended.ts";
 import { authenticate } from "./authenticate.ts";
 
 /** Requests shorter than this are not watched. Nearly every call ends earlier and costs only this timer. Milliseconds. */
@@ -20,7 +19,9 @@ const RETRY_MS = 5_000;
  * each authenticates again. A request ends if its caller would now be refused or has other scopes or machines than before.
  */
 export class Lease {
-  readonly #controller = new AbortController();
+  readonly #over = Promise.withResolvers<null>();
+  /** Made when somebody asks for the signal: most calls end without one, and it costs them more than the rest of a lease. */
+  #controller: AbortController | null = null;
 
   /** @param isAllowed whether whoever opened the request would be let in now, with the same rights */
   constructor(env: Env, user: string, isAllowed: () => Promise<boolean>) {
@@ -34,12 +35,17 @@ export class Lease {
 
   /** Aborted when the caller has lost access. */
   get signal(): AbortSignal {
+    if (this.#controller === null) {
+      const controller = new AbortController();
+      void this.#over.promise.then(() => controller.abort());
+      this.#controller = controller;
+    }
     return this.#controller.signal;
   }
 
   /** Makes an event stream end together with the lease. Other responses are returned unchanged: they end by themselves soon. */
   cover(response: Response): Response {
-    if (response.body === null || response.headers.get("content-type")?.startsWith("text/event-stream") !== true)
+    if (response.headers.get("content-type")?.startsWith("text/event-stream") !== true || response.body === null)
       return response;
     const { readable, writable } = new IdentityTransformStream();
     // pipeTo rejects when either side has closed or the lease has ended. In each case the stream is over and nobody is left to tell.
@@ -49,14 +55,14 @@ export class Lease {
 
   /** Settles like `promise`, or with `null` when the lease ends first. */
   during<Result>(promise: Promise<Result>): Promise<Result | null> {
-    return Promise.race([promise, ended(this.signal)]);
+    return Promise.race([promise, this.#over.promise]);
   }
 
   async #watch(env: Env, user: string, isAllowed: () => Promise<boolean>): Promise<void> {
     for (;;) {
       // Start waiting before checking: in the other order a revocation between the two would be missed.
       const bell = ring(env, user);
-      if (!(await isAllowed())) return this.#controller.abort();
+      if (!(await isAllowed())) return this.#over.resolve(null);
       await bell;
     }
   }
