@@ -11,8 +11,11 @@ const UNREAD_MS = 1_000;
  * the connection, and whatever the client has sent on it meanwhile is lost, perhaps after it was carried out (RFC 9112 section 9.6).
  * So one refused call would break the next one.
  */
-export async function discardUnread({ body, bodyUsed }: Request): Promise<void> {
-  if (body !== null && !bodyUsed && !body.locked) await discard(body.getReader());
+export async function discardUnread(request: Request): Promise<void> {
+  // Nearly always. Asked first, because asking for the body makes workerd build a stream for it.
+  if (request.bodyUsed) return;
+  const { body } = request;
+  if (body !== null && !body.locked) await discard(body.getReader());
 }
 
 /** The same for a body that was read in part. Ends early, without an error, when the sender has gone. */

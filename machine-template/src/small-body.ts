@@ -3,6 +3,6 @@ import { CHUNK_BYTES } from "#protocol/limits.ts";
 /** Reads a body that fits into one frame; `null` when there is no body or it has to be streamed. */
 export async function smallBody(request: Request): Promise<Uint8Array<ArrayBuffer> | null> {
   const length = request.headers.get("content-length");
-  if (request.body === null || length === null || Number(length) > CHUNK_BYTES) return null;
+  if (length === null || Number(length) > CHUNK_BYTES || request.body === null) return null;
   return new Uint8Array(await request.arrayBuffer());
 }

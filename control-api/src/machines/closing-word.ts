@@ -13,7 +13,8 @@ export function withClosingWord(
   body: Uint8Array | null,
   error: OperatorError,
 ): Response {
-  if (answer.body === null || !answer.headers.get("content-type")?.startsWith("text/event-stream")) return answer;
+  // The body comes second: asking for it makes workerd build a stream for it.
+  if (!answer.headers.get("content-type")?.startsWith("text/event-stream") || answer.body === null) return answer;
   const word = closingWord(error, method, body);
   const mark = answer.headers.has(OperatorHeader.MARK_END) ? new EndMark() : null;
   if (word === null && mark === null) return answer;

@@ -163,8 +163,9 @@ function outgoing(request: Request, held: Held, route: Route, id: string): Reque
   return copy;
 }
 
-function isEventStream({ headers, body }: Response): boolean {
-  return body !== null && headers.get("content-type")?.startsWith("text/event-stream") === true;
+function isEventStream(response: Response): boolean {
+  // The body comes second, because asking for it makes workerd build a stream for it, which most calls do not need.
+  return response.headers.get("content-type")?.startsWith("text/event-stream") === true && response.body !== null;
 }
 
 /**

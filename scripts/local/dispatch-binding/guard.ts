@@ -57,7 +57,7 @@ export function guard(script: unknown, key: string, mayClose: boolean): Handler 
           open.delete(id);
           endedMs = Date.now();
         };
-        if (response.body === null || !(mayClose || isEventStream(response))) {
+        if (!(mayClose || isEventStream(response)) || response.body === null) {
           ended();
           return response;
         }
@@ -93,8 +93,9 @@ function withoutVerdict(response: Response): Response {
 }
 
 /** Only an event stream may stay open without data. Other bodies are written continuously, and a write detects a closed connection. */
-function isEventStream({ headers, body }: Response): boolean {
-  return body !== null && headers.get("content-type")?.startsWith("text/event-stream") === true;
+function isEventStream(response: Response): boolean {
+  // The body comes second, because asking for it makes workerd build a stream for it, which most calls do not need.
+  return response.headers.get("content-type")?.startsWith("text/event-stream") === true && response.body !== null;
 }
 
 /** For a body with an announced length, one that is sent with the same. */
