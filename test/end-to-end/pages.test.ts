@@ -188,7 +188,11 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
 /** One grey pixel. */
 const PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg==";
 
-/** Makes the browser's subscription one at a push service of the test. */
+/**
+ * Makes the browser's subscription one at a push service of the test. The real `pushManager.subscribe` asks the push service of the
+ * browser's vendor for an address, over the network, and has no setting for another one. In the profiles that tests use, which are off the
+ * record, Chromium does not even ask: "AbortError: Registration failed - permission denied".
+ */
 function subscribing({ endpoint, keys }: TestBrowserPush): string {
   const subscription = JSON.stringify({ endpoint, keys });
   return `if (window.PushManager) PushManager.prototype.subscribe = async () => ({ toJSON: () => (${subscription}) });`;

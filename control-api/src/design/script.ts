@@ -222,8 +222,8 @@ if (talk) {
   const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
   const writing = talk.querySelector("[data-writing]");
 
-  // An image of a message that has just come can be read when its machine has written the message down. Then the server renders it, so
-  // the message is taken from there, a few times and each time a little later.
+  // A prompt that was just taken, and an image of a message that has just come, can be read when the machine has written the message
+  // down. Then the server renders it, so it is taken from there. The script looks a few times, each time a little later.
   let looksLeft = 0;
   let isLooking = false;
   async function complete() {
@@ -235,7 +235,7 @@ if (talk) {
       const page = await fetched(location.pathname + location.search).catch(() => null);
       for (const one of all("[data-later]", talk)) {
         const next = page?.getElementById(one.id);
-        if (!next?.querySelector("img")) continue;
+        if (!next) continue;
         const wasAtEnd = isAtEnd();
         for (const image of all("img", next)) {
           image.loading = "eager";
@@ -245,6 +245,8 @@ if (talk) {
       }
     }
     isLooking = false;
+    // A command that the agent answers by itself is in no transcript.
+    for (const one of all("[data-later=prompt]", talk)) one.remove();
   }
   if (!location.hash) toEnd();
   follow(talk.dataset.stream, talk.dataset.after, {

@@ -1,6 +1,6 @@
 import { isRecord } from "#protocol/json.ts";
 import type { MachineEvent } from "../events/poll.ts";
-import { arrivedHtml } from "./conversation/conversation.tsx";
+import { arrivedHtml, promptHtml } from "./conversation/conversation.tsx";
 import { messageIn } from "./conversation/part.ts";
 import type { Heard } from "./event-stream.ts";
 
@@ -20,6 +20,10 @@ export function heardOf({ type, data, atMs }: MachineEvent, partPath: (handle: s
   if (type === "message.delta") {
     const text = isRecord(data) && typeof data["text"] === "string" ? data["text"].slice(0, MAX_PIECE_CHARACTERS) : "";
     return text === "" ? [] : [{ event: "delta", data: JSON.stringify(text.toWellFormed()) }];
+  }
+  if (type === "turn.started") {
+    const html = promptHtml(isRecord(data) ? data["turn_id"] : null);
+    return [...(html === null ? [] : [{ event: "message", data: html }]), { event: "state", data: "" }];
   }
   if (type.startsWith("tool.") || type.startsWith("task.")) return [];
   return [{ event: "state", data: "" }];

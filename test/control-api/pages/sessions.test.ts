@@ -397,6 +397,18 @@ describe("images", () => {
     }
   });
 
+  test("and prompts that an agent has just taken have a place under the id that the transcript will have", () => {
+    const taken = (turn: unknown) => {
+      const event = { type: "turn.started", data: { turn_id: turn }, atMs: 1, machine: "attic", session: "s1" };
+      return heardOf(event as unknown as MachineEvent, () => "/part");
+    };
+    expect(taken("3f2a-1")).toEqual([
+      { event: "message", data: expect.stringMatching(/<article[^>]*id="m-3f2a-1"[^>]*data-later="prompt"/) },
+      { event: "state", data: "" },
+    ]);
+    for (const turn of ["<b>", null, 7]) expect(taken(turn)).toEqual([{ event: "state", data: "" }]);
+  });
+
   test("are sent as what their bytes are, in a document that may run nothing", async () => {
     const alice = await withSession({
       answers: answers("get_session", { part: { media_type: "text/html", data: inBase64(PNG) } }),

@@ -1,7 +1,7 @@
 import type { Child } from "hono/jsx";
 import { Ago } from "../../design/ago.tsx";
 import { Foreign } from "../../design/foreign.tsx";
-import type { Message, Part } from "./part.ts";
+import { idIn, type Message, type Part } from "./part.ts";
 import { imagePath, isSafeImage } from "./image.ts";
 import { Prose } from "./prose.tsx";
 import { type Result, ToolCall, ToolResult } from "./tool-call.tsx";
@@ -163,6 +163,22 @@ function Picture({ type, path }: PictureProps) {
       ), which stays on the machine
     </p>
   );
+}
+
+/**
+ * In place of a prompt that the agent has just taken: its event has the prompt's id, which is the message's in the transcript, and no text.
+ * The page's script takes the message from the page as it is rendered a little later. `null` if the id is none.
+ */
+export function promptHtml(id: unknown): string | null {
+  const known = idIn(id);
+  if (known === null) return null;
+  const html = (
+    <article class="said user" id={`m-${known}`} data-later="prompt">
+      <span class="who">You</span>
+      <p class="soft">A prompt, which is shown in a moment</p>
+    </article>
+  );
+  return html.toString();
 }
 
 /**

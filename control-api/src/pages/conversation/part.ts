@@ -94,7 +94,8 @@ function handleIn(handle: unknown): string | null {
   return typeof handle === "string" && /^\d{1,15}\.\d{1,6}$/.test(handle) ? handle : null;
 }
 
-function idIn(value: unknown): string | null {
+/** An id that can be an element's; `null` for any other value. */
+export function idIn(value: unknown): string | null {
   return typeof value === "string" && ID.test(value) ? value : null;
 }
 
