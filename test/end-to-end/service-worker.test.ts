@@ -1,6 +1,9 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { createContext, runInContext } from "node:vm";
-import { expect, test } from "vitest";
-import { SERVICE_WORKER } from "../../control-api/src/push/service-worker.ts";
+import { describe, expect, test } from "vitest";
+import { SERVICE_WORKER, SERVICE_WORKER_PATH } from "../../control-api/src/push/service-worker.ts";
+import { Chromium, hasChromium } from "./support/browser.ts";
 
 type Heard = { waitUntil(work: Promise<unknown>): void };
 type Shown = { title: string; options: { body: string; tag?: string; data: { path: string } } };
@@ -76,4 +79,48 @@ test("a tap opens the page, or goes to the window that shows it, and never leave
   expect(world.focused.slice(0, 1)).toEqual([`${ORIGIN}/inbox/7`]);
   expect(world.opened).toEqual([`${ORIGIN}/inbox/8`]);
   expect(world.focused.slice(1)).toEqual(Array.from({ length: 5 }, () => `${ORIGIN}/`));
+});
+
+/** The service worker of an earlier release, which knows nothing of what is pushed today and does not ask to be replaced at once. */
+const OLD = `addEventListener("push", (event) => event.waitUntil(registration.showNotification("old", { data: { path: "/old" } })));`;
+
+describe.skipIf(!hasChromium())("in a browser", () => {
+  test("an old service worker is replaced while its page is open, and the next push is shown by the new one", async () => {
+    let current = OLD;
+    await using server = createServer(({ url }, response) => {
+      const isWorker = url === SERVICE_WORKER_PATH;
+      response.setHeader("content-type", isWorker ? "text/javascript" : "text/html");
+      response.end(isWorker ? current : "<!doctype html><title>A page</title>");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://localhost:${(server.address() as AddressInfo).port}`;
+    await using chromium = await Chromium.start();
+    const context = await chromium.person();
+    await context.grantPermissions(["notifications"], { origin: url });
+    const page = await context.newPage();
+    await page.goto(url);
+    const register = `navigator.serviceWorker.register("${SERVICE_WORKER_PATH}", { updateViaCache: "none" })`;
+    await page.evaluate(`${register}.then(() => navigator.serviceWorker.ready).then(() => true)`);
+    current = SERVICE_WORKER;
+    // As the notifications page does, and as browsers do by themselves at a visit. The worker that comes is in charge without a reload.
+    await page.evaluate(`(async () => {
+      const { promise, resolve } = Promise.withResolvers();
+      navigator.serviceWorker.addEventListener("controllerchange", resolve);
+      await ${register}.then((registration) => registration.update());
+      await promise;
+    })()`);
+    const cdp = await context.newCDPSession(page);
+    await cdp.send("ServiceWorker.enable");
+    const data = JSON.stringify({ title: "attic asks for permission", body: "api", tag: "ask-7", path: "/inbox/7" });
+    await cdp.send("ServiceWorker.deliverPushMessage", { origin: url, registrationId: "0", data });
+    const shown = await page.evaluate<string[]>(`(async () => {
+      const registration = await navigator.serviceWorker.ready;
+      for (;;) {
+        const [one] = await registration.getNotifications();
+        if (one) return [one.title, one.data.path];
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    })()`);
+    expect(shown).toEqual(["attic asks for permission", "/inbox/7"]);
+  });
 });
