@@ -3,6 +3,7 @@ import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { control } from "./test/support/stand-in/control.ts";
 import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
+import { LongestFirst } from "./test/support/longest-first.ts";
 import { simulated } from "./test/simulator/transform.ts";
 import { outside } from "./test/support/stand-in/outside.ts";
 
@@ -38,6 +39,7 @@ const AFTER_THE_LAST_TEST = 'Closing rpc while "resolve" was pending';
 
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     onUnhandledError: ({ message }) => (message?.includes(AFTER_THE_LAST_TEST) === true ? false : undefined),
     projects: [
       {

@@ -1,0 +1,43 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+const TESTS = fileURLToPath(new URL("../", import.meta.url));
+
+/**
+ * Files that take longer than 25 s, the longest first. A file runs in one worker: one of these at the end of its project keeps a single
+ * worker busy while the others have nothing left to do.
+ */
+const LONGEST = [
+  "end-to-end/sign-in-codez.test.ts",
+  "end-to-end/chaos.test.ts",
+  "attacks/end-to-end/copied-profile.test.ts",
+  "end-to-end/hosted-servers.test.ts",
+  "end-to-end/conformance.test.ts",
+  "end-to-end/codez.test.ts",
+  "end-to-end/rollout.test.ts",
+  "end-to-end/second-computer.test.ts",
+  "end-to-end/load.test.ts",
+  "scripts/codez/commands/commands.test.ts",
+  "scripts/serve/permissions.test.ts",
+  "scripts/operator/upgrade.test.ts",
+  "scripts/local/start.test.ts",
+  "scripts/serve/lifecycle.test.ts",
+].map((path) => `${TESTS}${path}`);
+
+/**
+ * Vitest begins with the files that took longest in an earlier run, and with the largest where there was none, as in a fresh checkout. But the
+ * largest are not the longest: chaos.test.ts has 23 lines and takes a minute.
+ */
+export class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const missing = LONGEST.filter((path) => !existsSync(path));
+    if (missing.length > 0)
+      throw new Error(`test/support/longest-first.ts names files that do not exist: ${missing.join(", ")}`);
+    const rank = ({ moduleId }: TestSpecification): number => {
+      const place = LONGEST.indexOf(moduleId);
+      return place === -1 ? LONGEST.length : place;
+    };
+    return (await super.sort(files)).toSorted((one, other) => rank(one) - rank(other)); // a stable sort
+  }
+}
