@@ -208,8 +208,13 @@ describe("listening streams of clients that left without notice", () => {
     const streams = Array.from({ length: MAX_EXCHANGES - 1 }, () => ask("/mcp"));
     await connector.until(() => connector.frames.length === MAX_EXCHANGES - 1);
     const listening = connector.frames.map(({ exchange }) => exchange);
-    for (const exchange of listening) connector.respond(exchange, EVENTS, "", false);
-    const readers = await Promise.all(streams.map(async (one) => (await one).body?.getReader()));
+    // Requests that are made at once may arrive in any order: the answer says which exchange it belongs to.
+    for (const exchange of listening)
+      connector.respond(exchange, { headers: [...EVENTS.headers, ["mcp-session-id", String(exchange)]] }, "", false);
+    const answers = await Promise.all(streams);
+    const readers = new Map(
+      answers.map((answer) => [Number(answer.headers.get("mcp-session-id")), answer.body?.getReader()]),
+    );
     const startMs = Date.now();
     const refused = await ask("/mcp", { method: "POST", body: '{"id":1,"method":"x"}' });
     expect(await errorCodeOf(refused)).toBe("machine_busy"); // all were heard of just now
@@ -218,7 +223,7 @@ describe("listening streams of clients that left without notice", () => {
     const [first = 0, ...others] = listening;
     const body = encode(": still here\n\n");
     for (const exchange of others) connector.send({ kind: FrameKind.BODY, exchange, end: false, body });
-    await readers.at(-1)?.read(); // by then the script has them all
+    await readers.get(others.at(-1) ?? 0)?.read(); // by then the script has them all
     vi.setSystemTime(startMs + 45_000);
     const next = ask("/mcp", { method: "POST", body: '{"id":2,"method":"x"}' });
     const isCancel = ({ kind }: Frame): boolean => kind === FrameKind.CANCEL;
@@ -226,7 +231,7 @@ describe("listening streams of clients that left without notice", () => {
     expect(connector.frames.filter(isCancel).map((frame) => frame.exchange)).toEqual([first]);
     connector.frames.splice(0, connector.frames.findIndex(isCancel) + 1);
     const { exchange } = await connector.request();
-    await expect(readers[0]?.read()).rejects.toThrow("made room");
+    await expect(readers.get(first)?.read()).rejects.toThrow("made room");
     for (const one of [called, exchange]) connector.respond(one, {}, String(one));
     expect([await (await call).text(), await (await next).text()]).toEqual([String(called), String(exchange)]);
   });
