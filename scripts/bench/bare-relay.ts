@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { convertV4MiniflareOptions, Miniflare } from "miniflare";
+import { TUNABLES } from "../local/workerd/process.ts";
 import { isWorkerd, tree } from "./processes.ts";
 
 /** The baseline: a relay with the same hops as Operator and no features. */
@@ -11,6 +12,8 @@ export type BareRelay = AsyncDisposable & { url: string; processes: () => Record
 export async function startBareRelay(serverUrl: string): Promise<BareRelay> {
   const script = readFileSync(new URL("bare-relay-worker.js", import.meta.url), "utf8");
   const before = new Set(tree(process.pid));
+  // The allocator of Operator's workerds has the same setting. Miniflare passes this process's environment on.
+  process.env["GLIBC_TUNABLES"] ??= TUNABLES;
   const miniflare = new Miniflare(
     convertV4MiniflareOptions({
       modules: true,

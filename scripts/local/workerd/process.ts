@@ -39,7 +39,7 @@ const SEMI_SPACE_MB = 2;
  * each thread: of a loop that only makes and copies requests, the allocator then takes 14 % of the time instead of 10 %. Other systems
  * ignore the variable.
  */
-const TUNABLES = "glibc.pthread.rseq=0";
+export const TUNABLES = "glibc.pthread.rseq=0";
 
 /** An idle process ends within milliseconds. One that took a connection at that moment may need longer. */
 const DRAIN_MS = 5_000;
