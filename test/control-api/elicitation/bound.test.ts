@@ -215,7 +215,8 @@ describe("the answer to a form", () => {
         session: "s-1",
         data: { turn_id: "t-1", outcome: "done", result: "It was denied." },
       });
-      expect((await answered(state)).result).toMatchObject({
+      // Enough time to read what has happened: with none left, the call says that the turn is running.
+      expect((await answered(state, { ...ARGS, timeout_ms: 20_000 })).result).toMatchObject({
         structuredContent: { status: "done", result: "It was denied." },
       });
       expect(await decided()).toEqual([]);
