@@ -58,11 +58,14 @@ let operator: TestOperator;
 let tokenOfAda: string;
 let tokenOfBob: string;
 
+/** What a token needs that may also delete servers, which a person or one of these has to do. */
+const SCOPES = ["mcp:tools", "operator:admin", "operator:tokens"];
+
 /** A personal access token of a user. Whoever asks from this computer is that user for as long as Operator runs this once. */
 async function tokenOf(user: string): Promise<string> {
   await operator.stop();
   await operator.start({ LOOPBACK_OWNER: user });
-  return Token.parse((await operator.api("POST", "/api/tokens", { label: "servers" })).body).token;
+  return Token.parse((await operator.api("POST", "/api/tokens", { label: "servers", scopes: SCOPES })).body).token;
 }
 
 /** `operator servers ...` as a user runs it. */
@@ -180,7 +183,8 @@ describe("to another user", () => {
       const { code, stderr } = await servers(tokenOfBob, args);
       expect([args, code, stderr]).toEqual([args, 1, expect.stringContaining('There is no machine "nosy"')]);
     }
-    expect((await servers(tokenOfBob, ["delete", "echo"])).code).toBe(0);
+    const deleted = await servers(tokenOfBob, ["delete", "echo"]);
+    expect(deleted.code, deleted.stderr).toBe(0);
     expect(await callTool(tokenOfAda, "echo", "echo", { message: "still" })).toBe("echo: still");
   });
 });
@@ -268,7 +272,8 @@ test("a machine and a server cannot have the same name, whichever came first", a
 
 test("a deleted server loses its storage, and its name starts empty", async () => {
   const { slug } = await serverOf(tokenOfAda, "nosy");
-  expect((await servers(tokenOfAda, ["delete", "nosy"])).stdout).toBe("nosy is deleted\n");
+  const gone = await servers(tokenOfAda, ["delete", "nosy"]);
+  expect([gone.stdout, gone.stderr]).toEqual(["nosy is deleted\n", ""]);
   expect((await machinesOf(tokenOfAda)).map(({ name }) => name)).not.toContain("nosy");
   const scripts = await readdir(join(operator.folder, "state/platform/namespaces/operator/scripts"));
   expect(scripts).not.toContain(slug);
