@@ -5,7 +5,7 @@ import { bodyOf } from "../scripts/connector/support/http-server.ts";
 import { CancelServer } from "./support/cancel-server.ts";
 import { client } from "./support/clients.ts";
 import { until, within } from "./support/eventually.ts";
-import { headOf, open } from "./support/http.ts";
+import { arrivalOf, headOf, open } from "./support/http.ts";
 import { Machine } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
 import { startPublicOperator } from "./support/public-operator.ts";
@@ -57,7 +57,7 @@ describe.each([
       const call = open(attic.url, { method, headers: JSON_TYPE });
       call.on("error", () => undefined);
       call.end(method === "POST" ? "{}" : undefined);
-      const { gone } = await arrived;
+      const { gone } = await arrivalOf(arrived, call);
       call.destroy();
       await within(CANCELLED_MS, "the end of the call at the machine", gone);
     });
@@ -120,7 +120,10 @@ async function cancelled(at: CancelServer, call: (signal: AbortSignal) => Promis
     () => false,
     () => true,
   );
-  await begun;
+  const early = failed.then(() => {
+    throw new Error("the call ended before its tool was at work");
+  });
+  await Promise.race([begun, early]);
   cancel.abort();
   await within(
     CANCELLED_MS,

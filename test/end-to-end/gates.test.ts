@@ -10,7 +10,7 @@ import { Ports } from "../../scripts/system/ports.ts";
 import { bodyOf, HttpServer } from "../scripts/connector/support/http-server.ts";
 import { client } from "./support/clients.ts";
 import { within } from "./support/eventually.ts";
-import { answerOf, headOf, Pieces } from "./support/http.ts";
+import { answerOf, arrivalOf, headOf, Pieces } from "./support/http.ts";
 import { namesOfThisComputer } from "./support/localhost.ts";
 import { Machine } from "./support/machine.ts";
 import { NextGate } from "./support/next-gate.ts";
@@ -157,7 +157,7 @@ describe.each([
     const call = knock("barn", "/mcp", { ...JSON_TYPE, ...OWNER });
     const head = headOf(call);
     call.end("{}");
-    await arrived;
+    await arrivalOf(arrived, call);
     const pieces = new Pieces(await head);
     await pieces.until("data: one");
     (await more).end("data: two\n\n");
@@ -178,7 +178,7 @@ describe.each([
         const call = knock("barn", "/mcp", { ...JSON_TYPE, ...OWNER });
         call.on("error", () => undefined);
         call.end("{}");
-        const { gone } = await arrived;
+        const { gone } = await arrivalOf(arrived, call);
         call.destroy();
         await within(CANCELLED_MS, "the end of the call at the machine", gone);
       }
@@ -200,7 +200,7 @@ describe.each([
     });
     const head = headOf(call);
     call.end("{}");
-    const { headers } = (await arrived).request;
+    const { headers } = (await arrivalOf(arrived, call)).request;
     expect(Object.keys(headers).filter((name) => /operator|authorization|cookie/.test(name))).toEqual([]);
     expect(headers["mcp-session-id"]).toBe("s1");
     expect((await head).statusCode).toBe(200);

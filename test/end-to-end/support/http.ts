@@ -75,6 +75,17 @@ export async function answerOf(response: IncomingMessage, heard?: (piece: Buffer
   return { status: response.statusCode ?? 0, headers: response.headers, all, body, text: body.toString() };
 }
 
+/** What tells that a call has arrived at its server. @throws an error with the call's answer, if it was answered on its way there */
+export async function arrivalOf<Arrived>(arrived: Promise<Arrived>, call: ClientRequest): Promise<Arrived> {
+  let hasArrived = false;
+  const refused = headOf(call).then(async (head): Promise<Arrived> => {
+    if (hasArrived) return arrived; // the head is that of the server's own answer, which is for the test to read
+    const { status, text } = await answerOf(head);
+    throw new Error(`the call was answered with ${status} before it arrived: ${text}`);
+  });
+  return Promise.race([arrived.finally(() => (hasArrived = true)), refused]);
+}
+
 /** Reads a body piece by piece, so that a test can say when it wants more. */
 export class Pieces {
   readonly #chunks: AsyncIterator<Buffer>;
