@@ -257,9 +257,13 @@ if (talk) {
       for (const one of [...template.content.children]) {
         // A tool's result belongs into the call that it answers.
         const call = one.dataset.resultOf && document.getElementById("call-" + one.dataset.resultOf);
-        if (call) call.append(...one.childNodes);
-        else if (!one.id || !document.getElementById(one.id)) talk.insertBefore(one, writing);
+        if (call?.dataset.answered) continue;
+        if (call) {
+          call.dataset.answered = "true";
+          call.append(...one.childNodes);
+        } else if (!one.id || !document.getElementById(one.id)) talk.insertBefore(one, writing);
       }
+      talk.querySelector(".empty")?.remove();
       if (writing) { writing.hidden = true; writing.textContent = ""; }
       if (wasAtEnd) toEnd();
       if (talk.querySelector("[data-later]")) complete();
@@ -274,6 +278,7 @@ if (talk) {
     state: refresh,
     gap: () => location.reload(),
   });
+  if (talk.querySelector("[data-later]")) complete();
 }
 
 // --- Photos: made small enough for a model, which also leaves out where they were taken

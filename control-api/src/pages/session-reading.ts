@@ -12,6 +12,9 @@ const PAGE_MESSAGES = 40;
 
 const MAX_TITLE_CHARACTERS = 120;
 
+/** Messages that an agent has spoken may follow what it has written down. It writes within a second, in which it says a few. */
+const NEWEST_MESSAGES = 20;
+
 /** Requests that wait. An agent asks one at a time, and so do its subagents. */
 const MAX_PENDING = 10;
 
@@ -64,8 +67,14 @@ export async function readSession(
   if (!isOfLog && known?.status !== "gone") {
     const args = { session_id: `${machine}/${session}`, limit: PAGE_MESSAGES, ...(cursor === null ? {} : { cursor }) };
     const answer = await callMachineTool(c, "get_session", args);
-    if ("told" in answer && answer.told["unreachable"] === undefined)
-      return { ...base, ...readingIn(answer.told, base) };
+    if ("told" in answer && answer.told["unreachable"] === undefined) {
+      const reading = { ...base, ...readingIn(answer.told, base) };
+      if (cursor !== null) return reading;
+      return {
+        ...reading,
+        messages: [...reading.messages, ...(await notWritten(c, machine, session, reading.messages))],
+      };
+    }
     if (known === null) return null;
     const why = "failed" in answer ? sentenceOf(answer.failed) : reasonIn(answer.told);
     return { ...base, ...(await ofLog(c, machine, session, null)), instead: why };
@@ -119,6 +128,33 @@ function sentenceOf({ code, message }: { readonly code: string; readonly message
   return code === "machine_offline" ? "This machine is offline." : message;
 }
 
+function messageOf({ data, atMs }: StoredEvent): Message | null {
+  const told = parseJson(data);
+  return messageIn(isRecord(told) ? { at_ms: atMs, ...told } : null);
+}
+
+/**
+ * The newest messages that Operator saw as events and that are not in the transcript yet. An agent speaks before it writes: a page that is
+ * made in between would show them neither from the transcript nor from its stream, which begins after them. Only what follows a message
+ * that both have is taken, since what one of them knows from earlier may be missing in the other for good.
+ */
+async function notWritten(
+  c: PageContext,
+  machine: string,
+  session: string,
+  written: readonly Message[],
+): Promise<Message[]> {
+  const registry = registryOf(c.env, c.var.session.person.id);
+  const events: StoredEvent[] = await registry.sessionTail(machine, session, ["message"], null, NEWEST_MESSAGES);
+  const spoken = events.flatMap((event) => messageOf(event) ?? []);
+  const known = new Set(written.map(({ id }) => id));
+  const last = spoken.findLastIndex(({ id }) => id !== null && known.has(id));
+  if (last === -1 && written.length > 0) return [];
+  return spoken
+    .slice(last + 1)
+    .flatMap((message) => (message.id === null ? [] : [{ ...message, isLive: true as const }]));
+}
+
 /** The messages that Operator saw as events. */
 async function ofLog(
   c: PageContext,
@@ -131,10 +167,7 @@ async function ofLog(
   const events: StoredEvent[] = await registry.sessionTail(machine, session, ["message"], place, PAGE_MESSAGES);
   const first = events.length === PAGE_MESSAGES ? events[0] : undefined;
   return {
-    messages: events.flatMap(({ data, atMs }) => {
-      const told = parseJson(data);
-      return messageIn(isRecord(told) ? { at_ms: atMs, ...told } : null) ?? [];
-    }),
+    messages: events.flatMap((event) => messageOf(event) ?? []),
     older: first === undefined ? null : `${FROM_LOG}${first.seq.toString(36)}`,
     pending: [],
     isReachable: false,

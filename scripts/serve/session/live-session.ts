@@ -4,7 +4,7 @@ import { explain, ServeFailure } from "../error.ts";
 import type { EventLog, EventType } from "../event-log.ts";
 import type { PermissionBook } from "../permission/book.ts";
 import type { PermissionMode } from "../permission-mode.ts";
-import { clip } from "./clip.ts";
+import { clip, showPart } from "./clip.ts";
 import { DeltaBuffer } from "./delta-buffer.ts";
 import { MessageTeller } from "./tell-message.ts";
 
@@ -190,8 +190,10 @@ export class LiveSession {
     this.#turn = turn;
     this.lastActiveAtMs = Date.now();
     const { text } = clip(turn.prompt.text);
+    const images = turn.prompt.attachments.filter(({ mediaType }) => mediaType.startsWith("image/"));
     this.#tell("session.updated", { status: "busy", turn_id: turn.id, queued: this.#queue.length });
-    this.#tell("message", { message_id: turn.id, role: "user", parts: [{ type: "text", text }] });
+    const shown = images.map(({ mediaType }) => showPart({ type: "image", mediaType, data: null }));
+    this.#tell("message", { message_id: turn.id, role: "user", parts: [...shown, { type: "text", text }] });
     this.#run.prompt(turn.prompt);
   }
 

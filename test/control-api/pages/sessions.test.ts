@@ -80,6 +80,34 @@ describe("a session's page", () => {
     expect(textOf(page)).toContain("codez permissions");
   });
 
+  test("shows what its agent has said and not written down yet, once, and nothing older that is not written", async () => {
+    const said = (id: string, parts: object[]) => ({
+      session: "s1",
+      type: "message",
+      data: { message_id: id, role: "assistant", parts },
+    });
+    const text = (of: string) => [{ type: "text", text: of }];
+    const transcript = told([
+      { message_id: "m1", role: "user", at_ms: 1, parts: text("the question") },
+      { message_id: "m2", role: "assistant", at_ms: 2, parts: text("the first half") },
+    ]);
+    const alice = await withSession({ answers: transcript });
+    await alice.user.logs(
+      "attic",
+      [
+        said("command", text("never written")),
+        said("m1", text("the question")),
+        said("m2", text("the first half")),
+        said("m3", [...text("the second half"), { type: "image", media_type: "image/png" }]),
+      ],
+      { epoch: "f", answers: transcript },
+    );
+    const page = await pageOf(alice, "/sessions/attic/s1");
+    expect([...page.matchAll(/id="m-(\w+)"/g)].map(([, id]) => id)).toEqual(["m1", "m2", "m3"]);
+    expect(page).toMatch(/id="m-m3" data-later="true".*the second half.*shown in a moment/s);
+    expect(page).not.toContain("never written");
+  });
+
   test("of a machine that is away shows what the log has, says so, and takes no prompt", async () => {
     const alice = await somebody();
     await alice.user.machine("attic");

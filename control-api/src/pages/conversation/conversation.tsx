@@ -46,12 +46,10 @@ export function Conversation({ messages, limits, partPath }: ConversationProps) 
 type MessageProps = Omit<ConversationProps, "messages"> & {
   readonly message: Message;
   readonly results: ReadonlyMap<string, Result>;
-  /** Whether it has just come, and its machine may not have written it to the transcript yet. */
-  readonly isLive?: true;
 };
 
-function MessageView({ message, results, limits, partPath, isLive }: MessageProps) {
-  const { id, isUser, isAside, atMs, parts, left } = message;
+function MessageView({ message, results, limits, partPath }: MessageProps) {
+  const { id, isUser, isAside, atMs, parts, left, isLive } = message;
   const isLater = isLive === true && id !== null && parts.some(comesLater);
   return (
     <article
@@ -192,11 +190,10 @@ export function arrivedHtml(message: Message, partPath: (handle: string) => stri
     <>
       {others.length === 0 ? null : (
         <MessageView
-          message={{ ...message, parts: others }}
+          message={{ ...message, parts: others, isLive: true }}
           results={new Map()}
           limits={BRIEF}
           partPath={partPath}
-          isLive
         />
       )}
       {results.map((result) => (

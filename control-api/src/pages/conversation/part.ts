@@ -35,6 +35,8 @@ export type Message = {
   readonly parts: readonly Part[];
   /** Parts beyond `MAX_PARTS`. */
   readonly left: number;
+  /** Whether it has just come, and its machine may not have written it to the transcript yet. */
+  readonly isLive?: true;
 };
 
 /** Reads a message as `get_session` and the event `message` have it. `null` if there is nothing in it to show. */

@@ -38,7 +38,7 @@ export function ToolCall({ call, result, limit, partPath }: CallProps) {
         <span>{plainOf(summaryOf(input), SUMMARY_CHARACTERS)}</span>
         {result?.isError === true ? <em class="failed">failed</em> : null}
       </summary>
-      <div id={id === null ? undefined : `call-${id}`}>
+      <div id={id === null ? undefined : `call-${id}`} data-answered={result === null ? undefined : true}>
         <Input input={input} limit={limit} />
         {result === null ? null : <ToolResult result={result} limit={limit} partPath={partPath} />}
       </div>
