@@ -5,7 +5,7 @@ const LOCALHOST = "http://localhost:8787";
 
 /** The link that a page has to itself at localhost. */
 function elsewhere(page: string): string | null {
-  const [, href] = /<a href="([^"]+)">Open this page at localhost/.exec(page) ?? [];
+  const [, href] = /<a href="([^"]+)"[^>]*>\s*Open this page at localhost/.exec(page) ?? [];
   return href?.replaceAll("&amp;", "&") ?? null;
 }
 
