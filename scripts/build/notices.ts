@@ -36,9 +36,8 @@ async function noticeOf(folder: string): Promise<string> {
   const manifest = Manifest.parse(JSON.parse(await readFile(join(folder, "package.json"), "utf8")));
   const texts = await textsOf(folder, manifest.name);
   if (texts.length === 0) throw new Error(`${folder} has no licence text: what is bundled must come with its licence`);
-  return [`${manifest.name} ${manifest.version} (${manifest.license})`, ...texts.map((text) => text.trim())].join(
-    "\n\n",
-  );
+  const licence = manifest.license.replace(/^\((.*)\)$/, "$1"); // SPDX puts a choice of licences in brackets of its own
+  return [`${manifest.name} ${manifest.version} (${licence})`, ...texts.map((text) => text.trim())].join("\n\n");
 }
 
 /** A package's licence texts: its own files, the end of its README, or for one that has neither, the text of its repository. */
