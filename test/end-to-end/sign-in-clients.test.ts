@@ -114,7 +114,7 @@ describe.skipIf(!hasChromium())("clients that sign in at a running Operator", ()
     const client = await connect(keeper);
     expect(keeper.asked?.searchParams.get("resource")).toBe(String(operator.mcpUrl));
     const result = await client.callTool({ name: "list_machines", arguments: {} });
-    expect(result.structuredContent).toEqual({ machines: [] });
+    expect(result.structuredContent).toMatchObject({ machines: [] });
     await client.close();
 
     const before = keeper.kept;
