@@ -1,4 +1,5 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
+import { clientKeyOf } from "#protocol/client-key.ts";
 import { BODY_BYTES_PER_MS, BODY_LOOK_MS, BODY_TIME_MS, MAX_SLOW_BODIES_PER_ADDRESS } from "./limits.ts";
 import { Tally } from "./tally.ts";
 
@@ -28,20 +29,21 @@ export class BodyWatch {
    */
   watch(incoming: IncomingMessage, toGate: ClientRequest, client: string | null, cut: (why: Cut) => void): void {
     const { lookMs, timeMs, bytesPerMs } = this.#times;
+    const key = client === null ? null : clientKeyOf(client);
     let [bytes, waitedMs, isSlow] = [0, 0, false];
     const look = setInterval(() => {
       if (toGate.writableNeedDrain) return;
       waitedMs += lookMs;
       if (waitedMs > timeMs + bytes / bytesPerMs) return end("too_slow");
-      if (isSlow || client === null) return;
-      if (this.#slow.of(client) >= MAX_SLOW_BODIES_PER_ADDRESS) return end("too_many");
+      if (isSlow || key === null) return;
+      if (this.#slow.of(key) >= MAX_SLOW_BODIES_PER_ADDRESS) return end("too_many");
       isSlow = true;
-      this.#slow.add(client);
+      this.#slow.add(key);
     }, lookMs);
     look.unref();
     const stop = (): void => {
       clearInterval(look);
-      if (isSlow && client !== null) this.#slow.remove(client);
+      if (isSlow && key !== null) this.#slow.remove(key);
       isSlow = false;
     };
     const end = (why: Cut): void => {

@@ -2,7 +2,10 @@ import { createServer as createHttpServer, type IncomingMessage, type Server, ty
 import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
+import { clientKeyOf } from "#protocol/client-key.ts";
+import { AddressRates } from "./address-rates.ts";
 import { type BodyTimes, BodyWatch } from "./body-watch.ts";
+import { calm } from "./calm.ts";
 import type { Certificate } from "./certificate.ts";
 import { clientAddress, plainAddress, TrustedProxies } from "./client-address.ts";
 import type { Edge } from "./edge-headers.ts";
@@ -19,6 +22,7 @@ import {
   RESETS_PER_SECOND,
 } from "./limits.ts";
 import { dismiss } from "./linger.ts";
+import { RefusalLog } from "./refusal-log.ts";
 import { relay, type Upstream } from "./relay.ts";
 import { Tally } from "./tally.ts";
 import { relayUpgrade } from "./websocket.ts";
@@ -38,6 +42,8 @@ export type FrontOptions = {
   readonly keepAliveMs?: number;
   /** Replaces the times of body-watch.ts, for tests. */
   readonly bodyTimes?: BodyTimes;
+  /** Replaces the rates of limits.ts, for tests. */
+  readonly rates?: AddressRates;
 };
 
 /** The public server of an Operator on your own computer: TLS, HTTP/1.1 and HTTP/2, limits, and the client's address. */
@@ -47,6 +53,8 @@ export class Front implements AsyncDisposable {
   readonly #sockets = new Set<Duplex>();
   readonly #connections = new Tally<string>();
   readonly #requests = new Tally<string>();
+  readonly #rates: AddressRates;
+  readonly #refusals: RefusalLog;
   /** Requests of each HTTP/1.1 connection that are not answered in full yet. A client may send several in a row (pipelining). */
   readonly #unanswered = new Tally<Duplex>();
   /** Cuts connections that have not sent a request yet. */
@@ -64,7 +72,9 @@ export class Front implements AsyncDisposable {
 
   private constructor(options: FrontOptions) {
     this.#options = options;
-    const { certificate, headTimeoutMs = HEAD_TIMEOUT_MS, keepAliveMs = KEEP_ALIVE_MS } = options;
+    const { certificate, headTimeoutMs = HEAD_TIMEOUT_MS, keepAliveMs = KEEP_ALIVE_MS, rates } = options;
+    this.#rates = rates ?? new AddressRates();
+    this.#refusals = new RefusalLog(options.log);
     this.#headTimeoutMs = headTimeoutMs;
     this.#keepAliveMs = keepAliveMs;
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headTimeoutMs, keepAliveTimeout: keepAliveMs };
@@ -91,19 +101,25 @@ export class Front implements AsyncDisposable {
     // Node delivers HTTP/2 requests through the HTTP/1.1 interface ("HTTP/2 compatibility API").
     server.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
       if (incoming.httpVersionMajor === 1) this.#awaitAnswer(incoming.socket, outgoing);
+      const waitMs = this.#rate(incoming);
+      if (waitMs > 0) return calm(outgoing, waitMs);
       const edge = this.#edgeOf(incoming);
       if (edge === null) return void outgoing.writeHead(400).end();
       if (!this.#count(edge, outgoing)) return void outgoing.writeHead(503, { "retry-after": "1" }).end();
-      relay(incoming, outgoing, options.upstream, edge, bodies);
+      const { client } = edge;
+      relay(incoming, outgoing, options.upstream, edge, bodies, () => {
+        if (client !== null) this.#rates.cancel(client);
+      });
     });
     server.on("upgrade", (incoming: IncomingMessage, socket: Duplex, head: Buffer) => {
       this.#hasSent(socket);
       // An earlier answer still belongs on this connection. Node emits the upgrade all the same, and would throw when it is answered.
       if (this.#unanswered.of(socket) > 0) return void socket.destroy();
-      relayUpgrade(incoming, socket, head, options.upstream, this.#edgeOf(incoming));
+      const edge = this.#edgeOf(incoming);
+      relayUpgrade(incoming, socket, head, options.upstream, edge, this.#rate(incoming));
     });
     server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
-      options.log(`front: a request could not be parsed (${reason.code ?? reason.message})`);
+      this.#refusals.tell(`a request could not be parsed (${reason.code ?? reason.message})`);
       // Without a finished handshake nothing can be written.
       if (reason.code === "ERR_TLS_HANDSHAKE_TIMEOUT") socket.destroy();
       else refuse(socket, reason.code);
@@ -146,28 +162,31 @@ export class Front implements AsyncDisposable {
   /** Counts a connection, and closes it if there are too many. */
   #admit(socket: Duplex & { remoteAddress?: string }): void {
     const address = plainAddress(socket.remoteAddress ?? "");
-    const count = this.#connections.of(address);
-    const isCrowded = count >= MAX_CONNECTIONS_PER_ADDRESS && !this.#options.trusted.includes(address);
+    const key = clientKeyOf(address);
+    const count = this.#connections.of(key);
+    const isProxy = this.#options.trusted.includes(address);
+    const isCrowded = !isProxy && (count >= MAX_CONNECTIONS_PER_ADDRESS || this.#rates.connect(address) > 0);
     if (this.#sockets.size >= MAX_CONNECTIONS || isCrowded) {
-      this.#options.log(
-        `front: refused a connection from ${address}: ${this.#sockets.size} are open, ${count} of them its own`,
+      this.#refusals.tell(
+        `refused a connection from ${address}: ${this.#sockets.size} are open, ${count} of them its own, or it opens too many one after the other`,
       );
       return void socket.destroy();
     }
     this.#sockets.add(socket);
-    this.#connections.add(address);
+    this.#connections.add(key);
     socket.on("close", () => {
       this.#sockets.delete(socket);
-      this.#connections.remove(address);
+      this.#connections.remove(key);
     });
   }
 
   /** Counts a request until its answer has ended. Answers `false` if its client has too many at once. A proxy's own have no limit. */
   #count({ client }: Edge, outgoing: ServerResponse): boolean {
     if (client === null) return true;
-    if (this.#requests.of(client) >= MAX_REQUESTS_PER_ADDRESS) return false;
-    this.#requests.add(client);
-    outgoing.on("close", () => this.#requests.remove(client));
+    const key = clientKeyOf(client);
+    if (this.#requests.of(key) >= MAX_REQUESTS_PER_ADDRESS) return false;
+    this.#requests.add(key);
+    outgoing.on("close", () => this.#requests.remove(key));
     return true;
   }
 
@@ -213,15 +232,26 @@ export class Front implements AsyncDisposable {
     const forwardedHost = isProxied ? one(headers["x-forwarded-host"]) : undefined;
     const host = forwardedHost ?? one(headers[":authority"]) ?? headers.host;
     const forwardedScheme = isProxied ? one(headers["x-forwarded-proto"]) : undefined;
-    const client = clientAddress(peer, one(headers["x-forwarded-for"]), trusted);
     if (host === undefined || !isHost(host) || hostsOf(incoming) > 1 || incoming.url?.startsWith("/") !== true)
       return null;
     return {
       host,
       scheme: forwardedScheme === "https" || (forwardedScheme === undefined && certificate !== null) ? "https" : "http",
-      // A trusted proxy that does not name its client stands for many clients. They must not share one client's rate limits.
-      client: trusted.includes(client) ? null : client,
+      client: this.#clientOf(incoming),
     };
+  }
+
+  /** The client's address. `null`: a trusted proxy does not name its client. It stands for many, who must not share one client's limits. */
+  #clientOf({ headers, socket }: IncomingMessage): string | null {
+    const { trusted } = this.#options;
+    const client = clientAddress(socket.remoteAddress ?? "", one(headers["x-forwarded-for"]), trusted);
+    return trusted.includes(client) ? null : client;
+  }
+
+  /** Counts a request of its client. Returns 0 if it may pass, otherwise the milliseconds until the next one may. */
+  #rate(incoming: IncomingMessage): number {
+    const client = this.#clientOf(incoming);
+    return client === null ? 0 : this.#rates.request(client);
   }
 }
 

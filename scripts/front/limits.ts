@@ -1,3 +1,5 @@
+import type { Rate } from "#protocol/token-bucket.ts";
+
 /**
  * For the TLS handshake; then from there to the first request's head, and for each head from its first byte to its last. A client that
  * takes longer is slow on purpose (Slowloris).
@@ -13,8 +15,34 @@ export const MAX_HEAD_BYTES = 128 * 1024;
 /** Connections at once. Each takes about 20 KB in Node, and every machine and every open stream has one. */
 export const MAX_CONNECTIONS = 10_000;
 
-/** Connections at once from one address, so that one address cannot take all. It is not lower because a household shares an address. */
+/**
+ * Connections at once from one address (of IPv6 a /64 network, as everywhere here), so that one address cannot take all. It is not lower because a
+ * household shares an address.
+ */
 export const MAX_CONNECTIONS_PER_ADDRESS = 1_000;
+
+/**
+ * New connections of one address: the burst is as many as it may have at once, since after a restart every browser and machine of a household
+ * comes back together. In the long run a client without keep-alive that calls 50 times a second, which is the limit of its token, stays below it. A
+ * TLS handshake takes about a millisecond of the one thread that the front has, so an address can use a twentieth of it.
+ */
+export const CONNECTS: Rate = { perSecond: 50, burst: MAX_CONNECTIONS_PER_ADDRESS };
+
+/**
+ * Requests of one address, in the long run four times what one token may send (sign-in/admission.ts), and in a burst twice: the agents of a
+ * household stay far below it. Strangers' requests cost the gate some 0.3 ms each.
+ */
+export const REQUESTS: Rate = { perSecond: 200, burst: 6_000 };
+
+/**
+ * Requests that an address leaves before their answer is complete, by cancelling them or by closing their connection. The gate has begun them all
+ * the same ("rapid reset", CVE-2023-44487), on a connection that cannot be used again, so they cost several times as much as others. A browser
+ * leaves a few dozen when its person goes to another page, and a laptop that loses its network leaves all that it has.
+ */
+export const CANCELS: Rate = { perSecond: 20, burst: 500 };
+
+/** Addresses that are remembered for these rates, some 300 bytes each. With more, the one that came first begins anew. */
+export const MAX_RATED_ADDRESSES = 20_000;
 
 /**
  * Requests at once on one HTTP/2 connection. Browsers and proxies use far fewer; 100 is what Cloudflare and nginx (128) allow. Without a limit,
@@ -23,9 +51,8 @@ export const MAX_CONNECTIONS_PER_ADDRESS = 1_000;
 export const MAX_STREAMS = 100;
 
 /**
- * Requests of one HTTP/2 connection that its client may cancel: so many at once, and so many a second in the long run. Then the connection ends. A
- * cancelled request is no longer counted among those at once, but the gate has begun it all the same ("rapid reset", CVE-2023-44487). Node's own
- * limit is ten times as high. A browser cancels the requests of a page when its person leaves it, which are a few dozen.
+ * Requests of one HTTP/2 connection that its client may cancel: so many at once, and so many a second in the long run. Then the connection ends. Node
+ * counts these itself, before any of our code runs, and its own limit is ten times as high. `CANCELS` limits what all connections of an address cancel.
  */
 export const RESET_BURST = 100;
 export const RESETS_PER_SECOND = 10;

@@ -1,7 +1,8 @@
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
-import { constants, Http2ServerResponse } from "node:http2";
+import { constants } from "node:http2";
 import { pipeline } from "node:stream";
 import type { BodyWatch, Cut } from "./body-watch.ts";
+import { isHttp2 } from "./calm.ts";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
 import { framingHeaders, framingOf } from "./framing.ts";
 import { LINGER_MS, MAX_HEAD_BYTES, UPSTREAM_IDLE_MS } from "./limits.ts";
@@ -17,6 +18,8 @@ const agent = new Agent({ keepAlive: true, maxSockets: Infinity, timeout: UPSTRE
  * Forwards one request to the gate and streams the answer back. If the client disconnects, the connection to the gate is closed,
  * which the gate sees as a cancelled request. If the gate's answer breaks off, the client's connection is reset, so that the
  * client cannot take a truncated answer for a complete one.
+ *
+ * @param left called when the client has left before the gate's answer was complete
  */
 export function relay(
   incoming: IncomingMessage,
@@ -24,6 +27,7 @@ export function relay(
   upstream: Upstream,
   edge: Edge,
   bodies: BodyWatch,
+  left: () => void,
 ): void {
   const framing = framingOf(incoming);
   const toGate = request({
@@ -38,7 +42,10 @@ export function relay(
   toGate.on("response", (answer) => respond(answer, outgoing));
   toGate.on("error", () => unavailable(outgoing));
   outgoing.on("close", () => {
-    if (!outgoing.writableFinished) toGate.destroy();
+    if (isAnswered(outgoing)) return;
+    // If the gate broke off, its client is not to blame.
+    if (!toGate.destroyed) left();
+    toGate.destroy();
   });
   // Without framing not one byte may follow the head.
   if (framing.kind === "none") toGate.end();
@@ -49,6 +56,11 @@ export function relay(
       toGate.destroy();
     });
   }
+}
+
+/** Whether an answer has gone out as a whole. Of an HTTP/2 stream that its client has reset Node says that it is finished, but not that it has ended. */
+function isAnswered({ writableEnded, writableFinished }: ServerResponse): boolean {
+  return writableEnded && writableFinished;
 }
 
 /** Ends a request whose body does not arrive. If its answer has begun, the client sees it break off. */
@@ -100,11 +112,6 @@ function discardRest(incoming: IncomingMessage, outgoing: ServerResponse): void 
     else incoming.destroy();
   }, LINGER_MS);
   incoming.on("close", () => clearTimeout(cut));
-}
-
-/** Node gives a request of HTTP/2 to a handler of HTTP/1.1, whose types do not know it. */
-function isHttp2(outgoing: object): outgoing is Http2ServerResponse {
-  return outgoing instanceof Http2ServerResponse;
 }
 
 /** Streams the gate's answer to the client. */

@@ -1,6 +1,7 @@
 import { type IncomingMessage, request, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { calm } from "./calm.ts";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
 import { framingOf } from "./framing.ts";
 import { MAX_HEAD_BYTES } from "./limits.ts";
@@ -14,6 +15,9 @@ const UPGRADE = ["connection", "Upgrade", "upgrade", "websocket"];
  * Forwards a WebSocket upgrade to the gate, with the front's headers about the client. Only when the gate has agreed (101) do bytes pass
  * in both directions, until one side closes. Any other answer is passed on, and ends the connection: what the client has sent after
  * its request's head must not reach the gate unread, since that would be requests with headers of its own choice.
+ *
+ * @param edge `null`: the request has no valid host or path, and is refused
+ * @param waitMs more than 0: the client sends too many requests, and is refused until then
  */
 export function relayUpgrade(
   incoming: IncomingMessage,
@@ -21,9 +25,11 @@ export function relayUpgrade(
   head: Buffer,
   upstream: Upstream,
   edge: Edge | null,
+  waitMs: number,
 ): void {
   socket.on("error", () => undefined); // "close" follows, which ends the other side
   const outgoing = answerOn(incoming, socket);
+  if (waitMs > 0) return calm(outgoing, waitMs);
   if (edge === null || !isWebSocket(incoming)) return refuse(outgoing);
   const toGate = request({
     socketPath: upstream.socketPath,

@@ -1,3 +1,4 @@
+import { clientKeyOf } from "#protocol/client-key.ts";
 import type { Rate } from "#protocol/token-bucket.ts";
 import type { Sender } from "../http/held-bodies.ts";
 import type { Limit } from "./accounts/limits.ts";
@@ -24,7 +25,7 @@ const SHARED_BY = 10;
 export function addressOf(request: Request, { NO_EDGE: noEdge }: ClientAddressBindings): string {
   const address = noEdge === "1" ? null : request.headers.get("cf-connecting-ip");
   if (address === null || address === "") return UNKNOWN_ADDRESS;
-  return address.includes(":") ? networkOf(address) : address;
+  return clientKeyOf(address);
 }
 
 /** The limit that applies to one address. It is higher for the unknown address, so that one person's typos do not lock out others. */
@@ -67,29 +68,4 @@ export function senderOf(request: Request, env: ClientAddressBindings): Sender {
 export function rateAt(address: string, { perSecond, burst }: Rate): Rate {
   const factor = address === UNKNOWN_ADDRESS ? SHARED_BY : 1;
   return { perSecond: perSecond * factor, burst: burst * factor };
-}
-
-/**
- * The /64 network of an IPv6 address. All spellings of one address give the same result (RFC 4291 section 2.2: `::` stands for
- * zeros, and the last 32 bits may be in dotted decimal). An IPv4-mapped address (`::ffff:192.0.2.1`) gives the IPv4 address;
- * otherwise all IPv4 clients of a dual-stack proxy would share the one network `0:0:0:0::/64`.
- */
-function networkOf(address: string): string {
-  const plain = address.toLowerCase().split("%", 1)[0] ?? "";
-  // The URL parser accepts every spelling and returns the canonical one.
-  if (!URL.canParse(`http://[${plain}]/`)) return address;
-  const canonical = new URL(`http://[${plain}]/`).hostname.slice(1, -1);
-  const [before = "", after] = canonical.split("::");
-  const [head, tail] = [before, after ?? ""].map((side) => (side === "" ? [] : side.split(":")));
-  const zeros = Array.from({ length: 8 - (head?.length ?? 0) - (tail?.length ?? 0) }, () => "0");
-  const groups = after === undefined ? (head ?? []) : [...(head ?? []), ...zeros, ...(tail ?? [])];
-  const isMapped = groups.slice(0, 5).every((group) => group === "0") && groups[5] === "ffff";
-  return isMapped ? dotted(groups.slice(6)) : `${groups.slice(0, 4).join(":")}::/64`;
-}
-
-function dotted(groups: readonly string[]): string {
-  return groups
-    .map((group) => Number.parseInt(group, 16))
-    .flatMap((value) => [value >> 8, value & 0xff])
-    .join(".");
 }

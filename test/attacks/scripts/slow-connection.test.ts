@@ -36,7 +36,8 @@ beforeAll(async () => {
   const given = { host: "127.0.0.1", port: 0, trusted: new TrustedProxies([]), log: () => undefined };
   const options = { ...given, upstream: { socketPath }, headTimeoutMs: SOON_MS, keepAliveMs: SOON_MS };
   plain = await Front.start({ ...options, certificate: null });
-  secure = await Front.start({ ...options, certificate });
+  // As a proxy in front would be, so that a test can be several clients.
+  secure = await Front.start({ ...options, certificate, trusted: new TrustedProxies(["127.0.0.1", "::1"]) });
 });
 
 afterAll(async () => {
@@ -165,16 +166,16 @@ test("an HTTP/2 connection ends that cancels request after request, and others a
   other.destroy();
 });
 
-test("one address has only so many requests at once, whatever connections they share", async () => {
+test("one address has only so many requests at once, whatever connections they share, and of IPv6 all addresses of a customer", async () => {
   const sessions = Array.from({ length: MAX_REQUESTS_PER_ADDRESS / MAX_STREAMS + 2 }, () =>
     connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert }),
   );
   await Promise.all(sessions.map((session) => once(session, "remoteSettings")));
   expect(sessions[0]?.remoteSettings.maxConcurrentStreams).toBe(MAX_STREAMS);
   asked = 0;
-  const heads = sessions.flatMap((session) =>
+  const heads = sessions.flatMap((session, index) =>
     Array.from({ length: MAX_STREAMS }, async () => {
-      const stream = session.request({ ":path": "/silent" });
+      const stream = session.request({ ":path": "/silent", "x-forwarded-for": `2001:db8:1:2::${index + 1}` });
       stream.on("error", () => undefined); // the end of the test
       const [head]: Record<string, unknown>[] = await once(stream, "response");
       return head?.[":status"];

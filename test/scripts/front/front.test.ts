@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { request } from "node:http";
-import { connect as connectHttp2 } from "node:http2";
+import { connect as connectHttp2, constants } from "node:http2";
 import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
@@ -117,6 +117,18 @@ describe("the front", () => {
     outgoing.end();
     await gate.says("holding");
     outgoing.destroy();
+    await gate.says("aborted /hold");
+  });
+
+  it("cancels the request at the gate when its client cancels it over HTTP/2, before the answer has begun", async () => {
+    const { port } = await front(true);
+    const session = connectHttp2(`https://localhost:${port}`, { ca: certificate.cert });
+    onTestFinished(() => session.destroy());
+    gate.words.length = 0;
+    const stream = session.request({ ":path": "/hold" });
+    stream.on("error", () => undefined); // it is cancelled
+    await gate.says("holding");
+    stream.close(constants.NGHTTP2_CANCEL);
     await gate.says("aborted /hold");
   });
 
