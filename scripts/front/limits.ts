@@ -39,7 +39,7 @@ export const REQUESTS: Rate = { perSecond: 200, burst: 6_000 };
  * the same ("rapid reset", CVE-2023-44487), on a connection that cannot be used again, so they cost several times as much as others. A browser
  * leaves a few dozen when its person goes to another page, and a laptop that loses its network leaves all that it has.
  */
-export const CANCELS: Rate = { perSecond: 20, burst: 500 };
+export const CANCELS: Rate = { perSecond: 20, burst: 300 };
 
 /** Addresses that are remembered for these rates, some 300 bytes each. With more, the one that came first begins anew. */
 export const MAX_RATED_ADDRESSES = 20_000;

@@ -7,7 +7,7 @@ import { connect as connectHttp2 } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
 import { TrustedProxies } from "../../../scripts/front/client-address.ts";
 import { Front } from "../../../scripts/front/front.ts";
 import { MAX_SLOW_BODIES_PER_ADDRESS } from "../../../scripts/front/limits.ts";
@@ -60,6 +60,17 @@ function post(front: Front, path: string, headers: Record<string, string> = {}) 
   return { sending, answered };
 }
 
+/** Many times what the front allows a body here. */
+const LATE_MS = 5_000;
+
+/** The answer's status, or that there is none: without the front's limit a test would wait as long as its client goes on. */
+function statusOf(answered: Promise<{ statusCode?: number | undefined }>): Promise<number | undefined | "no answer"> {
+  const { promise: late, resolve } = Promise.withResolvers<"no answer">();
+  const timer = setTimeout(() => resolve("no answer"), LATE_MS);
+  const status = answered.then(({ statusCode }) => statusCode);
+  return Promise.race([status, late]).finally(() => clearTimeout(timer));
+}
+
 describe("a body that does not arrive", () => {
   test.each<[string, Record<string, string>]>([
     ["in chunks", {}],
@@ -67,23 +78,25 @@ describe("a body that does not arrive", () => {
   ])("%s is refused, although its client sends a byte now and then", async (_, headers) => {
     const { sending, answered } = post(short, "/", headers);
     const drip = setInterval(() => sending.write("x"), 20);
-    const answer = await answered.finally(() => clearInterval(drip));
-    expect(answer.statusCode).toBe(408);
-    expect(await text(answer)).toContain("took too long");
-    sending.destroy();
+    onTestFinished(() => {
+      clearInterval(drip);
+      sending.destroy();
+    });
+    expect(await statusOf(answered)).toBe(408);
+    expect(await text(await answered)).toContain("took too long");
   });
 
   test("over HTTP/2 is refused as well, and other requests of its connection are served", async () => {
     const session = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
+    onTestFinished(() => session.destroy());
     const slow = session.request({ ":method": "POST", ":path": "/" });
     slow.on("error", () => undefined); // it is reset after its answer
     slow.write("x");
-    const [head]: Record<string, unknown>[] = await once(slow, "response");
-    expect(head?.[":status"]).toBe(408);
+    const answered = once(slow, "response").then(([head]) => ({ statusCode: Number(head[":status"]) }));
+    expect(await statusOf(answered)).toBe(408);
     const other = session.request({ ":method": "POST", ":path": "/" });
     other.end("words");
     expect(await text(other)).toBe("5");
-    session.destroy();
   });
 
   test("because the gate takes nothing is not refused", async () => {
@@ -94,8 +107,8 @@ describe("a body that does not arrive", () => {
     for (let times = 0; times < 2; times += 1) {
       const other = post(short, "/");
       other.sending.write("x");
-      expect((await other.answered).statusCode).toBe(408);
-      other.sending.destroy();
+      onTestFinished(() => void other.sending.destroy());
+      expect(await statusOf(other.answered)).toBe(408);
     }
     gate.emit("take");
     expect(await text(await answered)).toBe(String(size));
@@ -105,6 +118,9 @@ describe("a body that does not arrive", () => {
 test("an address has only so many slow bodies at once, and its other requests are served", async () => {
   const slow = Array.from({ length: MAX_SLOW_BODIES_PER_ADDRESS + 10 }, () => post(long, "/"));
   let refused = 0;
+  onTestFinished(() => {
+    for (const one of slow) one.sending.destroy();
+  });
   for (const { sending, answered } of slow) {
     sending.write("x");
     answered.then(
@@ -112,10 +128,9 @@ test("an address has only so many slow bodies at once, and its other requests ar
       () => undefined, // cut at the end of the test
     );
   }
-  await vi.waitUntil(() => refused === 10, { timeout: 10_000 });
+  await vi.waitFor(() => expect(refused).toBe(10), { timeout: LATE_MS });
   const { sending, answered } = post(long, "/");
   sending.end("words");
   expect(await text(await answered)).toBe("5");
   expect(refused).toBe(10);
-  for (const one of slow) one.sending.destroy();
 });
