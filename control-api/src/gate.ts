@@ -10,7 +10,7 @@ import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
 import { unreadForm } from "./design/error-page.tsx";
 import { wantsPage } from "./design/page-wanted.ts";
-import { MAX_BODY_BYTES, withBody, withStatedBody } from "./http/body-within.ts";
+import { MAX_BODY_BYTES, MAX_PROMPT_BYTES, withBody, withStatedBody } from "./http/body-within.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
 import { refuseForeignHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
@@ -60,9 +60,6 @@ async function own(request: Request, url: URL, env: Env, ctx: ExecutionContext):
   if (!wantsPage(request) || url.pathname.startsWith("/api/")) return whole;
   return unreadForm(isPrompt(request, url) ? MAX_PROMPT_BYTES : MAX_BODY_BYTES, whole.status === 429 ? 429 : 400);
 }
-
-/** A prompt from a page, with its files (pages/attachments.ts) and what the form puts around them. */
-const MAX_PROMPT_BYTES = 6 * 1024 * 1024;
 
 /**
  * Whether a request sends a prompt from a page, which may have a photo. These routes look for the browser's session before they read

@@ -34,8 +34,11 @@ export type OperatorError =
   | { code: "grant_unknown" }
   | { code: "sign_in_unavailable" }
   | { code: "internal" }
-  /** More requests than one token, or one address without a valid token, may send. `afterMs`: when the next one is accepted. */
-  | { code: "too_many_requests"; of: "token" | "address"; afterMs: number }
+  /**
+   * More requests than one token, or one address without a valid token, may send, or more calls with large bodies than there is memory for.
+   * `afterMs`: when the next one is accepted, or may be.
+   */
+  | { code: "too_many_requests"; of: "token" | "address" | "large_calls"; afterMs: number }
   /** The token's maker limited its calls per day (UTC), and it has made them. `afterMs`: time until the next day. */
   | { code: "budget_spent"; perDay: number; afterMs: number }
   | MachineUnknown
@@ -214,9 +217,7 @@ export function messageOf(error: OperatorError): string {
     case "internal":
       return "Operator failed to handle this request. The reason is in its log (`npx wrangler tail operator`, or the terminal of `npm start`).";
     case "too_many_requests":
-      return error.of === "token"
-        ? `This token sends requests faster than Operator accepts them. Nothing was done. Wait ${seconds(error.afterMs)}, then send this request again, and send fewer at once.`
-        : `Too many requests without a valid token came from this address. Wait ${seconds(error.afterMs)}, then try again with a valid token.`;
+      return tooMany(error.of, seconds(error.afterMs));
     case "budget_spent":
       return `This token may make ${error.perDay} calls a day, and has made them. Nothing was done. It may call again in ${seconds(error.afterMs)}, at 00:00 UTC. A token with a higher limit: codez tokens create <label> --calls-per-day <calls>.`;
     case "machine_unknown":
@@ -292,6 +293,17 @@ function knownMachines({ machines, machineCount = machines?.length ?? 0 }: Machi
 
 function lastSeen(lastSeenMs: number | null): string {
   return lastSeenMs === null ? "it has never been online" : `last seen ${new Date(lastSeenMs).toISOString()}`;
+}
+
+function tooMany(of: "token" | "address" | "large_calls", wait: string): string {
+  switch (of) {
+    case "token":
+      return `This token sends requests faster than Operator accepts them. Nothing was done. Wait ${wait}, then send this request again, and send fewer at once.`;
+    case "address":
+      return `Too many requests without a valid token came from this address. Wait ${wait}, then try again with a valid token.`;
+    case "large_calls":
+      return `Too many calls with large bodies are being made at once. Nothing was done. Wait ${wait}, or until one of yours has ended, then send this call again.`;
+  }
 }
 
 function seconds(ms: number): string {

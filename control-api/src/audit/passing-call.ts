@@ -1,5 +1,7 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
 import type { Caller } from "../http/caller.ts";
+import type { NoBody } from "../http/held-bodies.ts";
+import { type HeldCall, largeCalls } from "../http/large-calls.ts";
 import { type Asked, askedIn, askedInHeaders, digestOf, KEEP_BYTES } from "./asked.ts";
 import { type AuditBindings, noteCall } from "./note.ts";
 
@@ -10,13 +12,12 @@ import { type AuditBindings, noteCall } from "./note.ts";
 const READ_BYTES = 256 * 1024;
 
 /**
- * The bytes of a request's body, so that they can be examined afterwards. `null`: there is no body, or it is too large to hold
- * and has to be streamed.
+ * A request's body, so that it can be examined afterwards. `null`: there is no body, or it is too large to hold and has to be streamed.
  */
-export async function heldBody(request: Request): Promise<Uint8Array | null> {
+export async function heldBody(request: Request, caller: Caller): Promise<HeldCall | NoBody | null> {
   if (request.method !== "POST") return null;
   const length = Number(request.headers.get("content-length") ?? Number.NaN);
-  return length <= READ_BYTES ? new Uint8Array(await request.arrayBuffer()) : null;
+  return length <= READ_BYTES ? largeCalls.read(request, READ_BYTES, caller) : null;
 }
 
 /**

@@ -1,4 +1,5 @@
 import { errorResponse } from "#protocol/error.ts";
+import { hasTooManyFields, MAX_FORM_FIELDS } from "./form-fields.ts";
 import { heldBodies, type NoBody, type Sender } from "./held-bodies.ts";
 
 /**
@@ -6,6 +7,9 @@ import { heldBodies, type NoBody, type Sender } from "./held-bodies.ts";
  * percent-encoding makes nine times as many. A parsed body takes some twenty times its size, so this bounds what a stranger's request takes.
  */
 export const MAX_BODY_BYTES = 1024 * 1024;
+
+/** A prompt from a page, with its files (pages/attachments.ts) and what the form puts around them. */
+export const MAX_PROMPT_BYTES = 6 * 1024 * 1024;
 
 /**
  * A request with its body, all of which has arrived and is within the limit, or the refusal of another one.
@@ -21,6 +25,8 @@ export async function withBody(request: Request, sender: Sender): Promise<Reques
   if (stated !== null && !(Number(stated) <= MAX_BODY_BYTES)) return refuse({ missing: "too_large" });
   const bytes = await heldBodies.read(request, MAX_BODY_BYTES, sender);
   if ("missing" in bytes) return refuse(bytes);
+  if (hasTooManyFields(bytes, headers.get("content-type")))
+    return invalid(`The form has more than ${MAX_FORM_FIELDS} fields, the most that are read here.`);
   const whole = new Headers(headers);
   whole.set("content-length", String(bytes.length));
   const init = { headers: whole, body: bytes } satisfies RequestInit;

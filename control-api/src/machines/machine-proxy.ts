@@ -10,6 +10,7 @@ import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
 import { refuseForeignHost } from "../http/host.ts";
+import { missingBody } from "../http/large-calls.ts";
 import { relay } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { encodingRefusal } from "./text-encoding.ts";
@@ -49,7 +50,9 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than read access.");
   const encoding = encodingRefusal(request.headers);
   if (encoding !== null) return errorResponse(encoding);
-  const body = await heldBody(request);
+  const held = await heldBody(request, caller);
+  if (held !== null && "missing" in held) return failureResponse(missingBody(held), null);
+  const body = held?.bytes ?? null;
   const check = () => checkApproval(env, caller.user, name);
   const refusal = body !== null && mayAnswerPermission(body) ? await failureOf(check) : null;
   const guarded = body === null ? watched(request, check) : { request, refusal: () => refusal };
@@ -62,6 +65,8 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
     if (refused instanceof OperatorFailure) return failureResponse(refused.error, body);
     throw refused;
   });
+  // Then what is left to be said at the end of a stream is known, and the body is not needed any more (closing-word.ts).
+  void response.catch(() => undefined).finally(() => held?.[Symbol.dispose]());
   notePassing(env, caller, name, request, body, response);
   const lease = Lease.of(request, env, url, caller);
   const answered = await lease.during(response);

@@ -3,12 +3,16 @@ import {
   createMcpHandler,
   isJsonContentType,
   type McpHttpHandler,
+  ProtocolErrorCode,
   ResourceNotFoundError,
   Server,
 } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
-import { isRecord, parseJson } from "#protocol/json.ts";
+import { hasTooManyValues, isRecord, MAX_JSON_VALUES, parseJson } from "#protocol/json.ts";
+import { failureResponse } from "#protocol/stand-in.ts";
 import type { Caller } from "../http/caller.ts";
+import type { NoBody } from "../http/held-bodies.ts";
+import { type HeldCall, largeCalls, missingBody } from "../http/large-calls.ts";
 import { formsOnStream, isFormSession, newSession, showsForms, takeAnswer } from "../elicitation/client-form.ts";
 import type { Elicit } from "../elicitation/elicit.ts";
 import type { Env } from "../env.ts";
@@ -24,7 +28,8 @@ import { cancel, cancellable, type ClientSession, SESSION_HEADER } from "./cance
 import { type LeanRequest, leanCall, leanList, leanRequestIn } from "./lean-lane.ts";
 
 /** A call's arguments may contain a file or an image. */
-const MAX_REQUEST_BYTES = 16 * 1024 * 1024;
+const MB = 1024 * 1024;
+const MAX_REQUEST_BYTES = 16 * MB;
 
 /** Clients may cache the lists for a day. They are the same for everybody until a new version of Operator is deployed. */
 const LIST_CACHE = { ttlMs: 24 * 60 * 60_000, cacheScope: "public" } as const;
@@ -45,24 +50,62 @@ const handlers = new WeakMap<Env, McpHttpHandler>();
  */
 export async function serveMcp(request: Request, env: Env, caller: Caller, lease: AbortSignal): Promise<Response> {
   const handler = handlers.get(env) ?? handlerFor(env);
-  const length = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (
-    request.method !== "POST" ||
-    !(length <= MAX_REQUEST_BYTES) ||
-    !isJsonContentType(request.headers.get("content-type"))
-  )
-    return handler.fetch(request, { authInfo: authInfoFor({ caller, lease, digest: () => null, client: null }) });
-  const text = await request.text();
+  if (request.method !== "POST") return handler.fetch(request, { authInfo: unreadBy(caller, lease) });
+  if (!isJsonContentType(request.headers.get("content-type")))
+    return handler.fetch(unread(request), { authInfo: unreadBy(caller, lease) });
+  const held = await largeCalls.read(request, MAX_REQUEST_BYTES, caller);
+  if ("missing" in held) return refuseUnread(held);
+  try {
+    return await serve(request, held, handler, env, caller, lease);
+  } finally {
+    held[Symbol.dispose]();
+  }
+}
+
+/** A POST whose body nobody needs. The handler would read it, whatever its size, before it looks at its type. */
+function unread(request: Request): Request {
+  return withText(request, "");
+}
+
+function withText({ url, method, headers }: Request, body: string): Request {
+  return new Request(url, { method, headers, body });
+}
+
+function unreadBy(caller: Caller, lease: AbortSignal) {
+  return authInfoFor({ caller, lease, digest: () => null, client: null, held: null });
+}
+
+/** The answer to a call whose body was not read as a whole, so that its id is not known. */
+function refuseUnread(missing: NoBody): Response {
+  if (missing.missing !== "too_large") return failureResponse(missingBody(missing), null);
+  const message = `The request is larger than ${MAX_REQUEST_BYTES / MB} MB, the most that is accepted here. A machine's own URL takes larger ones.`;
+  return rpcError(413, ProtocolErrorCode.InvalidRequest, message);
+}
+
+function rpcError(status: number, code: number, message: string): Response {
+  return Response.json({ jsonrpc: "2.0", error: { code, message }, id: null }, { status });
+}
+
+/** The answer to a POST with a body of JSON. */
+async function serve(
+  request: Request,
+  held: HeldCall,
+  handler: McpHttpHandler,
+  env: Env,
+  caller: Caller,
+  lease: AbortSignal,
+): Promise<Response> {
+  const text = new TextDecoder().decode(held.bytes);
   const parsedBody = parseJson(text);
+  if (parsedBody === undefined) {
+    if (!hasTooManyValues(text)) return handler.fetch(withText(request, text), { authInfo: unreadBy(caller, lease) });
+    const why = `The request has more than ${MAX_JSON_VALUES} values. Send large things as text, such as a file's content in Base64.`;
+    return rpcError(400, ProtocolErrorCode.InvalidRequest, why);
+  }
   const digest = digestLater(text);
   const session = request.headers.get(SESSION_HEADER);
   const client = session === null ? null : { user: caller.user, session };
-  const asker = { caller, lease, digest, client };
-  const authInfo = authInfoFor(asker);
-  if (parsedBody === undefined)
-    return handler.fetch(new Request(request.url, { method: "POST", headers: request.headers, body: text }), {
-      authInfo,
-    });
+  const asker = { caller, lease, digest, client, held };
   const cancelled = client === null ? undefined : Cancelled.safeParse(parsedBody).data;
   if (client !== null && cancelled !== undefined) cancel(client, cancelled.params.requestId);
   if (session !== null && (await takeAnswer(env, caller, session, parsedBody)))
@@ -80,7 +123,7 @@ export async function serveMcp(request: Request, env: Env, caller: Caller, lease
   }
   const lean = env.SDK_LANE_ONLY === "1" ? null : leanRequestIn(request, parsedBody);
   if (lean !== null) return serveLean(lean, request.signal, env, asker);
-  const response = await handler.fetch(request, { authInfo, parsedBody });
+  const response = await handler.fetch(request, { authInfo: authInfoFor(asker), parsedBody });
   return isInitialize(parsedBody) && response.ok ? withSession(response, parsedBody) : response;
 }
 
@@ -104,12 +147,12 @@ function serveLean(
   lean: LeanRequest,
   signal: AbortSignal,
   env: Env,
-  { caller, lease, digest, client }: Asker,
+  { caller, lease, digest, client, held }: Asker,
 ): Response | Promise<Response> {
   if (lean.method === "tools/list") return leanList(lean.id);
   const { id, name, args, meta, progressToken } = lean;
   return leanCall(id, (notify, request) =>
-    cancellable(client, id, (cancelled) =>
+    whileHeld(held, client, id, (cancelled) =>
       runTool({
         env,
         caller,
@@ -145,15 +188,15 @@ function toolBeyondReading(body: unknown): string | null {
 const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({ name: z.string() }) });
 
 /**
- * The caller, the lease on their authorisation, the digest of the request body, and which of the caller's clients it is, if that is
- * known. The SDK passes it from a request to the
- * server's handlers.
+ * The caller, the lease on their authorisation, the digest of the request body, which of the caller's clients it is, if that is
+ * known, and the body itself, if it was read. The SDK passes it from a request to the server's handlers.
  */
 type Asker = {
   readonly caller: Caller;
   readonly lease: AbortSignal;
   readonly digest: () => string | null;
   readonly client: ClientSession | null;
+  readonly held: HeldCall | null;
 };
 
 function authInfoFor(asker: Asker) {
@@ -169,7 +212,18 @@ function handlerFor(env: Env): McpHttpHandler {
   return handler;
 }
 
-function serverFor(env: Env, { caller, lease, digest, client }: Asker): Server {
+/** Runs a call until it ends or its client cancels it. Its body counts until then, also when its answer is a stream that has begun before. */
+function whileHeld<Result>(
+  held: HeldCall | null,
+  client: ClientSession | null,
+  id: string | number,
+  run: (cancelled: AbortSignal) => Promise<Result>,
+): Promise<Result> {
+  const call = () => cancellable(client, id, run);
+  return held === null ? call() : held.during(call);
+}
+
+function serverFor(env: Env, { caller, lease, digest, client, held }: Asker): Server {
   const server = new Server(
     { name: "operator", title: "Operator", version: TEMPLATE },
     {
@@ -195,7 +249,7 @@ function serverFor(env: Env, { caller, lease, digest, client }: Asker): Server {
   server.setRequestHandler("tools/call", ({ params }, { mcpReq }) => {
     const progressToken = mcpReq._meta?.progressToken;
     const { progressToken: _, ...meta } = mcpReq._meta ?? {};
-    return cancellable(client, mcpReq.id, (cancelled) =>
+    return whileHeld(held, client, mcpReq.id, (cancelled) =>
       runTool({
         env,
         caller,

@@ -13,6 +13,8 @@ import {
 } from "#protocol/hosted-server.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { AppContext } from "../http/app-context.ts";
+import { hasTooManyFields } from "../http/form-fields.ts";
+import { largeCalls, missingBody } from "../http/large-calls.ts";
 import { administering, reading, refuseStale } from "../http/needs.ts";
 import type { AuditEntry } from "../audit/entry.ts";
 import { note } from "../audit/note.ts";
@@ -25,6 +27,10 @@ import { registryOf } from "../user/user-rpc.ts";
 
 /** Room for the form's own lines and the configuration. */
 const FORM_BYTES = 256 * 1024;
+
+const TOO_LARGE = `The modules may have ${MAX_SERVER_BYTES / 1024 / 1024} MB together.`;
+
+const TOO_MANY = `A server may have ${MAX_SERVER_MODULES} modules.`;
 
 /** The content types of modules that wrangler writes (workers-sdk, `create-worker-upload-form.ts`). */
 const ModuleType = z.enum([
@@ -59,7 +65,9 @@ servers.get("/:name", reading, async (c) => {
 
 servers.put("/:name", administering, async (c) => {
   const name = c.req.param("name");
-  const bundle = await bundleIn(c.req.raw);
+  const held = await largeCalls.read(c.req.raw, MAX_SERVER_BYTES + FORM_BYTES, c.var.caller);
+  if ("missing" in held) return held.missing === "too_large" ? invalid(TOO_LARGE) : errorResponse(missingBody(held));
+  const bundle = await bundleIn(c.req.raw, held.bytes).finally(() => held[Symbol.dispose]());
   if (typeof bundle === "string") return invalid(bundle);
   const deployed: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).deployServer(name, bundle);
   if ("code" in deployed) return errorResponse(deployed);
@@ -148,11 +156,9 @@ async function changeSecret(
 }
 
 /** The version in a deployment's form, or a sentence that says what is wrong with it. */
-async function bundleIn(request: Request): Promise<ServerBundle | string> {
-  const length = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (!(length <= MAX_SERVER_BYTES + FORM_BYTES))
-    return `Send the modules with their Content-Length; together they may have ${MAX_SERVER_BYTES / 1024 / 1024} MB.`;
-  const form = await request.formData().catch(() => null);
+async function bundleIn(request: Request, body: Uint8Array<ArrayBuffer>): Promise<ServerBundle | string> {
+  if (hasTooManyFields(body, request.headers.get("content-type"))) return TOO_MANY;
+  const form = await new Request(request, { method: "PUT", body }).formData().catch(() => null);
   const text = form?.get("config");
   if (form === null || typeof text !== "string")
     return "Send a multipart form with a field config and a file for each module.";
@@ -167,7 +173,7 @@ async function bundleIn(request: Request): Promise<ServerBundle | string> {
     if (!ModuleName.safeParse(name).success) return `"${name}" cannot be a module's name.`;
     modules.push({ name, type: type.data, content: await file.arrayBuffer() });
   }
-  if (modules.length > MAX_SERVER_MODULES) return `A server may have ${MAX_SERVER_MODULES} modules.`;
+  if (modules.length > MAX_SERVER_MODULES) return TOO_MANY;
   if (new Set(modules.map(({ name }) => name)).size < modules.length) return "Two modules have the same name.";
   const { mainModule } = config.data;
   if (!modules.some(({ name, type }) => name === mainModule && type === "application/javascript+module"))

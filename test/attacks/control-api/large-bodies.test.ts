@@ -1,6 +1,6 @@
 // Root cause: most routes read a request's whole body, whatever its size, and many before they knew the caller. Three bodies of 300 MB from a
 // stranger took 12 GB of memory.
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { randomSecret } from "#protocol/bytes.ts";
 import { codeOf, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
@@ -73,4 +73,16 @@ test("a body that states a length beyond the limit is refused unread, and one wi
   expect(await codeOf(large)).toBe("invalid_request");
   const small = new Blob([JSON.stringify({ name: "attic", identity: "identity-of-attic" })]).stream();
   expect((await user.fetch("/api/machines", { method: "POST", headers: JSON_BODY, body: small })).status).toBe(201);
+});
+
+test.each([
+  ["application/x-www-form-urlencoded", "a&".repeat(400_000)],
+  ["multipart/form-data; boundary=b", "--b\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(10_000)],
+])("a stranger's form of a great many fields (%s) is refused before it is taken apart", async (type, body) => {
+  const taken = vi.spyOn(Request.prototype, "formData");
+  onTestFinished(() => taken.mockRestore());
+  const headers = { "content-type": type, origin: ORIGIN };
+  const response = await knock(`${ORIGIN}/sign-in`, { method: "POST", headers, body });
+  expect(response.status).toBe(400);
+  expect(taken).not.toHaveBeenCalled();
 });
