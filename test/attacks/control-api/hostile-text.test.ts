@@ -131,7 +131,9 @@ test("signing in continues to one of our pages, whatever a link says", () => {
     expect(target).toMatch(/^\/[\x21-\x7E]*$/);
     const { origin, pathname } = new URL(target, ORIGIN);
     expect(origin).toBe(ORIGIN);
-    expect(pathname).toMatch(/^\/(account|pair|connect|inbox|oauth\/authorize|(machines|sessions)(\/.*)?)?$/);
+    expect(pathname).toMatch(
+      /^\/(account|audit|pair|connect|costs|inbox|notifications|retention|oauth\/authorize|(machines|sessions)(\/.*)?)?$/,
+    );
     expect(pathname).not.toContain("//");
   });
 });
