@@ -12,7 +12,8 @@ grants.get("/", administering, async (c) => c.json({ grants: await grantsOf(c.va
 
 grants.delete("/:id", administering, async (c) => {
   const { user, client } = c.var.caller;
-  if (!(await revokeGrant(c.req.param("id"), user, c.env))) return errorResponse({ code: "grant_unknown" });
-  note(c.env, user, { kind: "grant_revoked", client, subject: c.req.param("id") });
+  const subject = await revokeGrant(c.req.param("id"), user, c.env);
+  if (subject === null) return errorResponse({ code: "grant_unknown" });
+  note(c.env, user, { kind: "grant_revoked", client, subject });
   return c.body(null, 204);
 });

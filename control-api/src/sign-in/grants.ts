@@ -41,11 +41,12 @@ export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
 }
 
 /**
- * Revokes a grant, the tokens issued from it, and the personal access tokens that the app created with it. Answers `false` if
- * this person has no such grant.
+ * Revokes a grant, the tokens issued from it, and the personal access tokens that the app created with it. Answers the app's name, or
+ * `null` if this person has no such grant.
  */
-export async function revokeGrant(id: string, user: string, env: Env): Promise<boolean> {
-  if (!(await grantsOf(user, env)).some((grant) => grant.id === id)) return false;
+export async function revokeGrant(id: string, user: string, env: Env): Promise<string | null> {
+  const found = (await grantsOf(user, env)).find((grant) => grant.id === id);
+  if (found === undefined) return null;
   await env.USER.getByName(user).endGrant(id);
-  return true;
+  return found.client;
 }
