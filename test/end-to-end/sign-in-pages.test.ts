@@ -97,7 +97,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     await page.waitForSelector("li:has-text('Passkey')");
     await page.click("text=Sign out of this browser");
     await page.waitForURL("**/sign-in");
-    await page.click("text=Use a passkey");
+    await page.click("text=Sign in with a passkey");
     await page.waitForURL(`${url}/`);
     await page.goto(`${url}/account`);
     expect(await page.textContent("h1")).toBe("dana");
@@ -109,7 +109,7 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     await page.waitForURL("**/sign-in");
     await page.goto(`${url}/invite#${code}`);
     await page.fill("input[name=name]", "guest");
-    await page.click("text=Use a passkey instead of a password");
+    await page.click("text=Create account with a passkey");
     await page.waitForURL(`${url}/`);
     expect(await page.textContent("h1")).toBe("Welcome, guest");
     await page.goto(`${url}/account`);

@@ -27,7 +27,14 @@ export function ConfirmPage({ person, csrf, next, refusal, hasPassword, hasPassk
       <form method="post" action="/sign-in/confirm">
         <input type="hidden" name="csrf" value={csrf} />
         <input type="hidden" name="next" value={next} />
-        {hasPasskeys ? <PasskeyButton path="/sign-in/confirm/passkey" does="get" text="Use a passkey" isFirst /> : null}
+        {hasPasskeys ? (
+          <PasskeyButton
+            path="/sign-in/confirm/passkey"
+            does="get"
+            text="Confirm with a passkey"
+            {...(hasPassword ? { isFirst: true } : { isAlone: true })}
+          />
+        ) : null}
         {hasPassword ? (
           <>
             <PasswordField name="password" label="Password" autocomplete="current-password" />

@@ -86,8 +86,7 @@ export function ConsentPage({ person, csrf, client, scopes, reach, machines }: C
           </button>
         </div>
       </form>
-      <p class="soft">
-        <br />
+      <p class="soft after">
         You are signed in as {person}. Access lasts until you revoke it on <a href="/account">your account page</a>, or
         until it has not been used for half a year.
       </p>

@@ -52,6 +52,9 @@ export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys, el
           Your name, to sign in with
           <input name="name" value={name} autocomplete="username" autocapitalize="none" spellcheck={false} required />
         </label>
+        {hasPasskeys ? (
+          <PasskeyButton path={`${path}/passkey`} does="create" text="Create account with a passkey" isFirst />
+        ) : null}
         <PasswordField
           name="password"
           label="Password"
@@ -60,9 +63,6 @@ export function EnrolPage({ path, code = "", name = "", refusal, hasPasskeys, el
           hint={`At least ${PASSWORD_MIN} characters; a few words will do.`}
         />
         <button type="submit">Create account</button>
-        {hasPasskeys ? (
-          <PasskeyButton path={`${path}/passkey`} does="create" text="Use a passkey instead of a password" />
-        ) : null}
       </form>
       {elsewhere === null ? null : <PasskeysElsewhere url={elsewhere} />}
     </section>

@@ -77,10 +77,7 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
           </>
         )}
       </form>
-      <p class="soft">
-        <br />
-        You are signed in as {person}.
-      </p>
+      <p class="soft after">You are signed in as {person}.</p>
     </section>
   );
 }

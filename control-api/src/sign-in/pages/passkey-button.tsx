@@ -2,20 +2,22 @@ type PasskeyProps = {
   readonly path: string;
   readonly does: "create" | "get";
   readonly text: string;
-  /** Above the other ways, as the one to take. */
+  /** Above a password, as the way to take. */
   readonly isFirst?: true;
+  /** The only way there is. */
+  readonly isAlone?: true;
 };
 
 /** A passkey button. It stays hidden until script.ts shows it, since WebAuthn needs a script. The script sends the form's fields. */
-export function PasskeyButton({ path, does, text, isFirst }: PasskeyProps) {
+export function PasskeyButton({ path, does, text, isFirst, isAlone }: PasskeyProps) {
   return (
-    <div data-needs-script hidden>
-      {isFirst === undefined ? <hr /> : null}
-      <button type="button" class={isFirst === undefined ? "plain" : undefined} data-passkey={path} data-does={does}>
+    <div class="passkey" data-needs-script hidden>
+      {isFirst || isAlone ? null : <hr />}
+      <button type="button" class={isFirst || isAlone ? undefined : "plain"} data-passkey={path} data-does={does}>
         {text}
       </button>
       <p class="soft" role="status"></p>
-      {isFirst === undefined ? null : <hr />}
+      {isFirst ? <p class="or soft">or with a password</p> : null}
     </div>
   );
 }

@@ -30,7 +30,9 @@ export function SignInPage({ next, name = "", refusal, client, hasPasskeys, else
       {refusal === undefined ? null : <Note kind="bad">{refusal}</Note>}
       <form method="post" action="/sign-in">
         <input type="hidden" name="next" value={next} />
-        {hasPasskeys ? <PasskeyButton path="/sign-in/passkey" does="get" text="Use a passkey" isFirst /> : null}
+        {hasPasskeys ? (
+          <PasskeyButton path="/sign-in/passkey" does="get" text="Sign in with a passkey" isFirst />
+        ) : null}
         <label>
           Name
           <input name="name" value={name} autocomplete="username" autocapitalize="none" spellcheck={false} required />
