@@ -1,12 +1,12 @@
 import type { Question } from "#protocol/ask.ts";
-import { isRecord } from "#protocol/json.ts";
-import { printable, printableJson, printableLines } from "#protocol/printable.ts";
+import { printable, printableLines } from "#protocol/printable.ts";
 import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
-import { inputOf, questionsOf } from "../inbox/asked-input.ts";
+import { questionsOf } from "../inbox/asked-input.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 import type { PageApproval } from "../machines/machine-record.ts";
 import { machinePath } from "./address.ts";
+import { Asked } from "./asked-text.tsx";
 
 type CardProps = {
   readonly item: InboxItem;
@@ -33,20 +33,18 @@ export function AskedCard({ item, csrf, isFresh, approval, nowMs, sessionHref }:
         {machine}
         {cwd === null && project === null ? null : <bdi>{` · ${printable(cwd ?? project ?? "")}`}</bdi>}
         {title === null || sessionHref === undefined ? null : (
-          <>
-            {" · "}
-            <a href={sessionHref}>
-              <bdi>{printable(title)}</bdi>
-            </a>
-          </>
+          <a class="of" href={sessionHref}>
+            <bdi>{printable(title)}</bdi>
+          </a>
         )}
-        {" · asked "}
-        <Ago ms={item.askedMs} nowMs={nowMs} />
-        {`, waits for ${spanOf(item.untilMs - nowMs)} more`}
+        <span class="when">
+          Asked <Ago ms={item.askedMs} nowMs={nowMs} />
+          {`, waits for ${spanOf(item.untilMs - nowMs)} more`}
+        </span>
       </p>
       {why === null ? null : (
-        <p>
-          Because: <bdi>{printable(why)}</bdi>
+        <p class="soft">
+          Why it asks: <bdi>{printable(why)}</bdi>
         </p>
       )}
       {decision !== null ? (
@@ -75,42 +73,6 @@ function headingOf({ kind, tool }: InboxItem): string {
     case "plan":
       return "It proposes a plan";
   }
-}
-
-/** What is asked, whole: a command or a plan as its text, everything else as JSON. */
-function Asked({ item }: { readonly item: InboxItem }) {
-  const { isWhole } = item;
-  const { text, rest } = apartIn(inputOf(item), item.kind === "plan" ? "plan" : "command");
-  return (
-    <>
-      {isWhole ? null : (
-        <Note kind="warn">
-          This is not all of it: it is too large to be shown here. It can be denied here, and allowed only on its
-          machine, with codez permissions.
-        </Note>
-      )}
-      {text === null ? null : (
-        <pre class={item.kind === "plan" ? "code wrap" : "code wrap exact"} tabindex={0}>
-          {printableLines(text)}
-        </pre>
-      )}
-      {rest === undefined ? null : (
-        <pre class="code wrap exact" tabindex={0}>
-          {printableJson(rest, 2)}
-        </pre>
-      )}
-    </>
-  );
-}
-
-/**
- * A command as the shell will see it, or a plan, and what else belongs to it as JSON. In JSON a text of several lines is one long line, in
- * which something is easily overlooked. The rest matters as much: with a plan, the commands that its approval allows.
- */
-function apartIn(input: unknown, key: "command" | "plan"): { readonly text: string | null; readonly rest: unknown } {
-  if (!isRecord(input) || typeof input[key] !== "string") return { text: null, rest: input };
-  const { [key]: text, ...rest } = input;
-  return { text: String(text), rest: Object.keys(rest).length === 0 ? undefined : rest };
 }
 
 type FormProps = Pick<CardProps, "item" | "csrf" | "isFresh" | "approval">;

@@ -53,6 +53,44 @@ describe("the inbox page", () => {
     expect(JSON.stringify(audit)).toContain("permission allowed");
   });
 
+  it("shows a change of a file by line and short fields as a list, whole and with everything invisible written out", async () => {
+    const one = await person();
+    const lines = Array.from({ length: 12 }, (_, index) => `line ${index}`).join("\n");
+    await one.user.logs("attic", [
+      asked("r-1", {
+        tool: "Edit",
+        input: {
+          file_path: "/src/a\u202e.ts",
+          old_string: `${lines}\nold`,
+          new_string: `${lines}\n\tnew\u200b`,
+          replace_all: true,
+        },
+      }),
+      asked("r-2", { tool: "Write", input: { file_path: "/src/b.ts", content: "one\n".repeat(3_000) } }),
+      asked("r-3", { tool: "Fetch", input: { url: "https://example.com/", nested: { deep: "x\ny" } } }),
+    ]);
+    const [edit = "", write = "", fetched = ""] = (await pageOf(one)).split('id="ask-').slice(1);
+    expect(edit).toContain(String.raw`/src/a\u{202e}.ts`);
+    expect(edit).toContain(`<del><b>-</b>old</del><ins><b>+</b>\tnew${String.raw`\u{200b}`}</ins>`);
+    // What stays is part of what is asked: every line is there.
+    expect(edit.match(/<span class="same">/g)).toHaveLength(12);
+    expect(edit).toMatch(/<dt class="exact">replace_all<\/dt><dd class="exact">true<\/dd>/);
+    // A line is an element. Of a huge file the text is shown instead, and nothing is cut.
+    expect(write).not.toContain("<ins>");
+    expect(write.match(/one\n/g)).toHaveLength(3_000);
+    expect(fetched).toContain(String.raw`&quot;x\ny&quot;`);
+  });
+
+  it("says on every page how many requests wait", async () => {
+    const one = await person();
+    const countOn = async (path: string): Promise<string> =>
+      /class="count">(\d+)</.exec(await (await one.visitor.get(path)).text())?.[1] ?? "none";
+    expect(await countOn("/account")).toBe("none");
+    await one.user.logs("attic", [asked("r-1"), asked("r-2"), asked("r-3"), settled("r-1")]);
+    for (const path of ["/", "/inbox", "/machines", "/sessions", "/connect", "/account"])
+      expect(await countOn(path), path).toBe("2");
+  });
+
   it("says when a machine is offline, and never shows a decision as done before it is", async () => {
     const one = await person();
     await one.user.logs("attic", [asked("r-1")]);
@@ -149,7 +187,7 @@ describe("the inbox page", () => {
     // To allow more takes a recent sign-in; to allow less does not.
     await later(one);
     expect(await set("once")).toContain("/sign-in/confirm?next=%2Fmachines%2Fattic");
-    expect(await set("nothing")).toBe("/machines/attic#manage");
+    expect(await set("nothing")).toBe("/machines/attic#approval");
     expect(await set("everything")).toBeNull();
   });
 

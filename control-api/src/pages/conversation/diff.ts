@@ -10,8 +10,10 @@ export type DiffLine = { readonly kind: "same" | "del" | "ins"; readonly text: s
 /**
  * What changed between two texts, by line. Only the lines at the start and at the end that both have are taken out: an edit replaces
  * one passage, and this needs no time to speak of, whatever a machine sends.
+ *
+ * @param context unchanged lines that are kept around the change
  */
-export function diffOf(before: string, after: string): DiffLine[] {
+export function diffOf(before: string, after: string, context = CONTEXT): DiffLine[] {
   const [old, young] = [before, after].map((text) => (text === "" ? [] : text.split("\n")));
   if (old === undefined || young === undefined) return [];
   const shorter = old.length + young.length > MAX_COMPARED ? 0 : Math.min(old.length, young.length);
@@ -22,9 +24,9 @@ export function diffOf(before: string, after: string): DiffLine[] {
   while (tail < most && old[old.length - 1 - tail] === young[young.length - 1 - tail]) tail += 1;
   const same = (text: string): DiffLine => ({ kind: "same", text });
   return [
-    ...old.slice(Math.max(0, head - CONTEXT), head).map(same),
+    ...old.slice(Math.max(0, head - context), head).map(same),
     ...old.slice(head, old.length - tail).map((text): DiffLine => ({ kind: "del", text })),
     ...young.slice(head, young.length - tail).map((text): DiffLine => ({ kind: "ins", text })),
-    ...old.slice(old.length - tail, old.length - tail + CONTEXT).map(same),
+    ...old.slice(old.length - tail, old.length - tail + context).map(same),
   ];
 }
