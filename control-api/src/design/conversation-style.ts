@@ -29,12 +29,17 @@ export const CONVERSATION = `
 .cut { color: var(--soft); font-size: var(--small); font-style: italic; display: block; white-space: normal; }
 .event { font-size: var(--small); color: var(--soft); text-align: center; } .event.bad { color: var(--bad); text-align: left; }
 .writing { white-space: pre-wrap; border-left: 2px solid var(--busy); padding-left: .75rem; }
-.composer { position: sticky; bottom: calc(var(--bar) + env(safe-area-inset-bottom)); background: var(--ground); border-top: 1px solid var(--line); margin: 1rem -1rem -1rem; padding: .7rem 1rem; }
-.composer form { display: flex; gap: .5rem; align-items: flex-end; } .composer textarea { flex: 1; min-width: 0; min-height: 44px; margin: 0; field-sizing: content; max-height: 40dvh; } .composer button { width: auto; flex: none; }
+.session { max-width: 48rem; }
+#session-bar { position: sticky; top: 0; z-index: 3; margin: -.9rem -1rem .6rem; padding: 0 1rem; background: var(--ground); border-bottom: 1px solid var(--line); } .offline:not([hidden]) ~ * #session-bar { position: static; }
+.bar { display: flex; align-items: center; gap: .5rem; min-height: 3rem; } .bar h1 { flex: 1; min-width: 0; margin: 0; font-size: var(--body); font-weight: 600; letter-spacing: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.up { flex: none; width: 2.75rem; margin: 0 -.5rem 0 -1rem; font-size: 1.5rem; line-height: 2.75rem; text-align: center; color: var(--soft); text-decoration: none; } .up:hover { color: var(--ink); }
+.composer { position: sticky; bottom: calc(var(--tabs) + env(safe-area-inset-bottom)); background: var(--ground); border-top: 1px solid var(--line); margin: 1rem -1rem -1rem; padding: .6rem 1rem; }
+.composer form { display: flex; flex-wrap: wrap; gap: .5rem; align-items: flex-end; } .composer textarea { flex: 1; min-width: 0; min-height: 44px; margin: 0; field-sizing: content; max-height: 40dvh; resize: none; } .composer button { width: auto; flex: none; }
 .picture { display: block; max-width: 100%; max-height: 24rem; border-radius: 8px; border: 1px solid var(--line); background: var(--sunk); }
-.files { display: flex; align-items: center; gap: .4rem; margin: 0; font-weight: 400; color: var(--soft); cursor: pointer; position: relative; min-height: 36px; min-width: 0; } .files svg { width: 1.25rem; height: 1.25rem; flex: none; } .files span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.files input:not([type=radio], [type=checkbox]) { position: absolute; inset: 0; opacity: 0; cursor: pointer; min-height: 0; margin: 0; padding: 0; } .files:hover, .files:focus-within { color: var(--ink); } .files:focus-within { outline: 2px solid var(--accent); border-radius: 4px; }
-.composer form .files { flex-basis: 100%; } .composer form { flex-wrap: wrap; }
-.meta { display: flex; flex-wrap: wrap; gap: .3rem .6rem; align-items: center; margin-bottom: .9rem; }
-@media (min-width: 52rem) { .composer { bottom: 0; margin: 1.25rem 0 -4rem; padding: .9rem 0 1.25rem; } .talk { max-width: 48rem; } .composer { max-width: 48rem; } }
+.files { display: flex; align-items: center; gap: .4rem; margin: 0; font-weight: 400; color: var(--soft); cursor: pointer; position: relative; min-height: 44px; min-width: 0; } .files svg { width: 1.25rem; height: 1.25rem; flex: none; } .files span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.files:hover, .files:focus-within { color: var(--ink); } .files:focus-within { outline: 2px solid var(--accent); border-radius: 4px; }
+@media (scripting: enabled) { .files input:not([type=radio], [type=checkbox]) { position: absolute; inset: 0; opacity: 0; cursor: pointer; min-height: 0; margin: 0; padding: 0; } .composer .files { justify-content: center; width: 2.25rem; } .composer .files span { display: none; } .composer .files.has { width: 100%; justify-content: flex-start; } .composer .files.has span { display: inline; } }
+@media not (scripting: enabled) { .files { flex-wrap: wrap; } .composer .files { flex-basis: 100%; } }
+.meta { margin-bottom: .9rem; } .session > .actions { margin-bottom: 1rem; } .session .ask { margin-bottom: .75rem; }
+@media (min-width: 52rem) { .composer { bottom: 0; margin: 1.25rem 0 -4rem; padding: .8rem 0 1.1rem; } #session-bar { margin: -1.75rem 0 .75rem; padding: .5rem 0 0; } .up { margin-left: -.9rem; } }
 `;

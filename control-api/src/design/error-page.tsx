@@ -26,7 +26,10 @@ export function unknownAddress(pathname: string): Response {
 export function somethingFailed(): Response {
   const page = (
     <MessagePage title="Something went wrong">
-      <p>Operator could not make this page. Nothing that you entered was carried out twice; try again in a moment.</p>
+      <p>
+        Operator could not make this page. Try again in a moment. If you had sent a form, look first whether it was
+        carried out.
+      </p>
       <p>
         <a href="/">Go to the overview</a>
       </p>

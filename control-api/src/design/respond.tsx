@@ -3,11 +3,13 @@ import { APP_ICON_PATH } from "./app-icon.ts";
 import { type Asset, ICON_ASSET, SCRIPT_ASSET, STYLE_ASSET } from "./asset.ts";
 import { type Place, Shell } from "./shell.tsx";
 
-type PageOptions = {
+export type PageOptions = {
   readonly title: string;
   readonly status?: 200 | 400 | 401 | 403 | 404 | 409 | 429 | 500 | 502 | 503;
   /** Where in the navigation the page is. Without it the page stands alone. */
   readonly at?: Place;
+  /** How many requests wait for the person, as the navigation says. */
+  readonly waiting?: number;
   /** A script besides the one of all pages, with a Trusted Types policy of its name. */
   readonly script?: Asset & { readonly policy: string };
   /** The URL that the form's response redirects to. Browsers apply `form-action` to redirects too, so the policy must allow it. */
@@ -20,7 +22,7 @@ type PageOptions = {
  * person click Allow unawares (clickjacking, RFC 6749 section 10.13). Pages hold CSRF tokens and invitation codes, so they are not
  * cached. They send no referrer, because the consent page's URL holds the client's request.
  */
-export function respond({ title, status = 200, at, sendsTo, script }: PageOptions, body: Child): Response {
+export function respond({ title, status = 200, at, waiting = 0, sendsTo, script }: PageOptions, body: Child): Response {
   const policy = [
     "default-src 'none'",
     "style-src 'self'",
@@ -51,7 +53,9 @@ export function respond({ title, status = 200, at, sendsTo, script }: PageOption
         <script src={SCRIPT_ASSET.path} defer></script>
         {script === undefined ? null : <script src={script.path} defer></script>}
       </head>
-      <Shell at={at ?? null}>{body}</Shell>
+      <Shell at={at ?? null} waiting={waiting}>
+        {body}
+      </Shell>
     </html>
   );
   return new Response(`<!doctype html>${html.toString()}`, {

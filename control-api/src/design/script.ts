@@ -182,6 +182,45 @@ function fetched(path) {
 const isInUse = (part) => all("input, textarea", part).some((one) =>
   one === document.activeElement || one.value !== one.defaultValue || one.checked !== one.defaultChecked);
 
+// --- Long lists: the next page is put below this one before its end is reached
+const addressIn = (row) => row.querySelector("a")?.getAttribute("href");
+
+/** After the first page of a list that has grown was replaced: what came after its last row comes after it again, each row once. */
+function rejoin(list, former) {
+  if (!list) return;
+  const here = [...list.children].map(addressIn);
+  const last = former.findIndex((row) => addressIn(row) === here.at(-1));
+  list.append(...former.slice(last + 1).filter((row) => !here.includes(addressIn(row))));
+  list.dataset.grown = "true";
+}
+
+const pager = document.querySelector("nav.pages:has([data-more])");
+if (pager) {
+  const near = new IntersectionObserver(async (seen) => {
+    const link = pager.querySelector("[data-more]");
+    if (!link || !seen.some((one) => one.isIntersecting)) return;
+    near.disconnect();
+    const page = await fetched(link.getAttribute("href")).catch(() => null);
+    const list = document.querySelector("[data-list]");
+    const more = page?.querySelector("[data-list]");
+    // Without an answer the link stays, to be tapped.
+    if (!list || !more) return;
+    const here = new Set([...list.children].map(addressIn));
+    list.append(...[...more.children].filter((row) => !here.has(addressIn(row))));
+    list.dataset.grown = "true";
+    pager.querySelector("[data-range]")?.remove();
+    const next = page.querySelector("nav.pages [data-more]");
+    if (next) link.replaceWith(next);
+    else link.remove();
+    tell();
+    near.observe(pager);
+  }, { rootMargin: "1200px" });
+  near.observe(pager);
+}
+
+const isAtEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 160;
+const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
+
 let isRefreshing = false;
 let isStale = false;
 /** Brings the live parts of the page up to date, at most once in a second and a half however much happens. */
@@ -193,6 +232,8 @@ async function refresh() {
     isStale = false;
     try {
       const page = await fetched(location.pathname + location.search);
+      // A request appears at the end of its session, and must not appear out of sight.
+      const wasAtEnd = talk && isAtEnd();
       for (const part of all("[data-live-part]")) {
         const next = page.getElementById(part.id);
         // What somebody is using or has unfolded stays as it is until the next change.
@@ -200,10 +241,13 @@ async function refresh() {
         if (next.innerHTML === part.innerHTML) continue;
         const index = all("a, button, summary", part).indexOf(document.activeElement);
         const open = new Set(all("details[open][id]", part).map((one) => one.id));
+        const rows = all("[data-grown] > li", part);
         part.replaceChildren(...next.childNodes);
+        if (rows.length > 0) rejoin(part.querySelector("[data-list]"), rows);
         for (const one of all("details[id]", part)) if (open.has(one.id)) one.open = true;
         if (index >= 0) all("a, button, summary", part)[index]?.focus();
       }
+      if (wasAtEnd) toEnd();
       offerCopies();
       tell();
     } catch { /* the connection's own message says that something is wrong */ }
@@ -218,8 +262,6 @@ if (main && !talk) follow(main.dataset.live, main.dataset.after, { change: refre
 
 if (talk) {
   const policy = window.trustedTypes ? trustedTypes.createPolicy("operator", { createHTML: (html) => html }) : { createHTML: (html) => html };
-  const isAtEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 160;
-  const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
   const writing = talk.querySelector("[data-writing]");
 
   // A prompt that was just taken, and an image of a message that has just come, can be read when the machine has written the message
@@ -299,6 +341,7 @@ for (const input of all("input[data-shrinks]"))
     const chosen = input.parentElement.querySelector("[data-chosen]");
     const files = [...input.files];
     chosen.textContent = files.length === 0 ? "Add an image or PDF" : files.length === 1 ? files[0].name : files.length + " files";
+    input.parentElement.classList.toggle("has", files.length > 0);
     const buttons = all("button", input.form);
     for (const button of buttons) button.disabled = true;
     try {

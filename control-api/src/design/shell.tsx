@@ -10,16 +10,21 @@ const PLACES = [
   { at: "account", path: "/account", name: "Account", Symbol: AccountSymbol },
 ] as const;
 
+/** A larger number would not fit beside its symbol on a phone, and says no more. */
+const MOST_COUNTED = 99;
+
 export type Place = (typeof PLACES)[number]["at"];
 
 type ShellProps = {
   /** Where in the navigation the page is; `null` for a page that stands alone, such as the sign-in page. */
   readonly at: Place | null;
+  /** How many requests wait for the person. */
+  readonly waiting: number;
   readonly children?: Child;
 };
 
 /** What is around every page. */
-export function Shell({ at, children }: ShellProps) {
+export function Shell({ at, waiting, children }: ShellProps) {
   if (at === null)
     return (
       <body class="door">
@@ -42,6 +47,7 @@ export function Shell({ at, children }: ShellProps) {
               <a href={path} aria-current={place === at ? "page" : undefined}>
                 <Symbol />
                 <span>{name}</span>
+                {place === "overview" ? <Waiting count={waiting} /> : null}
               </a>
             </li>
           ))}
@@ -52,6 +58,20 @@ export function Shell({ at, children }: ShellProps) {
         {children}
       </main>
     </body>
+  );
+}
+
+/** Says on every page that something waits for the person, and how much. */
+function Waiting({ count }: { readonly count: number }) {
+  return (
+    <span id="waiting" data-live-part>
+      {count === 0 ? null : (
+        <span class="count">
+          {count > MOST_COUNTED ? `${MOST_COUNTED}+` : count}
+          <span class="aloud"> waiting for you</span>
+        </span>
+      )}
+    </span>
   );
 }
 

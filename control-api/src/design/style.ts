@@ -43,20 +43,20 @@ const SHELL = `
 .brand svg { width: 1.375rem; height: 1.375rem; color: var(--accent); }
 .door main { max-width: 27rem; margin: 0 auto; padding: 1.25rem 1rem 3rem; }
 .door .brand { padding: .25rem .25rem 1.1rem; }
-.app main { padding: .9rem 1rem calc(var(--bar) + 2rem + env(safe-area-inset-bottom)); max-width: 60rem; }
+.app main { padding: .9rem 1rem calc(var(--tabs) + 2rem + env(safe-area-inset-bottom)); max-width: 56rem; }
 .app .brand { display: none; }
 .nav ul { list-style: none; margin: 0; padding: 0; }
 .nav { position: fixed; z-index: 5; inset: auto 0 0; background: var(--card); border-top: 1px solid var(--line); padding-bottom: env(safe-area-inset-bottom); }
 .nav ul { display: flex; }
 .nav li { flex: 1; }
-.nav li a { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: .15rem; height: var(--bar); position: relative;
+.nav li a { display: flex; flex-direction: column; align-items: center; justify-content: center; gap: .15rem; height: var(--tabs); position: relative;
   color: var(--soft); font-size: .6875rem; font-weight: 550; text-decoration: none; }
 .nav svg { width: 1.375rem; height: 1.375rem; }
 .nav a[aria-current] { color: var(--accent); }
-.nav .count { position: absolute; top: .35rem; left: calc(50% + .4rem); }
+.nav .count { position: absolute; top: .35rem; left: calc(50% + .4rem); } .aloud { position: absolute; clip-path: inset(50%); width: 1px; height: 1px; overflow: hidden; white-space: nowrap; }
 .count { min-width: 1.15rem; padding: 0 .3rem; border-radius: 1rem; background: var(--warn); color: var(--card); font: 650 .6875rem/1.15rem var(--sans); text-align: center; }
 .head { display: flex; align-items: center; gap: .75rem; justify-content: space-between; margin: 0 0 .9rem; min-height: 2.25rem; }
-.head h1 { margin: 0; min-width: 0; } .head form { flex: none; } h1.long { font-size: 1.125rem; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; margin-bottom: .4rem; } .head .button { flex: none; }
+.head h1 { margin: 0; min-width: 0; } .head h1 .soft { white-space: nowrap; letter-spacing: 0; margin-left: .25rem; } .head form { flex: none; } .head .button { flex: none; }
 .back { display: inline-block; padding: .1rem 0 .35rem; font-size: var(--note); color: var(--soft); text-decoration: none; } .back:hover { color: var(--ink); }
 .offline { position: sticky; top: 0; z-index: 4; margin: -.9rem -1rem .9rem; padding: .45rem 1rem; background: var(--warn-ground); color: var(--warn); font-size: var(--note); font-weight: 550; }
 @media (min-width: 52rem) {
@@ -68,8 +68,8 @@ const SHELL = `
   .nav li a:hover { background: var(--hover); }
   .nav li a[aria-current] { background: var(--accent-ground); color: var(--accent); font-weight: 600; }
   .nav svg { width: 1.125rem; height: 1.125rem; }
-  .nav .count { position: static; margin-left: auto; }
-  .app main { margin-left: var(--side); padding: 1.75rem 2.5rem 4rem; }
+  .nav #waiting { margin-left: auto; } .nav .count { position: static; display: block; }
+  .app main { margin-left: max(var(--side), calc((100vw + var(--side) - 56rem) / 2)); padding: 1.75rem 2.5rem 4rem; }
   .offline { margin: -1.75rem -2.5rem 1.25rem; padding: .45rem 2.5rem; }
 }
 `;
@@ -92,7 +92,7 @@ const COMPONENTS = `
 .section { margin: 0 0 1.5rem; } .section > h2 { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; margin: 0 .1rem .5rem; }
 .section > h2 a { font-size: var(--note); font-weight: 500; text-decoration: none; }
 .rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: clip; }
-.rows > li { border-top: 1px solid var(--line); } .rows > li:first-child { border-top: 0; }
+.rows > li { border-top: 1px solid var(--line); content-visibility: auto; contain-intrinsic-size: auto 3.8rem; } .rows > li:first-child { border-top: 0; }
 .rows > li > a { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; column-gap: .75rem; align-items: baseline; padding: .7rem .9rem; color: inherit; text-decoration: none; min-height: 44px; }
 .rows > li > a:hover { background: var(--hover); } .rows > li > a:focus-visible { outline-offset: -2px; }
 .rows .name { font-weight: 550; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
@@ -121,11 +121,11 @@ fieldset > .pick { margin-bottom: .75rem; } fieldset > .pick:last-child { margin
 .steps { list-style: none; margin: 0; padding: 0; counter-reset: step; } .steps > li { counter-increment: step; padding-left: 2.4rem; position: relative; margin-bottom: 1.5rem; }
 .steps > li::before { content: counter(step); position: absolute; left: 0; top: 0; width: 1.6rem; height: 1.6rem; border-radius: 50%; background: var(--accent-ground); color: var(--accent); font: 650 var(--note)/1.6rem var(--sans); text-align: center; }
 details > summary { cursor: pointer; } details.plain > summary { font-weight: 550; padding: .5rem 0; }
-.ask { border-color: var(--warn); } .ask > .soft { margin-bottom: .7rem; } .ask .code { margin-bottom: .7rem; max-height: none; } .exact { direction: ltr; unicode-bidi: isolate-override; } .ask textarea { min-height: 44px; } .ask details { margin-bottom: .7rem; } .ask details summary { font-weight: 400; font-size: var(--note); color: var(--soft); padding: .1rem 0 .3rem; }
-.chart { display: block; width: 100%; height: 7.5rem; margin: .85rem 0 .3rem; } .chart rect { fill: var(--accent); } .chart .zero { fill: var(--edge); } .ends { display: flex; justify-content: space-between; } .list .sum { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; } details.plain[open] + .pick { border-top: 1px solid var(--line); padding-top: .9rem; } .card > form + p.soft { margin-top: .9rem; } .ask .after { margin: .7rem 0 0; } .list .receiver { flex-wrap: wrap; } .receiver > span { min-width: 0; } .receiver .status { margin: .25rem .15rem 0 0; } .receiver .actions { margin: 0; } .links { display: flex; flex-wrap: wrap; gap: .4rem 1.1rem; }
+.ask { border-color: var(--warn); } .ask > .soft { margin-bottom: .7rem; } .ask .of, .ask .when { display: block; } .ask .of { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .ask .code { margin-bottom: .7rem; max-height: none; } .ask .file { font: 550 var(--small)/1.5 var(--mono); margin-bottom: .35rem; } .fields { margin: 0 0 .7rem; font-size: var(--note); } .fields > div { display: flex; gap: .6rem; } .fields dt { flex: none; } .fields dd { margin: 0; font-weight: 400; min-width: 0; } .exact { direction: ltr; unicode-bidi: isolate-override; } .ask textarea { min-height: 44px; } .ask details { margin-bottom: .7rem; } .ask details:last-child { margin-bottom: 0; } .ask form:last-child { margin-bottom: 0; } .ask details summary { font-weight: 400; font-size: var(--note); color: var(--soft); padding: .1rem 0 .3rem; }
+.chart { display: block; width: 100%; height: 7.5rem; margin: .85rem 0 .3rem; } .chart rect { fill: var(--accent); } .chart .zero { fill: var(--edge); } .ends { display: flex; justify-content: space-between; } .list .sum { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; } details.plain[open] + .pick { border-top: 1px solid var(--line); padding-top: .9rem; } .card > form + p.soft { margin-top: .9rem; } .after { margin: .9rem 0 0; } .or { display: flex; align-items: center; gap: .75rem; } .passkey .or { margin: 1rem 0; } .or::before, .or::after { content: ""; flex: 1; border-top: 1px solid var(--line); } .passkey p:empty { display: none; } .passkey:has(.or):not([hidden]) ~ button[type=submit] { background: var(--card); color: var(--ink); border-color: var(--edge); } .list .soft a { color: inherit; text-decoration-color: var(--edge); } .row > .danger { background: var(--bad); color: var(--card); border-color: transparent; } .row > .danger:hover { background: var(--bad); filter: brightness(1.06); } .list .receiver { flex-wrap: wrap; } .receiver > span { min-width: 0; } .receiver .status { margin: .25rem .15rem 0 0; } .receiver .actions { margin: 0; } .links { display: flex; flex-wrap: wrap; gap: .4rem 1.1rem; }
 .two { display: grid; gap: 0 1rem; } .field { position: relative; } p.hint:last-child { margin: -.5rem 0 .9rem; } .field button { position: absolute; right: .3rem; bottom: .3rem; min-height: 36px; border-color: transparent; background: transparent; }
 @media (min-width: 52rem) { .filters { margin-inline: 0; padding-inline: 0; } .app .card { padding: 1.25rem 1.35rem; } .app button:not(.small), .app .button:not(.small) { display: inline-flex; width: auto; }
-  .narrow { max-width: 44rem; } .two { grid-template-columns: 1fr 1fr; } }
+  .narrow { max-width: 44rem; } .ask .row > * { flex: none; min-width: 9rem; } .two { grid-template-columns: 1fr 1fr; } }
 @media (prefers-reduced-motion: no-preference) { .dot.busy { animation: pulse 1.6s ease-in-out infinite; } @keyframes pulse { 50% { opacity: .35; } } }
 `;
 

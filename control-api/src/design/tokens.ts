@@ -10,7 +10,7 @@ export const TOKENS = `
   --add: #155f33; --add-ground: #e6f5ea; --cut: #94201b; --cut-ground: #fcebe9;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "DejaVu Sans", sans-serif;
   --mono: ui-monospace, SFMono-Regular, Menlo, Consolas, "Noto Sans Mono", "DejaVu Sans Mono", monospace;
-  --small: .8125rem; --note: .875rem; --body: .9375rem; --radius: 10px; --bar: 3.75rem; --side: 13.5rem; }
+  --small: .8125rem; --note: .875rem; --body: .9375rem; --radius: 10px; --tabs: 3.75rem; --side: 13.5rem; }
 @media (prefers-color-scheme: dark) { :root {
   --ground: #101110; --card: #171917; --sunk: #1d1f1d; --hover: #1c1f1c; --ink: #ecece7; --soft: #a09f98; --line: #282b28; --edge: #3c403c;
   --accent: #6fd3bf; --accent-ground: #15302b; --on-accent: #06231e; --good: #79d69b; --good-ground: #14301f; --warn: #f3bb67;

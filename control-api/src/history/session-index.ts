@@ -30,6 +30,9 @@ export type IndexedCost = {
   readonly lastMs: number;
 };
 
+/** How many sessions of a machine run, and how many wait for a person. */
+export type SessionLoad = { readonly machine: string; readonly running: number; readonly waiting: number };
+
 export type SessionQuery = {
   /** Ids of the machines that the reader may see; `null` for all. */
   readonly ids: readonly number[] | null;
@@ -79,6 +82,7 @@ export class SessionIndex {
         project TEXT, cwd TEXT, title TEXT, state TEXT NOT NULL, agent TEXT, started_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL,
         last_message TEXT, cost_usd REAL, first_seq INTEGER, UNIQUE (machine, native));
       CREATE INDEX IF NOT EXISTS session_recent ON session (last_ms);
+      CREATE INDEX IF NOT EXISTS session_active ON session (machine) WHERE state IN ('running', 'waiting');
     `);
     this.#count = sql.exec<{ count: number }>("SELECT count(*) AS count FROM session").one().count;
   }
@@ -163,6 +167,17 @@ export class SessionIndex {
          FROM session s JOIN log_machine m ON m.id = s.machine
          WHERE s.last_ms >= ? AND s.cost_usd > 0 AND m.gone_ms IS NULL GROUP BY s.machine`,
         sinceMs,
+      )
+      .toArray();
+  }
+
+  /** What the machines that were not removed are busy with. Machines without such a session are left out. */
+  load(): SessionLoad[] {
+    return this.#sql
+      .exec<SessionLoad>(
+        `SELECT m.name AS machine, sum(s.state = 'running') AS running, sum(s.state = 'waiting') AS waiting
+         FROM session s JOIN log_machine m ON m.id = s.machine
+         WHERE s.state IN ('running', 'waiting') AND m.gone_ms IS NULL GROUP BY s.machine`,
       )
       .toArray();
   }

@@ -3,7 +3,7 @@ import type { AuditRecord } from "../audit/entry.ts";
 import { EXPORT_FORMATS, exportAudit } from "../audit/export.ts";
 import { type AuditFilter, filterIn } from "../audit/filter.ts";
 import { writeNotes } from "../audit/note.ts";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { AuditPage, PAGE_ENTRIES } from "./audit-page.tsx";
@@ -36,7 +36,8 @@ audit.get("/", async (c) => {
     registry.auditPage({ before, limit: PAGE_ENTRIES, machines: null, filter }) as Promise<AuditRecord[]>,
     registry.machineNames() as Promise<string[]>,
   ]);
-  return respond(
+  return personPage(
+    c,
     { title: "Audit log", at: "account", status: problem === null ? 200 : 400 },
     <AuditPage entries={entries} machines={machines} query={query} isFirst={before === null} problem={problem} />,
   );

@@ -1,4 +1,4 @@
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import type { ListedSession } from "../history/session-query.ts";
 import type { PageContext } from "../sign-in/page-context.ts";
 import { registryOf } from "../user/user-rpc.ts";
@@ -16,12 +16,13 @@ export async function changes(c: PageContext): Promise<Response> {
     registry.session(null, machine, session) as Promise<ListedSession | null>,
     registry.machine(machine).then((found) => found !== null),
   ]);
-  if (known === null && !isMachine) return notThere("session");
+  if (known === null && !isMachine) return notThere(c, "session");
   const asked = { session_id: `${machine}/${session}`, ...(path === null ? {} : { path }) };
   const answer = await callMachineTool(c, "get_changes", asked);
   const reading = "told" in answer ? changesIn(answer.told) : null;
   const failed = "failed" in answer ? saidOf(answer.failed) : reading === null ? "Its answer cannot be read." : null;
-  return respond(
+  return personPage(
+    c,
     { title: "Changes", at: "sessions" },
     <ChangesPage machine={machine} session={session} path={path} failed={failed} reading={reading} />,
   );

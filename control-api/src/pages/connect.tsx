@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { Copy } from "../design/parts.tsx";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import { isLoopbackHost } from "../http/loopback.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 
@@ -10,7 +10,8 @@ export const connect = new Hono<PageApp>();
 connect.get("/", (c) => {
   const url = `${c.env.ORIGIN}/mcp`;
   const isLocal = isLoopbackHost(new URL(c.env.ORIGIN).hostname);
-  return respond(
+  return personPage(
+    c,
     { title: "Connect a client", at: "connect" },
     <div class="narrow">
       <h1>Connect a client</h1>

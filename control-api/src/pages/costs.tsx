@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { DEFAULT_COST_DAYS, daysIn } from "../costs/days.ts";
 import { readCosts } from "../costs/read-costs.ts";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import type { PageApp } from "../sign-in/page-context.ts";
 import { CostsPage } from "./costs-page.tsx";
 import { webCaller } from "./web-caller.ts";
@@ -12,5 +12,5 @@ export const costs = new Hono<PageApp>();
 costs.get("/", async (c) => {
   const days = daysIn(c.req.query("days") ?? "") ?? DEFAULT_COST_DAYS;
   const found = await readCosts(c.env, webCaller(c.var.session), days, c.req.raw.signal);
-  return respond({ title: "Costs", at: "sessions" }, <CostsPage costs={found} todayMs={Date.now()} />);
+  return personPage(c, { title: "Costs", at: "sessions" }, <CostsPage costs={found} todayMs={Date.now()} />);
 });

@@ -7,7 +7,8 @@ import { settlerText } from "../inbox/settler-text.ts";
 import { sessionPath } from "./address.ts";
 import { AskedCard } from "./asked-card.tsx";
 
-export type Said = { readonly kind: "bad" | "good"; readonly text: string };
+/** `href`: the page of the session that was decided about. */
+export type Said = { readonly kind: "bad" | "good"; readonly text: string; readonly href?: string };
 
 type InboxProps = {
   readonly csrf: string;
@@ -39,7 +40,11 @@ export function InboxPageView(props: InboxProps) {
           Notifications
         </a>
       </div>
-      {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
+      {said === undefined ? null : (
+        <Note kind={said.kind}>
+          {said.text} {said.href === undefined ? null : <a href={said.href}>Go to the session</a>}
+        </Note>
+      )}
       <Live id="inbox">
         {opened === null || isOpen ? null : (
           <Note kind="good">
@@ -48,7 +53,9 @@ export function InboxPageView(props: InboxProps) {
         )}
         {waiting.length === 0 ? (
           <div class="section">
-            <Empty title="Nothing waits for you" />
+            <Empty title="Nothing waits for you">
+              <p>What your sessions ask for appears here by itself.</p>
+            </Empty>
           </div>
         ) : (
           <p class="soft">

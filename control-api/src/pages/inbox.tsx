@@ -7,6 +7,7 @@ import { DecisionRequest } from "../inbox/decision-request.ts";
 import type { DecisionResult, InboxItem, InboxPage, Verdict } from "../inbox/inbox-item.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext, Session } from "../sign-in/page-context.ts";
+import { sessionPath } from "./address.ts";
 import { InboxPageView, type Said } from "./inbox-page.tsx";
 import { respond } from "../design/respond.tsx";
 import { confirmFirst, formToken } from "../sign-in/session.ts";
@@ -55,7 +56,8 @@ inbox.post("/:id", async (c) => {
   note(c.env, person.id, { kind: "permission", client: "inbox page", machine: item.machine, subject, outcome });
   if (isRefused) return page(c, session, { kind: "bad", text: messageOf(result) }, 409);
   // Not by a redirect: what became of the decision is told where it was made.
-  return page(c, session, { kind: "good", text: saidOf(result, verdict) });
+  const href = item.session === null ? {} : { href: sessionPath(item.machine, item.session) };
+  return page(c, session, { kind: "good", text: saidOf(result, verdict), ...href });
 });
 
 function saidOf({ item, isFirst }: DecisionResult, { behavior, forSession }: Verdict): string {
@@ -110,13 +112,13 @@ async function page(
   const user = c.env.USER.getByName(session.person.id);
   const all = { visible: null, machine: null, session: null, after: null, isMixed: true } as const;
   const after = encodeCursor(await user.newestEvent());
-  const [waiting, settled, approvals, csrf]: [InboxPage | null, InboxPage | null, Map<string, PageApproval>, string] =
-    await Promise.all([
-      user.inbox({ ...all, state: "waiting" }),
-      user.inbox({ ...all, state: "settled" }),
-      user.limitedPageApprovals(),
-      formToken(session),
-    ]);
+  const [waiting, settled, count, approvals, csrf] = await Promise.all([
+    user.inbox({ ...all, state: "waiting" }) as Promise<InboxPage | null>,
+    user.inbox({ ...all, state: "settled" }) as Promise<InboxPage | null>,
+    user.inboxCount(), // after the decision that this page answers, if it answers one
+    user.limitedPageApprovals() as Promise<Map<string, PageApproval>>,
+    formToken(session),
+  ]);
   const body = (
     <InboxPageView
       csrf={csrf}
@@ -131,5 +133,5 @@ async function page(
       {...(said === undefined ? {} : { said })}
     />
   );
-  return respond({ title: "Needs you", status, at: "overview" }, body);
+  return respond({ title: "Needs you", status, at: "overview", waiting: count }, body);
 }

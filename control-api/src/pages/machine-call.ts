@@ -53,7 +53,7 @@ export async function callMachineTool(
   } catch (reason) {
     if (timeout.aborted)
       return { failed: { code: "machine_timeout", message: `The machine did not answer within ${waitMs / 1_000} s.` } };
-    if (reason instanceof OperatorFailure) return { failed: detailsOf(reason.error) };
+    if (reason instanceof OperatorFailure) return { failed: forPerson(detailsOf(reason.error)) };
     // A JSON-RPC error of the machine's own server, whose message is the machine's.
     const message = reason instanceof Error ? reason.message : String(reason);
     return { failed: { code: "machine_failed", message } };
@@ -65,10 +65,18 @@ function answerIn({ isError, structuredContent, content }: CallToolResult): Mach
   const text = first?.type === "text" ? first.text : "";
   if (isError === true) {
     const failure = Failure.safeParse(structuredContent);
-    return { failed: failure.success ? failure.data.error : { code: "machine_failed", message: text } };
+    return { failed: failure.success ? forPerson(failure.data.error) : { code: "machine_failed", message: text } };
   }
   const told = structuredContent ?? parseJson(text);
   return isRecord(told)
     ? { told }
     : { failed: { code: "machine_failed", message: "The machine's answer is not JSON." } };
+}
+
+type Failed = { readonly code: string; readonly message: string };
+
+/** The message of an error is for a program, which wants the exact time and the command. A person reads a page, often on a phone. */
+function forPerson({ code, message }: Failed): Failed {
+  if (code !== "machine_offline") return { code, message };
+  return { code, message: "This machine is offline. Wake it, or run codez connect on it." };
 }

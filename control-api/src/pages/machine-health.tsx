@@ -59,7 +59,7 @@ function Told({ machine, told }: { readonly machine: string; readonly told: Reco
           <Fact name="Version" value={agent?.["version"]} />
           <Fact name="Signed in" value={agent?.["signed_in"]} />
           <Fact name="Live sessions" value={sessions?.["live"]} />
-          <Fact name="At most" value={sessions?.["limit"]} />
+          <Fact name="Live sessions, at most" value={sessions?.["limit"]} />
         </dl>
       </section>
       <section class="section">

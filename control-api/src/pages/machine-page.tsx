@@ -3,10 +3,11 @@ import { Ago, dayOf } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Note } from "../design/note.tsx";
 import { Copy, Empty, Live, Status } from "../design/parts.tsx";
+import type { SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions } from "../history/session-query.ts";
 import { type MachineRecord, PAGE_APPROVALS, type PageApproval } from "../machines/machine-record.ts";
 import { machinePath } from "./address.ts";
-import { machineCondition } from "./machine-row.tsx";
+import { loadText, machineCondition } from "./machine-row.tsx";
 import { SessionRow } from "./session-row.tsx";
 
 /** Projects and repositories that are listed. A machine may have 200. */
@@ -16,8 +17,8 @@ type MachineProps = {
   readonly detail: MachineDetail;
   readonly record: MachineRecord;
   readonly sessions: IndexedSessions;
+  readonly load: SessionLoad | undefined;
   readonly csrf: string;
-  readonly remoteApproval: boolean;
   readonly refusal: { readonly text: string; readonly typed: string } | undefined;
 };
 
@@ -39,7 +40,15 @@ export function MachinePage(props: MachineProps) {
         </div>
         {detail.error === null ? null : <Note kind="warn">{detail.error.message}</Note>}
         <LinkNote detail={detail} />
-        <Facts detail={detail} />
+        {detail.status === "online" || detail.error !== null || detail.kind === "hosted" ? null : (
+          <Note kind="warn">
+            {detail.status === "offline"
+              ? "It is offline. Wake the computer, or run "
+              : "It has not connected yet. Run "}
+            <code>codez connect {detail.name}</code> on it.
+          </Note>
+        )}
+        <Facts detail={detail} load={props.load} />
         <section class="section">
           <h2>
             Sessions
@@ -67,11 +76,12 @@ export function MachinePage(props: MachineProps) {
         </section>
         <Projects detail={detail} />
       </Live>
-      <section class="section narrow">
+      <section class="section">
         <h2>Use it</h2>
         <p class="soft">Its own MCP server, as if it were local to the client:</p>
         <Copy text={detail.mcpUrl} label="its address" />
       </section>
+      {detail.kind === "hosted" ? null : <Approvals record={record} csrf={props.csrf} path={path} />}
       <Manage {...props} path={path} />
     </>
   );
@@ -79,9 +89,8 @@ export function MachinePage(props: MachineProps) {
 
 function Facts({
   detail: { facts, state, status, lastSeenMs, createdMs, outdated, link, kind },
-}: {
-  detail: MachineDetail;
-}) {
+  load,
+}: Pick<MachineProps, "detail" | "load">) {
   const told = state?.facts ?? facts;
   const connectedMs = status === "online" ? (state?.connectedAtMs ?? null) : null;
   return (
@@ -115,6 +124,9 @@ function Facts({
           </Fact>
           <Fact name="Size">{`${told.cpus} cores, ${gigabytes(told.memoryBytes)}`}</Fact>
         </>
+      )}
+      {kind === "hosted" || status !== "online" ? null : (
+        <Fact name="Sessions">{load === undefined ? "none running" : loadText(load)}</Fact>
       )}
       {state === null || status !== "online" ? null : <Fact name="Calls under way">{state.exchanges}</Fact>}
       <Fact name="Added">{dayOf(createdMs)}</Fact>
@@ -193,10 +205,91 @@ const APPROVAL_WORDS: Readonly<Record<PageApproval, string>> = {
   nothing: "nothing",
 };
 
-function Manage({ detail, record, csrf, refusal, remoteApproval, path }: MachineProps & { readonly path: string }) {
+type ApprovalsProps = Pick<MachineProps, "record" | "csrf"> & { readonly path: string };
+
+/** Who may answer the permission requests of a machine's sessions: its person on these pages, and what else. */
+function Approvals({ record: { name, pageApproval, remoteApproval, elicitation }, csrf, path }: ApprovalsProps) {
+  return (
+    <section class="card" id="approval">
+      <h2>Permission requests</h2>
+      <form method="post" action={`${path}/approval`}>
+        <input type="hidden" name="csrf" value={csrf} />
+        <label>
+          On these pages you may allow
+          <select name="approval">
+            {PAGE_APPROVALS.map((one) => (
+              <option value={one} selected={one === pageApproval}>
+                {APPROVAL_WORDS[one]}
+              </option>
+            ))}
+          </select>
+        </label>
+        <p class="soft">
+          Requests can always be denied here, and answered on the machine with <code>codez permissions</code>.
+        </p>
+        <button class="plain small">Save</button>
+      </form>
+      <ul class="list">
+        <li>
+          <span>
+            {remoteApproval ? "Apps and tokens may answer" : "Apps and tokens may not answer"}
+            <br />
+            <span class="soft">If they may, a model may approve its own commands.</span>
+          </span>
+          <AppsForm
+            csrf={csrf}
+            machine={name}
+            field="allow"
+            isOn={remoteApproval}
+            words={["Let them answer", "Stop"]}
+          />
+        </li>
+        <li>
+          <span>
+            {elicitation ? "Apps may ask you in a form" : "Apps may not ask you in a form"}
+            <br />
+            <span class="soft">
+              The app then answers the one request that it asked about. Operator cannot see whether you filled the form
+              in: allow it if you trust your apps to ask.
+            </span>
+          </span>
+          <AppsForm csrf={csrf} machine={name} field="ask" isOn={elicitation} words={["Ask me in apps", "No forms"]} />
+        </li>
+      </ul>
+      <p class="soft">
+        For both, the machine's serve.json must accept answers from apps (<code>respondPermission</code>).
+      </p>
+    </section>
+  );
+}
+
+type AppsFormProps = {
+  readonly csrf: string;
+  readonly machine: string;
+  readonly field: "allow" | "ask";
+  readonly isOn: boolean;
+  /** What the button says to turn it on, and to turn it off. */
+  readonly words: readonly [on: string, off: string];
+};
+
+function AppsForm({ csrf, machine, field, isOn, words: [on, off] }: AppsFormProps) {
+  return (
+    <form method="post" action={`/account/approvals/${machine}`}>
+      <input type="hidden" name="csrf" value={csrf} />
+      <input type="hidden" name="from" value="machine" />
+      <button class="plain small" name={field} value={isOn ? "no" : "yes"}>
+        {isOn ? off : on}
+      </button>
+    </form>
+  );
+}
+
+type ManageProps = Pick<MachineProps, "detail" | "csrf" | "refusal"> & { readonly path: string };
+
+function Manage({ detail, csrf, refusal, path }: ManageProps) {
   const isHosted = detail.kind === "hosted";
   return (
-    <section class="card narrow" id="manage">
+    <section class="card" id="manage">
       <h2>Manage</h2>
       {isHosted ? null : (
         <form method="post" action={`${path}/rename`}>
@@ -218,38 +311,12 @@ function Manage({ detail, record, csrf, refusal, remoteApproval, path }: Machine
           <button class="plain">Rename</button>
         </form>
       )}
-      <hr />
-      {isHosted ? null : (
-        <form method="post" action={`${path}/approval`} id="approval">
-          <input type="hidden" name="csrf" value={csrf} />
-          <label>
-            On these pages you may allow
-            <select name="approval">
-              {PAGE_APPROVALS.map((one) => (
-                <option value={one} selected={one === record.pageApproval}>
-                  {APPROVAL_WORDS[one]}
-                </option>
-              ))}
-            </select>
-          </label>
-          <p class="soft">
-            Requests can always be denied here, and answered on the machine with codez permissions
-            {remoteApproval ? ". Apps and tokens may answer, too" : ""}.{" "}
-            <a href="/account#approvals">Apps and tokens</a>
-          </p>
-          <button class="plain small">Save</button>
-        </form>
-      )}
+      {isHosted ? null : <hr />}
       <div class="actions">
         {isHosted ? null : (
-          <>
-            <a class="button plain small" href={`${path}/health`}>
-              Health and policy
-            </a>
-            <a class="button plain small" href={`${path}/rotate`}>
-              Disconnect
-            </a>
-          </>
+          <a class="button plain small" href={`${path}/rotate`}>
+            Disconnect
+          </a>
         )}
         <a class="button danger small" href={`${path}/remove`}>
           Remove

@@ -5,9 +5,10 @@ import { note } from "../audit/note.ts";
 import { notify } from "../audit/notice.ts";
 import { Empty, Live } from "../design/parts.tsx";
 import { Note } from "../design/note.tsx";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import { encodeCursor } from "../events/cursor.ts";
 import { detailOf } from "../machines/machine-detail.ts";
+import type { SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions } from "../history/session-query.ts";
 import type { ListedMachines, MachineQuery } from "../machines/machine-query.ts";
 import { type MachineRecord, PAGE_APPROVALS } from "../machines/machine-record.ts";
@@ -21,7 +22,7 @@ import { callMachineTool } from "./machine-call.ts";
 import { ConfirmChange, RotatedPage } from "./machine-change.tsx";
 import { MachinePage } from "./machine-page.tsx";
 import { HealthPage } from "./machine-health.tsx";
-import { MachineRow } from "./machine-row.tsx";
+import { loadsByName, MachineRow } from "./machine-row.tsx";
 import { notThere } from "./not-there.tsx";
 import { WEB_CLIENT } from "./web-caller.ts";
 
@@ -48,18 +49,23 @@ machines.get("/", async (c) => {
   const words = (c.req.query("q") ?? "").slice(0, 100).trim().toLowerCase();
   const from = Math.min(Math.max(0, Number.parseInt(c.req.query("from") ?? "0", 10) || 0), MAX_SKIPPED);
   const query: MachineQuery = { visible: null, words, skip: from, limit: PAGE_MACHINES };
-  const [position, { machines: page, total, hasMore }] = await Promise.all([
+  const [position, { machines: page, total, online, hasMore }, loads] = await Promise.all([
     registry.newestEvent(),
     registry.machinePage(query) as Promise<ListedMachines>,
+    registry.sessionLoad() as Promise<SessionLoad[]>,
   ]);
+  const byName = loadsByName(loads);
   const removed = c.req.query("removed");
-  return respond(
+  return personPage(
+    c,
     { title: "Machines", at: "machines" },
     <div data-live="/live" data-after={encodeCursor(position)}>
       <div class="head">
-        <h1>Machines</h1>
+        <h1>
+          Machines {total === 0 || words !== "" ? null : <span class="soft">{`${online} of ${total} online`}</span>}
+        </h1>
         <a class="button small" href="/machines/new">
-          Add a machine
+          Add machine
         </a>
       </div>
       {removed === undefined || !isMachineName(removed) ? null : (
@@ -88,9 +94,9 @@ machines.get("/", async (c) => {
             </Empty>
           )
         ) : (
-          <ul class="rows">
+          <ul class="rows" data-list>
             {page.map((machine) => (
-              <MachineRow machine={machine} />
+              <MachineRow machine={machine} load={byName.get(machine.name)} />
             ))}
           </ul>
         )}
@@ -98,8 +104,14 @@ machines.get("/", async (c) => {
       {total > PAGE_MACHINES ? (
         <nav class="pages" aria-label="Pages">
           {from > 0 ? <a href={pagePath(words, from - PAGE_MACHINES)}>Back</a> : <span></span>}
-          <span class="soft">{`${from + 1} to ${from + page.length} of ${total}`}</span>
-          {hasMore ? <a href={pagePath(words, from + PAGE_MACHINES)}>More</a> : <span></span>}
+          <span class="soft" data-range>{`${from + 1} to ${from + page.length} of ${total}`}</span>
+          {hasMore ? (
+            <a href={pagePath(words, from + PAGE_MACHINES)} data-more>
+              More
+            </a>
+          ) : (
+            <span></span>
+          )}
         </nav>
       ) : null}
     </div>,
@@ -117,7 +129,8 @@ machines.get("/new", async (c) => {
     registry.newestEvent(),
     registry.machinePage(recent) as Promise<ListedMachines>,
   ]);
-  return respond(
+  return personPage(
+    c,
     { title: "Add a machine", at: "machines" },
     <div class="narrow" data-live="/live" data-after={encodeCursor(position)}>
       <a class="back" href="/machines">
@@ -134,7 +147,7 @@ machines.get("/new", async (c) => {
             {added
               .toSorted((one, other) => other.createdMs - one.createdMs)
               .map((machine) => (
-                <MachineRow machine={machine} />
+                <MachineRow machine={machine} load={undefined} />
               ))}
           </ul>
         )}
@@ -145,14 +158,15 @@ machines.get("/new", async (c) => {
 
 machines.get("/:name", async (c) => {
   const found = await find(c);
-  return found === null ? notThere("machine") : show(c, found);
+  return found === null ? notThere(c, "machine") : show(c, found);
 });
 
 machines.get("/:name/health", async (c) => {
   const found = await find(c);
-  if (found === null) return notThere("machine");
+  if (found === null) return notThere(c, "machine");
   const answer = await callMachineTool(c, "get_health_details", { machineId: found.name });
-  return respond(
+  return personPage(
+    c,
     { title: `Health of ${found.name}`, at: "machines" },
     <HealthPage machine={found.name} answer={answer} />,
   );
@@ -161,8 +175,9 @@ machines.get("/:name/health", async (c) => {
 for (const change of ["remove", "rotate"] as const)
   machines.get(`/:name/${change}`, async (c) => {
     const found = await find(c);
-    if (found === null) return notThere("machine");
-    return respond(
+    if (found === null) return notThere(c, "machine");
+    return personPage(
+      c,
       { title: change === "remove" ? `Remove ${found.name}` : `New token for ${found.name}`, at: "machines" },
       <ConfirmChange change={change} machine={found} csrf={await formToken(c.var.session)} />,
     );
@@ -172,11 +187,11 @@ machines.post("/:name/remove", async (c) => {
   const { person, isFresh } = c.var.session;
   const name = c.req.param("name");
   const record = await find(c);
-  if (record === null) return notThere("machine");
+  if (record === null) return notThere(c, "machine");
   // A machine can be added again. A server's data and secrets cannot be brought back.
   if (record.kind === "hosted" && !isFresh) return confirmFirst(c, `${machinePath(name)}/remove`);
   const error: OperatorError | null = await registryOf(c.env, person.id).remove(name);
-  if (error !== null) return error.code === "machine_unknown" ? notThere("machine") : failed(c, name, error);
+  if (error !== null) return error.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, error);
   note(c.env, person.id, { kind: "machine_removed", client: WEB_CLIENT, machine: name, subject: null });
   if (record.kind === "hosted")
     notify(c.env, person.id, { type: "notice.server_changed", what: `${name} (deleted)`, by: WEB_CLIENT });
@@ -188,9 +203,9 @@ machines.post("/:name/rotate", async (c) => {
   const name = c.req.param("name");
   // The new token goes nowhere: the machine gets one when somebody runs `codez setup` on it, with its own key.
   const rotated: Registered | OperatorError = await registryOf(c.env, person.id).rotate(name, null);
-  if ("code" in rotated) return rotated.code === "machine_unknown" ? notThere("machine") : failed(c, name, rotated);
+  if ("code" in rotated) return rotated.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, rotated);
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject: "token rotated" });
-  return respond({ title: `${name} is disconnected`, at: "machines" }, <RotatedPage name={name} env={c.env} />);
+  return personPage(c, { title: `${name} is disconnected`, at: "machines" }, <RotatedPage name={name} env={c.env} />);
 });
 
 machines.post("/:name/rename", async (c) => {
@@ -200,7 +215,8 @@ machines.post("/:name/rename", async (c) => {
     .trim()
     .toLowerCase();
   const renamed: MachineRecord | OperatorError = await registryOf(c.env, person.id).rename(name, to);
-  if ("code" in renamed) return renamed.code === "machine_unknown" ? notThere("machine") : failed(c, name, renamed, to);
+  if ("code" in renamed)
+    return renamed.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, renamed, to);
   const subject = `renamed to ${to}`;
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject });
   return c.redirect(machinePath(to), 303);
@@ -212,14 +228,14 @@ machines.post("/:name/approval", async (c) => {
   const record = await find(c);
   const chosen = (await formIn(c)).get("approval");
   const approval = PAGE_APPROVALS.find((one) => one === chosen);
-  if (record === null || approval === undefined) return notThere("machine");
+  if (record === null || approval === undefined) return notThere(c, "machine");
   // To allow more takes a recent sign-in, as allowing itself does. To allow less never does.
   const isMore = PAGE_APPROVALS.indexOf(approval) < PAGE_APPROVALS.indexOf(record.pageApproval);
-  if (isMore && !isFresh) return confirmFirst(c, machinePath(name));
+  if (isMore && !isFresh) return confirmFirst(c, `${machinePath(name)}#approval`);
   await registryOf(c.env, person.id).setPageApproval(name, approval);
   const subject = `pages may allow: ${approval}`;
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject });
-  return c.redirect(`${machinePath(name)}#manage`, 303);
+  return c.redirect(`${machinePath(name)}#approval`, 303);
 });
 
 async function find(c: PageContext): Promise<MachineRecord | null> {
@@ -229,7 +245,7 @@ async function find(c: PageContext): Promise<MachineRecord | null> {
 /** The machine's page again, with what went wrong. */
 async function failed(c: PageContext, name: string, error: OperatorError, typed?: string): Promise<Response> {
   const found: MachineRecord | null = await registryOf(c.env, c.var.session.person.id).machine(name);
-  if (found === null) return notThere("machine");
+  if (found === null) return notThere(c, "machine");
   return show(c, found, { text: messageOf(error), typed: typed ?? name });
 }
 
@@ -241,22 +257,24 @@ async function show(
   const { session } = c.var;
   const registry = registryOf(c.env, session.person.id);
   const all = { visible: null, project: null, state: null, words: [], before: null, limit: SHOWN_SESSIONS };
-  const [position, detail, sessions, csrf] = await Promise.all([
+  const [position, detail, sessions, loads, csrf] = await Promise.all([
     registry.newestEvent(),
     detailOf(record, c.env, session.person.id),
     registry.listSessions({ ...all, machine: record.name }) as Promise<IndexedSessions>,
+    registry.sessionLoad() as Promise<SessionLoad[]>,
     formToken(session),
   ]);
-  return respond(
+  return personPage(
+    c,
     { title: record.name, at: "machines", status: refusal === undefined ? 200 : 409 },
     <div data-live="/live" data-after={encodeCursor(position)}>
       <MachinePage
         detail={detail}
         record={record}
         sessions={sessions}
+        load={loadsByName(loads).get(record.name)}
         csrf={csrf}
         refusal={refusal}
-        remoteApproval={record.remoteApproval}
       />
     </div>,
   );

@@ -1,5 +1,5 @@
 import { PUSH_SCRIPT_ASSET } from "../design/asset.ts";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import type { PageContext } from "../sign-in/page-context.ts";
 import { formToken } from "../sign-in/session.ts";
 import type { Added } from "../webhooks/add-request.ts";
@@ -37,5 +37,5 @@ export async function notificationsPage(c: PageContext, { status = 200, ...shown
     />
   );
   const script = { ...PUSH_SCRIPT_ASSET, policy: "operator-push" };
-  return respond({ title: "Notifications", status, at: "account", script }, body);
+  return personPage(c, { title: "Notifications", status, at: "account", script }, body);
 }

@@ -3,6 +3,7 @@ import { Live } from "../design/parts.tsx";
 import { respond } from "../design/respond.tsx";
 import { wantsPage } from "../design/page-wanted.ts";
 import { encodeCursor } from "../events/cursor.ts";
+import type { SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, SessionListQuery } from "../history/session-query.ts";
 import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
 import type { ListedMachines } from "../machines/machine-query.ts";
@@ -16,7 +17,7 @@ import { atLocalhost, siteOf } from "../sign-in/site.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { sessionPath } from "./address.ts";
 import { GettingStarted } from "./getting-started.tsx";
-import { MachineRow } from "./machine-row.tsx";
+import { loadsByName, MachineRow } from "./machine-row.tsx";
 import { SessionRow } from "./session-row.tsx";
 
 /** Sessions in each part of the overview: what fits on a screen or two. The list has all of them. */
@@ -40,24 +41,29 @@ overview.get("/", perAddress, async (c, next) => {
       <SignInPage next="/" isFrontDoor hasPasskeys={siteOf(c.req.url) !== null} elsewhere={atLocalhost(c.req.url)} />,
     );
   const registry = registryOf(c.env, session.person.id);
-  const [position, page, inbox, waiting, running, recent, approvals] = await Promise.all([
+  const [position, page, inbox, count, waiting, running, recent, loads, approvals] = await Promise.all([
     registry.newestEvent(),
     registry.machinePage({ visible: null, limit: SHOWN_MACHINES }) as Promise<ListedMachines>,
     registry.inbox(WAITING) as Promise<InboxPage | null>,
+    registry.inboxCount(),
     registry.listSessions(inState("waiting")) as Promise<IndexedSessions>,
     registry.listSessions(inState("running")) as Promise<IndexedSessions>,
     registry.listSessions(inState(null)) as Promise<IndexedSessions>,
+    registry.sessionLoad() as Promise<SessionLoad[]>,
     registry.limitedPageApprovals() as Promise<Map<string, PageApproval>>,
   ]);
   const asked = inbox?.items.slice(0, SHOWN_ASKED) ?? [];
+  const byName = loadsByName(loads);
   const csrf = await formToken(session);
   // Of a machine that tells of a waiting session without saying what it waits for, as older ones do.
   const inInbox = new Set(inbox?.items.map((one) => `${one.machine}/${one.session ?? ""}`));
   const others = waiting.sessions.filter((one) => !inInbox.has(`${one.machine}/${one.session}`));
-  const active = new Set([...waiting.sessions, ...running.sessions].map((one) => `${one.machine}/${one.session}`));
+  // Of a machine that is offline nobody knows what its sessions do.
+  const runningNow = running.sessions.filter(({ status }) => status !== "offline");
+  const active = new Set([...waiting.sessions, ...runningNow].map((one) => `${one.machine}/${one.session}`));
   const earlier = recent.sessions.filter((one) => !active.has(`${one.machine}/${one.session}`));
   return respond(
-    { title: "Overview", at: "overview" },
+    { title: "Overview", at: "overview", waiting: count },
     <div data-live="/live" data-after={encodeCursor(position)}>
       <Live id="overview">
         {page.total === 0 ? (
@@ -68,12 +74,13 @@ overview.get("/", perAddress, async (c, next) => {
         ) : (
           <>
             <h1>Overview</h1>
-            {asked.length === 0 ? null : (
-              <section class="section narrow">
+            {asked.length === 0 && others.length > 0 ? null : (
+              <section class="section">
                 <h2>
                   Needs you
-                  <a href="/inbox">{(inbox?.items.length ?? 0) > asked.length ? "All of them" : "Inbox"}</a>
+                  <a href="/inbox">{count > asked.length ? `All ${count}` : "Inbox"}</a>
                 </h2>
+                {asked.length === 0 ? <p class="nothing soft">Nothing waits for you.</p> : null}
                 {asked.map((item) => (
                   <AskedCard
                     item={item}
@@ -87,11 +94,11 @@ overview.get("/", perAddress, async (c, next) => {
               </section>
             )}
             <Sessions
-              title={asked.length === 0 ? "Needs you" : "Waiting as well"}
+              title={asked.length === 0 ? "Needs you" : "Also waiting"}
               found={{ ...waiting, sessions: others }}
               path="/sessions?state=waiting"
             />
-            <Sessions title="Running" found={running} path="/sessions?state=running" />
+            <Sessions title="Running" found={{ ...running, sessions: runningNow }} path="/sessions?state=running" />
             <section class="section">
               <h2>
                 <span>
@@ -103,7 +110,7 @@ overview.get("/", perAddress, async (c, next) => {
               </h2>
               <ul class="rows">
                 {page.machines.map((machine) => (
-                  <MachineRow machine={machine} />
+                  <MachineRow machine={machine} load={byName.get(machine.name)} />
                 ))}
               </ul>
             </section>

@@ -1,6 +1,6 @@
 import { Hono } from "hono";
 import { note } from "../audit/note.ts";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import { RETENTION_RULE, Retention, type RetentionEffect } from "../history/retention.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
@@ -40,7 +40,7 @@ async function page(c: PageContext, shown: Shown, status: 200 | 400 = 200): Prom
   const now: Retention = await registry.retention();
   const { stored }: RetentionEffect = await registry.retentionEffect(now);
   const body = <RetentionPage now={now} stored={stored} csrf={await formToken(session)} {...shown} />;
-  return respond({ title: "Kept events", at: "account", status }, body);
+  return personPage(c, { title: "Kept events", at: "account", status }, body);
 }
 
 /** `NaN`, which no choice may be, for a field that is empty or no number. */

@@ -4,7 +4,7 @@ import { Ago } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Note } from "../design/note.tsx";
 import { Empty, Live, Row } from "../design/parts.tsx";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import { encodeCursor } from "../events/cursor.ts";
 import type { IndexedSessions, SessionListQuery } from "../history/session-query.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
@@ -59,7 +59,8 @@ export async function sessionList(c: PageContext): Promise<Response> {
     registry.listSessions(query) as Promise<IndexedSessions>,
   ]);
   const { sessions, next } = found;
-  return respond(
+  return personPage(
+    c,
     { title: "Sessions", at: "sessions" },
     // A page of older sessions stays as it is: what is new would not be on it.
     <div {...(before === null ? { "data-live": "/live", "data-after": encodeCursor(position) } : {})}>
@@ -92,7 +93,7 @@ export async function sessionList(c: PageContext): Promise<Response> {
         {sessions.length === 0 ? (
           <Nothing asked={asked} />
         ) : (
-          <ul class="rows">
+          <ul class="rows" data-list>
             {sessions.map((session) => (
               <SessionRow session={session} />
             ))}
@@ -101,7 +102,13 @@ export async function sessionList(c: PageContext): Promise<Response> {
       </Live>
       <nav class="pages" aria-label="Pages">
         {before === null ? <span></span> : <a href={addressOf({ ...asked, before: null })}>Newest</a>}
-        {next === null ? <span></span> : <a href={addressOf({ ...asked, before: next })}>Older</a>}
+        {next === null ? (
+          <span></span>
+        ) : (
+          <a href={addressOf({ ...asked, before: next })} data-more>
+            Older
+          </a>
+        )}
       </nav>
       <p class="soft">
         <a href="/costs">What sessions cost</a>

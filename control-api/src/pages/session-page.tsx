@@ -37,45 +37,20 @@ type SessionProps = {
 
 /** One session: what it is doing, its conversation, and what to say to it. */
 export function SessionPage(props: SessionProps) {
-  const { machine, session, reading, after, asked } = props;
+  const { machine, session, reading, after } = props;
   const { messages, older, cursor, isFull, instead } = reading;
   const isNewest = cursor === null;
   const path = sessionPath(machine, session);
   const query = (more: Record<string, string>): string => `${path}?${new URLSearchParams(more)}`;
   const full: Record<string, string> = isFull ? { full: "1" } : {};
   return (
-    <>
-      <a class="back" href="/sessions">
-        ‹ Sessions
-      </a>
-      <Live id="session">
-        <Head {...props} />
-        {asked.map((item) => (
-          <AskedCard
-            item={item}
-            csrf={props.csrf}
-            isFresh={props.isFresh}
-            approval={props.approval}
-            nowMs={Date.now()}
-          />
-        ))}
-        {(asked.length > 0 ? [] : reading.pending).map(({ tool, input }) => (
-          <section class="card">
-            <h2>
-              Waits for permission: <Foreign text={tool} limit={60} />
-            </h2>
-            <Block text={commandIn(input) ?? jsonText(input, PENDING_CHARACTERS)} limit={PENDING_CHARACTERS} />
-            <p class="soft">
-              Answer it on the machine, with <code>codez permissions</code>.
-            </p>
-          </section>
-        ))}
+    <div class="session">
+      <Live id="session-bar">
+        <Bar {...props} />
       </Live>
-      {instead === null ? null : (
-        <Note kind="warn">
-          <Foreign text={instead} limit={500} /> Shown is what Operator saw of the session while it ran.
-        </Note>
-      )}
+      <Live id="session">
+        <Meta {...props} />
+      </Live>
       {older === null ? null : (
         <p>
           <a class="button plain small" href={`${query({ cursor: older, ...full })}#main`}>
@@ -112,78 +87,117 @@ export function SessionPage(props: SessionProps) {
           <a href={query({ ...(cursor === null ? {} : { cursor }), full: "1" })}>Show more of it</a>
         </p>
       )}
+      {instead === null ? null : (
+        <Note kind="warn">
+          <Foreign text={instead} limit={500} /> Shown is what Operator saw of the session while it ran.
+        </Note>
+      )}
+      <Live id="asked">
+        <Waiting {...props} />
+      </Live>
       {reading.isReachable ? (
-        <p>
-          <a class="button plain small" href={`${path}/changes`}>
-            What it changed
-          </a>
-        </p>
-      ) : null}
-      {isNewest && reading.isReachable ? (
-        <More csrf={props.csrf} path={path} isMirror={reading.status === "mirror"} />
+        <Actions csrf={props.csrf} path={path} isMirror={reading.status === "mirror"} isNewest={isNewest} />
       ) : null}
       {isNewest ? <Composer {...props} path={path} /> : null}
-    </>
+    </div>
   );
 }
 
-type MoreProps = { readonly csrf: string; readonly path: string; readonly isMirror: boolean };
-
-/** What is done with a session now and then. */
-function More({ csrf, path, isMirror }: MoreProps) {
-  return (
-    <details class="plain">
-      <summary>More</summary>
-      <form method="post" action={`${path}/fork`} data-once>
-        <input type="hidden" name="csrf" value={csrf} />
-        <div class="actions">
-          <button class="plain small">Go on in a copy</button>
-          {isMirror ? null : (
-            <button class="danger small" formaction={`${path}/end`}>
-              End its process
-            </button>
-          )}
-        </div>
-      </form>
-    </details>
-  );
-}
-
-function Head({ machine, known, reading }: SessionProps) {
-  const { title, costUsd, model } = reading;
-  const state = known === null ? null : stateOf(known);
+/** What the session waits for, at its end: there the page opens, and there the session goes on. */
+function Waiting({ asked, csrf, isFresh, approval, reading }: SessionProps) {
+  if (asked.length > 0)
+    return (
+      <>
+        {asked.map((item) => (
+          <AskedCard item={item} csrf={csrf} isFresh={isFresh} approval={approval} nowMs={Date.now()} />
+        ))}
+      </>
+    );
   return (
     <>
-      <h1 class="long">
-        <Foreign text={title} />
-      </h1>
-      <p class="soft meta">
-        {state === null ? null : <Status tone={toneOf(state)}>{stateWord(state)}</Status>}
-        <span>
-          {state === "machine_gone" ? machine : <a href={machinePath(machine)}>{machine}</a>}
-          {known?.status === "offline" ? " (offline)" : ""}
-          {known === null || known.project === null ? null : (
-            <>
-              {" · "}
-              <Foreign text={known.cwd ?? projectName(known.project, null)} limit={200} />
-            </>
-          )}
-          {model === null ? null : (
-            <>
-              {" · "}
-              <Foreign text={model} limit={60} />
-            </>
-          )}
-          {costUsd === null || costUsd === 0 ? null : ` · ${costText(costUsd)}`}
-          {known === null ? null : (
-            <>
-              {" · "}
-              <Ago ms={known.lastMs} />
-            </>
-          )}
-        </span>
-      </p>
+      {reading.pending.map(({ tool, input }) => (
+        <section class="card ask">
+          <h2>
+            Waits for permission: <Foreign text={tool} limit={60} />
+          </h2>
+          <Block text={commandIn(input) ?? jsonText(input, PENDING_CHARACTERS)} limit={PENDING_CHARACTERS} />
+          <p class="soft">
+            Answer it on the machine, with <code>codez permissions</code>.
+          </p>
+        </section>
+      ))}
     </>
+  );
+}
+
+type ActionsProps = {
+  readonly csrf: string;
+  readonly path: string;
+  readonly isMirror: boolean;
+  readonly isNewest: boolean;
+};
+
+/** What is done with a session now and then. */
+function Actions({ csrf, path, isMirror, isNewest }: ActionsProps) {
+  return (
+    <form class="actions" method="post" action={`${path}/fork`} data-once>
+      <input type="hidden" name="csrf" value={csrf} />
+      <a class="button plain small" href={`${path}/changes`}>
+        Changes
+      </a>
+      {isNewest ? <button class="plain small">Go on in a copy</button> : null}
+      {isMirror || !isNewest ? null : (
+        <button class="danger small" formaction={`${path}/end`}>
+          End
+        </button>
+      )}
+    </form>
+  );
+}
+
+/** Stays in sight while one reads: which session this is, and what it is doing. */
+function Bar({ known, reading }: SessionProps) {
+  const state = known === null ? null : stateOf(known);
+  return (
+    <div class="bar">
+      <a class="up" href="/sessions" aria-label="Sessions">
+        ‹
+      </a>
+      <h1>
+        <Foreign text={reading.title} />
+      </h1>
+      {state === null ? null : <Status tone={toneOf(state)}>{stateWord(state)}</Status>}
+    </div>
+  );
+}
+
+function Meta({ machine, known, reading }: SessionProps) {
+  const { costUsd, model } = reading;
+  const isGone = known?.machineGone === true;
+  return (
+    <p class="soft meta">
+      {isGone ? machine : <a href={machinePath(machine)}>{machine}</a>}
+      {known?.status === "offline" ? " (offline)" : ""}
+      {known === null || known.project === null ? null : (
+        <>
+          {" · "}
+          <Foreign text={known.cwd ?? projectName(known.project, null)} limit={200} />
+        </>
+      )}
+      {model === null ? null : (
+        <>
+          {" · "}
+          <Foreign text={model} limit={60} />
+        </>
+      )}
+      {costUsd === null || costUsd === 0 ? null : ` · ${costText(costUsd)}`}
+      {known === null ? null : (
+        <>
+          {" · "}
+          <Ago ms={known.lastMs} />
+        </>
+      )}
+    </p>
   );
 }
 
@@ -213,14 +227,14 @@ function Composer({
       {reading.status === "mirror" ? (
         <p class="soft">
           This session is open in a terminal on {machine}, where prompts are typed. To go on from here, make a copy of
-          it (More).
+          it.
         </p>
       ) : (
         <form method="post" action={`${path}/prompt`} enctype="multipart/form-data" data-once>
           <input type="hidden" name="csrf" value={csrf} />
           <input type="hidden" name="key" value={promptKey} />
           <FileField />
-          <textarea name="text" placeholder="What should it do?" aria-label="Prompt" rows={1} data-sends required>
+          <textarea name="text" placeholder="Prompt" aria-label="Prompt" rows={1} data-sends required>
             {failed?.typed ?? ""}
           </textarea>
           <button>Send</button>

@@ -7,10 +7,12 @@ import { sessionPath } from "./address.ts";
 
 export { projectName };
 
-type SessionState = ListedSession["state"] | "machine_gone";
+/** `cut_off`: it ran when its machine went offline, and nobody here knows whether it still does. */
+type SessionState = ListedSession["state"] | "machine_gone" | "cut_off";
 
-export function stateOf(session: ListedSession): SessionState {
-  return session.machineGone ? "machine_gone" : session.state;
+export function stateOf({ machineGone, status, state }: ListedSession): SessionState {
+  if (machineGone) return "machine_gone";
+  return state === "running" && status === "offline" ? "cut_off" : state;
 }
 
 /** What a session is doing, in a word. */
@@ -26,6 +28,8 @@ export function stateWord(state: SessionState): string {
       return "Ended";
     case "machine_gone":
       return "Machine removed";
+    case "cut_off":
+      return "Was running";
   }
 }
 
@@ -36,6 +40,7 @@ export function toneOf(state: SessionState): Tone {
     case "waiting":
       return "warn";
     case "idle":
+    case "cut_off":
       return "quiet";
     case "ended":
     case "machine_gone":

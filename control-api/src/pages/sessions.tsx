@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import { encodeCursor } from "../events/cursor.ts";
-import { respond } from "../design/respond.tsx";
+import { personPage } from "../sign-in/person-page.ts";
 import type { InboxPage } from "../inbox/inbox-item.ts";
 import type { ListedSession } from "../history/session-query.ts";
 import type { ListedMachines } from "../machines/machine-query.ts";
@@ -75,7 +75,8 @@ sessions.get("/:machine/:session/part", async (c) => {
   const [handle = "", from = "0"] = [c.req.query("handle"), c.req.query("offset")];
   const offset = /^\d{1,9}$/.test(from) ? Number(from) : 0;
   const answer = await callMachineTool(c, "get_session", { session_id: `${machine}/${session}`, handle, offset });
-  return respond(
+  return personPage(
+    c,
     { title: "A long part", at: "sessions" },
     <PartPage machine={machine} session={session} handle={handle} answer={answer} />,
   );
@@ -144,7 +145,7 @@ async function newSession(c: PageContext, failed?: Parameters<typeof NewSession>
       failed={failed}
     />
   );
-  return respond({ title: "New session", at: "sessions", status: failed === undefined ? 200 : 409 }, body);
+  return personPage(c, { title: "New session", at: "sessions", status: failed === undefined ? 200 : 409 }, body);
 }
 
 /** A prompt's files, and the form's key if the call can have one. */
@@ -185,13 +186,14 @@ async function show(c: PageContext, failed?: { readonly said: string; readonly t
     registry.machine(machine) as Promise<MachineRecord | null>,
     registry.inbox(waiting) as Promise<InboxPage | null>,
   ]);
-  if (known === null && record === null) return notThere("session");
+  if (known === null && record === null) return notThere(c, "session");
   const reading: Reading | null = await readSession(c, machine, session, known, {
     cursor: c.req.query("cursor") ?? null,
     isFull: c.req.query("full") === "1",
   });
-  if (reading === null) return notThere("session");
-  return respond(
+  if (reading === null) return notThere(c, "session");
+  return personPage(
+    c,
     { title: reading.title, at: "sessions", status: failed === undefined ? 200 : 409 },
     <SessionPage
       machine={machine}

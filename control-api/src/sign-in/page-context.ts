@@ -13,6 +13,9 @@ export type Session = {
   readonly isFresh: boolean;
 };
 
-/** The Hono environment of the pages. `session` is set only behind the sign-in check of `/account`. */
-export type PageApp = { Bindings: Env; Variables: { session: Session } };
+/**
+ * The Hono environment of the pages. Both variables are set only behind the sign-in check (signed-in.ts). `waiting`: how many requests
+ * wait for the person, which the navigation of every page says. It is read while the page reads its own.
+ */
+export type PageApp = { Bindings: Env; Variables: { session: Session; waiting: Promise<number> } };
 export type PageContext = Context<PageApp>;

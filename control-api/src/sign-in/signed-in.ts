@@ -1,6 +1,7 @@
 import { createMiddleware } from "hono/factory";
 import * as z from "zod/mini";
 import { unreadForm } from "../design/error-page.tsx";
+import type { Env } from "../env.ts";
 import { MAX_BODY_BYTES, MAX_PROMPT_BYTES } from "../http/body-within.ts";
 import { hasTooManyFields } from "../http/form-fields.ts";
 import type { NoBody } from "../http/held-bodies.ts";
@@ -12,6 +13,16 @@ import { isFromOwnPage } from "./same-site.ts";
 import { isFormToken, sessionOf } from "./session.ts";
 
 const FormToken = z.object({ csrf: z.string() });
+
+/** How many requests wait for a person. A page that can be made without this number is made without it. */
+async function waitingFor(env: Env, user: string): Promise<number> {
+  try {
+    return await env.USER.getByName(user).inboxCount();
+  } catch (reason) {
+    console.error("waiting requests could not be counted", { reason: String(reason) });
+    return 0;
+  }
+}
 
 /**
  * Middleware of pages for a person who is signed in. Others are sent to sign in, and come back to the page that they asked for. Every
@@ -26,6 +37,7 @@ export const signedIn = createMiddleware<PageApp>(async (c, next) => {
     return c.redirect(`/sign-in?${new URLSearchParams({ next: back })}`, 303);
   }
   c.set("session", session);
+  c.set("waiting", waitingFor(c.env, session.person.id));
   if (method !== "POST") return next();
   const held = await heldIn(c.req.raw, session);
   if (held === null) return checked(c, session, next);

@@ -11,7 +11,7 @@ import type { ClientAnswer } from "../elicitation/form.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
-import type { IndexedCost } from "../history/session-index.ts";
+import type { IndexedCost, SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts";
@@ -117,6 +117,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;
   /** One session, if the reader may see its machine. */
   session(visible: readonly string[] | null, machine: string, session: string): MaybeAsync<ListedSession | null>;
+  /** How many sessions run or wait on each machine that has such sessions, as far as its events said. */
+  sessionLoad(): MaybeAsync<SessionLoad[]>;
   /** What sessions that were in use since a time had cost when their machines last told of them, per machine. */
   indexedCosts(sinceMs: number): MaybeAsync<IndexedCost[]>;
   /** The newest events of a session that have one of these types, oldest first. `before`: only those before this place in the log. */

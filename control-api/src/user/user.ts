@@ -13,7 +13,7 @@ import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import { type Forgotten, History } from "../history/history.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
-import type { IndexedCost } from "../history/session-index.ts";
+import type { IndexedCost, SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import { Waiters } from "../history/waiters.ts";
 import { Decisions } from "../inbox/decisions.ts";
@@ -475,6 +475,10 @@ export class User extends Agent<Env> implements UserRpc {
   session(visible: readonly string[] | null, machine: string, session: string): ListedSession | null {
     const everything = { project: null, state: null, words: [], before: null, limit: 1 };
     return this.listSessions({ ...everything, visible, machine, session }).sessions[0] ?? null;
+  }
+
+  sessionLoad(): SessionLoad[] {
+    return this.#history.sessions.load();
   }
 
   indexedCosts(sinceMs: number): IndexedCost[] {

@@ -23,8 +23,15 @@ describe("the list of machines", () => {
     await alice.user.register("cellar");
     await alice.user.report("attic", { facts: { ...FACTS, repos: [], capabilities: [] } });
     await alice.user.report("barn", { facts: { ...FACTS, repos: [], capabilities: [], server: "down" } });
+    await alice.user.logs("attic", [
+      { session: "s1", type: "turn.started" },
+      { session: "s2", type: "turn.started" },
+      { session: "s3", type: "permission.requested" },
+      { session: "s4", type: "session.idle", data: {} },
+    ]);
+    expect(textOf(await pageOf(alice, "/machines/attic"))).toContain("2 running, 1 waiting for you");
     const page = textOf(await pageOf(alice, "/machines"));
-    expect(page).toMatch(/attic Online .*attic\.local · Linux x64 · Claude Code 2\.1\.329/);
+    expect(page).toMatch(/attic Online 2 running, 1 waiting for you .*attic\.local · Linux x64 · Claude Code 2\.1\.329/);
     expect(page).toContain("barn Its server does not answer");
     expect(page).toContain("cellar Never connected");
     const others = textOf(await pageOf(bob, "/machines"));

@@ -204,7 +204,7 @@ describe("the list of sessions", () => {
       const page: string = await pageOf(alice, path);
       expect(page.length).toBeLessThan(100_000);
       for (const [, id = ""] of page.matchAll(/href="\/sessions\/attic\/(s\d+)"/g)) seen.add(id);
-      path = /href="([^"]*before=[^"]*)">Older/.exec(page)?.[1]?.replaceAll("&amp;", "&") ?? null;
+      path = /href="([^"]*before=[^"]*)"[^>]*>Older/.exec(page)?.[1]?.replaceAll("&amp;", "&") ?? null;
     }
     expect(seen.size).toBe(130);
     const waiting = await pageOf(alice, "/sessions?state=waiting");

@@ -231,49 +231,60 @@ function TokenForm({ csrf, machines }: { readonly csrf: string; readonly machine
   );
 }
 
-function Approvals({ csrf, machines, isFresh }: AccountProps) {
+/** Machines whose permission requests somebody else than their person may answer. Each machine's own page has the setting. */
+function Approvals({ csrf, machines }: AccountProps) {
+  const open = machines.filter(({ remoteApproval, elicitation }) => remoteApproval || elicitation);
   return (
     <section class="card">
       <h2 id="approvals">Permission requests</h2>
       <p class="soft">
-        What a session on a machine may do is decided by you, in your <a href="/inbox">inbox</a> or on that machine with
-        codez permissions. If you let apps and tokens answer for a machine, a model may approve its own commands there.
-        An app that may ask you shows you a request in a form of its own while it waits for the session, and can answer
-        that one request only. Operator cannot see whether a person filled the form in: allow it if you trust your apps
-        to ask. The machine's serve.json must accept answers from apps in both cases (respondPermission).
+        {open.length === 0
+          ? "What sessions may do is decided by you alone, on these pages or on their machine. "
+          : "What sessions may do is decided by you, on these pages or on their machine. For these machines apps may take part: "}
+        {open.length === 0 ? (
+          <>
+            Apps and tokens may answer for a <a href="/machines">machine</a> whose page says so.
+          </>
+        ) : null}
       </p>
-      <ul class="list">
-        {machines.map(({ name, remoteApproval, elicitation }) => (
-          <li>
-            <span>
-              {name}
-              <br />
-              <span class="soft">
-                {remoteApproval ? "apps and tokens may answer" : "answered by you only"}
-                {elicitation ? ", also in forms of your apps" : ""}
+      {open.length === 0 ? null : (
+        <ul class="list">
+          {open.map(({ name, remoteApproval, elicitation }) => (
+            <li>
+              <span>
+                <a href={`/machines/${name}#approval`}>{name}</a>
+                <br />
+                <span class="soft">
+                  {[
+                    remoteApproval ? "apps and tokens may answer" : null,
+                    elicitation ? "apps may ask you in a form" : null,
+                  ]
+                    .filter((one) => one !== null)
+                    .join(", ")}
+                </span>
               </span>
-            </span>
-            {isFresh || elicitation ? (
-              <form method="post" action={`/account/approvals/${name}`}>
-                <input type="hidden" name="csrf" value={csrf} />
-                <button class="plain small" name="ask" value={elicitation ? "no" : "yes"}>
-                  {elicitation ? "No forms" : "Ask me in apps"}
-                </button>
-              </form>
-            ) : null}
-            {isFresh || remoteApproval ? (
-              <form method="post" action={`/account/approvals/${name}`}>
-                <input type="hidden" name="csrf" value={csrf} />
-                <button class="plain small" name="allow" value={remoteApproval ? "no" : "yes"}>
-                  {remoteApproval ? "Stop" : "Let them answer"}
-                </button>
-              </form>
-            ) : null}
-          </li>
-        ))}
-      </ul>
-      {isFresh ? null : <ConfirmFirst />}
+              <span class="actions">
+                {remoteApproval ? <Stop csrf={csrf} machine={name} field="allow" text="Stop" /> : null}
+                {elicitation ? <Stop csrf={csrf} machine={name} field="ask" text="No forms" /> : null}
+              </span>
+            </li>
+          ))}
+        </ul>
+      )}
     </section>
+  );
+}
+
+type StopProps = { readonly csrf: string; readonly machine: string; readonly field: string; readonly text: string };
+
+function Stop({ csrf, machine, field, text }: StopProps) {
+  return (
+    <form method="post" action={`/account/approvals/${machine}`}>
+      <input type="hidden" name="csrf" value={csrf} />
+      <button class="plain small" name={field} value="no">
+        {text}
+      </button>
+    </form>
   );
 }
 

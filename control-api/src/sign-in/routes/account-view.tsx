@@ -7,7 +7,7 @@ import type { SessionRecord } from "../accounts/sessions.ts";
 import { grantsOf } from "../grants.ts";
 import type { PageContext, Session } from "../page-context.ts";
 import { AccountPage } from "../pages/account-page.tsx";
-import { respond } from "../../design/respond.tsx";
+import { personPage } from "../person-page.ts";
 import { formToken } from "../session.ts";
 import { atLocalhost, siteOf } from "../site.ts";
 
@@ -62,7 +62,7 @@ export async function accountPage(
       {...more}
     />
   );
-  return respond({ title: "Account", status, at: "account" }, body);
+  return personPage(c, { title: "Account", status, at: "account" }, body);
 }
 
 function namesIn(machines: readonly Known[], identities: readonly string[] | null): string[] | null {

@@ -46,8 +46,8 @@ account.get("/", (c) => accountPage(c, c.var.session));
 
 account.post("/grants/:id", async (c) => {
   const { session } = c.var;
-  if (await revokeGrant(c.req.param("id"), session.person.id, c.env))
-    note(c.env, session.person.id, { kind: "grant_revoked", client: "account page", subject: c.req.param("id") });
+  const subject = await revokeGrant(c.req.param("id"), session.person.id, c.env);
+  if (subject !== null) note(c.env, session.person.id, { kind: "grant_revoked", client: "account page", subject });
   return c.redirect("/account", 303);
 });
 
@@ -81,9 +81,11 @@ account.post("/approvals/:machine", async (c) => {
   const form = await formIn(c);
   const asks = form.get("ask");
   const isAllowed = (asks ?? form.get("allow")) === "yes";
-  if (isAllowed && !session.isFresh) return confirmFirst(c, "/account");
-  const { person } = session;
   const machine = c.req.param("machine");
+  const back =
+    form.get("from") === "machine" ? `/machines/${encodeURIComponent(machine)}#approval` : "/account#approvals";
+  if (isAllowed && !session.isFresh) return confirmFirst(c, back);
+  const { person } = session;
   const what = asks === null ? "answer permission requests" : "put permission requests to their person in a form";
   const subject = `clients ${isAllowed ? "may" : "may not"} ${what}`;
   const user = c.env.USER.getByName(person.id);
@@ -97,7 +99,7 @@ account.post("/approvals/:machine", async (c) => {
       what: machine,
       by: "account page",
     });
-  return c.redirect("/account", 303);
+  return c.redirect(back, 303);
 });
 
 account.post("/browsers", async (c) => {
