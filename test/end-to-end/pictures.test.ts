@@ -1,4 +1,4 @@
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Script } from "../peers/messages-api.ts";
@@ -19,6 +19,29 @@ import { Workshop } from "./support/workshop.ts";
 const FOLDER = process.env["OPERATOR_PICTURES"] ?? "";
 
 const SIZES = { phone: { width: 390, height: 844 }, wide: { width: 1280, height: 800 } } as const;
+
+/** Pictures that the README shows. They are kept with the sources; all others are only looked at. */
+const SHOWN_FOLDER = "control-api/pictures";
+const SHOWN: readonly (readonly [name: string, size: keyof typeof SIZES])[] = [
+  ["overview-one", "phone"],
+  ["session-waiting", "phone"],
+  ["changes", "phone"],
+  ["machines-many", "wide"],
+];
+
+/**
+ * Before a picture: a conversation is at its end, where it opens, and names of the computer that takes the pictures are those of a person's
+ * machine.
+ */
+const PREPARE = String.raw`(() => {
+  for (const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT); walker.nextNode(); ) {
+    const { data } = walker.currentNode;
+    const said = data.replaceAll(/\/tmp\/codez-serve-\w+/g, "/home/dana").replaceAll(/^vm$/g, "attic.local")
+      .replaceAll(/^linux [\w.-]+ x64$/g, "Linux 6.12 x64").replaceAll(/^codez 0\.0\.0-test/g, "claude-code 2.1.329");
+    if (said !== data) walker.currentNode.data = said;
+  }
+  if (document.querySelector("[data-stream]")) scrollTo(0, document.documentElement.scrollHeight);
+})()`;
 
 /** A model that works on a flaky test: it looks, it changes, it runs what it changed, and says so. */
 const worker: Script = ({ prompt, results, tools }) => {
@@ -103,7 +126,7 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
   const found: string[] = [];
 
   beforeAll(async () => {
-    mkdirSync(FOLDER, { recursive: true });
+    for (const folder of [FOLDER, SHOWN_FOLDER]) mkdirSync(folder, { recursive: true });
     operator = await TestOperator.start(STRANGERS);
     await operator.stop();
     url = `http://localhost:${operator.port}`;
@@ -121,11 +144,25 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
       for (const colorScheme of ["light", "dark"] as const) {
         await page.setViewportSize(viewport);
         await page.emulateMedia({ colorScheme });
+        await page.evaluate(PREPARE);
         await page.screenshot({ path: join(FOLDER, `${name}-${size}-${colorScheme}.png`) });
         found.push(...(await axeFindings(page)).map((one) => `${name} ${size} ${colorScheme}: ${one}`));
         if (!(await page.evaluate<boolean>("document.documentElement.scrollWidth <= innerWidth")))
           found.push(`${name} ${size} is too wide`);
+        if (SHOWN.some(([one, its]) => one === name && its === size)) await show(name, size, colorScheme, viewport);
       }
+  }
+
+  /** Writes a picture that the README shows: sharp, and small as WebP is. */
+  async function show(name: string, size: string, colorScheme: string, viewport: object): Promise<void> {
+    const cdp = await page.context().newCDPSession(page);
+    const taken = await cdp.send("Page.captureScreenshot", {
+      format: "webp",
+      quality: 70,
+      clip: { x: 0, y: 0, ...viewport, scale: size === "phone" ? 2 : 1.5 },
+    });
+    const { data } = taken as { readonly data: string };
+    writeFileSync(join(SHOWN_FOLDER, `${name}-${size}-${colorScheme}.webp`), Buffer.from(data, "base64"));
   }
 
   /** The address at which an app asks to be let in. */
@@ -196,7 +233,7 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     );
     await client.eventsUntil((event) => event["type"] === "permission.requested", cursor, session);
     await page.goto(`${url}/`);
-    await page.waitForSelector("text=Needs you");
+    await page.waitForSelector(".ask");
     await take("overview-one");
     await take("machines-one", "/machines");
     await take("machine", "/machines/attic");
@@ -236,15 +273,16 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     await page.goto(`${url}/machines/attic`);
     await page.evaluate("document.querySelector('select[name=approval]').value = 'nothing'");
     await page.click("#approval button");
-    await page.waitForURL(/#manage$/);
+    await page.waitForURL(/#approval$/);
     await take("inbox-closed", "/inbox");
     await page.goto(`${url}/machines/attic`);
     await page.evaluate("document.querySelector('select[name=approval]').value = 'session'");
     await page.click("#approval button");
-    await page.waitForURL(/#manage$/);
+    await page.waitForURL(/#approval$/);
     await take("sessions-one", "/sessions");
     await take("session-waiting", `/sessions/attic/${session}`);
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
+    await page.evaluate("document.querySelector('[data-stream]').removeAttribute('data-stream')");
     await page.evaluate("scrollTo(0, 0)");
     await take("session-unfolded");
     await take("changes", `/sessions/attic/${session}/changes`);
@@ -258,6 +296,10 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     await page.waitForSelector("[data-connection]:not([hidden])");
     await take("connection-lost");
     await page.context().setOffline(false);
+    await page.goto(`${url}/inbox`);
+    await page.click("button[value=deny]");
+    await page.waitForSelector(".note:has-text('has taken it')");
+    await take("inbox-decided");
     await client.call("abort_session", { session_id: session });
     await connector[Symbol.asyncDispose]();
     await until("attic to be offline", async () =>
