@@ -104,13 +104,13 @@ function ago(passed) {
   if (passed < 864e5) return Math.floor(passed / 36e5) + " h ago";
   return Math.floor(passed / 864e5) + " d ago";
 }
-function tell() {
-  for (const time of all("time[data-ago]")) {
+function tell(root = document) {
+  for (const time of all("time[data-ago]", root)) {
     const said = ago(Date.now() - Date.parse(time.dateTime));
     if (time.textContent !== said) time.textContent = said;
   }
 }
-setInterval(tell, 30e3);
+setInterval(() => tell(), 30e3);
 
 // --- Live
 const connection = document.querySelector("[data-connection]");
@@ -184,14 +184,25 @@ const isInUse = (part) => all("input, textarea", part).some((one) =>
 
 // --- Long lists: the next page is put below this one before its end is reached
 const addressIn = (row) => row.querySelector("a")?.getAttribute("href");
+// The rows below the first page, by address. Each page is a list of its own: a browser lays out a few hundred rows at once in no time,
+// and ten thousand in half a second.
+const later = new Map();
 
-/** After the first page of a list that has grown was replaced: what came after its last row comes after it again, each row once. */
-function rejoin(list, former) {
-  if (!list) return;
-  const here = [...list.children].map(addressIn);
-  const last = former.findIndex((row) => addressIn(row) === here.at(-1));
-  list.append(...former.slice(last + 1).filter((row) => !here.includes(addressIn(row))));
-  list.dataset.grown = "true";
+function addLater(rows, list) {
+  list.prepend(...rows);
+  for (const row of rows) later.set(addressIn(row), row);
+}
+
+/** After the first page of a list that has grown was replaced: rows that it has no longer go on below it, and no row is there twice. */
+function rejoin(part, former) {
+  const here = new Map(all("[data-list] > li", part).map((row) => [addressIn(row), row]));
+  const last = [...here.keys()].at(-1);
+  const wasLater = later.has(last);
+  for (const address of here.keys()) { later.get(address)?.remove(); later.delete(address); }
+  const from = former.findIndex((row) => addressIn(row) === last);
+  const moved = from >= 0 ? former.slice(from + 1) : wasLater ? [] : former;
+  const next = part.parentElement.querySelector("[data-below]");
+  if (next) addLater(moved.filter((row) => !here.has(addressIn(row))), next);
 }
 
 const pager = document.querySelector("nav.pages:has([data-more])");
@@ -201,18 +212,21 @@ if (pager) {
     if (!link || !seen.some((one) => one.isIntersecting)) return;
     near.disconnect();
     const page = await fetched(link.getAttribute("href")).catch(() => null);
-    const list = document.querySelector("[data-list]");
-    const more = page?.querySelector("[data-list]");
+    const list = page?.querySelector("[data-list]");
     // Without an answer the link stays, to be tapped.
-    if (!list || !more) return;
-    const here = new Set([...list.children].map(addressIn));
-    list.append(...[...more.children].filter((row) => !here.has(addressIn(row))));
-    list.dataset.grown = "true";
+    if (!list) return;
+    const known = new Set(all("[data-list]:not([data-below]) > li").map(addressIn));
+    const rows = [...list.children].filter((row) => !known.has(addressIn(row)) && !later.has(addressIn(row)));
+    list.replaceChildren();
+    list.dataset.below = "true";
+    addLater(rows, list);
+    pager.before(list);
+    pager.parentElement.classList.add("grown");
+    tell(list);
     pager.querySelector("[data-range]")?.remove();
     const next = page.querySelector("nav.pages [data-more]");
     if (next) link.replaceWith(next);
     else link.remove();
-    tell();
     near.observe(pager);
   }, { rootMargin: "1200px" });
   near.observe(pager);
@@ -241,9 +255,9 @@ async function refresh() {
         if (next.innerHTML === part.innerHTML) continue;
         const index = all("a, button, summary", part).indexOf(document.activeElement);
         const open = new Set(all("details[open][id]", part).map((one) => one.id));
-        const rows = all("[data-grown] > li", part);
+        const rows = later.size > 0 ? all("[data-list] > li", part) : [];
         part.replaceChildren(...next.childNodes);
-        if (rows.length > 0) rejoin(part.querySelector("[data-list]"), rows);
+        if (rows.length > 0) rejoin(part, rows);
         for (const one of all("details[id]", part)) if (open.has(one.id)) one.open = true;
         if (index >= 0) all("a, button, summary", part)[index]?.focus();
       }

@@ -92,7 +92,8 @@ const COMPONENTS = `
 .section { margin: 0 0 1.5rem; } .section > h2 { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; margin: 0 .1rem .5rem; }
 .section > h2 a { font-size: var(--note); font-weight: 500; text-decoration: none; }
 .rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: clip; }
-.rows > li { border-top: 1px solid var(--line); content-visibility: auto; contain-intrinsic-size: auto 3.8rem; } .rows > li:first-child { border-top: 0; }
+.rows > li { border-top: 1px solid var(--line); }
+.rows[data-below] { content-visibility: auto; contain-intrinsic-size: auto 380rem; } .grown .rows { border-radius: 0; } .grown .rows[data-below] { border-top: 0; } .rows[data-below] > li:first-child { border-top: 1px solid var(--line); } .rows > li:first-child { border-top: 0; }
 .rows > li > a { display: grid; grid-template-columns: auto minmax(0, 1fr) auto; column-gap: .75rem; align-items: baseline; padding: .7rem .9rem; color: inherit; text-decoration: none; min-height: 44px; }
 .rows > li > a:hover { background: var(--hover); } .rows > li > a:focus-visible { outline-offset: -2px; }
 .rows .name { font-weight: 550; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }

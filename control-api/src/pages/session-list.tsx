@@ -14,8 +14,8 @@ import { sessionPath } from "./address.ts";
 import { callMachineTool } from "./machine-call.ts";
 import { SessionRow } from "./session-row.tsx";
 
-/** Sessions on one page, in about 30 KB. */
-const PAGE_SESSIONS = 50;
+/** Sessions on one page, in about 45 KB. */
+const PAGE_SESSIONS = 100;
 
 /** How long a search over all machines may take. The tool itself stops asking after 10 s. Milliseconds. */
 const SEARCH_MS = 12_000;

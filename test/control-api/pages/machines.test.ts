@@ -31,7 +31,9 @@ describe("the list of machines", () => {
     ]);
     expect(textOf(await pageOf(alice, "/machines/attic"))).toContain("2 running, 1 waiting for you");
     const page = textOf(await pageOf(alice, "/machines"));
-    expect(page).toMatch(/attic Online 2 running, 1 waiting for you .*attic\.local · Linux x64 · Claude Code 2\.1\.329/);
+    expect(page).toMatch(
+      /attic Online 2 running, 1 waiting for you .*attic\.local · Linux x64 · Claude Code 2\.1\.329/,
+    );
     expect(page).toContain("barn Its server does not answer");
     expect(page).toContain("cellar Never connected");
     const others = textOf(await pageOf(bob, "/machines"));
