@@ -16,6 +16,9 @@ export const MAX_MACHINES_NAMED = 20;
 /** What the limit of `machine_busy` counts: calls (the default), or the open MCP sessions of a stdio server. */
 type Countable = "calls" | "sessions";
 
+/** What there is too much of. */
+type TooManyOf = "token" | "address" | "large_calls" | "tries";
+
 /**
  * Everything that can go wrong between a caller and a machine. This is the only list of error codes that leave Operator.
  * Each case carries its evidence; HTTP status, message and `retryable` are derived from it. `machine` is the name that the
@@ -35,10 +38,10 @@ export type OperatorError =
   | { code: "sign_in_unavailable" }
   | { code: "internal" }
   /**
-   * More requests than one token, or one address without a valid token, may send, or more calls with large bodies than there is memory for.
-   * `afterMs`: when the next one is accepted, or may be.
+   * More requests than one token, or one address without a valid token, may send, more calls with large bodies than there is memory for, or
+   * more tries of a webhook than a person needs. `afterMs`: when the next one is accepted, or may be.
    */
-  | { code: "too_many_requests"; of: "token" | "address" | "large_calls"; afterMs: number }
+  | { code: "too_many_requests"; of: TooManyOf; afterMs: number }
   /** The token's maker limited its calls per day (UTC), and it has made them. `afterMs`: time until the next day. */
   | { code: "budget_spent"; perDay: number; afterMs: number }
   | MachineUnknown
@@ -295,12 +298,14 @@ function lastSeen(lastSeenMs: number | null): string {
   return lastSeenMs === null ? "it has never been online" : `last seen ${new Date(lastSeenMs).toISOString()}`;
 }
 
-function tooMany(of: "token" | "address" | "large_calls", wait: string): string {
+function tooMany(of: TooManyOf, wait: string): string {
   switch (of) {
     case "token":
       return `This token sends requests faster than Operator accepts them. Nothing was done. Wait ${wait}, then send this request again, and send fewer at once.`;
     case "address":
       return `Too many requests without a valid token came from this address. Wait ${wait}, then try again with a valid token.`;
+    case "tries":
+      return `You have had enough messages sent for now. Nothing was sent. Wait ${wait}, then try again.`;
     case "large_calls":
       return `Too many calls with large bodies are being made at once. Nothing was done. Wait ${wait}, or until one of yours has ended, then send this call again.`;
   }

@@ -1,14 +1,15 @@
+import { messageOf } from "#protocol/error.ts";
 import { PUSH_SCRIPT_ASSET } from "../design/asset.ts";
 import { personPage } from "../sign-in/person-page.ts";
 import type { PageContext } from "../sign-in/page-context.ts";
 import { formToken } from "../sign-in/session.ts";
 import type { Added } from "../webhooks/add-request.ts";
-import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
 import { NotificationsPage } from "./notifications-page.tsx";
 
 type Shown = {
   readonly said?: { readonly kind: "bad" | "good"; readonly text: string };
-  readonly status?: 200 | 400 | 404 | 502;
+  readonly status?: 200 | 400 | 404 | 429 | 502;
   /** A receiver that was just added. */
   readonly added?: Added;
   /** What was typed into a form that was refused. */
@@ -38,4 +39,10 @@ export async function notificationsPage(c: PageContext, { status = 200, ...shown
   );
   const script = { ...PUSH_SCRIPT_ASSET, policy: "operator-push" };
   return personPage(c, { title: "Notifications", status, at: "account", script }, body);
+}
+
+/** The same page for somebody who has had too many messages sent. */
+export function tooOften(c: PageContext, { afterMs }: TooOften): Promise<Response> {
+  const text = messageOf({ code: "too_many_requests", of: "tries", afterMs });
+  return notificationsPage(c, { said: { kind: "bad", text }, status: 429 });
 }

@@ -7,8 +7,8 @@ import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
 import { visitOf } from "../sign-in/session.ts";
 import type { Posted } from "../webhooks/post.ts";
-import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
-import { notificationsPage } from "./notifications-view.tsx";
+import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import { notificationsPage, tooOften } from "./notifications-view.tsx";
 import { FAULTS } from "./receiver-card.tsx";
 import { receivers } from "./receivers.tsx";
 
@@ -87,9 +87,10 @@ notifications.post("/:id/remove", async (c) => {
 
 notifications.post("/:id/test", async (c) => {
   const known = await pushOf(c);
-  const posted: Posted | null =
+  const posted: Posted | TooOften | null =
     known === null ? null : await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
   if (posted === null) return notificationsPage(c, { said: GONE, status: 404 });
+  if ("afterMs" in posted) return tooOften(c, posted);
   if (posted.ok) return notificationsPage(c, { said: { kind: "good", text: "Sent. It arrives in a moment." } });
   const text = `The browser's push service did not take it: ${FAULTS[posted.fault]}. Turn notifications off and on again in that browser.`;
   return notificationsPage(c, { said: { kind: "bad", text }, status: 502 });

@@ -9,8 +9,8 @@ import { confirmFirst } from "../sign-in/session.ts";
 import type { Added, AddRequest } from "../webhooks/add-request.ts";
 import type { Posted } from "../webhooks/post.ts";
 import { isTopicUrl } from "../webhooks/topic-url.ts";
-import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
-import { notificationsPage } from "./notifications-view.tsx";
+import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import { notificationsPage, tooOften } from "./notifications-view.tsx";
 import { FAULTS } from "./receiver-card.tsx";
 
 /** `/notifications/receivers`: topics of ntfy, webhooks, and what MCP clients are subscribed to. */
@@ -55,8 +55,9 @@ receivers.post("/", async (c) => {
 receivers.post("/:id/test", async (c) => {
   const known = await knownIn(c);
   if (known === null) return unknown(c);
-  const posted: Posted | null = await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
+  const posted: Posted | TooOften | null = await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
   if (posted === null) return unknown(c);
+  if ("afterMs" in posted) return tooOften(c, posted);
   if (posted.ok) return notificationsPage(c, { said: { kind: "good", text: "The receiver took the test message." } });
   const text = `The receiver did not take the test message: ${FAULTS[posted.fault]}.`;
   return notificationsPage(c, { said: { kind: "bad", text }, status: 502 });
@@ -64,9 +65,10 @@ receivers.post("/:id/test", async (c) => {
 
 receivers.post("/:id/retry", async (c) => {
   const known = await knownIn(c);
-  const retried: number | null =
+  const retried: number | TooOften | null =
     known === null ? null : await webhooksOf(c.env, c.var.session.person.id).retry(known.id);
   if (retried === null) return unknown(c);
+  if (typeof retried !== "number") return tooOften(c, retried);
   const text = `${retried} ${retried === 1 ? "message is" : "messages are"} sent again.`;
   return notificationsPage(c, { said: { kind: "good", text } });
 });

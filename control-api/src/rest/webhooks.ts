@@ -11,7 +11,7 @@ import { type SubscriptionFilter, parseFilter } from "../mcp-events/subscription
 import type { Added, AddRequest } from "../webhooks/add-request.ts";
 import type { Posted } from "../webhooks/post.ts";
 import { isTopicUrl } from "../webhooks/topic-url.ts";
-import { type Overview, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
 
 const Request = z.strictObject({
   url: z.string(),
@@ -70,14 +70,18 @@ webhooks.delete("/:id", administering, async (c) => {
 });
 
 webhooks.post("/:id/test", administering, async (c) => {
-  const posted: Posted | null = await webhooksOf(c.env, c.var.caller.user).tryOut(c.req.param("id"));
+  const posted: Posted | TooOften | null = await webhooksOf(c.env, c.var.caller.user).tryOut(c.req.param("id"));
   if (posted === null) return unknownWebhook();
+  if ("afterMs" in posted) return errorResponse({ code: "too_many_requests", of: "tries", ...posted });
   return c.json(posted.ok ? { delivered: true } : { delivered: false, fault: posted.fault });
 });
 
 webhooks.post("/:id/retry", administering, async (c) => {
-  const retried: number | null = await webhooksOf(c.env, c.var.caller.user).retry(c.req.param("id"));
-  return retried === null ? unknownWebhook() : c.json({ retried });
+  const retried: number | TooOften | null = await webhooksOf(c.env, c.var.caller.user).retry(c.req.param("id"));
+  if (retried === null) return unknownWebhook();
+  return typeof retried === "number"
+    ? c.json({ retried })
+    : errorResponse({ code: "too_many_requests", of: "tries", ...retried });
 });
 
 function whoAdds({ user, client, credential }: Caller): Pick<AddRequest, "user" | "client" | "credential"> {

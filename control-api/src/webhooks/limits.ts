@@ -1,3 +1,5 @@
+import type { Rate } from "#protocol/token-bucket.ts";
+
 const SECOND_MS = 1_000;
 const MINUTE_MS = 60 * SECOND_MS;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -77,6 +79,13 @@ export const OWN_RETRIES_MS: readonly number[] = [
   2 * HOUR_MS,
   6 * HOUR_MS,
 ];
+
+/**
+ * Messages that a person asks for: tests, and given-up ones once more. Somebody who looks for the mistake in a receiver tries it a few times. Without
+ * a limit anybody with an account could have Operator send a stranger's server as many messages as they like. It is counted in memory, which an
+ * idle object loses after a minute or two.
+ */
+export const TRIES: Rate = { perSecond: 1 / 20, burst: 10 };
 
 /** A receiver that fails again and again gets at most one request in this time. Milliseconds. */
 export const FAILING_PAUSE_MS = 2 * SECOND_MS;

@@ -9,6 +9,9 @@ import type { Posted } from "./post.ts";
 
 type MaybeAsync<Result> = Result | Promise<Result>;
 
+/** A person has asked for too many messages. `afterMs`: when the next one may be sent. */
+export type TooOften = { readonly afterMs: number };
+
 /** Everything that a person is shown of their subscriptions. `pending`: deliveries that wait, by subscription. */
 export type Overview = {
   readonly subscriptions: readonly (Subscription & { readonly pending: number })[];
@@ -38,9 +41,9 @@ export interface WebhooksRpc extends Rpc.DurableObjectBranded {
   /** Removes a subscription of any kind. Answers its URL, or `null` if there is none. */
   remove(id: string): MaybeAsync<string | null>;
   /** Sends a test message and answers how it went; `null` if there is no such webhook. A success ends a suspension. */
-  tryOut(id: string): MaybeAsync<Posted | null>;
+  tryOut(id: string): MaybeAsync<Posted | TooOften | null>;
   /** Tries given-up deliveries again. Answers how many, or `null` if there is no such subscription. */
-  retry(id: string): MaybeAsync<number | null>;
+  retry(id: string): MaybeAsync<number | TooOften | null>;
 
   /** There is something new in the log, or (`hasRevoked`) a grant or token was revoked. Resolves when the news is stored. */
   wake(hasRevoked: boolean): MaybeAsync<void>;

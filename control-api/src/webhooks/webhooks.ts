@@ -6,6 +6,7 @@ import type { Env } from "../env.ts";
 import { feedOf } from "../mcp-events/event-feed.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/events-error.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
+import { TokenBucket } from "#protocol/token-bucket.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { areKeys, type BrowserKeys } from "../push/encrypt.ts";
 import { DEFAULT_TYPES, type PushSettings } from "../push/push-settings.ts";
@@ -31,6 +32,7 @@ import {
   MAX_TTL_MS,
   MAX_WEBHOOKS,
   MIN_TTL_MS,
+  TRIES,
   UNTRACKED_TTL_MS,
 } from "./limits.ts";
 import { post, type Posted } from "./post.ts";
@@ -38,7 +40,7 @@ import { seal, unseal } from "./seal.ts";
 import { keyOfSecret, makeSecret } from "./sign.ts";
 import { type Subscription, Subscriptions } from "./subscription.ts";
 import { Verified } from "./verified.ts";
-import type { Overview, WebhooksRpc } from "./webhooks-rpc.ts";
+import type { Overview, TooOften, WebhooksRpc } from "./webhooks-rpc.ts";
 
 /** Characters of the hash in a subscription's id: 128 bits. */
 const ID_CHARACTERS = 32;
@@ -84,6 +86,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       return post(url, body, headers);
     },
   });
+  readonly #tries = new TokenBucket(TRIES, Date.now());
   #reading: Promise<unknown> = Promise.resolve();
   /** What the person's object was told last (`#follow`). */
   #isFollowed: boolean | null = null;
@@ -202,9 +205,11 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     this.#subscriptions.delete(id);
   }
 
-  async tryOut(id: string): Promise<Posted | null> {
+  async tryOut(id: string): Promise<Posted | TooOften | null> {
     const known = this.#subscriptions.get(id);
     if (known === null || known.kind === "client") return null;
+    const afterMs = this.#tries.take(Date.now());
+    if (afterMs > 0) return { afterMs };
     const occurrence = {
       eventId: `msg_test_${crypto.randomUUID()}`,
       name: "webhook.test",
@@ -222,8 +227,10 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     return posted;
   }
 
-  async retry(id: string): Promise<number | null> {
+  async retry(id: string): Promise<number | TooOften | null> {
     if (this.#subscriptions.get(id) === null) return null;
+    const afterMs = this.#tries.take(Date.now());
+    if (afterMs > 0) return { afterMs };
     const count = this.#deliveries.revive(id, Date.now());
     this.#subscriptions.resume(id);
     await this.#deliver();

@@ -1,6 +1,6 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import { MAX_PENDING, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_PER_CLIENT, MAX_WEBHOOKS } from "../../../control-api/src/webhooks/limits.ts"; // prettier-ignore
+import { MAX_PENDING, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_PER_CLIENT, MAX_WEBHOOKS, TRIES } from "../../../control-api/src/webhooks/limits.ts"; // prettier-ignore
 import { seal, unseal } from "../../../control-api/src/webhooks/seal.ts";
 import { keyOfSecret } from "../../../control-api/src/webhooks/sign.ts";
 import { env, type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
@@ -264,5 +264,34 @@ describe("secrets", () => {
     ];
     for (const one of forged) expect(await isSigned(one, SECRET)).toBe(false);
     expect(await isSigned(message, `whsec_${btoa("y".repeat(32))}`)).toBe(false);
+  });
+});
+
+describe("messages that a person asks for", () => {
+  it("are limited for all of their receivers together, tests and repetitions, and say when the next one may be sent", async () => {
+    const [alice, receiver] = [await person(), new Receiver()];
+    const ids: string[] = [];
+    for (let times = 0; times < 2; times += 1) {
+      const added = await alice.rest("POST", "/api/webhooks", { url: `${receiver.url}?${times}` });
+      ids.push(((await added.json()) as { id: string }).id);
+    }
+    const statuses: number[] = [];
+    for (let times = 0; times < TRIES.burst; times += 1) {
+      const response = await alice.rest(
+        "POST",
+        `/api/webhooks/${ids[times % 2]}/${times % 3 === 0 ? "retry" : "test"}`,
+      );
+      statuses.push(response.status);
+    }
+    expect(statuses).toEqual(statuses.map(() => 200));
+    for (const what of ["test", "retry"]) {
+      const refused = await alice.rest("POST", `/api/webhooks/${ids[0]}/${what}`);
+      expect(refused.status).toBe(429);
+      expect(await refused.json()).toMatchObject({ error: { code: "too_many_requests", retryable: true } });
+    }
+    const bob = await person();
+    const added = await bob.rest("POST", "/api/webhooks", { url: receiver.url });
+    const { id }: { id: string } = await added.json();
+    expect((await bob.rest("POST", `/api/webhooks/${id}/test`)).status).toBe(200);
   });
 });
