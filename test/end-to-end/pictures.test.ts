@@ -156,10 +156,11 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
   /** Writes a picture that the README shows: sharp, and small as WebP is. */
   async function show(name: string, size: string, colorScheme: string, viewport: object): Promise<void> {
     const cdp = await page.context().newCDPSession(page);
+    const y = await page.evaluate<number>("scrollY");
     const taken = await cdp.send("Page.captureScreenshot", {
       format: "webp",
       quality: 70,
-      clip: { x: 0, y: 0, ...viewport, scale: size === "phone" ? 2 : 1.5 },
+      clip: { x: 0, y, ...viewport, scale: size === "phone" ? 2 : 1.5 },
     });
     const { data } = taken as { readonly data: string };
     writeFileSync(join(SHOWN_FOLDER, `${name}-${size}-${colorScheme}.webp`), Buffer.from(data, "base64"));

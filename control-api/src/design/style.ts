@@ -107,7 +107,7 @@ const COMPONENTS = `
 .status.bad { background: var(--bad-ground); color: var(--bad); } .status.busy { background: var(--busy-ground); color: var(--busy); }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(8rem, 1fr)); gap: .85rem 1.1rem; } .facts dd { margin: 0; }
 .empty { text-align: center; padding: 2.25rem 1.25rem; color: var(--soft); background: var(--card); border: 1px solid var(--line); border-radius: 12px; }
-.empty h2 { color: var(--ink); } .empty .button { display: inline-flex; width: auto; margin-top: .35rem; }
+.empty h2 { color: var(--ink); } .empty + .section { margin-top: 1.5rem; } .empty .button { display: inline-flex; width: auto; margin-top: .35rem; }
 .copy { position: relative; margin: 0 0 .85rem; } .copy:last-child { margin-bottom: 0; }
 .copy pre { margin: 0; padding: .7rem .85rem; border-radius: var(--radius); background: var(--sunk); border: 1px solid var(--line); font-size: var(--small); line-height: 1.55; white-space: pre-wrap; }
 .copy button { position: absolute; right: .35rem; top: .35rem; min-height: 30px; padding: .1rem .6rem; } .copy:has(button:not([hidden])) pre { padding-right: 4.75rem; }

@@ -16,7 +16,7 @@ const PERIODS = [
 /** Projects on the page. The REST API has more. */
 const SHOWN_PROJECTS = 30;
 
-/** Machines that are named as missing. */
+/** Machines that are named as missing, for each reason. */
 const NAMED_MACHINES = 10;
 
 /** Machines with costs of their sessions as last known. */
@@ -121,12 +121,15 @@ function LastKnown({ rows, days }: { readonly rows: Costs["lastKnown"]; readonly
 }
 
 function Missing({ unanswered }: Pick<Costs, "unanswered">) {
-  const named = unanswered.slice(0, NAMED_MACHINES).map(({ machine, why }) => `${machine} (${why})`);
-  const more = unanswered.length - named.length;
+  const byReason = [...Map.groupBy(unanswered, ({ why }) => why)];
   return (
     <Note kind="warn">
-      Without {named.join(", ")}
-      {more > 0 ? ` and ${more} more` : ""}.
+      {byReason.map(([why, machines]) => {
+        const named = machines.slice(0, NAMED_MACHINES).map(({ machine }) => machine);
+        const more = machines.length - named.length;
+        const names = `${named.join(", ")}${more > 0 ? ` and ${more} more` : ""}`;
+        return <p>{`Not in these sums (${why}): ${names}.`}</p>;
+      })}
     </Note>
   );
 }

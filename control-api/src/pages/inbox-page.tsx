@@ -1,4 +1,6 @@
+import type { Child } from "hono/jsx";
 import { printable } from "#protocol/printable.ts";
+import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
 import { Empty, Live } from "../design/parts.tsx";
 import type { InboxItem } from "../inbox/inbox-item.ts";
@@ -45,12 +47,12 @@ export function InboxPageView(props: InboxProps) {
           {said.text} {said.href === undefined ? null : <a href={said.href}>Go to the session</a>}
         </Note>
       )}
+      {opened === null || isOpen ? null : (
+        <Note kind="good">
+          {nameOf(opened)} is decided: {outcomeOf(opened)}.
+        </Note>
+      )}
       <Live id="inbox">
-        {opened === null || isOpen ? null : (
-          <Note kind="good">
-            {nameOf(opened)} is decided: {outcomeOf(opened)}.
-          </Note>
-        )}
         {waiting.length === 0 ? (
           <div class="section">
             <Empty title="Nothing waits for you">
@@ -101,16 +103,19 @@ function nameOf({ kind, tool, machine }: InboxItem): string {
   return `${kind === "permission" ? printable(tool) : kind} on ${machine}`;
 }
 
-function outcomeOf(item: InboxItem): string {
+function outcomeOf(item: InboxItem): Child {
   const { settled, untilMs } = item;
-  if (settled === null) return `nobody decided until ${minute(untilMs)}`;
+  if (settled === null)
+    return (
+      <>
+        nobody decided it in time, <Ago ms={untilMs} />
+      </>
+    );
   const word = settled.by === "terminal" ? "answered" : settled.behavior === "allow" ? "allowed" : "denied";
-  return `${word} by ${printable(settlerText({ ...item, settled }))}, ${minute(settled.atMs)}`;
-}
-
-/** The last instant that `Date` can represent (ECMA-262, "Time Values"). A machine may claim any time. */
-const LAST_DATE_MS = 8.64e15;
-
-function minute(ms: number): string {
-  return new Date(Math.min(Math.max(ms, 0), LAST_DATE_MS)).toISOString().slice(0, 16).replace("T", " ");
+  return (
+    <>
+      {`${word} by ${printable(settlerText({ ...item, settled }))}, `}
+      <Ago ms={settled.atMs} />
+    </>
+  );
 }

@@ -81,7 +81,8 @@ describe("what sessions cost", () => {
       { machine: "cellar", why: "offline" },
     ]);
     const text = textOf(await pageOf(alice, "/costs"));
-    expect(text).toContain("Without loft (does not tell its usage), cellar (offline).");
+    expect(text).toContain("Not in these sums (does not tell its usage): loft.");
+    expect(text).toContain("Not in these sums (offline): cellar.");
     expect(text).toContain("$1.00+");
     expect(text).toContain("Price not known");
   });
