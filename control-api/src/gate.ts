@@ -8,7 +8,7 @@ import type { Caller } from "./http/caller.ts";
 import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
 import type { Env } from "./env.ts";
-import { unreadForm } from "./design/error-page.tsx";
+import { foreignHost, unreadForm } from "./design/error-page.tsx";
 import { wantsPage } from "./design/page-wanted.ts";
 import { MAX_BODY_BYTES, MAX_PROMPT_BYTES, withBody, withStatedBody } from "./http/body-within.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
@@ -34,7 +34,7 @@ async function answer(request: Request, env: Env, ctx: ExecutionContext): Promis
     return errorResponse({ code: "invalid_request", reason: "The request has no valid host and path." });
   const machine = machineAddressIn(url, env.DOMAIN);
   const foreign = machine === null ? refuseForeignHost(url.hostname, env) : null;
-  if (foreign !== null) return foreign;
+  if (foreign !== null) return wantsPage(request) ? foreignHost(env.ORIGIN) : foreign;
   if (isMetadata(url)) return metadata(request, url, env, ctx);
   if (machine !== null) return passThrough(request, url, env, machine);
   if (url.pathname !== "/mcp") return own(request, url, env, ctx);

@@ -110,6 +110,9 @@ describe("a host", () => {
       const response = await knock(`http://${host}:8787${path}`);
       expect([path, response.status, await codeOf(response)]).toEqual([path, 400, "invalid_request"]);
     }
+    // A person who mistyped the address learns the right one.
+    const page = await knock(`http://${host}:8787/`, { headers: { accept: "text/html" } });
+    expect([page.status, await page.text()]).toEqual([400, expect.stringContaining(`href="${ORIGIN}"`)]);
   });
 
   it.each([

@@ -54,3 +54,28 @@ export function unreadForm(limit: number, status: 400 | 429): Response {
   );
   return respond({ title: "Not read", status }, page);
 }
+
+/** For a browser at an address that sends too many requests. */
+export function tooManyRequests(afterMs: number): Response {
+  const page = (
+    <MessagePage title="Too many requests">
+      <p>{`Too many requests came from your address. Try again in ${Math.max(1, Math.ceil(afterMs / 1_000))} s.`}</p>
+      <p>
+        <a href="/">Go to the overview</a>
+      </p>
+    </MessagePage>
+  );
+  return respond({ title: "Too many requests", status: 429 }, page);
+}
+
+/** For a browser that reached Operator by a name that is not its own. Its style sheet is not at that name either. */
+export function foreignHost(origin: string): Response {
+  const page = (
+    <MessagePage title="This Operator has another address">
+      <p>
+        Open it at <a href={origin}>{origin}</a>.
+      </p>
+    </MessagePage>
+  );
+  return respond({ title: "Another address", status: 400 }, page);
+}

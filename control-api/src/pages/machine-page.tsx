@@ -49,6 +49,13 @@ export function MachinePage(props: MachineProps) {
           </Note>
         )}
         <Facts detail={detail} load={props.load} />
+        {detail.kind === "hosted" ? null : (
+          <p>
+            <a class="button plain small" href={`${path}/health`}>
+              Health and policy
+            </a>
+          </p>
+        )}
         <section class="section">
           <h2>
             Sessions

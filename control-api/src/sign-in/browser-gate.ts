@@ -1,5 +1,7 @@
 import { createMiddleware } from "hono/factory";
 import type { Rate } from "#protocol/token-bucket.ts";
+import { tooManyRequests } from "../design/error-page.tsx";
+import { wantsPage } from "../design/page-wanted.ts";
 import type { Env } from "../env.ts";
 import { refuse } from "../http/refusal.ts";
 import { TokenBuckets } from "../http/token-buckets.ts";
@@ -19,7 +21,12 @@ export const perAddress = createMiddleware<{ Bindings: Env }>(async (c, next) =>
   const nowMs = Date.now();
   const address = addressOf(c.req.raw, c.env);
   const afterMs = ofAddresses.of(address, rateAt(address, ANYBODY), nowMs).take(nowMs);
-  return afterMs === 0 ? next() : refuse({ refused: "too_many", of: "address", afterMs }, new URL(c.req.url), c.env);
+  if (afterMs === 0) return next();
+  const refusal = refuse({ refused: "too_many", of: "address", afterMs }, new URL(c.req.url), c.env);
+  if (!wantsPage(c.req.raw)) return refusal;
+  const page = tooManyRequests(afterMs);
+  page.headers.set("retry-after", refusal.headers.get("retry-after") ?? "1");
+  return page;
 });
 
 /** With MCPAuthKit none of the pages exist: a second way to get tokens would bypass the people it allows. */

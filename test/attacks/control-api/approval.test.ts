@@ -168,7 +168,7 @@ describe("the setting that allows answers to permission requests", () => {
     const csrf = await person.csrf("/account");
     await person.post("/account/approvals/attic", { csrf, ask: "yes" });
     expect(await allowed()).toEqual([true, false]);
-    expect(await (await person.get("/account")).text()).toContain("also in forms of your apps");
+    expect(await (await person.get("/account")).text()).toContain("apps may ask you in a form");
     await person.post("/account/approvals/attic", { csrf, ask: "no" });
     expect(await allowed()).toEqual([false, false]);
   });

@@ -16,14 +16,27 @@ test("apps of the same name are told apart by where they live, and say when they
   expect(page).toMatch(/since \d{4}-\d\d-\d\d \d\d:\d\d UTC, last used just now/);
 });
 
-test("a token says when it was last used", async () => {
+test("a token says what it may do, and when it was last used", async () => {
   const one = await somebody();
   const csrf = await one.browser.csrf("/account");
   const made = await one.browser.post("/account/tokens", { csrf, label: "a script", may: "read", machine: "" });
   const [, token = ""] = /<pre tabindex="0">([^<]+)<\/pre>/.exec(await made.text()) ?? [];
-  expect(await accountOf(one)).toMatch(/a script access token, since \S+, never used/);
+  expect(await accountOf(one)).toMatch(/a script access token, may see your machines, since \S+, never used/);
   expect((await ask("/api/me", bearer(token))).status).toBe(200);
-  expect(await accountOf(one)).toMatch(/a script access token, since \S+, last used just now/);
+  expect(await accountOf(one)).toMatch(/a script access token, may see your machines, since \S+, last used just now/);
+});
+
+test("a token's limits are said where it can be revoked", async () => {
+  const one = await somebody();
+  await one.user.machine("attic");
+  const form = { csrf: await one.browser.csrf("/account"), label: "a robot", may: "act", machine: "attic", days: "9" };
+  await one.browser.post("/account/tokens", form);
+  expect(await accountOf(one)).toMatch(/a robot access token, may use your machines on attic, since \S+, until \d/);
+  const unlimited = await one.browser.post("/account/tokens", { ...form, may: "manage" });
+  expect([unlimited.status, textOf(await unlimited.text())]).toEqual([
+    400,
+    expect.stringContaining("cannot be limited"),
+  ]);
 });
 
 test("a passkey has a name, which only its person can change", async () => {

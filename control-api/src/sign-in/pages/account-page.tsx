@@ -31,6 +31,9 @@ type AccountProps = {
     readonly createdMs: number;
     readonly usedMs: number | null;
     readonly callsPerDay: number | null;
+    readonly scopes: readonly string[];
+    readonly machines: readonly string[] | null;
+    readonly expiresMs: number | null;
   }[];
   readonly machines: readonly {
     readonly name: string;
@@ -155,9 +158,11 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
             {isAlone(client, grants) ? day(createdMs) : minute(createdMs)}, last used <Ago ms={usedMs} />
           </Item>
         ))}
-        {tokens.map(({ id, label, createdMs, usedMs, callsPerDay }) => (
+        {tokens.map(({ id, label, createdMs, usedMs, callsPerDay, scopes, machines: limited, expiresMs }) => (
           <Item csrf={csrf} action={`/account/tokens/${id}`} title={label} does="Revoke">
-            access token, since {day(createdMs)}
+            access token, may {scopesInWords(scopes)}
+            {limited === null ? "" : ` on ${limited.join(", ") || "machines that are gone"}`}, since {day(createdMs)}
+            {expiresMs === null ? "" : `, until ${day(expiresMs)}`}
             {callsPerDay === null ? "" : `, at most ${callsPerDay} calls a day`}
             {usedMs === null ? ", never used" : ", last used "}
             {usedMs === null ? null : <Ago ms={usedMs} />}

@@ -42,6 +42,9 @@ const Made = z.object({
   response: z.looseObject({ id: z.string().check(z.maxLength(2_048)), response: z.looseObject({}) }),
 });
 
+const BAD_TOKEN =
+  "A token needs a purpose of 1 to 64 characters, and days and calls are whole numbers. One that manages your machines cannot be limited to a machine or to a number of calls.";
+
 account.get("/", (c) => accountPage(c, c.var.session));
 
 account.post("/grants/:id", async (c) => {
@@ -61,13 +64,7 @@ account.post("/tokens/:id", async (c) => {
 account.post("/tokens", fresh, async (c) => {
   const { session } = c.var;
   const asked = tokenAsked(await formIn(c), Date.now());
-  if (asked === null)
-    return accountPage(
-      c,
-      session,
-      { said: { kind: "bad", text: "A token needs a label of 1 to 64 characters; days and calls are whole numbers." } },
-      400,
-    );
+  if (asked === null) return accountPage(c, session, { said: { kind: "bad", text: BAD_TOKEN } }, 400);
   const { person } = session;
   const made = await c.env.USER.getByName(person.id).createToken(asked.label, asked.limits, { credential: null });
   if ("code" in made) return accountPage(c, session, { said: { kind: "bad", text: messageOf(made) } }, 400);
