@@ -4,6 +4,7 @@ import { discardUnread } from "#protocol/unread-body.ts";
 import { app } from "./app.ts";
 import { senderOf } from "./sign-in/address.ts";
 import { admit } from "./sign-in/admission.ts";
+import { admitBatch } from "./sign-in/batch.ts";
 import type { Caller } from "./http/caller.ts";
 import { Lease } from "./sign-in/lease.ts";
 import { allowOrigin, preflight } from "./http/cross-origin.ts";
@@ -82,6 +83,7 @@ function isUpload({ method, headers }: Request, { pathname }: URL): boolean {
 /** The unified endpoint's answer. It ends when the caller's authorisation does. */
 async function unified(request: Request, url: URL, env: Env, caller: Caller): Promise<Response> {
   const lease = Lease.of(request, env, url, caller);
-  const response = await lease.during(serveMcp(request, env, caller, lease.signal));
+  const admitted = (messages: number) => admitBatch(request, env, url, messages);
+  const response = await lease.during(serveMcp(request, env, caller, lease.signal, admitted));
   return response === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(response);
 }

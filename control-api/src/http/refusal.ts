@@ -65,12 +65,17 @@ export async function refuseCall(
   url: URL,
   env: AddressBindings,
 ): Promise<Response> {
-  const isLimit = refusal.refused === "too_many" || refusal.refused === "budget_spent";
-  if (!isLimit || request.method !== "POST") return refuse(refusal, url, env);
-  console.warn("a call was refused by a limit", { why: refusal.refused, host: url.host, path: url.pathname });
+  if (!("afterMs" in refusal) || request.method !== "POST") return refuse(refusal, url, env);
   const length = Number(request.headers.get("content-length") ?? Number.NaN);
   const body = length <= READ_FOR_ID_BYTES ? await heldBodies.read(request, READ_FOR_ID_BYTES, sender) : null;
-  const response = failureResponse(limitError(refusal), body === null || "missing" in body ? null : body);
+  return refuseRead(refusal, body === null || "missing" in body ? null : body, url, env);
+}
+
+/** The same for a request whose body was read. */
+export function refuseRead(refusal: Refusal, body: Uint8Array | null, url: URL, env: AddressBindings): Response {
+  if (!("afterMs" in refusal)) return refuse(refusal, url, env);
+  console.warn("a call was refused by a limit", { why: refusal.refused, host: url.host, path: url.pathname });
+  const response = failureResponse(limitError(refusal), body);
   for (const [name, value] of Object.entries(retryAfter(refusal))) response.headers.set(name, value);
   return response;
 }

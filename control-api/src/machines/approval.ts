@@ -2,6 +2,7 @@ import { OperatorFailure } from "#protocol/error.ts";
 import { utf8 } from "#protocol/bytes.ts";
 import { ANSWERS_PERMISSION } from "../audit/asked.ts";
 import type { Env } from "../env.ts";
+import { isBatch } from "../sign-in/batch.ts";
 import type { MachineRecord } from "./machine-record.ts";
 
 /**
@@ -116,15 +117,23 @@ export function mayAnswerPermission(body: Uint8Array): boolean {
 
 /**
  * The request with a body that breaks off as soon as it may answer a permission request and `check` throws. The machine's server
- * then never gets the whole request. `refusal` is what `check` threw.
+ * then never gets the whole request. `refusal` is what `check` threw. A batch is refused as well: how many requests it would count as is not
+ * known before its end (sign-in/batch.ts).
  */
 export function watched(request: Request, check: () => Promise<void>): { request: Request; refusal: () => unknown } {
   if (request.body === null) return { request, refusal: () => null };
   const scan = new ApprovalScan();
   let refusal: unknown = null;
   let isFound = false;
+  let batch: boolean | null = null;
   const watching = new TransformStream<Uint8Array, Uint8Array>({
     async transform(chunk, controller) {
+      batch ??= isBatch(chunk);
+      if (batch === true) {
+        const reason = "A batch must have a Content-Length of at most 256 KB. Send its messages one by one.";
+        refusal = new OperatorFailure({ code: "invalid_request", reason });
+        throw refusal;
+      }
       if (!isFound && scan.found(chunk)) {
         isFound = true;
         try {

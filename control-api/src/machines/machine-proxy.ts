@@ -6,6 +6,7 @@ import { failureResponse } from "#protocol/stand-in.ts";
 import { heldBody, notePassing } from "../audit/passing-call.ts";
 import { senderOf } from "../sign-in/address.ts";
 import { admit } from "../sign-in/admission.ts";
+import { admitBatch, messagesIn } from "../sign-in/batch.ts";
 import { allowOrigin, preflight } from "../http/cross-origin.ts";
 import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
@@ -17,7 +18,7 @@ import { encodingRefusal } from "./text-encoding.ts";
 import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
 import { dialIn } from "./link-door.ts";
 import { Lease } from "../sign-in/lease.ts";
-import { refuse, refuseCall, stepUp } from "../http/refusal.ts";
+import { refuse, refuseCall, refuseRead, stepUp } from "../http/refusal.ts";
 
 /**
  * Authenticates a request to a machine's own address and passes it through. The link path is the exception: there the machine's
@@ -53,6 +54,11 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   const held = await heldBody(request, caller);
   if (held !== null && "missing" in held) return failureResponse(missingBody(held), null);
   const body = held?.bytes ?? null;
+  const beyond = body === null ? null : await admitBatch(request, env, url, messagesIn(body));
+  if (beyond !== null) {
+    held?.[Symbol.dispose]();
+    return refuseRead(beyond, body, url, env);
+  }
   const check = () => checkApproval(env, caller.user, name);
   const refusal = body !== null && mayAnswerPermission(body) ? await failureOf(check) : null;
   const guarded = body === null ? watched(request, check) : { request, refusal: () => refusal };

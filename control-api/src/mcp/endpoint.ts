@@ -20,7 +20,7 @@ import { TEMPLATE } from "../machines/provisioning.ts";
 import { digestLater } from "../audit/asked.ts";
 import { note } from "../audit/note.ts";
 import { EVENTS_CAPABILITIES, serveEvents } from "../mcp-events/methods.ts";
-import { stepUp } from "../http/refusal.ts";
+import { type Refusal, refuseRead, stepUp } from "../http/refusal.ts";
 import { RESOURCES, resourceAt } from "./apps/fleet-app.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
 import { runTool } from "./tools/tools.ts";
@@ -43,12 +43,21 @@ const LIST_RESULT = { tools: [...TOOLS] };
 /** One SDK handler per isolate. The caller is passed in with each request. */
 const handlers = new WeakMap<Env, McpHttpHandler>();
 
+/** Counts the messages of a batch as so many requests (sign-in/batch.ts). `null` if all may pass. */
+type AdmitBatch = (messages: number) => Promise<Refusal | null>;
+
 /**
  * The unified endpoint: every revision of MCP on one URL. It is stateless, so no request waits for a machine or for another
  * request. A POST's body is read here, once, so that the SDK's handler does not have to copy it in order to inspect it. Most
  * requests are answered by lean-lane.ts, the rest by the SDK's handler.
  */
-export async function serveMcp(request: Request, env: Env, caller: Caller, lease: AbortSignal): Promise<Response> {
+export async function serveMcp(
+  request: Request,
+  env: Env,
+  caller: Caller,
+  lease: AbortSignal,
+  admit: AdmitBatch,
+): Promise<Response> {
   const handler = handlers.get(env) ?? handlerFor(env);
   if (request.method !== "POST") return handler.fetch(request, { authInfo: unreadBy(caller, lease) });
   if (!isJsonContentType(request.headers.get("content-type")))
@@ -56,7 +65,7 @@ export async function serveMcp(request: Request, env: Env, caller: Caller, lease
   const held = await largeCalls.read(request, MAX_REQUEST_BYTES, caller);
   if ("missing" in held) return refuseUnread(held);
   try {
-    return await serve(request, held, handler, env, caller, lease);
+    return await serve(request, held, handler, env, caller, lease, admit);
   } finally {
     held[Symbol.dispose]();
   }
@@ -94,6 +103,7 @@ async function serve(
   env: Env,
   caller: Caller,
   lease: AbortSignal,
+  admit: AdmitBatch,
 ): Promise<Response> {
   const text = new TextDecoder().decode(held.bytes);
   const parsedBody = parseJson(text);
@@ -102,6 +112,9 @@ async function serve(
     const why = `The request has more than ${MAX_JSON_VALUES} values. Send large things as text, such as a file's content in Base64.`;
     return rpcError(400, ProtocolErrorCode.InvalidRequest, why);
   }
+  const url = new URL(request.url);
+  const beyond = Array.isArray(parsedBody) ? await admit(parsedBody.length) : null;
+  if (beyond !== null) return refuseRead(beyond, held.bytes, url, env);
   const digest = digestLater(text);
   const session = request.headers.get(SESSION_HEADER);
   const client = session === null ? null : { user: caller.user, session };
@@ -114,12 +127,7 @@ async function serve(
   if (stepUpTo !== null) {
     const refused = { kind: "call", client: caller.client, subject: stepUpTo, digest: digest() } as const;
     note(env, caller.user, { ...refused, outcome: "forbidden" });
-    return stepUp(
-      ["mcp:tools"],
-      new URL(request.url),
-      env,
-      `${stepUpTo} does more than read, and this token may only read.`,
-    );
+    return stepUp(["mcp:tools"], url, env, `${stepUpTo} does more than read, and this token may only read.`);
   }
   const lean = env.SDK_LANE_ONLY === "1" ? null : leanRequestIn(request, parsedBody);
   if (lean !== null) return serveLean(lean, request.signal, env, asker);
