@@ -119,13 +119,14 @@ export default defineConfig({
       {
         resolve,
         plugins: [
-          simulated(),
+          simulated(process.env["SIMULATE_PLANT"] ?? null),
           cloudflareTest({
             wrangler: { configPath: "./test/simulator/wrangler.jsonc" },
             miniflare: {
               bindings: {
                 SIMULATE_SEED: process.env["SIMULATE_SEED"] ?? "1",
-                SIMULATE_SEEDS: process.env["SIMULATE_SEEDS"] ?? "400",
+                SIMULATE_SEEDS: process.env["SIMULATE_SEEDS"] ?? "2000",
+                SIMULATE_PLANT: process.env["SIMULATE_PLANT"] ?? "",
               },
             },
           }),

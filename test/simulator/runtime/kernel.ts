@@ -129,7 +129,7 @@ class Kernel {
         if (this.#activity !== seen) [quiet, seen] = [0, this.#activity];
       }
       if (this.#underWay === 0) return;
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await scheduler.wait(0);
     }
     throw new Error("the code under simulation does not come to rest");
   }

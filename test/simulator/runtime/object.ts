@@ -1,6 +1,7 @@
 import { kernel } from "./kernel.ts";
 import type { SimulatedSocket } from "./socket.ts";
 import { PrefixedSql } from "./sql.ts";
+import { waitUntil } from "./workers.ts";
 
 type Handler = {
   alarm?(): Promise<void>;
@@ -136,8 +137,7 @@ export class SimulatedObject<Instance extends object = object> {
     return {
       id: { name: this.name },
       storage,
-      waitUntil: (promise: Promise<unknown>) =>
-        void kernel.during(promise).catch((reason: unknown) => kernel.lines.push(`waitUntil: ${String(reason)}`)),
+      waitUntil,
       blockConcurrencyWhile: (work: () => Promise<unknown>) => {
         this.#ready = kernel.during(work());
         return this.#ready;

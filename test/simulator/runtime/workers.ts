@@ -2,6 +2,10 @@ import { kernel } from "./kernel.ts";
 
 /** `cloudflare:workers` and `agents`, as far as the code under simulation uses them. */
 
+export function waitUntil(promise: Promise<unknown>): void {
+  void kernel.during(promise).catch((reason: unknown) => kernel.lines.push(`waitUntil: ${String(reason)}`));
+}
+
 export class DurableObject<Env> {
   protected readonly ctx: DurableObjectState;
   protected readonly env: Env;
