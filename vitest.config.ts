@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 import { control } from "./test/support/stand-in/control.ts";
 import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
 import { LongestFirst } from "./test/support/longest-first.ts";
+import { temporaryInMemory } from "./test/support/memory-folder.ts";
 import { simulated } from "./test/simulator/transform.ts";
 import { outside } from "./test/support/stand-in/outside.ts";
 
@@ -29,7 +30,7 @@ const PROPERTIES = {
 const TWO_ISOLATES = { ...PROPERTIES, isolate: false, maxWorkers: 2, testTimeout: 30_000, sequence: { groupOrder: 0 } };
 
 /** What tests that start programs have in common: the programs that they install once. */
-const PROCESSES = { ...PROPERTIES, globalSetup: ["test/peers/setup.ts"] };
+const PROCESSES = { ...PROPERTIES, globalSetup: ["test/peers/setup.ts"], env: temporaryInMemory() };
 
 /**
  * What pool-workers reports when a Durable Object is called after the last test of a file, by a stream that was left open: its lease asks
