@@ -84,6 +84,33 @@ describe("the answer to a form", () => {
     expect(sent).toHaveLength(1);
   });
 
+  it("decides once, however often it is sent at the same time", async () => {
+    const state = await shown();
+    await Promise.all(Array.from({ length: 20 }, () => answered(state)));
+    expect(await decided()).toEqual(["r-1"]);
+  });
+
+  it("decides nothing unless it is exactly a form that was filled in", async () => {
+    const allow = (content: unknown) => ({ decision: { action: "accept", content } });
+    const odd: unknown[] = [
+      null,
+      [ALLOW],
+      { decision: [ALLOW] },
+      { DECISION: ALLOW },
+      JSON.parse(`{"__proto__":{"decision":${JSON.stringify(ALLOW)}}}`),
+      { decision: { ...ALLOW, action: "ACCEPT" } },
+      { decision: { ...ALLOW, action: "decline" } },
+      allow(null),
+      allow({ decision: ["allow"] }),
+      allow({ decision: "ALLOW" }),
+      allow({ decision: "allow\0" }),
+      allow(JSON.parse('{"__proto__":{"decision":"allow"}}')),
+    ];
+    const states = await Promise.all(odd.map(() => shown()));
+    await Promise.all(odd.map((inputResponses, at) => call({ requestState: states[at], inputResponses })));
+    expect(await decided()).toEqual([]);
+  });
+
   it.each([
     ["with another prompt", { ...ARGS, text: "Delete it" }],
     ["for another session", { ...ARGS, session_id: "attic/s-2" }],

@@ -101,7 +101,8 @@ class AskedPrompt {
     this.#turn = state.turn;
     this.#round = state.round;
     const item: InboxItem | null = await registryOf(env, caller.user).inboxItem(caller.machines, state.item);
-    const answer = ClientAnswer.safeParse(responses[FORM]).data ?? null;
+    // Only what the client sent under that name, and nothing that a member called "__proto__" lends it.
+    const answer = Object.hasOwn(responses, FORM) ? (ClientAnswer.safeParse(responses[FORM]).data ?? null) : null;
     // Without an item it was forgotten meanwhile, and there is nothing to decide.
     const problem = item === null ? null : await this.#decide(item, answer);
     return problem === null ? this.#follow(await this.#next(this.#deadlineMs)) : this.#still(problem);
