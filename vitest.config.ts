@@ -14,6 +14,12 @@ const protocol = {
 };
 const resolve = { alias: [protocol] };
 
+/** Replaced in the control API's tests alone, and in none of its bundles. */
+const passwordCost = {
+  find: /^\.\/password-cost\.ts$/,
+  replacement: fileURLToPath(new URL("test/support/stand-in/password-cost.ts", import.meta.url)),
+};
+
 /** SHA-256 of `link-token`, which machine tests dial in with. */
 const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe516f8aa8ec";
 
@@ -27,10 +33,27 @@ const PROPERTIES = {
 };
 
 /** A Worker's test files share two isolates, one after the other in each: loading the Worker again for each takes longer than its tests. */
-const TWO_ISOLATES = { ...PROPERTIES, isolate: false, maxWorkers: 2, testTimeout: 30_000, sequence: { groupOrder: 0 } };
+const TWO_ISOLATES = {
+  ...PROPERTIES,
+  setupFiles: [...PROPERTIES.setupFiles, "test/support/one-prototype-proxy.ts"],
+  isolate: false,
+  maxWorkers: 2,
+  testTimeout: 30_000,
+  sequence: { groupOrder: 0 },
+};
 
-/** What tests that start programs have in common: the programs that they install once. */
-const PROCESSES = { ...PROPERTIES, globalSetup: ["test/peers/setup.ts"], env: temporaryInMemory() };
+/**
+ * What tests that start programs have in common: the programs that they install once, and processes that run one file after the other. Loading
+ * the same modules again for each of 160 files took longer than many of them do. They mostly wait for programs, so two cores carry three.
+ */
+const PROCESSES = {
+  ...PROPERTIES,
+  globalSetup: ["test/peers/setup.ts"],
+  env: temporaryInMemory(),
+  isolate: false,
+  maxWorkers: 3,
+  sequence: { groupOrder: 1 },
+};
 
 /**
  * What pool-workers reports when a Durable Object is called after the last test of a file, by a stream that was left open: its lease asks
@@ -51,7 +74,7 @@ export default defineConfig({
           include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"],
           testTimeout: 30_000,
           sequence: { groupOrder: 1 },
-          maxWorkers: 2,
+          maxWorkers: 3,
         },
       },
       {
@@ -91,7 +114,7 @@ export default defineConfig({
         },
       },
       {
-        resolve,
+        resolve: { alias: [protocol, passwordCost] },
         plugins: [
           cloudflareTest({
             wrangler: { configPath: "./control-api/wrangler.jsonc" },
@@ -140,10 +163,8 @@ export default defineConfig({
           name: "scripts",
           include: ["test/scripts/**/*.test.ts", "test/attacks/scripts/**/*.test.ts"],
           ...PROCESSES,
-          sequence: { groupOrder: 1 },
           testTimeout: 60_000,
           hookTimeout: 120_000,
-          maxWorkers: 2,
         },
       },
       {
@@ -153,11 +174,8 @@ export default defineConfig({
           include: ["test/end-to-end/**/*.test.ts", "test/attacks/end-to-end/**/*.test.ts"],
           ...PROCESSES,
           globalSetup: [...PROCESSES.globalSetup, "test/end-to-end/support/bundles.ts"],
-          sequence: { groupOrder: 2 },
           testTimeout: 120_000,
           hookTimeout: 180_000,
-          // Each file starts a whole Operator, which mostly waits: two cores carry two at a time.
-          maxWorkers: 2,
         },
       },
     ],

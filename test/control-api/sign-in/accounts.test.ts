@@ -1,5 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
+import { COST } from "../../../control-api/src/sign-in/accounts/password-cost.ts";
+import { COST as TEST_COST } from "../../support/stand-in/password-cost.ts";
 import { scanned } from "../support/camera.ts";
 import { ORIGIN } from "../support/operator.ts";
 import { CLAIM_CODE, directory, PASSWORD, statusWith, Visitor, ask, bearer, Client } from "./support/visitor.ts";
@@ -133,10 +135,15 @@ describe("a password", () => {
         .toArray(),
     );
     const [one = "", two = ""] = kept.map(({ password }) => password);
-    expect(one).toMatch(/^scrypt\$15\$8\$3\$/);
+    expect(one).toContain(["scrypt", TEST_COST.log2N, TEST_COST.r, TEST_COST.p, ""].join("$"));
     expect(one).not.toBe(two);
     expect(one).not.toContain(PASSWORD);
   });
+});
+
+test("a password's hash costs at least what OWASP's Password Storage Cheat Sheet recommends", () => {
+  const { log2N, r, p } = COST;
+  expect(2 ** log2N * r * p).toBeGreaterThanOrEqual(2 ** 15 * 8 * 3);
 });
 
 describe("a browser's session", () => {

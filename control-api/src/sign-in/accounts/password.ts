@@ -1,13 +1,8 @@
 import { scrypt } from "node:crypto";
 import { base64, fromBase64 } from "#protocol/bytes.ts";
+import { COST } from "./password-cost.ts";
 
-/**
- * scrypt with N = 2^15, r = 8, p = 3, one of the settings that OWASP's Password Storage Cheat Sheet recommends. A guess costs
- * 32 MiB and about 0.2 s of a server's core. WebCrypto's PBKDF2 is too weak here: Workers cap it at 100,000 iterations.
- */
-const COST = { log2N: 15, r: 8, p: 3 };
-
-/** Memory limit for scrypt: twice the 128 * N * r that it needs. Node's default of 32 MiB is just too small. Bytes. */
+/** Memory limit for scrypt: twice the 128 * N * r that it needs (password-cost.ts). Node's default of 32 MiB is just too small. Bytes. */
 const MEMORY_BYTES = 64 * 1024 * 1024;
 
 const SALT_BYTES = 16;

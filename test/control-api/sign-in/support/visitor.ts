@@ -1,10 +1,6 @@
-import { vi } from "vitest";
 import type { Accounts } from "../../../../control-api/src/sign-in/accounts/accounts.ts";
 import { randomSecret } from "#protocol/bytes.ts";
 import { env, knock, ORIGIN } from "../../support/operator.ts";
-
-/** Every account costs a slow hash; on a busy machine several of them are more than vitest's five seconds. */
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
 
 /** The claim code of the Operator under test (vitest.config.ts). */
 export const CLAIM_CODE = "CLAIM-CLAIM-CLAIM-CLAIM";
