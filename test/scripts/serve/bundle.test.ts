@@ -78,11 +78,12 @@ describe.each(nodes)("the one-file bundle on Node $version", ({ node, version })
       await client.connect(new StreamableHTTPClientTransport(new URL(url), { requestInit }));
       const call = async (name: string, input: Answer = {}) =>
         (await client.callTool({ name, arguments: input })).structuredContent as Answer;
-      const found = await until("the index", async () => {
+      // A message is found while the index thread still has other files to read, and those are counted.
+      await until("the index", async () => {
         const answer = await call("search_sessions", { query: "zugzwang" });
-        return JSON.stringify(answer).includes("an unusual zugzwang") ? answer : undefined;
+        const isFound = JSON.stringify(answer).includes("an unusual zugzwang");
+        return isFound && answer["files_not_indexed"] === 0 ? answer : undefined;
       });
-      expect(found).toMatchObject({ files_not_indexed: 0 });
       const health = JSON.stringify(await call("get_health_details"));
       // On a Node without full-text search the health check says so; on others it has nothing to say about it.
       const hasIndex = Number(/\d+/.exec(version)?.[0]) >= 24;
