@@ -45,8 +45,8 @@ export class HttpCall {
     }
     const length = response.headers["content-length"];
     response.on("error", (failure) => this.fail(failure));
-    if (length !== undefined && Number(length) <= CHUNK_BYTES) this.#collect(response, status);
-    else if (length === undefined && isJson(response)) this.#hold(response, status);
+    if (length !== undefined && Number(length) <= CHUNK_BYTES) this.#hold(response, status, false);
+    else if (length === undefined && isJson(response)) this.#hold(response, status, true);
     else this.#pass(response, status);
   }
 
@@ -74,33 +74,18 @@ export class HttpCall {
   }
 
   /**
-   * Collects a short body before it is sent, so that a server which dies in the middle of it can still be replaced by a
-   * complete error.
+   * Holds a body back until it is complete, so that a server which dies in the middle of it can still be replaced by a complete error.
+   * Nothing else shows a reader that a body of unknown length was cut: workerd ends it in the same way whether it is complete or broke off.
+   * @param isBounded whether the body may be too large or too slow for that, and then passes as it comes. Of such JSON a reader notices
+   * that it is none.
    */
-  #collect(response: IncomingMessage, status: number): void {
-    const chunks: Buffer[] = [];
-    response.on("data", (chunk: Buffer) => chunks.push(chunk));
-    response.on("end", () => {
-      if (this.#over) return;
-      this.#over = true;
-      this.#answer.head(status, headersOf(response), true);
-      for (const chunk of chunks) this.#answer.write(chunk);
-      this.#answer.end();
-    });
-  }
-
-  /**
-   * Holds JSON of unknown length back until its length is known, since nothing else can show its reader that it was cut: workerd ends such
-   * a body in the same way whether it is complete or broke off. What is too large or too slow for that passes as it comes; of that, a
-   * reader notices that it is no JSON.
-   */
-  #hold(response: IncomingMessage, status: number): void {
+  #hold(response: IncomingMessage, status: number, isBounded: boolean): void {
     const chunks: Buffer[] = [];
     let bytes = 0;
     const take = (chunk: Buffer): void => {
       chunks.push(chunk);
       bytes += chunk.length;
-      if (bytes > WINDOW_BYTES) release();
+      if (isBounded && bytes > WINDOW_BYTES) release();
     };
     const ended = (): void => {
       if (this.#over) return;
@@ -117,8 +102,8 @@ export class HttpCall {
       this.#pass(response, status);
       for (const chunk of chunks) if (!this.#answer.write(chunk)) response.pause();
     };
-    const timer = setTimeout(release, HOLD_MS);
-    timer.unref();
+    const timer = isBounded ? setTimeout(release, HOLD_MS) : undefined;
+    timer?.unref();
     response.on("data", take).on("end", ended);
     response.on("close", () => clearTimeout(timer));
   }

@@ -1,13 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { peerBin } from "../peers/bin.ts";
 import { startMessagesApi } from "../peers/messages-api.ts";
-import { Codez, codez } from "../scripts/codez/commands/support/codez.ts";
 import { obedient, TestMachine } from "../scripts/serve/support/machine.ts";
+import { claudeClient } from "./support/claude-client.ts";
 import { until } from "./support/eventually.ts";
+import { joinOperator } from "./support/join-operator.ts";
 import { TestOperator } from "./support/operator.ts";
-import { run } from "./support/run.ts";
 
 const CLAIM_CODE = "CLAIM-CLAIM-CLAIM-CLAIM";
 
@@ -19,13 +18,7 @@ beforeAll(async () => {
   operator = await TestOperator.start({ CLAIM_CODE });
   attic = await TestMachine.start({ script: obedient, config: { respondPermission: true } });
   operator.own(attic);
-  const home = join(attic.home, ".codez");
-  const hub = { CODEZ_HUB: operator.url };
-  const set = await codez(home, ["setup", "attic", "--url", attic.url], hub);
-  expect(set.code, set.err).toBe(0);
-  const connector = new Codez(home, ["connect", "attic"], hub);
-  operator.own(connector);
-  await connector.says("online");
+  await joinOperator(operator, attic);
 
   const claimed = await visit("/claim", "", { code: CLAIM_CODE, name: "dana", password: "correct horse battery" });
   const cookie = claimed.headers
@@ -57,23 +50,19 @@ async function claude(name: string, session: string, text: string, settings: obj
     if (results.length > 0) return { blocks: [{ text: `It said: ${results[0]?.text}` }] };
     return { blocks: [{ tool, input: { session_id: session, text, timeout_ms: 60_000 } }] };
   });
-  const env = {
-    HOME: home,
-    CLAUDE_CONFIG_DIR: join(home, ".claude"),
-    ANTHROPIC_BASE_URL: api.url,
-    ANTHROPIC_API_KEY: "key-of-the-stand-in",
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-    DISABLE_AUTOUPDATER: "1",
-    ENABLE_TOOL_SEARCH: "false",
-    CI: "1",
-  };
-  const added = await run(peerBin("claude"), ["mcp", "add", "--transport", "http", "operator", operator.mcpUrl.href], {
-    cwd: home,
-    env,
-  });
+  const added = await claudeClient(
+    home,
+    api.url,
+    "mcp",
+    "add",
+    "--transport",
+    "http",
+    "operator",
+    operator.mcpUrl.href,
+  );
   expect(added.code, added.stderr).toBe(0);
   const args = ["-p", "tell the attic", "--allowedTools", "mcp__operator__send_and_wait", "--output-format", "json"];
-  const { stdout } = await run(peerBin("claude"), args, { cwd: home, env });
+  const { stdout } = await claudeClient(home, api.url, ...args);
   return (JSON.parse(stdout) as { result: string }).result;
 }
 

@@ -1,10 +1,9 @@
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { peerBin } from "../peers/bin.ts";
-import { Codez, codez } from "../scripts/codez/commands/support/codez.ts";
 import { obedient, TestMachine } from "../scripts/serve/support/machine.ts";
 import { client } from "./support/clients.ts";
 import { until } from "./support/eventually.ts";
+import { joinOperator } from "./support/join-operator.ts";
 import { TestOperator } from "./support/operator.ts";
 import { run } from "./support/run.ts";
 
@@ -21,13 +20,7 @@ beforeAll(async () => {
   operator = await TestOperator.start();
   attic = await TestMachine.start({ script: obedient, repos: ["api", "web"] });
   operator.own(attic);
-  const home = join(attic.home, ".codez"); // where the connector finds the token of codez serve
-  const hub = { CODEZ_HUB: operator.url };
-  const set = await codez(home, ["setup", "attic", "--url", attic.url], hub);
-  expect(set.code, set.err).toBe(0);
-  const connector = new Codez(home, ["connect", "attic"], hub);
-  operator.own(connector);
-  await connector.says("online");
+  await joinOperator(operator, attic);
 });
 
 afterAll(() => operator[Symbol.asyncDispose]());

@@ -1,9 +1,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Codez, codez } from "../scripts/codez/commands/support/codez.ts";
 import { obedient, TestMachine } from "../scripts/serve/support/machine.ts";
 import { until } from "./support/eventually.ts";
+import { joinOperator } from "./support/join-operator.ts";
 import { TestOperator } from "./support/operator.ts";
 
 const CLAIM_CODE = "CLAIM-CLAIM-CLAIM-CLAIM";
@@ -16,13 +16,7 @@ beforeAll(async () => {
   operator = await TestOperator.start({ CLAIM_CODE });
   attic = await TestMachine.start({ script: obedient });
   operator.own(attic);
-  const home = join(attic.home, ".codez");
-  const hub = { CODEZ_HUB: operator.url };
-  const set = await codez(home, ["setup", "attic", "--url", attic.url], hub);
-  expect(set.code, set.err).toBe(0);
-  const connector = new Codez(home, ["connect", "attic"], hub);
-  operator.own(connector);
-  await connector.says("online");
+  await joinOperator(operator, attic);
 });
 afterAll(() => operator[Symbol.asyncDispose]());
 

@@ -8,6 +8,7 @@ import { MachineSummary } from "#protocol/rest-api.ts";
 import { StdioTarget } from "../../scripts/connector/stdio/stdio-target.ts";
 import { peerBin } from "../peers/bin.ts";
 import { startMessagesApi } from "../peers/messages-api.ts";
+import { claudeClient } from "./support/claude-client.ts";
 import { client, olderClient } from "./support/clients.ts";
 import { Machine, register } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
@@ -299,17 +300,7 @@ test("Claude Code adds Operator, reports it as healthy, and calls a tool on the 
     if (results.length > 0) return { blocks: [{ text: `It said: ${results[0]?.text}` }] };
     return { blocks: [{ tool, input: { machineId: "barn", name: "add", arguments: { a: 40, b: 2 } } }] };
   });
-  const env = {
-    HOME: home,
-    CLAUDE_CONFIG_DIR: join(home, ".claude"),
-    ANTHROPIC_BASE_URL: api.url,
-    ANTHROPIC_API_KEY: "key-of-the-stand-in",
-    CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
-    DISABLE_AUTOUPDATER: "1",
-    ENABLE_TOOL_SEARCH: "false",
-    CI: "1",
-  };
-  const claude = (...args: string[]) => run(peerBin("claude"), args, { cwd: home, env });
+  const claude = (...args: string[]) => claudeClient(home, api.url, ...args);
   const added = await claude("mcp", "add", "--transport", "http", "operator", operator.mcpUrl.href);
   expect([added.code, added.stdout]).toEqual([0, expect.stringContaining("operator")]);
   const listed = await claude("mcp", "list");

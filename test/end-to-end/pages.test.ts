@@ -1,11 +1,10 @@
-import { join } from "node:path";
 import { TestBrowserPush } from "../support/push-service.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Codez, codez } from "../scripts/codez/commands/support/codez.ts";
 import { obedient, TestMachine } from "../scripts/serve/support/machine.ts";
 import { axeFindings } from "./support/accessibility.ts";
 import { Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
 import { until } from "./support/eventually.ts";
+import { joinOperator } from "./support/join-operator.ts";
 import { TestOperator } from "./support/operator.ts";
 import { WebhookReceiver } from "./support/webhook-receiver.ts";
 
@@ -41,13 +40,7 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await page.goto(`${url}/machines/new`);
     attic = await TestMachine.start({ script: obedient, repos: ["api"] });
     operator.own(attic);
-    const home = join(attic.home, ".codez");
-    const hub = { CODEZ_HUB: operator.url };
-    const set = await codez(home, ["setup", "attic", "--url", attic.url], hub);
-    expect(set.code, set.err).toBe(0);
-    const connector = new Codez(home, ["connect", "attic"], hub);
-    operator.own(connector);
-    await connector.says("online");
+    await joinOperator(operator, attic);
     await page.waitForSelector("#added .name:has-text('attic')");
     await page.click("#added .name");
     await page.waitForSelector(".status:has-text('Online')");

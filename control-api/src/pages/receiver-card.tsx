@@ -1,3 +1,4 @@
+import { MachineSelect } from "../design/machine-select.tsx";
 import { Ago } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Copy, Status } from "../design/parts.tsx";
@@ -184,12 +185,7 @@ function AddForm({ csrf, machines, typed }: AddProps) {
       {machines.length === 0 ? null : (
         <label>
           Of
-          <select name="machine">
-            <option value="">all machines</option>
-            {machines.map((name) => (
-              <option value={name}>{name}</option>
-            ))}
-          </select>
+          <MachineSelect machines={machines} />
         </label>
       )}
       <button>Add</button>

@@ -66,14 +66,14 @@ export async function readSession(
   const isOfLog = cursor?.startsWith(FROM_LOG) === true;
   if (!isOfLog && known?.status !== "gone") {
     const args = { session_id: `${machine}/${session}`, limit: PAGE_MESSAGES, ...(cursor === null ? {} : { cursor }) };
-    const answer = await callMachineTool(c, "get_session", args);
+    // An agent's newest words may be in the log alone. What comes from now on is in the page's stream.
+    const [answer, spoken] = await Promise.all([
+      callMachineTool(c, "get_session", args),
+      cursor === null ? newestMessages(c, machine, session) : [],
+    ]);
     if ("told" in answer && answer.told["unreachable"] === undefined) {
       const reading = { ...base, ...readingIn(answer.told, base) };
-      if (cursor !== null) return reading;
-      return {
-        ...reading,
-        messages: [...reading.messages, ...(await notWritten(c, machine, session, reading.messages))],
-      };
+      return { ...reading, messages: [...reading.messages, ...notWritten(spoken, reading.messages)] };
     }
     if (known === null) return null;
     const why = "failed" in answer ? sentenceOf(answer.failed) : reasonIn(answer.told);
@@ -133,20 +133,19 @@ function messageOf({ data, atMs }: StoredEvent): Message | null {
   return messageIn(isRecord(told) ? { at_ms: atMs, ...told } : null);
 }
 
-/**
- * The newest messages that Operator saw as events and that are not in the transcript yet. An agent speaks before it writes: a page that is
- * made in between would show them neither from the transcript nor from its stream, which begins after them. Only what follows a message
- * that both have is taken, since what one of them knows from earlier may be missing in the other for good.
- */
-async function notWritten(
-  c: PageContext,
-  machine: string,
-  session: string,
-  written: readonly Message[],
-): Promise<Message[]> {
+/** The newest messages that Operator saw as events. */
+async function newestMessages(c: PageContext, machine: string, session: string): Promise<Message[]> {
   const registry = registryOf(c.env, c.var.session.person.id);
   const events: StoredEvent[] = await registry.sessionTail(machine, session, ["message"], null, NEWEST_MESSAGES);
-  const spoken = events.flatMap((event) => messageOf(event) ?? []);
+  return events.flatMap((event) => messageOf(event) ?? []);
+}
+
+/**
+ * Which of the newest messages are not in the transcript yet. An agent speaks before it writes: a page that is made in between would show
+ * them neither from the transcript nor from its stream, which begins after them. Only what follows a message that both have is taken,
+ * since what one of them knows from earlier may be missing in the other for good.
+ */
+function notWritten(spoken: readonly Message[], written: readonly Message[]): Message[] {
   const known = new Set(written.map(({ id }) => id));
   const last = spoken.findLastIndex(({ id }) => id !== null && known.has(id));
   if (last === -1 && written.length > 0) return [];

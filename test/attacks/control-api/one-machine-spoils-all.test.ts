@@ -3,19 +3,10 @@
 import { beforeEach, expect, test } from "vitest";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import { asked, taken } from "../../control-api/inbox/support/asking.ts";
+import { FACTS as MACHINE_FACTS } from "../../control-api/support/facts.ts";
 import { env, failureOf, TestUser } from "../../control-api/support/operator.ts";
 
-const FACTS = {
-  hostname: "attic",
-  os: "linux",
-  arch: "x64",
-  cpus: 1,
-  memoryBytes: 1,
-  codez: "0.3.0",
-  agent: null,
-  repos: [],
-  capabilities: [KEYS_CAPABILITY],
-};
+const FACTS = { ...MACHINE_FACTS, capabilities: [KEYS_CAPABILITY] };
 
 const MB = 1024 * 1024;
 const JSON_TYPE = { "content-type": "application/json" };

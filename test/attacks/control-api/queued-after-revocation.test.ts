@@ -4,6 +4,7 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import { registryOf } from "../../../control-api/src/user/user-rpc.ts";
+import { FACTS as MACHINE_FACTS } from "../../control-api/support/facts.ts";
 import { env, TestUser } from "../../control-api/support/operator.ts";
 
 const OFFLINE: OperatorError = { code: "machine_offline", machine: "attic", lastSeenMs: null };
@@ -12,9 +13,7 @@ const SENT = {
   body: JSON.stringify({ jsonrpc: "2.0", id: "1", result: RESULT }),
   headers: { "content-type": "application/json" },
 };
-const FACTS = {
-  hostname: "attic", os: "linux", arch: "x64", cpus: 1, memoryBytes: 1, codez: "0.3.0", agent: null, repos: [], capabilities: [KEYS_CAPABILITY],
-}; // prettier-ignore
+const FACTS = { ...MACHINE_FACTS, capabilities: [KEYS_CAPABILITY] };
 
 async function awayMachine(): Promise<TestUser> {
   const user = new TestUser();

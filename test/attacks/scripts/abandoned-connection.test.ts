@@ -2,18 +2,14 @@
 // the server did for them. Nobody read such a connection any more, so its end was never noticed: a stranger could open connections, leave,
 // and they counted as open until the next start. And an upgrade behind a request that was not answered yet made the front end with an error.
 import { type EventEmitter, once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { TrustedProxies } from "../../../scripts/front/client-address.ts";
-import { Front } from "../../../scripts/front/front.ts";
+import type { Front } from "../../../scripts/front/front.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
+import { BehindFront } from "./support/behind-front.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "operator-front-"));
 const certificate = newCertificate();
 const seen: string[] = [];
 /** Agrees to no WebSocket, and closes its connection after an answer to `/early`, whose body it does not read. */
@@ -23,27 +19,20 @@ const gate = createServer(async ({ url = "", socket }, outgoing) => {
   if (url === "/early") outgoing.on("finish", () => socket.destroy());
   outgoing.end("ok");
 });
+let behind: BehindFront;
 let plain: Front;
 let secure: Front;
 /** In front of a gate that does not run. */
 let alone: Front;
 
 beforeAll(async () => {
-  const socketPath = join(folder, "gate.sock");
-  gate.listen(socketPath);
-  await once(gate, "listening");
-  const options = { host: "127.0.0.1", port: 0, trusted: new TrustedProxies([]), log: () => undefined };
-  plain = await Front.start({ ...options, upstream: { socketPath }, certificate: null });
-  secure = await Front.start({ ...options, upstream: { socketPath }, certificate });
-  alone = await Front.start({ ...options, upstream: { socketPath: join(folder, "none") }, certificate: null });
+  behind = await BehindFront.start(gate);
+  plain = await behind.front();
+  secure = await behind.front({ certificate });
+  alone = await behind.frontAlone();
 });
 
-afterAll(async () => {
-  await Promise.all([plain, secure, alone].map((front) => front[Symbol.asyncDispose]()));
-  gate.closeAllConnections();
-  gate.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => behind[Symbol.asyncDispose]());
 
 /** Resolves when a socket or a stream is closed. A reset is an end as well. */
 function closed(socket: EventEmitter): Promise<void> {

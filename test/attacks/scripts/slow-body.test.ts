@@ -1,24 +1,20 @@
 // Root cause: the front gave every body as much time as its client liked, because a call may take an hour. But a call's answer takes that long, not
 // its body. So a stranger could leave a thousand requests open, each with a connection to the gate, by sending a byte now and then.
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, request } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { buffer, text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
-import { TrustedProxies } from "../../../scripts/front/client-address.ts";
-import { Front } from "../../../scripts/front/front.ts";
+import type { Front } from "../../../scripts/front/front.ts";
 import { MAX_SLOW_BODIES_PER_ADDRESS } from "../../../scripts/front/limits.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
+import { BehindFront } from "./support/behind-front.ts";
 
 /** Short, so that the tests are: what must end does so by itself. */
 const SHORT = { lookMs: 50, timeMs: 200, bytesPerMs: 1_000_000 };
 /** Bodies are slow at once, and may be so for as long as a test takes. */
 const LONG = { lookMs: 20, timeMs: 3_600_000, bytesPerMs: 1_000_000 };
 
-const folder = mkdtempSync(join(tmpdir(), "operator-front-"));
 const certificate = newCertificate();
 /** Reads bodies, and answers with their length. At `/later` it takes nothing before the test says so. */
 const gate = createServer(async (incoming, outgoing) => {
@@ -29,27 +25,19 @@ const gate = createServer(async (incoming, outgoing) => {
   }
   outgoing.end(String((await buffer(incoming).catch(() => "")).length));
 });
+let behind: BehindFront;
 let short: Front;
 let secure: Front;
 let long: Front;
 
 beforeAll(async () => {
-  const socketPath = join(folder, "gate.sock");
-  gate.listen(socketPath);
-  await once(gate, "listening");
-  const given = { host: "127.0.0.1", port: 0, trusted: new TrustedProxies([]), log: () => undefined };
-  const options = { ...given, upstream: { socketPath } };
-  short = await Front.start({ ...options, certificate: null, bodyTimes: SHORT });
-  secure = await Front.start({ ...options, certificate, bodyTimes: SHORT });
-  long = await Front.start({ ...options, certificate: null, bodyTimes: LONG });
+  behind = await BehindFront.start(gate);
+  short = await behind.front({ bodyTimes: SHORT });
+  secure = await behind.front({ certificate, bodyTimes: SHORT });
+  long = await behind.front({ bodyTimes: LONG });
 });
 
-afterAll(async () => {
-  await Promise.all([short, secure, long].map((front) => front[Symbol.asyncDispose]()));
-  gate.closeAllConnections();
-  gate.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => behind[Symbol.asyncDispose]());
 
 function post(front: Front, path: string, headers: Record<string, string> = {}) {
   const sending = request({ host: "127.0.0.1", port: front.port, method: "POST", path, headers });

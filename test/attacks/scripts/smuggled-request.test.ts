@@ -2,16 +2,13 @@
 // gate had agreed to one. Node frames no body of a GET, so it arrived as another request, with headers of a stranger's choice, on a
 // connection that the next person's request came over as well.
 import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { TrustedProxies } from "../../../scripts/front/client-address.ts";
-import { Front } from "../../../scripts/front/front.ts";
+import type { Front } from "../../../scripts/front/front.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
+import { BehindFront } from "./support/behind-front.ts";
 
 type Seen = { readonly url: string; readonly address: unknown; readonly body: string };
 
@@ -25,33 +22,25 @@ const gate = createServer((incoming, outgoing) => {
     outgoing.end("ok");
   });
 });
-const folder = mkdtempSync(join(tmpdir(), "operator-front-"));
 const certificate = newCertificate();
 const SMUGGLED = "GET /smuggled HTTP/1.1\r\nhost: x\r\ncf-connecting-ip: 192.0.2.66\r\n\r\n";
 const CHUNKED = `${SMUGGLED.length.toString(16)}\r\n${SMUGGLED}\r\n0\r\n\r\n`;
 
+let behind: BehindFront;
 let plain: Front;
 let secure: Front;
 
 beforeAll(async () => {
-  const socketPath = join(folder, "gate.sock");
-  gate.listen(socketPath);
-  await once(gate, "listening");
-  const options = { host: "127.0.0.1", port: 0, trusted: new TrustedProxies([]), log: () => undefined };
-  plain = await Front.start({ ...options, upstream: { socketPath }, certificate: null });
-  secure = await Front.start({ ...options, upstream: { socketPath }, certificate });
+  behind = await BehindFront.start(gate);
+  plain = await behind.front();
+  secure = await behind.front({ certificate });
 });
 
 beforeEach(() => {
   seen.length = 0;
 });
 
-afterAll(async () => {
-  await Promise.all([plain[Symbol.asyncDispose](), secure[Symbol.asyncDispose]()]);
-  gate.closeAllConnections();
-  gate.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+afterAll(() => behind[Symbol.asyncDispose]());
 
 /** Sends bytes as they stand, and answers what comes back until the front ends the connection. */
 async function send(bytes: string): Promise<string> {

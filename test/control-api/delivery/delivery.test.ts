@@ -1,19 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import type { OperatorError } from "#protocol/error.ts";
+import { FACTS as MACHINE_FACTS } from "../support/facts.ts";
 import { failureOf, TestUser, type ToolResult } from "../support/operator.ts";
 
-const FACTS = {
-  hostname: "attic",
-  os: "linux",
-  arch: "x64",
-  cpus: 1,
-  memoryBytes: 1,
-  codez: "0.3.0",
-  agent: null,
-  repos: [],
-  capabilities: [KEYS_CAPABILITY],
-};
+const FACTS = { ...MACHINE_FACTS, capabilities: [KEYS_CAPABILITY] };
 
 const OFFLINE: OperatorError = { code: "machine_offline", machine: "attic", lastSeenMs: null };
 

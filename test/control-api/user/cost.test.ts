@@ -38,7 +38,9 @@ it("a call writes one row of the audit log", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
   const call = { kind: "call", client: "c", machine: "attic", subject: "echo", digest: null } as const;
-  const rows = await rowsOf(alice, (object) => object.audit([{ ...call, atMs: Date.now(), outcome: "ok", durationMs: 1 }]));
+  const rows = await rowsOf(alice, (object) =>
+    object.audit([{ ...call, atMs: Date.now(), outcome: "ok", durationMs: 1 }]),
+  );
   expect(rows.written).toBe(counts.call.auditRows);
   expect(rows.read).toBeLessThanOrEqual(counts.call.auditRowsRead);
 });

@@ -1,4 +1,3 @@
-import { bytesWithin } from "../../http/bytes-within.ts";
 import { allowOrigin, preflight } from "../../http/cross-origin.ts";
 import type { Env } from "../../env.ts";
 import { accountsOf } from "../accounts/directory.ts";
@@ -21,8 +20,9 @@ export async function registration(request: Request, env: Env, ctx: ExecutionCon
   const here = addressOf(request, env);
   const waitMs = await accounts.takeFrom("register", here, HERE);
   if (waitMs > 0) return allowOrigin(request, slowDown(waitMs));
-  const body = await bytesWithin(request, MAX_REGISTRATION_BYTES);
-  if (body === null) return allowOrigin(request, oauthError("invalid_client_metadata", "Send at most 16 KiB."));
+  const body = await request.arrayBuffer(); // the gate has read it already (http/body-within.ts)
+  if (body.byteLength > MAX_REGISTRATION_BYTES)
+    return allowOrigin(request, oauthError("invalid_client_metadata", "Send at most 16 KiB."));
   const headers = new Headers(request.headers);
   headers.delete("origin"); // CORS is answered by `allowOrigin` below, not by the library
   const init = { method: request.method, headers, ...(request.body === null ? {} : { body }) };

@@ -8,6 +8,7 @@ import type { SessionRecord } from "../accounts/sessions.ts";
 import { knownScopes, mayAct, mayAdminister } from "../../http/scope.ts";
 import { UNKNOWN_ADDRESS } from "../address.ts";
 import type { GrantRecord } from "../grants.ts";
+import { MachineSelect } from "../../design/machine-select.tsx";
 import { Note } from "../../design/note.tsx";
 import { Copy } from "../../design/parts.tsx";
 import { QrCode } from "../../design/qr-code.tsx";
@@ -216,12 +217,7 @@ function TokenForm({ csrf, machines }: { readonly csrf: string; readonly machine
       </label>
       <label>
         On
-        <select name="machine">
-          <option value="">all machines</option>
-          {machines.map((name) => (
-            <option value={name}>{name}</option>
-          ))}
-        </select>
+        <MachineSelect machines={machines} />
       </label>
       <label>
         Calls a day, at most

@@ -1,17 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { FACTS as MACHINE_FACTS } from "../../support/facts.ts";
 import { env, failureOf, TestUser } from "../../support/operator.ts";
 
-const FACTS = {
-  hostname: "Workshop.example",
-  os: "linux",
-  arch: "x64",
-  cpus: 1,
-  memoryBytes: 1,
-  codez: "0.3.0",
-  agent: null,
-  repos: [],
-  capabilities: [],
-};
+const FACTS = { ...MACHINE_FACTS, hostname: "Workshop.example" };
 
 type Page = { machines: { name: string; status: string }[]; total: number; online: number; cursor: string | null };
 
