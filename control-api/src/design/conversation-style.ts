@@ -32,7 +32,7 @@ export const CONVERSATION = `
 .session { max-width: 48rem; }
 #session-bar { position: sticky; top: 0; z-index: 3; margin: -.9rem -1rem .6rem; padding: 0 1rem; background: var(--ground); border-bottom: 1px solid var(--line); } .offline:not([hidden]) ~ * #session-bar { position: static; }
 .bar { display: flex; align-items: center; gap: .5rem; min-height: 3rem; } .bar h1 { flex: 1; min-width: 0; margin: 0; font-size: var(--body); font-weight: 600; letter-spacing: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
-.up { flex: none; width: 2.75rem; margin: 0 -.5rem 0 -1rem; font-size: 1.5rem; line-height: 2.75rem; text-align: center; color: var(--soft); text-decoration: none; } .up:hover { color: var(--ink); }
+.up { flex: none; width: 2.75rem; margin: 0 -.5rem 0 -1rem; font-size: 1.5rem; line-height: 2.75rem; text-align: center; color: var(--soft); text-decoration: none; } .up:hover { color: var(--ink); } .to { flex: none; text-decoration: none; } #asked { scroll-margin-top: 4rem; }
 .composer { position: sticky; bottom: calc(var(--tabs) + env(safe-area-inset-bottom)); background: var(--ground); border-top: 1px solid var(--line); margin: 1rem -1rem -1rem; padding: .6rem 1rem; }
 .composer form { display: flex; flex-wrap: wrap; gap: .5rem; align-items: flex-end; } .composer textarea { flex: 1; min-width: 0; min-height: 44px; margin: 0; field-sizing: content; max-height: 40dvh; resize: none; } .composer button { width: auto; flex: none; }
 .picture { display: block; max-width: 100%; max-height: 24rem; border-radius: 8px; border: 1px solid var(--line); background: var(--sunk); }

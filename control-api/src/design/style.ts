@@ -60,6 +60,7 @@ const SHELL = `
 .back { display: inline-block; padding: .1rem 0 .35rem; font-size: var(--note); color: var(--soft); text-decoration: none; } .back:hover { color: var(--ink); }
 .offline { position: sticky; top: 0; z-index: 4; margin: -.9rem -1rem .9rem; padding: .45rem 1rem; background: var(--warn-ground); color: var(--warn); font-size: var(--note); font-weight: 550; }
 @media (min-width: 52rem) {
+  .door main { padding-top: 11vh; }
   .nav { inset: 0 auto 0 0; width: var(--side); border-top: 0; border-right: 1px solid var(--line); padding: 1.1rem .75rem; }
   .app .brand { display: flex; padding: .1rem .6rem 1.1rem; }
   .nav ul { display: block; }

@@ -166,7 +166,13 @@ function Bar({ known, reading }: SessionProps) {
       <h1>
         <Foreign text={reading.title} />
       </h1>
-      {state === null ? null : <Status tone={toneOf(state)}>{stateWord(state)}</Status>}
+      {state === null ? null : state === "waiting" ? (
+        <a class="to" href="#asked">
+          <Status tone={toneOf(state)}>{stateWord(state)}</Status>
+        </a>
+      ) : (
+        <Status tone={toneOf(state)}>{stateWord(state)}</Status>
+      )}
     </div>
   );
 }
