@@ -8,7 +8,7 @@ import type { MachineRecord } from "./machine-record.ts";
 /**
  * A permission request is the one thing that a person has to decide: what a session on a machine may do. A token cannot show that
  * there is a person, because the model that asked for the work may hold it. So no token may answer such a request, whatever its
- * scopes, unless its person allowed that for the machine on the account page, after a fresh sign-in. The machine's own policy
+ * scopes, unless its person allowed that for the machine on its page, after a fresh sign-in. The machine's own policy
  * (`respondPermission` of `codez serve`) has to allow it as well.
  *
  * Throws `OperatorFailure` approval_not_allowed.
@@ -17,7 +17,11 @@ export async function checkApproval(env: Env, user: string, machine: string): Pr
   const record: MachineRecord | null = await env.USER.getByName(user).machine(machine);
   // An unknown machine is reported by the call itself.
   if (record === null || record.remoteApproval) return;
-  throw new OperatorFailure({ code: "approval_not_allowed", machine, page: `${env.ORIGIN}/account` });
+  throw new OperatorFailure({
+    code: "approval_not_allowed",
+    machine,
+    page: `${env.ORIGIN}/machines/${machine}#approval`,
+  });
 }
 
 const NAME = utf8(ANSWERS_PERMISSION);
