@@ -10,7 +10,7 @@ export const CONVERSATION = `
 .said p code, .said li code { background: var(--sunk); border: 1px solid var(--line); border-radius: 4px; padding: 0 .25rem; }
 .code { margin: 0 0 .6rem; padding: .65rem .8rem; border-radius: 8px; background: var(--sunk); border: 1px solid var(--line); font-size: var(--small); line-height: 1.5; overflow-x: auto; max-height: 30rem; white-space: pre; tab-size: 4; overflow-wrap: normal; unicode-bidi: isolate; }
 .code .c { color: var(--soft); } .code .s { color: var(--add); } .code .n { color: var(--warn); } .code .k { color: var(--busy); }
-.code.wrap { white-space: pre-wrap; overflow-wrap: anywhere; }
+.code.wrap { tab-size: 2; white-space: pre-wrap; overflow-wrap: anywhere; }
 .code:last-child { margin-bottom: 0; }
 .code del, .code ins, .code .same { display: block; text-decoration: none; color: inherit; } .code del { background: var(--cut-ground); } .code ins { background: var(--add-ground); }
 .code b { display: inline-block; width: 1.1rem; margin-left: -1.1rem; font-style: normal; font-weight: 600; text-indent: 0; } .code del b { color: var(--cut); } .code ins b { color: var(--add); }
