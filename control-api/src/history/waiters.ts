@@ -1,5 +1,8 @@
-/** Concurrent waits of one user. A client has one or two; beyond this limit the oldest is answered early. */
-const MAX_WAITING = 1_000;
+/**
+ * Concurrent waits of one user that are told of news. A client has one or two. Beyond this limit the oldest sleeps until its time is up. It is not
+ * woken early: callers wait again at once, which would wake the next one, and so on without end.
+ */
+export const MAX_WAITING = 1_000;
 
 type Waiter<News> = { readonly wants: (news: News) => boolean; readonly wake: () => void };
 
@@ -11,7 +14,10 @@ export class Waiters<News> {
   async wait(wants: (news: News) => boolean, timeoutMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const waiter: Waiter<News> = { wants, wake: resolve };
-    if (this.#waiters.size >= MAX_WAITING) this.#waiters.values().next().value?.wake();
+    if (this.#waiters.size >= MAX_WAITING) {
+      const [oldest] = this.#waiters;
+      if (oldest !== undefined) this.#waiters.delete(oldest);
+    }
     this.#waiters.add(waiter);
     const timer = setTimeout(resolve, timeoutMs);
     try {
