@@ -91,7 +91,7 @@ describe("an address to continue to after signing in", () => {
     const person = await Visitor.invited();
     const response = await person.get(`/sign-in?${new URLSearchParams({ next })}`);
     expect(response.status).toBe(303);
-    expect(response.headers.get("location")).toMatch(/^\/(account|pair|oauth\/authorize)?(\?[!-~]*)?$/);
+    expect(response.headers.get("location")).toMatch(/^\/(account|pair|oauth\/authorize)?(\?[!-"$-~]*)?(#[!-~]*)?$/);
   });
 });
 
