@@ -13,7 +13,8 @@ export const LOCAL_OPERATOR = "http://127.0.0.1:8787";
 const REQUEST_TIMEOUT_MS = 60_000;
 
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
-const MachineList = z.object({ machines: z.array(MachineSummary) });
+/** `cursor` is missing in the last page. */
+const MachineList = z.object({ machines: z.array(MachineSummary), cursor: z.string().optional() });
 const Presences = z.object({
   machines: z.array(z.looseObject({ name: z.string(), status: z.string() })),
   cursor: z.nullable(z.string()).default(null),
@@ -37,7 +38,13 @@ export class OperatorClient {
   }
 
   async machines(): Promise<MachineSummary[]> {
-    return MachineList.parse(await this.ask("GET", "/api/machines")).machines;
+    const machines: MachineSummary[] = [];
+    for (let path = "/api/machines"; ;) {
+      const page = MachineList.parse(await this.ask("GET", path));
+      machines.push(...page.machines);
+      if (page.cursor === undefined) return machines;
+      path = `/api/machines?cursor=${encodeURIComponent(page.cursor)}`;
+    }
   }
 
   async machine(name: string): Promise<MachineDetail> {

@@ -33,6 +33,12 @@ export type ListedMachines = {
   readonly hasMore: boolean;
 };
 
+/** A part of the list by name: those after a name (`""`: from the beginning) that the reader may see (`null`: all). */
+export type NameQuery = { readonly visible: readonly string[] | null; readonly after: string; readonly limit: number };
+
+/** The answer to a `NameQuery`. `hasMore`: there are machines after the last one of these. */
+export type NamedMachines = { readonly machines: readonly MachineRecord[]; readonly hasMore: boolean };
+
 /** What a list of choices needs of a machine, without what the machine told of itself. */
 export type MachineEntry = Pick<MachineRecord, "name" | "identity" | "online" | "remoteApproval" | "elicitation">;
 

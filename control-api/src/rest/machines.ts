@@ -13,6 +13,7 @@ import type { Caller } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { detailOf } from "../machines/machine-detail.ts";
 import { summaryOf } from "../machines/machine-summary.ts";
+import type { NamedMachines } from "../machines/machine-query.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { type Registered, registryOf } from "../user/user-rpc.ts";
 import { deleteServer } from "./servers.ts";
@@ -20,10 +21,24 @@ import { deleteServer } from "./servers.ts";
 /** `/api/machines`: the registry, for `codez` and the dashboard. */
 export const machines = new Hono<AppContext>();
 
+/**
+ * Machines in one answer. What a machine tells of itself takes up to 8 KB, so this is 8 MB at most, and 300 KB as a rule. Callers that know
+ * no pages, such as `codez` before 0.4, thereby see all machines of nearly everybody.
+ */
+const PAGE_MACHINES = 1_000;
+
+/** `?limit=` and `?cursor=`: a page, by name. `cursor` in the answer begins the next page, and is missing in the last. */
 machines.get("/", reading, async (c) => {
-  const records: MachineRecord[] = await registryOf(c.env, c.var.caller.user).machines();
-  const visible = records.filter(({ name }) => c.var.caller.machines?.includes(name) ?? true);
-  return c.json({ machines: visible.map((record) => summaryOf(record, c.env)) });
+  const { limit = String(PAGE_MACHINES), cursor = "" } = c.req.query();
+  const count = /^\d{1,4}$/.test(limit) ? Number(limit) : 0;
+  if (count < 1 || count > PAGE_MACHINES) return invalid(`limit must be a whole number from 1 to ${PAGE_MACHINES}.`);
+  const asked = { visible: c.var.caller.machines, after: cursor, limit: count };
+  const page: NamedMachines = await registryOf(c.env, c.var.caller.user).machinesByName(asked);
+  const last = page.machines.at(-1)?.name;
+  return c.json({
+    machines: page.machines.map((record) => summaryOf(record, c.env)),
+    ...(page.hasMore && last !== undefined ? { cursor: last } : {}),
+  });
 });
 
 machines.post("/", administering, async (c) => {

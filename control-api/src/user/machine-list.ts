@@ -1,4 +1,10 @@
-import type { MachineEntry, ListedMachines, MachineQuery } from "../machines/machine-query.ts";
+import type {
+  MachineEntry,
+  ListedMachines,
+  MachineQuery,
+  NamedMachines,
+  NameQuery,
+} from "../machines/machine-query.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 
 /**
@@ -55,6 +61,21 @@ export class MachineList {
       .toArray();
     const machines = names.slice(0, limit).flatMap(({ name }) => this.#recordOf(name) ?? []);
     return { machines, total, online, hasMore: names.length > limit };
+  }
+
+  /** A page by name. Who is online changes while somebody reads page after page; a name does not, so nothing is skipped or repeated. */
+  byName({ visible, after, limit }: NameQuery): NamedMachines {
+    const names = this.#sql
+      .exec<{ name: string }>(
+        `SELECT name FROM (SELECT name FROM machine UNION ALL SELECT name FROM server)
+         WHERE name > ?1 AND (?2 IS NULL OR name IN (SELECT value FROM json_each(?2))) ORDER BY name LIMIT ?3`,
+        after,
+        jsonOf(visible),
+        limit + 1,
+      )
+      .toArray();
+    const machines = names.slice(0, limit).flatMap(({ name }) => this.#recordOf(name) ?? []);
+    return { machines, hasMore: names.length > limit };
   }
 
   /** All names, sorted. */

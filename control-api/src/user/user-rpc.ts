@@ -18,7 +18,13 @@ import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts
 import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
 import type { Credential, TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
-import type { MachineEntry, ListedMachines, MachineQuery } from "../machines/machine-query.ts";
+import type {
+  MachineEntry,
+  ListedMachines,
+  MachineQuery,
+  NamedMachines,
+  NameQuery,
+} from "../machines/machine-query.ts";
 import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
 import type { ReportAnswer } from "../machines/report-answer.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
@@ -36,8 +42,9 @@ export type Registered = { machine: MachineRecord; created: boolean; token: stri
  * thrown error.
  */
 export interface UserRpc extends Rpc.DurableObjectBranded {
-  /** All machines in full. There may be a thousand, so whoever needs a part calls one of the next four. */
+  /** All machines in full. There may be a thousand, so a caller that needs a part of them calls one of the next five. */
   machines(): MaybeAsync<MachineRecord[]>;
+  machinesByName(query: NameQuery): MaybeAsync<NamedMachines>;
   machinePage(query: MachineQuery): MaybeAsync<ListedMachines>;
   /** The names of all machines and hosted servers, sorted. */
   machineNames(): MaybeAsync<string[]>;

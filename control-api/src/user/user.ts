@@ -28,7 +28,13 @@ import { deliveryView } from "../delivery/delivery-view.ts";
 import { Outbox } from "../delivery/outbox.ts";
 import { type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
-import type { MachineEntry, ListedMachines, MachineQuery } from "../machines/machine-query.ts";
+import type {
+  MachineEntry,
+  ListedMachines,
+  MachineQuery,
+  NamedMachines,
+  NameQuery,
+} from "../machines/machine-query.ts";
 import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import { machineState } from "../machines/machine-state.ts";
@@ -220,6 +226,10 @@ export class User extends Agent<Env> implements UserRpc {
     const hosted = this.#servers.asMachines();
     if (hosted.length === 0) return this.#registry.list();
     return [...this.#registry.list(), ...hosted].sort((one, other) => (one.name < other.name ? -1 : 1));
+  }
+
+  machinesByName(query: NameQuery): NamedMachines {
+    return this.#machineList.byName(query);
   }
 
   machinePage(query: MachineQuery): ListedMachines {

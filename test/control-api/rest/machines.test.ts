@@ -445,3 +445,23 @@ it("an unknown path gets a 404 as JSON", async () => {
   expect(response.status).toBe(404);
   expect(await codeOf(response)).toBe("not_found");
 });
+
+describe("the list", () => {
+  it("comes in pages by name, of which each begins after the last one's cursor", async () => {
+    const alice = new TestUser();
+    for (const name of ["mini", "attic", "barn"]) await alice.register(name);
+    type Page = { machines: MachineSummary[]; cursor?: string };
+    const first = await alice.json<Page>("/api/machines?limit=2");
+    expect(first.machines.map(({ name }) => name)).toEqual(["attic", "barn"]);
+    const second = await alice.json<Page>(`/api/machines?limit=2&cursor=${first.cursor}`);
+    expect(second.machines.map(({ name }) => name)).toEqual(["mini"]);
+    expect(second).not.toHaveProperty("cursor");
+    expect(await names(alice)).toEqual(["attic", "barn", "mini"]);
+  });
+
+  it.each(["0", "1001", "-1", "two", ""])("of %s machines a page is refused", async (limit) => {
+    const response = await new TestUser().rest("GET", `/api/machines?limit=${limit}`);
+    expect(response.status).toBe(400);
+    expect(await codeOf(response)).toBe("invalid_request");
+  });
+});
