@@ -10,6 +10,7 @@ import { tagOf } from "./http/caller.ts";
 import { TEMPLATE } from "./machines/provisioning.ts";
 import { setHarmless } from "./http/harmless.ts";
 import { greet } from "./http/greeting.ts";
+import { isRestart } from "./http/object-restart.ts";
 import { reading } from "./http/needs.ts";
 import { refuse } from "./http/refusal.ts";
 import { audit } from "./rest/audit.ts";
@@ -112,8 +113,17 @@ app.notFound((c) => {
     : errorResponse({ code: "not_found", reason: `There is nothing at ${pathname}.` });
 });
 
+/** Requests that are answered a second time, because an object was restarted during the first. */
+const repeated = new WeakSet<Request>();
+
 app.onError((reason, c) => {
   const { pathname } = new URL(c.req.url);
+  // GET has no body and changes nothing, so it may be repeated (RFC 9110 section 9.2.2).
+  if (c.req.method === "GET" && isRestart(reason) && !repeated.has(c.req.raw)) {
+    repeated.add(c.req.raw);
+    console.warn("an object was restarted during a request, which is repeated", { path: pathname });
+    return Promise.resolve(app.fetch(c.req.raw, c.env, c.executionCtx));
+  }
   const wasPage = isPage(c.req.raw, pathname);
   if (reason instanceof OperatorFailure && !wasPage) return errorResponse(reason.error);
   console.error("a request failed", { path: pathname, reason: reason.stack ?? String(reason) });

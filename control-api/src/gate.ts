@@ -22,7 +22,11 @@ import { isMetadata, metadata } from "./sign-in/oauth/metadata.ts";
 /** The public gate. Calls to machines are nearly all of the traffic and skip the router; everything else goes to the app. */
 export const gate = {
   async fetch(request: Request, env: Env, ctx: ExecutionContext): Promise<Response> {
-    const response = await answer(request, env, ctx);
+    const response = await answer(request, env, ctx).catch((reason: unknown) => {
+      // The app and the tools answer their own failures. Here arrive those of what comes before, such as signing a caller in.
+      console.error("a request failed", { path: URL.parse(request.url)?.pathname, reason: String(reason) });
+      return errorResponse({ code: "internal" });
+    });
     await discardUnread(request);
     return response;
   },

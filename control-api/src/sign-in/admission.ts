@@ -3,6 +3,7 @@ import { notify } from "../audit/notice.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
 import type { Rate, TokenBucket } from "#protocol/token-bucket.ts";
+import { reread } from "../http/object-restart.ts";
 import { keepWithin, TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "./address.ts";
 import { authenticate } from "./authenticate.ts";
@@ -65,7 +66,7 @@ export class Admission {
   async admit(request: Request, env: Env, url: URL): Promise<Caller | Refusal> {
     const authorization = request.headers.get("authorization");
     // Without a token nothing is looked up: the refusal costs less than its limit would.
-    if (authorization === null) return authenticate(request, env, url, true);
+    if (authorization === null) return identify(request, env, url);
     const nowMs = Date.now();
     const before = this.#known.get(authorization);
     const taken = before === undefined ? this.#strangersAt(request, env, nowMs) : before.bucket;
@@ -74,7 +75,7 @@ export class Admission {
       if (before !== undefined) this.#tellOfRefusal(before, env, nowMs);
       return { refused: "too_many", of: before === undefined ? "address" : "token", afterMs };
     }
-    const caller = await authenticate(request, env, url, true);
+    const caller = await identify(request, env, url);
     if ("refused" in caller) {
       if (caller.refused === "bad_token") this.#known.delete(authorization);
       return caller;
@@ -113,6 +114,14 @@ export class Admission {
     const what = `more than ${this.#ofCredential.perSecond} requests a second`;
     notify(env, user, { type: "notice.limit_reached", what, by: client });
   }
+}
+
+/**
+ * To look a token up may be repeated: at worst, a request during which the user's object was restarted counts twice in the token's daily
+ * budget.
+ */
+function identify(request: Request, env: Env, url: URL): Promise<Caller | Refusal> {
+  return reread(() => authenticate(request, env, url, true));
 }
 
 const admission = new Admission(CREDENTIAL, UNKNOWN_TOKEN);

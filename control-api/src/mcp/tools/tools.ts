@@ -6,6 +6,7 @@ import { isRecord } from "#protocol/json.ts";
 import { errorResult } from "#protocol/tool-result.ts";
 import { ofUnifiedTool } from "../../audit/asked.ts";
 import { noteCall } from "../../audit/note.ts";
+import { isRestart, reread } from "../../http/object-restart.ts";
 import { registryOf } from "../../user/user-rpc.ts";
 import { parseSessionHandle } from "../../machines/session-handle.ts";
 import { TOOL_BY_NAME } from "./tool-list.ts";
@@ -29,18 +30,21 @@ async function run(call: ToolCall): Promise<ToolOutcome> {
   const tool = TOOL_BY_NAME.get(call.name);
   if (tool === undefined) throw new ProtocolError(ProtocolErrorCode.InvalidParams, `Unknown tool: ${call.name}`);
   const { inputSchema, annotations } = tool.definition;
+  const isRead = annotations?.readOnlyHint === true;
   try {
     const missing = (inputSchema.required ?? []).find((name) => call.args[name] === undefined);
     if (missing !== undefined) invalid(missingArgument(call.name, missing, descriptionOf(inputSchema, missing)));
-    if (!call.caller.mayAct && annotations?.readOnlyHint !== true)
+    if (!call.caller.mayAct && !isRead)
       throw new OperatorFailure({
         code: "forbidden",
         reason: `This token may only read, and ${call.name} does more than that.`,
       });
-    return await tool.run(call);
+    return await (isRead ? reread(() => tool.run(call)) : tool.run(call));
   } catch (reason) {
     if (reason instanceof OperatorFailure) return errorResult(detailsOf(await withMachines(reason.error, call)));
-    throw reason;
+    if (!isRead || !isRestart(reason)) throw reason;
+    console.error("an object was restarted twice during a call", { tool: call.name, reason: String(reason) });
+    return errorResult(detailsOf({ code: "internal" }));
   }
 }
 
