@@ -235,6 +235,12 @@ if (pager) {
 const isAtEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 160;
 const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
 
+// What is under a finger must not be replaced before it is lifted, or the tap is lost or meets something else.
+let isPressed = false;
+addEventListener("pointerdown", () => { isPressed = true; }, true);
+for (const type of ["pointerup", "pointercancel"]) addEventListener(type, () => setTimeout(() => { isPressed = false; }), true);
+const SETTLE_MS = 400;
+
 let isRefreshing = false;
 let isStale = false;
 /** Brings the live parts of the page up to date, at most once in a second and a half however much happens. */
@@ -253,13 +259,23 @@ async function refresh() {
         // What somebody is using or has unfolded stays as it is until the next change.
         if (!next || isInUse(part)) continue;
         if (next.innerHTML === part.innerHTML) continue;
-        const index = all("a, button, summary", part).indexOf(document.activeElement);
+        if (isPressed) { isStale = true; continue; }
+        // Focus stays with its own request, and goes to no other one when that is gone.
+        const held = document.activeElement?.closest(".ask");
+        const root = held && part.contains(held) ? held : part;
+        const index = all("a, button, summary", root).indexOf(document.activeElement);
         const open = new Set(all("details[open][id]", part).map((one) => one.id));
         const rows = later.size > 0 ? all("[data-list] > li", part) : [];
         part.replaceChildren(...next.childNodes);
         if (rows.length > 0) rejoin(part, rows);
         for (const one of all("details[id]", part)) if (open.has(one.id)) one.open = true;
-        if (index >= 0) all("a, button, summary", part)[index]?.focus();
+        const again = root === part ? part : document.getElementById(root.id);
+        if (index >= 0 && again) all("a, button, summary", again)[index]?.focus();
+        // A tap that was meant for what stood here a moment ago decides nothing.
+        else if (part.querySelector(".ask")) {
+          part.inert = true;
+          setTimeout(() => { part.inert = false; }, SETTLE_MS);
+        }
       }
       if (wasAtEnd) toEnd();
       offerCopies();
