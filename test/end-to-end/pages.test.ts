@@ -5,8 +5,10 @@ import { axeFindings } from "./support/accessibility.ts";
 import { Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
 import { until } from "./support/eventually.ts";
 import { joinOperator } from "./support/join-operator.ts";
+import { Machine } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
 import { WebhookReceiver } from "./support/webhook-receiver.ts";
+import { Workshop } from "./support/workshop.ts";
 
 describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
   let operator: TestOperator;
@@ -167,6 +169,35 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await plain.click("a:has-text('Remove')");
     await plain.click("button:has-text('Remove')");
     await plain.waitForSelector("text=loft is removed");
+  });
+
+  test("scrolls through a list of several pages, in which every row stays, once, whatever changes", async () => {
+    const workshop = await Workshop.start();
+    operator.own(workshop);
+    const barn = await Machine.add(operator, "barn", workshop.url);
+    for (let index = 0; index < 240; index += 1)
+      barn.push({
+        atMs: Date.now() - index * 1_000,
+        type: "session.created",
+        session: `s${index}`,
+        data: { title: `s${index}` },
+      });
+    const rows = () => page.evaluate<string[]>("[...document.querySelectorAll('.rows a')].map((one) => one.pathname)");
+    const all = Array.from({ length: 240 }, (_, index) => `/sessions/barn/s${index}`);
+    await until("the last session", async () => {
+      await page.goto(`${url}/sessions?machine=barn&q=s239`);
+      return (await rows()).length === 1;
+    });
+    await page.goto(`${url}/sessions?machine=barn`);
+    await until("every page of the list", async () => {
+      await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)");
+      return (await rows()).length === 240;
+    });
+    expect(await rows()).toEqual(all);
+    // A session of the last page is in use again, and stands first. What it pushed off the first page goes on below it.
+    barn.push({ atMs: Date.now(), type: "turn.started", session: "s239", data: {} });
+    await until("the change", async () => (await rows())[0] === all[239]);
+    expect(await rows()).toEqual([all[239], ...all.slice(0, 239)]);
   });
 
   test("is told when the connection is lost, and it is picked up again", async () => {
