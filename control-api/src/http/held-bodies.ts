@@ -1,3 +1,5 @@
+import { onClientLeft } from "./client-left.ts";
+
 /**
  * Who sends a body: the key under which limits count a client, and the network around it. `share` is 1, or how many people stand behind an
  * address that is not known (sign-in/address.ts).
@@ -62,13 +64,15 @@ export class HeldBodies {
   }
 
   /** A body's bytes, at most `limit` of them. What is not read of it is cancelled. */
-  async read({ body }: Request, limit: number, sender: Sender): Promise<Uint8Array<ArrayBuffer> | NoBody> {
+  async read(request: Request, limit: number, sender: Sender): Promise<Uint8Array<ArrayBuffer> | NoBody> {
+    const { body } = request;
     if (body === null) return new Uint8Array();
     const { graceMs, bytesPerMs, checkMs } = this.#limits;
     const untilMs = Date.now() + graceMs;
     const held = new HeldBody(sender);
     this.#held.add(held);
     this.#count(held, FIRST_ROOM_BYTES);
+    onClientLeft(request, () => this.#giveUp(held));
     const reader = body.getReader();
     let look: () => void = () => undefined;
     const looks = setInterval(() => look(), checkMs);
@@ -114,11 +118,14 @@ export class HeldBodies {
   /** Gives up the oldest of these bodies. Its reader learns of it with its next bytes, or when it looks. */
   #makeRoom(isChosen: (held: HeldBody) => boolean): void {
     for (const held of this.#held)
-      if (isChosen(held)) {
-        this.#forget(held);
-        held.giveUp();
-        return;
-      }
+      if (isChosen(held)) return this.#giveUp(held);
+  }
+
+  /** Drops a body that is still being read. One that was read already belongs to its reader. */
+  #giveUp(held: HeldBody): void {
+    if (!this.#held.has(held)) return;
+    this.#forget(held);
+    held.giveUp();
   }
 
   #forget(held: HeldBody): void {

@@ -1,5 +1,6 @@
 import type { OperatorError } from "#protocol/error.ts";
 import type { Caller } from "./caller.ts";
+import { onClientLeft } from "./client-left.ts";
 import { HeldBodies, type HoldLimits, type NoBody } from "./held-bodies.ts";
 
 /** Up to this size a call's body is not counted: a thousand of them, all that a person's clients have open at once, take 64 MB. Bytes. */
@@ -64,7 +65,9 @@ export class LargeCalls {
     const sender = { address: `${user} ${credential}`, network: user, share: 1 };
     // With its length known, a body takes no more room than it has bytes.
     const bytes = await this.#reading.read(request, Number.isNaN(length) ? limit : length, sender);
-    return "missing" in bytes ? bytes : this.#hold(user, bytes);
+    const call = "missing" in bytes ? bytes : this.#hold(user, bytes);
+    if (call instanceof HeldCall) onClientLeft(request, () => call.abandon());
+    return call;
   }
 
   #hold(user: string, bytes: Uint8Array<ArrayBuffer>): HeldCall | NoRoom {
@@ -88,6 +91,7 @@ export class HeldCall {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly #release: () => void;
   #users = 1;
+  #isReleased = false;
 
   constructor(bytes: Uint8Array<ArrayBuffer>, release: () => void) {
     this.bytes = bytes;
@@ -107,7 +111,14 @@ export class HeldCall {
   /** Ends the use by the reader of the body. To be called once. */
   [Symbol.dispose](): void {
     this.#users -= 1;
-    if (this.#users === 0) this.#release();
+    if (this.#users === 0) this.abandon();
+  }
+
+  /** Ends every use at once. The client has left, so that those who use the body will not say when they have ended. */
+  abandon(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#release();
   }
 }
 

@@ -27,8 +27,9 @@ import { runTool } from "./tools/tools.ts";
 import { cancel, cancellable, type ClientSession, SESSION_HEADER } from "./cancellation.ts";
 import { type LeanRequest, leanCall, leanList, leanRequestIn } from "./lean-lane.ts";
 
-/** A call's arguments may contain a file or an image. */
 const MB = 1024 * 1024;
+
+/** A call's arguments may contain a file or an image. */
 const MAX_REQUEST_BYTES = 16 * MB;
 
 /** Clients may cache the lists for a day. They are the same for everybody until a new version of Operator is deployed. */

@@ -1,6 +1,6 @@
 // Root cause: of callers with a valid token no body was limited but by its own size. With the narrowest token, forty unfinished calls of 14 MB ended
 // the gate for everybody, and one call with five million empty objects in it took 300 MB and five seconds.
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Caller } from "../../../control-api/src/http/caller.ts";
 import { HeldCall, LargeCalls, largeCalls, type LargeCallLimits } from "../../../control-api/src/http/large-calls.ts";
 import { ORIGIN, TestUser } from "../../control-api/support/operator.ts";
@@ -18,9 +18,10 @@ function caller(user: string, token = "one"): Caller {
   return { user, client: token, credential: `token:${token}` } as Caller;
 }
 
-function post(bytes: number): Request {
+function post(bytes: number, signal?: AbortSignal): Request {
   const body = new Uint8Array(bytes);
-  return new Request(ORIGIN, { method: "POST", body, headers: { "content-length": String(bytes) } });
+  const headers = { "content-length": String(bytes) };
+  return new Request(ORIGIN, { method: "POST", body, headers, ...(signal === undefined ? {} : { signal }) });
 }
 
 async function held(calls: LargeCalls, user: string, kilobytes: number, token?: string): Promise<HeldCall> {
@@ -55,6 +56,21 @@ describe("what large calls hold", () => {
     expect(calls.counted).toBe(300 * KB);
     end();
     await making;
+    expect(calls.counted).toBe(0);
+  });
+
+  // When a client resets its connection, the runtime stops the request's code: no `finally` runs. Only the signal's listeners do.
+  test("ends when the client leaves, of a call that is being made and of a body that arrives", async () => {
+    const calls = new LargeCalls(LIMITS);
+    const left = new AbortController();
+    const made = await calls.read(post(300 * KB, left.signal), 16 * MB, caller("eve"));
+    const { stream } = unfinished(100 * KB);
+    const unread = new Request(ORIGIN, { method: "POST", body: stream, signal: left.signal });
+    void calls.read(unread, 16 * MB, caller("eve"));
+    await vi.waitFor(() => expect(calls.counted).toBeGreaterThanOrEqual(400 * KB));
+    left.abort();
+    expect(calls.counted).toBe(0);
+    if (made instanceof HeldCall) made[Symbol.dispose]();
     expect(calls.counted).toBe(0);
   });
 
