@@ -17,7 +17,7 @@ export const MAX_MACHINES_NAMED = 20;
 type Countable = "calls" | "sessions";
 
 /** What there is too much of. */
-type TooManyOf = "token" | "address" | "large_calls" | "tries";
+type TooManyOf = "token" | "address" | "open" | "large_calls" | "tries";
 
 /**
  * Everything that can go wrong between a caller and a machine. This is the only list of error codes that leave Operator.
@@ -38,7 +38,7 @@ export type OperatorError =
   | { code: "sign_in_unavailable" }
   | { code: "internal" }
   /**
-   * More requests than one token, or one address without a valid token, may send, more calls with large bodies than there is memory for, or
+   * More requests than one token, or one address without a valid token, may send, more than may be open at once, more calls with large bodies than there is memory for, or
    * more tries of a webhook than a person needs. `afterMs`: when the next one is accepted, or may be.
    */
   | { code: "too_many_requests"; of: TooManyOf; afterMs: number }
@@ -304,6 +304,8 @@ function tooMany(of: TooManyOf, wait: string): string {
       return `This token sends requests faster than Operator accepts them. Nothing was done. Wait ${wait}, then send this request again, and send fewer at once.`;
     case "address":
       return `Too many requests without a valid token came from this address. Wait ${wait}, then try again with a valid token.`;
+    case "open":
+      return `Too many of your calls and event streams are open at once. Nothing was done. Wait ${wait}, or close some, then send this request again.`;
     case "tries":
       return `You have had enough messages sent for now. Nothing was sent. Wait ${wait}, then try again.`;
     case "large_calls":

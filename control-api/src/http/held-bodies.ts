@@ -117,8 +117,7 @@ export class HeldBodies {
 
   /** Gives up the oldest of these bodies. Its reader learns of it with its next bytes, or when it looks. */
   #makeRoom(isChosen: (held: HeldBody) => boolean): void {
-    for (const held of this.#held)
-      if (isChosen(held)) return this.#giveUp(held);
+    for (const held of this.#held) if (isChosen(held)) return this.#giveUp(held);
   }
 
   /** Drops a body that is still being read. One that was read already belongs to its reader. */

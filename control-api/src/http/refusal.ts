@@ -8,7 +8,7 @@ import { BASELINE, type Scope } from "./scope.ts";
 /** Why an API request could not be attributed to a caller, or is not served although it could. */
 export type Refusal =
   | { refused: "no_token" | "bad_token" | "unavailable" | "foreign_origin" | "not_allowed" }
-  | { refused: "too_many"; of: "token" | "address"; afterMs: number }
+  | { refused: "too_many"; of: "token" | "address" | "open"; afterMs: number }
   | { refused: "budget_spent"; perDay: number; afterMs: number };
 
 /** Seconds after which a client should retry when the token store (AuthKit or our own) did not answer. */

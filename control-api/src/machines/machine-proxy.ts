@@ -17,6 +17,7 @@ import { filtered } from "./response-filter.ts";
 import { encodingRefusal } from "./text-encoding.ts";
 import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
 import { dialIn } from "./link-door.ts";
+import type { Caller } from "../http/caller.ts";
 import { Lease } from "../sign-in/lease.ts";
 import { refuse, refuseCall, refuseRead, stepUp } from "../http/refusal.ts";
 
@@ -51,6 +52,20 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than read access.");
   const encoding = encodingRefusal(request.headers);
   if (encoding !== null) return errorResponse(encoding);
+  const lease = Lease.of(request, env, url, caller);
+  if ("refused" in lease) return refuseCall(lease, request, senderOf(request, env), url, env);
+  const answered = await lease.during(passed(request, url, env, caller, { slug, name, path }));
+  return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(answered);
+}
+
+/** The machine's answer to a request that may pass, or the refusal of its body. */
+async function passed(
+  request: Request,
+  url: URL,
+  env: Env,
+  caller: Caller,
+  { slug, name, path }: MachineAddress & { readonly name: string },
+): Promise<Response> {
   const held = await heldBody(request, caller);
   if (held !== null && "missing" in held) return failureResponse(missingBody(held), null);
   const body = held?.bytes ?? null;
@@ -74,9 +89,7 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   // Then what is left to be said at the end of a stream is known, and the body is not needed any more (closing-word.ts).
   void response.catch(() => undefined).finally(() => held?.[Symbol.dispose]());
   notePassing(env, caller, name, request, body, response);
-  const lease = Lease.of(request, env, url, caller);
-  const answered = await lease.during(response);
-  return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(answered);
+  return response;
 }
 
 /** What `check` throws; `null` if it passes. */

@@ -1,7 +1,8 @@
-import { streamSSE } from "hono/streaming";
+import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
 import type { EventDetail } from "#protocol/event.ts";
 import { firstPoll, type MachineEvent, poll, type PollRequest } from "../events/poll.ts";
+import { refuse } from "../http/refusal.ts";
 import { Lease } from "../sign-in/lease.ts";
 import type { PageContext } from "../sign-in/page-context.ts";
 import { sessionOf } from "../sign-in/session.ts";
@@ -35,8 +36,10 @@ export async function streamEvents(
   { machine, session, detail }: Followed,
   hear: (event: MachineEvent, isLast: boolean) => readonly Heard[],
 ): Promise<Response> {
-  const { person } = c.var.session;
-  const lease = new Lease(c.env, person.id, async () => (await sessionOf(c))?.person.id === person.id);
+  const { person, id: browser } = c.var.session;
+  const whose = { user: person.id, client: `browser:${browser}` };
+  const lease = Lease.open(c.req.raw, c.env, whose, async () => (await sessionOf(c))?.person.id === person.id);
+  if ("refused" in lease) return refuse(lease, new URL(c.req.url), c.env);
   const request: PollRequest = {
     user: person.id,
     cursor: c.req.header("last-event-id") ?? c.req.query("after") ?? null,
@@ -54,10 +57,12 @@ export async function streamEvents(
   try {
     first = await firstPoll(c.env, request, true);
   } catch (reason) {
+    lease.end();
     if (reason instanceof OperatorFailure) return errorResponse(reason.error);
     throw reason;
   }
-  const response = streamSSE(c, async (stream) => {
+  const follow = async (stream: SSEStreamingApi): Promise<void> => {
+    stream.onAbort(() => lease.end()); // the client has left, which the loop below notices only when its wait is over
     if (first.isExpired) await stream.writeSSE({ event: "gap", data: "" });
     let { polled } = first;
     let failures = 0;
@@ -82,7 +87,8 @@ export async function streamEvents(
       }
     }
     if (lease.signal.aborted) await stream.writeSSE({ event: "end", data: "You are signed out on this device." });
-  });
+  };
+  const response = streamSSE(c, (stream) => follow(stream).finally(() => lease.end()));
   response.headers.set("x-content-type-options", "nosniff");
   return response;
 }

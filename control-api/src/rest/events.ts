@@ -1,9 +1,10 @@
 import { Hono } from "hono";
-import { streamSSE } from "hono/streaming";
+import { type SSEStreamingApi, streamSSE } from "hono/streaming";
 import { POLL_MS } from "#protocol/limits.ts";
 import { endedBy } from "../http/ended.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { reading } from "../http/needs.ts";
+import { refuse } from "../http/refusal.ts";
 import { Lease } from "../sign-in/lease.ts";
 import { firstPoll, poll, type PollRequest } from "../events/poll.ts";
 import { eventDetailOf, selectionOf } from "../events/selection.ts";
@@ -23,19 +24,24 @@ export const events = new Hono<AppContext>();
 
 events.get("/", reading, async (c) => {
   const { caller } = c.var;
-  const lease = Lease.of(c.req.raw, c.env, new URL(c.req.url), caller);
+  const url = new URL(c.req.url);
   const lastId = c.req.header("last-event-id");
   const { machine, session, project, type, detail, cursor } = c.req.query();
-  const request: PollRequest = {
+  const wanted = {
     user: caller.user,
     cursor: lastId ?? cursor ?? null,
     ...selectionOf(caller, { machine, session, project, type }),
     detail: eventDetailOf(detail),
     timeoutMs: 0,
-    signal: lease.signal,
   };
-  let { polled, isExpired } = await firstPoll(c.env, request, lastId !== undefined);
-  return streamSSE(c, async (stream) => {
+  const lease = Lease.of(c.req.raw, c.env, url, caller);
+  if ("refused" in lease) return refuse(lease, url, c.env);
+  const request: PollRequest = { ...wanted, signal: lease.signal };
+  const first = await lease.during(firstPoll(c.env, request, lastId !== undefined));
+  if (first === null) return refuse({ refused: "bad_token" }, url, c.env);
+  let { polled, isExpired } = first;
+  const follow = async (stream: SSEStreamingApi): Promise<void> => {
+    stream.onAbort(() => lease.end()); // the client has left, which the loop below notices only when its wait is over
     if (isExpired) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: null }) });
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const { result, cursors } = polled;
@@ -50,5 +56,6 @@ events.get("/", reading, async (c) => {
       if (next === null) return;
       polled = next;
     }
-  });
+  };
+  return streamSSE(c, (stream) => follow(stream).finally(() => lease.end()));
 });

@@ -1,6 +1,8 @@
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
+import type { Refusal } from "../http/refusal.ts";
 import { authenticate } from "./authenticate.ts";
+import { type Place, places, type Whose } from "./places.ts";
 
 /** Requests shorter than this are not watched. Nearly every call ends earlier and costs only this timer. Milliseconds. */
 const WATCH_AFTER_MS = 1_000;
@@ -11,26 +13,44 @@ const ASK_AGAIN_MS = 60_000;
 /** Pause before the next attempt when the user's object did not answer, for example because a deployment restarts it. Milliseconds. */
 const RETRY_MS = 5_000;
 
+/** When a refused request may find a place: most calls end within a second. Milliseconds. */
+const PLACE_AFTER_MS = 1_000;
+
 /**
  * Ends a long request when its caller loses access. A token is otherwise checked only when a request starts, so an event stream
  * that is already open would survive the revocation of its token.
  *
  * Each open stream and long-poll waits at its user's object for a revocation. Every revocation of that user wakes them all, and
  * each authenticates again. A request ends if its caller would now be refused or has other scopes or machines than before.
+ *
+ * A request with a lease takes a place (places.ts) until it ends: there is a limit to how many a caller may have open at once.
  */
 export class Lease {
   readonly #over = Promise.withResolvers<null>();
   /** Made when somebody asks for the signal: most calls end without one, and it costs them more than the rest of a lease. */
   #controller: AbortController | null = null;
 
-  /** @param isAllowed whether whoever opened the request would be let in now, with the same rights */
-  constructor(env: Env, user: string, isAllowed: () => Promise<boolean>) {
+  readonly #place: Place;
+  #isEnded = false;
+
+  private constructor(env: Env, user: string, place: Place, isAllowed: () => Promise<boolean>) {
+    this.#place = place;
     setTimeout(() => void this.#watch(env, user, isAllowed), WATCH_AFTER_MS);
   }
 
+  /**
+   * A lease on a request, or the refusal of one too many.
+   * @param isAllowed whether whoever opened the request would be let in now, with the same rights
+   */
+  static open(request: Request, env: Env, whose: Whose, isAllowed: () => Promise<boolean>): Lease | Refusal {
+    const place = places.take(whose, request);
+    if (place === null) return { refused: "too_many", of: "open", afterMs: PLACE_AFTER_MS };
+    return new Lease(env, whose.user, place, isAllowed);
+  }
+
   /** The lease of a request with a token, whose caller is `caller`. */
-  static of(request: Request, env: Env, url: URL, caller: Caller): Lease {
-    return new Lease(env, caller.user, () => isStillLetIn(request, env, url, caller));
+  static of(request: Request, env: Env, url: URL, caller: Caller): Lease | Refusal {
+    return Lease.open(request, env, caller, () => isStillLetIn(request, env, url, caller));
   }
 
   /** Aborted when the caller has lost access. */
@@ -43,23 +63,42 @@ export class Lease {
     return this.#controller.signal;
   }
 
+  /** The request has ended, so that nothing is left to watch. May be called again. */
+  end(): void {
+    this.#isEnded = true;
+    this.#place.free();
+  }
+
   /** Makes an event stream end together with the lease. Other responses are returned unchanged: they end by themselves soon. */
   cover(response: Response): Response {
-    if (response.headers.get("content-type")?.startsWith("text/event-stream") !== true || response.body === null)
+    if (response.headers.get("content-type")?.startsWith("text/event-stream") !== true || response.body === null) {
+      this.end();
       return response;
+    }
     const { readable, writable } = new IdentityTransformStream();
     // pipeTo rejects when either side has closed or the lease has ended. In each case the stream is over and nobody is left to tell.
-    void response.body.pipeTo(writable, { signal: this.signal }).catch(() => undefined);
+    void response.body
+      .pipeTo(writable, { signal: this.signal })
+      .catch(() => undefined)
+      .finally(() => this.end());
     return new Response(readable, response);
   }
 
-  /** Settles like `promise`, or with `null` when the lease ends first. */
-  during<Result>(promise: Promise<Result>): Promise<Result | null> {
-    return Promise.race([promise, this.#over.promise]);
+  /** Settles like `promise`, or with `null` when the lease ends first. An answer is then given to `cover`. */
+  async during<Result>(promise: Promise<Result>): Promise<Result | null> {
+    try {
+      const result = await Promise.race([promise, this.#over.promise]);
+      if (result === null) this.end();
+      return result;
+    } catch (reason) {
+      this.end();
+      throw reason;
+    }
   }
 
   async #watch(env: Env, user: string, isAllowed: () => Promise<boolean>): Promise<void> {
-    for (;;) {
+    if (!this.#isEnded) this.#place.keep();
+    while (!this.#isEnded) {
       // Start waiting before checking: in the other order a revocation between the two would be missed.
       const bell = ring(env, user);
       if (!(await isAllowed())) return this.#over.resolve(null);

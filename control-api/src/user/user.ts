@@ -15,7 +15,7 @@ import { type Forgotten, History } from "../history/history.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
 import type { IndexedCost, SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
-import { Waiters } from "../history/waiters.ts";
+import { CROWDED_MS, Waiters } from "../history/waiters.ts";
 import { Decisions } from "../inbox/decisions.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import { DELIVER_AGAIN_S } from "../inbox/limits.ts";
@@ -122,7 +122,7 @@ export class User extends Agent<Env> implements UserRpc {
   );
   readonly #forms = new Forms();
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
-  readonly #revocations = new Waiters<void>();
+  readonly #revocations = new Waiters<void>(CROWDED_MS);
   readonly #follower = new Follower(this.ctx, this.env, () => this.#id);
   /** Machines that come and go with an enrolment key, without a person. */
   readonly #enrolment = new Enrolment(this.ctx.storage.sql, {
