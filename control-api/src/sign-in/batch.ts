@@ -16,11 +16,16 @@ export function isBatch(bytes: Uint8Array): boolean | null {
   return first === undefined ? null : first === OPENING;
 }
 
-/** How many messages a body has. */
+const COMMA = 0x2c;
+
+/**
+ * How many messages a body has. A machine's server may read what is no JSON here, such as `NaN` or a comma before the closing bracket. Of such a batch
+ * the commas are counted, of which there are at least as many as messages after the first.
+ */
 export function messagesIn(bytes: Uint8Array): number {
   if (isBatch(bytes) !== true) return 1;
   const value = parseJson(new TextDecoder().decode(bytes));
-  return Array.isArray(value) ? Math.max(1, value.length) : 1;
+  return Array.isArray(value) ? Math.max(1, value.length) : 1 + bytes.filter((byte) => byte === COMMA).length;
 }
 
 /**

@@ -46,6 +46,15 @@ describe("a batch counts as many calls of a token's budget as it has", () => {
     expect(await user.reached("attic")).toEqual([]);
   });
 
+  // Python's `json` takes NaN, and other parsers take a comma before the bracket.
+  test.each([
+    ["NaN", (text: string) => text.replace('"arguments":{}', '"arguments":{"x":NaN}')],
+    ["a last comma", (text: string) => text.replace(/\]$/, ",]")],
+  ])("at a machine whose server reads %s in it", async (_what, changed) => {
+    const refused = await post(await machine(), changed(batch(4)));
+    expect([refused.status, await user.reached("attic")]).toEqual([429, []]);
+  });
+
   test("and one within it is served", async () => {
     expect((await post("/mcp", batch(3))).status).toBe(200);
     expect((await post("/mcp", batch(1))).status).toBe(429);
