@@ -88,7 +88,7 @@ function isUpload({ method, headers }: Request, { pathname }: URL): boolean {
 async function unified(request: Request, url: URL, env: Env, caller: Caller): Promise<Response> {
   const lease = Lease.of(request, env, url, caller);
   if ("refused" in lease) return refuseCall(lease, request, senderOf(request, env), url, env);
-  const admitted = (messages: number) => admitBatch(request, env, url, messages);
+  const admitted = async (messages: number) => lease.admit(messages) ?? admitBatch(request, env, url, messages);
   const response = await lease.during(serveMcp(request, env, caller, lease.signal, admitted));
   return response === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(response);
 }

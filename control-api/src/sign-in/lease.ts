@@ -13,8 +13,8 @@ const ASK_AGAIN_MS = 60_000;
 /** Pause before the next attempt when the user's object did not answer, for example because a deployment restarts it. Milliseconds. */
 const RETRY_MS = 5_000;
 
-/** When a refused request may find a place: most calls end within a second. Milliseconds. */
-const PLACE_AFTER_MS = 1_000;
+/** When a refused request may find a place: most calls end within a second. */
+const ONE_TOO_MANY = { refused: "too_many", of: "open", afterMs: 1_000 } as const satisfies Refusal;
 
 /**
  * Ends a long request when its caller loses access. A token is otherwise checked only when a request starts, so an event stream
@@ -30,12 +30,17 @@ export class Lease {
   /** Made when somebody asks for the signal: most calls end without one, and it costs them more than the rest of a lease. */
   #controller: AbortController | null = null;
 
-  readonly #place: Place;
+  readonly #request: Request;
+  readonly #whose: Whose;
+  readonly #places: Place[];
+  #isKept = false;
   #isEnded = false;
 
-  private constructor(env: Env, user: string, place: Place, isAllowed: () => Promise<boolean>) {
-    this.#place = place;
-    setTimeout(() => void this.#watch(env, user, isAllowed), WATCH_AFTER_MS);
+  private constructor(request: Request, env: Env, whose: Whose, place: Place, isAllowed: () => Promise<boolean>) {
+    this.#request = request;
+    this.#whose = whose;
+    this.#places = [place];
+    setTimeout(() => void this.#watch(env, whose.user, isAllowed), WATCH_AFTER_MS);
   }
 
   /**
@@ -44,13 +49,27 @@ export class Lease {
    */
   static open(request: Request, env: Env, whose: Whose, isAllowed: () => Promise<boolean>): Lease | Refusal {
     const place = places.take(whose, request);
-    if (place === null) return { refused: "too_many", of: "open", afterMs: PLACE_AFTER_MS };
-    return new Lease(env, whose.user, place, isAllowed);
+    return place === null ? ONE_TOO_MANY : new Lease(request, env, whose, place, isAllowed);
   }
 
   /** The lease of a request with a token, whose caller is `caller`. */
   static of(request: Request, env: Env, url: URL, caller: Caller): Lease | Refusal {
     return Lease.open(request, env, caller, () => isStillLetIn(request, env, url, caller));
+  }
+
+  /**
+   * Takes places for all messages of a batch, because each may wait as long as a request of its own. `null` if there are enough. Otherwise the
+   * caller refuses the request, which gives back what it took when it ends.
+   */
+  admit(messages: number): Refusal | null {
+    if (this.#whose.isLocal === true) return null;
+    while (this.#places.length < messages) {
+      const place = places.take(this.#whose, this.#request);
+      if (place === null) return ONE_TOO_MANY;
+      if (this.#isKept) place.keep();
+      this.#places.push(place);
+    }
+    return null;
   }
 
   /** Aborted when the caller has lost access. */
@@ -66,7 +85,7 @@ export class Lease {
   /** The request has ended, so that nothing is left to watch. May be called again. */
   end(): void {
     this.#isEnded = true;
-    this.#place.free();
+    for (const place of this.#places) place.free();
   }
 
   /** Makes an event stream end together with the lease. Other responses are returned unchanged: they end by themselves soon. */
@@ -97,7 +116,10 @@ export class Lease {
   }
 
   async #watch(env: Env, user: string, isAllowed: () => Promise<boolean>): Promise<void> {
-    if (!this.#isEnded) this.#place.keep();
+    if (!this.#isEnded) {
+      this.#isKept = true;
+      for (const place of this.#places) place.keep();
+    }
     while (!this.#isEnded) {
       // Start waiting before checking: in the other order a revocation between the two would be missed.
       const bell = ring(env, user);

@@ -113,6 +113,32 @@ test.each(OPENED)("one token cannot keep any number of %s open, and gets its pla
   void streaming.then(({ body }) => body?.cancel()).catch(() => undefined); // it may have been cancelled with its request
 });
 
+test("a batch takes a place for each of its calls, which may all wait", async () => {
+  const owner = new TestUser();
+  const made = await owner.rest("POST", "/api/tokens", { label: "batch", scopes: ["mcp:tools"] });
+  const { id, token }: { id: string; token: string } = await made.json();
+  const batch = async (calls: number): Promise<[number, boolean]> => {
+    const params = { name: "list_machines", arguments: {} };
+    const body = JSON.stringify(
+      Array.from({ length: calls }, (_, at) => ({ jsonrpc: "2.0", id: at, method: "tools/call", params })),
+    );
+    const headers = { ...JSON_TYPE, "mcp-protocol-version": "2025-03-26", "content-length": String(body.length) };
+    const answer = await new TestUser(owner.id, token).fetch("/mcp", { method: "POST", headers, body });
+    return [answer.status, (await answer.text()).includes("open at once")];
+  };
+  const before = places.taken;
+  const others = new AbortController();
+  const few = new AbortController();
+  const whose = { user: owner.id, client: "many", credential: `token:${id}` } as const;
+  for (let count = 0; count < 5; count += 1) places.take(whose, few);
+  while (places.take(whose, others) !== null);
+  few.abort();
+  expect(await batch(6)).toEqual([429, true]);
+  expect(await batch(5)).toEqual([200, false]);
+  others.abort();
+  await vi.waitFor(() => expect(places.taken).toBe(before));
+});
+
 test("a person's browser takes a place for its stream, is told when there is none, and gets it back", async () => {
   const person = await Visitor.invited();
   const user = (await directory().people()).find(({ name }) => name === person.name)?.id ?? "";
