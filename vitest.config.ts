@@ -32,12 +32,15 @@ const PROPERTIES = {
   provide: { propertySeed: Number(process.env["OPERATOR_SEED"] ?? 1) },
 };
 
-/** A Worker's test files share two isolates, one after the other in each: loading the Worker again for each takes longer than its tests. */
-const TWO_ISOLATES = {
+/**
+ * A Worker's test files share three isolates, one after the other in each: loading the Worker again for each takes longer than its tests. Some of
+ * them wait for half a minute, so three keep two cores busy.
+ */
+const THREE_ISOLATES = {
   ...PROPERTIES,
   setupFiles: [...PROPERTIES.setupFiles, "test/support/one-prototype-proxy.ts"],
   isolate: false,
-  maxWorkers: 2,
+  maxWorkers: 3,
   testTimeout: 30_000,
   sequence: { groupOrder: 0 },
 };
@@ -85,7 +88,7 @@ export default defineConfig({
             miniflare: { bindings: { DISPATCH_SECRET: "gate-secret", DISPATCH_SECRET_PREVIOUS: "older-secret" } },
           }),
         ],
-        test: { name: "dispatch-worker", include: ["test/dispatch-worker/**/*.test.ts"], ...TWO_ISOLATES },
+        test: { name: "dispatch-worker", include: ["test/dispatch-worker/**/*.test.ts"], ...THREE_ISOLATES },
       },
       {
         resolve,
@@ -110,7 +113,7 @@ export default defineConfig({
         test: {
           name: "machine-template",
           include: ["test/machine-template/src/**/*.test.ts", "test/attacks/machine-template/**/*.test.ts"],
-          ...TWO_ISOLATES,
+          ...THREE_ISOLATES,
         },
       },
       {
@@ -137,7 +140,7 @@ export default defineConfig({
         test: {
           name: "control-api",
           include: ["test/control-api/**/*.test.ts", "test/attacks/control-api/**/*.test.ts"],
-          ...TWO_ISOLATES,
+          ...THREE_ISOLATES,
         },
       },
       {
@@ -155,7 +158,7 @@ export default defineConfig({
             },
           }),
         ],
-        test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], ...TWO_ISOLATES },
+        test: { name: "simulator", include: ["test/simulator/**/*.test.ts"], ...THREE_ISOLATES },
       },
       {
         resolve,
