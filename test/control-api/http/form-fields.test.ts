@@ -19,6 +19,15 @@ describe("whether a form has too many fields", () => {
     ["as many parts as it may have", PARTS, `${part.repeat(MAX_FORM_FIELDS)}--b--`, false],
     ["more parts", PARTS, part.repeat(MAX_FORM_FIELDS + 2), true],
     ["one file with many ampersands and hyphens", PARTS, `${part}${"&--".repeat(5_000)}\r\n--b--`, false],
+    ["one file with many lines of hyphens", PARTS, `${part}${"\r\n--a".repeat(5_000)}\r\n--b--`, false],
+    [
+      "more parts, whose boundary is quoted",
+      'multipart/form-data; boundary="b"',
+      part.repeat(MAX_FORM_FIELDS + 2),
+      true,
+    ],
+    ["more parts, with two boundaries", `${PARTS}; boundary=c`, part.repeat(MAX_FORM_FIELDS + 2), true],
+    ["more parts, with more after the boundary", `${PARTS}; charset=x`, part.repeat(MAX_FORM_FIELDS + 2), true],
     ["no form, but JSON", "application/json", JSON.stringify("&".repeat(5_000)), false],
     ["no type", null, "&".repeat(5_000), false],
   ])("%s", (_, type, body, expected) => {
