@@ -118,7 +118,11 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     if (!(await isPassword(password, found?.password ?? null)) || found === null) return { denied: "wrong" };
     this.#limits.clear(here);
     if (!isKnown) this.#limits.giveBack(`password:${known}`);
-    return this.#enter(found.person, visit);
+    const entered = await this.#enter(found.person, visit);
+    // A change of the password ends all sessions, and must end the one that was being opened with the former password, too.
+    if (this.#people.passwordOf(found.person.id) === found.password) return entered;
+    await this.#sessions.end(entered.session);
+    return { denied: "wrong" };
   }
 
   async signOut(secret: string): Promise<void> {
@@ -244,7 +248,10 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const known = this.#people.passwordOf(person);
     if (known !== null && !(await isPassword(old, known))) return { denied: "wrong" };
     if (!isAcceptable(password)) return { denied: "password_weak" };
-    this.#people.setPassword(person, await hashPassword(password));
+    const hash = await hashPassword(password);
+    // Of two changes at once the first one counts: the other's old password is not the password any more.
+    if (this.#people.passwordOf(person) !== known) return { denied: "wrong" };
+    this.#people.setPassword(person, hash);
     await this.#sessions.endAll(person, session);
     if (known !== null) await this.#sessions.prove(session, Date.now());
     return null;

@@ -133,8 +133,16 @@ export class Passkeys {
     }).catch(refused);
     if (verified?.verified !== true) return null;
     const { newCounter } = verified.authenticationInfo;
-    this.#sql.exec("UPDATE passkey SET counter = ?, used_ms = ? WHERE id = ?", newCounter, nowMs, row.id);
-    return row.person;
+    // It may have been deleted while its signature was being verified.
+    const [kept] = this.#sql
+      .exec<Pick<Row, "person">>(
+        "UPDATE passkey SET counter = ?, used_ms = ? WHERE id = ? RETURNING person",
+        newCounter,
+        nowMs,
+        row.id,
+      )
+      .toArray();
+    return kept?.person ?? null;
   }
 
   rename(person: string, id: string, name: string): boolean {

@@ -1,0 +1,53 @@
+// Root cause: a password or passkey was looked up, verified while the directory went on with other requests, and then used although it had been
+// changed or removed meanwhile. A thief whose sign-in was under way at that moment was signed in after all.
+import { runInDurableObject } from "cloudflare:test";
+import type { AuthenticationResponseJSON } from "@simplewebauthn/server";
+import { expect, test } from "vitest";
+import type { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
+import { SoftPasskey } from "../../control-api/sign-in/support/passkey.ts";
+import { directory, PASSWORD, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+
+const SITE = { id: "localhost", origin: "http://localhost:8787" };
+
+const visit = () => ({ address: crypto.randomUUID(), browser: "a browser" });
+
+function idOf(accounts: Accounts, name: string): string {
+  return accounts.people().find((person) => person.name === name)?.id ?? "";
+}
+
+test("a sign-in with a password that is changed meanwhile opens no session", async () => {
+  const { name } = await Visitor.invited();
+  await runInDurableObject(directory(), async (accounts: Accounts, { storage }) => {
+    const sessions = () =>
+      storage.sql.exec("SELECT 1 FROM session WHERE person = ?", idOf(accounts, name)).toArray().length;
+    const before = sessions();
+    const entering = accounts.signIn(name, PASSWORD, visit());
+    storage.sql.exec("UPDATE person SET password = 'another hash' WHERE name = ?", name);
+    expect(await entering).toEqual({ denied: "wrong" });
+    expect(sessions()).toBe(before);
+  });
+});
+
+test("of two changes of a password at once, both with the old one, the first counts", async () => {
+  const { name } = await Visitor.invited();
+  await runInDurableObject(directory(), async (accounts: Accounts) => {
+    const change = (to: string) =>
+      accounts.changePassword(idOf(accounts, name), PASSWORD, to, "no session", crypto.randomUUID());
+    const answers = await Promise.all([change("the first new one"), change("the second new one")]);
+    expect(answers.filter((answer) => answer === null)).toHaveLength(1);
+    expect(answers).toContainEqual({ denied: "wrong" });
+  });
+});
+
+test("a sign-in with a passkey that is removed meanwhile opens no session", async () => {
+  const { name } = await Visitor.invited();
+  const id = await runInDurableObject(directory(), (accounts: Accounts) => idOf(accounts, name));
+  const passkey = await SoftPasskey.of(id, SITE.origin);
+  await runInDurableObject(directory(), async (accounts: Accounts, { storage }) => {
+    const { challenge } = (await accounts.passkeyToSignIn(SITE)) as { challenge: string };
+    const answer = (await passkey.answer(challenge)) as AuthenticationResponseJSON;
+    const entering = accounts.signInWithPasskey(answer, SITE, visit());
+    storage.sql.exec("DELETE FROM passkey WHERE id = ?", answer.id);
+    expect(await entering).toEqual({ denied: "wrong" });
+  });
+});
