@@ -2,7 +2,7 @@ import { TestBrowserPush } from "../support/push-service.ts";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { obedient, TestMachine } from "../scripts/serve/support/machine.ts";
 import { axeFindings } from "./support/accessibility.ts";
-import { Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
+import { Chromium, claim, hasChromium, type Page, PASSWORD, STRANGERS } from "./support/browser.ts";
 import { until } from "./support/eventually.ts";
 import { joinOperator } from "./support/join-operator.ts";
 import { Machine } from "./support/machine.ts";
@@ -131,6 +131,57 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await page.waitForSelector(
       ".said:has-text('Heard: bash touch tapped && echo allowed-by-a-tap | allowed-by-a-tap')",
     );
+  });
+
+  test("decides in two browsers at once: one decision counts, and the other browser is told of it", async () => {
+    const other = await (await chromium.person()).newPage();
+    await other.goto(`${url}/sign-in`);
+    await other.fill("input[name=name]", "dana");
+    await other.fill("input[name=password]", PASSWORD);
+    await other.click("button[type=submit]");
+    await other.waitForURL(`${url}/`);
+    await using client = await attic.connect();
+    await client.create(attic.repo("api"), { prompt: "bash touch decided && echo decided-once" });
+    for (const browser of [page, other]) {
+      await browser.goto(`${url}/inbox`);
+      await browser.waitForSelector(".ask:has-text('echo decided-once')");
+    }
+    const notes = [page, other].map(async (browser, index) => {
+      await browser.click(`button[value=${index === 0 ? "allow" : "deny"}]`);
+      await browser.waitForSelector(".note");
+      return browser.textContent(".note");
+    });
+    const told = (await Promise.all(notes)).toSorted((one) => (one?.includes("Nothing was changed") === true ? 1 : -1));
+    expect(told[0]).toContain("has taken it");
+    expect(told[1]).toContain("before");
+    expect(told[1]).toContain("Nothing was changed");
+    await other.context().close();
+  });
+
+  test("finds nothing replaced under a finger, and sees what is new when it is lifted", async () => {
+    await using client = await attic.connect();
+    const first = await client.create(attic.repo("api"), { prompt: "bash touch first && echo the-first" });
+    await page.goto(`${url}/`);
+    await page.waitForSelector(".ask:has-text('echo the-first')");
+    await page.evaluate(`(() => {
+      window.pressed = document.querySelector(".ask button[value=allow]");
+      pressed.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
+    })()`);
+    const second = await client.create(attic.repo("api"), { prompt: "bash touch second && echo the-second" });
+    const asksAnew = () => page.waitForRequest((request) => request.url() === `${url}/`);
+    // The first one has the second request in it at the latest when it is in the inbox; the one after it is sent when that was dealt with.
+    await until("both requests", async () => {
+      const { body } = await operator.api("GET", "/api/inbox");
+      return JSON.stringify(body).includes("the-second");
+    });
+    await asksAnew();
+    await asksAnew();
+    await asksAnew();
+    expect(await page.evaluate<boolean>("pressed.isConnected")).toBe(true);
+    await page.evaluate('pressed.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }))');
+    await page.waitForSelector(".ask:has-text('echo the-second')");
+    expect(await page.evaluate<boolean>("pressed.isConnected")).toBe(false);
+    for (const session of [first, second]) await client.call("dispose_session", { session_id: session });
   });
 
   test("finds pages that can be used with a keyboard, that axe has nothing against, and that break no policy of theirs", async () => {

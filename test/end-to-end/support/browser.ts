@@ -52,6 +52,7 @@ export interface BrowserContext {
   setOffline(isOffline: boolean): Promise<void>;
   grantPermissions(names: readonly string[], options: { origin: string }): Promise<void>;
   addInitScript(script: string): Promise<void>;
+  close(): Promise<void>;
   cookies(): Promise<{ name: string; httpOnly: boolean; sameSite: string; secure: boolean }[]>;
 }
 interface Browser {
