@@ -85,12 +85,6 @@ export const PLANTS: readonly Plant[] = [
     from: '    this.ctx.waitUntil(this.#alarm.setNoLater("checkPresence", PRESENCE_CHECK_MS));\n',
     to: "",
   },
-  {
-    name: "the end of a link that died with its script is not reported",
-    file: MACHINE,
-    from: "if (!this.#link.isOnline) return this.#endUnseen();",
-    to: "if (!this.#link.isOnline) return;",
-  },
 ];
 
 /**
