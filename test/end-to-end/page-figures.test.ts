@@ -4,9 +4,9 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { generateHistory } from "../../scripts/bench/serve-history.ts";
-import { Codez, codez } from "../scripts/codez/commands/support/codez.ts";
 import { TestMachine } from "../scripts/serve/support/machine.ts";
 import { Chromium, claim, hasChromium, type Page, PASSWORD, STRANGERS } from "./support/browser.ts";
+import { joinOperator } from "./support/join-operator.ts";
 import { Machine, register } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
 import { Workshop } from "./support/workshop.ts";
@@ -81,13 +81,7 @@ describe.skipIf(!IS_ASKED || !hasChromium())("figures of", () => {
     mkdirSync(folder, { recursive: true });
     const { session } = generateHistory(folder, { sessions: 1, bytes: TRANSCRIPT_BYTES });
     transcript = `/sessions/attic/${session}`;
-    const home = join(attic.home, ".codez");
-    const hub = { CODEZ_HUB: operator.url };
-    const set = await codez(home, ["setup", "attic", "--url", attic.url], hub);
-    expect(set.code, set.err).toBe(0);
-    const connector = new Codez(home, ["connect", "attic"], hub);
-    operator.own(connector);
-    await connector.says("online");
+    await joinOperator(operator, attic);
 
     const workshop = await Workshop.start();
     operator.own(workshop);

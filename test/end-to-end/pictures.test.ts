@@ -2,13 +2,14 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Script } from "../peers/messages-api.ts";
-import { Codez, codez } from "../scripts/codez/commands/support/codez.ts";
+import type { Codez } from "../scripts/codez/commands/support/codez.ts";
 import { TestMachine } from "../scripts/serve/support/machine.ts";
 import { axeFindings } from "./support/accessibility.ts";
 import { Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
 import { until } from "./support/eventually.ts";
 import { Machine, register } from "./support/machine.ts";
 import { TestBrowserPush } from "../support/push-service.ts";
+import { joinOperator } from "./support/join-operator.ts";
 import { TestOperator } from "./support/operator.ts";
 import { Workshop } from "./support/workshop.ts";
 
@@ -214,13 +215,7 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     });
     process.env["PICTURES_REPO"] = attic.repo("api");
     operator.own(attic);
-    const home = join(attic.home, ".codez");
-    const hub = { CODEZ_HUB: operator.url };
-    const set = await codez(home, ["setup", "attic", "--url", attic.url], hub);
-    expect(set.code, set.err).toBe(0);
-    connector = new Codez(home, ["connect", "attic"], hub);
-    operator.own(connector);
-    await connector.says("online");
+    connector = await joinOperator(operator, attic);
     await using client = await attic.connect();
     const cursor = await client.now();
     const session = String(
