@@ -1,5 +1,6 @@
 import { isIP } from "node:net";
 import { clientKeyOf } from "#protocol/client-key.ts";
+import { keepWithin } from "#protocol/keep-within.ts";
 import { type Rate, TokenBucket } from "#protocol/token-bucket.ts";
 import { CANCELS, CONNECTS, MAX_RATED_ADDRESSES, REQUESTS } from "./limits.ts";
 
@@ -65,10 +66,7 @@ export class AddressRates {
     const key = clientKeyOf(address);
     const known = this.#addresses.get(key);
     if (known !== undefined) return known;
-    if (this.#addresses.size >= this.#maxAddresses) {
-      const [first] = this.#addresses.keys();
-      if (first !== undefined) this.#addresses.delete(first);
-    }
+    keepWithin(this.#addresses, this.#maxAddresses);
     const nowMs = this.#now();
     const { connects, requests, cancels } = this.#rates;
     const buckets = {

@@ -1,3 +1,4 @@
+import { keepWithin } from "#protocol/keep-within.ts";
 import { type Rate, TokenBucket } from "#protocol/token-bucket.ts";
 
 /** Buckets by key, at most `size` of them. The oldest is dropped for a new one, so that strangers cannot fill the memory. */
@@ -17,11 +18,4 @@ export class TokenBuckets {
     this.#buckets.set(key, bucket);
     return bucket;
   }
-}
-
-/** Makes room for one more entry in a map of at most `size`: drops the one that was added first. */
-export function keepWithin(map: Map<string, unknown>, size: number): void {
-  if (map.size < size) return;
-  const [oldest] = map.keys();
-  if (oldest !== undefined) map.delete(oldest);
 }

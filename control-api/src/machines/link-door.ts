@@ -4,7 +4,8 @@ import { isSlug } from "#protocol/slug.ts";
 import type { Env } from "../env.ts";
 import { refuse } from "../http/refusal.ts";
 import type { Rate } from "#protocol/token-bucket.ts";
-import { keepWithin, TokenBuckets } from "../http/token-buckets.ts";
+import { keepWithin } from "#protocol/keep-within.ts";
+import { TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "../sign-in/address.ts";
 import { passToMachine } from "./script-client.ts";
 

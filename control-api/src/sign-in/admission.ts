@@ -4,7 +4,8 @@ import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
 import type { Rate, TokenBucket } from "#protocol/token-bucket.ts";
 import { reread } from "../http/object-restart.ts";
-import { keepWithin, TokenBuckets } from "../http/token-buckets.ts";
+import { keepWithin } from "#protocol/keep-within.ts";
+import { TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "./address.ts";
 import { authenticate } from "./authenticate.ts";
 
