@@ -100,22 +100,21 @@ export function platform(): (request: Asked) => Promise<Response> {
     }
     const script = SCRIPT.exec(pathname)?.[1];
     if (script === undefined) return failure(404, 7_003, "Could not route to this path.");
-    const call: PlatformCall = {
+    // An upload completes its entry later, when other calls may follow it.
+    const call: PlatformCall & { script: string } = {
+      script,
       method: request.method,
       path: pathname,
       authorization: request.headers.get("authorization"),
     };
-    calls.push({ script, ...call });
+    calls.push(call);
     switch (request.method) {
-      case "PUT": {
-        const response = await put(request, script, call).catch((reason: unknown) => {
+      case "PUT":
+        return put(request, script, call).catch((reason: unknown) => {
           if (!(reason instanceof PlatformFailure)) throw reason;
           const { status, code, message } = describe(reason.error);
           return failure(status, code, message);
         });
-        calls.splice(calls.length - 1, 1, { script, ...call });
-        return response;
-      }
       case "GET":
         if (!scripts.has(script)) return failure(404, 10_007, "workers.api.error.script_not_found");
         return success({
