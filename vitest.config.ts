@@ -24,10 +24,17 @@ const passwordCost = {
 const LINK_TOKEN_HASH = "ad6fe9d88840916c1d51f8e395b7c76a767186787fc878d2a9f3fe516f8aa8ec";
 
 /**
+ * How long `expect.poll` waits for what must happen. Vitest's second is too short for a busy computer of two cores. A condition that holds
+ * earlier is seen earlier, so a longer limit costs time only where a test fails. Every project's limit for a test is longer.
+ */
+const POLL = { expect: { poll: { timeout: 20_000 } } };
+
+/**
  * Property tests draw the same examples in every run, so that a change is judged by what it does and not by what was drawn. What once failed
  * is kept in test/attacks/corpus/. `OPERATOR_SEED=<number> npm test` draws others.
  */
 const PROPERTIES = {
+  ...POLL,
   setupFiles: ["test/support/property-seed.ts"],
   provide: { propertySeed: Number(process.env["OPERATOR_SEED"] ?? 1) },
 };

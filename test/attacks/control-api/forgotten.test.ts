@@ -2,7 +2,7 @@
 // could not be deleted at all, a machine that had said nothing yet stood for the one before it, the messages that waited for webhooks
 // kept what was deleted, and the notices of what had been done could be deleted as the history of the machine "operator".
 import { runInDurableObject } from "cloudflare:test";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { env, TestUser } from "../../control-api/support/operator.ts";
 import { Receiver } from "../../control-api/support/receiver.ts";
 
@@ -88,7 +88,7 @@ test("messages queued for webhooks and those given up are deleted as well, and n
     runInDurableObject(object, (_, { storage }) =>
       JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
     );
-  await vi.waitUntil(async () => (await kept()).includes("another"), { timeout: 5_000 });
+  await expect.poll(kept).toContain("another");
   await runInDurableObject(object, (_, { storage }) => {
     storage.sql.exec("UPDATE delivery SET dead_ms = 1, fault = 'http_5xx' WHERE id % 2 = 0");
   });
@@ -104,7 +104,7 @@ test("notices stay, because they are the record of what was done", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
   const read = async () => (await alice.tool("poll_events", { type: "notice.*", timeout_ms: 0 })).structuredContent;
-  await vi.waitUntil(async () => JSON.stringify(await read()).includes("notice.machine_added"), { timeout: 5_000 });
+  await expect.poll(async () => JSON.stringify(await read())).toContain("notice.machine_added");
   expect(await forget(alice, "machine=operator")).toBe(404);
   expect(await forget(alice, "machine=operator&former=true")).toBe(404);
   expect(JSON.stringify(await read())).toContain("notice.machine_added");

@@ -236,7 +236,7 @@ describe("a hosted server with its data", () => {
       (await env.USER.getByName(user.id).notices(100))
         .map(({ type, what, by }) => `${type}: ${what}, ${by}`)
         .toSorted();
-    await vi.waitUntil(async () => (await notices()).length >= 4, { timeout: 5_000 });
+    await expect.poll(async () => (await notices()).length).toBeGreaterThanOrEqual(4);
     expect(await notices()).toEqual([
       "notice.machine_added: notes, loopback",
       "notice.server_changed: notes (earlier code), ci",

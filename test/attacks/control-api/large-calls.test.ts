@@ -1,6 +1,6 @@
 // Root cause: of callers with a valid token no body was limited but by its own size. With the narrowest token, forty unfinished calls of 14 MB ended
 // the gate for everybody, and one call with five million empty objects in it took 300 MB and five seconds.
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Caller } from "../../../control-api/src/http/caller.ts";
 import { HeldCall, LargeCalls, largeCalls, type LargeCallLimits } from "../../../control-api/src/http/large-calls.ts";
 import { ORIGIN, TestUser } from "../../control-api/support/operator.ts";
@@ -67,7 +67,7 @@ describe("what large calls hold", () => {
     const { stream } = unfinished(100 * KB);
     const unread = new Request(ORIGIN, { method: "POST", body: stream, signal: left.signal });
     void calls.read(unread, 16 * MB, caller("eve"));
-    await vi.waitFor(() => expect(calls.counted).toBeGreaterThanOrEqual(400 * KB));
+    await expect.poll(() => calls.counted).toBeGreaterThanOrEqual(400 * KB);
     left.abort();
     expect(calls.counted).toBe(0);
     if (made instanceof HeldCall) made[Symbol.dispose]();

@@ -94,7 +94,7 @@ test.each(OPENED)("one token cannot keep any number of %s open, and gets its pla
 
   const first = new AbortController();
   const streaming = open(first.signal);
-  await vi.waitFor(() => expect(places.taken).toBe(before + 1));
+  await expect.poll(() => places.taken).toBe(before + 1);
   const others = new AbortController();
   while (places.take({ user: owner.id, client: "many", credential: `token:${id}` }, others) !== null);
   const refused = await open(new AbortController().signal);
@@ -107,7 +107,7 @@ test.each(OPENED)("one token cannot keep any number of %s open, and gets its pla
 
   others.abort();
   expect((await list(user)).status).toBe(200);
-  await vi.waitFor(() => expect(places.taken).toBe(before + 1));
+  await expect.poll(() => places.taken).toBe(before + 1);
   first.abort();
   expect(places.taken).toBe(before);
   void streaming.then(({ body }) => body?.cancel()).catch(() => undefined); // it may have been cancelled with its request
@@ -136,7 +136,7 @@ test("a batch takes a place for each of its calls, which may all wait", async ()
   expect(await batch(6)).toEqual([429, true]);
   expect(await batch(5)).toEqual([200, false]);
   others.abort();
-  await vi.waitFor(() => expect(places.taken).toBe(before));
+  await expect.poll(() => places.taken).toBe(before);
 });
 
 test("a person's browser takes a place for its stream, is told when there is none, and gets it back", async () => {
@@ -151,5 +151,5 @@ test("a person's browser takes a place for its stream, is told when there is non
   expect([refused.status, await refused.text()]).toEqual([429, expect.stringContaining("open at once")]);
   others.abort();
   await stream.body?.cancel();
-  await vi.waitFor(() => expect(places.taken).toBe(before));
+  await expect.poll(() => places.taken).toBe(before);
 });

@@ -1,6 +1,6 @@
 // Root cause: notices about the account were events like any other, so every token that may read events read from which addresses its
 // person signs in, what tokens and apps there are, and whether its own making was noticed.
-import { beforeEach, expect, test, vi } from "vitest";
+import { beforeEach, expect, test } from "vitest";
 import { SCOPES, type Scope } from "../../../control-api/src/http/scope.ts";
 import { codeOf, env, failureOf, TestUser } from "../../control-api/support/operator.ts";
 
@@ -9,7 +9,7 @@ beforeEach(async () => {
   alice = new TestUser();
   await alice.machine("attic");
   await alice.logs("attic", [{ type: "session.idle", session: "s1" }]);
-  await vi.waitUntil(async () => (await env.USER.getByName(alice.id).notices(9)).length > 0, { timeout: 5_000 });
+  await expect.poll(async () => (await env.USER.getByName(alice.id).notices(9)).length).toBeGreaterThan(0);
 });
 
 async function holderOf(limits: { scopes: Scope[]; machines?: string[] }): Promise<TestUser> {

@@ -52,7 +52,7 @@ async function opened(bodies: HeldBodies, from: Sender, bytes: number) {
   let isOver = false;
   void result.then(() => (isOver = true));
   if (bytes > 0) body.send(bytes);
-  await vi.waitUntil(() => isOver || body.isTaken, { interval: 1 });
+  await expect.poll(() => isOver || body.isTaken, { interval: 1 }).toBe(true);
   await new Promise((resolve) => setTimeout(resolve)); // what was taken is counted by then: no timer comes before promises that are resolved
   return { body, result, isOver: () => isOver };
 }
@@ -63,7 +63,7 @@ describe("what is held of unfinished bodies", () => {
     const { body, result } = await opened(bodies, sender("a"), 8 * KB);
     expect(await result).toEqual({ missing: "too_slow" });
     expect(bodies.total).toBe(0);
-    await vi.waitUntil(() => body.isCancelled);
+    await expect.poll(() => body.isCancelled).toBe(true);
   });
 
   test("goes on for as long as enough bytes arrive", async () => {
@@ -71,7 +71,7 @@ describe("what is held of unfinished bodies", () => {
     const { body, result } = await opened(bodies, sender("a"), 8 * KB);
     const laterMs = Date.now() + 60 * 60_000; // its bytes may take two hours
     const looks = vi.spyOn(Date, "now").mockReturnValue(laterMs);
-    await vi.waitUntil(() => looks.mock.calls.length > 3, { interval: 1 });
+    await expect.poll(() => looks.mock.calls.length, { interval: 1 }).toBeGreaterThan(3);
     body.end();
     expect(await result).toHaveLength(8 * KB);
     expect(bodies.total).toBe(0);
@@ -107,7 +107,7 @@ describe("what is held of unfinished bodies", () => {
     for (let index = 0; index < 20; index += 1)
       crowd.push(await opened(bodies, sender(`crowd-${index}`, "crowd"), 20 * KB));
     expect(bodies.total).toBeLessThanOrEqual(LIMITS.total);
-    await vi.waitUntil(() => crowd.filter(({ isOver }) => !isOver()).length <= 5);
+    await expect.poll(() => crowd.filter(({ isOver }) => !isOver()).length).toBeLessThanOrEqual(5);
     alone.body.end();
     expect(await alone.result).toHaveLength(30 * KB);
     for (const { body } of crowd) body.end();
@@ -128,7 +128,7 @@ describe("what is held of unfinished bodies", () => {
     const bodies = new HeldBodies(LIMITS);
     const { body, result } = await opened(bodies, sender("a"), 1);
     for (let index = 1; index < 20_000; index += 1) body.send(1);
-    await vi.waitUntil(() => bodies.total >= 20_000, { interval: 1 });
+    await expect.poll(() => bodies.total, { interval: 1 }).toBeGreaterThanOrEqual(20_000);
     expect(bodies.total).toBeLessThan(2 * 20_000);
     body.end();
     expect(await result).toHaveLength(20_000);
@@ -151,7 +151,7 @@ describe("at the gate, a stranger", () => {
     const before = heldBodies.total;
     const answer = post("/sign-in", body, { "cf-connecting-ip": "203.0.113.70", ...headers });
     body.send(10_000);
-    await vi.waitUntil(() => heldBodies.total > before);
+    await expect.poll(() => heldBodies.total).toBeGreaterThan(before);
     const laterMs = Date.now() + 30_000;
     vi.spyOn(Date, "now").mockReturnValue(laterMs);
     expect(await codeOf(await answer)).toBe("invalid_request");

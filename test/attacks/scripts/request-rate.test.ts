@@ -8,7 +8,7 @@ import { type ClientHttp2Session, connect as connectHttp2, constants } from "nod
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { AddressRates } from "../../../scripts/front/address-rates.ts";
 import { TrustedProxies } from "../../../scripts/front/client-address.ts";
 import { Front } from "../../../scripts/front/front.ts";
@@ -87,7 +87,7 @@ test("an address that cancels requests on one HTTP/2 connection after the other 
   // The front learns of the last cancellation a moment later.
   const next = session(started);
   const ended = once(next, "goaway");
-  await vi.waitUntil(async () => (await statusOf(next, "/now")) === 429);
+  await expect.poll(() => statusOf(next, "/now")).toBe(429);
   expect((await ended)[0]).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
 });
 

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { createServer, type IncomingMessage, request } from "node:http";
 import { connect as connectHttp2 } from "node:http2";
 import { buffer, text } from "node:stream/consumers";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import type { Front } from "../../../scripts/front/front.ts";
 import { MAX_SLOW_BODIES_PER_ADDRESS } from "../../../scripts/front/limits.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
@@ -116,7 +116,7 @@ test("an address has only so many slow bodies at once, and its other requests ar
       () => undefined, // cut at the end of the test
     );
   }
-  await vi.waitFor(() => expect(refused).toBe(10), { timeout: LATE_MS });
+  await expect.poll(() => refused).toBe(10);
   const { sending, answered } = post(long, "/");
   sending.end("words");
   expect(await text(await answered)).toBe("5");

@@ -1,5 +1,5 @@
 import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { asked } from "../inbox/support/asking.ts";
 import { Receiver } from "../support/receiver.ts";
 import { directory } from "../sign-in/support/visitor.ts";
@@ -49,9 +49,8 @@ describe("receivers on the notifications page", () => {
     await one.user.logs("attic", [asked("r-1")]);
     await receiver.received(2);
     // The fault is written down after the receiver has answered.
-    await vi.waitFor(async () =>
-      expect(textOf(await pageOf(one, "/notifications"))).toMatch(/ntfy, everything.*Failing since.*HTTP 5xx/),
-    );
+    const page = async () => textOf(await pageOf(one, "/notifications"));
+    await expect.poll(page).toMatch(/ntfy, everything.*Failing since.*HTTP 5xx/);
   });
 
   test.each([

@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { MachineDetail, MachineSummary, Registration } from "#protocol/rest-api.ts";
 import { OWNER } from "../../../control-api/src/http/caller.ts";
 import { scriptVersion, TEMPLATE } from "../../../control-api/src/machines/provisioning.ts";
@@ -334,7 +334,7 @@ describe("upgrading", () => {
     // Scripts that were uploaded with the former secret.
     await alice.report("attic", { online: false, template: "12345678-former" });
     for (const name of ["attic", "barn"]) expect((await alice.report(name, {}, "a former key")).status).toBe(403);
-    await vi.waitFor(async () => expect(await uploads("attic")).toBe(2));
+    await expect.poll(() => uploads("attic")).toBe(2);
     expect((await alice.report("attic", {}, "a former key")).status).toBe(403);
     expect([await uploads("attic"), await uploads("barn")]).toEqual([2, 1]);
   });
@@ -404,10 +404,7 @@ describe("a machine with a script of another version", () => {
     const alice = new TestUser();
     await alice.machine("attic");
     await alice.report("attic", { online: true, epoch: 1, template: "an-older-one" });
-    await vi.waitFor(async () => {
-      const { machines }: { machines: MachineSummary[] } = await alice.json("/api/machines");
-      expect(machines).toMatchObject([{ outdated: false }]);
-    });
+    await expect.poll(() => alice.json("/api/machines")).toMatchObject({ machines: [{ outdated: false }] });
     expect(await uploads(alice, "attic")).toBe(2);
     await alice.report("attic", { online: true, epoch: 2, template: "an-older-one" });
     // Changes of one machine are made in turn: after a second automatic upgrade this one would find nothing to do.

@@ -1,5 +1,5 @@
 import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { RolloutAnswer } from "#protocol/rollout.ts";
 import { scriptVersion, wrapper } from "../../../control-api/src/machines/provisioning.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
@@ -71,14 +71,14 @@ describe("a rollout of Operator's wrapper around hosted servers", () => {
       template: scriptVersion(env),
       machines: [{ name: "notes", before: "wrapper-of-notes" }],
     });
-    await vi.waitFor(async () => expect(await uploadsOf(alice, "notes")).toBe(2), 20_000);
+    await expect.poll(() => uploadsOf(alice, "notes")).toBe(2);
     const upload = (await alice.platformCalls("notes")).findLast(({ method }) => method === "PUT");
     expect(upload?.parts?.map(({ name }) => name)).toEqual(["metadata", "entry.js", "host.js", "server/index.js"]);
     const textOf = (wanted: string) => upload?.metadata?.bindings.find(({ name }) => name === wanted);
     expect(textOf("OPERATOR_TEMPLATE")).toMatchObject({ text: "hosted-1" });
     expect(textOf("OPERATOR_WRAPPER")).toMatchObject({ text: wrapper().version });
     await alice.script("notes", { answers: { ...stateOf(wrapper().version), ...TOOLS } });
-    await vi.waitFor(async () => expect((await statusOf(alice)).rollout?.state).toBe("done"), 20_000);
+    await expect.poll(async () => (await statusOf(alice)).rollout?.state).toBe("done");
     const again = await alice.rest("POST", "/api/rollout");
     expect(await again.text()).toContain("has the current template already");
   });
@@ -87,9 +87,9 @@ describe("a rollout of Operator's wrapper around hosted servers", () => {
     const alice = new TestUser();
     await oldServer(alice, "notes", undefined);
     await alice.rest("POST", "/api/rollout", { watchMs: 1_000 });
-    await vi.waitFor(async () => expect(await uploadsOf(alice, "notes")).toBe(2), 20_000);
+    await expect.poll(() => uploadsOf(alice, "notes")).toBe(2);
     await alice.script("notes", { answers: stateOf(wrapper().version) });
-    await vi.waitFor(async () => expect((await statusOf(alice)).rollout?.state).toBe("back"), 20_000);
+    await expect.poll(async () => (await statusOf(alice)).rollout?.state).toBe("back");
     expect((await statusOf(alice)).rollout?.reason).toContain("answered calls before, and does not now");
     const upload = (await alice.platformCalls("notes")).findLast(({ method }) => method === "PUT");
     const version = upload?.metadata?.bindings.find(({ name }) => name === "OPERATOR_WRAPPER");
@@ -130,9 +130,7 @@ describe("a rollout by the API", () => {
     const alice = new TestUser();
     for (const name of ["attic", "barn"]) await alice.machine(name);
     await alice.rest("PUT", "/api/rollout/mode", { mode: "manual" });
-    await vi.waitFor(async () =>
-      expect(await (await alice.fetch("/api/audit")).text()).toContain("rollouts are manual"),
-    );
+    await expect.poll(async () => (await alice.fetch("/api/audit")).text()).toContain("rollouts are manual");
     for (const name of ["attic", "barn"]) await dialsIn(alice, name, 1);
     expect([await uploadsOf(alice, "attic"), await uploadsOf(alice, "barn")]).toEqual([1, 1]);
     const started = await alice.rest("POST", "/api/rollout", { canary: { names: ["attic"] } });
@@ -155,7 +153,7 @@ describe("a rollout by the API", () => {
     await alice.rest("PUT", "/api/rollout/mode", { mode: "manual" });
     await dialsIn(alice, "attic", 1);
     await alice.rest("POST", "/api/rollout", {});
-    await vi.waitFor(async () => expect(await uploadsOf(alice, "attic")).toBe(2), 20_000);
+    await expect.poll(() => uploadsOf(alice, "attic")).toBe(2);
     expect((await alice.platformCalls("attic")).some(({ path }) => path.endsWith("/content"))).toBe(true);
   });
 });

@@ -7,7 +7,7 @@ import { ask, Client, directory, PASSWORD, Visitor } from "./support/visitor.ts"
 /** A person's notices as "type: what, by", the oldest first, once there are `count` of them: they are written after the answer. */
 async function noticesOf(user: string, count: number): Promise<string[]> {
   const newest = async (): Promise<NoticeRecord[]> => env.USER.getByName(user).notices(100);
-  await vi.waitUntil(async () => (await newest()).length >= count, { timeout: 5_000 });
+  await expect.poll(async () => (await newest()).length).toBeGreaterThanOrEqual(count);
   return (await newest()).toReversed().map(({ type, what, by }) => `${type.replace("notice.", "")}: ${what}, ${by}`);
 }
 
@@ -71,7 +71,7 @@ describe("a person is notified", () => {
     const person = await Visitor.invited();
     const id = await idOf(person.name);
     const invited = `invitation_used: ${person.name}, sign-in page`;
-    await vi.waitUntil(async () => (await noticesOf("owner", 1)).includes(invited), { timeout: 5_000 });
+    await expect.poll(() => noticesOf("owner", 1)).toContain(invited);
     await new TestUser(id).machine("attic");
     const form = { csrf: await person.csrf("/account"), allow: "yes" };
     await person.post("/account/approvals/attic", form);
