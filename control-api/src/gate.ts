@@ -89,6 +89,6 @@ async function unified(request: Request, url: URL, env: Env, caller: Caller): Pr
   const lease = Lease.of(request, env, url, caller);
   if ("refused" in lease) return refuseCall(lease, request, senderOf(request, env), url, env);
   const admitted = async (messages: number) => lease.admit(messages) ?? admitBatch(request, env, url, messages);
-  const response = await lease.during(serveMcp(request, env, caller, lease.signal, admitted));
+  const response = await lease.during(serveMcp(request, env, caller, lease, admitted));
   return response === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(response);
 }

@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { note } from "../audit/note.ts";
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
+import type { RequestLease } from "../http/request-lease.ts";
 import { type EventFeed, feedOf } from "./event-feed.ts";
 import { descriptorOf, EVENT_TYPE_BY_NAME, EVENT_TYPES, type EventType } from "./event-type.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "./events-error.ts";
@@ -58,8 +59,11 @@ const Unsubscribing = z.looseObject({
   delivery: z.looseObject({ url: z.string() }),
 });
 
-/** Who asks, and the signal that ends the request with the caller's authorisation. */
-type Subscriber = { readonly caller: Caller; readonly lease: AbortSignal };
+/** Who asks, and what ends the request with the caller's authorisation. */
+type Subscriber = { readonly caller: Caller; readonly lease: RequestLease };
+
+/** Why a stream ends whose caller was let in when it began. */
+const REVOKED = { code: "forbidden", reason: "Access was revoked." } as const satisfies EventsError;
 
 /** Makes a server answer the requests of the events extension for one caller. */
 export function serveEvents(server: Server, env: Env, { caller, lease }: Subscriber): void {
@@ -74,7 +78,7 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
   server.setRequestHandler("events/poll", { params: Polled }, (params, { mcpReq }) =>
     answered(async () => {
       const wanted = await wantedIn(env, caller, params);
-      const source = feed(AbortSignal.any([mcpReq.signal, lease]));
+      const source = feed(AbortSignal.any([mcpReq.signal, lease.signal]));
       const nothing = { events: [], truncated: false, hasMore: false, nextPollMs: NEXT_POLL_MS };
       if (params.cursor === null || params.cursor === undefined) return { ...nothing, cursor: await source.now() };
       const maxEvents = Math.min(params.maxEvents ?? DEFAULT_MAX_EVENTS, MAX_EVENTS);
@@ -86,8 +90,15 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
 
   server.setRequestHandler("events/stream", { params: Streamed }, (params, { mcpReq }) =>
     answered(async () => {
-      const signal = AbortSignal.any([mcpReq.signal, lease]);
+      const signal = AbortSignal.any([mcpReq.signal, lease.signal]);
       const wanted = await wantedIn(env, caller, params);
+      let refused: EventsError = REVOKED;
+      lease.expectLastMessage();
+      lease.require(async () => {
+        const why = await whyGone(env, caller, wanted.filter.machine);
+        refused = why ?? REVOKED;
+        return why === null;
+      });
       return stream({
         feed: feed(signal),
         wanted,
@@ -95,6 +106,8 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
         subscription: mcpReq.id,
         notify: (method, about) => mcpReq.notify({ method, params: about }),
         signal,
+        // A client that has left is told nothing: it ended the subscription itself.
+        whyEnded: () => (lease.signal.aborted && !mcpReq.signal.aborted ? wireErrorOf(refused) : null),
       });
     }),
   );
@@ -175,6 +188,19 @@ async function checkMachine(env: Env, caller: Caller, machine: string | null): P
     code: "forbidden",
     reason: `There is no machine "${machine}". Call list_machines for the names.`,
   });
+}
+
+/** Why a stream about one machine must end: the machine was removed or renamed. `null` as long as nobody can say so. */
+async function whyGone(env: Env, caller: Caller, machine: string | null): Promise<EventsError | null> {
+  try {
+    await checkMachine(env, caller, machine);
+    return null;
+  } catch (reason) {
+    if (reason instanceof EventsFailure) return reason.error;
+    // The person's object did not answer, for example because it is restarted. The stream goes on, and the next check asks again.
+    console.warn("could not check the machine of an events stream", { machine, reason: String(reason) });
+    return null;
+  }
 }
 
 async function answered<Result>(work: () => Promise<Result>): Promise<Result> {

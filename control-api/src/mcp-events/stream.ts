@@ -1,5 +1,6 @@
 import { SUBSCRIPTION_ID_META_KEY } from "@modelcontextprotocol/server";
 import { endedBy } from "../http/ended.ts";
+import type { wireErrorOf } from "./events-error.ts";
 import type { EventFeed } from "./event-feed.ts";
 import { readEvents, type Wanted } from "./read-events.ts";
 
@@ -23,11 +24,13 @@ export type StreamOptions = {
   readonly subscription: string | number;
   readonly notify: (method: string, params: Record<string, unknown>) => Promise<void>;
   readonly signal: AbortSignal;
+  /** The error that ended the subscription, once `signal` is aborted; `null` if the client left. */
+  readonly whyEnded: () => ReturnType<typeof wireErrorOf> | null;
 };
 
 /**
  * `events/stream` (SEP-3415, "Push-Based Delivery"): confirms the subscription, then delivers events until the client leaves or loses
- * access. Each event carries the cursor after it, and so does the heartbeat of a quiet stream. A client that was cut off goes on
+ * access, of which it is told. Each event carries the cursor after it, and so does the heartbeat of a quiet stream. A client that was cut off goes on
  * from the last one that it saw.
  */
 export async function stream(options: StreamOptions): Promise<Record<string, unknown>> {
@@ -43,7 +46,8 @@ export async function stream(options: StreamOptions): Promise<Record<string, unk
   for (let waitMs = 0; !signal.aborted; waitMs = HEARTBEAT_MS) {
     const startedMs = Date.now();
     const found = await readEvents(feed, wanted, { cursor, maxEvents: AT_ONCE, waitMs }).catch(endedBy(signal));
-    if (found === null) break;
+    // What was read when access ended is not delivered any more.
+    if (found === null || signal.aborted) break;
     // Without a cursor nothing can have been skipped.
     const truncated = found.truncated && options.cursor !== null;
     if (!isActive || truncated) {
@@ -53,6 +57,7 @@ export async function stream(options: StreamOptions): Promise<Record<string, unk
     }
     isActive = true;
     for (const { occurrence, cursor: after } of found.events) {
+      if (signal.aborted) break;
       await tell("event", { ...occurrence, cursor: after });
       told = Date.now();
     }
@@ -66,5 +71,8 @@ export async function stream(options: StreamOptions): Promise<Record<string, unk
     const isQuick = waitMs > 0 && found.events.length === 0 && !found.hasMore && Date.now() - startedMs < PAUSE_MS;
     if (isQuick) await scheduler.wait(PAUSE_MS, { signal }).catch(() => undefined); // aborted: the loop ends
   }
+  const error = options.whyEnded();
+  // The last message but for the empty result ("Subscription Termination"). Without it, the client would subscribe again at once.
+  if (error !== null) await tell("terminated", { error });
   return meta;
 }

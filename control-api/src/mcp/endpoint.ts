@@ -20,6 +20,7 @@ import { TEMPLATE } from "../machines/provisioning.ts";
 import { digestLater } from "../audit/asked.ts";
 import { note } from "../audit/note.ts";
 import { EVENTS_CAPABILITIES, serveEvents } from "../mcp-events/methods.ts";
+import type { RequestLease } from "../http/request-lease.ts";
 import { type Refusal, refuseRead, stepUp } from "../http/refusal.ts";
 import { RESOURCES, resourceAt } from "./apps/fleet-app.ts";
 import { TOOL_BY_NAME, TOOLS } from "./tools/tool-list.ts";
@@ -56,7 +57,7 @@ export async function serveMcp(
   request: Request,
   env: Env,
   caller: Caller,
-  lease: AbortSignal,
+  lease: RequestLease,
   admit: AdmitBatch,
 ): Promise<Response> {
   const handler = handlers.get(env) ?? handlerFor(env);
@@ -81,7 +82,7 @@ function withText({ url, method, headers }: Request, body: string): Request {
   return new Request(url, { method, headers, body });
 }
 
-function unreadBy(caller: Caller, lease: AbortSignal) {
+function unreadBy(caller: Caller, lease: RequestLease) {
   return authInfoFor({ caller, lease, digest: () => null, client: null, held: null });
 }
 
@@ -103,7 +104,7 @@ async function serve(
   handler: McpHttpHandler,
   env: Env,
   caller: Caller,
-  lease: AbortSignal,
+  lease: RequestLease,
   admit: AdmitBatch,
 ): Promise<Response> {
   const text = new TextDecoder().decode(held.bytes);
@@ -173,7 +174,7 @@ function serveLean(
           ? { elicit: formsOnStream(env, caller, client.session, { request, notify }) }
           : {}),
         progress: progressToken !== undefined,
-        signal: AbortSignal.any([signal, lease, cancelled]),
+        signal: AbortSignal.any([signal, lease.signal, cancelled]),
         onNotification: async (method, notified) => {
           // The machine's notification, with the progress token that this caller chose.
           if (method === "notifications/progress" && progressToken !== undefined)
@@ -202,7 +203,7 @@ const ToolsCall = z.object({ method: z.literal("tools/call"), params: z.object({
  */
 type Asker = {
   readonly caller: Caller;
-  readonly lease: AbortSignal;
+  readonly lease: RequestLease;
   readonly digest: () => string | null;
   readonly client: ClientSession | null;
   readonly held: HeldCall | null;
@@ -268,7 +269,7 @@ function serverFor(env: Env, { caller, lease, digest, client, held }: Asker): Se
         ...elicitIn(mcpReq),
         meta: Object.keys(meta).length === 0 ? undefined : meta,
         progress: progressToken !== undefined,
-        signal: AbortSignal.any([mcpReq.signal, lease, cancelled]),
+        signal: AbortSignal.any([mcpReq.signal, lease.signal, cancelled]),
         onNotification: async (method, notified) => {
           if (method !== "notifications/progress" || progressToken === undefined) return;
           // The machine's notification, with the progress token that this caller chose.

@@ -1,6 +1,7 @@
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
+import type { RequestLease } from "../http/request-lease.ts";
 import { authenticate } from "./authenticate.ts";
 import { type Place, places, type Whose } from "./places.ts";
 
@@ -12,6 +13,12 @@ const ASK_AGAIN_MS = 60_000;
 
 /** Pause before the next attempt when the user's object did not answer, for example because a deployment restarts it. Milliseconds. */
 const RETRY_MS = 5_000;
+
+/**
+ * How long an answer that has a last message may still write after its lease has ended. Writing it takes no other request, so this only bounds
+ * a client that does not read. Milliseconds.
+ */
+const LAST_MESSAGE_MS = 5_000;
 
 /** When a refused request may find a place: most calls end within a second. */
 const ONE_TOO_MANY = { refused: "too_many", of: "open", afterMs: 1_000 } as const satisfies Refusal;
@@ -25,7 +32,7 @@ const ONE_TOO_MANY = { refused: "too_many", of: "open", afterMs: 1_000 } as cons
  *
  * A request with a lease takes a place (places.ts) until it ends: there is a limit to how many a caller may have open at once.
  */
-export class Lease {
+export class Lease implements RequestLease {
   readonly #over = Promise.withResolvers<null>();
   /** Made when somebody asks for the signal: most calls end without one, and it costs them more than the rest of a lease. */
   #controller: AbortController | null = null;
@@ -35,6 +42,8 @@ export class Lease {
   readonly #places: Place[];
   #isKept = false;
   #isEnded = false;
+  #hasLastMessage = false;
+  readonly #conditions: (() => Promise<boolean>)[] = [];
 
   private constructor(request: Request, env: Env, whose: Whose, place: Place, isAllowed: () => Promise<boolean>) {
     this.#request = request;
@@ -82,6 +91,14 @@ export class Lease {
     return this.#controller.signal;
   }
 
+  expectLastMessage(): void {
+    this.#hasLastMessage = true;
+  }
+
+  require(isSo: () => Promise<boolean>): void {
+    this.#conditions.push(isSo);
+  }
+
   /** The request has ended, so that nothing is left to watch. May be called again. */
   end(): void {
     this.#isEnded = true;
@@ -95,9 +112,13 @@ export class Lease {
       return response;
     }
     const { readable, writable } = new IdentityTransformStream();
-    // pipeTo rejects when either side has closed or the lease has ended. In each case the stream is over and nobody is left to tell.
+    const cut = new AbortController();
+    void this.#over.promise
+      .then(() => (this.#hasLastMessage ? scheduler.wait(LAST_MESSAGE_MS) : null))
+      .then(() => cut.abort());
+    // pipeTo rejects when either side has closed or the stream was cut. In each case it is over and nobody is left to tell.
     void response.body
-      .pipeTo(writable, { signal: this.signal })
+      .pipeTo(writable, { signal: cut.signal })
       .catch(() => undefined)
       .finally(() => this.end());
     return new Response(readable, response);
@@ -123,9 +144,14 @@ export class Lease {
     while (!this.#isEnded) {
       // Start waiting before checking: in the other order a revocation between the two would be missed.
       const bell = ring(env, user);
-      if (!(await isAllowed())) return this.#over.resolve(null);
+      if (!(await isAllowed()) || !(await this.#areMet())) return this.#over.resolve(null);
       await bell;
     }
+  }
+
+  async #areMet(): Promise<boolean> {
+    for (const isSo of this.#conditions) if (!(await isSo())) return false;
+    return true;
   }
 }
 

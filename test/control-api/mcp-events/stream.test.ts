@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { MODERN, TestUser } from "../support/operator.ts";
+import { env, MODERN, TestUser } from "../support/operator.ts";
 
 type Message = { method?: string; id?: unknown; params?: Record<string, unknown>; error?: { code: number } };
 
@@ -27,6 +27,16 @@ class Stream {
       const { done, value } = await this.#reader.read();
       if (done) return null;
       this.#text += value;
+    }
+  }
+
+  /** All messages up to the end. */
+  async rest(): Promise<Message[]> {
+    const messages: Message[] = [];
+    for (;;) {
+      const message = await this.next();
+      if (message === null) return messages;
+      messages.push(message);
     }
   }
 
@@ -59,6 +69,32 @@ async function streamOf(user: TestUser, params: Record<string, unknown>): Promis
   expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
   if (response.body === null) throw new Error("no stream");
   return new Stream(response.body);
+}
+
+/** The last messages of a stream that the server ends: why, and the empty result (SEP-3415, "Subscription Termination"). */
+const endOf = (reason: string) => [
+  {
+    jsonrpc: "2.0",
+    method: "notifications/events/terminated",
+    params: {
+      error: { code: -32_024, message: reason, data: { reason } },
+      _meta: { [SUBSCRIPTION]: "stream-1" },
+    },
+  },
+  {
+    jsonrpc: "2.0",
+    id: "stream-1",
+    result: { resultType: "complete", _meta: expect.objectContaining({ [SUBSCRIPTION]: "stream-1" }) },
+  },
+];
+
+/** An active stream that was opened with a token of its own. */
+async function streamWithToken(user: TestUser): Promise<{ id: string; stream: Stream }> {
+  const made = await user.rest("POST", "/api/tokens", { label: "stream" });
+  const { token, id }: { token: string; id: string } = await made.json();
+  const stream = await streamOf(new TestUser(user.id, token), { name: "session.failed" });
+  expect(await stream.next()).toMatchObject({ method: "notifications/events/active" });
+  return { id, stream };
 }
 
 const failed = (session: string) => ({ type: "session.error", session, data: { message: session } });
@@ -115,14 +151,53 @@ describe("events/stream", () => {
     expect(await response.text()).toContain("-32023");
   });
 
-  it("ends when the caller's token is revoked", async () => {
+  it("tells the client that its token was revoked, and then ends", async () => {
     const alice = await person();
-    const made = await alice.rest("POST", "/api/tokens", { label: "stream" });
-    const { token, id }: { token: string; id: string } = await made.json();
-    const stream = await streamOf(new TestUser(alice.id, token), { name: "session.failed" });
-    expect(await stream.next()).toMatchObject({ method: "notifications/events/active" });
+    const { id, stream } = await streamWithToken(alice);
     await alice.rest("DELETE", `/api/tokens/${id}`);
-    const last = await stream.next().catch(() => null);
-    expect(last).toBeNull();
+    expect(await stream.rest()).toEqual(endOf("Access was revoked."));
+  });
+
+  it("tells the client that its person was removed, and then ends", async () => {
+    const alice = await person();
+    const { stream } = await streamWithToken(alice);
+    await env.USER.getByName(alice.id).close();
+    expect(await stream.rest()).toEqual(endOf("Access was revoked."));
+  });
+
+  it("tells the client that the machine of its subscription was removed, and then ends", async () => {
+    const alice = await person();
+    await alice.machine("mini");
+    const stream = await streamOf(alice, { name: "session.failed", arguments: { machineId: "attic" } });
+    expect(await stream.next()).toMatchObject({ method: "notifications/events/active" });
+    await alice.rest("DELETE", "/api/machines/attic");
+    expect(await stream.rest()).toEqual(endOf('There is no machine "attic". Call list_machines for the names.'));
+  });
+
+  it("tells the client that the machine of its session was renamed, and then ends", async () => {
+    const alice = await person();
+    const stream = await streamOf(alice, { name: "session.failed", arguments: { session: "attic/s1" } });
+    expect(await stream.next()).toMatchObject({ method: "notifications/events/active" });
+    await alice.script("loft"); // the script of the new name, to which the log moves
+    const renamed = await alice.rest("PATCH", "/api/machines/attic", { name: "loft" });
+    expect(renamed.status).toBe(200);
+    expect(await stream.rest()).toEqual(endOf('There is no machine "attic". Call list_machines for the names.'));
+  });
+
+  it("goes on when another machine was removed", async () => {
+    const alice = await person();
+    await alice.machine("mini");
+    const about = { name: "session.failed", arguments: { machineId: "attic" } };
+    const [stream, other] = [
+      await streamOf(alice, about),
+      await streamOf(alice, { ...about, arguments: { machineId: "mini" } }),
+    ];
+    for (const one of [stream, other]) expect((await one.next())?.method).toBe("notifications/events/active");
+    await alice.rest("DELETE", "/api/machines/mini");
+    // Both were asked whether they may go on: the one that may not has ended.
+    expect(await other.rest()).toHaveLength(2);
+    await alice.logs("attic", [failed("s1")]);
+    expect(await stream.next()).toMatchObject({ params: { data: { session: "attic/s1" } } });
+    await stream.close();
   });
 });

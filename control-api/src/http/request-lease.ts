@@ -1,0 +1,17 @@
+/** What the handler of a request may do with the lease on its caller's authorisation (sign-in/lease.ts). */
+export type RequestLease = {
+  /** Aborted when the caller has lost access. */
+  readonly signal: AbortSignal;
+
+  /**
+   * The answer says itself why it ends: when the signal is aborted, its stream may write one more message and must close then. Without this
+   * it is cut off at once, which is right for what a machine writes.
+   */
+  expectLastMessage(): void;
+
+  /**
+   * Ends the request also when this is not so any more. It is asked whenever the caller's authorisation is checked: after each revocation,
+   * after a machine was removed or renamed, and every minute. Must not reject.
+   */
+  require(isSo: () => Promise<boolean>): void;
+};
