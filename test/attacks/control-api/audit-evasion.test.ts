@@ -9,20 +9,14 @@ import { env, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
 type Entry = { kind: string; subject: string | null; machine: string | null; outcome: string; digest: string | null };
 
-/** The entries once there are some and no more come: they are written after the answer. */
-async function entriesOf(user: TestUser): Promise<Entry[]> {
+/** The entries, once there are so many: they are written after the answer. */
+async function entriesOf(user: TestUser, count = 1): Promise<Entry[]> {
   const read = async (): Promise<Entry[]> => {
     const { entries }: { entries: Entry[] } = await user.json("/api/audit?limit=1000");
     return entries.filter(({ kind }) => kind !== "machine_added");
   };
-  let before: Entry[] = [];
-  let now = await read();
-  for (let tries = 0; tries < 100 && (now.length === 0 || now.length !== before.length); tries += 1) {
-    await scheduler.wait(50);
-    before = now;
-    now = await read();
-  }
-  return now;
+  await expect.poll(async () => (await read()).length).toBeGreaterThanOrEqual(count);
+  return read();
 }
 
 function nested(depth: number): string {
@@ -89,7 +83,7 @@ describe("the audit log records a call at a machine's own URL", () => {
   it("and every other request that passes", async () => {
     await send(url, '{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{"uri":"file:///etc/passwd"}}');
     await (await user.fetch(url, { headers: { accept: "text/event-stream" } })).body?.cancel();
-    expect((await entriesOf(user)).map(({ kind, subject }) => [kind, subject])).toEqual([
+    expect((await entriesOf(user, 2)).map(({ kind, subject }) => [kind, subject])).toEqual([
       ["request", "GET"],
       ["request", "resources/read"],
     ]);
@@ -101,14 +95,14 @@ describe("the audit log records a call at /mcp", () => {
     await user.tool("get_machine", { machineId: "attic" });
     await send("/mcp", call("get_machine", `{"machineId":"attic","x":${nested(5_000)}}`));
     await user.tool("list_machines");
-    const subjects = (await entriesOf(user)).map(({ subject }) => subject);
+    const subjects = (await entriesOf(user, 3)).map(({ subject }) => subject);
     expect(subjects.toSorted()).toEqual(["get_machine", "get_machine", "list_machines"]);
   });
 
   it("with a name of 3 MB, and keeps only its beginning", async () => {
     await user.tool("list_machines");
     await send("/mcp", call("n".repeat(3 * 1024 * 1024)));
-    const [long, short] = await entriesOf(user);
+    const [long, short] = await entriesOf(user, 2);
     expect(long?.subject?.slice(0, 8)).toBe("nnnnnnnn");
     expect(long?.subject?.length).toBeLessThan(200);
     expect(short?.subject).toBe("list_machines");
@@ -137,7 +131,7 @@ describe("an audit entry", () => {
   it("does not take others along when it cannot be written", async () => {
     const broken = { ...entry, atMs: null as unknown as number };
     await env.USER.getByName(user.id).audit([entry, broken, { ...entry, subject: "after" }]);
-    expect((await entriesOf(user)).map(({ subject }) => subject)).toEqual(["after", "s"]);
+    expect((await entriesOf(user, 2)).map(({ subject }) => subject)).toEqual(["after", "s"]);
   });
 
   it("about a sign-in, a grant, a token or a permission survives any number of calls", async () => {
@@ -161,6 +155,6 @@ describe("an audit entry", () => {
       response: "deny",
     });
     await user.tool("call_tool", { machineId: "attic", name: "respond_permission" });
-    expect((await entriesOf(user)).map(({ kind }) => kind)).toEqual(["permission", "permission", "permission"]);
+    expect((await entriesOf(user, 3)).map(({ kind }) => kind)).toEqual(["permission", "permission", "permission"]);
   });
 });

@@ -51,7 +51,7 @@ test("a notice does not end a waiting poll of such a token", async () => {
   const narrow = await holderOf({ scopes: ["mcp:tools"] });
   const { structuredContent } = await narrow.tool("poll_events", { type: "n*,s*", timeout_ms: 0 });
   const { cursor } = structuredContent as { cursor: string };
-  const waiting = narrow.tool("poll_events", { type: "n*,s*", cursor, timeout_ms: 3_000 });
+  const waiting = narrow.tool("poll_events", { type: "n*,s*", cursor, timeout_ms: 20_000 });
   await alice.rest("POST", "/api/tokens", { label: "noticed" });
   await alice.logs("attic", [
     { type: "session.idle", session: "s1" },

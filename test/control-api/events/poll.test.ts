@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, MAX_EVENT_BYTES } from "#protocol/limits.ts";
 import { failureOf, TestUser, type ToolResult } from "../support/operator.ts";
 
@@ -147,10 +147,14 @@ describe("polling", () => {
     const { cursor } = await poll(alice);
     const polled = poll(alice, { cursor, timeout_ms: 20_000 });
     await alice.logs("attic", [{ type: "message" }, ...pieces]);
-    await scheduler.wait(50);
+    // The moment lasts for as long as the test says, so that a slow computer reports within it.
+    const { promise: moment, resolve: end } = Promise.withResolvers<void>();
+    const waits = vi.spyOn(scheduler, "wait").mockReturnValue(moment);
+    onTestFinished(() => waits.mockRestore());
     await alice.logs("attic", [{ type: "message" }, ...pieces, { type: "message" }]);
-    await scheduler.wait(50);
+    await expect.poll(() => waits.mock.calls.length).toBeGreaterThan(0);
     await alice.logs("attic", [{ type: "message" }, ...pieces, { type: "message" }, { type: "session.idle" }]);
+    end();
     expect(where(await polled)).toEqual(["attic 5", "attic 6"]);
   });
 

@@ -203,7 +203,7 @@ describe("a browser's subscription", () => {
     await one.person.user.logs("attic", [asked("r-1")]);
     await one.service.received(1);
     await expect.poll(() => pageOf(one.person, "/notifications")).toContain("Turn on notifications");
-    expect(await waiting(one)).toBe(0);
+    await expect.poll(() => waiting(one)).toBe(0);
   });
 
   test("stays when its push service fails for a time, and the notification is repeated", async () => {

@@ -89,8 +89,9 @@ test("the audit log records who called what with what outcome, and no arguments"
   const direct = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: { b: 1, a: "also secret" } } }); // prettier-ignore
   const headers = { "content-type": "application/json", "content-length": String(direct.length) };
   await user.fetch(`/m/${await user.slug("attic")}/mcp`, { method: "POST", body: direct, headers });
-  await scheduler.wait(100);
-  const { entries }: { entries: Record<string, unknown>[] } = await user.json("/api/audit");
+  const read = async () => (await user.json<{ entries: Record<string, unknown>[] }>("/api/audit")).entries;
+  await expect.poll(read).toHaveLength(4); // entries are written after the answer
+  const entries = await read();
   const line = (kind: string, subject: string | null) =>
     entries.find((one) => one["kind"] === kind && one["subject"] === subject);
   expect(line("machine_added", null)).toMatchObject({ machine: "attic", outcome: "ok", client: "loopback" });

@@ -39,8 +39,18 @@ async function clientOf(user: TestUser, label: string): Promise<{ client: TestUs
 
 const objectOf = (user: TestUser) => env.WEBHOOKS.getByName(user.id);
 
-/** Lets everything that waits for its next attempt be due now, as if the time had passed. */
-async function passTime(user: TestUser): Promise<void> {
+/** Waits until so many failures of the one message are written down, with the time of its next attempt. Its receiver knows of each earlier. */
+async function hasFailed(user: TestUser, failures: number): Promise<void> {
+  const attempts = () =>
+    runInDurableObject(objectOf(user), (_, { storage }) =>
+      storage.sql.exec<{ attempts: number }>("SELECT attempts FROM delivery").toArray(),
+    );
+  await expect.poll(attempts).toEqual([{ attempts: failures }]);
+}
+
+/** Lets a message that has failed so often be due now, as if the time had passed. */
+async function passTime(user: TestUser, failures: number): Promise<void> {
+  await hasFailed(user, failures);
   await runInDurableObject(objectOf(user), (_, { storage }) => {
     storage.sql.exec("UPDATE delivery SET next_ms = 0 WHERE dead_ms IS NULL");
   });
@@ -170,12 +180,13 @@ describe("a delivery", () => {
     await alice.logs("attic", [failed("s1")]);
     await receiver.received(2);
     await receiver.plan({});
-    await passTime(alice);
+    await passTime(alice, 1);
     const [, first, second] = await receiver.received(3);
     expect(second?.headers["webhook-id"]).toBe(first?.headers["webhook-id"]);
     expect(second === undefined ? false : await isSigned(second, SECRET)).toBe(true);
-    const status = (await subscribe(alice, receiver)).deliveryStatus;
-    expect(status).toMatchObject({ active: true, lastError: null, lastDeliveryAt: expect.any(String) });
+    await expect
+      .poll(async () => (await subscribe(alice, receiver)).deliveryStatus)
+      .toMatchObject({ active: true, lastError: null, lastDeliveryAt: expect.any(String) });
   });
 
   it("does not delay later ones while it waits for its next attempt, and the cursor stays before it", async () => {
@@ -196,12 +207,13 @@ describe("a delivery", () => {
     await receiver.plan({ status: 503 });
     await alice.logs("attic", [failed("s1")]);
     await receiver.received(2);
+    await hasFailed(alice, 1);
     await runInDurableObject(objectOf(alice), (_, { storage }) => {
       storage.sql.exec("UPDATE delivery SET next_ms = next_ms + 3600000");
     });
     await evictDurableObject(objectOf(alice));
     await receiver.plan({});
-    await passTime(alice);
+    await passTime(alice, 1);
     expect(await receiver.events(2)).toMatchObject([{ data: { session: "attic/s1" } }, { data: { session: "attic/s1" } }]); // prettier-ignore
     await alice.logs("attic", [failed("s1"), failed("s2")]);
     expect((await receiver.events(3)).at(-1)).toMatchObject({ data: { session: "attic/s2" } });
@@ -214,10 +226,10 @@ describe("a delivery", () => {
     await alice.logs("attic", [failed("s1")]);
     for (let attempt = 1; attempt < 5; attempt += 1) {
       await receiver.received(1 + attempt);
-      await passTime(alice);
+      await passTime(alice, attempt);
     }
     await receiver.received(6);
-    await passTime(alice);
+    await passTime(alice, 5);
     expect(await receiver.received(6)).toHaveLength(6);
     const overview = await objectOf(alice).overview();
     expect(overview.dead).toMatchObject([{ subscription: id, attempts: 5, fault: "http_5xx" }]);
@@ -237,7 +249,8 @@ describe("a delivery", () => {
       await receiver.plan({ status });
       await alice.logs("attic", [failed("s1")]);
       await receiver.received(2);
-      await passTime(alice);
+      await expect.poll(async () => (await objectOf(alice).overview()).subscriptions).toMatchObject([{ pending: 0 }]);
+      await runDurableObjectAlarm(objectOf(alice));
       expect(await receiver.received(2)).toHaveLength(2);
       expect((await objectOf(alice).overview()).dead).toHaveLength(dead);
     }
@@ -249,7 +262,7 @@ describe("a delivery", () => {
     await receiver.plan({ status: 307, headers: { location: victim.url } });
     await alice.logs("attic", [failed("s1")]);
     await receiver.received(2);
-    await passTime(alice);
+    await passTime(alice, 1);
     expect(await victim.received(0)).toEqual([]);
     expect((await objectOf(alice).overview()).subscriptions).toMatchObject([{ lastFault: "http_4xx" }]);
   });
@@ -268,7 +281,7 @@ describe("a subscription", () => {
     await alice.logs("attic", [failed("s1")]);
     await other.events(1);
     expect(await receiver.received(2)).toHaveLength(2);
-    expect((await objectOf(alice).overview()).subscriptions).toHaveLength(1);
+    await expect.poll(async () => (await objectOf(alice).overview()).subscriptions).toHaveLength(1);
   });
 
   it("gives a token limited to one machine only that machine's events", async () => {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { failureOf, TestUser, type ToolResult } from "../../support/operator.ts";
 
 type Session = Record<string, unknown> & { session_id: string; machine: string; state: string };
@@ -143,7 +143,8 @@ describe("the list of sessions over all machines", () => {
       said("evil", "user", "x".repeat(60_000), 9e15),
       { type: "session.idle", session: "evil", atMs: 9e15, data: { cost_usd: 1e300, result: { a: 1 } } },
     ]);
-    await scheduler.wait(5);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 1_000 }); // both machines claim a time to come; arrival counts
+    onTestFinished(() => void vi.useRealTimers());
     await alice.logs("cellar", [created("s", "-x", Date.now() + 1e12)]);
     const { sessions } = await list(alice);
     expect(sessions.map(({ machine }) => machine)).toEqual(["cellar", "attic"]);
