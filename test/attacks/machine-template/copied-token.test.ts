@@ -114,7 +114,7 @@ describe("a thief with a copied token", () => {
       await thief.ended();
     }
     await works(link);
-    expect(await refusals()).toHaveLength(1);
+    await expect.poll(refusals).toHaveLength(1);
   });
 
   it("cannot read the machine's facts with a plain request", async () => {

@@ -284,7 +284,7 @@ describe("a client before 2026-07-28", () => {
     const user = new TestUser();
     const stub = env.USER.getByName(user.id);
     const [mine, id] = ["session-1-form", "form-1"];
-    const waiting = stub.answerToForm(JSON.stringify([mine, "loopback", id]), 5_000);
+    const waiting = stub.answerToForm(JSON.stringify([mine, "loopback", id]), 30_000);
     const post = (session: string, form: string): Promise<Response> => {
       const body = JSON.stringify({ jsonrpc: "2.0", id: form, result: ALLOW });
       const headers = { ...JSON_HEADERS, "mcp-session-id": session, "content-length": String(body.length) };

@@ -118,11 +118,13 @@ describe("the inbox", () => {
     await user.logs("attic", [asked("r-1")]);
     await user.script("attic", { answers: { [DECIDE]: taken("deny") } });
     const id = await idOf("r-1");
-    const decided = await Promise.all([
-      decide(id, "deny", {}, "Ann"),
-      decide(id, "allow", {}, "Bob"),
-      decide(id, "deny", {}, "Cleo"),
-    ]);
+    // Calls of one stub arrive in their order.
+    const registry = env.USER.getByName(user.id);
+    const decided = (await Promise.all([
+      registry.decide(id, { behavior: "deny" }, { via: "page", name: "Ann" }),
+      registry.decide(id, { behavior: "allow" }, { via: "page", name: "Bob" }),
+      registry.decide(id, { behavior: "deny" }, { via: "page", name: "Cleo" }),
+    ])) as unknown as Record<string, unknown>[];
     expect(decided.map((one) => one["code"] ?? "ok")).toEqual(["ok", "already_decided", "ok"]);
     expect(decided[1]).toMatchObject({ behavior: "deny", by: "Ann", atMs: expect.any(Number) });
     expect(decided[2]).toMatchObject({ isFirst: false });
