@@ -52,6 +52,7 @@ const THREE_ISOLATES = {
   isolate: false,
   maxWorkers: 3,
   testTimeout: 60_000,
+  hookTimeout: 60_000,
   sequence: { groupOrder: 0 },
 };
 
