@@ -134,7 +134,7 @@ describe("large and numerous requests:", () => {
     expect(JSON.parse(message?.body ?? "{}")).toMatchObject({ data: { machine: "attic", session: "attic/s1", truncated: true } }); // prettier-ignore
   });
 
-  it("subscriptions are limited for each client, for each person, and for webhooks", async () => {
+  it("subscriptions are limited for each client, for each person, and for webhooks", { timeout: 120_000 }, async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const clients = [await clientOf(alice, "one"), await clientOf(alice, "two"), await clientOf(alice, "three")];
     const made: number[] = [];
