@@ -178,10 +178,30 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await asksAnew();
     await asksAnew();
     expect(await page.evaluate<boolean>("pressed.isConnected")).toBe(true);
-    await page.evaluate('pressed.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }))');
+    await page.evaluate(`(() => {
+      const part = pressed.closest("[data-live-part]");
+      new MutationObserver(() => { window.wasInert = part.inert; }).observe(part, { childList: true });
+      pressed.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+    })()`);
     await page.waitForSelector(".ask:has-text('echo the-second')");
     expect(await page.evaluate<boolean>("pressed.isConnected")).toBe(false);
-    for (const session of [first, second]) await client.call("dispose_session", { session_id: session });
+    // What has just come takes no tap for a moment.
+    expect(await page.evaluate<boolean>("window.wasInert")).toBe(true);
+    await page.waitForSelector("[data-live-part]:not([inert]) .ask");
+    // A browser that opens its menu tells nothing of the finger any more.
+    await page.evaluate(`(() => {
+      const button = document.querySelector(".ask:last-of-type button[value=allow]");
+      button.focus();
+      window.chosen = button.closest(".ask").id;
+      button.dispatchEvent(new PointerEvent("pointerdown", { bubbles: true }));
+      button.dispatchEvent(new MouseEvent("contextmenu", { bubbles: true }));
+    })()`);
+    const third = await client.create(attic.repo("api"), { prompt: "bash touch third && echo the-third" });
+    await page.waitForSelector(".ask:has-text('echo the-third')");
+    expect(await page.evaluate<string>("document.activeElement.closest('.ask').id")).toBe(
+      await page.evaluate<string>("chosen"),
+    );
+    for (const session of [first, second, third]) await client.call("dispose_session", { session_id: session });
   });
 
   test("finds pages that can be used with a keyboard, that axe has nothing against, and that break no policy of theirs", async () => {

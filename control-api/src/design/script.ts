@@ -238,7 +238,10 @@ const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
 // What is under a finger must not be replaced before it is lifted, or the tap is lost or meets something else.
 let isPressed = false;
 addEventListener("pointerdown", () => { isPressed = true; }, true);
-for (const type of ["pointerup", "pointercancel"]) addEventListener(type, () => setTimeout(() => { isPressed = false; }), true);
+const lifted = () => setTimeout(() => { isPressed = false; });
+for (const type of ["pointerup", "pointercancel", "contextmenu"]) addEventListener(type, lifted, true);
+// Another window takes the pointer away: then no pointerup comes. Not in the capture phase, or it would be told of each element's focus.
+addEventListener("blur", lifted);
 const SETTLE_MS = 400;
 
 let isRefreshing = false;
