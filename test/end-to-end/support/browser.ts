@@ -40,6 +40,7 @@ export interface Page {
   setViewportSize(size: { width: number; height: number }): Promise<void>;
   emulateMedia(options: { colorScheme: "light" | "dark" }): Promise<void>;
   reload(): Promise<unknown>;
+  close(): Promise<void>;
   keyboard: { press(key: string): Promise<void> };
 }
 export interface BrowserRequest {
