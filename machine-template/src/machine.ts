@@ -289,7 +289,7 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     if (liveMs > 0) this.#liveUntilMs = Date.now() + Math.min(liveMs, LIVE_MS);
     const lacksFacts = wantsFacts && told.facts === undefined;
     if (wantsFacts) this.#record.markFacts(false);
-    else if (told.facts !== undefined) this.#record.markFacts(true);
+    else if (told.facts) this.#record.markReported(told.facts);
     this.ctx.waitUntil(this.#alarm.cancel("report"));
     this.ctx.waitUntil(this.#alarm.setNoLater("checkPresence", PRESENCE_CHECK_MS));
     return lacksFacts || this.#log.hasUnpushed(this.#detail);

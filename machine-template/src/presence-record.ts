@@ -69,6 +69,11 @@ export class PresenceRecord {
     if ((this.#row.factsReported ?? false) !== factsReported) this.#write({ ...this.#row, factsReported });
   }
 
+  /** Records that the control API has received these facts. They may have changed while the report was under way. */
+  markReported(facts: Facts): void {
+    if (isSame(facts, this.#row.facts)) this.markFacts(true);
+  }
+
   /** Records that the control API refuses this script's reports. Cleared when a link opens. */
   refuseReports(): void {
     this.#write({ ...this.#row, reportsRefused: true });

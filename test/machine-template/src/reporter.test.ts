@@ -94,6 +94,18 @@ describe("the script reports to the control API", () => {
     await reported(({ facts }) => facts?.codez === "0.2.0");
   });
 
+  it("facts that changed while earlier ones were on their way", async () => {
+    const connector = await TestConnector.greeted();
+    await reported(({ online }) => online);
+    await arrange("/hold", "");
+    connector.say({ type: "facts", facts: { ...FACTS, codez: "0.2.0" } });
+    await reported(({ facts }) => facts?.codez === "0.2.0");
+    connector.say({ type: "facts", facts: { ...FACTS, codez: "0.3.0" } });
+    await connector.push(1, [{}]); // what comes after the facts on this link was handled after them
+    await arrange("/release", "");
+    await reported(({ facts }) => facts?.codez === "0.3.0");
+  });
+
   it("before it answers, when the owner closes the link", async () => {
     await TestConnector.greeted();
     await reported(({ online }) => online);

@@ -9,7 +9,8 @@ type Asked = { method: string; url: string; headers: { get(name: string): string
  * The service behind `CONTROL` of a machine script under test. Besides reports it answers the test itself, about the
  * machine whose log has this epoch: `GET /reports?epoch=&from=` waits until there are more than so many, `POST /refuse?epoch=&status=`
  * answers its next one with that status, `POST /want?epoch=` asks with the next answer for its facts,
- * `POST /stored?epoch=&seq=` says with the next answer that the events are stored up to that number.
+ * `POST /stored?epoch=&seq=` says with the next answer that the events are stored up to that number, `POST /hold?epoch=` keeps the next
+ * answer back until `POST /release?epoch=`.
  */
 export function control(): (request: Asked) => Promise<Response> {
   const received: Received[] = [];
@@ -17,6 +18,7 @@ export function control(): (request: Asked) => Promise<Response> {
   const refused = new Map<string | null, number>();
   const wanting = new Set<string | null>();
   const storing = new Map<string | null, number>();
+  const held = new Map<string | null, PromiseWithResolvers<void>>();
 
   async function take(request: Asked): Promise<Response> {
     const report = MachineReport.parse(await request.json());
@@ -29,6 +31,7 @@ export function control(): (request: Asked) => Promise<Response> {
     waiting.clear();
     const stored = { "x-operator-stored": String(storing.get(epoch) ?? report.push?.position.seq ?? 0) };
     storing.delete(epoch);
+    await held.get(epoch)?.promise;
     return new Response(null, { status, headers: { ...wants, ...(status === 204 ? stored : {}) } });
   }
 
@@ -58,6 +61,13 @@ export function control(): (request: Asked) => Promise<Response> {
         return new Response(null, { status: 204 });
       case "POST /stored":
         storing.set(epoch, Number(searchParams.get("seq")));
+        return new Response(null, { status: 204 });
+      case "POST /hold":
+        held.set(epoch, Promise.withResolvers());
+        return new Response(null, { status: 204 });
+      case "POST /release":
+        held.get(epoch)?.resolve();
+        held.delete(epoch);
         return new Response(null, { status: 204 });
       default:
         return new Response("no such path", { status: 404 });
