@@ -5,7 +5,7 @@ import { CloseCode } from "#protocol/close-code.ts";
 import type { EventFrame, Facts } from "#protocol/control.ts";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { EventDetail, LoggedEvent, LogPosition, PresenceType } from "#protocol/event.ts";
-import { LIVE_MS, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { EVENT_LOG_ROWS, EVENT_PAGE_ROWS, LIVE_MS, PRESENCE_CHECK_MS, PROTOCOL_VERSION } from "#protocol/limits.ts";
 import {
   CallRequest,
   CredentialChange,
@@ -34,6 +34,9 @@ const ForgetRequest = z.object({ session: z.nullable(z.string()) });
 const LiveRequest = z.object({ forMs: z.int() });
 
 const CloseRequest = z.object({ code: z.enum(CloseCode), reason: z.string() });
+
+/** Reports that a full log takes at most, as long as its events are of usual size. Whoever closes a link waits for 5 s. */
+const MAX_LAST_REPORTS = Math.ceil(EVENT_LOG_ROWS / EVENT_PAGE_ROWS);
 
 /** One machine: its link, presence and event log. */
 export class Machine extends DurableObject<Env> implements LinkListener {
@@ -339,15 +342,25 @@ export class Machine extends DurableObject<Env> implements LinkListener {
     const asked = CloseRequest.safeParse(await jsonOf(request));
     if (!asked.success) return errorResponse({ code: "invalid_request", reason: "not a close" });
     const { code, reason } = asked.data;
+    // Its connector dials the script of the new name within milliseconds. What that one reports has higher numbers, after which the owner's
+    // object takes nothing of this script any more. A revoked token, in contrast, must stop working at once.
+    if (code === CloseCode.RENAMED) await this.#reportAll();
     this.#link.close(
       code,
       reason,
       code === CloseCode.REVOKED ? { code: "machine_revoked", machine: this.env.NAME } : undefined,
     );
-    await this.#reporter
-      .send()
-      .catch((failure: unknown) => console.warn("report after a close failed", String(failure)));
+    await this.#reportAll();
     return new Response(null, { status: 204 });
+  }
+
+  /** Reports until the owner's object has all events. The script may be deleted next, and its connector would not send them again. */
+  async #reportAll(): Promise<void> {
+    try {
+      for (let reports = 0; reports < MAX_LAST_REPORTS; reports += 1) if (!(await this.#reporter.send())) return;
+    } catch (failure) {
+      console.warn("report at a close failed", String(failure));
+    }
   }
 
   /** Records the end of a link that ended together with the script (an upload, a crash), when nothing could record it. */

@@ -296,6 +296,19 @@ describe("the script pushes events to the owner's object", () => {
     for (const { events } of await pushesWith(1)) expect(events.length).toBeLessThanOrEqual(EVENT_PAGE_ROWS);
   });
 
+  it("all of them before it answers, when the link is closed because the machine was renamed", async () => {
+    const connector = await TestConnector.greeted();
+    for (let first = 1; first <= 3 * EVENT_PAGE_ROWS; first += MAX_EVENTS_PER_FRAME)
+      await connector.push(
+        first,
+        Array.from({ length: MAX_EVENTS_PER_FRAME }, () => ({})),
+      );
+    const body = JSON.stringify({ code: CloseCode.RENAMED, reason: "loft" });
+    expect((await ask("/operator/close", { method: "POST", body })).status).toBe(204);
+    const types = (await receivedFrom(0)).flatMap(({ push }) => push?.events ?? []).map(({ type }) => type);
+    expect(types.at(-1)).toBe("machine.offline");
+  });
+
   it("from the same position after a restart of the script", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [{ data: "a" }]);
