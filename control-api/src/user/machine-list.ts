@@ -22,6 +22,9 @@ const LISTED = `
   UNION ALL SELECT name, 0, 0 FROM server
   WHERE (?2 IS NULL OR name IN (SELECT value FROM json_each(?2))) AND created_ms > ?4 AND (?3 = '' OR instr(name, ?3) > 0)`;
 
+/** Names as a person counts: build-2 before build-10. Sorted by the name without its last digits, then by length. */
+const counted = (name: string): string => `rtrim(${name}, '0123456789'), length(${name}), ${name}`;
+
 /**
  * Lists over a person's machines and hosted servers that need a part of them: a page, the names, those that are online. The part is
  * selected by the database. A person may have a thousand machines, and reading all that they told of themselves takes 10 ms and more.
@@ -50,7 +53,8 @@ export class MachineList {
     const from = after ?? { rank: -1, seenMs: 0, name: "" };
     const names = this.#sql
       .exec<{ name: string }>(
-        `SELECT name FROM (${LISTED}) WHERE (rank, -seen_ms, name) > (?5, ?6, ?7) ORDER BY rank, seen_ms DESC, name LIMIT ?8 OFFSET ?9`,
+        `SELECT name FROM (${LISTED}) WHERE (rank, -seen_ms, ${counted("name")}) > (?5, ?6, ${counted("?7")})
+         ORDER BY rank, seen_ms DESC, ${counted("name")} LIMIT ?8 OFFSET ?9`,
         ...filter,
         from.rank,
         -from.seenMs,
@@ -78,10 +82,12 @@ export class MachineList {
     return { machines, hasMore: names.length > limit };
   }
 
-  /** All names, sorted. */
+  /** All names, in the order in which a person looks for one. */
   names(): string[] {
     return this.#sql
-      .exec<{ name: string }>("SELECT name FROM machine UNION ALL SELECT name FROM server ORDER BY name")
+      .exec<{ name: string }>(
+        `SELECT name FROM (SELECT name FROM machine UNION ALL SELECT name FROM server) ORDER BY ${counted("name")}`,
+      )
       .toArray()
       .map(({ name }) => name);
   }

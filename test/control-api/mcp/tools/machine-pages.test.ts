@@ -50,6 +50,12 @@ describe("list_machines with many machines", () => {
       expect(await all({ limit })).toEqual({ names: namesOf(page), pages: Math.ceil(5 / limit) });
   });
 
+  it("sorts names as a person counts, over all pages", async () => {
+    const names = ["box-1", "box-02", "box-12", "build", "build-1", "build-2", "build-10", "build-2a"];
+    await add(...names.toReversed());
+    for (const limit of [1, 3, 50]) expect((await all({ limit })).names).toEqual(names);
+  });
+
   it("shows a client that passes nothing at most fifty, and says that there are more", async () => {
     await add(...Array.from({ length: 51 }, (_, n) => `more-${n}`));
     await user.report("more-50", { online: true });
