@@ -1,7 +1,7 @@
 // Root cause: what was made with a permission did not know by whom or for what, and so outlived the app, the refresh token or
 // the computer that it was given to.
 import { runInDurableObject } from "cloudflare:test";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { User } from "../../../control-api/src/user/user.ts";
 import {
   Client,
@@ -77,12 +77,12 @@ describe("tokens that an app created end with the app's access", () => {
       expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("may last longer")]);
     }
     const kept = await made(tokens.access_token, { expiresMs: expiresMs + 1e9 }); // a person may do that
+    onTestFinished(() => void vi.restoreAllMocks());
     vi.spyOn(Date, "now").mockReturnValue(expiresMs - 10_000);
     expect(await Promise.all([child, grandchild, sooner].map((one) => statusWith(one.token)))).toEqual([200, 200, 401]);
     vi.spyOn(Date, "now").mockReturnValue(expiresMs);
     for (const one of [parent, child, grandchild]) expect(await statusWith(one.token)).toBe(401);
     expect(await statusWith(kept.token)).toBe(200);
-    vi.restoreAllMocks();
   });
 
   test("but a token stays when the program that requested it signs itself out, as codez does", async () => {

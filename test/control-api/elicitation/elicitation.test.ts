@@ -12,8 +12,6 @@ type Item = { id: number; request_id: string; state: string };
 
 const CALL = "tools/call send_and_wait";
 const RESPOND = "tools/call respond_permission";
-/** A poll of the log gathers for a quarter of a second, and the machines of all tests share one computer. */
-const ARRIVES = { timeout: 15_000 };
 const OLDER = "2025-11-25";
 const ALLOW: Answer = { action: "accept", content: { decision: "allow" } };
 
@@ -100,9 +98,9 @@ describe.each([OLDER, MODERN])("a client of %s", (revision) => {
       return ALLOW;
     });
     const called = prompt(client);
-    await expect.poll(() => calls("send_and_wait"), ARRIVES).toHaveLength(1);
+    await expect.poll(() => calls("send_and_wait")).toHaveLength(1);
     await logs("attic", [asked("r-1")]);
-    await expect.poll(() => calls("respond_permission"), ARRIVES).toHaveLength(1);
+    await expect.poll(() => calls("respond_permission")).toHaveLength(1);
     await logs("attic", [asked("r-1"), settled("r-1"), IDLE]);
     expect(await called).toEqual({
       session_id: "attic/s-1",
@@ -129,10 +127,10 @@ describe.each([OLDER, MODERN])("a client of %s", (revision) => {
     );
     await logs("attic", [asked("r-1")]);
     const called = prompt(client);
-    await expect.poll(() => calls("respond_permission"), ARRIVES).toHaveLength(1);
+    await expect.poll(() => calls("respond_permission")).toHaveLength(1);
     responds = taken("allow", { answers: { "Which database?": "Postgres" } });
     await logs("attic", [asked("r-1"), settled("r-1", { behavior: "deny" }), questioned("r-2")]);
-    await expect.poll(() => calls("respond_permission"), ARRIVES).toHaveLength(2);
+    await expect.poll(() => calls("respond_permission")).toHaveLength(2);
     await logs("attic", [
       asked("r-1"),
       settled("r-1", { behavior: "deny" }),
