@@ -168,26 +168,28 @@ function Deep({ answer }: DeepProps) {
   const rows = given.slice(0, PAGE_SESSIONS).flatMap(matchIn);
   const unanswered = Array.isArray(answer.told["unanswered"]) ? answer.told["unanswered"].length : 0;
   return (
-    <section class="section">
-      <h2>In what was said</h2>
-      {unanswered > 0 ? <Note kind="warn">{`${unanswered} machines did not answer in time.`}</Note> : null}
-      {rows.length === 0 ? (
-        <Empty title="Nothing found on the machines that are online" />
-      ) : (
-        <ul class="rows">
-          {rows.map(({ path, machine, title, snippet, atMs }) => (
-            <Row
-              href={path}
-              tone="none"
-              name={<Foreign text={title} />}
-              end={atMs === null ? machine : <Ago ms={atMs} />}
-              more={<Foreign text={snippet} />}
-            />
-          ))}
-        </ul>
-      )}
+    <>
+      <section class="section">
+        <h2>In what was said</h2>
+        {unanswered > 0 ? <Note kind="warn">{`${unanswered} machines did not answer in time.`}</Note> : null}
+        {rows.length === 0 ? (
+          <Empty title="Nothing found on the machines that are online" />
+        ) : (
+          <ul class="rows">
+            {rows.map(({ path, machine, title, snippet, atMs }) => (
+              <Row
+                href={path}
+                tone="none"
+                name={<Foreign text={title} />}
+                end={atMs === null ? machine : <Ago ms={atMs} />}
+                more={<Foreign text={snippet} />}
+              />
+            ))}
+          </ul>
+        )}
+      </section>
       <h2>By title</h2>
-    </section>
+    </>
   );
 }
 
