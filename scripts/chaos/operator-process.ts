@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { ownerTokenPath } from "../system/owner-token.ts";
 import { eventually } from "./eventually.ts";
 import { isRunning, type Process, signal, tree } from "./processes.ts";
-import { freePort } from "../system/ports.ts";
+import { Ports } from "../system/ports.ts";
 
 const START = fileURLToPath(new URL("../local/start.ts", import.meta.url));
 
@@ -81,7 +81,7 @@ export class OperatorProcess {
 
   /** Starts it with the same port and state as before. @throws Error with its last output if it does not start */
   async start(): Promise<void> {
-    if (this.#port === 0) this.#port = await freePort();
+    if (this.#port === 0) this.#port = await new Ports().take();
     const words: string[] = [];
     const child = spawn(process.execPath, [START, "--port", String(this.#port)], {
       env: { ...process.env, OPERATOR_STATE: this.stateFolder, CODEZ_HOME: this.#home },

@@ -23,7 +23,8 @@ export class Ports {
   }
 }
 
-function isFree(port: number): Promise<boolean> {
+/** Whether a program can listen on that port of 127.0.0.1. */
+export function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const probe = createServer();
     probe.once("error", () => resolve(false));

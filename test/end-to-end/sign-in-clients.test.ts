@@ -19,6 +19,7 @@ import { peerBin } from "../peers/bin.ts";
 import { allow, Chromium, claim, hasChromium, type Page, STRANGERS } from "./support/browser.ts";
 import { TestOperator } from "./support/operator.ts";
 import { run } from "./support/run.ts";
+import { unusedPort } from "../support/unused-port.ts";
 
 const Created = z.object({ token: z.string(), id: z.string() });
 const Grants = z.object({ grants: z.array(z.object({ id: z.string(), client: z.string() })) });
@@ -259,13 +260,14 @@ describe.skipIf(!hasChromium())("clients that sign in at a running Operator", ()
   });
 
   test("the conformance suite's scenarios for authorization servers pass", async () => {
+    const port = await unusedPort(); // at which the suite receives its code
     const { body } = await operator.api("POST", "/oauth/register", {
       client_name: "conformance",
-      redirect_uris: [`http://127.0.0.1:${CONFORMANCE_PORT}/callback`],
+      redirect_uris: [`http://127.0.0.1:${port}/callback`],
       token_endpoint_auth_method: "none",
     });
     const { client_id: clientId } = z.object({ client_id: z.string() }).parse(body);
-    const client = ["--client-id", clientId, "--port", String(CONFORMANCE_PORT)];
+    const client = ["--client-id", clientId, "--port", String(port)];
     const args = ["authorization", "--url", operator.url, "--resource", operator.mcpUrl.href, ...client];
     const asked = /http:\/\/127\.0\.0\.1:\d+\/oauth\/authorize\?\S+(?=\s)/g;
     const said = await withPerson([peerBin("conformance"), ...args], asked, page);
@@ -274,9 +276,6 @@ describe.skipIf(!hasChromium())("clients that sign in at a running Operator", ()
     expect(said).not.toMatch(/FAILURE|[1-9]\d* failed/);
   });
 });
-
-/** The address at which the suite receives its code; it must be configured. */
-const CONFORMANCE_PORT = 39_125;
 
 /** A guard against a program that hangs. */
 const PERSON_LIMIT_MS = 60_000;

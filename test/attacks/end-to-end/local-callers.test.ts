@@ -14,7 +14,7 @@ import { ExitCode } from "../../../scripts/codez/exit-code.ts";
 import { ownerTokenPath } from "../../../scripts/system/owner-token.ts";
 import { peerBin } from "../../peers/bin.ts";
 import { until } from "../../end-to-end/support/eventually.ts";
-import { freePort } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 
 const run = promisify(execFile);
 
@@ -45,7 +45,7 @@ beforeAll(async () => {
   home = join(folder, "home");
   mkdirSync(home, { mode: 0o755 });
   chmodSync(folder, 0o755); // another user gets as far as the home folder, as usual
-  const port = await freePort();
+  const port = await unusedPort();
   url = `http://127.0.0.1:${port}`;
   operator = spawn(process.execPath, [START, "--port", String(port)], {
     env: environment({ OPERATOR_STATE: join(folder, "state") }),
@@ -273,7 +273,7 @@ test("an Operator with new secrets refuses the old token", async () => {
   const path = join(folder, "state", "secrets.json");
   const secrets = JSON.parse(readFileSync(path, "utf8")) as Record<string, string>;
   expect(secrets["OWNER_TOKEN"]).toBe(token());
-  const port = await freePort();
+  const port = await unusedPort();
   const other = join(folder, "other-state");
   mkdirSync(other, { mode: 0o700 });
   writeFileSync(join(other, "secrets.json"), JSON.stringify({ ...secrets, OWNER_TOKEN: undefined }), { mode: 0o600 });

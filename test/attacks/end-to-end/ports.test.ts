@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { freePort } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 
 const START = fileURLToPath(new URL("../../../scripts/local/start.ts", import.meta.url));
 
@@ -28,7 +28,7 @@ describe.skipIf(!isRoot)("each listening address of a start", () => {
   let listeners: Listener[];
 
   beforeAll(async () => {
-    [port, metricsPort] = [await freePort(), await freePort()];
+    [port, metricsPort] = [await unusedPort(), await unusedPort()];
     const env = {
       ...process.env,
       OPERATOR_STATE: join(folder, "state"),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { peerBin } from "../../peers/bin.ts";
-import { freePort } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 
 /** Somebody else may take the port in the moment between finding it free and using it. */
 const ATTEMPTS = 5;
@@ -13,15 +13,19 @@ export class Everything implements AsyncDisposable {
 
   static async start(): Promise<Everything> {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      const port = await freePort();
+      const port = await unusedPort();
       const child = spawn(process.execPath, [peerBin("mcp-server-everything"), "streamableHttp"], {
         env: { ...process.env, PORT: String(port) },
         stdio: ["ignore", "pipe", "pipe"],
       });
-      child.stdout.resume();
       const isUp = await new Promise<boolean>((resolve) => {
-        child.stderr.on("data", (chunk: Buffer) => /listening on port/.test(chunk.toString()) && resolve(true));
-        child.stdout.on("data", (chunk: Buffer) => /listening on port/.test(chunk.toString()) && resolve(true));
+        for (const stream of [child.stdout, child.stderr]) {
+          let said = "";
+          stream.setEncoding("utf8").on("data", (text: string) => {
+            said += text;
+            if (/listening on port/.test(said)) resolve(true);
+          });
+        }
         child.once("exit", () => resolve(false));
       });
       if (isUp) return new Everything(new URL(`http://127.0.0.1:${port}/mcp`), child);

@@ -5,7 +5,7 @@ import { stripTypeScriptTypes } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { Ports } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 import { until } from "./eventually.ts";
 
 const PROJECT = fileURLToPath(new URL("../../peers/next", import.meta.url));
@@ -33,7 +33,7 @@ export class NextGate implements AsyncDisposable {
       writeFileSync(built, code);
       await promisify(execFile)(process.execPath, [NEXT, "build"], options);
     }
-    const gate = new NextGate(await new Ports().take(), env);
+    const gate = new NextGate(await unusedPort(), env);
     await until("Next.js listens", async () => {
       if (gate.#child.exitCode !== null) throw new Error(`Next.js ended: ${gate.#said}`);
       return fetch(`http://127.0.0.1:${gate.port}/`).then(

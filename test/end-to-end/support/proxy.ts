@@ -5,7 +5,7 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Ports } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 import { until } from "./eventually.ts";
 
 const README = fileURLToPath(new URL("../../../scripts/local/README.md", import.meta.url));
@@ -48,7 +48,7 @@ export class Proxy implements AsyncDisposable {
     const kind = ["-days", "2", "-nodes", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"];
     const subject = ["-subj", `/CN=${host}`, "-addext", `subjectAltName=DNS:${host}`];
     execFileSync("openssl", ["req", "-x509", "-keyout", key, "-out", cert, ...kind, ...subject], { stdio: "ignore" });
-    const port = await new Ports().take();
+    const port = await unusedPort();
     // Only its address, Operator's address and the certificate's path are replaced.
     const placed = config
       .replaceAll("operator.example.com {", `${host}:${port} {\n  bind 127.0.0.1\n  tls ${cert} ${key}`)

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
-import { Ports } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 import { everyRequest } from "./http.ts";
 import { namesOfThisComputer } from "./localhost.ts";
 import { TestOperator } from "./operator.ts";
@@ -19,7 +19,7 @@ export async function startPublicOperator(): Promise<TestOperator> {
   await operator.stop();
   const trustedBefore = getCACertificates("default");
   const { certFile, keyFile } = makeCertificate(operator.folder);
-  const port = await new Ports().take();
+  const port = await unusedPort();
   const origin = `https://${HOST}:${port}`;
   namesOfThisComputer.add(HOST);
   setDefaultCACertificates([...trustedBefore, readFileSync(certFile, "utf8")]);

@@ -11,7 +11,7 @@ import { buildHost } from "../../../scripts/build/host.ts";
 import { buildOperator } from "../../../scripts/build/operator.ts";
 import { buildTemplate } from "../../../scripts/build/template.ts";
 import { refusedLicences } from "../../../scripts/dependencies/licence-policy.ts";
-import { freePort } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 import { temporaryFolder } from "../connector/support/temporary-folder.ts";
 
 const SERVER = fileURLToPath(new URL("../connector/stdio/support/raw-server.ts", import.meta.url));
@@ -49,8 +49,8 @@ describe("operator.tgz", () => {
     const { code, output } = await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball]);
     expect(output).not.toContain("npm error");
     expect(code).toBe(0);
-    port = await freePort();
-  }, 120_000);
+    port = await unusedPort();
+  });
 
   afterAll(async () => {
     await run("sh", ["-c", KILL]);

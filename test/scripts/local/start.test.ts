@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { eventually, temporaryFolder } from "./support/harness.ts";
 import { childrenOf, isRunning } from "./support/processes.ts";
 import { sharedStandIn } from "./support/stand-in.ts";
-import { freePort } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 
 const { root, newState } = await sharedStandIn();
 
@@ -45,7 +45,7 @@ test.each([
   ["SIGKILL", "SIGKILL"],
 ] as const)("%s ends the start and everything it started, and the next start works", async (signal, code) => {
   const stateDir = await newState();
-  const port = await freePort();
+  const port = await unusedPort();
   const first = await startProcess(port, stateDir);
   await eventually(() => (first.output().includes("Operator is running") ? true : undefined), first.output());
   const workerds = await childrenOf(first.pid, "workerd");
@@ -79,7 +79,7 @@ test("a taken port and a bad argument are told in one line", async () => {
 });
 
 test("what is started dies with its start, although the process that watches over it was killed first", async () => {
-  const started = await startProcess(await freePort(), await newState());
+  const started = await startProcess(await unusedPort(), await newState());
   await eventually(() => (started.output().includes("Operator is running") ? true : undefined), "the start");
   const [workerd = 0] = await childrenOf(started.pid, "workerd");
   const [reaper = 0] = await childrenOf(started.pid, "sh");
@@ -97,7 +97,7 @@ test("what is started dies with its start, although the process that watches ove
 });
 
 test("SIGTERM to npm start ends Operator, since npm tells the process that it started and no other", async () => {
-  const port = await freePort();
+  const port = await unusedPort();
   const env = {
     ...process.env,
     OPERATOR_STATE: await newState(),
@@ -127,11 +127,11 @@ test("SIGTERM to npm start ends Operator, since npm tells the process that it st
 test("a second start leaves the log of the first as it is", async () => {
   const stateDir = await newState();
   const log = join(stateDir, "operator.log");
-  const first = await startProcess(await freePort(), stateDir);
+  const first = await startProcess(await unusedPort(), stateDir);
   await eventually(() => (first.output().includes("Operator is running") ? true : undefined), "the start");
   const before = await readFile(log, "utf8");
   expect(before).toContain("started as process");
-  expect(await (await startProcess(await freePort(), stateDir)).ended).toBe(1);
+  expect(await (await startProcess(await unusedPort(), stateDir)).ended).toBe(1);
   expect(await readFile(log, "utf8")).toBe(before);
 });
 
@@ -147,7 +147,7 @@ test.each([
   const stateDir = await newState();
   await mkdir(dirname(join(stateDir, name)), { recursive: true });
   await writeFile(join(stateDir, name), content);
-  const started = await startProcess(await freePort(), stateDir);
+  const started = await startProcess(await unusedPort(), stateDir);
   expect(await started.ended).toBe(1);
   for (const part of said) expect(started.output()).toContain(part);
   expect(started.output()).toContain(join(stateDir, name));
@@ -163,7 +163,7 @@ test.skipIf(!isRoot)("a start reports a full disk, and an Operator keeps running
   try {
     const stateDir = join(disk, "state");
     await cp(await newState(), stateDir, { recursive: true });
-    const port = await freePort();
+    const port = await unusedPort();
     const running = await startProcess(port, stateDir);
     await eventually(() => (running.output().includes("Operator is running") ? true : undefined), running.output());
     expect(await text(`http://127.0.0.1:${port}/count`)).toBe("1");
@@ -201,12 +201,12 @@ test.skipIf(!isRoot)("the very first start reports a full or read-only disk", as
   const disk = await temporaryFolder();
   execFileSync("mount", ["-t", "tmpfs", "-o", "size=24k", "none", disk]);
   try {
-    const small = await startProcess(await freePort(), join(disk, "state"));
+    const small = await startProcess(await unusedPort(), join(disk, "state"));
     expect(await small.ended).toBe(1);
     expect(small.output()).toMatch(/^the disk of \S+ is full\. Free some space there/m);
     expect(small.output()).not.toContain("    at ");
     execFileSync("mount", ["-o", "remount,ro", disk]);
-    const readOnly = await startProcess(await freePort(), join(disk, "other", "state"));
+    const readOnly = await startProcess(await unusedPort(), join(disk, "other", "state"));
     expect(await readOnly.ended).toBe(1);
     expect(readOnly.output()).toMatch(/^\S+ is on a read-only disk\. Mount it writable/m);
   } finally {
@@ -235,7 +235,7 @@ test("a lock that was left behind or cut short prevents no start", async () => {
     const stateDir = await newState();
     await mkdir(stateDir, { recursive: true });
     await writeFile(join(stateDir, "lock.json"), lock);
-    const started = await startProcess(await freePort(), stateDir);
+    const started = await startProcess(await unusedPort(), stateDir);
     await eventually(() => (started.output().includes("Operator is running") ? true : undefined), "the start");
     expect(JSON.parse(await readFile(join(stateDir, "lock.json"), "utf8"))).toMatchObject({ pid: started.pid });
   }
@@ -243,7 +243,7 @@ test("a lock that was left behind or cut short prevents no start", async () => {
 
 test("with --log-format json the log and standard error have one object per line", async () => {
   const stateDir = await newState();
-  const started = await startProcess(await freePort(), stateDir, "--log-format", "json");
+  const started = await startProcess(await unusedPort(), stateDir, "--log-format", "json");
   await eventually(() => (started.output().includes("Operator is running") ? true : undefined), started.output());
   const lines = (await readFile(join(stateDir, "operator.log"), "utf8")).trim().split("\n");
   for (const line of lines)

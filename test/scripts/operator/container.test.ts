@@ -10,7 +10,7 @@ import { buildCodez } from "../../../scripts/build/codez.ts";
 import { buildHost } from "../../../scripts/build/host.ts";
 import { buildOperator } from "../../../scripts/build/operator.ts";
 import { buildTemplate } from "../../../scripts/build/template.ts";
-import { Ports } from "../../../scripts/system/ports.ts";
+import { unusedPort } from "../../support/unused-port.ts";
 
 const DOCKERFILE = readFileSync(fileURLToPath(new URL("../../../Dockerfile", import.meta.url)), "utf8");
 
@@ -117,7 +117,7 @@ test.skipIf(!canPretend())(
       stdio: "pipe",
     });
 
-    const port = await new Ports().take();
+    const port = await unusedPort();
     const container = start(folder, [`OPERATOR_PORT=${port}`]);
     const ended = outputOf(container);
     onTestFinished(() => void container.kill("SIGKILL"));

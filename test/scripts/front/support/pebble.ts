@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { request } from "node:https";
 import { onTestFinished } from "vitest";
 import { newCertificate, testFolder, until } from "./certificates.ts";
-import { freePort } from "../../../../scripts/system/ports.ts";
+import { unusedPort } from "../../../support/unused-port.ts";
 
 export const HAS_PEBBLE = existsSync("/usr/bin/pebble");
 
@@ -19,7 +19,12 @@ export class Pebble {
   static async start(challengePort: number): Promise<Pebble> {
     const folder = testFolder();
     const { cert, key } = newCertificate();
-    const [port, management, dns, dnsApi] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const [port, management, dns, dnsApi] = [
+      await unusedPort(),
+      await unusedPort(),
+      await unusedPort(),
+      await unusedPort(),
+    ];
     await writeFile(join(folder, "cert.pem"), cert);
     await writeFile(join(folder, "key.pem"), key);
     await writeFile(

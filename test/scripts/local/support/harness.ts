@@ -7,7 +7,7 @@ import { dispatchBindings } from "../../../../scripts/local/dispatch-binding/con
 import type { Hostility } from "../../../../scripts/local/platform/hostility/hostility.ts";
 import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
 import type { Platform } from "../../../../scripts/local/platform/platform.ts";
-import { Ports } from "../../../../scripts/system/ports.ts";
+import { unusedPort } from "../../../support/unused-port.ts";
 import { startWorkerd } from "../../../../scripts/local/workerd/process.ts";
 
 export const TOKEN = "test-token";
@@ -119,7 +119,7 @@ export interface Gate {
 
 export async function gate(platform: Platform, source = GATE): Promise<Gate> {
   const { bindings, services, extensions } = dispatchBindings({ DISPATCH: platform.dispatch(NAMESPACE) });
-  const address = `127.0.0.1:${await new Ports().take()}`;
+  const address = `127.0.0.1:${await unusedPort()}`;
   const worker = { modules: [{ name: "gate.js", esModule: source }], compatibilityDate: "2026-08-01", bindings };
   const workerd = await startWorkerd(
     "the gate",
@@ -144,7 +144,7 @@ export async function gate(platform: Platform, source = GATE): Promise<Gate> {
 
 /** Resolves once `probe` answers something; the bound is for a run that has gone wrong, not a measurement. */
 export async function eventually<T>(probe: () => Promise<T | undefined> | T | undefined, what: string): Promise<T> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   while (Date.now() < deadline) {
     const value = await probe();
     if (value !== undefined) return value;
