@@ -64,7 +64,7 @@ test("the agent and its commands see no Operator token", async () => {
   });
   await using client = await machine.connect();
   const session = await client.create(machine.repo("repo"), { permission_mode: "bypassPermissions" });
-  const input = { session_id: session, text: "bash env", timeout_ms: 20_000 };
+  const input = { session_id: session, text: "bash env", timeout_ms: 60_000 };
   const { result } = await client.call("send_and_wait", input);
   expect(result).toContain("MY_SERVER_SETTING=1");
   for (const [name, value] of Object.entries(OWN)) {

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Past this a wait has failed. A guard against hanging, far above what anything here takes; never a measurement. */
-const GIVE_UP_MS = 30_000;
+const GIVE_UP_MS = 90_000;
 
 const LOOK_AGAIN_MS = 20;
 

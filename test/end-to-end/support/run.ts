@@ -11,7 +11,7 @@ export type RunOptions = {
 };
 
 /** A guard against a program that hangs. */
-const RUN_LIMIT_MS = 90_000;
+const RUN_LIMIT_MS = 180_000;
 
 /** Runs a program to its end. */
 export async function run(

@@ -10,7 +10,7 @@ import { peerBin } from "../../../peers/bin.ts";
 import { startMessagesApi, type MessagesApi, type Script } from "../../../peers/messages-api.ts";
 
 /** Whatever a test waits for happens in a second; on a loaded machine in a few. */
-const PATIENCE_MS = 30_000;
+const PATIENCE_MS = 60_000;
 
 const CODEZ = fileURLToPath(new URL("codez.ts", import.meta.url));
 
