@@ -11,9 +11,12 @@ import { CONTROL_BUILD, REPOSITORY } from "./repository.ts";
 import { tarball } from "./tarball.ts";
 import { isUnchanged, stamp } from "./unchanged.ts";
 
-const STAMP = `${REPOSITORY}scripts/codez/build/inputs.json`;
-const BUNDLE = `${REPOSITORY}scripts/codez/build/codez.js`;
-const TARBALL = `${CONTROL_BUILD}/codez.tgz`;
+/** Where the results are. */
+const OUTPUT = {
+  stamp: `${REPOSITORY}scripts/codez/build/inputs.json`,
+  bundle: `${REPOSITORY}scripts/codez/build/codez.js`,
+  tarball: `${CONTROL_BUILD}/codez.tgz`,
+};
 
 /** The sources of this build program. They count as inputs, because changing them changes the output. */
 const OWN_SOURCES = [
@@ -32,8 +35,8 @@ const BUILD_MARK = "@codez-build@";
  * `codez` as one JavaScript file without dependencies, good from Node 20 on: where this clone's `npx codez` finds it, and as
  * the tarball that every Operator serves (`npx -y https://<operator>/codez.tgz`).
  */
-export async function buildCodez(): Promise<void> {
-  if (await isUnchanged(STAMP)) return;
+export async function buildCodez(output = OUTPUT): Promise<void> {
+  if (await isUnchanged(output.stamp)) return;
   const manifestOfAll = JSON.parse(await readFile(`${REPOSITORY}package.json`, "utf8")) as { version: string };
   const { outputFiles, metafile } = await bundle(manifestOfAll.version);
   const marked = outputFiles[0]?.text;
@@ -61,11 +64,11 @@ export async function buildCodez(): Promise<void> {
     { path: "package/sbom.cdx.json", mode: 0o644, content: Buffer.from(`${JSON.stringify(sbom, null, 2)}\n`) },
     { path: "package/THIRD-PARTY-NOTICES", mode: 0o644, content: Buffer.from(`${notices}\n`) },
   ];
-  await atomicWrite(BUNDLE, code);
-  await atomicWrite(TARBALL, gzipSync(tarball(files), { level: 9 }));
+  await atomicWrite(output.bundle, code);
+  await atomicWrite(output.tarball, gzipSync(tarball(files), { level: 9 }));
   const others = ["package.json", "package-lock.json", "LICENSE", "scripts/codez/bin.js", ...OWN_SOURCES];
   const inputs = [...Object.keys(metafile.inputs), ...others].map((path) => REPOSITORY + path);
-  await stamp(STAMP, inputs, [BUNDLE, TARBALL]);
+  await stamp(output.stamp, inputs, [output.bundle, output.tarball]);
 }
 
 /** The bundle, and what went into it. Writes nothing. */

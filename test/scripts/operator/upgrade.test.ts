@@ -38,7 +38,10 @@ beforeAll(async () => {
   const bundles = await mkdtemp(join(tmpdir(), "operator-upgrade-bundles-"));
   process.env["OPERATOR_BUNDLES"] = bundles;
   await Promise.all([buildTemplate(), buildCodez()]);
-  return () => rm(bundles, { recursive: true, force: true });
+  return async () => {
+    delete process.env["OPERATOR_BUNDLES"];
+    await rm(bundles, { recursive: true, force: true });
+  };
 });
 
 beforeEach(async () => {
