@@ -105,7 +105,11 @@ describe("the front", () => {
     const { port } = await front(false);
     const response = await fetch(`http://127.0.0.1:${port}/stream`);
     const chunks: string[] = [];
-    for await (const chunk of response.body ?? []) chunks.push(new TextDecoder().decode(chunk));
+    for await (const chunk of response.body ?? []) {
+      chunks.push(new TextDecoder().decode(chunk));
+      // The gate says the second only after this, so the first did not wait for it.
+      if (chunks.length === 1) await fetch(`http://127.0.0.1:${port}/go-on`);
+    }
     expect(chunks).toEqual(["data: 1\n\n", "data: 2\n\n"]);
   });
 

@@ -6,12 +6,15 @@ import { WebSocket } from "ws";
 import { ByteRelay } from "../../../scripts/front/byte-relay.ts";
 import { TestGate } from "./support/gate.ts";
 
+/** Far more than passes between two words of a client that is not silent. */
+const SILENCE_MS = 2_000;
+
 let gate: TestGate;
 let relay: ByteRelay;
 
 beforeEach(async () => {
   gate = await TestGate.start();
-  relay = await ByteRelay.start(0, { socketPath: gate.socketPath }, { silenceMs: 400, refusesNameless: true });
+  relay = await ByteRelay.start(0, { socketPath: gate.socketPath }, { silenceMs: SILENCE_MS, refusesNameless: true });
 });
 
 afterEach(async () => {
@@ -65,7 +68,7 @@ it("cuts what is silent for too long, and leaves alone what says something now a
   for (let times = 0; times < 5; times += 1) {
     socket.send("ping");
     await once(socket, "message");
-    await new Promise((resolve) => setTimeout(resolve, 150));
+    await new Promise((resolve) => setTimeout(resolve, SILENCE_MS / 4));
   }
   expect((await error)[0]).toMatchObject({ code: "ECONNRESET" });
   await gate.says("aborted /hold");

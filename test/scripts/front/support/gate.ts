@@ -7,10 +7,11 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
 const WORKERD = fileURLToPath(new URL("../../../../node_modules/workerd/bin/workerd", import.meta.url));
-const START_LIMIT_MS = 30_000;
+const START_LIMIT_MS = 90_000;
 
 /** Says on its output what happens to each request, which is how a test sees a hang-up from the gate's side. */
-const WORKER = `export default {
+const WORKER = `let goesOn = false;
+export default {
   async fetch(request) {
     const { pathname, protocol } = new URL(request.url);
     request.signal.addEventListener("abort", () => console.log("aborted " + pathname));
@@ -47,11 +48,15 @@ const WORKER = `export default {
         });
         return new Response(body, { headers: { "content-type": "text/event-stream" } });
       }
+      case "/go-on":
+        goesOn = true;
+        break;
       case "/stream": {
+        goesOn = false;
         const body = new ReadableStream({
           async start(controller) {
             controller.enqueue(new TextEncoder().encode("data: 1\\n\\n"));
-            await scheduler.wait(200);
+            while (!goesOn) await scheduler.wait(10);
             controller.enqueue(new TextEncoder().encode("data: 2\\n\\n"));
             controller.close();
           },
