@@ -62,14 +62,18 @@ describe.each(["2025-11-25", "2026-07-28"] as const)("a model that knows only /m
     expectHandle(waited);
     expectHandle(await told("get_session", { session_id: session, limit: 5 }));
     expectHandle(await told("list_sessions", { machineId: "attic", slug, limit: 10 }));
-    expectHandle(await told("search_sessions", { machineId: "attic", query: `hello ${era.slice(0, 4)}` }));
-    expectHandle(await told("get_observability", { machineId: "attic", days: 1 }));
-    await until("the turn's end among the events", async () => {
-      const polled = await told("poll_events", { session_id: session, timeout_ms: 1_000 });
-      if (!JSON.stringify(polled).includes("session.idle")) return false;
-      expectHandle(polled);
-      return true;
-    });
+    /** Checks the first answer in which the text is: events arrive, and files are indexed, a moment later. */
+    const eventually = (name: string, args: object, text: string) =>
+      until(`${name} tells of ${text}`, async () => {
+        const answer = await told(name, args);
+        if (!JSON.stringify(answer).includes(text)) return false;
+        expectHandle(answer);
+        return true;
+      });
+    const query = `hello ${era.slice(0, 4)}`;
+    await eventually("search_sessions", { machineId: "attic", query }, String(session));
+    await eventually("get_observability", { machineId: "attic", days: 1 }, String(session));
+    await eventually("poll_events", { session_id: session, timeout_ms: 1_000 }, "session.idle");
     const fork = await told("fork_session", { session_id: session });
     expect(fork).toMatchObject({ session_id: expect.stringMatching(/^attic\//), forked_from: session });
     for (const one of [fork["session_id"], session]) await told("dispose_session", { session_id: one });

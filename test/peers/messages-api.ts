@@ -12,6 +12,8 @@ export interface MessagesApi extends AsyncDisposable {
   readonly url: string;
   /** Every conversation that was asked about, in order of arrival. */
   readonly asked: readonly Conversation[];
+  /** The last one that belongs to a turn. Claude Code asks its side questions at any time, also after a turn. */
+  readonly lastOfTurn: Conversation | undefined;
   /** Replaces what is answered from now on. */
   script(answer: Script): void;
 }
@@ -103,6 +105,9 @@ export async function startMessagesApi(first: Script = DEFAULT_SCRIPT): Promise<
   return {
     url: `http://127.0.0.1:${address.port}`,
     asked,
+    get lastOfTurn() {
+      return asked.findLast(({ tools }) => tools.length > 0);
+    },
     script: (answer) => {
       script = answer;
     },

@@ -3,7 +3,7 @@
 import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { TestMachine } from "../../scripts/serve/support/machine.ts";
+import { TestMachine, until } from "../../scripts/serve/support/machine.ts";
 
 const SECRET = "PRIVATE-KEY-OF-THE-OWNER";
 
@@ -39,7 +39,7 @@ async function startArmed(config = {}): Promise<TestMachine> {
 async function say(machine: TestMachine, folder: string): Promise<unknown> {
   await using client = await machine.connect();
   const session = await client.create(folder);
-  return (await client.call("send_and_wait", { session_id: session, text: "hello", timeout_ms: 20_000 }))["result"];
+  return (await client.call("send_and_wait", { session_id: session, text: "hello", timeout_ms: 60_000 }))["result"];
 }
 
 function pwned(machine: TestMachine): string[] {
@@ -79,6 +79,6 @@ test("a project that its owner trusts in Claude Code or lists in serve.json work
     const projects = { [folder]: { hasTrustDialogAccepted: how === "accepted" } };
     writeFileSync(join(machine.home, ".claude", ".claude.json"), JSON.stringify({ projects }));
     expect(await say(machine, folder)).toBe("You said: hello");
-    expect(pwned(machine)).toEqual(["pwned-hook"]);
+    expect(await until("the hook to run", () => pwned(machine)[0])).toBe("pwned-hook");
   }
 });

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { isAlive, processesOf } from "./support/process.ts";
+import { commandLineOf, isAlive, processesOf } from "./support/process.ts";
 import { obedient, TestMachine, until, type Answer, type TestClient } from "./support/machine.ts";
 
 let machine: TestMachine;
@@ -47,8 +47,7 @@ test("when serve and its keeper are both killed, the next start ends the process
   await using client = await machine.connect();
   const { command } = await running(client);
   for (const pid of processesOf(machine.home, 0)) {
-    const what = readFileSync(`/proc/${pid}/cmdline`, "utf8");
-    if (what.includes("keeper")) process.kill(pid, "SIGKILL");
+    if (commandLineOf(pid).includes("keeper")) process.kill(pid, "SIGKILL");
   }
   await machine.stop("SIGKILL");
   await machine.serve();
@@ -65,7 +64,7 @@ test("disposing of a busy session ends all its processes, and a prompt resumes i
   expect(await client.call("dispose_session", { session_id: session })).toMatchObject({ disposed: false });
   const resumed = await client.call("send_and_wait", { session_id: session, text: "and now?", slug: "-" });
   expect(resumed).toMatchObject({ status: "done", result: "Heard: and now?" });
-  expect(machine.api.asked.at(-1)?.prompts[0]).toContain("tail -f");
+  expect(machine.api.lastOfTurn?.prompts[0]).toContain("tail -f");
 });
 
 test("a crashed agent causes an error with its last output and ends its commands, and the session can continue", async () => {
@@ -73,9 +72,7 @@ test("a crashed agent causes an error with its last output and ends its commands
   await using client = await machine.connect();
   const { session, command } = await running(client);
   const cursor = await client.now();
-  const agent = processesOf(machine.home, 0).find((pid) =>
-    readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(session),
-  );
+  const agent = processesOf(machine.home, 0).find((pid) => commandLineOf(pid).includes(session));
   process.kill(agent ?? 0, "SIGKILL");
   const events = await client.eventsUntil((event) => event["type"] === "session.updated", cursor, session);
   expect(events).toContainEqual(
@@ -97,14 +94,21 @@ test("after a restart sessions are listed, know their history, and continue", as
   await machine.stop("SIGKILL");
   await machine.serve();
   client = await machine.connect();
-  const { sessions } = (await client.call("list_sessions", { slug: machine.slug("repo") })) as { sessions: Answer[] };
-  const byId = new Map(sessions.map((one) => [one["session_id"], one]));
+  const restarted = client;
+  // A call does not wait for all files to be indexed again.
+  const list = await until("the transcript to be indexed", async () => {
+    const { sessions } = (await restarted.call("list_sessions", { slug: machine.slug("repo") })) as {
+      sessions: Answer[];
+    };
+    return sessions.some(({ title }) => title === "before the restart") ? sessions : undefined;
+  });
+  const byId = new Map(list.map((one) => [one["session_id"], one]));
   expect(byId.get(said)).toMatchObject({ status: "idle", title: "before the restart" });
   expect(byId.get(silent)).toMatchObject({ status: "idle" });
   await client.call("send_and_wait", { session_id: said, text: "after it", slug: "-" });
-  expect(machine.api.asked.at(-1)?.prompts).toEqual(["before the restart", "after it"]);
+  expect(machine.api.lastOfTurn?.prompts).toEqual(["before the restart", "after it"]);
   await client.call("send_and_wait", { session_id: silent, text: "first words", slug: "-" });
-  expect(machine.api.asked.at(-1)?.model).toContain("haiku");
+  expect(machine.api.lastOfTurn?.model).toContain("haiku");
   await client[Symbol.asyncDispose]();
 });
 

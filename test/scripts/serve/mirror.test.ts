@@ -49,7 +49,7 @@ test("a session in a terminal can be seen, watched, read and forked but not prom
   });
   const { session_id: fork } = await client.call("fork_session", { session_id: SESSION, slug: "-" });
   await client.call("send_and_wait", { session_id: fork, text: "in a fork", slug: "-" });
-  expect(machine.api.asked.at(-1)?.prompts).toEqual(["typed at the terminal", "in a fork"]);
+  expect(machine.api.lastOfTurn?.prompts).toEqual(["typed at the terminal", "in a fork"]);
   // Watching goes on, and forking took nothing from the terminal.
   const later = await client.now();
   terminal.stdin?.write(say("typed later"));
@@ -62,7 +62,7 @@ test("a session in a terminal can be seen, watched, read and forked but not prom
   const beforeResuming = await client.now();
   const resumed = await client.call("send_and_wait", { session_id: SESSION, text: "from afar", slug: "-" });
   expect(resumed).toMatchObject({ result: "Heard: from afar" });
-  expect(machine.api.asked.at(-1)?.prompts).toEqual(["typed at the terminal", "typed later", "from afar"]);
+  expect(machine.api.lastOfTurn?.prompts).toEqual(["typed at the terminal", "typed later", "from afar"]);
   // Events that serve reports itself are not reported again from the file.
   await client.call("dispose_session", { session_id: SESSION });
   await client.call("search_sessions", { query: "afar" });

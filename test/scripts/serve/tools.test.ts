@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { inputSchemaOf } from "#protocol/coding-tools/coding-tool.ts";
-import { ERAS, obedient, TestMachine } from "./support/machine.ts";
+import { type Answer, ERAS, obedient, TestMachine, until } from "./support/machine.ts";
 
 /** `tools/list` of the public CodeZ: names and parameters. */
 const documented: { tools: { name: string; inputSchema: { properties: object; required: string[] } }[] } = JSON.parse(
@@ -79,7 +79,13 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
       expect.objectContaining({ slug, path: cwd, branch: "main", remote: "https://git.example/api" }),
     );
     for (const { last_active_at_ms: atMs } of projects) expect(atMs === null || Number.isInteger(atMs)).toBe(true);
-    const { sessions } = (await client.call("list_sessions", { slug })) as { sessions: object[] };
+    // Claude Code writes its files, and they are indexed, a moment after the turn. No call waits long for that.
+    const told = (name: string, args: Answer, text: string) =>
+      until(`${name} to tell of ${text}`, async () => {
+        const answer = await client.call(name, args);
+        return JSON.stringify(answer).includes(text) ? answer : undefined;
+      });
+    const { sessions } = (await told("list_sessions", { slug }, `good morning ${era}`)) as { sessions: object[] };
     expect(sessions).toContainEqual(
       expect.objectContaining({
         session_id: session,
@@ -88,10 +94,10 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
         model: "claude-opus-5-5",
       }),
     );
-    const read = await client.call("get_session", { session_id: session, slug });
+    const read = await told("get_session", { session_id: session, slug }, `Heard: good morning ${era}`);
     expect(JSON.stringify(read["messages"])).toContain(`Heard: good morning ${era}`);
 
-    const found = (await client.call("search_sessions", { query: `morning ${era.slice(0, 4)}` })) as {
+    const found = (await told("search_sessions", { query: `morning ${era.slice(0, 4)}` }, String(session))) as {
       sessions: { session_id: string; matches: { snippet: string }[] }[];
     };
     const match = found.sessions.find((one) => one.session_id === session);
@@ -134,7 +140,10 @@ describe.each(ERAS)("in revision $era", ({ era, options }) => {
     const onDisk = JSON.parse(readFileSync(join(machine.home, ".codez", "serve", "state.json"), "utf8"));
     expect(onDisk[era]).toEqual({ seen: 1 });
 
-    const usage = (await client.call("get_observability")) as { by_project: Record<string, unknown>[]; total: object };
+    const usage = (await told("get_observability", {}, slug)) as {
+      by_project: Record<string, unknown>[];
+      total: object;
+    };
     expect(usage.total).toMatchObject({ input_tokens: expect.any(Number) });
     expect(usage.by_project).toContainEqual(expect.objectContaining({ slug }));
     await client.call("dispose_session", { session_id: session });

@@ -266,9 +266,9 @@ test("a fork has the session's history, develops separately, and survives being 
   const { session_id: fork } = await client.call("fork_session", { session_id: session, slug: "-" });
   await client.call("dispose_session", { session_id: fork });
   await client.call("send_and_wait", { session_id: fork, text: "in the fork", slug: "-" });
-  expect(machine.api.asked.at(-1)?.prompts).toEqual(["the word is Mandelbrot", "in the fork"]);
+  expect(machine.api.lastOfTurn?.prompts).toEqual(["the word is Mandelbrot", "in the fork"]);
   await client.call("send_and_wait", { session_id: session, text: "in the original", slug: "-" });
-  expect(machine.api.asked.at(-1)?.prompts).toEqual(["the word is Mandelbrot", "in the original"]);
+  expect(machine.api.lastOfTurn?.prompts).toEqual(["the word is Mandelbrot", "in the original"]);
 });
 
 test("a call repeated with its key runs once, and its key is refused for anything else", async () => {
@@ -285,7 +285,7 @@ test("a call repeated with its key runs once, and its key is refused for anythin
   const sent = await client.call("send_prompt", send);
   expect(await client.call("send_prompt", send)).toMatchObject({ turn_id: sent["turn_id"] });
   await client.call("send_and_wait", { session_id: one["session_id"], text: "last", slug: "-" });
-  const prompts = machine.api.asked.at(-1)?.prompts;
+  const prompts = machine.api.lastOfTurn?.prompts;
   expect(prompts).toEqual(["only once", "sent once", "last"]);
   expect(await client.refused("send_prompt", { ...send, text: "something else" })).toMatchObject({
     code: "key_reused",

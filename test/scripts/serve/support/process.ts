@@ -5,7 +5,7 @@ export function processesOf(home: string, except: number): number[] {
   return readdirSync("/proc").flatMap((entry) => {
     const pid = Number(entry);
     if (!Number.isInteger(pid) || pid === except) return [];
-    return environmentOf(pid).includes(`HOME=${home}\0`) ? [pid] : [];
+    return read(`/proc/${pid}/environ`).includes(`HOME=${home}\0`) ? [pid] : [];
   });
 }
 
@@ -20,16 +20,17 @@ export function isAlive(pid: number): boolean {
 
 /** Killed, and not yet waited for by a parent that is itself gone: in a container without an init it stays so. */
 function isZombie(pid: number): boolean {
-  try {
-    return / Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8").replace(/\(.*\)/s, ""));
-  } catch {
-    return false;
-  }
+  return / Z /.test(read(`/proc/${pid}/stat`).replace(/\(.*\)/s, ""));
 }
 
-function environmentOf(pid: number): string {
+/** How a process was called; empty once it has ended. */
+export function commandLineOf(pid: number): string {
+  return read(`/proc/${pid}/cmdline`);
+}
+
+function read(path: string): string {
   try {
-    return readFileSync(`/proc/${pid}/environ`, "utf8");
+    return readFileSync(path, "utf8");
   } catch {
     return "";
   }
