@@ -89,8 +89,11 @@ test("the control API's workerd is restarted on the same port with its storage a
   expect(await text(`${operator.url}/count`)).toBe("1");
   const [pid] = await childrenOf(process.pid, "workerd");
   process.kill(pid ?? 0, "SIGKILL");
-  const count = await eventually(() => text(`${operator.url}/count`).catch(() => undefined), "its return");
-  expect(count).toBe("2");
+  const answer = await eventually(async () => {
+    const given = await fetch(`${operator.url}/count`).catch(() => undefined);
+    return given?.ok === true ? given : undefined;
+  }, "its return");
+  expect(await answer.text()).toBe("2");
 });
 
 test("a changed source is bundled again, and an invalid one is reported", async () => {

@@ -10,7 +10,7 @@ const hello = (who: string): string => `export default { fetch: () => new Respon
 
 describe("an upload that replaces a script", () => {
   test("takes effect late: the API shows it at once, and the former code answers with its former bindings", async () => {
-    const { client, platform, namespaces } = await bench({ hostility: { lateMs: 2_000 } });
+    const { client, platform, namespaces } = await bench({ hostility: { lateMs: 3_000 } });
     await upload(client, "attic", MACHINE, firstUpload("first"));
     const { call } = await gate(platform);
     expect(await (await call("attic", "/name")).text()).toBe("first");
@@ -93,9 +93,13 @@ describe("a script", () => {
     "with a call open is not restarted before its end (%s)",
     async (type) => {
       const { client, platform } = await bench({ hostility: {} });
-      const stream = `export default { fetch: () => new Response(new ReadableStream({
-      async start(controller) { await scheduler.wait(3_000); controller.close(); },
-    }), { headers: { "content-type": "${type}" } }) };`;
+      const stream = `let isOver = false;
+      export default { fetch: ({ url }) => {
+        if (new URL(url).pathname === "/end") return new Response(String(isOver = true));
+        return new Response(new ReadableStream({
+          async start(controller) { while (!isOver) await scheduler.wait(20); controller.close(); },
+        }), { headers: { "content-type": "${type}" } });
+      } };`;
       await upload(client, "attic", stream);
       const script = platform.directory.get(NAMESPACE).script("attic");
       const { call } = await gate(platform);
@@ -103,6 +107,7 @@ describe("a script", () => {
       // Longer than a script counts as in use after an answer without a body.
       for (const end = Date.now() + 2_500; Date.now() < end; await sleep(100))
         expect(await script.restartIfIdle()).toBe(false);
+      await call("attic", "/end");
       await answer.text();
       await eventually(async () => ((await script.restartIfIdle()) ? true : undefined), "its restart");
     },
