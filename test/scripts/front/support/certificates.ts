@@ -25,9 +25,9 @@ export function testFolder(): string {
 }
 
 /** Resolves once it is so; the bound is for a run that has gone wrong. */
-export async function until(what: string, isTrue: () => boolean): Promise<void> {
+export async function until(what: string, isTrue: () => boolean | Promise<boolean>): Promise<void> {
   const limitMs = Date.now() + 90_000;
-  while (!isTrue()) {
+  while (!(await isTrue())) {
     if (Date.now() > limitMs) throw new Error(`never happened: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }

@@ -42,7 +42,7 @@ export class Pebble {
         },
       }),
     );
-    run("pebble-challtestsrv", [
+    const names = run("pebble-challtestsrv", [
       "-dns01",
       `127.0.0.1:${dns}`,
       "-management",
@@ -58,28 +58,34 @@ export class Pebble {
       "-tlsalpn01",
       "",
     ]);
-    run("pebble", ["-config", join(folder, "config.json"), "-dnsserver", `127.0.0.1:${dns}`], {
+    const authority = run("pebble", ["-config", join(folder, "config.json"), "-dnsserver", `127.0.0.1:${dns}`], {
       PEBBLE_VA_NOSLEEP: "1",
       // By default it refuses some requests at random, to test that clients repeat them.
       PEBBLE_WFE_NONCEREJECT: "0",
     });
     const pebble = new Pebble(`https://localhost:${port}/dir`, cert);
-    let isUp = false;
-    const poll = setInterval(() => {
-      const asked = request(pebble.directoryUrl, { ca: cert }, (answer) => {
-        isUp = answer.statusCode === 200;
-        answer.resume();
-      });
-      asked.on("error", () => undefined); // not yet
-      asked.end();
-    }, 50);
-    await until("pebble is up", () => isUp).finally(() => clearInterval(poll));
+    await until("pebble is up", () => {
+      for (const { exitCode, spawnfile } of [names, authority])
+        if (exitCode !== null) throw new Error(`${spawnfile} ended with ${exitCode}`);
+      return pebble.#isUp();
+    });
     return pebble;
   }
 
   private constructor(directoryUrl: string, trust: string) {
     this.directoryUrl = directoryUrl;
     this.trust = trust;
+  }
+
+  #isUp(): Promise<boolean> {
+    return new Promise((resolve) => {
+      const asked = request(this.directoryUrl, { ca: this.trust }, (answer) => {
+        answer.resume();
+        resolve(answer.statusCode === 200);
+      });
+      asked.on("error", () => resolve(false)); // not yet
+      asked.end();
+    });
   }
 }
 
