@@ -164,11 +164,15 @@ function portOf(address: string): number {
 function listenersOf(root: number): Listener[] {
   const sockets = new Map([...listeningTcp(), ...listeningUnix()]);
   return processesBelow(root).flatMap((pid) => {
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-    return inodesOf(pid).flatMap((inode) => {
-      const address = sockets.get(inode);
-      return address === undefined ? [] : [{ pid, command, address }];
-    });
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      return inodesOf(pid).flatMap((inode) => {
+        const address = sockets.get(inode);
+        return address === undefined ? [] : [{ pid, command, address }];
+      });
+    } catch {
+      return []; // it has ended meanwhile
+    }
   });
 }
 

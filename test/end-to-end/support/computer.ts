@@ -5,9 +5,10 @@ import { join } from "node:path";
 
 /** Whether this process may make network namespaces: root, on Linux with iproute2. */
 export function canMakeComputers(): boolean {
+  const name = `operator-probe-${process.pid}`;
   try {
-    execFileSync("ip", ["netns", "add", "operator-probe"], { stdio: "ignore" });
-    execFileSync("ip", ["netns", "delete", "operator-probe"], { stdio: "ignore" });
+    execFileSync("ip", ["netns", "add", name], { stdio: "ignore" });
+    execFileSync("ip", ["netns", "delete", name], { stdio: "ignore" });
     return true;
   } catch {
     return false;

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** A request that reached a receiver, and when. */
@@ -26,14 +26,9 @@ export class WebhookReceiver implements AsyncDisposable {
   }
 
   private constructor() {
-    this.#server = createServer(async (incoming, outgoing) => {
-      const bytes = await bytesOf(incoming);
-      const body = bytes.toString();
-      const headers = new Headers(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
-      this.arrived.push({ atMs: Date.now(), path: incoming.url ?? "", body, bytes, headers });
-      const request = new Request(new URL(incoming.url ?? "/", this.origin), { method: "POST", headers, body });
-      const response = await this.answer(request);
-      outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
+    this.#server = createServer((incoming, outgoing) => {
+      // Its sender may be killed in the middle of a request.
+      this.#take(incoming, outgoing).catch(() => outgoing.destroy());
     });
   }
 
@@ -46,6 +41,16 @@ export class WebhookReceiver implements AsyncDisposable {
     this.#server.closeAllConnections();
     this.#server.close();
     await once(this.#server, "close");
+  }
+
+  async #take(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
+    const bytes = await bytesOf(incoming);
+    const body = bytes.toString();
+    const headers = new Headers(Object.entries(incoming.headers).map(([name, value]) => [name, String(value)]));
+    this.arrived.push({ atMs: Date.now(), path: incoming.url ?? "", body, bytes, headers });
+    const request = new Request(new URL(incoming.url ?? "/", this.origin), { method: "POST", headers, body });
+    const response = await this.answer(request);
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text());
   }
 }
 

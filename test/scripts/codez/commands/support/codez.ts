@@ -13,6 +13,8 @@ export class Codez implements AsyncDisposable {
   out = "";
   err = "";
   readonly #ended: Promise<Ended>;
+  /** Whether it has ended and all that it said was read. */
+  #isOver = false;
   #seen: (() => void)[] = [];
 
   /** @param home what CODEZ_HOME is; nothing of this computer's own is touched. @param bin the program, if it is another copy */
@@ -22,14 +24,15 @@ export class Codez implements AsyncDisposable {
       env: { ...clean, XDG_CONFIG_HOME: home, CODEZ_HOME: home, ...env },
       stdio: ["ignore", "pipe", "pipe"],
     });
-    this.process.stdout?.on("data", (text) => {
-      this.out += String(text);
+    this.process.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.out += text;
       for (const wake of this.#seen.splice(0)) wake();
     });
-    this.process.stderr?.on("data", (text) => {
-      this.err += String(text);
+    this.process.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.err += text;
     });
     this.#ended = once(this.process, "close").then(([code]) => {
+      this.#isOver = true;
       for (const wake of this.#seen.splice(0)) wake();
       return { code, out: this.out, err: this.err };
     });
@@ -42,7 +45,7 @@ export class Codez implements AsyncDisposable {
   /** Waits until it has said something so many times. */
   async says(text: string, times = 1): Promise<void> {
     while (this.out.split(text).length <= times) {
-      if (this.process.exitCode !== null) throw new Error(`codez ended: ${this.out}${this.err}`);
+      if (this.#isOver) throw new Error(`codez ended: ${this.out}${this.err}`);
       await new Promise<void>((resolve) => this.#seen.push(resolve));
     }
   }
