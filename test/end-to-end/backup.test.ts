@@ -4,6 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { backUp } from "../../scripts/local/backup/backup.ts";
 import { restore } from "../../scripts/local/backup/restore.ts";
 import { send } from "./support/http.ts";
+import { until } from "./support/eventually.ts";
 import { Machine } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
 import { ScriptedServer } from "./support/scripted-server.ts";
@@ -32,8 +33,11 @@ test("a backup of a working Operator restores it into an empty folder, with its 
   const state = join(operator.folder, "state");
   rmSync(state, { recursive: true });
   restore(file, state);
+  const links = attic.epochs.length;
   await operator.start();
-  await attic.online(); // with the earlier link token, to the earlier script
+  // With the earlier link token, to the earlier script. The restored state may show the earlier link for a moment.
+  await until("a link of its own", () => attic.epochs.length > links);
+  await attic.online();
   const headers = { authorization: `Bearer ${token}` };
   expect((await send(attic.url, { body: "{}", headers })).text).toBe("hello");
 });

@@ -73,8 +73,10 @@ test("a new user sets up two machines on one computer, connects them, and calls 
   expect(statSync(join(home, "machines")).mode & 0o777).toBe(0o700);
   expect(attic.out + attic.err).not.toContain(token);
 
-  const offline = await on(home, "status", "attic", "--json");
-  expect([offline.code, Status.parse(JSON.parse(offline.out)).status]).toEqual([ExitCode.NOT_ONLINE, "offline"]);
+  await until("attic, which was online to be tested, is offline", async () => {
+    const { code, out } = await on(home, "status", "attic", "--json");
+    return code === ExitCode.NOT_ONLINE && Status.parse(JSON.parse(out)).status === "offline";
+  });
   await connect(home, "attic");
   await connect(home, "barn");
   const online = await on(home, "status", "attic", "--json");
@@ -82,12 +84,11 @@ test("a new user sets up two machines on one computer, connects them, and calls 
     ExitCode.OK,
     { name: "attic", status: "online" },
   ]);
-  const listed = await on(home, "machines", "--json");
-  const { machines } = Machines.parse(JSON.parse(listed.out));
-  expect(machines.map(({ name, status }) => [name, status])).toEqual([
-    ["attic", "online"],
-    ["barn", "online"],
-  ]);
+  // The list knows a machine by its reports, which come a moment after its link.
+  await until("the list shows both online", async () => {
+    const { machines } = Machines.parse(JSON.parse((await on(home, "machines", "--json")).out));
+    return machines.map(({ name, status }) => `${name} ${status}`).join() === "attic online,barn online";
+  });
   expect((await on(home, "machines")).out).toMatch(/^attic +online/m);
 
   expect(await callTool("attic", "echo", { message: "hello" })).toMatchObject({ content: [{ text: "Echo: hello" }] });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { client } from "./support/clients.ts";
 import { CutProxy, type Direction } from "./support/cut-proxy.ts";
-import { until, within } from "./support/eventually.ts";
+import { eventually, until, within } from "./support/eventually.ts";
 import { Poller } from "./support/events.ts";
 import { HeldServer } from "./support/held-server.ts";
 import { type Answer, send } from "./support/http.ts";
@@ -32,10 +32,12 @@ let other: Poller;
 let others: number[];
 const workerds = (): number[] =>
   startedHere().flatMap(({ pid, command }) => (/workerd\S* serve/.test(command) ? [pid] : []));
-function workerdOfAttic(): number {
-  const [pid, ...more] = workerds().filter((one) => !others.includes(one));
-  if (pid === undefined || more.length > 0) throw new Error("which workerd is attic's?");
-  return pid;
+/** One that was replaced may still be ending. */
+function workerdOfAttic(): Promise<number> {
+  return eventually("only one workerd is attic's", () => {
+    const own = workerds().filter((one) => !others.includes(one));
+    return own.length === 1 ? own[0] : undefined;
+  });
 }
 
 beforeAll(async () => {
@@ -258,7 +260,7 @@ describe("during calls and while events are being sent", () => {
 
   test("killing the machine's workerd restarts it, and no call runs twice", async () => {
     const { links } = attic;
-    await allFail(() => Promise.resolve(void process.kill(workerdOfAttic(), "SIGKILL")));
+    await allFail(async () => void process.kill(await workerdOfAttic(), "SIGKILL"));
     await until("a new link", () => attic.links > links);
     await works();
     expect(barn.epochs).toHaveLength(1);

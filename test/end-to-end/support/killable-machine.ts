@@ -86,10 +86,13 @@ export class KillableMachine implements AsyncDisposable {
     const child = spawn(process.execPath, [PROGRAM, JSON.stringify(options)], { stdio: ["pipe", "pipe", "inherit"] });
     child.stdin.on("error", () => undefined); // it was killed with events on their way to it
     this.#process = child;
+    const before = this.#online;
     createInterface({ input: child.stdout }).on("line", (line) => {
       if (line === "taken") this.#taken += 1;
       if (line.startsWith("online")) this.#online += 1;
     });
+    // Operator may still show the link of the process that was killed.
+    await until(`${this.name}'s own link is welcomed`, () => this.#online > before);
     await this.online();
   }
 

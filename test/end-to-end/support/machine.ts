@@ -41,6 +41,8 @@ export class Machine implements AsyncDisposable {
     const served = target instanceof URL ? new HttpTarget(target, name, "Start it.") : target;
     const machine = new Machine(operator, registration, served, options);
     operator.own(machine);
+    // Operator can know of the link a moment before this process does.
+    await until(`${name}'s link is welcomed`, () => machine.epochs.length > 0);
     await machine.online();
     return machine;
   }
