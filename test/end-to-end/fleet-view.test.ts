@@ -36,8 +36,9 @@ describe.skipIf(!hasChromium())("the view of the fleet, in a client's sandbox", 
     );
     await page.evaluate(host);
     const text = async (): Promise<string> =>
-      (await page.frames().at(-1)?.evaluate<string>("document.body.innerText")) ?? "";
-    await until(`the view to say ${says}`, async () => (await text()).includes(says));
+      (await page.frames().at(-1)?.evaluate<string>("document.body?.innerText ?? ''")) ?? "";
+    // Nothing can be read from a frame in the moment in which it loads.
+    await until(`the view to say ${says}`, async () => (await text().catch(() => "")).includes(says));
     return { page, text };
   }
 

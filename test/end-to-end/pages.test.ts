@@ -71,6 +71,7 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     expect(said.filter((text) => text === "Heard: and <b>again</b>")).toHaveLength(1);
     expect(said.filter((text) => text.endsWith("and <b>again</b>"))).toHaveLength(2);
     await page.reload();
+    await page.waitForSelector(".said:has-text('Heard: and <b>again</b>')");
     const anew = await page.evaluate<string[]>(
       "[...document.querySelectorAll('.said')].map((one) => one.textContent.trim())",
     );
@@ -249,9 +250,10 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     const workshop = await Workshop.start();
     operator.own(workshop);
     const barn = await Machine.add(operator, "barn", workshop.url);
+    const nowMs = Date.now();
     for (let index = 0; index < 240; index += 1)
       barn.push({
-        atMs: Date.now() - index * 1_000,
+        atMs: nowMs - index * 1_000,
         type: "session.created",
         session: `s${index}`,
         data: { title: `s${index}` },
