@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import * as z from "zod";
 import { client } from "./support/clients.ts";
+import { until } from "./support/eventually.ts";
 import { type Answer, send } from "./support/http.ts";
 import { Machine } from "./support/machine.ts";
 import { TestOperator } from "./support/operator.ts";
@@ -195,13 +196,26 @@ test("a cursor and a session handle of one user are useless to another", async (
     const prompted = await callTool(tokenOfBob, "send_prompt", { session_id, text: "hi" });
     expect(prompted["isError"]).toBe(true);
   }
-  const stream = await operator.request(`/api/events?machine=attic`, {
-    headers: bearer(tokenOfBob),
-    signal: AbortSignal.timeout(1_000),
-  });
-  const read = await stream.text().catch(() => "");
-  expect(read).not.toContain("for Ada alone");
+  const ended = new AbortController();
+  const follow = (token: string) =>
+    operator.request("/api/events?machine=attic", { headers: bearer(token), signal: ended.signal }).then(heard);
+  const [byAda, byBob] = [await follow(tokenOfAda), await follow(tokenOfBob)];
+  attic.push({ atMs: 2, type: "message", session: "s1", data: "later, for Ada alone" });
+  await until("Ada's stream has her event", () => byAda.said.includes("for Ada alone"));
+  expect(byBob.said).not.toContain("for Ada alone");
+  ended.abort();
 });
+
+/** What a stream says, as it arrives. */
+function heard({ body }: Response): { said: string } {
+  const all = { said: "" };
+  const words = new WritableStream<string>({ write: (text) => void (all.said += text) });
+  body
+    ?.pipeThrough(new TextDecoderStream())
+    .pipeTo(words)
+    .catch(() => undefined);
+  return all;
+}
 
 test("a host that is not this Operator's is refused, so that no page can rebind its name to it", async () => {
   for (const host of [
