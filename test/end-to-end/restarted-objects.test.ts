@@ -14,17 +14,22 @@ const Machines = z.object({ machines: z.array(z.object({ name: z.string() })) })
 let operator: TestOperator;
 const restarts = (): number => operator.log.filter((line) => line.includes("restarted by chance")).length;
 
+let token: string;
+
 beforeAll(async () => {
+  // What is written is written before the restarts begin: the promise is made to who only reads.
+  operator = await TestOperator.start();
+  const registered = await operator.api("POST", "/api/machines", { name: "attic", identity: "identity-of-attic" });
+  expect(registered.status).toBe(201);
+  token = await operator.token();
+  await operator.stop();
   const seed = process.env["OPERATOR_SEED"] ?? "1";
-  operator = await TestOperator.start({ OBJECT_RESTARTS: `${seed} ${WITHIN_MS}` });
+  await operator.start({ OBJECT_RESTARTS: `${seed} ${WITHIN_MS}` });
 });
 
 afterAll(() => operator[Symbol.asyncDispose]());
 
 test("a client that only reads does not notice that the control API's objects restart at random", async () => {
-  const registered = await operator.api("POST", "/api/machines", { name: "attic", identity: "identity-of-attic" });
-  expect(registered.status).toBe(201);
-  const token = await operator.token();
   await using made = await client(operator.mcpUrl, "2025-11-25", { authorization: `Bearer ${token}` });
   const until = async (read: () => Promise<void>): Promise<void> => {
     while (restarts() < RESTARTS) await read();
