@@ -102,7 +102,7 @@ function call(request: Partial<CallRequest> = {}, signal?: AbortSignal): Promise
     method: "tools/call",
     params: { name: "echo", arguments: { a: 1 } },
     progress: false,
-    timeoutMs: 1_000,
+    timeoutMs: 20_000,
     ...request,
   };
   return ask("/operator/call", {
