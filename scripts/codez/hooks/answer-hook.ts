@@ -11,8 +11,11 @@ import type { ProfileFolder } from "../profile/profile-folder.ts";
 /** How often it is checked that Operator can still be reached. When it cannot, the terminal's own prompt is all there is. */
 const LOOK_MS = 250;
 
-/** serve says at once that it has taken a request in. If it does not, the terminal must not wait for it. */
-const TAKE_LIMIT_MS = 800;
+/**
+ * serve says at once that it has taken a request in. If it does not, the terminal must not wait for it. But a busy computer needs more than a
+ * second now and then, and a request that is given up never reaches the inbox.
+ */
+const TAKE_LIMIT_MS = 5_000;
 
 /** What Claude Code and Codex pass to a hook of this event on its standard input, as far as it is needed here. */
 const HookInput = z.looseObject({

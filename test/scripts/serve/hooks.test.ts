@@ -1,12 +1,14 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { HookFile } from "../../../scripts/codez/hooks/hook-file.ts";
 import { Lock } from "../../../scripts/system/lock.ts";
 import { peerBin } from "../../peers/bin.ts";
+import { HttpServer } from "../connector/support/http-server.ts";
 import { obedient, TestMachine, until } from "./support/machine.ts";
 
 const CODEZ = fileURLToPath(new URL("support/codez.ts", import.meta.url));
@@ -134,6 +136,19 @@ describe("the hook", () => {
     // It looks four times in a second, and would wait for an answer for an hour.
     expect(performance.now() - lostMs).toBeLessThan(20_000);
     await until("the request to be gone", async () => ((await waiting()).length === 0 ? true : undefined));
+  });
+
+  test("waits for a serve that needs more than a second, as on a busy computer, to take its request", async () => {
+    lock.say("online", "");
+    await using slow = await HttpServer.start(async (_, response) => {
+      await sleep(1_500);
+      response.end(JSON.stringify({ behavior: "allow", reason: null, answers: null }));
+    });
+    const folder = join(machine.home, ".codez", "serve");
+    const own = readFileSync(join(folder, "running.json"), "utf8");
+    onTestFinished(() => writeFileSync(join(folder, "running.json"), own));
+    writeFileSync(join(folder, "running.json"), JSON.stringify({ ...JSON.parse(own), port: Number(slow.url.port) }));
+    expect((await hook()).printed).toContain('"allow"');
   });
 
   test("passes answers on as the tool's input", async () => {
