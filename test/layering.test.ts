@@ -103,7 +103,6 @@ const WORKER_ENTRIES = [
   "test/peers/next/proxy.js",
   "machine-template/src/hosted/host.ts",
   "scripts/operator/templates/stateful/src/index.ts",
-  "test/restarted/index.ts",
   "scripts/bench/bare-relay-worker.js",
   "scripts/local/dispatch-binding/guard.ts",
   "scripts/deploy/check/reports-worker.ts",

@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { Env } from "../../../control-api/src/env.ts";
 import { isRestart } from "../../../control-api/src/http/object-restart.ts";
@@ -83,6 +84,17 @@ describe("a tool that only reads", () => {
       structuredContent: { error: { code: "internal", retryable: true } },
     });
   });
+});
+
+it("the runtime marks the error of a call that a restart has ended", async () => {
+  const user = env.USER.getByName(`u-${crypto.randomUUID()}`) as unknown as DurableObjectStub & Env["USER"];
+  const call = (user as unknown as { awaitRevocation(ms: number): Promise<void> }).awaitRevocation(60_000);
+  const failure = call.then(
+    () => null,
+    (reason: unknown) => reason,
+  );
+  await runInDurableObject(user, (_, { abort }) => abort("restarted")).catch(() => undefined); // it ends this call, too
+  expect(isRestart(await failure)).toBe(true);
 });
 
 it("an overloaded object is not asked again at once", () => {

@@ -94,7 +94,6 @@ export class TestOperator implements AsyncDisposable {
     this.#running = await startOperator({
       stateDir: join(this.folder, "state"),
       bundles: inject("bundles"),
-      root: inject("workers"),
       port: this.#port,
       publicDoor: this.#publicDoor,
       dispatchPort: this.#dispatchPort,
