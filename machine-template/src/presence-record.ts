@@ -48,9 +48,9 @@ export class PresenceRecord {
     return epoch;
   }
 
-  /** Records the end of the link of `epoch`. Returns `false`, and changes nothing, when a newer link exists. */
+  /** Records the end of the link of `epoch`. Returns `false`, and changes nothing, when a newer link exists or its end is recorded already. */
   end(epoch: number, lastSeenMs: number): boolean {
-    if (epoch !== this.#row.epoch) return false;
+    if (epoch !== this.#row.epoch || this.#row.connectedAtMs === null) return false;
     this.#write({ ...this.#row, connectedAtMs: null, lastSeenMs });
     return true;
   }

@@ -167,7 +167,11 @@ export class Link implements MachineLink {
   /** Handles the end of a socket, whichever side closed it. */
   closed(socket: WebSocket): void {
     this.#sockets.stopAwaiting(socket);
-    if (socket === this.#sockets.current) this.#lose({ code: "link_lost", machine: this.#machine });
+    if (socket === this.#sockets.current) return this.#lose({ code: "link_lost", machine: this.#machine });
+    // A script that hibernates is woken by the end of its socket. That is not open any more then, so it did not become the current link. The
+    // listener knows by the epoch whether it was the link.
+    const epoch = this.#sockets.epochOf(socket);
+    if (epoch !== null) this.#listener.offline(epoch, this.#sockets.heardMs(socket));
   }
 
   /** Closes the link on purpose. Exchanges in progress fail with `error`. */

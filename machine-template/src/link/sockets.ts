@@ -115,7 +115,7 @@ export class Sockets {
   lose(): LostLink | null {
     const socket = this.#current;
     if (socket === null) return null;
-    const lost = { epoch: this.epochOf(socket), lastHeardMs: this.#heardMs(socket) };
+    const lost = { epoch: this.epochOf(socket), lastHeardMs: this.heardMs(socket) };
     this.#current = null;
     return lost;
   }
@@ -127,7 +127,7 @@ export class Sockets {
 
   /** When the link was last heard from, in milliseconds since 1970; `null` without a link. A heartbeat that the runtime answered counts. */
   get currentHeardMs(): number | null {
-    return this.#current === null ? null : this.#heardMs(this.#current);
+    return this.#current === null ? null : this.heardMs(this.#current);
   }
 
   /**
@@ -138,7 +138,8 @@ export class Sockets {
     return Date.now() - this.#lastHeardMs <= ms;
   }
 
-  #heardMs(socket: WebSocket): number {
+  /** When a socket was last heard from, in milliseconds since 1970. */
+  heardMs(socket: WebSocket): number {
     const heartbeatMs = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
     return Math.max(heartbeatMs, this.#lastHeardMs, attachmentOf(socket).acceptedMs);
   }

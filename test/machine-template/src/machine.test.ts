@@ -102,7 +102,8 @@ describe("a socket that closes", () => {
   ])("%s", async (_, code, answered) => {
     const calls = await within((machine) => {
       const closed: unknown[][] = [];
-      machine.webSocketClose({ close: (...said: unknown[]) => closed.push(said) } as unknown as WebSocket, code);
+      const socket = { close: (...said: unknown[]) => closed.push(said), deserializeAttachment: () => null };
+      machine.webSocketClose(socket as unknown as WebSocket, code);
       return closed;
     });
     expect(calls).toEqual(answered);

@@ -70,6 +70,15 @@ describe("the script reports to the control API", () => {
     expect(told.lastSeenMs).not.toBeNull();
   });
 
+  it("the end of a link whose script hibernated, at once", async () => {
+    const connector = await TestConnector.greeted();
+    await reported(({ online }) => online);
+    await evictDurableObject(env.MACHINE.getByName("machine"));
+    await connector.leave();
+    const told = await reported(({ online, epoch }) => !online && epoch === 1);
+    expect(told.connectedAtMs).toBeNull();
+  });
+
   it("events, with the log's new end", async () => {
     const connector = await TestConnector.greeted();
     await connector.push(1, [{}, {}, {}]);
