@@ -55,7 +55,7 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   const lease = Lease.of(request, env, url, caller);
   if ("refused" in lease) return refuseCall(lease, request, senderOf(request, env), url, env);
   const answered = await lease.during(passed(request, url, env, caller, { slug, name, path }));
-  return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.cover(answered);
+  return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.coverBody(answered);
 }
 
 /** The machine's answer to a request that may pass, or the refusal of its body. */

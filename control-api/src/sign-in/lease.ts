@@ -105,19 +105,30 @@ export class Lease implements RequestLease {
     for (const place of this.#places) place.free();
   }
 
-  /** Makes an event stream end together with the lease. Other responses are returned unchanged: they end by themselves soon. */
+  /** Makes an event stream end together with the lease. Operator's other answers are returned unchanged: they are complete. */
   cover(response: Response): Response {
-    if (response.headers.get("content-type")?.startsWith("text/event-stream") !== true || response.body === null) {
+    if (response.headers.get("content-type")?.startsWith("text/event-stream") === true) return this.coverBody(response);
+    this.end();
+    return response;
+  }
+
+  /**
+   * Makes any body end together with the lease. A machine decides how its answer goes on: one of JSON may be sent piece by piece for days,
+   * also one whose length was announced.
+   */
+  coverBody(response: Response): Response {
+    const { body } = response;
+    if (body === null) {
       this.end();
       return response;
     }
-    const { readable, writable } = new IdentityTransformStream();
+    const { readable, writable } = passageFor(response.headers.get("content-length"));
     const cut = new AbortController();
     void this.#over.promise
       .then(() => (this.#hasLastMessage ? scheduler.wait(LAST_MESSAGE_MS) : null))
       .then(() => cut.abort());
     // pipeTo rejects when either side has closed or the stream was cut. In each case it is over and nobody is left to tell.
-    void response.body
+    void body
       .pipeTo(writable, { signal: cut.signal })
       .catch(() => undefined)
       .finally(() => this.end());
@@ -153,6 +164,12 @@ export class Lease implements RequestLease {
     for (const isSo of this.#conditions) if (!(await isSo())) return false;
     return true;
   }
+}
+
+/** What a body is piped through. Its length stays announced, so that a caller who gets less knows that it was cut. */
+function passageFor(length: string | null): { readable: ReadableStream; writable: WritableStream } {
+  const bytes = length === null ? Number.NaN : Number(length);
+  return Number.isSafeInteger(bytes) && bytes >= 0 ? new FixedLengthStream(bytes) : new IdentityTransformStream();
 }
 
 async function ring(env: Env, user: string): Promise<void> {

@@ -48,26 +48,23 @@ test("a wait that must not miss news for long ends soon when there are too many,
   }
 });
 
-/** What opens and stays open: an event stream, a long poll at `/mcp`, and a machine's stream. */
+/** What opens and stays open: an event stream, a long poll at `/mcp`, and a machine's answers. */
 const OPENED: [string, (user: TestUser) => Promise<(signal: AbortSignal) => Promise<Response>>][] = [
   ["event streams", async (user) => (signal) => user.fetch("/api/events", { signal })],
   ["long polls", async (user) => (signal) => call(user, "poll_events", signal)],
-  [
-    "streams of a machine",
-    async (user) => {
-      const owner = new TestUser(user.id);
-      await owner.machine("attic");
-      const planned = {
-        headers: { "content-type": "text/event-stream" },
-        body: ": open\n\n",
-        isEndless: true,
-      } as const;
-      await owner.script("attic", { answers: { "GET /mcp": planned } });
-      const path = `/m/${await owner.slug("attic")}/mcp`;
-      return (signal) => user.fetch(path, { headers: { accept: "text/event-stream" }, signal });
-    },
-  ],
+  ["streams of a machine", async (user) => answersOf(user, "text/event-stream")],
+  ["answers of a machine in JSON that never end", async (user) => answersOf(user, "application/json")],
 ];
+
+/** Opens a machine's answers of this type, which never end. */
+async function answersOf(user: TestUser, type: string): Promise<(signal: AbortSignal) => Promise<Response>> {
+  const owner = new TestUser(user.id);
+  await owner.machine("attic");
+  const planned = { headers: { "content-type": type }, body: ": open\n\n", isEndless: true } as const;
+  await owner.script("attic", { answers: { "GET /mcp": planned } });
+  const path = `/m/${await owner.slug("attic")}/mcp`;
+  return (signal) => user.fetch(path, { headers: { accept: "text/event-stream" }, signal });
+}
 
 const JSON_TYPE = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 

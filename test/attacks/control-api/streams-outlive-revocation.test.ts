@@ -1,6 +1,6 @@
 /**
  * Root cause: whether a caller is let in was asked when a request began and never again, so that a stream or a long-poll
- * went on delivering after its token was revoked.
+ * went on delivering after its token was revoked. Later it was asked of event streams alone, though a machine can make any answer a stream.
  */
 import { describe, expect, it } from "vitest";
 import { removePerson } from "../../../control-api/src/sign-in/remove-person.ts";
@@ -28,7 +28,10 @@ async function tokenOf(user: TestUser, limits: object = {}): Promise<{ id: strin
   return (await user.rest("POST", "/api/tokens", { label: "stream", ...limits })).json();
 }
 
-async function machineOf(user: TestUser, answer: { isEndless: true } | { isSilent: true }): Promise<string> {
+async function machineOf(
+  user: TestUser,
+  answer: { isEndless: true; headers?: Record<string, string> } | { isSilent: true },
+): Promise<string> {
   await user.machine("attic");
   const planned = { headers: { "content-type": "text/event-stream" }, body: ": open\n\n", ...answer };
   await user.script("attic", { answers: { "GET /mcp": planned, "POST /mcp": planned } });
@@ -94,6 +97,26 @@ describe.each(OPENED)("%s ends", (_what, open) => {
     expect(await within(1_500, end)).toBe("still open");
     await removePerson(user.id, env);
     expect(await within(SOON_MS, end)).toBe("ended");
+  });
+});
+
+describe("an answer of a machine in JSON that never ends", () => {
+  it("ends when its token is revoked, whether or not it announced a length", async () => {
+    const user = new TestUser();
+    const { id, token } = await tokenOf(user);
+    const opened = [];
+    for (const length of [{}, { "content-length": "1000000" }]) {
+      const path = await machineOf(user, { isEndless: true, headers: { ...JSON_TYPE, ...length } });
+      opened.push(await ask(path, bearer(token)));
+    }
+    expect(opened.map(({ status, headers }) => [status, headers.get("content-length")])).toEqual([
+      [200, null],
+      [200, "1000000"],
+    ]);
+    const end = Promise.all(opened.map((response) => endOf(Promise.resolve(response))));
+    expect(await within(1_500, end)).toBe("still open");
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    expect(await within(SOON_MS, end)).toEqual(["ended", "ended"]);
   });
 });
 
