@@ -62,12 +62,18 @@ export async function callMachine(
   }
 }
 
-/** Aborts a call when its caller goes away, when the machine has been silent for `SILENCE_MS`, or when the script has stopped. */
+/**
+ * Aborts a call when its caller goes away, when the machine has been silent for `SILENCE_MS`, or when the script has stopped.
+ *
+ * A sign of life only moves the time at which the timer looks again. The runtime keeps something of each timer until the request ends, also of
+ * one that was cleared: a machine that sends a million notifications must not cost a million timers.
+ */
 class Silence {
   readonly #controller = new AbortController();
   readonly #caller: AbortSignal;
   readonly #abort = (): void => this.#controller.abort(this.#caller.reason);
   readonly #watch: ScriptWatch;
+  #heardMs = Date.now();
   #timer: ReturnType<typeof setTimeout>;
   /** The time after which it aborted the call for silence; `null` if it has not. */
   endedAfterMs: number | null = null;
@@ -75,7 +81,7 @@ class Silence {
   constructor(caller: AbortSignal, look: Look) {
     this.#caller = caller;
     caller.addEventListener("abort", this.#abort, { once: true });
-    this.#timer = this.#wait();
+    this.#timer = this.#wait(SILENCE_MS);
     this.#watch = new ScriptWatch(look, () => this.#giveUp(FROZEN_AFTER_MS));
   }
 
@@ -84,8 +90,7 @@ class Silence {
   }
 
   broken(): void {
-    clearTimeout(this.#timer);
-    this.#timer = this.#wait();
+    this.#heardMs = Date.now();
     this.#watch.heard();
   }
 
@@ -95,8 +100,12 @@ class Silence {
     this.#caller.removeEventListener("abort", this.#abort);
   }
 
-  #wait(): ReturnType<typeof setTimeout> {
-    return setTimeout(() => this.#giveUp(SILENCE_MS), SILENCE_MS);
+  #wait(ms: number): ReturnType<typeof setTimeout> {
+    return setTimeout(() => {
+      const leftMs = this.#heardMs + SILENCE_MS - Date.now();
+      if (leftMs > 0) this.#timer = this.#wait(leftMs);
+      else this.#giveUp(SILENCE_MS);
+    }, ms);
   }
 
   #giveUp(afterMs: number): void {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { MAX_ANSWER_BYTES } from "../../../control-api/src/mcp/bounded-answer.ts";
 import type { Answer } from "../../support/stand-in/dispatcher.ts";
 import { failureOf, MODERN, TestUser } from "../support/operator.ts";
@@ -62,6 +62,18 @@ describe("a machine that answers in a stream", () => {
       ),
     );
     expect((await alice.tool("call_tool", call.arguments)).content).toEqual([{ type: "text", text: "done" }]);
+  });
+
+  it("starts no timer for each of its notifications, because the runtime keeps them until the call ends", async () => {
+    const alice = await machineThat(stream(...Array.from({ length: 1_000 }, (_, n) => progress(n)), done));
+    const started = vi.spyOn(globalThis, "setTimeout");
+    try {
+      expect((await alice.tool("call_tool", call.arguments)).content).toEqual([{ type: "text", text: "done" }]);
+      // Other work of this isolate may start some, too.
+      expect(started.mock.calls.length).toBeLessThan(500);
+    } finally {
+      started.mockRestore();
+    }
   });
 
   it("and ends without a response has lost the call", async () => {
