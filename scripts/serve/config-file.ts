@@ -1,16 +1,12 @@
-import { constants, readFileSync, type Stats, statSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync, statSync } from "node:fs";
 import { parseJson } from "#protocol/json.ts";
 import { isMissing } from "../system/json-file.ts";
+import { whyNotTrusted } from "../system/trusted-file.ts";
 import { closed, ServeConfig } from "./config.ts";
 import { problemsIn, repeatedKeys } from "./config-problem.ts";
 
 /** `serve.json` is a page at most. A larger file is something else. */
 const MAX_BYTES = 256 * 1024;
-
-/** Bits of a mode: the group or everybody may write; may enter a folder. */
-const OTHERS_WRITE = 0o022;
-const OTHERS_ENTER = 0o011;
 
 /** How often a running serve looks whether its file changed. One `stat` call; a person who edits the file sees the answer at once. */
 const WATCH_MS = 1_000;
@@ -27,7 +23,8 @@ export class ConfigInvalid extends Error {
 export function readConfig(path: string): ServeConfig {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return ServeConfig.parse({});
-  const distrust = whyNotTrusted(path, stat);
+  // A policy that others could have written is theirs and not its owner's.
+  const distrust = stat.size > MAX_BYTES ? `it is larger than ${MAX_BYTES / 1024} KiB` : whyNotTrusted(path, stat);
   if (distrust !== null) throw new ConfigInvalid(`${path} is not used: ${distrust}`);
   let text: string;
   try {
@@ -50,21 +47,6 @@ export function configIn(json: unknown, where: string, known: readonly string[] 
   const problems = [...known, ...(parsed.success ? [] : problemsIn(parsed.error, json))];
   if (parsed.success && problems.length === 0) return parsed.data;
   throw new ConfigInvalid([`${where} is not right:`, ...problems.map((problem) => `  ${problem}`)].join("\n"));
-}
-
-/**
- * A policy that others could have written is theirs and not its owner's. In a folder that only its owner can enter, as `codez` makes
- * it, the file's own mode does not matter: with many a umask, editors make files that the group may write.
- */
-function whyNotTrusted(path: string, { mode, uid, size }: Stats): string | null {
-  if ((mode & constants.S_IFMT) !== constants.S_IFREG) return "it is not a regular file";
-  if (size > MAX_BYTES) return `it is larger than ${MAX_BYTES / 1024} KiB`;
-  if (process.getuid === undefined) return null;
-  if (uid !== process.getuid() && uid !== 0) return "it belongs to another user";
-  const folder = statSync(dirname(path));
-  if ((folder.mode & OTHERS_ENTER) === 0) return null;
-  if ((folder.mode & OTHERS_WRITE) !== 0) return `others may replace it (chmod go-w ${dirname(path)})`;
-  return (mode & OTHERS_WRITE) === 0 ? null : `others may write it (chmod go-w ${path})`;
 }
 
 /**

@@ -1,8 +1,9 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { dirname, join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Profile } from "../../../scripts/codez/profile/profile.ts";
 import { ProfileFolder } from "../../../scripts/codez/profile/profile-folder.ts";
 import { EventSpool } from "../../../scripts/connector/event-spool.ts";
 import { writeJson } from "../../../scripts/system/json-file.ts";
@@ -10,11 +11,24 @@ import { Lock } from "../../../scripts/system/lock.ts";
 
 /**
  * Another user of the same computer can reach every folder that its owner left open, such as a home folder with mode 0755. What
- * `codez` writes must be closed by itself.
+ * `codez` writes must be closed by itself. And what it reads must be its owner's: a profile that somebody else had put into an open folder named
+ * the command that was then run.
  */
 
 /** `nobody`, who owns nothing. */
 const UID = 65_534;
+
+const PROFILE: Profile = {
+  hub: "https://op.example.com",
+  name: "attic",
+  slug: "attic",
+  linkUrl: "wss://op.example.com/m/attic/link",
+  mcpUrl: "https://op.example.com/m/attic/mcp",
+  token: "opl_secret",
+  identity: "identity-of-attic",
+  target: { kind: "url", url: "http://127.0.0.1:4097/mcp" },
+  events: true,
+};
 
 /** Runs a command as another user; the exit code says whether it was allowed. */
 function isAllowed(command: string): boolean {
@@ -43,17 +57,7 @@ describe.skipIf(!canBecome)("another user of the computer", () => {
     mkdirSync(home, { mode: 0o755 });
     mkdirSync(join(home, "machines"), { mode: 0o755 });
     const folder = new ProfileFolder(home);
-    folder.write("attic", {
-      hub: "https://op.example.com",
-      name: "attic",
-      slug: "attic",
-      linkUrl: "wss://op.example.com/m/attic/link",
-      mcpUrl: "https://op.example.com/m/attic/mcp",
-      token: "opl_secret",
-      identity: "identity-of-attic",
-      target: { kind: "url", url: "http://127.0.0.1:4097/mcp" },
-      events: true,
-    });
+    folder.write("attic", PROFILE);
     folder.linkKey("attic");
     new EventSpool(folder.file("attic", ".events")).append([{ atMs: 1, type: "t", session: null, data: "private" }]);
     Lock.take(folder.file("attic", ".lock"));
@@ -87,5 +91,53 @@ describe.skipIf(!canBecome)("another user of the computer", () => {
     ["read its open files", `ls -l /proc/${process.pid}/fd/0`],
   ])("cannot %s", (_, command) => {
     expect(isAllowed(command.replaceAll("{}", home))).toBe(false);
+  });
+});
+
+describe.skipIf(!canBecome)("a profile that another user of the computer could have written", () => {
+  let root: string;
+
+  beforeEach(() => {
+    root = mkdtempSync(join(tmpdir(), "codez-planted-"));
+    chmodSync(root, 0o755);
+  });
+
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  /** A folder of profiles with one whose command the other user would like to be run. */
+  function planted(): { folder: ProfileFolder; path: string } {
+    const folder = new ProfileFolder(root);
+    folder.write("attic", {
+      ...PROFILE,
+      target: { kind: "command", command: "/bin/sh", args: ["-c", "id"], cwd: "/" },
+    });
+    return { folder, path: folder.file("attic", ".json") };
+  }
+
+  it("is used as long as it is in a closed folder, whatever its mode", () => {
+    const { folder, path } = planted();
+    chmodSync(path, 0o666);
+    expect(folder.read("attic")?.name).toBe("attic");
+  });
+
+  it.each<[string, (path: string) => void, string]>([
+    ["belongs to them", (path) => chownSync(path, UID, UID), "belongs to another user"],
+    ["is in a folder of theirs", (path) => chownSync(dirname(path), UID, UID), "belongs to another user"],
+    ["is in a folder that they may write", (path) => chmodSync(dirname(path), 0o777), "others may replace it"],
+    ["is open to them", (path) => (chmodSync(dirname(path), 0o755), chmodSync(path, 0o666)), "others may write it"],
+    [
+      "is a link to a file of theirs",
+      (path) => {
+        renameSync(path, join(root, "theirs"));
+        chownSync(join(root, "theirs"), UID, UID);
+        symlinkSync(join(root, "theirs"), path);
+      },
+      "belongs to another user",
+    ],
+    ["is a pipe", (path) => (rmSync(path), execFileSync("mkfifo", [path])), "not a regular file"],
+  ])("is not used if it %s", (_, change, why) => {
+    const { folder, path } = planted();
+    change(path);
+    expect(() => folder.read("attic")).toThrow(why);
   });
 });
