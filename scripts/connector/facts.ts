@@ -3,6 +3,7 @@ import { arch, availableParallelism, hostname, platform, release, totalmem } fro
 import { promisify } from "node:util";
 import type { Facts, Repo } from "#protocol/control.ts";
 import { childEnvironment } from "../system/child-environment.ts";
+import { withoutCredentials } from "../system/remote-address.ts";
 
 const run = promisify(execFile);
 
@@ -59,14 +60,4 @@ async function git(folder: string, ...args: string[]): Promise<string | null> {
   } catch {
     return null; // every failure means that the fact does not exist
   }
-}
-
-/** Removes credentials from a remote's address (`https://user:token@host/...`). */
-function withoutCredentials(remote: string): string {
-  if (!URL.canParse(remote)) return remote; // scp-like `git@host:path`, which contains no password
-  const url = new URL(remote);
-  if (url.password === "" && !url.protocol.startsWith("http")) return remote;
-  url.username = "";
-  url.password = "";
-  return url.href;
 }
