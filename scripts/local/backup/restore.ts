@@ -2,8 +2,11 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { BackupFile } from "./backup-file.ts";
 
-/** A relative path in which no segment is empty, `.` or `..`, so that it stays inside the folder. */
-const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\0]+(?:\/|$))+$/;
+/**
+ * A relative path in which no segment is empty, `.` or `..`, so that it stays inside the folder. No path of a state folder has a backslash,
+ * which separates segments as well on Windows.
+ */
+const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\\\0]+(?:\/|$))+$/;
 
 /**
  * Writes the files of a backup into an empty folder, with which an Operator can then be started.

@@ -58,7 +58,7 @@ test("a folder that is not an Operator's is refused", async () => {
   await expect(backUp(folder, join(folder, "backup"))).rejects.toThrow("OPERATOR_STATE");
 });
 
-test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", "."])(
+test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", ".", "..\\..\\outside"])(
   "a backup that names %j is refused, and nothing of it is kept",
   (path) => {
     const file = join(folder, "backup");
