@@ -6,6 +6,9 @@ import { PEOPLE, type World } from "./world.ts";
 
 const TYPES = ["session.created", "turn.started", "message", "message", "message", "message.delta", "permission.requested", "permission.resolved", "session.idle", "session.ended"] as const; // prettier-ignore
 
+/** A report of a change is sent within this time (PUSH_INTERVAL_MS, and what a script gathers before). Milliseconds. */
+const SENT_WITHIN_MS = 350;
+
 /** The names that machines may be given. */
 const NAMES = ["attic", "mini", "cellar"] as const;
 
@@ -21,14 +24,15 @@ const STEPS = {
   hangUp: fc.record({ do: fc.constant("hangUp" as const), at }),
   cut: fc.record({ do: fc.constant("cut" as const), at, sends: fc.nat({ max: 3 }), toScript: bytes, toComputer: bytes, isHalfOpen: fc.boolean() }),
   stall: fc.record({ do: fc.constant("stall" as const), at, isStalled: fc.boolean() }),
-  fate: fc.record({ do: fc.constant("fate" as const), at, fate: fc.constantFrom<Fate>("lost", "answer lost", "late") }),
+  fate: fc.record({ do: fc.constant("fate" as const), at, fate: fc.constantFrom<Fate>("lost", "answer lost", "late", "slow") }),
   late: fc.record({ do: fc.constant("late" as const) }),
   hibernate: fc.record({ do: fc.constant("hibernate" as const), at }),
   restartScript: fc.record({ do: fc.constant("restartScript" as const), at }),
   restartConnector: fc.record({ do: fc.constant("restartConnector" as const), at }),
   stopPerson: fc.record({ do: fc.constant("stopPerson" as const), who }),
   upgrade: fc.record({ do: fc.constant("upgrade" as const), at }),
-  rename: fc.record({ do: fc.constant("rename" as const), at, name: fc.nat({ max: 2 }) }),
+  rename: fc.record({ do: fc.constant("rename" as const), at, name: fc.nat({ max: 2 }), sends: fc.nat({ max: 8 }) }),
+  learn: fc.record({ do: fc.constant("learn" as const), at, isSlow: fc.boolean() }),
   jump: fc.record({ do: fc.constant("jump" as const), ms: fc.constantFrom(-86_400_000, -60_000, 60_000, 86_400_000) }),
   jumpComputer: fc.record({ do: fc.constant("jumpComputer" as const), at, ms: fc.constantFrom(-3_600_000, 3_600_000) }),
   wait: fc.record({ do: fc.constant("wait" as const), ms: fc.constantFrom(10, 60, 300, 6_000, 30_000) }),
@@ -44,7 +48,7 @@ const STEPS = {
 /** How often each happens. Losing a whole storage is rare, because it excuses much. */
 const WEIGHTS: Readonly<Record<keyof typeof STEPS, number>> = {
   make: 14, flood: 1, dial: 7, hangUp: 1, cut: 4, stall: 3, fate: 4, late: 2, hibernate: 3, restartScript: 2, restartConnector: 1,
-  stopPerson: 3, upgrade: 1, rename: 2, jump: 1, jumpComputer: 1, wait: 9, poll: 5, subscribe: 3, forget: 1, remove: 1, join: 1,
+  stopPerson: 3, upgrade: 1, rename: 2, learn: 2, jump: 1, jumpComputer: 1, wait: 9, poll: 5, subscribe: 3, forget: 1, remove: 1, join: 1,
   wipeScript: 1, wipePerson: 1,
 }; // prettier-ignore
 
@@ -145,7 +149,17 @@ export async function perform(world: World, step: Step): Promise<void> {
     }
     case "rename": {
       const computer = computerAt(world, step.at);
-      return world.rename(computer, NAMES[step.name] ?? "attic");
+      return world.rename(computer, NAMES[step.name] ?? "attic", step.sends);
+    }
+    case "learn": {
+      const computer = computerAt(world, step.at);
+      if (step.isSlow) {
+        // The report of the first change is still under way when the next one comes.
+        world.platform.fates.set(computer.slug, "slow");
+        computer.learn();
+        await world.advance(SENT_WITHIN_MS);
+      }
+      return computer.learn();
     }
     case "jump":
       kernel.jump(step.ms);

@@ -64,9 +64,14 @@ export class Computer {
   token: string;
   /** Its machine was removed, or another computer has its name. */
   isGone = false;
+  /** Its script lost its storage, and with it that there was a link whose end is to be told. */
+  hasLostScript = false;
   readonly made: Made[] = [];
   readonly spool: MemorySpool;
   skewMs = 0;
+  /** What this computer tells of itself. */
+  facts: Facts = FACTS;
+  #toldFacts: Facts | null = null;
   /** Frames lie on the wire until it flows again. */
   isStalled = false;
   #socket: SimulatedSocket | null = null;
@@ -106,7 +111,20 @@ export class Computer {
     this.#sender = null;
     this.#dials += 1;
     const dial: Dial = { connector: `${this.identity}-${this.#process}`, start: this.#process, number: this.#dials };
-    this.#say({ type: "hello", protocol: PROTOCOL_VERSION, stream: this.spool.stream, dial, facts: FACTS });
+    this.#say({ type: "hello", protocol: PROTOCOL_VERSION, stream: this.spool.stream, dial, facts: this.facts });
+    this.#toldFacts = this.facts;
+  }
+
+  /** Its facts change. Before the welcome they wait, since the hello has others. */
+  learn(): void {
+    this.facts = { ...this.facts, cpus: this.facts.cpus + 1 };
+    if (this.isLinked) this.#tellFacts();
+  }
+
+  #tellFacts(): void {
+    if (this.#toldFacts === this.facts) return;
+    this.#toldFacts = this.facts;
+    this.#say({ type: "facts", facts: this.facts });
   }
 
   /** The connector's process is started anew. What was on the wire is not its concern any more. */
@@ -126,6 +144,7 @@ export class Computer {
     switch (word.type) {
       case "welcome":
         this.#sender = new EventSender(this.spool, (frame) => this.#say(frame));
+        this.#tellFacts();
         return this.#sender.begin(word.acked);
       case "event-ack":
         return this.#sender?.acknowledge(word.seq);

@@ -10,7 +10,10 @@ type Binding = { type: string; name: string; text?: string };
 type Script = { bindings: Record<string, string>; tag: string | null; readonly machine: SimulatedObject<Machine> };
 
 /** What becomes of a script's next report on its way. */
-export type Fate = "arrives" | "lost" | "answer lost" | "late";
+export type Fate = "arrives" | "lost" | "answer lost" | "late" | "slow";
+
+/** How long a slow report is under way: less than its script waits for the answer (reporter.ts), so that other things happen meanwhile. */
+const SLOW_MS = 2_000;
 
 /**
  * Workers for Platforms: the API through which scripts are uploaded, and the way to them. An upload restarts a script and drops its
@@ -21,6 +24,8 @@ export class Platform {
   /** By slug. */
   readonly fates = new Map<string, Fate>();
   readonly late: (() => Promise<unknown>)[] = [];
+  /** Runs before each request to a script while a machine is renamed, which takes several: its connector goes on meanwhile. */
+  meanwhile: (() => Promise<void>) | null = null;
   /** Slugs of scripts that got no answer to their last report. They will repeat it. */
   readonly unanswered = new Set<string>();
   readonly #sql: SqlStorage;
@@ -35,6 +40,7 @@ export class Platform {
 
   /** A request to a script, as the dispatch Worker passes it on. */
   async dispatch(slug: string, request: Request): Promise<Response> {
+    await this.meanwhile?.();
     const script = this.scripts.get(slug);
     if (script === undefined)
       return Response.json({ error: { code: "machine_unknown", machine: namesIn(slug).name } }, { status: 404 });
@@ -68,9 +74,13 @@ export class Platform {
     this.unanswered.add(slug);
     const { machine, life } = this.#lifeOf(slug);
     const arrive = (): Promise<Response> => kernel.during(this.#reports.fetch(request.clone() as Request));
+    // A report that a call waits for would hold up the simulation, in which nothing else happens during a call.
+    const isSlow = fate === "slow" && machine?.isCalled === false;
     switch (fate) {
+      case "slow":
       case "arrives": {
         const answer = await arrive();
+        if (isSlow) await new Promise<void>((resolve) => void kernel.setTimer(resolve, SLOW_MS));
         // A script that was stopped meanwhile gets no answer.
         if (machine?.life !== life) return new Promise(() => undefined);
         this.unanswered.delete(slug);

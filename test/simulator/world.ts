@@ -1,8 +1,10 @@
+import { type LogPosition, PresenceType } from "#protocol/event.ts";
 import { slugOf } from "#protocol/slug.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import type { Env } from "../../control-api/src/env.ts";
 import { tagOf } from "../../control-api/src/http/caller.ts";
 import { Reports } from "../../control-api/src/machines/reports.ts";
+import type { EventsRead, EventsRefused } from "../../control-api/src/history/event-query.ts";
 import { User } from "../../control-api/src/user/user.ts";
 import { Computer } from "./computer.ts";
 import { Broken, Reader } from "./person.ts";
@@ -183,9 +185,17 @@ export class World {
     this.renew(computer.owner);
   }
 
-  async rename(computer: Computer, name: string): Promise<void> {
+  /** Renames a machine, whose connector has just sent so many events, each in a frame of its own. They arrive while the log is moved. */
+  async rename(computer: Computer, name: string, sends: number): Promise<void> {
     await this.look(computer.owner);
+    for (let count = 0; count < sends; count += 1) computer.make("message", null, { role: "assistant", text: "sent" });
+    this.platform.meanwhile = async () => {
+      const { socket } = computer;
+      if (socket === null || computer.isStalled) return;
+      for (const frame of socket.take(1)) if ("text" in frame) await this.#toScript(computer, socket, frame.text);
+    };
     await this.ask(computer.owner, (user) => user.rename(computer.name, name));
+    this.platform.meanwhile = null;
     await this.look(computer.owner);
     this.renew(computer.owner);
   }
@@ -199,6 +209,7 @@ export class World {
   async wipeScript(computer: Computer): Promise<void> {
     await this.look(computer.owner);
     const known = await this.ask(computer.owner, (user) => user.machine(computer.name));
+    computer.hasLostScript = true;
     // Of a log that was lost before its first push, nobody can know that it was there.
     if ((known?.position ?? null) === null) for (const event of computer.made) event.mayBeMissing = true;
     // Those that the connector was not told are stored. It sends them again, and this script cannot know that its former self had them.
@@ -263,15 +274,28 @@ export class World {
   /** Lets everything come to rest, and checks what must hold then. */
   async rest(): Promise<void> {
     for (const computer of this.computers) computer.isStalled = false;
-    for (const arrive of this.platform.late.splice(0)) await arrive().catch(() => undefined);
     this.platform.fates.clear();
+    const late = this.platform.late.splice(0);
+    for (const arrive of late) await arrive().catch(() => undefined);
+    // What a report that came late has broken may show only with the next event. Without one, events are not made here: they would have
+    // reported what an earlier report had failed to.
+    if (late.length > 0)
+      for (const computer of this.computers)
+        if (!computer.isGone) computer.make("message", null, { role: "assistant", text: "at rest" });
     await this.advance(REST_MS);
-    // A half-open link is noticed when its computer dials again, or by the hourly check. Every second computer stays away.
+    // A half-open link is noticed when its computer dials again, or by the hourly check, which also notices a link that ended together with
+    // the script. Every second computer stays away.
+    const restarted = new Set<string>();
     for (const [index, computer] of this.computers.entries()) {
       if (computer.isGone) continue;
       if (computer.socket === null || !computer.isLinked) await this.dial(computer);
       await this.pump();
-      if (index % 2 === 1) await this.cut(computer, 1e9, 1e9, false);
+      if (index % 2 === 0) continue;
+      if (computer.made.length % 2 === 0) await this.cut(computer, 1e9, 1e9, false);
+      else {
+        this.platform.restart(computer.slug);
+        restarted.add(computer.slug);
+      }
     }
     await this.advance(REST_MS);
     for (
@@ -284,26 +308,82 @@ export class World {
     }
     // A lost list is rebuilt when somebody looks at it, and asks the machines' scripts then.
     for (const id of this.people.keys()) await this.look(id);
+    // A report that failed is repeated within minutes. The hourly one would hide that it was not.
+    if (kernel.lateMs === 0)
+      for (const person of this.people.values()) {
+        await this.#checkEvents(person);
+        // A list that was rebuilt learns them with the next report.
+        if (!person.wasWiped) await this.#checkFacts(person);
+      }
     await this.advance(2 * 60 * 60_000);
     // A report that failed is repeated at a time of the clock. If that was set back meanwhile, the repetition is late by as much, and
-    // with it what the report says. Of scripts whose reports were answered, presence must be right before.
-    for (const person of this.people.values()) await this.#checkPresence(person, this.platform.unanswered);
+    // with it what the report says. Of scripts whose reports were answered, presence must be right before,
+    // unless a link ended together with its script: the check that notices this was set before the restart.
+    const maybeLate = new Set([...this.platform.unanswered, ...restarted]);
+    for (const person of this.people.values()) await this.#checkPresence(person, maybeLate);
     await this.advance(kernel.lateMs);
     for (const person of this.people.values()) await this.#check(person);
   }
 
   async #check(person: Person): Promise<void> {
-    for (const reader of person.readers) {
-      if (reader.waiting !== null) throw new Broken(`${reader.interest.label} of ${person.id}: a poll did not end`);
-      if (reader.failure !== null) throw reader.failure;
-      await reader.drain();
-      reader.checkComplete();
-    }
+    await this.#checkEvents(person);
     await this.#checkPresence(person);
+    await this.#checkPresenceEvents(person);
+    await this.#checkFacts(person);
     for (const computer of this.computers)
       if (computer.owner === person.id && !computer.isGone && computer.isLinked && computer.spool.waiting > 0)
         throw new Broken(`${computer.name} of ${person.id} still holds events`);
     await this.#checkSessions(person);
+  }
+
+  async #checkEvents({ id, readers }: Person): Promise<void> {
+    for (const reader of readers) {
+      if (reader.waiting !== null) throw new Broken(`${reader.interest.label} of ${id}: a poll did not end`);
+      if (reader.failure !== null) throw reader.failure;
+      await reader.drain();
+      reader.checkComplete();
+    }
+  }
+
+  async #checkFacts({ id }: Person): Promise<void> {
+    const machines = (await this.ask(id, (user) => user.machines())) ?? [];
+    for (const computer of this.computers.filter((one) => one.owner === id && !one.isGone && one.isLinked)) {
+      const shown = machines.find(({ name }) => name === computer.name)?.facts?.cpus;
+      if (shown !== computer.facts.cpus)
+        throw new Broken(`${computer.name} of ${id} has ${computer.facts.cpus} processors, and ${shown} are shown`);
+    }
+  }
+
+  /** A reader of events learns from them alone whether a machine is online: the newest event about its link says so. */
+  async #checkPresenceEvents(person: Person): Promise<void> {
+    if (person.readers.some(({ hasSeenGap }) => hasSeenGap)) return; // what was trimmed may be such an event
+    for (const computer of this.computers) {
+      if (computer.owner !== person.id || computer.isGone || computer.hasLostScript) continue;
+      const newest = await this.#newestPresence(person, computer.name);
+      if (newest === undefined) continue; // trimmed
+      const isOnline = newest !== PresenceType.OFFLINE;
+      if (isOnline !== computer.isLinked)
+        throw new Broken(
+          `the newest event about the link of ${computer.name} of ${person.id} is ${newest}, which is not so`,
+        );
+    }
+  }
+
+  async #newestPresence({ id }: Person, machine: string): Promise<string | undefined> {
+    const query = {
+      visible: null, machine, session: null, project: null, types: Object.values(PresenceType), notices: false, detail: "coarse", waitMs: 0,
+    } as const; // prettier-ignore
+    let newest: string | undefined;
+    for (let after: LogPosition | null = null; ;) {
+      const asked: LogPosition | null = after;
+      const read: EventsRead | EventsRefused | null = await this.ask(id, (user) =>
+        user.pollEvents({ ...query, after: asked }),
+      );
+      if (read === null || "refused" in read) return newest;
+      newest = read.events.at(-1)?.type ?? newest;
+      if (!read.more) return newest;
+      after = read.position;
+    }
   }
 
   /** @param except slugs of machines that are not checked */

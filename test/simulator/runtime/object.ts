@@ -48,6 +48,11 @@ export class SimulatedObject<Instance extends object = object> {
     return this.#instance !== null;
   }
 
+  /** Whether a call is open. */
+  get isCalled(): boolean {
+    return this.#calls > 0;
+  }
+
   /** Whether the runtime would hibernate it now: no call is open, and no timer is set. */
   get isIdle(): boolean {
     return this.#calls === 0 && !kernel.hasTimers(this);
