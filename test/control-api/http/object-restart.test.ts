@@ -93,7 +93,7 @@ it("the runtime marks the error of a call that a restart has ended", async () =>
     () => null,
     (reason: unknown) => reason,
   );
-  await runInDurableObject(user, (_, { abort }) => abort("restarted")).catch(() => undefined); // it ends this call, too
+  await runInDurableObject(user, (_, context) => context.abort("restarted")).catch(() => undefined); // it ends this call, too
   expect(isRestart(await failure)).toBe(true);
 });
 
