@@ -79,7 +79,8 @@ export class Front implements AsyncDisposable {
     this.#keepAliveMs = keepAliveMs;
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headTimeoutMs, keepAliveTimeout: keepAliveMs };
     // Node's limit for a whole request would be one for all sizes. What limits bodies is body-watch.ts.
-    const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: headTimeoutMs / 4 };
+    // Without `noDelay`, which Node sets by itself for HTTP without TLS alone, the body of an answer waits up to 40 ms until its head is acknowledged.
+    const http1 = { ...limits, requestTimeout: 0, connectionsCheckingInterval: headTimeoutMs / 4, noDelay: true };
     const http2 = {
       settings: { maxConcurrentStreams: MAX_STREAMS },
       streamResetBurst: RESET_BURST,
