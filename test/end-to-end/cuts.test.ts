@@ -90,7 +90,9 @@ async function call({ machine, received, outcomes }: Cuttable, name: string): Pr
     outcomes.answered += 1;
     return true;
   }
-  const code = Failed.parse(message.error?.data?.code);
+  const { error: unexpected, data: code } = Failed.safeParse(message.error?.data?.code);
+  if (unexpected !== undefined)
+    throw new Error(`an answer to ${name} that nobody expects: HTTP ${answer.status} ${answer.text}`);
   expect(times).toBeLessThanOrEqual(code === "machine_offline" ? 0 : 1);
   outcomes[code] += 1;
   return false;

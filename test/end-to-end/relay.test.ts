@@ -69,6 +69,24 @@ describe.each(WAYS)("through %s", (_way, start) => {
     };
   }
 
+  test.each<[string, Record<string, string | number>, string]>([
+    ["JSON with its length", { "content-type": "application/json", "content-length": 2 }, "{}"],
+    ["JSON without its length", { "content-type": "application/json" }, "{}"],
+    ["an event stream", { "content-type": "text/event-stream" }, "data: {}\n\n"],
+  ])(
+    "a token may call as often as it likes, one call after the other, when answers are %s",
+    async (_what, head, text) => {
+      atticServer.answer((_request, response) => void response.writeHead(200, head).end(text));
+      const headers = { ...JSON_TYPE, authorization: `Bearer ${await operator.token()}` };
+      using agent = keptAlive(attic.url);
+      const statuses: number[] = [];
+      // More than may be open at once. Each has ended when the next one is sent, and gives back its place at once.
+      for (let calls = 0; calls < 401; calls += 1)
+        statuses.push((await send(attic.url, { headers, body: "{}", agent })).status);
+      expect(new Set(statuses)).toEqual(new Set([200]));
+    },
+  );
+
   test("each machine's own URL, by path and by host, reaches that machine and no other", async () => {
     for (const machine of [attic, barn])
       for (const url of [machine.url, machine.hostUrl]) {

@@ -1,3 +1,4 @@
+import { waitUntil } from "cloudflare:workers";
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
@@ -127,11 +128,14 @@ export class Lease implements RequestLease {
     void this.#over.promise
       .then(() => (this.#hasLastMessage ? scheduler.wait(LAST_MESSAGE_MS) : null))
       .then(() => cut.abort());
-    // pipeTo rejects when either side has closed or the stream was cut. In each case it is over and nobody is left to tell.
-    void body
-      .pipeTo(writable, { signal: cut.signal })
-      .catch(() => undefined)
-      .finally(() => this.end());
+    // pipeTo rejects when either side has closed or the stream was cut. In each case it is over and nobody is left to tell. Without
+    // `waitUntil` the runtime ends the request with its last byte, and the place would stay taken until it has been silent for a while.
+    waitUntil(
+      body
+        .pipeTo(writable, { signal: cut.signal })
+        .catch(() => undefined)
+        .finally(() => this.end()),
+    );
     return new Response(readable, response);
   }
 
