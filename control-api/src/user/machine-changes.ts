@@ -17,6 +17,7 @@ import { linkSecretOf } from "../machines/report-key.ts";
 import { closeLink, forgetAtScript } from "../machines/script-orders.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import type { Closure } from "./closure.ts";
+import type { FormerScript, FormerScripts } from "./former-scripts.ts";
 import type { HostedServers } from "./hosted-servers.ts";
 import type { IssuedLink, Registry } from "./registry.ts";
 import type { Uploaded } from "./rollout/rollouts.ts";
@@ -36,13 +37,19 @@ export type ChangedParts = {
   readonly history: History;
   readonly outbox: Outbox;
   readonly closure: Closure;
+  readonly formerScripts: FormerScripts;
   /** The version that machine scripts must have. */
   version(): string;
   /** Whether machines get this Operator's template outside of a rollout. */
   mayUpgrade(): boolean;
   /** A name stands for another machine now, or for none. */
   revoked(): void;
+  /** Has `finishRenames` called after this time. */
+  finishRenamesIn(seconds: number): Promise<void>;
 };
+
+/** Pause before another attempt to delete the former script of a renamed machine. Seconds. */
+const FINISH_AGAIN_S = 60;
 
 /**
  * Changes of a user's machines: each uploads or deletes a script, and records it. Those of one machine run one after the other.
@@ -52,8 +59,6 @@ export class MachineChanges {
   readonly #env: Env;
   readonly #user: () => string;
   readonly #parts: ChangedParts;
-  /** Slugs of scripts that are about to be deleted because their machine was renamed, and its new slug. */
-  readonly #former = new Map<string, string>();
 
   constructor(env: Env, user: () => string, parts: ChangedParts) {
     this.#env = env;
@@ -61,16 +66,12 @@ export class MachineChanges {
     this.#parts = parts;
   }
 
-  /** The new slug of a machine that is being renamed; its former script still reports under the former one. */
-  slugAfter(former: string): string | null {
-    return this.#former.get(former) ?? null;
-  }
-
   /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
   register(request: RegisterRequest): Promise<Registered | OperatorError> {
     return this.#parts.turns.take([request.name], async () => {
       this.#parts.closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
+      await this.finishRenamesOf([request.name]);
       if (this.#parts.servers.get(request.name) !== null) return isHosted(request.name);
       // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
       this.#parts.registry.identify(request.name, request.identity);
@@ -139,6 +140,7 @@ export class MachineChanges {
       }
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
+      await this.finishRenamesOf([name]);
       await closeLink(this.#env, this.#user(), name, CloseCode.REVOKED, "the machine was removed");
       await deleteScript(this.#env, known.slug);
       this.#parts.registry.delete(name);
@@ -156,6 +158,7 @@ export class MachineChanges {
       if (known === null) return { code: "machine_unknown", machine: from };
       if (!isMachineName(to)) return nameInvalid(to);
       if (from === to) return known;
+      await this.finishRenamesOf([from, to]);
       if (this.#parts.registry.get(to) !== null) return { code: "name_taken", name: to };
       if (this.#parts.servers.get(to) !== null) return isHosted(to);
       if (known.linkTokenHash === null) {
@@ -184,16 +187,44 @@ export class MachineChanges {
       this.#parts.outbox.rename(from, to);
       this.#parts.history.log.machines.rename(from, { name: to, slug });
       this.#parts.revoked();
-      // The old script pushes what came while its log was copied, and the end of its link.
-      this.#former.set(known.slug, slug);
-      try {
-        await closeLink(this.#env, this.#user(), from, CloseCode.RENAMED, to);
-        await deleteScript(this.#env, known.slug);
-      } finally {
-        this.#former.delete(known.slug);
-      }
+      const former = { slug: known.slug, name: from, newSlug: slug, newName: to };
+      this.#parts.formerScripts.add(former);
+      await this.#finish(former).catch((reason: unknown) => this.#finishLater(former, reason));
       return this.#parts.registry.get(to) ?? { code: "machine_unknown", machine: to };
     });
+  }
+
+  /** Deletes former scripts that are still there, because this object was restarted or the platform refused. */
+  async finishRenames(): Promise<void> {
+    const renames = this.#parts.formerScripts
+      .of()
+      .map((former) =>
+        this.#parts.turns
+          .take([former.name, former.newName], () => this.finishRenamesOf([former.name, former.newName]))
+          .catch((reason: unknown) => this.#finishLater(former, reason)),
+      );
+    await Promise.all(renames);
+  }
+
+  /** Call this in a turn of these names before one of them may stand for something else: its new script would be deleted as the former one. */
+  async finishRenamesOf(names: readonly string[]): Promise<void> {
+    for (const former of this.#parts.formerScripts.of(names)) await this.#finish(former);
+  }
+
+  /** The old script pushes what came while its log was copied, and the end of its link. Can be repeated. */
+  async #finish({ slug, name, newName }: FormerScript): Promise<void> {
+    await closeLink(this.#env, this.#user(), name, CloseCode.RENAMED, newName);
+    await deleteScript(this.#env, slug);
+    this.#parts.formerScripts.delete(slug);
+  }
+
+  async #finishLater({ name, newName }: FormerScript, reason: unknown): Promise<void> {
+    console.error("the former script of a renamed machine could not be deleted yet", {
+      name,
+      newName,
+      reason: String(reason),
+    });
+    await this.#parts.finishRenamesIn(FINISH_AGAIN_S);
   }
 
   /** Uploads the current template if the machine's script has another version. Answers whether it did. */

@@ -52,6 +52,7 @@ import { Closure } from "./closure.ts";
 import { EventIntake } from "./event-intake.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
+import { FormerScripts } from "./former-scripts.ts";
 import { MachineChanges } from "./machine-changes.ts";
 import { MachineList } from "./machine-list.ts";
 import { Notices } from "./notices.ts";
@@ -168,6 +169,7 @@ export class User extends Agent<Env> implements UserRpc {
   });
   /** Changes of one machine, one after the other. */
   readonly #turns = new Turns();
+  readonly #formerScripts = new FormerScripts(this.ctx.storage.sql);
   readonly #changes = new MachineChanges(this.env, () => this.#id, {
     registry: this.#registry,
     servers: this.#servers,
@@ -176,9 +178,11 @@ export class User extends Agent<Env> implements UserRpc {
     history: this.#history,
     outbox: this.#outbox,
     closure: this.#closure,
+    formerScripts: this.#formerScripts,
     version: () => this.#version,
     mayUpgrade: () => this.#rollouts.allowsUpgradeAtDial,
     revoked: () => this.revoked(),
+    finishRenamesIn: async (seconds) => void (await this.schedule(seconds, "finishRenames")),
   });
   readonly #intake = new EventIntake({
     ctx: this.ctx,
@@ -206,6 +210,7 @@ export class User extends Agent<Env> implements UserRpc {
         .revive()
         .catch((reason: unknown) => console.error("a rollout could not go on", { reason: String(reason) })),
     );
+    ctx.waitUntil(this.finishRenames());
     // On one computer all scripts restart together with this object, so no link from an earlier start still exists.
     const { PLATFORM_START: start } = env;
     if (start === undefined || ctx.storage.kv.get(START_KEY) === start) return;
@@ -267,6 +272,7 @@ export class User extends Agent<Env> implements UserRpc {
   /** Uploads a new version of a hosted server, or a new server. A machine's name cannot be taken: both have the same address. */
   deployServer(name: string, bundle: ServerBundle): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
+      await this.#changes.finishRenamesOf([name]);
       this.#closure.check();
       if (!this.#registry.has(name)) return this.#servers.deploy(name, bundle);
       return {
@@ -367,7 +373,7 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Records a report of a machine's script, and stores the events that it pushes. */
   record(slug: string, presence: ReportedPresence, push: EventPush | null): ReportAnswer {
-    const former = this.#changes.slugAfter(slug);
+    const former = this.#formerScripts.newSlugOf(slug);
     if (former !== null) return { wantsFacts: false, stored: this.#intake.take(former, presence, push), liveMs: 0 };
     if (this.#isOfAnother(slug, presence)) return { wantsFacts: false, stored: null, liveMs: 0 };
     const recorded = this.#registry.record(slug, presence, Date.now());
@@ -792,6 +798,11 @@ export class User extends Agent<Env> implements UserRpc {
   /** Upgrades a script just after its machine dialled in. An upload drops the link, and at that moment it interrupts no calls. */
   #upgradeSoon(name: string): void {
     this.ctx.waitUntil(this.#upgrades.dialled(name));
+  }
+
+  /** Called by the Agent's schedule, and when this object starts. */
+  finishRenames(): Promise<void> {
+    return this.#changes.finishRenames();
   }
 
   /** Called by the Agent's schedule. */

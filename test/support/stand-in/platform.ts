@@ -37,12 +37,15 @@ type Asked = {
  * The internet as the control API under test sees it: Cloudflare's API for scripts of a dispatch namespace, in as much
  * as the official SDK asks of it, at http://platform.test/client/v4. Uploads are checked by the local platform's own rules.
  * A script whose name begins with `unlucky` cannot be
- * uploaded; the first upload of one whose name begins with `echoless` is carried out and answered with an error.
+ * uploaded; the first upload of one whose name begins with `echoless` is carried out and answered with an error; the first deletion of one whose
+ * name begins with `sticky` is refused.
  * `GET http://platform.test/calls?script=` answers the test what was asked about that script; `/wrangler-upload/machine` and
  * `/wrangler-upload/hosted` the form that wrangler would send.
  */
 export function platform(): (request: Asked) => Promise<Response> {
   const scripts = new Map<string, Script>();
+  /** Scripts whose deletion was refused. */
+  const refused = new Set<string>();
   const calls: (PlatformCall & { script: string })[] = [];
 
   async function put(request: Asked, script: string, call: PlatformCall): Promise<Response> {
@@ -122,6 +125,10 @@ export function platform(): (request: Asked) => Promise<Response> {
           script: { id: script, migration_tag: scripts.get(script)?.tag },
         });
       case "DELETE":
+        if (script.startsWith("sticky") && !refused.has(script)) {
+          refused.add(script);
+          return failure(403, 10_000, "Authentication error");
+        }
         return scripts.delete(script) ? success(null) : failure(404, 10_007, "workers.api.error.script_not_found");
       default:
         return failure(405, 10_000, "Method not allowed.");
