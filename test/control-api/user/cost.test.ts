@@ -38,9 +38,10 @@ it("a call writes one row of the audit log", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
   const call = { kind: "call", client: "c", machine: "attic", subject: "echo", digest: null } as const;
-  const rows = await rowsOf(alice, (object) =>
-    object.audit([{ ...call, atMs: Date.now(), outcome: "ok", durationMs: 1 }]),
-  );
+  const audit = (object: User): unknown => object.audit([{ ...call, atMs: Date.now(), outcome: "ok", durationMs: 1 }]);
+  // The first entry after a start, and one in an hour, also looks for old ones to delete.
+  await rowsOf(alice, audit);
+  const rows = await rowsOf(alice, audit);
   expect(rows.written).toBe(counts.call.auditRows);
   expect(rows.read).toBeLessThanOrEqual(counts.call.auditRowsRead);
 });
