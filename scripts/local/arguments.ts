@@ -6,7 +6,7 @@ import type { DoorOptions, TlsOptions } from "../front/door.ts";
 import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "./program.ts";
 import { LOG_FORMATS, type LogFormat } from "./log-line.ts";
 
-const DEFAULT_PORT = 8787;
+export const DEFAULT_PORT = 8787;
 const HTTPS_PORT = 443;
 const HTTP_PORT = 80;
 

@@ -1,4 +1,5 @@
 import { homedir } from "node:os";
+import { DEFAULT_PORT } from "./arguments.ts";
 import { IS_PACKED } from "./program.ts";
 
 type Facts = {
@@ -23,10 +24,12 @@ Ctrl-C stops it.
 `;
 }
 
-/** On this computer `codez` of the clone finds Operator by itself. Everywhere else Operator itself serves one that fits. */
+/** On this computer `codez` of the clone finds Operator at its usual port by itself. Everywhere else Operator itself serves one that fits. */
 function addMachine(url: string, isLocal: boolean): string {
   if (isLocal && !IS_PACKED)
-    return "npx codez setup                       (on this computer: it finds Operator by itself)";
+    return new URL(url).port === String(DEFAULT_PORT)
+      ? "npx codez setup                       (on this computer: it finds Operator by itself)"
+      : `npx codez setup --hub ${url}      (on this computer)`;
   return `npx -y ${url}/codez.tgz up      (on the machine)`;
 }
 

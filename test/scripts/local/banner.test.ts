@@ -20,3 +20,8 @@ test("a public start has one address for all", () => {
   expect(said).toContain("https://operator.example.com/claim#AAAA-BBBB");
   expect(said).not.toContain("localhost");
 });
+
+test("a start at another port says where codez finds it", () => {
+  expect(banner(LOCAL)).toContain("npx codez setup  ");
+  expect(banner({ ...LOCAL, url: "http://127.0.0.1:8791" })).toContain("npx codez setup --hub http://127.0.0.1:8791 ");
+});
