@@ -73,6 +73,9 @@ const START_KEY = "platform-start";
 /** Storage key: when the enrolled machines are looked through next. */
 const SWEEP_KEY = "sweep-enrolled";
 
+/** Storage key: when the former scripts of renamed machines are deleted next. */
+const RENAMES_KEY = "finish-renames";
+
 /** Storage key that is set until the registry was compared with the namespace: this object's database is new, or was lost. */
 const REBUILD_KEY = "registry-to-rebuild";
 
@@ -134,7 +137,7 @@ export class User extends Agent<Env> implements UserRpc {
     register: (name, { identity, linkKey }, rotate) =>
       this.register({ name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) }),
     remove: (name) => this.remove(name),
-    sweepIn: (seconds) => this.#sweepIn(seconds),
+    sweepIn: (seconds) => this.#onceIn(seconds, SWEEP_KEY, "sweepEnrolled"),
   });
   readonly #upgrades = new Upgrades({
     now: () => Date.now(),
@@ -182,7 +185,7 @@ export class User extends Agent<Env> implements UserRpc {
     version: () => this.#version,
     mayUpgrade: () => this.#rollouts.allowsUpgradeAtDial,
     revoked: () => this.revoked(),
-    finishRenamesIn: async (seconds) => void (await this.schedule(seconds, "finishRenames")),
+    finishRenamesIn: (seconds) => this.#onceIn(seconds, RENAMES_KEY, "finishRenames"),
   });
   readonly #intake = new EventIntake({
     ctx: this.ctx,
@@ -210,7 +213,7 @@ export class User extends Agent<Env> implements UserRpc {
         .revive()
         .catch((reason: unknown) => console.error("a rollout could not go on", { reason: String(reason) })),
     );
-    ctx.waitUntil(this.finishRenames());
+    ctx.waitUntil(this.#changes.finishRenames());
     // On one computer all scripts restart together with this object, so no link from an earlier start still exists.
     const { PLATFORM_START: start } = env;
     if (start === undefined || ctx.storage.kv.get(START_KEY) === start) return;
@@ -638,13 +641,13 @@ export class User extends Agent<Env> implements UserRpc {
     await this.#enrolment.sweep();
   }
 
-  /** One sweep is scheduled at a time. */
-  async #sweepIn(seconds: number): Promise<void> {
-    const dueMs = this.ctx.storage.kv.get<number>(SWEEP_KEY);
+  /** One call is scheduled at a time, also over restarts. The callback deletes the key under which the time of its call is kept. */
+  async #onceIn(seconds: number, key: string, callback: "sweepEnrolled" | "finishRenames"): Promise<void> {
+    const dueMs = this.ctx.storage.kv.get<number>(key);
     const nowMs = Date.now();
     if (dueMs !== undefined && dueMs > nowMs && dueMs <= nowMs + seconds * 1000) return;
-    this.ctx.storage.kv.put(SWEEP_KEY, nowMs + seconds * 1000);
-    await this.schedule(seconds, "sweepEnrolled");
+    this.ctx.storage.kv.put(key, nowMs + seconds * 1000);
+    await this.schedule(seconds, callback);
   }
 
   tokens(): TokenRecord[] {
@@ -800,9 +803,10 @@ export class User extends Agent<Env> implements UserRpc {
     this.ctx.waitUntil(this.#upgrades.dialled(name));
   }
 
-  /** Called by the Agent's schedule, and when this object starts. */
-  finishRenames(): Promise<void> {
-    return this.#changes.finishRenames();
+  /** Called by the Agent's schedule. */
+  async finishRenames(): Promise<void> {
+    this.ctx.storage.kv.delete(RENAMES_KEY);
+    await this.#changes.finishRenames();
   }
 
   /** Called by the Agent's schedule. */

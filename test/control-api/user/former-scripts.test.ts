@@ -49,6 +49,14 @@ describe("a former script that could not be deleted", () => {
     expect(structuredContent).toMatchObject({ events: [{ machine: "loft", type: "message" }] });
   });
 
+  it("is tried again by one schedule, however many there are", async () => {
+    await alice.machine("sticky-too");
+    await alice.script("shed");
+    expect((await alice.rest("PATCH", "/api/machines/sticky-too", { name: "shed" })).status).toBe(200);
+    const schedules = await runInDurableObject(object, (user) => user.getSchedules());
+    expect(schedules.filter(({ callback }) => callback === "finishRenames")).toHaveLength(1);
+  });
+
   it("is deleted at the next attempt", async () => {
     await object.finishRenames();
     expect(await methodsOf()).toEqual(["PUT", "DELETE", "DELETE"]);
