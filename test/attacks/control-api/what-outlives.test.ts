@@ -108,6 +108,21 @@ describe("a refresh token used again after it was replaced (RFC 9700 section 4.1
     expect(await errorOf(await client.refresh(third.refresh_token))).toBe("invalid_grant");
   });
 
+  test.each(["of nobody", "of another person"])(
+    "also beside a code %s, which is not what is redeemed",
+    async (whose) => {
+      const client = await Client.registered();
+      const [victim, thief] = [await Visitor.invited(), await Visitor.invited()];
+      const theirs = whose === "of nobody" ? "nobody:nothing:0" : (await client.signIn(thief)).access_token;
+      const first = await client.signIn(victim, ADMIN);
+      const second: Tokens = await (await client.refresh(first.refresh_token, { code: theirs })).json();
+      const third: Tokens = await (await client.refresh(second.refresh_token, { code: theirs })).json();
+      expect(await statusWith(third.access_token)).toBe(200);
+      expect(await errorOf(await client.refresh(first.refresh_token, { token: theirs }))).toBe("invalid_grant");
+      expect(await statusWith(third.access_token)).toBe(401);
+    },
+  );
+
   test("has no effect if it was invented", async () => {
     const client = await Client.registered();
     const tokens = await client.signIn(await Visitor.invited());

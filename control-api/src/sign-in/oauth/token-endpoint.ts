@@ -50,7 +50,7 @@ async function answer(request: Request, env: Env): Promise<Response> {
 
 async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Promise<Response> {
   const authorization = request.headers.get("authorization");
-  const [, user, id] = SECRET.exec(body.get("code") ?? body.get("refresh_token") ?? body.get("token") ?? "") ?? [];
+  const [, user, id] = SECRET.exec(secretIn(body)) ?? [];
   const kept = user === undefined ? null : await new Store(env).get(`grant:${user}:${id}`, "json");
   const grant = Grant.safeParse(kept).data;
   const named = canonicalResource(body, env);
@@ -66,14 +66,35 @@ async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Pro
   if (answered.status === 401 && (await isUnreadable(body.get("client_id"), env))) return unavailable();
   // Open streams check their callers again after a revocation (a request without a grant type), and after a refused redemption,
   // since the library ends a grant when its code is used a second time (RFC 6749 section 4.1.2).
-  if (isTheirs && (answered.status !== 200 || !body.has("grant_type"))) await env.USER.getByName(user).revoked();
-  if (!body.has("grant_type")) {
+  if (isTheirs && (answered.status !== 200 || isRevocation(body))) await env.USER.getByName(user).revoked();
+  if (isRevocation(body)) {
     if (isTheirs && (await new Store(env).get(`grant:${user}:${id}`)) === null)
       note(env, user, { kind: "grant_revoked", client: nameOf(grant), subject: asked.audience });
   }
   if (isTheirs && answered.status === 200 && body.get("grant_type") === "authorization_code")
     note(env, user, { kind: "grant", client: nameOf(grant), subject: asked.audience });
   return responseOf(answered, named.asked ?? spelled(asked.audience, env));
+}
+
+/**
+ * The secret that a request is about, as the library chooses it: by the grant type alone. A request may have other fields, too, and whoever
+ * sends it chooses them, so none of them may decide whose object redeems the secret.
+ */
+function secretIn(body: URLSearchParams): string {
+  if (isRevocation(body)) return body.get("token") ?? "";
+  switch (body.get("grant_type")) {
+    case "authorization_code":
+      return body.get("code") ?? "";
+    case "refresh_token":
+      return body.get("refresh_token") ?? "";
+    default:
+      return ""; // the library refuses every other type
+  }
+}
+
+/** Whether a request revokes (RFC 7009). The library takes one with an empty grant type for that as well. */
+function isRevocation(body: URLSearchParams): boolean {
+  return (body.get("grant_type") ?? "") === "";
 }
 
 /**
