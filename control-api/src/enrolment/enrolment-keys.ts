@@ -52,7 +52,9 @@ export type KeySurroundings = {
  *
  *   enrolment_key  one row for each key, with its hash. A revoked key has no row
  *   enrolled       one row for each machine that came by a key and exists: its identity, which a rename does not change. It stays when the
- *                  key is revoked, so that the machine can still leave
+ *                  key is revoked, so that the machine can still leave. `silent` counts how often in a row it was seen offline. It is a count
+ *                  and no time, because all machines are offline while Operator itself is down, and it is stored, because this object is not
+ *                  in memory between two looks
  */
 export class EnrolmentKeys {
   readonly #sql: SqlStorage;
@@ -63,8 +65,13 @@ export class EnrolmentKeys {
       CREATE TABLE IF NOT EXISTS enrolment_key (id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, tag TEXT NOT NULL, reusable INTEGER NOT NULL,
         expires_ms INTEGER NOT NULL, max_machines INTEGER NOT NULL, policy TEXT, created_ms INTEGER NOT NULL, used INTEGER NOT NULL DEFAULT 0,
         made_with TEXT);
-      CREATE TABLE IF NOT EXISTS enrolled (identity TEXT PRIMARY KEY, key TEXT NOT NULL, enrolled_ms INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS enrolled (identity TEXT PRIMARY KEY, key TEXT NOT NULL, enrolled_ms INTEGER NOT NULL,
+        silent INTEGER NOT NULL DEFAULT 0);
     `);
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('enrolled')").toArray();
+    // A database of version 0.3.
+    if (!columns.some(({ name }) => name === "silent"))
+      sql.exec("ALTER TABLE enrolled ADD COLUMN silent INTEGER NOT NULL DEFAULT 0");
   }
 
   async create(
@@ -153,7 +160,12 @@ export class EnrolmentKeys {
     if (!record.reusable && record.used > 0) return "used_up";
     if (record.machines.length >= record.maxMachines) return "full";
     this.#sql.exec("UPDATE enrolment_key SET used = used + 1 WHERE id = ?", record.id);
-    this.#sql.exec("INSERT OR REPLACE INTO enrolled VALUES (?, ?, ?)", identity, record.id, nowMs);
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO enrolled (identity, key, enrolled_ms) VALUES (?, ?, ?)",
+      identity,
+      record.id,
+      nowMs,
+    );
     return { record, again: false };
   }
 
@@ -166,6 +178,18 @@ export class EnrolmentKeys {
   /** A machine that came by a key is gone. */
   forget(identity: string): void {
     this.#sql.exec("DELETE FROM enrolled WHERE identity = ?", identity);
+  }
+
+  /** A machine was seen offline. Answers how often that was in a row. */
+  wasSilent(identity: string): number {
+    const [row] = this.#sql
+      .exec<{ silent: number }>("UPDATE enrolled SET silent = silent + 1 WHERE identity = ? RETURNING silent", identity)
+      .toArray();
+    return row?.silent ?? 0;
+  }
+
+  wasOnline(identity: string): void {
+    this.#sql.exec("UPDATE enrolled SET silent = 0 WHERE identity = ? AND silent > 0", identity);
   }
 
   machinesOf(id: string): string[] {

@@ -3,7 +3,7 @@ import { TokenBucket } from "#protocol/token-bucket.ts";
 import type { Credential } from "../http/caller.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { EnrolmentKeys, type KeyLimits, type KeyRecord, type KeyRefusal } from "./enrolment-keys.ts";
-import { ENROLMENTS, MAX_KEYS, SILENT_MS, SWEEP_S } from "./limits.ts";
+import { ENROLMENTS, MAX_KEYS, MAX_SILENT_SWEEPS, SWEEP_S } from "./limits.ts";
 
 type Registered = { readonly machine: MachineRecord; readonly created: boolean; readonly token: string | null };
 
@@ -40,8 +40,6 @@ export class Enrolment {
   readonly #keys: EnrolmentKeys;
   readonly #household: Household;
   readonly #bucket = new TokenBucket(ENROLMENTS, Date.now());
-  /** Since when each machine was seen offline, by identity. A restart of this object begins anew, since all links may have ended with it. */
-  readonly #silentSinceMs = new Map<string, number>();
   /** Names that were chosen and whose machines are being registered. */
   readonly #chosen = new Set<string>();
 
@@ -130,23 +128,20 @@ export class Enrolment {
    */
   forget(identity: string): void {
     this.#keys.forget(identity);
-    this.#silentSinceMs.delete(identity);
   }
 
   /** Removes the machines that have been silent for too long, and looks again later if there are others. */
   async sweep(): Promise<void> {
-    const nowMs = Date.now();
     for (const identity of this.#keys.all()) {
       const name = this.#household.nameOf(identity);
       const machine = name === null ? null : this.#household.machine(name);
       // It was removed by a person, or by a takeover of its name.
       if (name === null || machine === null) this.#keys.forget(identity);
-      else if (machine.online) this.#silentSinceMs.delete(identity);
-      else {
-        const sinceMs = this.#silentSinceMs.get(identity) ?? nowMs;
-        this.#silentSinceMs.set(identity, sinceMs);
+      else if (machine.online) this.#keys.wasOnline(identity);
+      else if (this.#keys.wasSilent(identity) >= MAX_SILENT_SWEEPS) {
         // The list may be wrong if a report was lost. The script knows.
-        if (nowMs - sinceMs >= SILENT_MS && !(await this.#household.isOnline(name))) await this.#remove(identity);
+        if (await this.#household.isOnline(name)) this.#keys.wasOnline(identity);
+        else await this.#remove(identity);
       }
     }
     if (this.#keys.all().length > 0) await this.#household.sweepIn(SWEEP_S);

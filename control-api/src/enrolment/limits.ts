@@ -10,14 +10,14 @@ export const MAX_MACHINES = 100;
  */
 export const ENROLMENTS = { perSecond: 0.5, burst: 30 } as const;
 
-/**
- * An enrolled machine that has been offline for this long is removed. A container that is restarted is back within a minute; a runner
- * that was killed does not come back.
- */
-export const SILENT_MS = 5 * 60_000;
-
-/** How often a person's object looks for such machines, while there are any. Seconds. */
+/** How often a person's object looks for enrolled machines that are offline, while there are any. Seconds. */
 export const SWEEP_S = 60;
+
+/**
+ * An enrolled machine that was offline each time for so many times is removed, which is after five minutes. A container that is restarted
+ * is back within a minute; a runner that was killed does not come back.
+ */
+export const MAX_SILENT_SWEEPS = 6;
 
 /** The longest life of a key. A key that is in a pipeline's settings for longer is forgotten there. Milliseconds. */
 export const MAX_LIFE_MS = 366 * 24 * 60 * 60_000;

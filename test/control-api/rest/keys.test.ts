@@ -1,6 +1,6 @@
-import { runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { SILENT_MS } from "../../../control-api/src/enrolment/limits.ts";
+import { MAX_SILENT_SWEEPS } from "../../../control-api/src/enrolment/limits.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import { codeOf, env, knock, ORIGIN, TestUser } from "../support/operator.ts";
 
@@ -192,12 +192,27 @@ describe("an enrolled machine", () => {
     // The script of ci-2 says that it is online, although the list of machines does not.
     await user.script("ci-2", { answers: { "GET /operator/state": { body: await onlineState() } } });
     await user.script("ci", { answers: { "GET /operator/state": { status: 503, body: "" } } });
-    await sweep(user);
+    for (let sweeps = 1; sweeps < MAX_SILENT_SWEEPS; sweeps += 1) {
+      await sweep(user);
+      // Nobody asks anything for a minute, so the object does not stay in memory.
+      await evictDurableObject(env.USER.getByName(user.id));
+    }
     expect(await names(user)).toEqual(["attic", "ci", "ci-2"]);
-    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + SILENT_MS });
-    onTestFinished(() => void vi.useRealTimers());
     await sweep(user);
     expect(await names(user)).toEqual(["attic", "ci-2"]);
+  });
+
+  it("is not removed for a silence that it has ended", async () => {
+    const user = new TestUser();
+    const { key } = await keyOf(user);
+    await enrol(key);
+    await user.script("ci", { answers: { "GET /operator/state": { status: 503, body: "" } } });
+    for (let sweeps = 1; sweeps < MAX_SILENT_SWEEPS; sweeps += 1) await sweep(user);
+    await user.report("ci", { online: true, epoch: 1 });
+    await sweep(user);
+    await user.report("ci", { online: false, epoch: 1 });
+    await sweep(user);
+    expect(await names(user)).toEqual(["ci"]);
   });
 });
 
