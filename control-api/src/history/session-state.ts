@@ -52,9 +52,15 @@ export function afterEvent(known: SessionFacts, type: string, data: unknown, atM
         agent: lineIn(told["model"], MAX_AGENT_CHARACTERS) ?? known.agent,
         title: lineIn(told["title"], MAX_TITLE_CHARACTERS) ?? known.title,
       };
+    case "permission.requested":
+    case "question.asked":
+    case "plan.proposed":
+      // Of a session of Codex in a terminal nothing else is told.
+      return { ...next, cwd: known.cwd ?? textIn(told["cwd"], MAX_PATH_CHARACTERS) };
     case "session.idle":
       return {
         ...next,
+        agent: lineIn(told["model"], MAX_AGENT_CHARACTERS) ?? known.agent,
         costUsd: costIn(told["cost_usd"]) ?? known.costUsd,
         lastMessage: lineIn(told["result"], MAX_LINE_CHARACTERS) ?? known.lastMessage,
       };
@@ -98,6 +104,8 @@ function stateAfter(known: SessionState, type: string, told: Record<string, unkn
     case "session.deleted":
       return "ended";
     case "session.updated":
+      // A session in a terminal writes to its file also while it waits for a person.
+      if (known === "waiting" && told["status"] === "mirror") return known;
       return stateOfStatus(told["status"], told["reason"]) ?? known;
     default:
       return known;

@@ -9,6 +9,8 @@ export class Mirror {
   readonly #sessions: Sessions;
   readonly #messages: MessageTeller;
   readonly #startedAtMs = Date.now();
+  /** What was told last of each session, so that it is not repeated with every message. */
+  readonly #told = new Map<string, string>();
 
   constructor(events: EventLog, sessions: Sessions) {
     this.#events = events;
@@ -16,17 +18,20 @@ export class Mirror {
     this.#messages = new MessageTeller(events);
   }
 
-  onGrowth({ session, slug, isNew, added }: Growth): void {
+  onGrowth({ session, slug, cwd, model, isNew, added }: Growth): void {
     const news = added.filter(({ message: { atMs } }) => {
       // A fork or a resumed session begins with a copy of old messages.
       return atMs !== null && atMs >= this.#startedAtMs && !this.#sessions.isTold(session, atMs);
     });
     if (news.length === 0) return;
-    if (isNew) this.#events.append("session.created", session, { slug, origin: "terminal" });
+    if (isNew) this.#events.append("session.created", session, { slug, cwd, origin: "terminal" });
     for (const { message } of news) {
       const { id, role, parts, isAside } = message;
       if (!isAside && parts.length > 0) this.#messages.tell(session, { id, role, parts, parentToolUse: null });
     }
-    this.#events.append("session.updated", session, { status: "mirror" });
+    const about = { slug, cwd, model };
+    const isTold = this.#told.get(session) === JSON.stringify(about);
+    this.#told.set(session, JSON.stringify(about));
+    this.#events.append("session.updated", session, { status: "mirror", ...(isTold ? {} : about) });
   }
 }

@@ -28,6 +28,9 @@ export interface Growth {
   readonly slug: string;
   readonly path: string;
   readonly isNew: boolean;
+  /** As far as its file tells: the first folder in it, and the last model. */
+  readonly cwd: string | null;
+  readonly model: string | null;
   readonly added: readonly Added[];
 }
 
@@ -136,7 +139,7 @@ export class Follower {
           this.#store.write(batch);
           facts = batch.facts;
           this.#facts.set(path, facts);
-          this.#tell(file, added);
+          this.#tell(file, facts, added);
         }
       } finally {
         await handle.close();
@@ -150,11 +153,11 @@ export class Follower {
     this.#sizes.set(path, file.sizeBytes);
   }
 
-  #tell({ path, session, slug, isMain }: Seen, added: readonly Added[]): void {
+  #tell({ path, session, slug, isMain }: Seen, { cwd, model }: FileFacts, added: readonly Added[]): void {
     const baseline = this.#baseline.get(path);
     const news = added.filter(({ offset }) => offset >= (baseline ?? 0));
     if (!isMain || news.length === 0) return;
-    this.#onGrowth({ session, slug, path, isNew: baseline === undefined, added: news });
+    this.#onGrowth({ session, slug, path, isNew: baseline === undefined, cwd, model, added: news });
     this.#baseline.set(path, baseline ?? 0);
   }
 

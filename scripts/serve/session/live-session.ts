@@ -203,7 +203,7 @@ export class LiveSession {
     this.costUsd = result.costUsd ?? this.costUsd;
     turn?.resolve(result);
     const text = clip(result.text).text;
-    const about = { turn_id: turn?.id ?? null, outcome: result.outcome, cost_usd: this.costUsd };
+    const about = { turn_id: turn?.id ?? null, outcome: result.outcome, model: this.model, cost_usd: this.costUsd };
     if (result.outcome === "failed") this.#tell("session.error", { ...about, message: text });
     if (this.#queue.length > 0) {
       this.#tell("session.updated", { status: "live", ...about, queued: this.#queue.length });

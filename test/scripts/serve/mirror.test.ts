@@ -38,6 +38,12 @@ test("a session in a terminal can be seen, watched, read and forked but not prom
   );
   expect(typesOf(events)).toEqual(expect.arrayContaining(["session.created", "message"]));
   expect(JSON.stringify(events)).toContain("Heard: typed at the terminal");
+  expect(events.find(({ type }) => type === "session.created")).toMatchObject({ slug: machine.slug("repo"), cwd });
+  await client.eventsUntil(
+    ({ type, model }) => type === "session.updated" && typeof model === "string",
+    cursor,
+    SESSION,
+  );
 
   const { sessions } = (await client.call("list_sessions", { slug: machine.slug("repo") })) as { sessions: Answer[] };
   expect(sessions).toContainEqual(

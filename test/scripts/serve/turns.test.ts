@@ -50,6 +50,7 @@ test("two sessions in two repositories work at once, and never see each other's 
   const ofApi = await client.eventsUntil(isIdle, cursor, api);
   expect(ofWeb.every((event) => event["session_id"] === web)).toBe(true);
   expect(ofApi.every((event) => event["session_id"] === api)).toBe(true);
+  expect(ofApi.find(isIdle)).toMatchObject({ outcome: "done", model: expect.any(String) });
   const asked = machine.api.asked.filter(({ prompt }) => prompt.endsWith("please"));
   for (const { prompts } of asked) expect(prompts).toHaveLength(1);
 });

@@ -83,6 +83,34 @@ describe("the list of sessions over all machines", () => {
     for (const name of ["attic", "cellar"]) expect(await alice.reached(name)).toEqual([]);
   });
 
+  it("says which model a session has had since its last turn", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const idle = { type: "session.idle", session: "s1", atMs: 3, data: { outcome: "done", model: "sonnet" } };
+    await alice.logs("attic", [{ ...created("s1"), data: { slug: "-src-api", model: null } }, idle]);
+    expect(await list(alice)).toMatchObject({ sessions: [{ state: "idle", model: "sonnet" }] });
+  });
+
+  it("shows a session in a terminal as waiting until its request is settled, although its file goes on growing", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    const about = { slug: "-src-api", cwd: "/src/api", model: "opus" };
+    const asked = { type: "permission.requested", session: "s1", atMs: 1, data: { request_id: "r", cwd: "/src/api" } };
+    const grown = { type: "session.updated", session: "s1", atMs: 2, data: { status: "mirror", ...about } };
+    const settled = {
+      type: "permission.resolved",
+      session: "s1",
+      atMs: 3,
+      data: { request_id: "r", behavior: "allow" },
+    };
+    await alice.logs("attic", [asked]);
+    expect(await list(alice)).toMatchObject({ sessions: [{ state: "waiting", cwd: "/src/api", slug: null }] });
+    await alice.logs("attic", [asked, grown]);
+    expect(await list(alice)).toMatchObject({ sessions: [{ state: "waiting", ...about }] });
+    await alice.logs("attic", [asked, grown, settled, { ...grown, atMs: 4 }]);
+    expect(await list(alice)).toMatchObject({ sessions: [{ state: "idle" }] });
+  });
+
   it("filters by machine, project and state, and has pages", async () => {
     const alice = new TestUser();
     for (const name of ["attic", "cellar"]) await alice.machine(name);

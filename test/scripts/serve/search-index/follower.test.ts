@@ -109,7 +109,7 @@ describe.each([
     expect((await search(store, "fresh", NOW_MS)).sessions.map((one) => one.session)).toEqual([A]);
     history.write("-api", B, [said("a new session")]);
     await follower.sweep();
-    expect(growth.at(-1)).toMatchObject({ session: B, slug: "-api", isNew: true });
+    expect(growth.at(-1)).toMatchObject({ session: B, slug: "-api", isNew: true, cwd: "/src/api", model: null });
     expect(follower.progress()).toMatchObject({ filesBehind: 0, isComplete: true, files: 2 });
     store.close();
   });
