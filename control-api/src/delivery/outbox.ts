@@ -115,6 +115,15 @@ export class Outbox {
     return row === undefined ? null : recordOf(row);
   }
 
+  /** The session that a call is for, as its machine names it; `null` if the call makes one. */
+  sessionOf(id: number): string | null {
+    const path = "json_extract(json_extract(call, '$[2]'), '$.session_id')";
+    const [row] = this.#sql
+      .exec<{ session: string | number | null }>(`SELECT ${path} AS session FROM delivery WHERE id = ?`, id)
+      .toArray();
+    return typeof row?.session === "string" ? row.session : null;
+  }
+
   /** The newest ones of a client, newest first. */
   list(scope: string, limit: number): DeliveryRecord[] {
     return this.#sql

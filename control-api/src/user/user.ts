@@ -476,9 +476,9 @@ export class User extends Agent<Env> implements UserRpc {
     const name = state === "consumed" ? "delivered" : state;
     const told = parseJson(answer ?? "null");
     const structured = isRecord(told) && isRecord(told["structuredContent"]) ? told["structuredContent"] : {};
-    const { session_id: session = null, turn_id: turn = null } = structured;
-    const about = { ...deliveryView(record), turn_id: turn };
-    this.#history.tell(machine, `delivery.${name}`, typeof session === "string" ? session : null, about);
+    const { session_id: made = null, turn_id: turn = null } = structured;
+    const session = this.#outbox.sessionOf(record.id) ?? (typeof made === "string" ? made : null);
+    this.#history.tell(machine, `delivery.${name}`, session, { ...deliveryView(record), turn_id: turn });
   }
 
   async #deliverAgain(): Promise<void> {

@@ -129,6 +129,7 @@ describe("a call with a key", () => {
   });
 
   it("is cancelled while it waits, and not after", async () => {
+    await user.logs("attic", [{ type: "session.created", session: "s-1", data: {} }]);
     await user.script("attic", { fails: OFFLINE });
     await send({ key: "k-1", on_offline: "queue" });
     expect((await user.tool("get_delivery", { key: "k-1", cancel: true })).structuredContent).toMatchObject({
@@ -143,9 +144,11 @@ describe("a call with a key", () => {
     const late = await user.rest("DELETE", "/api/deliveries/k-2");
     expect(await late.json()).toMatchObject({ cancelled: false, delivery: { state: "delivered" } });
     expect(failureOf(await send({ key: "k-1", on_offline: "queue" }))).toBe("machine_failed");
+    expect(await told("delivery.cancelled")).toMatchObject([{ session: "attic/s-1", data: { key: "k-1" } }]);
   });
 
   it("expires with its time to live, and is not delivered after that", async () => {
+    await user.logs("attic", [{ type: "session.created", session: "s-1", data: {} }]);
     await user.script("attic", { fails: OFFLINE });
     await send({ key: "k-1", on_offline: "queue", ttl_ms: 1 });
     const before = (await attempts()).length;
@@ -153,6 +156,7 @@ describe("a call with a key", () => {
     await online(["attic"]);
     await expect.poll(() => state("k-1")).toMatchObject({ state: "expired" });
     expect((await attempts()).slice(before)).toEqual([]);
+    expect(await told("delivery.expired")).toMatchObject([{ session: "attic/s-1", data: { key: "k-1" } }]);
   });
 
   it("is attempted again after an answer was lost, with the same key, only where the machine knows keys", async () => {
@@ -200,7 +204,7 @@ describe("a call with a key", () => {
       on_offline: "queue",
     });
     expect([made.isError, failureOf(made)]).toEqual([true, "project_not_allowed"]);
-    expect(await state("k-1")).toMatchObject({ state: "failed" });
+    expect(await state("k-1")).toMatchObject({ state: "failed", refusal: "project_not_allowed: Not there." });
   });
 
   it("is not delivered to another computer that has its machine's name by then", async () => {
