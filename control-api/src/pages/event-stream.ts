@@ -1,7 +1,8 @@
-import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import type { SSEStreamingApi } from "hono/streaming";
 import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
 import type { EventDetail } from "#protocol/event.ts";
 import { firstPoll, type MachineEvent, poll, type PollRequest } from "../events/poll.ts";
+import { streamLeased } from "../http/leased-stream.ts";
 import { refuse } from "../http/refusal.ts";
 import { Lease } from "../sign-in/lease.ts";
 import type { PageContext } from "../sign-in/page-context.ts";
@@ -62,7 +63,6 @@ export async function streamEvents(
     throw reason;
   }
   const follow = async (stream: SSEStreamingApi): Promise<void> => {
-    stream.onAbort(() => lease.end()); // the client has left, which the loop below notices only when its wait is over
     if (first.isExpired) await stream.writeSSE({ event: "gap", data: "" });
     let { polled } = first;
     let failures = 0;
@@ -88,7 +88,7 @@ export async function streamEvents(
     }
     if (lease.signal.aborted) await stream.writeSSE({ event: "end", data: "You are signed out on this device." });
   };
-  const response = streamSSE(c, (stream) => follow(stream).finally(() => lease.end()));
+  const response = streamLeased(c, lease, follow);
   response.headers.set("x-content-type-options", "nosniff");
   return response;
 }

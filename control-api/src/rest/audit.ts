@@ -12,7 +12,8 @@ import { registryOf } from "../user/user-rpc.ts";
 const DEFAULT_ROWS = 100;
 
 /**
- * `GET /api/audit`: the caller's own audit log, newest first: `?limit=` entries before `?before=<id>`. With `?format=jsonl` or `csv` the
+ * `GET /api/audit`: the caller's own audit log, newest first: `?limit=` entries before `?before=<id>`. Each isolate writes its entries of the
+ * last moment together (audit/note.ts), so a call may be missing for a second after its end. With `?format=jsonl` or `csv` the
  * whole log as a file. `kind`, `machine`, `client`, `outcome`, `since` and `until` leave out entries (audit/filter.ts).
  */
 export const audit = new Hono<AppContext>();

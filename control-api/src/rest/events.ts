@@ -1,8 +1,9 @@
 import { Hono } from "hono";
-import { type SSEStreamingApi, streamSSE } from "hono/streaming";
+import type { SSEStreamingApi } from "hono/streaming";
 import { POLL_MS } from "#protocol/limits.ts";
 import { endedBy } from "../http/ended.ts";
 import type { AppContext } from "../http/app-context.ts";
+import { streamLeased } from "../http/leased-stream.ts";
 import { reading } from "../http/needs.ts";
 import { refuse } from "../http/refusal.ts";
 import { Lease } from "../sign-in/lease.ts";
@@ -41,7 +42,6 @@ events.get("/", reading, async (c) => {
   if (first === null) return refuse({ refused: "bad_token" }, url, c.env);
   let { polled, isExpired } = first;
   const follow = async (stream: SSEStreamingApi): Promise<void> => {
-    stream.onAbort(() => lease.end()); // the client has left, which the loop below notices only when its wait is over
     if (isExpired) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: null }) });
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const { result, cursors } = polled;
@@ -57,5 +57,5 @@ events.get("/", reading, async (c) => {
       polled = next;
     }
   };
-  return streamSSE(c, (stream) => follow(stream).finally(() => lease.end()));
+  return streamLeased(c, lease, follow);
 });
