@@ -1,5 +1,7 @@
+import { join } from "node:path";
 import { HttpTarget, StdioTarget, type Target } from "../connector/index.ts";
-import { ownAuthorization } from "../serve/index.ts";
+import { ConfigInvalid, ownAuthorization, readConfig } from "../serve/index.ts";
+import { codezHome } from "../system/home.ts";
 import { DecisionTarget } from "./decision-target.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -22,18 +24,37 @@ export function targetOf(url: string | undefined, command: readonly string[]): T
 
 export function makeTarget(spec: TargetSpec, machine: string): Target {
   if (spec.kind === "command") return new StdioTarget(spec, machine);
-  const url = new URL(spec.url);
+  const url = new URL(addressOf(spec.url));
   return new HttpTarget(url, machine, startHint(spec.url), ownAuthorization(url));
 }
 
 /** What takes people's decisions behind this target: `codez serve`, if it is the one at this address. */
 export function decisionsOf(spec: TargetSpec): Target | null {
-  return spec.kind === "url" ? new DecisionTarget(new URL(spec.url)) : null;
+  return spec.kind === "url" ? new DecisionTarget(new URL(addressOf(spec.url))) : null;
 }
 
 /** The target in words for a person. */
 export function describeTarget(spec: TargetSpec): string {
-  return spec.kind === "url" ? spec.url : [spec.command, ...spec.args].join(" ");
+  return spec.kind === "url" ? addressOf(spec.url) : [spec.command, ...spec.args].join(" ");
+}
+
+/** Where a server is now. The default address stands for this computer's `codez serve`, which has the port that serve.json says. */
+function addressOf(url: string): string {
+  const port = url === DEFAULT_TARGET_URL ? ownServePort() : null;
+  if (port === null) return url;
+  const address = new URL(url);
+  address.port = String(port);
+  return address.href;
+}
+
+/** The port in serve.json; `null` if that is invalid, which is reported where it is used, or leaves the choice to the system. */
+function ownServePort(): number | null {
+  try {
+    return readConfig(join(codezHome(), "serve.json")).port || null;
+  } catch (reason) {
+    if (reason instanceof ConfigInvalid) return null;
+    throw reason;
+  }
 }
 
 /** The advice when nothing answers at `url`. */

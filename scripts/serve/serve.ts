@@ -9,7 +9,7 @@ import type { ServeConfig } from "./config.ts";
 import { ConfigFile, watchConfig } from "./config-file.ts";
 import { EventLog, type ServeEvent } from "./event-log.ts";
 import { Faults } from "./health/faults.ts";
-import { checkHealth } from "./health/health.ts";
+import { checkHealth, type HealthDetails } from "./health/health.ts";
 import { Catalog } from "./history/catalog.ts";
 import { Mirror } from "./history/mirror.ts";
 import { placeOf } from "./history/place.ts";
@@ -56,8 +56,8 @@ export interface Serve {
   readonly tokenFile: string;
   /** Calls the listener with every event from now on, in order. The returned function ends that. */
   subscribe(listener: (event: ServeEvent) => void): () => void;
-  /** What is wrong with this machine, each with the command that fixes it. */
-  problems(): Promise<readonly string[]>;
+  /** What is wrong with this machine, each with the command that fixes it, and which agent it has. */
+  health(): Promise<HealthDetails>;
   /** Ends every agent, then the endpoint. Nothing is left running. */
   stop(): Promise<void>;
 }
@@ -182,7 +182,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
     tokenFile,
     url: `http://127.0.0.1:${listener.port}/mcp`,
     subscribe: (hear) => events.subscribe(hear),
-    problems: async () => (await checkHealth(machine, home)).problems,
+    health: () => checkHealth(machine, home),
     stop: async () => {
       stopWatching();
       stopApplying();

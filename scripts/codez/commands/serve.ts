@@ -70,7 +70,7 @@ function tellConfig(problem: string | null): void {
 }
 
 async function warn(running: Serve): Promise<void> {
-  for (const problem of await running.problems()) console.log(printable(`warning: ${problem}`));
+  for (const problem of (await running.health()).problems) console.log(printable(`warning: ${problem}`));
 }
 
 function overridesOf({ port, projects, readOnly }: Flags): Partial<ServeConfig> {

@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { printable } from "#protocol/printable.ts";
 import { configIn, startServe, type Serve } from "../../serve/index.ts";
 import { isTerminal } from "../ask.ts";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
@@ -8,7 +9,6 @@ import type { Output } from "../output.ts";
 import type { Profile } from "../profile/profile.ts";
 import { checkConfig, serveFailureOf } from "../serve-failure.ts";
 import { Service } from "../service/service.ts";
-import { claudeVersion } from "../setup/claude-code.ts";
 import { ENROLMENT_KEY, enrol } from "../setup/enrol.ts";
 import { firstUp, profileHere } from "../setup/first-up.ts";
 import { PERMISSION_ANSWERS, type PermissionAnswer } from "../setup/permission-choice.ts";
@@ -90,6 +90,7 @@ async function upEphemeral(output: Output): Promise<void> {
   const machine = await enrol();
   try {
     const serve = await start(output, machine.policy);
+    let isTold = false;
     try {
       await connectMachine({
         ...machine,
@@ -99,6 +100,12 @@ async function upEphemeral(output: Output): Promise<void> {
         interrupted,
         started: (running) => {
           serve.subscribe(({ atMs, type, session, data }) => running.push([{ atMs, type, session, data }]));
+        },
+        // Not before: starting Claude Code to ask for its version takes longer than getting online.
+        online: () => {
+          if (isTold) return;
+          isTold = true;
+          tellWhatIsServed(serve, output).catch((reason: unknown) => output.line(`warning: ${messageOf(reason)}`));
         },
       });
     } finally {
@@ -124,13 +131,13 @@ async function prove(operator: OperatorClient | null, profile: Profile, output: 
 }
 
 async function tellWhatIsServed(serve: Serve, output: Output): Promise<void> {
-  const version = await claudeVersion();
+  const { agent, problems } = await serve.health();
   output.line(
-    version === null
-      ? "Claude Code is not on this computer's PATH: its history can be read, but no session can be started."
-      : `serving the sessions of Claude Code ${version}`,
+    agent.version === null
+      ? "no session can be started without Claude Code; the history of earlier ones can be read"
+      : `serving the sessions of Claude Code ${agent.version}`,
   );
-  for (const problem of await serve.problems()) output.line(`warning: ${problem}`);
+  for (const problem of problems) output.line(printable(`warning: ${problem}`));
 }
 
 /** Throws `CodezFailure` for every reason that its owner can do something about. */

@@ -11,16 +11,23 @@ export interface HealthDetails extends Record<string, unknown> {
   readonly ok: boolean;
   /** What is wrong; each entry says what to do. */
   readonly problems: readonly string[];
+  /** `version` is `null` if the agent was not found. */
+  readonly agent: { name: string; command: string; version: string | null; signed_in: boolean | null };
 }
 
 /** Finds out what is wrong with this machine and what to run. Takes as long as `claude --version` does. */
 export async function checkHealth(machine: Machine, home: string): Promise<HealthDetails> {
-  const { agent, config, faults, index, permissions, sessions } = machine;
+  const { agent, config, faults, index, permissions, projects, sessions } = machine;
   const problems: string[] = [];
   const claude = await agent.check();
   problems.push(...claude.problems);
   if (config.problem !== null) problems.push(config.problem);
   if (permissions.problem !== null) problems.push(permissions.problem);
+  const mayStart = !config.current.readOnly && config.current.drive === undefined;
+  if (mayStart && (await projects.list(false)).length === 0) {
+    const fix = `use Claude Code in one, or name a folder with repositories in "projects" of ${config.path}`;
+    problems.push(`no project is known, so clients can start no session here; ${fix}`);
+  }
 
   const { bavail, bsize } = await statfs(home);
   const freeBytes = bavail * bsize;
