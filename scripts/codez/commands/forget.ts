@@ -20,7 +20,7 @@ export function forgetCommand({ folder }: Context): Command {
       const again = `codez forget ${handle}${former ? " --former" : ""}`;
       if (!(await isSure(question, options, `${again} --yes`))) return;
       const forgotten = await operator.forget(machine, session, former);
-      const deleted = `Deleted: ${forgotten.events} events, ${forgotten.sessions} sessions.`;
+      const deleted = `Deleted events: ${forgotten.events}, sessions: ${forgotten.sessions}.`;
       const left = `${forgotten.former} events and sessions of computers that had this name before are still there; delete them with: codez forget ${machine} --former`;
       const text = forgotten.former === 0 ? deleted : `${deleted}\n${left}`;
       outputOf(options).result({ forgotten: handle, ...forgotten }, text);

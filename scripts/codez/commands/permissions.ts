@@ -26,7 +26,7 @@ const Request = z.looseObject({
 type Request = z.infer<typeof Request>;
 const List = z.object({ requests: z.array(Request) });
 const Answered = z.object({ already_settled: z.boolean() });
-const Refused = z.object({ error: z.string() });
+const Refused = z.object({ code: z.string(), error: z.string() });
 
 /** `codez permissions`: shows what this machine's sessions wait for (permissions, answers, plans), and answers it. */
 export function permissionsCommand(): Command {
@@ -73,9 +73,10 @@ async function list(serve: Running, json: boolean): Promise<void> {
   if (json) return console.log(printableJson(requests, 2));
   if (requests.length === 0) return console.log("No session waits for a person.");
   for (const request of requests) console.log(describe(request));
-  const questions = requests.some(({ kind }) => kind === "question");
-  console.log("\nAnswer with: codez permissions allow <id>   or   codez permissions deny <id>");
-  if (questions) console.log("A question: codez permissions answer <id> <number or text, for each question>");
+  const has = (isQuestion: boolean): boolean => requests.some(({ kind }) => (kind === "question") === isQuestion);
+  console.log("");
+  if (has(false)) console.log("Answer with: codez permissions allow <id>   or   codez permissions deny <id>");
+  if (has(true)) console.log("Answer a question: codez permissions answer <id> <number or text, for each question>");
 }
 
 type Given = {
@@ -98,7 +99,12 @@ async function answer(serve: Running, start: string, { behavior, reason, texts }
     return refuse(`This asks for ${questionsOf(matching[0]).length} answers, and you gave ${texts.length}.`);
   const given = { request, behavior, ...answers, ...(reason === undefined ? {} : { reason }) };
   const response = await call(serve, "POST", given);
-  if (!response.ok) return refuse(Refused.parse(await response.json()).error);
+  if (!response.ok) {
+    const { code, error } = Refused.parse(await response.json());
+    return refuse(
+      code === "request_unknown" ? `Nothing that waits here begins with ${start}. List it: codez permissions` : error,
+    );
+  }
   const { already_settled: again } = Answered.parse(await response.json());
   if (again) return console.log(`${printable(request)} had this answer already`);
   console.log(behavior === "deny" ? "Denied:" : texts === undefined ? "Allowed, once:" : "Answered:");
@@ -143,7 +149,7 @@ function describe(request: Request): string {
   const lines = [
     `${printable(id)}  ${printable(tool)}  ${Math.round(ageMs / 1_000)} s ago`,
     `  in ${printable(cwd)} (session ${printable(session)})`,
-    ...(why === null ? [] : [`  because ${printable(why)}`]),
+    ...(why === null ? [] : [`  why: ${printable(why)}`]),
     ...asked(request).map((line) => `  ${line}`),
   ];
   return lines.join("\n");

@@ -286,7 +286,7 @@ describe("forget", () => {
     ]);
     expect(hub.asked.filter((asked) => asked.includes("history"))).toEqual([]);
     const { code, out } = await codez(home.path, ["forget", "attic/s1", "--yes", "--hub", hub.origin]);
-    expect([code, out]).toEqual([ExitCode.OK, expect.stringContaining("3 events, 1 sessions")]);
+    expect([code, out]).toEqual([ExitCode.OK, expect.stringContaining("events: 3, sessions: 1")]);
     await codez(home.path, ["forget", "attic", "--yes", "--hub", hub.origin]);
     expect(hub.asked.filter((asked) => asked.includes("history"))).toEqual([
       "DELETE /api/history?machine=attic&session=s1",
