@@ -226,7 +226,7 @@ export function messageOf(error: OperatorError): string {
     case "machine_unknown":
       return `There is no machine "${error.machine}". ${knownMachines(error)} Run \`codez setup ${error.machine}\` on a computer to add it.`;
     case "machine_offline":
-      return `Machine "${error.machine}" is offline (${lastSeen(error.lastSeenMs)}). Start its connector there: \`codez connect\`, or wake the computer.`;
+      return `Machine "${error.machine}" is offline (${lastSeen(error.lastSeenMs)}). Start \`codez up\` or \`codez connect\` there, or wake the computer.`;
     case "machine_timeout":
       return `Machine "${error.machine}" did not answer within ${Math.round(error.afterMs / 1000)} s. It may still be working on the call. Check what has been done before you call again.`;
     case "machine_revoked":

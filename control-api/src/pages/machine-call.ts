@@ -78,5 +78,5 @@ type Failed = { readonly code: string; readonly message: string };
 /** The message of an error is for a program, which wants the exact time and the command. A person reads a page, often on a phone. */
 function forPerson({ code, message }: Failed): Failed {
   if (code !== "machine_offline") return { code, message };
-  return { code, message: "This machine is offline. Wake it, or run codez connect on it." };
+  return { code, message: "This machine is offline. Wake it, or run codez up (or codez connect) on it." };
 }
