@@ -30,6 +30,18 @@ beforeAll(async () => {
   person = await Visitor.invited();
 });
 
+test("a grant whose refresh token was used again is ended before its spent tokens are forgotten, in case that a restart comes between", async () => {
+  const forgotten: string[] = [];
+  const spent = { add: () => undefined, has: () => true, forget: (grant: string) => void forgotten.push(grant) };
+  const redemptions = new Redemptions(env, spent, () => Promise.reject(new Error("restarted")));
+  const client = await Client.registered();
+  const refresh = { grant_type: "refresh_token", refresh_token: "u-nobody:g:used", client_id: client.id };
+  const body = new URLSearchParams(refresh).toString();
+  const asked = { grant: "g", audience: `${ORIGIN}/mcp`, authorization: null, body };
+  await expect(redemptions.run(asked)).rejects.toThrow("restarted");
+  expect(forgotten).toEqual([]);
+});
+
 test("a code can be redeemed once, however slowly the store learns of it", async () => {
   const client = await Client.registered();
   const code = (await client.consent(person)).searchParams.get("code") ?? "";

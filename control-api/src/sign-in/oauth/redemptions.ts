@@ -59,8 +59,9 @@ export class Redemptions {
     if (answer.status === 200) this.#spent.add(hash, redemption.grant);
     else if (answer.status === 400 && this.#spent.has(hash)) {
       console.warn("a refresh token was used again after it was replaced; its grant ends", { grant: redemption.grant });
-      this.#spent.forget(redemption.grant);
       await this.#endGrant(redemption.grant);
+      // Not before: if this object is restarted in between, the next use of a replaced token ends the grant.
+      this.#spent.forget(redemption.grant);
     }
     return answer;
   }
