@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { access, chmod, mkdir, readFile, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { access, readFile } from "node:fs/promises";
 import * as z from "zod";
 import { makeClaimCode } from "../claim-code.ts";
+import { writeJson } from "../system/json-file.ts";
 
 /** The secrets of a deployment. Cloudflare never shows a secret again, so they are stored here, readable by their owner only. */
 export const Secrets = z.object({
@@ -28,7 +28,7 @@ export async function hasSecrets(path: string): Promise<boolean> {
 /** Records that every Worker has the current secret, so that the next rotation makes a new one. */
 export async function finishRotation(path: string): Promise<void> {
   const { ROTATING, ...secrets } = await readSecrets(path, false);
-  if (ROTATING === true) await write(path, secrets);
+  if (ROTATING === true) await writeJson(path, secrets);
 }
 
 /**
@@ -50,14 +50,8 @@ export async function readSecrets(path: string, rotate: boolean): Promise<Secret
     CLAIM_CODE: known?.CLAIM_CODE ?? makeClaimCode(),
     ...(known === null || !isNew ? {} : { DISPATCH_SECRET_PREVIOUS: known.DISPATCH_SECRET, ROTATING: true }),
   };
-  await write(path, secrets);
+  await writeJson(path, secrets);
   return secrets;
-}
-
-async function write(path: string, secrets: Secrets): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 });
-  await writeFile(path, `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
-  await chmod(path, 0o600); // the mode above is for a new file only
 }
 
 function secret(): string {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { link, mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -25,6 +25,14 @@ test("a rotation keeps the previous secret as the second one", async () => {
   const rotated = await readSecrets(file(), true);
   expect(rotated.DISPATCH_SECRET_PREVIOUS).toBe(former);
   expect(rotated.DISPATCH_SECRET).not.toBe(former);
+});
+
+test("the file is replaced as a whole, so that a crash while it is written loses no secret", async () => {
+  const made = await readSecrets(file(), false);
+  const former = join(folder, "former.json");
+  await link(file(), former);
+  await readSecrets(file(), true);
+  expect(await readSecrets(former, false)).toEqual(made);
 });
 
 test("a rotation that failed in the middle is continued, and the secret that the Workers have is never dropped", async () => {
