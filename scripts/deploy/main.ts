@@ -93,7 +93,8 @@ async function deployControl(
 async function carryOut({ steps, warnings }: Plan, { yes }: Settings): Promise<boolean> {
   if (steps.length === 0) {
     console.log("There is nothing to do.");
-    return true;
+    for (const warning of warnings) console.log(`Note: ${warning}`);
+    return false;
   }
   console.log("This will");
   for (const { text } of steps) console.log(`  - ${text}`);
@@ -120,6 +121,7 @@ async function carryOut({ steps, warnings }: Plan, { yes }: Settings): Promise<b
 async function isAgreed(): Promise<boolean> {
   if (!process.stdin.isTTY) {
     console.log("Run it again with --yes to agree.");
+    process.exitCode = 1; // a script that calls this must not take it for a deployment
     return false;
   }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });

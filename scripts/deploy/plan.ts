@@ -84,7 +84,7 @@ export async function planDeployment(
     { text: `${verb[control.kind]} the Worker ${names.control}, at ${patterns.join(" and ")}`, run: deploy.control },
     ...hosts.steps,
   );
-  const warnings = [...hosts.warnings];
+  const warnings = [...hosts.warnings, ...(await missingRecords(account, zone.id, domain))];
   if (runtimeToken === null)
     warnings.push(
       "The public Worker will hold CLOUDFLARE_API_TOKEN, which may also change routes. Better: CLOUDFLARE_RUNTIME_TOKEN with Workers Scripts: Edit alone.",
@@ -128,6 +128,17 @@ async function planHosts(
       run: () => account.deleteHost(id),
     }));
   return { steps, warnings };
+}
+
+/** Routes need proxied DNS records. Without them everything is deployed, and nothing reaches it. */
+async function missingRecords(account: Account, zone: string, domain: string): Promise<string[]> {
+  const missing: string[] = [];
+  for (const name of [domain, `*.${domain}`])
+    if ((await account.dnsRecords(zone, name))?.length === 0) missing.push(name);
+  if (missing.length === 0) return [];
+  return [
+    `There is no DNS record for ${missing.join(" and ")}, so no request gets to Operator there. Add proxied ones; any address will do, such as 192.0.2.1.`,
+  ];
 }
 
 export function routesOf(domain: string): string[] {

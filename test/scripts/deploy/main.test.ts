@@ -26,7 +26,7 @@ test("a deployment shows its plan, and changes nothing until a person agrees", a
   expect(stdout).toContain(`at ${DOMAIN}/* and *.${DOMAIN}/*`);
   expect(stdout).toContain("Note: The public Worker will hold CLOUDFLARE_API_TOKEN");
   expect(stdout).toContain("Run it again with --yes to agree.\nNothing was changed.\n");
-  expect([code, fake.changes]).toEqual([0, []]);
+  expect([code, fake.changes]).toEqual([1, []]);
 });
 
 test("a refusal says what to do, and exits with 1", async () => {
@@ -43,7 +43,7 @@ test("a confirmed removal leaves nothing of Operator's, and a second one finds n
   const { code, stdout } = await deploy("--domain", DOMAIN, "--destroy", "--yes");
   expect([code, stdout]).toEqual([0, expect.stringContaining(`Operator is removed from ${DOMAIN}`)]);
   expect([fake.workers.keys(), fake.routes.length, fake.namespaces.size]).toEqual([[], 0, 0]);
-  expect((await deploy("--domain", DOMAIN, "--destroy", "--yes")).stdout).toContain("There is nothing to do.");
+  expect((await deploy("--domain", DOMAIN, "--destroy", "--yes")).stdout).toBe("There is nothing to do.\n");
 });
 
 test("a removal that fails in the middle says where it stopped, and continues when it is repeated", async () => {

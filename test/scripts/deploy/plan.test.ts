@@ -119,6 +119,12 @@ describe("a deployment", () => {
     ]);
   });
 
+  test("says which DNS records are missing, without which nothing would reach it", async () => {
+    fake.dns = { [DOMAIN]: "192.0.2.1" };
+    const { warnings } = await plan();
+    expect(warnings).toEqual([expect.stringContaining(`no DNS record for *.${DOMAIN}, so`)]);
+  });
+
   test("with another name stands beside a foreign Worker, and beside another Operator", async () => {
     fake.workers.set("operator", []);
     await deploy(settingsOf("--name", "one"));

@@ -17,7 +17,7 @@ export class FakeAccount implements AsyncDisposable {
   routes: Route[] = [];
   hosts: Host[] = [];
   /** Proxied DNS records of the zone, by name. `null`: the token may not read them. */
-  dns: Record<string, string> | null = {};
+  dns: Record<string, string> | null = { "operator.example.com": "192.0.2.1", "*.operator.example.com": "192.0.2.1" };
   readonly workers = new AccountWorkers();
   /** Dispatch namespaces by name: the tags of their scripts. */
   readonly namespaces = new Map<string, Map<string, string[]>>();
