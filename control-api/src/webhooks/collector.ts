@@ -2,7 +2,7 @@ import type { EventFeed, FeedEvent } from "../mcp-events/event-feed.ts";
 import { type Occurrence, occurrenceOf } from "../mcp-events/occurrence.ts";
 import type { Deliveries } from "./deliveries.ts";
 import { MAX_PENDING, MAX_PENDING_TOTAL, MAX_REPLAY, MAX_REPLAY_PAGES } from "./limits.ts";
-import { type Subscription, type Subscriptions, wants } from "./subscription.ts";
+import { type Interest, isAbout, type Subscriptions, wants } from "./subscription.ts";
 
 /** Storage key of the position up to which the log is in the queue. */
 const POSITION_KEY = "position";
@@ -72,25 +72,25 @@ export class Collector {
   }
 
   /**
-   * Queues what happened after a new subscription's cursor. Answers the ids of these events, and whether others were skipped. With
+   * Reads what happened after a subscriber's cursor. Answers it with the ids of these events, and whether others were skipped. With
    * too many it starts over at the newest that it may have, or at the present.
    */
   async replay(
-    subscription: Subscription,
+    interest: Interest,
     cursor: string,
     maxAgeMs: number | null,
-  ): Promise<{ ids: ReadonlySet<string>; truncated: boolean }> {
+  ): Promise<{ matches: readonly Match[]; ids: ReadonlySet<string>; truncated: boolean }> {
     const feed = this.#feed();
     const floorMs = maxAgeMs === null ? 0 : Date.now() - maxAgeMs;
     let matches: Match[] = [];
     let truncated = false;
     let at = cursor;
     for (let pages = 0; ; pages += 1) {
-      if (pages === MAX_REPLAY_PAGES) return { ids: new Set(), truncated: true };
+      if (pages === MAX_REPLAY_PAGES) return { matches: [], ids: new Set(), truncated: true };
       const page = await feed.read(at, 0);
       truncated ||= page.gap;
       for (const { event, match } of matchesIn(page.events, at)) {
-        if (!wants(subscription, match.occurrence.name, event.event)) continue;
+        if (!isAbout(interest, match.occurrence.name, event.event)) continue;
         if (event.event.atMs < floorMs) truncated = true;
         else matches.push(match);
       }
@@ -101,9 +101,11 @@ export class Collector {
       at = page.cursor;
       if (!page.more) break;
     }
-    const nowMs = Date.now();
-    for (const match of matches) this.#enqueue(subscription.id, match, nowMs);
-    return { ids: new Set(matches.map(({ occurrence }) => occurrence.eventId)), truncated };
+    return { matches, ids: new Set(matches.map(({ occurrence }) => occurrence.eventId)), truncated };
+  }
+
+  enqueue(subscription: string, matches: readonly Match[], nowMs: number): void {
+    for (const match of matches) this.#enqueue(subscription, match, nowMs);
   }
 
   #enqueue(subscription: string, { occurrence, before, after }: Match, nowMs: number): void {

@@ -191,14 +191,20 @@ export class Subscriptions {
 }
 
 /** Whether an event goes to a subscription. */
-export function wants(
-  { types, filter, visible, hasEnded, suspendedMs, push }: Subscription,
-  name: string,
-  event: { readonly machine: string; readonly session: string | null },
-): boolean {
-  if (hasEnded || suspendedMs !== null || types?.includes(name) === false) return false;
-  if (push?.muted.includes(event.machine) === true) return false;
-  return passes(filter, visible, event);
+export function wants(subscription: Subscription, name: string, event: Place): boolean {
+  const { hasEnded, suspendedMs, push } = subscription;
+  if (hasEnded || suspendedMs !== null || push?.muted.includes(event.machine) === true) return false;
+  return isAbout(subscription, name, event);
+}
+
+/** What a subscription is about. */
+export type Interest = Pick<Subscription, "types" | "filter" | "visible">;
+
+type Place = { readonly machine: string; readonly session: string | null };
+
+/** Whether an event is what somebody subscribes to. */
+export function isAbout({ types, filter, visible }: Interest, name: string, event: Place): boolean {
+  return types?.includes(name) !== false && passes(filter, visible, event);
 }
 
 function subscriptionOf(row: Row): Subscription {

@@ -130,6 +130,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       await this.#collector.collect();
       const createdMs = Date.now();
       this.#subscriptions.add({ ...request, id, url: url.href, visible, createdMs, expiresMs: null }, sealed);
+      await this.#guard();
     });
     await this.#follow();
     return { id, url: url.href, secret };
@@ -175,6 +176,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
         { ...rest, id, credential, types, url: url.href, createdMs: Date.now(), expiresMs: null, push },
         sealed,
       );
+      await this.#guard();
       return null;
     });
     if (refusal !== null) return refusal;
@@ -304,27 +306,21 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       await this.#collector.collect();
       const { client, credential, name, filter, visible } = request;
       const made = { id, kind: "client", client, credential, types: [name], filter, visible, url: url.href, createdMs: nowMs, expiresMs: grantedMs } as const; // prettier-ignore
+      const past =
+        request.cursor === null ? null : await this.#collector.replay(made, request.cursor, request.maxAgeMs);
+      // What it begins with is stored with it. If it was stored first, a client that repeats its request after a restart in between would
+      // be told that it has a subscription, and what happened after its cursor would never arrive.
       this.#subscriptions.add(made, sealed);
-      return { isNew: true, result: { ...(await this.#begin(id, request)), id, refreshBefore: iso(grantedMs) } };
+      if (past !== null) this.#collector.enqueue(id, past.matches, Date.now());
+      await this.#guard();
+      // While that was read something may have happened, which is for all.
+      if (past !== null) await this.#collector.collect({ subscription: id, ids: past.ids });
+      const begun = { cursor: this.#watermarkOf(id), truncated: past?.truncated === true };
+      return { isNew: true, result: { ...begun, id, refreshBefore: iso(grantedMs) } };
     });
     await this.#follow();
     await this.#deliver();
     return subscribed;
-  }
-
-  /** Starts a new subscription at its client's cursor, or now. */
-  async #begin(id: string, request: SubscribeRequest): Promise<{ cursor: string; truncated: boolean }> {
-    const made = this.#subscriptions.get(id);
-    if (made === null || request.cursor === null) return { cursor: this.#watermarkOf(id), truncated: false };
-    try {
-      const { ids, truncated } = await this.#collector.replay(made, request.cursor, request.maxAgeMs);
-      // Between the two reads something may have happened, which is for all.
-      await this.#collector.collect({ subscription: id, ids });
-      return { cursor: this.#watermarkOf(id), truncated };
-    } catch (reason) {
-      this.#subscriptions.delete(id);
-      throw reason;
-    }
   }
 
   async #refresh(
@@ -401,12 +397,17 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     this.#deliveries.add({ subscription: id, message, isControl: true, content, before: "", after: "" }, Date.now());
   }
 
-  /** Starts to deliver what is due, and does not wait for it. Should this object be restarted meanwhile, the alarm goes on. */
+  /** Starts to deliver what is due, and does not wait for it. */
   async #deliver(): Promise<void> {
-    await this.#setAlarm(Date.now() + GUARD_MS);
+    await this.#guard();
     this.ctx.waitUntil(
       this.#run().catch((reason: unknown) => console.error("webhooks were not delivered", { reason: String(reason) })),
     );
+  }
+
+  /** Should this object be restarted, the alarm goes on. It is stored together with what was written before it without an `await`. */
+  #guard(): Promise<void> {
+    return this.#setAlarm(Date.now() + GUARD_MS);
   }
 
   async #run(): Promise<void> {
@@ -428,8 +429,13 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
 
   /** Tells the person's object whether to report new events, which it need not if nobody listens. */
   async #follow(): Promise<void> {
-    const isFollowed = this.#subscriptions.list().length > 0;
-    if (!isFollowed) this.#collector.reset();
+    const hasAny = (): boolean => this.#subscriptions.list().length > 0;
+    // Not while the past is read for a first one, which goes on from this position.
+    if (!hasAny())
+      await this.#inTurn(async () => {
+        if (!hasAny()) this.#collector.reset();
+      });
+    const isFollowed = hasAny();
     if (this.#isFollowed === isFollowed || this.#user === "") return;
     await registryOf(this.env, this.#user).follow(isFollowed);
     this.#isFollowed = isFollowed;

@@ -73,7 +73,8 @@ describe("the collector", () => {
         log.beforeRead = () => undefined;
         log.add();
       };
-      const { ids, truncated } = await collector.replay(subscription, "0", null);
+      const { matches, ids, truncated } = await collector.replay(subscription, "0", null);
+      collector.enqueue("one", matches, Date.now());
       log.add();
       await collector.collect({ subscription: "one", ids });
       expect(truncated).toBe(false);
