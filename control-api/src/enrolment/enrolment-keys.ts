@@ -55,6 +55,7 @@ export type KeySurroundings = {
  *                  key is revoked, so that the machine can still leave. `silent` counts how often in a row it was seen offline. It is a count
  *                  and no time, because all machines are offline while Operator itself is down, and it is stored, because this object is not
  *                  in memory between two looks
+ *   enrolling      those of them that are being registered. One that is found after a restart was not, if there is no such machine
  */
 export class EnrolmentKeys {
   readonly #sql: SqlStorage;
@@ -67,6 +68,7 @@ export class EnrolmentKeys {
         made_with TEXT);
       CREATE TABLE IF NOT EXISTS enrolled (identity TEXT PRIMARY KEY, key TEXT NOT NULL, enrolled_ms INTEGER NOT NULL,
         silent INTEGER NOT NULL DEFAULT 0);
+      CREATE TABLE IF NOT EXISTS enrolling (identity TEXT PRIMARY KEY);
     `);
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('enrolled')").toArray();
     // A database of version 0.3.
@@ -166,18 +168,36 @@ export class EnrolmentKeys {
       record.id,
       nowMs,
     );
+    this.#sql.exec("INSERT OR REPLACE INTO enrolling VALUES (?)", identity);
     return { record, again: false };
   }
 
   /** Gives back what `take` took, because the machine could not be registered. */
-  giveBack(id: string, identity: string): void {
-    this.#sql.exec("UPDATE enrolment_key SET used = used - 1 WHERE id = ?", id);
+  giveBack(identity: string): void {
+    this.#sql.exec(
+      "UPDATE enrolment_key SET used = used - 1 WHERE id = (SELECT key FROM enrolled WHERE identity = ?)",
+      identity,
+    );
     this.forget(identity);
+  }
+
+  /** The machine is registered. */
+  settle(identity: string): void {
+    this.#sql.exec("DELETE FROM enrolling WHERE identity = ?", identity);
+  }
+
+  /** The machines that are being registered. */
+  unsettled(): string[] {
+    return this.#sql
+      .exec<{ identity: string }>("SELECT identity FROM enrolling")
+      .toArray()
+      .map(({ identity }) => identity);
   }
 
   /** A machine that came by a key is gone. */
   forget(identity: string): void {
     this.#sql.exec("DELETE FROM enrolled WHERE identity = ?", identity);
+    this.settle(identity);
   }
 
   /** A machine was seen offline. Answers how often that was in a row. */

@@ -31,6 +31,8 @@ export type Household = {
   nameOf(identity: string): string | null;
   register(name: string, request: EnrolRequest, rotate: boolean): Promise<Registered | OperatorError>;
   remove(name: string): Promise<OperatorError | null>;
+  /** Removes machines soon, also if the object is stopped meanwhile, unless they are removed before that. */
+  removeSoon(names: readonly string[]): Promise<void>;
   /** Calls `sweep` after so many seconds, also if the object is stopped meanwhile. */
   sweepIn(seconds: number): Promise<void>;
 };
@@ -46,6 +48,10 @@ export class Enrolment {
   constructor(sql: SqlStorage, household: Household) {
     this.#keys = new EnrolmentKeys(sql);
     this.#household = household;
+    // This object was restarted while they were being registered.
+    for (const identity of this.#keys.unsettled())
+      if (household.nameOf(identity) === null) this.#keys.giveBack(identity);
+      else this.#keys.settle(identity);
   }
 
   async createKey(
@@ -68,6 +74,9 @@ export class Enrolment {
     const record = this.#keys.list().find((one) => one.id === id);
     if (record === undefined) return null;
     this.#keys.revoke(id);
+    // The key is gone, so nobody could repeat this if it was interrupted.
+    if (andMachines)
+      await this.#household.removeSoon(record.machines.flatMap((identity) => this.#household.nameOf(identity) ?? []));
     const removed: string[] = [];
     for (const identity of andMachines ? record.machines : []) {
       const name = this.#household.nameOf(identity);
@@ -100,19 +109,21 @@ export class Enrolment {
     });
     if (typeof taken === "string") return refusalOf(taken);
     const { record, again } = taken;
-    const { id, tag, policy } = record;
+    const { tag, policy } = record;
     const former = again ? this.#household.nameOf(request.identity) : null;
     try {
+      // Before there is something to sweep: this object may be restarted as soon as there is.
+      await this.#household.sweepIn(SWEEP_S);
       const registered =
         former === null ? await this.#registerNew(tag, request) : await this.#household.register(former, request, true);
       if ("code" in registered) {
-        if (!again) this.#keys.giveBack(id, request.identity);
+        if (!again) this.#keys.giveBack(request.identity);
         return registered;
       }
-      await this.#household.sweepIn(SWEEP_S);
+      this.#keys.settle(request.identity);
       return { registered, tag, policy };
     } catch (reason) {
-      if (!again) this.#keys.giveBack(id, request.identity);
+      if (!again) this.#keys.giveBack(request.identity);
       throw reason;
     }
   }
@@ -132,7 +143,9 @@ export class Enrolment {
 
   /** Removes the machines that have been silent for too long, and looks again later if there are others. */
   async sweep(): Promise<void> {
+    const unsettled = new Set(this.#keys.unsettled());
     for (const identity of this.#keys.all()) {
+      if (unsettled.has(identity)) continue;
       const name = this.#household.nameOf(identity);
       const machine = name === null ? null : this.#household.machine(name);
       // It was removed by a person, or by a takeover of its name.

@@ -5,7 +5,6 @@ import { tagOf } from "../http/caller.ts";
 import type { ServerBundle, Wrapper } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import {
-  deleteScript,
   deleteSecret,
   type ProvisioningBindings,
   putSecret,
@@ -21,6 +20,13 @@ import { type ServerRecord, ServerStore } from "./server-store.ts";
 
 /** Servers of one user. Each keeps up to five versions of up to 8 MB in the user's database, which may have 10 GB. */
 const MAX_SERVERS = 100;
+
+/** Sees to it that no upload is left that is not recorded here (`MachineChanges`). */
+export type NewScripts = {
+  creating<Result>(script: { slug: string; name: string }, create: () => Promise<Result>): Promise<Result>;
+  /** The upload is recorded, or there was none. */
+  settled(slug: string): void;
+};
 
 /**
  * A user's hosted servers: MCP servers that are scripts in the dispatch namespace themselves, with no machine behind them.
@@ -103,21 +109,23 @@ export class HostedServers {
   }
 
   /** Uploads a new version, and stores it when the API has taken it. */
-  async deploy(name: string, bundle: ServerBundle): Promise<ServerRecord | OperatorError> {
+  async deploy(name: string, bundle: ServerBundle, scripts: NewScripts): Promise<ServerRecord | OperatorError> {
     if (!isMachineName(name))
       return invalid(`"${name}" cannot be a server's name: use 1 to 32 of a-z, 0-9 and single hyphens inside.`);
     if (this.#store.get(name) === null && this.#store.list().length >= MAX_SERVERS)
       return invalid(`You have ${MAX_SERVERS} hosted servers, the most that one person may have. Delete one first.`);
     const slug = slugOf(name, await tagOf(this.#owner()));
     const version = this.#store.nextVersion(name);
-    const refused = await this.#upload(name, slug, version, bundle);
-    if (refused !== null) return refused;
-    this.#store.add({ name, slug, version }, bundle, Date.now());
-    return this.#store.get(name) ?? unknown(name);
+    return scripts.creating({ name, slug }, async () => {
+      const refused = await this.#upload(name, slug, version, bundle);
+      if (refused === null) this.#store.add({ name, slug, version }, bundle, Date.now());
+      scripts.settled(slug);
+      return refused ?? this.#store.get(name) ?? unknown(name);
+    });
   }
 
   /** Uploads a kept version again: the given one, or the one before the current one. Secrets stay as they are. */
-  async rollback(name: string, wanted: number | null): Promise<ServerRecord | OperatorError> {
+  async rollback(name: string, wanted: number | null, scripts: NewScripts): Promise<ServerRecord | OperatorError> {
     const server = this.#store.get(name);
     if (server === null) return unknown(name);
     const kept = server.versions.map(({ version }) => version);
@@ -127,19 +135,29 @@ export class HostedServers {
       return invalid(
         `"${name}" has no ${wanted === null ? "earlier version" : `version ${wanted}`}. It has ${kept.join(", ")}.`,
       );
-    const refused = await this.#upload(name, server.slug, version, bundle);
-    if (refused !== null) return refused;
-    this.#store.select(name, version);
-    return this.#store.get(name) ?? unknown(name);
+    return scripts.creating(server, async () => {
+      const refused = await this.#upload(name, server.slug, version, bundle);
+      if (refused === null) this.#store.select(name, version);
+      scripts.settled(server.slug);
+      return refused ?? this.#store.get(name) ?? unknown(name);
+    });
   }
 
-  /** Deletes the script with its storage and secrets, and all versions. Can be repeated. */
-  async remove(name: string): Promise<OperatorError | null> {
-    const server = this.#store.get(name);
-    if (server === null) return unknown(name);
-    await deleteScript(this.#env, server.slug);
+  /** Uploads the recorded version, after an upload of another one of which nobody knows whether it was carried out. */
+  async uploadAgain(name: string): Promise<void> {
+    try {
+      await this.rewrap(name, null);
+    } catch (reason) {
+      // The platform has a version that it will not take again. There is nothing better to do than to leave what is there.
+      const fault = uploadFault(reason);
+      if (fault === null) throw reason;
+      console.error("the recorded version of a hosted server could not be uploaded again", { name, fault });
+    }
+  }
+
+  /** Forgets a server whose script is deleted, with all its versions. */
+  delete(name: string): void {
     this.#store.delete(name);
-    return null;
   }
 
   async secrets(name: string): Promise<string[] | OperatorError> {

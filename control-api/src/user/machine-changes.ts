@@ -17,11 +17,11 @@ import { linkSecretOf } from "../machines/report-key.ts";
 import { closeLink, forgetAtScript } from "../machines/script-orders.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import type { Closure } from "./closure.ts";
-import type { FormerScript, FormerScripts } from "./former-scripts.ts";
 import type { HostedServers } from "./hosted-servers.ts";
 import type { IssuedLink, Registry } from "./registry.ts";
 import type { Uploaded } from "./rollout/rollouts.ts";
 import type { Turns } from "./turns.ts";
+import { namesOf, type Unfinished, type UnfinishedScripts } from "./unfinished-scripts.ts";
 import type { Registered } from "./user-rpc.ts";
 
 /** Why the link of a computer ends whose name another computer took over. Its person reads this. */
@@ -37,18 +37,18 @@ export type ChangedParts = {
   readonly history: History;
   readonly outbox: Outbox;
   readonly closure: Closure;
-  readonly formerScripts: FormerScripts;
+  readonly unfinished: UnfinishedScripts;
   /** The version that machine scripts must have. */
   version(): string;
   /** Whether machines get this Operator's template outside of a rollout. */
   mayUpgrade(): boolean;
   /** A name stands for another machine now, or for none. */
   revoked(): void;
-  /** Has `finishRenames` called after this time. */
-  finishRenamesIn(seconds: number): Promise<void>;
+  /** Has `finish` called after this time. */
+  finishIn(seconds: number): Promise<void>;
 };
 
-/** Pause before another attempt to delete the former script of a renamed machine. Seconds. */
+/** Pause before what a change has left is tried again. Seconds. */
 const FINISH_AGAIN_S = 60;
 
 /**
@@ -71,7 +71,7 @@ export class MachineChanges {
     return this.#parts.turns.take([request.name], async () => {
       this.#parts.closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
-      await this.finishRenamesOf([request.name]);
+      await this.finishOf([request.name]);
       if (this.#parts.servers.get(request.name) !== null) return isHosted(request.name);
       // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
       this.#parts.registry.identify(request.name, request.identity);
@@ -107,7 +107,9 @@ export class MachineChanges {
       if (known === null) return { code: "machine_unknown", machine: name };
       const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
       const after = await changeCredentials(this.#env, this.#user(), name, { change: "restore", issuedMs });
-      if (after === null || after.issuedMs !== issuedMs) {
+      // The object may have been restarted after the script had undone it, and before that was recorded here.
+      const isUndone = after !== null && after.identity !== "" && after.identity !== known.identity;
+      if (after === null || (after.issuedMs !== issuedMs && !isUndone)) {
         const reason = `nothing to undo: "${name}" did not pass to another computer or key in the last 30 days.`;
         return { code: "invalid_request", reason };
       }
@@ -123,42 +125,50 @@ export class MachineChanges {
       const restored = await this.#write(name, known, {
         identity,
         linkTokenHash,
-        linkIssuedMs: issuedMs,
+        linkIssuedMs: after.issuedMs,
         linkKey: key,
       });
       return restored.machine;
     });
   }
 
-  /** Removes a machine: closes its link, and deletes its script and log. */
+  /** Removes a machine or hosted server: closes its link, and deletes its script and log. */
   remove(name: string): Promise<OperatorError | null> {
     return this.#parts.turns.take([name], async () => {
-      if (this.#parts.servers.get(name) !== null) {
-        const failure = await this.#parts.servers.remove(name);
-        if (failure === null) this.#parts.revoked();
-        return failure;
+      const slug = this.#slugOf(name);
+      if (slug === null) return { code: "machine_unknown", machine: name };
+      await this.finishOf([name]);
+      if (this.#slugOf(name) !== slug) return null; // that was its removal, which had begun before
+      const script = { slug, name, because: "removed" } as const;
+      this.#parts.unfinished.add(script);
+      try {
+        await this.#finish(script);
+      } catch (reason) {
+        // The caller is told that it is still there, so it must not vanish later.
+        this.#parts.unfinished.delete(slug);
+        throw reason;
       }
-      const known = this.#parts.registry.get(name);
-      if (known === null) return { code: "machine_unknown", machine: name };
-      await this.finishRenamesOf([name]);
-      await closeLink(this.#env, this.#user(), name, CloseCode.REVOKED, "the machine was removed");
-      await deleteScript(this.#env, known.slug);
-      this.#parts.registry.delete(name);
-      this.#parts.enrolment.forget(known.identity);
-      this.#parts.history.remove(name, Date.now());
-      this.#parts.revoked();
       return null;
     });
+  }
+
+  /** Removes machines soon, whatever happens to this object, unless they are removed before that. */
+  async removeSoon(names: readonly string[]): Promise<void> {
+    for (const name of names) {
+      const slug = this.#parts.registry.get(name)?.slug;
+      if (slug !== undefined) this.#parts.unfinished.add({ slug, name, because: "removed" });
+    }
+    if (names.length > 0) await this.#parts.finishIn(FINISH_AGAIN_S);
   }
 
   /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
   rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
     return this.#parts.turns.take([from, to], async () => {
+      await this.finishOf([from, to]);
       const known = this.#parts.registry.get(from);
       if (known === null) return { code: "machine_unknown", machine: from };
       if (!isMachineName(to)) return nameInvalid(to);
       if (from === to) return known;
-      await this.finishRenamesOf([from, to]);
       if (this.#parts.registry.get(to) !== null) return { code: "name_taken", name: to };
       if (this.#parts.servers.get(to) !== null) return isHosted(to);
       if (known.linkTokenHash === null) {
@@ -168,63 +178,128 @@ export class MachineChanges {
       const slug = slugOf(to, await tagOf(this.#user()));
       // A script of an older template would hand over its log without its numbers, and all of it would be pushed again.
       if (known.template !== this.#parts.version()) await this.#write(from, known, known);
-      await uploadScript(this.#env, { ...issuedOf(known), slug, name: to, owner: this.#user() });
-      try {
-        await moveLog(this.#env, this.#user(), from, to, known.position);
-        const credentials = await credentialsOf(this.#env, this.#user(), from);
-        if (credentials !== null) await changeCredentials(this.#env, this.#user(), to, { change: "move", credentials });
-      } catch (failure) {
-        console.error("a machine was not renamed because its log could not be moved", {
-          from,
-          to,
-          failure: String(failure),
-        });
-        await deleteScript(this.#env, slug);
-        const reason = `it keeps its name, since its event log could not be moved to "${to}": ${String(failure)}`;
-        return { code: "machine_failed", machine: from, reason };
-      }
-      this.#parts.registry.rename(from, { name: to, slug, template: this.#parts.version() });
-      this.#parts.outbox.rename(from, to);
-      this.#parts.history.log.machines.rename(from, { name: to, slug });
-      this.#parts.revoked();
-      const former = { slug: known.slug, name: from, newSlug: slug, newName: to };
-      this.#parts.formerScripts.add(former);
-      await this.#finish(former).catch((reason: unknown) => this.#finishLater(former, reason));
+      const copied = await this.creating({ slug, name: to }, () => this.#copy(known, { slug, name: to }));
+      if (copied !== null) return copied;
+      const former = this.#parts.unfinished.get(known.slug);
+      if (former !== null) await this.#finish(former).catch((reason: unknown) => this.#finishLater(former, reason));
       return this.#parts.registry.get(to) ?? { code: "machine_unknown", machine: to };
     });
   }
 
-  /** Deletes former scripts that are still there, because this object was restarted or the platform refused. */
-  async finishRenames(): Promise<void> {
-    const renames = this.#parts.formerScripts
+  /** Makes the script of a machine's new name, and records it. From then on the former one is left over. */
+  async #copy(known: MachineRecord, to: { slug: string; name: string }): Promise<OperatorError | null> {
+    const { name: from } = known;
+    const { slug, name } = to;
+    await uploadScript(this.#env, { ...issuedOf(known), ...to, owner: this.#user() });
+    try {
+      await moveLog(this.#env, this.#user(), from, name, known.position);
+      const credentials = await credentialsOf(this.#env, this.#user(), from);
+      if (credentials !== null) await changeCredentials(this.#env, this.#user(), name, { change: "move", credentials });
+    } catch (failure) {
+      console.error("a machine was not renamed because its log could not be moved", {
+        from,
+        to: name,
+        failure: String(failure),
+      });
+      await deleteScript(this.#env, slug);
+      this.settled(slug);
+      const reason = `it keeps its name, since its event log could not be moved to "${name}": ${String(failure)}`;
+      return { code: "machine_failed", machine: from, reason };
+    }
+    // No `await` from here to the end: the runtime writes all of it or nothing.
+    this.settled(slug);
+    this.#parts.unfinished.add({ slug: known.slug, name: from, because: "renamed", newSlug: slug, newName: name });
+    this.#parts.registry.rename(from, { ...to, template: this.#parts.version() });
+    this.#parts.outbox.rename(from, name);
+    this.#parts.history.log.machines.rename(from, to);
+    this.#parts.revoked();
+    return null;
+  }
+
+  /**
+   * Runs what uploads a new script and records it. `create` crosses the script out when it is recorded, or when there is none. If it ends
+   * otherwise, or this object is restarted meanwhile, the script is deleted: nobody would know of it, and the machine that gets its name next
+   * would find what is stored in it.
+   */
+  async creating<Result>(script: { slug: string; name: string }, create: () => Promise<Result>): Promise<Result> {
+    const { slug, name } = script;
+    this.#parts.unfinished.add({ slug, name, because: "unrecorded" });
+    try {
+      return await create();
+    } finally {
+      if (this.#parts.unfinished.get(slug) !== null) await this.#parts.finishIn(FINISH_AGAIN_S);
+    }
+  }
+
+  /** A script whose upload had begun is recorded, or there is none. */
+  settled(slug: string): void {
+    this.#parts.unfinished.delete(slug);
+  }
+
+  /** Finishes what changes have left, because this object was restarted in the middle or the platform refused. */
+  async finish(): Promise<void> {
+    const scripts = this.#parts.unfinished
       .of()
-      .map((former) =>
+      .map((script) =>
         this.#parts.turns
-          .take([former.name, former.newName], () => this.finishRenamesOf([former.name, former.newName]))
-          .catch((reason: unknown) => this.#finishLater(former, reason)),
+          .take(namesOf(script), () => this.finishOf(namesOf(script)))
+          .catch((reason: unknown) => this.#finishLater(script, reason)),
       );
-    await Promise.all(renames);
+    await Promise.all(scripts);
   }
 
-  /** Call this in a turn of these names before one of them may stand for something else: its new script would be deleted as the former one. */
-  async finishRenamesOf(names: readonly string[]): Promise<void> {
-    for (const former of this.#parts.formerScripts.of(names)) await this.#finish(former);
+  /** Call this in a turn of these names before one of them may stand for something else: its new script would be deleted as the one that is left. */
+  async finishOf(names: readonly string[]): Promise<void> {
+    for (const script of this.#parts.unfinished.of(names)) await this.#finish(script);
   }
 
-  /** The old script pushes what came while its log was copied, and the end of its link. Can be repeated. */
-  async #finish({ slug, name, newName }: FormerScript): Promise<void> {
-    await closeLink(this.#env, this.#user(), name, CloseCode.RENAMED, newName);
-    await deleteScript(this.#env, slug);
-    this.#parts.formerScripts.delete(slug);
+  /** Can be repeated. */
+  async #finish(script: Unfinished): Promise<void> {
+    const { slug, name } = script;
+    switch (script.because) {
+      case "unrecorded":
+        // Of a server that has a recorded version, nobody knows which one the platform has.
+        if (this.#parts.servers.get(name)?.slug === slug) await this.#parts.servers.uploadAgain(name);
+        else await deleteScript(this.#env, slug);
+        return this.#parts.unfinished.delete(slug);
+      case "renamed":
+        // The script pushes what came while its log was copied, and the end of its link.
+        await closeLink(this.#env, this.#user(), name, CloseCode.RENAMED, script.newName);
+        await deleteScript(this.#env, slug);
+        return this.#parts.unfinished.delete(slug);
+      case "removed":
+        if (this.#parts.registry.hasSlug(slug))
+          await closeLink(this.#env, this.#user(), name, CloseCode.REVOKED, "the machine was removed");
+        await deleteScript(this.#env, slug);
+        this.#parts.unfinished.delete(slug);
+        return this.#forget(name);
+    }
   }
 
-  async #finishLater({ name, newName }: FormerScript, reason: unknown): Promise<void> {
-    console.error("the former script of a renamed machine could not be deleted yet", {
+  /** The slug of a machine or hosted server; `null` if there is none of this name. */
+  #slugOf(name: string): string | null {
+    return this.#parts.registry.get(name)?.slug ?? this.#parts.servers.get(name)?.slug ?? null;
+  }
+
+  /** A machine's or server's script is gone, and with it what is known of it. */
+  #forget(name: string): void {
+    const known = this.#parts.registry.get(name);
+    if (known === null) this.#parts.servers.delete(name);
+    else {
+      this.#parts.registry.delete(name);
+      this.#parts.enrolment.forget(known.identity);
+      this.#parts.history.remove(name, Date.now());
+    }
+    this.#parts.revoked();
+  }
+
+  async #finishLater({ name, because }: Unfinished, reason: unknown): Promise<void> {
+    console.error("what a change of a machine has left could not be finished yet", {
       name,
-      newName,
+      because,
       reason: String(reason),
     });
-    await this.#parts.finishRenamesIn(FINISH_AGAIN_S);
+    await this.#parts.finishIn(FINISH_AGAIN_S);
   }
 
   /** Uploads the current template if the machine's script has another version. Answers whether it did. */
@@ -269,8 +344,12 @@ export class MachineChanges {
       issued.token === undefined
         ? { ...issuedOf(issued), ...(await newestTokenHash(this.#env, this.#user(), name)) }
         : issuedOf(issued);
-    await uploadScript(this.#env, { ...current, slug, name, owner: this.#user() }, earlier);
-    this.#parts.registry.put({ ...current, name, slug, template: earlier?.template ?? this.#parts.version() });
+    const upload = async (): Promise<void> => {
+      await uploadScript(this.#env, { ...current, slug, name, owner: this.#user() }, earlier);
+      this.#parts.registry.put({ ...current, name, slug, template: earlier?.template ?? this.#parts.version() });
+      this.settled(slug);
+    };
+    await (known === null ? this.creating({ slug, name }, upload) : upload());
     if (known !== null && known.identity !== current.identity)
       await this.#passOn(name, known.identity, current.identity);
     const machine = this.#parts.registry.get(name);

@@ -52,7 +52,6 @@ import { Closure } from "./closure.ts";
 import { EventIntake } from "./event-intake.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
-import { FormerScripts } from "./former-scripts.ts";
 import { MachineChanges } from "./machine-changes.ts";
 import { MachineList } from "./machine-list.ts";
 import { Notices } from "./notices.ts";
@@ -62,6 +61,7 @@ import { Rollouts } from "./rollout/rollouts.ts";
 import { RolloutStore } from "./rollout/rollout-store.ts";
 import { Registry } from "./registry.ts";
 import type { ServerRecord } from "./server-store.ts";
+import { UnfinishedScripts } from "./unfinished-scripts.ts";
 import { Upgrades } from "./upgrades.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
@@ -73,8 +73,11 @@ const START_KEY = "platform-start";
 /** Storage key: when the enrolled machines are looked through next. */
 const SWEEP_KEY = "sweep-enrolled";
 
-/** Storage key: when the former scripts of renamed machines are deleted next. */
-const RENAMES_KEY = "finish-renames";
+/** Storage key: when what changes have left is finished next. */
+const FINISH_KEY = "finish-changes";
+
+/** Storage key: when decisions and calls that wait for their machine are tried again. */
+const DELIVERY_KEY = "deliver-again";
 
 /** Storage key that is set until the registry was compared with the namespace: this object's database is new, or was lost. */
 const REBUILD_KEY = "registry-to-rebuild";
@@ -137,6 +140,7 @@ export class User extends Agent<Env> implements UserRpc {
     register: (name, { identity, linkKey }, rotate) =>
       this.register({ name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) }),
     remove: (name) => this.remove(name),
+    removeSoon: (names) => this.#changes.removeSoon(names),
     sweepIn: (seconds) => this.#onceIn(seconds, SWEEP_KEY, "sweepEnrolled"),
   });
   readonly #upgrades = new Upgrades({
@@ -172,7 +176,7 @@ export class User extends Agent<Env> implements UserRpc {
   });
   /** Changes of one machine, one after the other. */
   readonly #turns = new Turns();
-  readonly #formerScripts = new FormerScripts(this.ctx.storage.sql);
+  readonly #unfinished = new UnfinishedScripts(this.ctx.storage.sql);
   readonly #changes = new MachineChanges(this.env, () => this.#id, {
     registry: this.#registry,
     servers: this.#servers,
@@ -181,11 +185,11 @@ export class User extends Agent<Env> implements UserRpc {
     history: this.#history,
     outbox: this.#outbox,
     closure: this.#closure,
-    formerScripts: this.#formerScripts,
+    unfinished: this.#unfinished,
     version: () => this.#version,
     mayUpgrade: () => this.#rollouts.allowsUpgradeAtDial,
     revoked: () => this.revoked(),
-    finishRenamesIn: (seconds) => this.#onceIn(seconds, RENAMES_KEY, "finishRenames"),
+    finishIn: (seconds) => this.#onceIn(seconds, FINISH_KEY, "finishChanges"),
   });
   readonly #intake = new EventIntake({
     ctx: this.ctx,
@@ -201,8 +205,6 @@ export class User extends Agent<Env> implements UserRpc {
     registry: this.#registry,
     recheckIn: async (seconds, doubt) => void (await this.schedule(seconds, "recheck", doubt)),
   });
-  /** Whether `deliverDecisions` is scheduled. Forgotten at a restart, after which one too many is harmless. */
-  #isDeliveryScheduled = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -213,7 +215,13 @@ export class User extends Agent<Env> implements UserRpc {
         .revive()
         .catch((reason: unknown) => console.error("a rollout could not go on", { reason: String(reason) })),
     );
-    ctx.waitUntil(this.#changes.finishRenames());
+    ctx.waitUntil(this.#changes.finish());
+    // Taken in and not delivered, or not scheduled to be: this object was restarted in the middle.
+    if (
+      ctx.storage.kv.get(DELIVERY_KEY) === undefined &&
+      (this.#undelivered().length > 0 || this.#outbox.waiting().length > 0)
+    )
+      ctx.waitUntil(this.#deliverAgain());
     // On one computer all scripts restart together with this object, so no link from an earlier start still exists.
     const { PLATFORM_START: start } = env;
     if (start === undefined || ctx.storage.kv.get(START_KEY) === start) return;
@@ -275,9 +283,9 @@ export class User extends Agent<Env> implements UserRpc {
   /** Uploads a new version of a hosted server, or a new server. A machine's name cannot be taken: both have the same address. */
   deployServer(name: string, bundle: ServerBundle): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
-      await this.#changes.finishRenamesOf([name]);
+      await this.#changes.finishOf([name]);
       this.#closure.check();
-      if (!this.#registry.has(name)) return this.#servers.deploy(name, bundle);
+      if (!this.#registry.has(name)) return this.#servers.deploy(name, bundle, this.#changes);
       return {
         code: "invalid_request",
         reason: `"${name}" is one of your machines. Choose another name for the server.`,
@@ -286,7 +294,10 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   rollBackServer(name: string, version: number | null): Promise<ServerRecord | OperatorError> {
-    return this.#turns.take([name], () => this.#servers.rollback(name, version));
+    return this.#turns.take([name], async () => {
+      await this.#changes.finishOf([name]);
+      return this.#servers.rollback(name, version, this.#changes);
+    });
   }
 
   serverSecrets(name: string): Promise<string[] | OperatorError> {
@@ -376,8 +387,10 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Records a report of a machine's script, and stores the events that it pushes. */
   record(slug: string, presence: ReportedPresence, push: EventPush | null): ReportAnswer {
-    const former = this.#formerScripts.newSlugOf(slug);
-    if (former !== null) return { wantsFacts: false, stored: this.#intake.take(former, presence, push), liveMs: 0 };
+    const unfinished = this.#unfinished.get(slug);
+    if (unfinished?.because === "renamed")
+      return { wantsFacts: false, stored: this.#intake.take(unfinished.newSlug, presence, push), liveMs: 0 };
+    if (unfinished !== null && !this.#registry.hasSlug(slug)) return { wantsFacts: false, stored: null, liveMs: 0 };
     if (this.#isOfAnother(slug, presence)) return { wantsFacts: false, stored: null, liveMs: 0 };
     const recorded = this.#registry.record(slug, presence, Date.now());
     if (recorded === null && !this.#registry.hasSlug(slug)) this.#adoptSoon(slug, presence, push);
@@ -429,13 +442,18 @@ export class User extends Agent<Env> implements UserRpc {
 
   /** Called by the Agent's schedule: delivers decisions that could not be delivered. Those of machines that are away wait for them. */
   async deliverDecisions(): Promise<void> {
-    this.#isDeliveryScheduled = false;
-    const online = this.#history.inbox.undelivered(null).filter(({ machine }) => this.#registry.isOnline(machine));
-    for (const machine of new Set(online.map((item) => item.machine))) await this.#decisions.deliverAll(machine);
+    this.ctx.storage.kv.delete(DELIVERY_KEY);
+    for (const machine of this.#undelivered()) await this.#decisions.deliverAll(machine);
     for (const { machine } of this.#outbox.waiting())
       if (this.#registry.isOnline(machine)) await this.#deliveries.deliver(machine, false);
       else for (const record of this.#outbox.expire(Date.now())) this.#tellDelivery(record);
     if (this.#outbox.waiting().length > 0) await this.#deliverAgain();
+  }
+
+  /** Machines that are online, and for which a decision was accepted that they do not have. */
+  #undelivered(): string[] {
+    const machines = new Set(this.#history.inbox.undelivered(null).map(({ machine }) => machine));
+    return [...machines].filter((machine) => this.#registry.isOnline(machine));
   }
 
   /** Takes in a call with a key, and delivers it. */
@@ -482,9 +500,7 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   async #deliverAgain(): Promise<void> {
-    if (this.#isDeliveryScheduled) return;
-    this.#isDeliveryScheduled = true;
-    await this.schedule(DELIVER_AGAIN_S, "deliverDecisions", {});
+    await this.#onceIn(DELIVER_AGAIN_S, DELIVERY_KEY, "deliverDecisions");
   }
 
   listSessions(query: SessionListQuery): IndexedSessions {
@@ -642,7 +658,11 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /** One call is scheduled at a time, also over restarts. The callback deletes the key under which the time of its call is kept. */
-  async #onceIn(seconds: number, key: string, callback: "sweepEnrolled" | "finishRenames"): Promise<void> {
+  async #onceIn(
+    seconds: number,
+    key: string,
+    callback: "sweepEnrolled" | "finishChanges" | "deliverDecisions",
+  ): Promise<void> {
     const dueMs = this.ctx.storage.kv.get<number>(key);
     const nowMs = Date.now();
     if (dueMs !== undefined && dueMs > nowMs && dueMs <= nowMs + seconds * 1000) return;
@@ -729,6 +749,7 @@ export class User extends Agent<Env> implements UserRpc {
   async removeAll(): Promise<void> {
     // A registration that began before the user was closed writes its machine at its end. Later ones are refused.
     await this.#turns.settled();
+    await this.#changes.finish();
     for (;;) {
       const [name] = this.machineNames();
       if (name === undefined) return;
@@ -804,9 +825,9 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /** Called by the Agent's schedule. */
-  async finishRenames(): Promise<void> {
-    this.ctx.storage.kv.delete(RENAMES_KEY);
-    await this.#changes.finishRenames();
+  async finishChanges(): Promise<void> {
+    this.ctx.storage.kv.delete(FINISH_KEY);
+    await this.#changes.finish();
   }
 
   /** Called by the Agent's schedule. */

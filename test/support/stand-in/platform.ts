@@ -38,7 +38,7 @@ type Asked = {
  * as the official SDK asks of it, at http://platform.test/client/v4. Uploads are checked by the local platform's own rules.
  * A script whose name begins with `unlucky` cannot be
  * uploaded; the first upload of one whose name begins with `echoless` is carried out and answered with an error; the first deletion of one whose
- * name begins with `sticky` is refused.
+ * name begins with `sticky` is refused. The second PUT of one whose name begins with `unanswered-put-2` is carried out and never answered, and so on.
  * `GET http://platform.test/calls?script=` answers the test what was asked about that script; `/wrangler-upload/machine` and
  * `/wrangler-upload/hosted` the form that wrangler would send.
  */
@@ -47,6 +47,11 @@ export function platform(): (request: Asked) => Promise<Response> {
   /** Scripts whose deletion was refused. */
   const refused = new Set<string>();
   const calls: (PlatformCall & { script: string })[] = [];
+  const isUnanswered = (method: string, script: string): boolean => {
+    const [, wanted, count] = /^unanswered-(put|delete)-(\d)--/.exec(script) ?? [];
+    const made = calls.filter((one) => one.script === script && one.method === method);
+    return method === wanted?.toUpperCase() && made.length === Number(count);
+  };
 
   async function put(request: Asked, script: string, call: PlatformCall): Promise<Response> {
     const form = await request.formData();
@@ -111,6 +116,11 @@ export function platform(): (request: Asked) => Promise<Response> {
       authorization: request.headers.get("authorization"),
     };
     calls.push(call);
+    const answered = await answer(request, script, call);
+    return isUnanswered(request.method, script) ? new Promise(() => undefined) : answered;
+  };
+
+  async function answer(request: Asked, script: string, call: PlatformCall): Promise<Response> {
     switch (request.method) {
       case "PUT":
         return put(request, script, call).catch((reason: unknown) => {
@@ -133,7 +143,7 @@ export function platform(): (request: Asked) => Promise<Response> {
       default:
         return failure(405, 10_000, "Method not allowed.");
     }
-  };
+  }
 }
 
 function success(result: unknown): Response {

@@ -54,13 +54,13 @@ describe("a former script that could not be deleted", () => {
     await alice.script("shed");
     expect((await alice.rest("PATCH", "/api/machines/sticky-too", { name: "shed" })).status).toBe(200);
     const schedules = await runInDurableObject(object, (user) => user.getSchedules());
-    expect(schedules.filter(({ callback }) => callback === "finishRenames")).toHaveLength(1);
+    expect(schedules.filter(({ callback }) => callback === "finishChanges")).toHaveLength(1);
   });
 
   it("is deleted at the next attempt", async () => {
-    await object.finishRenames();
+    await object.finishChanges();
     expect(await methodsOf()).toEqual(["PUT", "DELETE", "DELETE"]);
-    await object.finishRenames();
+    await object.finishChanges();
     expect(await methodsOf()).toEqual(["PUT", "DELETE", "DELETE"]);
   });
 
@@ -73,7 +73,7 @@ describe("a former script that could not be deleted", () => {
   it("is deleted before another computer gets its name, whose script stays", async () => {
     const registered = await alice.register("sticky", { identity: "identity-of-another" });
     expect(registered.status).toBe(201);
-    await object.finishRenames();
+    await object.finishChanges();
     expect(await methodsOf()).toEqual(["PUT", "DELETE", "DELETE", "PUT"]);
     expect((await namesOf()).toSorted()).toEqual(["loft", "sticky"]);
   });
