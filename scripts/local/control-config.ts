@@ -2,6 +2,7 @@ import { SCHEME_HEADER } from "../front/edge-headers.ts";
 import type { Bundle } from "./bundle.ts";
 import { dispatchBindings } from "./dispatch-binding/configure.ts";
 import type { DispatchOptions } from "./dispatch-binding/configure.ts";
+import { innerWorker } from "./inner-worker.ts";
 import type { WorkerConfig } from "./worker-config.ts";
 import type { Address, Binding, Config, Extension, Service, Socket } from "./workerd/config.ts";
 import { OUTBOUND, outbound } from "./workerd/outbound.ts";
@@ -29,12 +30,12 @@ const OBJECTS = "operator-local:objects";
 
 /** The configuration of the workerd that runs the repository's own Workers, derived from each one's wrangler.jsonc. */
 export function controlConfig(setup: ControlSetup): Config {
-  const parts = setup.workers.map((worker) => partsOf(worker, setup));
+  const parts = setup.workers.filter(isService).map((worker) => partsOf(worker, setup));
   return {
-    extensions: [CLOUDFLARE, ...parts.flatMap(({ extensions }) => extensions)],
+    extensions: [CLOUDFLARE, { modules: distinct(parts.flatMap(({ modules }) => modules)) }],
     sockets: parts.flatMap(({ sockets }) => sockets),
     services: [
-      ...parts.flatMap(({ services }) => services),
+      ...distinct(parts.flatMap(({ services }) => services)),
       ...outbound(
         setup.workers.flatMap(({ vars }) => ownOrigins(vars)),
         setup.offline === true,
@@ -54,15 +55,26 @@ function ownOrigins(vars: Readonly<Record<string, string>>): string[] {
   return addresses.filter((address) => URL.canParse(address)).map((address) => new URL(address).origin);
 }
 
+/** Whether a Worker is a service of its own. One that only others call runs in their isolates (inner-worker.ts). */
+function isService({ config, sockets }: WorkerSetup): boolean {
+  return hasState(config) || Object.keys(sockets).length > 0;
+}
+
+function hasState({ migrations }: WorkerConfig): boolean {
+  return migrations.length > 0;
+}
+
+type ExtensionModule = Extension["modules"][number];
+
 interface Parts {
   readonly services: readonly Service[];
   readonly sockets: readonly Socket[];
-  readonly extensions: readonly Extension[];
+  readonly modules: readonly ExtensionModule[];
 }
 
-function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: ControlSetup): Parts {
-  const namespaces = config.dispatch_namespaces.map(({ binding, namespace }) => [binding, dispatch(namespace)]);
-  const dispatched = dispatchBindings(Object.fromEntries(namespaces) as Record<string, DispatchOptions>);
+function partsOf(setup: WorkerSetup, all: ControlSetup): Parts {
+  const { config, bundle, sockets } = setup;
+  const { bindings, services, modules } = boundTo(setup, all);
   const classes = [
     ...config.migrations.flatMap((step) => step.new_sqlite_classes.map((name) => ({ name, enableSql: true }))),
     ...config.migrations.flatMap((step) => step.new_classes.map((name) => ({ name, enableSql: false }))),
@@ -74,7 +86,7 @@ function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: C
       compatibilityDate: config.compatibility_date,
       compatibilityFlags: config.compatibility_flags,
       globalOutbound: { name: OUTBOUND },
-      bindings: [...bindingsOf(config, vars), ...dispatched.bindings],
+      bindings,
       ...(classes.length === 0
         ? {}
         : {
@@ -89,8 +101,8 @@ function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: C
     },
   };
   return {
-    services: [worker, ...dispatched.services],
-    extensions: dispatched.extensions,
+    services: [worker, ...services],
+    modules,
     sockets: Object.entries(sockets).map(([entrypoint, address]) => ({
       name: `${config.name}/${entrypoint}`,
       address,
@@ -101,21 +113,53 @@ function partsOf({ config, bundle, vars, sockets }: WorkerSetup, { dispatch }: C
   };
 }
 
-function bindingsOf(config: WorkerConfig, vars: Readonly<Record<string, string>>): Binding[] {
-  return [
-    ...Object.entries({ ...config.vars, ...vars }).map(([name, value]) =>
-      typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
-    ),
-    ...config.services.map(({ binding, service, entrypoint }) => ({
-      name: binding,
-      service: { name: service, ...(entrypoint === undefined ? {} : { entrypoint }) },
-    })),
-    ...config.durable_objects.bindings.map(({ name, class_name, script_name }) => ({
-      name,
-      durableObjectNamespace: {
-        className: class_name,
-        ...(script_name === undefined || script_name === config.name ? {} : { serviceName: script_name }),
-      },
-    })),
-  ];
+interface Bound {
+  readonly bindings: readonly Binding[];
+  /** What the bindings need beside the Worker. Two Workers may need the same. */
+  readonly services: readonly Service[];
+  readonly modules: readonly ExtensionModule[];
+}
+
+/** A Worker's bindings. A Worker without state that it calls runs in its isolate. */
+function boundTo({ config, vars }: WorkerSetup, all: ControlSetup): Bound {
+  const namespaces = config.dispatch_namespaces.map(({ binding, namespace }) => [binding, all.dispatch(namespace)]);
+  const dispatched = dispatchBindings(Object.fromEntries(namespaces) as Record<string, DispatchOptions>);
+  const called = config.services.map(({ binding, service, entrypoint }): Bound => {
+    const target = all.workers.find((worker) => worker.config.name === service);
+    if (target === undefined || entrypoint !== undefined || hasState(target.config))
+      return {
+        bindings: [{ name: binding, service: { name: service, ...(entrypoint === undefined ? {} : { entrypoint }) } }],
+        services: [],
+        modules: [],
+      };
+    const own = boundTo(target, all);
+    const inner = innerWorker(binding, service, target.bundle, own.bindings);
+    return { ...own, bindings: [inner.binding], modules: [...own.modules, ...inner.extension.modules] };
+  });
+  return {
+    bindings: [
+      ...Object.entries({ ...config.vars, ...vars }).map(([name, value]) =>
+        typeof value === "string" ? { name, text: value } : { name, json: JSON.stringify(value) },
+      ),
+      ...config.durable_objects.bindings.map(({ name, class_name, script_name }) => ({
+        name,
+        durableObjectNamespace: {
+          className: class_name,
+          ...(script_name === undefined || script_name === config.name ? {} : { serviceName: script_name }),
+        },
+      })),
+      ...dispatched.bindings,
+      ...called.flatMap(({ bindings }) => bindings),
+    ],
+    services: [...dispatched.services, ...called.flatMap(({ services }) => services)],
+    modules: [
+      ...dispatched.extensions.flatMap(({ modules }) => modules),
+      ...called.flatMap(({ modules }) => modules),
+    ],
+  };
+}
+
+/** Each once by its name. */
+function distinct<Named extends { readonly name: string }>(all: readonly Named[]): Named[] {
+  return [...new Map(all.map((one) => [one.name, one])).values()];
 }
