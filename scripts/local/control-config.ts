@@ -152,10 +152,7 @@ function boundTo({ config, vars }: WorkerSetup, all: ControlSetup): Bound {
       ...called.flatMap(({ bindings }) => bindings),
     ],
     services: [...dispatched.services, ...called.flatMap(({ services }) => services)],
-    modules: [
-      ...dispatched.extensions.flatMap(({ modules }) => modules),
-      ...called.flatMap(({ modules }) => modules),
-    ],
+    modules: [...dispatched.extensions.flatMap(({ modules }) => modules), ...called.flatMap(({ modules }) => modules)],
   };
 }
 

@@ -12,7 +12,7 @@ import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
 import { refuseForeignHost } from "../http/host.ts";
 import { missingBody } from "../http/large-calls.ts";
-import { relay } from "./relay.ts";
+import { relay, type Relayed } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { encodingRefusal } from "./text-encoding.ts";
 import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
@@ -55,7 +55,10 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   const lease = Lease.of(request, env, url, caller);
   if ("refused" in lease) return refuseCall(lease, request, senderOf(request, env), url, env);
   const answered = await lease.during(passed(request, url, env, caller, { slug, name, path }));
-  return answered === null ? refuse({ refused: "bad_token" }, url, env) : lease.coverBody(answered);
+  if (answered === null) return refuse({ refused: "bad_token" }, url, env);
+  if (!answered.isWhole) return lease.coverBody(answered.response);
+  lease.end();
+  return answered.response;
 }
 
 /** The machine's answer to a request that may pass, or the refusal of its body. */
@@ -65,31 +68,43 @@ async function passed(
   env: Env,
   caller: Caller,
   { slug, name, path }: MachineAddress & { readonly name: string },
-): Promise<Response> {
+): Promise<Relayed> {
   const held = await heldBody(request, caller);
-  if (held !== null && "missing" in held) return failureResponse(missingBody(held), null);
+  if (held !== null && "missing" in held) return whole(failureResponse(missingBody(held), null));
   const body = held?.bytes ?? null;
   const beyond = body === null ? null : await admitBatch(request, env, url, messagesIn(body));
   if (beyond !== null) {
     held?.[Symbol.dispose]();
-    return refuseRead(beyond, body, url, env);
+    return whole(refuseRead(beyond, body, url, env));
   }
   const check = () => checkApproval(env, caller.user, name);
   const refusal = body !== null && mayAnswerPermission(body) ? await failureOf(check) : null;
   const guarded = body === null ? watched(request, check) : { request, refusal: () => refusal };
   const destination = { user: caller.user, name, slug, path: path + url.search };
   const relayed = refusal === null ? relay(guarded.request, env, destination, body) : null;
-  const response = Promise.resolve(relayed).then((answered) => {
+  const answer = Promise.resolve(relayed).then((answered): Relayed => {
     const refused = guarded.refusal();
-    if (answered !== null && refused === null) return filtered(answered, name);
-    void answered?.body?.cancel().catch(() => undefined); // the machine got only a part of the request, so its answer says nothing
-    if (refused instanceof OperatorFailure) return failureResponse(refused.error, body);
+    if (answered !== null && refused === null) return { ...answered, response: filtered(answered.response, name) };
+    // The machine got only a part of the request, so its answer says nothing.
+    void answered?.response.body?.cancel().catch(() => undefined);
+    if (refused instanceof OperatorFailure) return whole(failureResponse(refused.error, body));
     throw refused;
   });
   // Then what is left to be said at the end of a stream is known, and the body is not needed any more (closing-word.ts).
-  void response.catch(() => undefined).finally(() => held?.[Symbol.dispose]());
-  notePassing(env, caller, name, request, body, response);
-  return response;
+  void answer.catch(() => undefined).finally(() => held?.[Symbol.dispose]());
+  notePassing(
+    env,
+    caller,
+    name,
+    request,
+    body,
+    answer.then(({ response }) => response),
+  );
+  return answer;
+}
+
+function whole(response: Response): Relayed {
+  return { response, isWhole: true };
 }
 
 /** What `check` throws; `null` if it passes. */

@@ -1,3 +1,4 @@
+import type { OperatorError } from "#protocol/error.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
 import { withClosingWord } from "./closing-word.ts";
@@ -5,8 +6,17 @@ import { failureIn, isFailure } from "./machine-failure.ts";
 import { FROZEN_AFTER_MS, lookAt, ScriptWatch } from "./script-watch.ts";
 import { passToMachine } from "./script-client.ts";
 
+/**
+ * Answers of up to this length are read whole before they are passed on. To read one costs less CPU than to pipe it, which is how a body ends
+ * together with its caller's authorisation (sign-in/lease.ts). Bytes.
+ */
+const WHOLE_BYTES = 64 * 1024;
+
 /** Where a call goes, and on whose behalf. `path` includes the query. */
 export type Destination = { user: string; name: string; slug: string; path: string };
+
+/** What a caller gets. Whether all of it is there, so that nothing is left that could break off or go on without end. */
+export type Relayed = { readonly response: Response; readonly isWhole: boolean };
 
 /**
  * Passes one client's call to a machine's own endpoint unchanged, and always answers, even if the script fails.
@@ -18,6 +28,7 @@ export type Destination = { user: string; name: string; slug: string; path: stri
  * - The script hangs: `machine_timeout` after `FROZEN_AFTER_MS`.
  * - The response is an event stream and breaks off, or ends without the script's mark: its last event is `link_lost` with the
  *   request's id.
+ * - A small response whose length was announced breaks off: `link_lost`, because it is read whole before anything of it is sent.
  * - Any other response breaks off: the client's connection breaks off too. It must not end normally, or a client would take a
  *   truncated body for a complete one.
  *
@@ -28,7 +39,7 @@ export async function relay(
   env: Env,
   { user, name, slug, path }: Destination,
   body: Uint8Array | null,
-): Promise<Response> {
+): Promise<Relayed> {
   const { promise: frozen, resolve } = Promise.withResolvers<"frozen">();
   const watch = new ScriptWatch(lookAt(env, user, name), () => resolve("frozen"));
   try {
@@ -36,20 +47,36 @@ export async function relay(
     const answer = await Promise.race([passToMachine(request, env, user, slug, path, body), frozen]);
     if (answer === "frozen") {
       await env.USER.getByName(user).doubt(name);
-      return failureResponse({ code: "machine_timeout", machine: name, afterMs: FROZEN_AFTER_MS }, body);
+      return failed({ code: "machine_timeout", machine: name, afterMs: FROZEN_AFTER_MS }, body);
     }
+    watch.end();
     if (isFailure(answer)) {
       const error = await failureIn(answer, name);
       // Repeats the slug from the request: the response must not differ between a machine that does not exist and another user's,
       // or callers could find out the names of other users' machines.
-      return failureResponse(error.code === "machine_unknown" ? { ...error, machine: slug } : error, body);
+      return failed(error.code === "machine_unknown" ? { ...error, machine: slug } : error, body);
     }
-    return withClosingWord(answer, request.method, body, { code: "link_lost", machine: name });
+    if (isSmall(answer)) return { response: new Response(await answer.arrayBuffer(), answer), isWhole: true };
+    const response = withClosingWord(answer, request.method, body, { code: "link_lost", machine: name });
+    return { response, isWhole: false };
   } catch (reason) {
     if (request.signal.aborted) throw reason; // the client has disconnected, so no response can reach it
     console.error("the connection to a machine's script was lost", { machine: slug, reason: String(reason) });
-    return failureResponse({ code: "link_lost", machine: name }, body);
+    return failed({ code: "link_lost", machine: name }, body);
   } finally {
     watch.end();
   }
+}
+
+function failed(error: OperatorError, body: Uint8Array | null): Relayed {
+  return { response: failureResponse(error, body), isWhole: true };
+}
+
+function isSmall(answer: Response): boolean {
+  const { headers } = answer;
+  const length = headers.get("content-length");
+  if (length === null || Number(length) > WHOLE_BYTES || headers.get("content-type")?.startsWith("text/event-stream"))
+    return false;
+  // The body comes last: asking for it makes workerd build a stream for it. There is none after HEAD, or with a status of 304.
+  return answer.body !== null;
 }
