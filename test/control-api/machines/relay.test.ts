@@ -11,16 +11,20 @@ function wayTo(fetch: () => Promise<Response>): Partial<Env> {
 
 const dies = wayTo(() => Promise.reject(new Error("Network connection lost.")));
 
-/** Dies after one event of its answer. */
-const diesInMidAnswer = wayTo(() => {
+function dyingAfter(text: string): ReadableStream<Uint8Array> {
   let told = false;
-  const stream = new ReadableStream<Uint8Array>({
+  return new ReadableStream<Uint8Array>({
     pull(controller) {
       if (told) controller.error(new Error("Network connection lost."));
-      else controller.enqueue(new TextEncoder().encode('data: {"method":"notifications/progress"}\n\n'));
+      else controller.enqueue(new TextEncoder().encode(text));
       told = true;
     },
   });
+}
+
+/** Dies after one event of its answer. */
+const diesInMidAnswer = wayTo(() => {
+  const stream = dyingAfter('data: {"method":"notifications/progress"}\n\n');
   return Promise.resolve(new Response(stream, { headers: { "content-type": "text/event-stream" } }));
 });
 
@@ -37,6 +41,14 @@ function streams(chunks: readonly string[], marks: boolean): Partial<Env> {
     });
     const headers = { "content-type": "text/event-stream", ...(marks ? { "x-operator-mark-end": "1" } : {}) };
     return Promise.resolve(new Response(stream, { headers }));
+  });
+}
+
+/** A script's JSON answer that announces this length, and breaks off after a few bytes. */
+function breaksOff(length: number): Partial<Env> {
+  return wayTo(() => {
+    const headers = { "content-type": "application/json", "content-length": String(length) };
+    return Promise.resolve(new Response(dyingAfter('{"res'), { headers }));
   });
 }
 
@@ -110,6 +122,34 @@ describe("a call at a machine's own URL", () => {
   it("passes unchanged from a script whose version writes no marks", async () => {
     const response = await call({}, streams(["data: 1\n\n", "\u0003"], false));
     expect(await response.text()).toBe("data: 1\n\n\u0003");
+  });
+
+  it("fails with link_lost if a small answer breaks off, since nothing of it has been passed on", async () => {
+    const response = await call({}, breaksOff(100));
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({
+      id: "id-7",
+      error: { data: { code: "link_lost", machine: "attic" } },
+    });
+  });
+
+  it("breaks off with a large answer that does", async () => {
+    const response = await call({}, breaksOff(1_000_000));
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-length")).toBe("1000000");
+    await expect(response.text()).rejects.toThrow();
+  });
+
+  it.each([
+    ["HEAD", new Response(null, { headers: { "content-type": "application/json", "content-length": "100" } }), 200],
+    ["an empty 202", new Response(null, { status: 202, headers: { "content-length": "0" } }), 202],
+  ])("passes an answer without a body, such as that to %s", async (_, answer, status) => {
+    const response = await call(
+      {},
+      wayTo(() => Promise.resolve(answer)),
+    );
+    expect(response.status).toBe(status);
+    expect(await response.text()).toBe("");
   });
 
   it.each<[OperatorError, number]>([
