@@ -82,7 +82,7 @@ async function passed(
   const guarded = body === null ? watched(request, check) : { request, refusal: () => refusal };
   const destination = { user: caller.user, name, slug, path: path + url.search };
   const relayed = refusal === null ? relay(guarded.request, env, destination, body) : null;
-  const answer = Promise.resolve(relayed).then((answered): Relayed => {
+  const passing = Promise.resolve(relayed).then((answered): Relayed => {
     const refused = guarded.refusal();
     if (answered !== null && refused === null) return { ...answered, response: filtered(answered.response, name) };
     // The machine got only a part of the request, so its answer says nothing.
@@ -91,16 +91,10 @@ async function passed(
     throw refused;
   });
   // Then what is left to be said at the end of a stream is known, and the body is not needed any more (closing-word.ts).
-  void answer.catch(() => undefined).finally(() => held?.[Symbol.dispose]());
-  notePassing(
-    env,
-    caller,
-    name,
-    request,
-    body,
-    answer.then(({ response }) => response),
-  );
-  return answer;
+  void passing.catch(() => undefined).finally(() => held?.[Symbol.dispose]());
+  const begun = passing.then(({ response }) => response);
+  notePassing(env, caller, name, request, body, begun);
+  return passing;
 }
 
 function whole(response: Response): Relayed {
