@@ -33,8 +33,11 @@ const REPORTED_TYPE = "reported";
 /** The log is trimmed after every so many events instead of after each one. */
 const TRIM_EVERY = 500;
 
-/** Sessions that `get_machine` shows. */
+/** Sessions that `get_machine` shows. No others are kept: a machine names as many as it likes, and dates them as it likes. */
 const KNOWN_SESSIONS = 100;
+
+/** Streams that are kept, the last used. A connector opens another one when it has lost its spool. */
+const KNOWN_STREAMS = 100;
 
 /**
  * The machine's own log in SQLite, bounded by rows and age.
@@ -274,7 +277,7 @@ export class EventLog {
     this.#sql.exec("DELETE FROM session WHERE ?1 IS NULL OR id = ?1", session);
   }
 
-  /** Deletes what exceeds the limits of rows and age. */
+  /** Deletes what exceeds the limits of rows and age. Age alone would limit nothing: it is that of the machine's clock, or a flood is young. */
   trim(now: number): void {
     this.#sinceTrim = 0;
     this.#sql.exec(
@@ -284,6 +287,14 @@ export class EventLog {
     );
     this.#sql.exec("DELETE FROM stream WHERE used_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
     this.#sql.exec("DELETE FROM session WHERE last_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
+    this.#sql.exec(
+      "DELETE FROM stream WHERE id NOT IN (SELECT id FROM stream ORDER BY used_ms DESC, rowid DESC LIMIT ?)",
+      KNOWN_STREAMS,
+    );
+    this.#sql.exec(
+      "DELETE FROM session WHERE id NOT IN (SELECT id FROM session ORDER BY last_ms DESC, rowid DESC LIMIT ?)",
+      KNOWN_SESSIONS,
+    );
   }
 
   /** Moves the numbers of all events that were not pushed yet. In two steps, since no two rows may have the same one. */
