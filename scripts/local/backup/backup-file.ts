@@ -4,6 +4,12 @@ import { gunzipSync, gzipSync } from "node:zlib";
 /** Format number in the backup file. Increase it when the format changes, so that an older release refuses the file. */
 const FORMAT = 1;
 
+/** The one thing in a backup. SQLite keeps the statement as it is written here. */
+const TABLE = "CREATE TABLE file (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, content BLOB NOT NULL) STRICT";
+
+/** The largest file: Node reads no larger one at once (2 GiB), so none was put into a backup. A few bytes can unpack to any size. */
+const MAX_FILE_BYTES = 2 ** 31 - 1;
+
 export type KeptFile = {
   /** Relative to the state folder, with `/` between its parts. */
   readonly path: string;
@@ -17,6 +23,7 @@ export type KeptFile = {
  */
 export class BackupFile implements Disposable {
   readonly #database: DatabaseSync;
+  readonly #maxFileBytes: number;
 
   /** Starts a backup. @throws Error when the file cannot be created */
   static create(path: string): BackupFile {
@@ -24,20 +31,26 @@ export class BackupFile implements Disposable {
     database.exec(`
       PRAGMA journal_mode = OFF;
       PRAGMA user_version = ${FORMAT};
-      CREATE TABLE file (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, content BLOB NOT NULL) STRICT;
+      ${TABLE};
       BEGIN`);
-    return new BackupFile(database);
+    return new BackupFile(database, MAX_FILE_BYTES);
   }
 
-  /** Opens a backup and checks that it is complete and undamaged. @throws Error with the problem */
-  static open(path: string): BackupFile {
+  /**
+   * Opens a backup and checks that it is complete and undamaged. What it is made of is looked at first: a view in place of the table
+   * could have rows without end.
+   * @throws Error with the problem
+   */
+  static open(path: string, maxFileBytes = MAX_FILE_BYTES): BackupFile {
     const database = new DatabaseSync(path, { readOnly: true });
     try {
       const format = database.prepare("PRAGMA user_version").get()?.["user_version"];
       if (format !== FORMAT) throw new Error(`it has format ${String(format)}, and this release reads ${FORMAT}`);
+      const parts = database.prepare("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL").all();
+      if (parts.length !== 1 || parts[0]?.["sql"] !== TABLE) throw new Error("it has other tables than a backup");
       const sound = database.prepare("PRAGMA integrity_check").get()?.["integrity_check"];
       if (sound !== "ok") throw new Error(`it is damaged (${String(sound)})`);
-      return new BackupFile(database);
+      return new BackupFile(database, maxFileBytes);
     } catch (reason) {
       database.close();
       const why = reason instanceof Error ? reason.message : String(reason);
@@ -45,8 +58,9 @@ export class BackupFile implements Disposable {
     }
   }
 
-  private constructor(database: DatabaseSync) {
+  private constructor(database: DatabaseSync, maxFileBytes: number) {
     this.#database = database;
+    this.#maxFileBytes = maxFileBytes;
   }
 
   add({ path, mode, content }: KeptFile): void {
@@ -58,9 +72,15 @@ export class BackupFile implements Disposable {
     this.#database.exec("COMMIT");
   }
 
+  /** @throws Error for a file that is larger than any backup has */
   *files(): Generator<KeptFile> {
+    const maxOutputLength = this.#maxFileBytes;
     for (const { path, mode, content } of this.#database.prepare("SELECT * FROM file ORDER BY path").iterate())
-      yield { path: String(path), mode: Number(mode), content: gunzipSync(content as Uint8Array) };
+      yield {
+        path: String(path),
+        mode: Number(mode) & 0o777,
+        content: gunzipSync(content as Uint8Array, { maxOutputLength }),
+      };
   }
 
   [Symbol.dispose](): void {

@@ -79,3 +79,31 @@ test("a file that is not a whole backup is refused by its name", async () => {
   writeFileSync(file, "words, and more than a few of them".repeat(100));
   expect(() => restore(file, join(folder, "restored"))).toThrow(`${file} is not a backup of Operator`);
 });
+
+const TABLE = "CREATE TABLE file (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, content BLOB NOT NULL) STRICT";
+
+/** As of somebody who wants the command to use memory, or to run, without end. */
+test.each([
+  ["a view in place of the table", "CREATE VIEW file AS SELECT 'a' AS path, 384 AS mode, x'' AS content"],
+  ["a virtual table", "CREATE VIRTUAL TABLE file USING fts5(path, mode, content)"],
+  ["a column that is computed", "CREATE TABLE file (path TEXT, mode INTEGER, content BLOB AS (zeroblob(9)))"],
+  ["a second table", `${TABLE}; CREATE TABLE more (a CHECK (a > 1))`],
+])("a backup with %s is refused before it is read", (_what, schema) => {
+  const file = join(folder, "backup");
+  const made = new DatabaseSync(file);
+  made.exec(`PRAGMA user_version = 1; ${schema}`);
+  made.close();
+  expect(() => BackupFile.open(file)).toThrow("is not a backup of Operator");
+});
+
+test("a file that unpacks to more than any file of a backup has is not unpacked", () => {
+  const file = join(folder, "backup");
+  const made = BackupFile.create(file);
+  made.add({ path: "large", mode: 0o4600, content: new Uint8Array(4_097) });
+  made.complete();
+  made[Symbol.dispose]();
+  using small = BackupFile.open(file, 4_096);
+  expect(() => [...small.files()]).toThrow("Cannot create a Buffer larger than 4096 bytes");
+  using whole = BackupFile.open(file, 4_097);
+  expect([...whole.files()].map(({ mode }) => mode)).toEqual([0o600]);
+});
