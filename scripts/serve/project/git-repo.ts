@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { readRegularFile } from "../../system/regular-file.ts";
 import { withoutCredentials } from "../../system/remote-address.ts";
+import { originIn } from "./git-config.ts";
 
 /** `HEAD`, `commondir` and a `.git` file are one line each. A config with hundreds of remotes has a few dozen kilobytes. */
 const MAX_GIT_FILE_BYTES = 256 * 1024;
@@ -45,9 +46,8 @@ async function gitFolderOf(folder: string): Promise<string | null> {
 }
 
 function remoteOf(config: string): string | null {
-  const section = /\[remote "origin"\]([^[]*)/.exec(config)?.[1];
-  const url = /^\s*url\s*=\s*(.+)$/m.exec(section ?? "")?.[1]?.trim();
-  return url === undefined ? null : withoutCredentials(url).slice(0, MAX_NAME_CHARS);
+  const url = originIn(config);
+  return url === null ? null : withoutCredentials(url).slice(0, MAX_NAME_CHARS);
 }
 
 /** The file's text; `null` when it cannot be read for any reason, because these facts are optional. */
