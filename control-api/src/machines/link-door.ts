@@ -24,7 +24,10 @@ const REMEMBERED = 5_000;
 /** Counted in this isolate's memory, for the reason given in sign-in/admission.ts. */
 const ofAddresses = new TokenBuckets(REMEMBERED);
 
-/** `Authorization` headers with which a machine was connected, so that strangers at its address cannot keep it out. */
+/**
+ * Machines and the `Authorization` headers with which they were connected, so that strangers at the same address cannot keep one out. A
+ * header that is right at one machine is a wrong token at every other, and counts as one there.
+ */
 const known = new Map<string, true>();
 
 /**
@@ -39,16 +42,17 @@ export async function dialIn(request: Request, url: URL, env: Env, slug: string)
   if (!canBeConnector || !isSlug(slug)) return errorResponse({ code: "unauthorized" });
   const nowMs = Date.now();
   const address = addressOf(request, env);
-  const bucket = known.has(authorization) ? null : ofAddresses.of(address, rateAt(address, WRONG_TOKEN), nowMs);
+  const dialled = `${slug} ${authorization}`;
+  const bucket = known.has(dialled) ? null : ofAddresses.of(address, rateAt(address, WRONG_TOKEN), nowMs);
   const afterMs = bucket?.take(nowMs) ?? 0;
   // Not 401, which would stop a connector permanently: it dials again later.
   if (afterMs > 0) return refuse({ refused: "too_many", of: "address", afterMs }, url, env);
   const response = await passToMachine(request, env, null, slug, ScriptPath.LINK);
-  if (response.status === 401) known.delete(authorization);
+  if (response.status === 401) known.delete(dialled);
   else bucket?.giveBack();
   if (response.status === 101) {
     keepWithin(known, REMEMBERED);
-    known.set(authorization, true);
+    known.set(dialled, true);
   }
   return response;
 }

@@ -1,6 +1,7 @@
 // Root cause: what costs something (a look-up, a stored row, a call to a machine) had no limit, or one limit for everybody.
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { errorResponse } from "#protocol/error.ts";
 import { admit, Admission } from "../../../control-api/src/sign-in/admission.ts";
 import { Client, directory, register, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 import { env, knock, ORIGIN, type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
@@ -289,5 +290,26 @@ describe("a request to open a link", () => {
     expect(await user.reached("attic")).toHaveLength(before);
     await dial(slug, "opl_valid", "203.0.113.92");
     expect(await user.reached("attic")).toHaveLength(before + 1);
+  });
+
+  test("is refused after as many at other machines, also to a connector that is linked to its own in between", async () => {
+    const own = "own--00000000";
+    const DISPATCHER = {
+      fetch: async ({ headers }: Request) =>
+        headers.get("x-operator-machine") === own
+          ? new Response(null, { status: 101, webSocket: new WebSocketPair()[0] })
+          : errorResponse({ code: "unauthorized" }),
+    } as unknown as Fetcher;
+    const headers = { upgrade: "websocket", authorization: "Bearer opl_own", [ADDRESS]: "203.0.113.93" };
+    const statusAt = async (slug: string) =>
+      (await knock(`${ORIGIN}/m/${slug}/link`, { headers }, { DISPATCHER })).status;
+    const statuses = new Set<number>();
+    // More than the burst, as a slow computer gives some back meanwhile.
+    for (let guess = 0; guess < 90; guess += 1) {
+      expect(await statusAt(own)).toBe(101);
+      statuses.add(await statusAt("nobody--00000000"));
+    }
+    expect(statuses).toEqual(new Set([401, 429]));
+    expect(await statusAt(own)).toBe(101);
   });
 });
