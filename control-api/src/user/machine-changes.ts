@@ -96,6 +96,7 @@ export class MachineChanges {
     return this.#parts.turns.take([name], async () => {
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
+      await this.finishOf([name]);
       return this.#write(name, known, await this.#issue(name, known.identity, known, linkKey));
     });
   }
@@ -105,6 +106,7 @@ export class MachineChanges {
     return this.#parts.turns.take([name], async () => {
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
+      await this.finishOf([name]);
       const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
       const after = await changeCredentials(this.#env, this.#user(), name, { change: "restore", issuedMs });
       // The object may have been restarted after the script had undone it, and before that was recorded here.
@@ -248,7 +250,10 @@ export class MachineChanges {
     await Promise.all(scripts);
   }
 
-  /** Call this in a turn of these names before one of them may stand for something else: its new script would be deleted as the one that is left. */
+  /**
+   * Call this in a turn of these names before one of them may stand for something else, since its new script would be deleted as the one that is
+   * left, and before a machine's credentials change: its former script would go on to accept those that it knows.
+   */
   async finishOf(names: readonly string[]): Promise<void> {
     for (const script of this.#parts.unfinished.of(names)) await this.#finish(script);
   }

@@ -77,4 +77,15 @@ describe("a former script that could not be deleted", () => {
     expect(await methodsOf()).toEqual(["PUT", "DELETE", "DELETE", "PUT"]);
     expect((await namesOf()).toSorted()).toEqual(["loft", "sticky"]);
   });
+
+  it.each([
+    ["replaced", "POST", "/api/machines/loft/token"],
+    ["given back", "POST", "/api/machines/loft/restore"],
+  ])(
+    "is deleted before the machine's token is %s: it would go on to accept the one that it knows",
+    async (_, ...asked) => {
+      await alice.rest(...asked);
+      expect(await methodsOf()).toEqual(["PUT", "DELETE", "DELETE"]);
+    },
+  );
 });
