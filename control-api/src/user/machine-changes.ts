@@ -94,9 +94,9 @@ export class MachineChanges {
    */
   rotate(name: string, linkKey: string | null): Promise<Registered | OperatorError> {
     return this.#parts.turns.take([name], async () => {
+      await this.finishOf([name]);
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
-      await this.finishOf([name]);
       return this.#write(name, known, await this.#issue(name, known.identity, known, linkKey));
     });
   }
@@ -104,9 +104,9 @@ export class MachineChanges {
   /** Gives a machine's name back to the computer, or the key, that had it before. Its token works again; it dials by itself. */
   restore(name: string): Promise<MachineRecord | OperatorError> {
     return this.#parts.turns.take([name], async () => {
+      await this.finishOf([name]);
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
-      await this.finishOf([name]);
       const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
       const after = await changeCredentials(this.#env, this.#user(), name, { change: "restore", issuedMs });
       // The object may have been restarted after the script had undone it, and before that was recorded here.

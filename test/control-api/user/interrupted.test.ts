@@ -52,6 +52,22 @@ describe("a change that a restart of its owner's object has ended", () => {
     expect(await changesOf(alice, name)).toEqual(["PUT", "DELETE", "DELETE"]);
   });
 
+  it("is finished if it was the removal of a revoked key's machines, none of which a new token keeps", async () => {
+    const [alice, tag] = [new TestUser(), "unanswered-delete-1"];
+    const made = await alice.rest("POST", "/api/keys", { tag, ephemeral: true, reusable: true });
+    const { id, key } = await made.json<{ id: string; key: string }>();
+    const headers = { authorization: `Bearer ${key.replace(/@.*$/, "")}` };
+    for (const identity of ["identity-of-container-1", "identity-of-container-2"]) {
+      const init = { method: "POST", headers, body: JSON.stringify({ identity }) };
+      expect((await knock(`${ORIGIN}/api/enrolments`, init)).status).toBe(201);
+    }
+    const revoked = alice.rest("DELETE", `/api/keys/${id}?machines=true`);
+    await expect.poll(() => changesOf(alice, tag)).toEqual(["PUT", "DELETE"]); // the second machine's turn has not come
+    expect((await alice.rest("POST", `/api/machines/${tag}-2/token`)).status).toBe(404);
+    await interrupt(alice, tag, 2, revoked);
+    await expect.poll(() => namesOf(alice)).toEqual([]);
+  });
+
   it("is taken back if it was a rename whose new name was not recorded, and can be repeated", async () => {
     const [alice, to] = [new TestUser(), "unanswered-put-1"];
     await alice.machine("attic");
