@@ -1,5 +1,6 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, onTestFinished, test, vi } from "vitest";
+import type { Env } from "../../../control-api/src/env.ts";
 import { ORIGIN } from "../support/operator.ts";
 import { ask, Client, directory, errorOf, statusWith, token, type Tokens, Visitor } from "./support/visitor.ts";
 
@@ -23,8 +24,13 @@ async function begin(more: Record<string, string> = {}): Promise<DeviceCode> {
   return (await ask("/oauth/device_authorization", { method: "POST", body })).json();
 }
 
-function poll({ device_code: code }: DeviceCode, client = device): Promise<Response> {
-  return token({ grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code: code, client_id: client.id });
+function poll({ device_code: code }: DeviceCode, client = device, overrides: Partial<Env> = {}): Promise<Response> {
+  const form = {
+    grant_type: "urn:ietf:params:oauth:grant-type:device_code",
+    device_code: code,
+    client_id: client.id,
+  };
+  return token(form, overrides);
 }
 
 async function decide(
@@ -61,6 +67,16 @@ describe("a computer without a browser", () => {
     expect(tokens.scope).toBe("operator:admin");
     expect(await statusWith(tokens.access_token, "/api/tokens")).toBe(200);
     await pass(5_000);
+    expect(await errorOf(await poll(code))).toBe("expired_token");
+  });
+
+  test("gets its token at its next attempt, if it could not be issued because an object was restarted", async () => {
+    const code = await begin();
+    await decide(person, code, "allow");
+    const restarting = { getByName: () => ({ read: () => Promise.reject(new Error("restarted")) }) };
+    const OAUTH_STORE = restarting as unknown as Env["OAUTH_STORE"];
+    expect(await errorOf(await poll(code, device, { OAUTH_STORE }))).toBe("temporarily_unavailable");
+    expect((await poll(code)).status).toBe(200);
     expect(await errorOf(await poll(code))).toBe("expired_token");
   });
 

@@ -82,6 +82,7 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
     deviceCode: string,
     clientId: string,
   ): MaybeAsync<{ error: DevicePoll } | { person: string; request: DeviceRequest }>;
+  giveBackDevice(deviceCode: string): MaybeAsync<void>;
 }
 
 export type AccountsBindings = {

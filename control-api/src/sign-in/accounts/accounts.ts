@@ -314,6 +314,10 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#devices.poll(deviceCode, clientId, Date.now());
   }
 
+  giveBackDevice(deviceCode: string): Promise<void> {
+    return this.#devices.giveBack(deviceCode);
+  }
+
   async #open(person: Person, password: string | null, code: string, visit: Visit): Promise<Entered | Denied> {
     const denied = await this.#enrolment.open(person, password, code, Date.now());
     return denied ?? this.#enter(person, visit);

@@ -31,7 +31,8 @@ export type DevicePoll = "authorization_pending" | "slow_down" | "access_denied"
 
 type Row = {
   request: string;
-  state: "open" | "denied" | "approved";
+  /** `redeeming`: it was handed out, and its tokens are being issued or were. */
+  state: "open" | "denied" | "approved" | "redeeming";
   person: string | null;
   interval_ms: number;
   next_ms: number;
@@ -154,10 +155,21 @@ export class Devices {
       this.#sql.exec("UPDATE device SET next_ms = ? WHERE device_hash = ?", nowMs + row.interval_ms - SLACK_MS, hash);
       return { error: "authorization_pending" };
     }
+    if (row.state === "redeeming") return { error: "expired_token" };
+    if (row.state === "approved" && row.person !== null) {
+      this.#sql.exec("UPDATE device SET state = 'redeeming' WHERE device_hash = ?", hash);
+      return { person: row.person, request };
+    }
     this.#sql.exec("DELETE FROM device WHERE device_hash = ?", hash);
-    return row.state === "approved" && row.person !== null
-      ? { person: row.person, request }
-      : { error: "access_denied" };
+    return { error: "access_denied" };
+  }
+
+  /** The tokens of a request that was handed out could not be issued. It is handed out again. */
+  async giveBack(deviceCode: string): Promise<void> {
+    this.#sql.exec(
+      "UPDATE device SET state = 'approved' WHERE device_hash = ? AND state = 'redeeming'",
+      await hashOf(deviceCode),
+    );
   }
 }
 

@@ -28,9 +28,15 @@ export async function deviceToken(body: URLSearchParams, env: Env): Promise<Resp
     clientId,
   );
   if ("error" in polled) return oauthError(polled.error, MESSAGES[polled.error]);
-  const person: Person | null = await accountsOf(env).person(polled.person);
-  if (person === null) return oauthError("access_denied", "The user who approved the code has been removed.");
-  return grant(person.id, polled.request, env);
+  try {
+    const person: Person | null = await accountsOf(env).person(polled.person);
+    if (person === null) return oauthError("access_denied", "The user who approved the code has been removed.");
+    return await grant(person.id, polled.request, env);
+  } catch (reason) {
+    // An object was restarted, for example. The device is told to try again, and must not find its code used up.
+    await accountsOf(env).giveBackDevice(deviceCode);
+    throw reason;
+  }
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { Env } from "../../../../control-api/src/env.ts";
 import type { Accounts } from "../../../../control-api/src/sign-in/accounts/accounts.ts";
 import { randomSecret } from "#protocol/bytes.ts";
 import { env, knock, ORIGIN } from "../../support/operator.ts";
@@ -11,10 +12,15 @@ export const PASSWORD = "correct horse battery";
 export const CALLBACK = "https://client.test/callback";
 
 /** Asks an Operator at which everybody has to sign in; from an address of its own, which no limit knows yet. */
-export function ask(path: string, init: RequestInit = {}, origin = ORIGIN): Promise<Response> {
+export function ask(
+  path: string,
+  init: RequestInit = {},
+  origin = ORIGIN,
+  overrides: Partial<Env> = {},
+): Promise<Response> {
   const headers = new Headers(init.headers);
   if (!headers.has("cf-connecting-ip")) headers.set("cf-connecting-ip", crypto.randomUUID());
-  return knock(`${origin}${path}`, { redirect: "manual", ...init, headers }, { LOOPBACK_OWNER: "" });
+  return knock(`${origin}${path}`, { redirect: "manual", ...init, headers }, { LOOPBACK_OWNER: "", ...overrides });
 }
 
 export function bearer(accessToken: string): { headers: { authorization: string } } {
@@ -189,8 +195,8 @@ export function register(metadata: object): Promise<Response> {
   return ask("/oauth/register", { method: "POST", headers: { "content-type": "application/json" }, body });
 }
 
-export function token(form: Record<string, string>): Promise<Response> {
-  return ask("/oauth/token", { method: "POST", body: new URLSearchParams(form) });
+export function token(form: Record<string, string>, overrides: Partial<Env> = {}): Promise<Response> {
+  return ask("/oauth/token", { method: "POST", body: new URLSearchParams(form) }, ORIGIN, overrides);
 }
 
 /** The OAuth error in an answer. */
