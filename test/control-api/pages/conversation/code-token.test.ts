@@ -39,12 +39,13 @@ describe("code in a conversation", () => {
     );
   });
 
-  test("takes no time to speak of when it is made to be slow", () => {
-    const slow = ["/*", "'\\", "`\\", "1", "/**", " #", "//", "a.", '"', "*/"];
-    for (const text of slow) {
-      const beganMs = performance.now();
-      codeTokens(text.repeat(Math.floor(12_000 / text.length)), "ts");
-      expect(performance.now() - beganMs, text).toBeLessThan(1_000);
-    }
+  // With a pattern that backtracks exponentially this would run into the test's timeout.
+  test.each(["/*", "'\\", "`\\", "1", "/**", " #", "//", "a.", '"', "*/"])("ends if %s is repeated", (piece) => {
+    const text = piece.repeat(Math.floor(12_000 / piece.length));
+    expect(
+      codeTokens(text, "ts")
+        .map((token) => token.text)
+        .join(""),
+    ).toBe(text);
   });
 });
