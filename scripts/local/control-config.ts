@@ -120,10 +120,13 @@ interface Bound {
   readonly modules: readonly ExtensionModule[];
 }
 
-/** A Worker's bindings. A Worker without state that it calls runs in its isolate. */
-function boundTo({ config, vars }: WorkerSetup, all: ControlSetup): Bound {
+/**
+ * A Worker's bindings. A Worker without state that it calls runs in its isolate.
+ * @param isInner whether it runs in another one's isolate, which pipes the answers of scripts itself (control-api/src/sign-in/lease.ts)
+ */
+function boundTo({ config, vars }: WorkerSetup, all: ControlSetup, isInner = false): Bound {
   const namespaces = config.dispatch_namespaces.map(({ binding, namespace }) => [binding, all.dispatch(namespace)]);
-  const dispatched = dispatchBindings(Object.fromEntries(namespaces) as Record<string, DispatchOptions>);
+  const dispatched = dispatchBindings(Object.fromEntries(namespaces) as Record<string, DispatchOptions>, !isInner);
   const called = config.services.map(({ binding, service, entrypoint }): Bound => {
     const target = all.workers.find((worker) => worker.config.name === service);
     if (target === undefined || entrypoint !== undefined || hasState(target.config))
@@ -132,7 +135,7 @@ function boundTo({ config, vars }: WorkerSetup, all: ControlSetup): Bound {
         services: [],
         modules: [],
       };
-    const own = boundTo(target, all);
+    const own = boundTo(target, all, true);
     const inner = innerWorker(binding, service, target.bundle, own.bindings);
     return { ...own, bindings: [inner.binding], modules: [...own.modules, ...inner.extension.modules] };
   });

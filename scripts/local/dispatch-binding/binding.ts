@@ -19,6 +19,8 @@ interface Inner {
   readonly network: Fetcher;
   readonly namespace: string;
   readonly token: string;
+  /** Whether event streams are piped here (`watched`). Otherwise the Worker's own code pipes them. */
+  readonly pipes: boolean;
 }
 
 /** A body up to this size is kept in memory while it is sent, so that it can be sent again if no process received it. */
@@ -113,7 +115,7 @@ export default function dispatchNamespace(inner: Inner) {
       const verdict = response.headers.get(CALL_HEADER);
       if (verdict === null) {
         answeredMs.set(route, Date.now());
-        return isEventStream(response) ? watched(response) : response;
+        return inner.pipes && isEventStream(response) ? watched(response) : response;
       }
       if (verdict === THREW) throw new Error(await response.text());
       routes.delete(name);
@@ -172,6 +174,9 @@ function isEventStream(response: Response): boolean {
  * The same response, with its body piped through this context. workerd forwards a body that JavaScript does not touch by
  * itself and ends the context of the call. The "abort" listener in `call` would end with it, and a disconnect of the
  * caller would go unnoticed.
+ *
+ * Where the caller's own code pipes the body in the same context, it must not be piped here as well: with two pass-through streams in a row
+ * workerd (1.20260815.1) does not report the disconnect either.
  */
 function watched(response: Response): Response {
   const { readable, writable } = new IdentityTransformStream();

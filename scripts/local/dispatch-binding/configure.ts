@@ -20,8 +20,11 @@ export interface DispatchParts {
   readonly extensions: readonly Extension[];
 }
 
-/** Configures dispatch namespace bindings, by binding name. All must belong to one platform: they share one connection to it. */
-export function dispatchBindings(options: Readonly<Record<string, DispatchOptions>>): DispatchParts {
+/**
+ * Configures dispatch namespace bindings, by binding name. All must belong to one platform: they share one connection to it.
+ * @param pipes whether the binding pipes event streams, because the Worker that has it returns them as they are (binding.ts, `watched`)
+ */
+export function dispatchBindings(options: Readonly<Record<string, DispatchOptions>>, pipes: boolean): DispatchParts {
   const [first] = Object.values(options);
   if (first === undefined) return { bindings: [], services: [], extensions: [] };
   return {
@@ -34,6 +37,7 @@ export function dispatchBindings(options: Readonly<Record<string, DispatchOption
           { name: "network", service: { name: NETWORK } },
           { name: "namespace", text: namespace },
           { name: "token", text: token },
+          { name: "pipes", json: JSON.stringify(pipes) },
         ],
       },
     })),

@@ -118,7 +118,7 @@ export interface Gate {
 }
 
 export async function gate(platform: Platform, source = GATE): Promise<Gate> {
-  const { bindings, services, extensions } = dispatchBindings({ DISPATCH: platform.dispatch(NAMESPACE) });
+  const { bindings, services, extensions } = dispatchBindings({ DISPATCH: platform.dispatch(NAMESPACE) }, true);
   const address = `127.0.0.1:${await unusedPort()}`;
   const worker = { modules: [{ name: "gate.js", esModule: source }], compatibilityDate: "2026-08-01", bindings };
   const workerd = await startWorkerd(
