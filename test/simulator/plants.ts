@@ -94,6 +94,18 @@ export const PLANTS: readonly Plant[] = [
     to: "if (!this.#link.isOnline) return;",
   },
   {
+    name: "a hibernating script does not notice that its link has ended",
+    file: "machine-template/src/link/link.ts",
+    from: "    if (epoch !== null) this.#listener.offline(epoch, this.#sockets.heardMs(socket));\n",
+    to: "",
+  },
+  {
+    name: "a script that is renamed reports one page of events before it is deleted",
+    file: MACHINE,
+    from: "for (let reports = 0; reports < MAX_LAST_REPORTS; reports += 1) if (!(await this.#reporter.send())) return;",
+    to: "await this.#reporter.send();",
+  },
+  {
     name: "a renamed log gives numbers again",
     file: EVENT_LOG,
     from: "this.#newest = position.seq + MOVED_LOG_LEAP;",

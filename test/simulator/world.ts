@@ -27,6 +27,9 @@ const REST_MS = 15 * 60_000;
 /** After a time at least this long, no poll may wait for what is there already. Every delay on the way is shorter. */
 const WATCHED_MS = 5_000;
 
+/** The runtime hibernates a script to which nothing happens for ten seconds. */
+const HIBERNATES_MS = 10_000;
+
 type Person = {
   readonly id: string;
   readonly object: SimulatedObject<User>;
@@ -239,6 +242,8 @@ export class World {
       for (const object of this.#objects()) if (isDue(object)) await object.wake();
     }
     kernel.nowMs = untilMs;
+    if (ms >= HIBERNATES_MS)
+      for (const { machine } of this.platform.scripts.values()) if (machine.isIdle) machine.stop();
     if (ms >= WATCHED_MS)
       for (const { readers } of this.people.values()) for (const reader of readers) await reader.checkWoken();
   }
