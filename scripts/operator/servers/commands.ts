@@ -31,7 +31,9 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
     .action(async (template: string, folder: string) => {
       const known = await readdir(TEMPLATES);
       if (!known.includes(template)) throw new Error(`There is no template "${template}": ${known.join(", ")}.`);
-      await cp(join(TEMPLATES, template), resolve(folder), { recursive: true, errorOnExist: true, force: false });
+      const there = await readdir(resolve(folder)).catch(() => []); // no such folder; `cp` makes it
+      if (there.length > 0) throw new Error(`${folder} is not empty. Choose a folder of its own for the server.`);
+      await cp(join(TEMPLATES, template), resolve(folder), { recursive: true });
       console.log(
         `${folder} has the server "${template}". Deploy it with: ${OPERATOR_COMMAND} servers deploy ${folder}`,
       );

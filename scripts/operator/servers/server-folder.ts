@@ -6,6 +6,7 @@ import { basename, dirname, extname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Migration, type ServerConfig } from "#protocol/hosted-server.ts";
 import * as z from "zod";
+import { OPERATOR_COMMAND } from "../../local/program.ts";
 import { parseJsonc } from "../../local/jsonc.ts";
 import { BundleFailure, bundleWithWrangler } from "../../system/wrangler.ts";
 
@@ -63,7 +64,7 @@ export async function bundleServer(folder: string): Promise<BundledServer> {
   const path = ["wrangler.jsonc", "wrangler.json"].map((name) => resolve(folder, name)).find((one) => existsSync(one));
   if (path === undefined)
     throw new ServerFolderError(
-      `${folder} has no wrangler.jsonc. \`operator servers new echo ${folder}\` makes one from a template.`,
+      `${folder} has no wrangler.jsonc. Make a server from a template in an empty folder: ${OPERATOR_COMMAND} servers new echo <folder>`,
     );
   const config = await readConfig(path);
   const out = await mkdtemp(join(tmpdir(), "operator-server-"));

@@ -6,6 +6,12 @@ import { bundleServer } from "../../../../scripts/operator/servers/server-folder
 
 const CONFIG = { name: "notes", main: "index.js", compatibility_date: "2026-08-01" };
 
+test("a folder without a wrangler.jsonc is refused with how to make one", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "operator-server-folder-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  await expect(bundleServer(folder)).rejects.toThrow(/has no wrangler.jsonc.*npx operator servers new echo <folder>/);
+});
+
 test.each([
   [
     "exports",
