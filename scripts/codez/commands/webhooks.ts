@@ -83,7 +83,11 @@ export function webhooksCommand({ folder }: Context): Command {
     .action(async (id: string, options: Shared) => {
       const operator = await findOperator(options.hub, folder);
       const { retried } = Retried.parse(await operator.ask("POST", `${pathOf(id)}/retry`));
-      outputOf(options).result({ retried }, `${retried} messages are sent again.`);
+      const text =
+        retried === 0
+          ? "No message was given up. One that waits is sent again by itself."
+          : `Messages that are sent again: ${retried}.`;
+      outputOf(options).result({ retried }, text);
     });
 
   const all = new Command("webhooks").description("send events to URLs, and see what could not be delivered");
