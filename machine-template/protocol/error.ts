@@ -17,7 +17,7 @@ export const MAX_MACHINES_NAMED = 20;
 type Countable = "calls" | "sessions";
 
 /** What there is too much of. */
-type TooManyOf = "token" | "address" | "open" | "large_calls" | "tries";
+type TooManyOf = "token" | "address" | "open" | "large_calls" | "tries" | "machines";
 
 /**
  * Everything that can go wrong between a caller and a machine. This is the only list of error codes that leave Operator.
@@ -38,8 +38,8 @@ export type OperatorError =
   | { code: "sign_in_unavailable" }
   | { code: "internal" }
   /**
-   * More requests than one token, or one address without a valid token, may send, more than may be open at once, more calls with large bodies than there is memory for, or
-   * more tries of a webhook than a person needs. `afterMs`: when the next one is accepted, or may be.
+   * More requests than one token, or one address without a valid token, may send, more than may be open at once, more calls with large bodies than there is memory for,
+   * more tries of a webhook than a person needs, or more new machines at once than a computer could start. `afterMs`: when the next one is accepted, or may be.
    */
   | { code: "too_many_requests"; of: TooManyOf; afterMs: number }
   /** The token's maker limited its calls per day (UTC), and it has made them. `afterMs`: time until the next day. */
@@ -308,6 +308,8 @@ function tooMany(of: TooManyOf, wait: string): string {
       return `Too many of your calls and event streams are open at once. Nothing was done. Wait ${wait}, or close some, then send this request again.`;
     case "tries":
       return `You have had enough messages sent for now. Nothing was sent. Wait ${wait}, then try again.`;
+    case "machines":
+      return `You have added many machines in a short time. Nothing was done. Wait ${wait}, then add this one again.`;
     case "large_calls":
       return `Too many calls with large bodies are being made at once. Nothing was done. Wait ${wait}, or until one of yours has ended, then send this call again.`;
   }

@@ -3,11 +3,12 @@ import type { OperatorError } from "#protocol/error.ts";
 import { KEYLESS_TOKEN_LIFE_MS, LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import type { RegisterRequest } from "#protocol/rest-api.ts";
 import { isMachineName, slugOf } from "#protocol/slug.ts";
+import { type Rate, TokenBucket } from "#protocol/token-bucket.ts";
 import type { Outbox } from "../delivery/outbox.ts";
 import type { Enrolment } from "../enrolment/enrolment.ts";
 import type { Env } from "../env.ts";
 import type { History } from "../history/history.ts";
-import { tagOf } from "../http/caller.ts";
+import { OWNER, tagOf } from "../http/caller.ts";
 import { changeCredentials, credentialsOf, newestTokenHash, tellCredentials } from "../machines/link-credentials.ts";
 import { moveLog } from "../machines/log-move.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -27,6 +28,12 @@ import type { Registered } from "./user-rpc.ts";
 /** Why the link of a computer ends whose name another computer took over. Its person reads this. */
 const TAKEN_OVER =
   "another computer took this machine's name over; if that was not you, run `codez restore` with the machine's name";
+
+/**
+ * How fast somebody who was invited may add machines. Each uploads a script, of which Cloudflare's API takes four a second for everybody, and
+ * on an Operator of one's own starts a process of some 60 MB. Nobody adds more than these by hand, and a fleet has the owner's token, or keys.
+ */
+const NEW_MACHINES: Rate = { perSecond: 0.2, burst: 120 };
 
 /** What of the user a machine's change also concerns. */
 export type ChangedParts = {
@@ -59,6 +66,7 @@ export class MachineChanges {
   readonly #env: Env;
   readonly #user: () => string;
   readonly #parts: ChangedParts;
+  readonly #newMachines = new TokenBucket(NEW_MACHINES, Date.now());
 
   constructor(env: Env, user: () => string, parts: ChangedParts) {
     this.#env = env;
@@ -78,6 +86,9 @@ export class MachineChanges {
       const known = this.#parts.registry.get(request.name);
       const isSame = known?.identity === request.identity;
       if (known !== null && !isSame && request.replace !== true) return { code: "name_taken", name: request.name };
+      // The owner has nobody to protect the computer from.
+      const afterMs = known === null && this.#user() !== OWNER ? this.#newMachines.take(Date.now()) : 0;
+      if (afterMs > 0) return { code: "too_many_requests", of: "machines", afterMs };
       const needsToken = known === null || !isSame || request.rotate === true;
       const { name, identity, linkKey = null } = request;
       if (needsToken) return this.#write(name, known, await this.#issue(name, identity, known, linkKey));

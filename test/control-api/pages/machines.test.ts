@@ -164,11 +164,11 @@ test("the page that adds a machine shows it as soon as it is there", async () =>
 
 test("a thousand machines are pages of a hundred, each under 100 KB", async () => {
   const alice = await somebody();
-  const names = Array.from({ length: 210 }, (_, index) => `m${String(index).padStart(4, "0")}`);
+  const names = Array.from({ length: 110 }, (_, index) => `m${String(index).padStart(4, "0")}`);
   for (let from = 0; from < names.length; from += 30)
     await Promise.all(names.slice(from, from + 30).map((name) => alice.user.register(name)));
   const first = await pageOf(alice, "/machines");
   expect(first.match(/href="\/machines\/m\d/g)).toHaveLength(100);
   expect(first.length).toBeLessThan(100_000);
-  expect(textOf(await pageOf(alice, "/machines?from=200"))).toContain("201 to 210 of 210");
+  expect(textOf(await pageOf(alice, "/machines?from=100"))).toContain("101 to 110 of 110");
 });
