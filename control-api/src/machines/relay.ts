@@ -1,6 +1,7 @@
 import type { OperatorError } from "#protocol/error.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
+import { bytesWithin } from "../http/bytes-within.ts";
 import { withClosingWord } from "./closing-word.ts";
 import { failureIn, isFailure } from "./machine-failure.ts";
 import { FROZEN_AFTER_MS, lookAt, ScriptWatch } from "./script-watch.ts";
@@ -56,7 +57,11 @@ export async function relay(
       // or callers could find out the names of other users' machines.
       return failed(error.code === "machine_unknown" ? { ...error, machine: slug } : error, body);
     }
-    if (isSmall(answer)) return { response: new Response(await answer.arrayBuffer(), answer), isWhole: true };
+    if (isSmall(answer)) {
+      const bytes = await bytesWithin(answer, WHOLE_BYTES);
+      if (bytes === null) throw new Error("an answer is longer than it announced");
+      return { response: new Response(bytes, answer), isWhole: true };
+    }
     const response = withClosingWord(answer, request.method, body, { code: "link_lost", machine: name });
     return { response, isWhole: false };
   } catch (reason) {
@@ -74,9 +79,8 @@ function failed(error: OperatorError, body: Uint8Array | null): Relayed {
 
 function isSmall(answer: Response): boolean {
   const { headers } = answer;
-  const length = headers.get("content-length");
-  if (length === null || Number(length) > WHOLE_BYTES || headers.get("content-type")?.startsWith("text/event-stream"))
-    return false;
+  const length = Number(headers.get("content-length") ?? Number.NaN);
+  if (!(length <= WHOLE_BYTES) || headers.get("content-type")?.startsWith("text/event-stream")) return false;
   // The body comes last: asking for it makes workerd build a stream for it. There is none after HEAD, or with a status of 304.
   return answer.body !== null;
 }

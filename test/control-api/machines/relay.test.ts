@@ -133,6 +133,14 @@ describe("a call at a machine's own URL", () => {
     });
   });
 
+  it("fails with link_lost if a small answer turns out to be a large one", async () => {
+    const headers = { "content-type": "application/json", "content-length": "100" };
+    const liar = wayTo(() => Promise.resolve(new Response("x".repeat(100_000), { headers })));
+    const response = await call({}, liar);
+    expect(response.status).toBe(502);
+    expect(await response.json()).toMatchObject({ id: "id-7", error: { data: { code: "link_lost" } } });
+  });
+
   it("breaks off with a large answer that does", async () => {
     const response = await call({}, breaksOff(1_000_000));
     expect(response.status).toBe(200);
