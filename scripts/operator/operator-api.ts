@@ -3,11 +3,18 @@ import { readOwnerToken } from "../system/owner-token.ts";
 
 const TIMEOUT_MS = 30_000;
 
-const Failure = z.object({ error: z.object({ message: z.string() }) });
+const Failure = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 
 /** Operator refused a request, in its own words, or could not be reached. */
-class OperatorApiError extends Error {
+export class OperatorApiError extends Error {
   override readonly name = "OperatorApiError";
+  /** The code of Operator's own error; `null` if it is none. */
+  readonly code: string | null;
+
+  constructor(message: string, code: string | null = null, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+  }
 }
 
 /** The control API's REST interface, with its caller's token. */
@@ -47,17 +54,20 @@ export class OperatorApi {
       redirect: "error",
       signal: AbortSignal.timeout(timeoutMs),
     }).catch((reason: unknown) => {
-      throw new OperatorApiError(`${this.origin} cannot be reached. Is Operator running there?`, { cause: reason });
+      throw new OperatorApiError(`${this.origin} cannot be reached. Is Operator running there?`, null, {
+        cause: reason,
+      });
     });
     const text = await response.text();
     if (response.ok) return text === "" ? null : JSON.parse(text);
-    throw new OperatorApiError(messageIn(text) ?? `${this.origin} answered HTTP ${response.status}`);
+    const { code = null, message = `${this.origin} answered HTTP ${response.status}` } = failureIn(text) ?? {};
+    throw new OperatorApiError(message, code);
   }
 }
 
-function messageIn(text: string): string | null {
+function failureIn(text: string): z.infer<typeof Failure>["error"] | null {
   try {
-    return Failure.parse(JSON.parse(text)).error.message;
+    return Failure.parse(JSON.parse(text)).error;
   } catch {
     return null; // not one of Operator's own errors, so it comes from something in front of it
   }

@@ -183,7 +183,7 @@ describe("to another user", () => {
       ["secret", "list", "nosy"],
     ]) {
       const { code, stderr } = await servers(tokenOfBob, args);
-      expect([args, code, stderr]).toEqual([args, 1, expect.stringContaining('There is no machine "nosy"')]);
+      expect([args, code, stderr]).toEqual([args, 1, expect.stringContaining('You have no hosted server "nosy"')]);
     }
     const deleted = await servers(tokenOfBob, ["delete", "echo"]);
     expect(deleted.code, deleted.stderr).toBe(0);

@@ -1,7 +1,8 @@
 import { HostedServer, type ServerConfig } from "#protocol/hosted-server.ts";
 import { MachineDetail } from "#protocol/rest-api.ts";
 import * as z from "zod";
-import type { OperatorApi } from "../operator-api.ts";
+import { OPERATOR_COMMAND } from "../../local/program.ts";
+import { type OperatorApi, OperatorApiError } from "../operator-api.ts";
 import type { BundledModule } from "./server-folder.ts";
 
 /** An upload of 8 MB over a slow connection, and the platform's own check of it. Milliseconds. */
@@ -40,29 +41,38 @@ export class ServerApi {
 
   async rollback(name: string, version: number | undefined): Promise<HostedServer> {
     const body = JSON.stringify(version === undefined ? {} : { version });
-    return HostedServer.parse(await this.#api.ask("POST", `${pathOf(name)}/rollback`, body));
+    return HostedServer.parse(await this.#ask(name, "POST", "/rollback", body));
   }
 
   async delete(name: string): Promise<void> {
-    await this.#api.ask("DELETE", pathOf(name));
+    await this.#ask(name, "DELETE", "");
   }
 
   async secrets(name: string): Promise<string[]> {
-    return Secrets.parse(await this.#api.ask("GET", `${pathOf(name)}/secrets`)).secrets;
+    return Secrets.parse(await this.#ask(name, "GET", "/secrets")).secrets;
   }
 
   async putSecret(name: string, secret: string, value: string): Promise<void> {
-    await this.#api.ask("PUT", `${pathOf(name)}/secrets/${encodeURIComponent(secret)}`, JSON.stringify({ value }));
+    await this.#ask(name, "PUT", `/secrets/${encodeURIComponent(secret)}`, JSON.stringify({ value }));
   }
 
   async deleteSecret(name: string, secret: string): Promise<void> {
-    await this.#api.ask("DELETE", `${pathOf(name)}/secrets/${encodeURIComponent(secret)}`);
+    await this.#ask(name, "DELETE", `/secrets/${encodeURIComponent(secret)}`);
   }
 
   /** Which version answers; `null` while the script does not. */
   async runningTemplate(name: string): Promise<string | null> {
     const detail = MachineDetail.parse(await this.#api.ask("GET", `/api/machines/${encodeURIComponent(name)}`));
     return detail.state?.template ?? null;
+  }
+
+  /** Asks about a server that is there already. Operator's own words for another would be about machines. */
+  #ask(name: string, method: string, rest: string, body?: string): Promise<unknown> {
+    return this.#api.ask(method, pathOf(name) + rest, body).catch((reason: unknown) => {
+      if (!(reason instanceof OperatorApiError) || reason.code !== "machine_unknown") throw reason;
+      const says = `You have no hosted server "${name}". Those that you have: ${OPERATOR_COMMAND} servers list`;
+      throw new OperatorApiError(says, reason.code, { cause: reason });
+    });
   }
 }
 
