@@ -85,6 +85,25 @@ describe("tokens that an app created end with the app's access", () => {
     expect(await statusWith(kept.token)).toBe(200);
   });
 
+  test("also the last of a chain of tokens that is longer than a stack of calls may be deep", async () => {
+    const user = new TestUser();
+    const limits = { label: "first", scopes: ["operator:admin"] };
+    const { id }: { id: string } = await (await user.rest("POST", "/api/tokens", limits)).json();
+    const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
+    // As somebody makes them who has the first one for an hour, each with the one before.
+    const left = await runInDurableObject(object, (_, { storage: { sql } }) => {
+      sql.exec(
+        `WITH RECURSIVE link (n) AS (SELECT 1 UNION SELECT n + 1 FROM link WHERE n < 30000)
+         INSERT INTO access_token (id, hash, label, scopes, created_ms, made_with)
+         SELECT 'link-' || n, 'hash-' || n, 'x', '[]', 0, 'token:' || iif(n = 1, ?, 'link-' || (n - 1)) FROM link`,
+        id,
+      );
+      return () => sql.exec<{ tokens: number }>("SELECT count(*) AS tokens FROM access_token").one().tokens;
+    });
+    expect((await user.rest("DELETE", `/api/tokens/${id}`)).status).toBe(204);
+    expect(await runInDurableObject(object, left)).toBe(0);
+  });
+
   test("but a token stays when the program that requested it signs itself out, as codez does", async () => {
     const kept = await made(tokens.access_token);
     expect((await token({ token: tokens.refresh_token, client_id: client.id })).status).toBe(200);
