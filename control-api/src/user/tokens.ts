@@ -4,6 +4,9 @@ import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
 import { CallBudgets } from "./call-budget.ts";
 
+/** Valid tokens of one person: one for each program on each of a few hundred computers. Nobody could find one among more in order to revoke it. */
+export const MAX_TOKENS = 1_000;
+
 /**
  * What a token may do. `machines`: the current names of the machines that it is limited to, or `null` for all of the user's.
  * `expiresMs`: milliseconds since 1970, or `null` for never.
@@ -107,6 +110,12 @@ export class Tokens {
       limits.callsPerDay,
     );
     return { token, record };
+  }
+
+  /** Whether there are as many valid tokens as a person may have. */
+  isFull(nowMs: number): boolean {
+    const valid = "SELECT count(*) AS tokens FROM access_token WHERE expires_ms IS NULL OR expires_ms > ?";
+    return this.#sql.exec<{ tokens: number }>(valid, nowMs).one().tokens >= MAX_TOKENS;
   }
 
   /** When the token expires that is the maker of another, in milliseconds since 1970; `null` for never, and for other makers. */

@@ -65,7 +65,7 @@ import { UnfinishedScripts } from "./unfinished-scripts.ts";
 import { Upgrades } from "./upgrades.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
-import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, Tokens } from "./tokens.ts";
+import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, MAX_TOKENS, Tokens } from "./tokens.ts";
 
 /** Storage key of the platform start that this object last saw. */
 const START_KEY = "platform-start";
@@ -615,6 +615,10 @@ export class User extends Agent<Env> implements UserRpc {
     const expiresMs = limits.expiresMs ?? latestMs;
     if (latestMs !== null && expiresMs !== null && expiresMs > latestMs) {
       const reason = `the token that makes it expires at ${new Date(latestMs).toISOString()}, and none that it makes may last longer.`;
+      return { code: "invalid_request", reason };
+    }
+    if (this.#tokens.isFull(Date.now())) {
+      const reason = `you have ${MAX_TOKENS} tokens, the most that one person may have. Revoke those that are not used any more.`;
       return { code: "invalid_request", reason };
     }
     return this.#tokens.create(label, { ...limits, expiresMs }, maker);

@@ -104,6 +104,27 @@ describe("tokens that an app created end with the app's access", () => {
     expect(await runInDurableObject(object, left)).toBe(0);
   });
 
+  test("and cannot be hidden among more than a thousand", async () => {
+    const user = new TestUser();
+    const limits = { label: "first", scopes: ["operator:admin"] };
+    const { id }: { id: string } = await (await user.rest("POST", "/api/tokens", limits)).json();
+    const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
+    await runInDurableObject(object, (_, { storage: { sql } }) => {
+      // Those that have expired do not count.
+      sql.exec(
+        `WITH RECURSIVE number (n) AS (SELECT 1 UNION SELECT n + 1 FROM number WHERE n < 1998)
+         INSERT INTO access_token (id, hash, label, scopes, created_ms, expires_ms, made_with)
+         SELECT 'token-' || n, 'hash-' || n, 'x', '[]', 0, iif(n < 1000, 1, NULL), 'token:' || ? FROM number`,
+        id,
+      );
+    });
+    // With the first there are a thousand.
+    const refused = await user.rest("POST", "/api/tokens", limits);
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("1000 tokens")]);
+    expect((await user.rest("DELETE", `/api/tokens/${id}`)).status).toBe(204);
+    expect((await user.rest("POST", "/api/tokens", limits)).status).toBe(201);
+  });
+
   test("but a token stays when the program that requested it signs itself out, as codez does", async () => {
     const kept = await made(tokens.access_token);
     expect((await token({ token: tokens.refresh_token, client_id: client.id })).status).toBe(200);
