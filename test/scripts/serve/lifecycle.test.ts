@@ -155,8 +155,12 @@ test("a missing Claude Code is reported with what to run, by the tool and by the
 });
 
 test("a second serve of the same home is refused, and an invalid config is explained", async () => {
-  machine = await TestMachine.start();
+  machine = await TestMachine.start({ config: { projects: [] } });
   expect(await machine.codez("serve")).toMatchObject({ code: 17, stderr: expect.stringContaining("already runs") });
+  await until(
+    "the warning that nothing can be started",
+    () => machine.output.includes("no project is known") || undefined,
+  );
   await machine.stop();
   machine.configure({ maxPermissionMode: "yolo", portt: 1 });
   const refused = await machine.codez("serve");

@@ -39,10 +39,12 @@ class NewComputer implements Disposable {
     }
     writeFileSync(join(cache, "package.json"), JSON.stringify({ _npx: { packages: [`${hub.origin}/codez.tgz`] } }));
     mkdirSync(this.codezHome);
-    // Any port: another test may use the usual one.
-    writeFileSync(join(this.codezHome, "serve.json"), '{ "port": 0 }');
+    // Any port: another test may use the usual one. Claude Code is not on the PATH.
+    const claude = join(this.home, "elsewhere", "claude");
+    writeFileSync(join(this.codezHome, "serve.json"), JSON.stringify({ port: 0, claude }));
     mkdirSync(join(this.home, "bin"));
-    writeFileSync(join(this.home, "bin", "claude"), "#!/bin/sh\necho '2.1.329 (Claude Code)'\n", { mode: 0o755 });
+    mkdirSync(join(this.home, "elsewhere"));
+    writeFileSync(claude, "#!/bin/sh\necho '2.1.329 (Claude Code)'\n", { mode: 0o755 });
   }
 
   npx(...args: string[]): Codez {
@@ -171,7 +173,7 @@ describe("an installed codez", () => {
     const kept = await computer.codez("uninstall", "--yes", "--keep-profiles");
     expect([kept.code, kept.out]).toEqual([0, expect.stringContaining(`Left in ${computer.codezHome}: `)]);
     expect(existsSync(join(computer.codezHome, "machines", "attic.json"))).toBe(true);
-    expect(readdirSync(join(computer.home, "bin"))).toEqual(["claude"]);
+    expect(readdirSync(join(computer.home, "bin"))).toEqual([]);
     const { out } = await computer.npx("uninstall", "--yes").ended();
     expect(out).toContain(`"attic" is still in the list of machines at ${hub.origin}`);
     expect(existsSync(computer.codezHome)).toBe(false);
