@@ -38,7 +38,7 @@ let dispatchPort: number;
 let trustedBefore: string[];
 
 beforeAll(async () => {
-  for (const name of ["attic", "barn"]) namesOfThisComputer.add(`${name}.${DOMAIN}`);
+  for (const name of ["attic", "barn", "shed", "silo"]) namesOfThisComputer.add(`${name}.${DOMAIN}`);
   trustedBefore = getCACertificates("default");
   dispatchPort = await unusedPort();
   // A call that meets a restart fails, and these clients do not try again. What callers are told then has tests of its own.
@@ -91,25 +91,27 @@ async function nextGate(): Promise<string> {
   return `http://attic.${DOMAIN}:${gate.port}`;
 }
 
+// Each has a machine of its own. One that was removed and added again within a second is not always reached by the first call, which is told
+// so: a script that has just answered counts as running, and no copy of a body is kept for it (dispatch-binding/binding.ts).
 describe.each([
-  ["a Next.js project with proxy.ts", nextGate, true],
-  ["nginx", () => proxyGate("nginx"), hasProxies()],
-  ["Caddy", () => proxyGate("caddy"), hasProxies()],
-] as const)("%s as a gate", (_, start, isHere) => {
+  ["a Next.js project with proxy.ts", nextGate, true, "barn"],
+  ["nginx", () => proxyGate("nginx"), hasProxies(), "shed"],
+  ["Caddy", () => proxyGate("caddy"), hasProxies(), "silo"],
+] as const)("%s as a gate", (_, start, isHere, own) => {
   let origin: string;
   let scripted: ScriptedServer;
-  let barn: Machine;
+  let connected: Machine;
 
   beforeAll(async () => {
     if (!isHere) return;
     origin = await start();
     scripted = await ScriptedServer.start((_request, response) => void response.end());
-    barn = await Machine.add(operator, "barn", scripted.url);
+    connected = await Machine.add(operator, own, scripted.url);
   }, 600_000);
 
   afterAll(async () => {
-    await barn?.[Symbol.asyncDispose]();
-    await operator.api("DELETE", "/api/machines/barn");
+    await connected?.[Symbol.asyncDispose]();
+    await operator.api("DELETE", `/api/machines/${own}`);
     await scripted?.[Symbol.asyncDispose]();
   });
 
@@ -127,7 +129,7 @@ describe.each([
     return (await answerOf(await head)).status;
   }
 
-  /** The next request at barn's server, which `answer` answers in part; and when its connection has ended. */
+  /** The next request at the machine's server, which `answer` answers in part; and when its connection has ended. */
   function arrival(
     answer: (response: ServerResponse) => void,
   ): Promise<{ request: IncomingMessage; gone: Promise<unknown> }> {
@@ -157,7 +159,7 @@ describe.each([
       response.write("data: one\n\n");
       resolve(response);
     });
-    const call = knock("barn", "/mcp", { ...JSON_TYPE, ...OWNER });
+    const call = knock(own, "/mcp", { ...JSON_TYPE, ...OWNER });
     const head = headOf(call);
     call.end("{}");
     await arrivalOf(arrived, call);
@@ -178,7 +180,7 @@ describe.each([
         },
       ]) {
         const arrived = arrival(begin);
-        const call = knock("barn", "/mcp", { ...JSON_TYPE, ...OWNER });
+        const call = knock(own, "/mcp", { ...JSON_TYPE, ...OWNER });
         call.on("error", () => undefined);
         call.end("{}");
         const { gone } = await arrivalOf(arrived, call);
@@ -189,11 +191,11 @@ describe.each([
   );
 
   test.skipIf(!isHere)("ignores Operator's own headers from a client, and forwards no credentials", async () => {
-    const forged = { "x-operator-caller": "owner", "x-operator-secret": SECRET, "x-operator-machine": "barn" };
+    const forged = { "x-operator-caller": "owner", "x-operator-secret": SECRET, "x-operator-machine": own };
     expect(await statusOf("attic", "/mcp", forged)).toBe(401);
     expect(await statusOf("attic", "/mcp", { ...ADA, ...forged })).toBe(404); // attic is not Ada's
     const arrived = arrival((response) => void response.end("{}"));
-    const call = knock("barn", "/mcp", {
+    const call = knock(own, "/mcp", {
       ...JSON_TYPE,
       ...OWNER,
       ...forged,
@@ -212,17 +214,17 @@ describe.each([
   test.skipIf(!isHere)(
     "serves only a machine's endpoint: no link, no upgrade, and none of Operator's own paths",
     async () => {
-      for (const path of ["/link", "/operator/state", "/mcp/../operator/state", "/m/barn/mcp"])
+      for (const path of ["/link", "/operator/state", "/mcp/../operator/state", `/m/${own}/mcp`])
         expect([path, await statusOf("attic", path, OWNER)]).toEqual([path, 404]);
       const upgrade = { connection: "upgrade", upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-key": "AAAAAAAAAAAAAAAAAAAAAA==" }; // prettier-ignore
-      const call = knock("barn", "/mcp", { ...OWNER, ...upgrade }, "GET");
+      const call = knock(own, "/mcp", { ...OWNER, ...upgrade }, "GET");
       scripted.answer((_request, response) => void response.end("{}"));
       let isUpgraded = false;
       call.on("upgrade", () => (isUpgraded = true));
       call.on("error", () => undefined);
       call.end();
       // Next.js leaves such a request without any answer, so its end cannot be waited for. Later calls have overtaken it by then.
-      for (let later = 0; later < 5; later += 1) expect(await statusOf("barn", "/mcp", OWNER)).toBe(200);
+      for (let later = 0; later < 5; later += 1) expect(await statusOf(own, "/mcp", OWNER)).toBe(200);
       expect(isUpgraded).toBe(false);
       call.destroy();
     },

@@ -36,6 +36,8 @@ describe("operator.tgz", () => {
     PATH: [dirname(process.execPath), process.env["PATH"]].join(delimiter),
     HOME: home,
     npm_config_cache: process.env["npm_config_cache"] ?? join(process.env["HOME"] ?? "", ".npm"),
+    // What is not in the cache comes from a registry, which may be another one than npm's, with a certificate of its own.
+    npm_config_userconfig: process.env["npm_config_userconfig"] ?? join(process.env["HOME"] ?? "", ".npmrc"),
     npm_config_update_notifier: "false",
   };
   let tarball: string;
