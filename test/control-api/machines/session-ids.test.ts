@@ -68,12 +68,22 @@ describe("an error's message", () => {
   const id = "3f2a0c1e-1111-4222-8333-444455556666";
 
   it("names a session by its handle, once", () => {
-    expect(handlesInProse(`No session ${id}, nor "${id}"; but attic/${id} and ${id}-2.`, "attic", [id])).toBe(
+    expect(handlesInProse(`No session ${id}, nor "${id}"; but attic/${id} and ${id}-2.`, "attic", new Set([id]))).toBe(
       `No session attic/${id}, nor "attic/${id}"; but attic/${id} and ${id}-2.`,
     );
   });
 
+  it("is read once and not for each id, of which a machine may send a hundred thousand beside a text of megabytes", () => {
+    class NotWalked extends Set<string> {
+      override [Symbol.iterator](): SetIterator<string> {
+        throw new Error("each id is looked for in the text");
+      }
+    }
+    const ids = new NotWalked([id, "session-1", "session-2"]);
+    expect(handlesInProse("session-2 before session-1", "attic", ids)).toBe("attic/session-2 before attic/session-1");
+  });
+
   it.each(["main", "session", "", "a.b*c(d)"])("stays unchanged where %j may be an ordinary word", (word) =>
-    expect(handlesInProse(`the main session a.b*c(d)`, "attic", [word])).toBe("the main session a.b*c(d)"),
+    expect(handlesInProse(`the main session a.b*c(d)`, "attic", new Set([word]))).toBe("the main session a.b*c(d)"),
   );
 });
