@@ -68,6 +68,12 @@ export const RECONNECT_MAX_MS = 30_000;
 /** Rows in one machine's event log. At 1 KB each they take about 20 MB of SQLite. */
 export const EVENT_LOG_ROWS = 20_000;
 
+/**
+ * Data of the events in one machine's log, which may be twice as much until the log is trimmed. A machine that sends only large events keeps fewer
+ * of them: 20,000 of the largest would take 1.3 GB of the disk that everybody's machines share.
+ */
+export const EVENT_LOG_BYTES = 32 * 1024 * 1024;
+
 /** Events older than this are deleted from the log. */
 export const EVENT_LOG_AGE_MS = 7 * 24 * 60 * 60_000;
 

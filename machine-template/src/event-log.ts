@@ -14,6 +14,7 @@ import {
 } from "#protocol/event.ts";
 import {
   EVENT_LOG_AGE_MS,
+  EVENT_LOG_BYTES,
   EVENT_LOG_ROWS,
   EVENT_PAGE_BYTES,
   EVENT_PAGE_ROWS,
@@ -40,7 +41,7 @@ const KNOWN_SESSIONS = 100;
 const KNOWN_STREAMS = 100;
 
 /**
- * The machine's own log in SQLite, bounded by rows and age.
+ * The machine's own log in SQLite, bounded by rows, bytes and age.
  *
  *   event    the events; seq increases by one, data is JSON
  *   stream   the last sequence number stored of each connector's stream, so that a resent event is not stored twice
@@ -277,13 +278,19 @@ export class EventLog {
     this.#sql.exec("DELETE FROM session WHERE ?1 IS NULL OR id = ?1", session);
   }
 
-  /** Deletes what exceeds the limits of rows and age. Age alone would limit nothing: it is that of the machine's clock, or a flood is young. */
+  /** Deletes what exceeds the limits of rows, bytes and age. Age alone would limit nothing: it is that of the machine's clock, or a flood is young. */
   trim(now: number): void {
     this.#sinceTrim = 0;
     this.#sql.exec(
       "DELETE FROM event WHERE seq <= ? OR stored_ms < ?",
       this.#newest - EVENT_LOG_ROWS,
       now - EVENT_LOG_AGE_MS,
+    );
+    // The sizes are in the rows' heads, so this does not read the data itself.
+    this.#sql.exec(
+      `DELETE FROM event WHERE seq <= (SELECT seq FROM
+       (SELECT seq, sum(octet_length(data)) OVER (ORDER BY seq DESC) AS bytes FROM event) WHERE bytes > ? ORDER BY seq DESC LIMIT 1)`,
+      EVENT_LOG_BYTES,
     );
     this.#sql.exec("DELETE FROM stream WHERE used_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
     this.#sql.exec("DELETE FROM session WHERE last_ms < ?", now - 4 * EVENT_LOG_AGE_MS);

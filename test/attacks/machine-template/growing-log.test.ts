@@ -1,12 +1,12 @@
 import { afterEach, expect, it } from "vitest";
-import { MAX_EVENTS_PER_FRAME } from "#protocol/limits.ts";
+import { EVENT_LOG_BYTES, MAX_EVENT_BYTES, MAX_EVENTS_PER_FRAME } from "#protocol/limits.ts";
 import { EventLog } from "../../../machine-template/src/event-log.ts";
 import { forget, within } from "../../machine-template/src/support/connector.ts";
 
 /**
- * Root cause: a machine's events were limited in number, but not the sessions that they name and the streams that they come in. Both were
- * kept by age, sessions by the age that the machine claims. Without end they fill the disk of everybody's Operator, and a rename,
- * which hands all streams over at once, needs memory for them.
+ * Root cause: a machine's events were limited in number, but not in size, and neither were the sessions that they name and the streams that they
+ * come in. Those were kept by age, sessions by the age that the machine claims. Without end they fill the disk of everybody's Operator, and a
+ * rename, which hands all streams over at once, needs memory for them.
  */
 
 afterEach(forget);
@@ -42,4 +42,26 @@ it("keeps a few of the streams in which a machine sends, also while they arrive"
     "handedOver",
     expect.toSatisfy((count: number) => count < EVENTS),
   );
+});
+
+it("keeps the newest of a machine's events that together are too large, also while they arrive", async () => {
+  const data = "x".repeat(MAX_EVENT_BYTES - 2);
+  const fitting = EVENT_LOG_BYTES / MAX_EVENT_BYTES;
+  const kept = await within((_, { storage: { sql } }) => {
+    const log = new EventLog(sql);
+    const send = (first: number, count: number): void => {
+      const events = Array.from({ length: count }, () => ({ atMs: 1, type: "message", session: null, data }));
+      log.store("stream", { type: "event", first, events });
+    };
+    // As many as fit, and then some until the log trims itself.
+    send(1, fitting);
+    log.trim(Date.now());
+    const before = sql.exec<{ rows: number }>("SELECT count(*) AS rows FROM event").one().rows;
+    for (let first = fitting + 1; first <= 2 * fitting; first += MAX_EVENTS_PER_FRAME) send(first, MAX_EVENTS_PER_FRAME);
+    const { rows, last } = sql
+      .exec<{ rows: number; last: number }>("SELECT count(*) AS rows, max(seq) AS last FROM event")
+      .one();
+    return { before, isTrimmed: rows <= fitting + MAX_EVENTS_PER_FRAME, isNewest: last === log.position.seq };
+  });
+  expect(kept).toEqual({ before: fitting, isTrimmed: true, isNewest: true });
 });
