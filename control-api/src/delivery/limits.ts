@@ -8,11 +8,17 @@ export const DEFAULT_QUEUE_MS = DAY_MS;
 /** The longest that it may: after a week nobody expects it to happen any more. */
 export const MAX_QUEUE_MS = 7 * DAY_MS;
 
-/** Calls with a key that are remembered per person. Ten an hour for a week. */
+/** Calls with a key that are remembered per person, besides those that wait. Ten an hour for a week. */
 export const MAX_ROWS = 2_000;
+
+/** What is remembered of them, in bytes. A prompt is a few KB, so this limits only calls with pictures: the newest of those are known. */
+export const MAX_KEPT_BYTES = 64 * 1024 * 1024;
 
 /** Calls that wait for one machine at once: as many prompts as one session's queue takes. */
 export const MAX_WAITING = 100;
+
+/** The arguments of calls that wait for any of a person's machines, in bytes. Thousands of prompts, or thirty of the largest calls. */
+export const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
 /** The arguments of a queued call as JSON: a long prompt with a picture. Larger ones can only be sent to a machine that is there. */
 export const MAX_QUEUED_CHARACTERS = 1024 * 1024;

@@ -1,5 +1,14 @@
+import { utf8 } from "#protocol/bytes.ts";
 import type { Attempt, DeliveryRecord, DeliveryRequest, DeliveryState } from "./delivery.ts";
-import { FIRST_PAUSE_MS, KEEP_MS, LONGEST_PAUSE_MS, MAX_ROWS, MAX_WAITING } from "./limits.ts";
+import {
+  FIRST_PAUSE_MS,
+  KEEP_MS,
+  LONGEST_PAUSE_MS,
+  MAX_KEPT_BYTES,
+  MAX_ROWS,
+  MAX_WAITING,
+  MAX_WAITING_BYTES,
+} from "./limits.ts";
 
 type Row = {
   id: number;
@@ -25,6 +34,12 @@ type Row = {
   answer: string | null;
   error: string | null;
 };
+
+/** Calls that may be forgotten: they have ended, or do not wait. A call that failed because its machine was away is one of these. */
+const FORGETTABLE = "(ended_ms IS NOT NULL OR queued = 0) AND trying = 0";
+
+/** The bytes of a call. They are in the row's head, so the call itself is not read. */
+const BYTES = "octet_length(call) + octet_length(args) + coalesce(octet_length(answer), 0)";
 
 /** What an attempt needs. */
 export type Due = Pick<DeliveryRecord, "id" | "key" | "machine" | "tool"> & {
@@ -69,7 +84,8 @@ export class Outbox {
   }
 
   /**
-   * Takes a call in, or finds it if it is known. `key_reused`: the key stands for another call. `full`: too many wait for this machine.
+   * Takes a call in, or finds it if it is known. `key_reused`: the key stands for another call. `full`: too many wait for this machine, or too
+   * large ones for all of them.
    */
   accept(request: DeliveryRequest, nowMs: number): { record: DeliveryRecord; isNew: boolean } | "key_reused" | "full" {
     const { scope, key, machine, identity, tool, args, isQueued, queueMs } = request;
@@ -79,13 +95,13 @@ export class Outbox {
     if (known !== undefined) {
       if (known.call !== call) return "key_reused";
       // The same call again, and this time its caller wants it to wait.
-      if (isQueued && known.queued === 0 && known.state === "accepted")
+      if (isQueued && known.queued === 0 && known.state === "accepted") {
+        if (this.#isFull(request)) return "full";
         this.#sql.exec("UPDATE delivery SET queued = 1, until_ms = ? WHERE id = ?", nowMs + queueMs, known.id);
+      }
       return { record: this.get(known.id) ?? recordOf(known), isNew: false };
     }
-    const open = "SELECT count(*) AS count FROM delivery WHERE machine = ? AND ended_ms IS NULL AND queued = 1";
-    const [{ count } = { count: 0 }] = this.#sql.exec<{ count: number }>(open, machine).toArray();
-    if (isQueued && count >= MAX_WAITING) return "full";
+    if (isQueued && this.#isFull(request)) return "full";
     this.#sql.exec(
       `INSERT INTO delivery (scope, key, machine, identity, call, tool, args, state, queued, accepted_ms, until_ms)
        VALUES (?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?, ?)`,
@@ -253,6 +269,15 @@ export class Outbox {
       .map(recordOf);
   }
 
+  #isFull({ machine, args }: DeliveryRequest): boolean {
+    const waiting = `SELECT count(CASE WHEN machine = ? THEN 1 END) AS calls, coalesce(sum(octet_length(args)), 0) AS bytes
+      FROM delivery WHERE ended_ms IS NULL AND queued = 1`;
+    const [{ calls, bytes } = { calls: 0, bytes: 0 }] = this.#sql
+      .exec<{ calls: number; bytes: number }>(waiting, machine)
+      .toArray();
+    return calls >= MAX_WAITING || bytes + utf8(args).byteLength > MAX_WAITING_BYTES;
+  }
+
   #consume(condition: string, of: number | string, nowMs: number, turn: string | null = null): void {
     const update = `UPDATE delivery SET state = 'consumed', consumed_ms = ?2, ended_ms = ?2, trying = 0, args = ''
       WHERE ${condition} AND state IN ('accepted', 'delivered') AND ended_ms IS NULL`;
@@ -277,12 +302,15 @@ export class Outbox {
 
   #trim(nowMs: number): void {
     this.#sql.exec(
-      "DELETE FROM delivery WHERE (ended_ms IS NOT NULL OR queued = 0) AND trying = 0 AND max(accepted_ms, coalesce(ended_ms, 0)) <= ?",
+      `DELETE FROM delivery WHERE ${FORGETTABLE} AND max(accepted_ms, coalesce(ended_ms, 0)) <= ?`,
       nowMs - KEEP_MS,
     );
     this.#sql.exec(
-      `DELETE FROM delivery WHERE ended_ms IS NOT NULL AND id <= (SELECT id FROM delivery ORDER BY id DESC LIMIT 1 OFFSET ?)`,
+      `DELETE FROM delivery WHERE id IN (SELECT id FROM
+       (SELECT id, row_number() OVER newest AS number, sum(${BYTES}) OVER newest AS bytes FROM delivery WHERE ${FORGETTABLE}
+        WINDOW newest AS (ORDER BY id DESC)) WHERE number > ? OR bytes > ?)`,
       MAX_ROWS,
+      MAX_KEPT_BYTES,
     );
   }
 }

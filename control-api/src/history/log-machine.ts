@@ -71,7 +71,7 @@ export class LogMachines {
     return this.#bySlug(slug) !== null;
   }
 
-  byId(id: number): LogMachine | null {
+  byId(id: number): LogState | null {
     const [row] = this.#sql.exec<Row>("SELECT * FROM log_machine WHERE id = ?", id).toArray();
     return row === undefined ? null : stateOf(row);
   }

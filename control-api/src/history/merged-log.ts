@@ -150,7 +150,7 @@ export class MergedLog {
     if (taken < fresh.length) this.machines.markGap(machine.id, this.#next());
     this.#rows += rows;
     this.machines.add(machine.id, to, rows, characters);
-    if (rows > 0) this.#trim(slug, name, nowMs);
+    if (rows > 0) this.#trim(machine.id, nowMs);
     return { stored: to, machine: machine.id, added };
   }
 
@@ -175,6 +175,7 @@ export class MergedLog {
     );
     this.#rows += 1;
     this.machines.grow(machine.id, 1, json.length);
+    this.#trim(machine.id, nowMs);
     return { seq, machine: machine.id, type, session, atMs: nowMs, data };
   }
 
@@ -377,10 +378,10 @@ export class MergedLog {
     return this.#newest;
   }
 
-  #trim(slug: string, name: string, nowMs: number): void {
-    const machine = this.machines.of(slug, name);
-    if (machine.rows > MACHINE_ROWS + TRIM_ROWS) this.#drop(machine.id, machine.rows - MACHINE_ROWS);
-    else if (machine.characters > MACHINE_CHARACTERS) this.#drop(machine.id, Math.ceil(machine.rows / 10));
+  #trim(id: number, nowMs: number): void {
+    const { rows, characters } = this.machines.byId(id) ?? { rows: 0, characters: 0 };
+    if (rows > MACHINE_ROWS + TRIM_ROWS) this.#drop(id, rows - MACHINE_ROWS);
+    else if (characters > MACHINE_CHARACTERS) this.#drop(id, Math.ceil(rows / 10));
     if (this.#rows > this.#retention.current.events + TRIM_ROWS) this.#dropLargest();
     if (Math.abs(nowMs - this.#trimmedAgeMs) >= TRIM_AGE_MS) this.trimAge(nowMs);
   }

@@ -463,7 +463,7 @@ export class User extends Agent<Env> implements UserRpc {
     const sent = await this.#deliveries.send({ ...request, identity: machine.identity });
     if (sent === "key_reused") return { code: "key_reused", key: request.key };
     if (sent === "full") {
-      const reason = `too many calls wait for machine "${request.machine}" already. Cancel some, or wait until it is back.`;
+      const reason = `too many calls wait for machine "${request.machine}" already, or too large ones for all your machines. Cancel some, or wait until they are back.`;
       return { code: "invalid_request", reason };
     }
     if (sent.isQueued && sent.endedMs === null) await this.#deliverAgain();

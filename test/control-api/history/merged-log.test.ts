@@ -232,6 +232,15 @@ describe("the log", () => {
       expect(kept.at(-1)).toBe(`attic ${count}`);
     }));
 
+  it("keeps a limited size of what happened to a machine's calls, also if the machine itself is away and tells nothing", () =>
+    withLog((log) => {
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      const data = "x".repeat(60_000);
+      const count = Math.ceil((1.1 * MACHINE_CHARACTERS) / data.length);
+      for (let told = 0; told < count; told += 1) log.addOwn("attic", "delivery.cancelled", null, data, NOW);
+      expect(everything(log).length * data.length).toBeLessThanOrEqual(MACHINE_CHARACTERS + data.length);
+    }));
+
   it("drops events above the age limit, and reports it", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
