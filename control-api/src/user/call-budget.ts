@@ -1,3 +1,5 @@
+import { keepWithin } from "#protocol/keep-within.ts";
+
 const DAY_MS = 24 * 60 * 60_000;
 
 /**
@@ -8,6 +10,9 @@ const STEPS = 100;
 
 /** Refused calls of a day after which a person is notified. A client that stops when told to needs no notice. */
 const TOLD_AFTER = 10;
+
+/** Tokens whose counts are in memory: twice as many as a person may have valid ones. Of one that is forgotten, what is stored counts. */
+const REMEMBERED = 2_000;
 
 /** What is stored of a token's budget. `day`: days since 1970, in UTC. `reserved`: calls of that day that count as made. */
 export type StoredBudget = { readonly day: number; readonly reserved: number };
@@ -58,6 +63,8 @@ export class CallBudgets {
     // After a restart everything that was reserved counts as used.
     const used = stored.day === day ? stored.reserved : 0;
     const count = { day, used, reserved: used, refused: 0 };
+    this.#counts.delete(token);
+    keepWithin(this.#counts, REMEMBERED);
     this.#counts.set(token, count);
     return count;
   }

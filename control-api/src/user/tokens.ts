@@ -7,6 +7,9 @@ import { CallBudgets } from "./call-budget.ts";
 /** Valid tokens of one person: one for each program on each of a few hundred computers. Nobody could find one among more in order to revoke it. */
 export const MAX_TOKENS = 1_000;
 
+/** Expired tokens that a person still sees in the list, the last ones. */
+const KEPT_EXPIRED = 100;
+
 /**
  * What a token may do. `machines`: the current names of the machines that it is limited to, or `null` for all of the user's.
  * `expiresMs`: milliseconds since 1970, or `null` for never.
@@ -94,6 +97,7 @@ export class Tokens {
 
   /** Creates a token. The caller has checked that its machines exist. */
   async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken> {
+    this.#forgetExpired(Date.now());
     const token = makeToken(this.#user());
     const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), usedMs: null, ...limits };
     this.#sql.exec(
@@ -116,6 +120,16 @@ export class Tokens {
   isFull(nowMs: number): boolean {
     const valid = "SELECT count(*) AS tokens FROM access_token WHERE expires_ms IS NULL OR expires_ms > ?";
     return this.#sql.exec<{ tokens: number }>(valid, nowMs).one().tokens >= MAX_TOKENS;
+  }
+
+  /** Those that have expired are valid for nothing. Without end, they would fill the disk and the list in which a person looks for one to revoke. */
+  #forgetExpired(nowMs: number): void {
+    this.#sql.exec(
+      `DELETE FROM access_token WHERE id IN
+       (SELECT id FROM access_token WHERE expires_ms <= ? ORDER BY expires_ms DESC, id LIMIT -1 OFFSET ?)`,
+      nowMs,
+      KEPT_EXPIRED,
+    );
   }
 
   /** When the token expires that is the maker of another, in milliseconds since 1970; `null` for never, and for other makers. */

@@ -125,6 +125,26 @@ describe("tokens that an app created end with the app's access", () => {
     expect((await user.rest("POST", "/api/tokens", limits)).status).toBe(201);
   });
 
+  test("and are not kept without end after they have expired", async () => {
+    const user = new TestUser();
+    const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
+    const made = await user.rest("POST", "/api/tokens", { label: "valid", scopes: ["operator:admin"] });
+    expect(made.status).toBe(201);
+    await runInDurableObject(object, (_, { storage: { sql } }) => {
+      sql.exec(
+        `WITH RECURSIVE number (n) AS (SELECT 1 UNION SELECT n + 1 FROM number WHERE n < 500)
+         INSERT INTO access_token (id, hash, label, scopes, created_ms, expires_ms)
+         SELECT 'token-' || n, 'hash-' || n, 'expired', '[]', 0, n FROM number`,
+      );
+    });
+    expect((await user.rest("POST", "/api/tokens", { label: "valid", scopes: ["operator:admin"] })).status).toBe(201);
+    const { tokens: listed } = await user.json<{ tokens: { id: string; label: string }[] }>("/api/tokens");
+    const expired = listed.filter(({ label }) => label === "expired").map(({ id }) => id);
+    expect([listed.length - expired.length, expired.length]).toEqual([2, 100]);
+    expect(expired).toContain("token-500");
+    expect(expired).not.toContain("token-400");
+  });
+
   test("but a token stays when the program that requested it signs itself out, as codez does", async () => {
     const kept = await made(tokens.access_token);
     expect((await token({ token: tokens.refresh_token, client_id: client.id })).status).toBe(200);
