@@ -13,6 +13,9 @@ import { setHarmless } from "../http/harmless.ts";
  */
 const CONTENT_TYPE = /^(?:application\/json|text\/event-stream)(?:\s*;\s*[\w-]+=(?:[\w.+-]+|"[\w.+ -]*"))*\s*;?\s*$/i;
 
+/** A longer content type is none of these. The pattern takes time that grows with the square of the spaces in it, and a machine chooses those. */
+const MAX_TYPE_CHARACTERS = 200;
+
 /** Headers that MCP clients and people who debug them use. The last one is set by Operator; the link carries none from a machine. */
 const NAMED: ReadonlySet<string> = new Set([
   "content-type", "content-length", "content-language", "allow", "retry-after", "traceparent", "tracestate", "x-accel-buffering",
@@ -40,7 +43,7 @@ export function filtered(response: Response, machine: string): Response {
   const headers = passing(response.headers);
   if (status >= 300 && status < 400)
     return refused(response, 502, headers, machine, `its MCP server answered with a redirect (HTTP ${status})`);
-  if (body === null || type === null || CONTENT_TYPE.test(type)) {
+  if (body === null || type === null || isAllowedType(type)) {
     // Without a content type a browser would guess one from the body, and could guess HTML.
     if (body !== null && type === null && status !== ACCEPTED) headers.set("content-type", "application/json");
     return new Response(body, { status, statusText, headers });
@@ -54,6 +57,10 @@ export function filtered(response: Response, machine: string): Response {
   // MCP clients act on error statuses (404 means that the session has ended), so those are kept.
   const seen = status >= 400 ? status : 502;
   return refused(response, seen, headers, machine, `its MCP server answered with content of type ${shown}`);
+}
+
+function isAllowedType(type: string): boolean {
+  return type.length <= MAX_TYPE_CHARACTERS && CONTENT_TYPE.test(type);
 }
 
 /** 202, the response to notifications. It has no body (MCP, Streamable HTTP, "Sending Messages"). */

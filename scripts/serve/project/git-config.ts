@@ -7,9 +7,10 @@ export function originIn(config: string): string | null {
   const lines = config.replaceAll(/\\(\r?\n|[^])/g, (pair, next: string) => (next.endsWith("\n") ? "" : pair));
   let isOrigin = false;
   for (const line of lines.split(/\r?\n/)) {
-    const [header, name] = /^\s*\[([^"\]]*(?:"(?:[^"\\]|\\.)*")?)\s*\]/.exec(line) ?? [];
+    // The spaces before the bracket are a part of the name: what could be in either would be tried in both, for each of a long line of them.
+    const [header, name] = /^\s*\[([^"\]]*(?:"(?:[^"\\]|\\.)*"\s*)?)\]/.exec(line) ?? [];
     if (name !== undefined)
-      isOrigin = /^remote\s+"origin"$/.test(name.replace(/^\w+/, (section) => section.toLowerCase()));
+      isOrigin = /^remote\s+"origin"$/.test(name.trimEnd().replace(/^\w+/, (section) => section.toLowerCase()));
     const value = isOrigin ? /^\s*url\s*=(.*)$/is.exec(line.slice(header?.length ?? 0))?.[1] : undefined;
     if (value !== undefined) return valueOf(value);
   }

@@ -34,7 +34,7 @@ export async function ask(
   const answer = await callMachine(env, caller.user, machine, request, signal, onNotification, answerBytes);
   if ("result" in answer) return answer.result;
   const { code, message, data } = answer.error;
-  if (tool !== undefined && UNKNOWN_TOOL.test(message))
+  if (tool !== undefined && isOfUnknownTool(message))
     throw new OperatorFailure({ code: "tool_unknown", machine, tool });
   throw new ProtocolError(code, message, data);
 }
@@ -44,6 +44,16 @@ export async function ask(
  * invalid parameter.
  */
 const UNKNOWN_TOOL = /unknown tool|tool\b.*\bnot found|no such tool/i;
+
+/**
+ * Characters of a message that are looked at. Such messages are a sentence. To look through one of megabytes, in which each word is "tool", would
+ * take hours.
+ */
+const MAX_LOOKED_AT = 1_000;
+
+function isOfUnknownTool(message: string): boolean {
+  return UNKNOWN_TOOL.test(message.slice(0, MAX_LOOKED_AT));
+}
 
 const TextError = z.object({
   isError: z.literal(true),
@@ -56,6 +66,6 @@ function saysUnknownTool(result: Record<string, unknown>): boolean {
   return (
     error.success &&
     error.data.content[0].text.startsWith("MCP error -32602") &&
-    UNKNOWN_TOOL.test(error.data.content[0].text)
+    isOfUnknownTool(error.data.content[0].text)
   );
 }

@@ -269,6 +269,8 @@ describe("a machine's answer", () => {
   it.each([
     ["its own error", { code: -32_602, message: "bad cursor", data: { why: "old" } }],
     ["an error of its own code", { code: 1234, message: "out of paper" }],
+    // To look through all of a long one would take hours.
+    ["a message that speaks of tools at length", { code: -32_601, message: `${"tool ".repeat(1_000)}not found` }],
   ])("with the error %s comes back as that error", async (_, error) => {
     const alice = await two();
     await alice.script("cellar", { answers: { "tools/call get_state": answering({ error }) } });

@@ -31,3 +31,7 @@ it.each([
   expect(originIn(config)).toBe(url);
   expect(withoutCredentials(originIn(config) ?? "")).not.toMatch(/SEC|RET/);
 });
+
+it("reads a line once that begins as a section and goes on with spaces without end", () => {
+  expect(originIn(`[${" ".repeat(1_000_000)}\n[remote "origin" ]\nurl = one\n`)).toBe("one");
+});
