@@ -150,10 +150,19 @@ function costsOf(models: Record<string, unknown>): { model: string; tokens: Toke
   });
 }
 
-/** The text of a prompt. Text that Claude Code itself adds in the person's name around commands is left out. */
+/**
+ * Characters of a prompt in which what Claude Code adds is looked for: several times what it adds. Of a text in which nothing ends that begins, each
+ * beginning is read to the end, which for a prompt of megabytes would take hours.
+ */
+const MAX_LOOKED_AT = 64 * 1024;
+
+/** What Claude Code itself adds in the person's name around commands. */
+const ADDED = /<(system-reminder|local-command-\w+|command-\w+)>[\s\S]*?<\/\1>/g;
+
+/** The text of a prompt, without what Claude Code has added. */
 export function promptText(parts: readonly Part[]): string | null {
   const text = parts.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("\n");
-  const clean = text.replaceAll(/<(system-reminder|local-command-\w+|command-\w+)>[\s\S]*?<\/\1>/g, "").trim();
+  const clean = `${text.slice(0, MAX_LOOKED_AT).replaceAll(ADDED, "")}${text.slice(MAX_LOOKED_AT)}`.trim();
   if (clean === "" || clean.startsWith("Caveat: The messages below") || clean.startsWith("[Request interrupted")) {
     return null;
   }
