@@ -69,7 +69,7 @@ export const RECONNECT_MAX_MS = 30_000;
 export const EVENT_LOG_ROWS = 20_000;
 
 /**
- * Data of the events in one machine's log, which may be twice as much until the log is trimmed. A machine that sends only large events keeps fewer
+ * Data of the events in one machine's log, which may be a quarter more until the log is weighed. A machine that sends only large events keeps fewer
  * of them: 20,000 of the largest would take 1.3 GB of the disk that everybody's machines share.
  */
 export const EVENT_LOG_BYTES = 32 * 1024 * 1024;

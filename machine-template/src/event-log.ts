@@ -34,6 +34,9 @@ const REPORTED_TYPE = "reported";
 /** The log is trimmed after every so many events instead of after each one. */
 const TRIM_EVERY = 500;
 
+/** The log is weighed after every so many characters of data, since that reads the heads of all rows. */
+const WEIGH_EVERY = EVENT_LOG_BYTES / 4;
+
 /** Sessions that `get_machine` shows. No others are kept: a machine names as many as it likes, and dates them as it likes. */
 const KNOWN_SESSIONS = 100;
 
@@ -46,8 +49,8 @@ const KNOWN_STREAMS = 100;
  *   event    the events; seq increases by one, data is JSON
  *   stream   the last sequence number stored of each connector's stream, so that a resent event is not stored twice
  *   session  the sessions that appeared in events
- *   log      one row: this log's epoch, the highest seq ever assigned, which must survive trimming all events, and up to
- *            which seq the events were pushed to the owner's object
+ *   log      one row: this log's epoch, the highest seq ever assigned, which must survive trimming all events, up to which
+ *            seq the events were pushed to the owner's object, and how much was added since the log was weighed
  *
  * Delivery is at least once on the wire (the connector resends what was not acknowledged) and exactly once in the log (the
  * `stream` table drops what is there already).
@@ -64,6 +67,8 @@ export class EventLog {
   /** The newest event that is not a piece of an unfinished message. */
   #newestCoarse: number;
   #sinceTrim = 0;
+  /** Characters of data that were added since the log was weighed. Stored: a script may hibernate before it is time to weigh again. */
+  #unweighed: number;
   readonly #budget = new TokenBucket(SCRIPT_EVENT_RATE, Date.now());
   /** Events that were dropped since the last `events.dropped`. */
   #dropped = 0;
@@ -76,7 +81,7 @@ export class EventLog {
       CREATE TABLE IF NOT EXISTS stream (id TEXT PRIMARY KEY, acked INTEGER NOT NULL, used_ms INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS session (id TEXT PRIMARY KEY, first_ms INTEGER NOT NULL, last_ms INTEGER NOT NULL, last_type TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS log (single INTEGER PRIMARY KEY CHECK (single = 1), epoch TEXT NOT NULL, newest INTEGER NOT NULL,
-        pushed INTEGER NOT NULL DEFAULT 0);
+        pushed INTEGER NOT NULL DEFAULT 0, unweighed INTEGER NOT NULL DEFAULT 0);
     `);
     // Logs of version 0.2 were never pushed.
     const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('log')").toArray();
@@ -87,11 +92,17 @@ export class EventLog {
         FIRST_PUSHED_ROWS,
       );
     }
-    sql.exec("INSERT OR IGNORE INTO log VALUES (1, ?, 0, 0)", crypto.randomUUID().slice(0, 8));
-    const row = sql.exec<{ epoch: string; newest: number; pushed: number }>("SELECT * FROM log").one();
+    // Logs of version 0.4 were never weighed.
+    if (!columns.some(({ name }) => name === "unweighed"))
+      sql.exec(`ALTER TABLE log ADD COLUMN unweighed INTEGER NOT NULL DEFAULT ${WEIGH_EVERY}`);
+    sql.exec("INSERT OR IGNORE INTO log (single, epoch, newest) VALUES (1, ?, 0)", crypto.randomUUID().slice(0, 8));
+    const row = sql
+      .exec<{ epoch: string; newest: number; pushed: number; unweighed: number }>("SELECT * FROM log")
+      .one();
     this.#epoch = row.epoch;
     this.#newest = row.newest;
     this.#pushed = row.pushed;
+    this.#unweighed = row.unweighed;
     const [coarse] = sql
       .exec<{ seq: number }>(
         "SELECT seq FROM event WHERE type NOT LIKE ? ORDER BY seq DESC LIMIT 1",
@@ -143,6 +154,8 @@ export class EventLog {
       const session = boundedSession(event.session);
       this.#newest += 1;
       if (!event.type.endsWith(DELTA_SUFFIX)) this.#newestCoarse = this.#newest;
+      const data = eventData(event.data);
+      this.#unweighed += data.length;
       this.#sql.exec(
         "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?)",
         this.#newest,
@@ -150,13 +163,13 @@ export class EventLog {
         now,
         event.type,
         session,
-        eventData(event.data),
+        data,
       );
       if (session !== null) this.#note(session, event);
     }
     this.#writeNumbers();
     this.#sinceTrim += events.length;
-    if (this.#sinceTrim >= TRIM_EVERY) this.trim(now);
+    if (this.#sinceTrim >= TRIM_EVERY || this.#unweighed >= WEIGH_EVERY) this.trim(now);
   }
 
   /** Events after a position, of one session or of all. Without a position: no events, and the position of the newest one. */
@@ -286,12 +299,7 @@ export class EventLog {
       this.#newest - EVENT_LOG_ROWS,
       now - EVENT_LOG_AGE_MS,
     );
-    // The sizes are in the rows' heads, so this does not read the data itself.
-    this.#sql.exec(
-      `DELETE FROM event WHERE seq <= (SELECT seq FROM
-       (SELECT seq, sum(octet_length(data)) OVER (ORDER BY seq DESC) AS bytes FROM event) WHERE bytes > ? ORDER BY seq DESC LIMIT 1)`,
-      EVENT_LOG_BYTES,
-    );
+    if (this.#unweighed >= WEIGH_EVERY) this.#weigh();
     this.#sql.exec("DELETE FROM stream WHERE used_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
     this.#sql.exec("DELETE FROM session WHERE last_ms < ?", now - 4 * EVENT_LOG_AGE_MS);
     this.#sql.exec(
@@ -304,6 +312,17 @@ export class EventLog {
     );
   }
 
+  /** Deletes the oldest events if all together are too large. Sizes are in the rows' heads, so the data itself is not read. */
+  #weigh(): void {
+    this.#sql.exec(
+      `DELETE FROM event WHERE seq <= (SELECT seq FROM
+       (SELECT seq, sum(octet_length(data)) OVER (ORDER BY seq DESC) AS bytes FROM event) WHERE bytes > ? ORDER BY seq DESC LIMIT 1)`,
+      EVENT_LOG_BYTES,
+    );
+    this.#unweighed = 0;
+    this.#writeNumbers();
+  }
+
   /** Moves the numbers of all events that were not pushed yet. In two steps, since no two rows may have the same one. */
   #renumber(by: number): void {
     this.#sql.exec("UPDATE event SET seq = -(seq + ?) WHERE seq > ?", by, this.#pushed);
@@ -314,10 +333,11 @@ export class EventLog {
 
   #writeNumbers(): void {
     this.#sql.exec(
-      "UPDATE log SET epoch = ?, newest = ?, pushed = ?",
+      "UPDATE log SET epoch = ?, newest = ?, pushed = ?, unweighed = ?",
       this.#epoch,
       this.#newest,
       Math.min(this.#pushed, this.#newest),
+      this.#unweighed,
     );
   }
 

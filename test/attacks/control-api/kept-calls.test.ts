@@ -4,12 +4,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import type { DeliveryRequest } from "../../../control-api/src/delivery/delivery.ts";
-import {
-  MAX_KEPT_BYTES,
-  MAX_ROWS,
-  MAX_WAITING,
-  MAX_WAITING_BYTES,
-} from "../../../control-api/src/delivery/limits.ts";
+import { MAX_KEPT_BYTES, MAX_ROWS, MAX_WAITING, MAX_WAITING_BYTES } from "../../../control-api/src/delivery/limits.ts";
 import { Outbox } from "../../../control-api/src/delivery/outbox.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import { env } from "../../control-api/support/operator.ts";

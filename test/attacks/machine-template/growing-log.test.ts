@@ -57,7 +57,8 @@ it("keeps the newest of a machine's events that together are too large, also whi
     send(1, fitting);
     log.trim(Date.now());
     const before = sql.exec<{ rows: number }>("SELECT count(*) AS rows FROM event").one().rows;
-    for (let first = fitting + 1; first <= 2 * fitting; first += MAX_EVENTS_PER_FRAME) send(first, MAX_EVENTS_PER_FRAME);
+    for (let first = fitting + 1; first <= 2 * fitting; first += MAX_EVENTS_PER_FRAME)
+      send(first, MAX_EVENTS_PER_FRAME);
     const { rows, last } = sql
       .exec<{ rows: number; last: number }>("SELECT count(*) AS rows, max(seq) AS last FROM event")
       .one();
