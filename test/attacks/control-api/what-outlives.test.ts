@@ -128,8 +128,8 @@ describe("tokens that an app created end with the app's access", () => {
   test("and are not kept without end after they have expired", async () => {
     const user = new TestUser();
     const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
-    const made = await user.rest("POST", "/api/tokens", { label: "valid", scopes: ["operator:admin"] });
-    expect(made.status).toBe(201);
+    const valid = { label: "valid", scopes: ["operator:admin"] };
+    expect((await user.rest("POST", "/api/tokens", valid)).status).toBe(201);
     await runInDurableObject(object, (_, { storage: { sql } }) => {
       sql.exec(
         `WITH RECURSIVE number (n) AS (SELECT 1 UNION SELECT n + 1 FROM number WHERE n < 500)
@@ -137,7 +137,7 @@ describe("tokens that an app created end with the app's access", () => {
          SELECT 'token-' || n, 'hash-' || n, 'expired', '[]', 0, n FROM number`,
       );
     });
-    expect((await user.rest("POST", "/api/tokens", { label: "valid", scopes: ["operator:admin"] })).status).toBe(201);
+    expect((await user.rest("POST", "/api/tokens", valid)).status).toBe(201);
     const { tokens: listed } = await user.json<{ tokens: { id: string; label: string }[] }>("/api/tokens");
     const expired = listed.filter(({ label }) => label === "expired").map(({ id }) => id);
     expect([listed.length - expired.length, expired.length]).toEqual([2, 100]);

@@ -1,17 +1,10 @@
 import type { Child } from "hono/jsx";
 import { Foreign, Pieces } from "../../design/foreign.tsx";
 import { Code } from "./code.tsx";
+import { BULLET, FENCE, HEADING, NUMBERED, TABLE } from "./line-mark.ts";
 
 /** Blocks of one text. Each becomes an element or a few; a text of empty lines must not become a million. */
 const MAX_BLOCKS = 400;
-
-// Whatever follows a mark is taken whole, a lone carriage return as well. If these could fail after a long run of spaces or tildes, they would try
-// each shorter run, which takes seconds for one line.
-const FENCE = /^ {0,3}(`{3,}(?!`)|~{3,}(?!~))[^`]*$/;
-const HEADING = /^#{1,6} +([^]*)$/;
-const BULLET = /^ {0,6}(?:[-*+]|\d{1,4}[.)]) +([^]*)$/;
-const NUMBERED = /^ {0,6}\d{1,4}[.)] /;
-const TABLE = /^ *\|/;
 
 type Block = {
   readonly kind: "code" | "heading" | "list" | "numbers" | "text";
