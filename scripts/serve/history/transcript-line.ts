@@ -152,7 +152,7 @@ function costsOf(models: Record<string, unknown>): { model: string; tokens: Toke
 
 /**
  * Characters of a prompt in which what Claude Code adds is looked for: several times what it adds. Of a text in which nothing ends that begins, each
- * beginning is read to the end, which for a prompt of megabytes would take hours.
+ * beginning is read to the end, which for a prompt of 16 MB takes hours.
  */
 const MAX_LOOKED_AT = 64 * 1024;
 
