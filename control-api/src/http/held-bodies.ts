@@ -1,4 +1,5 @@
 import { onClientLeft } from "./client-left.ts";
+import { GrowingBytes } from "./growing-bytes.ts";
 
 /**
  * Who sends a body: the key under which limits count a client, and the network around it. `share` is 1, or how many people stand behind an
@@ -141,40 +142,34 @@ export class HeldBodies {
   }
 }
 
-/** One body, in one buffer that grows. A list of its chunks would take a hundred times its bytes if each chunk has only one. */
 class HeldBody {
   readonly sender: Sender;
   /** What is counted for it. */
   counted = 0;
-  length = 0;
   isGivenUp = false;
-  #room = new Uint8Array();
+  readonly #read = new GrowingBytes();
 
   constructor(sender: Sender) {
     this.sender = sender;
   }
 
+  get length(): number {
+    return this.#read.length;
+  }
+
   get bytes(): Uint8Array<ArrayBuffer> {
-    return this.#room.subarray(0, this.length);
+    return this.#read.bytes;
   }
 
   /** Answers by how much the room has grown beyond what is counted. */
   add(chunk: Uint8Array, limit: number): number {
-    const length = this.length + chunk.byteLength;
-    if (length > this.#room.byteLength) {
-      const larger = new Uint8Array(Math.min(limit, Math.max(length, 2 * this.#room.byteLength)));
-      larger.set(this.bytes);
-      this.#room = larger;
-    }
-    this.#room.set(chunk, this.length);
-    this.length = length;
-    return Math.max(0, this.#room.byteLength - this.counted);
+    this.#read.add(chunk, limit);
+    return Math.max(0, this.#read.capacity - this.counted);
   }
 
   giveUp(): void {
     this.isGivenUp = true;
-    this.#room = new Uint8Array();
-    this.length = 0;
+    this.#read.clear();
   }
 }
 
