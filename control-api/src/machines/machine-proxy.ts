@@ -12,7 +12,7 @@ import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
 import { refuseForeignHost } from "../http/host.ts";
 import { missingBody } from "../http/large-calls.ts";
-import { relay, type Relayed } from "./relay.ts";
+import { relay, type Relayed, whole } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { encodingRefusal } from "./text-encoding.ts";
 import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
@@ -95,10 +95,6 @@ async function passed(
   const begun = passing.then(({ response }) => response);
   notePassing(env, caller, name, request, body, begun);
   return passing;
-}
-
-function whole(response: Response): Relayed {
-  return { response, isWhole: true };
 }
 
 /** What `check` throws; `null` if it passes. */

@@ -1,4 +1,3 @@
-import type { OperatorError } from "#protocol/error.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
 import { bytesWithin } from "../http/bytes-within.ts";
@@ -18,6 +17,10 @@ export type Destination = { user: string; name: string; slug: string; path: stri
 
 /** What a caller gets. Whether all of it is there, so that nothing is left that could break off or go on without end. */
 export type Relayed = { readonly response: Response; readonly isWhole: boolean };
+
+export function whole(response: Response): Relayed {
+  return { response, isWhole: true };
+}
 
 /**
  * Passes one client's call to a machine's own endpoint unchanged, and always answers, even if the script fails.
@@ -48,33 +51,29 @@ export async function relay(
     const answer = await Promise.race([passToMachine(request, env, user, slug, path, body), frozen]);
     if (answer === "frozen") {
       await env.USER.getByName(user).doubt(name);
-      return failed({ code: "machine_timeout", machine: name, afterMs: FROZEN_AFTER_MS }, body);
+      return whole(failureResponse({ code: "machine_timeout", machine: name, afterMs: FROZEN_AFTER_MS }, body));
     }
     watch.end();
     if (isFailure(answer)) {
       const error = await failureIn(answer, name);
       // Repeats the slug from the request: the response must not differ between a machine that does not exist and another user's,
       // or callers could find out the names of other users' machines.
-      return failed(error.code === "machine_unknown" ? { ...error, machine: slug } : error, body);
+      return whole(failureResponse(error.code === "machine_unknown" ? { ...error, machine: slug } : error, body));
     }
     if (isSmall(answer)) {
       const bytes = await bytesWithin(answer, WHOLE_BYTES);
       if (bytes === null) throw new Error("an answer is longer than it announced");
-      return { response: new Response(bytes, answer), isWhole: true };
+      return whole(new Response(bytes, answer));
     }
     const response = withClosingWord(answer, request.method, body, { code: "link_lost", machine: name });
     return { response, isWhole: false };
   } catch (reason) {
     if (request.signal.aborted) throw reason; // the client has disconnected, so no response can reach it
     console.error("the connection to a machine's script was lost", { machine: slug, reason: String(reason) });
-    return failed({ code: "link_lost", machine: name }, body);
+    return whole(failureResponse({ code: "link_lost", machine: name }, body));
   } finally {
     watch.end();
   }
-}
-
-function failed(error: OperatorError, body: Uint8Array | null): Relayed {
-  return { response: failureResponse(error, body), isWhole: true };
 }
 
 function isSmall(answer: Response): boolean {
