@@ -4,7 +4,7 @@ import { dispatchBindings } from "./dispatch-binding/configure.ts";
 import type { DispatchOptions } from "./dispatch-binding/configure.ts";
 import { innerWorker } from "./inner-worker.ts";
 import type { WorkerConfig } from "./worker-config.ts";
-import type { Address, Binding, Config, Extension, Service, Socket } from "./workerd/config.ts";
+import type { Address, Binding, Config, ExtensionModule, Service, Socket } from "./workerd/config.ts";
 import { OUTBOUND, outbound } from "./workerd/outbound.ts";
 import { CLOUDFLARE } from "./workerd/surroundings.ts";
 
@@ -63,8 +63,6 @@ function isService({ config, sockets }: WorkerSetup): boolean {
 function hasState({ migrations }: WorkerConfig): boolean {
   return migrations.length > 0;
 }
-
-type ExtensionModule = Extension["modules"][number];
 
 interface Parts {
   readonly services: readonly Service[];
@@ -137,7 +135,7 @@ function boundTo({ config, vars }: WorkerSetup, all: ControlSetup, isInner = fal
       };
     const own = boundTo(target, all, true);
     const inner = innerWorker(binding, service, target.bundle, own.bindings);
-    return { ...own, bindings: [inner.binding], modules: [...own.modules, ...inner.extension.modules] };
+    return { ...own, bindings: [inner.binding], modules: [...own.modules, ...inner.modules] };
   });
   return {
     bindings: [

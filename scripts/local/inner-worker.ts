@@ -1,10 +1,10 @@
 import type { Bundle } from "./bundle.ts";
-import type { Binding, Extension } from "./workerd/config.ts";
+import type { Binding, ExtensionModule } from "./workerd/config.ts";
 
 /** What a binding needs that calls a Worker within the caller's isolate. */
 export interface InnerWorker {
   readonly binding: Binding;
-  readonly extension: Extension;
+  readonly modules: readonly ExtensionModule[];
 }
 
 /**
@@ -25,12 +25,10 @@ export function innerWorker(name: string, service: string, bundle: Bundle, bindi
   const moduleName = `operator-local:${service}`;
   return {
     binding: { name, wrapped: { moduleName, innerBindings: bindings } },
-    extension: {
-      modules: [
-        { name: code, esModule: main.esModule, internal: true },
-        { name: moduleName, esModule: fetcher(code), internal: true },
-      ],
-    },
+    modules: [
+      { name: code, esModule: main.esModule, internal: true },
+      { name: moduleName, esModule: fetcher(code), internal: true },
+    ],
   };
 }
 

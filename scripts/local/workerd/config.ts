@@ -69,7 +69,13 @@ export type Binding = { readonly name: string } & (
 );
 
 export interface Extension {
-  readonly modules: readonly { readonly name: string; readonly internal?: boolean; readonly esModule: Content }[];
+  readonly modules: readonly ExtensionModule[];
+}
+
+export interface ExtensionModule {
+  readonly name: string;
+  readonly internal?: boolean;
+  readonly esModule: Content;
 }
 
 /** A file whose content is the value. workerd reads the file itself, so a bundle of megabytes is not copied into the text. */
