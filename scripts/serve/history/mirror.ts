@@ -30,8 +30,9 @@ export class Mirror {
       if (!isAside && parts.length > 0) this.#messages.tell(session, { id, role, parts, parentToolUse: null });
     }
     const about = { slug, cwd, model };
-    const isTold = this.#told.get(session) === JSON.stringify(about);
-    this.#told.set(session, JSON.stringify(about));
+    const told = JSON.stringify(about);
+    const isTold = this.#told.get(session) === told;
+    this.#told.set(session, told);
     this.#events.append("session.updated", session, { status: "mirror", ...(isTold ? {} : about) });
   }
 }
