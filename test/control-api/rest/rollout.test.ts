@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { RolloutAnswer } from "#protocol/rollout.ts";
 import { scriptVersion, wrapper } from "../../../control-api/src/machines/provisioning.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
+import { deployServer } from "../support/deploy-server.ts";
 import { env, TestUser } from "../support/operator.ts";
 
 async function statusOf(user: TestUser): Promise<RolloutAnswer> {
@@ -20,22 +21,7 @@ async function dialsIn(user: TestUser, name: string, epoch: number): Promise<voi
 
 /** A hosted server from before its wrapper was recorded, which says that it has this one. */
 async function oldServer(user: TestUser, name: string, says: string | undefined): Promise<void> {
-  const form = new FormData();
-  const config = {
-    mainModule: "index.js",
-    compatibilityDate: "2026-08-01",
-    compatibilityFlags: [],
-    vars: {},
-    objects: [],
-    migrations: [],
-  };
-  form.set("config", JSON.stringify(config));
-  form.set("index.js", new File(["export default {};"], "index.js", { type: "application/javascript+module" }));
-  const encoded = new Response(form);
-  const type = encoded.headers.get("content-type") ?? "";
-  const body = await encoded.arrayBuffer();
-  const headers = { "content-type": type, "content-length": String(body.byteLength) };
-  const deployed = await user.fetch(`/api/servers/${name}`, { method: "PUT", headers, body });
+  const deployed = await deployServer(user, name);
   expect(deployed.status).toBe(201);
   const object = env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
   await runInDurableObject(object, (_, { storage }) => void storage.sql.exec("DELETE FROM server_wrapper"));

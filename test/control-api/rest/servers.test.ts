@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ServerStore } from "../../../control-api/src/user/server-store.ts";
 import { wrapper } from "../../../control-api/src/machines/provisioning.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
+import { deployServer, type Given, mainModule } from "../support/deploy-server.ts";
 import { shapesOf, type UploadPart } from "../support/golden.ts";
 import { codeOf, env, TestUser } from "../support/operator.ts";
 
@@ -17,19 +18,10 @@ const CONFIG = {
     { tag: "v2", new_sqlite_classes: ["More"] },
   ],
 };
-const MODULE = { name: "index.js", type: "application/javascript+module", text: "export default {};" };
+const MODULE = mainModule("export default {};");
 
-type Given = { config?: object; modules?: (typeof MODULE)[]; length?: number };
-
-async function deploy(user: TestUser, name: string, { config = CONFIG, modules = [MODULE], length }: Given = {}) {
-  const form = new FormData();
-  form.set("config", JSON.stringify(config));
-  for (const { name: part, type, text } of modules) form.append(part, new File([text], part, { type }));
-  const encoded = new Response(form);
-  const type = encoded.headers.get("content-type") ?? "";
-  const body = await encoded.arrayBuffer();
-  const headers = { "content-type": type, "content-length": String(length ?? body.byteLength) };
-  return user.fetch(`/api/servers/${name}`, { method: "PUT", headers, body });
+function deploy(user: TestUser, name: string, given: Given = {}): Promise<Response> {
+  return deployServer(user, name, { config: CONFIG, ...given });
 }
 
 async function uploadsOf(user: TestUser, name: string) {

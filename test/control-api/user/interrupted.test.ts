@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import type { Webhooks } from "../../../control-api/src/webhooks/webhooks.ts";
+import { deployServer, mainModule } from "../support/deploy-server.ts";
 import { FACTS } from "../support/facts.ts";
 import { env, knock, ORIGIN, TestUser } from "../support/operator.ts";
 import { Receiver, SECRET } from "../support/receiver.ts";
@@ -103,28 +104,8 @@ describe("a change that a restart of its owner's object has ended", () => {
   });
 
   describe("of a hosted server", () => {
-    const deploy = (user: TestUser, name: string, text: string): Promise<Response> => {
-      const form = new FormData();
-      const config = {
-        mainModule: "index.js",
-        compatibilityDate: "2026-08-01",
-        compatibilityFlags: [],
-        vars: {},
-        objects: [],
-        migrations: [],
-      };
-      form.set("config", JSON.stringify(config));
-      form.append("index.js", new File([text], "index.js", { type: "application/javascript+module" }));
-      return encoded(form).then(({ body, headers }) =>
-        user.fetch(`/api/servers/${name}`, { method: "PUT", headers, body }),
-      );
-    };
-    const encoded = async (form: FormData): Promise<{ body: ArrayBuffer; headers: Record<string, string> }> => {
-      const response = new Response(form);
-      const type = response.headers.get("content-type") ?? "";
-      const body = await response.arrayBuffer();
-      return { body, headers: { "content-type": type, "content-length": String(body.byteLength) } };
-    };
+    const deploy = (user: TestUser, name: string, text: string): Promise<Response> =>
+      deployServer(user, name, { modules: [mainModule(text)] });
     const versionsOf = async (user: TestUser, name: string): Promise<(string | undefined)[]> =>
       (await user.platformCalls(name)).flatMap(({ method, metadata }) =>
         method === "PUT" ? [metadata?.bindings.find((one) => one["name"] === "OPERATOR_TEMPLATE")?.["text"]] : [],
