@@ -35,6 +35,18 @@ async function namesOf(user: TestUser): Promise<string[]> {
   return machines.map(({ name }) => name).toSorted();
 }
 
+/** An enrolment key, without the address that it carries for `codez`. */
+async function keyOf(user: TestUser, more: object): Promise<{ id: string; key: string }> {
+  const made = await user.rest("POST", "/api/keys", { ephemeral: true, ...more });
+  const { id, key } = await made.json<{ id: string; key: string }>();
+  return { id, key: key.replace(/@.*$/, "") };
+}
+
+function enrol(key: string, identity: string): Promise<Response> {
+  const headers = { authorization: `Bearer ${key}` };
+  return knock(`${ORIGIN}/api/enrolments`, { method: "POST", headers, body: JSON.stringify({ identity }) });
+}
+
 describe("a change that a restart of its owner's object has ended", () => {
   it("is taken back if it was a registration: nobody knows the token of the script that was uploaded", async () => {
     const [alice, name] = [new TestUser(), "unanswered-put-1"];
@@ -55,13 +67,9 @@ describe("a change that a restart of its owner's object has ended", () => {
 
   it("is finished if it was the removal of a revoked key's machines, none of which a new token keeps", async () => {
     const [alice, tag] = [new TestUser(), "unanswered-delete-1"];
-    const made = await alice.rest("POST", "/api/keys", { tag, ephemeral: true, reusable: true });
-    const { id, key } = await made.json<{ id: string; key: string }>();
-    const headers = { authorization: `Bearer ${key.replace(/@.*$/, "")}` };
-    for (const identity of ["identity-of-container-1", "identity-of-container-2"]) {
-      const init = { method: "POST", headers, body: JSON.stringify({ identity }) };
-      expect((await knock(`${ORIGIN}/api/enrolments`, init)).status).toBe(201);
-    }
+    const { id, key } = await keyOf(alice, { tag, reusable: true });
+    for (const identity of ["identity-of-container-1", "identity-of-container-2"])
+      expect((await enrol(key, identity)).status).toBe(201);
     const revoked = alice.rest("DELETE", `/api/keys/${id}?machines=true`);
     await expect.poll(() => changesOf(alice, tag)).toEqual(["PUT", "DELETE"]); // the second machine's turn has not come
     expect((await alice.rest("POST", `/api/machines/${tag}-2/token`)).status).toBe(404);
@@ -131,19 +139,6 @@ describe("a change that a restart of its owner's object has ended", () => {
 });
 
 describe("an enrolment key", () => {
-  const keyOf = async (user: TestUser, more: object): Promise<{ id: string; key: string }> => {
-    const { id, key }: { id: string; key: string } = await (
-      await user.rest("POST", "/api/keys", { ephemeral: true, ...more })
-    ).json();
-    return { id, key: key.replace(/@.*$/, "") };
-  };
-  const enrol = (key: string, identity: string): Promise<Response> =>
-    knock(`${ORIGIN}/api/enrolments`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${key}` },
-      body: JSON.stringify({ identity }),
-    });
-
   it("for one machine is not used up by a registration that a restart has ended", async () => {
     const [alice, tag] = [new TestUser(), "unanswered-put-1"];
     const { key } = await keyOf(alice, { tag });
