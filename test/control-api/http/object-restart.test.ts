@@ -1,8 +1,8 @@
-import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { Env } from "../../../control-api/src/env.ts";
 import { isRestart } from "../../../control-api/src/http/object-restart.ts";
 import { codeOf, env, knock, ORIGIN, TestUser, type RpcAnswer, type ToolResult } from "../support/operator.ts";
+import { restart } from "../support/restart.ts";
 
 /** Users' objects, of which this method fails so many times as it does when the object is restarted. Counts its calls. */
 function restarting(method: string, times: number): { USER: Env["USER"]; calls: () => number } {
@@ -93,7 +93,7 @@ it("the runtime marks the error of a call that a restart has ended", async () =>
     () => null,
     (reason: unknown) => reason,
   );
-  await runInDurableObject(user, (_, context) => context.abort("restarted")).catch(() => undefined); // it ends this call, too
+  await restart(user);
   expect(isRestart(await failure)).toBe(true);
 });
 

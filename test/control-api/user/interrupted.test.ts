@@ -7,15 +7,10 @@ import { deployServer, mainModule } from "../support/deploy-server.ts";
 import { FACTS } from "../support/facts.ts";
 import { env, knock, ORIGIN, TestUser } from "../support/operator.ts";
 import { Receiver, SECRET } from "../support/receiver.ts";
+import { restart } from "../support/restart.ts";
 
 const objectOf = (user: TestUser) => env.USER.getByName(user.id) as unknown as DurableObjectStub<User>;
 const hooksOf = (user: TestUser) => env.WEBHOOKS.getByName(user.id) as unknown as DurableObjectStub<Webhooks>;
-
-async function restart(object: DurableObjectStub<User> | DurableObjectStub<Webhooks>): Promise<void> {
-  await runInDurableObject(object as DurableObjectStub<User>, (_, context) => context.abort("restarted")).catch(
-    () => undefined, // it ends this call, too
-  );
-}
 
 /** What the platform was asked to do with a script. */
 async function changesOf(user: TestUser, name: string): Promise<string[]> {

@@ -2,6 +2,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import type { User } from "../../../control-api/src/user/user.ts";
 import { env, TestUser } from "../support/operator.ts";
+import { restart } from "../support/restart.ts";
 
 let alice: TestUser;
 let object: DurableObjectStub<User>;
@@ -37,10 +38,6 @@ async function reports(): Promise<void> {
   });
 }
 
-async function restart(): Promise<void> {
-  await runInDurableObject(object, (_, context) => context.abort("restarted")).catch(() => undefined); // it ends this call, too
-}
-
 describe("a former script that could not be deleted", () => {
   it("reports for the renamed machine, and is no machine of its own", async () => {
     await reports();
@@ -65,7 +62,7 @@ describe("a former script that could not be deleted", () => {
   });
 
   it("is deleted when the owner's object starts", async () => {
-    await restart();
+    await restart(object);
     await expect.poll(namesOf).toEqual(["loft"]);
     await expect.poll(methodsOf).toEqual(["PUT", "DELETE", "DELETE"]);
   });
