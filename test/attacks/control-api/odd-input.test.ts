@@ -122,6 +122,42 @@ describe("client metadata documents (CIMD), fetched from where a stranger says",
     // A refused token request looks its client up a second time, to tell a client that is unknown from one out of reach.
     expect(fetched).toBeLessThanOrEqual(120);
   });
+
+  test("whichever way a token request names its client, and with whosever grant", async () => {
+    const [person, app] = [await Visitor.invited(), await Client.registered()];
+    const { refresh_token: refresh } = await app.signIn(person);
+    const fetched = new Set<string>();
+    const real = globalThis.fetch;
+    vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
+      const { url } = new Request(input, init);
+      if (!url.startsWith("https://victim.test/")) return real(input, init);
+      fetched.add(url);
+      return Promise.resolve(new Response(null, { status: 404 }));
+    });
+    const madeUp = { grant_type: "refresh_token", refresh_token: "a:b:c" };
+    const part = (json: object) => btoa(JSON.stringify(json)).replaceAll("=", "");
+    const signed = (iss: string) => ({
+      client_assertion_type: "x",
+      client_assertion: `${part({})}.${part({ iss })}.${part({})}`,
+    });
+    const ways: ((id: string) => [form: Record<string, string>, headers?: Record<string, string>])[] = [
+      (id) => [madeUp, { authorization: `Basic ${btoa(`${encodeURIComponent(id)}:secret`)}` }],
+      (id) => [madeUp, { authorization: `bAsIc\t${btoa(`${id.replaceAll(":", "%3a")}:`)} ` }],
+      (id) => [{ ...madeUp, ...signed(id) }],
+      (id) => [{ ...madeUp, ...signed(id), client_id: "" }],
+      (id) => [{ ...madeUp, refresh_token: refresh, client_id: id }],
+      (id) => [{ token: refresh, client_id: id }],
+    ]; // prettier-ignore
+    for (const [number, way] of ways.entries()) {
+      fetched.clear();
+      for (let time = 0; time < 65; time += 1) {
+        const [form, more = {}] = way(`https://victim.test/${crypto.randomUUID()}.json`);
+        const headers = { "cf-connecting-ip": `203.0.113.${number}`, ...more };
+        await ask("/oauth/token", { method: "POST", body: new URLSearchParams(form), headers });
+      }
+      expect.soft(fetched.size, `way ${number}`).toBe(60);
+    }
+  });
 });
 
 test("a token can be created only for machines that exist", async () => {

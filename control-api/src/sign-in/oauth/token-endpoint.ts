@@ -10,6 +10,7 @@ import { accountsOf } from "../accounts/directory.ts";
 import { deviceToken } from "./device-token.ts";
 import { askLibrary, redeem, responseOf } from "./redeem.ts";
 import { DEVICE_GRANT } from "./metadata.ts";
+import { namedClient } from "./named-client.ts";
 import { oauthError, unavailable } from "./oauth-error.ts";
 import { Store } from "./store/store.ts";
 import { apexAudience, type Audience, audienceNamed, spelled } from "./resource.ts";
@@ -59,11 +60,13 @@ async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Pro
   const isTheirs = user !== undefined && grant !== undefined;
   if (isTheirs && (await accountsOf(env).person(user)) === null)
     return oauthError("invalid_grant", "The user who granted this has been removed.");
-  // A request with an invented code can name any URL as its client id, which the library would fetch; so those are rate-limited.
-  const isMadeUp = !isTheirs && hasDocument(body.get("client_id") ?? "");
-  if (isMadeUp && !(await mayFetchDocument(addressOf(request, env), env))) return unavailable();
+  // The library fetches the document of whichever client a request names, before it looks at the code. Unless that is the client to whom a
+  // person gave this grant, the sender has chosen it.
+  const client = namedClient(body, authorization);
+  const isChosen = client !== null && hasDocument(client) && client !== grant?.clientId;
+  if (isChosen && !(await mayFetchDocument(addressOf(request, env), env))) return unavailable();
   const answered = isTheirs ? await redeem(asked, user, env) : await askLibrary(asked, env);
-  if (answered.status === 401 && (await isUnreadable(body.get("client_id"), env))) return unavailable();
+  if (answered.status === 401 && (await isUnreadable(client, env))) return unavailable();
   // Open streams check their callers again after a revocation (a request without a grant type), and after a refused redemption,
   // since the library ends a grant when its code is used a second time (RFC 6749 section 4.1.2).
   if (isTheirs && (answered.status !== 200 || isRevocation(body))) await env.USER.getByName(user).revoked();
