@@ -49,7 +49,7 @@ export interface WebhooksRpc extends Rpc.DurableObjectBranded {
   wake(hasRevoked: boolean): MaybeAsync<void>;
   /** Deletes the messages about a machine, or one of its sessions (by its handle), that wait or were given up. */
   forget(machine: string, session: string | null): MaybeAsync<void>;
-  /** Deletes everything: the person is being removed. */
+  /** Deletes everything, and stores nothing from then on: the person is being removed. Can be repeated. */
   removeAll(): MaybeAsync<void>;
 }
 

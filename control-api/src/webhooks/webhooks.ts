@@ -7,6 +7,7 @@ import { feedOf } from "../mcp-events/event-feed.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/events-error.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
+import { Closure } from "../user/closure.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { areKeys, type BrowserKeys } from "../push/encrypt.ts";
 import { DEFAULT_TYPES, type PushSettings } from "../push/push-settings.ts";
@@ -51,6 +52,9 @@ const VAPID_KEY = "vapid";
 /** What the key for push services is bound to, in place of a subscription. */
 const VAPID_CONTEXT = "vapid";
 
+/** The answer to a request of somebody who is removed while it is carried out. */
+const REMOVED: OperatorError = { code: "unauthorized" };
+
 /** The keys of a browser's subscription, as they are sealed. */
 const Keys = z.object({ p256dh: z.string(), auth: z.string() });
 
@@ -67,6 +71,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
   readonly #subscriptions = new Subscriptions(this.ctx.storage.sql);
   readonly #deliveries = new Deliveries(this.ctx.storage.sql);
   readonly #verified = new Verified(this.ctx.storage.sql);
+  readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #challenges = new Challenges();
   readonly #credentials = new CredentialCheck(this.env, () => this.#user);
   readonly #collector = new Collector(this.ctx.storage, this.#subscriptions, this.#deliveries, () =>
@@ -126,12 +131,15 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const secret = kind === "ntfy" ? null : makeSecret();
     const sealed = secret === null ? null : await this.#seal(id, secret);
     const { machines: visible } = (await this.#credentials.sightOf(request.credential, Date.now())) ?? { machines: [] };
-    await this.#inTurn(async () => {
+    const refused = await this.#inTurn(async (): Promise<OperatorError | null> => {
+      if (this.#closure.isClosed) return REMOVED;
       await this.#collector.collect();
       const createdMs = Date.now();
       this.#subscriptions.add({ ...request, id, url: url.href, visible, createdMs, expiresMs: null }, sealed);
       await this.#guard();
+      return null;
     });
+    if (refused !== null) return refused;
     await this.#follow();
     return { id, url: url.href, secret };
   }
@@ -160,7 +168,8 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     this.ctx.storage.kv.put(USER_KEY, user);
     const id = `push_${hex(await sha256(url.href)).slice(0, ID_CHARACTERS)}`;
     const sealed = await this.#seal(id, JSON.stringify(keys));
-    const refusal = await this.#inTurn(async () => {
+    const refusal = await this.#inTurn(async (): Promise<OperatorError | null> => {
+      if (this.#closure.isClosed) return REMOVED;
       await this.#collector.collect();
       const known = this.#subscriptions.get(id);
       // A browser has one subscription, and another address when it was renewed. Whoever is signed in with it now has it alone.
@@ -255,11 +264,15 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
   }
 
   async removeAll(): Promise<void> {
-    await this.ctx.storage.deleteAlarm();
-    for (const { id } of this.#subscriptions.list()) this.#drop(id);
-    this.ctx.storage.kv.delete(VAPID_KEY);
-    this.#collector.reset();
-    this.#verified.clear();
+    // A receiver may take seconds to agree, and what it agrees to must not be stored after this.
+    this.#closure.close(Date.now());
+    await this.#inTurn(async () => {
+      await this.ctx.storage.deleteAlarm();
+      for (const { id } of this.#subscriptions.list()) this.#drop(id);
+      this.ctx.storage.kv.delete(VAPID_KEY);
+      this.#collector.reset();
+      this.#verified.clear();
+    });
   }
 
   override async alarm(): Promise<void> {
@@ -298,6 +311,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const grantedMs = Date.now() + this.#lifeOf(request);
     // Other requests ran while the receiver was asked, so what is there is looked at only now.
     const subscribed = await this.#inTurn(async (): Promise<Subscribed> => {
+      if (this.#closure.isClosed) throw new EventsFailure({ code: "forbidden", reason: "Access was revoked." });
       const known = this.#active(id);
       if (known !== null) return this.#refresh(known, request, sealed, grantedMs);
       this.#checkLimits(request);

@@ -17,6 +17,7 @@ import {
   Visitor,
 } from "../../control-api/sign-in/support/visitor.ts";
 import { env, TestUser } from "../../control-api/support/operator.ts";
+import { Receiver, SECRET } from "../../control-api/support/receiver.ts";
 
 let person: Visitor & { name: string };
 let id: string;
@@ -95,6 +96,41 @@ describe("a removed user cannot come back", () => {
     await expect((async () => user.createToken("x", { scopes: ["mcp:tools"], machines: null, expiresMs: null, callsPerDay: null }, { credential: null }))()).rejects.toThrow("removed"); // prettier-ignore
     await expect((async () => user.register({ name: "attic", identity: "i" }))()).rejects.toThrow("removed");
     await expect(new Store(env).put(`grant:${id}:g`, "{}")).rejects.toThrow("removed");
+  });
+});
+
+describe("what somebody asks for who is removed before it is done", () => {
+  const overview = async () => (await env.WEBHOOKS.getByName(id).overview()).subscriptions;
+  const made = { client: "an app", credential: null, filter: { machine: null, session: null } };
+
+  it("is no subscription, although the receiver agrees", async () => {
+    await removePerson(id, env);
+    const receiver = new Receiver();
+    const request = { ...made, user: id, visible: null, isTracked: true, name: "session.failed", arguments: "{}", url: receiver.url, secret: SECRET, cursor: null, maxAgeMs: null }; // prettier-ignore
+    expect(await env.WEBHOOKS.getByName(id).subscribe(request)).toMatchObject({ error: { code: "forbidden" } });
+    expect([(await receiver.received(1)).length, await overview()]).toEqual([1, []]);
+  });
+
+  it("is no webhook, and no notifications of a browser", async () => {
+    await removePerson(id, env);
+    const object = env.WEBHOOKS.getByName(id);
+    const { url } = new Receiver();
+    expect(await object.add({ ...made, user: id, kind: "webhook", url, types: null })).toEqual({
+      code: "unauthorized",
+    });
+    // The example of RFC 8291, section 5.
+    const point = "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4";
+    const keys = { p256dh: point, auth: "BTBZMqHH6r4Tts7J_aSIgg" };
+    const browser = {
+      user: id,
+      credential: "browser:x",
+      browser: "Firefox",
+      endpoint: url,
+      keys,
+      zone: "UTC",
+    } as const;
+    expect(await object.addPush(browser)).toEqual({ code: "unauthorized" });
+    expect(await overview()).toEqual([]);
   });
 });
 
