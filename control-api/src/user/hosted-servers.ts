@@ -21,6 +21,14 @@ import { type ServerRecord, ServerStore } from "./server-store.ts";
 /** Servers of one user. Each keeps up to five versions of up to 8 MB in the user's database, which may have 10 GB. */
 const MAX_SERVERS = 100;
 
+/** Identities of servers begin with this. */
+const SERVER = "hosted:";
+
+/** Whether no machine may have this identity. A server's can be guessed, and its tokens would lead to the machine that claims to have it. */
+export function isServerIdentity(identity: string): boolean {
+  return identity.startsWith(SERVER);
+}
+
 /** Sees to it that no upload is left that is not recorded here (`MachineChanges`). */
 export type NewScripts = {
   creating<Result>(script: { slug: string; name: string }, create: () => Promise<Result>): Promise<Result>;
@@ -60,7 +68,7 @@ export class HostedServers {
   /** Tells a server from a later one of the same name, for tokens that are limited to it. `null` if there is none. */
   identityOf(name: string): string | null {
     const server = this.#store.get(name);
-    return server === null ? null : `hosted:${name}:${server.createdMs}`;
+    return server === null ? null : `${SERVER}${name}:${server.createdMs}`;
   }
 
   nameOf(identity: string): string | null {

@@ -18,7 +18,7 @@ import { linkSecretOf } from "../machines/report-key.ts";
 import { closeLink, forgetAtScript } from "../machines/script-orders.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import type { Closure } from "./closure.ts";
-import type { HostedServers } from "./hosted-servers.ts";
+import { type HostedServers, isServerIdentity } from "./hosted-servers.ts";
 import type { IssuedLink, Registry } from "./registry.ts";
 import type { Uploaded } from "./rollout/rollouts.ts";
 import type { Turns } from "./turns.ts";
@@ -79,6 +79,8 @@ export class MachineChanges {
     return this.#parts.turns.take([request.name], async () => {
       this.#parts.closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
+      if (isServerIdentity(request.identity))
+        return { code: "invalid_request", reason: "a machine cannot have the identity of a hosted server." };
       await this.finishOf([request.name]);
       if (this.#parts.servers.get(request.name) !== null) return isHosted(request.name);
       // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
