@@ -1,3 +1,4 @@
+import { PRIVATE_IPV4 } from "#protocol/private-ipv4.ts";
 import type { AddressBindings } from "../http/host.ts";
 
 export type CallbackBindings = AddressBindings & {
@@ -13,25 +14,6 @@ const MAX_URL_CHARACTERS = 2_048;
 
 /** Names that are resolved differently in every network, or nowhere (RFC 6761, RFC 6762, RFC 8375, RFC 9476, ICANN). */
 const PRIVATE_SUFFIXES = ["localhost", "local", "internal", "home.arpa", "lan", "intranet", "corp", "home", "private", "invalid", "onion", "alt"]; // prettier-ignore
-
-/** IPv4 networks that are not globally reachable (IANA IPv4 Special-Purpose Address Registry), and multicast. */
-const PRIVATE_IPV4: readonly (readonly [network: string, bits: number])[] = [
-  ["0.0.0.0", 8],
-  ["10.0.0.0", 8],
-  ["100.64.0.0", 10],
-  ["127.0.0.0", 8],
-  ["169.254.0.0", 16],
-  ["172.16.0.0", 12],
-  ["192.0.0.0", 24],
-  ["192.0.2.0", 24],
-  ["192.88.99.0", 24],
-  ["192.168.0.0", 16],
-  ["198.18.0.0", 15],
-  ["198.51.100.0", 24],
-  ["203.0.113.0", 24],
-  ["224.0.0.0", 4],
-  ["240.0.0.0", 4],
-];
 
 /** Why a URL is invalid as a callback, in words for its author; `null` if it is valid. */
 export type CallbackRefusal = string;

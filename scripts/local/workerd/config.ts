@@ -29,7 +29,12 @@ interface ServiceDesignator {
 export interface Service {
   readonly name: string;
   readonly worker?: Worker;
-  readonly network?: { readonly allow: readonly string[]; readonly tlsOptions?: object };
+  readonly network?: {
+    readonly allow: readonly string[];
+    /** Counts more than `allow`. */
+    readonly deny?: readonly string[];
+    readonly tlsOptions?: object;
+  };
   readonly external?: { readonly address: Address; readonly http: object };
   readonly disk?: { readonly path: string; readonly writable?: boolean };
 }
