@@ -55,6 +55,12 @@ export const LIVE_PIECES = 256;
 /** Characters of one such piece. `codez serve` sends what came in a quarter of a second. */
 export const LIVE_PIECE_CHARACTERS = 16 * 1024;
 
+/**
+ * All of a person's pieces, in characters, each of which may take two bytes: a quarter of an object's 128 MB at most. 16 machines that
+ * stream ordinary text for a minute have a tenth of it.
+ */
+export const LIVE_CHARACTERS = 16 * 1024 * 1024;
+
 /** Machines that are told that somebody watches all of them. More than 16 do not stream to one screen. */
 export const LIVE_MACHINES = 16;
 

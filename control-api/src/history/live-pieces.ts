@@ -1,4 +1,7 @@
-import { LIVE_PIECE_CHARACTERS, LIVE_PIECES } from "./limits.ts";
+import { LIVE_CHARACTERS, LIVE_PIECE_CHARACTERS, LIVE_PIECES } from "./limits.ts";
+
+/** What a piece takes besides its data, in characters: its numbers, its type of at most 64 and its session of at most 200. */
+const PIECE_HEAD = 300;
 
 export type LivePiece = {
   readonly seq: number;
@@ -14,17 +17,26 @@ export type LivePiece = {
  * The newest pieces of unfinished messages, in memory only. They are for a live view: each message follows as a whole, which is
  * stored. So they cost no write, and a restart loses nothing that matters.
  *
- * Each machine has a room of its own, so that one cannot push out another's.
+ * Each machine has a room of its own, so that one cannot push out another's. If all of them are too large together, the machine that was
+ * silent for longest loses its pieces.
  */
 export class LivePieces {
+  /** In the order in which the machines last sent a piece. */
   readonly #byMachine = new Map<number, LivePiece[]>();
+  #characters = 0;
 
   add(piece: LivePiece): void {
     if (piece.data.length > LIVE_PIECE_CHARACTERS) return;
     const pieces = this.#byMachine.get(piece.machine) ?? [];
     pieces.push(piece);
-    if (pieces.length > LIVE_PIECES) pieces.shift();
+    this.#characters += sizeOf(piece);
+    if (pieces.length > LIVE_PIECES) this.#characters -= sizesOf(pieces.splice(0, 1));
+    this.#byMachine.delete(piece.machine);
     this.#byMachine.set(piece.machine, pieces);
+    for (const silent of this.#byMachine.keys()) {
+      if (this.#characters <= LIVE_CHARACTERS) break;
+      this.forget(silent);
+    }
   }
 
   /** Those after a sequence number that are wanted, in order. */
@@ -35,6 +47,15 @@ export class LivePieces {
   }
 
   forget(machine: number): void {
+    this.#characters -= sizesOf(this.#byMachine.get(machine) ?? []);
     this.#byMachine.delete(machine);
   }
+}
+
+function sizeOf({ data }: LivePiece): number {
+  return PIECE_HEAD + data.length;
+}
+
+function sizesOf(pieces: readonly LivePiece[]): number {
+  return pieces.reduce((sum, piece) => sum + sizeOf(piece), 0);
 }
