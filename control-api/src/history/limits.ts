@@ -1,4 +1,4 @@
-import { EVENT_LOG_ROWS } from "#protocol/limits.ts";
+import { EVENT_LOG_BYTES, EVENT_LOG_ROWS } from "#protocol/limits.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -16,14 +16,23 @@ export const NOTICE_PREFIX = "notice.";
  */
 export const MACHINE_ROWS = EVENT_LOG_ROWS;
 
-/** Data of one machine's events, in characters of JSON. A machine that sends only large events keeps fewer of them. */
-export const MACHINE_CHARACTERS = 32 * 1024 * 1024;
+/** Data of one machine's events, in bytes, as in the machine's own log. A machine that sends only large events keeps fewer of them. */
+export const MACHINE_BYTES = EVENT_LOG_BYTES;
 
 /**
  * Events of all of a person's machines, unless the person keeps fewer (retention.ts). At 1 KB each they take 250 MB, a fortieth of what a Durable Object may hold. Beyond it the
  * machine with the most events loses its oldest, so that a talkative machine never costs a quiet one its history.
  */
 export const LOG_ROWS = 250_000;
+
+/**
+ * Data of the events of all of a person's machines, in bytes: twice what `LOG_ROWS` of 1 KB take. 1,000 machines that send only large ones
+ * would exceed the 10 GB of a Durable Object, which then stores nothing more. Beyond it the machine with the most data loses its oldest.
+ */
+export const LOG_BYTES = 512 * 1024 * 1024;
+
+/** Data that is deleted beyond that limit at once, because finding the oldest events reads part of the log. */
+export const TRIM_BYTES = 2 * 1024 * 1024;
 
 /** Events older than this are deleted, unless the person chose another age (retention.ts). A month is as long as people go back to look up what a session did. */
 export const LOG_AGE_MS = 30 * DAY_MS;

@@ -17,7 +17,7 @@ type Row = {
   epoch: string | null;
   stored: number;
   rows: number;
-  characters: number;
+  bytes: number;
   gap_seq: number;
 };
 
@@ -26,7 +26,7 @@ export type LogState = LogMachine & {
   readonly epoch: string | null;
   readonly stored: number;
   readonly rows: number;
-  readonly characters: number;
+  readonly bytes: number;
 };
 
 /**
@@ -48,12 +48,21 @@ export class LogMachines {
     sql.exec(`
       CREATE TABLE IF NOT EXISTS log_machine (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, slug TEXT UNIQUE,
         gone_ms INTEGER, epoch TEXT, stored INTEGER NOT NULL DEFAULT 0, rows INTEGER NOT NULL DEFAULT 0,
-        characters INTEGER NOT NULL DEFAULT 0, gap_seq INTEGER NOT NULL DEFAULT 0);
+        characters INTEGER NOT NULL DEFAULT 0, gap_seq INTEGER NOT NULL DEFAULT 0, bytes INTEGER NOT NULL DEFAULT 0);
       CREATE INDEX IF NOT EXISTS log_machine_name ON log_machine (name);
       CREATE TABLE IF NOT EXISTS log_epoch (machine INTEGER NOT NULL, epoch TEXT NOT NULL, stored INTEGER NOT NULL,
         left_ms INTEGER NOT NULL, PRIMARY KEY (machine, epoch)) WITHOUT ROWID;
       CREATE TABLE IF NOT EXISTS log_former (machine INTEGER PRIMARY KEY, identity TEXT NOT NULL);
     `);
+    // Version 0.4 counted characters, in two ways that did not agree.
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('log_machine')").toArray();
+    if (!columns.some(({ name }) => name === "bytes")) {
+      sql.exec("ALTER TABLE log_machine ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0");
+      sql.exec(
+        `UPDATE log_machine SET bytes = stored.bytes FROM
+         (SELECT machine, sum(octet_length(data)) AS bytes FROM log_event GROUP BY machine) AS stored WHERE machine = id`,
+      );
+    }
     this.#newestGap = sql.exec<{ gap: number | null }>("SELECT max(gap_seq) AS gap FROM log_machine").one().gap ?? 0;
   }
 
@@ -124,34 +133,24 @@ export class LogMachines {
   }
 
   /** Notes what a push has added. */
-  add(id: number, stored: number, rows: number, characters: number): void {
+  add(id: number, stored: number, rows: number, bytes: number): void {
     this.#sql.exec(
-      "UPDATE log_machine SET stored = ?, rows = rows + ?, characters = characters + ? WHERE id = ?",
+      "UPDATE log_machine SET stored = ?, rows = rows + ?, bytes = bytes + ? WHERE id = ?",
       stored,
       rows,
-      characters,
+      bytes,
       id,
     );
   }
 
   /** Notes what was added beside the machine's own log. */
-  grow(id: number, rows: number, characters: number): void {
-    this.#sql.exec(
-      "UPDATE log_machine SET rows = rows + ?, characters = characters + ? WHERE id = ?",
-      rows,
-      characters,
-      id,
-    );
+  grow(id: number, rows: number, bytes: number): void {
+    this.#sql.exec("UPDATE log_machine SET rows = rows + ?, bytes = bytes + ? WHERE id = ?", rows, bytes, id);
   }
 
   /** Notes what trimming has removed: events up to `gapSeq`. */
-  shrink(id: number, rows: number, characters: number, gapSeq: number): void {
-    this.#sql.exec(
-      "UPDATE log_machine SET rows = rows - ?, characters = characters - ? WHERE id = ?",
-      rows,
-      characters,
-      id,
-    );
+  shrink(id: number, rows: number, bytes: number, gapSeq: number): void {
+    this.#sql.exec("UPDATE log_machine SET rows = rows - ?, bytes = bytes - ? WHERE id = ?", rows, bytes, id);
     this.markGap(id, gapSeq);
   }
 
@@ -175,14 +174,19 @@ export class LogMachines {
       .map(({ name }) => name);
   }
 
-  /** The machine with the most events. */
-  largest(): LogState | null {
-    const [row] = this.#sql.exec<Row>("SELECT * FROM log_machine ORDER BY rows DESC LIMIT 1").toArray();
+  /** The machine with the most events, or with the most data in them. */
+  largest(by: "rows" | "bytes"): LogState | null {
+    const [row] = this.#sql.exec<Row>(`SELECT * FROM log_machine ORDER BY ${by} DESC LIMIT 1`).toArray();
     return row === undefined ? null : stateOf(row);
   }
 
-  totalRows(): number {
-    return this.#sql.exec<{ total: number | null }>("SELECT sum(rows) AS total FROM log_machine").one().total ?? 0;
+  /** Events of all machines, and the bytes of their data. */
+  total(): { rows: number; bytes: number } {
+    return this.#sql
+      .exec<{ rows: number; bytes: number }>(
+        "SELECT coalesce(sum(rows), 0) AS rows, coalesce(sum(bytes), 0) AS bytes FROM log_machine",
+      )
+      .one();
   }
 
   rename(from: string, to: { name: string; slug: string }): void {
@@ -243,6 +247,6 @@ export class LogMachines {
   }
 }
 
-function stateOf({ id, name, gone_ms: goneMs, epoch, stored, rows, characters }: Row): LogState {
-  return { id, name, goneMs, epoch, stored, rows, characters };
+function stateOf({ id, name, gone_ms: goneMs, epoch, stored, rows, bytes }: Row): LogState {
+  return { id, name, goneMs, epoch, stored, rows, bytes };
 }

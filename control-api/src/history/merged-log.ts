@@ -1,3 +1,4 @@
+import { utf8 } from "#protocol/bytes.ts";
 import { eventData } from "#protocol/event-data.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
 import { DELTA_SUFFIX, type EventPush, type LogPosition } from "#protocol/event.ts";
@@ -5,13 +6,15 @@ import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, SCRIPT_EVENT_RATE } from "#protocol/
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "./event-query.ts";
 import {
   FIRST_HISTORY,
-  MACHINE_CHARACTERS,
+  LOG_BYTES,
+  MACHINE_BYTES,
   MACHINE_ROWS,
   NOTICE_PREFIX,
   OPERATOR,
   RECENT_EVENTS,
   SEQUENCE_BLOCK,
   TRIM_AGE_MS,
+  TRIM_BYTES,
   TRIM_ROWS,
 } from "./limits.ts";
 import { LivePieces } from "./live-pieces.ts";
@@ -66,14 +69,18 @@ export class MergedLog {
   readonly #retention: RetentionSetting;
   readonly #pieces = new LivePieces();
   readonly #budgets = new Map<number, TokenBucket>();
+  readonly #maxBytes: number;
   readonly #epoch: string;
   #newest: number;
   #reserved: number;
   #rows: number;
+  #bytes: number;
   #trimmedAgeMs = 0;
 
-  constructor(sql: SqlStorage) {
+  /** @param maxBytes data of all machines' events that is kept */
+  constructor(sql: SqlStorage, maxBytes = LOG_BYTES) {
     this.#sql = sql;
+    this.#maxBytes = maxBytes;
     this.machines = new LogMachines(sql);
     this.#retention = new RetentionSetting(sql);
     sql.exec(`
@@ -86,7 +93,9 @@ export class MergedLog {
     this.#epoch = state.epoch;
     this.#newest = state.reserved;
     this.#reserved = state.reserved;
-    this.#rows = this.machines.totalRows();
+    const { rows, bytes } = this.machines.total();
+    this.#rows = rows;
+    this.#bytes = bytes;
   }
 
   /** The position after the newest event. */
@@ -121,7 +130,7 @@ export class MergedLog {
     this.#budgets.set(machine.id, budget);
     const taken = budget.takeUpTo(fresh.length, nowMs);
     const added: AddedEvent[] = [];
-    let [rows, characters] = [0, 0];
+    let [rows, bytes] = [0, 0];
     for (const event of fresh.slice(0, taken)) {
       const seq = this.#next();
       const data = eventData(event.data);
@@ -144,12 +153,13 @@ export class MergedLog {
         data,
       );
       rows += 1;
-      characters += data.length;
+      bytes += utf8(data).byteLength;
     }
     // A script limits its machine already, so only a broken or hostile script gets here.
     if (taken < fresh.length) this.machines.markGap(machine.id, this.#next());
     this.#rows += rows;
-    this.machines.add(machine.id, to, rows, characters);
+    this.#bytes += bytes;
+    this.machines.add(machine.id, to, rows, bytes);
     if (rows > 0) this.#trim(machine.id, nowMs);
     return { stored: to, machine: machine.id, added };
   }
@@ -173,8 +183,10 @@ export class MergedLog {
       session,
       json,
     );
+    const bytes = utf8(json).byteLength;
     this.#rows += 1;
-    this.machines.grow(machine.id, 1, json.length);
+    this.#bytes += bytes;
+    this.machines.grow(machine.id, 1, bytes);
     this.#trim(machine.id, nowMs);
     return { seq, machine: machine.id, type, session, atMs: nowMs, data };
   }
@@ -240,17 +252,18 @@ export class MergedLog {
 
   /** Deletes what a person wants forgotten: a machine's events, or those of one of its sessions. Answers how many there were. */
   forget(machine: number, session: string | null): number {
-    const { count, characters } = this.#sql
-      .exec<{ count: number; characters: number | null }>(
-        "SELECT count(*) AS count, sum(length(data)) AS characters FROM log_event WHERE machine = ?1 AND (?2 IS NULL OR session = ?2)",
+    const { count, bytes } = this.#sql
+      .exec<{ count: number; bytes: number | null }>(
+        "SELECT count(*) AS count, sum(octet_length(data)) AS bytes FROM log_event WHERE machine = ?1 AND (?2 IS NULL OR session = ?2)",
         machine,
         session,
       )
       .one();
     this.#sql.exec("DELETE FROM log_event WHERE machine = ?1 AND (?2 IS NULL OR session = ?2)", machine, session);
     this.#pieces.forget(machine);
-    this.machines.shrink(machine, count, characters ?? 0, 0);
+    this.machines.shrink(machine, count, bytes ?? 0, 0);
     this.#rows -= count;
+    this.#bytes -= bytes ?? 0;
     return count;
   }
 
@@ -379,10 +392,11 @@ export class MergedLog {
   }
 
   #trim(id: number, nowMs: number): void {
-    const { rows, characters } = this.machines.byId(id) ?? { rows: 0, characters: 0 };
+    const { rows, bytes } = this.machines.byId(id) ?? { rows: 0, bytes: 0 };
     if (rows > MACHINE_ROWS + TRIM_ROWS) this.#drop(id, rows - MACHINE_ROWS);
-    else if (characters > MACHINE_CHARACTERS) this.#drop(id, Math.ceil(rows / 10));
+    else if (bytes > MACHINE_BYTES) this.#drop(id, Math.ceil(rows / 10));
     if (this.#rows > this.#retention.current.events + TRIM_ROWS) this.#dropLargest();
+    if (this.#bytes > this.#maxBytes) while (this.#bytes > this.#maxBytes - TRIM_BYTES && this.#dropHeaviest());
     if (Math.abs(nowMs - this.#trimmedAgeMs) >= TRIM_AGE_MS) this.trimAge(nowMs);
   }
 
@@ -411,14 +425,14 @@ export class MergedLog {
     this.#trimmedAgeMs = nowMs;
     const before = nowMs - this.#retention.ageMs;
     const old = this.#sql
-      .exec<{ machine: number; count: number; characters: number; last: number }>(
-        `SELECT machine, count(*) AS count, sum(length(data)) AS characters, max(seq) AS last FROM log_event
+      .exec<{ machine: number; count: number; bytes: number; last: number }>(
+        `SELECT machine, count(*) AS count, sum(octet_length(data)) AS bytes, max(seq) AS last FROM log_event
          WHERE stored_ms < ? GROUP BY machine`,
         before,
       )
       .toArray();
     this.#sql.exec("DELETE FROM log_event WHERE stored_ms < ?", before);
-    for (const { machine: id, count, characters, last } of old) this.#dropped(id, count, characters, last);
+    for (const { machine: id, count, bytes, last } of old) this.#dropped(id, count, bytes, last);
     const [oldest] = this.#sql
       .exec<{ at: number }>("SELECT stored_ms AS at FROM log_event ORDER BY seq LIMIT 1")
       .toArray();
@@ -427,30 +441,40 @@ export class MergedLog {
 
   /** The machine with the most events loses its oldest, so that a talkative one costs a quiet one nothing. */
   #dropLargest(): boolean {
-    const largest = this.machines.largest();
+    const largest = this.machines.largest("rows");
     if (largest === null || largest.rows === 0) return false;
     this.#drop(largest.id, Math.min(largest.rows, this.#rows - this.#retention.current.events));
     return true;
   }
 
+  /** The machine with the most data loses its oldest events: as much as is too much, and no more than half of what it has. */
+  #dropHeaviest(): boolean {
+    const heaviest = this.machines.largest("bytes");
+    if (heaviest === null || heaviest.rows === 0) return false;
+    const share = Math.min(1 / 2, (this.#bytes - this.#maxBytes + TRIM_BYTES) / heaviest.bytes);
+    this.#drop(heaviest.id, Math.ceil(heaviest.rows * share));
+    return true;
+  }
+
   /** Deletes a machine's oldest events. */
   #drop(id: number, count: number): void {
-    const { characters, last, found } = this.#sql
-      .exec<{ characters: number | null; last: number | null; found: number }>(
-        `SELECT sum(length(data)) AS characters, max(seq) AS last, count(*) AS found FROM
-         (SELECT seq, data FROM log_event WHERE machine = ? ORDER BY seq LIMIT ?)`,
+    const { bytes, last, found } = this.#sql
+      .exec<{ bytes: number | null; last: number | null; found: number }>(
+        `SELECT sum(bytes) AS bytes, max(seq) AS last, count(*) AS found FROM
+         (SELECT seq, octet_length(data) AS bytes FROM log_event WHERE machine = ? ORDER BY seq LIMIT ?)`,
         id,
         count,
       )
       .one();
     if (last === null) return;
     this.#sql.exec("DELETE FROM log_event WHERE machine = ? AND seq <= ?", id, last);
-    this.#dropped(id, found, characters ?? 0, last);
+    this.#dropped(id, found, bytes ?? 0, last);
   }
 
-  #dropped(id: number, rows: number, characters: number, last: number): void {
-    this.machines.shrink(id, rows, characters, last);
+  #dropped(id: number, rows: number, bytes: number, last: number): void {
+    this.machines.shrink(id, rows, bytes, last);
     this.#rows -= rows;
+    this.#bytes -= bytes;
   }
 }
 

@@ -2,21 +2,24 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { EventPush, LoggedEvent } from "#protocol/event.ts";
 import type { EventQuery, EventsRead } from "../../../control-api/src/history/event-query.ts";
-import { FIRST_HISTORY, MACHINE_CHARACTERS, MACHINE_ROWS, TRIM_ROWS } from "../../../control-api/src/history/limits.ts";
+import { FIRST_HISTORY, MACHINE_BYTES, MACHINE_ROWS, TRIM_ROWS } from "../../../control-api/src/history/limits.ts";
 import { MergedLog } from "../../../control-api/src/history/merged-log.ts";
 import { SessionIndex } from "../../../control-api/src/history/session-index.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import { env, TestUser } from "../support/operator.ts";
 
 /** A log in the storage of an object of its own. */
-function withLog(check: (log: MergedLog, again: () => MergedLog) => void): Promise<void> {
+function withLog(
+  check: (log: MergedLog, again: () => MergedLog, sql: SqlStorage) => void,
+  maxBytes?: number,
+): Promise<void> {
   const object = env.USER.getByName(`log-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
   return runInDurableObject(object, (_, { storage }) => {
     const open = (): MergedLog => {
       void new SessionIndex(storage.sql);
-      return new MergedLog(storage.sql);
+      return new MergedLog(storage.sql, maxBytes);
     };
-    check(open(), open);
+    check(open(), open, storage.sql);
   });
 }
 
@@ -225,10 +228,10 @@ describe("the log", () => {
   it("keeps a limited size of a machine's newest events", () =>
     withLog((log) => {
       const data = "x".repeat(60_000);
-      const count = Math.ceil((1.1 * MACHINE_CHARACTERS) / data.length);
+      const count = Math.ceil((1.1 * MACHINE_BYTES) / data.length);
       for (const seq of numbers(1, count)) log.push("a", "attic", push(seq - 1, [event(seq, { data })]), seq, NOW);
       const kept = everything(log);
-      expect(kept.length * data.length).toBeLessThanOrEqual(MACHINE_CHARACTERS + data.length);
+      expect(kept.length * data.length).toBeLessThanOrEqual(MACHINE_BYTES + data.length);
       expect(kept.at(-1)).toBe(`attic ${count}`);
     }));
 
@@ -236,12 +239,53 @@ describe("the log", () => {
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
       const data = "x".repeat(60_000);
-      const count = Math.ceil((1.1 * MACHINE_CHARACTERS) / data.length);
+      const count = Math.ceil((1.1 * MACHINE_BYTES) / data.length);
       for (let told = 0; told < count; told += 1) log.addOwn("attic", "delivery.cancelled", null, data, NOW);
-      const { rows = 0, characters = 0 } = log.machines.named("attic") ?? {};
-      expect(characters).toBeLessThanOrEqual(MACHINE_CHARACTERS);
-      expect(characters).toBeGreaterThan(MACHINE_CHARACTERS / 2);
+      const { rows = 0, bytes = 0 } = log.machines.named("attic") ?? {};
+      expect(bytes).toBeLessThanOrEqual(MACHINE_BYTES);
+      expect(bytes).toBeGreaterThan(MACHINE_BYTES / 2);
       expect(rows).toBeLessThan(count);
+    }));
+
+  it("keeps a limited size of the events of all machines together, at the cost of the machine that has most", () =>
+    withLog(
+      (log, again) => {
+        const data = "\u{1F600}".repeat(4_096); // 16 KiB in UTF-8, half as many characters
+        const fill = (machine: string, count: number): void => {
+          for (const seq of numbers(1, count))
+            log.push(machine, machine, push(seq - 1, [event(seq, { data })]), seq, NOW);
+        };
+        const bytesOf = (machine: string): number => log.machines.named(machine)?.bytes ?? 0;
+        fill("attic", 50);
+        const after = log.position;
+        fill("barn", 300);
+        fill("cellar", 250);
+        expect(bytesOf("attic")).toBe(50 * (16_384 + 2));
+        expect(bytesOf("barn") + bytesOf("cellar")).toBeLessThanOrEqual(8 * 1024 * 1024 - bytesOf("attic"));
+        expect(bytesOf("barn") + bytesOf("cellar")).toBeGreaterThan(5 * 1024 * 1024);
+        expect(Math.min(bytesOf("barn"), bytesOf("cellar"))).toBeGreaterThan(2 * 1024 * 1024);
+        expect(everything(log).at(-1)).toBe("cellar 250");
+        expect(read(log, { after }).gaps).not.toContain("attic");
+        expect(again().machines.total()).toEqual(log.machines.total());
+      },
+      8 * 1024 * 1024,
+    ));
+
+  it("counts the same bytes when events come and when they go, whatever characters they have", () =>
+    withLog((log) => {
+      for (const seq of [1, 2]) log.push("a", "attic", push(seq - 1, [event(seq, { data: "\u{1F600}ä" })]), seq, NOW);
+      log.addOwn("attic", "delivery.cancelled", null, "\u{1F600}", NOW);
+      log.forget(log.machines.named("attic")?.id ?? 0, null);
+      expect(log.machines.named("attic")).toMatchObject({ rows: 0, bytes: 0 });
+    }));
+
+  it("of version 0.4 is weighed once, and goes on", () =>
+    withLog((log, again, sql) => {
+      log.push("a", "attic", push(0, [event(1, { data: "ä" })]), 1, NOW);
+      log.push("b", "barn", push(0, [event(1, { data: "b" }), event(2, { data: "c" })]), 2, NOW);
+      sql.exec("ALTER TABLE log_machine DROP COLUMN bytes");
+      expect(again().machines.named("attic")).toMatchObject({ rows: 1, bytes: 4 });
+      expect(again().machines.named("barn")).toMatchObject({ rows: 2, bytes: 6 });
     }));
 
   it("drops events above the age limit, and reports it", () =>
