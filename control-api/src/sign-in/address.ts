@@ -1,7 +1,7 @@
 import { clientKeyOf } from "#protocol/client-key.ts";
 import type { Rate } from "#protocol/token-bucket.ts";
 import type { Sender } from "../http/held-bodies.ts";
-import type { Limit } from "./accounts/limits.ts";
+import type { Counted, Limit } from "./accounts/limits.ts";
 
 export type ClientAddressBindings = {
   /**
@@ -40,9 +40,9 @@ const WIDE_SHARE = 10;
  * The keys under which one attempt from an address is counted, each with its limit: the address, and the wide network that it is
  * in. There is no limit for all addresses together, since anyone could use that up for everybody.
  */
-export function countedUnder(name: string, address: string, limit: Limit): [key: string, limit: Limit][] {
+export function countedUnder(name: string, address: string, limit: Limit): Counted[] {
   const [wide = address] = networksOf(address);
-  const here: [string, Limit] = [`${name}:${address}`, limitAt(address, limit)];
+  const here: Counted = [`${name}:${address}`, limitAt(address, limit)];
   return wide === address ? [here] : [here, [`${name}:${wide}`, { ...limit, times: limit.times * WIDE_SHARE }]];
 }
 

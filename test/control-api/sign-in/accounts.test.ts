@@ -103,6 +103,33 @@ describe("a password", () => {
     expect(await signIn("203.0.113.12")).toBe(429);
   });
 
+  test("can be tried from one IPv6 network as often as from ten addresses, and refused attempts leave no rows", async () => {
+    const { name } = await Visitor.invited();
+    const signIn = async (address: string, password = PASSWORD) => {
+      const headers = { "cf-connecting-ip": address };
+      return (await new Visitor().post("/sign-in", { name, password }, headers)).status;
+    };
+    const rows = () =>
+      runInDurableObject(directory(), (_accounts, { storage }) =>
+        storage.sql.exec("SELECT key FROM attempt WHERE key LIKE '%2001:db8:%' ORDER BY key").toArray(),
+      );
+    expect(await signIn("2001:db8:1:1::1")).toBe(303);
+    expect(await signIn("2001:db8:2:2::1", "wrong wrong wrong")).toBe(401);
+    await runInDurableObject(directory(), (_accounts, { storage }) => {
+      const { count } = storage.sql
+        .exec<{ count: number }>("SELECT count FROM attempt WHERE key = 'sign-in:2001:db8::/32'")
+        .one();
+      expect(count).toBe(1);
+      storage.sql.exec("UPDATE attempt SET count = 400 WHERE key = 'sign-in:2001:db8::/32'");
+    });
+    const before = await rows();
+    for (const customer of [3, 4, 5]) expect(await signIn(`2001:db8:${customer}:1::1`)).toBe(429);
+    expect(await rows()).toEqual(before);
+    // Where the person has signed in before, and in other networks, nothing changes.
+    expect(await signIn("2001:db8:1:1::1")).toBe(303);
+    expect(await signIn("2001:db9:1:1::1")).toBe(303);
+  });
+
   test("is refused if it is short", async () => {
     const { code } = await directory().invite();
     expect((await new Visitor().post("/invite", { code, name: "short", password: "123456789" })).status).toBe(400);

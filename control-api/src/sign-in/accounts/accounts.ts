@@ -10,7 +10,7 @@ import { type DevicePoll, type DeviceRequest, Devices } from "./devices.ts";
 import { Enrolment } from "./enrolment.ts";
 import { Invites, plainCode } from "./invites.ts";
 import { KnownAddresses } from "./known-addresses.ts";
-import { type Limit, Limits } from "./limits.ts";
+import { type Counted, type Limit, Limits } from "./limits.ts";
 import { hashPassword, isAcceptable, isPassword } from "./password.ts";
 import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
 import { People, type Person, personName } from "./people.ts";
@@ -27,7 +27,10 @@ const PASSWORD_HERE: Limit = { times: 8, windowMs: 15 * MINUTE_MS };
  * a year, far too few to find a random password of ten letters.
  */
 const PASSWORD_ANYWHERE: Limit = { times: 300, windowMs: 24 * 60 * MINUTE_MS };
-/** Sign-in attempts from one address for any names: stops trying one common password with many names. */
+/**
+ * Sign-in attempts from one address for any names: stops trying one common password with many names. The network around it has ten times
+ * as many, or each of its addresses would have its own: an IPv6 /32 has 2^32 of them, and each count is a row.
+ */
 const SIGN_IN_HERE: Limit = { times: 40, windowMs: 15 * MINUTE_MS };
 
 /**
@@ -110,14 +113,14 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const found = this.#people.named(known);
     // Where the person has signed in before, strangers cannot use up the attempts: only those made there count.
     const isKnown = found !== null && this.#addresses.has(found.person.id, address);
-    const slow =
-      this.#slow(`sign-in:${address}`, limitAt(address, SIGN_IN_HERE), nowMs) ??
-      this.#slow(here, limitAt(address, PASSWORD_HERE), nowMs) ??
-      (isKnown ? null : this.#slow(`password:${known}`, PASSWORD_ANYWHERE, nowMs));
+    const signIns = countedUnder("sign-in", address, SIGN_IN_HERE);
+    const shared: Counted[] = isKnown ? [] : [...signIns.slice(1), [`password:${known}`, PASSWORD_ANYWHERE]];
+    const own: Counted[] = [...signIns.slice(0, 1), [here, limitAt(address, PASSWORD_HERE)]];
+    const slow = this.#slow([...own, ...shared], nowMs);
     if (slow !== null) return slow;
     if (!(await isPassword(password, found?.password ?? null)) || found === null) return { denied: "wrong" };
     this.#limits.clear(here);
-    if (!isKnown) this.#limits.giveBack(`password:${known}`);
+    for (const [key] of shared) this.#limits.giveBack(key);
     const entered = await this.#enter(found.person, visit);
     // A change of the password ends all sessions, and must end the one that was being opened with the former password, too.
     if (this.#people.passwordOf(found.person.id) === found.password) return entered;
@@ -164,10 +167,12 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
   }
 
   async signInWithPasskey(response: AuthenticationResponseJSON, site: Site, visit: Visit): Promise<Entered | Denied> {
-    const slow = this.#slow(`sign-in:${visit.address}`, limitAt(visit.address, SIGN_IN_HERE), Date.now());
+    const counted = countedUnder("passkey-sign-in", visit.address, SIGN_IN_HERE);
+    const slow = this.#slow(counted, Date.now());
     if (slow !== null) return slow;
     const id = await this.#passkeys.verify(response, site, Date.now());
     const person = id === null ? null : this.#people.get(id);
+    if (person !== null) for (const [key] of counted) this.#limits.giveBack(key);
     return person === null ? { denied: "wrong" } : this.#enter(person, visit);
   }
 
@@ -176,9 +181,8 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const session = await this.session(secret, visit);
     if (session === null) return { denied: "wrong" };
     const { id } = session.person;
-    const slow =
-      this.#slow(`password:${id}:${visit.address}`, limitAt(visit.address, PASSWORD_HERE), Date.now()) ??
-      this.#slow(`password:${id}`, PASSWORD_ANYWHERE, Date.now());
+    const here: Counted = [`password:${id}:${visit.address}`, limitAt(visit.address, PASSWORD_HERE)];
+    const slow = this.#slow([here, [`password:${id}`, PASSWORD_ANYWHERE]], Date.now());
     if (slow !== null) return slow;
     if (!(await isPassword(password, this.#people.passwordOf(id)))) return { denied: "wrong" };
     this.#limits.giveBack(`password:${id}`);
@@ -193,7 +197,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     site: Site,
     visit: Visit,
   ): Promise<Denied | null> {
-    const slow = this.#slow(`sign-in:${visit.address}`, limitAt(visit.address, SIGN_IN_HERE), Date.now());
+    const slow = this.#slow(countedUnder("passkey-sign-in", visit.address, SIGN_IN_HERE), Date.now());
     if (slow !== null) return slow;
     const session = await this.session(secret, visit);
     const id = await this.#passkeys.verify(response, site, Date.now());
@@ -243,7 +247,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     session: string,
     address: string,
   ): Promise<Denied | null> {
-    const slow = this.#slow(`password:${person}:${address}`, limitAt(address, PASSWORD_HERE), Date.now());
+    const slow = this.#slow([[`password:${person}:${address}`, limitAt(address, PASSWORD_HERE)]], Date.now());
     if (slow !== null) return slow;
     const known = this.#people.passwordOf(person);
     if (known !== null && !(await isPassword(old, known))) return { denied: "wrong" };
@@ -329,8 +333,8 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return { session: await this.#sessions.begin(person.id, visit, nowMs), person, isNewAddress };
   }
 
-  #slow(key: string, limit: Limit, nowMs: number): Denied | null {
-    const afterMs = this.#limits.take(key, limit, nowMs);
+  #slow(counted: readonly Counted[], nowMs: number): Denied | null {
+    const afterMs = this.#limits.takeAll(counted, nowMs);
     return afterMs > 0 ? { denied: "slow_down", afterMs } : null;
   }
 }
