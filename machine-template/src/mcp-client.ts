@@ -3,6 +3,7 @@ import type { CallRequest } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
 import { HandshakeFailed } from "./failure.ts";
 import { base64, utf8 } from "#protocol/bytes.ts";
+import { eventText } from "#protocol/event-text.ts";
 import { parseJson } from "#protocol/json.ts";
 
 /** The revisions of MCP that a machine's server may speak. */
@@ -193,7 +194,7 @@ async function readResponse(response: Response): Promise<unknown> {
     return isRpcResponse(value) ? value : undefined;
   }
   // A server may keep the stream open after its response. Leaving the loop closes it.
-  const events = response.body?.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream()) ?? [];
+  const events = response.body?.pipeThrough(eventText()).pipeThrough(new EventSourceParserStream()) ?? [];
   for await (const event of events) {
     const value = parseJson(event.data);
     if (isRpcResponse(value)) return value;

@@ -1,5 +1,6 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { OperatorFailure } from "#protocol/error.ts";
+import { eventText } from "#protocol/event-text.ts";
 import { textWithin } from "../http/text-within.ts";
 
 /**
@@ -35,10 +36,7 @@ export async function* eventsWithin(
       controller.enqueue(chunk);
     },
   });
-  const events = response.body
-    .pipeThrough(bounded)
-    .pipeThrough(new TextDecoderStream())
-    .pipeThrough(new EventSourceParserStream());
+  const events = response.body.pipeThrough(bounded).pipeThrough(eventText()).pipeThrough(new EventSourceParserStream());
   for await (const { data } of events) {
     sinceEvent = 0;
     yield data;

@@ -1,4 +1,5 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
+import { eventText } from "#protocol/event-text.ts";
 
 /**
  * Operator sends something at least every 20 s. After three times as long the connection is dead, although nothing said so: a laptop
@@ -11,10 +12,7 @@ export type StreamMessage = { readonly event: string; readonly id: string | unde
 
 /** The messages of a stream, until it ends or is silent for too long. */
 export async function* messagesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamMessage> {
-  const reader = body
-    .pipeThrough(new TextDecoderStream() as ReadableWritablePair<string, Uint8Array>)
-    .pipeThrough(new EventSourceParserStream())
-    .getReader();
+  const reader = body.pipeThrough(eventText()).pipeThrough(new EventSourceParserStream()).getReader();
   try {
     for (;;) {
       // An error is a connection that broke, which is the end of this stream and not of watching.
