@@ -9,6 +9,9 @@ const MAX_MENTIONS = 200;
 /** The longest path that a system opens (PATH_MAX on Linux is 4,096). */
 const MAX_PATH_CHARS = 4_096;
 
+/** Without the look-behind, each of thousands of marks would be tried as the first of those at the end. */
+const TRAILING_MARKS = /(?<![\p{P}\p{S}])[\p{P}\p{S}]+$/u;
+
 /**
  * The paths after each `@` in a prompt, in every way in which an agent could parse them: quoted or not, with or without a line
  * range (`#L1-9`) and trailing punctuation. `null` when there are too many to check.
@@ -27,7 +30,7 @@ export function mentionsIn(prompt: string): string[] | null {
 function readingsOf(after: string): string[] {
   const quoted = /^"([^"]*)"/.exec(after)?.[1];
   const word = /^[^\s]*/.exec(after)?.[0] ?? "";
-  return [quoted ?? "", word, word.replace(/#.*$/s, ""), word.replace(/[\p{P}\p{S}]+$/u, "")].filter(
+  return [quoted ?? "", word, word.replace(/#.*$/s, ""), word.replace(TRAILING_MARKS, "")].filter(
     (path) => path !== "" && !path.includes("\0"),
   );
 }

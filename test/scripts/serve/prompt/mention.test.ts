@@ -58,3 +58,9 @@ test("a mention of a file outside is found, whatever surrounds it", async () => 
 test("thousands of mentions do not cause a look-up each", () => {
   expect(mentionsIn("@a ".repeat(10_000))).toBeNull();
 });
+
+// With one step for each pair of marks, each prompt would keep serve busy for ten seconds.
+test("mentions of thousands of marks are read in linear time", () => {
+  const path = `${"\u{1F600}".repeat(2_000)}x`;
+  for (let prompt = 0; prompt < 15; prompt += 1) expect(mentionsIn(`@${path} `.repeat(200))).toEqual([path]);
+});
