@@ -1,4 +1,6 @@
-/** Number of positions that are kept. Clients disappear without notice; a position takes a few dozen bytes. */
+import { createHash } from "node:crypto";
+
+/** Number of positions that are kept. Clients disappear without notice; a position takes a hundred bytes. */
 const MAX_POSITIONS = 10_000;
 
 /**
@@ -16,12 +18,13 @@ export class PollPositions {
 
   /** Call this at every request of a client. */
   meet(client: string): void {
-    if (!this.#positions.has(client)) this.#set(client, this.#end());
+    const key = keyOf(client);
+    if (!this.#positions.has(key)) this.#set(key, this.#end());
   }
 
   get(client: string, session: string | null): string {
     this.meet(client);
-    return this.#positions.get(keyOf(client, session)) ?? this.#positions.get(client) ?? this.#end();
+    return this.#positions.get(keyOf(client, session)) ?? this.#positions.get(keyOf(client)) ?? this.#end();
   }
 
   advance(client: string, session: string | null, cursor: string): void {
@@ -36,6 +39,7 @@ export class PollPositions {
   }
 }
 
-function keyOf(client: string, session: string | null): string {
-  return JSON.stringify([client, session]);
+/** Clients choose these names, and they may have megabytes. So only a digest of them is kept. */
+function keyOf(...names: readonly (string | null)[]): string {
+  return createHash("sha256").update(JSON.stringify(names)).digest("base64");
 }

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { EventLog } from "../../../scripts/serve/event-log.ts";
 import { PollPositions } from "../../../scripts/serve/poll-positions.ts";
 
@@ -91,4 +91,20 @@ test("without a cursor a client gets the events since its first request, once fo
   say(log, "a", "third");
   expect(poll("two", null)).toEqual(["third"]);
   expect(poll("one", "a")).toEqual(["third"]);
+});
+
+test("what a client calls itself and its sessions is not kept, however long it is", () => {
+  const positions = new PollPositions(() => "end");
+  const keys = vi.spyOn(Map.prototype, "set");
+  const long = "x".repeat(1024 * 1024);
+  positions.meet(`${long}1`);
+  positions.advance(`${long}1`, `${long}a`, "one");
+  positions.advance(`${long}1`, `${long}b`, "other");
+  positions.advance(`${long}2`, `${long}a`, "another");
+  const longest = Math.max(...keys.mock.calls.map(([key]) => String(key).length));
+  keys.mockRestore();
+  expect(longest).toBeLessThan(100);
+  expect(["a", "b"].map((session) => positions.get(`${long}1`, `${long}${session}`))).toEqual(["one", "other"]);
+  expect(positions.get(`${long}2`, `${long}a`)).toBe("another");
+  expect(positions.get(`${long}1`, null)).toBe("end");
 });
