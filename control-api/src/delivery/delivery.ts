@@ -17,6 +17,10 @@ export type DeliveryRequest = {
   /** The computer that the machine's name belongs to now. */
   readonly identity: string;
   readonly tool: string;
+  /** Of the machine, tool and arguments: by it a key that is used for another call is found out. */
+  readonly digest: string;
+  /** The session that it is for, as its machine names it; `null` if it makes one. */
+  readonly session: string | null;
   /** JSON, without what only Operator needs. */
   readonly args: string;
   /** Whether it waits for a machine that is away, and until when. Milliseconds. */

@@ -20,8 +20,11 @@ export const MAX_WAITING = 100;
 /** The arguments of calls that wait for any of a person's machines, in bytes. Thousands of prompts, or thirty of the largest calls. */
 export const MAX_WAITING_BYTES = 32 * 1024 * 1024;
 
-/** The arguments of a queued call as JSON: a long prompt with a picture. Larger ones can only be sent to a machine that is there. */
-export const MAX_QUEUED_CHARACTERS = 1024 * 1024;
+/**
+ * The arguments of a queued call as JSON, in bytes: a long prompt with a picture, and half of what SQLite takes as one row. Larger ones can
+ * only be sent to a machine that is there.
+ */
+export const MAX_QUEUED_BYTES = 1024 * 1024;
 
 /** What of a machine's answer is kept for whoever asks again. `codez serve` answers these calls with a few hundred characters. */
 export const MAX_ANSWER_CHARACTERS = 64 * 1024;

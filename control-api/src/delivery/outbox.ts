@@ -17,6 +17,7 @@ type Row = {
   machine: string;
   identity: string;
   call: string;
+  session: string | null;
   tool: string;
   args: string;
   state: DeliveryState;
@@ -60,7 +61,8 @@ export type Sql = {
 /**
  * Calls with a key, on their way to the machines: the state machine of delivery, without any input or output.
  *
- *   delivery  one row for each key of each client: the call, its state, and what its machine answered
+ *   delivery  one row for each key of each client: the call, its state, and what its machine answered. `call` is a digest of what was
+ *             asked: with the whole of it a large call would exceed the 2 MB that SQLite in a Durable Object takes as one row
  *
  * None is lost: a row is written before the first attempt, and one that waits is due again until its machine has answered or its time is up.
  * None runs twice: each attempt carries the same key, which the machine has written down before it begins (`codez serve`). Where the
@@ -77,7 +79,15 @@ export class Outbox {
       queued INTEGER NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, accepted_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL,
       delivered_ms INTEGER, consumed_ms INTEGER, ended_ms INTEGER, next_ms INTEGER NOT NULL DEFAULT 0,
       trying INTEGER NOT NULL DEFAULT 0, may_have_run INTEGER NOT NULL DEFAULT 0, turn TEXT, answer TEXT, error TEXT,
-      UNIQUE (scope, key))`);
+      session TEXT, UNIQUE (scope, key))`);
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('delivery')").toArray();
+    if (!columns.some(({ name }) => name === "session")) {
+      sql.exec("ALTER TABLE delivery ADD COLUMN session TEXT");
+      // Version 0.4 kept the whole call. Its session is small, unlike the call.
+      sql.exec(
+        `UPDATE delivery SET session = json_extract(json_extract(call, '$[2]'), '$.session_id') WHERE json_valid(call)`,
+      );
+    }
     sql.exec("CREATE INDEX IF NOT EXISTS delivery_open ON delivery (machine) WHERE ended_ms IS NULL");
     // Attempts that were in progress when this object ended. Nobody knows how far they got.
     sql.exec("UPDATE delivery SET trying = 0, may_have_run = 1 WHERE trying = 1");
@@ -88,12 +98,11 @@ export class Outbox {
    * large ones for all of them.
    */
   accept(request: DeliveryRequest, nowMs: number): { record: DeliveryRecord; isNew: boolean } | "key_reused" | "full" {
-    const { scope, key, machine, identity, tool, args, isQueued, queueMs } = request;
+    const { scope, key, machine, identity, digest, session, tool, args, isQueued, queueMs } = request;
     this.#trim(nowMs);
-    const call = JSON.stringify([machine, tool, args]);
     const [known] = this.#sql.exec<Row>("SELECT * FROM delivery WHERE scope = ? AND key = ?", scope, key).toArray();
     if (known !== undefined) {
-      if (known.call !== call) return "key_reused";
+      if (known.call !== (known.call.startsWith("[") ? wholeOf(request) : digest)) return "key_reused";
       // The same call again, and this time its caller wants it to wait.
       if (isQueued && known.queued === 0 && known.state === "accepted") {
         if (this.#isFull(request)) return "full";
@@ -103,13 +112,14 @@ export class Outbox {
     }
     if (isQueued && this.#isFull(request)) return "full";
     this.#sql.exec(
-      `INSERT INTO delivery (scope, key, machine, identity, call, tool, args, state, queued, accepted_ms, until_ms)
-       VALUES (?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?, ?)`,
+      `INSERT INTO delivery (scope, key, machine, identity, call, session, tool, args, state, queued, accepted_ms, until_ms)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'accepted', ?, ?, ?)`,
       scope,
       key,
       machine,
       identity,
-      call,
+      digest,
+      session,
       tool,
       args,
       isQueued ? 1 : 0,
@@ -133,11 +143,8 @@ export class Outbox {
 
   /** The session that a call is for, as its machine names it; `null` if the call makes one. */
   sessionOf(id: number): string | null {
-    const path = "json_extract(json_extract(call, '$[2]'), '$.session_id')";
-    const [row] = this.#sql
-      .exec<{ session: string | number | null }>(`SELECT ${path} AS session FROM delivery WHERE id = ?`, id)
-      .toArray();
-    return typeof row?.session === "string" ? row.session : null;
+    const [row] = this.#sql.exec<Pick<Row, "session">>("SELECT session FROM delivery WHERE id = ?", id).toArray();
+    return row?.session ?? null;
   }
 
   /** The newest ones of a client, newest first. */
@@ -313,6 +320,11 @@ export class Outbox {
       MAX_KEPT_BYTES,
     );
   }
+}
+
+/** What version 0.4 wrote down in place of a digest. Such rows are a day old at most. */
+function wholeOf({ machine, tool, args }: DeliveryRequest): string {
+  return JSON.stringify([machine, tool, args]);
 }
 
 function dueOf({ id, key, machine, identity, tool, args, scope }: Row): Due {

@@ -1,4 +1,5 @@
 import { Agent } from "agents";
+import { boundedSession } from "#protocol/bounded.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import { type EventPush, type LogPosition } from "#protocol/event.ts";
 import { isRecord, parseJson } from "#protocol/json.ts";
@@ -495,7 +496,7 @@ export class User extends Agent<Env> implements UserRpc {
     const told = parseJson(answer ?? "null");
     const structured = isRecord(told) && isRecord(told["structuredContent"]) ? told["structuredContent"] : {};
     const { session_id: made = null, turn_id: turn = null } = structured;
-    const session = this.#outbox.sessionOf(record.id) ?? (typeof made === "string" ? made : null);
+    const session = this.#outbox.sessionOf(record.id) ?? (typeof made === "string" ? boundedSession(made) : null);
     this.#history.tell(machine, `delivery.${name}`, session, { ...deliveryView(record), turn_id: turn });
   }
 

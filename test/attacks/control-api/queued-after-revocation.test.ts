@@ -87,7 +87,15 @@ test("nor is what a token has queued that has expired", async () => {
 test("nor is what an app has queued whose grant was revoked, or what anybody has when the account is claimed anew", async () => {
   const user = await awayMachine();
   const object = registryOf(env, user.id);
-  const call = { machine: "attic", tool: "send_prompt", args: "{}", isQueued: true, queueMs: 60 * 60_000 };
+  const call = {
+    machine: "attic",
+    tool: "send_prompt",
+    digest: "",
+    session: null,
+    args: "{}",
+    isQueued: true,
+    queueMs: 60 * 60_000,
+  };
   await object.send({ ...call, scope: "grant:one", key: "the app's" });
   await env.USER.getByName(user.id).endGrant("one");
   expect(await object.delivery("grant:one", "the app's")).toMatchObject({ state: "cancelled" });

@@ -257,12 +257,31 @@ describe("a call with a key", () => {
     expect(await attempts()).toHaveLength(1);
   });
 
+  // Written down twice, these exceeded the 2 MB of a row.
+  it.each([
+    ["ASCII", "x".repeat(1_040_000)],
+    ["quotes", '"'.repeat(520_000)],
+    ["other scripts", "字".repeat(345_000)],
+  ])("of nearly 1 MB in %s is kept as any other", async (_, text) => {
+    await user.logs("attic", [{ type: "session.created", session: "s-1", data: {} }]);
+    await user.script("attic", { fails: OFFLINE });
+    const waiting = await send({ key: "k-1", text, on_offline: "queue" });
+    expect(waiting.structuredContent).toMatchObject({ status: "waiting_for_machine" });
+    expect(failureOf(await send({ key: "k-1", text: `${text}!`, on_offline: "queue" }))).toBe("key_reused");
+    await user.script("attic", { answers: { "tools/call send_prompt": SENT } });
+    await online(["attic"]);
+    await expect.poll(() => state("k-1")).toMatchObject({ state: "delivered" });
+    expect((await attempts()).at(-1)).toMatchObject({ arguments: { text, key: "k-1" } });
+    await expect.poll(() => told("delivery.*")).toMatchObject([{ session: "attic/s-1" }]);
+  });
+
   it.each([
     ["on_offline", { on_offline: "wait" }],
     ["ttl_ms", { key: "k", ttl_ms: -1 }],
     ["key", { key: "" }],
     ["key", { key: "x".repeat(201) }],
     ["1 MB", { key: "k", text: "x".repeat(1_100_000) }],
+    ["1 MB", { key: "k", text: "字".repeat(400_000) }],
   ])("is refused with a sentence about %s", async (says, args) => {
     const refused = await send({ on_offline: "queue", ...args });
     expect([failureOf(refused), refused.content[0]?.text]).toEqual(["invalid_request", expect.stringContaining(says)]);

@@ -1,6 +1,7 @@
 import type { AuditEntry } from "../../../control-api/src/audit/entry.ts";
 import { createExecutionContext } from "cloudflare:test";
 import { env as bindings } from "cloudflare:workers";
+import { utf8 } from "#protocol/bytes.ts";
 import type { EventPush, LoggedEvent } from "#protocol/event.ts";
 import { REPORT_KEY_HEADER, type ReportedPresence } from "#protocol/script-api.ts";
 import { slugOf } from "#protocol/slug.ts";
@@ -200,7 +201,7 @@ export class TestUser {
     const body = JSON.stringify({ jsonrpc: "2.0", id: 7, method, params: whole });
     const response = await this.fetch("/mcp", {
       method: "POST",
-      headers: { ...headers, "content-length": String(body.length) },
+      headers: { ...headers, "content-length": String(utf8(body).byteLength) },
       body,
     });
     const messages = messagesIn(response, await response.text());

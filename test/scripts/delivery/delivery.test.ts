@@ -166,6 +166,8 @@ async function run(seed: number, folder: string): Promise<Outcome> {
       machine: "attic",
       identity: "i",
       tool: "send_prompt",
+      digest: `digest ${index}`,
+      session: null,
       args: JSON.stringify({ text: `prompt ${index}` }),
       isQueued: true,
       queueMs: 86_400_000,

@@ -1,4 +1,6 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
+import { boundedSession } from "#protocol/bounded.ts";
+import { hex, sha256, utf8 } from "#protocol/bytes.ts";
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import { REPLACES } from "#protocol/coding-tools/coding-tool.ts";
@@ -8,7 +10,7 @@ import { structuredResult } from "#protocol/tool-result.ts";
 import type { DeliveryRecord } from "../../delivery/delivery.ts";
 import { deliveryScopeOf } from "../../delivery/delivery-scope.ts";
 import { deliveryView } from "../../delivery/delivery-view.ts";
-import { DEFAULT_QUEUE_MS, MAX_QUEUE_MS, MAX_QUEUED_CHARACTERS } from "../../delivery/limits.ts";
+import { DEFAULT_QUEUE_MS, MAX_QUEUE_MS, MAX_QUEUED_BYTES } from "../../delivery/limits.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
 import { registryOf } from "../../user/user-rpc.ts";
 import { withSessionHandles } from "../session-result.ts";
@@ -66,7 +68,7 @@ export function isDelivered({ name, args }: ToolCall): boolean {
  * once there. It is relayed with its key, and `get_delivery` knows nothing of it.
  */
 export async function isLeftToMachine({ env, caller, args }: ToolCall, machine: string): Promise<boolean> {
-  if ((args["on_offline"] ?? "fail") !== "fail" || JSON.stringify(args).length <= MAX_QUEUED_CHARACTERS) return false;
+  if ((args["on_offline"] ?? "fail") !== "fail" || !isTooLarge(JSON.stringify(args))) return false;
   const record: MachineRecord | null = await registryOf(env, caller.user).machine(machine);
   return record?.facts?.capabilities.includes(KEYS_CAPABILITY) === true;
 }
@@ -88,19 +90,25 @@ export async function deliverCall(
   if (given !== undefined && (typeof given !== "string" || given === "" || given.length > MAX_KEY_CHARACTERS))
     return invalid(`key must be a string of 1 to ${MAX_KEY_CHARACTERS} characters.`);
   const json = JSON.stringify(args);
-  if (json.length > MAX_QUEUED_CHARACTERS)
+  if (isTooLarge(json))
     return invalid("A call with a key may have 1 MB at this machine. Leave the key out, or send a smaller attachment.");
   const sent: DeliveryRecord | OperatorError = await registryOf(env, caller.user).send({
     scope: deliveryScopeOf(caller),
     key: typeof given === "string" ? given : crypto.randomUUID(),
     machine,
     tool: call.name,
+    digest: hex(await sha256(JSON.stringify([machine, call.name, json]))),
+    session: typeof args["session_id"] === "string" ? boundedSession(args["session_id"]) : null,
     args: json,
     isQueued: onOffline === "queue",
     queueMs: Math.min(ttlMs, MAX_QUEUE_MS),
   });
   if ("code" in sent) throw new OperatorFailure(sent);
   return resultOf(sent, call, machine, args);
+}
+
+function isTooLarge(json: string): boolean {
+  return utf8(json).byteLength > MAX_QUEUED_BYTES;
 }
 
 /** The longest key that a machine takes. */
