@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
+import { compileCache } from "./test/support/compile-cache.ts";
 import { control } from "./test/support/stand-in/control.ts";
 import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
 import { LongestFirst } from "./test/support/longest-first.ts";
@@ -63,7 +64,7 @@ const THREE_ISOLATES = {
 const PROCESSES = {
   ...PROPERTIES,
   globalSetup: ["test/peers/setup.ts"],
-  env: temporaryInMemory(),
+  env: { ...temporaryInMemory(), ...compileCache() },
   isolate: false,
   maxWorkers: 3,
   sequence: { groupOrder: 1 },

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { peerBin } from "../../../peers/bin.ts";
 import { startMessagesApi, type MessagesApi, type Script } from "../../../peers/messages-api.ts";
+import { sameCompileCache } from "../../../support/compile-cache.ts";
 
 /** Whatever a test waits for happens in a second; on a loaded machine in a few. */
 const PATIENCE_MS = 60_000;
@@ -53,6 +54,7 @@ export class TestMachine implements AsyncDisposable {
       DISABLE_AUTOUPDATER: "1",
       CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC: "1",
       NODE_NO_WARNINGS: "1",
+      ...sameCompileCache(),
       ...env,
     };
   }
