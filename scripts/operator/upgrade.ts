@@ -40,7 +40,8 @@ export async function upgrade(stateDir: string, restart: string | undefined, tel
   const deadlineMs = Date.now() + RESTART_TIMEOUT_MS;
   while (Date.now() < deadlineMs) {
     const holder = await runningHolder(join(stateDir, "lock.json"));
-    if (holder !== null && holder.pid !== before.pid) {
+    // An Operator that starts has written its process to the lock file, and not yet its gate and its release, which follow together.
+    if (holder?.gate !== undefined && holder.pid !== before.pid) {
       const { finding } = await lookAtProcess(stateDir);
       if (finding.level === "ok" && holder.version !== version)
         throw new Error(
