@@ -1,7 +1,6 @@
 import { OWNER } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import { accountsOf } from "./accounts/directory.ts";
-import type { Person } from "./accounts/people.ts";
 import { Store } from "./oauth/store/store.ts";
 
 /** The form of user ids, which are created in accounts/enrolment.ts and authkit/caller.ts. */
@@ -19,11 +18,10 @@ const USER_ID = /^[a-z0-9-]{1,64}$/;
 export async function removePerson(id: string, env: Env): Promise<string | null> {
   if (id === OWNER || !USER_ID.test(id)) return null;
   const accounts = accountsOf(env);
-  const person: Person | null = await accounts.person(id);
   const user = env.USER.getByName(id);
   await Promise.all([accounts.lockOut(id), user.close(), new Store(env).removeUser(id)]);
   await env.WEBHOOKS.getByName(id).removeAll();
   await user.removeAll();
-  await accounts.forget(id);
-  return person?.name ?? null;
+  const name: string | null = await accounts.forget(id);
+  return name;
 }

@@ -5,6 +5,8 @@
 import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import { removePerson } from "../../../control-api/src/sign-in/remove-person.ts";
+import type { Entered } from "../../../control-api/src/sign-in/accounts/accounts-rpc.ts";
+import { hashOf } from "../../../control-api/src/sign-in/secret.ts";
 import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
 import {
   ask,
@@ -12,12 +14,15 @@ import {
   Client,
   directory,
   errorOf,
+  PASSWORD,
   statusWith,
   token,
   Visitor,
 } from "../../control-api/sign-in/support/visitor.ts";
 import { env, TestUser } from "../../control-api/support/operator.ts";
 import { Receiver, SECRET } from "../../control-api/support/receiver.ts";
+
+const VISIT = { address: "here", browser: "Firefox" };
 
 let person: Visitor & { name: string };
 let id: string;
@@ -90,6 +95,26 @@ describe("a removed user cannot come back", () => {
     expect(rows).toEqual([0, 0, 0, 0]);
   });
 
+  it("with a password that they set, or a session that they begin, before they are deleted", async () => {
+    const { session } = (await directory().signIn(person.name, PASSWORD, VISIT)) as Entered;
+    await directory().lockOut(id); // the first step
+    expect(await directory().changePassword(id, PASSWORD, "another good one", session, "here")).toEqual({
+      denied: "wrong",
+    });
+    expect(await directory().changePassword(id, "", "another good one", session, "here")).toEqual({ denied: "wrong" });
+    for (const password of [PASSWORD, "another good one", ""])
+      expect(await directory().signIn(person.name, password, VISIT)).toEqual({ denied: "wrong" });
+    const late = await hashOf("late");
+    await runInDurableObject(directory(), (_, { storage }) => {
+      // As a sign-in would that was under way.
+      storage.sql.exec("INSERT INTO session VALUES (?, ?, 1, ?, 1, '', '')", late, id, Date.now());
+    });
+    expect(await directory().session("late", VISIT)).toBeNull();
+    // They are still there to be removed, and nobody gets their name meanwhile.
+    expect((await directory().people()).some((one) => one.id === id)).toBe(true);
+    expect(await removePerson(id, env)).toBe(person.name);
+  });
+
   it("with anything that is created for them afterwards", async () => {
     await removePerson(id, env);
     const user = env.USER.getByName(id);
@@ -131,6 +156,35 @@ describe("what somebody asks for who is removed before it is done", () => {
     } as const;
     expect(await object.addPush(browser)).toEqual({ code: "unauthorized" });
     expect(await overview()).toEqual([]);
+  });
+});
+
+describe("of a removed user, nothing waits to be sent any more:", () => {
+  it("no call for a machine that is away, with what it would say", async () => {
+    const user = new TestUser(id);
+    await user.machine("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    await user.tool("send_prompt", {
+      session_id: "attic/s-1",
+      text: "a secret plan",
+      on_offline: "queue",
+      key: "mine",
+    });
+    const waiting = () => runInDurableObject(env.USER.getByName(id), (_, { storage }) =>
+      storage.sql.exec("SELECT args FROM delivery WHERE ended_ms IS NULL OR args <> ''").toArray()); // prettier-ignore
+    expect(await waiting()).toHaveLength(1);
+    await removePerson(id, env);
+    expect(await waiting()).toEqual([]);
+  });
+
+  it("no message of a subscription that ended at the same time", async () => {
+    const receiver = new Receiver();
+    const object = env.WEBHOOKS.getByName(id);
+    await object.subscribe({ user: id, client: "an app", credential: "token:gone", filter: { machine: null, session: null }, visible: null, isTracked: true, name: "session.failed", arguments: "{}", url: receiver.url, secret: SECRET, cursor: null, maxAgeMs: null }); // prettier-ignore
+    await Promise.all([object.wake(true), object.removeAll()]);
+    const left = await runInDurableObject(object, (_, { storage }) =>
+      storage.sql.exec("SELECT * FROM delivery").toArray(),
+    );
+    expect(left).toEqual([]);
   });
 });
 

@@ -65,7 +65,7 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   ): MaybeAsync<Denied | null>;
   invite(): MaybeAsync<{ code: string; expiresMs: number }>;
   lockOut(id: string): MaybeAsync<void>;
-  forget(id: string): MaybeAsync<void>;
+  forget(id: string): MaybeAsync<string | null>;
 
   /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
   take(key: string, limit: Limit): MaybeAsync<number>;

@@ -222,6 +222,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
   async addPasskey(person: string, response: RegistrationResponseJSON, site: Site, name: string): Promise<boolean> {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context !== "" || made.person.id !== person) return false;
+    if (this.#people.get(person) === null) return false; // is being removed
     made.keep(name);
     return true;
   }
@@ -253,8 +254,9 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     if (known !== null && !(await isPassword(old, known))) return { denied: "wrong" };
     if (!isAcceptable(password)) return { denied: "password_weak" };
     const hash = await hashPassword(password);
-    // Of two changes at once the first one counts: the other's old password is not the password any more.
-    if (this.#people.passwordOf(person) !== known) return { denied: "wrong" };
+    // Of two changes at once the first one counts: the other's old password is not the password any more. Who is being removed has none, and
+    // gets none.
+    if (this.#people.passwordOf(person) !== known || this.#people.get(person) === null) return { denied: "wrong" };
     this.#people.setPassword(person, hash);
     await this.#sessions.endAll(person, session);
     if (known !== null) await this.#sessions.prove(session, Date.now());
@@ -265,20 +267,23 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#invites.create(Date.now());
   }
 
-  /** Deletes all credentials of a person: password, passkeys, browser sessions, device codes. Throws for the owner. */
+  /** Deletes all credentials of a person, and lets them have no others: password, passkeys, browser sessions, device codes. Throws for the owner. */
   async lockOut(id: string): Promise<void> {
     if (id === OWNER) throw new Error("the owner cannot be removed");
-    this.#people.clearPassword(id);
+    this.#people.lock(id);
     this.#passkeys.deleteAll(id);
     this.#devices.deleteAll(id);
     this.#addresses.deleteAll(id);
     await this.#sessions.endAll(id, null);
   }
 
-  /** Deletes a person. Credentials are deleted again, because the person may have created some while the removal was running. */
-  async forget(id: string): Promise<void> {
+  /**
+   * Deletes a person, and answers their name, or `null` if there was none. Credentials are deleted again, because some may have been on their way
+   * when the person was locked out.
+   */
+  async forget(id: string): Promise<string | null> {
     await this.lockOut(id);
-    this.#people.delete(id);
+    return this.#people.delete(id);
   }
 
   /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */

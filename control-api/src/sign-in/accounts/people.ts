@@ -6,7 +6,8 @@ type Row = { id: string; name: string; password: string | null };
 /**
  * The people.
  *
- *   person   who signs in here. Names are unique and compared without regard to case
+ *   person   who signs in here. Names are unique and compared without regard to case. Who is `locked` is being removed: they are still listed,
+ *            in case that has to be repeated, and nothing else finds them
  *   guest    ids of users who sign in elsewhere (MCPAuthKit) and were let in
  */
 export class People {
@@ -17,10 +18,14 @@ export class People {
     sql.exec(`CREATE TABLE IF NOT EXISTS person (
       id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, password TEXT, created_ms INTEGER NOT NULL)`);
     sql.exec("CREATE TABLE IF NOT EXISTS guest (id TEXT PRIMARY KEY, met_ms INTEGER NOT NULL) WITHOUT ROWID");
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('person')").toArray();
+    // A database of version 0.4.
+    if (!columns.some(({ name }) => name === "locked"))
+      sql.exec("ALTER TABLE person ADD COLUMN locked INTEGER NOT NULL DEFAULT 0");
   }
 
   get(id: string): Person | null {
-    const row = this.#one("SELECT * FROM person WHERE id = ?", id);
+    const row = this.#one("SELECT * FROM person WHERE id = ? AND locked = 0", id);
     return row === null ? null : { id: row.id, name: row.name };
   }
 
@@ -39,13 +44,13 @@ export class People {
   }
 
   passwordOf(id: string): string | null {
-    return this.#one("SELECT * FROM person WHERE id = ?", id)?.password ?? null;
+    return this.#one("SELECT * FROM person WHERE id = ? AND locked = 0", id)?.password ?? null;
   }
 
   /** Adds a person, or gives a known one a new name and password. */
   put({ id, name }: Person, password: string | null, nowMs: number): void {
     this.#sql.exec(
-      `INSERT INTO person VALUES (?, ?, ?, ?)
+      `INSERT INTO person (id, name, password, created_ms) VALUES (?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET name = excluded.name, password = excluded.password`,
       id,
       name,
@@ -63,16 +68,18 @@ export class People {
   }
 
   setPassword(id: string, password: string): void {
-    this.#sql.exec("UPDATE person SET password = ? WHERE id = ?", password, id);
+    this.#sql.exec("UPDATE person SET password = ? WHERE id = ? AND locked = 0", password, id);
   }
 
-  clearPassword(id: string): void {
-    this.#sql.exec("UPDATE person SET password = NULL WHERE id = ?", id);
+  /** From now on nobody signs in as this person, or changes with what. */
+  lock(id: string): void {
+    this.#sql.exec("UPDATE person SET password = NULL, locked = 1 WHERE id = ?", id);
   }
 
-  delete(id: string): void {
-    this.#sql.exec("DELETE FROM person WHERE id = ?", id);
+  /** Answers the name of the deleted person, or `null` if there was none. */
+  delete(id: string): string | null {
     this.#sql.exec("DELETE FROM guest WHERE id = ?", id);
+    return this.#one("DELETE FROM person WHERE id = ? RETURNING *", id)?.name ?? null;
   }
 
   #one(query: string, value: string): Row | null {
