@@ -733,6 +733,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.#closure.close(Date.now());
     this.#tokens.revokeAll();
     this.#enrolment.revokeAll();
+    this.#outbox.revoke(null, Date.now());
     this.revoked();
   }
 

@@ -401,6 +401,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
 
   /** Nothing more is delivered, except the message that says so. */
   #end({ id, kind }: Subscription): void {
+    if (this.#subscriptions.get(id) === null) return; // removed while its credential was looked up
     this.#deliveries.deleteOf(id);
     if (kind !== "client") return this.#subscriptions.delete(id);
     this.#subscriptions.end(id);
