@@ -84,9 +84,10 @@ async function passed(
   const relayed = refusal === null ? relay(guarded.request, env, destination, body) : null;
   const passing = Promise.resolve(relayed).then((answered): Relayed => {
     const refused = guarded.refusal();
-    if (answered !== null && refused === null) return { ...answered, response: filtered(answered.response, name) };
+    if (answered !== null && refused === null)
+      return { isWhole: answered.isWhole, response: filtered(answered.response, name, answered.body) };
     // The machine got only a part of the request, so its answer says nothing.
-    void answered?.response.body?.cancel().catch(() => undefined);
+    if (answered?.body === undefined) void answered?.response.body?.cancel().catch(() => undefined);
     if (refused instanceof OperatorFailure) return whole(failureResponse(refused.error, body));
     throw refused;
   });

@@ -1,6 +1,6 @@
 import { failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
-import { bytesWithin } from "../http/bytes-within.ts";
+import { bytesOfLength } from "../http/bytes-of-length.ts";
 import { withClosingWord } from "./closing-word.ts";
 import { failureIn, isFailure } from "./machine-failure.ts";
 import { FROZEN_AFTER_MS, lookAt, ScriptWatch } from "./script-watch.ts";
@@ -15,8 +15,14 @@ const WHOLE_BYTES = 64 * 1024;
 /** Where a call goes, and on whose behalf. `path` includes the query. */
 export type Destination = { user: string; name: string; slug: string; path: string };
 
-/** What a caller gets. Whether all of it is there, so that nothing is left that could break off or go on without end. */
-export type Relayed = { readonly response: Response; readonly isWhole: boolean };
+/** What a caller gets. */
+export type Relayed = {
+  readonly response: Response;
+  /** Whether all of it is there, so that nothing is left that could break off or go on without end. */
+  readonly isWhole: boolean;
+  /** The response's body, if it was read. */
+  readonly body?: Uint8Array;
+};
 
 export function whole(response: Response): Relayed {
   return { response, isWhole: true };
@@ -60,11 +66,9 @@ export async function relay(
       // or callers could find out the names of other users' machines.
       return whole(failureResponse(error.code === "machine_unknown" ? { ...error, machine: slug } : error, body));
     }
-    if (isSmall(answer)) {
-      const bytes = await bytesWithin(answer, WHOLE_BYTES);
-      if (bytes === null) throw new Error("an answer is longer than it announced");
-      return whole(new Response(bytes, answer));
-    }
+    const small = smallBodyOf(answer);
+    if (small !== null)
+      return { response: answer, isWhole: true, body: await bytesOfLength(small.stream, small.length) };
     const response = withClosingWord(answer, request.method, body, { code: "link_lost", machine: name });
     return { response, isWhole: false };
   } catch (reason) {
@@ -76,10 +80,10 @@ export async function relay(
   }
 }
 
-function isSmall(answer: Response): boolean {
-  const { headers } = answer;
-  const length = Number(headers.get("content-length") ?? Number.NaN);
-  if (!(length <= WHOLE_BYTES) || headers.get("content-type")?.startsWith("text/event-stream")) return false;
+/** The answer's body, if it is small and its length was announced. An event stream ends with a mark, which is taken off elsewhere. */
+function smallBodyOf(answer: Response): { readonly stream: ReadableStream; readonly length: number } | null {
+  const length = Number(answer.headers.get("content-length") ?? Number.NaN);
+  if (!(length <= WHOLE_BYTES) || answer.headers.get("content-type")?.startsWith("text/event-stream")) return null;
   // The body comes last: asking for it makes workerd build a stream for it. There is none after HEAD, or with a status of 304.
-  return answer.body !== null;
+  return answer.body === null ? null : { stream: answer.body, length };
 }

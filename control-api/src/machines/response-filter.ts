@@ -16,6 +16,9 @@ const CONTENT_TYPE = /^(?:application\/json|text\/event-stream)(?:\s*;\s*[\w-]+=
 /** A longer content type is none of these. The pattern takes time that grows with the square of the spaces in it, and a machine chooses those. */
 const MAX_TYPE_CHARACTERS = 200;
 
+/** A body as it arrives, or as it was read. */
+type Answered = ReadableStream | Uint8Array | null;
+
 /** Headers that MCP clients and people who debug them use. The last one is set by Operator; the link carries none from a machine. */
 const NAMED: ReadonlySet<string> = new Set([
   "content-type", "content-length", "content-language", "allow", "retry-after", "traceparent", "tracestate", "x-accel-buffering",
@@ -36,13 +39,16 @@ const POWERFUL =
 const CACHE_CONTROL =
   /^(?:no-cache|no-store|no-transform|private|must-revalidate)(?:\s*,\s*(?:no-cache|no-store|no-transform|private|must-revalidate))*$/i;
 
-/** The machine's response with only the allowed headers, or an error of Operator's if the response itself is not allowed. */
-export function filtered(response: Response, machine: string): Response {
-  const { status, statusText, body } = response;
+/**
+ * The machine's response with only the allowed headers, or an error of Operator's if the response itself is not allowed.
+ * @param body the response's body, if it was read
+ */
+export function filtered(response: Response, machine: string, body: Answered = response.body): Response {
+  const { status, statusText } = response;
   const type = response.headers.get("content-type");
   const headers = passing(response.headers);
   if (status >= 300 && status < 400)
-    return refused(response, 502, headers, machine, `its MCP server answered with a redirect (HTTP ${status})`);
+    return refused(body, 502, headers, machine, `its MCP server answered with a redirect (HTTP ${status})`);
   if (body === null || type === null || isAllowedType(type)) {
     // Without a content type a browser would guess one from the body, and could guess HTML.
     if (body !== null && type === null && status !== ACCEPTED) headers.set("content-type", "application/json");
@@ -56,7 +62,7 @@ export function filtered(response: Response, machine: string): Response {
   const shown = JSON.stringify(type.slice(0, MAX_SHOWN));
   // MCP clients act on error statuses (404 means that the session has ended), so those are kept.
   const seen = status >= 400 ? status : 502;
-  return refused(response, seen, headers, machine, `its MCP server answered with content of type ${shown}`);
+  return refused(body, seen, headers, machine, `its MCP server answered with content of type ${shown}`);
 }
 
 function isAllowedType(type: string): boolean {
@@ -70,8 +76,8 @@ const ACCEPTED = 202;
 const MAX_SHOWN = 100;
 
 function passing(headers: Headers): Headers {
-  const passed = new Headers();
-  for (const [name, value] of headers) if (mayPass(name)) passed.append(name, value);
+  const passed = new Headers(headers);
+  for (const name of headers.keys()) if (!mayPass(name)) passed.delete(name);
   const caching = headers.get("cache-control");
   if (caching !== null) passed.set("cache-control", CACHE_CONTROL.test(caching.trim()) ? caching : "no-store");
   setHarmless(passed);
@@ -83,7 +89,7 @@ export function mayPass(name: string): boolean {
   return NAMED.has(name) || (PREFIXES.some((prefix) => name.startsWith(prefix)) && !POWERFUL.test(name));
 }
 
-function refused({ body }: Response, status: number, headers: Headers, machine: string, what: string): Response {
+function refused(body: Answered, status: number, headers: Headers, machine: string, what: string): Response {
   stop(body);
   const reason = `${what}, which Operator does not pass on. Only JSON and event streams reach clients.`;
   const error = errorResponse({ code: "machine_failed", machine, reason, mayHaveRun: true });
@@ -92,6 +98,6 @@ function refused({ body }: Response, status: number, headers: Headers, machine: 
   return new Response(error.body, { status, headers });
 }
 
-function stop(body: ReadableStream | null): void {
-  void body?.cancel().catch(() => undefined); // cancelling fails if the link is already gone; the body is discarded in both cases
+function stop(body: Answered): void {
+  if (body instanceof ReadableStream) void body.cancel().catch(() => undefined); // cancelling fails if the link is already gone; the body is discarded in both cases
 }

@@ -13,7 +13,8 @@ const dies = wayTo(() => Promise.reject(new Error("Network connection lost.")));
 
 function dyingAfter(text: string): ReadableStream<Uint8Array> {
   let told = false;
-  return new ReadableStream<Uint8Array>({
+  return new ReadableStream({
+    type: "bytes",
     pull(controller) {
       if (told) controller.error(new Error("Network connection lost."));
       else controller.enqueue(new TextEncoder().encode(text));
