@@ -1,7 +1,8 @@
-import { expect, test } from "vitest";
+import { expect, inject, onTestFinished, test, vi } from "vitest";
 import { FAULTS, runCampaign } from "../../scripts/chaos/campaign.ts";
 import { report } from "../../scripts/chaos/report.ts";
 import { World } from "../../scripts/chaos/world.ts";
+import "./support/bundles.ts";
 
 /** Fixed, so that a failure can be repeated: npm run chaos -- --machines 2 --seed 7 --faults and --only with those of the test. */
 const SEED = 7;
@@ -10,6 +11,8 @@ test(
   "a short campaign with every kind of fault breaks none of Operator's guarantees",
   { timeout: 240_000 },
   async () => {
+    vi.stubEnv("OPERATOR_BUNDLES", inject("bundles"));
+    onTestFinished(() => void vi.unstubAllEnvs());
     const words: string[] = [];
     const say = (line: string): void => void words.push(line);
     await using world = await World.build({ machines: 2, say });

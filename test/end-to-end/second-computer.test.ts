@@ -2,7 +2,9 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import { sameCompileCache } from "../support/compile-cache.ts";
+import "./support/bundles.ts";
 import { canMakeComputers, type Computer, type Ended, Network, type Program } from "./support/computer.ts";
 
 /** The computer's own, without this repository. */
@@ -45,7 +47,11 @@ describe.skipIf(!canMakeComputers())("an Operator on another computer", () => {
     const name = ["-subj", `/CN=${HOST}`, "-addext", `subjectAltName=DNS:${HOST}`];
     execFileSync("openssl", ["req", "-x509", "-keyout", key, "-out", ca, ...kind, ...name], { stdio: "ignore" });
     const tls = ["--public-url", ORIGIN, "--tls-cert", ca, "--tls-key", key];
-    operator = server.start(process.execPath, [START, ...tls], { OPERATOR_STATE: join(server.home, "state") });
+    operator = server.start(process.execPath, [START, ...tls], {
+      OPERATOR_STATE: join(server.home, "state"),
+      OPERATOR_BUNDLES: inject("bundles"),
+      ...sameCompileCache(),
+    });
     await operator.says(/Operator is running/, 120_000);
   });
 

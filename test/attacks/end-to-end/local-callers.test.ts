@@ -9,10 +9,11 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
 import { ExitCode } from "../../../scripts/codez/exit-code.ts";
 import { ownerTokenPath } from "../../../scripts/system/owner-token.ts";
 import { peerBin } from "../../peers/bin.ts";
+import "../../end-to-end/support/bundles.ts";
 import { until } from "../../end-to-end/support/eventually.ts";
 import { unusedPort } from "../../support/unused-port.ts";
 
@@ -48,7 +49,7 @@ beforeAll(async () => {
   const port = await unusedPort();
   url = `http://127.0.0.1:${port}`;
   operator = spawn(process.execPath, [START, "--port", String(port)], {
-    env: environment({ OPERATOR_STATE: join(folder, "state") }),
+    env: environment({ OPERATOR_STATE: join(folder, "state"), OPERATOR_BUNDLES: inject("bundles") }),
     stdio: ["ignore", "pipe", "pipe"],
   });
   for (const stream of [operator.stdout, operator.stderr])
@@ -278,7 +279,7 @@ test("an Operator with new secrets refuses the old token", async () => {
   mkdirSync(other, { mode: 0o700 });
   writeFileSync(join(other, "secrets.json"), JSON.stringify({ ...secrets, OWNER_TOKEN: undefined }), { mode: 0o600 });
   const child = spawn(process.execPath, [START, "--port", String(port)], {
-    env: environment({ OPERATOR_STATE: other }),
+    env: environment({ OPERATOR_STATE: other, OPERATOR_BUNDLES: inject("bundles") }),
     stdio: ["ignore", "pipe", "ignore"],
   });
   onTestFinished(async () => {

@@ -4,7 +4,8 @@ import { mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync 
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, inject, it } from "vitest";
+import "../../end-to-end/support/bundles.ts";
 import { unusedPort } from "../../support/unused-port.ts";
 
 const START = fileURLToPath(new URL("../../../scripts/local/start.ts", import.meta.url));
@@ -32,6 +33,7 @@ describe.skipIf(!isRoot)("each listening address of a start", () => {
     const env = {
       ...process.env,
       OPERATOR_STATE: join(folder, "state"),
+      OPERATOR_BUNDLES: inject("bundles"),
       CODEZ_HOME: join(folder, "codez"),
     };
     start = spawn(process.execPath, [START, "--port", `${port}`, "--metrics-port", `${metricsPort}`], { env });
