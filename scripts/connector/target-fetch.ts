@@ -1,6 +1,7 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
 import type { HeaderList } from "#protocol/header.ts";
 import * as z from "zod/mini";
+import { EventSize } from "../system/event-size.ts";
 import type { Answer, Target } from "./target.ts";
 
 /** What an MCP client does not report about its requests. */
@@ -44,7 +45,7 @@ const Failure = z.object({
   error: z.object({ message: z.string(), data: z.object({ reason: z.optional(z.string()) }) }),
 });
 
-/** The client reads an answer completely, unless it is an event stream. A list of a thousand tools has one megabyte. */
+/** The client holds an answer completely, and of an event stream an event. A list of a thousand tools has one megabyte. */
 const MAX_ANSWER_BYTES = 16 * 1024 * 1024;
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
@@ -59,7 +60,9 @@ class FetchAnswer implements Answer {
   readonly #ended: () => void;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #over = false;
-  #leftBytes = MAX_ANSWER_BYTES;
+  #bytes = 0;
+  /** Of an event stream; `null` for another answer. */
+  #event: EventSize | null = null;
 
   constructor(resolve: (response: Response) => void, reject: (reason: unknown) => void, ended: () => void) {
     this.#resolve = resolve;
@@ -73,7 +76,7 @@ class FetchAnswer implements Answer {
 
   head(status: number, headers: HeaderList): void {
     if (headers.some(([name, value]) => name === "content-type" && value.startsWith("text/event-stream")))
-      this.#leftBytes = Infinity;
+      this.#event = new EventSize();
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
@@ -86,8 +89,9 @@ class FetchAnswer implements Answer {
 
   write(chunk: Uint8Array): boolean {
     if (this.#over || this.#controller === null) return true;
-    this.#leftBytes -= chunk.length;
-    if (this.#leftBytes < 0) {
+    this.#event?.passed(chunk);
+    this.#bytes = this.#event?.bytes ?? this.#bytes + chunk.length;
+    if (this.#bytes > MAX_ANSWER_BYTES) {
       this.abort(new Error(`its answer is larger than ${MAX_ANSWER_BYTES} bytes`));
       return true;
     }

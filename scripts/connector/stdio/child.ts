@@ -1,8 +1,12 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { childEnvironment } from "../../system/child-environment.ts";
+import { UnfinishedLine } from "./unfinished-line.ts";
 
 /** The largest message of a child. Larger than any result that clients accept; an endless line must not fill the memory. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;
+
+/** What may wait for a child that does not read. A single message has at most as much. */
+const MAX_UNREAD_BYTES = 64 * 1024 * 1024;
 
 /** Time between asking a child to end (closing its standard input, SIGTERM) and SIGKILL. */
 const END_TIMEOUT_MS = 3_000;
@@ -38,8 +42,7 @@ export class Child {
   readonly #process: ChildProcess;
   readonly #listener: ChildListener;
   readonly #gone: Promise<void>;
-  #partial: Buffer[] = [];
-  #partialBytes = 0;
+  readonly #unfinished = new UnfinishedLine();
   #tail = "";
   #isGone = false;
   #why: string | null = null;
@@ -81,7 +84,10 @@ export class Child {
   }
 
   write(line: Uint8Array | string): void {
-    if (!this.#isGone) this.#process.stdin?.write(line);
+    if (this.#isGone || this.#why !== null) return;
+    this.#process.stdin?.write(line);
+    const waiting = this.#process.stdin?.writableLength ?? 0;
+    if (waiting > MAX_UNREAD_BYTES + line.length) void this.end(`it left over ${MAX_UNREAD_BYTES} bytes unread`);
   }
 
   /** Ends the child and everything that it started. Resolves when it is gone. */
@@ -111,25 +117,30 @@ export class Child {
   #read(chunk: Buffer): void {
     let from = 0;
     for (let to = chunk.indexOf(0x0a); to !== -1; to = chunk.indexOf(0x0a, from)) {
-      this.#partial.push(chunk.subarray(from, to));
-      const line = this.#partial.length === 1 ? chunk.subarray(from, to) : Buffer.concat(this.#partial);
-      this.#partial = [];
-      this.#partialBytes = 0;
+      const end = chunk.subarray(from, to);
       from = to + 1;
-      this.#deliver(line);
+      if (this.#unfinished.length === 0) this.#deliver(end);
+      else {
+        this.#unfinished.add(end);
+        this.#deliver(this.#unfinished.take());
+      }
     }
     if (from === chunk.length) return;
-    this.#partial.push(chunk.subarray(from));
-    this.#partialBytes += chunk.length - from;
-    if (this.#partialBytes <= MAX_LINE_BYTES) return;
-    this.#partial = [];
-    this.#partialBytes = 0;
+    this.#unfinished.add(chunk.subarray(from));
+    if (this.#unfinished.length <= MAX_LINE_BYTES) return;
+    this.#unfinished.take();
     void this.end(`it wrote a line of over ${MAX_LINE_BYTES} bytes`);
   }
 
   #deliver(line: Buffer): void {
     const text = line.at(-1) === 0x0d ? line.subarray(0, -1) : line;
-    if (text.length > 0) this.#listener.line(text);
+    if (text.length === 0) return;
+    try {
+      this.#listener.line(text);
+    } catch (reason) {
+      // A line that nobody was prepared for ends its own server, and not the connector with all of its calls.
+      void this.end(`it wrote a line that cannot be read: ${String(reason)}`);
+    }
   }
 
   #describe(why: string): string {

@@ -12,9 +12,9 @@ const NEST_STOP = /["{}[\]]/g;
 
 /**
  * The spans of the values, by key, of the object that begins at `from` (after optional whitespace); `null` if there is no
- * object.
+ * object. With `wanted`, only of these keys: an object of a hostile server may have millions.
  */
-export function membersOf(json: string, from = 0): Map<string, Span> | null {
+export function membersOf(json: string, from = 0, wanted?: ReadonlySet<string>): Map<string, Span> | null {
   let at = skipBlanks(json, from);
   if (json[at] !== "{") return null;
   const members = new Map<string, Span>();
@@ -23,7 +23,8 @@ export function membersOf(json: string, from = 0): Map<string, Span> | null {
     const keyEnd = skipString(json, at);
     const start = skipBlanks(json, skipBlanks(json, keyEnd) + 1);
     const end = skipValue(json, start);
-    members.set(keyOf(json.slice(at, keyEnd)), { start, end });
+    const key = keyOf(json.slice(at, keyEnd));
+    if (wanted?.has(key) !== false) members.set(key, { start, end });
     at = skipBlanks(json, end);
     if (json[at] !== ",") break;
     at = skipBlanks(json, at + 1);
@@ -35,7 +36,7 @@ export function membersOf(json: string, from = 0): Map<string, Span> | null {
 export function spanAt(json: string, ...path: readonly string[]): Span | null {
   let span: Span | null = { start: 0, end: json.length };
   for (const key of path) {
-    span = membersOf(json, span.start)?.get(key) ?? null;
+    span = membersOf(json, span.start, new Set([key]))?.get(key) ?? null;
     if (span === null) return null;
   }
   return span;

@@ -9,8 +9,9 @@ import type { Pending } from "./pending.ts";
 import { headerOf, isArray, requestIds, type PostBody } from "./post-body.ts";
 import { keyOf, lineOf, RpcMessage } from "./rpc-message.ts";
 
-/** Limit for messages that wait for a stream to be sent on. A client that opens no stream never gets them. */
+/** Limits for messages that wait for a stream to be sent on. A client that opens no stream never gets them. */
 const MAX_WAITING = 1_000;
+const MAX_WAITING_CHARACTERS = 4 * 1024 * 1024;
 
 const SESSION_HEADER = "mcp-session-id";
 
@@ -27,6 +28,7 @@ export class LegacySession {
   readonly #pending = new Set<Pending>();
   readonly #progress = new Map<string, Pending>();
   #waiting: string[] = [];
+  #waitingCharacters = 0;
   #stream: MessageAnswer | null = null;
   readonly #clock: Clock;
   #usedMs: number;
@@ -106,6 +108,7 @@ export class LegacySession {
     });
     this.#stream = stream;
     stream.open();
+    this.#waitingCharacters = 0;
     for (const message of this.#waiting.splice(0)) stream.send(message);
   }
 
@@ -122,7 +125,14 @@ export class LegacySession {
     const owner = token === null ? this.#anyStream() : this.#progress.get(keyOf(token));
     if (owner?.streams === true && !owner.answer.isOver) owner.answer.send(message.text);
     else if (this.#stream !== null) this.#stream.send(message.text);
-    else if (token === null && this.#waiting.length < MAX_WAITING) this.#waiting.push(message.text);
+    else if (token === null) this.#keep(message.text);
+  }
+
+  #keep(message: string): void {
+    if (this.#waiting.length >= MAX_WAITING || this.#waitingCharacters + message.length > MAX_WAITING_CHARACTERS)
+      return;
+    this.#waiting.push(message);
+    this.#waitingCharacters += message.length;
   }
 
   /**

@@ -55,5 +55,5 @@ function isModernVersion(headers: HeaderList): boolean {
 
 /** Whether a child's line is an array of messages, which only occurs as the answer to a batch. */
 export function isArray(text: string): boolean {
-  return text.trimStart().startsWith("[") && membersOf(text) === null;
+  return text.trimStart().startsWith("[") && membersOf(text, 0, new Set()) === null;
 }

@@ -1,3 +1,4 @@
+import { parseJson } from "#protocol/json.ts";
 import { Child, type ChildListener, type ChildSpec, type Ended } from "./child.ts";
 import { RpcMessage } from "./rpc-message.ts";
 
@@ -78,6 +79,7 @@ export async function probe(spec: ChildSpec, signal: AbortSignal): Promise<Verdi
  * 2025.
  */
 function eraOf(message: RpcMessage): "modern" | "legacy" {
-  const versions: unknown = JSON.parse(message.at("result", "supportedVersions") ?? "[]");
-  return Array.isArray(versions) && versions.some((version) => version >= MODERN) ? "modern" : "legacy";
+  const versions = parseJson(message.at("result", "supportedVersions") ?? "[]");
+  const isModern = (version: unknown): boolean => typeof version === "string" && version >= MODERN;
+  return Array.isArray(versions) && versions.some(isModern) ? "modern" : "legacy";
 }

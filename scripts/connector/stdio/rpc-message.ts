@@ -1,5 +1,8 @@
 import { membersOf, spanAt, type Span } from "./json-span.ts";
 
+/** What decides where a message goes. */
+const ROUTING = new Set(["id", "method", "result", "error"]);
+
 /** A JSON-RPC message as a line of bytes. Only the fields that are needed for routing are read. */
 export class RpcMessage {
   /** The line, with one character per byte. */
@@ -9,7 +12,7 @@ export class RpcMessage {
   /** The message in `line`, or `null` when it is not a message. */
   static read(line: Uint8Array): RpcMessage | null {
     const text = Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("latin1");
-    const members = membersOf(text);
+    const members = membersOf(text, 0, ROUTING);
     return members === null ? null : new RpcMessage(text, members);
   }
 
