@@ -25,6 +25,14 @@ export function printableLines(text: string): string {
   return text.split("\n").map(printable).join("\n");
 }
 
+/**
+ * Foreign text of several lines as part of a text of ours: each line after the first begins with a bar, so that none of them passes for a line
+ * of ours.
+ */
+export function printableQuote(text: string): string {
+  return text.split("\n").map(printable).join("\n  | ");
+}
+
 /** JSON that is safe to display and has the same value: invisible characters are escaped as in JSON strings. */
 export function printableJson(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, null, indent) ?? "null";

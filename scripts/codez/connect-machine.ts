@@ -1,3 +1,4 @@
+import { printableQuote } from "#protocol/printable.ts";
 import { type EventSource, TargetWatch } from "../connector/index.ts";
 import { decisionsOf, describeTarget, makeTarget } from "./make-target.ts";
 import type { Output } from "./output.ts";
@@ -38,7 +39,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
       offline: (reason, retryInMs) =>
         output.result(
           { event: "offline", machine: profile.name, reason, retryInMs },
-          `offline: ${reason}; reconnecting`,
+          `offline: ${printableQuote(reason)}; reconnecting`,
         ),
       diskFault: (fault) =>
         fault === null
@@ -75,7 +76,8 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
 /** Reports whether the target answers. The link stays up without it, and callers are told what to start. */
 function reportTarget({ output, target }: ConnectOptions, isThere: boolean, detail: string): void {
   const where = describeTarget(target);
-  const text = isThere ? `serving ${detail}` : `no answer from ${where}: ${detail}`;
+  const said = printableQuote(detail);
+  const text = isThere ? `serving ${said}` : `no answer from ${where}: ${said}`;
   output.result({ event: isThere ? "serving" : "no_target", target: where, detail }, text);
 }
 

@@ -1,4 +1,5 @@
 import type { LinkStatus } from "#protocol/script-api.ts";
+import { printable } from "#protocol/printable.ts";
 import { isoDay, isoTime } from "../system/iso-time.ts";
 
 /**
@@ -13,7 +14,7 @@ export function describeLink(link: LinkStatus | undefined, own: string | null): 
       ? "link key: not bound; run this codez as the connector, and it is"
       : key === own
         ? `link key: bound to this computer (${key})`
-        : `link key: bound to another computer or key (${key})`;
+        : `link key: bound to another computer or key (${printable(key)})`;
   const expiry =
     tokenExpiresMs === null
       ? "link token: does not expire until it is renewed, which needs a link key"
@@ -22,7 +23,8 @@ export function describeLink(link: LinkStatus | undefined, own: string | null): 
 }
 
 /** What a person must know about a machine's link at once; empty if nothing. */
-export function linkWarnings(name: string, link: LinkStatus | null | undefined): string[] {
+export function linkWarnings(machine: string, link: LinkStatus | null | undefined): string[] {
+  const name = printable(machine);
   const { refused = null, takenOverMs = null } = link ?? {};
   return [
     ...(refused === null

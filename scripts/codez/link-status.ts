@@ -1,5 +1,6 @@
 import { expiryOf } from "#protocol/link-token.ts";
 import { Presence } from "#protocol/script-api.ts";
+import { boundedFetch } from "../system/bounded-fetch.ts";
 import { isoDay } from "../system/iso-time.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -16,9 +17,8 @@ export async function presenceOf({ hub, name, linkUrl, token }: Profile): Promis
   const address = linkUrl.replace(/^ws/, "http");
   let response: Response;
   try {
-    response = await fetch(address, {
+    response = await boundedFetch(address, {
       headers: { authorization: `Bearer ${token}` },
-      redirect: "error", // a redirect would carry the token to an unchecked address
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
   } catch (reason) {

@@ -2,6 +2,7 @@ import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/cli
 import { MachineDetail, MachineSummary, Registration, type RegisterRequest } from "#protocol/rest-api.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
+import { bounded, boundedFetch } from "../system/bounded-fetch.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { VERSION } from "./version.ts";
@@ -11,6 +12,9 @@ export const LOCAL_OPERATOR = "http://127.0.0.1:8787";
 
 /** Registering a machine uploads a script, which takes Cloudflare several seconds. */
 const REQUEST_TIMEOUT_MS = 60_000;
+
+/** Pages of the list of machines. A hostile Operator has a next one for ever. */
+const MAX_PAGES = 100;
 
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 /** `cursor` is missing in the last page. */
@@ -39,12 +43,14 @@ export class OperatorClient {
 
   async machines(): Promise<MachineSummary[]> {
     const machines: MachineSummary[] = [];
-    for (let path = "/api/machines"; ;) {
+    let path = "/api/machines";
+    for (let pages = 0; pages < MAX_PAGES; pages += 1) {
       const page = MachineList.parse(await this.ask("GET", path));
       machines.push(...page.machines);
       if (page.cursor === undefined) return machines;
       path = `/api/machines?cursor=${encodeURIComponent(page.cursor)}`;
     }
+    throw this.#unreachable("its list of machines has no end");
   }
 
   async machine(name: string): Promise<MachineDetail> {
@@ -79,15 +85,16 @@ export class OperatorClient {
   /** A machine's status according to `/mcp`, which is asked as by any MCP client; `null` when the machine is not in the list. */
   async statusAtMcp(name: string): Promise<string | null> {
     let cursor: string | null = null;
-    do {
+    for (let pages = 0; pages < MAX_PAGES; pages += 1) {
       // An Operator of version 0.2 knows neither parameter, lists all machines and has no cursor.
       const asked = { query: name, ...(cursor === null ? {} : { cursor }) };
       const page: z.infer<typeof Presences> = Presences.parse(await this.#callAtMcp("list_machines", asked));
       const found = page.machines.find((machine) => machine.name === name);
       if (found !== undefined) return found.status;
       ({ cursor } = page);
-    } while (cursor !== null);
-    return null;
+      if (cursor === null) return null;
+    }
+    throw this.#unreachable("its list of machines has no end");
   }
 
   /** The number of tools of a machine's own server, asked through `/mcp`: a call that goes to the machine and back. */
@@ -100,7 +107,10 @@ export class OperatorClient {
     const headers = this.#headers();
     try {
       await client.connect(
-        new StreamableHTTPClientTransport(new URL("/mcp", this.origin), { requestInit: { headers } }),
+        new StreamableHTTPClientTransport(new URL("/mcp", this.origin), {
+          requestInit: { headers },
+          fetch: boundedFetch,
+        }),
       );
       const result = await client.callTool({ name: tool, arguments: args });
       if (result.isError === true) throw new Error(textOf(result.content));
@@ -121,8 +131,7 @@ export class OperatorClient {
   async ask(method: string, path: string, body?: unknown): Promise<unknown> {
     const response = await this.#fetch(method, path, body);
     if (response.status === 204) return null;
-    const text = await response.text();
-    const answer = parseJson(text);
+    const answer = await this.#jsonOf(response);
     if (response.ok && answer !== undefined) return answer;
     throw this.#refusal(response.status, ErrorBody.safeParse(answer).data?.error ?? null);
   }
@@ -134,35 +143,49 @@ export class OperatorClient {
       accept: "text/event-stream",
       ...(lastEventId === null ? {} : { "last-event-id": lastEventId }),
     };
-    let response: Response;
+    // The stream itself has no end, and no time limit. Silence is noticed by its reader.
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(new Error("it did not answer in time")), REQUEST_TIMEOUT_MS);
     try {
-      // Without a time limit for the body, which has no end. Silence is noticed by its reader.
-      response = await fetch(new URL(path, this.origin), { headers, redirect: "error" });
-    } catch (reason) {
-      throw this.#unreachable(reason);
+      const init = { headers, redirect: "error", signal: late.signal } as const;
+      const response = await fetch(new URL(path, this.origin), init).catch((reason: unknown) => {
+        throw this.#unreachable(reason);
+      });
+      if (response.ok && response.body !== null) return response.body;
+      // Operator, or what is in front of it, is restarting, or there were too many requests. That passes.
+      if (response.status >= 500 || response.status === 429) {
+        await response.body?.cancel();
+        throw this.#unreachable(`HTTP ${response.status}`);
+      }
+      throw this.#refusal(
+        response.status,
+        ErrorBody.safeParse(await this.#jsonOf(bounded(response))).data?.error ?? null,
+      );
+    } finally {
+      clearTimeout(timer);
     }
-    if (response.ok && response.body !== null) return response.body;
-    // Operator, or what is in front of it, is restarting, or there were too many requests. That passes.
-    if (response.status >= 500 || response.status === 429) {
-      await response.body?.cancel();
-      throw this.#unreachable(`HTTP ${response.status}`);
-    }
-    throw this.#refusal(response.status, ErrorBody.safeParse(parseJson(await response.text())).data?.error ?? null);
   }
 
   async #fetch(method: string, path: string, body: unknown): Promise<Response> {
     const headers = { ...this.#headers(), ...(body === undefined ? {} : { "content-type": "application/json" }) };
     try {
-      return await fetch(new URL(path, this.origin), {
+      return await boundedFetch(new URL(path, this.origin), {
         method,
         headers,
         body: body === undefined ? null : JSON.stringify(body),
-        redirect: "error",
         signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
       });
     } catch (reason) {
       throw this.#unreachable(reason);
     }
+  }
+
+  /** The JSON of an answer, or `undefined` when it is something else. */
+  async #jsonOf(response: Response): Promise<unknown> {
+    const text = await response.text().catch((reason: unknown) => {
+      throw this.#unreachable(reason);
+    });
+    return parseJson(text);
   }
 
   #unreachable(reason: unknown): CodezFailure {

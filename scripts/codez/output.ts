@@ -1,4 +1,4 @@
-import { printableJson, printableLines } from "#protocol/printable.ts";
+import { printableJson, printableLines, printableQuote } from "#protocol/printable.ts";
 import { asTyped, commandOf } from "./invocation.ts";
 import { nameOf, type CodezFailure } from "./failure.ts";
 
@@ -8,7 +8,7 @@ const COMMAND = commandOf(process.argv[1], process.env);
 /**
  * A command's output: lines for a person, or one JSON value per line for a program, on standard output. Control characters in
  * text that others wrote are escaped here. Where such text is part of one of our lines, the command itself keeps it to one
- * line (`printable`).
+ * line (`printable`), or marks the others (`printableQuote`).
  */
 export class Output {
   readonly json: boolean;
@@ -30,6 +30,7 @@ export class Output {
   failure(failure: CodezFailure): void {
     const { message, fix, exitCode } = failure;
     if (this.json) console.log(printableJson({ error: { code: nameOf(exitCode), message, fix } }));
-    else console.error(printableLines(`error: ${message}\n  fix: ${asTyped(fix, COMMAND)}`));
+    // Operator, a machine or a server may have said the message, and must not say what to run.
+    else console.error(`error: ${printableQuote(message)}\n  fix: ${printableLines(asTyped(fix, COMMAND))}`);
   }
 }

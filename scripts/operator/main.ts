@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { backUp } from "../local/backup/backup.ts";
+import { printableLines, printableQuote } from "#protocol/printable.ts";
 import { type Finding, lineOf } from "./finding.ts";
 import { lookAtAddress } from "./look-at-address.ts";
 import { describeMemory, memoryOf } from "./look-at-memory.ts";
@@ -84,11 +85,12 @@ program.addCommand(rolloutCommand(async () => (await lookAtProcess(stateDir)).ur
 program.addCommand(serversCommand(async () => (await lookAtProcess(stateDir)).url));
 
 function say(findings: readonly Finding[]): void {
-  for (const finding of findings) console.log(lineOf(finding));
+  for (const finding of findings) console.log(printableLines(lineOf(finding)));
   if (findings.some(({ level }) => level === "problem")) process.exitCode = 1;
 }
 
 program.parseAsync().catch((error: unknown) => {
-  console.error(error instanceof Error ? error.message : String(error));
+  // An Operator, a server or a file may have said it.
+  console.error(printableQuote(error instanceof Error ? error.message : String(error)));
   process.exit(1);
 });

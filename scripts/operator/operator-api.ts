@@ -1,4 +1,6 @@
 import * as z from "zod";
+import { parseJson } from "#protocol/json.ts";
+import { boundedFetch } from "../system/bounded-fetch.ts";
 import { readOwnerToken } from "../system/owner-token.ts";
 
 const TIMEOUT_MS = 30_000;
@@ -47,29 +49,25 @@ export class OperatorApi {
     type = "application/json",
     timeoutMs = TIMEOUT_MS,
   ): Promise<unknown> {
-    const response = await fetch(new URL(path, this.origin), {
+    const response = await boundedFetch(new URL(path, this.origin), {
       method,
       headers: { ...this.headers, ...(body === undefined ? {} : { "content-type": type }) },
       ...(body === undefined ? {} : { body }),
-      redirect: "error",
       signal: AbortSignal.timeout(timeoutMs),
     }).catch((reason: unknown) => {
       throw new OperatorApiError(`${this.origin} cannot be reached. Is Operator running there?`, null, {
         cause: reason,
       });
     });
-    const text = await response.text();
-    if (response.ok) return text === "" ? null : JSON.parse(text);
-    const { code = null, message = `${this.origin} answered HTTP ${response.status}` } = failureIn(text) ?? {};
+    const text = await response.text().catch((reason: unknown) => {
+      throw new OperatorApiError(`${this.origin} broke off: ${String(reason)}`, null, { cause: reason });
+    });
+    const answer = text === "" ? null : parseJson(text);
+    if (response.ok && answer !== undefined) return answer;
+    // Another answer is not one of Operator's own errors, and comes from something in front of it.
+    const { code = null, message = `${this.origin} answered HTTP ${response.status}` } =
+      Failure.safeParse(answer).data?.error ?? {};
     throw new OperatorApiError(message, code);
-  }
-}
-
-function failureIn(text: string): z.infer<typeof Failure>["error"] | null {
-  try {
-    return Failure.parse(JSON.parse(text)).error;
-  } catch {
-    return null; // not one of Operator's own errors, so it comes from something in front of it
   }
 }
 

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
+import { printable } from "#protocol/printable.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { isoDay } from "../../system/iso-time.ts";
@@ -59,7 +60,7 @@ export function keysCommand({ folder }: Context): Command {
     .action(async (options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder, "person");
       const created = Created.parse(await operator.ask("POST", "/api/keys", requestOf(options)));
-      outputOf(options).result(created, `${ENROLMENT_KEY}=${created.key}`);
+      outputOf(options).result(created, `${ENROLMENT_KEY}=${printable(created.key)}`);
     });
 
   const revoke = withHub(new Command("revoke").description("revoke an enrolment key immediately"))

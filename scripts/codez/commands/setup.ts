@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { printableQuote } from "#protocol/printable.ts";
 import { DRAIN_EVENTS, eventsOf } from "../event-option.ts";
 import { findOperator } from "../find-operator.ts";
 import { targetOf } from "../make-target.ts";
@@ -61,9 +62,7 @@ export function setupCommand({ folder, command }: Context): Command {
       const next = service === null ? `codez connect${folder.names().length > 1 ? ` ${key}` : ""}` : null;
       const lines = [
         ...describeSetup(done),
-        server.state === "up"
-          ? `  its server        answers: ${server.detail}`
-          : `  its server        does not answer: ${server.detail}`,
+        `  its server        ${server.state === "up" ? "answers" : "does not answer"}: ${printableQuote(server.detail)}`,
         ...(service?.map((line) => `  ${line}`) ?? []),
         ...(next === null ? [] : [`Keep it connected: ${next}`]),
       ];

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { holderOf } from "../../system/lock.ts";
 import { ExitCode } from "../exit-code.ts";
 import { presenceOf } from "../link-status.ts";
+import { printableQuote } from "#protocol/printable.ts";
 import { fingerprintOf } from "#protocol/link-key.ts";
 import { describeLink, linkWarnings } from "../describe-link.ts";
 import { describeTarget } from "../make-target.ts";
@@ -31,9 +32,9 @@ export function statusCommand({ folder }: Context): Command {
       const lines = [
         `machine    ${profile.name} at ${profile.hub}`,
         `status     ${status.replaceAll("_", " ")}${presence.online && server.state === "down" ? ", but its MCP server is down" : ""}`,
-        `connector  ${connector === null ? "not running on this computer: codez connect" : `process ${connector.pid}, ${connector.state} ${connector.detail}`.trimEnd()}`,
+        `connector  ${connector === null ? "not running on this computer: codez connect" : `process ${connector.pid}, ${connector.state} ${printableQuote(connector.detail)}`.trimEnd()}`,
         `server     ${describeTarget(target)}`,
-        `           ${server.state === "up" ? `answers: ${server.detail}` : `does not answer: ${server.detail}`}`,
+        `           ${server.state === "up" ? "answers" : "does not answer"}: ${printableQuote(server.detail)}`,
         `MCP URL    ${mcpUrl}`,
         `link       ${linkKey}`,
         `           ${linkToken}`,

@@ -1,5 +1,5 @@
 import { Command, Option } from "commander";
-import { printable } from "#protocol/printable.ts";
+import { printable, printableQuote } from "#protocol/printable.ts";
 import { configIn, startServe, type Serve } from "../../serve/index.ts";
 import { isTerminal } from "../ask.ts";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
@@ -74,7 +74,9 @@ export function upCommand({ folder }: Context): Command {
           online: () => {
             if (isProven) return;
             isProven = true;
-            prove(operator, profile, output).catch((reason: unknown) => output.line(`warning: ${String(reason)}`));
+            prove(operator, profile, output).catch((reason: unknown) =>
+              output.line(`warning: ${printableQuote(String(reason))}`),
+            );
           },
         });
       } finally {
@@ -115,7 +117,7 @@ async function upEphemeral(output: Output): Promise<void> {
     // If Operator cannot be reached now, it removes the machine itself after a few minutes of silence.
     await machine
       .leave()
-      .catch((reason: unknown) => output.line(`warning: could not say goodbye: ${messageOf(reason)}`));
+      .catch((reason: unknown) => output.line(`warning: could not say goodbye: ${printableQuote(messageOf(reason))}`));
   }
 }
 
@@ -127,7 +129,10 @@ function messageOf(reason: unknown): string {
 async function prove(operator: OperatorClient | null, profile: Profile, output: Output): Promise<void> {
   const { proven, detail } = await proveByCall(operator, profile);
   await endSignIns();
-  output.result({ event: proven ? "proven" : "not_proven", detail }, `${proven ? "proven" : "NOT proven"}: ${detail}`);
+  output.result(
+    { event: proven ? "proven" : "not_proven", detail },
+    `${proven ? "proven" : "NOT proven"}: ${printableQuote(detail)}`,
+  );
 }
 
 async function tellWhatIsServed(serve: Serve, output: Output): Promise<void> {

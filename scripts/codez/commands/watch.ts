@@ -3,7 +3,7 @@ import { Command } from "commander";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from "#protocol/limits.ts";
-import { printableJson } from "#protocol/printable.ts";
+import { printable, printableJson } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";
@@ -60,7 +60,7 @@ export function watchCommand({ command, folder }: Context): Command {
           await follow(body, { cursor, isWanted, run });
         } catch (reason) {
           if (!(reason instanceof CodezFailure) || reason.exitCode !== ExitCode.HUB_UNREACHABLE) throw reason;
-          console.error(`${reason.message} Trying again.`);
+          console.error(printable(`${reason.message} Trying again.`));
         }
         if (Date.now() - startedMs > RECONNECT_MAX_MS) failures = 0;
         await sleep(Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** failures) * (0.5 + Math.random() / 2));
@@ -80,7 +80,7 @@ async function follow(body: ReadableStream<Uint8Array>, { cursor, isWanted, run 
   let isNew = cursor.read() === null;
   for await (const { event, id, data } of messagesOf(body)) {
     if (event === "event" && !isNew) await handle(data, isWanted, run);
-    if (event === "gap" && !isNew) console.error(`Some events are missing: ${data}`);
+    if (event === "gap" && !isNew) console.error(`Some events are missing: ${printable(data)}`);
     if (event === "cursor") isNew = false;
     if (id !== undefined && id !== "" && !isNew) cursor.write(id);
   }

@@ -52,8 +52,9 @@ export function webhooksCommand({ folder }: Context): Command {
       const operator = await findOperator(options.hub, folder);
       const request = { url, kind: ntfy === true ? "ntfy" : "webhook", types, machineId, session };
       const added = Added.parse(await operator.ask("POST", "/api/webhooks", request));
-      const secret = added.secret === null ? "" : `\nSecret, shown only now: ${added.secret}`;
-      outputOf(options).result(added, `Added ${added.id}. Try it out: codez webhooks test ${added.id}${secret}`);
+      const secret = added.secret === null ? "" : `\nSecret, shown only now: ${printable(added.secret)}`;
+      const id = printable(added.id);
+      outputOf(options).result(added, `Added ${id}. Try it out: codez webhooks test ${id}${secret}`);
     });
 
   const remove = withHub(new Command("remove").description("remove a webhook, or end an MCP client's subscription"))

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
+import { boundedFetch } from "../../system/bounded-fetch.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import type { Build } from "./installation.ts";
@@ -8,9 +9,6 @@ import { unpack } from "./unpack.ts";
 
 /** For a megabyte over a slow mobile connection. */
 const FETCH_TIMEOUT_MS = 120_000;
-
-/** Ten times today's size. */
-const MAX_TARBALL_BYTES = 16 * 1024 * 1024;
 
 /** Where each installed file lies in the tarball. */
 const FILES = { "codez.js": "package/build/codez.js", LICENSE: "package/LICENSE" } as const;
@@ -52,19 +50,10 @@ function unpacked(tarball: Buffer, hub: string): Map<string, Buffer> {
 
 async function get(hub: string, path: string): Promise<Buffer> {
   try {
-    const response = await fetch(new URL(path, hub), {
-      redirect: "error", // the file is run afterwards: it comes from Operator itself or not at all
-      signal: AbortSignal.timeout(FETCH_TIMEOUT_MS),
-    });
-    if (!response.ok || response.body === null) throw new Error(`HTTP ${response.status} at ${path}`);
-    const chunks: Uint8Array[] = [];
-    let bytes = 0;
-    for await (const chunk of response.body) {
-      bytes += chunk.length;
-      if (bytes > MAX_TARBALL_BYTES) throw new Error(`${path} is larger than ${MAX_TARBALL_BYTES} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks);
+    // The file is run afterwards: it comes from Operator itself or not at all. Its size is a tenth of what is read at most.
+    const response = await boundedFetch(new URL(path, hub), { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    if (!response.ok) throw new Error(`HTTP ${response.status} at ${path}`);
+    return Buffer.from(await response.arrayBuffer());
   } catch (reason) {
     const why = reason instanceof Error && reason.cause instanceof Error ? reason.cause : reason;
     const fix = "Check the address (--hub) and this computer's network.";

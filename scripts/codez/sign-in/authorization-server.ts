@@ -1,15 +1,19 @@
 import * as z from "zod";
+import { boundedFetch } from "../../system/bounded-fetch.ts";
 import { failed, postForm } from "./oauth-request.ts";
 
+/** An address that may be opened in a browser: a computer runs programs for those of other schemes (`file:`, `smb:`). */
+export const WebAddress = z.url({ protocol: /^https?$/ });
+
 /** The parts that we use of the metadata documents which say where to sign in (RFC 9728, RFC 8414). */
-const Resource = z.object({ resource: z.string(), authorization_servers: z.array(z.url()).min(1) });
+const Resource = z.object({ resource: z.string(), authorization_servers: z.array(WebAddress).min(1) });
 export const Metadata = z.object({
   issuer: z.string(),
-  authorization_endpoint: z.url(),
-  token_endpoint: z.url(),
-  registration_endpoint: z.url().optional(),
-  revocation_endpoint: z.url().optional(),
-  device_authorization_endpoint: z.url().optional(),
+  authorization_endpoint: WebAddress,
+  token_endpoint: WebAddress,
+  registration_endpoint: WebAddress.optional(),
+  revocation_endpoint: WebAddress.optional(),
+  device_authorization_endpoint: WebAddress.optional(),
 });
 export type Metadata = z.infer<typeof Metadata>;
 const Client = z.object({ client_id: z.string() });
@@ -27,12 +31,20 @@ export async function findServer(hub: string): Promise<AuthorizationServer> {
   );
   const issuer = servers[0] ?? hub;
   if (resource !== `${hub}/mcp`) throw failed(hub, `it calls itself ${resource}`);
+  refuseClear(hub, issuer);
   const { origin, pathname } = new URL(issuer);
   const path = pathname === "/" ? "" : pathname.replace(/\/$/, "");
   const metadata = await read(`${origin}/.well-known/oauth-authorization-server${path}`, Metadata);
   // A document that names another issuer could send authorization codes there (RFC 8414 section 3.3).
   if (metadata.issuer !== issuer) throw failed(hub, `${issuer} calls itself ${metadata.issuer}`);
+  for (const address of Object.values(metadata)) refuseClear(hub, address ?? issuer);
   return { metadata, resource };
+}
+
+/** An Operator with TLS must not lead to what has none, such as a router or another program on this computer. */
+function refuseClear(hub: string, address: string): void {
+  if (hub.startsWith("https:") && !address.startsWith("https:"))
+    throw failed(hub, `it names an address without TLS, ${address}`);
 }
 
 /** Registers this program as a client, with one redirect URI (RFC 7591). */
@@ -43,7 +55,7 @@ export async function registerClient(
 ): Promise<string> {
   if (metadata.registration_endpoint === undefined)
     throw failed(metadata.issuer, "it does not support client registration");
-  const response = await fetch(metadata.registration_endpoint, {
+  const response = await boundedFetch(metadata.registration_endpoint, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
@@ -53,7 +65,6 @@ export async function registerClient(
       grant_types: ["authorization_code", "refresh_token"],
       response_types: ["code"],
     }),
-    redirect: "error",
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const client = Client.safeParse(await response.json().catch(() => null));
@@ -69,7 +80,7 @@ export async function revoke({ metadata }: AuthorizationServer, clientId: string
 }
 
 async function read<Schema extends z.ZodType>(url: string, schema: Schema): Promise<z.infer<Schema>> {
-  const response = await fetch(url, { redirect: "error", signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await boundedFetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   const parsed = schema.safeParse(await response.json().catch(() => null));
   if (!response.ok || !parsed.success)
     throw failed(new URL(url).origin, `${url} is not a valid metadata document (HTTP ${response.status})`);

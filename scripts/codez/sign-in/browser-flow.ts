@@ -52,6 +52,8 @@ export async function signInByBrowser(
 
 type Door = AsyncDisposable & { readonly redirectUri: string; readonly code: Promise<string> };
 
+const DOOR = "http://127.0.0.1";
+
 /** Opens a port on 127.0.0.1 to which the browser brings the code. Any other request is refused and changes nothing. */
 async function openDoor(state: string, issuer: string): Promise<Door> {
   let resolve: (code: string) => void = () => {};
@@ -61,9 +63,10 @@ async function openDoor(state: string, issuer: string): Promise<Door> {
   });
   code.catch(() => undefined); // the caller awaits it later; without this a rejection before then would be unhandled
   const listener = createServer((request, response) => {
-    const url = new URL(request.url ?? "/", "http://127.0.0.1");
-    const isOurs = url.pathname === "/callback" && isSame(url.searchParams.get("state") ?? "", state);
-    if (request.method !== "GET" || !isOurs) return answer(response, 404, "Not found.");
+    // Any page and program may ask here, also for what is no address (`GET //`).
+    const url = URL.canParse(request.url ?? "", DOOR) ? new URL(request.url ?? "", DOOR) : null;
+    const isOurs = url?.pathname === "/callback" && isSame(url.searchParams.get("state") ?? "", state);
+    if (url === null || request.method !== "GET" || !isOurs) return answer(response, 404, "Not found.");
     // A response that another server issued must not be redeemed here: mix-up attack (RFC 9207).
     const from = url.searchParams.get("iss");
     const error = url.searchParams.get("error");

@@ -1,16 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import * as z from "zod";
-import { type AuthorizationServer, registerClient } from "./authorization-server.ts";
+import { type AuthorizationServer, registerClient, WebAddress } from "./authorization-server.ts";
 import type { SignedIn } from "./browser-flow.ts";
 import { askForTokens, failed, postForm } from "./oauth-request.ts";
+
+/** Within these a code may be valid, and be asked about. Longer ones are no timer's, and shorter ones would keep a computer busy. Seconds. */
+const MAX_VALID_S = 3_600;
+const [MIN_INTERVAL_S, MAX_INTERVAL_S] = [0.1, 60];
 
 const DeviceCode = z.object({
   device_code: z.string(),
   user_code: z.string(),
-  verification_uri: z.url(),
-  verification_uri_complete: z.url().optional(),
-  expires_in: z.number().positive(),
-  interval: z.number().positive().default(5),
+  verification_uri: WebAddress,
+  verification_uri_complete: WebAddress.optional(),
+  expires_in: z.number().positive().max(MAX_VALID_S),
+  interval: z.number().min(MIN_INTERVAL_S).max(MAX_INTERVAL_S).default(5),
 });
 export type DeviceCode = z.infer<typeof DeviceCode>;
 

@@ -1,5 +1,6 @@
 import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import * as z from "zod";
+import { boundedFetch } from "../../system/bounded-fetch.ts";
 import { NotPrivate, readOwnerToken } from "../../system/owner-token.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
@@ -45,8 +46,7 @@ async function isIts(token: string, hub: string): Promise<boolean> {
   const nonce = randomBytes(24).toString("base64url");
   let proof: string;
   try {
-    const response = await fetch(new URL(`/api/local?nonce=${nonce}`, hub), {
-      redirect: "error",
+    const response = await boundedFetch(new URL(`/api/local?nonce=${nonce}`, hub), {
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
     proof = Proof.parse(await response.json()).proof;

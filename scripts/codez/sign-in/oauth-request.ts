@@ -1,5 +1,6 @@
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
+import { boundedFetch } from "../../system/bounded-fetch.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 
@@ -18,11 +19,10 @@ export type Refused = z.infer<typeof Refused>;
 
 /** Posts a form to an OAuth endpoint and returns the JSON. */
 export async function postForm(url: string, form: Record<string, string>): Promise<{ status: number; body: unknown }> {
-  const response = await fetch(url, {
+  const response = await boundedFetch(url, {
     method: "POST",
     headers: { accept: "application/json" },
     body: new URLSearchParams(form),
-    redirect: "error", // a redirect would carry codes to an unchecked address
     signal: AbortSignal.timeout(TIMEOUT_MS),
   });
   const text = await response.text();

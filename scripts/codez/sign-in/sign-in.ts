@@ -1,5 +1,5 @@
 import { hostname } from "node:os";
-import { printableLines } from "#protocol/printable.ts";
+import { printable, printableLines } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { type AuthorizationServer, findServer, revoke } from "./authorization-server.ts";
@@ -74,7 +74,7 @@ async function enter(hub: string, scope: string, need: Need): Promise<Entered> {
           // It is ours alone, made of the link's bits, so its colours need no escape.
           if (qr !== null) process.stderr.write(`${qr}\n`);
           say(
-            `Sign in at ${hub}: ${qr === null ? "" : "scan this with a phone, or "}on your phone or any computer, open\n  ${code.verification_uri}\nand enter the code\n  ${code.user_code}\nThe code is valid for ${minutes} minutes.`,
+            `Sign in at ${hub}: ${qr === null ? "" : "scan this with a phone, or "}on your phone or any computer, open\n  ${code.verification_uri}\nand enter the code\n  ${printable(code.user_code)}\nThe code is valid for ${minutes} minutes.`,
           );
         });
   return { server, signedIn };

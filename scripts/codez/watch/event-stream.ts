@@ -7,12 +7,16 @@ import { eventText } from "#protocol/event-text.ts";
  */
 const SILENCE_MS = 60_000;
 
+/** The longest message that is read, in characters: an event has 64 KB. */
+const MAX_MESSAGE_CHARACTERS = 1024 * 1024;
+
 /** One message of `GET /api/events`. `id` is the cursor after it. */
 export type StreamMessage = { readonly event: string; readonly id: string | undefined; readonly data: string };
 
 /** The messages of a stream, until it ends or is silent for too long. */
 export async function* messagesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamMessage> {
-  const reader = body.pipeThrough(eventText()).pipeThrough(new EventSourceParserStream()).getReader();
+  const parser = new EventSourceParserStream({ maxBufferSize: MAX_MESSAGE_CHARACTERS });
+  const reader = body.pipeThrough(eventText()).pipeThrough(parser).getReader();
   try {
     for (;;) {
       // An error is a connection that broke, which is the end of this stream and not of watching.

@@ -29,7 +29,7 @@ export function describeRollout(rollout: Rollout, nowMs: number): string[] {
   const notable = ({ step }: RolloutMachine): boolean => step !== "healthy" && step !== "waiting";
   const listed = machines.length <= LISTED ? machines : machines.filter(notable).slice(0, LISTED);
   return [
-    `Rollout of template ${template}, started ${minutes} min ago: ${STATES[state]}${isPaused ? " (paused)" : ""}`,
+    `Rollout of template ${printable(template)}, started ${minutes} min ago: ${STATES[state]}${isPaused ? " (paused)" : ""}`,
     ...(reason === null ? [] : [`  because of ${printable(reason)}`]),
     `  ${countsIn(machines)}`,
     ...listed.map(lineOf),
@@ -44,5 +44,5 @@ function countsIn(machines: readonly RolloutMachine[]): string {
 
 function lineOf({ name, step, isCanary, before, reason }: RolloutMachine): string {
   const said = reason === null ? "" : `: ${printable(reason)}`;
-  return `  ${name}${isCanary ? " (canary)" : ""} ${STEPS[step]} (it had ${before})${said}`;
+  return printable(`  ${name}${isCanary ? " (canary)" : ""} ${STEPS[step]} (it had ${before})`) + said;
 }

