@@ -64,7 +64,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
         "webhooks",
       ],
     },
-    shared: ["env.ts"],
+    shared: ["env.ts", "columns.ts"],
   },
   scripts: {
     rooms: {

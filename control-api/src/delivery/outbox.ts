@@ -1,4 +1,5 @@
 import { utf8 } from "#protocol/bytes.ts";
+import { columnsOf } from "../columns.ts";
 import type { Attempt, DeliveryRecord, DeliveryRequest, DeliveryState } from "./delivery.ts";
 import {
   FIRST_PAUSE_MS,
@@ -80,8 +81,7 @@ export class Outbox {
       delivered_ms INTEGER, consumed_ms INTEGER, ended_ms INTEGER, next_ms INTEGER NOT NULL DEFAULT 0,
       trying INTEGER NOT NULL DEFAULT 0, may_have_run INTEGER NOT NULL DEFAULT 0, turn TEXT, answer TEXT, error TEXT,
       session TEXT, UNIQUE (scope, key))`);
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('delivery')").toArray();
-    if (!columns.some(({ name }) => name === "session")) {
+    if (!columnsOf(sql, "delivery").has("session")) {
       sql.exec("ALTER TABLE delivery ADD COLUMN session TEXT");
       // Version 0.4 kept the whole call. Its session is small, unlike the call.
       sql.exec(

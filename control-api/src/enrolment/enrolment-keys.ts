@@ -1,3 +1,4 @@
+import { columnsOf } from "../columns.ts";
 import type { Credential } from "../http/caller.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import { makeKey } from "./enrolment-key.ts";
@@ -70,9 +71,8 @@ export class EnrolmentKeys {
         silent INTEGER NOT NULL DEFAULT 0);
       CREATE TABLE IF NOT EXISTS enrolling (identity TEXT PRIMARY KEY);
     `);
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('enrolled')").toArray();
     // A database of version 0.3.
-    if (!columns.some(({ name }) => name === "silent"))
+    if (!columnsOf(sql, "enrolled").has("silent"))
       sql.exec("ALTER TABLE enrolled ADD COLUMN silent INTEGER NOT NULL DEFAULT 0");
   }
 

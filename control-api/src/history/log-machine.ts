@@ -1,4 +1,5 @@
 import type { LogPosition } from "#protocol/event.ts";
+import { columnsOf } from "../columns.ts";
 import { KNOWN_EPOCHS } from "./limits.ts";
 
 /** A machine as the log knows it. It keeps its id when it is renamed, and its rows when it is removed. */
@@ -55,8 +56,7 @@ export class LogMachines {
       CREATE TABLE IF NOT EXISTS log_former (machine INTEGER PRIMARY KEY, identity TEXT NOT NULL);
     `);
     // Version 0.4 counted characters, in two ways that did not agree.
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('log_machine')").toArray();
-    if (!columns.some(({ name }) => name === "bytes")) {
+    if (!columnsOf(sql, "log_machine").has("bytes")) {
       sql.exec("ALTER TABLE log_machine ADD COLUMN bytes INTEGER NOT NULL DEFAULT 0");
       sql.exec(
         `UPDATE log_machine SET bytes = stored.bytes FROM

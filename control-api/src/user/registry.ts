@@ -4,6 +4,7 @@ import type { LogPosition } from "#protocol/event.ts";
 import { parseJson } from "#protocol/json.ts";
 import { PRESENCE_LEASE_MS } from "#protocol/limits.ts";
 import { LinkStatus, type ReportedPresence } from "#protocol/script-api.ts";
+import { columnsOf } from "../columns.ts";
 import { PAGE_APPROVALS, type PageApproval, type MachineRecord } from "../machines/machine-record.ts";
 
 type Row = {
@@ -55,18 +56,16 @@ export class Registry {
       log_epoch TEXT, log_seq INTEGER NOT NULL DEFAULT 0, facts TEXT, template TEXT NOT NULL, lease_ms INTEGER NOT NULL DEFAULT 0,
       remote_approval INTEGER NOT NULL DEFAULT 0)`);
     // Databases of version 0.1 have no leases. Their machines are shown as online again after their next report.
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('machine')").toArray();
-    if (!columns.some(({ name }) => name === "lease_ms"))
-      sql.exec("ALTER TABLE machine ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 0");
+    const columns = columnsOf(sql, "machine");
+    if (!columns.has("lease_ms")) sql.exec("ALTER TABLE machine ADD COLUMN lease_ms INTEGER NOT NULL DEFAULT 0");
     // Databases of version 0.2 do not say whether clients may answer permission requests, so they may not.
-    if (!columns.some(({ name }) => name === "remote_approval"))
+    if (!columns.has("remote_approval"))
       sql.exec("ALTER TABLE machine ADD COLUMN remote_approval INTEGER NOT NULL DEFAULT 0");
-    if (!columns.some(({ name }) => name === "elicitation"))
-      sql.exec("ALTER TABLE machine ADD COLUMN elicitation INTEGER NOT NULL DEFAULT 0");
-    if (!columns.some(({ name }) => name === "page_approval"))
+    if (!columns.has("elicitation")) sql.exec("ALTER TABLE machine ADD COLUMN elicitation INTEGER NOT NULL DEFAULT 0");
+    if (!columns.has("page_approval"))
       sql.exec("ALTER TABLE machine ADD COLUMN page_approval TEXT NOT NULL DEFAULT 'session'");
     // Those of version 0.2 know nothing of link keys.
-    if (!columns.some(({ name }) => name === "link_key")) {
+    if (!columns.has("link_key")) {
       sql.exec("ALTER TABLE machine ADD COLUMN link_issued_ms INTEGER NOT NULL DEFAULT 0");
       sql.exec("ALTER TABLE machine ADD COLUMN link_key TEXT NOT NULL DEFAULT ''");
       sql.exec("ALTER TABLE machine ADD COLUMN link TEXT");

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { columnsOf } from "../columns.ts";
 import { callerWith, type Credential, type TokenAnswer } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
@@ -77,17 +78,16 @@ export class Tokens {
       id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL, scopes TEXT NOT NULL, machines TEXT,
       created_ms INTEGER NOT NULL, expires_ms INTEGER, made_with TEXT,
       calls_per_day INTEGER, budget_day INTEGER NOT NULL DEFAULT 0, budget_reserved INTEGER NOT NULL DEFAULT 0)`);
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('access_token')").toArray();
-    const has = (column: string): boolean => columns.some(({ name }) => name === column);
-    if (!has("used_ms")) sql.exec("ALTER TABLE access_token ADD COLUMN used_ms INTEGER");
+    const columns = columnsOf(sql, "access_token");
+    if (!columns.has("used_ms")) sql.exec("ALTER TABLE access_token ADD COLUMN used_ms INTEGER");
     // A database of version 0.2, which has no budgets.
-    if (!has("calls_per_day")) {
+    if (!columns.has("calls_per_day")) {
       sql.exec("ALTER TABLE access_token ADD COLUMN calls_per_day INTEGER");
       sql.exec("ALTER TABLE access_token ADD COLUMN budget_day INTEGER NOT NULL DEFAULT 0");
       sql.exec("ALTER TABLE access_token ADD COLUMN budget_reserved INTEGER NOT NULL DEFAULT 0");
     }
     // A database of version 0.1, which does not store what a token was created with and limits machines by name.
-    if (!has("made_with")) {
+    if (!columns.has("made_with")) {
       sql.exec("ALTER TABLE access_token ADD COLUMN made_with TEXT");
       for (const { id, machines } of sql.exec<Row>("SELECT * FROM access_token WHERE machines IS NOT NULL").toArray())
         sql.exec("UPDATE access_token SET machines = ? WHERE id = ?", this.#kept(namesIn(machines)), id);

@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { columnsOf } from "../columns.ts";
 import type { Credential } from "../http/caller.ts";
 import { PushSettings } from "../push/push-settings.ts";
 import type { DeliveryFault } from "../mcp-events/events-error.ts";
@@ -83,8 +84,7 @@ export class Subscriptions {
       suspended_ms INTEGER, failed_since_ms INTEGER, last_delivery_ms INTEGER, last_fault TEXT, gap INTEGER NOT NULL DEFAULT 0,
       secret TEXT, former TEXT, former_until_ms INTEGER NOT NULL DEFAULT 0, push TEXT)`);
     // A database of a version without notifications in browsers.
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('subscription')").toArray();
-    if (!columns.some(({ name }) => name === "push")) sql.exec("ALTER TABLE subscription ADD COLUMN push TEXT");
+    if (!columnsOf(sql, "subscription").has("push")) sql.exec("ALTER TABLE subscription ADD COLUMN push TEXT");
   }
 
   get(id: string): Subscription | null {

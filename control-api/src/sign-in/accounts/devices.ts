@@ -1,4 +1,5 @@
 import { randomSecret } from "#protocol/bytes.ts";
+import { columnsOf } from "../../columns.ts";
 import { latestEnd } from "../clock.ts";
 import { hashOf, randomLetters } from "../secret.ts";
 import { CROWD_COLUMNS, crowdOf, victimIn } from "./crowd.ts";
@@ -53,8 +54,7 @@ export class Devices {
     this.#sql = sql;
     this.#create();
     // A database of version 0.2. Its codes live ten minutes; a device whose code is gone asks for another.
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('device')").toArray();
-    if (columns.some(({ name }) => name === "wide")) return;
+    if (columnsOf(sql, "device").has("wide")) return;
     sql.exec("DROP TABLE device");
     this.#create();
   }

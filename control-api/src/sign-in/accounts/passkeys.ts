@@ -8,6 +8,7 @@ import {
   verifyAuthenticationResponse,
   verifyRegistrationResponse,
 } from "@simplewebauthn/server";
+import { columnsOf } from "../../columns.ts";
 import type { Challenges } from "./challenges.ts";
 import type { Person } from "./people.ts";
 
@@ -42,8 +43,7 @@ export class Passkeys {
       id TEXT PRIMARY KEY, person TEXT NOT NULL, public_key BLOB NOT NULL, counter INTEGER NOT NULL,
       created_ms INTEGER NOT NULL, used_ms INTEGER, name TEXT NOT NULL DEFAULT '')`);
     // A database of a version in which passkeys have no names.
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('passkey')").toArray();
-    if (!columns.some(({ name }) => name === "name"))
+    if (!columnsOf(sql, "passkey").has("name"))
       sql.exec("ALTER TABLE passkey ADD COLUMN name TEXT NOT NULL DEFAULT ''");
   }
 

@@ -1,3 +1,5 @@
+import { columnsOf } from "../../columns.ts";
+
 /** Someone who can sign in. `id` is the user id in the rest of Operator. */
 export type Person = { readonly id: string; readonly name: string };
 
@@ -18,9 +20,8 @@ export class People {
     sql.exec(`CREATE TABLE IF NOT EXISTS person (
       id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE COLLATE NOCASE, password TEXT, created_ms INTEGER NOT NULL)`);
     sql.exec("CREATE TABLE IF NOT EXISTS guest (id TEXT PRIMARY KEY, met_ms INTEGER NOT NULL) WITHOUT ROWID");
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('person')").toArray();
     // A database of version 0.4.
-    if (!columns.some(({ name }) => name === "locked"))
+    if (!columnsOf(sql, "person").has("locked"))
       sql.exec("ALTER TABLE person ADD COLUMN locked INTEGER NOT NULL DEFAULT 0");
   }
 

@@ -1,4 +1,5 @@
 import { randomSecret } from "#protocol/bytes.ts";
+import { columnsOf } from "../../columns.ts";
 import { CLOCK_SKEW_MS, validUntil } from "../clock.ts";
 import { hashOf } from "../secret.ts";
 
@@ -32,8 +33,7 @@ export class Sessions {
       hash TEXT PRIMARY KEY, person TEXT NOT NULL, created_ms INTEGER NOT NULL, seen_ms INTEGER NOT NULL,
       proved_ms INTEGER NOT NULL DEFAULT 0, address TEXT NOT NULL DEFAULT '', browser TEXT NOT NULL DEFAULT '')`);
     // A database of version 0.2. Its sessions go on, and have to prove themselves again before a dangerous change.
-    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('session')").toArray();
-    if (columns.some(({ name }) => name === "proved_ms")) return;
+    if (columnsOf(sql, "session").has("proved_ms")) return;
     sql.exec("ALTER TABLE session ADD COLUMN proved_ms INTEGER NOT NULL DEFAULT 0");
     sql.exec("ALTER TABLE session ADD COLUMN address TEXT NOT NULL DEFAULT ''");
     sql.exec("ALTER TABLE session ADD COLUMN browser TEXT NOT NULL DEFAULT ''");
