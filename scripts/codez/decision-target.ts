@@ -42,7 +42,7 @@ export class DecisionTarget implements Target {
     // Only what is in the schema goes on, above all `by`: without it serve would take the decision for one that was made here.
     const decision = Decision.safeParse(parseJson(Buffer.from(body).toString("utf8")));
     if (!decision.success) return refuse(answer, 400, "invalid_request", "This is not a decision.");
-    const serve = await findRunning(join(this.#home, "serve", "running.json"));
+    const serve = findRunning(join(this.#home, "serve", "running.json"));
     if (serve === null || String(serve.port) !== this.#url.port)
       return refuse(answer, 404, "no_serve", "No codez serve runs behind this connector, so nothing takes decisions.");
     const response = await fetch(`http://127.0.0.1:${serve.port}${LOCAL_PATH}`, {

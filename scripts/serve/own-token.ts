@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseJson } from "#protocol/json.ts";
 import { codezHome } from "../system/home.ts";
-import { isRunning, Running } from "./running-file.ts";
+import { findRunning } from "./running-file.ts";
 
 /** How often to check that serve still runs. Until then another program that has taken its port could receive the token. */
 const RECHECK_MS = 1_000;
@@ -29,19 +27,8 @@ export function ownAuthorization(url: URL, home: string = codezHome()): () => st
     const nowMs = performance.now();
     if (nowMs - checkedAtMs < (known === null ? LOOK_AGAIN_MS : RECHECK_MS)) return known;
     checkedAtMs = nowMs;
-    const running = readRunning(path);
+    const running = findRunning(path);
     known = running !== null && running.port === port ? `Bearer ${running.mcpToken}` : null;
     return known;
   };
-}
-
-function readRunning(path: string): Running | null {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch {
-    return null; // serve has never run here, or has ended normally
-  }
-  const parsed = Running.safeParse(parseJson(text));
-  return parsed.success && isRunning(parsed.data) ? parsed.data : null;
 }

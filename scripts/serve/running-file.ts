@@ -1,8 +1,10 @@
 import { rm } from "node:fs/promises";
 import * as z from "zod";
-import { readJson, writeJson } from "../system/json-file.ts";
+import { parseJson } from "#protocol/json.ts";
+import { writeJson } from "../system/json-file.ts";
 import { MAX_PID } from "../system/lock-holder.ts";
 import { isSameStart, lifeOf } from "../system/process-start.ts";
+import { readTrustedFile } from "../system/trusted-file.ts";
 
 /**
  * The file by which `codez permissions` and `codez connect` find the running serve, and with whose tokens they prove that they
@@ -20,16 +22,20 @@ export const Running = z.object({
 });
 export type Running = z.infer<typeof Running>;
 
-/** The running serve; `null` when there is none. */
-export async function findRunning(path: string): Promise<Running | null> {
-  // A damaged file names nobody; a serve that runs would have written it whole.
-  const parsed = Running.safeParse(
-    await readJson(path).catch((error: unknown) => (error instanceof SyntaxError ? null : Promise.reject(error))),
-  );
-  return parsed.success && isRunning(parsed.data) ? parsed.data : null;
+/**
+ * The running serve; `null` when there is none. A damaged file names nobody: a serve that runs would have written it whole. Neither does one that
+ * somebody else could have written: the program that it names would get what a person decides, or decide itself what terminals ask.
+ */
+export function findRunning(path: string): Running | null {
+  try {
+    const parsed = Running.safeParse(parseJson(readTrustedFile(path) ?? ""));
+    return parsed.success && isRunning(parsed.data) ? parsed.data : null;
+  } catch {
+    return null; // `NotTrusted`, or it cannot be read
+  }
 }
 
-export function isRunning({ pid, started }: Running): boolean {
+function isRunning({ pid, started }: Running): boolean {
   const now = lifeOf(pid);
   return now.isAlive && (started === null || now.started === null || isSameStart(started, now.started));
 }

@@ -82,7 +82,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
   };
   await mkdir(folder, { recursive: true, mode: 0o700 });
   await chmod(folder, 0o700); // it may be older than this rule
-  const other = await findRunning(runningFile);
+  const other = findRunning(runningFile);
   if (other !== null && other.pid !== process.pid) {
     throw new AlreadyRunning(
       `codez serve already runs here (process ${other.pid}, http://127.0.0.1:${other.port}/mcp)`,

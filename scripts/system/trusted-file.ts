@@ -1,5 +1,6 @@
-import { constants, type Stats, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
+import { isMissing } from "./json-file.ts";
 
 /** Bits of a mode: the group or everybody may write; may enter a folder. */
 const OTHERS_WRITE = 0o022;
@@ -19,6 +20,31 @@ export function whyNotTrusted(path: string, { mode, uid }: Stats): string | null
   if ((folder.mode & OTHERS_ENTER) === 0) return null;
   if ((folder.mode & OTHERS_WRITE) !== 0) return `others may replace it (chmod go-w ${dirname(path)})`;
   return (mode & OTHERS_WRITE) === 0 ? null : `others may write it (chmod go-w ${path})`;
+}
+
+/** Thrown instead of reading a file that somebody else could have written. The message says why. */
+export class NotTrusted extends Error {
+  override readonly name = "NotTrusted";
+}
+
+/** The text of such a file; `null` if there is none. Throws NotTrusted or a system error. */
+export function readTrustedFile(path: string): string | null {
+  let file: number;
+  try {
+    // A named pipe must not make the command wait.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (reason) {
+    if (isMissing(reason)) return null;
+    throw reason;
+  }
+  try {
+    // Asked of the open file, so that nobody can put another one in its place in between.
+    const distrust = whyNotTrusted(path, fstatSync(file));
+    if (distrust !== null) throw new NotTrusted(distrust);
+    return readFileSync(file, "utf8");
+  } finally {
+    closeSync(file);
+  }
 }
 
 /** Whether somebody other than this user and root has that id. */

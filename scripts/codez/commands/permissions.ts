@@ -62,7 +62,7 @@ export function permissionsCommand(): Command {
 }
 
 async function withServe(work: (serve: Running) => Promise<void>): Promise<void> {
-  const serve = await findRunning(join(codezHome(), "serve", "running.json"));
+  const serve = findRunning(join(codezHome(), "serve", "running.json"));
   if (serve !== null) return work(serve);
   console.error("codez serve is not running here, so nothing waits for an answer. Start it with: codez serve");
   process.exitCode = ServeExitCode.NOT_RUNNING;

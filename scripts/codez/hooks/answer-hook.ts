@@ -42,7 +42,7 @@ export async function answerHook(text: string, folder: ProfileFolder, env: NodeJ
   if (env["CODEZ_AGENT"] !== undefined) return null;
   const input = HookInput.safeParse(parseJson(text));
   if (!input.success || !isLinked(folder)) return null;
-  const serve = await findRunning(join(codezHome(), "serve", "running.json"));
+  const serve = findRunning(join(codezHome(), "serve", "running.json"));
   if (serve === null) return null;
   const gone = new AbortController();
   const watching = watchLink(folder, gone);

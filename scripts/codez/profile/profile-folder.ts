@@ -1,4 +1,4 @@
-import { closeSync, constants, existsSync, fstatSync, openSync, readdirSync, readFileSync, rmSync } from "node:fs"; // prettier-ignore
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
@@ -6,7 +6,7 @@ import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { codezHome } from "../../system/home.ts";
 import { writePrivately } from "../../system/atomic-file.ts";
-import { whyNotTrusted } from "../../system/trusted-file.ts";
+import { NotTrusted, readTrustedFile } from "../../system/trusted-file.ts";
 import type { LinkSigner } from "../../connector/index.ts";
 import { linkKey, publicLinkKey } from "./link-key-file.ts";
 import { Profile } from "./profile.ts";
@@ -40,25 +40,14 @@ export class ProfileFolder {
 
   /** The profile of that name, or `null`. Throws `CodezFailure` when its file is broken, or when somebody else could have written it. */
   read(name: string): Profile | null {
-    const path = this.file(name, SUFFIX);
-    let text: string;
-    let distrust: string | null;
+    let text: string | null;
     try {
-      // A named pipe must not make the command wait.
-      const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-      try {
-        // Asked of the open file, so that nobody can put another one in its place in between.
-        distrust = whyNotTrusted(path, fstatSync(file));
-        text = distrust === null ? readFileSync(file, "utf8") : "";
-      } finally {
-        closeSync(file);
-      }
+      // A profile names a command that is run, and the Operator that may call it.
+      text = readTrustedFile(this.file(name, SUFFIX));
     } catch (reason) {
-      if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return null;
-      throw this.#broken(name, String(reason), reason);
+      throw this.#broken(name, reason instanceof NotTrusted ? reason.message : String(reason), reason);
     }
-    // A profile names a command that is run, and the Operator that may call it.
-    if (distrust !== null) throw this.#broken(name, distrust);
+    if (text === null) return null;
     const parsed = Profile.safeParse(parseJson(text));
     if (!parsed.success) throw this.#broken(name, z.prettifyError(parsed.error));
     return parsed.data;

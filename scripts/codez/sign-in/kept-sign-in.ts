@@ -1,9 +1,10 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { writePrivately } from "../../system/atomic-file.ts";
 import { codezHome } from "../../system/home.ts";
+import { NotTrusted, readTrustedFile } from "../../system/trusted-file.ts";
 import { type AuthorizationServer, Metadata } from "./authorization-server.ts";
 import type { SignedIn } from "./browser-flow.ts";
 import { askForTokens, Tokens } from "./oauth-request.ts";
@@ -31,27 +32,30 @@ function signInFolder(): string {
   return join(codezHome(), "sign-ins");
 }
 
-/** The sign-in kept for this Operator; `null` when there is none. A file that cannot be read counts as none. */
+/** The sign-in kept for this Operator; `null` when there is none. */
 export function readSignIn(hub: string): KeptSignIn | null {
-  let text: string;
+  const kept = read(pathOf(hub));
+  return kept?.hub === hub ? kept : null;
+}
+
+/**
+ * The sign-in in a file. One that is damaged counts as none, and so does one that somebody else could have written: with theirs, this computer
+ * would become a machine of theirs.
+ */
+function read(path: string): KeptSignIn | null {
   try {
-    text = readFileSync(pathOf(hub), "utf8");
+    return KeptSignIn.safeParse(parseJson(readTrustedFile(path) ?? "")).data ?? null;
   } catch (reason) {
-    if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return null;
+    if (reason instanceof NotTrusted) return null;
     throw reason;
   }
-  const kept = KeptSignIn.safeParse(parseJson(text));
-  return kept.success && kept.data.hub === hub ? kept.data : null;
 }
 
 /** The Operators for which a sign-in is kept. */
 export function keptHubs(): string[] {
   const folder = signInFolder();
   if (!existsSync(folder)) return [];
-  return readdirSync(folder).flatMap((file) => {
-    const kept = KeptSignIn.safeParse(parseJson(readFileSync(join(folder, file), "utf8")));
-    return kept.success ? [kept.data.hub] : [];
-  });
+  return readdirSync(folder).flatMap((file) => read(join(folder, file))?.hub ?? []);
 }
 
 export function keepSignIn(hub: string, scope: string, server: AuthorizationServer, signedIn: SignedIn): void {

@@ -2,17 +2,20 @@ import { execFileSync } from "node:child_process";
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Profile } from "../../../scripts/codez/profile/profile.ts";
 import { ProfileFolder } from "../../../scripts/codez/profile/profile-folder.ts";
 import { EventSpool } from "../../../scripts/connector/event-spool.ts";
+import { keepSignIn, keptHubs, readSignIn } from "../../../scripts/codez/sign-in/kept-sign-in.ts";
+import { findRunning, writeRunning } from "../../../scripts/serve/running-file.ts";
 import { writeJson } from "../../../scripts/system/json-file.ts";
 import { Lock } from "../../../scripts/system/lock.ts";
 
 /**
  * Another user of the same computer can reach every folder that its owner left open, such as a home folder with mode 0755. What
  * `codez` writes must be closed by itself. And what it reads must be its owner's: a profile that somebody else had put into an open folder named
- * the command that was then run.
+ * the command that was then run, a sign-in of theirs made the computer a machine of theirs, and a program of theirs that was said to be
+ * `codez serve` answered what sessions in terminals ask.
  */
 
 /** `nobody`, who owns nothing. */
@@ -141,3 +144,55 @@ describe.skipIf(!canBecome)("a profile that another user of the computer could h
     expect(() => folder.read("attic")).toThrow(why);
   });
 });
+
+describe.skipIf(!canBecome).each(["running.json", "sign-in"])(
+  "a %s that another user of the computer could have written",
+  (kind) => {
+    let root: string;
+
+    beforeEach(() => {
+      root = mkdtempSync(join(tmpdir(), "codez-planted-"));
+      chmodSync(root, 0o755);
+      vi.stubEnv("CODEZ_HOME", root);
+    });
+
+    afterEach(() => {
+      vi.unstubAllEnvs();
+      rmSync(root, { recursive: true, force: true });
+    });
+
+    const HUB = "https://op.example.com";
+
+    /** The file, and whether it is used. */
+    async function planted(): Promise<{ path: string; isUsed: () => boolean }> {
+      if (kind === "running.json") {
+        const path = join(root, "serve", "running.json");
+        await writeRunning(path, { port: 4097, token: "theirs", mcpToken: "theirs" });
+        return { path, isUsed: () => findRunning(path) !== null };
+      }
+      const metadata = { issuer: HUB, authorization_endpoint: `${HUB}/a`, token_endpoint: `${HUB}/t` };
+      const tokens = { access_token: "theirs" };
+      keepSignIn(HUB, "operator:admin", { metadata, resource: `${HUB}/mcp` }, { clientId: "codez", tokens });
+      return {
+        path: join(root, "sign-ins", "op.example.com.json"),
+        isUsed: () => readSignIn(HUB) !== null || keptHubs().length > 0,
+      };
+    }
+
+    it("is used as long as it is its owner's", async () => {
+      expect((await planted()).isUsed()).toBe(true);
+    });
+
+    it.each<[string, (path: string) => void]>([
+      ["belongs to them", (path) => chownSync(path, UID, UID)],
+      ["is in a folder of theirs", (path) => chownSync(dirname(path), UID, UID)],
+      ["is in a folder that they may write", (path) => chmodSync(dirname(path), 0o777)],
+      ["is open to them", (path) => (chmodSync(dirname(path), 0o755), chmodSync(path, 0o666))],
+      ["is a pipe", (path) => (rmSync(path), execFileSync("mkfifo", [path]))],
+    ])("is not used if it %s", async (_, change) => {
+      const { path, isUsed } = await planted();
+      change(path);
+      expect(isUsed()).toBe(false);
+    });
+  },
+);

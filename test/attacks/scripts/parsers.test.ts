@@ -114,7 +114,7 @@ describe("files of codez", () => {
   it("the file of a running serve names a possible one, or nothing", async () => {
     await holdsLater(content, FILES, async (text) => {
       writeFileSync(path, text);
-      expect((await findRunning(path))?.pid ?? 1).toBeGreaterThan(0);
+      expect(findRunning(path)?.pid ?? 1).toBeGreaterThan(0);
     });
   });
 
