@@ -12,6 +12,7 @@ import { Invites, plainCode } from "./invites.ts";
 import { KnownAddresses } from "./known-addresses.ts";
 import { type Counted, type Limit, Limits } from "./limits.ts";
 import { hashPassword, isAcceptable, isPassword } from "./password.ts";
+import { PasswordTurns } from "./password-turns.ts";
 import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
 import { People, type Person, personName } from "./people.ts";
 import { type SessionRecord, Sessions, type Visit } from "./sessions.ts";
@@ -46,6 +47,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
   readonly #devices = new Devices(this.#sql);
   readonly #addresses = new KnownAddresses(this.#sql);
   readonly #unusedClients = new UnusedClients(this.#sql);
+  readonly #turns = new PasswordTurns();
   readonly #passkeys = new Passkeys(this.#sql, new Challenges(this.#sql));
   readonly #enrolment = new Enrolment(
     this.env.CLAIM_CODE ?? "",
@@ -118,7 +120,10 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const own: Counted[] = [...signIns.slice(0, 1), [here, limitAt(address, PASSWORD_HERE)]];
     const slow = this.#slow([...own, ...shared], nowMs);
     if (slow !== null) return slow;
-    if (!(await isPassword(password, found?.password ?? null)) || found === null) return { denied: "wrong" };
+    const check = (): Promise<boolean> => isPassword(password, found?.password ?? null);
+    const isRight = await (isKnown ? this.#turns.known(check, address) : this.#turns.stranger(check, address));
+    if (isRight === null) return { denied: "slow_down", afterMs: MINUTE_MS };
+    if (!isRight || found === null) return { denied: "wrong" };
     this.#limits.clear(here);
     for (const [key] of shared) this.#limits.giveBack(key);
     const entered = await this.#enter(found.person, visit);
@@ -137,7 +142,8 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const enrolment = await this.#enrolment.personFor(code, name, visit.address, Date.now());
     if ("denied" in enrolment) return enrolment;
     if (!isAcceptable(password)) return { denied: "password_weak" };
-    return this.#open(enrolment, await hashPassword(password), code, visit);
+    const hash = await this.#turns.known(() => hashPassword(password), visit.address);
+    return this.#open(enrolment, hash, code, visit);
   }
 
   /**
@@ -184,7 +190,8 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const here: Counted = [`password:${id}:${visit.address}`, limitAt(visit.address, PASSWORD_HERE)];
     const slow = this.#slow([here, [`password:${id}`, PASSWORD_ANYWHERE]], Date.now());
     if (slow !== null) return slow;
-    if (!(await isPassword(password, this.#people.passwordOf(id)))) return { denied: "wrong" };
+    const check = (): Promise<boolean> => isPassword(password, this.#people.passwordOf(id));
+    if (!(await this.#turns.known(check, visit.address))) return { denied: "wrong" };
     this.#limits.giveBack(`password:${id}`);
     await this.#sessions.prove(secret, Date.now());
     return null;
@@ -251,9 +258,9 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const slow = this.#slow([[`password:${person}:${address}`, limitAt(address, PASSWORD_HERE)]], Date.now());
     if (slow !== null) return slow;
     const known = this.#people.passwordOf(person);
-    if (known !== null && !(await isPassword(old, known))) return { denied: "wrong" };
+    if (known !== null && !(await this.#turns.known(() => isPassword(old, known), address))) return { denied: "wrong" };
     if (!isAcceptable(password)) return { denied: "password_weak" };
-    const hash = await hashPassword(password);
+    const hash = await this.#turns.known(() => hashPassword(password), address);
     // Of two changes at once the first one counts: the other's old password is not the password any more. Who is being removed has none, and
     // gets none.
     if (this.#people.passwordOf(person) !== known || this.#people.get(person) === null) return { denied: "wrong" };
