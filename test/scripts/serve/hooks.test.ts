@@ -60,12 +60,28 @@ function claude(file: string): { done: Promise<string>; path: string; kill: () =
   return { done: once(child, "close").then(() => out), path: join(cwd, file), kill: () => void child.kill("SIGKILL") };
 }
 
-async function waiting(): Promise<{ request_id: string; session_id: string; tool: string }[]> {
+type Waiting = { request_id: string; session_id: string; tool: string };
+
+async function waiting(): Promise<Waiting[]> {
   return JSON.parse((await machine.codez("permissions", "--json")).stdout);
 }
 
+/** The same from serve itself, for what is asked until it is so: a command each time keeps the computer from what is waited for. */
+async function waitingNow(): Promise<Waiting[]> {
+  const { token } = JSON.parse(readFileSync(join(machine.home, ".codez", "serve", "running.json"), "utf8"));
+  const headers = { authorization: `Bearer ${token}` };
+  const answer = await fetch(new URL("/local/permissions", machine.url), { headers });
+  return ((await answer.json()) as { requests: Waiting[] }).requests;
+}
+
 async function asked(): Promise<string> {
-  return until("the terminal's request", async () => (await waiting())[0]?.request_id);
+  return until("the terminal's request", async () => (await waitingNow())[0]?.request_id);
+}
+
+/** Until no request waits, as the command shows it. */
+async function noneWaits(): Promise<void> {
+  await until("the request to be gone", async () => ((await waitingNow()).length === 0 ? true : undefined));
+  expect(await waiting()).toEqual([]);
 }
 
 /** The hook itself, with what Claude Code passes to it; answers what it prints and how long it took. */
@@ -112,7 +128,7 @@ describe("a session in a terminal, with the real Claude Code", () => {
     const request = await asked();
     kill();
     await done;
-    await until("the request to be gone", async () => ((await waiting()).length === 0 ? true : undefined));
+    await noneWaits();
     expect((await machine.codez("permissions", "allow", request)).stderr).toContain("answered in the terminal");
   });
 });
@@ -135,7 +151,7 @@ describe("the hook", () => {
     expect(printed).toBe("");
     // It looks four times in a second, and would wait for an answer for an hour.
     expect(performance.now() - lostMs).toBeLessThan(20_000);
-    await until("the request to be gone", async () => ((await waiting()).length === 0 ? true : undefined));
+    await noneWaits();
   });
 
   test("waits for a serve that needs more than a second, as on a busy computer, to take its request", async () => {
