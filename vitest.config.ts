@@ -193,6 +193,7 @@ export default defineConfig({
           name: "scripts",
           include: ["test/scripts/**/*.test.ts", "test/attacks/scripts/**/*.test.ts"],
           ...PROCESSES,
+          globalSetup: [...PROCESSES.globalSetup, "test/scripts/local/support/stand-in-folder.ts"],
           testTimeout: 120_000,
           hookTimeout: 180_000,
         },

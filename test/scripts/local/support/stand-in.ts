@@ -1,10 +1,12 @@
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { randomUUID } from "node:crypto";
+import { existsSync } from "node:fs";
+import { cp, mkdir, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { afterAll } from "vitest";
+import { inject } from "vitest";
 import { bundleWorker } from "../../../../scripts/local/bundle.ts";
 import { readWorkerConfig } from "../../../../scripts/local/worker-config.ts";
 import { temporaryFolder } from "./harness.ts";
+import "./stand-in-folder.ts";
 
 const CONTROL = `// A control API that can be seen through.
 {
@@ -101,17 +103,18 @@ export interface StandIn {
   newState(): Promise<string>;
 }
 
-/** Stand-in Workers that a file's tests share, bundled once. */
+/** Stand-in Workers that all tests share and none changes. The first file that needs them bundles them. */
 export async function sharedStandIn(): Promise<StandIn> {
-  const folder = await mkdtemp(join(tmpdir(), "operator-stand-in-"));
-  afterAll(() => rm(folder, { recursive: true, force: true }));
+  const folder = inject("standIn");
   const root = join(folder, "root");
   const bundles = join(folder, "bundles");
-  await writeStandIn(root);
-  for (const name of ["control-api", "dispatch-worker"]) {
-    const path = join(root, name, "wrangler.jsonc");
-    await bundleWorker(path, await readWorkerConfig(path), join(bundles, name));
-  }
+  await made(root, writeStandIn);
+  await made(bundles, async (draft) => {
+    for (const name of ["control-api", "dispatch-worker"]) {
+      const path = join(root, name, "wrangler.jsonc");
+      await bundleWorker(path, await readWorkerConfig(path), join(draft, name));
+    }
+  });
   return {
     root,
     async newState() {
@@ -120,4 +123,15 @@ export async function sharedStandIn(): Promise<StandIn> {
       return state;
     },
   };
+}
+
+/** Makes a folder that is there whole or not at all. Of two test files that make it at the same time, one comes first. */
+async function made(folder: string, make: (draft: string) => Promise<void>): Promise<void> {
+  if (existsSync(folder)) return;
+  const draft = `${folder}-${randomUUID()}`;
+  await make(draft);
+  await rename(draft, folder).catch(async (error: unknown) => {
+    if (!existsSync(folder)) throw error;
+    await rm(draft, { recursive: true });
+  });
 }
