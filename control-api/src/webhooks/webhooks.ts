@@ -302,16 +302,15 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const id = await idOf(request);
     const nowMs = Date.now();
     if (this.#active(id) === null) this.#checkLimits(request);
-    if (!this.#verified.has(request.credential, url.href, nowMs)) {
-      const error = await this.#challenges.run(url, id, request.secret, nowMs);
-      if (error !== null) throw new EventsFailure(error);
-      this.#verified.add(request.credential, url.href, Date.now());
-    }
+    const isVerified = this.#verified.has(request.credential, url.href, nowMs);
+    const error = isVerified ? null : await this.#challenges.run(url, id, request.secret, nowMs);
+    if (error !== null) throw new EventsFailure(error);
     const sealed = await this.#seal(id, request.secret);
     const grantedMs = Date.now() + this.#lifeOf(request);
     // Other requests ran while the receiver was asked, so what is there is looked at only now.
     const subscribed = await this.#inTurn(async (): Promise<Subscribed> => {
       if (this.#closure.isClosed) throw new EventsFailure({ code: "forbidden", reason: "Access was revoked." });
+      if (!isVerified) this.#verified.add(request.credential, url.href, Date.now());
       const known = this.#active(id);
       if (known !== null) return this.#refresh(known, request, sealed, grantedMs);
       this.#checkLimits(request);

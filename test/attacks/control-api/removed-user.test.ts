@@ -134,6 +134,10 @@ describe("what somebody asks for who is removed before it is done", () => {
     const request = { ...made, user: id, visible: null, isTracked: true, name: "session.failed", arguments: "{}", url: receiver.url, secret: SECRET, cursor: null, maxAgeMs: null }; // prettier-ignore
     expect(await env.WEBHOOKS.getByName(id).subscribe(request)).toMatchObject({ error: { code: "forbidden" } });
     expect([(await receiver.received(1)).length, await overview()]).toEqual([1, []]);
+    const agreed = await runInDurableObject(env.WEBHOOKS.getByName(id), (_, { storage }) =>
+      storage.sql.exec("SELECT * FROM verified_url").toArray(),
+    );
+    expect(agreed).toEqual([]);
   });
 
   it("is no webhook, and no notifications of a browser", async () => {
