@@ -233,6 +233,11 @@ export class Outbox {
     );
   }
 
+  /** The calls of a grant now belong to another, which is new and has replaced it. */
+  passOn(from: string, to: string): void {
+    this.#sql.exec("UPDATE delivery SET scope = ? WHERE scope = ?", to, from);
+  }
+
   /**
    * Ids of queued calls that are due: those for a machine in the order in which they were accepted. `all`: also those whose pause is not
    * over, because the machine has just come back.

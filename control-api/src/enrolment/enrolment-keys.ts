@@ -128,6 +128,11 @@ export class EnrolmentKeys {
     this.#sql.exec("DELETE FROM enrolment_key WHERE made_with = ?", credential);
   }
 
+  /** The keys that were made with one grant now belong to another, which has replaced it. */
+  passOn(from: Credential, to: Credential): void {
+    this.#sql.exec("UPDATE enrolment_key SET made_with = ? WHERE made_with = ?", to, from);
+  }
+
   revokeAll(): void {
     this.#sql.exec("DELETE FROM enrolment_key");
   }

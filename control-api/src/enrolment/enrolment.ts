@@ -89,6 +89,10 @@ export class Enrolment {
     this.#keys.revokeMadeWith(credential);
   }
 
+  passOn(from: Credential, to: Credential): void {
+    this.#keys.passOn(from, to);
+  }
+
   revokeAll(): void {
     this.#keys.revokeAll();
   }

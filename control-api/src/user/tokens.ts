@@ -187,6 +187,11 @@ export class Tokens {
     return revoked.toArray().length;
   }
 
+  /** What was made with one grant now belongs to another, which has replaced it. */
+  passOn(from: Credential, to: Credential): void {
+    this.#sql.exec("UPDATE access_token SET made_with = ? WHERE made_with = ?", to, from);
+  }
+
   revokeAll(): void {
     this.#sql.exec("DELETE FROM access_token");
   }

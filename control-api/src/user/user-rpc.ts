@@ -179,6 +179,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   authenticate(token: string, counts: boolean): MaybeAsync<TokenAnswer>;
   /** Revokes a grant, and every personal access token that its app created. */
   endGrant(id: string): MaybeAsync<void>;
+  /** A grant was replaced by another of the same app, to which everything belongs now that was made with it. */
+  replaceGrant(former: string, id: string): MaybeAsync<void>;
   /** Revokes all tokens and grants of the user; machines stay. */
   endAccess(): MaybeAsync<void>;
   redeem(asked: Redemption): MaybeAsync<RedemptionAnswer>;

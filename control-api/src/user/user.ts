@@ -698,6 +698,14 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
+  /** An app was allowed again, which ends its former grant. What it made with that, or has waiting, belongs to the new one. */
+  replaceGrant(former: string, id: string): void {
+    this.#tokens.passOn(`grant:${former}`, `grant:${id}`);
+    this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
+    this.#outbox.passOn(`grant:${former}`, `grant:${id}`);
+    this.revoked();
+  }
+
   /** Revokes all tokens and grants, also those whose code was not redeemed yet. Machines and their links stay. */
   async endAccess(): Promise<void> {
     this.#tokens.revokeAll();

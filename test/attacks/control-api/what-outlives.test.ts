@@ -49,6 +49,28 @@ describe("tokens that an app created end with the app's access", () => {
     for (const one of [tokens.access_token, first.token, second.token]) expect(await statusWith(one)).toBe(401);
   });
 
+  test("also after the app was allowed again, which replaces its grant", async () => {
+    const first = await made(tokens.access_token);
+    const key = await ask("/api/keys", { method: "POST", body: '{"tag":"ci","ephemeral":true}', ...bearer(tokens.access_token) }); // prettier-ignore
+    expect(key.status).toBe(201);
+    const again = await client.signIn(person, ADMIN);
+    expect([await statusWith(tokens.access_token), await statusWith(first.token)]).toEqual([401, 200]);
+    const [grant, ...others] = await grants(again.access_token);
+    expect(others).toEqual([]);
+    await person.post(`/account/grants/${grant?.id}`, { csrf: await person.csrf("/account") });
+    expect(await statusWith(first.token)).toBe(401);
+    expect((await (await client.signIn(person, ADMIN).then((last) => ask("/api/keys", bearer(last.access_token)))).json<{ keys: object[] }>()).keys).toEqual([]); // prettier-ignore
+  });
+
+  test("when its code is used a second time, by whoever was too late", async () => {
+    const code = (await client.consent(person, ADMIN)).searchParams.get("code") ?? "";
+    const thief = await (await client.redeem(code)).json<Tokens>();
+    const kept = await made(thief.access_token);
+    expect(await statusWith(kept.token)).toBe(200);
+    expect(await errorOf(await client.redeem(code))).toBe("invalid_grant");
+    expect([await statusWith(thief.access_token), await statusWith(kept.token)]).toEqual([401, 401]);
+  });
+
   test("when another of the person's clients revokes it, and other apps keep theirs", async () => {
     const other = await (await Client.registered()).signIn(person, ADMIN);
     const [mine, others] = [await made(tokens.access_token), await made(other.access_token)];

@@ -20,6 +20,7 @@ import { requestedScopes, type Scope } from "../../http/scope.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
+import { completeGrant } from "./completed-grant.ts";
 import { hasDocument, mayFetchDocument } from "./client.ts";
 import { oauthApi, OAuthPath } from "./authorization-server.ts";
 import type { GrantProps } from "./grant-token.ts";
@@ -97,17 +98,18 @@ async function allow(
   const limit = machines === undefined ? {} : { machines };
   const client = shownName((await api.describeConsent(request)).clientName);
   await accountsOf(c.env).keepClient(request.clientId);
-  const { redirectTo } = await api.completeAuthorization({
+  const allowed = {
     request,
     userId: person.id,
     metadata: { client, home: homeOf(request.redirectUri), ...limit },
     scope,
     props: { client, approvedMs: Date.now(), ...limit } satisfies GrantProps,
-  });
+  };
+  const to = await completeGrant(api, allowed, c.env);
   notify(c.env, person.id, { type: "notice.app_allowed", what: client, by: "consent page" });
   return new Response(null, {
     status: 303,
-    headers: { location: redirectTo, "cache-control": "no-store", "referrer-policy": "no-referrer" },
+    headers: { location: to.href, "cache-control": "no-store", "referrer-policy": "no-referrer" },
   });
 }
 

@@ -5,6 +5,7 @@ import { accountsOf } from "../accounts/directory.ts";
 import type { Person } from "../accounts/people.ts";
 import type { DevicePoll, DeviceRequest } from "../accounts/devices.ts";
 import { oauthApi } from "./authorization-server.ts";
+import { completeGrant } from "./completed-grant.ts";
 import type { GrantProps } from "./grant-token.ts";
 import { oauthError } from "./oauth-error.ts";
 import { redeem, responseOf } from "./redeem.ts";
@@ -51,7 +52,7 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
   if (redirectUri === undefined) return oauthError("invalid_client", "The client is not registered any more.", 401);
   await accountsOf(env).keepClient(clientId);
   const verifier = randomSecret();
-  const { redirectTo } = await api.completeAuthorization({
+  const allowed = {
     request: {
       responseType: "code",
       clientId,
@@ -67,8 +68,8 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
     metadata: { client: clientName, home: "paired with a code" },
     scope,
     props: { client: clientName, approvedMs } satisfies GrantProps,
-  });
-  const code = new URL(redirectTo).searchParams.get("code") ?? "";
+  };
+  const code = (await completeGrant(api, allowed, env)).searchParams.get("code") ?? "";
   const body = new URLSearchParams({
     grant_type: "authorization_code",
     code,
