@@ -59,6 +59,8 @@ export class Child {
       const end = (why: string): void => {
         if (this.#isGone) return;
         this.#isGone = true;
+        // A process that has left the group may hold the other ends, and write for ever.
+        for (const pipe of this.#process.stdio) pipe?.destroy();
         resolve();
         listener.ended({ why: this.#describe(why), wasStarted: this.#process.pid !== undefined });
       };

@@ -1,5 +1,7 @@
 import * as fc from "fast-check";
 import { createServer } from "node:http";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -10,6 +12,8 @@ import type { HeaderList } from "#protocol/header.ts";
 import { StdioTarget } from "../../../scripts/connector/stdio/stdio-target.ts";
 import { UnfinishedLine } from "../../../scripts/connector/stdio/unfinished-line.ts";
 import { targetFetch } from "../../../scripts/connector/target-fetch.ts";
+import { lifeOf } from "../../../scripts/system/process-start.ts";
+import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
 import { EventSize } from "../../../scripts/system/event-size.ts";
 import { connect } from "../../scripts/connector/support/connected.ts";
 import { LegacyClient } from "../../scripts/connector/stdio/support/stdio-client.ts";
@@ -117,6 +121,28 @@ it("what a server does not read ends it before it fills the memory", async () =>
   // Some of it fits into the pipe, and is read before the server pauses.
   for (let count = 0; count < 12; count += 1) await ask(target, "POST", large, session);
   await expect.poll(async () => (await ask(target, "POST", large, session)).status).toBe(404); // gone with its server
+});
+
+it("a process that a server has left behind is not read any more", async () => {
+  using folder = temporaryFolder();
+  const file = join(folder.path, "pid");
+  const left = `require("node:fs").writeFileSync(${JSON.stringify(file)}, String(process.pid));
+    setInterval(() => process.stdout.write("{}\\n"), 10);`;
+  const { target, session } = await opened(`
+    const { spawn } = require("node:child_process");
+    const { existsSync } = require("node:fs");
+    function heard({ method }) {
+      if (method !== "notifications/initialized") return;
+      // In a session of its own, with the same pipes.
+      spawn(process.execPath, ["-e", ${JSON.stringify(left)}], { detached: true, stdio: "inherit" }).unref();
+      setInterval(() => existsSync(${JSON.stringify(file)}) && process.exit(), 10);
+    }`);
+  await ask(target, "POST", '{"jsonrpc":"2.0","method":"notifications/initialized"}', session);
+  await expect.poll(() => existsSync(file)).toBe(true);
+  const pid = Number(readFileSync(file, "utf8"));
+  onTestFinished(() => void (lifeOf(pid).isAlive && process.kill(pid, "SIGKILL")));
+  // Nobody reads what it writes, which ends it.
+  await expect.poll(() => lifeOf(pid).isAlive).toBe(false);
 });
 
 it("a line that comes in pieces is put together in memory of its own size", () => {

@@ -4,6 +4,7 @@ import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, request, type Server } from "node:http";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -50,6 +51,17 @@ function doorToken(): string {
 }
 
 describe("without the token", () => {
+  test.each([
+    ["GET", "//"],
+    ["GET", "http://["],
+    ["TRACE", "/mcp"],
+  ])("%s %s is a bad request, and no fault that pushes others out of what health tells", async (method, target) => {
+    const socket = connect(Number(new URL(machine.url).port), "127.0.0.1").setEncoding("utf8");
+    socket.end(`${method} ${target} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n`);
+    const [answer] = (await once(socket, "data")) as [string];
+    expect(answer).toContain("400 Bad Request");
+  });
+
   test.each([
     ["nothing", {}],
     ["an empty token", { authorization: "Bearer " }],
