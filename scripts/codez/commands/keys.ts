@@ -70,7 +70,7 @@ export function keysCommand({ folder }: Context): Command {
       const operator = await findOperator(options.hub, folder);
       const query = options.andMachines === true ? "?machines=true" : "";
       const { removed } = Revoked.parse(await operator.ask("DELETE", `/api/keys/${encodeURIComponent(id)}${query}`));
-      const machines = removed.length === 0 ? "" : ` Removed ${removed.join(", ")}.`;
+      const machines = removed.length === 0 ? "" : ` Removed ${printable(removed.join(", "))}.`;
       outputOf(options).result({ revoked: id, removed }, `Revoked ${id}.${machines}`);
     });
 

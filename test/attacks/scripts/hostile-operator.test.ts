@@ -236,7 +236,9 @@ describe("words of a hostile Operator", () => {
             : { tokens: [token] }
           : url === "/api/webhooks"
             ? added
-            : { error: { code: EVIL, message: EVIL } };
+            : method === "DELETE"
+              ? { removed: [EVIL] }
+              : { error: { code: EVIL, message: EVIL } };
       response.writeHead("error" in answer ? 400 : 200, { "content-type": "application/json" });
       response.end(JSON.stringify(answer));
     });
@@ -244,9 +246,13 @@ describe("words of a hostile Operator", () => {
     const env = { CODEZ_HUB: origin, CODEZ_HUB_TOKEN: "opt_token" };
     await using watching = new Codez(home.path, ["watch"], env);
     const ended = await Promise.all(
-      [["machines"], ["tokens"], ["tokens", "create", "x"], ["webhooks", "add", "https://x.test"]].map((args) =>
-        codez(home.path, args, env),
-      ),
+      [
+        ["machines"],
+        ["tokens"],
+        ["tokens", "create", "x"],
+        ["webhooks", "add", "https://x.test"],
+        ["keys", "revoke", "x", "--and-machines"],
+      ].map((args) => codez(home.path, args, env)),
     );
     for (const { out, err } of ended) expect(`${out}\n${err}`).not.toMatch(NOT_SHOWN);
     await expect.poll(() => watching.err).toContain("Some events are missing");
