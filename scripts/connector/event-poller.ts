@@ -36,6 +36,9 @@ const QUIET_INTERVAL_MS = 5_000;
  */
 const RESULT_GRACE_MS = 1_000;
 
+/** The longest cursor of a server. Operator's own have 64 characters, and one that lists the positions of a hundred sources a few thousand. */
+const MAX_CURSOR_CHARACTERS = 16 * 1024;
+
 /** Whether a server's `poll_events` takes a cursor, so that several readers can each get every event. */
 export function hasCursor(poll: Tool): boolean {
   return poll.inputSchema.properties !== undefined && "cursor" in poll.inputSchema.properties;
@@ -81,6 +84,9 @@ export class EventPoller {
         continue;
       }
       const polled = polledEvents(result, this.#clock.nowMs());
+      // It is stored with each event that comes, and a server could otherwise fill the disk.
+      if ((polled.cursor?.length ?? 0) > MAX_CURSOR_CHARACTERS)
+        throw new Error(`the cursor of ${POLL_TOOL} has over ${MAX_CURSOR_CHARACTERS} characters`);
       cursor = reads ? (polled.cursor ?? cursor) : null;
       const events = polled.events.filter((event) => !isOwnCall(event));
       push(events, cursor);

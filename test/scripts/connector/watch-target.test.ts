@@ -114,6 +114,15 @@ describe.each(["legacy", "modern"] as const)("a %s server with poll_events", (er
     expect(watched.events[0]).toMatchObject({ type: "mcp.tools/list_changed", session: null });
   });
 
+  it("is not read any further if its cursor is as long as a file", async () => {
+    const events = [{ type: "one", data: 1 }];
+    const answer = (): ToolAnswer => ({ structuredContent: { events, cursor: "x".repeat(100_000) } });
+    await using watched = new Watched(new McpTarget(era, { poll_events: ["cursor"] }, answer));
+    await watched.until(() => watched.reports.length > 1);
+    expect(watched.reports[1]).toEqual([false, expect.stringContaining("cursor")]);
+    expect(watched.events).toEqual([]);
+  });
+
   it("is not drained unless configured, because its own clients would miss those events", async () => {
     const events = [1, 2, 3];
     const target = new McpTarget(era, { poll_events: ["session_id", "timeout_ms"] }, draining(events));
