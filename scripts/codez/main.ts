@@ -24,6 +24,8 @@ import { upCommand } from "./commands/up.ts";
 import { watchCommand } from "./commands/watch.ts";
 import { webhooksCommand } from "./commands/webhooks.ts";
 import { upgradeCommand } from "./commands/upgrade.ts";
+import { codezHome } from "../system/home.ts";
+import { whyNotOwn } from "../system/own-path.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { exitCodeForLaunchd, LAUNCHD_FLAG } from "./launchd.ts";
@@ -80,8 +82,18 @@ function program(command: readonly string[]): Command {
     uninstallCommand(context),
   ];
   for (const one of commands) all.addCommand(one);
+  all.hook("preAction", refuseForeignHome);
   throwInsteadOfExit(all);
   return all;
+}
+
+/** What is in `~/.codez` says which program is run, and who may decide for this machine. Throws `CodezFailure`. */
+function refuseForeignHome(): void {
+  const home = codezHome();
+  const why = whyNotOwn(home);
+  if (why === null) return;
+  const fix = "Correct that, or set CODEZ_HOME to a folder of yours.";
+  throw new CodezFailure(ExitCode.FILE_BROKEN, `${home} is not used: ${why}.`, fix);
 }
 
 /** Makes commander throw. Otherwise it ends the process itself, with its own exit codes. */

@@ -1,5 +1,6 @@
 import { access, chmod, constants, mkdir, readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { whyNotOwn } from "../system/own-path.ts";
 
 /** Paths of everything that a local Operator stores. */
 export interface State {
@@ -35,6 +36,8 @@ export async function openState(folder: string): Promise<State> {
     throw error;
   });
   await closeToOthers(folder);
+  const why = whyNotOwn(folder);
+  if (why !== null) throw new Error(`${folder} is not used as Operator's state folder: ${why}`);
   return stateIn(folder);
 }
 

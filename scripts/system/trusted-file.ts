@@ -3,8 +3,8 @@ import { dirname } from "node:path";
 import { isMissing } from "./json-file.ts";
 
 /** Bits of a mode: the group or everybody may write; may enter a folder. */
-const OTHERS_WRITE = 0o022;
-const OTHERS_ENTER = 0o011;
+export const OTHERS_WRITE = 0o022;
+export const OTHERS_ENTER = 0o011;
 
 /**
  * Why a file that decides what runs on this computer is not used; `null` if nobody but its owner, who runs this process, or root can have
@@ -48,6 +48,6 @@ export function readTrustedFile(path: string): string | null {
 }
 
 /** Whether somebody other than this user and root has that id. */
-function isOfOthers(uid: number): boolean {
+export function isOfOthers(uid: number): boolean {
   return uid !== process.getuid?.() && uid !== 0;
 }

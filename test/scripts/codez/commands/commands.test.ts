@@ -1,4 +1,13 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
@@ -14,6 +23,24 @@ beforeAll(() => buildCodez());
 function profileOf(home: string, name: string): Record<string, unknown> {
   return JSON.parse(readFileSync(join(home, "machines", `${name}.json`), "utf8"));
 }
+
+describe("every command", () => {
+  it("is refused if others may write to a folder above codez's own, and says what to do", async () => {
+    using home = temporaryFolder();
+    const path = join(home.path, "shared", "codez");
+    mkdirSync(path, { recursive: true });
+    chmodSync(home.path, 0o755);
+    chmodSync(join(home.path, "shared"), 0o777);
+    for (const args of [["status"], ["serve"], ["tokens", "list"], ["hooks", "install"]]) {
+      const { code, err } = await codez(path, args);
+      expect({ code, err }).toEqual({
+        code: ExitCode.FILE_BROKEN,
+        err: expect.stringContaining(`(chmod go-w ${join(home.path, "shared")})`),
+      });
+    }
+    expect((await codez(path, ["--version"])).code).toBe(ExitCode.OK);
+  });
+});
 
 describe("setup", () => {
   it("adds this computer, proves from outside that it is online, and never shows the token", async () => {

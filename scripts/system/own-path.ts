@@ -1,0 +1,69 @@
+import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
+import { homedir, userInfo } from "node:os";
+import { dirname, join, parse, resolve, sep } from "node:path";
+import { isBelow } from "./folder.ts";
+import { isOfOthers, OTHERS_ENTER, OTHERS_WRITE } from "./trusted-file.ts";
+
+/** In a folder with this bit, such as /tmp, nobody can replace what belongs to somebody else. */
+const STICKY = 0o1000;
+
+/** As many links as Linux follows in one path (path_resolution(7)). */
+const MAX_LINKS = 40;
+
+/**
+ * Why a folder of ours is not used: what to do about it, or `null` if nobody but this user and root can put another one in its place. Who may
+ * write to a folder above may rename ours and make one of the same name, and who may replace a link on the way leads us elsewhere. The files
+ * of such a folder would be another user's policy, command and program. `sshd` looks in the same way at the folders of a key
+ * (`StrictModes`), and as it does, this trusts the folders above the user's home. Windows has no such modes.
+ */
+export function whyNotOwn(folder: string): string | null {
+  if (process.getuid === undefined) return null;
+  const home = accountHome();
+  let links = 0;
+  const look = (path: string): string | null => {
+    const { root } = parse(path);
+    const names = path.slice(root.length).split(sep).filter(Boolean);
+    let at = root;
+    let isHidden = false;
+    const why = (isOurs: boolean): string | null => {
+      const { uid, mode } = lstatSync(at);
+      // Nobody else gets below a folder that only its owner can enter, whatever the modes there.
+      isHidden ||= !isOfOthers(uid) && (mode & OTHERS_ENTER) === 0;
+      return isHidden ? null : whyReplaceable(at, { uid, mode }, isOurs);
+    };
+    for (const [index, name] of names.entries()) {
+      const reason = isAbove(at, home) ? null : why(false);
+      if (reason !== null) return reason;
+      const entry = lstatSync(join(at, name), { throwIfNoEntry: false });
+      if (entry === undefined) return null; // it is made in a folder that is ours
+      at = join(at, name);
+      if (!entry.isSymbolicLink()) continue;
+      links += 1;
+      if (links > MAX_LINKS) return `${folder} leads through too many links`;
+      if (isOfOthers(entry.uid)) return `the link ${at} belongs to another user`;
+      return look(join(resolve(dirname(at), readlinkSync(at)), ...names.slice(index + 1)));
+    }
+    return why(true);
+  };
+  return look(resolve(folder));
+}
+
+/** @param isOurs whether it is the folder itself, in which nobody else may make anything */
+function whyReplaceable(folder: string, { uid, mode }: Pick<Stats, "uid" | "mode">, isOurs: boolean): string | null {
+  if (isOfOthers(uid)) return `${folder} belongs to another user`;
+  const isOpen = (mode & OTHERS_WRITE) !== 0 && (isOurs || (mode & STICKY) === 0);
+  return isOpen ? `other users may write to ${folder} (chmod go-w ${folder})` : null;
+}
+
+function isAbove(folder: string, home: string): boolean {
+  return folder !== home && isBelow(home, folder);
+}
+
+/** The user's home folder according to the system. `HOME` may name any folder. */
+function accountHome(): string {
+  try {
+    return realpathSync(userInfo().homedir);
+  } catch {
+    return homedir(); // the user of a container may have no account, or an account no folder
+  }
+}
