@@ -127,6 +127,7 @@ export class Outcomes {
     const oldestMs = this.#now() - KEEP_MS;
     const kept = [...this.#known.values()].filter(({ atMs }) => atMs > oldestMs).slice(-MAX_OUTCOMES);
     this.#known = new Map(kept.map((outcome) => [outcome.key, outcome]));
+    for (const key of this.#own) if (!this.#known.has(key) && !this.#running.has(key)) this.#own.delete(key);
     const earlier = this.#writing;
     this.#writing = (async () => {
       await earlier.catch(() => undefined);

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { noteWithin } from "#protocol/keep-within.ts";
 
 /** Number of positions that are kept. Clients disappear without notice; a position takes a hundred bytes. */
 const MAX_POSITIONS = 10_000;
@@ -32,10 +33,7 @@ export class PollPositions {
   }
 
   #set(key: string, cursor: string): void {
-    this.#positions.delete(key);
-    this.#positions.set(key, cursor);
-    const [oldest] = this.#positions.keys();
-    if (this.#positions.size > MAX_POSITIONS && oldest !== undefined) this.#positions.delete(oldest);
+    noteWithin(this.#positions, MAX_POSITIONS, key, cursor);
   }
 }
 

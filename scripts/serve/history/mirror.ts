@@ -1,7 +1,11 @@
+import { noteWithin } from "#protocol/keep-within.ts";
 import type { EventLog } from "../event-log.ts";
 import type { Growth } from "../search-index/follower.ts";
 import type { Sessions } from "../session/sessions.ts";
 import { MessageTeller } from "../session/tell-message.ts";
+
+/** Sessions whose last news are in memory. Of another one, everything is told again. */
+const MAX_TOLD = 1_000;
 
 /** Copies messages of sessions that serve does not run itself, those in a terminal on this machine, into the event log. */
 export class Mirror {
@@ -32,7 +36,7 @@ export class Mirror {
     const about = { slug, cwd, model };
     const told = JSON.stringify(about);
     const isTold = this.#told.get(session) === told;
-    this.#told.set(session, told);
+    noteWithin(this.#told, MAX_TOLD, session, told);
     this.#events.append("session.updated", session, { status: "mirror", ...(isTold ? {} : about) });
   }
 }

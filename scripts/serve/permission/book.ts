@@ -19,6 +19,12 @@ import { isDecided, PermissionRequest, type Settlement, type Settler } from "./p
 /** Number of settled requests that are kept, so that a second answer can be told who gave the first. */
 const MAX_SETTLED = 500;
 
+/**
+ * What they may have together, in characters of JSON: a request may hold a whole file, and all of them are written to disk with each change. The
+ * newest are kept.
+ */
+const MAX_SETTLED_CHARACTERS = 8 * 1024 * 1024;
+
 /** How often requests are checked for expiry. */
 const EXPIRY_LOOK_MS = 1_000;
 
@@ -45,6 +51,8 @@ export class PermissionBook {
   readonly #timer: NodeJS.Timeout;
   readonly #listeners = new Set<(request: PermissionRequest) => void>();
   #writing: Promise<void> = Promise.resolve();
+  /** Whether a write waits for the one before it, and will have what changes until then. */
+  #isNextSet = false;
   #problem: string | null = null;
 
   constructor(path: string, events: EventLog, timeoutMs: () => number, now: () => number = Date.now) {
@@ -205,14 +213,17 @@ export class PermissionBook {
     for (const listener of this.#listeners) listener(request);
   }
 
-  /** Writes the newest state, one write at a time. */
+  /** Writes the newest state, one write at a time. Changes while one is being written share the next. */
   #save(): void {
     this.#forgetOldest();
+    if (this.#isNextSet) return;
+    this.#isNextSet = true;
     this.#writing = this.#write(this.#writing);
   }
 
   async #write(earlier: Promise<void>): Promise<void> {
     await earlier;
+    this.#isNextSet = false;
     try {
       await writeJson(this.#path, [...this.#requests.values()]);
       this.#problem = null;
@@ -223,8 +234,13 @@ export class PermissionBook {
   }
 
   #forgetOldest(): void {
-    const settled = [...this.#requests.values()].filter((request) => request.settled !== null);
-    for (const request of settled.slice(0, -MAX_SETTLED)) this.#requests.delete(request.id);
+    const newestFirst = [...this.#requests.values()].filter(({ settled }) => settled !== null).toReversed();
+    let characters = 0;
+    for (const [index, { id, input }] of newestFirst.entries()) {
+      characters += JSON.stringify(input ?? null).length;
+      // The newest is always kept: whoever has just answered may ask again.
+      if (index >= MAX_SETTLED || (index > 0 && characters > MAX_SETTLED_CHARACTERS)) this.#requests.delete(id);
+    }
   }
 }
 

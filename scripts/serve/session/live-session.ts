@@ -11,6 +11,9 @@ import { MessageTeller } from "./tell-message.ts";
 /** No person sends this many prompts without waiting for answers; only a program in a loop does. */
 const MAX_QUEUED = 100;
 
+/** Texts and attachments that wait in one session's queue, in characters: two of the largest prompts that a call can have. */
+const MAX_QUEUED_CHARACTERS = 64 * 1024 * 1024;
+
 /** A turn ends immediately after the agent has confirmed an interrupt. One that has not ended after this time is stuck. */
 const TURN_END_LIMIT_MS = 10_000;
 
@@ -97,6 +100,9 @@ export class LiveSession {
     if (this.#queue.length >= MAX_QUEUED) {
       throw new ServeFailure({ code: "queue_full", session: this.id, limit: MAX_QUEUED });
     }
+    const waiting = this.#queue.reduce((sum, queued) => sum + sizeOf(queued.prompt), 0);
+    if (waiting > 0 && waiting + sizeOf(prompt) > MAX_QUEUED_CHARACTERS)
+      throw new ServeFailure({ code: "queue_full", session: this.id, limit: this.#queue.length });
     const turn = queueTurn(prompt);
     this.#queue.push(turn);
     this.#next();
@@ -234,6 +240,10 @@ export class LiveSession {
   #tell(type: EventType, details: Record<string, unknown>): void {
     this.#events.append(type, this.id, details);
   }
+}
+
+function sizeOf({ text, attachments }: Prompt): number {
+  return attachments.reduce((sum, { content }) => sum + content.length, text.length);
 }
 
 function queueTurn(prompt: Prompt): QueuedTurn {

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { noteWithin } from "#protocol/keep-within.ts";
 import type { Agent, Prompt, StartOptions } from "../agent/agent.ts";
 import type { ServeConfig } from "../config.ts";
 import { ServeFailure } from "../error.ts";
@@ -12,6 +13,9 @@ import type { Terminal } from "./terminals.ts";
 
 /** How often idle sessions are looked for. */
 const IDLE_LOOK_MS = 10_000;
+
+/** Sessions of which it is known when serve last had a process for them. More than anybody's file grows with. */
+const MAX_ENDED = 10_000;
 
 /** Where a session works. */
 export interface Place {
@@ -189,7 +193,7 @@ export class Sessions {
     const { events, permissions, agent } = this.#options;
     const { session: id, cwd, model, permissionMode } = options;
     const onEnded = (session: LiveSession) => {
-      this.#lastLiveAtMs.set(session.id, Date.now());
+      noteWithin(this.#lastLiveAtMs, MAX_ENDED, session.id, Date.now());
       if (this.#live.get(session.id) === session) this.#live.delete(session.id);
     };
     const slug = projectSlugOf(cwd);

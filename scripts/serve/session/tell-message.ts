@@ -1,3 +1,4 @@
+import { noteWithin } from "#protocol/keep-within.ts";
 import type { Part } from "../agent/agent.ts";
 import type { EventLog } from "../event-log.ts";
 import { clip, showPart } from "./clip.ts";
@@ -37,9 +38,7 @@ export class MessageTeller {
   }
 
   #started(session: string, { id, tool, input }: Extract<Part, { type: "tool_use" }>): void {
-    this.#inUse.set(id, tool);
-    const [oldest] = this.#inUse.keys();
-    if (this.#inUse.size > MAX_IN_USE && oldest !== undefined) this.#inUse.delete(oldest);
+    noteWithin(this.#inUse, MAX_IN_USE, id, tool);
     const preview = clip(JSON.stringify(input ?? null), TOOL_PREVIEW_CHARS).text;
     this.#events.append("tool.started", session, { tool_use_id: id, tool, input: preview });
   }
