@@ -1,7 +1,9 @@
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { pageOf, type Somebody, somebody, textOf } from "../pages/support/person.ts";
-import { ask, bearer, Client, directory } from "./support/visitor.ts";
+import { MAX_PASSKEYS } from "../../../control-api/src/sign-in/accounts/passkeys.ts";
+import { MAX_SESSIONS } from "../../../control-api/src/sign-in/accounts/sessions.ts";
+import { ask, bearer, Client, directory, PASSWORD, Visitor } from "./support/visitor.ts";
 
 const accountOf = async (one: Somebody): Promise<string> => textOf(await pageOf(one, "/account"));
 
@@ -61,4 +63,56 @@ test("a passkey has a name, which only its person can change", async () => {
   const page = await pageOf(one, "/account");
   expect(page).toContain("The blue key &lt;1&gt;");
   expect(textOf(page)).not.toContain("Mine now");
+});
+
+test("a person has a limited number of passkeys, and is told so before they touch their device", async () => {
+  const one = await somebody();
+  const browser = new Visitor("http://localhost:8787"); // where passkeys work
+  await browser.post("/sign-in", { name: one.browser.name, password: PASSWORD });
+  const csrf = await browser.csrf("/account");
+  const options = (): Promise<Response> => browser.postJson("/account/passkey/options", { csrf });
+  const add = (from: number, to: number): Promise<void> =>
+    runInDurableObject(directory(), (_, { storage }) => {
+      for (let number = from; number <= to; number += 1)
+        storage.sql.exec(
+          "INSERT INTO passkey (id, person, public_key, counter, created_ms) VALUES (?, ?, ?, 0, ?)",
+          `${one.user.id}-${number}`,
+          one.user.id,
+          new Uint8Array([1]),
+          number,
+        );
+    });
+  await add(2, MAX_PASSKEYS);
+  expect((await options()).status).toBe(200);
+  await add(1, 1);
+  const refused = await options();
+  expect([refused.status, await refused.json()]).toEqual([409, { message: expect.stringContaining("You have 50") }]);
+});
+
+test("a person has a limited number of signed-in browsers, of which the one that was not used for longest goes", async () => {
+  const [one, other] = [await somebody(), await somebody()];
+  await runInDurableObject(directory(), (_, { storage }) => {
+    for (let number = 1; number < MAX_SESSIONS; number += 1)
+      storage.sql.exec(
+        "INSERT INTO session (hash, person, created_ms, seen_ms) VALUES (?, ?, ?, ?)",
+        `${one.user.id}-${number}`,
+        one.user.id,
+        0,
+        Date.now() + number - MAX_SESSIONS,
+      );
+  });
+  const sessions = (): Promise<string[]> =>
+    runInDurableObject(directory(), (_, { storage }) =>
+      storage.sql
+        .exec<{ hash: string }>("SELECT hash FROM session WHERE person = ? AND hash LIKE person || '-%'", one.user.id)
+        .toArray()
+        .map(({ hash }) => hash),
+    );
+  expect(await sessions()).toHaveLength(MAX_SESSIONS - 1);
+  const headers = { "cf-connecting-ip": "203.0.113.60" };
+  const again = await new Visitor().post("/sign-in", { name: one.browser.name, password: PASSWORD }, headers);
+  expect(again.status).toBe(303);
+  expect(await sessions()).toHaveLength(MAX_SESSIONS - 2);
+  expect(await sessions()).not.toContain(`${one.user.id}-1`);
+  expect((await other.browser.get("/account")).status).toBe(200);
 });

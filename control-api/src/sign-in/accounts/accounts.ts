@@ -13,7 +13,7 @@ import { KnownAddresses } from "./known-addresses.ts";
 import { type Counted, type Limit, Limits } from "./limits.ts";
 import { hashPassword, isAcceptable, isPassword } from "./password.ts";
 import { PasswordTurns } from "./password-turns.ts";
-import { Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
+import { MAX_PASSKEYS, Passkeys, type PasskeyRecord, type Site } from "./passkeys.ts";
 import { People, type Person, personName } from "./people.ts";
 import { type SessionRecord, Sessions, type Visit } from "./sessions.ts";
 import { Settings } from "./settings.ts";
@@ -225,11 +225,15 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#passkeys.creationOptions(person, site, "", Date.now());
   }
 
-  /** Adds a passkey to an account. The challenge must have been issued to the same person, and not for opening an account. */
+  /**
+   * Adds a passkey to an account, unless it has `MAX_PASSKEYS`. The challenge must have been issued to the same person, and not for opening
+   * an account.
+   */
   async addPasskey(person: string, response: RegistrationResponseJSON, site: Site, name: string): Promise<boolean> {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context !== "" || made.person.id !== person) return false;
     if (this.#people.get(person) === null) return false; // is being removed
+    if (this.#passkeys.of(person).length >= MAX_PASSKEYS) return false;
     made.keep(name);
     return true;
   }

@@ -18,6 +18,9 @@ export type Site = { readonly id: string; readonly origin: string };
 /** Characters of a name that a person gives a passkey: enough for a device and where it lies. */
 export const PASSKEY_NAME_CHARACTERS = 64;
 
+/** Passkeys of one person: several for each device. Each is sent to the browser that adds another, and shown on the account page. */
+export const MAX_PASSKEYS = 50;
+
 /** `name`: the browser that made it, or what its person calls it. Empty for one of an earlier version. */
 export type PasskeyRecord = { id: string; name: string; createdMs: number; usedMs: number | null };
 

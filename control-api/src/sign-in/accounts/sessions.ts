@@ -6,6 +6,9 @@ import { hashOf } from "../secret.ts";
 /** A session ends when it was not used for this long: someone who returns within a month stays signed in. Milliseconds. */
 export const SESSION_IDLE_MS = 30 * 24 * 60 * 60_000;
 
+/** Signed-in browsers of one person: more than anybody uses in a month. With another one, the one that was not used for longest is signed out. */
+export const MAX_SESSIONS = 100;
+
 /** Shortest time between two updates of a session's last use; saves a write for most pages. Milliseconds. */
 const SEEN_STEP_MS = 60 * 60_000;
 
@@ -53,6 +56,13 @@ export class Sessions {
       nowMs,
       address,
       browser,
+    );
+    this.#sql.exec(
+      `DELETE FROM session WHERE person = ?1 AND hash <> ?2 AND hash NOT IN
+       (SELECT hash FROM session WHERE person = ?1 AND hash <> ?2 ORDER BY seen_ms DESC LIMIT ?3)`,
+      person,
+      hash,
+      MAX_SESSIONS - 1,
     );
     return secret;
   }

@@ -9,7 +9,7 @@ import { notify } from "../../audit/notice.ts";
 import { OWNER } from "../../http/caller.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
-import { PASSKEY_NAME_CHARACTERS } from "../accounts/passkeys.ts";
+import { MAX_PASSKEYS, PASSKEY_NAME_CHARACTERS, type PasskeyRecord } from "../accounts/passkeys.ts";
 import { addressOf } from "../address.ts";
 import { deniedMessageOf } from "../denied-message.ts";
 import { formIn } from "../form.ts";
@@ -174,7 +174,14 @@ account.post("/passkeys/:id", fresh, async (c) => {
 account.post("/passkey/options", fresh, async (c) => {
   const site = siteOf(c.req.url);
   if (site === null) return c.json({ message: "Passkeys need a domain name, not an IP address." }, 403);
-  return c.json(await accountsOf(c.env).passkeyToAdd(c.var.session.person, site));
+  const accounts = accountsOf(c.env);
+  const { person } = c.var.session;
+  const passkeys: PasskeyRecord[] = await accounts.passkeys(person.id);
+  if (passkeys.length >= MAX_PASSKEYS) {
+    const message = `You have ${MAX_PASSKEYS} passkeys, the most that are possible. Remove one that you do not use.`;
+    return c.json({ message }, 409);
+  }
+  return c.json(await accounts.passkeyToAdd(person, site));
 });
 
 account.post("/passkey", fresh, async (c) => {
