@@ -1,9 +1,10 @@
 import { DELTA_SUFFIX, type EventPush } from "#protocol/event.ts";
+import { noteWithin } from "#protocol/keep-within.ts";
 import { isRecord } from "#protocol/json.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
 import { Inbox } from "../inbox/inbox.ts";
-import { ACTIVE_MS, LIVE_MACHINES, OPERATOR } from "./limits.ts";
+import { ACTIVE_MS, HEARD_MACHINES, LIVE_MACHINES, OPERATOR } from "./limits.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { SessionIndex } from "./session-index.ts";
 import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
@@ -72,7 +73,7 @@ export class History {
     const nowMs = Date.now();
     const { stored, machine, added } = this.log.push(slug, name, push, end, nowMs);
     if (added.length === 0) return stored;
-    this.#pushedMs.set(name, nowMs);
+    noteWithin(this.#pushedMs, HEARD_MACHINES, name, nowMs);
     this.sessions.note(machine, added, nowMs);
     this.inbox.note(machine, added, nowMs);
     for (const { type, data } of added)
@@ -179,7 +180,7 @@ export class History {
     );
     const names = machine === null ? active.slice(-LIVE_MACHINES) : [machine];
     const untold = names.filter((name) => nowMs - (this.#toldMs.get(name) ?? 0) > LIVE_MS / 2);
-    for (const name of untold) this.#toldMs.set(name, nowMs);
+    for (const name of untold) noteWithin(this.#toldMs, HEARD_MACHINES, name, nowMs);
     return untold;
   }
 }

@@ -73,6 +73,9 @@ export const LIVE_CHARACTERS = 16 * 1024 * 1024;
 /** Machines that are told that somebody watches all of them. More than 16 do not stream to one screen. */
 export const LIVE_MACHINES = 16;
 
+/** Machines of which it is in memory when they were last heard of, and how much they sent: more than a person has, at 100 bytes each. */
+export const HEARD_MACHINES = 10_000;
+
 /** A machine that has pushed within this time may have a turn in progress. Milliseconds. */
 export const ACTIVE_MS = 2 * 60_000;
 

@@ -1,11 +1,13 @@
 import { utf8 } from "#protocol/bytes.ts";
 import { eventData } from "#protocol/event-data.ts";
+import { noteWithin } from "#protocol/keep-within.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
 import { DELTA_SUFFIX, type EventPush, type LogPosition } from "#protocol/event.ts";
 import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, SCRIPT_EVENT_RATE } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "./event-query.ts";
 import {
   FIRST_HISTORY,
+  HEARD_MACHINES,
   LOG_BYTES,
   MACHINE_BYTES,
   MACHINE_ROWS,
@@ -127,7 +129,7 @@ export class MergedLog {
     if (push.gap) this.machines.markGap(machine.id, this.#next());
     const fresh = push.events.filter(({ seq }) => seq > stored);
     const budget = this.#budgets.get(machine.id) ?? new TokenBucket(SCRIPT_EVENT_RATE, nowMs);
-    this.#budgets.set(machine.id, budget);
+    noteWithin(this.#budgets, HEARD_MACHINES, machine.id, budget);
     const taken = budget.takeUpTo(fresh.length, nowMs);
     const added: AddedEvent[] = [];
     let [rows, bytes] = [0, 0];

@@ -4,7 +4,7 @@ import { isSlug } from "#protocol/slug.ts";
 import type { Env } from "../env.ts";
 import { refuse } from "../http/refusal.ts";
 import type { Rate } from "#protocol/token-bucket.ts";
-import { keepWithin } from "#protocol/keep-within.ts";
+import { noteWithin } from "#protocol/keep-within.ts";
 import { TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "../sign-in/address.ts";
 import { passToMachine } from "./script-client.ts";
@@ -50,9 +50,6 @@ export async function dialIn(request: Request, url: URL, env: Env, slug: string)
   const response = await passToMachine(request, env, null, slug, ScriptPath.LINK);
   if (response.status === 401) known.delete(dialled);
   else bucket?.giveBack();
-  if (response.status === 101) {
-    keepWithin(known, REMEMBERED);
-    known.set(dialled, true);
-  }
+  if (response.status === 101) noteWithin(known, REMEMBERED, dialled, true);
   return response;
 }

@@ -4,7 +4,7 @@ import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
 import type { Rate, TokenBucket } from "#protocol/token-bucket.ts";
 import { reread } from "../http/object-restart.ts";
-import { keepWithin } from "#protocol/keep-within.ts";
+import { noteWithin } from "#protocol/keep-within.ts";
 import { TokenBuckets } from "../http/token-buckets.ts";
 import { addressOf, rateAt } from "./address.ts";
 import { authenticate } from "./authenticate.ts";
@@ -94,20 +94,17 @@ export class Admission {
   }
 
   #remember(authorization: string, { user, client, credential, isLocal }: Caller, nowMs: number): void {
-    keepWithin(this.#known, REMEMBERED);
     // An app gets a new access token every hour. Its bucket stays the same, or refreshing would be a way around the limit.
     const key = `${user} ${credential ?? client}`;
     const bucket = isLocal === true ? null : this.#credentials.of(key, this.#ofCredential, nowMs);
-    this.#known.set(authorization, { bucket, user, client });
+    noteWithin(this.#known, REMEMBERED, authorization, { bucket, user, client });
   }
 
   #tellOfRefusal({ user, client }: Known, env: Env, nowMs: number): void {
     const key = `${user} ${client}`;
     const before = this.#refusals.get(key);
     if (before === undefined || before.untilMs <= nowMs) {
-      this.#refusals.delete(key);
-      keepWithin(this.#refusals, REMEMBERED);
-      this.#refusals.set(key, { count: 1, untilMs: nowMs + TOLD_WINDOW_MS });
+      noteWithin(this.#refusals, REMEMBERED, key, { count: 1, untilMs: nowMs + TOLD_WINDOW_MS });
       return;
     }
     before.count += 1;

@@ -1,4 +1,4 @@
-import { keepWithin } from "#protocol/keep-within.ts";
+import { noteWithin } from "#protocol/keep-within.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -63,9 +63,7 @@ export class CallBudgets {
     // After a restart everything that was reserved counts as used.
     const used = stored.day === day ? stored.reserved : 0;
     const count = { day, used, reserved: used, refused: 0 };
-    this.#counts.delete(token);
-    keepWithin(this.#counts, REMEMBERED);
-    this.#counts.set(token, count);
+    noteWithin(this.#counts, REMEMBERED, token, count);
     return count;
   }
 }

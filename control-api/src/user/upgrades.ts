@@ -1,3 +1,4 @@
+import { noteWithin } from "#protocol/keep-within.ts";
 import { type Rate, TokenBucket } from "#protocol/token-bucket.ts";
 
 /**
@@ -18,6 +19,9 @@ const MOST_LOOKS = 60;
  * would otherwise replace the other's upload again and again. Milliseconds.
  */
 const AGAIN_MS = 10 * 60_000;
+
+/** Machines whose last upgrade is in memory: more than a person has. Names come and go with machines that enrol by themselves. */
+const REMEMBERED = 10_000;
 
 export type UpgradePorts = {
   now(): number;
@@ -72,7 +76,7 @@ export class Upgrades {
   }
 
   async #upgrade(name: string): Promise<void> {
-    this.#attemptedMs.set(name, this.#ports.now());
+    noteWithin(this.#attemptedMs, REMEMBERED, name, this.#ports.now());
     await this.#ports.upgrade(name);
   }
 }

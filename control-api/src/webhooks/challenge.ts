@@ -1,6 +1,7 @@
 import * as z from "zod/mini";
 import { randomSecret } from "#protocol/bytes.ts";
 import { parseJson } from "#protocol/json.ts";
+import { noteWithin } from "#protocol/keep-within.ts";
 import type { EventsError } from "../mcp-events/events-error.ts";
 import { isSame } from "../sign-in/secret.ts";
 import { MAX_CHALLENGES, MAX_CHALLENGES_PER_HOST, MAX_HOSTS } from "./limits.ts";
@@ -47,8 +48,7 @@ export class Challenges {
   #mayAsk(host: string, nowMs: number): boolean {
     const known = this.#asked.get(host);
     if (known === undefined || nowMs - known.sinceMs >= MINUTE_MS) {
-      if (this.#asked.size >= MAX_HOSTS) this.#asked.clear();
-      this.#asked.set(host, { sinceMs: nowMs, count: 1 });
+      noteWithin(this.#asked, MAX_HOSTS, host, { sinceMs: nowMs, count: 1 });
       return true;
     }
     known.count += 1;

@@ -1,3 +1,4 @@
+import { noteWithin } from "#protocol/keep-within.ts";
 import type { Env } from "../env.ts";
 import type { Credential } from "../http/caller.ts";
 import { accountsOf } from "../sign-in/accounts/directory.ts";
@@ -6,6 +7,9 @@ import type { TokenRecord } from "../user/tokens.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { CREDENTIAL_CHECK_MS } from "./limits.ts";
 import type { BrowserCredential } from "./subscription.ts";
+
+/** Credentials whose answers are in memory: more than a person has subscriptions. Those of deleted ones stay until they make room. */
+const REMEMBERED = 1_000;
 
 /** What a valid credential lets its bearer see: names of machines, or `null` for all. */
 export type Sight = { readonly machines: readonly string[] | null };
@@ -35,7 +39,7 @@ export class CredentialCheck {
     const known = this.#known.get(credential);
     if (known !== undefined && nowMs - known.atMs < CREDENTIAL_CHECK_MS) return known.sight;
     const sight = this.#lookUp(credential, nowMs);
-    this.#known.set(credential, { sight, atMs: nowMs });
+    noteWithin(this.#known, REMEMBERED, credential, { sight, atMs: nowMs });
     // A look-up that failed says nothing, so the next caller tries again.
     sight.catch(() => this.#known.delete(credential));
     return sight;

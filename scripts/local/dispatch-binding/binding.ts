@@ -1,4 +1,5 @@
 import entrypoints from "cloudflare-internal:workers";
+import { noteWithin } from "#protocol/keep-within.ts";
 import { CALL_HEADER, REFUSED, REMOVED_HEADER, THREW } from "./call.ts";
 
 /** The platform's answer about a script: its port, the key that its guard requires, and when no process was running. */
@@ -29,6 +30,9 @@ const HELD_BODY_BYTES = 65_536;
 const FRESH_MS = 1_000;
 /** The first attempt, a second after a stale route, and a third if the script was replaced between those two. */
 const ATTEMPTS = 3;
+
+/** Routes that are in memory, of 200 bytes: more than scripts run on one computer. Those of removed scripts stay until they make room. */
+const MAX_ROUTES = 10_000;
 
 class NotFound extends Error {
   /** When the script was removed; infinity when that is not known. */
@@ -62,7 +66,7 @@ export default function dispatchNamespace(inner: Inner) {
     if (response.status === 404) throw new NotFound(response.headers.get(REMOVED_HEADER));
     if (!response.ok) throw new Error(`The script is not running: ${await response.text()}`);
     const route = (await response.json()) as Route; // written by platform/route-lookup.ts
-    routes.set(name, route);
+    noteWithin(routes, MAX_ROUTES, name, route);
     return route;
   }
 

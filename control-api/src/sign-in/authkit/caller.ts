@@ -1,3 +1,4 @@
+import { noteWithin } from "#protocol/keep-within.ts";
 import * as z from "zod/mini";
 import { type Caller, callerWith, OWNER } from "../../http/caller.ts";
 import type { Refusal } from "../../http/refusal.ts";
@@ -48,8 +49,8 @@ export async function callerOfAuthKit(token: string, env: AuthKitBindings): Prom
   if (known !== undefined && known.untilMs > Date.now()) return known.answer;
   const answer = await ask(token, env);
   if ("refused" in answer && answer.refused === "unavailable") return answer; // an outage says nothing about the token, so it is not cached
-  if (remembered.size >= REMEMBERED) remembered.clear();
-  remembered.set(hash, { answer, untilMs: Date.now() + ("refused" in answer ? REFUSED_MS : GOOD_MS) });
+  const untilMs = Date.now() + ("refused" in answer ? REFUSED_MS : GOOD_MS);
+  noteWithin(remembered, REMEMBERED, hash, { answer, untilMs });
   return answer;
 }
 
