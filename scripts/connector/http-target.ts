@@ -108,7 +108,7 @@ export class HttpTarget implements Target {
   #refused(request: TargetRequest, answer: Answer): void {
     const reason =
       `codez serve at ${this.#url.origin} requires its token, which this connector does not have. Run both as the same ` +
-      `user with the same CODEZ_HOME, in the same version`;
+      `user with the same CODEZ_HOME, in the same version, and name it by 127.0.0.1 (codez setup --url), since localhost may be another user's`;
     answerError(answer, { code: "machine_failed", machine: this.#machine, reason }, request.body);
   }
 

@@ -8,7 +8,8 @@ const RECHECK_MS = 1_000;
 /** How often to look for serve while it does not run. Calls are refused until it is found. */
 const LOOK_AGAIN_MS = 100;
 
-const LOOPBACK_HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
+/** Where serve listens. `localhost` may resolve to `[::1]`, where another user's program may listen on the same port. */
+const SERVE_HOST = "127.0.0.1";
 
 /**
  * The `Authorization` header for an MCP server on this computer if that server is the user's own running `codez serve`; `null` for
@@ -18,7 +19,7 @@ const LOOPBACK_HOSTS = new Set(["127.0.0.1", "localhost", "[::1]"]);
  * The header is looked up per call, because serve may be started or restarted after the connector.
  */
 export function ownAuthorization(url: URL, home: string = codezHome()): () => string | null {
-  if (url.protocol !== "http:" || !LOOPBACK_HOSTS.has(url.hostname)) return () => null;
+  if (url.protocol !== "http:" || url.hostname !== SERVE_HOST) return () => null;
   const path = join(home, "serve", "running.json");
   const port = Number(url.port || "80");
   let known: string | null = null;

@@ -18,7 +18,8 @@ export function unpack(archive: Uint8Array): Map<string, Buffer> {
     const header = bytes.subarray(at, at + BLOCK_BYTES);
     if (header.every((byte) => byte === 0)) return files;
     const size = numberIn(header, 124, 12);
-    if (checksumOf(header) !== numberIn(header, 148, 8) || header[156] !== REGULAR_FILE)
+    // With a size below zero, the same header would be read without end.
+    if (checksumOf(header) !== numberIn(header, 148, 8) || header[156] !== REGULAR_FILE || !(size >= 0))
       throw new Error("the archive has an entry that codez does not write");
     at += BLOCK_BYTES;
     if (at + size > bytes.length) break;

@@ -17,6 +17,9 @@ const MAX_SAID_CHARS = 65_536;
  */
 const MAX_TOOL_CHARS = 2_048;
 
+/** How deep a tool's input is looked into. No tool nests so deep; one that a model nests ten thousand deep would end the reading of its file. */
+const MAX_DEPTH = 32;
+
 /** A message that was added to a file. */
 export interface Added {
   readonly offset: number;
@@ -164,8 +167,10 @@ export function wordsOf(part: Part): string {
   }
 }
 
-function stringsOf(value: unknown): string {
+function stringsOf(value: unknown, depth = MAX_DEPTH): string {
   if (typeof value === "string") return value;
-  if (typeof value !== "object" || value === null) return "";
-  return Object.values(value).map(stringsOf).join(" ");
+  if (typeof value !== "object" || value === null || depth === 0) return "";
+  return Object.values(value)
+    .map((part) => stringsOf(part, depth - 1))
+    .join(" ");
 }

@@ -189,6 +189,9 @@ describe("callers with access", () => {
     for (const address of [`http://10.0.0.1:${new URL(machine.url).port}/mcp`, machine.url.replace("http", "https")]) {
       expect(ownAuthorization(new URL(address), home)()).toBeNull();
     }
+    // serve listens at 127.0.0.1 only, and another user's program may listen on the same port at the other address of this computer.
+    for (const host of ["localhost", "[::1]"])
+      expect(ownAuthorization(new URL(machine.url.replace("127.0.0.1", host)), home)()).toBeNull();
     // serve was killed, another program has its port, and yet another its process id.
     const dead = spawn("true");
     await once(dead, "exit");

@@ -31,6 +31,15 @@ describe("an archive", () => {
     expect(() => unpack(gzipSync(link))).toThrow("does not write");
   });
 
+  it("with a size below zero is refused, and not read for ever", () => {
+    const header = Buffer.from(ARCHIVE);
+    header.write("-0000001000\0", 124, "latin1");
+    header.write("        ", 148);
+    const sum = header.subarray(0, 512).reduce((all, byte) => all + byte, 0);
+    header.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+    expect(() => unpack(gzipSync(header))).toThrow("does not write");
+  });
+
   it("that would fill memory is refused", () => {
     expect(() => unpack(gzipSync(Buffer.alloc(65 * 1024 * 1024)))).toThrow();
   });
