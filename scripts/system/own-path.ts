@@ -1,4 +1,4 @@
-import { lstatSync, readlinkSync, realpathSync, type Stats } from "node:fs";
+import { lstatSync, readFileSync, readlinkSync, realpathSync, type Stats } from "node:fs";
 import { homedir, userInfo } from "node:os";
 import { dirname, join, parse, resolve, sep } from "node:path";
 import { isBelow } from "./folder.ts";
@@ -6,6 +6,8 @@ import { isOfOthers, OTHERS_ENTER, OTHERS_WRITE } from "./trusted-file.ts";
 
 /** In a folder with this bit, such as /tmp, nobody can replace what belongs to somebody else. */
 const STICKY = 0o1000;
+
+const GROUP_WRITES = 0o020;
 
 /** As many links as Linux follows in one path (path_resolution(7)). */
 const MAX_LINKS = 40;
@@ -26,10 +28,10 @@ export function whyNotOwn(folder: string): string | null {
     let at = root;
     let isHidden = false;
     const why = (isOurs: boolean): string | null => {
-      const { uid, mode } = lstatSync(at);
+      const stat = lstatSync(at);
       // Nobody else gets below a folder that only its owner can enter, whatever the modes there.
-      isHidden ||= !isOfOthers(uid) && (mode & OTHERS_ENTER) === 0;
-      return isHidden ? null : whyReplaceable(at, { uid, mode }, isOurs);
+      isHidden ||= !isOfOthers(stat.uid) && (stat.mode & OTHERS_ENTER) === 0;
+      return isHidden ? null : whyReplaceable(at, stat, isOurs);
     };
     for (const [index, name] of names.entries()) {
       const reason = isAbove(at, home) ? null : why(false);
@@ -49,10 +51,27 @@ export function whyNotOwn(folder: string): string | null {
 }
 
 /** @param isOurs whether it is the folder itself, in which nobody else may make anything */
-function whyReplaceable(folder: string, { uid, mode }: Pick<Stats, "uid" | "mode">, isOurs: boolean): string | null {
+function whyReplaceable(folder: string, { uid, gid, mode }: Stats, isOurs: boolean): string | null {
   if (isOfOthers(uid)) return `${folder} belongs to another user`;
-  const isOpen = (mode & OTHERS_WRITE) !== 0 && (isOurs || (mode & STICKY) === 0);
+  const writers = mode & OTHERS_WRITE;
+  const isWritable = writers === GROUP_WRITES ? !isOwnGroup(gid) : writers !== 0;
+  const isOpen = isWritable && (isOurs || (mode & STICKY) === 0);
   return isOpen ? `other users may write to ${folder} (chmod go-w ${folder})` : null;
+}
+
+/**
+ * Whether nobody else is in a group: many systems give each user a group of their own name, and let it write what they make (umask 002).
+ * Debian's sshd allows the same.
+ */
+function isOwnGroup(gid: number): boolean {
+  try {
+    const { username } = userInfo();
+    const groups = readFileSync("/etc/group", "utf8").split("\n");
+    const [name, , , members = ""] = groups.find((line) => line.split(":")[2] === String(gid))?.split(":") ?? [];
+    return name === username && members.split(",").every((member) => member === "" || member === username);
+  } catch {
+    return false; // no such file or account, so nobody says who is in it
+  }
 }
 
 function isAbove(folder: string, home: string): boolean {

@@ -24,7 +24,7 @@ test("a folder of ours in one like /tmp is used, also by a link of ours, and bef
   for (const path of [home, join(root, "link", "home"), join(home, "new", "one")]) expect(whyNotOwn(path)).toBeNull();
 });
 
-test.each([0o777, 0o775, 0o757])("a folder below one that others may write to (%o) is refused", (mode) => {
+test.each([0o777, 0o757])("a folder below one that others may write to (%o) is refused", (mode) => {
   chmodSync(join(root, "above"), mode);
   const why = `other users may write to ${join(root, "above")} (chmod go-w ${join(root, "above")})`;
   expect(whyNotOwn(home)).toBe(why);
@@ -33,7 +33,7 @@ test.each([0o777, 0o775, 0o757])("a folder below one that others may write to (%
   expect(whyNotOwn(home)).toBeNull();
 });
 
-test.each([0o777, 0o1777, 0o775])("a folder that others may write to (%o) is refused", (mode) => {
+test.each([0o777, 0o1777])("a folder that others may write to (%o) is refused", (mode) => {
   chmodSync(home, mode);
   expect(whyNotOwn(home)).toContain(`chmod go-w ${home}`);
 });
@@ -51,6 +51,19 @@ test("a link that others could replace, or that leads through a folder of theirs
   symlinkSync("endless", join(root, "endless"));
   expect(whyNotOwn(join(root, "endless"))).toContain("too many links");
 });
+
+test.runIf(process.getuid?.() === 0)(
+  "a folder that a group may write to is used if nobody else is in that group",
+  () => {
+    for (const path of [join(root, "above"), home]) {
+      chmodSync(path, 0o775);
+      expect(whyNotOwn(home)).toBeNull();
+      lchownSync(path, 0, NOBODY);
+      expect(whyNotOwn(home)).toContain(`chmod go-w ${path}`);
+      lchownSync(path, 0, 0);
+    }
+  },
+);
 
 test.runIf(process.getuid?.() === 0)("a link or folder of another user is refused, also in one like /tmp", () => {
   chmodSync(root, 0o1777);
