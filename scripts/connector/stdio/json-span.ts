@@ -12,9 +12,15 @@ const NEST_STOP = /["{}[\]]/g;
 
 /**
  * The spans of the values, by key, of the object that begins at `from` (after optional whitespace); `null` if there is no
- * object. With `wanted`, only of these keys: an object of a hostile server may have millions.
+ * object. With `wanted`, only of these keys: an object of a hostile server may have millions. Those of
+ * which there is more than one value are added to `repeated`: parsers differ in which of them they take.
  */
-export function membersOf(json: string, from = 0, wanted?: ReadonlySet<string>): Map<string, Span> | null {
+export function membersOf(
+  json: string,
+  from = 0,
+  wanted?: ReadonlySet<string>,
+  repeated?: Set<string>,
+): Map<string, Span> | null {
   let at = skipBlanks(json, from);
   if (json[at] !== "{") return null;
   const members = new Map<string, Span>();
@@ -24,6 +30,7 @@ export function membersOf(json: string, from = 0, wanted?: ReadonlySet<string>):
     const start = skipBlanks(json, skipBlanks(json, keyEnd) + 1);
     const end = skipValue(json, start);
     const key = keyOf(json.slice(at, keyEnd));
+    if (members.has(key)) repeated?.add(key);
     if (wanted?.has(key) !== false) members.set(key, { start, end });
     at = skipBlanks(json, end);
     if (json[at] !== ",") break;
