@@ -1,4 +1,3 @@
-import { printableLines } from "#protocol/printable.ts";
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { backUp } from "../local/backup/backup.ts";
