@@ -1,5 +1,6 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
 import type { HeaderList } from "#protocol/header.ts";
+import { eventText } from "#protocol/event-text.ts";
 import * as z from "zod/mini";
 import { EventSize } from "../system/event-size.ts";
 import type { Answer, Target } from "./target.ts";
@@ -84,7 +85,8 @@ class FetchAnswer implements Answer {
       pull: () => this.drained?.(),
       cancel: (reason) => this.abort(reason),
     });
-    this.#resolve(new Response(NULL_BODY.has(status) ? null : body, { status, headers }));
+    const read = this.#event === null ? body : body.pipeThrough(eventText()).pipeThrough(new TextEncoderStream());
+    this.#resolve(new Response(NULL_BODY.has(status) ? null : read, { status, headers }));
   }
 
   write(chunk: Uint8Array): boolean {

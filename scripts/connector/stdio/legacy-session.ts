@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { Clock } from "../clock.ts";
 import type { Answer, TargetRequest } from "../target.ts";
-import { answerJson } from "../target.ts";
+import { answerError, answerJson } from "../target.ts";
 import { Child, type ChildSpec, type Ended } from "./child.ts";
 import { failureMessage } from "./failure-message.ts";
 import { MessageAnswer } from "./message-answer.ts";
@@ -12,6 +12,12 @@ import { keyOf, lineOf, RpcMessage } from "./rpc-message.ts";
 /** Limits for messages that wait for a stream to be sent on. A client that opens no stream never gets them. */
 const MAX_WAITING = 1_000;
 const MAX_WAITING_CHARACTERS = 4 * 1024 * 1024;
+
+/**
+ * Requests of one session that the child has not answered. Their clients may have left, and then they are not among the calls that a link
+ * counts. A child that answers none must not fill the memory.
+ */
+const MAX_PENDING = 1_000;
 
 const SESSION_HEADER = "mcp-session-id";
 
@@ -73,6 +79,10 @@ export class LegacySession {
       answer.head(202, []);
       answer.end();
       return;
+    }
+    if (this.#pending.size >= MAX_PENDING) {
+      const busy = { code: "machine_busy", machine: this.#machine, limit: MAX_PENDING, counts: "calls" } as const;
+      return answerError(answer, busy, body.bytes);
     }
     const isOpening = body.messages.some((message) => message.method === "initialize");
     const pending: Pending = {

@@ -38,6 +38,7 @@ export type Verdict =
 export async function probe(spec: ChildSpec, signal: AbortSignal): Promise<Verdict> {
   let hear: (line: Buffer) => void = () => undefined;
   let end: (ended: Ended) => void = () => undefined;
+  let stopped: () => void = () => undefined;
   let gone: Ended | null = null;
   const child = new Child(spec, {
     line: (line) => hear(line),
@@ -58,8 +59,10 @@ export async function probe(spec: ChildSpec, signal: AbortSignal): Promise<Verdi
     child.write(`${JSON.stringify(DISCOVER)}\n`);
     timers.push(setTimeout(() => child.write(`${JSON.stringify(INITIALIZE)}\n`), SILENCE_MS));
     timers.push(setTimeout(() => resolve({ why: "it did not answer" }), PROBE_TIMEOUT_MS));
-    signal.addEventListener("abort", () => resolve({ why: "its connector is ending" }), { once: true });
+    stopped = () => resolve({ why: "its connector is ending" });
+    signal.addEventListener("abort", stopped, { once: true });
   });
+  signal.removeEventListener("abort", stopped);
   for (const timer of timers) clearTimeout(timer);
   if (verdict === "modern") {
     const adopt = (listener: ChildListener): Child => {

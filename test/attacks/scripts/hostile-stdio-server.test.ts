@@ -165,6 +165,21 @@ it("of an object with many members only those that were asked for are kept", () 
   expect([...(membersOf(`{${many},"id":7}`, 0, new Set(["id"])) ?? [])]).toHaveLength(1);
 });
 
+it("a server that answers no request of a session gets a limited number of them", async () => {
+  const { target, session } = await opened("function heard() {}");
+  const call = (id: number): Promise<Answered> =>
+    ask(target, "POST", `{"jsonrpc":"2.0","id":${id},"method":"tools/call"}`, session);
+  for (let id = 1; id <= 1_000; id += 1) void call(id);
+  expect((await call(1_001)).status).toBe(429);
+});
+
+it("a request with two ids is refused, since the server may take the other one, which is another client's", async () => {
+  const { target, session } = await opened("function heard({ id }) { answer(id, {}); }");
+  const twice = '{"jsonrpc":"2.0","id":7,"method":"tools/call","id":8}';
+  expect((await ask(target, "POST", twice, session)).status).toBe(400);
+  expect((await ask(target, "POST", '{"jsonrpc":"2.0","id":7,"method":"tools/call"}', session)).status).toBe(200);
+});
+
 describe("an event stream", () => {
   /** What a reader has to hold of a text: all after its last empty line. */
   function unfinished(text: string): string {
@@ -183,6 +198,20 @@ describe("an event stream", () => {
         expect(size.bytes).toBe(unfinished(given).length);
       }),
     );
+  });
+
+  it("has one kind of line ends for the connector's own session, whose reader looks far for the others", async () => {
+    const target: Target = {
+      serve: (_, answer) => {
+        answer.head(200, [["content-type", "text/event-stream"]]);
+        for (const part of ["data: one\r", "\n\r\n", "data: two\r\r"]) answer.write(Buffer.from(part));
+        answer.end();
+      },
+      close: () => Promise.resolve(),
+    };
+    const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
+    const response = await fetch("http://target/mcp", { method: "POST", body: "{}" });
+    expect(await response.text()).toBe("data: one\n\ndata: two\n\n");
   });
 
   it("whose first event never ends is given up in the connector's own session", async () => {
