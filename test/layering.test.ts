@@ -274,13 +274,17 @@ await import("./later.ts");`;
   });
 });
 
+/** It is put in the place of another file (vitest.config.ts), and exports what that one does. */
+const STAND_IN = "test/support/stand-in/password-cost.ts";
+
 describe("the sources", () => {
   it("export only values that another file imports", () => {
     const used = new Set<string>();
     for (const file of [...SOURCES, "vitest.config.ts"])
       for (const { specifier, name } of importedNames(readFileSync(`${ROOT}/${file}`, "utf8")))
         used.add(`${targetOf(file, specifier)} ${name}`);
-    const unused = SOURCES.filter((file) => !WORKER_ENTRIES.includes(file) && !used.has(`${file} *`)).flatMap((file) =>
+    const isChecked = (file: string): boolean => !WORKER_ENTRIES.includes(file) && file !== STAND_IN;
+    const unused = SOURCES.filter((file) => isChecked(file) && !used.has(`${file} *`)).flatMap((file) =>
       exportedValues(readFileSync(`${ROOT}/${file}`, "utf8"))
         .filter((name) => !used.has(`${file} ${name}`))
         .map((name) => `${file} exports ${name}`),
