@@ -37,7 +37,8 @@ export async function openState(folder: string): Promise<State> {
   });
   await closeToOthers(folder);
   const why = whyNotOwn(folder);
-  if (why !== null) throw new Error(`${folder} is not used as Operator's state folder: ${why}`);
+  if (why !== null)
+    throw new Error(`${folder} is not used: ${why}. Correct that, or choose another folder with OPERATOR_STATE.`);
   return stateIn(folder);
 }
 

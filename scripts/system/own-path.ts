@@ -59,11 +59,15 @@ function whyReplaceable(folder: string, { uid, gid, mode }: Stats, isOurs: boole
   return isOpen ? `other users may write to ${folder} (chmod go-w ${folder})` : null;
 }
 
+/** The group of root, in which nobody else is. Where containers get users of random numbers, this is the group of all of them (OpenShift). */
+const ROOT_GROUP = 0;
+
 /**
  * Whether nobody else is in a group: many systems give each user a group of their own name, and let it write what they make (umask 002).
  * Debian's sshd allows the same.
  */
 function isOwnGroup(gid: number): boolean {
+  if (gid === ROOT_GROUP) return true;
   try {
     const { username } = userInfo();
     const groups = readFileSync("/etc/group", "utf8").split("\n");
