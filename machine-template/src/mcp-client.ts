@@ -3,8 +3,10 @@ import type { CallRequest } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
 import { HandshakeFailed } from "./failure.ts";
 import { base64, utf8 } from "#protocol/bytes.ts";
+import { OperatorFailure } from "#protocol/error.ts";
 import { eventText } from "#protocol/event-text.ts";
 import { parseJson } from "#protocol/json.ts";
+import { RESPONSE_HEAD_TIMEOUT_MS } from "#protocol/limits.ts";
 
 /** The revisions of MCP that a machine's server may speak. */
 const MODERN = "2026-07-28";
@@ -18,6 +20,13 @@ const Era = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("legacy"), version: z.string(), session: z.nullable(z.string()) }),
 ]);
 type Era = z.infer<typeof Era>;
+
+/**
+ * Limits for a server's whole answer to a handshake. A list of what it can do has a few kilobytes. It may take as long to end as any answer may
+ * take to begin, because a server that is being installed says nothing for minutes.
+ */
+export type HandshakeLimits = { readonly ms: number; readonly bytes: number };
+const HANDSHAKE: HandshakeLimits = { ms: RESPONSE_HEAD_TIMEOUT_MS, bytes: 1024 * 1024 };
 
 /** Storage key of the era. Deployed scripts have stored it under this name. */
 const KEY = "upstream";
@@ -45,12 +54,14 @@ export class McpClient {
   #era: Era | null;
   #opening: Promise<Era> | null = null;
   readonly #ids: { next: number };
+  readonly #handshake: HandshakeLimits;
 
   /** @param ids the number of the next request, shared by clients that share a session */
-  constructor(storage: KeyValues, send: Send, ids = { next: 1 }) {
+  constructor(storage: KeyValues, send: Send, ids = { next: 1 }, handshake = HANDSHAKE) {
     this.#storage = storage;
     this.#send = send;
     this.#ids = ids;
+    this.#handshake = handshake;
     const stored = Era.safeParse(storage.get(KEY));
     this.#era = stored.success ? stored.data : null;
   }
@@ -106,7 +117,7 @@ export class McpClient {
       params: paramsOf(era, call, ""),
     });
     const response = await this.#post(era, call, body, AbortSignal.any([]));
-    const discovered = DiscoverResult.safeParse(await readResponse(response));
+    const discovered = DiscoverResult.safeParse(await this.#answerIn(response));
     return discovered.success && discovered.data.result.supportedVersions.includes(MODERN);
   }
 
@@ -115,7 +126,7 @@ export class McpClient {
     const body = JSON.stringify({ jsonrpc: "2.0", id: "operator-initialize", method: "initialize", params });
     const response = await this.#send(requestOf({}), utf8(body));
     const session = response.headers.get("mcp-session-id");
-    const answer = await readResponse(response);
+    const answer = await this.#answerIn(response);
     const initialized = InitializeResult.safeParse(answer);
     if (!initialized.success)
       throw new HandshakeFailed(
@@ -124,6 +135,19 @@ export class McpClient {
     const era: Era = { kind: "legacy", version: initialized.data.result.protocolVersion, session };
     await this.#notify(era, "notifications/initialized");
     return era;
+  }
+
+  /** The answer to a handshake. All calls wait for it, so a server must not take it as far as it likes. */
+  async #answerIn(response: Response): Promise<unknown> {
+    const { limit, end } = within(this.#handshake);
+    try {
+      return await readResponse(response, limit);
+    } catch (reason) {
+      if (reason instanceof OperatorFailure) throw reason; // the link was lost
+      throw new HandshakeFailed(reason instanceof Error ? reason.message : String(reason), { cause: reason });
+    } finally {
+      end();
+    }
   }
 
   async #notify(era: Era, method: string, params: Record<string, unknown> = {}): Promise<void> {
@@ -188,18 +212,41 @@ function headerValue(name: string): string {
 }
 
 /** The JSON-RPC response in a handshake's answer, which is JSON or an event stream; `undefined` when there is none. */
-async function readResponse(response: Response): Promise<unknown> {
-  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-    const value = parseJson(await response.text());
+async function readResponse(
+  { body, headers }: Response,
+  limit: TransformStream<Uint8Array, Uint8Array>,
+): Promise<unknown> {
+  if (body === null) return undefined;
+  const limited = body.pipeThrough(limit);
+  if (!headers.get("content-type")?.startsWith("text/event-stream")) {
+    const value = parseJson(await new Response(limited).text());
     return isRpcResponse(value) ? value : undefined;
   }
   // A server may keep the stream open after its response. Leaving the loop closes it.
-  const events = response.body?.pipeThrough(eventText()).pipeThrough(new EventSourceParserStream()) ?? [];
-  for await (const event of events) {
+  for await (const event of limited.pipeThrough(eventText()).pipeThrough(new EventSourceParserStream())) {
     const value = parseJson(event.data);
     if (isRpcResponse(value)) return value;
   }
   return undefined;
+}
+
+/** What passes a body within the limits, and fails beyond them. `end` stops the clock, which would keep the object from hibernating. */
+function within({ ms, bytes }: HandshakeLimits): { limit: TransformStream<Uint8Array, Uint8Array>; end: () => void } {
+  const { promise: late, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  let left = bytes;
+  const limit = new TransformStream<Uint8Array, Uint8Array>({
+    start(controller) {
+      const reason = `its MCP server did not end its answer to the handshake within ${ms / 1000} s`;
+      void late.then(() => controller.error(new Error(reason)));
+    },
+    transform(chunk, controller) {
+      left -= chunk.byteLength;
+      if (left >= 0) controller.enqueue(chunk);
+      else controller.error(new Error(`its MCP server's answer to the handshake is larger than ${bytes} bytes`));
+    },
+  });
+  return { limit, end: () => clearTimeout(timer) };
 }
 
 function isRpcResponse(value: unknown): boolean {

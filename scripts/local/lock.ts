@@ -19,6 +19,9 @@ const Holder = z.object({
 });
 export type Holder = z.infer<typeof Holder>;
 
+/** Starts that could end between two looks at their lock. More than this many in a row are something else. */
+const MAX_TRIES = 100;
+
 /** The address of an Operator that has none yet. */
 const STARTING = "starting";
 
@@ -47,9 +50,10 @@ export interface Lock {
 export async function takeLock(path: string): Promise<Lock> {
   const born = await birthOf(process.pid);
   const mine: Holder = { pid: process.pid, born: born ?? "", url: STARTING };
-  while (!(await tryCreate(path, JSON.stringify(mine)))) {
+  for (let tries = 1; !(await tryCreate(path, JSON.stringify(mine))); tries += 1) {
     const left = await readFileIfAny(path);
-    if (left === null) continue; // its holder has released it
+    if (left === null && tries < MAX_TRIES) continue; // its holder has released it
+    if (left === null) throw new Error(`${path} cannot be read, though it is there: a link to nothing? Remove it.`);
     const holder = holderIn(left);
     if (holder && (await isAlive(holder))) throw new AlreadyRunning(holder);
     if (await tryReplace(path, left, JSON.stringify(mine))) break;

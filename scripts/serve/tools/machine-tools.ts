@@ -51,14 +51,13 @@ export function machineTools(machine: Machine): Tool[] {
 }
 
 function group(sums: readonly UsageSum[], by: "day" | "slug" | "model", prices: ReadonlyMap<string, number>) {
-  const keys = [...new Set(sums.map((row) => row[by]))];
-  return keys.map((key) => ({
-    [by]: key,
-    ...total(
-      sums.filter((row) => row[by] === key),
-      prices,
-    ),
-  }));
+  const groups = new Map<string, UsageSum[]>();
+  for (const row of sums) {
+    const rows = groups.get(row[by]) ?? [];
+    rows.push(row);
+    groups.set(row[by], rows);
+  }
+  return [...groups].map(([key, rows]) => ({ [by]: key, ...total(rows, prices) }));
 }
 
 function total(sums: readonly UsageSum[], prices: ReadonlyMap<string, number>) {

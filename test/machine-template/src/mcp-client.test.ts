@@ -1,4 +1,6 @@
 import { evictDurableObject } from "cloudflare:test";
+import { HandshakeFailed } from "../../../machine-template/src/failure.ts";
+import { type HandshakeLimits, McpClient } from "../../../machine-template/src/mcp-client.ts";
 import { afterEach, describe, expect, it } from "vitest";
 import { FrameKind } from "#protocol/frame.ts";
 import type { CallRequest } from "#protocol/script-api.ts";
@@ -374,5 +376,39 @@ describe("a server of any revision", () => {
     await server.call();
     server.connector.socket.close(1001, "gone");
     expect((await asked).headers.get("x-operator-error")).toBe("link_lost");
+  });
+});
+
+describe("a server's answer to the handshake", () => {
+  const CALL: CallRequest = { method: "tools/list", params: {}, progress: false, timeoutMs: 0 };
+  const LIMITS: HandshakeLimits = { ms: 200, bytes: 1_000 };
+
+  /** Calls a server that begins every answer like this, and does not end it. */
+  function callTo(type: string, chunk: string): Promise<Response> {
+    const send = (): Promise<Response> => {
+      const start = (controller: ReadableStreamDefaultController) =>
+        controller.enqueue(new TextEncoder().encode(chunk));
+      const body = new ReadableStream<Uint8Array>({ start });
+      return Promise.resolve(new Response(body, { headers: { "content-type": type } }));
+    };
+    const forgetful = { get: () => undefined, put: () => undefined, delete: () => undefined };
+    const client = new McpClient(forgetful, send, { next: 1 }, LIMITS);
+    return client.call(CALL, new AbortController().signal);
+  }
+
+  it.each([
+    ["JSON", "application/json", '{"jsonrpc":'],
+    ["events", "text/event-stream", ": alive\n\n"],
+  ])("fails the call when it does not end: %s", async (_, type, chunk) => {
+    const called = callTo(type, chunk);
+    await expect(called).rejects.toThrow("did not end its answer to the handshake within 0.2 s");
+    await expect(called).rejects.toBeInstanceOf(HandshakeFailed);
+  });
+
+  it.each([
+    ["JSON", "application/json", `{"jsonrpc":"${"x".repeat(1_000)}"`],
+    ["events", "text/event-stream", `data: ${"x".repeat(1_000)}`],
+  ])("fails the call when it is too large: %s", async (_, type, chunk) => {
+    await expect(callTo(type, chunk)).rejects.toThrow("is larger than 1000 bytes");
   });
 });

@@ -1,10 +1,11 @@
 import { fork, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { setTimeout as sleep } from "node:timers/promises";
+import { takeLock } from "../../../scripts/local/lock.ts";
 import { holderOf, Lock } from "../../../scripts/system/lock.ts";
 import { lifeOf } from "../../../scripts/system/process-start.ts";
 import { temporaryFolder } from "../connector/support/temporary-folder.ts";
@@ -35,6 +36,13 @@ it("one process holds the lock, publishes its status, and releases it", () => {
   lock.release();
   expect(existsSync(path)).toBe(false);
   expect(Lock.take(path)).toBeInstanceOf(Lock);
+});
+
+it("a lock that is a link to nothing is refused, and not tried without end", async () => {
+  using folder = temporaryFolder();
+  const path = join(folder.path, "lock");
+  symlinkSync("nothing", path);
+  await expect(takeLock(path)).rejects.toThrow(`${path} cannot be read, though it is there`);
 });
 
 it("a process that was killed holds nothing", async () => {

@@ -19,7 +19,7 @@ const canMount =
 /** Everything that happens in the namespace: the disk is filled before `connect` starts, and freed once it is online. */
 const SCRIPT = `
 set -e
-mount -t tmpfs -o size=256k tmpfs "$CODEZ_HOME"
+mount -t tmpfs -o size=256k,mode=700 tmpfs "$CODEZ_HOME"
 "$NODE" "$BIN" setup attic --hub "$HUB" -- "$NODE" "$SERVER"
 dd if=/dev/zero of="$CODEZ_HOME/filler" bs=1k 2>/dev/null || true
 "$NODE" "$BIN" connect > "$OUT" 2>&1 &

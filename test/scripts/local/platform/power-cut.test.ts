@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
+import { isMissing } from "../../../../scripts/system/json-file.ts";
 import { Random } from "../../../../scripts/system/random.ts";
 import { bench, gate, NAMESPACE, temporaryFolder, upload } from "../support/harness.ts";
 
@@ -96,11 +97,16 @@ async function answerWith(stateDir: string): Promise<string | null> {
   }
 }
 
-/** Names and sizes of all files: when they change, something was written. */
+/** Names and sizes of all files: when they change, something was written. Looks again when a folder is removed while it is read. */
 function shapeOf(folder: string): string {
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .map((entry) => `${entry.name} ${statSync(join(entry.parentPath, entry.name), { throwIfNoEntry: false })?.size}`)
-    .join("\n");
+  for (;;)
+    try {
+      return readdirSync(folder, { recursive: true, withFileTypes: true })
+        .map((one) => `${one.name} ${statSync(join(one.parentPath, one.name), { throwIfNoEntry: false })?.size}`)
+        .join("\n");
+    } catch (reason) {
+      if (!isMissing(reason)) throw reason;
+    }
 }
 
 test.skipIf(!canMount())(
