@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { childEnvironment } from "../../system/child-environment.ts";
-import { UnfinishedLine } from "./unfinished-line.ts";
+import { UnfinishedLine } from "../../system/unfinished-line.ts";
 
 /** The largest message of a child. Larger than any result that clients accept; an endless line must not fill the memory. */
 const MAX_LINE_BYTES = 64 * 1024 * 1024;

@@ -20,6 +20,8 @@ import { runtimeFolder } from "./runtime-folder.ts";
 const START_TIMEOUT_MS = 30_000;
 /** How long to wait for the remaining output of a process that has ended. A child of its own could hold the pipe open. */
 const LAST_WORDS_MS = 1_000;
+/** Messages that are kept to explain a failed start: the last ones. A script can print without end while it starts. */
+const MAX_SAID = 100;
 
 /**
  * Megabytes of JavaScript heap per isolate. A Worker on Cloudflare gets 128 MB in all, so ours stay well below. At this limit V8 ends
@@ -103,7 +105,7 @@ export async function startWorkerd(
     for (const stream of [child.stdout, child.stderr])
       if (stream)
         readOutput(stream, ({ level, message }) => {
-          if (!running) said.push(message);
+          if (!running && said.push(message) > MAX_SAID) said.shift();
           if (running || level !== "error") log(message);
         });
     const kill = async () => {

@@ -10,7 +10,7 @@ import { membersOf } from "../../../scripts/connector/stdio/json-span.ts";
 import type { Answer, Target } from "../../../scripts/connector/target.ts";
 import type { HeaderList } from "#protocol/header.ts";
 import { StdioTarget } from "../../../scripts/connector/stdio/stdio-target.ts";
-import { UnfinishedLine } from "../../../scripts/connector/stdio/unfinished-line.ts";
+import { UnfinishedLine } from "../../../scripts/system/unfinished-line.ts";
 import { targetFetch } from "../../../scripts/connector/target-fetch.ts";
 import { lifeOf } from "../../../scripts/system/process-start.ts";
 import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";

@@ -1,7 +1,7 @@
 import type { ChildProcessWithoutNullStreams } from "node:child_process";
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
-import { createInterface } from "node:readline";
+import { readOutputLines } from "../../../system/output-lines.ts";
 import { ServeFailure } from "../../error.ts";
 import type { AgentEvent, AgentRun, Attachment, Decision, Prompt } from "../agent.ts";
 import type { Guard } from "../keeper.ts";
@@ -17,6 +17,9 @@ const INTERRUPT_LIMIT_MS = 5_000;
 
 /** How long an idle process may take to write its last lines after its input has ended. */
 const QUIT_LIMIT_MS = 2_000;
+
+/** The largest message of Claude Code that is read. What it shows of a file or a program has a tenth of this. */
+const MAX_LINE_BYTES = 64 * 1024 * 1024;
 
 /** How much of the most recent error output is kept, to explain a crash. */
 const LAST_OUTPUT_CHARS = 4_000;
@@ -47,7 +50,7 @@ export class ClaudeRun implements AgentRun {
     child.stderr.setEncoding("utf8").on("data", (text: string) => this.#keepOutput(text));
     // Writing to a process that has just died fails here. Its exit event reports the reason.
     child.stdin.on("error", (error) => this.#keepOutput(String(error)));
-    createInterface({ input: child.stdout, crlfDelay: Infinity }).on("line", (line) => this.#readLine(line));
+    readOutputLines(child.stdout, MAX_LINE_BYTES, (line) => this.#readLine(line));
     this.#exited = once(child, "close").then(([code, signal]) => this.#onExit(code, signal));
   }
 
