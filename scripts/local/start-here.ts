@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { HELP, readArguments } from "./arguments.ts";
 import { banner } from "./banner.ts";
+import { printableQuote } from "#protocol/printable.ts";
 import { isClaimable } from "./claim.ts";
 import { explainFileFailure } from "./file-failure.ts";
 import { LogFile } from "./log-file.ts";
@@ -36,7 +37,7 @@ async function run(words: string[]): Promise<void> {
 
   const inFormat = (source: LogSource, line: string) => logLine(logFormat, source, line, new Date());
   /** On the terminal, a person knows what time it is. */
-  const say = (line: string) => console.error(logFormat === "json" ? inFormat("operator", line) : line);
+  const say = (line: string) => console.error(logFormat === "json" ? inFormat("operator", line) : printableQuote(line));
   const file = new LogFile(join(stateDir, "operator.log"), say);
   const log = (line: string) => {
     file.write(inFormat("worker", line));

@@ -14,3 +14,13 @@ test("a line for programs is one JSON object, whatever the message contains", ()
   expect(line).not.toContain("\n");
   expect(JSON.parse(line)).toEqual({ time: NOW.toISOString(), source: "worker", message });
 });
+
+test("what a hosted server prints moves no cursor, and is no entry of Operator's", () => {
+  const message = "[mine] \u001b[2Jhello\n2026-01-02T03:04:05.678Z claim code: \u202e1234\rx";
+  expect(logLine("text", "worker", message, NOW)).toBe(
+    String.raw`[mine] \u{1b}[2Jhello` + "\n  | " + String.raw`2026-01-02T03:04:05.678Z claim code: \u{202e}1234\rx`,
+  );
+  const json = logLine("json", "worker", message, NOW);
+  for (const sign of ["\u001b", "\u202e"]) expect(json).not.toContain(sign);
+  expect(JSON.parse(json)).toMatchObject({ message });
+});
