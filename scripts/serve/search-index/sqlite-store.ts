@@ -7,8 +7,11 @@ import type { Batch, FileFacts, Found, ModelPrice, SessionTokens, Store, UsageSu
 /** Increase this when the tables or their content change. A database with another number is deleted and built again. */
 const VERSION = 3;
 
-/** Passages with the same timestamp that can be distinguished. A fork repeats the timestamps of everything that it copies. */
+/** Ids of passages with the same timestamp. A fork repeats the timestamps of everything that it copies. Further ones take later ids. */
 const IDS_PER_MS = 1_024;
+
+/** Later times count as this one (in 2109), so that there are exact numbers for their ids and for those after them. */
+const MAX_AT_MS = 2 ** 42;
 
 const SCHEMA = `
   CREATE TABLE file(
@@ -169,12 +172,18 @@ export class SqliteStore implements Store {
     this.#database.close();
   }
 
-  /** Ids increase with time, so that the newest matches of a word are found without examining the others. */
+  /**
+   * Ids increase with time, so that the newest matches of a word are found without examining the others. A file may have a million passages of
+   * the same time, or of none. So each try that finds its id taken is followed by one among twice as many.
+   */
   #writePassage([file, offset, atMs, role]: [number, number, number | null, string]): number {
-    for (;;) {
-      this.#serial = (this.#serial + 1) % IDS_PER_MS;
-      const id = (atMs ?? 0) * IDS_PER_MS + this.#serial;
-      const sql = "INSERT OR IGNORE INTO passage(id, file, offset, atMs, role) VALUES(?,?,?,?,?)";
+    const sql = "INSERT OR IGNORE INTO passage(id, file, offset, atMs, role) VALUES(?,?,?,?,?)";
+    const first = Math.min(Math.max(atMs ?? 0, 0), MAX_AT_MS) * IDS_PER_MS;
+    this.#serial = (this.#serial + 1) % IDS_PER_MS;
+    let place = this.#serial;
+    for (let places = IDS_PER_MS; ; places *= 2) {
+      const id = first + place;
+      place = Math.floor(Math.random() * places);
       if (Number(this.#run(sql, [id, file, offset, atMs, role]).changes) === 1) return id;
     }
   }

@@ -118,7 +118,11 @@ async function answer(
 function sessionsOf(store: Store, slug: string): SessionFacts[] {
   const prices = pricesOf(store);
   const bySession = new Map<string, SessionTokens[]>();
-  for (const row of store.tokensOf({ slug })) bySession.set(row.session, [...(bySession.get(row.session) ?? []), row]);
+  for (const row of store.tokensOf({ slug })) {
+    const known = bySession.get(row.session);
+    if (known === undefined) bySession.set(row.session, [row]);
+    else known.push(row);
+  }
   return store.sessionsOf(slug).map((file) => withUsage(file, bySession.get(file.session) ?? [], prices));
 }
 

@@ -53,6 +53,25 @@ describe.each([
     store.close();
   });
 
+  test.each([
+    ["none", {}],
+    ["one", { timestamp: "2026-11-01T10:00:00.000Z" }],
+    ["the last one that there is", { timestamp: "+275760-09-13T00:00:00.000Z" }],
+  ])("thousands of messages with the same time, %s, are all found", async (_time, time) => {
+    using history = new TestHistory();
+    const lines = Array.from({ length: 5_000 }, (_, index) => ({
+      type: "user",
+      uuid: `u-${index}`,
+      ...time,
+      message: { role: "user", content: `word${index}` },
+    }));
+    history.write("-api", A, lines);
+    const { store } = await follow(history);
+    for (const word of ["word0", "word2500", "word4999"])
+      expect((await search(store, `"${word}"`, NOW_MS)).sessions.map(({ session }) => session)).toEqual([A]);
+    store.close();
+  });
+
   test("a title is a person's, else a model's, else the first prompt, and never Claude Code's own text", async () => {
     using history = new TestHistory();
     const meta = { ...said("<command-name>/init</command-name>"), isMeta: true };
