@@ -1,4 +1,4 @@
-import { lstat, readFile, realpath } from "node:fs/promises";
+import { lstat, realpath } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { isBelow } from "../../system/folder.ts";
 import { pathIn } from "./path-file.ts";
@@ -34,8 +34,8 @@ async function isOwn(root: string, pointer: string): Promise<boolean> {
     const gitFolder = await realpath(resolve(root, target));
     for (let above = dirname(root); dirname(above) !== above; above = dirname(above))
       if (isBelow(gitFolder, join(above, ".git", "modules"))) return true;
-    const back = (await readFile(join(gitFolder, "gitdir"), "utf8")).trim();
-    return (await realpath(resolve(gitFolder, back))) === pointer;
+    const back = await pathIn(join(gitFolder, "gitdir"), "");
+    return back !== null && (await realpath(resolve(gitFolder, back))) === pointer;
   } catch {
     // A pointer that leads nowhere makes no repository.
     return false;

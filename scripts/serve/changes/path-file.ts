@@ -1,4 +1,5 @@
-import { lstat, readFile } from "node:fs/promises";
+import { lstat } from "node:fs/promises";
+import { readRegularFile } from "../../system/regular-file.ts";
 
 /** Such a file holds one path. Bytes. */
 const MAX_PATH_BYTES = 8 * 1024;
@@ -9,9 +10,10 @@ const MAX_PATH_BYTES = 8 * 1024;
  * as they are.
  */
 export async function pathIn(file: string, prefix: string): Promise<string | null> {
-  const found = await lstat(file);
-  if (!found.isFile() || found.size > MAX_PATH_BYTES) return null;
-  const text = (await readFile(file, "utf8")).replace(/[\r\n]+$/, "");
+  if (!(await lstat(file)).isFile()) return null;
+  const { text: whole, isCut } = await readRegularFile(file, MAX_PATH_BYTES);
+  if (isCut) return null;
+  const text = whole.replace(/[\r\n]+$/, "");
   const path = text.slice(prefix.length);
   return text.startsWith(prefix) && path !== "" && !/[\r\n\0\uFFFD]/.test(path) ? path : null;
 }

@@ -275,6 +275,24 @@ describe("a hostile repository", () => {
     expect(await readChanges({ folder: project, ...asked })).toBeNull();
   });
 
+  const replaced: [string, (path: string) => void][] = [
+    // Reading it would block one of Node's four file threads for ever.
+    ["a pipe", (path) => execFileSync("mkfifo", [path])],
+    // It could lead to a device, which has no end.
+    ["a link", (path) => symlinkSync("back", path)],
+    ["a file of megabytes", (path) => writeFileSync(path, `../.git${"\n".repeat(1_000_000)}`)],
+  ];
+
+  test.each(replaced)("does not point back by %s", async (_, make) => {
+    const project = join(repository.home, "project");
+    mkdirSync(join(project, "own"), { recursive: true });
+    writeFileSync(join(project, "own", "back"), "../.git\n");
+    make(join(project, "own", "gitdir"));
+    writeFileSync(join(project, ".git"), "gitdir: own\n");
+    const asked = { folder: project, sinceMs: null, path: null, signal: new AbortController().signal };
+    expect(await readChanges(asked)).toBeNull();
+  });
+
   const takes: [string, (project: string, git: string, head: string) => void][] = [
     [
       "a folder that it has in common with another",
