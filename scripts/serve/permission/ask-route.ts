@@ -3,6 +3,7 @@ import * as z from "zod";
 import { MAX_ASK_CHARACTERS } from "#protocol/ask.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { Decision } from "../agent/agent.ts";
+import { isShallow } from "../agent/nesting.ts";
 import { isSessionId } from "../history/session-file.ts";
 import type { Route } from "../http/listener.ts";
 import type { PermissionBook } from "./book.ts";
@@ -21,7 +22,7 @@ const Ask = z.object({
   cwd: z.string().min(1).max(4_096),
   tool: z.string().min(1).max(MAX_ASK_CHARACTERS),
   toolUse: z.string().max(200),
-  input: z.record(z.string(), z.unknown()),
+  input: z.record(z.string(), z.unknown()).refine((input) => isShallow(input), "nested too deep"),
 });
 
 /**

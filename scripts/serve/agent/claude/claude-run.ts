@@ -5,6 +5,7 @@ import { readOutputLines } from "../../../system/output-lines.ts";
 import { ServeFailure } from "../../error.ts";
 import type { AgentEvent, AgentRun, Attachment, Decision, Prompt } from "../agent.ts";
 import type { Guard } from "../keeper.ts";
+import { isShallow } from "../nesting.ts";
 import { readParts } from "./content-part.ts";
 import { ruleText, type SessionRule, sessionRulesIn, sessionUpdate } from "./session-rules.ts";
 import { parseStreamLine, type StreamMessage } from "./stream-message.ts";
@@ -226,6 +227,10 @@ export class ClaudeRun implements AgentRun {
       return this.#send({ type: "control_response", response: { subtype: "error", request_id: id, error } });
     }
     const input = request.input ?? {};
+    if (!isShallow(input)) {
+      const response = { behavior: "deny", message: "This input is nested so deep that nobody can be shown it." };
+      return this.#send({ type: "control_response", response: { subtype: "success", request_id: id, response } });
+    }
     const tool = request.tool_name ?? "unknown";
     const rules = sessionRulesIn(request.permission_suggestions ?? [], tool);
     this.#asked.set(id, { input, rules });

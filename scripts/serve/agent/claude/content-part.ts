@@ -1,5 +1,9 @@
 import * as z from "zod";
 import type { Part } from "../agent.ts";
+import { isShallow } from "../nesting.ts";
+
+/** Stands for what is nested too deep to be written down. */
+const TOO_DEEP = "[nested too deep to be shown]";
 
 const Text = z.object({ type: z.literal("text"), text: z.string() });
 const Thinking = z.object({ type: z.literal("thinking"), thinking: z.string() });
@@ -45,7 +49,12 @@ function toPart(block: z.infer<typeof Block>): Part {
     case "thinking":
       return { type: "thinking", text: block.thinking };
     case "tool_use":
-      return { type: "tool_use", id: block.id, tool: block.name, input: block.input };
+      return {
+        type: "tool_use",
+        id: block.id,
+        tool: block.name,
+        input: isShallow(block.input) ? block.input : TOO_DEEP,
+      };
     case "tool_result":
       return {
         type: "tool_result",
@@ -65,7 +74,8 @@ function toPart(block: z.infer<typeof Block>): Part {
 /** A tool's result as text. It is a string, or a list of blocks of which only the text is shown. */
 function resultText(content: unknown): string {
   if (typeof content === "string") return content;
-  if (!Array.isArray(content)) return content === undefined ? "" : JSON.stringify(content);
+  if (!Array.isArray(content))
+    return content === undefined ? "" : isShallow(content) ? JSON.stringify(content) : TOO_DEEP;
   return content
     .map((block: unknown) => {
       const text = Text.safeParse(block);
