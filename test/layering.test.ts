@@ -309,4 +309,12 @@ describe("the sources", () => {
     );
     expect(broken).toEqual([]);
   });
+
+  // Content types are spelled in any case. Where one part of a path knew a stream and another did not, nobody noticed that its reader had left.
+  it("ask the protocol whether an answer is an event stream", () => {
+    const reads = SOURCES.filter((file) => runtimeOf(file) !== "test").filter((file) =>
+      /startsWith\("text\/event-stream/.test(readFileSync(`${ROOT}/${file}`, "utf8")),
+    );
+    expect(reads).toEqual([]);
+  });
 });

@@ -30,6 +30,16 @@ const NEVER_CROSS: ReadonlySet<string> = new Set([
 
 const NEVER_CROSS_PREFIXES = [OPERATOR_PREFIX, "x-forwarded-", "cf-", "access-control-", "sec-", "mf-"];
 
+const EVENT_STREAM = /^[\t ]*text\/event-stream/i;
+
+/**
+ * Whether an answer of this content type is an event stream. Types are spelled in any case (RFC 9110 section 8.3.1), and all that an answer
+ * passes through must read one alike: where only the script knew a stream, its mark (end-mark.ts) reached the client.
+ */
+export function isEventStream(type: string | null | undefined): boolean {
+  return typeof type === "string" && EVENT_STREAM.test(type);
+}
+
 /** Name and value, in order. Names are lower case. */
 export type HeaderList = [name: string, value: string][];
 

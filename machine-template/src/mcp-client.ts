@@ -5,6 +5,7 @@ import { HandshakeFailed } from "./failure.ts";
 import { base64, utf8 } from "#protocol/bytes.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import { eventText } from "#protocol/event-text.ts";
+import { isEventStream } from "#protocol/header.ts";
 import { parseJson } from "#protocol/json.ts";
 import { RESPONSE_HEAD_TIMEOUT_MS } from "#protocol/limits.ts";
 
@@ -218,7 +219,7 @@ async function readResponse(
 ): Promise<unknown> {
   if (body === null) return undefined;
   const limited = body.pipeThrough(limit);
-  if (!headers.get("content-type")?.startsWith("text/event-stream")) {
+  if (!isEventStream(headers.get("content-type"))) {
     const value = parseJson(await new Response(limited).text());
     return isRpcResponse(value) ? value : undefined;
   }

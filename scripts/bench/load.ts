@@ -1,4 +1,5 @@
 import { Agent, type IncomingMessage, request } from "node:http";
+import { isEventStream } from "#protocol/header.ts";
 
 /** One path to the reference server: the URL to post to, and the form of a call there. */
 export type Path = {
@@ -122,7 +123,7 @@ export async function measure(
 
 /** The answer to request `id` in a JSON or event-stream body. */
 function answerIn(body: string, contentType: string, id: number): RpcAnswer | undefined {
-  const lines = contentType.startsWith("text/event-stream")
+  const lines = isEventStream(contentType)
     ? body.split("\n").flatMap((line) => (line.startsWith("data:") ? [line.slice(5)] : []))
     : [body];
   return lines

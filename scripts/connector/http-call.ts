@@ -1,5 +1,5 @@
 import type { IncomingMessage } from "node:http";
-import { mayCross, type HeaderList } from "#protocol/header.ts";
+import { isEventStream, mayCross, type HeaderList } from "#protocol/header.ts";
 import { CHUNK_BYTES, WINDOW_BYTES } from "#protocol/limits.ts";
 import { jsonRpcError } from "#protocol/error.ts";
 import { requestIdsOf } from "#protocol/json-rpc-id.ts";
@@ -110,7 +110,7 @@ export class HttpCall {
 
   #pass(response: IncomingMessage, status: number): void {
     this.#answered = true;
-    this.#isEventStream = response.headers["content-type"]?.startsWith("text/event-stream") ?? false;
+    this.#isEventStream = isEventStream(response.headers["content-type"]);
     const length = response.headers["content-length"];
     // An answer to HEAD has the length of a body that does not follow.
     // A length that no number holds exactly is left out: Operator accepts none, and would end the link with all of its calls.

@@ -1,5 +1,5 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
-import type { HeaderList } from "#protocol/header.ts";
+import { type HeaderList, isEventStream } from "#protocol/header.ts";
 import { eventText } from "#protocol/event-text.ts";
 import * as z from "zod/mini";
 import { EventSize } from "../system/event-size.ts";
@@ -76,8 +76,7 @@ class FetchAnswer implements Answer {
   }
 
   head(status: number, headers: HeaderList): void {
-    if (headers.some(([name, value]) => name === "content-type" && value.startsWith("text/event-stream")))
-      this.#event = new EventSize();
+    if (headers.some(([name, value]) => name === "content-type" && isEventStream(value))) this.#event = new EventSize();
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;

@@ -1,6 +1,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { constants } from "node:http2";
 import { pipeline } from "node:stream";
+import { isEventStream } from "#protocol/header.ts";
 import type { BodyWatch, Cut } from "./body-watch.ts";
 import { isHttp2 } from "./calm.ts";
 import { type Edge, requestHeaders, responseHeaders } from "./edge-headers.ts";
@@ -120,7 +121,7 @@ export function respond(answer: IncomingMessage, outgoing: ServerResponse): void
   outgoing.writeHead(answer.statusCode ?? 502, headers);
   // Node would hold the head back until there is a body, which may be minutes away: a stream that listens, a slow tool.
   outgoing.flushHeaders();
-  const isStream = answer.headers["content-type"]?.startsWith("text/event-stream") === true;
+  const isStream = isEventStream(answer.headers["content-type"]);
   // pipeline() destroys the client's side when the gate's side breaks off. pipe() would end the chunked answer as if complete.
   const ended = (): void => undefined;
   if (isStream) pipeline(answer, new StreamKeepAlive(), outgoing, ended);

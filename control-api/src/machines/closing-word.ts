@@ -1,6 +1,6 @@
 import { EndMark } from "#protocol/end-mark.ts";
 import type { OperatorError } from "#protocol/error.ts";
-import { OperatorHeader } from "#protocol/header.ts";
+import { isEventStream, OperatorHeader } from "#protocol/header.ts";
 import { closingWord } from "#protocol/stand-in.ts";
 
 /**
@@ -14,7 +14,7 @@ export function withClosingWord(
   error: OperatorError,
 ): Response {
   // The body comes second: asking for it makes workerd build a stream for it.
-  if (!answer.headers.get("content-type")?.startsWith("text/event-stream") || answer.body === null) return answer;
+  if (!isEventStream(answer.headers.get("content-type")) || answer.body === null) return answer;
   const word = closingWord(error, method, body);
   const mark = answer.headers.has(OperatorHeader.MARK_END) ? new EndMark() : null;
   if (word === null && mark === null) return answer;

@@ -1,3 +1,4 @@
+import { isEventStream } from "#protocol/header.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import type { Env } from "../env.ts";
 import { bytesOfLength } from "../http/bytes-of-length.ts";
@@ -83,7 +84,7 @@ export async function relay(
 /** The answer's body, if it is small and its length was announced. An event stream ends with a mark, which is taken off elsewhere. */
 function smallBodyOf(answer: Response): { readonly stream: ReadableStream; readonly length: number } | null {
   const length = Number(answer.headers.get("content-length") ?? Number.NaN);
-  if (!(length <= WHOLE_BYTES) || answer.headers.get("content-type")?.startsWith("text/event-stream")) return null;
+  if (!(length <= WHOLE_BYTES) || isEventStream(answer.headers.get("content-type"))) return null;
   // The body comes last: asking for it makes workerd build a stream for it. There is none after HEAD, or with a status of 304.
   return answer.body === null ? null : { stream: answer.body, length };
 }

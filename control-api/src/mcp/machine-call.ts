@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { OperatorFailure } from "#protocol/error.ts";
+import { isEventStream } from "#protocol/header.ts";
 import { type CallRequest, ScriptPath } from "#protocol/script-api.ts";
 import { parseJson } from "#protocol/json.ts";
 import type { Env } from "../env.ts";
@@ -120,7 +121,7 @@ async function answerIn(
   onNotification: OnNotification,
   limitBytes?: number,
 ): Promise<Answer> {
-  if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+  if (!isEventStream(response.headers.get("content-type"))) {
     const answer = answerOf(messageIn(await answerText(response, machine, limitBytes)), machine);
     if (answer !== null) return answer;
     throw new OperatorFailure({

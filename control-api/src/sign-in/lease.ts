@@ -1,4 +1,5 @@
 import { waitUntil } from "cloudflare:workers";
+import { isEventStream } from "#protocol/header.ts";
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
 import type { Refusal } from "../http/refusal.ts";
@@ -108,7 +109,7 @@ export class Lease implements RequestLease {
 
   /** Makes an event stream end together with the lease. Operator's other answers are returned unchanged: they are complete. */
   cover(response: Response): Response {
-    if (response.headers.get("content-type")?.startsWith("text/event-stream") === true) return this.coverBody(response);
+    if (isEventStream(response.headers.get("content-type"))) return this.coverBody(response);
     this.end();
     return response;
   }

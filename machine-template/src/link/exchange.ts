@@ -4,7 +4,7 @@ import { OperatorFailure } from "#protocol/error.ts";
 import type { Frame, ResponseHead } from "#protocol/frame.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { END_MARK, withEndMark } from "#protocol/end-mark.ts";
-import { crossing, mayCross, OperatorHeader } from "#protocol/header.ts";
+import { crossing, isEventStream, mayCross, OperatorHeader } from "#protocol/header.ts";
 import { CHUNK_BYTES } from "#protocol/limits.ts";
 import { discard } from "#protocol/unread-body.ts";
 
@@ -133,7 +133,7 @@ export class Exchange {
       () => this.cancel(new Error("the caller went away")),
     );
     const type = headers.find(([name]) => name.toLowerCase() === "content-type")?.[1];
-    this.#isEventStream = type?.toLowerCase().startsWith("text/event-stream") ?? false;
+    this.#isEventStream = isEventStream(type);
     if (this.#isEventStream && this.#marksEnd) headers.push([OperatorHeader.MARK_END, "1"]);
     // An event stream may end with a word of our own, for which its length leaves no room.
     const length = this.#isEventStream ? undefined : head.length;

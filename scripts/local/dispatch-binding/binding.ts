@@ -1,4 +1,5 @@
 import entrypoints from "cloudflare-internal:workers";
+import { isEventStream } from "#protocol/header.ts";
 import { noteWithin } from "#protocol/keep-within.ts";
 import { CALL_HEADER, REFUSED, REMOVED_HEADER, THREW } from "./call.ts";
 
@@ -119,7 +120,7 @@ export default function dispatchNamespace(inner: Inner) {
       const verdict = response.headers.get(CALL_HEADER);
       if (verdict === null) {
         answeredMs.set(route, Date.now());
-        return inner.pipes && isEventStream(response) ? watched(response) : response;
+        return inner.pipes && mayStaySilent(response) ? watched(response) : response;
       }
       if (verdict === THREW) throw new Error(await response.text());
       routes.delete(name);
@@ -169,9 +170,9 @@ function outgoing(request: Request, held: Held, route: Route, id: string): Reque
   return copy;
 }
 
-function isEventStream(response: Response): boolean {
+function mayStaySilent(response: Response): boolean {
   // The body comes second, because asking for it makes workerd build a stream for it, which most calls do not need.
-  return response.headers.get("content-type")?.startsWith("text/event-stream") === true && response.body !== null;
+  return isEventStream(response.headers.get("content-type")) && response.body !== null;
 }
 
 /**

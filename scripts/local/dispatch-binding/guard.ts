@@ -1,3 +1,4 @@
+import { isEventStream } from "#protocol/header.ts";
 import { discardUnread } from "#protocol/unread-body.ts";
 import { CALL_HEADER, CANCELLED, CLOSING, REFUSED, THREW } from "./call.ts";
 
@@ -57,7 +58,7 @@ export function guard(script: unknown, key: string, mayClose: boolean): Handler 
           open.delete(id);
           endedMs = Date.now();
         };
-        if (!(mayClose || isEventStream(response)) || response.body === null) {
+        if (!(mayClose || mayStaySilent(response)) || response.body === null) {
           ended();
           return response;
         }
@@ -93,9 +94,9 @@ function withoutVerdict(response: Response): Response {
 }
 
 /** Only an event stream may stay open without data. Other bodies are written continuously, and a write detects a closed connection. */
-function isEventStream(response: Response): boolean {
+function mayStaySilent(response: Response): boolean {
   // The body comes second, because asking for it makes workerd build a stream for it, which most calls do not need.
-  return response.headers.get("content-type")?.startsWith("text/event-stream") === true && response.body !== null;
+  return isEventStream(response.headers.get("content-type")) && response.body !== null;
 }
 
 /** For a body with an announced length, one that is sent with the same. */

@@ -30,7 +30,7 @@ const diesInMidAnswer = wayTo(() => {
 });
 
 /** A script's event stream of these chunks, which ends without an error whatever happened to the script. */
-function streams(chunks: readonly string[], marks: boolean): Partial<Env> {
+function streams(chunks: readonly string[], marks: boolean, type = "text/event-stream"): Partial<Env> {
   return wayTo(() => {
     const left = chunks.map((chunk) => new TextEncoder().encode(chunk));
     const stream = new ReadableStream<Uint8Array>({
@@ -40,7 +40,7 @@ function streams(chunks: readonly string[], marks: boolean): Partial<Env> {
         else controller.enqueue(chunk);
       },
     });
-    const headers = { "content-type": "text/event-stream", ...(marks ? { "x-operator-mark-end": "1" } : {}) };
+    const headers = { "content-type": type, ...(marks ? { "x-operator-mark-end": "1" } : {}) };
     return Promise.resolve(new Response(stream, { headers }));
   });
 }
@@ -119,6 +119,16 @@ describe("a call at a machine's own URL", () => {
       error: { data: { code: "link_lost", machine: "attic" } },
     });
   });
+
+  it.each(["Text/Event-Stream", "TEXT/EVENT-STREAM; charset=utf-8"])(
+    "with an event stream of type %s",
+    async (type) => {
+      const whole = await call({}, streams(["data: 1\n\n", "\u0003"], true, type));
+      expect([whole.headers.get("content-type"), await whole.text()]).toEqual([type, "data: 1\n\n"]);
+      const cut = await call({}, streams(["data: 1\n\n"], true, type));
+      expect(await cut.text()).toContain("link_lost");
+    },
+  );
 
   it("passes unchanged from a script whose version writes no marks", async () => {
     const response = await call({}, streams(["data: 1\n\n", "\u0003"], false));

@@ -4,7 +4,7 @@ import type { Answer } from "../../support/stand-in/dispatcher.ts";
 import { failureOf, MODERN, TestUser } from "../support/operator.ts";
 
 const stream = (...messages: (object | string)[]) => ({
-  headers: { "content-type": "text/event-stream" },
+  headers: { "content-type": "Text/Event-Stream" }, // in no case that a sender would have to use
   body: messages
     .map((one) => `event: message\ndata: ${typeof one === "string" ? one : JSON.stringify(one)}\n\n`)
     .join(""),

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { crossing, mayCross, OperatorHeader } from "#protocol/header.ts";
+import { crossing, isEventStream, mayCross, OperatorHeader } from "#protocol/header.ts";
 
 const namesOf = (headers: Record<string, string>): string[] => crossing(new Headers(headers)).map(([name]) => name);
 
@@ -80,4 +80,18 @@ describe("the headers that cross the link", () => {
   it("exclude everything with the prefix of Operator's own headers", () => {
     fc.assert(fc.property(fc.stringMatching(/^[a-z0-9-]{0,20}$/), (rest) => !mayCross(`x-operator-${rest}`)));
   });
+});
+
+it.each<[string | null | undefined, boolean]>([
+  ["text/event-stream", true],
+  ["Text/Event-Stream", true],
+  ["TEXT/EVENT-STREAM; charset=utf-8", true],
+  ["\ttext/event-stream", true],
+  ["application/json", false],
+  ["application/json, text/event-stream", false],
+  ["", false],
+  [null, false],
+  [undefined, false],
+])("an answer of type %j is an event stream: %s", (type, isStream) => {
+  expect(isEventStream(type)).toBe(isStream);
 });

@@ -1,4 +1,5 @@
 import { ERROR_HEADER } from "#protocol/error.ts";
+import { isEventStream } from "#protocol/header.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
 import * as z from "zod/mini";
 import { parseJson } from "#protocol/json.ts";
@@ -53,7 +54,7 @@ async function listsTools(env: DispatchBindings, user: string, name: string): Pr
 
 /** The messages of an answer, which is JSON or an event stream. */
 function answersIn(text: string, type: string | null): unknown[] {
-  if (type?.startsWith("text/event-stream") !== true) return [parseJson(text)];
+  if (!isEventStream(type)) return [parseJson(text)];
   const lines = text.split(/\r?\n/).filter((line) => line.startsWith("data:"));
   return lines.map((line) => parseJson(line.slice("data:".length)));
 }
