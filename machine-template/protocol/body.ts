@@ -11,6 +11,12 @@ import { CHUNK_BYTES, WINDOW_BYTES, WINDOW_STEP_BYTES } from "./limits.ts";
  */
 
 /**
+ * Chunks that arrive while nobody reads are kept together in buffers of this size, unless they are larger. A message of one byte takes some 100
+ * bytes of memory: in such messages a window would cost 25 MB, and half a minute to take one by one from the front of so long a queue.
+ */
+const GATHER_BYTES = 4 * 1024;
+
+/**
  * The bytes that a sender may still send. `take` waits until there is credit. After `fail`, every `take` rejects with the
  * reason.
  */
@@ -64,6 +70,8 @@ export class InboundBody {
   readonly stream: ReadableStream<Uint8Array>;
   readonly #grant: (bytes: number) => void;
   readonly #queue: Uint8Array[] = [];
+  /** The buffer of the queue's last chunk, if small chunks are gathered there. */
+  #gathering: Uint8Array | null = null;
   #queuedBytes = 0;
   #unreturned = 0;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
@@ -96,7 +104,7 @@ export class InboundBody {
   push(chunk: Uint8Array): boolean {
     if (this.#ended || chunk.length === 0) return true;
     if (this.#queuedBytes + this.#unreturned + chunk.length > WINDOW_BYTES) return false;
-    this.#queue.push(chunk);
+    this.#keep(chunk);
     this.#queuedBytes += chunk.length;
     if (this.#pulled !== null) this.#deliver();
     return true;
@@ -126,6 +134,25 @@ export class InboundBody {
     this.#queuedBytes += last.length;
     this.#ended = true;
     if (this.#pulled !== null) this.#deliver();
+  }
+
+  /** Puts a chunk at the queue's end. One that follows others which wait is copied, as long as it is small. */
+  #keep(chunk: Uint8Array): void {
+    const last = this.#queue.at(-1);
+    if (last === undefined || chunk.length >= GATHER_BYTES) {
+      this.#gathering = null;
+      this.#queue.push(chunk);
+      return;
+    }
+    let used = 0;
+    if (this.#gathering === null || last.length + chunk.length > GATHER_BYTES) {
+      this.#gathering = new Uint8Array(GATHER_BYTES);
+    } else {
+      this.#queue.pop();
+      used = last.length;
+    }
+    this.#gathering.set(chunk, used);
+    this.#queue.push(this.#gathering.subarray(0, used + chunk.length));
   }
 
   #pull(): Promise<void> | void {
