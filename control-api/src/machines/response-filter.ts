@@ -47,6 +47,7 @@ export function filtered(response: Response, machine: string, body: Answered = r
   const { status, statusText } = response;
   const type = response.headers.get("content-type");
   const headers = passing(response.headers);
+  if (status === SWITCHING) return refused(null, 502, headers, machine, "its MCP server answered with a WebSocket");
   if (status >= 300 && status < 400)
     return refused(body, 502, headers, machine, `its MCP server answered with a redirect (HTTP ${status})`);
   if (body === null || type === null || isAllowedType(type)) {
@@ -69,15 +70,23 @@ function isAllowedType(type: string): boolean {
   return type.length <= MAX_TYPE_CHARACTERS && CONTENT_TYPE.test(type);
 }
 
+/** 101, which only the link's own path answers. */
+const SWITCHING = 101;
+
 /** 202, the response to notifications. It has no body (MCP, Streamable HTTP, "Sending Messages"). */
 const ACCEPTED = 202;
 
 /** How many characters of a refused content type the error message repeats. */
 const MAX_SHOWN = 100;
 
+/** A length, as HTTP has it (RFC 9110 section 8.6). */
+const LENGTH = /^\d{1,15}$/;
+
 function passing(headers: Headers): Headers {
   const passed = new Headers(headers);
   for (const name of headers.keys()) if (!mayPass(name)) passed.delete(name);
+  // The runtime sets it wherever there is a body, and sends what a hosted server says where there is none.
+  if (!LENGTH.test(passed.get("content-length") ?? "")) passed.delete("content-length");
   const caching = headers.get("cache-control");
   if (caching !== null) passed.set("cache-control", CACHE_CONTROL.test(caching.trim()) ? caching : "no-store");
   setHarmless(passed);

@@ -3,7 +3,7 @@
  * client to another path of it, or run a page there. Now one list says what may pass, and all else is dropped or an error.
  */
 import { beforeEach, describe, expect, it } from "vitest";
-import { mayPass } from "../../../control-api/src/machines/response-filter.ts";
+import { filtered, mayPass } from "../../../control-api/src/machines/response-filter.ts";
 import { codeOf, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -38,6 +38,24 @@ describe("a redirect from a machine", () => {
     expect(response.status).toBe(502);
     expect(response.headers.get("location")).toBeNull();
     expect(await codeOf(response)).toBe("machine_failed");
+  });
+});
+
+describe("an answer of a hosted server", () => {
+  it("is no WebSocket", async () => {
+    const { 0: client } = new WebSocketPair();
+    const response = filtered(new Response(null, { status: 101, webSocket: client }), "attic");
+    expect([response.status, response.webSocket, await codeOf(response)]).toEqual([502, null, "machine_failed"]);
+  });
+
+  it.each(["-5", "+5", "5, 5", "0x5", "1e3", " ", "5 5"])("has no length of %j", (length) => {
+    const { headers } = filtered(new Response(null, { headers: { ...JSON_TYPE, "content-length": length } }), "attic");
+    expect(headers.get("content-length")).toBeNull();
+  });
+
+  it("keeps a length, which is all that an answer to HEAD says of its body", () => {
+    const { headers } = filtered(new Response(null, { headers: { ...JSON_TYPE, "content-length": "36" } }), "attic");
+    expect(headers.get("content-length")).toBe("36");
   });
 });
 
