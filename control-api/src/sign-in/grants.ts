@@ -1,4 +1,5 @@
 import type { Env } from "../env.ts";
+import { allGrants } from "./oauth/all-grants.ts";
 import { GRANT_IDLE_S, oauthApi } from "./oauth/authorization-server.ts";
 
 /** A person's consent to one client. Times are in milliseconds since 1970. Each refresh moves `expiresMs` forward. */
@@ -19,24 +20,19 @@ export type GrantRecord = {
 
 /** All grants of a person, newest first. The library also stores a grant for a code that was not redeemed yet; those are left out. */
 export async function grantsOf(user: string, env: Env): Promise<GrantRecord[]> {
-  const api = oauthApi(env);
   const records: GrantRecord[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await api.listUserGrants(user, cursor === undefined ? {} : { cursor });
-    for (const { id, clientId, scope, resource, createdAt, expiresAt, metadata } of page.items) {
-      if (expiresAt === undefined) continue;
-      const known = (metadata ?? {}) as { client?: string; home?: string; machines?: string[] }; // written by authorize.tsx
-      const { client = clientId, home = null, machines = null } = known;
-      const times = {
-        createdMs: createdAt * 1000,
-        expiresMs: expiresAt * 1000,
-        usedMs: expiresAt * 1000 - GRANT_IDLE_S * 1000,
-      };
-      records.push({ id, client, scopes: scope, resource: String(resource), home, machines, ...times });
-    }
-    ({ cursor } = page);
-  } while (cursor !== undefined);
+  const grants = await allGrants(oauthApi(env), user);
+  for (const { id, clientId, scope, resource, createdAt, expiresAt, metadata } of grants) {
+    if (expiresAt === undefined) continue;
+    const known = (metadata ?? {}) as { client?: string; home?: string; machines?: string[] }; // written by authorize.tsx
+    const { client = clientId, home = null, machines = null } = known;
+    const times = {
+      createdMs: createdAt * 1000,
+      expiresMs: expiresAt * 1000,
+      usedMs: expiresAt * 1000 - GRANT_IDLE_S * 1000,
+    };
+    records.push({ id, client, scopes: scope, resource: String(resource), home, machines, ...times });
+  }
   return records.toSorted((one, other) => other.createdMs - one.createdMs);
 }
 

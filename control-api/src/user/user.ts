@@ -46,6 +46,7 @@ import { scriptCode, scriptVersion, wrapper } from "../machines/provisioning.ts"
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import { Redemptions } from "../sign-in/oauth/redemptions.ts";
 import { SpentTokens } from "../sign-in/oauth/spent-tokens.ts";
+import { allGrants } from "../sign-in/oauth/all-grants.ts";
 import { oauthApi } from "../sign-in/oauth/authorization-server.ts";
 import { Enrolment, type Enrolled, type EnrolRequest, type ShownKey } from "../enrolment/enrolment.ts";
 import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
@@ -712,14 +713,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.#enrolment.revokeAll();
     this.#outbox.revoke(null, Date.now());
     const api = oauthApi(this.env);
-    const grants: string[] = [];
-    let cursor: string | undefined;
-    do {
-      const page = await api.listUserGrants(this.#id, cursor === undefined ? {} : { cursor });
-      grants.push(...page.items.map(({ id }) => id));
-      ({ cursor } = page);
-    } while (cursor !== undefined);
-    for (const id of grants) await api.revokeGrant(id, this.#id);
+    for (const { id } of await allGrants(api, this.#id)) await api.revokeGrant(id, this.#id);
     this.revoked();
   }
 

@@ -6,9 +6,6 @@ import { keyOf, RpcMessage } from "./rpc-message.ts";
 /** `_meta` key with which a 2026-07-28 request names its revision. */
 const VERSION_KEY = "io.modelcontextprotocol/protocolVersion";
 
-/** What a request and its answer are matched by. */
-const ROUTED: ReadonlySet<string> = new Set(["id"]);
-
 /** The body of a POST: its JSON-RPC messages (several in a batch of 2025-03-26), still as bytes. */
 export type PostBody = {
   readonly bytes: Uint8Array;
@@ -27,9 +24,7 @@ export function readPost(bytes: Uint8Array, headers: HeaderList): PostBody | nul
   const read = messages.filter((message) => message !== null);
   if (read.length === 0 || read.length !== messages.length) return null;
   // A child that takes the other of two ids would answer under an id that is another client's.
-  const repeated = new Set<string>();
-  for (const { text } of isBatch ? [] : read) membersOf(text, 0, ROUTED, repeated);
-  if (repeated.size > 0) return null;
+  if (read.some(({ hasTwoIds }) => hasTwoIds)) return null;
   const [first] = read;
   const claims = first?.at("params", "_meta", VERSION_KEY) !== null;
   const isNotification = first?.id === null;

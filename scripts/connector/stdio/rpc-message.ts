@@ -7,17 +7,21 @@ const ROUTING = new Set(["id", "method", "result", "error"]);
 export class RpcMessage {
   /** The line, with one character per byte. */
   readonly text: string;
+  /** Whether it has more than one id. Parsers differ in which of them they take. */
+  readonly hasTwoIds: boolean;
   readonly #members: Map<string, Span>;
 
   /** The message in `line`, or `null` when it is not a message. */
   static read(line: Uint8Array): RpcMessage | null {
     const text = Buffer.from(line.buffer, line.byteOffset, line.byteLength).toString("latin1");
-    const members = membersOf(text, 0, ROUTING);
-    return members === null ? null : new RpcMessage(text, members);
+    const repeated = new Set<string>();
+    const members = membersOf(text, 0, ROUTING, repeated);
+    return members === null ? null : new RpcMessage(text, members, repeated.has("id"));
   }
 
-  private constructor(text: string, members: Map<string, Span>) {
+  private constructor(text: string, members: Map<string, Span>, hasTwoIds: boolean) {
     this.text = text;
+    this.hasTwoIds = hasTwoIds;
     this.#members = members;
   }
 

@@ -1,5 +1,6 @@
 import type { OAuthHelpers } from "@cloudflare/workers-oauth-provider";
 import type { Env } from "../../env.ts";
+import { allGrants } from "./all-grants.ts";
 
 type Allowed = Parameters<OAuthHelpers["completeAuthorization"]>[0];
 
@@ -19,12 +20,6 @@ export async function completeGrant(api: OAuthHelpers, allowed: Allowed, env: En
 }
 
 async function grantsOfClient(api: OAuthHelpers, { userId, request }: Allowed): Promise<string[]> {
-  const found: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await api.listUserGrants(userId, cursor === undefined ? {} : { cursor });
-    found.push(...page.items.filter(({ clientId }) => clientId === request.clientId).map(({ id }) => id));
-    ({ cursor } = page);
-  } while (cursor !== undefined);
-  return found;
+  const grants = await allGrants(api, userId);
+  return grants.filter(({ clientId }) => clientId === request.clientId).map(({ id }) => id);
 }

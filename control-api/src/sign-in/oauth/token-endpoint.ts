@@ -70,14 +70,12 @@ async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Pro
   // Open streams check their callers again after a revocation (a request without a grant type), and after a refused redemption,
   // since the library ends a grant when its code is used a second time (RFC 6749 section 4.1.2).
   if (isTheirs && (answered.status !== 200 || isRevocation(body))) await env.USER.getByName(user).revoked();
+  const hasEnded = async (): Promise<boolean> => (await new Store(env).get(`grant:${user}:${id}`)) === null;
   // With the grant of a code that two parties have, everything ends that was made with it, whichever of them made it.
   const wasCode = isTheirs && answered.status !== 200 && body.get("grant_type") === "authorization_code";
-  if (wasCode && (await new Store(env).get(`grant:${user}:${id}`)) === null)
-    await env.USER.getByName(user).endGrant(asked.grant);
-  if (isRevocation(body)) {
-    if (isTheirs && (await new Store(env).get(`grant:${user}:${id}`)) === null)
-      note(env, user, { kind: "grant_revoked", client: nameOf(grant), subject: asked.audience });
-  }
+  if (wasCode && (await hasEnded())) await env.USER.getByName(user).endGrant(asked.grant);
+  if (isTheirs && isRevocation(body) && (await hasEnded()))
+    note(env, user, { kind: "grant_revoked", client: nameOf(grant), subject: asked.audience });
   if (isTheirs && answered.status === 200 && body.get("grant_type") === "authorization_code")
     note(env, user, { kind: "grant", client: nameOf(grant), subject: asked.audience });
   return responseOf(answered, named.asked ?? spelled(asked.audience, env));
