@@ -204,6 +204,20 @@ export class LogMachines {
   }
 
   /**
+   * Deletes the rows of machines that were removed before a time and of which nothing is left: no event, session or request. Somebody may add and
+   * remove machines for years, as pipelines do that enrol one for each run. A number is not given again.
+   */
+  forgetGone(before: number): void {
+    this.#sql.exec(
+      `DELETE FROM log_machine WHERE gone_ms < ? AND rows = 0 AND NOT EXISTS (SELECT 1 FROM session s WHERE s.machine = log_machine.id)
+       AND NOT EXISTS (SELECT 1 FROM inbox i WHERE i.machine = log_machine.id)`,
+      before,
+    );
+    this.#sql.exec("DELETE FROM log_epoch WHERE machine NOT IN (SELECT id FROM log_machine)");
+    this.#sql.exec("DELETE FROM log_former WHERE machine NOT IN (SELECT id FROM log_machine)");
+  }
+
+  /**
    * Another computer has the name and the script from now on. What there is stays with the former computer, as a removed machine's
    * does: a token that is limited to the new computer must not show it. Of the new one only the numbers of the script's log are
    * taken over, since they go on. A computer that gets its name back gets its own history back.

@@ -435,6 +435,7 @@ export class MergedLog {
       .toArray();
     this.#sql.exec("DELETE FROM log_event WHERE stored_ms < ?", before);
     for (const { machine: id, count, bytes, last } of old) this.#dropped(id, count, bytes, last);
+    this.machines.forgetGone(before);
     const [oldest] = this.#sql
       .exec<{ at: number }>("SELECT stored_ms AS at FROM log_event ORDER BY seq LIMIT 1")
       .toArray();

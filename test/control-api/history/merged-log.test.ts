@@ -5,6 +5,7 @@ import type { EventQuery, EventsRead } from "../../../control-api/src/history/ev
 import { FIRST_HISTORY, MACHINE_BYTES, MACHINE_ROWS, TRIM_ROWS } from "../../../control-api/src/history/limits.ts";
 import { MergedLog } from "../../../control-api/src/history/merged-log.ts";
 import { SessionIndex } from "../../../control-api/src/history/session-index.ts";
+import { Inbox } from "../../../control-api/src/inbox/inbox.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import { env, TestUser } from "../support/operator.ts";
 
@@ -17,6 +18,7 @@ function withLog(
   return runInDurableObject(object, (_, { storage }) => {
     const open = (): MergedLog => {
       void new SessionIndex(storage.sql);
+      void new Inbox(storage.sql);
       return new MergedLog(storage.sql, maxBytes);
     };
     check(open(), open, storage.sql);
@@ -317,6 +319,44 @@ describe("the log", () => {
       expect(later.trimAge(NOW + 2 * day)).toBe(NOW + 3 * day);
       expect(later.trimAge(NOW + 3 * day + 1)).toBeNull();
       expect(everything(later)).toEqual([]);
+    }));
+
+  it("forgets a removed machine when nothing of it is left, and no other", () =>
+    withLog((log, _, sql) => {
+      const day = 24 * 60 * 60_000;
+      const sessions = new SessionIndex(sql);
+      const inbox = new Inbox(sql);
+      const asked = { request_id: "r", tool: "Bash", input: {} };
+      for (const [slug, name, type, data] of [
+        ["a", "alive", "message", {}],
+        ["g", "gone", "message", {}],
+        ["s", "with-session", "session.idle", {}],
+        ["r", "with-request", "permission.requested", asked],
+        ["e", "with-event", "message", {}],
+      ] as const) {
+        const session = slug === "s" ? "one" : null;
+        const { machine, added } = log.push(slug, name, push(0, [event(1, { type, session, data })]), 1, NOW);
+        sessions.note(machine, added, NOW);
+        inbox.note(machine, added, NOW);
+        if (slug !== "a") log.machines.remove(name, slug === "e" ? NOW - 2 * day : NOW);
+      }
+      log.machines.of("l", "left-lately");
+      log.machines.remove("left-lately", NOW + 30 * day);
+      const known = (): string[] =>
+        sql
+          .exec<{ name: string }>("SELECT name FROM log_machine ORDER BY id")
+          .toArray()
+          .map(({ name }) => name);
+      log.trimAge(NOW + 29 * day);
+      expect(known()).toEqual(["alive", "gone", "with-session", "with-request", "with-event", "left-lately"]);
+      log.trimAge(NOW + 31 * day);
+      expect(known()).toEqual(["alive", "with-session", "with-request", "left-lately"]);
+      // Its number is nobody's afterwards.
+      const last = log.machines.of("n", "new").id;
+      expect(last).toBe(7);
+      log.machines.remove("new", NOW);
+      log.trimAge(NOW + 31 * day);
+      expect(log.machines.of("m", "newer").id).toBe(8);
     }));
 
   it("gives a live view the pieces of unfinished messages in their places, without storing them", () =>
