@@ -46,7 +46,7 @@ export class OperatorClient {
     let path = "/api/machines";
     for (let pages = 0; pages < MAX_PAGES; pages += 1) {
       const page = MachineList.parse(await this.ask("GET", path));
-      machines.push(...page.machines);
+      for (const machine of page.machines) machines.push(machine);
       if (page.cursor === undefined) return machines;
       path = `/api/machines?cursor=${encodeURIComponent(page.cursor)}`;
     }

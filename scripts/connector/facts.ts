@@ -4,6 +4,7 @@ import { promisify } from "node:util";
 import type { Facts, Repo } from "#protocol/control.ts";
 import { childEnvironment } from "../system/child-environment.ts";
 import { withoutCredentials } from "../system/remote-address.ts";
+import { someAtOnce } from "../system/some-at-once.ts";
 
 const run = promisify(execFile);
 
@@ -12,6 +13,9 @@ const GIT_TIMEOUT_MS = 5_000;
 
 /** The maximum number of repositories in `hello` (`Facts.repos`). */
 const MAX_REPOS = 200;
+
+/** Repositories that are asked at the same time. Each takes one or two processes of some milliseconds. */
+const REPOS_AT_ONCE = 4;
 
 /** The facts about this machine that do not come from its MCP server. */
 export function machineFacts(codez: string): Facts {
@@ -31,7 +35,7 @@ export function machineFacts(codez: string): Facts {
 /** The git repositories among `folders`, each with its remote and branch. */
 export async function reposIn(folders: readonly string[]): Promise<Repo[]> {
   const unique = [...new Set(folders)].slice(0, MAX_REPOS);
-  const repos = await Promise.all(unique.map((folder) => repoAt(folder)));
+  const repos = await someAtOnce(unique, REPOS_AT_ONCE, repoAt);
   return repos.filter((repo) => repo !== null);
 }
 

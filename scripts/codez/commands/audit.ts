@@ -43,8 +43,9 @@ export function auditCommand({ folder }: Context): Command {
       for (let left = most; left > 0;) {
         const size = Math.min(left, PAGE);
         const page: Entry[] = await read(before, size);
-        if (options.jsonl === true) for (const entry of page) console.log(printableJson(entry));
-        else entries.push(...page);
+        for (const entry of page)
+          if (options.jsonl === true) console.log(printableJson(entry));
+          else entries.push(entry);
         if (page.length < size) break;
         before = page.at(-1)?.id ?? null;
         left -= page.length;

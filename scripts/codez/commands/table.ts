@@ -6,7 +6,9 @@ import { printable } from "#protocol/printable.ts";
  */
 export function tableOf(given: readonly (readonly string[])[]): string {
   const rows = given.map((row) => row.map(printable));
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const widths = (rows[0] ?? []).map((_, column) =>
+    rows.reduce((most, row) => Math.max(most, row[column]?.length ?? 0), 0),
+  );
   return rows
     .map((row) =>
       row

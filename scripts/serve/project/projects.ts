@@ -1,6 +1,7 @@
 import { listSessionFiles, listSlugs, type SessionFile } from "../history/session-file.ts";
 import { readHead } from "../history/head.ts";
 import { projectSlugOf } from "../history/project-slug.ts";
+import { someAtOnce } from "../../system/some-at-once.ts";
 import { readGitRepo } from "./git-repo.ts";
 import { scanRepos } from "./scan.ts";
 
@@ -12,6 +13,9 @@ const FRESH_SCAN_TTL_MS = 1_000;
 
 /** Sessions whose first lines are read to find a project's path. Almost always the first one has it. */
 const MAX_PATH_LOOKS = 20;
+
+/** Projects whose git files are read at the same time. Each has a file open, and a process often may have no more than 256. */
+const PROJECTS_AT_ONCE = 32;
 
 export interface Project {
   readonly slug: string;
@@ -48,7 +52,9 @@ export class Projects {
       const slug = projectSlugOf(path);
       found.set(slug, { path, files: found.get(slug)?.files ?? [] });
     }
-    const projects = await Promise.all([...found].map(([slug, { path, files }]) => describe(slug, path, files)));
+    const projects = await someAtOnce([...found], PROJECTS_AT_ONCE, ([slug, { path, files }]) =>
+      describe(slug, path, files),
+    );
     return projects.sort((a, b) => (b.lastActiveAtMs ?? 0) - (a.lastActiveAtMs ?? 0));
   }
 
@@ -90,7 +96,7 @@ export class Projects {
 
 async function describe(slug: string, path: string | null, files: readonly SessionFile[]): Promise<Project> {
   const repo = path === null ? null : await readGitRepo(path);
-  const lastActiveAtMs = files.length === 0 ? null : Math.max(...files.map((file) => file.mtimeMs));
+  const lastActiveAtMs = files.reduce<number | null>((last, { mtimeMs }) => Math.max(last ?? 0, mtimeMs), null);
   const { remote, branch } = repo ?? { remote: null, branch: null };
   return { slug, path, sessions: files.length, lastActiveAtMs, remote, branch, isRepo: repo !== null };
 }

@@ -11,28 +11,24 @@ const MAX_FOLDERS = 20_000;
 const SKIPPED = new Set(["node_modules", "vendor", "target", "dist", "build", "Library"]);
 
 /** The git repositories below some folders. Repositories inside another repository are not searched for. */
-export async function scanRepos(roots: readonly string[]): Promise<string[]> {
+export async function scanRepos(roots: readonly string[], maxFolders = MAX_FOLDERS): Promise<string[]> {
   const found: string[] = [];
-  let queue = roots.map((path) => ({ path, depth: 0 }));
-  let looked = 0;
-  while (queue.length > 0 && looked < MAX_FOLDERS) {
-    const below: typeof queue = [];
-    for (const { path, depth } of queue) {
-      looked += 1;
-      // A folder that cannot be read is skipped.
-      const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
-      if (entries.some((entry) => entry.name === ".git")) {
-        found.push(path);
-        continue;
-      }
-      if (depth >= MAX_DEPTH) continue;
-      for (const entry of entries) {
-        const isHidden = entry.name.startsWith(".");
-        if (!entry.isDirectory() || isHidden || SKIPPED.has(entry.name)) continue;
-        below.push({ path: join(path, entry.name), depth: depth + 1 });
-      }
+  // Level by level: the loop also visits what is appended here. So the length of the queue is the number of folders that are read.
+  const queue = roots.map((path) => ({ path, depth: 0 }));
+  for (const { path, depth } of queue) {
+    // A folder that cannot be read is skipped.
+    const entries = await readdir(path, { withFileTypes: true }).catch(() => []);
+    if (entries.some((entry) => entry.name === ".git")) {
+      found.push(path);
+      continue;
     }
-    queue = below;
+    if (depth >= MAX_DEPTH) continue;
+    for (const entry of entries) {
+      const isHidden = entry.name.startsWith(".");
+      if (!entry.isDirectory() || isHidden || SKIPPED.has(entry.name)) continue;
+      if (queue.length >= maxFolders) break;
+      queue.push({ path: join(path, entry.name), depth: depth + 1 });
+    }
   }
   return found;
 }

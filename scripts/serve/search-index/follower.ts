@@ -1,12 +1,19 @@
 import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openRegularFile } from "../../system/regular-file.ts";
+import { someAtOnce } from "../../system/some-at-once.ts";
 import { isSessionId, listSlugs } from "../history/session-file.ts";
 import { emptyFacts, ingest, type Added, type FileId } from "./ingest.ts";
 import type { FileFacts, Store } from "./store.ts";
 
 /** Files that were written within this time are checked every second, because somebody is working in them. */
 const HOT_MS = 10 * 60_000;
+
+/** Files that are looked at at the same time. Node asks the system about four at once, and keeps the others in memory. */
+const FILES_AT_ONCE = 64;
+
+/** Files that cannot be read and are told of, of a history in which none can. */
+const MAX_PROBLEMS = 20;
 
 export interface Progress {
   readonly filesBehind: number;
@@ -59,7 +66,8 @@ export class Follower {
   #folders = new Map<string, number>();
   #isPrimed = false;
   #isComplete = false;
-  #working: Promise<void> | null = null;
+  #sweeping: Promise<void> | null = null;
+  #last: Promise<void> = Promise.resolve();
 
   constructor(folder: string, store: Store, onGrowth: (growth: Growth) => void) {
     this.#folder = folder;
@@ -74,20 +82,32 @@ export class Follower {
       (sum, file) => sum + file.sizeBytes - (this.#facts.get(file.path)?.offset ?? 0),
       0,
     );
-    const problems = [...this.#problems.values()];
+    const all = [...this.#problems.values()];
+    const more = all.length - MAX_PROBLEMS;
+    const problems = more <= 0 ? all : [...all.slice(0, MAX_PROBLEMS), `and ${more} other files`];
     return { filesBehind: behind.length, bytesBehind, files: this.#seen.size, isComplete: this.#isComplete, problems };
   }
 
   /** Checks all files and reads what is new in them. Only one sweep runs at a time; a second caller waits for the same one. */
   sweep(): Promise<void> {
-    this.#working ??= this.#sweep().finally(() => (this.#working = null));
-    return this.#working;
+    this.#sweeping ??= this.#inTurn(() => this.#sweep()).finally(() => (this.#sweeping = null));
+    return this.#sweeping;
+  }
+
+  /** A file is read from where its last read stopped, so two reads at once would both add what is new in it. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work, work);
+    this.#last = done;
+    return done;
   }
 
   /** Checks only the files in which somebody is working, and looks for new files. */
   async glance(): Promise<void> {
-    if (this.#working !== null || !this.#isPrimed) return;
-    if (await this.#hasNewFiles()) return this.sweep();
+    if (this.#sweeping === null && this.#isPrimed) await this.#inTurn(() => this.#glance());
+  }
+
+  async #glance(): Promise<void> {
+    if (await this.#hasNewFiles()) return this.#sweep();
     const sinceMs = Date.now() - HOT_MS;
     for (const file of this.#seen.values()) {
       if (file.mtimeMs < sinceMs) continue;
@@ -166,6 +186,7 @@ export class Follower {
     this.#sizes.delete(path);
     this.#facts.delete(path);
     this.#baseline.delete(path);
+    this.#problems.delete(path);
   }
 }
 
@@ -182,11 +203,12 @@ async function listFiles(folder: string): Promise<Seen[]> {
     // The project was deleted in the meantime.
     for (const entry of await readdir(join(folder, slug), { withFileTypes: true }).catch(() => [])) {
       const path = join(folder, slug, entry.name);
-      if (entry.isDirectory() && isSessionId(entry.name)) files.push(...(await asides(path, slug, entry.name)));
+      if (entry.isDirectory() && isSessionId(entry.name))
+        for (const aside of await asides(path, slug, entry.name)) files.push(aside);
       const session = entry.name.endsWith(".jsonl") ? entry.name.slice(0, -".jsonl".length) : "";
       if (!entry.isDirectory() && isSessionId(session)) files.push({ path, session, slug, isMain: true });
     }
-    found.push(...(await Promise.all(files.map(look))).filter((file) => file !== null));
+    for (const file of await someAtOnce(files, FILES_AT_ONCE, look)) if (file !== null) found.push(file);
   }
   return found;
 }

@@ -47,8 +47,8 @@ const SNIPPET_CHARS = 240;
 export function snippet(text: string, terms: readonly string[]): string {
   const lower = text.toLowerCase();
   const places = terms.map((term) => lower.indexOf(term)).filter((at) => at !== -1);
-  const first = places.length === 0 ? 0 : Math.min(...places);
-  const from = Math.max(0, first - SNIPPET_BEFORE);
+  const first = places.reduce((least, at) => Math.min(least, at), lower.length);
+  const from = places.length === 0 ? 0 : Math.max(0, first - SNIPPET_BEFORE);
   const cut = text
     .slice(from, from + SNIPPET_CHARS)
     .replaceAll(/\s+/g, " ")

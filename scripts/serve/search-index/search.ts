@@ -70,8 +70,11 @@ function byWorth(matches: readonly Found[], nowMs: number): Found[] {
 
 /** A session's score: that of its best match, plus a little for each doubling of the number of matches. */
 function worthOf(matches: readonly Found[], nowMs: number): number {
-  const best = matches.map(({ atMs, role }) => (1 + recency(atMs, nowMs)) * (role === "tool" ? TOOL_WORTH : 1));
-  return Math.max(...best) + Math.log2(matches.length) / 10;
+  const best = matches.reduce(
+    (most, { atMs, role }) => Math.max(most, (1 + recency(atMs, nowMs)) * (role === "tool" ? TOOL_WORTH : 1)),
+    0,
+  );
+  return best + Math.log2(matches.length) / 10;
 }
 
 async function readText({ path, offset }: Found): Promise<string> {

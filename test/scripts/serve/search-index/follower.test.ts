@@ -3,6 +3,7 @@ import { rmSync, truncateSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { Follower, type Growth } from "../../../../scripts/serve/search-index/follower.ts";
+import { emptyFacts } from "../../../../scripts/serve/search-index/ingest.ts";
 import { MemoryStore } from "../../../../scripts/serve/search-index/memory-store.ts";
 import { search } from "../../../../scripts/serve/search-index/search.ts";
 import { SqliteStore } from "../../../../scripts/serve/search-index/sqlite-store.ts";
@@ -229,6 +230,35 @@ describe.each([
       { numRuns: 25 },
     );
   });
+});
+
+test("what is new in a file is added once, although all files are read while the busy ones are", async () => {
+  using history = new TestHistory();
+  history.write("-api", A, [said("one")]);
+  const store = new MemoryStore();
+  let added = 0;
+  const follower = new Follower(history.folder, store, (growth) => (added += growth.added.length));
+  await follower.sweep();
+  for (const text of ["two", "three"]) {
+    history.append("-api", A, [said(text)]);
+    await Promise.all([follower.glance(), follower.sweep(), follower.glance()]);
+  }
+  expect(store.facts(A)).toMatchObject({ prompts: 3, lines: 3 });
+  expect(added).toBe(2);
+});
+
+test("a search without an index may find more messages of a session than a call has arguments", async () => {
+  using history = new TestHistory();
+  history.write(
+    "-api",
+    A,
+    Array.from({ length: 130_000 }, () => '{"type":"user","message":{"role":"user","content":"hit"}}\n'),
+  );
+  const store = new MemoryStore();
+  const file = { path: history.path("-api", A), session: A, slug: "-api", isMain: true };
+  store.write({ facts: emptyFacts(file), passages: [], usage: [], prices: [] });
+  const { sessions } = await search(store, "hit", NOW_MS);
+  expect(sessions.map(({ session }) => session)).toEqual([A]);
 });
 
 test("the index of an earlier run is continued, and a damaged one is built again", async () => {
