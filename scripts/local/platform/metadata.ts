@@ -107,13 +107,26 @@ const KEPT = z.enum([
 ]);
 
 /**
+ * Compatibility flags of a script. workerd knows which flags are experimental, and refuses them unless it is started with `--experimental`, as
+ * this platform starts it for the flag of that name. Cloudflare gives none of them to its customers: they were not reviewed for code of
+ * others. For Python, workerd itself downloads an interpreter when it starts, whatever the script may reach.
+ */
+const Flags = z
+  .array(z.string())
+  .refine(
+    (flags) => !flags.includes("experimental"),
+    "The compatibility flag experimental is experimental and cannot yet be used in Workers deployed to Cloudflare.",
+  )
+  .refine((flags) => !flags.some((flag) => flag.startsWith("python_")), "the local platform has no Python Workers");
+
+/**
  * The `metadata` field of an upload's form (Cloudflare, "Multipart upload metadata"). Unknown fields are refused, because a
  * misspelt field would otherwise go unnoticed until it is deployed to Cloudflare.
  */
 export const Metadata = z.strictObject({
   main_module: z.string(),
   compatibility_date: z.iso.date().default("2025-01-01"),
-  compatibility_flags: z.array(z.string()).default([]),
+  compatibility_flags: Flags.default([]),
   bindings: z
     .array(Binding)
     .max(MOST_BINDINGS, `a script may have at most ${MOST_BINDINGS} bindings`)

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { isListening } from "../../system/ports.ts";
 import type { Ports } from "../../system/ports.ts";
+import { OutputPace } from "../workerd/output-pace.ts";
 import { StartFailure } from "../workerd/process.ts";
 import { Supervisor } from "../workerd/supervisor.ts";
 import type { Report } from "../workerd/supervisor.ts";
@@ -50,6 +51,7 @@ export class UserScript {
   readonly #folder: ScriptFolder;
   readonly #around: Surroundings;
   readonly #supervisor: Supervisor;
+  readonly #pace: OutputPace;
   /** The key that the script's guard requires. New at each start of the platform, and different for each script. */
   readonly #key = randomUUID();
   #port: number | undefined;
@@ -66,6 +68,7 @@ export class UserScript {
     this.#folder = folder;
     this.#record = record;
     this.#around = around;
+    this.#pace = new OutputPace((line) => around.report(`machine script ${name}: ${line}`));
     this.#supervisor = new Supervisor({
       name: `machine script ${name}`,
       config: async () => {
@@ -76,6 +79,7 @@ export class UserScript {
       heapMb: around.unkind?.hostility.heapMb,
       report: around.report,
       log: (line) => around.log(`[${name}] ${line}`),
+      pace: this.#pace,
     });
   }
 
@@ -298,6 +302,7 @@ export class UserScript {
       config: () => this.#config(record, 0, null),
       heapMb: this.#around.unkind?.hostility.heapMb,
       report: this.#around.report,
+      pace: this.#pace,
     });
     try {
       await trial.start();

@@ -12,7 +12,8 @@ import { CONSTANT, writeConfig } from "./config.ts";
 import type { Config } from "./config.ts";
 import { deathSignal } from "./death-signal.ts";
 import { explainFailure } from "./failure.ts";
-import { readOutput } from "./output.ts";
+import { readOutput, type Said } from "./output.ts";
+import type { OutputPace } from "./output-pace.ts";
 import { killWithUs } from "./reaper.ts";
 import { runtimeFolder } from "./runtime-folder.ts";
 
@@ -83,6 +84,7 @@ export async function startWorkerd(
   config: Config,
   log: (line: string) => void,
   heapMb = HEAP_MB,
+  pace: OutputPace | null = null,
 ): Promise<Workerd> {
   const path = join(runtimeFolder(), `${randomUUID()}.capnp`);
   const said: string[] = [];
@@ -102,12 +104,11 @@ export async function startWorkerd(
     });
     const silent = new Promise<void>((resolve) => child.once("close", () => setImmediate(resolve)));
     // Until the start has succeeded, errors are collected for the StartFailure instead of being logged.
-    for (const stream of [child.stdout, child.stderr])
-      if (stream)
-        readOutput(stream, ({ level, message }) => {
-          if (!running && said.push(message) > MAX_SAID) said.shift();
-          if (running || level !== "error") log(message);
-        });
+    const hear = ({ level, message }: Said): void => {
+      if (!running && said.push(message) > MAX_SAID) said.shift();
+      if (running || level !== "error") log(message);
+    };
+    for (const stream of [child.stdout, child.stderr]) if (stream) readOutput(stream, hear, pace);
     const kill = async () => {
       child.kill("SIGKILL");
       await ended;

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Backoff } from "./backoff.ts";
 import type { Config } from "./config.ts";
+import type { OutputPace } from "./output-pace.ts";
 import { StartFailure, startWorkerd } from "./process.ts";
 import type { Workerd } from "./process.ts";
 
@@ -21,6 +22,8 @@ export interface SupervisorOptions {
   readonly report: Report;
   /** The lines that the Workers themselves print. */
   readonly log?: Report;
+  /** How fast those are read; without it as fast as they come. */
+  readonly pace?: OutputPace;
 }
 
 interface Run {
@@ -117,10 +120,10 @@ export class Supervisor {
   }
 
   async #launch(): Promise<void> {
-    const { name, config, heapMb, log = () => {} } = this.#options;
+    const { name, config, heapMb, log = () => {}, pace = null } = this.#options;
     let workerd: Workerd;
     try {
-      workerd = await startWorkerd(name, await config(), log, heapMb);
+      workerd = await startWorkerd(name, await config(), log, heapMb, pace);
     } catch (error) {
       this.#endedMs = Date.now();
       throw error;

@@ -123,6 +123,8 @@ test("invalid uploads are refused with the mistake", async () => {
     [HELLO, { compatibility_flag: ["nodejs_compat"] }, 10021, "compatibility_flag"],
     [HELLO, { tags: ["a,b"] }, 10021, "tag"],
     [HELLO, { compatibility_flags: ["no_such_flag"] }, 10021, "no_such_flag"],
+    [HELLO, { compatibility_flags: ["unsafe_module"] }, 10021, "unsafe_module"],
+    [HELLO, { compatibility_flags: ["experimental", "unsafe_module"] }, 10021, "cannot yet be used"],
     [HELLO, { bindings: [{ type: "teleporter", name: "X" }] }, 10021, "type"],
     [HELLO, { bindings: [{ type: "durable_object_namespace", name: "M", class_name: "M" }] }, 10061, "'M'"],
     [HELLO, { bindings: [{ type: "service", name: "S", service: "nowhere" }] }, 10023, "nowhere"],

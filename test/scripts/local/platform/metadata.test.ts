@@ -38,6 +38,8 @@ describe("the metadata that the platform accepts", () => {
     ["a binding type to keep that does not exist", { keep_bindings: ["secrets"] }, "expected one of"],
     ["two bindings of one name", { bindings: [script("A"), script("A")] }, "same name"],
     ["a text of more than 5 KB", { bindings: [{ ...script("A"), text: "x".repeat(5121) }] }, "5120 bytes"],
+    ["experimental flags", { compatibility_flags: ["nodejs_compat", "experimental"] }, "cannot yet be used"],
+    ["flags for Python", { compatibility_flags: ["python_workers"] }, "no Python"],
     ["129 bindings", { bindings: Array.from({ length: 129 }, (_, at) => script(`A${at}`)) }, "at most 128 bindings"],
   ])("is refused with %s", (_, wrong, why) => {
     const [issue] = Metadata.safeParse({ main_module: "index.js", ...wrong }).error?.issues ?? [];
