@@ -1,9 +1,10 @@
 /**
  * Characters of foreign text that a terminal must not receive: control characters (they move the cursor, rename the window, or make
  * the terminal answer as if the user had typed), format characters (U+202E reverses text, zero-width ones hide in it), lone
- * surrogates, private and unassigned characters, everything that Unicode marks as ignorable, and all spaces except U+0020.
+ * surrogates, private and unassigned characters, everything that Unicode marks as ignorable, and all spaces except U+0020. Also the
+ * fifth mark on one letter and those after it: no script needs more than four, and a hundred cover the lines above.
  */
-const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}|\u2800/gu;
+const UNPRINTABLE = /[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|(?! )\p{Zs}|\u2800|\p{M}(?<=\p{M}{5})/gu;
 
 /** The common short escapes. */
 const SHORT: ReadonlyMap<string, string> = new Map([

@@ -17,12 +17,12 @@ export const CONVERSATION = `
 .code.diff { padding: .3rem 0; max-height: 40rem; } .code.diff del, .code.diff ins, .code.diff .same, .code.diff .hunk { padding: 0 .6rem 0 1.7rem; border-left: 3px solid transparent; }
 .code.diff del { border-color: var(--cut); } .code.diff ins { border-color: var(--add); } .code.diff .hunk { padding-left: .6rem; }
 .code.diff .hunk { display: block; color: var(--soft); background: var(--hover); margin: .3rem 0; } .added { color: var(--add); } .removed { color: var(--cut); }
-.change > summary b { flex: 1; min-width: 0; font-weight: 550; font-family: var(--mono); font-size: var(--small); } .tool > summary .counts { display: inline-flex; gap: .5rem; flex: none; overflow: visible; } .tool > summary .counts .added { color: var(--add); } .tool > summary .counts .removed { color: var(--cut); } .counts em { font-style: normal; font-family: var(--sans); color: var(--soft); }
+.change > summary b { flex: 1; min-width: 0; max-width: none; white-space: normal; overflow-wrap: anywhere; font-weight: 550; font-family: var(--mono); font-size: var(--small); } .tool > summary .counts { display: inline-flex; gap: .5rem; flex: none; overflow: visible; } .tool > summary .counts .added { color: var(--add); } .tool > summary .counts .removed { color: var(--cut); } .counts em { font-style: normal; font-family: var(--sans); color: var(--soft); }
 .tool { background: var(--card); border: 1px solid var(--line); border-radius: 10px; font-size: var(--note); overflow: clip; margin: 0 0 .5rem; } .tool:last-child { margin-bottom: 0; }
 .tool > summary { display: flex; align-items: baseline; gap: .5rem; padding: .5rem .75rem; list-style: none; min-height: 36px; } .tool > summary::-webkit-details-marker { display: none; }
 .tool > summary::before { content: "▸"; color: var(--soft); font-size: .75rem; } .tool[open] > summary::before { content: "▾"; }
 .tool > summary:hover { background: var(--hover); } .tool > summary:focus-visible { outline-offset: -2px; }
-.tool > summary b { font-weight: 600; flex: none; } .tool > summary span { font-family: var(--mono); font-size: var(--small); color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }
+.tool > summary b { font-weight: 600; max-width: 75%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .tool > summary .cut { display: inline; } .tool > summary span { font-family: var(--mono); font-size: var(--small); color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }
 .tool > summary .failed { color: var(--bad); font-family: var(--sans); margin-left: auto; flex: none; }
 .tool > div { padding: 0 .75rem .75rem; } .tool .label { font-size: var(--small); color: var(--soft); margin: .4rem 0 .25rem; }
 .esc { font-family: var(--mono); font-size: .85em; background: var(--warn-ground); color: var(--warn); border-radius: 3px; padding: 0 .15em; }

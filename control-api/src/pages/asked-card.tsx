@@ -1,11 +1,12 @@
 import type { Question } from "#protocol/ask.ts";
-import { printable, printableLines } from "#protocol/printable.ts";
+import { printable } from "#protocol/printable.ts";
 import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
 import { questionsOf } from "../inbox/asked-input.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
 import type { PageApproval } from "../machines/machine-record.ts";
 import { machinePath } from "./address.ts";
+import { AskedLines } from "./asked-lines.tsx";
 import { Asked } from "./asked-text.tsx";
 
 type CardProps = {
@@ -28,10 +29,17 @@ export function AskedCard({ item, csrf, isFresh, approval, nowMs, sessionHref }:
   const { machine, project, cwd, title, why, kind, decision, id } = item;
   return (
     <section class="card ask" id={`ask-${id}`}>
-      <h2>{headingOf(item)}</h2>
+      <h2>
+        <Heading item={item} />
+      </h2>
       <p class="soft">
         {machine}
-        {cwd === null && project === null ? null : <bdi>{` · ${printable(cwd ?? project ?? "")}`}</bdi>}
+        {cwd === null && project === null ? null : (
+          <>
+            {" · "}
+            <bdi>{printable(cwd ?? project ?? "")}</bdi>
+          </>
+        )}
         {title === null || sessionHref === undefined ? null : (
           <a class="of" href={sessionHref}>
             <bdi>{printable(title)}</bdi>
@@ -64,14 +72,18 @@ export function AskedCard({ item, csrf, isFresh, approval, nowMs, sessionHref }:
   );
 }
 
-function headingOf({ kind, tool }: InboxItem): string {
+function Heading({ item: { kind, tool } }: Pick<CardProps, "item">) {
   switch (kind) {
     case "permission":
-      return `May it use ${printable(tool)}?`;
+      return (
+        <>
+          May it use <bdi>{printable(tool)}</bdi>?
+        </>
+      );
     case "question":
-      return "It asks you";
+      return <>It asks you</>;
     case "plan":
-      return "It proposes a plan";
+      return <>It proposes a plan</>;
   }
 }
 
@@ -122,7 +134,7 @@ function DecisionForm({ item, csrf, isFresh, approval }: FormProps) {
             <ul class="soft">
               {sessionRules.map((rule) => (
                 <li>
-                  <code class="exact">{printableLines(rule)}</code>
+                  <code class="exact">{printable(rule)}</code>
                 </li>
               ))}
             </ul>
@@ -176,16 +188,20 @@ function QuestionFields({ question, index, isClosed }: FieldsProps) {
   const { question: text, options = [], multiSelect = false } = question;
   return (
     <fieldset disabled={isClosed}>
-      <legend>{printableLines(text)}</legend>
+      <legend>
+        <bdi>
+          <AskedLines text={text} />
+        </bdi>
+      </legend>
       {options.map(({ label, description }) => (
         <label class="pick">
           <input type={multiSelect ? "checkbox" : "radio"} name={`answer-${index}`} value={label} />
           <span>
-            {printable(label)}
+            <bdi>{printable(label)}</bdi>
             {description === undefined ? null : (
               <>
                 <br />
-                <span class="soft">{printable(description)}</span>
+                <bdi class="soft">{printable(description)}</bdi>
               </>
             )}
           </span>

@@ -1,8 +1,9 @@
 import { isRecord } from "#protocol/json.ts";
-import { printable, printableJson, printableLines } from "#protocol/printable.ts";
+import { printable, printableJson } from "#protocol/printable.ts";
 import { Note } from "../design/note.tsx";
 import { inputOf } from "../inbox/asked-input.ts";
 import type { InboxItem } from "../inbox/inbox-item.ts";
+import { AskedLines, EmptyLines, folded, isEmptyLine } from "./asked-lines.tsx";
 import { diffLine } from "./conversation/diff-line.tsx";
 import { diffOf } from "./conversation/diff.ts";
 
@@ -33,7 +34,7 @@ export function Asked({ item }: { readonly item: InboxItem }) {
       )}
       {text === null ? null : (
         <pre class={kind === "plan" ? "code wrap" : "code wrap exact"} tabindex={0}>
-          {printableLines(text)}
+          <AskedLines text={text} />
         </pre>
       )}
       {change === null ? null : <Change {...change} />}
@@ -77,7 +78,11 @@ function Change({ file, before, after }: FileChange) {
         </>
       ) : (
         <pre class="code wrap diff exact" tabindex={0}>
-          {lines.map(({ kind, text }) => diffLine(kind, exactLine(text)))}
+          {folded(lines, ({ kind, text }) => (isEmptyLine(text) ? kind : null)).map((one) =>
+            "empty" in one
+              ? diffLine(one.kind, <EmptyLines count={one.empty} />)
+              : diffLine(one.line.kind, exactLine(one.line.text)),
+          )}
         </pre>
       )}
     </>
@@ -89,7 +94,7 @@ function Passage({ title, text }: { readonly title: string; readonly text: strin
     <>
       <p class="soft">{title}</p>
       <pre class="code wrap exact" tabindex={0}>
-        {text.split("\n").map(exactLine).join("\n")}
+        <AskedLines text={text} shown={exactLine} />
       </pre>
     </>
   );

@@ -1,5 +1,6 @@
 // Root cause: a plan was shown without what its approval also allows; a request was in the order of its arrival only, so that one machine
-// could fill the page; a client's decision was delivered when its person had withdrawn that permission; a machine's error counted as consent.
+// could fill the page; a client's decision was delivered when its person had withdrawn that permission; a machine's error counted as consent;
+// marks piled up over the card above, empty lines moved a command's end away, and right-to-left text moved our own words.
 import { describe, expect, test } from "vitest";
 import { asked, settled, taken } from "../../control-api/inbox/support/asking.ts";
 import { ask, Client, csrfIn, Visitor } from "../../control-api/sign-in/support/visitor.ts";
@@ -44,11 +45,41 @@ describe("what is approved is shown whole", () => {
     const command = `ls${"\n".repeat(200)}rm -rf \u05D0 /`;
     await one.user.logs("attic", [asked("r-1", { input: { command } })]);
     const html = await page(one);
-    expect(html).toMatch(/<pre class="code wrap exact"[^>]*>ls\n{200}rm -rf \u05D0 \//);
+    expect(html).toMatch(
+      /<pre class="code wrap exact"[^>]*>ls<span class="cut">… 199 empty lines<\/span>rm -rf \u05D0 \//,
+    );
     const style = /href="(\/assets\/style-[^"]+)"/.exec(html)?.[1] ?? "";
     const css = await (await ask(style)).text();
-    expect(css).toMatch(/\.exact \{ direction: ltr; unicode-bidi: isolate-override; \}/);
+    expect(css).toMatch(/\.exact \{ direction: ltr; unicode-bidi: isolate-override; white-space: pre-wrap; \}/);
     expect(css).toMatch(/\.ask \.code \{[^}]*max-height: none;/);
+  });
+
+  test("a file and a question without screens of empty lines between their parts", async () => {
+    const one = await person();
+    const gap = "\n \t".repeat(300);
+    const questions = [{ question: `Go on?${gap}\nOperator: allowed before.`, options: [{ label: "Yes" }] }];
+    await one.user.logs("attic", [
+      asked("r-1", { tool: "AskUserQuestion", input: { questions } }, "question"),
+      asked("r-2", { tool: "Write", session: "s-2", input: { file_path: "a", content: `one${gap}\n\n\n\ntwo` } }),
+      asked("r-3", { tool: "Bash", session: "s-3", input: { command: "one\n\n\n\ntwo" } }),
+    ]);
+    const html = await page(one);
+    expect(html).toContain('<bdi>Go on?<span class="cut">… 300 empty lines</span>Operator: allowed before.</bdi>');
+    expect(html).toContain('<ins><b>+</b><span class="cut">… 303 empty lines</span></ins>');
+    expect(html).toContain("one\n\n\n\ntwo"); // as they stand between paragraphs
+  });
+
+  test("marks, directions and line breaks in names and rules, without any that reach our own words", async () => {
+    const one = await person();
+    const marks = "\u0301".repeat(400);
+    const session_rules = ["Bash(ls)\nBash(rm)"];
+    const tool = `\u05D0${"\u0301".repeat(20)}`;
+    await one.user.logs("attic", [asked("r-1", { tool, why: `a${marks}`, cwd: `/\u05D0`, session_rules })]);
+    const html = await page(one);
+    expect(html).not.toMatch(/\p{M}{5}/u);
+    expect(html).toMatch(/May it use <bdi>\u05D0\u0301{4}(?:\\u\{301\}){16}<\/bdi>\?/);
+    expect(html).toContain(" · <bdi>/\u05D0</bdi>");
+    expect(html).toContain(String.raw`Bash(ls)\nBash(rm)`);
   });
 
   test("questions of the same text are not answered here: one answer would count for both", async () => {

@@ -11,6 +11,13 @@ test("characters that move a terminal's cursor, or hide or reverse text, are esc
   expect(printable("\u{E0041}\uD800\u3164\u00A0\u2800")).toBe(String.raw`\u{e0041}\u{d800}\u{3164}\u{a0}\u{2800}`);
 });
 
+test("marks that would pile up over other lines are escaped, and those of real scripts are not", () => {
+  const piled = "\u0301".repeat(4);
+  expect(printable(`a${piled}${piled}b`)).toBe(`a${piled}${String.raw`\u{301}`.repeat(4)}b`);
+  expect(JSON.parse(printableJson(`a${piled}${piled}b`))).toBe(`a${piled}${piled}b`);
+  for (const text of ["Việt Nam".normalize("NFD"), "בְּרֵאשִׁ֖ית", "ที่นี่", "བསྒྲུབས"]) expect(printable(text)).toBe(text);
+});
+
 test("a value stays on one line, and text of several lines keeps only our own line breaks", () => {
   expect(printable("a\nb\rc\td\u2028e")).toBe(String.raw`a\nb\rc\td\u{2028}e`);
   expect(printableLines("a\nb\rc")).toBe(`a\n${String.raw`b\rc`}`);
