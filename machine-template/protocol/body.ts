@@ -100,6 +100,11 @@ export class InboundBody {
     );
   }
 
+  /** Whether the reader has everything that came, and waits for more. */
+  get isAwaited(): boolean {
+    return this.#pulled !== null;
+  }
+
   /** Accepts a chunk. Returns `false` when the sender has exceeded its credit. */
   push(chunk: Uint8Array): boolean {
     if (this.#ended || chunk.length === 0) return true;

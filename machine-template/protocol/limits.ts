@@ -53,10 +53,10 @@ export const PRESENCE_LEASE_MS = 2.5 * PRESENCE_CHECK_MS;
 export const HELLO_TIMEOUT_MS = 10_000;
 
 /**
- * Time from the end of the request to the head of the answer. A tool may work for minutes before it answers, but a server that
- * hangs must not hold a call indefinitely.
+ * Time from the end of the request to the head of the answer, and the longest pause in a body whose reader waits. A tool may work for minutes
+ * before it answers, but a server that hangs must not hold a call indefinitely. An event stream may be silent for longer.
  */
-export const RESPONSE_HEAD_TIMEOUT_MS = 15 * 60_000;
+export const RESPONSE_TIMEOUT_MS = 15 * 60_000;
 
 /**
  * Reconnection waits a random time ("full jitter") below a ceiling that starts at 0.5 s and doubles with each failure, up to

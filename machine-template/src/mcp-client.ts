@@ -7,7 +7,7 @@ import { OperatorFailure } from "#protocol/error.ts";
 import { eventText } from "#protocol/event-text.ts";
 import { isEventStream } from "#protocol/header.ts";
 import { parseJson } from "#protocol/json.ts";
-import { RESPONSE_HEAD_TIMEOUT_MS } from "#protocol/limits.ts";
+import { RESPONSE_TIMEOUT_MS } from "#protocol/limits.ts";
 
 /** The revisions of MCP that a machine's server may speak. */
 const MODERN = "2026-07-28";
@@ -27,7 +27,7 @@ type Era = z.infer<typeof Era>;
  * take to begin, because a server that is being installed says nothing for minutes.
  */
 export type HandshakeLimits = { readonly ms: number; readonly bytes: number };
-const HANDSHAKE: HandshakeLimits = { ms: RESPONSE_HEAD_TIMEOUT_MS, bytes: 1024 * 1024 };
+const HANDSHAKE: HandshakeLimits = { ms: RESPONSE_TIMEOUT_MS, bytes: 1024 * 1024 };
 
 /** Storage key of the era. Deployed scripts have stored it under this name. */
 const KEY = "upstream";

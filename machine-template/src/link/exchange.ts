@@ -5,7 +5,7 @@ import type { Frame, ResponseHead } from "#protocol/frame.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { END_MARK, withEndMark } from "#protocol/end-mark.ts";
 import { crossing, isEventStream, mayCross, OperatorHeader } from "#protocol/header.ts";
-import { CHUNK_BYTES } from "#protocol/limits.ts";
+import { CHUNK_BYTES, RESPONSE_TIMEOUT_MS } from "#protocol/limits.ts";
 import { discard } from "#protocol/unread-body.ts";
 
 /** Statuses whose responses have no body (Fetch standard, "null body status"). */
@@ -59,8 +59,17 @@ export class Exchange {
     return this.#isGet && this.#isEventStream && !this.#over ? Date.now() - this.#heardMs : null;
   }
 
-  get awaitsHead(): boolean {
-    return !this.#answered && !this.#over;
+  /**
+   * Whether the machine owes the answer's head, or the next part of a body whose reader waits for it, for too long. An event stream may be
+   * silent for as long as its client listens.
+   */
+  isOverdue(nowMs: number): boolean {
+    if (this.#over) return false;
+    if (!this.#answered) return this.deadlineMs <= nowMs;
+    if (this.#isEventStream) return false;
+    // Not the machine's fault: its credit comes back only with what is read.
+    if (this.#inbound?.isAwaited !== true) this.#heardMs = nowMs;
+    return nowMs - this.#heardMs >= RESPONSE_TIMEOUT_MS;
   }
 
   /** Sends the request: in one frame if its body is small and already read, else the head first and the body as credit allows. */
@@ -119,6 +128,7 @@ export class Exchange {
   #receiveHead(head: ResponseHead, body: Uint8Array, end: boolean): boolean {
     if (this.#answered) return false;
     this.#answered = true;
+    this.#heardMs = Date.now();
     // Filtered here as well as in the connector, because the machine may run a connector that does not filter.
     const headers = head.headers.filter(([name]) => mayCross(name.toLowerCase()));
     const init = { status: head.status, headers };
@@ -147,7 +157,7 @@ export class Exchange {
   }
 
   #receiveBody(body: Uint8Array, end: boolean): boolean {
-    if (this.#isGet) this.#heardMs = Date.now();
+    this.#heardMs = Date.now();
     if (this.#inbound === null || !this.#inbound.push(body)) return false;
     if (!end) return true;
     if (this.#isEventStream && this.#marksEnd) this.#inbound.endWith(END_MARK);

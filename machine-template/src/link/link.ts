@@ -44,7 +44,7 @@ export type LinkListener = {
  * - After the request was sent and before the answer's head arrives, it may reject with `link_lost`, `machine_revoked` or
  *   `machine_timeout`. Whether the machine carried the call out is then unknown.
  * - Any other rejection contains the connector's own reason why it could not serve the request.
- * - After the head, a body that cannot be completed never ends as if it were complete. An event stream ends with the closing
+ * - After the head, a body that cannot be completed, or that pauses for `RESPONSE_TIMEOUT_MS` while its reader waits, never ends as if it were complete. An event stream ends with the closing
  *   word that the caller supplied; any other body errors.
  * - Bodies have flow control in both directions: a response that is not read holds at most `WINDOW_BYTES`.
  */

@@ -1,6 +1,6 @@
 import { OperatorFailure, type OperatorError } from "#protocol/error.ts";
 import { decodeFrame, FrameKind } from "#protocol/frame.ts";
-import { MAX_EXCHANGES, MAX_REASON_CHARACTERS, RESPONSE_HEAD_TIMEOUT_MS } from "#protocol/limits.ts";
+import { MAX_EXCHANGES, MAX_REASON_CHARACTERS, RESPONSE_TIMEOUT_MS } from "#protocol/limits.ts";
 import { type ClosingWord, Exchange } from "./exchange.ts";
 
 /** How often open exchanges are checked for a silent link and for overdue answers. Either is noticed at most this much late. */
@@ -62,7 +62,7 @@ export class Multiplexer {
         if (this.#exchanges.size === 0) this.#stopSweep();
       },
     };
-    const exchange = new Exchange(id, link, Date.now() + RESPONSE_HEAD_TIMEOUT_MS, closingWord);
+    const exchange = new Exchange(id, link, Date.now() + RESPONSE_TIMEOUT_MS, closingWord);
     this.#exchanges.set(id, exchange);
     this.#sweep ??= setInterval(() => this.#settleOverdue(), SWEEP_MS);
     return exchange;
@@ -97,9 +97,9 @@ export class Multiplexer {
   #settleOverdue(): void {
     const now = Date.now();
     for (const exchange of this.#exchanges.values()) {
-      if (!exchange.awaitsHead || exchange.deadlineMs > now) continue;
+      if (!exchange.isOverdue(now)) continue;
       exchange.cancel(
-        new OperatorFailure({ code: "machine_timeout", machine: this.#machine, afterMs: RESPONSE_HEAD_TIMEOUT_MS }),
+        new OperatorFailure({ code: "machine_timeout", machine: this.#machine, afterMs: RESPONSE_TIMEOUT_MS }),
       );
     }
     if (!this.#wire.isAlive()) this.#stopSweep();
