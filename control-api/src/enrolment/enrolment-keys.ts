@@ -76,20 +76,25 @@ export class EnrolmentKeys {
       sql.exec("ALTER TABLE enrolled ADD COLUMN silent INTEGER NOT NULL DEFAULT 0");
   }
 
+  /** Makes a key. @param isValid whether its maker has not lost access; else there is none, and the answer is `null` */
   async create(
     user: string,
     limits: KeyLimits,
     credential: Credential | null,
     nowMs: number,
-  ): Promise<{ key: string; record: KeyRecord }> {
+    isValid: () => boolean,
+  ): Promise<{ key: string; record: KeyRecord } | null> {
     const key = makeKey(user);
+    const hash = await hashOf(key);
+    // No `await` from here on: what revokes the maker ends the keys that are stored by then.
+    if (!isValid()) return null;
     const id = crypto.randomUUID().slice(0, 8);
     const { tag, reusable, expiresMs, maxMachines, policy } = limits;
     this.#sql.exec(
       `INSERT INTO enrolment_key (id, hash, tag, reusable, expires_ms, max_machines, policy, created_ms, made_with)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       id,
-      await hashOf(key),
+      hash,
       tag,
       reusable ? 1 : 0,
       expiresMs,
@@ -135,6 +140,11 @@ export class EnrolmentKeys {
 
   revokeAll(): void {
     this.#sql.exec("DELETE FROM enrolment_key");
+  }
+
+  /** Whether a key was not revoked, by its id. */
+  isKept(id: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM enrolment_key WHERE id = ?", id).toArray().length > 0;
   }
 
   /** Whether there is such a key. */

@@ -61,8 +61,9 @@ export class Enrolment {
   ): Promise<{ key: string; record: ShownKey } | OperatorError> {
     if (this.#keys.list().length >= MAX_KEYS)
       return { code: "invalid_request", reason: `There are ${MAX_KEYS} enrolment keys already. Revoke one first.` };
-    const { key, record } = await this.#keys.create(user, limits, credential, Date.now());
-    return { key, record: this.#shown(record) };
+    const isValid = (): boolean => credential === null || this.#household.isValid(credential);
+    const made = await this.#keys.create(user, limits, credential, Date.now(), isValid);
+    return made === null ? { code: "unauthorized" } : { key: made.key, record: this.#shown(made.record) };
   }
 
   keys(): ShownKey[] {
@@ -125,6 +126,11 @@ export class Enrolment {
         return registered;
       }
       this.#keys.settle(request.identity);
+      // Uploading its script takes a second. A key that was revoked meanwhile adds no machine any more.
+      if (!again && !this.#keys.isKept(record.id)) {
+        await this.#remove(request.identity);
+        return refusalOf("unknown");
+      }
       return { registered, tag, policy };
     } catch (reason) {
       if (!again) this.#keys.giveBack(request.identity);

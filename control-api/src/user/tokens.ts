@@ -4,6 +4,7 @@ import { callerWith, type Credential, type TokenAnswer } from "../http/caller.ts
 import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
 import { CallBudgets } from "./call-budget.ts";
+import { EndedGrants } from "./ended-grants.ts";
 
 /** Valid tokens of one person: one for each program on each of a few hundred computers. Nobody could find one among more in order to revoke it. */
 export const MAX_TOKENS = 1_000;
@@ -66,6 +67,7 @@ export class Tokens {
   readonly #sql: SqlStorage;
   readonly #user: () => string;
   readonly #names: MachineNames;
+  readonly #endedGrants: EndedGrants;
   readonly #budgets = new CallBudgets((id, { day, reserved }) =>
     this.#sql.exec("UPDATE access_token SET budget_day = ?, budget_reserved = ? WHERE id = ?", day, reserved, id),
   );
@@ -74,6 +76,7 @@ export class Tokens {
     this.#sql = sql;
     this.#user = user;
     this.#names = names;
+    this.#endedGrants = new EndedGrants(sql);
     sql.exec(`CREATE TABLE IF NOT EXISTS access_token (
       id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL, scopes TEXT NOT NULL, machines TEXT,
       created_ms INTEGER NOT NULL, expires_ms INTEGER, made_with TEXT,
@@ -95,16 +98,19 @@ export class Tokens {
     sql.exec("CREATE INDEX IF NOT EXISTS access_token_made_with ON access_token (made_with)");
   }
 
-  /** Creates a token. The caller has checked that its machines exist. */
-  async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken> {
-    this.#forgetExpired(Date.now());
+  /** Creates a token. The caller has checked that its machines exist. `null` if its maker has lost access since it was let in. */
+  async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken | null> {
     const token = makeToken(this.#user());
+    const hash = await hashOf(token);
+    // No `await` from here on: what revokes the maker ends the tokens that are stored by then.
+    if (credential !== null && !this.isValid(credential, Date.now())) return null;
+    this.#forgetExpired(Date.now());
     const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), usedMs: null, ...limits };
     this.#sql.exec(
       `INSERT INTO access_token (id, hash, label, scopes, machines, created_ms, expires_ms, made_with, calls_per_day)
        VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       record.id,
-      await hashOf(token),
+      hash,
       label,
       JSON.stringify(limits.scopes),
       limits.machines === null ? null : this.#kept(limits.machines),
@@ -141,9 +147,9 @@ export class Tokens {
     return row?.expires_ms ?? null;
   }
 
-  /** Whether a token is still valid, by its credential. Of grants nothing is known here: what they made is revoked with them. */
+  /** Whether a token is still valid, by its credential, or a grant was not ended in the last day. */
   isValid(credential: Credential, nowMs: number): boolean {
-    if (!credential.startsWith("token:")) return true;
+    if (!credential.startsWith("token:")) return !this.#endedGrants.has(credential);
     const id = credential.slice("token:".length);
     const valid = "SELECT 1 FROM access_token WHERE id = ? AND (expires_ms IS NULL OR expires_ms > ?)";
     return this.#sql.exec(valid, id, nowMs).toArray().length > 0;
@@ -177,6 +183,7 @@ export class Tokens {
    * keep its access by creating a token before its grant is revoked. Answers how many were revoked.
    */
   revokeMadeWith(credential: Credential): number {
+    this.#end(credential);
     // In the database: a thief can make a chain of tokens that is longer than a stack of calls may be deep.
     const revoked = this.#sql.exec<{ id: string }>(
       `WITH RECURSIVE made (id) AS (SELECT id FROM access_token WHERE made_with = ?
@@ -189,11 +196,17 @@ export class Tokens {
 
   /** What was made with one grant now belongs to another, which has replaced it. */
   passOn(from: Credential, to: Credential): void {
+    this.#end(from);
     this.#sql.exec("UPDATE access_token SET made_with = ? WHERE made_with = ?", to, from);
   }
 
   revokeAll(): void {
     this.#sql.exec("DELETE FROM access_token");
+  }
+
+  /** From now on nothing can be made with this. A token is known to have ended because it is gone. */
+  #end(credential: Credential): void {
+    if (!credential.startsWith("token:")) this.#endedGrants.add(credential, Date.now());
   }
 
   /**

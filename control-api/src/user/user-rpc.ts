@@ -183,6 +183,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   replaceGrant(former: string, id: string): MaybeAsync<void>;
   /** Revokes all tokens and grants of the user; machines stay. */
   endAccess(): MaybeAsync<void>;
+  /** Revokes the grants whose code nobody has redeemed yet. */
+  endUnredeemedGrants(): MaybeAsync<void>;
   redeem(asked: Redemption): MaybeAsync<RedemptionAnswer>;
 
   audit(entries: readonly AuditEntry[]): MaybeAsync<void>;

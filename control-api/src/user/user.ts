@@ -623,7 +623,7 @@ export class User extends Agent<Env> implements UserRpc {
       const reason = `you have ${MAX_TOKENS} tokens, the most that one person may have. Revoke those that are not used any more.`;
       return { code: "invalid_request", reason };
     }
-    return this.#tokens.create(label, { ...limits, expiresMs }, maker);
+    return (await this.#tokens.create(label, { ...limits, expiresMs }, maker)) ?? { code: "unauthorized" };
   }
 
   /** What a token's limit to a machine or hosted server is stored as; `null` if it is not known. A rebuilt registry has empty ones. */
@@ -713,8 +713,14 @@ export class User extends Agent<Env> implements UserRpc {
     this.#enrolment.revokeAll();
     this.#outbox.revoke(null, Date.now());
     const api = oauthApi(this.env);
-    for (const { id } of await allGrants(api, this.#id)) await api.revokeGrant(id, this.#id);
+    for (const { id } of await allGrants(api, this.#id)) await this.endGrant(id);
     this.revoked();
+  }
+
+  /** Revokes the grants whose code nobody has redeemed yet. No list shows them. */
+  async endUnredeemedGrants(): Promise<void> {
+    for (const { id, expiresAt } of await allGrants(oauthApi(this.env), this.#id))
+      if (expiresAt === undefined) await this.endGrant(id);
   }
 
   async authenticate(token: string, counts: boolean): Promise<TokenAnswer> {

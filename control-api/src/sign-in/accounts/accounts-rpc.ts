@@ -31,6 +31,7 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   /** Answers `false` if the person has no such session. */
   endSession(person: string, id: string): MaybeAsync<boolean>;
   endSessions(person: string): MaybeAsync<void>;
+  withdrawDevices(person: string): MaybeAsync<void>;
 
   signIn(name: string, password: string, visit: Visit): MaybeAsync<Entered | Denied>;
   signOut(secret: string): MaybeAsync<void>;

@@ -99,11 +99,19 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
   }
 
   endSession(person: string, id: string): boolean {
-    return this.#sessions.endOne(person, id);
+    const hasEnded = this.#sessions.endOne(person, id);
+    if (hasEnded) this.withdrawDevices(person);
+    return hasEnded;
   }
 
   async endSessions(person: string): Promise<void> {
     await this.#sessions.endAll(person, null);
+    this.withdrawDevices(person);
+  }
+
+  /** Computers that this person approved, and that have not collected their tokens, get none. No list shows them. */
+  withdrawDevices(person: string): void {
+    this.#devices.deleteAll(person);
   }
 
   /** Every attempt is counted before the password is checked: attempts sent in parallel would otherwise all pass the limit. */
@@ -270,6 +278,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     if (this.#people.passwordOf(person) !== known || this.#people.get(person) === null) return { denied: "wrong" };
     this.#people.setPassword(person, hash);
     await this.#sessions.endAll(person, session);
+    this.withdrawDevices(person);
     if (known !== null) await this.#sessions.prove(session, Date.now());
     return null;
   }

@@ -106,6 +106,11 @@ async function allow(
     props: { client, approvedMs: Date.now(), ...limit } satisfies GrantProps,
   };
   const to = await completeGrant(api, allowed, c.env);
+  // An app's document is fetched meanwhile, which the app can hold up for seconds. This browser may have been signed out since.
+  if ((await sessionOf(c)) === null) {
+    await c.env.USER.getByName(person.id).endUnredeemedGrants();
+    return c.redirect(`/sign-in?${new URLSearchParams({ next: pathOf(c) })}`, 303);
+  }
   notify(c.env, person.id, { type: "notice.app_allowed", what: client, by: "consent page" });
   return new Response(null, {
     status: 303,

@@ -46,6 +46,11 @@ pair.post("/", async (c) => {
   if (decision === "allow" && !session.isFresh) return confirmFirst(c, `/pair?${new URLSearchParams({ code })}`);
   const decided: DeviceRequest | null = await accountsOf(c.env).decideDevice(code, person.id, decision === "allow");
   if (decided === null) return page(c, session, { refusal: UNKNOWN });
+  // This browser may have been signed out since the request was let in, and what it approved withdrawn before this.
+  if ((await sessionOf(c)) === null) {
+    await accountsOf(c.env).withdrawDevices(person.id);
+    return c.redirect("/sign-in?next=%2Fpair", 303);
+  }
   if (decision === "deny") {
     note(c.env, person.id, { kind: "grant", client: decided.clientName, subject: decided.audience, outcome: "denied" });
     return respond(

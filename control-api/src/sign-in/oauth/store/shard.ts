@@ -6,10 +6,17 @@ export const SHARDS = 64;
 
 /** Keys of one user: `grant:<user>:<grant>` and `token:<user>:<grant>:<token>`. A user id has no colon. */
 const OF_USER = /^(?:grant|token):([^:]+):/;
+const OF_GRANT = /^(?:grant|token):([^:]+):([^:]+)/;
 
 /** The user that a key or key prefix belongs to, or `null` if it belongs to no user or the prefix covers several users. */
 export function userOfKey(key: string): string | null {
   return OF_USER.exec(key)?.[1] ?? null;
+}
+
+/** The key of the grant that a key is of, its own or a token's; `null` for other keys. */
+export function grantOfKey(key: string): string | null {
+  const [, user, grant] = OF_GRANT.exec(key) ?? [];
+  return grant === undefined ? null : `grant:${user}:${grant}`;
 }
 
 /** The object that holds a key. All keys of one user are in the same object, so that one call there removes the user. */

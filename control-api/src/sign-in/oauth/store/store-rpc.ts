@@ -13,8 +13,9 @@ export type ListedKey = { key: string; expiresMs: number | null; metadata: strin
 /** The RPC methods of each object that holds entries of the store. */
 export interface OAuthStoreRpc extends Rpc.DurableObjectBranded {
   read(key: string): MaybeAsync<string | null>;
-  /** Throws for an entry of a removed user. */
+  /** Throws for an entry of a removed user or a deleted grant. */
   write(entry: StoredEntry): MaybeAsync<void>;
+  /** Of a grant for good, and its tokens with it. */
   erase(key: string): MaybeAsync<void>;
   keys(prefix: string, after: string, limit: number): MaybeAsync<ListedKey[]>;
   removeUser(user: string): MaybeAsync<void>;

@@ -1,0 +1,26 @@
+import type { Credential } from "../http/caller.ts";
+
+/**
+ * How long a grant is remembered that has ended: far longer than a request runs whose app was let in before. Whatever lasts longer was ended
+ * with the grant. Milliseconds.
+ */
+const REMEMBERED_MS = 24 * 60 * 60_000;
+
+/** The grants of one user that have ended, so that a request of their app that is still under way leaves nothing behind. */
+export class EndedGrants {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec("CREATE TABLE IF NOT EXISTS ended_grant (credential TEXT PRIMARY KEY, ended_ms INTEGER NOT NULL)");
+  }
+
+  add(credential: Credential, nowMs: number): void {
+    this.#sql.exec("DELETE FROM ended_grant WHERE ended_ms < ?", nowMs - REMEMBERED_MS);
+    this.#sql.exec("INSERT OR REPLACE INTO ended_grant VALUES (?, ?)", credential, nowMs);
+  }
+
+  has(credential: Credential): boolean {
+    return this.#sql.exec("SELECT 1 FROM ended_grant WHERE credential = ?", credential).toArray().length > 0;
+  }
+}

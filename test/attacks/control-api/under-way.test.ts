@@ -1,0 +1,172 @@
+// Root cause: a credential was checked when a request began, and what the request made was stored however long after the credential had ended.
+// Whoever asked without a pause had something stored in between, such as a token without an end.
+import { runInDurableObject } from "cloudflare:test";
+import { describe, expect, test } from "vitest";
+import type { User } from "../../../control-api/src/user/user.ts";
+import type { Credential } from "../../../control-api/src/http/caller.ts";
+import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
+import { ask, Client, statusWith, type Tokens, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { env, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
+
+const ADMIN = { scope: "operator:admin mcp:tools" };
+const LIMITS = { scopes: ["mcp:tools"], machines: null, expiresMs: null, callsPerDay: null } as const;
+const KEY = { tag: "ci", reusable: true, expiresMs: Date.now() + 3_600_000, maxMachines: 5, policy: null };
+const GONE = { code: "unauthorized" };
+
+function objectOf(user: string): DurableObjectStub<User> {
+  return env.USER.getByName(user) as unknown as DurableObjectStub<User>;
+}
+
+/** An app of a new person, and what names it: the person's id, and the grant's. */
+async function app(): Promise<{ person: Visitor; client: Client; tokens: Tokens; user: string; grant: string }> {
+  const [person, client] = [await Visitor.invited(), await Client.registered()];
+  const tokens = await client.signIn(person, ADMIN);
+  const [user = "", grant = ""] = tokens.access_token.split(":");
+  return { person, client, tokens, user, grant };
+}
+
+/** What is asked of a person's object for a caller who was let in by this credential a moment ago. */
+async function makeWith(user: string, credential: Credential): Promise<unknown[]> {
+  const object = objectOf(user);
+  return [await object.createToken("late", LIMITS, { credential }), await object.createEnrolmentKey(KEY, credential)];
+}
+
+describe("what is under way leaves nothing behind", () => {
+  test("when the grant of its app is revoked", async () => {
+    const { person, user, grant } = await app();
+    const other = await app();
+    await person.post(`/account/grants/${grant}`, { csrf: await person.csrf("/account") });
+    expect(await makeWith(user, `grant:${grant}`)).toEqual([GONE, GONE]);
+    expect((await makeWith(other.user, `grant:${other.grant}`)).map((made) => Object.keys(made as object))).toEqual([
+      ["token", "record"],
+      ["key", "record"],
+    ]);
+  });
+
+  test("when its app is allowed again, which replaces its grant", async () => {
+    const { person, client, user, grant } = await app();
+    const again = await client.signIn(person, ADMIN);
+    expect(await makeWith(user, `grant:${grant}`)).toEqual([GONE, GONE]);
+    const [, now = ""] = again.access_token.split(":");
+    expect(await makeWith(user, `grant:${now}`)).not.toContainEqual(GONE);
+  });
+
+  test("when its token is revoked, also at the same moment", async () => {
+    const user = new TestUser();
+    const made = await user.rest("POST", "/api/tokens", { label: "first", scopes: ["operator:admin"] });
+    const { id }: { id: string } = await made.json();
+    const object = objectOf(user.id);
+    // The hash of what is made is computed meanwhile.
+    await runInDurableObject(object, async (instance) => {
+      const credential = `token:${id}` as const;
+      const makes = [
+        instance.createToken("late", LIMITS, { credential }),
+        instance.createEnrolmentKey(KEY, credential),
+      ];
+      instance.revokeToken(id);
+      await Promise.all(makes);
+    });
+    expect(await makeWith(user.id, `token:${id}`)).toEqual([GONE, GONE]);
+    const { keys } = await user.json<{ keys: object[] }>("/api/keys");
+    const { tokens } = await user.json<{ tokens: { label: string }[] }>("/api/tokens");
+    expect([keys, tokens.filter(({ label }) => label === "late")]).toEqual([[], []]);
+  });
+
+  test("when its enrolment key is revoked together with its machines", async () => {
+    const user = new TestUser();
+    const made = await user.rest("POST", "/api/keys", { tag: "ci", ephemeral: true, reusable: true });
+    const { id, key }: { id: string; key: string } = await made.json();
+    const headers = { authorization: `Bearer ${key.replace(/@.*$/, "")}` };
+    const body = JSON.stringify({ identity: "identity-of-the-runner" });
+    const answered = new AbortController();
+    const enrolling = knock(`${ORIGIN}/api/enrolments`, { method: "POST", headers, body }).finally(() =>
+      answered.abort(),
+    );
+    await runInDurableObject(objectOf(user.id), async (instance, { storage: { sql } }) => {
+      // Its script is being uploaded. Should that be done already, the machine is removed with its key.
+      while (!answered.signal.aborted && sql.exec("SELECT 1 FROM enrolling").toArray().length === 0)
+        await scheduler.wait(1);
+      await instance.revokeEnrolmentKey(id, true);
+    });
+    await (await enrolling).text();
+    expect((await user.json<{ machines: object[] }>("/api/machines")).machines).toEqual([]);
+  });
+});
+
+describe("a grant that was revoked while its app redeems a code or refreshes", () => {
+  test("cannot be written back, nor can a token of it", async () => {
+    const { person, tokens, client, user, grant } = await app();
+    const [store, key] = [new Store(env), `grant:${user}:${grant}`];
+    const [name = ""] = (await store.list({ prefix: `token:${user}:` })).keys.map((one) => one.name);
+    const [read, token] = [String(await store.get(key)), String(await store.get(name))];
+    await person.post(`/account/grants/${grant}`, { csrf: await person.csrf("/account") });
+    await expect(store.put(key, read)).rejects.toThrow("the grant was deleted");
+    await expect(store.put(name, token)).rejects.toThrow("the grant was deleted");
+    await store.put(`grant:${user}:another`, read);
+    expect(await statusWith(tokens.access_token)).toBe(401);
+    expect((await client.refresh(tokens.refresh_token)).status).toBe(400);
+  });
+
+  test("takes a token with it that was stored after the library had listed them", async () => {
+    const { tokens, user, grant } = await app();
+    await new Store(env).delete(`grant:${user}:${grant}`);
+    expect(await statusWith(tokens.access_token)).toBe(401);
+  });
+});
+
+describe("what a browser allowed, and no app has collected", () => {
+  const DEVICE = "urn:ietf:params:oauth:grant-type:device_code";
+
+  async function pending(thief: Visitor): Promise<{ collect: () => Promise<number[]> }> {
+    const [client, paired] = [await Client.registered(), await Client.registered({}, "http://127.0.0.1/callback")];
+    const form = (fields: Record<string, string>) => ({ method: "POST", body: new URLSearchParams(fields) });
+    const begun = await ask("/oauth/device_authorization", form({ client_id: paired.id, scope: "operator:admin" }));
+    const { device_code, user_code }: { device_code: string; user_code: string } = await begun.json();
+    const approved = await thief.post("/pair", { csrf: await thief.csrf("/account"), code: user_code, decision: "allow" }); // prettier-ignore
+    expect(await approved.text()).toContain("Approved");
+    const code = (await client.consent(thief, ADMIN)).searchParams.get("code") ?? "";
+    return {
+      collect: async () => [
+        (await client.redeem(code)).status,
+        (await ask("/oauth/token", form({ grant_type: DEVICE, device_code, client_id: paired.id }))).status,
+      ],
+    };
+  }
+
+  async function withBrowser(): Promise<{ person: Visitor & { name: string }; thief: Visitor }> {
+    const [person, thief] = [await Visitor.invited(), new Visitor()];
+    await thief.post("/sign-in", { name: person.name, password: "correct horse battery" }, { "user-agent": "Firefox" });
+    return { person, thief };
+  }
+
+  test.each([
+    [
+      "everywhere",
+      async (person: Visitor) => person.post("/account/browsers", { csrf: await person.csrf("/account") }),
+    ],
+    [
+      "by a new password",
+      async (person: Visitor) =>
+        person.post("/account/password", {
+          csrf: await person.csrf("/account"),
+          old: "correct horse battery",
+          password: "another horse battery",
+        }),
+    ],
+    [
+      "alone",
+      async (person: Visitor) => {
+        const page = await (await person.get("/account")).text();
+        const ids = [...page.matchAll(/action="\/account\/browsers\/(\w+)"/g)].map(([, id = ""]) => id);
+        for (const id of ids) await person.post(`/account/browsers/${id}`, { csrf: await person.csrf("/account") });
+      },
+    ],
+  ])("is worth nothing after that browser was signed out %s, and another person's is", async (_, signOut) => {
+    const { person, thief } = await withBrowser();
+    const bystander = await pending(await Visitor.invited());
+    const { collect } = await pending(thief);
+    await signOut(person);
+    expect(await collect()).toEqual([400, 400]);
+    expect(await bystander.collect()).toEqual([200, 200]);
+  });
+});
