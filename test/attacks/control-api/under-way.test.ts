@@ -78,14 +78,13 @@ describe("what is under way leaves nothing behind", () => {
     const { id, key }: { id: string; key: string } = await made.json();
     const headers = { authorization: `Bearer ${key.replace(/@.*$/, "")}` };
     const body = JSON.stringify({ identity: "identity-of-the-runner" });
-    const answered = new AbortController();
-    const enrolling = knock(`${ORIGIN}/api/enrolments`, { method: "POST", headers, body }).finally(() =>
-      answered.abort(),
-    );
+    const request = { isAnswered: false };
+    const enrolling = knock(`${ORIGIN}/api/enrolments`, { method: "POST", headers, body }).finally(() => {
+      request.isAnswered = true;
+    });
     await runInDurableObject(objectOf(user.id), async (instance, { storage: { sql } }) => {
       // Its script is being uploaded. Should that be done already, the machine is removed with its key.
-      while (!answered.signal.aborted && sql.exec("SELECT 1 FROM enrolling").toArray().length === 0)
-        await scheduler.wait(1);
+      while (!request.isAnswered && sql.exec("SELECT 1 FROM enrolling").toArray().length === 0) await scheduler.wait(1);
       await instance.revokeEnrolmentKey(id, true);
     });
     await (await enrolling).text();
