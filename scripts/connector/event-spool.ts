@@ -1,5 +1,4 @@
 import { randomUUID } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { boundedSession } from "#protocol/bounded.ts";
 import { PushedEvent } from "#protocol/event.ts";
 import { eventData } from "#protocol/event-data.ts";
@@ -7,6 +6,7 @@ import { MAX_SEQUENCE } from "#protocol/limits.ts";
 import * as z from "zod/mini";
 import { parseJson } from "#protocol/json.ts";
 import { describeDiskFailure, isDiskFailure, isFileFailure } from "../system/disk-failure.ts";
+import { readTrustedFile } from "../system/trusted-file.ts";
 import type { Spool, SpooledEvent } from "./event-sender.ts";
 import { spoolFileAt, type SpoolFile } from "./spool-file.ts";
 
@@ -287,11 +287,7 @@ function appendedIn(line: string): z.infer<typeof Line> | null {
   return old === undefined ? null : { seq: old.seq, cursor: old.cursor ?? null, events: [old.event] };
 }
 
+/** What somebody else wrote there would be sent as this machine's events. Throws NotTrusted or a system error. */
 function readText(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (reason) {
-    if (reason instanceof Error && "code" in reason && reason.code === "ENOENT") return ""; // the first start here
-    throw reason;
-  }
+  return readTrustedFile(path) ?? ""; // the first start here
 }

@@ -1,6 +1,6 @@
 import { readFileSync, statSync } from "node:fs";
 import { parseJson } from "#protocol/json.ts";
-import { isMissing } from "../system/json-file.ts";
+import { isMissing } from "../system/is-missing.ts";
 import { whyNotTrusted } from "../system/trusted-file.ts";
 import { closed, ServeConfig } from "./config.ts";
 import { problemsIn, repeatedKeys } from "./config-problem.ts";

@@ -1,17 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { NotTrusted, readTrustedFile } from "./trusted-file.ts";
 
-/** The parsed content of a file, or `undefined` when there is no such file. Throws on content that is not JSON. */
+/**
+ * The parsed content of one of our files, or `undefined` when there is no such file. Throws on content that is not JSON, and NotTrusted if
+ * somebody else could have written it: these files say with which permissions a session goes on, and what was done already.
+ */
 export async function readJson(path: string): Promise<unknown> {
-  let text: string;
   try {
-    text = await readFile(path, "utf8");
+    const text = readTrustedFile(path);
+    return text === null ? undefined : JSON.parse(text);
   } catch (error) {
-    if (isMissing(error)) return undefined;
-    throw error;
+    throw error instanceof NotTrusted ? new NotTrusted(`${path} is not used: ${error.message}`) : error;
   }
-  return JSON.parse(text);
 }
 
 /**
@@ -34,8 +36,4 @@ export async function writeJson(path: string, value: unknown): Promise<void> {
     await rm(draft, { force: true });
     throw error;
   }
-}
-
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

@@ -1,6 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { isMissing } from "./json-file.ts";
+import { isMissing } from "./is-missing.ts";
 
 /** Bits of a mode: the group or everybody may write; may enter a folder. */
 export const OTHERS_WRITE = 0o022;

@@ -14,6 +14,7 @@ import * as z from "zod";
 import { isRecord, parseJson } from "#protocol/json.ts";
 import { writePrivately } from "../../system/atomic-file.ts";
 import { codezHome } from "../../system/home.ts";
+import { NotTrusted, readTrustedFile } from "../../system/trusted-file.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 
@@ -97,8 +98,13 @@ export class HookFile {
   }
 
   #keptFile(): z.infer<typeof Kept> | null {
-    if (!existsSync(this.#kept)) return null;
-    return Kept.safeParse(parseJson(readFileSync(this.#kept, "utf8"))).data ?? null;
+    try {
+      return Kept.safeParse(parseJson(readTrustedFile(this.#kept) ?? "")).data ?? null;
+    } catch (reason) {
+      // What somebody else wrote there would become the agent's settings, and with it a command that the agent runs.
+      if (reason instanceof NotTrusted) return null;
+      throw reason;
+    }
   }
 
   /** Replaces the file at once, so that an agent which starts now reads the old one or the new one. Its mode stays. */

@@ -1,6 +1,6 @@
 import { lstat, readdir } from "node:fs/promises";
 import { join } from "node:path";
-import { isMissing } from "../../system/json-file.ts";
+import { isMissing } from "../../system/is-missing.ts";
 
 export interface SessionFile {
   readonly session: string;

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { lstat, rm } from "node:fs/promises";
 import { readRegularFile } from "../../system/regular-file.ts";
-import { isMissing } from "../../system/json-file.ts";
+import { isMissing } from "../../system/is-missing.ts";
 import { writePrivately } from "../../system/atomic-file.ts";
 
 /** 32 random bytes in base64url, as `newToken` makes them. */

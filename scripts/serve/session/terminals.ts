@@ -2,7 +2,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as z from "zod";
 import { isAlive } from "../../system/process-tree.ts";
-import { isMissing } from "../../system/json-file.ts";
+import { isMissing } from "../../system/is-missing.ts";
 import { readRegularFile } from "../../system/regular-file.ts";
 
 /** A registration file has a few lines. */

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { ServeFailure } from "../error.ts";
 import { isSlug } from "../history/session-file.ts";
-import { isMissing } from "../../system/json-file.ts";
+import { isMissing } from "../../system/is-missing.ts";
 import { NotRegular, readFileInside } from "../../system/regular-file.ts";
 import type { Machine } from "../machine.ts";
 import { defineTool, type Tool } from "../mcp/tool.ts";

@@ -1,14 +1,26 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { HookFile } from "../../../scripts/codez/hooks/hook-file.ts";
 import type { Profile } from "../../../scripts/codez/profile/profile.ts";
 import { ProfileFolder } from "../../../scripts/codez/profile/profile-folder.ts";
 import { EventSpool } from "../../../scripts/connector/event-spool.ts";
 import { keepSignIn, keptHubs, readSignIn } from "../../../scripts/codez/sign-in/kept-sign-in.ts";
 import { findRunning, writeRunning } from "../../../scripts/serve/running-file.ts";
-import { writeJson } from "../../../scripts/system/json-file.ts";
+import { readJson, writeJson } from "../../../scripts/system/json-file.ts";
 import { Lock } from "../../../scripts/system/lock.ts";
 
 /**
@@ -39,6 +51,15 @@ function isAllowed(command: string): boolean {
     execFileSync("setpriv", [`--reuid=${UID}`, `--regid=${UID}`, "--clear-groups", "sh", "-c", command], {
       stdio: "ignore",
     });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function attempt(work: () => void): boolean {
+  try {
+    work();
     return true;
   } catch {
     return false;
@@ -145,7 +166,7 @@ describe.skipIf(!canBecome)("a profile that another user of the computer could h
   });
 });
 
-describe.skipIf(!canBecome).each(["running.json", "sign-in"])(
+describe.skipIf(!canBecome).each(["running.json", "sign-in", "sessions.json", "spool", "hooks"])(
   "a %s that another user of the computer could have written",
   (kind) => {
     let root: string;
@@ -164,11 +185,37 @@ describe.skipIf(!canBecome).each(["running.json", "sign-in"])(
     const HUB = "https://op.example.com";
 
     /** The file, and whether it is used. */
-    async function planted(): Promise<{ path: string; isUsed: () => boolean }> {
+    async function planted(): Promise<{ path: string; isUsed: () => boolean | Promise<boolean> }> {
       if (kind === "running.json") {
         const path = join(root, "serve", "running.json");
         await writeRunning(path, { port: 4097, token: "theirs", mcpToken: "theirs" });
         return { path, isUsed: () => findRunning(path) !== null };
+      }
+      if (kind === "sessions.json") {
+        const path = join(root, "serve", "sessions.json");
+        await writeJson(path, []);
+        const isUsed = () =>
+          readJson(path).then(
+            () => true,
+            () => false,
+          );
+        return { path, isUsed };
+      }
+      if (kind === "spool") {
+        mkdirSync(join(root, "machines"), { mode: 0o700 });
+        const path = join(root, "machines", "attic.events");
+        new EventSpool(path).append([{ atMs: 1, type: "t", session: null, data: "theirs" }]);
+        return { path, isUsed: () => attempt(() => void new EventSpool(path)) };
+      }
+      if (kind === "hooks") {
+        const settings = join(root, "settings.json");
+        const file = new HookFile(settings, root);
+        file.install("codez", 60);
+        const after = readFileSync(settings, "utf8");
+        const [name = ""] = readdirSync(join(root, "hooks"));
+        const path = join(root, "hooks", name);
+        writeFileSync(path, JSON.stringify({ path: settings, before: '{"theirs":true}', after }), { mode: 0o600 });
+        return { path, isUsed: () => file.remove() && readFileSync(settings, "utf8").includes("theirs") };
       }
       const metadata = { issuer: HUB, authorization_endpoint: `${HUB}/a`, token_endpoint: `${HUB}/t` };
       const tokens = { access_token: "theirs" };
@@ -180,7 +227,7 @@ describe.skipIf(!canBecome).each(["running.json", "sign-in"])(
     }
 
     it("is used as long as it is its owner's", async () => {
-      expect((await planted()).isUsed()).toBe(true);
+      expect(await (await planted()).isUsed()).toBe(true);
     });
 
     it.each<[string, (path: string) => void]>([
@@ -192,7 +239,7 @@ describe.skipIf(!canBecome).each(["running.json", "sign-in"])(
     ])("is not used if it %s", async (_, change) => {
       const { path, isUsed } = await planted();
       change(path);
-      expect(isUsed()).toBe(false);
+      expect(await isUsed()).toBe(false);
     });
   },
 );
