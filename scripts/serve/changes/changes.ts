@@ -1,11 +1,11 @@
 import { realpath } from "node:fs/promises";
 import { ServeFailure } from "../error.ts";
 import { type ChangedFile, changedFilesIn, type FileStatus } from "./changed-file.ts";
-import { filterSettings } from "./filter-settings.ts";
 import { findRepository } from "./find-repository.ts";
 import { git, gitText, type GitRun } from "./git.ts";
 import { requireOwnObjects } from "./own-objects.ts";
 import { type PatchSection, patchSections } from "./patch-sections.ts";
+import { withSettledConfig } from "./settled-config.ts";
 import { readUntracked, untrackedNames } from "./untracked-files.ts";
 
 /** Files of one answer. Nobody reads more diffs than that, and the whole answer stays below a megabyte. */
@@ -87,6 +87,8 @@ export interface ChangesQuery {
   readonly sinceMs: number | null;
   /** Only this file, with more of its diff. */
   readonly path: string | null;
+  /** The folder of codez's own files. */
+  readonly home: string;
   readonly signal: AbortSignal;
 }
 
@@ -95,17 +97,18 @@ export interface ChangesQuery {
  * folder. Somebody else's changes in the same folder are among them, since nobody can tell them apart. `null` if the folder is in no git
  * repository. Throws ServeFailure `git_failed`.
  */
-export async function readChanges({ folder, sinceMs, path, signal }: ChangesQuery): Promise<Changes | null> {
+export async function readChanges({ folder, sinceMs, path, home, signal }: ChangesQuery): Promise<Changes | null> {
   const place = await realpath(folder);
   const root = await findRepository(place);
   if (root === null) return null;
-  await requireOwnObjects(root);
-  const plain: GitRun = { root, signal: AbortSignal.any([signal, AbortSignal.timeout(GIT_MS)]) };
-  const run: GitRun = { ...plain, settings: await filterSettings(plain) };
+  const own = await requireOwnObjects(root);
+  const run: GitRun = { root, signal: AbortSignal.any([signal, AbortSignal.timeout(GIT_MS)]) };
+  // Only comparing with the working tree takes filters. The rest of the repository's configuration names no program that git runs here.
+  const settled = await withSettledConfig(run, own, home);
   const base = await baseCommit(run, sinceMs);
   const from = base ?? (await emptyTree(run));
   const [list, untracked, commits] = await Promise.all([
-    gitText([...DIFF, "--raw", "--numstat", "-z", from, "--"], run, LIST_BYTES),
+    gitText([...DIFF, "--raw", "--numstat", "-z", from, "--"], settled, LIST_BYTES),
     untrackedNames(place, run),
     countCommits(run, base),
   ]);
@@ -114,7 +117,8 @@ export async function readChanges({ folder, sinceMs, path, signal }: ChangesQuer
   const shown = tracked.filter((file) => isWanted(file.path)).slice(0, MAX_FILES);
   const names = untracked.names.filter(isWanted).slice(0, MAX_FILES - shown.length);
   const fileBytes = path === null ? FILE_BYTES : ONE_FILE_BYTES;
-  const diffs = shown.length === 0 || list.isCut ? null : await patchOf(run, from, tracked, new Set(shown), fileBytes);
+  const diffs =
+    shown.length === 0 || list.isCut ? null : await patchOf(settled, from, tracked, new Set(shown), fileBytes);
   const budget = { left: ALL_BYTES };
   const files = shown.map((file) => within(budget, trackedChanges(file, diffs?.get(file) ?? null)));
   for (const name of names) files.push(within(budget, await untrackedChanges(root, name, fileBytes)));

@@ -30,6 +30,8 @@ export interface GitRun {
   readonly root: string;
   /** More settings, by their full names. */
   readonly settings?: Readonly<Record<string, string>>;
+  /** More of git's environment variables. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** Ends git. */
   readonly signal: AbortSignal;
 }
@@ -38,10 +40,11 @@ export interface GitRun {
  * Runs git and gives its output in pieces as they come. A reader that stops early ends git.
  * Throws ServeFailure `git_failed`.
  */
-export async function* git(args: readonly string[], { root, settings = {}, signal }: GitRun): AsyncGenerator<Buffer> {
+export async function* git(args: readonly string[], run: GitRun): AsyncGenerator<Buffer> {
+  const { root, signal } = run;
   const child = spawn("git", ["--no-pager", "--no-optional-locks", "--literal-pathspecs", ...args], {
     cwd: root,
-    env: environment(root, { ...ONLY_READS, ...settings }),
+    env: environment(run),
     stdio: ["ignore", "pipe", "pipe"],
   });
   const end = (): boolean => child.kill("SIGKILL");
@@ -90,7 +93,8 @@ export async function gitText(
  * git's environment. Nothing of serve's own that begins with `GIT_` is passed on. Settings are given here and not as arguments,
  * because there a name with a `=` in it would be read as another.
  */
-function environment(root: string, settings: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
+function environment({ root, settings: more = {}, environment: other = {} }: GitRun): NodeJS.ProcessEnv {
+  const settings = { ...ONLY_READS, ...more };
   const own = Object.fromEntries(
     Object.entries(process.env).filter(([name]) => !name.startsWith("GIT_") && !name.startsWith("CODEZ_")),
   );
@@ -111,5 +115,6 @@ function environment(root: string, settings: Readonly<Record<string, string>>): 
     GIT_ALLOW_PROTOCOL: "",
     GIT_CONFIG_COUNT: String(Object.keys(settings).length),
     ...Object.fromEntries(given),
+    ...other,
   };
 }

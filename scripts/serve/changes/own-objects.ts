@@ -9,6 +9,12 @@ const MAX_ENTRIES = 200_000;
 const FOREIGN =
   "this repository takes its objects from outside of it (a link, alternates or another repository's folder), and those are not read from here";
 
+/** Where a repository has its files: HEAD and the index of this working tree, and the objects. Real paths. */
+export interface OwnObjects {
+  readonly gitFolder: string;
+  readonly objects: string;
+}
+
 /**
  * Makes sure that git reads objects of this repository only. Files in `.git` can tell git to take them from elsewhere: `commondir`
  * names another repository, `objects/info/alternates` another store, and any folder may be a link. Then all files of a project that
@@ -17,11 +23,13 @@ const FOREIGN =
  * @param root found by `findRepository`, so a `.git` file points to a folder that belongs to it
  * Throws ServeFailure `git_failed`.
  */
-export async function requireOwnObjects(root: string): Promise<void> {
-  if (!(await hasOwnObjects(root))) throw new ServeFailure({ code: "git_failed", detail: FOREIGN });
+export async function requireOwnObjects(root: string): Promise<OwnObjects> {
+  const own = await ownObjects(root);
+  if (own === null) throw new ServeFailure({ code: "git_failed", detail: FOREIGN });
+  return own;
 }
 
-async function hasOwnObjects(root: string): Promise<boolean> {
+async function ownObjects(root: string): Promise<OwnObjects | null> {
   try {
     const git = join(root, ".git");
     const isPointer = (await lstat(git)).isFile();
@@ -32,14 +40,16 @@ async function hasOwnObjects(root: string): Promise<boolean> {
     const common = isShared ? dirname(worktrees) : gitFolder;
     if (isShared) {
       const named = await pathIn(join(gitFolder, "commondir"), "");
-      if (!isPointer || basename(worktrees) !== "worktrees" || named === null) return false;
-      if ((await realpath(resolve(gitFolder, named))) !== common) return false;
+      if (!isPointer || basename(worktrees) !== "worktrees" || named === null) return null;
+      if ((await realpath(resolve(gitFolder, named))) !== common) return null;
     }
     const tops = await Promise.all([gitFolder, common].map((folder) => readdir(folder, { withFileTypes: true })));
-    return !tops.flat().some((entry) => entry.isSymbolicLink()) && (await isWithoutLinks(join(common, "objects")));
+    const objects = join(common, "objects");
+    const isOwn = !tops.flat().some((entry) => entry.isSymbolicLink()) && (await isWithoutLinks(objects));
+    return isOwn ? { gitFolder, objects } : null;
   } catch (error) {
     // A file that is named and missing. Git does not get to say what it makes of that.
-    if (error instanceof Error && "code" in error) return false;
+    if (error instanceof Error && "code" in error) return null;
     throw error;
   }
 }

@@ -8,13 +8,13 @@ import { defineTool, type Tool } from "../mcp/tool.ts";
 const NO_REPOSITORY =
   "The session's folder is in no git repository, so there is nothing to compare with. Its edits are among the tool uses of get_session.";
 
-export function changeTools({ catalog, policy, projectsFolder, sessions }: Machine): Tool[] {
+export function changeTools({ catalog, home, policy, projectsFolder, sessions }: Machine): Tool[] {
   const changes = defineTool(CODING_TOOLS.get_changes, async ({ session_id: session, path = null }, { signal }) => {
     const folder = await policy.mayReadFiles((await sessions.where(session)).cwd);
     const about = await catalog.get(session, await findSessionFile(projectsFolder, session));
     const createdMs = about["created_at_ms"];
     const sinceMs = typeof createdMs === "number" ? createdMs : null;
-    const found = await readChanges({ folder, sinceMs, path, signal });
+    const found = await readChanges({ folder, sinceMs, path, home, signal });
     const place = { session_id: session, folder, since_ms: sinceMs };
     if (found === null) return { ...place, repository: null, note: NO_REPOSITORY, files: [], total: 0 };
     if (path !== null && found.files.length === 0)

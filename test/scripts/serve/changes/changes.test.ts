@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, relative } from "node:path";
-import { beforeEach, afterEach, describe, expect, test } from "vitest";
+import { beforeEach, afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { readChanges } from "../../../../scripts/serve/changes/changes.ts";
 import { TestRepository } from "./support/repository.ts";
 
@@ -176,7 +176,7 @@ describe("limits", () => {
     repository.commit(BEGAN_S - 100);
     const gone = AbortSignal.abort();
     await expect(
-      readChanges({ folder: repository.root, sinceMs: null, path: null, signal: gone }),
+      readChanges({ folder: repository.root, sinceMs: null, path: null, home: repository.codez, signal: gone }),
     ).rejects.toMatchObject({
       error: { code: "git_failed" },
     });
@@ -233,6 +233,63 @@ describe("a hostile repository", () => {
     expect(existsSync(join(repository.root, ".git", "index.lock"))).toBe(false);
   });
 
+  test("runs no filter that is configured while git is being asked", async () => {
+    const mark = join(repository.home, "ran");
+    repository.write("a.txt", "one\n");
+    repository.write(".gitattributes", "* filter=evil\n");
+    repository.commit(BEGAN_S - 100);
+    repository.write("a.txt", "two\n");
+    // In the place of git. It configures the filter in the last moment before git compares.
+    const real = execFileSync("which", ["git"], { encoding: "utf8" }).trim();
+    const bin = join(repository.home, "bin");
+    mkdirSync(bin);
+    const config = join(repository.root, ".git", "config");
+    const filter = `[filter "evil"]\\n\\tclean = touch ${mark}; cat\\n\\trequired\\n`;
+    writeFileSync(
+      join(bin, "git"),
+      `#!/bin/sh\ncase " $* " in *" diff "*) printf '${filter}' >> ${config};; esac\nexec ${real} "$@"\n`,
+      { mode: 0o755 },
+    );
+    vi.stubEnv("PATH", `${bin}:${process.env["PATH"]}`);
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect((await repository.file("a.txt")).diff).toBe("@@ -1 +1 @@\n-one\n+two\n");
+    expect(repository.git("config", "filter.evil.clean")).toContain(mark);
+    expect(existsSync(mark)).toBe(false);
+  });
+
+  test("reads a repository with ids of SHA-256", async () => {
+    rmSync(join(repository.root, ".git"), { recursive: true });
+    repository.git("init", "--quiet", "--object-format=sha256");
+    repository.write("a.txt", "one\n");
+    repository.commit(BEGAN_S - 100);
+    repository.write("a.txt", "two\n");
+    expect((await repository.file("a.txt")).diff).toBe("@@ -1 +1 @@\n-one\n+two\n");
+  });
+
+  test.each<[string, (repository: TestRepository) => void]>([
+    ["an index in two files", (one) => void one.git("update-index", "--split-index")],
+    [
+      "line ends that are converted",
+      (one) => (one.git("config", "core.autocrlf", "true"), void one.write("b.txt", "one\r\n")),
+    ],
+    ["packed branches", (one) => void one.git("pack-refs", "--all")],
+    [
+      "folders that are left out, also of its index",
+      (one) => {
+        one.write("left/out/c.txt", "c\n");
+        one.commit(BEGAN_S - 90);
+        one.git("sparse-checkout", "set", "--cone", "--sparse-index");
+      },
+    ],
+  ])("reads a repository with %s", async (_, change) => {
+    repository.write("a.txt", "one\n");
+    repository.write("b.txt", "one\n");
+    repository.commit(BEGAN_S - 100);
+    change(repository);
+    repository.write("a.txt", "two\n");
+    expect((await repository.changes()).files).toMatchObject([{ path: "a.txt", diff: "@@ -1 +1 @@\n-one\n+two\n" }]);
+  });
+
   test("fetches nothing: an object that is missing in a partial clone is a failure", async () => {
     const mark = join(repository.home, "fetched");
     repository.write("a.txt", "one\n");
@@ -258,7 +315,7 @@ describe("a hostile repository", () => {
     const project = join(repository.home, "project");
     mkdirSync(project);
     writeFileSync(join(project, ".git"), `gitdir: ${join(repository.root, ".git")}\n`);
-    const asked = { sinceMs: null, path: null, signal: new AbortController().signal };
+    const asked = { sinceMs: null, path: null, home: repository.codez, signal: new AbortController().signal };
     expect(await readChanges({ folder: project, ...asked })).toBeNull();
     rmSync(join(project, ".git"));
     symlinkSync(join(repository.root, ".git"), join(project, ".git"));
@@ -289,7 +346,13 @@ describe("a hostile repository", () => {
     writeFileSync(join(project, "own", "back"), "../.git\n");
     make(join(project, "own", "gitdir"));
     writeFileSync(join(project, ".git"), "gitdir: own\n");
-    const asked = { folder: project, sinceMs: null, path: null, signal: new AbortController().signal };
+    const asked = {
+      folder: project,
+      sinceMs: null,
+      path: null,
+      home: repository.codez,
+      signal: new AbortController().signal,
+    };
     expect(await readChanges(asked)).toBeNull();
   });
 
@@ -337,7 +400,13 @@ describe("a hostile repository", () => {
     const project = join(repository.home, "project");
     execFileSync("git", ["init", "--quiet", "--initial-branch=main", project]);
     take(project, join(repository.root, ".git"), repository.git("rev-parse", "HEAD"));
-    const asked = readChanges({ folder: project, sinceMs: null, path: null, signal: new AbortController().signal });
+    const asked = readChanges({
+      folder: project,
+      sinceMs: null,
+      path: null,
+      home: repository.codez,
+      signal: new AbortController().signal,
+    });
     await expect(asked).rejects.toMatchObject({
       error: { code: "git_failed", detail: expect.stringContaining("takes its objects from outside") },
     });
@@ -385,7 +454,7 @@ describe("where a session works", () => {
   });
 
   test("may be in no repository, and a broken one does not open the one above it", async () => {
-    const asked = { sinceMs: null, path: null, signal: new AbortController().signal };
+    const asked = { sinceMs: null, path: null, home: repository.codez, signal: new AbortController().signal };
     expect(await readChanges({ folder: repository.home, ...asked })).toBeNull();
     const inner = join(repository.root, "inner");
     mkdirSync(join(inner, ".git"), { recursive: true });

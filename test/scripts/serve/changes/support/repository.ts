@@ -9,6 +9,8 @@ export class TestRepository implements Disposable {
   /** The folder that everything of the test is in. */
   readonly home = realpathSync(mkdtempSync(join(tmpdir(), "changes-")));
   readonly root = join(this.home, "repo");
+  /** For the files of `codez serve`. */
+  readonly codez = join(this.home, "codez");
 
   constructor() {
     mkdirSync(this.root);
@@ -40,7 +42,7 @@ export class TestRepository implements Disposable {
 
   async changes(query: { folder?: string; sinceMs?: number | null; path?: string } = {}): Promise<Changes> {
     const { folder = this.root, sinceMs = null, path = null } = query;
-    const found = await readChanges({ folder, sinceMs, path, signal: new AbortController().signal });
+    const found = await readChanges({ folder, sinceMs, path, home: this.codez, signal: new AbortController().signal });
     if (found === null) throw new Error("no repository was found");
     return found;
   }
