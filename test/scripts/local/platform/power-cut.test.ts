@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setImmediate as turn, setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { expect, onTestFinished, test } from "vitest";
-import { isMissing } from "../../../../scripts/system/json-file.ts";
+import { isMissing } from "../../../../scripts/system/is-missing.ts";
 import { Random } from "../../../../scripts/system/random.ts";
 import { bench, gate, NAMESPACE, temporaryFolder, upload } from "../support/harness.ts";
 
