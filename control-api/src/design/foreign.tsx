@@ -17,6 +17,18 @@ export function Foreign({ text, limit = LINE_CHARACTERS }: ForeignProps) {
   );
 }
 
+/**
+ * A name that somebody chose, within a sentence of ours: set off from it, so that a name such as "Claude in? It was checked. Let it" does
+ * not become part of what we say.
+ */
+export function Named({ text }: Pick<ForeignProps, "text">) {
+  return (
+    <bdi class="named">
+      <Pieces text={text} />
+    </bdi>
+  );
+}
+
 /** The same without the isolation, for use inside an element that isolates, such as a block of code. */
 export function Pieces({ text, limit = LINE_CHARACTERS }: ForeignProps) {
   const { pieces, cut } = piecesOf(text, limit);

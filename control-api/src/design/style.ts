@@ -10,6 +10,7 @@ h1 { font-size: 1.375rem; line-height: 1.25; letter-spacing: -.012em; font-weigh
 h2 { font-size: 1rem; line-height: 1.4; font-weight: 600; margin: 0 0 .5rem; }
 p { margin: 0 0 .85rem; } p:last-child { margin-bottom: 0; }
 a { color: var(--accent); text-underline-offset: 2px; }
+.named { background: var(--sunk); border: 1px solid var(--line); border-radius: 6px; padding: 0 .3em; -webkit-box-decoration-break: clone; box-decoration-break: clone; }
 code, pre, .big { font-family: var(--mono); font-size: .92em; }
 .big { font-size: 1.15rem; font-weight: 600; }
 hr { border: 0; border-top: 1px solid var(--line); margin: 1.1rem 0; }

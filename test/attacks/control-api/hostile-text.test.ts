@@ -4,13 +4,14 @@ import { describe, expect, test } from "vitest";
 import { machineAddressIn } from "#protocol/address.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import { requestIdsOf } from "#protocol/json-rpc-id.ts";
+import { printable } from "#protocol/printable.ts";
 import { isSlug, namesIn } from "#protocol/slug.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import { leanRequestIn } from "../../../control-api/src/mcp/lean-lane.ts";
 import { eventsWithin } from "../../../control-api/src/mcp/bounded-answer.ts";
 import { filtered } from "../../../control-api/src/machines/response-filter.ts";
 import { userOfToken } from "../../../control-api/src/sign-in/access-token.ts";
-import { personName } from "../../../control-api/src/sign-in/accounts/people.ts";
+import { newPersonName, personName } from "../../../control-api/src/sign-in/accounts/people.ts";
 import { addressOf, countedUnder, networksOf } from "../../../control-api/src/sign-in/address.ts";
 import { browserNamed } from "../../../control-api/src/sign-in/browser-name.ts";
 import { nextAfter } from "../../../control-api/src/sign-in/next.ts";
@@ -183,11 +184,12 @@ describe("a client's address", () => {
 });
 
 describe("a name that somebody chose", () => {
-  const name = textOf("Dana", "Ｄａｎａ", "\u200b", "\u202e", "é", "e\u0301", " ");
+  const name = textOf("Dana", "Ｄａｎａ", "\u200b", "\u202e", "\u3164", "é", "e\u0301", " ");
 
   test("of a person does not change when it is read again, and hides no characters", () => {
     every([], name, (text) => {
       const kept = personName(text);
+      expect([null, printable(kept ?? "")]).toContain(newPersonName(text));
       if (kept === null) return;
       expect(personName(kept)).toBe(kept);
       expect(kept).not.toMatch(/\p{C}/u);
@@ -197,7 +199,8 @@ describe("a name that somebody chose", () => {
 
   test("of a client or browser is short and has only visible characters", () => {
     every([], name, (text) => {
-      expect(shownName(text)).not.toMatch(/\p{C}/u);
+      expect(shownName(text)).toBe(printable(shownName(text)));
+      expect(shownName(text)).not.toBe("");
       expect(shownName(text).length).toBeLessThanOrEqual(83);
       expect(browserNamed(text)).toMatch(
         /^(?:An unknown browser|A browser|Edge|Opera|Firefox|Samsung Internet|Chrome|Safari)(?: on [A-Za-z]+)?$/,

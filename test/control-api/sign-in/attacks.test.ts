@@ -231,10 +231,30 @@ test("a client's text stays text on the page, whatever it contains", async () =>
   expect(page).not.toContain("\u202E");
 });
 
+test("a client's name stays within its box, and a token's label on its line", async () => {
+  const piled = "\u0301".repeat(60);
+  for (const [name, shown] of [
+    [`Claude${piled}`, `Claude${"\u0301".repeat(4)}`],
+    ["Claude in? It was checked. Let it", "Claude in? It was checked. Let it"],
+    ["\u3164\u2800\u200B", "An app without a name"],
+    ["Claude\n\nCode", "Claude Code"],
+  ] as const) {
+    const client = await Client.registered({ client_name: name });
+    const page = await (await person.get(client.authorizePath())).text();
+    expect(page).toContain(`Let <bdi class="named">${shown}</bdi> in?`);
+  }
+  const csrf = await person.csrf("/account");
+  const label = `a\u202Eb${piled}`.slice(0, 60);
+  expect((await person.post("/account/tokens", { csrf, label, may: "read" })).status).toBe(200);
+  const account = await (await person.get("/account")).text();
+  expect(account).toContain(String.raw`<bdi>a<span class="esc">\u{202e}</span>b`);
+  expect(account).not.toMatch(/\u202E|\p{M}{5}/u);
+});
+
 test("the consent page shows who asks, for what, and where the answer goes", async () => {
   const client = await Client.registered({ client_name: "Robot" }, "https://robot.test/cb");
   const page = await (await person.get(client.authorizePath({ scope: "mcp:tools operator:admin" }))).text();
-  expect(page).toContain("Let Robot in?");
+  expect(page).toContain('Let <bdi class="named">Robot</bdi> in?');
   expect(page).toContain("robot.test");
   expect(page).toContain("Use every tool of your machines");
   expect(page).toContain("Add, rename and remove machines");
@@ -434,7 +454,7 @@ test("a sign-in page keeps the original request through the sign-in, and shows n
   const moved = await fresh.get(client.authorizePath());
   expect(moved.status).toBe(303);
   const page = await (await fresh.get(moved.headers.get("location") ?? "")).text();
-  expect(page).toContain("A client wants to use your machines");
+  expect(page).toContain('<bdi class="named">A client</bdi> wants to use your machines');
   const response = await fresh.post("/sign-in", {
     name: visitor.name,
     password: "correct horse battery",

@@ -26,7 +26,7 @@ describe("a client with a metadata document (CIMD)", () => {
     const person = await Visitor.invited();
     const client = new Client(ID, CALLBACK);
     const page = await (await person.get(client.authorizePath())).text();
-    expect(page).toContain("Let An app in?");
+    expect(page).toContain('Let <bdi class="named">An app</bdi> in?');
     expect(page).toContain("The site app.test");
     const tokens = await client.signIn(person);
     expect(await statusWith(tokens.access_token)).toBe(200);

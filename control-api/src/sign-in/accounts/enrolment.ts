@@ -4,7 +4,7 @@ import { hashOf, isSame, randomLetters } from "../secret.ts";
 import type { Denied } from "./denied.ts";
 import { type Invites, plainCode } from "./invites.ts";
 import type { Limit, Limits } from "./limits.ts";
-import { type People, type Person, personName } from "./people.ts";
+import { type People, type Person, newPersonName } from "./people.ts";
 import type { Settings } from "./settings.ts";
 
 /** Attempts at claim and invitation codes from one address. A code has 100 bits, so this only limits the load. */
@@ -66,7 +66,7 @@ export class Enrolment {
     const isClaim = await this.#isClaim(code);
     if (!isClaim && !(await this.#invites.isOpen(code, nowMs))) return { denied: "code_wrong" };
     for (const [key] of counted) this.#limits.giveBack(key);
-    const kept = personName(name);
+    const kept = newPersonName(name);
     if (kept === null) return { denied: "name_invalid" };
     const id = isClaim ? OWNER : `u-${randomLetters(ID_ALPHABET, ID_LETTERS)}`;
     return this.#isTaken(kept, id) ? { denied: "name_taken" } : { id, name: kept };

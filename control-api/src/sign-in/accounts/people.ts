@@ -1,3 +1,4 @@
+import { printable } from "#protocol/printable.ts";
 import { columnsOf } from "../../columns.ts";
 
 /** Someone who can sign in. `id` is the user id in the rest of Operator. */
@@ -97,4 +98,13 @@ const NAME_MAX = 64;
 export function personName(text: string): string | null {
   const name = text.normalize("NFKC").trim();
   return name !== "" && name.length <= NAME_MAX && !/\p{C}/u.test(name) ? name : null;
+}
+
+/**
+ * The name of somebody new. Nothing of it may be invisible, or it could look like another person's. Older names may have such
+ * characters, and are still found.
+ */
+export function newPersonName(text: string): string | null {
+  const name = personName(text);
+  return name === null || printable(name) !== name ? null : name;
 }

@@ -8,6 +8,7 @@ import type { SessionRecord } from "../accounts/sessions.ts";
 import { knownScopes, mayAct, mayAdminister } from "../../http/scope.ts";
 import { UNKNOWN_ADDRESS } from "../address.ts";
 import type { GrantRecord } from "../grants.ts";
+import { Foreign } from "../../design/foreign.tsx";
 import { MachineSelect } from "../../design/machine-select.tsx";
 import { Note } from "../../design/note.tsx";
 import { Copy } from "../../design/parts.tsx";
@@ -131,7 +132,7 @@ function NoticeList({ notices }: Pick<AccountProps, "notices">) {
       {notices.map((notice) => (
         <li>
           <span>
-            {sentenceOf(notice)}
+            <Foreign text={sentenceOf(notice)} />
             <br />
             <span class="soft">{minute(notice.atMs)}</span>
           </span>
@@ -397,7 +398,7 @@ function Item({ csrf, action, title, does, children }: ItemProps) {
   return (
     <li>
       <span>
-        {title}
+        <Foreign text={title} />
         <br />
         <span class="soft">{children}</span>
       </span>

@@ -1,5 +1,6 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
 import { mayAct, type Scope } from "../../http/scope.ts";
+import { Named } from "../../design/foreign.tsx";
 import { Note } from "../../design/note.tsx";
 
 type ConsentProps = {
@@ -29,7 +30,9 @@ export function ConsentPage({ person, csrf, client, scopes, reach, machines }: C
   const meanings = [...new Set(scopes.map((scope) => MEANING[scope]))];
   return (
     <section class="card">
-      <h1>Let {client.clientName} in?</h1>
+      <h1>
+        Let <Named text={client.clientName} /> in?
+      </h1>
       <dl>
         <dt>It may</dt>
         {meanings.map((meaning) => (

@@ -1,5 +1,6 @@
 import { mayAct, mayAdminister, type Scope } from "../../http/scope.ts";
 import { UNKNOWN_ADDRESS } from "../address.ts";
+import { Named } from "../../design/foreign.tsx";
 import { Note } from "../../design/note.tsx";
 
 type PairProps = {
@@ -22,7 +23,9 @@ export function PairPage({ csrf, person, refusal, code, asked }: PairProps) {
       {asked === undefined ? null : (
         <dl>
           <dt>Program</dt>
-          <dd>{asked.client}</dd>
+          <dd>
+            <Named text={asked.client} />
+          </dd>
           <dt>Request from</dt>
           <dd>
             <code>{asked.place === UNKNOWN_ADDRESS ? "an unknown address" : asked.place}</code>

@@ -1,3 +1,4 @@
+import { Named } from "../../design/foreign.tsx";
 import { Note } from "../../design/note.tsx";
 import { PasskeyButton } from "./passkey-button.tsx";
 import { PasskeysElsewhere } from "./passkeys-elsewhere.tsx";
@@ -26,7 +27,11 @@ export function SignInPage({ next, name = "", refusal, client, hasPasskeys, else
           Operator connects Claude, and any other MCP client, to the coding agents on all of your machines.
         </p>
       )}
-      {client === undefined ? null : <p class="soft">{client} wants to use your machines. Sign in to decide.</p>}
+      {client === undefined ? null : (
+        <p class="soft">
+          <Named text={client} /> wants to use your machines. Sign in to decide.
+        </p>
+      )}
       {refusal === undefined ? null : <Note kind="bad">{refusal}</Note>}
       <form method="post" action="/sign-in">
         <input type="hidden" name="next" value={next} />
