@@ -8,7 +8,7 @@ import { describeMemory, memoryOf } from "./look-at-memory.ts";
 import { lookAtPorts } from "./look-at-ports.ts";
 import { lookAtVersions } from "./look-at-versions.ts";
 import { lookAtDisk, lookAtPermissions, lookAtProcess } from "./look-at-state.ts";
-import { restore } from "../local/backup/restore.ts";
+import { COMES_BACK, restore } from "../local/backup/restore.ts";
 import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "../local/program.ts";
 import { ownVersion } from "../local/release.ts";
 import { startHere } from "../local/start-here.ts";
@@ -48,7 +48,7 @@ program
   .description("write the files of a backup into an empty folder (OPERATOR_STATE)")
   .action((file: string) => {
     const { files } = restore(resolve(file), stateDir);
-    console.log(`restored ${files} files to ${stateDir}. Start Operator with: ${START_COMMAND}`);
+    console.log(`restored ${files} files to ${stateDir}. ${COMES_BACK} Start Operator with: ${START_COMMAND}`);
   });
 
 program

@@ -8,6 +8,10 @@ import { BackupFile } from "./backup-file.ts";
  */
 const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\\\0]+(?:\/|$))+$/;
 
+/** What whoever restores a backup has to know before anybody can reach it. A backup cannot tell what was revoked after it was made. */
+export const COMES_BACK =
+  "Everything is as it was when the backup was made. What was removed or revoked after that has access again: people, apps, tokens, enrolment keys, machines, browsers, passkeys and former passwords. Remove and revoke it again.";
+
 /**
  * Writes the files of a backup into an empty folder, with which an Operator can then be started.
  * @throws Error with a message for the person who typed the command; the folder is then empty again

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -106,4 +107,12 @@ test("a file that unpacks to more than any file of a backup has is not unpacked"
   expect(() => [...small.files()]).toThrow("Cannot create a Buffer larger than 4096 bytes");
   using whole = BackupFile.open(file, 4_097);
   expect([...whole.files()].map(({ mode }) => mode)).toEqual([0o600]);
+});
+
+test("who restores is told what comes back", async () => {
+  const file = join(folder, "backup");
+  await backUp(state, file);
+  const env = { PATH: process.env["PATH"], OPERATOR_STATE: join(folder, "restored") };
+  const said = execFileSync(process.execPath, ["scripts/operator/bin.js", "restore", file], { env, encoding: "utf8" });
+  expect(said).toMatch(/removed or revoked after that has access again: people, apps, tokens.*Remove and revoke it/);
 });
