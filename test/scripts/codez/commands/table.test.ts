@@ -9,3 +9,15 @@ test("a table may have more rows than a call has arguments", () => {
   const rows = Array.from({ length: 200_000 }, () => ["x"]);
   expect(tableOf([["A"], ...rows, ["long"]])).toHaveLength(2 + 200_000 * 2 + 4);
 });
+
+test("a cell without end stays in its own row, and pads no other", () => {
+  const long = "x".repeat(5_000);
+  const [head, first, second] = tableOf([
+    ["NAME", "COMPUTER", "AGENT"],
+    ["evil", long, "a"],
+    ["attic", "attic.local", "b"],
+  ]).split("\n");
+  expect(first).toBe(`evil   ${long}  a`);
+  expect(second).toBe(`attic  ${"attic.local".padEnd(40)}  b`);
+  expect(head).toHaveLength("attic  ".length + 40 + "  AGENT".length);
+});
