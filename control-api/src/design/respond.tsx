@@ -66,6 +66,9 @@ export function respond({ title, status = 200, at, waiting = 0, sendsTo, script 
       "x-frame-options": "DENY",
       "x-content-type-options": "nosniff",
       "referrer-policy": "no-referrer",
+      // A page that opened ours must not be able to replace it later by one that looks like it. Pages on the way to an app are
+      // left out: some apps open them as a small window, and hear from it when it is back at theirs.
+      ...(at === undefined ? {} : { "cross-origin-opener-policy": "same-origin" }),
       "cache-control": "no-store",
       // Whether a page or JSON is answered depends on it (page-wanted.ts).
       vary: "accept",

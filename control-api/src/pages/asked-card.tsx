@@ -28,8 +28,8 @@ type CardProps = {
 export function AskedCard({ item, csrf, isFresh, approval, nowMs, sessionHref }: CardProps) {
   const { machine, project, cwd, title, why, kind, decision, id } = item;
   return (
-    <section class="card ask" id={`ask-${id}`}>
-      <h2>
+    <section class="card ask" id={`ask-${id}`} aria-labelledby={headingId(id)}>
+      <h2 id={headingId(id)}>
         <Heading item={item} />
       </h2>
       <p class="soft">
@@ -87,6 +87,11 @@ function Heading({ item: { kind, tool } }: Pick<CardProps, "item">) {
   }
 }
 
+/** Which request a button belongs to, for those who hear the page. */
+function headingId(id: number): string {
+  return `ask-${id}-what`;
+}
+
 type FormProps = Pick<CardProps, "item" | "csrf" | "isFresh" | "approval">;
 
 function DecisionForm({ item, csrf, isFresh, approval }: FormProps) {
@@ -109,11 +114,11 @@ function DecisionForm({ item, csrf, isFresh, approval }: FormProps) {
           ></textarea>
         </details>
         <div class="row">
-          <button class="plain" name="behavior" value="deny">
+          <button class="plain" name="behavior" value="deny" aria-describedby={headingId(id)}>
             {kind === "plan" ? "Send back" : "Deny"}
           </button>
           {mayAllow && isFresh ? (
-            <button name="behavior" value="allow">
+            <button name="behavior" value="allow" aria-describedby={headingId(id)}>
               {kind === "plan" ? "Approve" : "Allow once"}
             </button>
           ) : null}
@@ -138,7 +143,7 @@ function DecisionForm({ item, csrf, isFresh, approval }: FormProps) {
                 </li>
               ))}
             </ul>
-            <button class="plain" name="behavior" value="allow-session">
+            <button class="plain" name="behavior" value="allow-session" aria-describedby={headingId(id)}>
               Allow for this session
             </button>
           </details>
@@ -160,7 +165,7 @@ function QuestionForm({ item, csrf, isFresh, approval }: FormProps) {
           <QuestionFields question={question} index={index} isClosed={isClosed} />
         ))}
         {isClosed ? null : isFresh ? (
-          <button name="behavior" value="allow">
+          <button name="behavior" value="allow" aria-describedby={headingId(id)}>
             Answer
           </button>
         ) : (
@@ -169,7 +174,7 @@ function QuestionForm({ item, csrf, isFresh, approval }: FormProps) {
       </form>
       <form method="post" action={`/inbox/${id}`}>
         <input type="hidden" name="csrf" value={csrf} />
-        <button class="plain" name="behavior" value="deny">
+        <button class="plain" name="behavior" value="deny" aria-describedby={headingId(id)}>
           Do not answer
         </button>
       </form>

@@ -1,4 +1,5 @@
 // Root cause: nobody could see which browsers were signed in, and claiming the account again kept what the old owner's credentials had created.
+// Whoever signed in at a browser left the person before them signed in there.
 import { runInDurableObject } from "cloudflare:test";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { browserNamed } from "../../../control-api/src/sign-in/browser-name.ts";
@@ -43,6 +44,17 @@ describe("the account page", () => {
     expect(browsers.filter(({ text }) => text.includes("this browser"))).toHaveLength(1);
     expect(page).toContain("Firefox on Linux");
     expect(page).toContain("203.0.113.40");
+  });
+
+  test("ends the sign-in of whoever used a browser before, with their open pages", async () => {
+    const [first, second] = [await Visitor.invited(), await Visitor.invited()];
+    const former = new Visitor();
+    for (const [name, value] of first.cookies) former.cookies.set(name, value);
+    const stream = await former.get("/live");
+    expect((await first.post("/sign-in", { name: second.name, password: PASSWORD })).status).toBe(303);
+    expect(await (await first.get("/account")).text()).toContain(`<h1>${second.name}</h1>`);
+    expect((await former.get("/account")).status).toBe(303);
+    expect(await stream.text()).toContain("signed out");
   });
 
   test("signs one browser out at once, and no other", async () => {

@@ -214,6 +214,9 @@ describe("another site", () => {
       expect(policy).not.toContain("unsafe");
       expect(response.headers.get("x-frame-options")).toBe("DENY");
       expect(response.headers.get("referrer-policy")).toBe("no-referrer");
+      // Not on the way to an app: it may have opened the page as a window of its own.
+      const isOnTheWay = !["/", "/account"].includes(path);
+      expect(response.headers.get("cross-origin-opener-policy")).toBe(isOnTheWay ? null : "same-origin");
       expect(response.headers.get("cache-control")).toBe("no-store");
       expect(response.headers.get("access-control-allow-origin")).toBeNull();
       const page = await response.text();

@@ -107,7 +107,7 @@ for (const path of ["/claim", "/invite"] as const) {
       return c.json({ message: text }, status);
     }
     tellOwner(c.env, entered);
-    noteSignIn(c, entered, `${path.slice(1)}, passkey`);
+    await noteSignIn(c, entered, `${path.slice(1)}, passkey`);
     return c.json({ next: "/" });
   });
 }

@@ -5,7 +5,10 @@ import { respond } from "../../design/respond.tsx";
 export function refuseForeignForm(): Response {
   const page = (
     <MessagePage title="This form was not accepted">
-      <p>Another site sent the form, or the page was open for too long. Nothing was changed.</p>
+      <p>
+        Another site sent the form, the page was open for too long, or somebody else has signed in meanwhile. Nothing
+        was changed.
+      </p>
       <p>
         <a href="/">Start again</a>
       </p>

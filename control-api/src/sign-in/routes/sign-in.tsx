@@ -91,7 +91,7 @@ signInRoutes.post("/sign-in/passkey", async (c) => {
     const { text, status } = deniedMessageOf(entered);
     return c.json({ message: entered.denied === "wrong" ? "This Operator does not know this passkey." : text }, status);
   }
-  noteSignIn(c, entered, "passkey");
+  await noteSignIn(c, entered, "passkey");
   return c.json({ next: nextAfter(answer.data.next) });
 });
 
@@ -106,13 +106,22 @@ signInRoutes.post("/sign-out", async (c) => {
 });
 
 /** Sets the session cookie and redirects. */
-export function enter(c: PageContext, entered: Entered, next: string, how: string): Response {
-  noteSignIn(c, entered, how);
+export async function enter(c: PageContext, entered: Entered, next: string, how: string): Promise<Response> {
+  await noteSignIn(c, entered, how);
   return c.redirect(next, 303);
 }
 
-/** Sets the session cookie, records the sign-in, and tells the person of it if it came from a new address. */
-export function noteSignIn(c: PageContext, { session, person, isNewAddress }: Entered, how: string): void {
+/**
+ * Sets the session cookie, records the sign-in, and tells the person of it if it came from a new address. Whoever was signed in with this
+ * browser no longer is: nobody could sign them out there any more, and their open pages would go on beside the other person's.
+ */
+export async function noteSignIn(c: PageContext, entered: Entered, how: string): Promise<void> {
+  const { session, person, isNewAddress } = entered;
+  const former = await sessionOf(c);
+  if (former !== null) {
+    await accountsOf(c.env).signOut(former.secret);
+    await tellBrowsers(c, former);
+  }
   keepSession(c, session);
   note(c.env, person.id, { kind: "sign_in", client: how, subject: person.name });
   const { address, browser } = visitOf(c);
