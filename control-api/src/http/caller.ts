@@ -4,6 +4,12 @@ import { mayAct, type Scope } from "./scope.ts";
 /** A grant or a personal access token, by its id. */
 export type Credential = `grant:${string}` | `token:${string}`;
 
+/** A browser that somebody is signed in with, by the id in their list. */
+export type BrowserCredential = `browser:${string}`;
+
+/** What a caller was let in with, and may have lost when something is written for them. */
+export type Bearer = Credential | BrowserCredential;
+
 /** An authenticated caller. */
 export type Caller = {
   /** The user's id. */

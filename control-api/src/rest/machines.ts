@@ -44,7 +44,10 @@ machines.get("/", reading, async (c) => {
 machines.post("/", administering, async (c) => {
   const request = await bodyOf(c.req.raw, RegisterRequest);
   if (request === null) return invalid("Send { name, identity }: see machine-template/protocol/rest-api.ts.");
-  const registered: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).register(request);
+  const registered: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).register(
+    request,
+    c.var.caller.credential,
+  );
   if ("code" in registered) return errorResponse(registered);
   log(c.var.caller, c.env, registered.created ? "machine_added" : "machine_changed", request.name);
   const by = c.var.caller.client;
@@ -68,6 +71,7 @@ machines.patch("/:name", administering, async (c) => {
   const renamed: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rename(
     c.req.param("name"),
     request.name,
+    c.var.caller.credential,
   );
   if ("code" in renamed) return errorResponse(renamed);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), `renamed to ${request.name}`);
@@ -79,7 +83,7 @@ machines.delete("/:name", administering, async (c) => {
   const registry = registryOf(c.env, c.var.caller.user);
   // A hosted server is deleted with its data, by whichever route (servers.ts). A machine can be added again.
   if ((await registry.server(name)) !== null) return deleteServer(c.var.caller, c.env, name);
-  const error: OperatorError | null = await registry.remove(name);
+  const error: OperatorError | null = await registry.remove(name, c.var.caller.credential);
   if (error !== null) return errorResponse(error);
   log(c.var.caller, c.env, "machine_removed", name);
   return c.body(null, 204);
@@ -91,7 +95,11 @@ machines.post("/:name/token", administering, async (c) => {
   const request = RotateRequest.safeParse(text === "" ? {} : parseJson(text));
   if (!request.success) return invalid("Send { linkKey }: the machine's public key.");
   const registry = registryOf(c.env, c.var.caller.user);
-  const rotated: Registered | OperatorError = await registry.rotate(c.req.param("name"), request.data.linkKey ?? null);
+  const rotated: Registered | OperatorError = await registry.rotate(
+    c.req.param("name"),
+    request.data.linkKey ?? null,
+    c.var.caller.credential,
+  );
   if ("code" in rotated) return errorResponse(rotated);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), "token rotated");
   return registrationOf(rotated, c.env);
@@ -99,14 +107,20 @@ machines.post("/:name/token", administering, async (c) => {
 
 machines.post("/:name/restore", administering, async (c) => {
   const name = c.req.param("name");
-  const restored: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).restore(name);
+  const restored: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).restore(
+    name,
+    c.var.caller.credential,
+  );
   if ("code" in restored) return errorResponse(restored);
   log(c.var.caller, c.env, "machine_changed", name, "given back to the computer that had it before");
   return c.json(summaryOf(restored, c.env));
 });
 
 machines.post("/:name/upgrade", administering, async (c) => {
-  const upgraded: boolean | OperatorError = await registryOf(c.env, c.var.caller.user).upgrade(c.req.param("name"));
+  const upgraded: boolean | OperatorError = await registryOf(c.env, c.var.caller.user).upgrade(
+    c.req.param("name"),
+    c.var.caller.credential,
+  );
   return typeof upgraded === "boolean" ? c.json({ upgraded }) : errorResponse(upgraded);
 });
 

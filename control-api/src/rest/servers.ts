@@ -69,7 +69,11 @@ servers.put("/:name", administering, async (c) => {
   if ("missing" in held) return held.missing === "too_large" ? invalid(TOO_LARGE) : errorResponse(missingBody(held));
   const bundle = await bundleIn(c.req.raw, held.bytes).finally(() => held[Symbol.dispose]());
   if (typeof bundle === "string") return invalid(bundle);
-  const deployed: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).deployServer(name, bundle);
+  const deployed: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).deployServer(
+    name,
+    bundle,
+    c.var.caller.credential,
+  );
   if ("code" in deployed) return errorResponse(deployed);
   const isNew = deployed.version === 1;
   log(
@@ -89,7 +93,11 @@ servers.post("/:name/rollback", administering, async (c) => {
   const request = RollbackRequest.safeParse(parseJson((await c.req.text()) || "{}"));
   if (!request.success) return invalid("Send { version }, or {} for the version before the current one.");
   const { version = null } = request.data;
-  const back: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rollBackServer(name, version);
+  const back: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rollBackServer(
+    name,
+    version,
+    c.var.caller.credential,
+  );
   if ("code" in back) return errorResponse(back);
   log(c.var.caller, c.env, "machine_changed", name, `hosted server, back to version ${back.version}`);
   tell(c.var.caller, c.env, `${name} (earlier code)`);
@@ -130,7 +138,7 @@ export async function deleteServer(caller: Caller, env: Env, name: string): Prom
   const page = `${env.ORIGIN}/machines/${encodeURIComponent(name)}/remove`;
   const refused = refuseStale(caller, "Deleting a hosted server with its data", page);
   if (refused !== null) return refused;
-  const error: OperatorError | null = await registryOf(env, caller.user).remove(name);
+  const error: OperatorError | null = await registryOf(env, caller.user).remove(name, caller.credential);
   if (error !== null) return errorResponse(error);
   log(caller, env, "machine_removed", name, "hosted server");
   tell(caller, env, `${name} (deleted)`);
@@ -148,7 +156,12 @@ async function changeSecret(
     return invalid(
       `"${secret}" cannot be a secret's name: use letters, digits and _, and do not begin with OPERATOR_.`,
     );
-  const error: OperatorError | null = await registryOf(env, caller.user).setServerSecret(name, secret, value);
+  const error: OperatorError | null = await registryOf(env, caller.user).setServerSecret(
+    name,
+    secret,
+    value,
+    caller.credential,
+  );
   if (error !== null) return errorResponse(error);
   log(caller, env, "machine_changed", name, `secret ${secret} ${value === null ? "deleted" : "set"}`);
   tell(caller, env, `${name} (secret ${secret})`);

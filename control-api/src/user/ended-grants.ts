@@ -1,4 +1,4 @@
-import type { Credential } from "../http/caller.ts";
+import type { Bearer } from "../http/caller.ts";
 
 /**
  * How long a grant is remembered that has ended: far longer than a request runs whose app was let in before. Whatever lasts longer was ended
@@ -15,12 +15,12 @@ export class EndedGrants {
     sql.exec("CREATE TABLE IF NOT EXISTS ended_grant (credential TEXT PRIMARY KEY, ended_ms INTEGER NOT NULL)");
   }
 
-  add(credential: Credential, nowMs: number): void {
+  add(credential: Bearer, nowMs: number): void {
     this.#sql.exec("DELETE FROM ended_grant WHERE ended_ms < ?", nowMs - REMEMBERED_MS);
     this.#sql.exec("INSERT OR REPLACE INTO ended_grant VALUES (?, ?)", credential, nowMs);
   }
 
-  has(credential: Credential): boolean {
+  has(credential: Bearer): boolean {
     return this.#sql.exec("SELECT 1 FROM ended_grant WHERE credential = ?", credential).toArray().length > 0;
   }
 }

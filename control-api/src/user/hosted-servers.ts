@@ -1,7 +1,7 @@
 import type { OperatorError } from "#protocol/error.ts";
 import { hostedTemplate } from "#protocol/hosted-server.ts";
 import { isMachineName, slugOf } from "#protocol/slug.ts";
-import { tagOf } from "../http/caller.ts";
+import { type Bearer, tagOf } from "../http/caller.ts";
 import type { ServerBundle, Wrapper } from "../machines/hosted-form.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import {
@@ -34,6 +34,10 @@ export type NewScripts = {
   creating<Result>(script: { slug: string; name: string }, create: () => Promise<Result>): Promise<Result>;
   /** The upload is recorded, or there was none. */
   settled(slug: string): void;
+  /** Undoes uploads under these names that were not recorded. */
+  finishOf(names: readonly string[]): Promise<void>;
+  /** Whether a change may be written now. */
+  isAllowed(by: Bearer | null): boolean;
 };
 
 /**
@@ -117,7 +121,12 @@ export class HostedServers {
   }
 
   /** Uploads a new version, and stores it when the API has taken it. */
-  async deploy(name: string, bundle: ServerBundle, scripts: NewScripts): Promise<ServerRecord | OperatorError> {
+  async deploy(
+    name: string,
+    bundle: ServerBundle,
+    scripts: NewScripts,
+    by: Bearer | null,
+  ): Promise<ServerRecord | OperatorError> {
     if (!isMachineName(name))
       return invalid(`"${name}" cannot be a server's name: use 1 to 32 of a-z, 0-9 and single hyphens inside.`);
     if (this.#store.get(name) === null && this.#store.list().length >= MAX_SERVERS)
@@ -126,6 +135,7 @@ export class HostedServers {
     const version = this.#store.nextVersion(name);
     return scripts.creating({ name, slug }, async () => {
       const refused = await this.#upload(name, slug, version, bundle);
+      if (refused === null && !scripts.isAllowed(by)) return withdrawn(name, scripts);
       if (refused === null) this.#store.add({ name, slug, version }, bundle, Date.now());
       scripts.settled(slug);
       return refused ?? this.#store.get(name) ?? unknown(name);
@@ -133,7 +143,12 @@ export class HostedServers {
   }
 
   /** Uploads a kept version again: the given one, or the one before the current one. Secrets stay as they are. */
-  async rollback(name: string, wanted: number | null, scripts: NewScripts): Promise<ServerRecord | OperatorError> {
+  async rollback(
+    name: string,
+    wanted: number | null,
+    scripts: NewScripts,
+    by: Bearer | null,
+  ): Promise<ServerRecord | OperatorError> {
     const server = this.#store.get(name);
     if (server === null) return unknown(name);
     const kept = server.versions.map(({ version }) => version);
@@ -145,6 +160,7 @@ export class HostedServers {
       );
     return scripts.creating(server, async () => {
       const refused = await this.#upload(name, server.slug, version, bundle);
+      if (refused === null && !scripts.isAllowed(by)) return withdrawn(name, scripts);
       if (refused === null) this.#store.select(name, version);
       scripts.settled(server.slug);
       return refused ?? this.#store.get(name) ?? unknown(name);
@@ -223,6 +239,12 @@ function asMachine({ name, slug, version, createdMs }: ServerRecord): MachineRec
     pageApproval: "nothing",
     kind: "hosted",
   };
+}
+
+/** Undoes an upload whose caller has lost access since it began. */
+async function withdrawn(name: string, scripts: NewScripts): Promise<OperatorError> {
+  await scripts.finishOf([name]);
+  return { code: "unauthorized" };
 }
 
 function unknown(name: string): OperatorError {

@@ -8,7 +8,7 @@ import type { Outbox } from "../delivery/outbox.ts";
 import type { Enrolment } from "../enrolment/enrolment.ts";
 import type { Env } from "../env.ts";
 import type { History } from "../history/history.ts";
-import { OWNER, tagOf } from "../http/caller.ts";
+import { type Bearer, OWNER, tagOf } from "../http/caller.ts";
 import { changeCredentials, credentialsOf, newestTokenHash, tellCredentials } from "../machines/link-credentials.ts";
 import { moveLog } from "../machines/log-move.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
@@ -45,6 +45,8 @@ export type ChangedParts = {
   readonly outbox: Outbox;
   readonly closure: Closure;
   readonly unfinished: UnfinishedScripts;
+  /** Whether a grant, token or browser is still let in. */
+  isValid(bearer: Bearer): boolean;
   /** The version that machine scripts must have. */
   version(): string;
   /** Whether machines get this Operator's template outside of a rollout. */
@@ -55,12 +57,19 @@ export type ChangedParts = {
   finishIn(seconds: number): Promise<void>;
 };
 
+/** The answer to a change whose caller has lost access since it was asked for. */
+export const UNAUTHORIZED: OperatorError = { code: "unauthorized" };
+
 /** Pause before what a change has left is tried again. Seconds. */
 const FINISH_AGAIN_S = 60;
 
 /**
  * Changes of a user's machines: each uploads or deletes a script, and records it. Those of one machine run one after the other.
  * They return an `OperatorError`, because RPC does not preserve the class of a thrown error.
+ *
+ * A change waits for its turn and for uploads, and whoever asked for it may lose access meanwhile. So each one looks again where it begins to
+ * write (`isAllowed`): a caller who asked for a hundred of them is refused all those that have not begun. `by` is `null` for Operator itself,
+ * and for those whose access cannot be revoked.
  */
 export class MachineChanges {
   readonly #env: Env;
@@ -75,7 +84,7 @@ export class MachineChanges {
   }
 
   /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
-  register(request: RegisterRequest): Promise<Registered | OperatorError> {
+  register(request: RegisterRequest, by: Bearer | null = null): Promise<Registered | OperatorError> {
     return this.#parts.turns.take([request.name], async () => {
       this.#parts.closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
@@ -84,6 +93,7 @@ export class MachineChanges {
       await this.finishOf([request.name]);
       if (this.#parts.servers.get(request.name) !== null) return isHosted(request.name);
       // A rebuilt registry may not know the machine's identity. The first computer that registers with the owner's token sets it.
+      if (!this.isAllowed(by)) return UNAUTHORIZED;
       this.#parts.registry.identify(request.name, request.identity);
       const known = this.#parts.registry.get(request.name);
       const isSame = known?.identity === request.identity;
@@ -93,7 +103,10 @@ export class MachineChanges {
       if (afterMs > 0) return { code: "too_many_requests", of: "machines", afterMs };
       const needsToken = known === null || !isSame || request.rotate === true;
       const { name, identity, linkKey = null } = request;
-      if (needsToken) return this.#write(name, known, await this.#issue(name, identity, known, linkKey));
+      if (needsToken) {
+        const issued = await this.#issue(name, identity, known, linkKey);
+        return known === null ? this.#add(name, issued, by) : this.#write(name, known, issued);
+      }
       if (linkKey !== null)
         await tellCredentials(this.#env, this.#user(), name, { change: "rebind", issuedMs: Date.now(), key: linkKey });
       if (await this.#isInPlace(known)) return { machine: known, created: false, token: null };
@@ -105,9 +118,10 @@ export class MachineChanges {
    * Creates a new link token. The old one stops working at once, and the link that used it is closed.
    * @param linkKey the key to which the link must be bound; `null` keeps the one that it is bound to.
    */
-  rotate(name: string, linkKey: string | null): Promise<Registered | OperatorError> {
+  rotate(name: string, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
     return this.#parts.turns.take([name], async () => {
       await this.finishOf([name]);
+      if (!this.isAllowed(by)) return UNAUTHORIZED;
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       return this.#write(name, known, await this.#issue(name, known.identity, known, linkKey));
@@ -115,9 +129,10 @@ export class MachineChanges {
   }
 
   /** Gives a machine's name back to the computer, or the key, that had it before. Its token works again; it dials by itself. */
-  restore(name: string): Promise<MachineRecord | OperatorError> {
+  restore(name: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
     return this.#parts.turns.take([name], async () => {
       await this.finishOf([name]);
+      if (!this.isAllowed(by)) return UNAUTHORIZED;
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       const issuedMs = Math.max(Date.now(), known.linkIssuedMs + 1);
@@ -148,12 +163,13 @@ export class MachineChanges {
   }
 
   /** Removes a machine or hosted server: closes its link, and deletes its script and log. */
-  remove(name: string): Promise<OperatorError | null> {
+  remove(name: string, by: Bearer | null = null): Promise<OperatorError | null> {
     return this.#parts.turns.take([name], async () => {
       const slug = this.#slugOf(name);
       if (slug === null) return { code: "machine_unknown", machine: name };
       await this.finishOf([name]);
       if (this.#slugOf(name) !== slug) return null; // that was its removal, which had begun before
+      if (!this.isAllowed(by)) return UNAUTHORIZED;
       const script = { slug, name, because: "removed" } as const;
       this.#parts.unfinished.add(script);
       try {
@@ -177,9 +193,10 @@ export class MachineChanges {
   }
 
   /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
-  rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
+  rename(from: string, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
     return this.#parts.turns.take([from, to], async () => {
       await this.finishOf([from, to]);
+      if (!this.isAllowed(by)) return UNAUTHORIZED;
       const known = this.#parts.registry.get(from);
       if (known === null) return { code: "machine_unknown", machine: from };
       if (!isMachineName(to)) return nameInvalid(to);
@@ -193,7 +210,7 @@ export class MachineChanges {
       const slug = slugOf(to, await tagOf(this.#user()));
       // A script of an older template would hand over its log without its numbers, and all of it would be pushed again.
       if (known.template !== this.#parts.version()) await this.#write(from, known, known);
-      const copied = await this.creating({ slug, name: to }, () => this.#copy(known, { slug, name: to }));
+      const copied = await this.creating({ slug, name: to }, () => this.#copy(known, { slug, name: to }, by));
       if (copied !== null) return copied;
       const former = this.#parts.unfinished.get(known.slug);
       if (former !== null) await this.#finish(former).catch((reason: unknown) => this.#finishLater(former, reason));
@@ -202,7 +219,11 @@ export class MachineChanges {
   }
 
   /** Makes the script of a machine's new name, and records it. From then on the former one is left over. */
-  async #copy(known: MachineRecord, to: { slug: string; name: string }): Promise<OperatorError | null> {
+  async #copy(
+    known: MachineRecord,
+    to: { slug: string; name: string },
+    by: Bearer | null,
+  ): Promise<OperatorError | null> {
     const { name: from } = known;
     const { slug, name } = to;
     await uploadScript(this.#env, { ...issuedOf(known), ...to, owner: this.#user() });
@@ -220,6 +241,10 @@ export class MachineChanges {
       this.settled(slug);
       const reason = `it keeps its name, since its event log could not be moved to "${name}": ${String(failure)}`;
       return { code: "machine_failed", machine: from, reason };
+    }
+    if (!this.isAllowed(by)) {
+      await this.finishOf([name]);
+      return UNAUTHORIZED;
     }
     // No `await` from here to the end: the runtime writes all of it or nothing.
     this.settled(slug);
@@ -244,6 +269,11 @@ export class MachineChanges {
     } finally {
       if (this.#parts.unfinished.get(slug) !== null) await this.#parts.finishIn(FINISH_AGAIN_S);
     }
+  }
+
+  /** Whether a change may be written now: its caller has not lost access since it was asked for. */
+  isAllowed(by: Bearer | null): boolean {
+    return by === null || this.#parts.isValid(by);
   }
 
   /** A script whose upload had begun is recorded, or there is none. */
@@ -321,8 +351,9 @@ export class MachineChanges {
   }
 
   /** Uploads the current template if the machine's script has another version. Answers whether it did. */
-  upgrade(name: string): Promise<boolean | OperatorError> {
+  upgrade(name: string, by: Bearer | null = null): Promise<boolean | OperatorError> {
     return this.#parts.turns.take([name], async () => {
+      if (!this.isAllowed(by)) return UNAUTHORIZED;
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       if (known.template === this.#parts.version()) return false;
@@ -347,32 +378,50 @@ export class MachineChanges {
     });
   }
 
-  /** Uploads a machine's script, and records what its link was issued. A `token` of `issued` is new and returned to the caller. */
+  /** Uploads the script of a new machine, and records it if `by` still has access then. */
+  async #add(
+    name: string,
+    issued: IssuedLink & { token: string },
+    by: Bearer | null,
+  ): Promise<Registered | OperatorError> {
+    const slug = slugOf(name, await tagOf(this.#user()));
+    return this.creating({ slug, name }, async () => {
+      await uploadScript(this.#env, { ...issuedOf(issued), slug, name, owner: this.#user() });
+      if (!this.isAllowed(by)) {
+        await this.finishOf([name]);
+        return UNAUTHORIZED;
+      }
+      this.#parts.registry.put({ ...issuedOf(issued), name, slug, template: this.#parts.version() });
+      this.settled(slug);
+      return { machine: this.#written(name), created: true, token: issued.token };
+    });
+  }
+
+  /** Uploads a known machine's script, and records what its link was issued. A `token` of `issued` is new and returned to the caller. */
   async #write(
     name: string,
-    known: MachineRecord | null,
+    known: MachineRecord,
     issued: IssuedLink & { token?: string },
     earlier: EarlierTemplate | null = null,
   ): Promise<Registered> {
     const slug = slugOf(name, await tagOf(this.#user()));
     // An upload replaces the running script and ends its calls without an answer. Closing the link first lets them fail with an error.
-    if (known !== null && issued.token === undefined)
+    if (issued.token === undefined)
       await closeLink(this.#env, this.#user(), name, CloseCode.RESTARTING, "the machine's script is being replaced");
     const current =
       issued.token === undefined
         ? { ...issuedOf(issued), ...(await newestTokenHash(this.#env, this.#user(), name)) }
         : issuedOf(issued);
-    const upload = async (): Promise<void> => {
-      await uploadScript(this.#env, { ...current, slug, name, owner: this.#user() }, earlier);
-      this.#parts.registry.put({ ...current, name, slug, template: earlier?.template ?? this.#parts.version() });
-      this.settled(slug);
-    };
-    await (known === null ? this.creating({ slug, name }, upload) : upload());
-    if (known !== null && known.identity !== current.identity)
-      await this.#passOn(name, known.identity, current.identity);
+    await uploadScript(this.#env, { ...current, slug, name, owner: this.#user() }, earlier);
+    this.#parts.registry.put({ ...current, name, slug, template: earlier?.template ?? this.#parts.version() });
+    if (known.identity !== current.identity) await this.#passOn(name, known.identity, current.identity);
+    return { machine: this.#written(name), created: false, token: issued.token ?? null };
+  }
+
+  #written(name: string): MachineRecord {
     const machine = this.#parts.registry.get(name);
     if (machine === null) throw new Error("a machine that was just written is gone");
-    return { machine, created: known === null, token: issued.token ?? null };
+    return machine;
   }
 
   /** Another computer has a machine's name now. The history of the former one belongs neither to it nor to tokens limited to it. */

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { columnsOf } from "../columns.ts";
-import { callerWith, type Credential, type TokenAnswer } from "../http/caller.ts";
+import { type Bearer, callerWith, type Credential, type TokenAnswer } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
 import { CallBudgets } from "./call-budget.ts";
@@ -147,8 +147,8 @@ export class Tokens {
     return row?.expires_ms ?? null;
   }
 
-  /** Whether a token is still valid, by its credential, or a grant was not ended in the last day. */
-  isValid(credential: Credential, nowMs: number): boolean {
+  /** Whether a token is still valid, by its credential, or a grant or browser was not ended in the last day. */
+  isValid(credential: Bearer, nowMs: number): boolean {
     if (!credential.startsWith("token:")) return !this.#endedGrants.has(credential);
     const id = credential.slice("token:".length);
     const valid = "SELECT 1 FROM access_token WHERE id = ? AND (expires_ms IS NULL OR expires_ms > ?)";

@@ -16,7 +16,7 @@ import type { IndexedSessions, ListedSession, SessionListQuery } from "../histor
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts";
 import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
-import type { Credential, TokenAnswer } from "../http/caller.ts";
+import type { Bearer, Credential, TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import type {
   MachineEntry,
@@ -54,11 +54,15 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   machine(name: string): MaybeAsync<MachineRecord | null>;
   /** The current names of the machines with these identities. Removed ones are left out. */
   namesOf(identities: readonly string[]): MaybeAsync<string[]>;
-  register(request: RegisterRequest): MaybeAsync<Registered | OperatorError>;
+  /**
+   * Changes of machines and servers. `by`: what their caller was let in with. It is looked at again when they are written, because they wait for
+   * their turn and for uploads. `null`, or nothing, for those whose access cannot be revoked.
+   */
+  register(request: RegisterRequest, by?: Bearer | null): MaybeAsync<Registered | OperatorError>;
   /** Creates a new link token, and binds the link to `linkKey` unless that is `null`. */
-  rotate(name: string, linkKey: string | null): MaybeAsync<Registered | OperatorError>;
+  rotate(name: string, linkKey: string | null, by?: Bearer | null): MaybeAsync<Registered | OperatorError>;
   /** Undoes the last takeover of a machine, or the last change of its key. */
-  restore(name: string): MaybeAsync<MachineRecord | OperatorError>;
+  restore(name: string, by?: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
   setRemoteApproval(name: string, isAllowed: boolean): MaybeAsync<boolean>;
   /** What may be allowed on pages, for the machines where that is less than everything. */
@@ -67,9 +71,9 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   setPageApproval(name: string, approval: PageApproval): MaybeAsync<boolean>;
   /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
   setElicitation(name: string, isAllowed: boolean): MaybeAsync<boolean>;
-  remove(name: string): MaybeAsync<OperatorError | null>;
-  rename(from: string, to: string): MaybeAsync<MachineRecord | OperatorError>;
-  upgrade(name: string): MaybeAsync<boolean | OperatorError>;
+  remove(name: string, by?: Bearer | null): MaybeAsync<OperatorError | null>;
+  rename(from: string, to: string, by?: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
+  upgrade(name: string, by?: Bearer | null): MaybeAsync<boolean | OperatorError>;
 
   /** The current rollout, or the last one, and whether templates also reach machines without one. */
   rollout(): MaybeAsync<{ rollout: Rollout | null; mode: RolloutMode }>;
@@ -80,13 +84,18 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** The user's hosted servers. `machines` lists them, too, and `remove` deletes them. */
   servers(): MaybeAsync<ServerRecord[]>;
   server(name: string): MaybeAsync<ServerRecord | null>;
-  deployServer(name: string, bundle: ServerBundle): MaybeAsync<ServerRecord | OperatorError>;
+  deployServer(name: string, bundle: ServerBundle, by?: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
   /** Uploads an earlier version again; `null`: the one before the current one. */
-  rollBackServer(name: string, version: number | null): MaybeAsync<ServerRecord | OperatorError>;
+  rollBackServer(name: string, version: number | null, by?: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
   /** The names of its secrets. */
   serverSecrets(name: string): MaybeAsync<string[] | OperatorError>;
   /** Sets a secret, or deletes it (`null`). */
-  setServerSecret(name: string, secret: string, text: string | null): MaybeAsync<OperatorError | null>;
+  setServerSecret(
+    name: string,
+    secret: string,
+    text: string | null,
+    by?: Bearer | null,
+  ): MaybeAsync<OperatorError | null>;
 
   /** Records a report of a machine's script. `push` is absent from scripts of a template that pushes no events. */
   record(slug: string, presence: ReportedPresence, push: EventPush | null): MaybeAsync<ReportAnswer>;

@@ -27,7 +27,7 @@ import { Deliveries } from "../delivery/deliveries.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import { deliveryView } from "../delivery/delivery-view.ts";
 import { Outbox } from "../delivery/outbox.ts";
-import { type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
+import { type Bearer, type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type {
   MachineEntry,
@@ -54,7 +54,7 @@ import { Closure } from "./closure.ts";
 import { EventIntake } from "./event-intake.ts";
 import { HostedServers } from "./hosted-servers.ts";
 import { Follower } from "./follower.ts";
-import { MachineChanges } from "./machine-changes.ts";
+import { MachineChanges, UNAUTHORIZED } from "./machine-changes.ts";
 import { MachineList } from "./machine-list.ts";
 import { Notices } from "./notices.ts";
 import { type Doubt, PresenceChecks } from "./presence-checks.ts";
@@ -191,6 +191,7 @@ export class User extends Agent<Env> implements UserRpc {
     version: () => this.#version,
     mayUpgrade: () => this.#rollouts.allowsUpgradeAtDial,
     revoked: () => this.revoked(),
+    isValid: (credential) => this.#tokens.isValid(credential, Date.now()),
     finishIn: (seconds) => this.#onceIn(seconds, FINISH_KEY, "finishChanges"),
   });
   readonly #intake = new EventIntake({
@@ -283,11 +284,12 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /** Uploads a new version of a hosted server, or a new server. A machine's name cannot be taken: both have the same address. */
-  deployServer(name: string, bundle: ServerBundle): Promise<ServerRecord | OperatorError> {
+  deployServer(name: string, bundle: ServerBundle, by: Bearer | null = null): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
       await this.#changes.finishOf([name]);
       this.#closure.check();
-      if (!this.#registry.has(name)) return this.#servers.deploy(name, bundle, this.#changes);
+      if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
+      if (!this.#registry.has(name)) return this.#servers.deploy(name, bundle, this.#changes, by);
       return {
         code: "invalid_request",
         reason: `"${name}" is one of your machines. Choose another name for the server.`,
@@ -295,10 +297,15 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  rollBackServer(name: string, version: number | null): Promise<ServerRecord | OperatorError> {
+  rollBackServer(
+    name: string,
+    version: number | null,
+    by: Bearer | null = null,
+  ): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
       await this.#changes.finishOf([name]);
-      return this.#servers.rollback(name, version, this.#changes);
+      if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
+      return this.#servers.rollback(name, version, this.#changes, by);
     });
   }
 
@@ -306,32 +313,39 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#servers.secrets(name);
   }
 
-  setServerSecret(name: string, secret: string, text: string | null): Promise<OperatorError | null> {
-    return this.#turns.take([name], () => this.#servers.setSecret(name, secret, text));
+  setServerSecret(
+    name: string,
+    secret: string,
+    text: string | null,
+    by: Bearer | null = null,
+  ): Promise<OperatorError | null> {
+    return this.#turns.take([name], async () =>
+      this.#changes.isAllowed(by) ? this.#servers.setSecret(name, secret, text) : UNAUTHORIZED,
+    );
   }
 
-  register(request: RegisterRequest): Promise<Registered | OperatorError> {
-    return this.#changes.register(request);
+  register(request: RegisterRequest, by: Bearer | null = null): Promise<Registered | OperatorError> {
+    return this.#changes.register(request, by);
   }
 
-  rotate(name: string, linkKey: string | null): Promise<Registered | OperatorError> {
-    return this.#changes.rotate(name, linkKey);
+  rotate(name: string, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
+    return this.#changes.rotate(name, linkKey, by);
   }
 
-  restore(name: string): Promise<MachineRecord | OperatorError> {
-    return this.#changes.restore(name);
+  restore(name: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+    return this.#changes.restore(name, by);
   }
 
-  remove(name: string): Promise<OperatorError | null> {
-    return this.#changes.remove(name);
+  remove(name: string, by: Bearer | null = null): Promise<OperatorError | null> {
+    return this.#changes.remove(name, by);
   }
 
-  rename(from: string, to: string): Promise<MachineRecord | OperatorError> {
-    return this.#changes.rename(from, to);
+  rename(from: string, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+    return this.#changes.rename(from, to, by);
   }
 
-  upgrade(name: string): Promise<boolean | OperatorError> {
-    return this.#changes.upgrade(name);
+  upgrade(name: string, by: Bearer | null = null): Promise<boolean | OperatorError> {
+    return this.#changes.upgrade(name, by);
   }
 
   setRemoteApproval(name: string, isAllowed: boolean): boolean {

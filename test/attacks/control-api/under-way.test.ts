@@ -1,11 +1,12 @@
 // Root cause: a credential was checked when a request began, and what the request made was stored however long after the credential had ended.
 // Whoever asked without a pause had something stored in between, such as a token without an end.
 import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { User } from "../../../control-api/src/user/user.ts";
 import type { Credential } from "../../../control-api/src/http/caller.ts";
 import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
 import { ask, Client, statusWith, type Tokens, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { deployment, deployServer, mainModule } from "../../control-api/support/deploy-server.ts";
 import { env, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
 const ADMIN = { scope: "operator:admin mcp:tools" };
@@ -167,5 +168,136 @@ describe("what a browser allowed, and no app has collected", () => {
     await signOut(person);
     expect(await collect()).toEqual([400, 400]);
     expect(await bystander.collect()).toEqual([200, 200]);
+  });
+});
+
+/** A program with a token that manages machines, of a person who has others. */
+async function program(): Promise<{ person: TestUser; thief: TestUser; id: string; revoke: () => Promise<unknown> }> {
+  const person = new TestUser();
+  const made = await person.rest("POST", "/api/tokens", { label: "program", scopes: ["operator:admin", "mcp:tools"] });
+  const { id, token }: { id: string; token: string } = await made.json();
+  const revoke = () => person.rest("DELETE", `/api/tokens/${id}`);
+  return { person, thief: new TestUser(person.id, token), id, revoke };
+}
+
+/** Begins what uploads this script, and does something else while the platform takes its time with it. */
+async function whileUploading<Result>(
+  slug: string,
+  begin: () => Promise<Result>,
+  meanwhile: () => Promise<unknown>,
+): Promise<Result> {
+  const real = globalThis.fetch;
+  const upload = { isHeld: false, mayGo: false };
+  const spied = vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+    const request = new Request(input, init);
+    upload.isHeld ||= request.method === "PUT" && request.url.endsWith(`/scripts/${slug}`);
+    while (upload.isHeld && !upload.mayGo) await scheduler.wait(1);
+    return real(request);
+  });
+  try {
+    const begun = begin();
+    await expect.poll(() => upload.isHeld).toBe(true);
+    await meanwhile();
+    upload.mayGo = true;
+    return await begun;
+  } finally {
+    spied.mockRestore();
+  }
+}
+
+describe("a change of a machine or server whose upload is under way when its token is revoked", () => {
+  const namesOf = async (person: TestUser): Promise<string[]> =>
+    (await person.json<{ machines: { name: string }[] }>("/api/machines")).machines.map(({ name }) => name);
+  const changesOf = async (person: TestUser, name: string): Promise<string[]> =>
+    (await person.platformCalls(name)).map(({ method }) => method).filter((method) => method !== "GET");
+
+  test("adds no machine, and its script is deleted", async () => {
+    const { person, thief, revoke } = await program();
+    const added = await whileUploading(await person.slug("late"), () => thief.register("late"), revoke);
+    expect(added.status).toBe(401);
+    expect(await namesOf(person)).toEqual([]);
+    expect(await changesOf(person, "late")).toEqual(["PUT", "DELETE"]);
+    expect((await person.register("late")).status).toBe(201);
+  });
+
+  test("renames none", async () => {
+    const { person, thief, revoke } = await program();
+    await person.machine("attic");
+    await person.script("cellar");
+    const rename = () => thief.rest("PATCH", "/api/machines/attic", { name: "cellar" });
+    expect((await whileUploading(await person.slug("cellar"), rename, revoke)).status).toBe(401);
+    expect(await namesOf(person)).toEqual(["attic"]);
+    expect(await changesOf(person, "cellar")).toEqual(["PUT", "DELETE"]);
+  });
+
+  test("deploys no server, and no other code or earlier version of one", async () => {
+    const { person, thief, revoke } = await program();
+    const [one, two] = ["export default { one: 1 };", "export default { two: 2 };"].map((text) => ({ modules: [mainModule(text)] })); // prettier-ignore
+    await deployServer(person, "notes", one);
+    await deployServer(person, "notes", two);
+    const slug = await person.slug("notes");
+    const versionOf = async () => (await person.json<{ version: number }>("/api/servers/notes")).version;
+    expect((await whileUploading(slug, () => deployServer(thief, "notes", one), revoke)).status).toBe(401);
+    expect(await versionOf()).toBe(2);
+    const again = await program();
+    expect((await whileUploading(await again.person.slug("new"), () => deployServer(again.thief, "new"), again.revoke)).status).toBe(401); // prettier-ignore
+    expect(await namesOf(again.person)).toEqual([]);
+    // What the platform has is the recorded version again.
+    const uploads = (await person.platformCalls("notes")).filter(({ method }) => method === "PUT");
+    const versions = uploads.map(({ metadata }) => metadata?.bindings.find(({ name }) => name === "OPERATOR_TEMPLATE"));
+    expect(versions).toEqual([versions[0], versions[1], expect.anything(), versions[1]]);
+  });
+
+  test("goes back to no earlier version of a server", async () => {
+    const { person, thief, revoke } = await program();
+    await deployServer(person, "notes");
+    await deployServer(person, "notes");
+    const back = () => thief.rest("POST", "/api/servers/notes/rollback", {});
+    expect((await whileUploading(await person.slug("notes"), back, revoke)).status).toBe(401);
+    expect((await person.json<{ version: number }>("/api/servers/notes")).version).toBe(2);
+    expect(await changesOf(person, "notes")).toEqual(["PUT", "PUT", "PUT", "PUT"]);
+  });
+
+  test("is the last: those that wait for their turn behind it do nothing", async () => {
+    const { person, id } = await program();
+    await person.machine("attic");
+    await deployServer(person, "notes");
+    const by = `token:${id}` as const;
+    await runInDurableObject(objectOf(person.id), async (instance) => {
+      const waiting = [
+        instance.rotate("attic", null, by),
+        instance.restore("attic", by),
+        instance.upgrade("attic", by),
+        instance.rename("attic", "cellar", by),
+        instance.register({ name: "attic", identity: "identity-of-another", replace: true }, by),
+        instance.remove("attic", by),
+        instance.setServerSecret("notes", "KEY", "text", by),
+        instance.rollBackServer("notes", null, by),
+        instance.remove("notes", by),
+      ];
+      instance.revokeToken(id);
+      expect(await Promise.all(waiting)).toEqual(waiting.map(() => GONE));
+    });
+    expect(await changesOf(person, "attic")).toEqual(["PUT"]);
+    expect(await namesOf(person)).toEqual(["attic", "notes"]);
+  });
+
+  test("deploys nothing that arrives after that", async () => {
+    const { person, thief, id, revoke } = await program();
+    const { headers, body } = await deployment({
+      modules: [mainModule(`export default {}; // ${"x".repeat(70_000)}`)],
+    });
+    const { readable, writable } = new FixedLengthStream(body.byteLength);
+    const deploying = thief.fetch("/api/servers/slow", { method: "PUT", headers, body: readable });
+    const isLetIn = async () => {
+      const { tokens } = await person.json<{ tokens: { id: string; usedMs: number | null }[] }>("/api/tokens");
+      return tokens.some((token) => token.id === id && token.usedMs !== null);
+    };
+    await expect.poll(isLetIn).toBe(true);
+    await revoke();
+    const writer = writable.getWriter();
+    await Promise.all([writer.write(body), writer.close()]);
+    expect((await deploying).status).toBe(401);
+    expect(await namesOf(person)).toEqual([]);
   });
 });

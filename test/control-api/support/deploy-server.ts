@@ -21,17 +21,21 @@ export function mainModule(text: string): Module {
  * Deploys a hosted server, as `operator servers deploy` does: a server without vars and objects unless `config` says otherwise.
  * @param length the length that the request states, if that is not the length of its body
  */
-export async function deployServer(
-  user: TestUser,
-  name: string,
-  { config = PLAIN, modules = [mainModule("export default {};")], length }: Given = {},
-): Promise<Response> {
+export async function deployServer(user: TestUser, name: string, given: Given = {}): Promise<Response> {
+  return user.fetch(`/api/servers/${name}`, { method: "PUT", ...(await deployment(given)) });
+}
+
+/** The request that deploys a hosted server. */
+export async function deployment({
+  config = PLAIN,
+  modules = [mainModule("export default {};")],
+  length,
+}: Given = {}): Promise<{ headers: Record<string, string>; body: ArrayBuffer }> {
   const form = new FormData();
   form.set("config", JSON.stringify(config));
   for (const { name: part, type, text } of modules) form.append(part, new File([text], part, { type }));
   const encoded = new Response(form);
   const type = encoded.headers.get("content-type") ?? "";
   const body = await encoded.arrayBuffer();
-  const headers = { "content-type": type, "content-length": String(length ?? body.byteLength) };
-  return user.fetch(`/api/servers/${name}`, { method: "PUT", headers, body });
+  return { headers: { "content-type": type, "content-length": String(length ?? body.byteLength) }, body };
 }
