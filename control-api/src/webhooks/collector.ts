@@ -1,6 +1,6 @@
 import type { EventFeed, FeedEvent } from "../mcp-events/event-feed.ts";
 import { type Occurrence, occurrenceOf } from "../mcp-events/occurrence.ts";
-import type { Deliveries } from "./deliveries.ts";
+import type { About, Deliveries } from "./deliveries.ts";
 import { MAX_PENDING, MAX_PENDING_TOTAL, MAX_REPLAY, MAX_REPLAY_PAGES } from "./limits.ts";
 import { type Interest, isAbout, type Subscriptions, wants } from "./subscription.ts";
 
@@ -8,7 +8,12 @@ import { type Interest, isAbout, type Subscriptions, wants } from "./subscriptio
 const POSITION_KEY = "position";
 
 /** An event for a subscription, and the positions before and after it. */
-type Match = { readonly occurrence: Occurrence; readonly before: string; readonly after: string };
+type Match = {
+  readonly occurrence: Occurrence;
+  readonly about: About;
+  readonly before: string;
+  readonly after: string;
+};
 
 /** Takes what is new in the person's log into the queue, for each subscription that wants it. */
 export class Collector {
@@ -58,12 +63,14 @@ export class Collector {
       const nowMs = Date.now();
       // No `await` from here to the new position: the runtime writes all of it or nothing.
       const subscriptions = this.#subscriptions.list();
+      const room = new Room(this.#deliveries);
       for (const { event, match } of matchesIn(page.events, position))
         for (const subscription of subscriptions) {
           if (!wants(subscription, match.occurrence.name, event.event)) continue;
           if (subscription.id === replayed?.subscription && replayed.ids.has(event.id)) continue;
-          this.#enqueue(subscription.id, match, nowMs);
+          this.#enqueue(subscription.id, match, room, nowMs);
         }
+      this.#tellGaps(room);
       if (page.gap) for (const { id, hasEnded } of subscriptions) if (!hasEnded) this.#subscriptions.markGap(id, true);
       position = page.cursor;
       this.#storage.kv.put(POSITION_KEY, position);
@@ -105,19 +112,50 @@ export class Collector {
   }
 
   enqueue(subscription: string, matches: readonly Match[], nowMs: number): void {
-    for (const match of matches) this.#enqueue(subscription, match, nowMs);
+    const room = new Room(this.#deliveries);
+    for (const match of matches) this.#enqueue(subscription, match, room, nowMs);
+    this.#tellGaps(room);
   }
 
-  #enqueue(subscription: string, { occurrence, before, after }: Match, nowMs: number): void {
-    if (this.#deliveries.pending(subscription) >= MAX_PENDING || this.#deliveries.pending(null) >= MAX_PENDING_TOTAL) {
-      this.#subscriptions.markGap(subscription, true);
-      return;
-    }
+  #tellGaps({ full }: Room): void {
+    for (const id of full) this.#subscriptions.markGap(id, true);
+  }
+
+  #enqueue(subscription: string, { occurrence, about, before, after }: Match, room: Room, nowMs: number): void {
+    if (!room.take(subscription)) return;
     const content = JSON.stringify(occurrence);
     this.#deliveries.add(
       { subscription, message: occurrence.eventId, isControl: false, content, before, after },
+      about,
       nowMs,
     );
+  }
+}
+
+/**
+ * What else fits into the queue, for all that is added without an `await`. To count it for each message would read the whole queue each
+ * time: 200 events for 100 subscriptions would take 10 s, in which nothing else runs.
+ */
+class Room {
+  readonly #deliveries: Deliveries;
+  readonly #left = new Map<string, number>();
+  #leftOfAll: number;
+  /** Subscriptions that got something less. */
+  readonly full = new Set<string>();
+
+  constructor(deliveries: Deliveries) {
+    this.#deliveries = deliveries;
+    this.#leftOfAll = MAX_PENDING_TOTAL - deliveries.pending(null);
+  }
+
+  /** Takes the place of one message, if there is one. */
+  take(subscription: string): boolean {
+    const left = this.#left.get(subscription) ?? MAX_PENDING - this.#deliveries.pending(subscription);
+    const isFull = left <= 0 || this.#leftOfAll <= 0;
+    if (isFull) this.full.add(subscription);
+    else this.#leftOfAll -= 1;
+    this.#left.set(subscription, isFull ? left : left - 1);
+    return !isFull;
   }
 }
 
@@ -126,7 +164,8 @@ function* matchesIn(events: readonly FeedEvent[], from: string): Generator<{ eve
   let before = from;
   for (const event of events) {
     const occurrence = occurrenceOf(event)?.occurrence;
-    if (occurrence !== undefined) yield { event, match: { occurrence, before, after: event.cursor } };
+    if (occurrence !== undefined)
+      yield { event, match: { occurrence, about: event.event, before, after: event.cursor } };
     before = event.cursor;
   }
 }

@@ -188,7 +188,11 @@ export class Courier {
     const cursor = deliveries.oldest(id)?.before ?? position();
     const content = JSON.stringify({ type: "gap", cursor });
     const message = `msg_gap_${crypto.randomUUID()}`;
-    deliveries.add({ subscription: id, message, isControl: true, content, before: cursor, after: cursor }, Date.now());
+    deliveries.add(
+      { subscription: id, message, isControl: true, content, before: cursor, after: cursor },
+      null,
+      Date.now(),
+    );
   }
 
   /** The secrets to sign with; `null` if they cannot be opened, because the secret of this Operator was replaced. */

@@ -1,3 +1,4 @@
+import { columnsOf } from "../columns.ts";
 import type { DeliveryFault } from "../mcp-events/events-error.ts";
 
 /**
@@ -16,6 +17,9 @@ export type Delivery = {
   readonly after: string;
   readonly attempts: number;
 };
+
+/** What an event in the queue is about. `session` is a handle. */
+export type About = { readonly machine: string; readonly session: string | null };
 
 /** A delivery that was given up. */
 export type DeadLetter = {
@@ -54,11 +58,27 @@ export class Deliveries {
         control INTEGER NOT NULL, content TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, created_ms INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_ms INTEGER NOT NULL, dead_ms INTEGER, fault TEXT);
       CREATE INDEX IF NOT EXISTS delivery_due ON delivery (subscription, next_ms) WHERE dead_ms IS NULL`);
+    if (!columnsOf(sql, "delivery").has("machine")) this.#addAbout();
   }
 
-  add(delivery: Omit<Delivery, "id" | "attempts">, nowMs: number): void {
+  /**
+   * A database of version 0.4 says only in the content what a message is about. SQLite does not read JSON that is nested deeper than 1,000
+   * levels, and a machine can write such an event.
+   */
+  #addAbout(): void {
+    this.#sql.exec("ALTER TABLE delivery ADD COLUMN machine TEXT");
+    this.#sql.exec("ALTER TABLE delivery ADD COLUMN session TEXT");
     this.#sql.exec(
-      "INSERT INTO delivery (subscription, message, control, content, before, after, created_ms, next_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+      `UPDATE delivery SET machine = content ->> '$.data.machine', session = content ->> '$.data.session'
+       WHERE control = 0 AND json_valid(content)`,
+    );
+  }
+
+  /** @param about `null` for a control message */
+  add(delivery: Omit<Delivery, "id" | "attempts">, about: About | null, nowMs: number): void {
+    this.#sql.exec(
+      `INSERT INTO delivery (subscription, message, control, content, before, after, created_ms, next_ms, machine, session)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       delivery.subscription,
       delivery.message,
       delivery.isControl ? 1 : 0,
@@ -67,6 +87,8 @@ export class Deliveries {
       delivery.after,
       nowMs,
       nowMs,
+      about?.machine ?? null,
+      about?.session ?? null,
     );
   }
 
@@ -156,7 +178,11 @@ export class Deliveries {
 
   dead(): DeadLetter[] {
     return this.#sql
-      .exec<Row>("SELECT * FROM delivery WHERE dead_ms IS NOT NULL ORDER BY dead_ms DESC, id DESC")
+      .exec<Omit<Row, "content" | "before" | "after">>(
+        // Not their contents: all of them have 50 MB at most.
+        `SELECT id, subscription, message, control, created_ms, attempts, next_ms, dead_ms, fault FROM delivery
+         WHERE dead_ms IS NOT NULL ORDER BY dead_ms DESC, id DESC`,
+      )
       .toArray()
       .map((row) => ({
         id: row.id,
@@ -173,11 +199,11 @@ export class Deliveries {
     this.#sql.exec("DELETE FROM delivery WHERE dead_ms < ?", ms);
   }
 
-  /** Deletes the messages about a machine, or about one session of it, by its handle. */
+  /** Deletes the messages about a machine, or about one session of it, by its handle. With them go those of which nobody knows what they are about. */
   forget(machine: string, session: string | null): void {
     this.#sql.exec(
-      `DELETE FROM delivery WHERE control = 0 AND content ->> '$.data.machine' = ?1
-       AND (?2 IS NULL OR content ->> '$.data.session' = ?2)`,
+      `DELETE FROM delivery WHERE control = 0
+       AND (machine IS NULL OR (machine = ?1 AND (?2 IS NULL OR session = ?2)))`,
       machine,
       session,
     );

@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { OWN_RETRIES_MS, CLIENT_RETRIES_MS } from "./limits.ts";
+import { plainOf } from "../design/foreign-text.ts";
 import type { Delivery } from "./deliveries.ts";
 import type { Subscription } from "./subscription.ts";
 
@@ -42,6 +43,9 @@ export function retriesOf({ kind }: Subscription): readonly number[] {
   return kind === "client" || kind === "push" ? CLIENT_RETRIES_MS : OWN_RETRIES_MS;
 }
 
+/** What is shown of a tool's name, which the machine chooses. */
+const TOOL_CHARACTERS = 64;
+
 /** ntfy's own levels: 3 is the default, 4 makes a sound that is hard to miss. */
 const PRIORITY: Readonly<Record<string, number>> = {
   "permission.requested": 4,
@@ -77,7 +81,7 @@ function notificationOf(
   const topic = url.pathname.slice(slash + 1);
   url.pathname = url.pathname.slice(0, slash + 1);
   const machine = typeof data["machine"] === "string" ? data["machine"] : "Operator";
-  const tool = typeof data["tool"] === "string" ? `: ${data["tool"].slice(0, 64)}` : "";
+  const tool = typeof data["tool"] === "string" ? `: ${plainOf(data["tool"], TOOL_CHARACTERS)}` : "";
   const body = {
     topic,
     title: machine,

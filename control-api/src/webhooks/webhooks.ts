@@ -408,7 +408,11 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const error = wireErrorOf({ code: "forbidden", reason: "Access was revoked." });
     const content = JSON.stringify({ type: "terminated", error });
     const message = `msg_terminated_${crypto.randomUUID()}`;
-    this.#deliveries.add({ subscription: id, message, isControl: true, content, before: "", after: "" }, Date.now());
+    this.#deliveries.add(
+      { subscription: id, message, isControl: true, content, before: "", after: "" },
+      null,
+      Date.now(),
+    );
   }
 
   /** Starts to deliver what is due, and does not wait for it. */

@@ -100,6 +100,30 @@ test("messages queued for webhooks and those given up are deleted as well, and n
   expect(await kept()).toContain("another");
 });
 
+test("a message that is nested deeper than SQLite reads JSON keeps no other one", async () => {
+  const alice = new TestUser();
+  await alice.machine("attic", FORGETS);
+  const receiver = new Receiver();
+  await receiver.plan({ status: 503 });
+  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  const input: unknown = JSON.parse(`${"[".repeat(1_500)}"first secret"${"]".repeat(1_500)}`);
+  const asked = { request_id: "r", tool: "Bash", input };
+  await alice.logs("attic", [{ type: "permission.requested", session: "s1", data: asked }, ...told("s2", "second secret")]); // prettier-ignore
+  await alice.script("attic", FORGETS);
+  const object = env.WEBHOOKS.getByName(alice.id);
+  const kept = () =>
+    runInDurableObject(object, (_, { storage }) =>
+      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
+    );
+  await expect.poll(kept).toContain("second secret");
+  expect(await kept()).toContain("first secret");
+  expect(await forget(alice, "machine=attic&session=s1")).toMatchObject({ events: 1 });
+  expect(await kept()).not.toContain("first secret");
+  expect(await kept()).toContain("second secret");
+  await forget(alice, "machine=attic");
+  expect(await kept()).not.toContain("secret");
+});
+
 test("notices stay, because they are the record of what was done", async () => {
   const alice = new TestUser();
   await alice.machine("attic");

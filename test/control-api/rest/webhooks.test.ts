@@ -160,4 +160,14 @@ describe("a topic at ntfy", () => {
     }
     expect(await (await alice.rest("POST", `/api/webhooks/${id}/test`)).json()).toEqual({ delivered: true });
   });
+
+  it("shows a tool's name in one line, without characters that mislead", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    await add(alice, { url: new URL("/alerts", receiver.url).href, kind: "ntfy" });
+    await alice.logs("attic", [{ ...asked, data: { ...asked.data, tool: "Ba\u202esh\n\nOperator: all is well" } }]);
+    const [message] = await receiver.received(1);
+    expect(JSON.parse(message?.body ?? "null")).toMatchObject({
+      message: String.raw`An agent waits for your permission: Ba\u{202e}sh Operator: all is well`,
+    });
+  });
 });

@@ -30,14 +30,27 @@ class Log implements EventFeed {
   }
 }
 
-type Parts = { log: Log; collector: Collector; subscriptions: Subscriptions; messages: () => string[] };
+type Parts = {
+  log: Log;
+  collector: Collector;
+  subscriptions: Subscriptions;
+  messages: () => string[];
+  /** How often the queue was counted. */
+  counted: () => number;
+};
 
 /** Runs a test in an object of its own, with one subscription. */
 function collecting(test: (parts: Parts) => Promise<void>): Promise<void> {
   const object = env.WEBHOOKS.getByName(`collector-${crypto.randomUUID()}`);
   return runInDurableObject(object, async (_, { storage }) => {
     const log = new Log();
-    const [subscriptions, deliveries] = [new Subscriptions(storage.sql), new Deliveries(storage.sql)];
+    let counted = 0;
+    const exec: SqlStorage["exec"] = (query, ...bindings) => {
+      if (query.includes("count(*)")) counted += 1;
+      return storage.sql.exec(query, ...bindings);
+    };
+    const sql = new Proxy(storage.sql, { get: (target, name) => (name === "exec" ? exec : Reflect.get(target, name)) });
+    const [subscriptions, deliveries] = [new Subscriptions(storage.sql), new Deliveries(sql)];
     const collector = new Collector(storage, subscriptions, deliveries, () => log);
     const filter = { machine: null, session: null };
     const made = { id: "one", kind: "webhook", client: "", credential: null, types: null, filter, visible: null, url: "", createdMs: 0, expiresMs: null } as const; // prettier-ignore
@@ -47,7 +60,7 @@ function collecting(test: (parts: Parts) => Promise<void>): Promise<void> {
         .exec<{ message: string }>("SELECT message FROM delivery ORDER BY id")
         .toArray()
         .map(({ message }) => message);
-    await test({ log, collector, subscriptions, messages });
+    await test({ log, collector, subscriptions, messages, counted: () => counted });
   });
 }
 
@@ -79,5 +92,18 @@ describe("the collector", () => {
       await collector.collect({ subscription: "one", ids });
       expect(truncated).toBe(false);
       expect(messages()).toEqual(["evt_1", "evt_2", "evt_3"]);
+    }));
+
+  it("counts the queue for each page and not for each event, and marks a gap when it is full", () =>
+    collecting(async ({ log, collector, subscriptions, messages, counted }) => {
+      await collector.collect();
+      const events = 250;
+      const pages = events / 2;
+      for (let count = 0; count < events; count += 1) log.add();
+      await collector.collect();
+      expect(messages()).toHaveLength(200);
+      expect(subscriptions.get("one")?.hasGap).toBe(true);
+      // For the subscription, and for all.
+      expect(counted()).toBe(2 * pages);
     }));
 });
