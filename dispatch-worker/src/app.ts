@@ -24,8 +24,15 @@ export const app = {
 };
 
 async function answer(request: Request, env: Env): Promise<Response> {
-  const url = new URL(request.url);
   const isTrusted = isGateSecret(request.headers.get(OperatorHeader.SECRET), env);
+  // The runtime joins the host and the path without looking at them, as it does for the gate.
+  const url = URL.parse(request.url);
+  if (url === null)
+    return errorResponse(
+      isTrusted
+        ? { code: "invalid_request", reason: "The request has no valid host and path." }
+        : { code: "unauthorized" },
+    );
   const destination = destinationOf(request, url, env.DOMAIN, isTrusted);
   const isLink = destination?.path === ScriptPath.LINK;
   // Without the secret this is the only answer, so nobody can find out which machines exist.

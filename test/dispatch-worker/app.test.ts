@@ -1,6 +1,8 @@
 import { exports } from "cloudflare:workers";
 import { describe, expect, it } from "vitest";
 import { errorResponse } from "#protocol/error.ts";
+import { app } from "../../dispatch-worker/src/app.ts";
+import type { Env } from "../../dispatch-worker/src/env.ts";
 import { codeOf, dispatch, type Script, seen, trusted } from "./support/namespace.ts";
 
 const MCP = "http://localhost/m/attic/mcp";
@@ -45,6 +47,23 @@ describe("without the secret", () => {
       expect(response.status).toBe(401);
     }
   });
+});
+
+describe("a host that cannot be part of a URL", () => {
+  // A request of workerd's own has the URL that it was asked with; one that a test makes is checked, so only its `url` is exchanged.
+  it.each(["http://a:99999/mcp", "http://%61ttic.localhost@/mcp", "http://a b/", "*"])(
+    "is refused: %s",
+    async (url) => {
+      const answered = async (headers: Record<string, string>) => {
+        const request = new Proxy(new Request(MCP, { headers }), {
+          get: (target, key) => (key === "url" ? url : Reflect.get(target, key, target)),
+        });
+        return codeOf(await app.fetch(request, { DISPATCH_SECRET: "gate-secret", DOMAIN: "localhost" } as Env));
+      };
+      expect(await answered({})).toBe("unauthorized");
+      expect(await answered(trusted())).toBe("invalid_request");
+    },
+  );
 });
 
 describe("with the secret", () => {
