@@ -99,6 +99,11 @@ test("nor is what an app has queued whose grant was revoked, or what anybody has
   await object.send({ ...call, scope: "grant:one", key: "the app's" });
   await env.USER.getByName(user.id).endGrant("one");
   expect(await object.delivery("grant:one", "the app's")).toMatchObject({ state: "cancelled" });
+  await object.send({ ...call, scope: "grant:former", key: "an app's that was allowed again" });
+  await env.USER.getByName(user.id).replaceGrant("former", "new");
+  expect(await object.delivery("grant:new", "an app's that was allowed again")).toMatchObject({ state: "accepted" });
+  await env.USER.getByName(user.id).endGrant("new");
+  expect(await object.delivery("grant:new", "an app's that was allowed again")).toMatchObject({ state: "cancelled" });
   await object.send({ ...call, scope: "grant:two", key: "the other app's" });
   await env.USER.getByName(user.id).endAccess();
   expect(await object.delivery("grant:two", "the other app's")).toMatchObject({ state: "cancelled" });

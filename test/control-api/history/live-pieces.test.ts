@@ -44,6 +44,12 @@ describe("pieces of unfinished messages", () => {
     expect(left).toContain("1000");
   });
 
+  it("make room for newer ones of the same machine, whose number stays the same", () => {
+    const pieces = new LivePieces();
+    for (let count = 0; count < 20 * LIVE_PIECES; count += 1) pieces.add(piece(1, "x".repeat(LIVE_PIECE_CHARACTERS)));
+    expect(counts(pieces)).toEqual({ 1: LIVE_PIECES });
+  });
+
   it("of a machine that was forgotten make room", () => {
     const pieces = new LivePieces();
     for (let times = 0; times < 20; times += 1) {

@@ -253,16 +253,18 @@ describe("the log", () => {
     withLog(
       (log, again) => {
         const data = "\u{1F600}".repeat(4_096); // 16 KiB in UTF-8, half as many characters
-        const fill = (machine: string, count: number): void => {
+        const fill = (machine: string, count: number, each = data): void => {
           for (const seq of numbers(1, count))
-            log.push(machine, machine, push(seq - 1, [event(seq, { data })]), seq, NOW);
+            log.push(machine, machine, push(seq - 1, [event(seq, { data: each })]), seq, NOW);
         };
         const bytesOf = (machine: string): number => log.machines.named(machine)?.bytes ?? 0;
         fill("attic", 50);
+        fill("den", 700, "small"); // the most events, and the least data
         const after = log.position;
         fill("barn", 300);
         fill("cellar", 250);
         expect(bytesOf("attic")).toBe(50 * (16_384 + 2));
+        expect(bytesOf("den")).toBe(700 * 7);
         expect(bytesOf("barn") + bytesOf("cellar")).toBeLessThanOrEqual(8 * 1024 * 1024 - bytesOf("attic"));
         expect(bytesOf("barn") + bytesOf("cellar")).toBeGreaterThan(5 * 1024 * 1024);
         expect(Math.min(bytesOf("barn"), bytesOf("cellar"))).toBeGreaterThan(2 * 1024 * 1024);

@@ -2,8 +2,9 @@ import { runInDurableObject } from "cloudflare:test";
 import { base64Url, sha256, utf8 } from "#protocol/bytes.ts";
 import { directory } from "./visitor.ts";
 
-/** User present and user verified (WebAuthn section 6.1). */
+/** User present and user verified (WebAuthn section 6.1), and that the key is attached, as it is when it was just made. */
 const FLAGS = 0x05;
+const KEY_ATTACHED = 0x40;
 
 /** A passkey in software: a key of a person's account, and what a browser answers with it. */
 export class SoftPasskey {
@@ -19,31 +20,12 @@ export class SoftPasskey {
 
   /** Puts a new passkey into a person's account. */
   static async of(person: string, origin: string): Promise<SoftPasskey> {
-    const algorithm = { name: "ECDSA", namedCurve: "P-256" };
-    const keys = (await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as CryptoKeyPair;
+    const keys = await newKeys();
     const passkey = new SoftPasskey(keys, origin);
-    const point = new Uint8Array((await crypto.subtle.exportKey("raw", keys.publicKey)) as ArrayBuffer);
-    // COSE_Key: an EC2 key for ES256 on P-256, with x and y (RFC 9053 section 7.1.1).
-    const cose = [
-      0xa5,
-      1,
-      2,
-      3,
-      0x26,
-      0x20,
-      1,
-      0x21,
-      0x58,
-      32,
-      ...point.slice(1, 33),
-      0x22,
-      0x58,
-      32,
-      ...point.slice(33),
-    ];
+    const cose = await coseOf(keys);
     await runInDurableObject(directory(), (_accounts, { storage }) => {
       const row = "INSERT INTO passkey (id, person, public_key, counter, created_ms) VALUES (?, ?, ?, 0, 0)";
-      storage.sql.exec(row, passkey.#id, person, Uint8Array.from(cose));
+      storage.sql.exec(row, passkey.#id, person, cose);
     });
     return passkey;
   }
@@ -67,6 +49,41 @@ export class SoftPasskey {
       },
     };
   }
+}
+
+/** What a browser answers when a person adds a new passkey, which nobody has attested (WebAuthn section 8.7). */
+export async function newPasskey(challenge: string, origin: string): Promise<object> {
+  const id = crypto.getRandomValues(new Uint8Array(16));
+  const [aaguid, counter, length] = [new Uint8Array(16), [0, 0, 0, 0], [0, id.length]];
+  const head = [...(await sha256(new URL(origin).hostname)), FLAGS | KEY_ATTACHED, ...counter];
+  const data = Uint8Array.of(...head, ...aaguid, ...length, ...id, ...(await coseOf(await newKeys())));
+  // CBOR: {"fmt": "none", "attStmt": {}, "authData": <bytes of a length of one byte>}.
+  const text = (word: string): number[] => [0x60 + word.length, ...utf8(word)];
+  const cbor = [
+    0xa3,
+    ...text("fmt"),
+    ...text("none"),
+    ...text("attStmt"),
+    0xa0,
+    ...text("authData"),
+    0x58,
+    data.length,
+  ];
+  const client = utf8(JSON.stringify({ type: "webauthn.create", challenge, origin }));
+  const response = { clientDataJSON: base64Url(client), attestationObject: base64Url(Uint8Array.of(...cbor, ...data)) };
+  return { id: base64Url(id), rawId: base64Url(id), type: "public-key", clientExtensionResults: {}, response };
+}
+
+async function newKeys(): Promise<CryptoKeyPair> {
+  const algorithm = { name: "ECDSA", namedCurve: "P-256" };
+  return (await crypto.subtle.generateKey(algorithm, true, ["sign", "verify"])) as CryptoKeyPair;
+}
+
+/** COSE_Key: an EC2 key for ES256 on P-256, with x and y (RFC 9053 section 7.1.1). */
+async function coseOf({ publicKey }: CryptoKeyPair): Promise<Uint8Array> {
+  const point = new Uint8Array((await crypto.subtle.exportKey("raw", publicKey)) as ArrayBuffer);
+  const [x, y] = [point.slice(1, 33), point.slice(33)];
+  return Uint8Array.of(0xa5, 1, 2, 3, 0x26, 0x20, 1, 0x21, 0x58, 32, ...x, 0x22, 0x58, 32, ...y);
 }
 
 /** An ECDSA signature as WebAuthn has it (ASN.1 DER); WebCrypto gives the two numbers one after the other. */
