@@ -42,6 +42,7 @@ describe("an event stream's text", () => {
 
   it("keeps empty lines that begin a chunk", async () => {
     expect(await textOf([utf8("a\r"), utf8("\n"), utf8("\n"), utf8("b\r"), utf8("\r\n")])).toBe("a\n\nb\n\n");
+    expect(await textOf([utf8("a\r"), new Uint8Array(), utf8("\n\nb\n")])).toBe("a\n\nb\n");
   });
 
   // Without eventText it takes minutes.
