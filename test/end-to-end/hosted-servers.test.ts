@@ -253,6 +253,10 @@ describe("versions", () => {
     await until("the script without the secret", () => withoutIt().catch(() => false));
     const { stderr } = await servers(tokenOfAda, ["secret", "put", "nosy", "OPERATOR_OWNER"], "bob");
     expect(stderr).toContain("cannot be a secret's name");
+    // Within Operator's limit in characters, and beyond the platform's in bytes, which says so.
+    const { stderr: tooLong } = await servers(tokenOfAda, ["secret", "put", "nosy", "LONG"], "ä".repeat(5_000));
+    expect(tooLong).toContain("the secret was not changed");
+    expect(tooLong).toContain("5120 bytes");
   });
 
   test("survive a restart of Operator", async () => {

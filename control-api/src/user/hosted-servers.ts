@@ -193,9 +193,15 @@ export class HostedServers {
   async setSecret(name: string, secret: string, text: string | null): Promise<OperatorError | null> {
     const server = this.#store.get(name);
     if (server === null) return unknown(name);
-    if (text === null) await deleteSecret(this.#env, server.slug, secret);
-    else await putSecret(this.#env, server.slug, secret, text);
-    return null;
+    try {
+      if (text === null) await deleteSecret(this.#env, server.slug, secret);
+      else await putSecret(this.#env, server.slug, secret, text);
+      return null;
+    } catch (reason) {
+      const fault = uploadFault(reason);
+      if (fault === null) throw reason;
+      return invalid(`the secret was not changed: ${fault}`);
+    }
   }
 
   /** An error if the API finds fault with the upload. Throws if the API itself failed. */

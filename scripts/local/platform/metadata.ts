@@ -1,6 +1,10 @@
 import * as z from "zod";
 
-const name = z.string().regex(/^[A-Za-z_$][\w$]{0,127}$/, "a binding's name must be a JavaScript identifier");
+export const BindingName = z
+  .string()
+  .regex(/^[A-Za-z_$][\w$]{0,127}$/, "a binding's name must be a JavaScript identifier");
+
+const name = BindingName;
 
 /**
  * The bindings that a user script can have on this platform. The shapes are Cloudflare's; a test compares their fields with those
@@ -75,11 +79,16 @@ const Observability = z.strictObject({
 });
 
 /** Cloudflare's limit on variables and secrets of a script (Workers, "Limits": 128 on the paid plan). */
-const MOST_BINDINGS = 128;
+export const MOST_BINDINGS = 128;
 /** Cloudflare's limit on the text of one of them: 5 KB, same page. Checked at the upload, not of what is stored already. */
 const MAX_TEXT_BYTES = 5 * 1024;
 
-const isTooLong = (binding: Binding): boolean => "text" in binding && Buffer.byteLength(binding.text) > MAX_TEXT_BYTES;
+export const isTooLong = (binding: Binding): boolean =>
+  "text" in binding && Buffer.byteLength(binding.text) > MAX_TEXT_BYTES;
+
+/** What is said of too many or too large ones. */
+export const TOO_MANY_BINDINGS = `a script may have at most ${MOST_BINDINGS} bindings`;
+export const TEXT_TOO_LONG = `the text of a binding may have ${MAX_TEXT_BYTES} bytes`;
 
 /** Fields that are accepted and have no effect here. Their shapes are not checked, because Operator sends none of them. */
 const ignored = z.unknown().optional();
@@ -129,8 +138,8 @@ export const Metadata = z.strictObject({
   compatibility_flags: Flags.default([]),
   bindings: z
     .array(Binding)
-    .max(MOST_BINDINGS, `a script may have at most ${MOST_BINDINGS} bindings`)
-    .refine((all) => !all.some(isTooLong), `the text of a binding may have ${MAX_TEXT_BYTES} bytes`)
+    .max(MOST_BINDINGS, TOO_MANY_BINDINGS)
+    .refine((all) => !all.some(isTooLong), TEXT_TOO_LONG)
     .refine((all) => new Set(all.map((one) => one.name)).size === all.length, "two bindings have the same name")
     .default([]),
   keep_bindings: z.array(KEPT).default([]),

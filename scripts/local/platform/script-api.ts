@@ -5,14 +5,16 @@ import { success, successList } from "./envelope.ts";
 import { fail } from "./error.ts";
 import { REPEATS_HEADER } from "./hostility/api-faults.ts";
 import { readJson } from "./json-body.ts";
-import { Binding, Tags } from "./metadata.ts";
+import { Binding, BindingName, isTooLong, MOST_BINDINGS, Tags, TEXT_TOO_LONG, TOO_MANY_BINDINGS } from "./metadata.ts";
 import type { OwnBinding } from "./metadata.ts";
 import type { ScriptModule } from "./upload.ts";
 import { metadataOf, parse, readForm, readUpload } from "./upload.ts";
 import type { UserScript } from "./user-script.ts";
 import { bindingView, scriptDetailView, scriptView, settingsView } from "./view.ts";
 
-const Secret = z.object({ name: z.string(), text: z.string(), type: z.literal("secret_text").default("secret_text") });
+const Secret = z
+  .object({ name: BindingName, text: z.string(), type: z.literal("secret_text").default("secret_text") })
+  .refine((secret) => !isTooLong(secret), TEXT_TOO_LONG);
 const Settings = z.object({ bindings: z.array(Binding).optional(), tags: Tags.optional() });
 
 /** The routes below one script's path. */
@@ -66,7 +68,13 @@ export function scriptRoutes(app: Hono, path: string, directory: Directory): voi
   app.get(`${path}/secrets`, (c) => successList(scriptOf(c).record.bindings.filter(isSecret).map(bindingView)));
   app.put(`${path}/secrets`, async (c) => {
     const secret = parse(Secret, await readJson(c.req.raw));
-    await scriptOf(c).rebind((bindings) => [...bindings.filter(({ name }) => name !== secret.name), secret]);
+    await scriptOf(c).rebind((bindings) => {
+      const others = bindings.filter(({ name }) => name !== secret.name);
+      // Each is a change of its own, so the limit of an upload does not hold them.
+      if (others.length === bindings.length && others.length >= MOST_BINDINGS)
+        fail({ code: "upload_invalid", message: TOO_MANY_BINDINGS });
+      return [...others, secret];
+    });
     return success(bindingView(secret));
   });
   app.get(`${path}/secrets/:secret`, (c) => {

@@ -94,6 +94,18 @@ test("secrets are set, listed by name and removed", async () => {
   expect((await refusal(secrets.get("KEY", { ...at, script_name: "attic" })))[0]).toBe(404);
 });
 
+test("secrets one by one make no more bindings than an upload may have, and none that is larger", async () => {
+  const { namespaces, client } = await bench();
+  const vars = Array.from({ length: 128 }, (_, index) => ({ type: "plain_text", name: `V${index}`, text: "" }));
+  await upload(client, "attic", HELLO, { bindings: vars });
+  const set = (name: string, text: string) =>
+    refusal(namespaces.scripts.secrets.update("attic", { ...at, name, text, type: "secret_text" }));
+  expect(await set("KEY", "one")).toEqual([400, 10021, expect.stringContaining("at most 128 bindings")]);
+  expect(await set("V0", "x".repeat(5_121))).toEqual([400, 10021, expect.stringContaining("5120 bytes")]);
+  expect(await set("not a name", "one")).toEqual([400, 10021, expect.stringContaining("identifier")]);
+  expect(await collect(namespaces.scripts.secrets.list("attic", at))).toEqual([]);
+});
+
 test("every request without the right token is refused", async () => {
   const { platform, client } = await bench();
   await upload(client, "attic", HELLO);
