@@ -46,7 +46,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       costs: ["http", "history", "machines", "user", "mcp"],
       "mcp-events": ["http", "audit", "machines", "user", "events"],
       push: ["design", "machines", "inbox"],
-      webhooks: ["http", "sign-in", "user", "mcp-events", "push"],
+      webhooks: ["design", "http", "sign-in", "user", "mcp-events", "push"],
       mcp: ["http", "audit", "machines", "history", "inbox", "elicitation", "delivery", "user", "events", "mcp-events"],
       pages: [
         "http",
