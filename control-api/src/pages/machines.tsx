@@ -14,7 +14,7 @@ import type { ListedMachines, MachineQuery } from "../machines/machine-query.ts"
 import { type MachineRecord, PAGE_APPROVALS } from "../machines/machine-record.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
-import { confirmFirst, formToken } from "../sign-in/session.ts";
+import { bearerOf, confirmFirst, formToken } from "../sign-in/session.ts";
 import { type Registered, registryOf } from "../user/user-rpc.ts";
 import { machinePath } from "./address.ts";
 import { AddMachine } from "./getting-started.tsx";
@@ -190,7 +190,7 @@ machines.post("/:name/remove", async (c) => {
   if (record === null) return notThere(c, "machine");
   // A machine can be added again. A server's data and secrets cannot be brought back.
   if (record.kind === "hosted" && !isFresh) return confirmFirst(c, `${machinePath(name)}/remove`);
-  const error: OperatorError | null = await registryOf(c.env, person.id).remove(name);
+  const error: OperatorError | null = await registryOf(c.env, person.id).remove(name, bearerOf(c.var.session));
   if (error !== null) return error.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, error);
   note(c.env, person.id, { kind: "machine_removed", client: WEB_CLIENT, machine: name, subject: null });
   if (record.kind === "hosted")
@@ -202,7 +202,11 @@ machines.post("/:name/rotate", async (c) => {
   const { person } = c.var.session;
   const name = c.req.param("name");
   // The new token goes nowhere: the machine gets one when somebody runs `codez setup` on it, with its own key.
-  const rotated: Registered | OperatorError = await registryOf(c.env, person.id).rotate(name, null);
+  const rotated: Registered | OperatorError = await registryOf(c.env, person.id).rotate(
+    name,
+    null,
+    bearerOf(c.var.session),
+  );
   if ("code" in rotated) return rotated.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, rotated);
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject: "token rotated" });
   return personPage(c, { title: `${name} is disconnected`, at: "machines" }, <RotatedPage name={name} env={c.env} />);
@@ -214,7 +218,11 @@ machines.post("/:name/rename", async (c) => {
   const to = String((await formIn(c)).get("name") ?? "")
     .trim()
     .toLowerCase();
-  const renamed: MachineRecord | OperatorError = await registryOf(c.env, person.id).rename(name, to);
+  const renamed: MachineRecord | OperatorError = await registryOf(c.env, person.id).rename(
+    name,
+    to,
+    bearerOf(c.var.session),
+  );
   if ("code" in renamed)
     return renamed.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, renamed, to);
   const subject = `renamed to ${to}`;
@@ -232,7 +240,8 @@ machines.post("/:name/approval", async (c) => {
   // To allow more takes a recent sign-in, as allowing itself does. To allow less never does.
   const isMore = PAGE_APPROVALS.indexOf(approval) < PAGE_APPROVALS.indexOf(record.pageApproval);
   if (isMore && !isFresh) return confirmFirst(c, `${machinePath(name)}#approval`);
-  await registryOf(c.env, person.id).setPageApproval(name, approval);
+  const isSet = await registryOf(c.env, person.id).setPageApproval(name, approval, bearerOf(c.var.session));
+  if (!isSet) return notThere(c, "machine");
   const subject = `pages may allow: ${approval}`;
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject });
   return c.redirect(`${machinePath(name)}#approval`, 303);

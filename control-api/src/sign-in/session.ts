@@ -1,5 +1,6 @@
 import { deleteCookie, getCookie, setCookie } from "hono/cookie";
 import type { Env } from "../env.ts";
+import type { BrowserCredential } from "../http/caller.ts";
 import { accountsOf } from "./accounts/directory.ts";
 import type { OpenSession } from "./accounts/accounts-rpc.ts";
 import { SESSION_IDLE_MS, type Visit } from "./accounts/sessions.ts";
@@ -62,9 +63,9 @@ export async function endSession(c: PageContext, env: Env): Promise<void> {
   deleteCookie(c, cookieName(c), { path: "/", secure: isSecure(c) });
 }
 
-/** Tells the open streams of a person's pages that one of their browsers was signed out: each looks whether it was its own. */
-export async function tellBrowsers(c: PageContext, { person }: Session): Promise<void> {
-  await c.env.USER.getByName(person.id).revoked();
+/** What a request of this browser is let in with. */
+export function bearerOf({ id }: Session): BrowserCredential {
+  return `browser:${id}`;
 }
 
 /** The CSRF token in the forms of a session. It is derived from the session cookie, which no other site can read. */

@@ -4,7 +4,7 @@ import { type Bearer, callerWith, type Credential, type TokenAnswer } from "../h
 import { SCOPES, type Scope } from "../http/scope.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
 import { CallBudgets } from "./call-budget.ts";
-import { EndedGrants } from "./ended-grants.ts";
+import { EndedBearers } from "./ended-bearers.ts";
 
 /** Valid tokens of one person: one for each program on each of a few hundred computers. Nobody could find one among more in order to revoke it. */
 export const MAX_TOKENS = 1_000;
@@ -31,10 +31,10 @@ export type TokenRecord = TokenLimits & { id: string; label: string; createdMs: 
 export type MadeToken = { token: string; record: TokenRecord };
 
 /**
- * The credential with which a token is created: revoking it also revokes the token. `null` for a person on a page or the local
- * owner, who have none that could be revoked.
+ * What a token is created with. Revoking a grant or token also revokes the token; what a person made in a browser stays when that is signed out.
+ * `null` for the local owner, who has nothing that could be revoked.
  */
-export type TokenMaker = { readonly credential: Credential | null };
+export type TokenMaker = { readonly credential: Bearer | null };
 
 /** Maps machine names to identities and back. A name can pass to another computer; an identity always stays with its computer. */
 export type MachineNames = {
@@ -67,7 +67,7 @@ export class Tokens {
   readonly #sql: SqlStorage;
   readonly #user: () => string;
   readonly #names: MachineNames;
-  readonly #endedGrants: EndedGrants;
+  readonly #ended: EndedBearers;
   readonly #budgets = new CallBudgets((id, { day, reserved }) =>
     this.#sql.exec("UPDATE access_token SET budget_day = ?, budget_reserved = ? WHERE id = ?", day, reserved, id),
   );
@@ -76,7 +76,7 @@ export class Tokens {
     this.#sql = sql;
     this.#user = user;
     this.#names = names;
-    this.#endedGrants = new EndedGrants(sql);
+    this.#ended = new EndedBearers(sql);
     sql.exec(`CREATE TABLE IF NOT EXISTS access_token (
       id TEXT PRIMARY KEY, hash TEXT NOT NULL UNIQUE, label TEXT NOT NULL, scopes TEXT NOT NULL, machines TEXT,
       created_ms INTEGER NOT NULL, expires_ms INTEGER, made_with TEXT,
@@ -116,7 +116,7 @@ export class Tokens {
       limits.machines === null ? null : this.#kept(limits.machines),
       record.createdMs,
       limits.expiresMs,
-      credential,
+      credential?.startsWith("browser:") === true ? null : credential,
       limits.callsPerDay,
     );
     return { token, record };
@@ -149,7 +149,7 @@ export class Tokens {
 
   /** Whether a token is still valid, by its credential, or a grant or browser was not ended in the last day. */
   isValid(credential: Bearer, nowMs: number): boolean {
-    if (!credential.startsWith("token:")) return !this.#endedGrants.has(credential);
+    if (!credential.startsWith("token:")) return !this.#ended.has(credential);
     const id = credential.slice("token:".length);
     const valid = "SELECT 1 FROM access_token WHERE id = ? AND (expires_ms IS NULL OR expires_ms > ?)";
     return this.#sql.exec(valid, id, nowMs).toArray().length > 0;
@@ -204,9 +204,14 @@ export class Tokens {
     this.#sql.exec("DELETE FROM access_token");
   }
 
+  /** Browsers were signed out. What was made in them stays, and nothing can be made in them from now on. */
+  endBrowsers(ids: readonly string[]): void {
+    for (const id of ids) this.#ended.add(`browser:${id}`, Date.now());
+  }
+
   /** From now on nothing can be made with this. A token is known to have ended because it is gone. */
   #end(credential: Credential): void {
-    if (!credential.startsWith("token:")) this.#endedGrants.add(credential, Date.now());
+    if (!credential.startsWith("token:")) this.#ended.add(credential, Date.now());
   }
 
   /**

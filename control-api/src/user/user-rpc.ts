@@ -64,13 +64,13 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Undoes the last takeover of a machine, or the last change of its key. */
   restore(name: string, by?: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
-  setRemoteApproval(name: string, isAllowed: boolean): MaybeAsync<boolean>;
+  setRemoteApproval(name: string, isAllowed: boolean, by?: Bearer | null): MaybeAsync<boolean>;
   /** What may be allowed on pages, for the machines where that is less than everything. */
   limitedPageApprovals(): MaybeAsync<Map<string, PageApproval>>;
   /** Says what may be allowed on pages for a machine. Answers `false` if there is no such machine. */
-  setPageApproval(name: string, approval: PageApproval): MaybeAsync<boolean>;
+  setPageApproval(name: string, approval: PageApproval, by?: Bearer | null): MaybeAsync<boolean>;
   /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
-  setElicitation(name: string, isAllowed: boolean): MaybeAsync<boolean>;
+  setElicitation(name: string, isAllowed: boolean, by?: Bearer | null): MaybeAsync<boolean>;
   remove(name: string, by?: Bearer | null): MaybeAsync<OperatorError | null>;
   rename(from: string, to: string, by?: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string, by?: Bearer | null): MaybeAsync<boolean | OperatorError>;
@@ -190,6 +190,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   endGrant(id: string): MaybeAsync<void>;
   /** A grant was replaced by another of the same app, to which everything belongs now that was made with it. */
   replaceGrant(former: string, id: string): MaybeAsync<void>;
+  /** Browsers were signed out, by their ids: nothing is written any more that they have asked for. */
+  endBrowsers(ids: readonly string[]): MaybeAsync<void>;
   /** Revokes all tokens and grants of the user; machines stay. */
   endAccess(): MaybeAsync<void>;
   /** Revokes the grants whose code nobody has redeemed yet. */

@@ -348,20 +348,20 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#changes.upgrade(name, by);
   }
 
-  setRemoteApproval(name: string, isAllowed: boolean): boolean {
-    return this.#registry.setRemoteApproval(name, isAllowed);
+  setRemoteApproval(name: string, isAllowed: boolean, by: Bearer | null = null): boolean {
+    return this.#changes.isAllowed(by) && this.#registry.setRemoteApproval(name, isAllowed);
   }
 
   limitedPageApprovals(): Map<string, PageApproval> {
     return this.#registry.limitedPageApprovals();
   }
 
-  setPageApproval(name: string, approval: PageApproval): boolean {
-    return this.#registry.setPageApproval(name, approval);
+  setPageApproval(name: string, approval: PageApproval, by: Bearer | null = null): boolean {
+    return this.#changes.isAllowed(by) && this.#registry.setPageApproval(name, approval);
   }
 
-  setElicitation(name: string, isAllowed: boolean): boolean {
-    return this.#registry.setElicitation(name, isAllowed);
+  setElicitation(name: string, isAllowed: boolean, by: Bearer | null = null): boolean {
+    return this.#changes.isAllowed(by) && this.#registry.setElicitation(name, isAllowed);
   }
 
   answerToForm(key: string, timeoutMs: number): Promise<ClientAnswer | null> {
@@ -718,6 +718,11 @@ export class User extends Agent<Env> implements UserRpc {
     this.#tokens.passOn(`grant:${former}`, `grant:${id}`);
     this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
     this.#outbox.passOn(`grant:${former}`, `grant:${id}`);
+    this.revoked();
+  }
+
+  endBrowsers(ids: readonly string[]): void {
+    this.#tokens.endBrowsers(ids);
     this.revoked();
   }
 

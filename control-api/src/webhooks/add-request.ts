@@ -1,6 +1,5 @@
 import type { BrowserKeys } from "../push/encrypt.ts";
-import type { BrowserCredential } from "./subscription.ts";
-import type { Credential } from "../http/caller.ts";
+import type { BrowserCredential, Credential } from "../http/caller.ts";
 import type { SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
 
 /** A webhook that a person adds. */

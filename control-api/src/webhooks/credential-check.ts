@@ -1,12 +1,11 @@
 import { noteWithin } from "#protocol/keep-within.ts";
 import type { Env } from "../env.ts";
-import type { Credential } from "../http/caller.ts";
+import type { Bearer } from "../http/caller.ts";
 import { accountsOf } from "../sign-in/accounts/directory.ts";
 import { grantsOf } from "../sign-in/grants.ts";
 import type { TokenRecord } from "../user/tokens.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { CREDENTIAL_CHECK_MS } from "./limits.ts";
-import type { BrowserCredential } from "./subscription.ts";
 
 /** Credentials whose answers are in memory: more than a person has subscriptions. Those of deleted ones stay until they make room. */
 const REMEMBERED = 1_000;
@@ -18,10 +17,7 @@ export type Sight = { readonly machines: readonly string[] | null };
 export class CredentialCheck {
   readonly #env: Env;
   readonly #user: () => string;
-  readonly #known = new Map<
-    Credential | BrowserCredential,
-    { readonly sight: Promise<Sight | null>; readonly atMs: number }
-  >();
+  readonly #known = new Map<Bearer, { readonly sight: Promise<Sight | null>; readonly atMs: number }>();
 
   constructor(env: Env, user: () => string) {
     this.#env = env;
@@ -34,7 +30,7 @@ export class CredentialCheck {
   }
 
   /** What a credential shows, or `null` if it is no longer valid. Throws if that could not be found out. */
-  async sightOf(credential: Credential | BrowserCredential | null, nowMs: number): Promise<Sight | null> {
+  async sightOf(credential: Bearer | null, nowMs: number): Promise<Sight | null> {
     if (credential === null) return { machines: null };
     const known = this.#known.get(credential);
     if (known !== undefined && nowMs - known.atMs < CREDENTIAL_CHECK_MS) return known.sight;
@@ -45,7 +41,7 @@ export class CredentialCheck {
     return sight;
   }
 
-  async #lookUp(credential: Credential | BrowserCredential, nowMs: number): Promise<Sight | null> {
+  async #lookUp(credential: Bearer, nowMs: number): Promise<Sight | null> {
     const user = this.#user();
     const id = credential.slice(credential.indexOf(":") + 1);
     const isValid = ({ expiresMs }: { expiresMs: number | null }): boolean => expiresMs === null || expiresMs > nowMs;

@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { columnsOf } from "../columns.ts";
-import type { Credential } from "../http/caller.ts";
+import type { Bearer } from "../http/caller.ts";
 import { PushSettings } from "../push/push-settings.ts";
 import type { DeliveryFault } from "../mcp-events/events-error.ts";
 import { passes, type SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
@@ -8,17 +8,14 @@ import { passes, type SubscriptionFilter } from "../mcp-events/subscription-argu
 /** Who wants the messages: an MCP client, or the person: by webhook, as notifications of ntfy, or as notifications of a browser. */
 type Kind = "client" | "webhook" | "ntfy" | "push";
 
-/** A browser that somebody is signed in with, by the id in their list. Its notifications end when it is signed out. */
-export type BrowserCredential = `browser:${string}`;
-
 /** A subscription, without its secrets. Times are in milliseconds since 1970. */
 export type Subscription = {
   readonly id: string;
   readonly kind: Kind;
   /** The name of the client or token that made it, for the person. */
   readonly client: string;
-  /** What it ends with; `null` for the owner at their own computer, and with MCPAuthKit. */
-  readonly credential: Credential | BrowserCredential | null;
+  /** What it ends with, such as the browser that shows its notifications; `null` for the owner at their own computer, and with MCPAuthKit. */
+  readonly credential: Bearer | null;
   /** Names of event types; `null` for all. A client's subscription has exactly one. */
   readonly types: readonly string[] | null;
   readonly filter: SubscriptionFilter;
@@ -50,7 +47,7 @@ type Row = {
   id: string;
   kind: Kind;
   client: string;
-  credential: Credential | BrowserCredential | null;
+  credential: Bearer | null;
   types: string | null;
   machine: string | null;
   session: string | null;

@@ -1,7 +1,7 @@
 // Root cause: what lasts for a time was valid until its end, whenever that was. A computer whose clock was ahead, and was then put right,
 // left codes, invitations, sessions and fresh sign-ins that were valid for years, and people who were locked out for as long.
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { ask, bearer, Client, directory, errorOf, PASSWORD, statusWith, Visitor } from "../../control-api/sign-in/support/visitor.ts"; // prettier-ignore
+import { ask, bearer, Client, directory, errorOf, invitation, PASSWORD, statusWith, Visitor } from "../../control-api/sign-in/support/visitor.ts"; // prettier-ignore
 import { env } from "../../control-api/support/operator.ts";
 import { FRESH_MS } from "../../../control-api/src/sign-in/fresh.ts";
 
@@ -82,7 +82,7 @@ test("no invitation lasts longer than it should after a fast clock is corrected"
     [0, 303],
   ] as const) {
     shift(aheadMs);
-    const { code } = await directory().invite();
+    const code = await invitation();
     shift(0);
     const form = { code, name: `p-${crypto.randomUUID()}`, password: PASSWORD };
     expect((await new Visitor().post("/invite", form)).status).toBe(status);

@@ -1,13 +1,15 @@
 // Root cause: nobody could see which browsers were signed in, and claiming the account again kept what the old owner's credentials had created.
 // Whoever signed in at a browser left the person before them signed in there.
 import { runInDurableObject } from "cloudflare:test";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import type { User } from "../../../control-api/src/user/user.ts";
 import { browserNamed } from "../../../control-api/src/sign-in/browser-name.ts";
 import {
   ask,
   bearer,
   Client,
   directory,
+  invitation,
   PASSWORD,
   statusWith,
   Visitor,
@@ -133,7 +135,7 @@ describe("claiming the owner's account again", () => {
     const app = await client.signIn(before, { scope: "operator:admin mcp:tools" });
     const made = await ask("/api/tokens", { method: "POST", body: '{"label":"x"}', ...bearer(app.access_token) });
     const { token }: { token: string } = await made.json();
-    const { code } = await directory().invite();
+    const code = await invitation();
     const unredeemed = (await client.consent(before)).searchParams.get("code") ?? "";
     const bystander = await Visitor.invited();
     const theirs = await (await Client.registered()).signIn(bystander);
@@ -147,5 +149,30 @@ describe("claiming the owner's account again", () => {
     expect((await owner.get("/account")).status).toBe(200);
     expect(await statusWith(theirs.access_token)).toBe(200);
     expect((await bystander.get("/account")).status).toBe(200);
+  });
+
+  test("and nobody who had it before can make any of that again while it is being revoked", async () => {
+    await lose();
+    const form = { code: env.CLAIM_CODE ?? "", name: "dana", password: PASSWORD };
+    const thief = new Visitor();
+    expect((await thief.post("/claim", form)).status).toBe(303);
+    const csrf = await thief.csrf("/account");
+    await lose();
+    const object = env.USER.getByName("owner") as unknown as DurableObjectStub<User>;
+    const meanwhile: number[] = [];
+    await runInDurableObject(object, async (user: User) => {
+      const endAccess = user.endAccess.bind(user);
+      const spied = vi.spyOn(Object.getPrototypeOf(user) as User, "endAccess").mockImplementation(async () => {
+        await endAccess();
+        meanwhile.push((await thief.post("/account/tokens", { csrf, label: "again", may: "manage" })).status);
+        meanwhile.push((await new Visitor().post("/sign-in", { name: "dana", password: PASSWORD })).status);
+      });
+      const owner = new Visitor();
+      expect((await owner.post("/claim", { ...form, password: "another horse battery" })).status).toBe(303);
+      expect((await owner.get("/account")).status).toBe(200);
+      spied.mockRestore();
+      expect(user.tokens().filter(({ label }) => label === "again")).toEqual([]);
+    });
+    expect(meanwhile).toEqual([303, 401]);
   });
 });

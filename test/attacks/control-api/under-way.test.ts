@@ -2,10 +2,21 @@
 // Whoever asked without a pause had something stored in between, such as a token without an end.
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
+import type { RegistrationResponseJSON } from "@simplewebauthn/server";
+import type { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import type { Credential } from "../../../control-api/src/http/caller.ts";
 import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
-import { ask, Client, statusWith, type Tokens, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { newPasskey } from "../../control-api/sign-in/support/passkey.ts";
+import {
+  ask,
+  Client,
+  directory,
+  PASSWORD,
+  statusWith,
+  type Tokens,
+  Visitor,
+} from "../../control-api/sign-in/support/visitor.ts";
 import { deployment, deployServer, mainModule } from "../../control-api/support/deploy-server.ts";
 import { env, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
@@ -299,5 +310,93 @@ describe("a change of a machine or server whose upload is under way when its tok
     await Promise.all([writer.write(body), writer.close()]);
     expect((await deploying).status).toBe(401);
     expect(await namesOf(person)).toEqual([]);
+  });
+});
+
+describe("what a browser asks for is not done if it is signed out meanwhile", () => {
+  async function browserOf(person: Visitor & { name: string }): Promise<{ user: string; browser: string }> {
+    return runInDurableObject(directory(), (accounts: Accounts) => {
+      const user = accounts.people().find(({ name }) => name === person.name)?.id ?? "";
+      return { user, browser: accounts.sessions(user)[0]?.id ?? "" };
+    });
+  }
+
+  test("another password, and another passkey", async () => {
+    const person = await Visitor.invited();
+    const { user, browser } = await browserOf(person);
+    const site = { id: "localhost", origin: "http://localhost:8787" };
+    await runInDurableObject(directory(), async (accounts: Accounts) => {
+      const { challenge } = (await accounts.passkeyToAdd({ id: user, name: person.name }, site)) as {
+        challenge: string;
+      };
+      const made = (await newPasskey(challenge, site.origin)) as RegistrationResponseJSON;
+      const changes = [
+        accounts.changePassword(user, PASSWORD, "another horse battery", browser, "here"),
+        accounts.addPasskey(user, browser, made, site, "a browser"),
+      ];
+      await accounts.endSessions(user);
+      expect(await Promise.all(changes)).toEqual([{ denied: "wrong" }, false]);
+      expect(accounts.passkeys(user)).toEqual([]);
+    });
+    const again = await new Visitor().post("/sign-in", { name: person.name, password: PASSWORD });
+    expect(again.headers.get("location")).not.toBeNull();
+  });
+
+  test("a passkey is added where nobody signs out", async () => {
+    const person = await Visitor.invited();
+    const { user, browser } = await browserOf(person);
+    const site = { id: "localhost", origin: "http://localhost:8787" };
+    await runInDurableObject(directory(), async (accounts: Accounts) => {
+      const { challenge } = (await accounts.passkeyToAdd({ id: user, name: person.name }, site)) as {
+        challenge: string;
+      };
+      const made = (await newPasskey(challenge, site.origin)) as RegistrationResponseJSON;
+      expect(await accounts.addPasskey(user, browser, made, site, "a browser")).toBe(true);
+    });
+  });
+
+  test("an invitation", async () => {
+    await runInDurableObject(directory(), async (accounts: Accounts, { storage }) => {
+      const id = crypto.randomUUID().slice(0, 16);
+      const row = "INSERT INTO session (hash, person, created_ms, seen_ms) VALUES (?, 'owner', ?, ?)";
+      storage.sql.exec(row, `${id}0000`, Date.now(), Date.now());
+      const inviting = accounts.invite(id);
+      await accounts.endSession("owner", id);
+      expect(await inviting).toBeNull();
+    });
+  });
+
+  test("a token, a permission, and every change of a machine", async () => {
+    const person = await Visitor.invited();
+    const { user, browser } = await browserOf(person);
+    const by = `browser:${browser}` as const;
+    const object = objectOf(user);
+    await object.register({ name: "attic", identity: "identity-of-attic" });
+    const askAll = async () =>
+      Promise.all([
+        object.createToken("late", LIMITS, { credential: by }),
+        object.rename("attic", "cellar", by),
+        object.remove("attic", by),
+        object.setRemoteApproval("attic", true, by),
+        object.setElicitation("attic", true, by),
+        object.setPageApproval("attic", "once", by),
+      ]);
+    await person.post("/account/browsers", { csrf: await person.csrf("/account") });
+    expect(await askAll()).toEqual([GONE, GONE, GONE, false, false, false]);
+    expect(await object.tokens()).toEqual([]);
+  });
+
+  test("but a token that was made in it before stays, and so does everything of another browser", async () => {
+    const person = await Visitor.invited();
+    const other = new Visitor();
+    await other.post("/sign-in", { name: person.name, password: PASSWORD });
+    const page = await person.post("/account/tokens", { csrf: await person.csrf("/account"), label: "kept", may: "manage" }); // prettier-ignore
+    expect(page.status).toBe(200);
+    await person.post("/sign-out", { csrf: await person.csrf("/account") });
+    const { user } = await browserOf(person);
+    expect(await objectOf(user).tokens()).toMatchObject([{ label: "kept" }]);
+    expect((await other.get("/account")).status).toBe(200);
+    const { browser } = await browserOf(person);
+    expect(Object.keys(await objectOf(user).createToken("more", LIMITS, { credential: `browser:${browser}` }))).toContain("token"); // prettier-ignore
   });
 });

@@ -4,7 +4,17 @@ import { COST } from "../../../control-api/src/sign-in/accounts/password-cost.ts
 import { COST as TEST_COST } from "../../support/stand-in/password-cost.ts";
 import { scanned } from "../support/camera.ts";
 import { ORIGIN } from "../support/operator.ts";
-import { CLAIM_CODE, directory, PASSWORD, statusWith, Visitor, ask, bearer, Client } from "./support/visitor.ts";
+import {
+  CLAIM_CODE,
+  directory,
+  invitation,
+  PASSWORD,
+  statusWith,
+  Visitor,
+  ask,
+  bearer,
+  Client,
+} from "./support/visitor.ts";
 
 let owner: Visitor;
 
@@ -131,7 +141,7 @@ describe("a password", () => {
   });
 
   test("is refused if it is short", async () => {
-    const { code } = await directory().invite();
+    const code = await invitation();
     expect((await new Visitor().post("/invite", { code, name: "short", password: "123456789" })).status).toBe(400);
     expect((await new Visitor().post("/invite", { code, name: "short", password: "1234567890" })).status).toBe(303);
   });
@@ -175,7 +185,7 @@ test("a password's hash costs at least what OWASP's Password Storage Cheat Sheet
 
 describe("a browser's session", () => {
   test("is a cookie that scripts and other sites cannot read or send", async () => {
-    const { code } = await directory().invite();
+    const code = await invitation();
     const body = new URLSearchParams({ code, name: "cookie", password: PASSWORD });
     const response = await ask("/invite", { method: "POST", body, headers: { "sec-fetch-site": "same-origin" } });
     const cookie = response.headers.get("set-cookie") ?? "";

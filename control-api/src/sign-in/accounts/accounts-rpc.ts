@@ -53,7 +53,13 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   hasPassword(person: string): MaybeAsync<boolean>;
   passkeyToAdd(person: Person, site: Site): MaybeAsync<object>;
   /** `name`: what the list of passkeys calls it at first. */
-  addPasskey(person: string, response: RegistrationResponseJSON, site: Site, name: string): MaybeAsync<boolean>;
+  addPasskey(
+    person: string,
+    session: string,
+    response: RegistrationResponseJSON,
+    site: Site,
+    name: string,
+  ): MaybeAsync<boolean>;
   /** Answers `false` if the person has no such passkey. */
   renamePasskey(person: string, id: string, name: string): MaybeAsync<boolean>;
   removePasskey(person: string, id: string): MaybeAsync<boolean>;
@@ -64,7 +70,8 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
     session: string,
     address: string,
   ): MaybeAsync<Denied | null>;
-  invite(): MaybeAsync<{ code: string; expiresMs: number }>;
+  /** `session`: the id of the owner's browser. Answers `null` if it is not signed in any more. */
+  invite(session: string): MaybeAsync<{ code: string; expiresMs: number } | null>;
   lockOut(id: string): MaybeAsync<void>;
   forget(id: string): MaybeAsync<string | null>;
 

@@ -57,7 +57,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     new Settings(this.#sql),
     async () => {
       this.#passkeys.deleteAll(OWNER);
-      await this.#sessions.endAll(OWNER, null);
+      await this.#tellEnded(OWNER, this.#sessions.endAll(OWNER, null));
     },
     async () => {
       this.#devices.deleteAll(OWNER);
@@ -98,15 +98,22 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#sessions.list(person, Date.now());
   }
 
-  endSession(person: string, id: string): boolean {
+  async endSession(person: string, id: string): Promise<boolean> {
     const hasEnded = this.#sessions.endOne(person, id);
     if (hasEnded) this.withdrawDevices(person);
+    if (hasEnded) await this.#tellEnded(person, [id]);
     return hasEnded;
   }
 
   async endSessions(person: string): Promise<void> {
-    await this.#sessions.endAll(person, null);
+    const ended = this.#sessions.endAll(person, null);
     this.withdrawDevices(person);
+    await this.#tellEnded(person, ended);
+  }
+
+  /** The person's object then writes nothing more that these browsers have asked for, and ends their open pages. */
+  async #tellEnded(person: string, sessions: readonly string[]): Promise<void> {
+    if (sessions.length > 0) await this.env.USER.getByName(person).endBrowsers(sessions);
   }
 
   /** Computers that this person approved, and that have not collected their tokens, get none. No list shows them. */
@@ -137,12 +144,13 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const entered = await this.#enter(found.person, visit);
     // A change of the password ends all sessions, and must end the one that was being opened with the former password, too.
     if (this.#people.passwordOf(found.person.id) === found.password) return entered;
-    await this.#sessions.end(entered.session);
+    await this.signOut(entered.session);
     return { denied: "wrong" };
   }
 
   async signOut(secret: string): Promise<void> {
-    await this.#sessions.end(secret);
+    const ended = await this.#sessions.end(secret);
+    if (ended !== null) await this.#tellEnded(ended.person, [ended.id]);
   }
 
   /** Opens an account with a claim code or an invitation, and a password. */
@@ -201,7 +209,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const check = (): Promise<boolean> => isPassword(password, this.#people.passwordOf(id));
     if (!(await this.#turns.known(check, visit.address))) return { denied: "wrong" };
     this.#limits.giveBack(`password:${id}`);
-    await this.#sessions.prove(secret, Date.now());
+    this.#sessions.prove(id, session.id, Date.now());
     return null;
   }
 
@@ -217,7 +225,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const session = await this.session(secret, visit);
     const id = await this.#passkeys.verify(response, site, Date.now());
     if (session === null || id !== session.person.id) return { denied: "wrong" };
-    await this.#sessions.prove(secret, Date.now());
+    this.#sessions.prove(id, session.id, Date.now());
     return null;
   }
 
@@ -235,12 +243,19 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
 
   /**
    * Adds a passkey to an account, unless it has `MAX_PASSKEYS`. The challenge must have been issued to the same person, and not for opening
-   * an account.
+   * an account, and `session` must still be signed in.
    */
-  async addPasskey(person: string, response: RegistrationResponseJSON, site: Site, name: string): Promise<boolean> {
+  async addPasskey(
+    person: string,
+    session: string,
+    response: RegistrationResponseJSON,
+    site: Site,
+    name: string,
+  ): Promise<boolean> {
     const made = await this.#passkeys.verifyNew(response, site, Date.now());
     if (made === null || made.context !== "" || made.person.id !== person) return false;
     if (this.#people.get(person) === null) return false; // is being removed
+    if (!this.#sessions.isOpen(person, session)) return false; // was signed out while the passkey was verified
     if (this.#passkeys.of(person).length >= MAX_PASSKEYS) return false;
     made.keep(name);
     return true;
@@ -258,7 +273,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
 
   /**
    * Changes a password and signs out all other browsers. The old password is required if there is one, so that someone who finds
-   * a browser signed in cannot take over the account.
+   * a browser signed in cannot take over the account. `session`: the id of the browser, which must still be signed in then.
    */
   async changePassword(
     person: string,
@@ -276,15 +291,18 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     // Of two changes at once the first one counts: the other's old password is not the password any more. Who is being removed has none, and
     // gets none.
     if (this.#people.passwordOf(person) !== known || this.#people.get(person) === null) return { denied: "wrong" };
+    if (!this.#sessions.isOpen(person, session)) return { denied: "wrong" };
     this.#people.setPassword(person, hash);
-    await this.#sessions.endAll(person, session);
+    const ended = this.#sessions.endAll(person, session);
     this.withdrawDevices(person);
-    if (known !== null) await this.#sessions.prove(session, Date.now());
+    if (known !== null) this.#sessions.prove(person, session, Date.now());
+    await this.#tellEnded(person, ended);
     return null;
   }
 
-  invite(): Promise<{ code: string; expiresMs: number }> {
-    return this.#invites.create(Date.now());
+  /** `session`: the owner's browser, by its id. `null` if it was signed out meanwhile. */
+  invite(session: string): Promise<{ code: string; expiresMs: number } | null> {
+    return this.#invites.create(Date.now(), () => this.#sessions.isOpen(OWNER, session));
   }
 
   /** Deletes all credentials of a person, and lets them have no others: password, passkeys, browser sessions, device codes. Throws for the owner. */
@@ -294,7 +312,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     this.#passkeys.deleteAll(id);
     this.#devices.deleteAll(id);
     this.#addresses.deleteAll(id);
-    await this.#sessions.endAll(id, null);
+    await this.#tellEnded(id, this.#sessions.endAll(id, null));
   }
 
   /**

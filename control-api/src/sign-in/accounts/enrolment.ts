@@ -81,7 +81,12 @@ export class Enrolment {
     // First, and not afterwards: if it fails, the code can be used again. An Operator that is claimed for the first time has
     // nothing to revoke but what its owner made on this computer before.
     const isReclaim = isOwner && isSame(shown, claim) && this.#settings.get("claimed_with") !== null;
-    if (isReclaim && this.#settings.get("claimed_with") !== claim) await this.#endOwnerAccess();
+    if (isReclaim && this.#settings.get("claimed_with") !== claim) {
+      // Revoking takes a while. Whoever is signed in, or can sign in, could meanwhile make again what is revoked already.
+      this.#people.setPassword(person.id, null);
+      await this.#voidOwner();
+      await this.#endOwnerAccess();
+    }
     // There is no `await` from here until the person is stored, so two requests with one code or one name cannot interleave.
     if (this.#isTaken(person.name, person.id)) return { denied: "name_taken" };
     if (isOwner) {

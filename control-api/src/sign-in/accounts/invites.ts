@@ -19,12 +19,17 @@ export class Invites {
     sql.exec("CREATE TABLE IF NOT EXISTS invite (hash TEXT PRIMARY KEY, expires_ms INTEGER NOT NULL)");
   }
 
-  /** Creates an invitation. Answers its code in groups of five letters, which cannot be read back later. */
-  async create(nowMs: number): Promise<{ code: string; expiresMs: number }> {
+  /**
+   * Creates an invitation. Answers its code in groups of five letters, which cannot be read back later.
+   * @param isAllowed whether whoever invites is still signed in; else there is none, and the answer is `null`
+   */
+  async create(nowMs: number, isAllowed: () => boolean): Promise<{ code: string; expiresMs: number } | null> {
     const code = randomLetters(CODE_ALPHABET, CODE_LETTERS).replaceAll(/(.{5})(?=.)/g, "$1-");
     const expiresMs = nowMs + INVITE_MS;
+    const hash = await hashOf(plainCode(code));
+    if (!isAllowed()) return null;
     this.#sql.exec("DELETE FROM invite WHERE expires_ms <= ?", nowMs);
-    this.#sql.exec("INSERT INTO invite VALUES (?, ?)", await hashOf(plainCode(code)), expiresMs);
+    this.#sql.exec("INSERT INTO invite VALUES (?, ?)", hash, expiresMs);
     return { code, expiresMs };
   }
 

@@ -69,7 +69,7 @@ export class People {
     return this.#sql.exec("SELECT 1 FROM guest WHERE id = ?", id).toArray().length > 0;
   }
 
-  setPassword(id: string, password: string): void {
+  setPassword(id: string, password: string | null): void {
     this.#sql.exec("UPDATE person SET password = ? WHERE id = ? AND locked = 0", password, id);
   }
 

@@ -84,8 +84,9 @@ export class Sessions {
   }
 
   /** The person of this session has just shown a password or passkey again. */
-  async prove(secret: string, nowMs: number): Promise<void> {
-    this.#sql.exec("UPDATE session SET proved_ms = ? WHERE hash = ?", nowMs, await hashOf(secret));
+  prove(person: string, id: string, nowMs: number): void {
+    const named = "UPDATE session SET proved_ms = ? WHERE person = ? AND substr(hash, 1, ?) = ?";
+    this.#sql.exec(named, nowMs, person, ID_CHARACTERS, id);
   }
 
   /** A person's sessions, the last used first. */
@@ -107,8 +108,21 @@ export class Sessions {
       }));
   }
 
-  async end(secret: string): Promise<void> {
-    this.#sql.exec("DELETE FROM session WHERE hash = ?", await hashOf(secret));
+  /** Whether the session with this id is still there. Without an `await`, for whoever writes something in the same moment. */
+  isOpen(person: string, id: string): boolean {
+    const named = "SELECT 1 FROM session WHERE person = ? AND substr(hash, 1, ?) = ?";
+    return this.#sql.exec(named, person, ID_CHARACTERS, id).toArray().length > 0;
+  }
+
+  /** Answers whose session it was, and its id; `null` if there was none. */
+  async end(secret: string): Promise<{ person: string; id: string } | null> {
+    const [row] = this.#sql
+      .exec<Pick<Row, "hash" | "person">>(
+        "DELETE FROM session WHERE hash = ? RETURNING hash, person",
+        await hashOf(secret),
+      )
+      .toArray();
+    return row === undefined ? null : { person: row.person, id: idOf(row.hash) };
   }
 
   /** Ends the session with this id. Answers `false` if the person has no such session. */
@@ -117,13 +131,13 @@ export class Sessions {
     return this.#sql.exec(named, person, ID_CHARACTERS, id).rowsWritten > 0;
   }
 
-  /** Ends all sessions of a person except the one with the secret `except`. */
-  async endAll(person: string, except: string | null): Promise<void> {
-    this.#sql.exec(
-      "DELETE FROM session WHERE person = ? AND hash IS NOT ?",
-      person,
-      except === null ? null : await hashOf(except),
-    );
+  /** Ends all sessions of a person except the one with the id `except`. Answers their ids. */
+  endAll(person: string, except: string | null): string[] {
+    const others = "DELETE FROM session WHERE person = ? AND substr(hash, 1, ?) IS NOT ? RETURNING hash";
+    return this.#sql
+      .exec<Pick<Row, "hash">>(others, person, ID_CHARACTERS, except)
+      .toArray()
+      .map(({ hash }) => idOf(hash));
   }
 }
 

@@ -15,7 +15,7 @@ import { deniedMessageOf } from "../denied-message.ts";
 import { formIn } from "../form.ts";
 import { revokeGrant } from "../grants.ts";
 import { removePerson } from "../remove-person.ts";
-import { confirmFirst, confirmPath, endSession, tellBrowsers, visitOf } from "../session.ts";
+import { bearerOf, confirmFirst, confirmPath, endSession, visitOf } from "../session.ts";
 import { signedIn } from "../signed-in.ts";
 import { siteOf } from "../site.ts";
 import { tokenAsked } from "../token-form.ts";
@@ -71,7 +71,9 @@ account.post("/tokens", fresh, async (c) => {
   const asked = tokenAsked(await formIn(c), Date.now());
   if (asked === null) return accountPage(c, session, { said: { kind: "bad", text: BAD_TOKEN } }, 400);
   const { person } = session;
-  const made = await c.env.USER.getByName(person.id).createToken(asked.label, asked.limits, { credential: null });
+  const made = await c.env.USER.getByName(person.id).createToken(asked.label, asked.limits, {
+    credential: bearerOf(session),
+  });
   if ("code" in made) return accountPage(c, session, { said: { kind: "bad", text: messageOf(made) } }, 400);
   note(c.env, person.id, { kind: "token_created", client: "account page", subject: asked.label });
   notify(c.env, person.id, { type: "notice.token_created", what: asked.label, by: "account page" });
@@ -92,8 +94,8 @@ account.post("/approvals/:machine", async (c) => {
   const subject = `clients ${isAllowed ? "may" : "may not"} ${what}`;
   const user = c.env.USER.getByName(person.id);
   const isSet = await (asks === null
-    ? user.setRemoteApproval(machine, isAllowed)
-    : user.setElicitation(machine, isAllowed));
+    ? user.setRemoteApproval(machine, isAllowed, bearerOf(session))
+    : user.setElicitation(machine, isAllowed, bearerOf(session)));
   if (isSet) note(c.env, person.id, { kind: "machine_changed", client: "account page", machine, subject });
   if (isSet && isAllowed)
     notify(c.env, person.id, {
@@ -110,7 +112,6 @@ account.post("/browsers", async (c) => {
   await withdrawCodes(c, session);
   note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "all browsers" });
   await endSession(c, c.env);
-  await tellBrowsers(c, session);
   return c.redirect("/sign-in", 303);
 });
 
@@ -120,7 +121,6 @@ account.post("/browsers/:id", async (c) => {
   if (ended) {
     await withdrawCodes(c, session);
     note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "one browser" });
-    await tellBrowsers(c, session);
   }
   return c.redirect("/account", 303);
 });
@@ -136,12 +136,11 @@ account.post("/password", async (c) => {
     session.person.id,
     old,
     password,
-    session.secret,
+    session.id,
     addressOf(c.req.raw, c.env),
   );
   if (denied === null) {
     await withdrawCodes(c, session);
-    await tellBrowsers(c, session); // all the others are signed out
     note(c.env, session.person.id, { kind: "credential_changed", client: "account page", subject: "password changed" });
     notify(c.env, session.person.id, { type: "notice.password_changed", what: "", by: "account page" });
     return accountPage(c, session, {
@@ -197,7 +196,9 @@ account.post("/passkey", fresh, async (c) => {
   const made = Made.safeParse(await c.req.json().catch(() => null));
   if (site === null || !made.success) return c.json({ message: "The request does not contain a valid passkey." }, 400);
   const response = made.data.response as unknown as RegistrationResponseJSON; // the library checks every part of it
-  const added = await accountsOf(c.env).addPasskey(c.var.session.person.id, response, site, visitOf(c).browser);
+  const { session } = c.var;
+  const { browser } = visitOf(c);
+  const added = await accountsOf(c.env).addPasskey(session.person.id, session.id, response, site, browser);
   if (!added) return c.json({ message: "The passkey was not accepted." }, 400);
   note(c.env, c.var.session.person.id, {
     kind: "credential_changed",
@@ -211,7 +212,9 @@ account.post("/passkey", fresh, async (c) => {
 account.post("/invitations", fresh, async (c) => {
   const { session } = c.var;
   if (session.person.id !== OWNER) return refuseForeignForm();
-  const { code, expiresMs } = await accountsOf(c.env).invite();
+  const invited: { code: string; expiresMs: number } | null = await accountsOf(c.env).invite(session.id);
+  if (invited === null) return c.redirect("/sign-in?next=%2Faccount", 303);
+  const { code, expiresMs } = invited;
   note(c.env, OWNER, { kind: "user_invited", client: "account page", subject: null });
   return accountPage(c, session, { invitation: { code, link: `${c.env.ORIGIN}/invite#${code}`, expiresMs } });
 });

@@ -19,7 +19,7 @@ import { clientOf } from "../oauth/client.ts";
 import { respond } from "../../design/respond.tsx";
 import { SignInPage } from "../pages/sign-in-page.tsx";
 import { isFromOwnPage } from "../same-site.ts";
-import { endSession, isFormToken, keepSession, sessionOf, tellBrowsers, visitOf } from "../session.ts";
+import { endSession, isFormToken, keepSession, sessionOf, visitOf } from "../session.ts";
 import { atLocalhost, siteOf } from "../site.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
 
@@ -101,7 +101,6 @@ signInRoutes.post("/sign-out", async (c) => {
   const isMeant = session !== null && isFromOwnPage(c.req.raw) && (await isFormToken(form.get("csrf"), session));
   if (!isMeant) return refuseForeignForm();
   await endSession(c, c.env);
-  await tellBrowsers(c, session);
   return c.redirect("/sign-in", 303);
 });
 
@@ -118,10 +117,7 @@ export async function enter(c: PageContext, entered: Entered, next: string, how:
 export async function noteSignIn(c: PageContext, entered: Entered, how: string): Promise<void> {
   const { session, person, isNewAddress } = entered;
   const former = await sessionOf(c);
-  if (former !== null) {
-    await accountsOf(c.env).signOut(former.secret);
-    await tellBrowsers(c, former);
-  }
+  if (former !== null) await accountsOf(c.env).signOut(former.secret);
   keepSession(c, session);
   note(c.env, person.id, { kind: "sign_in", client: how, subject: person.name });
   const { address, browser } = visitOf(c);

@@ -1,5 +1,7 @@
+import { runInDurableObject } from "cloudflare:test";
 import type { Env } from "../../../../control-api/src/env.ts";
 import type { Accounts } from "../../../../control-api/src/sign-in/accounts/accounts.ts";
+import { Invites } from "../../../../control-api/src/sign-in/accounts/invites.ts";
 import { randomSecret } from "#protocol/bytes.ts";
 import { env, knock, ORIGIN } from "../../support/operator.ts";
 
@@ -32,6 +34,14 @@ export function directory(): DurableObjectStub<Accounts> {
   return env.ACCOUNTS.getByName("accounts");
 }
 
+/** The code of an invitation. */
+export function invitation(): Promise<string> {
+  return runInDurableObject(directory(), async (_, { storage }) => {
+    const made = await new Invites(storage.sql).create(Date.now(), () => true);
+    return made?.code ?? "";
+  });
+}
+
 /** A browser with its cookies, at one origin. */
 export class Visitor {
   readonly origin: string;
@@ -44,7 +54,7 @@ export class Visitor {
   /** Someone with an account of their own, signed in. */
   static async invited(name = `person-${crypto.randomUUID()}`): Promise<Visitor & { name: string }> {
     const visitor = new Visitor();
-    const { code } = await directory().invite();
+    const code = await invitation();
     const response = await visitor.post("/invite", { code, name, password: PASSWORD });
     if (response.status !== 303) throw new Error(`not enrolled: ${await response.text()}`);
     return Object.assign(visitor, { name });
