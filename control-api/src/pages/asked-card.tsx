@@ -89,7 +89,7 @@ function Heading({ item: { kind, tool } }: Pick<CardProps, "item">) {
 
 /** Which request a button belongs to, for those who hear the page. */
 function headingId(id: number): string {
-  return `ask-${id}-what`;
+  return `what-${id}`;
 }
 
 type FormProps = Pick<CardProps, "item" | "csrf" | "isFresh" | "approval">;

@@ -47,7 +47,7 @@ describe("the inbox page", () => {
     await one.user.logs("attic", [asked("r-1", { input: { command: `echo ${"x".repeat(2_000)}; rm -rf build` } })]);
     await one.user.script("attic", { answers: { [DECIDE]: taken("allow") } });
     const page = await pageOf(one);
-    expect(page).toContain("May it use Bash?");
+    expect(page).toContain("May it use <bdi>Bash</bdi>?");
     expect(page).toContain("; rm -rf build");
     const answer = await one.visitor.post(actionIn(page), { csrf: csrfIn(page), behavior: "allow" });
     expect([answer.status, await answer.text()]).toEqual([200, expect.stringContaining("has taken it")]);
