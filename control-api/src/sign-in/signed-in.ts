@@ -43,9 +43,13 @@ export const signedIn = createMiddleware<PageApp>(async (c, next) => {
   if (held === null) return checked(c, session, next);
   if ("missing" in held) return unreadForm(MAX_PROMPT_BYTES, held.missing === "no_room" ? 429 : 400);
   try {
+    // It may have taken its sender minutes to arrive.
+    const now = await sessionOf(c);
+    if (now === null) return c.redirect("/sign-in", 303);
+    c.set("session", now);
     if (hasTooManyFields(held.bytes, c.req.header("content-type") ?? null)) return unreadForm(MAX_PROMPT_BYTES, 400);
     c.req.raw = new Request(c.req.raw, { method: "POST", body: held.bytes });
-    return await checked(c, session, next);
+    return await checked(c, now, next);
   } finally {
     held[Symbol.dispose]();
   }

@@ -399,4 +399,55 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
     const { browser } = await browserOf(person);
     expect(Object.keys(await objectOf(user).createToken("more", LIMITS, { credential: `browser:${browser}` }))).toContain("token"); // prettier-ignore
   });
+
+  test("a prompt with a photo that arrives after that", async () => {
+    const person = await Visitor.invited();
+    const csrf = await person.csrf("/account");
+    const cookie = Array.from(person.cookies, ([name, value]) => `${name}=${value}`).join("; ");
+    const bytes = new TextEncoder().encode(`csrf=${csrf}&text=late&machine=attic&photo=${"x".repeat(2_000_000)}`);
+    const { readable, writable } = new FixedLengthStream(bytes.byteLength);
+    const headers = { cookie, "content-type": "application/x-www-form-urlencoded", "content-length": String(bytes.byteLength), "sec-fetch-site": "same-origin" }; // prettier-ignore
+    const sending = ask("/sessions/new", { method: "POST", headers, body: readable });
+    const writer = writable.getWriter();
+    await writer.write(bytes.subarray(0, 1_000)); // is read, so the browser was let in
+    await person.post("/account/browsers", { csrf });
+    await Promise.all([writer.write(bytes.subarray(1_000)), writer.close()]);
+    const answer = await sending;
+    expect([answer.status, answer.headers.get("location")]).toEqual([303, "/sign-in"]);
+  });
+});
+
+test("a computer whose app's document is slow gets no tokens if the browser that approved it is signed out meanwhile", async () => {
+  const id = `https://app.test/client.json?${crypto.randomUUID()}`;
+  const document = { client_id: id, client_name: "An app", redirect_uris: ["http://127.0.0.1/callback"], token_endpoint_auth_method: "none" }; // prettier-ignore
+  const [real, site] = [globalThis.fetch, { isSlow: false, isAsked: false }];
+  const spied = vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+    const request = new Request(input, init);
+    if (!request.url.startsWith("https://app.test/")) return real(request);
+    site.isAsked = site.isSlow;
+    while (site.isSlow) await scheduler.wait(1);
+    return Response.json(document);
+  });
+  try {
+    const person = await Visitor.invited();
+    const pair = async () => {
+      const asked = { method: "POST", body: new URLSearchParams({ client_id: id, scope: "operator:admin" }) };
+      const begun = await ask("/oauth/device_authorization", asked);
+      const { device_code, user_code }: { device_code: string; user_code: string } = await begun.json();
+      const csrf = await person.csrf("/account");
+      await person.post("/pair", { csrf, code: user_code, decision: "allow" });
+      const grant = { grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code, client_id: id };
+      return () => ask("/oauth/token", { method: "POST", body: new URLSearchParams(grant) });
+    };
+    expect((await (await pair())()).status).toBe(200);
+    const collect = await pair();
+    site.isSlow = true;
+    const collecting = collect();
+    await expect.poll(() => site.isAsked).toBe(true);
+    await person.post("/account/browsers", { csrf: await person.csrf("/account") });
+    site.isSlow = false;
+    expect((await collecting).status).toBe(400);
+  } finally {
+    spied.mockRestore();
+  }
 });

@@ -90,6 +90,8 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
     deviceCode: string,
     clientId: string,
   ): MaybeAsync<{ error: DevicePoll } | { person: string; request: DeviceRequest }>;
+  /** Whether a request that was handed out by `pollDevice` was not withdrawn since. */
+  isRedeemingDevice(deviceCode: string): MaybeAsync<boolean>;
   giveBackDevice(deviceCode: string): MaybeAsync<void>;
 }
 

@@ -361,6 +361,10 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#devices.poll(deviceCode, clientId, Date.now());
   }
 
+  isRedeemingDevice(deviceCode: string): Promise<boolean> {
+    return this.#devices.isRedeeming(deviceCode);
+  }
+
   giveBackDevice(deviceCode: string): Promise<void> {
     return this.#devices.giveBack(deviceCode);
   }

@@ -164,6 +164,12 @@ export class Devices {
     return { error: "access_denied" };
   }
 
+  /** Whether a request that was handed out was not withdrawn since. */
+  async isRedeeming(deviceCode: string): Promise<boolean> {
+    const redeeming = "SELECT 1 FROM device WHERE device_hash = ? AND state = 'redeeming'";
+    return this.#sql.exec(redeeming, await hashOf(deviceCode)).toArray().length > 0;
+  }
+
   /** The tokens of a request that was handed out could not be issued. It is handed out again. */
   async giveBack(deviceCode: string): Promise<void> {
     this.#sql.exec(

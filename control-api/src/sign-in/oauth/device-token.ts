@@ -32,7 +32,7 @@ export async function deviceToken(body: URLSearchParams, env: Env): Promise<Resp
   try {
     const person: Person | null = await accountsOf(env).person(polled.person);
     if (person === null) return oauthError("access_denied", "The user who approved the code has been removed.");
-    return await grant(person.id, polled.request, env);
+    return await grant(person.id, deviceCode, polled.request, env);
   } catch (reason) {
     // An object was restarted, for example. The device is told to try again, and must not find its code used up.
     await accountsOf(env).giveBackDevice(deviceCode);
@@ -44,7 +44,7 @@ export async function deviceToken(body: URLSearchParams, env: Env): Promise<Resp
  * Issues the tokens of an approved request. The library has no device grant, so this creates an authorization code as the consent
  * page does and redeems it immediately, with a PKCE verifier that never leaves this function.
  */
-async function grant(user: string, request: DeviceRequest, env: Env): Promise<Response> {
+async function grant(user: string, deviceCode: string, request: DeviceRequest, env: Env): Promise<Response> {
   const { clientId, clientName, scope, audience, approvedMs = 0 } = request;
   const api = oauthApi(env, audience);
   const client = await api.lookupClient(clientId);
@@ -70,6 +70,12 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
     props: { client: clientName, approvedMs } satisfies GrantProps,
   };
   const code = (await completeGrant(api, allowed, env)).searchParams.get("code") ?? "";
+  const [, id = ""] = code.split(":");
+  // An app's document was fetched meanwhile, which the app can hold up for seconds. The browser that approved it may have been signed out since.
+  if (!(await accountsOf(env).isRedeemingDevice(deviceCode))) {
+    await env.USER.getByName(user).endGrant(id);
+    return oauthError("expired_token", MESSAGES.expired_token);
+  }
   const body = new URLSearchParams({
     grant_type: "authorization_code",
     code,
@@ -77,7 +83,6 @@ async function grant(user: string, request: DeviceRequest, env: Env): Promise<Re
     redirect_uri: redirectUri,
     code_verifier: verifier,
   });
-  const [, id = ""] = code.split(":");
   const answered = await redeem({ grant: id, audience, authorization: null, body: body.toString() }, user, env);
   if (answered.status === 200) note(env, user, { kind: "grant", client: clientName, subject: audience });
   return responseOf(answered, spelled(audience, env));
