@@ -1,5 +1,6 @@
 import { answersProblem, isSameDecision } from "#protocol/ask.ts";
 import type { OperatorError } from "#protocol/error.ts";
+import type { Bearer } from "../http/caller.ts";
 import type { PageApproval } from "../machines/machine-record.ts";
 import type { DispatchBindings } from "../machines/script-client.ts";
 import { questionsOf } from "./asked-input.ts";
@@ -22,6 +23,7 @@ export class Decisions {
   readonly #again: () => Promise<void>;
   readonly #pageApproval: (machine: string) => PageApproval;
   readonly #mayDecide: (machine: string, via: "client" | "form") => boolean;
+  readonly #isValid: (bearer: Bearer) => boolean;
   /** Deliveries in progress, by request. */
   readonly #delivering = new Map<number, Promise<OperatorError | null>>();
 
@@ -29,6 +31,7 @@ export class Decisions {
    * @param again called when a delivery failed and must be tried again later
    * @param mayDecide whether the person allows clients to decide for this machine, or to show them its requests in a form, now
    * @param pageApproval what the person wants pages to allow for this machine, now
+   * @param isValid whether a token, grant or browser is still let in
    */
   constructor(
     env: DispatchBindings,
@@ -37,6 +40,7 @@ export class Decisions {
     again: () => Promise<void>,
     mayDecide: (machine: string, via: "client" | "form") => boolean,
     pageApproval: (machine: string) => PageApproval,
+    isValid: (bearer: Bearer) => boolean,
   ) {
     this.#env = env;
     this.#inbox = inbox;
@@ -44,6 +48,7 @@ export class Decisions {
     this.#again = again;
     this.#mayDecide = mayDecide;
     this.#pageApproval = pageApproval;
+    this.#isValid = isValid;
   }
 
   /**
@@ -58,6 +63,7 @@ export class Decisions {
     const isFirst = earlier === null;
     if (earlier !== null && !isSame(item, verdict)) return alreadyDecided(item);
     if (isFirst) {
+      if (!this.#isLetIn(by)) return { code: "unauthorized" };
       if (item.untilMs <= nowMs) return tooLate(item);
       const closed = by.via === "page" ? closedOn(this.#pageApproval(item.machine), item, verdict) : null;
       if (closed !== null) return { code: "forbidden", reason: closed };
@@ -79,10 +85,15 @@ export class Decisions {
 
   /** Why a decision must not reach its machine any more, although it was accepted; `null` if it may. */
   #withdrawn(item: InboxItem, { by, ...verdict }: Verdict & { readonly by: Decider }): string | null {
+    if (by.via !== "page" && !this.#isLetIn(by)) return "whoever decided it has lost access since.";
     if (by.via === "page") return closedOn(this.#pageApproval(item.machine), item, verdict);
     return this.#mayDecide(item.machine, by.via)
       ? null
       : `no client may decide for machine "${item.machine}" any more.`;
+  }
+
+  #isLetIn({ bearer }: Decider): boolean {
+    return bearer === undefined || this.#isValid(bearer);
   }
 
   /** Delivers a decision. Answers why the machine does not accept it, or `null`. Concurrent callers share one delivery. */

@@ -1,10 +1,12 @@
+import type { Bearer } from "../http/caller.ts";
 import type { AskKind, Decision, Settlement } from "#protocol/ask.ts";
 
 /**
  * Who decides: a person on one of Operator's signed-in pages; an MCP client whose person allowed it to (machines/approval.ts); or somebody
- * to whom an MCP client showed this one request in a form (elicitation/README.md).
+ * to whom an MCP client showed this one request in a form (elicitation/README.md). `bearer`: what they were let in with, unless that cannot be
+ * revoked. When it is, the decision must not reach the machine any more.
  */
-export type Decider = { readonly via: "page" | "client" | "form"; readonly name: string };
+export type Decider = { readonly via: "page" | "client" | "form"; readonly name: string; readonly bearer?: Bearer };
 
 /** What somebody decided. */
 export type Verdict = Pick<Decision, "behavior" | "reason" | "answers" | "forSession">;

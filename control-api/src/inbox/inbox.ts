@@ -1,5 +1,6 @@
 import { type AskKind, Settlement } from "#protocol/ask.ts";
 import { parseJson } from "#protocol/json.ts";
+import type { Bearer } from "../http/caller.ts";
 import type { AddedEvent } from "../history/merged-log.ts";
 import { inboxNewsOf } from "./asked-event.ts";
 import type { AcceptedDecision, AskContent, InboxItem, InboxPage, InboxQuery } from "./inbox-item.ts";
@@ -20,6 +21,8 @@ type Row = {
   project: string | null;
   title: string | null;
 };
+
+const ON_ITS_WAY = "settled IS NULL AND decision IS NOT NULL";
 
 const COLUMNS = `i.id, m.name, m.gone_ms IS NOT NULL AS gone, i.request, i.session, i.kind, i.asked_ms, i.until_ms, i.content, i.decision, i.settled, s.project, s.title
   FROM inbox i JOIN log_machine m ON m.id = i.machine LEFT JOIN session s ON s.machine = i.machine AND s.native = i.session`;
@@ -138,6 +141,20 @@ export class Inbox {
   decide(id: number, decision: AcceptedDecision | null): void {
     const json = decision === null ? null : JSON.stringify(decision);
     this.#sql.exec("UPDATE inbox SET decision = ? WHERE id = ? AND settled IS NULL", json, id);
+  }
+
+  /** Takes back the decisions that somebody made who has lost access, and that are on their way. */
+  withdraw(bearer: Bearer): void {
+    this.#sql.exec(`UPDATE inbox SET decision = NULL WHERE ${ON_ITS_WAY} AND decision ->> '$.by.bearer' = ?`, bearer);
+  }
+
+  /** What was decided with one grant now belongs to another, which has replaced it. */
+  passOn(from: Bearer, to: Bearer): void {
+    this.#sql.exec(
+      `UPDATE inbox SET decision = json_set(decision, '$.by.bearer', ?) WHERE ${ON_ITS_WAY} AND decision ->> '$.by.bearer' = ?`,
+      to,
+      from,
+    );
   }
 
   /** Settles a request, unless it was settled before. */

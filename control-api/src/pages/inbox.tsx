@@ -10,7 +10,7 @@ import type { PageApp, PageContext, Session } from "../sign-in/page-context.ts";
 import { sessionPath } from "./address.ts";
 import { InboxPageView, type Said } from "./inbox-page.tsx";
 import { respond } from "../design/respond.tsx";
-import { confirmFirst, formToken } from "../sign-in/session.ts";
+import { bearerOf, confirmFirst, formToken } from "../sign-in/session.ts";
 import { encodeCursor } from "../events/cursor.ts";
 
 /** `/inbox`: a person decides what sessions wait for. Each decision is one form, and works without scripts. */
@@ -46,7 +46,7 @@ inbox.post("/:id", async (c) => {
   if (verdict?.behavior === "allow" && !session.isFresh) return confirmFirst(c, `/inbox/${id}`);
   if (verdict === null)
     return page(c, session, { kind: "bad", text: "Answer every question, in at most 4,000 characters each." }, 400);
-  const by = { via: "page", name: `${person.name}, on the inbox page` } as const;
+  const by = { via: "page", name: `${person.name}, on the inbox page`, bearer: bearerOf(session) } as const;
   const result: DecisionResult | OperatorError = await user.decide(id, verdict, by);
   const isRefused = "code" in result;
   const word =

@@ -39,7 +39,8 @@ inbox.post("/:id", acting, async (c) => {
   const item: InboxItem | null = await registryOf(c.env, caller.user).inboxItem(caller.machines, id);
   if (item === null) return notThere();
   await checkApproval(c.env, caller.user, item.machine);
-  const by = { via: "client", name: caller.client } as const;
+  const { client: name, credential: bearer } = caller;
+  const by = { via: "client", name, ...(bearer === undefined ? {} : { bearer }) } as const;
   const result: DecisionResult | OperatorError = await registryOf(c.env, caller.user).decide(id, request.data, by);
   const isRefused = "code" in result;
   const subject = `${item.kind} ${request.data.behavior === "allow" ? "allowed" : "denied"}`;

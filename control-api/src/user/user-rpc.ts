@@ -190,8 +190,11 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   endGrant(id: string): MaybeAsync<void>;
   /** A grant was replaced by another of the same app, to which everything belongs now that was made with it. */
   replaceGrant(former: string, id: string): MaybeAsync<void>;
-  /** Browsers were signed out, by their ids: nothing is written any more that they have asked for. */
-  endBrowsers(ids: readonly string[]): MaybeAsync<void>;
+  /**
+   * Browsers were signed out, by their ids: nothing is written any more that they have asked for. `byAnother`: not by whoever sat there, so their
+   * decisions that have not reached a machine are taken back.
+   */
+  endBrowsers(ids: readonly string[], byAnother: boolean): MaybeAsync<void>;
   /** Revokes all tokens and grants of the user; machines stay. */
   endAccess(): MaybeAsync<void>;
   /** Revokes the grants whose code nobody has redeemed yet. */

@@ -128,6 +128,7 @@ export class User extends Agent<Env> implements UserRpc {
       return (via === "client" ? known?.remoteApproval : known?.elicitation) === true;
     },
     (machine) => this.#registry.get(machine)?.pageApproval ?? "session",
+    (bearer) => this.#tokens.isValid(bearer, Date.now()),
   );
   readonly #forms = new Forms();
   /** Wakes the streams and long-polls that wait for a revocation (sign-in/lease.ts). */
@@ -699,6 +700,7 @@ export class User extends Agent<Env> implements UserRpc {
     if (label !== null) {
       this.#enrolment.revokeMadeWith(`token:${id}`);
       this.#outbox.revoke(`token:${id}`, Date.now());
+      this.#history.inbox.withdraw(`token:${id}`);
       this.revoked();
     }
     return label;
@@ -709,6 +711,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.#tokens.revokeMadeWith(`grant:${id}`);
     this.#enrolment.revokeMadeWith(`grant:${id}`);
     this.#outbox.revoke(`grant:${id}`, Date.now());
+    this.#history.inbox.withdraw(`grant:${id}`);
     await oauthApi(this.env).revokeGrant(id, this.#id);
     this.revoked();
   }
@@ -718,11 +721,13 @@ export class User extends Agent<Env> implements UserRpc {
     this.#tokens.passOn(`grant:${former}`, `grant:${id}`);
     this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
     this.#outbox.passOn(`grant:${former}`, `grant:${id}`);
+    this.#history.inbox.passOn(`grant:${former}`, `grant:${id}`);
     this.revoked();
   }
 
-  endBrowsers(ids: readonly string[]): void {
+  endBrowsers(ids: readonly string[], byAnother: boolean): void {
     this.#tokens.endBrowsers(ids);
+    if (byAnother) for (const id of ids) this.#history.inbox.withdraw(`browser:${id}`);
     this.revoked();
   }
 

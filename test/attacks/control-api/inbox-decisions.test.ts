@@ -2,9 +2,12 @@
 // could fill the page; a client's decision was delivered when its person had withdrawn that permission; a machine's error counted as consent;
 // marks piled up over the card above, empty lines moved a command's end away, and right-to-left text moved our own words.
 import { describe, expect, test } from "vitest";
+import type { Bearer } from "../../../control-api/src/http/caller.ts";
 import { asked, settled, taken } from "../../control-api/inbox/support/asking.ts";
-import { ask, Client, csrfIn, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { ask, Client, csrfIn, directory, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 import { env, TestUser } from "../../control-api/support/operator.ts";
+
+const EVERYTHING = { visible: null, machine: null, session: null, state: "waiting", after: null } as const;
 
 type Person = { readonly visitor: Visitor; readonly user: TestUser };
 
@@ -152,6 +155,63 @@ describe("who decides", () => {
     await user.script("attic");
     expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, by)).toMatchObject({ code: "forbidden" });
     expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);
+  });
+
+  type Revoked = { bearer: Bearer; allow: (id: number) => Promise<unknown>; revoke: () => Promise<unknown> };
+
+  async function byToken({ user }: Person): Promise<Revoked> {
+    const { id, token }: { id: string; token: string } = await (
+      await user.rest("POST", "/api/tokens", { label: "stolen", scopes: ["mcp:tools"] })
+    ).json();
+    const thief = new TestUser(user.id, token);
+    return {
+      bearer: `token:${id}`,
+      allow: (item) => thief.rest("POST", `/api/inbox/${item}`, { behavior: "allow" }),
+      revoke: () => user.rest("DELETE", `/api/tokens/${id}`),
+    };
+  }
+
+  async function byApp({ visitor, user }: Person): Promise<Revoked> {
+    const { access_token: token } = await (await Client.registered()).signIn(visitor, { scope: "mcp:tools" });
+    const [, id = ""] = token.split(":");
+    const thief = new TestUser(user.id, token);
+    return {
+      bearer: `grant:${id}`,
+      allow: (item) => thief.rest("POST", `/api/inbox/${item}`, { behavior: "allow" }),
+      revoke: async () => visitor.post(`/account/grants/${id}`, { csrf: await visitor.csrf("/account") }),
+    };
+  }
+
+  async function inBrowser({ visitor, user }: Person): Promise<Revoked> {
+    const [one] = await directory().sessions(user.id);
+    return {
+      bearer: `browser:${one?.id ?? ""}`,
+      allow: async (item) =>
+        visitor.post(`/inbox/${item}`, { csrf: await visitor.csrf("/account"), behavior: "allow" }),
+      revoke: async () => visitor.post("/account/browsers", { csrf: await visitor.csrf("/account") }),
+    };
+  }
+
+  test.each([
+    ["token", byToken],
+    ["app", byApp],
+    ["browser", inBrowser],
+  ])("a decision that waits for its machine is taken back when the %s is revoked that made it", async (_, made) => {
+    const one = await person();
+    const registry = env.USER.getByName(one.user.id);
+    await one.user.logs("attic", [asked("r-1")]);
+    const [item] = await registry.inbox(EVERYTHING).then((found) => found?.items ?? []);
+    await registry.setRemoteApproval("attic", true);
+    await one.user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const { bearer, allow, revoke } = await made(one);
+    await allow(item?.id ?? 0);
+    const decision = async () => (await registry.inboxItem(null, item?.id ?? 0))?.decision ?? null;
+    expect(await decision()).toMatchObject({ behavior: "allow", by: { bearer } });
+    await revoke();
+    expect(await decision()).toBeNull();
+    // Its request that is under way then decides nothing either.
+    const late = { via: "client", name: "late", bearer } as const;
+    expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, late)).toEqual({ code: "unauthorized" });
   });
 
   test("a machine whose server knows no such tool has taken nothing", async () => {

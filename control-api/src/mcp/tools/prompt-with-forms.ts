@@ -196,7 +196,9 @@ class AskedPrompt {
     const verdict: Verdict | null = verdictIn(item, answer);
     if (verdict === null) return { not_decided: "The form was not filled in." };
     const { env, caller } = this.#call;
-    const by = { via: "form", name: `somebody who was asked in ${caller.client}` } as const;
+    const { credential: bearer } = caller;
+    const name = `somebody who was asked in ${caller.client}`;
+    const by = { via: "form", name, ...(bearer === undefined ? {} : { bearer }) } as const;
     const decided: DecisionResult | OperatorError = await registryOf(env, caller.user).decide(item.id, verdict, by);
     const error = "code" in decided ? decided : null;
     const subject = `${item.kind} ${verdict.behavior === "allow" ? "allowed" : "denied"} in a form`;

@@ -112,8 +112,8 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
   }
 
   /** The person's object then writes nothing more that these browsers have asked for, and ends their open pages. */
-  async #tellEnded(person: string, sessions: readonly string[]): Promise<void> {
-    if (sessions.length > 0) await this.env.USER.getByName(person).endBrowsers(sessions);
+  async #tellEnded(person: string, sessions: readonly string[], byAnother = true): Promise<void> {
+    if (sessions.length > 0) await this.env.USER.getByName(person).endBrowsers(sessions, byAnother);
   }
 
   /** Computers that this person approved, and that have not collected their tokens, get none. No list shows them. */
@@ -150,7 +150,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
 
   async signOut(secret: string): Promise<void> {
     const ended = await this.#sessions.end(secret);
-    if (ended !== null) await this.#tellEnded(ended.person, [ended.id]);
+    if (ended !== null) await this.#tellEnded(ended.person, [ended.id], false);
   }
 
   /** Opens an account with a claim code or an invitation, and a password. */
