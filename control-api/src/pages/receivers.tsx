@@ -5,7 +5,7 @@ import type { MachineRecord } from "../machines/machine-record.ts";
 import { PUSH_TOPICS } from "../push/push-settings.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
-import { confirmFirst } from "../sign-in/session.ts";
+import { bearerOf, confirmFirst } from "../sign-in/session.ts";
 import type { Added, AddRequest } from "../webhooks/add-request.ts";
 import type { Posted } from "../webhooks/post.ts";
 import { isTopicUrl } from "../webhooks/topic-url.ts";
@@ -40,6 +40,7 @@ receivers.post("/", async (c) => {
     client: CLIENT,
     // It belongs to the person and not to the browser that they happened to use, so it stays when that one is signed out.
     credential: null,
+    by: bearerOf(c.var.session),
     kind: typed.kind,
     url: typed.url,
     types: form.has("all") ? null : types,

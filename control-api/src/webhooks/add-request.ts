@@ -6,7 +6,9 @@ import type { SubscriptionFilter } from "../mcp-events/subscription-arguments.ts
 export type AddRequest = {
   readonly user: string;
   readonly client: string;
+  /** What it ends with; `null` if it belongs to the person. `by`: the browser in which they add it then. */
   readonly credential: Credential | null;
+  readonly by?: BrowserCredential;
   readonly kind: "webhook" | "ntfy";
   readonly url: string;
   /** Names of event types; `null` for all. */

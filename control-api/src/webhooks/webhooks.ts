@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { hex, sha256 } from "#protocol/bytes.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import type { Env } from "../env.ts";
+import type { Bearer } from "../http/caller.ts";
 import { feedOf } from "../mcp-events/event-feed.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/events-error.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
@@ -141,7 +142,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     });
     if (refused !== null) return refused;
     await this.#follow();
-    return { id, url: url.href, secret };
+    return (await this.#isAllowed(id, request.by ?? request.credential)) ? { id, url: url.href, secret } : REMOVED;
   }
 
   overview(): Overview {
@@ -189,9 +190,8 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       return null;
     });
     if (refusal !== null) return refusal;
-    this.#credentials.forget(); // this browser may have been signed in a moment ago
     await this.#follow();
-    return { id };
+    return (await this.#isAllowed(id, credential)) ? { id } : REMOVED;
   }
 
   choosePush(id: string, types: readonly string[], settings: PushSettings): boolean {
@@ -332,6 +332,8 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       return { isNew: true, result: { ...begun, id, refreshBefore: iso(grantedMs) } };
     });
     await this.#follow();
+    if (!(await this.#isAllowed(id, request.credential)))
+      throw new EventsFailure({ code: "forbidden", reason: "Access was revoked." });
     await this.#deliver();
     return subscribed;
   }
@@ -385,6 +387,17 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const asked = ttlMs === undefined ? DEFAULT_TTL_MS : (ttlMs ?? MAX_TTL_MS);
     const longest = isTracked ? MAX_TTL_MS : UNTRACKED_TTL_MS;
     return Math.min(Math.max(asked, MIN_TTL_MS), longest);
+  }
+
+  /**
+   * Whether who has made or renewed a subscription has not lost access since they were let in: a receiver may take seconds to agree. Else it is
+   * removed. What they lose later this object is told of (`#follow`).
+   */
+  async #isAllowed(id: string, bearer: Bearer | null): Promise<boolean> {
+    this.#credentials.forget(); // an answer of before says nothing
+    if ((await this.#credentials.sightOf(bearer, Date.now())) !== null) return true;
+    await this.remove(id);
+    return false;
   }
 
   /** Ends the subscriptions whose credential is no longer valid, and tells their receivers. */

@@ -2,6 +2,7 @@
 // Whoever asked without a pause had something stored in between, such as a token without an end.
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
+import { base64Url } from "#protocol/bytes.ts";
 import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import type { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
@@ -18,6 +19,7 @@ import {
   Visitor,
 } from "../../control-api/sign-in/support/visitor.ts";
 import { deployment, deployServer, mainModule } from "../../control-api/support/deploy-server.ts";
+import { Receiver, SECRET } from "../../control-api/support/receiver.ts";
 import { env, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
 const ADMIN = { scope: "operator:admin mcp:tools" };
@@ -451,3 +453,34 @@ test("a computer whose app's document is slow gets no tokens if the browser that
     spied.mockRestore();
   }
 });
+
+test.each([
+  ["token", async (user: string) => objectOf(user).revokeToken("first"), "token:first"],
+  ["app", async (user: string) => objectOf(user).endGrant("first"), "grant:first"],
+  ["browser", async (user: string) => objectOf(user).endBrowsers(["first"], true), "browser:first"],
+] as const)("a %s that is revoked meanwhile is told no events", async (_, revoke, bearer) => {
+  const { id: user } = new TestUser();
+  await revoke(user);
+  const hooks = env.WEBHOOKS.getByName(user);
+  const [receiver, filter] = [new Receiver(), { machine: null, session: null }];
+  const person = { user, client: "late", credential: null, kind: "webhook", types: null, filter } as const;
+  if (bearer === "browser:first") {
+    expect(await hooks.add({ ...person, by: bearer, url: receiver.url })).toEqual(GONE);
+    const keys = await browserKeys();
+    const push = { user, credential: bearer, browser: "late", endpoint: receiver.url, keys, zone: "Europe/Berlin" };
+    expect(await hooks.addPush(push)).toEqual(GONE);
+  } else {
+    expect(await hooks.add({ ...person, credential: bearer, url: receiver.url })).toEqual(GONE);
+    const wanted = { name: "session.failed", arguments: "{}", filter, visible: null, cursor: null, maxAgeMs: null };
+    const subscribing = { ...wanted, user, client: "late", credential: bearer, isTracked: true, url: receiver.url, secret: SECRET }; // prettier-ignore
+    expect(await hooks.subscribe(subscribing)).toMatchObject({ error: { code: "forbidden" } });
+  }
+  expect((await hooks.overview()).subscriptions).toEqual([]);
+});
+
+/** The keys of a browser's subscription, as it makes them. */
+async function browserKeys(): Promise<{ p256dh: string; auth: string }> {
+  const pair = (await crypto.subtle.generateKey({ name: "ECDH", namedCurve: "P-256" }, true, ["deriveBits"])) as CryptoKeyPair; // prettier-ignore
+  const key = new Uint8Array((await crypto.subtle.exportKey("raw", pair.publicKey)) as ArrayBuffer);
+  return { p256dh: base64Url(key), auth: base64Url(crypto.getRandomValues(new Uint8Array(16))) };
+}
