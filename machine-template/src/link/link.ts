@@ -137,6 +137,8 @@ export class Link implements MachineLink {
     whyOffline: () => OperatorError,
     closingWord: ClosingWord,
   ): Promise<Response> {
+    // While it waited for the link to return: nobody is told of that by an event any more.
+    if (request.signal.aborted) throw new Error("the caller went away");
     if (!this.isOnline) throw new OperatorFailure(whyOffline());
     const exchange = this.#exchanges.begin(closingWord);
     const abort = (): void => exchange.cancel(new Error("the caller went away"));

@@ -5,8 +5,10 @@ import { ask, forget, state, TestConnector } from "../support/connector.ts";
 
 afterEach(forget);
 
-const call = (id: number): Promise<Response> =>
-  ask("/mcp", { method: "POST", body: JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call" }) });
+const call = (id: number, signal?: AbortSignal): Promise<Response> => {
+  const body = JSON.stringify({ jsonrpc: "2.0", id, method: "tools/call" });
+  return ask("/mcp", { method: "POST", body, ...(signal === undefined ? {} : { signal }) });
+};
 
 describe("a script that was restarted while its machine was linked", () => {
   it("holds calls until the machine has dialled again, which sees each of them once", async () => {
@@ -17,6 +19,23 @@ describe("a script that was restarted while its machine was linked", () => {
     const back = await TestConnector.greeted();
     for (const _ of answers) back.respondJson((await back.request()).exchange, { id: 1, result: {} });
     expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200]);
+    expect(back.frames).toEqual([]);
+  });
+
+  it("drops a call whose caller has left meanwhile, or has lost access", async () => {
+    await TestConnector.greeted();
+    await abortAllDurableObjects();
+    const left = new AbortController();
+    const dropped = call(1, left.signal).catch(() => null);
+    expect(await state()).toMatchObject({ online: false });
+    left.abort();
+    await dropped;
+    const waits = call(2);
+    expect(await state()).toMatchObject({ online: false });
+    const back = await TestConnector.greeted();
+    const { exchange } = await back.request();
+    back.respondJson(exchange, { id: 2, result: {} });
+    expect((await waits).status).toBe(200);
     expect(back.frames).toEqual([]);
   });
 
