@@ -46,7 +46,7 @@ machines.post("/", administering, async (c) => {
   if (request === null) return invalid("Send { name, identity }: see machine-template/protocol/rest-api.ts.");
   const registered: Registered | OperatorError = await registryOf(c.env, c.var.caller.user).register(
     request,
-    c.var.caller.credential,
+    c.var.caller.credential ?? null,
   );
   if ("code" in registered) return errorResponse(registered);
   log(c.var.caller, c.env, registered.created ? "machine_added" : "machine_changed", request.name);
@@ -71,7 +71,7 @@ machines.patch("/:name", administering, async (c) => {
   const renamed: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rename(
     c.req.param("name"),
     request.name,
-    c.var.caller.credential,
+    c.var.caller.credential ?? null,
   );
   if ("code" in renamed) return errorResponse(renamed);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), `renamed to ${request.name}`);
@@ -83,7 +83,7 @@ machines.delete("/:name", administering, async (c) => {
   const registry = registryOf(c.env, c.var.caller.user);
   // A hosted server is deleted with its data, by whichever route (servers.ts). A machine can be added again.
   if ((await registry.server(name)) !== null) return deleteServer(c.var.caller, c.env, name);
-  const error: OperatorError | null = await registry.remove(name, c.var.caller.credential);
+  const error: OperatorError | null = await registry.remove(name, c.var.caller.credential ?? null);
   if (error !== null) return errorResponse(error);
   log(c.var.caller, c.env, "machine_removed", name);
   return c.body(null, 204);
@@ -98,7 +98,7 @@ machines.post("/:name/token", administering, async (c) => {
   const rotated: Registered | OperatorError = await registry.rotate(
     c.req.param("name"),
     request.data.linkKey ?? null,
-    c.var.caller.credential,
+    c.var.caller.credential ?? null,
   );
   if ("code" in rotated) return errorResponse(rotated);
   log(c.var.caller, c.env, "machine_changed", c.req.param("name"), "token rotated");
@@ -109,7 +109,7 @@ machines.post("/:name/restore", administering, async (c) => {
   const name = c.req.param("name");
   const restored: MachineRecord | OperatorError = await registryOf(c.env, c.var.caller.user).restore(
     name,
-    c.var.caller.credential,
+    c.var.caller.credential ?? null,
   );
   if ("code" in restored) return errorResponse(restored);
   log(c.var.caller, c.env, "machine_changed", name, "given back to the computer that had it before");
@@ -119,7 +119,7 @@ machines.post("/:name/restore", administering, async (c) => {
 machines.post("/:name/upgrade", administering, async (c) => {
   const upgraded: boolean | OperatorError = await registryOf(c.env, c.var.caller.user).upgrade(
     c.req.param("name"),
-    c.var.caller.credential,
+    c.var.caller.credential ?? null,
   );
   return typeof upgraded === "boolean" ? c.json({ upgraded }) : errorResponse(upgraded);
 });

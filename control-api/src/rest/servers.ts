@@ -72,7 +72,7 @@ servers.put("/:name", administering, async (c) => {
   const deployed: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).deployServer(
     name,
     bundle,
-    c.var.caller.credential,
+    c.var.caller.credential ?? null,
   );
   if ("code" in deployed) return errorResponse(deployed);
   const isNew = deployed.version === 1;
@@ -96,7 +96,7 @@ servers.post("/:name/rollback", administering, async (c) => {
   const back: ServerRecord | OperatorError = await registryOf(c.env, c.var.caller.user).rollBackServer(
     name,
     version,
-    c.var.caller.credential,
+    c.var.caller.credential ?? null,
   );
   if ("code" in back) return errorResponse(back);
   log(c.var.caller, c.env, "machine_changed", name, `hosted server, back to version ${back.version}`);
@@ -138,7 +138,7 @@ export async function deleteServer(caller: Caller, env: Env, name: string): Prom
   const page = `${env.ORIGIN}/machines/${encodeURIComponent(name)}/remove`;
   const refused = refuseStale(caller, "Deleting a hosted server with its data", page);
   if (refused !== null) return refused;
-  const error: OperatorError | null = await registryOf(env, caller.user).remove(name, caller.credential);
+  const error: OperatorError | null = await registryOf(env, caller.user).remove(name, caller.credential ?? null);
   if (error !== null) return errorResponse(error);
   log(caller, env, "machine_removed", name, "hosted server");
   tell(caller, env, `${name} (deleted)`);
@@ -160,7 +160,7 @@ async function changeSecret(
     name,
     secret,
     value,
-    caller.credential,
+    caller.credential ?? null,
   );
   if (error !== null) return errorResponse(error);
   log(caller, env, "machine_changed", name, `secret ${secret} ${value === null ? "deleted" : "set"}`);

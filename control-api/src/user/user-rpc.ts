@@ -56,24 +56,24 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   namesOf(identities: readonly string[]): MaybeAsync<string[]>;
   /**
    * Changes of machines and servers. `by`: what their caller was let in with. It is looked at again when they are written, because they wait for
-   * their turn and for uploads. `null`, or nothing, for those whose access cannot be revoked.
+   * their turn and for uploads. `null` for those whose access cannot be revoked. Not optional, so that no route forgets it.
    */
-  register(request: RegisterRequest, by?: Bearer | null): MaybeAsync<Registered | OperatorError>;
+  register(request: RegisterRequest, by: Bearer | null): MaybeAsync<Registered | OperatorError>;
   /** Creates a new link token, and binds the link to `linkKey` unless that is `null`. */
-  rotate(name: string, linkKey: string | null, by?: Bearer | null): MaybeAsync<Registered | OperatorError>;
+  rotate(name: string, linkKey: string | null, by: Bearer | null): MaybeAsync<Registered | OperatorError>;
   /** Undoes the last takeover of a machine, or the last change of its key. */
-  restore(name: string, by?: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
+  restore(name: string, by: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
   /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
-  setRemoteApproval(name: string, isAllowed: boolean, by?: Bearer | null): MaybeAsync<boolean>;
+  setRemoteApproval(name: string, isAllowed: boolean, by: Bearer | null): MaybeAsync<boolean>;
   /** What may be allowed on pages, for the machines where that is less than everything. */
   limitedPageApprovals(): MaybeAsync<Map<string, PageApproval>>;
   /** Says what may be allowed on pages for a machine. Answers `false` if there is no such machine. */
-  setPageApproval(name: string, approval: PageApproval, by?: Bearer | null): MaybeAsync<boolean>;
+  setPageApproval(name: string, approval: PageApproval, by: Bearer | null): MaybeAsync<boolean>;
   /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
-  setElicitation(name: string, isAllowed: boolean, by?: Bearer | null): MaybeAsync<boolean>;
-  remove(name: string, by?: Bearer | null): MaybeAsync<OperatorError | null>;
-  rename(from: string, to: string, by?: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
-  upgrade(name: string, by?: Bearer | null): MaybeAsync<boolean | OperatorError>;
+  setElicitation(name: string, isAllowed: boolean, by: Bearer | null): MaybeAsync<boolean>;
+  remove(name: string, by: Bearer | null): MaybeAsync<OperatorError | null>;
+  rename(from: string, to: string, by: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
+  upgrade(name: string, by: Bearer | null): MaybeAsync<boolean | OperatorError>;
 
   /** The current rollout, or the last one, and whether templates also reach machines without one. */
   rollout(): MaybeAsync<{ rollout: Rollout | null; mode: RolloutMode }>;
@@ -84,9 +84,9 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** The user's hosted servers. `machines` lists them, too, and `remove` deletes them. */
   servers(): MaybeAsync<ServerRecord[]>;
   server(name: string): MaybeAsync<ServerRecord | null>;
-  deployServer(name: string, bundle: ServerBundle, by?: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
+  deployServer(name: string, bundle: ServerBundle, by: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
   /** Uploads an earlier version again; `null`: the one before the current one. */
-  rollBackServer(name: string, version: number | null, by?: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
+  rollBackServer(name: string, version: number | null, by: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
   /** The names of its secrets. */
   serverSecrets(name: string): MaybeAsync<string[] | OperatorError>;
   /** Sets a secret, or deletes it (`null`). */
@@ -94,7 +94,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
     name: string,
     secret: string,
     text: string | null,
-    by?: Bearer | null,
+    by: Bearer | null,
   ): MaybeAsync<OperatorError | null>;
 
   /** Records a report of a machine's script. `push` is absent from scripts of a template that pushes no events. */

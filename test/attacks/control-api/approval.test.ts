@@ -96,7 +96,7 @@ describe("an answer to a permission request", () => {
 
   test("passes once its person allows it for that machine, but not for other machines or other people's machines", async () => {
     const stub = env.USER.getByName(user.id);
-    expect(await stub.setRemoteApproval("attic", true)).toBe(true);
+    expect(await stub.setRemoteApproval("attic", true, null)).toBe(true);
     const body = call("respond_permission");
     for (const isStreamed of [false, true]) {
       expect((await send(user, "attic", body, isStreamed)).status).toBe(200);
@@ -109,12 +109,12 @@ describe("an answer to a permission request", () => {
     const other = new TestUser();
     await other.machine("attic");
     expect((await send(other, "attic", body)).status).toBe(403);
-    await stub.setRemoteApproval("attic", false);
+    await stub.setRemoteApproval("attic", false, null);
     expect((await send(user, "attic", body)).status).toBe(403);
   });
 
   test("is refused again after another computer takes over the machine's name", async () => {
-    await env.USER.getByName(user.id).setRemoteApproval("attic", true);
+    await env.USER.getByName(user.id).setRemoteApproval("attic", true, null);
     await user.register("attic", { rotate: true });
     expect((await env.USER.getByName(user.id).machine("attic"))?.remoteApproval).toBe(true);
     await user.register("attic", { identity: "identity-of-another-computer", replace: true });

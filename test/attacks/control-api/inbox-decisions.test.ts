@@ -125,11 +125,11 @@ describe("who decides", () => {
     const registry = env.USER.getByName(user.id);
     await user.logs("attic", [asked("r-1")]);
     const [item] = await waiting(user);
-    await registry.setRemoteApproval("attic", true);
+    await registry.setRemoteApproval("attic", true, null);
     await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
     await user.rest("POST", `/api/inbox/${item?.id}`, { behavior: "allow" });
     expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
-    await registry.setRemoteApproval("attic", false);
+    await registry.setRemoteApproval("attic", false, null);
     await user.script("attic");
     expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, { via: "client", name: "again" })).toMatchObject(
       {
@@ -151,7 +151,7 @@ describe("who decides", () => {
     const by = { via: "page", name: "stolen browser" } as const;
     await registry.decide(item?.id ?? 0, { behavior: "allow" }, by);
     expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
-    await registry.setPageApproval("attic", "nothing");
+    await registry.setPageApproval("attic", "nothing", null);
     await user.script("attic");
     expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, by)).toMatchObject({ code: "forbidden" });
     expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);
@@ -201,7 +201,7 @@ describe("who decides", () => {
     const registry = env.USER.getByName(one.user.id);
     await one.user.logs("attic", [asked("r-1")]);
     const [item] = await registry.inbox(EVERYTHING).then((found) => found?.items ?? []);
-    await registry.setRemoteApproval("attic", true);
+    await registry.setRemoteApproval("attic", true, null);
     await one.user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
     const { bearer, allow, revoke } = await made(one);
     await allow(item?.id ?? 0);

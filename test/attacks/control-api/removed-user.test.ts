@@ -120,7 +120,7 @@ describe("a removed user cannot come back", () => {
     await removePerson(id, env);
     const user = env.USER.getByName(id);
     await expect((async () => user.createToken("x", { scopes: ["mcp:tools"], machines: null, expiresMs: null, callsPerDay: null }, { credential: null }))()).rejects.toThrow("removed"); // prettier-ignore
-    await expect((async () => user.register({ name: "attic", identity: "i" }))()).rejects.toThrow("removed");
+    await expect((async () => user.register({ name: "attic", identity: "i" }, null))()).rejects.toThrow("removed");
     await expect(new Store(env).put(`grant:${id}:g`, "{}")).rejects.toThrow("removed");
   });
 });

@@ -26,7 +26,7 @@ describe("the answer to a form", () => {
   beforeEach(async () => {
     user = new TestUser();
     await user.machine("attic");
-    await env.USER.getByName(user.id).setElicitation("attic", true);
+    await env.USER.getByName(user.id).setElicitation("attic", true, null);
     await user.logs("attic", [asked("r-1"), asked("r-2")], { answers: ANSWERS });
   });
 
@@ -134,7 +134,7 @@ describe("the answer to a form", () => {
     const state = await shown();
     const other = new TestUser();
     await other.machine("attic");
-    await env.USER.getByName(other.id).setElicitation("attic", true);
+    await env.USER.getByName(other.id).setElicitation("attic", true, null);
     await other.logs("attic", [asked("r-1")], { answers: ANSWERS });
     expect((await answered(state, ARGS, other)).result).toMatchObject({ isError: true });
     expect(await decided()).toEqual([]);
@@ -154,7 +154,7 @@ describe("the answer to a form", () => {
 
   it("decides nothing once its person has withdrawn the permission to ask", async () => {
     const state = await shown();
-    await env.USER.getByName(user.id).setElicitation("attic", false);
+    await env.USER.getByName(user.id).setElicitation("attic", false, null);
     await answered(state);
     expect(await decided()).toEqual([]);
     const { pending } = await user.json<{ pending: { state: string }[] }>("/api/inbox");
@@ -166,7 +166,7 @@ describe("the answer to a form", () => {
   }
 
   it.each([
-    ["forms were switched off meanwhile", () => env.USER.getByName(user.id).setElicitation("attic", false), {}],
+    ["forms were switched off meanwhile", () => env.USER.getByName(user.id).setElicitation("attic", false, null), {}],
     [
       "the machine was removed and added again meanwhile",
       async () => {
@@ -191,7 +191,7 @@ describe("the answer to a form", () => {
     beforeEach(async () => {
       user = new TestUser();
       await user.machine("attic");
-      await env.USER.getByName(user.id).setElicitation("attic", true);
+      await env.USER.getByName(user.id).setElicitation("attic", true, null);
     });
     afterEach(() => void vi.restoreAllMocks());
 

@@ -43,7 +43,7 @@ describe.each([OLDER, MODERN])("a client of %s", (revision) => {
     responds = taken("allow");
     for (const name of ["attic", "cellar"]) {
       await user.machine(name, { answers: { [CALL]: WAITING } });
-      await env.USER.getByName(user.id).setElicitation(name, name === "attic");
+      await env.USER.getByName(user.id).setElicitation(name, name === "attic", null);
     }
   });
   afterEach(async () => {

@@ -265,7 +265,7 @@ describe("the inbox", () => {
         await narrow.tool("respond_permission", { session_id: "attic/s-1", request_id: "r-1", behavior: "allow" }),
       ),
     ).toBe("approval_not_allowed");
-    await env.USER.getByName(user.id).setRemoteApproval("attic", true);
+    await env.USER.getByName(user.id).setRemoteApproval("attic", true, null);
     const result = {
       structuredContent: {
         settled: { behavior: "allow", by: "client", who: null, reason: null, answers: null, atMs: 7 },

@@ -361,7 +361,7 @@ describe("a session in an answer", () => {
     const alice = await two();
     const result = { content: [{ type: "text", text: JSON.stringify(answer(ID)) }], structuredContent: answer(ID) };
     await alice.script("cellar", { answers: { [`tools/call ${name}`]: answering({ result }) } });
-    await env.USER.getByName(alice.id).setRemoteApproval("cellar", true);
+    await env.USER.getByName(alice.id).setRemoteApproval("cellar", true, null);
     const { content, structuredContent } = await alice.tool(name, args);
     expect(structuredContent).toEqual(answer(HANDLE));
     expect(content[0]?.text).toBe(JSON.stringify(answer(HANDLE)));
