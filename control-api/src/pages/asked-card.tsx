@@ -28,7 +28,8 @@ type CardProps = {
 export function AskedCard({ item, csrf, isFresh, approval, nowMs, sessionHref }: CardProps) {
   const { machine, project, cwd, title, why, kind, decision, id } = item;
   return (
-    <section class="card ask" id={`ask-${id}`} aria-labelledby={headingId(id)}>
+    // Without a name of its own: it would be a landmark, of which two requests of the same tool could not be told apart.
+    <section class="card ask" id={`ask-${id}`}>
       <h2 id={headingId(id)}>
         <Heading item={item} />
       </h2>
