@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import type { Facts, Repo } from "#protocol/control.ts";
 import { childEnvironment } from "../system/child-environment.ts";
 import { withoutCredentials } from "../system/remote-address.ts";
-import { someAtOnce } from "../system/some-at-once.ts";
+import { someAtOnce } from "#protocol/some-at-once.ts";
 
 const run = promisify(execFile);
 

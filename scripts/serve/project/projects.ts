@@ -1,7 +1,7 @@
 import { listSessionFiles, listSlugs, type SessionFile } from "../history/session-file.ts";
 import { readHead } from "../history/head.ts";
 import { projectSlugOf } from "../history/project-slug.ts";
-import { someAtOnce } from "../../system/some-at-once.ts";
+import { someAtOnce } from "#protocol/some-at-once.ts";
 import { readGitRepo } from "./git-repo.ts";
 import { scanRepos } from "./scan.ts";
 

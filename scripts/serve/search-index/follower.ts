@@ -1,7 +1,7 @@
 import { lstat, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openRegularFile } from "../../system/regular-file.ts";
-import { someAtOnce } from "../../system/some-at-once.ts";
+import { someAtOnce } from "#protocol/some-at-once.ts";
 import { isSessionId, listSlugs } from "../history/session-file.ts";
 import { emptyFacts, ingest, type Added, type FileId } from "./ingest.ts";
 import type { FileFacts, Store } from "./store.ts";

@@ -4,6 +4,7 @@ import { inputSchemaOf } from "#protocol/coding-tools/coding-tool.ts";
 import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { isRecord, parseJson } from "#protocol/json.ts";
 import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
+import { someAtOnce } from "#protocol/some-at-once.ts";
 import { structuredResult } from "#protocol/tool-result.ts";
 import type { IndexedSessions, SessionListQuery } from "../../history/session-query.ts";
 import { handlesInValue } from "../../machines/session-ids.ts";
@@ -143,7 +144,7 @@ async function searchSessions(call: ToolCall): Promise<CallToolResult> {
   const online: string[] = await registry.onlineMachines(call.caller.machines);
   const signal = AbortSignal.any([call.signal, AbortSignal.timeout(SEARCH_MS)]);
   const [answers, titles]: [(Outcome | null)[], IndexedSessions] = await Promise.all([
-    atOnce(online, SEARCHED_AT_ONCE, (name) =>
+    someAtOnce(online, SEARCHED_AT_ONCE, (name) =>
       searchOne({ ...call, signal, answerBytes: MAX_SEARCH_BYTES }, name, query),
     ),
     registry.listSessions({
@@ -205,19 +206,4 @@ function byRank(lists: readonly Searched["sessions"][]): Searched["sessions"] {
   return Array.from({ length: longest }, (_, rank) => rank).flatMap((rank) =>
     lists.flatMap((list) => list.slice(rank, rank + 1)),
   );
-}
-
-async function atOnce<Item, Result>(
-  items: readonly Item[],
-  limit: number,
-  work: (item: Item) => Promise<Result>,
-): Promise<Result[]> {
-  const results: Result[] = [];
-  const waiting = items.entries();
-  // Each of these takes the next item when it is done with one, so one slow machine holds up none of the others.
-  const worker = async (): Promise<void> => {
-    for (const [index, item] of waiting) results[index] = await work(item);
-  };
-  await Promise.all(Array.from({ length: Math.min(limit, items.length) }, worker));
-  return results;
 }

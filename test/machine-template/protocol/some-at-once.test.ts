@@ -1,6 +1,6 @@
 import { setImmediate } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { someAtOnce } from "../../../scripts/system/some-at-once.ts";
+import { someAtOnce } from "#protocol/some-at-once.ts";
 
 test("no more are worked on at once than allowed, and the results are in the order of the items", async () => {
   let now = 0;
