@@ -34,8 +34,8 @@ export type NewScripts = {
   creating<Result>(script: { slug: string; name: string }, create: () => Promise<Result>): Promise<Result>;
   /** The upload is recorded, or there was none. */
   settled(slug: string): void;
-  /** Undoes uploads under these names that were not recorded. */
-  finishOf(names: readonly string[]): Promise<void>;
+  /** Undoes the upload under this name, which was not recorded because its caller has lost access. Answers the error for them. */
+  withdrawn(name: string): Promise<OperatorError>;
   /** Whether a change may be written now. */
   isAllowed(by: Bearer | null): boolean;
 };
@@ -135,7 +135,7 @@ export class HostedServers {
     const version = this.#store.nextVersion(name);
     return scripts.creating({ name, slug }, async () => {
       const refused = await this.#upload(name, slug, version, bundle);
-      if (refused === null && !scripts.isAllowed(by)) return withdrawn(name, scripts);
+      if (refused === null && !scripts.isAllowed(by)) return scripts.withdrawn(name);
       if (refused === null) this.#store.add({ name, slug, version }, bundle, Date.now());
       scripts.settled(slug);
       return refused ?? this.#store.get(name) ?? unknown(name);
@@ -160,7 +160,7 @@ export class HostedServers {
       );
     return scripts.creating(server, async () => {
       const refused = await this.#upload(name, server.slug, version, bundle);
-      if (refused === null && !scripts.isAllowed(by)) return withdrawn(name, scripts);
+      if (refused === null && !scripts.isAllowed(by)) return scripts.withdrawn(name);
       if (refused === null) this.#store.select(name, version);
       scripts.settled(server.slug);
       return refused ?? this.#store.get(name) ?? unknown(name);
@@ -245,12 +245,6 @@ function asMachine({ name, slug, version, createdMs }: ServerRecord): MachineRec
     pageApproval: "nothing",
     kind: "hosted",
   };
-}
-
-/** Undoes an upload whose caller has lost access since it began. */
-async function withdrawn(name: string, scripts: NewScripts): Promise<OperatorError> {
-  await scripts.finishOf([name]);
-  return { code: "unauthorized" };
 }
 
 function unknown(name: string): OperatorError {

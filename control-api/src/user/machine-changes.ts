@@ -242,10 +242,7 @@ export class MachineChanges {
       const reason = `it keeps its name, since its event log could not be moved to "${name}": ${String(failure)}`;
       return { code: "machine_failed", machine: from, reason };
     }
-    if (!this.isAllowed(by)) {
-      await this.finishOf([name]);
-      return UNAUTHORIZED;
-    }
+    if (!this.isAllowed(by)) return this.withdrawn(name);
     // No `await` from here to the end: the runtime writes all of it or nothing.
     this.settled(slug);
     this.#parts.unfinished.add({ slug: known.slug, name: from, because: "renamed", newSlug: slug, newName: name });
@@ -274,6 +271,12 @@ export class MachineChanges {
   /** Whether a change may be written now: its caller has not lost access since it was asked for. */
   isAllowed(by: Bearer | null): boolean {
     return by === null || this.#parts.isValid(by);
+  }
+
+  /** Undoes an upload whose caller has lost access since it began. */
+  async withdrawn(name: string): Promise<OperatorError> {
+    await this.finishOf([name]);
+    return UNAUTHORIZED;
   }
 
   /** A script whose upload had begun is recorded, or there is none. */
@@ -387,10 +390,7 @@ export class MachineChanges {
     const slug = slugOf(name, await tagOf(this.#user()));
     return this.creating({ slug, name }, async () => {
       await uploadScript(this.#env, { ...issuedOf(issued), slug, name, owner: this.#user() });
-      if (!this.isAllowed(by)) {
-        await this.finishOf([name]);
-        return UNAUTHORIZED;
-      }
+      if (!this.isAllowed(by)) return this.withdrawn(name);
       this.#parts.registry.put({ ...issuedOf(issued), name, slug, template: this.#parts.version() });
       this.settled(slug);
       return { machine: this.#written(name), created: true, token: issued.token };
