@@ -323,15 +323,22 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
     });
   }
 
+  const site = { id: "localhost", origin: "http://localhost:8787" };
+
+  /** What the browser of somebody answers who adds a passkey. */
+  async function passkeyOf(
+    accounts: Accounts,
+    person: { id: string; name: string },
+  ): Promise<RegistrationResponseJSON> {
+    const { challenge } = (await accounts.passkeyToAdd(person, site)) as { challenge: string };
+    return (await newPasskey(challenge, site.origin)) as RegistrationResponseJSON;
+  }
+
   test("another password, and another passkey", async () => {
     const person = await Visitor.invited();
     const { user, browser } = await browserOf(person);
-    const site = { id: "localhost", origin: "http://localhost:8787" };
     await runInDurableObject(directory(), async (accounts: Accounts) => {
-      const { challenge } = (await accounts.passkeyToAdd({ id: user, name: person.name }, site)) as {
-        challenge: string;
-      };
-      const made = (await newPasskey(challenge, site.origin)) as RegistrationResponseJSON;
+      const made = await passkeyOf(accounts, { id: user, name: person.name });
       const changes = [
         accounts.changePassword(user, PASSWORD, "another horse battery", browser, "here"),
         accounts.addPasskey(user, browser, made, site, "a browser"),
@@ -347,12 +354,8 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
   test("a passkey is added where nobody signs out", async () => {
     const person = await Visitor.invited();
     const { user, browser } = await browserOf(person);
-    const site = { id: "localhost", origin: "http://localhost:8787" };
     await runInDurableObject(directory(), async (accounts: Accounts) => {
-      const { challenge } = (await accounts.passkeyToAdd({ id: user, name: person.name }, site)) as {
-        challenge: string;
-      };
-      const made = (await newPasskey(challenge, site.origin)) as RegistrationResponseJSON;
+      const made = await passkeyOf(accounts, { id: user, name: person.name });
       expect(await accounts.addPasskey(user, browser, made, site, "a browser")).toBe(true);
     });
   });
