@@ -52,7 +52,11 @@ export function crossing(headers: Headers): HeaderList {
   return list;
 }
 
-/** Whether a header of this (lower-case) name crosses the link. */
+/**
+ * Whether a header of this name crosses the link. Names are the same in any case (RFC 9110 section 5.1), and a peer may use one in which an HTTP
+ * library would not write them: a `Content-Length` of its own would make of one request two.
+ */
 export function mayCross(name: string): boolean {
-  return !NEVER_CROSS.has(name) && !NEVER_CROSS_PREFIXES.some((prefix) => name.startsWith(prefix));
+  const lower = name.toLowerCase();
+  return !NEVER_CROSS.has(lower) && !NEVER_CROSS_PREFIXES.some((prefix) => lower.startsWith(prefix));
 }

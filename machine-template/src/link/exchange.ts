@@ -130,7 +130,7 @@ export class Exchange {
     this.#answered = true;
     this.#heardMs = Date.now();
     // Filtered here as well as in the connector, because the machine may run a connector that does not filter.
-    const headers = head.headers.filter(([name]) => mayCross(name.toLowerCase()));
+    const headers = head.headers.filter(([name]) => mayCross(name));
     const init = { status: head.status, headers };
     const isNull = NULL_BODY.has(head.status);
     if (end || isNull) {

@@ -1,9 +1,12 @@
+import { EventEmitter, once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { MAX_EXCHANGES, WINDOW_BYTES } from "#protocol/limits.ts";
-import { connectHttp, type Connected } from "../../scripts/connector/support/connected.ts";
+import { HttpTarget } from "../../../scripts/connector/http-target.ts";
+import { connect, connectHttp, type Connected } from "../../scripts/connector/support/connected.ts";
 
 /**
  * An Operator that was taken over, or a script with a bug, can say anything over the link. The connector answers with an error or
@@ -21,6 +24,35 @@ async function connected(more: Parameters<typeof connectHttp>[1] = {}): Promise<
     response.end("{}");
   }, more);
   return { ...made, reached, [Symbol.asyncDispose]: () => made[Symbol.asyncDispose]() };
+}
+
+/** A server that takes what it gets as bytes, answers whatever comes, and never closes a connection by itself. */
+async function rawServer(): Promise<
+  AsyncDisposable & { readonly url: URL; readonly received: string; readonly open: number }
+> {
+  const seen = { received: "", open: 0 };
+  const server = createServer((socket) => {
+    seen.open += 1;
+    socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"));
+    socket.on("data", (data) => (seen.received += data.toString()));
+    socket.on("error", () => undefined);
+    socket.on("close", () => (seen.open -= 1));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp`),
+    get received() {
+      return seen.received;
+    },
+    get open() {
+      return seen.open;
+    },
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await once(server, "close");
+    },
+  };
 }
 
 describe("requests of a hostile hub", () => {
@@ -112,6 +144,32 @@ describe("requests of a hostile hub", () => {
     expect(request?.headers.filter((name) => headers.some(([given]) => given === name) && !own.includes(name))).toEqual(
       [],
     );
+  });
+
+  it("give the request no other length, framing or host, however they spell a header's name", async () => {
+    await using server = await rawServer();
+    await using made = await connect(new HttpTarget(server.url, "attic", "Start it."));
+    const headers: [string, string][] = [
+      ["Host", "evil.test"],
+      ["Content-Length", "0"],
+      ["Transfer-Encoding", "chunked"],
+      ["Connection", "upgrade"],
+      ["UPGRADE", "websocket"],
+      ["Expect", "100-continue"],
+      ["Authorization", "Bearer stolen"],
+      ["COOKIE", "a=b"],
+      ["X-Operator-Caller", "owner"],
+      ["Mcp-Session-Id", "1"],
+    ];
+    await made.link.call({ headers }, "POST /local/permissions HTTP/1.1\r\n\r\n");
+    const [, ...lines] = server.received.split("\r\n\r\n")[0]?.split("\r\n") ?? [];
+    expect(lines.map((line) => line.toLowerCase())).toEqual([
+      `host: ${server.url.host}`,
+      "mcp-session-id: 1",
+      "accept-encoding: identity",
+      "content-length: 36",
+      "connection: keep-alive",
+    ]);
   });
 
   it.each<[string, [string, string][]]>([
