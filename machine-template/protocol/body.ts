@@ -42,10 +42,13 @@ export class Credit {
     return taken;
   }
 
-  grant(bytes: number): void {
+  /** Adds what the receiver has read. Returns `false` when it is more than was sent to it: it would have the sender's memory hold what it does not read. */
+  grant(bytes: number): boolean {
+    if (this.#bytes + bytes > WINDOW_BYTES) return false;
     this.#bytes += bytes;
     this.#waiting?.resolve();
     this.#waiting = null;
+    return true;
   }
 
   fail(reason: Error): void {

@@ -26,7 +26,11 @@ export class Exchange {
 
   constructor(opening: Opening, reachable: Reachable, send: (frame: Uint8Array) => void, done: () => void) {
     const { exchange, head, body, end } = opening;
-    this.#answer = new LinkAnswer(exchange, send, done);
+    this.#answer = new LinkAnswer(exchange, send, () => {
+      // A server may answer before it has the whole request, whose rest is not passed on any more. Its connection would stay open for ever.
+      this.#inbound?.fail(new Error("it was answered before its end"));
+      done();
+    });
     this.#inbound = end ? null : inboundOf(exchange, body, send);
     const cut = head.path.indexOf("?");
     const path = cut === -1 ? head.path : head.path.slice(0, cut);
@@ -53,8 +57,7 @@ export class Exchange {
         if (frame.end) this.#inbound.end();
         return true;
       case FrameKind.WINDOW:
-        this.#answer.grant(frame.credit);
-        return true;
+        return this.#answer.grant(frame.credit);
       case FrameKind.CANCEL:
         this.cancel(frame.reason);
         return true;

@@ -66,10 +66,12 @@ export class LinkAnswer implements Answer {
     this.#finish();
   }
 
-  /** Adds credit: this many more bytes may be sent. */
-  grant(bytes: number): void {
+  /** Adds credit: this many more bytes may be sent. Returns `false` when the receiver has not been sent as many, so that it cannot have read them. */
+  grant(bytes: number): boolean {
+    if (this.#credit + bytes > WINDOW_BYTES) return false;
     this.#credit += bytes;
     this.#flush();
+    return true;
   }
 
   /** Nobody waits for the answer any more. */

@@ -4,8 +4,11 @@ import {
   HEARTBEAT_MS,
   HELLO_TIMEOUT_MS,
   LINK_SILENCE_MS,
+  MAX_EXCHANGES,
   MAX_FRAME_BYTES,
+  MAX_HEAD_BYTES,
   PROTOCOL_VERSION,
+  WINDOW_BYTES,
 } from "#protocol/limits.ts";
 import { CHALLENGE_HEADER, Nonce, proofText } from "#protocol/link-key.ts";
 import { isLinkToken } from "#protocol/link-token.ts";
@@ -23,6 +26,12 @@ const CLOSE_TIMEOUT_MS = 1_000;
 
 /** How a link ended. */
 export type LinkEnd = DialFailure | { kind: "closed"; code: number; reason: string };
+
+/**
+ * What may wait for a script that does not read: all answers that it may be getting at once, of which no flow control delays the heads. A hostile
+ * one can have more sent to it without end: it cancels each call, asks for what does not exist, or pings.
+ */
+const MAX_UNREAD_BYTES = MAX_EXCHANGES * (WINDOW_BYTES + MAX_HEAD_BYTES);
 
 /** A new token counts only this long after the one before, so that a hostile Operator cannot keep the disk busy. */
 const RENEWED_AGAIN_MS = 60_000;
@@ -136,6 +145,7 @@ export class Link {
     });
     this.#socket.on("open", () => this.#open());
     this.#socket.on("message", (message, isBinary) => this.#receive(message, isBinary));
+    this.#socket.on("ping", () => this.#limitUnread()); // ws answers it by itself
     this.#socket.on("close", (code, reason) => {
       this.#release();
       const said = this.#closing ?? { code, reason: reason.toString() };
@@ -237,6 +247,13 @@ export class Link {
     if (this.#socket.readyState !== WebSocket.OPEN) return;
     this.#gather();
     this.#socket.send(message);
+    this.#limitUnread();
+  }
+
+  #limitUnread(): void {
+    if (this.#socket.bufferedAmount <= MAX_UNREAD_BYTES) return;
+    this.#closing ??= { code: CloseCode.SILENT, reason: `Operator left over ${MAX_UNREAD_BYTES} bytes unread` };
+    this.#socket.terminate(); // a closing handshake would wait behind what is unread
   }
 
   /** Sends the messages of one turn of the event loop in one write, which under load saves a tenth of the CPU time. */

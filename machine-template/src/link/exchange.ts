@@ -100,8 +100,7 @@ export class Exchange {
       case FrameKind.BODY:
         return this.#receiveBody(frame.body, frame.end);
       case FrameKind.WINDOW:
-        this.#credit.grant(frame.credit);
-        return true;
+        return this.#credit.grant(frame.credit);
     }
   }
 

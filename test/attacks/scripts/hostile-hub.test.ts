@@ -193,6 +193,36 @@ describe("requests of a hostile hub", () => {
     expect(open).toBeLessThanOrEqual(MAX_EXCHANGES);
   });
 
+  it("whose bodies never end leave no connection behind once they are answered", async () => {
+    await using server = await rawServer();
+    await using made = await connect(new HttpTarget(server.url, "attic", "Start it."));
+    for (let count = 0; count < 10; count += 1)
+      expect((await made.link.answerOf(made.link.open({}, "begun", false))).status).toBe(200);
+    await expect.poll(() => server.open).toBe(0);
+  });
+
+  it.each([1, WINDOW_BYTES, 0xffff_ffff])("that return %d bytes of credit for nothing end the link", async (credit) => {
+    await using made = await connectHttp(() => undefined);
+    const exchange = made.link.open({}, "{}");
+    made.link.send({ kind: FrameKind.WINDOW, exchange, credit });
+    expect((await made.link.closed).code).toBe(CloseCode.BAD_FRAME);
+  });
+
+  it("whose answers it does not read end the link before they fill the memory", async () => {
+    const answer = Buffer.alloc(WINDOW_BYTES - 1024, "x");
+    const wake = new EventEmitter();
+    await using made = await connectHttp((_, response) => void response.end(answer, () => wake.emit("answered")));
+    made.link.socket.pause();
+    const next = made.script.link().then(() => "ended" as const);
+    let how: unknown;
+    for (let asked = 0; asked < 1_000 && how !== "ended"; asked += 1) {
+      const answered = once(wake, "answered");
+      made.link.open({}, "{}");
+      how = await Promise.race([next, answered]);
+    }
+    expect(how).toBe("ended");
+  });
+
   it("with a larger body than the window allows end the link", async () => {
     await using made = await connectHttp((request) => void request.pause());
     const exchange = made.link.open({}, "", false);

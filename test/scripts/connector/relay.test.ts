@@ -140,7 +140,6 @@ describe("a stream", () => {
     const hash = createHash("sha256");
     let bytes = 0;
     let most = 0;
-    link.send({ kind: FrameKind.WINDOW, exchange, credit: WINDOW_BYTES });
     for (let seen = 0, ended = false; !ended; seen += 1) {
       await link.until(() => link.frames.length > seen);
       const frame = link.frames[seen];

@@ -116,12 +116,27 @@ describe("an exchange", () => {
     await connector.until(() => received() === WINDOW_BYTES);
     await ask("/operator/state"); // a round trip: anything more that was sent would be here by now
     expect(received()).toBe(WINDOW_BYTES);
-    connector.send({ kind: FrameKind.WINDOW, exchange, credit: 2 * WINDOW_BYTES });
+    for (const windows of [2, 3]) {
+      connector.send({ kind: FrameKind.WINDOW, exchange, credit: WINDOW_BYTES });
+      await connector.until(() => received() === windows * WINDOW_BYTES);
+    }
     await connector.until(() => connector.frames.some((frame) => frame.kind === FrameKind.BODY && frame.end));
     expect(received()).toBe(body.length);
     connector.respond(exchange, {}, "done");
     expect(await (await asked).text()).toBe("done");
   });
+
+  it.each([1, WINDOW_BYTES, 0xffff_ffff])(
+    "drops a link that returns %d bytes of credit for nothing",
+    async (credit) => {
+      const connector = await TestConnector.greeted();
+      const asked = ask("/mcp", { method: "GET" });
+      const { exchange } = await connector.request();
+      connector.send({ kind: FrameKind.WINDOW, exchange, credit });
+      expect((await connector.ended()).code).toBe(CloseCode.BAD_FRAME);
+      expect((await asked).status).toBe(502);
+    },
+  );
 
   it("returns credit only as its caller reads, and a link that sends more is dropped", async () => {
     const connector = await TestConnector.greeted();
