@@ -54,6 +54,8 @@ export type OperatorError =
   | { code: "already_decided"; what: string; behavior: "allow" | "deny" | null; by: string; atMs: number }
   /** The idempotency key was used for another call. */
   | { code: "key_reused"; key: string }
+  /** The name is another machine's than the one that a page showed. */
+  | { code: "machine_replaced"; machine: string }
   | { code: "machine_offline"; machine: string; lastSeenMs: number | null }
   | { code: "machine_timeout"; machine: string; afterMs: number }
   | { code: "machine_revoked"; machine: string }
@@ -89,6 +91,7 @@ export function statusOf({ code }: OperatorError): 400 | 401 | 403 | 404 | 409 |
     case "name_taken":
     case "already_decided":
     case "key_reused":
+    case "machine_replaced":
       return 409;
     case "cursor_expired":
       return 410;
@@ -135,6 +138,7 @@ export function isRetryable({ code }: OperatorError): boolean {
     case "approval_not_allowed":
     case "already_decided":
     case "key_reused":
+    case "machine_replaced":
     case "invalid_request":
     case "not_found":
     case "cursor_expired":
@@ -174,6 +178,7 @@ export function mayHaveRun(error: OperatorError): boolean {
     case "approval_not_allowed":
     case "already_decided":
     case "key_reused":
+    case "machine_replaced":
     case "invalid_request":
     case "not_found":
     case "cursor_expired":
@@ -207,6 +212,8 @@ export function messageOf(error: OperatorError): string {
       return `This ${error.what} was ${error.behavior === null ? "answered" : error.behavior === "allow" ? "allowed" : "denied"} before, at ${new Date(error.atMs).toISOString()}, by ${error.by}. Nothing was changed.`;
     case "key_reused":
       return `The key ${error.key} was used for another call. Use a new key for every new call, and the same one only to repeat a call.`;
+    case "machine_replaced":
+      return `The name "${error.machine}" belongs to another machine now than the one that you were shown. Nothing was done. Look again, and repeat it if you still want it.`;
     case "cursor_expired":
       return "This cursor is from before an upgrade or a restored backup, or it belongs to somebody else. Poll without a cursor to get the newest events, and go on with the cursor that you get.";
     case "name_taken":

@@ -1,5 +1,6 @@
 import type { Env } from "../env.ts";
 import { Copy } from "../design/parts.tsx";
+import { shownAs } from "../http/shown-machine.ts";
 import { isLoopbackHost } from "../http/loopback.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { machinePath } from "./address.ts";
@@ -7,7 +8,8 @@ import { machinePath } from "./address.ts";
 type ConfirmProps = { readonly change: "remove" | "rotate"; readonly machine: MachineRecord; readonly csrf: string };
 
 /** Asks once more before a change that cuts a machine off. A page of its own, so that it needs no script. */
-export function ConfirmChange({ change, machine: { name, online, kind }, csrf }: ConfirmProps) {
+export function ConfirmChange({ change, machine, csrf }: ConfirmProps) {
+  const { name, online, kind } = machine;
   const path = machinePath(name);
   return (
     <div class="narrow">
@@ -33,6 +35,7 @@ export function ConfirmChange({ change, machine: { name, online, kind }, csrf }:
         )}
         <form method="post" action={`${path}/${change}`} data-once>
           <input type="hidden" name="csrf" value={csrf} />
+          <input type="hidden" name="machine" value={shownAs(machine)} />
           <div class="row">
             <a class="button plain" href={path}>
               Cancel

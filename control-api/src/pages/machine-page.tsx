@@ -4,6 +4,7 @@ import { Foreign } from "../design/foreign.tsx";
 import { Note } from "../design/note.tsx";
 import { Copy, Empty, Live, Status } from "../design/parts.tsx";
 import type { SessionLoad } from "../history/session-index.ts";
+import { shownAs } from "../http/shown-machine.ts";
 import type { IndexedSessions } from "../history/session-query.ts";
 import { type MachineRecord, PAGE_APPROVALS, type PageApproval } from "../machines/machine-record.ts";
 import { machinePath } from "./address.ts";
@@ -215,12 +216,14 @@ const APPROVAL_WORDS: Readonly<Record<PageApproval, string>> = {
 type ApprovalsProps = Pick<MachineProps, "record" | "csrf"> & { readonly path: string };
 
 /** Who may answer the permission requests of a machine's sessions: its person on these pages, and what else. */
-function Approvals({ record: { name, pageApproval, remoteApproval, elicitation }, csrf, path }: ApprovalsProps) {
+function Approvals({ record, csrf, path }: ApprovalsProps) {
+  const { pageApproval, remoteApproval, elicitation } = record;
   return (
     <section class="card" id="approval">
       <h2>Permission requests</h2>
       <form method="post" action={`${path}/approval`}>
         <input type="hidden" name="csrf" value={csrf} />
+        <input type="hidden" name="machine" value={shownAs(record)} />
         <label>
           On these pages you may allow
           <select name="approval">
@@ -245,7 +248,7 @@ function Approvals({ record: { name, pageApproval, remoteApproval, elicitation }
           </span>
           <AppsForm
             csrf={csrf}
-            machine={name}
+            machine={record}
             field="allow"
             isOn={remoteApproval}
             words={["Let them answer", "Stop"]}
@@ -260,7 +263,13 @@ function Approvals({ record: { name, pageApproval, remoteApproval, elicitation }
               in: allow it if you trust your apps to ask.
             </span>
           </span>
-          <AppsForm csrf={csrf} machine={name} field="ask" isOn={elicitation} words={["Ask me in apps", "No forms"]} />
+          <AppsForm
+            csrf={csrf}
+            machine={record}
+            field="ask"
+            isOn={elicitation}
+            words={["Ask me in apps", "No forms"]}
+          />
         </li>
       </ul>
       <p class="soft">
@@ -272,7 +281,7 @@ function Approvals({ record: { name, pageApproval, remoteApproval, elicitation }
 
 type AppsFormProps = {
   readonly csrf: string;
-  readonly machine: string;
+  readonly machine: MachineRecord;
   readonly field: "allow" | "ask";
   readonly isOn: boolean;
   /** What the button says to turn it on, and to turn it off. */
@@ -281,8 +290,9 @@ type AppsFormProps = {
 
 function AppsForm({ csrf, machine, field, isOn, words: [on, off] }: AppsFormProps) {
   return (
-    <form method="post" action={`/account/approvals/${machine}`}>
+    <form method="post" action={`/account/approvals/${machine.name}`}>
       <input type="hidden" name="csrf" value={csrf} />
+      <input type="hidden" name="machine" value={shownAs(machine)} />
       <input type="hidden" name="from" value="machine" />
       <button class="plain small" name={field} value={isOn ? "no" : "yes"}>
         {isOn ? off : on}
@@ -291,17 +301,18 @@ function AppsForm({ csrf, machine, field, isOn, words: [on, off] }: AppsFormProp
   );
 }
 
-type ManageProps = Pick<MachineProps, "detail" | "csrf" | "refusal"> & { readonly path: string };
+type ManageProps = Pick<MachineProps, "detail" | "record" | "csrf" | "refusal"> & { readonly path: string };
 
-function Manage({ detail, csrf, refusal, path }: ManageProps) {
+function Manage({ detail, record, csrf, refusal, path }: ManageProps) {
   const isHosted = detail.kind === "hosted";
   return (
     <section class="card" id="manage">
       <h2>Manage</h2>
+      {refusal === undefined ? null : <Note kind="bad">{refusal.text}</Note>}
       {isHosted ? null : (
         <form method="post" action={`${path}/rename`}>
           <input type="hidden" name="csrf" value={csrf} />
-          {refusal === undefined ? null : <Note kind="bad">{refusal.text}</Note>}
+          <input type="hidden" name="machine" value={shownAs(record)} />
           <label>
             Name
             <input

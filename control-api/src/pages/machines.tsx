@@ -6,6 +6,7 @@ import { notify } from "../audit/notice.ts";
 import { Empty, Live } from "../design/parts.tsx";
 import { Note } from "../design/note.tsx";
 import { personPage } from "../sign-in/person-page.ts";
+import { shownNamed } from "../http/shown-machine.ts";
 import { encodeCursor } from "../events/cursor.ts";
 import { detailOf } from "../machines/machine-detail.ts";
 import type { SessionLoad } from "../history/session-index.ts";
@@ -190,7 +191,8 @@ machines.post("/:name/remove", async (c) => {
   if (record === null) return notThere(c, "machine");
   // A machine can be added again. A server's data and secrets cannot be brought back.
   if (record.kind === "hosted" && !isFresh) return confirmFirst(c, `${machinePath(name)}/remove`);
-  const error: OperatorError | null = await registryOf(c.env, person.id).remove(name, bearerOf(c.var.session));
+  const shown = shownNamed(await formIn(c), name);
+  const error: OperatorError | null = await registryOf(c.env, person.id).remove(shown, bearerOf(c.var.session));
   if (error !== null) return error.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, error);
   note(c.env, person.id, { kind: "machine_removed", client: WEB_CLIENT, machine: name, subject: null });
   if (record.kind === "hosted")
@@ -201,9 +203,10 @@ machines.post("/:name/remove", async (c) => {
 machines.post("/:name/rotate", async (c) => {
   const { person } = c.var.session;
   const name = c.req.param("name");
+  const shown = shownNamed(await formIn(c), name);
   // The new token goes nowhere: the machine gets one when somebody runs `codez setup` on it, with its own key.
   const rotated: Registered | OperatorError = await registryOf(c.env, person.id).rotate(
-    name,
+    shown,
     null,
     bearerOf(c.var.session),
   );
@@ -215,11 +218,12 @@ machines.post("/:name/rotate", async (c) => {
 machines.post("/:name/rename", async (c) => {
   const { person } = c.var.session;
   const name = c.req.param("name");
-  const to = String((await formIn(c)).get("name") ?? "")
+  const form = await formIn(c);
+  const to = String(form.get("name") ?? "")
     .trim()
     .toLowerCase();
   const renamed: MachineRecord | OperatorError = await registryOf(c.env, person.id).rename(
-    name,
+    shownNamed(form, name),
     to,
     bearerOf(c.var.session),
   );
@@ -234,14 +238,19 @@ machines.post("/:name/approval", async (c) => {
   const { person, isFresh } = c.var.session;
   const name = c.req.param("name");
   const record = await find(c);
-  const chosen = (await formIn(c)).get("approval");
+  const form = await formIn(c);
+  const chosen = form.get("approval");
   const approval = PAGE_APPROVALS.find((one) => one === chosen);
   if (record === null || approval === undefined) return notThere(c, "machine");
   // To allow more takes a recent sign-in, as allowing itself does. To allow less never does.
   const isMore = PAGE_APPROVALS.indexOf(approval) < PAGE_APPROVALS.indexOf(record.pageApproval);
   if (isMore && !isFresh) return confirmFirst(c, `${machinePath(name)}#approval`);
-  const isSet = await registryOf(c.env, person.id).setPageApproval(name, approval, bearerOf(c.var.session));
-  if (!isSet) return notThere(c, "machine");
+  const error: OperatorError | null = await registryOf(c.env, person.id).setPageApproval(
+    shownNamed(form, name),
+    approval,
+    bearerOf(c.var.session),
+  );
+  if (error !== null) return error.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, error);
   const subject = `pages may allow: ${approval}`;
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject });
   return c.redirect(`${machinePath(name)}#approval`, 303);

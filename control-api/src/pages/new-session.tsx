@@ -3,6 +3,7 @@ import { plainOf } from "../design/foreign-text.ts";
 import { Note } from "../design/note.tsx";
 import { Empty } from "../design/parts.tsx";
 import type { MachineRecord } from "../machines/machine-record.ts";
+import { shownAs } from "../http/shown-machine.ts";
 import { FileField } from "./file-field.tsx";
 import { projectName } from "./session-row.tsx";
 
@@ -47,6 +48,9 @@ export function NewSession({ machines, csrf, promptKey, failed }: NewSessionProp
         <form method="post" action="/sessions/new" enctype="multipart/form-data" data-once>
           <input type="hidden" name="csrf" value={csrf} />
           <input type="hidden" name="key" value={promptKey} />
+          {able.slice(0, SHOWN_MACHINES).map((machine) => (
+            <input type="hidden" name="machine" value={shownAs(machine)} />
+          ))}
           <label>
             Project
             <select name="place" required>

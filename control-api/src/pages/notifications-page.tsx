@@ -1,5 +1,6 @@
 import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
+import type { MachineEntry } from "../machines/machine-query.ts";
 import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
 import { SERVICE_WORKER_PATH } from "../push/service-worker.ts";
 import type { Added } from "../webhooks/add-request.ts";
@@ -16,7 +17,7 @@ type NotificationsProps = {
   readonly subscriptions: readonly Listed[];
   /** The credential of the browser that shows the page. */
   readonly thisBrowser: string;
-  readonly machines: readonly string[];
+  readonly machines: readonly MachineEntry[];
   readonly dead: Overview["dead"];
   readonly added?: Added;
   readonly typed?: { readonly url: string; readonly kind: "webhook" | "ntfy" };
@@ -98,10 +99,12 @@ function BrowserCard({ csrf, machines, browser: { id, push, types, ...state }, i
         </fieldset>
         {machines.length === 0 ? null : (
           <details class="plain" open={muted.length > 0}>
-            <summary>{machines.some((name) => muted.includes(name)) ? "On some machines" : "On all machines"}</summary>
+            <summary>
+              {machines.some(({ name }) => muted.includes(name)) ? "On some machines" : "On all machines"}
+            </summary>
             <fieldset>
               <legend class="soft">A machine that you add later is included.</legend>
-              {machines.map((name) => (
+              {machines.map(({ name }) => (
                 <Tick name="machine" value={name} isOn={!muted.includes(name)}>
                   {name}
                 </Tick>

@@ -1,5 +1,6 @@
 import { messageOf } from "#protocol/error.ts";
 import { PUSH_SCRIPT_ASSET } from "../design/asset.ts";
+import type { MachineEntry } from "../machines/machine-query.ts";
 import { personPage } from "../sign-in/person-page.ts";
 import type { PageContext } from "../sign-in/page-context.ts";
 import { formToken } from "../sign-in/session.ts";
@@ -20,10 +21,10 @@ type Shown = {
 export async function notificationsPage(c: PageContext, { status = 200, ...shown }: Shown = {}): Promise<Response> {
   const { session } = c.var;
   const webhooks = webhooksOf(c.env, session.person.id);
-  const [key, overview, machines, csrf]: [string, Overview, string[], string] = await Promise.all([
+  const [key, overview, machines, csrf]: [string, Overview, MachineEntry[], string] = await Promise.all([
     webhooks.pushKey(session.person.id),
     webhooks.overview(),
-    c.env.USER.getByName(session.person.id).machineNames(),
+    c.env.USER.getByName(session.person.id).machineEntries(),
     formToken(session),
   ]);
   const body = (

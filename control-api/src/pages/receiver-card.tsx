@@ -2,6 +2,8 @@ import { MachineSelect } from "../design/machine-select.tsx";
 import { Ago } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Copy, Status } from "../design/parts.tsx";
+import { shownAs } from "../http/shown-machine.ts";
+import type { MachineEntry } from "../machines/machine-query.ts";
 import { PUSH_TOPICS } from "../push/push-settings.ts";
 import type { Added } from "../webhooks/add-request.ts";
 import type { Overview } from "../webhooks/webhooks-rpc.ts";
@@ -22,7 +24,7 @@ type ReceiversProps = {
   readonly csrf: string;
   readonly subscriptions: readonly Listed[];
   readonly dead: Overview["dead"];
-  readonly machines: readonly string[];
+  readonly machines: readonly MachineEntry[];
   /** What was just added. Its secret is shown only now. */
   readonly added?: Added;
   /** What was typed into a form that was refused. */
@@ -185,7 +187,7 @@ function AddForm({ csrf, machines, typed }: AddProps) {
       {machines.length === 0 ? null : (
         <label>
           Of
-          <MachineSelect machines={machines} />
+          <MachineSelect machines={machines.map((one) => ({ name: one.name, value: shownAs(one) }))} />
         </label>
       )}
       <button>Add</button>

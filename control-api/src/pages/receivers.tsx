@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
-import type { MachineRecord } from "../machines/machine-record.ts";
+import { shownIn } from "../http/shown-machine.ts";
 import { PUSH_TOPICS } from "../push/push-settings.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
@@ -12,6 +12,7 @@ import { isTopicUrl } from "../webhooks/topic-url.ts";
 import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
 import { notificationsPage, tooOften } from "./notifications-view.tsx";
 import { FAULTS } from "./receiver-card.tsx";
+import { refusalOf } from "./shown.ts";
 
 /** `/notifications/receivers`: topics of ntfy, webhooks, and what MCP clients are subscribed to. */
 export const receivers = new Hono<PageApp>();
@@ -33,8 +34,11 @@ receivers.post("/", async (c) => {
     return refuse("The address of a topic ends with its name, such as https://ntfy.sh/my-topic.");
   const types = PUSH_TOPICS.filter(({ name }) => form.has(`tell-${name}`)).flatMap((topic) => [...topic.types]);
   if (types.length === 0 && !form.has("all")) return refuse("Choose at least one thing to be told of.");
-  const machine = String(form.get("machine") ?? "");
-  if (machine !== "" && !(await isMachine(c, machine))) return refuse("There is no such machine any more.");
+  const [shown] = shownIn(form);
+  // A choice that cannot be read must not become a receiver for all machines.
+  if (shown === undefined && form.get("machine")) return refuse("There is no such machine any more.");
+  const refusal = shown === undefined ? null : await refusalOf(c, shown);
+  if (refusal !== null) return refuse(messageOf(refusal));
   const request: AddRequest = {
     user: person.id,
     client: CLIENT,
@@ -44,7 +48,7 @@ receivers.post("/", async (c) => {
     kind: typed.kind,
     url: typed.url,
     types: form.has("all") ? null : types,
-    filter: { machine: machine === "" ? null : machine, session: null },
+    filter: { machine: shown?.name ?? null, session: null },
   };
   const added: Added | OperatorError = await webhooksOf(c.env, person.id).add(request);
   if ("code" in added) return refuse(messageOf(added));
@@ -86,11 +90,6 @@ receivers.post("/:id/remove", async (c) => {
 async function knownIn(c: PageContext): Promise<Overview["subscriptions"][number] | null> {
   const { subscriptions }: Overview = await webhooksOf(c.env, c.var.session.person.id).overview();
   return subscriptions.find(({ id, push }) => id === c.req.param("id") && push === null) ?? null;
-}
-
-async function isMachine(c: PageContext, name: string): Promise<boolean> {
-  const record: MachineRecord | null = await c.env.USER.getByName(c.var.session.person.id).machine(name);
-  return record !== null;
 }
 
 function unknown(c: PageContext): Promise<Response> {

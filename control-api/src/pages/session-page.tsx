@@ -27,6 +27,8 @@ type SessionProps = {
   readonly isFresh: boolean;
   /** What the person wants pages to allow for the machine. */
   readonly approval: PageApproval;
+  /** Which machine the page shows, for its forms (http/shown-machine.ts); `""` if it is gone. */
+  readonly shown: string;
   /** The log's cursor when the page was made: its stream goes on from there. */
   readonly after: string;
   readonly csrf: string;
@@ -96,7 +98,13 @@ export function SessionPage(props: SessionProps) {
         <Waiting {...props} />
       </Live>
       {reading.isReachable ? (
-        <Actions csrf={props.csrf} path={path} isMirror={reading.status === "mirror"} isNewest={isNewest} />
+        <Actions
+          csrf={props.csrf}
+          shown={props.shown}
+          path={path}
+          isMirror={reading.status === "mirror"}
+          isNewest={isNewest}
+        />
       ) : null}
       {isNewest ? <Composer {...props} path={path} /> : null}
     </div>
@@ -132,16 +140,18 @@ function Waiting({ asked, csrf, isFresh, approval, reading }: SessionProps) {
 
 type ActionsProps = {
   readonly csrf: string;
+  readonly shown: string;
   readonly path: string;
   readonly isMirror: boolean;
   readonly isNewest: boolean;
 };
 
 /** What is done with a session now and then. */
-function Actions({ csrf, path, isMirror, isNewest }: ActionsProps) {
+function Actions({ csrf, shown, path, isMirror, isNewest }: ActionsProps) {
   return (
     <form class="actions" method="post" action={`${path}/fork`} data-once>
       <input type="hidden" name="csrf" value={csrf} />
+      <input type="hidden" name="machine" value={shown} />
       <a class="button plain small" href={`${path}/changes`}>
         Changes
       </a>
@@ -212,6 +222,7 @@ function Composer({
   known,
   path,
   csrf,
+  shown,
   promptKey,
   failed,
   machine,
@@ -238,6 +249,7 @@ function Composer({
       ) : (
         <form method="post" action={`${path}/prompt`} enctype="multipart/form-data" data-once>
           <input type="hidden" name="csrf" value={csrf} />
+          <input type="hidden" name="machine" value={shown} />
           <input type="hidden" name="key" value={promptKey} />
           <FileField />
           <textarea name="text" placeholder="Prompt" aria-label="Prompt" rows={1} data-sends required>

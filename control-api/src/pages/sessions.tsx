@@ -1,5 +1,7 @@
 import { Hono } from "hono";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
+import { messageOf } from "#protocol/error.ts";
+import { shownAs, shownNamed } from "../http/shown-machine.ts";
 import { encodeCursor } from "../events/cursor.ts";
 import { personPage } from "../sign-in/person-page.ts";
 import type { InboxPage } from "../inbox/inbox-item.ts";
@@ -24,6 +26,7 @@ import { sessionList } from "./session-list.tsx";
 import { sessionImage } from "./session-image.ts";
 import { SessionPage } from "./session-page.tsx";
 import { type Reading, readSession } from "./session-reading.ts";
+import { refusalOf } from "./shown.ts";
 
 /** A prompt that is longer is a file. `codez serve` has a limit of its own. */
 const MAX_PROMPT_CHARACTERS = 100_000;
@@ -49,6 +52,8 @@ sessions.post("/new", async (c) => {
   if (text === undefined || text.trim() === "") return again("Say what it should do.");
   if (text.length > MAX_PROMPT_CHARACTERS) return again(`A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`);
   if (machine === null) return again("Choose a project.");
+  const refusal = await refusalOf(c, shownNamed(form, machine));
+  if (refusal !== null) return again(messageOf(refusal));
   const attached = await attachmentsIn(form);
   if ("problem" in attached) return again(attached.problem);
   const args = { machineId: machine, slug, prompt: text, ...(await withFiles(c, machine, attached.files, text, key)) };
@@ -86,6 +91,8 @@ sessions.post("/:machine/:session/prompt", async (c) => {
   const { machine, session } = namesIn(c);
   const form = await formIn(c);
   const [text, key] = [String(form.get("text") ?? ""), String(form.get("key") ?? "")];
+  const refusal = await refusalOf(c, shownNamed(form, machine));
+  if (refusal !== null) return show(c, { said: messageOf(refusal), typed: text });
   if (text.trim() === "") return show(c, { said: "Write a prompt first." });
   if (text.length > MAX_PROMPT_CHARACTERS)
     return show(c, { said: `A prompt may have ${MAX_PROMPT_CHARACTERS} characters.`, typed: text });
@@ -105,6 +112,8 @@ sessions.post("/:machine/:session/prompt", async (c) => {
 
 sessions.post("/:machine/:session/abort", async (c) => {
   const { machine, session } = namesIn(c);
+  const refusal = await refusalOf(c, shownNamed(await formIn(c), machine));
+  if (refusal !== null) return show(c, { said: messageOf(refusal) });
   const answer = await callMachineTool(c, "abort_session", { session_id: `${machine}/${session}` });
   return "failed" in answer ? show(c, { said: answer.failed.message }) : c.redirect(sessionPath(machine, session), 303);
 });
@@ -112,6 +121,8 @@ sessions.post("/:machine/:session/abort", async (c) => {
 /** A copy of the session, to go on with it in another way, or because it is open in a terminal. */
 sessions.post("/:machine/:session/fork", async (c) => {
   const { machine, session } = namesIn(c);
+  const refusal = await refusalOf(c, shownNamed(await formIn(c), machine));
+  if (refusal !== null) return show(c, { said: messageOf(refusal) });
   const answer = await callMachineTool(
     c,
     "fork_session",
@@ -125,6 +136,8 @@ sessions.post("/:machine/:session/fork", async (c) => {
 
 sessions.post("/:machine/:session/end", async (c) => {
   const { machine, session } = namesIn(c);
+  const refusal = await refusalOf(c, shownNamed(await formIn(c), machine));
+  if (refusal !== null) return show(c, { said: messageOf(refusal) });
   const answer = await callMachineTool(c, "dispose_session", { session_id: `${machine}/${session}` });
   return "failed" in answer ? show(c, { said: answer.failed.message }) : c.redirect(sessionPath(machine, session), 303);
 });
@@ -203,6 +216,7 @@ async function show(c: PageContext, failed?: { readonly said: string; readonly t
       asked={inbox?.items ?? []}
       isFresh={c.var.session.isFresh}
       approval={record?.pageApproval ?? "nothing"}
+      shown={record === null ? "" : shownAs(record)}
       after={encodeCursor(position)}
       csrf={await formToken(c.var.session)}
       promptKey={crypto.randomUUID()}

@@ -1,4 +1,5 @@
 import type { Scope } from "../http/scope.ts";
+import { type ShownMachine, shownIn } from "../http/shown-machine.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 
@@ -14,7 +15,7 @@ export type AskedToken = {
   readonly label: string;
   readonly limits: {
     readonly scopes: readonly Scope[];
-    readonly machines: readonly string[] | null;
+    readonly machines: readonly ShownMachine[] | null;
     readonly expiresMs: number | null;
     readonly callsPerDay: number | null;
   };
@@ -25,11 +26,13 @@ export function tokenAsked(form: FormData, nowMs: number): AskedToken | null {
   const text = (name: string): string => String(form.get(name) ?? "").trim();
   const label = text("label");
   const [days, callsPerDay] = [numberIn(text("days"), 3_650), numberIn(text("calls"), 100_000_000)];
-  const machine = text("machine");
+  const shown = shownIn(form);
   const scopes = MAY[text("may")];
   if (label === "" || label.length > 64 || scopes === undefined) return null;
   if (days === undefined || callsPerDay === undefined) return null;
-  const machines = machine === "" ? null : [machine];
+  // A choice that cannot be read must not become a token for all machines.
+  if (shown.length === 0 && text("machine") !== "") return null;
+  const machines = shown.length === 0 ? null : shown;
   // A token that manages the account cannot be limited: it could make others that are not (rest/tokens.ts).
   if (scopes.includes("operator:admin") && (machines !== null || callsPerDay !== null)) return null;
   return {

@@ -69,16 +69,10 @@ export class HostedServers {
     return this.#store.list().map(asMachine);
   }
 
-  /** Tells a server from a later one of the same name, for tokens that are limited to it. `null` if there is none. */
-  identityOf(name: string): string | null {
-    const server = this.#store.get(name);
-    return server === null ? null : `${SERVER}${name}:${server.createdMs}`;
-  }
-
   nameOf(identity: string): string | null {
     // The name is in the identity, so the servers need not be looked through.
     const name = /^hosted:(.+):\d+$/.exec(identity)?.[1];
-    return name !== undefined && this.identityOf(name) === identity ? name : null;
+    return name !== undefined && this.asMachine(name)?.identity === identity ? name : null;
   }
 
   asMachine(name: string): MachineRecord | null {
@@ -228,7 +222,8 @@ function asMachine({ name, slug, version, createdMs }: ServerRecord): MachineRec
   return {
     name,
     slug,
-    identity: "",
+    // Tells it from a later server of the same name.
+    identity: `${SERVER}${name}:${createdMs}`,
     linkTokenHash: null,
     linkIssuedMs: 0,
     linkKey: null,

@@ -12,6 +12,7 @@ import { type Bearer, OWNER, tagOf } from "../http/caller.ts";
 import { changeCredentials, credentialsOf, newestTokenHash, tellCredentials } from "../machines/link-credentials.ts";
 import { moveLog } from "../machines/log-move.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
+import { isMeant, type MeantMachine, nameOf } from "../http/shown-machine.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { deleteScript, type EarlierTemplate, isPassing, uploadFault, uploadScript } from "../machines/provisioning.ts";
 import { linkSecretOf } from "../machines/report-key.ts";
@@ -118,10 +119,12 @@ export class MachineChanges {
    * Creates a new link token. The old one stops working at once, and the link that used it is closed.
    * @param linkKey the key to which the link must be bound; `null` keeps the one that it is bound to.
    */
-  rotate(name: string, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
+  rotate(machine: MeantMachine, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
+    const name = nameOf(machine);
     return this.#parts.turns.take([name], async () => {
       await this.finishOf([name]);
-      if (!this.isAllowed(by)) return UNAUTHORIZED;
+      const refusal = this.refusal(machine, by);
+      if (refusal !== null) return refusal;
       const known = this.#parts.registry.get(name);
       if (known === null) return { code: "machine_unknown", machine: name };
       return this.#write(name, known, await this.#issue(name, known.identity, known, linkKey));
@@ -163,13 +166,15 @@ export class MachineChanges {
   }
 
   /** Removes a machine or hosted server: closes its link, and deletes its script and log. */
-  remove(name: string, by: Bearer | null = null): Promise<OperatorError | null> {
+  remove(machine: MeantMachine, by: Bearer | null = null): Promise<OperatorError | null> {
+    const name = nameOf(machine);
     return this.#parts.turns.take([name], async () => {
       const slug = this.#slugOf(name);
       if (slug === null) return { code: "machine_unknown", machine: name };
       await this.finishOf([name]);
       if (this.#slugOf(name) !== slug) return null; // that was its removal, which had begun before
-      if (!this.isAllowed(by)) return UNAUTHORIZED;
+      const refusal = this.refusal(machine, by);
+      if (refusal !== null) return refusal;
       const script = { slug, name, because: "removed" } as const;
       this.#parts.unfinished.add(script);
       try {
@@ -193,10 +198,12 @@ export class MachineChanges {
   }
 
   /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
-  rename(from: string, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+  rename(machine: MeantMachine, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+    const from = nameOf(machine);
     return this.#parts.turns.take([from, to], async () => {
       await this.finishOf([from, to]);
-      if (!this.isAllowed(by)) return UNAUTHORIZED;
+      const refusal = this.refusal(machine, by);
+      if (refusal !== null) return refusal;
       const known = this.#parts.registry.get(from);
       if (known === null) return { code: "machine_unknown", machine: from };
       if (!isMachineName(to)) return nameInvalid(to);
@@ -271,6 +278,15 @@ export class MachineChanges {
   /** Whether a change may be written now: its caller has not lost access since it was asked for. */
   isAllowed(by: Bearer | null): boolean {
     return by === null || this.#parts.isValid(by);
+  }
+
+  /** Why a change of a machine or server must not be written now: as `isAllowed`, or the name is another's than the one that the caller means. */
+  refusal(machine: MeantMachine, by: Bearer | null): OperatorError | null {
+    if (!this.isAllowed(by)) return UNAUTHORIZED;
+    const name = nameOf(machine);
+    const now = this.#parts.registry.get(name) ?? this.#parts.servers.asMachine(name);
+    if (now === null) return { code: "machine_unknown", machine: name };
+    return isMeant(machine, now) ? null : { code: "machine_replaced", machine: name };
   }
 
   /** Undoes an upload whose caller has lost access since it began. */

@@ -106,11 +106,12 @@ export class MachineList {
       .map(({ name }) => name);
   }
 
+  /** In the order of `names`. */
   entries(nowMs: number): MachineEntry[] {
     return this.#sql
       .exec<{ name: string; identity: string; online: number; remote_approval: number; elicitation: number }>(
-        `SELECT name, identity, online = 1 AND lease_ms > ? AS online, remote_approval, elicitation FROM machine
-         UNION ALL SELECT name, '', 1, 0, 0 FROM server ORDER BY name`,
+        `SELECT * FROM (SELECT name, identity, online = 1 AND lease_ms > ? AS online, remote_approval, elicitation FROM machine
+         UNION ALL SELECT name, 'hosted:' || name || ':' || created_ms, 1, 0, 0 FROM server) ORDER BY ${counted("name")}`,
         nowMs,
       )
       .toArray()

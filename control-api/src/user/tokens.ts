@@ -2,6 +2,7 @@ import * as z from "zod/mini";
 import { columnsOf } from "../columns.ts";
 import { type Bearer, callerWith, type Credential, type TokenAnswer } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../http/scope.ts";
+import type { MeantMachine } from "../http/shown-machine.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
 import { CallBudgets } from "./call-budget.ts";
 import { EndedBearers } from "./ended-bearers.ts";
@@ -23,6 +24,9 @@ export type TokenLimits = {
   /** Requests that it may make per day (UTC); `null` for as many as it likes. */
   readonly callsPerDay: number | null;
 };
+
+/** The limits of a token that somebody asks for. */
+export type AskedLimits = Omit<TokenLimits, "machines"> & { readonly machines: readonly MeantMachine[] | null };
 
 /** A personal access token as lists show it, without the secret. Times are in milliseconds since 1970. */
 export type TokenRecord = TokenLimits & { id: string; label: string; createdMs: number; usedMs: number | null };
@@ -100,6 +104,8 @@ export class Tokens {
 
   /** Creates a token. The caller has checked that its machines exist. `null` if its maker has lost access since it was let in. */
   async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken | null> {
+    // First: while the hash is computed, a name may pass to another computer.
+    const machines = limits.machines === null ? null : this.#kept(limits.machines);
     const token = makeToken(this.#user());
     const hash = await hashOf(token);
     // No `await` from here on: what revokes the maker ends the tokens that are stored by then.
@@ -113,7 +119,7 @@ export class Tokens {
       hash,
       label,
       JSON.stringify(limits.scopes),
-      limits.machines === null ? null : this.#kept(limits.machines),
+      machines,
       record.createdMs,
       limits.expiresMs,
       credential?.startsWith("browser:") === true ? null : credential,

@@ -26,10 +26,11 @@ import type {
   NameQuery,
 } from "../machines/machine-query.ts";
 import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
+import type { MeantMachine } from "../http/shown-machine.ts";
 import type { ReportAnswer } from "../machines/report-answer.ts";
 import type { Redemption, RedemptionAnswer } from "../sign-in/oauth/redemption.ts";
 import type { ServerRecord } from "./server-store.ts";
-import type { MadeToken, TokenLimits, TokenMaker, TokenRecord } from "./tokens.ts";
+import type { AskedLimits, MadeToken, TokenMaker, TokenRecord } from "./tokens.ts";
 
 type MaybeAsync<Result> = Result | Promise<Result>;
 
@@ -60,19 +61,19 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
    */
   register(request: RegisterRequest, by: Bearer | null): MaybeAsync<Registered | OperatorError>;
   /** Creates a new link token, and binds the link to `linkKey` unless that is `null`. */
-  rotate(name: string, linkKey: string | null, by: Bearer | null): MaybeAsync<Registered | OperatorError>;
+  rotate(machine: MeantMachine, linkKey: string | null, by: Bearer | null): MaybeAsync<Registered | OperatorError>;
   /** Undoes the last takeover of a machine, or the last change of its key. */
   restore(name: string, by: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
-  /** Says whether clients may answer permission requests of a machine. Answers `false` if there is no such machine. */
-  setRemoteApproval(name: string, isAllowed: boolean, by: Bearer | null): MaybeAsync<boolean>;
+  /** Says whether clients may answer permission requests of a machine. */
+  setRemoteApproval(machine: MeantMachine, isAllowed: boolean, by: Bearer | null): MaybeAsync<OperatorError | null>;
   /** What may be allowed on pages, for the machines where that is less than everything. */
   limitedPageApprovals(): MaybeAsync<Map<string, PageApproval>>;
-  /** Says what may be allowed on pages for a machine. Answers `false` if there is no such machine. */
-  setPageApproval(name: string, approval: PageApproval, by: Bearer | null): MaybeAsync<boolean>;
-  /** Says whether requests of a machine may be put to its person in an MCP client. Answers `false` if there is no such machine. */
-  setElicitation(name: string, isAllowed: boolean, by: Bearer | null): MaybeAsync<boolean>;
-  remove(name: string, by: Bearer | null): MaybeAsync<OperatorError | null>;
-  rename(from: string, to: string, by: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
+  /** Says what may be allowed on pages for a machine. */
+  setPageApproval(machine: MeantMachine, approval: PageApproval, by: Bearer | null): MaybeAsync<OperatorError | null>;
+  /** Says whether requests of a machine may be put to its person in an MCP client. */
+  setElicitation(machine: MeantMachine, isAllowed: boolean, by: Bearer | null): MaybeAsync<OperatorError | null>;
+  remove(machine: MeantMachine, by: Bearer | null): MaybeAsync<OperatorError | null>;
+  rename(from: MeantMachine, to: string, by: Bearer | null): MaybeAsync<MachineRecord | OperatorError>;
   upgrade(name: string, by: Bearer | null): MaybeAsync<boolean | OperatorError>;
 
   /** The current rollout, or the last one, and whether templates also reach machines without one. */
@@ -179,8 +180,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** An enrolled machine ends. Answers `false` if there is none of this identity. */
   leave(identity: string): MaybeAsync<boolean>;
 
-  /** Creates a personal access token. Answers an error if it is limited to a machine that does not exist. */
-  createToken(label: string, limits: TokenLimits, maker: TokenMaker): MaybeAsync<MadeToken | OperatorError>;
+  /** Creates a personal access token. Answers an error if it is limited to a machine that does not exist, or is another one than its maker was shown. */
+  createToken(label: string, limits: AskedLimits, maker: TokenMaker): MaybeAsync<MadeToken | OperatorError>;
   tokens(): MaybeAsync<TokenRecord[]>;
   /** Answers the token's label, or `null` if there is no such token. */
   revokeToken(id: string): MaybeAsync<string | null>;

@@ -37,6 +37,7 @@ import type {
   NameQuery,
 } from "../machines/machine-query.ts";
 import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
+import { type MeantMachine, nameOf } from "../http/shown-machine.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { forgetAtScript, tellWatched } from "../machines/script-orders.ts";
@@ -67,7 +68,7 @@ import { UnfinishedScripts } from "./unfinished-scripts.ts";
 import { Upgrades } from "./upgrades.ts";
 import { Turns } from "./turns.ts";
 import type { Registered, UserRpc } from "./user-rpc.ts";
-import { type MadeToken, type TokenLimits, type TokenMaker, type TokenRecord, MAX_TOKENS, Tokens } from "./tokens.ts";
+import { type AskedLimits, type MadeToken, type TokenMaker, type TokenRecord, MAX_TOKENS, Tokens } from "./tokens.ts";
 
 /** Storage key of the platform start that this object last saw. */
 const START_KEY = "platform-start";
@@ -329,19 +330,19 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#changes.register(request, by);
   }
 
-  rotate(name: string, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
-    return this.#changes.rotate(name, linkKey, by);
+  rotate(machine: MeantMachine, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
+    return this.#changes.rotate(machine, linkKey, by);
   }
 
   restore(name: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
     return this.#changes.restore(name, by);
   }
 
-  remove(name: string, by: Bearer | null = null): Promise<OperatorError | null> {
-    return this.#changes.remove(name, by);
+  remove(machine: MeantMachine, by: Bearer | null = null): Promise<OperatorError | null> {
+    return this.#changes.remove(machine, by);
   }
 
-  rename(from: string, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+  rename(from: MeantMachine, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
     return this.#changes.rename(from, to, by);
   }
 
@@ -349,20 +350,28 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#changes.upgrade(name, by);
   }
 
-  setRemoteApproval(name: string, isAllowed: boolean, by: Bearer | null = null): boolean {
-    return this.#changes.isAllowed(by) && this.#registry.setRemoteApproval(name, isAllowed);
+  setRemoteApproval(machine: MeantMachine, isAllowed: boolean, by: Bearer | null = null): OperatorError | null {
+    return this.#choose(machine, by, (name) => this.#registry.setRemoteApproval(name, isAllowed));
   }
 
   limitedPageApprovals(): Map<string, PageApproval> {
     return this.#registry.limitedPageApprovals();
   }
 
-  setPageApproval(name: string, approval: PageApproval, by: Bearer | null = null): boolean {
-    return this.#changes.isAllowed(by) && this.#registry.setPageApproval(name, approval);
+  setPageApproval(machine: MeantMachine, approval: PageApproval, by: Bearer | null = null): OperatorError | null {
+    return this.#choose(machine, by, (name) => this.#registry.setPageApproval(name, approval));
   }
 
-  setElicitation(name: string, isAllowed: boolean, by: Bearer | null = null): boolean {
-    return this.#changes.isAllowed(by) && this.#registry.setElicitation(name, isAllowed);
+  setElicitation(machine: MeantMachine, isAllowed: boolean, by: Bearer | null = null): OperatorError | null {
+    return this.#choose(machine, by, (name) => this.#registry.setElicitation(name, isAllowed));
+  }
+
+  /** What its person chooses for a machine. A hosted server has none of these choices. */
+  #choose(machine: MeantMachine, by: Bearer | null, set: (name: string) => boolean): OperatorError | null {
+    const refusal = this.#changes.refusal(machine, by);
+    if (refusal !== null) return refusal;
+    const name = nameOf(machine);
+    return set(name) ? null : { code: "machine_unknown", machine: name };
   }
 
   answerToForm(key: string, timeoutMs: number): Promise<ClientAnswer | null> {
@@ -618,15 +627,18 @@ export class User extends Agent<Env> implements UserRpc {
     this.#follower.follow(isFollowed);
   }
 
-  async createToken(label: string, limits: TokenLimits, maker: TokenMaker): Promise<MadeToken | OperatorError> {
+  async createToken(label: string, limits: AskedLimits, maker: TokenMaker): Promise<MadeToken | OperatorError> {
     this.#closure.check();
-    const unknown = limits.machines?.find((name) => this.machine(name) === null);
-    if (unknown !== undefined) return { code: "machine_unknown", machine: unknown };
-    const unidentified = limits.machines?.find((name) => this.#identityOf(name) === null);
-    if (unidentified !== undefined) {
-      const reason = `the list of machines was rebuilt, and which computer "${unidentified}" is will be known again after \`codez setup\` was run on it.`;
+    const { credential } = maker;
+    for (const machine of limits.machines ?? []) {
+      const refusal = this.#changes.refusal(machine, credential);
+      if (refusal !== null) return refusal;
+      const name = nameOf(machine);
+      if (this.#identityOf(name) !== null) continue;
+      const reason = `the list of machines was rebuilt, and which computer "${name}" is will be known again after \`codez setup\` was run on it.`;
       return { code: "invalid_request", reason };
     }
+    const machines = limits.machines?.map(nameOf) ?? null;
     // A token that ends must not be able to make one that does not, which would give it permanent access.
     const latestMs = this.#tokens.expiryOf(maker);
     const expiresMs = limits.expiresMs ?? latestMs;
@@ -638,13 +650,12 @@ export class User extends Agent<Env> implements UserRpc {
       const reason = `you have ${MAX_TOKENS} tokens, the most that one person may have. Revoke those that are not used any more.`;
       return { code: "invalid_request", reason };
     }
-    return (await this.#tokens.create(label, { ...limits, expiresMs }, maker)) ?? { code: "unauthorized" };
+    return (await this.#tokens.create(label, { ...limits, machines, expiresMs }, maker)) ?? { code: "unauthorized" };
   }
 
   /** What a token's limit to a machine or hosted server is stored as; `null` if it is not known. A rebuilt registry has empty ones. */
   #identityOf(name: string): string | null {
-    const identity = this.#registry.get(name)?.identity ?? this.#servers.identityOf(name);
-    return identity === "" ? null : identity;
+    return this.machine(name)?.identity || null;
   }
 
   createEnrolmentKey(

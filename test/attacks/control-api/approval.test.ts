@@ -96,7 +96,7 @@ describe("an answer to a permission request", () => {
 
   test("passes once its person allows it for that machine, but not for other machines or other people's machines", async () => {
     const stub = env.USER.getByName(user.id);
-    expect(await stub.setRemoteApproval("attic", true, null)).toBe(true);
+    expect(await stub.setRemoteApproval("attic", true, null)).toBeNull();
     const body = call("respond_permission");
     for (const isStreamed of [false, true]) {
       expect((await send(user, "attic", body, isStreamed)).status).toBe(200);
@@ -138,13 +138,17 @@ describe("the setting that allows answers to permission requests", () => {
       redirect: "manual",
     });
     expect([byToken.status, await allowed()]).toEqual([303, false]);
-    await person.post("/account/approvals/attic", { csrf: "", allow: "yes" });
+    await person.post("/account/approvals/attic", {
+      ...(await person.fields("/machines/attic")),
+      csrf: "",
+      allow: "yes",
+    });
     expect(await allowed()).toBe(false);
-    const csrf = await person.csrf("/account");
-    await person.post("/account/approvals/attic", { csrf, allow: "yes" });
+    const form = await person.fields("/machines/attic");
+    await person.post("/account/approvals/attic", { ...form, allow: "yes" });
     expect(await allowed()).toBe(true);
     expect(await (await person.get("/account")).text()).toContain("apps and tokens may answer");
-    await person.post("/account/approvals/attic", { csrf, allow: "no" });
+    await person.post("/account/approvals/attic", { ...form, allow: "no" });
     expect(await allowed()).toBe(false);
   });
 
@@ -163,13 +167,17 @@ describe("the setting that allows answers to permission requests", () => {
       headers: { authorization: `Bearer ${app.access_token}`, "sec-fetch-site": "same-origin" },
       redirect: "manual",
     });
-    await person.post("/account/approvals/attic", { csrf: "", ask: "yes" });
+    await person.post("/account/approvals/attic", {
+      ...(await person.fields("/machines/attic")),
+      csrf: "",
+      ask: "yes",
+    });
     expect(await allowed()).toEqual([false, false]);
-    const csrf = await person.csrf("/account");
-    await person.post("/account/approvals/attic", { csrf, ask: "yes" });
+    const form = await person.fields("/machines/attic");
+    await person.post("/account/approvals/attic", { ...form, ask: "yes" });
     expect(await allowed()).toEqual([true, false]);
     expect(await (await person.get("/account")).text()).toContain("apps may ask you in a form");
-    await person.post("/account/approvals/attic", { csrf, ask: "no" });
+    await person.post("/account/approvals/attic", { ...form, ask: "no" });
     expect(await allowed()).toEqual([false, false]);
   });
 });

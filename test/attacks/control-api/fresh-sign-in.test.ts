@@ -194,8 +194,8 @@ describe("a hosted server with its data", () => {
     const id = (await directory().people()).find(({ name }) => name === visitor.name)?.id ?? "";
     const user = new TestUser(id);
     await deploy(user, "notes");
-    const csrf = await visitor.csrf("/machines/notes/remove");
-    const removed = await visitor.post("/machines/notes/remove", { csrf });
+    const form = await visitor.fields("/machines/notes/remove");
+    const removed = await visitor.post("/machines/notes/remove", form);
     expect(removed.headers.get("location")).toBe("/sign-in/confirm?next=%2Fmachines%2Fnotes%2Fremove");
     expect((await user.rest("GET", "/api/servers/notes")).status).toBe(200);
     const confirmed = await visitor.post("/sign-in/confirm", {
@@ -204,7 +204,7 @@ describe("a hosted server with its data", () => {
       password: PASSWORD,
     });
     expect(confirmed.headers.get("location")).toBe("/machines/notes/remove");
-    const again = await visitor.post("/machines/notes/remove", { csrf });
+    const again = await visitor.post("/machines/notes/remove", form);
     expect(again.headers.get("location")).toBe("/machines?removed=notes");
     expect((await user.rest("GET", "/api/servers/notes")).status).toBe(404);
   });

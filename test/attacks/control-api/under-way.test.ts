@@ -4,7 +4,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
 import { base64Url } from "#protocol/bytes.ts";
 import type { RegistrationResponseJSON } from "@simplewebauthn/server";
-import type { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
+import { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import type { Credential } from "../../../control-api/src/http/caller.ts";
 import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
@@ -37,6 +37,10 @@ async function app(): Promise<{ person: Visitor; client: Client; tokens: Tokens;
   const tokens = await client.signIn(person, ADMIN);
   const [user = "", grant = ""] = tokens.access_token.split(":");
   return { person, client, tokens, user, grant };
+}
+
+async function idOf({ name }: { name: string }): Promise<string> {
+  return (await directory().people()).find((person) => person.name === name)?.id ?? "";
 }
 
 /** What is asked of a person's object for a caller who was let in by this credential a moment ago. */
@@ -181,6 +185,56 @@ describe("what a browser allowed, and no app has collected", () => {
     await signOut(person);
     expect(await collect()).toEqual([400, 400]);
     expect(await bystander.collect()).toEqual([200, 200]);
+  });
+});
+
+describe("what a browser allows is worth nothing if it is signed out after its click was let in", () => {
+  /** Signs the person out everywhere just before their click gets to this step. */
+  function signOutBefore(step: "decideDevice" | "keepClient", user: string) {
+    const { [step]: real, endSessions } = Accounts.prototype;
+    return vi.spyOn(Accounts.prototype, step).mockImplementation(async function (this: Accounts, ...asked: unknown[]) {
+      await endSessions.call(this, user);
+      return Reflect.apply(real, this, asked);
+    } as never);
+  }
+
+  async function grantsIn(user: string): Promise<string[]> {
+    return (await new Store(env).list({ prefix: `grant:${user}:` })).keys.map(({ name }) => name);
+  }
+
+  test("on the pairing page", async () => {
+    const [person, client] = [await Visitor.invited(), await Client.registered({}, "http://127.0.0.1/callback")];
+    const form = (fields: Record<string, string>) => ({ method: "POST", body: new URLSearchParams(fields) });
+    const begun = await ask("/oauth/device_authorization", form({ client_id: client.id, scope: "operator:admin" }));
+    const { device_code, user_code }: { device_code: string; user_code: string } = await begun.json();
+    const click = { csrf: await person.csrf("/account"), code: user_code, decision: "allow" };
+    const spied = signOutBefore("decideDevice", await idOf(person));
+    try {
+      expect((await person.post("/pair", click)).headers.get("location")).toBe("/sign-in?next=%2Fpair");
+    } finally {
+      spied.mockRestore();
+    }
+    const grant_type = "urn:ietf:params:oauth:grant-type:device_code";
+    const collected = await ask("/oauth/token", form({ grant_type, device_code, client_id: client.id }));
+    expect(await collected.json()).toMatchObject({ error: "expired_token" });
+  });
+
+  test("on the consent page", async () => {
+    const [person, client] = [await Visitor.invited(), await Client.registered()];
+    const user = await idOf(person);
+    const path = client.authorizePath();
+    const click = { csrf: await person.csrf(path), decision: "allow" };
+    const spied = signOutBefore("keepClient", user);
+    try {
+      expect((await person.post(path, click)).headers.get("location")).toMatch(/^\/sign-in\?next=/);
+    } finally {
+      spied.mockRestore();
+    }
+    expect(await grantsIn(user)).toEqual([]);
+    const again = new Visitor();
+    await again.post("/sign-in", { name: person.name, password: PASSWORD });
+    await client.consent(again);
+    expect(await grantsIn(user)).toHaveLength(1);
   });
 });
 
@@ -387,7 +441,7 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
         object.setPageApproval("attic", "once", by),
       ]);
     await person.post("/account/browsers", { csrf: await person.csrf("/account") });
-    expect(await askAll()).toEqual([GONE, GONE, GONE, false, false, false]);
+    expect(await askAll()).toEqual([GONE, GONE, GONE, GONE, GONE, GONE]);
     expect(await object.tokens()).toEqual([]);
   });
 

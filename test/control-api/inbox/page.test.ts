@@ -143,8 +143,8 @@ describe("the inbox page", () => {
   it("takes nothing for the session from a program, even one that may answer for the machine", async () => {
     const one = await person();
     await one.user.logs("attic", [asked("r-1", { session_rules: ["Bash(npm test:*)"] })]);
-    const csrf = await one.visitor.csrf("/account");
-    await one.visitor.post("/account/approvals/attic", { csrf, allow: "yes" });
+    const form = await one.visitor.fields("/machines/attic");
+    await one.visitor.post("/account/approvals/attic", { ...form, allow: "yes" });
     const [, id = ""] = /inbox\/(\d+)/.exec(actionIn(await pageOf(one))) ?? [];
     const body = { behavior: "allow", forSession: true, session_rules: ["Bash"] };
     await one.user.rest("POST", `/api/inbox/${id}`, body);
@@ -161,8 +161,8 @@ describe("the inbox page", () => {
     await one.user.logs("attic", [asked("r-1", rules), asked("r-2", rules), asked("r-3", rules)]);
     await one.user.script("attic", { answers: { [DECIDE]: taken("allow") } });
     const set = async (approval: string): Promise<string | null> => {
-      const csrf = await one.visitor.csrf("/machines/attic");
-      return (await one.visitor.post("/machines/attic/approval", { csrf, approval })).headers.get("location");
+      const form = await one.visitor.fields("/machines/attic");
+      return (await one.visitor.post("/machines/attic/approval", { ...form, approval })).headers.get("location");
     };
     const answer = async (behavior: string): Promise<string> => {
       const page = await pageOf(one);

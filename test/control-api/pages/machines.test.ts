@@ -81,14 +81,14 @@ describe("a machine's page", () => {
     const alice = await somebody();
     for (const name of ["attic", "barn"]) await alice.user.machine(name);
     await alice.user.script("loft");
-    const csrf = await alice.browser.csrf("/machines/attic");
-    const taken = await alice.browser.post("/machines/attic/rename", { csrf, name: "barn" });
+    const form = await alice.browser.fields("/machines/attic");
+    const taken = await alice.browser.post("/machines/attic/rename", { ...form, name: "barn" });
     expect(taken.status).toBe(409);
     const page = await taken.text();
     expect(textOf(page)).toContain("Another of your machines is called &quot;barn&quot;");
     expect(page).toContain('value="barn"');
-    expect((await alice.browser.post("/machines/attic/rename", { csrf, name: "api" })).status).toBe(409);
-    const renamed = await alice.browser.post("/machines/attic/rename", { csrf, name: "Loft" });
+    expect((await alice.browser.post("/machines/attic/rename", { ...form, name: "api" })).status).toBe(409);
+    const renamed = await alice.browser.post("/machines/attic/rename", { ...form, name: "Loft" });
     expect([renamed.status, renamed.headers.get("location")]).toEqual([303, "/machines/loft"]);
     expect((await alice.browser.get("/machines/attic")).status).toBe(404);
   });
@@ -96,17 +96,17 @@ describe("a machine's page", () => {
   test("removes and disconnects it only after asking, and writes both into the audit log", async () => {
     const alice = await somebody();
     await alice.user.machine("attic");
-    const csrf = await alice.browser.csrf("/machines/attic/remove");
+    const form = await alice.browser.fields("/machines/attic/remove");
     expect(textOf(await pageOf(alice, "/machines/attic/remove"))).toContain("Remove attic?");
-    const cut = await alice.browser.post("/machines/attic/rotate", { csrf });
+    const cut = await alice.browser.post("/machines/attic/rotate", form);
     expect(textOf(await cut.text())).toContain("codez setup attic");
-    const removed = await alice.browser.post("/machines/attic/remove", { csrf });
+    const removed = await alice.browser.post("/machines/attic/remove", form);
     expect(removed.headers.get("location")).toBe("/machines?removed=attic");
     expect(textOf(await pageOf(alice, "/machines?removed=attic"))).toContain("attic is removed");
     // Entries are written after the answer.
     const written = ["machine_changed attic token rotated", "machine_removed attic null"];
     await expect.poll(() => auditOf(alice.user)).toEqual(expect.arrayContaining(written));
-    expect((await alice.browser.post("/machines/attic/remove", { csrf })).status).toBe(404);
+    expect((await alice.browser.post("/machines/attic/remove", form)).status).toBe(404);
   });
 
   test("changes nothing without the form's token, from another site, or for somebody else", async () => {

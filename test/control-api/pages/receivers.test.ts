@@ -2,13 +2,16 @@ import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { asked } from "../inbox/support/asking.ts";
 import { Receiver } from "../support/receiver.ts";
-import { directory } from "../sign-in/support/visitor.ts";
+import { csrfIn, directory, offeredIn } from "../sign-in/support/visitor.ts";
 import { pageOf, type Somebody, somebody, textOf } from "./support/person.ts";
 
 const PATH = "/notifications/receivers";
 
 async function post(one: Somebody, path: string, fields: Record<string, string> = {}): Promise<Response> {
-  return one.browser.post(path, { csrf: await one.browser.csrf("/notifications"), ...fields });
+  const page = await pageOf(one, "/notifications");
+  const { machine } = fields;
+  const chosen = machine === undefined ? {} : { machine: offeredIn(page, machine) };
+  return one.browser.post(path, { csrf: csrfIn(page), ...fields, ...chosen });
 }
 
 function idIn(page: string): string {

@@ -2,6 +2,7 @@ import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { MachineEvent } from "../../../control-api/src/events/poll.ts";
 import { heardOf } from "../../../control-api/src/pages/session-events.ts";
+import { offeredIn } from "../sign-in/support/visitor.ts";
 import { pageOf, type Somebody, somebody, textOf } from "./support/person.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -160,7 +161,7 @@ describe("a prompt from the page", () => {
     const alice = await withSession({ answers: { ...told([]), ...answers("send_prompt", { status: "running" }) } });
     const page = await pageOf(alice, "/sessions/attic/s1");
     const [, key = ""] = /name="key" value="([^"]+)"/.exec(page) ?? [];
-    const form = { csrf: await alice.browser.csrf("/account"), key, text: "go on" };
+    const form = { ...(await alice.browser.fields("/sessions/attic/s1")), key, text: "go on" };
     for (let time = 0; time < 2; time += 1) {
       const sent = await alice.browser.post("/sessions/attic/s1/prompt", form);
       expect([sent.status, sent.headers.get("location")]).toEqual([303, "/sessions/attic/s1"]);
@@ -174,8 +175,8 @@ describe("a prompt from the page", () => {
   test("that the machine refuses is not lost: the page says why and still has the text", async () => {
     const error = { code: "session_busy", message: "It is <i>busy</i>.", retryable: true };
     const alice = await withSession({ answers: { ...told([]), ...answers("send_prompt", { error }, true) } });
-    const csrf = await alice.browser.csrf("/account");
-    const refused = await alice.browser.post("/sessions/attic/s1/prompt", { csrf, text: "long <b>text</b>" });
+    const form = await alice.browser.fields("/sessions/attic/s1");
+    const refused = await alice.browser.post("/sessions/attic/s1/prompt", { ...form, text: "long <b>text</b>" });
     expect(refused.status).toBe(409);
     const page = await refused.text();
     expect(page).not.toContain("<i>busy");
@@ -463,6 +464,7 @@ describe("images", () => {
     const form = new FormData();
     const page = await pageOf(alice, "/sessions/attic/s1");
     form.set("csrf", /name="csrf" value="([^"]+)"/.exec(page)?.[1] ?? "");
+    form.set("machine", /name="machine" value="([^"]+)"/.exec(page)?.[1] ?? "");
     form.set("key", /name="key" value="([^"]+)"/.exec(page)?.[1] ?? "");
     form.set("text", text);
     for (const file of files) form.append("files", file);
@@ -621,8 +623,14 @@ describe("a session that is started from the page", () => {
     }
     const page = await pageOf(alice, "/sessions/new");
     expect(textOf(page)).toMatch(/api on attic.*api on barn/);
-    const csrf = await alice.browser.csrf("/sessions/new");
-    const form = { csrf, key: "k".repeat(16), place: "barn/-home-ann-src-api", text: "fix it" };
+    const { csrf } = await alice.browser.fields("/sessions/new");
+    const form = {
+      csrf,
+      machine: offeredIn(page, "barn"),
+      key: "k".repeat(16),
+      place: "barn/-home-ann-src-api",
+      text: "fix it",
+    };
     const started = await alice.browser.post("/sessions/new", form);
     expect([started.status, started.headers.get("location")]).toEqual([303, "/sessions/barn/s9"]);
     const calls = (await alice.user.reached("barn")).filter(({ body }) => body.includes("create_session"));
@@ -632,7 +640,7 @@ describe("a session that is started from the page", () => {
       key: form.key,
     });
     expect((await alice.user.reached("attic")).filter(({ body }) => body.includes("create_session"))).toEqual([]);
-    const copied = await alice.browser.post("/sessions/barn/s9/fork", { csrf });
+    const copied = await alice.browser.post("/sessions/barn/s9/fork", { csrf, machine: form.machine });
     expect(copied.headers.get("location")).toBe("/sessions/barn/s10");
     for (const [path, more] of [
       ["/sessions/new", { ...form, text: " " }],

@@ -4,7 +4,7 @@ import { pageOf, type Somebody, somebody, textOf } from "../pages/support/person
 import { MAX_PASSKEYS } from "../../../control-api/src/sign-in/accounts/passkeys.ts";
 import { MAX_SESSIONS } from "../../../control-api/src/sign-in/accounts/sessions.ts";
 import { newPasskey } from "./support/passkey.ts";
-import { ask, bearer, Client, directory, PASSWORD, Visitor } from "./support/visitor.ts";
+import { ask, bearer, Client, csrfIn, directory, offeredIn, PASSWORD, Visitor } from "./support/visitor.ts";
 
 const accountOf = async (one: Somebody): Promise<string> => textOf(await pageOf(one, "/account"));
 
@@ -32,7 +32,8 @@ test("a token says what it may do, and when it was last used", async () => {
 test("a token's limits are said where it can be revoked", async () => {
   const one = await somebody();
   await one.user.machine("attic");
-  const form = { csrf: await one.browser.csrf("/account"), label: "a robot", may: "act", machine: "attic", days: "9" };
+  const page = await pageOf(one, "/account");
+  const form = { csrf: csrfIn(page), label: "a robot", may: "act", machine: offeredIn(page, "attic"), days: "9" };
   await one.browser.post("/account/tokens", form);
   expect(await accountOf(one)).toMatch(/a robot access token, may use your machines on attic, since \S+, until \d/);
   const unlimited = await one.browser.post("/account/tokens", { ...form, may: "manage" });

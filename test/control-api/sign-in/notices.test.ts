@@ -73,7 +73,7 @@ describe("a person is notified", () => {
     const invited = `invitation_used: ${person.name}, sign-in page`;
     await expect.poll(() => noticesOf("owner", 1)).toContain(invited);
     await new TestUser(id).machine("attic");
-    const form = { csrf: await person.csrf("/account"), allow: "yes" };
+    const form = { ...(await person.fields("/machines/attic")), allow: "yes" };
     await person.post("/account/approvals/attic", form);
     await person.post("/account/approvals/nosuch", form);
     expect((await noticesOf(id, 2)).filter((notice) => notice.startsWith("approval"))).toEqual([

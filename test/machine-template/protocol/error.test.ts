@@ -33,6 +33,7 @@ const EVERY: { [Code in OperatorErrorCode]: Expected & { error: { code: Code } }
   approval_not_allowed: { error: { code: "approval_not_allowed", machine: "attic", page: "https://op.test/account" }, status: 403, retryable: false, says: /op\.test\/inbox.*codez permissions.*"attic".*op\.test\/account/ },
   already_decided: { error: { code: "already_decided", what: "plan", behavior: "deny", by: "ann, on the inbox page", atMs: 0 }, status: 409, retryable: false, says: /plan was denied before, at 1970.*by ann.*Nothing was changed/ },
   key_reused: { error: { code: "key_reused", key: "k-1" }, status: 409, retryable: false, says: /k-1.*new key for every new call/ },
+  machine_replaced: { error: { code: "machine_replaced", machine: "attic" }, status: 409, retryable: false, says: /"attic".*Nothing was done.*Look again/ },
   machine_unknown: { error: { code: "machine_unknown", machine: "attic" }, status: 404, retryable: false, says: /"attic".*list_machines.*codez setup attic/ },
   machine_offline: {
     error: { code: "machine_offline", machine: "attic", lastSeenMs: Date.UTC(2026, 0, 2, 3, 4, 5) },

@@ -7,6 +7,7 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { Hono } from "hono";
 import { machineAddressIn } from "#protocol/address.ts";
+import { namesIn } from "#protocol/slug.ts";
 import { notify } from "../../audit/notice.ts";
 import type { Env } from "../../env.ts";
 import { shownName } from "../client-name.ts";
@@ -17,6 +18,7 @@ import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { isLoopbackHost } from "../../http/loopback.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
+import { isMeant, shownIn } from "../../http/shown-machine.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
@@ -31,6 +33,10 @@ import { type Audience, audienceNamed } from "./resource.ts";
 type Known = { readonly name: string; readonly identity: string };
 
 type Asked = { request: AuthRequest; api: ReturnType<typeof oauthApi>; audience: Audience };
+
+const CHANGED = "Your machines have changed since this page was shown. Look at them again. Nothing was allowed.";
+const UNIDENTIFIED =
+  "Which computer one of these machines is will be known again after `codez setup` was run on it. Until then an app cannot be limited to it.";
 
 /** Maximum length of a client's query. Redirect URIs and states are long, but servers commonly limit request lines to 8 KB. */
 const MAX_QUERY = 8_000;
@@ -59,21 +65,41 @@ authorize.post("/", (c) =>
       return c.redirect(authorizationErrorRedirect(asked.request, "access_denied", "The person denied access."), 303);
     if (!session.isFresh) return confirmFirst(c, pathOf(c));
     const scopes = form.get("read_only") === "yes" ? ["operator:read" as const] : requestedScopes(asked.request.scope);
-    const chosen = form.getAll("machine").map(String);
-    if (chosen.length === 0 || !isApex(asked.audience, c.env)) return allow(c, asked, session, { scopes });
-    const records: Known[] = await c.env.USER.getByName(session.person.id).machineEntries();
-    const machines = records.filter(({ name }) => chosen.includes(name)).map(({ identity }) => identity);
-    // A machine that went away meanwhile, or whose computer is not known yet, cannot be the limit: without it there would be none.
-    if (machines.length !== chosen.length || machines.includes("")) return consent(c, asked, session);
+    const shown = shownIn(form);
+    const known = await offered(c, asked, session);
+    const machines = known.filter((machine) => shown.some((one) => one.name === machine.name && isMeant(one, machine)));
+    // What the page showed must be what is there: a machine's name may be another computer's by now. Without its limit the app would have all.
+    const isSame = machines.length === form.getAll("machine").length;
+    const isWhole = isApex(asked.audience, c.env) || known.length === machines.length;
+    if (!isSame || !isWhole) return consent(c, asked, session, CHANGED);
+    if (machines.length === 0) return allow(c, asked, session, { scopes });
+    const identities = machines.map(({ identity }) => identity);
+    if (identities.includes("")) return consent(c, asked, session, UNIDENTIFIED);
     // Whoever manages the account, or makes tokens, would not be limited to these machines.
     const limited = scopes.filter((scope) => scope !== "operator:admin" && scope !== "operator:tokens");
-    return allow(c, asked, session, { scopes: limited, machines });
+    return allow(c, asked, session, { scopes: limited, machines: identities });
   }),
 );
 
-async function consent(c: PageContext, { request, api, audience }: Asked, session: Session): Promise<Response> {
+/** The machines that a grant may be limited to: for the apex all of the person's, for a machine's own address that one if it is theirs. */
+async function offered(c: PageContext, { audience }: Asked, { person }: Session): Promise<Known[]> {
+  const user = c.env.USER.getByName(person.id);
+  const address = machineAddressIn(new URL(audience), c.env.DOMAIN);
+  if (address === null) return user.machineEntries();
+  const record: (Known & { readonly slug: string }) | null = await user.machine(namesIn(address.slug).name);
+  return record?.slug === address.slug ? [record] : [];
+}
+
+async function consent(
+  c: PageContext,
+  asked: Asked,
+  session: Session,
+  refusal: string | null = null,
+): Promise<Response> {
+  const { request, api, audience } = asked;
   const client = await api.describeConsent(request);
-  const machines: string[] = await c.env.USER.getByName(session.person.id).machineNames();
+  const machines = await offered(c, asked, session);
+  const isForAll = isApex(audience, c.env);
   const page = (
     <ConsentPage
       person={session.person.name}
@@ -81,10 +107,12 @@ async function consent(c: PageContext, { request, api, audience }: Asked, sessio
       client={{ ...client, clientName: shownName(client.clientName) }}
       scopes={requestedScopes(request.scope)}
       reach={reachOf(audience, c.env)}
-      machines={isApex(audience, c.env) ? machines : []}
+      machines={isForAll ? machines : []}
+      only={isForAll ? null : (machines[0] ?? null)}
+      refusal={refusal}
     />
   );
-  return respond({ title: "Allow an app", sendsTo: request.redirectUri }, page);
+  return respond({ title: "Allow an app", sendsTo: request.redirectUri, status: refusal === null ? 200 : 409 }, page);
 }
 
 type Allowed = { readonly scopes: Scope[]; readonly machines?: readonly string[] };

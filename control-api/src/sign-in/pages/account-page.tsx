@@ -6,6 +6,7 @@ import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";
 import type { SessionRecord } from "../accounts/sessions.ts";
 import { knownScopes, mayAct, mayAdminister } from "../../http/scope.ts";
+import { shownAs } from "../../http/shown-machine.ts";
 import { UNKNOWN_ADDRESS } from "../address.ts";
 import type { GrantRecord } from "../grants.ts";
 import { Foreign } from "../../design/foreign.tsx";
@@ -39,6 +40,7 @@ type AccountProps = {
   }[];
   readonly machines: readonly {
     readonly name: string;
+    readonly identity: string;
     readonly remoteApproval: boolean;
     readonly elicitation: boolean;
   }[];
@@ -172,7 +174,7 @@ function Allowed({ csrf, grants, tokens, machines, isFresh }: AccountProps) {
         ))}
       </ul>
       <h2 id="tokens">Make an access token</h2>
-      {isFresh ? <TokenForm csrf={csrf} machines={machines.map(({ name }) => name)} /> : <ConfirmFirst />}
+      {isFresh ? <TokenForm csrf={csrf} machines={machines} /> : <ConfirmFirst />}
     </section>
   );
 }
@@ -200,7 +202,7 @@ function ConfirmFirst() {
   );
 }
 
-function TokenForm({ csrf, machines }: { readonly csrf: string; readonly machines: readonly string[] }) {
+function TokenForm({ csrf, machines }: Pick<AccountProps, "csrf" | "machines">) {
   return (
     <form method="post" action="/account/tokens">
       <input type="hidden" name="csrf" value={csrf} />
@@ -218,7 +220,7 @@ function TokenForm({ csrf, machines }: { readonly csrf: string; readonly machine
       </label>
       <label>
         On
-        <MachineSelect machines={machines} />
+        <MachineSelect machines={machines.map((one) => ({ name: one.name, value: shownAs(one) }))} />
       </label>
       <label>
         Calls a day, at most
@@ -251,7 +253,7 @@ function Approvals({ csrf, machines }: AccountProps) {
       </p>
       {open.length === 0 ? null : (
         <ul class="list">
-          {open.map(({ name, remoteApproval, elicitation }) => (
+          {open.map(({ name, identity, remoteApproval, elicitation }) => (
             <li>
               <span>
                 <a href={`/machines/${name}#approval`}>{name}</a>
@@ -266,8 +268,8 @@ function Approvals({ csrf, machines }: AccountProps) {
                 </span>
               </span>
               <span class="actions">
-                {remoteApproval ? <Stop csrf={csrf} machine={name} field="allow" text="Stop" /> : null}
-                {elicitation ? <Stop csrf={csrf} machine={name} field="ask" text="No forms" /> : null}
+                {remoteApproval ? <Stop csrf={csrf} machine={{ name, identity }} field="allow" text="Stop" /> : null}
+                {elicitation ? <Stop csrf={csrf} machine={{ name, identity }} field="ask" text="No forms" /> : null}
               </span>
             </li>
           ))}
@@ -277,12 +279,18 @@ function Approvals({ csrf, machines }: AccountProps) {
   );
 }
 
-type StopProps = { readonly csrf: string; readonly machine: string; readonly field: string; readonly text: string };
+type StopProps = {
+  readonly csrf: string;
+  readonly machine: { readonly name: string; readonly identity: string };
+  readonly field: string;
+  readonly text: string;
+};
 
 function Stop({ csrf, machine, field, text }: StopProps) {
   return (
-    <form method="post" action={`/account/approvals/${machine}`}>
+    <form method="post" action={`/account/approvals/${machine.name}`}>
       <input type="hidden" name="csrf" value={csrf} />
+      <input type="hidden" name="machine" value={shownAs(machine)} />
       <button class="plain small" name={field} value="no">
         {text}
       </button>

@@ -1,7 +1,10 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
 import { mayAct, type Scope } from "../../http/scope.ts";
 import { Named } from "../../design/foreign.tsx";
+import { shownAs } from "../../http/shown-machine.ts";
 import { Note } from "../../design/note.tsx";
+
+type Machine = { readonly name: string; readonly identity: string };
 
 type ConsentProps = {
   readonly person: string;
@@ -11,7 +14,11 @@ type ConsentProps = {
   /** What the client would get access to: all machines or one. */
   readonly reach: string;
   /** Machines to which its person may limit it. */
-  readonly machines: readonly string[];
+  readonly machines: readonly Machine[];
+  /** The one machine that it would get access to, if it is one of the person's. */
+  readonly only: Machine | null;
+  /** Why the form that was sent is not carried out. */
+  readonly refusal: string | null;
 };
 
 const MEANING: Record<Scope, string> = {
@@ -26,13 +33,14 @@ const MEANING: Record<Scope, string> = {
  * The consent page: which client asks, for which scopes and machines, and the host that the code is sent to. A client chooses its
  * name freely, so the page also shows what can be verified: the redirect host, and the domain of its metadata document.
  */
-export function ConsentPage({ person, csrf, client, scopes, reach, machines }: ConsentProps) {
+export function ConsentPage({ person, csrf, client, scopes, reach, machines, only, refusal }: ConsentProps) {
   const meanings = [...new Set(scopes.map((scope) => MEANING[scope]))];
   return (
     <section class="card">
       <h1>
         Let <Named text={client.clientName} /> in?
       </h1>
+      {refusal === null ? null : <Note kind="bad">{refusal}</Note>}
       <dl>
         <dt>It may</dt>
         {meanings.map((meaning) => (
@@ -58,6 +66,7 @@ export function ConsentPage({ person, csrf, client, scopes, reach, machines }: C
       ) : null}
       <form method="post">
         <input type="hidden" name="csrf" value={csrf} />
+        {only === null ? null : <input type="hidden" name="machine" value={shownAs(only)} />}
         {machines.length === 0 ? null : (
           <details class="plain">
             <summary>Only on some machines</summary>
@@ -65,10 +74,10 @@ export function ConsentPage({ person, csrf, client, scopes, reach, machines }: C
               <legend class="soft">
                 Tick none for all of them, now and later. On chosen machines it cannot manage machines or make tokens.
               </legend>
-              {machines.map((name) => (
+              {machines.map((machine) => (
                 <label class="pick">
-                  <input type="checkbox" name="machine" value={name} />
-                  <span>{name}</span>
+                  <input type="checkbox" name="machine" value={shownAs(machine)} />
+                  <span>{machine.name}</span>
                 </label>
               ))}
             </fieldset>

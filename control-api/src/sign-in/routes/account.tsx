@@ -3,10 +3,11 @@ import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Hono } from "hono";
 import { createMiddleware } from "hono/factory";
 import * as z from "zod/mini";
-import { messageOf } from "#protocol/error.ts";
+import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../../audit/note.ts";
 import { notify } from "../../audit/notice.ts";
 import { OWNER } from "../../http/caller.ts";
+import { shownNamed } from "../../http/shown-machine.ts";
 import type { Denied } from "../accounts/denied.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { MAX_PASSKEYS, PASSKEY_NAME_CHARACTERS, type PasskeyRecord } from "../accounts/passkeys.ts";
@@ -93,11 +94,13 @@ account.post("/approvals/:machine", async (c) => {
   const what = asks === null ? "answer permission requests" : "put permission requests to their person in a form";
   const subject = `clients ${isAllowed ? "may" : "may not"} ${what}`;
   const user = c.env.USER.getByName(person.id);
-  const isSet = await (asks === null
-    ? user.setRemoteApproval(machine, isAllowed, bearerOf(session))
-    : user.setElicitation(machine, isAllowed, bearerOf(session)));
-  if (isSet) note(c.env, person.id, { kind: "machine_changed", client: "account page", machine, subject });
-  if (isSet && isAllowed)
+  const shown = shownNamed(form, machine);
+  const error: OperatorError | null = await (asks === null
+    ? user.setRemoteApproval(shown, isAllowed, bearerOf(session))
+    : user.setElicitation(shown, isAllowed, bearerOf(session)));
+  if (error !== null) return accountPage(c, session, { said: { kind: "bad", text: messageOf(error) } }, 409);
+  note(c.env, person.id, { kind: "machine_changed", client: "account page", machine, subject });
+  if (isAllowed)
     notify(c.env, person.id, {
       type: asks === null ? "notice.approval_allowed" : "notice.forms_allowed",
       what: machine,

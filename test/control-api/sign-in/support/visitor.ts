@@ -91,6 +91,12 @@ export class Visitor {
     return csrfIn(await (await this.get(path)).text());
   }
 
+  /** The hidden fields that a page's forms carry, if it shows one machine: the session's token, and which machine it is. */
+  async fields(path: string): Promise<{ csrf: string; machine: string }> {
+    const page = await (await this.get(path)).text();
+    return { csrf: csrfIn(page), machine: hiddenMachineIn(page) ?? "" };
+  }
+
   #headers(): Record<string, string> {
     const cookie = Array.from(this.cookies, ([name, value]) => `${name}=${value}`).join("; ");
     return cookie === "" ? {} : { cookie };
@@ -108,6 +114,15 @@ export class Visitor {
 
 export function csrfIn(page: string): string {
   return /name="csrf" value="([^"]+)"/.exec(page)?.[1] ?? "";
+}
+
+function hiddenMachineIn(page: string): string | undefined {
+  return /type="hidden" name="machine" value="([^"]+)"/.exec(page)?.[1];
+}
+
+/** The value with which a page offers this machine. A name that it does not offer stays as it is. */
+export function offeredIn(page: string, name: string): string {
+  return new RegExp(`value="(${name}:[0-9a-f]{32})"`).exec(page)?.[1] ?? name;
 }
 
 export type Tokens = {
@@ -165,8 +180,11 @@ export class Client {
   /** The person says yes; answers where the browser is sent. */
   async consent(visitor: Visitor, more: Record<string, string> = {}, form: Record<string, string> = {}): Promise<URL> {
     const path = this.authorizePath(more);
-    const csrf = await visitor.csrf(path);
-    const response = await visitor.post(path, { csrf, decision: "allow", ...form });
+    const page = await (await visitor.get(path)).text();
+    const only = hiddenMachineIn(page);
+    const machine = form["machine"] === undefined ? only : offeredIn(page, form["machine"]);
+    const fields = { csrf: csrfIn(page), decision: "allow", ...form, ...(machine === undefined ? {} : { machine }) };
+    const response = await visitor.post(path, fields);
     const location = response.headers.get("location");
     if (response.status !== 303 || location === null) throw new Error(`no consent: ${response.status}`);
     return new URL(location);
