@@ -25,7 +25,7 @@ export const HELP = `Starts Operator on this computer, without any account.
   --metrics-port  /healthz and /metrics (Prometheus) on this port of 127.0.0.1; without it they are not served
   --log-format    text (for people) or json: one object per line, in the log and on standard error
   --dispatch-port the dispatch Worker on this port of 127.0.0.1, for a gate of your own (scripts/gates); without it it is not served
-  --verbose       show what the Workers print; it goes to <state>/operator.log in any case
+  --verbose       show what the Workers print, which the logs in <state> have in any case
 
   --public-url    the address that clients use (OPERATOR_PUBLIC_URL). Everyone must then sign in, also on this computer.
   --domain        gives every machine its own host, <machine>.<domain>; needs wildcard DNS and a certificate for it

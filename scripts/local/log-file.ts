@@ -45,11 +45,19 @@ export class LogFile {
   #append(text: string): void {
     this.#bytes ??= sizeOf(this.#path);
     if (this.#bytes > 0 && this.#bytes + text.length > this.#limitBytes) {
-      renameSync(this.#path, `${this.#path}.1`);
+      this.#setAside();
       this.#bytes = 0;
     }
     appendFileSync(this.#path, text, { mode: 0o600 });
     this.#bytes += Buffer.byteLength(text);
+  }
+
+  #setAside(): void {
+    try {
+      renameSync(this.#path, `${this.#path}.1`);
+    } catch (error) {
+      if (!isMissing(error)) throw error; // somebody has removed it
+    }
   }
 }
 

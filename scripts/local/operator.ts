@@ -46,6 +46,8 @@ export interface OperatorOptions {
   readonly report?: Report;
   /** Called with each line that the Workers print. */
   readonly log?: Report;
+  /** Called with the path for the log of a machine script or hosted server. Answers what is called with each line that it prints. */
+  readonly logOf?: (path: string) => Report;
   /** Where `control-api/` and `dispatch-worker/` are: this repository, or a test's own (also OPERATOR_ROOT). */
   readonly root?: string;
   /** Where bundles of the Workers are kept, if not in the state folder. */
@@ -124,7 +126,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     services: { [control.config.name]: { default: `unix:${gate}`, [REPORTS]: `unix:${reports}` } },
     ports,
     report,
-    log,
+    ...(options.logOf === undefined ? {} : { logOf: options.logOf }),
     offline,
     hostility,
   });

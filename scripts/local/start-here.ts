@@ -14,6 +14,12 @@ import { writeOwnerToken } from "../system/owner-token.ts";
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
+ * What is kept of one script's output, twice: some thousand lines. Each has a log of its own, so none can push out what Operator or another script
+ * has said. A hundred hosted servers that print without end take 100 MB.
+ */
+const SCRIPT_LOG_BYTES = 500_000;
+
+/**
  * Runs Operator in this process until a signal ends it. Ends the process with 1 if the start fails.
  * @param words the command line, without the program
  */
@@ -39,8 +45,8 @@ async function run(words: string[]): Promise<void> {
   /** On the terminal, a person knows what time it is. */
   const say = (line: string) => console.error(logFormat === "json" ? inFormat("operator", line) : printableQuote(line));
   const file = new LogFile(join(stateDir, "operator.log"), say);
-  const log = (line: string) => {
-    file.write(inFormat("worker", line));
+  const logTo = (to: LogFile) => (line: string) => {
+    to.write(inFormat("worker", line));
     if (verbose) console.error(inFormat("worker", line));
   };
   const report = (line: string) => {
@@ -57,7 +63,8 @@ async function run(words: string[]): Promise<void> {
     dispatchPort,
     ...(webhookOrigins === null ? {} : { vars: { WEBHOOK_ORIGINS: webhookOrigins } }),
     report,
-    log,
+    log: logTo(file),
+    logOf: (path) => logTo(new LogFile(path, say, SCRIPT_LOG_BYTES)),
   }).catch((error: unknown) => {
     throw new Error(explainFileFailure(error, stateDir) ?? messageOf(error), { cause: error });
   });

@@ -30,7 +30,15 @@ export async function rehearse(stateDir: string): Promise<{ machines: number }> 
     const note = (line: string): void => void lines.push(line);
     // The bundles that the rehearsal makes are those that the restart needs.
     const { bundles } = stateIn(stateDir);
-    const operator = await startOperator({ stateDir: copy, port: 0, bundles, report: note, log: note, offline: true });
+    const operator = await startOperator({
+      stateDir: copy,
+      port: 0,
+      bundles,
+      report: note,
+      log: note,
+      logOf: () => note,
+      offline: true,
+    });
     try {
       return await ask(operator.url, operator.ownerToken ?? "");
     } catch (reason) {

@@ -7,6 +7,9 @@ import { BackupFile } from "./backup-file.ts";
 /** Not backed up: the next start creates these again, or they belong to the running process. */
 const LEFT_OUT: ReadonlySet<string> = new Set(["lock.json", "bundles", "backups", "operator.log", "operator.log.1"]);
 
+/** Logs of machine scripts and hosted servers, in their folders. */
+const SCRIPT_LOG = /^output\.log(?:\.1)?$/;
+
 /** Whether a backup includes this entry of a state folder. */
 export function isKept(name: string): boolean {
   return !LEFT_OUT.has(name);
@@ -75,7 +78,7 @@ function filesIn(stateDir: string): string[] {
       if (entry.isFile()) return [path];
       if (!entry.isDirectory()) return [];
       return readdirSync(path, { recursive: true, withFileTypes: true })
-        .filter((one) => one.isFile())
+        .filter((one) => one.isFile() && !SCRIPT_LOG.test(one.name))
         .map((one) => join(one.parentPath, one.name));
     })
     .filter((path) => !PARTS_OF_DATABASES.test(path) && !path.endsWith(".tmp"));

@@ -24,7 +24,8 @@ export interface PlatformOptions {
   readonly port?: number;
   readonly ports?: Ports;
   readonly report?: Report;
-  readonly log?: Report;
+  /** Called with the path for a script's log. Answers what is called with each line that the script prints. */
+  readonly logOf?: (path: string) => Report;
   /** No request of a script leaves this computer. */
   readonly offline?: boolean;
   /** Misbehaves as Cloudflare can. For tests. */
@@ -46,7 +47,7 @@ const silent: Report = () => {};
 
 /** Workers for Platforms on this computer. */
 export async function startPlatform(options: PlatformOptions): Promise<Platform> {
-  const { report = silent, log = silent, services = {}, ports = new Ports(), offline = false } = options;
+  const { report = silent, logOf = () => silent, services = {}, ports = new Ports(), offline = false } = options;
   const { hostility = null } = options;
   const unkind =
     hostility === null ? null : { hostility, chances: new Chances(hostility.seed), restarts: new Restarts(hostility) };
@@ -54,7 +55,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     ports,
     services,
     report,
-    log,
+    logOf,
     offline,
     unkind,
   });

@@ -47,6 +47,11 @@ export class ScriptFolder {
     return join(this.path, "storage");
   }
 
+  /** What the script prints. It is removed with the script, and not backed up. */
+  get log(): string {
+    return join(this.path, "output.log");
+  }
+
   async read(): Promise<ScriptRecord | null> {
     return readStateFile(join(this.path, "script.json"), { schema: Record, advice: ADVICE });
   }

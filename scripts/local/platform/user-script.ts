@@ -23,7 +23,8 @@ export interface Surroundings {
   readonly services: Services;
   readonly offline?: boolean;
   readonly report: Report;
-  readonly log: Report;
+  /** Called with the path of a script's log. Answers what is called with each line that the script prints. */
+  readonly logOf: (path: string) => Report;
   /** Misbehaves as Cloudflare can; `null` in a real start. */
   readonly unkind?: Unkind | null;
 }
@@ -68,6 +69,7 @@ export class UserScript {
     this.#folder = folder;
     this.#record = record;
     this.#around = around;
+    const said = around.logOf(folder.log);
     this.#pace = new OutputPace((line) => around.report(`machine script ${name}: ${line}`));
     this.#supervisor = new Supervisor({
       name: `machine script ${name}`,
@@ -78,7 +80,7 @@ export class UserScript {
       },
       heapMb: around.unkind?.hostility.heapMb,
       report: around.report,
-      log: (line) => around.log(`[${name}] ${line}`),
+      log: (line) => said(`[${name}] ${line}`),
       pace: this.#pace,
     });
   }

@@ -101,6 +101,7 @@ export class TestOperator implements AsyncDisposable {
       hostility: hostilityOfTests(this.#hostility),
       report: note,
       log: note,
+      logOf: () => note,
     });
     this.#port = this.#running.port;
   }

@@ -1,4 +1,4 @@
-import { mkdir, readFile, rmdir, stat, writeFile } from "node:fs/promises";
+import { mkdir, readFile, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { LogFile } from "../../../scripts/local/log-file.ts";
@@ -22,6 +22,17 @@ test("a log never exceeds twice its limit, and keeps its newest lines", async ()
   expect(`${before}${now}`.trimEnd().split("\n").at(-1)).toBe("line 499");
   log.write("x".repeat(1_000_000));
   expect((await stat(path)).size).toBeLessThan(30_000);
+});
+
+test("a log that somebody removed is begun again when it would have been full", async () => {
+  const path = join(await temporaryFolder(), "operator.log");
+  const told: string[] = [];
+  const log = new LogFile(path, (line) => told.push(line), 1000);
+  for (let n = 0; n < 10; n += 1) log.write("x".repeat(90));
+  await rm(path);
+  for (let n = 0; n < 30; n += 1) log.write(`line ${n} ${"x".repeat(90)}`);
+  expect(told).toEqual([]);
+  expect(await readFile(path, "utf8")).toContain("line 29");
 });
 
 test("a log that cannot be written reports it once, throws nothing, and later reports how much is missing", async () => {

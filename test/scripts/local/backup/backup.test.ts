@@ -38,6 +38,8 @@ test("a database that is being written to is restored with everything that was c
 
 test("a backup omits what belongs to the running process, and only its owner can read it", async () => {
   writeFileSync(join(state, "operator.log"), "words");
+  mkdirSync(join(state, "platform/namespaces/machines/scripts/attic"), { recursive: true });
+  writeFileSync(join(state, "platform/namespaces/machines/scripts/attic/output.log.1"), "words");
   const file = join(folder, "backup");
   expect((await backUp(state, file)).files).toBe(1);
   expect(statSync(file).mode & 0o777).toBe(0o600);

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { createServer } from "node:http";
-import { readdir, stat } from "node:fs/promises";
+import { readdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { startPlatform } from "../../../../scripts/local/platform/platform.ts";
@@ -42,6 +42,29 @@ test("scripts are isolated: each has its own bindings, storage and failures", as
   expect(await text(call("attic", "/count"))).toBe("1");
   expect(await text(call("attic", "/count"))).toBe("2");
   expect(await text(call("cellar", "/count"))).toBe("1");
+});
+
+test("each script prints into a log of its own, which is removed with it", async () => {
+  const { client, namespaces, platform, logs, stateDir } = await bench();
+  const source =
+    "export default { fetch: (request, env) => { console.log(`this is ${env.NAME}`); return new Response(); } };";
+  for (const name of ["attic", "cellar"])
+    await upload(client, name, source, { bindings: [{ type: "plain_text", name: "NAME", text: name }] });
+  const { call } = await gate(platform);
+  await call("attic");
+  await call("cellar");
+  const scripts = join(stateDir, "namespaces", NAMESPACE, "scripts");
+  await expect
+    .poll(() => logs)
+    .toEqual(
+      ["attic", "cellar"].map((name) => ({
+        path: join(scripts, name, "output.log"),
+        lines: [`[${name}] this is ${name}`],
+      })),
+    );
+  await writeFile(join(scripts, "attic", "output.log"), "words");
+  await namespaces.scripts.delete("attic", at);
+  expect(await readdir(scripts)).toEqual(["cellar"]);
 });
 
 test("a script gets every kind of binding, and a service binding reaches its entrypoint's address", async () => {

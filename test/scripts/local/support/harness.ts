@@ -33,7 +33,8 @@ export interface Bench {
   /** Namespaces' part of the SDK. */
   readonly namespaces: Cloudflare["workersForPlatforms"]["dispatch"]["namespaces"];
   readonly reports: readonly string[];
-  readonly logs: readonly string[];
+  /** The logs of the scripts, in the order in which they were opened. */
+  readonly logs: readonly { readonly path: string; readonly lines: readonly string[] }[];
   readonly stateDir: string;
 }
 
@@ -53,14 +54,18 @@ export async function bench(
 ): Promise<Bench> {
   const stateDir = options.stateDir ?? (await temporaryFolder());
   const reports: string[] = [];
-  const logs: string[] = [];
+  const logs: { path: string; lines: string[] }[] = [];
   const platform = await startPlatform({
     stateDir,
     apiToken: TOKEN,
     services: options.services ?? {},
     hostility: options.hostility === undefined ? null : { ...GENTLE, ...options.hostility },
     report: (line) => reports.push(line),
-    log: (line) => logs.push(line),
+    logOf: (path) => {
+      const log = { path, lines: [] as string[] };
+      logs.push(log);
+      return (line) => log.lines.push(line);
+    },
   });
   onTestFinished(() => platform.stop());
   await platform.directory.ensure(NAMESPACE);
