@@ -6,7 +6,8 @@ import { readStateFile } from "../file-failure.ts";
 import { isMissing, writeFileAtomically } from "../file.ts";
 import { fail } from "./error.ts";
 import { checkName, isName } from "./name.ts";
-import { ScriptFolder } from "./record.ts";
+import { ScriptFolder, type ScriptRecord } from "./record.ts";
+import type { Upload } from "./upload.ts";
 import { UserScript } from "./user-script.ts";
 import type { Surroundings } from "./user-script.ts";
 
@@ -83,8 +84,17 @@ export class Namespace {
     return this.find(checkName("script", name)) ?? fail({ code: "script_unknown", script: name });
   }
 
-  /** The script with that name, for an upload. A new one exists only once its first upload has succeeded. */
-  prepare(name: string): UserScript {
+  /** Uploads a script. A new one exists only once its first upload has succeeded; until then uploads of the same name share one object. */
+  async upload(name: string, upload: Upload, isRepeated: boolean): Promise<ScriptRecord> {
+    const script = this.#prepared(name);
+    try {
+      return await script.upload(upload, isRepeated);
+    } finally {
+      if (script.isNothing) this.#scripts.delete(name);
+    }
+  }
+
+  #prepared(name: string): UserScript {
     const found = this.find(checkName("script", name)) ?? this.#scripts.get(name);
     if (found) return found;
     const script = new UserScript(name, new ScriptFolder(join(this.#path, "scripts", name)), null, this.#around);

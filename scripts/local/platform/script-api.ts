@@ -23,9 +23,10 @@ export function scriptRoutes(app: Hono, path: string, directory: Directory): voi
   const scriptOf = (c: Context): UserScript => namespaceOf(c).script(c.req.param("script") ?? "");
 
   app.put(path, async (c) => {
-    const script = namespaceOf(c).prepare(c.req.param("script") ?? "");
-    const record = await script.upload(await readUpload(c.req.raw), c.req.header(REPEATS_HEADER) !== undefined);
-    return success({ ...scriptView(script.name, record), startup_time_ms: 0 });
+    const name = c.req.param("script") ?? "";
+    const upload = await readUpload(c.req.raw);
+    const record = await namespaceOf(c).upload(name, upload, c.req.header(REPEATS_HEADER) !== undefined);
+    return success({ ...scriptView(name, record), startup_time_ms: 0 });
   });
   app.get(path, (c) => {
     const { name, record } = scriptOf(c);

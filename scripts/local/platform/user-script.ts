@@ -53,6 +53,8 @@ export class UserScript {
   readonly #around: Surroundings;
   readonly #supervisor: Supervisor;
   readonly #pace: OutputPace;
+  /** Changes that have not ended. */
+  #changes = 0;
   /** The key that the script's guard requires. New at each start of the platform, and different for each script. */
   readonly #key = randomUUID();
   #port: number | undefined;
@@ -87,6 +89,11 @@ export class UserScript {
 
   get exists(): boolean {
     return this.#record !== null;
+  }
+
+  /** Whether it never existed, and no upload is under way that could change that. */
+  get isNothing(): boolean {
+    return !this.exists && this.#removedMs === null && this.#changes === 0;
   }
 
   /** Process id of its workerd; `null` while none runs. */
@@ -343,7 +350,8 @@ export class UserScript {
   }
 
   #change<T>(body: () => Promise<T>): Promise<T> {
-    const done = this.#last.then(body, body);
+    this.#changes += 1;
+    const done = this.#last.then(body, body).finally(() => (this.#changes -= 1));
     this.#last = done;
     return done;
   }

@@ -67,6 +67,18 @@ test("each script prints into a log of its own, which is removed with it", async
   expect(await readdir(scripts)).toEqual(["cellar"]);
 });
 
+test("a first upload that fails is forgotten, and one that waits behind it is not", async () => {
+  const { client, logs } = await bench();
+  const broken = () => upload(client, "attic", "throw new Error('broken')", firstUpload("attic"));
+  await expect(broken()).rejects.toThrow("broken");
+  await expect(broken()).rejects.toThrow("broken");
+  expect(logs).toHaveLength(2); // each upload found nothing of the one before
+  const [failed] = await Promise.allSettled([broken(), upload(client, "attic", MACHINE, firstUpload("attic"))]);
+  expect(failed.status).toBe("rejected");
+  await upload(client, "attic", MACHINE, nextUpload("attic"));
+  expect(logs).toHaveLength(3);
+});
+
 test("a script gets every kind of binding, and a service binding reaches its entrypoint's address", async () => {
   const server = createServer((request, response) => response.end(`${request.method} ${request.url}`));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
