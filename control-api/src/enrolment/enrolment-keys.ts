@@ -2,7 +2,7 @@ import { columnsOf } from "../columns.ts";
 import type { Credential } from "../http/caller.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import { makeKey } from "./enrolment-key.ts";
-import { MAX_MACHINES } from "./limits.ts";
+import { MAX_KEYS, MAX_MACHINES } from "./limits.ts";
 
 /** What a key allows. */
 export type KeyLimits = {
@@ -76,18 +76,22 @@ export class EnrolmentKeys {
       sql.exec("ALTER TABLE enrolled ADD COLUMN silent INTEGER NOT NULL DEFAULT 0");
   }
 
-  /** Makes a key. @param isValid whether its maker has not lost access; else there is none, and the answer is `null` */
+  /**
+   * Makes a key; `full` if there are as many as a person may have.
+   * @param isValid whether its maker has not lost access; else there is none, and the answer is `null`
+   */
   async create(
     user: string,
     limits: KeyLimits,
     credential: Credential | null,
     nowMs: number,
     isValid: () => boolean,
-  ): Promise<{ key: string; record: KeyRecord } | null> {
+  ): Promise<{ key: string; record: KeyRecord } | "full" | null> {
     const key = makeKey(user);
     const hash = await hashOf(key);
-    // No `await` from here on: what revokes the maker ends the keys that are stored by then.
+    // No `await` from here on: what revokes the maker ends the keys that are stored by then, and the limit counts those that were made at the same time.
     if (!isValid()) return null;
+    if (this.list().length >= MAX_KEYS) return "full";
     const id = crypto.randomUUID().slice(0, 8);
     const { tag, reusable, expiresMs, maxMachines, policy } = limits;
     this.#sql.exec(

@@ -2,6 +2,7 @@ import type { OperatorError } from "#protocol/error.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
 import type { Credential } from "../http/caller.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
+import { Turns } from "../user/turns.ts";
 import { EnrolmentKeys, type KeyLimits, type KeyRecord, type KeyRefusal } from "./enrolment-keys.ts";
 import { ENROLMENTS, MAX_KEYS, MAX_SILENT_SWEEPS, SWEEP_S } from "./limits.ts";
 
@@ -44,6 +45,8 @@ export class Enrolment {
   readonly #bucket = new TokenBucket(ENROLMENTS, Date.now());
   /** Names that were chosen and whose machines are being registered. */
   readonly #chosen = new Set<string>();
+  /** Enrolments of one computer, one after the other. Until it is registered, nothing says which machine it is. */
+  readonly #turns = new Turns();
 
   constructor(sql: SqlStorage, household: Household) {
     this.#keys = new EnrolmentKeys(sql);
@@ -59,10 +62,10 @@ export class Enrolment {
     limits: KeyLimits,
     credential: Credential | null,
   ): Promise<{ key: string; record: ShownKey } | OperatorError> {
-    if (this.#keys.list().length >= MAX_KEYS)
-      return { code: "invalid_request", reason: `There are ${MAX_KEYS} enrolment keys already. Revoke one first.` };
     const isValid = (): boolean => credential === null || this.#household.isValid(credential);
     const made = await this.#keys.create(user, limits, credential, Date.now(), isValid);
+    if (made === "full")
+      return { code: "invalid_request", reason: `There are ${MAX_KEYS} enrolment keys already. Revoke one first.` };
     return made === null ? { code: "unauthorized" } : { key: made.key, record: this.#shown(made.record) };
   }
 
@@ -108,7 +111,11 @@ export class Enrolment {
     const nowMs = Date.now();
     const afterMs = this.#bucket.take(nowMs);
     if (afterMs > 0) return { code: "too_many_requests", of: "token", afterMs };
-    const taken = await this.#keys.take(key, request.identity, nowMs, {
+    return this.#turns.take([request.identity], () => this.#enrol(key, request));
+  }
+
+  async #enrol(key: string, request: EnrolRequest): Promise<Enrolled | OperatorError> {
+    const taken = await this.#keys.take(key, request.identity, Date.now(), {
       isMachine: (identity) => this.#household.nameOf(identity) !== null,
       isValid: (credential) => this.#household.isValid(credential),
     });
@@ -126,8 +133,8 @@ export class Enrolment {
         return registered;
       }
       this.#keys.settle(request.identity);
-      // Uploading its script takes a second. A key that was revoked meanwhile adds no machine any more.
-      if (!again && !this.#keys.isKept(record.id)) {
+      // Uploading its script takes a second. A key that was revoked meanwhile adds no machine any more, and brings none back that was removed with it.
+      if (registered.created && !this.#keys.isKept(record.id)) {
         await this.#remove(request.identity);
         return refusalOf("unknown");
       }

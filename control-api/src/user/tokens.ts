@@ -102,14 +102,18 @@ export class Tokens {
     sql.exec("CREATE INDEX IF NOT EXISTS access_token_made_with ON access_token (made_with)");
   }
 
-  /** Creates a token. The caller has checked that its machines exist. `null` if its maker has lost access since it was let in. */
-  async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken | null> {
+  /**
+   * Creates a token. The caller has checked that its machines exist. `null` if its maker has lost access since it was let in; `full` if there are
+   * as many valid ones as a person may have.
+   */
+  async create(label: string, limits: TokenLimits, { credential }: TokenMaker): Promise<MadeToken | "full" | null> {
     // First: while the hash is computed, a name may pass to another computer.
     const machines = limits.machines === null ? null : this.#kept(limits.machines);
     const token = makeToken(this.#user());
     const hash = await hashOf(token);
-    // No `await` from here on: what revokes the maker ends the tokens that are stored by then.
+    // No `await` from here on: what revokes the maker ends the tokens that are stored by then, and the limit counts those that were made at the same time.
     if (credential !== null && !this.isValid(credential, Date.now())) return null;
+    if (this.#isFull(Date.now())) return "full";
     this.#forgetExpired(Date.now());
     const record = { id: crypto.randomUUID().slice(0, 8), label, createdMs: Date.now(), usedMs: null, ...limits };
     this.#sql.exec(
@@ -128,8 +132,7 @@ export class Tokens {
     return { token, record };
   }
 
-  /** Whether there are as many valid tokens as a person may have. */
-  isFull(nowMs: number): boolean {
+  #isFull(nowMs: number): boolean {
     const valid = "SELECT count(*) AS tokens FROM access_token WHERE expires_ms IS NULL OR expires_ms > ?";
     return this.#sql.exec<{ tokens: number }>(valid, nowMs).one().tokens >= MAX_TOKENS;
   }

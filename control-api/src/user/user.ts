@@ -646,11 +646,10 @@ export class User extends Agent<Env> implements UserRpc {
       const reason = `the token that makes it expires at ${new Date(latestMs).toISOString()}, and none that it makes may last longer.`;
       return { code: "invalid_request", reason };
     }
-    if (this.#tokens.isFull(Date.now())) {
-      const reason = `you have ${MAX_TOKENS} tokens, the most that one person may have. Revoke those that are not used any more.`;
-      return { code: "invalid_request", reason };
-    }
-    return (await this.#tokens.create(label, { ...limits, machines, expiresMs }, maker)) ?? { code: "unauthorized" };
+    const made = await this.#tokens.create(label, { ...limits, machines, expiresMs }, maker);
+    if (made !== "full") return made ?? { code: "unauthorized" };
+    const reason = `you have ${MAX_TOKENS} tokens, the most that one person may have. Revoke those that are not used any more.`;
+    return { code: "invalid_request", reason };
   }
 
   /** What a token's limit to a machine or hosted server is stored as; `null` if it is not known. A rebuilt registry has empty ones. */

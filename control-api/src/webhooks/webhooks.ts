@@ -122,11 +122,6 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const { user, url: text, kind } = request;
     const url = callbackUrlOf(text, this.env);
     if ("refused" in url) return { code: "invalid_request", reason: url.refused };
-    if (this.#subscriptions.list().filter((one) => one.kind !== "client" && one.push === null).length >= MAX_WEBHOOKS)
-      return {
-        code: "invalid_request",
-        reason: `You have ${MAX_WEBHOOKS} webhooks, the most there may be. Remove one first.`,
-      };
     this.ctx.storage.kv.put(USER_KEY, user);
     const id = `hook_${crypto.randomUUID().slice(0, 8)}`;
     const secret = kind === "ntfy" ? null : makeSecret();
@@ -135,6 +130,12 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const refused = await this.#inTurn(async (): Promise<OperatorError | null> => {
       if (this.#closure.isClosed) return REMOVED;
       await this.#collector.collect();
+      // Not before: others that are added at the same time count as well.
+      if (this.#subscriptions.list().filter((one) => one.kind !== "client" && one.push === null).length >= MAX_WEBHOOKS)
+        return {
+          code: "invalid_request",
+          reason: `You have ${MAX_WEBHOOKS} webhooks, the most there may be. Remove one first.`,
+        };
       const createdMs = Date.now();
       this.#subscriptions.add({ ...request, id, url: url.href, visible, createdMs, expiresMs: null }, sealed);
       await this.#guard();

@@ -108,6 +108,28 @@ describe("what is under way leaves nothing behind", () => {
     await (await enrolling).text();
     expect((await user.json<{ machines: object[] }>("/api/machines")).machines).toEqual([]);
   });
+
+  test("when its enrolment key is revoked together with its machines, one of which is just coming back", async () => {
+    const user = new TestUser();
+    const made = await user.rest("POST", "/api/keys", { tag: "ci", ephemeral: true, reusable: true });
+    const { id, key }: { id: string; key: string } = await made.json();
+    const [secret, runner] = [key.replace(/@.*$/, ""), { identity: "identity-of-the-runner" }];
+    const object = objectOf(user.id);
+    expect(await object.enrol(secret, runner)).toMatchObject({ registered: { created: true } });
+    const answer = await runInDurableObject(object, (instance) => {
+      const register = instance.register.bind(instance);
+      // The key was valid when it was looked at, and is revoked before the machine is registered again.
+      instance.register = async (...args) => {
+        await instance.revokeEnrolmentKey(id, true);
+        return register(...args);
+      };
+      return instance.enrol(secret, runner).finally(() => {
+        instance.register = register;
+      });
+    });
+    expect(answer).toEqual(GONE);
+    expect((await user.json<{ machines: object[] }>("/api/machines")).machines).toEqual([]);
+  });
 });
 
 describe("a grant that was revoked while its app redeems a code or refreshes", () => {
