@@ -16,6 +16,9 @@ export type DeliveryWorld = {
   readonly now: () => number;
 };
 
+/** One round over the queued calls for a machine: it runs, or waits for the one before it. */
+type Round = { all: boolean; hasBegun: boolean; ended: Promise<void> };
+
 /** Delivers the calls of an outbox: at once when they are made, and queued ones when their machine is there. */
 export class Deliveries {
   readonly #outbox: Outbox;
@@ -24,8 +27,8 @@ export class Deliveries {
   readonly #trying = new Map<number, Promise<void>>();
   /** Calls whose makers wait for the answer, and need not be told of it. */
   readonly #answering = new Set<number>();
-  /** Rounds in progress, by machine, so that queued calls arrive one after the other. */
-  readonly #rounds = new Map<string, Promise<void>>();
+  /** The last round of each machine. They run one after the other, so that queued calls arrive in order. */
+  readonly #rounds = new Map<string, Round>();
 
   constructor(outbox: Outbox, world: DeliveryWorld) {
     this.#outbox = outbox;
@@ -51,16 +54,28 @@ export class Deliveries {
     return this.#outbox.get(id) ?? accepted.record;
   }
 
-  /** Attempts the queued calls for a machine in their order, until one of them finds it away. `all`: it has just come back. */
+  /**
+   * Attempts the queued calls for a machine in their order, until one of them finds it away. `all`: it has just come back. Everybody who asks
+   * while a round waits gets that one: a machine that reports four times a second and takes a minute for each call must not pile them up.
+   */
   deliver(machine: string, all: boolean): Promise<void> {
-    const running = this.#rounds.get(machine) ?? Promise.resolve();
-    const round = running
-      .then(() => this.#round(machine, all))
-      .finally(() => {
-        if (this.#rounds.get(machine) === round) this.#rounds.delete(machine);
-      });
+    const last = this.#rounds.get(machine);
+    if (last?.hasBegun === false) {
+      last.all ||= all;
+      return last.ended;
+    }
+    const round: Round = { all, hasBegun: false, ended: Promise.resolve() };
+    round.ended = this.#roundAfter(last, machine, round).finally(() => {
+      if (this.#rounds.get(machine) === round) this.#rounds.delete(machine);
+    });
     this.#rounds.set(machine, round);
-    return round;
+    return round.ended;
+  }
+
+  async #roundAfter(before: Round | undefined, machine: string, round: Round): Promise<void> {
+    await before?.ended.catch(() => undefined); // whoever asked for that one gets its error
+    round.hasBegun = true;
+    await this.#round(machine, round.all);
   }
 
   async #round(machine: string, all: boolean): Promise<void> {

@@ -469,10 +469,11 @@ export class User extends Agent<Env> implements UserRpc {
   /** Called by the Agent's schedule: delivers decisions that could not be delivered. Those of machines that are away wait for them. */
   async deliverDecisions(): Promise<void> {
     this.ctx.storage.kv.delete(DELIVERY_KEY);
-    for (const machine of this.#undelivered()) await this.#decisions.deliverAll(machine);
+    for (const record of this.#outbox.expire(Date.now())) this.#tellDelivery(record);
+    // Not awaited. Nothing else that is scheduled runs before this returns, and a machine may take a minute and a half for each call.
+    for (const machine of this.#undelivered()) this.ctx.waitUntil(this.#decisions.deliverAll(machine));
     for (const { machine } of this.#outbox.waiting())
-      if (this.#registry.isOnline(machine)) await this.#deliveries.deliver(machine, false);
-      else for (const record of this.#outbox.expire(Date.now())) this.#tellDelivery(record);
+      if (this.#registry.isOnline(machine)) this.ctx.waitUntil(this.#deliveries.deliver(machine, false));
     if (this.#outbox.waiting().length > 0) await this.#deliverAgain();
   }
 
