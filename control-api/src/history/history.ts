@@ -170,7 +170,8 @@ export class History {
 
   /**
    * Somebody watches the pieces of unfinished messages. Answers the machines that have to be told at once, because they may be in
-   * the middle of a turn; the others learn it from the answer to their next report.
+   * the middle of a turn; the others learn it from the answer to their next report. A machine that the reader may not see is told nothing, and
+   * a name that is nobody's is not kept.
    */
   watch({ machine, visible }: EventQuery): string[] {
     const nowMs = Date.now();
@@ -178,7 +179,8 @@ export class History {
     const active = [...this.#pushedMs].flatMap(([name, atMs]) =>
       nowMs - atMs < ACTIVE_MS && (visible === null || visible.includes(name)) ? [name] : [],
     );
-    const names = machine === null ? active.slice(-LIVE_MACHINES) : [machine];
+    const isTheirs = machine !== null && this.#isMachine(machine) && (visible?.includes(machine) ?? true);
+    const names = machine === null ? active.slice(-LIVE_MACHINES) : isTheirs ? [machine] : [];
     const untold = names.filter((name) => nowMs - (this.#toldMs.get(name) ?? 0) > LIVE_MS / 2);
     for (const name of untold) noteWithin(this.#toldMs, HEARD_MACHINES, name, nowMs);
     return untold;

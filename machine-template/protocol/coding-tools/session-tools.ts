@@ -12,7 +12,7 @@ export const DEFAULT_MESSAGES = 50;
 const MAX_MESSAGES = 200;
 
 /** A longer query is a document, and no message contains all of its words. */
-const MAX_QUERY_CHARACTERS = 1_000;
+export const MAX_QUERY_CHARACTERS = 1_000;
 
 /** No message is longer. Without a maximum, the JSON Schema would list JavaScript's largest safe integer. */
 const MAX_OFFSET = 1_000_000_000;

@@ -115,6 +115,18 @@ describe.each(GETS)("GET %s", (route) => {
   });
 });
 
+test("a machine that a token may not see is not told to stream, nor is whatever else has the name that was asked for", async () => {
+  const watched = async (name: string): Promise<string[]> => (await alice.reached(name)).map(({ path }) => path);
+  const watch = (user: TestUser, machineId: string) =>
+    user.tool("poll_events", { machineId, detail: "deltas", timeout_ms: 0 });
+  for (const { user } of strangers) await watch(user, HIDDEN);
+  await watch(alice, NOWHERE);
+  await watch(alice, "attic");
+  // It is told last of all.
+  await expect.poll(() => watched("attic")).toContain("/operator/live");
+  for (const name of [HIDDEN, NOWHERE]) expect(await watched(name)).not.toContain("/operator/live");
+});
+
 /** What a stream sends at once. */
 async function beginningOf(response: Response): Promise<string> {
   const reader = response.body?.getReader();

@@ -1,6 +1,7 @@
 import type { CallToolResult } from "@modelcontextprotocol/server";
 import { CODING_TOOLS } from "#protocol/coding-tools.ts";
 import { inputSchemaOf } from "#protocol/coding-tools/coding-tool.ts";
+import { MAX_QUERY_CHARACTERS } from "#protocol/coding-tools/session-tools.ts";
 import { detailsOf, type OperatorError, OperatorFailure } from "#protocol/error.ts";
 import { isRecord, parseJson } from "#protocol/json.ts";
 import { MAX_REASON_CHARACTERS } from "#protocol/limits.ts";
@@ -139,7 +140,9 @@ type Outcome = { readonly found?: Searched; readonly failed?: Unanswered };
 async function searchSessions(call: ToolCall): Promise<CallToolResult> {
   const { query } = call.args;
   if (call.args["machineId"] !== undefined) return relayAndLearn(call, machineOf(call), withoutMachine(call), null);
-  if (typeof query !== "string" || query === "") return invalid("query must be the words to look for, as a string.");
+  // Each machine gets a copy, and 32 of them at once.
+  if (typeof query !== "string" || query === "" || query.length > MAX_QUERY_CHARACTERS)
+    return invalid(`query must be the words to look for, as a string of at most ${MAX_QUERY_CHARACTERS} characters.`);
   const registry = registryOf(call.env, call.caller.user);
   const online: string[] = await registry.onlineMachines(call.caller.machines);
   const signal = AbortSignal.any([call.signal, AbortSignal.timeout(SEARCH_MS)]);

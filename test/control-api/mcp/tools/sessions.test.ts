@@ -263,6 +263,15 @@ describe("a search over all machines", () => {
     expect(await alice.reached("loft")).toEqual([]);
   });
 
+  it("takes no text of any size, of which each machine would get a copy", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic", found("a1"));
+    await alice.report("attic", { online: true });
+    const search = (length: number) => alice.tool("search_sessions", { query: "x".repeat(length) });
+    expect(told<Found>(await search(1_000)).sessions).toHaveLength(1);
+    expect(failureOf(await search(1_001))).toBe("invalid_request");
+  });
+
   it("skips machines that are not coding machines", async () => {
     const alice = new TestUser();
     const body = JSON.stringify({
