@@ -96,11 +96,12 @@ function settlementIn(data: Record<string, unknown>, nowMs: number): Settlement 
   );
 }
 
-/** A settlement with its texts within their limits. They are for people to read, and nothing is decided by them any more. */
-export function bounded({ by, who = null, reason, answers = null, ...rest }: Settlement): Settlement {
+/** A settlement with its texts and its time within their limits. They are for people to read, and nothing is decided by them any more. */
+export function bounded({ by, who = null, reason, answers = null, atMs, ...rest }: Settlement): Settlement {
   const short = (text: string, limit: number): string => text.slice(0, limit).toWellFormed();
   return {
     ...rest,
+    atMs: Math.min(Math.max(atMs, 0), Date.now()), // by the machine's clock, which may say what no date can be
     by: short(by, MAX_TOOL_CHARACTERS),
     who: who === null ? null : short(who, MAX_TOOL_CHARACTERS),
     reason: reason === null ? null : short(reason, MAX_WHY_CHARACTERS),

@@ -2,6 +2,7 @@
 // could fill the page; a client's decision was delivered when its person had withdrawn that permission; a machine's error counted as consent;
 // marks piled up over the card above, empty lines moved a command's end away, and right-to-left text moved our own words.
 import { describe, expect, test } from "vitest";
+import { messageOf, type OperatorError } from "#protocol/error.ts";
 import type { Bearer } from "../../../control-api/src/http/caller.ts";
 import { asked, settled, taken } from "../../control-api/inbox/support/asking.ts";
 import { ask, Client, csrfIn, directory, Visitor } from "../../control-api/sign-in/support/visitor.ts";
@@ -249,6 +250,17 @@ describe("who decides", () => {
       "attic r-1",
       "attic __proto__",
     ]);
+  });
+
+  test("a machine cannot have Operator fail by the time at which it settled a request", async () => {
+    const { user } = await person();
+    await user.logs("attic", [asked("r-1")], { answers: { "POST /operator/decide": taken("deny", { atMs: 1e300 }) } });
+    const [item] = await waiting(user);
+    const object = env.USER.getByName(user.id);
+    const by = { via: "page", name: "Ann" } as const;
+    expect(await object.decide(item?.id ?? 0, { behavior: "allow" }, by)).toMatchObject({ code: "already_decided" });
+    const again = await object.decide(item?.id ?? 0, { behavior: "allow" }, by);
+    expect(() => messageOf(again as OperatorError)).not.toThrow();
   });
 
   test("a machine cannot claim that its person decided on a page", async () => {
