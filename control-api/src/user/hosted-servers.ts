@@ -183,14 +183,25 @@ export class HostedServers {
     return server === null ? unknown(name) : secretNames(this.#env, server.slug);
   }
 
-  /** Sets a secret, or deletes it (`null`). Its text goes to the API and is stored nowhere else. */
-  async setSecret(name: string, secret: string, text: string | null): Promise<OperatorError | null> {
+  /**
+   * Sets a secret, or deletes it (`null`). Its text goes to the API and is stored nowhere else. So one whose caller has lost access meanwhile
+   * is deleted: what it was before is not known.
+   */
+  async setSecret(
+    name: string,
+    secret: string,
+    text: string | null,
+    scripts: NewScripts,
+    by: Bearer | null,
+  ): Promise<OperatorError | null> {
     const server = this.#store.get(name);
     if (server === null) return unknown(name);
     try {
       if (text === null) await deleteSecret(this.#env, server.slug, secret);
       else await putSecret(this.#env, server.slug, secret, text);
-      return null;
+      if (scripts.isAllowed(by)) return null;
+      if (text !== null) await deleteSecret(this.#env, server.slug, secret);
+      return { code: "unauthorized" };
     } catch (reason) {
       const fault = uploadFault(reason);
       if (fault === null) throw reason;

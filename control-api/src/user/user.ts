@@ -315,14 +315,9 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#servers.secrets(name);
   }
 
-  setServerSecret(
-    name: string,
-    secret: string,
-    text: string | null,
-    by: Bearer | null = null,
-  ): Promise<OperatorError | null> {
+  setServerSecret(name: string, secret: string, text: string | null, by: Bearer | null): Promise<OperatorError | null> {
     return this.#turns.take([name], async () =>
-      this.#changes.isAllowed(by) ? this.#servers.setSecret(name, secret, text) : UNAUTHORIZED,
+      this.#changes.isAllowed(by) ? this.#servers.setSecret(name, secret, text, this.#changes, by) : UNAUTHORIZED,
     );
   }
 

@@ -269,7 +269,7 @@ async function program(): Promise<{ person: TestUser; thief: TestUser; id: strin
   return { person, thief: new TestUser(person.id, token), id, revoke };
 }
 
-/** Begins what uploads this script, and does something else while the platform takes its time with it. */
+/** Begins what sends this to the platform, a script by its slug or what is below one, and does something else while the platform takes its time with it. */
 async function whileUploading<Result>(
   slug: string,
   begin: () => Promise<Result>,
@@ -279,7 +279,7 @@ async function whileUploading<Result>(
   const upload = { isHeld: false, mayGo: false };
   const spied = vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
     const request = new Request(input, init);
-    upload.isHeld ||= request.method === "PUT" && request.url.endsWith(`/scripts/${slug}`);
+    upload.isHeld ||= request.method === "PUT" && request.url.endsWith(`/scripts/${path}`);
     while (upload.isHeld && !upload.mayGo) await scheduler.wait(1);
     return real(request);
   });
@@ -348,6 +348,17 @@ describe("a change of a machine or server whose upload is under way when its tok
   });
 
   test("is the last: those that wait for their turn behind it do nothing", async () => {
+  test("sets no secret of a server", async () => {
+    const { person, thief, revoke } = await program();
+    await deployServer(person, "notes");
+    const path = `${await person.slug("notes")}/secrets`;
+    const set = () => thief.rest("PUT", "/api/servers/notes/secrets/KEY", { value: "mine" });
+    expect((await whileUploading(path, set, revoke)).status).toBe(401);
+    expect(await person.json("/api/servers/notes/secrets")).toEqual({ secrets: [] });
+    expect((await person.rest("PUT", "/api/servers/notes/secrets/KEY", { value: "its own" })).ok).toBe(true);
+    expect(await person.json("/api/servers/notes/secrets")).toEqual({ secrets: ["KEY"] });
+  });
+
     const { person, id } = await program();
     await person.machine("attic");
     await deployServer(person, "notes");

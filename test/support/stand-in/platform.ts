@@ -16,6 +16,7 @@ export type PlatformCall = {
 const SCRIPTS = "/client/v4/accounts/local/workers/dispatch/namespaces/operator/scripts";
 const SCRIPT = new RegExp(`^${SCRIPTS}/([^/]+)$`);
 const CONTENT = new RegExp(`^${SCRIPTS}/([^/]+)/content$`);
+const SECRETS = new RegExp(`^${SCRIPTS}/([^/]+)/secrets(?:/([^/]+))?$`);
 const SETTINGS = new RegExp(`^${SCRIPTS}/([^/]+)/settings$`);
 
 type Binding = Record<string, string>;
@@ -31,6 +32,7 @@ type Asked = {
   url: string;
   headers: { get(name: string): string | null };
   formData(): Promise<FormData>;
+  json(): Promise<unknown>;
 };
 
 /**
@@ -44,6 +46,8 @@ type Asked = {
  */
 export function platform(): (request: Asked) => Promise<Response> {
   const scripts = new Map<string, Script>();
+  /** Names of the secrets of hosted servers. */
+  const secrets = new Map<string, Set<string>>();
   /** Scripts whose deletion was refused. */
   const refused = new Set<string>();
   const calls: (PlatformCall & { script: string })[] = [];
@@ -95,6 +99,15 @@ export function platform(): (request: Asked) => Promise<Response> {
         one["type"] === "plain_text" ? { ...one, text } : one,
       );
       return success({ bindings: visible });
+    }
+    const [, holder = "", secret] = SECRETS.exec(pathname) ?? [];
+    if (holder !== "") {
+      if (!scripts.has(holder)) return failure(404, 10_007, "workers.api.error.script_not_found");
+      const names = secrets.get(holder) ?? new Set();
+      secrets.set(holder, names);
+      if (request.method === "GET") return success([...names].map((name) => ({ name, type: "secret_text" })));
+      if (request.method === "PUT") return success(names.add(((await request.json()) as { name: string }).name));
+      return names.delete(secret ?? "") ? success(null) : failure(404, 10_056, "Secret not found.");
     }
     const kept = CONTENT.exec(pathname)?.[1];
     if (kept !== undefined) {
