@@ -193,7 +193,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   replaceGrant(former: string, id: string): MaybeAsync<void>;
   /**
    * Browsers were signed out, by their ids: nothing is written any more that they have asked for. `byAnother`: not by whoever sat there, so their
-   * decisions that have not reached a machine are taken back.
+   * decisions that have not reached a machine are taken back, and the grants whose code no app has redeemed are revoked.
    */
   endBrowsers(ids: readonly string[], byAnother: boolean): MaybeAsync<void>;
   /** Revokes all tokens and grants of the user; machines stay. */

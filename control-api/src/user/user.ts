@@ -731,7 +731,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
-  endBrowsers(ids: readonly string[], byAnother: boolean): void {
+  async endBrowsers(ids: readonly string[], byAnother: boolean): Promise<void> {
     this.#tokens.endBrowsers(ids);
     if (byAnother) for (const id of ids) this.#history.inbox.withdraw(`browser:${id}`);
     this.revoked();
@@ -747,6 +747,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
+    if (byAnother) await this.endUnredeemedGrants();
   /** Revokes the grants whose code nobody has redeemed yet. No list shows them. */
   async endUnredeemedGrants(): Promise<void> {
     for (const { id, expiresAt } of await allGrants(oauthApi(this.env), this.#id))

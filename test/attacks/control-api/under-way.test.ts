@@ -200,6 +200,7 @@ describe("what a browser allowed, and no app has collected", () => {
         for (const id of ids) await person.post(`/account/browsers/${id}`, { csrf: await person.csrf("/account") });
       },
     ],
+    ["by what has no page", async (person: Visitor & { name: string }) => directory().endSessions(await idOf(person))],
   ])("is worth nothing after that browser was signed out %s, and another person's is", async (_, signOut) => {
     const { person, thief } = await withBrowser();
     const bystander = await pending(await Visitor.invited());

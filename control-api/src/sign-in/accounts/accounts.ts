@@ -100,20 +100,21 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
 
   async endSession(person: string, id: string): Promise<boolean> {
     const hasEnded = this.#sessions.endOne(person, id);
-    if (hasEnded) this.withdrawDevices(person);
     if (hasEnded) await this.#tellEnded(person, [id]);
     return hasEnded;
   }
 
   async endSessions(person: string): Promise<void> {
-    const ended = this.#sessions.endAll(person, null);
-    this.withdrawDevices(person);
-    await this.#tellEnded(person, ended);
+    await this.#tellEnded(person, this.#sessions.endAll(person, null));
   }
 
-  /** The person's object then writes nothing more that these browsers have asked for, and ends their open pages. */
+  /**
+   * The person's object then writes nothing more that these browsers have asked for, and ends their open pages. What they allowed and nobody has
+   * collected is withdrawn here and there, unless whoever sat there signed out.
+   */
   async #tellEnded(person: string, sessions: readonly string[], byAnother = true): Promise<void> {
-    if (sessions.length > 0) await this.env.USER.getByName(person).endBrowsers(sessions, byAnother);
+    if (byAnother) this.withdrawDevices(person);
+    if (byAnother || sessions.length > 0) await this.env.USER.getByName(person).endBrowsers(sessions, byAnother);
   }
 
   /** Computers that this person approved, and that have not collected their tokens, get none. No list shows them. */
@@ -294,7 +295,6 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     if (!this.#sessions.isOpen(person, session)) return { denied: "wrong" };
     this.#people.setPassword(person, hash);
     const ended = this.#sessions.endAll(person, session);
-    this.withdrawDevices(person);
     if (known !== null) this.#sessions.prove(person, session, Date.now());
     await this.#tellEnded(person, ended);
     return null;

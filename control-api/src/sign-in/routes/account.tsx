@@ -1,4 +1,4 @@
-import type { PageApp, PageContext, Session } from "../page-context.ts";
+import type { PageApp } from "../page-context.ts";
 import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Hono } from "hono";
 import { createMiddleware } from "hono/factory";
@@ -45,11 +45,6 @@ const Made = z.object({
 
 const BAD_TOKEN =
   "A token needs a purpose of 1 to 64 characters, and days and calls are whole numbers. One that manages your machines cannot be limited to a machine or to a number of calls.";
-
-/** After another browser was signed out: what it allowed to apps that have not redeemed their code is worth nothing. No list shows that yet. */
-async function withdrawCodes(c: PageContext, { person }: Session): Promise<void> {
-  await c.env.USER.getByName(person.id).endUnredeemedGrants();
-}
 
 account.get("/", (c) => accountPage(c, c.var.session));
 
@@ -112,7 +107,6 @@ account.post("/approvals/:machine", async (c) => {
 account.post("/browsers", async (c) => {
   const { session } = c.var;
   await accountsOf(c.env).endSessions(session.person.id);
-  await withdrawCodes(c, session);
   note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "all browsers" });
   await endSession(c, c.env);
   return c.redirect("/sign-in", 303);
@@ -121,10 +115,7 @@ account.post("/browsers", async (c) => {
 account.post("/browsers/:id", async (c) => {
   const { session } = c.var;
   const ended = await accountsOf(c.env).endSession(session.person.id, c.req.param("id"));
-  if (ended) {
-    await withdrawCodes(c, session);
-    note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "one browser" });
-  }
+  if (ended) note(c.env, session.person.id, { kind: "signed_out", client: "account page", subject: "one browser" });
   return c.redirect("/account", 303);
 });
 
@@ -143,7 +134,6 @@ account.post("/password", async (c) => {
     addressOf(c.req.raw, c.env),
   );
   if (denied === null) {
-    await withdrawCodes(c, session);
     note(c.env, session.person.id, { kind: "credential_changed", client: "account page", subject: "password changed" });
     notify(c.env, session.person.id, { type: "notice.password_changed", what: "", by: "account page" });
     return accountPage(c, session, {
