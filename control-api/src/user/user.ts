@@ -100,9 +100,8 @@ export class User extends Agent<Env> implements UserRpc {
   readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #audit = new AuditLog(this.ctx.storage.sql);
   readonly #notices = new Notices(this.ctx.storage.sql);
-  readonly #redemptions = new Redemptions(this.env, new SpentTokens(this.ctx.storage.sql), (grant) =>
-    this.endGrant(grant),
-  );
+  readonly #spentTokens = new SpentTokens(this.ctx.storage.sql);
+  readonly #redemptions = new Redemptions(this.env, this.#spentTokens, (grant) => this.endGrant(grant));
   readonly #history = new History(
     this.ctx.storage.sql,
     (name) => this.#registry.has(name),
@@ -719,6 +718,8 @@ export class User extends Agent<Env> implements UserRpc {
     this.#outbox.revoke(`grant:${id}`, Date.now());
     this.#history.inbox.withdraw(`grant:${id}`);
     await oauthApi(this.env).revokeGrant(id, this.#id);
+    // Not before: if this object is restarted in between, the next use of a replaced token ends the grant.
+    this.#spentTokens.forget(id);
     this.revoked();
   }
 
@@ -728,6 +729,7 @@ export class User extends Agent<Env> implements UserRpc {
     this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
     this.#outbox.passOn(`grant:${former}`, `grant:${id}`);
     this.#history.inbox.passOn(`grant:${former}`, `grant:${id}`);
+    this.#spentTokens.forget(former);
     this.revoked();
   }
 

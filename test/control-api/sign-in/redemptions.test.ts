@@ -1,6 +1,8 @@
+import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, expect, test } from "vitest";
 import type { Env } from "../../../control-api/src/env.ts";
 import type { StoredEntry } from "../../../control-api/src/sign-in/oauth/store/store-rpc.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
 import { Redemptions } from "../../../control-api/src/sign-in/oauth/redemptions.ts";
 import { env, ORIGIN } from "../support/operator.ts";
 import { Client, Visitor } from "./support/visitor.ts";
@@ -23,23 +25,30 @@ const far = {
 } as unknown as Env["OAUTH_STORE"];
 
 /** Codes alone are redeemed here. */
-const NO_REFRESH = { add: () => undefined, has: () => false, forget: () => undefined };
+const NO_REFRESH = { add: () => undefined, has: () => false };
 
 let person: Visitor;
 beforeAll(async () => {
   person = await Visitor.invited();
 });
 
-test("a grant whose refresh token was used again is ended before its spent tokens are forgotten, in case that a restart comes between", async () => {
-  const forgotten: string[] = [];
-  const spent = { add: () => undefined, has: () => true, forget: (grant: string) => void forgotten.push(grant) };
-  const redemptions = new Redemptions(env, spent, () => Promise.reject(new Error("restarted")));
-  const client = await Client.registered();
-  const refresh = { grant_type: "refresh_token", refresh_token: "u-nobody:g:used", client_id: client.id };
-  const body = new URLSearchParams(refresh).toString();
-  const asked = { grant: "g", audience: `${ORIGIN}/mcp`, authorization: null, body };
-  await expect(redemptions.run(asked)).rejects.toThrow("restarted");
-  expect(forgotten).toEqual([]);
+test("the spent tokens of a grant are deleted with it, and not before, in case that a restart comes between", async () => {
+  const object = env.USER.getByName(`u-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
+  await runInDurableObject(object, async (instance, { storage: { sql } }) => {
+    const count = (): unknown => sql.exec("SELECT count(*) AS count FROM spent_refresh_token").one()["count"];
+    sql.exec("INSERT INTO spent_refresh_token (hash, grant_id) VALUES ('used', 'g')");
+    const bindings = instance as unknown as { env: Env };
+    const { env: real } = bindings;
+    const restarted = () => {
+      throw new Error("restarted");
+    };
+    bindings.env = { ...real, OAUTH_STORE: { getByName: restarted } as unknown as Env["OAUTH_STORE"] };
+    await expect(instance.endGrant("g")).rejects.toThrow("restarted");
+    expect(count()).toBe(1);
+    bindings.env = real;
+    await instance.endGrant("g");
+    expect(count()).toBe(0);
+  });
 });
 
 test("a code can be redeemed once, however slowly the store learns of it", async () => {

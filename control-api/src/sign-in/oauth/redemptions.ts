@@ -11,7 +11,7 @@ import type { Redemption, RedemptionAnswer } from "./redemption.ts";
  */
 const AGAIN_MS = 30_000;
 
-type Spent = Pick<SpentTokens, "add" | "has" | "forget">;
+type Spent = Pick<SpentTokens, "add" | "has">;
 
 type Answered = { answer: Promise<RedemptionAnswer>; untilMs: number };
 
@@ -26,7 +26,7 @@ export class Redemptions {
   readonly #spent: Spent;
   readonly #endGrant: (id: string) => Promise<void>;
 
-  /** @param endGrant ends a grant whose refresh token was used again after it was replaced */
+  /** @param endGrant ends a grant whose refresh token was used again after it was replaced, and then forgets its spent tokens */
   constructor(env: Env, spent: Spent, endGrant: (id: string) => Promise<void>) {
     this.#env = env;
     this.#spent = spent;
@@ -60,8 +60,6 @@ export class Redemptions {
     else if (answer.status === 400 && this.#spent.has(hash)) {
       console.warn("a refresh token was used again after it was replaced; its grant ends", { grant: redemption.grant });
       await this.#endGrant(redemption.grant);
-      // Not before: if this object is restarted in between, the next use of a replaced token ends the grant.
-      this.#spent.forget(redemption.grant);
     }
     return answer;
   }
