@@ -171,7 +171,7 @@ export class World {
   async forget(computer: Computer, session: string): Promise<void> {
     await this.look(computer.owner);
     const sent = computer.made.length - computer.spool.waiting;
-    const forgotten = await this.ask(computer.owner, (user) => user.forget(computer.name, session, false)).catch(
+    const forgotten = await this.ask(computer.owner, (user) => user.forget(computer.name, session, false, null)).catch(
       () => null,
     );
     for (const event of computer.made) {

@@ -1,10 +1,11 @@
 import { Hono } from "hono";
+import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
 import { personPage } from "../sign-in/person-page.ts";
 import { RETENTION_RULE, Retention, type RetentionEffect } from "../history/retention.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
-import { formToken } from "../sign-in/session.ts";
+import { bearerOf, formToken } from "../sign-in/session.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { RetentionPage } from "./retention-page.tsx";
 
@@ -21,7 +22,8 @@ retention.post("/", async (c) => {
   const registry = registryOf(c.env, person.id);
   const effect: RetentionEffect = await registry.retentionEffect(chosen.data);
   if (effect.deletes > 0 && form.get("sure") !== "yes") return page(c, { asked: { ...chosen.data, ...effect } });
-  await registry.retain(chosen.data);
+  const error: OperatorError | null = await registry.retain(chosen.data, bearerOf(c.var.session));
+  if (error !== null) return page(c, { said: { kind: "bad", text: messageOf(error) } }, 409);
   const { days, events } = chosen.data;
   note(c.env, person.id, {
     kind: "machine_changed",
@@ -34,7 +36,7 @@ retention.post("/", async (c) => {
 
 type Shown = Pick<Parameters<typeof RetentionPage>[0], "said" | "asked">;
 
-async function page(c: PageContext, shown: Shown, status: 200 | 400 = 200): Promise<Response> {
+async function page(c: PageContext, shown: Shown, status: 200 | 400 | 409 = 200): Promise<Response> {
   const { session } = c.var;
   const registry = registryOf(c.env, session.person.id);
   const now: Retention = await registry.retention();

@@ -1,5 +1,5 @@
 import { Hono } from "hono";
-import { errorResponse } from "#protocol/error.ts";
+import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
 import type { Forgotten } from "../history/history.ts";
 import { RETENTION_RULE, Retention } from "../history/retention.ts";
@@ -25,8 +25,10 @@ history.delete("/", administering, async (c) => {
   if ((former !== undefined && former !== "true") || (former !== undefined && session !== null))
     return errorResponse({ code: "invalid_request", reason: "former may be true, and only for a whole machine." });
   const isFormer = former === "true";
-  const { user, client } = c.var.caller;
-  const forgotten: Forgotten | null = await registryOf(c.env, user).forget(machine, session, isFormer);
+  const { user, client, credential = null } = c.var.caller;
+  const registry = registryOf(c.env, user);
+  const forgotten: Forgotten | OperatorError | null = await registry.forget(machine, session, isFormer, credential);
+  if (forgotten !== null && "code" in forgotten) return errorResponse(forgotten);
   // After the log, from which the queue is filled; and also if the log had nothing, so that a call which failed here can be repeated.
   await webhooksOf(c.env, user).forget(machine, session === null ? null : sessionHandle(machine, session));
   if (forgotten === null)
@@ -57,8 +59,9 @@ history.get("/retention", reading, async (c) => {
 history.put("/retention", administering, async (c) => {
   const chosen = Retention.safeParse(await c.req.json().catch(() => null));
   if (!chosen.success) return errorResponse({ code: "invalid_request", reason: RETENTION_RULE });
-  const { user, client } = c.var.caller;
-  await registryOf(c.env, user).retain(chosen.data);
+  const { user, client, credential = null } = c.var.caller;
+  const error: OperatorError | null = await registryOf(c.env, user).retain(chosen.data, credential);
+  if (error !== null) return errorResponse(error);
   const { days, events } = chosen.data;
   note(c.env, user, {
     kind: "machine_changed",

@@ -20,13 +20,19 @@ rollout.get("/", administering, async (c) => c.json(await registryOf(c.env, c.va
 rollout.post("/", administering, async (c) => {
   const asked = StartRollout.safeParse(parseJson((await c.req.text()) || "{}"));
   if (!asked.success) return errorResponse({ code: "invalid_request", reason: z.prettifyError(asked.error) });
-  const started: Rollout | OperatorError = await registryOf(c.env, c.var.caller.user).startRollout(asked.data);
+  const started: Rollout | OperatorError = await registryOf(c.env, c.var.caller.user).startRollout(
+    asked.data,
+    c.var.caller.credential ?? null,
+  );
   return answer(started, c.var.caller, c.env, "started");
 });
 
 rollout.post("/:change{pause|resume|back}", administering, async (c) => {
   const change = c.req.param("change") as "pause" | "resume" | "back"; // the pattern admits no other
-  const changed: Rollout | OperatorError = await registryOf(c.env, c.var.caller.user).changeRollout(change);
+  const changed: Rollout | OperatorError = await registryOf(c.env, c.var.caller.user).changeRollout(
+    change,
+    c.var.caller.credential ?? null,
+  );
   return answer(changed, c.var.caller, c.env, change);
 });
 
@@ -34,8 +40,9 @@ rollout.put("/mode", administering, async (c) => {
   const asked = ModeRequest.safeParse(await c.req.json().catch(() => null));
   if (!asked.success)
     return errorResponse({ code: "invalid_request", reason: 'Send { mode }: "automatic" or "manual".' });
-  const { user, client } = c.var.caller;
-  await registryOf(c.env, user).setRolloutMode(asked.data.mode);
+  const { user, client, credential = null } = c.var.caller;
+  const error: OperatorError | null = await registryOf(c.env, user).setRolloutMode(asked.data.mode, credential);
+  if (error !== null) return errorResponse(error);
   note(c.env, user, { kind: "machine_changed", client, machine: null, subject: `rollouts are ${asked.data.mode}` });
   return c.json(asked.data);
 });

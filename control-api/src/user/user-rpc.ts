@@ -78,9 +78,9 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
 
   /** The current rollout, or the last one, and whether templates also reach machines without one. */
   rollout(): MaybeAsync<{ rollout: Rollout | null; mode: RolloutMode }>;
-  setRolloutMode(mode: RolloutMode): MaybeAsync<void>;
-  startRollout(asked: StartRollout): MaybeAsync<Rollout | OperatorError>;
-  changeRollout(change: "pause" | "resume" | "back"): MaybeAsync<Rollout | OperatorError>;
+  setRolloutMode(mode: RolloutMode, by: Bearer | null): MaybeAsync<OperatorError | null>;
+  startRollout(asked: StartRollout, by: Bearer | null): MaybeAsync<Rollout | OperatorError>;
+  changeRollout(change: "pause" | "resume" | "back", by: Bearer | null): MaybeAsync<Rollout | OperatorError>;
 
   /** The user's hosted servers. `machines` lists them, too, and `remove` deletes them. */
   servers(): MaybeAsync<ServerRecord[]>;
@@ -152,13 +152,18 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
    * Deletes a session's or a machine's events, and what is known of its sessions. Answers how many of each there were; `null` if
    * there is nothing of that name. `former`: of the computers that had the name before the machine which has it now.
    */
-  forget(machine: string, session: string | null, former: boolean): MaybeAsync<Forgotten | null>;
+  forget(
+    machine: string,
+    session: string | null,
+    former: boolean,
+    by: Bearer | null,
+  ): MaybeAsync<Forgotten | OperatorError | null>;
   /** How many events are kept, and for how long. */
   retention(): MaybeAsync<Retention>;
   /** What a choice would delete, without making it. */
   retentionEffect(chosen: Retention): MaybeAsync<RetentionEffect>;
   /** Changes that, and deletes what is beyond it now. */
-  retain(chosen: Retention): MaybeAsync<void>;
+  retain(chosen: Retention, by: Bearer | null): MaybeAsync<OperatorError | null>;
   /** The position after the newest event of the merged log. */
   newestEvent(): MaybeAsync<LogPosition>;
   /** Reads events of the merged log, and waits for them if there are none yet. */

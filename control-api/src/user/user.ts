@@ -380,16 +380,18 @@ export class User extends Agent<Env> implements UserRpc {
     return { rollout: this.#rollouts.current, mode: this.#rolloutStore.mode };
   }
 
-  setRolloutMode(mode: RolloutMode): void {
+  setRolloutMode(mode: RolloutMode, by: Bearer | null): OperatorError | null {
+    if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
     this.#rolloutStore.mode = mode;
   }
 
-  async startRollout(asked: StartRollout): Promise<Rollout | OperatorError> {
+  async startRollout(asked: StartRollout, by: Bearer | null): Promise<Rollout | OperatorError> {
     this.#closure.check();
-    return this.#rollouts.start(asked);
+    return this.#changes.isAllowed(by) ? this.#rollouts.start(asked) : UNAUTHORIZED;
   }
 
-  changeRollout(change: "pause" | "resume" | "back"): Promise<Rollout | OperatorError> {
+  async changeRollout(change: "pause" | "resume" | "back", by: Bearer | null): Promise<Rollout | OperatorError> {
+    if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
     switch (change) {
       case "pause":
         return this.#rollouts.pause();
@@ -560,7 +562,13 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /** Deletes what was seen of a machine or a session: here, and in the machine script's own log. */
-  async forget(machine: string, session: string | null, former: boolean): Promise<Forgotten | null> {
+  async forget(
+    machine: string,
+    session: string | null,
+    former: boolean,
+    by: Bearer | null,
+  ): Promise<Forgotten | OperatorError | null> {
+    if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
     const forgotten = this.#history.forget(machine, session, former);
     if (!former && this.#registry.has(machine)) await forgetAtScript(this.env, this.#id, machine, session);
     return forgotten;
@@ -574,7 +582,8 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#history.log.effectOf(chosen, Date.now());
   }
 
-  async retain(chosen: Retention): Promise<void> {
+  async retain(chosen: Retention, by: Bearer | null): Promise<OperatorError | null> {
+    if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
     this.#history.log.retain(chosen, Date.now());
     await this.trimHistory();
   }
@@ -718,9 +727,9 @@ export class User extends Agent<Env> implements UserRpc {
     this.#outbox.revoke(`grant:${id}`, Date.now());
     this.#history.inbox.withdraw(`grant:${id}`);
     await oauthApi(this.env).revokeGrant(id, this.#id);
+    this.revoked();
     // Not before: if this object is restarted in between, the next use of a replaced token ends the grant.
     this.#spentTokens.forget(id);
-    this.revoked();
   }
 
   /** An app was allowed again, which ends its former grant. What it made with that, or has waiting, belongs to the new one. */
@@ -729,8 +738,8 @@ export class User extends Agent<Env> implements UserRpc {
     this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
     this.#outbox.passOn(`grant:${former}`, `grant:${id}`);
     this.#history.inbox.passOn(`grant:${former}`, `grant:${id}`);
-    this.#spentTokens.forget(former);
     this.revoked();
+    this.#spentTokens.forget(former);
   }
 
   async endBrowsers(ids: readonly string[], byAnother: boolean): Promise<void> {

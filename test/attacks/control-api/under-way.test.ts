@@ -473,9 +473,14 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
         object.setRemoteApproval("attic", true, by),
         object.setElicitation("attic", true, by),
         object.setPageApproval("attic", "once", by),
+        object.startRollout({}, by),
+        object.changeRollout("pause", by),
+        object.setRolloutMode("manual", by),
+        object.retain({ days: 1, events: 1_000 }, by),
+        object.forget("attic", null, false, by),
       ]);
     await person.post("/account/browsers", { csrf: await person.csrf("/account") });
-    expect(await askAll()).toEqual([GONE, GONE, GONE, GONE, GONE, GONE]);
+    expect(await askAll()).toEqual(Array.from({ length: 11 }, () => GONE));
     expect(await object.tokens()).toEqual([]);
   });
 
