@@ -144,7 +144,7 @@ export async function perform(world: World, step: Step): Promise<void> {
       script.bindings["TEMPLATE"] = "former";
       world.platform.restart(slug);
       await world.pump();
-      await world.ask(owner, (user) => user.upgrade(name));
+      await world.ask(owner, (user) => user.upgrade(name, null));
       return;
     }
     case "rename": {

@@ -112,7 +112,7 @@ export class World {
     await this.look(owner);
     const identity = `identity-${String(this.#identities++).padStart(8, "0")}`;
     const request: RegisterRequest = { name, identity, ...(replace ? { replace } : {}) };
-    const registered = await this.person(owner).object.call((user) => user.register(request));
+    const registered = await this.person(owner).object.call((user) => user.register(request, null));
     this.renew(owner);
     if ("code" in registered) return null;
     for (const one of this.computers)
@@ -183,7 +183,7 @@ export class World {
 
   async remove(computer: Computer): Promise<void> {
     await this.look(computer.owner);
-    const failure = await this.ask(computer.owner, (user) => user.remove(computer.name));
+    const failure = await this.ask(computer.owner, (user) => user.remove(computer.name, null));
     if (failure === null) computer.isGone = true;
     this.renew(computer.owner);
   }
@@ -197,7 +197,7 @@ export class World {
       if (socket === null || computer.isStalled) return;
       for (const frame of socket.take(1)) if ("text" in frame) await this.#toScript(computer, socket, frame.text);
     };
-    await this.ask(computer.owner, (user) => user.rename(computer.name, name));
+    await this.ask(computer.owner, (user) => user.rename(computer.name, name, null));
     this.platform.meanwhile = null;
     await this.look(computer.owner);
     this.renew(computer.owner);

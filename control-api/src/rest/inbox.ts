@@ -3,6 +3,7 @@ import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { acting, reading } from "../http/needs.ts";
+import { programAs } from "../inbox/decider.ts";
 import { DecisionRequest } from "../inbox/decision-request.ts";
 import type { DecisionResult, InboxItem } from "../inbox/inbox-item.ts";
 import { inboxQueryOf, readInbox } from "../inbox/read-inbox.ts";
@@ -39,8 +40,7 @@ inbox.post("/:id", acting, async (c) => {
   const item: InboxItem | null = await registryOf(c.env, caller.user).inboxItem(caller.machines, id);
   if (item === null) return notThere();
   await checkApproval(c.env, caller.user, item.machine);
-  const { client: name, credential: bearer } = caller;
-  const by = { via: "client", name, ...(bearer === undefined ? {} : { bearer }) } as const;
+  const by = programAs("client", caller.client, caller);
   const result: DecisionResult | OperatorError = await registryOf(c.env, caller.user).decide(id, request.data, by);
   const isRefused = "code" in result;
   const subject = `${item.kind} ${request.data.behavior === "allow" ? "allowed" : "denied"}`;

@@ -85,7 +85,7 @@ export class MachineChanges {
   }
 
   /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
-  register(request: RegisterRequest, by: Bearer | null = null): Promise<Registered | OperatorError> {
+  register(request: RegisterRequest, by: Bearer | null): Promise<Registered | OperatorError> {
     return this.#parts.turns.take([request.name], async () => {
       this.#parts.closure.check();
       if (!isMachineName(request.name)) return nameInvalid(request.name);
@@ -119,7 +119,7 @@ export class MachineChanges {
    * Creates a new link token. The old one stops working at once, and the link that used it is closed.
    * @param linkKey the key to which the link must be bound; `null` keeps the one that it is bound to.
    */
-  rotate(machine: MeantMachine, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
+  rotate(machine: MeantMachine, linkKey: string | null, by: Bearer | null): Promise<Registered | OperatorError> {
     const name = nameOf(machine);
     return this.#parts.turns.take([name], async () => {
       await this.finishOf([name]);
@@ -132,7 +132,7 @@ export class MachineChanges {
   }
 
   /** Gives a machine's name back to the computer, or the key, that had it before. Its token works again; it dials by itself. */
-  restore(name: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+  restore(name: string, by: Bearer | null): Promise<MachineRecord | OperatorError> {
     return this.#parts.turns.take([name], async () => {
       await this.finishOf([name]);
       if (!this.isAllowed(by)) return UNAUTHORIZED;
@@ -166,7 +166,7 @@ export class MachineChanges {
   }
 
   /** Removes a machine or hosted server: closes its link, and deletes its script and log. */
-  remove(machine: MeantMachine, by: Bearer | null = null): Promise<OperatorError | null> {
+  remove(machine: MeantMachine, by: Bearer | null): Promise<OperatorError | null> {
     const name = nameOf(machine);
     return this.#parts.turns.take([name], async () => {
       const slug = this.#slugOf(name);
@@ -198,7 +198,7 @@ export class MachineChanges {
   }
 
   /** Renames a machine: creates a script with the new name, the same token and the same log, and then deletes the old script. */
-  rename(machine: MeantMachine, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+  rename(machine: MeantMachine, to: string, by: Bearer | null): Promise<MachineRecord | OperatorError> {
     const from = nameOf(machine);
     return this.#parts.turns.take([from, to], async () => {
       await this.finishOf([from, to]);
@@ -370,7 +370,7 @@ export class MachineChanges {
   }
 
   /** Uploads the current template if the machine's script has another version. Answers whether it did. */
-  upgrade(name: string, by: Bearer | null = null): Promise<boolean | OperatorError> {
+  upgrade(name: string, by: Bearer | null): Promise<boolean | OperatorError> {
     return this.#parts.turns.take([name], async () => {
       if (!this.isAllowed(by)) return UNAUTHORIZED;
       const known = this.#parts.registry.get(name);

@@ -141,8 +141,11 @@ export class User extends Agent<Env> implements UserRpc {
     isValid: (credential) => this.#tokens.isValid(credential, Date.now()),
     isOnline: (name) => this.#checks.isOnline(name),
     register: (name, { identity, linkKey }, rotate) =>
-      this.register({ name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) }),
-    remove: (name) => this.remove(name),
+      this.register(
+        { name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) },
+        null,
+      ),
+    remove: (name) => this.remove(name, null),
     removeSoon: (names) => this.#changes.removeSoon(names),
     sweepIn: (seconds) => this.#onceIn(seconds, SWEEP_KEY, "sweepEnrolled"),
   });
@@ -150,7 +153,7 @@ export class User extends Agent<Env> implements UserRpc {
     now: () => Date.now(),
     isAllowed: () => this.#rollouts.allowsUpgradeAtDial,
     upgrade: async (name) => {
-      await this.upgrade(name).catch((reason: unknown) =>
+      await this.upgrade(name, null).catch((reason: unknown) =>
         console.error("a machine's script could not be upgraded", { name, reason: String(reason) }),
       );
     },
@@ -285,7 +288,7 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   /** Uploads a new version of a hosted server, or a new server. A machine's name cannot be taken: both have the same address. */
-  deployServer(name: string, bundle: ServerBundle, by: Bearer | null = null): Promise<ServerRecord | OperatorError> {
+  deployServer(name: string, bundle: ServerBundle, by: Bearer | null): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
       await this.#changes.finishOf([name]);
       this.#closure.check();
@@ -298,11 +301,7 @@ export class User extends Agent<Env> implements UserRpc {
     });
   }
 
-  rollBackServer(
-    name: string,
-    version: number | null,
-    by: Bearer | null = null,
-  ): Promise<ServerRecord | OperatorError> {
+  rollBackServer(name: string, version: number | null, by: Bearer | null): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
       await this.#changes.finishOf([name]);
       if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
@@ -320,31 +319,31 @@ export class User extends Agent<Env> implements UserRpc {
     );
   }
 
-  register(request: RegisterRequest, by: Bearer | null = null): Promise<Registered | OperatorError> {
+  register(request: RegisterRequest, by: Bearer | null): Promise<Registered | OperatorError> {
     return this.#changes.register(request, by);
   }
 
-  rotate(machine: MeantMachine, linkKey: string | null, by: Bearer | null = null): Promise<Registered | OperatorError> {
+  rotate(machine: MeantMachine, linkKey: string | null, by: Bearer | null): Promise<Registered | OperatorError> {
     return this.#changes.rotate(machine, linkKey, by);
   }
 
-  restore(name: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+  restore(name: string, by: Bearer | null): Promise<MachineRecord | OperatorError> {
     return this.#changes.restore(name, by);
   }
 
-  remove(machine: MeantMachine, by: Bearer | null = null): Promise<OperatorError | null> {
+  remove(machine: MeantMachine, by: Bearer | null): Promise<OperatorError | null> {
     return this.#changes.remove(machine, by);
   }
 
-  rename(from: MeantMachine, to: string, by: Bearer | null = null): Promise<MachineRecord | OperatorError> {
+  rename(from: MeantMachine, to: string, by: Bearer | null): Promise<MachineRecord | OperatorError> {
     return this.#changes.rename(from, to, by);
   }
 
-  upgrade(name: string, by: Bearer | null = null): Promise<boolean | OperatorError> {
+  upgrade(name: string, by: Bearer | null): Promise<boolean | OperatorError> {
     return this.#changes.upgrade(name, by);
   }
 
-  setRemoteApproval(machine: MeantMachine, isAllowed: boolean, by: Bearer | null = null): OperatorError | null {
+  setRemoteApproval(machine: MeantMachine, isAllowed: boolean, by: Bearer | null): OperatorError | null {
     return this.#choose(machine, by, (name) => this.#registry.setRemoteApproval(name, isAllowed));
   }
 
@@ -352,11 +351,11 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#registry.limitedPageApprovals();
   }
 
-  setPageApproval(machine: MeantMachine, approval: PageApproval, by: Bearer | null = null): OperatorError | null {
+  setPageApproval(machine: MeantMachine, approval: PageApproval, by: Bearer | null): OperatorError | null {
     return this.#choose(machine, by, (name) => this.#registry.setPageApproval(name, approval));
   }
 
-  setElicitation(machine: MeantMachine, isAllowed: boolean, by: Bearer | null = null): OperatorError | null {
+  setElicitation(machine: MeantMachine, isAllowed: boolean, by: Bearer | null): OperatorError | null {
     return this.#choose(machine, by, (name) => this.#registry.setElicitation(name, isAllowed));
   }
 
@@ -383,6 +382,7 @@ export class User extends Agent<Env> implements UserRpc {
   setRolloutMode(mode: RolloutMode, by: Bearer | null): OperatorError | null {
     if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
     this.#rolloutStore.mode = mode;
+    return null;
   }
 
   async startRollout(asked: StartRollout, by: Bearer | null): Promise<Rollout | OperatorError> {
@@ -586,6 +586,7 @@ export class User extends Agent<Env> implements UserRpc {
     if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
     this.#history.log.retain(chosen, Date.now());
     await this.trimHistory();
+    return null;
   }
 
   /** Called by the Agent's schedule, too. */
@@ -727,9 +728,9 @@ export class User extends Agent<Env> implements UserRpc {
     this.#outbox.revoke(`grant:${id}`, Date.now());
     this.#history.inbox.withdraw(`grant:${id}`);
     await oauthApi(this.env).revokeGrant(id, this.#id);
-    this.revoked();
     // Not before: if this object is restarted in between, the next use of a replaced token ends the grant.
     this.#spentTokens.forget(id);
+    this.revoked();
   }
 
   /** An app was allowed again, which ends its former grant. What it made with that, or has waiting, belongs to the new one. */
@@ -738,14 +739,15 @@ export class User extends Agent<Env> implements UserRpc {
     this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
     this.#outbox.passOn(`grant:${former}`, `grant:${id}`);
     this.#history.inbox.passOn(`grant:${former}`, `grant:${id}`);
-    this.revoked();
     this.#spentTokens.forget(former);
+    this.revoked();
   }
 
   async endBrowsers(ids: readonly string[], byAnother: boolean): Promise<void> {
     this.#tokens.endBrowsers(ids);
     if (byAnother) for (const id of ids) this.#history.inbox.withdraw(`browser:${id}`);
     this.revoked();
+    if (byAnother) await this.endUnredeemedGrants();
   }
 
   /** Revokes all tokens and grants, also those whose code was not redeemed yet. Machines and their links stay. */
@@ -758,7 +760,6 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
-    if (byAnother) await this.endUnredeemedGrants();
   /** Revokes the grants whose code nobody has redeemed yet. No list shows them. */
   async endUnredeemedGrants(): Promise<void> {
     for (const { id, expiresAt } of await allGrants(oauthApi(this.env), this.#id))
@@ -809,7 +810,7 @@ export class User extends Agent<Env> implements UserRpc {
     for (;;) {
       const [name] = this.machineNames();
       if (name === undefined) return;
-      await this.remove(name);
+      await this.remove(name, null);
     }
   }
 

@@ -272,7 +272,7 @@ async function program(): Promise<{ person: TestUser; thief: TestUser; id: strin
 
 /** Begins what sends this to the platform, a script by its slug or what is below one, and does something else while the platform takes its time with it. */
 async function whileUploading<Result>(
-  slug: string,
+  path: string,
   begin: () => Promise<Result>,
   meanwhile: () => Promise<unknown>,
 ): Promise<Result> {
@@ -348,7 +348,6 @@ describe("a change of a machine or server whose upload is under way when its tok
     expect(await changesOf(person, "notes")).toEqual(["PUT", "PUT", "PUT", "PUT"]);
   });
 
-  test("is the last: those that wait for their turn behind it do nothing", async () => {
   test("sets no secret of a server", async () => {
     const { person, thief, revoke } = await program();
     await deployServer(person, "notes");
@@ -360,6 +359,7 @@ describe("a change of a machine or server whose upload is under way when its tok
     expect(await person.json("/api/servers/notes/secrets")).toEqual({ secrets: ["KEY"] });
   });
 
+  test("is the last: those that wait for their turn behind it do nothing", async () => {
     const { person, id } = await program();
     await person.machine("attic");
     await deployServer(person, "notes");
@@ -464,7 +464,7 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
     const { user, browser } = await browserOf(person);
     const by = `browser:${browser}` as const;
     const object = objectOf(user);
-    await object.register({ name: "attic", identity: "identity-of-attic" });
+    await object.register({ name: "attic", identity: "identity-of-attic" }, null);
     const askAll = async () =>
       Promise.all([
         object.createToken("late", LIMITS, { credential: by }),

@@ -12,6 +12,7 @@ import { ARRIVAL_MS, MAX_ROUNDS, PROGRESS_MS } from "../../elicitation/limits.ts
 import { type AskedState, opened, sealed } from "../../elicitation/state.ts";
 import { encodeCursor } from "../../events/cursor.ts";
 import { type MachineEvent, poll } from "../../events/poll.ts";
+import { programAs } from "../../inbox/decider.ts";
 import type { DecisionResult, InboxItem, InboxPage, Verdict } from "../../inbox/inbox-item.ts";
 import { inboxView } from "../../inbox/inbox-view.ts";
 import type { MachineRecord } from "../../machines/machine-record.ts";
@@ -196,9 +197,7 @@ class AskedPrompt {
     const verdict: Verdict | null = verdictIn(item, answer);
     if (verdict === null) return { not_decided: "The form was not filled in." };
     const { env, caller } = this.#call;
-    const { credential: bearer } = caller;
-    const name = `somebody who was asked in ${caller.client}`;
-    const by = { via: "form", name, ...(bearer === undefined ? {} : { bearer }) } as const;
+    const by = programAs("form", `somebody who was asked in ${caller.client}`, caller);
     const decided: DecisionResult | OperatorError = await registryOf(env, caller.user).decide(item.id, verdict, by);
     const error = "code" in decided ? decided : null;
     const subject = `${item.kind} ${verdict.behavior === "allow" ? "allowed" : "denied"} in a form`;
