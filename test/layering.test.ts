@@ -310,6 +310,29 @@ describe("the sources", () => {
     expect(broken).toEqual([]);
   });
 
+  // Where each command had to escape what others wrote in its own lines, some forgot.
+  it("print for a person in one place", () => {
+    const printing = SOURCES.filter((file) => /^scripts\/(?:codez|operator|print\.ts)/.test(file)).filter((file) =>
+      /\bconsole\.|process\.std(?:out|err)\.write/.test(readFileSync(`${ROOT}/${file}`, "utf8")),
+    );
+    expect(printing.toSorted()).toEqual([
+      "scripts/codez/commands/hooks.ts", // JSON for the agent whose hook it is
+      "scripts/codez/output.ts", // failures, each line of which is marked
+      "scripts/codez/sign-in/sign-in.ts", // a QR code of its own making
+      "scripts/operator/main.ts", // failures, as above
+      "scripts/print.ts",
+    ]);
+  });
+
+  // Of four copies of the rule, one had not learnt of marks that pile up.
+  it("ask the protocol which characters hide", () => {
+    const own = SOURCES.filter((file) => runtimeOf(file) !== "test").filter((file) =>
+      readFileSync(`${ROOT}/${file}`, "utf8").includes(String.raw`\p{Default_Ignorable_Code_Point}`),
+    );
+    // The second one judges what an agent's client could take for a command; it shows nothing.
+    expect(own.toSorted()).toEqual(["machine-template/protocol/hidden.ts", "scripts/serve/prompt/command.ts"]);
+  });
+
   // Content types are spelled in any case. Where one part of a path knew a stream and another did not, nobody noticed that its reader had left.
   it("ask the protocol whether an answer is an event stream", () => {
     const reads = SOURCES.filter((file) => runtimeOf(file) !== "test").filter((file) =>

@@ -1,11 +1,4 @@
-/**
- * Characters of foreign text that a page must not show as they are: control characters, format characters (U+202E reverses what
- * follows, zero-width ones hide in a command), lone surrogates, private and unassigned characters, separators of lines, and what
- * Unicode marks as ignorable; also the fifth mark on one letter and those after it, of which a hundred cover the lines above. Line breaks and tabs stay. So do U+200C, U+200D and the variation selectors U+FE0E and U+FE0F, without
- * which Persian and most emoji fall apart.
- */
-const HIDDEN =
-  /(?!\n|\t|\u200c|\u200d|\ufe0e|\ufe0f)[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|\p{M}(?<=\p{M}{5})/gu;
+import { HIDDEN_ON_PAGES } from "#protocol/hidden.ts";
 
 /** A piece of foreign text: as it is, or an escape such as `\u{202e}` in place of a character that would mislead. */
 export type Piece = { readonly text: string; readonly isEscape: boolean };
@@ -19,7 +12,7 @@ export function piecesOf(whole: string, limit: number): { readonly pieces: reado
   const text = whole.slice(0, end).replaceAll("\r\n", "\n");
   const pieces: Piece[] = [];
   let from = 0;
-  for (const { index, 0: hidden } of text.matchAll(HIDDEN)) {
+  for (const { index, 0: hidden } of text.matchAll(HIDDEN_ON_PAGES)) {
     if (index > from) pieces.push({ text: text.slice(from, index), isEscape: false });
     pieces.push({ text: escapeOf(hidden), isEscape: true });
     from = index + hidden.length;

@@ -1,8 +1,7 @@
+import { HIDDEN } from "#protocol/hidden.ts";
+
 /** Longest client name that is shown; the rest is cut off. */
 const MAX_CHARACTERS = 80;
-
-/** What cannot be seen, and marks beyond the fourth on one letter, which would cover the lines above. */
-const HIDDEN = /[\p{C}\p{Default_Ignorable_Code_Point}\u2800]|\p{M}(?<=\p{M}{5})/gu;
 
 /**
  * A client's self-chosen name, made safe to show to a person who decides whether to trust it. Invisible characters are removed:

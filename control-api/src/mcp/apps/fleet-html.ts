@@ -1,3 +1,5 @@
+import { HIDDEN_ON_PAGES } from "#protocol/hidden.ts";
+
 /**
  * The view that a client shows beside the answers of list_machines and list_pending. It runs in the client's sandbox, where it can reach
  * nothing but the client itself, by JSON-RPC messages. It decides nothing: its buttons ask the client to open Operator's page, on which a
@@ -25,7 +27,7 @@ button { font: 600 .85rem system-ui, sans-serif; border: 0; border-radius: 8px; 
 "use strict";
 const main = document.getElementById("main");
 const MAX_ROWS = 50, MAX_TEXT = 4000;
-const HIDDEN = /(?!\n|\t|\u200c|\u200d|\ufe0e|\ufe0f)[\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]/gu;
+const HIDDEN = ${String(HIDDEN_ON_PAGES)};
 /** Text of machines and models, as it may be shown. What is cut says so. */
 function safe(value, limit = 300) {
   const text = typeof value === "string" ? value : JSON.stringify(value ?? null, null, 2);
