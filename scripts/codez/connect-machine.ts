@@ -1,4 +1,3 @@
-import { printableQuote } from "#protocol/printable.ts";
 import { type EventSource, TargetWatch } from "../connector/index.ts";
 import { decisionsOf, describeTarget, makeTarget } from "./make-target.ts";
 import type { Output } from "./output.ts";
@@ -39,7 +38,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
       offline: (reason, retryInMs) =>
         output.result(
           { event: "offline", machine: profile.name, reason, retryInMs },
-          `offline: ${printableQuote(reason)}; reconnecting`,
+          `offline: ${reason}; reconnecting`,
         ),
       diskFault: (fault) =>
         fault === null
@@ -76,8 +75,7 @@ export async function connectMachine(options: ConnectOptions): Promise<void> {
 /** Reports whether the target answers. The link stays up without it, and callers are told what to start. */
 function reportTarget({ output, target }: ConnectOptions, isThere: boolean, detail: string): void {
   const where = describeTarget(target);
-  const said = printableQuote(detail);
-  const text = isThere ? `serving ${said}` : `no answer from ${where}: ${said}`;
+  const text = isThere ? `serving ${detail}` : `no answer from ${where}: ${detail}`;
   output.result({ event: isThere ? "serving" : "no_target", target: where, detail }, text);
 }
 

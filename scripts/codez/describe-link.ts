@@ -1,5 +1,4 @@
 import type { LinkStatus } from "#protocol/script-api.ts";
-import { printable } from "#protocol/printable.ts";
 import { isoDay, isoTime } from "../system/iso-time.ts";
 
 /**
@@ -14,7 +13,7 @@ export function describeLink(link: LinkStatus | undefined, own: string | null): 
       ? "link key: not bound; run this codez as the connector, and it is"
       : key === own
         ? `link key: bound to this computer (${key})`
-        : `link key: bound to another computer or key (${printable(key)})`;
+        : `link key: bound to another computer or key (${key})`;
   const expiry =
     tokenExpiresMs === null
       ? "link token: does not expire until it is renewed, which needs a link key"
@@ -23,8 +22,7 @@ export function describeLink(link: LinkStatus | undefined, own: string | null): 
 }
 
 /** What a person must know about a machine's link at once; empty if nothing. */
-export function linkWarnings(machine: string, link: LinkStatus | null | undefined): string[] {
-  const name = printable(machine);
+export function linkWarnings(name: string, link: LinkStatus | null | undefined): string[] {
   const { refused = null, takenOverMs = null } = link ?? {};
   return [
     ...(refused === null

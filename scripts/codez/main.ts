@@ -32,7 +32,8 @@ import { exitCodeForLaunchd, LAUNCHD_FLAG } from "./launchd.ts";
 import { Output } from "./output.ts";
 import { endSignIns } from "./sign-in/sign-in.ts";
 import { VERSION } from "./version.ts";
-import { printableLines } from "#protocol/printable.ts";
+import { printableQuote } from "#protocol/printable.ts";
+import { tell } from "../print.ts";
 
 /** The `codez` command. Sets the exit code (`exit-code.ts`); resolves when the command is done. */
 async function main(args: readonly string[]): Promise<void> {
@@ -108,7 +109,7 @@ function exitCodeOf(reason: unknown, output: Output): number {
   if (reason instanceof CommanderError) return reason.exitCode === 0 ? ExitCode.OK : ExitCode.USAGE;
   if (!(reason instanceof CodezFailure)) {
     // Everything about an unexpected fault is shown, including text that a server sent.
-    console.error(printableLines(inspect(reason)));
+    tell(printableQuote(inspect(reason)).split("\n"));
     return ExitCode.UNEXPECTED;
   }
   output.failure(reason);

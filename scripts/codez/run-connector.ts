@@ -22,6 +22,7 @@ import { renamed } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
 import { isoTime } from "../system/iso-time.ts";
 import { VERSION } from "./version.ts";
+import { tell } from "../print.ts";
 
 export type RunOptions = {
   readonly folder: ProfileFolder;
@@ -153,7 +154,7 @@ function rename(folder: ProfileFolder, key: string, name: string): void {
     folder.write(key, renamed(profile, name));
   } catch (reason) {
     if (!isDiskFailure(reason)) throw reason;
-    console.error(`The new name "${name}" cannot be saved now: ${describeDiskFailure(reason)}.`);
+    tell(`The new name "${name}" cannot be saved now: ${describeDiskFailure(reason)}.`);
   }
 }
 
@@ -163,7 +164,7 @@ function keyOf(folder: ProfileFolder, key: string): LinkSigner | null {
     return folder.linkKey(key);
   } catch (reason) {
     if (!isDiskFailure(reason)) throw reason;
-    console.error(`A link key cannot be made now: ${describeDiskFailure(reason)}.`);
+    tell(`A link key cannot be made now: ${describeDiskFailure(reason)}.`);
     return null;
   }
 }
@@ -175,7 +176,7 @@ export function saveToken(folder: ProfileFolder, key: string, token: string): vo
     folder.write(key, { ...profile, token });
   } catch (reason) {
     if (!isDiskFailure(reason)) throw reason;
-    console.error(`The renewed link token cannot be saved now: ${describeDiskFailure(reason)}.`);
+    tell(`The renewed link token cannot be saved now: ${describeDiskFailure(reason)}.`);
   }
 }
 

@@ -2,7 +2,8 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createInterface } from "node:readline/promises";
 import { CONTROL_BUILD } from "../build/repository.ts";
-import { lineOf } from "../operator/finding.ts";
+import { linesOf } from "../operator/finding.ts";
+import { print } from "../print.ts";
 import { Account, namesOf } from "./account.ts";
 import { lookAtDeployment } from "./doctor.ts";
 import { type Plan, planDeployment, routesOf } from "./plan.ts";
@@ -134,7 +135,7 @@ async function isAgreed(): Promise<boolean> {
 async function doctor(domain: string): Promise<void> {
   const version = await readFile(join(CONTROL_BUILD, "machine.version.txt"), "utf8");
   const findings = await lookAtDeployment(`https://${domain}`, version.trim());
-  for (const finding of findings) console.log(lineOf(finding));
+  for (const finding of findings) print(linesOf(finding));
   if (findings.some(({ level }) => level === "problem")) process.exitCode = 1;
 }
 

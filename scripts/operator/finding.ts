@@ -3,8 +3,8 @@ export type Finding =
   | { readonly level: "ok"; readonly says: string }
   | { readonly level: "warning" | "problem"; readonly says: string; readonly fix: string };
 
-/** The finding as text for a terminal. The fix is on a separate line, so that it can be copied. */
-export function lineOf(finding: Finding): string {
+/** The finding as lines for a terminal. The fix is on a separate line, so that it can be copied. */
+export function linesOf(finding: Finding): string[] {
   const label = { ok: "ok      ", warning: "warning ", problem: "PROBLEM " }[finding.level];
-  return finding.level === "ok" ? `${label}${finding.says}` : `${label}${finding.says}\n        ${finding.fix}`;
+  return [`${label}${finding.says}`, ...(finding.level === "ok" ? [] : [`        ${finding.fix}`])];
 }

@@ -1,8 +1,8 @@
 import { resolve } from "node:path";
 import { Command } from "commander";
 import { backUp } from "../local/backup/backup.ts";
-import { printableLines, printableQuote } from "#protocol/printable.ts";
-import { type Finding, lineOf } from "./finding.ts";
+import { printableQuote } from "#protocol/printable.ts";
+import { type Finding, linesOf } from "./finding.ts";
 import { lookAtAddress } from "./look-at-address.ts";
 import { describeMemory, memoryOf } from "./look-at-memory.ts";
 import { lookAtPorts } from "./look-at-ports.ts";
@@ -15,6 +15,7 @@ import { startHere } from "../local/start-here.ts";
 import { upgrade } from "./upgrade.ts";
 import { rolloutCommand } from "./rollout/commands.ts";
 import { serversCommand } from "./servers/commands.ts";
+import { print } from "../print.ts";
 
 const stateDir = stateFolder(process.env);
 
@@ -38,7 +39,7 @@ program
   .description("write everything that Operator stores, secrets included, into one file; Operator may be running")
   .action(async (file: string) => {
     const { files, bytes } = await backUp(stateDir, resolve(file));
-    console.log(
+    print(
       `${file} contains the ${files} files of ${stateDir} (${Math.ceil(bytes / 1024)} KB). It contains secrets: keep it safe.`,
     );
   });
@@ -48,14 +49,14 @@ program
   .description("write the files of a backup into an empty folder (OPERATOR_STATE)")
   .action((file: string) => {
     const { files } = restore(resolve(file), stateDir);
-    console.log(`restored ${files} files to ${stateDir}. ${COMES_BACK} Start Operator with: ${START_COMMAND}`);
+    print(`restored ${files} files to ${stateDir}. ${COMES_BACK} Start Operator with: ${START_COMMAND}`);
   });
 
 program
   .command("upgrade")
   .description("change over to this release: try it with a copy of the state, then restart Operator")
   .option("--restart <command>", "shell command that restarts Operator, for example: systemctl restart operator")
-  .action(({ restart }: { restart?: string }) => upgrade(stateDir, restart, (line) => console.log(line)));
+  .action(({ restart }: { restart?: string }) => upgrade(stateDir, restart, print));
 
 program
   .command("status")
@@ -85,7 +86,7 @@ program.addCommand(rolloutCommand(async () => (await lookAtProcess(stateDir)).ur
 program.addCommand(serversCommand(async () => (await lookAtProcess(stateDir)).url));
 
 function say(findings: readonly Finding[]): void {
-  for (const finding of findings) console.log(printableLines(lineOf(finding)));
+  for (const finding of findings) print(linesOf(finding));
   if (findings.some(({ level }) => level === "problem")) process.exitCode = 1;
 }
 

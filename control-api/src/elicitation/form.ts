@@ -1,7 +1,7 @@
 import type { ElicitRequestFormParams } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
 import { isRecord } from "#protocol/json.ts";
-import { printable, printableJson, printableLines } from "#protocol/printable.ts";
+import { printable, printableJson } from "#protocol/printable.ts";
 import { inputOf, planOf, questionsOf } from "../inbox/asked-input.ts";
 import { DecisionRequest } from "../inbox/decision-request.ts";
 import type { InboxItem, Verdict } from "../inbox/inbox-item.ts";
@@ -103,7 +103,7 @@ function linesOf(item: Asked): string[] | null {
       const { plan: _, ...rest } = input;
       // An approval may allow more than the plan says (`allowedPrompts`).
       const more = Object.keys(rest).length === 0 ? [] : printableJson(rest, 2).split("\n");
-      return [...about, ...printableLines(plan).split("\n"), ...more];
+      return [...about, ...plan.split("\n").map(printable), ...more];
     }
   }
 }

@@ -6,6 +6,7 @@ import { findOperator } from "../find-operator.ts";
 import { countIn } from "./argument.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";
+import { print } from "../../print.ts";
 
 const Entry = z.object({
   id: z.number(),
@@ -44,7 +45,7 @@ export function auditCommand({ folder }: Context): Command {
         const size = Math.min(left, PAGE);
         const page: Entry[] = await read(before, size);
         for (const entry of page)
-          if (options.jsonl === true) console.log(printableJson(entry));
+          if (options.jsonl === true) print(printableJson(entry));
           else entries.push(entry);
         if (page.length < size) break;
         before = page.at(-1)?.id ?? null;
@@ -54,8 +55,8 @@ export function auditCommand({ folder }: Context): Command {
     });
 }
 
-function textOf(entries: readonly Entry[]): string {
-  if (entries.length === 0) return "Nothing yet.";
+function textOf(entries: readonly Entry[]): string[] {
+  if (entries.length === 0) return ["Nothing yet."];
   const rows = entries.map(({ atMs, kind, client, machine, subject, outcome, durationMs }) => [
     isoTime(atMs),
     kind.replaceAll("_", " "),

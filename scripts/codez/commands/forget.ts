@@ -22,7 +22,7 @@ export function forgetCommand({ folder }: Context): Command {
       const forgotten = await operator.forget(machine, session, former);
       const deleted = `Deleted events: ${forgotten.events}, sessions: ${forgotten.sessions}.`;
       const left = `${forgotten.former} events and sessions of computers that had this name before are still there; delete them with: codez forget ${machine} --former`;
-      const text = forgotten.former === 0 ? deleted : `${deleted}\n${left}`;
-      outputOf(options).result({ forgotten: handle, ...forgotten }, text);
+      const lines = forgotten.former === 0 ? [deleted] : [deleted, left];
+      outputOf(options).result({ forgotten: handle, ...forgotten }, lines);
     });
 }

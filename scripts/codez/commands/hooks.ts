@@ -45,7 +45,7 @@ export function hooksCommand({ folder }: Context): Command {
       const installed = `${file.path} has the hook now. New sessions ask in the inbox as well, while codez up runs and is online.`;
       const undo = `To undo it: codez hooks uninstall${isCodex ? " --codex" : ""}`;
       const said = isCodex ? [installed, TRUST_IN_CODEX, undo] : [installed, undo];
-      outputOf(options).result({ installed: file.path, ...(isCodex ? { next: TRUST_IN_CODEX } : {}) }, said.join("\n"));
+      outputOf(options).result({ installed: file.path, ...(isCodex ? { next: TRUST_IN_CODEX } : {}) }, said);
     });
   command
     .command("uninstall")

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
-import { printable } from "#protocol/printable.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { isoDay } from "../../system/iso-time.ts";
@@ -60,7 +59,7 @@ export function keysCommand({ folder }: Context): Command {
     .action(async (options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder, "person");
       const created = Created.parse(await operator.ask("POST", "/api/keys", requestOf(options)));
-      outputOf(options).result(created, `${ENROLMENT_KEY}=${printable(created.key)}`);
+      outputOf(options).result(created, `${ENROLMENT_KEY}=${created.key}`);
     });
 
   const revoke = withHub(new Command("revoke").description("revoke an enrolment key immediately"))
@@ -70,7 +69,7 @@ export function keysCommand({ folder }: Context): Command {
       const operator = await findOperator(options.hub, folder);
       const query = options.andMachines === true ? "?machines=true" : "";
       const { removed } = Revoked.parse(await operator.ask("DELETE", `/api/keys/${encodeURIComponent(id)}${query}`));
-      const machines = removed.length === 0 ? "" : ` Removed ${printable(removed.join(", "))}.`;
+      const machines = removed.length === 0 ? "" : ` Removed ${removed.join(", ")}.`;
       outputOf(options).result({ revoked: id, removed }, `Revoked ${id}.${machines}`);
     });
 
@@ -103,7 +102,7 @@ function policyIn(path: string): unknown {
   throw new CodezFailure(ExitCode.USAGE, `${path} is not JSON.`, "Look for a missing comma, quote or bracket.");
 }
 
-function textOf(keys: readonly Key[]): string {
+function textOf(keys: readonly Key[]): string[] {
   const rows = keys.map(({ id, tag, reusable, expiresMs, used, maxMachines, machines, hasPolicy }) => [
     id,
     tag,

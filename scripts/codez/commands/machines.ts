@@ -18,7 +18,7 @@ export function machinesCommand({ folder }: Context): Command {
   );
 }
 
-function listOf(machines: readonly MachineSummary[]): string {
+function listOf(machines: readonly MachineSummary[]): string[] {
   const rows = machines.map(({ name, status, lastSeenMs, facts, mcpUrl }) => [
     name,
     status === "online" && facts?.server === "down" ? "server down" : status.replaceAll("_", " "),
@@ -28,5 +28,5 @@ function listOf(machines: readonly MachineSummary[]): string {
   ]);
   const table = tableOf([["NAME", "STATUS", "LAST SEEN", "COMPUTER", "MCP URL"], ...rows]);
   const warnings = machines.flatMap(({ name, link }) => linkWarnings(name, link));
-  return [table, ...warnings.map((warning) => `warning: ${warning}`)].join("\n");
+  return [...table, ...warnings.map((warning) => `warning: ${warning}`)];
 }

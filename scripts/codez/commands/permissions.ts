@@ -5,7 +5,8 @@ import { join } from "node:path";
 import * as z from "zod";
 import { findRunning, LOCAL_PATH, type Running, ServeExitCode } from "../../serve/index.ts";
 import { codezHome } from "../../system/home.ts";
-import { printable, printableJson, printableLines } from "#protocol/printable.ts";
+import { printableJson } from "#protocol/printable.ts";
+import { print, tell } from "../../print.ts";
 
 /** serve runs on this computer. If it has not answered by then, it never will. */
 const ANSWER_LIMIT_MS = 10_000;
@@ -64,19 +65,19 @@ export function permissionsCommand(): Command {
 async function withServe(work: (serve: Running) => Promise<void>): Promise<void> {
   const serve = findRunning(join(codezHome(), "serve", "running.json"));
   if (serve !== null) return work(serve);
-  console.error("codez serve is not running here, so nothing waits for an answer. Start it with: codez serve");
+  tell("codez serve is not running here, so nothing waits for an answer. Start it with: codez serve");
   process.exitCode = ServeExitCode.NOT_RUNNING;
 }
 
 async function list(serve: Running, json: boolean): Promise<void> {
   const { requests } = await pending(serve);
-  if (json) return console.log(printableJson(requests, 2));
-  if (requests.length === 0) return console.log("No session waits for a person.");
-  for (const request of requests) console.log(describe(request));
+  if (json) return print(printableJson(requests, 2).split("\n"));
+  if (requests.length === 0) return print("No session waits for a person.");
+  for (const request of requests) print(describe(request));
   const has = (isQuestion: boolean): boolean => requests.some(({ kind }) => (kind === "question") === isQuestion);
-  console.log("");
-  if (has(false)) console.log("Answer with: codez permissions allow <id>   or   codez permissions deny <id>");
-  if (has(true)) console.log("Answer a question: codez permissions answer <id> <number or text, for each question>");
+  print("");
+  if (has(false)) print("Answer with: codez permissions allow <id>   or   codez permissions deny <id>");
+  if (has(true)) print("Answer a question: codez permissions answer <id> <number or text, for each question>");
 }
 
 type Given = {
@@ -106,9 +107,9 @@ async function answer(serve: Running, start: string, { behavior, reason, texts }
     );
   }
   const { already_settled: again } = Answered.parse(await response.json());
-  if (again) return console.log(`${printable(request)} had this answer already`);
-  console.log(behavior === "deny" ? "Denied:" : texts === undefined ? "Allowed, once:" : "Answered:");
-  for (const settled of matching) console.log(describe(settled));
+  if (again) return print(`${request} had this answer already`);
+  print(behavior === "deny" ? "Denied:" : texts === undefined ? "Allowed, once:" : "Answered:");
+  for (const settled of matching) print(describe(settled));
 }
 
 /** The answers by their questions; `null` if there are not as many as questions. */
@@ -144,15 +145,14 @@ function call({ port, token }: Running, method: string, body?: unknown): Promise
  * Shows everything that is asked for, so that the person who allows it has seen all of it. Nothing is shortened. Each value that a
  * model or an MCP server wrote (names of tools, too) is printed on one line, with invisible characters escaped.
  */
-function describe(request: Request): string {
+function describe(request: Request): string[] {
   const { request_id: id, session_id: session, cwd, tool, why, age_ms: ageMs } = request;
-  const lines = [
-    `${printable(id)}  ${printable(tool)}  ${Math.round(ageMs / 1_000)} s ago`,
-    `  in ${printable(cwd)} (session ${printable(session)})`,
-    ...(why === null ? [] : [`  why: ${printable(why)}`]),
+  return [
+    `${id}  ${tool}  ${Math.round(ageMs / 1_000)} s ago`,
+    `  in ${cwd} (session ${session})`,
+    ...(why === null ? [] : [`  why: ${why}`]),
     ...asked(request).map((line) => `  ${line}`),
   ];
-  return lines.join("\n");
 }
 
 /** What is asked: a plan as its text and the rest of it as JSON, questions with numbered options, anything else as JSON. */
@@ -162,20 +162,20 @@ function asked(request: Request): string[] {
     const { plan, ...rest } = input;
     // The rest is approved as well, for example the commands that the plan wants to run without asking.
     const others = Object.keys(rest).length === 0 ? [] : printableJson(rest, 2).split("\n");
-    return [...printableLines(String(plan)).split("\n"), ...others];
+    return [...String(plan).split("\n"), ...others];
   }
   const questions = kind === "question" ? questionsOf(request) : [];
   if (questions.length === 0) return printableJson(input, 2).split("\n");
   return questions.flatMap(({ question, options = [], multiSelect }) => [
-    `${printable(question)}${multiSelect === true ? " (several are possible, with commas in between)" : ""}`,
+    `${question}${multiSelect === true ? " (several are possible, with commas in between)" : ""}`,
     ...options.map(
       ({ label, description }, index) =>
-        `  ${index + 1}. ${printable(label)}${description === undefined ? "" : `: ${printable(description)}`}`,
+        `  ${index + 1}. ${label}${description === undefined ? "" : `: ${description}`}`,
     ),
   ]);
 }
 
 function refuse(message: string): void {
-  console.error(printable(message));
+  tell(message);
   process.exitCode = ServeExitCode.NOT_ANSWERED;
 }

@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { printable } from "#protocol/printable.ts";
 import { findOperator } from "../find-operator.ts";
 import { renamed } from "../profile/profile.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
@@ -16,6 +15,6 @@ export function renameCommand({ folder }: Context): Command {
         const profile = folder.read(key);
         if (profile?.name === from && profile.hub === operator.origin) folder.write(key, renamed(profile, to));
       }
-      outputOf(options).result(machine, `"${from}" is now "${to}": ${printable(machine.mcpUrl)}`);
+      outputOf(options).result(machine, `"${from}" is now "${to}": ${machine.mcpUrl}`);
     });
 }

@@ -1,10 +1,10 @@
 import { Command, InvalidArgumentError } from "commander";
 import { quoted } from "../install/launcher.ts";
 import { keep, runIndexWorker, type Serve, type ServeConfig, startServe } from "../../serve/index.ts";
-import { printable, printableLines } from "#protocol/printable.ts";
 import { expandHome } from "../../system/home.ts";
 import { Output } from "../output.ts";
 import { serveFailureOf } from "../serve-failure.ts";
+import { print } from "../../print.ts";
 
 /** `version` is set by the entry of `codez`, and sent to clients in the MCP handshake. */
 export interface CommandOptions {
@@ -52,11 +52,11 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
   }
   // The reader of the output may go away (a closed terminal, `| head`); the sessions go on.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => undefined);
-  console.log(`MCP server of this machine's Claude Code sessions: ${running.url}`);
+  print(`MCP server of this machine's Claude Code sessions: ${running.url}`);
   // The token itself is not printed, because output ends up in logs and screenshots.
   const header = `"Authorization: Bearer $(cat ${quoted(running.tokenFile)})"`;
-  console.log(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url} --header ${header}`);
-  console.log("Permission requests are answered with: codez permissions");
+  print(`Add it to Claude Code:  claude mcp add --transport http codez ${running.url} --header ${header}`);
+  print("Permission requests are answered with: codez permissions");
   // Installed before the health check, which starts `claude` twice: a Ctrl-C during that must also end everything properly.
   const asked = untilAskedToStop();
   const looked = warn(running);
@@ -66,11 +66,11 @@ async function serve(overrides: Partial<ServeConfig>, version: string | undefine
 
 /** Says at once that an edit of `serve.json` is wrong, or right again. */
 function tellConfig(problem: string | null): void {
-  console.log(printableLines(problem === null ? "serve.json is right again" : `warning: ${problem}`));
+  print(problem === null ? "serve.json is right again" : `warning: ${problem}`.split("\n"));
 }
 
 async function warn(running: Serve): Promise<void> {
-  for (const problem of (await running.health()).problems) console.log(printable(`warning: ${problem}`));
+  for (const problem of (await running.health()).problems) print(`warning: ${problem}`);
 }
 
 function overridesOf({ port, projects, readOnly }: Flags): Partial<ServeConfig> {

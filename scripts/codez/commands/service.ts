@@ -12,7 +12,7 @@ export function serviceCommand({ folder }: Context): Command {
     .action(async (name: string | undefined, options: { json?: boolean }) => {
       const { key, profile } = folder.choose(name);
       const done = await new Service(key).install(profile.target);
-      outputOf(options).result({ machine: profile.name, done }, done.join("\n"));
+      outputOf(options).result({ machine: profile.name, done }, done);
     });
   command
     .command("uninstall")
@@ -21,8 +21,8 @@ export function serviceCommand({ folder }: Context): Command {
     .action(async (name: string | undefined, options: { json?: boolean }) => {
       const { key, profile } = folder.choose(name);
       const done = await new Service(key).uninstall();
-      const text = done.length === 0 ? `No service for "${key}" is installed.` : done.join("\n");
-      outputOf(options).result({ machine: profile.name, done }, text);
+      const lines = done.length === 0 ? `No service for "${key}" is installed.` : done;
+      outputOf(options).result({ machine: profile.name, done }, lines);
     });
   return command;
 }

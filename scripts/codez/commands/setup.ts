@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { printableQuote } from "#protocol/printable.ts";
 import { DRAIN_EVENTS, eventsOf } from "../event-option.ts";
 import { findOperator } from "../find-operator.ts";
 import { targetOf } from "../make-target.ts";
@@ -62,13 +61,13 @@ export function setupCommand({ folder, command }: Context): Command {
       const next = service === null ? `codez connect${folder.names().length > 1 ? ` ${key}` : ""}` : null;
       const lines = [
         ...describeSetup(done),
-        `  its server        ${server.state === "up" ? "answers" : "does not answer"}: ${printableQuote(server.detail)}`,
+        `  its server        ${server.state === "up" ? "answers" : "does not answer"}: ${server.detail}`,
         ...(service?.map((line) => `  ${line}`) ?? []),
         ...(next === null ? [] : [`Keep it connected: ${next}`]),
       ];
       output.result(
         { machine: name, profile: key, hub: profile.hub, mcpUrl, target, status: "online", server, service, next },
-        lines.join("\n"),
+        lines,
       );
     });
 }

@@ -2,7 +2,6 @@ import { Command } from "commander";
 import { holderOf } from "../../system/lock.ts";
 import { ExitCode } from "../exit-code.ts";
 import { presenceOf } from "../link-status.ts";
-import { printableQuote } from "#protocol/printable.ts";
 import { fingerprintOf } from "#protocol/link-key.ts";
 import { describeLink, linkWarnings } from "../describe-link.ts";
 import { describeTarget } from "../make-target.ts";
@@ -32,13 +31,13 @@ export function statusCommand({ folder }: Context): Command {
       const lines = [
         `machine    ${profile.name} at ${profile.hub}`,
         `status     ${status.replaceAll("_", " ")}${presence.online && server.state === "down" ? ", but its MCP server is down" : ""}`,
-        `connector  ${connector === null ? "not running on this computer: codez connect" : `process ${connector.pid}, ${connector.state} ${printableQuote(connector.detail)}`.trimEnd()}`,
+        `connector  ${connector === null ? "not running on this computer: codez connect" : `process ${connector.pid}, ${connector.state} ${connector.detail}`.trimEnd()}`,
         `server     ${describeTarget(target)}`,
-        `           ${server.state === "up" ? "answers" : "does not answer"}: ${printableQuote(server.detail)}`,
+        `           ${server.state === "up" ? "answers" : "does not answer"}: ${server.detail}`,
         `MCP URL    ${mcpUrl}`,
         `link       ${linkKey}`,
         `           ${linkToken}`,
-        ...(policy === null ? [] : [`warning    ${policy.message}`]),
+        ...(policy === null ? [] : `warning    ${policy.message}`.split("\n")),
         ...linkWarnings(profile.name, link).map((warning) => `warning    ${warning}`),
       ];
       const { lastSeenMs, connectedAtMs, facts, template } = presence;
@@ -55,7 +54,7 @@ export function statusCommand({ folder }: Context): Command {
       };
       outputOf(options).result(
         { ...machine, hub: profile.hub, connector, target, server, policyProblem: policy?.message ?? null },
-        lines.join("\n"),
+        lines,
       );
       if (!presence.online) process.exitCode = ExitCode.NOT_ONLINE;
       if (policy !== null) process.exitCode = policy.exitCode;

@@ -1,5 +1,4 @@
 import { Command, InvalidArgumentError } from "commander";
-import { printable } from "#protocol/printable.ts";
 import * as z from "zod";
 import { isoDay } from "../../system/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
@@ -55,7 +54,7 @@ export function tokensCommand({ folder }: Context): Command {
     .action(async (label: string, options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder, "person");
       const created = Created.parse(await operator.ask("POST", "/api/tokens", requestOf(label, options)));
-      outputOf(options).result(created, printable(created.token));
+      outputOf(options).result(created, created.token);
     });
 
   const revoke = withHub(new Command("revoke").description("revoke a token immediately"))
@@ -84,7 +83,7 @@ function requestOf(label: string, options: CreateOptions): object {
   };
 }
 
-function textOf(tokens: readonly Token[]): string {
+function textOf(tokens: readonly Token[]): string[] {
   const rows = tokens.map(({ id, label, scopes, machines, createdMs, expiresMs, callsPerDay }) => [
     id,
     label,

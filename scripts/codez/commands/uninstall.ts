@@ -51,10 +51,10 @@ export function uninstallCommand({ folder }: Context): Command {
       installation.remove();
       if (goes) done.push(...(await removeProfiles(folder)));
       const left = whatIsLeft(goes ? machines : []);
-      output.result(
-        { removed: done, left },
-        [...(done.length === 0 ? ["There was nothing to remove."] : done), ...left].join("\n"),
-      );
+      output.result({ removed: done, left }, [
+        ...(done.length === 0 ? ["There was nothing to remove."] : done),
+        ...left,
+      ]);
     });
 }
 

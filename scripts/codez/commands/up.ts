@@ -1,5 +1,4 @@
 import { Command, Option } from "commander";
-import { printable, printableQuote } from "#protocol/printable.ts";
 import { configIn, startServe, type Serve } from "../../serve/index.ts";
 import { isTerminal } from "../ask.ts";
 import { connectMachine, untilInterrupted } from "../connect-machine.ts";
@@ -53,7 +52,7 @@ export function upCommand({ folder }: Context): Command {
       const first = known === null ? await firstUp(folder, name, { ...options, mayAsk }, output) : null;
       const { key, profile, operator } = first ?? { ...(known ?? folder.choose(name)), operator: null };
       if (first === null && options.service === true)
-        output.line((await new Service(key).install(profile.target)).join("\n"));
+        for (const line of await new Service(key).install(profile.target)) output.line(line);
       if (options.service === true || first?.isService === true) return prove(operator, profile, output);
       const interrupted = untilInterrupted();
       const serve = await start(output);
@@ -74,9 +73,7 @@ export function upCommand({ folder }: Context): Command {
           online: () => {
             if (isProven) return;
             isProven = true;
-            prove(operator, profile, output).catch((reason: unknown) =>
-              output.line(`warning: ${printableQuote(String(reason))}`),
-            );
+            prove(operator, profile, output).catch((reason: unknown) => output.line(`warning: ${String(reason)}`));
           },
         });
       } finally {
@@ -117,7 +114,7 @@ async function upEphemeral(output: Output): Promise<void> {
     // If Operator cannot be reached now, it removes the machine itself after a few minutes of silence.
     await machine
       .leave()
-      .catch((reason: unknown) => output.line(`warning: could not say goodbye: ${printableQuote(messageOf(reason))}`));
+      .catch((reason: unknown) => output.line(`warning: could not say goodbye: ${messageOf(reason)}`));
   }
 }
 
@@ -129,10 +126,7 @@ function messageOf(reason: unknown): string {
 async function prove(operator: OperatorClient | null, profile: Profile, output: Output): Promise<void> {
   const { proven, detail } = await proveByCall(operator, profile);
   await endSignIns();
-  output.result(
-    { event: proven ? "proven" : "not_proven", detail },
-    `${proven ? "proven" : "NOT proven"}: ${printableQuote(detail)}`,
-  );
+  output.result({ event: proven ? "proven" : "not_proven", detail }, `${proven ? "proven" : "NOT proven"}: ${detail}`);
 }
 
 async function tellWhatIsServed(serve: Serve, output: Output): Promise<void> {
@@ -142,7 +136,7 @@ async function tellWhatIsServed(serve: Serve, output: Output): Promise<void> {
       ? "no session can be started without Claude Code; the history of earlier ones can be read"
       : `serving the sessions of Claude Code ${agent.version}`,
   );
-  for (const problem of problems) output.line(printable(`warning: ${problem}`));
+  for (const problem of problems) output.line(`warning: ${problem}`);
 }
 
 /** Throws `CodezFailure` for every reason that its owner can do something about. */
@@ -151,7 +145,10 @@ async function start(output: Output, policy: Record<string, unknown> | null = nu
     return await startServe({
       version: VERSION,
       ...(policy === null ? {} : { overrides: configIn(policy, "the policy of the enrolment key") }),
-      onConfig: (problem) => output.line(problem === null ? "serve.json is right again" : `warning: ${problem}`),
+      onConfig: (problem) => {
+        for (const line of problem === null ? ["serve.json is right again"] : `warning: ${problem}`.split("\n"))
+          output.line(line);
+      },
     });
   } catch (reason) {
     throw serveFailureOf(reason) ?? reason;

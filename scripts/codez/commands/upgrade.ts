@@ -41,7 +41,7 @@ export function upgradeCommand({ folder }: Context): Command {
     await tryOut(build);
     installation.install(build, hub);
     const lines = [`codez ${installed.version} is replaced by ${version}, from ${hub}.`, ...(await restart(folder))];
-    return output.result({ hub, version, from: installed.version, upgraded: true }, lines.join("\n"));
+    return output.result({ hub, version, from: installed.version, upgraded: true }, lines);
   });
 }
 

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { RECONNECT_MAX_MS, RECONNECT_MIN_MS } from "#protocol/limits.ts";
-import { printable, printableJson } from "#protocol/printable.ts";
+import { printableJson } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";
@@ -11,6 +11,7 @@ import { messagesOf } from "../watch/event-stream.ts";
 import { runForEvent } from "../watch/run-for-event.ts";
 import { WatchCursor } from "../watch/watch-cursor.ts";
 import type { Context } from "./context.ts";
+import { print, tell } from "../../print.ts";
 
 /** How the types of notices begin: about tokens, apps and addresses of the account. */
 const NOTICE_PREFIX = "notice.";
@@ -60,7 +61,7 @@ export function watchCommand({ command, folder }: Context): Command {
           await follow(body, { cursor, isWanted, run });
         } catch (reason) {
           if (!(reason instanceof CodezFailure) || reason.exitCode !== ExitCode.HUB_UNREACHABLE) throw reason;
-          console.error(printable(`${reason.message} Trying again.`));
+          tell(`${reason.message} Trying again.`);
         }
         if (Date.now() - startedMs > RECONNECT_MAX_MS) failures = 0;
         await sleep(Math.min(RECONNECT_MAX_MS, RECONNECT_MIN_MS * 2 ** failures) * (0.5 + Math.random() / 2));
@@ -80,7 +81,7 @@ async function follow(body: ReadableStream<Uint8Array>, { cursor, isWanted, run 
   let isNew = cursor.read() === null;
   for await (const { event, id, data } of messagesOf(body)) {
     if (event === "event" && !isNew) await handle(data, isWanted, run);
-    if (event === "gap" && !isNew) console.error(`Some events are missing: ${printable(data)}`);
+    if (event === "gap" && !isNew) tell(`Some events are missing: ${data}`);
     if (event === "cursor") isNew = false;
     if (id !== undefined && id !== "" && !isNew) cursor.write(id);
   }
@@ -90,9 +91,9 @@ async function handle(data: string, isWanted: (type: string) => boolean, run: re
   const event = Event.safeParse(parseJson(data));
   if (!event.success || !isWanted(event.data.type)) return;
   const line = printableJson(event.data);
-  console.log(line);
+  print(line);
   const failure = run === null ? null : await runForEvent(run, line);
-  if (failure !== null) console.error(failure);
+  if (failure !== null) tell(failure);
 }
 
 /** Whether a type is one of `patterns`; all are if there are none. An Operator before 0.3 does not filter by type. */

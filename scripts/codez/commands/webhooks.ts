@@ -1,6 +1,5 @@
 import { Command } from "commander";
 import * as z from "zod";
-import { printable } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";
@@ -52,9 +51,9 @@ export function webhooksCommand({ folder }: Context): Command {
       const operator = await findOperator(options.hub, folder);
       const request = { url, kind: ntfy === true ? "ntfy" : "webhook", types, machineId, session };
       const added = Added.parse(await operator.ask("POST", "/api/webhooks", request));
-      const secret = added.secret === null ? "" : `\nSecret, shown only now: ${printable(added.secret)}`;
-      const id = printable(added.id);
-      outputOf(options).result(added, `Added ${id}. Try it out: codez webhooks test ${id}${secret}`);
+      const { id, secret } = added;
+      const shown = secret === null ? [] : [`Secret, shown only now: ${secret}`];
+      outputOf(options).result(added, [`Added ${id}. Try it out: codez webhooks test ${id}`, ...shown]);
     });
 
   const remove = withHub(new Command("remove").description("remove a webhook, or end an MCP client's subscription"))
@@ -100,15 +99,15 @@ function pathOf(id: string): string {
   return `/api/webhooks/${encodeURIComponent(id)}`;
 }
 
-function textOf({ subscriptions, dead }: Overview): string {
-  if (subscriptions.length === 0) return "No webhooks. Add one: codez webhooks add <url>";
+function textOf({ subscriptions, dead }: Overview): string[] {
+  if (subscriptions.length === 0) return ["No webhooks. Add one: codez webhooks add <url>"];
   const rows = subscriptions.map((one) => [
     one.id,
-    one.kind === "client" ? printable(one.client) : one.kind,
+    one.kind === "client" ? one.client : one.kind,
     one.types?.join(",") ?? "all",
     one.filter.session ?? one.filter.machine ?? "all",
     stateOf(one, dead.filter(({ subscription }) => subscription === one.id).length),
-    printable(one.url),
+    one.url,
   ]);
   return tableOf([["ID", "FOR", "EVENTS", "OF", "STATE", "URL"], ...rows]);
 }

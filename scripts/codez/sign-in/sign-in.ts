@@ -1,5 +1,4 @@
 import { hostname } from "node:os";
-import { printable, printableLines } from "#protocol/printable.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { type AuthorizationServer, findServer, revoke } from "./authorization-server.ts";
@@ -9,6 +8,7 @@ import { signInByDevice } from "./device-flow.ts";
 import { forgetSignIn, keepSignIn, readSignIn } from "./kept-sign-in.ts";
 import { failed } from "./oauth-request.ts";
 import { showsQr, terminalQr } from "./terminal-qr.ts";
+import { tell } from "../../print.ts";
 
 /** `operator:admin` to register machines, `mcp:tools` to check at `/mcp` that they are online. */
 const SCOPE = "operator:admin mcp:tools";
@@ -63,7 +63,7 @@ async function enter(hub: string, scope: string, need: Need): Promise<Entered> {
   const signedIn =
     isHere || !canPair
       ? await signInByBrowser(server, name, scope, (url) => {
-          say(`Sign in at ${hub} in your browser. If none opens, go to:\n  ${url}`);
+          tell([`Sign in at ${hub} in your browser. If none opens, go to:`, `  ${url}`]);
           if (isHere) openBrowser(url, process.env, process.platform);
         })
       : await signInByDevice(server, name, scope, (code) => {
@@ -73,9 +73,13 @@ async function enter(hub: string, scope: string, need: Need): Promise<Entered> {
           const qr = link !== undefined && showsQr(isTTY, process.env) ? terminalQr(link, columns) : null;
           // It is ours alone, made of the link's bits, so its colours need no escape.
           if (qr !== null) process.stderr.write(`${qr}\n`);
-          say(
-            `Sign in at ${hub}: ${qr === null ? "" : "scan this with a phone, or "}on your phone or any computer, open\n  ${code.verification_uri}\nand enter the code\n  ${printable(code.user_code)}\nThe code is valid for ${minutes} minutes.`,
-          );
+          tell([
+            `Sign in at ${hub}: ${qr === null ? "" : "scan this with a phone, or "}on your phone or any computer, open`,
+            `  ${code.verification_uri}`,
+            "and enter the code",
+            `  ${code.user_code}`,
+            `The code is valid for ${minutes} minutes.`,
+          ]);
         });
   return { server, signedIn };
 }
@@ -119,11 +123,6 @@ export async function endSignIns(): Promise<void> {
 
 async function giveBack(server: AuthorizationServer, { clientId, tokens }: SignedIn): Promise<void> {
   await revoke(server, clientId, tokens.refresh_token ?? tokens.access_token).catch((reason: unknown) =>
-    say(`The sign-in could not be revoked (${String(reason)}). Revoke it at ${server.metadata.issuer}/account.`),
+    tell(`The sign-in could not be revoked (${String(reason)}). Revoke it at ${server.metadata.issuer}/account.`),
   );
-}
-
-/** Standard output is for results. */
-function say(text: string): void {
-  process.stderr.write(`${printableLines(text)}\n`);
 }

@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CONTROL_BUILD } from "../../build/repository.ts";
-import { lineOf } from "../../operator/finding.ts";
+import { linesOf } from "../../operator/finding.ts";
+import { print } from "../../print.ts";
 import { CheckApi } from "./check-api.ts";
 import { CloudflareCheck } from "./check.ts";
 
@@ -39,7 +40,7 @@ async function main(): Promise<void> {
     urlOf: (name) => `https://${name}.${subdomain}.workers.dev`,
     template: await readFile(join(CONTROL_BUILD, "machine.js.txt"), "utf8"),
     idleMs: IDLE_MS,
-    say: (finding) => console.log(lineOf(finding)),
+    say: (finding) => print(linesOf(finding)),
   });
   if (!(await check.run())) process.exitCode = 1;
 }

@@ -2,6 +2,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { Rollout, RolloutAnswer, type StartRollout } from "#protocol/rollout.ts";
 import { OperatorApi, originOf, type Where } from "../operator-api.ts";
 import { describeRollout } from "./describe.ts";
+import { print } from "../../print.ts";
 
 type StartOptions = Where & { canary?: string[]; tag?: string; share?: number; watch?: number; wait?: number };
 
@@ -41,9 +42,9 @@ export function rolloutCommand(localUrl: () => Promise<string | null>): Command 
 
   add("status", "what it has come to, machine by machine").action(async (where: Where) => {
     const { rollout: current, mode } = RolloutAnswer.parse(await (await api(where)).ask("GET", "/api/rollout"));
-    if (current === null) console.log("There has been no rollout.");
+    if (current === null) print("There has been no rollout.");
     else show(current);
-    console.log(
+    print(
       mode === "automatic"
         ? "Without a rollout, a machine gets the current template when it dials in."
         : "Without a rollout, no machine gets another template.",
@@ -64,13 +65,13 @@ export function rolloutCommand(localUrl: () => Promise<string | null>): Command 
     "automatic: machines also get the current template when they dial in; manual: only by a rollout",
   ).action(async (mode: string, where: Where) => {
     await (await api(where)).ask("PUT", "/api/rollout/mode", JSON.stringify({ mode }));
-    console.log(`rollouts are ${mode}`);
+    print(`rollouts are ${mode}`);
   });
   return rollout;
 }
 
 function show(rollout: Rollout): void {
-  for (const line of describeRollout(rollout, Date.now())) console.log(line);
+  print(describeRollout(rollout, Date.now()));
 }
 
 const UNITS = { s: 1_000, m: 60_000, h: 3_600_000 } as const;

@@ -1,5 +1,4 @@
 import type { Rollout, RolloutMachine, RolloutStep } from "#protocol/rollout.ts";
-import { printable } from "#protocol/printable.ts";
 
 /** More machines than this are counted, and only those that are not done are listed. */
 const LISTED = 40;
@@ -29,8 +28,8 @@ export function describeRollout(rollout: Rollout, nowMs: number): string[] {
   const notable = ({ step }: RolloutMachine): boolean => step !== "healthy" && step !== "waiting";
   const listed = machines.length <= LISTED ? machines : machines.filter(notable).slice(0, LISTED);
   return [
-    `Rollout of template ${printable(template)}, started ${minutes} min ago: ${STATES[state]}${isPaused ? " (paused)" : ""}`,
-    ...(reason === null ? [] : [`  because of ${printable(reason)}`]),
+    `Rollout of template ${template}, started ${minutes} min ago: ${STATES[state]}${isPaused ? " (paused)" : ""}`,
+    ...(reason === null ? [] : [`  because of ${reason}`]),
     `  ${countsIn(machines)}`,
     ...listed.map(lineOf),
     ...(listed.length < machines.length ? [`  ... and ${machines.length - listed.length} more`] : []),
@@ -43,6 +42,6 @@ function countsIn(machines: readonly RolloutMachine[]): string {
 }
 
 function lineOf({ name, step, isCanary, before, reason }: RolloutMachine): string {
-  const said = reason === null ? "" : `: ${printable(reason)}`;
-  return printable(`  ${name}${isCanary ? " (canary)" : ""} ${STEPS[step]} (it had ${before})`) + said;
+  const said = reason === null ? "" : `: ${reason}`;
+  return `  ${name}${isCanary ? " (canary)" : ""} ${STEPS[step]} (it had ${before})${said}`;
 }

@@ -2,12 +2,13 @@ import { cp, readdir } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { text as textOf } from "node:stream/consumers";
 import { Command, InvalidArgumentError } from "commander";
-import { printable, printableJson } from "#protocol/printable.ts";
+import { printableJson } from "#protocol/printable.ts";
 import { OPERATOR_COMMAND, PROGRAM } from "../../local/program.ts";
 import { OperatorApi, originOf, type Where } from "../operator-api.ts";
 import { ServerApi } from "./server-api.ts";
 import { bundleServer } from "./server-folder.ts";
 import { untilReady, verify } from "./verify.ts";
+import { print, tell } from "../../print.ts";
 
 const TEMPLATES = join(PROGRAM, "scripts/operator/templates");
 
@@ -34,9 +35,7 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
       const there = await readdir(resolve(folder)).catch(() => []); // no such folder; `cp` makes it
       if (there.length > 0) throw new Error(`${folder} is not empty. Choose a folder of its own for the server.`);
       await cp(join(TEMPLATES, template), resolve(folder), { recursive: true });
-      console.log(
-        `${folder} has the server "${template}". Deploy it with: ${OPERATOR_COMMAND} servers deploy ${folder}`,
-      );
+      print(`${folder} has the server "${template}". Deploy it with: ${OPERATOR_COMMAND} servers deploy ${folder}`);
     });
 
   add("deploy <folder>", "bundle the Worker in a folder, upload it, and call it at its public address")
@@ -48,21 +47,17 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
       const server = await operator.deploy(options.name ?? name, config, modules);
       await untilReady(operator, server);
       const { tools, call } = await verify(operator, server, options.call ?? null);
-      console.log(`${printable(server.name)}: ready and verified (version ${server.version})`);
-      console.log(`  tools/list -> ${tools.map((tool) => printable(tool)).join(", ")}`);
-      if (call !== null)
-        console.log(`  tools/call ${printable(call.tool)} ${printableJson(call.args)} -> ${printable(call.text)}`);
-      console.log(`  ${printable(server.mcpUrl)}`);
+      print(`${server.name}: ready and verified (version ${server.version})`);
+      print(`  tools/list -> ${tools.join(", ")}`);
+      if (call !== null) print(`  tools/call ${call.tool} ${printableJson(call.args)} -> ${call.text}`);
+      print(`  ${server.mcpUrl}`);
     });
 
   add("list", "list your hosted servers").action(async (options: Where) => {
     const known = await (await api(options)).list();
-    if (known.length === 0)
-      return console.log(`No hosted servers. Deploy one: ${OPERATOR_COMMAND} servers deploy <folder>`);
+    if (known.length === 0) return print(`No hosted servers. Deploy one: ${OPERATOR_COMMAND} servers deploy <folder>`);
     for (const { name, version, versions, mcpUrl } of known)
-      console.log(
-        printable(`${name}  version ${version} (kept: ${versions.map((one) => one.version).join(", ")})  ${mcpUrl}`),
-      );
+      print(`${name}  version ${version} (kept: ${versions.map((one) => one.version).join(", ")})  ${mcpUrl}`);
   });
 
   add("rollback <name> [version]", "upload an earlier version again (default: the one before the current one)").action(
@@ -70,14 +65,14 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
       const operator = await api(options);
       const server = await operator.rollback(name, version === undefined ? undefined : versionIn(version));
       await untilReady(operator, server);
-      console.log(`${name}: version ${server.version} answers again`);
+      print(`${name}: version ${server.version} answers again`);
     },
   );
 
   add("delete <name>", "delete a server with its storage, secrets and versions").action(
     async (name: string, options: Where) => {
       await (await api(options)).delete(name);
-      console.log(`${name} is deleted`);
+      print(`${name} is deleted`);
     },
   );
 
@@ -87,18 +82,18 @@ export function serversCommand(localUrl: () => Promise<string | null>): Command 
   // The value comes on standard input, because every user of this computer can read the arguments of a process.
   addSecret("put <server> <secret>", "set a secret to what standard input says").action(
     async (server: string, name: string, options: Where) => {
-      if (process.stdin.isTTY) console.error(`Type the value of ${name}, then Ctrl-D:`);
+      if (process.stdin.isTTY) tell(`Type the value of ${name}, then Ctrl-D:`);
       await (await api(options)).putSecret(server, name, (await textOf(process.stdin)).replace(/\r?\n$/, ""));
-      console.log(`${name} is set`);
+      print(`${name} is set`);
     },
   );
   addSecret("list <server>", "the names of a server's secrets").action(async (server: string, options: Where) => {
-    for (const name of await (await api(options)).secrets(server)) console.log(printable(name));
+    for (const name of await (await api(options)).secrets(server)) print(name);
   });
   addSecret("delete <server> <secret>", "delete a secret").action(
     async (server: string, name: string, options: Where) => {
       await (await api(options)).deleteSecret(server, name);
-      console.log(`${name} is deleted`);
+      print(`${name} is deleted`);
     },
   );
   return servers;

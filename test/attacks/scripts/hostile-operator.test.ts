@@ -230,11 +230,19 @@ describe("words of a hostile Operator", () => {
     expect(text.split("\n").filter((line) => line.startsWith("  fix: "))).toHaveLength(1);
   });
 
-  it("are one line in a warning about a machine", () => {
+  it("are one line of a result, wherever they are in it", () => {
+    const said = vi.spyOn(console, "log").mockReturnValue(undefined);
+    onTestFinished(() => said.mockRestore());
     const refused = { count: 1, lastMs: 1, firstMs: 1, key: null };
-    const warnings = linkWarnings(EVIL, { key: null, tokenExpiresMs: null, refused, takenOverMs: 1 });
-    expect(warnings).toHaveLength(2);
-    for (const warning of warnings) expect(warning).not.toMatch(NOT_SHOWN);
+    const output = new Output(false);
+    output.line(`offline: ${EVIL}; reconnecting`);
+    output.result({}, [
+      `machine ${EVIL}`,
+      ...linkWarnings(EVIL, { key: null, tokenExpiresMs: null, refused, takenOverMs: 1 }),
+    ]);
+    const text = said.mock.calls.map(([line]) => String(line)).join("\n");
+    expect(text).not.toMatch(NOT_SHOWN);
+    expect(text.split("\n")).toHaveLength(4);
   });
 
   it("do not reach the terminal of codez", async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { printable, printableJson, printableLines } from "#protocol/printable.ts";
+import { printable, printableJson } from "#protocol/printable.ts";
 
 test("ordinary text in every script is shown unchanged", () => {
   for (const text of ["plain ASCII {}[]~", "Grüße, Ελλάδα, 日本語, עברית, हिन्दी", "emoji 🙂", "e\u0301"])
@@ -18,9 +18,8 @@ test("marks that would pile up over other lines are escaped, and those of real s
   for (const text of ["Việt Nam".normalize("NFD"), "בְּרֵאשִׁ֖ית", "ที่นี่", "བསྒྲུབས"]) expect(printable(text)).toBe(text);
 });
 
-test("a value stays on one line, and text of several lines keeps only our own line breaks", () => {
+test("a value stays on one line", () => {
   expect(printable("a\nb\rc\td\u2028e")).toBe(String.raw`a\nb\rc\td\u{2028}e`);
-  expect(printableLines("a\nb\rc")).toBe(`a\n${String.raw`b\rc`}`);
 });
 
 test("JSON keeps its meaning, whatever it contains", () => {
