@@ -25,8 +25,11 @@ beforeAll(async () => {
     .getSetCookie()
     .map((line) => line.split(";")[0])
     .join("; ");
-  const [, csrf = ""] = /name="csrf" value="([^"]+)"/.exec(await (await visit("/account", cookie)).text()) ?? [];
-  expect((await visit("/account/approvals/attic", cookie, { csrf, ask: "yes" })).status).toBe(303);
+  const page = await (await visit("/machines/attic", cookie)).text();
+  const [csrf = "", machine = ""] = ["csrf", "machine"].map(
+    (name) => new RegExp(`name="${name}" value="([^"]+)"`).exec(page)?.[1],
+  );
+  expect((await visit("/account/approvals/attic", cookie, { csrf, machine, ask: "yes" })).status).toBe(303);
 });
 afterAll(() => operator[Symbol.asyncDispose]());
 
