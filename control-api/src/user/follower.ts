@@ -5,9 +5,16 @@ const FOLLOWED_KEY = "followed";
 const TRIES = 4;
 const TRY_AGAIN_MS = 1_000;
 
+/** A machine has another name now. */
+export type Renamed = { readonly from: string; readonly to: string };
+
+type News = { readonly hasRevoked: boolean; readonly renamed: readonly Renamed[] };
+
 type FollowerBindings = {
   /** The user's object for webhooks (webhooks/webhooks.ts). */
-  readonly WEBHOOKS: { getByName(user: string): { wake(hasRevoked: boolean): Promise<void> } };
+  readonly WEBHOOKS: {
+    getByName(user: string): { wake(hasRevoked: boolean, renamed: readonly Renamed[]): Promise<void> };
+  };
 };
 
 /**
@@ -19,7 +26,7 @@ export class Follower {
   readonly #env: FollowerBindings;
   readonly #user: () => string;
   #isFollowed: boolean;
-  #waiting: { hasRevoked: boolean } | null = null;
+  #waiting: News | null = null;
   #isTelling = false;
 
   constructor(ctx: DurableObjectState, env: FollowerBindings, user: () => string) {
@@ -35,10 +42,11 @@ export class Follower {
     this.#isFollowed = isFollowed;
   }
 
-  /** There is something new in the log, or a grant or token was revoked. */
-  tell(hasRevoked: boolean): void {
+  /** There is something new in the log, a grant or token was revoked, or machines were renamed. */
+  tell(hasRevoked: boolean, renamed: readonly Renamed[] = []): void {
     if (!this.#isFollowed) return;
-    this.#waiting = { hasRevoked: hasRevoked || this.#waiting?.hasRevoked === true };
+    const before = this.#waiting ?? { hasRevoked: false, renamed: [] };
+    this.#waiting = { hasRevoked: hasRevoked || before.hasRevoked, renamed: [...before.renamed, ...renamed] };
     if (!this.#isTelling) this.#ctx.waitUntil(this.#tellAll());
   }
 
@@ -46,19 +54,19 @@ export class Follower {
     this.#isTelling = true;
     try {
       while (this.#waiting !== null) {
-        const { hasRevoked } = this.#waiting;
+        const news = this.#waiting;
         this.#waiting = null;
-        await this.#tellOnce(hasRevoked);
+        await this.#tellOnce(news);
       }
     } finally {
       this.#isTelling = false;
     }
   }
 
-  async #tellOnce(hasRevoked: boolean): Promise<void> {
+  async #tellOnce({ hasRevoked, renamed }: News): Promise<void> {
     for (let tries = 1; ; tries += 1)
       try {
-        return await this.#env.WEBHOOKS.getByName(this.#user()).wake(hasRevoked);
+        return await this.#env.WEBHOOKS.getByName(this.#user()).wake(hasRevoked, renamed);
       } catch (reason) {
         console.warn("webhooks could not be told of news", { tries, reason: String(reason) });
         if (tries === TRIES) return; // they look for themselves from time to time

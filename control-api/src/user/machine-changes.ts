@@ -19,6 +19,7 @@ import { linkSecretOf } from "../machines/report-key.ts";
 import { closeLink, forgetAtScript } from "../machines/script-orders.ts";
 import { hashOf } from "../sign-in/access-token.ts";
 import type { Closure } from "./closure.ts";
+import type { Renamed } from "./follower.ts";
 import { type HostedServers, isServerIdentity } from "./hosted-servers.ts";
 import type { IssuedLink, Registry } from "./registry.ts";
 import type { Uploaded } from "./rollout/rollouts.ts";
@@ -52,8 +53,8 @@ export type ChangedParts = {
   version(): string;
   /** Whether machines get this Operator's template outside of a rollout. */
   mayUpgrade(): boolean;
-  /** A name stands for another machine now, or for none. */
-  revoked(): void;
+  /** A name stands for another machine now, or for none. `renamed`: machines that have another one. */
+  revoked(renamed?: readonly Renamed[]): void;
   /** Has `finish` called after this time. */
   finishIn(seconds: number): Promise<void>;
 };
@@ -256,7 +257,7 @@ export class MachineChanges {
     this.#parts.registry.rename(from, { ...to, template: this.#parts.version() });
     this.#parts.outbox.rename(from, name);
     this.#parts.history.log.machines.rename(from, to);
-    this.#parts.revoked();
+    this.#parts.revoked([{ from, to: name }]);
     return null;
   }
 

@@ -54,7 +54,7 @@ import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
 import { Closure } from "./closure.ts";
 import { EventIntake } from "./event-intake.ts";
 import { HostedServers } from "./hosted-servers.ts";
-import { Follower } from "./follower.ts";
+import { Follower, type Renamed } from "./follower.ts";
 import { MachineChanges, UNAUTHORIZED } from "./machine-changes.ts";
 import { MachineList } from "./machine-list.ts";
 import { Notices } from "./notices.ts";
@@ -194,7 +194,7 @@ export class User extends Agent<Env> implements UserRpc {
     unfinished: this.#unfinished,
     version: () => this.#version,
     mayUpgrade: () => this.#rollouts.allowsUpgradeAtDial,
-    revoked: () => this.revoked(),
+    revoked: (renamed) => this.revoked(renamed),
     isValid: (credential) => this.#tokens.isValid(credential, Date.now()),
     finishIn: (seconds) => this.#onceIn(seconds, FINISH_KEY, "finishChanges"),
   });
@@ -792,9 +792,9 @@ export class User extends Agent<Env> implements UserRpc {
    * Something that this user signs in with was revoked, or a name now stands for another machine or none, so every open stream
    * checks again whether it may continue. Streams and webhooks know by name which machines a limited token may see.
    */
-  revoked(): void {
+  revoked(renamed: readonly Renamed[] = []): void {
     this.#revocations.announce();
-    this.#follower.tell(true);
+    this.#follower.tell(true, renamed);
   }
 
   /** Settles with the next revocation, or after `timeoutMs`. */

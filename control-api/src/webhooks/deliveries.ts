@@ -209,6 +209,15 @@ export class Deliveries {
     );
   }
 
+  /** Messages about a renamed machine are about the same computer: they are found by its new name. What they say stays as it was. */
+  rename(from: string, to: string): void {
+    this.#sql.exec(
+      "UPDATE delivery SET machine = ?2, session = ?2 || substr(session, length(?1) + 1) WHERE machine = ?1",
+      from,
+      to,
+    );
+  }
+
   delete(id: number): void {
     this.#sql.exec("DELETE FROM delivery WHERE id = ?", id);
   }

@@ -5,6 +5,7 @@ import type { DeadLetter } from "./deliveries.ts";
 import type { AddPushRequest, AddRequest, Added } from "./add-request.ts";
 import type { PushSettings } from "../push/push-settings.ts";
 import type { Subscription } from "./subscription.ts";
+import type { Renamed } from "../user/follower.ts";
 import type { Posted } from "./post.ts";
 
 type MaybeAsync<Result> = Result | Promise<Result>;
@@ -45,8 +46,11 @@ export interface WebhooksRpc extends Rpc.DurableObjectBranded {
   /** Tries given-up deliveries again. Answers how many, or `null` if there is no such subscription. */
   retry(id: string): MaybeAsync<number | TooOften | null>;
 
-  /** There is something new in the log, or (`hasRevoked`) a grant or token was revoked. Resolves when the news is stored. */
-  wake(hasRevoked: boolean): MaybeAsync<void>;
+  /**
+   * There is something new in the log, (`hasRevoked`) a grant or token was revoked, or machines were `renamed`, in this order. Resolves when the
+   * news is stored.
+   */
+  wake(hasRevoked: boolean, renamed?: readonly Renamed[]): MaybeAsync<void>;
   /** Deletes the messages about a machine, or one of its sessions (by its handle), that wait or were given up. */
   forget(machine: string, session: string | null): MaybeAsync<void>;
   /** Deletes everything, and stores nothing from then on: the person is being removed. Can be repeated. */

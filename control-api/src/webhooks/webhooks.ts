@@ -9,6 +9,7 @@ import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/even
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
 import { Closure } from "../user/closure.ts";
+import type { Renamed } from "../user/follower.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { areKeys, type BrowserKeys } from "../push/encrypt.ts";
 import { DEFAULT_TYPES, type PushSettings } from "../push/push-settings.ts";
@@ -249,13 +250,17 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     return count;
   }
 
-  async wake(hasRevoked: boolean): Promise<void> {
+  async wake(hasRevoked: boolean, renamed: readonly Renamed[] = []): Promise<void> {
     if (this.#subscriptions.list().length === 0) {
       this.#isFollowed = null;
       return this.#follow();
     }
     if (hasRevoked) await this.#checkAll();
-    await this.#inTurn(() => this.#collector.collect());
+    await this.#inTurn(() => {
+      // After a read of the log that has begun, which still had the former names.
+      for (const { from, to } of renamed) this.#deliveries.rename(from, to);
+      return this.#collector.collect();
+    });
     await this.#deliver();
   }
 

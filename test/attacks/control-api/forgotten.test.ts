@@ -1,6 +1,6 @@
 // Root cause: history was deleted of "the machine of this name", and a name may have had several computers. A session of a former one
 // could not be deleted at all, a machine that had said nothing yet stood for the one before it, the messages that waited for webhooks
-// kept what was deleted, and the notices of what had been done could be deleted as the history of the machine "operator".
+// kept what was deleted, also under a machine's former name, and the notices of what had been done could be deleted as the history of the machine "operator".
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { env, TestUser } from "../../control-api/support/operator.ts";
@@ -96,6 +96,32 @@ test("messages queued for webhooks and those given up are deleted as well, and n
   expect(await kept()).not.toContain("first secret");
   expect(await kept()).toContain("second secret");
   await forget(alice, "machine=attic");
+  expect(await kept()).not.toContain("secret");
+  expect(await kept()).toContain("another");
+});
+
+test("so are those of a machine from before it was renamed, and none of the machine that has the name now", async () => {
+  const alice = new TestUser();
+  await alice.machine("attic", FORGETS);
+  const receiver = new Receiver();
+  await receiver.plan({ status: 503 });
+  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  await alice.logs("attic", [...told("s1", "first secret"), ...told("s2", "second secret")]);
+  await alice.script("loft", FORGETS);
+  expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
+  await alice.machine("attic");
+  await alice.logs("attic", told("s1", "another"), { epoch: "f" });
+  const object = env.WEBHOOKS.getByName(alice.id);
+  const kept = () =>
+    runInDurableObject(object, (_, { storage }) =>
+      JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
+    );
+  await expect.poll(kept).toContain("another");
+  expect(await kept()).toContain("first secret");
+  await forget(alice, "machine=loft&session=s1");
+  expect(await kept()).not.toContain("first secret");
+  expect(await kept()).toContain("second secret");
+  await forget(alice, "machine=loft");
   expect(await kept()).not.toContain("secret");
   expect(await kept()).toContain("another");
 });
