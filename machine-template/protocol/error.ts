@@ -1,3 +1,5 @@
+import { isoTime } from "./iso-time.ts";
+
 /**
  * The caller named a machine that does not exist. `machines` are the names that this caller may use, the first
  * `MAX_MACHINES_NAMED` of `machineCount`. Both are absent when the error comes from a Worker that does not know the
@@ -209,7 +211,7 @@ export function messageOf(error: OperatorError): string {
     case "approval_not_allowed":
       return `A person decides this: ask them to open ${new URL("/inbox", error.page).href}, or to run \`codez permissions\` on machine "${error.machine}". They can let clients answer for this machine at ${error.page}.`;
     case "already_decided":
-      return `This ${error.what} was ${error.behavior === null ? "answered" : error.behavior === "allow" ? "allowed" : "denied"} before, at ${new Date(error.atMs).toISOString()}, by ${error.by}. Nothing was changed.`;
+      return `This ${error.what} was ${error.behavior === null ? "answered" : error.behavior === "allow" ? "allowed" : "denied"} before, at ${isoTime(error.atMs)}, by ${error.by}. Nothing was changed.`;
     case "key_reused":
       return `The key ${error.key} was used for another call. Use a new key for every new call, and the same one only to repeat a call.`;
     case "machine_replaced":
@@ -302,7 +304,7 @@ function knownMachines({ machines, machineCount = machines?.length ?? 0 }: Machi
 }
 
 function lastSeen(lastSeenMs: number | null): string {
-  return lastSeenMs === null ? "it has never been online" : `last seen ${new Date(lastSeenMs).toISOString()}`;
+  return lastSeenMs === null ? "it has never been online" : `last seen ${isoTime(lastSeenMs)}`;
 }
 
 function tooMany(of: TooManyOf, wait: string): string {

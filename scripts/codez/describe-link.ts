@@ -1,5 +1,5 @@
 import type { LinkStatus } from "#protocol/script-api.ts";
-import { isoDay, isoTime } from "../system/iso-time.ts";
+import { isoDay, isoTime } from "#protocol/iso-time.ts";
 
 /**
  * A machine's link key and link token in words, a line each. `own`: the fingerprint of this computer's key, or `null` without one.

@@ -1,7 +1,7 @@
 import { expiryOf } from "#protocol/link-token.ts";
 import { Presence } from "#protocol/script-api.ts";
 import { boundedFetch } from "../system/bounded-fetch.ts";
-import { isoDay } from "../system/iso-time.ts";
+import { isoDay } from "#protocol/iso-time.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import type { Profile } from "./profile/profile.ts";

@@ -20,7 +20,7 @@ import type { Holder } from "../system/lock-holder.ts";
 import { expiredFailure } from "./link-status.ts";
 import { renamed } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
-import { isoTime } from "../system/iso-time.ts";
+import { isoTime } from "#protocol/iso-time.ts";
 import { VERSION } from "./version.ts";
 import { tell } from "../print.ts";
 

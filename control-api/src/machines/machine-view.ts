@@ -1,3 +1,4 @@
+import { isoTime } from "#protocol/iso-time.ts";
 import type { MachineDetail, MachineSummary } from "#protocol/rest-api.ts";
 import type { LinkStatus } from "#protocol/script-api.ts";
 import { sessionHandle } from "./session-handle.ts";
@@ -38,9 +39,9 @@ function linkWarning(machine: string, link: LinkStatus | null, nowMs: number): s
   if (link === null) return null;
   const { refused, takenOverMs } = link;
   if (refused !== null)
-    return `Somebody dialled as this machine ${refused.count} times with its link token but without its key, last at ${new Date(refused.lastMs).toISOString()}: the token was copied. Run \`codez rotate ${machine}\` on the machine.`;
+    return `Somebody dialled as this machine ${refused.count} times with its link token but without its key, last at ${isoTime(refused.lastMs)}: the token was copied. Run \`codez rotate ${machine}\` on the machine.`;
   if (takenOverMs !== null && nowMs - takenOverMs < NOTICE_MS)
-    return `Its link passed to another computer or key at ${new Date(takenOverMs).toISOString()}. If that was not you: \`codez restore ${machine}\`.`;
+    return `Its link passed to another computer or key at ${isoTime(takenOverMs)}. If that was not you: \`codez restore ${machine}\`.`;
   return null;
 }
 

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import * as z from "zod";
 import { printableJson } from "#protocol/printable.ts";
-import { isoTime } from "../../system/iso-time.ts";
+import { isoTime } from "#protocol/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
 import { countIn } from "./argument.ts";
 import { type Context, outputOf, withHub } from "./context.ts";

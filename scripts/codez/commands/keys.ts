@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
-import { isoDay } from "../../system/iso-time.ts";
+import { isoDay } from "#protocol/iso-time.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { findOperator } from "../find-operator.ts";

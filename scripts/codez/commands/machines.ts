@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import type { MachineSummary } from "#protocol/rest-api.ts";
 import { linkWarnings } from "../describe-link.ts";
-import { isoTime } from "../../system/iso-time.ts";
+import { isoTime } from "#protocol/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
 import { type Context, outputOf, withHub } from "./context.ts";
 import { tableOf } from "./table.ts";

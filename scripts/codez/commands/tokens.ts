@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import * as z from "zod";
-import { isoDay } from "../../system/iso-time.ts";
+import { isoDay } from "#protocol/iso-time.ts";
 import { findOperator } from "../find-operator.ts";
 import { countIn } from "./argument.ts";
 import { type Context, outputOf, withHub } from "./context.ts";

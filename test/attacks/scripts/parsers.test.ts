@@ -16,7 +16,7 @@ import { readLines, readLinesBackward } from "../../../scripts/serve/history/lin
 import { readLine } from "../../../scripts/serve/history/transcript-line.ts";
 import { readPage } from "../../../scripts/serve/history/transcript-page.ts";
 import { findRunning } from "../../../scripts/serve/running-file.ts";
-import { isoTime } from "../../../scripts/system/iso-time.ts";
+import { isoTime } from "#protocol/iso-time.ts";
 import { holderOf } from "../../../scripts/system/lock.ts";
 import { FILES, LOCK_LINKS, TIMES } from "../corpus/machine-side.ts";
 
