@@ -5,7 +5,7 @@ import { failureIn, failureOf, isFailure } from "../machines/machine-failure.ts"
 import { ownAnswer } from "../machines/own-call.ts";
 import { type DispatchBindings, postToMachine } from "../machines/script-client.ts";
 import type { Attempt } from "./delivery.ts";
-import { ATTEMPT_MS, MAX_ANSWER_CHARACTERS } from "./limits.ts";
+import { ATTEMPT_MS, MAX_ANSWER_CHARACTERS, MAX_TURN_CHARACTERS } from "./limits.ts";
 import type { Due } from "./outbox.ts";
 
 /** Makes one attempt to deliver a call. Never throws: every failure is an outcome. */
@@ -41,7 +41,8 @@ function outcomeOf(message: unknown, machine: string): Attempt {
   if (!isRecord(result)) return away({ code: "link_lost", machine });
   if (result["isError"] === true) return { outcome: "refused", answer: stored(result) };
   const told = isRecord(result["structuredContent"]) ? result["structuredContent"] : {};
-  const turn = typeof told["turn_id"] === "string" ? told["turn_id"] : null;
+  // A machine chooses its length, and it is kept beside the answer.
+  const turn = typeof told["turn_id"] === "string" ? told["turn_id"].slice(0, MAX_TURN_CHARACTERS) : null;
   // The machine was told to drop it before the agent had it.
   if (told["status"] === "dropped") return { outcome: "refused", answer: stored(result) };
   return { outcome: "delivered", answer: stored(result), turn, isTaken: told["status"] === "taken" };

@@ -29,6 +29,9 @@ export const MAX_QUEUED_BYTES = 1024 * 1024;
 /** What of a machine's answer is kept for whoever asks again. `codez serve` answers these calls with a few hundred characters. */
 export const MAX_ANSWER_CHARACTERS = 64 * 1024;
 
+/** The id of a turn, by which the agent's event names it: a UUID with `codez serve`. */
+export const MAX_TURN_CHARACTERS = 200;
+
 /** One attempt: Claude Code may take a minute to start a session. Milliseconds. */
 export const ATTEMPT_MS = 90_000;
 
