@@ -1,5 +1,6 @@
 // Root cause: strings, lists and answers of a machine had no limit, so one machine made the answers about all machines large, and used up
 // the memory that it shares with them: that of an isolate, and of its owner's one object.
+import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, expect, test } from "vitest";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import { asked, taken } from "../../control-api/inbox/support/asking.ts";
@@ -83,6 +84,35 @@ test("an answer to a call of Operator's own is not read beyond its limit, since 
   await user.tool("send_prompt", { session_id: "attic/s-1", text: "hello", key: "key-12345678" });
   expect(await user.json("/api/deliveries/key-12345678")).not.toMatchObject({ state: "delivered" });
   await cellarWorks();
+});
+
+test("a turn's id of any size takes no room beside the answer, and leaves no call stuck in the middle of its attempt", async () => {
+  const result = { structuredContent: { turn_id: "t".repeat(1_900_000), status: "running" }, content: [] };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: "1", result });
+  await user.script("attic", { answers: { "tools/call send_prompt": { body, headers: JSON_TYPE } } });
+  const text = "x".repeat(900_000);
+  await user.tool("send_prompt", { session_id: "attic/s-1", text, key: "key-1" }).catch(() => undefined);
+  expect(await user.json("/api/deliveries/key-1")).toMatchObject({ state: "delivered" });
+  const rows = await runInDurableObject(env.USER.getByName(user.id), (_, { storage: { sql } }) =>
+    sql.exec("SELECT trying, octet_length(turn) AS turn FROM delivery").toArray(),
+  );
+  expect(rows).toEqual([{ trying: 0, turn: 200 }]);
+});
+
+test("a time that no date can be fails neither the search over all machines nor the error that names it", async () => {
+  const offline = { code: -32_000, message: "away", data: { code: "machine_offline", lastSeenMs: 9e15 } };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: "1", error: offline });
+  const found = { content: [], structuredContent: { sessions: [{ session_id: "s-1", title: "mine" }] } };
+  const other = JSON.stringify({ jsonrpc: "2.0", id: "1", result: found });
+  await user.script("attic", { answers: { "tools/call search_sessions": { body, headers: JSON_TYPE } } });
+  await user.script("cellar", { answers: { "tools/call search_sessions": { body: other, headers: JSON_TYPE } } });
+  for (const name of ["attic", "cellar"]) await user.report(name, { online: true });
+  const searched = await user.tool("search_sessions", { query: "mine" });
+  expect(searched.structuredContent).toMatchObject({
+    sessions: [{ session_id: "cellar/s-1" }],
+    unanswered: [{ machine: "attic", code: "machine_offline" }],
+  });
+  expect(failureOf(await user.tool("search_sessions", { query: "mine", machineId: "attic" }))).toBe("machine_offline");
 });
 
 test("a storm of events pushes out nobody else's", async () => {

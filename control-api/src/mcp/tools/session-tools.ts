@@ -187,7 +187,9 @@ async function searchOne(call: ToolCall, machine: string, query: string): Promis
     const sessions = isRecord(told) && Array.isArray(told["sessions"]) ? (told["sessions"] as unknown[]) : null;
     if (isError === true || sessions === null)
       return failedWith({ code: "machine_failed", machine, reason: "its search failed" }, machine);
-    return { found: { machine, sessions: sessions.filter(isRecord).map((session) => ({ ...session, machine })) } };
+    // More of one machine are not shown. A hostile one sends tens of thousands, and ranking takes as many steps for each machine.
+    const shown = sessions.filter(isRecord).slice(0, MAX_FOUND);
+    return { found: { machine, sessions: shown.map((session) => ({ ...session, machine })) } };
   } catch (reason) {
     if (!(reason instanceof OperatorFailure)) {
       const failed = reason instanceof Error ? reason.message : String(reason);
