@@ -2,7 +2,6 @@ import type { OperatorError } from "#protocol/error.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
 import type { Credential } from "../http/caller.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
-import { Turns } from "../user/turns.ts";
 import { EnrolmentKeys, type KeyLimits, type KeyRecord, type KeyRefusal } from "./enrolment-keys.ts";
 import { ENROLMENTS, MAX_KEYS, MAX_SILENT_SWEEPS, SWEEP_S } from "./limits.ts";
 
@@ -30,6 +29,8 @@ export type Household = {
   isValid(credential: Credential): boolean;
   /** The current name of the machine with this identity. */
   nameOf(identity: string): string | null;
+  /** Runs the enrolments of one computer one after the other. Until it is registered, nothing says which machine it is. */
+  inTurn<Result>(identity: string, enrol: () => Promise<Result>): Promise<Result>;
   register(name: string, request: EnrolRequest, rotate: boolean): Promise<Registered | OperatorError>;
   remove(name: string): Promise<OperatorError | null>;
   /** Removes machines soon, also if the object is stopped meanwhile, unless they are removed before that. */
@@ -45,8 +46,6 @@ export class Enrolment {
   readonly #bucket = new TokenBucket(ENROLMENTS, Date.now());
   /** Names that were chosen and whose machines are being registered. */
   readonly #chosen = new Set<string>();
-  /** Enrolments of one computer, one after the other. Until it is registered, nothing says which machine it is. */
-  readonly #turns = new Turns();
 
   constructor(sql: SqlStorage, household: Household) {
     this.#keys = new EnrolmentKeys(sql);
@@ -111,7 +110,7 @@ export class Enrolment {
     const nowMs = Date.now();
     const afterMs = this.#bucket.take(nowMs);
     if (afterMs > 0) return { code: "too_many_requests", of: "token", afterMs };
-    return this.#turns.take([request.identity], () => this.#enrol(key, request));
+    return this.#household.inTurn(request.identity, () => this.#enrol(key, request));
   }
 
   async #enrol(key: string, request: EnrolRequest): Promise<Enrolled | OperatorError> {

@@ -140,6 +140,8 @@ export class User extends Agent<Env> implements UserRpc {
     nameOf: (identity) => this.#registry.nameOf(identity),
     isValid: (credential) => this.#tokens.isValid(credential, Date.now()),
     isOnline: (name) => this.#checks.isOnline(name),
+    // No machine's name has a space.
+    inTurn: (identity, enrol) => this.#turns.take([`enrolment ${identity}`], enrol),
     register: (name, { identity, linkKey }, rotate) =>
       this.register(
         { name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) },
