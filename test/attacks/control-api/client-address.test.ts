@@ -62,7 +62,7 @@ describe("without a proxy in front that states the client's address", () => {
     expect([await guess(1), await guess(2)]).toEqual([401, 401]);
     // Of the 80 that are allowed, all but one are counted without being made: each takes a slow hash.
     await runInDurableObject(directory(), (_, { storage }) => {
-      const key = `password:${person.name.toLowerCase()}:${UNKNOWN_ADDRESS}`;
+      const key = `password-at:${UNKNOWN_ADDRESS}:${person.name.toLowerCase()}`;
       const changed = storage.sql.exec("UPDATE attempt SET count = count + 77 WHERE key = ? AND count = 2", key);
       expect(changed.rowsWritten).toBe(1);
     });

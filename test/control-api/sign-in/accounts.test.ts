@@ -36,6 +36,21 @@ describe("the owner's account", () => {
     expect(await directory().person("owner")).toEqual({ id: "owner", name: "dana" });
   });
 
+  test.each(["owner", "dana:192.0.2.7"])("is not held up by whoever tries to sign in as %j", async (name) => {
+    const visit = { address: "192.0.2.7", browser: "x" };
+    const sql = (query: string, ...values: number[]) =>
+      runInDurableObject(directory(), (_, { storage }) => void storage.sql.exec(query, ...values));
+    const entered = await directory().signIn("dana", PASSWORD, visit);
+    if ("denied" in entered) throw new Error(entered.denied);
+    await sql("DELETE FROM attempt");
+    await directory().signIn(name, "wrong", { ...visit, address: "198.51.100.8" });
+    // As if they had gone on.
+    await sql("UPDATE attempt SET count = 1000, until_ms = ?", Date.now() + 60_000);
+    expect(await directory().confirm(entered.session, PASSWORD, visit)).toBeNull();
+    expect(await directory().signIn("dana", PASSWORD, visit)).toHaveProperty("session");
+    await sql("DELETE FROM attempt");
+  });
+
   test("may invite others, who may neither invite nor list people", async () => {
     const csrf = await owner.csrf("/account");
     const page = await (await owner.post("/account/invitations", { csrf })).text();

@@ -127,7 +127,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const { address } = visit;
     const nowMs = Date.now();
     const known = personName(name)?.toLowerCase() ?? "";
-    const here = `password:${known}:${address}`;
+    const here = `password-at:${address}:${known}`;
     const found = this.#people.named(known);
     // Where the person has signed in before, strangers cannot use up the attempts: only those made there count.
     const isKnown = found !== null && this.#addresses.has(found.person.id, address);
@@ -199,17 +199,17 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return person === null ? { denied: "wrong" } : this.#enter(person, visit);
   }
 
-  /** The person of a session shows their password again. Wrong ones count like those of a sign-in. */
+  /** The person of a session shows their password again. Wrong ones count like those of a sign-in, but apart from them. */
   async confirm(secret: string, password: string, visit: Visit): Promise<Denied | null> {
     const session = await this.session(secret, visit);
     if (session === null) return { denied: "wrong" };
     const { id } = session.person;
-    const here: Counted = [`password:${id}:${visit.address}`, limitAt(visit.address, PASSWORD_HERE)];
-    const slow = this.#slow([here, [`password:${id}`, PASSWORD_ANYWHERE]], Date.now());
+    const anywhere = `person:${id}`;
+    const slow = this.#slow([provedAt(visit.address, id), [anywhere, PASSWORD_ANYWHERE]], Date.now());
     if (slow !== null) return slow;
     const check = (): Promise<boolean> => isPassword(password, this.#people.passwordOf(id));
     if (!(await this.#turns.known(check, visit.address))) return { denied: "wrong" };
-    this.#limits.giveBack(`password:${id}`);
+    this.#limits.giveBack(anywhere);
     this.#sessions.prove(id, session.id, Date.now());
     return null;
   }
@@ -283,7 +283,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     session: string,
     address: string,
   ): Promise<Denied | null> {
-    const slow = this.#slow([[`password:${person}:${address}`, limitAt(address, PASSWORD_HERE)]], Date.now());
+    const slow = this.#slow([provedAt(address, person)], Date.now());
     if (slow !== null) return slow;
     const known = this.#people.passwordOf(person);
     if (known !== null && !(await this.#turns.known(() => isPassword(old, known), address))) return { denied: "wrong" };
@@ -384,4 +384,12 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const afterMs = this.#limits.takeAll(counted, nowMs);
     return afterMs > 0 ? { denied: "slow_down", afterMs } : null;
   }
+}
+
+/**
+ * What attempts of somebody who is signed in are counted under. Those to sign in are counted by name, and anybody may try a name that reads like
+ * another person's id, which of the owner is "owner", or like a name with an address. So each kind of count has a word of its own in front.
+ */
+function provedAt(address: string, person: string): Counted {
+  return [`person-at:${address}:${person}`, limitAt(address, PASSWORD_HERE)];
 }
