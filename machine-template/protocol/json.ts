@@ -20,6 +20,7 @@ export function parseJson(text: string): unknown {
 }
 
 const [QUOTE, BACKSLASH, COMMA, ARRAY, OBJECT] = [0x22, 0x5c, 0x2c, 0x5b, 0x7b];
+const [ARRAY_END, OBJECT_END] = [0x5d, 0x7d];
 
 /** Whether a JSON text has more than `MAX_JSON_VALUES` values. Of a text that is not JSON the answer means nothing. */
 export function hasTooManyValues(text: string): boolean {
@@ -32,6 +33,22 @@ export function hasTooManyValues(text: string): boolean {
       // Every value but the first comes after one of these.
       values += 1;
       if (values > MAX_JSON_VALUES) return true;
+    }
+  }
+  return false;
+}
+
+/** Whether a JSON text has arrays and objects in more levels than this. Of a text that is not JSON the answer means nothing. */
+export function isNestedDeeper(text: string, levels: number): boolean {
+  if (text.length <= 2 * levels) return false;
+  let level = 0;
+  for (let at = 0; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) at = endOfString(text, at);
+    else if (code === ARRAY_END || code === OBJECT_END) level -= 1;
+    else if (code === ARRAY || code === OBJECT) {
+      level += 1;
+      if (level > levels) return true;
     }
   }
   return false;

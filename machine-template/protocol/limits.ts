@@ -96,6 +96,12 @@ export const SCRIPT_EVENT_RATE = { perSecond: 200, burst: 25_000 } as const;
 export const MAX_EVENT_BYTES = 64 * 1024;
 
 /**
+ * Levels of arrays and objects in one event's data. What a tool was called with has ten. The many parts that data passes on its way to its readers
+ * fail at some thousands, each at another number, and SQLite at 1,000.
+ */
+export const MAX_EVENT_LEVELS = 100;
+
+/**
  * The last number in a connector's sequence of events: at a thousand a second it lasts 142,000 years, and numbers that follow are still
  * exact. A file or a peer that claims a larger one is damaged or hostile.
  */
