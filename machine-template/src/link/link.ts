@@ -157,7 +157,8 @@ export class Link implements MachineLink {
   message(socket: WebSocket, message: string | ArrayBuffer): Promise<void> | undefined {
     const isCurrent = socket === this.#sockets.current;
     if (!isCurrent && this.#sockets.epochOf(socket) !== null) return undefined; // a late message from a replaced link
-    this.#sockets.heard();
+    // Another socket, of whoever has the token, says nothing about whether the link is alive.
+    if (isCurrent) this.#sockets.heard();
     const understood =
       typeof message === "string"
         ? this.#control(socket, message)

@@ -50,8 +50,10 @@ export class Sockets {
     this.#ctx = ctx;
     // The runtime answers heartbeats without waking the object, so an idle machine costs nothing.
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
-    // After hibernation the sockets are still open. The one with an epoch is the link.
-    this.#current = this.all().find((socket) => isOpen(socket) && this.epochOf(socket) !== null) ?? null;
+    // After hibernation the sockets are still open. The one with an epoch is the link, and of several the last one: a connector that was
+    // replaced may never close its end.
+    const greeted = this.all().filter((socket) => isOpen(socket) && this.epochOf(socket) !== null);
+    this.#current = greeted.toSorted((one, other) => (this.epochOf(other) ?? 0) - (this.epochOf(one) ?? 0))[0] ?? null;
   }
 
   /** The socket that is the link now. */
@@ -107,6 +109,7 @@ export class Sockets {
   promote(socket: WebSocket, epoch: number, caller: Caller | undefined, key: string | null): WebSocket[] {
     const older = this.all().filter((other) => other !== socket && isOpen(other) && this.epochOf(other) !== null);
     this.#current = socket;
+    this.heard();
     socket.serializeAttachment({ ...attachmentOf(socket), epoch, caller, key } satisfies Attachment);
     return older;
   }
@@ -120,7 +123,7 @@ export class Sockets {
     return lost;
   }
 
-  /** Notes that something arrived on a socket just now. */
+  /** Notes that something arrived on the link just now. */
   heard(): void {
     this.#lastHeardMs = Date.now();
   }

@@ -1,5 +1,6 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
+import { LINK_SILENCE_MS } from "#protocol/limits.ts";
 import { fingerprintOf } from "#protocol/link-key.ts";
 import { app } from "../../../machine-template/src/app.ts";
 import {
@@ -20,7 +21,10 @@ import { DIAL, issue, LinkPair, tokenFor } from "../../machine-template/src/supp
  * machine until its owner rotated it, and nobody was told.
  */
 
-afterEach(forget);
+afterEach(async () => {
+  vi.useRealTimers();
+  await forget();
+});
 
 /** A machine whose link is bound, with its connector, its token and its key. */
 async function bound(): Promise<{ pair: LinkPair; token: string; link: TestConnector }> {
@@ -115,6 +119,15 @@ describe("a thief with a copied token", () => {
     }
     await works(link);
     await expect.poll(refusals).toHaveLength(1);
+  });
+
+  it("cannot keep up a link whose machine is gone by talking on a socket of their own", async () => {
+    const { token } = await bound();
+    const thief = await TestConnector.open(token);
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + LINK_SILENCE_MS + 1_000 });
+    thief.say({ ...(await (await LinkPair.make()).hello(thief, token)), proof: undefined });
+    await thief.word("challenge");
+    expect((await state()).online).toBe(false);
   });
 
   it("cannot read the machine's facts with a plain request", async () => {
