@@ -49,6 +49,8 @@ export class HostedServers {
   readonly #env: ProvisioningBindings;
   readonly #store: ServerStore;
   readonly #owner: () => string;
+  /** Names of new servers whose first version is being uploaded. They count, or any number of them could be uploaded at once. */
+  readonly #beginning = new Set<string>();
 
   constructor(env: ProvisioningBindings, storage: DurableObjectStorage, owner: () => string) {
     this.#env = env;
@@ -123,17 +125,24 @@ export class HostedServers {
   ): Promise<ServerRecord | OperatorError> {
     if (!isMachineName(name))
       return invalid(`"${name}" cannot be a server's name: use 1 to 32 of a-z, 0-9 and single hyphens inside.`);
-    if (this.#store.get(name) === null && this.#store.list().length >= MAX_SERVERS)
-      return invalid(`You have ${MAX_SERVERS} hosted servers, the most that one person may have. Delete one first.`);
-    const slug = slugOf(name, await tagOf(this.#owner()));
-    const version = this.#store.nextVersion(name);
-    return scripts.creating({ name, slug }, async () => {
-      const refused = await this.#upload(name, slug, version, bundle);
-      if (refused === null && !scripts.isAllowed(by)) return scripts.withdrawn(name);
-      if (refused === null) this.#store.add({ name, slug, version }, bundle, Date.now());
-      scripts.settled(slug);
-      return refused ?? this.#store.get(name) ?? unknown(name);
-    });
+    if (this.#store.get(name) === null) {
+      if (this.#store.list().length + this.#beginning.size >= MAX_SERVERS)
+        return invalid(`You have ${MAX_SERVERS} hosted servers, the most that one person may have. Delete one first.`);
+      this.#beginning.add(name);
+    }
+    try {
+      const slug = slugOf(name, await tagOf(this.#owner()));
+      const version = this.#store.nextVersion(name);
+      return await scripts.creating({ name, slug }, async () => {
+        const refused = await this.#upload(name, slug, version, bundle);
+        if (refused === null && !scripts.isAllowed(by)) return scripts.withdrawn(name);
+        if (refused === null) this.#store.add({ name, slug, version }, bundle, Date.now());
+        scripts.settled(slug);
+        return refused ?? this.#store.get(name) ?? unknown(name);
+      });
+    } finally {
+      this.#beginning.delete(name);
+    }
   }
 
   /** Uploads a kept version again: the given one, or the one before the current one. Secrets stay as they are. */
