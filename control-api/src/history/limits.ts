@@ -81,3 +81,6 @@ export const ACTIVE_MS = 2 * 60_000;
 
 /** Without a cursor a reader starts this many events before the end of the log. A session's reader starts at its beginning. */
 export const RECENT_EVENTS = 50;
+
+/** How the types of Operator's own events about calls that waited begin. */
+export const DELIVERY_PREFIX = "delivery.";

@@ -6,6 +6,7 @@ import { DELTA_SUFFIX, type EventPush, type LogPosition } from "#protocol/event.
 import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, SCRIPT_EVENT_RATE } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "./event-query.ts";
 import {
+  DELIVERY_PREFIX,
   FIRST_HISTORY,
   HEARD_MACHINES,
   LOG_BYTES,
@@ -497,9 +498,10 @@ function parametersOf({ ids, session, types, project, notices }: Filter): (strin
   return [lists[0] ?? null, session, lists[1] ?? null, project, notices ? 1 : 0];
 }
 
-/** The type under which a machine's event is stored. A machine must not write notices, which speak for Operator. */
+/** The type under which a machine's event is stored. A machine must not write what speaks for Operator: notices, and what became of calls that waited. */
 function typeOf(type: string, slug: string): string {
-  return slug !== OPERATOR && type.startsWith(NOTICE_PREFIX) ? `machine.${type}` : type;
+  const isOperators = [NOTICE_PREFIX, DELIVERY_PREFIX].some((prefix) => type.startsWith(prefix));
+  return slug !== OPERATOR && isOperators ? `machine.${type}` : type;
 }
 
 function isOfType(type: string, pattern: string): boolean {

@@ -12,13 +12,16 @@ const MAX_FAILURE_BYTES = 64 * 1024;
 const Details = z.looseObject({ code: z.string() });
 const Body = z.union([z.object({ error: z.object({ data: Details }) }), z.object({ error: Details })]);
 
+/** The last time that a date can show (ECMAScript, "Time Values and Time Range"). */
+const LAST_DATE_MS = 8.64e15;
+
 /** Renamed because the linter mistakes a call of `z.catch` for a promise's `catch`. */
 const { catch: withDefault } = z;
 
 /** The fields of all errors. A field that is missing or malformed gets its default, so that one bad field does not hide the error. */
 const Evidence = z.looseObject({
   reason: withDefault(z.optional(z.string()), undefined),
-  lastSeenMs: withDefault(z.nullable(z.int()), null),
+  lastSeenMs: withDefault(z.nullable(z.int().check(z.nonnegative(), z.lte(LAST_DATE_MS))), null),
   afterMs: withDefault(z.int(), 0),
   limit: withDefault(z.int(), 0),
   tool: withDefault(z.string(), ""),

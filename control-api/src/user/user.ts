@@ -13,6 +13,7 @@ import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import { type Forgotten, History } from "../history/history.ts";
+import { DELIVERY_PREFIX } from "../history/limits.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
 import type { IndexedCost, SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
@@ -521,7 +522,7 @@ export class User extends Agent<Env> implements UserRpc {
     const structured = isRecord(told) && isRecord(told["structuredContent"]) ? told["structuredContent"] : {};
     const { session_id: made = null, turn_id: turn = null } = structured;
     const session = this.#outbox.sessionOf(record.id) ?? (typeof made === "string" ? boundedSession(made) : null);
-    this.#history.tell(machine, `delivery.${name}`, session, { ...deliveryView(record), turn_id: turn });
+    this.#history.tell(machine, DELIVERY_PREFIX + name, session, { ...deliveryView(record), turn_id: turn });
   }
 
   async #deliverAgain(): Promise<void> {

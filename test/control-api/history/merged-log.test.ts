@@ -117,6 +117,19 @@ describe("a push", () => {
         ).toMatchObject({ stored: 0, added: [] });
     }));
 
+  it("cannot speak for Operator: of its account's notices, or of what became of calls that waited", () =>
+    withLog((log) => {
+      const types = ["notice.token_created", "delivery.delivered", "delivery.x", "deliveryx"];
+      const events = types.map((type, index) => event(index + 1, { type }));
+      log.push("attic-1", "attic", push(0, events), 4, 0);
+      expect(read(log).events.map(({ type }) => type)).toEqual([
+        "machine.notice.token_created",
+        "machine.delivery.delivered",
+        "machine.delivery.x",
+        "deliveryx",
+      ]);
+    }));
+
   it("counts only for its own machine, whatever numbers others have", () =>
     withLog((log) => {
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
