@@ -53,6 +53,8 @@ export type ChangedParts = {
   version(): string;
   /** Whether machines get this Operator's template outside of a rollout. */
   mayUpgrade(): boolean;
+  /** The user's rollouts. A machine leaves them with its name. */
+  readonly rollouts: { has(name: string): boolean; forget(name: string): void };
   /** A name stands for another machine now, or for none. `renamed`: machines that have another one. */
   revoked(renamed?: readonly Renamed[]): void;
   /** Has `finish` called after this time. */
@@ -255,6 +257,7 @@ export class MachineChanges {
     this.settled(slug);
     this.#parts.unfinished.add({ slug: known.slug, name: from, because: "renamed", newSlug: slug, newName: name });
     this.#parts.registry.rename(from, { ...to, template: this.#parts.version() });
+    this.#parts.rollouts.forget(from);
     this.#parts.outbox.rename(from, name);
     this.#parts.history.log.machines.rename(from, to);
     this.#parts.revoked([{ from, to: name }]);
@@ -352,6 +355,7 @@ export class MachineChanges {
   /** A machine's or server's script is gone, and with it what is known of it. */
   #forget(name: string): void {
     const known = this.#parts.registry.get(name);
+    this.#parts.rollouts.forget(name);
     if (known === null) this.#parts.servers.delete(name);
     else {
       this.#parts.registry.delete(name);
@@ -385,6 +389,7 @@ export class MachineChanges {
   /** Uploads a template for a rollout: this Operator's, or the one that the machine had before. */
   rollOut(name: string, earlier: EarlierTemplate | null): Promise<Uploaded> {
     return this.#parts.turns.take([name], async () => {
+      if (!this.#parts.rollouts.has(name)) return { refused: "it was removed" };
       const known = this.#parts.registry.get(name);
       try {
         if (known === null)

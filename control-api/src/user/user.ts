@@ -197,6 +197,7 @@ export class User extends Agent<Env> implements UserRpc {
     unfinished: this.#unfinished,
     version: () => this.#version,
     mayUpgrade: () => this.#rollouts.allowsUpgradeAtDial,
+    rollouts: this.#rollouts,
     revoked: (renamed) => this.revoked(renamed),
     isValid: (credential) => this.#tokens.isValid(credential, Date.now()),
     finishIn: (seconds) => this.#onceIn(seconds, FINISH_KEY, "finishChanges"),

@@ -142,4 +142,24 @@ describe("a rollout by the API", () => {
     await expect.poll(() => uploadsOf(alice, "attic")).toBe(2);
     expect((await alice.platformCalls("attic")).some(({ path }) => path.endsWith("/content"))).toBe(true);
   });
+
+  it("leaves what has the name of a removed machine alone, which may be of another kind", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.rest("PUT", "/api/rollout/mode", { mode: "manual" });
+    await dialsIn(alice, "attic", 1);
+    await alice.rest("POST", "/api/rollout", {});
+    await expect.poll(() => uploadsOf(alice, "attic")).toBe(2);
+    expect((await alice.rest("DELETE", "/api/machines/attic")).ok).toBe(true);
+    expect((await deployServer(alice, "attic")).status).toBe(201);
+    await alice.rest("POST", "/api/rollout/back");
+    await expect.poll(async () => (await statusOf(alice)).rollout?.state).toBe("back");
+    expect((await statusOf(alice)).rollout?.machines).toEqual([]);
+    const [last, ...earlier] = (await alice.platformCalls("attic"))
+      .filter(({ method }) => method === "PUT")
+      .toReversed();
+    expect(earlier).toHaveLength(2);
+    const version = last?.metadata?.bindings.find(({ name }) => name === "OPERATOR_WRAPPER");
+    expect(version).toMatchObject({ text: wrapper().version });
+  });
 });

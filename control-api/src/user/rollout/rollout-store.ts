@@ -84,13 +84,13 @@ export class RolloutStore {
       this.#sql.exec("DELETE FROM rollout_machine");
       this.#sql.exec("DELETE FROM rollout_template");
       this.head = head;
-      for (const machine of machines) this.put(machine);
+      for (const machine of machines) this.#add(machine);
     });
   }
 
-  put({ name, isCanary, step, before, sinceMs, seenMs, reason, answered, misses }: RolloutRow): void {
+  #add({ name, isCanary, step, before, sinceMs, seenMs, reason, answered, misses }: RolloutRow): void {
     this.#sql.exec(
-      "INSERT OR REPLACE INTO rollout_machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "INSERT INTO rollout_machine VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
       name,
       isCanary ? 1 : 0,
       step,
@@ -101,6 +101,24 @@ export class RolloutStore {
       answered ? 1 : 0,
       misses,
     );
+  }
+
+  /** Records how a machine is now, unless it has left the rollout meanwhile. */
+  put({ name, step, sinceMs, seenMs, reason, answered, misses }: RolloutRow): void {
+    this.#sql.exec(
+      `UPDATE rollout_machine SET step = ?, since_ms = ?, seen_ms = ?, reason = ?, answered = ?, misses = ? WHERE name = ?`,
+      step,
+      sinceMs,
+      seenMs,
+      reason,
+      answered ? 1 : 0,
+      misses,
+      name,
+    );
+  }
+
+  has(name: string): boolean {
+    return this.#sql.exec("SELECT 1 FROM rollout_machine WHERE name = ?", name).toArray().length > 0;
   }
 
   forget(name: string): void {

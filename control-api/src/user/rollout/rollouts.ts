@@ -81,6 +81,16 @@ export class Rollouts {
     return mode === "automatic";
   }
 
+  /** Whether a machine of this name is part of it. */
+  has(name: string): boolean {
+    return this.#store.has(name);
+  }
+
+  /** A name stands for none of its machines any more. Whatever has it next may be of another kind, for which the earlier template is none. */
+  forget(name: string): void {
+    this.#store.forget(name);
+  }
+
   async start({ canary, watchMs = WATCH_MS, waitMs = WAIT_MS }: StartRollout): Promise<Rollout | OperatorError> {
     const { head } = this.#store;
     const template = this.#ports.template();
