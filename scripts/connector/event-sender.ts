@@ -50,10 +50,13 @@ export class EventSender {
     this.send();
   }
 
-  acknowledge(seq: number): void {
+  /** Returns `false` when these events were not sent: nobody has stored them. */
+  acknowledge(seq: number): boolean {
+    if (seq > this.#sent) return false;
     this.#spool.acknowledge(seq);
     this.#acked = Math.max(this.#acked, seq);
     this.send();
+    return true;
   }
 
   send(): void {

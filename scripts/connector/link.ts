@@ -205,8 +205,7 @@ export class Link {
         this.#renew(frame.token);
         return true;
       case "event-ack":
-        this.#events.acknowledge(frame.seq);
-        return true;
+        return this.#events.acknowledge(frame.seq);
       case "goodbye":
         return true; // the close event that follows has a code, which is more specific
       case undefined:

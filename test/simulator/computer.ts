@@ -147,7 +147,8 @@ export class Computer {
         this.#tellFacts();
         return this.#sender.begin(word.acked);
       case "event-ack":
-        return this.#sender?.acknowledge(word.seq);
+        this.#sender?.acknowledge(word.seq);
+        return;
       case "token":
         this.token = word.token;
         return;

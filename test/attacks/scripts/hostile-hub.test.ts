@@ -1,12 +1,15 @@
 import { EventEmitter, once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
+import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { MAX_EXCHANGES, WINDOW_BYTES } from "#protocol/limits.ts";
+import { EventSpool } from "../../../scripts/connector/event-spool.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import { connect, connectHttp, type Connected } from "../../scripts/connector/support/connected.ts";
+import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
 
 /**
  * An Operator that was taken over, or a script with a bug, can say anything over the link. The connector answers with an error or
@@ -252,6 +255,23 @@ describe("frames of a hostile hub", () => {
     await made.link.closed;
     const next = await made.script.link();
     expect((await next.call({}, "{}")).status).toBe(200);
+  });
+
+  it("that acknowledge events which were not sent end the link, and lose none", async () => {
+    using folder = temporaryFolder();
+    const spool = new EventSpool(join(folder.path, "a.events"));
+    const append = (data: number) => spool.append([{ atMs: 1, type: "t", session: null, data }]);
+    await using made = await connected({ spool });
+    made.link.acknowledges = false;
+    append(1);
+    made.connector.sendEvents();
+    await made.link.until(() => made.link.events.length === 1);
+    append(2);
+    made.link.say({ type: "event-ack", seq: 2 });
+    expect((await made.link.closed).code).toBe(CloseCode.BAD_FRAME);
+    const next = await made.script.link();
+    await next.until(() => next.events.length === 1);
+    expect(next.events[0]?.events.map(({ data }) => data)).toEqual([1, 2]);
   });
 
   it("with an invalid new name write no file, and the connector dials again", async () => {
