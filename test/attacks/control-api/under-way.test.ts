@@ -6,7 +6,7 @@ import { base64Url } from "#protocol/bytes.ts";
 import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
-import type { Credential } from "../../../control-api/src/http/caller.ts";
+import type { Bearer, Credential } from "../../../control-api/src/http/caller.ts";
 import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
 import { newPasskey } from "../../control-api/sign-in/support/passkey.ts";
 import {
@@ -29,6 +29,13 @@ const GONE = { code: "unauthorized" };
 
 function objectOf(user: string): DurableObjectStub<User> {
   return env.USER.getByName(user) as unknown as DurableObjectStub<User>;
+}
+
+/** Ends what somebody was let in with, for the person's object alone: where they are let in, nobody knows of it yet. */
+async function end(user: string, bearer: Bearer): Promise<void> {
+  await runInDurableObject(objectOf(user), (_, { storage }) =>
+    storage.sql.exec("INSERT INTO ended_grant VALUES (?, ?)", bearer, Date.now()),
+  );
 }
 
 /** An app of a new person, and what names it: the person's id, and the grant's. */
@@ -403,6 +410,36 @@ describe("a change of a machine or server whose upload is under way when its tok
   });
 });
 
+test("every route that changes something says with what its caller was let in", async () => {
+  const { tokens, user, grant } = await app();
+  const [person, late] = [new TestUser(user), new TestUser(user, tokens.access_token)];
+  await person.machine("attic");
+  await person.script("cellar");
+  await deployServer(person, "notes");
+  await deployServer(person, "notes");
+  // As if the app had been let in a moment before: its access token is valid still.
+  await end(user, `grant:${grant}`);
+  const changes = {
+    add: () => late.register("late"),
+    rename: () => late.rest("PATCH", "/api/machines/attic", { name: "cellar" }),
+    rotate: () => late.rest("POST", "/api/machines/attic/token", {}),
+    restore: () => late.rest("POST", "/api/machines/attic/restore"),
+    upgrade: () => late.rest("POST", "/api/machines/attic/upgrade"),
+    remove: () => late.rest("DELETE", "/api/machines/attic"),
+    deploy: () => deployServer(late, "notes"),
+    "roll back": () => late.rest("POST", "/api/servers/notes/rollback", {}),
+    "set a secret": () => late.rest("PUT", "/api/servers/notes/secrets/KEY", { value: "text" }),
+    "delete a secret": () => late.rest("DELETE", "/api/servers/notes/secrets/KEY"),
+    "delete a server": () => late.rest("DELETE", "/api/servers/notes"),
+    "delete it as a machine": () => late.rest("DELETE", "/api/machines/notes"),
+    "make a token": () => late.rest("POST", "/api/tokens", { label: "late" }),
+    "make a key": () => late.rest("POST", "/api/keys", { tag: "ci", ephemeral: true }),
+  };
+  const statuses: Record<string, number> = {};
+  for (const [name, change] of Object.entries(changes)) statuses[name] = (await change()).status;
+  expect(statuses).toEqual(Object.fromEntries(Object.keys(changes).map((name) => [name, 401])));
+});
+
 describe("what a browser asks for is not done if it is signed out meanwhile", () => {
   async function browserOf(person: Visitor & { name: string }): Promise<{ user: string; browser: string }> {
     return runInDurableObject(directory(), (accounts: Accounts) => {
@@ -482,6 +519,52 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
     await person.post("/account/browsers", { csrf: await person.csrf("/account") });
     expect(await askAll()).toEqual(Array.from({ length: 11 }, () => GONE));
     expect(await object.tokens()).toEqual([]);
+  });
+
+  test("on whichever page it asks", async () => {
+    const person = await Visitor.invited();
+    const { user, browser } = await browserOf(person);
+    for (const name of ["attic", "barn"]) await new TestUser(user).machine(name);
+    await new TestUser(user).script("cellar");
+    await end(user, `browser:${browser}`);
+    const csrf = await person.csrf("/account");
+    const forms: [path: string, fields: Record<string, string>][] = [
+      ["/account/tokens", { label: "late", may: "manage" }],
+      ["/account/approvals/attic", { allow: "yes" }],
+      ["/account/approvals/attic", { ask: "yes" }],
+      ["/machines/attic/approval", { approval: "once" }],
+      ["/machines/attic/rotate", {}],
+      ["/machines/barn/remove", {}],
+      ["/machines/attic/rename", { name: "cellar" }],
+    ];
+    const written = async () => {
+      const machines = (await objectOf(user).machines()).map(({ name, linkTokenHash, remoteApproval, elicitation, pageApproval }) => [name, linkTokenHash, remoteApproval, elicitation, pageApproval]); // prettier-ignore
+      return JSON.stringify([machines, await objectOf(user).tokens()]);
+    };
+    const changed: string[] = [];
+    for (const [path, fields] of forms) {
+      const before = await written();
+      expect([path, (await person.post(path, { csrf, ...fields })).status]).not.toEqual([path, 403]); // the form was read
+      if ((await written()) !== before) changed.push(`${path} ${Object.keys(fields).join()}`);
+    }
+    expect(changed).toEqual([]);
+  });
+
+  test("a receiver", async () => {
+    const person = await Visitor.invited();
+    const { user } = await browserOf(person);
+    const form = { csrf: await person.csrf("/account"), kind: "webhook", url: new Receiver().url, all: "on" };
+    expect((await person.post("/notifications/receivers", form)).status).toBe(200);
+    // As if the browser had been signed out since its request was let in.
+    const spied = await runInDurableObject(directory(), (accounts: Accounts) =>
+      vi.spyOn(Object.getPrototypeOf(accounts) as Accounts, "sessions").mockReturnValue([]),
+    );
+    try {
+      expect((await person.post("/notifications/receivers", form)).status).toBe(400);
+    } finally {
+      spied.mockRestore();
+    }
+    expect((await env.WEBHOOKS.getByName(user).overview()).subscriptions).toHaveLength(1);
   });
 
   test("but a token that was made in it before stays, and so does everything of another browser", async () => {
