@@ -63,6 +63,9 @@ test("what a revoked token has queued is not delivered", async () => {
   const thief = await token(user, user.id);
   await queue(thief, "the thief's");
   expect((await user.rest("DELETE", `/api/tokens/${thief.tokenId}`)).ok).toBe(true);
+  // Nor is what it says kept until then.
+  const kept = await registryOf(env, user.id).delivery(`token:${thief.tokenId}`, "the thief's");
+  expect(kept).toMatchObject({ state: "cancelled" });
   expect(await delivered(user)).toEqual(["the owner's own"]);
 });
 

@@ -152,6 +152,21 @@ describe("the answer to a form", () => {
     expect(await decided()).toEqual([]);
   });
 
+  it("is taken back with the token that it came with, while its machine is away", async () => {
+    const made = await user.rest("POST", "/api/tokens", { label: "other", scopes: ["mcp:tools"] });
+    const { id, token }: { id: string; token: string } = await made.json();
+    const caller = new TestUser(user.id, token);
+    const { result } = await call({}, ARGS, caller);
+    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    await answered(String(result?.["requestState"]), ARGS, caller);
+    const { pending } = await user.json<{ pending: { id: number }[] }>("/api/inbox");
+    const items = () => Promise.all(pending.map((item) => env.USER.getByName(user.id).inboxItem(null, item.id)));
+    const decisions = async () => (await items()).flatMap((item) => item?.decision?.by ?? []);
+    expect(await decisions()).toMatchObject([{ via: "form", bearer: `token:${id}` }]);
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    expect(await decisions()).toEqual([]);
+  });
+
   it("decides nothing once its person has withdrawn the permission to ask", async () => {
     const state = await shown();
     await env.USER.getByName(user.id).setElicitation("attic", false, null);

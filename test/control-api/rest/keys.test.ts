@@ -158,8 +158,10 @@ describe("an enrolment key", () => {
     ).json<{ token: string }>();
     const { key } = await keyOf(new TestUser(user.id, second.token));
     expect((await enrol(key)).status).toBe(201);
+    await keyOf(maker);
     await user.rest("DELETE", `/api/tokens/${first.id}`);
     expect((await enrol(key)).status).toBe(403);
+    expect((await user.json<{ keys: object[] }>("/api/keys")).keys).toHaveLength(1); // is valid for nothing
   });
 
   it("is not used up by strangers with invalid keys", async () => {

@@ -40,6 +40,18 @@ test.each([1, 2, 7, 99, 100, 101, 1_000])(
   },
 );
 
+test("the counts of the last 2,000 tokens are in memory; of another one, all that was reserved counts as used", () => {
+  const { object, writes } = stored();
+  const take = object();
+  for (const token of ["idle", "busy"]) take(token, 1_000, DAY_MS);
+  for (let token = 0; token < 2_000; token += 1) take(`t-${token}`, 1, DAY_MS);
+  const before = writes();
+  expect(take("t-0", 1, DAY_MS)).toBeGreaterThan(0);
+  expect(writes()).toBe(before);
+  expect(take("idle", 1_000, DAY_MS)).toBe(0);
+  expect(writes()).toBe(before + 1);
+});
+
 test("without a restart the whole budget can be used, with a hundred writes", () => {
   const { object, writes } = stored();
   const take = object();

@@ -108,3 +108,14 @@ test("what a client calls itself and its sessions is not kept, however long it i
   expect(positions.get(`${long}2`, `${long}a`)).toBe("another");
   expect(positions.get(`${long}1`, null)).toBe("end");
 });
+
+test("of clients that come and go the last 10,000 positions are kept", () => {
+  const positions = new PollPositions(() => "end");
+  positions.advance("idle", null, "kept");
+  positions.advance("busy", null, "kept");
+  for (let client = 0; client < 9_999; client += 1) {
+    if (client === 5_000) positions.advance("busy", null, "kept, too");
+    positions.advance(`client-${client}`, null, "another");
+  }
+  expect(["idle", "busy"].map((client) => positions.get(client, null))).toEqual(["end", "kept, too"]);
+});
