@@ -5,6 +5,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { env, TestUser } from "../../control-api/support/operator.ts";
 import { Receiver } from "../../control-api/support/receiver.ts";
+import { whileReading } from "../../control-api/support/while-reading.ts";
 
 const told = (session: string, text: string) => [
   { type: "session.created", session, data: { slug: "-x", title: text } },
@@ -124,6 +125,28 @@ test("so are those of a machine from before it was renamed, and none of the mach
   await forget(alice, "machine=loft");
   expect(await kept()).not.toContain("secret");
   expect(await kept()).toContain("another");
+});
+
+test("a message is forgotten that is put into the queue meanwhile", async () => {
+  const alice = new TestUser();
+  await alice.machine("attic");
+  const receiver = new Receiver();
+  await receiver.plan({ status: 503 });
+  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  const object = env.WEBHOOKS.getByName(alice.id);
+  const report = () => alice.logs("attic", told("s1", "first secret"));
+  await whileReading(
+    alice.id,
+    async () => {
+      await report();
+      await object.wake(false);
+    },
+    async () => object.forget("attic", null),
+  );
+  const queued = await runInDurableObject(object, (_, { storage }) =>
+    storage.sql.exec("SELECT content FROM delivery").toArray(),
+  );
+  expect(queued).toEqual([]);
 });
 
 test("a message that is nested deeper than SQLite reads JSON keeps no other one", async () => {

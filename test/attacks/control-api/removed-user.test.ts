@@ -21,6 +21,7 @@ import {
 } from "../../control-api/sign-in/support/visitor.ts";
 import { env, TestUser } from "../../control-api/support/operator.ts";
 import { Receiver, SECRET } from "../../control-api/support/receiver.ts";
+import { whileReading } from "../../control-api/support/while-reading.ts";
 
 const VISIT = { address: "here", browser: "Firefox" };
 
@@ -139,6 +140,16 @@ describe("what somebody asks for who is removed before it is done", () => {
       storage.sql.exec("SELECT * FROM verified_url").toArray(),
     );
     expect(agreed).toEqual([]);
+  });
+
+  it("is no webhook that is being stored", async () => {
+    const object = env.WEBHOOKS.getByName(id);
+    await whileReading(
+      id,
+      async () => object.add({ ...made, user: id, kind: "webhook", url: new Receiver().url, types: null }),
+      async () => object.removeAll(),
+    );
+    expect(await overview()).toEqual([]);
   });
 
   it("is no webhook, and no notifications of a browser", async () => {

@@ -208,14 +208,19 @@ describe("what a browser allowed, and no app has collected", () => {
       },
     ],
     ["by what has no page", async (person: Visitor & { name: string }) => directory().endSessions(await idOf(person))],
-  ])("is worth nothing after that browser was signed out %s, and another person's is", async (_, signOut) => {
-    const { person, thief } = await withBrowser();
-    const bystander = await pending(await Visitor.invited());
-    const { collect } = await pending(thief);
-    await signOut(person);
-    expect(await collect()).toEqual([400, 400]);
-    expect(await bystander.collect()).toEqual([200, 200]);
-  });
+  ])(
+    "is worth nothing after that browser was signed out %s, but what apps have is, and another person's",
+    async (_, signOut) => {
+      const { person, thief } = await withBrowser();
+      const bystander = await pending(await Visitor.invited());
+      const { collect } = await pending(thief);
+      const kept = await (await Client.registered()).signIn(thief, ADMIN);
+      await signOut(person);
+      expect(await collect()).toEqual([400, 400]);
+      expect(await statusWith(kept.access_token)).toBe(200);
+      expect(await bystander.collect()).toEqual([200, 200]);
+    },
+  );
 });
 
 describe("what a browser allows is worth nothing if it is signed out after its click was let in", () => {

@@ -8,6 +8,7 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Front } from "../../../scripts/front/front.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
+import { awaited } from "../../support/awaited.ts";
 import { BehindFront } from "./support/behind-front.ts";
 
 const certificate = newCertificate();
@@ -37,7 +38,7 @@ afterAll(() => behind[Symbol.asyncDispose]());
 /** Resolves when a socket or a stream is closed. A reset is an end as well. */
 function closed(socket: EventEmitter): Promise<void> {
   socket.on("error", () => undefined);
-  return new Promise((resolve) => socket.on("close", resolve));
+  return awaited("the end of the connection", new Promise((resolve) => socket.on("close", resolve)));
 }
 
 /** Sends a head and then always more, and answers what came back when the front has cut the connection. */

@@ -13,6 +13,7 @@ import { StdioTarget } from "../../../scripts/connector/stdio/stdio-target.ts";
 import { UnfinishedLine } from "../../../scripts/system/unfinished-line.ts";
 import { targetFetch } from "../../../scripts/connector/target-fetch.ts";
 import { lifeOf } from "../../../scripts/system/process-start.ts";
+import { awaited } from "../../support/awaited.ts";
 import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
 import { EventSize } from "../../../scripts/system/event-size.ts";
 import { connect } from "../../scripts/connector/support/connected.ts";
@@ -171,7 +172,7 @@ it("a server that answers no request of a session gets a limited number of them"
   const call = (id: number): Promise<Answered> =>
     ask(target, "POST", `{"jsonrpc":"2.0","id":${id},"method":"tools/call"}`, session);
   for (let id = 1; id <= 1_000; id += 1) void call(id);
-  expect((await call(1_001)).status).toBe(429);
+  expect((await awaited("an answer to one request more", call(1_001))).status).toBe(429);
 });
 
 it("a request with two ids is refused, since the server may take the other one, which is another client's", async () => {

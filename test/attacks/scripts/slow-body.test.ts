@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vit
 import type { Front } from "../../../scripts/front/front.ts";
 import { MAX_SLOW_BODIES_PER_ADDRESS } from "../../../scripts/front/limits.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
+import { awaited } from "../../support/awaited.ts";
 import { BehindFront } from "./support/behind-front.ts";
 
 /** Short, so that the tests are: what must end does so by itself. */
@@ -52,15 +53,9 @@ function post(front: Front, path: string, headers: Record<string, string> = {}) 
   return { sending, answered };
 }
 
-/** Many times what the front allows a body here. */
-const LATE_MS = 60_000;
-
-/** The answer's status, or that there is none: without the front's limit a test would wait as long as its client goes on. */
-function statusOf(answered: Promise<{ statusCode?: number | undefined }>): Promise<number | undefined | "no answer"> {
-  const { promise: late, resolve } = Promise.withResolvers<"no answer">();
-  const timer = setTimeout(() => resolve("no answer"), LATE_MS);
-  const status = answered.then(({ statusCode }) => statusCode);
-  return Promise.race([status, late]).finally(() => clearTimeout(timer));
+/** The answer's status. Without the front's limit a test would wait as long as its client goes on. */
+async function statusOf(answered: Promise<{ statusCode?: number | undefined }>): Promise<number | undefined> {
+  return (await awaited("an answer", answered)).statusCode;
 }
 
 describe("a body that does not arrive", () => {

@@ -14,6 +14,7 @@ import { TrustedProxies } from "../../../scripts/front/client-address.ts";
 import { Front } from "../../../scripts/front/front.ts";
 import { MAX_REQUESTS_PER_ADDRESS, MAX_STREAMS, RESET_BURST } from "../../../scripts/front/limits.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
+import { awaited } from "../../support/awaited.ts";
 
 /** Short, so that the test is. Each connection must end by itself; nothing here measures when. */
 const SOON_MS = 1_000;
@@ -56,7 +57,7 @@ function ended(socket: Socket): Promise<string> {
   let said = "";
   socket.on("data", (data) => (said += data.toString()));
   socket.on("error", () => undefined); // a reset is an end as well
-  return new Promise((resolve) => socket.on("close", () => resolve(said)));
+  return awaited("the end of the connection", new Promise((resolve) => socket.on("close", () => resolve(said))));
 }
 
 const ways: [string, () => Socket][] = [
@@ -93,7 +94,7 @@ describe.concurrent("a connection ends that", () => {
   test("speaks HTTP/2 and asks for nothing", async () => {
     const session = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
     session.on("error", () => undefined); // a reset is an end as well
-    await once(session, "close");
+    await awaited("the end of the connection", once(session, "close"));
   });
 });
 
@@ -105,7 +106,7 @@ test("an HTTP/2 connection whose request is silent stays open", async () => {
   for (let times = 0; times < 2; times += 1) {
     const other = connectHttp2(`https://localhost:${secure.port}`, { ca: certificate.cert });
     other.on("error", () => undefined); // a reset is an end as well
-    await once(other, "close");
+    await awaited("the end of an idle connection", once(other, "close"));
   }
   expect(session.destroyed).toBe(false);
   session.destroy();
