@@ -1,6 +1,7 @@
 // Root cause: a plan was shown without what its approval also allows; a request was in the order of its arrival only, so that one machine
 // could fill the page; a client's decision was delivered when its person had withdrawn that permission; a machine's error counted as consent;
 // marks piled up over the card above, empty lines moved a command's end away, and right-to-left text moved our own words.
+import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
 import type { Bearer } from "../../../control-api/src/http/caller.ts";
@@ -159,6 +160,27 @@ describe("who decides", () => {
     expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);
   });
 
+  test("a client's decision does not reach a machine that is back after the client's token has expired", async () => {
+    const { user } = await person();
+    const registry = env.USER.getByName(user.id);
+    await user.logs("attic", [asked("r-1")]);
+    const [item] = await waiting(user);
+    await registry.setRemoteApproval("attic", true, null);
+    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const expiresMs = Date.now() + 60 * 60_000;
+    const made = await user.rest("POST", "/api/tokens", { label: "short", scopes: ["mcp:tools"], expiresMs });
+    const { id, token }: { id: string; token: string } = await made.json();
+    await new TestUser(user.id, token).rest("POST", `/api/inbox/${item?.id}`, { behavior: "allow" });
+    expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
+    await runInDurableObject(env.USER.getByName(user.id) as unknown as DurableObjectStub, (_, { storage }) =>
+      storage.sql.exec("UPDATE access_token SET expires_ms = 1 WHERE id = ?", id),
+    );
+    await user.script("attic");
+    const again = { via: "client", name: "again" } as const;
+    expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, again)).toMatchObject({ code: "forbidden" });
+    expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);
+  });
+
   type Revoked = { bearer: Bearer; allow: (id: number) => Promise<unknown>; revoke: () => Promise<unknown> };
 
   async function byToken({ user }: Person): Promise<Revoked> {
@@ -214,6 +236,21 @@ describe("who decides", () => {
     // Its request that is under way then decides nothing either.
     const late = { via: "client", name: "late", bearer } as const;
     expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, late)).toEqual({ code: "unauthorized" });
+  });
+
+  test("a decision that waits for its machine stays with an app that is allowed again", async () => {
+    const { visitor, user } = await person();
+    const registry = env.USER.getByName(user.id);
+    await user.logs("attic", [asked("r-1")]);
+    const [item] = await waiting(user);
+    await registry.setRemoteApproval("attic", true, null);
+    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const client = await Client.registered();
+    const signIn = async () => (await client.signIn(visitor, { scope: "mcp:tools" })).access_token;
+    await new TestUser(user.id, await signIn()).rest("POST", `/api/inbox/${item?.id}`, { behavior: "allow" });
+    const [, now = ""] = (await signIn()).split(":");
+    const { decision } = (await registry.inboxItem(null, item?.id ?? 0)) ?? {};
+    expect(decision).toMatchObject({ by: { bearer: `grant:${now}` } });
   });
 
   test("a machine whose server knows no such tool has taken nothing", async () => {

@@ -391,7 +391,7 @@ describe("a change of a machine or server whose upload is under way when its tok
       instance.revokeToken(id);
       expect(await Promise.all(waiting)).toEqual(waiting.map(() => GONE));
     });
-    expect(await changesOf(person, "attic")).toEqual(["PUT"]);
+    expect([await changesOf(person, "attic"), await changesOf(person, "notes")]).toEqual([["PUT"], ["PUT"]]);
     expect(await namesOf(person)).toEqual(["attic", "notes"]);
   });
 
@@ -411,7 +411,8 @@ describe("a change of a machine or server whose upload is under way when its tok
     const writer = writable.getWriter();
     await Promise.all([writer.write(body), writer.close()]);
     expect((await deploying).status).toBe(401);
-    expect(await namesOf(person)).toEqual([]);
+    // Not even for a moment.
+    expect([await namesOf(person), await changesOf(person, "slow")]).toEqual([[], []]);
   });
 });
 
