@@ -81,6 +81,12 @@ describe("a removed user cannot come back", () => {
     expect(await errorOf(await client.refresh(refresh))).toBe("invalid_grant");
   });
 
+  it("with a refresh token that is used while they are being removed", async () => {
+    const { refresh_token: refresh } = await client.signIn(person, { scope: "operator:admin" });
+    await directory().lockOut(id); // the first step
+    expect(await errorOf(await client.refresh(refresh))).toBe("invalid_grant");
+  });
+
   it("with a browser, a password or a passkey", async () => {
     expect((await person.get("/account")).status).toBe(200);
     await removePerson(id, env);

@@ -50,6 +50,7 @@ function spellings(path: string): string[] {
 describe.each([
   ["reading one machine", { machines: ["attic"], scopes: ["operator:read"] }],
   ["acting on one machine", { machines: ["attic"] }],
+  ["administering, and limited to one machine", { machines: ["attic"], scopes: ["operator:admin", "mcp:tools"] }],
   ["reading", { scopes: ["operator:read"] }],
   ["acting", { scopes: ["mcp:tools"] }],
 ])("a token for %s", (_what, limits) => {
