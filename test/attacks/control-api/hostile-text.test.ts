@@ -198,10 +198,12 @@ describe("a name that somebody chose", () => {
   });
 
   test("of a client or browser is short and has only visible characters", () => {
+    expect(shownName(`${"x".repeat(79)}\u{1f600}`)).toBe(`${"x".repeat(79)}\ufffd...`);
     every([], name, (text) => {
       expect(shownName(text)).toBe(printable(shownName(text)));
       expect(shownName(text)).not.toBe("");
       expect(shownName(text).length).toBeLessThanOrEqual(83);
+      expect(shownName(text.repeat(83)).length).toBeLessThanOrEqual(83);
       expect(browserNamed(text)).toMatch(
         /^(?:An unknown browser|A browser|Edge|Opera|Firefox|Samsung Internet|Chrome|Safari)(?: on [A-Za-z]+)?$/,
       );

@@ -79,11 +79,24 @@ describe("what is approved is shown whole", () => {
     const marks = "\u0301".repeat(400);
     const session_rules = ["Bash(ls)\nBash(rm)"];
     const tool = `\u05D0${"\u0301".repeat(20)}`;
-    await one.user.logs("attic", [asked("r-1", { tool, why: `a${marks}`, cwd: `/\u05D0`, session_rules })]);
-    const html = await page(one);
+    const cwd = `/\u05D0${marks}`;
+    await one.user.logs("attic", [
+      { type: "session.created", session: "s-1", data: { slug: "-x", title: `a${marks}` } },
+      asked("r-1", { tool, why: `a${marks}`, cwd, session_rules }),
+      asked("r-2", { input: { questions: [{ question: `Go${marks}?`, options: [{ label: `a${marks}`, description: `b${marks}` }] }] } }, "question"), // prettier-ignore
+      asked("r-3"),
+    ]);
+    await one.user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const decided = (await waiting(one.user)).at(-1)?.id ?? 0;
+    await env.USER.getByName(one.user.id).decide(decided, { behavior: "deny" }, { via: "page", name: `Ann${marks}` });
+    // What a form sends back is not shown.
+    const html = (await page(one)).replaceAll(/ value="[^"]*"/g, "");
     expect(html).not.toMatch(/\p{M}{5}/u);
+    const four = "\u0301".repeat(4);
+    for (const shown of ["a", "Go", "b", "Denied by Ann"]) expect(html).toContain(`${shown}${four}\\u{301}`);
+    expect(html.split(`<bdi>a${four}`)).toHaveLength(4); // a title, a reason and a label
     expect(html).toMatch(/May it use <bdi>\u05D0\u0301{4}(?:\\u\{301\}){16}<\/bdi>\?/);
-    expect(html).toContain(" · <bdi>/\u05D0</bdi>");
+    expect(html).toMatch(/ · <bdi>\/\u05D0\u0301{4}\\u/);
     // Those who hear the page hear which request a button decides.
     expect(html).toMatch(/<h2 id="(what-\d+)">.*aria-describedby="\1">\s*Deny.*aria-describedby="\1">\s*Allow once/s);
     expect(html).not.toMatch(/<section[^>]* aria-label/); // two landmarks of one name could not be told apart

@@ -214,6 +214,7 @@ describe("another site", () => {
       expect(policy).not.toContain("unsafe");
       expect(response.headers.get("x-frame-options")).toBe("DENY");
       expect(response.headers.get("referrer-policy")).toBe("no-referrer");
+      expect(response.headers.get("x-content-type-options")).toBe("nosniff");
       // Not on the way to an app: it may have opened the page as a window of its own.
       const isOnTheWay = !["/", "/account"].includes(path);
       expect(response.headers.get("cross-origin-opener-policy")).toBe(isOnTheWay ? null : "same-origin");
@@ -245,6 +246,11 @@ test("a client's name stays within its box, and a token's label on its line", as
     const client = await Client.registered({ client_name: name });
     const page = await (await person.get(client.authorizePath())).text();
     expect(page).toContain(`Let <bdi class="named">${shown}</bdi> in?`);
+    const body = new URLSearchParams({ client_id: client.id, scope: "mcp:tools" });
+    const begun = await ask("/oauth/device_authorization", { method: "POST", body });
+    const { user_code: code }: { user_code: string } = await begun.json();
+    const pairing = await (await person.get(`/pair?code=${code}`)).text();
+    expect(pairing).toContain(`<bdi class="named">${shown}</bdi>`);
   }
   const csrf = await person.csrf("/account");
   const label = `a\u202Eb${piled}`.slice(0, 60);
