@@ -4,6 +4,9 @@ import { expect, onTestFinished, test, vi } from "vitest";
 import { readOutput } from "../../../../scripts/local/workerd/output.ts";
 import { OutputPace } from "../../../../scripts/local/workerd/output-pace.ts";
 
+/** Of a hundred lines each: more than are read at once. */
+const MOST_CHUNKS = 200;
+
 /** A script that prints `line` without end, and what is read of it. */
 function printer(line: string) {
   vi.useFakeTimers({ toFake: ["setTimeout", "performance"] });
@@ -15,7 +18,8 @@ function printer(line: string) {
   const chunk = `${line}\n`.repeat(100);
   /** Prints until nobody reads any more. */
   const fill = async (): Promise<number> => {
-    while (!stream.isPaused()) {
+    for (let chunks = 0; !stream.isPaused(); chunks += 1) {
+      if (chunks === MOST_CHUNKS) throw new Error("it is read without a pause");
       stream.write(chunk);
       await setImmediate();
     }
