@@ -224,6 +224,10 @@ describe("a hostile repository", () => {
     repository.write("b.two", "two\n");
     repository.write("module/untracked.txt", "x");
     writeFileSync(join(repository.home, "outside.txt"), "not yours");
+    // With `git lfs install` its owner's own configuration has a filter, which any repository's attributes can use.
+    writeFileSync(join(repository.home, ".gitconfig"), `[filter "evil"]\n\tclean = ${program("owner")}\n`);
+    vi.stubEnv("HOME", repository.home);
+    onTestFinished(() => void vi.unstubAllEnvs());
     const { files } = await repository.changes();
     expect(files.map(({ path, diff }) => [path, diff])).toEqual([
       ["a.txt", "@@ -1 +1 @@\n-one\n+two\n"],
