@@ -1,5 +1,5 @@
 import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { ServerStore } from "../../../control-api/src/user/server-store.ts";
 import { wrapper } from "../../../control-api/src/machines/provisioning.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
@@ -208,6 +208,23 @@ describe("managing hosted servers", () => {
     }
     expect((await deploy(looking, "notes")).status).toBe(403);
     expect(await bob.json("/api/servers")).toEqual({ servers: [] });
+  });
+
+  it("says why the platform refuses a secret", async () => {
+    const alice = new TestUser();
+    await deploy(alice, "notes");
+    const [real, message] = [globalThis.fetch, "a script may have at most 128 bindings"];
+    const spied = vi.spyOn(globalThis, "fetch").mockImplementation(async (input, init) => {
+      const request = new Request(input, init);
+      if (!request.url.endsWith("/secrets")) return real(request);
+      return Response.json(
+        { success: false, errors: [{ code: 10_021, message }], messages: [], result: null },
+        { status: 400 },
+      );
+    });
+    onTestFinished(() => spied.mockRestore());
+    const refused = await alice.rest("PUT", "/api/servers/notes/secrets/KEY", { value: "x" });
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining(message)]);
   });
 
   it("cannot confuse servers and machines: removing one by the other's route deletes nothing", async () => {
