@@ -89,17 +89,23 @@ describe("a removed user cannot come back", () => {
 
   it("with a browser, a password or a passkey", async () => {
     expect((await person.get("/account")).status).toBe(200);
+    const rows = () =>
+      runInDurableObject(directory(), (_, { storage }) =>
+        ["person WHERE id", "session WHERE person", "passkey WHERE person", "device WHERE person"].map(
+          (where) => storage.sql.exec(`SELECT * FROM ${where} = ?`, id).toArray().length,
+        ),
+      );
+    await runInDurableObject(directory(), (_, { storage }) => {
+      const row = "INSERT INTO passkey (id, person, public_key, counter, created_ms) VALUES (?, ?, x'00', 0, 1)";
+      storage.sql.exec(row, `passkey-of-${id}`, id);
+    });
+    expect(await rows()).toEqual([1, 1, 1, 1]);
     await removePerson(id, env);
     expect((await person.get("/account")).status).toBe(303);
     const { name } = person;
     const form = { name, password: "correct horse battery", next: "/account" };
     expect((await new Visitor().post("/sign-in", form)).status).toBe(401);
-    const rows = await runInDurableObject(directory(), (_, { storage }) =>
-      ["person WHERE id", "session WHERE person", "passkey WHERE person", "device WHERE person"].map(
-        (where) => storage.sql.exec(`SELECT * FROM ${where} = ?`, id).toArray().length,
-      ),
-    );
-    expect(rows).toEqual([0, 0, 0, 0]);
+    expect(await rows()).toEqual([0, 0, 0, 0]);
   });
 
   it("with a password that they set, or a session that they begin, before they are deleted", async () => {

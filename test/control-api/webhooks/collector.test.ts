@@ -37,6 +37,8 @@ type Parts = {
   messages: () => string[];
   /** How often the queue was counted. */
   counted: () => number;
+  /** Puts so many messages of other subscriptions into the queue. */
+  fill: (count: number) => void;
 };
 
 /** Runs a test in an object of its own, with one subscription. */
@@ -60,7 +62,14 @@ function collecting(test: (parts: Parts) => Promise<void>): Promise<void> {
         .exec<{ message: string }>("SELECT message FROM delivery ORDER BY id")
         .toArray()
         .map(({ message }) => message);
-    await test({ log, collector, subscriptions, messages, counted: () => counted });
+    const fill = (count: number): void =>
+      void storage.sql.exec(
+        `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+         INSERT INTO delivery (subscription, message, control, content, before, after, created_ms, next_ms)
+         SELECT 'other', 'of others', 0, '{}', '', '', 0, 0 FROM n`,
+        count,
+      );
+    await test({ log, collector, subscriptions, messages, counted: () => counted, fill });
   });
 }
 
@@ -105,5 +114,15 @@ describe("the collector", () => {
       expect(subscriptions.get("one")?.hasGap).toBe(true);
       // For the subscription, and for all.
       expect(counted()).toBe(2 * pages);
+    }));
+
+  it("queues no more than 5,000 messages of all subscriptions", () =>
+    collecting(async ({ log, collector, subscriptions, messages, fill }) => {
+      await collector.collect();
+      fill(4_990);
+      for (let count = 0; count < 20; count += 1) log.add();
+      await collector.collect();
+      expect(messages().filter((message) => message.startsWith("evt_"))).toHaveLength(10);
+      expect(subscriptions.get("one")?.hasGap).toBe(true);
     }));
 });
