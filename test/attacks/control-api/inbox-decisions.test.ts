@@ -74,6 +74,14 @@ describe("what is approved is shown whole", () => {
     expect(html).toContain("one\n\n\n\ntwo"); // as they stand between paragraphs
   });
 
+  test("or cannot be allowed", async () => {
+    const one = await person();
+    await one.user.logs("attic", [asked("r-1", { is_whole: false }), asked("r-2", { is_whole: false }, "plan")]);
+    const html = await page(one);
+    expect(html.match(/value="deny"/g)).toHaveLength(2);
+    expect(html).not.toContain('value="allow');
+  });
+
   test("marks, directions and line breaks in names and rules, without any that reach our own words", async () => {
     const one = await person();
     const marks = "\u0301".repeat(400);

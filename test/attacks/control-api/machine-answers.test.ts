@@ -121,6 +121,8 @@ describe("content from a machine", () => {
       expect(headers.get("x-content-type-options")).toBe("nosniff");
       expect(headers.get("content-security-policy")).toMatch(/^sandbox;.*default-src 'none'/);
       expect(headers.get("content-disposition")).toMatch(/^attachment/);
+      expect(headers.get("cross-origin-resource-policy")).toBe("same-origin");
+      expect(headers.get("referrer-policy")).toBe("no-referrer");
       expect(headers.get("content-type")).toMatch(/^(application\/json|text\/event-stream)/);
     }
   });

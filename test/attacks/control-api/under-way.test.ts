@@ -7,8 +7,6 @@ import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import type { Bearer, Credential } from "../../../control-api/src/http/caller.ts";
-import { allGrants } from "../../../control-api/src/sign-in/oauth/all-grants.ts";
-import { oauthApi } from "../../../control-api/src/sign-in/oauth/authorization-server.ts";
 import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
 import { newPasskey } from "../../control-api/sign-in/support/passkey.ts";
 import {
@@ -589,48 +587,6 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
     const { browser } = await browserOf(person);
     expect(Object.keys(await objectOf(user).createToken("more", LIMITS, { credential: `browser:${browser}` }))).toContain("token"); // prettier-ignore
     expect(await objectOf(user).createToken("late", LIMITS, { credential: `browser:${own}` })).toEqual(GONE);
-  });
-
-  /** Signs out all browsers of a person just before the directory does this for one of them. */
-  async function signedOutBefore(
-    method: "decideDevice" | "keepClient",
-    user: string,
-  ): Promise<{ mockRestore(): void }> {
-    return runInDurableObject(directory(), (instance: Accounts) => {
-      const accounts = Object.getPrototypeOf(instance) as Accounts;
-      const real = accounts[method] as (...args: unknown[]) => unknown;
-      const late = async function (this: Accounts, ...args: unknown[]): Promise<unknown> {
-        await this.endSessions(user);
-        return real.apply(this, args);
-      };
-      return vi.spyOn(accounts, method).mockImplementation(late as never);
-    });
-  }
-
-  test("a computer that it allows", async () => {
-    const person = await Visitor.invited();
-    const { user } = await browserOf(person);
-    const { id } = await Client.registered({}, "http://127.0.0.1/callback");
-    const form = (fields: Record<string, string>) => ({ method: "POST", body: new URLSearchParams(fields) });
-    const begun = await ask("/oauth/device_authorization", form({ client_id: id, scope: "operator:admin" }));
-    const { device_code, user_code }: { device_code: string; user_code: string } = await begun.json();
-    const csrf = await person.csrf("/account");
-    const spied = await signedOutBefore("decideDevice", user);
-    const answer = await person.post("/pair", { csrf, code: user_code, decision: "allow" }).finally(() => spied.mockRestore()); // prettier-ignore
-    expect(answer.headers.get("location")).toBe("/sign-in?next=%2Fpair");
-    const grant = { grant_type: "urn:ietf:params:oauth:grant-type:device_code", device_code, client_id: id };
-    expect((await ask("/oauth/token", form(grant))).status).toBe(400);
-  });
-
-  test("an app that it allows", async () => {
-    const person = await Visitor.invited();
-    const { user } = await browserOf(person);
-    const path = (await Client.registered()).authorizePath(ADMIN);
-    const csrf = await person.csrf(path);
-    const spied = await signedOutBefore("keepClient", user);
-    const answer = await person.post(path, { csrf, decision: "allow" }).finally(() => spied.mockRestore());
-    expect(answer.headers.get("location")).toMatch(/^\/sign-in\?next=/);
-    expect(await allGrants(oauthApi(env), user)).toEqual([]);
   });
 
   test("a prompt with a photo that arrives after that", async () => {
