@@ -4,6 +4,7 @@
  */
 import { createExecutionContext } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
+import { noteCall } from "../../../control-api/src/audit/note.ts";
 import { gate } from "../../../control-api/src/gate.ts";
 import { env, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
@@ -132,6 +133,16 @@ describe("an audit entry", () => {
     const broken = { ...entry, atMs: null as unknown as number };
     await env.USER.getByName(user.id).audit([entry, broken, { ...entry, subject: "after" }]);
     expect((await entriesOf(user, 2)).map(({ subject }) => subject)).toEqual(["after", "s"]);
+  });
+
+  it("does not take others along when it cannot be made", async () => {
+    const noteOne = (noted: () => { kind: "call"; client: string; subject: string }): void =>
+      noteCall(env, user.id, Promise.resolve(), () => "ok", noted);
+    noteOne(() => {
+      throw new Error("it cannot be made");
+    });
+    noteOne(() => ({ kind: "call", client: "x", subject: "s" }));
+    expect((await entriesOf(user)).map(({ subject }) => subject)).toEqual(["s"]);
   });
 
   it("about a sign-in, a grant, a token or a permission survives any number of calls", async () => {
