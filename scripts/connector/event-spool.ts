@@ -16,6 +16,12 @@ export const SPOOL_CHARACTERS = 16 * 1024 * 1024;
 /** Lines of acknowledged events that may accumulate in the file before it is rewritten without them. */
 const STALE_LINES = 1_000;
 
+/**
+ * The last number from which a script may have this one go on. As many are left for the events that follow: a hostile one could otherwise use all
+ * of them up, after which no script takes an event, and each ends the link at the first.
+ */
+const MAX_LEAP = MAX_SEQUENCE / 2;
+
 /** How long to wait before the next attempt after a disk failure. Each attempt writes the whole spool. */
 export const DISK_RETRY_MS = 5_000;
 
@@ -161,9 +167,10 @@ export class EventSpool implements Spool {
    * `acked` may be ahead of the numbers in the file, if an older copy of it was put back or the power failed before the disk had the
    * last of it. Events that were appended here since then have numbers that the script has already seen, and it
    * would drop them as repeated. They are therefore renumbered. This can only happen at the first welcome; later ones are about
-   * events of this process.
+   * events of this process. A number beyond `MAX_LEAP` is nobody's, and says nothing about the events that are here.
    */
   begin(acked: number): void {
+    if (acked > MAX_LEAP && acked > this.#last) return;
     if (!this.#isGreeted && acked > this.#lastAtOpen) this.#renumber(acked);
     else this.acknowledge(acked);
     this.#isGreeted = true;

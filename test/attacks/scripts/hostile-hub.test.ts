@@ -5,7 +5,7 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
-import { MAX_EXCHANGES, WINDOW_BYTES } from "#protocol/limits.ts";
+import { MAX_EXCHANGES, MAX_SEQUENCE, WINDOW_BYTES } from "#protocol/limits.ts";
 import { EventSpool } from "../../../scripts/connector/event-spool.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import { connect, connectHttp, type Connected } from "../../scripts/connector/support/connected.ts";
@@ -272,6 +272,22 @@ describe("frames of a hostile hub", () => {
     const next = await made.script.link();
     await next.until(() => next.events.length === 1);
     expect(next.events[0]?.events.map(({ data }) => data)).toEqual([1, 2]);
+  });
+
+  it.each([
+    [MAX_SEQUENCE, 1],
+    [MAX_SEQUENCE / 2, MAX_SEQUENCE / 2 + 1],
+  ])("that claim to have the event %d leave numbers for those that follow", async (ackedAtFirst, first) => {
+    using folder = temporaryFolder();
+    const spool = new EventSpool(join(folder.path, "a.events"));
+    await using made = await connected({ spool, ackedAtFirst });
+    await made.link.call({}, "{}"); // it has been welcomed
+    spool.append([{ atMs: 1, type: "t", session: null, data: 1 }]);
+    made.script.acked = 0;
+    made.link.socket.terminate();
+    const next = await made.script.link();
+    await next.until(() => next.events.length === 1);
+    expect(next.events[0]).toMatchObject({ first, events: [{ data: 1 }] });
   });
 
   it("with an invalid new name write no file, and the connector dials again", async () => {
