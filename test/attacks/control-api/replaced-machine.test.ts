@@ -4,7 +4,14 @@ import { beforeEach, describe, expect, test } from "vitest";
 import { deployServer } from "../../control-api/support/deploy-server.ts";
 import { env, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 import { pageOf, somebody, type Somebody, textOf } from "../../control-api/pages/support/person.ts";
-import { Client, csrfIn, offeredIn } from "../../control-api/sign-in/support/visitor.ts";
+import {
+  ask,
+  Client,
+  csrfIn,
+  offeredIn,
+  token as redeem,
+  type Tokens,
+} from "../../control-api/sign-in/support/visitor.ts";
 
 const WORDS = "belongs to another machine now";
 
@@ -125,6 +132,35 @@ describe("an app that is allowed on a page which showed the computer that had th
     expect([answer.status, textOf(await answer.text())]).toEqual([409, expect.stringContaining("Look at them again")]);
     const app = new TestUser(alice.user.id, tokens.access_token);
     const called = await app.fetch(new URL(resource).pathname, { method: "POST", body: "{}" });
+    expect([called.status, await called.text()]).toEqual([404, expect.stringContaining("machine_unknown")]);
+  });
+
+  test("is not reached at an address that was allowed while there was no such machine", async () => {
+    const resource = `${ORIGIN}/m/${await alice.user.slug("shed")}/mcp`;
+    const tokens = await (await Client.registered()).signIn(alice.browser, { resource });
+    await alice.user.machine("shed");
+    const app = new TestUser(alice.user.id, tokens.access_token);
+    const called = await app.fetch(new URL(resource).pathname, { method: "POST", body: "{}" });
+    expect([called.status, await called.text()]).toEqual([404, expect.stringContaining("machine_unknown")]);
+  });
+
+  test("is not reached with a code that was approved for the computer which had its address before", async () => {
+    const client = await Client.registered();
+    const resource = `${ORIGIN}/m/${await alice.user.slug("attic")}/mcp`;
+    const begun = await ask("/oauth/device_authorization", {
+      method: "POST",
+      body: new URLSearchParams({ client_id: client.id, resource }),
+    });
+    const code = await begun.json<{ device_code: string; user_code: string }>();
+    const form = { csrf: await alice.browser.csrf("/pair"), code: code.user_code, decision: "allow" };
+    expect(await (await alice.browser.post("/pair", form)).text()).toContain("Approved");
+    const grant = "urn:ietf:params:oauth:grant-type:device_code";
+    const redeemed = await redeem({ grant_type: grant, device_code: code.device_code, client_id: client.id });
+    const app = new TestUser(alice.user.id, (await redeemed.json<Tokens>()).access_token);
+    const call = () => app.fetch(new URL(resource).pathname, { method: "POST", body: "{}" });
+    expect(await (await call()).text()).not.toContain("machine_unknown");
+    await takeOver();
+    const called = await call();
     expect([called.status, await called.text()]).toEqual([404, expect.stringContaining("machine_unknown")]);
   });
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { ORIGIN } from "../support/operator.ts";
+import { somebody } from "../pages/support/person.ts";
 import { ask, bearer, CALLBACK, Client, errorOf, statusWith, token, type Tokens, Visitor } from "./support/visitor.ts";
 
 let person: Visitor;
@@ -195,13 +196,12 @@ describe("scopes", () => {
     const response = await ask("/mcp", { method: "POST", body, headers });
     expect(response.status).toBe(403);
     expect(response.headers.get("www-authenticate")).toContain('scope="mcp:tools"');
-    const direct = await (
-      await Client.registered()
-    ).signIn(person, {
-      scope: "operator:read",
-      resource: `${ORIGIN}/m/attic/mcp`,
-    });
-    expect(await statusWith(direct.access_token, "/m/attic/mcp")).toBe(403);
+    const { browser, user } = await somebody();
+    await user.machine("attic");
+    const address = `/m/${await user.slug("attic")}/mcp`;
+    const asked = { scope: "operator:read", resource: ORIGIN + address };
+    const direct = await (await Client.registered()).signIn(browser, asked);
+    expect(await statusWith(direct.access_token, address)).toBe(403);
   });
 
   test("that are unknown are ignored, and a client that names none gets the baseline", async () => {

@@ -7,7 +7,6 @@ import {
 } from "@cloudflare/workers-oauth-provider";
 import { Hono } from "hono";
 import { machineAddressIn } from "#protocol/address.ts";
-import { namesIn } from "#protocol/slug.ts";
 import { notify } from "../../audit/notice.ts";
 import type { Env } from "../../env.ts";
 import { shownName } from "../client-name.ts";
@@ -27,10 +26,8 @@ import { hasDocument, mayFetchDocument } from "./client.ts";
 import { oauthApi, OAuthPath } from "./authorization-server.ts";
 import type { GrantProps } from "./grant-token.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
+import { type Known, machineAt } from "./machine-at.ts";
 import { type Audience, audienceNamed } from "./resource.ts";
-
-/** What is needed here of a machine. */
-type Known = { readonly name: string; readonly identity: string };
 
 type Asked = { request: AuthRequest; api: ReturnType<typeof oauthApi>; audience: Audience };
 
@@ -72,7 +69,9 @@ authorize.post("/", (c) =>
     const isSame = machines.length === form.getAll("machine").length;
     const isWhole = isApex(asked.audience, c.env) || known.length === machines.length;
     if (!isSame || !isWhole) return consent(c, asked, session, CHANGED);
-    if (machines.length === 0) return allow(c, asked, session, { scopes });
+    // Whichever computer has the address of no machine later was not what this person saw.
+    if (machines.length === 0)
+      return allow(c, asked, session, isApex(asked.audience, c.env) ? { scopes } : { scopes, machines: [] });
     const identities = machines.map(({ identity }) => identity);
     if (identities.includes("")) return consent(c, asked, session, UNIDENTIFIED);
     // Whoever manages the account, or makes tokens, would not be limited to these machines.
@@ -83,11 +82,9 @@ authorize.post("/", (c) =>
 
 /** The machines that a grant may be limited to: for the apex all of the person's, for a machine's own address that one if it is theirs. */
 async function offered(c: PageContext, { audience }: Asked, { person }: Session): Promise<Known[]> {
-  const user = c.env.USER.getByName(person.id);
-  const address = machineAddressIn(new URL(audience), c.env.DOMAIN);
-  if (address === null) return user.machineEntries();
-  const record: (Known & { readonly slug: string }) | null = await user.machine(namesIn(address.slug).name);
-  return record?.slug === address.slug ? [record] : [];
+  if (isApex(audience, c.env)) return c.env.USER.getByName(person.id).machineEntries();
+  const addressed = await machineAt(audience, person.id, c.env);
+  return addressed === null ? [] : [addressed];
 }
 
 async function consent(

@@ -7,9 +7,10 @@ import type { DevicePoll, DeviceRequest } from "../accounts/devices.ts";
 import { oauthApi } from "./authorization-server.ts";
 import { completeGrant } from "./completed-grant.ts";
 import type { GrantProps } from "./grant-token.ts";
+import { machineAt } from "./machine-at.ts";
 import { oauthError } from "./oauth-error.ts";
 import { redeem, responseOf } from "./redeem.ts";
-import { spelled } from "./resource.ts";
+import { apexAudience, spelled } from "./resource.ts";
 
 const MESSAGES: Record<DevicePoll, string> = {
   authorization_pending: "Nobody has approved the code yet.",
@@ -51,6 +52,9 @@ async function grant(user: string, deviceCode: string, request: DeviceRequest, e
   const [redirectUri] = client?.redirectUris ?? [];
   if (redirectUri === undefined) return oauthError("invalid_client", "The client is not registered any more.", 401);
   await accountsOf(env).keepClient(clientId);
+  const { identity = "" } = (await machineAt(audience, user, env)) ?? {};
+  // A machine's address goes with its name, which another computer may have later. One that nobody knows is no limit.
+  const limit = audience === apexAudience(env) ? {} : { machines: identity === "" ? [] : [identity] };
   const verifier = randomSecret();
   const allowed = {
     request: {
@@ -65,9 +69,9 @@ async function grant(user: string, deviceCode: string, request: DeviceRequest, e
       issuer: env.ORIGIN,
     },
     userId: user,
-    metadata: { client: clientName, home: "paired with a code" },
+    metadata: { client: clientName, home: "paired with a code", ...limit },
     scope,
-    props: { client: clientName, approvedMs } satisfies GrantProps,
+    props: { client: clientName, approvedMs, ...limit } satisfies GrantProps,
   };
   const code = (await completeGrant(api, allowed, env)).searchParams.get("code") ?? "";
   const [, id = ""] = code.split(":");
