@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { HttpTarget, StdioTarget, type Target } from "../connector/index.ts";
-import { ConfigInvalid, ownAuthorization, readConfig } from "../serve/index.ts";
+import { ConfigInvalid, ownServe, readConfig } from "../serve/index.ts";
 import { codezHome } from "../system/home.ts";
 import { DecisionTarget } from "./decision-target.ts";
 import { ExitCode } from "./exit-code.ts";
@@ -25,7 +25,7 @@ export function targetOf(url: string | undefined, command: readonly string[]): T
 export function makeTarget(spec: TargetSpec, machine: string): Target {
   if (spec.kind === "command") return new StdioTarget(spec, machine);
   const url = new URL(addressOf(spec.url));
-  return new HttpTarget(url, machine, startHint(spec.url), ownAuthorization(url));
+  return new HttpTarget(url, machine, startHint(spec.url), ownServe(url));
 }
 
 /** What takes people's decisions behind this target: `codez serve`, if it is the one at this address. */

@@ -3,6 +3,7 @@ import { Agent as SecureAgent, request as requestHttps } from "node:https";
 import { mayCross } from "#protocol/header.ts";
 import { TOKEN_REQUIRED, TOKEN_REQUIRED_HEADER } from "../system/token-required.ts";
 import { HttpCall } from "./http-call.ts";
+import { KnownAgent, type KnownServer } from "./known-server.ts";
 import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
 
 /**
@@ -19,22 +20,25 @@ export class HttpTarget implements Target {
   readonly #url: URL;
   readonly #machine: string;
   readonly #startHint: string;
-  readonly #authorization: () => string | null;
+  readonly #known: KnownServer | null;
   readonly #agent: Agent;
+  /** For requests with the server's token. Whoever has a connection of the other one may be somebody else. */
+  readonly #knownAgent: Agent;
   readonly #request: typeof requestHttp;
 
   /**
    * @param startHint advice for the caller when nothing answers there.
-   * @param authorization returns the `Authorization` header for the server. Called for each request.
+   * @param known whose token the requests carry, while it runs.
    */
-  constructor(url: URL, machine: string, startHint: string, authorization: () => string | null = () => null) {
+  constructor(url: URL, machine: string, startHint: string, known: KnownServer | null = null) {
     const secure = url.protocol === "https:";
     const options = { keepAlive: true, scheduling: "lifo", timeout: IDLE_CONNECTION_MS } as const;
     this.#url = url;
     this.#machine = machine;
     this.#startHint = startHint;
-    this.#authorization = authorization;
+    this.#known = known;
     this.#agent = secure ? new SecureAgent(options) : new Agent(options);
+    this.#knownAgent = known === null ? this.#agent : new KnownAgent(options, known);
     this.#request = secure ? requestHttps : requestHttp;
   }
 
@@ -79,19 +83,20 @@ export class HttpTarget implements Target {
 
   close(): Promise<void> {
     this.#agent.destroy();
+    this.#knownAgent.destroy();
     return Promise.resolve();
   }
 
   #open({ method, query, headers, body }: TargetRequest): ClientRequest {
     const list = ["host", this.#url.host];
     for (const [name, value] of headers) if (mayCross(name)) list.push(name, value);
-    const authorization = this.#authorization();
+    const authorization = this.#known?.authorization() ?? null;
     if (authorization !== null) list.push("authorization", authorization);
     list.push("accept-encoding", "identity");
     if (!(body instanceof Uint8Array)) list.push("transfer-encoding", "chunked");
     else if (body.length > 0 || (method !== "GET" && method !== "HEAD")) list.push("content-length", `${body.length}`);
     return this.#request({
-      agent: this.#agent,
+      agent: authorization === null ? this.#agent : this.#knownAgent,
       protocol: this.#url.protocol,
       host: this.#url.hostname.replaceAll(/^\[|\]$/g, ""),
       port: this.#url.port,

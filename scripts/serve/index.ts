@@ -9,6 +9,6 @@ export { ServeExitCode } from "./exit-code.ts";
 export { ASK_PATH } from "./permission/ask-route.ts";
 export { LOCAL_PATH } from "./permission/local-route.ts";
 export { findRunning, type Running } from "./running-file.ts";
-export { ownAuthorization } from "./own-token.ts";
+export { ownServe } from "./own-token.ts";
 export { runIndexWorker } from "./search-index/worker.ts";
 export { AlreadyRunning, type Serve, startServe } from "./serve.ts";

@@ -187,8 +187,9 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
       stopWatching();
       stopApplying();
       await stopParts();
-      await listener.close();
+      // Before the port is free: whoever finds the file takes whatever listens there for serve.
       await removeRunning(runningFile);
+      await listener.close();
     },
   };
 }

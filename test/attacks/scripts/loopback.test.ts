@@ -9,8 +9,9 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { makeTarget } from "../../../scripts/codez/make-target.ts";
+import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import { targetFetch } from "../../../scripts/connector/target-fetch.ts";
-import { ownAuthorization } from "../../../scripts/serve/own-token.ts";
+import { ownServe } from "../../../scripts/serve/own-token.ts";
 import { peerBin } from "../../peers/bin.ts";
 import { TestMachine, until } from "../../scripts/serve/support/machine.ts";
 
@@ -185,13 +186,13 @@ describe("callers with access", () => {
     other.listen(0, "127.0.0.1");
     await once(other, "listening");
     const { port } = other.address() as { port: number };
-    expect(ownAuthorization(new URL(`http://127.0.0.1:${port}/mcp`), home)()).toBeNull();
+    expect(ownServe(new URL(`http://127.0.0.1:${port}/mcp`), home)?.authorization()).toBeNull();
     for (const address of [`http://10.0.0.1:${new URL(machine.url).port}/mcp`, machine.url.replace("http", "https")]) {
-      expect(ownAuthorization(new URL(address), home)()).toBeNull();
+      expect(ownServe(new URL(address), home)).toBeNull();
     }
     // serve listens at 127.0.0.1 only, and another user's program may listen on the same port at the other address of this computer.
     for (const host of ["localhost", "[::1]"])
-      expect(ownAuthorization(new URL(machine.url.replace("127.0.0.1", host)), home)()).toBeNull();
+      expect(ownServe(new URL(machine.url.replace("127.0.0.1", host)), home)).toBeNull();
     // serve was killed, another program has its port, and yet another its process id.
     const dead = spawn("true");
     await once(dead, "exit");
@@ -200,7 +201,7 @@ describe("callers with access", () => {
     mkdirSync(join(stale, "serve"), { recursive: true });
     for (const life of [{ pid: dead.pid }, { pid: process.pid, started: "1" }]) {
       writeFileSync(join(stale, "serve", "running.json"), JSON.stringify({ ...running, port, ...life }));
-      expect(ownAuthorization(new URL(`http://127.0.0.1:${port}/mcp`), stale)()).toBeNull();
+      expect(ownServe(new URL(`http://127.0.0.1:${port}/mcp`), stale)?.authorization()).toBeNull();
     }
     const target = makeTarget({ kind: "url", url: `http://127.0.0.1:${port}/mcp` }, "attic");
     const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
@@ -208,5 +209,35 @@ describe("callers with access", () => {
     expect(seen).toEqual([undefined]);
     await target.close();
     other.close();
+  });
+
+  test("whoever takes its port the moment it ends gets no token, and no request that was meant for it", async () => {
+    const seen: unknown[] = [];
+    const squatter = createServer((incoming, outgoing) => {
+      seen.push(incoming.headers.authorization);
+      outgoing.end("{}");
+    }).listen(0, "127.0.0.1");
+    await once(squatter, "listening");
+    const { port } = squatter.address() as { port: number };
+    const ending = spawn("sleep", ["60"]);
+    const stale = join(machine.home, "ending");
+    mkdirSync(join(stale, "serve"), { recursive: true, mode: 0o700 });
+    const running = { pid: ending.pid, started: null, port, token: "door", mcpToken: "secret" };
+    writeFileSync(join(stale, "serve", "running.json"), JSON.stringify(running), { mode: 0o600 });
+    const url = new URL(`http://127.0.0.1:${port}/mcp`);
+    const known = ownServe(url, stale);
+    expect(known?.authorization()).toBe("Bearer secret");
+    ending.kill("SIGKILL");
+    await once(ending, "exit");
+    const target = new HttpTarget(url, "attic", "Start it.", known);
+    const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
+    const call = async () => (await fetch("http://target/mcp", { method: "POST", headers: ACCEPT, body: LIST })).text();
+    expect(await call()).toContain("its server has just ended");
+    expect(seen).toEqual([]);
+    // As for any other server on this port.
+    expect(await call()).toBe("{}");
+    expect(seen).toEqual([undefined]);
+    await target.close();
+    squatter.close();
   });
 });
