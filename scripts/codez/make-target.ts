@@ -25,7 +25,7 @@ export function targetOf(url: string | undefined, command: readonly string[]): T
 export function makeTarget(spec: TargetSpec, machine: string): Target {
   if (spec.kind === "command") return new StdioTarget(spec, machine);
   const url = new URL(addressOf(spec.url));
-  return new HttpTarget(url, machine, startHint(spec.url), ownServe(url));
+  return new HttpTarget(url, machine, startHint(spec.url), ownServe(url, spec.url === DEFAULT_TARGET_URL));
 }
 
 /** What takes people's decisions behind this target: `codez serve`, if it is the one at this address. */

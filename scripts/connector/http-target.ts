@@ -3,7 +3,7 @@ import { Agent as SecureAgent, request as requestHttps } from "node:https";
 import { mayCross } from "#protocol/header.ts";
 import { TOKEN_REQUIRED, TOKEN_REQUIRED_HEADER } from "../system/token-required.ts";
 import { HttpCall } from "./http-call.ts";
-import { KnownAgent, type KnownServer } from "./known-server.ts";
+import { CheckedAgent } from "./checked-agent.ts";
 import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
 
 /**
@@ -14,6 +14,16 @@ const IDLE_CONNECTION_MS = 1_500;
 
 /** Time limit for connecting to the target. */
 const CONNECT_TIMEOUT_MS = 10_000;
+
+/** What is known of the server that should be at a URL of this computer. */
+export interface KnownServer {
+  /** The `Authorization` header for a request; `null` while no such server runs. */
+  readonly authorization: () => string | null;
+  /** Why a connection that was just made is none to the server that the last header was for; `null` if it is one. */
+  readonly whyNotIts: () => string | null;
+  /** Why a connection that was just made must not be used without the header either; `null` if it may. */
+  readonly whyNotAny: () => string | null;
+}
 
 /** An MCP server at a URL. Uses `node:http` directly, because every byte of every call passes here. */
 export class HttpTarget implements Target {
@@ -37,8 +47,12 @@ export class HttpTarget implements Target {
     this.#machine = machine;
     this.#startHint = startHint;
     this.#known = known;
-    this.#agent = secure ? new SecureAgent(options) : new Agent(options);
-    this.#knownAgent = known === null ? this.#agent : new KnownAgent(options, known);
+    this.#agent = secure
+      ? new SecureAgent(options)
+      : known === null
+        ? new Agent(options)
+        : new CheckedAgent(options, known.whyNotAny);
+    this.#knownAgent = known === null ? this.#agent : new CheckedAgent(options, known.whyNotIts);
     this.#request = secure ? requestHttps : requestHttp;
   }
 

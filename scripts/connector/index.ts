@@ -9,7 +9,6 @@ export { EventThrottle } from "./event-throttle.ts";
 export type { LinkSigner } from "./link.ts";
 export { machineFacts } from "./facts.ts";
 export { HttpTarget } from "./http-target.ts";
-export type { KnownServer } from "./known-server.ts";
 export { StdioTarget } from "./stdio/stdio-target.ts";
 export { checkTarget, type TargetCheck } from "./target-check.ts";
 export { type Answer, answerJson, type Target, type TargetRequest } from "./target.ts";

@@ -1,5 +1,7 @@
 import { join } from "node:path";
 import { codezHome } from "../system/home.ts";
+import { listenersAt } from "../system/port-owner.ts";
+import { isOfOthers } from "../system/trusted-file.ts";
 import { findRunning, type Running } from "./running-file.ts";
 
 /** How often to check that serve still runs. A new connection is checked by itself. */
@@ -11,21 +13,26 @@ const LOOK_AGAIN_MS = 100;
 /** Where serve listens. `localhost` may resolve to `[::1]`, where another user's program may listen on the same port. */
 const SERVE_HOST = "127.0.0.1";
 
-/** What a caller of `codez serve` needs to show the token to nobody else. */
+/** What `codez serve` is known by, so that nobody else gets the token, or the requests. */
 export type OwnServe = {
   /** The `Authorization` header for a request; `null` while serve does not run. */
   readonly authorization: () => string | null;
-  /** Whether the serve that the last header was for has had its port since then. */
-  readonly isStillThere: () => boolean;
+  /** Why a connection that was just made is none to the serve that the last header was for; `null` if it is one. */
+  readonly whyNotIts: () => string | null;
+  /** Why a connection that was just made must not be used without the header either; `null` if it may. */
+  readonly whyNotAny: () => string | null;
 };
 
 /**
- * The user's own running `codez serve` at this address, with the token for MCP; `null` if it can only be another server, for example at another
- * host. The token is for the process that wrote it, as long as that runs: every other program may listen on the port afterwards, and before.
+ * The user's own `codez serve`, if it can be at this address: with the token for MCP while it runs there, and without one for another server on
+ * the same port, for example the public CodeZ. The token is for the process that wrote it, as long as that runs: another program may listen on
+ * the port afterwards, and before.
  *
  * The header is looked up per call, because serve may be started or restarted after the connector.
+ *
+ * @param isOwnOnly whether the address stands for serve, so that no program of another user may take its place
  */
-export function ownServe(url: URL, home: string = codezHome()): OwnServe | null {
+export function ownServe(url: URL, isOwnOnly: boolean, home: string = codezHome()): OwnServe | null {
   if (url.protocol !== "http:" || url.hostname !== SERVE_HOST) return null;
   const path = join(home, "serve", "running.json");
   const port = Number(url.port || "80");
@@ -44,12 +51,19 @@ export function ownServe(url: URL, home: string = codezHome()): OwnServe | null 
       }
       return known === null ? null : `Bearer ${known.mcpToken}`;
     },
-    // serve listens before it writes the file, and removes the file before it stops listening.
-    isStillThere: () => {
+    // serve listens before it writes the file, and removes the file before it stops listening. So whoever was in the file before the
+    // connection was made, and still is, has accepted it.
+    whyNotIts: () => {
       const now = find();
-      const isSame = known !== null && now?.pid === known.pid && now.started === known.started;
-      if (!isSame) known = null;
-      return isSame;
+      if (known !== null && now?.pid === known.pid && now.started === known.started) return null;
+      known = null;
+      return "codez serve has just ended";
+    },
+    whyNotAny: () => {
+      const users = isOwnOnly ? listenersAt(port) : null;
+      // Whoever has stopped listening since must have had something to hide.
+      if (users === null || (users.length > 0 && !users.some((uid) => isOfOthers(uid)))) return null;
+      return "another user's program has the port of codez serve";
     },
   };
 }

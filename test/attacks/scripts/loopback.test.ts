@@ -7,8 +7,9 @@ import { createServer, request, type Server } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { makeTarget } from "../../../scripts/codez/make-target.ts";
+import { DEFAULT_TARGET_URL } from "../../../scripts/codez/profile/profile.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import { targetFetch } from "../../../scripts/connector/target-fetch.ts";
 import { ownServe } from "../../../scripts/serve/own-token.ts";
@@ -186,13 +187,13 @@ describe("callers with access", () => {
     other.listen(0, "127.0.0.1");
     await once(other, "listening");
     const { port } = other.address() as { port: number };
-    expect(ownServe(new URL(`http://127.0.0.1:${port}/mcp`), home)?.authorization()).toBeNull();
+    expect(ownServe(new URL(`http://127.0.0.1:${port}/mcp`), false, home)?.authorization()).toBeNull();
     for (const address of [`http://10.0.0.1:${new URL(machine.url).port}/mcp`, machine.url.replace("http", "https")]) {
-      expect(ownServe(new URL(address), home)).toBeNull();
+      expect(ownServe(new URL(address), false, home)).toBeNull();
     }
     // serve listens at 127.0.0.1 only, and another user's program may listen on the same port at the other address of this computer.
     for (const host of ["localhost", "[::1]"])
-      expect(ownServe(new URL(machine.url.replace("127.0.0.1", host)), home)).toBeNull();
+      expect(ownServe(new URL(machine.url.replace("127.0.0.1", host)), false, home)).toBeNull();
     // serve was killed, another program has its port, and yet another its process id.
     const dead = spawn("true");
     await once(dead, "exit");
@@ -201,7 +202,7 @@ describe("callers with access", () => {
     mkdirSync(join(stale, "serve"), { recursive: true });
     for (const life of [{ pid: dead.pid }, { pid: process.pid, started: "1" }]) {
       writeFileSync(join(stale, "serve", "running.json"), JSON.stringify({ ...running, port, ...life }));
-      expect(ownServe(new URL(`http://127.0.0.1:${port}/mcp`), stale)?.authorization()).toBeNull();
+      expect(ownServe(new URL(`http://127.0.0.1:${port}/mcp`), false, stale)?.authorization()).toBeNull();
     }
     const target = makeTarget({ kind: "url", url: `http://127.0.0.1:${port}/mcp` }, "attic");
     const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
@@ -225,19 +226,59 @@ describe("callers with access", () => {
     const running = { pid: ending.pid, started: null, port, token: "door", mcpToken: "secret" };
     writeFileSync(join(stale, "serve", "running.json"), JSON.stringify(running), { mode: 0o600 });
     const url = new URL(`http://127.0.0.1:${port}/mcp`);
-    const known = ownServe(url, stale);
+    const known = ownServe(url, false, stale);
     expect(known?.authorization()).toBe("Bearer secret");
     ending.kill("SIGKILL");
     await once(ending, "exit");
     const target = new HttpTarget(url, "attic", "Start it.", known);
     const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
     const call = async () => (await fetch("http://target/mcp", { method: "POST", headers: ACCEPT, body: LIST })).text();
-    expect(await call()).toContain("its server has just ended");
+    expect(await call()).toContain("codez serve has just ended");
     expect(seen).toEqual([]);
     // As for any other server on this port.
     expect(await call()).toBe("{}");
     expect(seen).toEqual([undefined]);
     await target.close();
     squatter.close();
+  });
+
+  // Only root can become another user.
+  test.runIf(process.getuid?.() === 0)("another user's program at serve's port gets no request at all", async () => {
+    const listen = `
+      const server = require("node:http").createServer((incoming, outgoing) => {
+        console.log("asked");
+        outgoing.end("{}");
+      });
+      server.listen(0, "127.0.0.1", () => console.log(server.address().port));`;
+    const squatter = spawn("node", ["-e", listen], {
+      uid: 65_534,
+      gid: 65_534,
+      cwd: "/",
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    let said = "";
+    squatter.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+    const port = await until("its port", () => /^\d+/.exec(said)?.[0]);
+    const elsewhere = join(machine.home, "squatted");
+    mkdirSync(elsewhere, { mode: 0o700 });
+    writeFileSync(join(elsewhere, "serve.json"), JSON.stringify({ port: Number(port) }), { mode: 0o600 });
+    vi.stubEnv("CODEZ_HOME", elsewhere);
+    const answerAt = async (url: string) => {
+      const target = makeTarget({ kind: "url", url }, "attic");
+      const fetch = targetFetch(target, { failed: () => undefined, postEnded: () => undefined });
+      const response = await fetch("http://target/mcp", { method: "POST", headers: ACCEPT, body: LIST });
+      await target.close();
+      return response.text();
+    };
+    try {
+      expect(await answerAt(DEFAULT_TARGET_URL)).toContain("another user's program has the port of codez serve");
+      // A server that the person named may run as another user.
+      expect(await answerAt(`http://127.0.0.1:${port}/mcp`)).toBe("{}");
+      expect(said.match(/asked/g)).toEqual(["asked"]);
+    } finally {
+      vi.unstubAllEnvs();
+      squatter.kill();
+      await once(squatter, "exit");
+    }
   });
 });
