@@ -74,6 +74,30 @@ describe.skipIf(!hasChromium())("the pages, in a browser", () => {
     expect((await left).url()).toContain("error=access_denied");
   });
 
+  test("allow nothing by the second click of a double click whose first one was another page's", async () => {
+    const page = await visit();
+    await page.goto(await register());
+    await page.fill("input[name=name]", "dana");
+    await page.fill("input[name=password]", PASSWORD);
+    await page.click("button[type=submit]");
+    await page.waitForSelector("button[value=allow]");
+    // As it is when it appears, when a window above it is closed, and once somebody could have read it.
+    const [first, above, later] = await page.evaluate<string[]>(`(async () => {
+      const now = (button) => getComputedStyle(button).pointerEvents;
+      const button = document.querySelector("button[value=allow]");
+      const anew = button.cloneNode(true);
+      button.after(anew);
+      const first = now(anew);
+      anew.remove();
+      await Promise.all(button.getAnimations().map((one) => one.finished));
+      dispatchEvent(new Event("focus"));
+      const above = now(button);
+      while (now(button) === "none") await new Promise(requestAnimationFrame);
+      return [first, above, now(button)];
+    })()`);
+    expect([first, above, later]).toEqual(["none", "none", "auto"]);
+  });
+
   test("a passkey can be created, opens the account, and is then all that is asked for", async () => {
     const context = await chromium.person();
     const page = await context.newPage();

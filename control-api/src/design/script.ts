@@ -244,6 +244,19 @@ for (const type of ["pointerup", "pointercancel", "contextmenu"]) addEventListen
 addEventListener("blur", lifted);
 const SETTLE_MS = 400;
 
+// --- What came into view a moment ago allows nothing. A page of somebody else's can close a window of its own under the first click of a
+// double click, so that the second meets ours, which it has opened below. Half a second is the longest double click that systems are set to
+// at first. The style sheet does the same for a page that is just opened.
+const DOUBLE_CLICK_MS = 500;
+let settled = 0;
+function settle() {
+  clearTimeout(settled);
+  document.documentElement.classList.add("settling");
+  settled = setTimeout(() => document.documentElement.classList.remove("settling"), DOUBLE_CLICK_MS);
+}
+for (const type of ["focus", "pageshow"]) addEventListener(type, settle);
+document.addEventListener("visibilitychange", settle);
+
 let isRefreshing = false;
 let isStale = false;
 /** Brings the live parts of the page up to date, at most once in a second and a half however much happens. */
