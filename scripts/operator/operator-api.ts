@@ -1,6 +1,7 @@
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { boundedFetch } from "../system/bounded-fetch.ts";
+import { knowsOwnerToken } from "../system/owner-proof.ts";
 import { readOwnerToken } from "../system/owner-token.ts";
 
 const TIMEOUT_MS = 30_000;
@@ -26,13 +27,9 @@ export class OperatorApi {
 
   /**
    * @param origin Operator's address
-   * @param token a personal access token; without one, that of the Operator on this computer
+   * @param token the caller's
    */
-  constructor(origin: string, token = readOwnerToken(origin)) {
-    if (token === null)
-      throw new OperatorApiError(
-        `${origin} needs a token. Create one with \`codez tokens create operator --hub ${origin}\`, and set OPERATOR_TOKEN to it.`,
-      );
+  constructor(origin: string, token: string) {
     this.origin = origin;
     this.#token = token;
   }
@@ -69,6 +66,22 @@ export class OperatorApi {
       Failure.safeParse(answer).data?.error ?? {};
     throw new OperatorApiError(message, code);
   }
+}
+
+/**
+ * The API of the Operator at an address, with the token in OPERATOR_TOKEN; without one, with that of the Operator on this computer, if it is
+ * that one which answers there. @throws OperatorApiError
+ */
+export async function apiAt(origin: string): Promise<OperatorApi> {
+  const given = process.env["OPERATOR_TOKEN"];
+  if (given) return new OperatorApi(origin, given);
+  const own = readOwnerToken(origin);
+  if (own === null)
+    throw new OperatorApiError(
+      `${origin} needs a token. Create one with \`codez tokens create operator --hub ${origin}\`, and set OPERATOR_TOKEN to it.`,
+    );
+  if (await knowsOwnerToken(origin, own)) return new OperatorApi(origin, own);
+  throw new OperatorApiError(`This computer's Operator does not answer at ${origin}. Is it running?`);
 }
 
 /** Where the commands that talk to a running Operator find it. */

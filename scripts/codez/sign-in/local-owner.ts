@@ -1,14 +1,7 @@
-import { createHash, createHmac, randomBytes, timingSafeEqual } from "node:crypto";
-import * as z from "zod";
-import { boundedFetch } from "../../system/bounded-fetch.ts";
+import { knowsOwnerToken } from "../../system/owner-proof.ts";
 import { NotPrivate, readOwnerToken } from "../../system/owner-token.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
-
-/** Enough for a server on this computer. Milliseconds. */
-const TIMEOUT_MS = 5_000;
-
-const Proof = z.object({ proof: z.string().max(128) });
 
 /**
  * The token that the Operator at `hub` wrote to a file on this computer, for the programs of the user who started it; `null` when
@@ -17,7 +10,7 @@ const Proof = z.object({ proof: z.string().max(128) });
  */
 export async function localOwnerToken(hub: string): Promise<string | null> {
   const token = tokenFor(hub);
-  return token !== null && (await isIts(token, hub)) ? token : null;
+  return token !== null && (await knowsOwnerToken(hub, token)) ? token : null;
 }
 
 /**
@@ -39,24 +32,4 @@ function tokenFor(hub: string): string | null {
     const fix = `Remove ${reason.path} and start that Operator again. If somebody could have read it, make a new token: delete OWNER_TOKEN in its secrets.json.`;
     throw new CodezFailure(ExitCode.FILE_BROKEN, `${reason.message}.`, fix, reason);
   }
-}
-
-/** Whether the program that listens there proves that it knows this token (control-api/src/sign-in/routes/local-proof.ts). */
-async function isIts(token: string, hub: string): Promise<boolean> {
-  const nonce = randomBytes(24).toString("base64url");
-  let proof: string;
-  try {
-    const response = await boundedFetch(new URL(`/api/local?nonce=${nonce}`, hub), {
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    proof = Proof.parse(await response.json()).proof;
-  } catch {
-    return false; // Unreachable, or not an Operator of this computer. The command's own request then fails without a token, and says so.
-  }
-  const key = createHash("sha256").update(token).digest("hex");
-  const expected = createHmac("sha256", key)
-    .update(`operator ${new URL(hub).origin} ${nonce}`)
-    .digest("base64url");
-  const [shown, right] = [Buffer.from(proof), Buffer.from(expected)];
-  return shown.length === right.length && timingSafeEqual(shown, right);
 }

@@ -1,6 +1,6 @@
 import { Command, InvalidArgumentError } from "commander";
 import { Rollout, RolloutAnswer, type StartRollout } from "#protocol/rollout.ts";
-import { OperatorApi, originOf, type Where } from "../operator-api.ts";
+import { apiAt, type OperatorApi, originOf, type Where } from "../operator-api.ts";
 import { describeRollout } from "./describe.ts";
 import { print } from "../../print.ts";
 
@@ -11,8 +11,7 @@ type StartOptions = Where & { canary?: string[]; tag?: string; share?: number; w
  * @param localUrl the address of the Operator on this computer; `null` if none runs
  */
 export function rolloutCommand(localUrl: () => Promise<string | null>): Command {
-  const api = async (where: Where): Promise<OperatorApi> =>
-    new OperatorApi(await originOf(where, localUrl), process.env["OPERATOR_TOKEN"] || undefined);
+  const api = async (where: Where): Promise<OperatorApi> => apiAt(await originOf(where, localUrl));
   const rollout = new Command("rollout").description(
     "give machines the current template, a few first, and back if it fails",
   );

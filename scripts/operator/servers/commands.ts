@@ -4,7 +4,7 @@ import { text as textOf } from "node:stream/consumers";
 import { Command, InvalidArgumentError } from "commander";
 import { printableJson } from "#protocol/printable.ts";
 import { OPERATOR_COMMAND, PROGRAM } from "../../local/program.ts";
-import { OperatorApi, originOf, type Where } from "../operator-api.ts";
+import { apiAt, originOf, type Where } from "../operator-api.ts";
 import { ServerApi } from "./server-api.ts";
 import { bundleServer } from "./server-folder.ts";
 import { untilReady, verify } from "./verify.ts";
@@ -17,8 +17,7 @@ const TEMPLATES = join(PROGRAM, "scripts/operator/templates");
  * @param localUrl the address of the Operator on this computer; `null` if none runs
  */
 export function serversCommand(localUrl: () => Promise<string | null>): Command {
-  const api = async (where: Where): Promise<ServerApi> =>
-    new ServerApi(new OperatorApi(await originOf(where, localUrl), process.env["OPERATOR_TOKEN"] || undefined));
+  const api = async (where: Where): Promise<ServerApi> => new ServerApi(await apiAt(await originOf(where, localUrl)));
   const servers = new Command("servers").description("host MCP servers in Operator itself, without a machine");
   const add = (usage: string, description: string): Command =>
     servers

@@ -11,8 +11,9 @@ import { type AuthorizationServer, findServer } from "../../../scripts/codez/sig
 import { signInByBrowser } from "../../../scripts/codez/sign-in/browser-flow.ts";
 import { signInByDevice } from "../../../scripts/codez/sign-in/device-flow.ts";
 import { messagesOf } from "../../../scripts/codez/watch/event-stream.ts";
-import { OperatorApi } from "../../../scripts/operator/operator-api.ts";
+import { apiAt, OperatorApi } from "../../../scripts/operator/operator-api.ts";
 import { serversCommand } from "../../../scripts/operator/servers/commands.ts";
+import { writeOwnerToken } from "../../../scripts/system/owner-token.ts";
 import { Codez, codez } from "../../scripts/codez/commands/support/codez.ts";
 import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
 
@@ -77,6 +78,26 @@ it.each([301, 302, 303, 307, 308])("a redirect with %i is an error, and leads no
   await expect(new OperatorApi(origin, "token").ask("GET", "/api/servers")).rejects.toThrow();
   expect(asked).not.toContain("/elsewhere");
   expect(asked.length).toBeGreaterThanOrEqual(5); // all of them were there
+});
+
+it("the operator command shows the token of this computer's Operator only to what proves that it knows it", async () => {
+  const shown: unknown[] = [];
+  const origin = await operator((request, response, own) => {
+    shown.push(request.headers.authorization);
+    json({ proof: "unknown", servers: [] })(request, response, own);
+  });
+  using home = temporaryFolder();
+  vi.stubEnv("CODEZ_HOME", home.path);
+  vi.stubEnv("OPERATOR_TOKEN", "");
+  onTestFinished(() => void vi.unstubAllEnvs());
+  writeOwnerToken(origin, "opr_owner_secret");
+  const asked = apiAt(origin).then((api) => api.ask("GET", "/api/servers"));
+  await expect(asked).rejects.toThrow("This computer's Operator does not answer");
+  expect(shown).toEqual([undefined]);
+  // One that was given is for whatever its person named.
+  vi.stubEnv("OPERATOR_TOKEN", "given");
+  await (await apiAt(origin)).ask("GET", "/api/servers");
+  expect(shown).toEqual([undefined, "Bearer given"]);
 });
 
 describe("an answer without end", () => {
