@@ -17,6 +17,7 @@ import { CodezFailure } from "./failure.ts";
 import { describeDiskFailure, isDiskFailure } from "../system/disk-failure.ts";
 import { Lock } from "../system/lock.ts";
 import type { Holder } from "../system/lock-holder.ts";
+import { whyNotDial } from "./own-operator.ts";
 import { expiredFailure } from "./link-status.ts";
 import { renamed } from "./profile/profile.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
@@ -86,6 +87,7 @@ export class RunningConnector {
       },
     });
     this.connector = new Connector({
+      whyNotDial,
       target,
       decisions,
       spool: this.spool,

@@ -61,6 +61,8 @@ export type ConnectorOptions = {
   readonly renamed: (name: string) => Promise<void>;
   /** Called with a new token, which replaces the present one before that expires. It must be saved before the next dial. */
   readonly renewed?: (token: string) => void;
+  /** Asked before each dial: why what answers at this address must not have the machine; `null` if it may. Default: it may. */
+  readonly whyNotDial?: (linkUrl: string) => Promise<string | null>;
   readonly facts: () => Facts;
   readonly target: Target;
   /** Takes people's decisions (`ScriptPath.DECIDE`). Default: nobody does. */
@@ -147,6 +149,8 @@ export class Connector {
   }
 
   async #dial({ linkUrl, token, key = null }: Credentials): Promise<{ end: LinkEnd; onlineForMs: number | null }> {
+    const whyNot = (await this.#options.whyNotDial?.(linkUrl)) ?? null;
+    if (whyNot !== null) return { end: { kind: "unreachable", reason: whyNot }, onlineForMs: null };
     if (this.#stopping.signal.aborted) return { end: { kind: "unreachable", reason: "stopped" }, onlineForMs: null };
     let onlineMs: number | null = null;
     const { facts, target, decisions = null, spool, listener } = this.#options;

@@ -37,19 +37,21 @@ export function writeOwnerToken(origin: string, token: string, home: string = co
   return path;
 }
 
-/**
- * The token that the Operator at `origin` stored for this user; `null` when there is none. Operator may have been started with
- * another `CODEZ_HOME`, so the user's usual folders are searched as well.
- * Throws NotPrivate.
- */
+/** The token that the Operator at `origin` stored for this user; `null` when there is none. Throws NotPrivate. */
 export function readOwnerToken(origin: string): string | null {
+  return readOwnerTokens(origin)[0] ?? null;
+}
+
+/**
+ * All tokens that Operators at `origin` stored for this user. Operator may have been started with another `CODEZ_HOME`, so the user's usual
+ * folders are searched as well. Throws NotPrivate.
+ */
+export function readOwnerTokens(origin: string): string[] {
   const homes = new Set([codezHome(), join(homedir(), ".codez"), ...accountHome()]);
-  for (const home of homes) {
+  return [...homes].flatMap((home) => {
     const path = ownerTokenPath(origin, home);
-    const token = path === null ? null : readPrivately(path);
-    if (token !== null) return token;
-  }
-  return null;
+    return (path === null ? null : readPrivately(path)) ?? [];
+  });
 }
 
 /** The user's home folder according to the system, which may differ from `HOME`. */

@@ -12,6 +12,7 @@ import { CodezFailure } from "../failure.ts";
 import type { OperatorClient } from "../operator-client.ts";
 import { makeTarget } from "../make-target.ts";
 import { holderOf, Lock } from "../../system/lock.ts";
+import { whyNotDial } from "../own-operator.ts";
 import type { Profile } from "../profile/profile.ts";
 import type { ProfileFolder } from "../profile/profile-folder.ts";
 import { failureOf, saveToken } from "../run-connector.ts";
@@ -66,6 +67,7 @@ export async function proveOnline(
     credentials: () => Promise.resolve({ ...profile, key: folder.linkKey(key) }),
     renewed: (token) => saveToken(folder, key, token),
     renamed: () => Promise.resolve(),
+    whyNotDial,
     facts: () => machineFacts(VERSION),
     target,
     ...(isNewToken ? {} : { refusalGraceMs: OLD_TOKEN_GRACE_MS }),

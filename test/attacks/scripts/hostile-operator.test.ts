@@ -1,8 +1,11 @@
+import { createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { buildCodez } from "../../../scripts/build/codez.ts";
+import { whyNotDial } from "../../../scripts/codez/own-operator.ts";
+import { Connector, emptySpool, machineFacts } from "../../../scripts/connector/index.ts";
 import { linkWarnings } from "../../../scripts/codez/describe-link.ts";
 import { CodezFailure } from "../../../scripts/codez/failure.ts";
 import { OperatorClient } from "../../../scripts/codez/operator-client.ts";
@@ -98,6 +101,39 @@ it("the operator command shows the token of this computer's Operator only to wha
   vi.stubEnv("OPERATOR_TOKEN", "given");
   await (await apiAt(origin)).ask("GET", "/api/servers");
   expect(shown).toEqual([undefined, "Bearer given"]);
+});
+
+it.each([false, true])("a machine dials this computer's Operator only if it proves to be that: %s", async (isIts) => {
+  const reached: string[] = [];
+  const token = "opr_owner_secret";
+  const origin = await operator(({ url = "/" }, response, own) => {
+    reached.push(url.split("?")[0] ?? "");
+    const key = createHash("sha256").update(token).digest("hex");
+    const nonce = new URL(url, own).searchParams.get("nonce") ?? "";
+    const proof = createHmac("sha256", key).update(`operator ${own} ${nonce}`).digest("base64url");
+    json({ proof: isIts ? proof : "unknown" })(undefined as never, response, own);
+  });
+  using home = temporaryFolder();
+  vi.stubEnv("CODEZ_HOME", home.path);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  writeOwnerToken(origin, token);
+  const linkUrl = `${origin.replace("http", "ws")}/m/attic/link`;
+  const said = Promise.withResolvers<string>();
+  const connector = new Connector({
+    credentials: () => Promise.resolve({ linkUrl, token: "link" }),
+    renamed: () => Promise.resolve(),
+    whyNotDial,
+    facts: () => machineFacts("1"),
+    target: { serve: () => undefined, close: () => Promise.resolve() },
+    spool: emptySpool("one"),
+    listener: { offline: (reason) => said.resolve(reason) },
+  });
+  const ended = connector.run();
+  const dialled = "HTTP 200 instead of a WebSocket";
+  expect(await said.promise).toContain(isIts ? dialled : "this computer's Operator does not answer");
+  connector.stop("enough");
+  await ended;
+  expect(reached.includes("/m/attic/link")).toBe(isIts);
 });
 
 describe("an answer without end", () => {
