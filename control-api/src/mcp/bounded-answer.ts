@@ -1,7 +1,8 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
 import { OperatorFailure } from "#protocol/error.ts";
 import { eventText } from "#protocol/event-text.ts";
-import { textWithin } from "../http/text-within.ts";
+import { GrowingBytes } from "../http/growing-bytes.ts";
+import { type HeldAnswers, SMALL_BYTES } from "../http/large-answers.ts";
 
 /**
  * The largest answer of a machine that `/mcp` passes on, as JSON or as one event of a stream. `/mcp` holds an answer as text,
@@ -11,28 +12,62 @@ import { textWithin } from "../http/text-within.ts";
  */
 export const MAX_ANSWER_BYTES = 8 * 1024 * 1024;
 
+/** Whose answer is read, and where it is counted while it is held. */
+export type Reading = { readonly machine: string; readonly held: HeldAnswers; readonly limitBytes?: number };
+
 /**
  * Reads a response's text. Throws `OperatorFailure` answer_too_large as soon as it exceeds the limit. The rest is then not
  * read, which cancels the exchange and tells the machine to stop. A body that breaks off throws the stream's own error.
+ *
+ * A large answer is read on when there is room for it, and throws machine_failed if there is none in time.
  */
-export async function answerText(response: Response, machine: string, limitBytes = MAX_ANSWER_BYTES): Promise<string> {
-  const text = await textWithin(response, limitBytes);
-  if (text === null) throw tooLarge(machine, limitBytes);
-  return text;
+export async function answerText(
+  { body, headers }: Response,
+  { machine, held, limitBytes = MAX_ANSWER_BYTES }: Reading,
+): Promise<string> {
+  if (body === null) return "";
+  const announced = Number(headers.get("content-length") ?? Number.NaN);
+  let room: number | null = null;
+  const read = new GrowingBytes();
+  const reader = body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) return new TextDecoder().decode(read.bytes);
+      const length = read.length + value.byteLength;
+      if (room === null && length > SMALL_BYTES && length <= limitBytes) {
+        room = announced >= length && announced <= limitBytes ? announced : limitBytes;
+        if ((await held.add(machine, room)) === null) throw noRoom(machine);
+      }
+      // It is not held to the length that it announced.
+      if (length > (room ?? limitBytes)) throw tooLarge(machine, limitBytes);
+      read.add(value, room ?? limitBytes);
+    }
+  } catch (reason) {
+    void reader.cancel().catch(() => undefined); // it may have broken off
+    throw reason;
+  }
 }
 
-/** The data of a response's events. The limit applies to each event by itself, because a stream of many events may be long. */
+/**
+ * The data of a response's events. The limit applies to each event by itself, because a stream of many events may be long. A large one is read on
+ * when there is room for it, and counted until the next one is asked for.
+ */
 export async function* eventsWithin(
   response: Response,
-  machine: string,
-  limitBytes = MAX_ANSWER_BYTES,
+  { machine, held, limitBytes = MAX_ANSWER_BYTES }: Reading,
 ): AsyncGenerator<string> {
   if (response.body === null) return;
   let sinceEvent = 0;
+  let counted: Awaited<ReturnType<HeldAnswers["add"]>> = null;
   const bounded = new TransformStream<Uint8Array, Uint8Array>({
-    transform(chunk, controller) {
+    async transform(chunk, controller) {
       sinceEvent += chunk.length;
       if (sinceEvent > limitBytes) throw tooLarge(machine, limitBytes);
+      if (sinceEvent > SMALL_BYTES && counted === null) {
+        counted = await held.add(machine, limitBytes);
+        if (counted === null) throw noRoom(machine);
+      }
       controller.enqueue(chunk);
     },
   });
@@ -40,7 +75,15 @@ export async function* eventsWithin(
   for await (const { data } of events) {
     sinceEvent = 0;
     yield data;
+    if (counted !== null) held.drop(counted);
+    counted = null;
   }
+}
+
+function noRoom(machine: string): OperatorFailure {
+  const reason =
+    "too many large answers are being read at once, so its answer was not read; the machine's own URL has no such limit";
+  return new OperatorFailure({ code: "machine_failed", machine, reason, mayHaveRun: true });
 }
 
 function tooLarge(machine: string, limitBytes: number): OperatorFailure {

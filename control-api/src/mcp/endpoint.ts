@@ -8,10 +8,13 @@ import {
   Server,
 } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
+import { isEventStream } from "#protocol/header.ts";
 import { hasTooManyValues, isRecord, MAX_JSON_VALUES, parseJson } from "#protocol/json.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import type { Caller } from "../http/caller.ts";
 import type { NoBody } from "../http/held-bodies.ts";
+import { onClientLeft } from "../http/client-left.ts";
+import { type HeldAnswers, largeAnswers } from "../http/large-answers.ts";
 import { type HeldCall, largeCalls, missingBody } from "../http/large-calls.ts";
 import { formsOnStream, isFormSession, newSession, showsForms, takeAnswer } from "../elicitation/client-form.ts";
 import type { Elicit } from "../elicitation/elicit.ts";
@@ -66,11 +69,30 @@ export async function serveMcp(
     return handler.fetch(unread(request), { authInfo: unreadBy(caller, lease) });
   const held = await largeCalls.read(request, MAX_REQUEST_BYTES, caller);
   if ("missing" in held) return refuseUnread(held);
+  const answers = largeAnswers.of(caller.user);
+  onClientLeft(request, () => answers.release());
   try {
-    return await serve(request, held, handler, env, caller, lease, admit);
+    return untilRead(await serve(request, held, answers, handler, env, caller, lease, admit), answers);
+  } catch (reason) {
+    answers.release();
+    throw reason;
   } finally {
     held[Symbol.dispose]();
   }
+}
+
+/** Counts the large answers of machines until the client has read what it gets of them. */
+function untilRead(response: Response, answers: HeldAnswers): Response {
+  const { body, headers } = response;
+  // A stream may have begun before there is an answer.
+  if (body === null || (!answers.hasAny && !isEventStream(headers.get("content-type")))) {
+    answers.release();
+    return response;
+  }
+  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  const release = (): void => answers.release();
+  void body.pipeTo(writable).then(release, release);
+  return new Response(readable, response);
 }
 
 /** A POST whose body nobody needs. The handler would read it, whatever its size, before it looks at its type. */
@@ -83,7 +105,7 @@ function withText({ url, method, headers }: Request, body: string): Request {
 }
 
 function unreadBy(caller: Caller, lease: RequestLease) {
-  return authInfoFor({ caller, lease, digest: () => null, client: null, held: null });
+  return authInfoFor({ caller, lease, digest: () => null, client: null, held: null, answers: null });
 }
 
 /** The answer to a call whose body was not read as a whole, so that its id is not known. */
@@ -101,6 +123,7 @@ function rpcError(status: number, code: number, message: string): Response {
 async function serve(
   request: Request,
   held: HeldCall,
+  answers: HeldAnswers,
   handler: McpHttpHandler,
   env: Env,
   caller: Caller,
@@ -120,7 +143,7 @@ async function serve(
   const digest = digestLater(text);
   const session = request.headers.get(SESSION_HEADER);
   const client = session === null ? null : { user: caller.user, session };
-  const asker = { caller, lease, digest, client, held };
+  const asker = { caller, lease, digest, client, held, answers };
   const cancelled = client === null ? undefined : Cancelled.safeParse(parsedBody).data;
   if (client !== null && cancelled !== undefined) cancel(client, cancelled.params.requestId);
   if (session !== null && (await takeAnswer(env, caller, session, parsedBody)))
@@ -157,7 +180,7 @@ function serveLean(
   lean: LeanRequest,
   signal: AbortSignal,
   env: Env,
-  { caller, lease, digest, client, held }: Asker,
+  { caller, lease, digest, client, held, answers }: Asker,
 ): Response | Promise<Response> {
   if (lean.method === "tools/list") return leanList(lean.id);
   const { id, name, args, meta, progressToken } = lean;
@@ -170,6 +193,7 @@ function serveLean(
         name,
         args,
         meta,
+        ...(answers === null ? {} : { held: answers }),
         ...(client !== null && isFormSession(client.session)
           ? { elicit: formsOnStream(env, caller, client.session, { request, notify }) }
           : {}),
@@ -207,6 +231,8 @@ type Asker = {
   readonly digest: () => string | null;
   readonly client: ClientSession | null;
   readonly held: HeldCall | null;
+  /** Where machines' large answers are counted; `null` for requests that call no tool. */
+  readonly answers: HeldAnswers | null;
 };
 
 function authInfoFor(asker: Asker) {
@@ -233,7 +259,7 @@ function whileHeld<Result>(
   return held === null ? call() : held.during(call);
 }
 
-function serverFor(env: Env, { caller, lease, digest, client, held }: Asker): Server {
+function serverFor(env: Env, { caller, lease, digest, client, held, answers }: Asker): Server {
   const server = new Server(
     { name: "operator", title: "Operator", version: TEMPLATE },
     {
@@ -264,6 +290,7 @@ function serverFor(env: Env, { caller, lease, digest, client, held }: Asker): Se
         env,
         caller,
         digest,
+        ...(answers === null ? {} : { held: answers }),
         name: params.name,
         args: params.arguments ?? {},
         ...elicitIn(mcpReq),

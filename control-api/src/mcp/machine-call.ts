@@ -8,7 +8,8 @@ import { postToMachine } from "../machines/script-client.ts";
 import { failureIn, failureOf, isFailure } from "../machines/machine-failure.ts";
 import { FROZEN_AFTER_MS, type Look, lookAt, ScriptWatch } from "../machines/script-watch.ts";
 import { registryOf } from "../user/user-rpc.ts";
-import { answerText, eventsWithin } from "./bounded-answer.ts";
+import { type HeldAnswers, largeAnswers } from "../http/large-answers.ts";
+import { answerText, eventsWithin, type Reading } from "./bounded-answer.ts";
 
 /** A call fails when the machine sends nothing for this long. Every progress notification restarts the timer. */
 const SILENCE_MS = 10 * 60_000;
@@ -28,6 +29,9 @@ export type Answer = { result: Record<string, unknown> } | { error: { code: numb
 /** Receives progress and other notifications that arrive before the answer. */
 export type OnNotification = (method: string, params: Record<string, unknown>) => Promise<void>;
 
+/** How much of an answer is read, and where it is counted; without `held`, until the call has ended. */
+export type AnswerLimits = { readonly limitBytes?: number; readonly held?: HeldAnswers };
+
 /** Sends one request to a machine's MCP server. Throws `OperatorFailure` when the server itself gave no answer. */
 export async function callMachine(
   env: Env,
@@ -36,9 +40,14 @@ export async function callMachine(
   call: Omit<CallRequest, "timeoutMs">,
   signal: AbortSignal,
   onNotification: OnNotification,
-  limitBytes?: number,
+  { limitBytes, held }: AnswerLimits = {},
 ): Promise<Answer> {
   const silence = new Silence(signal, lookAt(env, user, machine));
+  const counted = held ?? largeAnswers.of(user);
+  const release = (): void => {
+    if (held === undefined) counted.release();
+  };
+  signal.addEventListener("abort", release, { once: true });
   try {
     const request = { ...call, timeoutMs: SILENCE_MS } satisfies CallRequest;
     const response = await postToMachine(env, user, machine, ScriptPath.CALL, request, silence.signal);
@@ -47,7 +56,8 @@ export async function callMachine(
       silence.broken();
       await onNotification(method, params);
     };
-    return await answerIn(response, machine, onBefore, limitBytes);
+    const reading = { machine, held: counted, ...(limitBytes === undefined ? {} : { limitBytes }) };
+    return await answerIn(response, reading, onBefore);
   } catch (reason) {
     if (reason instanceof OperatorFailure) throw reason;
     // The answer broke off or the script failed. In both cases the call may have been carried out.
@@ -60,6 +70,8 @@ export async function callMachine(
     );
   } finally {
     silence.end();
+    signal.removeEventListener("abort", release);
+    release();
   }
 }
 
@@ -115,14 +127,10 @@ class Silence {
   }
 }
 
-async function answerIn(
-  response: Response,
-  machine: string,
-  onNotification: OnNotification,
-  limitBytes?: number,
-): Promise<Answer> {
+async function answerIn(response: Response, reading: Reading, onNotification: OnNotification): Promise<Answer> {
+  const { machine } = reading;
   if (!isEventStream(response.headers.get("content-type"))) {
-    const answer = answerOf(messageIn(await answerText(response, machine, limitBytes)), machine);
+    const answer = answerOf(messageIn(await answerText(response, reading)), machine);
     if (answer !== null) return answer;
     throw new OperatorFailure({
       code: "machine_failed",
@@ -131,7 +139,7 @@ async function answerIn(
       mayHaveRun: true,
     });
   }
-  for await (const data of eventsWithin(response, machine, limitBytes)) {
+  for await (const data of eventsWithin(response, reading)) {
     const message = messageIn(data);
     const answer = answerOf(message, machine);
     if (answer !== null) return answer;

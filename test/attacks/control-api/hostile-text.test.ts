@@ -8,6 +8,7 @@ import { printable } from "#protocol/printable.ts";
 import { isSlug, namesIn } from "#protocol/slug.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import { leanRequestIn } from "../../../control-api/src/mcp/lean-lane.ts";
+import { largeAnswers } from "../../../control-api/src/http/large-answers.ts";
 import { eventsWithin } from "../../../control-api/src/mcp/bounded-answer.ts";
 import { filtered } from "../../../control-api/src/machines/response-filter.ts";
 import { userOfToken } from "../../../control-api/src/sign-in/access-token.ts";
@@ -328,9 +329,10 @@ describe("what a machine answers", () => {
         },
       });
     };
+    const reading = { machine: "attic", held: largeAnswers.of("ann") };
     const read = async (bytes: Uint8Array, cuts: readonly number[]): Promise<string[]> => {
       const all: string[] = [];
-      for await (const one of eventsWithin(new Response(streamOf(bytes, cuts)), "attic")) all.push(one);
+      for await (const one of eventsWithin(new Response(streamOf(bytes, cuts)), reading)) all.push(one);
       return all;
     };
     const cuts = fc.array(fc.nat(30), { maxLength: 10 });

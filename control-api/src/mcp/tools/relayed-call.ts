@@ -30,8 +30,12 @@ export async function ask(
   tool?: string,
 ): Promise<Record<string, unknown>> {
   const request = { method, params, progress: call.progress };
-  const { env, caller, signal, onNotification, answerBytes } = call;
-  const answer = await callMachine(env, caller.user, machine, request, signal, onNotification, answerBytes);
+  const { env, caller, signal, onNotification, answerBytes, held } = call;
+  const limits = {
+    ...(answerBytes === undefined ? {} : { limitBytes: answerBytes }),
+    ...(held === undefined ? {} : { held }),
+  };
+  const answer = await callMachine(env, caller.user, machine, request, signal, onNotification, limits);
   if ("result" in answer) return answer.result;
   const { code, message, data } = answer.error;
   if (tool !== undefined && isOfUnknownTool(message))

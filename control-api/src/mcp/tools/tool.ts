@@ -4,6 +4,7 @@ import { isMachineName } from "#protocol/slug.ts";
 import type { Caller } from "../../http/caller.ts";
 import type { Elicit } from "../../elicitation/elicit.ts";
 import type { Env } from "../../env.ts";
+import type { HeldAnswers } from "../../http/large-answers.ts";
 import type { OnNotification } from "../machine-call.ts";
 
 /** A tool as `tools/list` shows it. */
@@ -25,6 +26,8 @@ export type ToolCall = {
   readonly elicit?: Elicit;
   /** The largest answer of a machine, where many are asked at once; otherwise `MAX_ANSWER_BYTES`. */
   readonly answerBytes?: number;
+  /** Where machines' large answers are counted until the client has got them; absent if they are not passed on as they are. */
+  readonly held?: HeldAnswers;
 };
 
 /** What a tool answers: a result, or what it has to ask the client's person first. */

@@ -1,0 +1,92 @@
+// Root cause: each answer of a machine had a limit of 8 MB at /mcp, and nothing limited how many were held at once: 400 open calls of one token, whose
+// machine stopped in the middle of its answers or whose client did not read them, took 3 GB of the gate that all people share.
+import { expect, test } from "vitest";
+import { largeAnswers, LargeAnswers } from "../../../control-api/src/http/large-answers.ts";
+import { failureOf, TestUser } from "../../control-api/support/operator.ts";
+
+const JSON_TYPE = { "content-type": "application/json" };
+const LARGE = "x".repeat(300_000);
+const REVISION = "2025-11-25";
+
+const begun = `{"jsonrpc":"2.0","id":"operator-1","result":{"content":[{"type":"text","text":"${LARGE}`;
+const STOPS = { "tools/call read": { body: begun, headers: JSON_TYPE, isEndless: true } };
+const STREAMS = {
+  "tools/call read": { body: `data: ${begun}`, headers: { "content-type": "text/event-stream" }, isEndless: true },
+};
+const ANSWERS = { "tools/call read": { body: `${begun}"}]}}`, headers: JSON_TYPE } };
+
+/** A call of a tool, as a client of 2025 makes it. */
+function call(user: TestUser, machineId: string, signal?: AbortSignal): Promise<Response> {
+  const params = { name: "call_tool", arguments: { machineId, name: "read" } };
+  const headers = { ...JSON_TYPE, accept: "application/json, text/event-stream", "mcp-protocol-version": REVISION };
+  const body = JSON.stringify({ jsonrpc: "2.0", id: 1, method: "tools/call", params });
+  return user.fetch("/mcp", { method: "POST", headers, body, ...(signal === undefined ? {} : { signal }) });
+}
+
+test("there is room for a part of them: of each machine, each person and all", async () => {
+  const limits = { perMachine: 10, perUser: 15, total: 20, waitMs: 20, lookMs: 1 };
+  const answers = new LargeAnswers(limits);
+  const [ann, other, bob, eve] = [answers.of("ann"), answers.of("ann"), answers.of("bob"), answers.of("eve")];
+  expect(await ann.add("attic", 8)).not.toBeNull();
+  expect(await other.add("attic", 3)).toBeNull();
+  expect(await other.add("cellar", 7)).not.toBeNull();
+  expect(await other.add("loft", 1)).toBeNull();
+  expect(await bob.add("attic", 5)).not.toBeNull();
+  expect(await eve.add("attic", 1)).toBeNull();
+  const waits = new LargeAnswers({ ...limits, waitMs: 20_000 });
+  const [first, second] = [waits.of("ann"), waits.of("ann")];
+  await first.add("attic", 10);
+  const waiting = second.add("attic", 10);
+  first.release();
+  expect(await waiting).not.toBeNull();
+  second.release();
+  expect(waits.counted).toBe(0);
+  for (const held of [ann, other, bob]) held.release();
+  expect(answers.counted).toBe(0);
+});
+
+test.each([
+  ["in JSON", STOPS],
+  ["in a stream", STREAMS],
+])(
+  "a machine that stops in the middle of its answers %s holds one of them, and keeps no other machine's",
+  async (_, answers) => {
+    const user = new TestUser();
+    await user.machine("attic", { answers });
+    await user.machine("cellar", { answers: ANSWERS });
+    const left = new AbortController();
+    const stopped = [1, 2, 3].map(() => call(user, "attic", left.signal).catch(() => undefined));
+    await expect.poll(() => largeAnswers.counted).toBeGreaterThan(0);
+    const counted = largeAnswers.counted;
+    const answered = await call(user, "cellar");
+    expect(await answered.text()).toContain(LARGE);
+    await expect.poll(() => largeAnswers.counted).toBe(counted);
+    expect(counted).toBe(8 * 1024 * 1024);
+    left.abort();
+    await expect.poll(() => largeAnswers.counted).toBe(0);
+    await Promise.all(stopped);
+  },
+);
+
+test("an answer counts until its client has read it, or has left", async () => {
+  const user = new TestUser();
+  await user.machine("attic", { answers: ANSWERS });
+  const unread = await call(user, "attic");
+  expect(largeAnswers.counted).toBeGreaterThan(LARGE.length);
+  expect(await unread.text()).toContain(LARGE);
+  await expect.poll(() => largeAnswers.counted).toBe(0);
+  const left = new AbortController();
+  await call(user, "attic", left.signal);
+  expect(largeAnswers.counted).toBeGreaterThan(0);
+  left.abort();
+  await expect.poll(() => largeAnswers.counted).toBe(0);
+});
+
+test("a client of 2026-07-28 has its answers counted as well, and an error gives the room back", async () => {
+  const user = new TestUser();
+  await user.machine("attic", { answers: ANSWERS });
+  expect((await user.tool("call_tool", { machineId: "attic", name: "read" })).content[0]?.text).toBe(LARGE);
+  await user.script("attic", { answers: { "tools/call read": { body: LARGE.repeat(30), headers: JSON_TYPE } } });
+  expect(failureOf(await user.tool("call_tool", { machineId: "attic", name: "read" }))).toBe("answer_too_large");
+  await expect.poll(() => largeAnswers.counted).toBe(0);
+});
