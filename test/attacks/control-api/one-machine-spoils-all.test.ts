@@ -99,7 +99,7 @@ test("a turn's id of any size takes no room beside the answer, and leaves no cal
   expect(rows).toEqual([{ trying: 0, turn: 200 }]);
 });
 
-test("a time that no date can be fails neither the search over all machines nor the error that names it", async () => {
+test("a time that no date can be spoils neither the search over all machines nor the error that names it", async () => {
   const offline = { code: -32_000, message: "away", data: { code: "machine_offline", lastSeenMs: 9e15 } };
   const body = JSON.stringify({ jsonrpc: "2.0", id: "1", error: offline });
   const found = { content: [], structuredContent: { sessions: [{ session_id: "s-1", title: "mine" }] } };
