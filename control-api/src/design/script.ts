@@ -244,9 +244,8 @@ for (const type of ["pointerup", "pointercancel", "contextmenu"]) addEventListen
 addEventListener("blur", lifted);
 const SETTLE_MS = 400;
 
-// --- What came into view a moment ago allows nothing. A page of somebody else's can close a window of its own under the first click of a
-// double click, so that the second meets ours, which it has opened below. Half a second is the longest double click that systems are set to
-// at first. The style sheet does the same for a page that is just opened.
+// --- What came into view a moment ago allows nothing: another page can close its own window under the first click of a double click, so that
+// the second meets ours below. As long as most systems' longest double click. The style sheet does it for a page that was just opened.
 const DOUBLE_CLICK_MS = 500;
 let settled = 0;
 function settle() {
