@@ -2,7 +2,7 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import { OperatorFailure } from "#protocol/error.ts";
 import { eventText } from "#protocol/event-text.ts";
 import { GrowingBytes } from "../http/growing-bytes.ts";
-import { type HeldAnswers, SMALL_BYTES } from "../http/large-answers.ts";
+import { type Held, type HeldAnswers, SMALL_BYTES } from "../http/large-answers.ts";
 
 /**
  * The largest answer of a machine that `/mcp` passes on, as JSON or as one event of a stream. `/mcp` holds an answer as text,
@@ -28,16 +28,21 @@ export async function answerText(
   if (body === null) return "";
   const announced = Number(headers.get("content-length") ?? Number.NaN);
   let room: number | null = null;
+  let counted: Held | null = null;
   const read = new GrowingBytes();
   const reader = body.getReader();
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return new TextDecoder().decode(read.bytes);
+      if (done) {
+        if (counted !== null) held.shrink(counted, read.length);
+        return new TextDecoder().decode(read.bytes);
+      }
       const length = read.length + value.byteLength;
       if (room === null && length > SMALL_BYTES && length <= limitBytes) {
         room = announced >= length && announced <= limitBytes ? announced : limitBytes;
-        if ((await held.add(machine, room)) === null) throw noRoom(machine);
+        counted = await held.add(machine, room);
+        if (counted === null) throw noRoom(machine);
       }
       // It is not held to the length that it announced.
       if (length > (room ?? limitBytes)) throw tooLarge(machine, limitBytes);
@@ -59,7 +64,7 @@ export async function* eventsWithin(
 ): AsyncGenerator<string> {
   if (response.body === null) return;
   let sinceEvent = 0;
-  let counted: Awaited<ReturnType<HeldAnswers["add"]>> = null;
+  let counted: Held | null = null;
   const bounded = new TransformStream<Uint8Array, Uint8Array>({
     async transform(chunk, controller) {
       sinceEvent += chunk.length;
@@ -73,6 +78,7 @@ export async function* eventsWithin(
   });
   const events = response.body.pipeThrough(bounded).pipeThrough(eventText()).pipeThrough(new EventSourceParserStream());
   for await (const { data } of events) {
+    if (counted !== null) held.shrink(counted, sinceEvent);
     sinceEvent = 0;
     yield data;
     if (counted !== null) held.drop(counted);

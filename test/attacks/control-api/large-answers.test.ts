@@ -24,7 +24,7 @@ function call(user: TestUser, machineId: string, signal?: AbortSignal): Promise<
 }
 
 test("there is room for a part of them: of each machine, each person and all", async () => {
-  const limits = { perMachine: 10, perUser: 15, total: 20, waitMs: 20, lookMs: 1 };
+  const limits = { perMachine: 10, perUser: 15, total: 20, waitMs: 20 };
   const answers = new LargeAnswers(limits);
   const [ann, other, bob, eve] = [answers.of("ann"), answers.of("ann"), answers.of("bob"), answers.of("eve")];
   expect(await ann.add("attic", 8)).not.toBeNull();
@@ -33,16 +33,33 @@ test("there is room for a part of them: of each machine, each person and all", a
   expect(await other.add("loft", 1)).toBeNull();
   expect(await bob.add("attic", 5)).not.toBeNull();
   expect(await eve.add("attic", 1)).toBeNull();
-  const waits = new LargeAnswers({ ...limits, waitMs: 20_000 });
-  const [first, second] = [waits.of("ann"), waits.of("ann")];
-  await first.add("attic", 10);
-  const waiting = second.add("attic", 10);
-  first.release();
-  expect(await waiting).not.toBeNull();
-  second.release();
-  expect(waits.counted).toBe(0);
   for (const held of [ann, other, bob]) held.release();
   expect(answers.counted).toBe(0);
+});
+
+test("those of a machine come in turn, and whoever has left is passed over", async () => {
+  const answers = new LargeAnswers({ perMachine: 10, perUser: 20, total: 20, waitMs: 20_000 });
+  const first = answers.of("ann");
+  const read = await first.add("attic", 10);
+  if (read === null) throw new Error("there was room");
+  const order: string[] = [];
+  const [left, large, small] = [answers.of("ann"), answers.of("ann"), answers.of("ann")];
+  const waits = [
+    left.add("attic", 1).then((held) => order.push(held === null ? "left" : "held")),
+    large.add("attic", 8).then((held) => order.push(held === null ? "none" : "large")),
+    small.add("attic", 5).then((held) => order.push(held === null ? "none" : "small")),
+  ];
+  left.release();
+  first.shrink(read, 4); // there would be room for the small one, which came last
+  expect(await answers.of("ann").add("cellar", 1)).not.toBeNull();
+  first.release();
+  await Promise.all(waits.slice(0, 2));
+  expect(order).toEqual(["left", "large"]);
+  large.release();
+  await Promise.all(waits);
+  expect(order).toEqual(["left", "large", "small"]);
+  small.release();
+  expect(answers.counted).toBe(1);
 });
 
 test.each([
@@ -73,6 +90,7 @@ test("an answer counts until its client has read it, or has left", async () => {
   await user.machine("attic", { answers: ANSWERS });
   const unread = await call(user, "attic");
   expect(largeAnswers.counted).toBeGreaterThan(LARGE.length);
+  expect(largeAnswers.counted).toBeLessThan(2 * LARGE.length);
   expect(await unread.text()).toContain(LARGE);
   await expect.poll(() => largeAnswers.counted).toBe(0);
   const left = new AbortController();
