@@ -9,15 +9,20 @@ export type ShownMachine = { readonly name: string; readonly mark: string };
 /** A machine as a caller means it: whatever has this name when it is their turn, or only the machine that a page showed. */
 export type MeantMachine = string | ShownMachine;
 
-/** What the registry knows of it. */
-type Known = { readonly name: string; readonly identity: string };
+/** A machine's name, and the identity of the computer that has it. */
+export type Identified = { readonly name: string; readonly identity: string };
 
 /** Characters of the digest. Identities are random, so nobody finds another one with the same 128 bits. */
 const MARK_CHARACTERS = 32;
 
 /** The value of a form's field `machine`. */
-export function shownAs({ name, identity }: Known): string {
+export function shownAs({ name, identity }: Identified): string {
   return `${name}:${markOf(identity)}`;
+}
+
+/** Machines to choose from in a form (design/machine-select.tsx). */
+export function choicesOf(machines: readonly Identified[]): { name: string; value: string }[] {
+  return machines.map((machine) => ({ name: machine.name, value: shownAs(machine) }));
 }
 
 /** The machines that a form carries in its fields `machine`. */
@@ -38,7 +43,7 @@ export function nameOf(machine: MeantMachine): string {
 }
 
 /** Whether `now`, which has the name now, is the machine that the caller means. */
-export function isMeant(machine: MeantMachine, now: Pick<Known, "identity">): boolean {
+export function isMeant(machine: MeantMachine, now: Pick<Identified, "identity">): boolean {
   return typeof machine === "string" || machine.mark === markOf(now.identity);
 }
 

@@ -2,7 +2,7 @@ import { MachineSelect } from "../design/machine-select.tsx";
 import { Ago } from "../design/ago.tsx";
 import { Foreign } from "../design/foreign.tsx";
 import { Copy, Status } from "../design/parts.tsx";
-import { shownAs } from "../http/shown-machine.ts";
+import { choicesOf } from "../http/shown-machine.ts";
 import type { MachineEntry } from "../machines/machine-query.ts";
 import { PUSH_TOPICS } from "../push/push-settings.ts";
 import type { Added } from "../webhooks/add-request.ts";
@@ -187,7 +187,7 @@ function AddForm({ csrf, machines, typed }: AddProps) {
       {machines.length === 0 ? null : (
         <label>
           Of
-          <MachineSelect machines={machines.map((one) => ({ name: one.name, value: shownAs(one) }))} />
+          <MachineSelect machines={choicesOf(machines)} />
         </label>
       )}
       <button>Add</button>

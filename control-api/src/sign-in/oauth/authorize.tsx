@@ -17,7 +17,7 @@ import { respond } from "../../design/respond.tsx";
 import { isFromOwnPage } from "../same-site.ts";
 import { isLoopbackHost } from "../../http/loopback.ts";
 import { requestedScopes, type Scope } from "../../http/scope.ts";
-import { isMeant, shownIn } from "../../http/shown-machine.ts";
+import { type Identified, isMeant, shownIn } from "../../http/shown-machine.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
@@ -26,7 +26,7 @@ import { hasDocument, mayFetchDocument } from "./client.ts";
 import { oauthApi, OAuthPath } from "./authorization-server.ts";
 import type { GrantProps } from "./grant-token.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
-import { type Known, machineAt } from "./machine-at.ts";
+import { machineAt } from "./machine-at.ts";
 import { type Audience, audienceNamed } from "./resource.ts";
 
 type Asked = { request: AuthRequest; api: ReturnType<typeof oauthApi>; audience: Audience };
@@ -81,7 +81,7 @@ authorize.post("/", (c) =>
 );
 
 /** The machines that a grant may be limited to: for the apex all of the person's, for a machine's own address that one if it is theirs. */
-async function offered(c: PageContext, { audience }: Asked, { person }: Session): Promise<Known[]> {
+async function offered(c: PageContext, { audience }: Asked, { person }: Session): Promise<Identified[]> {
   if (isApex(audience, c.env)) return c.env.USER.getByName(person.id).machineEntries();
   const addressed = await machineAt(audience, person.id, c.env);
   return addressed === null ? [] : [addressed];

@@ -6,7 +6,7 @@ import type { PasskeyRecord } from "../accounts/passkeys.ts";
 import type { Person } from "../accounts/people.ts";
 import type { SessionRecord } from "../accounts/sessions.ts";
 import { knownScopes, mayAct, mayAdminister } from "../../http/scope.ts";
-import { shownAs } from "../../http/shown-machine.ts";
+import { choicesOf, type Identified, shownAs } from "../../http/shown-machine.ts";
 import { UNKNOWN_ADDRESS } from "../address.ts";
 import type { GrantRecord } from "../grants.ts";
 import { Foreign } from "../../design/foreign.tsx";
@@ -38,12 +38,7 @@ type AccountProps = {
     readonly machines: readonly string[] | null;
     readonly expiresMs: number | null;
   }[];
-  readonly machines: readonly {
-    readonly name: string;
-    readonly identity: string;
-    readonly remoteApproval: boolean;
-    readonly elicitation: boolean;
-  }[];
+  readonly machines: readonly (Identified & { readonly remoteApproval: boolean; readonly elicitation: boolean })[];
   readonly passkeys: readonly PasskeyRecord[];
   readonly hasPassword: boolean;
   readonly hasPasskeys: boolean;
@@ -220,7 +215,7 @@ function TokenForm({ csrf, machines }: Pick<AccountProps, "csrf" | "machines">) 
       </label>
       <label>
         On
-        <MachineSelect machines={machines.map((one) => ({ name: one.name, value: shownAs(one) }))} />
+        <MachineSelect machines={choicesOf(machines)} />
       </label>
       <label>
         Calls a day, at most
@@ -281,7 +276,7 @@ function Approvals({ csrf, machines }: AccountProps) {
 
 type StopProps = {
   readonly csrf: string;
-  readonly machine: { readonly name: string; readonly identity: string };
+  readonly machine: Identified;
   readonly field: string;
   readonly text: string;
 };

@@ -1,10 +1,8 @@
 import type { ConsentDescription } from "@cloudflare/workers-oauth-provider";
 import { mayAct, type Scope } from "../../http/scope.ts";
 import { Named } from "../../design/foreign.tsx";
-import { shownAs } from "../../http/shown-machine.ts";
+import { type Identified, shownAs } from "../../http/shown-machine.ts";
 import { Note } from "../../design/note.tsx";
-
-type Machine = { readonly name: string; readonly identity: string };
 
 type ConsentProps = {
   readonly person: string;
@@ -14,9 +12,9 @@ type ConsentProps = {
   /** What the client would get access to: all machines or one. */
   readonly reach: string;
   /** Machines to which its person may limit it. */
-  readonly machines: readonly Machine[];
+  readonly machines: readonly Identified[];
   /** The one machine that it would get access to, if it is one of the person's. */
-  readonly only: Machine | null;
+  readonly only: Identified | null;
   /** Why the form that was sent is not carried out. */
   readonly refusal: string | null;
 };
