@@ -1,8 +1,8 @@
 import { Agent, type AgentOptions, type ClientRequestArgs } from "node:http";
 import type { Socket } from "node:net";
 
-/** Time limit for connecting. The server is on this computer. */
-const CONNECT_TIMEOUT_MS = 10_000;
+/** Time limit for connecting to the target. Milliseconds. */
+export const CONNECT_TIMEOUT_MS = 10_000;
 
 /**
  * Connections that are looked at when they are made, before anything is sent on them. Another user's program can wait for a server to end and

@@ -3,7 +3,7 @@ import { Agent as SecureAgent, request as requestHttps } from "node:https";
 import { mayCross } from "#protocol/header.ts";
 import { TOKEN_REQUIRED, TOKEN_REQUIRED_HEADER } from "../system/token-required.ts";
 import { HttpCall } from "./http-call.ts";
-import { CheckedAgent } from "./checked-agent.ts";
+import { CheckedAgent, CONNECT_TIMEOUT_MS } from "./checked-agent.ts";
 import { answerError, type Answer, type Target, type TargetRequest } from "./target.ts";
 
 /**
@@ -11,9 +11,6 @@ import { answerError, type Answer, type Target, type TargetRequest } from "./tar
  * that a call is never sent on a connection that the server is about to close. Such a call could not be repeated safely.
  */
 const IDLE_CONNECTION_MS = 1_500;
-
-/** Time limit for connecting to the target. */
-const CONNECT_TIMEOUT_MS = 10_000;
 
 /** What is known of the server that should be at a URL of this computer. */
 export interface KnownServer {
