@@ -34,6 +34,17 @@ async function waiting(user: TestUser): Promise<Item[]> {
   return (await user.json<{ pending: Item[] }>("/api/inbox")).pending;
 }
 
+/** A person whose machine has asked and is away now. `mayClients`: whether they let clients answer for it. */
+async function askedAndAway(mayClients: boolean) {
+  const { user } = await person();
+  const registry = env.USER.getByName(user.id);
+  await user.logs("attic", [asked("r-1")]);
+  const [item] = await waiting(user);
+  if (mayClients) await registry.setRemoteApproval("attic", true, null);
+  await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+  return { user, registry, item };
+}
+
 describe("what is approved is shown whole", () => {
   test("a plan with the commands that its approval allows", async () => {
     const one = await person();
@@ -146,12 +157,7 @@ describe("a machine that asks without end", () => {
 
 describe("who decides", () => {
   test("a client's decision does not reach a machine that is back after its person withdrew the permission", async () => {
-    const { user } = await person();
-    const registry = env.USER.getByName(user.id);
-    await user.logs("attic", [asked("r-1")]);
-    const [item] = await waiting(user);
-    await registry.setRemoteApproval("attic", true, null);
-    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const { user, registry, item } = await askedAndAway(true);
     await user.rest("POST", `/api/inbox/${item?.id}`, { behavior: "allow" });
     expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
     await registry.setRemoteApproval("attic", false, null);
@@ -168,11 +174,7 @@ describe("who decides", () => {
   });
 
   test("a page's decision does not reach a machine that is back after its person closed the pages for it", async () => {
-    const { user } = await person();
-    const registry = env.USER.getByName(user.id);
-    await user.logs("attic", [asked("r-1")]);
-    const [item] = await waiting(user);
-    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const { user, registry, item } = await askedAndAway(false);
     const by = { via: "page", name: "stolen browser" } as const;
     await registry.decide(item?.id ?? 0, { behavior: "allow" }, by);
     expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
@@ -183,12 +185,7 @@ describe("who decides", () => {
   });
 
   test("a client's decision does not reach a machine that is back after the client's token has expired", async () => {
-    const { user } = await person();
-    const registry = env.USER.getByName(user.id);
-    await user.logs("attic", [asked("r-1")]);
-    const [item] = await waiting(user);
-    await registry.setRemoteApproval("attic", true, null);
-    await user.script("attic", { fails: { code: "machine_offline", machine: "attic", lastSeenMs: null } });
+    const { user, registry, item } = await askedAndAway(true);
     const expiresMs = Date.now() + 60 * 60_000;
     const made = await user.rest("POST", "/api/tokens", { label: "short", scopes: ["mcp:tools"], expiresMs });
     const { id, token }: { id: string; token: string } = await made.json();

@@ -19,6 +19,17 @@ async function dialsIn(user: TestUser, name: string, epoch: number): Promise<voi
   await user.report(name, { template: "older", epoch, position: { epoch: "e", seq: epoch } });
 }
 
+/** Somebody whose machine has got the current template in a rollout, as its canary. */
+async function inRollout(name: string): Promise<TestUser> {
+  const user = new TestUser();
+  await user.machine(name);
+  await user.rest("PUT", "/api/rollout/mode", { mode: "manual" });
+  await dialsIn(user, name, 1);
+  await user.rest("POST", "/api/rollout", {});
+  await expect.poll(() => uploadsOf(user, name)).toBe(2);
+  return user;
+}
+
 /** A hosted server from before its wrapper was recorded, which says that it has this one. */
 async function oldServer(user: TestUser, name: string, says: string | undefined): Promise<void> {
   const deployed = await deployServer(user, name);
@@ -134,22 +145,12 @@ describe("a rollout by the API", () => {
   });
 
   it("uploads to its canary, and keeps the code that was there for the way back", async () => {
-    const alice = new TestUser();
-    await alice.machine("attic");
-    await alice.rest("PUT", "/api/rollout/mode", { mode: "manual" });
-    await dialsIn(alice, "attic", 1);
-    await alice.rest("POST", "/api/rollout", {});
-    await expect.poll(() => uploadsOf(alice, "attic")).toBe(2);
+    const alice = await inRollout("attic");
     expect((await alice.platformCalls("attic")).some(({ path }) => path.endsWith("/content"))).toBe(true);
   });
 
   it("leaves what has the name of a removed machine alone, which may be of another kind", async () => {
-    const alice = new TestUser();
-    await alice.machine("attic");
-    await alice.rest("PUT", "/api/rollout/mode", { mode: "manual" });
-    await dialsIn(alice, "attic", 1);
-    await alice.rest("POST", "/api/rollout", {});
-    await expect.poll(() => uploadsOf(alice, "attic")).toBe(2);
+    const alice = await inRollout("attic");
     expect((await alice.rest("DELETE", "/api/machines/attic")).ok).toBe(true);
     expect((await deployServer(alice, "attic")).status).toBe(201);
     await alice.rest("POST", "/api/rollout/back");
