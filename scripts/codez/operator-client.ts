@@ -1,8 +1,8 @@
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { MachineDetail, MachineSummary, Registration, type RegisterRequest } from "#protocol/rest-api.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { bounded, boundedFetch } from "../system/bounded-fetch.ts";
+import { mcpClient } from "../system/mcp-client.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { VERSION } from "./version.ts";
@@ -103,6 +103,7 @@ export class OperatorClient {
   }
 
   async #callAtMcp(tool: string, args: Record<string, unknown>): Promise<unknown> {
+    const { Client, StreamableHTTPClientTransport } = await mcpClient();
     const client = new Client({ name: "codez-setup", version: VERSION }, { versionNegotiation: { mode: "auto" } });
     const headers = this.#headers();
     try {

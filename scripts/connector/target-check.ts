@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import type { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
+import { mcpClient } from "../system/mcp-client.ts";
 import type { Target } from "./target.ts";
 import { targetFetch } from "./target-fetch.ts";
 
@@ -19,6 +20,7 @@ export type TargetCheck =
 
 /** Opens one MCP session at the target and ends it. Never throws; a target that stays silent is down after `timeoutMs`. */
 export async function checkTarget(target: Target, version: string, timeoutMs = CHECK_TIMEOUT_MS): Promise<TargetCheck> {
+  const { Client, StreamableHTTPClientTransport } = await mcpClient();
   const client = new Client({ name: "codez", version }, { versionNegotiation: { mode: "auto" } });
   let failure: string | null = null;
   const fetch = targetFetch(target, {

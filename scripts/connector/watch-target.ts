@@ -1,8 +1,9 @@
-import { Client, StreamableHTTPClientTransport, type Tool } from "@modelcontextprotocol/client";
+import type { Client, Tool } from "@modelcontextprotocol/client";
 import { type Facts, KEYS_CAPABILITY, type Project } from "#protocol/control.ts";
 import { MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "#protocol/limits.ts";
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
+import { mcpClient } from "../system/mcp-client.ts";
 import { parseJson } from "#protocol/json.ts";
 import { backoffMs } from "./backoff.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
@@ -99,6 +100,7 @@ export class TargetWatch {
 
   /** Runs one session until it breaks. Returns `true` when nothing is left to find out. */
   async #session(): Promise<boolean> {
+    const { Client, StreamableHTTPClientTransport } = await mcpClient();
     const client = new Client(
       { name: "codez", version: this.#options.version },
       { versionNegotiation: { mode: "auto" } },

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { chmod, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { parseJson } from "#protocol/json.ts";
+import { AlreadyRunning } from "./already-running.ts";
 import { ClaudeCode } from "./agent/claude/claude-code.ts";
 import { isTrusted } from "./agent/claude/workspace-trust.ts";
 import { Keeper } from "./agent/keeper.ts";
@@ -60,11 +61,6 @@ export interface Serve {
   health(): Promise<HealthDetails>;
   /** Ends every agent, then the endpoint. Nothing is left running. */
   stop(): Promise<void>;
-}
-
-/** Another serve runs with the same home folder. Two would overwrite each other's files. */
-export class AlreadyRunning extends Error {
-  override readonly name = "AlreadyRunning";
 }
 
 /** Starts this machine's MCP server. Throws ConfigInvalid, AlreadyRunning, or an EADDRINUSE error when the port is taken. */
