@@ -3,8 +3,9 @@ import { isEventStream } from "#protocol/header.ts";
 import { noteWithin } from "#protocol/keep-within.ts";
 import { CALL_HEADER, REFUSED, REMOVED_HEADER, THREW } from "./call.ts";
 
-/** The platform's answer about a script: its port, the key that its guard requires, and when no process was running. */
+/** The platform's answer about a script: which one it is, its port, the key that its guard requires, and when no process was running. */
 interface Route {
+  readonly script: string;
   readonly port: number;
   readonly key: string;
   /** When the exit of its previous process was noticed, and when the current one became ready. */
@@ -111,7 +112,7 @@ export default function dispatchNamespace(inner: Inner) {
         // Either it has no body: a GET, HEAD or DELETE is idempotent (RFC 9110 section 9.2.2). Or it started while no
         // process could receive it: after the last exit, and before the current process was ready or at a port that the
         // script no longer has and that is never given to another one.
-        const isElsewhere = route.key === fresh.key && route.port !== fresh.port;
+        const isElsewhere = route.script === fresh.script && route.port !== fresh.port;
         const unsent = fresh.endedMs < begunMs && (begunMs < fresh.startedMs || isElsewhere);
         if (!again || !(held === "nothing" || unsent)) throw error;
         route = fresh;

@@ -37,6 +37,7 @@ export interface Unkind {
 
 /** What the DISPATCH binding needs to reach a script; dispatch-binding/binding.ts explains the times. */
 export interface Route {
+  readonly script: string;
   readonly port: number;
   readonly key: string;
   readonly endedMs: number;
@@ -55,8 +56,13 @@ export class UserScript {
   readonly #pace: OutputPace;
   /** Changes that have not ended. */
   #changes = 0;
-  /** The key that the script's guard requires. New at each start of the platform, and different for each script. */
-  readonly #key = randomUUID();
+  /** Tells it from other scripts, also from one of this name before the platform's last start. */
+  readonly #id = randomUUID();
+  /**
+   * The key that the script's guard requires. New at each start of the platform, and different for each script. Code can read that of its own
+   * script, so what has the name after a removal gets another one.
+   */
+  #key = randomUUID();
   #port: number | undefined;
   #record: ScriptRecord | null;
   #removedMs: number | null = null;
@@ -140,7 +146,7 @@ export class UserScript {
       await this.#supervisor.ended(lostMs);
     await this.#supervisor.ready();
     const { endedMs, startedMs } = this.#supervisor;
-    return { port: await this.#ownPort(), key: this.#key, endedMs, startedMs };
+    return { script: this.#id, port: await this.#ownPort(), key: this.#key, endedMs, startedMs };
   }
 
   /**
@@ -199,6 +205,7 @@ export class UserScript {
       this.#removedMs = Date.now();
       await this.#folder.remove();
       this.#port = undefined;
+      this.#key = randomUUID();
     });
   }
 
