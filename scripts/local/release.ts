@@ -1,16 +1,22 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
-import { backUp, isKept } from "./backup/backup.ts";
-import { unpack } from "./backup/restore.ts";
+import { backUp } from "./backup/backup.ts";
+import { finishRestore, putInPlace } from "./backup/restore.ts";
 import { writeFileAtomically } from "./file.ts";
 import { PROGRAM } from "./program.ts";
 import type { Report } from "./workerd/supervisor.ts";
 
 /** Says which release used the state folder last. Releases before 0.3 wrote none. */
 const MARK = "release.json";
-const Mark = z.object({ version: z.string() });
+const Mark = z.object({
+  version: z.optional(z.string()),
+  /** The release whose first start has begun, and has not ended yet. Its backup is of now. */
+  upgrading: z.optional(z.string()),
+});
+
+const Manifest = z.object({ version: z.string() });
 
 const BACKUPS = "backups";
 
@@ -28,7 +34,7 @@ export type Upgrade = {
 /** The version of this release: of the program that runs, wherever the sources of its Workers are. */
 export function ownVersion(): string {
   const manifest = readFileSync(join(PROGRAM, "package.json"), "utf8");
-  return Mark.parse(JSON.parse(manifest)).version;
+  return Manifest.parse(JSON.parse(manifest)).version;
 }
 
 /**
@@ -37,23 +43,32 @@ export function ownVersion(): string {
  * @throws Error when the backup cannot be written; the state is then as it was
  */
 export async function beginUpgrade(folder: string, version: string, report: Report): Promise<Upgrade> {
+  finishRestore(folder);
   const mark = join(folder, MARK);
-  const before = existsSync(mark) ? Mark.safeParse(parseJson(readFileSync(mark, "utf8"))).data?.version : undefined;
-  const keep = async (): Promise<void> => {
-    if (before === version) return;
-    await writeFileAtomically(mark, `${JSON.stringify({ version })}\n`).catch((error: unknown) => {
+  const { version: before, upgrading } = markIn(mark);
+  const write = async (said: z.infer<typeof Mark>): Promise<void> => {
+    await writeFileAtomically(mark, `${JSON.stringify(said)}\n`).catch((error: unknown) => {
       // A full disk. Operator runs; its next start takes the backup again.
       report(`${mark} cannot be written: ${error instanceof Error ? error.message : String(error)}`);
     });
+  };
+  const keep = async (): Promise<void> => {
+    // Also when the first start of another release was killed, and this one goes on: that one's backup gets old.
+    if (before !== version || upgrading !== undefined) await write({ version });
   };
   // A new folder, or one that this release has used before.
   if (before === version || !existsSync(join(folder, "secrets.json"))) return { keep, undo: () => undefined };
 
   const backup = join(folder, BACKUPS, `before-${version}`);
-  // A start that was killed in the middle left its backup. It has the earlier state, which this folder may no longer have.
-  if (!existsSync(backup)) {
+  // A start that was killed in the middle left its backup. It has the earlier state, which this folder may no longer have. Any other backup of
+  // this name is of an earlier upgrade: people and tokens that were removed since would have access again.
+  if (upgrading !== version || !existsSync(backup)) {
     mkdirSync(join(folder, BACKUPS), { recursive: true, mode: 0o700 });
-    await backUp(folder, backup);
+    const fresh = `${backup}.new`;
+    rmSync(fresh, { force: true });
+    await backUp(folder, fresh);
+    renameSync(fresh, backup);
+    await write({ ...(before === undefined ? {} : { version: before }), upgrading: version });
     report(`${folder} was written by ${before ?? "an earlier release"}; it is backed up in ${backup}`);
   }
   let wasKept = false;
@@ -65,7 +80,7 @@ export async function beginUpgrade(folder: string, version: string, report: Repo
     },
     undo: () => {
       if (wasKept) return;
-      putBack(folder, backup);
+      putInPlace(backup, folder);
       report(
         `${folder} is again as ${before ?? "the earlier release"} left it: start that release, and report what failed here`,
       );
@@ -73,10 +88,8 @@ export async function beginUpgrade(folder: string, version: string, report: Repo
   };
 }
 
-/** Replaces the state by what is in the backup. Only what a backup leaves out stays as it is. */
-function putBack(folder: string, backup: string): void {
-  for (const name of readdirSync(folder)) if (isKept(name)) rmSync(join(folder, name), { recursive: true });
-  unpack(backup, folder);
+function markIn(path: string): z.infer<typeof Mark> {
+  return (existsSync(path) ? Mark.safeParse(parseJson(readFileSync(path, "utf8"))).data : undefined) ?? {};
 }
 
 function prune(folder: string): void {

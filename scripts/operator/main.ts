@@ -47,8 +47,8 @@ program
 program
   .command("restore <file>")
   .description("write the files of a backup into an empty folder (OPERATOR_STATE)")
-  .action((file: string) => {
-    const { files } = restore(resolve(file), stateDir);
+  .action(async (file: string) => {
+    const { files } = await restore(resolve(file), stateDir);
     print(`restored ${files} files to ${stateDir}. ${COMES_BACK} Start Operator with: ${START_COMMAND}`);
   });
 

@@ -32,7 +32,7 @@ test("a backup of a working Operator restores it into an empty folder, with its 
   await operator.stop();
   const state = join(operator.folder, "state");
   rmSync(state, { recursive: true });
-  restore(file, state);
+  await restore(file, state);
   const links = attic.epochs.length;
   await operator.start();
   // With the earlier link token, to the earlier script. The restored state may show the earlier link for a moment.

@@ -1,6 +1,18 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
+import { takeLock } from "../lock.ts";
+import { stateIn } from "../state.ts";
 import { BackupFile } from "./backup-file.ts";
+import { isKept, UNPACKED, UNPACKING } from "./backup.ts";
 
 /**
  * A relative path in which no segment is empty, `.` or `..`, so that it stays inside the folder. No path of a state folder has a backslash,
@@ -12,32 +24,74 @@ const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\\\0]+(?:\/|$))+$/;
 export const COMES_BACK =
   "Everything is as it was when the backup was made. What was removed or revoked after that has access again: people, apps, tokens, enrolment keys, machines, browsers, passkeys and former passwords. Remove and revoke it again.";
 
+/** Without it a folder is not an Operator's, so it is the last to be put in place. */
+const LAST = "secrets.json";
+
 /**
- * Writes the files of a backup into an empty folder, with which an Operator can then be started.
+ * Writes the files of a backup into an empty folder, with which an Operator can then be started. Nobody else may use the folder meanwhile: another
+ * restore, or a start, would find half of it.
  * @throws Error with a message for the person who typed the command; the folder is then empty again
  */
-export function restore(source: string, stateDir: string): { files: number } {
+export async function restore(source: string, stateDir: string): Promise<{ files: number }> {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  if (readdirSync(stateDir).length > 0)
-    throw new Error(`${stateDir} is not empty. Move it away, or name another folder with OPERATOR_STATE`);
+  const { lock: lockFile } = stateIn(stateDir);
+  const isOurs = (name: string): boolean => join(stateDir, name).startsWith(lockFile) || name === UNPACKING;
+  const lock = await takeLock(lockFile);
   try {
-    return { files: unpack(source, stateDir) };
-  } catch (reason) {
-    for (const name of readdirSync(stateDir)) rmSync(join(stateDir, name), { recursive: true, force: true });
-    throw reason;
+    if (!readdirSync(stateDir).every(isOurs))
+      throw new Error(`${stateDir} is not empty. Move it away, or name another folder with OPERATOR_STATE`);
+    return { files: putInPlace(source, stateDir) };
+  } finally {
+    rmSync(join(stateDir, UNPACKING), { recursive: true, force: true });
+    lock.release();
   }
+}
+
+/**
+ * Puts the files of a backup in the place of what a state folder has. A crash at any moment leaves the one or the other: what is left is put in place
+ * by `finishRestore`. Returns their number. @throws Error with the problem; the folder is then as it was
+ */
+export function putInPlace(source: string, stateDir: string): number {
+  const draft = join(stateDir, UNPACKING);
+  rmSync(draft, { recursive: true, force: true });
+  const files = unpack(source, draft);
+  renameSync(draft, join(stateDir, UNPACKED));
+  for (const name of readdirSync(stateDir))
+    if (isKept(name)) rmSync(join(stateDir, name), { recursive: true, force: true });
+  finishRestore(stateDir);
+  return files;
+}
+
+/** For whoever starts with a state folder in which a restore was interrupted. @throws Error if there is nothing yet to start with */
+export function finishRestore(stateDir: string): void {
+  const whole = join(stateDir, UNPACKED);
+  if (existsSync(whole)) {
+    const names = readdirSync(whole).toSorted((one, other) => Number(one === LAST) - Number(other === LAST));
+    for (const name of names) {
+      rmSync(join(stateDir, name), { recursive: true, force: true });
+      renameSync(join(whole, name), join(stateDir, name));
+    }
+    rmdirSync(whole);
+  }
+  const half = join(stateDir, UNPACKING);
+  if (existsSync(half) && !existsSync(join(stateDir, LAST)))
+    throw new Error(`A backup was not restored to its end in ${stateDir}. Restore it again.`);
+  rmSync(half, { recursive: true, force: true });
 }
 
 /** Writes the files of a backup into a folder that has none of them. Returns their number. @throws Error with the problem */
 export function unpack(source: string, stateDir: string): number {
   using backup = BackupFile.open(source);
   let files = 0;
-  for (const { path, mode, content } of backup.files()) {
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  for (const { path, mode, content, part } of backup.parts()) {
     if (!BELOW.test(path)) throw new Error(`${source} names a file outside its folder: "${path}"`);
     const file = join(stateDir, path);
-    mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    writeFileSync(file, content, { mode, flag: "wx" });
-    files += 1;
+    if (part === 0) {
+      mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
+      writeFileSync(file, content, { mode, flag: "wx" });
+      files += 1;
+    } else appendFileSync(file, content);
   }
   return files;
 }

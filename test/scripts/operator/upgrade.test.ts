@@ -70,7 +70,7 @@ async function names(operator: RunningOperator, token: string): Promise<string[]
 
 describe("the state of 0.1.0", () => {
   test("is opened with its machines, tokens and passwords, and backed up first", async () => {
-    restore(OF_0_1_0, state);
+    await restore(OF_0_1_0, state);
     const operator = await started();
     expect((await names(operator, TOKEN)).toSorted()).toEqual(["attic", "cellar"]);
     for (const [name, token] of Object.entries(LINK_TOKENS)) {
@@ -92,13 +92,13 @@ describe("the state of 0.1.0", () => {
     expect([page.status, page.headers.getSetCookie().length > 0]).toEqual([303, true]);
     expect(readdirSync(join(state, "backups"))).toEqual([`before-${ownVersion()}`]);
     await operator.stop();
-    restore(join(state, "backups", `before-${ownVersion()}`), join(folder, "restored"));
+    await restore(join(state, "backups", `before-${ownVersion()}`), join(folder, "restored"));
     expect(readFileSync(join(folder, "restored", "secrets.json"), "utf8")).toContain("fixture-report-secret");
     expect(JSON.parse(readFileSync(join(state, "release.json"), "utf8"))).toEqual({ version: ownVersion() });
   });
 
   test("is tried in a copy and not changed", async () => {
-    restore(OF_0_1_0, state);
+    await restore(OF_0_1_0, state);
     const before = files();
     expect(await rehearse(state)).toEqual({ machines: 2 });
     expect(files()).toEqual(before);
@@ -106,7 +106,7 @@ describe("the state of 0.1.0", () => {
   });
 
   test("is refused by the rehearsal if this release cannot use it, and nothing is changed", async () => {
-    restore(OF_0_1_0, state);
+    await restore(OF_0_1_0, state);
     const script = join(state, "platform/namespaces/operator/scripts/attic");
     const [version = ""] = readdirSync(script).filter((name) => name.startsWith("version-"));
     writeFileSync(join(script, version, "0"), "throw new Error('this script does not start')");
@@ -119,7 +119,7 @@ describe("the state of 0.1.0", () => {
 });
 
 test("operator upgrade tries this release, restarts Operator with its options, and waits until the new process answers", async () => {
-  restore(OF_0_1_0, state);
+  await restore(OF_0_1_0, state);
   expect((await operatorCommand("upgrade")).output).toContain("Operator is not running. Start it with: npm start");
   const operator = await started();
   const told = await operatorCommand("upgrade");
@@ -138,6 +138,11 @@ describe("the first start of a release that fails", () => {
     writeFileSync(join(state, "secrets.json"), '{"a":1}', { mode: 0o600 });
     using database = closing(new DatabaseSync(join(state, "control/a.sqlite")));
     database.it.exec("CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)");
+  }
+
+  function change(n: number): void {
+    using database = closing(new DatabaseSync(join(state, "control/a.sqlite")));
+    database.it.exec(`UPDATE t SET n = ${n}`);
   }
 
   function rows(): unknown[] {
@@ -167,6 +172,20 @@ describe("the first start of a release that fails", () => {
     // It is started again, and fails properly this time.
     (await beginUpgrade(state, "9.0.0", () => undefined)).undo();
     expect(rows()).toEqual([{ n: 1 }]);
+  });
+
+  test("puts back what was there before it, and not what was before an earlier upgrade to that release", async () => {
+    write();
+    for (const version of ["9.0.0", "8.0.0"]) await (await beginUpgrade(state, version, () => undefined)).keep();
+    change(2);
+    (await beginUpgrade(state, "9.0.0", () => undefined)).undo();
+    expect(rows()).toEqual([{ n: 2 }]);
+    // Nor what was before a start of it that was killed, when the release before has gone on since.
+    await beginUpgrade(state, "9.0.0", () => undefined);
+    await (await beginUpgrade(state, "8.0.0", () => undefined)).keep();
+    change(3);
+    (await beginUpgrade(state, "9.0.0", () => undefined)).undo();
+    expect(rows()).toEqual([{ n: 3 }]);
   });
 
   test("does not affect what a successful one created, and the next start of that release makes no backup", async () => {

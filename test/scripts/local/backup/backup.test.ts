@@ -1,13 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { beforeEach, expect, onTestFinished, test } from "vitest";
+import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { BackupFile } from "../../../../scripts/local/backup/backup-file.ts";
 import { backUp } from "../../../../scripts/local/backup/backup.ts";
-import { restore } from "../../../../scripts/local/backup/restore.ts";
+import { takeLock } from "../../../../scripts/local/lock.ts";
+import { finishRestore, restore, unpack } from "../../../../scripts/local/backup/restore.ts";
+
+const TABLE = "CREATE TABLE file (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, content BLOB NOT NULL) STRICT";
 
 let folder: string;
 let state: string;
@@ -30,7 +34,7 @@ test("a database that is being written to is restored with everything that was c
   await backUp(state, file);
   live.exec("COMMIT");
   const restored = join(folder, "restored");
-  restore(file, restored);
+  await restore(file, restored);
   const copy = new DatabaseSync(join(restored, "control/do/a.sqlite"));
   onTestFinished(() => copy.close());
   expect(copy.prepare("SELECT n FROM t").all()).toEqual([{ n: 1 }]);
@@ -44,7 +48,7 @@ test("a backup omits what belongs to the running process, and only its owner can
   expect((await backUp(state, file)).files).toBe(1);
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const restored = join(folder, "restored");
-  restore(file, restored);
+  await restore(file, restored);
   expect(readdirSync(restored)).toEqual(["secrets.json"]);
   expect(statSync(join(restored, "secrets.json")).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder).toSorted()).toEqual(["backup", "restored", "state"]);
@@ -54,7 +58,7 @@ test("neither command overwrites anything", async () => {
   const file = join(folder, "backup");
   await backUp(state, file);
   await expect(backUp(state, file)).rejects.toThrow("is there already");
-  expect(() => restore(file, state)).toThrow("is not empty");
+  await expect(restore(file, state)).rejects.toThrow("is not empty");
 });
 
 test("a folder that is not an Operator's is refused", async () => {
@@ -63,7 +67,7 @@ test("a folder that is not an Operator's is refused", async () => {
 
 test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", ".", "..\\..\\outside"])(
   "a backup that names %j is refused, and nothing of it is kept",
-  (path) => {
+  async (path) => {
     const file = join(folder, "backup");
     {
       using made = BackupFile.create(file);
@@ -72,7 +76,7 @@ test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", ".", "..\\..
       made.complete();
     }
     const restored = join(folder, "restored");
-    expect(() => restore(file, restored)).toThrow("outside its folder");
+    await expect(restore(file, restored)).rejects.toThrow("outside its folder");
     expect(readdirSync(restored)).toEqual([]);
   },
 );
@@ -80,10 +84,102 @@ test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", ".", "..\\..
 test("a file that is not a whole backup is refused by its name", async () => {
   const file = join(folder, "backup");
   writeFileSync(file, "words, and more than a few of them".repeat(100));
-  expect(() => restore(file, join(folder, "restored"))).toThrow(`${file} is not a backup of Operator`);
+  await expect(restore(file, join(folder, "restored"))).rejects.toThrow(`${file} is not a backup of Operator`);
 });
 
-const TABLE = "CREATE TABLE file (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, content BLOB NOT NULL) STRICT";
+describe("a file that is too large for one value of SQLite", () => {
+  const PART = 4_096;
+  const formatOf = (file: string): unknown => {
+    const database = new DatabaseSync(file, { readOnly: true });
+    onTestFinished(() => database.close());
+    return database.prepare("PRAGMA user_version").get()?.["user_version"];
+  };
+
+  test("is restored whole, also a database", async () => {
+    const database = new DatabaseSync(join(state, "control/do/a.sqlite"));
+    database.exec("CREATE TABLE t (b BLOB); INSERT INTO t VALUES (randomblob(20000))");
+    const stored = database.prepare("SELECT hex(b) AS b FROM t").get();
+    database.close();
+    const contents = [0, 1, PART, PART + 1, 3 * PART].map((bytes) => randomBytes(bytes));
+    for (const [index, content] of contents.entries()) writeFileSync(join(state, `control/${index}`), content);
+    const file = join(folder, "backup");
+    expect((await backUp(state, file, PART)).files).toBe(7);
+    const restored = join(folder, "restored");
+    expect((await restore(file, restored)).files).toBe(7);
+    for (const [index, content] of contents.entries())
+      expect(readFileSync(join(restored, `control/${index}`)).equals(content), `${content.length} bytes`).toBe(true);
+    const copy = new DatabaseSync(join(restored, "control/do/a.sqlite"));
+    onTestFinished(() => copy.close());
+    expect(copy.prepare("SELECT hex(b) AS b FROM t").get()).toEqual(stored);
+  });
+
+  test("is what the release before cannot read, and a backup without one is as it was", async () => {
+    writeFileSync(join(state, "control/large"), randomBytes(PART));
+    await backUp(state, join(folder, "plain"), PART);
+    await backUp(state, join(folder, "parts"), PART - 1);
+    expect([formatOf(join(folder, "plain")), formatOf(join(folder, "parts"))]).toEqual([1, 2]);
+  });
+
+  test.each([["a//1"], ["a", "a//2"], ["a", "b//1"], ["a", "b", "a//1"], ["a//b", "a//b//1"]])(
+    "is refused if its parts are %j %j %j",
+    (...paths) => {
+      const file = join(folder, "backup");
+      {
+        using made = BackupFile.create(file);
+        for (const path of paths) made.add({ path, mode: 0o600, content: Buffer.from("x") });
+        made.complete();
+      }
+      expect(() => unpack(file, join(folder, "restored"))).toThrow(/is missing|outside its folder/);
+    },
+  );
+});
+
+describe("restoring beside something else", () => {
+  test("is done by one of several, whose files stay", async () => {
+    writeFileSync(join(state, "control/do/a"), "x");
+    const file = join(folder, "backup");
+    await backUp(state, file);
+    const restored = join(folder, "restored");
+    const all = await Promise.allSettled(Array.from({ length: 4 }, () => restore(file, restored)));
+    expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    expect(readdirSync(restored).toSorted()).toEqual(["control", "secrets.json"]);
+  });
+
+  test("is refused while an Operator starts there, of which nothing is removed", async () => {
+    const file = join(folder, "backup");
+    await backUp(state, file);
+    const other = join(folder, "other");
+    mkdirSync(other);
+    const lock = await takeLock(join(other, "lock.json"));
+    onTestFinished(() => lock.release());
+    await expect(restore(file, other)).rejects.toThrow("already running");
+    expect(readdirSync(other)).toEqual(["lock.json"]);
+  });
+});
+
+describe("a restore that was killed", () => {
+  test("while it unpacked, leaves a folder with which nothing is started, and can be repeated", async () => {
+    const file = join(folder, "backup");
+    await backUp(state, file);
+    const half = join(folder, "half");
+    mkdirSync(join(half, "unpacking/control"), { recursive: true });
+    expect(() => finishRestore(half)).toThrow("Restore it again");
+    await restore(file, half);
+    expect(readdirSync(half)).toEqual(["secrets.json"]);
+  });
+
+  test("after that, is finished by the next start", () => {
+    const whole = join(folder, "whole");
+    mkdirSync(join(whole, "unpacked/control"), { recursive: true });
+    mkdirSync(join(whole, "control"));
+    writeFileSync(join(whole, "control/former"), "");
+    writeFileSync(join(whole, "unpacked/control/new"), "");
+    writeFileSync(join(whole, "unpacked/secrets.json"), "{}");
+    finishRestore(whole);
+    finishRestore(whole);
+    expect(readdirSync(whole, { recursive: true }).toSorted()).toEqual(["control", "control/new", "secrets.json"]);
+  });
+});
 
 /** As of somebody who wants the command to use memory, or to run, without end. */
 test.each([
@@ -106,9 +202,9 @@ test("a file that unpacks to more than any file of a backup has is not unpacked"
   made.complete();
   made[Symbol.dispose]();
   using small = BackupFile.open(file, 4_096);
-  expect(() => [...small.files()]).toThrow("Cannot create a Buffer larger than 4096 bytes");
+  expect(() => [...small.parts()]).toThrow("Cannot create a Buffer larger than 4096 bytes");
   using whole = BackupFile.open(file, 4_097);
-  expect([...whole.files()].map(({ mode }) => mode)).toEqual([0o600]);
+  expect([...whole.parts()].map(({ mode }) => mode)).toEqual([0o600]);
 });
 
 test("who restores is told what comes back", async () => {
