@@ -195,6 +195,8 @@ describe("a machine's own URL", () => {
     }
     expect(answers[0]?.[0]).toBe(404);
     expect(answers[0]).toEqual(answers[1]);
+    // Their script is not asked: a hosted server's could let others in, and any would be started to refuse.
+    expect(await alice.reached("attic")).toEqual([]);
   });
 
   it.each([

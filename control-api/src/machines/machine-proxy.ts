@@ -1,7 +1,7 @@
 import type { MachineAddress } from "#protocol/address.ts";
 import { errorResponse, OperatorFailure } from "#protocol/error.ts";
 import { ScriptPath } from "#protocol/script-api.ts";
-import { isSlug, namesIn } from "#protocol/slug.ts";
+import { isSlug, namesIn, slugOf } from "#protocol/slug.ts";
 import { failureResponse } from "#protocol/stand-in.ts";
 import { heldBody, notePassing } from "../audit/passing-call.ts";
 import { senderOf } from "../sign-in/address.ts";
@@ -17,7 +17,7 @@ import { filtered } from "./response-filter.ts";
 import { encodingRefusal } from "./text-encoding.ts";
 import { checkApproval, mayAnswerPermission, watched } from "./approval.ts";
 import { dialIn } from "./link-door.ts";
-import type { Caller } from "../http/caller.ts";
+import { type Caller, tagOf } from "../http/caller.ts";
 import { Lease } from "../sign-in/lease.ts";
 import { refuse, refuseCall, refuseRead, stepUp } from "../http/refusal.ts";
 
@@ -46,7 +46,10 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   const foreign = refuseForeignHost(url.hostname, env);
   if (foreign !== null) return foreign;
   const { name } = namesIn(slug);
-  if (!isSlug(slug) || !(caller.machines?.includes(name) ?? true))
+  // A script compares the caller with its owner as well. But that of a hosted server runs beside code of its author, who could have it let
+  // others in, and another person's script need not be started to refuse.
+  const isTheirs = isSlug(slug) && slug === slugOf(name, await tagOf(caller.user));
+  if (!isTheirs || !(caller.machines?.includes(name) ?? true))
     return errorResponse({ code: "machine_unknown", machine: slug });
   // Operator cannot know which of a machine's own tools only read, so a read-only token gets none of them.
   if (!caller.mayAct) return stepUp(["mcp:tools"], url, env, "A machine's own endpoint needs more than read access.");
