@@ -203,7 +203,8 @@ describe("codes for computers without a browser", () => {
       for (let number = 0; number < 1_100; number += 1) await accounts.beginDevice(asked(placeOf(number)));
     });
     const after = await directory().beginDevice(asked("192.0.2.200"));
-    for (const { userCode } of [before, after]) expect(await directory().askedByDevice(userCode)).not.toBeNull();
+    for (const { userCode } of [before, after])
+      expect(await directory().askedByDevice(userCode, "somebody")).not.toBeNull();
     const open = await runInDurableObject(directory(), (_accounts, { storage }) =>
       storage.sql.exec<{ count: number }>("SELECT COUNT(*) AS count FROM device WHERE state = 'open'").one(),
     );

@@ -69,7 +69,7 @@ describe("a browser that somebody left signed in", () => {
     const { user_code: code }: { user_code: string } = await begun.json();
     const paired = await visitor.post("/pair", { csrf: await visitor.csrf("/pair"), code, decision: "allow" });
     expect(paired.headers.get("location")).toBe(`/sign-in/confirm?next=%2Fpair%3Fcode%3D${code}`);
-    expect(await directory().askedByDevice(code)).not.toBeNull();
+    expect(await directory().askedByDevice(code, "somebody")).not.toBeNull();
     expect((await visitor.post("/pair", { csrf: await visitor.csrf("/pair"), code, decision: "deny" })).status).toBe(
       200,
     );

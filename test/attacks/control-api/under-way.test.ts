@@ -251,7 +251,7 @@ describe("what a browser allows is worth nothing if it is signed out after its c
     }
     const grant_type = "urn:ietf:params:oauth:grant-type:device_code";
     const collected = await ask("/oauth/token", form({ grant_type, device_code, client_id: client.id }));
-    expect(await collected.json()).toMatchObject({ error: "expired_token" });
+    expect(await collected.json()).toMatchObject({ error: "authorization_pending" });
   });
 
   test("on the consent page", async () => {

@@ -141,6 +141,24 @@ describe("a device's code", () => {
     expect(statuses[10]).toBe(429);
   });
 
+  test.each(["allow", "deny"] as const)("cannot be guessed by deciding at once (%s) either", async (decision) => {
+    const [guesser, code] = [await Visitor.invited(), await begin()];
+    const csrf = await guesser.csrf("/pair");
+    const guess = async (typed: string) => (await guesser.post("/pair", { csrf, code: typed, decision })).status;
+    for (let count = 0; count < 10; count += 1) expect(await guess("BBBB-BBBB")).toBe(200);
+    expect(await guess(code.user_code)).toBe(429);
+    expect(await errorOf(await poll(code))).toBe("authorization_pending");
+  });
+
+  test("is typed correctly as often as somebody has computers", async () => {
+    const owner = await Visitor.invited();
+    for (let count = 0; count < 12; count += 1) {
+      const code = await begin();
+      expect((await owner.get(`/pair?code=${code.user_code}`)).status).toBe(200);
+      expect(await (await decide(owner, code, "deny")).text()).toContain("Denied");
+    }
+  });
+
   test("is stored as a hash, like the device's secret code", async () => {
     const code = await begin();
     const rows = await runInDurableObject(directory(), (_, state) =>

@@ -31,7 +31,6 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   /** Answers `false` if the person has no such session. */
   endSession(person: string, id: string): MaybeAsync<boolean>;
   endSessions(person: string): MaybeAsync<void>;
-  withdrawDevices(person: string): MaybeAsync<void>;
 
   signIn(name: string, password: string, visit: Visit): MaybeAsync<Entered | Denied>;
   signOut(secret: string): MaybeAsync<void>;
@@ -75,17 +74,25 @@ export interface AccountsRpc extends Rpc.DurableObjectBranded {
   lockOut(id: string): MaybeAsync<void>;
   forget(id: string): MaybeAsync<string | null>;
 
-  /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
-  take(key: string, limit: Limit): MaybeAsync<number>;
-  /** Counts one attempt from an address, also for the network that it is in. Answers as `take`. */
+  /**
+   * Counts one attempt from an address, also for the network that it is in. Answers 0 if it is within the limit, otherwise the milliseconds to
+   * wait.
+   */
   takeFrom(name: string, address: string, limit: Limit): MaybeAsync<number>;
   /** Notes a client that registered. Answers the clients whose registrations must be deleted, because there are too many. */
   addClient(client: string, address: string): MaybeAsync<string[]>;
   /** A person allowed a client something, so it stays registered. */
   keepClient(client: string): MaybeAsync<void>;
   beginDevice(request: DeviceRequest): MaybeAsync<{ deviceCode: string; userCode: string }>;
-  askedByDevice(userCode: string): MaybeAsync<DeviceRequest | null>;
-  decideDevice(userCode: string, person: string, allow: boolean): MaybeAsync<DeviceRequest | null>;
+  /** The open request behind a code, for a person who typed it. `null` if there is none. */
+  askedByDevice(userCode: string, person: string): MaybeAsync<DeviceRequest | Denied | null>;
+  /** `session`: the id of the person's browser. `null` if there is no such request, or the browser is not signed in any more. */
+  decideDevice(
+    userCode: string,
+    person: string,
+    session: string,
+    allow: boolean,
+  ): MaybeAsync<DeviceRequest | Denied | null>;
   pollDevice(
     deviceCode: string,
     clientId: string,

@@ -34,6 +34,9 @@ const PASSWORD_ANYWHERE: Limit = { times: 300, windowMs: 24 * 60 * MINUTE_MS };
  */
 const SIGN_IN_HERE: Limit = { times: 40, windowMs: 15 * MINUTE_MS };
 
+/** Wrong codes of computers that one person may type: enough for mistakes, far too few to guess somebody else's (RFC 8628 section 5.1). */
+const USER_CODES: Limit = { times: 10, windowMs: 10 * MINUTE_MS };
+
 /**
  * The directory of people, one object for the whole Operator: names, credentials and browser sessions. Calls with a token are
  * never checked here, so this one object does not limit their rate.
@@ -113,13 +116,8 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
    * collected is withdrawn here and there, unless whoever sat there signed out.
    */
   async #tellEnded(person: string, sessions: readonly string[], byAnother = true): Promise<void> {
-    if (byAnother) this.withdrawDevices(person);
+    if (byAnother) this.#devices.deleteAll(person);
     if (byAnother || sessions.length > 0) await this.env.USER.getByName(person).endBrowsers(sessions, byAnother);
-  }
-
-  /** Computers that this person approved, and that have not collected their tokens, get none. No list shows them. */
-  withdrawDevices(person: string): void {
-    this.#devices.deleteAll(person);
   }
 
   /** Every attempt is counted before the password is checked: attempts sent in parallel would otherwise all pass the limit. */
@@ -324,12 +322,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#people.delete(id);
   }
 
-  /** Counts one attempt under `key`. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
-  take(key: string, limit: Limit): number {
-    return this.#limits.take(key, limit, Date.now());
-  }
-
-  /** Counts one attempt from an address, also for the network that it is in. Answers as `take`. */
+  /** Counts one attempt from an address, also for the network that it is in. Answers 0 if it is within the limit, otherwise the milliseconds to wait. */
   takeFrom(name: string, address: string, limit: Limit): number {
     return this.#limits.takeAll(countedUnder(name, address, limit), Date.now());
   }
@@ -346,12 +339,18 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     return this.#devices.begin(request, Date.now());
   }
 
-  askedByDevice(userCode: string): Promise<DeviceRequest | null> {
-    return this.#devices.asked(userCode, Date.now());
+  askedByDevice(userCode: string, person: string): Promise<DeviceRequest | Denied | null> {
+    return this.#tryUserCode(person, () => this.#devices.asked(userCode, Date.now()));
   }
 
-  decideDevice(userCode: string, person: string, allow: boolean): Promise<DeviceRequest | null> {
-    return this.#devices.decide(userCode, person, allow, Date.now());
+  decideDevice(
+    userCode: string,
+    person: string,
+    session: string,
+    allow: boolean,
+  ): Promise<DeviceRequest | Denied | null> {
+    const isSignedIn = (): boolean => this.#sessions.isOpen(person, session);
+    return this.#tryUserCode(person, () => this.#devices.decide(userCode, person, allow, isSignedIn, Date.now()));
   }
 
   pollDevice(
@@ -378,6 +377,22 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     const nowMs = Date.now();
     const isNewAddress = this.#addresses.note(person.id, visit.address, nowMs);
     return { session: await this.#sessions.begin(person.id, visit, nowMs), person, isNewAddress };
+  }
+
+  /**
+   * Finds the request behind a code that somebody types, to look at it or to decide on it: either tells whether it is a code. One that is
+   * none counts, and before it is looked for, since attempts sent in parallel would otherwise all pass the limit.
+   */
+  async #tryUserCode(
+    person: string,
+    find: () => Promise<DeviceRequest | null>,
+  ): Promise<DeviceRequest | Denied | null> {
+    const key = `pair:${person}`;
+    const slow = this.#slow([[key, USER_CODES]], Date.now());
+    if (slow !== null) return slow;
+    const found = await find();
+    if (found !== null) this.#limits.giveBack(key);
+    return found;
   }
 
   #slow(counted: readonly Counted[], nowMs: number): Denied | null {

@@ -104,8 +104,20 @@ export class Devices {
     return row === undefined ? null : (JSON.parse(row.request) as DeviceRequest); // written by `begin`
   }
 
-  /** Records a person's decision. Answers the request, or `null` if it is unknown, already decided or expired. */
-  async decide(userCode: string, person: string, allow: boolean, nowMs: number): Promise<DeviceRequest | null> {
+  /**
+   * Records a person's decision. Answers the request, or `null` if it is unknown, already decided or expired.
+   *
+   * @param isSignedIn whether the browser in which the person decides still is
+   */
+  async decide(
+    userCode: string,
+    person: string,
+    allow: boolean,
+    isSignedIn: () => boolean,
+    nowMs: number,
+  ): Promise<DeviceRequest | null> {
+    const hash = await hashOf(plain(userCode));
+    if (!isSignedIn()) return null;
     const [row] = this.#sql
       .exec<{ request: string }>(
         `UPDATE device SET state = ?, person = ?, request = json_set(request, '$.approvedMs', ?)
@@ -113,7 +125,7 @@ export class Devices {
         allow ? "approved" : "denied",
         person,
         nowMs,
-        await hashOf(plain(userCode)),
+        hash,
         nowMs,
         latestEnd(DEVICE_MS, nowMs),
       )

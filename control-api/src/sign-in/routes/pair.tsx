@@ -3,8 +3,8 @@ import { Hono } from "hono";
 import { note } from "../../audit/note.ts";
 import { notify } from "../../audit/notice.ts";
 import { accountsOf } from "../accounts/directory.ts";
+import type { Denied } from "../accounts/denied.ts";
 import type { DeviceRequest } from "../accounts/devices.ts";
-import type { Limit } from "../accounts/limits.ts";
 import { formIn } from "../form.ts";
 import { MessagePage } from "../../design/message-page.tsx";
 import { PairPage } from "../pages/pair-page.tsx";
@@ -13,9 +13,6 @@ import { isFromOwnPage } from "../same-site.ts";
 import { knownScopes } from "../../http/scope.ts";
 import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { refuseForeignForm } from "./foreign-form.tsx";
-
-/** Codes that one person may try: enough for typing mistakes, far too few to guess somebody else's (RFC 8628 section 5.1). */
-const TRIES: Limit = { times: 10, windowMs: 10 * 60_000 };
 
 const UNKNOWN = "No computer is waiting with this code. It may have expired: codes are valid for ten minutes.";
 
@@ -44,13 +41,16 @@ pair.post("/", async (c) => {
   const { person } = session;
   // To deny is always possible: it gives nobody anything.
   if (decision === "allow" && !session.isFresh) return confirmFirst(c, `/pair?${new URLSearchParams({ code })}`);
-  const decided: DeviceRequest | null = await accountsOf(c.env).decideDevice(code, person.id, decision === "allow");
+  const decided: DeviceRequest | Denied | null = await accountsOf(c.env).decideDevice(
+    code,
+    person.id,
+    session.id,
+    decision === "allow",
+  );
+  // This browser may have been signed out since the request was let in.
+  if (decided === null && (await sessionOf(c)) === null) return c.redirect("/sign-in?next=%2Fpair", 303);
   if (decided === null) return page(c, session, { refusal: UNKNOWN });
-  // This browser may have been signed out since the request was let in, and what it approved withdrawn before this.
-  if ((await sessionOf(c)) === null) {
-    await accountsOf(c.env).withdrawDevices(person.id);
-    return c.redirect("/sign-in?next=%2Fpair", 303);
-  }
+  if ("denied" in decided) return tooMany(c, session, decided);
   if (decision === "deny") {
     note(c.env, person.id, { kind: "grant", client: decided.clientName, subject: decided.audience, outcome: "denied" });
     return respond(
@@ -67,12 +67,15 @@ pair.post("/", async (c) => {
   return respond({ title: "Approved" }, done);
 });
 
-/** Shows the request that belongs to a code. Each look-up counts as an attempt, since it tells whether a code exists. */
+/** Shows the request that belongs to a code. */
 async function look(c: PageContext, session: Session, code: string): Promise<Response> {
-  const waitMs = await accountsOf(c.env).take(`pair:${session.person.id}`, TRIES);
-  if (waitMs > 0) return page(c, session, { refusal: `Too many codes. Wait ${Math.ceil(waitMs / 60_000)} min.` }, 429);
-  const asked: DeviceRequest | null = await accountsOf(c.env).askedByDevice(code);
-  return asked === null ? page(c, session, { refusal: UNKNOWN }, 404) : page(c, session, { code, asked });
+  const asked: DeviceRequest | Denied | null = await accountsOf(c.env).askedByDevice(code, session.person.id);
+  if (asked === null) return page(c, session, { refusal: UNKNOWN }, 404);
+  return "denied" in asked ? tooMany(c, session, asked) : page(c, session, { code, asked });
+}
+
+function tooMany(c: PageContext, session: Session, { afterMs = 0 }: Denied): Promise<Response> {
+  return page(c, session, { refusal: `Too many codes. Wait ${Math.ceil(afterMs / 60_000)} min.` }, 429);
 }
 
 async function page(
