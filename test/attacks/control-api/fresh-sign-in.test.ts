@@ -1,6 +1,10 @@
 // Root cause: a cookie or a token of any age was enough for changes that give permanent access.
 import { runInDurableObject } from "cloudflare:test";
+import type { AuthenticationResponseJSON } from "@simplewebauthn/server";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import type { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
+import type { Entered } from "../../../control-api/src/sign-in/accounts/accounts-rpc.ts";
+import type { Denied } from "../../../control-api/src/sign-in/accounts/denied.ts";
 import {
   ask,
   bearer,
@@ -124,9 +128,14 @@ describe("a passkey", () => {
     return (await directory().people()).find((person) => person.name === name)?.id ?? "";
   }
 
-  async function confirm(visitor: Visitor, answerTo: (challenge: string) => Promise<object>): Promise<Response> {
+  async function confirm(
+    visitor: Visitor,
+    answerTo: (challenge: string) => Promise<object>,
+    address: string = crypto.randomUUID(),
+  ): Promise<Response> {
     const cookie = Array.from(visitor.cookies, ([name, value]) => `${name}=${value}`).join("; ");
-    const headers = { cookie, "content-type": "application/json", "sec-fetch-site": "same-origin" };
+    const from = { cookie, "cf-connecting-ip": address };
+    const headers = { ...from, "content-type": "application/json", "sec-fetch-site": "same-origin" };
     const csrf = await visitor.csrf("/sign-in/confirm");
     const send = (path: string, body: object) =>
       ask(path, { method: "POST", headers, body: JSON.stringify(body) }, SITE);
@@ -144,6 +153,22 @@ describe("a passkey", () => {
     expect(await pageOf(visitor)).not.toContain("Confirm that it is you");
     const other = await stale();
     expect((await confirm(other, () => Promise.resolve(answered))).status).toBe(401);
+  });
+
+  test("confirms also after strangers at the same address have used up their attempts", async () => {
+    const visitor = await stale();
+    const passkey = await SoftPasskey.of(await idOf(visitor.name), SITE);
+    const [address, nothing] = ["203.0.113.61", { id: "none", response: {} } as AuthenticationResponseJSON];
+    const visit = { address, browser: "a browser" };
+    const [id, origin] = [new URL(SITE).hostname, SITE];
+    await runInDurableObject(directory(), async (accounts: Accounts) => {
+      let last: Entered | Denied = { denied: "wrong" };
+      while ("denied" in last && last.denied === "wrong")
+        last = await accounts.signInWithPasskey(nothing, { id, origin }, visit);
+      expect(last).toMatchObject({ denied: "slow_down" });
+    });
+    const confirmed = await confirm(visitor, (challenge) => passkey.answer(challenge), address);
+    expect(confirmed.status).toBe(200);
   });
 
   test("of another person does not confirm", async () => {

@@ -219,11 +219,15 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
     site: Site,
     visit: Visit,
   ): Promise<Denied | null> {
-    const slow = this.#slow(countedUnder("passkey-sign-in", visit.address, SIGN_IN_HERE), Date.now());
-    if (slow !== null) return slow;
     const session = await this.session(secret, visit);
+    if (session === null) return { denied: "wrong" };
+    // Not by address: strangers who share it, or the network around it, must not be able to use this up.
+    const tried = `passkey-proof:${session.id}`;
+    const slow = this.#slow([[tried, SIGN_IN_HERE]], Date.now());
+    if (slow !== null) return slow;
     const id = await this.#passkeys.verify(response, site, Date.now());
-    if (session === null || id !== session.person.id) return { denied: "wrong" };
+    if (id !== session.person.id) return { denied: "wrong" };
+    this.#limits.giveBack(tried);
     this.#sessions.prove(id, session.id, Date.now());
     return null;
   }
