@@ -237,19 +237,17 @@ machines.post("/:name/rename", async (c) => {
 machines.post("/:name/approval", async (c) => {
   const { person, isFresh } = c.var.session;
   const name = c.req.param("name");
-  const record = await find(c);
   const form = await formIn(c);
   const chosen = form.get("approval");
   const approval = PAGE_APPROVALS.find((one) => one === chosen);
-  if (record === null || approval === undefined) return notThere(c, "machine");
-  // To allow more takes a recent sign-in, as allowing itself does. To allow less never does.
-  const isMore = PAGE_APPROVALS.indexOf(approval) < PAGE_APPROVALS.indexOf(record.pageApproval);
-  if (isMore && !isFresh) return confirmFirst(c, `${machinePath(name)}#approval`);
+  if (approval === undefined) return notThere(c, "machine");
   const error: OperatorError | null = await registryOf(c.env, person.id).setPageApproval(
     shownNamed(form, name),
     approval,
+    isFresh,
     bearerOf(c.var.session),
   );
+  if (error?.code === "fresh_sign_in_needed") return confirmFirst(c, `${machinePath(name)}#approval`);
   if (error !== null) return error.code === "machine_unknown" ? notThere(c, "machine") : failed(c, name, error);
   const subject = `pages may allow: ${approval}`;
   note(c.env, person.id, { kind: "machine_changed", client: WEB_CLIENT, machine: name, subject });

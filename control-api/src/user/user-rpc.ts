@@ -69,7 +69,12 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** What may be allowed on pages, for the machines where that is less than everything. */
   limitedPageApprovals(): MaybeAsync<Map<string, PageApproval>>;
   /** Says what may be allowed on pages for a machine. */
-  setPageApproval(machine: MeantMachine, approval: PageApproval, by: Bearer | null): MaybeAsync<OperatorError | null>;
+  setPageApproval(
+    machine: MeantMachine,
+    approval: PageApproval,
+    isFresh: boolean,
+    by: Bearer | null,
+  ): MaybeAsync<OperatorError | null>;
   /** Says whether requests of a machine may be put to its person in an MCP client. */
   setElicitation(machine: MeantMachine, isAllowed: boolean, by: Bearer | null): MaybeAsync<OperatorError | null>;
   remove(machine: MeantMachine, by: Bearer | null): MaybeAsync<OperatorError | null>;

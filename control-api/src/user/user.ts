@@ -37,7 +37,7 @@ import type {
   NamedMachines,
   NameQuery,
 } from "../machines/machine-query.ts";
-import type { MachineRecord, PageApproval } from "../machines/machine-record.ts";
+import { type MachineRecord, PAGE_APPROVALS, type PageApproval } from "../machines/machine-record.ts";
 import { type MeantMachine, nameOf } from "../http/shown-machine.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import { machineState } from "../machines/machine-state.ts";
@@ -355,7 +355,17 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#registry.limitedPageApprovals();
   }
 
-  setPageApproval(machine: MeantMachine, approval: PageApproval, by: Bearer | null): OperatorError | null {
+  /** @param isFresh whether the person has signed in recently. To allow more takes that, as allowing itself does; to allow less never does. */
+  setPageApproval(
+    machine: MeantMachine,
+    approval: PageApproval,
+    isFresh: boolean,
+    by: Bearer | null,
+  ): OperatorError | null {
+    const now = this.#registry.get(nameOf(machine))?.pageApproval ?? approval;
+    const isMore = PAGE_APPROVALS.indexOf(approval) < PAGE_APPROVALS.indexOf(now);
+    if (isMore && !isFresh)
+      return { code: "fresh_sign_in_needed", what: "Allowing more on pages", page: `${this.env.ORIGIN}/machines` };
     return this.#choose(machine, by, (name) => this.#registry.setPageApproval(name, approval));
   }
 

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import type { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
 import type { Entered } from "../../../control-api/src/sign-in/accounts/accounts-rpc.ts";
 import type { Denied } from "../../../control-api/src/sign-in/accounts/denied.ts";
+import { User } from "../../../control-api/src/user/user.ts";
 import {
   ask,
   bearer,
@@ -77,6 +78,21 @@ describe("a browser that somebody left signed in", () => {
     expect((await visitor.post("/pair", { csrf: await visitor.csrf("/pair"), code, decision: "deny" })).status).toBe(
       200,
     );
+  });
+
+  test("cannot have pages allow more again, also if its person allows less at that moment", async () => {
+    const visitor = await stale();
+    const id = (await directory().people()).find(({ name }) => name === visitor.name)?.id ?? "";
+    await new TestUser(id).machine("attic");
+    const form = await visitor.fields("/machines/attic");
+    const { setPageApproval: real } = User.prototype;
+    vi.spyOn(User.prototype, "setPageApproval").mockImplementationOnce(function (this: User, ...asked) {
+      real.call(this, "attic", "nothing", true, null);
+      return real.apply(this, asked);
+    });
+    const answer = await visitor.post("/machines/attic/approval", { ...form, approval: "session" });
+    expect(answer.headers.get("location")).toBe("/sign-in/confirm?next=%2Fmachines%2Fattic%23approval");
+    expect((await env.USER.getByName(id).machine("attic"))?.pageApproval).toBe("nothing");
   });
 
   test("can do these for a quarter of an hour after its person entered their password", async () => {

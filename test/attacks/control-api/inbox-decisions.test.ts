@@ -178,7 +178,7 @@ describe("who decides", () => {
     const by = { via: "page", name: "stolen browser" } as const;
     await registry.decide(item?.id ?? 0, { behavior: "allow" }, by);
     expect(await waiting(user)).toMatchObject([{ state: "deciding" }]);
-    await registry.setPageApproval("attic", "nothing", null);
+    await registry.setPageApproval("attic", "nothing", true, null);
     await user.script("attic");
     expect(await registry.decide(item?.id ?? 0, { behavior: "allow" }, by)).toMatchObject({ code: "forbidden" });
     expect(await waiting(user)).toMatchObject([{ state: "waiting" }]);

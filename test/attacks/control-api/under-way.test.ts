@@ -515,7 +515,7 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
         object.remove("attic", by),
         object.setRemoteApproval("attic", true, by),
         object.setElicitation("attic", true, by),
-        object.setPageApproval("attic", "once", by),
+        object.setPageApproval("attic", "once", true, by),
         object.startRollout({}, by),
         object.changeRollout("pause", by),
         object.setRolloutMode("manual", by),
