@@ -6,6 +6,7 @@ import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
 import { env, knock, ORIGIN, TestUser } from "../support/operator.ts";
 import {
   ask,
+  backIn,
   bearer,
   Client,
   csrfIn,
@@ -62,16 +63,15 @@ describe("PKCE", () => {
     ["without its method, which would mean plain", { code_challenge_method: undefined }],
   ])("cannot be %s", async (_, more) => {
     const client = await Client.registered();
-    const response = await person.get(client.authorizePath(more));
-    const location = new URL(response.headers.get("location") ?? "");
-    expect(location.searchParams.get("error")).toBe("invalid_request");
-    expect(location.searchParams.get("iss")).toBe(ORIGIN);
+    const back = await backIn(await person.get(client.authorizePath(more)));
+    expect(back.searchParams.get("error")).toBe("invalid_request");
+    expect(back.searchParams.get("iss")).toBe(ORIGIN);
   });
 
   test("cannot be omitted by a client with a secret either", async () => {
     const client = await Client.registered({ token_endpoint_auth_method: "client_secret_basic" });
     const response = await person.get(client.authorizePath({ code_challenge: "", code_challenge_method: "" }));
-    expect(new URL(response.headers.get("location") ?? "").searchParams.get("error")).toBe("invalid_request");
+    expect((await backIn(response)).searchParams.get("error")).toBe("invalid_request");
   });
 });
 
@@ -136,6 +136,20 @@ describe("a redirect address", () => {
     const response = await person.get(new Client("nobody", "https://client.test/callback").authorizePath());
     expect(response.status).toBe(400);
     expect(response.headers.get("location")).toBeNull();
+  });
+
+  test("of an app that anyone may have registered gets nobody who has not decided anything", async () => {
+    const client = await Client.registered({ client_name: "Bait" }, "https://evil.test/looks-like-operator");
+    const wrong = [
+      { response_type: "token" },
+      { code_challenge: undefined, code_challenge_method: undefined },
+      { resource: "https://elsewhere.test/mcp" },
+    ];
+    for (const more of wrong)
+      for (const visitor of [person, new Visitor()]) {
+        const back = await backIn(await visitor.get(client.authorizePath(more)));
+        expect([back.hostname, back.searchParams.get("state")]).toEqual(["evil.test", "the-state"]);
+      }
   });
 
   test("after signing in is always one of our own pages", async () => {
@@ -280,10 +294,9 @@ test("the consent page shows who asks, for what, and where the answer goes", asy
 describe("a mix-up", () => {
   test("can be detected by the client, because every answer names the issuer, including errors", async () => {
     const client = await Client.registered();
-    const response = await person.get(client.authorizePath({ response_type: "token" }));
-    const location = new URL(response.headers.get("location") ?? "");
-    expect(location.searchParams.get("iss")).toBe(ORIGIN);
-    expect(location.searchParams.get("error")).toBe("unsupported_response_type");
+    const back = await backIn(await person.get(client.authorizePath({ response_type: "token" })));
+    expect(back.searchParams.get("iss")).toBe(ORIGIN);
+    expect(back.searchParams.get("error")).toBe("unsupported_response_type");
   });
 
   test("of parameters is refused, because no parameter may occur twice", async () => {

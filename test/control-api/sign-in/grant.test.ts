@@ -1,7 +1,18 @@
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { ORIGIN } from "../support/operator.ts";
 import { somebody } from "../pages/support/person.ts";
-import { ask, bearer, CALLBACK, Client, errorOf, statusWith, token, type Tokens, Visitor } from "./support/visitor.ts";
+import {
+  ask,
+  backIn,
+  bearer,
+  CALLBACK,
+  Client,
+  errorOf,
+  statusWith,
+  token,
+  type Tokens,
+  Visitor,
+} from "./support/visitor.ts";
 
 let person: Visitor;
 beforeAll(async () => {
@@ -126,8 +137,8 @@ describe("a token's audience", () => {
     "https://127.0.0.1:8787/mcp",
   ])("is never %s", async (resource) => {
     const client = await Client.registered();
-    const response = await person.get(client.authorizePath({ resource }));
-    expect(new URL(response.headers.get("location") ?? "").searchParams.get("error")).toBe("invalid_target");
+    const back = await backIn(await person.get(client.authorizePath({ resource })));
+    expect(back.searchParams.get("error")).toBe("invalid_target");
   });
 
   test("is the endpoint if a client names only the origin, or nothing", async () => {

@@ -144,9 +144,9 @@ async function allow(
 }
 
 /**
- * Parses and checks the client's request. An error is sent to the redirect URI only after it was found to be registered for this
- * client; before that it is shown here. Otherwise this endpoint would be an open redirect (RFC 6749 section 4.1.2.1, RFC 9700
- * section 4.11.2). Repeated parameters are refused (RFC 6749 section 3.1), because two programs may pick different ones.
+ * Parses and checks the client's request. An error is shown here. If the redirect URI was found to be registered for this client, the page
+ * has a link there, which tells the app. No browser is sent there without a decision of its person: anyone may register an app, and
+ * this endpoint would be an open redirect (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11.2). Repeated parameters are refused (RFC 6749 section 3.1), because two programs may pick different ones.
  */
 async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>): Promise<Response> {
   try {
@@ -168,25 +168,33 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
     const request = await api.parseAuthRequest(new Request(canonical));
     const refusal = redirectRefusal(request.redirectUri);
     if (refusal !== null) return refused(c, refusal);
-    if (request.codeChallenge === undefined)
-      return c.redirect(authorizationErrorRedirect(request, "invalid_request", "PKCE with S256 is required."), 303);
+    if (request.codeChallenge === undefined) {
+      const why = "PKCE with S256 is required.";
+      return refused(c, why, authorizationErrorRedirect(request, "invalid_request", why));
+    }
     return await go({ request, api, audience: String(request.resource) });
   } catch (reason) {
     if (reason instanceof AuthorizationError) {
       const { redirectTo, redirectUri } = reason;
       const isSafe = redirectTo !== undefined && redirectUri !== undefined && redirectRefusal(redirectUri) === null;
-      return isSafe ? c.redirect(redirectTo, 303) : refused(c, reason.description);
+      return refused(c, reason.description, isSafe ? redirectTo : null);
     }
     if (reason instanceof CimdFetchError) return refused(c, "The app's metadata document could not be read.");
     throw reason;
   }
 }
 
-function refused(c: PageContext, reason: string): Response {
+/** `back`: where the app hears of it, if its person goes there. */
+function refused(c: PageContext, reason: string, back: string | null = null): Response {
   const page = (
     <MessagePage title="This request is not valid">
       <p>{reason}</p>
       <p class="soft">Go back to the app and start again. If it happens again, the app has a bug.</p>
+      {back === null ? null : (
+        <a class="button plain" href={back}>
+          Go back to the app at {new URL(back).hostname}
+        </a>
+      )}
     </MessagePage>
   );
   return respond({ title: "Invalid request", status: 400 }, page);

@@ -227,6 +227,13 @@ export function token(form: Record<string, string>, overrides: Partial<Env> = {}
   return ask("/oauth/token", { method: "POST", body: new URLSearchParams(form) }, ORIGIN, overrides);
 }
 
+/** Where the app would hear of its request that is not valid, if its person follows the link on the page. */
+export async function backIn(response: Response): Promise<URL> {
+  const [, href = ""] = /<a class="button plain" href="([^"]+)"/.exec(await response.text()) ?? [];
+  if (response.status !== 400 || response.headers.has("location") || href === "") throw new Error("no such page");
+  return new URL(href.replaceAll("&amp;", "&"));
+}
+
 /** The OAuth error in an answer. */
 export async function errorOf(response: Response): Promise<string | undefined> {
   const { error }: { error?: string } = await response.json();
