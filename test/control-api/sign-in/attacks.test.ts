@@ -103,6 +103,11 @@ describe("a redirect address", () => {
     "https://example.com/callback#fragment",
     "not an address",
     "//example.com/callback",
+    // Each would be read as something else in the consent page's Content-Security-Policy.
+    "https://*/callback",
+    "https://a;trusted-types;b/callback",
+    "https://a,b/callback",
+    "https://'none'/callback",
   ])("%s cannot be registered, alone or beside a good one", async (uri) => {
     expect((await register({ redirect_uris: [uri] })).status).toBe(400);
     expect((await register({ redirect_uris: ["https://client.test/callback", uri] })).status).toBe(400);

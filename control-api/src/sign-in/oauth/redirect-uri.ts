@@ -23,5 +23,8 @@ export function redirectRefusal(uri: string): string | null {
   // people, then see another host in it, or none.
   if (!/^https?:\/\/[^/?#]/i.test(uri) || /[\\\s\p{C}]/u.test(uri))
     return "A redirect URI must be written as https://host/path, without spaces and backslashes.";
+  // This parser also takes "https://*" and "https://a;b" for hosts. In the consent page's Content-Security-Policy they would say something else.
+  if (!/^(?:[a-z0-9._-]+|\[[0-9a-f:]+\])$/.test(url.hostname))
+    return "A redirect URI's host must be a name or an address.";
   return null;
 }
