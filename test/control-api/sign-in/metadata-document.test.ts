@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { Client, errorOf, statusWith, Visitor, type Tokens } from "./support/visitor.ts";
+import { ask, Client, errorOf, statusWith, Visitor, type Tokens } from "./support/visitor.ts";
 
 const ID = "https://app.test/client.json";
 const CALLBACK = "https://app.test/callback";
@@ -46,6 +46,24 @@ describe("a client with a metadata document (CIMD)", () => {
     const response = await person.get(new Client(`${ID}?${crypto.randomUUID()}`, CALLBACK).authorizePath());
     expect(response.status).toBe(400);
     expect(response.headers.get("location")).toBeNull();
+  });
+
+  test.each([
+    ["redirects to", () => new Response(null, { status: 302, headers: { location: "https://evil.test/client.json" } })],
+    ["shows as text", () => new Response("{}", { headers: { "content-type": "text/plain" } })],
+    ["has no more", () => new Response(null, { status: 404 })],
+  ])("is not taken for an app of a site that %s the document", async (_, atItsSite) => {
+    const real = globalThis.fetch;
+    vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
+      const request = new Request(input, init);
+      if (!request.url.startsWith("https://app.test/")) return real(request);
+      // Whoever follows redirects gets the document of another site.
+      return Promise.resolve(request.redirect === "manual" ? atItsSite() : document());
+    });
+    const page = await (await Visitor.invited()).get(new Client(ID, CALLBACK).authorizePath());
+    expect([page.status, await page.text()]).toEqual([400, expect.stringContaining("could not be read")]);
+    const body = new URLSearchParams({ client_id: ID });
+    expect((await ask("/oauth/device_authorization", { method: "POST", body })).status).toBe(503);
   });
 
   test("keeps its sign-in while its document cannot be fetched, and is told to retry", async () => {

@@ -22,7 +22,7 @@ import { confirmFirst, formToken, isFormToken, sessionOf } from "../session.ts";
 import { accountsOf } from "../accounts/directory.ts";
 import { addressOf } from "../address.ts";
 import { completeGrant } from "./completed-grant.ts";
-import { hasDocument, mayFetchDocument } from "./client.ts";
+import { hasDocument, mayFetchDocument, requireOwnDocument } from "./client.ts";
 import { oauthApi, OAuthPath } from "./authorization-server.ts";
 import type { GrantProps } from "./grant-token.ts";
 import { redirectRefusal } from "./redirect-uri.ts";
@@ -166,6 +166,7 @@ async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>):
       !(await mayFetchDocument(addressOf(c.req.raw, c.env), c.env));
     if (isTooMany) return refused(c, "The server has looked up too many apps lately. Try again in a few minutes.");
     const request = await api.parseAuthRequest(new Request(canonical));
+    await requireOwnDocument(request.clientId);
     const refusal = redirectRefusal(request.redirectUri);
     if (refusal !== null) return refused(c, refusal);
     if (request.codeChallenge === undefined) {

@@ -20,6 +20,29 @@ export async function mayFetchDocument(address: string, env: Env): Promise<boole
   return (await accountsOf(env).takeFrom("document", address, DOCUMENTS_HERE)) === 0;
 }
 
+/** How long a site may take to begin with its document: as long as the library gives it. Milliseconds. */
+const DOCUMENT_WAIT_MS = 10_000;
+
+/**
+ * Throws a `CimdFetchError` unless the site that a client's id names has the client's document itself. The library follows redirects, which
+ * the draft forbids: whoever finds one on somebody's site that leads to a document of theirs would have an app that the consent page calls
+ * that site's. A site that is the app's own may answer the two differently, but has nothing to gain by it.
+ */
+export async function requireOwnDocument(clientId: string): Promise<void> {
+  if (!hasDocument(clientId)) return;
+  try {
+    const headers = { accept: "application/json" };
+    const signal = AbortSignal.timeout(DOCUMENT_WAIT_MS);
+    const { status, headers: told, body } = await fetch(clientId, { redirect: "manual", headers, signal });
+    await body?.cancel();
+    const type = told.get("content-type") ?? "";
+    if (status !== 200) throw new Error(`its site answers ${status}`);
+    if (!/^application\/(?:[\w.+-]+\+)?json(?:\s*;|$)/i.test(type)) throw new Error("its site has no JSON there");
+  } catch (reason) {
+    throw new CimdFetchError(clientId, reason);
+  }
+}
+
 /**
  * Looks up the client with an untrusted id. Answers `null` if there is none, and `unavailable` if its metadata document cannot be
  * read now or the limit of fetches is reached.
@@ -34,7 +57,9 @@ export async function clientOf(
   if (clientId === "" || clientId.length > MAX_ID_CHARACTERS) return null;
   if (hasDocument(clientId) && (address === null || !(await mayFetchDocument(address, env)))) return "unavailable";
   try {
-    return await oauthApi(env).lookupClient(clientId);
+    const client = await oauthApi(env).lookupClient(clientId);
+    if (client !== null) await requireOwnDocument(clientId);
+    return client;
   } catch (reason) {
     if (reason instanceof CimdFetchError) return "unavailable";
     throw reason;
