@@ -286,6 +286,12 @@ test("a client's name stays within its box, and a token's label on its line", as
   expect(account).not.toMatch(/\u202E|\p{M}{5}/u);
 });
 
+test("the consent page says that whoever may do anything may also look", async () => {
+  const client = await Client.registered();
+  for (const scope of ["operator:admin", "operator:tokens", "operator:read"])
+    expect(await (await person.get(client.authorizePath({ scope }))).text()).toContain("See your machines");
+});
+
 test("the consent page shows who asks, for what, and where the answer goes", async () => {
   const client = await Client.registered({ client_name: "Robot" }, "https://robot.test/cb");
   const page = await (await person.get(client.authorizePath({ scope: "mcp:tools operator:admin" }))).text();

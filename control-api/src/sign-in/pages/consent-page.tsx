@@ -32,7 +32,9 @@ const MEANING: Record<Scope, string> = {
  * name freely, so the page also shows what can be verified: the redirect host, and the domain of its metadata document.
  */
 export function ConsentPage({ person, csrf, client, scopes, reach, machines, only, refusal }: ConsentProps) {
-  const meanings = [...new Set(scopes.map((scope) => MEANING[scope]))];
+  // Whoever may do anything may also look.
+  const all = mayAct(scopes) ? scopes : (["operator:read", ...scopes] as const);
+  const meanings = [...new Set(all.map((scope) => MEANING[scope]))];
   return (
     <section class="card">
       <h1>
