@@ -18,9 +18,8 @@ export const signIn = new Hono<{ Bindings: Env }>();
 
 signIn.route("/", localProof);
 
-for (const path of ["/oauth/*", "/sign-in/*", "/claim/*", "/invite/*", "/pair", "/account/*", "/api/claim"])
-  signIn.use(path, perAddress, builtInOnly);
-signIn.use("/sign-out", builtInOnly);
+const PATHS = ["/oauth/*", "/sign-in/*", "/sign-out", "/claim/*", "/invite/*", "/pair", "/account/*", "/api/claim"];
+for (const path of PATHS) signIn.use(path, perAddress, builtInOnly);
 
 signIn.all(OAuthPath.TOKEN, (c) => tokenEndpoint(c.req.raw, c.env));
 signIn.all(OAuthPath.REGISTER, (c) => registration(c.req.raw, c.env, c.executionCtx as ExecutionContext));

@@ -156,6 +156,17 @@ describe("an address that guesses tokens", () => {
   });
 });
 
+describe("an address at the pages", () => {
+  test("cannot keep the directory of people busy, by signing out either", async () => {
+    const headers = { [ADDRESS]: "203.0.113.94", cookie: "operator-8787=nobody", "sec-fetch-site": "same-origin" };
+    const statusOf = async () => (await knock(`${ORIGIN}/sign-out`, { method: "POST", headers })).status;
+    for (let count = 0; count < 300; count += 1) expect(await statusOf()).toBe(403);
+    expect(await statusOf()).toBe(429);
+    nowMs += 1_000;
+    expect(await statusOf()).toBe(403);
+  });
+});
+
 describe("a token with a budget", () => {
   test("makes no more than its calls per day, at every address that takes calls, even after its object restarts", async () => {
     const user = new TestUser();
