@@ -67,11 +67,11 @@ async function ofLibrary(body: URLSearchParams, request: Request, env: Env): Pro
   if (isChosen && !(await mayFetchDocument(addressOf(request, env), env))) return unavailable();
   const answered = isTheirs ? await redeem(asked, user, env) : await askLibrary(asked, env);
   if (answered.status === 401 && (await isUnreadable(client, env))) return unavailable();
-  // Open streams check their callers again after a revocation (a request without a grant type), and after a refused redemption,
-  // since the library ends a grant when its code is used a second time (RFC 6749 section 4.1.2).
-  if (isTheirs && (answered.status !== 200 || isRevocation(body))) await env.USER.getByName(user).revoked();
+  // Open streams check their callers again after a revocation (a request without a grant type).
+  if (isTheirs && isRevocation(body)) await env.USER.getByName(user).revoked();
   const hasEnded = async (): Promise<boolean> => (await new Store(env).get(`grant:${user}:${id}`)) === null;
-  // With the grant of a code that two parties have, everything ends that was made with it, whichever of them made it.
+  // The library ends a grant when its code is used a second time (RFC 6749 section 4.1.2). Everything ends with it that was made with it,
+  // whichever of the two parties made it.
   const wasCode = isTheirs && answered.status !== 200 && body.get("grant_type") === "authorization_code";
   if (wasCode && (await hasEnded())) await env.USER.getByName(user).endGrant(asked.grant);
   if (isTheirs && isRevocation(body) && (await hasEnded()))
