@@ -1,11 +1,12 @@
 // Root cause: a password or passkey was looked up, verified while the directory went on with other requests, and then used although it had been
 // changed or removed meanwhile. A thief whose sign-in was under way at that moment was signed in after all.
 import { runInDurableObject } from "cloudflare:test";
-import type { AuthenticationResponseJSON } from "@simplewebauthn/server";
+import type { AuthenticationResponseJSON, RegistrationResponseJSON } from "@simplewebauthn/server";
 import { expect, test } from "vitest";
+import { base64Url } from "#protocol/bytes.ts";
 import type { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
-import { SoftPasskey } from "../../control-api/sign-in/support/passkey.ts";
-import { directory, PASSWORD, Visitor } from "../../control-api/sign-in/support/visitor.ts";
+import { newPasskey, SoftPasskey } from "../../control-api/sign-in/support/passkey.ts";
+import { directory, invitation, PASSWORD, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 
 const SITE = { id: "localhost", origin: "http://localhost:8787" };
 
@@ -50,5 +51,22 @@ test("a sign-in with a passkey that is removed meanwhile opens no session", asyn
     const entering = accounts.signInWithPasskey(answer, SITE, visit());
     storage.sql.exec("DELETE FROM passkey WHERE id = ?", answer.id);
     expect(await entering).toEqual({ denied: "wrong" });
+  });
+});
+
+test("a passkey with another one's id replaces nobody's, and opens no account", async () => {
+  const id = crypto.getRandomValues(new Uint8Array(16));
+  const enrol = async (accounts: Accounts, code: string) => {
+    const asked = await accounts.enrolPasskey(code, `person-${crypto.randomUUID()}`, SITE, crypto.randomUUID());
+    const made = await newPasskey((asked as { challenge: string }).challenge, SITE.origin, id);
+    return accounts.enrolWithPasskey(made as RegistrationResponseJSON, SITE, visit());
+  };
+  const [first, second] = [await invitation(), await invitation()];
+  await runInDurableObject(directory(), async (accounts: Accounts, { storage }) => {
+    expect(await enrol(accounts, first)).toHaveProperty("session");
+    const people = accounts.people().length;
+    expect(await enrol(accounts, second)).toEqual({ denied: "wrong" });
+    expect(accounts.people()).toHaveLength(people);
+    expect(storage.sql.exec("SELECT person FROM passkey WHERE id = ?", base64Url(id)).toArray()).toHaveLength(1);
   });
 });

@@ -81,7 +81,10 @@ export class Passkeys {
     return options;
   }
 
-  /** Verifies a new passkey without storing it. The caller checks `person` and `context` first, and then calls `keep`. */
+  /**
+   * Verifies a new passkey without storing it, and refuses one that somebody has already. The caller checks `person` and `context` first, and
+   * then calls `keep`.
+   */
   async verifyNew(
     response: RegistrationResponseJSON,
     site: Site,
@@ -101,6 +104,7 @@ export class Passkeys {
     if (found === null || verified?.verified !== true) return null;
     const { person, context }: { person: Person; context: string } = found;
     const { id, publicKey, counter } = verified.registrationInfo.credential;
+    if (this.#sql.exec("SELECT 1 FROM passkey WHERE id = ?", id).toArray().length > 0) return null;
     const keep = (name: string) =>
       void this.#sql.exec(
         "INSERT INTO passkey (id, person, public_key, counter, created_ms, name) VALUES (?, ?, ?, ?, ?, ?)",

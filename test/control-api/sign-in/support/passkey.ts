@@ -52,8 +52,11 @@ export class SoftPasskey {
 }
 
 /** What a browser answers when a person adds a new passkey, which nobody has attested (WebAuthn section 8.7). */
-export async function newPasskey(challenge: string, origin: string): Promise<object> {
-  const id = crypto.getRandomValues(new Uint8Array(16));
+export async function newPasskey(
+  challenge: string,
+  origin: string,
+  id = crypto.getRandomValues(new Uint8Array(16)),
+): Promise<object> {
   const [aaguid, counter, length] = [new Uint8Array(16), [0, 0, 0, 0], [0, id.length]];
   const head = [...(await sha256(new URL(origin).hostname)), FLAGS | KEY_ATTACHED, ...counter];
   const data = Uint8Array.of(...head, ...aaguid, ...length, ...id, ...(await coseOf(await newKeys())));
