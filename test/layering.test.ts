@@ -69,14 +69,15 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
   scripts: {
     rooms: {
       system: [],
+      trust: ["system"],
       connector: ["system"],
       serve: ["system"],
-      codez: ["system", "connector", "serve"],
+      codez: ["system", "trust", "connector", "serve"],
       dependencies: [],
       build: ["system", "dependencies", "local"],
       front: ["system"],
       local: ["system", "front"],
-      operator: ["system", "front", "local"],
+      operator: ["system", "trust", "front", "local"],
       // Both read the Workers' wrangler.jsonc, with comments and all.
       deploy: ["system", "build", "operator", "connector", "local"],
       gates: [],

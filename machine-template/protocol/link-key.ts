@@ -1,5 +1,6 @@
 import * as z from "zod/mini";
 import { base64Url, fromBase64, utf8 } from "./bytes.ts";
+import { isSigned, PublicKey, Signature } from "./signature.ts";
 
 /**
  * The key pair of a machine's link (Ed25519, RFC 8032). The private key stays on the machine. With each dial the connector
@@ -7,14 +8,14 @@ import { base64Url, fromBase64, utf8 } from "./bytes.ts";
  * recorded dial cannot be replayed.
  */
 
-/** A public key: its 32 bytes in URL-safe Base64. */
-export const LinkKey = z.string().check(z.regex(/^[\w-]{43}$/));
+/** The public key. */
+export const LinkKey = PublicKey;
 
 /** A challenge: 256 random bits, for one socket. */
 export const Nonce = z.string().check(z.regex(/^[\w-]{43}$/));
 
-/** A signature: its 64 bytes in URL-safe Base64. */
-export const Proof = z.string().check(z.regex(/^[\w-]{86}$/));
+/** The connector's signature of a challenge. */
+export const Proof = Signature;
 
 /**
  * The header of the script's 101 answer that carries the challenge, so that the proof costs no round trip. The script sends the
@@ -42,21 +43,12 @@ export function proofText({ nonce, tokenHash, stream, dial }: Challenged): Uint8
 }
 
 /** Whether `proof` is the signature of `challenged` by the owner of this public key. A malformed key or proof is no proof. */
-export async function isProof(proof: string, key: string, challenged: Challenged): Promise<boolean> {
-  try {
-    const imported = await crypto.subtle.importKey("raw", bytesOf(key), "Ed25519", false, ["verify"]);
-    return await crypto.subtle.verify("Ed25519", imported, bytesOf(proof), proofText(challenged));
-  } catch {
-    return false; // not a point on the curve, or not Base64: nobody signed with that
-  }
+export function isProof(proof: string, key: string, challenged: Challenged): Promise<boolean> {
+  return isSigned(proof, key, proofText(challenged));
 }
 
 /** A short form of a public key for people to compare: the first 96 bits of its SHA-256, in URL-safe Base64. */
 export async function fingerprintOf(key: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", bytesOf(key));
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(fromBase64(key)));
   return base64Url(new Uint8Array(digest).subarray(0, 12));
-}
-
-function bytesOf(text: string): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(fromBase64(text));
 }

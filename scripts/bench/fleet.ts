@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { Registration } from "#protocol/rest-api.ts";
 import { Connector, emptySpool, HttpTarget, machineFacts } from "../connector/index.ts";
-import { ownerTokenPath } from "../system/owner-token.ts";
+import { operatorFile } from "../system/operators-folder.ts";
 import { freePort } from "../system/ports.ts";
 import { pssOf } from "../system/proc.ts";
 import { cpuMs, isWorkerd, tree } from "./processes.ts";
@@ -142,7 +142,7 @@ async function add(name: string): Promise<void> {
 
 /** As every program of the owner's on this computer. */
 function authorized(): Record<string, string> {
-  return { authorization: `Bearer ${readFileSync(ownerTokenPath(url, codezHome) ?? "", "utf8").trim()}` };
+  return { authorization: `Bearer ${readFileSync(operatorFile(url, "token", codezHome) ?? "", "utf8").trim()}` };
 }
 
 /** Whether it answers, and has written the token for this user's programs, which it does a moment later. */

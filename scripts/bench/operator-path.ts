@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { ownerTokenPath } from "../system/owner-token.ts";
+import { operatorFile } from "../system/operators-folder.ts";
 import { isWorkerd, tree } from "./processes.ts";
 import type { Profiler } from "./profile.ts";
 import { freePort } from "../system/ports.ts";
@@ -45,7 +45,7 @@ export async function startOperatorPath(serverUrl: string, profiler: Profiler | 
   let token = "";
   await until(async () => {
     // Written at the start, for other programs of the same user. The gate may answer a moment earlier.
-    token = readFileSync(ownerTokenPath(url, state.CODEZ_HOME) ?? "", "utf8").trim();
+    token = readFileSync(operatorFile(url, "token", state.CODEZ_HOME) ?? "", "utf8").trim();
     return (await fetch(`${url}/api/health`)).ok;
   });
   const headers = { authorization: `Bearer ${token}` };

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { ownerTokenPath } from "../system/owner-token.ts";
+import { operatorFile } from "../system/operators-folder.ts";
 import { eventually } from "./eventually.ts";
 import { isRunning, type Process, signal, tree } from "./processes.ts";
 import { Ports } from "../system/ports.ts";
@@ -61,7 +61,7 @@ export class OperatorProcess {
 
   /** The owner's token, read from the file that Operator writes for the owner's own programs. */
   get #ownerToken(): string {
-    return readFileSync(ownerTokenPath(this.url, this.#home) ?? "", "utf8").trim();
+    return readFileSync(operatorFile(this.url, "token", this.#home) ?? "", "utf8").trim();
   }
 
   /** CODEZ_HOME for this Operator, so that it writes no token into the home folder of the user who runs the campaign. */

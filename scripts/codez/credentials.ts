@@ -1,3 +1,4 @@
+import { operatorFetch } from "../trust/operator-fetch.ts";
 import { localOwnerToken } from "./sign-in/local-owner.ts";
 import { keptToken } from "./sign-in/kept-sign-in.ts";
 import { type Need, signIn } from "./sign-in/sign-in.ts";
@@ -26,9 +27,8 @@ export async function hubToken(hub: string, need: Need): Promise<string | null> 
 /** Whether Operator wants another token than this one. */
 async function refuses(hub: string, token: string | null): Promise<boolean> {
   try {
-    const response = await fetch(new URL("/api/me", hub), {
+    const response = await operatorFetch(new URL("/api/me", hub), {
       headers: token === null ? {} : { authorization: `Bearer ${token}` },
-      redirect: "error",
       signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
     });
     await response.body?.cancel();

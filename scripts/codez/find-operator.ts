@@ -1,3 +1,4 @@
+import { plainLoopback } from "../system/plain-loopback.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { tarballOf } from "./invocation.ts";
@@ -5,7 +6,6 @@ import { hubToken } from "./credentials.ts";
 import type { Need } from "./sign-in/sign-in.ts";
 import { OperatorClient, LOCAL_OPERATOR } from "./operator-client.ts";
 import type { ProfileFolder } from "./profile/profile-folder.ts";
-import { plainLoopback } from "./sign-in/local-owner.ts";
 
 /** A client of the Operator that a command is for, with a token for what the command needs. Throws `CodezFailure`. */
 export async function findOperator(

@@ -1,6 +1,6 @@
 import { expiryOf } from "#protocol/link-token.ts";
 import { Presence } from "#protocol/script-api.ts";
-import { boundedFetch } from "../system/bounded-fetch.ts";
+import { operatorFetch } from "../trust/operator-fetch.ts";
 import { isoDay } from "#protocol/iso-time.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -17,7 +17,7 @@ export async function presenceOf({ hub, name, linkUrl, token }: Profile): Promis
   const address = linkUrl.replace(/^ws/, "http");
   let response: Response;
   try {
-    response = await boundedFetch(address, {
+    response = await operatorFetch(address, {
       headers: { authorization: `Bearer ${token}` },
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });

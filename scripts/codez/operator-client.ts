@@ -1,8 +1,9 @@
 import { MachineDetail, MachineSummary, Registration, type RegisterRequest } from "#protocol/rest-api.ts";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
-import { bounded, boundedFetch } from "../system/bounded-fetch.ts";
+import { bounded } from "../system/bounded-fetch.ts";
 import { mcpClient } from "../system/mcp-client.ts";
+import { operatorFetch } from "../trust/operator-fetch.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
 import { VERSION } from "./version.ts";
@@ -110,7 +111,7 @@ export class OperatorClient {
       await client.connect(
         new StreamableHTTPClientTransport(new URL("/mcp", this.origin), {
           requestInit: { headers },
-          fetch: boundedFetch,
+          fetch: operatorFetch,
         }),
       );
       const result = await client.callTool({ name: tool, arguments: args });
@@ -148,8 +149,9 @@ export class OperatorClient {
     const late = new AbortController();
     const timer = setTimeout(() => late.abort(new Error("it did not answer in time")), REQUEST_TIMEOUT_MS);
     try {
-      const init = { headers, redirect: "error", signal: late.signal } as const;
-      const response = await fetch(new URL(path, this.origin), init).catch((reason: unknown) => {
+      const init = { headers, signal: late.signal };
+      const asked = operatorFetch(new URL(path, this.origin), init, Number.POSITIVE_INFINITY);
+      const response = await asked.catch((reason: unknown) => {
         throw this.#unreachable(reason);
       });
       if (response.ok && response.body !== null) return response.body;
@@ -170,7 +172,7 @@ export class OperatorClient {
   async #fetch(method: string, path: string, body: unknown): Promise<Response> {
     const headers = { ...this.#headers(), ...(body === undefined ? {} : { "content-type": "application/json" }) };
     try {
-      return await boundedFetch(new URL(path, this.origin), {
+      return await operatorFetch(new URL(path, this.origin), {
         method,
         headers,
         body: body === undefined ? null : JSON.stringify(body),

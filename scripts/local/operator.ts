@@ -145,9 +145,13 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
     DISPATCH_NAMESPACE: NAMESPACE,
     PLATFORM_START: randomUUID(),
-    // The Workers get only the token's hash. The token itself stays in Node, so the Workers cannot log or leak it.
     ...(publicDoor === null
-      ? { NO_EDGE: "1", OWNER_TOKEN_HASH: createHash("sha256").update(secrets.OWNER_TOKEN).digest("hex") }
+      ? {
+          NO_EDGE: "1",
+          // The Workers get only the token's hash. The token itself stays in Node, so the Workers cannot log or leak it.
+          OWNER_TOKEN_HASH: createHash("sha256").update(secrets.OWNER_TOKEN).digest("hex"),
+          LOCAL_KEY: secrets.LOCAL_KEY,
+        }
       : {}),
     ...options.vars,
   };

@@ -1,10 +1,17 @@
-import { randomBytes } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import * as z from "zod";
 import { makeClaimCode } from "../claim-code.ts";
 import { readStateFile } from "./file-failure.ts";
 import { writeFileAtomically } from "./file.ts";
 
-const NAMES = ["DISPATCH_SECRET", "REPORT_SECRET", "CLOUDFLARE_API_TOKEN", "CLAIM_CODE", "OWNER_TOKEN"] as const;
+const NAMES = [
+  "DISPATCH_SECRET",
+  "REPORT_SECRET",
+  "CLOUDFLARE_API_TOKEN",
+  "CLAIM_CODE",
+  "OWNER_TOKEN",
+  "LOCAL_KEY",
+] as const;
 export type Secrets = Readonly<Record<(typeof NAMES)[number], string>>;
 
 const ADVICE =
@@ -28,6 +35,8 @@ function make(name: (typeof NAMES)[number]): string {
     case "OWNER_TOKEN":
       // The format of the control API's own tokens (control-api/src/sign-in/access-token.ts): 256 bits in 43 characters.
       return `opr_owner_${randomBytes(32).toString("base64url")}`;
+    case "LOCAL_KEY":
+      return JSON.stringify(generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" }));
     default:
       return randomBytes(32).toString("hex");
   }

@@ -8,7 +8,7 @@ import { LogFile } from "./log-file.ts";
 import { logLine, type LogSource } from "./log-line.ts";
 import { startOperator, type RunningOperator } from "./operator.ts";
 import { codezHome } from "../system/home.ts";
-import { writeOwnerToken } from "../system/owner-token.ts";
+import { writeKnown } from "../system/operators-folder.ts";
 
 /** Exit codes after a signal, by shell convention: 128 plus the signal's number. */
 const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -80,7 +80,7 @@ async function run(words: string[]): Promise<void> {
 function leaveToken({ url, ownerToken }: RunningOperator, report: (line: string) => void): string | null {
   if (ownerToken === null) return null;
   try {
-    return writeOwnerToken(url, ownerToken);
+    return writeKnown(url, "token", ownerToken);
   } catch (error) {
     report(
       `the owner's token could not be written to ${codezHome()} (${messageOf(error)}): set CODEZ_HOME to a folder that you can write to`,

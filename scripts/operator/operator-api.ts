@@ -1,8 +1,9 @@
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
-import { boundedFetch } from "../system/bounded-fetch.ts";
-import { knowsOwnerToken } from "../system/owner-proof.ts";
-import { readOwnerToken } from "../system/owner-token.ts";
+import { operatorFetch } from "../trust/operator-fetch.ts";
+import { knowsOwnerToken, whyNotTrust } from "../trust/operator-proof.ts";
+import { readOwnerToken } from "../system/operators-folder.ts";
+import { plainLoopback } from "../system/plain-loopback.ts";
 
 const TIMEOUT_MS = 30_000;
 
@@ -46,7 +47,7 @@ export class OperatorApi {
     type = "application/json",
     timeoutMs = TIMEOUT_MS,
   ): Promise<unknown> {
-    const response = await boundedFetch(new URL(path, this.origin), {
+    const response = await operatorFetch(new URL(path, this.origin), {
       method,
       headers: { ...this.headers, ...(body === undefined ? {} : { "content-type": type }) },
       ...(body === undefined ? {} : { body }),
@@ -73,15 +74,15 @@ export class OperatorApi {
  * that one which answers there. @throws OperatorApiError
  */
 export async function apiAt(origin: string): Promise<OperatorApi> {
+  const whyNot = await whyNotTrust(origin);
+  if (whyNot !== null) throw new OperatorApiError(`${whyNot}. Is Operator running there?`);
   const given = process.env["OPERATOR_TOKEN"];
   if (given) return new OperatorApi(origin, given);
   const own = readOwnerToken(origin);
-  if (own === null)
-    throw new OperatorApiError(
-      `${origin} needs a token. Create one with \`codez tokens create operator --hub ${origin}\`, and set OPERATOR_TOKEN to it.`,
-    );
-  if (await knowsOwnerToken(origin, own)) return new OperatorApi(origin, own);
-  throw new OperatorApiError(`This computer's Operator does not answer at ${origin}. Is it running?`);
+  if (own !== null && (await knowsOwnerToken(origin, own))) return new OperatorApi(origin, own);
+  throw new OperatorApiError(
+    `${origin} needs a token. Create one with \`codez tokens create operator --hub ${origin}\`, and set OPERATOR_TOKEN to it.`,
+  );
 }
 
 /** Where the commands that talk to a running Operator find it. */
@@ -91,5 +92,5 @@ export type Where = { url?: string };
 export async function originOf({ url }: Where, localUrl: () => Promise<string | null>): Promise<string> {
   const origin = url ?? process.env["OPERATOR_URL"] ?? (await localUrl());
   if (!origin) throw new Error("No Operator runs on this computer. Name one with --url, or set OPERATOR_URL.");
-  return new URL(origin).origin;
+  return plainLoopback(new URL(origin).origin);
 }

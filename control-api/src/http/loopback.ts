@@ -5,6 +5,8 @@ export type LoopbackBindings = {
    * proxies, other users of the computer and web pages send those as well.
    */
   readonly OWNER_TOKEN_HASH?: string;
+  /** Local start only: the private key (Ed25519, JWK) with which Operator proves to programs of this computer which one it is. */
+  readonly LOCAL_KEY?: string;
   /** For tests only: callers from this computer are this user, without a token. No start of Operator sets it. */
   readonly LOOPBACK_OWNER?: string;
 };

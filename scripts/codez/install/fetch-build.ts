@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
-import { boundedFetch } from "../../system/bounded-fetch.ts";
+import { operatorFetch } from "../../trust/operator-fetch.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import type { Build } from "./installation.ts";
@@ -51,7 +51,7 @@ function unpacked(tarball: Buffer, hub: string): Map<string, Buffer> {
 async function get(hub: string, path: string): Promise<Buffer> {
   try {
     // The file is run afterwards: it comes from Operator itself or not at all. Its size is a tenth of what is read at most.
-    const response = await boundedFetch(new URL(path, hub), { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
+    const response = await operatorFetch(new URL(path, hub), { signal: AbortSignal.timeout(FETCH_TIMEOUT_MS) });
     if (!response.ok) throw new Error(`HTTP ${response.status} at ${path}`);
     return Buffer.from(await response.arrayBuffer());
   } catch (reason) {

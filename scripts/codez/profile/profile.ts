@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { readdress } from "#protocol/address.ts";
 import { isMachineName, isSlug, namesIn, slugOf } from "#protocol/slug.ts";
 import * as z from "zod";
+import { plainLoopback } from "../../system/plain-loopback.ts";
 
 /** Where CodeZ and `codez serve` listen. */
 export const DEFAULT_TARGET_URL = "http://127.0.0.1:4097/mcp";
@@ -15,7 +16,7 @@ export type TargetSpec = z.infer<typeof TargetSpec>;
 
 /** One machine that this computer is set up as. It contains the link token, so only the owner can read the file. */
 export const Profile = z.object({
-  hub: z.url({ protocol: /^https?$/ }),
+  hub: z.url({ protocol: /^https?$/ }).transform(plainLoopback),
   name: z.string().refine(isMachineName, "not a machine's name"),
   slug: z.string().refine(isSlug, "not a slug"),
   linkUrl: z.url({ protocol: /^wss?$/ }),

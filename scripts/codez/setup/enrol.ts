@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { codezHome } from "../../system/home.ts";
+import { plainLoopback } from "../../system/plain-loopback.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import { OperatorClient } from "../operator-client.ts";
@@ -75,7 +76,8 @@ export async function enrol(): Promise<EphemeralMachine> {
 /** The key, and the Operator that it is for. */
 function keyInEnvironment(): { key: string; origin: string } {
   const [, key, origin] = /^(ope_[\w-]+)@(https?:\/\/\S+)$/.exec(process.env[ENROLMENT_KEY] ?? "") ?? [];
-  if (key !== undefined && origin !== undefined && URL.canParse(origin)) return { key, origin: new URL(origin).origin };
+  if (key !== undefined && origin !== undefined && URL.canParse(origin))
+    return { key, origin: plainLoopback(new URL(origin).origin) };
   throw new CodezFailure(
     ExitCode.USAGE,
     `${ENROLMENT_KEY} is not set to an enrolment key.`,

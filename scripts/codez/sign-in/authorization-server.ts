@@ -1,5 +1,5 @@
 import * as z from "zod";
-import { boundedFetch } from "../../system/bounded-fetch.ts";
+import { operatorFetch } from "../../trust/operator-fetch.ts";
 import { failed, postForm } from "./oauth-request.ts";
 
 /** An address that may be opened in a browser: a computer runs programs for those of other schemes (`file:`, `smb:`). */
@@ -55,7 +55,7 @@ export async function registerClient(
 ): Promise<string> {
   if (metadata.registration_endpoint === undefined)
     throw failed(metadata.issuer, "it does not support client registration");
-  const response = await boundedFetch(metadata.registration_endpoint, {
+  const response = await operatorFetch(metadata.registration_endpoint, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({
@@ -80,7 +80,7 @@ export async function revoke({ metadata }: AuthorizationServer, clientId: string
 }
 
 async function read<Schema extends z.ZodType>(url: string, schema: Schema): Promise<z.infer<Schema>> {
-  const response = await boundedFetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  const response = await operatorFetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
   const parsed = schema.safeParse(await response.json().catch(() => null));
   if (!response.ok || !parsed.success)
     throw failed(new URL(url).origin, `${url} is not a valid metadata document (HTTP ${response.status})`);

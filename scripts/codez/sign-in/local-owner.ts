@@ -1,5 +1,5 @@
-import { knowsOwnerToken } from "../../system/owner-proof.ts";
-import { NotPrivate, readOwnerToken } from "../../system/owner-token.ts";
+import { knowsOwnerToken } from "../../trust/operator-proof.ts";
+import { NotPrivate, readOwnerToken } from "../../system/operators-folder.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 
@@ -11,17 +11,6 @@ import { CodezFailure } from "../failure.ts";
 export async function localOwnerToken(hub: string): Promise<string | null> {
   const token = tokenFor(hub);
   return token !== null && (await knowsOwnerToken(hub, token)) ? token : null;
-}
-
-/**
- * Replaces `localhost` by 127.0.0.1 if an Operator wrote a token for that address. `localhost` may also resolve to `[::1]`, where
- * another user's program may listen. Any other address is returned unchanged.
- */
-export function plainLoopback(hub: string): string {
-  const url = new URL(hub);
-  if (url.hostname !== "localhost") return hub;
-  url.hostname = "127.0.0.1";
-  return tokenFor(url.origin) === null ? hub : url.origin;
 }
 
 function tokenFor(hub: string): string | null {

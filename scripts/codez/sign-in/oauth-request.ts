@@ -1,6 +1,6 @@
 import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
-import { boundedFetch } from "../../system/bounded-fetch.ts";
+import { operatorFetch } from "../../trust/operator-fetch.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 
@@ -19,7 +19,7 @@ export type Refused = z.infer<typeof Refused>;
 
 /** Posts a form to an OAuth endpoint and returns the JSON. */
 export async function postForm(url: string, form: Record<string, string>): Promise<{ status: number; body: unknown }> {
-  const response = await boundedFetch(url, {
+  const response = await operatorFetch(url, {
     method: "POST",
     headers: { accept: "application/json" },
     body: new URLSearchParams(form),

@@ -1,6 +1,6 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type HostedServer, hostedTemplate } from "#protocol/hosted-server.ts";
-import { boundedFetch } from "../../system/bounded-fetch.ts";
+import { operatorFetch } from "../../trust/operator-fetch.ts";
 import type { ServerApi } from "./server-api.ts";
 
 /** After an upload Cloudflare may serve the former version for seconds to minutes. Milliseconds. */
@@ -64,7 +64,7 @@ export async function verify(
 }
 
 async function toolsOf(client: Client, api: ServerApi, { mcpUrl }: HostedServer): Promise<string[]> {
-  const requests = { requestInit: { headers: api.headers }, fetch: boundedFetch };
+  const requests = { requestInit: { headers: api.headers }, fetch: operatorFetch };
   await client.connect(new StreamableHTTPClientTransport(new URL(mcpUrl), requests));
   return (await client.listTools()).tools.map(({ name }) => name);
 }

@@ -1,7 +1,7 @@
 // Root cause: everybody who arrived at 127.0.0.1 without a token was the owner, and so were other users of the computer, pages
 // that any program on it serves, and everybody who came through a reverse proxy.
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, copyFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
 import { createServer, request, type IncomingHttpHeaders, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -11,7 +11,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, inject, onTestFinished, test } from "vitest";
 import { ExitCode } from "../../../scripts/codez/exit-code.ts";
-import { ownerTokenPath } from "../../../scripts/system/owner-token.ts";
+import { operatorFile } from "../../../scripts/system/operators-folder.ts";
 import { peerBin } from "../../peers/bin.ts";
 import "../../end-to-end/support/bundles.ts";
 import { until } from "../../end-to-end/support/eventually.ts";
@@ -57,14 +57,19 @@ beforeAll(async () => {
   await until("Operator runs", () => printed.includes("Operator is running"));
 });
 
-afterAll(async () => {
+async function stop(): Promise<void> {
+  if (operator.exitCode !== null || operator.signalCode !== null) return;
   const ended = new Promise((resolve) => operator.once("exit", resolve));
   operator.kill();
   await ended;
+}
+
+afterAll(async () => {
+  await stop();
   rmSync(folder, { recursive: true, force: true });
 });
 
-const tokenFile = (): string => ownerTokenPath(url, join(home, ".codez")) ?? "";
+const tokenFile = (): string => operatorFile(url, "token", join(home, ".codez")) ?? "";
 const token = (): string => readFileSync(tokenFile(), "utf8").trim();
 
 type Said = { status: number; text: string };
@@ -225,7 +230,7 @@ describe("a token belongs to one address and one Operator", () => {
   }
 
   function leaveFor(base: string): string {
-    const path = ownerTokenPath(base, join(home, ".codez")) ?? "";
+    const path = operatorFile(base, "token", join(home, ".codez")) ?? "";
     copyFileSync(tokenFile(), path);
     chmodSync(path, 0o600);
     onTestFinished(() => rmSync(path, { force: true }));
@@ -292,13 +297,57 @@ test("an Operator with new secrets refuses the old token", async () => {
   await until("the other Operator runs", () => said.includes("Operator is running"));
   const base = `http://127.0.0.1:${port}`;
   expect((await ask(base, "/api/me", { authorization: `Bearer ${token()}` })).status).toBe(401);
-  const own = readFileSync(ownerTokenPath(base, join(home, ".codez")) ?? "", "utf8").trim();
+  const own = readFileSync(operatorFile(base, "token", join(home, ".codez")) ?? "", "utf8").trim();
   expect((await ask(base, "/api/me", { authorization: `Bearer ${own}` })).status).toBe(200);
 });
 
+// The last one, because it ends Operator.
+test.skipIf(!isRoot)("another user's machine knows Operator by its key, and nothing else at its port", async () => {
+  const theirs = join(folder, "theirs");
+  mkdirSync(theirs, { mode: 0o700 });
+  chownSync(theirs, NOBODY, NOBODY);
+  const program = join(folder, "codez.mjs"); // where that user can read it
+  copyFileSync(join(dirname(CODEZ), "build", "codez.js"), program);
+  const authorization = `Bearer ${token()}`;
+  const json = { authorization, "content-type": "application/json" };
+  const made = await ask(url, "/api/tokens", json, "POST", JSON.stringify({ label: "theirs" }));
+  const { token: given } = JSON.parse(made.text) as { token: string };
+  const asThem = (...args: string[]) =>
+    [
+      process.execPath,
+      [program, ...args],
+      {
+        uid: NOBODY,
+        gid: NOBODY,
+        cwd: "/",
+        env: { PATH: process.env["PATH"] ?? "", HOME: theirs, CI: "1", CODEZ_HUB: url, CODEZ_HUB_TOKEN: given },
+      },
+    ] as const;
+  const setUp = await run(...asThem("setup", "theirs", "--", "true"));
+  expect(setUp.stdout).toContain(`"theirs" is online at ${url}`);
+  expect(setUp.stderr.match(/is known by its key from now on/g)).toHaveLength(1);
+
+  await stop();
+  const seen: string[] = [];
+  const taker = createServer((incoming, outgoing) => {
+    seen.push(`${new URL(incoming.url ?? "", url).pathname} ${incoming.headers.authorization ?? ""}`);
+    outgoing.writeHead(404).end("{}");
+  });
+  await listening(taker, Number(new URL(url).port));
+  const told = expect.stringContaining("this computer's Operator does not answer");
+  await expect(run(...asThem("machines"))).rejects.toMatchObject({ stderr: told });
+  await expect(run(...asThem("status"))).rejects.toMatchObject({ stderr: told });
+  const connector = spawn(...asThem("connect"));
+  onTestFinished(() => void connector.kill());
+  let said = "";
+  connector.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+  await until("the connector says why it is offline", () => said.includes("this computer's Operator does not answer"));
+  expect(new Set(seen)).toEqual(new Set(["/api/local "]));
+});
+
 /** Its address; it ends with the test. */
-async function listening(server: Server): Promise<string> {
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+async function listening(server: Server, port = 0): Promise<string> {
+  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
   onTestFinished(() => {
     server.closeAllConnections();
     server.close();

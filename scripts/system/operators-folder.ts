@@ -4,8 +4,14 @@ import { join } from "node:path";
 import { writePrivately } from "./atomic-file.ts";
 import { codezHome } from "./home.ts";
 
-/** A token is one line of about 60 characters. Operator did not write a larger file. */
+/** A token or a key is one line of about 60 characters. Neither Operator nor `codez` wrote a larger file. */
 const MAX_BYTES = 1_024;
+
+/**
+ * What this user may know of the Operator at an address: its owner's token, which an Operator that runs as the same user leaves for its owner's
+ * programs; or its public key, which `codez` keeps when it meets the Operator of another user.
+ */
+export type Known = "token" | "key";
 
 /** The file exists, but other users could have read it or created it. */
 export class NotPrivate extends Error {
@@ -19,22 +25,27 @@ export class NotPrivate extends Error {
 }
 
 /**
- * The file in which an Operator on this computer stores its owner's token, for the owner's own programs. There is one file per
- * address, so that a token is never sent to an Operator at another address. `null` for addresses without such a file: only
- * 127.0.0.1 has one, because `localhost` may resolve to `[::1]`, where another user's program may listen.
+ * The file about the Operator at an address of this computer. There is one file per address, so that a token is never sent to an Operator at
+ * another address. `null` for addresses without such a file: only 127.0.0.1 has one, because `localhost` may resolve to `[::1]`, where another
+ * user's program may listen.
  */
-export function ownerTokenPath(origin: string, home: string = codezHome()): string | null {
+export function operatorFile(origin: string, known: Known, home: string = codezHome()): string | null {
   const { protocol, hostname, port } = new URL(origin);
   if (protocol !== "http:" || hostname !== "127.0.0.1") return null;
-  return join(home, "operators", `${hostname}-${port || "80"}.token`);
+  return join(home, "operators", `${hostname}-${port || "80"}.${known}`);
 }
 
-/** Stores a token for the programs of the user who runs this process. Returns the file's path. */
-export function writeOwnerToken(origin: string, token: string, home: string = codezHome()): string {
-  const path = ownerTokenPath(origin, home);
-  if (path === null) throw new Error(`an owner's token cannot be stored for ${origin}`);
-  writePrivately(path, `${token}\n`);
+/** Stores what the programs of the user who runs this process must know. Returns the file's path. */
+export function writeKnown(origin: string, known: Known, text: string, home: string = codezHome()): string {
+  const path = operatorFile(origin, known, home);
+  if (path === null) throw new Error(`nothing can be stored about ${origin}`);
+  writePrivately(path, `${text}\n`);
   return path;
+}
+
+/** The key of the Operator at `origin`, from when it was met for the first time; `null` before. Throws NotPrivate. */
+export function readOperatorKey(origin: string): string | null {
+  return read(origin, "key");
 }
 
 /** The token that the Operator at `origin` stored for this user; `null` when there is none. Throws NotPrivate. */
@@ -48,10 +59,12 @@ export function readOwnerToken(origin: string): string | null {
  */
 export function readOwnerTokens(origin: string): string[] {
   const homes = new Set([codezHome(), join(homedir(), ".codez"), ...accountHome()]);
-  return [...homes].flatMap((home) => {
-    const path = ownerTokenPath(origin, home);
-    return (path === null ? null : readPrivately(path)) ?? [];
-  });
+  return [...homes].flatMap((home) => read(origin, "token", home) ?? []);
+}
+
+function read(origin: string, known: Known, home?: string): string | null {
+  const path = operatorFile(origin, known, home);
+  return path === null ? null : readPrivately(path);
 }
 
 /** The user's home folder according to the system, which may differ from `HOME`. */
