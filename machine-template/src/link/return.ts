@@ -20,13 +20,13 @@ export class Return {
 
   /** Whether a call should wait at all. */
   isAwaited(nowMs: number): boolean {
-    return nowMs < this.#untilMs;
+    return this.#leftMs(nowMs) > 0;
   }
 
   /** Resolves when the connector is back, or when its time is over. */
   async wait(nowMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, this.#untilMs - nowMs);
+    const timer = setTimeout(resolve, this.#leftMs(nowMs));
     this.#waiting.add(resolve);
     await promise;
     clearTimeout(timer);
@@ -36,5 +36,11 @@ export class Return {
   /** There is a link again. */
   isBack(): void {
     for (const resolve of this.#waiting) resolve();
+  }
+
+  /** How long calls still wait. More than in the beginning is a clock that was set back: the wait is over. */
+  #leftMs(nowMs: number): number {
+    const leftMs = this.#untilMs - nowMs;
+    return leftMs <= RETURN_MS ? leftMs : 0;
   }
 }

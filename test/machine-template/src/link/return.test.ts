@@ -54,4 +54,11 @@ describe("the wait for a machine's return", () => {
     await expect(wait.wait(nowMs + 2_999)).resolves.toBeUndefined();
     expect(new Return(false, nowMs).isAwaited(nowMs)).toBe(false);
   });
+
+  it("is over when the clock is set back, however far", async () => {
+    const nowMs = 1_000_000;
+    const wait = new Return(true, nowMs);
+    expect([wait.isAwaited(nowMs), wait.isAwaited(nowMs - 1), wait.isAwaited(0)]).toEqual([true, false, false]);
+    await expect(wait.wait(0)).resolves.toBeUndefined();
+  });
 });
