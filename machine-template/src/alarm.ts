@@ -8,6 +8,12 @@ type Jobs = Partial<Record<Job, Due>>;
 const KEY = "jobs";
 
 /**
+ * When a job that threw runs again. What makes one throw is a full disk or a fault of ours, neither of which passes in less. The runtime would
+ * pause between its own tries, but not for an alarm that was set meanwhile, to a time that has passed. Milliseconds.
+ */
+const AGAIN_MS = 60_000;
+
+/**
  * Runs jobs at set times. A Durable Object has one alarm, so this keeps the time of each job in storage and the alarm at the
  * earliest of them. It writes only when a time changes.
  *
@@ -50,7 +56,7 @@ export class Alarm {
 
   /**
    * Call this when the alarm fires. Runs what is due. A job is crossed out before it runs and may set itself again; if it throws,
-   * it is put back, and the runtime calls again.
+   * it runs again after `AGAIN_MS`, and the others are not held up by it. Rejects only if the storage fails; the runtime then calls again.
    */
   async fire(run: (job: Job, failures: number) => Promise<void>): Promise<void> {
     const nowMs = Date.now();
@@ -63,9 +69,8 @@ export class Alarm {
       try {
         await run(job, due.failures);
       } catch (reason) {
-        this.#jobs[job] ??= due;
-        await this.#save();
-        throw reason;
+        console.error(`${job} failed`, String(reason));
+        this.#jobs[job] ??= { atMs: nowMs + AGAIN_MS, failures: due.failures + 1 };
       }
     }
     await this.#save();

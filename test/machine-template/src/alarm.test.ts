@@ -65,18 +65,30 @@ describe("the alarm", () => {
     });
   });
 
-  it("keeps a job that throws, so that the runtime runs it again", async () => {
+  it("runs a job that throws again after a minute, and the others at once", async () => {
+    const said = vi.spyOn(console, "error").mockReturnValue(undefined);
+    onTestFinished(() => said.mockRestore());
     at(0);
-    const attempts = await within(async (_, { storage }) => {
-      const alarm = new Alarm(storage);
-      await alarm.set("checkPresence", 0);
-      const failed = await alarm.fire(() => Promise.reject(new Error("disk full"))).catch(String);
-      const again: Job[] = [];
-      await alarm.fire(async (job) => void again.push(job));
-      return { failed, again };
+    const alarm = await within(async (_, { storage }) => {
+      const due = new Alarm(storage);
+      await due.set("report", 0);
+      await due.set("checkPresence", 0);
+      const ran: [Job, number][] = [];
+      await due.fire(async (job, failures) => {
+        ran.push([job, failures]);
+        if (job === "report") throw new Error("disk full");
+      });
+      return { ran, next: await storage.getAlarm() };
     });
-    expect(attempts).toEqual({ failed: "Error: disk full", again: ["checkPresence"] });
-    expect(await jobs()).toEqual({});
+    expect(alarm).toEqual({
+      ran: [
+        ["report", 0],
+        ["checkPresence", 0],
+      ],
+      next: START_MS + 60_000,
+    });
+    expect(said.mock.calls).toEqual([["report failed", "Error: disk full"]]);
+    expect(await jobs()).toEqual({ report: { atMs: START_MS + 60_000, failures: 1 } });
   });
 
   it("keeps jobs that a job sets while it runs", async () => {
