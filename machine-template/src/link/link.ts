@@ -256,7 +256,6 @@ export class Link implements MachineLink {
 
   /** Makes `socket`, on which a connector said hello, the link, unless its credentials or its order forbid it. */
   #admit(socket: WebSocket, { stream, dial, facts }: Hello, shown: Shown): void {
-    this.#sockets.stopAwaiting(socket);
     const refusal = this.#listener.refusalOf(shown);
     if (refusal !== null) return this.#drop(socket, CloseCode.REVOKED, refusal);
     const caller = dial === undefined ? undefined : { stream, dial };

@@ -39,8 +39,8 @@ export type LostLink = { epoch: number | null; lastHeardMs: number };
 export class Sockets {
   readonly #ctx: DurableObjectState;
   /**
-   * Timers of sockets that have not said hello. They are cleared as early as possible, because a pending timer prevents
-   * hibernation.
+   * Timers of sockets that have not become the link. They are cleared as early as possible, because a pending timer prevents
+   * hibernation; but not before, because what a hello changes may fail to be stored.
    */
   readonly #awaitsHello = new Map<WebSocket, ReturnType<typeof setTimeout>>();
   #current: WebSocket | null;
@@ -99,7 +99,7 @@ export class Sockets {
     return new Response(null, { status: 101, webSocket: client, headers: { [CHALLENGE_HEADER]: nonce } });
   }
 
-  /** Clears the timer of a socket that has said hello or is gone. */
+  /** Clears the timer of a socket that has become the link or is gone. */
   stopAwaiting(socket: WebSocket): void {
     clearTimeout(this.#awaitsHello.get(socket) ?? null);
     this.#awaitsHello.delete(socket);
@@ -108,6 +108,7 @@ export class Sockets {
   /** Makes a socket the link. Returns the earlier ones that are still open, which the caller has to close. */
   promote(socket: WebSocket, epoch: number, caller: Caller | undefined, key: string | null): WebSocket[] {
     const older = this.all().filter((other) => other !== socket && isOpen(other) && this.epochOf(other) !== null);
+    this.stopAwaiting(socket);
     this.#current = socket;
     this.heard();
     socket.serializeAttachment({ ...attachmentOf(socket), epoch, caller, key } satisfies Attachment);
@@ -149,6 +150,7 @@ export class Sockets {
 
   /** Says goodbye on a socket and closes it. */
   dismiss(socket: WebSocket, code: CloseCode, reason: string): void {
+    this.stopAwaiting(socket);
     say(socket, { type: "goodbye", reason });
     socket.close(code, reason);
   }
