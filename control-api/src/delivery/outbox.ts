@@ -233,9 +233,10 @@ export class Outbox {
     );
   }
 
-  /** The calls of a grant now belong to another, which is new and has replaced it. */
-  passOn(from: string, to: string): void {
-    this.#sql.exec("UPDATE delivery SET scope = ? WHERE scope = ?", to, from);
+  /** The calls of a grant now belong to another, which has replaced it. Of two with one key, which are one call, the former does not wait on. */
+  passOn(from: string, to: string, nowMs: number): void {
+    this.#sql.exec("UPDATE OR IGNORE delivery SET scope = ? WHERE scope = ?", to, from);
+    this.revoke(from, nowMs);
   }
 
   /**

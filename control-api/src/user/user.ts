@@ -751,7 +751,7 @@ export class User extends Agent<Env> implements UserRpc {
   replaceGrant(former: string, id: string): void {
     this.#tokens.passOn(`grant:${former}`, `grant:${id}`);
     this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
-    this.#outbox.passOn(`grant:${former}`, `grant:${id}`);
+    this.#outbox.passOn(`grant:${former}`, `grant:${id}`, Date.now());
     this.#history.inbox.passOn(`grant:${former}`, `grant:${id}`);
     this.#spentTokens.forget(former);
     this.revoked();

@@ -1,0 +1,29 @@
+import { runInDurableObject } from "cloudflare:test";
+import { expect, it } from "vitest";
+import { Outbox } from "../../../control-api/src/delivery/outbox.ts";
+import type { User } from "../../../control-api/src/user/user.ts";
+import { env } from "../support/operator.ts";
+
+const NOW = 1_800_000_000_000;
+
+it("passes the calls of former grants on, of which two may have used the same key", async () => {
+  const object = env.USER.getByName(`outbox-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
+  await runInDurableObject(object, (_, { storage: { sql } }) => {
+    const outbox = new Outbox(sql);
+    const what = { machine: "attic", identity: "computer", tool: "send_prompt", digest: "", session: null, args: "{}" };
+    const call = (scope: string, key: string): void =>
+      void outbox.accept({ scope, key, ...what, isQueued: true, queueMs: 60_000 }, NOW);
+    call("grant:one", "same");
+    call("grant:two", "same");
+    call("grant:two", "other");
+    for (const former of ["grant:one", "grant:two"]) outbox.passOn(former, "grant:three", NOW);
+    const states = (scope: string): string[][] => outbox.list(scope, 9).map(({ key, state }) => [key, state]);
+    expect(states("grant:three")).toEqual([
+      ["other", "accepted"],
+      ["same", "accepted"],
+    ]);
+    // What did not fit would run a second time, and nobody could cancel it.
+    expect([states("grant:one"), states("grant:two")]).toEqual([[], [["same", "cancelled"]]]);
+    expect(outbox.due("attic", true, NOW)).toHaveLength(2);
+  });
+});
