@@ -71,7 +71,7 @@ async function tokenOf(user: string): Promise<string> {
 /** `operator servers ...` as a user runs it. */
 function servers(token: string, args: readonly string[], input = ""): ReturnType<typeof run> {
   return run(process.execPath, [OPERATOR, "servers", ...args], {
-    env: { OPERATOR_URL: operator.url, OPERATOR_TOKEN: token, NO_COLOR: "1" },
+    env: { OPERATOR_URL: operator.url, OPERATOR_TOKEN: token, CODEZ_HOME: operator.folder, NO_COLOR: "1" },
     input,
   });
 }

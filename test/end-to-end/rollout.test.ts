@@ -40,7 +40,7 @@ afterAll(() => operator[Symbol.asyncDispose]());
 
 /** `operator rollout ...`, as a person runs it. */
 async function rollout(...args: string[]): Promise<Ran> {
-  const env = { OPERATOR_URL: operator.url, OPERATOR_TOKEN: await operator.token() };
+  const env = { OPERATOR_URL: operator.url, OPERATOR_TOKEN: await operator.token(), CODEZ_HOME: operator.folder };
   return run(process.execPath, [OPERATOR, "rollout", ...args], { env });
 }
 
