@@ -12,6 +12,7 @@ import {
   WINDOW_BYTES,
 } from "#protocol/limits.ts";
 import { Link, type LinkListener } from "../../../../machine-template/src/link/link.ts";
+import { Sockets } from "../../../../machine-template/src/link/sockets.ts";
 import { ask, dial, env, FACTS, forget, knock, TestConnector, within } from "../support/connector.ts";
 
 afterEach(forget);
@@ -466,6 +467,23 @@ describe("hibernation", () => {
     const request = await connector.request();
     connector.respond(request.exchange, {}, "awake");
     expect(await (await asked).text()).toBe("awake");
+  });
+
+  it("keeps the newest of several links: a connector that was replaced may never close its end", async () => {
+    await TestConnector.open();
+    await TestConnector.greeted();
+    await TestConnector.open();
+    await within((_, ctx) => {
+      const epochs = ctx.getWebSockets().map((socket) => {
+        const attached = socket.deserializeAttachment();
+        const epoch = attached.epoch ?? 0;
+        socket.serializeAttachment({ ...attached, epoch });
+        return epoch;
+      });
+      expect(epochs.toSorted()).toEqual([0, 0, 1]);
+      const woken = new Sockets(ctx);
+      expect(woken.current === null ? null : woken.epochOf(woken.current)).toBe(1);
+    });
   });
 
   it("answers heartbeats without waking the object", async () => {
