@@ -24,11 +24,11 @@ afterAll(async () => {
   await gate[Symbol.asyncDispose]();
 });
 
-async function statusAt(host: string): Promise<string> {
+async function statusAt(host: string, target = "/"): Promise<string> {
   const socket = connect(front.port, "127.0.0.1");
   let answer = "";
   socket.on("data", (data) => (answer += data.toString()));
-  socket.write(`GET / HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+  socket.write(`OPTIONS ${target} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
   await once(socket, "close");
   return answer.split(" ")[1] ?? "";
 }
@@ -41,5 +41,13 @@ test.each(["localhost", "localhost:8443", "operator.example.com", "[::1]:443", "
   "the host %s is passed on",
   async (host) => {
     expect(await statusAt(host)).toBe("200");
+  },
+);
+
+// Such a target may name a host of its own, and the gate would have two to choose from.
+test.each(["http://other.example.com/", "*"])(
+  "the target %s, which is no path, is refused at the front",
+  async (target) => {
+    expect(await statusAt("localhost", target)).toBe("400");
   },
 );
