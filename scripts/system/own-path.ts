@@ -69,13 +69,17 @@ const ROOT_GROUP = 0;
 function isOwnGroup(gid: number): boolean {
   if (gid === ROOT_GROUP) return true;
   try {
-    const { username } = userInfo();
-    const groups = readFileSync("/etc/group", "utf8").split("\n");
-    const [name, , , members = ""] = groups.find((line) => line.split(":")[2] === String(gid))?.split(":") ?? [];
-    return name === username && members.split(",").every((member) => member === "" || member === username);
+    return isAloneIn(readFileSync("/etc/group", "utf8"), gid, userInfo().username);
   } catch {
     return false; // no such file or account, so nobody says who is in it
   }
+}
+
+/** Whether a group of this file has the user's name and no other member. */
+export function isAloneIn(groups: string, gid: number, username: string): boolean {
+  const entries = groups.split("\n").map((line) => line.split(":"));
+  const [name, , , members = ""] = entries.find(([, , id]) => id === String(gid)) ?? [];
+  return name === username && members.split(",").every((member) => member === "" || member === username);
 }
 
 function isAbove(folder: string, home: string): boolean {

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { openState } from "../../../scripts/local/state.ts";
-import { whyNotOwn } from "../../../scripts/system/own-path.ts";
+import { isAloneIn, whyNotOwn } from "../../../scripts/system/own-path.ts";
 
 const NOBODY = 65_534;
 
@@ -64,6 +64,17 @@ test.runIf(process.getuid?.() === 0)(
     }
   },
 );
+
+test.each([
+  ["ada:x:1000:", true],
+  ["ada:x:1000:ada", true],
+  ["ada:x:1000:ada,bob", false],
+  ["ada:x:1000:bob", false],
+  ["staff:x:1000:", false],
+  ["ada:x:1001:", false],
+])("whether a user is alone in their group, which is %s: %s", (line, isAlone) => {
+  expect(isAloneIn(`root:x:0:\n${line}\n`, 1000, "ada")).toBe(isAlone);
+});
 
 test.runIf(process.getuid?.() === 0)("a link or folder of another user is refused, also in one like /tmp", () => {
   chmodSync(root, 0o1777);
