@@ -11,7 +11,7 @@ function folderWith(...paths: readonly string[]): string {
   return root;
 }
 
-test("repositories are found at every level down to the fourth, and none inside another", async () => {
+test("repositories are found at every level down to the fourth, and none inside another or in a hidden folder", async () => {
   const root = folderWith(
     "a/.git",
     "a/inner/.git",
@@ -19,6 +19,7 @@ test("repositories are found at every level down to the fourth, and none inside 
     "b/d/e/f/.git",
     "b/d/e/g/h/.git",
     "node_modules/n/.git",
+    ".cache/h/.git",
   );
   const found = await scanRepos([root]);
   expect(found.sort()).toEqual(["a", "b/c", "b/d/e/f"].map((path) => join(root, path)));
