@@ -245,6 +245,7 @@ describe("another site", () => {
       const isOnTheWay = !["/", "/account"].includes(path);
       expect(response.headers.get("cross-origin-opener-policy")).toBe(isOnTheWay ? null : "same-origin");
       expect(response.headers.get("cache-control")).toBe("no-store");
+      expect(response.headers.get("vary")).toBe("accept");
       expect(response.headers.get("access-control-allow-origin")).toBeNull();
       const page = await response.text();
       expect(page).not.toMatch(/<script(?![^>]*src=)|<style|\sstyle=|\son[a-z]+=/);
