@@ -12,7 +12,12 @@ import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { TrustedProxies } from "../../../scripts/front/client-address.ts";
 import { Front } from "../../../scripts/front/front.ts";
-import { MAX_REQUESTS_PER_ADDRESS, MAX_STREAMS, RESET_BURST } from "../../../scripts/front/limits.ts";
+import {
+  MAX_CONNECTIONS_PER_ADDRESS,
+  MAX_REQUESTS_PER_ADDRESS,
+  MAX_STREAMS,
+  RESET_BURST,
+} from "../../../scripts/front/limits.ts";
 import { newCertificate } from "../../scripts/front/support/certificates.ts";
 import { awaited } from "../../support/awaited.ts";
 
@@ -191,4 +196,27 @@ test("one address has only so many requests at once, whatever connections they s
   expect(statuses.filter((status) => status === 503)).toHaveLength(2 * MAX_STREAMS);
   expect(asked).toBe(MAX_REQUESTS_PER_ADDRESS);
   for (const session of sessions) session.destroy();
+});
+
+test("one address has only so many connections at once", async () => {
+  const upstream = { socketPath: join(folder, "gate.sock") };
+  const given = { host: "127.0.0.1", port: 0, certificate: null, log: () => undefined };
+  // None of them may end by itself before the last one is open.
+  await using front = await Front.start({
+    ...given,
+    upstream,
+    trusted: new TrustedProxies([]),
+    headTimeoutMs: 100_000,
+  });
+  const open: Socket[] = [];
+  const refused = new Set<Socket>();
+  while (open.length < MAX_CONNECTIONS_PER_ADDRESS) {
+    const socket = connect(front.port, "127.0.0.1");
+    socket.on("close", () => refused.add(socket));
+    open.push(socket);
+    await once(socket, "connect");
+  }
+  expect(await ended(connect(front.port, "127.0.0.1"))).toBe("");
+  expect(refused.size).toBe(0);
+  for (const socket of open) socket.destroy();
 });
