@@ -125,6 +125,17 @@ it("what a server does not read ends it before it fills the memory", async () =>
   await expect.poll(async () => (await ask(target, "POST", large, session)).status).toBe(404); // gone with its server
 });
 
+it("a line that does not end ends its server before it fills the memory", async () => {
+  const { target, session } = await opened(`function heard({ id, method }) {
+    if (method !== "tools/call") return;
+    for (let count = 0; count < 70; count += 1) process.stdout.write("x".repeat(1_000_000));
+    say("");
+    answer(id, {});
+  }`);
+  const { status } = await ask(target, "POST", '{"jsonrpc":"2.0","id":1,"method":"tools/call"}', session);
+  expect(status).toBe(502);
+});
+
 it("a process that a server has left behind is not read any more", async () => {
   using folder = temporaryFolder();
   const file = join(folder.path, "pid");
