@@ -1,4 +1,3 @@
-import { isIP } from "node:net";
 import { clientKeyOf } from "#protocol/client-key.ts";
 import { keepWithin } from "#protocol/keep-within.ts";
 import { type Rate, TokenBucket } from "#protocol/token-bucket.ts";
@@ -84,5 +83,5 @@ export class AddressRates {
  * many people may stand behind it. And a program here can use up the processors without our help.
  */
 function isThisComputer(address: string): boolean {
-  return address === "::1" || (isIP(address) === 4 && address.startsWith("127."));
+  return address === "::1" || address.startsWith("127."); // no IPv6 address begins so
 }
