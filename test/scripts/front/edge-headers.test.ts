@@ -32,3 +32,12 @@ it("an answer's repeated headers stay separate", () => {
   const raw = ["Set-Cookie", "a=1", "set-cookie", "b=2", "Connection", "close", "Content-Type", "text/html"];
   expect({ ...responseHeaders(raw) }).toEqual({ "set-cookie": ["a=1", "b=2"], "content-type": ["text/html"] });
 });
+
+it("an answer's headers may have the names of what every object has", () => {
+  const raw = ["Constructor", "a", "__proto__", "b", "toString", "c"];
+  expect(Object.entries(responseHeaders(raw))).toEqual([
+    ["constructor", ["a"]],
+    ["__proto__", ["b"]],
+    ["tostring", ["c"]],
+  ]);
+});
