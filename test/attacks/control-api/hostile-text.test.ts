@@ -199,7 +199,9 @@ describe("a name that somebody chose", () => {
   });
 
   test("of a client or browser is short and has only visible characters", () => {
-    expect(shownName(`${"x".repeat(79)}\u{1f600}`)).toBe(`${"x".repeat(79)}\ufffd...`);
+    // Not compared with a text: half a character in the message of a failure ends the Worker that reports it.
+    const cut = shownName(`${"x".repeat(79)}\u{1f600}`);
+    expect([cut.isWellFormed(), cut.length]).toEqual([true, 83]);
     every([], name, (text) => {
       expect(shownName(text)).toBe(printable(shownName(text)));
       expect(shownName(text)).not.toBe("");
