@@ -33,6 +33,13 @@ describe("what counts as a command", () => {
     );
   });
 
+  test.each(["ｃｏｎｆｉｇ", "𝐜onfig", "ⓒonfig", "🄲onfig"])(
+    "letters of another style spell the same name: /%s",
+    (styled) => {
+      expect(commandOf(`/${styled}`)).toBe("config");
+    },
+  );
+
   test("a text that starts with another visible character does not, whatever follows", () => {
     const word = fc.string({ minLength: 1 }).filter((text) => /^[\p{L}\p{N}!#@&$"'(<`]/u.test(text));
     fc.assert(
