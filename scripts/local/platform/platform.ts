@@ -4,7 +4,9 @@ import { Ports } from "../../system/ports.ts";
 import type { Report } from "../workerd/supervisor.ts";
 import { API_PATH, platformApi } from "./api.ts";
 import { CpuWatch } from "./cpu-watch.ts";
+import { KIND_TAG } from "#protocol/machine-upload.ts";
 import { Directory } from "./directory.ts";
+import { DiskReserve } from "./disk-reserve.ts";
 import { withFaults } from "./hostility/api-faults.ts";
 import { Chances, type Hostility } from "./hostility/hostility.ts";
 import { Restarts } from "./hostility/restarts.ts";
@@ -13,6 +15,7 @@ import { routeLookup } from "./route-lookup.ts";
 import { type Handler, serve } from "./server.ts";
 import { bears } from "./token.ts";
 import type { Services } from "./script-config.ts";
+import type { UserScript } from "./user-script.ts";
 import type { DispatchOptions } from "../dispatch-binding/configure.ts";
 
 export interface PlatformOptions {
@@ -30,6 +33,8 @@ export interface PlatformOptions {
   readonly offline?: boolean;
   /** Misbehaves as Cloudflare can. For tests. */
   readonly hostility?: Hostility | null;
+  /** What is free on the disk of `stateDir`; without it what the system says. */
+  readonly freeBytes?: () => Promise<number>;
 }
 
 export interface Platform {
@@ -51,13 +56,16 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const { hostility = null } = options;
   const unkind =
     hostility === null ? null : { hostility, chances: new Chances(hostility.seed), restarts: new Restarts(hostility) };
-  const directory = await Directory.open(join(options.stateDir, "namespaces"), {
+  const folder = join(options.stateDir, "namespaces");
+  let reserve: DiskReserve | null = null;
+  const directory = await Directory.open(folder, {
     ports,
     services,
     report,
     logOf,
     offline,
     unkind,
+    holds: async (script) => !isOwn(script) && (await reserve?.holds(script)) === true,
   });
   const lookupToken = randomBytes(32).toString("hex");
   const lookup = routeLookup(directory, lookupToken);
@@ -73,6 +81,13 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const scripts = () => directory.list().flatMap((namespace) => namespace.scripts());
   const idle = new IdleScripts({ scripts, report });
   const cpu = new CpuWatch({ scripts, report });
+  const { freeBytes } = options;
+  reserve = new DiskReserve({
+    folder,
+    scripts: () => scripts().filter((script) => !isOwn(script)),
+    report,
+    ...(freeBytes === undefined ? {} : { freeBytes }),
+  });
   let waking: Promise<void> | undefined;
 
   return {
@@ -83,6 +98,7 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
     async stop() {
       unkind?.restarts.stop();
       cpu.stop();
+      await reserve?.stop();
       const stopped = idle.stop();
       await server.stop();
       await stopped;
@@ -90,4 +106,9 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
       await directory.stop();
     },
   };
+}
+
+/** Whether it is a machine's script, whose code is Operator's. */
+function isOwn({ record }: UserScript): boolean {
+  return record.tags.includes(KIND_TAG);
 }

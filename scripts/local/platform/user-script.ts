@@ -27,6 +27,8 @@ export interface Surroundings {
   readonly logOf: (path: string) => Report;
   /** Misbehaves as Cloudflare can; `null` in a real start. */
   readonly unkind?: Unkind | null;
+  /** Whether a script must not run now, because the disk is nearly full. */
+  readonly holds?: (script: UserScript) => Promise<boolean>;
 }
 
 export interface Unkind {
@@ -142,6 +144,8 @@ export class UserScript {
       // The caller of the failed change got the error. The script is as it was before.
     });
     void this.record; // throws when there is none
+    if ((await this.#around.holds?.(this)) === true)
+      throw new StartFailure(`machine script ${this.name} stores too much: the disk is nearly full`);
     if (lostMs !== undefined && lostMs === this.#supervisor.startedMs && !(await isListening(await this.#ownPort())))
       await this.#supervisor.ended(lostMs);
     await this.#supervisor.ready();
@@ -212,8 +216,13 @@ export class UserScript {
   /** Starts it because an alarm is due. It may have been removed meanwhile, or run already. */
   wake(): Promise<void> {
     return this.#change(async () => {
-      if (this.exists) await this.#supervisor.start();
+      if (this.exists && (await this.#around.holds?.(this)) !== true) await this.#supervisor.start();
     });
+  }
+
+  /** Ends its process, with its calls. The next call starts it again, when it may run. */
+  halt(): Promise<void> {
+    return this.#change(() => this.#supervisor.stop());
   }
 
   /** Ends its process, which nobody uses. A call that arrives at this moment is carried out, or starts the process again. */

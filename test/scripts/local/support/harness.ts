@@ -50,6 +50,7 @@ export async function bench(
     stateDir?: string;
     services?: Record<string, Record<string, string>>;
     hostility?: Partial<Hostility>;
+    freeBytes?: () => Promise<number>;
   } = {},
 ): Promise<Bench> {
   const stateDir = options.stateDir ?? (await temporaryFolder());
@@ -59,6 +60,7 @@ export async function bench(
     stateDir,
     apiToken: TOKEN,
     services: options.services ?? {},
+    ...(options.freeBytes === undefined ? {} : { freeBytes: options.freeBytes }),
     hostility: options.hostility === undefined ? null : { ...GENTLE, ...options.hostility },
     report: (line) => reports.push(line),
     logOf: (path) => {

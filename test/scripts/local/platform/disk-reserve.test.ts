@@ -1,0 +1,46 @@
+import { expect, test } from "vitest";
+import { KIND_TAG } from "#protocol/machine-upload.ts";
+import { bench, gate, NAMESPACE, upload } from "../support/harness.ts";
+
+const STORES = `import { DurableObject } from "cloudflare:workers";
+export class Store extends DurableObject {
+  fetch(request) {
+    const { sql } = this.ctx.storage;
+    sql.exec("CREATE TABLE IF NOT EXISTS kept (b BLOB)");
+    if (new URL(request.url).pathname === "/store") sql.exec("INSERT INTO kept VALUES (zeroblob(1100000))");
+    return Response.json(sql.exec("SELECT count(*) AS n FROM kept").one().n);
+  }
+}
+export default { fetch: (request, env) => env.STORE.getByName("one").fetch(request) };`;
+
+const stored = {
+  bindings: [{ type: "durable_object_namespace", name: "STORE", class_name: "Store" }],
+  migrations: { new_tag: "v1", new_sqlite_classes: ["Store"] },
+};
+
+test("while the disk is nearly full, only machines and what stores nothing go on, and all of it when there is space", async () => {
+  let free = 2 * 1024 ** 3;
+  const { client, platform, reports } = await bench({ freeBytes: () => Promise.resolve(free) });
+  await upload(client, "hoarder", STORES, stored);
+  await upload(client, "modest", STORES, stored);
+  await upload(client, "attic", STORES, { ...stored, tags: [KIND_TAG] });
+  const { call } = await gate(platform);
+  for (const name of ["hoarder", "attic"]) expect(await (await call(name, "/store")).json()).toBe(1);
+  expect(await (await call("modest", "/")).json()).toBe(0);
+
+  free = 1024 ** 3 - 1;
+  const hoarder = platform.directory.find(NAMESPACE, "hoarder");
+  await expect.poll(() => hoarder?.pid).toBeNull();
+  // The first call may find that the connection is lost.
+  await expect.poll(async () => (await call("hoarder", "/store")).text()).toContain("the disk is nearly full");
+  expect(await (await call("attic", "/store")).json()).toBe(2);
+  expect(await (await call("modest", "/")).json()).toBe(0);
+
+  free = 2 * 1024 ** 3;
+  await expect.poll(async () => (await call("hoarder", "/")).status).toBe(200);
+  expect(await (await call("hoarder", "/")).json()).toBe(1);
+  expect(reports.map((line) => line.replace(/ on the disk.*?:|the disk of \S+/, ""))).toEqual([
+    "less than 1024 MB are free hosted servers that store something do not run until there is more",
+    "hosted servers run again:  has space",
+  ]);
+});
