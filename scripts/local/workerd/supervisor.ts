@@ -19,6 +19,8 @@ export interface SupervisorOptions {
   readonly config: () => Promise<Config>;
   /** JavaScript heap of each Worker, in megabytes; without it as much as a start on a computer of one's own allows. */
   readonly heapMb?: number | undefined;
+  /** Memory of the process for its data, in megabytes; without it as much as there is. */
+  readonly dataMb?: number;
   readonly report: Report;
   /** The lines that the Workers themselves print. */
   readonly log?: Report;
@@ -120,10 +122,10 @@ export class Supervisor {
   }
 
   async #launch(): Promise<void> {
-    const { name, config, heapMb, log = () => {}, pace = null } = this.#options;
+    const { name, config, heapMb, log = () => {}, pace = null, dataMb = null } = this.#options;
     let workerd: Workerd;
     try {
-      workerd = await startWorkerd(name, await config(), log, heapMb, pace);
+      workerd = await startWorkerd(name, await config(), log, heapMb, pace, dataMb);
     } catch (error) {
       this.#endedMs = Date.now();
       throw error;

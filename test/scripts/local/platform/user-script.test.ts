@@ -44,6 +44,18 @@ test("scripts are isolated: each has its own bindings, storage and failures", as
   expect(await text(call("cellar", "/count"))).toBe("1");
 });
 
+test.skipIf(process.platform !== "linux")("a script gets no more memory than its process may have", async () => {
+  const { client, platform } = await bench();
+  const source = `const kept = [];
+    export default { fetch: () => {
+      try { for (;;) { kept.push(new Uint8Array(50_000_000).fill(1)); if (kept.length === 40) return new Response("all"); } }
+      catch (error) { return new Response(error.message); }
+    } };`;
+  await upload(client, "attic", source);
+  const { call } = await gate(platform);
+  expect(await text(call("attic"))).toBe("Array buffer allocation failed");
+});
+
 test("each script prints into a log of its own, which is removed with it", async () => {
   const { client, namespaces, platform, logs, stateDir } = await bench();
   const source =
