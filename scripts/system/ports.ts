@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { type AddressInfo, createConnection, createServer } from "node:net";
+import { type AddressInfo, createConnection, createServer, type Server } from "node:net";
 
 /**
  * Ports below every common range of ephemeral ports (Linux from 32768, macOS and Windows from 49152). The kernel would otherwise
@@ -21,6 +21,43 @@ export class Ports {
     }
     throw new Error(`no port is left between ${LOWEST_PORT} and ${HIGHEST_PORT}: restart Operator`);
   }
+}
+
+/**
+ * Ports of programs that do not run. Another user's program could listen there meanwhile, and would be sent what is meant for them. Whoever
+ * connects is turned away at once, as if nobody listened.
+ */
+export class HeldPorts {
+  readonly #servers = new Map<number, Promise<Server | null>>();
+
+  /** Resolves to whether the port is held: somebody else may have been faster. */
+  async hold(port: number): Promise<boolean> {
+    const held = this.#servers.get(port) ?? listenAt(port);
+    this.#servers.set(port, held);
+    if ((await held) !== null) return true;
+    this.#servers.delete(port);
+    return false;
+  }
+
+  /** Resolves when its program can listen there. */
+  async release(port: number): Promise<void> {
+    const server = await this.#servers.get(port);
+    this.#servers.delete(port);
+    if (server) await new Promise<void>((resolve) => server.close(() => resolve()));
+  }
+
+  async releaseAll(): Promise<void> {
+    await Promise.all(Array.from(this.#servers.keys(), (port) => this.release(port)));
+  }
+}
+
+function listenAt(port: number): Promise<Server | null> {
+  return new Promise((resolve) => {
+    const server = createServer((socket) => socket.destroy());
+    server.unref();
+    server.once("error", () => resolve(null));
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
 }
 
 /** Whether a program can listen on that port of 127.0.0.1. */

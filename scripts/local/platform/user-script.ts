@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
-import { isListening } from "../../system/ports.ts";
+import { HeldPorts, isListening } from "../../system/ports.ts";
 import type { Ports } from "../../system/ports.ts";
 import { OutputPace } from "../workerd/output-pace.ts";
 import { StartFailure } from "../workerd/process.ts";
@@ -67,10 +67,12 @@ export class UserScript {
   /** Tells it from other scripts, also from one of this name before the platform's last start. */
   readonly #id = randomUUID();
   /**
-   * The key that the script's guard requires. New at each start of the platform, and different for each script. Code can read that of its own
-   * script, so what has the name after a removal gets another one.
+   * The key that the script's guard requires. New at each start of its process: code can read that of its own script, and what has the name after
+   * a removal must have another one; and who listened at its port while it did not run was sent it.
    */
   #key = randomUUID();
+  /** Its ports while nothing of it runs there. */
+  readonly #held = new HeldPorts();
   #port: number | undefined;
   #record: ScriptRecord | null;
   #removedMs: number | null = null;
@@ -92,8 +94,10 @@ export class UserScript {
       config: async () => {
         const { unkind = null } = around;
         if (unkind !== null && !this.#isRestarting) unkind.restarts.started(this, unkind.chances.of("restart", name));
+        this.#key = randomUUID();
         return this.#config(this.record, await this.#freePort(), folder.storage);
       },
+      ended: () => void this.#hold(),
       heapMb: around.unkind?.hostility.heapMb,
       dataMb: DATA_MB,
       report: around.report,
@@ -216,7 +220,6 @@ export class UserScript {
       this.#removedMs = Date.now();
       await this.#folder.remove();
       this.#port = undefined;
-      this.#key = randomUUID();
     });
   }
 
@@ -243,6 +246,7 @@ export class UserScript {
     await this.#change(async () => {
       await this.#folder.dropStorage(this.#forgetLate());
       await this.#supervisor.stop();
+      await this.#held.releaseAll();
     });
   }
 
@@ -369,8 +373,16 @@ export class UserScript {
 
   /** The script's port. If another program took it while the script was down, the script keeps a new one. */
   async #freePort(): Promise<number> {
+    if (this.#port !== undefined) await this.#held.release(this.#port);
     if (this.#port !== undefined && (await isListening(this.#port))) this.#port = undefined;
     return this.#ownPort();
+  }
+
+  /** Keeps others from its port until it runs again. */
+  async #hold(): Promise<void> {
+    const port = this.#port;
+    if (port === undefined || (await this.#held.hold(port)) || port !== this.#port || this.pid !== null) return;
+    this.#around.report(`machine script ${this.name}: another program has taken its port ${port}`);
   }
 
   #change<T>(body: () => Promise<T>): Promise<T> {

@@ -26,6 +26,8 @@ export interface SupervisorOptions {
   readonly log?: Report;
   /** How fast those are read; without it as fast as they come. */
   readonly pace?: OutputPace;
+  /** Called when a process has ended, for whatever reason. */
+  readonly ended?: () => void;
 }
 
 interface Run {
@@ -132,10 +134,11 @@ export class Supervisor {
     }
     const run = { workerd, startedMs: Date.now() };
     this.#run = run;
-    void workerd.ended.then(() => this.#crashed(run));
+    void workerd.ended.then(() => this.#ended(run));
   }
 
-  #crashed(run: Run): void {
+  #ended(run: Run): void {
+    this.#options.ended?.();
     if (this.#run !== run) return; // stop() ended it
     this.#run = undefined;
     this.#endedMs = Date.now();
