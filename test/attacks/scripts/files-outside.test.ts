@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openRegularFile } from "../../../scripts/system/regular-file.ts";
 import { TestMachine, type Answer, type TestClient } from "../../scripts/serve/support/machine.ts";
 
 const SECRET = "PRIVATE-KEY-OF-THE-OWNER";
@@ -143,6 +144,13 @@ describe("a session's file", () => {
     expect(listed["sessions"]).toEqual([]);
     expect(found["sessions"]).toEqual([]);
     expect(await client.refused("get_session", { session_id: SESSION })).toMatchObject({ code: "session_unknown" });
+  });
+
+  test("that was replaced by a link after it was listed is not opened", async () => {
+    const { history } = project();
+    const path = join(history, `${SESSION}.jsonl`);
+    symlinkSync(key, path);
+    await expect(openRegularFile(path)).rejects.toThrow("is a link");
   });
 
   test("that is a pipe does not block", async () => {

@@ -101,6 +101,19 @@ describe("the front", () => {
     },
   );
 
+  it("forwards what a client sends together with its handshake", async () => {
+    const { port } = await front(false);
+    const socket = connect(port, "127.0.0.1");
+    onTestFinished(() => void socket.destroy());
+    let said = "";
+    socket.on("data", (data) => (said += data.toString("latin1")));
+    const asked = ["GET /early HTTP/1.1", "host: x", "connection: Upgrade", "upgrade: websocket"];
+    const handshake = [...asked, "sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==", "sec-websocket-version: 13", "", ""];
+    const hello = Buffer.from([0x81, 0x85, 0, 0, 0, 0, ...Buffer.from("hello")]); // a text in one frame, with an empty mask
+    socket.write(Buffer.concat([Buffer.from(handshake.join("\r\n")), hello]));
+    await expect.poll(() => said).toContain("echo hello");
+  });
+
   it("forwards a stream chunk by chunk", async () => {
     const { port } = await front(false);
     const response = await fetch(`http://127.0.0.1:${port}/stream`);

@@ -93,3 +93,7 @@ describe("who may approve", () => {
     expect(await policy({ respondPermission: true, readOnly: true }).mayApprove(join(root, "repo"))).toBe(false);
   });
 });
+
+test("a prompt with more mentions than are looked up is refused", async () => {
+  expect(await codeOf(policy().mayPrompt("@sub ".repeat(300), join(root, "repo")))).toBe("arguments_invalid");
+});
