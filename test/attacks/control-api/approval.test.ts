@@ -1,7 +1,7 @@
 // Root cause: what a model may do was approved by a tool, and the model that asked for the work may hold the token that calls it.
 import * as fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
-import { ApprovalScan, mayAnswerPermission } from "../../../control-api/src/machines/approval.ts";
+import { ApprovalScan, checkApproval, mayAnswerPermission } from "../../../control-api/src/machines/approval.ts";
 import { Client, statusWith, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 import { env, failureOf, knock, ORIGIN, type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
 
@@ -176,6 +176,7 @@ describe("the setting that allows answers to permission requests", () => {
     const form = await person.fields("/machines/attic");
     await person.post("/account/approvals/attic", { ...form, ask: "yes" });
     expect(await allowed()).toEqual([true, false]);
+    await expect(checkApproval(env, id, "attic")).rejects.toThrow("A person decides this");
     expect(await (await person.get("/account")).text()).toContain("apps may ask you in a form");
     await person.post("/account/approvals/attic", { ...form, ask: "no" });
     expect(await allowed()).toEqual([false, false]);
