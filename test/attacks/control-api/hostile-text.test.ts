@@ -202,6 +202,7 @@ describe("a name that somebody chose", () => {
     // Not compared with a text: half a character in the message of a failure ends the Worker that reports it.
     const cut = shownName(`${"x".repeat(79)}\u{1f600}`);
     expect([cut.isWellFormed(), cut.length]).toEqual([true, 83]);
+    expect(shownName(` Claude \r\n\t  Code${" ".repeat(99)}`)).toBe("Claude Code");
     every([], name, (text) => {
       expect(shownName(text)).toBe(printable(shownName(text)));
       expect(shownName(text)).not.toBe("");
