@@ -1,7 +1,7 @@
 // Root cause: only the last holder of a name was kept. Whoever took it over twice, with a stolen sign-in, made undoing it lead back to
 // themselves, and the computer that had had the name was lost permanently.
 import { abortAllDurableObjects } from "cloudflare:test";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, expect, it, onTestFinished, vi } from "vitest";
 import type { LinkCredentials } from "#protocol/script-api.ts";
 import { dial, forget, page, state } from "../../machine-template/src/support/connector.ts";
 import { change, DIAL, issue, LinkPair } from "../../machine-template/src/support/link-pair.ts";
@@ -24,6 +24,8 @@ it("two takeovers can be undone one after the other, even if the object restarts
   const [mine, thief, again] = [await LinkPair.make(), await LinkPair.make(), await LinkPair.make()];
   const myToken = await issue(80, { key: mine.key, issuedMs: later() });
   const stolen = [await takeOver("thief", thief), await takeOver("thief-again", again)];
+  // An order to undo that was given before the last takeover is not about that.
+  expect(await change({ change: "restore", issuedMs: lastMs - 1 })).toMatchObject({ identity: "thief-again" });
   expect(await restore()).toMatchObject({ identity: "thief" });
   // There is still something to undo, and the machine says so.
   expect((await state()).link?.takenOverMs).toEqual(expect.any(Number));
@@ -64,4 +66,13 @@ it("a rotation in between loses no former holder", async () => {
   await issue(80, { identity: "thief-again", issuedMs: later() });
   await restore();
   expect(await restore()).toMatchObject({ identity: "identity-of-attic" });
+});
+
+it("a takeover can be undone for 30 days, and after that the name stays with whoever has it", async () => {
+  await issue(80, { key: (await LinkPair.make()).key, issuedMs: later() });
+  await takeOver("new-owner", await LinkPair.make());
+  onTestFinished(() => void vi.useRealTimers());
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + 30 * 24 * 60 * 60_000 });
+  expect((await state()).link?.takenOverMs).toBeNull();
+  expect(await restore()).toMatchObject({ identity: "new-owner" });
 });
