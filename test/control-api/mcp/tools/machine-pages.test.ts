@@ -1,4 +1,6 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { PRESENCE_LEASE_MS } from "#protocol/limits.ts";
+import { deployServer } from "../../support/deploy-server.ts";
 import { FACTS as MACHINE_FACTS } from "../../support/facts.ts";
 import { env, failureOf, TestUser } from "../../support/operator.ts";
 
@@ -99,6 +101,7 @@ describe("list_machines with many machines", () => {
 
   it("shows and counts for a limited token only the machines that it may use", async () => {
     await add("attic", "barn", "cellar");
+    await deployServer(user, "another");
     await user.report("attic", { online: true });
     const made = await user.rest("POST", "/api/tokens", { label: "two", machines: ["barn", "cellar"] });
     const limited = new TestUser(user.id, (await made.json<{ token: string }>()).token);
@@ -127,6 +130,15 @@ describe("list_machines with many machines", () => {
     expect(await registry.onlineMachines(null)).toEqual(["attic"]);
     await registry.doubt("attic");
     expect(await registry.onlineMachines(null)).toEqual([]);
+    expect(await list()).toMatchObject({ machines: [{ status: "offline" }], online: 0 });
+  });
+
+  it("does not count a machine as online whose script has not reported for the time of a lease", async () => {
+    await add("attic");
+    await user.report("attic", { online: true });
+    expect(await list()).toMatchObject({ online: 1 });
+    onTestFinished(() => void vi.useRealTimers());
+    vi.useFakeTimers({ toFake: ["Date"], now: Date.now() + PRESENCE_LEASE_MS + 1_000 });
     expect(await list()).toMatchObject({ machines: [{ status: "offline" }], online: 0 });
   });
 });
