@@ -76,6 +76,19 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
       "[...document.querySelectorAll('.said')].map((one) => one.textContent.trim())",
     );
     expect(anew).toHaveLength(said.length);
+    // By Ctrl+Enter as well, however often. Nothing is sent here, only counted.
+    const count = await page.evaluate<number>(`(async () => {
+      let sent = 0;
+      addEventListener("submit", (event) => { if (!event.defaultPrevented) sent += 1; event.preventDefault(); });
+      const area = document.querySelector("textarea[data-sends]");
+      area.value = "once";
+      for (let press = 0; press < 2; press += 1) {
+        area.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", ctrlKey: true }));
+        await new Promise((resolve) => setTimeout(resolve));
+      }
+      return sent;
+    })()`);
+    expect(count).toBe(1);
   });
 
   test("sees a photo that goes with a prompt as soon as it is sent", async () => {

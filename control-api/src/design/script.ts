@@ -391,7 +391,7 @@ for (const input of all("input[data-shrinks]"))
     for (const button of buttons) button.disabled = true;
     try {
       const list = new DataTransfer();
-      // A file that this browser cannot read is sent as it is, and Operator says what is wrong with it.
+      // What this browser cannot read is sent as it is, and Operator says what is wrong.
       for (const file of files) list.items.add(await shrunk(file).catch(() => file));
       input.files = list.files;
     } finally {
@@ -405,6 +405,10 @@ for (const area of all("textarea[data-sends]"))
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) area.form.requestSubmit();
   });
 for (const form of all("form[data-once]"))
-  form.addEventListener("submit", () => setTimeout(() => { for (const button of all("button", form)) button.disabled = true; }));
+  form.addEventListener("submit", (event) => {
+    // Ctrl+Enter clicks no button.
+    if (form.querySelector(":disabled")) event.preventDefault();
+    else setTimeout(() => { for (const button of all("button", form)) button.disabled = true; });
+  });
 addEventListener("pageshow", () => { for (const button of all("form[data-once] button")) button.disabled = false; });
 `;
