@@ -2,8 +2,7 @@ import { expect, test } from "vitest";
 import { KIND_TAG } from "#protocol/machine-upload.ts";
 import { bench, gate, NAMESPACE, upload } from "../support/harness.ts";
 
-const STORES = `import { DurableObject } from "cloudflare:workers";
-export class Store extends DurableObject {
+const STORES = `import { DurableObject } from "cloudflare:workers"; export class Store extends DurableObject {
   fetch(request) {
     const { sql } = this.ctx.storage;
     sql.exec("CREATE TABLE IF NOT EXISTS kept (b BLOB)");
