@@ -15,9 +15,14 @@ function asset(name: string, extension: string, type: string, text: string): Ass
   return { path: `/assets/${name}-${hash}.${extension}`, text, type };
 }
 
-export const STYLE_ASSET = asset("style", "css", "text/css; charset=utf-8", STYLE);
-export const SCRIPT_ASSET = asset("script", "js", "text/javascript; charset=utf-8", SCRIPT);
-export const PUSH_SCRIPT_ASSET = asset("push", "js", "text/javascript; charset=utf-8", PUSH_SCRIPT);
+/** A style sheet or script without what only its readers here need: indentation, and lines that are a comment. It has no string of several lines. */
+function lean(text: string): string {
+  return text.replaceAll(/^ *(?:\/\/.*\n)?/gm, "");
+}
+
+export const STYLE_ASSET = asset("style", "css", "text/css; charset=utf-8", lean(STYLE));
+export const SCRIPT_ASSET = asset("script", "js", "text/javascript; charset=utf-8", lean(SCRIPT));
+export const PUSH_SCRIPT_ASSET = asset("push", "js", "text/javascript; charset=utf-8", lean(PUSH_SCRIPT));
 export const ICON_ASSET = asset("icon", "svg", "image/svg+xml", ICON);
 
 const ASSETS: readonly Asset[] = [STYLE_ASSET, SCRIPT_ASSET, PUSH_SCRIPT_ASSET, ICON_ASSET];

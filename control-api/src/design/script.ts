@@ -1,5 +1,5 @@
 /**
- * The only script of the pages: plain JavaScript, served as it stands here. Every page works without it, except for what needs a script
+ * The only script of the pages: plain JavaScript, served without its comments. Every page works without it, except for what needs a script
  * by its nature: passkeys, a code from the URL's fragment (browsers do not send that to servers, so it reaches no log), the clipboard,
  * and bringing a page up to date while it is open.
  *
@@ -391,7 +391,7 @@ for (const input of all("input[data-shrinks]"))
     for (const button of buttons) button.disabled = true;
     try {
       const list = new DataTransfer();
-      // What this browser cannot read is sent as it is, and Operator says what is wrong.
+      // A file that this browser cannot read is sent as it is, and Operator says what is wrong with it.
       for (const file of files) list.items.add(await shrunk(file).catch(() => file));
       input.files = list.files;
     } finally {
