@@ -1,10 +1,12 @@
 import { abortAllDurableObjects } from "cloudflare:test";
 import { afterEach, describe, expect, it } from "vitest";
+import { hex, sha256 } from "#protocol/bytes.ts";
 import { CloseCode } from "#protocol/close-code.ts";
 import { fingerprintOf } from "#protocol/link-key.ts";
 import { expiryOf } from "#protocol/link-token.ts";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
-import { ask, dial, FACTS, forget, page, state, TestConnector } from "../support/connector.ts";
+import { Credentials } from "../../../../machine-template/src/link/credentials.ts";
+import { ask, dial, env, FACTS, forget, page, state, TestConnector, within } from "../support/connector.ts";
 import { change, DIAL, issue, LinkPair, tokenFor } from "../support/link-pair.ts";
 
 afterEach(forget);
@@ -129,6 +131,19 @@ describe("a token", () => {
     await pair.greeted(renewed, { ...DIAL, number: 3 });
     await expect.poll(async () => (await dial("link-token")).status).toBe(401);
     expect((await state()).link?.tokenExpiresMs).toBe(expiryOf(renewed));
+  });
+
+  it("that is replaced while it is renewed gets no successor", async () => {
+    const { key } = await LinkPair.make();
+    const shown = { tokenHash: hex(await sha256(await issue(50, { key }))), key };
+    const replacement = { hash: hex(await sha256(await tokenFor(90))), expiresMs: null };
+    await within(async (_, { storage }) => {
+      const credentials = new Credentials(storage.kv, env, () => undefined);
+      const [nowMs, { identity }] = [Date.now(), credentials.record];
+      const renewal = credentials.renewal(shown, nowMs);
+      await credentials.change({ change: "issue", issuedMs: nowMs, identity, token: replacement }, nowMs);
+      expect([await renewal, credentials.record.tokens]).toEqual([null, [replacement]]);
+    });
   });
 
   it("is not renewed while it is young, nor for a connector without a key", async () => {
