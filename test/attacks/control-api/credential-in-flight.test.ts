@@ -54,6 +54,20 @@ test("a sign-in with a passkey that is removed meanwhile opens no session", asyn
   });
 });
 
+test("a computer that is allowed in a browser which is signed out meanwhile gets nothing", async () => {
+  const { name } = await Visitor.invited();
+  const asks = { clientId: "app", clientName: "App", scope: [], audience: "https://operator.test/mcp", place: "here" };
+  await runInDurableObject(directory(), async (accounts: Accounts) => {
+    const id = idOf(accounts, name);
+    const [browser] = accounts.sessions(id);
+    const { deviceCode, userCode } = await accounts.beginDevice(asks);
+    const deciding = accounts.decideDevice(userCode, id, browser?.id ?? "", true);
+    await accounts.endSessions(id);
+    expect(await deciding).toBeNull();
+    expect(await accounts.pollDevice(deviceCode, "app")).toEqual({ error: "authorization_pending" });
+  });
+});
+
 test("a passkey with another one's id replaces nobody's, and opens no account", async () => {
   const id = crypto.getRandomValues(new Uint8Array(16));
   const enrol = async (accounts: Accounts, code: string) => {
