@@ -28,12 +28,16 @@ test("while the disk is nearly full, only machines and what stores nothing go on
   expect(await (await call("modest", "/")).json()).toBe(0);
 
   free = 1024 ** 3 - 1;
-  const hoarder = platform.directory.find(NAMESPACE, "hoarder");
+  const [hoarder, attic] = ["hoarder", "attic"].map((name) => platform.directory.find(NAMESPACE, name));
+  const machine = attic?.pid;
   await expect.poll(() => hoarder?.pid).toBeNull();
+  await hoarder?.wake(); // an alarm of its
+  expect(hoarder?.pid).toBeNull();
   // The first call may find that the connection is lost.
   await expect.poll(async () => (await call("hoarder", "/store")).text()).toContain("the disk is nearly full");
   expect(await (await call("attic", "/store")).json()).toBe(2);
   expect(await (await call("modest", "/")).json()).toBe(0);
+  expect(attic?.pid).toBe(machine);
 
   free = 2 * 1024 ** 3;
   await expect.poll(async () => (await call("hoarder", "/")).status).toBe(200);
