@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { localProofText } from "#protocol/operator-key.ts";
+import { hubToken } from "../../../scripts/codez/credentials.ts";
 import { hubOf } from "../../../scripts/codez/find-operator.ts";
 import { fetchBuild } from "../../../scripts/codez/install/fetch-build.ts";
 import { presenceOf } from "../../../scripts/codez/link-status.ts";
@@ -172,6 +173,7 @@ describe("nothing is sent, no code is taken and no machine is linked, when the p
       status: () => presenceOf(profileAt(origin)),
       upgrade: () => fetchBuild(origin),
       "sign-in": () => findServer(origin),
+      "which token": async () => Promise.reject(new Error(String(await hubToken(origin, "admin")))),
       refresh: () => postForm(`${origin}/token`, { refresh_token: "secret" }),
       "operator command": () => apiAt(origin),
       "its requests": () => new OperatorApi(origin, "given").ask("GET", "/api/servers"),
