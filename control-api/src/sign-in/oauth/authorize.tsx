@@ -146,7 +146,8 @@ async function allow(
 /**
  * Parses and checks the client's request. An error is shown here. If the redirect URI was found to be registered for this client, the page
  * has a link there, which tells the app. No browser is sent there without a decision of its person: anyone may register an app, and
- * this endpoint would be an open redirect (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11.2). Repeated parameters are refused (RFC 6749 section 3.1), because two programs may pick different ones.
+ * this endpoint would be an open redirect (RFC 6749 section 4.1.2.1, RFC 9700 section 4.11.2). Repeated parameters are refused (RFC 6749
+ * section 3.1), because two programs may pick different ones.
  */
 async function checked(c: PageContext, go: (asked: Asked) => Promise<Response>): Promise<Response> {
   try {
