@@ -32,7 +32,7 @@ describe("a personal access token", () => {
     const { token } = await create(user, { scopes: ["operator:read"] });
     expect(await statusWith(token)).toBe(200);
     expect(await statusWith(token, "/api/audit")).toBe(403);
-    expect(await statusWith(token, "/m/attic/mcp")).toBe(403);
+    expect(await statusWith(token, `/m/${await user.slug("attic")}/mcp`)).toBe(403);
     expect((await ask("/api/tokens", { method: "POST", body: '{"label":"more"}', ...bearer(token) })).status).toBe(403);
   });
 
