@@ -120,7 +120,6 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
       const request: SubscribeRequest = {
         ...keyOf(caller, params),
         client: caller.client,
-        visible: caller.machines,
         isTracked: !env.AUTHKIT_URL || caller.isLocal === true,
         filter,
         secret,

@@ -15,7 +15,6 @@ export type UnsubscribeRequest = {
 /** A checked `events/subscribe`. */
 export type SubscribeRequest = UnsubscribeRequest & {
   readonly client: string;
-  readonly visible: readonly string[] | null;
   /** Whether Operator learns when the caller's access ends; with MCPAuthKit it does not. */
   readonly isTracked: boolean;
   readonly filter: SubscriptionFilter;

@@ -21,7 +21,7 @@ import { callbackUrlOf } from "./callback-url.ts";
 import { Challenges } from "./challenge.ts";
 import { Collector } from "./collector.ts";
 import { Courier } from "./courier.ts";
-import { CredentialCheck } from "./credential-check.ts";
+import { CredentialCheck, type Sight } from "./credential-check.ts";
 import { Deliveries } from "./deliveries.ts";
 import {
   DEAD_AGE_MS,
@@ -317,13 +317,17 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const subscribed = await this.#inTurn(async (): Promise<Subscribed> => {
       if (this.#closure.isClosed) throw new EventsFailure({ code: "forbidden", reason: "Access was revoked." });
       if (!isVerified) this.#verified.add(request.credential, url.href, Date.now());
+      // Not as the client was let in: since then a name may have passed to a computer that it must not see.
+      const sight = await this.#sightNow(request.credential);
+      if (sight === null) throw new EventsFailure({ code: "forbidden", reason: "Access was revoked." });
+      const { machines: visible } = sight;
       const known = this.#active(id);
-      if (known !== null) return this.#refresh(known, request, sealed, grantedMs);
+      if (known !== null) return this.#refresh(known, request, visible, sealed, grantedMs);
       this.#checkLimits(request);
       this.#deliveries.deleteOf(id);
       this.#subscriptions.delete(id); // one that has ended, whose last message was not delivered yet
       await this.#collector.collect();
-      const { client, credential, name, filter, visible } = request;
+      const { client, credential, name, filter } = request;
       const made = { id, kind: "client", client, credential, types: [name], filter, visible, url: url.href, createdMs: nowMs, expiresMs: grantedMs } as const; // prettier-ignore
       const past =
         request.cursor === null ? null : await this.#collector.replay(made, request.cursor, request.maxAgeMs);
@@ -347,6 +351,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
   async #refresh(
     known: Subscription,
     request: SubscribeRequest,
+    visible: readonly string[] | null,
     sealed: string,
     grantedMs: number,
   ): Promise<Subscribed> {
@@ -354,7 +359,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     if (!(await this.#hasSecret(id, request.secret)))
       this.#subscriptions.rotate(id, sealed, Date.now() + FORMER_SECRET_MS);
     this.#subscriptions.refresh(id, grantedMs);
-    this.#subscriptions.see(id, request.visible);
+    this.#subscriptions.see(id, visible);
     this.#deliveries.hurry(id, Date.now());
     const deliveryStatus = {
       active: suspendedMs === null,
@@ -397,13 +402,18 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
 
   /**
    * Whether who has made or renewed a subscription has not lost access since they were let in: a receiver may take seconds to agree. Else it is
-   * removed. What they lose later this object is told of (`#follow`).
+   * removed. It shows what they may see now. What they lose later this object is told of (`#follow`).
    */
   async #isAllowed(id: string, bearer: Bearer | null): Promise<boolean> {
+    const sight = await this.#sightNow(bearer);
+    if (sight === null) await this.remove(id);
+    else this.#subscriptions.see(id, sight.machines);
+    return sight !== null;
+  }
+
+  #sightNow(bearer: Bearer | null): Promise<Sight | null> {
     this.#credentials.forget(); // an answer of before says nothing
-    if ((await this.#credentials.sightOf(bearer, Date.now())) !== null) return true;
-    await this.remove(id);
-    return false;
+    return this.#credentials.sightOf(bearer, Date.now());
   }
 
   /** Ends the subscriptions whose credential is no longer valid, and tells their receivers. */

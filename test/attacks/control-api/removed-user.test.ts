@@ -145,7 +145,7 @@ describe("what somebody asks for who is removed before it is done", () => {
   it("is no subscription, although the receiver agrees", async () => {
     await removePerson(id, env);
     const receiver = new Receiver();
-    const request = { ...made, user: id, visible: null, isTracked: true, name: "session.failed", arguments: "{}", url: receiver.url, secret: SECRET, cursor: null, maxAgeMs: null }; // prettier-ignore
+    const request = { ...made, user: id, isTracked: true, name: "session.failed", arguments: "{}", url: receiver.url, secret: SECRET, cursor: null, maxAgeMs: null }; // prettier-ignore
     expect(await env.WEBHOOKS.getByName(id).subscribe(request)).toMatchObject({ error: { code: "forbidden" } });
     expect([(await receiver.received(1)).length, await overview()]).toEqual([1, []]);
     const agreed = await runInDurableObject(env.WEBHOOKS.getByName(id), (_, { storage }) =>
@@ -207,7 +207,7 @@ describe("of a removed user, nothing waits to be sent any more:", () => {
   it("no message of a subscription that ended at the same time", async () => {
     const receiver = new Receiver();
     const object = env.WEBHOOKS.getByName(id);
-    await object.subscribe({ user: id, client: "an app", credential: "token:gone", filter: { machine: null, session: null }, visible: null, isTracked: true, name: "session.failed", arguments: "{}", url: receiver.url, secret: SECRET, cursor: null, maxAgeMs: null }); // prettier-ignore
+    await object.subscribe({ user: id, client: "an app", credential: "token:gone", filter: { machine: null, session: null }, isTracked: true, name: "session.failed", arguments: "{}", url: receiver.url, secret: SECRET, cursor: null, maxAgeMs: null }); // prettier-ignore
     await Promise.all([object.wake(true), object.removeAll()]);
     const left = await runInDurableObject(object, (_, { storage }) =>
       storage.sql.exec("SELECT * FROM delivery").toArray(),

@@ -658,7 +658,7 @@ test.each([
     expect(await hooks.addPush(push)).toEqual(GONE);
   } else {
     expect(await hooks.add({ ...person, credential: bearer, url: receiver.url })).toEqual(GONE);
-    const wanted = { name: "session.failed", arguments: "{}", filter, visible: null, cursor: null, maxAgeMs: null };
+    const wanted = { name: "session.failed", arguments: "{}", filter, cursor: null, maxAgeMs: null };
     const subscribing = { ...wanted, user, client: "late", credential: bearer, isTracked: true, url: receiver.url, secret: SECRET }; // prettier-ignore
     expect(await hooks.subscribe(subscribing)).toMatchObject({ error: { code: "forbidden" } });
   }

@@ -201,6 +201,23 @@ describe("another client or another person", () => {
     expect(await receiver.received(0)).toEqual([]);
   });
 
+  it("does not hear of a computer that gets its machine's name while its receiver is asked", async () => {
+    const [alice, receiver, other] = [await person("attic"), new Receiver(), new Receiver()];
+    const limited = await clientOf(alice, "one", { machines: ["attic"] });
+    await receiver.plan({ hangs: "challenges" });
+    const subscribing = subscribe(limited, receiver.url);
+    await receiver.received(1);
+    await alice.register("attic", { identity: "identity-of-another", replace: true });
+    await receiver.plan({});
+    expect((await subscribing).error).toBeUndefined();
+    await subscribe(alice, other.url);
+    const visible = async () => (await objectOf(alice).overview()).subscriptions.map((one) => one.visible);
+    expect(await visible()).toEqual([[], null]);
+    await alice.logs("attic", [failed("of-the-other-computer")]);
+    await other.events(1);
+    expect(await receiver.received(1)).toHaveLength(1);
+  });
+
   it("cannot subscribe without a token", async () => {
     const nobody = await new TestUser("nobody", `opr_nobody_${"x".repeat(43)}`).fetch("/mcp", {
       method: "POST",

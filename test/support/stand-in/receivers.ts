@@ -13,8 +13,8 @@ export type ReceiverPlan = {
   /** The status of its answer to anything else, with these headers. */
   status?: number;
   headers?: Record<string, string>;
-  /** It never answers, or only to what is no challenge. */
-  hangs?: "always" | "events";
+  /** It never answers, only to challenges, or to challenges only when it has another plan. */
+  hangs?: "always" | "events" | "challenges";
 };
 
 type Asked = {
@@ -35,6 +35,7 @@ export function receivers(): (request: Asked) => Promise<Response> {
   const plans = new Map<string, ReceiverPlan>();
   const received = new Map<string, ReceivedMessage[]>();
   const waiting = new Set<() => void>();
+  const held = new Set<() => void>();
 
   async function show(name: string, from: number): Promise<Response> {
     for (;;) {
@@ -53,6 +54,8 @@ export function receivers(): (request: Asked) => Promise<Response> {
       const name = url.pathname.slice(1);
       if (request.method === "GET") return show(name, Number(url.searchParams.get("from")));
       plans.set(name, JSON.parse(bytes.toString()));
+      for (const release of held) release();
+      held.clear();
       return new Response(null, { status: 204 });
     }
     const name = url.hostname.slice(0, -RECEIVERS.length - 1);
@@ -68,6 +71,7 @@ export function receivers(): (request: Asked) => Promise<Response> {
     const { type, challenge }: { type?: string; challenge?: string } = isPush ? {} : JSON.parse(body);
     const isChallenge = type === "verification";
     if (hangs === "always" || (hangs === "events" && !isChallenge)) return new Promise(() => undefined);
+    if (isChallenge && hangs === "challenges") await new Promise<void>((resolve) => held.add(resolve));
     if (isChallenge) return new Response(echo ?? JSON.stringify({ challenge }));
     return new Response(null, { status, headers });
   };
