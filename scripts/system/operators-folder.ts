@@ -3,6 +3,7 @@ import { homedir, userInfo } from "node:os";
 import { join } from "node:path";
 import { writePrivately } from "./atomic-file.ts";
 import { codezHome } from "./home.ts";
+import { isMissing } from "./is-missing.ts";
 
 /** A token or a key is one line of about 60 characters. Neither Operator nor `codez` wrote a larger file. */
 const MAX_BYTES = 1_024;
@@ -13,13 +14,13 @@ const MAX_BYTES = 1_024;
  */
 export type Known = "token" | "key";
 
-/** The file exists, but other users could have read it or created it. */
+/** The file exists, but other users could have read it or created it, or it is a link, a pipe or a folder. */
 export class NotPrivate extends Error {
   override readonly name = "NotPrivate";
   readonly path: string;
 
   constructor(path: string) {
-    super(`${path} can be read or written by others, or belongs to somebody else`);
+    super(`${path} can be read or written by others, belongs to somebody else, or is not a file`);
     this.path = path;
   }
 }
@@ -43,9 +44,13 @@ export function writeKnown(origin: string, known: Known, text: string, home: str
   return path;
 }
 
-/** The key of the Operator at `origin`, from when it was met for the first time; `null` before. Throws NotPrivate. */
+/**
+ * The key of the Operator at `origin`, from when it was met for the first time; `null` before. If it cannot be read, because root made the folder
+ * (`sudo codez`), nobody knows that there is none. Throws NotPrivate and errors of the file system.
+ */
 export function readOperatorKey(origin: string): string | null {
-  return read(origin, "key");
+  const path = operatorFile(origin, "key");
+  return path === null ? null : readPrivately(path);
 }
 
 /** The token that the Operator at `origin` stored for this user; `null` when there is none. Throws NotPrivate. */
@@ -59,12 +64,18 @@ export function readOwnerToken(origin: string): string | null {
  */
 export function readOwnerTokens(origin: string): string[] {
   const homes = new Set([codezHome(), join(homedir(), ".codez"), ...accountHome()]);
-  return [...homes].flatMap((home) => read(origin, "token", home) ?? []);
+  return [...homes].flatMap((home) => readToken(origin, home) || []);
 }
 
-function read(origin: string, known: Known, home?: string): string | null {
-  const path = operatorFile(origin, known, home);
-  return path === null ? null : readPrivately(path);
+/** `null` also when this user may not read it: it is another user's, whose `HOME` this process has. */
+function readToken(origin: string, home: string): string | null {
+  const path = operatorFile(origin, "token", home);
+  try {
+    return path === null ? null : readPrivately(path);
+  } catch (reason) {
+    if (reason instanceof Error && "code" in reason && reason.code === "EACCES") return null;
+    throw reason;
+  }
 }
 
 /** The user's home folder according to the system, which may differ from `HOME`. */
@@ -76,14 +87,16 @@ function accountHome(): string[] {
   }
 }
 
+/** The text of a file; `null` if there is none. */
 function readPrivately(path: string): string | null {
   let file: number;
   try {
     // Refuses links, and does not wait on a pipe.
     file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (reason) {
-    if (reason instanceof Error && "code" in reason && (reason.code === "ENOENT" || reason.code === "EACCES"))
-      return null;
+    if (isMissing(reason)) return null;
+    if (reason instanceof Error && "code" in reason && (reason.code === "ELOOP" || reason.code === "ENXIO"))
+      throw new NotPrivate(path);
     throw reason;
   }
   try {
@@ -92,7 +105,7 @@ function readPrivately(path: string): string | null {
     const isPrivate = process.platform === "win32" || (mode & 0o077) === 0;
     if (!isOwn || !isPrivate || (mode & constants.S_IFMT) !== constants.S_IFREG || size > MAX_BYTES)
       throw new NotPrivate(path);
-    return readFileSync(file, "utf8").trim() || null;
+    return readFileSync(file, "utf8").trim();
   } finally {
     closeSync(file);
   }

@@ -22,9 +22,9 @@ export async function whyNotTrust(origin: string): Promise<string | null> {
   if (keyFile === null) return null;
   let known;
   try {
-    known = { tokens: readOwnerTokens(origin), key: readOperatorKey(origin) };
+    known = knownOf(origin);
   } catch (reason) {
-    if (reason instanceof NotPrivate) return reason.message;
+    if (reason instanceof NotPrivate || isFileFailure(reason)) return reason.message;
     throw reason;
   }
   const { tokens, key } = known;
@@ -38,6 +38,18 @@ export async function whyNotTrust(origin: string): Promise<string | null> {
   const away = `this computer's Operator does not answer at ${origin}`;
   if (answer === null || key === null) return away;
   return `${away}, but one with another key. If you know that it was set up anew, remove ${keyFile}`;
+}
+
+/** Throws NotPrivate and errors of the file system. */
+function knownOf(origin: string): { tokens: readonly string[]; key: string | null } {
+  const tokens = readOwnerTokens(origin);
+  try {
+    return { tokens, key: readOperatorKey(origin) };
+  } catch (reason) {
+    // Whoever has to know a token is believed no sooner without a key.
+    if (tokens.length > 0 && isFileFailure(reason)) return { tokens, key: null };
+    throw reason;
+  }
 }
 
 /** Whether the program that listens at `origin` proves that it knows this owner's token. Asked before that token is sent. */

@@ -1,8 +1,11 @@
+import { execFile, execFileSync } from "node:child_process";
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, existsSync, rmSync, statSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { localProofText } from "#protocol/operator-key.ts";
 import { hubToken } from "../../../scripts/codez/credentials.ts";
@@ -57,6 +60,18 @@ const nonceOf = ({ url = "" }: IncomingMessage): string => new URL(url, "http://
 function said(key: KeyObject, origin: string, nonce: string): { proof: string; key: string; signature: string } {
   const signature = sign(null, localProofText(origin, nonce), key).toString("base64url");
   return { proof: "A".repeat(43), key: publicOf(key), signature };
+}
+
+/** Options of setpriv: root as well is then refused what a file's mode forbids. */
+const REFUSED = ["--bounding-set=-dac_override,-dac_read_search"];
+
+function canBeRefused(): boolean {
+  try {
+    execFileSync("setpriv", [...REFUSED, "true"], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false; // not root, or no setpriv
+  }
 }
 
 const json = (response: ServerResponse, value: unknown): unknown =>
@@ -238,6 +253,31 @@ describe("an Operator of another user", () => {
     const file = writeKnown(origin, "key", publicOf(OTHER));
     chmodSync(file, 0o666);
     expect(await whyNotTrust(origin)).toContain(`${file} can be read or written by others`);
+    expect(paths).toEqual([]);
+  });
+
+  it.each<[string, (file: string) => void, string]>([
+    ["was cut off", (file) => writeFileSync(file, publicOf(OWN).slice(0, 20), { mode: 0o600 }), NOT_ITS],
+    ["is empty", (file) => writeFileSync(file, "", { mode: 0o600 }), NOT_ITS],
+    ["is a folder", (file) => mkdirSync(file, { mode: 0o700 }), "is not a file"],
+    ["is a link", (file) => symlinkSync("elsewhere", file), "is not a file"],
+    ["is a pipe", (file) => execFileSync("mkfifo", ["-m", "600", file]), "is not a file"],
+  ])("is not met anew when the file with its key %s", async (_, spoil, why) => {
+    const { origin } = await listener(operator(OTHER));
+    const file = writeKnown(origin, "key", publicOf(OWN));
+    rmSync(file);
+    spoil(file);
+    expect(await whyNotTrust(origin)).toContain(why);
+    expect(await dial(origin)).toContain(why);
+  });
+
+  it.skipIf(!canBeRefused())("is not met anew when this user may not read the file with its key", async () => {
+    const { origin, paths } = await listener(operator(OTHER));
+    chmodSync(writeKnown(origin, "key", publicOf(OWN)), 0);
+    const proof = fileURLToPath(new URL("../../../scripts/trust/operator-proof.ts", import.meta.url));
+    const code = `const { whyNotTrust } = await import(${JSON.stringify(proof)}); console.log(await whyNotTrust("${origin}"));`;
+    const { stdout } = await promisify(execFile)("setpriv", [...REFUSED, process.execPath, "-e", code]);
+    expect(stdout).toContain("EACCES");
     expect(paths).toEqual([]);
   });
 
