@@ -34,7 +34,7 @@ export async function presenceOf({ hub, name, linkUrl, token }: Profile): Promis
   if (response.status === 401)
     throw new CodezFailure(
       ExitCode.REVOKED,
-      `Operator does not accept the token of "${name}": the machine was removed or renamed, or its token rotated.`,
+      `Operator does not accept the token of "${name}": the machine was removed or renamed, its token rotated, or Operator restored from a backup.`,
       `codez setup ${name}`,
     );
   const presence = Presence.safeParse(await response.json().catch(() => null));

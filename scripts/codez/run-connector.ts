@@ -190,7 +190,7 @@ export function failureOf(stopped: Stopped, name: string, hub: string): CodezFai
     case "refused":
       return new CodezFailure(
         ExitCode.REVOKED,
-        `Operator does not accept the token of "${name}": the machine was removed, or its token rotated.`,
+        `Operator does not accept the token of "${name}": the machine was removed, its token rotated, or Operator restored from a backup.`,
         `codez setup ${name}`,
       );
     case "expired":
