@@ -195,6 +195,14 @@ test.each([
   expect(() => BackupFile.open(file)).toThrow("is not a backup of Operator");
 });
 
+test("a backup in a format that is not known yet is refused", () => {
+  const file = join(folder, "backup");
+  const made = new DatabaseSync(file);
+  made.exec(`PRAGMA user_version = 3; ${TABLE}`);
+  made.close();
+  expect(() => BackupFile.open(file)).toThrow("it has format 3, and this release reads up to 2");
+});
+
 test("a file that unpacks to more than any file of a backup has is not unpacked", () => {
   const file = join(folder, "backup");
   const made = BackupFile.create(file);
