@@ -72,6 +72,7 @@ test.each([
   ["ada:x:1000:bob", false],
   ["staff:x:1000:", false],
   ["ada:x:1001:", false],
+  ["ada:x:10001:", false],
 ])("whether a user is alone in their group, which is %s: %s", (line, isAlone) => {
   expect(isAloneIn(`root:x:0:\n${line}\n`, 1000, "ada")).toBe(isAlone);
 });
