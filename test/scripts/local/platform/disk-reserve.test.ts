@@ -38,6 +38,8 @@ test("while the disk is nearly full, only machines and what stores nothing go on
   expect(await (await call("attic", "/store")).json()).toBe(2);
   expect(await (await call("modest", "/")).json()).toBe(0);
   expect(attic?.pid).toBe(machine);
+  await attic?.halt();
+  await expect.poll(async () => (await call("attic", "/")).status).toBe(200);
 
   free = 2 * 1024 ** 3;
   await expect.poll(async () => (await call("hoarder", "/")).status).toBe(200);
