@@ -7,6 +7,9 @@ const BIN = fileURLToPath(new URL("../../../../../scripts/codez/bin.js", import.
 
 export type Ended = { readonly code: number | null; readonly out: string; readonly err: string };
 
+/** Less than a test's own limit, whose failure does not show what the program said. */
+const LATE_MS = 100_000;
+
 /** A `codez` that runs. */
 export class Codez implements AsyncDisposable {
   readonly process: ChildProcess;
@@ -39,15 +42,26 @@ export class Codez implements AsyncDisposable {
   }
 
   ended(): Promise<Ended> {
-    return this.#ended;
+    return this.#inTime("not ended", this.#ended);
   }
 
   /** Waits until it has said something so many times. */
-  async says(text: string, times = 1): Promise<void> {
+  says(text: string, times = 1): Promise<void> {
+    return this.#inTime(`not said "${text}"`, this.#said(text, times));
+  }
+
+  async #said(text: string, times: number): Promise<void> {
     while (this.out.split(text).length <= times) {
       if (this.#isOver) throw new Error(`codez ended: ${this.out}${this.err}`);
       await new Promise<void>((resolve) => this.#seen.push(resolve));
     }
+  }
+
+  async #inTime<Value>(missing: string, promise: Promise<Value>): Promise<Value> {
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const fail = () => reject(new Error(`codez has ${missing} in ${LATE_MS / 1_000} s: ${this.out}${this.err}`));
+    const timer = setTimeout(fail, LATE_MS);
+    return Promise.race([promise, late]).finally(() => clearTimeout(timer));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
