@@ -48,10 +48,15 @@ describe("a client with a metadata document (CIMD)", () => {
     expect(response.headers.get("location")).toBeNull();
   });
 
+  const JSON_THERE = { "content-type": "application/json" };
+
   test.each([
-    ["redirects to", () => new Response(null, { status: 302, headers: { location: "https://evil.test/client.json" } })],
+    [
+      "redirects to",
+      () => new Response("{}", { status: 302, headers: { location: "https://evil.test/client.json", ...JSON_THERE } }),
+    ],
     ["shows as text", () => new Response("{}", { headers: { "content-type": "text/plain" } })],
-    ["has no more", () => new Response(null, { status: 404 })],
+    ["has no more", () => new Response("{}", { status: 404, headers: JSON_THERE })],
   ])("is not taken for an app of a site that %s the document", async (_, atItsSite) => {
     const real = globalThis.fetch;
     vi.spyOn(globalThis, "fetch").mockImplementation((input, init) => {
