@@ -1,6 +1,6 @@
 import { open, readdir } from "node:fs/promises";
 import { dirname, join, sep } from "node:path";
-import { isMissing } from "./file.ts";
+import { isMissing } from "../system/is-missing.ts";
 import { OPERATOR_COMMAND } from "./program.ts";
 
 /** The first bytes of every SQLite database (sqlite.org/fileformat.html, section 1.3). */

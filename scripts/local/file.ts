@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { readFile, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
+import { isMissing } from "../system/is-missing.ts";
 import { syncFolder, writeDurably } from "../system/durable-file.ts";
 
 /** Only the owner may read these files: the bindings of scripts contain secrets. */
@@ -27,8 +28,4 @@ export async function readFileIfAny(path: string): Promise<string | null> {
     if (isMissing(error)) return null;
     throw error;
   }
-}
-
-export function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
 }

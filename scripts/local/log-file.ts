@@ -1,5 +1,5 @@
 import { appendFileSync, renameSync, statSync } from "node:fs";
-import { isMissing } from "./file.ts";
+import { isMissing } from "../system/is-missing.ts";
 
 /** Some days of output of an ordinary Operator. Together with the previous file, a log takes at most twice as much. */
 const LOG_LIMIT_BYTES = 5_000_000;

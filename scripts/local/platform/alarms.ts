@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { isMissing } from "../file.ts";
+import { isMissing } from "../../system/is-missing.ts";
 
 /** Where workerd keeps the alarms of one Durable Object namespace, beside the objects' own databases. */
 const DATABASE = "metadata.sqlite";

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { readdir, stat, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import type { Report } from "../workerd/supervisor.ts";
-import { isMissing } from "../file.ts";
+import { isMissing } from "../../system/is-missing.ts";
 import type { UserScript } from "./user-script.ts";
 
 /**
