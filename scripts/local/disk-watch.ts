@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { freeBytesOf } from "../system/free-bytes.ts";
 
 /** Below this any database write may fail: SQLite's log alone takes 4 MB for each object that is written to. */
 const LOW_BYTES = 32 * 1024 * 1024;
@@ -9,8 +9,7 @@ const LOOK_MS = 10_000;
 export function watchDisk(folder: string, report: (line: string) => void): { stop(): void } {
   let isLow = false;
   const look = async () => {
-    const { bavail, bsize } = await statfs(folder);
-    const freeBytes = bavail * bsize;
+    const freeBytes = await freeBytesOf(folder);
     if (freeBytes < LOW_BYTES === isLow) return;
     isLow = !isLow;
     const free = `${Math.floor(freeBytes / 1024 / 1024)} MB`;

@@ -1,4 +1,4 @@
-import { statfs } from "node:fs/promises";
+import { freeBytesOf } from "../system/free-bytes.ts";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { pssOf } from "../system/proc.ts";
@@ -71,7 +71,7 @@ async function answers(gate: Gate): Promise<boolean> {
 
 async function metrics(measured: Measured): Promise<Answer> {
   const processes = measured.processes();
-  const { bavail, bsize } = await statfs(measured.stateDir);
+  const freeBytes = await freeBytesOf(measured.stateDir);
   const certificateMs = measured.certificateEndsMs();
   const families: readonly [
     name: string,
@@ -91,7 +91,7 @@ async function metrics(measured: Measured): Promise<Answer> {
       "Memory of the processes of a kind, shared pages divided among those that share them (PSS).",
       memoryByKind(processes),
     ],
-    ["operator_disk_free_bytes", "Free space on the disk of the state folder.", [["", bavail * bsize]]],
+    ["operator_disk_free_bytes", "Free space on the disk of the state folder.", [["", freeBytes]]],
     [
       "operator_certificate_end_seconds",
       "When the certificate in use ends.",

@@ -1,5 +1,6 @@
-import { statfsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
+import { freeBytesOf } from "../system/free-bytes.ts";
 import { askGate } from "../local/ask-gate.ts";
 import { runningHolder } from "../local/lock.ts";
 import { START_COMMAND } from "../local/program.ts";
@@ -31,10 +32,10 @@ export function lookAtPermissions(stateDir: string): Finding[] {
   });
 }
 
-export function lookAtDisk(stateDir: string): Finding {
-  const { bavail, bsize } = statfsSync(stateDir);
-  const free = `${Math.floor((bavail * bsize) / 1024 / 1024)} MB are free on the disk of ${stateDir}`;
-  return bavail * bsize < LOW_BYTES
+export async function lookAtDisk(stateDir: string): Promise<Finding> {
+  const freeBytes = await freeBytesOf(stateDir);
+  const free = `${Math.floor(freeBytes / 1024 / 1024)} MB are free on the disk of ${stateDir}`;
+  return freeBytes < LOW_BYTES
     ? { level: "warning", says: free, fix: "Free some space there, or move the folder (OPERATOR_STATE)." }
     : { level: "ok", says: free };
 }

@@ -77,7 +77,7 @@ program
     say([
       finding,
       ...permissions,
-      ...(isThere ? [lookAtDisk(stateDir), ...lookAtVersions(stateDir), ...(await lookAtPorts(stateDir))] : []),
+      ...(isThere ? [await lookAtDisk(stateDir), ...lookAtVersions(stateDir), ...(await lookAtPorts(stateDir))] : []),
       ...(url === null ? [] : await lookAtAddress(url)),
     ]);
   });

@@ -1,7 +1,8 @@
 import { existsSync } from "node:fs";
-import { readdir, stat, statfs } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Report } from "../workerd/supervisor.ts";
+import { freeBytesOf } from "../../system/free-bytes.ts";
 import { isMissing } from "../../system/is-missing.ts";
 import type { UserScript } from "./user-script.ts";
 
@@ -68,11 +69,6 @@ export class DiskReserve {
     if (!isLow) return;
     for (const script of scripts()) if (script.pid !== null && (await this.holds(script))) await script.halt();
   }
-}
-
-async function freeBytesOf(folder: string): Promise<number> {
-  const { bavail, bsize } = await statfs(folder);
-  return bavail * bsize;
 }
 
 async function bytesIn(folder: string): Promise<number> {
