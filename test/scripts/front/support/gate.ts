@@ -29,9 +29,14 @@ export default {
         return new Response("late");
       case "/upload": {
         let bytes = 0;
-        for await (const chunk of request.body) {
-          if (bytes === 0) console.log("first " + chunk.length);
-          bytes += chunk.length;
+        try {
+          for await (const chunk of request.body) {
+            if (bytes === 0) console.log("first " + chunk.length);
+            bytes += chunk.length;
+          }
+        } catch (reason) {
+          console.log("aborted " + pathname); // the body may break off before the signal says so, and nobody hears of that then
+          throw reason;
         }
         console.log("whole " + bytes);
         return new Response(String(bytes));
