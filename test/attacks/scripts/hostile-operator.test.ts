@@ -1,7 +1,6 @@
 import { createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { connect } from "node:net";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { buildCodez } from "../../../scripts/build/codez.ts";
 import { whyNotDial } from "../../../scripts/codez/own-operator.ts";
@@ -19,28 +18,16 @@ import { serversCommand } from "../../../scripts/operator/servers/commands.ts";
 import { writeKnown } from "../../../scripts/system/operators-folder.ts";
 import { Codez, codez } from "../../scripts/codez/commands/support/codez.ts";
 import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
+import { listener, type Says } from "./support/listener.ts";
 
 /**
  * An Operator's answers were believed to be of a size, to end, to name web addresses, and to have no say in what a terminal shows. An address
  * such as `file:///...` was opened on its owner's computer; the `operator` command printed escape sequences; one answer filled the memory.
  */
 
-type Says = (request: IncomingMessage, response: ServerResponse, origin: string) => void;
-
 /** The origin of an Operator that says what the test wants. */
 async function operator(says: Says): Promise<string> {
-  let origin = "";
-  const server = createServer((request, response) => {
-    response.on("error", () => undefined); // the command hangs up
-    says(request, response, origin);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return origin;
+  return (await listener(says)).origin;
 }
 
 const json = (value: unknown, status = 200): Says => {

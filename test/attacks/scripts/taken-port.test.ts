@@ -1,9 +1,7 @@
 import { execFile, execFileSync } from "node:child_process";
 import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
-import { once } from "node:events";
 import { chmodSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -24,33 +22,13 @@ import { apiAt, OperatorApi } from "../../../scripts/operator/operator-api.ts";
 import { knowsOwnerToken, whyNotTrust } from "../../../scripts/trust/operator-proof.ts";
 import { operatorFile, readOperatorKey, writeKnown } from "../../../scripts/system/operators-folder.ts";
 import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
+import { type Asked, listener, type Says } from "./support/listener.ts";
 
 /**
  * While an Operator on this computer does not run, any user of the computer can listen on its port. One that runs as another user than a machine's
  * leaves no token that the machine's user could have it prove, so whatever listened there got link tokens, sign-ins and enrolment keys, and became
  * the machine's Operator.
  */
-
-type Says = (request: IncomingMessage, response: ServerResponse, origin: string) => void;
-type Asked = { readonly origin: string; readonly paths: string[] };
-
-/** What listens at an address, and which paths it was asked for. */
-async function listener(says: Says): Promise<Asked> {
-  const paths: string[] = [];
-  let origin = "";
-  const server = createServer((request, response) => {
-    paths.push(new URL(request.url ?? "", origin).pathname);
-    response.on("error", () => undefined); // the caller hangs up
-    says(request, response, origin);
-  }).listen(0, "127.0.0.1");
-  await once(server, "listening");
-  origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return { origin, paths };
-}
 
 const newKey = (): KeyObject => generateKeyPairSync("ed25519").privateKey;
 const publicOf = (key: KeyObject): string => createPublicKey(key).export({ format: "jwk" }).x ?? "";
