@@ -31,6 +31,13 @@ async function seen(user: TestUser): Promise<string> {
   return JSON.stringify([polled.structuredContent, (await user.tool("list_sessions")).structuredContent]);
 }
 
+/** A webhook of theirs whose receiver takes nothing, so that every message to it is kept. */
+async function failingWebhook(user: TestUser): Promise<void> {
+  const receiver = new Receiver();
+  await receiver.plan({ status: 503 });
+  expect((await user.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+}
+
 async function forget(user: TestUser, query: string): Promise<unknown> {
   const answer = await user.rest("DELETE", `/api/history?${query}`);
   return answer.status === 200 ? answer.json() : answer.status;
@@ -78,9 +85,7 @@ test.each(["replaced", "removed"] as const)(
 test("messages queued for webhooks and those given up are deleted as well, and no others", async () => {
   const alice = new TestUser();
   for (const name of ["attic", "cellar"]) await alice.machine(name, FORGETS);
-  const receiver = new Receiver();
-  await receiver.plan({ status: 503 });
-  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  await failingWebhook(alice);
   await alice.logs("attic", [...told("s1", "first secret"), ...told("s2", "second secret")]);
   await alice.logs("cellar", told("s1", "another"));
   for (const name of ["attic", "cellar"]) await alice.script(name, FORGETS);
@@ -108,9 +113,7 @@ test("messages queued for webhooks and those given up are deleted as well, and n
 test("so are those of a machine from before it was renamed, and none of the machine that has the name now", async () => {
   const alice = new TestUser();
   await alice.machine("attic", FORGETS);
-  const receiver = new Receiver();
-  await receiver.plan({ status: 503 });
-  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  await failingWebhook(alice);
   await alice.logs("attic", [...told("s1", "first secret"), ...told("s2", "second secret")]);
   await alice.script("loft", FORGETS);
   expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
@@ -134,9 +137,7 @@ test("so are those of a machine from before it was renamed, and none of the mach
 test("a message is forgotten that is put into the queue meanwhile", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
-  const receiver = new Receiver();
-  await receiver.plan({ status: 503 });
-  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  await failingWebhook(alice);
   const object = env.WEBHOOKS.getByName(alice.id);
   const report = () => alice.logs("attic", told("s1", "first secret"));
   await whileReading(
@@ -156,9 +157,7 @@ test("a message is forgotten that is put into the queue meanwhile", async () => 
 test("a message that is nested deeper than SQLite reads JSON keeps no other one", async () => {
   const alice = new TestUser();
   await alice.machine("attic", FORGETS);
-  const receiver = new Receiver();
-  await receiver.plan({ status: 503 });
-  expect((await alice.rest("POST", "/api/webhooks", { url: receiver.url })).status).toBe(201);
+  await failingWebhook(alice);
   const asked = { request_id: "r", tool: "Bash", input: "first secret" };
   await alice.logs("attic", [{ type: "permission.requested", session: "s1", data: asked }, ...told("s2", "second secret")]); // prettier-ignore
   await alice.script("attic", FORGETS);
