@@ -179,6 +179,16 @@ describe("a restore that was killed", () => {
     finishRestore(whole);
     expect(readdirSync(whole, { recursive: true }).toSorted()).toEqual(["control", "control/new", "secrets.json"]);
   });
+
+  test("in the middle of that, leaves no Operator's folder, since that is what its last file makes it", () => {
+    const whole = join(folder, "whole");
+    mkdirSync(join(whole, "unpacked"), { recursive: true });
+    writeFileSync(join(whole, "unpacked/secrets.json"), "{}");
+    // A name that is no UTF-8 is read as another one, which cannot be put in place.
+    writeFileSync(Buffer.concat([Buffer.from(join(whole, "unpacked/control")), Buffer.from([0xff])]), "");
+    expect(() => finishRestore(whole)).toThrow("ENOENT");
+    expect(readdirSync(whole)).toEqual(["unpacked"]);
+  });
 });
 
 /** As of somebody who wants the command to use memory, or to run, without end. */
