@@ -2,8 +2,9 @@
  * Root cause: whether a caller is let in was asked when a request began and never again, so that a stream or a long-poll
  * went on delivering after its token was revoked. Later it was asked of event streams alone, though a machine can make any answer a stream.
  */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { removePerson } from "../../../control-api/src/sign-in/remove-person.ts";
+import { User } from "../../../control-api/src/user/user.ts";
 import {
   ask,
   bearer,
@@ -133,6 +134,18 @@ describe("a stream opened with a sign-in ends", () => {
       else await new TestUser(id).rest("DELETE", `/api/grants/${access.split(":")[1]}`);
       expect([by, await within(SOON_MS, end)]).toEqual([by, "ended"]);
     }
+  });
+
+  it("and does not look again at its caller before that, however many codes and tokens are refused", async () => {
+    const client = await Client.registered();
+    const { refresh_token: refresh } = await client.signIn(await Visitor.invited());
+    const looks = vi.spyOn(User.prototype, "revoked");
+    onTestFinished(() => looks.mockRestore());
+    const wrong = `${refresh.split(":", 2).join(":")}:wrong`;
+    expect([(await client.redeem(wrong)).status, (await client.refresh(wrong)).status]).toEqual([400, 400]);
+    expect(looks).not.toHaveBeenCalled();
+    await tokenRequest({ token: refresh, client_id: client.id });
+    expect(looks).toHaveBeenCalled();
   });
 
   it("when the revocation came at the moment of opening", async () => {
