@@ -2,9 +2,11 @@
 // the moment in which it is asked, with its tables on the disk, and a new one asks Cloudflare's API for its machines: strangers who made up
 // users could fill the disk (400 KB a request), and use up the API's rate.
 import { listDurableObjectIds } from "cloudflare:test";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { randomSecret } from "#protocol/bytes.ts";
 import { accountsOf } from "../../../control-api/src/sign-in/accounts/directory.ts";
+import { User } from "../../../control-api/src/user/user.ts";
+import { directory, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 import { codeOf, env, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
 /** Sends a secret of this kind that names a user, and answers the HTTP status. */
@@ -41,6 +43,19 @@ test.each(WAYS)("%s that names nobody's user creates none", async (_, ask) => {
   const user = `nobody-${crypto.randomUUID()}`;
   expect([400, 401]).toContain((await ask(user)).status);
   expect(await hasObject(user)).toBe(false);
+});
+
+test.each([
+  ["code", (secret: string) => ({ grant_type: "authorization_code", code: secret })],
+  ["refresh token", (secret: string) => ({ grant_type: "refresh_token", refresh_token: secret })],
+  ["token to revoke", (secret: string) => ({ token: secret })],
+])("a %s of a grant that does not exist does not reach the object of its user, who exists", async (_, form) => {
+  const { name } = await Visitor.invited();
+  const user = (await directory().people()).find((person) => person.name === name)?.id ?? "";
+  const asked = (["redeem", "revoked", "endGrant"] as const).map((method) => vi.spyOn(User.prototype, method));
+  onTestFinished(() => void vi.restoreAllMocks());
+  expect((await atTokenEndpoint(form(`${user}:nogrant:secret`))).status).toBe(401);
+  for (const method of asked) expect(method).not.toHaveBeenCalled();
 });
 
 test("a token and a key of a user who exists are looked up, and an invalid one is refused", async () => {
