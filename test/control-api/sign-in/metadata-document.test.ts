@@ -48,6 +48,20 @@ describe("a client with a metadata document (CIMD)", () => {
     expect(response.headers.get("location")).toBeNull();
   });
 
+  test.each(["some-app://callback", "https://app;test/callback"])(
+    "does not lead a browser to %s with an error, which no code may be sent to",
+    async (callback) => {
+      const id = `${ID}?${crypto.randomUUID()}`;
+      publish(() => document({ client_id: id, redirect_uris: [callback] }));
+      const person = await Visitor.invited();
+      for (const wrong of [{}, { response_type: "token" }]) {
+        const response = await person.get(new Client(id, callback).authorizePath(wrong));
+        expect([response.status, response.headers.get("location")]).toEqual([400, null]);
+        expect(await response.text()).not.toContain("Go back to the app at");
+      }
+    },
+  );
+
   const JSON_THERE = { "content-type": "application/json" };
 
   test.each([
