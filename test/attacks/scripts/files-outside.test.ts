@@ -1,10 +1,10 @@
 // Root cause: files that others had written were opened by their path, so a link led to any file of the owner's, and a
 // named pipe or a device in their place was waited for or read without end.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { openRegularFile } from "../../../scripts/system/regular-file.ts";
+import { openRegularFile, readRegularFile } from "../../../scripts/system/regular-file.ts";
 import { TestMachine, type Answer, type TestClient } from "../../scripts/serve/support/machine.ts";
 
 const SECRET = "PRIVATE-KEY-OF-THE-OWNER";
@@ -108,6 +108,13 @@ describe("get_project_memory", () => {
   test("refuses an empty project name", async () => {
     expect(await client.refused("get_project_memory", { slug: "" })).toMatchObject({ code: "arguments_invalid" });
   });
+});
+
+test("a file of any size is read up to a limit, and takes no more memory than that", async () => {
+  const path = join(machine.home, "large");
+  writeFileSync(path, "words");
+  truncateSync(path, 2 ** 40); // without a disk of that size: nothing is written in between
+  expect(await readRegularFile(path, 5)).toEqual({ text: "words", isCut: true, bytes: 2 ** 40 });
 });
 
 test("pipes and devices in a repository's .git do not block", async () => {

@@ -59,6 +59,14 @@ describe("the rates of an address", () => {
     },
   );
 
+  it.each(["128.0.0.1", "12.7.0.1", "::1:2", "::127.0.0.1"])(
+    "exist for %s, which only looks like one of those",
+    (address) => {
+      const rates = new AddressRates({ now: () => 0 });
+      expect(passed(2 * CONNECTS.burst, () => rates.connect(address))).toBe(CONNECTS.burst);
+    },
+  );
+
   it("are kept for so many addresses, of which the first makes room", () => {
     const rate = { perSecond: 1, burst: 1 };
     const rates = new AddressRates({
