@@ -238,6 +238,7 @@ describe("a sign-in", () => {
   it("waits for its browser whatever else asks at its port", async () => {
     const server = await findServer(await operator(authorization(() => ({}))));
     const answers: string[] = [];
+    const came = Promise.withResolvers<Response>();
     const opened = (address: string): void => {
       const query = new URL(address).searchParams;
       const back = new URL(query.get("redirect_uri") ?? "");
@@ -249,10 +250,16 @@ describe("a sign-in", () => {
           const [answer = ""] = (await Promise.race([once(socket, "data"), once(socket, "close")])) as string[];
           answers.push(String(answer).slice(9, 12));
         }
-        await fetch(`${back.href}?state=${state}&code=c`);
+        came.resolve(fetch(`${back.href}?state=${state}&code=c`));
       })();
     };
     await expect(signInByBrowser(server, "codez", "mcp:tools", opened)).rejects.toThrow("failed: no");
+    // The address of this page has the code.
+    expect(Object.fromEntries((await came.promise).headers)).toMatchObject({
+      "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+      "referrer-policy": "no-referrer",
+      "cache-control": "no-store",
+    });
     // Node itself takes the last one for no request.
     expect(answers).toEqual(["404", "404", "404", "404", "404", "400"]);
   });

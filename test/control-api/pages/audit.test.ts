@@ -86,6 +86,8 @@ describe("the audit log's page", () => {
     const response = await alice.browser.get("/audit?kind=account&format=csv");
     expect(response.headers.get("content-disposition")).toBe('attachment; filename="operator-audit.csv"');
     expect(response.headers.get("content-type")).toBe("text/csv; charset=utf-8");
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    expect(response.headers.get("x-content-type-options")).toBe("nosniff");
     const lines = (await response.text()).split("\r\n");
     expect(lines[0]).toBe("id,time,kind,client,machine,subject,outcome,durationMs,digest");
     expect(lines.join("\n")).toContain(`"'=HYPERLINK(""http://evil"")",,<b>ci`);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { SERVICE_WORKER_PATH } from "../../../control-api/src/push/service-worker.ts";
 import { ask, Visitor } from "../sign-in/support/visitor.ts";
 import { pageOf, somebody, textOf } from "./support/person.ts";
 
@@ -107,6 +108,21 @@ describe("the pages", () => {
       expect(await other.text()).toBe(await response.text());
     }
     expect((await ask("/assets/other-0123456789.css")).status).toBe(404);
+  });
+
+  test("load files that are nothing else than they say, run nothing by themselves, and are loaded by no other site", async () => {
+    const page = await (await ask("/", HTML)).text();
+    const loaded = Array.from(page.matchAll(/(?:href|src)="(\/[^"]+\.[a-z]+)"/g), ([, path = ""]) => path);
+    expect(loaded.length).toBeGreaterThanOrEqual(5);
+    for (const path of new Set([...loaded, SERVICE_WORKER_PATH, "/assets/push-0123456789.js"])) {
+      const { status, headers } = await ask(path);
+      expect([path, status]).toEqual([path, 200]);
+      expect(Object.fromEntries(headers)).toMatchObject({
+        "x-content-type-options": "nosniff",
+        "content-security-policy": "default-src 'none'",
+        "cross-origin-resource-policy": "same-origin",
+      });
+    }
   });
 
   test("weigh little: what every first view needs is under 45 KB, and its script under 10 KB compressed", async () => {

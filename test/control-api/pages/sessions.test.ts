@@ -341,6 +341,7 @@ describe("the stream of a session's page", () => {
   async function read(alice: Somebody, path: string, until: RegExp): Promise<string> {
     const response = await alice.browser.get(path);
     expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
+    expect(response.headers.get("x-content-type-options")).toBe("nosniff");
     let text = "";
     for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
       text += piece;
@@ -446,6 +447,8 @@ describe("images", () => {
     expect(response.headers.get("content-type")).toBe("image/png");
     expect(response.headers.get("content-security-policy")).toBe("default-src 'none'; sandbox");
     expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+    expect(response.headers.get("cross-origin-resource-policy")).toBe("same-origin");
+    expect(response.headers.get("cache-control")).toMatch(/^private, /);
     expect(new Uint8Array(await response.arrayBuffer())).toEqual(PNG);
     expect((await (await somebody()).browser.get("/sessions/attic/s1/image?handle=10.0")).status).toBe(404);
   });

@@ -220,6 +220,7 @@ describe("another site", () => {
     for (const path of [
       "/sign-in",
       "/account",
+      "/notifications",
       "/pair",
       "/invite",
       client.authorizePath(),
@@ -236,13 +237,13 @@ describe("another site", () => {
         "frame-ancestors 'none'",
         "base-uri 'none'",
         "require-trusted-types-for 'script'",
-        "trusted-types operator",
+        `trusted-types operator${path === "/notifications" ? " operator-push" : ""}`,
       ]);
       expect(response.headers.get("x-frame-options")).toBe("DENY");
       expect(response.headers.get("referrer-policy")).toBe("no-referrer");
       expect(response.headers.get("x-content-type-options")).toBe("nosniff");
       // Not on the way to an app: it may have opened the page as a window of its own.
-      const isOnTheWay = !["/", "/account"].includes(path);
+      const isOnTheWay = !["/account", "/notifications"].includes(path);
       expect(response.headers.get("cross-origin-opener-policy")).toBe(isOnTheWay ? null : "same-origin");
       expect(response.headers.get("cache-control")).toBe("no-store");
       expect(response.headers.get("vary")).toBe("accept");

@@ -33,6 +33,21 @@ describe("a grant", () => {
     expect(await statusWith(tokens.access_token)).toBe(200);
   });
 
+  test("sends its code past every cache, and its app does not learn the address of the page", async () => {
+    const client = await Client.registered();
+    const path = client.authorizePath();
+    const { status, headers } = await person.post(path, { csrf: await person.csrf(path), decision: "allow" });
+    expect([status, headers.get("cache-control"), headers.get("referrer-policy")]).toEqual([
+      303,
+      "no-store",
+      "no-referrer",
+    ]);
+    const refused = await client.redeem("no-code");
+    expect([refused.status, refused.headers.get("cache-control")]).toEqual([400, "no-store"]);
+    const repeated = await ask("/oauth/token", { method: "POST", body: new URLSearchParams("code=a&code=b") });
+    expect([repeated.status, repeated.headers.get("cache-control")]).toEqual([400, "no-store"]);
+  });
+
   test("gives nothing when it is denied", async () => {
     const client = await Client.registered();
     const path = client.authorizePath();
