@@ -110,6 +110,46 @@ test("the audit log records who called what with what outcome, and no arguments"
   expect(older).toEqual([entries[1]]);
 });
 
+test("the audit log records every change by a program, and none that was refused", async () => {
+  const user = new TestUser();
+  const made = async (path: string, body: object) => (await (await user.rest("POST", path, body)).json<Created>()).id;
+  await user.machine("attic", { log: { epoch: "e1", events: [] } });
+  await user.script("cellar");
+  const token = await made("/api/tokens", { label: "ci" });
+  const key = await made("/api/keys", { tag: "build", ephemeral: true });
+  const answers = [
+    await user.rest("DELETE", `/api/tokens/${token}`),
+    await user.rest("DELETE", `/api/keys/${key}`),
+    await user.rest("POST", "/api/machines/attic/token"),
+    await user.rest("PATCH", "/api/machines/attic", { name: "cellar" }),
+    await user.rest("PUT", "/api/history/retention", { days: 30, events: 10_000 }),
+    await user.rest("PUT", "/api/rollout/mode", { mode: "manual" }),
+    await user.rest("DELETE", "/api/machines/cellar"),
+    // Once more, which changes nothing.
+    await user.rest("DELETE", `/api/tokens/${token}`),
+    await user.rest("DELETE", "/api/machines/cellar"),
+  ];
+  expect(answers.map(({ status }) => status)).toEqual([204, 200, 200, 200, 200, 200, 204, 404, 404]);
+  const changes = async (): Promise<string[]> => {
+    const { entries } = await user.json<{ entries: Record<string, unknown>[] }>("/api/audit");
+    return entries.map(({ kind, machine, subject }) => `${kind} ${machine} ${subject}`).toSorted();
+  };
+  await expect
+    .poll(changes)
+    .toEqual([
+      "machine_added attic null",
+      "machine_changed attic renamed to cellar",
+      "machine_changed attic token rotated",
+      "machine_changed null events are kept for 30 days, at most 10000",
+      "machine_changed null rollouts are manual",
+      "machine_removed cellar null",
+      "token_created null ci",
+      "token_created null enrolment key for build",
+      "token_revoked null ci",
+      "token_revoked null enrolment key for build",
+    ]);
+});
+
 test("the audit log drops old entries", async () => {
   const user = new TestUser();
   const old = { atMs: Date.now() - 100 * 24 * 60 * 60_000, kind: "call", client: "x", machine: null, subject: "old", digest: null, outcome: "ok", durationMs: 1 } as const; // prettier-ignore

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { pageOf, type Somebody, somebody, textOf } from "../pages/support/person.ts";
 import { MAX_PASSKEYS } from "../../../control-api/src/sign-in/accounts/passkeys.ts";
 import { MAX_SESSIONS } from "../../../control-api/src/sign-in/accounts/sessions.ts";
+import { env } from "../support/operator.ts";
 import { newPasskey } from "./support/passkey.ts";
 import { ask, bearer, Client, csrfIn, directory, offeredIn, PASSWORD, Visitor } from "./support/visitor.ts";
 
@@ -65,6 +66,60 @@ test("a passkey has a name, which only its person can change", async () => {
   const page = await pageOf(one, "/account");
   expect(page).toContain("The blue key &lt;1&gt;");
   expect(textOf(page)).not.toContain("Mine now");
+});
+
+test("each change is in the person's audit log, and they are told of what gives access", async () => {
+  const one = await somebody();
+  const { browser, user } = one;
+  await (await Client.registered()).signIn(browser);
+  const { grants } = await user.json<{ grants: { id: string }[] }>("/api/grants");
+  const other = new Visitor("http://localhost:8787"); // where passkeys work
+  const [first] = await directory().sessions(user.id);
+  await other.post("/sign-in", { name: browser.name, password: PASSWORD });
+  const csrf = { csrf: await other.csrf("/account") };
+  const { challenge } = await (await other.postJson("/account/passkey/options", csrf)).json<{ challenge: string }>();
+  const response = await newPasskey(challenge, other.origin);
+  expect((await other.postJson("/account/passkey", { ...csrf, response })).status).toBe(200);
+  const [passkey] = await directory().passkeys(user.id);
+
+  const form = { csrf: await browser.csrf("/account") };
+  const change = async (path: string, more: Record<string, string> = {}): Promise<number> =>
+    (await browser.post(`/account/${path}`, { ...form, ...more })).status;
+  expect(await change("tokens", { label: "ci", may: "read", machine: "" })).toBe(200);
+  const { tokens } = await user.json<{ tokens: { id: string }[] }>("/api/tokens");
+  const signedIn = (await directory().sessions(user.id)).find(({ id }) => id !== first?.id);
+  for (const path of [
+    `tokens/${tokens[0]?.id}`,
+    `grants/${grants[0]?.id}`,
+    `passkeys/${passkey?.id}`,
+    `browsers/${signedIn?.id}`,
+  ])
+    expect([path, await change(path)]).toEqual([path, 303]);
+  expect(await change("password", { old: PASSWORD, password: "another good one" })).toBe(200);
+  expect(await change("browsers")).toBe(303);
+
+  const changes = async (): Promise<string[]> => {
+    const { entries } = await user.json<{ entries: { kind: string; client: string; subject: string }[] }>("/api/audit");
+    const own = entries.filter(({ client }) => client === "account page");
+    return own.map(({ kind, subject }) => `${kind} ${subject}`).toSorted();
+  };
+  await expect
+    .poll(changes)
+    .toEqual([
+      "credential_changed passkey added",
+      "credential_changed passkey removed",
+      "credential_changed password changed",
+      "grant_revoked A client",
+      "signed_out all browsers",
+      "signed_out one browser",
+      "token_created ci",
+      "token_revoked ci",
+    ]);
+  const notices = async (): Promise<string[]> =>
+    (await env.USER.getByName(user.id).notices(100)).filter(({ by }) => by === "account page").map(({ type }) => type);
+  await expect
+    .poll(async () => (await notices()).toSorted())
+    .toEqual(["notice.passkey_added", "notice.password_changed", "notice.token_created"]);
 });
 
 test("a person has a limited number of passkeys, and is told so before they touch their device", async () => {
