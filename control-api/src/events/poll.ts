@@ -44,8 +44,8 @@ type PollResult = {
   gaps: string[];
 };
 
-/** A poll's result, and the cursor after each of its events. */
-export type Polled = { result: PollResult; cursors: string[] };
+/** A poll's result; and of each event the cursor after it, and the computer that it came from, which no client is told. */
+export type Polled = { result: PollResult; cursors: string[]; identities: (string | null)[] };
 
 /**
  * Returns the events after the cursor, and waits up to `timeoutMs` if there are none yet. The user's object has them all, so no
@@ -122,6 +122,7 @@ function polledOf({ events, position, more, gaps }: EventsRead): Polled {
   return {
     result: { events: events.map(eventOf), cursor: encodeCursor(position), more, gaps: [...gaps] },
     cursors: events.map(({ seq }) => encodeCursor({ epoch: position.epoch, seq })),
+    identities: events.map(({ identity }) => identity),
   };
 }
 

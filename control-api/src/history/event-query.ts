@@ -30,6 +30,8 @@ export type StoredEvent = {
   readonly type: string;
   readonly session: string | null;
   readonly data: string;
+  /** The computer that it came from, which may not be the one that has the machine's name now. `null` if that is not known. */
+  readonly identity: string | null;
 };
 
 /** Events after a position, and the position to go on from. `gaps`: machines of which events are missing in between. */

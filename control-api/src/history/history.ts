@@ -152,9 +152,9 @@ export class History {
   }
 
   /** A machine was removed. */
-  remove(name: string, nowMs: number): void {
+  remove(name: string, identity: string, nowMs: number): void {
     this.#endInbox(name, nowMs);
-    this.log.machines.remove(name, nowMs);
+    this.log.machines.remove(name, identity, nowMs);
   }
 
   /** Another computer has a machine's name now. */

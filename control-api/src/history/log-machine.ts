@@ -37,7 +37,7 @@ export type LogState = LogMachine & {
  *                log (`epoch`) is `stored`, how much of it is here, and `gap_seq`: a reader whose cursor is before this
  *                sequence number has missed events of this machine
  *   log_epoch    up to where its former logs were stored, so that a push which comes late changes nothing
- *   log_former   of removed ones that lost their name to another computer: the identity of the computer that they were
+ *   log_former   of removed ones, and of those that lost their name to another computer: the identity of the computer that they were
  */
 export class LogMachines {
   readonly #sql: SqlStorage;
@@ -198,8 +198,13 @@ export class LogMachines {
     );
   }
 
-  /** A machine was removed. Its events stay, and its name and slug may pass to another one. */
-  remove(name: string, nowMs: number): void {
+  /** A machine was removed. Its events stay, and its name and slug may pass to another one. @param identity `""` if it is not known */
+  remove(name: string, identity: string, nowMs: number): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO log_former SELECT id, ?2 FROM log_machine WHERE name = ?1 AND gone_ms IS NULL AND ?2 <> ''",
+      name,
+      identity,
+    );
     this.#sql.exec("UPDATE log_machine SET gone_ms = ?, slug = NULL WHERE name = ? AND gone_ms IS NULL", nowMs, name);
   }
 

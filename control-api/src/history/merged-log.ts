@@ -54,7 +54,13 @@ type Row = {
   type: string;
   session: string | null;
   data: string;
+  identity: string | null;
 };
+
+/** The columns of a `Row`. Of a machine that exists, the registry has the identity (user/registry.ts). */
+const COLUMNS = `seq, m.name, machine_seq, at_ms, type, session, data, nullif(ifnull(
+  (SELECT identity FROM log_former WHERE machine = m.id), (SELECT identity FROM machine WHERE slug = m.slug)), '') AS identity
+  FROM log_event JOIN log_machine m ON m.id = log_event.machine`;
 
 /**
  * One log of everything that happened on a person's machines, with one sequence in the order of arrival.
@@ -234,8 +240,7 @@ export class MergedLog {
       .toArray();
     const rows = this.#sql
       .exec<Row>(
-        `SELECT seq, m.name, machine_seq, at_ms, type, session, data FROM log_event JOIN log_machine m ON m.id = log_event.machine
-         WHERE seq >= ?1 AND seq < ?2 AND machine = ?3 AND session = ?4 AND type IN (SELECT value FROM json_each(?5))
+        `SELECT ${COLUMNS} WHERE seq >= ?1 AND seq < ?2 AND machine = ?3 AND session = ?4 AND type IN (SELECT value FROM json_each(?5))
          ORDER BY seq DESC LIMIT ?6`,
         begun?.seq ?? 0,
         before ?? Number.MAX_SAFE_INTEGER,
@@ -344,8 +349,7 @@ export class MergedLog {
   #rowsAfter(seq: number, filter: Filter): StoredEvent[] {
     return this.#sql
       .exec<Row>(
-        `SELECT seq, m.name, machine_seq, at_ms, type, session, data FROM log_event JOIN log_machine m ON m.id = log_event.machine
-         WHERE ${CONDITION} ORDER BY seq LIMIT ?7`,
+        `SELECT ${COLUMNS} WHERE ${CONDITION} ORDER BY seq LIMIT ?7`,
         seq,
         ...parametersOf(filter),
         EVENT_PAGE_ROWS + 1,
@@ -360,7 +364,7 @@ export class MergedLog {
     const to = rows.length > EVENT_PAGE_ROWS ? (rows.at(-1)?.seq ?? from) : this.#newest;
     const pieces = this.#pieces
       .after(from, (piece) => piece.seq <= to && this.#isWanted({ ...piece, data: null }, filter))
-      .map((piece) => ({ ...piece, machine: this.machines.byId(piece.machine)?.name ?? "" }));
+      .map((piece) => ({ ...piece, machine: this.machines.byId(piece.machine)?.name ?? "", identity: null })); // a live view asks for no computer
     return [...rows, ...pieces].sort((one, other) => one.seq - other.seq);
   }
 
@@ -489,8 +493,8 @@ const CONDITION = `seq > ?1 AND (?2 IS NULL OR machine IN (SELECT value FROM jso
   AND (?5 IS NULL OR EXISTS (SELECT 1 FROM session s WHERE s.machine = log_event.machine AND s.native = log_event.session AND s.project = ?5))`;
 
 function storedOf(row: Row): StoredEvent {
-  const { seq, name: machine, machine_seq: machineSeq, at_ms: atMs, type, session, data } = row;
-  return { seq, machine, machineSeq, atMs, type, session, data };
+  const { seq, name: machine, machine_seq: machineSeq, at_ms: atMs, type, session, data, identity } = row;
+  return { seq, machine, machineSeq, atMs, type, session, data, identity };
 }
 
 function parametersOf({ ids, session, types, project, notices }: Filter): (string | number | null)[] {

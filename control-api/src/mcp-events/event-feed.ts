@@ -5,8 +5,13 @@ import { encodeCursor } from "../events/cursor.ts";
 import { type MachineEvent, poll } from "../events/poll.ts";
 import { EventsFailure } from "./events-error.ts";
 
-/** An entry of a person's log, its stable id, and the position after it. */
-export type FeedEvent = { readonly id: string; readonly cursor: string; readonly event: MachineEvent };
+/** An entry of a person's log, its stable id, the position after it, and the computer that it came from, if that is known. */
+export type FeedEvent = {
+  readonly id: string;
+  readonly cursor: string;
+  readonly event: MachineEvent;
+  readonly identity: string | null;
+};
 
 /** Entries after a position, and the position after them. `gap`: entries in between are missing. */
 type FeedPage = {
@@ -45,7 +50,7 @@ export function feedOf(
       const request = { user, ...everything, detail: "coarse", cursor, timeoutMs: waitMs, signal } as const;
       const polled = await poll(env, request).catch(asEventsFailure);
       if (polled === null) return { events: [], cursor: await now(), more: false, gap: true };
-      const { result, cursors } = polled;
+      const { result, cursors, identities } = polled;
       const events: FeedEvent[] = [];
       for (const [index, event] of result.events.entries()) {
         const after = cursors[index] ?? result.cursor;
@@ -54,6 +59,7 @@ export function feedOf(
           id: `evt_${hex(await sha256(`${user}/${after}`)).slice(0, ID_CHARACTERS)}`,
           cursor: after,
           event,
+          identity: identities[index] ?? null,
         });
       }
       return { events, cursor: result.cursor, more: result.more, gap: result.gaps.length > 0 };

@@ -83,7 +83,7 @@ export async function streamEvents(
         return stream.writeSSE({ event: "end", data: next });
       } else {
         failures = next === null ? failures + 1 : 0;
-        polled = next ?? { result: { ...result, events: [], gaps: [] }, cursors: [] }; // as if nothing had come
+        polled = next ?? { result: { ...result, events: [], gaps: [] }, cursors: [], identities: [] }; // as if nothing had come
       }
     }
     if (lease.signal.aborted) await stream.writeSSE({ event: "end", data: "You are signed out on this device." });

@@ -360,7 +360,7 @@ export class MachineChanges {
     else {
       this.#parts.registry.delete(name);
       this.#parts.enrolment.forget(known.identity);
-      this.#parts.history.remove(name, Date.now());
+      this.#parts.history.remove(name, known.identity, Date.now());
     }
     this.#parts.revoked();
   }

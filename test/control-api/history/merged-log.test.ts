@@ -336,6 +336,24 @@ describe("the log", () => {
       expect(everything(later)).toEqual([]);
     }));
 
+  it("tells of each event which computer it came from, also if that one was removed or lost its name", () =>
+    withLog((log, _, sql) => {
+      const insert =
+        "INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, '', 0, '')";
+      const identities = () => read(log, { types: ["message"] }).events.map(({ identity }) => identity);
+      sql.exec(insert, "attic", "a", "first");
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      expect(identities()).toEqual(["first"]);
+      sql.exec("UPDATE machine SET identity = 'second'");
+      log.machines.pass("attic", { from: "first", to: "second" }, NOW);
+      log.push("a", "attic", push(1, [event(2)]), 2, NOW);
+      log.machines.remove("attic", "second", NOW);
+      sql.exec("DELETE FROM machine");
+      sql.exec(insert, "attic", "a", "");
+      log.push("a", "attic", push(0, [event(1)], { epoch: "f" }), 1, NOW);
+      expect(identities()).toEqual(["first", "second", null]);
+    }));
+
   it("forgets a removed machine when nothing of it is left, and no other", () =>
     withLog((log, _, sql) => {
       const day = 24 * 60 * 60_000;
@@ -353,10 +371,10 @@ describe("the log", () => {
         const { machine, added } = log.push(slug, name, push(0, [event(1, { type, session, data })]), 1, NOW);
         sessions.note(machine, added, NOW);
         inbox.note(machine, added, NOW);
-        if (slug !== "a") log.machines.remove(name, slug === "e" ? NOW - 2 * day : NOW);
+        if (slug !== "a") log.machines.remove(name, slug, slug === "e" ? NOW - 2 * day : NOW);
       }
       log.machines.of("l", "left-lately");
-      log.machines.remove("left-lately", NOW + 30 * day);
+      log.machines.remove("left-lately", "l", NOW + 30 * day);
       const known = (): string[] =>
         sql
           .exec<{ name: string }>("SELECT name FROM log_machine ORDER BY id")
@@ -369,7 +387,7 @@ describe("the log", () => {
       // Its number is nobody's afterwards.
       const last = log.machines.of("n", "new").id;
       expect(last).toBe(7);
-      log.machines.remove("new", NOW);
+      log.machines.remove("new", "n", NOW);
       log.trimAge(NOW + 31 * day);
       expect(log.machines.of("m", "newer").id).toBe(8);
     }));

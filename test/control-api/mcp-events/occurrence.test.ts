@@ -6,6 +6,7 @@ const entry = (type: string, data: unknown, atMs = 0) =>
     id: "evt_1",
     cursor: "1",
     event: { machine: "attic", seq: 1, atMs, type, session: "attic/s1", data },
+    identity: null,
   });
 
 describe("an entry of the log", () => {

@@ -15,7 +15,7 @@ class Log implements EventFeed {
   add(): void {
     const seq = this.events.length + 1;
     const event = { machine: "attic", seq, atMs: seq, type: "session.error", session: "attic/s", data: {} };
-    this.events.push({ id: `evt_${seq}`, cursor: String(seq), event });
+    this.events.push({ id: `evt_${seq}`, cursor: String(seq), event, identity: null });
   }
 
   async now(): Promise<string> {
