@@ -10,6 +10,9 @@ export type BrowserCredential = `browser:${string}`;
 /** What a caller was let in with, and may have lost when something is written for them. */
 export type Bearer = Credential | BrowserCredential;
 
+/** What a valid credential lets its bearer see: identities of computers, whatever their names are, or `null` for all. */
+export type Sight = { readonly machines: readonly string[] | null };
+
 /** An authenticated caller. */
 export type Caller = {
   /** The user's id. */

@@ -4,13 +4,14 @@ import { note } from "../audit/note.ts";
 import type { Env } from "../env.ts";
 import type { Caller } from "../http/caller.ts";
 import type { RequestLease } from "../http/request-lease.ts";
+import { whyUnknown } from "../http/shown-machine.ts";
 import { type EventFeed, feedOf } from "./event-feed.ts";
 import { descriptorOf, EVENT_TYPE_BY_NAME, EVENT_TYPES, type EventType } from "./event-type.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "./events-error.ts";
 import { readEvents, type Wanted } from "./read-events.ts";
 import { stream } from "./stream.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "./subscribe-request.ts";
-import { canonicalArguments, filterOf } from "./subscription-arguments.ts";
+import { canonicalArguments, filterOf, type SubscriptionFilter } from "./subscription-arguments.ts";
 
 /**
  * How the extension is advertised. SEP-3415 has it among the extensions; ChatGPT and the AI SDK look for `events` beside `tools`.
@@ -95,7 +96,7 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
       let refused: EventsError = REVOKED;
       lease.expectLastMessage();
       lease.require(async () => {
-        const why = await whyGone(env, caller, wanted.filter.machine);
+        const why = await whyGone(env, caller, wanted.filter);
         refused = why ?? REVOKED;
         return why === null;
       });
@@ -167,9 +168,9 @@ async function wantedIn(
   params: { name: string; arguments?: unknown; maxAgeMs?: number | null | undefined },
 ): Promise<Wanted> {
   const type = eventTypeNamed(params.name);
-  const filter = filterOf(type, params.arguments);
-  await checkMachine(env, caller, filter.machine);
-  return { type, filter, visible: caller.machines, maxAgeMs: params.maxAgeMs ?? null };
+  const { machine: name, session } = filterOf(type, params.arguments);
+  const machine = name === null ? null : { name, identity: await identityOf(env, caller, name) };
+  return { type, filter: { machine, session }, maxAgeMs: params.maxAgeMs ?? null };
 }
 
 function eventTypeNamed(name: string): EventType {
@@ -178,26 +179,28 @@ function eventTypeNamed(name: string): EventType {
   return type;
 }
 
-/** Refuses a machine that the caller does not have, or may not see. Both get the same answer. */
-async function checkMachine(env: Env, caller: Caller, machine: string | null): Promise<void> {
-  if (machine === null) return;
+/** Which computer has a name. Throws for a machine that the caller does not have, or may not see. Both get the same answer. */
+async function identityOf(env: Env, caller: Caller, machine: string): Promise<string> {
   const isVisible = caller.machines?.includes(machine) ?? true;
-  if (isVisible && (await env.USER.getByName(caller.user).machine(machine)) !== null) return;
-  throw new EventsFailure({
-    code: "forbidden",
-    reason: `There is no machine "${machine}". Call list_machines for the names.`,
-  });
+  const known = isVisible ? await env.USER.getByName(caller.user).machine(machine) : null;
+  if (known === null) {
+    const reason = `There is no machine "${machine}". Call list_machines for the names.`;
+    throw new EventsFailure({ code: "forbidden", reason });
+  }
+  if (known.identity === "") throw new EventsFailure({ code: "forbidden", reason: whyUnknown(machine) });
+  return known.identity;
 }
 
-/** Why a stream about one machine must end: the machine was removed or renamed. `null` as long as nobody can say so. */
-async function whyGone(env: Env, caller: Caller, machine: string | null): Promise<EventsError | null> {
+/** Why a stream about one machine must end: the machine was removed or renamed, or another one has its name. `null` as long as nobody can say so. */
+async function whyGone(env: Env, caller: Caller, { machine }: SubscriptionFilter): Promise<EventsError | null> {
+  if (machine === null) return null;
   try {
-    await checkMachine(env, caller, machine);
-    return null;
+    const isSame = (await identityOf(env, caller, machine.name)) === machine.identity;
+    return isSame ? null : { code: "forbidden", reason: `"${machine.name}" is another machine now.` };
   } catch (reason) {
     if (reason instanceof EventsFailure) return reason.error;
     // The person's object did not answer, for example because it is restarted. The stream goes on, and the next check asks again.
-    console.warn("could not check the machine of an events stream", { machine, reason: String(reason) });
+    console.warn("could not check the machine of an events stream", { machine: machine.name, reason: String(reason) });
     return null;
   }
 }

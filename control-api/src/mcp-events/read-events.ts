@@ -6,12 +6,10 @@ import { passes, type SubscriptionFilter } from "./subscription-arguments.ts";
 /** Pages of the log that one read looks through for events of its type. Most entries of a log are of other types. */
 const MAX_PAGES = 10;
 
-/** What is read: events of one type that a filter lets pass, as far as the reader may see them, and none older than `maxAgeMs`. */
+/** What is read: events of one type that a filter lets pass, and none older than `maxAgeMs`. */
 export type Wanted = {
   readonly type: EventType;
   readonly filter: SubscriptionFilter;
-  /** Names of the machines that the reader may see; `null` for all. */
-  readonly visible: readonly string[] | null;
   readonly maxAgeMs: number | null;
 };
 
@@ -38,7 +36,7 @@ export async function readEvents(
     truncated ||= read.gap;
     for (const one of read.events) {
       const found = occurrenceOf(one);
-      if (found === null || found.type !== wanted.type || !passes(wanted.filter, wanted.visible, one.event)) continue;
+      if (found === null || found.type !== wanted.type || !passes(wanted.filter, one)) continue;
       if (one.event.atMs < floorMs) {
         truncated = true;
         continue;

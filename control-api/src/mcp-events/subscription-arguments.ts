@@ -1,7 +1,9 @@
 import * as z from "zod/mini";
 import { MAX_SESSION_ID_CHARACTERS } from "#protocol/limits.ts";
 import { isMachineName } from "#protocol/slug.ts";
+import type { Identified } from "../http/shown-machine.ts";
 import { parseSessionHandle } from "../machines/session-handle.ts";
+import type { FeedEvent } from "./event-feed.ts";
 import type { EventType } from "./event-type.ts";
 import { EventsFailure } from "./events-error.ts";
 
@@ -14,11 +16,17 @@ const Arguments = z.strictObject({
   session: z.optional(z.string().check(z.maxLength(MAX_HANDLE_CHARACTERS))),
 });
 
-/** What a subscription listens for. `machine: null` is all that its caller may see; `session` is a handle. */
-export type SubscriptionFilter = { readonly machine: string | null; readonly session: string | null };
+/** What somebody asks to hear of. `machine: null` is all that they may see; `session` is a handle. */
+export type AskedFilter = { readonly machine: string | null; readonly session: string | null };
+
+/**
+ * What a subscription listens for: the machine is the computer that had the name when it was asked for. Another computer that gets the name
+ * is another machine; the same one with another name is the same.
+ */
+export type SubscriptionFilter = { readonly machine: Identified | null; readonly session: string | null };
 
 /** The filter in a subscription's arguments. Throws `EventsFailure` invalid_params. */
-export function filterOf(type: EventType, args: unknown): SubscriptionFilter {
+export function filterOf(type: EventType, args: unknown): AskedFilter {
   const filter = parseFilter(args);
   if (filter.session !== null && !type.isOfSession)
     return invalid(`${type.name} concerns no session; leave session out.`);
@@ -26,7 +34,7 @@ export function filterOf(type: EventType, args: unknown): SubscriptionFilter {
 }
 
 /** The same for several event types. An event that concerns no session does not pass a filter with one. */
-export function parseFilter(args: unknown): SubscriptionFilter {
+export function parseFilter(args: unknown): AskedFilter {
   const parsed = Arguments.safeParse(args ?? {});
   if (!parsed.success) return invalid("arguments may be machineId, a machine's name, and session, a session's handle.");
   const { machineId = null, session = null } = parsed.data;
@@ -39,14 +47,16 @@ export function parseFilter(args: unknown): SubscriptionFilter {
   return { machine, session };
 }
 
-/** Whether an event is one that the filter lets pass, for a reader who may see `visible` machines (`null`: all). */
-export function passes(
-  { machine, session }: SubscriptionFilter,
-  visible: readonly string[] | null,
-  event: { readonly machine: string; readonly session: string | null },
-): boolean {
-  if (visible?.includes(event.machine) === false) return false;
-  return (machine === null || machine === event.machine) && (session === null || session === event.session);
+/** Whether an event is one that the filter lets pass. */
+export function passes({ machine, session }: SubscriptionFilter, { event, identity }: FeedEvent): boolean {
+  if (machine === null) return true;
+  if (machine.identity !== identity) return false;
+  return session === null || (event.session !== null && idIn(session) === idIn(event.session));
+}
+
+/** The machine's own id of a session, which stays the same when the machine gets another name. */
+function idIn(handle: string): string {
+  return parseSessionHandle(handle).session;
 }
 
 /** Arguments as JSON with the keys in a fixed order, so that equal arguments give equal text (SEP-3415, "Key composition"). */

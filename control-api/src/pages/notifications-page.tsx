@@ -1,5 +1,6 @@
 import { Ago } from "../design/ago.tsx";
 import { Note } from "../design/note.tsx";
+import { choicesOf } from "../http/shown-machine.ts";
 import type { MachineEntry } from "../machines/machine-query.ts";
 import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
 import { SERVICE_WORKER_PATH } from "../push/service-worker.ts";
@@ -75,6 +76,7 @@ type BrowserProps = NotificationsProps & { readonly browser: Browser; readonly i
 function BrowserCard({ csrf, machines, browser: { id, push, types, ...state }, isHere }: BrowserProps) {
   const token = <input type="hidden" name="csrf" value={csrf} />;
   const { quiet, muted, showsContent, zone } = push;
+  const choices = choicesOf(machines);
   return (
     <section class="card">
       <h2>{isHere === true ? `This browser: ${push.browser}` : push.browser}</h2>
@@ -104,8 +106,9 @@ function BrowserCard({ csrf, machines, browser: { id, push, types, ...state }, i
             </summary>
             <fieldset>
               <legend class="soft">A machine that you add later is included.</legend>
-              {machines.map(({ name }) => (
-                <Tick name="machine" value={name} isOn={!muted.includes(name)}>
+              <input type="hidden" name="offered" value={choices.map(({ value }) => value).join(" ")} />
+              {choices.map(({ name, value }) => (
+                <Tick name="machine" value={value} isOn={!muted.includes(name)}>
                   {name}
                 </Tick>
               ))}

@@ -2,11 +2,14 @@ import { Hono } from "hono";
 import * as z from "zod/mini";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
-import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
+import { shownAs } from "../http/shown-machine.ts";
+import type { MachineEntry } from "../machines/machine-query.ts";
+import { PUSH_TOPICS, type PushChoice, type PushSettings } from "../push/push-settings.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
 import { visitOf } from "../sign-in/session.ts";
 import type { Posted } from "../webhooks/post.ts";
+import { registryOf } from "../user/user-rpc.ts";
 import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
 import { notificationsPage, tooOften } from "./notifications-view.tsx";
 import { FAULTS } from "./receiver-card.tsx";
@@ -60,14 +63,16 @@ notifications.post("/:id", async (c) => {
   const known = await pushOf(c);
   if (known === null) return notificationsPage(c, { said: GONE, status: 404 });
   const types = PUSH_TOPICS.filter(({ name }) => form.has(`topic-${name}`)).flatMap((topic) => [...topic.types]);
-  const machines: string[] = await c.env.USER.getByName(person.id).machineNames();
-  const settings: PushSettings = {
-    ...known.push,
-    muted: machines.filter((name) => !form.getAll("machine").includes(name)),
-    quiet: quietIn(form),
-    showsContent: form.has("content"),
-  };
-  await webhooksOf(c.env, person.id).choosePush(known.id, types, settings);
+  const machines: MachineEntry[] = await registryOf(c.env, person.id).machineEntries();
+  // Those that the page showed, each with its computer. Another one may have a name since.
+  const offered = new Set(String(form.get("offered") ?? "").split(" "));
+  const ticked = new Set(form.getAll("machine"));
+  const shown = machines.filter((machine) => offered.has(shownAs(machine)));
+  const thoseThat = (areTicked: boolean): string[] =>
+    shown.filter((machine) => ticked.has(shownAs(machine)) === areTicked).map(({ identity }) => identity);
+  const machinesChosen = { muted: thoseThat(false), heard: thoseThat(true) };
+  const choice: PushChoice = { ...machinesChosen, quiet: quietIn(form), showsContent: form.has("content") };
+  await webhooksOf(c.env, person.id).choosePush(known.id, types, choice);
   return notificationsPage(c, { said: { kind: "good", text: "Saved." } });
 });
 

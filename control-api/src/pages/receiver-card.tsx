@@ -98,8 +98,17 @@ function Receiver({ one, csrf, given }: ReceiverProps) {
   );
 }
 
-function State({ one: { suspendedMs, failedSinceMs, lastFault, lastDeliveryMs } }: { readonly one: Listed }) {
+function State({ one }: { readonly one: Listed }) {
+  const { kind, filter, isPaused, suspendedMs, failedSinceMs, lastFault, lastDeliveryMs } = one;
   const why = lastFault === null ? "" : `: ${FAULTS[lastFault]}`;
+  const again = kind === "client" ? "have the app subscribe again" : "add it again";
+  if (isPaused)
+    return (
+      <>
+        <Status tone="warn">Paused</Status>
+        {`: the computer that it was limited to was removed, or another one is called ${filter.machine} now. It goes on when that computer is back. To hear of the one that has the name now, remove this and ${again}.`}
+      </>
+    );
   if (suspendedMs !== null)
     return (
       <>

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { messageOf, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
-import { shownIn } from "../http/shown-machine.ts";
+import { shownIn, whyUnknown } from "../http/shown-machine.ts";
 import { PUSH_TOPICS } from "../push/push-settings.ts";
 import { formIn } from "../sign-in/form.ts";
 import type { PageApp, PageContext } from "../sign-in/page-context.ts";
@@ -12,7 +12,7 @@ import { isTopicUrl } from "../webhooks/topic-url.ts";
 import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
 import { notificationsPage, tooOften } from "./notifications-view.tsx";
 import { FAULTS } from "./receiver-card.tsx";
-import { refusalOf } from "./shown.ts";
+import { meantBy } from "./shown.ts";
 
 /** `/notifications/receivers`: topics of ntfy, webhooks, and what MCP clients are subscribed to. */
 export const receivers = new Hono<PageApp>();
@@ -37,8 +37,9 @@ receivers.post("/", async (c) => {
   const [shown] = shownIn(form);
   // A choice that cannot be read must not become a receiver for all machines.
   if (shown === undefined && form.get("machine")) return refuse("There is no such machine any more.");
-  const refusal = shown === undefined ? null : await refusalOf(c, shown);
-  if (refusal !== null) return refuse(messageOf(refusal));
+  const meant = shown === undefined ? null : await meantBy(c, shown);
+  if (meant !== null && "code" in meant) return refuse(messageOf(meant));
+  if (meant?.identity === "") return refuse(whyUnknown(meant.name));
   const request: AddRequest = {
     user: person.id,
     client: CLIENT,
@@ -48,7 +49,7 @@ receivers.post("/", async (c) => {
     kind: typed.kind,
     url: typed.url,
     types: form.has("all") ? null : types,
-    filter: { machine: shown?.name ?? null, session: null },
+    filter: { machine: meant === null ? null : { name: meant.name, identity: meant.identity }, session: null },
   };
   const added: Added | OperatorError = await webhooksOf(c.env, person.id).add(request);
   if ("code" in added) return refuse(messageOf(added));

@@ -5,7 +5,7 @@ import { QuietHours } from "./quiet-hours.ts";
 export const PushSettings = z.object({
   /** The browser, as the list of signed-in browsers calls it. */
   browser: z.string(),
-  /** Machines that it hears nothing of. A machine that is added later is heard of. */
+  /** Identities of the computers that it hears nothing of. One that is added later is heard of, whatever its name. */
   muted: z.array(z.string()),
   quiet: z.nullable(QuietHours),
   /** The browser's time zone, which quiet hours are in. */
@@ -14,6 +14,12 @@ export const PushSettings = z.object({
   showsContent: z.boolean(),
 });
 export type PushSettings = z.infer<typeof PushSettings>;
+
+/** What a person chooses on the page. `muted` and `heard`: the computers that it offered, by their identities. Others stay as they were. */
+export type PushChoice = Pick<PushSettings, "quiet" | "showsContent"> & {
+  readonly muted: readonly string[];
+  readonly heard: readonly string[];
+};
 
 /** What a person can be told of, each a tick on the page. `types` are names of event types. */
 export const PUSH_TOPICS = [

@@ -7,7 +7,10 @@ import type { Caller } from "../http/caller.ts";
 import { administering } from "../http/needs.ts";
 import { EVENT_TYPE_BY_NAME } from "../mcp-events/event-type.ts";
 import { EventsFailure } from "../mcp-events/events-error.ts";
-import { type SubscriptionFilter, parseFilter } from "../mcp-events/subscription-arguments.ts";
+import { whyUnknown } from "../http/shown-machine.ts";
+import type { MachineRecord } from "../machines/machine-record.ts";
+import { type AskedFilter, parseFilter } from "../mcp-events/subscription-arguments.ts";
+import { registryOf } from "../user/user-rpc.ts";
 import type { Added, AddRequest } from "../webhooks/add-request.ts";
 import type { Posted } from "../webhooks/post.ts";
 import { isTopicUrl } from "../webhooks/topic-url.ts";
@@ -45,15 +48,18 @@ webhooks.post("/", administering, async (c) => {
     return invalid(`There is no event type "${unknown}". The types: ${[...EVENT_TYPE_BY_NAME.keys()].join(", ")}.`);
   if (kind === "ntfy" && !isTopicUrl(url))
     return invalid("The URL of a topic ends with its name, such as https://ntfy.sh/my-topic.");
-  let filter: SubscriptionFilter;
+  let asked: AskedFilter;
   try {
-    filter = parseFilter({ machineId: parsed.data.machineId, session: parsed.data.session });
+    asked = parseFilter({ machineId: parsed.data.machineId, session: parsed.data.session });
   } catch (reason) {
     if (reason instanceof EventsFailure) return invalid(reason.message);
     throw reason;
   }
-  if (filter.machine !== null && (await c.env.USER.getByName(caller.user).machine(filter.machine)) === null)
-    return errorResponse({ code: "machine_unknown", machine: filter.machine });
+  const { machine: name, session } = asked;
+  const machine: MachineRecord | null = name === null ? null : await registryOf(c.env, caller.user).machine(name);
+  if (name !== null && machine === null) return errorResponse({ code: "machine_unknown", machine: name });
+  if (machine?.identity === "") return invalid(whyUnknown(machine.name));
+  const filter = { machine: machine === null ? null : { name: machine.name, identity: machine.identity }, session };
   const request: AddRequest = { ...whoAdds(caller), kind, url, types, filter };
   const added: Added | OperatorError = await webhooksOf(c.env, caller.user).add(request);
   if ("code" in added) return errorResponse(added);

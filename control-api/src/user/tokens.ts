@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { columnsOf } from "../columns.ts";
-import { type Bearer, callerWith, type Credential, type TokenAnswer } from "../http/caller.ts";
+import { type Bearer, callerWith, type Credential, type Sight, type TokenAnswer } from "../http/caller.ts";
 import { SCOPES, type Scope } from "../http/scope.ts";
 import type { MeantMachine } from "../http/shown-machine.ts";
 import { hashOf, makeToken } from "../sign-in/access-token.ts";
@@ -164,6 +164,13 @@ export class Tokens {
     return this.#sql.exec(valid, id, nowMs).toArray().length > 0;
   }
 
+  /** What a valid token lets its bearer see, by its id. */
+  sightOf(id: string, nowMs: number): Sight | null {
+    const valid = "SELECT * FROM access_token WHERE id = ? AND (expires_ms IS NULL OR expires_ms > ?)";
+    const [row] = this.#sql.exec<Row>(valid, id, nowMs).toArray();
+    return row === undefined ? null : { machines: row.machines === null ? null : identitiesIn(row.machines) };
+  }
+
   list(): TokenRecord[] {
     return this.#sql
       .exec<Row>("SELECT * FROM access_token ORDER BY created_ms")
@@ -266,10 +273,14 @@ export class Tokens {
 
   /** The current names of the machines; removed machines are left out. */
   #namesOf(machines: string): string[] {
-    return Machines.parse(JSON.parse(machines)).flatMap((machine) =>
-      typeof machine === "string" ? [] : (this.#names.nameOf(machine.identity) ?? []),
-    );
+    return identitiesIn(machines).flatMap((identity) => this.#names.nameOf(identity) ?? []);
   }
+}
+
+function identitiesIn(machines: string): string[] {
+  return Machines.parse(JSON.parse(machines)).flatMap((machine) =>
+    typeof machine === "string" ? [] : machine.identity,
+  );
 }
 
 function namesIn(machines: string | null): string[] {

@@ -16,7 +16,7 @@ import type { IndexedSessions, ListedSession, SessionListQuery } from "../histor
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts";
 import type { KeyLimits } from "../enrolment/enrolment-keys.ts";
-import type { Bearer, Credential, TokenAnswer } from "../http/caller.ts";
+import type { Bearer, Credential, Sight, TokenAnswer } from "../http/caller.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import type {
   MachineEntry,
@@ -193,6 +193,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Creates a personal access token. Answers an error if it is limited to a machine that does not exist, or is another one than its maker was shown. */
   createToken(label: string, limits: AskedLimits, maker: TokenMaker): MaybeAsync<MadeToken | OperatorError>;
   tokens(): MaybeAsync<TokenRecord[]>;
+  /** What a token shows, by its id; `null` if it is not valid. */
+  tokenSight(id: string): MaybeAsync<Sight | null>;
   /** Answers the token's label, or `null` if there is no such token. */
   revokeToken(id: string): MaybeAsync<string | null>;
   /** `counts`: whether a budget of the token counts this request. */

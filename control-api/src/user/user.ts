@@ -28,7 +28,7 @@ import { Deliveries } from "../delivery/deliveries.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import { deliveryView } from "../delivery/delivery-view.ts";
 import { Outbox } from "../delivery/outbox.ts";
-import { type Bearer, type Credential, tagOf, type TokenAnswer } from "../http/caller.ts";
+import { type Bearer, type Credential, type Sight, tagOf, type TokenAnswer } from "../http/caller.ts";
 import type { Env } from "../env.ts";
 import type {
   MachineEntry,
@@ -38,7 +38,7 @@ import type {
   NameQuery,
 } from "../machines/machine-query.ts";
 import { type MachineRecord, PAGE_APPROVALS, type PageApproval } from "../machines/machine-record.ts";
-import { type MeantMachine, nameOf } from "../http/shown-machine.ts";
+import { type MeantMachine, nameOf, whyUnknown } from "../http/shown-machine.ts";
 import type { ServerBundle } from "../machines/hosted-form.ts";
 import { machineState } from "../machines/machine-state.ts";
 import { forgetAtScript, tellWatched } from "../machines/script-orders.ts";
@@ -654,8 +654,7 @@ export class User extends Agent<Env> implements UserRpc {
       if (refusal !== null) return refusal;
       const name = nameOf(machine);
       if (this.#identityOf(name) !== null) continue;
-      const reason = `the list of machines was rebuilt, and which computer "${name}" is will be known again after \`codez setup\` was run on it.`;
-      return { code: "invalid_request", reason };
+      return { code: "invalid_request", reason: whyUnknown(name) };
     }
     const machines = limits.machines?.map(nameOf) ?? null;
     // A token that ends must not be able to make one that does not, which would give it permanent access.
@@ -718,6 +717,10 @@ export class User extends Agent<Env> implements UserRpc {
     if (dueMs !== undefined && dueMs > nowMs && dueMs <= nowMs + seconds * 1000) return;
     this.ctx.storage.kv.put(key, nowMs + seconds * 1000);
     await this.schedule(seconds, callback);
+  }
+
+  tokenSight(id: string): Sight | null {
+    return this.#tokens.sightOf(id, Date.now());
   }
 
   tokens(): TokenRecord[] {

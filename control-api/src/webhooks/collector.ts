@@ -20,13 +20,14 @@ export class Collector {
   readonly #storage: DurableObjectStorage;
   readonly #subscriptions: Subscriptions;
   readonly #deliveries: Deliveries;
-  readonly #feed: () => EventFeed;
+  readonly #feed: (visible: readonly string[] | null) => Promise<EventFeed>;
 
+  /** @param feed the log of the computers of these identities, as far as they have names now; `null` for all that there is */
   constructor(
     storage: DurableObjectStorage,
     subscriptions: Subscriptions,
     deliveries: Deliveries,
-    feed: () => EventFeed,
+    feed: (visible: readonly string[] | null) => Promise<EventFeed>,
   ) {
     this.#storage = storage;
     this.#subscriptions = subscriptions;
@@ -51,7 +52,7 @@ export class Collector {
    * @param replayed ids of events that a subscription has got already
    */
   async collect(replayed?: { readonly subscription: string; readonly ids: ReadonlySet<string> }): Promise<string> {
-    const feed = this.#feed();
+    const feed = await this.#feed(null);
     let { position } = this;
     if (position === null) {
       position = await feed.now();
@@ -66,7 +67,7 @@ export class Collector {
       const room = new Room(this.#deliveries);
       for (const { event, match } of matchesIn(page.events, position))
         for (const subscription of subscriptions) {
-          if (!wants(subscription, match.occurrence.name, event.event)) continue;
+          if (!wants(subscription, match.occurrence.name, event)) continue;
           if (subscription.id === replayed?.subscription && replayed.ids.has(event.id)) continue;
           this.#enqueue(subscription.id, match, room, nowMs);
         }
@@ -87,7 +88,7 @@ export class Collector {
     cursor: string,
     maxAgeMs: number | null,
   ): Promise<{ matches: readonly Match[]; ids: ReadonlySet<string>; truncated: boolean }> {
-    const feed = this.#feed();
+    const feed = await this.#feed(interest.visible);
     const floorMs = maxAgeMs === null ? 0 : Date.now() - maxAgeMs;
     let matches: Match[] = [];
     let truncated = false;
@@ -97,7 +98,7 @@ export class Collector {
       const page = await feed.read(at, 0);
       truncated ||= page.gap;
       for (const { event, match } of matchesIn(page.events, at)) {
-        if (!isAbout(interest, match.occurrence.name, event.event)) continue;
+        if (!isAbout(interest, match.occurrence.name, event)) continue;
         if (event.event.atMs < floorMs) truncated = true;
         else matches.push(match);
       }

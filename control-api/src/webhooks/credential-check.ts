@@ -1,17 +1,13 @@
 import { noteWithin } from "#protocol/keep-within.ts";
 import type { Env } from "../env.ts";
-import type { Bearer } from "../http/caller.ts";
+import type { Bearer, Sight } from "../http/caller.ts";
 import { accountsOf } from "../sign-in/accounts/directory.ts";
 import { grantsOf } from "../sign-in/grants.ts";
-import type { TokenRecord } from "../user/tokens.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { CREDENTIAL_CHECK_MS } from "./limits.ts";
 
 /** Credentials whose answers are in memory: more than a person has subscriptions. Those of deleted ones stay until they make room. */
 const REMEMBERED = 1_000;
-
-/** What a valid credential lets its bearer see: names of machines, or `null` for all. */
-export type Sight = { readonly machines: readonly string[] | null };
 
 /** Whether the grants, tokens and signed-in browsers that subscriptions were made with are still valid. Answers are used again for a minute. */
 export class CredentialCheck {
@@ -45,17 +41,12 @@ export class CredentialCheck {
     const user = this.#user();
     const id = credential.slice(credential.indexOf(":") + 1);
     const isValid = ({ expiresMs }: { expiresMs: number | null }): boolean => expiresMs === null || expiresMs > nowMs;
-    if (credential.startsWith("token:")) {
-      const tokens: TokenRecord[] = await registryOf(this.#env, user).tokens();
-      const token = tokens.find((one) => one.id === id && isValid(one));
-      return token === undefined ? null : { machines: token.machines };
-    }
+    if (credential.startsWith("token:")) return registryOf(this.#env, user).tokenSight(id);
     if (credential.startsWith("browser:")) {
       const browsers: { id: string }[] = await accountsOf(this.#env).sessions(user);
       return browsers.some((browser) => browser.id === id) ? { machines: null } : null;
     }
     const grant = (await grantsOf(user, this.#env)).find((one) => one.id === id && isValid(one));
-    if (grant === undefined) return null;
-    return { machines: grant.machines === null ? null : await registryOf(this.#env, user).namesOf(grant.machines) };
+    return grant === undefined ? null : { machines: grant.machines };
   }
 }

@@ -17,6 +17,9 @@ export const MAX_WEBHOOKS = 20;
 /** Browsers that a person gets notifications in. */
 export const MAX_PUSHES = 20;
 
+/** Computers that are muted in a browser, also those that are not there now: the last ones that its person chose. A person has up to a thousand machines. */
+export const MAX_MUTED = 2_000;
+
 /** Deliveries that wait for one subscription. When there are more, its receiver learns of a gap instead. */
 export const MAX_PENDING = 200;
 

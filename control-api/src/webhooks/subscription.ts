@@ -3,6 +3,7 @@ import { columnsOf } from "../columns.ts";
 import type { Bearer } from "../http/caller.ts";
 import { PushSettings } from "../push/push-settings.ts";
 import type { DeliveryFault } from "../mcp-events/events-error.ts";
+import type { FeedEvent } from "../mcp-events/event-feed.ts";
 import { passes, type SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
 
 /** Who wants the messages: an MCP client, or the person: by webhook, as notifications of ntfy, or as notifications of a browser. */
@@ -19,7 +20,7 @@ export type Subscription = {
   /** Names of event types; `null` for all. A client's subscription has exactly one. */
   readonly types: readonly string[] | null;
   readonly filter: SubscriptionFilter;
-  /** Names of the machines that its maker may see, as last checked; `null` for all. */
+  /** Identities of the computers that its maker may see, as last checked; `null` for all. */
   readonly visible: readonly string[] | null;
   readonly url: string;
   readonly createdMs: number;
@@ -50,6 +51,7 @@ type Row = {
   credential: Bearer | null;
   types: string | null;
   machine: string | null;
+  identity: string | null;
   session: string | null;
   visible: string | null;
   url: string;
@@ -65,11 +67,20 @@ type Row = {
   former: string | null;
   former_until_ms: number;
   push: string | null;
+  by_names: number;
 };
+
+/** What a subscription is limited to, by the identities of computers. */
+export type Limits = Pick<Subscription, "filter" | "visible" | "push">;
 
 const Names = z.array(z.string());
 
-/** The table of one person's subscriptions. */
+/**
+ * The table of one person's subscriptions.
+ *
+ *   machine, identity  the computer that the filter names, by its name of then. `identity` is `""` for one that nobody has any more
+ *   by_names           1 for what a version stored which knew machines by their names alone (`byNames`)
+ */
 export class Subscriptions {
   readonly #sql: SqlStorage;
 
@@ -82,6 +93,12 @@ export class Subscriptions {
       secret TEXT, former TEXT, former_until_ms INTEGER NOT NULL DEFAULT 0, push TEXT)`);
     // A database of a version without notifications in browsers.
     if (!columnsOf(sql, "subscription").has("push")) sql.exec("ALTER TABLE subscription ADD COLUMN push TEXT");
+    // One of a version in which a filter followed its machine's name to another computer.
+    if (!columnsOf(sql, "subscription").has("by_names")) {
+      sql.exec("ALTER TABLE subscription ADD COLUMN identity TEXT");
+      sql.exec("ALTER TABLE subscription ADD COLUMN by_names INTEGER NOT NULL DEFAULT 0");
+      sql.exec("UPDATE subscription SET by_names = 1");
+    }
   }
 
   get(id: string): Subscription | null {
@@ -91,6 +108,22 @@ export class Subscriptions {
 
   list(): Subscription[] {
     return this.#sql.exec<Row>("SELECT * FROM subscription ORDER BY created_ms, id").toArray().map(subscriptionOf);
+  }
+
+  /** Those whose machines are stored by their names: `filter`, `visible` and the muted ones. */
+  byNames(): Subscription[] {
+    return this.#sql.exec<Row>("SELECT * FROM subscription WHERE by_names = 1").toArray().map(subscriptionOf);
+  }
+
+  /** From now on it is limited to these computers, whatever their names are. */
+  bind(id: string, { filter, visible, push }: Limits): void {
+    this.#sql.exec(
+      "UPDATE subscription SET identity = ?, visible = ?, push = ?, by_names = 0 WHERE id = ?",
+      filter.machine?.identity ?? null,
+      visible === null ? null : JSON.stringify(visible),
+      push === null ? null : JSON.stringify(push),
+      id,
+    );
   }
 
   secretsOf(id: string): SealedSecrets | null {
@@ -106,14 +139,15 @@ export class Subscriptions {
     secret: string | null,
   ): void {
     this.#sql.exec(
-      `INSERT INTO subscription (id, kind, client, credential, types, machine, session, visible, url, created_ms, expires_ms, secret, push)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO subscription (id, kind, client, credential, types, machine, identity, session, visible, url, created_ms, expires_ms, secret, push)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       made.id,
       made.kind,
       made.client,
       made.credential,
       made.types === null ? null : JSON.stringify(made.types),
-      made.filter.machine,
+      made.filter.machine?.name ?? null,
+      made.filter.machine?.identity ?? null,
       made.filter.session,
       made.visible === null ? null : JSON.stringify(made.visible),
       made.url,
@@ -188,20 +222,24 @@ export class Subscriptions {
 }
 
 /** Whether an event goes to a subscription. */
-export function wants(subscription: Subscription, name: string, event: Place): boolean {
+export function wants(subscription: Subscription, name: string, event: FeedEvent): boolean {
   const { hasEnded, suspendedMs, push } = subscription;
-  if (hasEnded || suspendedMs !== null || push?.muted.includes(event.machine) === true) return false;
+  if (hasEnded || suspendedMs !== null || (push !== null && isOf(push.muted, event))) return false;
   return isAbout(subscription, name, event);
+}
+
+/** Whether an event is of one of these computers. */
+function isOf(identities: readonly string[], { identity }: FeedEvent): boolean {
+  return identity !== null && identities.includes(identity);
 }
 
 /** What a subscription is about. */
 export type Interest = Pick<Subscription, "types" | "filter" | "visible">;
 
-type Place = { readonly machine: string; readonly session: string | null };
-
 /** Whether an event is what somebody subscribes to. */
-export function isAbout({ types, filter, visible }: Interest, name: string, event: Place): boolean {
-  return types?.includes(name) !== false && passes(filter, visible, event);
+export function isAbout({ types, filter, visible }: Interest, name: string, event: FeedEvent): boolean {
+  if (visible !== null && !isOf(visible, event)) return false;
+  return types?.includes(name) !== false && passes(filter, event);
 }
 
 function subscriptionOf(row: Row): Subscription {
@@ -211,7 +249,10 @@ function subscriptionOf(row: Row): Subscription {
     client: row.client,
     credential: row.credential,
     types: row.types === null ? null : Names.parse(JSON.parse(row.types)),
-    filter: { machine: row.machine, session: row.session },
+    filter: {
+      machine: row.machine === null ? null : { name: row.machine, identity: row.identity ?? "" },
+      session: row.session,
+    },
     visible: row.visible === null ? null : Names.parse(JSON.parse(row.visible)),
     url: row.url,
     createdMs: row.created_ms,

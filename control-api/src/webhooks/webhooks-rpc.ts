@@ -3,8 +3,8 @@ import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-ev
 import type { EventsError } from "../mcp-events/events-error.ts";
 import type { DeadLetter } from "./deliveries.ts";
 import type { AddPushRequest, AddRequest, Added } from "./add-request.ts";
-import type { PushSettings } from "../push/push-settings.ts";
-import type { Subscription } from "./subscription.ts";
+import type { PushChoice } from "../push/push-settings.ts";
+import type { ShownSubscription } from "./shown-subscription.ts";
 import type { Renamed } from "../user/follower.ts";
 import type { Posted } from "./post.ts";
 
@@ -15,7 +15,7 @@ export type TooOften = { readonly afterMs: number };
 
 /** Everything that a person is shown of their subscriptions. `pending`: deliveries that wait, by subscription. */
 export type Overview = {
-  readonly subscriptions: readonly (Subscription & { readonly pending: number })[];
+  readonly subscriptions: readonly (ShownSubscription & { readonly pending: number })[];
   readonly dead: readonly DeadLetter[];
 };
 
@@ -38,7 +38,7 @@ export interface WebhooksRpc extends Rpc.DurableObjectBranded {
   /** Turns on notifications in a browser. One that is known keeps its settings. */
   addPush(request: AddPushRequest): MaybeAsync<{ id: string } | OperatorError>;
   /** Says what a browser gets. Answers `false` if there is no such browser. */
-  choosePush(id: string, types: readonly string[], settings: PushSettings): MaybeAsync<boolean>;
+  choosePush(id: string, types: readonly string[], choice: PushChoice): MaybeAsync<boolean>;
   /** Removes a subscription of any kind. Answers its URL, or `null` if there is none. */
   remove(id: string): MaybeAsync<string | null>;
   /** Sends a test message and answers how it went; `null` if there is no such webhook. A success ends a suspension. */

@@ -3,7 +3,8 @@ import * as z from "zod/mini";
 import { hex, sha256 } from "#protocol/bytes.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import type { Env } from "../env.ts";
-import type { Bearer } from "../http/caller.ts";
+import type { Bearer, Sight } from "../http/caller.ts";
+import type { MachineEntry } from "../machines/machine-query.ts";
 import { feedOf } from "../mcp-events/event-feed.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/events-error.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
@@ -12,16 +13,17 @@ import { Closure } from "../user/closure.ts";
 import type { Renamed } from "../user/follower.ts";
 import { registryOf } from "../user/user-rpc.ts";
 import { areKeys, type BrowserKeys } from "../push/encrypt.ts";
-import { DEFAULT_TYPES, type PushSettings } from "../push/push-settings.ts";
+import { DEFAULT_TYPES, type PushChoice } from "../push/push-settings.ts";
 import { type NoPush, type PushIdentity, pushOf, type PushTarget, testPushOf } from "../push/push-request.ts";
 import { isTimeZone } from "../push/quiet-hours.ts";
 import { makeVapidKey, VapidKey } from "../push/vapid.ts";
 import type { AddPushRequest, AddRequest, Added } from "./add-request.ts";
+import { boundLimits } from "./bound-limits.ts";
 import { callbackUrlOf } from "./callback-url.ts";
 import { Challenges } from "./challenge.ts";
 import { Collector } from "./collector.ts";
 import { Courier } from "./courier.ts";
-import { CredentialCheck, type Sight } from "./credential-check.ts";
+import { CredentialCheck } from "./credential-check.ts";
 import { Deliveries } from "./deliveries.ts";
 import {
   DEAD_AGE_MS,
@@ -29,6 +31,7 @@ import {
   FORMER_SECRET_MS,
   GUARD_MS,
   LOOK_AGAIN_MS,
+  MAX_MUTED,
   MAX_PUSHES,
   MAX_SUBSCRIPTIONS,
   MAX_SUBSCRIPTIONS_PER_CLIENT,
@@ -41,6 +44,7 @@ import {
 import { post, type Posted } from "./post.ts";
 import { seal, unseal } from "./seal.ts";
 import { keyOfSecret, makeSecret } from "./sign.ts";
+import { shownSubscription } from "./shown-subscription.ts";
 import { type Subscription, Subscriptions } from "./subscription.ts";
 import { Verified } from "./verified.ts";
 import type { Overview, TooOften, WebhooksRpc } from "./webhooks-rpc.ts";
@@ -76,9 +80,10 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
   readonly #closure = new Closure(this.ctx.storage.sql);
   readonly #challenges = new Challenges();
   readonly #credentials = new CredentialCheck(this.env, () => this.#user);
-  readonly #collector = new Collector(this.ctx.storage, this.#subscriptions, this.#deliveries, () =>
-    feedOf(this.env, this.#user, null),
-  );
+  readonly #collector = new Collector(this.ctx.storage, this.#subscriptions, this.#deliveries, async (visible) => {
+    const names = visible === null ? null : await registryOf(this.env, this.#user).namesOf(visible);
+    return feedOf(this.env, this.#user, names);
+  });
   readonly #courier = new Courier({
     subscriptions: this.#subscriptions,
     deliveries: this.#deliveries,
@@ -130,7 +135,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const { machines: visible } = (await this.#credentials.sightOf(request.credential, Date.now())) ?? { machines: [] };
     const refused = await this.#inTurn(async (): Promise<OperatorError | null> => {
       if (this.#closure.isClosed) return REMOVED;
-      await this.#collector.collect();
+      await this.#collect();
       // Not before: others that are added at the same time count as well.
       if (this.#subscriptions.list().filter((one) => one.kind !== "client" && one.push === null).length >= MAX_WEBHOOKS)
         return {
@@ -147,12 +152,15 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     return (await this.#isAllowed(id, request.by ?? request.credential)) ? { id, url: url.href, secret } : REMOVED;
   }
 
-  overview(): Overview {
-    const subscriptions = this.#subscriptions
-      .list()
-      // A push service takes messages of anyone who knows the address and has our key. Nobody needs to see it.
-      .map((one) => (one.push === null ? one : { ...one, url: new URL(one.url).origin }))
-      .map((one) => ({ ...one, pending: this.#deliveries.pending(one.id) }));
+  async overview(): Promise<Overview> {
+    if (this.#subscriptions.list().length === 0) return { subscriptions: [], dead: [] };
+    await this.#bind();
+    const known = (await this.#machines()).filter(({ identity }) => identity !== "");
+    const names = new Map(known.map(({ name, identity }) => [identity, name]));
+    const subscriptions = this.#subscriptions.list().map((one) => ({
+      ...shownSubscription(one, (identity) => names.get(identity)),
+      pending: this.#deliveries.pending(one.id),
+    }));
     return { subscriptions, dead: this.#deliveries.dead() };
   }
 
@@ -173,7 +181,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const sealed = await this.#seal(id, JSON.stringify(keys));
     const refusal = await this.#inTurn(async (): Promise<OperatorError | null> => {
       if (this.#closure.isClosed) return REMOVED;
-      await this.#collector.collect();
+      await this.#collect();
       const known = this.#subscriptions.get(id);
       // A browser has one subscription, and another address when it was renewed. Whoever is signed in with it now has it alone.
       for (const { id: other, ...one } of this.#subscriptions.list())
@@ -196,9 +204,12 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     return (await this.#isAllowed(id, credential)) ? { id } : REMOVED;
   }
 
-  choosePush(id: string, types: readonly string[], settings: PushSettings): boolean {
-    if (this.#subscriptions.get(id)?.push == null) return false;
-    this.#subscriptions.choose(id, types, settings);
+  async choosePush(id: string, types: readonly string[], { muted, heard, ...chosen }: PushChoice): Promise<boolean> {
+    await this.#bind();
+    const push = this.#subscriptions.get(id)?.push ?? null;
+    if (push === null) return false;
+    const others = push.muted.filter((identity) => !muted.includes(identity) && !heard.includes(identity));
+    this.#subscriptions.choose(id, types, { ...push, ...chosen, muted: [...others, ...muted].slice(-MAX_MUTED) });
     // What waits for quiet hours to end may be sent now. If they are not over, it waits again.
     this.#deliveries.hurry(id, Date.now());
     this.ctx.waitUntil(this.#deliver());
@@ -259,7 +270,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     await this.#inTurn(() => {
       // After a read of the log that has begun, which still had the former names.
       for (const { from, to } of renamed) this.#deliveries.rename(from, to);
-      return this.#collector.collect();
+      return this.#collect();
     });
     await this.#deliver();
   }
@@ -290,7 +301,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       if (expiresMs !== null && expiresMs <= nowMs) await this.remove(id);
     if (this.#subscriptions.list().length === 0) return;
     // Should the log not be readable now, what is in the queue is delivered nevertheless.
-    await this.#inTurn(() => this.#collector.collect()).catch((reason: unknown) =>
+    await this.#inTurn(() => this.#collect()).catch((reason: unknown) =>
       console.error("the log could not be read for webhooks", { reason: String(reason) }),
     );
     await this.#run();
@@ -321,12 +332,13 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       const sight = await this.#sightNow(request.credential);
       if (sight === null) throw new EventsFailure({ code: "forbidden", reason: "Access was revoked." });
       const { machines: visible } = sight;
+      await this.#bind();
       const known = this.#active(id);
       if (known !== null) return this.#refresh(known, request, visible, sealed, grantedMs);
       this.#checkLimits(request);
       this.#deliveries.deleteOf(id);
       this.#subscriptions.delete(id); // one that has ended, whose last message was not delivered yet
-      await this.#collector.collect();
+      await this.#collect();
       const { client, credential, name, filter } = request;
       const made = { id, kind: "client", client, credential, types: [name], filter, visible, url: url.href, createdMs: nowMs, expiresMs: grantedMs } as const; // prettier-ignore
       const past =
@@ -337,7 +349,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       if (past !== null) this.#collector.enqueue(id, past.matches, Date.now());
       await this.#guard();
       // While that was read something may have happened, which is for all.
-      if (past !== null) await this.#collector.collect({ subscription: id, ids: past.ids });
+      if (past !== null) await this.#collect({ subscription: id, ids: past.ids });
       const begun = { cursor: this.#watermarkOf(id), truncated: past?.truncated === true };
       return { isNew: true, result: { ...begun, id, refreshBefore: iso(grantedMs) } };
     });
@@ -355,7 +367,14 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     sealed: string,
     grantedMs: number,
   ): Promise<Subscribed> {
-    const { id, lastDeliveryMs, lastFault, failedSinceMs, suspendedMs } = known;
+    const { id, filter, lastDeliveryMs, lastFault, failedSinceMs, suspendedMs } = known;
+    const { machine } = request.filter;
+    // A refresh comes by itself, before its person may have seen that another computer has the name.
+    if (machine?.identity !== filter.machine?.identity)
+      throw new EventsFailure({
+        code: "forbidden",
+        reason: `"${machine?.name ?? ""}" is another machine now than the one of this subscription. To hear of it, unsubscribe and subscribe again.`,
+      });
     if (!(await this.#hasSecret(id, request.secret)))
       this.#subscriptions.rotate(id, sealed, Date.now() + FORMER_SECRET_MS);
     this.#subscriptions.refresh(id, grantedMs);
@@ -542,6 +561,30 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       (known) => known === secret,
       () => false,
     );
+  }
+
+  /** Takes what is new in the log into the queue (`Collector.collect`). */
+  async #collect(replayed?: Parameters<Collector["collect"]>[0]): Promise<void> {
+    await this.#bind();
+    await this.#collector.collect(replayed);
+  }
+
+  /** What a former version has limited to names is limited to the computers that have them now. */
+  async #bind(): Promise<void> {
+    const stored = this.#subscriptions.byNames();
+    if (stored.length === 0) return;
+    const identities = new Map((await this.#machines()).map(({ name, identity }) => [name, identity]));
+    const sights = new Map<string, Sight | null>();
+    for (const { id, credential } of stored) sights.set(id, await this.#credentials.sightOf(credential, Date.now()));
+    // As they are stored now: while that was looked up, some may have been bound and changed.
+    for (const one of this.#subscriptions.byNames()) {
+      const limits = boundLimits(one, identities, sights.get(one.id) ?? null);
+      if (limits !== null) this.#subscriptions.bind(one.id, limits);
+    }
+  }
+
+  async #machines(): Promise<MachineEntry[]> {
+    return registryOf(this.env, this.#user).machineEntries();
   }
 
   /** Reads the log once at a time: two reads from the same position would queue everything twice. */

@@ -14,6 +14,7 @@ const Webhook = z.object({
   types: z.array(z.string()).nullable(),
   filter: z.object({ machine: z.string().nullable(), session: z.string().nullable() }),
   pending: z.number(),
+  isPaused: z.boolean().optional(), // an Operator before 0.6 does not say
   suspendedMs: z.number().nullable(),
   failedSinceMs: z.number().nullable(),
   lastDeliveryMs: z.number().nullable(),
@@ -44,7 +45,7 @@ export function webhooksCommand({ folder }: Context): Command {
     .argument("<url>", "the receiver, or with --ntfy the URL of a topic")
     .option("--ntfy", "send notifications to a topic of ntfy instead")
     .option("--type <type...>", "only these events, such as permission.requested (default: all)")
-    .option("--machine <name>", "only events of this machine")
+    .option("--machine <name>", "only events of this machine: the computer that has the name now")
     .option("--session <handle>", "only events of this session, <machine>/<id>")
     .action(async (url: string, options: AddOptions) => {
       const { ntfy, type: types, machine: machineId, session } = options;
@@ -109,10 +110,18 @@ function textOf({ subscriptions, dead }: Overview): string[] {
     stateOf(one, dead.filter(({ subscription }) => subscription === one.id).length),
     one.url,
   ]);
-  return tableOf([["ID", "FOR", "EVENTS", "OF", "STATE", "URL"], ...rows]);
+  const table = tableOf([["ID", "FOR", "EVENTS", "OF", "STATE", "URL"], ...rows]);
+  return [...table, ...subscriptions.filter(({ isPaused }) => isPaused === true).map(whyPaused)];
 }
 
-function stateOf({ suspendedMs, failedSinceMs, lastFault, pending }: Webhook, dead: number): string {
-  const state = suspendedMs !== null ? "suspended" : failedSinceMs !== null ? `failing (${lastFault ?? "?"})` : "ok";
+/** The computer that it was limited to has no name here. */
+function whyPaused({ id, kind, filter }: Webhook): string {
+  const again = kind === "client" ? "have its client subscribe again" : "add it again";
+  return `${id} is paused: the computer that it was limited to was removed, or another one is called "${filter.machine}" now. It goes on when that computer is back. To hear of the one that has the name now: codez webhooks remove ${id}, and ${again}.`;
+}
+
+function stateOf({ isPaused, suspendedMs, failedSinceMs, lastFault, pending }: Webhook, dead: number): string {
+  const working = failedSinceMs !== null ? `failing (${lastFault ?? "?"})` : "ok";
+  const state = isPaused === true ? "paused" : suspendedMs !== null ? "suspended" : working;
   return [state, ...(pending > 0 ? [`${pending} waiting`] : []), ...(dead > 0 ? [`${dead} given up`] : [])].join(", ");
 }

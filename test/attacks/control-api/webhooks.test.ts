@@ -228,6 +228,145 @@ describe("another client or another person", () => {
   });
 });
 
+// Root cause: a webhook, and the machines muted in a browser, were limited to a machine's name, which may pass to another computer.
+describe("what is limited to a machine", () => {
+  const ANOTHER = { identity: "identity-of-another" };
+
+  /** Gives a name to another computer, or back to the one that had it. */
+  const pass = (user: TestUser, identity: string) => user.register("attic", { identity, replace: true });
+
+  const overviewOf = async (user: TestUser) => (await objectOf(user).overview()).subscriptions;
+
+  /** A webhook of the person's own, and one for everything, which shows when the log has been read. */
+  async function hooked(user: TestUser, filter: object): Promise<{ limited: Receiver; all: Receiver; id: string }> {
+    const [limited, all] = [new Receiver(), new Receiver()];
+    const types = ["session.failed"];
+    const added = await user.rest("POST", "/api/webhooks", { url: limited.url, types, ...filter });
+    expect((await user.rest("POST", "/api/webhooks", { url: all.url, types })).status).toBe(201);
+    return { limited, all, id: (await added.json<{ id: string }>()).id };
+  }
+
+  const sessionsOf = (messages: Record<string, unknown>[]) =>
+    messages.map(({ data }) => (data as { session: string }).session);
+
+  it.each([{ machineId: "attic" }, { session: "attic/s1" }])(
+    "tells nothing of another computer that gets its name, says so, and goes on when the first has it back: %j",
+    async (filter) => {
+      const alice = await person("attic");
+      const { limited, all, id } = await hooked(alice, filter);
+      const told = [failed("s1")];
+      await alice.logs("attic", told);
+      await limited.events(1, 0);
+      await pass(alice, ANOTHER.identity);
+      await alice.logs("attic", [...told, failed("s1")]);
+      expect(await all.events(2, 0)).toHaveLength(2);
+      expect(await overviewOf(alice)).toMatchObject([
+        { id, isPaused: true, filter: { machine: "attic" } },
+        { isPaused: false },
+      ]);
+      expect(await (await alice.rest("GET", "/api/webhooks")).text()).not.toContain("identity-of");
+      await pass(alice, "identity-of-attic");
+      await alice.logs("attic", [...told, failed("s1"), failed("s1")]);
+      const heard = await limited.events(2, 0);
+      expect([await all.events(3, 0), heard]).toMatchObject([{ length: 3 }, { length: 2 }]);
+      expect(await overviewOf(alice)).toMatchObject([{ isPaused: false }, { isPaused: false }]);
+    },
+  );
+
+  it("tells nothing of the machine that gets its name after its removal, unless it is the same computer", async () => {
+    const alice = await person("attic");
+    const { limited, all } = await hooked(alice, { machineId: "attic" });
+    for (const [identity, epoch] of [
+      ["identity-of-another", "e2"],
+      ["identity-of-attic", "e3"],
+    ] as const) {
+      await alice.rest("DELETE", "/api/machines/attic");
+      expect(await overviewOf(alice)).toMatchObject([{ isPaused: true }, { isPaused: false }]);
+      await alice.register("attic", { identity });
+      await alice.logs("attic", [failed(identity)], { epoch });
+    }
+    expect(sessionsOf(await all.events(2, 0))).toEqual(["attic/identity-of-another", "attic/identity-of-attic"]);
+    expect(sessionsOf(await limited.events(1, 0))).toEqual(["attic/identity-of-attic"]);
+  });
+
+  it("follows a computer that is renamed, and not the next one of its former name", async () => {
+    const alice = await person("attic");
+    const { limited, all } = await hooked(alice, { session: "attic/s1" });
+    await alice.script("loft"); // to which the log moves
+    expect((await alice.rest("PATCH", "/api/machines/attic", { name: "loft" })).status).toBe(200);
+    await alice.logs("loft", [failed("s1")]);
+    await alice.register("attic", ANOTHER);
+    await alice.logs("attic", [failed("s1")], { epoch: "e2" });
+    expect(sessionsOf(await all.events(2, 0)).toSorted()).toEqual(["attic/s1", "loft/s1"]);
+    expect(sessionsOf(await limited.events(1, 0))).toEqual(["loft/s1"]);
+    const [shown] = await overviewOf(alice);
+    expect(shown).toMatchObject({ isPaused: false, filter: { machine: "loft", session: "loft/s1" } });
+  });
+
+  it("is for an MCP client the computer that it subscribed to: a refresh does not follow the name", async () => {
+    const [alice, receiver, all] = [await person("attic"), new Receiver(), new Receiver()];
+    const more = { arguments: { machineId: "attic" } };
+    expect((await subscribe(alice, receiver.url, more)).error).toBeUndefined();
+    expect((await subscribe(alice, all.url)).error).toBeUndefined();
+    await pass(alice, ANOTHER.identity);
+    expect((await subscribe(alice, receiver.url, more)).error).toMatchObject({
+      code: -32_024,
+      message: expect.stringContaining("unsubscribe and subscribe again"),
+    });
+    await alice.logs("attic", [failed("one")]);
+    await all.events(1);
+    await alice.rpc("events/unsubscribe", { name: "session.failed", delivery: { url: receiver.url }, ...more });
+    expect((await subscribe(alice, receiver.url, more)).error).toBeUndefined();
+    await alice.logs("attic", [failed("one"), failed("two")]);
+    expect(sessionsOf(await receiver.events(1))).toEqual(["attic/two"]);
+  });
+
+  it("shows a token that is limited to the new computer nothing of the former one, from whatever cursor it begins", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    await alice.logs("attic", [failed("of-the-former")]);
+    await pass(alice, ANOTHER.identity);
+    await alice.logs("attic", [failed("of-the-former"), failed("of-the-new")]);
+    const limited = await clientOf(alice, "one", { machines: ["attic"] });
+    const now = await limited.rpc("events/poll", { name: "session.failed" });
+    const cursor = String(now.answer.result?.["cursor"]).replace(/-.*/, "-0");
+    for (const [index, more] of [{}, { arguments: { machineId: "attic" } }].entries()) {
+      expect((await subscribe(limited, receiver.url, { cursor, ...more })).error).toBeUndefined();
+      const sessions = sessionsOf(await receiver.events(1 + index));
+      expect(sessions).toEqual(sessions.map(() => "attic/of-the-new"));
+    }
+  });
+
+  it("is, if an earlier release stored it by name, the computer that has the name when it is first read", async () => {
+    const alice = await person("attic", "cellar");
+    const { limited, all, id } = await hooked(alice, { machineId: "attic" });
+    const narrow = await clientOf(alice, "one", { machines: ["attic"] });
+    const receiver = new Receiver();
+    expect((await subscribe(narrow, receiver.url)).error).toBeUndefined();
+    const gone = await alice.rest("POST", "/api/webhooks", { url: limited.url, machineId: "cellar" });
+    await alice.rest("DELETE", "/api/machines/cellar");
+    await runInDurableObject(objectOf(alice), async (_, context) => {
+      const { sql } = context.storage;
+      sql.exec("ALTER TABLE subscription DROP COLUMN identity");
+      sql.exec("ALTER TABLE subscription DROP COLUMN by_names");
+      sql.exec(`UPDATE subscription SET visible = '["attic"]' WHERE visible IS NOT NULL`);
+      await context.storage.sync();
+      context.abort("upgraded");
+    }).catch(() => undefined); // it ends this call, too
+    expect(await overviewOf(alice)).toMatchObject([
+      { id, isPaused: false, filter: { machine: "attic" } },
+      { isPaused: false },
+      { isPaused: false, visible: ["attic"] },
+      { id: (await gone.json<{ id: string }>()).id, isPaused: true, filter: { machine: "cellar" } },
+    ]);
+    await alice.logs("attic", [failed("one")]);
+    await pass(alice, ANOTHER.identity);
+    await alice.logs("attic", [failed("one"), failed("two")]);
+    expect(await all.events(2, 0)).toHaveLength(2);
+    expect(sessionsOf(await limited.events(1, 0))).toEqual(["attic/one"]);
+    expect(sessionsOf(await receiver.events(1))).toEqual(["attic/one"]);
+  });
+});
+
 describe("secrets", () => {
   it.each([
     "",

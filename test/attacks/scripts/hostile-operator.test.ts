@@ -303,13 +303,18 @@ describe("words of a hostile Operator", () => {
         return void response.writeHead(200, { "content-type": "text/event-stream" }).write(events);
       const token = { id: EVIL, label: EVIL, scopes: [EVIL], machines: [EVIL], createdMs: 1, expiresMs: 1 };
       const added = { id: EVIL, url: EVIL, secret: EVIL };
+      const of = { filter: { machine: EVIL, session: EVIL }, types: [EVIL], pending: 0, isPaused: true };
+      const when = { suspendedMs: null, failedSinceMs: null, lastDeliveryMs: null, lastFault: null };
+      const webhook = { id: EVIL, kind: EVIL, client: EVIL, url: EVIL, ...of, ...when };
       const answer =
         url === "/api/tokens"
           ? method === "POST"
             ? { ...token, token: EVIL }
             : { tokens: [token] }
           : url === "/api/webhooks"
-            ? added
+            ? method === "POST"
+              ? added
+              : { subscriptions: [webhook], dead: [] }
             : method === "DELETE"
               ? { removed: [EVIL] }
               : { error: { code: EVIL, message: EVIL } };
@@ -325,10 +330,12 @@ describe("words of a hostile Operator", () => {
         ["tokens"],
         ["tokens", "create", "x"],
         ["webhooks", "add", "https://x.test"],
+        ["webhooks", "list"],
         ["keys", "revoke", "x", "--and-machines"],
       ].map((args) => codez(home.path, args, env)),
     );
     for (const { out, err } of ended) expect(`${out}\n${err}`).not.toMatch(NOT_SHOWN);
+    expect(ended[4]?.out).toContain("is paused: the computer that it was limited to was removed");
     await expect.poll(() => watching.err).toContain("Some events are missing");
     expect(watching.err).not.toMatch(NOT_SHOWN);
   });

@@ -174,6 +174,15 @@ describe("events/stream", () => {
     expect(await stream.rest()).toEqual(endOf('There is no machine "attic". Call list_machines for the names.'));
   });
 
+  it("about one machine ends when another computer gets its name, and tells nothing of that one", async () => {
+    const alice = await person();
+    const stream = await streamOf(alice, { name: "session.failed", arguments: { machineId: "attic" } });
+    await stream.next();
+    await alice.register("attic", { identity: "identity-of-another", replace: true });
+    await alice.logs("attic", [failed("of-another")]);
+    expect(await stream.rest()).toEqual(endOf('"attic" is another machine now.'));
+  });
+
   it("tells the client that the machine of its session was renamed, and then ends", async () => {
     const alice = await person();
     const stream = await streamOf(alice, { name: "session.failed", arguments: { session: "attic/s1" } });

@@ -40,6 +40,15 @@ describe("receivers on the notifications page", () => {
     expect(idIn(await pageOf(one, "/notifications"))).toBe("");
   });
 
+  test("that are limited to a computer which lost its name are shown as paused, with what to do", async () => {
+    const one = await somebody();
+    await one.user.machine("attic");
+    await post(one, PATH, { kind: "ntfy", url: "https://ntfy.example/my-topic", all: "yes", machine: "attic" });
+    await one.user.register("attic", { identity: "identity-of-another", replace: true });
+    const page = textOf(await pageOf(one, "/notifications"));
+    expect(page).toMatch(/on attic Paused : .*another one is called attic now.*remove this and add it again/);
+  });
+
   test("that do not take what they are sent are shown with the reason", async () => {
     const one = await somebody();
     await one.user.machine("attic");

@@ -144,8 +144,32 @@ describe("a browser's settings", () => {
       ["cellar had a session fail", "/sessions/cellar/c"],
     ]);
     const page = await pageOf(one.person, "/notifications");
-    expect(page).toMatch(/name="machine" value="cellar" checked/);
-    expect(page).not.toMatch(/name="machine" value="attic" checked/);
+    expect(page).toMatch(/name="machine" value="cellar:\w+" checked/);
+    expect(page).not.toMatch(/name="machine" value="attic:\w+" checked/);
+  });
+
+  test("mute a computer and not its name, and no computer that the page did not show", async () => {
+    const one = await Subscribed.make();
+    const { user } = one.person;
+    const failed = (session: string) => ({ type: "session.error", session, data: {} });
+    const passTo = (identity: string) => user.register("attic", { identity, replace: true });
+    const stale = await pageOf(one.person, "/notifications");
+    await one.choose({ "topic-failed": "yes" });
+    await passTo("identity-of-another");
+    await user.logs("attic", [failed("of-another")]);
+    expect((await one.shown(1)).map(({ path }) => path)).toEqual(["/sessions/attic/of-another"]);
+    expect(await pageOf(one.person, "/notifications")).toMatch(/name="machine" value="attic:\w+" checked/);
+    await one.send(stale, { "topic-failed": "yes" });
+    await user.logs("attic", [failed("of-another"), failed("still-told")]);
+    expect((await one.shown(2)).at(-1)?.path).toBe("/sessions/attic/still-told");
+    await passTo("identity-of-attic");
+    expect(await pageOf(one.person, "/notifications")).not.toMatch(/name="machine" value="attic:\w+" checked/);
+    await user.logs("attic", [failed("of-another"), failed("still-told"), failed("muted")]);
+    await one.choose({ "topic-failed": "yes", machine: "attic" });
+    await user.logs("attic", [failed("of-another"), failed("still-told"), failed("muted"), failed("heard")]);
+    expect((await one.shown(3)).map(({ path }) => path)).toEqual(
+      ["of-another", "still-told", "heard"].map((session) => `/sessions/attic/${session}`),
+    );
   });
 
   test("hold back requests in quiet hours until they end, and leave out the rest", async () => {

@@ -1,7 +1,7 @@
 import { fromBase64 } from "#protocol/bytes.ts";
 import type { ReceivedMessage } from "../../../support/stand-in/receivers.ts";
 import { pageOf, type Somebody, somebody } from "../../pages/support/person.ts";
-import { csrfIn } from "../../sign-in/support/visitor.ts";
+import { csrfIn, offeredIn } from "../../sign-in/support/visitor.ts";
 import { Receiver } from "../../support/receiver.ts";
 import { TestBrowserPush } from "../../../support/push-service.ts";
 
@@ -44,9 +44,16 @@ export class Subscribed {
     return JSON.parse(await this.push.decrypt(fromBase64(body)));
   }
 
-  /** Sends the settings form, with these fields. */
+  /** Sends the settings form, with these fields. `machine` is the name of the one that is ticked. */
   async choose(fields: Record<string, string>): Promise<Response> {
-    return this.post(`/notifications/${this.id}`, fields);
+    return this.send(await pageOf(this.person, "/notifications"), fields);
+  }
+
+  /** The same on a page that was shown before. */
+  async send(page: string, { machine, ...fields }: Record<string, string>): Promise<Response> {
+    const offered = /name="offered" value="([^"]*)"/.exec(page)?.[1] ?? "";
+    const ticked = machine === undefined ? {} : { machine: offeredIn(page, machine) };
+    return this.post(`/notifications/${this.id}`, { offered, ...fields, ...ticked });
   }
 
   async post(path: string, fields: Record<string, string> = {}): Promise<Response> {
