@@ -84,3 +84,21 @@ test("a passkey with another one's id replaces nobody's, and opens no account", 
     expect(storage.sql.exec("SELECT person FROM passkey WHERE id = ?", base64Url(id)).toArray()).toHaveLength(1);
   });
 });
+
+test("a passkey that is made for one thing is taken for nothing else, and for nobody else", async () => {
+  const [one, other, code] = [await Visitor.invited(), await Visitor.invited(), await invitation()];
+  await runInDurableObject(directory(), async (accounts: Accounts) => {
+    const [mine, theirs] = [idOf(accounts, one.name), idOf(accounts, other.name)];
+    const made = async (asked: object): Promise<RegistrationResponseJSON> =>
+      (await newPasskey((asked as { challenge: string }).challenge, SITE.origin)) as RegistrationResponseJSON;
+    const add = (to: string, response: RegistrationResponseJSON): Promise<boolean> =>
+      accounts.addPasskey(to, accounts.sessions(to)[0]?.id ?? "", response, SITE, "a browser");
+    const asked = () => accounts.passkeyToAdd({ id: mine, name: one.name }, SITE);
+    expect(await add(theirs, await made(await asked()))).toBe(false);
+    expect(await accounts.enrolWithPasskey(await made(await asked()), SITE, visit())).toEqual({ denied: "wrong" });
+    const enrolling = await accounts.enrolPasskey(code, `person-${crypto.randomUUID()}`, SITE, crypto.randomUUID());
+    expect(await add(mine, await made(enrolling))).toBe(false);
+    expect([mine, theirs].flatMap((id) => accounts.passkeys(id))).toEqual([]);
+    expect(await add(mine, await made(await asked()))).toBe(true);
+  });
+});
