@@ -44,7 +44,7 @@ test("a token's limits are said where it can be revoked", async () => {
   ]);
 });
 
-test("a passkey has a name, which only its person can change", async () => {
+test("a passkey has a name, and only its person can change it, or remove one that is not their only credential", async () => {
   const [one, other] = [await somebody(), await somebody()];
   await runInDurableObject(directory(), (_, { storage }) => {
     storage.sql.exec(
@@ -66,6 +66,19 @@ test("a passkey has a name, which only its person can change", async () => {
   const page = await pageOf(one, "/account");
   expect(page).toContain("The blue key &lt;1&gt;");
   expect(textOf(page)).not.toContain("Mine now");
+  const remove = async (by: Somebody): Promise<number> =>
+    (await by.browser.post("/account/passkeys/key-1", { csrf: await by.browser.csrf("/account") })).status;
+  const setPassword = (password: string | null): Promise<void> =>
+    runInDurableObject(directory(), (_, { storage }) => {
+      storage.sql.exec("UPDATE person SET password = ? WHERE id = ?", password, one.user.id);
+    });
+  expect(await remove(other)).toBe(409);
+  await setPassword(null);
+  expect(await remove(one)).toBe(409);
+  expect(await accountOf(one)).toContain("The blue key");
+  await setPassword("a hash");
+  expect(await remove(one)).toBe(303);
+  expect(await accountOf(one)).not.toContain("The blue key");
 });
 
 test("each change is in the person's audit log, and they are told of what gives access", async () => {
