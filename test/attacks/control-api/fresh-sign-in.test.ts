@@ -23,11 +23,16 @@ afterEach(() => vi.restoreAllMocks());
 /** A person whose browser has been signed in for a while. */
 async function stale(): Promise<Visitor & { name: string }> {
   const visitor = await Visitor.invited();
+  await age(visitor.name);
+  return visitor;
+}
+
+/** Lets a while go by for this person's browsers. */
+async function age(person: string): Promise<void> {
   await runInDurableObject(directory(), async (accounts, { storage }) => {
-    const id = accounts.people().find(({ name }) => name === visitor.name)?.id ?? "";
+    const id = accounts.people().find(({ name }) => name === person)?.id ?? "";
     storage.sql.exec("UPDATE session SET proved_ms = proved_ms - 900001 WHERE person = ?", id);
   });
-  return visitor;
 }
 
 async function pageOf(visitor: Visitor): Promise<string> {
@@ -42,11 +47,13 @@ describe("a browser that somebody left signed in", () => {
     ["remove a passkey", "/account/passkeys/some-passkey", {}],
     ["invite somebody", "/account/invitations", {}],
     ["remove somebody", "/account/people/u-somebody", {}],
+    ["have clients answer permission requests", "/account/approvals/attic", { allow: "yes" }],
   ])("cannot %s before its person confirms", async (_, path, form) => {
     const visitor = await stale();
     const csrf = await visitor.csrf("/account");
     const response = await visitor.post(path, { csrf, ...form });
-    expect([response.status, response.headers.get("location")]).toEqual([303, "/sign-in/confirm?next=%2Faccount"]);
+    const to = response.headers.get("location")?.replace("%23approvals", "");
+    expect([response.status, to]).toEqual([303, "/sign-in/confirm?next=%2Faccount"]);
     expect(await pageOf(visitor)).not.toContain("access token, since");
   });
 
@@ -95,8 +102,10 @@ describe("a browser that somebody left signed in", () => {
     expect((await env.USER.getByName(id).machine("attic"))?.pageApproval).toBe("nothing");
   });
 
-  test("can do these for a quarter of an hour after its person entered their password", async () => {
-    const visitor = await stale();
+  test("can do these for a quarter of an hour after its person entered their password, and no other of theirs can", async () => {
+    const [visitor, elsewhere] = [await Visitor.invited(), new Visitor()];
+    await elsewhere.post("/sign-in", { name: visitor.name, password: PASSWORD });
+    await age(visitor.name);
     expect(await pageOf(visitor)).toContain("Confirm that it is you");
     const csrf = await visitor.csrf("/sign-in/confirm");
     const wrong = await visitor.post("/sign-in/confirm", { csrf, next: "/account", password: "wrong wrong wrong" });
@@ -109,6 +118,7 @@ describe("a browser that somebody left signed in", () => {
     const [token = ""] = /opr_[a-z0-9-]+_[\w-]{43}/.exec(made) ?? [];
     expect((await ask("/api/machines", bearer(token))).status).toBe(200);
     expect(await pageOf(visitor)).toContain("at most 10 calls a day");
+    expect(await pageOf(elsewhere)).toContain("Confirm that it is you");
   });
 
   test("cannot be confirmed with another person's password, or by guessing", async () => {
