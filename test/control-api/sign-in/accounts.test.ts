@@ -63,6 +63,10 @@ describe("the owner's account", () => {
     expect(seen).not.toContain("Invite someone");
     const forced = await guest.post("/account/invitations", { csrf: await guest.csrf("/account") });
     expect(forced.status).toBe(403);
+    const victim = await Visitor.invited();
+    const { id } = (await directory().people()).find(({ name }) => name === victim.name) ?? { id: "" };
+    const removing = await guest.post(`/account/people/${id}`, { csrf: await guest.csrf("/account") });
+    expect([removing.status, (await victim.get("/account")).status]).toEqual([403, 200]);
     const second = await new Visitor().post("/invite", { code, name: "guest2", password: PASSWORD });
     expect(second.status).toBe(401);
   });
@@ -110,6 +114,28 @@ describe("a password", () => {
     expect((await new Visitor().post("/sign-in", { name: "guessed", password: PASSWORD }, headers)).status).toBe(429);
     const elsewhere = { "cf-connecting-ip": "203.0.113.10" };
     expect((await new Visitor().post("/sign-in", { name: "guessed", password: PASSWORD }, elsewhere)).status).toBe(303);
+  });
+
+  test("can be confirmed and changed with a wrong one as often as it can be tried, from everywhere together 300 times a day", async () => {
+    const guessed = await Visitor.invited();
+    const [secret = ""] = guessed.cookies.values();
+    const from = (address: string) => ({ address, browser: "x" });
+    const session = await directory().session(secret, from("203.0.113.14"));
+    if (session === null) throw new Error("was just signed in");
+    const { id } = session.person;
+    const confirm = (address: string) => directory().confirm(secret, "wrong wrong wrong", from(address));
+    const change = (address: string) =>
+      directory().changePassword(id, "wrong wrong wrong", "another password", session.id, address);
+    const answers = [];
+    for (let count = 0; count < 4; count += 1)
+      answers.push(await confirm("203.0.113.14"), await change("203.0.113.14"));
+    expect(answers).toEqual(Array.from({ length: 8 }, () => ({ denied: "wrong" })));
+    for (const guess of [confirm, change]) expect(await guess("203.0.113.14")).toMatchObject({ denied: "slow_down" });
+    expect(await confirm("203.0.113.15")).toEqual({ denied: "wrong" });
+    await runInDurableObject(directory(), (_accounts, { storage }) => {
+      storage.sql.exec("UPDATE attempt SET count = 300 WHERE key = ?", `person:${id}`);
+    });
+    expect(await confirm("203.0.113.16")).toMatchObject({ denied: "slow_down" });
   });
 
   test("still works where its person has signed in before, even if strangers have used up the attempts of a day", async () => {
