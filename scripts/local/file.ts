@@ -20,6 +20,14 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
   }
 }
 
+/** Drafts of the lock belong to whoever else tries to start. */
+const DRAFT = /(?<!^lock)\.json\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/;
+
+/** Whether a file of this name is the draft of another, a JSON file of Operator's, and was never renamed to it. */
+export function isDraft(name: string): boolean {
+  return DRAFT.test(name);
+}
+
 /** A file's text, or null when there is none. */
 export async function readFileIfAny(path: string): Promise<string | null> {
   try {

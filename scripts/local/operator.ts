@@ -7,6 +7,7 @@ import { damagedDatabases } from "./databases.ts";
 import { watchDisk } from "./disk-watch.ts";
 import { explainFileFailure } from "./file-failure.ts";
 import { moveKv } from "./kv-move.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { startMonitor } from "./monitor.ts";
 import { takeLock } from "./lock.ts";
 import type { Hostility } from "./platform/hostility/hostility.ts";
@@ -100,6 +101,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
   const state = await openState(options.stateDir);
   const lock = await takeLock(state.lock);
   started.defer(() => lock.release());
+  await removeLeftovers(state.folder, report);
   const upgrade = await beginUpgrade(state.folder, ownVersion(), report);
   started.defer(() => upgrade.undo());
   const secrets = await readSecrets(state.secrets);

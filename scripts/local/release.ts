@@ -20,6 +20,13 @@ const Manifest = z.object({ version: z.string() });
 
 const BACKUPS = "backups";
 
+const PREFIX = "before-";
+/** Until the backup has taken the place of one of the same name. */
+const FRESH_SUFFIX = ".new";
+
+/** A backup that did not take its place. Releases up to 0.5.0 wrote its content beside it. */
+const DRAFT_OF_BACKUP = /^before-.+\.new(?:\.[0-9a-f-]{36}\.tmp)?$/;
+
 /** The last upgrade's backup and the one before: enough to go back twice, and the disk does not fill up over the years. */
 const KEPT_BACKUPS = 2;
 
@@ -30,6 +37,10 @@ export type Upgrade = {
   /** If it was not kept: writes the state back as the earlier release left it. */
   undo(): void;
 };
+
+export function isDraftOfBackup(name: string): boolean {
+  return DRAFT_OF_BACKUP.test(name);
+}
 
 /** The version of this release: of the program that runs, wherever the sources of its Workers are. */
 export function ownVersion(): string {
@@ -59,12 +70,12 @@ export async function beginUpgrade(folder: string, version: string, report: Repo
   // A new folder, or one that this release has used before.
   if (before === version || !existsSync(join(folder, "secrets.json"))) return { keep, undo: () => undefined };
 
-  const backup = join(folder, BACKUPS, `before-${version}`);
+  const backup = join(folder, BACKUPS, `${PREFIX}${version}`);
   // A start that was killed in the middle left its backup. It has the earlier state, which this folder may no longer have. Any other backup of
   // this name is of an earlier upgrade: people and tokens that were removed since would have access again.
   if (upgrading !== version || !existsSync(backup)) {
     mkdirSync(join(folder, BACKUPS), { recursive: true, mode: 0o700 });
-    const fresh = `${backup}.new`;
+    const fresh = `${backup}${FRESH_SUFFIX}`;
     rmSync(fresh, { force: true });
     await backUp(folder, fresh);
     renameSync(fresh, backup);
@@ -93,7 +104,9 @@ function markIn(path: string): z.infer<typeof Mark> {
 }
 
 function prune(folder: string): void {
-  const paths = readdirSync(folder).map((name) => join(folder, name));
+  const paths = readdirSync(folder)
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => join(folder, name));
   const newestFirst = paths.toSorted((one, other) => statSync(other).mtimeMs - statSync(one).mtimeMs);
   for (const path of newestFirst.slice(KEPT_BACKUPS)) rmSync(path, { force: true });
 }

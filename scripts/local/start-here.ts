@@ -7,11 +7,9 @@ import { explainFileFailure } from "./file-failure.ts";
 import { LogFile } from "./log-file.ts";
 import { logLine, type LogSource } from "./log-line.ts";
 import { startOperator, type RunningOperator } from "./operator.ts";
+import { exitOnSignal } from "../system/exit-on-signal.ts";
 import { codezHome } from "../system/home.ts";
 import { writeKnown } from "../system/operators-folder.ts";
-
-/** Exit codes after a signal, by shell convention: 128 plus the signal's number. */
-const EXIT_CODES = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 /**
  * What is kept of one script's output, twice: some thousand lines. Each has a log of its own, so none can push out what Operator or another script
@@ -37,7 +35,7 @@ async function run(words: string[]): Promise<void> {
   const { door, domain, stateDir, metricsPort, dispatchPort, webhookOrigins, logFormat, verbose, help } = args;
   if (help) return void console.log(HELP);
   // process.exit() is enough to stop everything: "exit" handlers kill the children (reaper.ts) and release the lock.
-  for (const [signal, code] of Object.entries(EXIT_CODES)) process.on(signal, () => process.exit(code));
+  exitOnSignal();
   // Writing to a closed terminal or pipe fails. That must not end Operator.
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 

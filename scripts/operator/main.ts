@@ -4,6 +4,7 @@ import { backUp } from "../local/backup/backup.ts";
 import { printableQuote } from "#protocol/printable.ts";
 import { type Finding, linesOf } from "./finding.ts";
 import { lookAtAddress } from "./look-at-address.ts";
+import { lookAtCopies } from "./look-at-copies.ts";
 import { describeMemory, memoryOf } from "./look-at-memory.ts";
 import { lookAtPorts } from "./look-at-ports.ts";
 import { lookAtVersions } from "./look-at-versions.ts";
@@ -12,6 +13,7 @@ import { COMES_BACK, restore } from "../local/backup/restore.ts";
 import { DEFAULT_STATE, IS_PACKED, START_COMMAND, stateFolder } from "../local/program.ts";
 import { ownVersion } from "../local/release.ts";
 import { startHere } from "../local/start-here.ts";
+import { exitOnSignal } from "../system/exit-on-signal.ts";
 import { upgrade } from "./upgrade.ts";
 import { rolloutCommand } from "./rollout/commands.ts";
 import { serversCommand } from "./servers/commands.ts";
@@ -38,6 +40,7 @@ program
   .command("backup <file>")
   .description("write everything that Operator stores, secrets included, into one file; Operator may be running")
   .action(async (file: string) => {
+    exitOnSignal();
     const { files, bytes } = await backUp(stateDir, resolve(file));
     print(
       `${file} contains the ${files} files of ${stateDir} (${Math.ceil(bytes / 1024)} KB). It contains secrets: keep it safe.`,
@@ -56,7 +59,10 @@ program
   .command("upgrade")
   .description("change over to this release: try it with a copy of the state, then restart Operator")
   .option("--restart <command>", "shell command that restarts Operator, for example: systemctl restart operator")
-  .action(({ restart }: { restart?: string }) => upgrade(stateDir, restart, print));
+  .action(({ restart }: { restart?: string }) => {
+    exitOnSignal();
+    return upgrade(stateDir, restart, print);
+  });
 
 program
   .command("status")
@@ -77,6 +83,7 @@ program
     say([
       finding,
       ...permissions,
+      ...(await lookAtCopies(stateDir)),
       ...(isThere ? [await lookAtDisk(stateDir), ...lookAtVersions(stateDir), ...(await lookAtPorts(stateDir))] : []),
       ...(url === null ? [] : await lookAtAddress(url)),
     ]);

@@ -1,9 +1,9 @@
-import { mkdtempSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import * as z from "zod";
 import { startOperator } from "../local/operator.ts";
 import { stateIn } from "../local/state.ts";
 import { backUp } from "../local/backup/backup.ts";
+import { CopiesFolder, placesOf, removeAbandoned } from "../local/backup/copies-folder.ts";
 import { unpack } from "../local/backup/restore.ts";
 
 /** A machine's script starts within a second; on a busy computer in several. */
@@ -21,34 +21,32 @@ const Detail = z.object({ error: z.nullable(z.object({ message: z.string() })) }
  * @throws Error with what does not work
  */
 export async function rehearse(stateDir: string): Promise<{ machines: number }> {
-  const folder = mkdtempSync(join(dirname(stateDir), ".operator-rehearsal-"));
+  for (const place of placesOf(stateDir)) removeAbandoned(place);
+  using folder = CopiesFolder.make(dirname(stateDir), "rehearsal");
+  const backup = join(folder.path, "backup");
+  const copy = join(folder.path, "state");
+  await backUp(stateDir, backup);
+  unpack(backup, copy);
+  const lines: string[] = [];
+  const note = (line: string): void => void lines.push(line);
+  // The bundles that the rehearsal makes are those that the restart needs.
+  const { bundles } = stateIn(stateDir);
+  const operator = await startOperator({
+    stateDir: copy,
+    port: 0,
+    bundles,
+    report: note,
+    log: note,
+    logOf: () => note,
+    offline: true,
+  });
   try {
-    const copy = join(folder, "state");
-    await backUp(stateDir, join(folder, "backup"));
-    unpack(join(folder, "backup"), copy);
-    const lines: string[] = [];
-    const note = (line: string): void => void lines.push(line);
-    // The bundles that the rehearsal makes are those that the restart needs.
-    const { bundles } = stateIn(stateDir);
-    const operator = await startOperator({
-      stateDir: copy,
-      port: 0,
-      bundles,
-      report: note,
-      log: note,
-      logOf: () => note,
-      offline: true,
-    });
-    try {
-      return await ask(operator.url, operator.ownerToken ?? "");
-    } catch (reason) {
-      const said = lines.slice(-5).join("\n");
-      throw new Error(`${reason instanceof Error ? reason.message : String(reason)}\n${said}`, { cause: reason });
-    } finally {
-      await operator.stop();
-    }
+    return await ask(operator.url, operator.ownerToken ?? "");
+  } catch (reason) {
+    const said = lines.slice(-5).join("\n");
+    throw new Error(`${reason instanceof Error ? reason.message : String(reason)}\n${said}`, { cause: reason });
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    await operator.stop();
   }
 }
 

@@ -1,8 +1,9 @@
 import { randomUUID } from "node:crypto";
-import { chmodSync, closeSync, existsSync, fstatSync, mkdtempSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync } from "node:fs"; // prettier-ignore
+import { chmodSync, closeSync, existsSync, fstatSync, openSync, readdirSync, readSync, renameSync, rmSync, statSync } from "node:fs"; // prettier-ignore
 import { dirname, join, relative, sep } from "node:path";
 import { backup as backUpDatabase, DatabaseSync } from "node:sqlite";
 import { BackupFile, PART_BYTES } from "./backup-file.ts";
+import { CopiesFolder, isCopiesFolder, removeAbandoned } from "./copies-folder.ts";
 
 /** In a state folder: files of a backup that are being unpacked, and all of them, which take the place of what is there. */
 export const UNPACKING = "unpacking";
@@ -16,7 +17,7 @@ const SCRIPT_LOG = /^output\.log(?:\.1)?$/;
 
 /** Whether a backup includes this entry of a state folder. */
 export function isKept(name: string): boolean {
-  return !LEFT_OUT.has(name);
+  return !LEFT_OUT.has(name) && !isCopiesFolder(name);
 }
 
 /** SQLite's own files beside a database. The copy of the database already includes their content. */
@@ -39,18 +40,14 @@ export async function backUp(
   if (!existsSync(join(stateDir, "secrets.json")))
     throw new Error(`${stateDir} is not the folder of an Operator: it has no secrets.json. Set OPERATOR_STATE`);
   if (existsSync(target)) throw new Error(`${target} is there already: choose another name, or remove it`);
-  // Written to a temporary file beside the target and renamed last, so a file with the target's name is always complete.
-  const draft = `${target}.${randomUUID()}.tmp`;
-  const copies = mkdtempSync(join(dirname(target), ".operator-backup-"));
-  try {
-    closeSync(openSync(draft, "wx", 0o600)); // the backup contains all secrets
-    const files = await write({ stateDir, draft, copies, partBytes });
-    renameSync(draft, target);
-    return { files, bytes: statSync(target).size };
-  } finally {
-    rmSync(draft, { force: true });
-    rmSync(copies, { recursive: true, force: true });
-  }
+  removeAbandoned(dirname(target));
+  // Written to a folder beside the target and renamed last, so a file with the target's name is always complete.
+  using folder = CopiesFolder.make(dirname(target), "backup");
+  const draft = join(folder.path, "draft");
+  closeSync(openSync(draft, "wx", 0o600)); // the backup contains all secrets
+  const files = await write({ stateDir, draft, copies: folder.path, partBytes });
+  renameSync(draft, target);
+  return { files, bytes: statSync(target).size };
 }
 
 type Job = { readonly stateDir: string; readonly draft: string; readonly copies: string; readonly partBytes: number };

@@ -77,8 +77,11 @@ export function finishRestore(stateDir: string): void {
     rmdirSync(whole);
   }
   const half = join(stateDir, UNPACKING);
-  if (existsSync(half) && !existsSync(join(stateDir, LAST)))
+  if (existsSync(half) && !existsSync(join(stateDir, LAST))) {
+    // What it has so far is secret. The folder stays: without it the next start would begin with a new state.
+    for (const name of readdirSync(half)) rmSync(join(half, name), { recursive: true, force: true });
     throw new Error(`A backup was not restored to its end in ${stateDir}. Restore it again.`);
+  }
   rmSync(half, { recursive: true, force: true });
 }
 

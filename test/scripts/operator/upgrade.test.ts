@@ -200,11 +200,12 @@ describe("the first start of a release that fails", () => {
     expect(existsSync(join(state, "backups"))).toBe(false);
   });
 
-  test("keeps the last two backups", async () => {
+  test("keeps the last two backups, whatever else is beside them", async () => {
     write();
+    mkdirSync(join(state, "backups/of-mine"), { recursive: true });
     for (const version of ["7.0.0", "8.0.0", "9.0.0"])
       await (await beginUpgrade(state, version, () => undefined)).keep();
-    expect(readdirSync(join(state, "backups")).toSorted()).toEqual(["before-8.0.0", "before-9.0.0"]);
+    expect(readdirSync(join(state, "backups")).toSorted()).toEqual(["before-8.0.0", "before-9.0.0", "of-mine"]);
   });
 });
 

@@ -163,6 +163,9 @@ describe("a restore that was killed", () => {
     await backUp(state, file);
     const half = join(folder, "half");
     mkdirSync(join(half, "unpacking/control"), { recursive: true });
+    writeFileSync(join(half, "unpacking/control/former"), "a secret");
+    expect(() => finishRestore(half)).toThrow("Restore it again");
+    expect(readdirSync(half, { recursive: true })).toEqual(["unpacking"]);
     expect(() => finishRestore(half)).toThrow("Restore it again");
     await restore(file, half);
     expect(readdirSync(half)).toEqual(["secrets.json"]);
