@@ -99,7 +99,7 @@ export class RunningConnector {
         name = current.name;
         return Promise.resolve({ ...current, key: keyOf(folder, key) });
       },
-      renewed: (token) => saveToken(folder, key, token),
+      renewed: (token, formerToken) => saveToken(folder, key, token, formerToken),
       renamed: (to) => {
         newName = to;
         rename(folder, key, to);
@@ -171,11 +171,11 @@ function keyOf(folder: ProfileFolder, key: string): LinkSigner | null {
   }
 }
 
-/** Saves a token that replaces the present one. Until it is saved, the next dial uses the present one, which is still valid. */
-export function saveToken(folder: ProfileFolder, key: string, token: string): void {
+/** Saves a token that replaces the present one, and keeps that. Until it is saved, the next dial uses the present one, which is still valid. */
+export function saveToken(folder: ProfileFolder, key: string, token: string, formerToken: string): void {
   const { profile } = folder.choose(key);
   try {
-    folder.write(key, { ...profile, token });
+    folder.write(key, { ...profile, token, formerToken });
   } catch (reason) {
     if (!isDiskFailure(reason)) throw reason;
     tell(`The renewed link token cannot be saved now: ${describeDiskFailure(reason)}.`);

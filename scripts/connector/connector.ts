@@ -30,8 +30,22 @@ const NORMAL_CLOSURE = 1000;
 /** Close codes of a planned restart. The last two are standard WebSocket codes: going away, service restart. */
 const PLANNED_CODES: ReadonlySet<number> = new Set([CloseCode.RESTARTING, 1001, 1012]);
 
-/** `key` is absent, or `null`, when the machine has no key: its link then depends on the token alone. */
-export type Credentials = { readonly linkUrl: string; readonly token: string; readonly key?: LinkSigner | null };
+export type Credentials = {
+  readonly linkUrl: string;
+  readonly token: string;
+  /** The one that `token` replaced, which an Operator that was restored from a backup still expects. */
+  readonly formerToken?: string | undefined;
+  /** Absent, or `null`, when the machine has no key: its link then depends on the token alone. */
+  readonly key?: LinkSigner | null;
+};
+
+/** The token on the disk is refused, since then and for this reason. `formerToken` is dialled with before it is given up. */
+type Refusal = {
+  readonly sinceMs: number;
+  readonly token: string;
+  readonly formerToken: string | undefined;
+  readonly stopped: Stopped;
+};
 
 /** Why a connector stopped permanently. */
 export type Stopped =
@@ -59,8 +73,8 @@ export type ConnectorOptions = {
   readonly credentials: () => Promise<Credentials>;
   /** Called when the machine was renamed. From then on `credentials` must return the new address. */
   readonly renamed: (name: string) => Promise<void>;
-  /** Called with a new token, which replaces the present one before that expires. It must be saved before the next dial. */
-  readonly renewed?: (token: string) => void;
+  /** Called with a new token, which replaces the one that the link was opened with before that expires. It must be saved before the next dial. */
+  readonly renewed?: (token: string, formerToken: string) => void;
   /** Asked before each dial: why what answers at this address must not have the machine; `null` if it may. Default: it may. */
   readonly whyNotDial?: (linkUrl: string) => Promise<string | null>;
   readonly facts: () => Facts;
@@ -95,11 +109,12 @@ export class Connector {
   async run(): Promise<Stopped> {
     const { random = Math.random, refusalGraceMs = REFUSAL_GRACE_MS } = this.#options;
     const redial = new Redial(this.#clock.nowMs(), random);
-    let refusal: { sinceMs: number; token: string; stopped: Stopped } | null = null;
+    let refusal: Refusal | null = null;
     while (!this.#stopping.signal.aborted) {
       const credentials = await this.#options.credentials();
       if (refusal !== null && refusal.token !== credentials.token) refusal = null;
-      const { end, onlineForMs } = await this.#dial(credentials);
+      const token = refusal?.formerToken ?? credentials.token;
+      const { end, onlineForMs } = await this.#dial({ ...credentials, token });
       if (this.#stopping.signal.aborted) break;
       if (onlineForMs !== null) refusal = null;
       const waitMs = redial.waitMs({ onlineForMs, wasPlanned: isPlanned(end) }, this.#clock.nowMs());
@@ -109,10 +124,10 @@ export class Connector {
         await this.#wait(waitMs, redial); // two names that point at each other must not cause a tight loop
         continue;
       }
-      const verdict = verdictOf(end, credentials.token, this.#clock.nowMs());
+      const verdict = verdictOf(end, token, this.#clock.nowMs());
       if (verdict !== null && !isRefusal(verdict)) return verdict;
       if (verdict !== null) {
-        refusal ??= { sinceMs: this.#clock.nowMs(), token: credentials.token, stopped: verdict };
+        refusal = refusalOf(refusal, verdict, credentials, this.#clock.nowMs());
         if (this.#clock.nowMs() - refusal.sinceMs >= refusalGraceMs) return refusal.stopped;
       }
       const retryInMs = Math.min(waitMs, verdict === null ? Infinity : REFUSED_RETRY_MS);
@@ -169,7 +184,7 @@ export class Connector {
         onlineMs = this.#clock.nowMs();
         listener?.online?.(epoch);
       },
-      onToken: (renewed) => this.#options.renewed?.(renewed),
+      onToken: (renewed) => this.#options.renewed?.(renewed, token),
     });
     const end = await this.#link.ended;
     this.#link = null;
@@ -207,6 +222,20 @@ function isOlderOperator(reason: string): boolean {
 
 function isPlanned(end: LinkEnd): boolean {
   return end.kind === "closed" && PLANNED_CODES.has(end.code);
+}
+
+/**
+ * The former token is tried once, and only if Operator does not know the newer one. An Operator that has revoked a link says so to the machine, and then
+ * means both.
+ */
+function refusalOf(
+  before: Refusal | null,
+  stopped: Stopped,
+  { token, formerToken }: Credentials,
+  nowMs: number,
+): Refusal {
+  if (before !== null) return { ...before, formerToken: undefined };
+  return { sinceMs: nowMs, token, formerToken: stopped.reason === "refused" ? formerToken : undefined, stopped };
 }
 
 /** Whether the token is the problem. It may be renewed on disk soon, so these get a grace period. */

@@ -1,6 +1,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { Registration } from "#protocol/rest-api.ts";
 import { backUp } from "../../scripts/local/backup/backup.ts";
 import { restore } from "../../scripts/local/backup/restore.ts";
 import { send } from "./support/http.ts";
@@ -17,7 +18,7 @@ beforeAll(async () => {
 
 afterAll(() => operator[Symbol.asyncDispose]());
 
-test("a backup of a working Operator restores it into an empty folder, with its machine and its tokens", async () => {
+test("a backup of a working Operator restores it into an empty folder, with its tokens and its machine, whose link has got a newer one since", async () => {
   const server = await ScriptedServer.start((_, response) => void response.end("hello"));
   operator.own(server);
   const attic = await Machine.add(operator, "attic", server.url);
@@ -29,13 +30,16 @@ test("a backup of a working Operator restores it into an empty folder, with its 
   await backUp(join(operator.folder, "state"), file);
   expect((await Promise.all(calls)).every(({ status }) => status === 200)).toBe(true);
 
+  const formerToken = attic.tokens.token;
+  const issued = Registration.parse((await operator.api("POST", "/api/machines/attic/token", {})).body);
+  attic.tokens = { token: issued.token ?? "", formerToken };
   await operator.stop();
   const state = join(operator.folder, "state");
   rmSync(state, { recursive: true });
   await restore(file, state);
   const links = attic.epochs.length;
   await operator.start();
-  // With the earlier link token, to the earlier script. The restored state may show the earlier link for a moment.
+  // With the former link token, to the earlier script. The restored state may show the earlier link for a moment.
   await until("a link of its own", () => attic.epochs.length > links);
   await attic.online();
   const headers = { authorization: `Bearer ${token}` };

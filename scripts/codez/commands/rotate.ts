@@ -17,7 +17,7 @@ export function rotateCommand({ folder }: Context): Command {
       const { token, linkUrl, mcpUrl, slug } = await operator.rotate(profile.name, folder.linkKey(key).publicKey);
       if (token === null)
         throw new CodezFailure(ExitCode.REFUSED, "Operator returned no new token.", `codez setup ${profile.name}`);
-      folder.write(key, { ...profile, token, linkUrl, mcpUrl, slug });
+      folder.write(key, { ...profile, token, formerToken: undefined, linkUrl, mcpUrl, slug });
       outputOf(options).result({ rotated: profile.name }, `"${profile.name}" has a new link token.`);
     });
 }

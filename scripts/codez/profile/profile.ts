@@ -22,6 +22,8 @@ export const Profile = z.object({
   linkUrl: z.url({ protocol: /^wss?$/ }),
   mcpUrl: z.url({ protocol: /^https?$/ }),
   token: z.string().min(1),
+  /** The token that this one replaced when it was renewed, for an Operator that is restored from a backup of before. */
+  formerToken: z.string().min(1).optional(),
   /** A random id by which Operator recognises the machine when it is set up again under the same name. */
   identity: z.string().min(16).max(128),
   target: TargetSpec,

@@ -65,7 +65,7 @@ export async function proveOnline(
   const target = makeTarget(profile.target, profile.name);
   const connector = new Connector({
     credentials: () => Promise.resolve({ ...profile, key: folder.linkKey(key) }),
-    renewed: (token) => saveToken(folder, key, token),
+    renewed: (token, formerToken) => saveToken(folder, key, token, formerToken),
     renamed: () => Promise.resolve(),
     whyNotDial,
     facts: () => machineFacts(VERSION),

@@ -22,10 +22,10 @@ const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\\\0]+(?:\/|$))+$/;
 
 /**
  * What whoever restores a backup has to know before anybody can reach it. A backup cannot tell what was revoked after it was made, and does not know
- * what was issued: a machine's link gets another token each month.
+ * what was issued: a machine's link gets another token each month, and the machine keeps the last two.
  */
 export const COMES_BACK =
-  "Everything is as it was when the backup was made. What was removed or revoked after that has access again: people, apps, tokens, enrolment keys, machines, browsers, passkeys and former passwords. Remove and revoke it again. What was made or renewed after that has none: sign-ins, tokens, and the links of some machines, which say so; run codez setup with the machine's name there.";
+  "Everything is as it was when the backup was made. What was removed or revoked after that has access again: people, apps, tokens, enrolment keys, machines, browsers, passkeys and former passwords. Remove and revoke it again. What was made or renewed after that has none: sign-ins, tokens, and machines that were set up since or whose link was renewed more than once, as it is each month. Their connectors say so; run codez setup with the machine's name there.";
 
 /** Without it a folder is not an Operator's, so it is the last to be put in place. */
 const LAST = "secrets.json";

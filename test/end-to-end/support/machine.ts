@@ -25,6 +25,8 @@ export class Machine implements AsyncDisposable {
   readonly stopped: Promise<Stopped>;
   /** Epochs of its links, as Operator welcomed them. */
   readonly epochs: number[] = [];
+  /** What the next dial is made with. */
+  tokens: { readonly token: string; readonly formerToken?: string };
   readonly #operator: TestOperator;
   readonly #connector: Connector;
   readonly #target: Target;
@@ -50,6 +52,7 @@ export class Machine implements AsyncDisposable {
   private constructor(operator: TestOperator, registration: Registration, target: Target, options: MachineOptions) {
     const { linkUrl, token, name } = registration;
     this.name = name;
+    this.tokens = { token: token ?? "" };
     this.registration = registration;
     this.spool = new EventSpool(join(operator.folder, `${registration.slug}.events`));
     this.#operator = operator;
@@ -57,7 +60,7 @@ export class Machine implements AsyncDisposable {
     this.#token = options.token;
     const dialled = options.dial?.(linkUrl) ?? linkUrl;
     this.#connector = new Connector({
-      credentials: () => Promise.resolve({ linkUrl: dialled, token: token ?? "" }),
+      credentials: () => Promise.resolve({ linkUrl: dialled, ...this.tokens }),
       renamed: () => Promise.resolve(),
       facts: () => machineFacts("0.0.0"),
       target,

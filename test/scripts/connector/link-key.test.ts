@@ -4,7 +4,10 @@ import { CloseCode } from "#protocol/close-code.ts";
 import { isProof } from "#protocol/link-key.ts";
 import { makeLinkToken } from "#protocol/link-token.ts";
 import type { LinkSigner } from "../../../scripts/connector/index.ts";
+import { REFUSAL_GRACE_MS } from "../../../scripts/connector/connector.ts";
 import { connectHttp, type Connected } from "./support/connected.ts";
+import { ManualClock } from "./support/manual-clock.ts";
+import { Retries } from "./support/retries.ts";
 
 /** A key pair that counts what it signs. */
 function signer(): LinkSigner & { signed: number } {
@@ -24,7 +27,10 @@ const CHALLENGE = randomBytes(32).toString("base64url");
 const DAY_MS = 24 * 60 * 60_000;
 
 /** A connector with a key. `challenge`: in the head of the script's answers from the second dial on. */
-async function keyed(key: LinkSigner | null, renewed: (token: string) => void = () => undefined): Promise<Connected> {
+async function keyed(
+  key: LinkSigner | null,
+  renewed: (token: string, formerToken: string) => void = () => undefined,
+): Promise<Connected> {
   return connectHttp((_, response) => void response.end(), {
     credentialsAt: (linkUrl) => Promise.resolve({ linkUrl, token: "right-token", key }),
     renewed,
@@ -85,12 +91,12 @@ it("a connector without a key sends none, like connectors before 0.3", async () 
 });
 
 describe("a new token over the link", () => {
-  it("is passed on to be saved", async () => {
-    const saved: string[] = [];
-    await using connected = await keyed(signer(), (token) => saved.push(token));
+  it("is passed on to be saved, with the one that it replaces", async () => {
+    const saved: string[][] = [];
+    await using connected = await keyed(signer(), (...tokens) => saved.push(tokens));
     const token = await makeLinkToken("secret", Date.now() + 90 * DAY_MS);
     connected.link.say({ type: "token", token });
-    await expect.poll(() => saved).toEqual([token]);
+    await expect.poll(() => saved).toEqual([[token, "right-token"]]);
   });
 
   it("is saved once a minute at most, so a hostile script cannot keep the disk busy", async () => {
@@ -126,4 +132,74 @@ it("an expired token is reported as expired, with the time", async () => {
   token = expired;
   connected.link.socket.terminate();
   expect(await connected.stopped).toEqual({ reason: "expired", expiredMs });
+});
+
+describe("the token before the renewed one", () => {
+  type Tokens = { readonly token: string; readonly formerToken?: string };
+
+  const NEWER: Tokens = { token: "renewed-token", formerToken: "right-token" };
+
+  /** A connector whose token was renewed, and whose Operator is then restored from a backup of before. `pass` lets it dial again. */
+  async function restored(later = NEWER): Promise<Connected & { readonly clock: ManualClock; pass(): Promise<void> }> {
+    let tokens: Tokens = { ...later, token: "right-token" };
+    const clock = new ManualClock();
+    const retries = new Retries(clock);
+    const connected = await connectHttp((_, response) => void response.end("{}"), {
+      clock,
+      random: () => 0.5,
+      listener: retries.listener,
+      credentialsAt: (linkUrl) => Promise.resolve({ linkUrl, ...tokens, key: signer() }),
+    });
+    tokens = later;
+    return { ...connected, clock, pass: async () => clock.advance(await retries.next()) };
+  }
+
+  const shownTo = ({ script }: Connected): unknown =>
+    script.headers.map(({ authorization }) => authorization?.slice(7));
+
+  it("brings the machine back to an Operator that knows no newer one, with a proof of its key", async () => {
+    await using connected = await restored();
+    const { script, link, pass } = connected;
+    script.challenge = CHALLENGE;
+    link.socket.terminate();
+    await pass();
+    await pass();
+    const back = await script.link();
+    expect(back.hello.proof).toBeDefined();
+    expect(shownTo(connected)).toEqual(["right-token", "renewed-token", "right-token"]);
+  });
+
+  it("is shown once, and the renewed one again after that, until it is given up", async () => {
+    await using connected = await restored();
+    const { script, clock, link, stopped, pass } = connected;
+    script.token = "another";
+    link.socket.terminate();
+    await pass();
+    await pass(); // the renewed one was refused
+    await pass();
+    await pass();
+    await script.refusedTimes(4);
+    clock.advance(REFUSAL_GRACE_MS);
+    expect(await stopped).toEqual({ reason: "refused" });
+    expect(shownTo(connected)).toEqual([
+      "right-token",
+      "renewed-token",
+      "right-token",
+      "renewed-token",
+      "renewed-token",
+    ]);
+  });
+
+  it("is not shown to an Operator that has revoked the link", async () => {
+    await using connected = await restored({ token: "right-token", formerToken: "former-token" });
+    const { script, clock, link, stopped, pass } = connected;
+    script.token = "another";
+    link.socket.close(CloseCode.REVOKED, "the machine was removed");
+    await pass();
+    await pass();
+    await script.refusedTimes(2);
+    clock.advance(REFUSAL_GRACE_MS);
+    expect(await stopped).toEqual({ reason: "revoked", message: "the machine was removed" });
+    expect(shownTo(connected)).toEqual(["right-token", "right-token", "right-token"]);
+  });
 });

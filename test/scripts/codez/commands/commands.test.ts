@@ -11,6 +11,7 @@ import {
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { PROTOCOL_VERSION } from "#protocol/limits.ts";
+import { LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import { buildCodez } from "../../../../scripts/build/codez.ts";
 import { ExitCode } from "../../../../scripts/codez/exit-code.ts";
 import { HttpServer } from "../../connector/support/http-server.ts";
@@ -182,13 +183,20 @@ describe("connect", () => {
     expect(ended.err).toContain("fix: ");
   });
 
-  it("uses a rotated token and a new name without a restart, and stops when the machine is removed", async () => {
+  it("uses a renewed or rotated token and a new name without a restart, and stops when the machine is removed", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
     await using running = new Codez(home.path, ["connect"]);
     await running.says("online");
+    const { token: formerToken } = profileOf(home.path, "attic");
+    const token = await makeLinkToken("secret", Date.now() + LINK_TOKEN_LIFE_MS);
+    hub.machines.get("attic")?.socket?.send(JSON.stringify({ type: "token", token }));
+    await expect.poll(() => profileOf(home.path, "attic")).toMatchObject({ token, formerToken });
+    expect(statSync(join(home.path, "machines", "attic.json")).mode & 0o777).toBe(0o600);
     expect((await codez(home.path, ["rotate"])).code).toBe(ExitCode.OK);
+    // Whoever rotates a token wants no earlier one to be used again.
+    expect(profileOf(home.path, "attic")["formerToken"]).toBeUndefined();
     await running.says("online", 2);
     expect((await codez(home.path, ["rename", "attic", "loft"])).code).toBe(ExitCode.OK);
     await running.says('online: "loft"');
