@@ -280,6 +280,14 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     await this.#inTurn(() => Promise.resolve(this.#deliveries.forget(machine, session)));
   }
 
+  async removeOwn(): Promise<void> {
+    // After one that is being added: whoever adds it is looked up when it is stored.
+    await this.#inTurn(async () => {
+      for (const { id, credential } of this.#subscriptions.list()) if (credential === null) this.#drop(id);
+    });
+    await this.#follow();
+  }
+
   async removeAll(): Promise<void> {
     // A receiver may take seconds to agree, and what it agrees to must not be stored after this.
     this.#closure.close(Date.now());

@@ -15,6 +15,7 @@ import {
   Visitor,
 } from "../../control-api/sign-in/support/visitor.ts";
 import { env } from "../../control-api/support/operator.ts";
+import { Receiver } from "../../control-api/support/receiver.ts";
 
 const FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
 const SAFARI =
@@ -122,7 +123,7 @@ describe("claiming the owner's account again", () => {
     });
   }
 
-  test("ends what the account had before: apps, tokens, browsers, codes and invitations", async () => {
+  test("ends what the account had before: apps, tokens, browsers, webhooks, codes and invitations", async () => {
     await lose();
     const claim = async () => {
       const owner = new Visitor();
@@ -136,6 +137,14 @@ describe("claiming the owner's account again", () => {
     const made = await ask("/api/tokens", { method: "POST", body: '{"label":"x"}', ...bearer(app.access_token) });
     const { token }: { token: string } = await made.json();
     const code = await invitation();
+    const receiver = new Receiver();
+    const hooked = await before.post("/notifications/receivers", {
+      csrf: await before.csrf("/notifications"),
+      kind: "webhook",
+      url: receiver.url,
+      all: "yes",
+    });
+    expect(hooked.status).toBe(200);
     const unredeemed = (await client.consent(before)).searchParams.get("code") ?? "";
     const bystander = await Visitor.invited();
     const theirs = await (await Client.registered()).signIn(bystander);
@@ -147,6 +156,8 @@ describe("claiming the owner's account again", () => {
     expect((await before.get("/account")).status).toBe(303);
     expect((await new Visitor().post("/invite", { code, name: "thief", password: PASSWORD })).status).toBe(401);
     expect((await owner.get("/account")).status).toBe(200);
+    expect(await (await owner.get("/notifications")).text()).not.toContain("hooks.example");
+    expect((await env.WEBHOOKS.getByName("owner").overview()).subscriptions).toEqual([]);
     expect(await statusWith(theirs.access_token)).toBe(200);
     expect((await bystander.get("/account")).status).toBe(200);
   });

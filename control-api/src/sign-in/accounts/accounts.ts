@@ -67,6 +67,7 @@ export class Accounts extends DurableObject<Env> implements AccountsRpc {
       this.#invites.deleteAll();
       this.#addresses.deleteAll(OWNER);
       await this.env.USER.getByName(OWNER).endAccess();
+      await this.env.WEBHOOKS.getByName(OWNER).removeOwn();
     },
   );
 
