@@ -10,7 +10,7 @@ import {
 } from "node:fs";
 import { dirname, join } from "node:path";
 import { takeLock } from "../lock.ts";
-import { stateIn } from "../state.ts";
+import { openState } from "../state.ts";
 import { BackupFile } from "./backup-file.ts";
 import { isKept, UNPACKED, UNPACKING } from "./backup.ts";
 
@@ -36,8 +36,7 @@ const LAST = "secrets.json";
  * @throws Error with a message for the person who typed the command; the folder is then empty again
  */
 export async function restore(source: string, stateDir: string): Promise<{ files: number }> {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const { lock: lockFile } = stateIn(stateDir);
+  const { lock: lockFile } = await openState(stateDir);
   const isOurs = (name: string): boolean => join(stateDir, name).startsWith(lockFile) || name === UNPACKING;
   const lock = await takeLock(lockFile);
   try {

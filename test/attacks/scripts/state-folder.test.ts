@@ -1,10 +1,13 @@
 // Root cause: an existing state folder was used as it was. Whoever could write to it could replace secrets.json, and then knew the
-// owner's token.
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+// owner's token. A backup was restored into such a folder, and left it as it was.
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { restore } from "../../../scripts/local/backup/restore.ts";
 import { openState } from "../../../scripts/local/state.ts";
+
+const BACKUP = join(import.meta.dirname, "../../scripts/operator/fixtures/state-0.1.0.backup");
 
 let folder: string;
 let state: string;
@@ -61,4 +64,17 @@ test.runIf(process.getuid?.() === 0)("a state folder of another user is refused"
   existing(0o700);
   chownSync(state, 65_534, 65_534);
   await expect(openState(state)).rejects.toThrow(`${state} belongs to another user (65534)`);
+});
+
+test("a folder that others may write to is made private before a backup is restored into it", async () => {
+  existing(0o777);
+  await restore(BACKUP, state);
+  expect(modeOf(state)).toBe(0o700);
+});
+
+test.runIf(process.getuid?.() === 0)("no backup is restored into a folder of another user", async () => {
+  existing(0o700);
+  chownSync(state, 65_534, 65_534);
+  await expect(restore(BACKUP, state)).rejects.toThrow(`${state} belongs to another user (65534)`);
+  expect(readdirSync(state)).toEqual([]);
 });
