@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import type { Facts } from "#protocol/control.ts";
 import { boundedFacts } from "#protocol/bounded.ts";
 import type { PushedEvent } from "#protocol/event.ts";
@@ -162,8 +163,13 @@ function rename(folder: ProfileFolder, key: string, name: string): void {
 
 /** The machine's key pair; `null` when it does not exist and cannot be written now. */
 function keyOf(folder: ProfileFolder, key: string): LinkSigner | null {
+  const path = folder.file(key, ".key");
   try {
-    return folder.linkKey(key);
+    const isNew = !existsSync(path);
+    const signer = folder.linkKey(key);
+    if (isNew)
+      tell(`There was no link key in ${path}, so one was made. If the link is bound to another: codez setup ${key}`);
+    return signer;
   } catch (reason) {
     if (!isDiskFailure(reason)) throw reason;
     tell(`A link key cannot be made now: ${describeDiskFailure(reason)}.`);

@@ -55,23 +55,28 @@ export function readOperatorKey(origin: string): string | null {
 
 /** The token that the Operator at `origin` stored for this user; `null` when there is none. Throws NotPrivate. */
 export function readOwnerToken(origin: string): string | null {
-  return readOwnerTokens(origin)[0] ?? null;
+  return readOwnerTokens(origin)[0]?.token ?? null;
 }
+
+/** A token, and the file that has it. */
+export type OwnerToken = { readonly token: string; readonly file: string };
 
 /**
  * All tokens that Operators at `origin` stored for this user. Operator may have been started with another `CODEZ_HOME`, so the user's usual
  * folders are searched as well. Throws NotPrivate.
  */
-export function readOwnerTokens(origin: string): string[] {
+export function readOwnerTokens(origin: string): OwnerToken[] {
   const homes = new Set([codezHome(), join(homedir(), ".codez"), ...accountHome()]);
-  return [...homes].flatMap((home) => readToken(origin, home) || []);
+  return [...homes].flatMap((home) => readToken(origin, home) ?? []);
 }
 
 /** `null` also when this user may not read it: it is another user's, whose `HOME` this process has. */
-function readToken(origin: string, home: string): string | null {
-  const path = operatorFile(origin, "token", home);
+function readToken(origin: string, home: string): OwnerToken | null {
+  const file = operatorFile(origin, "token", home);
+  if (file === null) return null;
   try {
-    return path === null ? null : readPrivately(path);
+    const token = readPrivately(file);
+    return token ? { token, file } : null;
   } catch (reason) {
     if (reason instanceof Error && "code" in reason && reason.code === "EACCES") return null;
     throw reason;

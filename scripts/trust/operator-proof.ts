@@ -4,7 +4,14 @@ import { isSigned } from "#protocol/signature.ts";
 import { tell } from "../print.ts";
 import { boundedFetch } from "../system/bounded-fetch.ts";
 import { isFileFailure } from "../system/disk-failure.ts";
-import { NotPrivate, operatorFile, readOperatorKey, readOwnerTokens, writeKnown } from "../system/operators-folder.ts";
+import {
+  NotPrivate,
+  operatorFile,
+  type OwnerToken,
+  readOperatorKey,
+  readOwnerTokens,
+  writeKnown,
+} from "../system/operators-folder.ts";
 
 /** Enough for a server on this computer. Milliseconds. */
 const TIMEOUT_MS = 5_000;
@@ -29,19 +36,21 @@ export async function whyNotTrust(origin: string): Promise<string | null> {
   }
   const { tokens, key } = known;
   const answer = await challenge(origin);
-  if (answer !== null && tokens.some((token) => provesToken(answer, token))) return null;
+  if (answer !== null && tokens.some(({ token }) => provesToken(answer, token))) return null;
   if (answer !== null && key !== null && (await provesKey(answer, key))) return null;
   if (tokens.length === 0 && key === null) {
     if (answer?.key !== undefined && (await provesKey(answer, answer.key))) keep(origin, answer.key);
     return null;
   }
   const away = `this computer's Operator does not answer at ${origin}`;
-  if (answer === null || key === null) return away;
-  return `${away}, but one with another key. If you know that it was set up anew, remove ${keyFile}`;
+  if (answer === null) return away;
+  // All that is known here is of the one before, and each of these files alone would go on saying so.
+  const files = [...tokens.map(({ file }) => file), ...(key === null ? [] : [keyFile])];
+  return `${away}, but another one. If you know that it was set up anew, remove ${files.join(" and ")}`;
 }
 
 /** Throws NotPrivate and errors of the file system. */
-function knownOf(origin: string): { tokens: readonly string[]; key: string | null } {
+function knownOf(origin: string): { tokens: readonly OwnerToken[]; key: string | null } {
   const tokens = readOwnerTokens(origin);
   try {
     return { tokens, key: readOperatorKey(origin) };

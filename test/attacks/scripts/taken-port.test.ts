@@ -198,7 +198,7 @@ describe("an Operator of another user", () => {
     key = OTHER;
     paths.length = 0;
     expect(await dial(origin)).toBe(
-      `${NOT_ITS} ${origin}, but one with another key. If you know that it was set up anew, remove ${file}`,
+      `${NOT_ITS} ${origin}, but another one. If you know that it was set up anew, remove ${file}`,
     );
     expect(paths).toEqual(["/api/local"]);
     rmSync(file);
@@ -218,8 +218,11 @@ describe("an Operator of another user", () => {
 
   it("is believed by its key where another one left a token once, and does not get that token", async () => {
     const { origin } = await listener(operator(OWN));
-    writeKnown(origin, "token", "opr_owner_former");
-    expect(await whyNotTrust(origin)).toContain(NOT_ITS);
+    const token = writeKnown(origin, "token", "opr_owner_former");
+    const toldToRemove = `${NOT_ITS} ${origin}, but another one. If you know that it was set up anew, remove`;
+    expect(await whyNotTrust(origin)).toBe(`${toldToRemove} ${token}`);
+    const key = writeKnown(origin, "key", publicOf(OTHER));
+    expect(await whyNotTrust(origin)).toBe(`${toldToRemove} ${token} and ${key}`);
     writeKnown(origin, "key", publicOf(OWN));
     expect(await whyNotTrust(origin)).toBeNull();
     expect(await knowsOwnerToken(origin, "opr_owner_former")).toBe(false);

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -183,12 +184,15 @@ describe("connect", () => {
     expect(ended.err).toContain("fix: ");
   });
 
-  it("uses a renewed or rotated token and a new name without a restart, and stops when the machine is removed", async () => {
+  it("uses a renewed or rotated token and a new name without a restart, says that it had no key, and stops when the machine is removed", async () => {
     using home = temporaryFolder();
     await using hub = await HubStandIn.start();
     await codez(home.path, ["setup", "attic", "--hub", hub.origin]);
+    const key = join(home.path, "machines", "attic.key");
+    rmSync(key);
     await using running = new Codez(home.path, ["connect"]);
     await running.says("online");
+    await expect.poll(() => running.err).toContain(`There was no link key in ${key}, so one was made`);
     const { token: formerToken } = profileOf(home.path, "attic");
     const token = await makeLinkToken("secret", Date.now() + LINK_TOKEN_LIFE_MS);
     hub.machines.get("attic")?.socket?.send(JSON.stringify({ type: "token", token }));
