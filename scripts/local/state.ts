@@ -1,6 +1,7 @@
-import { access, chmod, constants, mkdir, readdir, stat } from "node:fs/promises";
+import { access, chmod, constants, lstat, mkdir, readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { whyNotOwn } from "../system/own-path.ts";
+import { isOfOthers } from "../system/trusted-file.ts";
 
 /** Paths of everything that a local Operator stores. */
 export interface State {
@@ -58,7 +59,8 @@ export function stateIn(folder: string): State {
 /**
  * Makes sure that nobody else may write to the folder. Its files are private, but anyone who may write to a folder may replace them all:
  * with secrets of their own they would be Operator's owner. It is closed if it is ours and empty, or Operator's already. A folder of
- * others, or one that is used for other things, is refused rather than changed. Root's is as good as ours.
+ * others, or one that is used for other things, is refused rather than changed, and so is one in which others have put something. Root's is as
+ * good as ours.
  */
 async function closeToOthers(folder: string): Promise<void> {
   const user = process.getuid?.();
@@ -68,12 +70,25 @@ async function closeToOthers(folder: string): Promise<void> {
     throw new Error(
       `${folder} belongs to another user (${uid}): run Operator as that user, or name a folder of your own`,
     );
-  if ((mode & OTHERS_WRITE) === 0) return;
-  const names = await readdir(folder);
-  const isForState = (mode & STICKY) === 0 && (names.length === 0 || names.includes("secrets.json"));
-  if (uid !== user || !isForState)
-    throw new Error(`other users may replace what is in ${folder}: run chmod 700 on it, or name a folder of your own`);
-  await chmod(folder, 0o700);
+  if ((mode & OTHERS_WRITE) !== 0) {
+    const names = await readdir(folder);
+    const isForState = (mode & STICKY) === 0 && (names.length === 0 || names.includes("secrets.json"));
+    if (uid !== user || !isForState)
+      throw new Error(
+        `other users may replace what is in ${folder}: run chmod 700 on it, or name a folder of your own`,
+      );
+    await chmod(folder, 0o700);
+  }
+  // Not before it is closed: while others may write to it, they can make what looks like Operator's.
+  for (const name of await readdir(folder)) {
+    const path = join(folder, name);
+    const owner = await lstat(path).then(
+      (entry) => entry.uid,
+      () => user, // its program has just removed it: a draft, or the lock
+    );
+    if (isOfOthers(owner))
+      throw new Error(`${path} belongs to another user (${owner}): remove it, or name a folder of your own`);
+  }
 }
 
 /** The nearest folder above that exists. */

@@ -1,5 +1,6 @@
 // Root cause: an existing state folder was used as it was. Whoever could write to it could replace secrets.json, and then knew the
-// owner's token. A backup was restored into such a folder, and left it as it was.
+// owner's token. One that others may write to counted as Operator's if it had a secrets.json, which they could have made. A backup was restored
+// into such a folder, and left it as it was.
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -65,6 +66,18 @@ test.runIf(process.getuid?.() === 0)("a state folder of another user is refused"
   chownSync(state, 65_534, 65_534);
   await expect(openState(state)).rejects.toThrow(`${state} belongs to another user (65534)`);
 });
+
+test.runIf(process.getuid?.() === 0).each(["secrets.json", "control"])(
+  "a state folder in which another user has put %s is refused, however private it is by then",
+  async (name) => {
+    existing(0o777, "secrets.json", "control");
+    chownSync(join(state, name), 65_534, 65_534);
+    for (const mode of [0o777, 0o700]) {
+      chmodSync(state, mode);
+      await expect(openState(state)).rejects.toThrow(`${join(state, name)} belongs to another user (65534)`);
+    }
+  },
+);
 
 test("a folder that others may write to is made private before a backup is restored into it", async () => {
   existing(0o777);
