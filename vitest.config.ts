@@ -6,6 +6,7 @@ import { control } from "./test/support/stand-in/control.ts";
 import { dispatcher } from "./test/support/stand-in/dispatcher.ts";
 import { LongestFirst } from "./test/support/longest-first.ts";
 import { temporaryInMemory } from "./test/support/memory-folder.ts";
+import { packagesWithoutMaps } from "./test/support/packages-without-maps.ts";
 import { simulated } from "./test/simulator/transform.ts";
 import { outside } from "./test/support/stand-in/outside.ts";
 
@@ -109,6 +110,7 @@ export default defineConfig({
       {
         resolve,
         plugins: [
+          packagesWithoutMaps(),
           cloudflareTest({
             wrangler: { configPath: "./dispatch-worker/wrangler.jsonc" },
             miniflare: { bindings: { DISPATCH_SECRET: "gate-secret", DISPATCH_SECRET_PREVIOUS: "older-secret" } },
@@ -119,6 +121,7 @@ export default defineConfig({
       {
         resolve,
         plugins: [
+          packagesWithoutMaps(),
           cloudflareTest({
             wrangler: { configPath: "./machine-template/wrangler.jsonc" },
             miniflare: {
@@ -145,6 +148,7 @@ export default defineConfig({
       {
         resolve: { alias: [protocol, passwordCost] },
         plugins: [
+          packagesWithoutMaps(),
           cloudflareTest({
             wrangler: { configPath: "./control-api/wrangler.jsonc" },
             miniflare: {
