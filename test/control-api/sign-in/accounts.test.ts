@@ -237,6 +237,22 @@ describe("a browser's session", () => {
     expect(cookie).not.toContain("Domain");
   });
 
+  test("is one over https that no machine's address can set, and that no plain connection carries", async () => {
+    const { name } = await Visitor.invited();
+    const origin = ORIGIN.replace("http:", "https:");
+    const body = new URLSearchParams({ name, password: PASSWORD });
+    const signIn = { method: "POST", body, headers: { "sec-fetch-site": "same-origin" } };
+    const cookie = (await ask("/sign-in", signIn, origin, { ORIGIN: origin })).headers.get("set-cookie") ?? "";
+    expect(cookie).toMatch(/^__Host-operator=[\w-]{43}; /);
+    expect(cookie.split("; ").slice(1).toSorted()).toEqual([
+      "HttpOnly",
+      expect.stringMatching(/^Max-Age=/),
+      "Path=/",
+      "SameSite=Lax",
+      "Secure",
+    ]);
+  });
+
   test("ends on the server too when its person signs out", async () => {
     const visitor = await Visitor.invited();
     const copy = new Map(visitor.cookies);
