@@ -187,8 +187,8 @@ describe("a restore that was killed", () => {
     const whole = join(folder, "whole");
     mkdirSync(join(whole, "unpacked"), { recursive: true });
     writeFileSync(join(whole, "unpacked/secrets.json"), "{}");
-    // A name that is no UTF-8 is read as another one, which cannot be put in place.
-    writeFileSync(Buffer.concat([Buffer.from(join(whole, "unpacked/control")), Buffer.from([0xff])]), "");
+    // A name that is no UTF-8, the last of all, is read as another one, which cannot be put in place.
+    writeFileSync(Buffer.concat([Buffer.from(join(whole, "unpacked/")), Buffer.from([0xff])]), "");
     expect(() => finishRestore(whole)).toThrow("ENOENT");
     expect(readdirSync(whole)).toEqual(["unpacked"]);
   });
