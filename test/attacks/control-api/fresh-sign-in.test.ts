@@ -100,6 +100,8 @@ describe("a browser that somebody left signed in", () => {
     const answer = await visitor.post("/machines/attic/approval", { ...form, approval: "session" });
     expect(answer.headers.get("location")).toBe("/sign-in/confirm?next=%2Fmachines%2Fattic%23approval");
     expect((await env.USER.getByName(id).machine("attic"))?.pageApproval).toBe("nothing");
+    const less = await visitor.post("/machines/attic/approval", { ...form, approval: "nothing" });
+    expect(less.headers.get("location")).toBe("/machines/attic#approval");
   });
 
   test("can do these for a quarter of an hour after its person entered their password, and no other of theirs can", async () => {
