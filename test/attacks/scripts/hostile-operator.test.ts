@@ -16,6 +16,7 @@ import { messagesOf } from "../../../scripts/codez/watch/event-stream.ts";
 import { apiAt, OperatorApi } from "../../../scripts/operator/operator-api.ts";
 import { serversCommand } from "../../../scripts/operator/servers/commands.ts";
 import { writeKnown } from "../../../scripts/system/operators-folder.ts";
+import { knowsOwnerToken } from "../../../scripts/trust/operator-proof.ts";
 import { Codez, codez } from "../../scripts/codez/commands/support/codez.ts";
 import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
 import { listener, type Says } from "./support/listener.ts";
@@ -154,6 +155,11 @@ describe("an answer without end", () => {
     });
     await expect(new OperatorClient(origin, "token").machines()).rejects.toThrow("has no end");
     expect(asked).toBeLessThanOrEqual(100);
+  });
+
+  it("in place of a proof proves nothing, and is not read to its end", async () => {
+    expect(await knowsOwnerToken(await operator(endless(200)), "token")).toBe(false);
+    expect(flooded).toBeLessThan(FLOOD_BYTES / 2);
   });
 
   it("as metadata is given up", async () => {
