@@ -31,4 +31,6 @@ export type Env = AddressBindings &
     readonly SDK_LANE_ONLY?: string;
     /** Local start only: an id that is new with each start of the platform, which restarts all scripts. */
     readonly PLATFORM_START?: string;
+    /** Local start only: a UUID that is new with each restore of a backup. Cursors of before are then expired (history/merged-log.ts). */
+    readonly RESTORED?: string;
   };

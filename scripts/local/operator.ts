@@ -12,6 +12,7 @@ import { startMonitor } from "./monitor.ts";
 import { takeLock } from "./lock.ts";
 import type { Hostility } from "./platform/hostility/hostility.ts";
 import { startPlatform } from "./platform/platform.ts";
+import { restoreOf } from "./backup/restore.ts";
 import { beginUpgrade, ownVersion } from "./release.ts";
 import { readSecrets } from "./secrets.ts";
 import { openState } from "./state.ts";
@@ -147,6 +148,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
     CLOUDFLARE_ACCOUNT_ID: ACCOUNT,
     DISPATCH_NAMESPACE: NAMESPACE,
     PLATFORM_START: randomUUID(),
+    RESTORED: (await restoreOf(state.folder)) ?? "",
     ...(publicDoor === null
       ? {
           NO_EDGE: "1",

@@ -30,6 +30,8 @@ test("a backup of a working Operator restores it into an empty folder, with its 
   await backUp(join(operator.folder, "state"), file);
   expect((await Promise.all(calls)).every(({ status }) => status === 200)).toBe(true);
 
+  // What happens now is not in the backup, and its numbers will be given again.
+  const cursor = await newestCursor();
   const formerToken = attic.tokens.token;
   const issued = Registration.parse((await operator.api("POST", "/api/machines/attic/token", {})).body);
   attic.tokens = { token: issued.token ?? "", formerToken };
@@ -42,6 +44,20 @@ test("a backup of a working Operator restores it into an empty folder, with its 
   // With the former link token, to the earlier script. The restored state may show the earlier link for a moment.
   await until("a link of its own", () => attic.epochs.length > links);
   await attic.online();
+  const expired = await operator.api("GET", `/api/events?cursor=${cursor}`);
+  expect(expired).toMatchObject({ status: 410, body: { error: { code: "cursor_expired" } } });
   const headers = { authorization: `Bearer ${token}` };
   expect((await send(attic.url, { body: "{}", headers })).text).toBe("hello");
 });
+
+/** Where a stream of events begins. */
+async function newestCursor(): Promise<string> {
+  const { body } = await operator.request("/api/events");
+  let text = "";
+  for await (const part of body?.pipeThrough(new TextDecoderStream()) ?? []) {
+    text += part;
+    const [, cursor] = /^id: (.+)\n/m.exec(text) ?? [];
+    if (cursor !== undefined) return cursor;
+  }
+  throw new Error(`the stream has no cursor: ${text}`);
+}

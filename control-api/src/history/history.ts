@@ -48,15 +48,17 @@ export class History {
    * @param isMachine whether a machine of this name is registered, even if it never pushed anything
    * @param hasNews called when events were stored
    * @param onTurn called when an agent has taken a prompt, with the id of its turn
+   * @param restored the id of the last restore of a backup
    */
   constructor(
     sql: SqlStorage,
     isMachine: (name: string) => boolean,
     hasNews: () => void,
     onTurn: (machine: string, turn: string) => void = () => undefined,
+    restored?: string,
   ) {
     this.sessions = new SessionIndex(sql);
-    this.log = new MergedLog(sql);
+    this.log = new MergedLog(sql, undefined, restored);
     this.inbox = new Inbox(sql);
     this.#isMachine = isMachine;
     this.#hasNews = hasNews;

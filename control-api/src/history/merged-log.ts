@@ -37,6 +37,8 @@ export type AddedEvent = {
 /** The effect of a push: up to which number of its machine's log the events are stored now, and which of them are new. */
 export type Pushed = { readonly stored: number; readonly machine: number; readonly added: readonly AddedEvent[] };
 
+const EPOCH_DIGITS = 8;
+
 /**
  * The machines that a poll is about. `ids`: `null` for all. `unheard`: names of machines that had not told anything yet, and so have
  * no id before their first event.
@@ -86,8 +88,12 @@ export class MergedLog {
   #bytes: number;
   #trimmedAgeMs = 0;
 
-  /** @param maxBytes data of all machines' events that is kept */
-  constructor(sql: SqlStorage, maxBytes = LOG_BYTES) {
+  /**
+   * @param maxBytes data of all machines' events that is kept
+   * @param restored the id of the last restore of a backup (UUID), if there was one. What was told after that backup is not here, and its numbers
+   *   will be given again, so the log has another epoch
+   */
+  constructor(sql: SqlStorage, maxBytes = LOG_BYTES, restored = "") {
     this.#sql = sql;
     this.#maxBytes = maxBytes;
     this.machines = new LogMachines(sql);
@@ -97,9 +103,9 @@ export class MergedLog {
         at_ms INTEGER NOT NULL, stored_ms INTEGER NOT NULL, type TEXT NOT NULL, session TEXT, data TEXT NOT NULL);
       CREATE TABLE IF NOT EXISTS log_state (single INTEGER PRIMARY KEY CHECK (single = 1), epoch TEXT NOT NULL, reserved INTEGER NOT NULL);
     `);
-    sql.exec("INSERT OR IGNORE INTO log_state VALUES (1, ?, 0)", crypto.randomUUID().slice(0, 8));
+    sql.exec("INSERT OR IGNORE INTO log_state VALUES (1, ?, 0)", crypto.randomUUID().slice(0, EPOCH_DIGITS));
     const state = sql.exec<{ epoch: string; reserved: number }>("SELECT epoch, reserved FROM log_state").one();
-    this.#epoch = state.epoch;
+    this.#epoch = restored === "" ? state.epoch : mixed(state.epoch, restored);
     this.#newest = state.reserved;
     this.#reserved = state.reserved;
     const { rows, bytes } = this.machines.total();
@@ -515,4 +521,10 @@ function isOfType(type: string, pattern: string): boolean {
 /** Whether the numbers of a push do not rise: the order of a machine's events is that of its own log. */
 function isDisordered({ after, events }: EventPush): boolean {
   return events.some(({ seq }, index) => seq <= (events[index - 1]?.seq ?? after));
+}
+
+/** Another epoch for each id. Both begin with 32 random bits in hex. */
+function mixed(epoch: string, id: string): string {
+  const [one, other] = [epoch, id].map((text) => Number.parseInt(text.slice(0, EPOCH_DIGITS), 16));
+  return (((one ?? 0) ^ (other ?? 0)) >>> 0).toString(16).padStart(EPOCH_DIGITS, "0");
 }

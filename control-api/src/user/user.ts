@@ -108,6 +108,7 @@ export class User extends Agent<Env> implements UserRpc {
     (name) => this.#registry.has(name),
     () => this.#follower.tell(false),
     (machine, turn) => this.#outbox.taken(machine, turn, Date.now()),
+    this.env.RESTORED,
   );
   readonly #outbox = new Outbox(this.ctx.storage.sql);
   readonly #deliveries = new Deliveries(this.#outbox, {

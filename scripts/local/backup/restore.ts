@@ -8,7 +8,9 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { randomUUID } from "node:crypto";
 import { dirname, join } from "node:path";
+import { readFileIfAny } from "../file.ts";
 import { takeLock } from "../lock.ts";
 import { openState } from "../state.ts";
 import { BackupFile } from "./backup-file.ts";
@@ -27,6 +29,12 @@ const BELOW = /^(?!\/)(?:(?!\.{1,2}(?:\/|$))[^/\\\0]+(?:\/|$))+$/;
 export const COMES_BACK =
   "Everything is as it was when the backup was made. What was removed or revoked after that has access again: people, apps, tokens, enrolment keys, machines, browsers, passkeys and former passwords. Remove and revoke it again. What was made or renewed after that has none: sign-ins, tokens, and machines that were set up since or whose link was renewed more than once, as it is each month. Their connectors say so; run codez setup with the machine's name there.";
 
+/**
+ * Has an id of the restore, by which Operator knows that the log of events is an earlier one, and does not take the cursors of its readers for
+ * positions in it.
+ */
+const RESTORED = "restored";
+
 /** Without it a folder is not an Operator's, so it is the last to be put in place. */
 const LAST = "secrets.json";
 
@@ -42,7 +50,7 @@ export async function restore(source: string, stateDir: string): Promise<{ files
   try {
     if (!readdirSync(stateDir).every(isOurs))
       throw new Error(`${stateDir} is not empty. Move it away, or name another folder with OPERATOR_STATE`);
-    return { files: putInPlace(source, stateDir) };
+    return { files: putInPlace(source, stateDir, randomUUID()) };
   } finally {
     rmSync(join(stateDir, UNPACKING), { recursive: true, force: true });
     lock.release();
@@ -52,16 +60,23 @@ export async function restore(source: string, stateDir: string): Promise<{ files
 /**
  * Puts the files of a backup in the place of what a state folder has. A crash at any moment leaves the one or the other: what is left is put in place
  * by `finishRestore`. Returns their number. @throws Error with the problem; the folder is then as it was
+ * @param id of a restore after which others have gone on with what was there since the backup; without one, nobody has
  */
-export function putInPlace(source: string, stateDir: string): number {
+export function putInPlace(source: string, stateDir: string, id: string | null = null): number {
   const draft = join(stateDir, UNPACKING);
   rmSync(draft, { recursive: true, force: true });
   const files = unpack(source, draft);
+  if (id !== null) writeFileSync(join(draft, RESTORED), id, { mode: 0o600 });
   renameSync(draft, join(stateDir, UNPACKED));
   for (const name of readdirSync(stateDir))
     if (isKept(name)) rmSync(join(stateDir, name), { recursive: true, force: true });
   finishRestore(stateDir);
   return files;
+}
+
+/** The id of the last restore; `null` if there was none. */
+export async function restoreOf(stateDir: string): Promise<string | null> {
+  return readFileIfAny(join(stateDir, RESTORED));
 }
 
 /** For whoever starts with a state folder in which a restore was interrupted. @throws Error if there is nothing yet to start with */

@@ -11,15 +11,15 @@ import { env, TestUser } from "../support/operator.ts";
 
 /** A log in the storage of an object of its own. */
 function withLog(
-  check: (log: MergedLog, again: () => MergedLog, sql: SqlStorage) => void,
+  check: (log: MergedLog, again: (restored?: string) => MergedLog, sql: SqlStorage) => void,
   maxBytes?: number,
 ): Promise<void> {
   const object = env.USER.getByName(`log-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
   return runInDurableObject(object, (_, { storage }) => {
-    const open = (): MergedLog => {
+    const open = (restored?: string): MergedLog => {
       void new SessionIndex(storage.sql);
       void new Inbox(storage.sql);
-      return new MergedLog(storage.sql, maxBytes);
+      return new MergedLog(storage.sql, maxBytes, restored);
     };
     check(open(), open, storage.sql);
   });
@@ -194,6 +194,10 @@ describe("a push", () => {
     }));
 });
 
+const ALL_MACHINES = { ids: null, unheard: [] };
+/** The first one's bits alone would take the epoch's highest bit beyond what JavaScript shifts without a sign. */
+const [ONE_RESTORE, OTHER_RESTORE] = ["ffffffff-0000-4000-8000-000000000000", "00000001-0000-4000-8000-000000000000"];
+
 describe("the log", () => {
   it("continues after a restart with the same epoch, and never reuses a number", () =>
     withLog((log, again) => {
@@ -207,6 +211,22 @@ describe("the log", () => {
       expect(read(after, { after: before }).events[0]?.seq).toBeGreaterThan(before.seq);
     }));
 
+  it("has another epoch after each restore of a backup, since numbers are then given again, and keeps it until the next one", () =>
+    withLog((log, again) => {
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      const before = log.position;
+      const epochs = [again(), again(ONE_RESTORE), again(OTHER_RESTORE)].map(({ position }) => position.epoch);
+      expect(new Set(epochs).size).toBe(3);
+      expect(epochs).toEqual(epochs.map(() => expect.stringMatching(/^[0-9a-f]{8}$/)));
+      expect(again(ONE_RESTORE).position.epoch).toBe(epochs[1]);
+      const restored = again(ONE_RESTORE);
+      expect(restored.read({ ...ALL, after: before }, ALL_MACHINES)).toEqual({ refused: "cursor_expired" });
+      // The machines' own logs go on.
+      const after = restored.position;
+      restored.push("a", "attic", push(1, [event(2)]), 2, NOW);
+      expect(read(restored, { after }).events).toMatchObject([{ machineSeq: 2 }]);
+    }));
+
   it("refuses a position that it never issued", () =>
     withLog((log) => {
       const { epoch, seq } = log.position;
@@ -214,7 +234,7 @@ describe("the log", () => {
         { epoch: "another", seq },
         { epoch, seq: seq + 1 },
       ])
-        expect(log.read({ ...ALL, after }, { ids: null, unheard: [] })).toEqual({ refused: "cursor_expired" });
+        expect(log.read({ ...ALL, after }, ALL_MACHINES)).toEqual({ refused: "cursor_expired" });
     }));
 
   it("keeps a limited number of a machine's newest events, and reports that it dropped others", () =>

@@ -9,7 +9,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { BackupFile } from "../../../../scripts/local/backup/backup-file.ts";
 import { backUp } from "../../../../scripts/local/backup/backup.ts";
 import { takeLock } from "../../../../scripts/local/lock.ts";
-import { finishRestore, restore, unpack } from "../../../../scripts/local/backup/restore.ts";
+import { finishRestore, restore, restoreOf, unpack } from "../../../../scripts/local/backup/restore.ts";
 
 const TABLE = "CREATE TABLE file (path TEXT PRIMARY KEY, mode INTEGER NOT NULL, content BLOB NOT NULL) STRICT";
 
@@ -49,9 +49,22 @@ test("a backup omits what belongs to the running process, and only its owner can
   expect(statSync(file).mode & 0o777).toBe(0o600);
   const restored = join(folder, "restored");
   await restore(file, restored);
-  expect(readdirSync(restored)).toEqual(["secrets.json"]);
+  expect(readdirSync(restored)).toEqual(["restored", "secrets.json"]);
   expect(statSync(join(restored, "secrets.json")).mode & 0o777).toBe(0o600);
   expect(readdirSync(folder).toSorted()).toEqual(["backup", "restored", "state"]);
+});
+
+test("each restore has another id, also one of a restored Operator's backup", async () => {
+  const ids: (string | null)[] = [await restoreOf(state)];
+  for (const from of [state, join(folder, "first"), join(folder, "first")]) {
+    const file = join(folder, `backup-${ids.length}`);
+    await backUp(from, file);
+    const restored = join(folder, ids.length === 1 ? "first" : `other-${ids.length}`);
+    await restore(file, restored);
+    ids.push(await restoreOf(restored));
+  }
+  expect(ids[0]).toBeNull();
+  expect(new Set(ids).size).toBe(4);
 });
 
 test("neither command overwrites anything", async () => {
@@ -142,7 +155,7 @@ describe("restoring beside something else", () => {
     const restored = join(folder, "restored");
     const all = await Promise.allSettled(Array.from({ length: 4 }, () => restore(file, restored)));
     expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
-    expect(readdirSync(restored).toSorted()).toEqual(["control", "secrets.json"]);
+    expect(readdirSync(restored).toSorted()).toEqual(["control", "restored", "secrets.json"]);
   });
 
   test("is refused while an Operator starts there, of which nothing is removed", async () => {
@@ -168,7 +181,7 @@ describe("a restore that was killed", () => {
     expect(readdirSync(half, { recursive: true })).toEqual(["unpacking"]);
     expect(() => finishRestore(half)).toThrow("Restore it again");
     await restore(file, half);
-    expect(readdirSync(half)).toEqual(["secrets.json"]);
+    expect(readdirSync(half)).toEqual(["restored", "secrets.json"]);
   });
 
   test("after that, is finished by the next start", () => {
