@@ -1,3 +1,4 @@
+import { statSync } from "node:fs";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { gunzipSync, gzipSync } from "node:zlib";
 
@@ -59,6 +60,8 @@ export class BackupFile implements Disposable {
    * @throws Error with the problem
    */
   static open(path: string, maxRowBytes = MAX_ROW_BYTES): BackupFile {
+    // SQLite would wait for somebody to write to a pipe.
+    if (!statSync(path).isFile()) throw new Error(`${path} is not a backup of Operator: it is not a file`);
     const database = new DatabaseSync(path, { readOnly: true });
     try {
       const format = database.prepare("PRAGMA user_version").get()?.["user_version"];

@@ -106,6 +106,8 @@ export function unpack(source: string, stateDir: string): number {
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   for (const { path, mode, content, part } of backup.parts()) {
     if (!BELOW.test(path)) throw new Error(`${source} names a file outside its folder: "${path}"`);
+    // A lock of nobody's, or what would be taken for another restore. Releases up to 0.5.0 backed up copies that a killed backup had left.
+    if (!isKept(path.split("/", 1)[0] ?? "")) continue;
     const file = join(stateDir, path);
     if (part === 0) {
       mkdirSync(dirname(file), { recursive: true, mode: 0o700 });

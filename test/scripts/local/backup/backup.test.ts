@@ -94,6 +94,30 @@ test.each(["../outside", "a/../../outside", "/etc/outside", "a//b", ".", "..\\..
   },
 );
 
+test("what no backup has is not restored: a lock, what looks like another restore, copies of secrets", async () => {
+  const file = join(folder, "backup");
+  {
+    using made = BackupFile.create(file);
+    const former = [
+      "lock.json",
+      "unpacked/secrets.json",
+      "unpacking/a",
+      "backups/before-1",
+      ".operator-backup-aB3xYz/a",
+    ];
+    for (const path of ["secrets.json", ...former]) made.add({ path, mode: 0o600, content: Buffer.from("{}") });
+    made.complete();
+  }
+  const restored = join(folder, "restored");
+  expect((await restore(file, restored)).files).toBe(1);
+  expect(readdirSync(restored, { recursive: true })).toEqual(["restored", "secrets.json"]);
+});
+
+test("a pipe is refused, and not waited for", async () => {
+  execFileSync("mkfifo", [join(folder, "pipe")]);
+  await expect(restore(join(folder, "pipe"), join(folder, "restored"))).rejects.toThrow("it is not a file");
+});
+
 test("a file that is not a whole backup is refused by its name", async () => {
   const file = join(folder, "backup");
   writeFileSync(file, "words, and more than a few of them".repeat(100));
