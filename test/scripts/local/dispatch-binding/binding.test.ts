@@ -54,13 +54,14 @@ test("a script receives the request unchanged: URL, method, headers, and no cf",
   expect([...headers.keys()].filter((name) => name.startsWith("operator-local"))).toEqual([]);
 });
 
-test("a script that was removed and uploaded again is reached by the first call that has a body", async () => {
-  const { client, namespaces, call } = await machines();
+test("a script that was removed and uploaded again, and runs, is reached by the first call that has a body", async () => {
+  const { client, namespaces, platform, call } = await machines();
   const digest = () => call("attic", "/digest", { method: "POST", body: "x" });
   expect((await digest()).status).toBe(200);
   for (let round = 1; round <= 2; round += 1) {
     await namespaces.scripts.delete("attic", { account_id: "local", dispatch_namespace: NAMESPACE, force: true });
     await upload(client, "attic", MACHINE, firstUpload("attic"));
+    await platform.directory.find(NAMESPACE, "attic")?.route();
     // Past the second for which a script that answered is taken to be there, bodies are held to be sent again.
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect((await digest()).status).toBe(200);
