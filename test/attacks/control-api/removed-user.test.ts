@@ -126,7 +126,12 @@ describe("a removed user cannot come back", () => {
     expect(await directory().session("late", VISIT)).toBeNull();
     // They are still there to be removed, and nobody gets their name meanwhile.
     expect((await directory().people()).some((one) => one.id === id)).toBe(true);
-    expect(await removePerson(id, env)).toBe(person.name);
+    expect(await directory().forget(id)).toBe(person.name); // the last step
+    const left = await runInDurableObject(directory(), (_, { storage }) =>
+      storage.sql.exec("SELECT 1 FROM session WHERE person = ?", id).toArray(),
+    );
+    expect(left).toEqual([]);
+    await removePerson(id, env);
   });
 
   it("with anything that is created for them afterwards", async () => {
