@@ -100,6 +100,7 @@ describe("a redirect address", () => {
     "com.example.app:/callback",
     "cursor://somebody.else/callback",
     "https://user:password@example.com/callback",
+    "https://@example.com/callback",
     "https://example.com/callback#fragment",
     "not an address",
     "//example.com/callback",
