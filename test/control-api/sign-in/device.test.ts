@@ -110,6 +110,9 @@ describe("a computer without a browser", () => {
     const body = (more: Record<string, string>) => new URLSearchParams({ client_id: device.id, ...more });
     const asked = (form: URLSearchParams) => ask("/oauth/device_authorization", { method: "POST", body: form });
     expect(await errorOf(await asked(body({ client_id: "nobody" })))).toBe("invalid_client");
+    // Its tokens would not be given to what cannot show a secret.
+    const { id } = await Client.registered({ token_endpoint_auth_method: "client_secret_basic" });
+    expect(await errorOf(await asked(body({ client_id: id })))).toBe("invalid_client");
     expect(await errorOf(await asked(body({ resource: "https://elsewhere.test/mcp" })))).toBe("invalid_target");
   });
 });
@@ -168,6 +171,18 @@ describe("a device's code", () => {
     expect(rows).not.toContain(code.user_code);
     expect(rows).not.toContain(code.user_code.replace("-", ""));
   });
+});
+
+test("apps can be registered only so often from one address", async () => {
+  const address = "203.0.113.31";
+  for (let count = 0; count < 60; count += 1)
+    expect(await directory().takeFrom("register", address, { times: 60, windowMs: 60 * 60_000 })).toBe(0);
+  const headers = { "content-type": "application/json", "cf-connecting-ip": address };
+  const body = JSON.stringify({ redirect_uris: ["https://client.test/callback"], token_endpoint_auth_method: "none" });
+  const register = (from: Record<string, string>) =>
+    ask("/oauth/register", { method: "POST", headers: { ...headers, ...from }, body });
+  expect((await register({})).status).toBe(429);
+  expect((await register({ "cf-connecting-ip": "203.0.113.32" })).status).toBe(201);
 });
 
 test("a device's codes can be requested only so often from one address", async () => {
