@@ -8,17 +8,18 @@ import type { Attempt } from "./delivery.ts";
 import { ATTEMPT_MS, MAX_ANSWER_CHARACTERS, MAX_TURN_CHARACTERS } from "./limits.ts";
 import type { Due } from "./outbox.ts";
 
-/** Makes one attempt to deliver a call. Never throws: every failure is an outcome. */
+/** Makes one attempt to deliver a call, which `ended` breaks off. Never throws: every failure is an outcome. */
 export async function attempt(
   env: DispatchBindings,
   user: string,
   { key, machine, tool, args }: Due,
+  ended: AbortSignal,
 ): Promise<Attempt> {
   try {
     const given = { ...(parseJson(args) as Record<string, unknown>), key };
     const params = { name: tool, arguments: given };
     const call = { method: "tools/call", params, progress: false, timeoutMs: ATTEMPT_MS } satisfies CallRequest;
-    const signal = AbortSignal.timeout(ATTEMPT_MS);
+    const signal = AbortSignal.any([AbortSignal.timeout(ATTEMPT_MS), ended]);
     const response = await postToMachine(env, user, machine, ScriptPath.CALL, call, signal);
     if (isFailure(response)) return away(await failureIn(response, machine));
     return outcomeOf(messageIn(await ownAnswer(response, machine)), machine);

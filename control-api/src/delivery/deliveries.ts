@@ -3,8 +3,8 @@ import type { Due, Outbox } from "./outbox.ts";
 
 /** What delivery needs of the outside. */
 export type DeliveryWorld = {
-  /** Makes one attempt at the machine. Never throws. */
-  readonly attempt: (due: Due) => Promise<Attempt>;
+  /** Makes one attempt at the machine, which `signal` ends. Never throws. */
+  readonly attempt: (due: Due, signal: AbortSignal) => Promise<Attempt>;
   /** Whether this computer is still the one that the call was meant for. */
   readonly isSame: (due: Due) => boolean;
   /** Whether the token or grant with which the call was made is still valid. A call may wait for a week. */
@@ -25,6 +25,8 @@ export class Deliveries {
   readonly #world: DeliveryWorld;
   /** Attempts in progress, by call. */
   readonly #trying = new Map<number, Promise<void>>();
+  /** What ends them. */
+  readonly #ends = new Map<number, AbortController>();
   /** Calls whose makers wait for the answer, and need not be told of it. */
   readonly #answering = new Set<number>();
   /** The last round of each machine. They run one after the other, so that queued calls arrive in order. */
@@ -97,12 +99,29 @@ export class Deliveries {
     const due = this.#outbox.begin(id, before === null || this.#world.isRepeatable(before.machine), this.#world.now());
     if (due === null || before === null) return;
     const refusal = !this.#world.isAllowed(due) ? REVOKED : this.#world.isSame(due) ? null : GONE;
-    const attempt: Attempt =
-      refusal === null ? await this.#world.attempt(due) : { outcome: "refused", answer: refusal };
+    const attempt: Attempt = refusal === null ? await this.#attempt(due) : { outcome: "refused", answer: refusal };
     this.#outbox.end(id, attempt, this.#world.isRepeatable(due.machine), this.#world.now());
     const after = this.#outbox.get(id);
     if (after === null) return;
     if (after.isQueued && !this.#answering.has(id) && after.state !== before.state) this.#world.tell(after);
+  }
+
+  async #attempt(due: Due): Promise<Attempt> {
+    const end = new AbortController();
+    this.#ends.set(due.id, end);
+    try {
+      return await this.#world.attempt(due, end.signal);
+    } finally {
+      this.#ends.delete(due.id);
+    }
+  }
+
+  /** Ends the attempts whose callers have lost access, as their other calls end. */
+  endRevoked(): void {
+    for (const [id, end] of this.#ends) {
+      const due = this.#outbox.dueOf(id);
+      if (due !== null && !this.#world.isAllowed(due)) end.abort();
+    }
   }
 }
 

@@ -147,6 +147,12 @@ export class Outbox {
     return row?.session ?? null;
   }
 
+  /** What an attempt needs of a call, and whose it is now. */
+  dueOf(id: number): Due | null {
+    const [row] = this.#sql.exec<Row>("SELECT * FROM delivery WHERE id = ?", id).toArray();
+    return row === undefined ? null : dueOf(row);
+  }
+
   /** The newest ones of a client, newest first. */
   list(scope: string, limit: number): DeliveryRecord[] {
     return this.#sql

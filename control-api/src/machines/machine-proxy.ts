@@ -57,7 +57,7 @@ async function answer(request: Request, url: URL, env: Env, { slug, path }: Mach
   if (encoding !== null) return errorResponse(encoding);
   const lease = Lease.of(request, env, url, caller);
   if ("refused" in lease) return refuseCall(lease, request, senderOf(request, env), url, env);
-  const answered = await lease.during(passed(request, url, env, caller, { slug, name, path }));
+  const answered = await lease.during(passed(request, url, env, caller, { slug, name, path }, lease));
   if (answered === null) return refuse({ refused: "bad_token" }, url, env);
   if (!answered.isWhole) return lease.coverBody(answered.response);
   lease.end();
@@ -71,6 +71,7 @@ async function passed(
   env: Env,
   caller: Caller,
   { slug, name, path }: MachineAddress & { readonly name: string },
+  lease: Lease,
 ): Promise<Relayed> {
   const held = await heldBody(request, caller);
   if (held !== null && "missing" in held) return whole(failureResponse(missingBody(held), null));
@@ -84,7 +85,9 @@ async function passed(
   const refusal = body !== null && mayAnswerPermission(body) ? await failureOf(check) : null;
   const guarded = body === null ? watched(request, check) : { request, refusal: () => refusal };
   const destination = { user: caller.user, name, slug, path: path + url.search };
-  const relayed = refusal === null ? relay(guarded.request, env, destination, body) : null;
+  // A caller who loses access is answered at once, and the call must not go on at the machine.
+  const signal = AbortSignal.any([guarded.request.signal, lease.signal]);
+  const relayed = refusal === null ? relay(guarded.request, env, destination, body, signal) : null;
   const passing = Promise.resolve(relayed).then((answered): Relayed => {
     const refused = guarded.refusal();
     if (answered !== null && refused === null)

@@ -44,18 +44,20 @@ export function whole(response: Response): Relayed {
  *   truncated body for a complete one.
  *
  * @param body the request's body if it was read, from which the JSON-RPC ids are taken; `null` if it is streamed.
+ * @param signal aborted when the client leaves, or loses access
  */
 export async function relay(
   request: Request,
   env: Env,
   { user, name, slug, path }: Destination,
   body: Uint8Array | null,
+  signal: AbortSignal,
 ): Promise<Relayed> {
   const { promise: frozen, resolve } = Promise.withResolvers<"frozen">();
   const watch = new ScriptWatch(lookAt(env, user, name), () => resolve("frozen"));
   try {
     // If `frozen` wins, the call is left alone: the runtime cancels it when this request ends.
-    const answer = await Promise.race([passToMachine(request, env, user, slug, path, body), frozen]);
+    const answer = await Promise.race([passToMachine(request, env, user, slug, path, body, signal), frozen]);
     if (answer === "frozen") {
       await env.USER.getByName(user).doubt(name);
       return whole(failureResponse({ code: "machine_timeout", machine: name, afterMs: FROZEN_AFTER_MS }, body));
@@ -73,7 +75,7 @@ export async function relay(
     const response = withClosingWord(answer, request.method, body, { code: "link_lost", machine: name });
     return { response, isWhole: false };
   } catch (reason) {
-    if (request.signal.aborted) throw reason; // the client has disconnected, so no response can reach it
+    if (signal.aborted) throw reason; // the client has disconnected or lost access, so no response can reach it
     console.error("the connection to a machine's script was lost", { machine: slug, reason: String(reason) });
     return whole(failureResponse({ code: "link_lost", machine: name }, body));
   } finally {

@@ -43,7 +43,7 @@ export function postToMachine(
 
 /**
  * Forwards a client's request to a machine script on behalf of `user`. `path` includes the query. `body` is the body if it was
- * read, or `null` to forward the request's stream.
+ * read, or `null` to forward the request's stream. `signal` ends the call, as the client's leaving does.
  */
 export function passToMachine(
   request: Request,
@@ -52,11 +52,12 @@ export function passToMachine(
   slug: string,
   path: string,
   body: Uint8Array | null = null,
+  signal: AbortSignal = request.signal,
 ): Promise<Response> {
-  const { method, headers, signal } = request;
+  const { method, headers } = request;
   // "manual" hands a redirect back instead of following it, as for a client's own request; response-filter.ts refuses it.
   const init = body === null ? request : { method, headers, body, signal, redirect: "manual" as const };
-  return enter(new Request(`http://machine${path}`, init), env, user, slug);
+  return enter(new Request(new Request(`http://machine${path}`, init), { signal }), env, user, slug);
 }
 
 /**

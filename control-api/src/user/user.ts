@@ -112,7 +112,7 @@ export class User extends Agent<Env> implements UserRpc {
   );
   readonly #outbox = new Outbox(this.ctx.storage.sql);
   readonly #deliveries = new Deliveries(this.#outbox, {
-    attempt: (due) => attempt(this.env, this.#id, due),
+    attempt: (due, signal) => attempt(this.env, this.#id, due, signal),
     isSame: ({ machine, identity }) => this.machine(machine)?.identity === identity,
     // A scope that is no credential is that of a caller whom no token limits.
     isAllowed: ({ scope }) => !this.#closure.isClosed && this.#tokens.isValid(scope as Credential, Date.now()),
@@ -812,6 +812,7 @@ export class User extends Agent<Env> implements UserRpc {
    */
   revoked(renamed: readonly Renamed[] = []): void {
     this.#revocations.announce();
+    this.#deliveries.endRevoked();
     this.#follower.tell(true, renamed);
   }
 

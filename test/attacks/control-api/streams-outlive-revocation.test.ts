@@ -22,6 +22,7 @@ import { env, TestUser } from "../../control-api/support/operator.ts";
 const SOON_MS = 15_000;
 
 const POLL = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "poll_events", arguments: {} } };
+const toolCall = (name: string, args: object) => ({ jsonrpc: "2.0", id: 1, method: "tools/call", params: { name, arguments: args } }); // prettier-ignore
 const CALL = { jsonrpc: "2.0", id: 1, method: "tools/call", params: { name: "echo", arguments: {} } };
 const JSON_TYPE = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 
@@ -98,6 +99,33 @@ describe.each(OPENED)("%s ends", (_what, open) => {
     expect(await within(1_500, end)).toBe("still open");
     await removePerson(user.id, env);
     expect(await within(SOON_MS, end)).toBe("ended");
+  });
+});
+
+describe("a call that a machine has not answered", () => {
+  it.each([
+    ["at the machine's own address", (slug: string) => [`/m/${slug}/mcp`, CALL] as const],
+    ["at /mcp", () => ["/mcp", toolCall("call_tool", { machineId: "attic", name: "echo", arguments: {} })] as const],
+    ["with a key", () => ["/mcp", toolCall("send_prompt", { session_id: "attic/s1", text: "x", key: "k" })] as const],
+  ])("%s is cancelled there when its token is revoked", async (_where, call) => {
+    const user = new TestUser();
+    await user.machine("attic");
+    const { id, token } = await tokenOf(user);
+    const [path, body] = call(await user.slug("attic"));
+    const reached = Promise.withResolvers<AbortSignal>();
+    const dispatched = vi.spyOn(env.DISPATCHER, "fetch").mockImplementation((request) => {
+      const { signal } = request as Request;
+      reached.resolve(signal);
+      return new Promise((_, reject) => signal.addEventListener("abort", () => reject(new Error("cancelled"))));
+    });
+    onTestFinished(() => dispatched.mockRestore());
+    const headers = { ...JSON_TYPE, authorization: `Bearer ${token}` };
+    const answered = endOf(ask(path, { method: "POST", headers, body: JSON.stringify(body) }));
+    const signal = await reached.promise;
+    const cancelled = new Promise((resolve) => signal.addEventListener("abort", () => resolve("cancelled")));
+    await user.rest("DELETE", `/api/tokens/${id}`);
+    expect(await within(SOON_MS, cancelled)).toBe("cancelled");
+    await answered;
   });
 });
 
