@@ -1,6 +1,7 @@
 import type { OperatorError } from "#protocol/error.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
 import type { Credential } from "../http/caller.ts";
+import { shown, type ShownMachine } from "../http/shown-machine.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { EnrolmentKeys, type KeyLimits, type KeyRecord, type KeyRefusal } from "./enrolment-keys.ts";
 import { ENROLMENTS, MAX_KEYS, MAX_SILENT_SWEEPS, SWEEP_S } from "./limits.ts";
@@ -32,7 +33,7 @@ export type Household = {
   /** Runs the enrolments of one computer one after the other. Until it is registered, nothing says which machine it is. */
   inTurn<Result>(identity: string, enrol: () => Promise<Result>): Promise<Result>;
   register(name: string, request: EnrolRequest, rotate: boolean): Promise<Registered | OperatorError>;
-  remove(name: string): Promise<OperatorError | null>;
+  remove(machine: ShownMachine): Promise<OperatorError | null>;
   /** Removes machines soon, also if the object is stopped meanwhile, unless they are removed before that. */
   removeSoon(names: readonly string[]): Promise<void>;
   /** Calls `sweep` after so many seconds, also if the object is stopped meanwhile. */
@@ -191,8 +192,9 @@ export class Enrolment {
 
   async #remove(identity: string): Promise<boolean> {
     const name = this.#household.nameOf(identity);
-    const failure = name === null ? null : await this.#household.remove(name);
-    if (failure !== null && failure.code !== "machine_unknown") {
+    // It waits for its turn, in which another computer may have got the name.
+    const failure = name === null ? null : await this.#household.remove(shown({ name, identity }));
+    if (failure !== null && failure.code !== "machine_unknown" && failure.code !== "machine_replaced") {
       console.warn("an enrolled machine could not be removed", { machine: name, failure });
       return false;
     }

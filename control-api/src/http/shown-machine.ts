@@ -21,8 +21,14 @@ export function whyUnknown(name: string): string {
 const MARK_CHARACTERS = 32;
 
 /** The value of a form's field `machine`. */
-export function shownAs({ name, identity }: Identified): string {
-  return `${name}:${markOf(identity)}`;
+export function shownAs(machine: Identified): string {
+  const { name, mark } = shown(machine);
+  return `${name}:${mark}`;
+}
+
+/** A machine as it is now: whatever gets its name later is not meant. */
+export function shown({ name, identity }: Identified): ShownMachine {
+  return { name, mark: markOf(identity) };
 }
 
 /** Machines to choose from in a form (design/machine-select.tsx). */

@@ -448,6 +448,9 @@ export class MachineChanges {
 
   /** Another computer has a machine's name now. The history of the former one belongs neither to it nor to tokens limited to it. */
   async #passOn(name: string, from: string, to: string): Promise<void> {
+    // Its key may have been revoked with its machines meanwhile, which would remove the other one.
+    const { slug = "" } = this.#parts.registry.get(name) ?? {};
+    if (this.#parts.unfinished.get(slug)?.because === "removed") this.settled(slug);
     this.#parts.history.pass(name, { from, to }, Date.now());
     this.#parts.enrolment.forget(from);
     this.#parts.revoked();

@@ -149,7 +149,7 @@ export class User extends Agent<Env> implements UserRpc {
         { name, identity, ...(linkKey === undefined ? {} : { linkKey }), ...(rotate ? { rotate } : {}) },
         null,
       ),
-    remove: (name) => this.remove(name, null),
+    remove: (machine) => this.remove(machine, null),
     removeSoon: (names) => this.#changes.removeSoon(names),
     sweepIn: (seconds) => this.#onceIn(seconds, SWEEP_KEY, "sweepEnrolled"),
   });

@@ -139,6 +139,27 @@ describe("what is under way leaves nothing behind", () => {
   });
 });
 
+describe("a machine that enrolled, and ends while another computer takes its name over, does not take that one with it:", () => {
+  test.each(["it leaves", "its key is revoked with its machines"])("%s", async (how) => {
+    const user = new TestUser();
+    const made = await user.rest("POST", "/api/keys", { tag: "ci", ephemeral: true, reusable: true });
+    const { id, key }: { id: string; key: string } = await made.json();
+    const runner = "identity-of-the-runner";
+    const object = objectOf(user.id);
+    await object.enrol(key.replace(/@.*$/, ""), { identity: runner });
+    let ending: Promise<unknown> = Promise.resolve();
+    const takeOver = () => user.register("ci", { identity: "identity-of-another", replace: true });
+    const taken = await whileUploading(await user.slug("ci"), takeOver, async () => {
+      ending = how === "it leaves" ? object.leave(runner) : object.revokeEnrolmentKey(id, true);
+      await object.machine("ci"); // after that has begun
+    });
+    expect(taken.status).toBe(200);
+    await ending;
+    await object.finishChanges();
+    expect(await object.machine("ci")).toMatchObject({ identity: "identity-of-another" });
+  });
+});
+
 describe("a grant that was revoked while its app redeems a code or refreshes", () => {
   test("cannot be written back, nor can a token of it", async () => {
     const { person, tokens, client, user, grant } = await app();
