@@ -151,7 +151,10 @@ export class Rollouts {
   async step(run: string): Promise<void> {
     const { head } = this.#store;
     if (head === null || head.run !== run || isOver(head)) return;
-    await this.#watch(head);
+    // Operator has been upgraded meanwhile, or went back: what it would upload from now on is not what the canaries have tried.
+    if (head.state !== "going_back" && head.template !== this.#ports.template())
+      this.#store.head = this.#goingBack(head, "this Operator has another template since: start another rollout");
+    else await this.#watch(head);
     this.#decide();
     await this.#takeBack();
     const decided = this.#store.head ?? head;

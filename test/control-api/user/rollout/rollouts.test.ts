@@ -27,6 +27,8 @@ class World {
   readonly uploads: string[] = [];
   /** What the API does with an upload of the new template: takes it, refuses it, or has no time for it. */
   verdict: (name: string) => "take" | "refuse" | "busy" = () => "take";
+  /** The template that Operator has. */
+  template = "new";
   /** The former script goes on running for this long. */
   lateMs = 0;
   #wake: { atMs: number; run: string } | null = null;
@@ -46,7 +48,7 @@ class World {
     return new Rollouts(this.#store, {
       now: () => this.nowMs,
       machines: () => [...this.machines.values()],
-      template: () => "new",
+      template: () => this.template,
       newRun: () => `run-${(this.#runs += 1)}`,
       wake: async (ms, run) => void (this.#wake = { atMs: this.nowMs + ms, run }),
       codeOf: async (name) => {
@@ -64,8 +66,9 @@ class World {
         const verdict = earlier === null ? this.verdict(name) : "take";
         if (verdict === "busy") return { later: "429" };
         if (verdict === "refuse") return { refused: "SyntaxError" };
-        this.uploads.push(`${earlier?.template ?? "new"} to ${name}`);
-        const take = (): void => void Object.assign(machine, earlier ?? { template: "new", code: "new code" });
+        const { template } = earlier ?? this;
+        this.uploads.push(`${template} to ${name}`);
+        const take = (): void => void Object.assign(machine, earlier ?? { template, code: "new code" });
         if (this.lateMs === 0) take();
         else this.#later.push({ atMs: this.nowMs + this.lateMs, take });
         return { done: true };
@@ -164,6 +167,20 @@ describe("a rollout", () => {
       expect([...of.machines.values()].filter(({ code }) => code !== "old code")).toEqual([]);
       expect(of.uploads).toEqual(how === "refuse" ? [] : ["new to m0003", "old to m0003"]);
       expect(of.rollouts.allowsUpgradeAtDial).toBe(false);
+    });
+  });
+
+  it("goes back when Operator gets another template meanwhile, which no canary has tried", async () => {
+    await world(4, async (of) => {
+      await of.start({ canary: { names: ["m0002"] }, watchMs: MINUTE_MS });
+      await of.run(of.nowMs + MINUTE_MS / 2);
+      of.template = "newer";
+      await of.run();
+      expect(of.uploads).toEqual(["new to m0002", "old to m0002"]);
+      expect(of.rollouts.current).toMatchObject({ state: "back", reason: expect.stringContaining("another template") });
+      await of.start();
+      await of.run();
+      expect([of.rollouts.current?.state, machine(of, "m0001").template]).toEqual(["done", "newer"]);
     });
   });
 
