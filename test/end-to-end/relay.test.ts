@@ -378,6 +378,26 @@ describe.each(WAYS)("through %s", (_way, start) => {
     expect(seen).toEqual(["GET 0 -", "POST 0 -", "PUT 0 -", "PATCH 0 -", "DELETE 0 -", "DELETE 8 text/plain"]);
   });
 
+  test("a body of GET or HEAD means nothing and is left out, also an empty one whose length is sent", async () => {
+    const seen: string[] = [];
+    atticServer.answer(async (request, response) => {
+      const { length } = await bodyOf(request);
+      seen.push(`${request.method} ${length}`);
+      response.end();
+    });
+    const empty = { "content-length": "0" };
+    const statuses = [
+      await send(attic.url, { method: "GET", headers: empty }),
+      await send(attic.url, { method: "HEAD", headers: empty }),
+      await send(attic.url, { method: "GET", body: "hello", headers: { "content-length": "5" } }),
+      await send(attic.url, { method: "GET", body: "hello", headers: { "transfer-encoding": "chunked" } }),
+    ].map(({ status }) => status);
+    expect([statuses, seen]).toEqual([
+      [200, 200, 200, 200],
+      ["GET 0", "HEAD 0", "GET 0", "GET 0"],
+    ]);
+  });
+
   test("credentials, cookies, Operator's headers and a proxy's never reach the server, which sees its own host", async () => {
     let seen: IncomingMessage["headers"] = {};
     atticServer.answer((request, response) => {

@@ -12,6 +12,7 @@ import type { Env } from "../env.ts";
 import { refuseNavigation } from "../http/harmless.ts";
 import { refuseForeignHost } from "../http/host.ts";
 import { missingBody } from "../http/large-calls.ts";
+import { withoutStrayBody } from "../http/without-stray-body.ts";
 import { relay, type Relayed, whole } from "./relay.ts";
 import { filtered } from "./response-filter.ts";
 import { encodingRefusal } from "./text-encoding.ts";
@@ -26,11 +27,12 @@ import { refuse, refuseCall, refuseRead, stepUp } from "../http/refusal.ts";
  * connector calls, and the script checks its link token.
  */
 export async function passThrough(
-  request: Request,
+  sent: Request,
   url: URL,
   env: Env,
   { slug, path }: MachineAddress,
 ): Promise<Response> {
+  const request = withoutStrayBody(sent);
   if (path === ScriptPath.LINK) return dialIn(request, url, env, slug);
   if (request.method === "OPTIONS") return preflight(request);
   const refused = refuseNavigation(request);
