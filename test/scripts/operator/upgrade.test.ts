@@ -164,6 +164,15 @@ describe("the first start of a release that fails", () => {
     expect(readdirSync(state).toSorted()).toEqual(["backups", "control", "operator.log", "secrets.json"]);
   });
 
+  test("begins with what a restore has left that was killed", async () => {
+    write();
+    mkdirSync(join(state, "unpacked"));
+    writeFileSync(join(state, "unpacked/secrets.json"), "{}");
+    (await beginUpgrade(state, "9.0.0", () => undefined)).undo();
+    expect(existsSync(join(state, "unpacked"))).toBe(false);
+    expect(readFileSync(join(state, "secrets.json"), "utf8")).toBe("{}");
+  });
+
   test("keeps the backup even if it is killed in the middle", async () => {
     write();
     await beginUpgrade(state, "9.0.0", () => undefined);
