@@ -109,15 +109,16 @@ describe("a token that is sent too fast", () => {
     expect(await send(next, 2)).toEqual(["ok", "too_many"]);
   });
 
-  test("can still be revoked at once", async () => {
+  test("can still be revoked at once, and is one that its address guesses from then on", async () => {
     const user = new TestUser();
     const admission = small();
     const made = await user.rest("POST", "/api/tokens", { label: "short" });
     const { token, id }: { token: string; id: string } = await made.json();
-    const send = () => admitted(1, () => bearerFrom(token, address), admission);
-    expect(await send()).toEqual(["ok"]);
+    const send = (count: number) => admitted(count, () => bearerFrom(token, address), admission);
+    expect(await send(1)).toEqual(["ok"]);
     await user.rest("DELETE", `/api/tokens/${id}`);
-    expect(await send()).toEqual(["bad_token"]);
+    expect(await send(1)).toEqual(["bad_token"]);
+    expect(await send(121)).toEqual([...Array.from({ length: 120 }, () => "bad_token"), "too_many"]);
   });
 });
 
