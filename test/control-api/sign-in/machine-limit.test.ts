@@ -1,6 +1,7 @@
+import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { pageOf, somebody, textOf } from "../pages/support/person.ts";
-import { TestUser } from "../support/operator.ts";
+import { env, TestUser } from "../support/operator.ts";
 import { Client } from "./support/visitor.ts";
 
 const SCOPE = { scope: "operator:admin operator:tokens mcp:tools" };
@@ -47,6 +48,15 @@ test("the limit stays with the computer: another one that takes over its name is
   const app = new TestUser(one.user.id, token);
   expect((await one.user.register("attic", { identity: "another computer", replace: true })).ok).toBe(true);
   expect(await namesSeen(app)).toEqual([]);
+});
+
+test("an app is not limited to a machine of which is not known which computer it is", async () => {
+  const one = await withMachines();
+  await runInDurableObject(env.USER.getByName(one.user.id), (_, { storage }) => {
+    storage.sql.exec("UPDATE machine SET identity = '' WHERE name = 'attic'");
+  });
+  const signIn = (await Client.registered()).signIn(one.browser, SCOPE, { machine: "attic" });
+  await expect(signIn).rejects.toThrow("no consent: 409");
 });
 
 test("an app that nothing was ticked for has all machines, also later ones", async () => {
