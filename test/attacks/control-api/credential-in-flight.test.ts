@@ -60,9 +60,10 @@ test("a computer that is allowed in a browser which is signed out meanwhile gets
   await runInDurableObject(directory(), async (accounts: Accounts) => {
     const id = idOf(accounts, name);
     const [browser] = accounts.sessions(id);
+    expect(await accounts.signIn(name, PASSWORD, visit())).toHaveProperty("session"); // in another browser
     const { deviceCode, userCode } = await accounts.beginDevice(asks);
     const deciding = accounts.decideDevice(userCode, id, browser?.id ?? "", true);
-    await accounts.endSessions(id);
+    await accounts.endSession(id, browser?.id ?? "");
     expect(await deciding).toBeNull();
     expect(await accounts.pollDevice(deviceCode, "app")).toEqual({ error: "authorization_pending" });
   });
