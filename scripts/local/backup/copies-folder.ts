@@ -115,7 +115,8 @@ function removeLockLast(path: string): void {
 function locked(path: string): DatabaseSync {
   const lock = new DatabaseSync(`${pathToFileURL(join(path, LOCK)).href}?mode=rw`, { timeout: 0 });
   try {
-    lock.exec("BEGIN EXCLUSIVE");
+    // Nothing is written, not even a journal: what has filled the disk may be the copies that are to be removed.
+    lock.exec("PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE");
     return lock;
   } catch (reason) {
     lock.close();

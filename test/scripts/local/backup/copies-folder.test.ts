@@ -76,6 +76,8 @@ test("the copies of a process that was killed are removed, and those of a runnin
   expect(removeAbandoned(folder)).toEqual({ removed: [running.path], unclear: [] });
   expect(readdirSync(folder).toSorted()).toEqual([own.slice(folder.length + 1), "state"]);
   expect(statSync(own).mode & 0o777).toBe(0o700);
+  // Removing takes no room on a disk that is full of copies.
+  expect([readdirSync(own), statSync(join(own, "in-use")).size]).toEqual([["in-use"], 0]);
 });
 
 test("a removal that is killed is finished by the next one", () => {
