@@ -1,5 +1,6 @@
 import type { LogPosition } from "#protocol/event.ts";
 import { columnsOf } from "../columns.ts";
+import type { Identified } from "../http/shown-machine.ts";
 import { KNOWN_EPOCHS } from "./limits.ts";
 
 /** A machine as the log knows it. It keeps its id when it is renamed, and its rows when it is removed. */
@@ -29,6 +30,9 @@ export type LogState = LogMachine & {
   readonly rows: number;
   readonly bytes: number;
 };
+
+/** Which computer the row `m` of `log_machine` is; NULL if it is not known. Of one that exists, the registry knows (user/registry.ts). */
+export const IDENTITY = `nullif(ifnull((SELECT identity FROM log_former WHERE machine = m.id), (SELECT identity FROM machine WHERE slug = m.slug)), '')`;
 
 /**
  * The machines whose events are in a person's log.
@@ -89,6 +93,18 @@ export class LogMachines {
   named(name: string): LogState | null {
     const [row] = this.#sql
       .exec<Row>("SELECT * FROM log_machine WHERE name = ? ORDER BY gone_ms IS NOT NULL, id DESC LIMIT 1", name)
+      .toArray();
+    return row === undefined ? null : stateOf(row);
+  }
+
+  /** The machine of this name that this computer is, or was. */
+  identified({ name, identity }: Identified): LogState | null {
+    const [row] = this.#sql
+      .exec<Row>(
+        `SELECT * FROM log_machine m WHERE name = ? AND ${IDENTITY} = ? ORDER BY gone_ms IS NOT NULL, id DESC LIMIT 1`,
+        name,
+        identity,
+      )
       .toArray();
     return row === undefined ? null : stateOf(row);
   }

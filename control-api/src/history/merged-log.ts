@@ -21,7 +21,8 @@ import {
   TRIM_ROWS,
 } from "./limits.ts";
 import { LivePieces } from "./live-pieces.ts";
-import { LogMachines, type LogState } from "./log-machine.ts";
+import type { Identified } from "../http/shown-machine.ts";
+import { IDENTITY, LogMachines, type LogState } from "./log-machine.ts";
 import { DAY_MS, type Retention, type RetentionEffect, RetentionSetting } from "./retention.ts";
 
 /** An event that a push has added, for those who wait for it. */
@@ -59,9 +60,8 @@ type Row = {
   identity: string | null;
 };
 
-/** The columns of a `Row`. Of a machine that exists, the registry has the identity (user/registry.ts). */
-const COLUMNS = `seq, m.name, machine_seq, at_ms, type, session, data, nullif(ifnull(
-  (SELECT identity FROM log_former WHERE machine = m.id), (SELECT identity FROM machine WHERE slug = m.slug)), '') AS identity
+/** The columns of a `Row`. */
+const COLUMNS = `seq, m.name, machine_seq, at_ms, type, session, data, ${IDENTITY} AS identity
   FROM log_event JOIN log_machine m ON m.id = log_event.machine`;
 
 /**
@@ -183,8 +183,8 @@ export class MergedLog {
    * Adds an event of Operator's own about a machine, beside those of the machine's log. It has no number there. Answers it for those who
    * wait, or `null` for a machine that never told anything and is not in the log.
    */
-  addOwn(name: string, type: string, session: string | null, data: unknown, nowMs: number): AddedEvent | null {
-    const machine = this.machines.named(name);
+  addOwn(about: Identified, type: string, session: string | null, data: unknown, nowMs: number): AddedEvent | null {
+    const machine = this.machines.identified(about);
     if (machine === null) return null;
     const seq = this.#next();
     const json = eventData(data);

@@ -534,7 +534,11 @@ export class User extends Agent<Env> implements UserRpc {
     const structured = isRecord(told) && isRecord(told["structuredContent"]) ? told["structuredContent"] : {};
     const { session_id: made = null, turn_id: turn = null } = structured;
     const session = this.#outbox.sessionOf(record.id) ?? (typeof made === "string" ? boundedSession(made) : null);
-    this.#history.tell(machine, DELIVERY_PREFIX + name, session, { ...deliveryView(record), turn_id: turn });
+    const { identity = "" } = this.#outbox.dueOf(record.id) ?? {};
+    this.#history.tell({ name: machine, identity }, DELIVERY_PREFIX + name, session, {
+      ...deliveryView(record),
+      turn_id: turn,
+    });
   }
 
   async #deliverAgain(): Promise<void> {

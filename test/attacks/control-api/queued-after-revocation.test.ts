@@ -127,6 +127,22 @@ test("a narrow token learns nothing of its calls to a computer that does not hav
   expect(await seen()).toEqual([404, 0, true, 404]);
 });
 
+test("a narrow token for the computer that has the name now hears nothing of the calls to the former one", async () => {
+  const user = await awayMachine();
+  await user.logs("attic", [{ type: "message" }]);
+  await user.script("attic", { fails: OFFLINE });
+  await queue(user, "for-the-former");
+  await user.register("attic", { identity: "identity-of-another", replace: true });
+  const narrow = await token(user, user.id, { machines: ["attic"] });
+  await user.logs("attic", [{ type: "message" }, { type: "message" }]);
+  await user.report("attic", { epoch: 2, facts: FACTS, position: { epoch: "e", seq: 3 } });
+  const told = async (reader: TestUser) =>
+    JSON.stringify((await reader.tool("poll_events", { timeout_ms: 0 })).structuredContent);
+  await expect.poll(() => told(user)).toContain("delivery.failed");
+  expect(await told(narrow)).toContain('"seq":2');
+  expect(await told(narrow)).not.toContain("for-the-former");
+});
+
 test("a call is its client's alone: another token of the same person neither sees it nor meets its key", async () => {
   const user = await awayMachine();
   const [one, other] = [await token(user, user.id), await token(user, user.id)];

@@ -29,6 +29,12 @@ function event(seq: number, more: Partial<LoggedEvent> = {}): LoggedEvent {
   return { seq, atMs: seq, type: "message", session: null, data: seq, ...more };
 }
 
+/** Puts a machine into the registry: its name, slug and identity. */
+const ADD_MACHINE =
+  "INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, '', 0, '')";
+
+const ATTIC = { name: "attic", identity: "identity-of-attic" };
+
 /** The push of a script whose log has these events after `after`. */
 function push(
   after: number,
@@ -271,11 +277,12 @@ describe("the log", () => {
     }));
 
   it("keeps a limited size of what happened to a machine's calls, also if the machine itself is away and tells nothing", () =>
-    withLog((log) => {
+    withLog((log, _, sql) => {
+      sql.exec(ADD_MACHINE, "attic", "a", ATTIC.identity);
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
       const data = "x".repeat(60_000);
       const count = Math.ceil((1.1 * MACHINE_BYTES) / data.length);
-      for (let told = 0; told < count; told += 1) log.addOwn("attic", "delivery.cancelled", null, data, NOW);
+      for (let told = 0; told < count; told += 1) log.addOwn(ATTIC, "delivery.cancelled", null, data, NOW);
       const { rows = 0, bytes = 0 } = log.machines.named("attic") ?? {};
       expect(bytes).toBeLessThanOrEqual(MACHINE_BYTES);
       expect(bytes).toBeGreaterThan(MACHINE_BYTES / 2);
@@ -309,9 +316,10 @@ describe("the log", () => {
     ));
 
   it("counts the same bytes when events come and when they go, whatever characters they have", () =>
-    withLog((log) => {
+    withLog((log, _, sql) => {
+      sql.exec(ADD_MACHINE, "attic", "a", ATTIC.identity);
       for (const seq of [1, 2]) log.push("a", "attic", push(seq - 1, [event(seq, { data: "\u{1F600}ä" })]), seq, NOW);
-      log.addOwn("attic", "delivery.cancelled", null, "\u{1F600}", NOW);
+      log.addOwn(ATTIC, "delivery.cancelled", null, "\u{1F600}", NOW);
       log.forget(log.machines.named("attic")?.id ?? 0, null);
       expect(log.machines.named("attic")).toMatchObject({ rows: 0, bytes: 0 });
     }));
@@ -358,10 +366,8 @@ describe("the log", () => {
 
   it("tells of each event which computer it came from, also if that one was removed or lost its name", () =>
     withLog((log, _, sql) => {
-      const insert =
-        "INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, '', 0, '')";
       const identities = () => read(log, { types: ["message"] }).events.map(({ identity }) => identity);
-      sql.exec(insert, "attic", "a", "first");
+      sql.exec(ADD_MACHINE, "attic", "a", "first");
       log.push("a", "attic", push(0, [event(1)]), 1, NOW);
       expect(identities()).toEqual(["first"]);
       sql.exec("UPDATE machine SET identity = 'second'");
@@ -369,7 +375,7 @@ describe("the log", () => {
       log.push("a", "attic", push(1, [event(2)]), 2, NOW);
       log.machines.remove("attic", "second", NOW);
       sql.exec("DELETE FROM machine");
-      sql.exec(insert, "attic", "a", "");
+      sql.exec(ADD_MACHINE, "attic", "a", "");
       log.push("a", "attic", push(0, [event(1)], { epoch: "f" }), 1, NOW);
       expect(identities()).toEqual(["first", "second", null]);
     }));
