@@ -149,6 +149,8 @@ describe("a token's audience", () => {
     "https://elsewhere.test/mcp",
     `${ORIGIN}/other`,
     "http://evil.127.0.0.1:8787/mcp",
+    "http://evil.test:8787/mcp",
+    "http://evil.test:8787/m/attic--abcdefgh/mcp",
     "https://127.0.0.1:8787/mcp",
   ])("is never %s", async (resource) => {
     const client = await Client.registered();
