@@ -37,10 +37,17 @@ export async function openState(folder: string): Promise<State> {
     throw error;
   });
   await closeToOthers(folder);
-  const why = whyNotOwn(folder);
-  if (why !== null)
-    throw new Error(`${folder} is not used: ${why}. Correct that, or choose another folder with OPERATOR_STATE.`);
-  return stateIn(folder);
+  const state = stateIn(folder);
+  // Bundles are what runs.
+  for (const [used, variable] of [
+    [folder, "OPERATOR_STATE"],
+    [state.bundles, "OPERATOR_BUNDLES"],
+  ] as const) {
+    const why = whyNotOwn(used);
+    if (why !== null)
+      throw new Error(`${used} is not used: ${why}. Correct that, or choose another folder with ${variable}.`);
+  }
+  return state;
 }
 
 /** The paths in a state folder, whether or not it is there. */

@@ -4,7 +4,7 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { restore } from "../../../scripts/local/backup/restore.ts";
 import { openState } from "../../../scripts/local/state.ts";
 
@@ -78,6 +78,16 @@ test.runIf(process.getuid?.() === 0).each(["secrets.json", "control"])(
     }
   },
 );
+
+test("a folder of bundles that others may write to is refused, because they could change what runs", async () => {
+  chmodSync(folder, 0o755); // nobody gets into that of the test
+  const bundles = join(folder, "bundles");
+  mkdirSync(bundles);
+  chmodSync(bundles, 0o777);
+  vi.stubEnv("OPERATOR_BUNDLES", bundles);
+  onTestFinished(() => void vi.unstubAllEnvs());
+  await expect(openState(state)).rejects.toThrow(`${bundles} is not used: other users may write to ${bundles}`);
+});
 
 test("a folder that others may write to is made private before a backup is restored into it", async () => {
   existing(0o777);
