@@ -3,9 +3,9 @@ import { noteWithin } from "#protocol/keep-within.ts";
 import { isRecord } from "#protocol/json.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
-import type { Identified } from "../http/shown-machine.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { ACTIVE_MS, HEARD_MACHINES, LIVE_MACHINES, OPERATOR } from "./limits.ts";
+import type { NamedComputer } from "./log-machine.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { SessionIndex } from "./session-index.ts";
 import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
@@ -88,7 +88,7 @@ export class History {
   }
 
   /** Stores an event of Operator's own about a machine: the computer that it is about, which may not have the name any more. */
-  tell(machine: Identified, type: string, session: string | null, data: unknown): void {
+  tell(machine: NamedComputer, type: string, session: string | null, data: unknown): void {
     const added = this.log.addOwn(machine, type, session, data, Date.now());
     if (added === null) return;
     this.#waiters.announce(added);

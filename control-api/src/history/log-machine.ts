@@ -1,6 +1,5 @@
 import type { LogPosition } from "#protocol/event.ts";
 import { columnsOf } from "../columns.ts";
-import type { Identified } from "../http/shown-machine.ts";
 import { KNOWN_EPOCHS } from "./limits.ts";
 
 /** A machine as the log knows it. It keeps its id when it is renamed, and its rows when it is removed. */
@@ -30,6 +29,9 @@ export type LogState = LogMachine & {
   readonly rows: number;
   readonly bytes: number;
 };
+
+/** A computer, and the name that it has or had. */
+export type NamedComputer = { readonly name: string; readonly identity: string };
 
 /** Which computer the row `m` of `log_machine` is; NULL if it is not known. Of one that exists, the registry knows (user/registry.ts). */
 export const IDENTITY = `nullif(ifnull((SELECT identity FROM log_former WHERE machine = m.id), (SELECT identity FROM machine WHERE slug = m.slug)), '')`;
@@ -98,7 +100,7 @@ export class LogMachines {
   }
 
   /** The machine of this name that this computer is, or was. */
-  identified({ name, identity }: Identified): LogState | null {
+  identified({ name, identity }: NamedComputer): LogState | null {
     const [row] = this.#sql
       .exec<Row>(
         `SELECT * FROM log_machine m WHERE name = ? AND ${IDENTITY} = ? ORDER BY gone_ms IS NOT NULL, id DESC LIMIT 1`,

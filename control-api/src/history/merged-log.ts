@@ -21,8 +21,7 @@ import {
   TRIM_ROWS,
 } from "./limits.ts";
 import { LivePieces } from "./live-pieces.ts";
-import type { Identified } from "../http/shown-machine.ts";
-import { IDENTITY, LogMachines, type LogState } from "./log-machine.ts";
+import { IDENTITY, LogMachines, type LogState, type NamedComputer } from "./log-machine.ts";
 import { DAY_MS, type Retention, type RetentionEffect, RetentionSetting } from "./retention.ts";
 
 /** An event that a push has added, for those who wait for it. */
@@ -183,7 +182,7 @@ export class MergedLog {
    * Adds an event of Operator's own about a machine, beside those of the machine's log. It has no number there. Answers it for those who
    * wait, or `null` for a machine that never told anything and is not in the log.
    */
-  addOwn(about: Identified, type: string, session: string | null, data: unknown, nowMs: number): AddedEvent | null {
+  addOwn(about: NamedComputer, type: string, session: string | null, data: unknown, nowMs: number): AddedEvent | null {
     const machine = this.machines.identified(about);
     if (machine === null) return null;
     const seq = this.#next();

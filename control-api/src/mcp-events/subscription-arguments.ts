@@ -2,8 +2,7 @@ import * as z from "zod/mini";
 import { MAX_SESSION_ID_CHARACTERS } from "#protocol/limits.ts";
 import { isMachineName } from "#protocol/slug.ts";
 import type { Identified } from "../http/shown-machine.ts";
-import { parseSessionHandle } from "../machines/session-handle.ts";
-import type { FeedEvent } from "./event-feed.ts";
+import { parseSessionHandle, sessionHandle } from "../machines/session-handle.ts";
 import type { EventType } from "./event-type.ts";
 import { EventsFailure } from "./events-error.ts";
 
@@ -47,11 +46,19 @@ export function parseFilter(args: unknown): AskedFilter {
   return { machine, session };
 }
 
+/** Of an entry of the log (event-feed.ts), what limits look at. */
+export type PlacedEvent = { readonly event: { readonly session: string | null }; readonly identity: string | null };
+
 /** Whether an event is one that the filter lets pass. */
-export function passes({ machine, session }: SubscriptionFilter, { event, identity }: FeedEvent): boolean {
+export function passes({ machine, session }: SubscriptionFilter, { event, identity }: PlacedEvent): boolean {
   if (machine === null) return true;
   if (machine.identity !== identity) return false;
   return session === null || (event.session !== null && idIn(session) === idIn(event.session));
+}
+
+/** A filter as its person sees it, with the name that the machine has now. */
+export function shownFilter({ session }: SubscriptionFilter, name: string | null): AskedFilter {
+  return { machine: name, session: name === null || session === null ? null : sessionHandle(name, idIn(session)) };
 }
 
 /** The machine's own id of a session, which stays the same when the machine gets another name. */

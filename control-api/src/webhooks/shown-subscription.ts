@@ -1,5 +1,4 @@
-import type { AskedFilter } from "../mcp-events/subscription-arguments.ts";
-import { parseSessionHandle, sessionHandle } from "../machines/session-handle.ts";
+import { type AskedFilter, shownFilter } from "../mcp-events/subscription-arguments.ts";
 import type { Subscription } from "./subscription.ts";
 
 /** A subscription as its person sees it: with the names that machines have now, and never an identity, by which an enrolled machine leaves. */
@@ -11,16 +10,15 @@ export type ShownSubscription = Omit<Subscription, "filter"> & {
 
 /** @param nameOf the name that a computer has now */
 export function shownSubscription(
-  { filter: { machine, session }, visible, push, url, ...one }: Subscription,
+  { filter, visible, push, url, ...one }: Subscription,
   nameOf: (identity: string) => string | undefined,
 ): ShownSubscription {
   const names = (identities: readonly string[]): string[] => identities.flatMap((identity) => nameOf(identity) ?? []);
+  const { machine } = filter;
   const now = machine === null ? undefined : nameOf(machine.identity);
-  const name = now ?? machine?.name ?? null;
-  const isOfSession = name !== null && session !== null;
   return {
     ...one,
-    filter: { machine: name, session: isOfSession ? sessionHandle(name, parseSessionHandle(session).session) : null },
+    filter: shownFilter(filter, now ?? machine?.name ?? null),
     isPaused: machine !== null && now === undefined,
     visible: visible === null ? null : names(visible),
     push: push === null ? null : { ...push, muted: names(push.muted) },

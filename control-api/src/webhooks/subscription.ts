@@ -3,8 +3,7 @@ import { columnsOf } from "../columns.ts";
 import type { Bearer } from "../http/caller.ts";
 import { PushSettings } from "../push/push-settings.ts";
 import type { DeliveryFault } from "../mcp-events/events-error.ts";
-import type { FeedEvent } from "../mcp-events/event-feed.ts";
-import { passes, type SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
+import { passes, type PlacedEvent, type SubscriptionFilter } from "../mcp-events/subscription-arguments.ts";
 
 /** Who wants the messages: an MCP client, or the person: by webhook, as notifications of ntfy, or as notifications of a browser. */
 type Kind = "client" | "webhook" | "ntfy" | "push";
@@ -222,14 +221,14 @@ export class Subscriptions {
 }
 
 /** Whether an event goes to a subscription. */
-export function wants(subscription: Subscription, name: string, event: FeedEvent): boolean {
+export function wants(subscription: Subscription, name: string, event: PlacedEvent): boolean {
   const { hasEnded, suspendedMs, push } = subscription;
   if (hasEnded || suspendedMs !== null || (push !== null && isOf(push.muted, event))) return false;
   return isAbout(subscription, name, event);
 }
 
 /** Whether an event is of one of these computers. */
-function isOf(identities: readonly string[], { identity }: FeedEvent): boolean {
+function isOf(identities: readonly string[], { identity }: PlacedEvent): boolean {
   return identity !== null && identities.includes(identity);
 }
 
@@ -237,7 +236,7 @@ function isOf(identities: readonly string[], { identity }: FeedEvent): boolean {
 export type Interest = Pick<Subscription, "types" | "filter" | "visible">;
 
 /** Whether an event is what somebody subscribes to. */
-export function isAbout({ types, filter, visible }: Interest, name: string, event: FeedEvent): boolean {
+export function isAbout({ types, filter, visible }: Interest, name: string, event: PlacedEvent): boolean {
   if (visible !== null && !isOf(visible, event)) return false;
   return types?.includes(name) !== false && passes(filter, event);
 }

@@ -4,7 +4,7 @@ import { hex, sha256 } from "#protocol/bytes.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import type { Env } from "../env.ts";
 import type { Bearer, Sight } from "../http/caller.ts";
-import type { MachineEntry } from "../machines/machine-query.ts";
+import type { Identified } from "../http/shown-machine.ts";
 import { feedOf } from "../mcp-events/event-feed.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "../mcp-events/events-error.ts";
 import type { SubscribeRequest, Subscribed, UnsubscribeRequest } from "../mcp-events/subscribe-request.ts";
@@ -591,7 +591,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     }
   }
 
-  async #machines(): Promise<MachineEntry[]> {
+  async #machines(): Promise<Identified[]> {
     return registryOf(this.env, this.#user).machineEntries();
   }
 
