@@ -94,7 +94,9 @@ async function closeToOthers(folder: string): Promise<void> {
       () => user, // its program has just removed it: a draft, or the lock
     );
     if (isOfOthers(owner))
-      throw new Error(`${path} belongs to another user (${owner}): remove it, or name a folder of your own`);
+      throw new Error(
+        `${path} belongs to another user (${owner}): make it yours (chown) if you know what it is, or remove it, or name a folder of your own`,
+      );
   }
 }
 
