@@ -99,11 +99,11 @@ export class LogMachines {
     return row === undefined ? null : stateOf(row);
   }
 
-  /** The machine of this name that this computer is, or was. */
+  /** The machine of this name that this computer is, or was. With the identity `""`: of which nobody knows which computer it is. */
   identified({ name, identity }: NamedComputer): LogState | null {
     const [row] = this.#sql
       .exec<Row>(
-        `SELECT * FROM log_machine m WHERE name = ? AND ${IDENTITY} = ? ORDER BY gone_ms IS NOT NULL, id DESC LIMIT 1`,
+        `SELECT * FROM log_machine m WHERE name = ? AND ${IDENTITY} IS nullif(?, '') ORDER BY gone_ms IS NOT NULL, id DESC LIMIT 1`,
         name,
         identity,
       )

@@ -380,6 +380,16 @@ describe("the log", () => {
       expect(identities()).toEqual(["first", "second", null]);
     }));
 
+  it("tells what became of a call also of a machine in a rebuilt list, of which nobody knows which computer it is", () =>
+    withLog((log, _, sql) => {
+      sql.exec(ADD_MACHINE, "attic", "a", "");
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      const call = { name: "attic", identity: "" };
+      expect(log.addOwn(call, "delivery.delivered", null, {}, NOW)).not.toBeNull();
+      sql.exec("UPDATE machine SET identity = 'found'");
+      expect(log.addOwn(call, "delivery.delivered", null, {}, NOW)).toBeNull();
+    }));
+
   it("forgets a removed machine when nothing of it is left, and no other", () =>
     withLog((log, _, sql) => {
       const day = 24 * 60 * 60_000;
