@@ -140,8 +140,10 @@ export class Rollouts {
   async revive(): Promise<void> {
     const { head } = this.#store;
     if (head === null || isOver(head)) return;
-    for (const machine of this.#store.at("watched"))
-      if (machine.seenMs === null) this.#move(machine, "waiting", machine.reason);
+    // If Operator has another template by now, all that are watched go back (`step`).
+    if (head.template === this.#ports.template())
+      for (const machine of this.#store.at("watched"))
+        if (machine.seenMs === null) this.#move(machine, "waiting", machine.reason);
     const run = this.#ports.newRun();
     this.#store.head = { ...head, run };
     await this.#ports.wake(STEP_MS, run);
@@ -179,7 +181,13 @@ export class Rollouts {
   }
 
   #goingBack(head: RolloutHead, reason: string): RolloutHead {
-    for (const machine of this.#store.at("watched", "healthy")) this.#move(machine, "going_back", reason);
+    const present = new Map(this.#ports.machines().map(({ name, template }) => [name, template]));
+    // After a restart, one that waits may have the template already (`revive`).
+    const waiting = this.#store
+      .at("waiting")
+      .filter(({ name, before }) => present.get(name) === head.template && this.#store.hasTemplate(before));
+    for (const machine of [...waiting, ...this.#store.at("watched", "healthy")])
+      this.#move(machine, "going_back", reason);
     return { ...head, state: "going_back", isPaused: false, reason };
   }
 

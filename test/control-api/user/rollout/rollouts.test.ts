@@ -184,6 +184,22 @@ describe("a rollout", () => {
     });
   });
 
+  it.each<[string, (of: World) => Promise<unknown>]>([
+    ["another template", async (of) => (of.template = "newer")],
+    ["a pause, after which somebody asks for it", (of) => of.rollouts.pause()],
+  ])("goes back also with what was uploaded just before a restart with %s", async (how, happens) => {
+    await world(4, async (of) => {
+      await of.start({ canary: { names: ["m0002"] }, watchMs: MINUTE_MS });
+      await of.run(of.nowMs); // uploaded, and not looked at yet
+      await happens(of);
+      await of.rollouts.revive();
+      if (how !== "another template") await of.rollouts.back();
+      await of.run();
+      expect(of.uploads).toEqual(["new to m0002", "old to m0002"]);
+      expect(of.counts).toEqual({ waiting: 3, back: 1 });
+    });
+  });
+
   it("takes a single machine back that fails, and goes on; when more fail, everybody goes back", async () => {
     await world(200, async (of) => {
       machine(of, "m0100").broken = { online: false };
