@@ -83,8 +83,8 @@ export class Enrolment {
       await this.#household.removeSoon(record.machines.flatMap((identity) => this.#household.nameOf(identity) ?? []));
     const removed: string[] = [];
     for (const identity of andMachines ? record.machines : []) {
-      const name = this.#household.nameOf(identity);
-      if (await this.#remove(identity)) removed.push(name ?? "");
+      const name = await this.#remove(identity);
+      if (name !== null) removed.push(name);
     }
     return { tag: record.tag, removed };
   }
@@ -147,7 +147,7 @@ export class Enrolment {
 
   /** A machine ends, and with it its name. Answers `false` if no such machine came by a key. */
   async leave(identity: string): Promise<boolean> {
-    return this.#keys.hasEnrolled(identity) && this.#remove(identity);
+    return this.#keys.hasEnrolled(identity) && (await this.#remove(identity)) !== null;
   }
 
   /**
@@ -190,16 +190,21 @@ export class Enrolment {
     }
   }
 
-  async #remove(identity: string): Promise<boolean> {
-    const name = this.#household.nameOf(identity);
-    // It waits for its turn, in which another computer may have got the name.
-    const failure = name === null ? null : await this.#household.remove(shown({ name, identity }));
-    if (failure !== null && failure.code !== "machine_unknown" && failure.code !== "machine_replaced") {
-      console.warn("an enrolled machine could not be removed", { machine: name, failure });
-      return false;
+  /** Answers the name that the machine had; `null` if it was removed already, lost its name to another computer, or cannot be removed now. */
+  async #remove(identity: string): Promise<string | null> {
+    let name = this.#household.nameOf(identity);
+    while (name !== null) {
+      const failure = await this.#household.remove(shown({ name, identity }));
+      if (failure === null) break;
+      if (failure.code !== "machine_unknown" && failure.code !== "machine_replaced") {
+        console.warn("an enrolled machine could not be removed", { machine: name, failure });
+        return null;
+      }
+      // It has waited for its turn, in which the machine was renamed, or another computer has got its name.
+      name = this.#household.nameOf(identity);
     }
     this.forget(identity);
-    return name !== null;
+    return name;
   }
 
   #shown({ policy, machines, ...record }: KeyRecord): ShownKey {

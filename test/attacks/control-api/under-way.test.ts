@@ -139,24 +139,47 @@ describe("what is under way leaves nothing behind", () => {
   });
 });
 
-describe("a machine that enrolled, and ends while another computer takes its name over, does not take that one with it:", () => {
-  test.each(["it leaves", "its key is revoked with its machines"])("%s", async (how) => {
+describe("a machine that enrolled, and ends", () => {
+  const RUNNER = "identity-of-the-runner";
+
+  /** Has a machine that enrolled as `ci` end while a change of it is under way, which uploads the script of this name. */
+  async function endWhile(how: string, name: string, change: (user: TestUser) => Promise<Response>) {
     const user = new TestUser();
     const made = await user.rest("POST", "/api/keys", { tag: "ci", ephemeral: true, reusable: true });
     const { id, key }: { id: string; key: string } = await made.json();
-    const runner = "identity-of-the-runner";
     const object = objectOf(user.id);
-    await object.enrol(key.replace(/@.*$/, ""), { identity: runner });
+    await object.enrol(key.replace(/@.*$/, ""), { identity: RUNNER });
+    for (const script of new Set(["ci", name])) await user.script(script);
     let ending: Promise<unknown> = Promise.resolve();
-    const takeOver = () => user.register("ci", { identity: "identity-of-another", replace: true });
-    const taken = await whileUploading(await user.slug("ci"), takeOver, async () => {
-      ending = how === "it leaves" ? object.leave(runner) : object.revokeEnrolmentKey(id, true);
-      await object.machine("ci"); // after that has begun
-    });
-    expect(taken.status).toBe(200);
-    await ending;
+    const changed = await whileUploading(
+      await user.slug(name),
+      () => change(user),
+      async () => {
+        ending = how === "it leaves" ? object.leave(RUNNER) : object.revokeEnrolmentKey(id, true);
+        await object.machine("ci"); // after that has begun
+      },
+    );
+    expect(changed.status).toBe(200);
+    const answer = await ending;
     await object.finishChanges();
-    expect(await object.machine("ci")).toMatchObject({ identity: "identity-of-another" });
+    return { answer, machines: (await object.machines()).map((machine) => [machine.name, machine.identity]) };
+  }
+
+  test.each([
+    ["it leaves", false],
+    ["its key is revoked with its machines", { tag: "ci", removed: [] }],
+  ])("while another computer takes its name over, does not take that one with it: %s", async (how, answer) => {
+    const another = { identity: "identity-of-another", replace: true };
+    const ended = await endWhile(how, "ci", (user) => user.register("ci", another));
+    expect(ended).toEqual({ answer, machines: [["ci", "identity-of-another"]] });
+  });
+
+  test.each([
+    ["it leaves", true],
+    ["its key is revoked with its machines", { tag: "ci", removed: ["runner"] }],
+  ])("while it is renamed, ends under its new name: %s", async (how, answer) => {
+    const ended = await endWhile(how, "runner", (user) => user.rest("PATCH", "/api/machines/ci", { name: "runner" }));
+    expect(ended).toEqual({ answer, machines: [] });
   });
 });
 
