@@ -14,7 +14,7 @@ const Webhook = z.object({
   types: z.array(z.string()).nullable(),
   filter: z.object({ machine: z.string().nullable(), session: z.string().nullable() }),
   pending: z.number(),
-  isPaused: z.boolean().optional(), // an Operator before 0.6 does not say
+  isPaused: z.boolean().optional(), // an Operator before 0.5.1 does not say
   suspendedMs: z.number().nullable(),
   failedSinceMs: z.number().nullable(),
   lastDeliveryMs: z.number().nullable(),
