@@ -10,6 +10,9 @@ import { show } from "./book.ts";
 /** A separate path, because the connector forwards only /mcp. So no remote client can reach it. */
 export const LOCAL_PATH = "/local/permissions";
 
+/** What answering needs of a machine. */
+type Parts = Pick<Machine, "config" | "permissions" | "policy">;
+
 /** Twenty answers of the largest size, in JSON. */
 const MAX_BODY_BYTES = 512 * 1024;
 
@@ -27,7 +30,7 @@ const Answer = z.object({
  * The route that `codez permissions` uses, and the connector for what a person decided on a page of Operator. Its token is in a file
  * that only the owner can read.
  */
-export function permissionsRoute(machine: Machine, token: string): Route {
+export function permissionsRoute(machine: Parts, token: string): Route {
   return {
     path: LOCAL_PATH,
     token,
@@ -42,7 +45,7 @@ export function permissionsRoute(machine: Machine, token: string): Route {
   };
 }
 
-function answer({ permissions, policy, config }: Machine, body: string): Response {
+function answer({ permissions, policy, config }: Parts, body: string): Response {
   const parsed = Answer.safeParse(parseJson(body));
   if (!parsed.success)
     return Response.json({ code: "arguments_invalid", error: z.prettifyError(parsed.error) }, { status: 400 });

@@ -5,7 +5,9 @@ import { defineTool, type Tool } from "../mcp/tool.ts";
 import { show } from "../permission/book.ts";
 import { deniedText } from "../permission/denied-text.ts";
 
-export function permissionTools({ config, permissions, policy }: Machine): Tool[] {
+type Parts = Pick<Machine, "config" | "permissions" | "policy">;
+
+export function permissionTools({ config, permissions, policy }: Parts): Tool[] {
   const respond = defineTool(
     CODING_TOOLS.respond_permission,
     async ({ session_id: session, request_id: id, behavior, reason, answers }) => {
