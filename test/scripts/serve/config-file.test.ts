@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, utimesSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -110,6 +110,21 @@ describe("while serve runs", () => {
     writeFileSync(path, '{"respondPermission": false}');
     expect(config.current).toMatchObject({ readOnly: false, respondPermission: false });
     expect(config.problem).toBeNull();
+  });
+
+  it("so does an edit that leaves the file's length and time as they were, and that others may write it", () => {
+    const [draft, epoch] = [join(folder, "draft"), new Date(0)];
+    writeFileSync(path, '{"readOnly": false}');
+    utimesSync(path, epoch, epoch);
+    const config = new ConfigFile(path);
+    expect(config.current.readOnly).toBe(false);
+    writeFileSync(draft, '{"readOnly": true }');
+    utimesSync(draft, epoch, epoch);
+    renameSync(draft, path);
+    expect(config.current.readOnly).toBe(true);
+    chmodSync(folder, 0o755);
+    chmodSync(path, 0o666);
+    expect(config.problem).toContain("others may write it");
   });
 
   it("a missing file does the same, because an editor may be between deleting and writing it", () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -49,6 +49,8 @@ describe("which folders may be driven", () => {
 
   test("a missing folder is reported as missing, not as forbidden", async () => {
     expect(await codeOf(policy().mayDrive(join(root, "nowhere")))).toBe("folder_missing");
+    writeFileSync(join(root, "repo", "file"), "");
+    expect(await codeOf(policy().mayDrive(join(root, "repo", "file")))).toBe("folder_missing");
   });
 
   test("a list in the config replaces the known projects", async () => {
