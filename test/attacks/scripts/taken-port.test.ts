@@ -1,5 +1,5 @@
 import { execFile, execFileSync } from "node:child_process";
-import { createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
+import { createHash, createHmac, createPublicKey, generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { fileURLToPath } from "node:url";
@@ -38,6 +38,12 @@ const nonceOf = ({ url = "" }: IncomingMessage): string => new URL(url, "http://
 function said(key: KeyObject, origin: string, nonce: string): { proof: string; key: string; signature: string } {
   const signature = sign(null, localProofText(origin, nonce), key).toString("base64url");
   return { proof: "A".repeat(43), key: publicOf(key), signature };
+}
+
+/** How an Operator proves a token that it left at this computer (control-api/src/sign-in/routes/local-proof.ts). */
+function proofOf(token: string, origin: string, nonce: string): string {
+  const key = createHash("sha256").update(token).digest("hex");
+  return createHmac("sha256", key).update(`operator ${origin} ${nonce}`).digest("base64url");
 }
 
 /** Options of setpriv: root as well is then refused what a file's mode forbids. */
@@ -181,6 +187,35 @@ describe("nothing is sent, no code is taken and no machine is linked, when the p
     expect(new Set(paths)).toEqual(new Set(["/api/local"]));
     expect(elsewhere.paths).toEqual([]);
     expect(readOperatorKey(origin)).toBe(publicOf(OWN));
+  });
+});
+
+describe("an Operator that left its token at this computer", () => {
+  const TOKEN = "opr_owner";
+
+  it("is believed when it proves that token, with an answer that fits no other question", async () => {
+    const nonces: string[] = [];
+    const { origin } = await listener((request, response, own) => {
+      nonces.push(nonceOf(request));
+      json(response, { proof: proofOf(TOKEN, own, nonceOf(request)) });
+    });
+    writeKnown(origin, "token", TOKEN);
+    expect([await whyNotTrust(origin), await whyNotTrust(origin)]).toEqual([null, null]);
+    expect(new Set(nonces).size).toBe(2);
+  });
+
+  it.each<[string, (origin: string, nonce: string) => string]>([
+    ["nothing", () => ""],
+    ["the beginning of the proof", (origin, nonce) => proofOf(TOKEN, origin, nonce).slice(0, 20)],
+    ["a proof of another token", (origin, nonce) => proofOf("opr_other", origin, nonce)],
+    ["a proof for another address", (_, nonce) => proofOf(TOKEN, "http://127.0.0.1:1", nonce)],
+    ["a proof from before", (origin) => proofOf(TOKEN, origin, "n".repeat(32))],
+  ])("is not what answers with %s", async (_, proof) => {
+    const { origin } = await listener((request, response, own) =>
+      json(response, { proof: proof(own, nonceOf(request)) }),
+    );
+    writeKnown(origin, "token", TOKEN);
+    expect(await whyNotTrust(origin)).toContain(NOT_ITS);
   });
 });
 
