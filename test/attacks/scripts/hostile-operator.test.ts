@@ -1,12 +1,15 @@
 import { createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { buildCodez } from "../../../scripts/build/codez.ts";
+import { tarball } from "../../../scripts/build/tarball.ts";
 import { whyNotDial } from "../../../scripts/codez/own-operator.ts";
 import { Connector, emptySpool, machineFacts } from "../../../scripts/connector/index.ts";
 import { linkWarnings } from "../../../scripts/codez/describe-link.ts";
 import { CodezFailure } from "../../../scripts/codez/failure.ts";
+import { fetchBuild } from "../../../scripts/codez/install/fetch-build.ts";
 import { OperatorClient } from "../../../scripts/codez/operator-client.ts";
 import { Output } from "../../../scripts/codez/output.ts";
 import { type AuthorizationServer, findServer } from "../../../scripts/codez/sign-in/authorization-server.ts";
@@ -241,6 +244,20 @@ describe("a sign-in", () => {
     expect(show).not.toHaveBeenCalled();
   });
 
+  it.each<[string, string, Says]>([
+    [
+      "tokens for another server",
+      "/.well-known/oauth-protected-resource/mcp",
+      (_, response, own) =>
+        json({ resource: "https://other.test/mcp", authorization_servers: [own] })(_, response, own),
+    ],
+    ["codes for another server", "/.well-known/oauth-authorization-server", authorization(() => ({ issuer: "https://other.test" }))], // prettier-ignore
+  ])("by which it would get %s is refused", async (_, path, says) => {
+    const whole = authorization(() => ({}));
+    const origin = await operator((request, ...rest) => (request.url === path ? says : whole)(request, ...rest));
+    await expect(findServer(origin)).rejects.toThrow("calls itself https://other.test");
+  });
+
   it("waits for its browser whatever else asks at its port", async () => {
     const server = await findServer(await operator(authorization(() => ({}))));
     const answers: string[] = [];
@@ -268,6 +285,30 @@ describe("a sign-in", () => {
     });
     // Node itself takes the last one for no request.
     expect(answers).toEqual(["404", "404", "404", "404", "404", "400"]);
+  });
+});
+
+describe("a program that Operator offers for installation", () => {
+  const build = "package/build/codez.js";
+  const good = { name: "codez", version: "9.9.9" };
+
+  it.each<[string, unknown, string, string | null, string | null]>([
+    ["another program", { name: "other", version: "9.9.9" }, build, null, "is not a package of codez"],
+    ["a version that is a path", { name: "codez", version: "../../bin" }, build, null, "is not a package of codez"],
+    ["no program", good, "package/build/other.js", null, "is not a package of codez"],
+    ["another program than was stated", good, build, "0".repeat(64), "its SHA-256 is"],
+    ["no statement", good, build, "", "and Operator states none"],
+    ["a whole program", good, build, null, null],
+  ])("is not installed when it is %s, and otherwise is", async (_, manifest, path, stated, why) => {
+    const files = { "package/package.json": JSON.stringify(manifest), [path]: "1", "package/LICENSE": "MIT" };
+    const archive = gzipSync(
+      tarball(Object.entries(files).map(([name, text]) => ({ path: name, mode: 0o644, content: Buffer.from(text) }))),
+    );
+    const sum = stated ?? createHash("sha256").update(archive).digest("hex");
+    const origin = await operator(({ url }, response) => void response.end(url === "/codez.tgz" ? archive : sum));
+    const fetched = fetchBuild(origin);
+    if (why === null) expect((await fetched).version).toBe("9.9.9");
+    else await expect(fetched).rejects.toThrow(why);
   });
 });
 
