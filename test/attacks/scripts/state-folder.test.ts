@@ -1,7 +1,7 @@
 // Root cause: an existing state folder was used as it was. Whoever could write to it could replace secrets.json, and then knew the
 // owner's token. One that others may write to counted as Operator's if it had a secrets.json, which they could have made. A backup was restored
 // into such a folder, and left it as it was.
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, lchownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs"; // prettier-ignore
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, onTestFinished, test, vi } from "vitest";
@@ -78,6 +78,13 @@ test.runIf(process.getuid?.() === 0).each(["secrets.json", "control"])(
     }
   },
 );
+
+test.runIf(process.getuid?.() === 0)("so is one with another user's link to a file of ours", async () => {
+  existing(0o700, "secrets.json");
+  symlinkSync(join(state, "secrets.json"), join(state, "control"));
+  lchownSync(join(state, "control"), 65_534, 65_534);
+  await expect(openState(state)).rejects.toThrow(`${join(state, "control")} belongs to another user (65534)`);
+});
 
 test("a folder of bundles that others may write to is refused, because they could change what runs", async () => {
   chmodSync(folder, 0o755); // nobody gets into that of the test
