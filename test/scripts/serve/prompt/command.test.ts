@@ -40,6 +40,13 @@ describe("what counts as a command", () => {
     },
   );
 
+  test.each(["co\u0308nfig", "con\u00a8fig"])(
+    "a mark that normalizing joins to a letter, or makes, changes nothing: /%s",
+    (marked) => {
+      expect(commandOf(`/${marked}`)).toBe("config");
+    },
+  );
+
   test("a text that starts with another visible character does not, whatever follows", () => {
     const word = fc.string({ minLength: 1 }).filter((text) => /^[\p{L}\p{N}!#@&$"'(<`]/u.test(text));
     fc.assert(

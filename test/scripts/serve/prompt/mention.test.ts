@@ -36,6 +36,11 @@ test.each([
   expect(await outside(text)).not.toBeNull();
 });
 
+test("an absolute path leaves the project, unless it is in it", async () => {
+  expect(await outside(`see @${root}/project-2/file`)).not.toBeNull();
+  expect(await outside(`see @${project}/sub/file`)).toBeNull();
+});
+
 test.each(["see @sub/file", "@sub @sub/../sub/file.", "x@example.com", "@missing @../missing", "@", '@"', "@\0/etc"])(
   "%j does not leave the project",
   async (text) => {
