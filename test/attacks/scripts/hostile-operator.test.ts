@@ -59,6 +59,25 @@ function endless(status: number, type = "application/json", begin = ""): Says {
   };
 }
 
+/** Why a connector that dials there does not get online. */
+async function dial(origin: string): Promise<string> {
+  const said = Promise.withResolvers<string>();
+  const connector = new Connector({
+    credentials: () => Promise.resolve({ linkUrl: `${origin.replace("http", "ws")}/m/attic/link`, token: "link" }),
+    renamed: () => Promise.resolve(),
+    whyNotDial,
+    facts: () => machineFacts("1"),
+    target: { serve: () => undefined, close: () => Promise.resolve() },
+    spool: emptySpool("one"),
+    listener: { offline: (reason) => said.resolve(reason) },
+  });
+  const ended = connector.run();
+  const reason = await said.promise;
+  connector.stop("enough");
+  await ended;
+  return reason;
+}
+
 it.each([301, 302, 303, 307, 308])("a redirect with %i is an error, and leads nowhere", async (status) => {
   const asked: string[] = [];
   const origin = await operator(({ url = "" }, response, own) => {
@@ -70,8 +89,9 @@ it.each([301, 302, 303, 307, 308])("a redirect with %i is an error, and leads no
   await expect(new OperatorClient(origin, "token").toolsAtMcp("attic")).rejects.toThrow();
   await expect(findServer(origin)).rejects.toThrow();
   await expect(new OperatorApi(origin, "token").ask("GET", "/api/servers")).rejects.toThrow();
+  expect(await dial(origin)).toContain(`HTTP ${status} instead of a WebSocket`);
   expect(asked).not.toContain("/elsewhere");
-  expect(asked.length).toBeGreaterThanOrEqual(5); // all of them were there
+  expect(asked.length).toBeGreaterThanOrEqual(6); // all of them were there
 });
 
 it("the operator command shows the token of this computer's Operator only to what proves that it knows it", async () => {
@@ -108,22 +128,8 @@ it.each([false, true])("a machine dials this computer's Operator only if it prov
   vi.stubEnv("CODEZ_HOME", home.path);
   onTestFinished(() => void vi.unstubAllEnvs());
   writeKnown(origin, "token", token);
-  const linkUrl = `${origin.replace("http", "ws")}/m/attic/link`;
-  const said = Promise.withResolvers<string>();
-  const connector = new Connector({
-    credentials: () => Promise.resolve({ linkUrl, token: "link" }),
-    renamed: () => Promise.resolve(),
-    whyNotDial,
-    facts: () => machineFacts("1"),
-    target: { serve: () => undefined, close: () => Promise.resolve() },
-    spool: emptySpool("one"),
-    listener: { offline: (reason) => said.resolve(reason) },
-  });
-  const ended = connector.run();
   const dialled = "HTTP 200 instead of a WebSocket";
-  expect(await said.promise).toContain(isIts ? dialled : "this computer's Operator does not answer");
-  connector.stop("enough");
-  await ended;
+  expect(await dial(origin)).toContain(isIts ? dialled : "this computer's Operator does not answer");
   expect(reached.includes("/m/attic/link")).toBe(isIts);
 });
 
