@@ -20,7 +20,7 @@ export type PollRequest = Readonly<Selection> & {
   readonly detail: EventDetail;
   /** Aborted when the caller's token is revoked; ends the wait. */
   readonly signal: AbortSignal;
-};
+} & Pick<EventQuery, "computer">;
 
 /**
  * An event of one of several machines. `seq` is its number in that machine's own log; `session` is a handle `<machine>/<id>`,
@@ -44,15 +44,18 @@ type PollResult = {
   gaps: string[];
 };
 
-/** A poll's result; and of each event the cursor after it, and the computer that it came from, which no client is told. */
-export type Polled = { result: PollResult; cursors: string[]; identities: (string | null)[] };
+/**
+ * A poll's result; the cursor after each of its events; and which computers they came from and the machine that was asked for is, of which no
+ * client is told.
+ */
+export type Polled = { result: PollResult; cursors: string[]; identities: (string | null)[]; computer: string | null };
 
 /**
  * Returns the events after the cursor, and waits up to `timeoutMs` if there are none yet. The user's object has them all, so no
  * machine is asked. Reading consumes nothing, because the position is in the reader's cursor.
  *
- * Throws `OperatorFailure`: invalid_request for what is no cursor, cursor_expired, machine_unknown, unauthorized when the caller's
- * token was revoked meanwhile.
+ * Throws `OperatorFailure`: invalid_request for what is no cursor, cursor_expired, machine_unknown, machine_replaced, unauthorized when the
+ * caller's token was revoked meanwhile.
  */
 export async function poll(env: Env, request: PollRequest): Promise<Polled> {
   const { visible, machine, session, project, types, notices, detail, signal } = request;
@@ -67,12 +70,13 @@ export async function poll(env: Env, request: PollRequest): Promise<Polled> {
     notices,
     detail,
     waitMs,
+    ...(request.computer !== undefined && { computer: request.computer }),
   };
   const read = await Promise.race([readFrom(env, request.user, query), ended(signal)]);
   if (read === null) throw new OperatorFailure({ code: "unauthorized" });
   if (!("refused" in read)) return polledOf(read);
   throw new OperatorFailure(
-    read.refused === "cursor_expired" ? { code: "cursor_expired" } : { code: "machine_unknown", machine: read.machine },
+    read.refused === "cursor_expired" ? { code: "cursor_expired" } : { code: read.refused, machine: read.machine },
   );
 }
 
@@ -118,11 +122,12 @@ function positionIn(cursor: string | null): LogPosition | null {
   return position;
 }
 
-function polledOf({ events, position, more, gaps }: EventsRead): Polled {
+function polledOf({ events, position, more, gaps, computer }: EventsRead): Polled {
   return {
     result: { events: events.map(eventOf), cursor: encodeCursor(position), more, gaps: [...gaps] },
     cursors: events.map(({ seq }) => encodeCursor({ epoch: position.epoch, seq })),
     identities: events.map(({ identity }) => identity),
+    computer,
   };
 }
 

@@ -8,6 +8,8 @@ export type EventQuery = {
   readonly visible: readonly string[] | null;
   /** Only this machine. */
   readonly machine: string | null;
+  /** Of a reader that goes on: which computer the machine was before (`EventsRead.computer`). If it is another one now, nothing is read. */
+  readonly computer?: string | null;
   /** Only this session, by the machine's own id; together with `machine`. */
   readonly session: string | null;
   /** Only sessions of this project. */
@@ -34,15 +36,19 @@ export type StoredEvent = {
   readonly identity: string | null;
 };
 
-/** Events after a position, and the position to go on from. `gaps`: machines of which events are missing in between. */
+/**
+ * Events after a position, and the position to go on from. `gaps`: machines of which events are missing in between. `computer`: which one the
+ * machine is that was asked for; `null` if that is not known, or none was.
+ */
 export type EventsRead = {
   readonly events: readonly StoredEvent[];
   readonly position: LogPosition;
   readonly more: boolean;
   readonly gaps: readonly string[];
+  readonly computer: string | null;
 };
 
-/** Why nothing could be read: the cursor belongs to a log that is gone, or there is no such machine. */
+/** Why nothing could be read: the cursor belongs to a log that is gone, there is no such machine, or another computer has its name now. */
 export type EventsRefused =
   | { readonly refused: "cursor_expired" }
-  | { readonly refused: "machine_unknown"; readonly machine: string };
+  | { readonly refused: "machine_unknown" | "machine_replaced"; readonly machine: string };

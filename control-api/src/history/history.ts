@@ -108,6 +108,8 @@ export class History {
   async poll(query: EventQuery): Promise<EventsRead | EventsRefused> {
     const reach = this.log.reachOf(query, this.#isMachine);
     if (reach === undefined) return { refused: "machine_unknown", machine: query.machine ?? "" };
+    if (query.computer !== undefined && query.computer !== reach.computer)
+      return { refused: "machine_replaced", machine: query.machine ?? "" };
     const found = this.log.read(query, reach);
     if ("refused" in found || found.events.length > 0 || found.gaps.length > 0 || query.waitMs <= 0) return found;
     const untilMs = Date.now() + query.waitMs;

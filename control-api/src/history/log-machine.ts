@@ -111,6 +111,22 @@ export class LogMachines {
     return row === undefined ? null : stateOf(row);
   }
 
+  /** Which computer a machine of the log is; `null` if that is not known. */
+  identityOf(id: number): string | null {
+    const [row] = this.#sql
+      .exec<{ identity: string | null }>(`SELECT ${IDENTITY} AS identity FROM log_machine m WHERE id = ?`, id)
+      .toArray();
+    return row?.identity ?? null;
+  }
+
+  /** Which computer has a name now, also if it never said anything; `null` if that is not known. */
+  registered(name: string): string | null {
+    const [row] = this.#sql
+      .exec<{ identity: string }>("SELECT identity FROM machine WHERE name = ? AND identity <> ''", name)
+      .toArray();
+    return row?.identity ?? null;
+  }
+
   /** Every machine that has, or had last, this name: the one that has it now and removed ones. */
   allNamed(name: string): LogState[] {
     return this.#sql.exec<Row>("SELECT * FROM log_machine WHERE name = ?", name).toArray().map(stateOf);

@@ -43,10 +43,16 @@ const EPOCH_DIGITS = 8;
  * The machines that a poll is about. `ids`: `null` for all. `unheard`: names of machines that had not told anything yet, and so have
  * no id before their first event.
  */
-export type Reach = { readonly ids: readonly number[] | null; readonly unheard: readonly string[] };
+export type Reach = {
+  readonly ids: readonly number[] | null;
+  readonly unheard: readonly string[];
+  readonly computer: string | null;
+};
 
 /** A query whose names were looked up. */
-type Filter = Omit<EventQuery, "visible" | "machine" | "waitMs" | "after"> & { readonly ids: readonly number[] | null };
+type Filter = Omit<EventQuery, "visible" | "machine" | "computer" | "waitMs" | "after"> & {
+  readonly ids: readonly number[] | null;
+};
 
 type Row = {
   seq: number;
@@ -222,7 +228,7 @@ export class MergedLog {
     const more = events.length < found.length;
     const gaps = query.after === null ? [] : this.machines.gapsAfter(from, filter.ids);
     const seq = more ? (events.at(-1)?.seq ?? from) : this.#newest;
-    return { events, position: { epoch: this.#epoch, seq }, more, gaps };
+    return { events, position: { epoch: this.#epoch, seq }, more, gaps, computer: reach.computer };
   }
 
   /**
@@ -289,8 +295,10 @@ export class MergedLog {
     return from;
   }
 
-  #filterOf({ session, project, types, notices, detail }: EventQuery, { ids, unheard }: Reach): Filter {
-    const heard = unheard.length === 0 ? [] : this.machines.idsOf(unheard);
+  #filterOf({ session, project, types, notices, detail }: EventQuery, { ids, unheard, computer }: Reach): Filter {
+    const known = unheard.length === 0 ? [] : this.machines.idsOf(unheard);
+    // The machine that was asked for may have lost its name before it said anything.
+    const heard = computer === null ? known : known.filter((id) => this.machines.identityOf(id) === computer);
     return { session, project, types, notices, detail, ids: ids === null ? null : [...ids, ...heard] };
   }
 
@@ -302,9 +310,16 @@ export class MergedLog {
   reachOf({ visible, machine }: EventQuery, isMachine: (name: string) => boolean): Reach | undefined {
     const ids = this.idsFor(visible, machine, isMachine);
     if (ids === undefined) return undefined;
-    if (ids === null) return { ids, unheard: [] };
+    if (ids === null) return { ids, unheard: [], computer: null };
     const names = machine === null ? (visible ?? []) : ids.length === 0 ? [machine] : [];
-    return { ids, unheard: names.filter((name) => this.machines.idsOf([name]).length === 0) };
+    const unheard = names.filter((name) => this.machines.idsOf([name]).length === 0);
+    if (machine === null) return { ids, unheard, computer: null };
+    const [id] = ids;
+    return {
+      ids,
+      unheard,
+      computer: id === undefined ? this.machines.registered(machine) : this.machines.identityOf(id),
+    };
   }
 
   /**

@@ -26,7 +26,7 @@ type Followed = { readonly machine: string | null; readonly session: string | nu
  * A stream of server-sent events for an open page, from the merged log. It goes on after `Last-Event-ID`, or after the cursor in
  * `?after=`, which the page was rendered with. A cursor that has expired is answered with `gap`, and the page loads itself anew: a
  * browser that gets an error gives up. A stream that cannot go on ends with the event `end`, whose data is a sentence for the page: the
- * machine is not there any more, or the browser is signed out.
+ * machine is not there any more, another one has its name, or the browser is signed out.
  *
  * The stream ends when the browser is signed out.
  *
@@ -65,6 +65,7 @@ export async function streamEvents(
   const follow = async (stream: SSEStreamingApi): Promise<void> => {
     if (first.isExpired) await stream.writeSSE({ event: "gap", data: "" });
     let { polled } = first;
+    const following = { ...request, computer: polled.computer };
     let failures = 0;
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const { result, cursors } = polled;
@@ -74,16 +75,16 @@ export async function streamEvents(
       }
       if (result.gaps.length > 0) await stream.writeSSE({ event: "gap", data: "" });
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
-      const asked = { ...request, cursor: result.cursor, timeoutMs: result.more ? 0 : KEEPALIVE_MS };
+      const asked = { ...following, cursor: result.cursor, timeoutMs: result.more ? 0 : KEEPALIVE_MS };
       const next = await poll(c.env, asked).catch((reason: unknown) => whyNot(reason, failures, lease.signal));
       if (next === "gap") {
         await stream.writeSSE({ event: "gap", data: "" });
-        ({ polled } = await firstPoll(c.env, { ...request, cursor: null }, false));
+        ({ polled } = await firstPoll(c.env, { ...following, cursor: null }, false));
       } else if (typeof next === "string") {
         return stream.writeSSE({ event: "end", data: next });
       } else {
         failures = next === null ? failures + 1 : 0;
-        polled = next ?? { result: { ...result, events: [], gaps: [] }, cursors: [], identities: [] }; // as if nothing had come
+        polled = next ?? { ...polled, result: { ...result, events: [], gaps: [] }, cursors: [], identities: [] }; // as if nothing had come
       }
     }
     if (lease.signal.aborted) await stream.writeSSE({ event: "end", data: "You are signed out on this device." });

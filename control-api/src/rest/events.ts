@@ -1,5 +1,6 @@
 import { Hono } from "hono";
 import type { SSEStreamingApi } from "hono/streaming";
+import { detailsOf, OperatorFailure } from "#protocol/error.ts";
 import { POLL_MS } from "#protocol/limits.ts";
 import { endedBy } from "../http/ended.ts";
 import type { AppContext } from "../http/app-context.ts";
@@ -19,7 +20,8 @@ const KEEPALIVE_MS = Math.min(POLL_MS, 20_000);
  * repetition. Each message's id is the cursor after it.
  *
  * A browser's EventSource stops permanently when it gets an error. So the stream starts again for an expired `Last-Event-ID`, and
- * the stream says `gap` first, of no machine in particular.
+ * the stream says `gap` first, of no machine in particular. A stream that cannot go on says why, with `end`: another computer has the name of
+ * the machine that it is about, for example.
  */
 export const events = new Hono<AppContext>();
 
@@ -40,7 +42,9 @@ events.get("/", reading, async (c) => {
   const request: PollRequest = { ...wanted, signal: lease.signal };
   const first = await lease.during(firstPoll(c.env, request, lastId !== undefined));
   if (first === null) return refuse({ refused: "bad_token" }, url, c.env);
-  let { polled, isExpired } = first;
+  const { isExpired } = first;
+  let { polled } = first;
+  const following = { ...request, computer: polled.computer };
   const follow = async (stream: SSEStreamingApi): Promise<void> => {
     if (isExpired) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: null }) });
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
@@ -52,10 +56,18 @@ events.get("/", reading, async (c) => {
       for (const name of result.gaps) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: name }) });
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
       const timeoutMs = result.more ? 0 : KEEPALIVE_MS;
-      const next = await poll(c.env, { ...request, cursor: result.cursor, timeoutMs }).catch(endedBy(lease.signal));
-      if (next === null) return;
+      const asked = { ...following, cursor: result.cursor, timeoutMs };
+      const next = await poll(c.env, asked).catch(asFailure).catch(endedBy(lease.signal));
+      if (next === null || lease.signal.aborted) return;
+      if (next instanceof OperatorFailure)
+        return stream.writeSSE({ event: "end", data: JSON.stringify(detailsOf(next.error)) });
       polled = next;
     }
   };
   return streamLeased(c, lease, follow);
 });
+
+function asFailure(reason: unknown): OperatorFailure {
+  if (reason instanceof OperatorFailure) return reason;
+  throw reason;
+}

@@ -82,6 +82,7 @@ async function follow(body: ReadableStream<Uint8Array>, { cursor, isWanted, run 
   for await (const { event, id, data } of messagesOf(body)) {
     if (event === "event" && !isNew) await handle(data, isWanted, run);
     if (event === "gap" && !isNew) tell(`Some events are missing: ${data}`);
+    if (event === "end") tell(`Operator ended the stream: ${data}`);
     if (event === "cursor") isNew = false;
     if (id !== undefined && id !== "" && !isNew) cursor.write(id);
   }

@@ -15,8 +15,16 @@ function pushOf(seq: number): EventPush {
   return { after: seq - 1, events: [event], position: { epoch: "e", seq }, gap: false, more: false };
 }
 
+function addMachine(sql: SqlStorage, name: string, identity: string): void {
+  const values =
+    "INSERT INTO machine (name, slug, identity, link_token_hash, created_ms, template) VALUES (?, ?, ?, '', 0, '')";
+  sql.exec(values, name, name, identity);
+}
+
 /** Two machines, attic and mini, with one event each, in a database of their own. */
-async function within(use: (history: History, after: { epoch: string; seq: number }) => Promise<void>): Promise<void> {
+async function within(
+  use: (history: History, after: { epoch: string; seq: number }, sql: SqlStorage) => Promise<void>,
+): Promise<void> {
   await runInDurableObject(env.USER.getByName(`u-${crypto.randomUUID()}`), async (_, { storage }) => {
     const history = new History(
       storage.sql,
@@ -25,7 +33,7 @@ async function within(use: (history: History, after: { epoch: string; seq: numbe
     );
     history.push("attic", "attic", pushOf(1), 1);
     history.push("mini", "mini", pushOf(1), 1);
-    await use(history, history.log.position);
+    await use(history, history.log.position, storage.sql);
   });
 }
 
@@ -44,6 +52,31 @@ test("a poll for a machine does not tell of another computer that takes its name
     history.log.machines.pass("attic", { from: "one computer", to: "another" }, 1);
     history.push("attic", "attic", pushOf(2), 2);
     expect(await polled).toMatchObject({ events: [] });
+  });
+});
+
+test("a poll that goes on for a machine is refused once another computer has the name", async () => {
+  await within(async (history, after, sql) => {
+    addMachine(sql, "attic", "one computer");
+    const query = { ...QUERY, machine: "attic", after, waitMs: 0 };
+    const first = await history.poll(query);
+    expect(first).toMatchObject({ computer: "one computer" });
+    expect(await history.poll({ ...query, computer: "one computer" })).toMatchObject({ events: [] });
+    sql.exec("UPDATE machine SET identity = 'another'");
+    history.log.machines.pass("attic", { from: "one computer", to: "another" }, 1);
+    const refused = { refused: "machine_replaced", machine: "attic" };
+    expect(await history.poll({ ...query, computer: "one computer" })).toEqual(refused);
+    expect(await history.poll(query)).toMatchObject({ computer: "another" });
+  });
+});
+
+test("a poll for a machine that has not told anything yet does not tell of another computer that gets its name", async () => {
+  await within(async (history, after, sql) => {
+    addMachine(sql, "new", "one computer");
+    const polled = history.poll({ ...QUERY, visible: null, machine: "new", after, waitMs: 300 });
+    sql.exec("UPDATE machine SET identity = 'another'");
+    history.push("new", "new", pushOf(1), 1);
+    expect(await polled).toMatchObject({ events: [], computer: "one computer" });
   });
 });
 

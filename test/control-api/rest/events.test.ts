@@ -128,6 +128,26 @@ describe("the event stream", () => {
     }
   });
 
+  it.each(["machine=attic", "session=attic/s1"])(
+    "with %s ends and says why when another computer has that name, and tells nothing of it",
+    async (query) => {
+      const alice = await two();
+      await alice.logs("attic", [{ session: "s1" }]);
+      const stream = new Stream(await alice.fetch(`/api/events?${query}`));
+      // Nothing was read yet, so the stream has not asked again.
+      await alice.register("attic", { identity: "identity-of-another", replace: true });
+      await alice.logs("attic", [{ session: "s1" }, { session: "s1" }]);
+      expect((await stream.events(1)).map(({ at }) => at)).toEqual(["attic 1"]);
+      let last = await stream.next();
+      while (last.event === "cursor") last = await stream.next();
+      expect([last.event, JSON.parse(last.data)]).toMatchObject([
+        "end",
+        { code: "machine_replaced", machine: "attic" },
+      ]);
+      await expect(stream.next()).rejects.toThrow("the stream ended");
+    },
+  );
+
   it("reports gaps, and continues", async () => {
     const alice = await two();
     await alice.logs("attic", numbered(2));
