@@ -52,3 +52,6 @@ export type EventsRead = {
 export type EventsRefused =
   | { readonly refused: "cursor_expired" }
   | { readonly refused: "machine_unknown" | "machine_replaced"; readonly machine: string };
+
+/** Where an event came from: a machine's name now, and the computer. `null`: an earlier release has stored the event and did not say which. */
+export type EventOrigin = Pick<StoredEvent, "machine" | "identity">;

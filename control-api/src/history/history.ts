@@ -2,13 +2,13 @@ import { DELTA_SUFFIX, type EventPush } from "#protocol/event.ts";
 import { noteWithin } from "#protocol/keep-within.ts";
 import { isRecord } from "#protocol/json.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
-import type { EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
+import type { EventOrigin, EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { ACTIVE_MS, HEARD_MACHINES, LIVE_MACHINES, OPERATOR } from "./limits.ts";
-import type { NamedComputer } from "./log-machine.ts";
+import type { LogMachine, NamedComputer } from "./log-machine.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
-import { SessionIndex } from "./session-index.ts";
-import type { InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
+import { type IndexedSession, SessionIndex } from "./session-index.ts";
+import type { InboxItem, InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "./session-query.ts";
 import { Waiters } from "./waiters.ts";
 
@@ -154,6 +154,23 @@ export class History {
   pending({ visible, machine, ...query }: InboxQuery, nowMs: number): InboxPage | null {
     const ids = this.log.idsFor(visible, machine, this.#isMachine);
     return ids === undefined ? null : this.inbox.list({ ...query, ids }, nowMs);
+  }
+
+  /** A request of a computer, by the machine's own id of it. */
+  asked(about: EventOrigin, request: string): InboxItem | null {
+    const machine = this.#originOf(about);
+    return machine === null ? null : this.inbox.find(machine.id, request);
+  }
+
+  sessionOf(about: EventOrigin, session: string): IndexedSession | null {
+    const machine = this.#originOf(about);
+    if (machine === null) return null;
+    const query = { ids: [machine.id], project: null, state: null, session, words: [], before: null, limit: 1 };
+    return this.sessions.list(query).sessions[0] ?? null;
+  }
+
+  #originOf({ machine: name, identity }: EventOrigin): LogMachine | null {
+    return identity === null ? this.log.machines.named(name) : this.log.machines.identified({ name, identity });
   }
 
   /** A machine was removed. */

@@ -87,9 +87,9 @@ export class Inbox {
   }
 
   /** The request by the machine's own id of it. */
-  find(machine: string, request: string): InboxItem | null {
+  find(machine: number, request: string): InboxItem | null {
     const [row] = this.#sql
-      .exec<Row>(`SELECT ${COLUMNS} WHERE m.name = ? AND i.request = ? ORDER BY i.id DESC LIMIT 1`, machine, request)
+      .exec<Row>(`SELECT ${COLUMNS} WHERE i.machine = ? AND i.request = ?`, machine, request)
       .toArray();
     return row === undefined ? null : itemOf(row);
   }

@@ -32,11 +32,11 @@ const Occurrence = z.object({
   }),
 });
 
-/** What a person's object knows of an event (user/user-rpc.ts). */
+/** What a person's object knows of the computer that an event came from, whichever has its name by now (user/user-rpc.ts). */
 export type PushSource = {
   /** The request of this id of the machine's. */
-  asked(machine: string, request: string): Promise<InboxItem | null>;
-  session(machine: string, session: string): Promise<Pick<Told, "project" | "title" | "cwd"> | null>;
+  asked(request: string): Promise<InboxItem | null>;
+  session(session: string): Promise<Pick<Told, "project" | "title" | "cwd"> | null>;
 };
 
 /** A push subscription, opened. */
@@ -75,11 +75,11 @@ export async function pushOf(
   const isAsked = ASKED_TYPES.has(name);
   const untilMs = settings.quiet === null ? null : quietUntil(settings.quiet, settings.zone, nowMs);
   if (untilMs !== null) return isAsked ? { outcome: "later", untilMs } : { outcome: "dropped" };
-  const item = isAsked ? await source.asked(data.machine, data.request_id ?? "") : null;
+  const item = isAsked ? await source.asked(data.request_id ?? "") : null;
   if (isAsked && (item === null || item.settled !== null || item.decision !== null || item.untilMs <= nowMs))
     return { outcome: "dropped" };
   const session = data.session === null ? null : parseSessionHandle(data.session).session;
-  const known = item ?? (session === null ? null : await source.session(data.machine, session));
+  const known = item ?? (session === null ? null : await source.session(session));
   const told = {
     name,
     machine: data.machine,

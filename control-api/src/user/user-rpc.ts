@@ -8,10 +8,10 @@ import type { AuditQuery } from "../audit/log.ts";
 import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import type { ClientAnswer } from "../elicitation/form.ts";
-import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
+import type { EventOrigin, EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import type { Forgotten } from "../history/history.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
-import type { IndexedCost, SessionLoad } from "../history/session-index.ts";
+import type { IndexedCost, IndexedSession, SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import type { Decider, DecisionResult, InboxItem, InboxPage, InboxQuery, Verdict } from "../inbox/inbox-item.ts";
 import type { Enrolled, EnrolRequest, ShownKey } from "../enrolment/enrolment.ts";
@@ -116,8 +116,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   inbox(query: InboxQuery): MaybeAsync<InboxPage | null>;
   /** One request, if the reader may see its machine. */
   inboxItem(visible: readonly string[] | null, id: number): MaybeAsync<InboxItem | null>;
-  /** One request, by its machine's own id of it. */
-  askedItem(machine: string, request: string): MaybeAsync<InboxItem | null>;
+  /** One request of a computer, by the machine's own id of it. */
+  askedItem(about: EventOrigin, request: string): MaybeAsync<InboxItem | null>;
   /** How many requests wait. */
   inboxCount(): MaybeAsync<number>;
   /** Decides a request. The caller has checked that `by` may decide for this machine. */
@@ -139,6 +139,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   listSessions(query: SessionListQuery): MaybeAsync<IndexedSessions>;
   /** One session, if the reader may see its machine. */
   session(visible: readonly string[] | null, machine: string, session: string): MaybeAsync<ListedSession | null>;
+  /** One session of a computer. */
+  sessionOf(about: EventOrigin, session: string): MaybeAsync<IndexedSession | null>;
   /** How many sessions run or wait on each machine that has such sessions, as far as its events said. */
   sessionLoad(): MaybeAsync<SessionLoad[]>;
   /** What sessions that were in use since a time had cost when their machines last told of them, per machine. */

@@ -11,11 +11,11 @@ import { namesIn, slugOf } from "#protocol/slug.ts";
 import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
-import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
+import type { EventOrigin, EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
 import { type Forgotten, History } from "../history/history.ts";
 import { DELIVERY_PREFIX } from "../history/limits.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
-import type { IndexedCost, SessionLoad } from "../history/session-index.ts";
+import type { IndexedCost, IndexedSession, SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
 import { CROWDED_MS, Waiters } from "../history/waiters.ts";
 import { Decisions } from "../inbox/decisions.ts";
@@ -464,8 +464,8 @@ export class User extends Agent<Env> implements UserRpc {
     return visible.includes(item.machine) && !item.machineGone ? item : null;
   }
 
-  askedItem(machine: string, request: string): InboxItem | null {
-    return this.#history.inbox.find(machine, request);
+  askedItem(about: EventOrigin, request: string): InboxItem | null {
+    return this.#history.asked(about, request);
   }
 
   inboxCount(): number {
@@ -552,6 +552,10 @@ export class User extends Agent<Env> implements UserRpc {
   session(visible: readonly string[] | null, machine: string, session: string): ListedSession | null {
     const everything = { project: null, state: null, words: [], before: null, limit: 1 };
     return this.listSessions({ ...everything, visible, machine, session }).sessions[0] ?? null;
+  }
+
+  sessionOf(about: EventOrigin, session: string): IndexedSession | null {
+    return this.#history.sessionOf(about, session);
   }
 
   sessionLoad(): SessionLoad[] {

@@ -126,8 +126,7 @@ export class Collector {
     if (!room.take(subscription)) return;
     const content = JSON.stringify(occurrence);
     this.#deliveries.add(
-      { subscription, message: occurrence.eventId, isControl: false, content, before, after },
-      about,
+      { subscription, message: occurrence.eventId, isControl: false, content, before, after, about },
       nowMs,
     );
   }
@@ -166,7 +165,11 @@ function* matchesIn(events: readonly FeedEvent[], from: string): Generator<{ eve
   for (const event of events) {
     const occurrence = occurrenceOf(event)?.occurrence;
     if (occurrence !== undefined)
-      yield { event, match: { occurrence, about: event.event, before, after: event.cursor } };
+      yield { event, match: { occurrence, about: aboutOf(event), before, after: event.cursor } };
     before = event.cursor;
   }
+}
+
+function aboutOf({ event: { machine, session }, identity }: FeedEvent): About {
+  return { machine, session, identity };
 }

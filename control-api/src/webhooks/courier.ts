@@ -35,7 +35,7 @@ export type CourierOptions = {
   /** A subscription's credential is no longer valid. */
   readonly end: (subscription: Subscription) => void;
   /** Sends a message to a browser, encrypted with the keys in `secret`. */
-  readonly push: (subscription: Subscription, secret: string, content: string) => Promise<Posted | NoPush>;
+  readonly push: (subscription: Subscription, secret: string, delivery: Delivery) => Promise<Posted | NoPush>;
   /** Sends a browser a notification that says that they arrive. */
   readonly tryPush: (subscription: Subscription, secret: string) => Promise<Posted>;
 };
@@ -134,7 +134,7 @@ export class Courier {
     if (subscription.push === null) return this.#send(subscription, delivery, secrets);
     // "Events were left out" is for programs that read on. A browser shows the next notification all the same.
     if (delivery.isControl) return Promise.resolve({ outcome: "dropped" });
-    return this.#options.push(subscription, secret, delivery.content);
+    return this.#options.push(subscription, secret, delivery);
   }
 
   /** Sends one message. Its cursor is a position up to which the receiver has everything, if it takes this message. */
@@ -189,8 +189,7 @@ export class Courier {
     const content = JSON.stringify({ type: "gap", cursor });
     const message = `msg_gap_${crypto.randomUUID()}`;
     deliveries.add(
-      { subscription: id, message, isControl: true, content, before: cursor, after: cursor },
-      null,
+      { subscription: id, message, isControl: true, content, before: cursor, after: cursor, about: null },
       Date.now(),
     );
   }

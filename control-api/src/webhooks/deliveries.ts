@@ -16,10 +16,15 @@ export type Delivery = {
   readonly before: string;
   readonly after: string;
   readonly attempts: number;
+  /** `null` for a control message, and if nobody knows. */
+  readonly about: About | null;
 };
 
-/** What an event in the queue is about. `session` is a handle. */
-export type About = { readonly machine: string; readonly session: string | null };
+/**
+ * What an event in the queue is about. `session` is a handle. `identity`: the computer that it came from, which may not be the one that has the
+ * machine's name now; `null` if that is not known.
+ */
+export type About = { readonly machine: string; readonly session: string | null; readonly identity: string | null };
 
 /** A delivery that was given up. */
 export type DeadLetter = {
@@ -45,6 +50,9 @@ type Row = {
   next_ms: number;
   dead_ms: number | null;
   fault: DeliveryFault | null;
+  machine: string | null;
+  session: string | null;
+  identity: string | null;
 };
 
 /** The queue of one person's deliveries, and those that were given up. A row is deleted when its receiver has taken the message. */
@@ -58,7 +66,9 @@ export class Deliveries {
         control INTEGER NOT NULL, content TEXT NOT NULL, before TEXT NOT NULL, after TEXT NOT NULL, created_ms INTEGER NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_ms INTEGER NOT NULL, dead_ms INTEGER, fault TEXT);
       CREATE INDEX IF NOT EXISTS delivery_due ON delivery (subscription, next_ms) WHERE dead_ms IS NULL`);
-    if (!columnsOf(sql, "delivery").has("machine")) this.#addAbout();
+    const columns = columnsOf(sql, "delivery");
+    if (!columns.has("machine")) this.#addAbout();
+    if (!columns.has("identity")) sql.exec("ALTER TABLE delivery ADD COLUMN identity TEXT");
   }
 
   /**
@@ -74,11 +84,10 @@ export class Deliveries {
     );
   }
 
-  /** @param about `null` for a control message */
-  add(delivery: Omit<Delivery, "id" | "attempts">, about: About | null, nowMs: number): void {
+  add(delivery: Omit<Delivery, "id" | "attempts">, nowMs: number): void {
     this.#sql.exec(
-      `INSERT INTO delivery (subscription, message, control, content, before, after, created_ms, next_ms, machine, session)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO delivery (subscription, message, control, content, before, after, created_ms, next_ms, machine, session, identity)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       delivery.subscription,
       delivery.message,
       delivery.isControl ? 1 : 0,
@@ -87,8 +96,9 @@ export class Deliveries {
       delivery.after,
       nowMs,
       nowMs,
-      about?.machine ?? null,
-      about?.session ?? null,
+      delivery.about?.machine ?? null,
+      delivery.about?.session ?? null,
+      delivery.about?.identity ?? null,
     );
   }
 
@@ -178,7 +188,7 @@ export class Deliveries {
 
   dead(): DeadLetter[] {
     return this.#sql
-      .exec<Omit<Row, "content" | "before" | "after">>(
+      .exec<Omit<Row, "content" | "before" | "after" | keyof About>>(
         // Not their contents: all of them have 50 MB at most.
         `SELECT id, subscription, message, control, created_ms, attempts, next_ms, dead_ms, fault FROM delivery
          WHERE dead_ms IS NOT NULL ORDER BY dead_ms DESC, id DESC`,
@@ -228,6 +238,7 @@ export class Deliveries {
 }
 
 function deliveryOf(row: Row): Delivery {
-  const { id, subscription, message, content, before, after, attempts } = row;
-  return { id, subscription, message, isControl: row.control === 1, content, before, after, attempts };
+  const { id, subscription, message, content, before, after, attempts, machine, session, identity } = row;
+  const about = machine === null ? null : { machine, session, identity };
+  return { id, subscription, message, isControl: row.control === 1, content, before, after, attempts, about };
 }

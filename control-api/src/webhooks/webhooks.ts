@@ -24,7 +24,7 @@ import { Challenges } from "./challenge.ts";
 import { Collector } from "./collector.ts";
 import { Courier } from "./courier.ts";
 import { CredentialCheck } from "./credential-check.ts";
-import { Deliveries } from "./deliveries.ts";
+import { Deliveries, type Delivery } from "./deliveries.ts";
 import {
   DEAD_AGE_MS,
   DEFAULT_TTL_MS,
@@ -91,7 +91,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     sealing: () => ({ secret: this.env.REPORT_SECRET, user: this.#user }),
     position: () => this.#collector.position ?? "",
     end: (subscription) => this.#end(subscription),
-    push: (subscription, secret, content) => this.#push(subscription, secret, content),
+    push: (subscription, secret, delivery) => this.#push(subscription, secret, delivery),
     tryPush: async (subscription, secret) => {
       const target = targetOf(subscription, secret);
       const { url, body, headers } = await testPushOf(target, await this.#identity(), Date.now());
@@ -241,7 +241,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
       data: { webhook: id },
     };
     const message = occurrence.eventId;
-    const test = { id: 0, subscription: id, message, isControl: false, content: JSON.stringify(occurrence), before: "", after: "", attempts: 0 }; // prettier-ignore
+    const test = { id: 0, subscription: id, message, isControl: false, content: JSON.stringify(occurrence), before: "", after: "", attempts: 0, about: null }; // prettier-ignore
     const posted = await this.#courier.tryOut(known, test);
     if (posted.ok) {
       this.#subscriptions.delivered(id, Date.now());
@@ -465,8 +465,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     const content = JSON.stringify({ type: "terminated", error });
     const message = `msg_terminated_${crypto.randomUUID()}`;
     this.#deliveries.add(
-      { subscription: id, message, isControl: true, content, before: "", after: "" },
-      null,
+      { subscription: id, message, isControl: true, content, before: "", after: "", about: null },
       Date.now(),
     );
   }
@@ -515,11 +514,11 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     this.#isFollowed = isFollowed;
   }
 
-  async #push(subscription: Subscription, secret: string, content: string): Promise<Posted | NoPush> {
+  async #push(subscription: Subscription, secret: string, { content, about }: Delivery): Promise<Posted | NoPush> {
     const registry = registryOf(this.env, this.#user);
     const source = {
-      asked: async (machine: string, request: string) => registry.askedItem(machine, request),
-      session: async (machine: string, session: string) => registry.session(null, machine, session),
+      asked: async (request: string) => (about === null ? null : registry.askedItem(about, request)),
+      session: async (session: string) => (about === null ? null : registry.sessionOf(about, session)),
     };
     const target = targetOf(subscription, secret);
     const request = await pushOf(target, content, source, await this.#identity(), Date.now());

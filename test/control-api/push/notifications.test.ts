@@ -103,6 +103,27 @@ describe("a notification", () => {
   });
 });
 
+describe("a notification that waits", () => {
+  test("is about the request and the session of its computer, and of no other that has its name and ids by then", async () => {
+    const one = await Subscribed.make();
+    const { user } = one.person;
+    const hour = 3_600_000;
+    const quiet = { from: clock(Date.now() - hour), until: clock(Date.now() + hour) };
+    const all = { "topic-asked": "yes", "topic-failed": "yes", content: "yes" };
+    await one.choose({ ...all, machine: "attic", ...quiet });
+    await user.logs("attic", [named, asked("r-1", { input: { command: "of the former" } })]);
+    await expect.poll(() => waiting(one)).toBe(1);
+    await user.register("attic", { identity: "identity-of-another", replace: true });
+    const former = { type: "message", session: "s-1" };
+    await user.logs("attic", [former, former, asked("r-1", { input: { command: "of another" } })]);
+    await expect.poll(() => waiting(one)).toBe(2);
+    await one.choose({ ...all, machine: "attic" });
+    await expect.poll(() => waiting(one)).toBe(0);
+    expect((await one.shown(1)).map(({ body }) => body)).toEqual([expect.stringContaining("of another")]);
+    expect(await one.service.received(1)).toHaveLength(1);
+  });
+});
+
 describe("a link to a request", () => {
   test("that was used before, or forwarded to somebody else, approves nothing", async () => {
     const one = await Subscribed.make();
