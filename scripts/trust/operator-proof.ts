@@ -44,6 +44,8 @@ export async function whyNotTrust(origin: string): Promise<string | null> {
   }
   const away = `this computer's Operator does not answer at ${origin}`;
   if (answer === null) return away;
+  if (tokens.length === 0 && answer.key === undefined)
+    return `${away}: what answers there proves nothing. It may be a release before 0.5, which had no key, or another program. The key that is expected is in ${keyFile}`;
   // All that is known here is of the one before, and each of these files alone would go on saying so.
   const files = [...tokens.map(({ file }) => file), ...(key === null ? [] : [keyFile])];
   return `${away}, but another one. If you know that it was set up anew, remove ${files.join(" and ")}`;

@@ -241,6 +241,15 @@ describe("an Operator of another user", () => {
     expect(readOperatorKey(origin)).toBe(publicOf(OTHER));
   });
 
+  it("is not called another one when it was taken back to a release without a key", async () => {
+    const { origin } = await listener(TAKERS["one that answers as such an Operator does"] ?? (() => undefined));
+    const file = writeKnown(origin, "key", publicOf(OWN));
+    const expected = `${NOT_ITS} ${origin}: what answers there proves nothing. It may be a release before 0.5, which had no key, or another program. The key that is expected is in ${file}`;
+    expect(await whyNotTrust(origin)).toBe(expected);
+    const token = writeKnown(origin, "token", "opr_owner_former");
+    expect(await whyNotTrust(origin)).toContain(`another one. If you know that it was set up anew, remove ${token}`);
+  });
+
   it.each<[string, Says]>([
     ["has no key", TAKERS["one that answers as such an Operator does"] ?? (() => undefined)],
     ["is no Operator", (_, response) => void response.writeHead(404).end()],
