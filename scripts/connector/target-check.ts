@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { mcpClient } from "../system/mcp-client.ts";
+import { mcpFailure } from "../system/mcp-failure.ts";
 import type { Target } from "./target.ts";
 import { targetFetch } from "./target-fetch.ts";
 
@@ -41,7 +42,7 @@ export async function checkTarget(target: Target, version: string, timeoutMs = C
     return { state: "up", detail: server === undefined ? "an MCP server" : `${server.name} ${server.version}` };
   } catch (reason) {
     if (timer.aborted) return { state: "down", detail: `it has not answered within ${timeoutMs / 1000} s` };
-    return { state: "down", detail: failure ?? (reason instanceof Error ? reason.message : String(reason)) };
+    return { state: "down", detail: failure ?? mcpFailure(reason) };
   } finally {
     // A server that does not answer does not answer this either. Closing the target ends what is left.
     await Promise.race([end(client, transport), sleep(END_TIMEOUT_MS, undefined, { ref: false })]);

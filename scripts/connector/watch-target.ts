@@ -4,6 +4,7 @@ import { MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "#protoco
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
 import { mcpClient } from "../system/mcp-client.ts";
+import { mcpFailure } from "../system/mcp-failure.ts";
 import { parseJson } from "#protocol/json.ts";
 import { backoffMs } from "./backoff.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";
@@ -91,7 +92,7 @@ export class TargetWatch {
         if (await this.#session()) return;
       } catch (reason) {
         if (this.#stopping.signal.aborted) return;
-        this.#report(false, this.#failure ?? (reason instanceof Error ? reason.message : String(reason)));
+        this.#report(false, this.#failure ?? mcpFailure(reason));
       }
       failures = this.#clock.nowMs() - startedMs >= STABLE_MS ? 0 : failures + 1;
       await wait(this.#clock, backoffMs(failures, random), this.#stopping.signal);

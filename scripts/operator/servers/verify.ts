@@ -1,5 +1,6 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type HostedServer, hostedTemplate } from "#protocol/hosted-server.ts";
+import { mcpFailure } from "../../system/mcp-failure.ts";
 import { operatorFetch } from "../../trust/operator-fetch.ts";
 import type { ServerApi } from "./server-api.ts";
 
@@ -48,7 +49,7 @@ export async function verify(
     try {
       const names = await toolsOf(client, api, server).catch((reason: unknown) => {
         if (attempt < CONNECTS) return null;
-        throw reason;
+        throw new Error(`${server.name} cannot be used: ${mcpFailure(reason)}`, { cause: reason });
       });
       if (names === null) continue;
       const chosen = wanted ?? (names.includes(ECHO.tool) ? ECHO : null);
