@@ -3,6 +3,7 @@ import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { bounded } from "../system/bounded-fetch.ts";
 import { mcpClient } from "../system/mcp-client.ts";
+import { mcpFailure } from "../system/mcp-failure.ts";
 import { operatorFetch } from "../trust/operator-fetch.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
@@ -16,6 +17,18 @@ const REQUEST_TIMEOUT_MS = 60_000;
 
 /** Pages of the list of machines. A hostile Operator has a next one for ever. */
 const MAX_PAGES = 100;
+
+/** A field of an answer is named by its path, which an Operator can make long. */
+const MAX_FIELD_CHARACTERS = 100;
+
+/** A schema of either of Zod's kinds. */
+type Shape<Said> = {
+  safeParse(
+    value: unknown,
+  ):
+    | { readonly success: true; readonly data: Said }
+    | { readonly success: false; readonly error: { readonly issues: readonly { readonly path: PropertyKey[] }[] } };
+};
 
 const ErrorBody = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
 /** `cursor` is missing in the last page. */
@@ -39,14 +52,14 @@ export class OperatorClient {
   }
 
   async register(request: RegisterRequest): Promise<Registration> {
-    return Registration.parse(await this.ask("POST", "/api/machines", request));
+    return this.read(Registration, "POST", "/api/machines", request);
   }
 
   async machines(): Promise<MachineSummary[]> {
     const machines: MachineSummary[] = [];
     let path = "/api/machines";
     for (let pages = 0; pages < MAX_PAGES; pages += 1) {
-      const page = MachineList.parse(await this.ask("GET", path));
+      const page = await this.read(MachineList, "GET", path);
       for (const machine of page.machines) machines.push(machine);
       if (page.cursor === undefined) return machines;
       path = `/api/machines?cursor=${encodeURIComponent(page.cursor)}`;
@@ -55,11 +68,11 @@ export class OperatorClient {
   }
 
   async machine(name: string): Promise<MachineDetail> {
-    return MachineDetail.parse(await this.ask("GET", pathOf(name)));
+    return this.read(MachineDetail, "GET", pathOf(name));
   }
 
   async rename(name: string, to: string): Promise<MachineSummary> {
-    return MachineSummary.parse(await this.ask("PATCH", pathOf(name), { name: to }));
+    return this.read(MachineSummary, "PATCH", pathOf(name), { name: to });
   }
 
   async remove(name: string): Promise<void> {
@@ -70,17 +83,17 @@ export class OperatorClient {
   async forget(machine: string, session: string | null, former: boolean): Promise<z.infer<typeof Forgotten>> {
     const more = { ...(session !== null && { session }), ...(former && { former: "true" }) };
     const query = new URLSearchParams({ machine, ...more });
-    return Forgotten.parse(await this.ask("DELETE", `/api/history?${query}`));
+    return this.read(Forgotten, "DELETE", `/api/history?${query}`);
   }
 
   /** @param linkKey the public key to which the link must be bound. */
   async rotate(name: string, linkKey: string): Promise<Registration> {
-    return Registration.parse(await this.ask("POST", `${pathOf(name)}/token`, { linkKey }));
+    return this.read(Registration, "POST", `${pathOf(name)}/token`, { linkKey });
   }
 
   /** Undoes the last takeover of a machine, or the last change of its key. */
   async restore(name: string): Promise<MachineSummary> {
-    return MachineSummary.parse(await this.ask("POST", `${pathOf(name)}/restore`));
+    return this.read(MachineSummary, "POST", `${pathOf(name)}/restore`);
   }
 
   /** A machine's status according to `/mcp`, which is asked as by any MCP client; `null` when the machine is not in the list. */
@@ -127,6 +140,19 @@ export class OperatorClient {
     } finally {
       await client.close();
     }
+  }
+
+  /** What an answer of the REST API says. Operator may be of a release that says something else, or no Operator may be there. */
+  async read<Said>(shape: Shape<Said>, method: string, path: string, body?: unknown): Promise<Said> {
+    const said = shape.safeParse(await this.ask(method, path, body));
+    if (said.success) return said.data;
+    const field = said.error.issues[0]?.path.join(".").slice(0, MAX_FIELD_CHARACTERS) ?? "";
+    throw new CodezFailure(
+      ExitCode.HUB_UNREACHABLE,
+      `Operator at ${this.origin} answered ${method} ${new URL(path, this.origin).pathname} with something else than expected${field === "" ? "" : ` (${field})`}.`,
+      "Check that --hub is the address of an Operator, and that this codez and that Operator are of the same release.",
+      said.error,
+    );
   }
 
   /** Sends a request to the REST API. Returns the JSON, or `null` when the answer has no body. */
@@ -245,5 +271,5 @@ function messageOf(reason: unknown): string {
   if (!(reason instanceof Error)) return String(reason);
   const { cause } = reason;
   if (cause instanceof Error) return messageOf(cause.message === "" && "code" in cause ? cause.code : cause);
-  return reason.message;
+  return mcpFailure(reason);
 }

@@ -36,7 +36,7 @@ export function auditCommand({ folder }: Context): Command {
     .action(async (options: Options) => {
       const operator = await findOperator(options.hub, folder);
       const read = async (before: number | null, limit: number): Promise<Entry[]> =>
-        Page.parse(await operator.ask("GET", `/api/audit?limit=${limit}${before === null ? "" : `&before=${before}`}`))
+        (await operator.read(Page, "GET", `/api/audit?limit=${limit}${before === null ? "" : `&before=${before}`}`))
           .entries;
       const most = options.jsonl === true ? Number.POSITIVE_INFINITY : options.limit;
       const entries: Entry[] = [];

@@ -43,7 +43,7 @@ export function keysCommand({ folder }: Context): Command {
   const list = withHub(new Command("list").description("list your enrolment keys, and the machines of each")).action(
     async (options: Shared) => {
       const operator = await findOperator(options.hub, folder);
-      const { keys } = Keys.parse(await operator.ask("GET", "/api/keys"));
+      const { keys } = await operator.read(Keys, "GET", "/api/keys");
       const none = "No enrolment keys. Create one: codez keys create --ephemeral --tag ci --reusable";
       outputOf(options).result({ keys }, keys.length === 0 ? none : textOf(keys));
     },
@@ -58,7 +58,7 @@ export function keysCommand({ folder }: Context): Command {
     .option("--policy <file>", "a serve.json for its machines, where they have none of their own")
     .action(async (options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder, "person");
-      const created = Created.parse(await operator.ask("POST", "/api/keys", requestOf(options)));
+      const created = await operator.read(Created, "POST", "/api/keys", requestOf(options));
       outputOf(options).result(created, `${ENROLMENT_KEY}=${created.key}`);
     });
 
@@ -68,7 +68,7 @@ export function keysCommand({ folder }: Context): Command {
     .action(async (id: string, options: Shared & { andMachines?: boolean }) => {
       const operator = await findOperator(options.hub, folder);
       const query = options.andMachines === true ? "?machines=true" : "";
-      const { removed } = Revoked.parse(await operator.ask("DELETE", `/api/keys/${encodeURIComponent(id)}${query}`));
+      const { removed } = await operator.read(Revoked, "DELETE", `/api/keys/${encodeURIComponent(id)}${query}`);
       const machines = removed.length === 0 ? "" : ` Removed ${removed.join(", ")}.`;
       outputOf(options).result({ revoked: id, removed }, `Revoked ${id}.${machines}`);
     });

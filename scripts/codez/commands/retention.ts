@@ -18,13 +18,13 @@ export function retentionCommand({ folder }: Context): Command {
     .option("--yes", "do not ask before events are deleted")
     .action(async (options: Options) => {
       const operator = await findOperator(options.hub, folder);
-      const now = Retention.parse(await operator.ask("GET", PATH));
+      const now = await operator.read(Retention, "GET", PATH);
       if (options.days === undefined && options.rows === undefined)
         return outputOf(options).result(now, `Kept: ${textOf(now)}.`);
       const chosen = { days: options.days ?? now.days, events: options.rows ?? now.events };
       // Says what is wrong with the numbers, too, before anything is asked.
       const query = new URLSearchParams({ days: String(chosen.days), events: String(chosen.events) });
-      const { stored, deletes } = Effect.parse(await operator.ask("GET", `${PATH}?${query}`));
+      const { stored, deletes } = await operator.read(Effect, "GET", `${PATH}?${query}`);
       const question = `Keep ${textOf(chosen)}? This deletes ${deletes} of ${stored} events from ${operator.origin} now, and cannot be undone.`;
       const again = `codez retention --days ${chosen.days} --rows ${chosen.events} --yes`;
       if (deletes > 0 && !(await isSure(question, options, again))) return;

@@ -36,7 +36,7 @@ type CreateOptions = Shared & {
 export function tokensCommand({ folder }: Context): Command {
   const list = withHub(new Command("list").description("list your tokens")).action(async (options: Shared) => {
     const operator = await findOperator(options.hub, folder);
-    const { tokens } = Tokens.parse(await operator.ask("GET", "/api/tokens"));
+    const { tokens } = await operator.read(Tokens, "GET", "/api/tokens");
     outputOf(options).result(
       { tokens },
       tokens.length === 0 ? "No tokens. Create one: codez tokens create <label>" : textOf(tokens),
@@ -53,7 +53,7 @@ export function tokensCommand({ folder }: Context): Command {
     .option("--may-create-tokens", "it may create tokens without a person who signs in (not with a limit)")
     .action(async (label: string, options: CreateOptions) => {
       const operator = await findOperator(options.hub, folder, "person");
-      const created = Created.parse(await operator.ask("POST", "/api/tokens", requestOf(label, options)));
+      const created = await operator.read(Created, "POST", "/api/tokens", requestOf(label, options));
       outputOf(options).result(created, created.token);
     });
 

@@ -37,7 +37,7 @@ export function webhooksCommand({ folder }: Context): Command {
     new Command("list").description("list webhooks, MCP clients' subscriptions and failures"),
   ).action(async (options: Shared) => {
     const operator = await findOperator(options.hub, folder);
-    const overview = Overview.parse(await operator.ask("GET", "/api/webhooks"));
+    const overview = await operator.read(Overview, "GET", "/api/webhooks");
     outputOf(options).result(overview, textOf(overview));
   });
 
@@ -51,7 +51,7 @@ export function webhooksCommand({ folder }: Context): Command {
       const { ntfy, type: types, machine: machineId, session } = options;
       const operator = await findOperator(options.hub, folder);
       const request = { url, kind: ntfy === true ? "ntfy" : "webhook", types, machineId, session };
-      const added = Added.parse(await operator.ask("POST", "/api/webhooks", request));
+      const added = await operator.read(Added, "POST", "/api/webhooks", request);
       const { id, secret } = added;
       const shown = secret === null ? [] : [`Secret, shown only now: ${secret}`];
       outputOf(options).result(added, [`Added ${id}. Try it out: codez webhooks test ${id}`, ...shown]);
@@ -69,7 +69,7 @@ export function webhooksCommand({ folder }: Context): Command {
     .argument("<id>", "its id from `codez webhooks list`")
     .action(async (id: string, options: Shared) => {
       const operator = await findOperator(options.hub, folder);
-      const tested = Tested.parse(await operator.ask("POST", `${pathOf(id)}/test`));
+      const tested = await operator.read(Tested, "POST", `${pathOf(id)}/test`);
       if (!tested.delivered)
         throw new CodezFailure(
           ExitCode.REFUSED,
@@ -83,7 +83,7 @@ export function webhooksCommand({ folder }: Context): Command {
     .argument("<id>", "the webhook's id from `codez webhooks list`")
     .action(async (id: string, options: Shared) => {
       const operator = await findOperator(options.hub, folder);
-      const { retried } = Retried.parse(await operator.ask("POST", `${pathOf(id)}/retry`));
+      const { retried } = await operator.read(Retried, "POST", `${pathOf(id)}/retry`);
       const text =
         retried === 0
           ? "No message was given up. One that waits is sent again by itself."

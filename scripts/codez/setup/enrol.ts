@@ -50,8 +50,13 @@ export async function enrol(): Promise<EphemeralMachine> {
   try {
     const folder = new ProfileFolder(home);
     const { publicKey } = folder.newLinkKey(PROFILE);
-    const answer = await operator.ask("POST", "/api/enrolments", { identity, linkKey: publicKey });
-    const { name, slug, linkUrl, mcpUrl, token, policy } = Enrolled.parse(answer);
+    const asked = { identity, linkKey: publicKey };
+    const { name, slug, linkUrl, mcpUrl, token, policy } = await operator.read(
+      Enrolled,
+      "POST",
+      "/api/enrolments",
+      asked,
+    );
     const target = { kind: "url", url: DEFAULT_TARGET_URL } as const;
     const profile: Profile = { hub: origin, name, slug, linkUrl, mcpUrl, token, identity, target, events: true };
     folder.write(PROFILE, profile);

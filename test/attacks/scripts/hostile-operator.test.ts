@@ -133,6 +133,17 @@ it.each([false, true])("a machine dials this computer's Operator only if it prov
   expect(reached.includes("/m/attic/link")).toBe(isIts);
 });
 
+it("an answer that is not one of Operator's is said to be that, in a sentence", async () => {
+  const said = (client: OperatorClient, ask: (client: OperatorClient) => Promise<unknown>) =>
+    ask(client).then(String, (reason: unknown) => (reason instanceof CodezFailure ? reason.message : String(reason)));
+  const client = new OperatorClient(await operator(json({ machines: [{ name: 7 }], hello: "\u001b[31m" })), "token");
+  expect(await said(client, (one) => one.machines())).toBe(
+    `Operator at ${client.origin} answered GET /api/machines with something else than expected (machines.0.name).`,
+  );
+  const method = "POST /api/machines/attic/restore";
+  expect(await said(client, (one) => one.restore("attic"))).toContain(`answered ${method} with something else`);
+});
+
 describe("an answer without end", () => {
   it.each([200, 201, 400, 401, 500])("with the status %i is given up", async (status) => {
     const client = new OperatorClient(await operator(endless(status)), "token");
