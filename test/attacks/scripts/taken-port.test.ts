@@ -271,6 +271,8 @@ describe("an Operator of another user", () => {
     expect(await whyNotTrust(origin)).toBeNull();
     expect(await knowsOwnerToken(origin, "opr_owner_former")).toBe(false);
     expect(await localOwnerToken(origin)).toBeNull();
+    vi.stubEnv("OPERATOR_TOKEN", "");
+    await expect(apiAt(origin)).rejects.toThrow("OPERATOR_TOKEN");
   });
 
   it("is not asked when others can write the file with its key", async () => {
@@ -311,5 +313,7 @@ describe("an Operator of another user", () => {
     expect(hubOf("http://localhost:8787", folder)).toBe("http://127.0.0.1:8787");
     expect(Profile.parse(profileAt("http://localhost:8787")).hub).toBe("http://127.0.0.1:8787");
     expect(hubOf("https://localhost:8787", folder)).toBe("https://localhost:8787");
+    for (const other of ["http://localhost:8787", "http://[::1]:8787", "https://127.0.0.1:8787"])
+      expect(operatorFile(other, "token"), other).toBeNull();
   });
 });
