@@ -83,7 +83,11 @@ export function removeAbandoned(parent: string): Abandoned {
 function isOwnFolder(path: string): boolean {
   const stat = lstatSync(path, { throwIfNoEntry: false });
   const isOurs = process.getuid === undefined || stat?.uid === process.getuid();
-  return stat?.isDirectory() === true && isOurs && whyNotOwn(path) === null;
+  try {
+    return stat?.isDirectory() === true && isOurs && whyNotOwn(path) === null;
+  } catch {
+    return false; // its maker, or another process that looks, has just removed it
+  }
 }
 
 function isLockable(path: string): boolean {

@@ -14,6 +14,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
 import { beforeEach, describe, expect, onTestFinished, test } from "vitest";
 import { backUp } from "../../../../scripts/local/backup/backup.ts";
 import { CopiesFolder, removeAbandoned } from "../../../../scripts/local/backup/copies-folder.ts";
@@ -172,6 +173,26 @@ test("the next start removes what killed starts, backups and upgrades have left,
   expect([...left.map((path) => join(state, path)), ...folders].filter((path) => existsSync(path))).toEqual([]);
   expect(stays.filter((path) => !existsSync(join(state, path)))).toEqual([]);
   expect(said).toEqual(folders.map((path) => `removed ${path}, which a killed backup or upgrade had left`));
+});
+
+test("a folder that another process removes at this moment does not end a start or a backup that looks", async () => {
+  // It is there for up to 0.3 ms, which is about as long as a look takes.
+  const comesAndGoes = `
+    const { mkdirSync, rmSync } = require("node:fs");
+    const { workerData, parentPort } = require("node:worker_threads");
+    parentPort.postMessage("begun");
+    for (let round = 0; ; round += 1) {
+      try { mkdirSync(workerData + "/in", { recursive: true, mode: 0o700 }); } catch {}
+      for (const untilMs = performance.now() + (round % 16) / 50; performance.now() < untilMs; );
+      try { rmSync(workerData, { recursive: true, force: true }); } catch {}
+    }`;
+  const worker = new Worker(comesAndGoes, { eval: true, workerData: join(folder, NAME) });
+  try {
+    await once(worker, "message");
+    for (let looks = 0; looks < 500; looks += 1) expect(() => removeAbandoned(folder)).not.toThrow();
+  } finally {
+    await worker.terminate();
+  }
 });
 
 test("doctor removes them as well and says so, and what it cannot tell it leaves to a person", async () => {
