@@ -172,18 +172,19 @@ describe.each([
   test.skipIf(!isHere)(
     "tells the machine when a client disconnects, before an answer and in a quiet stream",
     async () => {
-      for (const begin of [
-        () => undefined,
-        (response: ServerResponse) => {
+      for (const begun of [false, true]) {
+        const arrived = arrival((response) => {
+          if (!begun) return;
           response.writeHead(200, { "content-type": "text/event-stream" });
           response.write(": hello\n\n");
-        },
-      ]) {
-        const arrived = arrival(begin);
+        });
         const call = knock(own, "/mcp", { ...JSON_TYPE, ...OWNER });
         call.on("error", () => undefined);
         call.end("{}");
+        const head = begun ? headOf(call) : null;
         const { gone } = await arrivalOf(arrived, call);
+        // While a stream's head is on its way, a disconnect may be noticed only at the stream's next write (scripts/local/README.md).
+        if (head !== null) await new Pieces(await head).until(": hello");
         call.destroy();
         await within(CANCELLED_MS, "the end of the call at the machine", gone);
       }
