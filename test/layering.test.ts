@@ -85,7 +85,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       bench: ["system", "codez", "connector", "local"],
       chaos: ["system", "connector"],
     },
-    shared: ["claim-code.ts", "print.ts"],
+    shared: ["claim-code.ts", "mcp-failure.ts", "print.ts"],
   },
 };
 

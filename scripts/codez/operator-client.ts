@@ -3,7 +3,7 @@ import * as z from "zod";
 import { parseJson } from "#protocol/json.ts";
 import { bounded } from "../system/bounded-fetch.ts";
 import { mcpClient } from "../system/mcp-client.ts";
-import { mcpFailure } from "../system/mcp-failure.ts";
+import { mcpFailure } from "../mcp-failure.ts";
 import { operatorFetch } from "../trust/operator-fetch.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";

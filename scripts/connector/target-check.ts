@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { mcpClient } from "../system/mcp-client.ts";
-import { mcpFailure } from "../system/mcp-failure.ts";
+import { mcpFailure } from "../mcp-failure.ts";
 import type { Target } from "./target.ts";
 import { targetFetch } from "./target-fetch.ts";
 

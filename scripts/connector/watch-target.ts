@@ -4,7 +4,7 @@ import { MAX_PATH_CHARACTERS, MAX_PROJECTS, MAX_SLUG_CHARACTERS } from "#protoco
 import type { PushedEvent } from "#protocol/event.ts";
 import * as z from "zod";
 import { mcpClient } from "../system/mcp-client.ts";
-import { mcpFailure } from "../system/mcp-failure.ts";
+import { mcpFailure } from "../mcp-failure.ts";
 import { parseJson } from "#protocol/json.ts";
 import { backoffMs } from "./backoff.ts";
 import { systemClock, wait, type Clock } from "./clock.ts";

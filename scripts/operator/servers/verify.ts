@@ -1,6 +1,6 @@
 import { Client, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { type HostedServer, hostedTemplate } from "#protocol/hosted-server.ts";
-import { mcpFailure } from "../../system/mcp-failure.ts";
+import { mcpFailure } from "../../mcp-failure.ts";
 import { operatorFetch } from "../../trust/operator-fetch.ts";
 import type { ServerApi } from "./server-api.ts";
 
