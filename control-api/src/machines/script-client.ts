@@ -55,9 +55,12 @@ export function passToMachine(
   signal: AbortSignal = request.signal,
 ): Promise<Response> {
   const { method, headers } = request;
+  const url = `http://machine${path}`;
   // "manual" hands a redirect back instead of following it, as for a client's own request; response-filter.ts refuses it.
-  const init = body === null ? request : { method, headers, body, signal, redirect: "manual" as const };
-  return enter(new Request(new Request(`http://machine${path}`, init), { signal }), env, user, slug);
+  if (body !== null)
+    return enter(new Request(url, { method, headers, body, signal, redirect: "manual" }), env, user, slug);
+  const streamed = new Request(url, request);
+  return enter(signal === request.signal ? streamed : new Request(streamed, { signal }), env, user, slug);
 }
 
 /**

@@ -36,7 +36,7 @@ const ONE_TOO_MANY = { refused: "too_many", of: "open", afterMs: 1_000 } as cons
  */
 export class Lease implements RequestLease {
   readonly #over = Promise.withResolvers<null>();
-  /** Made when somebody asks for the signal: most calls end without one, and it costs them more than the rest of a lease. */
+  /** Made when somebody asks for the signal, which costs more than the rest of a lease. */
   #controller: AbortController | null = null;
 
   readonly #request: Request;
