@@ -141,6 +141,13 @@ describe("a removed user cannot come back", () => {
     await expect((async () => user.register({ name: "attic", identity: "i" }, null))()).rejects.toThrow("removed");
     await expect(new Store(env).put(`grant:${id}:g`, "{}")).rejects.toThrow("removed");
   });
+
+  it("and nothing is written about them afterwards", async () => {
+    await removePerson(id, env);
+    const user = env.USER.getByName(id);
+    await user.notify({ type: "notice.token_created", what: "a token", by: "an app" });
+    expect([await user.notices(1), await user.newestEvent()]).toEqual([[], expect.objectContaining({ seq: 0 })]);
+  });
 });
 
 describe("what somebody asks for who is removed before it is done", () => {

@@ -107,10 +107,11 @@ describe("a call that a machine has not answered", () => {
     ["at the machine's own address", (slug: string) => [`/m/${slug}/mcp`, CALL] as const],
     ["at /mcp", () => ["/mcp", toolCall("call_tool", { machineId: "attic", name: "echo", arguments: {} })] as const],
     ["with a key", () => ["/mcp", toolCall("send_prompt", { session_id: "attic/s1", text: "x", key: "k" })] as const],
-  ])("%s is cancelled there when its token is revoked", async (_where, call) => {
+  ])("%s is cancelled there when its token is revoked, and not before", async (_where, call) => {
     const user = new TestUser();
     await user.machine("attic");
     const { id, token } = await tokenOf(user);
+    const { id: other } = await tokenOf(user);
     const [path, body] = call(await user.slug("attic"));
     const reached = Promise.withResolvers<AbortSignal>();
     const dispatched = vi.spyOn(env.DISPATCHER, "fetch").mockImplementation((request) => {
@@ -123,6 +124,8 @@ describe("a call that a machine has not answered", () => {
     const answered = endOf(ask(path, { method: "POST", headers, body: JSON.stringify(body) }));
     const signal = await reached.promise;
     const cancelled = new Promise((resolve) => signal.addEventListener("abort", () => resolve("cancelled")));
+    await user.rest("DELETE", `/api/tokens/${other}`);
+    expect(signal.aborted).toBe(false);
     await user.rest("DELETE", `/api/tokens/${id}`);
     expect(await within(SOON_MS, cancelled)).toBe("cancelled");
     await answered;

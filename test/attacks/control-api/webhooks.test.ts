@@ -3,8 +3,11 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { MAX_PENDING, MAX_SUBSCRIPTIONS, MAX_SUBSCRIPTIONS_PER_CLIENT, MAX_WEBHOOKS, TRIES } from "../../../control-api/src/webhooks/limits.ts"; // prettier-ignore
 import { seal, unseal } from "../../../control-api/src/webhooks/seal.ts";
 import { keyOfSecret } from "../../../control-api/src/webhooks/sign.ts";
+import type { SubscribeRequest } from "../../../control-api/src/mcp-events/subscribe-request.ts";
+import { User } from "../../../control-api/src/user/user.ts";
 import { env, type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
 import { isSigned, Receiver, SECRET } from "../../control-api/support/receiver.ts";
+import { whileReading } from "../../control-api/support/while-reading.ts";
 
 const failed = (session: string) => ({ type: "session.error", session, data: { message: session } });
 
@@ -229,6 +232,51 @@ describe("another client or another person", () => {
 });
 
 // Root cause: a webhook, and the machines muted in a browser, were limited to a machine's name, which may pass to another computer.
+describe("a client whose token is revoked", () => {
+  async function tokenOf(user: TestUser): Promise<{ id: string; request: SubscribeRequest }> {
+    const { id }: { id: string } = await (await user.rest("POST", "/api/tokens", { label: "app" })).json();
+    const filter = { machine: null, session: null };
+    const request = { user: user.id, client: "an app", credential: `token:${id}`, filter, isTracked: true, name: "session.failed", arguments: "{}", url: new Receiver().url, secret: SECRET, cursor: null, maxAgeMs: null } as const; // prettier-ignore
+    return { id, request };
+  }
+
+  it("while the log is read for its first subscription, of which nobody is told yet, has none", async () => {
+    const alice = await person("attic");
+    const { id, request } = await tokenOf(alice);
+    const [answer] = await whileReading(
+      alice.id,
+      async () => objectOf(alice).subscribe(request),
+      () => alice.rest("DELETE", `/api/tokens/${id}`),
+    );
+    expect(answer).toMatchObject({ error: { code: "forbidden" } });
+    expect((await objectOf(alice).overview()).subscriptions).toEqual([]);
+  });
+
+  it("is told nothing of a subscription that it removes just then", async () => {
+    const alice = await person("attic");
+    const { request } = await tokenOf(alice);
+    const object = objectOf(alice);
+    const subscribed = await object.subscribe(request);
+    if ("error" in subscribed) throw new Error(subscribed.error.code);
+    const look = { isHeld: false, mayGo: false };
+    const looks = vi.spyOn(User.prototype, "tokenSight").mockImplementation((async () => {
+      look.isHeld = true;
+      while (!look.mayGo) await scheduler.wait(1);
+      return null;
+    }) as never);
+    onTestFinished(() => looks.mockRestore());
+    const ended = object.wake(true);
+    await expect.poll(() => look.isHeld).toBe(true);
+    await object.remove(subscribed.result.id);
+    look.mayGo = true;
+    await ended;
+    const left = await runInDurableObject(object, (_, { storage }) =>
+      storage.sql.exec("SELECT * FROM delivery").toArray(),
+    );
+    expect(left).toEqual([]);
+  });
+});
+
 describe("what is limited to a machine", () => {
   const ANOTHER = { identity: "identity-of-another" };
 
