@@ -65,6 +65,19 @@ describe("a report", () => {
     expect(await machineOf(alice)).toBeUndefined();
   });
 
+  it("of a computer that was renamed changes nothing of the one that has its former name", async () => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await alice.script("barn");
+    const renamed = await alice.rest("PATCH", "/api/machines/attic", { name: "barn" });
+    const registered = await alice.register("attic", { identity: "identity-of-another" });
+    expect([renamed.status, registered.status]).toEqual([200, 201]);
+    await alice.report("attic", { identity: "identity-of-attic", online: true, position: { epoch: "e", seq: 9 } });
+    expect(await machineOf(alice)).toMatchObject({ name: "attic", status: "never_connected" });
+    await alice.report("attic", { identity: "identity-of-another", online: true });
+    expect(await machineOf(alice)).toMatchObject({ name: "attic", status: "online" });
+  });
+
   it("of an earlier link than the last known one is ignored", async () => {
     const alice = new TestUser();
     await alice.machine("attic");

@@ -1,6 +1,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { asked } from "../inbox/support/asking.ts";
+import { env } from "../support/operator.ts";
 import { Receiver } from "../support/receiver.ts";
 import { csrfIn, directory, offeredIn } from "../sign-in/support/visitor.ts";
 import { pageOf, type Somebody, somebody, textOf } from "./support/person.ts";
@@ -47,6 +48,15 @@ describe("receivers on the notifications page", () => {
     await one.user.register("attic", { identity: "identity-of-another", replace: true });
     const page = textOf(await pageOf(one, "/notifications"));
     expect(page).toMatch(/on attic Paused : .*another one is called attic now.*remove this and add it again/);
+  });
+
+  test("cannot be limited to a machine of which nobody knows which computer it is", async () => {
+    const one = await somebody();
+    await one.user.machine("attic");
+    // As in a list of machines that was rebuilt from scripts older than 0.2.
+    await runInDurableObject(env.USER.getByName(one.user.id), (_, { storage }) => void storage.sql.exec("UPDATE machine SET identity = ''")); // prettier-ignore
+    const refused = await post(one, PATH, { kind: "webhook", url: new Receiver().url, all: "yes", machine: "attic" });
+    expect([refused.status, textOf(await refused.text())]).toEqual([400, expect.stringContaining("codez setup")]);
   });
 
   test("that do not take what they are sent are shown with the reason", async () => {

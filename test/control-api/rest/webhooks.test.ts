@@ -1,3 +1,4 @@
+import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
 import type { Overview } from "../../../control-api/src/webhooks/webhooks-rpc.ts";
 import { codeOf, env, TestUser } from "../support/operator.ts";
@@ -49,6 +50,14 @@ describe("a person's own webhook", () => {
     await alice.logs("attic", [failed("s1"), asked]);
     expect(await one.events(1, 0)).toMatchObject([{ type: "permission.requested", data: { machine: "attic" } }]);
     expect(await two.events(1, 0)).toMatchObject([{ type: "session.failed", data: { session: "cellar/s2" } }]);
+  });
+
+  it("is refused for a machine of which nobody knows which computer it is: it would never be told of it", async () => {
+    const alice = await person("attic");
+    // As in a list of machines that was rebuilt from scripts older than 0.2.
+    await runInDurableObject(env.USER.getByName(alice.id), (_, { storage }) => void storage.sql.exec("UPDATE machine SET identity = ''")); // prettier-ignore
+    const refused = await alice.rest("POST", "/api/webhooks", { url: new Receiver().url, machineId: "attic" });
+    expect([refused.status, await refused.text()]).toEqual([400, expect.stringContaining("codez setup")]);
   });
 
   it("can be tested, and the answer reports the result in one word", async () => {
