@@ -91,6 +91,21 @@ describe("the alarm", () => {
     expect(await jobs()).toEqual({ report: { atMs: START_MS + 60_000, failures: 1 } });
   });
 
+  it("runs a job that throws again at the time to which it has set itself", async () => {
+    const said = vi.spyOn(console, "error").mockReturnValue(undefined);
+    onTestFinished(() => said.mockRestore());
+    at(0);
+    await within(async (_, { storage }) => {
+      const alarm = new Alarm(storage);
+      await alarm.set("report", 0);
+      await alarm.fire(async () => {
+        await alarm.set("report", 5_000, 3);
+        throw new Error("disk full");
+      });
+    });
+    expect(await jobs()).toEqual({ report: { atMs: START_MS + 5_000, failures: 3 } });
+  });
+
   it("keeps jobs that a job sets while it runs", async () => {
     at(0);
     await within(async (_, { storage }) => {
