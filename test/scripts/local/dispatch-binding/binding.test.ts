@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
-import { createConnection } from "node:net";
-import { expect, test } from "vitest";
+import { once } from "node:events";
+import { createServer, type RequestListener } from "node:http";
+import { type AddressInfo, createConnection } from "node:net";
+import { expect, onTestFinished, test } from "vitest";
 import { WebSocket } from "ws";
 import { firstUpload, MACHINE } from "../fixtures/machine.ts";
 import { bench, eventually, gate, NAMESPACE, upload } from "../support/harness.ts";
@@ -59,13 +61,43 @@ test("a script that was removed and uploaded again, and runs, is reached by the 
   const digest = () => call("attic", "/digest", { method: "POST", body: "x" });
   expect((await digest()).status).toBe(200);
   for (let round = 1; round <= 2; round += 1) {
+    const before = platform.directory.find(NAMESPACE, "attic")?.port;
     await namespaces.scripts.delete("attic", { account_id: "local", dispatch_namespace: NAMESPACE, force: true });
     await upload(client, "attic", MACHINE, firstUpload("attic"));
-    await platform.directory.find(NAMESPACE, "attic")?.route();
+    // A port is never given to a second script, not even of the same name.
+    expect((await platform.directory.find(NAMESPACE, "attic")?.route())?.port).not.toBe(before);
     // Past the second for which a script that answered is taken to be there, bodies are held to be sent again.
     await new Promise((resolve) => setTimeout(resolve, 1_100));
     expect((await digest()).status).toBe(200);
   }
+});
+
+test("a call that the former script of a name may have run is not sent to the one that has the name now", async () => {
+  const received: string[] = [];
+  const listening = async (answer: RequestListener): Promise<number> => {
+    const server = createServer(answer).listen(0, "127.0.0.1");
+    onTestFinished(() => void server.close());
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  };
+  const former = await listening((request) => {
+    received.push("former");
+    request.socket.destroy();
+  });
+  const now = await listening((_, response) => {
+    received.push("now");
+    response.end();
+  });
+  const routes = [
+    { script: "one", port: former, key: "k", endedMs: 0, startedMs: 1 },
+    { script: "two", port: now, key: "k", endedMs: 0, startedMs: 1 },
+  ];
+  const platform = await listening((_, response) => void response.end(JSON.stringify(routes.shift())));
+  const { call } = await gate({
+    dispatch: (namespace) => ({ platform: `127.0.0.1:${platform}`, token: "t", namespace }),
+  });
+  const { status } = await call("attic", "/", { method: "POST", body: "x" });
+  expect([status, received]).toEqual([500, ["former"]]);
 });
 
 test("fetch throws what a script throws", async () => {

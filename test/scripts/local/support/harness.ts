@@ -124,7 +124,7 @@ export interface Gate {
   call(script: string, path?: string, init?: RequestInit): Promise<Response>;
 }
 
-export async function gate(platform: Platform, source = GATE): Promise<Gate> {
+export async function gate(platform: Pick<Platform, "dispatch">, source = GATE): Promise<Gate> {
   const { bindings, services, extensions } = dispatchBindings({ DISPATCH: platform.dispatch(NAMESPACE) }, true);
   const address = `127.0.0.1:${await unusedPort()}`;
   const worker = { modules: [{ name: "gate.js", esModule: source }], compatibilityDate: "2026-08-01", bindings };
