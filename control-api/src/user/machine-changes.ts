@@ -255,7 +255,10 @@ export class MachineChanges {
     if (!this.isAllowed(by)) return this.withdrawn(name);
     // No `await` from here to the end: the runtime writes all of it or nothing.
     this.settled(slug);
+    // The key that it came by may have been revoked with its machines meanwhile. Nobody can repeat that.
+    const isRemovedSoon = this.#parts.unfinished.get(known.slug)?.because === "removed";
     this.#parts.unfinished.add({ slug: known.slug, name: from, because: "renamed", newSlug: slug, newName: name });
+    if (isRemovedSoon) this.#parts.unfinished.add({ ...to, because: "removed" });
     this.#parts.registry.rename(from, { ...to, template: this.#parts.version() });
     this.#parts.rollouts.forget(from);
     this.#parts.outbox.rename(from, name);

@@ -72,6 +72,34 @@ describe("a change that a restart of its owner's object has ended", () => {
     await expect.poll(() => namesOf(alice)).toEqual([]);
   });
 
+  it("is finished if it was the removal of a revoked key's machine that was being renamed", async () => {
+    const [alice, tag] = [new TestUser(), "unanswered-delete-1"];
+    const { id, key } = await keyOf(alice, { tag });
+    expect((await enrol(key, "identity-of-container-1")).status).toBe(201);
+    // Its log is copied page by page, which takes until the test says that there is no further page.
+    const events = Array.from({ length: 5_000 }, (_, index) => ({
+      seq: index + 1,
+      atMs: 0,
+      type: "message",
+      session: null,
+      data: null,
+    }));
+    await alice.script(tag, { log: { epoch: "e", events, pageRows: 1 } });
+    await alice.script("loft");
+    const renamed = alice.rest("PATCH", `/api/machines/${tag}`, { name: "loft" });
+    await expect.poll(() => changesOf(alice, "loft")).toEqual(["PUT"]);
+    const revoked = alice.rest("DELETE", `/api/keys/${id}?machines=true`);
+    const begun = () =>
+      runInDurableObject(objectOf(alice), (_, { storage }) =>
+        storage.sql.exec("SELECT name FROM unfinished_script WHERE because = 'removed'").toArray(),
+      );
+    await expect.poll(begun).toEqual([{ name: tag }]);
+    await alice.script(tag);
+    await interrupt(alice, tag, 2, renamed);
+    expect((await revoked).ok).toBe(false);
+    await expect.poll(() => namesOf(alice)).toEqual([]);
+  });
+
   it("is taken back if it was a rename whose new name was not recorded, and can be repeated", async () => {
     const [alice, to] = [new TestUser(), "unanswered-put-1"];
     await alice.machine("attic");
