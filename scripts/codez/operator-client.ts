@@ -245,6 +245,12 @@ export class OperatorClient {
         return new CodezFailure(ExitCode.NAME_TAKEN, message, "codez setup <another-name>, or add --replace");
       case "machine_unknown":
         return new CodezFailure(ExitCode.MACHINE_UNKNOWN, message, "codez machines");
+      case "machine_replaced":
+        return new CodezFailure(
+          ExitCode.REFUSED,
+          message,
+          "codez machines; and to watch the machine that has the name now, give it another file: codez watch --cursor <file>",
+        );
       case undefined:
         return new CodezFailure(
           ExitCode.HUB_UNREACHABLE,

@@ -1,14 +1,16 @@
 import type { LogPosition } from "#protocol/event.ts";
+import type { ShownMachine } from "../http/shown-machine.ts";
 
 /**
  * A cursor: the reader's position in the person's log. It is opaque to clients, grants no access to anything, and has the same few
- * characters however many machines there are.
+ * characters however many machines there are. That of a reader who asks for one machine also says which computer that was (`machineIn`).
  */
-export function encodeCursor({ epoch, seq }: LogPosition): string {
-  return `${epoch}-${seq.toString(36)}`;
+export function encodeCursor({ epoch, seq }: LogPosition, of: ShownMachine | null = null): string {
+  const position = `${epoch}-${seq.toString(36)}`;
+  return of === null ? position : `${position}.${of.mark}.${of.name}`;
 }
 
-const CURSOR = /^([0-9a-f]{8})-([0-9a-z]{1,11})$/;
+const CURSOR = /^([0-9a-f]{8})-([0-9a-z]{1,11})(?:\.([0-9a-f]{32})\.([a-z0-9-]{1,64}))?$/;
 
 /** A cursor of version 0.2 was the Base64 of a list of positions, one for each machine: `[[` or `[]`. */
 const FORMER_CURSOR = /^W(?:1s|10)[\w-]*$/;
@@ -19,4 +21,10 @@ export function decodeCursor(cursor: string): LogPosition | "expired" | null {
   if (epoch === undefined || digits === undefined) return FORMER_CURSOR.test(cursor) ? "expired" : null;
   const seq = Number.parseInt(digits, 36);
   return Number.isSafeInteger(seq) ? { epoch, seq } : null;
+}
+
+/** The machine that a cursor's reader asked for, as it was then; `null` for a cursor of several machines. */
+export function machineIn(cursor: string): ShownMachine | null {
+  const [, , , mark, name] = CURSOR.exec(cursor) ?? [];
+  return mark === undefined || name === undefined ? null : { name, mark };
 }

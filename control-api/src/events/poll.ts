@@ -7,7 +7,8 @@ import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../hist
 import { ended } from "../http/ended.ts";
 import { sessionHandle } from "../machines/session-handle.ts";
 import { handlesInValue } from "../machines/session-ids.ts";
-import { decodeCursor, encodeCursor } from "./cursor.ts";
+import { isMeant, shown } from "../http/shown-machine.ts";
+import { decodeCursor, encodeCursor, machineIn } from "./cursor.ts";
 import type { Selection } from "./selection.ts";
 
 /** Pause before the second attempt when the user's object did not answer, for example because it is restarted. Milliseconds. */
@@ -54,13 +55,13 @@ export type Polled = { result: PollResult; cursors: string[]; identities: (strin
  * Returns the events after the cursor, and waits up to `timeoutMs` if there are none yet. The user's object has them all, so no
  * machine is asked. Reading consumes nothing, because the position is in the reader's cursor.
  *
- * Throws `OperatorFailure`: invalid_request for what is no cursor, cursor_expired, machine_unknown, machine_replaced, unauthorized when the
- * caller's token was revoked meanwhile.
+ * Throws `OperatorFailure`: invalid_request for what is no cursor, cursor_expired, machine_unknown, machine_replaced when another computer has
+ * the machine's name than at the poll that gave the cursor, unauthorized when the caller's token was revoked meanwhile.
  */
 export async function poll(env: Env, request: PollRequest): Promise<Polled> {
   const { visible, machine, session, project, types, notices, detail, signal } = request;
   const waitMs = Math.min(Math.max(request.timeoutMs, 0), POLL_MS);
-  const query = {
+  const query: EventQuery = {
     after: positionIn(request.cursor),
     visible,
     machine,
@@ -72,9 +73,9 @@ export async function poll(env: Env, request: PollRequest): Promise<Polled> {
     waitMs,
     ...(request.computer !== undefined && { computer: request.computer }),
   };
-  const read = await Promise.race([readFrom(env, request.user, query), ended(signal)]);
+  const read = await Promise.race([readOf(env, request, query), ended(signal)]);
   if (read === null) throw new OperatorFailure({ code: "unauthorized" });
-  if (!("refused" in read)) return polledOf(read);
+  if (!("refused" in read)) return polledOf(read, machine);
   throw new OperatorFailure(
     read.refused === "cursor_expired" ? { code: "cursor_expired" } : { code: read.refused, machine: read.machine },
   );
@@ -96,8 +97,28 @@ export async function firstPoll(
   } catch (reason) {
     const isExpired = reason instanceof OperatorFailure && reason.error.code === "cursor_expired";
     if (!isExpired || !canStartAgain) throw reason;
-    return { polled: await poll(env, { ...request, cursor: null }), isExpired };
+    const polled = await poll(env, { ...request, cursor: null });
+    if (isAnother(request, polled.computer))
+      throw new OperatorFailure({ code: "machine_replaced", machine: request.machine ?? "" });
+    return { polled, isExpired };
   }
+}
+
+/** Reads on. If the cursor says which computer a machine was, it is found out before anything is waited for whether it still is. */
+async function readOf(env: Env, request: PollRequest, query: EventQuery): Promise<EventsRead | EventsRefused> {
+  const { user, cursor, computer } = request;
+  if (computer !== undefined || cursor === null || machineIn(cursor) === null) return readFrom(env, user, query);
+  const read = await readFrom(env, user, { ...query, waitMs: 0 });
+  if ("refused" in read) return read;
+  if (isAnother(request, read.computer)) return { refused: "machine_replaced", machine: request.machine ?? "" };
+  if (query.waitMs === 0 || read.events.length > 0 || read.gaps.length > 0) return read;
+  return readFrom(env, user, { ...query, computer: read.computer });
+}
+
+/** Whether the machine that is asked for is another computer than the one that had its name at the poll that gave the cursor. */
+function isAnother({ cursor, machine }: PollRequest, computer: string | null): boolean {
+  const before = cursor === null ? null : machineIn(cursor);
+  return before?.name === machine && computer !== null && !isMeant(before, { identity: computer });
 }
 
 /** Asks the user's object. Reading changes nothing, so it can be repeated if the object is restarted during the wait. */
@@ -122,10 +143,11 @@ function positionIn(cursor: string | null): LogPosition | null {
   return position;
 }
 
-function polledOf({ events, position, more, gaps, computer }: EventsRead): Polled {
+function polledOf({ events, position, more, gaps, computer }: EventsRead, machine: string | null): Polled {
+  const of = machine === null || computer === null ? null : shown({ name: machine, identity: computer });
   return {
-    result: { events: events.map(eventOf), cursor: encodeCursor(position), more, gaps: [...gaps] },
-    cursors: events.map(({ seq }) => encodeCursor({ epoch: position.epoch, seq })),
+    result: { events: events.map(eventOf), cursor: encodeCursor(position, of), more, gaps: [...gaps] },
+    cursors: events.map(({ seq }) => encodeCursor({ epoch: position.epoch, seq }, of)),
     identities: events.map(({ identity }) => identity),
     computer,
   };

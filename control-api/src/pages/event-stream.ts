@@ -59,8 +59,11 @@ export async function streamEvents(
     first = await firstPoll(c.env, request, true);
   } catch (reason) {
     lease.end();
-    if (reason instanceof OperatorFailure) return errorResponse(reason.error);
-    throw reason;
+    if (!(reason instanceof OperatorFailure)) throw reason;
+    // A page that was cut off, or hidden for a while. It would take an error for a restart of Operator, and ask again and again.
+    const { code, message } = detailsOf(reason.error);
+    const end = (stream: SSEStreamingApi): Promise<void> => stream.writeSSE({ event: "end", data: message });
+    return code === "machine_replaced" ? streamLeased(c, lease, end) : errorResponse(reason.error);
   }
   const follow = async (stream: SSEStreamingApi): Promise<void> => {
     if (first.isExpired) await stream.writeSSE({ event: "gap", data: "" });

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { decodeCursor, encodeCursor } from "../../../control-api/src/events/cursor.ts";
+import { decodeCursor, encodeCursor, machineIn } from "../../../control-api/src/events/cursor.ts";
 
 const position = fc.record({ epoch: fc.stringMatching(/^[0-9a-f]{8}$/), seq: fc.maxSafeNat() });
 
@@ -9,6 +9,20 @@ const encoded = (value: unknown): string => btoa(typeof value === "string" ? val
 describe("a cursor", () => {
   it("returns the values that it was made from", () => {
     fc.assert(fc.property(position, (one) => void expect(decodeCursor(encodeCursor(one))).toEqual(one)));
+  });
+
+  it("of one machine also returns which one it was", () => {
+    const machine = fc.record({
+      name: fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/),
+      mark: fc.stringMatching(/^[0-9a-f]{32}$/),
+    });
+    fc.assert(
+      fc.property(position, machine, (one, of) => {
+        const cursor = encodeCursor(one, of);
+        expect([decodeCursor(cursor), machineIn(cursor), machineIn(encodeCursor(one))]).toEqual([one, of, null]);
+        expect(cursor).toMatch(/^[\w.-]{10,90}$/);
+      }),
+    );
   });
 
   it("is short, and needs no escaping in a URL, a header or a model's arguments", () => {

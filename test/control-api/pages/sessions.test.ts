@@ -384,14 +384,18 @@ describe("the stream of a session's page", () => {
 
   test("ends with a sentence for the page when another computer has the machine's name, and tells nothing of it", async () => {
     const alice = await withSession({ answers: told([]) });
+    const [, after = ""] = /data-after="([^"]+)"/.exec(await pageOf(alice, "/sessions/attic/s1")) ?? [];
     const response = await alice.browser.get("/sessions/attic/s1/stream");
     await alice.user.register("attic", { identity: "identity-of-another", replace: true });
     const parts = [{ type: "text", text: "of another" }];
     const message = { session: "s1", type: "message", data: { message_id: "m", role: "assistant", parts } };
     await alice.user.logs("attic", [message, message, message]);
-    const heard = await new Response(response.body).text();
-    expect(heard).toMatch(/event: end\ndata: The name "attic" belongs to another machine now/);
-    expect(heard).not.toContain("of another");
+    // One that was open, and one of a page that was hidden meanwhile.
+    for (const stream of [response, await alice.browser.get(`/sessions/attic/s1/stream?after=${after}`)]) {
+      const heard = await new Response(stream.body).text();
+      expect(heard).toMatch(/event: end\ndata: The name "attic" belongs to another machine now/);
+      expect(heard).not.toContain("of another");
+    }
   });
 
   test("ends when the browser is signed out, wherever that is done", async () => {

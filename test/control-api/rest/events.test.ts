@@ -148,6 +148,30 @@ describe("the event stream", () => {
     },
   );
 
+  it.each(["machine=attic", "session=attic/s1"])(
+    "with %s does not go on with another computer that has got that name while nobody listened",
+    async (query) => {
+      const alice = await two();
+      await alice.logs("attic", [{ session: "s1" }]);
+      const stream = new Stream(await alice.fetch(`/api/events?${query}`));
+      const [{ id = "" } = {}] = await stream.events(1);
+      await stream.close();
+      const resumed = new Stream(await alice.fetch(`/api/events?${query}`, { headers: { "last-event-id": id } }));
+      expect((await resumed.next()).event).toBe("cursor");
+      await resumed.close();
+      await alice.register("attic", { identity: "identity-of-another", replace: true });
+      await alice.logs("attic", [{ session: "s1" }, { session: "s1" }]);
+      const refused = await alice.fetch(`/api/events?${query}`, { headers: { "last-event-id": id } });
+      expect([refused.status, await codeOf(refused)]).toEqual([409, "machine_replaced"]);
+      // Who asks for all machines, or for another one, does not mean that computer.
+      for (const other of ["", "machine=cellar"])
+        expect((await alice.fetch(`/api/events?${other}&cursor=${id}`)).status).toBe(200);
+      const anew = new Stream(await alice.fetch(`/api/events?${query}`));
+      expect((await anew.events(1)).map(({ at }) => at)).toEqual(["attic 2"]);
+      await anew.close();
+    },
+  );
+
   it("reports gaps, and continues", async () => {
     const alice = await two();
     await alice.logs("attic", numbered(2));
