@@ -68,10 +68,14 @@ notifications.post("/:id", async (c) => {
   const offered = new Set(String(form.get("offered") ?? "").split(" "));
   const ticked = new Set(form.getAll("machine"));
   const shown = machines.filter((machine) => offered.has(shownAs(machine)));
-  const thoseThat = (areTicked: boolean): string[] =>
-    shown.filter((machine) => ticked.has(shownAs(machine)) === areTicked).map(({ identity }) => identity);
-  const machinesChosen = { muted: thoseThat(false), heard: thoseThat(true) };
-  const choice: PushChoice = { ...machinesChosen, quiet: quietIn(form), showsContent: form.has("content") };
+  const muted = shown.filter((machine) => !ticked.has(shownAs(machine)));
+  const choice: PushChoice = {
+    muted: identitiesOf(muted),
+    heard: identitiesOf(shown.filter((machine) => !muted.includes(machine))),
+    mutedNames: muted.flatMap(({ name, identity }) => (identity === "" ? name : [])),
+    quiet: quietIn(form),
+    showsContent: form.has("content"),
+  };
   await webhooksOf(c.env, person.id).choosePush(known.id, types, choice);
   return notificationsPage(c, { said: { kind: "good", text: "Saved." } });
 });
@@ -100,6 +104,11 @@ notifications.post("/:id/test", async (c) => {
   const text = `The browser's push service did not take it: ${FAULTS[posted.fault]}. Turn notifications off and on again in that browser.`;
   return notificationsPage(c, { said: { kind: "bad", text }, status: 502 });
 });
+
+/** Those that are known. */
+function identitiesOf(machines: readonly MachineEntry[]): string[] {
+  return machines.flatMap(({ identity }) => (identity === "" ? [] : identity));
+}
 
 /** The browser in the path, if it is one of this person's. */
 async function pushOf(c: PageContext): Promise<{ readonly id: string; readonly push: PushSettings } | null> {

@@ -7,6 +7,8 @@ export const PushSettings = z.object({
   browser: z.string(),
   /** Identities of the computers that it hears nothing of. One that is added later is heard of, whatever its name. */
   muted: z.array(z.string()),
+  /** Names of machines that are muted as well, whose computers are not known yet (http/shown-machine.ts, `whyUnknown`). */
+  mutedNames: z.array(z.string()),
   quiet: z.nullable(QuietHours),
   /** The browser's time zone, which quiet hours are in. */
   zone: z.string(),
@@ -15,8 +17,11 @@ export const PushSettings = z.object({
 });
 export type PushSettings = z.infer<typeof PushSettings>;
 
-/** What a person chooses on the page. `muted` and `heard`: the computers that it offered, by their identities. Others stay as they were. */
-export type PushChoice = Pick<PushSettings, "quiet" | "showsContent"> & {
+/**
+ * What a person chooses on the page. `muted` and `heard`: the computers that it offered, by their identities. Others stay as they were.
+ * `mutedNames`: machines whose computers are not known.
+ */
+export type PushChoice = Pick<PushSettings, "quiet" | "showsContent" | "mutedNames"> & {
   readonly muted: readonly string[];
   readonly heard: readonly string[];
 };

@@ -21,7 +21,7 @@ export function shownSubscription(
     filter: shownFilter(filter, now ?? machine?.name ?? null),
     isPaused: machine !== null && now === undefined,
     visible: visible === null ? null : names(visible),
-    push: push === null ? null : { ...push, muted: names(push.muted) },
+    push: push === null ? null : { ...push, muted: [...names(push.muted), ...push.mutedNames] },
     // A push service takes messages of anyone who knows the address and has our key. Nobody needs to see it.
     url: push === null ? url : new URL(url).origin,
   };

@@ -74,11 +74,14 @@ export type Limits = Pick<Subscription, "filter" | "visible" | "push">;
 
 const Names = z.array(z.string());
 
+/** A version that knew no computers stored the names of muted machines as `muted`. */
+const StoredPush = z.extend(PushSettings, { mutedNames: z.optional(Names) });
+
 /**
  * The table of one person's subscriptions.
  *
  *   machine, identity  the computer that the filter names, by its name of then. `identity` is `""` for one that nobody has any more
- *   by_names           1 for what a version stored which knew machines by their names alone (`byNames`)
+ *   by_names           1 while a machine is stored by its name alone: by a version that knew no computers, or of a machine whose computer is not known
  */
 export class Subscriptions {
   readonly #sql: SqlStorage;
@@ -109,18 +112,19 @@ export class Subscriptions {
     return this.#sql.exec<Row>("SELECT * FROM subscription ORDER BY created_ms, id").toArray().map(subscriptionOf);
   }
 
-  /** Those whose machines are stored by their names: `filter`, `visible` and the muted ones. */
+  /** Those with a machine that is stored by its name: in `filter`, or a muted one. */
   byNames(): Subscription[] {
     return this.#sql.exec<Row>("SELECT * FROM subscription WHERE by_names = 1").toArray().map(subscriptionOf);
   }
 
-  /** From now on it is limited to these computers, whatever their names are. */
-  bind(id: string, { filter, visible, push }: Limits): void {
+  /** From now on it is limited to these computers, whatever their names are. @param isBound whether no machine is stored by its name any more */
+  bind(id: string, { filter, visible, push }: Limits, isBound: boolean): void {
     this.#sql.exec(
-      "UPDATE subscription SET identity = ?, visible = ?, push = ?, by_names = 0 WHERE id = ?",
+      "UPDATE subscription SET identity = ?, visible = ?, push = ?, by_names = ? WHERE id = ?",
       filter.machine?.identity ?? null,
       visible === null ? null : JSON.stringify(visible),
       push === null ? null : JSON.stringify(push),
+      isBound ? 0 : 1,
       id,
     );
   }
@@ -138,8 +142,8 @@ export class Subscriptions {
     secret: string | null,
   ): void {
     this.#sql.exec(
-      `INSERT INTO subscription (id, kind, client, credential, types, machine, identity, session, visible, url, created_ms, expires_ms, secret, push)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `INSERT INTO subscription (id, kind, client, credential, types, machine, identity, session, visible, url, created_ms, expires_ms, secret, push, by_names)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       made.id,
       made.kind,
       made.client,
@@ -154,13 +158,14 @@ export class Subscriptions {
       made.expiresMs,
       secret,
       made.push === undefined ? null : JSON.stringify(made.push),
+      byNamesOf(made.push),
     );
   }
 
   /** What a person chose for one browser's notifications. */
   choose(id: string, types: readonly string[], push: PushSettings): void {
-    const chosen = "UPDATE subscription SET types = ?, push = ? WHERE id = ? AND kind = 'push'";
-    this.#sql.exec(chosen, JSON.stringify(types), JSON.stringify(push), id);
+    const chosen = "UPDATE subscription SET types = ?, push = ?, by_names = ? WHERE id = ? AND kind = 'push'";
+    this.#sql.exec(chosen, JSON.stringify(types), JSON.stringify(push), byNamesOf(push), id);
   }
 
   /** A refresh: a new life time, and deliveries go on if they were suspended. */
@@ -262,6 +267,18 @@ function subscriptionOf(row: Row): Subscription {
     lastDeliveryMs: row.last_delivery_ms,
     lastFault: row.last_fault,
     hasGap: row.gap === 1,
-    push: row.push === null ? null : PushSettings.parse(JSON.parse(row.push)),
+    push: pushIn(row),
   };
+}
+
+function pushIn({ push, by_names: hasNames }: Row): PushSettings | null {
+  if (push === null) return null;
+  const { muted, mutedNames, ...rest } = StoredPush.parse(JSON.parse(push));
+  if (mutedNames !== undefined) return { ...rest, muted, mutedNames };
+  return hasNames === 1 ? { ...rest, muted: [], mutedNames: muted } : { ...rest, muted, mutedNames: [] };
+}
+
+/** What `by_names` is for a subscription whose filter's computer is known. */
+function byNamesOf(push: PushSettings | undefined): 0 | 1 {
+  return push === undefined || push.mutedNames.length === 0 ? 0 : 1;
 }

@@ -188,7 +188,7 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
         if (other !== id && one.push !== null && one.credential === credential) this.#drop(other);
       if (known === null && this.#subscriptions.list().filter((one) => one.push !== null).length >= MAX_PUSHES)
         return refuse(`You get notifications in ${MAX_PUSHES} browsers, the most there may be. Remove one first.`);
-      const push = { muted: [], quiet: null, showsContent: false, ...known?.push, browser, zone };
+      const push = { muted: [], mutedNames: [], quiet: null, showsContent: false, ...known?.push, browser, zone };
       const rest = { kind: "push", client: browser, filter: { machine: null, session: null }, visible: null } as const;
       const types = known?.types ?? DEFAULT_TYPES;
       this.#subscriptions.delete(id);
@@ -585,8 +585,10 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     for (const { id, credential } of stored) sights.set(id, await this.#credentials.sightOf(credential, Date.now()));
     // As they are stored now: while that was looked up, some may have been bound and changed.
     for (const one of this.#subscriptions.byNames()) {
-      const limits = boundLimits(one, identities, sights.get(one.id) ?? null);
-      if (limits !== null) this.#subscriptions.bind(one.id, limits);
+      const sight = sights.get(one.id);
+      if (sight === undefined) continue; // changed meanwhile: it is bound with the next read
+      const { limits, isBound } = boundLimits(one, identities, sight);
+      this.#subscriptions.bind(one.id, limits, isBound);
     }
   }
 

@@ -22,7 +22,7 @@ const SUBSCRIPTION: Subscription = {
   hasGap: false,
   push: null,
 };
-const PUSH = { browser: "b", muted: ["attic-id"], quiet: null, zone: "UTC", showsContent: false };
+const PUSH = { browser: "b", muted: ["attic-id"], mutedNames: [], quiet: null, zone: "UTC", showsContent: false };
 const ATTIC = { name: "attic", identity: "attic-id" };
 
 /** Whether it hears of an event, by the computer and the session of that. */
@@ -65,16 +65,27 @@ it("limits that an earlier release stored by names are never more than they were
   });
   const all = { machines: null };
   expect(boundLimits(by("attic"), identities, all)).toEqual({
-    filter: { machine: ATTIC, session: null },
-    visible: null,
-    push: null,
+    limits: { filter: { machine: ATTIC, session: null }, visible: null, push: null },
+    isBound: true,
   });
-  expect(boundLimits(by("attic"), identities, { machines: ["attic-id"] })?.visible).toEqual(["attic-id"]);
-  expect(boundLimits(by("attic"), identities, null)?.visible).toEqual([]);
-  expect(boundLimits(by("gone"), identities, all)?.filter.machine).toEqual({ name: "gone", identity: "" });
-  expect(boundLimits(by("unknown"), identities, all)).toBeNull();
-  const browser = { ...by("attic"), push: { ...PUSH, muted: ["attic", "gone"] } };
-  expect(boundLimits(browser, identities, all)?.push?.muted).toEqual(["attic-id"]);
+  expect(boundLimits(by("attic"), identities, { machines: ["attic-id"] }).limits.visible).toEqual(["attic-id"]);
+  expect(boundLimits(by("attic"), identities, null).limits.visible).toEqual([]);
+  const nobody = (name: string) => ({ name, identity: "" });
+  expect(boundLimits(by("gone"), identities, all)).toMatchObject({ limits: { filter: { machine: nobody("gone") } }, isBound: true }); // prettier-ignore
+  expect(boundLimits(by("unknown"), identities, all)).toMatchObject({ limits: { filter: { machine: nobody("unknown") } }, isBound: false }); // prettier-ignore
+});
+
+it("of the machines that an earlier release muted by names, each is bound as soon as its computer is known", () => {
+  const push = { ...PUSH, mutedNames: ["attic", "unknown", "gone"], muted: [] };
+  const limits = { filter: { machine: null, session: null }, visible: null, push };
+  const identities = new Map([
+    ["attic", "attic-id"],
+    ["unknown", ""],
+  ]);
+  const first = boundLimits(limits, identities, { machines: null });
+  expect(first).toMatchObject({ limits: { push: { muted: ["attic-id"], mutedNames: ["unknown"] } }, isBound: false });
+  const later = boundLimits(first.limits, new Map([["unknown", "known-id"]]), { machines: null });
+  expect(later).toMatchObject({ limits: { push: { muted: ["attic-id", "known-id"], mutedNames: [] } }, isBound: true });
 });
 
 it("a person is shown names and no identities, and no address of a push service", () => {
