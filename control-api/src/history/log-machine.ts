@@ -72,11 +72,17 @@ export class LogMachines {
     this.#newestGap = sql.exec<{ gap: number | null }>("SELECT max(gap_seq) AS gap FROM log_machine").one().gap ?? 0;
   }
 
-  /** The machine of a slug, added if it is new. The caller knows that the slug is in the registry under this name. */
+  /**
+   * The machine of a slug, added if it is new. The caller knows that the slug is in the registry under this name. A computer that was removed and
+   * set up again goes on with its own history.
+   */
   of(slug: string, name: string): LogState {
     const known = this.#bySlug(slug);
     if (known !== null) return known;
-    this.#sql.exec("INSERT INTO log_machine (name, slug) VALUES (?, ?)", name, slug);
+    const [machine] = this.#sql
+      .exec<{ identity: string }>("SELECT identity FROM machine WHERE slug = ?", slug)
+      .toArray();
+    this.#begin(name, slug, machine?.identity ?? "");
     const added = this.#bySlug(slug);
     if (added === null) throw new Error("a machine that was just added is gone");
     return added;
@@ -99,11 +105,15 @@ export class LogMachines {
     return row === undefined ? null : stateOf(row);
   }
 
-  /** The machine of this name that this computer is, or was. With the identity `""`: of which nobody knows which computer it is. */
+  /**
+   * The machine that this computer is, or was: the one of this name, or, if it has another name by now, the newest. With the identity `""`: the
+   * machine of this name of which nobody knows which computer it is.
+   */
   identified({ name, identity }: NamedComputer): LogState | null {
     const [row] = this.#sql
       .exec<Row>(
-        `SELECT * FROM log_machine m WHERE name = ? AND ${IDENTITY} IS nullif(?, '') ORDER BY gone_ms IS NOT NULL, id DESC LIMIT 1`,
+        `SELECT * FROM log_machine m WHERE iif(?2 = '', name = ?1 AND ${IDENTITY} IS NULL, ${IDENTITY} = ?2)
+         ORDER BY name <> ?1, gone_ms IS NOT NULL, id DESC LIMIT 1`,
         name,
         identity,
       )
@@ -266,20 +276,9 @@ export class LogMachines {
       .exec<Row>("SELECT * FROM log_machine WHERE name = ? AND gone_ms IS NULL", name)
       .toArray();
     if (former === undefined) return;
-    const [earlier] = this.#sql
-      .exec<{ id: number }>(
-        `SELECT id FROM log_machine JOIN log_former ON machine = id WHERE name = ? AND identity = ? ORDER BY id DESC LIMIT 1`,
-        name,
-        to,
-      )
-      .toArray();
     this.#sql.exec("UPDATE log_machine SET gone_ms = ?, slug = NULL WHERE id = ?", nowMs, former.id);
     this.#sql.exec("INSERT OR REPLACE INTO log_former VALUES (?, ?)", former.id, from);
-    if (earlier === undefined) this.#sql.exec("INSERT INTO log_machine (name, slug) VALUES (?, ?)", name, former.slug);
-    else {
-      this.#sql.exec("UPDATE log_machine SET gone_ms = NULL, slug = ? WHERE id = ?", former.slug, earlier.id);
-      this.#sql.exec("DELETE FROM log_former WHERE machine = ?", earlier.id);
-    }
+    this.#begin(name, former.slug, to);
     this.#sql.exec(
       "UPDATE log_machine SET epoch = ?, stored = ? WHERE slug = ?",
       former.epoch,
@@ -292,6 +291,22 @@ export class LogMachines {
       former.id,
       former.slug,
     );
+  }
+
+  /** Adds a computer's machine, or goes on with the one that it was under this name. */
+  #begin(name: string, slug: string | null, identity: string): void {
+    const [earlier] = this.#sql
+      .exec<{ id: number }>(
+        `SELECT id FROM log_machine JOIN log_former ON machine = id WHERE name = ? AND identity = ? ORDER BY id DESC LIMIT 1`,
+        name,
+        identity,
+      )
+      .toArray();
+    if (earlier === undefined) this.#sql.exec("INSERT INTO log_machine (name, slug) VALUES (?, ?)", name, slug);
+    else {
+      this.#sql.exec("UPDATE log_machine SET gone_ms = NULL, slug = ? WHERE id = ?", slug, earlier.id);
+      this.#sql.exec("DELETE FROM log_former WHERE machine = ?", earlier.id);
+    }
   }
 
   #bySlug(slug: string): LogState | null {

@@ -67,6 +67,21 @@ test("their owner still sees both, with the former computer's sessions marked as
   expect(seen.events).toHaveLength(1);
 });
 
+test("a computer that was removed and set up again goes on with its own history, as after it lost its name and got it back", async () => {
+  await alice.rest("DELETE", "/api/machines/attic");
+  await alice.register("attic", { identity: ANOTHER.identity });
+  await alice.logs("attic", [{ type: "session.created", session: "s2", data: { title: "of another" } }], {
+    epoch: "f",
+  });
+  expect(await seenBy(await narrow())).not.toContain("secret");
+  await alice.rest("DELETE", "/api/machines/attic");
+  await alice.machine("attic");
+  await alice.logs("attic", [{ type: "session.created", session: "s3", data: { title: "of now" } }], { epoch: "g" });
+  const listed = (await (await narrow()).tool("list_sessions")).structuredContent as unknown as Told;
+  expect(listed.sessions.map(({ session_id: id }) => id).toSorted()).toEqual(["attic/s1", "attic/s3"]);
+  expect(await seenBy(await narrow())).not.toContain("of another");
+});
+
 test("a computer that gets its name back sees its own history again, and none of the other's", () => {
   const object = env.USER.getByName(`log-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
   return runInDurableObject(object, (_, { storage }) => {

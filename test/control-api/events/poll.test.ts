@@ -394,7 +394,7 @@ describe("a long poll", () => {
     await alice.rest("DELETE", "/api/machines/attic");
     expect(where(await poll(alice))).toEqual(["attic 1", "cellar 1"]);
     expect(where(await poll(alice, { machineId: "attic" }))).toEqual(["attic 1"]);
-    await alice.machine("attic");
+    await alice.register("attic", { identity: "identity-of-another" });
     await alice.logs("attic", numbered(2), { epoch: "e2" });
     expect(where(await poll(alice, { machineId: "attic" }))).toEqual(["attic 1", "attic 2"]);
     expect((await poll(alice)).events).toHaveLength(4);

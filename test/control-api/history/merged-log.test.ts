@@ -428,6 +428,18 @@ describe("the log", () => {
       expect(log.machines.of("m", "newer").id).toBe(8);
     }));
 
+  it("tells of a call to a computer that has another name by now, also if its name is another's", () =>
+    withLog((log, _, sql) => {
+      sql.exec(ADD_MACHINE, "attic", "attic-slug", ATTIC.identity);
+      log.push("attic-slug", "attic", push(0, [event(1)]), 1, NOW);
+      sql.exec("UPDATE machine SET name = 'loft', slug = 'loft-slug'");
+      log.machines.rename("attic", { name: "loft", slug: "loft-slug" });
+      sql.exec(ADD_MACHINE, "attic", "attic-slug", "identity-of-another");
+      log.push("attic-slug", "attic", push(0, [event(1)]), 1, NOW);
+      log.addOwn(ATTIC, "delivery.expired", null, {}, NOW);
+      expect(read(log).events.at(-1)).toMatchObject({ type: "delivery.expired", machine: "loft" });
+    }));
+
   it("gives a live view the pieces of unfinished messages in their places, without storing them", () =>
     withLog((log, again) => {
       const pieces = [event(1), event(2, { type: "message.delta" }), event(3, { type: "message.delta" }), event(4)];
@@ -525,7 +537,7 @@ describe("a person's log", () => {
     };
     expect(await where(await token())).toEqual(["attic 1"]);
     await alice.rest("DELETE", "/api/machines/attic");
-    await alice.machine("attic");
+    await alice.register("attic", { identity: "identity-of-another" });
     await alice.logs("attic", [{}, {}], { epoch: "another" });
     expect(await where(await token())).toEqual(["attic 1", "attic 2"]);
     expect(await where(alice)).toHaveLength(4);
