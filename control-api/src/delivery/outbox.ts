@@ -272,8 +272,9 @@ export class Outbox {
       .map(({ machine, next: nextMs }) => ({ machine, nextMs }));
   }
 
-  rename(from: string, to: string): void {
-    this.#sql.exec("UPDATE delivery SET machine = ? WHERE machine = ?", to, from);
+  /** A computer has another name. What is for one that had its name before waits for that one. */
+  rename({ from, to, identity }: { from: string; to: string; identity: string }): void {
+    this.#sql.exec("UPDATE delivery SET machine = ? WHERE machine = ? AND identity = ?", to, from, identity);
   }
 
   /** Ends what has waited for too long. Answers the records that have ended by it. */

@@ -5,7 +5,7 @@ import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventOrigin, EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { ACTIVE_MS, HEARD_MACHINES, LIVE_MACHINES, OPERATOR } from "./limits.ts";
-import type { LogMachine, NamedComputer } from "./log-machine.ts";
+import type { LogMachine, LogState, NamedComputer } from "./log-machine.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { type IndexedSession, SessionIndex } from "./session-index.ts";
 import type { InboxItem, InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
@@ -23,6 +23,9 @@ const TURN_STARTED = "turn.started";
 
 /** How much was deleted, and `former`: how many events and sessions are left of computers that had the name before. */
 export type Forgotten = { readonly events: number; readonly sessions: number; readonly former: number };
+
+/** `null` if there was nothing of that name. `computers`: identities of those whose history was meant, as far as they are known. */
+export type ForgetAnswer = { readonly forgotten: Forgotten | null; readonly computers: readonly string[] };
 
 function statusOf(isGone: boolean, isOnline: boolean): ListedSession["status"] {
   if (isGone) return "gone";
@@ -136,9 +139,8 @@ export class History {
    * computers that had it before. Operator's own events, the notices, are nobody's to delete: they are the trace of what was done.
    */
   forget(name: string, session: string | null, former: boolean): Forgotten | null {
-    const named = name === OPERATOR ? [] : this.log.machines.allNamed(name);
-    const isFormer = former || !this.#isMachine(name);
-    const meant = named.filter(({ goneMs }) => session !== null || (goneMs !== null) === isFormer);
+    const named = this.#named(name);
+    const meant = this.#meantBy(name, session, former);
     if (named.length === 0) return null;
     let [events, sessions, left] = [0, 0, 0];
     for (const { id } of meant) {
@@ -146,8 +148,23 @@ export class History {
       sessions += this.sessions.forget(id, session);
       this.inbox.forget(id, session);
     }
-    for (const one of named) if (!meant.includes(one)) left += one.rows + this.sessions.countOf(one.id);
+    const ids = new Set(meant.map(({ id }) => id));
+    for (const one of named) if (!ids.has(one.id)) left += one.rows + this.sessions.countOf(one.id);
     return events + sessions > 0 || session === null ? { events, sessions, former: left } : null;
+  }
+
+  /** Identities of the computers that `forget` means, as far as they are known. */
+  computersMeantBy(name: string, session: string | null, former: boolean): string[] {
+    return this.#meantBy(name, session, former).flatMap(({ id }) => this.log.machines.identityOf(id) ?? []);
+  }
+
+  #meantBy(name: string, session: string | null, former: boolean): LogState[] {
+    const isFormer = former || !this.#isMachine(name);
+    return this.#named(name).filter(({ goneMs }) => session !== null || (goneMs !== null) === isFormer);
+  }
+
+  #named(name: string): LogState[] {
+    return name === OPERATOR ? [] : this.log.machines.allNamed(name);
   }
 
   /** Requests that wait for a person, or did. `null` if the machine that was asked for is unknown to this reader. */

@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { errorResponse, type OperatorError } from "#protocol/error.ts";
 import { note } from "../audit/note.ts";
-import type { Forgotten } from "../history/history.ts";
+import type { ForgetAnswer } from "../history/history.ts";
 import { RETENTION_RULE, Retention } from "../history/retention.ts";
 import type { AppContext } from "../http/app-context.ts";
 import { administering, reading } from "../http/needs.ts";
@@ -27,10 +27,12 @@ history.delete("/", administering, async (c) => {
   const isFormer = former === "true";
   const { user, client, credential = null } = c.var.caller;
   const registry = registryOf(c.env, user);
-  const forgotten: Forgotten | OperatorError | null = await registry.forget(machine, session, isFormer, credential);
-  if (forgotten !== null && "code" in forgotten) return errorResponse(forgotten);
+  const answer: ForgetAnswer | OperatorError = await registry.forget(machine, session, isFormer, credential);
+  if ("code" in answer) return errorResponse(answer);
+  const { forgotten, computers } = answer;
   // After the log, from which the queue is filled; and also if the log had nothing, so that a call which failed here can be repeated.
-  await webhooksOf(c.env, user).forget(machine, session === null ? null : sessionHandle(machine, session));
+  const handle = session === null ? null : sessionHandle(machine, session);
+  await webhooksOf(c.env, user).forget(machine, handle, computers);
   if (forgotten === null)
     return errorResponse({
       code: "not_found",

@@ -5,8 +5,8 @@ const FOLLOWED_KEY = "followed";
 const TRIES = 4;
 const TRY_AGAIN_MS = 1_000;
 
-/** A machine has another name now. */
-export type Renamed = { readonly from: string; readonly to: string };
+/** A machine has another name now: the computer of this identity, which is `""` if nobody knows it. */
+export type Renamed = { readonly from: string; readonly to: string; readonly identity: string };
 
 type News = { readonly hasRevoked: boolean; readonly renamed: readonly Renamed[] };
 

@@ -261,9 +261,10 @@ export class MachineChanges {
     if (isRemovedSoon) this.#parts.unfinished.add({ ...to, because: "removed" });
     this.#parts.registry.rename(from, { ...to, template: this.#parts.version() });
     this.#parts.rollouts.forget(from);
-    this.#parts.outbox.rename(from, name);
+    const renamed = { from, to: name, identity: known.identity };
+    this.#parts.outbox.rename(renamed);
     this.#parts.history.log.machines.rename(from, to);
-    this.#parts.revoked([{ from, to: name }]);
+    this.#parts.revoked([renamed]);
     return null;
   }
 

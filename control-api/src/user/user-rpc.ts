@@ -9,7 +9,7 @@ import type { Notice, NoticeRecord } from "../audit/notice.ts";
 import type { DeliveryRecord, DeliveryRequest } from "../delivery/delivery.ts";
 import type { ClientAnswer } from "../elicitation/form.ts";
 import type { EventOrigin, EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
-import type { Forgotten } from "../history/history.ts";
+import type { ForgetAnswer } from "../history/history.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
 import type { IndexedCost, IndexedSession, SessionLoad } from "../history/session-index.ts";
 import type { IndexedSessions, ListedSession, SessionListQuery } from "../history/session-query.ts";
@@ -164,7 +164,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
     session: string | null,
     former: boolean,
     by: Bearer | null,
-  ): MaybeAsync<Forgotten | OperatorError | null>;
+  ): MaybeAsync<ForgetAnswer | OperatorError>;
   /** How many events are kept, and for how long. */
   retention(): MaybeAsync<Retention>;
   /** What a choice would delete, without making it. */

@@ -12,7 +12,7 @@ import type { AuditEntry, AuditRecord } from "../audit/entry.ts";
 import { AuditLog, type AuditQuery } from "../audit/log.ts";
 import { eventOf, type Notice, type NoticeRecord } from "../audit/notice.ts";
 import type { EventOrigin, EventQuery, EventsRead, EventsRefused, StoredEvent } from "../history/event-query.ts";
-import { type Forgotten, History } from "../history/history.ts";
+import { type ForgetAnswer, History } from "../history/history.ts";
 import { DELIVERY_PREFIX } from "../history/limits.ts";
 import type { Retention, RetentionEffect } from "../history/retention.ts";
 import type { IndexedCost, IndexedSession, SessionLoad } from "../history/session-index.ts";
@@ -590,11 +590,12 @@ export class User extends Agent<Env> implements UserRpc {
     session: string | null,
     former: boolean,
     by: Bearer | null,
-  ): Promise<Forgotten | OperatorError | null> {
+  ): Promise<ForgetAnswer | OperatorError> {
     if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
+    const computers = this.#history.computersMeantBy(machine, session, former);
     const forgotten = this.#history.forget(machine, session, former);
     if (!former && this.#registry.has(machine)) await forgetAtScript(this.env, this.#id, machine, session);
-    return forgotten;
+    return { forgotten, computers };
   }
 
   retention(): Retention {

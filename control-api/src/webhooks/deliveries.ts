@@ -1,5 +1,6 @@
 import { columnsOf } from "../columns.ts";
 import type { DeliveryFault } from "../mcp-events/events-error.ts";
+import type { Renamed } from "../user/follower.ts";
 
 /**
  * A message for a receiver. `before` and `after` are the positions of the log around its event; a control message has the position
@@ -209,22 +210,29 @@ export class Deliveries {
     this.#sql.exec("DELETE FROM delivery WHERE dead_ms < ?", ms);
   }
 
-  /** Deletes the messages about a machine, or about one session of it, by its handle. With them go those of which nobody knows what they are about. */
-  forget(machine: string, session: string | null): void {
+  /**
+   * Deletes the messages about a machine, or about one session of it, by its handle, as far as they came from one of these computers: the name may
+   * have had others. With them go those of which nobody knows what they are about.
+   */
+  forget(machine: string, session: string | null, computers: readonly string[]): void {
     this.#sql.exec(
       `DELETE FROM delivery WHERE control = 0
-       AND (machine IS NULL OR (machine = ?1 AND (?2 IS NULL OR session = ?2)))`,
+       AND (machine IS NULL OR (machine = ?1 AND (?2 IS NULL OR session = ?2)
+         AND (identity IS NULL OR identity IN (SELECT value FROM json_each(?3)))))`,
       machine,
       session,
+      JSON.stringify(computers),
     );
   }
 
   /** Messages about a renamed machine are about the same computer: they are found by its new name. What they say stays as it was. */
-  rename(from: string, to: string): void {
+  rename({ from, to, identity }: Renamed): void {
     this.#sql.exec(
-      "UPDATE delivery SET machine = ?2, session = ?2 || substr(session, length(?1) + 1) WHERE machine = ?1",
+      `UPDATE delivery SET machine = ?2, session = ?2 || substr(session, length(?1) + 1)
+       WHERE machine = ?1 AND (identity IS NULL OR identity = ?3)`,
       from,
       to,
+      identity,
     );
   }
 

@@ -52,7 +52,7 @@ export interface WebhooksRpc extends Rpc.DurableObjectBranded {
    */
   wake(hasRevoked: boolean, renamed?: readonly Renamed[]): MaybeAsync<void>;
   /** Deletes the messages about a machine, or one of its sessions (by its handle), that wait or were given up. */
-  forget(machine: string, session: string | null): MaybeAsync<void>;
+  forget(machine: string, session: string | null, computers: readonly string[]): MaybeAsync<void>;
   /** Deletes the webhooks and topics that end with no token, app or browser, since they are the person's own. */
   removeOwn(): MaybeAsync<void>;
   /** Deletes everything, and stores nothing from then on: the person is being removed. Can be repeated. */

@@ -269,15 +269,15 @@ export class Webhooks extends DurableObject<Env> implements WebhooksRpc {
     if (hasRevoked) await this.#checkAll();
     await this.#inTurn(() => {
       // After a read of the log that has begun, which still had the former names.
-      for (const { from, to } of renamed) this.#deliveries.rename(from, to);
+      for (const one of renamed) this.#deliveries.rename(one);
       return this.#collect();
     });
     await this.#deliver();
   }
 
-  async forget(machine: string, session: string | null): Promise<void> {
+  async forget(machine: string, session: string | null, computers: readonly string[]): Promise<void> {
     // After a read of the log that has begun, which could still put some into the queue.
-    await this.#inTurn(() => Promise.resolve(this.#deliveries.forget(machine, session)));
+    await this.#inTurn(() => Promise.resolve(this.#deliveries.forget(machine, session, computers)));
   }
 
   async removeOwn(): Promise<void> {

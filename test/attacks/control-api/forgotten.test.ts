@@ -134,6 +134,31 @@ test("so are those of a machine from before it was renamed, and none of the mach
   expect(await kept()).toContain("another");
 });
 
+test.each([
+  ["machine=attic", "first secret", "second secret"],
+  ["machine=attic&former=true", "second secret", "first secret"],
+])(
+  "of messages about two computers of one name, %s deletes those of the computer that it means",
+  async (query, kept, deleted) => {
+    const alice = new TestUser();
+    await alice.machine("attic");
+    await failingWebhook(alice);
+    await alice.logs("attic", told("s1", "first secret"));
+    await alice.register("attic", { identity: "identity-of-another", replace: true });
+    await alice.logs("attic", [...told("s1", "first secret"), ...told("s2", "second secret")]);
+    await alice.script("attic", FORGETS);
+    const queued = () =>
+      runInDurableObject(env.WEBHOOKS.getByName(alice.id), (_, { storage }) =>
+        JSON.stringify(storage.sql.exec("SELECT content FROM delivery").toArray()),
+      );
+    await expect.poll(queued).toContain("second secret");
+    expect(await queued()).toContain("first secret");
+    await forget(alice, query);
+    expect(await queued()).toContain(kept);
+    expect(await queued()).not.toContain(deleted);
+  },
+);
+
 test("a message is forgotten that is put into the queue meanwhile", async () => {
   const alice = new TestUser();
   await alice.machine("attic");
@@ -146,7 +171,7 @@ test("a message is forgotten that is put into the queue meanwhile", async () => 
       await report();
       await object.wake(false);
     },
-    async () => object.forget("attic", null),
+    async () => object.forget("attic", null, ["identity-of-attic"]),
   );
   const queued = await runInDurableObject(object, (_, { storage }) =>
     storage.sql.exec("SELECT content FROM delivery").toArray(),

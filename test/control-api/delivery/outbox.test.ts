@@ -27,3 +27,18 @@ it("passes the calls of former grants on, of which two may have used the same ke
     expect(outbox.due("attic", true, NOW)).toHaveLength(2);
   });
 });
+
+it("renames the calls for a computer, and not those for one that had its name before", async () => {
+  const object = env.USER.getByName(`outbox-${crypto.randomUUID()}`) as unknown as DurableObjectStub<User>;
+  await runInDurableObject(object, (_, { storage: { sql } }) => {
+    const outbox = new Outbox(sql);
+    const what = { scope: "s", machine: "attic", tool: "send_prompt", digest: "", session: null, args: "{}" };
+    for (const identity of ["former", "present"])
+      outbox.accept({ ...what, key: identity, identity, isQueued: true, queueMs: 60_000 }, NOW);
+    outbox.rename({ from: "attic", to: "loft", identity: "present" });
+    expect(outbox.list("s", 9).map(({ key, machine }) => [key, machine])).toEqual([
+      ["present", "loft"],
+      ["former", "attic"],
+    ]);
+  });
+});
