@@ -1,6 +1,10 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { AddressRates } from "./address-rates.ts";
+import { TrustedProxies } from "./client-address.ts";
+import { Connections } from "./connections.ts";
 import { HEAD_TIMEOUT_MS } from "./limits.ts";
+import { RefusalLog } from "./refusal-log.ts";
 
 const PREFIX = "/.well-known/acme-challenge/";
 
@@ -13,8 +17,9 @@ export class Challenges implements AsyncDisposable {
   readonly #answers = new Map<string, string>();
 
   /** @throws Node's Error when it cannot listen there */
-  static async start(host: string, port: number, origin: string): Promise<Challenges> {
-    const challenges = new Challenges(origin);
+  static async start(host: string, port: number, origin: string, log: (line: string) => void): Promise<Challenges> {
+    const connections = new Connections(new AddressRates(), new TrustedProxies([]), new RefusalLog(log));
+    const challenges = new Challenges(origin, connections);
     await new Promise<void>((resolve, reject) => {
       challenges.#server.once("error", reject);
       challenges.#server.listen({ host, port }, resolve);
@@ -22,8 +27,14 @@ export class Challenges implements AsyncDisposable {
     return challenges;
   }
 
-  private constructor(origin: string) {
-    this.#server = createServer({ headersTimeout: HEAD_TIMEOUT_MS, maxHeaderSize: 16 * 1024 }, (request, response) => {
+  private constructor(origin: string, connections: Connections) {
+    // Without the interval, Node looks for late heads every 30 s only.
+    const limits = {
+      headersTimeout: HEAD_TIMEOUT_MS,
+      connectionsCheckingInterval: HEAD_TIMEOUT_MS / 4,
+      maxHeaderSize: 16 * 1024,
+    };
+    this.#server = createServer(limits, (request, response) => {
       const path = request.url ?? "/";
       const answer = path.startsWith(PREFIX) ? this.#answers.get(path.slice(PREFIX.length)) : undefined;
       if (answer !== undefined) return void response.writeHead(200, { "content-type": "text/plain" }).end(answer);
@@ -31,6 +42,8 @@ export class Challenges implements AsyncDisposable {
       const location = path.startsWith("/") ? origin + path : origin;
       response.writeHead(308, { location, connection: "close" }).end();
     });
+    // Strangers reach this port as they reach the front's, and the connections of both are of one process.
+    this.#server.on("connection", (socket) => connections.admit(socket));
   }
 
   get port(): number {

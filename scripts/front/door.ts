@@ -86,7 +86,7 @@ async function certificateSource(
     case "acme": {
       const { email, httpPort, directoryUrl } = tls;
       const challenges = opened.use(
-        await listening(host, httpPort, () => Challenges.start(host, httpPort, origin), "--http-port"),
+        await listening(host, httpPort, () => Challenges.start(host, httpPort, origin, log), "--http-port"),
       );
       // Loaded here only: the ACME client takes 25 MB, which other starts do not need.
       const { AcmeCertificate } = await import("./acme-certificate.ts");

@@ -7,14 +7,13 @@ import { AddressRates } from "./address-rates.ts";
 import { type BodyTimes, BodyWatch } from "./body-watch.ts";
 import { calm } from "./calm.ts";
 import type { Certificate } from "./certificate.ts";
-import { clientAddress, plainAddress, TrustedProxies } from "./client-address.ts";
+import { clientAddress, TrustedProxies } from "./client-address.ts";
+import { Connections } from "./connections.ts";
 import type { Edge } from "./edge-headers.ts";
 import {
   DRAIN_MS,
   HEAD_TIMEOUT_MS,
   KEEP_ALIVE_MS,
-  MAX_CONNECTIONS,
-  MAX_CONNECTIONS_PER_ADDRESS,
   MAX_HEAD_BYTES,
   MAX_REQUESTS_PER_ADDRESS,
   MAX_STREAMS,
@@ -50,8 +49,7 @@ export type FrontOptions = {
 export class Front implements AsyncDisposable {
   readonly #options: FrontOptions;
   readonly #server: Server | Http2SecureServer;
-  readonly #sockets = new Set<Duplex>();
-  readonly #connections = new Tally<string>();
+  readonly #connections: Connections;
   readonly #requests = new Tally<string>();
   readonly #rates: AddressRates;
   readonly #refusals: RefusalLog;
@@ -75,6 +73,7 @@ export class Front implements AsyncDisposable {
     const { certificate, headTimeoutMs = HEAD_TIMEOUT_MS, keepAliveMs = KEEP_ALIVE_MS, rates } = options;
     this.#rates = rates ?? new AddressRates();
     this.#refusals = new RefusalLog(options.log);
+    this.#connections = new Connections(this.#rates, options.trusted, this.#refusals);
     this.#headTimeoutMs = headTimeoutMs;
     this.#keepAliveMs = keepAliveMs;
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headTimeoutMs, keepAliveTimeout: keepAliveMs };
@@ -92,7 +91,7 @@ export class Front implements AsyncDisposable {
     this.#server = server;
     const bodies = new BodyWatch(options.bodyTimes);
     server.on("connection", (socket: Duplex & { remoteAddress?: string }) => {
-      this.#admit(socket);
+      this.#connections.admit(socket);
       if (certificate === null) this.#expectRequest(socket);
     });
     server.on("secureConnection", (socket: TLSSocket) => {
@@ -140,9 +139,7 @@ export class Front implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     if ("closeIdleConnections" in this.#server) this.#server.closeIdleConnections();
-    const drained = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy();
-    }, DRAIN_MS);
+    const drained = setTimeout(() => this.#connections.destroyAll(), DRAIN_MS);
     await closed;
     clearTimeout(drained);
   }
@@ -157,27 +154,6 @@ export class Front implements AsyncDisposable {
         this.#port = typeof address === "object" && address !== null ? address.port : port;
         resolve();
       });
-    });
-  }
-
-  /** Counts a connection, and closes it if there are too many. */
-  #admit(socket: Duplex & { remoteAddress?: string }): void {
-    const address = plainAddress(socket.remoteAddress ?? "");
-    const key = clientKeyOf(address);
-    const count = this.#connections.of(key);
-    const isProxy = this.#options.trusted.includes(address);
-    const isCrowded = !isProxy && (count >= MAX_CONNECTIONS_PER_ADDRESS || this.#rates.connect(address) > 0);
-    if (this.#sockets.size >= MAX_CONNECTIONS || isCrowded) {
-      this.#refusals.tell(
-        `refused a connection from ${address}: ${this.#sockets.size} are open, ${count} of them its own, or it opens too many one after the other`,
-      );
-      return void socket.destroy();
-    }
-    this.#sockets.add(socket);
-    this.#connections.add(key);
-    socket.on("close", () => {
-      this.#sockets.delete(socket);
-      this.#connections.remove(key);
     });
   }
 

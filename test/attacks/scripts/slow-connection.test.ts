@@ -1,6 +1,7 @@
 // Root cause: the front's limits were those of Node's HTTP/1.1 parser, which begin with a request's first byte. A connection that sent nothing,
 // did not finish its TLS handshake, or did not read its refusal stayed open for as long as its client liked, and one HTTP/2 connection could have any
-// number of requests. So one address could use up what there is for everybody.
+// number of requests. So one address could use up what there is for everybody. The port for certificate challenges, in the same process, had no limit at
+// all.
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -10,6 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Challenges } from "../../../scripts/front/challenges.ts";
 import { TrustedProxies } from "../../../scripts/front/client-address.ts";
 import { Front } from "../../../scripts/front/front.ts";
 import {
@@ -198,25 +200,36 @@ test("one address has only so many requests at once, whatever connections they s
   for (const session of sessions) session.destroy();
 });
 
-test("one address has only so many connections at once", async () => {
-  const upstream = { socketPath: join(folder, "gate.sock") };
-  const given = { host: "127.0.0.1", port: 0, certificate: null, log: () => undefined };
-  // None of them may end by itself before the last one is open.
-  await using front = await Front.start({
-    ...given,
-    upstream,
-    trusted: new TrustedProxies([]),
-    headTimeoutMs: 100_000,
-  });
+test.each([
+  [
+    "the front",
+    () =>
+      Front.start({
+        host: "127.0.0.1",
+        port: 0,
+        certificate: null,
+        log: () => undefined,
+        upstream: { socketPath: join(folder, "gate.sock") },
+        trusted: new TrustedProxies([]),
+        // None of them may end by itself before the last one is open.
+        headTimeoutMs: 100_000,
+      }),
+  ],
+  [
+    "the port for certificate challenges",
+    () => Challenges.start("127.0.0.1", 0, "https://operator.example.com", () => undefined),
+  ],
+] as const)("at %s one address has only so many connections at once", async (_, start) => {
+  await using listener: AsyncDisposable & { readonly port: number } = await start();
   const open: Socket[] = [];
   const refused = new Set<Socket>();
   while (open.length < MAX_CONNECTIONS_PER_ADDRESS) {
-    const socket = connect(front.port, "127.0.0.1");
+    const socket = connect(listener.port, "127.0.0.1");
     socket.on("close", () => refused.add(socket));
     open.push(socket);
     await once(socket, "connect");
   }
-  expect(await ended(connect(front.port, "127.0.0.1"))).toBe("");
+  expect(await ended(connect(listener.port, "127.0.0.1"))).toBe("");
   expect(refused.size).toBe(0);
   for (const socket of open) socket.destroy();
 });

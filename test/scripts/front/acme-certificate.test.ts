@@ -12,7 +12,7 @@ import { HAS_PEBBLE, Pebble } from "./support/pebble.ts";
 const HOSTS = ["operator.example.com"];
 
 async function authority() {
-  const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com");
+  const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com", () => undefined);
   onTestFinished(() => challenges[Symbol.asyncDispose]());
   const pebble = await Pebble.start(challenges.port);
   globalAgent.options.ca = pebble.trust;
@@ -70,7 +70,7 @@ describe.skipIf(!HAS_PEBBLE)("a certificate by ACME", () => {
 });
 
 it("an unreachable certificate authority is named at the start", async () => {
-  const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com");
+  const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com", () => undefined);
   onTestFinished(() => challenges[Symbol.asyncDispose]());
   const started = AcmeCertificate.start({
     email: "owner@example.com",
@@ -84,7 +84,7 @@ it("an unreachable certificate authority is named at the start", async () => {
 });
 
 it("the port for challenges redirects everybody else to https, whatever host they asked for", async () => {
-  const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com");
+  const challenges = await Challenges.start("127.0.0.1", 0, "https://operator.example.com", () => undefined);
   onTestFinished(() => challenges[Symbol.asyncDispose]());
   challenges.expect("token", "answer");
   const ask = (path: string) =>

@@ -207,7 +207,7 @@ describe("while clients call, stream and connect", () => {
   });
 
   it.skipIf(!HAS_PEBBLE)("one by ACME is renewed likewise", async () => {
-    const challenges = await Challenges.start("127.0.0.1", 0, "https://localhost");
+    const challenges = await Challenges.start("127.0.0.1", 0, "https://localhost", () => undefined);
     onTestFinished(() => challenges[Symbol.asyncDispose]());
     const pebble = await Pebble.start(challenges.port);
     globalAgent.options.ca = pebble.trust;
