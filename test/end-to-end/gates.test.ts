@@ -26,6 +26,8 @@ const OLDER_SECRET = "the-secret-before";
 const JSON_TYPE = { "content-type": "application/json", accept: "application/json, text/event-stream" };
 const OWNER = { authorization: "Bearer token-of-the-owner" };
 const ADA = { authorization: "Bearer token-of-ada" };
+/** Somebody whom the proxies' sign-in service lets in without saying who it is. */
+const UNNAMED = { authorization: "Bearer token-of-somebody" };
 
 /**
  * Past this a machine was not told that its client is gone, which usually takes some 20 ms. Nothing else would end its call so soon: a
@@ -61,8 +63,10 @@ afterAll(async () => {
 /** A sign-in service as the proxies' configurations want one. */
 async function signIn(): Promise<HttpServer> {
   return HttpServer.start((request, response) => {
-    const user = { [OWNER.authorization]: "owner", [ADA.authorization]: "ada" }[request.headers.authorization ?? ""];
-    response.writeHead(user === undefined ? 401 : 204, user === undefined ? {} : { "x-user": user }).end();
+    const { authorization = "" } = request.headers;
+    const user = { [OWNER.authorization]: "owner", [ADA.authorization]: "ada" }[authorization];
+    const isLetIn = user !== undefined || authorization === UNNAMED.authorization;
+    response.writeHead(isLetIn ? 204 : 401, user === undefined ? {} : { "x-user": user }).end();
   });
 }
 
@@ -195,6 +199,7 @@ describe.each([
     const forged = { "x-operator-caller": "owner", "x-operator-secret": SECRET, "x-operator-machine": own };
     expect(await statusOf("attic", "/mcp", forged)).toBe(401);
     expect(await statusOf("attic", "/mcp", { ...ADA, ...forged })).toBe(404); // attic is not Ada's
+    expect(await statusOf("attic", "/mcp", { ...UNNAMED, ...forged })).toBeGreaterThanOrEqual(400);
     const arrived = arrival((response) => void response.end("{}"));
     const call = knock(own, "/mcp", {
       ...JSON_TYPE,
