@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { parseJson } from "#protocol/json.ts";
 import { AlreadyRunning } from "./already-running.ts";
 import { ClaudeCode } from "./agent/claude/claude-code.ts";
-import { isTrusted } from "./agent/claude/workspace-trust.ts";
+import { trustIn } from "./agent/claude/workspace-trust.ts";
 import { Keeper } from "./agent/keeper.ts";
 import type { ServeConfig } from "./config.ts";
 import { ConfigFile, watchConfig } from "./config-file.ts";
@@ -96,7 +96,7 @@ export async function startServe(options: ServeOptions = {}): Promise<Serve> {
   const ledger = new Ledger(join(folder, "sessions.json"));
   await Promise.all([permissions.load(), outcomes.load(), ledger.load()]);
 
-  const trusts = (path: string) => isTrusted(path, claudeStateFile(), config.current.trust);
+  const trusts = (path: string) => trustIn(path, claudeStateFile(), config.current.trust);
   const agent = new ClaudeCode(
     () => config.current.claude,
     trusts,

@@ -1,9 +1,10 @@
 // Root cause: without a terminal Claude Code shows no trust dialog and takes every folder for trusted, so a session from
 // afar ran the hooks, MCP servers and helper commands that a merely cloned repository brought along.
-import { mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { TestMachine, until } from "../../scripts/serve/support/machine.ts";
+import { obedient, TestMachine, until } from "../../scripts/serve/support/machine.ts";
 
 const SECRET = "PRIVATE-KEY-OF-THE-OWNER";
 
@@ -81,4 +82,40 @@ test("a project that its owner trusts in Claude Code or lists in serve.json work
     expect(await say(machine, folder)).toBe("You said: hello");
     expect(await until("the hook to run", () => pwned(machine)[0])).toBe("pwned-hook");
   }
+});
+
+/** A repository whose configuration names a program, which every `git status` then runs. */
+function armGit(folder: string, home: string): void {
+  rmSync(join(folder, ".git"), { recursive: true, force: true });
+  execFileSync("git", ["init", "--quiet", folder]);
+  execFileSync("git", ["-C", folder, "config", "core.fsmonitor", `touch ${home}/pwned-git; false`]);
+}
+
+test("git asks before it runs the programs of a repository that nobody trusted, although git status only reads", async () => {
+  await using machine = await TestMachine.start({ script: obedient, repos: ["cloned", "mine"] });
+  await using client = await machine.connect();
+  const mine = machine.repo("mine");
+  // The owner has accepted `mine`, but not the repository that a dependency brings.
+  const dependency = join(mine, "node_modules", "evil");
+  mkdirSync(dependency, { recursive: true });
+  for (const folder of [machine.repo("cloned"), mine, dependency]) armGit(folder, machine.home);
+  const accepted = { projects: { [mine]: { hasTrustDialogAccepted: true } } };
+  mkdirSync(join(machine.home, ".claude"), { recursive: true });
+  writeFileSync(join(machine.home, ".claude", ".claude.json"), JSON.stringify(accepted));
+  // A rule of the owner's own to allow it was not made for such a repository.
+  writeFileSync(
+    join(machine.home, ".claude", "settings.json"),
+    JSON.stringify({ permissions: { allow: ["Bash(git status)"] } }),
+  );
+  const gitStatus = async (folder: string) => {
+    const session_id = await client.create(folder);
+    const turn = await client.call("send_and_wait", { session_id, text: "bash git status", timeout_ms: 60_000 });
+    await client.call("dispose_session", { session_id });
+    return turn["status"];
+  };
+  expect(await gitStatus(machine.repo("cloned"))).toBe("waiting");
+  expect(await gitStatus(dependency)).toBe("waiting");
+  expect(pwned(machine)).toEqual([]);
+  expect(await gitStatus(mine)).toBe("done");
+  expect(pwned(machine)).toEqual(["pwned-git"]);
 });

@@ -7,6 +7,7 @@ import { isAbove } from "../../permission-mode.ts";
 import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
 import { ClaudeRun } from "./claude-run.ts";
+import type { Trust } from "./workspace-trust.ts";
 
 const run = promisify(execFile);
 
@@ -31,6 +32,12 @@ const NO_MENTIONS = { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
  */
 const QUESTION_TOOLS = ["AskUserQuestion"];
 
+/**
+ * Claude Code runs `git status` and other commands that only read without asking. But git then runs the programs that the repository's
+ * configuration names (`core.fsmonitor`, filters, external diffs) and a hook. A rule to ask goes before every rule to allow.
+ */
+const ASK_BEFORE_GIT = JSON.stringify({ permissions: { ask: ["Bash(git:*)"] } });
+
 /** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
 const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
 
@@ -44,23 +51,23 @@ const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
 export class ClaudeCode implements Agent {
   readonly name = "claude-code";
   readonly #command: () => string;
-  readonly #isTrusted: (folder: string) => Promise<boolean>;
+  readonly #trustIn: (folder: string) => Promise<Trust>;
   readonly #keeper: Keeper;
   readonly #mayAsk: () => boolean;
 
   /**
-   * @param isTrusted whether settings, hooks and MCP servers of the project in a folder may be loaded.
+   * @param trustIn what of the project in a folder may be loaded and run.
    * @param mayAsk whether the agent may ask questions and wait for the answers.
    */
   constructor(
     command: () => string,
-    isTrusted: (folder: string) => Promise<boolean>,
+    trustIn: (folder: string) => Promise<Trust>,
     keeper: Keeper,
     mayAsk: () => boolean,
   ) {
     this.#command = command;
     this.#mayAsk = mayAsk;
-    this.#isTrusted = isTrusted;
+    this.#trustIn = trustIn;
     this.#keeper = keeper;
   }
 
@@ -80,12 +87,12 @@ export class ClaudeCode implements Agent {
 
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
-    const isTrusted = await this.#isTrusted(options.cwd);
+    const trust = await this.#trustIn(options.cwd);
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
     // properly.
-    const child = spawn(command, startArguments(options, isTrusted, this.#mayAsk()), {
+    const child = spawn(command, startArguments(options, trust, this.#mayAsk()), {
       cwd: options.cwd,
       env,
       detached: true,
@@ -134,7 +141,7 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-function startArguments(options: StartOptions, isTrusted: boolean, mayAsk: boolean): string[] {
+function startArguments(options: StartOptions, trust: Trust, mayAsk: boolean): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
@@ -145,7 +152,9 @@ function startArguments(options: StartOptions, isTrusted: boolean, mayAsk: boole
   args.push("--permission-mode", permissionMode);
   if (disallowed.length > 0) args.push("--disallowedTools", disallowed.join(","));
   // Only the owner's own settings. Those of the folder could contain hooks, which run at the start of a session.
-  if (!isTrusted) args.push("--setting-sources", "user");
+  if (!trust.settings) args.push("--setting-sources", "user");
+  // In a higher mode the owner lets sessions run commands that nobody was asked about.
+  if (!trust.git && !isAbove(permissionMode, "acceptEdits")) args.push("--settings", ASK_BEFORE_GIT);
   if (model !== null) args.push("--model", model);
   switch (origin.kind) {
     case "new":

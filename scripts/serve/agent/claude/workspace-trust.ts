@@ -10,30 +10,51 @@ const MAX_STATE_BYTES = 64 * 1024 * 1024;
 /** Files of a repository that can make Claude Code run something: settings with hooks and helpers, and MCP servers. */
 const OWN_SETTINGS = [".claude", ".mcp.json"];
 
+/** A repository's own folder, or the file that points to it. */
+const REPOSITORY = ".git";
+
 const State = z.looseObject({
   projects: z.record(z.string(), z.looseObject({ hasTrustDialogAccepted: z.boolean().optional() })).optional(),
 });
 
+/** What of a folder the owner trusts. */
+export interface Trust {
+  /** Its settings, hooks, MCP servers and instructions. */
+  readonly settings: boolean;
+  /** The programs that its repository's configuration names, and the repository's hooks. */
+  readonly git: boolean;
+}
+
+const NONE: Trust = { settings: false, git: false };
+
 /**
- * Whether the owner has accepted a folder in Claude Code's trust dialog, or listed it in `serve.json`. Without a terminal Claude
- * Code shows no dialog and treats every folder as trusted. A session would then run the hooks, MCP servers and helper commands
- * of a repository that the owner has only cloned.
+ * What the owner has accepted in Claude Code's trust dialog, or listed in `serve.json`. Without a terminal Claude Code shows no dialog
+ * and treats every folder as trusted. A session would then run the hooks, MCP servers and helper commands of a repository that the owner
+ * has only cloned.
  *
- * Trust in a folder extends to the folders below it, except those with settings of their own, which the dialog never showed.
+ * Trust in a folder extends to the folders below it, except those with settings of their own, which the dialog never showed. For
+ * git it does not extend to another repository within the accepted one, such as one that a dependency brings.
  *
  * @param folder a real path
  * @param stateFile Claude Code's `.claude.json`
  */
-export async function isTrusted(folder: string, stateFile: string, listed: readonly string[]): Promise<boolean> {
+export async function trustIn(folder: string, stateFile: string, listed: readonly string[]): Promise<Trust> {
   for (const one of listed) {
     const real = await realpath(one).catch(() => null); // the folder does not exist, so it has no settings
-    if (real !== null && isBelow(folder, real)) return true;
+    if (real !== null && isBelow(folder, real)) return { settings: true, git: true };
   }
   const accepted = await acceptedIn(stateFile);
+  let isRepositoryBelow = false;
   for (let at = folder; ; at = dirname(at)) {
-    if (accepted.has(at)) return true;
-    if (at === dirname(at) || (await hasOwnSettings(at))) return false;
+    if (accepted.has(at)) return { settings: true, git: !(isRepositoryBelow && (await isInRepository(at))) };
+    if (at === dirname(at) || (await hasAny(at, OWN_SETTINGS))) return NONE;
+    isRepositoryBelow ||= await hasAny(at, [REPOSITORY]);
   }
+}
+
+async function isInRepository(folder: string): Promise<boolean> {
+  if (await hasAny(folder, [REPOSITORY])) return true;
+  return dirname(folder) !== folder && isInRepository(dirname(folder));
 }
 
 async function acceptedIn(stateFile: string): Promise<ReadonlySet<string>> {
@@ -48,8 +69,8 @@ async function acceptedIn(stateFile: string): Promise<ReadonlySet<string>> {
   return new Set(accepted.map(([path]) => path));
 }
 
-async function hasOwnSettings(folder: string): Promise<boolean> {
-  for (const name of OWN_SETTINGS) {
+async function hasAny(folder: string, names: readonly string[]): Promise<boolean> {
+  for (const name of names) {
     if (await lstat(join(folder, name)).catch(() => null)) return true;
   }
   return false;
