@@ -90,7 +90,7 @@ const COMPONENTS = `
 .list li { display: flex; gap: .75rem; align-items: center; justify-content: space-between; padding: .65rem 0; border-top: 1px solid var(--line); }
 .list li:first-child { border-top: 0; padding-top: 0; } .list li:last-child { padding-bottom: 0; }
 .list.card { padding: .35rem 1.1rem; } .list.card li:first-child { padding-top: .65rem; } .list.card li:last-child { padding-bottom: .65rem; }
-.list + form, .list + .button, .list + p, dl + form, .card > form + h2, .list + h2 { margin-top: 1.1rem; }
+.list + form, .list + .button, .list + p, dl + form, .card > form + h2, .card > form + .list, .list + h2 { margin-top: 1.1rem; }
 .section { margin: 0 0 1.5rem; } .section > h2 { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem; margin: 0 .1rem .5rem; }
 .section > h2 a { font-size: var(--note); font-weight: 500; text-decoration: none; }
 .rows { list-style: none; margin: 0; padding: 0; background: var(--card); border: 1px solid var(--line); border-radius: 12px; overflow: clip; }

@@ -14,7 +14,7 @@ export type Identified = { readonly name: string; readonly identity: string };
 
 /** Why nothing can be limited to a machine of which nobody knows which computer it is (`identity` is `""`). */
 export function whyUnknown(name: string): string {
-  return `the list of machines was rebuilt, and which computer "${name}" is will be known again after \`codez setup\` was run on it.`;
+  return `The list of machines was rebuilt, and which computer "${name}" is will be known again after \`codez setup\` was run on it.`;
 }
 
 /** Characters of the digest. Identities are random, so nobody finds another one with the same 128 bits. */

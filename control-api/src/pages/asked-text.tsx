@@ -23,13 +23,16 @@ export function Asked({ item }: { readonly item: InboxItem }) {
   const input = inputOf(item);
   const { text, rest } = apartIn(input, kind === "plan" ? "plan" : "command");
   const change = text === null ? changeIn(rest) : null;
+  const lacksPlan = kind === "plan" && !(isRecord(input) && "cut" in input);
   const left = change === null ? rest : change.rest;
   return (
     <>
       {isWhole ? null : (
         <Note kind="warn">
-          This is not all of it: it is too large to be shown here. It can be denied here, and allowed only on its
-          machine, with codez permissions.
+          {lacksPlan
+            ? "The agent has not passed on its plan."
+            : "This is not all of it: it is too large to be shown here."}{" "}
+          It can be denied here, and allowed only on its machine, with codez permissions.
         </Note>
       )}
       {text === null ? null : (

@@ -254,6 +254,9 @@ machines.post("/:name/approval", async (c) => {
   return c.redirect(`${machinePath(name)}#approval`, 303);
 });
 
+// A form's answer has the form's address, and may be opened again later: in a tab that was put away, or from a bookmark.
+machines.get("/:name/*", (c) => c.redirect(machinePath(c.req.param("name")), 303));
+
 async function find(c: PageContext): Promise<MachineRecord | null> {
   return registryOf(c.env, c.var.session.person.id).machine(c.req.param("name") ?? "");
 }

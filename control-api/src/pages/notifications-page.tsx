@@ -6,7 +6,7 @@ import { PUSH_TOPICS, type PushSettings } from "../push/push-settings.ts";
 import { SERVICE_WORKER_PATH } from "../push/service-worker.ts";
 import type { Added } from "../webhooks/add-request.ts";
 import type { Overview } from "../webhooks/webhooks-rpc.ts";
-import { FAULTS, Receivers } from "./receiver-card.tsx";
+import { FAULTS, Receivers, type SaidOfForm, type Typed } from "./receiver-card.tsx";
 
 type Listed = Overview["subscriptions"][number];
 type Browser = Listed & { readonly push: PushSettings };
@@ -21,13 +21,17 @@ type NotificationsProps = {
   readonly machines: readonly MachineEntry[];
   readonly dead: Overview["dead"];
   readonly added?: Added;
-  readonly typed?: { readonly url: string; readonly kind: "webhook" | "ntfy" };
-  readonly said?: { readonly kind: "bad" | "good"; readonly text: string };
+  readonly typed?: Typed;
+  /** What became of a form. `of`: which part of the page has the form. */
+  readonly said?: SaidOfForm & { readonly of?: "receivers" };
+  /** Whether the person may add a receiver without confirming first that it is them. */
+  readonly isFresh: boolean;
 };
 
 /** The notifications page: this browser first, then the others, then webhooks and ntfy. */
 export function NotificationsPage(props: NotificationsProps) {
-  const { subscriptions, thisBrowser, said } = props;
+  const { subscriptions, thisBrowser, said, ...shown } = props;
+  const isOfReceivers = said?.of === "receivers";
   const browsers = subscriptions.filter((one): one is Browser => one.push !== null);
   const here = browsers.find((one) => one.credential === thisBrowser);
   const others = browsers.filter((one) => one !== here);
@@ -37,12 +41,16 @@ export function NotificationsPage(props: NotificationsProps) {
         ‹ Account
       </a>
       <h1>Notifications</h1>
-      {said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>}
+      {said === undefined || isOfReceivers ? null : <Note kind={said.kind}>{said.text}</Note>}
       {here === undefined ? <TurnOn {...props} /> : <BrowserCard {...props} browser={here} isHere />}
       {others.map((browser) => (
         <BrowserCard {...props} browser={browser} />
       ))}
-      <Receivers {...props} subscriptions={subscriptions.filter(({ push }) => push === null)} />
+      <Receivers
+        {...shown}
+        subscriptions={subscriptions.filter(({ push }) => push === null)}
+        {...(isOfReceivers ? { said } : {})}
+      />
     </div>
   );
 }

@@ -6,15 +6,16 @@ import type { PageContext } from "../sign-in/page-context.ts";
 import { formToken } from "../sign-in/session.ts";
 import type { Added } from "../webhooks/add-request.ts";
 import { type Overview, type TooOften, webhooksOf } from "../webhooks/webhooks-rpc.ts";
+import type { SaidOfForm, Typed } from "./receiver-card.tsx";
 import { NotificationsPage } from "./notifications-page.tsx";
 
 type Shown = {
-  readonly said?: { readonly kind: "bad" | "good"; readonly text: string };
+  readonly said?: SaidOfForm & { readonly of?: "receivers" };
   readonly status?: 200 | 400 | 404 | 429 | 502;
   /** A receiver that was just added. */
   readonly added?: Added;
   /** What was typed into a form that was refused. */
-  readonly typed?: { readonly url: string; readonly kind: "webhook" | "ntfy" };
+  readonly typed?: Typed;
 };
 
 /** The notifications page, with what became of a form that was just sent. */
@@ -30,6 +31,7 @@ export async function notificationsPage(c: PageContext, { status = 200, ...shown
   const body = (
     <NotificationsPage
       csrf={csrf}
+      isFresh={session.isFresh}
       pushKey={key}
       subscriptions={overview.subscriptions}
       dead={overview.dead}
@@ -43,7 +45,7 @@ export async function notificationsPage(c: PageContext, { status = 200, ...shown
 }
 
 /** The same page for somebody who has had too many messages sent. */
-export function tooOften(c: PageContext, { afterMs }: TooOften): Promise<Response> {
+export function tooOften(c: PageContext, { afterMs }: TooOften, of?: "receivers"): Promise<Response> {
   const text = messageOf({ code: "too_many_requests", of: "tries", afterMs });
-  return notificationsPage(c, { said: { kind: "bad", text }, status: 429 });
+  return notificationsPage(c, { said: { kind: "bad", text, ...(of === undefined ? {} : { of }) }, status: 429 });
 }

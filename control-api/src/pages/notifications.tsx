@@ -105,6 +105,9 @@ notifications.post("/:id/test", async (c) => {
   return notificationsPage(c, { said: { kind: "bad", text }, status: 502 });
 });
 
+// A form's answer has the form's address, and may be opened again later: in a tab that was put away, or from a bookmark.
+notifications.get("/*", (c) => c.redirect("/notifications", 303));
+
 /** Those that are known. */
 function identitiesOf(machines: readonly MachineEntry[]): string[] {
   return machines.flatMap(({ identity }) => (identity === "" ? [] : identity));

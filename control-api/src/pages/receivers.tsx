@@ -20,23 +20,29 @@ export const receivers = new Hono<PageApp>();
 /** How the audit log names this page. */
 const CLIENT = "notifications page";
 
+/** What is said of a form here stands beside it, and not at the top of the page. */
+const OF = "receivers";
+
 receivers.post("/", async (c) => {
   const { person, isFresh } = c.var.session;
   // What is added here gets what sessions say from then on. So it takes more than an unlocked phone that somebody found.
-  if (!isFresh) return confirmFirst(c, "/notifications");
+  if (!isFresh) return confirmFirst(c, "/notifications#add");
   const form = await formIn(c);
   const typed = {
     url: String(form.get("url") ?? "").trim(),
     kind: form.get("kind") === "webhook" ? "webhook" : "ntfy",
+    topics: PUSH_TOPICS.map(({ name }) => name).filter((name) => form.has(`tell-${name}`)),
+    isAll: form.has("all"),
+    machine: String(form.get("machine") ?? ""),
   } as const;
-  const refuse = (text: string) => notificationsPage(c, { said: { kind: "bad", text }, typed, status: 400 });
+  const refuse = (text: string) => notificationsPage(c, { said: { kind: "bad", text, of: OF }, typed, status: 400 });
   if (typed.kind === "ntfy" && !isTopicUrl(typed.url))
     return refuse("The address of a topic ends with its name, such as https://ntfy.sh/my-topic.");
-  const types = PUSH_TOPICS.filter(({ name }) => form.has(`tell-${name}`)).flatMap((topic) => [...topic.types]);
-  if (types.length === 0 && !form.has("all")) return refuse("Choose at least one thing to be told of.");
+  const types = PUSH_TOPICS.filter(({ name }) => typed.topics.includes(name)).flatMap((topic) => [...topic.types]);
+  if (types.length === 0 && !typed.isAll) return refuse("Choose at least one thing to be told of.");
   const [shown] = shownIn(form);
   // A choice that cannot be read must not become a receiver for all machines.
-  if (shown === undefined && form.get("machine")) return refuse("There is no such machine any more.");
+  if (shown === undefined && typed.machine !== "") return refuse("There is no such machine any more.");
   const meant = shown === undefined ? null : await meantBy(c, shown);
   if (meant !== null && "code" in meant) return refuse(messageOf(meant));
   if (meant?.identity === "") return refuse(whyUnknown(meant.name));
@@ -48,14 +54,17 @@ receivers.post("/", async (c) => {
     by: bearerOf(c.var.session),
     kind: typed.kind,
     url: typed.url,
-    types: form.has("all") ? null : types,
+    types: typed.isAll ? null : types,
     filter: { machine: meant === null ? null : { name: meant.name, identity: meant.identity }, session: null },
   };
   const added: Added | OperatorError = await webhooksOf(c.env, person.id).add(request);
   if ("code" in added) return refuse(messageOf(added));
   note(c.env, person.id, { kind: "webhook_added", client: CLIENT, subject: new URL(added.url).origin });
   // Not by a redirect: the secret is shown once, here.
-  return notificationsPage(c, { said: { kind: "good", text: "Added. Send it a test to see that it arrives." }, added });
+  return notificationsPage(c, {
+    said: { kind: "good", text: "Added. Send it a test to see that it arrives.", of: OF },
+    added,
+  });
 });
 
 receivers.post("/:id/test", async (c) => {
@@ -63,10 +72,11 @@ receivers.post("/:id/test", async (c) => {
   if (known === null) return unknown(c);
   const posted: Posted | TooOften | null = await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
   if (posted === null) return unknown(c);
-  if ("afterMs" in posted) return tooOften(c, posted);
-  if (posted.ok) return notificationsPage(c, { said: { kind: "good", text: "The receiver took the test message." } });
+  if ("afterMs" in posted) return tooOften(c, posted, OF);
+  if (posted.ok)
+    return notificationsPage(c, { said: { kind: "good", text: "The receiver took the test message.", of: OF } });
   const text = `The receiver did not take the test message: ${FAULTS[posted.fault]}.`;
-  return notificationsPage(c, { said: { kind: "bad", text }, status: 502 });
+  return notificationsPage(c, { said: { kind: "bad", text, of: OF }, status: 502 });
 });
 
 receivers.post("/:id/retry", async (c) => {
@@ -74,9 +84,9 @@ receivers.post("/:id/retry", async (c) => {
   const retried: number | TooOften | null =
     known === null ? null : await webhooksOf(c.env, c.var.session.person.id).retry(known.id);
   if (retried === null) return unknown(c);
-  if (typeof retried !== "number") return tooOften(c, retried);
+  if (typeof retried !== "number") return tooOften(c, retried, OF);
   const text = `${retried} ${retried === 1 ? "message is" : "messages are"} sent again.`;
-  return notificationsPage(c, { said: { kind: "good", text } });
+  return notificationsPage(c, { said: { kind: "good", text, of: OF } });
 });
 
 receivers.post("/:id/remove", async (c) => {
@@ -94,5 +104,5 @@ async function knownIn(c: PageContext): Promise<Overview["subscriptions"][number
 }
 
 function unknown(c: PageContext): Promise<Response> {
-  return notificationsPage(c, { said: { kind: "bad", text: "This receiver was removed." }, status: 404 });
+  return notificationsPage(c, { said: { kind: "bad", text: "This receiver was removed.", of: OF }, status: 404 });
 }

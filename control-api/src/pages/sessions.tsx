@@ -225,6 +225,11 @@ async function show(c: PageContext, failed?: { readonly said: string; readonly t
   );
 }
 
+// A form's answer has the form's address, and may be opened again later: in a tab that was put away, or from a bookmark.
+sessions.get("/:machine/:session/*", (c) =>
+  c.redirect(sessionPath(c.req.param("machine"), c.req.param("session")), 303),
+);
+
 function namesIn(c: PageContext): { machine: string; session: string } {
   return { machine: c.req.param("machine") ?? "", session: c.req.param("session") ?? "" };
 }

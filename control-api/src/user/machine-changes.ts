@@ -214,7 +214,7 @@ export class MachineChanges {
       if (this.#parts.registry.get(to) !== null) return { code: "name_taken", name: to };
       if (this.#parts.servers.get(to) !== null) return isHosted(to);
       if (known.linkTokenHash === null) {
-        const reason = `the list of machines was rebuilt, and "${from}" needs a new token before it can be renamed: run \`codez rotate ${from}\` on it.`;
+        const reason = `The list of machines was rebuilt, and "${from}" needs a new token before it can be renamed: run \`codez rotate ${from}\` on it.`;
         return { code: "invalid_request", reason };
       }
       const slug = slugOf(to, await tagOf(this.#user()));

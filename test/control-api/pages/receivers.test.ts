@@ -47,7 +47,12 @@ describe("receivers on the notifications page", () => {
     await post(one, PATH, { kind: "ntfy", url: "https://ntfy.example/my-topic", all: "yes", machine: "attic" });
     await one.user.register("attic", { identity: "identity-of-another", replace: true });
     const page = textOf(await pageOf(one, "/notifications"));
-    expect(page).toMatch(/on attic Paused : .*another one is called attic now.*remove this and add it again/);
+    expect(page).toMatch(/on attic Paused Another computer is called attic now.*remove this and add it again/);
+    await one.user.rest("DELETE", "/api/machines/attic");
+    const after = textOf(await pageOf(one, "/notifications"));
+    expect(after).toMatch(
+      /on attic Paused The computer that was called attic was removed. This goes on when it is back/,
+    );
   });
 
   test("cannot be limited to a machine of which nobody knows which computer it is", async () => {
@@ -93,6 +98,19 @@ describe("receivers on the notifications page", () => {
     expect(idIn(await pageOf(one, "/notifications"))).toBe("");
   });
 
+  test("that are refused are told beside the form, which keeps what was chosen", async () => {
+    const one = await somebody();
+    await one.user.machine("attic");
+    const fields = { kind: "webhook", url: "https://10.0.0.1/x", "tell-presence": "yes", machine: "attic" };
+    const page = await (await post(one, PATH, fields)).text();
+    expect(page.indexOf("not a public host")).toBeGreaterThan(page.indexOf('id="added"'));
+    const ticked = [...page.matchAll(/<input([^>]*)checked/g)].map(
+      ([, input = ""]) => /name="([^"]*)"/.exec(input)?.[1],
+    );
+    expect(ticked).toEqual(["kind", "tell-presence"]);
+    expect(page).toMatch(/<option value="attic:[^"]*" selected[^>]*>attic</);
+  });
+
   test("are added only after a recent sign-in, with the form's token, and are nobody else's", async () => {
     const [one, other] = [await somebody(), await somebody()];
     const receiver = new Receiver();
@@ -108,6 +126,11 @@ describe("receivers on the notifications page", () => {
       storage.sql.exec("UPDATE session SET proved_ms = proved_ms - 900001 WHERE person = ?", one.user.id);
     });
     const late = await post(one, PATH, fields);
-    expect([late.status, late.headers.get("location")]).toEqual([303, "/sign-in/confirm?next=%2Fnotifications"]);
+    const confirm = "/sign-in/confirm?next=%2Fnotifications%23add";
+    expect([late.status, late.headers.get("location")]).toEqual([303, confirm]);
+    // So nobody fills in a form that would be refused.
+    const page = await pageOf(one, "/notifications");
+    expect(page).toContain(`href="${confirm}"`);
+    expect(page).not.toContain('name="url"');
   });
 });

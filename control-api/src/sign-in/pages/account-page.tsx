@@ -398,16 +398,22 @@ function People({ csrf, people, isFresh }: PeopleProps) {
 type ItemProps = { csrf: string; action: string; title: string; does: string; children?: unknown };
 
 function Item({ csrf, action, title, does, children }: ItemProps) {
+  // What the button is about, for those who hear the page.
+  const titleId = `title-of-${action}`;
   return (
     <li>
       <span>
-        <Foreign text={title} />
+        <span id={titleId}>
+          <Foreign text={title} />
+        </span>
         <br />
         <span class="soft">{children}</span>
       </span>
       <form method="post" action={action}>
         <input type="hidden" name="csrf" value={csrf} />
-        <button class="plain small">{does}</button>
+        <button class="plain small" aria-describedby={titleId}>
+          {does}
+        </button>
       </form>
     </li>
   );

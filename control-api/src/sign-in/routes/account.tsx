@@ -48,6 +48,9 @@ const BAD_TOKEN =
 
 account.get("/", (c) => accountPage(c, c.var.session));
 
+// A form's answer has the form's address, and may be opened again later: in a tab that was put away, or from a bookmark.
+account.get("/*", (c) => c.redirect("/account", 303));
+
 account.post("/grants/:id", async (c) => {
   const { session } = c.var;
   const subject = await revokeGrant(c.req.param("id"), session.person.id, c.env);
