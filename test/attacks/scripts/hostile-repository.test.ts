@@ -70,6 +70,23 @@ test("a dependency inside a trusted project runs nothing", async () => {
   expect(pwned(machine)).toEqual([]);
 });
 
+test("a folder inside a trusted project that says it is a worktree brings nothing of the repository that it names", async () => {
+  await using machine = await startArmed();
+  const [mine, cloned] = [machine.repo("mine"), machine.repo("cloned")];
+  arm(cloned, machine.home);
+  const worktree = join(mine, "vendor", "evil");
+  const pointed = join(cloned, ".git", "worktrees", "evil");
+  for (const folder of [worktree, pointed]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(worktree, ".git"), `gitdir: ${pointed}\n`);
+  writeFileSync(join(pointed, "commondir"), "../..\n");
+  writeFileSync(join(pointed, "gitdir"), `${join(worktree, ".git")}\n`);
+  writeFileSync(join(pointed, "HEAD"), "ref: refs/heads/main\n");
+  const accepted = { projects: { [mine]: { hasTrustDialogAccepted: true } } };
+  writeFileSync(join(machine.home, ".claude", ".claude.json"), JSON.stringify(accepted));
+  expect(await say(machine, worktree)).toBe("You said: hello");
+  expect(pwned(machine)).toEqual([]);
+});
+
 test("a project that its owner trusts in Claude Code or lists in serve.json works as in a terminal", async () => {
   for (const how of ["accepted", "listed"]) {
     await using machine = await startArmed(how === "listed" ? { trust: ["~/src/mine"] } : {});

@@ -1,5 +1,5 @@
 import { lstat, realpath } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import * as z from "zod";
 import { isBelow } from "../../../system/folder.ts";
 import { readRegularFile } from "../../../system/regular-file.ts";
@@ -12,6 +12,9 @@ const OWN_SETTINGS = [".claude", ".mcp.json"];
 
 /** A repository's own folder, or the file that points to it. */
 const REPOSITORY = ".git";
+
+/** Such a file has one path. Bytes. */
+const MAX_POINTER_BYTES = 8 * 1024;
 
 const State = z.looseObject({
   projects: z.record(z.string(), z.looseObject({ hasTrustDialogAccepted: z.boolean().optional() })).optional(),
@@ -32,23 +35,39 @@ const NONE: Trust = { settings: false, git: false };
  * and treats every folder as trusted. A session would then run the hooks, MCP servers and helper commands of a repository that the owner
  * has only cloned.
  *
- * Trust in a folder extends to the folders below it, except those with settings of their own, which the dialog never showed. For
- * git it does not extend to another repository within the accepted one, such as one that a dependency brings.
+ * Trust in a folder extends to the folders below it, except those with settings of their own, which the dialog never showed. A worktree
+ * has those of its repository: Claude Code loads them from there. For git, trust does not extend to another repository within the accepted
+ * one, such as one that a dependency brings.
  *
  * @param folder a real path
  * @param stateFile Claude Code's `.claude.json`
  */
 export async function trustIn(folder: string, stateFile: string, listed: readonly string[]): Promise<Trust> {
-  for (const one of listed) {
-    const real = await realpath(one).catch(() => null); // the folder does not exist, so it has no settings
-    if (real !== null && isBelow(folder, real)) return { settings: true, git: true };
-  }
+  const found = await Promise.all(listed.map((one) => realpath(one).catch(() => [])));
+  const own = found.flat(); // a folder that does not exist has no settings
+  if (own.some((one) => isBelow(folder, one))) return { settings: true, git: true };
   const accepted = await acceptedIn(stateFile);
   let isRepositoryBelow = false;
   for (let at = folder; ; at = dirname(at)) {
     if (accepted.has(at)) return { settings: true, git: !(isRepositoryBelow && (await isInRepository(at))) };
     if (at === dirname(at) || (await hasAny(at, OWN_SETTINGS))) return NONE;
-    isRepositoryBelow ||= await hasAny(at, [REPOSITORY]);
+    const repository = await lstat(join(at, REPOSITORY)).catch(() => null);
+    if (repository === null) continue;
+    if (repository.isDirectory()) isRepositoryBelow = true;
+    else if (!(await leadsInto([...accepted, ...own], join(at, REPOSITORY)))) return NONE;
+  }
+}
+
+/** Whether the `.git` file of a worktree or submodule leads into the repository of one of these folders. */
+async function leadsInto(folders: readonly string[], pointer: string): Promise<boolean> {
+  try {
+    const { text } = await readRegularFile(pointer, MAX_POINTER_BYTES);
+    const path = /^gitdir: ([^\r\n]+)\n?$/.exec(text)?.[1];
+    const real = path === undefined ? null : await realpath(resolve(dirname(pointer), path));
+    return real !== null && folders.some((one) => isBelow(real, join(one, REPOSITORY)));
+  } catch {
+    // It cannot be read, or leads nowhere.
+    return false;
   }
 }
 
