@@ -6,7 +6,11 @@ import type { ShownMachine } from "../http/shown-machine.ts";
  * characters however many machines there are. That of a reader who asks for one machine also says which computer that was (`machineIn`).
  */
 export function encodeCursor({ epoch, seq }: LogPosition, of: ShownMachine | null = null): string {
-  const position = `${epoch}-${seq.toString(36)}`;
+  return cursorOf(`${epoch}-${seq.toString(36)}`, of);
+}
+
+/** The cursor of a reader of one machine, from one of several machines. */
+export function cursorOf(position: string, of: ShownMachine | null): string {
   return of === null ? position : `${position}.${of.mark}.${of.name}`;
 }
 

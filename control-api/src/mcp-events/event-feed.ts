@@ -1,8 +1,9 @@
 import { hex, sha256 } from "#protocol/bytes.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import type { Env } from "../env.ts";
-import { encodeCursor } from "../events/cursor.ts";
+import { cursorOf, encodeCursor } from "../events/cursor.ts";
 import { type MachineEvent, poll } from "../events/poll.ts";
+import { type Identified, shown } from "../http/shown-machine.ts";
 import { EventsFailure } from "./events-error.ts";
 
 /** An entry of a person's log, its stable id, the position after it, and the computer that it came from, if that is known. */
@@ -35,15 +36,20 @@ export interface EventFeed {
 /** Characters of the hash in an event's id: 128 bits. */
 const ID_CHARACTERS = 32;
 
-/** The log of the machines in `machines` (`null`: all of the person's). `signal` ends a wait. */
+/**
+ * The log of the machines in `machines` (`null`: all of the person's). `signal` ends a wait. `about`: the machine that the reader asks for; its
+ * cursors say which one that was.
+ */
 export function feedOf(
   env: Env,
   user: string,
   machines: readonly string[] | null,
   signal: AbortSignal = new AbortController().signal,
+  about: Identified | null = null,
 ): EventFeed {
+  const of = about === null ? null : shown(about);
   const everything = { visible: machines, machine: null, session: null, project: null, types: null, notices: false };
-  const now = async (): Promise<string> => encodeCursor(await env.USER.getByName(user).newestEvent());
+  const now = async (): Promise<string> => encodeCursor(await env.USER.getByName(user).newestEvent(), of);
   return {
     now,
     async read(cursor, waitMs) {
@@ -57,12 +63,12 @@ export function feedOf(
         // An event's place in the log never changes.
         events.push({
           id: `evt_${hex(await sha256(`${user}/${after}`)).slice(0, ID_CHARACTERS)}`,
-          cursor: after,
+          cursor: cursorOf(after, of),
           event,
           identity: identities[index] ?? null,
         });
       }
-      return { events, cursor: result.cursor, more: result.more, gap: result.gaps.length > 0 };
+      return { events, cursor: cursorOf(result.cursor, of), more: result.more, gap: result.gaps.length > 0 };
     },
   };
 }

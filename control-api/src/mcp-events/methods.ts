@@ -2,9 +2,10 @@ import { ProtocolError, type Server } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
 import { note } from "../audit/note.ts";
 import type { Env } from "../env.ts";
+import { cursorOf, machineIn } from "../events/cursor.ts";
 import type { Caller } from "../http/caller.ts";
 import type { RequestLease } from "../http/request-lease.ts";
-import { whyUnknown } from "../http/shown-machine.ts";
+import { type Identified, isMeant, shown, type ShownMachine, whyUnknown } from "../http/shown-machine.ts";
 import { type EventFeed, feedOf } from "./event-feed.ts";
 import { descriptorOf, EVENT_TYPE_BY_NAME, EVENT_TYPES, type EventType } from "./event-type.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "./events-error.ts";
@@ -68,7 +69,8 @@ const REVOKED = { code: "forbidden", reason: "Access was revoked." } as const sa
 
 /** Makes a server answer the requests of the events extension for one caller. */
 export function serveEvents(server: Server, env: Env, { caller, lease }: Subscriber): void {
-  const feed = (signal: AbortSignal): EventFeed => feedOf(env, caller.user, caller.machines, signal);
+  const feed = (signal: AbortSignal, { filter }: Wanted): EventFeed =>
+    feedOf(env, caller.user, caller.machines, signal, filter.machine);
 
   server.setRequestHandler("events/list", { params: z.optional(Listed) }, async (params) => {
     // The catalogue is one page, so there is no cursor that could be ours.
@@ -79,7 +81,7 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
   server.setRequestHandler("events/poll", { params: Polled }, (params, { mcpReq }) =>
     answered(async () => {
       const wanted = await wantedIn(env, caller, params);
-      const source = feed(AbortSignal.any([mcpReq.signal, lease.signal]));
+      const source = feed(AbortSignal.any([mcpReq.signal, lease.signal]), wanted);
       const nothing = { events: [], truncated: false, hasMore: false, nextPollMs: NEXT_POLL_MS };
       if (params.cursor === null || params.cursor === undefined) return { ...nothing, cursor: await source.now() };
       const maxEvents = Math.min(params.maxEvents ?? DEFAULT_MAX_EVENTS, MAX_EVENTS);
@@ -101,7 +103,7 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
         return why === null;
       });
       return stream({
-        feed: feed(signal),
+        feed: feed(signal, wanted),
         wanted,
         cursor: params.cursor ?? null,
         subscription: mcpReq.id,
@@ -132,7 +134,7 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
       if ("error" in answer) throw new EventsFailure(answer.error);
       // Refreshes are left out: there is one an hour or so.
       if (answer.isNew) note(env, caller.user, { kind: "webhook_added", client: caller.client, subject: params.name });
-      return { ...answer.result };
+      return { ...answer.result, cursor: cursorOf(answer.result.cursor, shownOf(filter)) };
     }),
   );
 
@@ -165,11 +167,20 @@ function keyOf(
 async function wantedIn(
   env: Env,
   caller: Caller,
-  params: { name: string; arguments?: unknown; maxAgeMs?: number | null | undefined },
+  params: {
+    name: string;
+    arguments?: unknown;
+    cursor?: string | null | undefined;
+    maxAgeMs?: number | null | undefined;
+  },
 ): Promise<Wanted> {
   const type = eventTypeNamed(params.name);
   const { machine: name, session } = filterOf(type, params.arguments);
   const machine = name === null ? null : { name, identity: await identityOf(env, caller, name) };
+  const before = machineIn(params.cursor ?? "");
+  // A client that comes back with its cursor asks for the machine that it has heard of.
+  if (machine !== null && before?.name === name && !isMeant(before, machine))
+    throw new EventsFailure(replaced(machine));
   return { type, filter: { machine, session }, maxAgeMs: params.maxAgeMs ?? null };
 }
 
@@ -191,12 +202,21 @@ async function identityOf(env: Env, caller: Caller, machine: string): Promise<st
   return known.identity;
 }
 
+/** The machine that a filter is for, as it is now. */
+function shownOf({ machine }: SubscriptionFilter): ShownMachine | null {
+  return machine === null ? null : shown(machine);
+}
+
+function replaced({ name }: Identified): EventsError {
+  return { code: "forbidden", reason: `"${name}" is another machine now.` };
+}
+
 /** Why a stream about one machine must end: the machine was removed or renamed, or another one has its name. `null` as long as nobody can say so. */
 async function whyGone(env: Env, caller: Caller, { machine }: SubscriptionFilter): Promise<EventsError | null> {
   if (machine === null) return null;
   try {
     const isSame = (await identityOf(env, caller, machine.name)) === machine.identity;
-    return isSame ? null : { code: "forbidden", reason: `"${machine.name}" is another machine now.` };
+    return isSame ? null : replaced(machine);
   } catch (reason) {
     if (reason instanceof EventsFailure) return reason.error;
     // The person's object did not answer, for example because it is restarted. The stream goes on, and the next check asks again.

@@ -175,6 +175,26 @@ describe("events/poll", () => {
     expect(foreign?.message.replace("cellar", "barn")).toBe(unknown?.message);
   });
 
+  it("does not go on about another computer that has got the machine's name", async () => {
+    const alice = await person("attic", "cellar");
+    const [about, other] = [{ machineId: "attic" }, { machineId: "cellar" }];
+    const { cursor } = await poll(alice, { name: "session.failed", arguments: about });
+    expect(await poll(alice, { name: "session.failed", arguments: about, cursor })).toMatchObject({ events: [] });
+    await alice.register("attic", { identity: "identity-of-another", replace: true });
+    await alice.logs("attic", [{ type: "session.error", session: "s1", data: {} }]);
+    const delivery = { mode: "webhook", url: "https://receiver.example/hook", secret: `whsec_${btoa("x".repeat(32))}` };
+    for (const method of ["events/poll", "events/stream", "events/subscribe"]) {
+      const params = { name: "session.failed", arguments: about, cursor, delivery };
+      expect((await errorOf(alice, method, params))?.message).toBe('"attic" is another machine now.');
+    }
+    for (const others of [other, undefined])
+      expect(
+        await errorOf(alice, "events/poll", { name: "session.failed", arguments: others, cursor }),
+      ).toBeUndefined();
+    const anew = await poll(alice, { name: "session.failed", arguments: about });
+    expect(anew.cursor).not.toBe(cursor);
+  });
+
   it("shows a token limited to one machine only that machine", async () => {
     const alice = await person("attic", "cellar");
     const made = await alice.rest("POST", "/api/tokens", { label: "one", machines: ["attic"] });
