@@ -20,9 +20,4 @@ export class Closure {
     if (!this.#isClosed) this.#sql.exec("INSERT INTO closure VALUES (?)", nowMs);
     this.#isClosed = true;
   }
-
-  /** @throws when the user was removed */
-  check(): void {
-    if (this.#isClosed) throw new Error("this user was removed");
-  }
 }

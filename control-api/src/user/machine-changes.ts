@@ -90,7 +90,7 @@ export class MachineChanges {
   /** Adds a machine, or registers a known one again. In both cases its script is uploaded if it is missing or outdated. */
   register(request: RegisterRequest, by: Bearer | null): Promise<Registered | OperatorError> {
     return this.#parts.turns.take([request.name], async () => {
-      this.#parts.closure.check();
+      if (this.#parts.closure.isClosed) return UNAUTHORIZED;
       if (!isMachineName(request.name)) return nameInvalid(request.name);
       if (isServerIdentity(request.identity))
         return { code: "invalid_request", reason: "a machine cannot have the identity of a hosted server." };

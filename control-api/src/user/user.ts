@@ -296,8 +296,7 @@ export class User extends Agent<Env> implements UserRpc {
   deployServer(name: string, bundle: ServerBundle, by: Bearer | null): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
       await this.#changes.finishOf([name]);
-      this.#closure.check();
-      if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
+      if (this.#closure.isClosed || !this.#changes.isAllowed(by)) return UNAUTHORIZED;
       if (!this.#registry.has(name)) return this.#servers.deploy(name, bundle, this.#changes, by);
       return {
         code: "invalid_request",
@@ -401,8 +400,8 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   async startRollout(asked: StartRollout, by: Bearer | null): Promise<Rollout | OperatorError> {
-    this.#closure.check();
-    return this.#changes.isAllowed(by) ? this.#rollouts.start(asked) : UNAUTHORIZED;
+    if (this.#closure.isClosed || !this.#changes.isAllowed(by)) return UNAUTHORIZED;
+    return this.#rollouts.start(asked);
   }
 
   async changeRollout(change: "pause" | "resume" | "back", by: Bearer | null): Promise<Rollout | OperatorError> {
@@ -657,7 +656,7 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   async createToken(label: string, limits: AskedLimits, maker: TokenMaker): Promise<MadeToken | OperatorError> {
-    this.#closure.check();
+    if (this.#closure.isClosed) return UNAUTHORIZED;
     const { credential } = maker;
     for (const machine of limits.machines ?? []) {
       const refusal = this.#changes.refusal(machine, credential);
@@ -685,11 +684,11 @@ export class User extends Agent<Env> implements UserRpc {
     return this.machine(name)?.identity || null;
   }
 
-  createEnrolmentKey(
+  async createEnrolmentKey(
     limits: KeyLimits,
     credential: Credential | null,
   ): Promise<{ key: string; record: ShownKey } | OperatorError> {
-    this.#closure.check();
+    if (this.#closure.isClosed) return UNAUTHORIZED;
     return this.#enrolment.createKey(this.#id, limits, credential);
   }
 
