@@ -4,7 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { obedient, TestMachine, until } from "../../scripts/serve/support/machine.ts";
+import { type Answer, obedient, type TestClient, TestMachine, until } from "../../scripts/serve/support/machine.ts";
 
 const SECRET = "PRIVATE-KEY-OF-THE-OWNER";
 
@@ -101,6 +101,14 @@ test("a project that its owner trusts in Claude Code or lists in serve.json work
   }
 });
 
+/** What becomes of a command that the model runs in a session of its own. */
+async function run(client: TestClient, folder: string, command: string): Promise<Answer> {
+  const session_id = await client.create(folder);
+  const turn = await client.call("send_and_wait", { session_id, text: `bash ${command}`, timeout_ms: 60_000 });
+  await client.call("dispose_session", { session_id });
+  return turn;
+}
+
 /** A repository whose configuration names a program, which every `git status` then runs. */
 function armGit(folder: string, home: string): void {
   rmSync(join(folder, ".git"), { recursive: true, force: true });
@@ -124,15 +132,22 @@ test("git asks before it runs the programs of a repository that nobody trusted, 
     join(machine.home, ".claude", "settings.json"),
     JSON.stringify({ permissions: { allow: ["Bash(git status)"] } }),
   );
-  const gitStatus = async (folder: string) => {
-    const session_id = await client.create(folder);
-    const turn = await client.call("send_and_wait", { session_id, text: "bash git status", timeout_ms: 60_000 });
-    await client.call("dispose_session", { session_id });
-    return turn["status"];
-  };
+  const gitStatus = async (folder: string) => (await run(client, folder, "git status"))["status"];
   expect(await gitStatus(machine.repo("cloned"))).toBe("waiting");
   expect(await gitStatus(dependency)).toBe("waiting");
   expect(pwned(machine)).toEqual([]);
   expect(await gitStatus(mine)).toBe("done");
   expect(pwned(machine)).toEqual(["pwned-git"]);
+});
+
+test("commands that follow links ask in a repository that nobody trusted and that has a link out of it", async () => {
+  await using machine = await TestMachine.start({ script: obedient, repos: ["cloned", "plain"] });
+  await using client = await machine.connect();
+  writeFileSync(join(machine.home, "secret"), SECRET);
+  mkdirSync(join(machine.repo("cloned"), "docs"));
+  symlinkSync("../../../secret", join(machine.repo("cloned"), "docs", "notes.md"));
+  writeFileSync(join(machine.repo("plain"), "notes.md"), "SOME-NOTES");
+  expect(await run(client, machine.repo("cloned"), "cat docs/*.md")).toMatchObject({ status: "waiting" });
+  const plain = await run(client, machine.repo("plain"), "cat *.md");
+  expect(plain).toMatchObject({ status: "done", result: expect.stringContaining("SOME-NOTES") });
 });

@@ -7,6 +7,7 @@ import { isAbove } from "../../permission-mode.ts";
 import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
 import { ClaudeRun } from "./claude-run.ts";
+import { hasOutwardLink } from "./outward-link.ts";
 import type { Trust } from "./workspace-trust.ts";
 
 const run = promisify(execFile);
@@ -33,10 +34,13 @@ const NO_MENTIONS = { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
 const QUESTION_TOOLS = ["AskUserQuestion"];
 
 /**
- * Claude Code runs `git status` and other commands that only read without asking. But git then runs the programs that the repository's
- * configuration names (`core.fsmonitor`, filters, external diffs) and a hook. A rule to ask goes before every rule to allow.
+ * Before what sessions ask in a repository that nobody trusted. Claude Code runs commands that only read without asking. But git then runs the
+ * programs that the repository's configuration names (`core.fsmonitor`, filters, external diffs) and a hook.
  */
-const ASK_BEFORE_GIT = JSON.stringify({ permissions: { ask: ["Bash(git:*)"] } });
+const GIT = "Bash(git:*)";
+
+/** The same where a link leads out of the folder: `cat *` and `grep -R` follow it, and Claude Code (2.1.329) does not notice. */
+const EVERY_COMMAND = "Bash";
 
 /** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
 const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
@@ -88,11 +92,12 @@ export class ClaudeCode implements Agent {
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
     const trust = await this.#trustIn(options.cwd);
+    const rules = trust.git ? [] : [(await hasOutwardLink(options.cwd)) ? EVERY_COMMAND : GIT];
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
     // properly.
-    const child = spawn(command, startArguments(options, trust, this.#mayAsk()), {
+    const child = spawn(command, startArguments(options, trust.settings, rules, this.#mayAsk()), {
       cwd: options.cwd,
       env,
       detached: true,
@@ -141,7 +146,13 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-function startArguments(options: StartOptions, trust: Trust, mayAsk: boolean): string[] {
+/** @param asksBefore rules of Claude Code for what it must ask about. They go before every rule to allow. */
+function startArguments(
+  options: StartOptions,
+  isTrusted: boolean,
+  asksBefore: readonly string[],
+  mayAsk: boolean,
+): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
@@ -152,9 +163,10 @@ function startArguments(options: StartOptions, trust: Trust, mayAsk: boolean): s
   args.push("--permission-mode", permissionMode);
   if (disallowed.length > 0) args.push("--disallowedTools", disallowed.join(","));
   // Only the owner's own settings. Those of the folder could contain hooks, which run at the start of a session.
-  if (!trust.settings) args.push("--setting-sources", "user");
+  if (!isTrusted) args.push("--setting-sources", "user");
   // In a higher mode the owner lets sessions run commands that nobody was asked about.
-  if (!trust.git && !isAbove(permissionMode, "acceptEdits")) args.push("--settings", ASK_BEFORE_GIT);
+  if (asksBefore.length > 0 && !isAbove(permissionMode, "acceptEdits"))
+    args.push("--settings", JSON.stringify({ permissions: { ask: asksBefore } }));
   if (model !== null) args.push("--model", model);
   switch (origin.kind) {
     case "new":
