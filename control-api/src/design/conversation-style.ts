@@ -22,7 +22,7 @@ export const CONVERSATION = `
 .tool > summary { display: flex; align-items: baseline; gap: .5rem; padding: .5rem .75rem; list-style: none; min-height: 36px; } .tool > summary::-webkit-details-marker { display: none; }
 .tool > summary::before { content: "▸"; color: var(--soft); font-size: .75rem; } .tool[open] > summary::before { content: "▾"; }
 .tool > summary:hover { background: var(--hover); } .tool > summary:focus-visible { outline-offset: -2px; }
-.tool > summary b { font-weight: 600; max-width: 75%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .tool > summary .cut { display: inline; } .tool > summary span { font-family: var(--mono); font-size: var(--small); color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }
+.tool > summary b { font-weight: 600; max-width: 75%; flex-shrink: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .tool > summary .cut { display: inline; } .tool > summary span { font-family: var(--mono); font-size: var(--small); color: var(--soft); overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; }
 .tool > summary .failed { color: var(--bad); font-family: var(--sans); margin-left: auto; flex: none; }
 .tool > div { padding: 0 .75rem .75rem; } .tool .label { font-size: var(--small); color: var(--soft); margin: .4rem 0 .25rem; }
 .esc { font-family: var(--mono); font-size: .85em; background: var(--warn-ground); color: var(--warn); border-radius: 3px; padding: 0 .15em; }

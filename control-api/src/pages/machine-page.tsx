@@ -310,7 +310,7 @@ function Manage({ detail, record, csrf, refusal, path }: ManageProps) {
       <h2>Manage</h2>
       {refusal === undefined ? null : <Note kind="bad">{refusal.text}</Note>}
       {isHosted ? null : (
-        <form method="post" action={`${path}/rename`}>
+        <form method="post" action={`${path}/rename#manage`}>
           <input type="hidden" name="csrf" value={csrf} />
           <input type="hidden" name="machine" value={shownAs(record)} />
           <label>

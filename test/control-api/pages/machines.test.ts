@@ -82,6 +82,10 @@ describe("a machine's page", () => {
     for (const name of ["attic", "barn"]) await alice.user.machine(name);
     await alice.user.script("loft");
     const form = await alice.browser.fields("/machines/attic");
+    // Where the page opens: what is said stands there, far below its beginning.
+    expect(await (await alice.browser.get("/machines/attic")).text()).toContain(
+      'action="/machines/attic/rename#manage"',
+    );
     const taken = await alice.browser.post("/machines/attic/rename", { ...form, name: "barn" });
     expect(taken.status).toBe(409);
     const page = await taken.text();
