@@ -3,6 +3,7 @@ import { createSecureServer, type Http2SecureServer, type ServerHttp2Session } f
 import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import { clientKeyOf } from "#protocol/client-key.ts";
+import { ScriptPath } from "#protocol/script-api.ts";
 import { AddressRates } from "./address-rates.ts";
 import { type BodyTimes, BodyWatch } from "./body-watch.ts";
 import { calm } from "./calm.ts";
@@ -11,7 +12,9 @@ import { clientAddress, TrustedProxies } from "./client-address.ts";
 import { Connections } from "./connections.ts";
 import type { Edge } from "./edge-headers.ts";
 import {
+  BUSY_MS,
   DRAIN_MS,
+  GREETING_MS,
   HEAD_TIMEOUT_MS,
   KEEP_ALIVE_MS,
   MAX_HEAD_BYTES,
@@ -36,9 +39,10 @@ export type FrontOptions = {
   readonly trusted: TrustedProxies;
   /** Called for refused connections and requests that cannot be parsed. */
   readonly log: (line: string) => void;
-  /** Replaces `HEAD_TIMEOUT_MS` and `KEEP_ALIVE_MS`, for tests. */
+  /** Replaces `HEAD_TIMEOUT_MS`, `KEEP_ALIVE_MS` and `GREETING_MS`, for tests. */
   readonly headTimeoutMs?: number;
   readonly keepAliveMs?: number;
+  readonly greetingMs?: number;
   /** Replaces the times of body-watch.ts, for tests. */
   readonly bodyTimes?: BodyTimes;
   /** Replaces the rates of limits.ts, for tests. */
@@ -59,6 +63,7 @@ export class Front implements AsyncDisposable {
   readonly #deadlines = new WeakMap<Duplex, NodeJS.Timeout>();
   readonly #headTimeoutMs: number;
   readonly #keepAliveMs: number;
+  readonly #greetingMs: number;
   #port = 0;
 
   /** @throws Node's Error when it cannot listen there (EADDRINUSE, EACCES) */
@@ -71,11 +76,13 @@ export class Front implements AsyncDisposable {
   private constructor(options: FrontOptions) {
     this.#options = options;
     const { certificate, headTimeoutMs = HEAD_TIMEOUT_MS, keepAliveMs = KEEP_ALIVE_MS, rates } = options;
+    const { greetingMs = GREETING_MS } = options;
     this.#rates = rates ?? new AddressRates();
     this.#refusals = new RefusalLog(options.log);
     this.#connections = new Connections(this.#rates, options.trusted, this.#refusals);
     this.#headTimeoutMs = headTimeoutMs;
     this.#keepAliveMs = keepAliveMs;
+    this.#greetingMs = greetingMs;
     const limits = { maxHeaderSize: MAX_HEAD_BYTES, headersTimeout: headTimeoutMs, keepAliveTimeout: keepAliveMs };
     // Node's limit for a whole request would be one for all sizes. What limits bodies is body-watch.ts.
     // Without `noDelay`, which Node sets by itself for HTTP without TLS alone, the body of an answer waits up to 40 ms until its head is acknowledged.
@@ -105,7 +112,8 @@ export class Front implements AsyncDisposable {
       if (waitMs > 0) return calm(outgoing, waitMs);
       const edge = this.#edgeOf(incoming);
       if (edge === null) return void outgoing.writeHead(400).end();
-      if (!this.#count(edge, outgoing)) return void outgoing.writeHead(503, { "retry-after": "1" }).end();
+      if (!this.#count(edge, outgoing))
+        return void outgoing.writeHead(503, { "retry-after": String(BUSY_MS / 1_000) }).end();
       const { client } = edge;
       relay(incoming, outgoing, options.upstream, edge, bodies, () => {
         if (client !== null) this.#rates.cancel(client);
@@ -116,7 +124,9 @@ export class Front implements AsyncDisposable {
       // An earlier answer still belongs on this connection. Node emits the upgrade all the same, and would throw when it is answered.
       if (this.#unanswered.of(socket) > 0) return void socket.destroy();
       const edge = this.#edgeOf(incoming);
-      relayUpgrade(incoming, socket, head, options.upstream, edge, this.#rate(incoming));
+      const isCrowded = edge !== null && !this.#count(edge, socket);
+      if (!isLink(incoming.url)) this.#endSoon(socket);
+      relayUpgrade(incoming, socket, head, options.upstream, edge, this.#rate(incoming) || (isCrowded ? BUSY_MS : 0));
     });
     server.on("clientError", (reason: Error & { code?: string }, socket: Duplex) => {
       this.#refusals.tell(`a request could not be parsed (${reason.code ?? reason.message})`);
@@ -157,8 +167,11 @@ export class Front implements AsyncDisposable {
     });
   }
 
-  /** Counts a request until its answer has ended. Answers `false` if its client has too many at once. A proxy's own have no limit. */
-  #count({ client }: Edge, outgoing: ServerResponse): boolean {
+  /**
+   * Counts a request until its answer has ended, or a WebSocket until it is closed. Answers `false` if its client has too many at once. A proxy's
+   * own have no limit.
+   */
+  #count({ client }: Edge, outgoing: ServerResponse | Duplex): boolean {
     if (client === null) return true;
     const key = clientKeyOf(client);
     if (this.#requests.of(key) >= MAX_REQUESTS_PER_ADDRESS) return false;
@@ -173,6 +186,13 @@ export class Front implements AsyncDisposable {
     deadline.unref();
     this.#deadlines.set(socket, deadline);
     socket.on("close", () => clearTimeout(deadline));
+  }
+
+  /** Cuts a WebSocket that nobody signed in for, and that its client need not close (control-api/src/http/greeting.ts). */
+  #endSoon(socket: Duplex): void {
+    const cut = setTimeout(() => socket.destroy(), this.#greetingMs);
+    cut.unref();
+    socket.on("close", () => clearTimeout(cut));
   }
 
   #hasSent(socket: Duplex): void {
@@ -241,6 +261,11 @@ const HOST = /^(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{1,5})?$/i;
 /** A port above 65,535 and an address with a number too many match the pattern, and are no part of a URL all the same. */
 function isHost(host: string): boolean {
   return HOST.test(host) && URL.canParse(`http://${host}/`);
+}
+
+/** Whether a request's target is a machine's link, the only WebSocket that stays. What follows a `?` or `#` is no part of the path. */
+function isLink(target = ""): boolean {
+  return target.split(/[?#]/, 1)[0]?.endsWith(ScriptPath.LINK) === true;
 }
 
 /** Node takes the first `Host` of several. Another server might take the last (RFC 9112 section 3.2: refuse them). */

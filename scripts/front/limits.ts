@@ -63,6 +63,15 @@ export const RESETS_PER_SECOND = 10;
  */
 export const MAX_REQUESTS_PER_ADDRESS = MAX_CONNECTIONS_PER_ADDRESS;
 
+/** A client with too many requests at once is told to try again after this. Milliseconds. */
+export const BUSY_MS = 1_000;
+
+/**
+ * A WebSocket that is no machine's link: the greeting of `/api/health`, which says a word to everybody and closes. A client that does not close it as
+ * well would hold its connection for as long as it likes. Milliseconds.
+ */
+export const GREETING_MS = 10_000;
+
 /**
  * A body may take this long, and then as much longer as its bytes take at 8 KB/s. So the largest call (16 MB) has half an hour, over the worst
  * of mobile networks, and a client that sends a byte now and then has a minute. Milliseconds; bytes per millisecond.

@@ -1,7 +1,8 @@
 // Root cause: the front's limits were those of Node's HTTP/1.1 parser, which begin with a request's first byte. A connection that sent nothing,
 // did not finish its TLS handshake, or did not read its refusal stayed open for as long as its client liked, and one HTTP/2 connection could have any
 // number of requests. So one address could use up what there is for everybody. The port for certificate challenges, in the same process, had no limit at
-// all.
+// all. And a WebSocket that had been agreed to had no time: the one that greets everybody stayed open if its client did not close it, and behind a
+// proxy one client could have all connections in this way, since only requests counted as its own.
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -34,6 +35,11 @@ const gate = createServer((incoming, outgoing) => {
   if (incoming.url === "/now") outgoing.end("ok");
   else outgoing.writeHead(200).flushHeaders();
 });
+/** Agrees to each WebSocket, and never closes one. */
+gate.on("upgrade", (_, socket) => {
+  socket.on("error", () => undefined); // the end of the test
+  socket.write("HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+});
 let plain: Front;
 let secure: Front;
 /** Ends nothing soon, for tests whose connections must stay until they are full. */
@@ -45,7 +51,7 @@ beforeAll(async () => {
   await once(gate, "listening");
   const given = { host: "127.0.0.1", port: 0, trusted: new TrustedProxies([]), log: () => undefined };
   const options = { ...given, upstream: { socketPath } };
-  const short = { headTimeoutMs: SOON_MS, keepAliveMs: SOON_MS };
+  const short = { headTimeoutMs: SOON_MS, keepAliveMs: SOON_MS, greetingMs: SOON_MS };
   plain = await Front.start({ ...options, ...short, certificate: null });
   secure = await Front.start({ ...options, ...short, certificate });
   // As a proxy in front would be, so that a test can be several clients.
@@ -103,6 +109,54 @@ describe.concurrent("a connection ends that", () => {
     session.on("error", () => undefined); // a reset is an end as well
     await awaited("the end of the connection", once(session, "close"));
   });
+});
+
+/** Asks for a WebSocket, and resolves with the connection when there is an answer. */
+async function upgraded(port: number, path: string, header = "x: y"): Promise<{ socket: Socket; head: string }> {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => undefined); // a reset is an end as well
+  socket.write(`GET ${path} HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n${header}\r\n\r\n`);
+  const [head]: Buffer[] = await once(socket, "data");
+  return { socket, head: String(head) };
+}
+
+describe.concurrent("a WebSocket that nobody signed in for", () => {
+  test.each([
+    "/api/health",
+    "/api/health?/link",
+    "/api/health#/link",
+    "/m/attic/link/../../../api/health",
+    "/m/attic/link/",
+  ])("ends although its client does not close it: %s", async (path) => {
+    const { socket, head } = await upgraded(plain.port, path);
+    expect(head).toContain("HTTP/1.1 101");
+    await ended(socket);
+  });
+
+  test.each(["/m/attic/link", "/link"])("is no machine's link, which stays open: %s", async (path) => {
+    const { socket } = await upgraded(plain.port, path);
+    // Another one that was opened later has ended meanwhile.
+    await ended((await upgraded(plain.port, "/api/health")).socket);
+    expect(socket.destroyed).toBe(false);
+    socket.destroy();
+  });
+});
+
+test("behind a proxy, one client has only so many WebSockets at once", async () => {
+  const given = { host: "127.0.0.1", port: 0, certificate: null, log: () => undefined };
+  await using front = await Front.start({
+    ...given,
+    upstream: { socketPath: join(folder, "gate.sock") },
+    trusted: new TrustedProxies(["127.0.0.1"]),
+    greetingMs: 100_000,
+  });
+  const of = (client: string) => upgraded(front.port, "/api/health", `x-forwarded-for: ${client}`);
+  const answers = await Promise.all(Array.from({ length: MAX_REQUESTS_PER_ADDRESS + 1 }, () => of("192.0.2.1")));
+  expect(answers.filter(({ head }) => head.includes("HTTP/1.1 101"))).toHaveLength(MAX_REQUESTS_PER_ADDRESS);
+  expect(answers.filter(({ head }) => head.includes("HTTP/1.1 429"))).toHaveLength(1);
+  const other = await of("192.0.2.2");
+  expect(other.head).toContain("HTTP/1.1 101");
+  for (const { socket } of [...answers, other]) socket.destroy();
 });
 
 test("an HTTP/2 connection whose request is silent stays open", async () => {
