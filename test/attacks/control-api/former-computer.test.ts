@@ -108,7 +108,9 @@ test("a computer that gets its name back sees its own history again, and none of
     log.machines.pass("attic", { from: "one", to: "other" }, 5);
     tell(2, "second");
     expect(seen()).toEqual(["second"]);
-    log.machines.pass("attic", { from: "other", to: "one" }, 6);
+    log.machines.pass("attic", { from: "other", to: "third" }, 6);
+    expect(seen()).toEqual([]);
+    log.machines.pass("attic", { from: "third", to: "one" }, 7);
     tell(3, "third");
     expect(seen().toSorted()).toEqual(["first", "third"]);
   });

@@ -1,8 +1,10 @@
 import { EventEmitter, once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { type WebSocket, WebSocketServer } from "ws";
 import { CloseCode } from "#protocol/close-code.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { MAX_EXCHANGES, MAX_SEQUENCE, WINDOW_BYTES } from "#protocol/limits.ts";
@@ -27,6 +29,17 @@ async function connected(more: Parameters<typeof connectHttp>[1] = {}): Promise<
     response.end("{}");
   }, more);
   return { ...made, reached, [Symbol.asyncDispose]: () => made[Symbol.asyncDispose]() };
+}
+
+/** The same, which dials another hub from its second dial on. */
+async function redirected({ port }: AddressInfo): Promise<Awaited<ReturnType<typeof connected>>> {
+  let to: string | null = null;
+  const made = await connected({
+    credentialsAt: (linkUrl) => Promise.resolve({ linkUrl: to ?? linkUrl, token: "right-token" }),
+  });
+  to = `ws://127.0.0.1:${port}/m/attic/link`;
+  made.link.socket.terminate();
+  return made;
 }
 
 /** A server that takes what it gets as bytes, answers whatever comes, and never closes a connection by itself. */
@@ -300,6 +313,33 @@ describe("frames of a hostile hub", () => {
     }
     expect(renamed).toEqual([]);
     expect((await link.call({}, "{}")).status).toBe(200);
+  });
+
+  it("that ask for a call before the welcome end the link, and reach nothing", async () => {
+    const hub = new WebSocketServer({ host: "127.0.0.1", port: 0 });
+    await once(hub, "listening");
+    await using made = await redirected(hub.address() as AddressInfo);
+    const head = { method: "POST", path: "/mcp", headers: [] };
+    const asked = encodeFrame({ kind: FrameKind.REQUEST, exchange: 1, end: true, head, body: Buffer.from("{}") });
+    const [socket] = (await once(hub, "connection")) as [WebSocket];
+    socket.send(asked);
+    const [code] = (await once(socket, "close")) as [number];
+    expect([code, made.reached]).toEqual([CloseCode.BAD_FRAME, []]);
+    hub.close();
+  });
+
+  it("that answer a dial with a redirect are not followed with the token", async () => {
+    const dialled: string[] = [];
+    const hub = createHttpServer().on("upgrade", ({ url = "" }, socket) => {
+      dialled.push(url);
+      socket.end("HTTP/1.1 302 Found\r\nlocation: /elsewhere\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    });
+    hub.listen(0, "127.0.0.1");
+    await once(hub, "listening");
+    await using _made = await redirected(hub.address() as AddressInfo);
+    await expect.poll(() => dialled.length).toBeGreaterThan(1);
+    expect(new Set(dialled)).toEqual(new Set(["/m/attic/link"]));
+    hub.close();
   });
 
   it("at most end the link, before or after the welcome", async () => {
