@@ -97,6 +97,21 @@ describe.each([
   });
 });
 
+it("a token for reading reaches nothing at a machine's own address, since nobody knows which of its tools only read", async () => {
+  const user = new TestUser();
+  await user.machine("attic");
+  const token = await tokenOf(user, { scopes: ["operator:read"] });
+  for (const method of ["GET", "DELETE", "POST"]) {
+    const init = {
+      method,
+      ...bearer(token),
+      ...(method === "POST" && { body: '{"jsonrpc":"2.0","id":1,"method":"ping"}' }),
+    };
+    expect([method, (await ask(`/m/${await user.slug("attic")}/mcp`, init)).status]).toEqual([method, 403]);
+  }
+  expect(await user.reached("attic")).toEqual([]);
+});
+
 it("a token for one machine sees only that machine's data, and no other machine's name", async () => {
   const user = new TestUser();
   await user.machine("attic");

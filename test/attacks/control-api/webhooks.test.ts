@@ -5,6 +5,8 @@ import { seal, unseal } from "../../../control-api/src/webhooks/seal.ts";
 import { keyOfSecret } from "../../../control-api/src/webhooks/sign.ts";
 import type { SubscribeRequest } from "../../../control-api/src/mcp-events/subscribe-request.ts";
 import { User } from "../../../control-api/src/user/user.ts";
+import { somebody } from "../../control-api/pages/support/person.ts";
+import { Client } from "../../control-api/sign-in/support/visitor.ts";
 import { env, type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
 import { isSigned, Receiver, SECRET } from "../../control-api/support/receiver.ts";
 import { whileReading } from "../../control-api/support/while-reading.ts";
@@ -232,7 +234,7 @@ describe("another client or another person", () => {
 });
 
 // Root cause: a webhook, and the machines muted in a browser, were limited to a machine's name, which may pass to another computer.
-describe("a client whose token is revoked", () => {
+describe("a client whose access ends", () => {
   async function tokenOf(user: TestUser): Promise<{ id: string; request: SubscribeRequest }> {
     const { id }: { id: string } = await (await user.rest("POST", "/api/tokens", { label: "app" })).json();
     const filter = { machine: null, session: null };
@@ -250,6 +252,21 @@ describe("a client whose token is revoked", () => {
     );
     expect(answer).toMatchObject({ error: { code: "forbidden" } });
     expect((await objectOf(alice).overview()).subscriptions).toEqual([]);
+  });
+
+  it("because its token has expired, is told that, and nothing that happens after", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const { id, request } = await tokenOf(alice);
+    expect(await objectOf(alice).subscribe({ ...request, url: receiver.url })).toHaveProperty("result");
+    await receiver.plan({ status: 503 }); // what it is told stays in the queue
+    await runInDurableObject(env.USER.getByName(alice.id), (_, { storage }) => void storage.sql.exec("UPDATE access_token SET expires_ms = 1 WHERE id = ?", id)); // prettier-ignore
+    await objectOf(alice).wake(true);
+    await alice.logs("attic", [failed("s1")]);
+    await objectOf(alice).wake(false);
+    const queue = await runInDurableObject(objectOf(alice), (_, { storage }) =>
+      storage.sql.exec<{ content: string }>("SELECT content FROM delivery").toArray(),
+    );
+    expect(queue.map(({ content }) => JSON.parse(content))).toMatchObject([{ type: "terminated" }]);
   });
 
   it("is told nothing of a subscription that it removes just then", async () => {
@@ -382,6 +399,27 @@ describe("what is limited to a machine", () => {
       const sessions = sessionsOf(await receiver.events(1 + index));
       expect(sessions).toEqual(sessions.map(() => "attic/of-the-new"));
     }
+  });
+
+  it("tells an app of the machines that it was allowed, and of no others", async () => {
+    const [{ browser, user }, receiver] = [await somebody(), new Receiver()];
+    for (const name of ["attic", "cellar"]) {
+      await user.machine(name);
+      await user.logs(name, []);
+    }
+    const { access_token: token } = await (await Client.registered()).signIn(browser, {}, { machine: "attic" });
+    expect((await subscribe(new TestUser(user.id, token), receiver.url)).error).toBeUndefined();
+    await user.logs("cellar", [failed("hidden")]);
+    await user.logs("attic", [failed("shown")]);
+    expect(sessionsOf(await receiver.events(1))).toEqual(["attic/shown"]);
+  });
+
+  it("is not subscribed to if nobody knows which computer it is", async () => {
+    const alice = await person("attic");
+    // As in a list of machines that was rebuilt from scripts older than 0.2.
+    await runInDurableObject(env.USER.getByName(alice.id), (_, { storage }) => void storage.sql.exec("UPDATE machine SET identity = ''")); // prettier-ignore
+    const { error } = await subscribe(alice, new Receiver().url, { arguments: { machineId: "attic" } });
+    expect(error).toMatchObject({ code: -32_024, message: expect.stringContaining("codez setup") });
   });
 
   it("is, if an earlier release stored it by name, the computer that has the name when it is first read", async () => {

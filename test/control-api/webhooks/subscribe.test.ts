@@ -138,6 +138,35 @@ describe("events/subscribe", () => {
     expect(sessions).toEqual(["attic/s1", "attic/s2", "attic/s3"]);
   });
 
+  it("replays nothing that the subscription is not about", async () => {
+    const [alice, receiver] = [await person("attic", "cellar"), new Receiver()];
+    const { answer } = await alice.rpc("events/poll", { name: "session.failed" });
+    await alice.logs("cellar", [failed("s1")]);
+    await alice.logs("attic", [{ type: "machine.offline" }, failed("s2")]);
+    await subscribe(alice, receiver, { cursor: answer.result?.["cursor"], arguments: { machineId: "attic" } });
+    await alice.logs("attic", [{ type: "machine.offline" }, failed("s2"), failed("s3")]);
+    const sessions = (await receiver.events(2)).map(({ data }) => (data as { session: string }).session);
+    expect(sessions).toEqual(["attic/s2", "attic/s3"]);
+  });
+
+  it("replays nothing older than its client wants, and says that something was left out", async () => {
+    const [alice, receiver] = [await person("attic"), new Receiver()];
+    const { answer } = await alice.rpc("events/poll", { name: "session.failed" });
+    const events = [
+      { ...failed("old"), atMs: 1 },
+      { ...failed("new"), atMs: Date.now() },
+    ];
+    await alice.logs("attic", events);
+    const { truncated } = await subscribe(alice, receiver, { cursor: answer.result?.["cursor"], maxAgeMs: 3_600_000 });
+    expect([truncated, await receiver.events(1)]).toMatchObject([true, [{ data: { session: "attic/new" } }]]);
+  });
+
+  it("is not tried out for its person: its messages are the client's", async () => {
+    const alice = await person("attic");
+    const { id } = await subscribe(alice, new Receiver());
+    expect((await alice.rest("POST", `/api/webhooks/${id}/test`)).status).toBe(404);
+  });
+
   it("grants a lifetime of at most a week and at least five minutes", async () => {
     const [alice, receiver] = [await person("attic"), new Receiver()];
     const lifeOf = async (ttlMs: number | null): Promise<number> =>
