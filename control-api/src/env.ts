@@ -31,6 +31,8 @@ export type Env = AddressBindings &
     readonly SDK_LANE_ONLY?: string;
     /** Local start only: an id that is new with each start of the platform, which restarts all scripts. */
     readonly PLATFORM_START?: string;
+    /** Local start only: "1" if Operator runs without a clone, in whose folder alone `npx codez` is ours. */
+    readonly WITHOUT_CLONE?: string;
     /** Local start only: a UUID that is new with each restore of a backup. Cursors of before are then expired (history/merged-log.ts). */
     readonly RESTORED?: string;
   };

@@ -12,6 +12,7 @@ import { startMonitor } from "./monitor.ts";
 import { takeLock } from "./lock.ts";
 import type { Hostility } from "./platform/hostility/hostility.ts";
 import { startPlatform } from "./platform/platform.ts";
+import { IS_PACKED } from "./program.ts";
 import { restoreOf } from "./backup/restore.ts";
 import { beginUpgrade, ownVersion } from "./release.ts";
 import { readSecrets } from "./secrets.ts";
@@ -155,6 +156,7 @@ export async function startOperator(options: OperatorOptions): Promise<RunningOp
           // The Workers get only the token's hash. The token itself stays in Node, so the Workers cannot log or leak it.
           OWNER_TOKEN_HASH: createHash("sha256").update(secrets.OWNER_TOKEN).digest("hex"),
           LOCAL_KEY: secrets.LOCAL_KEY,
+          ...(IS_PACKED ? { WITHOUT_CLONE: "1" } : {}),
         }
       : {}),
     ...options.vars,

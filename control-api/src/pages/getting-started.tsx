@@ -2,6 +2,7 @@ import type { Env } from "../env.ts";
 import { Copy } from "../design/parts.tsx";
 import { QrCode } from "../design/qr-code.tsx";
 import { isLoopbackHost } from "../http/loopback.ts";
+import { codezLine } from "./codez-line.ts";
 
 /** What to do with a new Operator, on the page that a person sees first and wherever there is no machine yet. */
 export function GettingStarted({ env }: { readonly env: Env }) {
@@ -34,14 +35,17 @@ export function GettingStarted({ env }: { readonly env: Env }) {
 /** The line that makes a computer a machine of this person's. */
 export function AddMachine({ env }: { readonly env: Env }) {
   const isLocal = isLoopbackHost(new URL(env.ORIGIN).hostname);
+  const { line, isInClone } = codezLine(env, "up");
   return (
     <>
       <p>
-        {isLocal
+        {isInClone
           ? "In a terminal on this computer, in the folder where you started Operator:"
-          : "In a terminal on the computer that you want to add. It needs Node 20 or newer, and nothing else:"}
+          : isLocal
+            ? "In a terminal on this computer:"
+            : "In a terminal on the computer that you want to add. It needs Node 20 or newer, and nothing else:"}
       </p>
-      <Copy text={isLocal ? "npx codez up" : `npx -y ${env.ORIGIN}/codez.tgz up`} label="the command" />
+      <Copy text={line} label="the command" />
       <p class="soft">
         {isLocal
           ? "This Operator listens on this computer alone. Other computers reach one with an address of its own: npm start -- --public-url https://..."

@@ -1,9 +1,9 @@
 import type { Env } from "../env.ts";
 import { Copy } from "../design/parts.tsx";
 import { shownAs } from "../http/shown-machine.ts";
-import { isLoopbackHost } from "../http/loopback.ts";
 import type { MachineRecord } from "../machines/machine-record.ts";
 import { machinePath } from "./address.ts";
+import { codezLine } from "./codez-line.ts";
 
 type ConfirmProps = { readonly change: "remove" | "rotate"; readonly machine: MachineRecord; readonly csrf: string };
 
@@ -50,8 +50,7 @@ export function ConfirmChange({ change, machine, csrf }: ConfirmProps) {
 
 /** After a token was replaced: how the machine gets the new one. */
 export function RotatedPage({ name, env }: { readonly name: string; readonly env: Env }) {
-  const isLocal = isLoopbackHost(new URL(env.ORIGIN).hostname);
-  const command = isLocal ? `npx codez setup ${name}` : `npx -y ${env.ORIGIN}/codez.tgz setup ${name}`;
+  const { line, isInClone } = codezLine(env, `setup ${name}`);
   return (
     <div class="narrow">
       <a class="back" href={machinePath(name)}>
@@ -59,8 +58,11 @@ export function RotatedPage({ name, env }: { readonly name: string; readonly env
       </a>
       <section class="card">
         <h1>{name} is disconnected</h1>
-        <p>Its former token works no more. To connect it again, run on that computer:</p>
-        <Copy text={command} label="the command" />
+        <p>
+          Its former token works no more. To connect it again, run on that computer
+          {isInClone ? ", in the folder where you started Operator:" : ":"}
+        </p>
+        <Copy text={line} label="the command" />
         <p class="soft">It keeps its name, its sessions and its log.</p>
       </section>
     </div>
