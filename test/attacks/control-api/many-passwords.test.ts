@@ -2,6 +2,7 @@
 // anybody sent. The forty attempts that an address has held up everybody's calls for 16 s, and ten addresses at once for minutes.
 import { expect, onTestFinished, test, vi } from "vitest";
 import { PasswordTurns } from "../../../control-api/src/sign-in/accounts/password-turns.ts";
+import { directory, PASSWORD, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 
 /** Checks that note that they ran, and how many did at once. */
 function checks() {
@@ -59,4 +60,17 @@ test("a check that fails does not end the turns", async () => {
   const next = turns.stranger(check("next"), "a");
   await expect(failing).rejects.toThrow("out of memory");
   expect(await next).toBe("next");
+});
+
+test("whoever signs in takes a turn: as a stranger, until they have signed in from that address", async () => {
+  const { name } = await Visitor.invited();
+  const signIn = () => directory().signIn(name, PASSWORD, { address: "198.51.100.7", browser: "x" });
+  const strangers = vi.spyOn(PasswordTurns.prototype, "stranger").mockResolvedValue(null);
+  onTestFinished(() => strangers.mockRestore());
+  expect(await signIn()).toMatchObject({ denied: "slow_down" });
+  strangers.mockRestore();
+  expect(await signIn()).toHaveProperty("session");
+  const again = vi.spyOn(PasswordTurns.prototype, "stranger").mockResolvedValue(null);
+  onTestFinished(() => again.mockRestore());
+  expect(await signIn()).toHaveProperty("session");
 });

@@ -16,7 +16,9 @@ it.each([
   ["me:SEC@RET@host.example:repo", "host.example:repo"],
   ["//me:SECRET@host.example/repo", "//host.example/repo"],
   ["https:\\\\me:SECRET@host.example/repo", "https:\\\\host.example/repo"],
+  ["https:\\\\SECRET@host.example/repo", "https:\\\\host.example/repo"],
   ["codecommit::https://me:SECRET@host.example/repo", "codecommit::https://host.example/repo"],
+  ["codecommit::https://SECRET@host.example/repo", "codecommit::https://host.example/repo"],
 ])("takes the secret out of %s", (remote, shown) => {
   expect(withoutCredentials(remote)).toBe(shown);
 });
