@@ -1,6 +1,7 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { describe, expect, it } from "vitest";
-import type { EventPush, LoggedEvent } from "#protocol/event.ts";
+import { DELTA_SUFFIX, type EventPush, type LoggedEvent } from "#protocol/event.ts";
+import { SCRIPT_EVENT_RATE } from "#protocol/limits.ts";
 import type { EventQuery, EventsRead } from "../../../control-api/src/history/event-query.ts";
 import { FIRST_HISTORY, MACHINE_BYTES, MACHINE_ROWS, TRIM_ROWS } from "../../../control-api/src/history/limits.ts";
 import { MergedLog } from "../../../control-api/src/history/merged-log.ts";
@@ -121,6 +122,15 @@ describe("a push", () => {
             NOW,
           ),
         ).toMatchObject({ stored: 0, added: [] });
+    }));
+
+  it("of more events than a script may send is taken up to there, and reports that others are missing", () =>
+    withLog((log) => {
+      const { burst } = SCRIPT_EVENT_RATE;
+      const events = numbers(1, burst + 10).map((seq) => event(seq, { type: `message${DELTA_SUFFIX}` }));
+      const { added, stored } = log.push("a", "attic", push(0, events), events.length, NOW);
+      expect([added.length, stored]).toEqual([burst, burst + 10]);
+      expect(read(log, { after: { epoch: log.position.epoch, seq: burst } }).gaps).toEqual(["attic"]);
     }));
 
   it("cannot speak for Operator: of its account's notices, or of what became of calls that waited", () =>
