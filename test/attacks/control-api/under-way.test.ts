@@ -7,6 +7,7 @@ import type { RegistrationResponseJSON } from "@simplewebauthn/server";
 import { Accounts } from "../../../control-api/src/sign-in/accounts/accounts.ts";
 import type { User } from "../../../control-api/src/user/user.ts";
 import type { Bearer, Credential } from "../../../control-api/src/http/caller.ts";
+import { shownAs } from "../../../control-api/src/http/shown-machine.ts";
 import { Store } from "../../../control-api/src/sign-in/oauth/store/store.ts";
 import { newPasskey } from "../../control-api/sign-in/support/passkey.ts";
 import {
@@ -576,20 +577,24 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
     const { user, browser } = await browserOf(person);
     for (const name of ["attic", "barn"]) await new TestUser(user).machine(name);
     await new TestUser(user).script("cellar");
+    // As the pages showed them: it is not for another computer's sake that they are refused.
+    const shownOf = (name: string) => shownAs({ name, identity: `identity-of-${name}` });
+    const [attic, barn] = [shownOf("attic"), shownOf("barn")];
     await end(user, `browser:${browser}`);
     const csrf = await person.csrf("/account");
     const forms: [path: string, fields: Record<string, string>][] = [
       ["/account/tokens", { label: "late", may: "manage" }],
-      ["/account/approvals/attic", { allow: "yes" }],
-      ["/account/approvals/attic", { ask: "yes" }],
-      ["/machines/attic/approval", { approval: "once" }],
-      ["/machines/attic/rotate", {}],
-      ["/machines/barn/remove", {}],
-      ["/machines/attic/rename", { name: "cellar" }],
+      ["/account/approvals/attic", { allow: "yes", machine: attic }],
+      ["/account/approvals/attic", { ask: "yes", machine: attic }],
+      ["/machines/attic/approval", { approval: "once", machine: attic }],
+      ["/machines/attic/rotate", { machine: attic }],
+      ["/machines/barn/remove", { machine: barn }],
+      ["/machines/attic/rename", { name: "cellar", machine: attic }],
+      ["/retention", { days: "1", events: "1000", sure: "yes" }],
     ];
     const written = async () => {
       const machines = (await objectOf(user).machines()).map(({ name, linkTokenHash, remoteApproval, elicitation, pageApproval }) => [name, linkTokenHash, remoteApproval, elicitation, pageApproval]); // prettier-ignore
-      return JSON.stringify([machines, await objectOf(user).tokens()]);
+      return JSON.stringify([machines, await objectOf(user).tokens(), await objectOf(user).retention()]);
     };
     const changed: string[] = [];
     for (const [path, fields] of forms) {
