@@ -1,3 +1,5 @@
+import { BodyReader } from "./body-reader.ts";
+
 /** The most that is read of a body which nobody wants, in bytes. A call with a few photos in it is smaller. */
 const UNREAD_BYTES = 16 * 1024 * 1024;
 
@@ -15,18 +17,18 @@ export async function discardUnread(request: Request): Promise<void> {
   // Nearly always. Asked first, because asking for the body makes workerd build a stream for it.
   if (request.bodyUsed) return;
   const { body } = request;
-  if (body !== null && !body.locked) await discard(body.getReader());
+  if (body !== null && !body.locked) await discard(new BodyReader(body));
 }
 
 /** The same for a body that was read in part. Ends early, without an error, when the sender has gone. */
-export async function discard(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+export async function discard(reader: BodyReader): Promise<void> {
   const { promise: late, resolve } = Promise.withResolvers<"late">();
   const timer = setTimeout(() => resolve("late"), UNREAD_MS);
   try {
     for (let left = UNREAD_BYTES; left > 0;) {
       const next = await Promise.race([reader.read(), late]);
-      if (next === "late" || next.done) return;
-      left -= next.value.byteLength;
+      if (next === "late" || next === null) return;
+      left -= next.byteLength;
     }
   } catch {
     // The sender has gone.

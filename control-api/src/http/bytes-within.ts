@@ -1,3 +1,4 @@
+import { BodyReader } from "#protocol/body-reader.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
 /**
@@ -7,14 +8,13 @@ import { GrowingBytes } from "./growing-bytes.ts";
 export async function bytesWithin({ body }: Request | Response, limit: number): Promise<Uint8Array | null> {
   const read = new GrowingBytes();
   if (body === null) return read.bytes;
-  const reader: ReadableStreamDefaultReader<Uint8Array> = body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return read.bytes;
-    if (read.length + value.byteLength > limit) {
+  const reader = new BodyReader(body);
+  for (let piece = await reader.read(); piece !== null; piece = await reader.read()) {
+    if (read.length + piece.byteLength > limit) {
       await reader.cancel();
       return null;
     }
-    read.add(value, limit);
+    read.add(piece, limit);
   }
+  return read.bytes;
 }

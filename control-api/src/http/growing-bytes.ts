@@ -19,13 +19,17 @@ export class GrowingBytes {
   /** @param limit the most that there will be, so that no more is held. The caller has checked that this chunk is within it */
   add(chunk: Uint8Array, limit: number): void {
     const length = this.#length + chunk.byteLength;
-    if (length > this.#room.byteLength) {
-      const larger = new Uint8Array(Math.min(limit, Math.max(length, 2 * this.#room.byteLength)));
-      larger.set(this.bytes);
-      this.#room = larger;
-    }
+    if (length > this.#room.byteLength) this.reserve(Math.min(limit, Math.max(length, 2 * this.#room.byteLength)));
     this.#room.set(chunk, this.#length);
     this.#length = length;
+  }
+
+  /** Makes room for this many bytes at once, which have been announced and counted. */
+  reserve(bytes: number): void {
+    if (bytes <= this.#room.byteLength) return;
+    const larger = new Uint8Array(bytes);
+    larger.set(this.bytes);
+    this.#room = larger;
   }
 
   clear(): void {

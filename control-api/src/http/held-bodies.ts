@@ -1,3 +1,4 @@
+import { BodyReader } from "#protocol/body-reader.ts";
 import { onClientLeft } from "./client-left.ts";
 import { GrowingBytes } from "./growing-bytes.ts";
 
@@ -74,23 +75,26 @@ export class HeldBodies {
     this.#held.add(held);
     this.#count(held, FIRST_ROOM_BYTES);
     onClientLeft(request, () => this.#giveUp(held));
-    const reader = body.getReader();
+    const reader = new BodyReader(body);
     let look: () => void = () => undefined;
     const looks = setInterval(() => look(), checkMs);
     let isRead = false;
     try {
       for (let arriving = reader.read(); ;) {
         // Nothing but this loop touches the body. A request of another client that needs the room only takes the bytes (`#makeRoom`).
-        const arrived = await Promise.race([arriving, new Promise<null>((resolve) => (look = () => resolve(null)))]);
+        const arrived = await Promise.race([
+          arriving,
+          new Promise<"silent">((resolve) => (look = () => resolve("silent"))),
+        ]);
         if (held.isGivenUp) return { missing: "no_room" };
-        if (arrived?.done === true) {
+        if (arrived === null) {
           isRead = true;
           return held.bytes;
         }
         if (Date.now() > untilMs + held.length / bytesPerMs) return { missing: "too_slow" };
-        if (arrived === null) continue;
-        if (held.length + arrived.value.byteLength > limit) return { missing: "too_large" };
-        this.#count(held, held.add(arrived.value, limit));
+        if (arrived === "silent") continue;
+        if (held.length + arrived.byteLength > limit) return { missing: "too_large" };
+        this.#count(held, held.add(arrived, limit, reader.roomBytes));
         if (held.isGivenUp) return { missing: "no_room" };
         arriving = reader.read();
       }
@@ -161,10 +165,13 @@ class HeldBody {
     return this.#read.bytes;
   }
 
-  /** Answers by how much the room has grown beyond what is counted. */
-  add(chunk: Uint8Array, limit: number): number {
+  /**
+   * Answers by how much the room has grown beyond what is counted.
+   * @param beside the room for what comes next
+   */
+  add(chunk: Uint8Array, limit: number, beside: number): number {
     this.#read.add(chunk, limit);
-    return Math.max(0, this.#read.capacity - this.counted);
+    return Math.max(0, this.#read.capacity + beside - this.counted);
   }
 
   giveUp(): void {

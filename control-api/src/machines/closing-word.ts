@@ -1,3 +1,4 @@
+import { BodyReader } from "#protocol/body-reader.ts";
 import { EndMark } from "#protocol/end-mark.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import { isEventStream, OperatorHeader } from "#protocol/header.ts";
@@ -18,16 +19,14 @@ export function withClosingWord(
   const word = closingWord(error, method, body);
   const mark = answer.headers.has(OperatorHeader.MARK_END) ? new EndMark() : null;
   if (word === null && mark === null) return answer;
-  const reader = answer.body.getReader();
+  const reader = new BodyReader(answer.body);
   const stream = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         try {
-          for (;;) {
-            const { done, value } = await reader.read();
-            if (done) break;
-            const bytes = mark?.strip(value) ?? value;
-            if (bytes.length > 0) return controller.enqueue(bytes);
+          for (let piece = await reader.read(); piece !== null; piece = await reader.read()) {
+            const bytes = mark?.strip(piece) ?? piece;
+            if (bytes.length > 0) return controller.enqueue(bytes.slice()); // a piece is valid until the next is read
           }
           // A script without the mark is of an older version: its end has to be believed.
           if (word !== null && mark?.isThere === false) controller.enqueue(word);

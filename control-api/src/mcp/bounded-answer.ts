@@ -1,4 +1,5 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
+import { BodyReader } from "#protocol/body-reader.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import { eventText } from "#protocol/event-text.ts";
 import { GrowingBytes } from "../http/growing-bytes.ts";
@@ -30,23 +31,24 @@ export async function answerText(
   let room: number | null = null;
   let counted: Held | null = null;
   const read = new GrowingBytes();
-  const reader = body.getReader();
+  const reader = new BodyReader(body);
   try {
     for (;;) {
-      const { done, value } = await reader.read();
-      if (done) {
+      const piece = await reader.read();
+      if (piece === null) {
         if (counted !== null) held.shrink(counted, read.length);
         return new TextDecoder().decode(read.bytes);
       }
-      const length = read.length + value.byteLength;
+      const length = read.length + piece.byteLength;
       if (room === null && length > SMALL_BYTES && length <= limitBytes) {
         room = announced >= length && announced <= limitBytes ? announced : limitBytes;
         counted = await held.add(machine, room);
         if (counted === null) throw noRoom(machine);
+        if (room === announced) read.reserve(room);
       }
       // It is not held to the length that it announced.
       if (length > (room ?? limitBytes)) throw tooLarge(machine, limitBytes);
-      read.add(value, room ?? limitBytes);
+      read.add(piece, room ?? limitBytes);
     }
   } catch (reason) {
     void reader.cancel().catch(() => undefined); // it may have broken off
@@ -65,18 +67,30 @@ export async function* eventsWithin(
   if (response.body === null) return;
   let sinceEvent = 0;
   let counted: Held | null = null;
-  const bounded = new TransformStream<Uint8Array, Uint8Array>({
-    async transform(chunk, controller) {
-      sinceEvent += chunk.length;
-      if (sinceEvent > limitBytes) throw tooLarge(machine, limitBytes);
-      if (sinceEvent > SMALL_BYTES && counted === null) {
-        counted = await held.add(machine, limitBytes);
-        if (counted === null) throw noRoom(machine);
-      }
-      controller.enqueue(chunk);
+  const reader = new BodyReader(response.body);
+  const bounded = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const piece = await reader.read();
+          if (piece === null) return controller.close();
+          sinceEvent += piece.length;
+          if (sinceEvent > limitBytes) throw tooLarge(machine, limitBytes);
+          if (sinceEvent > SMALL_BYTES && counted === null) {
+            counted = await held.add(machine, limitBytes);
+            if (counted === null) throw noRoom(machine);
+          }
+          controller.enqueue(piece.slice()); // a piece is valid until the next is read
+        } catch (reason) {
+          void reader.cancel().catch(() => undefined); // it may have broken off
+          throw reason;
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
     },
-  });
-  const events = response.body.pipeThrough(bounded).pipeThrough(eventText()).pipeThrough(new EventSourceParserStream());
+    { highWaterMark: 0 },
+  );
+  const events = bounded.pipeThrough(eventText()).pipeThrough(new EventSourceParserStream());
   for await (const { data } of events) {
     if (counted !== null) held.shrink(counted, sinceEvent);
     sinceEvent = 0;

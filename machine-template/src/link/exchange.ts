@@ -1,3 +1,4 @@
+import { BodyReader } from "#protocol/body-reader.ts";
 import { Credit, InboundBody, sendBytes } from "#protocol/body.ts";
 import type { OperatorError } from "#protocol/error.ts";
 import { OperatorFailure } from "#protocol/error.ts";
@@ -167,10 +168,10 @@ export class Exchange {
 
   async #stream(body: ReadableStream<Uint8Array> | null): Promise<void> {
     if (body === null) return;
-    const reader = body.getReader();
+    const reader = new BodyReader(body);
     try {
-      for (let next = await reader.read(); !next.done; next = await reader.read())
-        await sendBytes(next.value, this.#credit, (part) => this.#sendBody(part, false));
+      for (let piece = await reader.read(); piece !== null; piece = await reader.read())
+        await sendBytes(piece, this.#credit, (part) => this.#sendBody(part, false));
     } catch (reason) {
       // The exchange was answered or cancelled before the whole request was read, which HTTP allows.
       if (this.#over) return discard(reader);
