@@ -84,12 +84,16 @@ export async function serveMcp(
 /** Counts the large answers of machines until the client has read what it gets of them. */
 function untilRead(response: Response, answers: HeldAnswers): Response {
   const { body, headers } = response;
+  const isStream = isEventStream(headers.get("content-type"));
   // A stream may have begun before there is an answer.
-  if (body === null || (!answers.hasAny && !isEventStream(headers.get("content-type")))) {
+  if (body === null || (!answers.hasAny && !isStream)) {
     answers.release();
     return response;
   }
-  const { readable, writable } = new TransformStream<Uint8Array, Uint8Array>();
+  // The chunks of a stream come from JavaScript. Those of any other answer are the runtime's, which would pass them to JavaScript 4 KB at a time.
+  const { readable, writable } = isStream
+    ? new TransformStream<Uint8Array, Uint8Array>()
+    : new IdentityTransformStream();
   const release = (): void => answers.release();
   void body.pipeTo(writable).then(release, release);
   return new Response(readable, response);
