@@ -95,10 +95,19 @@ async function compareAll(): Promise<void> {
   );
 }
 
-/** Calls `echo` `calls` times, and returns the times and the CPU per call of each of the path's processes. */
 function echo(path: Path, concurrency: number, calls: number): Promise<Row> {
+  return calling(path, concurrency, calls, (n) => ["echo", { text: `echo ${n}` }, `echo ${n}`]);
+}
+
+/** Calls one of the server's tools `calls` times, and returns the times and the CPU per call of each of the path's processes. */
+function calling(
+  path: Path,
+  concurrency: number,
+  calls: number,
+  what: (n: number) => [tool: string, args: Record<string, unknown>, expected: string],
+): Promise<Row> {
   return withConnections(async (agent) => {
-    const one = (n: number) => call(agent, path, "echo", { text: `echo ${n}` }, `echo ${n}`);
+    const one = (n: number) => call(agent, path, ...what(n));
     await measure(concurrency, concurrency * OPENING_CALLS, one);
     const running = Object.entries(path.processes());
     const before = running.map(([, pids]) => cpuMs(pids));
@@ -116,9 +125,14 @@ function echo(path: Path, concurrency: number, calls: number): Promise<Row> {
 async function compareEcho(concurrency: number, calls: number): Promise<void> {
   const rows = await inTurns(ROUNDS, paths, (path) => echo(path, concurrency, calls));
   printSamples(`echo, ${concurrency} at once (${calls} calls, ${ROUNDS} rounds)`, rows);
+  printProcesses(`${concurrency} at once`, rows);
+}
+
+/** The CPU of each process of those paths whose processes are known. */
+function printProcesses(what: string, rows: Map<string, Row>): void {
   const parts = [...rows].filter(([, row]) => row["cpuUs"] !== undefined);
   printTable(
-    `CPU us per call by process, ${concurrency} at once`,
+    `CPU us per call by process, ${what}`,
     [],
     parts.map(([name, row]) => [
       name,
@@ -131,13 +145,7 @@ async function compareEcho(concurrency: number, calls: number): Promise<void> {
 
 async function compareSize(bytes: number): Promise<void> {
   const text = "x".repeat(bytes);
-  const rows = await inTurns(ROUNDS, paths, (path) =>
-    withConnections(async (agent) => {
-      const one = () => call(agent, path, "big", { bytes }, text);
-      await measure(1, OPENING_CALLS, one);
-      return measure(1, SIZED_CALLS, one);
-    }),
-  );
+  const rows = await inTurns(ROUNDS, paths, (path) => calling(path, 1, SIZED_CALLS, () => ["big", { bytes }, text]));
   const rate = (row: Row | undefined) => ((row?.["perSecond"] ?? Number.NaN) * bytes) / 1e6;
   const bareRate = rate(rows.get(relay.name));
   printTable(
@@ -152,6 +160,7 @@ async function compareSize(bytes: number): Promise<void> {
       ratio(rate(row), bareRate),
     ]),
   );
+  printProcesses(`${bytes / 1024} KB result`, rows);
 }
 
 async function compareProgress(): Promise<void> {
