@@ -253,7 +253,7 @@ describe.skipIf(!hasChromium())("a person with a browser and a machine", () => {
     await plain.waitForURL("**/machines/attic");
     await plain.fill("#manage input[name=name]", "loft");
     await plain.click("#manage button:has-text('Rename')");
-    await plain.waitForURL("**/machines/loft");
+    await plain.waitForURL("**/machines/loft#manage");
     await plain.click("a:has-text('Remove')");
     await plain.click("button:has-text('Remove')");
     await plain.waitForSelector("text=loft is removed");
