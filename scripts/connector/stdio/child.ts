@@ -75,6 +75,7 @@ export class Child {
       this.#process.on("close", () => end(this.#why ?? exitOf(this.#process)));
     });
     this.#process.stdout?.on("data", (chunk: Buffer) => this.#read(chunk));
+    this.#process.stdout?.on("end", () => setTimeout(() => this.#endMute(), DRAIN_TIMEOUT_MS).unref());
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#tail = (this.#tail + text).slice(-TAIL_CHARACTERS);
     });
@@ -101,6 +102,12 @@ export class Child {
     const timer = setTimeout(() => this.#signal("SIGKILL"), END_TIMEOUT_MS);
     await this.#gone;
     clearTimeout(timer);
+  }
+
+  /** Nobody would ever hear from a child that has closed its output and goes on. The output of one that has exited ends just before its exit is known. */
+  #endMute(): void {
+    const { exitCode, signalCode } = this.#process;
+    if (exitCode === null && signalCode === null) void this.end("it closed its standard output");
   }
 
   #signal(signal: NodeJS.Signals): void {

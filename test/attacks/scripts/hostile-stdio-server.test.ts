@@ -136,6 +136,16 @@ it("a line that does not end ends its server before it fills the memory", async 
   expect(status).toBe(502);
 });
 
+it("a server that closes its output, and so can answer nothing any more, is ended with its calls", async () => {
+  const { target, session } = await opened(`setInterval(() => {}, 1_000);
+  function heard({ method }) {
+    if (method === "tools/call") require("node:fs").closeSync(1);
+  }`);
+  const { status } = await ask(target, "POST", '{"jsonrpc":"2.0","id":1,"method":"tools/call"}', session);
+  expect(status).toBe(502);
+  expect((await ask(target, "POST", '{"jsonrpc":"2.0","id":2,"method":"tools/list"}', session)).status).toBe(404);
+});
+
 it("a process that a server has left behind is not read any more", async () => {
   using folder = temporaryFolder();
   const file = join(folder.path, "pid");
