@@ -193,6 +193,30 @@ describe("a browser's settings", () => {
     );
   });
 
+  test("keep what an earlier release muted by names, each machine as soon as its computer is known", async () => {
+    const one = await Subscribed.make();
+    const { user } = one.person;
+    for (const name of ["barn", "cellar"]) await user.machine(name);
+    const computerOfBarn = (identity: string) =>
+      runInDurableObject(env.USER.getByName(user.id), (_, { storage }) => {
+        storage.sql.exec("UPDATE machine SET identity = ? WHERE name = 'barn'", identity);
+      });
+    await computerOfBarn(""); // as in a list that was rebuilt
+    await runInDurableObject(objectOf(one), (_, { storage }) => {
+      storage.sql.exec(`UPDATE subscription SET by_names = 1,
+        push = json_remove(json_set(push, '$.muted', json('["attic","barn"]')), '$.mutedNames')`);
+    });
+    const muted = async () => (await objectOf(one).overview()).subscriptions[0]?.push?.muted.toSorted();
+    expect(await muted()).toEqual(["attic", "barn"]);
+    await one.choose({ "topic-failed": "yes", machine: "attic" });
+    expect((await subscribe(one.person, one.push)).status).toBe(200);
+    expect(await muted()).toEqual(["barn", "cellar"]);
+    await computerOfBarn("identity-of-barn");
+    expect(await muted()).toEqual(["barn", "cellar"]);
+    await user.register("barn", { identity: "identity-of-another", replace: true });
+    expect(await muted()).toEqual(["cellar"]);
+  });
+
   test("hold back requests in quiet hours until they end, and leave out the rest", async () => {
     const one = await Subscribed.make();
     const hour = 3_600_000;
