@@ -13,7 +13,7 @@ import { foreignHost, unreadForm } from "./design/error-page.tsx";
 import { wantsPage } from "./design/page-wanted.ts";
 import { MAX_BODY_BYTES, MAX_PROMPT_BYTES, withBody, withStatedBody } from "./http/body-within.ts";
 import { harmless, refuseNavigation } from "./http/harmless.ts";
-import { refuseForeignHost } from "./http/host.ts";
+import { refuseClearText, refuseForeignHost } from "./http/host.ts";
 import { passThrough } from "./machines/machine-proxy.ts";
 import { serveMcp } from "./mcp/endpoint.ts";
 import { refuse, refuseCall } from "./http/refusal.ts";
@@ -38,7 +38,8 @@ async function answer(request: Request, env: Env, ctx: ExecutionContext): Promis
   if (url === null)
     return errorResponse({ code: "invalid_request", reason: "The request has no valid host and path." });
   const machine = machineAddressIn(url, env.DOMAIN);
-  const foreign = machine === null ? refuseForeignHost(url.hostname, env) : null;
+  const foreign =
+    refuseClearText(url.protocol, env) ?? (machine === null ? refuseForeignHost(url.hostname, env) : null);
   if (foreign !== null) return wantsPage(request) ? foreignHost(env.ORIGIN) : foreign;
   if (isMetadata(url)) return metadata(request, url, env, ctx);
   if (machine !== null) return passThrough(request, url, env, machine);

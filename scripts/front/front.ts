@@ -228,12 +228,12 @@ export class Front implements AsyncDisposable {
     const isProxied = trusted.includes(peer);
     const forwardedHost = isProxied ? one(headers["x-forwarded-host"]) : undefined;
     const host = forwardedHost ?? one(headers[":authority"]) ?? headers.host;
-    const forwardedScheme = isProxied ? one(headers["x-forwarded-proto"]) : undefined;
+    const isSecure = isProxied ? isForwardedSecurely(one(headers["x-forwarded-proto"])) : certificate !== null;
     if (host === undefined || !isHost(host) || hostsOf(incoming) > 1 || incoming.url?.startsWith("/") !== true)
       return null;
     return {
       host,
-      scheme: forwardedScheme === "https" || (forwardedScheme === undefined && certificate !== null) ? "https" : "http",
+      scheme: isSecure ? "https" : "http",
       client: this.#clientOf(incoming),
     };
   }
@@ -261,6 +261,11 @@ const HOST = /^(?:[\w.-]{1,253}|\[[\da-f:.]{2,45}\])(?::\d{1,5})?$/i;
 /** A port above 65,535 and an address with a number too many match the pattern, and are no part of a URL all the same. */
 function isHost(host: string): boolean {
   return HOST.test(host) && URL.canParse(`http://${host}/`);
+}
+
+/** Whether a proxy's client came over TLS. Of several proxies the first one knows. One that does not say terminates TLS, or it would not be one of ours. */
+function isForwardedSecurely(scheme = "https"): boolean {
+  return scheme.split(",", 1)[0]?.trim().toLowerCase() === "https";
 }
 
 /** Whether a request's target is a machine's link, the only WebSocket that stays. What follows a `?` or `#` is no part of the path. */

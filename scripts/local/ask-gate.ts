@@ -1,4 +1,5 @@
 import { request } from "node:http";
+import { SCHEME_HEADER } from "../front/edge-headers.ts";
 
 /** The gate answers within milliseconds; after this it counts as hung. */
 const TIMEOUT_MS = 5_000;
@@ -10,9 +11,10 @@ export type GateAnswer = { readonly status: number; readonly text: string };
 
 /** Sends a GET to the gate over its Unix socket. Its public address may not be reachable from here (no hairpin NAT). */
 export function askGate({ gate, url }: Gate, path: string): Promise<GateAnswer> {
-  const { host } = new URL(url);
+  const { host, protocol } = new URL(url);
+  const headers = { host, [SCHEME_HEADER]: protocol.slice(0, -1) };
   return new Promise((resolve, reject) => {
-    const options = { socketPath: gate, path, headers: { host }, signal: AbortSignal.timeout(TIMEOUT_MS) };
+    const options = { socketPath: gate, path, headers, signal: AbortSignal.timeout(TIMEOUT_MS) };
     const asked = request(options, (answer) => {
       let text = "";
       answer.setEncoding("utf8");

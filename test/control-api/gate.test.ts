@@ -26,6 +26,37 @@ describe("the WebSocket with which a doctor learns whether any comes through", (
   });
 });
 
+describe("a request without TLS, to an Operator that has it", () => {
+  const SECURE = { ...env, ORIGIN: "https://operator.example.com", DOMAIN: "machines.example.com" };
+  const at = (url: string, headers: Record<string, string> = {}): Promise<Response> =>
+    gate.fetch(new Request(url, { headers }), SECURE, createExecutionContext());
+
+  it.each([
+    "operator.example.com/api/me",
+    "operator.example.com/mcp",
+    "operator.example.com/m/attic/mcp",
+    "operator.example.com/.well-known/oauth-authorization-server",
+    "attic.machines.example.com/mcp",
+  ])("is refused, with a token as well: %s", async (address) => {
+    for (const headers of [{}, { authorization: "Bearer x" }]) {
+      const refused = await at(`http://${address}`, headers);
+      expect(refused.status).toBe(400);
+      expect(await refused.text()).toContain("over TLS only, at https://operator.example.com.");
+      expect((await at(`https://${address}`, headers)).status).not.toBe(400);
+    }
+  });
+
+  it("gets no form for a password, but a page with the address", async () => {
+    const headers = { accept: "text/html" };
+    const refused = await at("http://operator.example.com/sign-in", headers);
+    expect(refused.status).toBe(400);
+    const page = await refused.text();
+    expect(page).toContain('href="https://operator.example.com"');
+    expect(page).not.toContain("<form");
+    expect(await (await at("https://operator.example.com/sign-in", headers)).text()).toContain("<form");
+  });
+});
+
 describe("a caller without a token", () => {
   it.each(["http://127.0.0.1:8787", "http://localhost:8787", "http://[::1]:8787"])(
     "is accepted from this computer, at %s",

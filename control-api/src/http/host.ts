@@ -26,3 +26,15 @@ export function refuseForeignHost(hostname: string, env: AddressBindings): Respo
   const reason = `This Operator is ${env.ORIGIN}; "${hostname}" is not one of its hosts.`;
   return errorResponse({ code: "invalid_request", reason });
 }
+
+/**
+ * The refusal of a request that came without TLS to an Operator that has it; `null` for any other. Cloudflare, and a proxy that listens on port 80 as
+ * well, pass such requests on: passwords, tokens and cookies would go through the network in the clear, and nobody would notice.
+ */
+export function refuseClearText(protocol: string, env: AddressBindings): Response | null {
+  if (protocol === "https:" || !env.ORIGIN.startsWith("https:")) return null;
+  return errorResponse({
+    code: "invalid_request",
+    reason: `This Operator is reached over TLS only, at ${env.ORIGIN}.`,
+  });
+}

@@ -68,6 +68,16 @@ describe("the front", () => {
     // A proxy that names no client is not treated as one client, because many may be behind it.
     const silent = (await (await fetch(`http://127.0.0.1:${behind.port}/`)).json()) as Seen;
     expect(new Map(silent.headers).has("cf-connecting-ip")).toBe(false);
+    // One that does not name the scheme terminates TLS all the same. Of several proxies the first one knows.
+    expect(silent.url).toBe(`https://127.0.0.1:${behind.port}/`);
+    for (const [named, scheme] of [
+      ["http", "http"],
+      ["https, http", "https"],
+      ["http, https", "http"],
+    ] as const) {
+      const response = await fetch(`http://127.0.0.1:${behind.port}/`, { headers: { "x-forwarded-proto": named } });
+      expect(((await response.json()) as Seen).url).toBe(`${scheme}://127.0.0.1:${behind.port}/`);
+    }
     const open = await front(false);
     const seen = (await (await fetch(`http://127.0.0.1:${open.port}/`, { headers: claims })).json()) as Seen;
     expect(seen.url).toBe(`http://127.0.0.1:${open.port}/`);
