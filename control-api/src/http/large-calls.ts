@@ -63,7 +63,7 @@ export class LargeCalls {
     if (length <= SMALL_BYTES) return new HeldCall(new Uint8Array(await request.arrayBuffer()), () => undefined);
     const { user, client, credential = client } = caller;
     const sender = { address: `${user} ${credential}`, network: user, share: 1 };
-    // With its length known, a body takes no more room than it has bytes.
+    // With its length known, a body takes no more room than it has bytes, and one piece of it that is being read.
     const bytes = await this.#reading.read(request, Number.isNaN(length) ? limit : length, sender);
     const call = "missing" in bytes ? bytes : this.#hold(user, bytes);
     if (call instanceof HeldCall) onClientLeft(request, () => call.abandon());

@@ -42,8 +42,8 @@ describe("what large calls hold", () => {
 
   test("has a limit for all", async () => {
     const calls = new LargeCalls(LIMITS);
-    await held(calls, "eve", 390);
-    expect(await calls.read(post(390 * KB), 16 * MB, caller("olga"))).toEqual({ missing: "no_room" });
+    await held(calls, "eve", 330);
+    expect(await calls.read(post(330 * KB), 16 * MB, caller("olga"))).toEqual({ missing: "no_room" });
     await held(calls, "olga", 190);
   });
 
