@@ -41,6 +41,34 @@ export class BodyReader {
   }
 }
 
+/**
+ * The same body, each piece of which is shown to `look` before it is passed on. If that throws, the body breaks off with the reason, and its sender is
+ * told to stop.
+ */
+export function inspected(
+  body: ReadableStream<Uint8Array>,
+  look: (piece: Uint8Array) => Promise<void>,
+): ReadableStream<Uint8Array> {
+  const reader = new BodyReader(body);
+  return new ReadableStream(
+    {
+      async pull(controller) {
+        try {
+          const piece = await reader.read();
+          if (piece === null) return controller.close();
+          await look(piece);
+          controller.enqueue(piece.slice()); // a piece is valid until the next is read
+        } catch (reason) {
+          void reader.cancel(reason).catch(() => undefined); // it may have broken off itself
+          throw reason;
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
 /** `null` for a stream whose chunks are not read into a given room. */
 function byteReaderOf(body: ReadableStream<Uint8Array>): ReadableStreamBYOBReader | null {
   try {

@@ -1,4 +1,5 @@
 import { OperatorFailure } from "#protocol/error.ts";
+import { inspected } from "#protocol/body-reader.ts";
 import { utf8 } from "#protocol/bytes.ts";
 import { ANSWERS_PERMISSION } from "../audit/asked.ts";
 import type { Env } from "../env.ts";
@@ -130,28 +131,23 @@ export function watched(request: Request, check: () => Promise<void>): { request
   let refusal: unknown = null;
   let isFound = false;
   let batch: boolean | null = null;
-  const watching = new TransformStream<Uint8Array, Uint8Array>({
-    async transform(chunk, controller) {
-      batch ??= isBatch(chunk);
-      if (batch === true) {
-        const reason = "A batch must have a Content-Length of at most 256 KB. Send its messages one by one.";
-        refusal = new OperatorFailure({ code: "invalid_request", reason });
-        throw refusal;
-      }
-      if (!isFound && scan.found(chunk)) {
-        isFound = true;
-        try {
-          await check();
-        } catch (reason) {
-          refusal = reason;
-          throw reason;
-        }
-      }
-      controller.enqueue(chunk);
-    },
+  const body = inspected(request.body, async (piece) => {
+    batch ??= isBatch(piece);
+    if (batch === true) {
+      const reason = "A batch must have a Content-Length of at most 256 KB. Send its messages one by one.";
+      refusal = new OperatorFailure({ code: "invalid_request", reason });
+      throw refusal;
+    }
+    if (isFound || !scan.found(piece)) return;
+    isFound = true;
+    try {
+      await check();
+    } catch (reason) {
+      refusal = reason;
+      throw reason;
+    }
   });
   const { method, headers, signal, url } = request;
-  const body = request.body.pipeThrough(watching);
   const length = headers.get("content-length");
   // Otherwise the body would be forwarded as one of unknown length.
   const sized = length === null ? body : body.pipeThrough(new FixedLengthStream(Number(length)));

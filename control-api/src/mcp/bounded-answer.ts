@@ -1,5 +1,5 @@
 import { EventSourceParserStream } from "eventsource-parser/stream";
-import { BodyReader } from "#protocol/body-reader.ts";
+import { BodyReader, inspected } from "#protocol/body-reader.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import { eventText } from "#protocol/event-text.ts";
 import { GrowingBytes } from "../http/growing-bytes.ts";
@@ -67,29 +67,14 @@ export async function* eventsWithin(
   if (response.body === null) return;
   let sinceEvent = 0;
   let counted: Held | null = null;
-  const reader = new BodyReader(response.body);
-  const bounded = new ReadableStream<Uint8Array>(
-    {
-      async pull(controller) {
-        try {
-          const piece = await reader.read();
-          if (piece === null) return controller.close();
-          sinceEvent += piece.length;
-          if (sinceEvent > limitBytes) throw tooLarge(machine, limitBytes);
-          if (sinceEvent > SMALL_BYTES && counted === null) {
-            counted = await held.add(machine, limitBytes);
-            if (counted === null) throw noRoom(machine);
-          }
-          controller.enqueue(piece.slice()); // a piece is valid until the next is read
-        } catch (reason) {
-          void reader.cancel().catch(() => undefined); // it may have broken off
-          throw reason;
-        }
-      },
-      cancel: (reason) => reader.cancel(reason),
-    },
-    { highWaterMark: 0 },
-  );
+  const bounded = inspected(response.body, async (piece) => {
+    sinceEvent += piece.length;
+    if (sinceEvent > limitBytes) throw tooLarge(machine, limitBytes);
+    if (sinceEvent > SMALL_BYTES && counted === null) {
+      counted = await held.add(machine, limitBytes);
+      if (counted === null) throw noRoom(machine);
+    }
+  });
   const events = bounded.pipeThrough(eventText()).pipeThrough(new EventSourceParserStream());
   for await (const { data } of events) {
     if (counted !== null) held.shrink(counted, sinceEvent);

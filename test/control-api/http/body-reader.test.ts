@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BodyReader } from "#protocol/body-reader.ts";
+import { BodyReader, inspected } from "#protocol/body-reader.ts";
 
 const KB = 1024;
 
@@ -86,5 +86,36 @@ describe("a body that is read in pieces", () => {
     const body = native(new Uint8Array(1));
     body.getReader();
     expect(() => new BodyReader(body)).toThrow(TypeError);
+  });
+});
+
+describe("a body that is looked at on its way", () => {
+  it("passes whole, each piece after it was looked at", async () => {
+    const sent = Uint8Array.from({ length: 200 * KB }, (_, index) => index % 251);
+    let looked = 0;
+    const passed = inspected(native(sent), async (piece) => void (looked += piece.byteLength));
+    expect(new Uint8Array(await new Response(passed).arrayBuffer())).toEqual(sent);
+    expect(looked).toBe(sent.byteLength);
+  });
+
+  it("breaks off before the piece that must not pass, and its sender is told", async () => {
+    const reasons: unknown[] = [];
+    const body = made([Uint8Array.of(1), Uint8Array.of(2), Uint8Array.of(3)], (reason) => reasons.push(reason));
+    const refusal = new Error("not 2");
+    const reader = inspected(body, async ([byte]) => {
+      if (byte === 2) throw refusal;
+    }).getReader();
+    expect((await reader.read()).value).toEqual(Uint8Array.of(1));
+    await expect(reader.read()).rejects.toThrow(refusal);
+    expect(reasons).toEqual([refusal]);
+  });
+
+  it("tells its sender when its reader has gone", async () => {
+    const reasons: unknown[] = [];
+    await inspected(
+      made([Uint8Array.of(1)], (reason) => reasons.push(reason)),
+      async () => undefined,
+    ).cancel("gone");
+    expect(reasons).toEqual(["gone"]);
   });
 });
