@@ -7,7 +7,7 @@ import { isAbove } from "../../permission-mode.ts";
 import type { Agent, AgentCheck, AgentRun, StartOptions } from "../agent.ts";
 import type { Keeper } from "../keeper.ts";
 import { ClaudeRun } from "./claude-run.ts";
-import { hasOutwardLink } from "./outward-link.ts";
+import { mayLeadOut } from "./outward-link.ts";
 import type { Trust } from "./workspace-trust.ts";
 
 const run = promisify(execFile);
@@ -39,7 +39,7 @@ const QUESTION_TOOLS = ["AskUserQuestion"];
  */
 const GIT = "Bash(git:*)";
 
-/** The same where a link leads out of the folder: `cat *` and `grep -R` follow it, and Claude Code (2.1.329) does not notice. */
+/** The same where a link may lead out of the folder: `cat *` and `grep -R` follow it, and Claude Code (2.1.329) does not notice. */
 const EVERY_COMMAND = "Bash";
 
 /** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
@@ -92,7 +92,7 @@ export class ClaudeCode implements Agent {
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
     const trust = await this.#trustIn(options.cwd);
-    const rules = trust.git ? [] : [(await hasOutwardLink(options.cwd)) ? EVERY_COMMAND : GIT];
+    const rules = trust.git ? [] : [(await mayLeadOut(options.cwd)) ? EVERY_COMMAND : GIT];
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
