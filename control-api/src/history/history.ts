@@ -5,7 +5,7 @@ import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventOrigin, EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { ACTIVE_MS, HEARD_MACHINES, LIVE_MACHINES, OPERATOR } from "./limits.ts";
-import type { LogMachine, LogState, NamedComputer } from "./log-machine.ts";
+import type { LogMachine, NamedComputer } from "./log-machine.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { type IndexedSession, SessionIndex } from "./session-index.ts";
 import type { InboxItem, InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
@@ -132,39 +132,27 @@ export class History {
   }
 
   /**
-   * Deletes what was seen of a machine, or of one of its sessions. `null` if there is nothing of that name.
+   * Deletes what was seen of a machine, or of one of its sessions.
    *
    * Several computers may have had the name. A session is deleted whichever of them it was on, because its handle says no more than
    * the name. Otherwise the history of the machine that has the name now is meant; with `former`, or if no machine has it, that of all
    * computers that had it before. Operator's own events, the notices, are nobody's to delete: they are the trace of what was done.
    */
-  forget(name: string, session: string | null, former: boolean): Forgotten | null {
-    const named = this.#named(name);
-    const meant = this.#meantBy(name, session, former);
-    if (named.length === 0) return null;
+  forget(name: string, session: string | null, former: boolean): ForgetAnswer {
+    const named = name === OPERATOR ? [] : this.log.machines.allNamed(name);
+    const isFormer = former || !this.#isMachine(name);
+    const meant = named.filter(({ goneMs }) => session !== null || (goneMs !== null) === isFormer);
+    const computers = meant.flatMap(({ id }) => this.log.machines.identityOf(id) ?? []);
+    if (named.length === 0) return { forgotten: null, computers };
     let [events, sessions, left] = [0, 0, 0];
     for (const { id } of meant) {
       events += this.log.forget(id, session);
       sessions += this.sessions.forget(id, session);
       this.inbox.forget(id, session);
     }
-    const ids = new Set(meant.map(({ id }) => id));
-    for (const one of named) if (!ids.has(one.id)) left += one.rows + this.sessions.countOf(one.id);
-    return events + sessions > 0 || session === null ? { events, sessions, former: left } : null;
-  }
-
-  /** Identities of the computers that `forget` means, as far as they are known. */
-  computersMeantBy(name: string, session: string | null, former: boolean): string[] {
-    return this.#meantBy(name, session, former).flatMap(({ id }) => this.log.machines.identityOf(id) ?? []);
-  }
-
-  #meantBy(name: string, session: string | null, former: boolean): LogState[] {
-    const isFormer = former || !this.#isMachine(name);
-    return this.#named(name).filter(({ goneMs }) => session !== null || (goneMs !== null) === isFormer);
-  }
-
-  #named(name: string): LogState[] {
-    return name === OPERATOR ? [] : this.log.machines.allNamed(name);
+    for (const one of named) if (!meant.includes(one)) left += one.rows + this.sessions.countOf(one.id);
+    const hasAny = events + sessions > 0 || session === null;
+    return { forgotten: hasAny ? { events, sessions, former: left } : null, computers };
   }
 
   /** Requests that wait for a person, or did. `null` if the machine that was asked for is unknown to this reader. */

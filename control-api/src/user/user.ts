@@ -591,10 +591,9 @@ export class User extends Agent<Env> implements UserRpc {
     by: Bearer | null,
   ): Promise<ForgetAnswer | OperatorError> {
     if (!this.#changes.isAllowed(by)) return UNAUTHORIZED;
-    const computers = this.#history.computersMeantBy(machine, session, former);
-    const forgotten = this.#history.forget(machine, session, former);
+    const answer = this.#history.forget(machine, session, former);
     if (!former && this.#registry.has(machine)) await forgetAtScript(this.env, this.#id, machine, session);
-    return { forgotten, computers };
+    return answer;
   }
 
   retention(): Retention {
