@@ -21,7 +21,7 @@ const ROOMS: Record<string, { rooms: Record<string, readonly string[]>; shared: 
       "sign-in": ["http", "design", "audit"],
       machines: ["http", "audit", "sign-in", "history"],
       // Waiting requests are derived from the events, in the same object and the same transaction.
-      history: ["inbox"],
+      history: ["http", "inbox"],
       inbox: ["http", "machines", "history"],
       elicitation: ["http", "machines", "inbox"],
       enrolment: ["http", "sign-in", "machines"],

@@ -376,7 +376,7 @@ export class World {
 
   async #newestPresence({ id }: Person, machine: string): Promise<string | undefined> {
     const query = {
-      visible: null, machine, session: null, project: null, types: Object.values(PresenceType), notices: false, detail: "coarse", waitMs: 0,
+      visible: null, machine, before: null, session: null, project: null, types: Object.values(PresenceType), notices: false, detail: "coarse", waitMs: 0,
     } as const; // prettier-ignore
     let newest: string | undefined;
     for (let after: LogPosition | null = null; ;) {

@@ -1,17 +1,17 @@
 import type { LogPosition } from "#protocol/event.ts";
-import type { ShownMachine } from "../http/shown-machine.ts";
+import { type Identified, shown, type ShownMachine } from "../http/shown-machine.ts";
 
 /**
  * A cursor: the reader's position in the person's log. It is opaque to clients, grants no access to anything, and has the same few
  * characters however many machines there are. That of a reader who asks for one machine also says which computer that was (`machineIn`).
  */
-export function encodeCursor({ epoch, seq }: LogPosition, of: ShownMachine | null = null): string {
-  return cursorOf(`${epoch}-${seq.toString(36)}`, of);
+export function encodeCursor({ epoch, seq }: LogPosition, about: Identified | null = null): string {
+  return cursorAbout(`${epoch}-${seq.toString(36)}`, about);
 }
 
-/** The cursor of a reader of one machine, from one of several machines. */
-export function cursorOf(position: string, of: ShownMachine | null): string {
-  return of === null ? position : `${position}.${of.mark}.${of.name}`;
+/** The cursor of a reader of one machine, from one of several machines. It stays as it is if nobody knows which computer the machine is. */
+export function cursorAbout(cursor: string, about: Identified | null): string {
+  return about === null || about.identity === "" ? cursor : `${cursor}.${shown(about).mark}.${about.name}`;
 }
 
 const CURSOR = /^([0-9a-f]{8})-([0-9a-z]{1,11})(?:\.([0-9a-f]{32})\.([a-z0-9-]{1,64}))?$/;
@@ -28,7 +28,7 @@ export function decodeCursor(cursor: string): LogPosition | "expired" | null {
 }
 
 /** The machine that a cursor's reader asked for, as it was then; `null` for a cursor of several machines. */
-export function machineIn(cursor: string): ShownMachine | null {
-  const [, , , mark, name] = CURSOR.exec(cursor) ?? [];
+export function machineIn(cursor: string | null): ShownMachine | null {
+  const [, , , mark, name] = CURSOR.exec(cursor ?? "") ?? [];
   return mark === undefined || name === undefined ? null : { name, mark };
 }

@@ -7,7 +7,6 @@ import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "../hist
 import { ended } from "../http/ended.ts";
 import { sessionHandle } from "../machines/session-handle.ts";
 import { handlesInValue } from "../machines/session-ids.ts";
-import { isMeant, shown } from "../http/shown-machine.ts";
 import { decodeCursor, encodeCursor, machineIn } from "./cursor.ts";
 import type { Selection } from "./selection.ts";
 
@@ -21,7 +20,7 @@ export type PollRequest = Readonly<Selection> & {
   readonly detail: EventDetail;
   /** Aborted when the caller's token is revoked; ends the wait. */
   readonly signal: AbortSignal;
-} & Pick<EventQuery, "computer">;
+};
 
 /**
  * An event of one of several machines. `seq` is its number in that machine's own log; `session` is a handle `<machine>/<id>`,
@@ -46,10 +45,10 @@ type PollResult = {
 };
 
 /**
- * A poll's result; the cursor after each of its events; and which computers they came from and the machine that was asked for is, of which no
- * client is told.
+ * A poll's result; the cursor after each of its events; which computers they came from, of which no client is told; and whether the
+ * reader's cursor had expired (`pollOrStartAgain`).
  */
-export type Polled = { result: PollResult; cursors: string[]; identities: (string | null)[]; computer: string | null };
+export type Polled = { result: PollResult; cursors: string[]; identities: (string | null)[]; isExpired: boolean };
 
 /**
  * Returns the events after the cursor, and waits up to `timeoutMs` if there are none yet. The user's object has them all, so no
@@ -59,21 +58,15 @@ export type Polled = { result: PollResult; cursors: string[]; identities: (strin
  * the machine's name than at the poll that gave the cursor, unauthorized when the caller's token was revoked meanwhile.
  */
 export async function poll(env: Env, request: PollRequest): Promise<Polled> {
+  return pollAfter(env, request, positionIn(request.cursor));
+}
+
+async function pollAfter(env: Env, request: PollRequest, after: LogPosition | null): Promise<Polled> {
   const { visible, machine, session, project, types, notices, detail, signal } = request;
+  const before = machineIn(request.cursor);
   const waitMs = Math.min(Math.max(request.timeoutMs, 0), POLL_MS);
-  const query: EventQuery = {
-    after: positionIn(request.cursor),
-    visible,
-    machine,
-    session,
-    project,
-    types,
-    notices,
-    detail,
-    waitMs,
-    ...(request.computer !== undefined && { computer: request.computer }),
-  };
-  const read = await Promise.race([readOf(env, request, query), ended(signal)]);
+  const query = { after, visible, machine, before, session, project, types, notices, detail, waitMs };
+  const read = await Promise.race([readFrom(env, request.user, query), ended(signal)]);
   if (read === null) throw new OperatorFailure({ code: "unauthorized" });
   if (!("refused" in read)) return polledOf(read, machine);
   throw new OperatorFailure(
@@ -82,43 +75,18 @@ export async function poll(env: Env, request: PollRequest): Promise<Polled> {
 }
 
 /**
- * The first poll of an event stream. A browser's EventSource stops permanently when it gets an error. With `canStartAgain` the stream
- * therefore begins with what comes now if its cursor has expired, and `isExpired` says that events are missing.
+ * The same for an event stream. A browser's EventSource stops permanently when it gets an error. If its cursor has expired, the stream
+ * therefore begins again with the newest events, and `isExpired` says that others are missing.
  *
  * Throws as `poll` does.
  */
-export async function firstPoll(
-  env: Env,
-  request: PollRequest,
-  canStartAgain: boolean,
-): Promise<{ polled: Polled; isExpired: boolean }> {
+export async function pollOrStartAgain(env: Env, request: PollRequest): Promise<Polled> {
   try {
-    return { polled: await poll(env, request), isExpired: false };
+    return await poll(env, request);
   } catch (reason) {
-    const isExpired = reason instanceof OperatorFailure && reason.error.code === "cursor_expired";
-    if (!isExpired || !canStartAgain) throw reason;
-    const polled = await poll(env, { ...request, cursor: null });
-    if (isAnother(request, polled.computer))
-      throw new OperatorFailure({ code: "machine_replaced", machine: request.machine ?? "" });
-    return { polled, isExpired };
+    if (!(reason instanceof OperatorFailure && reason.error.code === "cursor_expired")) throw reason;
+    return { ...(await pollAfter(env, { ...request, timeoutMs: 0 }, null)), isExpired: true };
   }
-}
-
-/** Reads on. If the cursor says which computer a machine was, it is found out before anything is waited for whether it still is. */
-async function readOf(env: Env, request: PollRequest, query: EventQuery): Promise<EventsRead | EventsRefused> {
-  const { user, cursor, computer } = request;
-  if (computer !== undefined || cursor === null || machineIn(cursor) === null) return readFrom(env, user, query);
-  const read = await readFrom(env, user, { ...query, waitMs: 0 });
-  if ("refused" in read) return read;
-  if (isAnother(request, read.computer)) return { refused: "machine_replaced", machine: request.machine ?? "" };
-  if (query.waitMs === 0 || read.events.length > 0 || read.gaps.length > 0) return read;
-  return readFrom(env, user, { ...query, computer: read.computer });
-}
-
-/** Whether the machine that is asked for is another computer than the one that had its name at the poll that gave the cursor. */
-function isAnother({ cursor, machine }: PollRequest, computer: string | null): boolean {
-  const before = cursor === null ? null : machineIn(cursor);
-  return before?.name === machine && computer !== null && !isMeant(before, { identity: computer });
 }
 
 /** Asks the user's object. Reading changes nothing, so it can be repeated if the object is restarted during the wait. */
@@ -144,12 +112,12 @@ function positionIn(cursor: string | null): LogPosition | null {
 }
 
 function polledOf({ events, position, more, gaps, computer }: EventsRead, machine: string | null): Polled {
-  const of = machine === null || computer === null ? null : shown({ name: machine, identity: computer });
+  const about = machine === null ? null : { name: machine, identity: computer ?? "" };
   return {
-    result: { events: events.map(eventOf), cursor: encodeCursor(position, of), more, gaps: [...gaps] },
-    cursors: events.map(({ seq }) => encodeCursor({ epoch: position.epoch, seq }, of)),
+    result: { events: events.map(eventOf), cursor: encodeCursor(position, about), more, gaps: [...gaps] },
+    cursors: events.map(({ seq }) => encodeCursor({ epoch: position.epoch, seq }, about)),
     identities: events.map(({ identity }) => identity),
-    computer,
+    isExpired: false,
   };
 }
 

@@ -1,4 +1,5 @@
 import type { EventDetail, LogPosition } from "#protocol/event.ts";
+import type { ShownMachine } from "../http/shown-machine.ts";
 
 /** Which events a reader wants, and from where. */
 export type EventQuery = {
@@ -8,8 +9,8 @@ export type EventQuery = {
   readonly visible: readonly string[] | null;
   /** Only this machine. */
   readonly machine: string | null;
-  /** Of a reader that goes on: which computer the machine was before (`EventsRead.computer`). If it is another one now, nothing is read. */
-  readonly computer?: string | null;
+  /** A machine as the reader heard of it before. If that is the one asked for, and another computer has its name now, nothing is read. */
+  readonly before: ShownMachine | null;
   /** Only this session, by the machine's own id; together with `machine`. */
   readonly session: string | null;
   /** Only sessions of this project. */

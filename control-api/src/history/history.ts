@@ -3,9 +3,10 @@ import { noteWithin } from "#protocol/keep-within.ts";
 import { isRecord } from "#protocol/json.ts";
 import { LIVE_MS } from "#protocol/limits.ts";
 import type { EventOrigin, EventQuery, EventsRead, EventsRefused } from "./event-query.ts";
+import { type Identified, isMeant } from "../http/shown-machine.ts";
 import { Inbox } from "../inbox/inbox.ts";
 import { ACTIVE_MS, HEARD_MACHINES, LIVE_MACHINES, OPERATOR } from "./limits.ts";
-import type { LogMachine, NamedComputer } from "./log-machine.ts";
+import type { LogMachine } from "./log-machine.ts";
 import { type AddedEvent, MergedLog } from "./merged-log.ts";
 import { type IndexedSession, SessionIndex } from "./session-index.ts";
 import type { InboxItem, InboxPage, InboxQuery } from "../inbox/inbox-item.ts";
@@ -26,6 +27,11 @@ export type Forgotten = { readonly events: number; readonly sessions: number; re
 
 /** `null` if there was nothing of that name. `computers`: identities of those whose history was meant, as far as they are known. */
 export type ForgetAnswer = { readonly forgotten: Forgotten | null; readonly computers: readonly string[] };
+
+/** Whether the machine that is asked for is another computer than before. As long as nobody knows which one it is, it counts as the same. */
+function isAnother({ machine, before }: EventQuery, computer: string | null): boolean {
+  return before !== null && before.name === machine && computer !== null && !isMeant(before, { identity: computer });
+}
 
 function statusOf(isGone: boolean, isOnline: boolean): ListedSession["status"] {
   if (isGone) return "gone";
@@ -91,7 +97,7 @@ export class History {
   }
 
   /** Stores an event of Operator's own about a machine: the computer that it is about, which may not have the name any more. */
-  tell(machine: NamedComputer, type: string, session: string | null, data: unknown): void {
+  tell(machine: Identified, type: string, session: string | null, data: unknown): void {
     const added = this.log.addOwn(machine, type, session, data, Date.now());
     if (added === null) return;
     this.#waiters.announce(added);
@@ -111,8 +117,7 @@ export class History {
   async poll(query: EventQuery): Promise<EventsRead | EventsRefused> {
     const reach = this.log.reachOf(query, this.#isMachine);
     if (reach === undefined) return { refused: "machine_unknown", machine: query.machine ?? "" };
-    if (query.computer !== undefined && query.computer !== reach.computer)
-      return { refused: "machine_replaced", machine: query.machine ?? "" };
+    if (isAnother(query, reach.computer)) return { refused: "machine_replaced", machine: query.machine ?? "" };
     const found = this.log.read(query, reach);
     if ("refused" in found || found.events.length > 0 || found.gaps.length > 0 || query.waitMs <= 0) return found;
     const untilMs = Date.now() + query.waitMs;

@@ -1,5 +1,6 @@
 import type { LogPosition } from "#protocol/event.ts";
 import { columnsOf } from "../columns.ts";
+import type { Identified } from "../http/shown-machine.ts";
 import { KNOWN_EPOCHS } from "./limits.ts";
 
 /** A machine as the log knows it. It keeps its id when it is renamed, and its rows when it is removed. */
@@ -29,9 +30,6 @@ export type LogState = LogMachine & {
   readonly rows: number;
   readonly bytes: number;
 };
-
-/** A computer, and the name that it has or had. */
-export type NamedComputer = { readonly name: string; readonly identity: string };
 
 /** Which computer the row `m` of `log_machine` is; NULL if it is not known. Of one that exists, the registry knows (user/registry.ts). */
 export const IDENTITY = `nullif(ifnull((SELECT identity FROM log_former WHERE machine = m.id), (SELECT identity FROM machine WHERE slug = m.slug)), '')`;
@@ -109,7 +107,7 @@ export class LogMachines {
    * The machine that this computer is, or was: the one of this name, or, if it has another name by now, the newest. With the identity `""`: the
    * machine of this name of which nobody knows which computer it is.
    */
-  identified({ name, identity }: NamedComputer): LogState | null {
+  identified({ name, identity }: Identified): LogState | null {
     const [row] = this.#sql
       .exec<Row>(
         `SELECT * FROM log_machine m WHERE iif(?2 = '', name = ?1 AND ${IDENTITY} IS NULL, ${IDENTITY} = ?2)

@@ -4,6 +4,7 @@ import { noteWithin } from "#protocol/keep-within.ts";
 import { TokenBucket } from "#protocol/token-bucket.ts";
 import { DELTA_SUFFIX, type EventPush, type LogPosition } from "#protocol/event.ts";
 import { EVENT_PAGE_BYTES, EVENT_PAGE_ROWS, SCRIPT_EVENT_RATE } from "#protocol/limits.ts";
+import type { Identified } from "../http/shown-machine.ts";
 import type { EventQuery, EventsRead, EventsRefused, StoredEvent } from "./event-query.ts";
 import {
   DELIVERY_PREFIX,
@@ -21,7 +22,7 @@ import {
   TRIM_ROWS,
 } from "./limits.ts";
 import { LivePieces } from "./live-pieces.ts";
-import { IDENTITY, LogMachines, type LogState, type NamedComputer } from "./log-machine.ts";
+import { IDENTITY, LogMachines, type LogState } from "./log-machine.ts";
 import { DAY_MS, type Retention, type RetentionEffect, RetentionSetting } from "./retention.ts";
 
 /** An event that a push has added, for those who wait for it. */
@@ -50,7 +51,7 @@ export type Reach = {
 };
 
 /** A query whose names were looked up. */
-type Filter = Omit<EventQuery, "visible" | "machine" | "computer" | "waitMs" | "after"> & {
+type Filter = Omit<EventQuery, "visible" | "machine" | "before" | "waitMs" | "after"> & {
   readonly ids: readonly number[] | null;
 };
 
@@ -188,7 +189,7 @@ export class MergedLog {
    * Adds an event of Operator's own about a machine, beside those of the machine's log. It has no number there. Answers it for those who
    * wait, or `null` for a machine that never told anything and is not in the log.
    */
-  addOwn(about: NamedComputer, type: string, session: string | null, data: unknown, nowMs: number): AddedEvent | null {
+  addOwn(about: Identified, type: string, session: string | null, data: unknown, nowMs: number): AddedEvent | null {
     const machine = this.machines.identified(about);
     if (machine === null) return null;
     const seq = this.#next();

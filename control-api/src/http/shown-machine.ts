@@ -9,10 +9,10 @@ export type ShownMachine = { readonly name: string; readonly mark: string };
 /** A machine as a caller means it: whatever has this name when it is their turn, or only the machine that a page showed. */
 export type MeantMachine = string | ShownMachine;
 
-/** A machine's name, and the identity of the computer that has it. */
+/** A machine's name, and the identity of the computer that has it, or had. `""`: nobody knows which one that is. */
 export type Identified = { readonly name: string; readonly identity: string };
 
-/** Why nothing can be limited to a machine of which nobody knows which computer it is (`identity` is `""`). */
+/** Why nothing can be limited to a machine of which nobody knows which computer it is. */
 export function whyUnknown(name: string): string {
   return `The list of machines was rebuilt, and which computer "${name}" is will be known again after \`codez setup\` was run on it.`;
 }

@@ -1,9 +1,9 @@
 import { hex, sha256 } from "#protocol/bytes.ts";
 import { OperatorFailure } from "#protocol/error.ts";
 import type { Env } from "../env.ts";
-import { cursorOf, encodeCursor } from "../events/cursor.ts";
+import { cursorAbout, encodeCursor } from "../events/cursor.ts";
 import { type MachineEvent, poll } from "../events/poll.ts";
-import { type Identified, shown } from "../http/shown-machine.ts";
+import type { Identified } from "../http/shown-machine.ts";
 import { EventsFailure } from "./events-error.ts";
 
 /** An entry of a person's log, its stable id, the position after it, and the computer that it came from, if that is known. */
@@ -47,9 +47,8 @@ export function feedOf(
   signal: AbortSignal = new AbortController().signal,
   about: Identified | null = null,
 ): EventFeed {
-  const of = about === null ? null : shown(about);
   const everything = { visible: machines, machine: null, session: null, project: null, types: null, notices: false };
-  const now = async (): Promise<string> => encodeCursor(await env.USER.getByName(user).newestEvent(), of);
+  const now = async (): Promise<string> => encodeCursor(await env.USER.getByName(user).newestEvent(), about);
   return {
     now,
     async read(cursor, waitMs) {
@@ -63,12 +62,12 @@ export function feedOf(
         // An event's place in the log never changes.
         events.push({
           id: `evt_${hex(await sha256(`${user}/${after}`)).slice(0, ID_CHARACTERS)}`,
-          cursor: cursorOf(after, of),
+          cursor: cursorAbout(after, about),
           event,
           identity: identities[index] ?? null,
         });
       }
-      return { events, cursor: cursorOf(result.cursor, of), more: result.more, gap: result.gaps.length > 0 };
+      return { events, cursor: cursorAbout(result.cursor, about), more: result.more, gap: result.gaps.length > 0 };
     },
   };
 }

@@ -2,10 +2,10 @@ import { ProtocolError, type Server } from "@modelcontextprotocol/server";
 import * as z from "zod/mini";
 import { note } from "../audit/note.ts";
 import type { Env } from "../env.ts";
-import { cursorOf, machineIn } from "../events/cursor.ts";
+import { cursorAbout, machineIn } from "../events/cursor.ts";
 import type { Caller } from "../http/caller.ts";
 import type { RequestLease } from "../http/request-lease.ts";
-import { type Identified, isMeant, shown, type ShownMachine, whyUnknown } from "../http/shown-machine.ts";
+import { type Identified, isMeant, whyUnknown } from "../http/shown-machine.ts";
 import { type EventFeed, feedOf } from "./event-feed.ts";
 import { descriptorOf, EVENT_TYPE_BY_NAME, EVENT_TYPES, type EventType } from "./event-type.ts";
 import { type EventsError, EventsFailure, wireErrorOf } from "./events-error.ts";
@@ -134,7 +134,7 @@ export function serveEvents(server: Server, env: Env, { caller, lease }: Subscri
       if ("error" in answer) throw new EventsFailure(answer.error);
       // Refreshes are left out: there is one an hour or so.
       if (answer.isNew) note(env, caller.user, { kind: "webhook_added", client: caller.client, subject: params.name });
-      return { ...answer.result, cursor: cursorOf(answer.result.cursor, shownOf(filter)) };
+      return { ...answer.result, cursor: cursorAbout(answer.result.cursor, filter.machine) };
     }),
   );
 
@@ -177,7 +177,7 @@ async function wantedIn(
   const type = eventTypeNamed(params.name);
   const { machine: name, session } = filterOf(type, params.arguments);
   const machine = name === null ? null : { name, identity: await identityOf(env, caller, name) };
-  const before = machineIn(params.cursor ?? "");
+  const before = machineIn(params.cursor ?? null);
   // A client that comes back with its cursor asks for the machine that it has heard of.
   if (machine !== null && before?.name === name && !isMeant(before, machine))
     throw new EventsFailure(replaced(machine));
@@ -200,11 +200,6 @@ async function identityOf(env: Env, caller: Caller, machine: string): Promise<st
   }
   if (known.identity === "") throw new EventsFailure({ code: "forbidden", reason: whyUnknown(machine) });
   return known.identity;
-}
-
-/** The machine that a filter is for, as it is now. */
-function shownOf({ machine }: SubscriptionFilter): ShownMachine | null {
-  return machine === null ? null : shown(machine);
 }
 
 function replaced({ name }: Identified): EventsError {

@@ -1,7 +1,7 @@
 import type { SSEStreamingApi } from "hono/streaming";
 import { detailsOf, errorResponse, OperatorFailure } from "#protocol/error.ts";
 import type { EventDetail } from "#protocol/event.ts";
-import { firstPoll, type MachineEvent, poll, type PollRequest } from "../events/poll.ts";
+import { type MachineEvent, type Polled, pollOrStartAgain, type PollRequest } from "../events/poll.ts";
 import { streamLeased } from "../http/leased-stream.ts";
 import { refuse } from "../http/refusal.ts";
 import { Lease } from "../sign-in/lease.ts";
@@ -54,9 +54,9 @@ export async function streamEvents(
     timeoutMs: 0,
     signal: lease.signal,
   };
-  let first: Awaited<ReturnType<typeof firstPoll>>;
+  let first: Polled;
   try {
-    first = await firstPoll(c.env, request, true);
+    first = await pollOrStartAgain(c.env, request);
   } catch (reason) {
     lease.end();
     if (!(reason instanceof OperatorFailure)) throw reason;
@@ -66,29 +66,25 @@ export async function streamEvents(
     return code === "machine_replaced" ? streamLeased(c, lease, end) : errorResponse(reason.error);
   }
   const follow = async (stream: SSEStreamingApi): Promise<void> => {
-    if (first.isExpired) await stream.writeSSE({ event: "gap", data: "" });
-    let { polled } = first;
-    const following = { ...request, computer: polled.computer };
+    let polled = first;
     let failures = 0;
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
-      const { result, cursors } = polled;
+      const { result, cursors, isExpired } = polled;
+      if (isExpired) await stream.writeSSE({ event: "gap", data: "" });
       for (const [index, event] of result.events.entries()) {
         const id = cursors[index] ?? result.cursor;
         for (const heard of hear(event, index === result.events.length - 1)) await stream.writeSSE({ ...heard, id });
       }
       if (result.gaps.length > 0) await stream.writeSSE({ event: "gap", data: "" });
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
-      const asked = { ...following, cursor: result.cursor, timeoutMs: result.more ? 0 : KEEPALIVE_MS };
-      const next = await poll(c.env, asked).catch((reason: unknown) => whyNot(reason, failures, lease.signal));
-      if (next === "gap") {
-        await stream.writeSSE({ event: "gap", data: "" });
-        ({ polled } = await firstPoll(c.env, { ...following, cursor: null }, false));
-      } else if (typeof next === "string") {
-        return stream.writeSSE({ event: "end", data: next });
-      } else {
-        failures = next === null ? failures + 1 : 0;
-        polled = next ?? { ...polled, result: { ...result, events: [], gaps: [] }, cursors: [], identities: [] }; // as if nothing had come
-      }
+      const asked = { ...request, cursor: result.cursor, timeoutMs: result.more ? 0 : KEEPALIVE_MS };
+      const next = await pollOrStartAgain(c.env, asked).catch((reason: unknown) =>
+        whyNot(reason, failures, lease.signal),
+      );
+      if (typeof next === "string") return stream.writeSSE({ event: "end", data: next });
+      failures = next === null ? failures + 1 : 0;
+      const nothing = { events: [], gaps: [], cursor: result.cursor, more: false };
+      polled = next ?? { result: nothing, cursors: [], identities: [], isExpired: false }; // as if nothing had come
     }
     if (lease.signal.aborted) await stream.writeSSE({ event: "end", data: "You are signed out on this device." });
   };
@@ -98,15 +94,13 @@ export async function streamEvents(
 }
 
 /**
- * What to do when events could not be read. `null`: try again. `"gap"`: the cursor has expired meanwhile, so the page loads itself anew
- * and the stream goes on from the newest event. Any other text is a sentence for the page: the stream ends, because asking again would
+ * What to do when events could not be read. `null`: try again. A text is a sentence for the page: the stream ends, because asking again would
  * bring the same answer.
  */
 async function whyNot(reason: unknown, failures: number, lease: AbortSignal): Promise<string | null> {
   if (lease.aborted) return null;
   if (reason instanceof OperatorFailure) {
-    const { code, message, retryable } = detailsOf(reason.error);
-    if (code === "cursor_expired") return "gap";
+    const { message, retryable } = detailsOf(reason.error);
     if (!retryable) return message;
   }
   // The user's object did not answer, for example because it is restarted.

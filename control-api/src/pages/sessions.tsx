@@ -1,7 +1,7 @@
 import { Hono } from "hono";
 import { KEYS_CAPABILITY } from "#protocol/control.ts";
 import { messageOf } from "#protocol/error.ts";
-import { shown as shownMachine, shownAs, shownNamed } from "../http/shown-machine.ts";
+import { shownAs, shownNamed } from "../http/shown-machine.ts";
 import { encodeCursor } from "../events/cursor.ts";
 import { personPage } from "../sign-in/person-page.ts";
 import type { InboxPage } from "../inbox/inbox-item.ts";
@@ -217,7 +217,7 @@ async function show(c: PageContext, failed?: { readonly said: string; readonly t
       isFresh={c.var.session.isFresh}
       approval={record?.pageApproval ?? "nothing"}
       shown={record === null ? "" : shownAs(record)}
-      after={encodeCursor(position, record === null || record.identity === "" ? null : shownMachine(record))}
+      after={encodeCursor(position, record)}
       csrf={await formToken(c.var.session)}
       promptKey={crypto.randomUUID()}
       failed={failed}

@@ -8,7 +8,7 @@ import { streamLeased } from "../http/leased-stream.ts";
 import { reading } from "../http/needs.ts";
 import { refuse } from "../http/refusal.ts";
 import { Lease } from "../sign-in/lease.ts";
-import { firstPoll, poll, type PollRequest } from "../events/poll.ts";
+import { poll, pollOrStartAgain, type PollRequest } from "../events/poll.ts";
 import { eventDetailOf, selectionOf } from "../events/selection.ts";
 
 /** How often a comment is sent, to keep proxies from closing a quiet stream. */
@@ -40,13 +40,12 @@ events.get("/", reading, async (c) => {
   const lease = Lease.of(c.req.raw, c.env, url, caller);
   if ("refused" in lease) return refuse(lease, url, c.env);
   const request: PollRequest = { ...wanted, signal: lease.signal };
-  const first = await lease.during(firstPoll(c.env, request, lastId !== undefined));
+  const begin = lastId === undefined ? poll : pollOrStartAgain;
+  const first = await lease.during(begin(c.env, request));
   if (first === null) return refuse({ refused: "bad_token" }, url, c.env);
-  const { isExpired } = first;
-  let { polled } = first;
-  const following = { ...request, computer: polled.computer };
   const follow = async (stream: SSEStreamingApi): Promise<void> => {
-    if (isExpired) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: null }) });
+    let polled = first;
+    if (polled.isExpired) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: null }) });
     while (!stream.aborted && !stream.closed && !lease.signal.aborted) {
       const { result, cursors } = polled;
       // Each event's id is the cursor after that event. A client that loses the stream in the middle of a page resumes there
@@ -56,7 +55,7 @@ events.get("/", reading, async (c) => {
       for (const name of result.gaps) await stream.writeSSE({ event: "gap", data: JSON.stringify({ machine: name }) });
       await stream.writeSSE({ event: "cursor", id: result.cursor, data: "" });
       const timeoutMs = result.more ? 0 : KEEPALIVE_MS;
-      const asked = { ...following, cursor: result.cursor, timeoutMs };
+      const asked = { ...request, cursor: result.cursor, timeoutMs };
       const next = await poll(c.env, asked).catch(asFailure).catch(endedBy(lease.signal));
       if (next === null || lease.signal.aborted) return;
       if (next instanceof OperatorFailure)

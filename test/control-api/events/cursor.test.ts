@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { decodeCursor, encodeCursor, machineIn } from "../../../control-api/src/events/cursor.ts";
+import { shown } from "../../../control-api/src/http/shown-machine.ts";
 
 const position = fc.record({ epoch: fc.stringMatching(/^[0-9a-f]{8}$/), seq: fc.maxSafeNat() });
 
@@ -14,13 +15,22 @@ describe("a cursor", () => {
   it("of one machine also returns which one it was", () => {
     const machine = fc.record({
       name: fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$/),
-      mark: fc.stringMatching(/^[0-9a-f]{32}$/),
+      identity: fc.string({ minLength: 1 }),
     });
     fc.assert(
-      fc.property(position, machine, (one, of) => {
-        const cursor = encodeCursor(one, of);
-        expect([decodeCursor(cursor), machineIn(cursor), machineIn(encodeCursor(one))]).toEqual([one, of, null]);
+      fc.property(position, machine, (one, about) => {
+        const cursor = encodeCursor(one, about);
+        expect([decodeCursor(cursor), machineIn(cursor)]).toEqual([one, shown(about)]);
         expect(cursor).toMatch(/^[\w.-]{10,90}$/);
+      }),
+    );
+  });
+
+  it("of several machines, or of one of which nobody knows which computer it is, names none", () => {
+    fc.assert(
+      fc.property(position, fc.constantFrom(null, { name: "attic", identity: "" }), (one, about) => {
+        const cursor = encodeCursor(one, about);
+        expect([decodeCursor(cursor), machineIn(cursor)]).toEqual([one, null]);
       }),
     );
   });

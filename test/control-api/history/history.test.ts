@@ -3,10 +3,11 @@ import { expect, test } from "vitest";
 import type { EventPush } from "#protocol/event.ts";
 import type { EventQuery } from "../../../control-api/src/history/event-query.ts";
 import { History } from "../../../control-api/src/history/history.ts";
+import { shown } from "../../../control-api/src/http/shown-machine.ts";
 import { env } from "../support/operator.ts";
 
 const QUERY: EventQuery = {
-  after: null, visible: ["attic"], machine: null, session: null, project: null, types: null, notices: false, detail: "coarse", waitMs: 5_000,
+  after: null, visible: ["attic"], machine: null, before: null, session: null, project: null, types: null, notices: false, detail: "coarse", waitMs: 5_000,
 }; // prettier-ignore
 
 /** A machine's push of its event number `seq`. */
@@ -61,11 +62,14 @@ test("a poll that goes on for a machine is refused once another computer has the
     const query = { ...QUERY, machine: "attic", after, waitMs: 0 };
     const first = await history.poll(query);
     expect(first).toMatchObject({ computer: "one computer" });
-    expect(await history.poll({ ...query, computer: "one computer" })).toMatchObject({ events: [] });
+    const before = shown({ name: "attic", identity: "one computer" });
+    expect(await history.poll({ ...query, before })).toMatchObject({ events: [] });
     sql.exec("UPDATE machine SET identity = 'another'");
     history.log.machines.pass("attic", { from: "one computer", to: "another" }, 1);
     const refused = { refused: "machine_replaced", machine: "attic" };
-    expect(await history.poll({ ...query, computer: "one computer" })).toEqual(refused);
+    expect(await history.poll({ ...query, before })).toEqual(refused);
+    // A reader of another machine, or of all, does not mean that computer.
+    expect(await history.poll({ ...query, before: { ...before, name: "cellar" } })).toMatchObject({ events: [] });
     expect(await history.poll(query)).toMatchObject({ computer: "another" });
   });
 });

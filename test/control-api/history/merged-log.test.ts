@@ -54,6 +54,7 @@ const ALL: EventQuery = {
   after: null,
   visible: null,
   machine: null,
+  before: null,
   session: null,
   project: null,
   types: null,
