@@ -68,6 +68,8 @@ test("a poll that goes on for a machine is refused once another computer has the
     history.log.machines.pass("attic", { from: "one computer", to: "another" }, 1);
     const refused = { refused: "machine_replaced", machine: "attic" };
     expect(await history.poll({ ...query, before })).toEqual(refused);
+    // Also with a cursor that has expired, after which the reader would begin with the other computer.
+    expect(await history.poll({ ...query, before, after: { epoch: "ffffffff", seq: 1 } })).toEqual(refused);
     // A reader of another machine, or of all, does not mean that computer.
     expect(await history.poll({ ...query, before: { ...before, name: "cellar" } })).toMatchObject({ events: [] });
     expect(await history.poll(query)).toMatchObject({ computer: "another" });

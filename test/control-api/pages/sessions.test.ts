@@ -373,6 +373,12 @@ describe("the stream of a session's page", () => {
     expect(resumed).not.toContain("first");
   });
 
+  test("begins again after a gap when the cursor belongs to a log that is gone", async () => {
+    const alice = await withSession({ answers: told([]) });
+    const heard = await read(alice, "/sessions/attic/s1/stream?after=ffffffff-1", /event: cursor/);
+    expect(heard).toMatch(/^event: gap\n/);
+  });
+
   test("ends with a sentence for the page when the machine and its history are gone, and does not ask again and again", async () => {
     const alice = await withSession({ answers: told([]) });
     const response = await alice.browser.get("/sessions/attic/s1/stream");
