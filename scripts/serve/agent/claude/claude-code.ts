@@ -92,7 +92,8 @@ export class ClaudeCode implements Agent {
   async start(options: StartOptions): Promise<AgentRun> {
     const command = this.#command();
     const trust = await this.#trustIn(options.cwd);
-    const rules = trust.git ? [] : [(await mayLeadOut(options.cwd)) ? EVERY_COMMAND : GIT];
+    const canMove = isAbove(options.permissionMode, "default");
+    const rules = trust.git ? [] : [(await mayLeadOut(options.cwd, canMove)) ? EVERY_COMMAND : GIT];
     const mark = this.#keeper.newMark();
     const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
