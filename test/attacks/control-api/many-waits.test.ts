@@ -1,17 +1,19 @@
 // Root cause: of a person's waits for events and revocations the oldest was answered early when there were more than a thousand. Whoever waits comes
 // back at once when answered, so from then on the waits replaced each other without end. 2,400 long polls and streams with a read-only token made
 // the gate answer nobody any more, even after all of their clients had left.
-import { expect, test, vi } from "vitest";
+import { aroundEach, describe, expect, test, vi } from "vitest";
 import { CROWDED_MS, MAX_WAITING, Waiters } from "../../../control-api/src/history/waiters.ts";
 import { places } from "../../../control-api/src/sign-in/places.ts";
 import { type RpcAnswer, TestUser } from "../../control-api/support/operator.ts";
+import { onOwnTimers } from "../../support/own-timers.ts";
 import { directory, Visitor } from "../../control-api/sign-in/support/visitor.ts";
 
 const LONG_MS = 60_000;
 
-test("more waits than are told of news do not wake each other, and the newest are told", async () => {
-  vi.useFakeTimers();
-  try {
+describe("waits for events and revocations", () => {
+  aroundEach((runTest) => onOwnTimers(runTest));
+
+  test("more waits than are told of news do not wake each other, and the newest are told", async () => {
     const waiters = new Waiters<string>();
     const ended: number[] = [];
     const all = Array.from({ length: MAX_WAITING + 5 }, (_, index) =>
@@ -25,14 +27,9 @@ test("more waits than are told of news do not wake each other, and the newest ar
     expect(ended).not.toContain(4);
     await vi.advanceTimersByTimeAsync(LONG_MS / 2);
     await Promise.all(all);
-  } finally {
-    vi.useRealTimers();
-  }
-});
+  });
 
-test("a wait that must not miss news for long ends soon when there are too many, and not at once", async () => {
-  vi.useFakeTimers();
-  try {
+  test("a wait that must not miss news for long ends soon when there are too many, and not at once", async () => {
     const waiters = new Waiters<void>(CROWDED_MS);
     let ended = 0;
     const wait = () => waiters.wait(() => true, LONG_MS).then(() => (ended += 1));
@@ -43,9 +40,7 @@ test("a wait that must not miss news for long ends soon when there are too many,
     expect(ended).toBe(5);
     await vi.advanceTimersByTimeAsync(LONG_MS);
     await Promise.all(all);
-  } finally {
-    vi.useRealTimers();
-  }
+  });
 });
 
 /** What opens and stays open: an event stream, a long poll at `/mcp`, and a machine's answers. */

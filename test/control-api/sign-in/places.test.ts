@@ -1,5 +1,6 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { aroundEach, describe, expect, test, vi } from "vitest";
 import { Places, type Whose } from "../../../control-api/src/sign-in/places.ts";
+import { onOwnTimers } from "../../support/own-timers.ts";
 
 const LIMITS = { perCredential: 3, perUser: 5 };
 const STAYING: Pick<Request, "signal"> = { signal: new AbortController().signal };
@@ -12,8 +13,7 @@ function take(places: Places, count: number, whose: Whose, request = STAYING): (
   return Array.from({ length: count }, () => places.take(whose, request) !== null);
 }
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+aroundEach((runTest) => onOwnTimers(runTest));
 
 describe("places of open requests", () => {
   test("are limited for a token, for a person, and for nobody else", () => {

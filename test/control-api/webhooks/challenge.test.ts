@@ -1,14 +1,15 @@
-import { expect, it, onTestFinished, vi } from "vitest";
+import { aroundEach, expect, it, vi } from "vitest";
 import { Challenges } from "../../../control-api/src/webhooks/challenge.ts";
 import { MAX_CHALLENGES, POST_TIMEOUT_MS } from "../../../control-api/src/webhooks/limits.ts";
+import { onOwnTimers } from "../../support/own-timers.ts";
 import { Receiver, SECRET } from "../support/receiver.ts";
+
+aroundEach((runTest) => onOwnTimers(runTest));
 
 it("only a few receivers are challenged at a time, and those that never answer make room after their time", async () => {
   const challenges = new Challenges();
   const ask = ({ url }: Receiver) => challenges.run(new URL(url), "sub_one", SECRET, Date.now());
   const fine = new Receiver();
-  onTestFinished(() => void vi.useRealTimers());
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const waiting = [];
   for (let count = 0; count < MAX_CHALLENGES; count += 1) {
     expect(await ask(fine)).toBeNull(); // meanwhile

@@ -1,9 +1,9 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { aroundEach, describe, expect, it, vi } from "vitest";
 import { PUSH_INTERVAL_MS } from "#protocol/limits.ts";
 import { Reporter } from "../../../machine-template/src/reporter.ts";
+import { onOwnTimers } from "../../support/own-timers.ts";
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+aroundEach((runTest) => onOwnTimers(runTest));
 
 /** A reporter whose reports arrive at once, and when each was sent, milliseconds after its making. */
 function reporter(): { report: () => void; sentMs: number[] } {

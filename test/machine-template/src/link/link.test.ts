@@ -1,5 +1,5 @@
 import { evictDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, it, onTestFinished, vi } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { CloseCode } from "#protocol/close-code.ts";
 import { type Frame, FrameKind } from "#protocol/frame.ts";
 import type { HeaderList } from "#protocol/header.ts";
@@ -13,6 +13,7 @@ import {
 } from "#protocol/limits.ts";
 import { Link, type LinkListener } from "../../../../machine-template/src/link/link.ts";
 import { Sockets } from "../../../../machine-template/src/link/sockets.ts";
+import { onOwnTimers } from "../../../support/own-timers.ts";
 import { ask, dial, env, FACTS, forget, knock, TestConnector, within } from "../support/connector.ts";
 
 afterEach(forget);
@@ -494,24 +495,24 @@ describe("hibernation", () => {
 });
 
 it("a socket whose hello cannot be stored is closed like one that says none", async () => {
-  const closing = await within(async (_, ctx) => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
-    onTestFinished(() => void vi.useRealTimers());
-    const listener = {
-      refusalOf: () => null,
-      online: () => {
-        throw new Error("disk full");
-      },
-    } as unknown as LinkListener; // what a hello asks of it
-    const link = new Link(ctx, "attic", listener);
-    const client = link.accept("hash").webSocket;
-    client?.accept();
-    const closed = new Promise<number>((resolve) => client?.addEventListener("close", ({ code }) => resolve(code)));
-    const [socket] = ctx.getWebSockets("link");
-    const hello = { type: "hello", protocol: PROTOCOL_VERSION, stream: "stream-1", facts: FACTS };
-    expect(() => socket && link.message(socket, JSON.stringify(hello))).toThrow("disk full");
-    vi.advanceTimersByTime(HELLO_TIMEOUT_MS);
-    return closed;
-  });
+  const closing = await within((_, ctx) =>
+    onOwnTimers(async () => {
+      const listener = {
+        refusalOf: () => null,
+        online: () => {
+          throw new Error("disk full");
+        },
+      } as unknown as LinkListener; // what a hello asks of it
+      const link = new Link(ctx, "attic", listener);
+      const client = link.accept("hash").webSocket;
+      client?.accept();
+      const closed = new Promise<number>((resolve) => client?.addEventListener("close", ({ code }) => resolve(code)));
+      const [socket] = ctx.getWebSockets("link");
+      const hello = { type: "hello", protocol: PROTOCOL_VERSION, stream: "stream-1", facts: FACTS };
+      expect(() => socket && link.message(socket, JSON.stringify(hello))).toThrow("disk full");
+      vi.advanceTimersByTime(HELLO_TIMEOUT_MS);
+      return closed;
+    }),
+  );
   expect(closing).toBe(CloseCode.SILENT);
 });

@@ -1,15 +1,15 @@
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { aroundEach, describe, expect, it, vi } from "vitest";
 import type { Frame } from "#protocol/frame.ts";
 import { decodeFrame, encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { RESPONSE_TIMEOUT_MS } from "#protocol/limits.ts";
 import type { Exchange } from "../../../../machine-template/src/link/exchange.ts";
 import { Multiplexer } from "../../../../machine-template/src/link/multiplexer.ts";
+import { onOwnTimers } from "../../../support/own-timers.ts";
 
 /** Overdue exchanges are looked for every few seconds. */
 const LATE_MS = RESPONSE_TIMEOUT_MS + 10_000;
 
-beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+aroundEach((runTest) => onOwnTimers(runTest));
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 
