@@ -103,8 +103,9 @@ export default defineConfig({
           ...PROPERTIES,
           include: ["test/machine-template/protocol/**/*.test.ts", "test/*.test.ts"],
           testTimeout: 30_000,
-          sequence: { groupOrder: 1 },
+          isolate: false,
           maxWorkers: 3,
+          sequence: { groupOrder: 1 },
         },
       },
       {
