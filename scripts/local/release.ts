@@ -67,8 +67,10 @@ export async function beginUpgrade(folder: string, version: string, report: Repo
     // Also when the first start of another release was killed, and this one goes on: that one's backup gets old.
     if (before !== version || upgrading !== undefined) await write({ version });
   };
-  // A new folder, or one that this release has used before.
-  if (before === version || !existsSync(join(folder, "secrets.json"))) return { keep, undo: () => undefined };
+  const isNew = !existsSync(join(folder, "secrets.json"));
+  // Not only if it succeeds: after a first start that failed, the folder would pass for one that an earlier release wrote.
+  if (isNew) await write({ version });
+  if (isNew || before === version) return { keep, undo: () => undefined };
 
   const backup = join(folder, BACKUPS, `${PREFIX}${version}`);
   // A start that was killed in the middle left its backup. It has the earlier state, which this folder may no longer have. Any other backup of

@@ -164,6 +164,17 @@ describe("the first start of a release that fails", () => {
     expect(readdirSync(state).toSorted()).toEqual(["backups", "control", "operator.log", "secrets.json"]);
   });
 
+  test("is not one if the folder was new at a start that failed", async () => {
+    const said: string[] = [];
+    const begin = () => beginUpgrade(state, "9.0.0", (line) => said.push(line));
+    await rm(state, { recursive: true, force: true });
+    mkdirSync(state);
+    (await begin()).undo();
+    write();
+    (await begin()).undo();
+    expect([said, rows(), existsSync(join(state, "backups"))]).toEqual([[], [{ n: 1 }], false]);
+  });
+
   test("begins with what a restore has left that was killed", async () => {
     write();
     mkdirSync(join(state, "unpacked"));
