@@ -44,10 +44,10 @@ function installedCommand(script: string | undefined, { PATH = "" }: NodeJS.Proc
 }
 
 const COMMANDS =
-  "setup|connect|up|serve|permissions|hooks|status|machines|rename|rotate|remove|tokens|watch|webhooks|audit|service|login|logout|upgrade|uninstall";
+  "setup|connect|up|serve|permissions|hooks|status|machines|login|logout|rename|rotate|restore|retention|remove|forget|tokens|keys|watch|webhooks|audit|service|upgrade|uninstall";
 
 /** A command of codez as our texts name it, unless it is written out already. */
-const NAMED = new RegExp(`(?<![\\w/.-]|npx |codez\\.tgz )codez (?=(?:${COMMANDS})\\b)`, "g");
+const NAMED = new RegExp(`(?<![\\w/.-]|npx |codez\\.tgz )codez (?=(?:${COMMANDS}|[a-z ]*--help)\\b)`, "g");
 
 /** The text with each codez command in the form that works in its reader's terminal. */
 export function asTyped(text: string, command: string): string {

@@ -28,6 +28,7 @@ import { codezHome } from "../system/home.ts";
 import { whyNotOwn } from "../system/own-path.ts";
 import { ExitCode } from "./exit-code.ts";
 import { CodezFailure } from "./failure.ts";
+import { asTyped, commandOf } from "./invocation.ts";
 import { exitCodeForLaunchd, LAUNCHD_FLAG } from "./launchd.ts";
 import { Output } from "./output.ts";
 import { endSignIns } from "./sign-in/sign-in.ts";
@@ -97,10 +98,11 @@ function refuseForeignHome(): void {
   throw new CodezFailure(ExitCode.FILE_BROKEN, `${home} is not used: ${why}.`, fix);
 }
 
-/** Makes commander throw. Otherwise it ends the process itself, with its own exit codes. */
-function throwInsteadOfExit(command: Command): void {
-  command.exitOverride();
-  for (const one of command.commands) throwInsteadOfExit(one);
+/** Makes commander throw, otherwise it ends the process itself, with its own exit codes; and name the help after what it says of wrong usage. */
+function throwInsteadOfExit(command: Command, typed = "codez"): void {
+  const help = asTyped(`${typed} --help`, commandOf(process.argv[1], process.env));
+  command.exitOverride().showHelpAfterError(`  fix: ${help}`);
+  for (const one of command.commands) throwInsteadOfExit(one, `${typed} ${one.name()}`);
 }
 
 /** Prints what went wrong, unless commander has, and returns the exit code. */

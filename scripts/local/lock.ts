@@ -30,7 +30,9 @@ export class AlreadyRunning extends Error {
   readonly holder: Holder;
 
   constructor(holder: Holder) {
-    super(`Operator is already running here: ${holder.url} (process ${holder.pid})`);
+    super(
+      `Operator is already running here: ${holder.url} (process ${holder.pid}). Use that one, or stop it first: kill ${holder.pid}`,
+    );
     this.holder = holder;
   }
 }

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { HELP, readArguments } from "./arguments.ts";
+import { HELP, readArguments, type StartArguments } from "./arguments.ts";
 import { banner } from "./banner.ts";
 import { printableQuote } from "#protocol/printable.ts";
 import { isClaimable } from "./claim.ts";
@@ -7,6 +7,7 @@ import { explainFileFailure } from "./file-failure.ts";
 import { LogFile } from "./log-file.ts";
 import { logLine, type LogSource } from "./log-line.ts";
 import { startOperator, type RunningOperator } from "./operator.ts";
+import { IS_PACKED, START_COMMAND } from "./program.ts";
 import { exitOnSignal } from "../system/exit-on-signal.ts";
 import { codezHome } from "../system/home.ts";
 import { writeKnown } from "../system/operators-folder.ts";
@@ -31,7 +32,7 @@ export async function startHere(words: string[]): Promise<void> {
 }
 
 async function run(words: string[]): Promise<void> {
-  const args = readArguments(words, process.env);
+  const args = argumentsIn(words);
   const { door, domain, stateDir, metricsPort, dispatchPort, webhookOrigins, logFormat, verbose, help } = args;
   if (help) return void console.log(HELP);
   // process.exit() is enough to stop everything: "exit" handlers kill the children (reaper.ts) and release the lock.
@@ -69,6 +70,16 @@ async function run(words: string[]): Promise<void> {
   file.write(inFormat("operator", `started as process ${process.pid} at ${running.url}`));
   const tokenFile = leaveToken(running, report);
   console.log(banner({ ...running, tokenFile, claimCode: (await isClaimable(running)) ? running.claimCode : null }));
+}
+
+/** The command line. Throws an Error that says where its options are listed if it cannot be understood. */
+function argumentsIn(words: string[]): StartArguments {
+  try {
+    return readArguments(words, process.env);
+  } catch (error) {
+    const help = `${START_COMMAND}${IS_PACKED ? "" : " --"} --help`;
+    throw new Error(`${messageOf(error)}\nThe options are listed by: ${help}`, { cause: error });
+  }
 }
 
 /**

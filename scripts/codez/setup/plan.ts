@@ -1,5 +1,6 @@
 import { hostname } from "node:os";
-import { isMachineName, machineNameFrom } from "#protocol/slug.ts";
+import { machineNameFrom } from "#protocol/slug.ts";
+import { checkName } from "../check-name.ts";
 import { ExitCode } from "../exit-code.ts";
 import { CodezFailure } from "../failure.ts";
 import type { Profile } from "../profile/profile.ts";
@@ -20,10 +21,14 @@ export function planSetup(
 ): Plan {
   if (profileName !== undefined) {
     const profile = folder.read(profileName);
-    return { key: profileName, name: checkName(name ?? profile?.name ?? ownName()), profile: sameHub(profile, hub) };
+    return {
+      key: profileName,
+      name: checkName(name ?? profile?.name ?? ownName(), "codez setup"),
+      profile: sameHub(profile, hub),
+    };
   }
   if (name !== undefined) {
-    const found = folder.find(hub, checkName(name));
+    const found = folder.find(hub, checkName(name, "codez setup"));
     return { key: found?.key ?? folder.freeKey(name), name, profile: found?.profile ?? null };
   }
   const here = folder.names().filter((key) => folder.read(key)?.hub === hub);
@@ -45,16 +50,6 @@ function ownName(): string {
     ExitCode.USAGE,
     `This computer's name, "${hostname()}", cannot be turned into a machine's name.`,
     "Choose one: codez setup <name>",
-  );
-}
-
-function checkName(name: string): string {
-  if (isMachineName(name)) return name;
-  const near = machineNameFrom(name);
-  throw new CodezFailure(
-    ExitCode.USAGE,
-    `"${name}" cannot be a machine's name. Use 1 to 32 of a-z, 0-9 and single hyphens inside. Some names are reserved.`,
-    near === null || near === name ? "codez setup <another-name>" : `codez setup ${near}`,
   );
 }
 

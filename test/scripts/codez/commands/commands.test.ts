@@ -15,6 +15,7 @@ import { PROTOCOL_VERSION } from "#protocol/limits.ts";
 import { LINK_TOKEN_LIFE_MS, makeLinkToken } from "#protocol/link-token.ts";
 import { buildCodez } from "../../../../scripts/build/codez.ts";
 import { ExitCode } from "../../../../scripts/codez/exit-code.ts";
+import { asTyped } from "../../../../scripts/codez/invocation.ts";
 import { HttpServer } from "../../connector/support/http-server.ts";
 import { temporaryFolder } from "../../connector/support/temporary-folder.ts";
 import { Codez, codez } from "./support/codez.ts";
@@ -274,7 +275,7 @@ describe("machines and status", () => {
     await using hub = await HubStandIn.start();
     const server = new URL("../../connector/stdio/support/raw-server.ts", import.meta.url).pathname;
     const down = await codez(home.path, ["setup", "attic", "--hub", hub.origin, "--url", "http://127.0.0.1:9/mcp"]);
-    expect([down.code, down.out]).toEqual([ExitCode.OK, expect.stringContaining("does not answer: ")]);
+    expect([down.code, down.out]).toEqual([ExitCode.OK, expect.stringMatching(/does not answer: .*\n.*codez status/)]);
     await using running = new Codez(home.path, ["connect"]);
     await running.says("no answer from http://127.0.0.1:9/mcp");
     const status = await codez(home.path, ["status"]);
@@ -385,23 +386,22 @@ describe("codez", () => {
     using home = temporaryFolder();
     const help = await codez(home.path, ["--help"]);
     expect(help.code).toBe(ExitCode.OK);
-    for (const name of [
-      "setup",
-      "connect",
-      "up",
-      "serve",
-      "machines",
-      "status",
-      "rename",
-      "rotate",
-      "remove",
-      "service",
-    ])
-      expect(help.out).toContain(`\n  ${name}`);
-    expect((await codez(home.path, ["launch"])).code).toBe(ExitCode.USAGE);
+    const names = [...help.out.matchAll(/^ {2}([a-z]+)(?: \[| <| {2})/gm)].flatMap(([, name]) => name ?? []);
+    expect(names).toEqual(expect.arrayContaining(["setup", "connect", "up", "forget", "restore", "uninstall"]));
+    // Each of them is written as its reader has to type it.
+    for (const name of [...names.filter((one) => one !== "help"), "--help", "tokens create --help"])
+      expect([name, asTyped(`codez ${name}`, "npx codez")]).toEqual([name, `npx codez ${name}`]);
+    const unknown = await codez(home.path, ["launch"]);
+    expect([unknown.code, unknown.err]).toEqual([ExitCode.USAGE, expect.stringMatching(/fix: .*codez --help\n/)]);
     expect((await codez(home.path, ["setup", "--nope"])).code).toBe(ExitCode.USAGE);
     expect((await codez(home.path, ["service", "install", "--nope"])).code).toBe(ExitCode.USAGE);
     expect((await codez(home.path, ["--version"])).out).toMatch(/^\d+\.\d+\.\d+-[0-9a-f]{8}\n$/);
+  });
+
+  it("says which name to take when a machine cannot have the one that it should get", async () => {
+    using home = temporaryFolder();
+    const { code, err } = await codez(home.path, ["rename", "attic", "My Laptop"]);
+    expect([code, err]).toEqual([ExitCode.USAGE, expect.stringMatching(/fix: .*codez rename attic my-laptop\n/)]);
   });
 
   it("refuses a damaged profile", async () => {
