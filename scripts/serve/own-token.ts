@@ -13,26 +13,16 @@ const LOOK_AGAIN_MS = 100;
 /** Where serve listens. `localhost` may resolve to `[::1]`, where another user's program may listen on the same port. */
 const SERVE_HOST = "127.0.0.1";
 
-/** What `codez serve` is known by, so that nobody else gets the token, or the requests. */
-export type OwnServe = {
-  /** The `Authorization` header for a request; `null` while serve does not run. */
-  readonly authorization: () => string | null;
-  /** Why a connection that was just made is none to the serve that the last header was for; `null` if it is one. */
-  readonly whyNotIts: () => string | null;
-  /** Why a connection that was just made must not be used without the header either; `null` if it may. */
-  readonly whyNotAny: () => string | null;
-};
-
 /**
- * The user's own `codez serve`, if it can be at this address: with the token for MCP while it runs there, and without one for another server on
+ * What is known of the user's own `codez serve`, if it can be at this address: with the token for MCP while it runs there, and without one for another server on
  * the same port, for example the public CodeZ. The token is for the process that wrote it, as long as that runs: another program may listen on
- * the port afterwards, and before.
+ * the port afterwards, and before. What each of the three functions answers, their user says (connector/http-target.ts, `KnownServer`).
  *
  * The header is looked up per call, because serve may be started or restarted after the connector.
  *
  * @param isOwnOnly whether the address stands for serve, so that no program of another user may take its place
  */
-export function ownServe(url: URL, isOwnOnly: boolean, home: string = codezHome()): OwnServe | null {
+export function ownServe(url: URL, isOwnOnly: boolean, home: string = codezHome()) {
   if (url.protocol !== "http:" || url.hostname !== SERVE_HOST) return null;
   const path = join(home, "serve", "running.json");
   const port = Number(url.port || "80");
