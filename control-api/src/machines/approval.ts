@@ -129,23 +129,21 @@ export function watched(request: Request, check: () => Promise<void>): { request
   if (request.body === null) return { request, refusal: () => null };
   const scan = new ApprovalScan();
   let refusal: unknown = null;
+  const refuse = (reason: unknown): never => {
+    refusal = reason;
+    throw reason;
+  };
   let isFound = false;
   let batch: boolean | null = null;
   const body = inspected(request.body, async (piece) => {
     batch ??= isBatch(piece);
     if (batch === true) {
       const reason = "A batch must have a Content-Length of at most 256 KB. Send its messages one by one.";
-      refusal = new OperatorFailure({ code: "invalid_request", reason });
-      throw refusal;
+      refuse(new OperatorFailure({ code: "invalid_request", reason }));
     }
     if (isFound || !scan.found(piece)) return;
     isFound = true;
-    try {
-      await check();
-    } catch (reason) {
-      refusal = reason;
-      throw reason;
-    }
+    await check().catch(refuse);
   });
   const { method, headers, signal, url } = request;
   const length = headers.get("content-length");

@@ -22,16 +22,14 @@ type NotificationsProps = {
   readonly dead: Overview["dead"];
   readonly added?: Added;
   readonly typed?: Typed;
-  /** What became of a form. `of`: which part of the page has the form. */
-  readonly said?: SaidOfForm & { readonly of?: "receivers" };
+  readonly said?: SaidOfForm;
   /** Whether the person may add a receiver without confirming first that it is them. */
   readonly isFresh: boolean;
 };
 
 /** The notifications page: this browser first, then the others, then webhooks and ntfy. */
 export function NotificationsPage(props: NotificationsProps) {
-  const { subscriptions, thisBrowser, said, ...shown } = props;
-  const isOfReceivers = said?.of === "receivers";
+  const { subscriptions, thisBrowser, said } = props;
   const browsers = subscriptions.filter((one): one is Browser => one.push !== null);
   const here = browsers.find((one) => one.credential === thisBrowser);
   const others = browsers.filter((one) => one !== here);
@@ -41,16 +39,12 @@ export function NotificationsPage(props: NotificationsProps) {
         ‹ Account
       </a>
       <h1>Notifications</h1>
-      {said === undefined || isOfReceivers ? null : <Note kind={said.kind}>{said.text}</Note>}
+      {said === undefined || said.of === "receivers" ? null : <Note kind={said.kind}>{said.text}</Note>}
       {here === undefined ? <TurnOn {...props} /> : <BrowserCard {...props} browser={here} isHere />}
       {others.map((browser) => (
         <BrowserCard {...props} browser={browser} />
       ))}
-      <Receivers
-        {...shown}
-        subscriptions={subscriptions.filter(({ push }) => push === null)}
-        {...(isOfReceivers ? { said } : {})}
-      />
+      <Receivers {...props} subscriptions={subscriptions.filter(({ push }) => push === null)} />
     </div>
   );
 }

@@ -10,7 +10,7 @@ import type { SaidOfForm, Typed } from "./receiver-card.tsx";
 import { NotificationsPage } from "./notifications-page.tsx";
 
 type Shown = {
-  readonly said?: SaidOfForm & { readonly of?: "receivers" };
+  readonly said?: SaidOfForm;
   readonly status?: 200 | 400 | 404 | 429 | 502;
   /** A receiver that was just added. */
   readonly added?: Added;
@@ -45,7 +45,7 @@ export async function notificationsPage(c: PageContext, { status = 200, ...shown
 }
 
 /** The same page for somebody who has had too many messages sent. */
-export function tooOften(c: PageContext, { afterMs }: TooOften, of?: "receivers"): Promise<Response> {
+export function tooOften(c: PageContext, { afterMs }: TooOften, where: Pick<SaidOfForm, "of"> = {}): Promise<Response> {
   const text = messageOf({ code: "too_many_requests", of: "tries", afterMs });
-  return notificationsPage(c, { said: { kind: "bad", text, ...(of === undefined ? {} : { of }) }, status: 429 });
+  return notificationsPage(c, { said: { kind: "bad", text, ...where }, status: 429 });
 }

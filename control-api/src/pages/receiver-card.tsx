@@ -11,7 +11,8 @@ import type { Overview } from "../webhooks/webhooks-rpc.ts";
 
 type Listed = Overview["subscriptions"][number];
 
-export type SaidOfForm = { readonly kind: "bad" | "good"; readonly text: string };
+/** What became of a form. It stands in the part of the page that has the form: at its beginning, unless `of` names another one. */
+export type SaidOfForm = { readonly kind: "bad" | "good"; readonly text: string; readonly of?: "receivers" };
 
 /** Why a receiver did not take a message, in words. */
 export const FAULTS: Record<NonNullable<Listed["lastFault"]>, string> = {
@@ -44,14 +45,13 @@ type ReceiversProps = {
   /** What was just added. Its secret is shown only now. */
   readonly added?: Added;
   readonly typed?: Typed;
-  /** What became of a form of this section. */
   readonly said?: SaidOfForm;
 };
 
 /** Everything besides browsers that is told of events, with the state of its last delivery, and the form that adds to it. */
 export function Receivers({ csrf, isFresh, subscriptions, dead, machines, added, typed, said }: ReceiversProps) {
   const isOfAdding = added !== undefined || typed !== undefined;
-  const note = said === undefined ? null : <Note kind={said.kind}>{said.text}</Note>;
+  const note = said?.of === "receivers" ? <Note kind={said.kind}>{said.text}</Note> : null;
   return (
     <section class="card" id="receivers">
       <h2>ntfy and webhooks</h2>

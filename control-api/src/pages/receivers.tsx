@@ -72,7 +72,7 @@ receivers.post("/:id/test", async (c) => {
   if (known === null) return unknown(c);
   const posted: Posted | TooOften | null = await webhooksOf(c.env, c.var.session.person.id).tryOut(known.id);
   if (posted === null) return unknown(c);
-  if ("afterMs" in posted) return tooOften(c, posted, OF);
+  if ("afterMs" in posted) return tooOften(c, posted, { of: OF });
   if (posted.ok)
     return notificationsPage(c, { said: { kind: "good", text: "The receiver took the test message.", of: OF } });
   const text = `The receiver did not take the test message: ${FAULTS[posted.fault]}.`;
@@ -84,7 +84,7 @@ receivers.post("/:id/retry", async (c) => {
   const retried: number | TooOften | null =
     known === null ? null : await webhooksOf(c.env, c.var.session.person.id).retry(known.id);
   if (retried === null) return unknown(c);
-  if (typeof retried !== "number") return tooOften(c, retried, OF);
+  if (typeof retried !== "number") return tooOften(c, retried, { of: OF });
   const text = `${retried} ${retried === 1 ? "message is" : "messages are"} sent again.`;
   return notificationsPage(c, { said: { kind: "good", text, of: OF } });
 });
