@@ -44,6 +44,15 @@ const PREPARE = String.raw`(() => {
   if (document.querySelector("[data-stream]")) scrollTo(0, document.documentElement.scrollHeight);
 })()`;
 
+/** Sends the form of the page on which people confirm that it is them, with a wrong password. */
+const CONFIRM = String.raw`(() => {
+  const form = Object.assign(document.createElement("form"), { method: "post", action: "/sign-in/confirm" });
+  const fields = { csrf: document.querySelector("[name=csrf]").value, next: "/inbox", password: "wrong" };
+  for (const [name, value] of Object.entries(fields)) form.append(Object.assign(document.createElement("input"), { name, value }));
+  document.body.append(form);
+  form.submit();
+})()`;
+
 /** A model that works on a flaky test: it looks, it changes, it runs what it changed, and says so. */
 const worker: Script = ({ prompt, results, tools }) => {
   if (tools.length === 0) return { blocks: [{ text: "Fix the flaky retry test" }] };
@@ -257,11 +266,27 @@ describe.skipIf(FOLDER === "" || !hasChromium())("pictures of", () => {
     await page.evaluate("document.querySelector('#receivers details').open = true");
     await page.evaluate("document.querySelector('#receivers details').scrollIntoView()");
     await take("notifications-add");
+    await page.fill("#receivers input[name=url]", "https://192.168.1.2/not-reachable-from-here");
+    await page.click("#receivers input[name=kind][value=webhook]");
+    await page.click("#receivers button:has-text('Add')");
+    await page.waitForSelector("#added .note:has-text('public')");
+    await page.evaluate("document.querySelector('#added').scrollIntoView()");
+    await take("notifications-refused");
+    await page.goto(`${url}/machines/attic`);
+    await page.fill("#manage input[name=name]", "attic-");
+    await page.click("#manage button:has-text('Rename')");
+    await page.waitForSelector("#manage .note");
+    await page.evaluate("document.querySelector('#manage').scrollIntoView()");
+    await take("machine-rename-refused");
     await take("consent", await consentAddress());
     await page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })");
     await take("consent-unfolded");
     await take("consent-wrong", "/oauth/authorize");
-    await take("confirm", "/sign-in/confirm?next=%2Finbox");
+    await page.goto(`${url}/account`);
+    // Somebody who has signed in a moment ago need not confirm anything, and sees the page only after a wrong password.
+    await page.evaluate(CONFIRM);
+    await page.waitForSelector(".note");
+    await take("confirm-refused");
     await page.goto(`${url}/account`);
     await page.click("text=Invite someone");
     await page.waitForSelector(".big");
