@@ -1,7 +1,8 @@
 // Root cause: each answer of a machine had a limit of 8 MB at /mcp, and nothing limited how many were held at once: 400 open calls of one token, whose
 // machine stopped in the middle of its answers or whose client did not read them, took 3 GB of the gate that all people share.
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { largeAnswers, LargeAnswers } from "../../../control-api/src/http/large-answers.ts";
+import { answerText, eventsWithin } from "../../../control-api/src/mcp/bounded-answer.ts";
 import { failureOf, TestUser } from "../../control-api/support/operator.ts";
 
 const JSON_TYPE = { "content-type": "application/json" };
@@ -59,7 +60,47 @@ test("those of a machine come in turn, and whoever has left is passed over", asy
   await Promise.all(waits);
   expect(order).toEqual(["left", "large", "small"]);
   small.release();
+  // Its request is over, so nobody would give back what it takes now.
+  expect(await small.add("attic", 1)).toBeNull();
   expect(answers.counted).toBe(1);
+});
+
+describe("the gate, which reads an answer of a machine,", () => {
+  const reading = (limitBytes: number) => {
+    const answers = new LargeAnswers({ perMachine: 1e6, perUser: 1e6, total: 1e6, waitMs: 20_000 });
+    return { answers, reading: { machine: "attic", held: answers.of("ann"), limitBytes } };
+  };
+  /** An event of 100,000 bytes. */
+  const event = (letter: string) => `data: ${letter.repeat(99_992)}\n\n`;
+
+  test("takes one that is longer than it announced", async () => {
+    const text = "x".repeat(100_000);
+    const body = new Blob([text]).stream();
+    const answer = new Response(body, { headers: { "content-length": "10" } });
+    expect(await answerText(answer, reading(200_000).reading)).toBe(text);
+  });
+
+  test("reads one that is too large no further, and tells its sender to stop", async () => {
+    let isStopped = false;
+    const endless = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(50_000)),
+      cancel: () => void (isStopped = true),
+    });
+    await expect(answerText(new Response(endless), reading(100_000).reading)).rejects.toThrow();
+    await expect.poll(() => isStopped).toBe(true);
+  });
+
+  test("takes no event of a stream that is too large, and counts each until the next one is read", async () => {
+    const { answers, reading: asked } = reading(150_000);
+    const large = `data: ${"x".repeat(1_000_000)}\n\n`;
+    const events = eventsWithin(new Response(event("a") + event("b") + large), asked);
+    expect((await events.next()).value).toMatch(/^a+$/);
+    expect((await events.next()).value).toMatch(/^b+$/);
+    expect(answers.counted).toBeLessThan(150_001);
+    await expect(events.next()).rejects.toThrow();
+    asked.held.release();
+    expect(answers.counted).toBe(0);
+  });
 });
 
 test.each([

@@ -2,6 +2,7 @@
 // stranger took 12 GB of memory.
 import { expect, onTestFinished, test, vi } from "vitest";
 import { randomSecret } from "#protocol/bytes.ts";
+import { withBody } from "../../../control-api/src/http/body-within.ts";
 import { codeOf, knock, ORIGIN, TestUser } from "../../control-api/support/operator.ts";
 
 const MB = 1024 * 1024;
@@ -67,7 +68,19 @@ test.each(ROUTES)("nor is a large body read of a token's holder at %s %s", async
   expect(body.readBytes).toBeLessThan(8 * MB);
 });
 
-test("a body that states a length beyond the limit is refused unread, and one within it is taken in chunks as well", async () => {
+test("of a body that states a length beyond the limit nothing is read", async () => {
+  const body = new LargeBody();
+  const request = new Request(ORIGIN, {
+    method: "POST",
+    headers: { "content-length": String(2 * MB) },
+    body: body.stream,
+  });
+  const refused = await withBody(request, { address: "192.0.2.1", network: "192.0.2.1", share: 1 });
+  expect(refused).toBeInstanceOf(Response);
+  expect(body.readBytes).toBeLessThanOrEqual(MB); // what a stream reads ahead
+});
+
+test("a body that states a length beyond the limit is refused, and one within it is taken in chunks as well", async () => {
   const user = new TestUser();
   const large = await user.fetch("/api/machines", { method: "POST", headers: JSON_BODY, body: "x".repeat(2 * MB) });
   expect(await codeOf(large)).toBe("invalid_request");
