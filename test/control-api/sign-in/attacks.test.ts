@@ -138,6 +138,13 @@ describe("a redirect address", () => {
     expect((await person.get(client.authorizePath({ redirect_uri: "http://192.168.0.1/callback" }))).status).toBe(400);
   });
 
+  test("of a request that is longer than servers take is not used", async () => {
+    const client = await Client.registered();
+    const [long, longer] = [7_000, 8_000].map((length) => client.authorizePath({ state: "s".repeat(length) }));
+    expect((await person.get(long ?? "")).status).toBe(200);
+    expect(await (await person.get(longer ?? "")).text()).toContain("The request is too long.");
+  });
+
   test("of an unknown client is not used", async () => {
     const response = await person.get(new Client("nobody", "https://client.test/callback").authorizePath());
     expect(response.status).toBe(400);
@@ -303,6 +310,14 @@ test("the consent page shows who asks, for what, and where the answer goes", asy
   expect(page).toContain("Use every tool of your machines");
   expect(page).toContain("Add, rename and remove machines");
   expect(page).toContain("nobody has checked the name");
+});
+
+test("a resource is named as it is, without a part or credentials", async () => {
+  const client = await Client.registered();
+  const statusFor = async (resource: string) => (await person.get(client.authorizePath({ resource }))).status;
+  expect(await statusFor(`${ORIGIN}/mcp`)).toBe(200);
+  for (const other of [`${ORIGIN}/mcp#part`, `${ORIGIN.replace("//", "//:secret@")}/mcp`])
+    expect(await statusFor(other), other).toBe(400);
 });
 
 describe("a mix-up", () => {
