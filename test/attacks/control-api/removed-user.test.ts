@@ -243,6 +243,17 @@ describe("removing a user", () => {
     expect((await user.platformCalls("attic")).at(-1)?.method).toBe("DELETE");
   });
 
+  it("leaves nothing that a machine, which the list had lost, could bring back with its next report", async () => {
+    const user = new TestUser(id);
+    await user.machine("attic");
+    const object = env.USER.getByName(id);
+    await runInDurableObject(object, (_, { storage }) => void storage.sql.exec("DELETE FROM machine"));
+    await removePerson(id, env);
+    expect((await user.report("attic", { identity: "identity-of-attic" })).status).toBe(204);
+    await removePerson(id, env); // waits for what was begun, and removes the machines that there are
+    expect((await user.platformCalls("attic")).map(({ method }) => method)).not.toContain("DELETE");
+  });
+
   it("can be repeated, even by the id of somebody who is no longer listed", async () => {
     const { access_token: access } = await client.signIn(person, { scope: "operator:admin" });
     expect(await removePerson(id, env)).toBe(person.name);

@@ -527,6 +527,20 @@ describe("what a browser asks for is not done if it is signed out meanwhile", ()
     expect(again.headers.get("location")).not.toBeNull();
   });
 
+  test("a passkey is not added for somebody who is being removed, although a session was begun meanwhile", async () => {
+    const person = await Visitor.invited();
+    const { user, browser } = await browserOf(person);
+    await runInDurableObject(directory(), async (accounts: Accounts, { storage }) => {
+      const made = await passkeyOf(accounts, { id: user, name: person.name });
+      const [row = {}] = storage.sql.exec("SELECT * FROM session WHERE person = ?", user).toArray();
+      await accounts.lockOut(user); // the first step
+      const places = Object.keys(row).map(() => "?");
+      storage.sql.exec(`INSERT INTO session VALUES (${places.join(",")})`, ...Object.values(row));
+      expect(await accounts.addPasskey(user, browser, made, site, "a browser")).toBe(false);
+      await accounts.forget(user); // the last step
+    });
+  });
+
   test("a passkey is added where nobody signs out", async () => {
     const person = await Visitor.invited();
     const { user, browser } = await browserOf(person);
