@@ -391,6 +391,15 @@ describe("the log", () => {
       expect(identities()).toEqual(["first", "second", null]);
     }));
 
+  it("tells a reader who waits for a machine of which nobody knows which computer it is what it says first", () =>
+    withLog((log, _, sql) => {
+      sql.exec(ADD_MACHINE, "attic", "a", "");
+      const asked = { ...ALL, after: { epoch: log.position.epoch, seq: 0 }, machine: "attic" };
+      const reach = log.reachOf(asked, () => true);
+      log.push("a", "attic", push(0, [event(1)]), 1, NOW);
+      expect(reach === undefined ? null : log.read(asked, reach)).toMatchObject({ events: [{ type: "message" }] });
+    }));
+
   it("tells what became of a call also of a machine in a rebuilt list, of which nobody knows which computer it is", () =>
     withLog((log, _, sql) => {
       sql.exec(ADD_MACHINE, "attic", "a", "");

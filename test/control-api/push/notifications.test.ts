@@ -122,6 +122,22 @@ describe("a notification that waits", () => {
     expect((await one.shown(1)).map(({ body }) => body)).toEqual([expect.stringContaining("of another")]);
     expect(await one.service.received(1)).toHaveLength(1);
   });
+
+  test("names the session of its computer, although another has its name by then and a session of the same id", async () => {
+    const one = await Subscribed.make();
+    const { user } = one.person;
+    await one.choose({ "topic-failed": "yes", machine: "attic" });
+    await one.service.plan({ status: 503 });
+    const failed = { type: "session.error", session: "s-1", data: {} };
+    await user.logs("attic", [named, failed]);
+    await one.service.received(1);
+    await expect.poll(() => pageOf(one.person, "/notifications")).toContain("did not arrive: it failed (HTTP 5xx)");
+    await user.register("attic", { identity: "identity-of-another", replace: true });
+    await user.logs("attic", [named, failed, { ...named, data: { slug: "web", title: "Of another" } }]);
+    await one.service.plan({ status: 201 });
+    await passTime(one);
+    expect((await one.shown(2)).map(({ body }) => body)).toEqual(Array(2).fill("api · Fix the flaky test"));
+  });
 });
 
 describe("a link to a request", () => {
