@@ -3,14 +3,15 @@ import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, it } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { WebSocket, WebSocketServer } from "ws";
 import { CloseCode } from "#protocol/close-code.ts";
 import { encodeFrame, FrameKind } from "#protocol/frame.ts";
 import { MAX_EXCHANGES, MAX_SEQUENCE, WINDOW_BYTES } from "#protocol/limits.ts";
 import { EventSpool } from "../../../scripts/connector/event-spool.ts";
 import { HttpTarget } from "../../../scripts/connector/http-target.ts";
 import { connect, connectHttp, type Connected } from "../../scripts/connector/support/connected.ts";
+import { ManualClock } from "../../scripts/connector/support/manual-clock.ts";
 import { temporaryFolder } from "../../scripts/connector/support/temporary-folder.ts";
 
 /**
@@ -237,6 +238,15 @@ describe("requests of a hostile hub", () => {
       how = await Promise.race([next, answered]);
     }
     expect(how).toBe("ended");
+  });
+
+  it("and pings, whose answers it does not read, end the link as well", async () => {
+    await using made = await connected({ clock: new ManualClock() }); // without heartbeats
+    await made.link.call({}, "{}"); // what it says at first is sent
+    const unread = vi.spyOn(WebSocket.prototype, "bufferedAmount", "get").mockReturnValueOnce(2 ** 30);
+    onTestFinished(() => unread.mockRestore());
+    made.link.socket.ping();
+    await made.link.closed;
   });
 
   it("with a larger body than the window allows end the link", async () => {
