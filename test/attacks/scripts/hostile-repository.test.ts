@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { Script } from "../../peers/messages-api.ts";
 import { type Answer, obedient, type TestClient, TestMachine, until } from "../../scripts/serve/support/machine.ts";
 
 const SECRET = "PRIVATE-KEY-OF-THE-OWNER";
@@ -150,4 +151,58 @@ test("commands that follow links ask in a repository that nobody trusted and tha
   expect(await run(client, machine.repo("cloned"), "cat docs/*.md")).toMatchObject({ status: "waiting" });
   const plain = await run(client, machine.repo("plain"), "cat *.md");
   expect(plain).toMatchObject({ status: "done", result: expect.stringContaining("SOME-NOTES") });
+});
+
+/** A model that uses the tools it is told to, one after the other: `use [["Bash", {...}], ...]`. */
+const using: Script = ({ prompts, body }) => {
+  const told = prompts.find((prompt) => prompt.startsWith("use "));
+  const done = JSON.stringify(body).split('"type":"tool_use"').length - 1;
+  const next = told === undefined ? undefined : (JSON.parse(told.slice(4)) as [string, Answer][])[done];
+  return { blocks: [next === undefined ? { text: "done" } : { tool: next[0], input: next[1] }] };
+};
+
+/** How Claude Code gets a tool that it does not show to the model at first. */
+function loading(tool: string): [string, Answer] {
+  return ["ToolSearch", { query: `select:${tool}`, max_results: 1 }];
+}
+
+test("a worktree, which Claude Code makes unasked, is not made of a repository that nobody trusted", async () => {
+  await using machine = await TestMachine.start({ script: using, repos: ["cloned"] });
+  await using client = await machine.connect();
+  const folder = machine.repo("cloned");
+  rmSync(join(folder, ".git"), { recursive: true });
+  const git = (...args: string[]) =>
+    execFileSync("git", ["-C", folder, "-c", "user.name=x", "-c", "user.email=x@x", ...args]);
+  git("init", "--quiet");
+  git("commit", "--quiet", "--allow-empty", "--message=x");
+  git("config", "core.sshCommand", `touch ${machine.home}/pwned-ssh; false`);
+  git("remote", "add", "origin", "ssh://127.0.0.1/x");
+  const agent = { description: "x", prompt: "hello", subagent_type: "general-purpose", isolation: "worktree" };
+  for (const steps of [[["Agent", agent]], [loading("EnterWorktree"), ["EnterWorktree", { name: "x" }]]]) {
+    const session_id = await client.create(folder);
+    const text = `use ${JSON.stringify(steps)}`;
+    expect(await client.call("send_and_wait", { session_id, text, timeout_ms: 60_000 })).toMatchObject({
+      status: "done",
+    });
+    await client.call("dispose_session", { session_id });
+  }
+  expect(JSON.stringify(machine.api.asked.map(({ body }) => body))).toContain("WorktreeCreate hook failed");
+  expect(pwned(machine)).toEqual([]);
+  expect(String(git("worktree", "list")).trim().split("\n")).toHaveLength(1);
+});
+
+test("a session asks before it sends a prompt to another one, and keeps none for later", async () => {
+  await using machine = await TestMachine.start({ script: using });
+  await using client = await machine.connect();
+  const session_id = await client.create(machine.repo("repo"));
+  const cron = { cron: "* * * * *", prompt: "x", recurring: true, durable: true };
+  const message = { to: "other-1a", summary: "x", message: "x" };
+  const steps = [loading("CronCreate"), ["CronCreate", cron], loading("SendMessage"), ["SendMessage", message]];
+  const turn = await client.call("send_and_wait", {
+    session_id,
+    text: `use ${JSON.stringify(steps)}`,
+    timeout_ms: 60_000,
+  });
+  expect(turn).toMatchObject({ status: "waiting", permission_requests: [{ tool: "SendMessage", input: message }] });
+  expect(readdirSync(machine.repo("repo"))).toEqual([".git"]);
 });

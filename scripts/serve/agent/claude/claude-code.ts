@@ -24,8 +24,13 @@ const OLDEST_VERSION = [2, 1, 0] as const;
  */
 const OUTER_SESSION_VARIABLES = ["CLAUDECODE", "CLAUDE_CODE_ENTRYPOINT", "CLAUDE_CODE_SSE_PORT"];
 
-/** Without this Claude Code reads any file that a prompt mentions (`@~/.ssh/id`) without asking for permission. */
-const NO_MENTIONS = { CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1" };
+/** What Claude Code would do without asking for permission. */
+const TURNED_OFF = {
+  // It reads any file that a prompt mentions (`@~/.ssh/id`).
+  CLAUDE_CODE_DISABLE_FILE_MENTIONS: "1",
+  // It keeps prompts for later in the project, and whichever session is open there then gets them: also the owner's, and after the client lost its access.
+  CLAUDE_CODE_DISABLE_CRON: "1",
+};
 
 /**
  * The tool with which Claude asks a person and waits. Where the owner turned it off, Claude asks in its text and ends the turn; the next
@@ -41,6 +46,15 @@ const GIT = "Bash(git:*)";
 
 /** The same where a link may lead out of the folder: `cat *` and `grep -R` follow it, and Claude Code (2.1.329) does not notice. */
 const EVERY_COMMAND = "Bash";
+
+/** Prompts another session of this computer, such as one that the owner has open in a terminal, in a folder in which clients may start none. */
+const OTHER_SESSIONS = "SendMessage";
+
+/**
+ * Refuses new worktrees, which Claude Code makes without asking (for `EnterWorktree`, and for agents with one of their own). To make one, git fetches by
+ * programs that the repository's configuration names (`core.sshCommand`), and writes links that nobody has looked at.
+ */
+const NO_WORKTREES = { WorktreeCreate: [{ hooks: [{ type: "command", command: "exit 1" }] }] };
 
 /** An approved ExitPlanMode switches a session to `default`, which exceeds the owner's limit where that is lower. */
 const MODE_TOOLS = ["EnterPlanMode", "ExitPlanMode"];
@@ -94,11 +108,15 @@ export class ClaudeCode implements Agent {
     const trust = await this.#trustIn(options.cwd);
     const canMove = isAbove(options.permissionMode, "default");
     const rules = trust.git ? [] : [(await mayLeadOut(options.cwd, canMove)) ? EVERY_COMMAND : GIT];
+    const guards = {
+      permissions: { ask: [OTHER_SESSIONS, ...rules] },
+      ...(trust.git ? {} : { hooks: NO_WORKTREES }),
+    };
     const mark = this.#keeper.newMark();
-    const env = { ...ownEnvironment(), ...NO_MENTIONS, ...mark.env };
+    const env = { ...ownEnvironment(), ...TURNED_OFF, ...mark.env };
     // In a process group of its own, because a Ctrl-C at serve's terminal must reach serve only, which then ends its agents
     // properly.
-    const child = spawn(command, startArguments(options, trust.settings, rules, this.#mayAsk()), {
+    const child = spawn(command, startArguments(options, trust.settings, guards, this.#mayAsk()), {
       cwd: options.cwd,
       env,
       detached: true,
@@ -147,13 +165,8 @@ function ownEnvironment(): Record<string, string> {
   return env;
 }
 
-/** @param asksBefore rules of Claude Code for what it must ask about. They go before every rule to allow. */
-function startArguments(
-  options: StartOptions,
-  isTrusted: boolean,
-  asksBefore: readonly string[],
-  mayAsk: boolean,
-): string[] {
+/** @param guards settings of Claude Code, up to the mode `acceptEdits`. Rules for what it must ask about go before every rule to allow. */
+function startArguments(options: StartOptions, isTrusted: boolean, guards: object, mayAsk: boolean): string[] {
   const { session, origin, model, permissionMode, highestMode } = options;
   const protocol = ["--input-format", "stream-json", "--output-format", "stream-json", "--verbose"];
   const args = ["--print", ...protocol, "--include-partial-messages", "--permission-prompt-tool", "stdio"];
@@ -166,8 +179,7 @@ function startArguments(
   // Only the owner's own settings. Those of the folder could contain hooks, which run at the start of a session.
   if (!isTrusted) args.push("--setting-sources", "user");
   // In a higher mode the owner lets sessions run commands that nobody was asked about.
-  if (asksBefore.length > 0 && !isAbove(permissionMode, "acceptEdits"))
-    args.push("--settings", JSON.stringify({ permissions: { ask: asksBefore } }));
+  if (!isAbove(permissionMode, "acceptEdits")) args.push("--settings", JSON.stringify(guards));
   if (model !== null) args.push("--model", model);
   switch (origin.kind) {
     case "new":
