@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { machinePath } from "#protocol/address.ts";
-import { startBareRelay } from "./bare-relay.ts";
+import { startBareGate, startBareRelay } from "./bare-relay.ts";
 import { call, measure, type Path, timeToProgress, withConnections } from "./load.ts";
 import { startOperatorPath } from "./operator-path.ts";
 import { INSTALL, startPeers } from "./peers.ts";
@@ -57,10 +57,13 @@ const server = fork(fileURLToPath(new URL("reference-server.ts", import.meta.url
 started.defer(() => void server.kill());
 const [{ url: serverUrl }] = (await once(server, "message")) as [{ url: string }];
 const bare = started.use(await startBareRelay(serverUrl));
+const gated = started.use(await startBareGate(bare));
 const operator = started.use(await startOperatorPath(serverUrl, profiler));
 const peers = started.use(await startPeers(serverUrl));
 
 const relay: Path = { name: "bare relay", url: bare.url, params: plain, processes: bare.processes };
+/** What no path with a process for each script can be faster than. */
+const floor: Path = { name: "bare, gated", url: gated.url, params: plain, processes: gated.processes };
 const { processes, headers } = operator;
 const operatorPaths: Path[] = [
   { name: "machine URL", url: operator.url + machinePath("bench", "/mcp"), headers, params: plain, processes },
@@ -68,7 +71,7 @@ const operatorPaths: Path[] = [
 ];
 const direct: Path = { name: "direct", url: serverUrl, params: plain, processes: () => ({}) };
 /** `direct again` shows how much two measurements of the same thing differ in this run. */
-const paths: Path[] = [direct, { ...direct, name: "direct again" }, relay, ...operatorPaths, ...peers.paths];
+const paths: Path[] = [direct, { ...direct, name: "direct again" }, relay, floor, ...operatorPaths, ...peers.paths];
 
 for (const path of paths) await echo(path, 8, WARM_UP_CALLS);
 if (profiler === null) await compareAll();
@@ -165,7 +168,8 @@ async function compareSize(bytes: number): Promise<void> {
 
 async function compareProgress(): Promise<void> {
   // The peers answer tools/call with progress in ways of their own; what is compared here is streaming.
-  const streaming = [direct, { ...relay, url: new URL("/stream", relay.url).href }, ...operatorPaths];
+  const bares = [relay, floor].map((path) => ({ ...path, url: new URL("/stream", path.url).href }));
+  const streaming = [direct, ...bares, ...operatorPaths];
   const rows = await inTurns(ROUNDS, streaming, (path) =>
     withConnections(async (agent) => {
       const times: number[] = [];
