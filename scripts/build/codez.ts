@@ -84,6 +84,8 @@ async function bundle(version = "") {
     minifySyntax: true,
     legalComments: "eof",
     banner: { js: BANNER },
+    // `ws` asks for this native package if it is there; the bundle brings what the connector needs of it.
+    alias: { bufferutil: "./scripts/connector/websocket-mask.ts" },
     define: { CODEZ_VERSION: JSON.stringify(`${version}-${BUILD_MARK}`) },
     metafile: true,
     logLevel: "warning",

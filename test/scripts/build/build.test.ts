@@ -86,6 +86,7 @@ describe("codez.tgz", () => {
     const code = readFileSync(join(folder.path, "package/build/codez.js"), "utf8");
     const imported = [...code.matchAll(/^import .*? from "([^"]+)";$/gm)].map(([, name]) => name ?? "");
     expect(imported.filter((name) => !name.startsWith("node:") && !BUILT_IN.has(name))).toEqual([]);
+    expect(code).not.toContain('require("bufferutil")'); // it brings its own
     expect(readFileSync(join(folder.path, "package/LICENSE"), "utf8")).toContain("MIT");
   });
 
