@@ -90,6 +90,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** The user's hosted servers. `machines` lists them, too, and `remove` deletes them. */
   servers(): MaybeAsync<ServerRecord[]>;
   server(name: string): MaybeAsync<ServerRecord | null>;
+  /** Uploads a new version of a hosted server, or a new server. A machine's name cannot be taken: both have the same address. */
   deployServer(name: string, bundle: ServerBundle, by: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
   /** Uploads an earlier version again; `null`: the one before the current one. */
   rollBackServer(name: string, version: number | null, by: Bearer | null): MaybeAsync<ServerRecord | OperatorError>;
@@ -103,7 +104,7 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
     by: Bearer | null,
   ): MaybeAsync<OperatorError | null>;
 
-  /** Records a report of a machine's script. `push` is absent from scripts of a template that pushes no events. */
+  /** Records a report of a machine's script, and stores the events that it pushes. `push` is absent from scripts of a template that pushes no events. */
   record(slug: string, presence: ReportedPresence, push: EventPush | null): MaybeAsync<ReportAnswer>;
   /** A report in the name of this script had a wrong key. */
   refused(slug: string): MaybeAsync<void>;
@@ -156,8 +157,8 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   /** Takes in what a machine answered about its sessions. */
   learnSessions(machine: string, sessions: readonly Record<string, unknown>[]): MaybeAsync<void>;
   /**
-   * Deletes a session's or a machine's events, and what is known of its sessions. Answers how many of each there were; `null` if
-   * there is nothing of that name. `former`: of the computers that had the name before the machine which has it now.
+   * Deletes a session's or a machine's events, here and in its script's own log, and what is known of its sessions. `former`: of the computers
+   * that had the name before the machine which has it now.
    */
   forget(
     machine: string,
@@ -201,19 +202,20 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   revokeToken(id: string): MaybeAsync<string | null>;
   /** `counts`: whether a budget of the token counts this request. */
   authenticate(token: string, counts: boolean): MaybeAsync<TokenAnswer>;
-  /** Revokes a grant, and every personal access token that its app created. */
+  /** Revokes a grant, its tokens, and every personal access token that its app created. */
   endGrant(id: string): MaybeAsync<void>;
-  /** A grant was replaced by another of the same app, to which everything belongs now that was made with it. */
+  /** An app was allowed again, which ends its former grant. What was made with that, or waits, belongs to the new one. */
   replaceGrant(former: string, id: string): MaybeAsync<void>;
   /**
    * Browsers were signed out, by their ids: nothing is written any more that they have asked for. `byAnother`: not by whoever sat there, so their
    * decisions that have not reached a machine are taken back, and the grants whose code no app has redeemed are revoked.
    */
   endBrowsers(ids: readonly string[], byAnother: boolean): MaybeAsync<void>;
-  /** Revokes all tokens and grants of the user; machines stay. */
+  /** Revokes all tokens and grants, also those whose code nobody has redeemed yet. Machines and their links stay. */
   endAccess(): MaybeAsync<void>;
-  /** Revokes the grants whose code nobody has redeemed yet. */
+  /** Revokes the grants whose code nobody has redeemed yet. No list shows them. */
   endUnredeemedGrants(): MaybeAsync<void>;
+  /** Redeems an authorization code or refresh token (sign-in/oauth/redemptions.ts). */
   redeem(asked: Redemption): MaybeAsync<RedemptionAnswer>;
 
   audit(entries: readonly AuditEntry[]): MaybeAsync<void>;
@@ -224,10 +226,11 @@ export interface UserRpc extends Rpc.DurableObjectBranded {
   notices(limit: number): MaybeAsync<NoticeRecord[]>;
   /** First step of removing the user: refuses all their credentials from now on, and any new ones. */
   close(): MaybeAsync<void>;
-  /** Second step: removes the machines of a closed user. */
+  /** Second step: removes the machines of a closed user. Can be repeated. */
   removeAll(): MaybeAsync<void>;
   /** Tells open streams and long-polls of this user that a credential was revoked. */
   revoked(): MaybeAsync<void>;
+  /** Settles with the next revocation, or after `timeoutMs`. */
   awaitRevocation(timeoutMs: number): MaybeAsync<void>;
 }
 

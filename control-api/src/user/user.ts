@@ -89,7 +89,10 @@ const REBUILD_KEY = "registry-to-rebuild";
 /** Notices that are put into the log together with a new one, if they are not in it yet. */
 const NOTICES_TO_LOG = 20;
 
-/** The Durable Object of one user: the registry of their machines, what happened on them, their tokens, grants and audit log. */
+/**
+ * The Durable Object of one user: the registry of their machines, what happened on them, their tokens, grants and audit log. It assembles its parts.
+ * What its methods answer is described where their callers look it up (user-rpc.ts).
+ */
 export class User extends Agent<Env> implements UserRpc {
   readonly #registry = new Registry(this.ctx.storage.sql);
   readonly #tokens = new Tokens(this.ctx.storage.sql, () => this.#id, {
@@ -292,7 +295,6 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#servers.get(name);
   }
 
-  /** Uploads a new version of a hosted server, or a new server. A machine's name cannot be taken: both have the same address. */
   deployServer(name: string, bundle: ServerBundle, by: Bearer | null): Promise<ServerRecord | OperatorError> {
     return this.#turns.take([name], async () => {
       await this.#changes.finishOf([name]);
@@ -421,7 +423,6 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#rollouts.step(run);
   }
 
-  /** Records a report of a machine's script, and stores the events that it pushes. */
   record(slug: string, presence: ReportedPresence, push: EventPush | null): ReportAnswer {
     const unfinished = this.#unfinished.get(slug);
     if (unfinished?.because === "renamed")
@@ -450,12 +451,10 @@ export class User extends Agent<Env> implements UserRpc {
     return name !== null && name !== (this.#registry.ofSlug(slug)?.name ?? name);
   }
 
-  /** Requests that wait for a person, or were settled; `null` if the reader knows no such machine. */
   inbox(query: InboxQuery): InboxPage | null {
     return this.#history.pending(query, Date.now());
   }
 
-  /** One request, if the reader may see its machine. */
   inboxItem(visible: readonly string[] | null, id: number): InboxItem | null {
     const item = this.#history.inbox.get(id);
     if (item === null || visible === null) return item;
@@ -471,7 +470,6 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#history.inbox.count(Date.now());
   }
 
-  /** Decides a request. The caller has checked that `by` may decide for this machine. */
   decide(id: number, verdict: Verdict, by: Decider): Promise<DecisionResult | OperatorError> {
     return this.#decisions.decide(id, verdict, by);
   }
@@ -493,7 +491,6 @@ export class User extends Agent<Env> implements UserRpc {
     return [...machines].filter((machine) => this.#registry.isOnline(machine));
   }
 
-  /** Takes in a call with a key, and delivers it. */
   async send(request: Omit<DeliveryRequest, "identity">): Promise<DeliveryRecord | OperatorError> {
     const machine = this.machine(request.machine);
     if (machine === null) return { code: "machine_unknown", machine: request.machine };
@@ -515,7 +512,6 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#outbox.list(scope, limit);
   }
 
-  /** Cancels a call that is not delivered yet. Answers what is known of it then, or `null` if there is none. */
   cancelDelivery(scope: string, key: string): { record: DeliveryRecord; isCancelled: boolean } | null {
     const known = this.#outbox.find(scope, key);
     if (known === null) return null;
@@ -583,7 +579,6 @@ export class User extends Agent<Env> implements UserRpc {
     this.#history.sessions.learn(id, sessions, Date.now());
   }
 
-  /** Deletes what was seen of a machine or a session: here, and in the machine script's own log. */
   async forget(
     machine: string,
     session: string | null,
@@ -620,7 +615,6 @@ export class User extends Agent<Env> implements UserRpc {
     return this.#history.log.position;
   }
 
-  /** Reads events of all the user's machines. Waits for them if there are none yet. */
   pollEvents(query: EventQuery): Promise<EventsRead | EventsRefused> {
     if (query.detail === "deltas")
       for (const name of this.#history.watch(query)) this.ctx.waitUntil(tellWatched(this.env, this.#id, name));
@@ -673,7 +667,7 @@ export class User extends Agent<Env> implements UserRpc {
       return { code: "invalid_request", reason };
     }
     const made = await this.#tokens.create(label, { ...limits, machines, expiresMs }, maker);
-    if (made !== "full") return made ?? { code: "unauthorized" };
+    if (made !== "full") return made ?? UNAUTHORIZED;
     const reason = `you have ${MAX_TOKENS} tokens, the most that one person may have. Revoke those that are not used any more.`;
     return { code: "invalid_request", reason };
   }
@@ -700,7 +694,7 @@ export class User extends Agent<Env> implements UserRpc {
   }
 
   async enrol(key: string, request: EnrolRequest): Promise<Enrolled | OperatorError> {
-    if (this.#closure.isClosed) return { code: "unauthorized" };
+    if (this.#closure.isClosed) return UNAUTHORIZED;
     return this.#enrolment.enrol(key, request);
   }
 
@@ -746,7 +740,6 @@ export class User extends Agent<Env> implements UserRpc {
     return label;
   }
 
-  /** Revokes a grant, its tokens, and the personal access tokens that its app created. */
   async endGrant(id: string): Promise<void> {
     this.#tokens.revokeMadeWith(`grant:${id}`);
     this.#enrolment.revokeMadeWith(`grant:${id}`);
@@ -758,7 +751,6 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
-  /** An app was allowed again, which ends its former grant. What it made with that, or has waiting, belongs to the new one. */
   replaceGrant(former: string, id: string): void {
     this.#tokens.passOn(`grant:${former}`, `grant:${id}`);
     this.#enrolment.passOn(`grant:${former}`, `grant:${id}`);
@@ -775,7 +767,6 @@ export class User extends Agent<Env> implements UserRpc {
     if (byAnother) await this.endUnredeemedGrants();
   }
 
-  /** Revokes all tokens and grants, also those whose code was not redeemed yet. Machines and their links stay. */
   async endAccess(): Promise<void> {
     this.#tokens.revokeAll();
     this.#enrolment.revokeAll();
@@ -785,7 +776,6 @@ export class User extends Agent<Env> implements UserRpc {
     this.revoked();
   }
 
-  /** Revokes the grants whose code nobody has redeemed yet. No list shows them. */
   async endUnredeemedGrants(): Promise<void> {
     for (const { id, expiresAt } of await allGrants(oauthApi(this.env), this.#id))
       if (expiresAt === undefined) await this.endGrant(id);
@@ -804,7 +794,6 @@ export class User extends Agent<Env> implements UserRpc {
     return answer;
   }
 
-  /** First step of removing the user: permanently refuses all their credentials, and the creation of new ones. */
   close(): void {
     this.#closure.close(Date.now());
     this.#tokens.revokeAll();
@@ -823,12 +812,10 @@ export class User extends Agent<Env> implements UserRpc {
     this.#follower.tell(true, renamed);
   }
 
-  /** Settles with the next revocation, or after `timeoutMs`. */
   awaitRevocation(timeoutMs: number): Promise<void> {
     return this.#revocations.wait(() => true, timeoutMs);
   }
 
-  /** Removes every machine of a closed user. Can be repeated. */
   async removeAll(): Promise<void> {
     // A registration that began before the user was closed writes its machine at its end. Later ones are refused.
     await this.#turns.settled();
@@ -840,7 +827,6 @@ export class User extends Agent<Env> implements UserRpc {
     }
   }
 
-  /** Redeems an authorization code or refresh token of this user (sign-in/oauth/redemptions.ts). */
   redeem(asked: Redemption): Promise<RedemptionAnswer> {
     return this.#redemptions.run(asked);
   }
