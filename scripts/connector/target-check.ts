@@ -41,7 +41,11 @@ export async function checkTarget(target: Target, version: string, timeoutMs = C
     const server = client.getServerVersion();
     return { state: "up", detail: server === undefined ? "an MCP server" : `${server.name} ${server.version}` };
   } catch (reason) {
-    if (timer.aborted) return { state: "down", detail: `it has not answered within ${timeoutMs / 1000} s` };
+    if (timer.aborted)
+      return {
+        state: "down",
+        detail: `it has not answered within ${timeoutMs / 1000} s; what npx installs first may take longer`,
+      };
     return { state: "down", detail: failure ?? mcpFailure(reason) };
   } finally {
     // A server that does not answer does not answer this either. Closing the target ends what is left.

@@ -62,9 +62,7 @@ export function setupCommand({ folder, command }: Context): Command {
       const lines = [
         ...describeSetup(done),
         `  its server        ${server.state === "up" ? "answers" : "does not answer"}: ${server.detail}`,
-        ...(server.state === "up"
-          ? []
-          : ["  look again        codez status (what npx has to install may need a minute)"]),
+        ...(server.state === "up" ? [] : ["  look again        codez status"]),
         ...(service?.map((line) => `  ${line}`) ?? []),
         ...(next === null ? [] : [`Keep it connected: ${next}`]),
       ];

@@ -64,8 +64,9 @@ export class Child {
         resolve();
         listener.ended({ why: this.#describe(why), wasStarted: this.#process.pid !== undefined });
       };
-      this.#process.on("error", (failure) => {
-        if (this.#process.pid === undefined) end(`it could not be started: ${failure.message}`);
+      this.#process.on("error", (failure: NodeJS.ErrnoException) => {
+        const hint = failure.code === "ENOENT" ? ". Is the program installed, and on the PATH?" : "";
+        if (this.#process.pid === undefined) end(`it could not be started: ${failure.message}${hint}`);
       });
       this.#process.on("exit", () => {
         this.#signal("SIGKILL"); // ends what it left behind in its group, which would also keep its pipes open

@@ -61,7 +61,9 @@ export class StdioTarget implements Target {
   }
 
   serve(request: TargetRequest, answer: Answer): void {
-    this.#serve(request, answer).catch((reason: unknown) => this.#fail(answer, String(reason), request.body));
+    this.#serve(request, answer).catch((reason: unknown) =>
+      this.#fail(answer, reason instanceof Error ? reason.message : String(reason), request.body),
+    );
   }
 
   async close(): Promise<void> {
